@@ -1,0 +1,40 @@
+"""What can go wrong, as a tree of exceptions whose messages are written for people.
+
+A message says what is wrong, where (file, key or tensor) and what to do; the command line prints it and exits with
+`exit_code`. Nothing here imports anything.
+"""
+
+
+class LlmarchError(Exception):
+    """Base of every error that llmarch raises on purpose. `hint` is a second line: what to do about it."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UnknownReference(LlmarchError):
+    """A reference that names nothing: unknown alias, ambiguous name, no such path."""
+
+
+class ConfigError(LlmarchError):
+    """config.json or params.json that cannot be read as an architecture: broken JSON, missing key, wrong type."""
+
+
+class UnknownFamily(ConfigError):
+    """A model_type that no family file reads."""
+
+
+class NotAModel(LlmarchError):
+    """A repository that holds no decoder language model (an adapter, a diffusion pipeline, only GGUF files, ...)."""
+
+
+class HeaderError(LlmarchError):
+    """A safetensors header that is truncated, inconsistent or hostile."""
+
+
+class ReadError(LlmarchError):
+    """The bytes could not be had: no network, gated or missing repository, offline and not cached."""

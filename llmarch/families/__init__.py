@@ -1,0 +1,40 @@
+"""Model families: one file each, found by `model_type`.
+
+`MODEL_TYPES` says which file reads which `model_type`; files are imported when they are needed. A wrapper's type (`gemma3`) and its
+text part's (`gemma3_text`) are rows of their own.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ..errors import UnknownFamily
+
+if TYPE_CHECKING:
+    from ..family import Family
+
+MODEL_TYPES: dict[str, str] = {
+    "deepseek_v3": "deepseek",
+    "kimi_k2": "deepseek",
+    "qwen3": "qwen3",
+    "qwen3_moe": "qwen3",
+}
+
+
+def find(model_type: str, file: str = "config.json") -> Family:
+    """The family of a model_type. Raises UnknownFamily, naming the nearest ones."""
+    module = MODEL_TYPES.get(model_type)
+    if module is None:
+        close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
+        hint = f"Nearest known: {', '.join(close)}." if close else f"Known: {', '.join(sorted(MODEL_TYPES))}."
+        raise UnknownFamily(f'{file}: model_type "{model_type[:80]}" is of no family that llmarch reads', hint)
+    family: Family = import_module(f".{module}", __name__).FAMILY
+    return family
+
+
+def named(name: str) -> Family:
+    """The family in the file `name`, as `Architecture.family` gives it."""
+    family: Family = import_module(f".{name}", __name__).FAMILY
+    return family

@@ -1,0 +1,774 @@
+"""The vocabulary that family files are written in: reading facts with their evidence, and naming tensors.
+
+A family file says what the keys of a config mean (`read`) and what the published tensors are called (`naming`). Reading gives
+a tree of `Node`s whose leaves are `Fact`s; `build` turns the tree into schema objects and a table of evidence by dotted path.
+A leaf that is a plain value is what the modelling code does whatever the config says: evidence `family`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from difflib import get_close_matches
+from math import prod
+from typing import Any
+
+from .errors import ConfigError
+from .schema import (
+    FFN,
+    MTP,
+    Architecture,
+    Attention,
+    Branch,
+    Dense,
+    Embedding,
+    Evidence,
+    Head,
+    Indexer,
+    LatentAttention,
+    LayerKind,
+    LinearAttention,
+    Mixer,
+    MoE,
+    Norm,
+    QKNorm,
+    Quantization,
+    QueryScaling,
+    Rope,
+    RopeScaling,
+    Router,
+    Step,
+    Tower,
+)
+
+MOST_LAYERS = 10_000
+MOST_EXPERTS = 100_000
+MOST = 10**10
+
+INERT = frozenset(
+    """
+    architectures auto_map transformers_version _name_or_path _attn_implementation _attn_implementation_autoset torch_dtype dtype use_cache
+    bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id
+    image_token_id image_token_index boi_token_id eoi_token_id boi_token_index eoi_token_index image_break_token_id image_end_token_id
+    initializer_range initializer_factor attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob dropout
+    attention_probs_dropout_prob embedding_dropout classifier_dropout summary_activation summary_first_dropout summary_proj_to_labels
+    summary_type summary_use_proj task_specific_params gradient_checkpointing output_attentions output_hidden_states output_router_logits
+    return_dict router_aux_loss_coef router_z_loss_coef aux_loss_alpha seq_aux seq_length max_length temperature top_k top_p do_sample
+    id2label label2id problem_type pretraining_tp ep_size num_attention_head_groups router_jitter_noise cross_attention_hidden_size
+    is_decoder is_encoder_decoder add_cross_attention tie_encoder_decoder chunk_size_feed_forward tokenizer_class prefix pruned_heads
+    reorder_and_upcast_attn scale_attn_by_inverse_layer_idx use_cpu_initialization model_type quantization_config quantization
+    unsloth_version unsloth_fixed is_llama_config for_llm_compressor rope_ratio_deprecated mlp_dropout head_pdrop vision_config text_config
+    audio_config cache_implementation experts_implementation hidden_dropout_rate tf_legacy_loss torchscript use_bfloat16 finetuning_task
+    sep_token_ids bad_words_ids begin_suppress_tokens suppress_tokens encoder_no_repeat_ngram_size no_repeat_ngram_size num_beams
+    num_beam_groups num_return_sequences diversity_penalty repetition_penalty length_penalty min_length early_stopping
+    exponential_decay_length_penalty remove_invalid_values return_dict_in_generate output_scores typical_p ignore_index
+    vision_feature_layer vision_feature_select_strategy
+    """.split()
+)
+"""Keys that say nothing about the architecture: token ids, training, generation, library bookkeeping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A value and where it comes from."""
+
+    value: Any
+    evidence: Evidence
+
+    def __bool__(self) -> bool:
+        raise TypeError("ask fact.value, not the fact")
+
+
+def fixed(value: Any, ref: str) -> Fact:
+    """What the modelling code `ref` does, whatever the config says."""
+    return Fact(value, Evidence(kind="family", ref=ref))
+
+
+def unknown(why: str) -> Fact:
+    return Fact(None, Evidence(kind="unknown", ref=why))
+
+
+def derived(value: Any, how: str) -> Fact:
+    """A computed value; `how` says from what, for people: `hidden_size / num_attention_heads`."""
+    return Fact(value, Evidence(kind="derived", ref=how))
+
+
+def like(value: Any, source: Fact) -> Fact:
+    """Another value that rests on the same evidence."""
+    return Fact(value, source.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A schema object before it is built: its class and fields, which are Facts, Nodes, plain values, or lists and dicts of these."""
+
+    cls: type
+    fields: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def but(self, **changes: Any) -> Node:
+        """The same node with other fields."""
+        return Node(self.cls, {**self.fields, **changes})
+
+
+def make(cls: type, /, **values: Any) -> Node:
+    return Node(cls, values)
+
+
+def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") -> Any:
+    """Turn a tree into schema objects, noting each leaf's evidence under its dotted path; plain leaves rest on `ref`."""
+    match tree:
+        case Fact():
+            evidence[path] = tree.evidence
+            return tuple(tree.value) if isinstance(tree.value, list) else tree.value
+        case Node():
+            given: dict[str, Any] = {}
+            for f in fields(tree.cls):
+                if f.name == "kind" and f.default is not MISSING:
+                    continue
+                at = f"{path}.{f.name}" if path else f.name
+                if f.name in tree.fields:
+                    given[f.name] = build(tree.fields[f.name], ref, evidence, at)
+                elif f.default is not MISSING:
+                    evidence[at] = Evidence(kind="family", ref=ref)
+            return tree.cls(**given)
+        case dict():
+            return {k: build(v, ref, evidence, f"{path}.{k}") for k, v in tree.items()}
+        case list() | tuple() if any(isinstance(v, (Node, Fact)) for v in tree):
+            return tuple(build(v, ref, evidence, f"{path}.{i}") for i, v in enumerate(tree))
+        case _:
+            evidence[path] = Evidence(kind="family", ref=ref)
+            return tuple(tree) if isinstance(tree, list) else tree
+
+
+class Config:
+    """A config as a family reads it: typed look-ups that become Facts, and a note of every key that was asked for.
+
+    `defaults` are the class defaults that hold for keys the file omits. Raises ConfigError, naming file and key, for a missing
+    key without default, a wrong type, or an absurd size.
+    """
+
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        *,
+        file: str,
+        family: str,
+        ref: str,
+        defaults: Mapping[str, Any] | None = None,
+        defaults_ref: str = "",
+        at: str = "",
+        used: set[str] | None = None,
+    ) -> None:
+        self.data, self.file, self.family, self.ref, self.at = data, file, family, ref, at
+        self.defaults, self.defaults_ref = defaults or {}, defaults_ref
+        self.used: set[str] = set() if used is None else used
+
+    def child(self, key: str, *, defaults: Mapping[str, Any] | None = None, defaults_ref: str = "", family: str = "", ref: str = "") -> Config:
+        """The config nested under `key` (an empty one if the key is absent or null)."""
+        self.used.add(self.at + key)
+        data = self.data.get(key)
+        if data is None:
+            data = {}
+        if not isinstance(data, dict):
+            raise self._wrong(key, data, "an object")
+        nested: dict[str, Any] = data
+        return Config(
+            nested,
+            file=self.file,
+            family=family or self.family,
+            ref=ref or self.ref,
+            defaults=defaults,
+            defaults_ref=defaults_ref,
+            at=f"{self.at}{key}.",
+            used=self.used,
+        )
+
+    def has(self, key: str) -> bool:
+        """Whether the file has the key with a value other than null."""
+        return self.data.get(key) is not None
+
+    def unread(self) -> list[str]:
+        """Keys that nobody asked for and that are not known to be inert, dotted, sorted."""
+        return sorted(self._unread(self.data, self.at))
+
+    def _unread(self, data: Mapping[str, Any], at: str) -> Iterator[str]:
+        for key, value in data.items():
+            name = at + key
+            if isinstance(value, dict) and any(u.startswith(name + ".") for u in self.used):
+                nested: dict[str, Any] = value
+                yield from self._unread(nested, name + ".")
+            elif name not in self.used and key not in INERT and not key.startswith("_"):
+                yield name
+
+    def _wrong(self, key: str, value: Any, need: str) -> ConfigError:
+        shown = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _json(value)
+        kind = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", int: "an integer", float: "a number", type(None): "null"}
+        return ConfigError(
+            f"{self.file}: {self.at}{key} is {shown} ({kind.get(type(value), type(value).__name__)}); {need} is needed",
+            f"{self.family} reads it from {self.at}{key}.",
+        )
+
+    def _find(self, keys: tuple[str, ...], default: Any) -> tuple[str, Any, Evidence]:
+        for key in keys:
+            self.used.add(self.at + key)
+        for key in keys:
+            if self.data.get(key) is not None:
+                return key, self.data[key], Evidence(kind="config", ref=self.at + key)
+        null = next((k for k in keys if k in self.data), None)
+        if default is MISSING:
+            for key in keys:
+                if key in self.defaults:
+                    return key, self.defaults[key], Evidence(kind="default", ref=f"{self.at}{key}, {self.defaults_ref}")
+            close = get_close_matches(keys[0], [k for k in self.data if k not in keys], 1, 0.8)
+            what = "is null" if null else "is missing"
+            hint = f"{self.family} has no default for it." + (f" Did {self.at}{close[0]} mean it?" if close else "")
+            raise ConfigError(f"{self.file}: {self.at}{null or keys[0]} {what}", hint)
+        if isinstance(default, Fact):
+            return keys[0], default.value, default.evidence
+        if null is not None:
+            return null, default, Evidence(kind="config", ref=f"{self.at}{null} (null)")
+        return keys[0], default, Evidence(kind="default", ref=f"{self.at}{keys[0]}, {self.defaults_ref or self.ref}")
+
+    def raw(self, *keys: str, default: Any = MISSING) -> Fact:
+        """The first of `keys` that the file has, unchecked."""
+        _, value, evidence = self._find(keys, default)
+        return Fact(value, evidence)
+
+    def ignore(self, *keys: Any) -> None:
+        """Keys that the modelling code does not use here (an MLP width where every layer is sparse): read, without effect."""
+        self.used.update(self.at + key for key in keys)
+
+    def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int = MOST) -> Fact:
+        key, value, evidence = self._find(keys, default)
+        if value is None:
+            return Fact(None, evidence)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._wrong(key, value, "an integer")
+        if not least <= value <= most:
+            raise ConfigError(f"{self.file}: {self.at}{key} is {value:,}; {least:,} to {most:,} is what llmarch takes for a real model")
+        return Fact(value, evidence)
+
+    def layer_count(self, *keys: str, default: Any = MISSING) -> Fact:
+        """A count of layers."""
+        return self.size(*(keys or ("num_hidden_layers",)), default=default, most=MOST_LAYERS)
+
+    def number(self, *keys: str, default: Any = MISSING) -> Fact:
+        key, value, evidence = self._find(keys, default)
+        if value is None:
+            return Fact(None, evidence)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == float("inf"):
+            raise self._wrong(key, value, "a number")
+        return Fact(float(value), evidence)
+
+    def flag(self, *keys: str, default: Any = MISSING) -> Fact:
+        key, value, evidence = self._find(keys, default)
+        if value is not None and not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return Fact(bool(value), evidence)
+
+    def word(self, *keys: str, default: Any = MISSING) -> Fact:
+        key, value, evidence = self._find(keys, default)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(key, value, "a string")
+        return Fact(value, evidence)
+
+    def items(self, *keys: str, default: Any = MISSING, length: int | None = None, of: type | tuple[type, ...] = object) -> Fact:
+        """A list, of at least `length` entries (longer ones, as with MTP entries, are cut)."""
+        key, value, evidence = self._find(keys, default)
+        if value is None:
+            return Fact(None, evidence)
+        if not isinstance(value, (list, tuple)):
+            raise self._wrong(key, value, "a list")
+        items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
+        bad = next((v for v in items if not isinstance(v, of)), None)
+        if bad is not None:
+            raise ConfigError(f"{self.file}: {self.at}{key} holds {_json(bad)}, which has no place there")
+        if length is not None and len(items) < length:
+            raise ConfigError(f"{self.file}: {self.at}{key} has {len(items)} entries for {length} layers")
+        return Fact(items[:length], evidence)
+
+
+def _json(value: Any) -> str:
+    import json
+
+    text = json.dumps(value, ensure_ascii=True, default=repr)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# --- facts that many families share -------------------------------------------------------------------------------
+
+
+def rms_norm(c: Config, *keys: str, offset: int = 0) -> Node:
+    return make(Norm, kind="rmsnorm", eps=c.number(*(keys or ("rms_norm_eps",))), offset=offset)
+
+
+def layer_norm(c: Config, *keys: str, bias: bool = True) -> Node:
+    return make(Norm, kind="layernorm", eps=c.number(*keys), bias=bias)
+
+
+def head_dim(c: Config, hidden: str = "hidden_size", heads: str = "num_attention_heads") -> Fact:
+    """`head_dim`, or hidden_size / num_attention_heads where the config has none."""
+    if c.has("head_dim") or c.defaults.get("head_dim") is not None:
+        return c.size("head_dim")
+    c.raw("head_dim", default=None)
+    h, n = c.size(hidden).value, c.size(heads).value
+    if h % n:
+        raise ConfigError(f"{c.file}: {c.at}{hidden} {h:,} is not a multiple of {c.at}{heads} {n:,}, and there is no head_dim")
+    return derived(h // n, f"{c.at}{hidden} / {c.at}{heads}")
+
+
+def kv_heads(c: Config, heads: str = "num_attention_heads", key: str = "num_key_value_heads") -> Fact:
+    """`num_key_value_heads`; without it (or null) every query head has its own."""
+    if c.has(key) or c.defaults.get(key) is not None:
+        n, h = c.size(key), c.size(heads).value
+        if h % n.value:
+            raise ConfigError(f"{c.file}: {c.at}{heads} {h:,} is not a multiple of {c.at}{key} {n.value:,}")
+        return n
+    c.raw(key, default=None)
+    return like(c.size(heads).value, derived(None, f"{c.at}{heads}, as {c.at}{key} is absent"))
+
+
+def rotary_dim(c: Config, dim: Fact, default: float = 1.0) -> Fact:
+    """How many of a head's dims turn: int(head_dim * partial_rotary_factor)."""
+    params = c.data.get("rope_parameters")
+    inner = params if isinstance(params, dict) and "partial_rotary_factor" in params else None
+    if inner is not None:
+        factor = c.child("rope_parameters").number("partial_rotary_factor")
+    else:
+        factor = c.number("partial_rotary_factor", default=c.defaults.get("partial_rotary_factor", default))
+    if factor.value == 1.0 and factor.evidence.kind != "config":
+        return derived(dim.value, "all of head_dim")
+    return derived(int(dim.value * factor.value), f"int(head_dim * {factor.evidence.ref})")
+
+
+def rope(
+    c: Config,
+    rotary: Fact,
+    *,
+    interleaved: bool = False,
+    layer_type: str | None = None,
+    theta: Fact | None = None,
+    scaled: bool = True,
+) -> Node:
+    """RoPE in any of its spellings: `rope_theta` + `rope_scaling`, or transformers 5's `rope_parameters`, flat or by layer type.
+
+    `theta` takes the place of the config's own (Gemma 3's local base); `scaled` False leaves the scaling out.
+    """
+    params = c.data.get("rope_parameters")
+    at = c
+    if isinstance(params, dict):
+        at = c.child("rope_parameters")
+        if layer_type is not None and isinstance(at.data.get(layer_type), dict):
+            at = at.child(layer_type)
+            theta = at.number("rope_theta") if at.has("rope_theta") else theta
+        elif layer_type is not None and any(isinstance(v, dict) for v in at.data.values()):
+            raise ConfigError(f"{c.file}: {at.at[:-1]} has no entry for {layer_type}")
+        at.raw("rope_type", "type", "partial_rotary_factor", default=None)
+        base = theta or (at.number("rope_theta") if at.has("rope_theta") else c.number("rope_theta"))
+        scaling = scaling_of(at) if scaled else None
+    else:
+        base = theta or c.number("rope_theta")
+        raw = c.data.get("rope_scaling")
+        c.raw("rope_scaling", default=None)
+        if raw is not None and not isinstance(raw, dict):
+            raise ConfigError(f"{c.file}: {c.at}rope_scaling is {_json(raw)}; an object or null is needed")
+        scaling = scaling_of(c.child("rope_scaling")) if raw and scaled else None
+    return make(Rope, theta=base, rotary_dim=rotary, interleaved=interleaved, scaling=scaling)
+
+
+def scaling_of(c: Config) -> Node | None:
+    """The scaling that `rope_scaling` or `rope_parameters` describes; None for the plain kinds (default, mrope)."""
+    kind = c.word("rope_type", "type", default="default")
+    number = {
+        "original_context": "original_max_position_embeddings",
+        "low_freq_factor": "low_freq_factor",
+        "high_freq_factor": "high_freq_factor",
+        "beta_fast": "beta_fast",
+        "beta_slow": "beta_slow",
+        "mscale": "mscale",
+        "mscale_all_dim": "mscale_all_dim",
+        "attention_factor": "attention_factor",
+        "factor": "factor",
+    }
+    c.raw("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", default=None)
+    if kind.value in ("default", "mrope", None):
+        for key in number.values():
+            c.raw(key, default=None)
+        return None
+    if kind.value == "su":
+        kind = like("longrope", kind)
+    if kind.value not in ("linear", "dynamic", "llama3", "yarn", "longrope"):
+        raise ConfigError(f"{c.file}: {c.at[:-1]} is of type {_json(kind.value)}, which llmarch does not know", "Known: linear, dynamic, llama3, yarn, longrope.")
+    facts: dict[str, Any] = {"kind": kind}
+    for name, key in number.items():
+        if c.has(key):
+            facts[name] = c.size(key) if name == "original_context" else c.number(key)
+        else:
+            c.raw(key, default=None)
+    if c.has("truncate"):
+        facts["truncate"] = c.flag("truncate")
+    for name in ("short_factor", "long_factor"):
+        if c.has(name):
+            facts[name] = c.items(name, of=(int, float))
+    return Node(RopeScaling, facts)
+
+
+def attention(c: Config, **overrides: Any) -> Node:
+    """MHA / GQA / MQA from the usual keys; without `rope` among the overrides, RoPE as the config has it (None: no RoPE)."""
+    dim = overrides.get("head_dim") or head_dim(c)
+    facts: dict[str, Any] = {"heads": c.size("num_attention_heads"), "kv_heads": kv_heads(c), "head_dim": dim, "v_head_dim": dim}
+    if "rope" not in overrides:
+        facts["rope"] = rope(c, rotary_dim(c, dim))
+    return Node(Attention, facts | overrides)
+
+
+def latent_attention(c: Config, *, interleaved: bool = True, **overrides: Any) -> Node:
+    """MLA from DeepSeek's keys."""
+    dim = c.size("qk_rope_head_dim")
+    facts: dict[str, Any] = {
+        "heads": c.size("num_attention_heads"),
+        "q_lora_rank": c.size("q_lora_rank", default=None) if not c.defaults.get("q_lora_rank") or "q_lora_rank" in c.data else c.size("q_lora_rank"),
+        "kv_lora_rank": c.size("kv_lora_rank"),
+        "qk_nope_head_dim": c.size("qk_nope_head_dim"),
+        "qk_rope_head_dim": dim,
+        "v_head_dim": c.size("v_head_dim"),
+        "bias": c.flag("attention_bias", default=False),
+    }
+    if "rope" not in overrides:
+        facts["rope"] = rope(c, dim, interleaved=interleaved)
+    return Node(LatentAttention, facts | overrides)
+
+
+def dense(c: Config, width: str = "intermediate_size", **overrides: Any) -> Node:
+    """A gated MLP from the usual keys."""
+    return Node(Dense, {"width": c.size(width), "activation": activation(c), **overrides})
+
+
+def activation(c: Config, *keys: str) -> Fact:
+    """The activation under one name for one function: transformers' `gelu_pytorch_tanh`, `gelu_new` and `gelu_fast` are GELU(tanh)."""
+    fact = c.word(*(keys or ("hidden_act",)))
+    names = {"gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "swish": "silu"}
+    return like(names.get(fact.value, fact.value), fact)
+
+
+def pre(block: str, norm: str = "rms") -> Node:
+    """One step: norm, block, add."""
+    return make(Step, branches=[make(Branch, block=block, pre_norm=norm)])
+
+
+def post_inside(block: str, norm: str = "rms") -> Node:
+    """One step: block, norm, add (OLMo 2)."""
+    return make(Step, branches=[make(Branch, block=block, post_norm=norm)])
+
+
+def sandwich(block: str, norm: str = "rms") -> Node:
+    """One step: norm, block, norm, add (Gemma 2 and later)."""
+    return make(Step, branches=[make(Branch, block=block, pre_norm=norm, post_norm=norm)])
+
+
+def wire(layers: Sequence[tuple[str, str]], how: Fact, step: Callable[[str], Node] = pre) -> dict[str, Any]:
+    """`layer_kinds` and `layers` for decoders whose layers are a mixer and then an FFN: pairs of names in `mixers` and `ffns`.
+
+    A kind is called after its mixer, or `mixer_ffn` where one mixer meets several FFNs in the model. `how` is the evidence of the pattern.
+    """
+    several = len({f for _, f in layers}) > 1
+    name = {pair: f"{pair[0]}_{pair[1]}" if several else pair[0] for pair in dict.fromkeys(layers)}
+    kinds = {name[m, f]: make(LayerKind, steps=[step(f"mixers.{m}"), step(f"ffns.{f}")]) for m, f in name}
+    return {"layer_kinds": kinds, "layers": like([name[pair] for pair in layers], how)}
+
+
+def dtype_of(c: Config) -> Fact:
+    fact = c.raw("dtype", "torch_dtype", default=unknown("the config names no dtype"))
+    value = fact.value
+    return like(value.removeprefix("torch.") if isinstance(value, str) else None, fact)
+
+
+def decoder(c: Config, **parts: Any) -> Node:
+    """The Architecture of a decoder with the usual keys; `parts` give the blocks and wiring and may replace anything."""
+    usual: dict[str, Callable[[], Any]] = {
+        "family": lambda: c.family,
+        "model_type": lambda: c.word("model_type", default=c.family),
+        "hidden_size": lambda: c.size("hidden_size"),
+        "vocab_size": lambda: c.size("vocab_size"),
+        "context_length": lambda: c.size("max_position_embeddings"),
+        "dtype": lambda: dtype_of(c),
+        "embedding": lambda: make(Embedding, tied=c.flag("tie_word_embeddings")),
+        "head": lambda: make(Head),
+        "final_norm": lambda: "rms",
+        "norms": lambda: {"rms": rms_norm(c)},
+    }
+    return Node(Architecture, {k: v() for k, v in usual.items() if k not in parts} | parts)
+
+
+# --- tensors: names and shapes ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a family's template: a name pattern with `{}` for layer and expert numbers, the numbers each may take, a shape
+    [out, in], the component its parameters count for, and the paths of the facts that its shape proves."""
+
+    pattern: str
+    shape: tuple[int, ...]
+    axes: tuple[tuple[int, ...] | range, ...]
+    component: str
+    proves: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many tensors."""
+        return prod(len(a) for a in self.axes)
+
+    @property
+    def parameters(self) -> int:
+        return self.count * prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A tensor of a block, named relative to the layer; `experts` numbers for a `{}` in the name; `proves` names fields of the block."""
+
+    name: str
+    shape: tuple[int, ...]
+    component: str
+    proves: tuple[str, ...] = ()
+    experts: int | None = None
+
+
+Parts = Callable[[Any, int], Iterable[Part]]
+"""(block, hidden size) -> its tensors."""
+
+
+def linear(name: str, outputs: int, inputs: int, component: str, proves: tuple[str, ...] = (), bias: bool = False) -> Iterator[Part]:
+    yield Part(f"{name}.weight", (outputs, inputs), component, proves)
+    if bias:
+        yield Part(f"{name}.bias", (outputs,), component)
+
+
+def attention_parts(
+    at: str = "self_attn", q: str = "q_proj", k: str = "k_proj", v: str = "v_proj", o: str = "o_proj", q_norm: str = "q_norm", k_norm: str = "k_norm", sinks: str = "sinks"
+) -> Parts:
+    """Split projections q, k, v, o under `at`."""
+
+    def parts(a: Attention, hidden: int) -> Iterator[Part]:
+        part = "attention"
+        gate = a.heads * a.head_dim if a.gate == "elementwise" else 0
+        yield from linear(f"{at}.{q}", a.heads * a.head_dim + gate, hidden, part, ("heads", "head_dim"), a.qkv_bias)
+        yield from linear(f"{at}.{k}", a.kv_heads * a.head_dim, hidden, part, ("kv_heads",), a.qkv_bias)
+        yield from linear(f"{at}.{v}", a.kv_heads * a.v_head_dim, hidden, part, ("v_head_dim",), a.qkv_bias)
+        yield from linear(f"{at}.{o}", hidden, a.heads * a.v_head_dim, part, (), a.output_bias)
+        if a.qk_norm and a.qk_norm.weight:
+            whole = a.qk_norm.scope == "projection"
+            yield Part(f"{at}.{q_norm}.weight", (a.head_dim * (a.heads if whole else 1),), part, ("qk_norm.scope",))
+            yield Part(f"{at}.{k_norm}.weight", (a.head_dim * (a.kv_heads if whole else 1),), part, ("qk_norm.scope",))
+        if a.sinks:
+            yield Part(f"{at}.{sinks}", (a.heads,), part, ("sinks",))
+
+    return parts
+
+
+def latent_parts(at: str = "self_attn") -> Parts:
+    """MLA in DeepSeek's names, with the indexer where there is one."""
+
+    def parts(a: LatentAttention, hidden: int) -> Iterator[Part]:
+        part, qk = "attention", a.qk_nope_head_dim + a.qk_rope_head_dim
+        if a.q_lora_rank is None:
+            yield from linear(f"{at}.q_proj", a.heads * qk, hidden, part, ("heads", "q_lora_rank"))
+        else:
+            yield from linear(f"{at}.q_a_proj", a.q_lora_rank, hidden, part, ("q_lora_rank",), a.bias)
+            yield Part(f"{at}.q_a_layernorm.weight", (a.q_lora_rank,), part)
+            yield from linear(f"{at}.q_b_proj", a.heads * qk, a.q_lora_rank, part, ("heads",))
+        yield from linear(f"{at}.kv_a_proj_with_mqa", a.kv_lora_rank + a.qk_rope_head_dim, hidden, part, ("qk_rope_head_dim",), a.bias)
+        yield Part(f"{at}.kv_a_layernorm.weight", (a.kv_lora_rank,), part, ("kv_lora_rank",))
+        yield from linear(f"{at}.kv_b_proj", a.heads * (a.qk_nope_head_dim + a.v_head_dim), a.kv_lora_rank, part, ("qk_nope_head_dim",))
+        yield from linear(f"{at}.o_proj", hidden, a.heads * a.v_head_dim, part, ("v_head_dim",), a.bias)
+        if x := a.indexer:
+            yield from linear(f"{at}.indexer.wq_b", x.heads * x.head_dim, a.q_lora_rank or hidden, part, ("indexer.head_dim",))
+            yield from linear(f"{at}.indexer.wk", x.head_dim, hidden, part, ("indexer.head_dim",))
+            yield Part(f"{at}.indexer.k_norm.weight", (x.head_dim,), part)
+            yield Part(f"{at}.indexer.k_norm.bias", (x.head_dim,), part)
+            yield from linear(f"{at}.indexer.weights_proj", x.heads, hidden, part, ("indexer.heads",))
+
+    return parts
+
+
+def dense_parts(at: str = "mlp", gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj") -> Parts:
+    def parts(f: Dense, hidden: int) -> Iterator[Part]:
+        if f.gated:
+            yield from linear(f"{at}.{gate}", f.width, hidden, "mlp", ("width",), f.bias)
+        yield from linear(f"{at}.{up}", f.width, hidden, "mlp", ("width",), f.bias)
+        yield from linear(f"{at}.{down}", hidden, f.width, "mlp", (), f.bias)
+
+    return parts
+
+
+def moe_parts(
+    at: str = "mlp",
+    router: str = "gate",
+    selection_bias: str = "gate.e_score_correction_bias",
+    experts: str = "experts.{}",
+    shared: str = "shared_experts",
+    shared_gate: str = "shared_expert_gate",
+    gate: str = "gate_proj",
+    up: str = "up_proj",
+    down: str = "down_proj",
+) -> Parts:
+    """One tensor an expert, as most checkpoints are published."""
+
+    def parts(f: MoE, hidden: int) -> Iterator[Part]:
+        yield from linear(f"{at}.{router}", f.experts, hidden, "router", ("experts",), f.router.bias)
+        if f.router.selection_bias:
+            yield Part(f"{at}.{selection_bias}", (f.experts,), "router", ("router.selection_bias",))
+        one = dense_parts(f"{at}.{experts}", gate, up, down)
+        for p in one(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), hidden):
+            yield replace(p, component="experts", experts=f.experts, proves=("expert_width", "experts") if p.proves else ())
+        if f.shared_width:
+            for p in dense_parts(f"{at}.{shared}", gate, up, down)(Dense(width=f.shared_width, activation=f.activation, gated=f.gated), hidden):
+                yield replace(p, component="shared_experts", proves=("shared_width",) if p.proves else ())
+            if f.shared_gate:
+                yield from linear(f"{at}.{shared_gate}", 1, hidden, "shared_experts", ("shared_gate",))
+
+    return parts
+
+
+USUAL_BLOCKS: dict[type, Parts] = {Attention: attention_parts(), LatentAttention: latent_parts(), Dense: dense_parts(), MoE: moe_parts()}
+
+PRE_NORMS = ("input_layernorm", "post_attention_layernorm")
+POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
+SANDWICH_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Where a family's published tensors live. `norms`: a layer's norms in the order of its wiring; `blocks`: tensors of a block, by
+    its path (`mixers.linear`) or its class; `mtp`, `tower`, `more`: rows of the modules around the decoder."""
+
+    prefix: str = ""
+    embedding: str = "model.embed_tokens.weight"
+    positions: str = ""
+    layer: str = "model.layers.{}."
+    final_norm: str = "model.norm"
+    head: str = "lm_head"
+    norms: tuple[str, ...] = PRE_NORMS
+    blocks: Mapping[Any, Parts] = field(default_factory=dict[Any, Parts])
+    mtp: Callable[[Architecture, Naming], Iterable[Row]] | None = None
+    tower: Callable[[Architecture], Iterable[Row]] | None = None
+
+    def parts(self, path: str, block: Mixer | FFN) -> Parts:
+        found = self.blocks.get(path) or self.blocks.get(type(block)) or USUAL_BLOCKS.get(type(block))
+        if found is None:
+            raise KeyError(f"no names for {path}")
+        return found
+
+
+def layer_norms(steps: Iterable[Step]) -> Iterator[str]:
+    """The norms of a layer kind in the order of its wiring, by name in `norms`."""
+    for s in steps:
+        if s.pre_norm:
+            yield s.pre_norm
+        for b in s.branches:
+            yield from (n for n in (b.pre_norm, b.post_norm) if n)
+        yield from (n for n in (s.join_norm, s.after_norm) if n)
+
+
+def norm_rows(name: str, norm: Norm, width: int, axes: tuple[tuple[int, ...], ...], component: str = "norms") -> Iterator[Row]:
+    if norm.weight:
+        yield Row(f"{name}.weight", (width,), axes, component)
+    if norm.bias:
+        yield Row(f"{name}.bias", (width,), axes, component)
+
+
+def layer_rows(a: Architecture, kind: str, numbers: tuple[int, ...], at: str, naming: Naming, component: str | None = None) -> Iterator[Row]:
+    """The tensors of the layers `numbers`, all of one kind, named under the pattern `at`."""
+    steps = a.layer_kinds[kind].steps
+    axes: tuple[tuple[int, ...], ...] = (numbers,) if "{}" in at else ()
+    for name, used in zip(naming.norms, layer_norms(steps), strict=True):
+        yield from norm_rows(at + name, a.norms[used], a.hidden_size, axes, component or "norms")
+    for s in steps:
+        for b in s.branches:
+            block = a.block(b.block)
+            for p in naming.parts(b.block, block)(block, a.hidden_size):
+                own = axes if p.experts is None else (*axes, range(p.experts))
+                yield Row(at + p.name, p.shape, own, component or p.component, tuple(f"{b.block}.{f}" for f in p.proves))
+
+
+def template(a: Architecture, naming: Naming) -> list[Row]:
+    """Every tensor that a checkpoint of this architecture holds, in published names. Tied heads have no row of their own."""
+    p = naming.prefix
+    h = a.hidden_size
+    rows = [Row(p + naming.embedding, (a.vocab_size, h), (), "embedding", ("vocab_size", "hidden_size"))]
+    if a.embedding.positions:
+        rows.append(Row(p + naming.positions, (a.embedding.positions, h), (), "embedding", ("embedding.positions",)))
+    numbers: dict[str, list[int]] = {}
+    for i, kind in enumerate(a.layers):
+        numbers.setdefault(kind, []).append(i)
+    for kind, at in numbers.items():
+        rows.extend(layer_rows(a, kind, tuple(at), p + naming.layer, naming))
+    if a.final_norm:
+        rows.extend(norm_rows(p + naming.final_norm, a.norms[a.final_norm], h, ()))
+    if not a.embedding.tied:
+        rows.append(Row(f"{p}{naming.head}.weight", (a.vocab_size, h), (), "head", ("embedding.tied",)))
+    if a.head.bias:
+        rows.append(Row(f"{p}{naming.head}.bias", (a.vocab_size,), (), "head", ("head.bias",)))
+    if a.mtp and a.mtp.layer_kind and naming.mtp:
+        rows.extend(naming.mtp(a, naming))
+    if a.towers and naming.tower:
+        rows.extend(naming.tower(a))
+    return rows
+
+
+def mtp_as_layers(a: Architecture, naming: Naming) -> Iterator[Row]:
+    """MTP modules stored as the layers after the last (DeepSeek V3, GLM-4.5): a layer, a projection, its norms, and copies."""
+    m, h = a.mtp, a.hidden_size
+    assert m and m.layer_kind
+    numbers = tuple(range(len(a.layers), len(a.layers) + m.modules))
+    at = naming.prefix + naming.layer
+    yield from layer_rows(a, m.layer_kind, numbers, at, naming, "mtp")
+    for norm in ("enorm", "hnorm", "shared_head.norm"):
+        yield Row(f"{at}{norm}.weight", (h,), (numbers,), "mtp")
+    yield Row(f"{at}eh_proj.weight", (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
+    if m.own_embedding:
+        yield Row(f"{at}embed_tokens.weight", (a.vocab_size, h), (numbers,), "mtp", ("mtp.own_embedding",))
+    if m.own_head:
+        yield Row(f"{at}shared_head.head.weight", (a.vocab_size, h), (numbers,), "mtp", ("mtp.own_head",))
+
+
+# --- a family -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A model family. `ref`: the modelling code its facts were read from; `defaults`: class defaults by model_type, of `config_class`;
+    `naming`: published names, or a function of the architecture where these depend on it."""
+
+    name: str
+    title: str
+    ref: str
+    read: Callable[[Config], Node]
+    naming: Naming | Callable[[Architecture], Naming]
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    config_class: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def config(self, data: Mapping[str, Any], file: str, model_type: str) -> Config:
+        cls = self.config_class.get(model_type, "")
+        return Config(data, file=file, family=self.name, ref=self.ref, defaults=self.defaults.get(model_type), defaults_ref=f"{TRANSFORMERS} {cls}")
+
+    def template(self, a: Architecture) -> list[Row]:
+        return template(a, self.naming(a) if callable(self.naming) else self.naming)
+
+
+TRANSFORMERS = "transformers 5.23.0"
+
+__all__ = [
+    "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "Branch", "Config", "Dense", "Embedding",
+    "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "LinearAttention", "MoE", "Naming", "Node", "Norm", "Part", "QKNorm",
+    "Quantization", "QueryScaling", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation", "attention", "attention_parts",
+    "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "head_dim", "kv_heads", "latent_attention", "latent_parts",
+    "layer_norm", "layer_rows", "like", "linear", "make", "moe_parts", "mtp_as_layers", "post_inside", "pre", "rms_norm", "rope", "rotary_dim",
+    "sandwich", "scaling_of", "unknown", "wire",
+]  # fmt: skip

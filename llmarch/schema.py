@@ -1,0 +1,411 @@
+"""The vocabulary: what an architecture is made of. No I/O, no formatting, nothing of ours imported.
+
+Blocks and norms are named and written once (`mixers`, `ffns`, `norms`), layer kinds wire them, and `layers` is a list
+of kind names; so a 5:1 pattern stays two words, diffs align across families, and norm placement is derived from the
+wiring instead of declared. The facts alone predict the parameter count (`analyses/parameters.py`).
+
+These are frozen standard dataclasses, because every start of the program pays for them; pydantic (`contract.py`) turns
+them into a JSON Schema and validates documents that come from outside. Sizes are counts of elements, never bytes.
+A fact that is not known is None, and its evidence says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union
+
+SCHEMA_VERSION = 1
+
+
+class _Strict:
+    """Documents from outside may hold no other keys (read by pydantic, see contract.py)."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm(_Strict):
+    """A normalisation: `rmsnorm` or `layernorm`; `offset` 1 multiplies by (1 + weight); `weight` False has no tensor."""
+
+    kind: Literal["rmsnorm", "layernorm"]
+    eps: float | None = None
+    offset: int = 0
+    bias: bool = False
+    weight: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RopeScaling(_Strict):
+    """How rotary frequencies are stretched beyond the trained context; fields that a kind does not have are None."""
+
+    kind: Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
+    factor: float | None = None
+    original_context: int | None = None
+    low_freq_factor: float | None = None
+    high_freq_factor: float | None = None
+    beta_fast: float | None = None
+    beta_slow: float | None = None
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+    attention_factor: float | None = None
+    truncate: bool | None = None
+    short_factor: tuple[float, ...] | None = None
+    long_factor: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rope(_Strict):
+    """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved."""
+
+    theta: float
+    rotary_dim: int
+    interleaved: bool = False
+    scaling: RopeScaling | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QKNorm(_Strict):
+    """A norm of queries and keys: over each `head`, or over the whole `projection`."""
+
+    scope: Literal["head", "projection"]
+    offset: int = 0
+    weight: bool = True
+    after_rope: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryScaling(_Strict):
+    """Queries times 1 + beta * ln(1 + floor((pos + shift) / original_context)): longer contexts, sharper attention."""
+
+    beta: float
+    original_context: int
+    shift: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexer(_Strict):
+    """DeepSeek sparse attention's lightning indexer: scores all earlier tokens, attention reads the `top_k` best."""
+
+    heads: int
+    head_dim: int
+    top_k: int
+    rope_dim: int
+    rope_interleaved: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(_Strict):
+    """Softmax attention: MHA (kv_heads = heads), GQA or MQA (kv_heads = 1).
+
+    q [heads * head_dim, hidden], k [kv_heads * head_dim, hidden], v [kv_heads * v_head_dim, hidden],
+    o [hidden, heads * v_head_dim]. `window`: a query sees that many last tokens; `chunk`: the tokens of its own chunk.
+    `rope` None is NoPE (or learned positions, see `Embedding.positions`). `sinks`: one learned logit a query head.
+    """
+
+    kind: Literal["attention"] = "attention"
+    heads: int
+    kv_heads: int
+    head_dim: int
+    v_head_dim: int
+    qk_norm: QKNorm | None = None
+    qkv_bias: bool = False
+    output_bias: bool = False
+    window: int | None = None
+    chunk: int | None = None
+    sinks: bool = False
+    gate: Literal["elementwise", "head"] | None = None
+    softcap: float | None = None
+    scale: float | None = None
+    query_scaling: QueryScaling | None = None
+    rope: Rope | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentAttention(_Strict):
+    """Multi-head latent attention (MLA): keys and values come from one latent of kv_lora_rank, which is what is cached.
+
+    q_a [q_lora_rank, hidden], q_b [heads * (nope + rope), q_lora_rank] (or one plain q_proj without q_lora_rank),
+    kv_a [kv_lora_rank + rope, hidden], kv_b [heads * (nope + v), kv_lora_rank], o [hidden, heads * v]; both latents have an RMSNorm.
+    """
+
+    kind: Literal["latent_attention"] = "latent_attention"
+    heads: int
+    q_lora_rank: int | None
+    kv_lora_rank: int
+    qk_nope_head_dim: int
+    qk_rope_head_dim: int
+    v_head_dim: int
+    bias: bool = False
+    scale: float | None = None
+    query_scaling: QueryScaling | None = None
+    rope: Rope | None = None
+    indexer: Indexer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearAttention(_Strict):
+    """A mixer with a state of fixed size instead of a growing cache.
+
+    `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel.
+    `conv_kernel`: width of the short convolution before it; `gate`: the output gate's activation.
+    """
+
+    kind: Literal["linear_attention"] = "linear_attention"
+    variant: Literal["lightning", "gated_deltanet", "kda"]
+    key_heads: int
+    value_heads: int
+    key_head_dim: int
+    value_head_dim: int
+    conv_kernel: int | None = None
+    gate: Literal["sigmoid", "silu"] | None = None
+
+
+Mixer = Union[Attention, LatentAttention, LinearAttention]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dense(_Strict):
+    """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width]."""
+
+    kind: Literal["dense"] = "dense"
+    width: int
+    activation: str
+    gated: bool = True
+    bias: bool = False
+    clamp: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router(_Strict):
+    """How experts are chosen and weighted.
+
+    `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), or sigmoid. `selection_bias`: a per-expert table added
+    for the choice only; `bias`: an ordinary bias of the router's linear. Of `groups` groups of experts the best `active_groups` stay,
+    ranked by `group_score`. `normalized`: the chosen weights are divided by their sum; then times `scale`.
+    """
+
+    scoring: Literal["softmax", "softmax_chosen", "sigmoid"]
+    normalized: bool
+    scale: float = 1.0
+    selection_bias: bool = False
+    bias: bool = False
+    groups: int = 1
+    active_groups: int = 1
+    group_score: Literal["max", "top2_sum"] | None = None
+    weights: Literal["output", "input"] = "output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoE(_Strict):
+    """A mixture of experts: a router [experts, hidden], `experts` MLPs of `expert_width` of which `active` serve a token,
+    and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not."""
+
+    kind: Literal["moe"] = "moe"
+    experts: int
+    active: int
+    expert_width: int
+    activation: str
+    gated: bool = True
+    bias: bool = False
+    clamp: float | None = None
+    shared_experts: int = 0
+    shared_width: int = 0
+    shared_gate: bool = False
+    router: Router
+
+
+FFN = Union[Dense, MoE]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch(_Strict):
+    """One block on the residual stream: `block` is `mixers.NAME` or `ffns.NAME`; norms are names in `norms`; its output is times `scale`."""
+
+    block: str
+    pre_norm: str | None = None
+    post_norm: str | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(_Strict):
+    """One addition to the residual stream, by one branch or several in parallel.
+
+    `pre_norm` feeds all branches, `join_norm` is on their sum, `after_norm` on the stream after the addition.
+    `residual`: the stream is taken `plain`, or `after_norm` (the pre-norm's output takes its place, times `skip_scale`).
+    """
+
+    branches: tuple[Branch, ...]
+    pre_norm: str | None = None
+    join_norm: str | None = None
+    after_norm: str | None = None
+    residual: Literal["plain", "after_norm"] = "plain"
+    skip_scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerKind(_Strict):
+    """The steps of one kind of layer, in order."""
+
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding(_Strict):
+    """Token embedding [vocab_size, hidden]; `tied`: the head is the same matrix; `positions`: rows of a learned position table."""
+
+    tied: bool
+    scale: float | None = None
+    positions: int | None = None
+    norm: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(_Strict):
+    """From the last hidden state to logits: [vocab_size, hidden], with or without bias, soft cap and scale."""
+
+    bias: bool = False
+    softcap: float | None = None
+    scale: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MTP(_Strict):
+    """Multi-token prediction: `modules` extra layers of `layer_kind`, each fed by a projection [hidden, 2 * hidden] of normed
+    embedding and hidden state. `norms` counts hidden-wide norms beside the layer's own; `own_embedding` and `own_head` say whether a
+    module stores copies of the embedding and the head. `layer_kind` None: announced, but its layout is not known."""
+
+    modules: int
+    layer_kind: str | None
+    norms: int = 0
+    own_embedding: bool = False
+    own_head: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(_Strict):
+    """A matrix [outputs, inputs] with or without bias."""
+
+    inputs: int
+    outputs: int
+    bias: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tower(_Strict):
+    """An encoder of another modality: a Vision Transformer and the projector to the decoder's width.
+
+    `patch_embedding` is the patch convolution as a matrix (inputs = channels * patch^2); `positions`: rows of a learned table;
+    `layer_norms`: norms per layer of `norm`; `outer_norms`: those before and after the layers; `projector_norms`: widths of the
+    projector's norms (weights only).
+    """
+
+    kind: str
+    layers: int
+    hidden_size: int
+    heads: int
+    head_dim: int
+    attention_bias: bool
+    ffn: Dense
+    norm: Norm
+    layer_norms: int = 2
+    outer_norms: int = 0
+    image_size: int | None = None
+    patch_size: int
+    patch_embedding: Linear
+    positions: int = 0
+    class_token: bool = False
+    rope: Rope | None = None
+    projector: tuple[Linear, ...] = ()
+    projector_norms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantization(_Strict):
+    """How the checkpoint stores its weights, as the config declares it; the architecture is the same without it."""
+
+    method: str
+    bits: float | None = None
+    format: str | None = None
+    block: tuple[int, ...] | None = None
+    group_size: int | None = None
+    activations: str | None = None
+    excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other(_Strict):
+    """A tensor that no fact above explains, with its reason; `count` of that shape."""
+
+    shape: tuple[int, ...]
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(_Strict):
+    """A decoder language model. `layers` names the kind of each layer in order; see the module's docstring."""
+
+    family: str
+    model_type: str
+    hidden_size: int
+    vocab_size: int
+    context_length: int | None
+    dtype: str | None
+    embedding: Embedding
+    head: Head
+    final_norm: str | None
+    mixers: dict[str, Mixer]
+    ffns: dict[str, FFN]
+    norms: dict[str, Norm]
+    layer_kinds: dict[str, LayerKind]
+    layers: tuple[str, ...]
+    mtp: MTP | None = None
+    towers: dict[str, Tower] = field(default_factory=dict[str, Tower])
+    quantization: Quantization | None = None
+    other: dict[str, Other] = field(default_factory=dict[str, Other])
+
+    def block(self, path: str) -> Mixer | FFN:
+        """The block that a Branch names: `mixers.full` or `ffns.moe`."""
+        group, _, name = path.partition(".")
+        return self.mixers[name] if group == "mixers" else self.ffns[name]
+
+    def blocks_of(self, kind: str) -> list[Mixer | FFN]:
+        """The blocks of a layer kind, in the order of its wiring."""
+        return [self.block(b.block) for s in self.layer_kinds[kind].steps for b in s.branches]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(_Strict):
+    """Where a fact comes from.
+
+    `config`: the key `ref`; `default`: the class default of `ref` because the key is absent; `family`: what the modelling code `ref` does;
+    `derived`: computed, `ref` says from what; `tensor`: read from a tensor; `unknown`: not to be had, `ref` says why.
+    """
+
+    kind: Literal["config", "default", "family", "derived", "tensor", "unknown"]
+    ref: str
+    confirmed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding(_Strict):
+    """Something a reader must know: `rule` is the stable id, `path` a fact or a tensor, `severity` what it breaks."""
+
+    rule: str
+    path: str
+    message: str
+    severity: Literal["weights", "behaviour", "capacity", "quantization", "info"] = "info"
+    old: Any = None
+    new: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change(_Strict):
+    """One difference between two architectures at a dotted path; a side that lacks the path is None."""
+
+    rule: str
+    path: str
+    old: Any
+    new: Any
+    severity: Literal["weights", "behaviour", "capacity", "quantization", "info"]

@@ -1,0 +1,57 @@
+"""llmarch tells what an LLM's architecture is, exactly, and what changed between two of them.
+
+    import llmarch
+
+    reading = llmarch.load("qwen3-235b")          # or "org/name@revision", "./folder", ...
+    reading.architecture.mixers["full"].kv_heads   # 4
+    llmarch.diff(reading, llmarch.load("deepseek-v3"))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .reader import Reading
+    from .schema import Architecture, Change
+
+__version__ = "0.1.0"
+__all__ = ["Architecture", "Reading", "__version__", "diff", "load"]
+
+
+def load(reference: str, *, offline: bool = False, headers: bool = True, refresh: bool = False) -> Reading:
+    """Read what `reference` names: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file, a safetensors file.
+
+    `offline` never touches the network; `headers` False reads the config alone; `refresh` reads headers again although they are cached.
+    Raises llmarch.errors.LlmarchError.
+    """
+    from . import sources
+    from .reader import read
+    from .reference import parse
+
+    return read(sources.open(parse(reference), offline=offline, headers=headers, refresh=refresh))
+
+
+def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
+    """The differences between two models, worst first. Each side is a Reading, an Architecture, or a reference to load."""
+    from .diff import diff as compare
+    from .schema import Architecture
+
+    def architecture(side: Reading | Architecture | str) -> Architecture:
+        if isinstance(side, str):
+            side = load(side)
+        return side if isinstance(side, Architecture) else side.architecture
+
+    return compare(architecture(old), architecture(new))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Architecture":
+        from .schema import Architecture
+
+        return Architecture
+    if name == "Reading":
+        from .reader import Reading
+
+        return Reading
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,3 +38,9 @@ class HeaderError(LlmarchError):
 
 class ReadError(LlmarchError):
     """The bytes could not be had: no network, gated or missing repository, offline and not cached."""
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """`text` from a repository, safe to put into a message: control and other unprintable characters escaped, long text cut."""
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"

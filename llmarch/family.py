@@ -27,6 +27,7 @@ from .schema import (
     Indexer,
     LatentAttention,
     LayerKind,
+    Linear,
     LinearAttention,
     Mixer,
     MoE,
@@ -146,8 +147,9 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
 class Config:
     """A config as a family reads it: typed look-ups that become Facts, and a note of every key that was asked for.
 
-    `defaults` are the class defaults that hold for keys the file omits. Raises ConfigError, naming file and key, for a missing
-    key without default, a wrong type, or an absurd size.
+    `defaults` are the class defaults that hold for keys the file omits. `spelled` says how the file itself names a key (dotted), or where
+    a value comes from that none of its keys states (native.py). Raises ConfigError, naming file and key, for a missing key without
+    default, a wrong type, or an absurd size.
     """
 
     def __init__(
@@ -159,14 +161,19 @@ class Config:
         ref: str,
         defaults: Mapping[str, Any] | None = None,
         defaults_ref: str = "",
+        model_type: str = "",
         at: str = "",
         used: set[str] | None = None,
+        spelled: Mapping[str, str | Evidence] | None = None,
     ) -> None:
-        self.data, self.file, self.family, self.ref, self.at = data, file, family, ref, at
+        self.data, self.file, self.family, self.ref, self.at, self.model_type = data, file, family, ref, at, model_type
         self.defaults, self.defaults_ref = defaults or {}, defaults_ref
+        self.spelled: Mapping[str, str | Evidence] = spelled or {}
         self.used: set[str] = set() if used is None else used
 
-    def child(self, key: str, *, defaults: Mapping[str, Any] | None = None, defaults_ref: str = "", family: str = "", ref: str = "") -> Config:
+    def child(
+        self, key: str, *, defaults: Mapping[str, Any] | None = None, defaults_ref: str = "", family: str = "", ref: str = "", model_type: str = ""
+    ) -> Config:
         """The config nested under `key` (an empty one if the key is absent or null)."""
         self.used.add(self.at + key)
         data = self.data.get(key)
@@ -182,17 +189,33 @@ class Config:
             ref=ref or self.ref,
             defaults=defaults,
             defaults_ref=defaults_ref,
+            model_type=model_type,
             at=f"{self.at}{key}.",
             used=self.used,
+            spelled=self.spelled,
         )
 
     def has(self, key: str) -> bool:
         """Whether the file has the key with a value other than null."""
         return self.data.get(key) is not None
 
+    def knows(self, key: str) -> bool:
+        """Whether the file has the key, or the class a default for it."""
+        return self.has(key) or self.defaults.get(key) is not None
+
+    def key(self, key: str) -> str:
+        """The key as the file spells it, dotted."""
+        said = self.spelled.get(self.at + key)
+        return said if isinstance(said, str) else self.at + key
+
+    def _evidence(self, key: str) -> Evidence:
+        said = self.spelled.get(self.at + key)
+        return said if isinstance(said, Evidence) else Evidence(kind="config", ref=self.key(key))
+
     def unread(self) -> list[str]:
-        """Keys that nobody asked for and that are not known to be inert, dotted, sorted."""
-        return sorted(self._unread(self.data, self.at))
+        """Keys that nobody asked for and that are not known to be inert, dotted, as the file spells them, sorted."""
+        said = [self.spelled.get(name, name) for name in self._unread(self.data, self.at)]
+        return sorted(s for s in said if isinstance(s, str))
 
     def _unread(self, data: Mapping[str, Any], at: str) -> Iterator[str]:
         for key, value in data.items():
@@ -207,39 +230,48 @@ class Config:
         shown = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _json(value)
         kind = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", int: "an integer", float: "a number", type(None): "null"}
         return ConfigError(
-            f"{self.file}: {self.at}{key} is {shown} ({kind.get(type(value), type(value).__name__)}); {need} is needed",
-            f"{self.family} reads it from {self.at}{key}.",
+            f"{self.file}: {self.key(key)} is {shown} ({kind.get(type(value), type(value).__name__)}); {need} is needed",
+            f"{self.family} reads it from {self.key(key)}.",
         )
 
     def _find(self, keys: tuple[str, ...], default: Any) -> tuple[str, Any, Evidence]:
         for key in keys:
             self.used.add(self.at + key)
         for key in keys:
-            if self.data.get(key) is not None:
-                return key, self.data[key], Evidence(kind="config", ref=self.at + key)
+            if self.data.get(key) is not None or (key in self.data and isinstance(self.spelled.get(self.at + key), Evidence)):
+                return key, self.data[key], self._evidence(key)
         null = next((k for k in keys if k in self.data), None)
         if default is MISSING:
             for key in keys:
                 if key in self.defaults:
-                    return key, self.defaults[key], Evidence(kind="default", ref=f"{self.at}{key}, {self.defaults_ref}")
+                    return key, self.defaults[key], Evidence(kind="default", ref=f"{self.key(key)}, {self.defaults_ref}")
             close = get_close_matches(keys[0], [k for k in self.data if k not in keys], 1, 0.8)
             what = "is null" if null else "is missing"
-            hint = f"{self.family} has no default for it." + (f" Did {self.at}{close[0]} mean it?" if close else "")
-            raise ConfigError(f"{self.file}: {self.at}{null or keys[0]} {what}", hint)
+            hint = f"{self.family} has no default for it." + (f" Did {self.key(close[0])} mean it?" if close else "")
+            raise ConfigError(f"{self.file}: {self.key(null or keys[0])} {what}", hint)
         if isinstance(default, Fact):
             return keys[0], default.value, default.evidence
         if null is not None:
-            return null, default, Evidence(kind="config", ref=f"{self.at}{null} (null)")
-        return keys[0], default, Evidence(kind="default", ref=f"{self.at}{keys[0]}, {self.defaults_ref or self.ref}")
+            return null, default, Evidence(kind="config", ref=f"{self.key(null)} (null)")
+        return keys[0], default, Evidence(kind="default", ref=f"{self.key(keys[0])}, {self.defaults_ref or self.ref}")
 
     def raw(self, *keys: str, default: Any = MISSING) -> Fact:
         """The first of `keys` that the file has, unchecked."""
         _, value, evidence = self._find(keys, default)
         return Fact(value, evidence)
 
+    def or_null(self, look_up: Callable[..., Fact], *keys: str) -> Fact:
+        """What `look_up` (`c.size`, `c.number`) makes of the keys; null in the file means none, whatever the class default."""
+        return look_up(*keys, default=None) if any(k in self.data for k in keys) else look_up(*keys)
+
     def ignore(self, *keys: Any) -> None:
         """Keys that the modelling code does not use here (an MLP width where every layer is sparse): read, without effect."""
         self.used.update(self.at + key for key in keys)
+
+    def known(self, key: str, *values: Any) -> None:
+        """A key that this family can only describe with one of these values (or null); with any other it stays unread, and is shown."""
+        if self.data.get(key) is None or self.data[key] in values:
+            self.used.add(self.at + key)
 
     def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int = MOST) -> Fact:
         key, value, evidence = self._find(keys, default)
@@ -250,7 +282,7 @@ class Config:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wrong(key, value, "an integer")
         if not least <= value <= most:
-            raise ConfigError(f"{self.file}: {self.at}{key} is {value:,}; {least:,} to {most:,} is what llmarch takes for a real model")
+            raise ConfigError(f"{self.file}: {self.key(key)} is {value:,}; {least:,} to {most:,} is what llmarch takes for a real model")
         return Fact(value, evidence)
 
     def layer_count(self, *keys: str, default: Any = MISSING) -> Fact:
@@ -287,9 +319,9 @@ class Config:
         items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
         bad = next((v for v in items if not isinstance(v, of)), None)
         if bad is not None:
-            raise ConfigError(f"{self.file}: {self.at}{key} holds {_json(bad)}, which has no place there")
+            raise ConfigError(f"{self.file}: {self.key(key)} holds {_json(bad)}, which has no place there")
         if length is not None and len(items) < length:
-            raise ConfigError(f"{self.file}: {self.at}{key} has {len(items)} entries for {length} layers")
+            raise ConfigError(f"{self.file}: {self.key(key)} has {len(items)} entries for {length} layers")
         return Fact(items[:length], evidence)
 
 
@@ -312,25 +344,25 @@ def layer_norm(c: Config, *keys: str, bias: bool = True) -> Node:
 
 
 def head_dim(c: Config, hidden: str = "hidden_size", heads: str = "num_attention_heads") -> Fact:
-    """`head_dim`, or hidden_size / num_attention_heads where the config has none."""
-    if c.has("head_dim") or c.defaults.get("head_dim") is not None:
+    """`head_dim`, or hidden_size / num_attention_heads where the config has none (or null)."""
+    if c.has("head_dim") or ("head_dim" not in c.data and c.defaults.get("head_dim") is not None):
         return c.size("head_dim")
     c.raw("head_dim", default=None)
     h, n = c.size(hidden).value, c.size(heads).value
     if h % n:
-        raise ConfigError(f"{c.file}: {c.at}{hidden} {h:,} is not a multiple of {c.at}{heads} {n:,}, and there is no head_dim")
-    return derived(h // n, f"{c.at}{hidden} / {c.at}{heads}")
+        raise ConfigError(f"{c.file}: {c.key(hidden)} {h:,} is not a multiple of {c.key(heads)} {n:,}, and there is no head_dim")
+    return derived(h // n, f"{c.key(hidden)} / {c.key(heads)}")
 
 
 def kv_heads(c: Config, heads: str = "num_attention_heads", key: str = "num_key_value_heads") -> Fact:
     """`num_key_value_heads`; without it (or null) every query head has its own."""
-    if c.has(key) or c.defaults.get(key) is not None:
+    if c.has(key) or (key not in c.data and c.defaults.get(key) is not None):
         n, h = c.size(key), c.size(heads).value
         if h % n.value:
-            raise ConfigError(f"{c.file}: {c.at}{heads} {h:,} is not a multiple of {c.at}{key} {n.value:,}")
+            raise ConfigError(f"{c.file}: {c.key(heads)} {h:,} is not a multiple of {c.key(key)} {n.value:,}")
         return n
     c.raw(key, default=None)
-    return like(c.size(heads).value, derived(None, f"{c.at}{heads}, as {c.at}{key} is absent"))
+    return like(c.size(heads).value, derived(None, f"{c.key(heads)}, as {c.key(key)} is absent"))
 
 
 def rotary_dim(c: Config, dim: Fact, default: float = 1.0) -> Fact:
@@ -357,33 +389,52 @@ def rope(
 ) -> Node:
     """RoPE in any of its spellings: `rope_theta` + `rope_scaling`, or transformers 5's `rope_parameters`, flat or by layer type.
 
-    `theta` takes the place of the config's own (Gemma 3's local base); `scaled` False leaves the scaling out.
+    `theta` takes the place of the config's own (Gemma 3's local base), and `scaled` False leaves the scaling out, both unless the config
+    has an entry for `layer_type`.
     """
-    params = c.data.get("rope_parameters")
-    at = c
-    if isinstance(params, dict):
-        at = c.child("rope_parameters")
-        if layer_type is not None and isinstance(at.data.get(layer_type), dict):
-            at = at.child(layer_type)
-            theta = at.number("rope_theta") if at.has("rope_theta") else theta
-        elif layer_type is not None and any(isinstance(v, dict) for v in at.data.values()):
+    at = rope_keys(c)
+    if layer_type is not None and any(isinstance(v, dict) for v in at.data.values()):
+        if at.has(layer_type):
+            at, theta, scaled = at.child(layer_type), None, True
+        elif theta is None:
             raise ConfigError(f"{c.file}: {at.at[:-1]} has no entry for {layer_type}")
-        at.raw("rope_type", "type", "partial_rotary_factor", default=None)
-        base = theta or (at.number("rope_theta") if at.has("rope_theta") else c.number("rope_theta"))
-        scaling = scaling_of(at) if scaled else None
-    else:
-        base = theta or c.number("rope_theta")
-        raw = c.data.get("rope_scaling")
-        c.raw("rope_scaling", default=None)
-        if raw is not None and not isinstance(raw, dict):
-            raise ConfigError(f"{c.file}: {c.at}rope_scaling is {_json(raw)}; an object or null is needed")
-        scaling = scaling_of(c.child("rope_scaling")) if raw and scaled else None
-    return make(Rope, theta=base, rotary_dim=rotary, interleaved=interleaved, scaling=scaling)
+    if theta is None:
+        theta = at.number("rope_theta") if at.knows("rope_theta") else c.number("rope_theta")
+    c.raw("rope_theta", default=None)
+    at.raw("rope_type", "type", "partial_rotary_factor", "rope_theta", default=None)
+    scaling = scaling_of(at) if scaled else None
+    if scaling is not None and "original_context" not in scaling.fields and scaling["kind"].value in ("llama3", "yarn", "longrope"):
+        key = "original_max_position_embeddings" if c.has("original_max_position_embeddings") else "max_position_embeddings"
+        scaling = scaling.but(original_context=c.size(key))
+    return make(Rope, theta=theta, rotary_dim=rotary, interleaved=interleaved, scaling=scaling)
+
+
+def rope_keys(c: Config) -> Config:
+    """Where the keys of RoPE are: `rope_scaling`, which transformers prefers if a config has both, `rope_parameters`, or their class default."""
+    for key in ("rope_parameters", "rope_scaling"):
+        if not c.data.get(key):
+            c.ignore(key)
+    if c.data.get("rope_scaling"):
+        return c.child("rope_scaling")
+    if c.has("rope_parameters") or "rope_parameters" not in c.defaults:
+        return c.child("rope_parameters")
+    return c.child("rope_parameters", defaults=c.defaults["rope_parameters"], defaults_ref=c.defaults_ref)
+
+
+def query_scaling(c: Config) -> Node | None:
+    """Mistral's spelling of Llama 4's query scaling: beta and the original context stand among the keys of RoPE."""
+    at = rope_keys(c)
+    at.ignore("llama_4_scaling_beta", "max_position_embeddings")
+    if not at.knows("llama_4_scaling_beta"):
+        return None
+    original = "original_max_position_embeddings"
+    context = at.size(original) if at.knows(original) else c.size("max_position_embeddings")
+    return make(QueryScaling, beta=at.number("llama_4_scaling_beta"), original_context=context)
 
 
 def scaling_of(c: Config) -> Node | None:
-    """The scaling that `rope_scaling` or `rope_parameters` describes; None for the plain kinds (default, mrope)."""
-    kind = c.word("rope_type", "type", default="default")
+    """The scaling that `rope_scaling` or `rope_parameters` describes; None for the plain kinds (default, and those of several axes)."""
+    kind = c.word("rope_type", "type", default=MISSING if "rope_type" in c.defaults else "default")
     number = {
         "original_context": "original_max_position_embeddings",
         "low_freq_factor": "low_freq_factor",
@@ -396,7 +447,7 @@ def scaling_of(c: Config) -> Node | None:
         "factor": "factor",
     }
     c.raw("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", default=None)
-    if kind.value in ("default", "mrope", None):
+    if kind.value in ("default", "mrope", "axial", None):
         for key in number.values():
             c.raw(key, default=None)
         return None
@@ -406,7 +457,7 @@ def scaling_of(c: Config) -> Node | None:
         raise ConfigError(f"{c.file}: {c.at[:-1]} is of type {_json(kind.value)}, which llmarch does not know", "Known: linear, dynamic, llama3, yarn, longrope.")
     facts: dict[str, Any] = {"kind": kind}
     for name, key in number.items():
-        if c.has(key):
+        if c.knows(key):
             facts[name] = c.size(key) if name == "original_context" else c.number(key)
         else:
             c.raw(key, default=None)
@@ -482,6 +533,18 @@ def wire(layers: Sequence[tuple[str, str]], how: Fact, step: Callable[[str], Nod
     return {"layer_kinds": kinds, "layers": like([name[pair] for pair in layers], how)}
 
 
+def sliding_layers(c: Config, n: int, rule: Callable[[int], bool], how: str) -> tuple[list[str], Fact]:
+    """The mixer of each layer, `sliding` or `full`: as layer_types says, or by the class's `rule`, which `how` puts into words."""
+    types = c.items("layer_types", default=None, length=n, of=str)
+    if types.value is None:
+        return ["sliding" if rule(i) else "full" for i in range(n)], derived(None, how)
+    names = {"sliding_attention": "sliding", "full_attention": "full"}
+    odd = next((t for t in types.value if t not in names), None)
+    if odd is not None:
+        raise ConfigError(f"{c.file}: {c.key('layer_types')} holds {_json(odd)}; {c.family} knows {' and '.join(names)}")
+    return [names[t] for t in types.value], types
+
+
 def dtype_of(c: Config) -> Fact:
     fact = c.raw("dtype", "torch_dtype", default=unknown("the config names no dtype"))
     value = fact.value
@@ -503,6 +566,22 @@ def decoder(c: Config, **parts: Any) -> Node:
         "norms": lambda: {"rms": rms_norm(c)},
     }
     return Node(Architecture, {k: v() for k, v in usual.items() if k not in parts} | parts)
+
+
+def wrapped(c: Config, part: Config, text: Node, towers: dict[str, Node]) -> Node:
+    """A decoder inside a multimodal wrapper: `text` was read from the wrapper's `part`; family and model_type are the wrapper's own.
+
+    What the text part says of tying holds, as it was trained so; the wrapper's word counts where the text part has none.
+    """
+    tied = text["embedding"]["tied"] if part.has("tie_word_embeddings") or not c.has("tie_word_embeddings") else c.flag("tie_word_embeddings")
+    c.raw("tie_word_embeddings", default=None)
+    return text.but(
+        family=c.family,
+        model_type=c.word("model_type", default=c.family),
+        dtype=dtype_of(c if c.has("dtype") or c.has("torch_dtype") else part),
+        embedding=text["embedding"].but(tied=tied),
+        towers=towers,
+    )
 
 
 # --- tensors: names and shapes ------------------------------------------------------------------------------------
@@ -627,13 +706,32 @@ def moe_parts(
         one = dense_parts(f"{at}.{experts}", gate, up, down)
         for p in one(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), hidden):
             yield replace(p, component="experts", experts=f.experts, proves=("expert_width", "experts") if p.proves else ())
-        if f.shared_width:
-            for p in dense_parts(f"{at}.{shared}", gate, up, down)(Dense(width=f.shared_width, activation=f.activation, gated=f.gated), hidden):
-                yield replace(p, component="shared_experts", proves=("shared_width",) if p.proves else ())
-            if f.shared_gate:
-                yield from linear(f"{at}.{shared_gate}", 1, hidden, "shared_experts", ("shared_gate",))
+        yield from _shared(f, hidden, dense_parts(f"{at}.{shared}", gate, up, down))
+        if f.shared_gate:
+            yield from linear(f"{at}.{shared_gate}", 1, hidden, "shared_experts", ("shared_gate",))
 
     return parts
+
+
+def fused_moe_parts(at: str = "mlp", router: str = "router", shared: str = "shared_expert") -> Parts:
+    """All experts in one tensor [experts, inputs, outputs], gates and ups together, as gpt-oss and Llama 4 are published."""
+
+    def parts(f: MoE, hidden: int) -> Iterator[Part]:
+        yield from linear(f"{at}.{router}", f.experts, hidden, "router", ("experts",), f.router.bias)
+        for name, inputs, outputs in (("gate_up_proj", hidden, 2 * f.expert_width), ("down_proj", f.expert_width, hidden)):
+            yield Part(f"{at}.experts.{name}", (f.experts, inputs, outputs), "experts", ("expert_width", "experts"))
+            if f.bias:
+                yield Part(f"{at}.experts.{name}_bias", (f.experts, outputs), "experts", ("bias",))
+        yield from _shared(f, hidden, dense_parts(f"{at}.{shared}"))
+
+    return parts
+
+
+def _shared(f: MoE, hidden: int, mlp: Parts) -> Iterator[Part]:
+    """The shared experts, one MLP together."""
+    if f.shared_width:
+        for p in mlp(Dense(width=f.shared_width, activation=f.activation, gated=f.gated), hidden):
+            yield replace(p, component="shared_experts", proves=("shared_width",) if p.proves else ())
 
 
 USUAL_BLOCKS: dict[type, Parts] = {Attention: attention_parts(), LatentAttention: latent_parts(), Dense: dense_parts(), MoE: moe_parts()}
@@ -722,6 +820,25 @@ def template(a: Architecture, naming: Naming) -> list[Row]:
     return rows
 
 
+def matrix_rows(name: str, m: Linear, shape: tuple[int, ...] | None = None, proves: tuple[str, ...] = ()) -> Iterator[Row]:
+    """A tower's matrix that stands alone; `shape` where it is not stored as [outputs, inputs]."""
+    yield Row(f"{name}.weight", shape or (m.outputs, m.inputs), (), "vision", proves)
+    if m.bias:
+        yield Row(f"{name}.bias", (m.outputs,), (), "vision")
+
+
+def tower_rows(t: Tower, layer: str, norms: tuple[str, ...], attention: Parts, ffn: Parts) -> Iterator[Row]:
+    """The encoder layers of a tower, named under the pattern `layer`."""
+    numbers = (range(t.layers),)
+    for name in norms:
+        yield from norm_rows(layer + name, t.norm, t.hidden_size, numbers, "vision")
+    heads = Attention(
+        heads=t.heads, kv_heads=t.heads, head_dim=t.head_dim, v_head_dim=t.head_dim, qkv_bias=t.attention_bias, output_bias=t.attention_bias
+    )
+    for p in (*attention(heads, t.hidden_size), *ffn(t.ffn, t.hidden_size)):
+        yield Row(layer + p.name, p.shape, numbers, "vision")
+
+
 def mtp_as_layers(a: Architecture, naming: Naming) -> Iterator[Row]:
     """MTP modules stored as the layers after the last (DeepSeek V3, GLM-4.5): a layer, a projection, its norms, and copies."""
     m, h = a.mtp, a.hidden_size
@@ -744,7 +861,7 @@ def mtp_as_layers(a: Architecture, naming: Naming) -> Iterator[Row]:
 @dataclass(frozen=True, slots=True)
 class Family:
     """A model family. `ref`: the modelling code its facts were read from; `defaults`: class defaults by model_type, of `config_class`;
-    `naming`: published names, or a function of the architecture where these depend on it."""
+    `naming`: published names, or a function of the architecture where these depend on it; `mtp_layouts`: see `mtp_candidates`."""
 
     name: str
     title: str
@@ -753,22 +870,45 @@ class Family:
     naming: Naming | Callable[[Architecture], Naming]
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     config_class: Mapping[str, str] = field(default_factory=dict[str, str])
+    mtp_layouts: Callable[[Architecture], Iterable[MTP]] | None = None
 
-    def config(self, data: Mapping[str, Any], file: str, model_type: str) -> Config:
-        cls = self.config_class.get(model_type, "")
-        return Config(data, file=file, family=self.name, ref=self.ref, defaults=self.defaults.get(model_type), defaults_ref=f"{TRANSFORMERS} {cls}")
+    def config(self, data: Mapping[str, Any], file: str, model_type: str, spelled: Mapping[str, str | Evidence] | None = None) -> Config:
+        return Config(data, file=file, spelled=spelled, **self._about(model_type))
+
+    def part(self, c: Config, key: str, model_type: str) -> Config:
+        """The config nested under `key` of a wrapper, read as `model_type`; the wrapper's own keys where it nests none."""
+        if c.has(key):
+            return c.child(key, **self._about(model_type))
+        c.ignore(key)
+        return Config(c.data, file=c.file, at=c.at, used=c.used, spelled=c.spelled, **self._about(model_type))
+
+    def _about(self, model_type: str) -> dict[str, Any]:
+        ref = f"{TRANSFORMERS} {self.config_class.get(model_type, '')}"
+        return {"family": self.name, "ref": self.ref, "defaults": self.defaults.get(model_type), "defaults_ref": ref, "model_type": model_type}
+
+    def names(self, a: Architecture) -> Naming:
+        return self.naming(a) if callable(self.naming) else self.naming
 
     def template(self, a: Architecture) -> list[Row]:
-        return template(a, self.naming(a) if callable(self.naming) else self.naming)
+        return template(a, self.names(a))
+
+    def mtp_candidates(self, a: Architecture) -> list[tuple[MTP, list[Row]]]:
+        """The MTP layouts that checkpoints of the family are published with, each with its rows: for headers to decide between, as a
+        config may not say whether the modules are stored, or whether with copies of embedding and head."""
+        naming = self.names(a)
+        if self.mtp_layouts is None or naming.mtp is None:
+            return []
+        return [(m, list(naming.mtp(replace(a, mtp=m), naming))) for m in self.mtp_layouts(a)]
 
 
 TRANSFORMERS = "transformers 5.23.0"
 
 __all__ = [
-    "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "Branch", "Config", "Dense", "Embedding",
-    "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "LinearAttention", "MoE", "Naming", "Node", "Norm", "Part", "QKNorm",
-    "Quantization", "QueryScaling", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation", "attention", "attention_parts",
-    "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "head_dim", "kv_heads", "latent_attention", "latent_parts",
-    "layer_norm", "layer_rows", "like", "linear", "make", "moe_parts", "mtp_as_layers", "post_inside", "pre", "rms_norm", "rope", "rotary_dim",
-    "sandwich", "scaling_of", "unknown", "wire",
+    "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "Branch", "Config", "Dense",
+    "Embedding", "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node",
+    "Norm", "Part", "QKNorm", "Quantization", "QueryScaling", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation",
+    "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_moe_parts", "head_dim", "kv_heads",
+    "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "matrix_rows", "moe_parts", "mtp_as_layers",
+    "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys", "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows",
+    "unknown", "wire", "wrapped",
 ]  # fmt: skip

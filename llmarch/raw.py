@@ -18,8 +18,8 @@ _NUMBER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
 _INNER_NUMBER = re.compile(r"\.(0|[1-9][0-9]{0,8})(?=\.|\Z)")
 
 BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "I16": 16, "U16": 16,
-    "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F4": 4, "F6_E2M3": 6,
+    "F6_E3M2": 6, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
 }  # fmt: skip
 """Bits of one element of each safetensors dtype (safetensors 0.8, Dtype::bitsize)."""
 
@@ -79,11 +79,20 @@ class TensorTable:
             group = self._groups[key] = TensorGroup(pattern, dtype, shape)
         group.indices.append(index)
 
+    def extend(self, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> None:
+        """`add` for many."""
+        groups = self._groups
+        for name, dtype, shape in tensors:
+            pattern, index = fold(name)
+            group = groups.get((pattern, dtype, shape))
+            if group is None:
+                group = groups[pattern, dtype, shape] = TensorGroup(pattern, dtype, shape)
+            group.indices.append(index)
+
     @classmethod
     def of(cls, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> TensorTable:
         table = cls()
-        for name, dtype, shape in tensors:
-            table.add(name, dtype, shape)
+        table.extend(tensors)
         return table
 
     def __iter__(self) -> Iterator[TensorGroup]:

@@ -100,6 +100,7 @@ class Attention(_Strict):
     q [heads * head_dim, hidden], k [kv_heads * head_dim, hidden], v [kv_heads * v_head_dim, hidden],
     o [hidden, heads * v_head_dim]. `window`: a query sees that many last tokens; `chunk`: the tokens of its own chunk.
     `rope` None is NoPE (or learned positions, see `Embedding.positions`). `sinks`: one learned logit a query head.
+    Scores are times `scale` (None: head_dim^-0.5), and divided by the layer's number, counted from 1, with `scale_by_depth`.
     """
 
     kind: Literal["attention"] = "attention"
@@ -116,6 +117,7 @@ class Attention(_Strict):
     gate: Literal["elementwise", "head"] | None = None
     softcap: float | None = None
     scale: float | None = None
+    scale_by_depth: bool = False
     query_scaling: QueryScaling | None = None
     rope: Rope | None = None
 
@@ -125,7 +127,8 @@ class LatentAttention(_Strict):
     """Multi-head latent attention (MLA): keys and values come from one latent of kv_lora_rank, which is what is cached.
 
     q_a [q_lora_rank, hidden], q_b [heads * (nope + rope), q_lora_rank] (or one plain q_proj without q_lora_rank),
-    kv_a [kv_lora_rank + rope, hidden], kv_b [heads * (nope + v), kv_lora_rank], o [hidden, heads * v]; both latents have an RMSNorm.
+    kv_a [kv_lora_rank + rope, hidden], kv_b [heads * (nope + v), kv_lora_rank], o [hidden, heads * v]; both latents have an RMSNorm
+    of `norm_eps`. `rope` None is NoPE: the rope dims are there, and nothing turns them.
     """
 
     kind: Literal["latent_attention"] = "latent_attention"
@@ -135,6 +138,7 @@ class LatentAttention(_Strict):
     qk_nope_head_dim: int
     qk_rope_head_dim: int
     v_head_dim: int
+    norm_eps: float | None = None
     bias: bool = False
     scale: float | None = None
     query_scaling: QueryScaling | None = None
@@ -165,7 +169,10 @@ Mixer = Union[Attention, LatentAttention, LinearAttention]
 
 @dataclass(frozen=True, kw_only=True)
 class Dense(_Strict):
-    """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width]."""
+    """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
+
+    `clamp`: the gate is cut above it and up on both sides; `alpha`: the activation is x * sigmoid(alpha * x); `up_offset` is added to up.
+    """
 
     kind: Literal["dense"] = "dense"
     width: int
@@ -173,6 +180,8 @@ class Dense(_Strict):
     gated: bool = True
     bias: bool = False
     clamp: float | None = None
+    alpha: float | None = None
+    up_offset: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +207,8 @@ class Router(_Strict):
 @dataclass(frozen=True, kw_only=True)
 class MoE(_Strict):
     """A mixture of experts: a router [experts, hidden], `experts` MLPs of `expert_width` of which `active` serve a token,
-    and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not."""
+    and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not.
+    `clamp`, `alpha` and `up_offset` as in Dense."""
 
     kind: Literal["moe"] = "moe"
     experts: int
@@ -208,6 +218,8 @@ class MoE(_Strict):
     gated: bool = True
     bias: bool = False
     clamp: float | None = None
+    alpha: float | None = None
+    up_offset: int = 0
     shared_experts: int = 0
     shared_width: int = 0
     shared_gate: bool = False
@@ -296,8 +308,9 @@ class Tower(_Strict):
     """An encoder of another modality: a Vision Transformer and the projector to the decoder's width.
 
     `patch_embedding` is the patch convolution as a matrix (inputs = channels * patch^2); `positions`: rows of a learned table;
-    `layer_norms`: norms per layer of `norm`; `outer_norms`: those before and after the layers; `projector_norms`: widths of the
-    projector's norms (weights only).
+    `layer_norms`: norms per layer of `norm`; `outer_norms`: those before and after the layers; `pooling_head`: a learned query that
+    attends to all patches, a norm and another `ffn`. The projector merges `merge` x `merge` patches into one token; `projector_norms`:
+    widths of its norms (weights only).
     """
 
     kind: str
@@ -316,7 +329,10 @@ class Tower(_Strict):
     positions: int = 0
     class_token: bool = False
     rope: Rope | None = None
+    pooling_head: bool = False
+    merge: int = 1
     projector: tuple[Linear, ...] = ()
+    projector_activation: str | None = None
     projector_norms: tuple[int, ...] = ()
 
 

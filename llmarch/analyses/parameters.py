@@ -143,6 +143,7 @@ def tower_count(t: Tower) -> int:
     """The encoder with its projector."""
     w, inner = t.hidden_size, t.heads * t.head_dim
     layer = 4 * w * inner + (3 * inner + w) * t.attention_bias + dense_count(t.ffn, w) + t.layer_norms * norm_count(t.norm, w)
+    pooling = w + 4 * w * w + 4 * w + norm_count(t.norm, w) + dense_count(t.ffn, w)
     matrices = [t.patch_embedding, *t.projector]
     return (
         t.layers * layer
@@ -150,5 +151,6 @@ def tower_count(t: Tower) -> int:
         + sum(m.inputs * m.outputs + m.outputs * m.bias for m in matrices)
         + t.positions * w
         + w * t.class_token
+        + pooling * t.pooling_head
         + sum(t.projector_norms)
     )

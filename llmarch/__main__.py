@@ -1,0 +1,5 @@
+"""`python -m llmarch`."""
+
+from .cli import main
+
+main()

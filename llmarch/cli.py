@@ -1,0 +1,227 @@
+"""The command line: parse arguments, call, render, exit code; nothing else. Each command imports what it needs.
+
+Exit codes: 0 fine; 1 differences, with `diff --exit-code`; 2 usage or an error, with its message on stderr; 4 a checkpoint that could be read
+only in part.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from .reader import Reading
+
+app = typer.Typer(
+    help="Tells what an LLM's architecture is, exactly, and what changed between two of them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+PARTIAL = 4
+
+
+class Format(str, Enum):
+    """How to write the answer."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
+def complete(incomplete: str) -> list[str]:
+    """Aliases of bundled models, for the shell."""
+    from .reference import catalog
+
+    return [alias for alias in catalog() if alias.startswith(incomplete.lower())]
+
+
+Ref = Annotated[str, typer.Argument(metavar="REF", help="A bundled alias, org/name[@revision], a Hub URL, a folder or a file.", autocompletion=complete)]
+Output = Annotated[Format, typer.Option("--format", "-f", help="How to write the answer.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+ConfigOnly = Annotated[bool, typer.Option("--config-only", help="Read the config alone, no tensor headers.")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Read headers again although they are cached.")]
+
+
+@app.callback(invoke_without_command=True)
+def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from . import __version__
+
+        typer.echo(f"llmarch {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog="Examples:  llmarch show qwen3-235b  ·  llmarch show Qwen/Qwen3-8B@main --format json  ·  llmarch show ./checkpoint --tensors"
+    "  ·  llmarch show gemma3-27b --explain mixers.sliding.window"
+)
+def show(
+    ref: Ref,
+    format: Output = Format.text,
+    layers: Annotated[bool, typer.Option("--layers", help="Every layer.")] = False,
+    tensors: Annotated[bool, typer.Option("--tensors", help="The tensors, folded by pattern, with shapes.")] = False,
+    explain: Annotated[str | None, typer.Option("--explain", metavar="PATH", help="Where a fact comes from, such as mixers.full.rope.theta.")] = None,
+    config_only: ConfigOnly = False,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Show what a model's architecture is."""
+    reading = load(ref, offline=offline, headers=not config_only, refresh=refresh)
+    if explain is not None:
+        explained(reading, explain, format)
+    elif format is Format.json:
+        from .renderers import json
+
+        typer.echo(json.text(json.show(reading)))
+    else:
+        from . import views
+
+        sheet = views.sheet(reading)
+        sheet.tables.extend([views.layer_table(reading.architecture)] if layers else [])
+        sheet.tables.extend([views.tensor_table(reading)] if tensors else [])
+        if format is Format.markdown:
+            from .renderers import markdown
+
+            typer.echo(markdown.sheet(sheet), nl=False)
+        else:
+            from .renderers import text
+
+            text.sheet(sheet)
+    if reading.status == "partial":
+        raise typer.Exit(PARTIAL)
+
+
+def explained(reading: Reading, path: str, format: Format) -> None:
+    from . import explain
+
+    facts = explain.find(reading, path)
+    if format is Format.json:
+        from .renderers import json
+
+        typer.echo(json.text(explain.document(facts)))
+    else:
+        table = explain.table(facts)
+        if format is Format.markdown:
+            from .renderers import markdown
+
+            typer.echo(markdown.table(table))
+        else:
+            from .renderers import text
+
+            text.table(table)
+
+
+@app.command(
+    epilog="Examples:  llmarch diff deepseek-v3 kimi-k2  ·  llmarch diff org/model@v1 org/model@main --exit-code"
+    "  ·  llmarch diff llama3-8b olmo2-7b gemma2-9b --all"
+)
+def diff(
+    refs: Annotated[list[str], typer.Argument(metavar="REF REF...", help="Two models, or more for a comparison matrix.", autocompletion=complete)],
+    format: Output = Format.text,
+    everything: Annotated[bool, typer.Option("--all", help="Equal facts too.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")] = False,
+    config_only: ConfigOnly = False,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Show how two models differ, or compare several."""
+    if len(refs) < 2:
+        fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
+    readings = [load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs]
+    from . import views
+
+    compared = views.compare(readings, everything)
+    if format is Format.json:
+        from .renderers import json
+
+        typer.echo(json.text(json.comparison(readings)))
+    elif format is Format.markdown:
+        from .renderers import markdown
+
+        typer.echo(markdown.comparison(compared), nl=False)
+    else:
+        from .renderers import text
+
+        text.comparison(compared)
+    if any(r.status == "partial" for r in readings):
+        raise typer.Exit(PARTIAL)
+    if exit_code and not compared.same:
+        raise typer.Exit(1)
+
+
+@app.command("list", epilog="Examples:  llmarch list  ·  llmarch list --attention mla --moe  ·  llmarch list qwen")
+def list_models(
+    name: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only models whose alias, name or family holds this text.")] = None,
+    attention: Annotated[str | None, typer.Option("--attention", help="Only models with this attention: mha, gqa, mqa, mla, sliding, linear, ...")] = None,
+    moe: Annotated[bool | None, typer.Option("--moe/--dense", help="Only mixtures of experts, or only dense models.")] = None,
+    format: Output = Format.text,
+) -> None:
+    """List the bundled models with their main facts."""
+    from . import listing
+
+    models = listing.select(name, attention, moe)
+    if format is Format.json:
+        from .renderers import json
+
+        typer.echo(json.text(models))
+        return
+    table = listing.table(models)
+    if format is Format.markdown:
+        from .renderers import markdown
+
+        typer.echo(markdown.table(table))
+    else:
+        from .renderers import text
+
+        text.table(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of what `show` and `diff` write with --format json."""
+    from .contract import json_schema
+    from .renderers import json
+
+    typer.echo(json.text(json_schema()))
+
+
+def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
+    from . import sources
+    from .reader import read
+    from .reference import parse
+
+    reference = parse(ref)
+    if reference.kind == "hub" and sys.stderr.isatty():
+        from .renderers.progress import bar
+
+        with bar() as progress:
+            return read(sources.open(reference, offline=offline, headers=headers, refresh=refresh, progress=progress))
+    return read(sources.open(reference, offline=offline, headers=headers, refresh=refresh))
+
+
+def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:
+    """One clear message on stderr, and the exit code."""
+    from .errors import printable
+
+    lines = [printable(line) for line in message.split("\n")] + ([f"  {printable(line)}" for line in hint.split("\n")] if hint else [])
+    typer.echo("error: " + "\n".join(lines), err=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the program: errors become one message and an exit code, never a traceback."""
+    from .errors import LlmarchError
+
+    try:
+        app()
+    except LlmarchError as error:
+        fail(error.message, error.hint, error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

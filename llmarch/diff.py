@@ -1,0 +1,48 @@
+"""Two architectures to the list of their differences, by dotted path. Pure; `diff(a, a)` is empty and `diff(b, a)` mirrors `diff(a, b)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, fields, is_dataclass
+from itertools import groupby
+from typing import Any
+
+from .rules import SEVERITIES, rule_for
+from .schema import Architecture, Change
+
+
+def diff(old: Architecture, new: Architecture) -> list[Change]:
+    """All differences, worst first, then in the schema's order. Blocks that came, went or changed their kind are one change each."""
+    changes = [Change(rule=(r := rule_for(path)).id, path=path, old=a, new=b, severity=r.severity) for path, a, b in _walk(old, new, "")]
+    return sorted(changes, key=lambda c: SEVERITIES.index(c.severity))
+
+
+def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if old == new:
+        return
+    if path == "layers":
+        yield path, _runs(old), _runs(new)
+    elif is_dataclass(old) and type(old) is type(new) and getattr(old, "kind", None) == getattr(new, "kind", None):
+        for f in fields(old):
+            yield from _walk(getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}" if path else f.name)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        names: dict[str, None] = dict.fromkeys([*old, *new])  # pyright: ignore[reportUnknownArgumentType]
+        for name in names:
+            yield from _walk(old.get(name), new.get(name), f"{path}.{name}")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new) and any(map(is_dataclass, old)):  # pyright: ignore[reportUnknownArgumentType]
+        for i, (a, b) in enumerate(zip(old, new)):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            yield from _walk(a, b, f"{path}.{i}")
+    else:
+        yield path, _plain(old), _plain(new)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _runs(layers: tuple[str, ...]) -> list[list[Any]]:
+    """The layers as runs: [[3, "full_dense"], [58, "full_moe"]]."""
+    return [[len(list(g)), kind] for kind, g in groupby(layers)]

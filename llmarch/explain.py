@@ -1,0 +1,53 @@
+"""Where facts come from: their evidence as a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from difflib import get_close_matches
+from typing import Any
+
+from .errors import UnknownReference
+from .reader import Reading
+from .schema import Evidence
+from .views import Table
+
+WORDS = {
+    "config": "config key {}",
+    "default": "class default, for the config has no {}",
+    "family": "what the code does: {}",
+    "derived": "computed from {}",
+    "tensor": "read from {}",
+    "unknown": "unknown: {}",
+}
+
+
+def find(reading: Reading, path: str) -> list[tuple[str, Any, Evidence]]:
+    """The facts at a path or below it. Raises UnknownReference with the nearest paths."""
+    found = {p: e for p, e in reading.evidence.items() if p == path or p.startswith(path + ".")}
+    if not found:
+        near = get_close_matches(path, reading.evidence, 3, 0.5) or [p for p in reading.evidence if path.rpartition(".")[2] in p][:3]
+        raise UnknownReference(f"{reading.name} has no fact at {path}", f"Nearest: {', '.join(near)}." if near else "Paths are those of --format json.")
+    document = asdict(reading.architecture)
+    return [(p, value_at(document, p), e) for p, e in found.items()]
+
+
+def value_at(document: Any, path: str) -> Any:
+    for part in path.split("."):
+        document = document[int(part)] if isinstance(document, (list, tuple)) else document[part]
+    return document
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
+        return ", ".join(map(str, items[:8])) + (f", ... ({len(items)})" if len(items) > 8 else "")
+    return "none" if value is None else str(value)
+
+
+def table(facts: list[tuple[str, Any, Evidence]]) -> Table:
+    rows = [[p, shown(v), WORDS[e.kind].format(e.ref) + "".join(f"\nconfirmed by {t}" for t in e.confirmed_by)] for p, v, e in facts]
+    return Table(["fact", "value", "evidence"], rows)
+
+
+def document(facts: list[tuple[str, Any, Evidence]]) -> dict[str, Any]:
+    return {p: {"value": v, **asdict(e)} for p, v, e in facts}

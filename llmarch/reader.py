@@ -1,0 +1,86 @@
+"""From raw evidence to a Reading: find the family, read the config, build the architecture, hold it against the tensor headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import families
+from .errors import ConfigError, UnknownFamily
+from .family import Config, Family, Row, build
+from .quantization import quantization
+from .raw import RawModel
+from .schema import Architecture, Evidence, Finding
+
+if TYPE_CHECKING:
+    from .checkpoint.join import Check
+
+Status = Literal["computed", "verified", "partial", "conflict", "observed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An architecture with its evidence by dotted path, what the headers said of it, and what nobody could use.
+
+    `status`: `computed` from the config alone, `verified` by every tensor header, `partial` where some could not be read, `conflict`
+    where they disagree, `observed` from headers without a family. `rows`: the tensor template.
+    """
+
+    raw: RawModel
+    architecture: Architecture
+    evidence: dict[str, Evidence]
+    findings: tuple[Finding, ...]
+    unread_keys: tuple[str, ...]
+    status: Status
+    rows: list[Row] = field(repr=False)
+    check: Check | None = None
+
+    @property
+    def name(self) -> str:
+        return self.raw.name
+
+
+def read(raw: RawModel) -> Reading:
+    """Read raw evidence. Raises ConfigError (or UnknownFamily) where the config is not one that a family can read."""
+    if raw.config is None:
+        raise ConfigError(f"{raw.reference}: there is no config.json or params.json", "A config is needed to know what the tensors mean.")
+    family, config = configure(raw.config, raw.config_file)
+    tree = family.read(config)
+    if "quantization" not in tree.fields:
+        tree = tree.but(quantization=quantization(config))
+    evidence: dict[str, Evidence] = {}
+    architecture = build(tree, family.ref, evidence)
+    rows = family.template(architecture)
+    check = None
+    status: Status = "computed"
+    findings = list(raw.findings)
+    if raw.tensors is not None:
+        from .checkpoint.join import join
+
+        check = join(architecture, rows, raw.tensors, partial=raw.partial)
+        status = check.status
+        findings += check.findings
+        for path, patterns in check.confirmed.items():
+            if path in evidence:
+                evidence[path] = replace(evidence[path], confirmed_by=patterns)
+    return Reading(raw, architecture, evidence, tuple(findings), tuple(config.unread()), status, rows, check)
+
+
+def configure(data: dict[str, Any], file: str) -> tuple[Family, Config]:
+    """The family of a config, and the config ready to be read by it."""
+    if file == "params.json":
+        from .native import translate
+
+        data, spelled = translate(data)
+        model_type: Any = data["model_type"]
+        family = families.find(model_type, file)
+        return family, family.config(data, file, model_type, spelled)
+    model_type = data.get("model_type")
+    if model_type is None:
+        named: Any = data.get("architectures")
+        hint = f'architectures says {named[0]!r}; model_type is what says how to read the other keys.' if isinstance(named, list) and named else None
+        raise UnknownFamily(f"{file}: model_type is missing", hint)
+    if not isinstance(model_type, str):
+        raise ConfigError(f"{file}: model_type is {model_type!r}; a string is needed")
+    family = families.find(model_type, file)
+    return family, family.config(data, file, model_type)

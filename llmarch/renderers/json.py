@@ -1,0 +1,77 @@
+"""JSON documents, the contract that scripts depend on: see contract.py for their schema. Figures are integers: elements and bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from ..analyses.cache import cache, contexts
+from ..analyses.parameters import count
+from ..diff import diff
+from ..reader import Reading
+from ..schema import SCHEMA_VERSION
+
+
+def text(document: Any) -> str:
+    """The document as text; the same input gives the same bytes."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def source(r: Reading) -> dict[str, Any]:
+    """Where a reading comes from; `headers` is null where no tensor header was read."""
+    raw, table = r.raw, r.raw.tensors
+    headers = None if table is None else {"tensors": len(table), "bytes": raw.header_bytes, "partial": raw.partial}
+    out: dict[str, Any] = {
+        "reference": raw.reference,
+        "kind": raw.kind,
+        "name": raw.name,
+        "repo_id": raw.repo_id,
+        "revision": raw.revision,
+        "commit": raw.commit,
+        "config_file": raw.config_file,
+        "headers": headers,
+    }
+    return out | {"provenance": raw.provenance, "published": list(raw.published)} if raw.provenance else out
+
+
+def parameters(r: Reading) -> dict[str, Any]:
+    p, c = count(r.architecture), r.check
+    return {
+        "total": p.total,
+        "active": p.active,
+        "active_without_embedding": p.active_without_embedding,
+        "embedding": p.embedding,
+        "vision": p.vision,
+        "mtp": c.mtp if c is not None and c.mtp else p.mtp,
+        "stored": c.stored if c is not None else None,
+        "by_component": p.by_component,
+        "status": r.status,
+    }
+
+
+def show(r: Reading) -> dict[str, Any]:
+    """One model."""
+    a = r.architecture
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": source(r),
+        "architecture": asdict(a),
+        "parameters": parameters(r),
+        "cache": cache(a).document(contexts(a)),
+        "evidence": {path: asdict(e) for path, e in r.evidence.items()},
+        "findings": [asdict(f) for f in r.findings],
+        "unread_keys": list(r.unread_keys),
+    }
+
+
+def comparison(readings: list[Reading]) -> dict[str, Any]:
+    """Two models and their changes; with more, each is held against the first."""
+    old, *others = readings
+
+    def changes(new: Reading) -> list[dict[str, Any]]:
+        return [asdict(c) for c in diff(old.architecture, new.architecture)]
+
+    if len(others) == 1:
+        return {"schema_version": SCHEMA_VERSION, "old": source(old), "new": source(others[0]), "changes": changes(others[0])}
+    return {"schema_version": SCHEMA_VERSION, "old": source(old), "comparisons": [{"new": source(n), "changes": changes(n)} for n in others]}

@@ -1,0 +1,131 @@
+"""Text for terminals and pipes, with rich. Every string is cleaned of control characters; nothing is read as markup."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from ..errors import printable as _printable
+from ..views import Comparison, Sheet, Strip, Table
+
+PIPE_WIDTH = 120
+LONGEST = 10**6
+
+
+class Out(Console):
+    """A console whose lines have no blanks at their end in a pipe."""
+
+    def show(self, what: RenderableType, indent: int = 2, below: int = 0) -> None:
+        padded = Padding(what, (0, 0, below, indent), expand=False)
+        if self.is_terminal:
+            self.print(padded)
+            return
+        with self.capture() as capture:
+            self.print(padded)
+        self.file.write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+
+
+def console() -> Out:
+    """Standard output: its own width in a terminal, COLUMNS or 120 in a pipe, so that nothing is cut off."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 0) or PIPE_WIDTH
+    return Out(width=width, highlight=False, markup=False, emoji=False)
+
+
+def text(value: str, style: str = "") -> Text:
+    """Lines of a cell, cleaned."""
+    return Text("\n".join(_printable(line, LONGEST) for line in value.split("\n")), style=style, overflow="fold")
+
+
+def sheet(s: Sheet) -> None:
+    out = console()
+    out.print()
+    head = Grid.grid(padding=(0, 4, 0, 0))
+    head.add_row(text(s.title, "bold"), text(s.origin, "dim"))
+    out.show(head)
+    out.show(text(s.headline), below=1)
+    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, lines in s.lines:
+        grid.add_row(text(label, "cyan"), text("\n".join(lines)))
+    out.show(grid)
+    for t in s.tables:
+        out.print()
+        table(t, out)
+    out.print()
+    for note in s.notes:
+        out.show(text(note, "dim"))
+
+
+def table(t: Table, out: Out | None = None) -> None:
+    """Columns without lines; sections as headings of their own."""
+    out = out or console()
+    width = max((len(c) for row in t.rows for c in row[0].split("\n")), default=0)
+    grid = Grid(box=None, padding=(0, 3, 0, 0), show_header=any(t.columns), header_style="bold", pad_edge=False)
+    for i, column in enumerate(t.columns):
+        fixed = i == 0 and width <= 24
+        grid.add_column(text(column), no_wrap=fixed, overflow="fold", min_width=min(width, 24) + 2 if i == 0 else None)
+    for i, row in enumerate(t.rows):
+        if i in t.sections:
+            grid.add_row(text(t.sections[i], "cyan"))
+        label = ("  " if t.sections else "") + row[0]
+        grid.add_row(text(label), *(text(c, "dim" if c == "–" else "") for c in row[1:]))
+    out.show(grid)
+
+
+def comparison(c: Comparison) -> None:
+    out = console()
+    out.print()
+    if c.table.rows:
+        for part in split(c.table, out.width):
+            table(part, out)
+            out.print()
+    elif c.same:
+        out.show(text("the architectures are the same"), below=1)
+    if c.equal:
+        more = [f"and {c.hidden} more (--all)"] if c.hidden else []
+        pair(out, "equal", " · ".join([*c.equal, *more]))
+        out.print()
+    strips(out, c.strips, c.legend)
+    for note in c.notes:
+        out.show(text(note, "dim"))
+
+
+def split(t: Table, width: int) -> Iterable[Table]:
+    """A matrix of many models, cut into tables that fit: the labels again, and some of the models."""
+    if len(t.columns) <= 4:
+        return [t]
+    most = max(2, (width - 22) // 22)
+    return [
+        Table(["", *t.columns[i : i + most]], [[row[0], *row[i : i + most]] for row in t.rows], t.sections)
+        for i in range(1, len(t.columns), most)
+    ]
+
+
+def pair(out: Out, label: str, value: str) -> None:
+    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid.add_row(text(label, "cyan"), text(value))
+    out.show(grid)
+
+
+def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
+    """A symbol a layer; beside the names where they fit, else below them."""
+    names = max(len(s.name) for s in items)
+    beside = names + max(len(s.symbols) for s in items) + 4 <= out.width
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for s in items:
+        if beside:
+            grid.add_row(text(s.name), text(s.symbols))
+        else:
+            grid.add_row(text(f"{s.name}\n{s.symbols}"))
+    key = text("   ".join(f"{symbol} {word}" for symbol, word in legend), "dim")
+    grid.add_row(*([text("")] if beside else []), key)
+    out.show(grid, below=1)

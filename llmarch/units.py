@@ -1,0 +1,86 @@
+"""Numbers as people read them: counts, bytes in binary units, thetas, ratios."""
+
+from __future__ import annotations
+
+
+def number(n: float) -> str:
+    """`151,936`; a float without needless digits."""
+    if isinstance(n, int) or (n.is_integer() and abs(n) < 1e15):
+        return f"{int(n):,}"
+    return f"{n:,.6g}" if abs(n) >= 1e-4 else f"{n:.3g}"
+
+
+def count(n: int) -> str:
+    """Parameters: `235.09 B`, `596.05 M`, `12,288`."""
+    if n >= 10**9:
+        return f"{n / 10**9:,.2f} B"
+    if n >= 10**6:
+        return f"{n / 10**6:,.2f} M"
+    return f"{n:,}"
+
+
+def size(n: float) -> str:
+    """Bytes: `188 KiB`, `5.88 GiB`; three figures."""
+    if n < 1024:
+        return f"{n:g} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        n /= 1024
+        if n < 1024 or unit == "TiB":
+            return f"{three(n)} {unit}"
+    raise AssertionError
+
+
+def three(n: float) -> str:
+    """Three figures, whole numbers as they are: `188`, `5.88`, `68.6`, `1,026`."""
+    digits = 0 if n >= 100 else 1 if n >= 10 else 2
+    text = f"{n:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def theta(t: float) -> str:
+    """`1e6` for a power-like large base, `150,000` otherwise."""
+    if t >= 1e6:
+        mantissa, _, exponent = f"{t:e}".partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        if len(mantissa) <= 3:
+            return f"{mantissa}e{int(exponent)}"
+    return number(t)
+
+
+def epsilon(e: float) -> str:
+    """`1e-6`."""
+    return f"{e:g}".replace("e-0", "e-")
+
+
+def context(tokens: int) -> str:
+    """`4k`, `128k`, `1M`: a context length in short; others in full."""
+    if tokens % 1024 == 0 and tokens >= 1024:
+        k = tokens // 1024
+        return f"{k // 1024}M" if k % 1024 == 0 else f"{k:,}k"
+    return f"{tokens:,}"
+
+
+def ratio(old: float, new: float) -> str:
+    """How `new` compares: `× 1.5`, or `÷ 2` where it is a whole part; empty where there is nothing to say."""
+    if not old or not new or old == new or (old < 0) != (new < 0):
+        return ""
+    if old > new and abs(old / new - round(old / new)) < 1e-9:
+        return f"÷ {round(old / new):,}"
+    r = new / old
+    return f"× {r:,.0f}" if r >= 100 else f"× {r:.3g}" if r >= 0.01 else f"× {r:.1e}"
+
+
+def ranges(numbers: tuple[int, ...] | range) -> str:
+    """`{0-2,5}` for (0, 1, 2, 5); a single number as it is."""
+    items = sorted(numbers)
+    if len(items) == 1:
+        return str(items[0])
+    parts: list[str] = []
+    start = last = items[0]
+    for n in [*items[1:], None]:
+        if n is not None and n == last + 1:
+            last = n
+            continue
+        parts.append(f"{start}-{last}" if last > start + 1 else f"{start},{last}" if last > start else str(start))
+        start = last = n if n is not None else last
+    return "{" + ",".join(parts) + "}"

@@ -1,0 +1,443 @@
+"""Readings and comparisons as neutral documents: titles, labelled lines, tables. Renderers give them a form; nothing is escaped here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from . import units
+from .analyses.cache import cache, contexts
+from .analyses.parameters import count
+from .diff import diff
+from .facts import Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
+from .reader import Reading
+from .schema import Architecture, Attention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm
+from .units import number
+from .words import (
+    LINEAR,
+    activation_word,
+    block_word,
+    headline,
+    kind_word,
+    mixer_of,
+    mixer_word,
+    moe_of,
+    norm_word,
+    pattern,
+    placement,
+    recipe,
+    sharing,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One model: a title with its origin, a headline, labelled lines, and notes below."""
+
+    title: str
+    origin: str
+    headline: str
+    lines: list[tuple[str, list[str]]]
+    notes: list[str]
+    tables: list[Table] = field(default_factory=list["Table"])
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Named columns; rows are cells of text (lines); a row that starts a section carries its name in `sections` by row number.
+    `quiet` columns are of less weight (ratios); `fold` are cells that may be broken anywhere (tensor names)."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    sections: dict[int, str] = field(default_factory=dict[int, str])
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The layers of one model, one symbol each."""
+
+    name: str
+    symbols: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several models side by side: what differs, what is equal, and their layers as strips with a legend."""
+
+    table: Table
+    equal: list[str]
+    hidden: int
+    strips: list[Strip]
+    legend: list[tuple[str, str]]
+    notes: list[str]
+    same: bool
+
+
+# --- show ---------------------------------------------------------------------------------------------------------
+
+
+def sheet(r: Reading) -> Sheet:
+    """What the first screen says about a model."""
+    a = r.architecture
+    lines = [
+        ("Parameters", parameter_lines(r)),
+        ("Layers", layer_lines(a)),
+        ("Attention", attention_lines(a)),
+        ("Position", position_lines(a)),
+        ("Norm", norm_lines(a)),
+        ("MoE", moe_lines(a)),
+        ("Feed-forward", dense_lines(a)),
+        ("Vocabulary", vocabulary_lines(a)),
+        ("MTP", mtp_lines(a)),
+        *((name.capitalize(), tower_lines(a, name)) for name in a.towers),
+        ("KV cache", cache_lines(a)),
+        ("Weights", weight_lines(r)),
+    ]
+    return Sheet(r.name, origin(r), headline(a), [(label, text) for label, text in lines if text], notes(r))
+
+
+def origin(r: Reading) -> str:
+    raw = r.raw
+    where = {"spec": "bundled spec", "local": "local", "hub": "Hub"}[raw.kind]
+    at = raw.repo_id or raw.reference
+    if raw.revision and raw.revision != "main":
+        at += f"@{raw.revision}"
+    commit = f" {raw.commit[:7]}" if raw.commit else ""
+    return f"{at} · {r.architecture.model_type} · {where}{commit}"
+
+
+def parameter_lines(r: Reading) -> list[str]:
+    a, p = r.architecture, count(r.architecture)
+    text = p.total - p.vision
+    first = f"{units.count(p.total)} total"
+    if p.active != text:
+        first += f" · {units.count(p.active)} active ({100 * p.active / text:.2g} %)" + f" · {units.count(p.active_without_embedding)} without the input embedding"
+    second = f"embedding {units.count(p.embedding)}"
+    second += ", tied with the head" if a.embedding.tied else f", head {units.count(p.head)}, untied"
+    if p.vision:
+        second += f" · encoder {units.count(p.vision)} (in the total)"
+    return [first, second]
+
+
+def layer_lines(a: Architecture) -> list[str]:
+    runs = recipe(a)
+    text = [f"{n} × {w}" for n, w in runs]
+    lines = [", ".join(text)] if sum(map(len, text)) < 50 else text
+    if p := pattern(a):
+        lines.append(f"pattern {p}")
+    lines.append(f"hidden size {number(a.hidden_size)}")
+    return lines
+
+
+def layers_by_mixer(a: Architecture) -> Counter[str]:
+    return Counter(m for k in a.layers for m in mixer_of(a, k))
+
+
+def attention_lines(a: Architecture) -> list[str]:
+    """One line for mixers that differ only in what they see, then what each sees; QK-norm and the rest below."""
+    used = layers_by_mixer(a)
+    lines: list[str] = []
+    described: dict[str, list[str]] = {}
+    for name in used:
+        described.setdefault(mixer_line(a.mixers[name]), []).append(name)
+    for text, names in described.items():
+        lines.append(text if len(described) == 1 else f"{text} · {sum(used[n] for n in names)} layers")
+        lines.extend(detail_lines(a.mixers[names[0]]))
+        reach = [f"{reach_word(a, a.mixers[n])} on {used[n]} layers" for n in names if isinstance(a.mixers[n], Attention)]
+        if len(reach) > 1 or any(isinstance(m := a.mixers[n], Attention) and (m.window or m.chunk) for n in names):
+            lines.append(" · ".join(reach))
+    return lines
+
+
+def mixer_line(m: Mixer) -> str:
+    match m:
+        case Attention():
+            dim = number(m.head_dim) if m.head_dim == m.v_head_dim else f"K {m.head_dim}, V {m.v_head_dim}"
+            heads = f"{m.heads} heads" if m.heads == m.kv_heads else f"{m.heads} query : {m.kv_heads} KV heads"
+            biased = {(True, True): "bias on q, k, v, o", (True, False): "bias on q, k, v", (False, True): "bias on o", (False, False): "no bias"}
+            return f"{sharing(m)}, {heads}, head dim {dim}, {biased[m.qkv_bias, m.output_bias]}"
+        case LatentAttention():
+            q = f"q {number(m.q_lora_rank)}, " if m.q_lora_rank else "q full rank, "
+            return f"{mixer_word(m)}, {m.heads} heads · latent ranks {q}kv {number(m.kv_lora_rank)}"
+        case LinearAttention():
+            heads = f"{m.value_heads} heads" if m.key_heads == m.value_heads else f"{m.key_heads} key : {m.value_heads} value heads"
+            dims = number(m.key_head_dim) if m.key_head_dim == m.value_head_dim else f"K {m.key_head_dim}, V {m.value_head_dim}"
+            conv = f", short conv {m.conv_kernel}" if m.conv_kernel else ""
+            return f"{LINEAR[m.variant]}, {heads}, head dim {dims}{conv}" + (f", {m.gate} output gate" if m.gate else "")
+
+
+def detail_lines(m: Mixer) -> list[str]:
+    """QK-norm, gates, sinks, caps: what a mixer has besides heads."""
+    out: list[str] = []
+    if isinstance(m, LatentAttention):
+        out.append(f"head dims: {m.qk_nope_head_dim} + {m.qk_rope_head_dim} {'rotary' if m.rope else 'shared'} for q and k, {m.v_head_dim} for v")
+        if m.indexer:
+            out.append(f"lightning indexer: {m.indexer.heads} heads × {m.indexer.head_dim}, reads the best {number(m.indexer.top_k)} tokens")
+    if isinstance(m, Attention):
+        if n := m.qk_norm:
+            scope = "per head" if n.scope == "head" else "over the whole projection"
+            order = "after RoPE" if n.after_rope else "before RoPE" if m.rope else ""
+            words = [f"QK-norm: RMSNorm {scope}", order, "no weight" if not n.weight else "weight + 1" if n.offset else ""]
+            out.append(", ".join(w for w in words if w))
+        extras = [f"{m.gate} output gate (sigmoid)" if m.gate else "", "one attention sink per query head" if m.sinks else "", f"score softcap {m.softcap:g}" if m.softcap else ""]
+        if any(extras):
+            out.append(" · ".join(e for e in extras if e))
+    if not isinstance(m, LinearAttention):
+        if m.scale is not None:
+            out.append(f"softmax scale {number(m.scale)}")
+        if q := query_scaling(m):
+            out.append(f"queries × {q}")
+    return out
+
+
+def reach_word(a: Architecture, m: Mixer) -> str:
+    if isinstance(m, Attention) and m.window:
+        return f"sliding window {number(m.window)}"
+    if isinstance(m, Attention) and m.chunk:
+        return f"chunks of {number(m.chunk)}"
+    return "NoPE" if "NoPE" in block_word(a, m) else "full"
+
+
+def position_lines(a: Architecture) -> list[str]:
+    mixers = softmax(a)
+    ctx = f"context {number(a.context_length)}" if a.context_length else "context unknown"
+    ropes = {n: m.rope for n, m in mixers.items() if m.rope}
+    if a.embedding.positions:
+        return [f"learned, {number(a.embedding.positions)} positions · {ctx}"]
+    if not ropes:
+        return [f"NoPE: no positional encoding in attention · {ctx}" if mixers else ctx]
+    described: dict[str, list[str]] = {}
+    for name, rope in ropes.items():
+        text = f"RoPE θ {units.theta(rope.theta)}, {rotary(rope, mixers[name])}" + (f", {scaling(rope.scaling)}" if rope.scaling else "")
+        described.setdefault(text, []).append(name)
+    lines = [t if len(described) == 1 else f"{' and '.join(names)}: {t}" for t, names in described.items()]
+    missing = nope_layers(a)
+    where = f"NoPE on {missing} layers" if missing else "every attention layer" if len(described) == 1 else ""
+    lines[-1] += f" · {where}" if where else ""
+    return [*lines, ctx]
+
+
+def norm_lines(a: Architecture) -> list[str]:
+    kinds = dict.fromkeys(f"{norm_word(n)} (ε {units.epsilon(n.eps)})" if n.eps is not None else norm_word(n) for n in a.norms.values())
+    return [f"{' / '.join(kinds)}, {placement(a)}"]
+
+
+def moe_lines(a: Architecture) -> list[str]:
+    f = moe_of(a)
+    if f is None:
+        return []
+    r = f.router
+    first = f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)} · "
+    first += f"{shared(f)} shared" if f.shared_width else "no shared expert"
+    if f.shared_width:
+        first = f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)} · shared: {shared(f)}"
+    scoring = {"softmax": "softmax router", "softmax_chosen": "router with softmax over the chosen", "sigmoid": "sigmoid router"}[r.scoring]
+    words = [scoring + (" with selection bias" if r.selection_bias else "") + (" with bias" if r.bias else "")]
+    words += [f"best {r.active_groups} of {r.groups} groups"] if r.groups > 1 else []
+    words += [f"weights of the chosen {f.active} renormalised"] if r.normalized and r.scoring != "softmax_chosen" and f.active > 1 else []
+    words += [f"× {r.scale:g}"] if r.scale != 1 else []
+    words += ["weighting the expert's input"] if r.weights == "input" else []
+    return [first, ", ".join(words), *([expert_line(f)] if f.bias or f.clamp or f.activation != "silu" else [])]
+
+
+def expert_line(f: MoE) -> str:
+    return f"experts: {activation_word(f)}" + (", with bias" if f.bias else "") + (f", clamped at {f.clamp:g}" if f.clamp else "")
+
+
+def dense_lines(a: Architecture) -> list[str]:
+    lines: list[str] = []
+    for f in a.ffns.values():
+        if isinstance(f, Dense):
+            lines.append(f"{activation_word(f)}, width {number(f.width)}" + (", with bias" if f.bias else ""))
+    return lines
+
+
+def vocabulary_lines(a: Architecture) -> list[str]:
+    more = [f"embedding × {number(round(a.embedding.scale, 4))}"] if a.embedding.scale else []
+    more += [f"logits softcap {a.head.softcap:g}"] if a.head.softcap else []
+    more += [f"logits × {a.head.scale:g}"] if a.head.scale else []
+    return [" · ".join([number(a.vocab_size), *more])]
+
+
+def mtp_lines(a: Architecture) -> list[str]:
+    if a.mtp is None:
+        return []
+    n = count(a).mtp
+    modules = f"{a.mtp.modules} module{'s' if a.mtp.modules > 1 else ''}"
+    return [f"{modules}, {units.count(n)} (not in the total)" if n is not None else f"{modules} announced by the config; layout unknown, not counted"]
+
+
+def tower_lines(a: Architecture, name: str) -> list[str]:
+    t = a.towers[name]
+    image = f", images {t.image_size} px" if t.image_size else ""
+    return [f"{t.kind}: {t.layers} layers × {number(t.hidden_size)}, {t.heads} heads, patches of {t.patch_size}{image}"]
+
+
+def cache_lines(a: Architecture) -> list[str]:
+    c = cache(a)
+    lines: list[str] = []
+    grows = f"{units.size(c.growing_bytes_per_token)} per token ({c.dtype})"
+    if c.indexer_bytes_per_token:
+        grows += f", of which {units.size(c.indexer_bytes_per_token)} indexer keys (fp8)"
+    lines.append(grows if c.growing_bytes_per_token else f"no growth beyond the windows ({c.dtype})")
+    fixed: list[str] = []
+    if c.window_bytes:
+        fixed.append(f"windows {units.size(c.window_bytes)} when full")
+    if c.state_bytes:
+        fixed.append(f"recurrent state {units.size(c.state_bytes)} ({c.state_dtype})")
+    if fixed:
+        lines.append("+ " + " + ".join(fixed) + " per sequence")
+    shown = [f"{units.context(t)}{' (max)' if t == a.context_length else ''} {units.size(c.at(t))}" for t in contexts(a)]
+    return [*lines, " · ".join(shown)] if shown else lines
+
+
+def weight_lines(r: Reading) -> list[str]:
+    a, p = r.architecture, count(r.architecture)
+    if r.check is not None and r.raw.tensors is not None and r.raw.tensors.has_shapes:
+        stored = sum(g.bits for g in r.raw.tensors) // 8
+        line = f"{units.size(stored)} stored in {number(len(r.raw.tensors))} tensors"
+    else:
+        bits = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}.get(a.dtype or "")
+        line = f"{a.dtype} {units.size(p.total * bits / 8)}" if bits else ""
+    if q := a.quantization:
+        line = " · ".join(filter(None, [line and line + (" unquantised" if r.check is None else ""), "stored as " + quantized(q.method, q.bits, q.format, q.block, q.group_size)]))
+    return [line] if line else []
+
+
+def notes(r: Reading) -> list[str]:
+    """What was read, what was found, and what nobody could use."""
+    words = {
+        "computed": f"computed from {r.raw.config_file}; no tensor headers were read",
+        "verified": "verified: every tensor of the checkpoint is explained, and none is missing",
+        "partial": "partial: some of the checkpoint could not be read",
+        "conflict": "conflict: the checkpoint is not what its config says",
+        "observed": "observed from tensor names and shapes; no family reads this model_type",
+    }
+    out = [words[r.status]]
+    p = r.raw.provenance
+    if p and p.get("state") == "reconstructed":
+        out.append("the config is reconstructed: no published copy was found; each value's source is in the spec (--format json)")
+    elif p and p.get("complete") is False:
+        out.append("the copy of the config is not complete; absent keys took class defaults")
+    out += [f"{f.rule}: {f.message}" for f in r.findings]
+    if r.unread_keys:
+        out.append("keys that llmarch does not read: " + ", ".join(r.unread_keys))
+    return out
+
+
+def layer_table(a: Architecture) -> Table:
+    """Every layer: its number, what it is, what it sees, its positions."""
+    rows: list[list[str]] = []
+    for i, kind in enumerate(a.layers):
+        mixers = [a.mixers[m] for m in mixer_of(a, kind)]
+        sees = " / ".join(dict.fromkeys("state" if isinstance(m, LinearAttention) else reach_word(a, m).replace("NoPE", "full") for m in mixers))
+        turns = " / ".join(dict.fromkeys(layer_position(a, m) for m in mixers))
+        rows.append([str(i), kind_word(a, kind), sees, turns, kind])
+    return Table(["layer", "blocks", "sees", "positions", "kind"], rows, title="Layers")
+
+
+def layer_position(a: Architecture, m: Mixer) -> str:
+    if isinstance(m, LinearAttention):
+        return "-"
+    if m.rope:
+        return f"RoPE θ {units.theta(m.rope.theta)}"
+    return "learned" if a.embedding.positions else "NoPE"
+
+
+def tensor_table(r: Reading) -> Table:
+    """The template folded by pattern: `model.layers.{3-60}.mlp.experts.{0-255}.down_proj.weight  [7168, 2048]`."""
+    rows: list[list[str]] = []
+    for t in r.rows:
+        rows.append([folded(t.pattern, t.axes), f"[{', '.join(map(str, t.shape))}]", number(t.count), number(t.parameters), t.component])
+    return Table(["tensor", "shape", "tensors", "parameters", "component"], rows, title="Tensors")
+
+
+def folded(pattern_: str, axes: tuple[tuple[int, ...] | range, ...]) -> str:
+    out, rest = "", pattern_
+    for axis in axes:
+        head, _, rest = rest.partition("{}")
+        out += head + units.ranges(axis)
+    return out + rest
+
+
+# --- diff ---------------------------------------------------------------------------------------------------------
+
+SYMBOLS = "█▁▄░▒▀▖▚"
+
+
+def compare(readings: list[Reading], everything: bool = False) -> Comparison:
+    """Models side by side. Two models get a column of ratios; equal facts are summed up unless `everything` is asked for."""
+    archs = [r.architecture for r in readings]
+    tables = [{(f.section, f.label): f for f in facts(a)} for a in archs]
+    order = merged_order([list(t) for t in tables])
+    rows: list[list[str]] = []
+    sections: dict[int, str] = {}
+    equal: list[Row] = []
+    for section, keys in groupby(order, key=lambda k: k[0]):
+        for key in keys:
+            cells = [t.get(key) for t in tables]
+            if len({c.text if c else None for c in cells}) == 1:
+                equal.append(next(c for c in cells if c))
+                if not everything:
+                    continue
+            if section not in sections.values():
+                sections[len(rows)] = section
+            rows.append([key[1], *(c.text if c else "–" for c in cells), *([ratio_of(cells[0], cells[1])] if len(cells) == 2 else [])])
+    columns = ["", *(r.name for r in readings), *([""] if len(readings) == 2 else [])]
+    said, hidden = equal_phrases(equal)
+    strips, legend = layer_strips(readings)
+    same = all(not diff(archs[0], a) for a in archs[1:])
+    remarks = [f"{r.name}: {n}" for r in readings for n in notes(r)[1:]]
+    return Comparison(Table(columns, rows, sections), said, 0 if everything else hidden, strips, legend, remarks, same)
+
+
+def merged_order(orders: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """One order of rows that keeps each model's own, sections together."""
+    out: list[tuple[str, str]] = []
+    for keys in orders:
+        at = -1
+        for key in keys:
+            if key in out:
+                at = out.index(key)
+                continue
+            same = [i for i, k in enumerate(out) if k[0] == key[0]]
+            at = max(at, same[0]) if same and same[0] <= at <= same[-1] else same[-1] if same else at
+            at += 1
+            out.insert(at, key)
+    return out
+
+
+def ratio_of(old: Row | None, new: Row | None) -> str:
+    if old is None or new is None or old.number is None or new.number is None:
+        return ""
+    return units.ratio(old.number, new.number)
+
+
+LEADING = ("layers", "hidden size", "kind", "query heads", "KV heads", "head dim", "MLA ranks", "QK-norm", "window", "active experts", "shared experts", "router", "placement", "positions", "vocabulary", "per token")
+
+
+def equal_phrases(equal: list[Row]) -> tuple[list[str], int]:
+    """The equal facts worth saying, and how many more there are."""
+    worth = [r for r in equal if r.label in LEADING and r.text not in ("none", "0")]
+    return [phrase(r) for r in worth], len(equal) - len(worth)
+
+
+def phrase(r: Row) -> str:
+    text = ", ".join(r.text.split("\n"))
+    plain = {"kind": text if r.section == "Attention" else f"{text}", "placement": text, "positions": text, "layers": f"{text} layers", "hidden size": f"hidden {text}", "per token": f"cache {text} per token"}
+    return plain.get(r.label, f"{r.label} {text}")
+
+
+def layer_strips(readings: list[Reading]) -> tuple[list[Strip], list[tuple[str, str]]]:
+    """Layers as symbols; kinds that two models share have the same symbol. The most common kind is the full block."""
+    words = [[kind_word(r.architecture, k) for k in r.architecture.layers] for r in readings]
+    total: Counter[str] = Counter(w for ws in words for w in ws)
+    ranked = sorted(total, key=lambda w: -total[w])
+    symbol = {w: SYMBOLS[i] if i < len(SYMBOLS) else "·" for i, w in enumerate(ranked)}
+    strips = [Strip(r.name, "".join(symbol[w] for w in ws)) for r, ws in zip(readings, words, strict=True)]
+    return strips, [(symbol[w], w) for w in dict.fromkeys(w for ws in words for w in ws)]
+
+
+__all__ = ["Comparison", "Norm", "Sheet", "Strip", "Table", "compare", "layer_table", "sheet", "tensor_table"]

@@ -1,0 +1,147 @@
+"""The field's words for what an Architecture holds: kinds of attention, layer recipes, norm placement. Pure and derived."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import groupby
+from typing import TypeVar
+
+from .schema import FFN, Architecture, Attention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Step
+
+LINEAR = {"lightning": "Lightning attention", "gated_deltanet": "Gated DeltaNet", "kda": "Kimi Delta Attention"}
+ACTIVATIONS = {"silu": "SwiGLU", "gelu_tanh": "GeGLU (tanh)", "gelu": "GeGLU", "relu2": "squared ReLU"}
+PLAIN_ACTIVATIONS = {"gelu_tanh": "GELU (tanh)", "gelu": "GELU", "silu": "SiLU", "relu": "ReLU", "relu2": "squared ReLU"}
+T = TypeVar("T", bound=Hashable)
+
+
+def sharing(a: Attention) -> str:
+    """MHA, GQA or MQA."""
+    return "MHA" if a.kv_heads == a.heads else "MQA" if a.kv_heads == 1 else "GQA"
+
+
+def mixer_word(m: Mixer) -> str:
+    """One mixer in a layer recipe: `sliding GQA`, `MLA`, `Gated DeltaNet`."""
+    match m:
+        case Attention():
+            reach = "sliding " if m.window else "chunked " if m.chunk else ""
+            return reach + ("gated " if m.gate else "") + sharing(m)
+        case LatentAttention():
+            return "sparse MLA" if m.indexer else "MLA"
+        case LinearAttention():
+            return "Lightning" if m.variant == "lightning" else "KDA" if m.variant == "kda" else LINEAR[m.variant]
+
+
+def mixer_title(m: Mixer) -> str:
+    """One mixer in a headline."""
+    match m:
+        case Attention():
+            return {"MHA": "multi-head attention", "GQA": "grouped-query attention", "MQA": "multi-query attention"}[sharing(m)]
+        case LatentAttention():
+            return "multi-head latent attention" + (" with a sparse indexer" if m.indexer else "")
+        case LinearAttention():
+            return LINEAR[m.variant]
+
+
+def ffn_word(f: FFN) -> str:
+    return "MoE" if isinstance(f, MoE) else "dense"
+
+
+def positions(a: Architecture, m: Mixer) -> str:
+    """`RoPE`, `NoPE`, `learned`, or `none` for linear attention."""
+    if isinstance(m, LinearAttention):
+        return "none"
+    return "RoPE" if m.rope else "learned" if a.embedding.positions else "NoPE"
+
+
+def block_word(a: Architecture, block: Mixer | FFN) -> str:
+    if isinstance(block, (Dense, MoE)):
+        return ffn_word(block)
+    word = mixer_word(block)
+    others = [m for m in a.mixers.values() if not isinstance(m, LinearAttention)]
+    if positions(a, block) == "NoPE" and any(m.rope for m in others):
+        word += " (NoPE)"
+    return word
+
+
+def kind_word(a: Architecture, kind: str) -> str:
+    """One kind of layer: `GQA + MoE`; parallel branches are joined by `∥`."""
+    return " + ".join(" ∥ ".join(block_word(a, a.block(b.block)) for b in s.branches) for s in a.layer_kinds[kind].steps)
+
+
+def recipe(a: Architecture) -> list[tuple[int, str]]:
+    """The layers summed up: their runs in order when they are few, else how many of each kind."""
+    words = [kind_word(a, k) for k in a.layers]
+    runs = [(len(list(g)), w) for w, g in groupby(words)]
+    if len(runs) <= 4:
+        return runs
+    return [(words.count(w), w) for w in dict.fromkeys(words)]
+
+
+def period(items: Sequence[T]) -> int | None:
+    """The length of the shortest pattern that `items` repeats (the last repetition may be cut short); None if there is none."""
+    for p in range(2, len(items) // 2 + 1):
+        if all(items[i] == items[i % p] for i in range(len(items))):
+            return p if len(set(items)) > 1 else None
+    return None
+
+
+def mixer_of(a: Architecture, kind: str) -> list[str]:
+    """The names of a layer kind's mixers."""
+    return [b.block.removeprefix("mixers.") for s in a.layer_kinds[kind].steps for b in s.branches if b.block.startswith("mixers.")]
+
+
+def pattern(a: Architecture) -> str | None:
+    """How mixers alternate, as in `5 sliding : 1 full`; None for one mixer or no regular pattern."""
+    names = [mixer_of(a, k)[0] for k in a.layers if mixer_of(a, k)]
+    p = period(names)
+    if not p:
+        return None
+    return " : ".join(f"{len(list(g))} {name}" for name, g in groupby(names[:p]))
+
+
+def step_placement(s: Step) -> str:
+    """pre, post, post inside the residual, sandwich or none; parallel where a step has several branches."""
+    before = bool(s.pre_norm or any(b.pre_norm for b in s.branches))
+    inside = bool(s.join_norm or any(b.post_norm for b in s.branches))
+    if s.residual == "after_norm":
+        word = "post-norm (the stream continues from the norm)"
+    elif s.after_norm:
+        word = "post-norm"
+    else:
+        word = {(1, 0): "pre-norm", (0, 1): "post-norm inside the residual", (1, 1): "sandwich (pre and post)", (0, 0): "no norm"}[before, inside]
+    return ("parallel, " if len(s.branches) > 1 else "") + word
+
+
+def placement(a: Architecture) -> str:
+    """Where norms sit, over all layers; several answers are joined by ` / `."""
+    words = dict.fromkeys(step_placement(s) for k in dict.fromkeys(a.layers) for s in a.layer_kinds[k].steps)
+    return " / ".join(words)
+
+
+def norm_word(n: Norm) -> str:
+    name = "RMSNorm" if n.kind == "rmsnorm" else "LayerNorm"
+    return name + (" with bias" if n.bias else "") + (", weight + 1" if n.offset else "") + ("" if n.weight else " without weight")
+
+
+def activation_word(f: FFN) -> str:
+    return ACTIVATIONS.get(f.activation, f"gated {f.activation}") if f.gated else PLAIN_ACTIVATIONS.get(f.activation, f.activation)
+
+
+def moe_of(a: Architecture) -> MoE | None:
+    """The (first) mixture of experts."""
+    return next((f for f in a.ffns.values() if isinstance(f, MoE)), None)
+
+
+def headline(a: Architecture) -> str:
+    """One line: `Sparse MoE decoder with grouped-query attention`."""
+    kinds = [m for k in a.layers for m in map(a.mixers.__getitem__, mixer_of(a, k))]
+    unique = dict.fromkeys(mixer_title(m) for m in kinds)
+    windows = {m.window for m in kinds if isinstance(m, Attention)}
+    chunks = {m.chunk for m in kinds if isinstance(m, Attention)}
+    reach = " (sliding windows on some layers)" if len(windows) > 1 else " (sliding windows)" if windows - {None} else ""
+    reach = reach or (" (chunked on some layers)" if len(chunks) > 1 else "")
+    sparse = "Sparse MoE" if moe_of(a) else "Dense"
+    towers = {"vision": "vision", "audio": "audio"}
+    seen = [towers.get(t, t) for t in a.towers]
+    kind = f"{sparse} {'hybrid ' if len(unique) > 1 else ''}decoder"
+    return f"{kind} with {' and '.join(unique)}{reach}" + (f", and a {' and '.join(seen)} encoder" if seen else "")

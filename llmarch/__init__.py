@@ -1,10 +1,10 @@
 """llmarch tells what an LLM's architecture is, exactly, and what changed between two of them.
 
-    import llmarch
+import llmarch
 
-    reading = llmarch.load("qwen3-235b")          # or "org/name@revision", "./folder", ...
-    reading.architecture.mixers["full"].kv_heads   # 4
-    llmarch.diff(reading, llmarch.load("deepseek-v3"))
+reading = llmarch.load("qwen3-235b")          # or "org/name@revision", "./folder", ...
+reading.architecture.mixers["full"].kv_heads   # 4
+llmarch.diff(reading, llmarch.load("deepseek-v3"))
 """
 
 from __future__ import annotations
@@ -14,22 +14,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .reader import Reading
     from .schema import Architecture, Change
+    from .sources import Progress
 
 __version__ = "0.1.0"
 __all__ = ["Architecture", "Reading", "__version__", "diff", "load"]
 
 
-def load(reference: str, *, offline: bool = False, headers: bool = True, refresh: bool = False) -> Reading:
+def load(
+    reference: str, *, offline: bool = False, headers: bool = True, refresh: bool = False, progress: Progress | None = None
+) -> Reading:
     """Read what `reference` names: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file, a safetensors file.
 
-    `offline` never touches the network; `headers` False reads the config alone; `refresh` reads headers again although they are cached.
+    `offline` never touches the network; `headers` False reads the config alone; `refresh` reads headers again although they are cached;
+    `progress(done, total, label)` is called while slow work goes on.
     Raises llmarch.errors.LlmarchError.
     """
     from . import sources
     from .reader import read
     from .reference import parse
 
-    return read(sources.open(parse(reference), offline=offline, headers=headers, refresh=refresh))
+    return read(sources.open(parse(reference), offline=offline, headers=headers, progress=progress, refresh=refresh))
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -26,7 +26,7 @@ app = typer.Typer(
 PARTIAL = 4
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How to write the answer."""
 
     text = "text"
@@ -41,7 +41,9 @@ def complete(incomplete: str) -> list[str]:
     return [alias for alias in catalog() if alias.startswith(incomplete.lower())]
 
 
-Ref = Annotated[str, typer.Argument(metavar="REF", help="A bundled alias, org/name[@revision], a Hub URL, a folder or a file.", autocompletion=complete)]
+Ref = Annotated[
+    str, typer.Argument(metavar="REF", help="A bundled alias, org/name[@revision], a Hub URL, a folder or a file.", autocompletion=complete)
+]
 Output = Annotated[Format, typer.Option("--format", "-f", help="How to write the answer.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 ConfigOnly = Annotated[bool, typer.Option("--config-only", help="Read the config alone, no tensor headers.")]
@@ -66,7 +68,9 @@ def show(
     format: Output = Format.text,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer.")] = False,
     tensors: Annotated[bool, typer.Option("--tensors", help="The tensors, folded by pattern, with shapes.")] = False,
-    explain: Annotated[str | None, typer.Option("--explain", metavar="PATH", help="Where a fact comes from, such as mixers.full.rope.theta.")] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="PATH", help="Where a fact comes from, such as mixers.full.rope.theta.")
+    ] = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -122,7 +126,9 @@ def explained(reading: Reading, path: str, format: Format) -> None:
     "  ·  llmarch diff llama3-8b olmo2-7b gemma2-9b --all"
 )
 def diff(
-    refs: Annotated[list[str], typer.Argument(metavar="REF REF...", help="Two models, or more for a comparison matrix.", autocompletion=complete)],
+    refs: Annotated[
+        list[str], typer.Argument(metavar="REF REF...", help="Two models, or more for a comparison matrix.", autocompletion=complete)
+    ],
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Equal facts too.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")] = False,
@@ -158,7 +164,9 @@ def diff(
 @app.command("list", epilog="Examples:  llmarch list  ·  llmarch list --attention mla --moe  ·  llmarch list qwen")
 def list_models(
     name: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only models whose alias, name or family holds this text.")] = None,
-    attention: Annotated[str | None, typer.Option("--attention", help="Only models with this attention: mha, gqa, mqa, mla, sliding, linear, ...")] = None,
+    attention: Annotated[
+        str | None, typer.Option("--attention", help="Only models with this attention: mha, gqa, mqa, mla, sliding, linear, ...")
+    ] = None,
     moe: Annotated[bool | None, typer.Option("--moe/--dense", help="Only mixtures of experts, or only dense models.")] = None,
     format: Output = Format.text,
 ) -> None:
@@ -192,17 +200,15 @@ def schema() -> None:
 
 
 def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
-    from . import sources
-    from .reader import read
-    from .reference import parse
+    """`llmarch.load`, with a progress bar on stderr where that is a terminal."""
+    import llmarch
 
-    reference = parse(ref)
-    if reference.kind == "hub" and sys.stderr.isatty():
-        from .renderers.progress import bar
+    if "/" not in ref or not sys.stderr.isatty():
+        return llmarch.load(ref, offline=offline, headers=headers, refresh=refresh)
+    from .renderers.progress import bar
 
-        with bar() as progress:
-            return read(sources.open(reference, offline=offline, headers=headers, refresh=refresh, progress=progress))
-    return read(sources.open(reference, offline=offline, headers=headers, refresh=refresh))
+    with bar() as progress:
+        return llmarch.load(ref, offline=offline, headers=headers, refresh=refresh, progress=progress)
 
 
 def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:

@@ -30,7 +30,7 @@ def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
         for name in names:
             yield from _walk(old.get(name), new.get(name), f"{path}.{name}")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new) and any(map(is_dataclass, old)):  # pyright: ignore[reportUnknownArgumentType]
-        for i, (a, b) in enumerate(zip(old, new)):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
             yield from _walk(a, b, f"{path}.{i}")
     else:
         yield path, _plain(old), _plain(new)

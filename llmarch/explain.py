@@ -26,7 +26,9 @@ def find(reading: Reading, path: str) -> list[tuple[str, Any, Evidence]]:
     found = {p: e for p, e in reading.evidence.items() if p == path or p.startswith(path + ".")}
     if not found:
         near = get_close_matches(path, reading.evidence, 3, 0.5) or [p for p in reading.evidence if path.rpartition(".")[2] in p][:3]
-        raise UnknownReference(f"{reading.name} has no fact at {path}", f"Nearest: {', '.join(near)}." if near else "Paths are those of --format json.")
+        raise UnknownReference(
+            f"{reading.name} has no fact at {path}", f"Nearest: {', '.join(near)}." if near else "Paths are those of --format json."
+        )
     document = asdict(reading.architecture)
     return [(p, value_at(document, p), e) for p, e in found.items()]
 

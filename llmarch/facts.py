@@ -63,7 +63,9 @@ def attention(a: Architecture) -> Iterator[Row]:
     mixers = softmax(a)
     every = [m for m in mixers.values() if isinstance(m, Attention)]
 
-    def row(label: str, of: Callable[[Any], Any], show: Callable[[Any], str] = number, kind: tuple[type, ...] = (Attention, LatentAttention)) -> Iterator[Row]:
+    def row(
+        label: str, of: Callable[[Any], Any], show: Callable[[Any], str] = number, kind: tuple[type, ...] = (Attention, LatentAttention)
+    ) -> Iterator[Row]:
         values = [(n, of(m)) for n, m in mixers.items() if isinstance(m, kind)]
         numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for _, v in values if v is not None)
         yield from merged("Attention", label, ((n, None if v is None else show(v), v if numeric else None) for n, v in values))
@@ -71,9 +73,16 @@ def attention(a: Architecture) -> Iterator[Row]:
     yield from row("kind", lambda m: mixer_word(m) if isinstance(m, LatentAttention) else sharing(m), str)
     yield from row("query heads", lambda m: m.heads)
     yield from row("KV heads", lambda m: m.kv_heads, kind=(Attention,))
-    yield from row("head dim", lambda m: m.head_dim if m.head_dim == m.v_head_dim else f"K {m.head_dim}, V {m.v_head_dim}", str, (Attention,))
+    yield from row(
+        "head dim", lambda m: m.head_dim if m.head_dim == m.v_head_dim else f"K {m.head_dim}, V {m.v_head_dim}", str, (Attention,)
+    )
     yield from row("head dim", lambda m: f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} rope, V {m.v_head_dim}", str, (LatentAttention,))
-    yield from row("MLA ranks", lambda m: f"q {number(m.q_lora_rank) if m.q_lora_rank else 'full'}, kv {number(m.kv_lora_rank)}", str, (LatentAttention,))
+    yield from row(
+        "MLA ranks",
+        lambda m: f"q {number(m.q_lora_rank) if m.q_lora_rank else 'full'}, kv {number(m.kv_lora_rank)}",
+        str,
+        (LatentAttention,),
+    )
     yield from row("window", lambda m: m.window, kind=(Attention,))
     yield from row("chunk", lambda m: m.chunk, kind=(Attention,))
     if every or mixers:
@@ -84,7 +93,12 @@ def attention(a: Architecture) -> Iterator[Row]:
     yield from row("softcap", lambda m: m.softcap, kind=(Attention,))
     yield from row("softmax scale", lambda m: m.scale)
     yield from row("query scaling", lambda m: query_scaling(m), str)
-    yield from row("sparse indexer", lambda m: f"{m.indexer.heads} heads × {m.indexer.head_dim}, top {number(m.indexer.top_k)}" if m.indexer else None, str, (LatentAttention,))
+    yield from row(
+        "sparse indexer",
+        lambda m: f"{m.indexer.heads} heads × {m.indexer.head_dim}, top {number(m.indexer.top_k)}" if m.indexer else None,
+        str,
+        (LatentAttention,),
+    )
 
 
 def qk_norm(m: Attention | LatentAttention) -> str:
@@ -115,11 +129,15 @@ def linear_attention(a: Architecture) -> Iterator[Row]:
             s = "Linear attention"
             yield Row(s, "kind", mixer_word(m))
             same = m.key_heads == m.value_heads
-            yield Row(s, "heads", number(m.value_heads) if same else f"{m.key_heads} key, {m.value_heads} value", m.value_heads if same else None)
+            yield Row(
+                s, "heads", number(m.value_heads) if same else f"{m.key_heads} key, {m.value_heads} value", m.value_heads if same else None
+            )
             dims = m.key_head_dim == m.value_head_dim
             yield Row(s, "head dim", number(m.key_head_dim) if dims else f"K {m.key_head_dim}, V {m.value_head_dim}")
             yield Row(s, "short conv", number(m.conv_kernel) if m.conv_kernel else "none", m.conv_kernel)
-            yield Row(s, "decay", {"lightning": "fixed per head", "gated_deltanet": "learned per head", "kda": "learned per channel"}[m.variant])
+            yield Row(
+                s, "decay", {"lightning": "fixed per head", "gated_deltanet": "learned per head", "kda": "learned per channel"}[m.variant]
+            )
             if m.gate:
                 yield Row(s, "output gate", m.gate)
 
@@ -146,7 +164,9 @@ def shared(f: MoE) -> str:
     """`1 of width 2,048`, with its gate."""
     if not f.shared_width:
         return "none"
-    return f"{f.shared_experts or 1} of width {number(f.shared_width // (f.shared_experts or 1))}" + (", sigmoid gate" if f.shared_gate else "")
+    return f"{f.shared_experts or 1} of width {number(f.shared_width // (f.shared_experts or 1))}" + (
+        ", sigmoid gate" if f.shared_gate else ""
+    )
 
 
 def router(f: MoE) -> str:
@@ -191,7 +211,9 @@ def position(a: Architecture) -> Iterator[Row]:
     yield from merged(s, "rotary", ((n, rotary(r, mixers[n]), None) for n, r in ropes.items()))
     yield from merged(s, "scaling", ((n, scaling(r.scaling), None) for n, r in ropes.items()))
     for label, key in (("YaRN beta_fast", "beta_fast"), ("YaRN beta_slow", "beta_slow"), ("YaRN mscale_all_dim", "mscale_all_dim")):
-        yield from merged(s, label, ((n, number(v), v) for n, r in ropes.items() if r.scaling and (v := getattr(r.scaling, key)) is not None))
+        yield from merged(
+            s, label, ((n, number(v), v) for n, r in ropes.items() if r.scaling and (v := getattr(r.scaling, key)) is not None)
+        )
     if nope := nope_layers(a):
         yield Row(s, "NoPE layers", nope)
     yield Row(s, "context", number(a.context_length) if a.context_length else "unknown", a.context_length)
@@ -199,7 +221,9 @@ def position(a: Architecture) -> Iterator[Row]:
 
 def rotary(r: Rope, m: Mixer) -> str:
     whole = m.head_dim if isinstance(m, Attention) else m.qk_nope_head_dim + m.qk_rope_head_dim if isinstance(m, LatentAttention) else 0
-    return (f"all {r.rotary_dim} dims" if r.rotary_dim == whole else f"{r.rotary_dim} of {whole} dims") + (", interleaved" if r.interleaved else "")
+    return (f"all {r.rotary_dim} dims" if r.rotary_dim == whole else f"{r.rotary_dim} of {whole} dims") + (
+        ", interleaved" if r.interleaved else ""
+    )
 
 
 def scaling(s: RopeScaling | None) -> str:

@@ -260,18 +260,24 @@ class Config:
         _, value, evidence = self._find(keys, default)
         return Fact(value, evidence)
 
-    def or_null(self, look_up: Callable[..., Fact], *keys: str) -> Fact:
+    def or_null(self, look_up: Callable[..., Fact], *keys: str, **limits: int) -> Fact:
         """What `look_up` (`c.size`, `c.number`) makes of the keys; null in the file means none, whatever the class default."""
-        return look_up(*keys, default=None) if any(k in self.data for k in keys) else look_up(*keys)
+        return look_up(*keys, default=None, **limits) if any(k in self.data for k in keys) else look_up(*keys, **limits)
 
     def ignore(self, *keys: Any) -> None:
         """Keys that the modelling code does not use here (an MLP width where every layer is sparse): read, without effect."""
         self.used.update(self.at + key for key in keys)
 
-    def known(self, key: str, *values: Any) -> None:
-        """A key that this family can only describe with one of these values (or null); with any other it stays unread, and is shown."""
-        if self.data.get(key) is None or self.data[key] in values:
+    def stated(self, key: str, value: Any, means: Any = MISSING) -> Any:
+        """`value`, or what it `means`: the code does it whatever the config says. Where the key says the same it is the evidence; a key
+        that says otherwise stays unread, and is shown."""
+        out = value if means is MISSING else means
+        if self.data.get(key) is None:
             self.used.add(self.at + key)
+        elif self.data[key] == value:
+            self.used.add(self.at + key)
+            return Fact(out, self._evidence(key))
+        return out
 
     def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int = MOST) -> Fact:
         key, value, evidence = self._find(keys, default)
@@ -382,7 +388,7 @@ def rope(
     c: Config,
     rotary: Fact,
     *,
-    interleaved: bool = False,
+    interleaved: bool | Fact = False,
     layer_type: str | None = None,
     theta: Fact | None = None,
     scaled: bool = True,
@@ -478,7 +484,7 @@ def attention(c: Config, **overrides: Any) -> Node:
     return Node(Attention, facts | overrides)
 
 
-def latent_attention(c: Config, *, interleaved: bool = True, **overrides: Any) -> Node:
+def latent_attention(c: Config, *, interleaved: bool | Fact = True, **overrides: Any) -> Node:
     """MLA from DeepSeek's keys."""
     dim = c.size("qk_rope_head_dim")
     facts: dict[str, Any] = {
@@ -691,13 +697,14 @@ def moe_parts(
     router: str = "gate",
     selection_bias: str = "gate.e_score_correction_bias",
     experts: str = "experts.{}",
-    shared: str = "shared_experts",
+    shared: str | Parts = "shared_experts",
     shared_gate: str = "shared_expert_gate",
     gate: str = "gate_proj",
     up: str = "up_proj",
     down: str = "down_proj",
 ) -> Parts:
-    """One tensor an expert, as most checkpoints are published."""
+    """One tensor an expert, as most checkpoints are published; `shared` where the shared experts' own names are of another kind."""
+    shared_mlp = shared if callable(shared) else dense_parts(f"{at}.{shared}", gate, up, down)
 
     def parts(f: MoE, hidden: int) -> Iterator[Part]:
         yield from linear(f"{at}.{router}", f.experts, hidden, "router", ("experts",), f.router.bias)
@@ -706,7 +713,7 @@ def moe_parts(
         one = dense_parts(f"{at}.{experts}", gate, up, down)
         for p in one(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), hidden):
             yield replace(p, component="experts", experts=f.experts, proves=("expert_width", "experts") if p.proves else ())
-        yield from _shared(f, hidden, dense_parts(f"{at}.{shared}", gate, up, down))
+        yield from _shared(f, hidden, shared_mlp)
         if f.shared_gate:
             yield from linear(f"{at}.{shared_gate}", 1, hidden, "shared_experts", ("shared_gate",))
 
@@ -829,7 +836,7 @@ def matrix_rows(name: str, m: Linear, shape: tuple[int, ...] | None = None, prov
 
 def tower_rows(t: Tower, layer: str, norms: tuple[str, ...], attention: Parts, ffn: Parts) -> Iterator[Row]:
     """The encoder layers of a tower, named under the pattern `layer`."""
-    numbers = (range(t.layers),)
+    numbers = (tuple(range(t.layers)),)
     for name in norms:
         yield from norm_rows(layer + name, t.norm, t.hidden_size, numbers, "vision")
     heads = Attention(

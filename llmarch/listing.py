@@ -32,7 +32,9 @@ def table(models: list[dict[str, Any]]) -> Table:
     rows: list[list[str]] = []
     for m in models:
         size = units.count(m["total"]) + (f" · {units.count(m['active'])} active" if m["active"] != m["total"] - m["vision"] else "")
-        rows.append([m["alias"], str(m["released"] or "")[:4], size, "\n".join(m["recipe"]), units.context(m["context"]) if m["context"] else "?"])
+        rows.append(
+            [m["alias"], str(m["released"] or "")[:4], size, "\n".join(m["recipe"]), units.context(m["context"]) if m["context"] else "?"]
+        )
     return Table(["alias", "year", "parameters", "layers", "context"], rows)
 
 

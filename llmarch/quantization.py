@@ -15,7 +15,14 @@ def quantization(c: Config) -> Node | None:
         return None
     q = c.child(key)
     q.used.add(q.at)
-    read = {"bitsandbytes": _bitsandbytes, "compressed-tensors": _compressed, "modelopt": _modelopt, "mxfp4": _mxfp4, "fp8": _fp8, "fbgemm_fp8": _fp8}
+    read = {
+        "bitsandbytes": _bitsandbytes,
+        "compressed-tensors": _compressed,
+        "modelopt": _modelopt,
+        "mxfp4": _mxfp4,
+        "fp8": _fp8,
+        "fbgemm_fp8": _fp8,
+    }
     method = q.word("quant_method", default="mlx" if key == "quantization" or set(q.data) <= {"group_size", "bits", "mode"} else "unknown")
     if method.value == "unknown" and q.has("qformat_weight"):
         return _native(q)

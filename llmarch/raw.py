@@ -79,6 +79,10 @@ class TensorTable:
             group = self._groups[key] = TensorGroup(pattern, dtype, shape)
         group.indices.append(index)
 
+    def add_group(self, group: TensorGroup) -> None:
+        """A whole group at once, of a pattern, dtype and shape that is not there yet."""
+        self._groups[group.pattern, group.dtype, group.shape] = group
+
     def extend(self, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> None:
         """`add` for many."""
         groups = self._groups

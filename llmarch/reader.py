@@ -78,7 +78,11 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, Config]:
     model_type = data.get("model_type")
     if model_type is None:
         named: Any = data.get("architectures")
-        hint = f'architectures says {named[0]!r}; model_type is what says how to read the other keys.' if isinstance(named, list) and named else None
+        hint = (
+            f"architectures says {named[0]!r}; model_type is what says how to read the other keys."
+            if isinstance(named, list) and named
+            else None
+        )
         raise UnknownFamily(f"{file}: model_type is missing", hint)
     if not isinstance(model_type, str):
         raise ConfigError(f"{file}: model_type is {model_type!r}; a string is needed")

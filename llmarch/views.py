@@ -113,7 +113,10 @@ def parameter_lines(r: Reading) -> list[str]:
     text = p.total - p.vision
     first = f"{units.count(p.total)} total"
     if p.active != text:
-        first += f" · {units.count(p.active)} active ({100 * p.active / text:.2g} %)" + f" · {units.count(p.active_without_embedding)} without the input embedding"
+        first += (
+            f" · {units.count(p.active)} active ({100 * p.active / text:.2g} %)"
+            + f" · {units.count(p.active_without_embedding)} without the input embedding"
+        )
     second = f"embedding {units.count(p.embedding)}"
     second += ", tied with the head" if a.embedding.tied else f", head {units.count(p.head)}, untied"
     if p.vision:
@@ -156,7 +159,12 @@ def mixer_line(m: Mixer) -> str:
         case Attention():
             dim = number(m.head_dim) if m.head_dim == m.v_head_dim else f"K {m.head_dim}, V {m.v_head_dim}"
             heads = f"{m.heads} heads" if m.heads == m.kv_heads else f"{m.heads} query : {m.kv_heads} KV heads"
-            biased = {(True, True): "bias on q, k, v, o", (True, False): "bias on q, k, v", (False, True): "bias on o", (False, False): "no bias"}
+            biased = {
+                (True, True): "bias on q, k, v, o",
+                (True, False): "bias on q, k, v",
+                (False, True): "bias on o",
+                (False, False): "no bias",
+            }
             return f"{sharing(m)}, {heads}, head dim {dim}, {biased[m.qkv_bias, m.output_bias]}"
         case LatentAttention():
             q = f"q {number(m.q_lora_rank)}, " if m.q_lora_rank else "q full rank, "
@@ -172,16 +180,24 @@ def detail_lines(m: Mixer) -> list[str]:
     """QK-norm, gates, sinks, caps: what a mixer has besides heads."""
     out: list[str] = []
     if isinstance(m, LatentAttention):
-        out.append(f"head dims: {m.qk_nope_head_dim} + {m.qk_rope_head_dim} {'rotary' if m.rope else 'shared'} for q and k, {m.v_head_dim} for v")
+        out.append(
+            f"head dims: {m.qk_nope_head_dim} + {m.qk_rope_head_dim} {'rotary' if m.rope else 'shared'} for q and k, {m.v_head_dim} for v"
+        )
         if m.indexer:
-            out.append(f"lightning indexer: {m.indexer.heads} heads × {m.indexer.head_dim}, reads the best {number(m.indexer.top_k)} tokens")
+            out.append(
+                f"lightning indexer: {m.indexer.heads} heads × {m.indexer.head_dim}, reads the best {number(m.indexer.top_k)} tokens"
+            )
     if isinstance(m, Attention):
         if n := m.qk_norm:
             scope = "per head" if n.scope == "head" else "over the whole projection"
             order = "after RoPE" if n.after_rope else "before RoPE" if m.rope else ""
             words = [f"QK-norm: RMSNorm {scope}", order, "no weight" if not n.weight else "weight + 1" if n.offset else ""]
             out.append(", ".join(w for w in words if w))
-        extras = [f"{m.gate} output gate (sigmoid)" if m.gate else "", "one attention sink per query head" if m.sinks else "", f"score softcap {m.softcap:g}" if m.softcap else ""]
+        extras = [
+            f"{m.gate} output gate (sigmoid)" if m.gate else "",
+            "one attention sink per query head" if m.sinks else "",
+            f"score softcap {m.softcap:g}" if m.softcap else "",
+        ]
         if any(extras):
             out.append(" · ".join(e for e in extras if e))
     if not isinstance(m, LinearAttention):
@@ -266,7 +282,11 @@ def mtp_lines(a: Architecture) -> list[str]:
         return []
     n = count(a).mtp
     modules = f"{a.mtp.modules} module{'s' if a.mtp.modules > 1 else ''}"
-    return [f"{modules}, {units.count(n)} (not in the total)" if n is not None else f"{modules} announced by the config; layout unknown, not counted"]
+    return [
+        f"{modules}, {units.count(n)} (not in the total)"
+        if n is not None
+        else f"{modules} announced by the config; layout unknown, not counted"
+    ]
 
 
 def tower_lines(a: Architecture, name: str) -> list[str]:
@@ -302,7 +322,15 @@ def weight_lines(r: Reading) -> list[str]:
         bits = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}.get(a.dtype or "")
         line = f"{a.dtype} {units.size(p.total * bits / 8)}" if bits else ""
     if q := a.quantization:
-        line = " · ".join(filter(None, [line and line + (" unquantised" if r.check is None else ""), "stored as " + quantized(q.method, q.bits, q.format, q.block, q.group_size)]))
+        line = " · ".join(
+            filter(
+                None,
+                [
+                    line and line + (" unquantised" if r.check is None else ""),
+                    "stored as " + quantized(q.method, q.bits, q.format, q.block, q.group_size),
+                ],
+            )
+        )
     return [line] if line else []
 
 
@@ -332,7 +360,9 @@ def layer_table(a: Architecture) -> Table:
     rows: list[list[str]] = []
     for i, kind in enumerate(a.layers):
         mixers = [a.mixers[m] for m in mixer_of(a, kind)]
-        sees = " / ".join(dict.fromkeys("state" if isinstance(m, LinearAttention) else reach_word(a, m).replace("NoPE", "full") for m in mixers))
+        sees = " / ".join(
+            dict.fromkeys("state" if isinstance(m, LinearAttention) else reach_word(a, m).replace("NoPE", "full") for m in mixers)
+        )
         turns = " / ".join(dict.fromkeys(layer_position(a, m) for m in mixers))
         rows.append([str(i), kind_word(a, kind), sees, turns, kind])
     return Table(["layer", "blocks", "sees", "positions", "kind"], rows, title="Layers")
@@ -415,7 +445,24 @@ def ratio_of(old: Row | None, new: Row | None) -> str:
     return units.ratio(old.number, new.number)
 
 
-LEADING = ("layers", "hidden size", "kind", "query heads", "KV heads", "head dim", "MLA ranks", "QK-norm", "window", "active experts", "shared experts", "router", "placement", "positions", "vocabulary", "per token")
+LEADING = (
+    "layers",
+    "hidden size",
+    "kind",
+    "query heads",
+    "KV heads",
+    "head dim",
+    "MLA ranks",
+    "QK-norm",
+    "window",
+    "active experts",
+    "shared experts",
+    "router",
+    "placement",
+    "positions",
+    "vocabulary",
+    "per token",
+)
 
 
 def equal_phrases(equal: list[Row]) -> tuple[list[str], int]:
@@ -426,7 +473,14 @@ def equal_phrases(equal: list[Row]) -> tuple[list[str], int]:
 
 def phrase(r: Row) -> str:
     text = ", ".join(r.text.split("\n"))
-    plain = {"kind": text if r.section == "Attention" else f"{text}", "placement": text, "positions": text, "layers": f"{text} layers", "hidden size": f"hidden {text}", "per token": f"cache {text} per token"}
+    plain = {
+        "kind": text if r.section == "Attention" else f"{text}",
+        "placement": text,
+        "positions": text,
+        "layers": f"{text} layers",
+        "hidden size": f"hidden {text}",
+        "per token": f"cache {text} per token",
+    }
     return plain.get(r.label, f"{r.label} {text}")
 
 

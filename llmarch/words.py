@@ -108,7 +108,9 @@ def step_placement(s: Step) -> str:
     elif s.after_norm:
         word = "post-norm"
     else:
-        word = {(1, 0): "pre-norm", (0, 1): "post-norm inside the residual", (1, 1): "sandwich (pre and post)", (0, 0): "no norm"}[before, inside]
+        word = {(1, 0): "pre-norm", (0, 1): "post-norm inside the residual", (1, 1): "sandwich (pre and post)", (0, 0): "no norm"}[
+            before, inside
+        ]
     return ("parallel, " if len(s.branches) > 1 else "") + word
 
 

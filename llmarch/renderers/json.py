@@ -74,4 +74,8 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
 
     if len(others) == 1:
         return {"schema_version": SCHEMA_VERSION, "old": source(old), "new": source(others[0]), "changes": changes(others[0])}
-    return {"schema_version": SCHEMA_VERSION, "old": source(old), "comparisons": [{"new": source(n), "changes": changes(n)} for n in others]}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "old": source(old),
+        "comparisons": [{"new": source(n), "changes": changes(n)} for n in others],
+    }

@@ -47,7 +47,16 @@ def comparison(c: Comparison) -> str:
     if c.equal:
         more = f" · and {c.hidden} more" if c.hidden else ""
         parts.append("Equal: " + escape(" · ".join(c.equal)) + more)
-    parts.append("\n".join(["```text", *(f"{printable(s.name):24} {s.symbols}" for s in c.strips), *(f"{'':24} {symbol} {word}" for symbol, word in c.legend), "```"]))
+    parts.append(
+        "\n".join(
+            [
+                "```text",
+                *(f"{printable(s.name):24} {s.symbols}" for s in c.strips),
+                *(f"{'':24} {symbol} {word}" for symbol, word in c.legend),
+                "```",
+            ]
+        )
+    )
     if c.notes:
         parts.append("\n".join(f"- {escape(n)}" for n in c.notes))
     return "\n\n".join(parts) + "\n"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def bar() -> Iterator[Callable[[int, int, str], None]]:
+def bar() -> Generator[Callable[[int, int, str], None]]:
     """A bar that disappears when the work is done; yields progress(done, total, label)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from io import TextIOWrapper
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -33,7 +34,7 @@ class Out(Console):
 
 def console() -> Out:
     """Standard output: its own width in a terminal, COLUMNS or 120 in a pipe, so that nothing is cut off."""
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 0) or PIPE_WIDTH
     return Out(width=width, highlight=False, markup=False, emoji=False)

@@ -34,6 +34,11 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
+def examples(*lines: str) -> str:
+    """An epilog of one example a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
 def complete(incomplete: str) -> list[str]:
     """Aliases of bundled models, for the shell."""
     from .reference import catalog
@@ -60,8 +65,12 @@ def top(version: Annotated[bool, typer.Option("--version", help="Print the versi
 
 
 @app.command(
-    epilog="Examples:  llmarch show qwen3-235b  ·  llmarch show Qwen/Qwen3-8B@main --format json  ·  llmarch show ./checkpoint --tensors"
-    "  ·  llmarch show gemma3-27b --explain mixers.sliding.window"
+    epilog=examples(
+        "llmarch show qwen3-235b",
+        "llmarch show Qwen/Qwen3-8B@main --format json",
+        "llmarch show ./checkpoint --tensors",
+        "llmarch show gemma3-27b --explain mixers.sliding.window",
+    )
 )
 def show(
     ref: Ref,
@@ -122,8 +131,11 @@ def explained(reading: Reading, path: str, format: Format) -> None:
 
 
 @app.command(
-    epilog="Examples:  llmarch diff deepseek-v3 kimi-k2  ·  llmarch diff org/model@v1 org/model@main --exit-code"
-    "  ·  llmarch diff llama3-8b olmo2-7b gemma2-9b --all"
+    epilog=examples(
+        "llmarch diff deepseek-v3 kimi-k2",
+        "llmarch diff org/model@v1 org/model@main --exit-code",
+        "llmarch diff llama3-8b olmo2-7b gemma2-9b --all",
+    )
 )
 def diff(
     refs: Annotated[
@@ -161,7 +173,7 @@ def diff(
         raise typer.Exit(1)
 
 
-@app.command("list", epilog="Examples:  llmarch list  ·  llmarch list --attention mla --moe  ·  llmarch list qwen")
+@app.command("list", epilog=examples("llmarch list", "llmarch list --attention mla --moe", "llmarch list qwen"))
 def list_models(
     name: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only models whose alias, name or family holds this text.")] = None,
     attention: Annotated[

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from .schema import SCHEMA_VERSION, Architecture, Change, Evidence, Finding
 
@@ -91,6 +92,11 @@ def json_schema() -> dict[str, Any]:
         "anyOf": [{"$ref": "#/$defs/Show"}, {"$ref": "#/$defs/Diff"}],
         "$defs": {"Show": show, "Diff": diff} | dict(sorted(defs.items())),
     }
+
+
+def validate(document: dict[str, Any]) -> None:
+    """Hold a document of `show` or `diff` against the contract. Raises pydantic.ValidationError."""
+    TypeAdapter[Any](Show if "architecture" in document else Diff).validate_python(document)
 
 
 def architecture(document: dict[str, Any]) -> Architecture:

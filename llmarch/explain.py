@@ -47,6 +47,8 @@ def shown(value: Any) -> str:
 
 
 def table(facts: list[tuple[str, Any, Evidence]]) -> Table:
+    """Path, value, evidence; below a path, what a model simply does not have is left out."""
+    facts = [f for f in facts if len(facts) == 1 or f[1] is not None or f[2].kind != "family"]
     rows = [[p, shown(v), WORDS[e.kind].format(e.ref) + "".join(f"\nconfirmed by {t}" for t in e.confirmed_by)] for p, v, e in facts]
     return Table(["fact", "value", "evidence"], rows)
 

@@ -101,30 +101,35 @@ def like(value: Any, source: Fact) -> Fact:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A schema object before it is built: its class and fields, which are Facts, Nodes, plain values, or lists and dicts of these."""
+    """A schema object before it is built: its class and fields, which are Facts, Nodes, plain values, or lists and dicts of these.
+
+    `ref`: the modelling code that its plain values, and those of the nodes within, were read from; empty: that of the node around it.
+    """
 
     cls: type
     fields: dict[str, Any]
+    ref: str = ""
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
 
     def but(self, **changes: Any) -> Node:
         """The same node with other fields."""
-        return Node(self.cls, {**self.fields, **changes})
+        return Node(self.cls, {**self.fields, **changes}, self.ref)
 
 
-def make(cls: type, /, **values: Any) -> Node:
-    return Node(cls, values)
+def make(cls: type, ref: str = "", /, **values: Any) -> Node:
+    return Node(cls, values, ref)
 
 
 def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") -> Any:
-    """Turn a tree into schema objects, noting each leaf's evidence under its dotted path; plain leaves rest on `ref`."""
+    """Turn a tree into schema objects, noting each leaf's evidence under its dotted path; plain leaves rest on `ref`, or their node's."""
     match tree:
         case Fact():
             evidence[path] = tree.evidence
             return tuple(tree.value) if isinstance(tree.value, list) else tree.value
         case Node():
+            ref = tree.ref or ref
             given: dict[str, Any] = {}
             for f in fields(tree.cls):
                 if f.name == "kind" and f.default is not MISSING:
@@ -477,7 +482,7 @@ def scaling_of(c: Config) -> Node | None:
 
 def attention(c: Config, **overrides: Any) -> Node:
     """MHA / GQA / MQA from the usual keys; without `rope` among the overrides, RoPE as the config has it (None: no RoPE)."""
-    dim = overrides.get("head_dim") or head_dim(c)
+    dim = overrides["head_dim"] if "head_dim" in overrides else head_dim(c)
     facts: dict[str, Any] = {"heads": c.size("num_attention_heads"), "kv_heads": kv_heads(c), "head_dim": dim, "v_head_dim": dim}
     if "rope" not in overrides:
         facts["rope"] = rope(c, rotary_dim(c, dim))
@@ -571,16 +576,19 @@ def decoder(c: Config, **parts: Any) -> Node:
         "final_norm": lambda: "rms",
         "norms": lambda: {"rms": rms_norm(c)},
     }
-    return Node(Architecture, {k: v() for k, v in usual.items() if k not in parts} | parts)
+    return Node(Architecture, {k: v() for k, v in usual.items() if k not in parts} | parts, c.ref)
 
 
 def wrapped(c: Config, part: Config, text: Node, towers: dict[str, Node]) -> Node:
     """A decoder inside a multimodal wrapper: `text` was read from the wrapper's `part`; family and model_type are the wrapper's own.
 
-    What the text part says of tying holds, as it was trained so; the wrapper's word counts where the text part has none.
+    Both may say tie_word_embeddings, and disagree: files saved by transformers 5 spell out every default, and those of wrappers and
+    text parts differ. Then the head is untied. The text part's default holds where neither says.
     """
-    tied = text["embedding"]["tied"] if part.has("tie_word_embeddings") or not c.has("tie_word_embeddings") else c.flag("tie_word_embeddings")
-    c.raw("tie_word_embeddings", default=None)
+    tied, key = text["embedding"]["tied"], "tie_word_embeddings"
+    outer = c.flag(key, default=None)
+    if c.has(key) and not (outer.value and part.has(key)):
+        tied = outer
     return text.but(
         family=c.family,
         model_type=c.word("model_type", default=c.family),
@@ -867,8 +875,9 @@ def mtp_as_layers(a: Architecture, naming: Naming) -> Iterator[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A model family. `ref`: the modelling code its facts were read from; `defaults`: class defaults by model_type, of `config_class`;
-    `naming`: published names, or a function of the architecture where these depend on it; `mtp_layouts`: see `mtp_candidates`."""
+    """A model family. `ref`: the modelling code its facts were read from, `refs` that of single model_types; `defaults`: class defaults by
+    model_type, of `config_class`; `naming`: published names, or a function of the architecture where these depend on it; `mtp_layouts`:
+    see `mtp_candidates`."""
 
     name: str
     title: str
@@ -877,6 +886,7 @@ class Family:
     naming: Naming | Callable[[Architecture], Naming]
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     config_class: Mapping[str, str] = field(default_factory=dict[str, str])
+    refs: Mapping[str, str] = field(default_factory=dict[str, str])
     mtp_layouts: Callable[[Architecture], Iterable[MTP]] | None = None
 
     def config(self, data: Mapping[str, Any], file: str, model_type: str, spelled: Mapping[str, str | Evidence] | None = None) -> Config:
@@ -890,8 +900,13 @@ class Family:
         return Config(c.data, file=c.file, at=c.at, used=c.used, spelled=c.spelled, **self._about(model_type))
 
     def _about(self, model_type: str) -> dict[str, Any]:
-        ref = f"{TRANSFORMERS} {self.config_class.get(model_type, '')}"
-        return {"family": self.name, "ref": self.ref, "defaults": self.defaults.get(model_type), "defaults_ref": ref, "model_type": model_type}
+        return {
+            "family": self.name,
+            "ref": self.refs.get(model_type, self.ref),
+            "defaults": self.defaults.get(model_type),
+            "defaults_ref": f"{TRANSFORMERS} {self.config_class.get(model_type, '')}",
+            "model_type": model_type,
+        }
 
     def names(self, a: Architecture) -> Naming:
         return self.naming(a) if callable(self.naming) else self.naming
@@ -910,12 +925,18 @@ class Family:
 
 TRANSFORMERS = "transformers 5.23.0"
 
+
+def modeling(model: str) -> str:
+    """The modelling code of a transformers model, as `ref` gives it."""
+    return f"{TRANSFORMERS} models/{model}/modeling_{model}.py"
+
+
 __all__ = [
     "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "Branch", "Config", "Dense",
     "Embedding", "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node",
     "Norm", "Part", "QKNorm", "Quantization", "QueryScaling", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation",
-    "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_moe_parts", "head_dim", "kv_heads",
-    "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "matrix_rows", "moe_parts", "mtp_as_layers",
-    "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys", "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows",
-    "unknown", "wire", "wrapped",
+    "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_moe_parts",
+    "head_dim", "kv_heads", "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "matrix_rows",
+    "modeling", "moe_parts", "mtp_as_layers", "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys",
+    "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "unknown", "wire", "wrapped",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ def quantization(c: Config) -> Node | None:
     if key is None:
         return None
     q = c.child(key)
-    q.used.add(q.at)
+    q.ignore(*q.data)  # how weights are stored is not the architecture: what is not read here is of no effect on it
     read = {
         "bitsandbytes": _bitsandbytes,
         "compressed-tensors": _compressed,

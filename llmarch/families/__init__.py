@@ -16,10 +16,38 @@ if TYPE_CHECKING:
     from ..family import Family
 
 MODEL_TYPES: dict[str, str] = {
+    "deepseek_v2": "deepseek",
     "deepseek_v3": "deepseek",
+    "deepseek_v32": "deepseek",
+    "gemma": "gemma",
+    "gemma2": "gemma",
+    "gemma3": "gemma",
+    "gemma3_text": "gemma",
+    "glm4_moe": "glm4_moe",
+    "gpt2": "gpt2",
+    "gpt_oss": "gpt_oss",
     "kimi_k2": "deepseek",
+    "kimi_linear": "kimi_linear",
+    "llama": "llama",
+    "llama4": "llama4",
+    "llama4_text": "llama4",
+    "minimax": "minimax",
+    "minimax_m1": "minimax",
+    "minimax_m2": "minimax",
+    "minimax_text_01": "minimax",
+    "ministral3": "mistral",
+    "mistral": "mistral",
+    "mistral3": "mistral",
+    "mistral4": "mistral4",
+    "mixtral": "mistral",
+    "olmo2": "olmo",
+    "olmo3": "olmo",
+    "qwen2": "qwen2",
+    "qwen2_moe": "qwen2",
     "qwen3": "qwen3",
     "qwen3_moe": "qwen3",
+    "qwen3_next": "qwen3_next",
+    "smollm3": "smollm3",
 }
 
 

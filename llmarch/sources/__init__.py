@@ -1,0 +1,29 @@
+"""The only I/O: a `Reference` becomes a `RawModel`. One module for each kind of source, imported when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..raw import RawModel
+from ..reference import Reference
+
+Progress = Callable[[int, int, str], None]
+"""Called as progress(done, total, label) while slow work goes on, from one thread at a time."""
+
+
+def open(reference: Reference, *, offline: bool = False, headers: bool = True, progress: Progress | None = None, refresh: bool = False) -> RawModel:
+    """Read what the reference names. `offline`: no network; `headers` False: the config alone; `refresh`: headers are read again although they are cached.
+
+    Raises an LlmarchError: UnknownReference, ConfigError, HeaderError, NotAModel or ReadError.
+    """
+    if reference.kind == "spec":
+        from . import specs
+
+        return specs.open(reference)
+    if reference.kind == "hub":
+        from . import hub
+
+        return hub.open(reference, offline=offline, headers=headers, progress=progress, refresh=refresh)
+    from . import local
+
+    return local.open(reference, headers=headers, progress=progress)

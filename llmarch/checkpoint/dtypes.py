@@ -1,0 +1,152 @@
+"""What the tensors' packings say of the quantisation that the config declares."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ..raw import fold
+from ..schema import Architecture, Finding, Quantization
+from . import spelling
+from .indices import Index, folded
+from .logical import Logical
+from .packing import Unpacked
+
+if TYPE_CHECKING:
+    from .join import Hit
+
+NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, a: Architecture) -> list[Finding]:
+    packed = [x for h in hits for x in h.logical if x.packing]
+    plain = [x for h in hits for x in h.logical if not x.packing and x.dtype]
+    if not packed:
+        return undone(plain, declared)
+    if declared is None:
+        return undeclared(packed)
+    return [*otherwise(packed, unpacked, declared), *bits(packed, declared), *despite(hits, declared)]
+
+
+def undone(plain: list[Logical], declared: Quantization | None) -> list[Finding]:
+    """Declared as quantised, but stored plain (nothing can be said of names without headers)."""
+    if declared is None or not plain:
+        return []
+    dtypes = ", ".join(dict.fromkeys(x.dtype for x in plain))
+    return [
+        Finding(
+            rule="tensor-dtype", path="quantization.method", severity="quantization", old=declared.method, new=dtypes,
+            message=f"the config declares {declared.method} quantisation, but every tensor is stored plain ({dtypes})",
+        )
+    ]  # fmt: skip
+
+
+def undeclared(packed: list[Logical]) -> list[Finding]:
+    first: dict[str, Logical] = {}
+    for x in packed:
+        first.setdefault(x.packing, x)
+    return [
+        Finding(
+            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=None, new=label,
+            message=f"stored as {label}, but the config declares no quantisation",
+        )
+        for label, x in first.items()
+    ]  # fmt: skip
+
+
+def otherwise(packed: list[Logical], unpacked: Unpacked, declared: Quantization) -> list[Finding]:
+    """Formats that the declared method does not write."""
+    known = {m for f in unpacked.formats.values() for m in f.methods}
+    from .packing import FORMATS
+
+    known |= {m for f in FORMATS for m in f.methods}
+    if declared.method not in known:
+        return []
+    first: dict[str, Logical] = {}
+    for x in packed:
+        first.setdefault(x.packing, x)
+    return [
+        Finding(
+            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=declared.method, new=label,
+            message=f"stored as {label}, but the config declares {declared.method}",
+        )
+        for label, x in first.items()
+        if declared.method not in unpacked.formats[label].methods
+    ]  # fmt: skip
+
+
+def bits(packed: list[Logical], declared: Quantization) -> list[Finding]:
+    """The declared bits are those of no tensor (a mixed checkpoint declares those of most)."""
+    widths = sorted({x.width for x in packed if x.width})
+    if declared.bits is None or not widths or declared.bits in widths:
+        return []
+    stored = ", ".join(f"{w:g}" for w in widths)
+    return [
+        Finding(
+            rule="tensor-dtype", path="quantization.bits", severity="quantization", old=declared.bits, new=widths[0],
+            message=f"the config declares {declared.bits:g} bits, the tensors hold {stored}",
+        )
+    ]  # fmt: skip
+
+
+def despite(hits: list[Hit], declared: Quantization) -> list[Finding]:
+    """Modules that the config excludes from quantisation, and that are stored quantised."""
+    if not declared.excluded:
+        return []
+    rules = Exclusions(declared.excluded)
+    out: list[Finding] = []
+    for h in hits:
+        for x in h.logical:
+            if x.packing and (bad := rules.of(x)):
+                out.append(
+                    Finding(
+                        rule="tensor-dtype", path=folded(x.source, bad)[0], severity="quantization", old="excluded", new=x.packing,
+                        message=f"stored as {x.packing}, but the config excludes it from quantisation",
+                    )
+                )  # fmt: skip
+    return out
+
+
+class Exclusions:
+    """Names of modules that are not quantised, in the ways that tools write them: a module or the end of its path (transformers'
+    modules_to_not_convert), a glob (ModelOpt's ignore), or `re:` and a regular expression (compressed-tensors' ignore)."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.regexes: list[re.Pattern[str]] = []
+        self.modules: dict[str, set[Index]] = {}
+        for name in names:
+            if name.startswith("re:"):
+                try:
+                    self.regexes.append(re.compile(name[3:]))
+                except re.error:
+                    continue
+            else:
+                pattern, index = fold(spelling.canonical(name + ".").removesuffix("."))
+                self.modules.setdefault(pattern, set()).add(index)
+
+    def of(self, x: Logical) -> list[Index]:
+        """The indices of a tensor that are excluded."""
+        module = spelling.canonical(x.pattern).removesuffix(".weight")
+        out: set[Index] = set()
+        for name, numbers in self.modules.items():
+            if not matches(name, module):
+                continue
+            n = len(next(iter(numbers)))
+            out.update(i for i in x.indices if not n or i[:n] in numbers)
+        if self.regexes:
+            example = "{}".join(x.source.split("{}")).removesuffix(".weight")
+            for i in (x.indices[0], x.indices[-1]):
+                name = example
+                for number in i:
+                    name = name.replace("{}", str(number), 1)
+                if any(r.match(name) for r in self.regexes):
+                    out.update(x.indices)
+        return [i for i in x.indices if i in out]
+
+
+def matches(name: str, module: str) -> bool:
+    """Whether a folded name or glob of an exclusion list means a module, or one that holds it."""
+    if "*" in name or "?" in name:
+        return fnmatchcase(module, name) or fnmatchcase(module, f"{name}.*")
+    return module == name or module.startswith(name + ".") or module.endswith("." + name)

@@ -1,0 +1,51 @@
+"""Logical tensors: what a checkpoint's stored tensors stand for once their packing is undone, still folded by pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from .indices import Index
+
+Shape = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Logical:
+    """Tensors alike in pattern, logical shape and packing.
+
+    `shape` None: the header does not tell it (a name without header, or a format that stores a flat row of `elements`). `others` are
+    further shapes that the same packed tensor could have (MLX without its group size). `bits` and `scales` are what one tensor takes in
+    the file, scales included, and how many elements of it are scales. `why`: the reason why it can't be compared.
+    """
+
+    pattern: str
+    dtype: str
+    shape: Shape | None
+    indices: list[Index]
+    source: str
+    packing: str = ""
+    width: float = 0.0
+    bits: int = 0
+    scales: int = 0
+    elements: int | None = None
+    others: tuple[Shape, ...] = field(default=())
+    why: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to compare a shape with."""
+        return self.shape is not None or self.elements is not None
+
+    def fits(self, shape: Shape) -> bool:
+        """Whether the stored tensor can be one of this shape."""
+        if self.shape is not None:
+            return shape == self.shape or shape in self.others
+        return self.elements is None or self.elements == prod(shape)
+
+    def some(self, indices: list[Index]) -> Logical:
+        """The same for a part of the indices."""
+        return Logical(
+            self.pattern, self.dtype, self.shape, indices, self.source, self.packing, self.width, self.bits, self.scales, self.elements,
+            self.others, self.why,
+        )  # fmt: skip

@@ -1,0 +1,243 @@
+"""Where template rows and logical tensors meet: by canonical name, numbers and shape; then, fused as far as names allow, what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from ..family import Row
+from . import spelling
+from .indices import Index, split
+from .logical import Logical, Shape
+
+
+@dataclass(slots=True)
+class Hit:
+    """A row (or the rows that a fused tensor holds) and the tensors stored for it.
+
+    `indices` are those of the fused tensor where one side was fused. `fits`: the shapes agree (or cannot be known).
+    """
+
+    key: str
+    rows: tuple[Row, ...]
+    logical: tuple[Logical, ...]
+    indices: list[Index]
+    elements: int
+    fits: bool
+    template: Shape
+    stored: Shape | None
+
+    @property
+    def known(self) -> bool:
+        """Whether shapes were compared at all."""
+        return all(x.known and not x.why for x in self.logical)
+
+    def met(self, row: Row) -> int:
+        """How many of a row's tensors met here."""
+        stacked = bool(self.indices) and len(row.axes) == len(self.indices[0]) + 1
+        return len(self.indices) * (len(row.axes[-1]) if stacked else 1)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A part of a fused tensor: its place, the shapes it may have, its elements, how many experts it stacks, and whose it is."""
+
+    place: spelling.Place
+    shapes: tuple[Shape, ...]
+    elements: int | None
+    experts: int | None
+    of: Row | Logical
+
+
+class Meeting:
+    """`hits`; `missing`: rows with the numbers that did meet (None: none did); `extra`: tensors without a row; `twice`: stored again."""
+
+    def __init__(self, rows: Iterable[Row], logical: list[Logical]) -> None:
+        self.rows: dict[str, list[Row]] = {}
+        self.stored: dict[str, list[Logical]] = {}
+        self.hits: list[Hit] = []
+        self.missing: dict[str, list[tuple[Row, list[Index] | None]]] = {}
+        self.extra: dict[str, list[Logical]] = {}
+        self.twice: list[Logical] = []
+        for row in rows:
+            self.rows.setdefault(spelling.canonical(row.pattern), []).append(row)
+        spell = spelling.speller({x.pattern for x in logical})
+        for x in logical:
+            self.stored.setdefault(spell(x.pattern), []).append(x)
+        for key, rows_here in self.rows.items():
+            self._direct(key, rows_here, self._once(self.stored.get(key, [])))
+        for key, stored in self.stored.items():
+            if key not in self.rows:
+                self.extra[key] = self._once(stored)
+        self._fuse()
+
+    def _once(self, stored: list[Logical]) -> list[Logical]:
+        """Tensors of one canonical name without those whose numbers were there before: stored twice, in two spellings."""
+        if len({x.pattern for x in stored}) < 2:
+            return stored
+        seen: set[Index] = set()
+        out: list[Logical] = []
+        for x in stored:
+            again = [i for i in x.indices if i in seen]
+            if again:
+                self.twice.append(x.some(again))
+                x = x.some([i for i in x.indices if i not in seen])
+            seen.update(x.indices)
+            if x.indices:
+                out.append(x)
+        return out
+
+    def _direct(self, key: str, rows: list[Row], stored: list[Logical]) -> None:
+        """Meet by one name: the usual case."""
+        left = stored
+        for row in rows:
+            there: list[Index] = []
+            rest: list[Logical] = []
+            for x in left:
+                inside, outside = split(x.indices, row.axes) if len(x.indices[0]) == len(row.axes) else ([], x.indices)
+                if inside:
+                    there += inside
+                    self._hit(key, row, x.some(inside) if outside else x)
+                if outside:
+                    rest.append(x.some(outside) if inside else x)
+            left = rest
+            if len(there) < row.count:
+                self.missing.setdefault(key, []).append((row, there or None))
+        if left:
+            self.extra[key] = left
+
+    def _hit(self, key: str, row: Row, x: Logical) -> None:
+        fits = not x.known or x.fits(row.shape)
+        if not fits and (other := spelling.turned(key, row.shape)):
+            fits = x.fits(other)
+        one = prod(row.shape) if fits else prod(x.shape) if x.shape is not None else x.elements or 0
+        self.hits.append(Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, row.shape, x.shape))
+
+    # --- fused ---
+
+    def _fuse(self) -> None:
+        """Meet what is left after fusing both sides: stacked experts, gate with up, q with k and v."""
+        wanted: dict[str, list[tuple[Index, _Piece]]] = {}
+        offered: dict[str, list[tuple[Index, _Piece]]] = {}
+        extra = {key: place for key in self.extra if (place := spelling.place(key))}
+        offers = {place.key for place in extra.values()}
+        for key, missing in self.missing.items():
+            place = spelling.place(key)
+            if place and place.key in offers:
+                for row, there in missing:
+                    wanted.setdefault(place.key, []).extend(_row_pieces(place, row, there))
+        for key, place in extra.items():
+            if place.key in wanted:
+                for x in self.extra[key]:
+                    offered.setdefault(place.key, []).extend(_stored_pieces(place, x))
+        used: dict[int, set[Index]] = {}
+        for key, pieces in offered.items():
+            self._fuse_one(key, _by_index(wanted[key]), _by_index(pieces), used)
+        if used:
+            self._forget(used)
+
+    def _fuse_one(self, key: str, ours: dict[Index, list[_Piece]], theirs: dict[Index, list[_Piece]], used: dict[int, set[Index]]) -> None:
+        alike: dict[tuple[int, ...], tuple[list[_Piece], list[_Piece], list[Index]]] = {}
+        for index in sorted(ours.keys() & theirs.keys()):
+            a, b = ours[index], theirs[index]
+            if _complete(a) and _complete(b):
+                alike.setdefault(tuple(id(p) for p in (*a, *b)), (a, b, []))[2].append(index)
+        for a, b, indices in alike.values():
+            self._fused_hit(key, a, b, indices)
+            for p in (*a, *b):
+                used.setdefault(id(p.of), set()).update(indices)
+
+    def _fused_hit(self, key: str, a: list[_Piece], b: list[_Piece], indices: list[Index]) -> None:
+        (shape, *_), elements = _fused(key, a)
+        theirs, stored = _fused(key, b)
+        if theirs:
+            fits = shape in theirs or spelling.turned(key, shape) in theirs
+        else:
+            experts = {p.experts for p in b} - {None}
+            fits = stored == elements if stored is not None else not experts or len(shape) < 2 or experts == {shape[0]}
+        rows = tuple(p.of for p in a if isinstance(p.of, Row))
+        logical = tuple(_part(p, p.of, indices) for p in b if isinstance(p.of, Logical))
+        size = (elements if fits else prod(theirs[0]) if theirs else stored) or 0
+        self.hits.append(Hit(key, rows, logical, indices, size * len(indices), fits, shape, theirs[0] if theirs else None))
+
+    def _forget(self, used: dict[int, set[Index]]) -> None:
+        """Take what has met in fused form out of the leftovers."""
+        for key, missing in list(self.missing.items()):
+            place, keep = spelling.place(key), list[tuple[Row, list[Index] | None]]()
+            for row, there in missing:
+                met = used.get(id(row), set())
+                now = [i for i in product(*row.axes) if (i[:-1] if place and place.expert else i) in met] if met else []
+                if len(now) + len(there or ()) < row.count:
+                    keep.append((row, [*(there or ()), *now] or None))
+            self.missing[key] = keep
+        for key, extra in list(self.extra.items()):
+            place, left = spelling.place(key), list[Logical]()
+            for x in extra:
+                met = used.get(id(x), set())
+                rest = [i for i in x.indices if (i[:-1] if place and place.expert else i) not in met] if met else x.indices
+                if rest:
+                    left.append(x.some(rest) if met else x)
+            self.extra[key] = left
+
+
+def _row_pieces(place: spelling.Place, row: Row, there: list[Index] | None) -> Iterable[tuple[Index, _Piece]]:
+    """A row's tensors as parts of fused ones; expert numbers are stacked away. `there`: those that have met already."""
+    axes, shape = row.axes, row.shape
+    if place.expert:
+        axes, shape = row.axes[:-1], (len(row.axes[-1]), *row.shape)
+    gone = {i[:-1] if place.expert else i for i in there or ()}
+    piece = _Piece(place, (shape,), prod(shape), shape[0] if place.expert else None, row)
+    return ((i, piece) for i in product(*axes) if i not in gone)
+
+
+def _stored_pieces(place: spelling.Place, x: Logical) -> Iterable[tuple[Index, _Piece]]:
+    """Stored tensors as parts of fused ones; of experts only whole sets, numbered from 0."""
+    shapes = (x.shape, *x.others) if x.shape is not None else ()
+    size = x.elements if x.shape is None else prod(x.shape)
+    if not place.expert:
+        piece = _Piece(place, shapes, size, None, x)
+        yield from ((i, piece) for i in x.indices)
+        return
+    experts: dict[Index, list[int]] = {}
+    for i in x.indices:
+        experts.setdefault(i[:-1], []).append(i[-1])
+    stacks: dict[int, _Piece] = {}
+    for i, numbers in experts.items():
+        n = len(numbers)
+        if n != max(numbers) + 1 or n != len(set(numbers)):
+            continue
+        if n not in stacks:
+            stacks[n] = _Piece(place, tuple((n, *s) for s in shapes), size * n if size is not None else None, n, x)
+        yield i, stacks[n]
+
+
+def _by_index(pieces: Iterable[tuple[Index, _Piece]]) -> dict[Index, list[_Piece]]:
+    out: dict[Index, list[_Piece]] = {}
+    for i, p in pieces:
+        out.setdefault(i, []).append(p)
+    return {i: sorted(ps, key=lambda p: p.place.at) for i, ps in out.items()}
+
+
+def _complete(pieces: list[_Piece]) -> bool:
+    """Every slot once."""
+    return [p.place.at for p in pieces] == list(range(pieces[0].place.of)) and len({p.place.of for p in pieces}) == 1
+
+
+def _fused(key: str, pieces: list[_Piece]) -> tuple[tuple[Shape, ...], int | None]:
+    """The shapes that the parts can make together, and their elements where these are known."""
+    sizes = [p.elements for p in pieces]
+    total = sum(s for s in sizes if s is not None) if None not in sizes else None
+    if len(pieces) == 1:
+        return pieces[0].shapes, total
+    shapes = [spelling.joined(key, parts) for parts in zip(*(p.shapes for p in pieces), strict=False)]
+    return tuple(s for s in shapes if s is not None), total
+
+
+def _part(p: _Piece, x: Logical, indices: list[Index]) -> Logical:
+    """The tensors of a piece that belong to fused ones at `indices`."""
+    if not p.place.expert:
+        return x.some(indices)
+    wanted = set(indices)
+    return x.some([i for i in x.indices if i[:-1] in wanted])

@@ -1,0 +1,103 @@
+"""The JSON files of a repository, read strictly: config.json, params.json, the index. Pure functions over bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..errors import ConfigError, printable
+
+MAX_CONFIG = 20_000_000
+MAX_INDEX = 100_000_000
+"""Bytes. The largest published index (Kimi K2) has 14 MB."""
+
+_CONFLICT = re.compile(rb"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_OUTSIDE = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|[\x00-\x1f\x7f\\]")
+
+
+def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str, Any]:
+    """A JSON object in UTF-8; NaN and Infinity are taken, for published configs have them (Mamba's time_step_limit).
+
+    Raises ConfigError with file, line and column.
+    """
+    name = printable(file)
+    if len(data) > limit:
+        raise ConfigError(f"{name}: {len(data):,} bytes are no configuration (at most {limit:,} are read)")
+    if data.startswith(b"version https://git-lfs"):
+        raise ConfigError(f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository")
+    if conflict := _CONFLICT.search(data):
+        line = data.count(b"\n", 0, conflict.start()) + 1
+        raise ConfigError(f"{name}: line {line} is a merge conflict marker", "resolve the conflict first")
+    try:
+        value: Any = json.loads(data.decode("utf-8-sig"))
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not UTF-8 text (byte {error.start})") from None
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name}: holds half of a surrogate pair, which is no text") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"{name}: not valid JSON at {where}: {error.msg}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
+    except ValueError as error:  # a number of more than 4300 digits
+        raise ConfigError(f"{name}: {error}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name}: holds {_kind(value)}, not a JSON object")
+    return cast(dict[str, Any], value)
+
+
+@dataclass(slots=True)
+class Index:
+    """An index: which file holds which tensor. `files` maps each file to its tensors."""
+
+    file: str
+    files: dict[str, list[str]]
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def tensors(self) -> int:
+        return sum(len(names) for names in self.files.values())
+
+
+def parse_index(data: bytes, *, file: str) -> Index:
+    """model.safetensors.index.json. Raises ConfigError, also for a `weight_map` that names files outside of the repository."""
+    document = parse_object(data, file=file, limit=MAX_INDEX)
+    weight_map = document.get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ConfigError(f"{printable(file)}: has no weight_map")
+    files: dict[str, list[str]] = {}
+    for name, shard in cast(dict[str, object], weight_map).items():
+        names = files.get(shard) if isinstance(shard, str) else None
+        if names is None:
+            names = files[_inside(shard, name, file)] = []
+        names.append(name)
+    metadata = document.get("metadata")
+    return Index(file, files, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {})
+
+
+def _inside(shard: object, name: str, file: str) -> str:
+    where = f"{printable(file)}: weight_map[{printable(name)}]"
+    if not isinstance(shard, str) or not shard:
+        raise ConfigError(f"{where} is {_kind(shard)}, not a file name")
+    if _OUTSIDE.search(shard):
+        raise ConfigError(f"{where} names a file outside of the repository: {printable(shard)}")
+    if not shard.endswith(".safetensors"):
+        raise ConfigError(f"{where} names {printable(shard)}, which is no .safetensors file")
+    return shard
+
+
+def safe_name(name: str) -> bool:
+    """Whether a file name from a repository stays inside of it and holds no control characters."""
+    return bool(name) and not _OUTSIDE.search(name)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "an object"
+    return {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}.get(type(value), "null")

@@ -1,0 +1,233 @@
+"""Requests to the Hub through huggingface_hub's own session, token, endpoint and error classes; what is ours is the patience.
+
+huggingface_hub's `http_backoff` is not used for it: it waits as long as a server says (for ever, if it says so), all threads wake at
+the same moment, it closes the shared session under the other threads when a connection fails, and it cannot repeat a body that broke
+off. Here the waits have jitter and a limit, a rate limit holds all threads back, and a body is never read further than wanted, so
+that a server which ignores `Range` does not make us download weights.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+import huggingface_hub
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import get_session, hf_raise_for_status, parse_ratelimit_headers
+
+from .. import __version__
+
+__all__ = ["Answer", "Client", "HfHubHTTPError", "Stopped", "Unreadable"]
+
+RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+ATTEMPTS = 10
+"""Times that one request is tried. With a fault in every seventh request and two requests a shard, one in 10^6 shards fails for good."""
+FIRST_ATTEMPTS = 3
+"""The same while the server never answered at all: without a network the user should hear so soon."""
+FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
+"""Seconds before the first and any later repetition, where the server does not say: doubled each time, with jitter."""
+PATIENCE = 60.0
+"""Seconds that a server may ask us to wait at once, and 'Too many requests' in a row altogether before giving up."""
+MAX_SECONDS = 300.0
+"""For one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) only sees a connection that is quite silent."""
+MAX_ERROR_BODY = 64_000
+
+
+class Unreadable(Exception):
+    """A request that failed for good, after all repetitions; the message says how."""
+
+
+class Stopped(Exception):
+    """The reading was given up elsewhere."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The bytes that were asked for; `total`: size of the whole file, where the server says it."""
+
+    data: bytes
+    status: int
+    headers: httpx2.Headers
+    total: int | None = None
+
+
+@dataclass(slots=True)
+class Client:
+    """Shared by the threads of one reading: the token, the pause that a rate limit asks for, and the sign to stop."""
+
+    endpoint: str = field(default_factory=lambda: constants.ENDPOINT)
+    headers: dict[str, str] = field(default_factory=lambda: auth_headers())
+    stop: threading.Event = field(default_factory=threading.Event)
+    reached: bool = False
+    requests: int = 0
+    bytes_read: int = 0
+    _resume_at: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(
+        self,
+        url: str,
+        *,
+        limit: int,
+        start: int = 0,
+        ranged: bool = False,
+        attempts: int = ATTEMPTS,
+        on_size: Callable[[int | None], None] | None = None,
+    ) -> Answer:
+        """Bytes [start, start + limit) of what `url` serves, redirects followed; all of it (and an error if longer) unless `ranged`.
+
+        `on_size` hears the size of a body before it is read. Raises HfHubHTTPError for an answer that repetition cannot mend (401, 403,
+        404 …), Unreadable when repetition did not help, Stopped.
+        """
+        waited = 0.0
+        for attempt in range(1, attempts + 1):
+            self._pause()
+            try:
+                answer = self._once(url, limit, start, ranged, on_size)
+            except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, _BrokenOff) as error:
+                fault, asked = str(error) or type(error).__name__, None
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:  # too many redirects, an unsupported scheme, undecodable content
+                raise Unreadable(str(error) or type(error).__name__) from error
+            else:
+                self.reached = True
+                if answer.status not in RETRY_STATUS:
+                    return answer
+                fault, asked = f"HTTP {answer.status}", asked_to_wait(answer.headers)
+                waited += asked or 0.0
+                if waited > PATIENCE:
+                    raise Unreadable(f"{fault}, the server asks to wait {asked:.0f} s")
+            if attempt == (attempts if self.reached else min(attempts, FIRST_ATTEMPTS)):
+                raise Unreadable(f"{fault}, {attempt} times" if attempt > 1 else fault)
+            self._hold(attempt, asked)
+        raise AssertionError
+
+    def paused(self) -> float:
+        """Seconds for which a rate limit still holds everyone back."""
+        return max(0.0, self._resume_at - time.monotonic())
+
+    def _once(self, url: str, limit: int, start: int, ranged: bool, on_size: Callable[[int | None], None] | None) -> Answer:
+        headers = {**self.headers, "range": f"bytes={start}-{start + limit - 1}", "accept-encoding": "identity"} if ranged else self.headers
+        with self._lock:
+            self.requests += 1
+        with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
+            status = response.status_code
+            if status in RETRY_STATUS:
+                return Answer(b"", status, response.headers)
+            if status >= 400 and status != 416:
+                raise_for(response)
+            if status == 416:
+                return Answer(b"", status, response.headers, _size_in(response.headers, "*"))
+            total = _size_in(response.headers, f"{start}-") if status == 206 else _length(response)
+            if on_size is not None:
+                on_size(_length(response))
+            data = self._read(response, limit, skip=start if ranged and status != 206 else 0, cut=ranged)
+            return Answer(data, status, response.headers, total)
+
+    def _read(self, response: httpx2.Response, limit: int, skip: int, cut: bool) -> bytes:
+        """Up to `limit` bytes of the body after `skip`; then the connection is dropped (`cut`), or it is an error."""
+        deadline = time.monotonic() + MAX_SECONDS
+        length = _length(response)
+        endless = length is None or length > skip + limit  # else it is read to its end, so that the connection can be used again
+        data = bytearray()
+        for chunk in response.iter_bytes():
+            if self.stop.is_set():
+                raise Stopped
+            with self._lock:
+                self.bytes_read += len(chunk)
+            if skip:
+                chunk, skip = chunk[skip:], max(0, skip - len(chunk))
+            data += chunk
+            if len(data) > limit and not cut:
+                raise Unreadable(f"the answer is longer than {limit:,} bytes")
+            if len(data) >= limit and endless:
+                return bytes(data[:limit])
+            if time.monotonic() > deadline:
+                raise _BrokenOff(f"no end after {MAX_SECONDS:.0f} s")
+        if length is not None and response.num_bytes_downloaded < length:
+            raise _BrokenOff(f"broke off after {response.num_bytes_downloaded:,} of {length:,} bytes")
+        return bytes(data)
+
+    def _pause(self) -> None:
+        """Wait while a rate limit holds everyone back."""
+        while (left := self.paused()) > 0:
+            self._sleep(left + random.uniform(0, FIRST_WAIT))
+        if self.stop.is_set():
+            raise Stopped
+
+    def _hold(self, attempt: int, asked: float | None) -> None:
+        """Wait before the next attempt: what the server asked for, or doubling waits; never at the same moment as the others."""
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
+        if asked:
+            wait = max(asked, wait)
+            with self._lock:
+                self._resume_at = max(self._resume_at, time.monotonic() + asked)
+        self._sleep(wait + random.uniform(0, max(FIRST_WAIT, wait / 4)))
+
+    def _sleep(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            raise Stopped
+
+
+class _BrokenOff(Exception):
+    """A body that ended too early."""
+
+
+def auth_headers() -> dict[str, str]:
+    """User agent and token. Not by `build_hf_headers`, which asks the Hub for its list of AI agents first: a request nobody ordered."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    headers = {"user-agent": f"llmarch/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{python}"}
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    return headers
+
+
+def asked_to_wait(headers: httpx2.Headers) -> float | None:
+    """Seconds that a server asks for: Retry-After (seconds or a date), else the reset of an exhausted RateLimit header."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    if value:
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except ValueError:
+            pass
+    info = parse_ratelimit_headers(headers)
+    return float(info.reset_in_seconds) if info is not None and info.remaining == 0 else None
+
+
+def raise_for(response: httpx2.Response) -> None:
+    """huggingface_hub's exception for an error answer, of whose body no more than MAX_ERROR_BODY bytes are read."""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > MAX_ERROR_BODY:
+            break
+    headers = {k: v for k, v in response.headers.items() if k not in ("content-encoding", "content-length", "transfer-encoding")}
+    short = httpx2.Response(response.status_code, headers=headers, content=bytes(body[:MAX_ERROR_BODY]), request=response.request)
+    hf_raise_for_status(short)
+    raise HfHubHTTPError(f"HTTP {response.status_code}", response=short)
+
+
+def _length(response: httpx2.Response) -> int | None:
+    """Content-Length as sent; None for a compressed or chunked body."""
+    value = response.headers.get("content-length", "")
+    return int(value) if value.isdecimal() and len(value) < 19 and "content-encoding" not in response.headers else None
+
+
+def _size_in(headers: Any, prefix: str) -> int | None:
+    """The total in `Content-Range: bytes 0-99/1234`; the range must begin as asked."""
+    value = str(headers.get("content-range", ""))
+    unit, _, rest = value.partition(" ")
+    spec, _, total = rest.partition("/")
+    if unit != "bytes" or not spec.startswith(prefix):
+        raise Unreadable(f"an answer for another range: {value[:80]!r}")
+    return int(total) if total.isdecimal() and len(total) < 19 else None

@@ -237,7 +237,7 @@ def main() -> None:
     from .errors import LlmarchError
 
     try:
-        app()
+        app(prog_name="llmarch")
     except LlmarchError as error:
         fail(error.message, error.hint, error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough

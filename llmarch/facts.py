@@ -276,7 +276,7 @@ def memory(a: Architecture) -> Iterator[Row]:
     s, c = "Cache (bf16)", cache(a)
     yield Row(s, "per token", units.size(c.growing_bytes_per_token), c.growing_bytes_per_token)
     if c.window_bytes:
-        yield Row(s, "windows, full", units.size(c.window_bytes), c.window_bytes)
+        yield Row(s, "full windows", units.size(c.window_bytes), c.window_bytes)
     if c.state_bytes:
         yield Row(s, "recurrent state", units.size(c.state_bytes), c.state_bytes)
     for t in contexts(a):

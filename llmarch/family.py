@@ -8,10 +8,11 @@ A leaf that is a plain value is what the modelling code does whatever the config
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from .errors import ConfigError
 from .schema import (
@@ -55,18 +56,21 @@ INERT = frozenset(
     attention_probs_dropout_prob embedding_dropout classifier_dropout summary_activation summary_first_dropout summary_proj_to_labels
     summary_type summary_use_proj task_specific_params gradient_checkpointing output_attentions output_hidden_states output_router_logits
     return_dict router_aux_loss_coef router_z_loss_coef aux_loss_alpha seq_aux seq_length max_length temperature top_k top_p do_sample
-    id2label label2id problem_type pretraining_tp ep_size num_attention_head_groups router_jitter_noise cross_attention_hidden_size
-    is_decoder is_encoder_decoder add_cross_attention tie_encoder_decoder chunk_size_feed_forward tokenizer_class prefix pruned_heads
-    reorder_and_upcast_attn scale_attn_by_inverse_layer_idx use_cpu_initialization model_type quantization_config quantization
-    unsloth_version unsloth_fixed is_llama_config for_llm_compressor rope_ratio_deprecated mlp_dropout head_pdrop vision_config text_config
-    audio_config cache_implementation experts_implementation hidden_dropout_rate tf_legacy_loss torchscript use_bfloat16 finetuning_task
+    id2label label2id problem_type pretraining_tp ep_size router_jitter_noise
+    is_decoder tie_encoder_decoder chunk_size_feed_forward tokenizer_class prefix pruned_heads
+    reorder_and_upcast_attn use_cpu_initialization model_type quantization_config quantization
+    unsloth_version unsloth_fixed is_llama_config for_llm_compressor rope_ratio_deprecated mlp_dropout head_pdrop
+    cache_implementation experts_implementation hidden_dropout_rate tf_legacy_loss torchscript use_bfloat16 finetuning_task
     sep_token_ids bad_words_ids begin_suppress_tokens suppress_tokens encoder_no_repeat_ngram_size no_repeat_ngram_size num_beams
     num_beam_groups num_return_sequences diversity_penalty repetition_penalty length_penalty min_length early_stopping
     exponential_decay_length_penalty remove_invalid_values return_dict_in_generate output_scores typical_p ignore_index
-    vision_feature_layer vision_feature_select_strategy
+    vision_feature_layer vision_feature_select_strategy transformers.js_config
     """.split()
 )
 """Keys that say nothing about the architecture: token ids, training, generation, library bookkeeping."""
+
+OFF = frozenset("add_cross_attention is_encoder_decoder cross_attention_hidden_size text_config vision_config audio_config".split())
+"""Keys that say nothing while they are false or null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,8 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
     match tree:
         case Fact():
             evidence[path] = tree.evidence
-            return tuple(tree.value) if isinstance(tree.value, list) else tree.value
+            value: Any = tree.value
+            return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
         case Node():
             ref = tree.ref or ref
             given: dict[str, Any] = {}
@@ -141,12 +146,16 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
                     evidence[at] = Evidence(kind="family", ref=ref)
             return tree.cls(**given)
         case dict():
-            return {k: build(v, ref, evidence, f"{path}.{k}") for k, v in tree.items()}
-        case list() | tuple() if any(isinstance(v, (Node, Fact)) for v in tree):
-            return tuple(build(v, ref, evidence, f"{path}.{i}") for i, v in enumerate(tree))
+            return {k: build(v, ref, evidence, f"{path}.{k}") for k, v in cast("dict[str, Any]", tree).items()}
+        case list() | tuple():
+            items = tuple(cast("list[Any]", tree))
+            if any(isinstance(v, (Node, Fact)) for v in items):
+                return tuple(build(v, ref, evidence, f"{path}.{i}") for i, v in enumerate(items))
+            evidence[path] = Evidence(kind="family", ref=ref)
+            return items
         case _:
             evidence[path] = Evidence(kind="family", ref=ref)
-            return tuple(tree) if isinstance(tree, list) else tree
+            return tree
 
 
 class Config:
@@ -186,9 +195,8 @@ class Config:
             data = {}
         if not isinstance(data, dict):
             raise self._wrong(key, data, "an object")
-        nested: dict[str, Any] = data
         return Config(
-            nested,
+            cast("dict[str, Any]", data),
             file=self.file,
             family=family or self.family,
             ref=ref or self.ref,
@@ -226,16 +234,15 @@ class Config:
         for key, value in data.items():
             name = at + key
             if isinstance(value, dict) and any(u.startswith(name + ".") for u in self.used):
-                nested: dict[str, Any] = value
-                yield from self._unread(nested, name + ".")
-            elif name not in self.used and key not in INERT and not key.startswith("_"):
+                yield from self._unread(cast("dict[str, Any]", value), name + ".")
+            elif name not in self.used and key not in INERT and not key.startswith("_") and (value or key not in OFF):
                 yield name
 
     def _wrong(self, key: str, value: Any, need: str) -> ConfigError:
         shown = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _json(value)
         kind = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", int: "an integer", float: "a number", type(None): "null"}
         return ConfigError(
-            f"{self.file}: {self.key(key)} is {shown} ({kind.get(type(value), type(value).__name__)}); {need} is needed",
+            f"{self.file}: {self.key(key)} is {shown} ({kind.get(cast(type, type(value)), 'a value')}); {need} is needed",
             f"{self.family} reads it from {self.key(key)}.",
         )
 
@@ -276,13 +283,10 @@ class Config:
     def stated(self, key: str, value: Any, means: Any = MISSING) -> Any:
         """`value`, or what it `means`: the code does it whatever the config says. Where the key says the same it is the evidence; a key
         that says otherwise stays unread, and is shown."""
+        if self.data.get(key) in (None, value):
+            self.used.add(self.at + key)
         out = value if means is MISSING else means
-        if self.data.get(key) is None:
-            self.used.add(self.at + key)
-        elif self.data[key] == value:
-            self.used.add(self.at + key)
-            return Fact(out, self._evidence(key))
-        return out
+        return Fact(out, self._evidence(key)) if self.has(key) and self.data[key] == value else out
 
     def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int = MOST) -> Fact:
         key, value, evidence = self._find(keys, default)
@@ -378,10 +382,9 @@ def kv_heads(c: Config, heads: str = "num_attention_heads", key: str = "num_key_
 
 def rotary_dim(c: Config, dim: Fact, default: float = 1.0) -> Fact:
     """How many of a head's dims turn: int(head_dim * partial_rotary_factor)."""
-    params = c.data.get("rope_parameters")
-    inner = params if isinstance(params, dict) and "partial_rotary_factor" in params else None
-    if inner is not None:
-        factor = c.child("rope_parameters").number("partial_rotary_factor")
+    at = rope_keys(c)
+    if at.has("partial_rotary_factor"):
+        factor = at.number("partial_rotary_factor")
     else:
         factor = c.number("partial_rotary_factor", default=c.defaults.get("partial_rotary_factor", default))
     if factor.value == 1.0 and factor.evidence.kind != "config":
@@ -440,7 +443,8 @@ def query_scaling(c: Config) -> Node | None:
         return None
     original = "original_max_position_embeddings"
     context = at.size(original) if at.knows(original) else c.size("max_position_embeddings")
-    return make(QueryScaling, beta=at.number("llama_4_scaling_beta"), original_context=context)
+    beta = at.number("llama_4_scaling_beta")
+    return make(QueryScaling, beta=beta, original_context=context) if beta.value else None
 
 
 def scaling_of(c: Config) -> Node | None:
@@ -516,6 +520,19 @@ def activation(c: Config, *keys: str) -> Fact:
     fact = c.word(*(keys or ("hidden_act",)))
     names = {"gelu_pytorch_tanh": "gelu_tanh", "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "swish": "silu"}
     return like(names.get(fact.value, fact.value), fact)
+
+
+def used(c: Config, blocks: Mapping[str, Callable[[Config], Node]], names: Iterable[str]) -> dict[str, Node]:
+    """The blocks that layers use, by name; the keys of the others (experts, where every layer is dense) are read without effect."""
+    out: dict[str, Node] = {}
+    wanted = set(names)
+    for name, read in blocks.items():
+        if name in wanted:
+            out[name] = read(c)
+        else:
+            with suppress(ConfigError):
+                read(c)
+    return out
 
 
 def pre(block: str, norm: str = "rms") -> Node:
@@ -850,8 +867,10 @@ def tower_rows(t: Tower, layer: str, norms: tuple[str, ...], attention: Parts, f
     heads = Attention(
         heads=t.heads, kv_heads=t.heads, head_dim=t.head_dim, v_head_dim=t.head_dim, qkv_bias=t.attention_bias, output_bias=t.attention_bias
     )
-    for p in (*attention(heads, t.hidden_size), *ffn(t.ffn, t.hidden_size)):
-        yield Row(layer + p.name, p.shape, numbers, "vision")
+    for p in attention(heads, t.hidden_size):
+        yield Row(layer + p.name, p.shape, numbers, "vision", ("towers.vision.hidden_size",) if p.proves else ())
+    for p in ffn(t.ffn, t.hidden_size):
+        yield Row(layer + p.name, p.shape, numbers, "vision", tuple(f"towers.vision.ffn.{f}" for f in p.proves))
 
 
 def mtp_as_layers(a: Architecture, naming: Naming) -> Iterator[Row]:
@@ -938,5 +957,5 @@ __all__ = [
     "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_moe_parts",
     "head_dim", "kv_heads", "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "matrix_rows",
     "modeling", "moe_parts", "mtp_as_layers", "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys",
-    "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "unknown", "wire", "wrapped",
+    "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "unknown", "used", "wire", "wrapped",
 ]  # fmt: skip

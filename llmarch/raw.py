@@ -7,7 +7,7 @@ Tensors that differ only in numbers are kept folded: `model.layers.3.mlp.experts
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
@@ -15,7 +15,11 @@ from typing import Any, Literal
 from .schema import Finding
 
 _NUMBER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
-_INNER_NUMBER = re.compile(r"\.(0|[1-9][0-9]{0,8})(?=\.|\Z)")
+_INNER_NUMBER = re.compile(r"\.(0|[1-9][0-9]{0,8})(?=[.\n]|\Z)")
+_STARTS_WITH_NUMBER = re.compile(r"^[0-9]", re.MULTILINE)
+
+Kind = tuple[str, tuple[int, ...] | None]
+"""Dtype and shape of a tensor."""
 
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F4": 4, "F6_E2M3": 6,
@@ -83,20 +87,32 @@ class TensorTable:
         """A whole group at once, of a pattern, dtype and shape that is not there yet."""
         self._groups[group.pattern, group.dtype, group.shape] = group
 
-    def extend(self, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> None:
-        """`add` for many."""
-        groups = self._groups
-        for name, dtype, shape in tensors:
-            pattern, index = fold(name)
-            group = groups.get((pattern, dtype, shape))
+    def extend(self, names: Sequence[str], kinds: Sequence[Kind]) -> None:
+        """`add` for many: names, and the dtype and shape of each. All names are folded in one go, which takes 60 % of the time."""
+        text = "\n".join(names)
+        if text.count("\n") != len(names) - 1 or "{}" in text or _STARTS_WITH_NUMBER.search(text):
+            for name, kind in zip(names, kinds, strict=True):
+                self.add(name, *kind)
+            return
+        parts = _INNER_NUMBER.split(text)
+        patterns, numbers = ".{}".join(parts[::2]).split("\n"), list(map(int, parts[1::2]))
+        groups: dict[tuple[str, Kind], tuple[list[tuple[int, ...]], int]] = {}
+        at = 0
+        for key in zip(patterns, kinds, strict=True):
+            group = groups.get(key)
             if group is None:
-                group = groups[pattern, dtype, shape] = TensorGroup(pattern, dtype, shape)
-            group.indices.append(index)
+                pattern, (dtype, shape) = key
+                indices = self._groups.setdefault((pattern, dtype, shape), TensorGroup(pattern, dtype, shape)).indices
+                group = groups[key] = (indices, pattern.count("{}"))
+            indices, width = group
+            indices.append(tuple(numbers[at : at + width]))
+            at += width
 
     @classmethod
     def of(cls, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> TensorTable:
         table = cls()
-        table.extend(tensors)
+        for tensor in tensors:
+            table.add(*tensor)
         return table
 
     def __iter__(self) -> Iterator[TensorGroup]:

@@ -94,12 +94,27 @@ class Indexer(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BlockIndex(_Strict):
+    """Block-sparse attention's own indexer: small heads score blocks of `block` tokens, attention reads the `top_blocks` best.
+
+    q [heads * head_dim, hidden], one k [head_dim, hidden], each with an RMSNorm of head_dim; one key of head_dim a token is cached."""
+
+    heads: int
+    head_dim: int
+    block: int
+    top_blocks: int
+    norm_offset: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attention(_Strict):
     """Softmax attention: MHA (kv_heads = heads), GQA or MQA (kv_heads = 1).
 
     q [heads * head_dim, hidden], k [kv_heads * head_dim, hidden], v [kv_heads * v_head_dim, hidden],
     o [hidden, heads * v_head_dim]. `window`: a query sees that many last tokens; `chunk`: the tokens of its own chunk.
     `rope` None is NoPE (or learned positions, see `Embedding.positions`). `sinks`: one learned logit a query head.
+    `kv_from`: the mixer whose keys and values it reads, having and caching none of its own; `values_from_keys`: no v matrix, values are
+    the key projection's output (cached apart all the same); `value_norm`: an RMSNorm without weight on values; `value_scale` multiplies them.
     Scores are times `scale` (None: head_dim^-0.5), and divided by the layer's number, counted from 1, with `scale_by_depth`.
     """
 
@@ -115,6 +130,12 @@ class Attention(_Strict):
     chunk: int | None = None
     sinks: bool = False
     gate: Literal["elementwise", "head"] | None = None
+    gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
+    kv_from: str | None = None
+    values_from_keys: bool = False
+    value_norm: bool = False
+    value_scale: float | None = None
+    block_index: BlockIndex | None = None
     softcap: float | None = None
     scale: float | None = None
     scale_by_depth: bool = False
@@ -150,12 +171,14 @@ class LatentAttention(_Strict):
 class LinearAttention(_Strict):
     """A mixer with a state of fixed size instead of a growing cache.
 
-    `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel.
+    `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
+    `mamba2`: value heads are its heads, key heads its groups, key_head_dim its state size; `mamba` (1): one value head of d_inner, key_head_dim its
+    state size; `short_conv`: a gated convolution alone, one value head of hidden width. `rwkv4`, `rwkv7`, `mlstm` are known to the analyses only.
     `conv_kernel`: width of the short convolution before it; `gate`: the output gate's activation.
     """
 
     kind: Literal["linear_attention"] = "linear_attention"
-    variant: Literal["lightning", "gated_deltanet", "kda"]
+    variant: Literal["lightning", "gated_deltanet", "kda", "mamba2", "mamba", "short_conv", "rwkv4", "rwkv7", "mlstm"]
     key_heads: int
     value_heads: int
     key_head_dim: int
@@ -164,7 +187,29 @@ class LinearAttention(_Strict):
     gate: Literal["sigmoid", "silu"] | None = None
 
 
-Mixer = Union[Attention, LatentAttention, LinearAttention]
+@dataclass(frozen=True, kw_only=True)
+class CompressedAttention(_Strict):
+    """DeepSeek V4's attention: one latent head of `head_dim` is both key and value, and what lies beyond `window` is compressed.
+
+    `ratio` 0: the window alone; 4 (CSA): one entry every 4 tokens, of which an `indexer` picks the best; 128 (HCA): one entry every 128 tokens, all read.
+    Queries come from a latent of q_lora_rank; the output projection is low-rank in `o_groups` groups of rank o_lora_rank.
+    """
+
+    kind: Literal["compressed_attention"] = "compressed_attention"
+    heads: int
+    head_dim: int
+    rope_dim: int
+    q_lora_rank: int
+    o_groups: int
+    o_lora_rank: int
+    window: int
+    ratio: int
+    sinks: bool = True
+    indexer: Indexer | None = None
+    rope: Rope | None = None
+
+
+Mixer = Union[Attention, LatentAttention, LinearAttention, CompressedAttention]
 
 
 @dataclass(frozen=True, kw_only=True)

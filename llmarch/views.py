@@ -301,10 +301,12 @@ def cache_lines(a: Architecture) -> list[str]:
     grows = f"{units.size(c.growing_bytes_per_token)} per token ({c.dtype})"
     if c.indexer_bytes_per_token:
         grows += f", of which {units.size(c.indexer_bytes_per_token)} indexer keys (fp8)"
+    if c.window_bytes:
+        grows += f", {units.size(c.all_layers_bytes_per_token)} until the windows are full"
     lines.append(grows if c.growing_bytes_per_token else f"no growth beyond the windows ({c.dtype})")
     fixed: list[str] = []
     if c.window_bytes:
-        fixed.append(f"windows {units.size(c.window_bytes)} when full")
+        fixed.append(f"full windows {units.size(c.window_bytes)}")
     if c.state_bytes:
         fixed.append(f"recurrent state {units.size(c.state_bytes)} ({c.state_dtype})")
     if fixed:
@@ -445,43 +447,37 @@ def ratio_of(old: Row | None, new: Row | None) -> str:
     return units.ratio(old.number, new.number)
 
 
-LEADING = (
-    "layers",
-    "hidden size",
-    "kind",
-    "query heads",
-    "KV heads",
-    "head dim",
-    "MLA ranks",
-    "QK-norm",
-    "window",
-    "active experts",
-    "shared experts",
-    "router",
-    "placement",
-    "positions",
-    "vocabulary",
-    "per token",
-)
+WORTH_SAYING: dict[tuple[str, str], str] = {
+    ("Layers", "layers"): "{} layers",
+    ("Layers", "hidden size"): "hidden {}",
+    ("Attention", "kind"): "{}",
+    ("Attention", "query heads"): "{} query heads",
+    ("Attention", "KV heads"): "{} KV heads",
+    ("Attention", "head dim"): "head dim {}",
+    ("Attention", "MLA ranks"): "MLA ranks {}",
+    ("Attention", "window"): "window {}",
+    ("Attention", "QK-norm"): "QK-norm {}",
+    ("Linear attention", "kind"): "{}",
+    ("MoE", "routed experts"): "{} routed experts",
+    ("MoE", "active experts"): "{} active",
+    ("MoE", "expert width"): "width {}",
+    ("MoE", "shared experts"): "shared expert {}",
+    ("MoE", "router"): "{} router",
+    ("Feed-forward", "activation"): "{}",
+    ("Norms", "kind"): "{}",
+    ("Norms", "placement"): "{}",
+    ("Position", "positions"): "{}",
+    ("Size", "vocabulary"): "vocabulary {}",
+    ("Cache (bf16)", "per token"): "cache {} per token",
+}
+"""Equal facts that a comparison names, and how; the others are counted."""
 
 
 def equal_phrases(equal: list[Row]) -> tuple[list[str], int]:
     """The equal facts worth saying, and how many more there are."""
-    worth = [r for r in equal if r.label in LEADING and r.text not in ("none", "0")]
-    return [phrase(r) for r in worth], len(equal) - len(worth)
-
-
-def phrase(r: Row) -> str:
-    text = ", ".join(r.text.split("\n"))
-    plain = {
-        "kind": text if r.section == "Attention" else f"{text}",
-        "placement": text,
-        "positions": text,
-        "layers": f"{text} layers",
-        "hidden size": f"hidden {text}",
-        "per token": f"cache {text} per token",
-    }
-    return plain.get(r.label, f"{r.label} {text}")
+    worth = [r for r in equal if (r.section, r.label) in WORTH_SAYING and r.text not in ("none", "0")]
+    said = [WORTH_SAYING[r.section, r.label].format(", ".join(r.text.split("\n"))) for r in worth]
+    return said, len(equal) - len(worth)
 
 
 def layer_strips(readings: list[Reading]) -> tuple[list[Strip], list[tuple[str, str]]]:
@@ -494,4 +490,4 @@ def layer_strips(readings: list[Reading]) -> tuple[list[Strip], list[tuple[str, 
     return strips, [(symbol[w], w) for w in dict.fromkeys(w for ws in words for w in ws)]
 
 
-__all__ = ["Comparison", "Norm", "Sheet", "Strip", "Table", "compare", "layer_table", "sheet", "tensor_table"]
+__all__ = ["Comparison", "Sheet", "Strip", "Table", "compare", "layer_table", "sheet", "tensor_table"]

@@ -92,7 +92,7 @@ def mixer_of(a: Architecture, kind: str) -> list[str]:
 
 def pattern(a: Architecture) -> str | None:
     """How mixers alternate, as in `5 sliding : 1 full`; None for one mixer or no regular pattern."""
-    names = [mixer_of(a, k)[0] for k in a.layers if mixer_of(a, k)]
+    names = [mixer_of(a, k)[0].replace("nope", "NoPE") for k in a.layers if mixer_of(a, k)]
     p = period(names)
     if not p:
         return None

@@ -18,6 +18,7 @@ import pytest
 from llmarch.analyses.parameters import count
 from llmarch.families import MODEL_TYPES, find
 from llmarch.family import Row, build
+from llmarch.reader import configure
 from llmarch.schema import Architecture, Evidence
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"
@@ -32,12 +33,11 @@ def plain(about: dict[str, Any]) -> bool:
 
 
 FIXTURES = {p.name.removesuffix(".json.gz"): load(p) for p in sorted(HEADERS.glob("*.json.gz"))}
-PLAIN = [n for n, f in FIXTURES.items() if plain(f["about"]) and "model_type" in f["config"]]
+PLAIN = [n for n, f in FIXTURES.items() if plain(f["about"])]
 
 
 def read(config: dict[str, Any]) -> tuple[Architecture, list[Row], dict[str, Evidence], list[str]]:
-    family = find(config["model_type"])
-    c = family.config(config, "config.json", config["model_type"])
+    family, c = configure(config, "config.json" if "model_type" in config else "params.json")
     evidence: dict[str, Evidence] = {}
     architecture = build(family.read(c), family.ref, evidence)
     return architecture, family.template(architecture), evidence, c.unread()
@@ -56,9 +56,12 @@ def names_of(rows: list[Row]) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_template_is_the_checkpoint(name: str) -> None:
     fixture = FIXTURES[name]
-    _, rows, _, _ = read(fixture["config"])
+    architecture, rows, _, _ = read(fixture["config"])
     if not fixture["about"].get("mtp"):
         rows = [r for r in rows if r.component != "mtp"]
+    elif architecture.mtp is None:  # the config does not tell; the family knows what a checkpoint may hold
+        [(_, stored)] = find(architecture.model_type).mtp_candidates(architecture)
+        rows += stored
     expected = {n: tuple(shape) for n, (_, shape) in fixture["tensors"].items()}
     ours = names_of(rows)
     assert sorted(expected.keys() - ours.keys())[:5] == []
@@ -66,7 +69,7 @@ def test_the_template_is_the_checkpoint(name: str) -> None:
     assert {n: (s, expected[n]) for n, s in ours.items() if s != expected[n]} == {}
 
 
-@pytest.mark.parametrize("name", [n for n in FIXTURES if "model_type" in FIXTURES[n]["config"]])
+@pytest.mark.parametrize("name", FIXTURES)
 def test_facts_and_template_count_the_same(name: str) -> None:
     """The count from the schema's facts alone, by component, is the sum over the template."""
     architecture, rows, _, _ = read(FIXTURES[name]["config"])
@@ -79,7 +82,7 @@ def test_facts_and_template_count_the_same(name: str) -> None:
     assert sum(by.values()) == ours.total
 
 
-@pytest.mark.parametrize("name", [n for n in FIXTURES if "model_type" in FIXTURES[n]["config"]])
+@pytest.mark.parametrize("name", FIXTURES)
 def test_every_leaf_has_evidence_and_every_key_is_read(name: str) -> None:
     architecture, _, evidence, unread = read(FIXTURES[name]["config"])
     assert unread == []

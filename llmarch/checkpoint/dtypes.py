@@ -7,23 +7,24 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ..raw import fold
-from ..schema import Architecture, Finding, Quantization
+from ..schema import Finding, Quantization
 from . import spelling
 from .indices import Index, folded
 from .logical import Logical
 from .packing import Unpacked
 
 if TYPE_CHECKING:
-    from .join import Hit
+    from .meeting import Hit
 
 NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
-def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, a: Architecture) -> list[Finding]:
+def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, unsure: bool) -> list[Finding]:
+    """Where declaration and tensors disagree; `unsure`: some tensors are in a packing that is not known here, perhaps the declared one."""
     packed = [x for h in hits for x in h.logical if x.packing]
     plain = [x for h in hits for x in h.logical if not x.packing and x.dtype]
     if not packed:
-        return undone(plain, declared)
+        return [] if unsure else undone(plain, declared)
     if declared is None:
         return undeclared(packed)
     return [*otherwise(packed, unpacked, declared), *bits(packed, declared), *despite(hits, declared)]

@@ -6,82 +6,166 @@ something that the other facts fix (kv_heads * head_dim): then v' = v * d' / d, 
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, cast
 
 from ..family import Row
-from ..schema import Architecture, Finding
-from .logical import Shape
+from ..schema import Architecture, Attention, Finding
+from .indices import axes_folded, folded
+from .logical import Logical, Shape
 from .packing.base import listed
 
 COUNTED = frozenset({"heads", "kv_heads", "key_heads", "value_heads", "experts", "modules"})
 """Facts that stand in a shape multiplied by another one."""
 
 SIZES = frozenset(
-    {"vocab_size", "hidden_size", "width", "expert_width", "shared_width", "q_lora_rank", "kv_lora_rank", "experts", "positions", "head_dim", "v_head_dim"}
-)
+    {
+        "vocab_size", "hidden_size", "width", "expert_width", "shared_width", "q_lora_rank", "kv_lora_rank", "experts", "positions",
+        "head_dim", "v_head_dim",
+    }
+)  # fmt: skip
 """Facts that may be a dimension by themselves."""
-
-WORDS = {"kv_heads": "KV heads", "heads": "heads", "experts": "experts", "vocab_size": "vocabulary", "hidden_size": "hidden size"}
 
 
 def value_at(a: Architecture, path: str) -> Any:
     """The fact at a dotted path; None if there is none."""
     at: Any = a
     for part in path.split("."):
-        at = at.get(part) if isinstance(at, dict) else getattr(at, part, None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return at  # pyright: ignore[reportUnknownVariableType]
+        at = cast("dict[str, Any]", at).get(part) if isinstance(at, dict) else getattr(at, part, None)
+    return at
 
 
-def contradictions(a: Architecture, wrong: list[tuple[Row, Shape, Shape, str]]) -> list[Finding]:
+class Told(NamedTuple):
+    """A fact, its value by the config, and its value by a tensor."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+class Wrong(NamedTuple):
+    """A row, the shape it has by the config, the shape that is stored, and the stored name."""
+
+    row: Row
+    template: Shape
+    stored: Shape
+    name: str
+
+
+def contradictions(a: Architecture, wrong: Iterable[Wrong]) -> list[Finding]:
     """One finding for each fact and observed value, naming the first of the tensors that say so."""
-    found: dict[tuple[str, Any, Any], list[str]] = {}
-    for row, template, stored, name in wrong:
-        for path, old, new in told(a, row, template, stored):
-            found.setdefault((path, old, new), []).append(f"{name} {listed(stored)}")
-    return [
-        Finding(
-            rule="fact-contradicted", path=path, old=old, new=new, severity="weights",
-            message=f"the config says {old}, the checkpoint {new}: {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else ""),
-        )
-        for (path, old, new), names in found.items()
-    ]  # fmt: skip
+    found: dict[Told, list[str]] = {}
+    for w in wrong:
+        for fact, times in told(a, w.row, w.template, w.stored):
+            found.setdefault(fact, []).append(f"{w.name} {listed(w.stored)}{f', {times} for each' if times > 1 else ''}")
+    dims = {f.path.rpartition(".")[0]: f for f in found if f.path.endswith(".head_dim")}
+    return [contradicted(*f, names) for f, names in found.items() if not explained(f, dims.get(f.path.rpartition(".")[0]))]
 
 
-def told(a: Architecture, row: Row, template: Shape, stored: Shape) -> list[tuple[str, Any, Any]]:
-    """(path, the config's value, the tensor's value) for a shape that is not the template's."""
+def explained(f: Told, dim: Told | None) -> bool:
+    """Whether another head_dim alone makes it seem that the heads are more or fewer."""
+    return dim is not None and f.path.endswith("heads") and f.new * dim.old == f.old * dim.new
+
+
+def contradicted(path: str, old: Any, new: Any, names: list[str]) -> Finding:
+    """The finding that tensors `names` say `new` of a fact where the config says `old`."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    message = f"{said(old)} by the config, {said(new)} by {names[0]}{more}"
+    return Finding(rule="fact-contradicted", path=path, message=message, severity="weights", old=old, new=new)
+
+
+def said(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "yes" if value else "none" if value is None else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+EXTRAS: tuple[tuple[re.Pattern[str], str, Any], ...] = (
+    (re.compile(r"\.(?:q|k|v|qkv)_proj\.bias$"), "qkv_bias", True),
+    (re.compile(r"\.o_proj\.bias$"), "output_bias", True),
+    (re.compile(r"\.sinks$"), "sinks", True),
+    (re.compile(r"\.[qk]_norm\.weight$"), "qk_norm", "qk-norm"),
+    (re.compile(r"\.(?:gate|up|down|gate_up)_proj\.bias$"), "bias", True),
+    (re.compile(r"\.e_score_correction_bias$"), "router.selection_bias", True),
+)
+"""Tensors that by their name alone tell a fact which the config denies."""
+
+
+def unannounced(a: Architecture, rows: Mapping[str, list[Row]], extra: Iterable[tuple[str, Logical]]) -> list[Finding]:
+    """Facts that unexpected tensors tell: biases, sinks and QK-norms of blocks that have none by the config."""
+    found: dict[Told, list[str]] = {}
+    for key, x in extra:
+        field, new = next(((f, v) for rule, f, v in EXTRAS if rule.search(key)), ("", None))
+        if not field or not x.indices[0]:
+            continue
+        for block in blocks_beside(rows, key, x.indices[0][0]):
+            path = f"{block}.{field}"
+            old = value_at(a, path)
+            if not old and (old is not None or hasattr(value_at(a, block), field)):
+                found.setdefault(Told(path, old, new), []).append(folded(x.source, x.indices)[0])
+    return [contradicted(*fact, names) for fact, names in found.items()]
+
+
+def unmet(a: Architecture, rows: Mapping[str, list[Row]], missing: Iterable[tuple[str, Row]]) -> list[Finding]:
+    """Facts that wholly missing tensors deny: biases, sinks and QK-norms that blocks have by the config."""
+    found: dict[Told, list[str]] = {}
+    for key, row in missing:
+        field = next((f for rule, f, _ in EXTRAS if rule.search(key)), "")
+        for block in blocks_beside(rows, key, row.axes[0][0]) if field and row.axes else ():
+            old = value_at(a, f"{block}.{field}")
+            if old:
+                new = False if old is True else None
+                told = Told(f"{block}.{field}", old if old is True else "qk-norm", new)
+                found.setdefault(told, []).append(axes_folded(row.pattern, row.axes))
+    return [contradicted(f.path, f.old, f.new, [f"the lack of {names[0]}", *names[1:]]) for f, names in found.items()]
+
+
+def blocks_beside(rows: Mapping[str, list[Row]], key: str, layer: int) -> list[str]:
+    """The blocks (`mixers.full`) that rows of the same module and layer belong to."""
+    parent = ".".join(key.split(".")[:-2])
+    paths = (p for k, here in rows.items() if k.startswith(parent + ".") for r in here if r.axes and layer in r.axes[0] for p in r.proves)
+    return list(dict.fromkeys(".".join(p.split(".")[:2]) for p in paths if p.startswith(("mixers.", "ffns."))))
+
+
+def told(a: Architecture, row: Row, template: Shape, stored: Shape) -> list[tuple[Told, int]]:
+    """The facts that a shape tells otherwise, with how many elements of the dimension one of them takes."""
     if len(template) != len(stored):
         return []
     differ = [(d, new) for d, new in zip(template, stored, strict=True) if d != new]
     paths = list(row.proves)
     if "hidden_size" not in paths and all(d == a.hidden_size for d, _ in differ):
         paths.append("hidden_size")
-    out: list[tuple[str, Any, Any]] = []
+    out: list[tuple[Told, int]] = []
     for d, new in dict.fromkeys(differ):
-        if scope := scope_told(a, paths, d, new):
-            out.append(scope)
-        elif fact := next((f for p in paths if (f := size_told(a, p, d, new))), None) or next((f for p in paths if (f := count_told(a, p, d, new))), None):
-            out.append(fact)
+        tried = (qk_norm_told(a, paths, d, new), *(size_told(a, p, d, new) for p in paths), *(count_told(a, p, d, new) for p in paths))
+        if fact := next((f for f in tried if f), None):
+            out.append((fact, d // fact.old if isinstance(fact.old, int) else 1))
     return out
 
 
-def size_told(a: Architecture, path: str, d: int, new: int) -> tuple[str, int, int] | None:
+def size_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
     value = value_at(a, path)
-    return (path, d, new) if path.rpartition(".")[2] in SIZES and value == d and new > 0 else None
+    return Told(path, d, new) if path.rpartition(".")[2] in SIZES and value == d and new > 0 else None
 
 
-def count_told(a: Architecture, path: str, d: int, new: int) -> tuple[str, int, int] | None:
+def count_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
     value = value_at(a, path)
     if path.rpartition(".")[2] not in COUNTED or not isinstance(value, int) or value <= 0 or d % value or (value * new) % d or new <= 0:
         return None
-    return path, value, value * new // d
+    return Told(path, value, value * new // d)
 
 
-def scope_told(a: Architecture, paths: list[str], d: int, new: int) -> tuple[str, str, str] | None:
-    """QK-norm weights of head_dim are per head, of heads * head_dim over the projection."""
+def qk_norm_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | None:
+    """QK-norm weights of head_dim are per head, of heads * head_dim over the projection; another width is another head_dim."""
     path = next((p for p in paths if p.endswith("qk_norm.scope")), None)
-    if path is None:
+    block = path.removesuffix(".qk_norm.scope") if path else ""
+    mixer = value_at(a, block)
+    if not isinstance(mixer, Attention) or mixer.qk_norm is None or path is None:
         return None
-    mixer = value_at(a, path.removesuffix(".qk_norm.scope"))
-    widths = {mixer.head_dim: "head", mixer.heads * mixer.head_dim: "projection", mixer.kv_heads * mixer.head_dim: "projection"}
-    old, now = value_at(a, path), widths.get(new)
-    return (path, old, now) if now is not None and now != old else None
+    old = mixer.qk_norm.scope
+    if old == "projection":
+        return Told(path, old, "head") if new == mixer.head_dim else None
+    if new in (mixer.heads * mixer.head_dim, mixer.kv_heads * mixer.head_dim):
+        return Told(path, old, "projection")
+    return Told(f"{block}.head_dim", d, new)

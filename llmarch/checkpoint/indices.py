@@ -7,7 +7,7 @@ An index is the tuple of numbers folded out of a name; axes are the numbers that
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice, product
+from itertools import islice, pairwise, product
 
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]
@@ -46,7 +46,7 @@ def absent(indices: Iterable[Index], axes: Axes, most: int = MOST_NAMED) -> list
 def span(numbers: Iterable[int]) -> str:
     """`3-60`, `5`, `1,3,..,47` for an even step, `0,2-4,9`; more than six pieces are cut."""
     n = sorted(set(numbers))
-    if len(n) > 3 and (step := n[1] - n[0]) > 1 and all(b - a == step for a, b in zip(n, n[1:], strict=False)):
+    if len(n) > 3 and (step := n[1] - n[0]) > 1 and all(b - a == step for a, b in pairwise(n)):
         return f"{n[0]},{n[1]},..,{n[-1]}"
     runs: list[list[int]] = []
     for i in n:

@@ -99,7 +99,7 @@ class Meeting:
                 inside, outside = split(x.indices, row.axes) if len(x.indices[0]) == len(row.axes) else ([], x.indices)
                 if inside:
                     there += inside
-                    self._hit(key, row, x.some(inside) if outside else x)
+                    self.meet(key, row, x.some(inside) if outside else x)
                 if outside:
                     rest.append(x.some(outside) if inside else x)
             left = rest
@@ -108,12 +108,18 @@ class Meeting:
         if left:
             self.extra[key] = left
 
-    def _hit(self, key: str, row: Row, x: Logical) -> None:
+    def meet(self, key: str, row: Row, x: Logical) -> None:
+        """Note that a row's tensors are stored as these."""
         fits = not x.known or x.fits(row.shape)
         if not fits and (other := spelling.turned(key, row.shape)):
             fits = x.fits(other)
         one = prod(row.shape) if fits else prod(x.shape) if x.shape is not None else x.elements or 0
         self.hits.append(Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, row.shape, x.shape))
+
+    def lacking(self, component: str, shape: Shape) -> tuple[str, Row | None]:
+        """A single tensor of a component and shape that is missing, and its canonical name."""
+        found = ((k, row) for k, rows in self.missing.items() for row, _ in rows if row.component == component and row.shape == shape)
+        return next(found, ("", None))
 
     # --- fused ---
 

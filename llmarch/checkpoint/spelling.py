@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from .logical import Shape
 
 WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")
-TOWERS = re.compile(r"^(vision_tower|vision_model|visual|vision_encoder|vision_language_adapter|audio_tower|multi_modal_projector|mm_projector|patch_merger)\b")
-NATIVE = frozenset({"tok_embeddings.weight", "layers.{}.attention_norm.weight", "layers.{}.attention.wo.weight", "layers.{}.feed_forward.w1.weight"})
+TOWERS = re.compile(r"^(vision|visual|audio|multi_modal|mm_|patch_merger)")
+NATIVE = frozenset({"tok_embeddings.weight", "layers.{}.attention_norm.weight", "layers.{}.attention.wo.weight"})
 
 _EXPERT_MATRIX = r"(gate_up_proj|gate_proj|up_proj|down_proj)"
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (

@@ -35,6 +35,7 @@ MODEL_TYPES: dict[str, str] = {
     "minimax_m1": "minimax",
     "minimax_m2": "minimax",
     "minimax_text_01": "minimax",
+    "ministral": "mistral",
     "ministral3": "mistral",
     "mistral": "mistral",
     "mistral3": "mistral",

@@ -6,7 +6,7 @@ the lightning indexer. The latents' norms have an eps of their own, not rms_norm
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import log
 from typing import Any
 
@@ -28,8 +28,10 @@ from ..family import (
     latent_attention,
     like,
     make,
+    modeling,
     mtp_as_layers,
     unknown,
+    used,
     wire,
 )
 
@@ -42,7 +44,7 @@ def read(c: Config) -> Node:
     parts = wire([("full", "moe" if s else "dense") for s in sparse], how)
     mtp = None if c.model_type == "deepseek_v2" else mtp_after(c, parts)
     c.stated("use_mla", True)
-    return decoder(c, mixers={"full": mla(c)}, ffns=feed_forward(c, sparse, router(c)), mtp=mtp, **parts)
+    return decoder(c, mixers={"full": mla(c)}, ffns=feed_forward(c, sparse, router), mtp=mtp, **parts)
 
 
 def mla(c: Config, **overrides: Any) -> Node:
@@ -81,15 +83,9 @@ def sparse_layers(c: Config, n: int) -> tuple[list[bool], Fact]:
     return [i >= first and i % every == 0 for i in range(n)], derived(None, ", ".join(keys))
 
 
-def feed_forward(c: Config, sparse: list[bool], router: Node) -> dict[str, Node]:
-    ffns: dict[str, Node] = {}
-    if not all(sparse):
-        c.stated("mlp_bias", False)
-        ffns["dense"] = dense(c)
-    if any(sparse):
-        ffns["moe"] = moe(c, router)
-    c.ignore("intermediate_size")
-    return ffns
+def feed_forward(c: Config, sparse: list[bool], router: Callable[[Config], Node]) -> dict[str, Node]:
+    c.stated("mlp_bias", False)
+    return used(c, {"dense": dense, "moe": lambda c: moe(c, router(c))}, ("moe" if s else "dense" for s in sparse))
 
 
 def moe(c: Config, router: Node) -> Node:
@@ -176,7 +172,8 @@ V2 = {
 FAMILY = Family(
     name="deepseek",
     title="DeepSeek",
-    ref="transformers 5.23.0 models/deepseek_{v2,v3,v32}/modeling_deepseek_{v2,v3,v32}.py",
+    ref=modeling("deepseek_v3"),
+    refs={"deepseek_v2": modeling("deepseek_v2"), "deepseek_v32": modeling("deepseek_v32")},
     read=read,
     naming=Naming(mtp=mtp_as_layers),
     defaults={"deepseek_v2": V2, "deepseek_v3": V3, "deepseek_v32": V32, "kimi_k2": V3},

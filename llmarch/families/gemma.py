@@ -155,7 +155,8 @@ def siglip(c: Config, text: Node) -> Node:
 def siglip_rows(a: Architecture) -> Iterator[Row]:
     t, at, w = a.towers["vision"], "vision_tower.vision_model.", a.towers["vision"].hidden_size
     channels = t.patch_embedding.inputs // t.patch_size**2
-    yield from matrix_rows(f"{at}embeddings.patch_embedding", t.patch_embedding, (w, channels, t.patch_size, t.patch_size))
+    patch = (w, channels, t.patch_size, t.patch_size)
+    yield from matrix_rows(f"{at}embeddings.patch_embedding", t.patch_embedding, patch, ("towers.vision.patch_size",))
     yield Row(f"{at}embeddings.position_embedding.weight", (t.positions, w), (), "vision", ("towers.vision.positions",))
     mlp = dense_parts("mlp", up="fc1", down="fc2")
     yield from tower_rows(t, f"{at}encoder.layers.{{}}.", ("layer_norm1", "layer_norm2"), attention_parts(o="out_proj"), mlp)
@@ -202,7 +203,8 @@ FAMILY = Family(
         },
         "gemma3_text": {
             "vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
-            "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
+            "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+            "rope_local_base_freq": 10000.0,
             "tie_word_embeddings": True, "attention_bias": False, "query_pre_attn_scalar": 256, "sliding_window": 4096,
             "sliding_window_pattern": 6, "final_logit_softcapping": None,
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..family import Config, Family, Naming, Node, QKNorm, attention, decoder, like, make, mtp_as_layers, wire
+from ..family import Config, Family, Naming, Node, QKNorm, attention, decoder, like, make, modeling, mtp_as_layers, wire
 from .deepseek import feed_forward, mtp_after, mtp_layouts, sparse_layers, v3_router
 
 
@@ -12,13 +12,13 @@ def read(c: Config) -> Node:
     normed = c.flag("use_qk_norm")
     norm = make(QKNorm, scope="head") if normed.value else like(None, normed)
     full = attention(c, qkv_bias=c.flag("attention_bias"), output_bias=False, qk_norm=norm)
-    return decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, v3_router(c)), mtp=mtp_after(c, parts), **parts)
+    return decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, v3_router), mtp=mtp_after(c, parts), **parts)
 
 
 FAMILY = Family(
     name="glm4_moe",
     title="GLM-4.5",
-    ref="transformers 5.23.0 models/glm4_moe/modeling_glm4_moe.py",
+    ref=modeling("glm4_moe"),
     read=read,
     naming=Naming(mtp=mtp_as_layers),
     defaults={

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..family import Config, Family, MoE, Naming, Node, Router, activation, attention, decoder, fused_moe_parts, make, sliding_layers, wire
+from ..family import (
+    Config,
+    Family,
+    MoE,
+    Naming,
+    Node,
+    Router,
+    activation,
+    attention,
+    decoder,
+    fused_moe_parts,
+    make,
+    modeling,
+    sliding_layers,
+    used,
+    wire,
+)
 
 
 def read(c: Config) -> Node:
     kinds, how = sliding_layers(c, c.layer_count().value, lambda i: i % 2 == 0, "no layer_types: sliding and full layers in turns")
     bias = c.flag("attention_bias")
     full = attention(c, qkv_bias=bias, output_bias=bias, sinks=True)
-    mixers = {"full": full, "sliding": full.but(window=c.size("sliding_window"))}
+    mixers = used(c, {"full": lambda _: full, "sliding": lambda c: full.but(window=c.size("sliding_window"))}, kinds)
     c.ignore("initial_context_length")  # repeats the scaling's original context
-    return decoder(c, mixers={m: mixers[m] for m in mixers if m in kinds}, ffns={"moe": moe(c)}, **wire([(k, "moe") for k in kinds], how))
+    return decoder(c, mixers=mixers, ffns={"moe": moe(c)}, **wire([(k, "moe") for k in kinds], how))
 
 
 def moe(c: Config) -> Node:
@@ -45,7 +61,7 @@ DEFAULTS: dict[str, Any] = {
 FAMILY = Family(
     name="gpt_oss",
     title="gpt-oss",
-    ref="transformers 5.23.0 models/gpt_oss/modeling_gpt_oss.py",
+    ref=modeling("gpt_oss"),
     read=read,
     naming=Naming(blocks={MoE: fused_moe_parts()}),
     defaults={"gpt_oss": DEFAULTS},

@@ -20,7 +20,9 @@ from ..family import (
     derived,
     linear,
     make,
+    modeling,
     moe_parts,
+    used,
     wire,
 )
 from .deepseek import feed_forward, mla, mtp_after, sparse_layers, v3_router
@@ -31,17 +33,19 @@ def read(c: Config) -> Node:
     kinds, how = layer_kinds(c, n)
     sparse, dense_how = sparse_layers(c, n)
     parts = wire([(k, "moe" if s else "dense") for k, s in zip(kinds, sparse, strict=True)], both(how, dense_how))
-    of = {"full": nope_mla, "linear": kda}
-    c.stated("use_grouped_topk", True)
-    router = v3_router(c).but(scoring=c.stated("moe_router_activation_func", "sigmoid"))
     return decoder(
         c,
-        mixers={m: of[m](c) for m in of if m in kinds},
+        mixers=used(c, {"full": nope_mla, "linear": kda}, kinds),
         ffns=feed_forward(c, sparse, router),
         context_length=c.size("model_max_length", "max_position_embeddings"),
         mtp=mtp_after(c, parts),
         **parts,
     )
+
+
+def router(c: Config) -> Node:
+    c.stated("use_grouped_topk", True)
+    return v3_router(c).but(scoring=c.stated("moe_router_activation_func", "sigmoid"))
 
 
 def nope_mla(c: Config) -> Node:
@@ -115,7 +119,7 @@ MOE: Any = moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2", shared=d
 FAMILY = Family(
     name="kimi_linear",
     title="Kimi Linear",
-    ref="transformers 5.23.0 models/kimi_linear/modeling_kimi_linear.py",
+    ref=modeling("kimi_linear"),
     read=read,
     naming=Naming(blocks={LinearAttention: kda_parts, MoE: MOE}),
     defaults={

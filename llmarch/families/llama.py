@@ -8,7 +8,8 @@ from ..family import Config, Family, Naming, Node, attention, decoder, dense, mo
 def read(c: Config) -> Node:
     layers = c.layer_count()
     bias = c.flag("attention_bias", "bias")  # `bias`: InternLM's key, kept by conversions; vLLM reads it too
-    c.ignore("rope_interleaved")  # left by Nanotron (SmolLM 2); the conversion to this class un-interleaves the weights
+    for key in ("rope_interleaved", "sliding_window", "use_sliding_window"):
+        c.stated(key, False)
     full = attention(c, qkv_bias=bias, output_bias=bias)
     mlp = dense(c, bias=c.flag("mlp_bias"))
     return decoder(c, mixers={"full": full}, ffns={"dense": mlp}, **wire([("full", "dense")] * layers.value, layers))

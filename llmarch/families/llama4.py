@@ -36,13 +36,16 @@ from ..family import (
     like,
     make,
     matrix_rows,
+    modeling,
     norm_rows,
     rope,
     rotary_dim,
     tower_rows,
+    used,
     wire,
     wrapped,
 )
+from .smollm3 import rope_layers
 
 
 def read(c: Config) -> Node:
@@ -51,29 +54,17 @@ def read(c: Config) -> Node:
         text = read(part)
         return wrapped(c, part, text, {"vision": tower(c, text)} if c.has("vision_config") else {})
     n = c.layer_count().value
-    rotates, turned = rope_layers(c, n)
+    rotates, turned = rope_layers(c, n, or_empty=True)
     masks, how = masked_layers(c, rotates, turned)
     # a full layer without RoPE is plainly the full one, unless other full layers have it
     nope = "nope" if ("full", True) in zip(masks, rotates, strict=True) else "full"
     names = {("chunked", True): "chunked", ("full", True): "full", ("full", False): nope, ("chunked", False): "chunked_nope"}
     kinds = {names[k]: mixer(c, *k) for k in dict.fromkeys(zip(masks, rotates, strict=True))}
     sparse, why = sparse_layers(c, n)
-    ffns = {"moe": moe(c), "dense": dense(c, "intermediate_size_mlp")}
-    c.ignore("intermediate_size", "intermediate_size_mlp")
     layers = [(names[m, r], "moe" if s else "dense") for m, r, s in zip(masks, rotates, sparse, strict=True)]
-    used = {f for _, f in layers}
+    ffns = used(c, {"moe": moe, "dense": lambda c: dense(c, "intermediate_size_mlp")}, (f for _, f in layers))
     parts = wire(layers, derived(None, f"{how.evidence.ref}; {why.evidence.ref}"))
-    return decoder(c, mixers=kinds, ffns={f: node for f, node in ffns.items() if f in used}, **parts)
-
-
-def rope_layers(c: Config, n: int) -> tuple[list[bool], Fact]:
-    """Which layers rotate: `no_rope_layers` says 1 where they do, whatever its name; without it, or empty, all but every fourth."""
-    every = c.size("no_rope_layer_interval")
-    if c.data.get("no_rope_layers"):
-        given = c.items("no_rope_layers", length=n, of=int)
-        return [bool(r) for r in given.value], given
-    c.ignore("no_rope_layers")
-    return [(i + 1) % every.value != 0 for i in range(n)], derived(None, f"every no_rope_layer_interval-th layer ({every.value}) has no RoPE")
+    return decoder(c, mixers=kinds, ffns=ffns, **parts)
 
 
 def masked_layers(c: Config, rotates: list[bool], turned: Fact) -> tuple[list[str], Fact]:
@@ -187,15 +178,17 @@ def naming(a: Architecture) -> Naming:
 FAMILY = Family(
     name="llama4",
     title="Llama 4",
-    ref="transformers 5.23.0 models/llama4/modeling_llama4.py",
+    ref=modeling("llama4"),
     read=read,
     naming=naming,
     defaults={
         "llama4_text": {
-            "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-5,
-            "rope_theta": 500000.0, "tie_word_embeddings": False, "attention_bias": False, "num_experts_per_tok": 1,
-            "intermediate_size": 8192, "intermediate_size_mlp": 16384, "interleave_moe_layer_step": 1, "use_qk_norm": True, "no_rope_layer_interval": 4,
-            "attention_chunk_size": 8192, "attn_temperature_tuning": True, "floor_scale": 8192, "attn_scale": 0.1,
+            "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 131072,
+            "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "tie_word_embeddings": False, "attention_bias": False,
+            "num_experts_per_tok": 1,
+            "intermediate_size": 8192, "intermediate_size_mlp": 16384, "interleave_moe_layer_step": 1, "use_qk_norm": True,
+            "no_rope_layer_interval": 4, "attention_chunk_size": 8192, "attn_temperature_tuning": True, "floor_scale": 8192,
+            "attn_scale": 0.1,
         },
         "llama4_vision_model": {
             "hidden_size": 768, "num_hidden_layers": 34, "num_attention_heads": 16, "num_channels": 3, "intermediate_size": 5632,

@@ -31,10 +31,12 @@ from ..family import (
     like,
     linear,
     make,
+    modeling,
     moe_parts,
     rope,
     rotary_dim,
     unknown,
+    used,
     wire,
 )
 
@@ -47,8 +49,8 @@ ALPHA_BETA = {
 
 
 def read(c: Config) -> Node:
-    c.stated("sliding_window", None)
     # Text-01's code has a shared expert mixed in by a gate if the size is not 0; no published config has one
+    c.stated("sliding_window", None)
     c.stated("shared_intermediate_size", 0)
     if not c.data.get("shared_intermediate_size"):
         c.ignore("shared_moe_mode")
@@ -58,12 +60,11 @@ def read(c: Config) -> Node:
 def hybrid(c: Config) -> Node:
     """Text-01 and M1."""
     kinds, how = layer_kinds(c, c.layer_count().value)
-    of = {"full": partly_rotated, "linear": lightning}
     router = make(Router, scoring="softmax", normalized=True)
     c.ignore("block_size")  # how many tokens the lightning kernel takes at once; the result is the same
     return decoder(
         c,
-        mixers={m: of[m](c) for m in of if m in kinds},
+        mixers=used(c, {"full": partly_rotated, "linear": lightning}, kinds),
         ffns={"moe": moe(c, router)},
         **wire([(k, "moe") for k in kinds], how, step_of(c)),
     )
@@ -124,19 +125,23 @@ def rotary(c: Config) -> Fact:
 
 
 def layer_kinds(c: Config, n: int) -> tuple[list[str], Fact]:
-    """attn_type_list has 1 for softmax and 0 for lightning layers; transformers' class has layer_types, by default full first, in turns."""
+    """attn_type_list has 1 for softmax and 0 for lightning layers; transformers' class has layer_types, by default full first, in turns.
+
+    Where both are there, transformers made up layer_types, as its class does not know the published key.
+    """
     numbers = c.items("attn_type_list", default=None, length=n, of=int)
     types = c.items("layer_types", default=None, length=n, of=str)
-    if types.value is not None:
-        return ["linear" if t == "linear_attention" else "full" for t in types.value], types
     if numbers.value is not None:
         return ["full" if t == 1 else "linear" for t in numbers.value], numbers
+    if types.value is not None:
+        return ["linear" if t == "linear_attention" else "full" for t in types.value], types
     if c.model_type != "minimax":
         raise ConfigError(f"{c.file}: attn_type_list is missing", f"{c.family} has no default for it.")
     return ["linear" if i % 2 else "full" for i in range(n)], derived(None, "no layer_types: full and lightning layers in turns")
 
 
 def step_of(c: Config) -> Callable[[str], Node]:
+    c.raw(*(k.format(f) for keys in ALPHA_BETA.values() for k in keys for f in ("alpha", "beta")), default=None)
     after = c.stated("postnorm", True) if c.model_type == "minimax" else c.flag("postnorm", default=False)
     kind = like("after_norm" if after.value else "plain", after) if isinstance(after, Fact) else "after_norm"
 
@@ -163,6 +168,7 @@ def lightning_parts(a: LinearAttention, hidden: int) -> Iterator[Part]:
 
 
 MOE = moe_parts("block_sparse_moe", selection_bias="e_score_correction_bias", gate="w1", up="w3", down="w2")
+VLLM = "vLLM model_executor/models/minimax_text_01.py"
 TEXT_01 = {
     "rms_norm_eps": 1e-5, "rope_theta": 1000000.0, "hidden_act": "silu", "tie_word_embeddings": False, "max_position_embeddings": 131072,
     "num_key_value_heads": 8,
@@ -171,7 +177,8 @@ TEXT_01 = {
 FAMILY = Family(
     name="minimax",
     title="MiniMax",
-    ref="transformers 5.23.0 models/minimax, minimax_m2 (modeling); vLLM minimax_text_01.py",
+    ref=modeling("minimax"),
+    refs={"minimax_m1": VLLM, "minimax_text_01": VLLM, "minimax_m2": modeling("minimax_m2")},
     read=read,
     naming=Naming(blocks={LinearAttention: lightning_parts, MoE: MOE}),
     defaults={

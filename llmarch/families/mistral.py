@@ -35,6 +35,7 @@ from ..family import (
     moe_parts,
     query_scaling,
     rope,
+    sliding_layers,
     tower_rows,
     wire,
     wrapped,
@@ -46,14 +47,18 @@ def read(c: Config) -> Node:
     if c.model_type == "mistral3" or c.has("text_config"):
         return wrapper(c)
     layers, window = c.layer_count(), c.or_null(c.size, "sliding_window")
-    name = "full" if window.value is None else "sliding"  # these classes have one mask for all layers
-    if c.data.get("layer_types") in (None, [f"{name}_attention"] * layers.value):
-        c.ignore("layer_types")
-    mixer = attention(c, window=window)
+    name = "full" if window.value is None else "sliding"
+    of, how = [name] * layers.value, layers
+    if c.model_type == "ministral":  # Ministral 8B (2410): a mask for each layer; the other classes have one for all
+        of, how = sliding_layers(c, layers.value, lambda i: name == "sliding", f"every layer is {name}: {c.key('sliding_window')}")
+    c.stated("layer_types", [f"{m}_attention" for m in of])
+    bias = c.stated("attention_bias", False)
+    mixer = attention(c, window=window, qkv_bias=bias, output_bias=bias)
     if c.model_type == "ministral3":
         mixer = mixer.but(query_scaling=query_scaling(c))
-    ffn = ("moe", moe(c)) if c.model_type == "mixtral" else ("dense", dense(c))
-    return decoder(c, mixers={name: mixer}, ffns=dict([ffn]), **wire([(name, ffn[0])] * layers.value, layers))
+    mixers = {m: mixer if m == name else mixer.but(window=None) for m in ("full", "sliding") if m in of}
+    ffn = ("moe", moe(c)) if c.model_type == "mixtral" else ("dense", dense(c, bias=c.stated("mlp_bias", False)))
+    return decoder(c, mixers=mixers, ffns=dict([ffn]), **wire([(m, ffn[0]) for m in of], how))
 
 
 def moe(c: Config) -> Node:
@@ -88,6 +93,9 @@ def pixtral(c: Config, text: Node) -> Node:
     several = isinstance(c.data.get("vision_feature_layer"), list)
     taken = len(c.items("vision_feature_layer").value) if several else 1
     bias, width = c.flag("multimodal_projector_bias"), text["hidden_size"]
+    # two keys that only params.json has: Pixtral 12B's projector neither merges patches nor norms
+    merges = c.word("mm_projector_id", default="patch_merge").value == "patch_merge"
+    normed = c.flag("add_pre_mm_projector_layer_norm", default=True).value
     pixels = derived(v.size("num_channels").value * patch.value**2, "num_channels * patch_size^2")
     merged = derived(hidden.value * merge.value**2, "vision hidden_size * spatial_merge_size^2")
     features = derived(hidden.value * taken, "vision hidden_size * layers in vision_feature_layer")
@@ -109,25 +117,27 @@ def pixtral(c: Config, text: Node) -> Node:
         rope=rope(v, dim),
         merge=merge,
         projector=[
-            make(Linear, inputs=merged, outputs=hidden),
+            *([make(Linear, inputs=merged, outputs=hidden)] if merges else []),
             make(Linear, inputs=features, outputs=width, bias=bias),
             make(Linear, inputs=width, outputs=width, bias=bias),
         ],
         projector_activation=activation(c, "projector_hidden_act"),
-        projector_norms=like([hidden.value], hidden),
+        projector_norms=like([hidden.value] if normed else [], hidden),
     )
 
 
 def pixtral_rows(a: Architecture) -> Iterator[Row]:
     t, at, projector = a.towers["vision"], "vision_tower.", "multi_modal_projector."
     channels = t.patch_embedding.inputs // t.patch_size**2
-    yield from matrix_rows(f"{at}patch_conv", t.patch_embedding, (t.hidden_size, channels, t.patch_size, t.patch_size))
+    patch = (t.hidden_size, channels, t.patch_size, t.patch_size)
+    yield from matrix_rows(f"{at}patch_conv", t.patch_embedding, patch, ("towers.vision.patch_size",))
     yield Row(f"{at}ln_pre.weight", (t.hidden_size,), (), "vision")
     blocks = attention_parts("attention"), dense_parts("feed_forward")
     yield from tower_rows(t, f"{at}transformer.layers.{{}}.", ("attention_norm", "ffn_norm"), *blocks)
-    for name, matrix in zip(("patch_merger.merging_layer", "linear_1", "linear_2"), t.projector, strict=True):
+    for name, matrix in zip(("patch_merger.merging_layer", "linear_1", "linear_2")[-len(t.projector) :], t.projector, strict=True):
         yield from matrix_rows(projector + name, matrix)
-    yield Row(f"{projector}norm.weight", (t.projector_norms[0],), (), "vision")
+    for width in t.projector_norms:
+        yield Row(f"{projector}norm.weight", (width,), (), "vision")
 
 
 def naming(a: Architecture) -> Naming:
@@ -137,18 +147,21 @@ def naming(a: Architecture) -> Naming:
     return Naming(prefix=prefix, blocks=blocks, tower=pixtral_rows)
 
 
+MISTRAL = {
+    "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+    "tie_word_embeddings": False, "sliding_window": 4096,
+}  # fmt: skip
+
 FAMILY = Family(
     name="mistral",
     title="Mistral",
     ref=modeling("mistral"),
-    refs={model: modeling(model) for model in ("mixtral", "ministral3", "mistral3", "pixtral")},
+    refs={model: modeling(model) for model in ("mixtral", "ministral", "ministral3", "mistral3", "pixtral")},
     read=read,
     naming=naming,
     defaults={
-        "mistral": {
-            "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-            "tie_word_embeddings": False, "sliding_window": 4096,
-        },
+        "mistral": MISTRAL,
+        "ministral": MISTRAL,
         "mixtral": {
             "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-5,
             "rope_theta": 1000000.0, "tie_word_embeddings": False, "sliding_window": None, "num_experts_per_tok": 2,
@@ -168,7 +181,7 @@ FAMILY = Family(
         },
     },
     config_class={
-        "mistral": "MistralConfig", "mixtral": "MixtralConfig", "ministral3": "Ministral3Config", "mistral3": "Mistral3Config",
-        "pixtral": "PixtralVisionConfig",
+        "mistral": "MistralConfig", "ministral": "MinistralConfig", "mixtral": "MixtralConfig", "ministral3": "Ministral3Config",
+        "mistral3": "Mistral3Config", "pixtral": "PixtralVisionConfig",
     },
 )  # fmt: skip

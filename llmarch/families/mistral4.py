@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..family import Config, Family, Naming, Node, Router, decoder, make, query_scaling, wire
+from ..family import Config, Family, Naming, Node, Router, decoder, make, modeling, query_scaling, wire
 from .deepseek import V3, feed_forward, mla, sparse_layers
 
 
@@ -15,7 +15,7 @@ def read(c: Config) -> Node:
     sparse, how = sparse_layers(c, c.layer_count().value)
     parts = wire([("full", "moe" if s else "dense") for s in sparse], how)
     full = mla(c, query_scaling=query_scaling(c))
-    return decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, router(c)), **parts)
+    return decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, router), **parts)
 
 
 def router(c: Config) -> Node:
@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Any] = {k: v for k, v in V3.items() if k != "rope_theta"} | 
 FAMILY = Family(
     name="mistral4",
     title="Mistral Large 3",
-    ref="transformers 5.23.0 models/mistral4/modeling_mistral4.py",
+    ref=modeling("mistral4"),
     read=read,
     naming=Naming(),
     defaults={"mistral4": DEFAULTS},

@@ -29,6 +29,7 @@ from ..family import (
 def read(c: Config) -> Node:
     n = c.layer_count().value
     first = c.size("max_window_layers", least=0).value
+    c.stated("use_mrope", False)
     if c.model_type == "qwen2":
         mixers, of, how = windows(c, attention(c, qkv_bias=True), n, lambda i: i >= first, "sliding from layer max_window_layers on")
         return decoder(c, mixers=mixers, ffns={"dense": dense(c)}, **wire([(m, "dense") for m in of], how))
@@ -68,12 +69,20 @@ def mixture(c: Config, of: list[str], how: Fact, moe: Callable[[Config], Node]) 
     step = c.size("decoder_sparse_step").value
     sparse = ["dense" if i in only or (i + 1) % step else "moe" for i in range(len(of))]
     how = derived(None, f"decoder_sparse_step, mlp_only_layers; {how.evidence.ref}")
-    ffns = {f: read(c) for f, read in (("moe", moe), ("dense", dense)) if f in sparse}
+    blocks = {"moe": moe, "dense": dense}
+    ffns = {name: block(c) for name, block in blocks.items() if name in sparse}
     c.ignore("intermediate_size", *(() if "moe" in sparse else EXPERTS))
     return {"ffns": ffns, **wire(list(zip(of, sparse, strict=True)), how)}
 
 
-EXPERTS = "num_experts num_local_experts num_experts_per_tok moe_intermediate_size shared_expert_intermediate_size norm_topk_prob".split()
+EXPERTS = (
+    "num_experts",
+    "num_local_experts",
+    "num_experts_per_tok",
+    "moe_intermediate_size",
+    "shared_expert_intermediate_size",
+    "norm_topk_prob",
+)
 DENSE = {
     "num_key_value_heads": 32, "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
     "tie_word_embeddings": False, "use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28,

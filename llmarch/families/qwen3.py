@@ -9,7 +9,8 @@ from .qwen2 import mixture, windows
 def read(c: Config) -> Node:
     n = c.layer_count().value
     bias = c.flag("attention_bias")
-    full = attention(c, qk_norm=make(QKNorm, scope="head"), qkv_bias=bias, output_bias=bias)
+    c.stated("qkv_bias", False)
+    full = attention(c, qk_norm=make(QKNorm, scope=c.stated("use_qk_norm", True, "head")), qkv_bias=bias, output_bias=bias)
     if c.model_type == "qwen3":
         first = c.size("max_window_layers", least=0).value
         mixers, of, how = windows(c, full, n, lambda i: i >= first, "sliding from layer max_window_layers on")
@@ -26,6 +27,7 @@ def moe(c: Config) -> Node:
         active=c.size("num_experts_per_tok"),
         expert_width=c.size("moe_intermediate_size"),
         activation=activation(c),
+        shared_width=c.stated("shared_expert_intermediate_size", 0),
         router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob")),
     )
 

@@ -27,21 +27,22 @@ from ..family import (
     layer_rows,
     linear,
     make,
+    modeling,
     moe_parts,
     norm_rows,
     rms_norm,
     unknown,
+    used,
 )
 from .qwen2 import mixture, moe
 
 
 def read(c: Config) -> Node:
     kinds, how = layer_kinds(c, c.layer_count().value)
-    of = {"full": gated_attention, "linear": delta_net}
     c.stated("use_sliding_window", False)
     return decoder(
         c,
-        mixers={m: of[m](c) for m in of if m in kinds},
+        mixers=used(c, {"full": gated_attention, "linear": delta_net}, kinds),
         norms={"rms": rms_norm(c, offset=1)},
         mtp=unknown("the config does not tell: tensors named mtp.* must"),
         **mixture(c, kinds, how, moe),
@@ -106,7 +107,7 @@ def mtp_rows(a: Architecture, naming: Naming) -> Iterator[Row]:
 FAMILY = Family(
     name="qwen3_next",
     title="Qwen3-Next",
-    ref="transformers 5.23.0 models/qwen3_next/modeling_qwen3_next.py",
+    ref=modeling("qwen3_next"),
     read=read,
     naming=Naming(blocks={LinearAttention: delta_net_parts, MoE: moe_parts(shared="shared_expert")}, mtp=mtp_rows),
     defaults={

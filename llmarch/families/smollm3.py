@@ -24,15 +24,18 @@ def read(c: Config) -> Node:
     return decoder(c, mixers={k: m for k, m in mixers.items() if k in of}, ffns={"dense": dense(c, bias=c.flag("mlp_bias"))}, **layers)
 
 
-def rope_layers(c: Config, n: int) -> tuple[list[bool], Fact]:
-    """Which layers rotate: `no_rope_layers` is 1 where they do, whatever its name; without it, all but each `no_rope_layer_interval`-th."""
-    given = c.items("no_rope_layers", default=None, length=n, of=int)
+def rope_layers(c: Config, n: int, *, or_empty: bool = False) -> tuple[list[bool], Fact]:
+    """Which layers rotate: `no_rope_layers` is 1 where they do, whatever its name; without it, all but each `no_rope_layer_interval`-th.
+
+    Llama 4 takes an empty list (`or_empty`) for none.
+    """
+    empty = or_empty and c.data.get("no_rope_layers") == []
+    given = c.items("no_rope_layers", default=None, length=0 if empty else n, of=int)
     every = c.size("no_rope_layer_interval")
-    if given.value is not None:
+    if given.value:
         return [bool(r) for r in given.value], given
-    return [(i + 1) % every.value != 0 for i in range(n)], derived(
-        None, f"every {every.value}th layer has no RoPE (no_rope_layer_interval)"
-    )
+    how = derived(None, f"every {every.value}th layer has no RoPE (no_rope_layer_interval)")
+    return [(i + 1) % every.value != 0 for i in range(n)], how
 
 
 FAMILY = Family(

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from io import TextIOWrapper
+from math import ceil
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -48,9 +49,8 @@ def text(value: str, style: str = "") -> Text:
 def sheet(s: Sheet) -> None:
     out = console()
     out.print()
-    head = Grid.grid(padding=(0, 4, 0, 0))
-    head.add_row(text(s.title, "bold"), text(s.origin, "dim"))
-    out.show(head)
+    gap = "    " if len(s.title) + len(s.origin) + 6 <= out.width else "\n"
+    out.show(text(s.title, "bold") + text(gap + s.origin, "dim"))
     out.show(text(s.headline), below=1)
     grid = Grid.grid(padding=(0, 3, 0, 0))
     grid.add_column(no_wrap=True)
@@ -101,14 +101,24 @@ def comparison(c: Comparison) -> None:
 
 
 def split(t: Table, width: int) -> Iterable[Table]:
-    """A matrix of many models, cut into tables that fit: the labels again, and some of the models."""
-    if len(t.columns) <= 4:
-        return [t]
-    most = max(2, (width - 22) // 22)
-    return [
-        Table(["", *t.columns[i : i + most]], [[row[0], *row[i : i + most]] for row in t.rows], t.sections)
-        for i in range(1, len(t.columns), most)
-    ]
+    """A matrix of many models, cut into tables that fit: the labels again, some of the models, and the rows that say something of them."""
+    models = len(t.columns) - 1
+    if models <= 3:
+        yield t
+        return
+    most = max(2, (width - 22) // 20)
+    each = ceil(models / ceil(models / most))
+    for first in range(1, models + 1, each):
+        part = Table(["", *t.columns[first : first + each]], [], {})
+        section = ""
+        for i, row in enumerate(t.rows):
+            section = t.sections.get(i, section)
+            cells = row[first : first + each]
+            if any(c != "–" for c in cells):
+                if section not in part.sections.values():
+                    part.sections[len(part.rows)] = section
+                part.rows.append([row[0], *cells])
+        yield part
 
 
 def pair(out: Out, label: str, value: str) -> None:

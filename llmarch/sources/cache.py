@@ -135,7 +135,10 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
         "findings": [asdict(f) for f in model.findings],
         "groups": groups,
     }
-    numbers = array("I", (n for g in model.tensors or () for column in zip(*g.indices, strict=True) for n in column))
+    numbers = array("I")
+    for group in model.tensors or ():
+        for column in zip(*group.indices, strict=True):
+            numbers.extend(column)
     if sys.byteorder == "big":
         numbers.byteswap()
     return zlib.compress(json.dumps(head).encode() + b"\n" + numbers.tobytes(), 6)

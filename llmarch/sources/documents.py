@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 from ..errors import ConfigError, printable
@@ -29,12 +30,12 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
         raise ConfigError(f"{name}: {len(data):,} bytes are no configuration (at most {limit:,} are read)")
     if data.startswith(b"version https://git-lfs"):
         raise ConfigError(f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository")
-    if conflict := _CONFLICT.search(data):
+    if b"<<<<<<<" in data and (conflict := _CONFLICT.search(data)):
         line = data.count(b"\n", 0, conflict.start()) + 1
         raise ConfigError(f"{name}: line {line} is a merge conflict marker", "resolve the conflict first")
     try:
         value: Any = json.loads(data.decode("utf-8-sig"))
-        if _SURROGATE.search(data):
+        if b"\\u" in data and _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not UTF-8 text (byte {error.start})") from None
@@ -52,17 +53,26 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     return cast(dict[str, Any], value)
 
 
-@dataclass(slots=True)
+@dataclass
 class Index:
-    """An index: which file holds which tensor. `files` maps each file to its tensors."""
+    """An index: which file holds which tensor."""
 
     file: str
-    files: dict[str, list[str]]
+    weight_map: dict[str, str]
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    @property
-    def tensors(self) -> int:
-        return sum(len(names) for names in self.files.values())
+    @cached_property
+    def shards(self) -> frozenset[str]:
+        """The files it names."""
+        return frozenset(self.weight_map.values())
+
+    @cached_property
+    def tensors_of(self) -> dict[str, list[str]]:
+        """The tensors of each file."""
+        files: dict[str, list[str]] = {file: [] for file in sorted(self.shards)}
+        for name, file in self.weight_map.items():
+            files[file].append(name)
+        return files
 
 
 def parse_index(data: bytes, *, file: str) -> Index:
@@ -71,25 +81,17 @@ def parse_index(data: bytes, *, file: str) -> Index:
     weight_map = document.get("weight_map")
     if not isinstance(weight_map, dict):
         raise ConfigError(f"{printable(file)}: has no weight_map")
-    files: dict[str, list[str]] = {}
-    for name, shard in cast(dict[str, object], weight_map).items():
-        names = files.get(shard) if isinstance(shard, str) else None
-        if names is None:
-            names = files[_inside(shard, name, file)] = []
-        names.append(name)
+    weight_map = cast(dict[str, Any], weight_map)
+    if any(type(shard) is not str for shard in weight_map.values()):
+        name, shard = next(item for item in weight_map.items() if type(item[1]) is not str)
+        raise ConfigError(f"{printable(file)}: weight_map[{printable(name)}] is {_kind(shard)}, not a file name")
+    for shard in sorted(set(weight_map.values())):
+        if not safe_name(shard):
+            raise ConfigError(f"{printable(file)}: weight_map names a file outside of the repository, {printable(repr(shard))}")
+        if not shard.endswith(".safetensors"):
+            raise ConfigError(f"{printable(file)}: weight_map names {printable(shard)}, which is no .safetensors file")
     metadata = document.get("metadata")
-    return Index(file, files, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {})
-
-
-def _inside(shard: object, name: str, file: str) -> str:
-    where = f"{printable(file)}: weight_map[{printable(name)}]"
-    if not isinstance(shard, str) or not shard:
-        raise ConfigError(f"{where} is {_kind(shard)}, not a file name")
-    if _OUTSIDE.search(shard):
-        raise ConfigError(f"{where} names a file outside of the repository: {printable(shard)}")
-    if not shard.endswith(".safetensors"):
-        raise ConfigError(f"{where} names {printable(shard)}, which is no .safetensors file")
-    return shard
+    return Index(file, weight_map, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {})
 
 
 def safe_name(name: str) -> bool:

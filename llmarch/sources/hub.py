@@ -147,7 +147,7 @@ class _Expected:
 
     def hear_index(self, index: Index) -> None:
         """From the names: `"NAME":{"dtype":"F8_E4M3","shape":[7168,18432],"data_offsets":[1000000000,2000000000]},` and a margin."""
-        for file, names in index.files.items():
+        for file, names in index.tensors_of.items():
             self.each[file] = min(LONGEST_FIRST_RANGE, 2_000 + sum(map(len, names)) + 84 * len(names))
         self.known.set()
 
@@ -242,7 +242,7 @@ class _Reading:
             return model
         merged, index = self._checkpoint(parts, executor)
         model.tensors, model.partial, model.header_bytes = merged.table, merged.partial, merged.header_bytes
-        read = {*found.shards, *(index.files if index else ())}
+        read = {*found.shards, *(index.shards if index else ())}
         model.findings += [*merged.findings, *other_weights(pinned.files, read, found.index_file)]
         return model
 
@@ -259,9 +259,9 @@ class _Reading:
         if index is not None and not headers and not shards:
             return names_only(index), index
         read = {header.file for header in headers}
-        for file in sorted({*shards, *(index.files if index else ())} - read):
+        for file in sorted({*shards, *(index.shards if index else ())} - read):
             absent.setdefault(file, Absent("shard-missing", "is listed by the index, but not in the repository"))
-        for file, gap in gaps([*shards, *(index.files if index else ())]).items():
+        for file, gap in gaps([*shards, *(index.shards if index else ())]).items():
             absent.setdefault(file, gap)
         return merge(sorted(headers, key=lambda h: h.file), index, absent=absent), index
 
@@ -283,7 +283,7 @@ class _Reading:
             parts.expected.known.wait()
         start(parts.layout.shards)
         if parts.index is not None and (index := parts.index.result()) is not None:  # it may name files that do not look like shards
-            start(sorted({*index.files} & {*parts.pinned.files} - {*parts.layout.shards}))
+            start(sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards}))
         headers: list[Header] = []
         failed_in_a_row = 0
         while len(headers) + len(absent) < len(tasks):
@@ -333,10 +333,9 @@ class _Reading:
         try:
             url = f"{self._api(pinned.repo_id, 'safetensors-metadata')}/{quote(index_file)}"
             answer = self.client.get(url, limit=MAX_ALL_HEADERS, attempts=2)
-            document = parse_headers_document(answer.data.decode())
-            if document is None or (answer.headers.get("x-repo-commit") or self._pin().commit) != pinned.commit:
+            if (answer.headers.get("x-repo-commit") or self._pin().commit) != pinned.commit:
                 return None
-            return document[1]
+            return parse_headers_document(answer.data.decode())
         except (HfHubHTTPError, Unreadable, UnicodeDecodeError, LlmarchError):
             return None  # shard by shard gives the answer, or the exact error
 

@@ -48,7 +48,7 @@ def open_folder(path: Path, text: str, *, headers: bool = True, progress: Progre
     if merged is not None:
         model.tensors, model.partial, model.header_bytes = merged.table, merged.partial, merged.header_bytes
         model.findings += merged.findings
-    model.findings += other_weights(files, {*found.shards, *(index.files if index else ())}, found.index_file)
+    model.findings += other_weights(files, {*found.shards, *(index.shards if index else ())}, found.index_file)
     return model
 
 
@@ -84,9 +84,9 @@ def read_header(path: Path, name: str) -> Header:
 
 def _read_headers(path: Path, found: Layout, index: Index | None, progress: Progress | None) -> Merged | None:
     """Every header of the folder; None if it holds no safetensors at all."""
-    if index is not None and not any((path / file).is_file() for file in (*found.shards, *index.files)):
+    if index is not None and not any((path / file).is_file() for file in (*found.shards, *index.shards)):
         return names_only(index)
-    wanted = sorted({*found.shards, *(index.files if index else ())})
+    wanted = sorted({*found.shards, *(index.shards if index else ())})
     if not wanted:
         return None
     headers: list[Header] = []

@@ -47,8 +47,12 @@ def merge(headers: Sequence[Header], index: Index | None, *, absent: Mapping[str
     merged.findings.extend(_absences(absent))
     skip = _compare(headers, index, absent, merged.findings)
     for header in headers:
-        left_out = skip.get(header.file)
-        merged.table.extend(header.tensors if not left_out else [row for row in header.tensors if row[0] not in left_out])
+        if (left_out := skip.get(header.file)) is None:
+            merged.table.extend(header.names, header.kinds)
+        else:
+            for name, dtype, shape in header.tensors:
+                if name not in left_out:
+                    merged.table.add(name, dtype, shape)
     if index is not None and not merged.partial:
         merged.findings.extend(_total_size(headers, index))
     return merged
@@ -56,8 +60,8 @@ def merge(headers: Sequence[Header], index: Index | None, *, absent: Mapping[str
 
 def names_only(index: Index) -> Merged:
     """An index without its shards: names, no shapes."""
-    merged = Merged(TensorTable.of((n, "", None) for names in index.files.values() for n in names), partial=True)
-    message = f"{printable(index.file)} lists {len(index.files)} files, but none of them is there: only the names of the tensors are known"
+    merged = Merged(TensorTable.of((name, "", None) for name in index.weight_map), partial=True)
+    message = f"{printable(index.file)} lists {len(index.shards)} files, but none of them is there: only the names of the tensors are known"
     merged.findings.append(Finding(rule="shard-missing", path=printable(index.file), message=message, severity="weights"))
     return merged
 
@@ -90,20 +94,23 @@ def _absences(absent: Mapping[str, Absent]) -> Iterable[Finding]:
 
 def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str, Absent], findings: list[Finding]) -> dict[str, set[str]]:
     """Findings where index and shards disagree; returns for each file the tensors to leave out, being counted from another."""
-    listed = index.files if index is not None else {}
+    stored: dict[str, str] = {}
+    for header in headers:
+        stored.update(dict.fromkeys(header.names, header.file))
+    each_once = len(stored) == sum(len(header.names) for header in headers)
+    if index is None:
+        return {} if each_once else _without_index(headers, findings)
+    if each_once and stored == index.weight_map:
+        return {}
+    listed = index.tensors_of
     odd: dict[str, list[str]] = {}  # file -> tensors in it that the index does not expect there
     gone: dict[str, list[str]] = {}  # file -> tensors that the index expects there, but are not
     for header in headers:
-        here, expected = {row[0] for row in header.tensors}, set(listed.get(header.file, ()))
-        if here != expected:
-            odd[header.file] = [row[0] for row in header.tensors if row[0] not in expected]
-            gone[header.file] = [name for name in listed.get(header.file, ()) if name not in here]
-    if index is None:
-        return _without_index(headers, findings)
-    if not odd and not gone:
-        return {}
+        here, expected = set(header.names), set(listed.get(header.file, ()))
+        odd[header.file] = [name for name in header.names if name not in expected]
+        gone[header.file] = [name for name in listed.get(header.file, ()) if name not in here]
     wanted = {name for names in odd.values() for name in names}
-    home = {name: file for file, names in listed.items() for name in names if name in wanted}
+    home = {name: file for name, file in index.weight_map.items() if name in wanted}
     lost = {name: file for file, names in gone.items() for name in names}
     skip: dict[str, set[str]] = {}
     elsewhere: dict[str, str] = {}  # lost tensor -> where it is
@@ -131,13 +138,11 @@ def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str
 
 def _without_index(headers: Sequence[Header], findings: list[Finding]) -> dict[str, set[str]]:
     """Without an index: only tensors that are stored twice."""
-    if len(headers) < 2:
-        return {}
     skip: dict[str, set[str]] = {}
     first: dict[str, str] = {}
     twice: list[tuple[str, str]] = []
     for header in headers:
-        for name, _, _ in header.tensors:
+        for name in header.names:
             if first.setdefault(name, header.file) is not header.file:
                 twice.append((name, f"{first[name]} and {header.file}"))
                 skip.setdefault(header.file, set()).add(name)

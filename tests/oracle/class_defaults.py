@@ -14,7 +14,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 transformers.logging.set_verbosity_error()
 TYPES = """gpt2 llama llama4 llama4_text llama4_vision_model deepseek_v2 deepseek_v3 deepseek_v32 olmo2 olmo3 gemma gemma2 gemma3
-gemma3_text siglip_vision_model mistral mixtral mistral3 ministral3 mistral4 pixtral qwen2 qwen2_moe qwen3 qwen3_moe qwen3_next
+gemma3_text siglip_vision_model mistral ministral mixtral mistral3 ministral3 mistral4 pixtral qwen2 qwen2_moe qwen3 qwen3_moe qwen3_next
 smollm3 kimi_linear minimax minimax_m2 gpt_oss glm4_moe""".split()
 ABOUT = {
     "version": f"transformers {transformers.__version__}", "by": "tests/oracle/class_defaults.py",

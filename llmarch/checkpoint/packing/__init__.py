@@ -10,7 +10,7 @@ from math import prod
 from ...raw import BITS, TensorGroup, TensorTable
 from ...schema import Finding, Quantization
 from ..indices import Index, folded
-from ..logical import Logical, Shape
+from ..logical import Logical
 from . import awq, bitsandbytes, compressed_tensors, fp8, gptq, mlx, mxfp4, nvfp4
 from .base import Format, Packed, Plain
 
@@ -24,7 +24,7 @@ FORMATS: tuple[Format, ...] = (
     *mlx.FORMATS,
     *fp8.FORMATS,
 )
-"""The more special before the more general: an FP8 weight is one with scales of no other kind."""
+"""The more special before the more general: two formats may share an ending, and then the first that accepts the shapes is it."""
 
 ALONE = re.compile(r"\.(?:[kvq]|kv|qkv|prob)_(?:scale|zero_point)$|\.(?:[kvq]_proj)\.output_scale$|_fake_quantizer\.qscale_act$")
 """Scales of the KV cache and of attention, which belong to no weight (vLLM's BaseKVCacheMethod; mistral_native.md, Scales)."""
@@ -32,7 +32,7 @@ ALONE = re.compile(r"\.(?:[kvq]|kv|qkv|prob)_(?:scale|zero_point)$|\.(?:[kvq]_pr
 
 @dataclass(slots=True)
 class Unpacked:
-    """Logical tensors, the scales' elements as stored, and what was wrong within the packing."""
+    """Logical tensors, the scales' elements as stored, what was wrong within the packings, and the formats met by label."""
 
     logical: list[Logical] = field(default_factory=list[Logical])
     scales: int = 0
@@ -41,102 +41,116 @@ class Unpacked:
 
 
 def unpack(table: TensorTable, declared: Quantization | None) -> Unpacked:
-    """Undo every packing that the names, dtypes and shapes tell; tensors of no format stand for themselves."""
-    groups: dict[str, list[TensorGroup]] = {}
-    for g in table:
-        groups.setdefault(g.pattern, []).append(g)
-    out = Unpacked()
-    done: set[int] = set()
-    beside: dict[str, None] = {}
-    for g in table:
-        for packed in candidates(g, groups, declared):
-            logical = unpack_group(g, packed, groups, declared, out)
-            if logical is None:
-                continue
-            done.add(id(g))
-            beside.update(dict.fromkeys(packed.companions))
-            out.logical.append(logical)
-            out.formats.setdefault(logical.packing, packed.format)
-            break
-    for g in table:
-        if g.pattern in beside or ALONE.search(g.pattern):
-            out.scales += g.elements
-        elif id(g) not in done:
-            out.logical.append(plain(g))
-    return out
+    """Undo every packing that names, dtypes and shapes tell; tensors of no format stand for themselves."""
+    return _Unpacking(table, declared).run()
 
 
 def plain(g: TensorGroup) -> Logical:
     """A tensor that stands for itself."""
-    n = prod(g.shape) if g.shape is not None else None
     width = BITS.get(g.dtype, 0)
-    return Logical(g.pattern, g.dtype, g.shape, g.indices, g.pattern, "", width, (n or 0) * width)
+    n = prod(g.shape) if g.shape is not None else 0
+    return Logical(g.pattern, g.dtype, g.shape, g.indices, g.pattern, width=width, bits=n * width)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A format that may be the one; `near`: what is stored beside the values, by suffix."""
+
     format: Format
     stem: str
-    companions: dict[str, str]
-    """Pattern -> suffix of what is stored beside the values."""
+    near: dict[str, TensorGroup]
 
 
-def candidates(g: TensorGroup, groups: dict[str, list[TensorGroup]], declared: Quantization | None) -> Iterator[_Candidate]:
-    """The formats that a tensor's name, dtype and neighbours allow."""
-    for f in FORMATS:
-        if g.dtype and f.dtypes and g.dtype not in f.dtypes or not g.pattern.endswith(f.values):
-            continue
-        stem = g.pattern.removesuffix(f.stem)
-        companions = {stem + s: s for s in f.companions if stem + s in groups}
-        scaled = any(s in f.scales for s in companions.values())
-        if scaled or (f.sure and (g.dtype or f.values[0] not in (".weight", ""))):
-            yield _Candidate(f, stem, companions)
+class _Unpacking:
+    def __init__(self, table: TensorTable, declared: Quantization | None) -> None:
+        self.declared = declared
+        self.groups: dict[str, list[TensorGroup]] = {}
+        for g in table:
+            self.groups.setdefault(g.pattern, []).append(g)
+        self.out = Unpacked()
+        self.beside: set[str] = set()
+        self._holders: dict[str, dict[Index, TensorGroup]] = {}
 
+    def run(self) -> Unpacked:
+        plainly: list[TensorGroup] = []
+        for groups in self.groups.values():
+            for g in groups:
+                if not self.packed(g):
+                    plainly.append(g)
+        for g in plainly:
+            if g.pattern not in self.beside and not ALONE.search(g.pattern):
+                self.out.logical.append(plain(g))
+        self.out.scales = sum(g.elements for p, groups in self.groups.items() if p in self.beside or ALONE.search(p) for g in groups)
+        return self.out
 
-def unpack_group(
-    g: TensorGroup, c: _Candidate, groups: dict[str, list[TensorGroup]], declared: Quantization | None, out: Unpacked
-) -> Logical | None:
-    """The logical tensor of one packed group; None if the format does not fit after all."""
-    f = c.format
-    near = {s: nearest(g, groups[p]) for p, s in c.companions.items()}
-    if g.shape is None:
-        result: Plain | None = Plain(f.width)
-    else:
-        shapes: dict[str, Shape] = {s: n.shape for s, n in near.items() if n is not None and n.shape is not None}
-        packed = Packed(g.shape, g.dtype, shapes, declared, {s: n.dtype for s, n in near.items() if n is not None})
-        if not f.accept(packed):
+    def packed(self, g: TensorGroup) -> bool:
+        """Whether a group holds packed values; then its logical tensor is noted."""
+        for c in self.candidates(g):
+            if (logical := self.logical(g, c)) is not None:
+                self.beside.update(c.stem + s for s in c.near)
+                self.out.logical.append(logical)
+                self.out.formats.setdefault(logical.packing, c.format)
+                return True
+        return False
+
+    def candidates(self, g: TensorGroup) -> Iterator[_Candidate]:
+        """The formats that a tensor's name, dtype and neighbours allow."""
+        for f in FORMATS:
+            if (g.dtype and f.dtypes and g.dtype not in f.dtypes) or not g.pattern.endswith(f.values):
+                continue
+            stem = g.pattern.removesuffix(f.stem)
+            near = {s: n for s in f.companions if (n := self.nearest(g, stem + s)) is not None}
+            named = f.sure and (g.dtype or f.stem != f.logical)  # a name without dtype tells it only by an ending of its own
+            if named or any(s in f.scales for s in near):
+                yield _Candidate(f, stem, near)
+
+    def nearest(self, g: TensorGroup, pattern: str) -> TensorGroup | None:
+        """Of the tensors of a pattern, the group that holds those beside `g`."""
+        groups = self.groups.get(pattern)
+        if not groups:
             return None
-        result = f.unpack(packed)
-    name = c.stem + f.logical
-    scales = sum(prod(n.shape) for n in near.values() if n is not None and n.shape is not None)
-    bits = prod(g.shape or (0,)) * BITS.get(g.dtype, 0)
-    bits += sum(prod(n.shape) * BITS.get(n.dtype, 0) for n in near.values() if n is not None and n.shape is not None)
-    label = f.name if result is None or not result.how else f"{f.name}, {result.how}"
-    if result is None:
-        return Logical(name, g.dtype, None, g.indices, g.pattern, label, f.width, bits, scales, why=f"{f.name} values of a layout that llmarch does not unpack")
-    bare = without_scales(g, [x for s in f.scales for x in groups.get(c.stem + s, ())])
-    for at in folded(g.pattern, bare) if bare else ():
-        out.findings.append(
-            Finding(rule="packed-without-scales", path=at, severity="quantization", message=f"{f.name} values without their scales ({c.stem.rpartition('.')[2]}{f.scales[0]})")
-        )
-    if result.wrong:
-        at = folded(g.pattern, g.indices)[0]
-        out.findings.append(Finding(rule="tensor-shape", path=at, severity="quantization", message=f"{f.name}: {result.wrong}"))
-    return Logical(name, g.dtype, result.shape, g.indices, g.pattern, label, result.width, bits, scales, result.elements, result.others)
+        if len(groups) == 1 and groups[0].indices[0] == g.indices[0]:
+            return groups[0]
+        return self.holders(pattern).get(g.indices[0])
 
+    def holders(self, pattern: str) -> dict[Index, TensorGroup]:
+        """Which group of a pattern holds which numbers."""
+        if pattern not in self._holders:
+            self._holders[pattern] = {i: g for g in self.groups.get(pattern, ()) for i in g.indices}
+        return self._holders[pattern]
 
-def nearest(g: TensorGroup, companions: list[TensorGroup]) -> TensorGroup | None:
-    """Of companions of one pattern in several shapes, the group that holds those of `g`."""
-    if len(companions) == 1:
-        return companions[0]
-    return next((c for c in companions if g.indices[0] in c.indices), None)
+    def logical(self, g: TensorGroup, c: _Candidate) -> Logical | None:
+        """The logical tensor of packed values; None if the format does not fit after all."""
+        f = c.format
+        plain = Plain(f.width) if g.shape is None else None
+        if g.shape is not None:
+            packed = Packed(g.shape, g.dtype, {s: n.shape for s, n in c.near.items() if n.shape is not None}, self.declared)
+            if not f.accept(packed):
+                return None
+            plain = f.unpack(packed)
+        scales = sum(prod(n.shape) for n in c.near.values() if n.shape is not None)
+        bits = sum(prod(n.shape) * BITS.get(n.dtype, 0) for n in (g, *c.near.values()) if n.shape is not None)
+        label = f"{f.name}, {plain.how}" if plain and plain.how else f.name
+        x = Logical(c.stem + f.logical, g.dtype, None, g.indices, g.pattern, label, f.width, bits, scales)
+        if plain is None:
+            x.why = f"{f.name} values in a layout that llmarch does not unpack"
+            return x
+        x.shape, x.others, x.elements, x.width = plain.shape, plain.others, plain.elements, plain.width
+        self.bare(g, c)
+        if plain.wrong:
+            self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {plain.wrong}")
+        return x
 
+    def bare(self, g: TensorGroup, c: _Candidate) -> None:
+        """A finding for values whose scales are not stored."""
+        scales = [c.near[s] for s in c.format.scales if s in c.near]
+        if any(s.indices == g.indices for s in scales):
+            return
+        holders = [self.holders(c.stem + s) for s in c.format.scales]
+        bare = [i for i in g.indices if not any(i in h for h in holders)]
+        for path in folded(g.pattern, bare)[:3] if bare else ():
+            suffix = next((s for s in c.format.scales if s in c.near), c.format.scales[0])
+            self.find("packed-without-scales", path, f"{c.format.name} values without their scales (*{suffix})")
 
-def without_scales(g: TensorGroup, scales: list[TensorGroup]) -> list[Index]:
-    """The indices whose scales are not stored."""
-    if any(s.indices == g.indices for s in scales):
-        return []
-    there: set[Index] = set()
-    for s in scales:
-        there.update(s.indices)
-    return [i for i in g.indices if i not in there]
+    def find(self, rule: str, path: str, message: str) -> None:
+        self.out.findings.append(Finding(rule=rule, path=path, severity="quantization", message=message))

@@ -26,7 +26,6 @@ class Packed:
     dtype: str
     beside: Mapping[str, Shape]
     declared: Quantization | None
-    dtypes: Mapping[str, str]
 
     @property
     def bits(self) -> int | None:

@@ -28,7 +28,7 @@ def unpack(p: Packed) -> Plain | None:
             return Plain(bits, (*lead, g_idx[0]), how=told(bits, g_idx[0], groups), wrong=wrong)
         if groups > 1 and p.group and groups * p.group in inputs:
             return Plain(bits, (*lead, groups * p.group), how=told(bits, groups * p.group, groups), wrong=wrong)
-        if p.bits or groups > 1 and words * per % groups == 0 and words * per // groups in (16, 32, 64, 128, 256):
+        if p.bits or (groups > 1 and words * per % groups == 0 and words * per // groups in (16, 32, 64, 128, 256)):
             padded: tuple[Shape, ...] = tuple((*lead, i) for i in reversed(inputs[:-1]))
             return Plain(bits, (*lead, words * per), padded, how=told(bits, words * per, groups), wrong=wrong)
     return Plain(4, (*lead, words * 8), tuple((*lead, words * (32 // b)) for b in BITS[1:]), wrong=wrong)

@@ -12,13 +12,15 @@ from .base import FLOAT8, FUSED, Format, Packed, Plain, blocks_of, listed
 
 SCALES = (".weight_scale_inv", ".weight_scale", ".qscale_weight", ".scale")
 FUSED_SCALES = ("_scale_inv", "_weight_scale_inv", "_weight_scale", "_scale")
+BLOCKS = [(128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32)]
 METHODS = frozenset({"fp8", "modelopt", "compressed-tensors", "fbgemm_fp8", "mistral", "ptpc_fp8", "quark"})
 
 
 def unpack(p: Packed) -> Plain:
     scale = p.first(*SCALES, *FUSED_SCALES)
     how = granularity(p, scale) if scale is not None else ""
-    return Plain(8, p.shape, how=how, wrong="" if how or scale is None else f"its scales are {listed(scale)}, which cover no [{p.shape}]")
+    wrong = "" if how or scale is None else f"its scales are {listed(scale)}, which do not cover {listed(p.shape)}"
+    return Plain(8, p.shape, how=how, wrong=wrong)
 
 
 def granularity(p: Packed, scale: tuple[int, ...]) -> str:
@@ -28,7 +30,7 @@ def granularity(p: Packed, scale: tuple[int, ...]) -> str:
     if len(p.shape) < 2:
         return "per element" if scale == p.shape else ""
     declared = p.declared.block if p.declared else None
-    sizes = [(declared[0], declared[1])] if declared and len(declared) == 2 else [(128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32)]
+    sizes = [(declared[0], declared[1])] if declared and len(declared) == 2 else BLOCKS
     for block in sizes:
         if scale == blocks_of(p.shape, block):
             return f"blocks {block[0]} x {block[1]}"

@@ -15,7 +15,7 @@ BITS = (2, 3, 4, 8)
 def accept(p: Packed) -> bool:
     """Scales as wide as the packed matrix: packed along the inputs (AWQ packs along the outputs)."""
     scales = p.beside.get(".scales")
-    return len(p.shape) == 2 and (scales is None or len(scales) == 2 and scales[1] == p.shape[1])
+    return len(p.shape) == 2 and (scales is None or (len(scales) == 2 and scales[1] == p.shape[1]))
 
 
 def unpack(p: Packed) -> Plain | None:

@@ -34,7 +34,7 @@ def unpack(p: Packed) -> Plain | None:
 
 def readings(words: int, scales: int, declared: int | None) -> list[tuple[int, int]]:
     """(bits, group size) that words and scales allow; the declared group size alone, where it fits."""
-    fitting = [(words * 32 // (scales * g), g) for g in GROUPS if scales and words * 32 % (scales * g) == 0 and words * 32 // (scales * g) in BITS]
+    fitting = [(bits, g) for g in GROUPS for bits in BITS if words * 32 == scales * g * bits]
     said = [x for x in fitting if x[1] == declared]
     return said or fitting
 

@@ -66,10 +66,10 @@ VISION = {
 }  # fmt: skip
 
 UNUSED = {
-    "lora", "max_batch_size", "max_seq_len", "moe.expert_parallel", "moe.expert_model_parallel",
+    "max_batch_size", "max_seq_len", "moe.expert_parallel", "moe.expert_model_parallel",
     *(f"vision_encoder.{k}" for k in ("image_token_id", "image_break_token_id", "image_end_token_id", "max_image_size")),
 }  # fmt: skip
-"""Native keys that say nothing of the architecture: fine-tuning, run time, parallelism, token ids, and what the image processor does."""
+"""Native keys that say nothing of the architecture: run time, parallelism, token ids, and what the image processor does; `lora` too."""
 
 
 def translate(params: Mapping[str, Any]) -> tuple[dict[str, Any], Spelling]:
@@ -110,7 +110,8 @@ class _Native:
         return self.values.get(key)
 
     def left(self) -> list[str]:
-        return [k for k in self.values if k not in self.used and k not in UNUSED and not k.startswith("quantization")]
+        known = self.used | UNUSED
+        return [k for k in self.values if k not in known and k.partition(".")[0] not in ("lora", "quantization", "quantization_config")]
 
 
 def _flat(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:

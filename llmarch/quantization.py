@@ -23,9 +23,9 @@ def quantization(c: Config) -> Node | None:
         "fp8": _fp8,
         "fbgemm_fp8": _fp8,
     }
-    method = q.word("quant_method", default="mlx" if key == "quantization" or set(q.data) <= {"group_size", "bits", "mode"} else "unknown")
-    if method.value == "unknown" and q.has("qformat_weight"):
+    if q.has("qformat_weight"):
         return _native(q)
+    method = q.word("quant_method", default="mlx" if key == "quantization" or set(q.data) <= {"group_size", "bits", "mode"} else "unknown")
     facts = read.get(method.value, _plain)(q)
     return make(Quantization, method=method, **facts)
 

@@ -79,7 +79,7 @@ def otherwise(packed: list[Logical], unpacked: Unpacked, declared: Quantization)
 
 def bits(packed: list[Logical], declared: Quantization) -> list[Finding]:
     """The declared bits are those of no tensor (a mixed checkpoint declares those of most)."""
-    widths = sorted({x.width for x in packed if x.width})
+    widths = sorted({x.width for x in packed if x.width and x.dtype})
     if declared.bits is None or not widths or declared.bits in widths:
         return []
     stored = ", ".join(f"{w:g}" for w in widths)

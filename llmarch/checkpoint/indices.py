@@ -12,7 +12,7 @@ from itertools import islice, pairwise, product
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]
 
-MOST_NAMED = 200_000
+MOST_NAMED = 100_000
 """A difference of more indices than this is counted, not listed."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..schema import Architecture, Finding
 from . import spelling
 from .facts import contradicted, unmet
-from .indices import absent, braced
+from .indices import absent, braced, folded
 from .leftovers import LAYER
 from .lots import Missing, gathered, row_lots
 from .meeting import Meeting
@@ -28,6 +28,9 @@ def lacking(a: Architecture, meeting: Meeting, partial: bool) -> list[Finding]:
         if is_head(row.component, row.pattern):
             message = "the config says that the head is not tied to the token embedding, but none is stored"
             out.append(finding("untied-head-missing", row.pattern, message, old=list(row.shape)))
+    for pattern, indices in meeting.gaps.items():
+        for path in folded(pattern, indices)[:3]:
+            out.append(finding("tensor-missing", path, "experts that the config asks for are not among those stored"))
     rest = [m for m in missing if not is_head(m[0].component, m[0].pattern)]
     for g in gathered(row_lots(rest)):
         shape = list(rest[g.lots[0].at][0].shape) if len(g.lots) == 1 else None

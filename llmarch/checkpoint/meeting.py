@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
@@ -52,7 +52,8 @@ class _Piece:
 
 
 class Meeting:
-    """`hits`; `missing`: rows with the numbers that did meet (None: none did); `extra`: tensors without a row; `twice`: stored again."""
+    """`hits`; `missing`: rows with the numbers that did meet (None: none did); `extra`: tensors without a row; `twice`: stored again;
+    `gaps`: by stored pattern, experts that lack in what otherwise met."""
 
     def __init__(self, rows: Iterable[Row], logical: list[Logical]) -> None:
         self.rows: dict[str, list[Row]] = {}
@@ -61,6 +62,7 @@ class Meeting:
         self.missing: dict[str, list[tuple[Row, list[Index] | None]]] = {}
         self.extra: dict[str, list[Logical]] = {}
         self.twice: list[Logical] = []
+        self.gaps: dict[str, list[Index]] = {}
         for row in rows:
             self.rows.setdefault(spelling.canonical(row.pattern), []).append(row)
         spell = spelling.speller({x.pattern for x in logical})
@@ -136,13 +138,36 @@ class Meeting:
                     wanted.setdefault(place.key, []).extend(_row_pieces(place, row, there))
         for key, place in extra.items():
             if place.key in wanted:
+                stacks = {p.shapes[0][0] for _, p in wanted[place.key] if len(p.shapes[0]) > 1}
                 for x in self.extra[key]:
-                    offered.setdefault(place.key, []).extend(_stored_pieces(place, x))
+                    offered.setdefault(place.key, []).extend(self._stored_pieces(place, x, max(stacks, default=0)))
         used: dict[int, set[Index]] = {}
         for key, pieces in offered.items():
             self._fuse_one(key, _by_index(wanted[key]), _by_index(pieces), used)
         if used:
             self._forget(used)
+
+    def _stored_pieces(self, place: spelling.Place, x: Logical, experts: int) -> Iterable[tuple[Index, _Piece]]:
+        """Stored tensors as parts of fused ones. Of `experts` that should be there, those that are not are noted as gaps."""
+        shapes = (x.shape, *x.others) if x.shape is not None else ()
+        size = x.elements if x.shape is None else prod(x.shape)
+        if not place.expert:
+            piece = _Piece(place, shapes, size, None, x)
+            yield from ((i, piece) for i in x.indices)
+            return
+        numbers: dict[Index, set[int]] = {}
+        for i in x.indices:
+            numbers.setdefault(i[:-1], set()).add(i[-1])
+        stacks: dict[int, _Piece] = {}
+        for i, there in numbers.items():
+            n = max(max(there) + 1, experts)
+            if 2 * len(there) < n:
+                continue
+            if len(there) < n:
+                self.gaps.setdefault(x.source, []).extend((*i, e) for e in range(n) if e not in there)
+            if n not in stacks:
+                stacks[n] = _Piece(place, tuple((n, *s) for s in shapes), size * n if size is not None else None, n, x)
+            yield i, stacks[n]
 
     def _fuse_one(self, key: str, ours: dict[Index, list[_Piece]], theirs: dict[Index, list[_Piece]], used: dict[int, set[Index]]) -> None:
         alike: dict[tuple[int, ...], tuple[list[_Piece], list[_Piece], list[Index]]] = {}
@@ -171,21 +196,25 @@ class Meeting:
     def _forget(self, used: dict[int, set[Index]]) -> None:
         """Take what has met in fused form out of the leftovers."""
         for key, missing in list(self.missing.items()):
-            place, keep = spelling.place(key), list[tuple[Row, list[Index] | None]]()
-            for row, there in missing:
-                met = used.get(id(row), set())
-                now = [i for i in product(*row.axes) if (i[:-1] if place and place.expert else i) in met] if met else []
-                if len(now) + len(there or ()) < row.count:
-                    keep.append((row, [*(there or ()), *now] or None))
-            self.missing[key] = keep
+            stacked = (place := spelling.place(key)) is not None and place.expert
+            left = [without(row, there, used[id(row)], stacked) if id(row) in used else (row, there) for row, there in missing]
+            self.missing[key] = [m for m in left if m is not None]
         for key, extra in list(self.extra.items()):
-            place, left = spelling.place(key), list[Logical]()
-            for x in extra:
-                met = used.get(id(x), set())
-                rest = [i for i in x.indices if (i[:-1] if place and place.expert else i) not in met] if met else x.indices
-                if rest:
-                    left.append(x.some(rest) if met else x)
-            self.extra[key] = left
+            stacked = (place := spelling.place(key)) is not None and place.expert
+            rest = [x.some([i for i in x.indices if (i[:-1] if stacked else i) not in used[id(x)]]) if id(x) in used else x for x in extra]
+            self.extra[key] = [x for x in rest if x.indices]
+
+
+def without(row: Row, there: list[Index] | None, met: set[Index], stacked: bool) -> tuple[Row, list[Index] | None] | None:
+    """What of a row is still missing when these fused tensors have met; `stacked`: one of them holds all experts of a layer."""
+    ahead = row.axes[:-1] if stacked else row.axes
+    if there is None and len(ahead) == 1:  # without counting out what may be 10^9 experts
+        left = tuple(i for i in ahead[0] if (i,) not in met)
+        return (replace(row, axes=(left, *row.axes[1:])), None) if left else None
+    if len(met) >= prod(len(a) for a in ahead):
+        return None
+    now = [i for i in product(*row.axes) if (i[:-1] if stacked else i) in met]
+    return (row, [*(there or ()), *now]) if len(now) + len(there or ()) < row.count else None
 
 
 def _row_pieces(place: spelling.Place, row: Row, there: list[Index] | None) -> Iterable[tuple[Index, _Piece]]:
@@ -196,27 +225,6 @@ def _row_pieces(place: spelling.Place, row: Row, there: list[Index] | None) -> I
     gone = {i[:-1] if place.expert else i for i in there or ()}
     piece = _Piece(place, (shape,), prod(shape), shape[0] if place.expert else None, row)
     return ((i, piece) for i in product(*axes) if i not in gone)
-
-
-def _stored_pieces(place: spelling.Place, x: Logical) -> Iterable[tuple[Index, _Piece]]:
-    """Stored tensors as parts of fused ones; of experts only whole sets, numbered from 0."""
-    shapes = (x.shape, *x.others) if x.shape is not None else ()
-    size = x.elements if x.shape is None else prod(x.shape)
-    if not place.expert:
-        piece = _Piece(place, shapes, size, None, x)
-        yield from ((i, piece) for i in x.indices)
-        return
-    experts: dict[Index, list[int]] = {}
-    for i in x.indices:
-        experts.setdefault(i[:-1], []).append(i[-1])
-    stacks: dict[int, _Piece] = {}
-    for i, numbers in experts.items():
-        n = len(numbers)
-        if n != max(numbers) + 1 or n != len(set(numbers)):
-            continue
-        if n not in stacks:
-            stacks[n] = _Piece(place, tuple((n, *s) for s in shapes), size * n if size is not None else None, n, x)
-        yield i, stacks[n]
 
 
 def _by_index(pieces: Iterable[tuple[Index, _Piece]]) -> dict[Index, list[_Piece]]:

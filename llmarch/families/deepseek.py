@@ -149,7 +149,9 @@ def mtp_after(c: Config, parts: dict[str, Any]) -> Node | Fact:
 
 
 def mtp_layouts(a: Architecture) -> Iterator[MTP]:
-    """One module, with or without copies of embedding and head: repositories of the same model differ."""
+    """One module, with or without copies of embedding and head: repositories of the same model differ. V2 has none."""
+    if a.model_type == "deepseek_v2":
+        return
     for copies in (True, False):
         yield MTP(modules=1, layer_kind=a.layers[-1], norms=3, own_embedding=copies, own_head=copies)
 

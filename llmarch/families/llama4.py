@@ -78,7 +78,7 @@ def masked_layers(c: Config, rotates: list[bool], turned: Fact) -> tuple[list[st
 def mixer(c: Config, mask: str, rotates: bool) -> Node:
     """Layers with RoPE may norm q and k after it, without weights; layers without scale their queries by position."""
     dim, bias = head_dim(c), c.flag("attention_bias")
-    normed, tuned = c.flag("use_qk_norm"), c.flag("attn_temperature_tuning")
+    normed, tuned = c.flag("use_qk_norm"), c.raw("attn_temperature_tuning")  # the latter 4 in files of the first class, later true
     scaling = make(QueryScaling, beta=c.number("attn_scale"), original_context=c.size("floor_scale"), shift=1)
     norm = make(QKNorm, scope="head", weight=False, after_rope=True)
     chunk = c.or_null(c.size, "attention_chunk_size")

@@ -27,6 +27,7 @@ from ..family import (
     attention,
     decoder,
     derived,
+    fixed,
     head_dim,
     like,
     linear,
@@ -49,11 +50,9 @@ ALPHA_BETA = {
 
 
 def read(c: Config) -> Node:
-    # Text-01's code has a shared expert mixed in by a gate if the size is not 0; no published config has one
     c.stated("sliding_window", None)
-    c.stated("shared_intermediate_size", 0)
-    if not c.data.get("shared_intermediate_size"):
-        c.ignore("shared_moe_mode")
+    if c.data.get("shared_intermediate_size") in (None, 0, [0]):  # else a gate mixes in a shared expert: in no published config
+        c.ignore("shared_intermediate_size", "shared_moe_mode")
     return m2(c) if c.model_type == "minimax_m2" else hybrid(c)
 
 
@@ -79,10 +78,12 @@ def m2(c: Config) -> Node:
     router = make(
         Router,
         scoring=c.stated("scoring_func", "sigmoid"),
-        selection_bias=c.flag("use_routing_bias", default=True),
+        selection_bias=c.flag("use_routing_bias", default=fixed(True, c.ref)),
         normalized=True,
     )
     c.ignore("mlp_intermediate_size")  # in M2's config; every layer is MoE, and no code reads it
+    for key in (k.format(f) for keys in ALPHA_BETA.values() for k in keys for f in ("alpha", "beta")):
+        c.stated(key, 1.0)  # M2's residual is plain
     return decoder(
         c,
         mixers={"full": partly_rotated(c).but(qk_norm=norm)},

@@ -82,16 +82,17 @@ def parse_index(data: bytes, *, file: str) -> Index:
     if not isinstance(weight_map, dict):
         raise ConfigError(f"{printable(file)}: has no weight_map")
     weight_map = cast(dict[str, Any], weight_map)
-    if any(type(shard) is not str for shard in weight_map.values()):
+    if set(map(type, weight_map.values())) - {str}:
         name, shard = next(item for item in weight_map.items() if type(item[1]) is not str)
         raise ConfigError(f"{printable(file)}: weight_map[{printable(name)}] is {_kind(shard)}, not a file name")
-    for shard in sorted(set(weight_map.values())):
+    metadata = document.get("metadata")
+    index = Index(file, weight_map, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {})
+    for shard in sorted(index.shards):
         if not safe_name(shard):
             raise ConfigError(f"{printable(file)}: weight_map names a file outside of the repository, {printable(repr(shard))}")
         if not shard.endswith(".safetensors"):
             raise ConfigError(f"{printable(file)}: weight_map names {printable(shard)}, which is no .safetensors file")
-    metadata = document.get("metadata")
-    return Index(file, weight_map, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {})
+    return index
 
 
 def safe_name(name: str) -> bool:

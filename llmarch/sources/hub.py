@@ -21,14 +21,14 @@ from urllib.parse import quote
 
 from huggingface_hub import constants
 
-from ..errors import HeaderError, LlmarchError, ReadError, printable
+from ..errors import HeaderError, ReadError, printable
 from ..raw import RawModel
 from ..reference import Reference, alias_of
 from ..schema import Finding
 from . import Progress, cache, local
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
 from .headers import Header, header_length, parse_header, parse_headers_document
-from .layout import CONFIG, Layout, documents_wanted, layout, not_a_model, other_weights
+from .layout import CONFIG, INDEX, Layout, documents_wanted, layout, not_a_model, other_weights
 from .merge import Absent, Merged, gaps, merge, names_only
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class _Parts:
     layout: Layout
     expected: _Expected
     index: Future[Index | None] | None = None
-    at_once: Future[list[Header] | None] | None = None
+    at_once: Future[Answer | None] | None = None
 
 
 class _Reading:
@@ -180,22 +180,26 @@ class _Reading:
 
     def read(self, refresh: bool) -> RawModel:
         """The cached reading of the commit that the look-up names, or a new one."""
-        endpoint, revision = self.client.endpoint, self.reference.revision
-        pinned = self._pin()
-        cache.remember_commit(endpoint, self.asked_id, revision or "main", pinned.commit)
-        if not refresh:
-            model = cache.load(endpoint, self.asked_id, pinned.commit, reference=self.reference.text, revision=revision)
-            if model is not None:
-                return model
+        endpoint, revision = self.client.endpoint, self.reference.revision or "main"
+        fresh = refresh or cache.last_commit(endpoint, self.asked_id, revision) is None
         executor = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="llmarch")
         try:
-            model = self._read(pinned, executor)
+            at_once = executor.submit(self._all_headers) if fresh and self.headers and revision == "main" else None
+            pinned = self._pin()
+            cache.remember_commit(endpoint, self.asked_id, revision, pinned.commit)
+            model = None
+            if not refresh:
+                model = cache.load(
+                    endpoint, self.asked_id, pinned.commit, reference=self.reference.text, revision=self.reference.revision
+                )
+            if model is None:
+                model = self._read(pinned, executor, at_once)
+                if self.headers:
+                    cache.store(endpoint, self.asked_id, model)
+            return model
         finally:
             self.client.stop.set()
             executor.shutdown(wait=False, cancel_futures=True)
-        if self.headers:
-            cache.store(endpoint, self.asked_id, model)
-        return model
 
     def _pin(self) -> _Pinned:
         """The one request that pins the commit. It follows a repository that was renamed."""
@@ -213,15 +217,13 @@ class _Reading:
                 files.append(name)
         return _Pinned(repo_id, commit, sorted(files), _snapshot(repo_id, commit))
 
-    def _read(self, pinned: _Pinned, executor: ThreadPoolExecutor) -> RawModel:
+    def _read(self, pinned: _Pinned, executor: ThreadPoolExecutor, at_once: Future[Answer | None] | None) -> RawModel:
         found = layout(pinned.files)
         documents = {name: executor.submit(self._document, pinned, name) for name in documents_wanted(pinned.files)}
-        parts = _Parts(pinned, found, _Expected(len(found.shards)))
+        parts = _Parts(pinned, found, _Expected(len(found.shards)), at_once=at_once)
         wanted = self.headers and bool(found.shards or found.index_file)
         if wanted and found.index_file is not None:
             parts.index = executor.submit(self._index, pinned, found.index_file, parts.expected)
-            if found.shards and (self.reference.revision or "main") == "main" and pinned.snapshot is None:
-                parts.at_once = executor.submit(self._all_headers, pinned, found.index_file)
         parsed = {name: future.result() for name, future in documents.items()}
         if error := not_a_model(pinned.files, parsed, name=self.asked_id):
             raise error
@@ -250,7 +252,7 @@ class _Reading:
         """All headers, held against the index."""
         shards, index_file = parts.layout.shards, parts.layout.index_file
         absent: dict[str, Absent] = {}
-        headers = parts.at_once.result() if parts.at_once is not None else None
+        headers = self._from_answer(parts)
         if headers is None:
             headers = self._shard_by_shard(parts, executor, absent)
         index = parts.index.result() if parts.index is not None else None
@@ -326,18 +328,26 @@ class _Reading:
             data += self._get(url, file, limit=length - len(data), start=len(data), ranged=True).data
         return parse_header(data, file=file, file_size=size)
 
-    def _all_headers(self, pinned: _Pinned, index_file: str) -> list[Header] | None:
-        """The Hub's answer with all headers of the main branch; None if it offers none, or not of our commit."""
-        from .http import HfHubHTTPError, Unreadable
+    def _all_headers(self) -> Answer | None:
+        """The Hub's answer with all headers of the main branch; None if it offers none. Asked for before it is known whether there are
+        shards, at the same time as the look-up, for the Hub takes a while to put it together."""
+        from .http import HfHubHTTPError, Stopped, Unreadable
 
-        try:
-            url = f"{self._api(pinned.repo_id, 'safetensors-metadata')}/{quote(index_file)}"
-            answer = self.client.get(url, limit=MAX_ALL_HEADERS, attempts=2)
-            if (answer.headers.get("x-repo-commit") or self._pin().commit) != pinned.commit:
-                return None
+        with suppress(HfHubHTTPError, Unreadable, Stopped):
+            answer = self.client.get(f"{self._api(self.asked_id, 'safetensors-metadata')}/{INDEX}", limit=MAX_ALL_HEADERS, attempts=2)
+            return answer if answer.status == 200 else None
+        return None
+
+    def _from_answer(self, parts: _Parts) -> list[Header] | None:
+        """The headers in that answer, if it is of our commit; else None: shard by shard gives the same, or the exact error."""
+        if parts.at_once is None or parts.layout.index_file != INDEX or parts.pinned.snapshot is not None:
+            return None
+        answer = parts.at_once.result()
+        if answer is None or (answer.headers.get("x-repo-commit") or self._pin().commit) != parts.pinned.commit:
+            return None
+        with suppress(UnicodeDecodeError, HeaderError):
             return parse_headers_document(answer.data.decode())
-        except (HfHubHTTPError, Unreadable, UnicodeDecodeError, LlmarchError):
-            return None  # shard by shard gives the answer, or the exact error
+        return None
 
     def _index(self, pinned: _Pinned, file: str, expected: _Expected) -> Index | None:
         """The index; None if it could not be read."""

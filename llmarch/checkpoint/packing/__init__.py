@@ -85,13 +85,18 @@ class _Unpacking:
 
     def packed(self, g: TensorGroup) -> bool:
         """Whether a group holds packed values; then its logical tensor is noted."""
-        for c in self.candidates(g):
+        candidates = self.candidates(g) if g.dtype else sorted(self.candidates(g), key=self.unlikely)
+        for c in candidates:
             if (logical := self.logical(g, c)) is not None:
                 self.beside.update(c.stem + s for s in c.near)
                 self.out.logical.append(logical)
                 self.out.formats.setdefault(logical.packing, c.format)
                 return True
         return False
+
+    def unlikely(self, c: _Candidate) -> tuple[bool, int]:
+        """Names alone leave formats open: the declared one goes first, then the one with most of its companions."""
+        return (self.declared is None or self.declared.method not in c.format.methods, -len(c.near))
 
     def candidates(self, g: TensorGroup) -> Iterator[_Candidate]:
         """The formats that a tensor's name, dtype and neighbours allow."""

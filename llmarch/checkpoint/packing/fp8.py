@@ -29,14 +29,13 @@ def granularity(p: Packed, scale: tuple[int, ...]) -> str:
         return "per tensor"
     if len(p.shape) < 2:
         return "per element" if scale == p.shape else ""
-    declared = p.declared.block if p.declared else None
-    sizes = [(declared[0], declared[1])] if declared and len(declared) == 2 else BLOCKS
-    for block in sizes:
-        if scale == blocks_of(p.shape, block):
-            return f"blocks {block[0]} x {block[1]}"
     *lead, o, i = p.shape
     if scale in ((*lead, o), (*lead, o, 1), (*lead, 1, o), (*lead, 1, i)):
         return "per channel"
+    declared = p.declared.block if p.declared else None
+    for block in [(declared[0], declared[1])] if declared and len(declared) == 2 else BLOCKS:
+        if scale == blocks_of(p.shape, block):
+            return f"blocks {block[0]} x {block[1]}"
     return "per expert" if lead and scale[0] == lead[0] and all(n == 1 for n in scale[1:]) else ""
 
 

@@ -106,7 +106,7 @@ def show(
             from .renderers import text
 
             text.sheet(sheet)
-    if reading.status == "partial":
+    if reading.status == "partial" or reading.raw.partial:
         raise typer.Exit(PARTIAL)
 
 
@@ -167,7 +167,7 @@ def diff(
         from .renderers import text
 
         text.comparison(compared)
-    if any(r.status == "partial" for r in readings):
+    if any(r.status == "partial" or r.raw.partial for r in readings):
         raise typer.Exit(PARTIAL)
     if exit_code and not compared.same:
         raise typer.Exit(1)

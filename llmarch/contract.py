@@ -41,6 +41,15 @@ class ParameterFigures(TypedDict):
     status: str
 
 
+class Checkpoint(TypedDict):
+    scales: int
+    copies: int
+    buffers: int
+    bits_per_weight: float | None
+    bits_by_component: dict[str, float]
+    notes: list[str]
+
+
 class CacheGroup(TypedDict):
     mixer: str
     kind: str
@@ -69,6 +78,7 @@ class Show(TypedDict):
     source: Source
     architecture: Architecture
     parameters: ParameterFigures
+    checkpoint: Checkpoint | None
     cache: CacheFigures
     evidence: dict[str, Evidence]
     findings: list[Finding]

@@ -67,7 +67,9 @@ def parse(text: str) -> Reference:
     if match := _HUB.fullmatch(text):
         return Reference(text, "hub", repo_id=_repo(match["repo"], text), revision=_revision(match["revision"], text))
     if "/" in text:
-        raise UnknownReference(f"no such path, and no org/name of a repository: {text}", "./folder and ./file are paths, org/name is on the Hub")
+        raise UnknownReference(
+            f"no such path, and no org/name of a repository: {text}", "./folder and ./file are paths, org/name is on the Hub"
+        )
     if "@" in text:
         name = text.partition("@")[0]
         alias = find_alias(name)
@@ -117,7 +119,9 @@ def _holds_model(folder: Path) -> bool:
         names = os.listdir(folder)
     except OSError:
         return False
-    return any(n in ("config.json", "params.json", "adapter_config.json") or n.endswith((".safetensors", ".safetensors.index.json")) for n in names)
+    return any(
+        n in ("config.json", "params.json", "adapter_config.json") or n.endswith((".safetensors", ".safetensors.index.json")) for n in names
+    )
 
 
 def _siblings(path: Path) -> str | None:

@@ -62,6 +62,7 @@ RULES: tuple[Rule, ...] = (
     Rule("linear-attention-changed", "mixers.*.variant", "weights", "another kind of linear attention"),
     Rule("linear-heads-changed", "mixers.*_heads", "weights", "another number of linear-attention heads"),
     Rule("conv-kernel-changed", "mixers.*.conv_kernel", "weights", "another short convolution"),
+    Rule("state-dtype-changed", "mixers.*.state_dtype", "capacity", "the recurrent state is kept in another dtype"),
     Rule("mixer-changed", "mixers.*", "weights", "another mixer"),
     Rule("expert-count-changed", "ffns.*.experts", "weights", "another number of experts"),
     Rule("active-experts-changed", "ffns.*.active", "behaviour", "another number of experts serves a token"),

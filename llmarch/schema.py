@@ -116,6 +116,7 @@ class Attention(_Strict):
     `kv_from`: the mixer whose keys and values it reads, having and caching none of its own; `values_from_keys`: no v matrix, values are
     the key projection's output (cached apart all the same); `value_norm`: an RMSNorm without weight on values; `value_scale` multiplies them.
     Scores are times `scale` (None: head_dim^-0.5), and divided by the layer's number, counted from 1, with `scale_by_depth`.
+    `cross_tokens`: cross attention, to that many tokens of an encoder (at most), whose keys and values are made once.
     """
 
     kind: Literal["attention"] = "attention"
@@ -132,6 +133,7 @@ class Attention(_Strict):
     gate: Literal["elementwise", "head"] | None = None
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     kv_from: str | None = None
+    cross_tokens: int | None = None
     values_from_keys: bool = False
     value_norm: bool = False
     value_scale: float | None = None
@@ -174,7 +176,8 @@ class LinearAttention(_Strict):
     `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
     `mamba2`: value heads are its heads, key heads its groups, key_head_dim its state size; `mamba` (1): one value head of d_inner, key_head_dim its
     state size; `short_conv`: a gated convolution alone, one value head of hidden width. `rwkv4`, `rwkv7`, `mlstm` are known to the analyses only.
-    `conv_kernel`: width of the short convolution before it; `gate`: the output gate's activation.
+    `conv_kernel`: width of the short convolution before it; `gate`: the output gate's activation; `state_dtype`: what the config wants the
+    state kept in (None: it does not say).
     """
 
     kind: Literal["linear_attention"] = "linear_attention"
@@ -185,6 +188,7 @@ class LinearAttention(_Strict):
     value_head_dim: int
     conv_kernel: int | None = None
     gate: Literal["sigmoid", "silu"] | None = None
+    state_dtype: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

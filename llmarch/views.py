@@ -90,7 +90,7 @@ def sheet(r: Reading) -> Sheet:
         ("MoE", moe_lines(a)),
         ("Feed-forward", dense_lines(a)),
         ("Vocabulary", vocabulary_lines(a)),
-        ("MTP", mtp_lines(a)),
+        ("MTP", mtp_lines(r)),
         *((name.capitalize(), tower_lines(a, name)) for name in a.towers),
         ("KV cache", cache_lines(a)),
         ("Weights", weight_lines(r)),
@@ -277,16 +277,18 @@ def vocabulary_lines(a: Architecture) -> list[str]:
     return [" · ".join([number(a.vocab_size), *more])]
 
 
-def mtp_lines(a: Architecture) -> list[str]:
+def mtp_lines(r: Reading) -> list[str]:
+    """What the config announces, and what the checkpoint stores."""
+    a, n = r.architecture, count(r.architecture).mtp
+    stored = r.check.mtp if r.check else 0
     if a.mtp is None:
-        return []
-    n = count(a).mtp
+        return [f"{units.count(stored)} stored, not announced by the config (not in the total)"] if stored else []
     modules = f"{a.mtp.modules} module{'s' if a.mtp.modules > 1 else ''}"
-    return [
-        f"{modules}, {units.count(n)} (not in the total)"
-        if n is not None
-        else f"{modules} announced by the config; layout unknown, not counted"
-    ]
+    if r.check and not stored:
+        return [f"{modules} announced by the config, none stored"]
+    if stored or n:
+        return [f"{modules}, {units.count(stored or n or 0)} (not in the total)"]
+    return [f"{modules} announced by the config; layout unknown, not counted"]
 
 
 def tower_lines(a: Architecture, name: str) -> list[str]:
@@ -316,24 +318,21 @@ def cache_lines(a: Architecture) -> list[str]:
 
 
 def weight_lines(r: Reading) -> list[str]:
-    a, p = r.architecture, count(r.architecture)
-    if r.check is not None and r.raw.tensors is not None and r.raw.tensors.has_shapes:
-        stored = sum(g.bits for g in r.raw.tensors) // 8
-        line = f"{units.size(stored)} stored in {number(len(r.raw.tensors))} tensors"
-    else:
-        bits = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}.get(a.dtype or "")
-        line = f"{a.dtype} {units.size(p.total * bits / 8)}" if bits else ""
-    if q := a.quantization:
-        line = " · ".join(
-            filter(
-                None,
-                [
-                    line and line + (" unquantised" if r.check is None else ""),
-                    "stored as " + quantized(q.method, q.bits, q.format, q.block, q.group_size),
-                ],
-            )
-        )
-    return [line] if line else []
+    """Bytes as the checkpoint stores them, or as the config's dtype would; and what quantisation the config declares."""
+    a = r.architecture
+    declared = quantized(q.method, q.bits, q.format, q.block, q.group_size) if (q := a.quantization) else ""
+    if r.check is not None and r.raw.tensors is not None:
+        if r.check.names_only:
+            return [f"{number(len(r.raw.tensors))} tensors named; their headers were not read", *([f"declared {declared}"] if declared else [])]
+        stored = units.size(sum(g.bits for g in r.raw.tensors) // 8)
+        per = f", {r.check.bits_per_weight:.3g} bits per weight" if declared and r.check.bits_per_weight else ""
+        first = f"{stored} stored in {number(len(r.raw.tensors))} tensors{per}" + (f" · declared {declared}" if declared else "")
+        return [first, *r.check.notes]
+    bits = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}.get(a.dtype or "")
+    plain = f"{a.dtype} {units.size(count(a).total * bits / 8)}" if bits else ""
+    if declared:
+        return [f"stored as {declared}" + (f" · {plain} unquantised" if plain else "")]
+    return [plain or "dtype unknown: the config does not say"]
 
 
 def notes(r: Reading) -> list[str]:

@@ -6,9 +6,19 @@ from collections.abc import Hashable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from .schema import FFN, Architecture, Attention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Step
+from .schema import FFN, Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Step
 
-LINEAR = {"lightning": "Lightning attention", "gated_deltanet": "Gated DeltaNet", "kda": "Kimi Delta Attention"}
+LINEAR = {
+    "lightning": "Lightning attention",
+    "gated_deltanet": "Gated DeltaNet",
+    "kda": "Kimi Delta Attention",
+    "mamba2": "Mamba-2",
+    "mamba": "Mamba",
+    "short_conv": "gated short convolution",
+    "rwkv4": "RWKV-4",
+    "rwkv7": "RWKV-7",
+    "mlstm": "mLSTM",
+}
 ACTIVATIONS = {"silu": "SwiGLU", "gelu_tanh": "GeGLU (tanh)", "gelu": "GeGLU", "relu2": "squared ReLU"}
 PLAIN_ACTIVATIONS = {"gelu_tanh": "GELU (tanh)", "gelu": "GELU", "silu": "SiLU", "relu": "ReLU", "relu2": "squared ReLU"}
 T = TypeVar("T", bound=Hashable)
@@ -28,7 +38,9 @@ def mixer_word(m: Mixer) -> str:
         case LatentAttention():
             return "sparse MLA" if m.indexer else "MLA"
         case LinearAttention():
-            return "Lightning" if m.variant == "lightning" else "KDA" if m.variant == "kda" else LINEAR[m.variant]
+            return {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}.get(m.variant, LINEAR[m.variant])
+        case CompressedAttention():
+            return "sliding latent" if m.ratio == 0 else "CSA" if m.indexer else "HCA"
 
 
 def mixer_title(m: Mixer) -> str:
@@ -40,6 +52,8 @@ def mixer_title(m: Mixer) -> str:
             return "multi-head latent attention" + (" with a sparse indexer" if m.indexer else "")
         case LinearAttention():
             return LINEAR[m.variant]
+        case CompressedAttention():
+            return "compressed latent attention"
 
 
 def ffn_word(f: FFN) -> str:

@@ -43,11 +43,34 @@ def parameters(r: Reading) -> dict[str, Any]:
         "active_without_embedding": p.active_without_embedding,
         "embedding": p.embedding,
         "vision": p.vision,
-        "mtp": c.mtp if c is not None and c.mtp else p.mtp,
+        "mtp": mtp(r, p.mtp),
         "stored": c.stored if c is not None else None,
         "by_component": p.by_component,
         "status": r.status,
     }
+
+
+def checkpoint(r: Reading) -> dict[str, Any] | None:
+    """What the headers weigh: elements of scales, tied copies and buffers; stored bits per weight, scales included. Null without headers."""
+    c = r.check
+    if c is None:
+        return None
+    return {
+        "scales": c.scales,
+        "copies": c.copies,
+        "buffers": c.buffers,
+        "bits_per_weight": c.bits_per_weight,
+        "bits_by_component": c.bits_by_component,
+        "notes": list(c.notes),
+    }
+
+
+def mtp(r: Reading, computed: int | None) -> int | None:
+    """What the checkpoint stores of MTP where headers were read, else what the facts give; null where the config does not tell."""
+    if r.check is not None and r.status != "partial":
+        return r.check.mtp
+    told = r.evidence.get("mtp")
+    return None if told is not None and told.kind == "unknown" else computed
 
 
 def show(r: Reading) -> dict[str, Any]:
@@ -58,6 +81,7 @@ def show(r: Reading) -> dict[str, Any]:
         "source": source(r),
         "architecture": asdict(a),
         "parameters": parameters(r),
+        "checkpoint": checkpoint(r),
         "cache": cache(a).document(contexts(a)),
         "evidence": {path: asdict(e) for path, e in r.evidence.items()},
         "findings": [asdict(f) for f in r.findings],

@@ -11,9 +11,19 @@ Progress = Callable[[int, int, str], None]
 """Called as progress(done, total, label) while slow work goes on, from one thread at a time."""
 
 
-def open(reference: Reference, *, offline: bool = False, headers: bool = True, progress: Progress | None = None, refresh: bool = False) -> RawModel:
-    """Read what the reference names. `offline`: no network; `headers` False: the config alone; `refresh`: headers are read again although they are cached.
+def open(
+    reference: Reference,
+    *,
+    offline: bool = False,
+    headers: bool = True,
+    progress: Progress | None = None,
+    refresh: bool = False,
+    meanwhile: Callable[[], object] | None = None,
+) -> RawModel:
+    """Read what the reference names.
 
+    `offline`: no network; `headers` False: the config alone; `refresh`: headers are read again although they are cached; `meanwhile`: called
+    once in another thread while the network is waited for (the command line imports what it needs next).
     Raises an LlmarchError: UnknownReference, ConfigError, HeaderError, NotAModel or ReadError.
     """
     if reference.kind == "spec":
@@ -23,7 +33,7 @@ def open(reference: Reference, *, offline: bool = False, headers: bool = True, p
     if reference.kind == "hub":
         from . import hub
 
-        return hub.open(reference, offline=offline, headers=headers, progress=progress, refresh=refresh)
+        return hub.open(reference, offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=meanwhile)
     from . import local
 
     return local.open(reference, headers=headers, progress=progress)

@@ -30,9 +30,6 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
         raise ConfigError(f"{name}: {len(data):,} bytes are no configuration (at most {limit:,} are read)")
     if data.startswith(b"version https://git-lfs"):
         raise ConfigError(f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository")
-    if b"<<<<<<<" in data and (conflict := _CONFLICT.search(data)):
-        line = data.count(b"\n", 0, conflict.start()) + 1
-        raise ConfigError(f"{name}: line {line} is a merge conflict marker", "resolve the conflict first")
     try:
         value: Any = json.loads(data.decode("utf-8-sig"))
         if b"\\u" in data and _SURROGATE.search(data):
@@ -42,6 +39,9 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     except UnicodeEncodeError:
         raise ConfigError(f"{name}: holds half of a surrogate pair, which is no text") from None
     except json.JSONDecodeError as error:
+        if conflict := _CONFLICT.search(data):
+            line = data.count(b"\n", 0, conflict.start()) + 1
+            raise ConfigError(f"{name}: line {line} is a merge conflict marker", "resolve the conflict first") from None
         where = f"line {error.lineno}, column {error.colno}"
         raise ConfigError(f"{name}: not valid JSON at {where}: {error.msg}") from None
     except RecursionError:

@@ -48,7 +48,13 @@ _CONFIG_FINDINGS = ("repo-moved", "other-weights")
 
 
 def open(
-    reference: Reference, *, offline: bool = False, headers: bool = True, progress: Progress | None = None, refresh: bool = False
+    reference: Reference,
+    *,
+    offline: bool = False,
+    headers: bool = True,
+    progress: Progress | None = None,
+    refresh: bool = False,
+    meanwhile: Callable[[], object] | None = None,
 ) -> RawModel:
     """Read a repository. `offline` (or HF_HUB_OFFLINE): from the caches alone; `headers` False: the config alone.
 
@@ -58,7 +64,7 @@ def open(
     offline = offline or constants.is_offline_mode()
     model = None if refresh else _known(reference, offline)
     if model is None:
-        model = _downloaded(reference, headers) if offline else _Reading(reference, headers, progress).read(refresh)
+        model = _downloaded(reference, headers) if offline else _Reading(reference, headers, progress, meanwhile).read(refresh)
     return model if headers else _config_only(model)
 
 
@@ -169,29 +175,30 @@ class _Parts:
 class _Reading:
     """One reading of one repository over the network."""
 
-    def __init__(self, reference: Reference, headers: bool, progress: Progress | None) -> None:
+    def __init__(self, reference: Reference, headers: bool, progress: Progress | None, meanwhile: Callable[[], object] | None) -> None:
         from .http import Client
 
         self.reference = reference
         self.asked_id = _repo_id(reference)
         self.headers = headers
         self.progress = progress or (lambda done, total, label: None)
+        self.meanwhile = meanwhile
         self.client = Client()
 
     def read(self, refresh: bool) -> RawModel:
         """The cached reading of the commit that the look-up names, or a new one."""
         endpoint, revision = self.client.endpoint, self.reference.revision or "main"
-        fresh = refresh or cache.last_commit(endpoint, self.asked_id, revision) is None
+        new = (refresh or cache.last_commit(endpoint, self.asked_id, revision) is None) and not _hf_folder(self.asked_id).is_dir()
         executor = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="llmarch")
         try:
-            at_once = executor.submit(self._all_headers) if fresh and self.headers and revision == "main" else None
+            at_once = executor.submit(self._all_headers) if new and self.headers and revision == "main" else None
+            if self.meanwhile is not None:
+                executor.submit(self.meanwhile)
             pinned = self._pin()
             cache.remember_commit(endpoint, self.asked_id, revision, pinned.commit)
             model = None
             if not refresh:
-                model = cache.load(
-                    endpoint, self.asked_id, pinned.commit, reference=self.reference.text, revision=self.reference.revision
-                )
+                model = cache.load(endpoint, self.asked_id, pinned.commit, reference=self.reference.text, revision=self.reference.revision)
             if model is None:
                 model = self._read(pinned, executor, at_once)
                 if self.headers:
@@ -220,10 +227,12 @@ class _Reading:
     def _read(self, pinned: _Pinned, executor: ThreadPoolExecutor, at_once: Future[Answer | None] | None) -> RawModel:
         found = layout(pinned.files)
         documents = {name: executor.submit(self._document, pinned, name) for name in documents_wanted(pinned.files)}
-        parts = _Parts(pinned, found, _Expected(len(found.shards)), at_once=at_once)
+        parts = _Parts(pinned, found, _Expected(len(found.shards)))
         wanted = self.headers and bool(found.shards or found.index_file)
         if wanted and found.index_file is not None:
             parts.index = executor.submit(self._index, pinned, found.index_file, parts.expected)
+            if (self.reference.revision or "main") == "main" and found.shards and found.index_file == INDEX and pinned.snapshot is None:
+                parts.at_once = at_once or executor.submit(self._all_headers)
         parsed = {name: future.result() for name, future in documents.items()}
         if error := not_a_model(pinned.files, parsed, name=self.asked_id):
             raise error
@@ -340,13 +349,12 @@ class _Reading:
 
     def _from_answer(self, parts: _Parts) -> list[Header] | None:
         """The headers in that answer, if it is of our commit; else None: shard by shard gives the same, or the exact error."""
-        if parts.at_once is None or parts.layout.index_file != INDEX or parts.pinned.snapshot is not None:
+        answer = parts.at_once.result() if parts.at_once is not None else None
+        if answer is None:
             return None
-        answer = parts.at_once.result()
-        if answer is None or (answer.headers.get("x-repo-commit") or self._pin().commit) != parts.pinned.commit:
-            return None
-        with suppress(UnicodeDecodeError, HeaderError):
-            return parse_headers_document(answer.data.decode())
+        with suppress(UnicodeDecodeError, HeaderError, ReadError):
+            if (answer.headers.get("x-repo-commit") or self._pin().commit) == parts.pinned.commit:
+                return parse_headers_document(answer.data.decode())
         return None
 
     def _index(self, pinned: _Pinned, file: str, expected: _Expected) -> Index | None:

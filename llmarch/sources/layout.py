@@ -93,7 +93,13 @@ def _kind_of(name: str) -> str | None:
     """The format of a file of weights; None for any other file."""
     base, suffix = PurePosixPath(name).name, PurePosixPath(name).suffix
     if suffix == ".safetensors":
-        return "PEFT adapter" if base.startswith("adapter_") else "Mistral's native format" if base.startswith("consolidated") else "safetensors"
+        return (
+            "PEFT adapter"
+            if base.startswith("adapter_")
+            else "Mistral's native format"
+            if base.startswith("consolidated")
+            else "safetensors"
+        )
     if suffix == ".gguf":
         return "GGUF"
     if suffix == ".onnx":
@@ -120,8 +126,12 @@ _SEQ2SEQ = frozenset(
     "plbart prophetnet fsmt t5gemma encoder-decoder bigbird_pegasus".split()
 )
 _OTHER = {
-    **dict.fromkeys("vit deit beit swin swinv2 convnext convnextv2 dinov2 dinov3_vit resnet mobilevit segformer detr yolos".split(), "an image encoder"),
-    **dict.fromkeys("clip chinese_clip siglip siglip2 align altclip clip_vision_model siglip_vision_model".split(), "an image and text encoder"),
+    **dict.fromkeys(
+        "vit deit beit swin swinv2 convnext convnextv2 dinov2 dinov3_vit resnet mobilevit segformer detr yolos".split(), "an image encoder"
+    ),
+    **dict.fromkeys(
+        "clip chinese_clip siglip siglip2 align altclip clip_vision_model siglip_vision_model".split(), "an image and text encoder"
+    ),
     **dict.fromkeys("whisper speech_to_text seamless_m4t seamless_m4t_v2 speecht5".split(), "a speech encoder-decoder"),
     **dict.fromkeys("wav2vec2 wav2vec2-bert wavlm hubert unispeech data2vec-audio".split(), "a speech encoder"),
     **dict.fromkeys("timm_wrapper timm_backbone sam sam2".split(), "an image model"),

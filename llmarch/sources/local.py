@@ -153,7 +153,9 @@ def _snapshot(path: Path) -> Path:
     every = [s for s in snapshots.iterdir() if s.is_dir()]
     if len(every) == 1:
         return every[0]
-    raise ReadError(f"{printable(str(path))} holds {len(every)} snapshots", "give one of them: " + ", ".join(sorted(s.name for s in every)[:3]))
+    raise ReadError(
+        f"{printable(str(path))} holds {len(every)} snapshots", "give one of them: " + ", ".join(sorted(s.name for s in every)[:3])
+    )
 
 
 def _object(path: Path, name: str) -> dict[str, Any]:

@@ -127,7 +127,13 @@ def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str
                 twice.append((name, f"{home.get(name) or elsewhere[name]} and {file}"))
                 skip.setdefault(file, set()).add(name)
     where = printable(index.file)
-    _add(findings, "index-tensor-missing", "weights", f"in {where}, but in none of the files", [(n, f) for n, f in lost.items() if n not in elsewhere])
+    _add(
+        findings,
+        "index-tensor-missing",
+        "weights",
+        f"in {where}, but in none of the files",
+        [(n, f) for n, f in lost.items() if n not in elsewhere],
+    )
     wrong = [(n, f"{elsewhere[n]} instead of {f}") for n, f in lost.items() if n in elsewhere]
     _add(findings, "index-wrong-shard", "weights", f"not in the file that {where} says", wrong)
     _add(findings, "tensor-in-two-shards", "weights", "stored in two files, counted once", twice)
@@ -173,10 +179,10 @@ def _total_size(headers: Sequence[Header], index: Index) -> Iterable[Finding]:
     else:
         what = f"{printable(repr(declared), 40)}, not a number"
     message = f"{printable(index.file)}: total_size is {what}; the tensors take {stored:,} bytes"
-    yield Finding(rule="index-total-size", path=printable(index.file), message=message, old=declared if _plain(declared) else None, new=stored)
+    yield Finding(
+        rule="index-total-size", path=printable(index.file), message=message, old=declared if _plain(declared) else None, new=stored
+    )
 
 
 def _plain(value: object) -> bool:
     return type(value) in (int, float)
-
-

@@ -53,7 +53,9 @@ def table_of(tensors: Tensors) -> TensorTable:
     return TensorTable.of((n, dtype, shape) for n, (dtype, shape) in tensors.items())
 
 
-def check(name: str, change: Change | None = None, config: Callable[[dict[str, Any]], object] | None = None, *, partial: bool = False) -> Check:
+def check(
+    name: str, change: Change | None = None, config: Callable[[dict[str, Any]], object] | None = None, *, partial: bool = False
+) -> Check:
     """A fixture, with its tensors and its config changed, joined."""
     fixture = load(name)
     tensors = tensors_of(fixture)

@@ -16,20 +16,29 @@ SAME = [
     ("model.layers.{}.mlp.gate_proj.weight", "layers.{}.mlp.gate_proj.weight", "transformer.layers.{}.mlp.gate_proj.weight"),
     ("language_model.model.norm.weight", "model.language_model.norm.weight", "model.norm.weight", "model.language_model.model.norm.weight"),
     ("lm_head.weight", "language_model.lm_head.weight", "model.lm_head.weight"),
-    ("vision_tower.vision_model.post_layernorm.weight", "model.vision_tower.vision_model.post_layernorm.weight", "vision_tower.post_layernorm.weight"),
+    (
+        "vision_tower.vision_model.post_layernorm.weight",
+        "model.vision_tower.vision_model.post_layernorm.weight",
+        "vision_tower.post_layernorm.weight",
+    ),
     ("multi_modal_projector.linear_1.weight", "model.multi_modal_projector.linear_1.weight"),
     ("h.{}.attn.c_attn.weight", "transformer.h.{}.attn.c_attn.weight"),
     ("model.layers.{}.block_sparse_moe.gate.weight", "model.layers.{}.mlp.gate.weight"),
     (
-        "model.layers.{}.block_sparse_moe.experts.{}.w1.weight", "model.layers.{}.mlp.experts.{}.gate_proj.weight",
+        "model.layers.{}.block_sparse_moe.experts.{}.w1.weight",
+        "model.layers.{}.mlp.experts.{}.gate_proj.weight",
         "language_model.model.layers.{}.mlp.experts.{}.w1.weight",
     ),
     ("model.layers.{}.mlp.experts.{}.w2.weight", "model.layers.{}.mlp.experts.{}.down_proj.weight"),
     ("model.layers.{}.mlp.experts.gate_up_proj", "model.layers.{}.mlp.experts.gate_up_proj.weight"),
     ("model.layers.{}.mlp.switch_mlp.down_proj.weight", "model.layers.{}.mlp.experts.down_proj"),
-    ("model.layers.{}.self_attn.W_pack.weight", "model.layers.{}.self_attn.qkv_proj.weight", "model.layers.{}.self_attn.query_key_value.weight"),
+    (
+        "model.layers.{}.self_attn.W_pack.weight",
+        "model.layers.{}.self_attn.qkv_proj.weight",
+        "model.layers.{}.self_attn.query_key_value.weight",
+    ),
     ("model.layers.{}.mlp.gate.e_score_correction_bias", "model.layers.{}.block_sparse_moe.e_score_correction_bias"),
-]  # fmt: skip
+]
 OTHER = [
     ("vision_tower.transformer.layers.{}.attention_norm.weight", "layers.{}.attention_norm.weight"),
     ("model.layers.{}.mlp.experts.{}.w1.weight", "model.layers.{}.mlp.experts.{}.up_proj.weight"),
@@ -124,7 +133,7 @@ def stack(fixed: Callable[[str, str], str] = lambda at, name: f"{at}switch_mlp.{
 
 
 def unstack(t: Tensors) -> Tensors:
-    """Take stacked gate_up_proj [E, in, 2I] and down_proj [E, I, out] apart, one tensor an expert, as quantised copies of Llama 4 have them."""
+    """Take stacked gate_up_proj [E, in, 2I] and down_proj [E, I, out] apart, as quantised copies of Llama 4 have them."""
     out: Tensors = {}
     for n, (d, s) in t.items():
         m = re.fullmatch(r"(.*\.experts\.)(gate_up_proj|down_proj)", n)
@@ -145,7 +154,10 @@ def absorb(t: Tensors) -> Tensors:
     for n, (d, s) in t.items():
         if n.endswith("kv_b_proj.weight") and s is not None:
             heads, rank = s[0] // 256, s[1]
-            out |= {n.replace("kv_b_proj", "embed_q"): (d, (heads, rank, 128)), n.replace("kv_b_proj", "unembed_out"): (d, (heads, 128, rank))}
+            out |= {
+                n.replace("kv_b_proj", "embed_q"): (d, (heads, rank, 128)),
+                n.replace("kv_b_proj", "unembed_out"): (d, (heads, 128, rank)),
+            }
         else:
             out[n] = (d, s)
     return out
@@ -178,7 +190,11 @@ def mlx_4bit(t: Tensors) -> Tensors:
             out[n] = (d, s)
             continue
         stem = n.removesuffix(".weight")
-        out |= {n: ("U32", (*s[:-1], s[-1] // 8)), stem + ".scales": (d, (*s[:-1], s[-1] // 64)), stem + ".biases": (d, (*s[:-1], s[-1] // 64))}
+        out |= {
+            n: ("U32", (*s[:-1], s[-1] // 8)),
+            stem + ".scales": (d, (*s[:-1], s[-1] // 64)),
+            stem + ".biases": (d, (*s[:-1], s[-1] // 64)),
+        }
     return out
 
 
@@ -187,7 +203,12 @@ MLX = {"group_size": 64, "bits": 4}
 RESAVED: list[tuple[str, str, Change, str]] = [
     ("without prefix", MOE, rename(r"^model\.", ""), "names begin with layers instead of model."),
     ("in a wrapper", MOE, rename("^", "language_model."), "names begin with language_model.model. instead of model."),
-    ("in transformers 5's wrapper", MOE, rename(r"^model\.", "model.language_model."), "names begin with model.language_model. instead of model."),
+    (
+        "in transformers 5's wrapper",
+        MOE,
+        rename(r"^model\.", "model.language_model."),
+        "names begin with model.language_model. instead of model.",
+    ),
     ("gpt2 with prefix", "gpt2-124m", rename("^", "transformer."), ""),
     ("mixtral by transformers 5", "mixtral-8x7b", rename("block_sparse_moe", "mlp"), "mlp instead of block_sparse_moe"),
     ("qkv fused", MOE, fuse(("q_proj", "k_proj", "v_proj"), "qkv_proj"), "qkv_proj fused"),
@@ -201,7 +222,7 @@ RESAVED: list[tuple[str, str, Change, str]] = [
     ("absorbed MLA", "deepseek-v3-reduced", absorb, "kv_b_proj absorbed per head"),
     ("convolutions with channels last", "qwen3-next-reduced-mtp", channels_last, "convolutions stored with channels last"),
     ("all of MLX at once", "deepseek-v3-reduced", both(absorb, stack(), mlx_4bit), "kv_b_proj absorbed per head"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "change", "note"), [r[1:] for r in RESAVED], ids=[r[0] for r in RESAVED])

@@ -27,7 +27,8 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
+from collections.abc import Iterator
 
 HF = "from huggingface_hub import HfApi; import sys; m = HfApi().{call}(sys.argv[1]); print(sum(sum(f.parameter_count.values()) for f in m.files_metadata.values()))"
 HF_MEM = """
@@ -111,7 +112,9 @@ def rounds(server: Server, programs: dict[str, list[str]], count: int, keep: dic
 
 def table(title: str, runs: dict[str, list[Run]], against: str) -> None:
     base = statistics.median(r.seconds for r in runs[against])
-    print(f"\n### {title}\n\n| process | wall s (median, min–max) | ratio | bytes read | requests | peak MB | exit |\n|---|---|---|---|---|---|---|")
+    print(
+        f"\n### {title}\n\n| process | wall s (median, min–max) | ratio | bytes read | requests | peak MB | exit |\n|---|---|---|---|---|---|---|"
+    )
     for name, each in runs.items():
         seconds = [r.seconds for r in each]
         last = each[-1]
@@ -169,7 +172,9 @@ def main() -> None:
         for name in warm:
             print(f"\n{name}: {statistics.median(r.seconds for r in runs[name]) / cold:.2f} × cold")
         read = runs["llmarch show, cold"][-1].stats
-        print(f"\nbytes read: {read['bytes'] / (headers + index):.3f} × (headers + index); ranges for weights: {read['cdn']}; token at the other host: {read['token_at_cdn']}")
+        print(
+            f"\nbytes read: {read['bytes'] / (headers + index):.3f} × (headers + index); ranges for weights: {read['cdn']}; token at the other host: {read['token_at_cdn']}"
+        )
         shutil.rmtree(home)
     with serve(args, "--one-request") as server:
         runs = rounds(server, {"get_sharded_safetensors_metadata": at_once, "llmarch show, cold": show}, args.rounds)
@@ -178,7 +183,9 @@ def main() -> None:
         print(f"\nthe same answer as shard by shard: {answer(same) == answer(first)}")
     if args.skip_faults:
         return
-    print("\n### faults\n\n| server | llmarch | s | requests | refused | same answer | token at CDN | get_safetensors_metadata |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "\n### faults\n\n| server | llmarch | s | requests | refused | same answer | token at CDN | get_safetensors_metadata |\n|---|---|---|---|---|---|---|---|"
+    )
     for options in ("--fail-every 7 --fail-with 503", "--fail-every 7 --fail-with 429", "--fail-every 7 --fail-with reset", "--limit 200"):
         with serve(args, *options.split()) as server:
             ours = run(server, as_json, tempfile.mkdtemp())

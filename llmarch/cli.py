@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from .reader import Reading
+    from .sources.gpus import GPU
 
 app = typer.Typer(
     help="Tells what an LLM's architecture is, exactly, and what changed between two of them.",
@@ -173,6 +174,84 @@ def diff(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog=examples(
+        "llmarch memory qwen3-235b --context 32k --batch 8 --gpus 8xH100",
+        "llmarch memory deepseek-v3 --kv-dtype fp8 --weights fp8 --gpus 8xH200 --tp 8 --ep 8 --engine vllm",
+        "llmarch memory llama3.1-8b gemma3-27b qwen3-next --context 128k",
+    )
+)
+def memory(
+    refs: Annotated[
+        list[str], typer.Argument(metavar="REF...", help="One model, or several to set side by side.", autocompletion=complete)
+    ],
+    context: Annotated[
+        str | None, typer.Option("--context", metavar="TOKENS", help="Tokens of a sequence: 4096, 128k, 1M. Default: what the models share.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
+    kv_dtype: Annotated[
+        str, typer.Option("--kv-dtype", metavar="DTYPE", help="Keys and values: bf16, fp16, fp8, fp32, fp8_ds_mla, ... (docs/cache.md).")
+    ] = "bf16",
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="FORMAT", help="bf16, fp8, int4 or as-stored, which is the default.")
+    ] = None,
+    gpus: Annotated[str | None, typer.Option("--gpus", metavar="NxNAME", help="8xH100, RTX4090, 2x24GB.")] = None,
+    tp: Annotated[int | None, typer.Option("--tp", min=1, help="Ranks that share the heads. Default: all GPUs.")] = None,
+    ep: Annotated[int | None, typer.Option("--ep", min=1, help="Ranks that share the experts. Default: they are divided like all else.")] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="By whose rules: ideal, vllm, sglang, transformers (docs/cache.md).")
+    ] = "ideal",
+    utilization: Annotated[
+        float, typer.Option("--utilization", min=0.01, max=1.0, help="The share of a GPU that weights and cache may take.")
+    ] = 0.9,
+    format: Output = Format.text,
+    config_only: ConfigOnly = False,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Show what a model takes: weights, cache and state, on one GPU or several, and what fits."""
+    from .planning import Options, plans
+
+    number, gpu = named(gpus)
+    options = Options(tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization)
+    readings = [load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs]
+    planned = plans(readings, options)
+    if format is Format.json:
+        from .renderers import json
+
+        typer.echo(json.text(json.memory(readings, planned, gpu)))
+        return
+    from .views_memory import view
+
+    shown = view(planned, gpu.name if gpu else None)
+    if format is Format.markdown:
+        from .renderers import markdown
+
+        typer.echo(markdown.memory(shown), nl=False)
+    else:
+        from .renderers import text
+
+        text.memory(shown)
+
+
+def named(gpus: str | None) -> tuple[int | None, GPU | None]:
+    """How many GPUs, and which; nothing where none is named."""
+    if gpus is None:
+        return None, None
+    from .sources.gpus import find
+
+    return find(gpus)
+
+
+def tokens(context: str | None) -> int | None:
+    from . import units
+
+    try:
+        return None if context is None else units.tokens(context)
+    except (ValueError, OverflowError):
+        fail(f"--context {context}: a number of tokens is needed", "such as 4096, 128k or 1M")
+
+
 @app.command("list", epilog=examples("llmarch list", "llmarch list --attention mla --moe", "llmarch list qwen"))
 def list_models(
     name: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only models whose alias, name or family holds this text.")] = None,
@@ -204,7 +283,7 @@ def list_models(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of what `show` and `diff` write with --format json."""
+    """Print the JSON Schema of what `show`, `diff` and `memory` write with --format json."""
     from .contract import json_schema
     from .renderers import json
 

@@ -33,6 +33,7 @@ class ParameterFigures(TypedDict):
     total: int
     active: int
     active_without_embedding: int
+    active_without_embedding_and_head: int
     embedding: int
     vision: int
     mtp: int | None
@@ -50,6 +51,17 @@ class Checkpoint(TypedDict):
     notes: list[str]
 
 
+class CachePart(TypedDict):
+    role: str
+    dtype: str
+    law: str
+    entry_bytes: int
+    tokens_per_entry: float | None
+    most_tokens: int | None
+    page_tokens: int | None
+    page_bytes: int | None
+
+
 class CacheGroup(TypedDict):
     mixer: str
     kind: str
@@ -57,7 +69,10 @@ class CacheGroup(TypedDict):
     bytes_per_token: int
     most_tokens: int | None
     indexer_bytes_per_token: int
+    window_bytes: int
     state_bytes: int
+    parts: list[CachePart]
+    at: dict[str, int]
 
 
 class CacheFigures(TypedDict):
@@ -71,6 +86,7 @@ class CacheFigures(TypedDict):
     state_bytes: int
     groups: list[CacheGroup]
     at: dict[str, int]
+    assumptions: list[str]
 
 
 class Show(TypedDict):
@@ -92,21 +108,97 @@ class Diff(TypedDict):
     changes: list[Change]
 
 
+class Footprint(TypedDict):
+    weights: int
+    cache: int
+    state: int
+    total: int
+
+
+class WeightFormat(TypedDict):
+    format: str
+    source: str
+    bits: dict[str, float]
+    other_bits: float
+
+
+class Parallel(TypedDict):
+    gpus: int
+    tensor: int
+    expert: int
+    replicas: int
+
+
+class FlopFigures(TypedDict):
+    total: int
+    by_component: dict[str, int]
+
+
+class Reads(TypedDict):
+    batch_1: int
+    batch: int
+
+
+class Point(TypedDict):
+    context: int
+    cache_bytes: int
+
+
+class Plan(TypedDict):
+    source: Source
+    name: str
+    context: int
+    batch: int
+    engine: str
+    cache_dtype: str
+    weights: WeightFormat
+    parallel: Parallel
+    one_copy: Footprint
+    per_gpu: Footprint
+    all_gpus: Footprint
+    gpu_bytes: int | None
+    utilization: float
+    budget_bytes: int | None
+    fits: bool | None
+    largest_context: int | None
+    largest_batch: int | None
+    context_limit: int | None
+    remarks: list[str]
+    assumptions: list[str]
+    tensor_degrees: dict[str, list[str]]
+    flops_per_token: FlopFigures
+    weight_bytes_read_per_token: Reads
+    curve: list[Point]
+
+
+class GPUFigures(TypedDict):
+    name: str
+    memory_bytes: int
+    source: str
+
+
+class Memory(TypedDict):
+    schema_version: int
+    gpu: GPUFigures | None
+    models: list[Plan]
+
+
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `show --format json` and `diff --format json`."""
-    show, diff = TypeAdapter(Show).json_schema(), TypeAdapter(Diff).json_schema()
-    defs = show.pop("$defs") | diff.pop("$defs")
+    """The JSON Schema (2020-12) of `show --format json`, `diff --format json` and `memory --format json`."""
+    kinds = {kind.__name__: TypeAdapter[Any](kind).json_schema() for kind in (Show, Diff, Memory)}
+    defs = {name: d for schema in kinds.values() for name, d in schema.pop("$defs").items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"llmarch JSON, schema_version {SCHEMA_VERSION}",
-        "anyOf": [{"$ref": "#/$defs/Show"}, {"$ref": "#/$defs/Diff"}],
-        "$defs": {"Show": show, "Diff": diff} | dict(sorted(defs.items())),
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in kinds],
+        "$defs": kinds | dict(sorted(defs.items())),
     }
 
 
 def validate(document: dict[str, Any]) -> None:
-    """Hold a document of `show` or `diff` against the contract. Raises pydantic.ValidationError."""
-    TypeAdapter[Any](Show if "architecture" in document else Diff).validate_python(document)
+    """Hold a document of `show`, `diff` or `memory` against the contract. Raises pydantic.ValidationError."""
+    kind = Show if "architecture" in document else Memory if "models" in document else Diff
+    TypeAdapter[Any](kind).validate_python(document)
 
 
 def architecture(document: dict[str, Any]) -> Architecture:

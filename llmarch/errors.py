@@ -40,6 +40,10 @@ class ReadError(LlmarchError):
     """The bytes could not be had: no network, gated or missing repository, offline and not cached."""
 
 
+class PlanError(LlmarchError):
+    """A deployment that can't be: degrees that do not divide the model, a cache layout it does not have, weights of unknown size."""
+
+
 def printable(text: str, limit: int = 200) -> str:
     """`text` from a repository, safe to put into a message: control and other unprintable characters escaped, long text cut."""
     shown = text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -8,14 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from . import units
-from .analyses.cache import cache, contexts
+from .analyses.cache import CONTEXTS, cache
 from .analyses.parameters import count
-from .schema import Architecture, Attention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Rope, RopeScaling
+from .schema import Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Rope, RopeScaling
 from .units import number
-from .words import activation_word, mixer_of, mixer_word, moe_of, norm_word, pattern, placement, positions, recipe, sharing
+from .words import (
+    activation_word,
+    block_index_word,
+    clamp_word,
+    compression,
+    gate_word,
+    indexer_word,
+    linear_dims,
+    linear_heads,
+    mixer_of,
+    mixer_word,
+    moe_of,
+    multiplied,
+    norm_word,
+    pattern,
+    placement,
+    positions,
+    recipe,
+    residual_word,
+    router_words,
+    sharing,
+    state_word,
+    values_scale_word,
+    values_word,
+)
+
+
+Softmax = Attention | LatentAttention | CompressedAttention
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +69,13 @@ def layers(a: Architecture) -> Iterator[Row]:
     if p := pattern(a):
         yield Row(s, "pattern", p)
     yield Row(s, "hidden size", number(a.hidden_size), a.hidden_size)
+    yield Row(s, "residual", residual_word(a.residual))
 
 
-def softmax(a: Architecture) -> dict[str, Attention | LatentAttention]:
+def softmax(a: Architecture) -> dict[str, Softmax]:
     """Mixers with a growing or windowed cache, those that layers use, by name."""
     used = dict.fromkeys(m for k in a.layers for m in mixer_of(a, k))
-    return {n: m for n, m in ((n, a.mixers[n]) for n in used) if isinstance(m, (Attention, LatentAttention))}
+    return {n: m for n, m in ((n, a.mixers[n]) for n in used) if not isinstance(m, LinearAttention)}
 
 
 def merged(section: str, label: str, values: Iterable[tuple[str, str | None, float | None]]) -> Iterator[Row]:
@@ -64,44 +93,48 @@ def attention(a: Architecture) -> Iterator[Row]:
     every = [m for m in mixers.values() if isinstance(m, Attention)]
 
     def row(
-        label: str, of: Callable[[Any], Any], show: Callable[[Any], str] = number, kind: tuple[type, ...] = (Attention, LatentAttention)
-    ) -> Iterator[Row]:
+        label: str, of: Callable[[Any], Any], show: Callable[[Any], str] = number, kind: tuple[type, ...] = (Attention, LatentAttention, CompressedAttention)
+    ) -> Iterator[Row]:  # fmt: skip
         values = [(n, of(m)) for n, m in mixers.items() if isinstance(m, kind)]
         numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for _, v in values if v is not None)
         yield from merged("Attention", label, ((n, None if v is None else show(v), v if numeric else None) for n, v in values))
 
-    yield from row("kind", lambda m: mixer_word(m) if isinstance(m, LatentAttention) else sharing(m), str)
+    yield from row("kind", lambda m: sharing(m) + (", block-sparse" if m.block_index else "") if isinstance(m, Attention) else mixer_word(m), str)
     yield from row("query heads", lambda m: m.heads)
     yield from row("KV heads", lambda m: m.kv_heads, kind=(Attention,))
     yield from row(
         "head dim", lambda m: m.head_dim if m.head_dim == m.v_head_dim else f"K {m.head_dim}, V {m.v_head_dim}", str, (Attention,)
     )
     yield from row("head dim", lambda m: f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} rope, V {m.v_head_dim}", str, (LatentAttention,))
+    yield from row("head dim", lambda m: f"{m.head_dim - m.rope_dim} + {m.rope_dim} rope, K = V", str, (CompressedAttention,))
     yield from row(
         "MLA ranks",
         lambda m: f"q {number(m.q_lora_rank) if m.q_lora_rank else 'full'}, kv {number(m.kv_lora_rank)}",
         str,
         (LatentAttention,),
     )
-    yield from row("window", lambda m: m.window, kind=(Attention,))
+    yield from row("latent ranks", lambda m: f"q {number(m.q_lora_rank)}, o {m.o_groups} groups × {number(m.o_lora_rank)}", str, (CompressedAttention,))
+    yield from row("compression", lambda m: compression(m) or "none", str, (CompressedAttention,))
+    yield from row("values", values_word, str, (Attention,))
+    yield from row("fixed factors", values_scale_word, str, (Attention, LatentAttention))
+    yield from row("clip", lambda m: m.clip, kind=(Attention,))
+    yield from row("window", lambda m: m.window, kind=(Attention, CompressedAttention))
     yield from row("chunk", lambda m: m.chunk, kind=(Attention,))
     if every or mixers:
         yield from row("QK-norm", qk_norm, str)
         yield from row("bias", bias, str)
-    yield from row("output gate", lambda m: f"sigmoid, {m.gate}" if m.gate else None, str, (Attention,))
-    yield from row("sinks", lambda m: "one per query head" if m.sinks else None, str, (Attention,))
+    yield from row("output gate", gate_word, str, (Attention,))
+    yield from row("sinks", lambda m: "one per query head" if m.sinks else None, str, (Attention, CompressedAttention))
     yield from row("softcap", lambda m: m.softcap, kind=(Attention,))
-    yield from row("softmax scale", lambda m: m.scale)
-    yield from row("query scaling", lambda m: query_scaling(m), str)
-    yield from row(
-        "sparse indexer",
-        lambda m: f"{m.indexer.heads} heads × {m.indexer.head_dim}, top {number(m.indexer.top_k)}" if m.indexer else None,
-        str,
-        (LatentAttention,),
-    )
+    yield from row("softmax scale", lambda m: m.scale, kind=(Attention, LatentAttention))
+    yield from row("query scaling", query_scaling, str, (Attention, LatentAttention))
+    yield from row("sparse indexer", indexer_word, str, (LatentAttention, CompressedAttention))
+    yield from row("block index", block_index_word, str, (Attention,))
 
 
-def qk_norm(m: Attention | LatentAttention) -> str:
+def qk_norm(m: Softmax) -> str:
+    if isinstance(m, CompressedAttention):
+        return "on the latents, and q per head without weight"
     if isinstance(m, LatentAttention):
         return "on the latents"
     n = m.qk_norm
@@ -111,14 +144,16 @@ def qk_norm(m: Attention | LatentAttention) -> str:
     return scope + ("" if n.weight else ", no weight") + (", after RoPE" if n.after_rope else "") + (", weight + 1" if n.offset else "")
 
 
-def bias(m: Attention | LatentAttention) -> str:
+def bias(m: Softmax) -> str:
+    if isinstance(m, CompressedAttention):
+        return "none"
     if isinstance(m, LatentAttention):
         return "q, kv, o" if m.bias else "none"
     return {(True, True): "q, k, v, o", (True, False): "q, k, v", (False, True): "o", (False, False): "none"}[m.qkv_bias, m.output_bias]
 
 
-def query_scaling(m: Attention | LatentAttention) -> str | None:
-    q = m.query_scaling
+def query_scaling(m: Softmax) -> str | None:
+    q = None if isinstance(m, CompressedAttention) else m.query_scaling
     return f"1 + {q.beta:g} ln(1 + ⌊pos / {number(q.original_context)}⌋)" if q else None
 
 
@@ -128,18 +163,22 @@ def linear_attention(a: Architecture) -> Iterator[Row]:
         if isinstance(m, LinearAttention):
             s = "Linear attention"
             yield Row(s, "kind", mixer_word(m))
-            same = m.key_heads == m.value_heads
-            yield Row(
-                s, "heads", number(m.value_heads) if same else f"{m.key_heads} key, {m.value_heads} value", m.value_heads if same else None
-            )
-            dims = m.key_head_dim == m.value_head_dim
-            yield Row(s, "head dim", number(m.key_head_dim) if dims else f"K {m.key_head_dim}, V {m.value_head_dim}")
+            yield Row(s, "heads", linear_heads(m), m.value_heads if m.key_heads == m.value_heads else None)
+            yield Row(s, "head dim", linear_dims(m))
             yield Row(s, "short conv", number(m.conv_kernel) if m.conv_kernel else "none", m.conv_kernel)
-            yield Row(
-                s, "decay", {"lightning": "fixed per head", "gated_deltanet": "learned per head", "kda": "learned per channel"}[m.variant]
-            )
+            if m.variant in DECAY:
+                yield Row(s, "decay", DECAY[m.variant])
             if m.gate:
-                yield Row(s, "output gate", m.gate)
+                yield Row(s, "output gate", m.gate + (", before the norm" if m.gate_first else ""))
+
+
+DECAY = {
+    "lightning": "fixed per head",
+    "gated_deltanet": "learned per head",
+    "kda": "learned per channel",
+    "mamba2": "learned per head",
+    "mamba": "learned per channel and state",
+}
 
 
 def moe(a: Architecture) -> Iterator[Row]:
@@ -148,16 +187,29 @@ def moe(a: Architecture) -> Iterator[Row]:
         return
     s, r = "MoE", f.router
     yield Row(s, "routed experts", number(f.experts), f.experts)
-    yield Row(s, "active experts", number(f.active), f.active)
+    yield Row(s, "active experts", number(f.active) + (" at most" if f.zero_experts else ""), f.active)
+    if f.zero_experts:
+        yield Row(s, "zero experts", f"{number(f.zero_experts)}, which return their input", f.zero_experts)
+    if hashed := sum(isinstance(b, MoE) and b.router.token_table is not None for k in a.layers for b in a.blocks_of(k)):
+        yield Row(s, "routed by token id", f"{hashed} of {len(a.layers)} layers")
     yield Row(s, "expert width", number(f.expert_width), f.expert_width)
+    if f.latent_width:
+        yield Row(s, "expert latent", f"{number(f.latent_width)} of {number(a.hidden_size)}", f.latent_width)
     yield Row(s, "shared experts", shared(f), f.shared_experts or None)
     yield Row(s, "router", router(f))
     yield Row(s, "group limit", f"best {r.active_groups} of {r.groups} groups" if r.groups > 1 else "none")
     yield Row(s, "routed scale", number(r.scale), r.scale)
     if f.bias:
         yield Row(s, "expert bias", "yes")
-    if f.clamp:
-        yield Row(s, "activation clamp", number(f.clamp), f.clamp)
+    clamps = dict.fromkeys(clamp_word(b) for k in a.layers for b in a.blocks_of(k) if isinstance(b, MoE))
+    if len(clamps) == 1 and (word := clamp_word(f)):
+        yield Row(s, "activation clamp", word, f.clamp)
+    elif len(clamps) > 1:
+        some = [[isinstance(b, MoE) and clamp_word(b) == w for k in a.layers for b in a.blocks_of(k)].count(True) for w in clamps]
+        yield Row(s, "activation clamp", ", ".join(f"{w} on {n} layers" for w, n in zip(clamps, some, strict=True) if w))
+
+
+SCORING = {"softmax": "softmax", "softmax_chosen": "softmax over the chosen", "sigmoid": "sigmoid", "sqrt_softplus": "√softplus"}
 
 
 def shared(f: MoE) -> str:
@@ -171,21 +223,23 @@ def shared(f: MoE) -> str:
 
 def router(f: MoE) -> str:
     r = f.router
-    scoring = {"softmax": "softmax", "softmax_chosen": "softmax over the chosen", "sigmoid": "sigmoid"}[r.scoring]
-    more = ["selection bias"] if r.selection_bias else []
+    scoring = SCORING[r.scoring]
+    more = [f"logits softcapped at {r.softcap:g}"] if r.softcap else []
+    more += ["selection bias"] if r.selection_bias else []
     more += ["bias"] if r.bias else []
     more += ["renormalised"] if r.normalized and r.scoring != "softmax_chosen" else []
     more += ["weights the expert's input"] if r.weights == "input" else []
-    return ", ".join([scoring, *more])
+    return ", ".join([scoring, *more, *router_words(f)])
 
 
 def feed_forward(a: Architecture) -> Iterator[Row]:
     s = "Feed-forward"
-    dense = [f for f in a.ffns.values() if isinstance(f, Dense)]
-    for f in dense[:1]:
-        yield Row(s, "dense width", number(f.width), f.width)
-        if f.bias:
-            yield Row(s, "dense bias", "yes")
+    dense = [f for f in a.ffns.values() if isinstance(f, Dense) and not f.per_layer]
+    widths = dict.fromkeys(f.width for f in dense)
+    if widths:
+        yield Row(s, "dense width", " / ".join(map(number, widths)), next(iter(widths)) if len(widths) == 1 else None)
+    if any(f.bias for f in dense):
+        yield Row(s, "dense bias", "yes")
     for f in list(a.ffns.values())[:1]:
         yield Row(s, "activation", activation_word(f))
 
@@ -195,6 +249,8 @@ def norms(a: Architecture) -> Iterator[Row]:
     kinds = dict.fromkeys(norm_word(n) for n in a.norms.values())
     yield Row(s, "kind", " / ".join(kinds))
     yield Row(s, "placement", placement(a))
+    if scales := multiplied(a):
+        yield Row(s, "scaling of the stream", ", ".join(scales))
     yield Row(s, "ε", " / ".join(dict.fromkeys(f"{units.epsilon(n.eps)}" for n in a.norms.values() if n.eps is not None)))
 
 
@@ -210,6 +266,7 @@ def position(a: Architecture) -> Iterator[Row]:
     yield from merged(s, "RoPE θ", ((n, units.theta(r.theta), r.theta) for n, r in ropes.items()))
     yield from merged(s, "rotary", ((n, rotary(r, mixers[n]), None) for n, r in ropes.items()))
     yield from merged(s, "scaling", ((n, scaling(r.scaling), None) for n, r in ropes.items()))
+    yield from merged(s, "axes", ((n, axes(r), None) for n, r in ropes.items()))
     for label, key in (("YaRN beta_fast", "beta_fast"), ("YaRN beta_slow", "beta_slow"), ("YaRN mscale_all_dim", "mscale_all_dim")):
         yield from merged(
             s, label, ((n, number(v), v) for n, r in ropes.items() if r.scaling and (v := getattr(r.scaling, key)) is not None)
@@ -220,10 +277,18 @@ def position(a: Architecture) -> Iterator[Row]:
 
 
 def rotary(r: Rope, m: Mixer) -> str:
-    whole = m.head_dim if isinstance(m, Attention) else m.qk_nope_head_dim + m.qk_rope_head_dim if isinstance(m, LatentAttention) else 0
+    whole = m.qk_nope_head_dim + m.qk_rope_head_dim if isinstance(m, LatentAttention) else m.head_dim if not isinstance(m, LinearAttention) else 0
     return (f"all {r.rotary_dim} dims" if r.rotary_dim == whole else f"{r.rotary_dim} of {whole} dims") + (
         ", interleaved" if r.interleaved else ""
     )
+
+
+def axes(r: Rope) -> str | None:
+    """`time 11, height 11, width 10 pairs, in turns`."""
+    if not r.sections:
+        return None
+    named = ", ".join(f"{n} {pairs}" for n, pairs in zip(("time", "height", "width"), r.sections, strict=False))
+    return f"{named} pairs" + (", in turns" if r.sections_interleaved else "")
 
 
 def scaling(s: RopeScaling | None) -> str:
@@ -231,6 +296,8 @@ def scaling(s: RopeScaling | None) -> str:
     if s is None:
         return "none"
     name = {"yarn": "YaRN", "llama3": "llama3", "linear": "linear", "dynamic": "dynamic NTK", "longrope": "LongRoPE"}[s.kind]
+    if s.alpha:
+        return f"NTK with a fixed α of {number(s.alpha)}"
     factor = f" × {s.factor:g}" if s.factor else ""
     return name + factor + (f" from {number(s.original_context)}" if s.original_context else "")
 
@@ -252,8 +319,12 @@ def size(a: Architecture) -> Iterator[Row]:
     yield Row(s, "embedding", f"{units.count(p.embedding)}, {'tied' if a.embedding.tied else 'untied'}", p.embedding)
     if a.embedding.scale:
         yield Row(s, "embedding scale", number(a.embedding.scale), a.embedding.scale)
+    if e := a.embedding.per_layer:
+        yield Row(s, "per-layer embedding", f"{number(e.width)} wide, {units.count(p.by_component['per_layer_embedding'])}", e.width)
     if a.head.softcap:
         yield Row(s, "logit softcap", number(a.head.softcap), a.head.softcap)
+    if a.head.scale not in (None, 1):
+        yield Row(s, "logit scale", number(round(a.head.scale, 4)), a.head.scale)
     yield Row(s, "MTP modules", number(a.mtp.modules) if a.mtp else "none", a.mtp.modules if a.mtp else None)
     for name, t in a.towers.items():
         yield Row(s, f"{name} encoder", f"{t.kind}, {t.layers} layers × {number(t.hidden_size)}")
@@ -273,12 +344,17 @@ def quantized(method: str, bits: float | None, fmt: str | None, block: tuple[int
 
 
 def memory(a: Architecture) -> Iterator[Row]:
+    """The cache of one sequence: bytes a token, what does not grow, and totals at lengths that models share, then at each one's own."""
     s, c = "Cache (bf16)", cache(a)
-    yield Row(s, "per token", units.size(c.growing_bytes_per_token), c.growing_bytes_per_token)
-    if c.window_bytes:
-        yield Row(s, "full windows", units.size(c.window_bytes), c.window_bytes)
-    if c.state_bytes:
-        yield Row(s, "recurrent state", units.size(c.state_bytes), c.state_bytes)
-    for t in contexts(a):
-        if t in (4096, 32768, 131072):
+    yield Row(s, "per token", units.size(ceil(c.growing)), ceil(c.growing))
+    if c.indexer:
+        yield Row(s, "of it indexer", units.size(ceil(c.indexer)), ceil(c.indexer))
+    if c.windows:
+        yield Row(s, "full windows", units.size(c.windows), c.windows)
+    if c.state:
+        yield Row(s, state_word(a), units.size(c.state), c.state)
+    for t in CONTEXTS:
+        if a.context_length is None or t <= a.context_length:
             yield Row(s, f"at {units.context(t)}", units.size(c.at(t)), c.at(t))
+    if a.context_length:
+        yield Row(s, "at its most", f"{units.size(c.at(a.context_length))} ({units.context(a.context_length)})", c.at(a.context_length))

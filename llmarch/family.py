@@ -7,6 +7,7 @@ A leaf that is a plain value is what the modelling code does whatever the config
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -20,7 +21,10 @@ from .schema import (
     MTP,
     Architecture,
     Attention,
+    BlockIndex,
     Branch,
+    CompressedAttention,
+    Conformer,
     Dense,
     Embedding,
     Evidence,
@@ -33,9 +37,11 @@ from .schema import (
     Mixer,
     MoE,
     Norm,
+    PerLayerEmbedding,
     QKNorm,
     Quantization,
     QueryScaling,
+    Residual,
     Rope,
     RopeScaling,
     Router,
@@ -51,7 +57,8 @@ INERT = frozenset(
     """
     architectures auto_map transformers_version _name_or_path _attn_implementation _attn_implementation_autoset torch_dtype dtype use_cache
     bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id
-    image_token_id image_token_index boi_token_id eoi_token_id boi_token_index eoi_token_index image_break_token_id image_end_token_id
+    image_token_id image_token_index video_token_id video_token_index vision_start_token_id vision_end_token_id audio_token_id boa_token_id eoa_token_id
+    eoa_token_index boi_token_id eoi_token_id boi_token_index eoi_token_index image_break_token_id image_end_token_id
     initializer_range initializer_factor attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob dropout
     attention_probs_dropout_prob embedding_dropout classifier_dropout summary_activation summary_first_dropout summary_proj_to_labels
     summary_type summary_use_proj task_specific_params gradient_checkpointing output_attentions output_hidden_states output_router_logits
@@ -385,6 +392,8 @@ def rotary_dim(c: Config, dim: Fact, default: float = 1.0) -> Fact:
     at = rope_keys(c)
     if at.has("partial_rotary_factor"):
         factor = at.number("partial_rotary_factor")
+        if at is not c:
+            c.stated("partial_rotary_factor", factor.value)  # files of transformers 5 say it twice
     else:
         factor = c.number("partial_rotary_factor", default=c.defaults.get("partial_rotary_factor", default))
     if factor.value == 1.0 and factor.evidence.kind != "config":
@@ -423,6 +432,15 @@ def rope(
     return make(Rope, theta=theta, rotary_dim=rotary, interleaved=interleaved, scaling=scaling)
 
 
+def typed_rope(c: Config, dim: Fact, layer_type: str, theta: Fact, share: Fact, scaled: bool = True) -> Node:
+    """RoPE of one type of layers: its entry in rope_parameters, or else `theta` and the `share` of a head's dims that turns."""
+    at = rope_keys(c)
+    if at.has(layer_type):
+        share = at.child(layer_type).number("partial_rotary_factor", default=fixed(1.0, c.ref))
+    turned = derived(int(dim.value * share.value), f"int(head_dim * {share.evidence.ref})") if share.value != 1 else like(dim.value, share)
+    return rope(c, turned, layer_type=layer_type, theta=theta, scaled=scaled)
+
+
 def rope_keys(c: Config) -> Config:
     """Where the keys of RoPE are: `rope_scaling`, which transformers prefers if a config has both, `rope_parameters`, or their class default."""
     for key in ("rope_parameters", "rope_scaling"):
@@ -459,6 +477,7 @@ def scaling_of(c: Config) -> Node | None:
         "mscale": "mscale",
         "mscale_all_dim": "mscale_all_dim",
         "attention_factor": "attention_factor",
+        "alpha": "alpha",
         "factor": "factor",
     }
     c.raw("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", default=None)
@@ -592,6 +611,7 @@ def decoder(c: Config, **parts: Any) -> Node:
         "head": lambda: make(Head),
         "final_norm": lambda: "rms",
         "norms": lambda: {"rms": rms_norm(c)},
+        "residual": lambda: make(Residual, kind="plain"),
     }
     return Node(Architecture, {k: v() for k, v in usual.items() if k not in parts} | parts, c.ref)
 
@@ -661,23 +681,63 @@ def linear(name: str, outputs: int, inputs: int, component: str, proves: tuple[s
 
 
 def attention_parts(
-    at: str = "self_attn", q: str = "q_proj", k: str = "k_proj", v: str = "v_proj", o: str = "o_proj", q_norm: str = "q_norm", k_norm: str = "k_norm", sinks: str = "sinks"
-) -> Parts:
-    """Split projections q, k, v, o under `at`."""
+    at: str = "self_attn", q: str = "q_proj", k: str = "k_proj", v: str = "v_proj", o: str = "o_proj", q_norm: str = "q_norm", k_norm: str = "k_norm", sinks: str = "sinks",
+    gate: str = "",
+) -> Parts:  # fmt: skip
+    """Split projections q, k, v, o under `at`; the output gate is in q, or a matrix `gate` of its own."""
 
     def parts(a: Attention, hidden: int) -> Iterator[Part]:
         part = "attention"
-        gate = a.heads * a.head_dim if a.gate == "elementwise" else 0
-        yield from linear(f"{at}.{q}", a.heads * a.head_dim + gate, hidden, part, ("heads", "head_dim"), a.qkv_bias)
-        yield from linear(f"{at}.{k}", a.kv_heads * a.head_dim, hidden, part, ("kv_heads",), a.qkv_bias)
-        yield from linear(f"{at}.{v}", a.kv_heads * a.v_head_dim, hidden, part, ("v_head_dim",), a.qkv_bias)
+        gates = {"elementwise": a.heads * a.head_dim, "head": a.heads, None: 0}[a.gate]
+        yield from linear(f"{at}.{q}", a.heads * a.head_dim + (0 if gate else gates), hidden, part, ("heads", "head_dim"), a.qkv_bias)
+        if gate and gates:
+            yield from linear(f"{at}.{gate}", gates, hidden, part, ("gate",))
+        if a.kv_from is None:
+            yield from linear(f"{at}.{k}", a.kv_heads * a.head_dim, hidden, part, ("kv_heads",), a.qkv_bias)
+            if not a.values_from_keys:
+                yield from linear(f"{at}.{v}", a.kv_heads * a.v_head_dim, hidden, part, ("v_head_dim",), a.qkv_bias)
         yield from linear(f"{at}.{o}", hidden, a.heads * a.v_head_dim, part, (), a.output_bias)
         if a.qk_norm and a.qk_norm.weight:
             whole = a.qk_norm.scope == "projection"
             yield Part(f"{at}.{q_norm}.weight", (a.head_dim * (a.heads if whole else 1),), part, ("qk_norm.scope",))
-            yield Part(f"{at}.{k_norm}.weight", (a.head_dim * (a.kv_heads if whole else 1),), part, ("qk_norm.scope",))
+            if a.kv_from is None:
+                yield Part(f"{at}.{k_norm}.weight", (a.head_dim * (a.kv_heads if whole else 1),), part, ("qk_norm.scope",))
         if a.sinks:
             yield Part(f"{at}.{sinks}", (a.heads,), part, ("sinks",))
+        if x := a.block_index:
+            yield from linear(f"{at}.index_q_proj", x.heads * x.head_dim, hidden, part, ("block_index.heads",))
+            yield from linear(f"{at}.index_k_proj", x.head_dim, hidden, part, ("block_index.head_dim",))
+            for name in ("index_q_norm", "index_k_norm"):
+                yield Part(f"{at}.{name}.weight", (x.head_dim,), part)
+
+    return parts
+
+
+def fused_attention_parts(at: str = "self_attn", qkv: str = "qkv_proj", o: str = "o_proj") -> Parts:
+    """Projections q, k, v in one matrix, one after the other (Phi-3, Qwen's vision towers)."""
+
+    def parts(a: Attention, hidden: int) -> Iterator[Part]:
+        rows, under = a.heads * a.head_dim + a.kv_heads * (a.head_dim + a.v_head_dim), f"{at}." if at else ""
+        yield from linear(f"{under}{qkv}", rows, hidden, "attention", ("heads", "kv_heads", "head_dim"), a.qkv_bias)
+        yield from linear(f"{under}{o}", hidden, a.heads * a.v_head_dim, "attention", (), a.output_bias)
+
+    return parts
+
+
+def mamba2_parts(at: str) -> Parts:
+    """Mamba-2: gate, x, B, C and dt from one projection."""
+
+    def parts(a: LinearAttention, hidden: int) -> Iterator[Part]:
+        part, inner, groups = "attention", a.value_heads * a.value_head_dim, a.key_heads * a.key_head_dim
+        proves = ("value_heads", "value_head_dim", "key_heads", "key_head_dim")
+        yield from linear(f"{at}.in_proj", 2 * inner + 2 * groups + a.value_heads, hidden, part, proves, a.bias)
+        yield Part(f"{at}.conv1d.weight", (inner + 2 * groups, 1, a.conv_kernel or 0), part, ("conv_kernel",))
+        if a.conv_bias:
+            yield Part(f"{at}.conv1d.bias", (inner + 2 * groups,), part, ("conv_bias",))
+        for name in ("A_log", "D", "dt_bias"):
+            yield Part(f"{at}.{name}", (a.value_heads,), part, ("value_heads",))
+        yield Part(f"{at}.norm.weight", (inner,), part)
+        yield from linear(f"{at}.out_proj", hidden, inner, part, (), a.bias)
 
     return parts
 
@@ -717,27 +777,46 @@ def dense_parts(at: str = "mlp", gate: str = "gate_proj", up: str = "up_proj", d
     return parts
 
 
+def fused_dense_parts(at: str = "mlp", gate_up: str = "gate_up_proj", down: str = "down_proj") -> Parts:
+    """Gates and ups in one matrix (Phi-3, Granite 4's shared MLP)."""
+
+    def parts(f: Dense, hidden: int) -> Iterator[Part]:
+        yield from linear(f"{at}.{gate_up}", f.width * (2 if f.gated else 1), hidden, "mlp", ("width",), f.bias)
+        yield from linear(f"{at}.{down}", hidden, f.width, "mlp", (), f.bias)
+
+    return parts
+
+
 def moe_parts(
     at: str = "mlp",
     router: str = "gate",
     selection_bias: str = "gate.e_score_correction_bias",
+    token_table: str = "gate.tid2eid",
     experts: str = "experts.{}",
     shared: str | Parts = "shared_experts",
     shared_gate: str = "shared_expert_gate",
     gate: str = "gate_proj",
     up: str = "up_proj",
     down: str = "down_proj",
+    latent: tuple[str, str] = ("fc1_latent_proj", "fc2_latent_proj"),
 ) -> Parts:
-    """One tensor an expert, as most checkpoints are published; `shared` where the shared experts' own names are of another kind."""
+    """One tensor an expert, as most checkpoints are published; `shared` where the shared experts' own names are of another kind; `latent`:
+    the projections to the experts' narrower width and back."""
     shared_mlp = shared if callable(shared) else dense_parts(f"{at}.{shared}", gate, up, down)
 
     def parts(f: MoE, hidden: int) -> Iterator[Part]:
-        yield from linear(f"{at}.{router}", f.experts, hidden, "router", ("experts",), f.router.bias)
+        choices = f.experts + f.zero_experts
+        yield from linear(f"{at}.{router}", choices, hidden, "router", ("experts", "zero_experts"), f.router.bias)
         if f.router.selection_bias:
-            yield Part(f"{at}.{selection_bias}", (f.experts,), "router", ("router.selection_bias",))
+            yield Part(f"{at}.{selection_bias}", (choices,), "router", ("router.selection_bias",))
+        if f.router.token_table:
+            yield Part(f"{at}.{token_table}", (f.router.token_table, f.active), "router", ("router.token_table", "active"))
         one = dense_parts(f"{at}.{experts}", gate, up, down)
-        for p in one(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), hidden):
+        for p in one(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), f.latent_width or hidden):
             yield replace(p, component="experts", experts=f.experts, proves=("expert_width", "experts") if p.proves else ())
+        if f.latent_width:
+            yield from linear(f"{at}.{latent[0]}", f.latent_width, hidden, "latent_projections", ("latent_width",))
+            yield from linear(f"{at}.{latent[1]}", hidden, f.latent_width, "latent_projections", ("latent_width",))
         yield from _shared(f, hidden, shared_mlp)
         if f.shared_gate:
             yield from linear(f"{at}.{shared_gate}", 1, hidden, "shared_experts", ("shared_gate",))
@@ -745,16 +824,29 @@ def moe_parts(
     return parts
 
 
-def fused_moe_parts(at: str = "mlp", router: str = "router", shared: str = "shared_expert") -> Parts:
-    """All experts in one tensor [experts, inputs, outputs], gates and ups together, as gpt-oss and Llama 4 are published."""
+def fused_moe_parts(
+    at: str = "mlp",
+    router: str = "router",
+    shared: str | Parts = "shared_expert",
+    shared_gate: str = "shared_expert_gate",
+    gate_up: str = "experts.gate_up_proj",
+    down: str = "experts.down_proj",
+    outputs_first: bool = False,
+) -> Parts:
+    """All experts in one tensor [experts, inputs, outputs], gates and ups together, as gpt-oss and Llama 4 are published, or
+    [experts, outputs, inputs] (`outputs_first`: Qwen3.5, Gemma 4, Granite)."""
+    shared_mlp = shared if callable(shared) else dense_parts(f"{at}.{shared}")
 
     def parts(f: MoE, hidden: int) -> Iterator[Part]:
         yield from linear(f"{at}.{router}", f.experts, hidden, "router", ("experts",), f.router.bias)
-        for name, inputs, outputs in (("gate_up_proj", hidden, 2 * f.expert_width), ("down_proj", f.expert_width, hidden)):
-            yield Part(f"{at}.experts.{name}", (f.experts, inputs, outputs), "experts", ("expert_width", "experts"))
+        for name, inputs, outputs in ((gate_up, hidden, 2 * f.expert_width), (down, f.expert_width, hidden)):
+            shape = (f.experts, outputs, inputs) if outputs_first else (f.experts, inputs, outputs)
+            yield Part(f"{at}.{name}", shape, "experts", ("expert_width", "experts"))
             if f.bias:
-                yield Part(f"{at}.experts.{name}_bias", (f.experts, outputs), "experts", ("bias",))
-        yield from _shared(f, hidden, dense_parts(f"{at}.{shared}"))
+                yield Part(f"{at}.{name}_bias", (f.experts, outputs), "experts", ("bias",))
+        yield from _shared(f, hidden, shared_mlp)
+        if f.shared_gate:
+            yield from linear(f"{at}.{shared_gate}", 1, hidden, "shared_experts", ("shared_gate",))
 
     return parts
 
@@ -776,7 +868,9 @@ SANDWICH_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforwar
 @dataclass(frozen=True, slots=True)
 class Naming:
     """Where a family's published tensors live. `norms`: a layer's norms in the order of its wiring; `blocks`: tensors of a block, by
-    its path (`mixers.linear`) or its class; `mtp`, `tower`, `more`: rows of the modules around the decoder."""
+    its path (`mixers.linear`) or its class, with `#` for its number among the layer's blocks of that path; `hyper`: prefixes of the layer's
+    hyper-connections in the order of its steps, then that of the one after the last layer; `layer_scale`: a layer's learned number; `per_layer`: table, projection and norm of per-layer
+    embeddings; `mtp`, `tower`: rows of the modules around the decoder."""
 
     prefix: str = ""
     embedding: str = "model.embed_tokens.weight"
@@ -785,7 +879,10 @@ class Naming:
     final_norm: str = "model.norm"
     head: str = "lm_head"
     norms: tuple[str, ...] = PRE_NORMS
+    hyper: tuple[str, ...] = ()
     blocks: Mapping[Any, Parts] = field(default_factory=dict[Any, Parts])
+    layer_scale: str = "layer_scalar"
+    per_layer: tuple[str, str, str] = ("", "", "")
     mtp: Callable[[Architecture, Naming], Iterable[Row]] | None = None
     tower: Callable[[Architecture], Iterable[Row]] | None = None
 
@@ -819,12 +916,28 @@ def layer_rows(a: Architecture, kind: str, numbers: tuple[int, ...], at: str, na
     axes: tuple[tuple[int, ...], ...] = (numbers,) if "{}" in at else ()
     for name, used in zip(naming.norms, layer_norms(steps), strict=True):
         yield from norm_rows(at + name, a.norms[used], a.hidden_size, axes, component or "norms")
+    if a.residual.kind == "hyper":
+        n = a.residual.streams
+        for name in naming.hyper[:-1]:
+            yield from hyper_rows(at + name, (2 + n) * n, 3, a, axes, component or "residual")
+    met: Counter[str] = Counter()
     for s in steps:
         for b in s.branches:
             block = a.block(b.block)
             for p in naming.parts(b.block, block)(block, a.hidden_size):
                 own = axes if p.experts is None else (*axes, range(p.experts))
-                yield Row(at + p.name, p.shape, own, component or p.component, tuple(f"{b.block}.{f}" for f in p.proves))
+                name = at + p.name.replace("#", str(met[b.block]))
+                yield Row(name, p.shape, own, component or p.component, tuple(f"{b.block}.{f}" for f in p.proves))
+            met[b.block] += 1
+    if a.layer_kinds[kind].learned_scale:
+        yield Row(at + naming.layer_scale, (1,), axes, component or "layer_scales", (f"layer_kinds.{kind}.learned_scale",))
+
+
+def hyper_rows(name: str, outputs: int, scales: int, a: Architecture, axes: tuple[tuple[int, ...], ...], component: str) -> Iterator[Row]:
+    """A hyper-connection: a matrix over all streams, its bias, and its scales."""
+    yield Row(f"{name}fn", (outputs, a.residual.streams * a.hidden_size), axes, component, ("residual.streams",))
+    yield Row(f"{name}base", (outputs,), axes, component)
+    yield Row(f"{name}scale", (scales,), axes, component)
 
 
 def template(a: Architecture, naming: Naming) -> list[Row]:
@@ -834,11 +947,18 @@ def template(a: Architecture, naming: Naming) -> list[Row]:
     rows = [Row(p + naming.embedding, (a.vocab_size, h), (), "embedding", ("vocab_size", "hidden_size"))]
     if a.embedding.positions:
         rows.append(Row(p + naming.positions, (a.embedding.positions, h), (), "embedding", ("embedding.positions",)))
+    if e := a.embedding.per_layer:
+        (table, projection, norm), wide = naming.per_layer, len(a.layers) * e.width
+        rows.append(Row(p + table, (e.vocab_size, wide), (), "per_layer_embedding", ("embedding.per_layer.width",)))
+        rows.append(Row(p + projection, (wide, h), (), "per_layer_projection", ("embedding.per_layer.width",)))
+        rows.append(Row(p + norm, (e.width,), (), "per_layer_projection"))
     numbers: dict[str, list[int]] = {}
     for i, kind in enumerate(a.layers):
         numbers.setdefault(kind, []).append(i)
     for kind, at in numbers.items():
         rows.extend(layer_rows(a, kind, tuple(at), p + naming.layer, naming))
+    if a.residual.kind == "hyper":
+        rows.extend(hyper_rows(p + naming.hyper[-1], a.residual.streams, 1, a, (), "residual"))
     if a.final_norm:
         rows.extend(norm_rows(p + naming.final_norm, a.norms[a.final_norm], h, ()))
     if not a.embedding.tied:
@@ -865,7 +985,13 @@ def tower_rows(t: Tower, layer: str, norms: tuple[str, ...], attention: Parts, f
     for name in norms:
         yield from norm_rows(layer + name, t.norm, t.hidden_size, numbers, "vision")
     heads = Attention(
-        heads=t.heads, kv_heads=t.heads, head_dim=t.head_dim, v_head_dim=t.head_dim, qkv_bias=t.attention_bias, output_bias=t.attention_bias
+        heads=t.heads,
+        kv_heads=t.kv_heads or t.heads,
+        head_dim=t.head_dim,
+        v_head_dim=t.head_dim,
+        qk_norm=QKNorm(scope="head") if t.qk_norm else None,
+        qkv_bias=t.attention_bias,
+        output_bias=t.attention_bias,
     )
     for p in attention(heads, t.hidden_size):
         yield Row(layer + p.name, p.shape, numbers, "vision", ("towers.vision.hidden_size",) if p.proves else ())
@@ -873,20 +999,22 @@ def tower_rows(t: Tower, layer: str, norms: tuple[str, ...], attention: Parts, f
         yield Row(layer + p.name, p.shape, numbers, "vision", tuple(f"towers.vision.ffn.{f}" for f in p.proves))
 
 
-def mtp_as_layers(a: Architecture, naming: Naming) -> Iterator[Row]:
+def mtp_as_layers(
+    a: Architecture, naming: Naming, norms: tuple[str, ...] = ("enorm", "hnorm", "shared_head.norm"), head: str = "shared_head.head"
+) -> Iterator[Row]:
     """MTP modules stored as the layers after the last (DeepSeek V3, GLM-4.5): a layer, a projection, its norms, and copies."""
     m, h = a.mtp, a.hidden_size
     assert m and m.layer_kind
     numbers = tuple(range(len(a.layers), len(a.layers) + m.modules))
     at = naming.prefix + naming.layer
     yield from layer_rows(a, m.layer_kind, numbers, at, naming, "mtp")
-    for norm in ("enorm", "hnorm", "shared_head.norm"):
+    for norm in norms:
         yield Row(f"{at}{norm}.weight", (h,), (numbers,), "mtp")
     yield Row(f"{at}eh_proj.weight", (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
     if m.own_embedding:
         yield Row(f"{at}embed_tokens.weight", (a.vocab_size, h), (numbers,), "mtp", ("mtp.own_embedding",))
     if m.own_head:
-        yield Row(f"{at}shared_head.head.weight", (a.vocab_size, h), (numbers,), "mtp", ("mtp.own_head",))
+        yield Row(f"{at}{head}.weight", (a.vocab_size, h), (numbers,), "mtp", ("mtp.own_head",))
 
 
 # --- a family -----------------------------------------------------------------------------------------------------
@@ -951,11 +1079,12 @@ def modeling(model: str) -> str:
 
 
 __all__ = [
-    "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "Branch", "Config", "Dense",
+    "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "BlockIndex", "Branch",
+    "CompressedAttention", "Config", "Conformer", "Dense",
     "Embedding", "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node",
-    "Norm", "Part", "QKNorm", "Quantization", "QueryScaling", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation",
-    "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_moe_parts",
-    "head_dim", "kv_heads", "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "matrix_rows",
+    "Norm", "Part", "PerLayerEmbedding", "QKNorm", "Quantization", "QueryScaling", "Residual", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation",
+    "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_attention_parts", "fused_dense_parts", "fused_moe_parts",
+    "head_dim", "hyper_rows", "kv_heads", "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "mamba2_parts", "matrix_rows",
     "modeling", "moe_parts", "mtp_as_layers", "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys",
-    "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "unknown", "used", "wire", "wrapped",
+    "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "typed_rope", "unknown", "used", "wire", "wrapped",
 ]  # fmt: skip

@@ -33,7 +33,7 @@ _URL = re.compile(r"(?:https?://)?(?P<host>[\w.:-]+)/(?P<path>.*)")
 _REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "hub-ci.huggingface.co")
 _FOREIGN = {".gguf": "a GGUF file", ".onnx": "an ONNX file", ".bin": "a pickle", ".pt": "a pickle", ".pth": "a pickle"}
-_SUFFIXES = frozenset("instruct it base hf chat pt bf16 fp16 fp8 text".split())
+_SUFFIXES = frozenset({"instruct", "it", "base", "hf", "chat", "pt", "bf16", "fp16", "fp8", "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def parse(text: str) -> Reference:
     text = text.strip()
     if not text or not text.isprintable():
         raise UnknownReference(f"{printable(text)!r} names no model", "try `llmarch list`, org/name or ./folder")
-    if text.startswith(("https://", "http://", "hf://")) or text.startswith(tuple(f"{host}/" for host in _hosts())):
+    if text.startswith(("https://", "http://", "hf://", *(f"{host}/" for host in _hosts()))):
         return _url(text)
     if _is_path(text):
         return _path(text)
@@ -261,7 +261,8 @@ def _tokens(text: str) -> list[str]:
 
 
 def _squash(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+    """Letters and digits alone; between two digits the border stays, for qwen2-57b is not qwen2.5-7b."""
+    return re.sub(r"[^a-z0-9|]", "", re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "|", text.lower()))
 
 
 def _without_suffixes(text: str) -> str:
@@ -274,7 +275,7 @@ def _without_suffixes(text: str) -> str:
 def _beginnings(text: str) -> set[str]:
     """Whole-word beginnings of a name, squashed: Qwen3-Next-80B -> qwen3, qwen3next, qwen3next80b."""
     tokens = _tokens(text)
-    return {_squash("".join(tokens[:i])) for i in range(1, len(tokens) + 1)}
+    return {_squash("-".join(tokens[:i])) for i in range(1, len(tokens) + 1)}
 
 
 def _nearest(text: str) -> list[str]:

@@ -36,7 +36,9 @@ class Norm(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class RopeScaling(_Strict):
-    """How rotary frequencies are stretched beyond the trained context; fields that a kind does not have are None."""
+    """How rotary frequencies are stretched beyond the trained context; fields that a kind does not have are None.
+
+    `alpha`: the base is theta * alpha^(dim / (dim - 2)) at every length (Hunyuan)."""
 
     kind: Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
     factor: float | None = None
@@ -48,6 +50,7 @@ class RopeScaling(_Strict):
     mscale: float | None = None
     mscale_all_dim: float | None = None
     attention_factor: float | None = None
+    alpha: float | None = None
     truncate: bool | None = None
     short_factor: tuple[float, ...] | None = None
     long_factor: tuple[float, ...] | None = None
@@ -55,11 +58,17 @@ class RopeScaling(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Rope(_Strict):
-    """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved."""
+    """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved.
+
+    `span`: pairs and frequencies are laid out over that many dims, of which only rotary_dim turn (None: over rotary_dim). `sections`: positions
+    have several axes (time, height, width), and so many pairs follow each; `sections_interleaved`: in turns instead of one after the other."""
 
     theta: float
     rotary_dim: int
     interleaved: bool = False
+    span: int | None = None
+    sections: tuple[int, ...] | None = None
+    sections_interleaved: bool = False
     scaling: RopeScaling | None = None
 
 
@@ -97,12 +106,15 @@ class Indexer(_Strict):
 class BlockIndex(_Strict):
     """Block-sparse attention's own indexer: small heads score blocks of `block` tokens, attention reads the `top_blocks` best.
 
-    q [heads * head_dim, hidden], one k [head_dim, hidden], each with an RMSNorm of head_dim; one key of head_dim a token is cached."""
+    q [heads * head_dim, hidden], one k [head_dim, hidden], each with an RMSNorm of head_dim, then turned as the attention's own; one key of
+    head_dim a token is cached. A block scores as its best token; each head chooses for as many query heads; the last `local_blocks` are always
+    among the chosen."""
 
     heads: int
     head_dim: int
     block: int
     top_blocks: int
+    local_blocks: int = 0
     norm_offset: int = 0
 
 
@@ -116,7 +128,7 @@ class Attention(_Strict):
     `kv_from`: the mixer whose keys and values it reads, having and caching none of its own; `values_from_keys`: no v matrix, values are
     the key projection's output (cached apart all the same); `value_norm`: an RMSNorm without weight on values; `value_scale` multiplies them.
     Scores are times `scale` (None: head_dim^-0.5), and divided by the layer's number, counted from 1, with `scale_by_depth`.
-    `cross_tokens`: cross attention, to that many tokens of an encoder (at most), whose keys and values are made once.
+    `clip`: queries, keys and values are cut at plus and minus it. `sees_ahead`: tokens of one image see one another in both directions. `cross_tokens`: cross attention, to that many tokens of an encoder (at most), whose keys and values are made once.
     """
 
     kind: Literal["attention"] = "attention"
@@ -132,6 +144,8 @@ class Attention(_Strict):
     sinks: bool = False
     gate: Literal["elementwise", "head"] | None = None
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
+    clip: float | None = None
+    sees_ahead: Literal["vision"] | None = None
     kv_from: str | None = None
     cross_tokens: int | None = None
     values_from_keys: bool = False
@@ -151,7 +165,8 @@ class LatentAttention(_Strict):
 
     q_a [q_lora_rank, hidden], q_b [heads * (nope + rope), q_lora_rank] (or one plain q_proj without q_lora_rank),
     kv_a [kv_lora_rank + rope, hidden], kv_b [heads * (nope + v), kv_lora_rank], o [hidden, heads * v]; both latents have an RMSNorm
-    of `norm_eps`. `rope` None is NoPE: the rope dims are there, and nothing turns them.
+    of `norm_eps`. `rope` None is NoPE: the rope dims are there, and nothing turns them. `index_from`: the mixer whose choice of tokens it
+    reads, having no indexer of its own. `q_scale` multiplies queries, `kv_scale` the normed latent (not the rope dims).
     """
 
     kind: Literal["latent_attention"] = "latent_attention"
@@ -167,6 +182,9 @@ class LatentAttention(_Strict):
     query_scaling: QueryScaling | None = None
     rope: Rope | None = None
     indexer: Indexer | None = None
+    index_from: str | None = None
+    q_scale: float | None = None
+    kv_scale: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +194,9 @@ class LinearAttention(_Strict):
     `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
     `mamba2`: value heads are its heads, key heads its groups, key_head_dim its state size; `mamba` (1): one value head of d_inner, key_head_dim its
     state size; `short_conv`: a gated convolution alone, one value head of hidden width. `rwkv4`, `rwkv7`, `mlstm` are known to the analyses only.
-    `conv_kernel`: width of the short convolution before it; `gate`: the output gate's activation; `state_dtype`: what the config wants the
-    state kept in (None: it does not say).
+    `conv_kernel`: width of the short convolution before it, with `conv_bias` or not; `bias`: the projections in and out have one; `gate`: the
+    output gate's activation, applied before the output's norm with `gate_first`; `norm_groups`: that norm is over each of so many groups;
+    `state_dtype`: what the config wants the state kept in (None: it does not say).
     """
 
     kind: Literal["linear_attention"] = "linear_attention"
@@ -187,7 +206,11 @@ class LinearAttention(_Strict):
     key_head_dim: int
     value_head_dim: int
     conv_kernel: int | None = None
+    conv_bias: bool = False
+    bias: bool = False
     gate: Literal["sigmoid", "silu"] | None = None
+    gate_first: bool = False
+    norm_groups: int = 1
     state_dtype: str | None = None
 
 
@@ -196,7 +219,12 @@ class CompressedAttention(_Strict):
     """DeepSeek V4's attention: one latent head of `head_dim` is both key and value, and what lies beyond `window` is compressed.
 
     `ratio` 0: the window alone; 4 (CSA): one entry every 4 tokens, of which an `indexer` picks the best; 128 (HCA): one entry every 128 tokens, all read.
-    Queries come from a latent of q_lora_rank; the output projection is low-rank in `o_groups` groups of rank o_lora_rank.
+    q_a [q_lora_rank, hidden], q_b [heads * head_dim, q_lora_rank], kv [head_dim, hidden]; both latents have an RMSNorm of `norm_eps`, and
+    queries one more without weight over each head. The last `rope_dim` dims turn; the output is turned back, as values are keys. The output
+    projection is low-rank: each of `o_groups` groups of heads to o_lora_rank, then [hidden, o_groups * o_lora_rank].
+    An entry is a mean of `series` * ratio tokens, weighted channel by channel: values and weights [series * head_dim, hidden] each, a bias
+    [ratio, series * head_dim], an RMSNorm of head_dim; with 2 series entries overlap. An indexer has such a compressor of its own width
+    instead of a key projection; its queries come from the latent.
     """
 
     kind: Literal["compressed_attention"] = "compressed_attention"
@@ -208,7 +236,9 @@ class CompressedAttention(_Strict):
     o_lora_rank: int
     window: int
     ratio: int
+    series: int = 1
     sinks: bool = True
+    norm_eps: float | None = None
     indexer: Indexer | None = None
     rope: Rope | None = None
 
@@ -220,7 +250,9 @@ Mixer = Union[Attention, LatentAttention, LinearAttention, CompressedAttention]
 class Dense(_Strict):
     """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
 
-    `clamp`: the gate is cut above it and up on both sides; `alpha`: the activation is x * sigmoid(alpha * x); `up_offset` is added to up.
+    `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is
+    x * sigmoid(alpha * x); `up_offset` is added to up. `per_layer`: the hidden values are times the layer's slice of the per-layer embedding (`Embedding.per_layer`), which has that width.
+    `sparsity`: of the gate's values only those in the highest 1 - sparsity pass.
     """
 
     kind: Literal["dense"] = "dense"
@@ -229,35 +261,49 @@ class Dense(_Strict):
     gated: bool = True
     bias: bool = False
     clamp: float | None = None
+    clamp_after: bool = False
     alpha: float | None = None
     up_offset: int = 0
+    per_layer: bool = False
+    sparsity: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Router(_Strict):
     """How experts are chosen and weighted.
 
-    `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), or sigmoid. `selection_bias`: a per-expert table added
-    for the choice only; `bias`: an ordinary bias of the router's linear. Of `groups` groups of experts the best `active_groups` stay,
+    `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), sigmoid, or the root of softplus (`sqrt_softplus`);
+    `softcap`: logits are cut softly before it. `selection_bias`: a per-expert table added for the choice only; `bias`: an ordinary bias of
+    the router's linear. `token_table`: nothing is ranked, a stored table of that many token ids names the experts that serve each. Of `groups` groups of experts the best `active_groups` stay,
     ranked by `group_score`. `normalized`: the chosen weights are divided by their sum; then times `scale`.
+    `own_norm`: it reads the residual stream through an RMSNorm of its own without weight, times a learned [hidden] `input_scale` over
+    sqrt(hidden); `expert_scale`: a learned factor for each expert's weight.
     """
 
-    scoring: Literal["softmax", "softmax_chosen", "sigmoid"]
+    scoring: Literal["softmax", "softmax_chosen", "sigmoid", "sqrt_softplus"]
     normalized: bool
     scale: float = 1.0
+    softcap: float | None = None
     selection_bias: bool = False
     bias: bool = False
+    token_table: int | None = None
     groups: int = 1
     active_groups: int = 1
     group_score: Literal["max", "top2_sum"] | None = None
     weights: Literal["output", "input"] = "output"
+    own_norm: bool = False
+    input_scale: bool = False
+    expert_scale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoE(_Strict):
     """A mixture of experts: a router [experts, hidden], `experts` MLPs of `expert_width` of which `active` serve a token,
     and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not.
-    `clamp`, `alpha` and `up_offset` as in Dense."""
+    `latent_width`: routed experts work on a projection of the stream to that width [latent, hidden], and their sum is projected back;
+    router and shared experts read the stream itself. `zero_experts`: so many more that the router may choose, which return their input:
+    `active` is then the most that serve a token. `clamp`, `clamp_after`, `alpha` and `up_offset` as in Dense; `shared_clamp`: the shared
+    experts' own."""
 
     kind: Literal["moe"] = "moe"
     experts: int
@@ -267,11 +313,15 @@ class MoE(_Strict):
     gated: bool = True
     bias: bool = False
     clamp: float | None = None
+    clamp_after: bool = False
     alpha: float | None = None
     up_offset: int = 0
     shared_experts: int = 0
     shared_width: int = 0
     shared_gate: bool = False
+    shared_clamp: float | None = None
+    latent_width: int | None = None
+    zero_experts: int = 0
     router: Router
 
 
@@ -294,10 +344,12 @@ class Step(_Strict):
 
     `pre_norm` feeds all branches, `join_norm` is on their sum, `after_norm` on the stream after the addition.
     `residual`: the stream is taken `plain`, or `after_norm` (the pre-norm's output takes its place, times `skip_scale`).
+    `skip_from`: the branches read what the layer's step of that number read, normed there, instead of the stream (LongCat's shortcut).
     """
 
     branches: tuple[Branch, ...]
     pre_norm: str | None = None
+    skip_from: int | None = None
     join_norm: str | None = None
     after_norm: str | None = None
     residual: Literal["plain", "after_norm"] = "plain"
@@ -306,9 +358,20 @@ class Step(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerKind(_Strict):
-    """The steps of one kind of layer, in order."""
+    """The steps of one kind of layer, in order; `learned_scale`: at its end the stream is times one learned number."""
 
     steps: tuple[Step, ...]
+    learned_scale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerLayerEmbedding(_Strict):
+    """A second, narrow embedding for every layer: one table [vocab_size, layers * width], times `scale`, to which a projection of the token
+    embedding [layers * width, hidden], normed at `width`, is added. Each layer takes its slice in an FFN that is `per_layer`."""
+
+    width: int
+    vocab_size: int
+    scale: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,6 +382,7 @@ class Embedding(_Strict):
     scale: float | None = None
     positions: int | None = None
     norm: str | None = None
+    per_layer: PerLayerEmbedding | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,7 +423,11 @@ class Tower(_Strict):
     `patch_embedding` is the patch convolution as a matrix (inputs = channels * patch^2); `positions`: rows of a learned table;
     `layer_norms`: norms per layer of `norm`; `outer_norms`: those before and after the layers; `pooling_head`: a learned query that
     attends to all patches, a norm and another `ffn`. The projector merges `merge` x `merge` patches into one token; `projector_norms`:
-    widths of its norms (weights only).
+    widths of its norms (weights only, or with `projector_norm_bias`). `kv_heads` None: as many as heads; `qk_norm`: one RMSNorm of q and k over each
+    head. `patch_frames`: frames of a video that a patch spans; `position_axes`: tables of `positions` rows, one an axis. `deepstack`: encoder layers
+    whose output, through a projector of its own kind (normed after merging), is added to the stream after the decoder's first layers.
+    `clipped`: each linear of the layers has four stored bounds of inputs and outputs; `standardized`: a stored mean and scale of the features;
+    `layer_scales`: the output of each half of a layer is times a learned [hidden]. `tokens`: how many an image becomes, at most.
     """
 
     kind: str
@@ -383,6 +451,44 @@ class Tower(_Strict):
     projector: tuple[Linear, ...] = ()
     projector_activation: str | None = None
     projector_norms: tuple[int, ...] = ()
+    projector_norm_bias: bool = False
+    kv_heads: int | None = None
+    qk_norm: bool = False
+    patch_frames: int = 1
+    position_axes: int = 1
+    deepstack: tuple[int, ...] = ()
+    clipped: bool = False
+    standardized: bool = False
+    tokens: int | None = None
+    layer_scales: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conformer(_Strict):
+    """An audio encoder: two convolutions (3 x 3, stride 2, channels `subsampling`) with a norm each and a matrix `subsampled` to its width; layers of
+    half an FFN, local attention with relative positions, a gated convolution of `conv_kernel`, half an FFN and a norm; `output` [out, hidden] where
+    there is one, and the projector. Layers have two FFNs [width, hidden], [hidden, width] with a norm before and after each; attention q, k, v, o and
+    relative keys [hidden, hidden], a learned scale per head dim, norms before and after; the convolution's matrices [2 * hidden, hidden] and
+    [hidden, hidden], norms before and within. `clipped` as in Tower (relative keys have no bounds).
+    """
+
+    kind: str
+    layers: int
+    hidden_size: int
+    heads: int
+    width: int
+    activation: str
+    norm: Norm
+    conv_kernel: int
+    chunk: int
+    left_context: int
+    right_context: int
+    softcap: float | None = None
+    subsampling: tuple[int, ...]
+    subsampled: Linear
+    output: Linear | None = None
+    projector: tuple[Linear, ...] = ()
+    clipped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -408,6 +514,21 @@ class Other(_Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Residual(_Strict):
+    """What runs from layer to layer: one `plain` stream, or several `streams`.
+
+    `hyper` (manifold-constrained hyper-connections): before each step a matrix [(2 + streams) * streams, streams * hidden] with bias and three
+    scales reads all streams, and gives the weights of their sum that the step reads, of its output to each, and of each to each; the last are
+    made doubly stochastic by `iterations` of Sinkhorn's method. After the last layer [streams, streams * hidden] with bias and scale makes one.
+    """
+
+    kind: Literal["plain", "hyper"]
+    streams: int = 1
+    iterations: int | None = None
+    eps: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture(_Strict):
     """A decoder language model. `layers` names the kind of each layer in order; see the module's docstring."""
 
@@ -425,8 +546,9 @@ class Architecture(_Strict):
     norms: dict[str, Norm]
     layer_kinds: dict[str, LayerKind]
     layers: tuple[str, ...]
+    residual: Residual = Residual(kind="plain")
     mtp: MTP | None = None
-    towers: dict[str, Tower] = field(default_factory=dict[str, Tower])
+    towers: dict[str, Tower | Conformer] = field(default_factory=dict[str, "Tower | Conformer"])
     quantization: Quantization | None = None
     other: dict[str, Other] = field(default_factory=dict[str, Other])
 

@@ -30,6 +30,15 @@ def size(n: float) -> str:
     raise AssertionError
 
 
+def flops(n: float) -> str:
+    """Floating-point operations: `44.4 GFLOP`, `1.2 TFLOP`."""
+    for unit in ("", "k", "M", "G", "T"):
+        if n < 1000 or unit == "T":
+            return f"{three(n)} {unit}FLOP"
+        n /= 1000
+    raise AssertionError
+
+
 def three(n: float) -> str:
     """Three figures, whole numbers as they are: `188`, `5.88`, `68.6`, `1,026`."""
     digits = 0 if n >= 100 else 1 if n >= 10 else 2
@@ -58,6 +67,16 @@ def context(tokens: int) -> str:
         k = tokens // 1024
         return f"{k // 1024}M" if k % 1024 == 0 else f"{k:,}k"
     return f"{tokens:,}"
+
+
+def tokens(text: str) -> int:
+    """The number of tokens that `4096`, `131,072`, `128k` or `1M` means; k and M are powers of 1,024. Raises ValueError."""
+    digits = text.strip().lower().replace(",", "").replace("_", "")
+    scale = {"k": 1024, "m": 1024**2}.get(digits[-1:], 1)
+    n = int(float(digits[:-1]) * scale) if scale > 1 else int(digits)
+    if not 0 < n <= 2**40:
+        raise ValueError(f"{text} is not a number of tokens")
+    return n
 
 
 def ratio(old: float, new: float) -> str:

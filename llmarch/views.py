@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import ceil
 
 from . import units
 from .analyses.cache import cache, contexts
@@ -12,7 +13,7 @@ from .analyses.parameters import count
 from .diff import diff
 from .facts import Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
 from .reader import Reading
-from .schema import Architecture, Attention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm
+from .schema import Architecture, Attention, Conformer, Dense, LatentAttention, LinearAttention, Mixer, MoE
 from .units import number
 from .words import (
     LINEAR,
@@ -20,14 +21,20 @@ from .words import (
     block_word,
     headline,
     kind_word,
+    linear_dims,
+    linear_heads,
     mixer_of,
     mixer_word,
     moe_of,
+    multiplied,
     norm_word,
     pattern,
     placement,
     recipe,
+    router_words,
     sharing,
+    state_word,
+    values_word,
 )
 
 
@@ -111,17 +118,17 @@ def origin(r: Reading) -> str:
 def parameter_lines(r: Reading) -> list[str]:
     a, p = r.architecture, count(r.architecture)
     text = p.total - p.vision
-    first = f"{units.count(p.total)} total"
+    first = [f"{units.count(p.total)} total"]
     if p.active != text:
-        first += (
-            f" · {units.count(p.active)} active ({100 * p.active / text:.2g} %)"
-            + f" · {units.count(p.active_without_embedding)} without the input embedding"
-        )
+        first = [f"{first[0]} · {units.count(p.active)} active ({100 * p.active / text:.2g} %), embedding and head counted"]
+        less = f"{units.count(p.active_without_embedding)} active without the input embedding"
+        less += "" if a.embedding.tied else f", {units.count(p.active_without_embedding_and_head)} without the head too"
+        first.append(less)
     second = f"embedding {units.count(p.embedding)}"
     second += ", tied with the head" if a.embedding.tied else f", head {units.count(p.head)}, untied"
     if p.vision:
         second += f" · encoder {units.count(p.vision)} (in the total)"
-    return [first, second]
+    return [*first, second]
 
 
 def layer_lines(a: Architecture) -> list[str]:
@@ -170,10 +177,14 @@ def mixer_line(m: Mixer) -> str:
             q = f"q {number(m.q_lora_rank)}, " if m.q_lora_rank else "q full rank, "
             return f"{mixer_word(m)}, {m.heads} heads · latent ranks {q}kv {number(m.kv_lora_rank)}"
         case LinearAttention():
-            heads = f"{m.value_heads} heads" if m.key_heads == m.value_heads else f"{m.key_heads} key : {m.value_heads} value heads"
-            dims = number(m.key_head_dim) if m.key_head_dim == m.value_head_dim else f"K {m.key_head_dim}, V {m.value_head_dim}"
+            gate = f", {m.gate} output gate" + (" before the norm" if m.gate_first else "") if m.gate else ""
             conv = f", short conv {m.conv_kernel}" if m.conv_kernel else ""
-            return f"{LINEAR[m.variant]}, {heads}, head dim {dims}{conv}" + (f", {m.gate} output gate" if m.gate else "")
+            if m.variant == "short_conv":
+                return f"{LINEAR[m.variant]} of {m.conv_kernel} tokens, {linear_dims(m)} channels"
+            if m.variant == "mamba2":
+                return f"{LINEAR[m.variant]}, {linear_heads(m).replace(',', ' heads')}, head dim {linear_dims(m)}{conv}{gate}"
+            heads = f"{m.value_heads} heads" if m.key_heads == m.value_heads else f"{m.key_heads} key : {m.value_heads} value heads"
+            return f"{LINEAR[m.variant]}, {heads}, head dim {linear_dims(m)}{conv}{gate}"
 
 
 def detail_lines(m: Mixer) -> list[str]:
@@ -197,6 +208,9 @@ def detail_lines(m: Mixer) -> list[str]:
             f"{m.gate} output gate (sigmoid)" if m.gate else "",
             "one attention sink per query head" if m.sinks else "",
             f"score softcap {m.softcap:g}" if m.softcap else "",
+            f"q, k, v cut at ±{m.clip:g}" if m.clip else "",
+            f"values: {values}" if (values := values_word(m)) else "",
+            "tokens of one image see each other" if m.sees_ahead else "",
         ]
         if any(extras):
             out.append(" · ".join(e for e in extras if e))
@@ -227,6 +241,7 @@ def position_lines(a: Architecture) -> list[str]:
     described: dict[str, list[str]] = {}
     for name, rope in ropes.items():
         text = f"RoPE θ {units.theta(rope.theta)}, {rotary(rope, mixers[name])}" + (f", {scaling(rope.scaling)}" if rope.scaling else "")
+        text += f", {len(rope.sections)} axes" if rope.sections else ""
         described.setdefault(text, []).append(name)
     lines = [t if len(described) == 1 else f"{' and '.join(names)}: {t}" for t, names in described.items()]
     missing = nope_layers(a)
@@ -237,7 +252,7 @@ def position_lines(a: Architecture) -> list[str]:
 
 def norm_lines(a: Architecture) -> list[str]:
     kinds = dict.fromkeys(f"{norm_word(n)} (ε {units.epsilon(n.eps)})" if n.eps is not None else norm_word(n) for n in a.norms.values())
-    return [f"{' / '.join(kinds)}, {placement(a)}"]
+    return [f"{' / '.join(kinds)}, {placement(a)}", *([", ".join(multiplied(a))] if multiplied(a) else [])]
 
 
 def moe_lines(a: Architecture) -> list[str]:
@@ -255,6 +270,9 @@ def moe_lines(a: Architecture) -> list[str]:
     words += [f"weights of the chosen {f.active} renormalised"] if r.normalized and r.scoring != "softmax_chosen" and f.active > 1 else []
     words += [f"× {r.scale:g}"] if r.scale != 1 else []
     words += ["weighting the expert's input"] if r.weights == "input" else []
+    words += router_words(f)
+    if f.latent_width:
+        first += f" · in a latent of {number(f.latent_width)}"
     return [first, ", ".join(words), *([expert_line(f)] if f.bias or f.clamp or f.activation != "silu" else [])]
 
 
@@ -266,15 +284,20 @@ def dense_lines(a: Architecture) -> list[str]:
     lines: list[str] = []
     for f in a.ffns.values():
         if isinstance(f, Dense):
-            lines.append(f"{activation_word(f)}, width {number(f.width)}" + (", with bias" if f.bias else ""))
+            what = "per-layer input: " if f.per_layer else ""
+            lines.append(f"{what}{activation_word(f)}, width {number(f.width)}" + (", with bias" if f.bias else ""))
     return lines
 
 
 def vocabulary_lines(a: Architecture) -> list[str]:
     more = [f"embedding × {number(round(a.embedding.scale, 4))}"] if a.embedding.scale else []
     more += [f"logits softcap {a.head.softcap:g}"] if a.head.softcap else []
-    more += [f"logits × {a.head.scale:g}"] if a.head.scale else []
-    return [" · ".join([number(a.vocab_size), *more])]
+    more += [f"logits × {a.head.scale:g}"] if a.head.scale not in (None, 1) else []
+    first = " · ".join([number(a.vocab_size), *more])
+    if (e := a.embedding.per_layer) is None:
+        return [first]
+    held = units.count(count(a).by_component["per_layer_embedding"])
+    return [first, f"per-layer embedding of {number(e.width)} for each layer and token, {held}"]
 
 
 def mtp_lines(r: Reading) -> list[str]:
@@ -293,24 +316,30 @@ def mtp_lines(r: Reading) -> list[str]:
 
 def tower_lines(a: Architecture, name: str) -> list[str]:
     t = a.towers[name]
+    first = f"{t.kind}: {t.layers} layers × {number(t.hidden_size)}, {t.heads} heads"
+    if isinstance(t, Conformer):
+        return [f"{first}, convolutions of {t.conv_kernel}, attention over {t.chunk} + {t.left_context} frames"]
     image = f", images {t.image_size} px" if t.image_size else ""
-    return [f"{t.kind}: {t.layers} layers × {number(t.hidden_size)}, {t.heads} heads, patches of {t.patch_size}{image}"]
+    more = [f"features of layers {', '.join(map(str, t.deepstack))} feed the first decoder layers too"] if t.deepstack else []
+    return [f"{first}, patches of {t.patch_size}{image}", *more]
 
 
 def cache_lines(a: Architecture) -> list[str]:
+    """Bytes a further token takes, what does not grow, and totals at some lengths, by the ideal convention."""
     c = cache(a)
+    dtype = c.convention.dtype
     lines: list[str] = []
-    grows = f"{units.size(c.growing_bytes_per_token)} per token ({c.dtype})"
-    if c.indexer_bytes_per_token:
-        grows += f", of which {units.size(c.indexer_bytes_per_token)} indexer keys (fp8)"
-    if c.window_bytes:
-        grows += f", {units.size(c.all_layers_bytes_per_token)} until the windows are full"
-    lines.append(grows if c.growing_bytes_per_token else f"no growth beyond the windows ({c.dtype})")
+    grows = f"{units.size(ceil(c.growing))} per token ({dtype})"
+    if c.indexer:
+        grows += f", of which {units.size(ceil(c.indexer))} indexer keys ({c.dtypes('index')})"
+    if c.windows:
+        grows += f", {units.size(ceil(c.all_layers))} until the windows are full"
+    lines.append(grows if c.growing else f"no growth beyond the windows ({dtype})" if c.windows else "none: no layer keeps keys and values")
     fixed: list[str] = []
-    if c.window_bytes:
-        fixed.append(f"full windows {units.size(c.window_bytes)}")
-    if c.state_bytes:
-        fixed.append(f"recurrent state {units.size(c.state_bytes)} ({c.state_dtype})")
+    if c.windows:
+        fixed.append(f"full windows {units.size(c.windows)}")
+    if c.state:
+        fixed.append(f"{state_word(a)} {units.size(c.state)} ({c.state_dtype})")
     if fixed:
         lines.append("+ " + " + ".join(fixed) + " per sequence")
     shown = [f"{units.context(t)}{' (max)' if t == a.context_length else ''} {units.size(c.at(t))}" for t in contexts(a)]

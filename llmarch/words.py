@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from .schema import FFN, Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Step
+from .schema import FFN, Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Residual, Step
 
 LINEAR = {
     "lightning": "Lightning attention",
@@ -33,10 +33,10 @@ def mixer_word(m: Mixer) -> str:
     """One mixer in a layer recipe: `sliding GQA`, `MLA`, `Gated DeltaNet`."""
     match m:
         case Attention():
-            reach = "sliding " if m.window else "chunked " if m.chunk else ""
-            return reach + ("gated " if m.gate else "") + sharing(m)
+            reach = "sliding " if m.window else "chunked " if m.chunk else "block-sparse " if m.block_index else ""
+            return reach + ("gated " if m.gate else "") + sharing(m) + (" with shared KV" if m.kv_from else "")
         case LatentAttention():
-            return "sparse MLA" if m.indexer else "MLA"
+            return "sparse MLA" if m.indexer else "sparse MLA (shared index)" if m.index_from else "MLA"
         case LinearAttention():
             return {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}.get(m.variant, LINEAR[m.variant])
         case CompressedAttention():
@@ -49,15 +49,65 @@ def mixer_title(m: Mixer) -> str:
         case Attention():
             return {"MHA": "multi-head attention", "GQA": "grouped-query attention", "MQA": "multi-query attention"}[sharing(m)]
         case LatentAttention():
-            return "multi-head latent attention" + (" with a sparse indexer" if m.indexer else "")
+            return "multi-head latent attention" + (" with a sparse indexer" if m.indexer or m.index_from else "")
         case LinearAttention():
             return LINEAR[m.variant]
         case CompressedAttention():
             return "compressed latent attention"
 
 
+def linear_heads(m: LinearAttention) -> str:
+    """`16 key, 64 value`; Mamba-2 counts groups instead of key heads, and a gated convolution has no heads."""
+    if m.variant == "short_conv":
+        return "none"
+    if m.variant == "mamba2":
+        return f"{m.value_heads}, in {m.key_heads} group{'s' if m.key_heads > 1 else ''}"
+    return str(m.value_heads) if m.key_heads == m.value_heads else f"{m.key_heads} key, {m.value_heads} value"
+
+
+def linear_dims(m: LinearAttention) -> str:
+    """`128`, `K 128, V 64`; Mamba-2 has heads of a width and a state size, a gated convolution its channels."""
+    if m.variant == "mamba2":
+        return f"{m.value_head_dim}, state {m.key_head_dim}"
+    return f"{m.key_head_dim:,}" if m.key_head_dim == m.value_head_dim else f"K {m.key_head_dim}, V {m.value_head_dim}"
+
+
+def values_word(m: Attention) -> str | None:
+    """Where values come from if not from a matrix of their own, and how they are normed."""
+    source = f"keys and values of {m.kv_from}" if m.kv_from else "the key projection" if m.values_from_keys else None
+    return ", ".join(w for w in (source, "RMSNorm without weight" if m.value_norm else None) if w) or None
+
+
+def multiplied(a: Architecture) -> list[str]:
+    """What the residual stream is multiplied by: `blocks × 0.22`, `layers × one learned number`."""
+    kinds = [a.layer_kinds[k] for k in dict.fromkeys(a.layers)]
+    scales = dict.fromkeys(b.scale for k in kinds for s in k.steps for b in s.branches if b.scale != 1 and s.residual == "plain")
+    out = [f"blocks × {' / '.join(f'{s:g}' for s in scales)}"] if scales else []
+    return out + (["layers × one learned number"] if any(k.learned_scale for k in kinds) else [])
+
+
+def router_words(f: MoE) -> list[str]:
+    """What a router has besides its scores: a table instead of them, experts that do nothing, a norm of its own, learned scales."""
+    r = f.router
+    table = f"a table of {r.token_table or 0:,} token ids names the experts"
+    busy = f.active * f.experts / (f.experts + f.zero_experts)
+    zero = f"{f.zero_experts:,} zero experts more, which return their input: on average {busy:.3g} of the chosen {f.active} compute"
+    own = "reads the stream through a norm of its own" + (" and a learned scale" if r.input_scale else "")
+    words = ((table, r.token_table), (zero, f.zero_experts), (own, r.own_norm), ("a learned scale per expert", r.expert_scale))
+    return [w for w, there in words if there]
+
+
 def ffn_word(f: FFN) -> str:
-    return "MoE" if isinstance(f, MoE) else "dense"
+    if isinstance(f, MoE):
+        return "hash-routed MoE" if f.router.token_table else "MoE"
+    return "per-layer input" if f.per_layer else "dense"
+
+
+def compression(m: CompressedAttention) -> str | None:
+    """What a layer reads beyond its window."""
+    if not m.ratio:
+        return None
+    return f"1 entry per {m.ratio} tokens, " + (f"the best {m.indexer.top_k:,} read" if m.indexer else "all read")
 
 
 def positions(a: Architecture, m: Mixer) -> str:
@@ -79,7 +129,10 @@ def block_word(a: Architecture, block: Mixer | FFN) -> str:
 
 def kind_word(a: Architecture, kind: str) -> str:
     """One kind of layer: `GQA + MoE`; parallel branches are joined by `∥`."""
-    return " + ".join(" ∥ ".join(block_word(a, a.block(b.block)) for b in s.branches) for s in a.layer_kinds[kind].steps)
+    return " + ".join(
+        " ∥ ".join(block_word(a, a.block(b.block)) for b in s.branches) + (" (shortcut)" if s.skip_from is not None else "")
+        for s in a.layer_kinds[kind].steps
+    )
 
 
 def recipe(a: Architecture) -> list[tuple[int, str]]:
@@ -115,7 +168,7 @@ def pattern(a: Architecture) -> str | None:
 
 def step_placement(s: Step) -> str:
     """pre, post, post inside the residual, sandwich or none; parallel where a step has several branches."""
-    before = bool(s.pre_norm or any(b.pre_norm for b in s.branches))
+    before = bool(s.pre_norm or s.skip_from is not None or any(b.pre_norm for b in s.branches))
     inside = bool(s.join_norm or any(b.post_norm for b in s.branches))
     if s.residual == "after_norm":
         word = "post-norm (the stream continues from the norm)"
@@ -139,8 +192,53 @@ def norm_word(n: Norm) -> str:
     return name + (" with bias" if n.bias else "") + (", weight + 1" if n.offset else "") + ("" if n.weight else " without weight")
 
 
+def values_scale_word(m: Attention | LatentAttention) -> str | None:
+    """Fixed factors on values (MiMo), or on MLA's queries and latent (LongCat)."""
+    if isinstance(m, Attention):
+        return f"values × {m.value_scale:g}" if m.value_scale not in (None, 1) else None
+    factors = [("q", m.q_scale), ("kv latent", m.kv_scale)]
+    return ", ".join(f"{name} × {x:.4g}" for name, x in factors if x is not None) or None
+
+
+def gate_word(m: Attention) -> str | None:
+    """`sigmoid, head`."""
+    return f"{m.gate_activation}, {m.gate}" if m.gate else None
+
+
+def indexer_word(m: LatentAttention | CompressedAttention) -> str | None:
+    """`64 heads × 128, top 2,048`, or `none of its own`."""
+    if m.indexer:
+        return f"{m.indexer.heads} heads × {m.indexer.head_dim}, top {m.indexer.top_k:,}"
+    return "none of its own" if isinstance(m, LatentAttention) and m.index_from else None
+
+
+def block_index_word(m: Attention) -> str | None:
+    if (x := m.block_index) is None:
+        return None
+    local = f", the last {x.local_blocks} among them" if x.local_blocks else ""
+    return f"{x.heads} heads × {x.head_dim}, best {x.top_blocks} blocks of {x.block}{local}"
+
+
+def clamp_word(f: FFN) -> str | None:
+    """`7`, `7 (shared 16)`."""
+    if isinstance(f, Dense) or f.shared_clamp in (None, f.clamp):
+        return f"{f.clamp:g}" if f.clamp else None
+    return f"{f.clamp:g} (shared {f.shared_clamp:g})" if f.clamp else f"shared {f.shared_clamp:g}"
+
+
+def residual_word(r: Residual) -> str:
+    return f"{r.streams} streams under hyper-connections" if r.kind == "hyper" else "one stream"
+
+
 def activation_word(f: FFN) -> str:
     return ACTIVATIONS.get(f.activation, f"gated {f.activation}") if f.gated else PLAIN_ACTIVATIONS.get(f.activation, f.activation)
+
+
+def state_word(a: Architecture) -> str:
+    """What the fixed part of the cache is called."""
+    if any(isinstance(m, CompressedAttention) for m in a.mixers.values()):
+        return "compressor state"
+    return "recurrent state" if any(isinstance(m, LinearAttention) for m in a.mixers.values()) else "encoder's keys and values"
 
 
 def moe_of(a: Architecture) -> MoE | None:
@@ -159,5 +257,5 @@ def headline(a: Architecture) -> str:
     sparse = "Sparse MoE" if moe_of(a) else "Dense"
     towers = {"vision": "vision", "audio": "audio"}
     seen = [towers.get(t, t) for t in a.towers]
-    kind = f"{sparse} {'hybrid ' if len(unique) > 1 else ''}decoder"
+    kind = f"{sparse} {'hybrid ' if len({isinstance(m, LinearAttention) for m in kinds}) > 1 else ''}decoder"
     return f"{kind} with {' and '.join(unique)}{reach}" + (f", and a {' and '.join(seen)} encoder" if seen else "")

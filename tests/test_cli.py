@@ -82,7 +82,16 @@ def test_the_same_input_gives_the_same_bytes(run: Run) -> None:
 
 def test_show_says_what_a_reader_asks(run: Run) -> None:
     out, _ = run("show", "qwen3-235b")
-    for text in ("235.09 B total", "22.19 B active (9.4 %)", "94 × GQA + MoE", "64 query : 4 KV heads", "QK-norm", "θ 1e6", "188 KiB per token", "7.34 GiB"):
+    for text in (
+        "235.09 B total",
+        "22.19 B active (9.4 %)",
+        "94 × GQA + MoE",
+        "64 query : 4 KV heads",
+        "QK-norm",
+        "θ 1e6",
+        "188 KiB per token",
+        "7.34 GiB",
+    ):
         assert text in out
     out, _ = run("show", "deepseek-v3")
     assert "3 × MLA + dense, 58 × MLA + MoE" in out
@@ -136,7 +145,13 @@ def test_exit_codes(run: Run) -> None:
     run("diff", "qwen3-8b", "qwen3-8b", "--exit-code")
     out, _ = run("diff", "qwen3-8b", "qwen3-8b")
     assert "the architectures are the same" in out
-    for args in (["show"], ["show", "qwen3-8b", "--nonsense"], ["diff", "qwen3-8b"], ["show", "no-such-model"], ["list", "--attention", "x"]):
+    for args in (
+        ["show"],
+        ["show", "qwen3-8b", "--nonsense"],
+        ["diff", "qwen3-8b"],
+        ["show", "no-such-model"],
+        ["list", "--attention", "x"],
+    ):
         out, err = run(*args, code=2)
         assert out == "" and err
 
@@ -198,7 +213,9 @@ def test_strings_of_a_repository_are_cleaned(run: Run, tmp_path: Path) -> None:
 
 
 def program(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "llmarch", *args], capture_output=True, text=True, env={**os.environ, **env}, cwd=ROOT, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "llmarch", *args], capture_output=True, text=True, env={**os.environ, **env}, cwd=ROOT, check=False
+    )
 
 
 def test_aliases_complete() -> None:
@@ -213,7 +230,12 @@ def test_colour_only_where_it_is_wanted() -> None:
 
 def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(
-        f"{sys.executable} -m llmarch show deepseek-v3 --layers --tensors | head -1", shell=True, capture_output=True, text=True, cwd=ROOT, check=False
+        f"{sys.executable} -m llmarch show deepseek-v3 --layers --tensors | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert done.stderr == ""
 

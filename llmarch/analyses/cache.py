@@ -1,113 +1,182 @@
-"""What one sequence keeps in memory while decoding: key/value cache and recurrent state, in bytes, for an ideal engine.
+"""What a sequence keeps in memory while it is decoded: keys and values, latents, indexer keys and recurrent state, in bytes.
 
-`ideal` stores exactly what attention will read again: full attention T tokens, a sliding window min(T, W), a chunk at most C, MLA its
-latent and rotary key once for all heads, the sparse indexer one FP8 key of head_dim bytes with a 4-byte scale per 128, linear attention
-its state (conv: kernel - 1 columns in the cache dtype; Gated DeltaNet and KDA states in float32, Lightning in the cache dtype).
-Nothing is paged, padded or replicated. Sinks are weights, not tokens: 0 bytes.
+Each layer's parts come from `layouts.py`, by the rules of an engine; here they are added up. `ideal`, the default, keeps exactly what will
+be read again: all T tokens with full attention, min(T, W) in a window, a latent once for all heads; nothing is paged, padded or
+replicated. docs/cache.md has the rules of all engines.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
-from ..schema import Architecture, Attention, LatentAttention, LinearAttention, Mixer
+from ..schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
 from ..words import block_word, mixer_of
+from .layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
 
-BYTES = {"bf16": 2, "fp16": 2, "fp8": 1, "fp32": 4}
+CONTEXTS = (4096, 32768, 131072)
+"""The lengths that are always shown, as far as the model goes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The layers that share one mixer: bytes per token of one layer, the most tokens it keeps (None: all), its fixed state."""
+    """The layers that share a mixer, and what each of them keeps."""
 
     mixer: str
     kind: str
     layers: int
-    bytes_per_token: int
-    most_tokens: int | None
-    indexer_bytes_per_token: int
-    state_bytes: int
+    parts: tuple[Part, ...]
+
+    def of(self, *roles: Role) -> list[Part]:
+        return [p for p in self.parts if p.role in roles]
 
     def at(self, tokens: int) -> int:
-        """Bytes of all its layers after `tokens` tokens."""
-        kept = tokens if self.most_tokens is None else min(tokens, self.most_tokens)
-        return self.layers * (kept * self.bytes_per_token + tokens * self.indexer_bytes_per_token + self.state_bytes)
+        """Bytes of all its layers after `tokens` tokens of one sequence."""
+        return self.layers * sum(p.at(tokens) for p in self.parts)
+
+    def document(self, contexts: list[int]) -> dict[str, Any]:
+        """Bytes of one layer; `at`: of all of them."""
+        kept = self.of("kv")
+        limits = [p.most for p in kept if p.most is not None]
+        return {
+            "mixer": self.mixer,
+            "kind": self.kind,
+            "layers": self.layers,
+            "bytes_per_token": ceil(sum(p.rate for p in kept)),
+            "most_tokens": max(limits) if limits and len(limits) == len(kept) else None,
+            "indexer_bytes_per_token": ceil(sum(p.rate for p in self.of("index"))),
+            "window_bytes": sum(p.full for p in kept),
+            "state_bytes": sum(p.full for p in self.of("conv", "state", "cross")),
+            "parts": [part_document(p) for p in self.parts],
+            "at": {str(t): self.at(t) for t in contexts},
+        }
+
+
+def part_document(p: Part) -> dict[str, Any]:
+    every = p.every.numerator if p.every.denominator == 1 else float(p.every)
+    return {
+        "role": p.role,
+        "dtype": p.dtype,
+        "law": p.law,
+        "entry_bytes": p.entry,
+        "tokens_per_entry": every if p.law == "grow" else None,
+        "most_tokens": p.most,
+        "page_tokens": p.page,
+        "page_bytes": p.page_bytes if p.page else None,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Bytes for one sequence. `growing`: per further token once every window is full; `all_layers`: per token as if no layer had a window."""
+    """The cache of one sequence, by layer group, under a convention."""
 
-    engine: str
-    dtype: str
-    state_dtype: str | None
-    growing_bytes_per_token: int
-    all_layers_bytes_per_token: int
-    indexer_bytes_per_token: int
-    window_bytes: int
-    state_bytes: int
+    convention: Convention
     groups: tuple[Group, ...]
+    assumptions: tuple[str, ...]
 
-    def at(self, tokens: int) -> int:
-        return sum(g.at(tokens) for g in self.groups)
+    def at(self, tokens: int, batch: int = 1) -> int:
+        """Bytes that `batch` sequences of `tokens` tokens keep."""
+        return batch * sum(g.at(tokens) for g in self.groups)
+
+    def _rate(self, *roles: Role, growing: bool = False) -> Fraction:
+        return sum((g.layers * p.rate for g in self.groups for p in g.of(*roles) if p.grows or not growing), Fraction(0))
+
+    def _full(self, *roles: Role) -> int:
+        return sum(g.layers * p.full for g in self.groups for p in g.of(*roles))
+
+    @property
+    def growing(self) -> Fraction:
+        """Bytes a further token adds once every window is full, indexer keys included; a fraction if entries stand for several tokens."""
+        return self._rate("kv", "index", growing=True)
+
+    @property
+    def all_layers(self) -> Fraction:
+        """Bytes a token adds while no window is full: as if every attention layer were full."""
+        return self._rate("kv", "index")
+
+    @property
+    def indexer(self) -> Fraction:
+        """Bytes of sparse indexers' keys that a token adds."""
+        return self._rate("index")
+
+    @property
+    def windows(self) -> int:
+        """Bytes of all windows and chunks when they are full."""
+        return self._full("kv")
+
+    @property
+    def state(self) -> int:
+        """Bytes of convolution columns, recurrent and compressor state, and an encoder's keys and values: the same for every length."""
+        return self._full("conv", "state", "cross")
+
+    def dtypes(self, role: Role) -> str:
+        """In what parts of a role are kept."""
+        return " / ".join(dict.fromkeys(p.dtype for g in self.groups for p in g.of(role)))
+
+    @property
+    def state_dtype(self) -> str | None:
+        """`fp32, conv bf16`: in what recurrent or compressor state is kept."""
+        state, conv = self.dtypes("state"), self.dtypes("conv")
+        return (f"{state}, conv {conv}" if conv and conv != state else state) or conv or None
 
     def document(self, contexts: list[int]) -> dict[str, Any]:
-        """The figures as JSON shows them, with totals at some context lengths."""
-        return asdict(self) | {"at": {str(t): self.at(t) for t in contexts}}
+        """As JSON: bytes of one sequence, whole numbers (rates rounded up), with totals at some lengths."""
+        return {
+            "engine": self.convention.engine,
+            "dtype": self.convention.dtype,
+            "state_dtype": self.state_dtype,
+            "growing_bytes_per_token": ceil(self.growing),
+            "all_layers_bytes_per_token": ceil(self.all_layers),
+            "indexer_bytes_per_token": ceil(self.indexer),
+            "window_bytes": self.windows,
+            "state_bytes": self.state,
+            "groups": [g.document(contexts) for g in self.groups],
+            "at": {str(t): self.at(t) for t in contexts},
+            "assumptions": list(self.assumptions),
+        }
 
 
-def cache(a: Architecture, dtype: str = "bf16") -> Cache:
-    e = BYTES[dtype]
+def cache(a: Architecture, convention: Convention | None = None) -> Cache:
+    """The cache of an architecture. Raises ValueError where a mixer can't be stored in the dtype or the engine does not have it."""
+    c = convention or Convention()
+    if c.engine == "transformers" and c.dtype not in ("bf16", "fp16", "fp32"):
+        raise ValueError(f"transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), not in {c.dtype}")
     layers = Counter(m for k in a.layers for m in mixer_of(a, k))
-    groups = tuple(group(a, name, layers[name], e) for name in a.mixers if layers[name])
-    indexer = sum(g.layers * g.indexer_bytes_per_token for g in groups)
-    return Cache(
-        engine="ideal",
-        dtype=dtype,
-        state_dtype=state_dtype(a, dtype),
-        growing_bytes_per_token=indexer + sum(g.layers * g.bytes_per_token for g in groups if g.most_tokens is None),
-        all_layers_bytes_per_token=indexer + sum(g.layers * g.bytes_per_token for g in groups),
-        indexer_bytes_per_token=indexer,
-        window_bytes=sum(g.layers * g.bytes_per_token * g.most_tokens for g in groups if g.most_tokens is not None),
-        state_bytes=sum(g.layers * g.state_bytes for g in groups),
-        groups=groups,
-    )
+    groups = tuple(Group(n, block_word(a, a.mixers[n]), layers[n], tuple(parts(a, n, c))) for n in a.mixers if layers[n])
+    return Cache(c, groups, tuple(assumptions(a, c)))
 
 
 def contexts(a: Architecture) -> list[int]:
-    """The context lengths that are shown: 4k, 32k, 128k and the model's own, no longer than that."""
+    """The lengths that are shown: 4k, 32k, 128k and the model's own, no longer than that."""
     most = a.context_length
-    usual = [t for t in (4096, 32768, 131072) if most is None or t < most]
-    return usual + ([most] if most else [])
+    return [t for t in CONTEXTS if most is None or t < most] + ([most] if most else [])
 
 
-def group(a: Architecture, name: str, layers: int, e: int) -> Group:
-    m = a.mixers[name]
-    most = (m.window or m.chunk) if isinstance(m, Attention) else None
-    index = m.indexer.head_dim + 4 * m.indexer.head_dim // 128 if isinstance(m, LatentAttention) and m.indexer else 0
-    return Group(name, block_word(a, m), layers, per_token(m, e), most, index, state(m, e))
-
-
-def per_token(m: Mixer, e: int) -> int:
-    match m:
-        case Attention():
-            return m.kv_heads * (m.head_dim + m.v_head_dim) * e
-        case LatentAttention():
-            return (m.kv_lora_rank + m.qk_rope_head_dim) * e
-        case LinearAttention():
-            return 0
-
-
-def state(m: Mixer, e: int) -> int:
-    if not isinstance(m, LinearAttention):
-        return 0
-    k, v = m.key_heads * m.key_head_dim, m.value_heads * m.value_head_dim
-    conv = ((m.conv_kernel or 1) - 1) * (2 * k + v) * e
-    return conv + m.value_heads * m.key_head_dim * m.value_head_dim * (e if m.variant == "lightning" else 4)
-
-
-def state_dtype(a: Architecture, dtype: str) -> str | None:
-    variants = {m.variant for m in a.mixers.values() if isinstance(m, LinearAttention)}
-    return None if not variants else dtype if variants == {"lightning"} else f"fp32, conv {dtype}"
+def assumptions(a: Architecture, c: Convention) -> list[str]:
+    """What the figures rest on beside the architecture, for this model."""
+    used = [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_of(a, k))]
+    windows = any(isinstance(m, CompressedAttention) or (isinstance(m, Attention) and (m.window or m.chunk)) for m in used)
+    states = any(isinstance(m, LinearAttention) for m in used)
+    softmax = any(isinstance(m, (Attention, LatentAttention, CompressedAttention)) for m in used)
+    out: list[str] = []
+    match c.engine:
+        case "ideal":
+            out += ["nothing paged, padded or replicated"]
+            out += ["recurrent state float32 where the model's code computes it so"] if states else []
+        case "vllm" if c.reserve:
+            out += [f"pages of {page_tokens(a, c)} tokens"] if softmax else []
+            out += [f"windows reserved for {VLLM_IN_FLIGHT:,} tokens in flight (2 × max_num_batched_tokens 8,192)"] if windows else []
+            out += ["two states a sequence (prefix caching on)"] if states else []
+        case "sglang" if c.reserve:
+            pools = a.model_type.removesuffix("_text") in SGLANG_POOLS
+            share = "0.1" if any(isinstance(m, CompressedAttention) for m in used) else "0.8"
+            out += [f"windows in a pool of {share} × the tokens" if pools else "sliding layers keep every token"] if windows else []
+        case "transformers":
+            out += ["windows hold W - 1 tokens between calls"] if windows else []
+            out += ["K columns of each convolution, not K - 1"] if states else []
+        case _:
+            pass
+    return out

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
-from ..schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention, Mixer
+from ..schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention
 from ..words import mixer_of
 
 Engine = Literal["ideal", "vllm", "sglang", "transformers"]
@@ -29,15 +29,17 @@ LAYOUTS = {
 DTYPES = (*ELEMENT, *PER_HEAD, *LAYOUTS)
 
 VLLM_PAGE, VLLM_LATENT_PAGE = 16, 64
-"""Tokens of a page: CacheConfig.DEFAULT_BLOCK_SIZE; what FlashMLA asks for (vllm: config/cache.py, v1/attention/backends/mla/flashmla.py)."""
+"""Tokens of a page: CacheConfig.DEFAULT_BLOCK_SIZE; what FlashMLA asks for (vllm: config/cache.py,
+v1/attention/backends/mla/flashmla.py)."""
 VLLM_IN_FLIGHT = 2 * 8192
 """Tokens scheduled and not yet settled: two batches (asynchronous scheduling) of max_num_batched_tokens, whose default for a server on
 an H100 is 8,192 (vllm: config/vllm.py max_in_flight_tokens, engine/arg_utils.py get_batch_defaults)."""
 SGLANG_SHARE, SGLANG_COMPRESSED_SHARE = Fraction(4, 5), Fraction(1, 10)
 """The sliding pool's tokens as a share of the full pool's: swa_full_tokens_ratio, and DeepSeek V4's own default
 (sglang: srt/server_args.py, srt/model_executor/pool_configurator.py)."""
-SGLANG_POOLS = frozenset("llama4 deepseek_v4 gpt_oss mimo_v2_flash step3p5 step3p7 gemma4 laguna".split())
-"""Models that have a sliding pool at all; in others a sliding layer keeps every token (sglang: srt/configs/model_config.py is_hybrid_swa_model)."""
+SGLANG_POOLS = frozenset(("llama4", "deepseek_v4", "gpt_oss", "mimo_v2_flash", "step3p5", "step3p7", "gemma4", "laguna"))
+"""Models that have a sliding pool at all; in others a sliding layer keeps every token (sglang: srt/configs/model_config.py
+is_hybrid_swa_model)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,9 @@ def limited(a: Architecture, m: Attention, part: Part, reach: int, c: Convention
     """A sliding window or a chunk.
 
     ideal: min(T, W) (of a chunk the most it ever holds). vllm: pages for W - 1 (a chunk: C) and all tokens in flight, and one page more
-    for a window, whose first page may be cut (SlidingWindowSpec, ChunkedLocalAttentionSpec.max_admission_blocks_per_request). sglang: a share
-    of a pool, or every token. transformers: W - 1, for the next token brings the W-th (cache_utils.py DynamicSlidingWindowLayer); MiMo's
-    window is exclusive of the token itself (models/mimo_v2_flash/configuration_mimo_v2_flash.py adds one).
+    for a window, whose first page may be cut (SlidingWindowSpec, ChunkedLocalAttentionSpec.max_admission_blocks_per_request). sglang: a
+    share of a pool, or every token. transformers: W - 1, for the next token brings the W-th (cache_utils.py DynamicSlidingWindowLayer);
+    MiMo's window is exclusive of the token itself (models/mimo_v2_flash/configuration_mimo_v2_flash.py adds one).
     """
     match c.engine:
         case "transformers":
@@ -254,7 +256,8 @@ def largest_entry(a: Architecture, c: Convention) -> int:
 
 
 def compressed(m: CompressedAttention, c: Convention) -> Iterator[Part]:
-    """DeepSeek V4: a window of entries that are key and value at once, compressed entries beyond it, an indexer's keys, and the compressor's state.
+    """DeepSeek V4: a window of entries that are key and value at once, compressed entries beyond it, an indexer's keys, and the
+    compressor's state.
 
     vllm: models/deepseek_v4/compressor.py, attention.py, v1/attention/backends/mla/sparse_swa.py; sglang: the same records without tensor
     parallelism (srt/model_executor/pool_configurator.py DSV4PoolConfigurator); transformers: models/deepseek_v4/modeling_deepseek_v4.py.
@@ -295,20 +298,20 @@ def in_pages(part: Part, page: int, dtype: str) -> Part:
 
 
 def compressor(m: CompressedAttention, dim: int, c: Convention) -> Iterator[Part]:
-    """The tokens of the window that is being compressed, each `dim` values and `dim` gates in float32; CSA (ratio 4) has two overlapping series.
+    """The tokens of the window that is being compressed, each `dim` values and `dim` gates in float32 for each series (CSA has two,
+    overlapping).
 
     The engines keep a ring of one window (of two, with two series). transformers keeps the tokens of the unfinished window in the model's
     dtype, and for CSA, once a window is closed, its values and float32 gates for the overlap.
     """
-    series = 2 if m.ratio == 4 else 1
-    ring, token = series * m.ratio, 2 * series * dim * 4
+    ring, token = m.series * m.ratio, 2 * m.series * dim * 4
     if c.engine == "transformers":
         e = ELEMENT[c.wide]
-        yield Part("state", c.wide, 2 * series * dim * e, most=m.ratio, law="cycle")
-        if series == 2:
+        yield Part("state", c.wide, 2 * m.series * dim * e, most=m.ratio, law="cycle")
+        if m.series == 2:
             yield Part("state", c.wide, m.ratio * dim * (e + 4), most=m.ratio, law="once")
     elif c.pages:
-        page = 4 if series == 2 else 8
+        page = 4 if m.series == 2 else 8
         yield in_pages(Part("state", "fp32", token, most=ring - 1 + VLLM_IN_FLIGHT, spare=1), page, sparse_dtype(c))
     else:
         yield Part("state", "fp32", ring * token, law="fixed")
@@ -320,8 +323,9 @@ def compressor(m: CompressedAttention, dim: int, c: Convention) -> Iterator[Part
 def linear(a: Architecture, m: LinearAttention, c: Convention) -> Iterator[Part]:
     """Columns of the short convolution and the recurrent state; nothing depends on the number of tokens.
 
-    Shapes: vllm: model_executor/layers/mamba/mamba_utils.py MambaStateShapeCalculator; sglang: srt/configs/mamba_utils.py; transformers keeps K columns,
-    not K - 1. vllm with prefix caching, its default for hybrids, holds two states, each padded to an attention page (MambaSpec, mode align).
+    Shapes: vllm: model_executor/layers/mamba/mamba_utils.py MambaStateShapeCalculator; sglang: srt/configs/mamba_utils.py; transformers
+    keeps K columns, not K - 1. vllm with prefix caching, its default for hybrids, holds two states, each padded to an attention page
+    (MambaSpec, mode align).
     """
     columns, dtype = conv_columns(m, c), state_dtype(a, m, c)
     conv, state = columns * conv_width(a, m), state_elements(a, m)
@@ -368,8 +372,8 @@ def state_dtype(a: Architecture, m: LinearAttention, c: Convention) -> str:
     """The recurrent state's dtype: float32 where the model's own code computes it so, which is all but Lightning and mLSTM.
 
     vllm: what the config says (LinearAttention.state_dtype), else the model's dtype, but float32 for KDA and Nemotron-H (mamba_utils.py
-    MambaStateDtypeCalculator, models/config.py); sglang: what the config says, else float32 (srt/configs/mamba_utils.py mamba2_state_dtype).
-    transformers: float32 (measured: tests/oracle/cache_bytes.py). ideal: what the config says, else as transformers.
+    MambaStateDtypeCalculator, models/config.py); sglang: what the config says, else float32 (srt/configs/mamba_utils.py
+    mamba2_state_dtype). transformers: float32 (measured: tests/oracle/cache_bytes.py). ideal: what the config says, else as transformers.
     """
     said = FLOAT.get(m.state_dtype or "")
     own = c.wide if m.variant in ("lightning", "mlstm") else "fp32"

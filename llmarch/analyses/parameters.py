@@ -1,8 +1,9 @@
 """Parameter counts from the facts of an Architecture alone: no names, no template, no family code.
 
-`total` is the main model: tied weights once, towers and router-bias tables included; MTP modules, quantisation scales and
-non-persistent buffers excluded. `active` counts, of the text model, only the experts that serve a token; `active_without_embedding`
-leaves out the input embedding too. DESIGN.md says why these must equal the sum over the template and the headers.
+`total` is the main model: tied weights once, towers and router-bias tables included; MTP modules, quantisation scales and non-persistent
+buffers excluded. `active` counts, of the text model, only the experts that serve a token; `active_without_embedding` leaves out the input
+embedding too, `active_without_embedding_and_head` also the head (a tied matrix once). DESIGN.md says why these must equal the sum over
+the template and the headers.
 """
 
 from __future__ import annotations
@@ -11,21 +12,38 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 
-from ..schema import FFN, Architecture, Attention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Tower
+from ..schema import (
+    FFN,
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Conformer,
+    Dense,
+    LatentAttention,
+    Linear,
+    LinearAttention,
+    Mixer,
+    MoE,
+    Norm,
+    Residual,
+    Tower,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Counts of elements; `mtp` None: modules are announced, but their layout is not known."""
+    """Counts of elements; `vision`: all encoders; `mtp` None: modules are announced, but their layout is not known."""
 
     total: int
     active: int
     active_without_embedding: int
+    active_without_embedding_and_head: int
     embedding: int
     head: int
     vision: int
     mtp: int | None
     by_component: dict[str, int]
+    active_by_component: dict[str, int]
 
 
 def count(a: Architecture) -> Parameters:
@@ -43,14 +61,31 @@ def count(a: Architecture) -> Parameters:
         for block in a.blocks_of(kind):
             if isinstance(block, MoE):
                 active_experts += times * expert_count(block, h) * block.active
+    if p := a.embedding.per_layer:
+        wide = len(a.layers) * p.width
+        by["per_layer_embedding"] = p.vocab_size * wide
+        by["per_layer_projection"] = wide * h + p.width
+    if a.residual.kind == "hyper":
+        by["residual"] += hyper_head_count(a.residual, h)
     for o in a.other.values():
         by["other"] += prod(o.shape) * o.count
-    vision = sum(tower_count(t) for t in a.towers.values())
-    by["vision"] = vision
-    total = sum(by.values())
-    active = total - vision - by["experts"] + active_experts
-    by += Counter()
-    return Parameters(total, active, active - embedding, embedding, by["head"], vision, mtp_count(a), dict(by))
+    for name, t in a.towers.items():
+        by[name] = tower_count(t) if isinstance(t, Tower) else conformer_count(t)
+    encoders = sum(by[name] for name in a.towers)
+    serving = Counter({c: n for c, n in by.items() if c not in a.towers} | {"experts": active_experts})
+    active = sum(serving.values())
+    return Parameters(
+        total=sum(by.values()),
+        active=active,
+        active_without_embedding=active - embedding,
+        active_without_embedding_and_head=active - embedding - by["head"],
+        embedding=embedding,
+        head=by["head"],
+        vision=encoders,
+        mtp=mtp_count(a),
+        by_component=dict(+by),
+        active_by_component=dict(+serving),
+    )
 
 
 def kind_count(a: Architecture, kind: str) -> Counter[str]:
@@ -63,7 +98,19 @@ def kind_count(a: Architecture, kind: str) -> Counter[str]:
             names += [b.pre_norm, b.post_norm]
             by.update(block_count(a.block(b.block), h))
         by["norms"] += sum(norm_count(a.norms[n], h) for n in names if n)
+        by["residual"] += hyper_count(a.residual, h)
+    by["layer_scales"] += a.layer_kinds[kind].learned_scale
     return by
+
+
+def hyper_count(r: Residual, h: int) -> int:
+    """The hyper-connection of one step: a matrix with bias, and three scales."""
+    return (2 + r.streams) * r.streams * (r.streams * h + 1) + 3 if r.kind == "hyper" else 0
+
+
+def hyper_head_count(r: Residual, h: int) -> int:
+    """What makes one stream of several at the end: a matrix with bias, and a scale."""
+    return r.streams * (r.streams * h + 1) + 1
 
 
 def norm_count(n: Norm, width: int) -> int:
@@ -78,21 +125,30 @@ def block_count(b: Mixer | FFN, h: int) -> dict[str, int]:
             return {"attention": latent_count(b, h)}
         case LinearAttention():
             return {"attention": linear_attention_count(b, h)}
+        case CompressedAttention():
+            return {"attention": compressed_count(b, h)}
         case Dense():
             return {"mlp": dense_count(b, h)}
         case MoE():
-            router = h * b.experts + b.experts * (b.router.bias + b.router.selection_bias)
+            r = b.router
+            choices = b.experts + b.zero_experts
+            router = h * choices + choices * (r.bias + r.selection_bias + r.expert_scale) + h * r.input_scale
+            router += (r.token_table or 0) * b.active
             shared = (3 if b.gated else 2) * h * b.shared_width + (h if b.shared_gate else 0)
-            return {"experts": b.experts * expert_count(b, h), "router": router, "shared_experts": shared}
+            latent = 2 * h * (b.latent_width or 0)
+            return {"experts": b.experts * expert_count(b, h), "router": router, "shared_experts": shared, "latent_projections": latent}
 
 
 def attention_count(a: Attention, h: int) -> int:
-    q, k, v = a.heads * a.head_dim, a.kv_heads * a.head_dim, a.kv_heads * a.v_head_dim
+    own = 0 if a.kv_from else a.kv_heads
+    q, k, v = a.heads * a.head_dim, own * a.head_dim, own * a.v_head_dim * (not a.values_from_keys)
     gate = {"elementwise": a.heads * a.head_dim, "head": a.heads, None: 0}[a.gate]
     n = h * (q + gate + k + v) + a.heads * a.v_head_dim * h
     n += (q + gate + k + v) * a.qkv_bias + h * a.output_bias + a.heads * a.sinks
     if a.qk_norm and a.qk_norm.weight:
-        n += 2 * a.head_dim if a.qk_norm.scope == "head" else q + k
+        n += (1 if a.kv_from else 2) * a.head_dim if a.qk_norm.scope == "head" else q + k
+    if x := a.block_index:
+        n += h * (x.heads + 1) * x.head_dim + 2 * x.head_dim
     return n
 
 
@@ -106,9 +162,29 @@ def latent_count(a: LatentAttention, h: int) -> int:
     return n
 
 
+def compressed_count(a: CompressedAttention, h: int) -> int:
+    r, groups = a.q_lora_rank, a.o_groups * a.o_lora_rank
+    n = h * r + r + r * a.heads * a.head_dim + h * a.head_dim + a.head_dim + a.heads * a.sinks
+    n += groups * (a.heads * a.head_dim // a.o_groups) + h * groups
+    if a.ratio:
+        n += compressor_count(a, a.head_dim, h)
+    if x := a.indexer:
+        n += r * x.heads * x.head_dim + h * x.heads + compressor_count(a, x.head_dim, h)
+    return n
+
+
+def compressor_count(a: CompressedAttention, width: int, h: int) -> int:
+    """Values, weights, a bias for each token's place, and a norm."""
+    return a.series * width * (2 * h + a.ratio) + width
+
+
 def linear_attention_count(a: LinearAttention, h: int) -> int:
     k, v = a.key_heads * a.key_head_dim, a.value_heads * a.value_head_dim
-    conv = (2 * k + v) * (a.conv_kernel or 0)
+    conv = (2 * k + v) * ((a.conv_kernel or 0) + a.conv_bias)
+    if a.variant == "mamba2":  # gate, x, B, C and dt in one; A_log, D, dt_bias per head; norm over all, out
+        return h * (2 * v + 2 * k + a.value_heads) + conv + 3 * a.value_heads + v + v * h + (2 * v + 2 * k + a.value_heads + h) * a.bias
+    if a.variant == "short_conv":  # B, C, x; the convolution of one, out
+        return 3 * h * v + v * ((a.conv_kernel or 0) + a.conv_bias) + v * h + (3 * v + h) * a.bias
     if a.variant == "lightning":  # qkv, norm over the whole width, output gate, out
         return h * (2 * k + v) + v + h * v + v * h
     if a.variant == "gated_deltanet":  # q, k, v, z; beta and decay per value head; A_log, dt_bias; norm per head
@@ -124,7 +200,7 @@ def dense_count(f: Dense, h: int) -> int:
 
 def expert_count(f: MoE, h: int) -> int:
     """One routed expert."""
-    return dense_count(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), h)
+    return dense_count(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), f.latent_width or h)
 
 
 def mtp_count(a: Architecture) -> int | None:
@@ -136,21 +212,45 @@ def mtp_count(a: Architecture) -> int | None:
         return None
     h = a.hidden_size
     copies = (m.own_embedding + m.own_head) * a.vocab_size * h
+    if a.residual.kind == "hyper":
+        copies += hyper_head_count(a.residual, h)
     return m.modules * (sum(kind_count(a, m.layer_kind).values()) + 2 * h * h + m.norms * h + copies)
 
 
 def tower_count(t: Tower) -> int:
     """The encoder with its projector."""
-    w, inner = t.hidden_size, t.heads * t.head_dim
-    layer = 4 * w * inner + (3 * inner + w) * t.attention_bias + dense_count(t.ffn, w) + t.layer_norms * norm_count(t.norm, w)
+    w, q, kv = t.hidden_size, t.heads * t.head_dim, (t.kv_heads or t.heads) * t.head_dim
+    linears = 4 + (3 if t.ffn.gated else 2)
+    layer = 2 * w * (q + kv) + (q + 2 * kv + w) * t.attention_bias + dense_count(t.ffn, w) + t.layer_norms * norm_count(t.norm, w)
+    layer += 2 * t.head_dim * t.qk_norm + 4 * linears * t.clipped + 2 * w * t.layer_scales
     pooling = w + 4 * w * w + 4 * w + norm_count(t.norm, w) + dense_count(t.ffn, w)
-    matrices = [t.patch_embedding, *t.projector]
+    projector = sum(map(linear_count, t.projector))
+    stacked = projector + 2 * t.projector[0].inputs if t.deepstack else 0
     return (
         t.layers * layer
         + t.outer_norms * norm_count(t.norm, w)
-        + sum(m.inputs * m.outputs + m.outputs * m.bias for m in matrices)
-        + t.positions * w
+        + linear_count(t.patch_embedding)
+        + projector
+        + len(t.deepstack) * stacked
+        + t.positions * t.position_axes * w
         + w * t.class_token
         + pooling * t.pooling_head
-        + sum(t.projector_norms)
+        + sum(t.projector_norms) * (2 if t.projector_norm_bias else 1)
+        + 2 * w * t.standardized
     )
+
+
+def conformer_count(t: Conformer) -> int:
+    """The audio encoder with its projector."""
+    w, first, second = t.hidden_size, *t.subsampling
+    convolutions = 9 * first + first + 9 * first * second + second
+    ffns = 2 * (2 * w * t.width + 2 * norm_count(t.norm, w))
+    attention = 5 * w * w + w // t.heads + 2 * norm_count(t.norm, w)
+    conv = 3 * w * w + t.conv_kernel * w + 2 * norm_count(t.norm, w)
+    layer = ffns + attention + conv + norm_count(t.norm, w) + 4 * (2 * 2 + 4 + 2) * t.clipped
+    matrices = [t.subsampled, *t.projector, *([t.output] if t.output else [])]
+    return convolutions + t.layers * layer + sum(map(linear_count, matrices))
+
+
+def linear_count(m: Linear) -> int:
+    return m.inputs * m.outputs + m.outputs * m.bias

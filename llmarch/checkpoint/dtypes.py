@@ -6,17 +6,18 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ..raw import fold
+from ..raw import fold, unfold
 from ..schema import Finding, Quantization
 from . import spelling
 from .indices import Index, folded
 from .logical import Logical
-from .packing import Unpacked
+from .packing import FORMATS, Unpacked
 
 if TYPE_CHECKING:
     from .meeting import Hit
 
-NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+MOST_REGEXES = 100
+LONGEST_NAME = 300
 
 
 def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, unsure: bool) -> list[Finding]:
@@ -44,37 +45,35 @@ def undone(plain: list[Logical], declared: Quantization | None) -> list[Finding]
 
 
 def undeclared(packed: list[Logical]) -> list[Finding]:
-    first: dict[str, Logical] = {}
-    for x in packed:
-        first.setdefault(x.packing, x)
     return [
         Finding(
-            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=None, new=label,
-            message=f"stored as {label}, but the config declares no quantisation",
+            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=None, new=x.packing,
+            message=f"stored as {x.packing}, but the config declares no quantisation",
         )
-        for label, x in first.items()
+        for x in one_of_each(packed)
     ]  # fmt: skip
 
 
 def otherwise(packed: list[Logical], unpacked: Unpacked, declared: Quantization) -> list[Finding]:
-    """Formats that the declared method does not write."""
-    known = {m for f in unpacked.formats.values() for m in f.methods}
-    from .packing import FORMATS
-
-    known |= {m for f in FORMATS for m in f.methods}
-    if declared.method not in known:
+    """Formats that the declared method does not write; of a method that is not known here nothing is said."""
+    if not any(declared.method in f.methods for f in FORMATS):
         return []
+    return [
+        Finding(
+            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=declared.method, new=x.packing,
+            message=f"stored as {x.packing}, but the config declares {declared.method}",
+        )
+        for x in one_of_each(packed)
+        if declared.method not in unpacked.formats[x.packing].methods
+    ]  # fmt: skip
+
+
+def one_of_each(packed: list[Logical]) -> list[Logical]:
+    """The first tensor of each packing."""
     first: dict[str, Logical] = {}
     for x in packed:
         first.setdefault(x.packing, x)
-    return [
-        Finding(
-            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=declared.method, new=label,
-            message=f"stored as {label}, but the config declares {declared.method}",
-        )
-        for label, x in first.items()
-        if declared.method not in unpacked.formats[label].methods
-    ]  # fmt: skip
+    return list(first.values())
 
 
 def bits(packed: list[Logical], declared: Quantization) -> list[Finding]:
@@ -117,14 +116,11 @@ class Exclusions:
         self.regexes: list[re.Pattern[str]] = []
         self.modules: dict[str, set[Index]] = {}
         for name in names:
-            if name.startswith("re:"):
-                try:
-                    self.regexes.append(re.compile(name[3:]))
-                except re.error:
-                    continue
-            else:
+            if not name.startswith("re:"):
                 pattern, index = fold(spelling.canonical(name + ".").removesuffix("."))
                 self.modules.setdefault(pattern, set()).add(index)
+            elif (regex := bounded(name[3:])) is not None and len(self.regexes) < MOST_REGEXES:
+                self.regexes.append(regex)
 
     def of(self, x: Logical) -> list[Index]:
         """The indices of a tensor that are excluded."""
@@ -135,15 +131,22 @@ class Exclusions:
                 continue
             n = len(next(iter(numbers)))
             out.update(i for i in x.indices if not n or i[:n] in numbers)
-        if self.regexes:
-            example = "{}".join(x.source.split("{}")).removesuffix(".weight")
-            for i in (x.indices[0], x.indices[-1]):
-                name = example
-                for number in i:
-                    name = name.replace("{}", str(number), 1)
-                if any(r.match(name) for r in self.regexes):
-                    out.update(x.indices)
+        for i in (x.indices[0], x.indices[-1]):
+            name = unfold(x.source, i).removesuffix(".weight")
+            if len(name) <= LONGEST_NAME and any(r.match(name) for r in self.regexes):
+                out.update(x.indices)
         return [i for i in x.indices if i in out]
+
+
+def bounded(regex: str) -> re.Pattern[str] | None:
+    """A regular expression from a repository, if matching it cannot take long: few repetitions, none of a group, nothing fancy."""
+    repetitions = len(re.findall(r"(?<!\\)[*+{]", regex))
+    if len(regex) > LONGEST_NAME or repetitions > 3 or "(?" in regex or re.search(r"\)[*+{?]|\\[1-9]", regex):
+        return None
+    try:
+        return re.compile(regex)
+    except re.error:
+        return None
 
 
 def matches(name: str, module: str) -> bool:

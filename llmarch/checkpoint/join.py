@@ -21,8 +21,8 @@ from .lacking import lacking
 from .leftovers import Leftovers
 from .meeting import Hit, Meeting
 from .packing import unpack
+from .tidy import tidy
 
-MOST_FINDINGS = 200
 TURNED = "experts stored with inputs and outputs the other way round"
 
 
@@ -63,7 +63,7 @@ def join(
     declared = quantization or architecture.quantization
     unpacked = unpack(table, declared)
     meeting = Meeting(rows, unpacked.logical)
-    left = Leftovers(architecture, meeting, declared)
+    left = Leftovers(architecture, meeting, unpacked, declared)
     left.sort()
     missing = lacking(architecture, meeting, partial)
     findings = [*unpacked.findings, *left.findings, *missing, *dtypes.findings(meeting.hits, unpacked, declared, left.unsure)]
@@ -74,7 +74,7 @@ def join(
     conflict = any(f.severity != "info" for f in findings)
     return Check(
         status="conflict" if conflict else "partial" if partial or names_only or left.unsure else "verified",
-        findings=cut(findings),
+        findings=tidy(findings),
         logical=logical,
         mtp=mtp,
         scales=unpacked.scales,
@@ -134,14 +134,3 @@ def notes(hits: Iterable[Hit]) -> tuple[str, ...]:
         if h.fits and h.stored is not None and h.stored != h.template and h.stored == spelling.turned(h.key, h.template):
             out[TURNED if ".experts." in h.key else "convolutions stored with channels last"] = None
     return (*(f"{label}: {', '.join(components)}" for label, components in packed.items()), *out)
-
-
-def cut(findings: list[Finding]) -> list[Finding]:
-    """At most MOST_FINDINGS, those that matter first; the last one says how many are left out."""
-    if len(findings) <= MOST_FINDINGS:
-        return findings
-    ordered = sorted(findings, key=lambda f: f.severity == "info")
-    left = ordered[MOST_FINDINGS - 1 :]
-    worst = "info" if all(f.severity == "info" for f in left) else "weights"
-    last = Finding(rule=left[0].rule, path=left[0].path, message=f"{left[0].message}; and {len(left) - 1:,} more findings", severity=worst)
-    return [*ordered[: MOST_FINDINGS - 1], last]

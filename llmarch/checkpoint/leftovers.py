@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from ..schema import Architecture, Finding, Quantization
+from ..schema import Architecture, Attention, Finding, Quantization
 from . import facts, spelling
 from .indices import braced, folded
 from .logical import Logical
 from .lots import gathered, stored_lots
 from .meeting import Hit, Meeting
+from .packing import Unpacked
 from .packing.base import listed
 
 BUFFERS = re.compile(
@@ -24,6 +25,7 @@ HEADS = frozenset({"lm_head.weight", "output.weight", "embed_out.weight", "head.
 MTP = re.compile(r"(^|\.)(mtp|mtp_layers|mtp_block|nextn|nextn_predict_layers)(\.|$)")
 MTP_MARKS = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|token_layernorm|hidden_layernorm)\b")
 LAYER = re.compile(r"^(layers|h|blocks)\.\{\}\.")
+KEYS_AND_VALUES = re.compile(r"^layers\.\{\}\.self_attn\.(k_proj|v_proj|k_norm)\.")
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
 
@@ -33,6 +35,7 @@ class Leftovers:
 
     architecture: Architecture
     meeting: Meeting
+    unpacked: Unpacked
     declared: Quantization | None
     findings: list[Finding] = field(default_factory=list[Finding])
     mtp: int = 0
@@ -107,7 +110,9 @@ class Leftovers:
         beyond: list[Logical] = []
         buffers: list[Logical] = []
         odd: list[Logical] = []
+        unused: list[Logical] = []
         unexpected: list[tuple[str, Logical]] = []
+        sharing = shared_layers(self.architecture)
         for key, x in extra:
             if id(x) in over:
                 (mtp if announced else beyond).append(x.some([i for i in x.indices if i[0] >= layers]))
@@ -116,6 +121,8 @@ class Leftovers:
                     continue
             if is_buffer(key, x):
                 buffers.append(x)
+            elif KEYS_AND_VALUES.match(key) and sharing.issuperset(i[0] for i in x.indices):
+                unused.append(x)
             elif MTP.search(key):
                 mtp.append(x)
             elif self._packed_otherwise(key, x):
@@ -124,6 +131,7 @@ class Leftovers:
                 unexpected.append((key, x))
         self._mtp_stored(mtp)
         self._buffers_stored(buffers, "computed, not learned; not counted")
+        self._unused_stored(unused)
         self._not_comparable(odd)
         self._beyond(beyond)
         self._unexpected(unexpected)
@@ -145,6 +153,15 @@ class Leftovers:
         for g in gathered(stored_lots(buffers)):
             self._find("buffers-stored", g.path, f"{g}: {why}", "info")
 
+    def _unused_stored(self, unused: list[Logical]) -> None:
+        """Keys and values of layers that read those of an earlier one, which published Gemma 4 E and Gemma 3n files hold."""
+        if unused:
+            g = max(gathered(stored_lots(unused), 2), key=lambda g: g.count)
+            n, elements = sum(len(x.indices) for x in unused), sum(map(size, unused))
+            self.buffers += elements
+            message = f"{n:,} tensors, {elements:,} elements: keys and values for layers that read those of another; used by nothing, not counted"
+            self._find("unused-stored", g.path, message, "info")
+
     def _beyond(self, beyond: list[Logical]) -> None:
         """Whole layers more than the config has."""
         if not beyond:
@@ -158,7 +175,8 @@ class Leftovers:
 
     def _packed_otherwise(self, key: str, x: Logical) -> bool:
         """Whether a tensor belongs to a matrix that is missing under its own name, or was not comparable: a packing not known here."""
-        if self.declared is None and x.dtype in FLOATS:
+        beside = tuple(s for f in self.unpacked.formats.values() for s in f.companions)
+        if (self.declared is None and x.dtype in FLOATS) or x.source.endswith(beside):
             return False
         stem = key
         while "." in stem:
@@ -183,6 +201,12 @@ class Leftovers:
             message = f"{g}{what}: no fact of the config accounts for {'it' if g.count == 1 else 'them'}"
             self._find("tensor-unexpected", g.path, message, new=list(shape) if shape is not None else None)
         self.findings += facts.unannounced(self.architecture, self.meeting.rows, rest)
+
+
+def shared_layers(a: Architecture) -> set[int]:
+    """Layers that read another's keys and values."""
+    kinds = {k for k in a.layer_kinds if any(isinstance(b, Attention) and b.kv_from for b in a.blocks_of(k))}
+    return {i for i, k in enumerate(a.layers) if k in kinds}
 
 
 def foreign(h: Hit) -> Logical | None:

@@ -14,9 +14,9 @@ Shape = tuple[int, ...]
 class Logical:
     """Tensors alike in pattern, logical shape and packing.
 
-    `shape` None: the header does not tell it (a name without header, or a format that stores a flat row of `elements`). `others` are
-    further shapes that the same packed tensor could have (MLX without its group size). `bits` and `scales` are what one tensor takes in
-    the file, scales included, and how many elements of it are scales. `why`: the reason why it can't be compared.
+    `shape` None: the header does not tell it (a name without header, or a format that stores a flat row of `elements`). `others`: further
+    shapes that the same packed tensor could have; `open`: none of them is certain (MLX without its group size). `bits` and `scales` are
+    what one tensor takes in the file, scales included, and how many elements of it are scales. `why`: why it can't be compared.
     """
 
     pattern: str
@@ -31,6 +31,7 @@ class Logical:
     elements: int | None = None
     others: tuple[Shape, ...] = field(default=())
     why: str = ""
+    open: bool = False
 
     @property
     def known(self) -> bool:
@@ -47,5 +48,5 @@ class Logical:
         """The same for a part of the indices."""
         return Logical(
             self.pattern, self.dtype, self.shape, indices, self.source, self.packing, self.width, self.bits, self.scales, self.elements,
-            self.others, self.why,
+            self.others, self.why, self.open,
         )  # fmt: skip

@@ -54,8 +54,8 @@ def gathered(lots: Iterable[Lot], least: int = GATHER) -> list[Group]:
     """One group for each lot, or one for `least` lots or more of one module that have the same numbers."""
     groups: dict[tuple[str, object], list[Lot]] = {}
     for x in lots:
-        at = x.pattern.rfind("{}.")
-        groups.setdefault((x.pattern[: at + 3] if at >= 0 else "", x.alike()), []).append(x)
+        stem, numbered, end = x.pattern.rpartition("{}.")
+        groups.setdefault((stem + numbered if "{}" not in end else "", x.alike()), []).append(x)
     out: list[Group] = []
     for (stem, _), members in groups.items():
         for together in [members] if stem and len(members) >= least else [[m] for m in members]:

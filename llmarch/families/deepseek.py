@@ -56,9 +56,13 @@ def mla(c: Config, **overrides: Any) -> Node:
     c.ignore("num_key_value_heads", "head_dim", "qk_head_dim")
     if c.model_type == "deepseek_v32":
         c.ignore("layer_types")  # which cache a layer gets: every layer has the indexer
-        dims = {"heads": c.size("index_n_heads"), "head_dim": c.size("index_head_dim"), "top_k": c.size("index_topk")}
-        full = full.but(indexer=make(Indexer, **dims, rope_dim=full["qk_rope_head_dim"], rope_interleaved=False))
+        full = full.but(indexer=indexer(c, full["qk_rope_head_dim"], interleaved=False))
     return full
+
+
+def indexer(c: Config, rope_dim: Fact, *, interleaved: bool | Fact) -> Node:
+    dims = {"heads": c.size("index_n_heads"), "head_dim": c.size("index_head_dim"), "top_k": c.size("index_topk")}
+    return make(Indexer, **dims, rope_dim=rope_dim, rope_interleaved=interleaved)
 
 
 def softmax_scale(c: Config, full: Node) -> Fact | None:
@@ -139,13 +143,13 @@ def v3_router(c: Config) -> Node:
     )
 
 
-def mtp_after(c: Config, parts: dict[str, Any]) -> Node | Fact:
-    """The modules that the config announces, each a layer like the last one with its own copies of embedding and head."""
+def mtp_after(c: Config, parts: dict[str, Any], copies: bool = True) -> Node | Fact:
+    """The modules that the config announces, each a layer like the last one, with its own copies of embedding and head or without."""
     key = "num_nextn_predict_layers"
     modules = c.size(key, "num_mtp_layers", default=unknown(f"{c.file} has no {key}: tensors must tell"), least=0)
     if not modules.value:
         return like(None, modules)
-    return make(MTP, modules=modules, layer_kind=parts["layers"].value[-1], norms=3, own_embedding=True, own_head=True)
+    return make(MTP, modules=modules, layer_kind=parts["layers"].value[-1], norms=3, own_embedding=copies, own_head=copies)
 
 
 def mtp_layouts(a: Architecture) -> Iterator[MTP]:

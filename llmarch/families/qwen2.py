@@ -38,7 +38,8 @@ def read(c: Config) -> Node:
     return decoder(c, mixers=mixers, **mixture(c, of, how, moe))
 
 
-def moe(c: Config) -> Node:
+def moe(c: Config, normalized: object = None) -> Node:
+    """`normalized` takes the place of the key."""
     return make(
         MoE,
         experts=c.size("num_experts"),
@@ -48,7 +49,7 @@ def moe(c: Config) -> Node:
         shared_experts=1,
         shared_width=c.size("shared_expert_intermediate_size"),
         shared_gate=True,
-        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob")),
+        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob") if normalized is None else normalized),
     )
 
 

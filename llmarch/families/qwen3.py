@@ -20,7 +20,8 @@ def read(c: Config) -> Node:
     return decoder(c, mixers=mixers, **mixture(c, of, how, moe))
 
 
-def moe(c: Config) -> Node:
+def moe(c: Config, normalized: object = None) -> Node:
+    """`normalized` takes the place of the key."""
     return make(
         MoE,
         experts=c.size("num_experts", "num_local_experts"),
@@ -28,7 +29,7 @@ def moe(c: Config) -> Node:
         expert_width=c.size("moe_intermediate_size"),
         activation=activation(c),
         shared_width=c.stated("shared_expert_intermediate_size", 0),
-        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob")),
+        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob") if normalized is None else normalized),
     )
 
 

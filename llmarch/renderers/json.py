@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
 from ..diff import diff
 from ..reader import Reading
 from ..schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from ..planning import Planned
+    from ..sources.gpus import GPU
 
 
 def text(document: Any) -> str:
@@ -41,6 +45,7 @@ def parameters(r: Reading) -> dict[str, Any]:
         "total": p.total,
         "active": p.active,
         "active_without_embedding": p.active_without_embedding,
+        "active_without_embedding_and_head": p.active_without_embedding_and_head,
         "embedding": p.embedding,
         "vision": p.vision,
         "mtp": mtp(r, p.mtp),
@@ -86,6 +91,15 @@ def show(r: Reading) -> dict[str, Any]:
         "evidence": {path: asdict(e) for path, e in r.evidence.items()},
         "findings": [asdict(f) for f in r.findings],
         "unread_keys": list(r.unread_keys),
+    }
+
+
+def memory(readings: list[Reading], planned: list[Planned], gpu: GPU | None) -> dict[str, Any]:
+    """What models take, one plan each, under the same request."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "gpu": None if gpu is None else {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
+        "models": [{"source": source(r)} | p.document() for r, p in zip(readings, planned, strict=True)],
     }
 
 

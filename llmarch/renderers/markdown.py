@@ -6,6 +6,8 @@ import re
 
 from ..errors import printable
 from ..views import Comparison, Sheet, Table
+from ..views_memory import MemoryView
+from . import plot
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@!])")
 
@@ -28,6 +30,17 @@ def sheet(s: Sheet) -> str:
     for t in s.tables:
         parts += [f"### {escape(t.title)}", table(t)]
     parts.append("\n".join(f"- {escape(n)}" for n in s.notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def memory(v: MemoryView) -> str:
+    parts = [f"## {escape(v.title)}", escape(v.asked), table(v.table)]
+    if v.lines:
+        parts.append(rows(["", ""], [[label, "\n".join(lines)] for label, lines in v.lines]))
+    if v.plot:
+        parts.append("\n".join(["```text", *(printable(line, 500) for line in plot.lines(v.plot, plot.WIDEST)), "```"]))
+    if v.notes:
+        parts.append("\n".join(f"- {escape(n)}" for n in v.notes))
     return "\n\n".join(parts) + "\n"
 
 

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from ..errors import printable as _printable
 from ..views import Comparison, Sheet, Strip, Table
+from ..views_memory import MemoryView
+from . import plot
 
 PIPE_WIDTH = 120
 LONGEST = 10**6
@@ -52,12 +54,7 @@ def sheet(s: Sheet) -> None:
     gap = "    " if len(s.title) + len(s.origin) + 6 <= out.width else "\n"
     out.show(text(s.title, "bold") + text(gap + s.origin, "dim"))
     out.show(text(s.headline), below=1)
-    grid = Grid.grid(padding=(0, 3, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for label, lines in s.lines:
-        grid.add_row(text(label, "cyan"), text("\n".join(lines)))
-    out.show(grid)
+    labelled(out, s.lines)
     for t in s.tables:
         out.print()
         table(t, out)
@@ -98,6 +95,34 @@ def comparison(c: Comparison) -> None:
     strips(out, c.strips, c.legend)
     for note in c.notes:
         out.show(text(note, "dim"))
+
+
+def memory(v: MemoryView) -> None:
+    out = console()
+    out.print()
+    out.show(text(v.title, "bold"))
+    out.show(text(v.asked, "dim"), below=1)
+    for part in split(v.table, out.width):
+        table(part, out)
+        out.print()
+    if v.lines:
+        labelled(out, v.lines)
+        out.print()
+    if v.plot:
+        out.show(text("\n".join(plot.lines(v.plot, out.width - 2))))
+    out.print()
+    for note in v.notes:
+        out.show(text(note, "dim"))
+
+
+def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
+    """Labels, and the lines that belong to each."""
+    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text_lines in lines:
+        grid.add_row(text(label, "cyan"), text("\n".join(text_lines)))
+    out.show(grid)
 
 
 def split(t: Table, width: int) -> Iterable[Table]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ..raw import RawModel
 from ..reference import Reference
+
+if TYPE_CHECKING:
+    from ..raw import RawModel
 
 Progress = Callable[[int, int, str], None]
 """Called as progress(done, total, label) while slow work goes on, from one thread at a time."""
@@ -22,8 +25,8 @@ def open(
 ) -> RawModel:
     """Read what the reference names.
 
-    `offline`: no network; `headers` False: the config alone; `refresh`: headers are read again although they are cached; `meanwhile`: called
-    once in another thread while the network is waited for (the command line imports what it needs next).
+    `offline`: no network; `headers` False: the config alone; `refresh`: headers are read again although they are cached.
+    `meanwhile` is called, at most once, while the network is waited for (to import what is needed next).
     Raises an LlmarchError: UnknownReference, ConfigError, HeaderError, NotAModel or ReadError.
     """
     if reference.kind == "spec":

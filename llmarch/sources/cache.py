@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..raw import RawModel, TensorGroup, TensorTable
-from ..schema import Finding
+if TYPE_CHECKING:
+    from ..raw import RawModel, TensorGroup, TensorTable
 
 FORMAT = "v1"
 MAX_ENTRY = 500_000_000
@@ -146,6 +146,9 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
 
 def _unpack(data: bytes, key: list[str]) -> RawModel:
     """The inverse of `_pack`, without reference and revision. Raises one of the errors that `load` takes for a damaged entry."""
+    from ..raw import RawModel
+    from ..schema import Finding
+
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(data, MAX_ENTRY)
     if not unpacker.eof:
@@ -172,12 +175,14 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
 
 
 def _table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
+    from ..raw import TensorGroup, TensorTable
+
     table = TensorTable()
     at = 0
     for pattern, dtype, shape, count, width in groups:
         columns = [numbers[at + i * count : at + (i + 1) * count] for i in range(width)]
         at += count * width
-        indices = list(zip(*columns, strict=True)) if width else [()] * count
+        indices: list[tuple[int, ...]] = list(zip(*columns, strict=True)) if width else [()] * count
         if len(indices) != count:
             raise ValueError("cut off")
         table.add_group(TensorGroup(pattern, dtype, None if shape is None else tuple(shape), indices))

@@ -103,4 +103,5 @@ def safe_name(name: str) -> bool:
 def _kind(value: object) -> str:
     if isinstance(value, Mapping):
         return "an object"
-    return {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}.get(type(value), "null")
+    kinds: dict[type, str] = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return kinds.get(type(value), "null")

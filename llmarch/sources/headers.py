@@ -53,7 +53,7 @@ class Header:
     metadata: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def tensors(self) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    def tensors(self) -> Iterator[tuple[str, str, tuple[int, ...] | None]]:
         """Name, dtype and shape of each tensor."""
         return ((name, dtype, shape) for name, (dtype, shape) in zip(self.names, self.kinds, strict=True))
 
@@ -250,19 +250,24 @@ def _checked_entry(entry: Any, name: str, file: str) -> tuple[Kind, int, int, in
     dtype, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
     if not isinstance(dtype, str):
         raise _error(file, "dtype is missing or not a string", name)
-    if not _are_integers(shape):
+    sizes, ends = _integers(shape), _integers(offsets)
+    if sizes is None:
         raise _error(file, "shape is missing or not a list of sizes", name)
-    if not _are_integers(offsets) or len(offsets) != 2:
+    if ends is None or len(ends) != 2:
         raise _error(file, "data_offsets are missing or not two byte offsets", name)
     try:
-        kind, size = _kind(dtype, ",".join(map(str, shape)))
+        kind, size = _kind(dtype, ",".join(map(str, sizes)))
     except ValueError as error:
         raise _error(file, str(error), name) from None
-    return kind, size, offsets[0], offsets[1]
+    return kind, size, ends[0], ends[1]
 
 
-def _are_integers(value: Any) -> bool:
-    return type(value) is list and all(type(v) is int and -MAX_OFFSET <= v <= MAX_OFFSET for v in cast(list[object], value))
+def _integers(value: Any) -> list[int] | None:
+    """The value if it is a list of integers within reason (and no booleans), else None."""
+    if type(value) is not list:
+        return None
+    items = cast(list[Any], value)
+    return items if all(type(v) is int and -MAX_OFFSET <= v <= MAX_OFFSET for v in items) else None
 
 
 def _checked_metadata(entry: Any, before: dict[str, str], file: str) -> dict[str, str]:

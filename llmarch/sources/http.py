@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import huggingface_hub
@@ -25,13 +26,13 @@ from huggingface_hub.utils import get_session, hf_raise_for_status, parse_rateli
 
 from .. import __version__
 
-__all__ = ["Answer", "Client", "HfHubHTTPError", "Stopped", "Unreadable"]
+__all__ = ["Answer", "Client", "HfHubHTTPError", "Stopped", "Unreadable", "get_session"]
 
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ATTEMPTS = 10
 """Times that one request is tried. With a fault in every seventh request and two requests a shard, one in 10^6 shards fails for good."""
-FIRST_ATTEMPTS = 3
-"""The same while the server never answered at all: without a network the user should hear so soon."""
+FEW_ATTEMPTS = 3
+"""The same while the server never answered at all (without a network the user should hear so soon), and for silence until the timeout."""
 FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
 """Seconds before the first and any later repetition, where the server does not say: doubled each time, with jitter."""
 PATIENCE = 60.0
@@ -72,6 +73,14 @@ class Client:
     _resume_at: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def api(self, repo_id: str, *parts: str) -> str:
+        """The address of a model's metadata."""
+        return "/".join((f"{self.endpoint}/api/models/{quote(repo_id)}", *(quote(part, safe="") for part in parts)))
+
+    def file(self, repo_id: str, commit: str, file: str) -> str:
+        """The address of a file at a commit."""
+        return f"{self.endpoint}/{quote(repo_id)}/resolve/{commit}/{quote(file)}"
+
     def get(
         self,
         url: str,
@@ -90,10 +99,14 @@ class Client:
         waited = 0.0
         for attempt in range(1, attempts + 1):
             self._pause()
+            silent = False
             try:
                 answer = self._once(url, limit, start, ranged, on_size)
             except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, _BrokenOff) as error:
-                fault, asked = str(error) or type(error).__name__, None
+                fault, asked, silent = str(error) or type(error).__name__, None, isinstance(error, httpx2.TimeoutException)
+            except HfHubHTTPError:
+                self.reached = True
+                raise
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:  # too many redirects, an unsupported scheme, undecodable content
                 raise Unreadable(str(error) or type(error).__name__) from error
             else:
@@ -104,7 +117,7 @@ class Client:
                 waited += asked or 0.0
                 if waited > PATIENCE:
                     raise Unreadable(f"{fault}, the server asks to wait {asked:.0f} s")
-            if attempt == (attempts if self.reached else min(attempts, FIRST_ATTEMPTS)):
+            if attempt >= (attempts if self.reached and not silent else min(attempts, FEW_ATTEMPTS)):
                 raise Unreadable(f"{fault}, {attempt} times" if attempt > 1 else fault)
             self._hold(attempt, asked)
         raise AssertionError

@@ -116,30 +116,40 @@ def other_weights(files: Iterable[str], read: Iterable[str], index: str | None) 
     return list(_others(set(files), set(read), index))
 
 
-_ENCODERS = frozenset(
-    "bert roberta xlm-roberta xlm-roberta-xl distilbert mpnet electra albert deberta deberta-v2 modernbert nomic_bert camembert "
-    "longformer big_bird ernie funnel ibert layoutlm layoutlmv2 layoutlmv3 lilt luke markuplm mobilebert nystromformer squeezebert "
-    "xlm flaubert convbert fnet roformer rembert megatron-bert eurobert jina_bert gte new".split()
-)
-_SEQ2SEQ = frozenset(
-    "t5 mt5 umt5 longt5 switch_transformers bart mbart pegasus pegasus_x marian blenderbot blenderbot-small led m2m_100 nllb-moe "
-    "plbart prophetnet fsmt t5gemma encoder-decoder bigbird_pegasus".split()
-)
+# fmt: off
+_ENCODERS = frozenset({
+    "bert", "roberta", "xlm-roberta", "xlm-roberta-xl", "distilbert", "mpnet", "electra", "albert", "deberta", "deberta-v2",
+    "modernbert", "nomic_bert", "camembert", "longformer", "big_bird", "ernie", "funnel", "ibert", "layoutlm", "layoutlmv2",
+    "layoutlmv3", "lilt", "luke", "markuplm", "mobilebert", "nystromformer", "squeezebert", "xlm", "flaubert", "convbert", "fnet",
+    "roformer", "rembert", "megatron-bert", "eurobert", "jina_bert", "gte", "new",
+})
+_SEQ2SEQ = frozenset({
+    "t5", "mt5", "umt5", "longt5", "switch_transformers", "bart", "mbart", "pegasus", "pegasus_x", "marian", "blenderbot",
+    "blenderbot-small", "led", "m2m_100", "nllb-moe", "plbart", "prophetnet", "fsmt", "t5gemma", "encoder-decoder", "bigbird_pegasus",
+})
 _OTHER = {
-    **dict.fromkeys(
-        "vit deit beit swin swinv2 convnext convnextv2 dinov2 dinov3_vit resnet mobilevit segformer detr yolos".split(), "an image encoder"
-    ),
-    **dict.fromkeys(
-        "clip chinese_clip siglip siglip2 align altclip clip_vision_model siglip_vision_model".split(), "an image and text encoder"
-    ),
-    **dict.fromkeys("whisper speech_to_text seamless_m4t seamless_m4t_v2 speecht5".split(), "a speech encoder-decoder"),
-    **dict.fromkeys("wav2vec2 wav2vec2-bert wavlm hubert unispeech data2vec-audio".split(), "a speech encoder"),
-    **dict.fromkeys("timm_wrapper timm_backbone sam sam2".split(), "an image model"),
+    "an image encoder": {
+        "vit", "deit", "beit", "swin", "swinv2", "convnext", "convnextv2", "dinov2", "dinov3_vit", "resnet", "mobilevit", "segformer",
+        "detr", "yolos",
+    },
+    "an image and text encoder": {
+        "clip", "chinese_clip", "siglip", "siglip2", "align", "altclip", "clip_vision_model", "siglip_vision_model",
+    },
+    "a speech encoder-decoder": {
+        "whisper", "speech_to_text", "seamless_m4t", "seamless_m4t_v2", "speecht5",
+    },
+    "a speech encoder": {
+        "wav2vec2", "wav2vec2-bert", "wavlm", "hubert", "unispeech", "data2vec-audio",
+    },
+    "an image model": {
+        "timm_wrapper", "timm_backbone", "sam", "sam2",
+    },
 }
+# fmt: on
 _DECODER_CLASS = re.compile(r"(CausalLM|LMHeadModel|ForConditionalGeneration)$")
 
 
-def not_a_model(files: Iterable[str], documents: Mapping[str, Mapping[str, Any]] = {}, *, name: str = "it") -> NotAModel | None:
+def not_a_model(files: Iterable[str], documents: Mapping[str, Mapping[str, Any]], *, name: str = "it") -> NotAModel | None:
     """The error to raise where files and documents show that `name` holds no decoder language model; None where there may be one.
 
     `documents`: the parsed JSON files that `documents_wanted` lists. One line says what it is, the hint what to look at instead.
@@ -194,12 +204,15 @@ def _not_a_decoder(config: Mapping[str, Any], names: set[str]) -> str | None:
     architectures = config.get("architectures")
     classes = [c for c in cast(list[object], architectures) if isinstance(c, str)] if isinstance(architectures, list) else []
     model_type = config.get("model_type")
-    shown = f" ({printable(classes[0])})" if classes else f" ({printable(model_type)})" if isinstance(model_type, str) else ""
+    model_type = model_type if isinstance(model_type, str) else ""
+    named = classes[0] if classes else model_type
+    shown = f" ({printable(named)})" if named else ""
     if model_type in _ENCODERS and not (config.get("is_decoder") is True or any(_DECODER_CLASS.search(c) for c in classes)):
         return f"a sentence encoder{shown}" if "modules.json" in names else f"a text encoder{shown}"
-    if model_type in _SEQ2SEQ or (config.get("is_encoder_decoder") is True and model_type not in _OTHER):
-        return f"an encoder-decoder{shown}"
-    return _OTHER[model_type] + shown if isinstance(model_type, str) and model_type in _OTHER else None
+    other = next((kind for kind, types in _OTHER.items() if model_type in types), None)
+    if other is None and (model_type in _SEQ2SEQ or config.get("is_encoder_decoder") is True):
+        other = "an encoder-decoder"
+    return other + shown if other is not None else None
 
 
 def _no_model_files(names: set[str], suffixes: set[str], name: str) -> NotAModel:

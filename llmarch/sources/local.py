@@ -14,7 +14,7 @@ from ..schema import Finding
 from . import Progress, specs
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
 from .headers import Header, header_length, parse_header
-from .layout import CONFIG, PARAMS, SHARD, SINGLE, Layout, documents_wanted, layout, not_a_model, other_weights
+from .layout import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, Layout, documents_wanted, layout, not_a_model, other_weights
 from .merge import Absent, Merged, gaps, merge, names_only
 
 MAX_FILES = 20_000
@@ -106,7 +106,8 @@ def _config_file(path: Path, text: str) -> RawModel:
     document = _object(path, path.name)
     if specs.is_spec(document):
         return specs.from_document(document, text=text, file=path)
-    if error := not_a_model([path.name], {path.name: document, CONFIG: document}, name=printable(text)):
+    name = path.name if path.name in (PARAMS, ADAPTER, PIPELINE) else CONFIG
+    if error := not_a_model([name], {name: document}, name=printable(text)):
         raise error
     native = path.name == PARAMS or ("dim" in document and "n_layers" in document and "model_type" not in document)
     return _model(text, path.resolve().parent, document, PARAMS if native else path.name)
@@ -120,9 +121,8 @@ def _safetensors_file(path: Path, text: str) -> RawModel:
     match = SHARD.fullmatch(path.name)
     whole = found.index_file is None and not (match and int(match["total"]) > 1) and (path.name == SINGLE or found.shards == (path.name,))
     document = _object(folder / found.config_file, found.config_file) if whole and found.config_file else None
-    if document is not None and found.config_file is not None:
-        if error := not_a_model([*files], {found.config_file: document}, name=printable(text)):
-            raise error
+    if document is not None and (error := not_a_model(files, {found.config_file or CONFIG: document}, name=printable(text))):
+        raise error
     merged = merge([read_header(path, path.name)], None)
     model = _model(text, folder if whole else path, document, found.config_file or CONFIG)
     model.tensors, model.header_bytes, model.files = merged.table, merged.header_bytes, (path.name,)

@@ -27,7 +27,10 @@ from checkpoint_fixtures import (
     tensors_of,
 )
 
-from llmarch.checkpoint.join import MOST_FINDINGS, Check, join
+from llmarch.checkpoint.dtypes import Exclusions, bounded
+from llmarch.checkpoint.join import Check, join
+from llmarch.checkpoint.logical import Logical
+from llmarch.checkpoint.tidy import LONGEST, MOST_FINDINGS
 from llmarch.raw import TensorTable
 
 
@@ -48,7 +51,7 @@ def test_every_tensor_is_accounted_for(name: str) -> None:
     if not about["quant"]:
         assert c.stored == c.logical + c.mtp + c.copies + c.buffers
         assert c.scales == 0
-    assert rules(c) == {r for r, there in (("tied-copy-stored", about["tied_copy"]), ("buffers-stored", about["buffers"])) if there} | (
+    assert rules(c) == {r for r, there in (("tied-copy-stored", about["tied_copy"]), ("buffers-stored", about["buffers"]), ("unused-stored", about.get("shared_kv"))) if there} | (
         {"mtp-stored"} if about["mtp"] and name.startswith("qwen3-next") else set()
     )
 
@@ -367,3 +370,40 @@ def test_no_tensor_at_all() -> None:
     c = join(architecture, rows, TensorTable())
     assert c.status == "conflict"
     assert c.logical == 0
+
+
+# --- what a repository may write into its config and names ---
+
+EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = [
+    ("lm_head", "lm_head.weight", [()], [()]),
+    ("gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(0,), (1,)]),
+    ("gate", "model.layers.{}.mlp.gate_proj.weight", [(0,)], []),
+    ("model.layers.1.mlp.gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(1,)]),
+    ("model.layers.1.self_attn", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(1,)]),
+    ("model.layers.1.mlp", "model.layers.{}.mlp.experts.{}.up_proj.weight", [(0, 3), (1, 3)], [(1, 3)]),
+    ("language_model.model.layers.1.self_attn*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(1,)]),
+    ("*.mlp.shared_expert.*", "model.layers.{}.mlp.shared_expert.up_proj.weight", [(0,)], [(0,)]),
+    ("model.vision_tower", "vision_tower.transformer.layers.{}.attention.q_proj.weight", [(0,)], [(0,)]),
+    ("re:.*self_attn.*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
+    (r"re:.*mlp\.(gate|up|gate_up|down)_proj.*", "model.layers.{}.mlp.experts.{}.up_proj.weight", [(1, 0)], []),
+    (r"re:.*mlp\.(gate|up|gate_up|down)_proj.*", "model.layers.{}.mlp.up_proj.weight", [(0,)], [(0,)]),
+]
+
+
+@pytest.mark.parametrize(("name", "pattern", "indices", "expected"), EXCLUDED)
+def test_what_exclusions_mean(name: str, pattern: str, indices: list[tuple[int, ...]], expected: list[tuple[int, ...]]) -> None:
+    assert Exclusions((name,)).of(Logical(pattern, "U8", (1,), indices, pattern, "x")) == expected
+
+
+@pytest.mark.parametrize("regex", ["(a+)+$", "(a|aa)*b", ".*.*.*.*x", r"(a)\1", "(?=a)", "[", "a" * 400])
+def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> None:
+    assert bounded(regex) is None
+    assert Exclusions((f"re:{regex}",)).of(Logical("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")) == []
+
+
+def test_names_are_made_printable() -> None:
+    bad = "model.\x1b[31mred\u202e." + "x" * 1000
+    c = check("qwen3-0.6b", lambda t: {**t, bad: ("BF16", (1,))})
+    (f,) = c.findings
+    assert f.path.isprintable()
+    assert len(f.path) <= LONGEST

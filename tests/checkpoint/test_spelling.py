@@ -288,3 +288,28 @@ def _table(tensors: Tensors) -> Any:
     from checkpoint_fixtures import table_of
 
     return table_of(tensors)
+
+
+def test_a_multimodal_model_as_mlx_lm_converts_it() -> None:
+    """Mistral Small 4's text model in MLX: MLA absorbed, experts stacked one matrix at a time, 4 bits, no tower."""
+
+    def mlx(t: Tensors) -> Tensors:
+        out: Tensors = {}
+        for n, (d, s) in absorb(drop("vision_tower|multi_modal")(t)).items():
+            if s is not None and n.endswith("experts.gate_up_proj"):
+                out |= {
+                    n.replace("experts.gate_up_proj", f"switch_mlp.{p}.weight"): (d, (s[0], s[1] // 2, s[2]))
+                    for p in ("gate_proj", "up_proj")
+                }
+            else:
+                out[re.sub(r"experts\.down_proj$", "switch_mlp.down_proj.weight", n)] = (d, s)
+        return mlx_4bit(out)
+
+    def declared(config: dict[str, Any]) -> None:
+        config["quantization"] = MLX
+
+    for names in (lambda t: t, names_only):
+        c = check("mistral-large-3-reduced-hf", both(mlx, names), declared)
+        assert [(f.rule, f.path, f.severity) for f in c.findings] == [("tower-missing", "towers.vision", "info")]
+    whole = check("mistral-large-3-reduced-hf")
+    assert check("mistral-large-3-reduced-hf", mlx, declared).logical == whole.logical - whole.by_component["vision"]

@@ -15,7 +15,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 transformers.logging.set_verbosity_error()
 TYPES = """gpt2 llama llama4 llama4_text llama4_vision_model deepseek_v2 deepseek_v3 deepseek_v32 olmo2 olmo3 gemma gemma2 gemma3
 gemma3_text siglip_vision_model mistral ministral mixtral mistral3 ministral3 mistral4 pixtral qwen2 qwen2_moe qwen3 qwen3_moe qwen3_next
-smollm3 kimi_linear minimax minimax_m2 gpt_oss glm4_moe""".split()
+smollm3 kimi_linear minimax minimax_m2 gpt_oss glm4_moe qwen3_5 qwen3_5_text qwen3_5_vision qwen3_5_moe qwen3_5_moe_text
+qwen3_5_moe_vision qwen3_vl qwen3_vl_text qwen3_vl_vision qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_moe_vision gemma4 gemma4_text
+gemma4_vision gemma4_audio gemma3n gemma3n_text gemma3n_audio gemma3n_vision nemotron_h phi3 olmoe seed_oss granite granitemoe
+granitemoehybrid lfm2 hunyuan_v1_moe""".split()
 ABOUT = {
     "version": f"transformers {transformers.__version__}", "by": "tests/oracle/class_defaults.py",
     "class, file": "configuration class and its file inside the transformers package",

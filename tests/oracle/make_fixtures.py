@@ -9,7 +9,8 @@ versions only (gzip mtime 0).
 
 A fixture DIR/NAME.json.gz is {"about", "config", "params", "stored", "tensors": {name: [dtype, shape]}}:
   config   the published config.json with about.set and about.unset applied (for *-native: params.json)
-  params   transformers' count of unique parameters: tied once; no router-bias tables (about.router_bias), no scales,
+  params   transformers' count of unique parameters: tied once; no router-bias tables and other buffers that
+           files hold (about.router_bias; Gemma 4: layer scalars, bounds of clipped linears, two of the vision tower), no scales,
            no buffers, no MTP (about.mtp_params: all of the MTP layer, its copies and its router-bias table included)
   stored   elements in the file, everything included (packed weights count as they are stored)
   tensors  the header, names as published on the Hub unless about.names says otherwise
@@ -44,6 +45,9 @@ SMALL31, LARGE3 = "mistralai__Mistral-Small-3.1-24B-Instruct-2503", "mistralai__
 MAV, SCOUT = "meta-llama__Llama-4-Maverick-17B-128E-Instruct", "meta-llama__Llama-4-Scout-17B-16E-Instruct"
 UNTIED = {"tie_word_embeddings": False}   # Small 3.1 has no such key; transformers 5.23's Mistral3Config would tie it
 M1_TYPES = [0, 0, 0, 0, 0, 0, 0, 1]
+DELTA = (["linear_attention"] * 3 + ["full_attention"]) * 2
+SLIDES = ["sliding_attention"]
+STORED_BUFFERS = re.compile(r"(e_score_correction_bias|\.layer_scalar|\.std_bias|\.std_scale|\.(in|out)put_(min|max))$")   # transformers' buffers that files hold
 
 SPEC = {
     "gpt2-124m": ("openai-community__gpt2", N, dict(dtype="F32")),
@@ -133,6 +137,60 @@ SPEC = {
                                      quant="fp8-block")),
     "gpt-oss-20b": ("openai__gpt-oss-20b", N, dict(unset=NOQ)),
     "gpt-oss-20b-mxfp4": ("openai__gpt-oss-20b", N, dict(quant="mxfp4")),
+    # Qwen3.5 MoE: the published files hold experts fused, [experts, outputs, inputs]; transformers writes them one by one
+    "qwen3.5-0.8b-reduced-mtp": ("Qwen__Qwen3.5-0.8B", N, dict(set={"text_config.num_hidden_layers": 5, "text_config.layer_types": DELTA[:5],
+                                 "vision_config.depth": 2}, mtp=True)),
+    "qwen3.5-27b-mtp": ("Qwen__Qwen3.5-27B", N, dict(mtp=True)),
+    "qwen3.5-35b-a3b-reduced-mtp": ("Qwen__Qwen3.5-35B-A3B", N, dict(set={"text_config.num_hidden_layers": 4, "text_config.layer_types": DELTA[:4],
+                                    "text_config.num_experts": 16, "vision_config.depth": 2}, mtp=True, fused=True)),
+    "qwen3.6-35b-a3b-reduced-nvfp4": ("nvidia__Qwen3.6-35B-A3B-NVFP4", N, dict(set={"text_config.num_hidden_layers": 4,
+                                      "text_config.layer_types": DELTA[:4], "text_config.num_experts": 8, "vision_config.depth": 1,
+                                      "quantization_config": NVFP4}, quant="nvfp4", mtp=True, names="Hub, experts one by one")),
+    "qwen3.5-18b-reap-reduced": ("copy__Qwen3.5-18B-REAP-A3B-Coding", N, dict(set={"num_hidden_layers": 4, "layer_types": DELTA[:4],
+                                 "num_experts": 8, "mtp_num_hidden_layers": 0}, names="Hub, experts one by one")),
+    "qwen3-vl-2b-reduced": ("Qwen__Qwen3-VL-2B-Instruct", N, dict(set={"text_config.num_hidden_layers": 2, "vision_config.depth": 12})),
+    "qwen3-vl-8b": ("nvidia__Cosmos-Reason2", N, {}),
+    "qwen3-vl-30b-a3b-reduced": ("Qwen__Qwen3-VL-30B-A3B-Instruct", N, dict(set={"text_config.num_hidden_layers": 3, "text_config.num_experts": 16,
+                                 "vision_config.depth": 3, "vision_config.deepstack_visual_indexes": [0, 1]}, turned=True)),
+    "gemma-4-26b-a4b-reduced": ("google__gemma-4-26B-A4B", N, dict(set={"text_config.num_hidden_layers": 7, "text_config.num_experts": 8,
+                                "text_config.layer_types": (SLIDES * 5)[:5] + ["full_attention"] * 2, "vision_config.num_hidden_layers": 2})),
+    "gemma-4-31b": ("spec:gemma4-31b", N, dict(unset=NOQ)),
+    "gemma-4-e2b-reduced": ("google__gemma-4-E2B-it", N, dict(set={"text_config.num_hidden_layers": 10, "text_config.num_kv_shared_layers": 5,
+                            "text_config.layer_types": (SLIDES * 4 + ["full_attention"]) * 2, "text_config.vocab_size": 512,
+                            "text_config.vocab_size_per_layer_input": 512, "vision_config.num_hidden_layers": 2,
+                            "audio_config.num_hidden_layers": 2})),
+    "gemma-4-e4b": ("spec:gemma4-e4b", N, {}),
+    "gemma-4-e4b-reduced-shared-kv": ("spec:gemma4-e4b", N, dict(set={"text_config.num_hidden_layers": 12, "text_config.num_kv_shared_layers": 6,
+                                      "text_config.layer_types": (SLIDES * 5 + ["full_attention"]) * 2, "text_config.vocab_size": 512,
+                                      "text_config.vocab_size_per_layer_input": 512, "vision_config.num_hidden_layers": 1,
+                                      "audio_config.num_hidden_layers": 1}, shared_kv=True,
+                                      names="Hub, with keys and values of layers that share them")),
+    "nemotron-3-nano-30b-reduced": ("nvidia__NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", N, dict(set={"hybrid_override_pattern": "MEM*E",
+                                    "num_hidden_layers": 5, "n_routed_experts": 16})),
+    "nemotron-3-super-120b-reduced-fp8-mtp": ("nvidia__NVIDIA-Nemotron-3-Super-120B-A12B-FP8", N, dict(set={"hybrid_override_pattern": "MEM*E",
+                                              "num_hidden_layers": 5, "n_routed_experts": 16, "quantization_config": FP8}, quant="fp8-block",
+                                              mtp=True)),
+    "nemotron-3-super-120b-reduced-mtp": ("nvidia__NVIDIA-Nemotron-3-Super-120B-A12B-FP8", N, dict(set={"hybrid_override_pattern": "MEM*E",
+                                          "num_hidden_layers": 5, "n_routed_experts": 16}, unset=NOQ, mtp=True)),
+    "nemotron-3-ultra-550b-reduced": ("nvidia__NVIDIA-Nemotron-3-Ultra-550B-A55B-FP8", N, dict(set={"layers_block_type": ["mamba", "moe", "attention"],
+                                      "n_routed_experts": 8, "num_nextn_predict_layers": 0}, unset=NOQ)),
+    "nemotron-h-56b-reduced": ("spec:nemotron-h-56b", N, dict(set={"hybrid_override_pattern": "M-M*-", "num_hidden_layers": 5})),
+    "phi-4": ("microsoft__phi-4", N, {}),
+    "phi-4-mini": ("microsoft__Phi-4-mini-instruct", N, {}),
+    "phi-3.5-mini": ("microsoft__Phi-3.5-mini-instruct", N, {}),
+    "olmoe-1b-7b-reduced": ("allenai__OLMoE-1B-7B-0924", "config.partial.json", dict(set=dict(num_hidden_layers=2, num_experts=16))),
+    "seed-oss-36b": ("spec:seed-oss-36b", N, {}),
+    "granite-3.1-1b-a400m": ("ibm-granite__granite-3.1-1b-a400m-instruct", N, {}),
+    "granite-4.1-8b": ("spec:granite-4.1-8b", N, {}),
+    "granite-4.0-h-350m": ("spec:granite-4.0-h-350m", N, {}),
+    "granite-4.0-h-small-reduced": ("spec:granite-4.0-h-small", N, dict(set=dict(num_hidden_layers=3, num_local_experts=8,
+                                    layer_types=["mamba", "attention", "mamba"]))),
+    "lfm2-1.2b": ("spec:lfm2-1.2b", N, {}),
+    "devstral-small-2-24b": ("spec:devstral-small-2", N, dict(unset=NOQ)),
+    "mistral-small-4-reduced": ("spec:mistral-small-4", N, dict(set={"text_config.num_hidden_layers": 2, "text_config.n_routed_experts": 8,
+                                "vision_config.num_hidden_layers": 2}, names="HF prefixes of transformers 5, fused experts")),
+    "hunyuan-a13b-reduced": ("spec:hunyuan-a13b", N, dict(set=dict(num_hidden_layers=2, num_experts=8, moe_topk=[8, 8], num_shared_expert=[1, 1],
+                             moe_intermediate_size=[3072, 3072]), build_only=dict(head_dim=128, moe_topk=8))),
     "glm-4.5-reduced-mtp": ("zai-org__GLM-4.5", N, dict(set=dict(num_hidden_layers=5, n_routed_experts=16), mtp=True)),
 }
 STATE_DICT = "transformers 5 state dict, not reverted to the Hub's names (fused experts, new prefixes)"
@@ -248,21 +306,48 @@ def state_dict_inventory(model, dtype, mr):
     return {n: ("F32" if mr.ROUTER_F32.search(n) else dtype, list(t.shape)) for n, t in own.items()}, sum(p.numel() for p in params.values())
 
 
+def nemotron_mtp(inv, config, dtype):
+    """mtp.layers.0 is an attention layer with the projection, mtp.layers.1 a MoE layer with the last norm, as loaders of the published files state
+    (read_file ids 61209274533, 58514115991, 70759093397); Super's Hub total fits to the last parameter."""
+    kinds, h = config.layers_block_type, config.hidden_size
+    for i, kind in enumerate(("full_attention", "moe")):
+        base = f"backbone.layers.{kinds.index(kind)}."
+        inv.update({f"mtp.layers.{i}.{k[len(base):]}": s for k, s in list(inv.items()) if k.startswith(base)})
+    inv.update({f"mtp.layers.{n}.weight": (dtype, s) for n, s in
+                (("0.enorm", [h]), ("0.hnorm", [h]), ("0.eh_proj", [h, 2 * h]), ("1.final_layernorm", [h]))})
+
+
+def shared_kv(inv):
+    """Keys and values for layers that share those of an earlier one: published Gemma 4 E files hold them, nothing reads them."""
+    own = {}
+    for name, spec in inv.items():
+        if m := re.match(r"(model\.language_model\.layers\.)(\d+)\.self_attn\.(k_proj|v_proj|k_norm)\.weight$", name):
+            width = inv[f"{m[1]}{m[2]}.self_attn.q_norm.weight"][1][0]; own[width, m[3]] = spec
+    for name, (_, shape) in list(inv.items()):
+        if (m := re.match(r"(model\.language_model\.layers\.\d+\.self_attn\.)q_norm\.weight$", name)) and m[1] + "k_proj.weight" not in inv:
+            inv.update({f"{m[1]}{n}.weight": own[shape[0], n] for n in ("k_proj", "v_proj", "k_norm")})
+
+
 def make(name, shared, mr, tmp):
     folder, file, o = SPEC[name]
-    source = shared / "corpus" / folder / file
-    raw = assign(json.loads(source.read_text()), o.get("set", {}), o.get("unset", ()))
+    spec = folder.removeprefix("spec:") if folder.startswith("spec:") else None    # a config that only a bundled spec has
+    source = HERE.parent.parent / "specs" / f"{spec}.json" if spec else shared / "corpus" / folder / file
+    given = json.loads(source.read_text())
+    raw = assign(given["config"] if spec else given, o.get("set", {}), o.get("unset", ()))
     tmp.write_text(json.dumps(assign(json.loads(json.dumps(raw)), o.get("build_only", {}))))
     _, cfg = mr.load_config(tmp)
     where = [raw, raw.get("text_config") or {}]
     said = next((c[k] for c in where for k in ("dtype", "torch_dtype") if c.get(k)), None)
     dtype = o.get("dtype") or DTYPE.get(said, "BF16")
     model = mr.build(cfg)
-    inv, n = (state_dict_inventory(model, dtype, mr) if o.get("names") == "state_dict" else mr.inventory(model, dtype))
+    inv, n = (state_dict_inventory(model, dtype, mr) if o.get("names") == "state_dict" or o.get("fused") else mr.inventory(model, dtype))
     elements = lambda ending="": sum(math.prod(s) for k, (_, s) in inv.items() if k.endswith(ending))
-    bias, before = elements("e_score_correction_bias"), elements()
-    if o.get("mtp"): mr.add_mtp(inv, cfg, dtype)
+    bias, before = sum(math.prod(s) for k, (_, s) in inv.items() if STORED_BUFFERS.search(k)), elements()
+    if o.get("mtp"): (nemotron_mtp if cfg.model_type == "nemotron_h" else mr.add_mtp)(inv, cfg, dtype)
+    if o.get("turned"):     # published [experts, inputs, outputs] (read_file id 39809339375); transformers' reverse leaves its own order
+        inv = {n: (d, [s[0], s[2], s[1]] if ".experts." in n else s) for n, (d, s) in inv.items()}
     mtp = elements() - before
+    if o.get("shared_kv"): shared_kv(inv)
     if o.get("tied_copy"):
         emb = next(k for k in inv if re.search(r"(embed_tokens|wte|word_embeddings)\.weight$", k)); inv["lm_head.weight"] = inv[emb]
     if o.get("buffers"):
@@ -278,12 +363,13 @@ def make(name, shared, mr, tmp):
     inv = dict(sorted(inv.items(), key=lambda kv: mr.natural(kv[0])))
     by = collections.Counter()
     for d, s in inv.values(): by[d] += math.prod(s)
-    about = {"source": f"corpus/{folder}/{file}", "class": type(model).__name__, "set": o.get("set", {}), "unset": list(o.get("unset", ())),
+    about = {"source": f"specs/{spec}.json" if spec else f"corpus/{folder}/{file}", "class": type(model).__name__, "set": o.get("set", {}), "unset": list(o.get("unset", ())),
              "build_only": o.get("build_only", {}), "quant": o.get("quant"), "mtp": bool(o.get("mtp")), "tied_copy": bool(o.get("tied_copy")),
              "buffers": bool(o.get("buffers")), "dtype": dtype,
              "names": "Mistral native (params.json + consolidated)" if o.get("native") else STATE_DICT if o.get("names") == "state_dict"
                       else o.get("names", "Hub"),
              "router_bias": bias, "mtp_params": mtp,
+             **({"shared_kv": True} if o.get("shared_kv") else {}),
              "stored_by_dtype": dict(sorted(by.items())), "transformers": mr.transformers.__version__, "torch": mr.torch.__version__.split("+")[0]}
     if o.get("native"): about["config_is"] = "params.json"
     return {"about": about, "config": config, "params": n, "stored": sum(by.values()), "tensors": {k: [d, s] for k, (d, s) in inv.items()}}

@@ -52,6 +52,13 @@ def plain(g: TensorGroup) -> Logical:
     return Logical(g.pattern, g.dtype, g.shape, g.indices, g.pattern, width=width, bits=n * width)
 
 
+def unambiguous(g: TensorGroup) -> TensorGroup:
+    """A name that itself holds `{}` is not folded; it must not look like one that is."""
+    if "{}" in g.pattern and not g.indices[0]:
+        return TensorGroup(g.pattern.replace("{}", "{?}"), g.dtype, g.shape, g.indices)
+    return g
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A format that may be the one; `near`: what is stored beside the values, by suffix."""
@@ -65,7 +72,7 @@ class _Unpacking:
     def __init__(self, table: TensorTable, declared: Quantization | None) -> None:
         self.declared = declared
         self.groups: dict[str, list[TensorGroup]] = {}
-        for g in table:
+        for g in map(unambiguous, table):
             self.groups.setdefault(g.pattern, []).append(g)
         self.out = Unpacked()
         self.beside: set[str] = set()
@@ -106,7 +113,7 @@ class _Unpacking:
             stem = g.pattern.removesuffix(f.stem)
             near = {s: n for s in f.companions if (n := self.nearest(g, stem + s)) is not None}
             named = f.sure and (g.dtype or f.stem != f.logical)  # a name without dtype tells it only by an ending of its own
-            if named or any(s in f.scales for s in near):
+            if named or any(s in f.scales or s in f.marks for s in near):
                 yield _Candidate(f, stem, near)
 
     def nearest(self, g: TensorGroup, pattern: str) -> TensorGroup | None:
@@ -140,7 +147,7 @@ class _Unpacking:
         if plain is None:
             x.why = f"{f.name} values in a layout that llmarch does not unpack"
             return x
-        x.shape, x.others, x.elements, x.width = plain.shape, plain.others, plain.elements, plain.width
+        x.shape, x.others, x.elements, x.width, x.open = plain.shape, plain.others, plain.elements, plain.width, plain.open
         self.bare(g, c)
         if plain.wrong:
             self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {plain.wrong}")

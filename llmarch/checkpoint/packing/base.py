@@ -45,8 +45,8 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """The logical tensor: its shape, or shapes that it may have, or only its number of elements. `how` says more than the format's
-    name ("blocks 128 x 128"); `wrong` is what disagrees within the packing, for people."""
+    """The logical tensor: its shape, or shapes that it may have, or only its number of elements; `open`: its shape is but the likeliest
+    of several. `how` says more than the format's name ("blocks 128 x 128"), `wrong` what disagrees within the packing."""
 
     width: float
     shape: Shape | None = None
@@ -54,6 +54,7 @@ class Plain:
     elements: int | None = None
     how: str = ""
     wrong: str = ""
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Format:
     """A packing format.
 
     `values` are the endings of tensors that hold packed values; the stem is the name without `stem`, the logical name is the stem plus
-    `logical`. One of `scales` must be there for each; `beside` may be. `sure`: name or dtype alone tell the format, so a lack of
-    scales is a finding. `methods` are the quantization methods of a config that announce it.
+    `logical`. One of `scales` must be there for each; `beside` may be. `sure`: name or dtype alone tell the format, so a lack of scales
+    is a finding; so do `marks`, companions that no other format has. `methods` are the quantization methods of a config that announce it.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Format:
     unpack: Callable[[Packed], Plain | None]
     dtypes: frozenset[str] = frozenset()
     beside: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     sure: bool = False
     width: float = 0.0
     accept: Callable[[Packed], bool] = lambda p: True

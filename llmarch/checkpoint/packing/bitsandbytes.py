@@ -30,6 +30,7 @@ INT8 = Format(
     dtypes=frozenset({"I8"}),
     scales=(".SCB",),
     beside=(".weight_format",),
+    marks=(".weight_format",),
     unpack=lambda p: Plain(8, p.shape, how="int8"),
     width=8,
 )
@@ -42,6 +43,7 @@ FOUR = Format(
     logical="",
     scales=(".absmax",),
     beside=PARTS,
+    marks=PARTS,
     unpack=unpack_4bit,
     width=4,
 )

@@ -12,6 +12,7 @@ from .base import INT32, Format, Packed, Plain, Shape, listed
 
 METHODS = frozenset({"compressed-tensors"})
 BITS = (4, 8, 2, 3, 6, 5)
+GROUPS = (16, 32, 64, 128, 256)
 
 
 def unpack(p: Packed) -> Plain | None:
@@ -27,11 +28,12 @@ def unpack(p: Packed) -> Plain | None:
         if g_idx and g_idx[0] in inputs:
             return Plain(bits, (*lead, g_idx[0]), how=told(bits, g_idx[0], groups), wrong=wrong)
         if groups > 1 and p.group and groups * p.group in inputs:
-            return Plain(bits, (*lead, groups * p.group), how=told(bits, groups * p.group, groups), wrong=wrong)
-        if p.bits or (groups > 1 and words * per % groups == 0 and words * per // groups in (16, 32, 64, 128, 256)):
+            return Plain(bits, (*lead, groups * p.group), how=told(bits, groups * p.group, groups), wrong=wrong, open=p.bits is None)
+        if p.bits or (groups > 1 and words * per % groups == 0 and words * per // groups in GROUPS):
             padded: tuple[Shape, ...] = tuple((*lead, i) for i in reversed(inputs[:-1]))
-            return Plain(bits, (*lead, words * per), padded, how=told(bits, words * per, groups), wrong=wrong)
-    return Plain(4, (*lead, words * 8), tuple((*lead, words * (32 // b)) for b in BITS[1:]), wrong=wrong)
+            how = told(bits, words * per, groups)
+            return Plain(bits, (*lead, words * per), padded, how=how, wrong=wrong, open=p.bits is None)
+    return Plain(4, (*lead, words * 8), tuple((*lead, words * (32 // b)) for b in BITS[1:]), wrong=wrong, open=True)
 
 
 def told(bits: int, i: int, groups: int) -> str:

@@ -20,7 +20,7 @@ def unpack(p: Packed) -> Plain | None:
     *lead, words = p.shape
     if scales is None or len(scales) != len(p.shape):
         bits = p.bits or 4
-        return Plain(bits, (*lead, words * 32 // bits))
+        return Plain(bits, (*lead, words * 32 // bits), open=p.bits is None)
     if list(scales[:-1]) != lead:
         return None
     found = readings(words, scales[-1], p.group)
@@ -29,7 +29,7 @@ def unpack(p: Packed) -> Plain | None:
     (bits, group), *more = found
     others: tuple[Shape, ...] = tuple((*lead, scales[-1] * g) for _, g in more)
     how = f"{bits} bits, groups of {group}" if not others else ""
-    return Plain(bits if not others else 0, (*lead, scales[-1] * group), others, how=how)
+    return Plain(bits if not others else 0, (*lead, scales[-1] * group), others, how=how, open=bool(others))
 
 
 def readings(words: int, scales: int, declared: int | None) -> list[tuple[int, int]]:

@@ -34,6 +34,7 @@ MODELOPT = Format(
     dtypes=BYTES,
     scales=(".weight_scale",),
     beside=(".weight_scale_2", ".input_scale", ".pre_quant_scale"),
+    marks=(".weight_scale_2",),
     unpack=unpack,
     accept=accept,
     width=4,

@@ -1,0 +1,454 @@
+"""Headers without a family: what names and shapes alone tell of an architecture, each fact with the tensors that tell it.
+
+Facts stand under the schema's own paths (`mixers.attention.kv_heads`, `ffns.moe.experts`); one that is left open is None, and its evidence
+(`unknown`) says why. Counts are exact: sums over the tensors. Nothing is read as another family would read it: of the config only the
+usual keys for heads, the tie and the quantisation are used, and heads only where the shapes bear them out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..errors import ConfigError
+from ..family import Config, build
+from ..quantization import quantization
+from ..raw import TensorTable
+from ..schema import Evidence, Finding, Quantization
+from . import spelling
+from .indices import Index, folded
+from .leftovers import FLOATS, HEADS, MTP, MTP_MARKS, is_buffer, size
+from .logical import Logical, Shape
+from .lots import gathered, stored_lots
+from .packing import unpack
+from .sightings import Heads, Module, Seen, Sighting, Unknown, recognise
+from .tidy import tidy
+
+LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
+EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|token_embedding|embedding|embeddings)\.weight$")
+POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings)\.weight$")
+FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_layernorm|final_layer_norm)\.(weight|bias)$")
+AUDIO = re.compile(r"^audio|\.audio_tower\b")
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedKind:
+    """One kind of layer: its blocks and norms, as paths of the facts, and tensors that were not recognised."""
+
+    blocks: tuple[str, ...]
+    norms: tuple[str, ...]
+    placement: str | None
+    unrecognised: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """An architecture as far as it shows. `facts`: path -> value, None where open; `evidence`: path -> where it comes from or why it is
+    open; `layers` names a kind for each layer. Counts are elements: `total` of the main model (None where a packing leaves sizes open or
+    there are names only), `mtp`, `scales`, `stored` as in `checkpoint.join.Check`.
+    """
+
+    facts: dict[str, Any]
+    evidence: dict[str, Evidence]
+    kinds: dict[str, ObservedKind]
+    layers: tuple[str, ...]
+    total: int | None
+    by_component: dict[str, int]
+    mtp: int
+    scales: int
+    stored: int
+    copies: int = 0
+    buffers: int = 0
+    bits_per_weight: float | None = None
+    bits_by_component: dict[str, float] = field(default_factory=dict[str, float])
+    findings: list[Finding] = field(default_factory=list[Finding])
+    notes: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The facts as nested objects, as an Architecture would be written; what is open is null."""
+        out: dict[str, Any] = {}
+        for path, value in self.facts.items():
+            *parents, last = path.split(".")
+            at = out
+            for p in parents:
+                at = at.setdefault(p, {})
+            at[last] = value
+        kinds = {n: {"blocks": list(k.blocks), "norms": list(k.norms), "placement": k.placement} for n, k in self.kinds.items()}
+        return {**out, "layer_kinds": kinds, "layers": list(self.layers)}
+
+
+def observe(table: TensorTable, config: Mapping[str, Any] | None = None, *, partial: bool = False) -> Observed:
+    """What the headers of an unknown architecture tell. `config`: of a model_type that no family reads, if there is one; `partial`: some
+    headers could not be read, so that there is no total."""
+    return _Observer(table, config or {}, partial).run()
+
+
+class _Observer:
+    def __init__(self, table: TensorTable, config: Mapping[str, Any], partial: bool) -> None:
+        self.table, self.config, self.partial = table, config, partial
+        self.text = text_of(config)
+        unpacked = unpack(table, declared(config))
+        spell = spelling.speller({x.pattern for x in unpacked.logical})
+        self.tensors = [(spell(x.pattern), x) for x in unpacked.logical]
+        self.unpacked = unpacked
+        self.facts: dict[str, Any] = {}
+        self.evidence: dict[str, Evidence] = {}
+        self.findings = list(unpacked.findings)
+        self.parts: Counter[str] = Counter()
+        self.bits: Counter[str] = Counter()
+        self.mtp = self.copies = self.buffers = 0
+        self.hidden: int | None = None
+
+    def run(self) -> Observed:
+        at = layer_prefix(self.tensors)
+        inside = [(key[len(at) :], x) for key, x in self.tensors if at and key.startswith(at)]
+        outside = [(key, x) for key, x in self.tensors if not (at and key.startswith(at))]
+        self.embedding(outside, inside)
+        self.buffers += sum(size(x) for k, x in inside if is_buffer(k, x))
+        main, beyond = without_mtp([(k, x) for k, x in inside if not is_buffer(k, x)])
+        kinds, layers = self.layer_kinds(main)
+        self.around(outside)
+        for _, x in beyond:
+            self.count("mtp", x)
+        known = self.all_known()
+        self.mtp = self.parts.pop("mtp", 0)
+        bits = sum(n for c, n in self.bits.items() if c != "mtp")
+        total = sum(self.parts.values())
+        self.unknowable()
+        self.layer_count(at, len(layers), {i[0] for _, x in main for i in x.indices})
+        return Observed(
+            facts=self.facts,
+            evidence=self.evidence,
+            kinds=kinds,
+            layers=layers,
+            total=total if known else None,
+            by_component=dict(self.parts),
+            mtp=self.mtp,
+            scales=self.unpacked.scales,
+            stored=self.table.elements,
+            copies=self.copies,
+            buffers=self.buffers,
+            bits_per_weight=bits / total if known and total else None,
+            bits_by_component={c: self.bits[c] / n for c, n in self.parts.items() if n and known},
+            findings=tidy(self.findings),
+            notes=tuple(dict.fromkeys(x.packing for _, x in self.tensors if x.packing)),
+        )
+
+    def all_known(self) -> bool:
+        """Whether every tensor's size is certain; packings that are not unpacked are named."""
+        odd = [x for key, x in self.tensors if x.why or not (x.packing or x.dtype in FLOATS or is_buffer(key, x))]
+        for g in gathered(stored_lots(odd)):
+            why = odd[g.lots[0].at].why or "integers in a packing that llmarch does not unpack"
+            self.findings.append(Finding(rule="not-comparable", path=g.path, message=f"{g}: {why}"))
+        sizes = all((x.shape is not None or x.elements is not None) and not x.open for _, x in self.tensors)
+        return sizes and not odd and not self.partial
+
+    # --- saying ---
+
+    def say(self, path: str, value: Any, kind: Any, ref: str, by: Iterable[str] = ()) -> None:
+        self.facts[path] = value
+        self.evidence[path] = Evidence(kind=kind, ref=ref, confirmed_by=tuple(by))
+
+    def seen(self, path: str, value: Any, x: Logical, ref: str = "") -> None:
+        self.say(path, value, "tensor", ref or folded(x.source, x.indices)[0])
+
+    def unknown(self, path: str, why: str) -> None:
+        self.say(path, None, "unknown", why)
+
+    def count(self, component: str, x: Logical) -> None:
+        self.parts[component] += size(x)
+        self.bits[component] += x.bits * len(x.indices)
+
+    # --- outside the layers ---
+
+    def embedding(self, outside: list[tuple[str, Logical]], inside: list[tuple[str, Logical]]) -> None:
+        """Vocabulary and hidden size, from the token embedding (or, where that stands under the head's name alone, from the head).
+        The layers must have a vector of that width: some models embed in fewer dimensions."""
+        names = [(k, x) for k, x in outside if EMBEDDING.search(k) and not is_tower(k) and not MTP.search(k)]
+        found = names or [(k, x) for k, x in outside if k in HEADS]
+        x = next((x for _, x in found if x.shape is None or len(x.shape) == 2), None)
+        if x is None or x.shape is None or x.open:
+            for path in ("hidden_size", "vocab_size"):
+                self.unknown(path, "no token embedding was found" if x is None else f"{x.source}: its shape is not in the header")
+            return
+        self.seen("vocab_size", x.shape[0], x)
+        if inside and not any(y.shape == (x.shape[1],) for _, y in inside):
+            self.unknown("hidden_size", f"{x.source} has {x.shape[1]:,} dimensions, but no vector of the layers is as wide")
+            return
+        self.hidden = x.shape[1]
+        self.seen("hidden_size", x.shape[1], x)
+
+    def around(self, outside: list[tuple[str, Logical]]) -> None:
+        """Everything that is in no layer."""
+        heads: list[Logical] = []
+        embedding: list[Logical] = []
+        other: list[Logical] = []
+        final: list[tuple[str, Logical]] = []
+        towers: dict[str, list[tuple[str, Logical]]] = {}
+        for key, x in outside:
+            if is_buffer(key, x):
+                self.buffers += size(x)
+            elif MTP.search(key):
+                self.count("mtp", x)
+            elif tower := is_tower(key):
+                towers.setdefault(tower, []).append((key, x))
+            elif key in HEADS:
+                heads.append(x)
+            elif EMBEDDING.search(key) and not embedding:
+                embedding.append(x)
+                self.count("embedding", x)
+            elif POSITIONS.search(key):
+                self.count("embedding", x)
+                if x.shape is not None:
+                    self.seen("embedding.positions", x.shape[0], x)
+            elif FINAL_NORM.search(key):
+                final.append((key.rpartition(".")[2], x))
+            elif key.removesuffix("bias") + "weight" in HEADS:
+                self.count("head", x)
+                self.seen("head.bias", True, x)
+            else:
+                self.count("other", x)
+                other.append(x)
+        self.head(heads, embedding)
+        self.final_norm(final)
+        for tower, tensors in towers.items():
+            self.tower(tower, tensors)
+        self.unrecognised(other)
+
+    def head(self, heads: list[Logical], embedding: list[Logical]) -> None:
+        """No head stored: it is the embedding. A head stored may still be a copy of it; only a config can tell."""
+        said = self.config.get("tie_word_embeddings", self.text.get("tie_word_embeddings"))
+        alone = bool(heads) and not embedding
+        if not heads or alone:
+            self.say(
+                "embedding.tied", True, "tensor", "embedding and head are one tensor" if alone else "no head is stored: it is the embedding"
+            )
+        elif isinstance(said, bool):
+            self.say("embedding.tied", said, "config", "tie_word_embeddings", [heads[0].source])
+        else:
+            self.unknown("embedding.tied", f"{heads[0].source} is stored; whether it is a copy of the embedding is not in the header")
+        for x in heads:
+            if said is True and embedding:
+                self.copies += size(x)
+                message = "a copy of the token embedding, which the head is tied to; not counted"
+                self.findings.append(Finding(rule="tied-copy-stored", path=x.source, message=message))
+            else:
+                self.count("embedding" if alone else "head", x)
+
+    def final_norm(self, tensors: list[tuple[str, Logical]]) -> None:
+        for _, x in tensors:
+            self.count("norms", x)
+        parts = dict(tensors)
+        if tensors and (sighting := recognise(self.module("final", parts))) is not None:
+            self.note(sighting, parts)
+            self.seen("final_norm", "final", tensors[-1][1])
+
+    def layer_count(self, at: str, n: int, numbers: set[int]) -> None:
+        if numbers == set(range(n)) and n:
+            self.say("layers", n, "tensor", f"{at.replace('{}.', '')}{{0-{n - 1}}}" if n > 1 else at)
+        else:
+            self.unknown("layers", "some numbers of layers are missing" if n else "no numbered layers were found")
+
+    def tower(self, name: str, tensors: list[tuple[str, Logical]]) -> None:
+        """An encoder of another modality: its layers and its size."""
+        layers = {(m[0], i[0]) for k, x in tensors if (m := LAYERS.match(k)) for i in x.indices if i}
+        for _, x in tensors:
+            self.count(name, x)
+        first = folded(tensors[0][1].source, tensors[0][1].indices)[0]
+        deepest = Counter(at for at, _ in layers).most_common(1)
+        self.say(f"towers.{name}.layers", deepest[0][1] if deepest else None, "tensor", first)
+        self.say(f"towers.{name}.parameters", self.parts[name], "tensor", first)
+
+    def unrecognised(self, other: list[Logical], where: str = "") -> None:
+        for g in gathered(stored_lots(other)):
+            self.findings.append(Finding(rule="tensor-unrecognised", path=g.path, message=f"{g}{where}: counted, but not recognised"))
+
+    def unknowable(self) -> None:
+        """What no header tells."""
+        self.unknown("context_length", "a context length has no tensors")
+        if "embedding.positions" in self.facts:
+            self.say("context_length", self.facts["embedding.positions"], "tensor", "as many positions are learned")
+
+    # --- layers ---
+
+    def layer_kinds(self, tensors: list[tuple[str, Logical]]) -> tuple[dict[str, ObservedKind], tuple[str, ...]]:
+        """Layers with the same tensors are one kind."""
+        held = by_layer(tensors)
+        alike: dict[frozenset[tuple[str, Shape | None, int]], list[int]] = {}
+        for number in sorted(held):
+            signature = frozenset((key, x.shape, len(indices)) for key, x, indices in held[number])
+            alike.setdefault(signature, []).append(number)
+        kinds: dict[str, ObservedKind] = {}
+        of: dict[int, str] = {}
+        for numbers in alike.values():
+            name, kind = self.layer_kind(merged(held[n] for n in numbers), kinds)
+            kinds[name] = kind
+            of.update(dict.fromkeys(numbers, name))
+        return kinds, tuple(of[i] for i in sorted(of))
+
+    def layer_kind(self, tensors: list[tuple[str, Logical]], kinds: Mapping[str, ObservedKind]) -> tuple[str, ObservedKind]:
+        """Recognise the modules of one kind of layer, note their facts, and count their tensors."""
+        blocks: list[str] = []
+        norms: list[str] = []
+        lost: list[Logical] = []
+        for module, parts in modules(tensors).items():
+            relative = dict(reversed(parts))
+            sighting = recognise(self.module(module, relative))
+            if sighting is None:
+                lost += (x for _, x in parts)
+            else:
+                (norms if sighting.group == "norms" else blocks).append(self.note(sighting, relative))
+            for name, x in parts:
+                self.count(sighting.components.get(name, sighting.component) if sighting else "other", x)
+        self.unrecognised(lost, " in the layers")
+        blocks.sort(key=lambda path: not path.startswith("mixers."))
+        name, at = kind_name(blocks, kinds), placement(norms)
+        if at is None:
+            self.unknown(f"layer_kinds.{name}.placement", "the names of a layer's norms do not say where they stand")
+        else:
+            self.say(f"layer_kinds.{name}.placement", at, "tensor", "the norms' names: " + ", ".join(n.partition(".")[2] for n in norms))
+        return name, ObservedKind(tuple(blocks), tuple(norms), at, tuple(x.source for x in lost))
+
+    def module(self, name: str, tensors: Mapping[str, Logical]) -> Module:
+        shapes = {k: x.shape if not x.open else None for k, x in tensors.items()}
+        experts = {k: len({i[1] for i in x.indices}) for k, x in tensors.items() if "{}" in k}
+        return Module(name, shapes, experts, self.hidden, heads_of(self.text, self.hidden))
+
+    def note(self, s: Sighting, tensors: Mapping[str, Logical]) -> str:
+        """Put a module's facts under a path; modules alike in their facts share it."""
+        told = {f: (v.value if isinstance(v, Seen) else None) for f, v in s.facts.items()}
+        n = 1
+        path = f"{s.group}.{s.name}"
+        while (
+            any(p.startswith(path + ".") for p in self.facts)
+            and {p[len(path) + 1 :]: v for p, v in self.facts.items() if p.startswith(path + ".")} != told
+        ):
+            n += 1
+            path = f"{s.group}.{s.name}_{n}"
+        for f, fact in s.facts.items():
+            self.fact(f"{path}.{f}", fact, tensors)
+        return path
+
+    def fact(self, path: str, fact: Seen | Unknown, tensors: Mapping[str, Logical]) -> None:
+        if isinstance(fact, Unknown):
+            self.unknown(path, fact.why)
+            return
+        names = [folded(x.source, x.indices)[0] for name in fact.by if (x := tensors.get(name)) is not None]
+        before = self.evidence[path].confirmed_by if self.facts.get(path) is not None else ()
+        how = f"{fact.key}: {fact.ref}" if fact.key else fact.ref or f"shape of {names[0]}" if names else ""
+        self.say(path, fact.value, "config" if fact.key else "tensor", how, dict.fromkeys((*before, *names)))
+
+
+# --- helpers ------------------------------------------------------------------------------------------------------
+
+
+def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config that is about the language model."""
+    for key in ("text_config", "llm_config", "language_config"):
+        if isinstance(config.get(key), dict):
+            return cast("dict[str, Any]", config[key])
+    return config
+
+
+def declared(config: Mapping[str, Any]) -> Quantization | None:
+    """The quantisation that a config declares, whatever its family."""
+    for part in (config, text_of(config)):
+        try:
+            tree = quantization(Config(part, file="config.json", family="no family", ref=""))
+        except ConfigError:
+            continue
+        if tree is not None:
+            return build(tree, "", {})
+    return None
+
+
+def heads_of(config: Mapping[str, Any], hidden: int | None) -> Heads | None:
+    """Heads under their usual keys; nothing where a value is not a plain positive number."""
+
+    def number(key: str) -> int | None:
+        value = config.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**7 else None
+
+    heads, kv, dim = number("num_attention_heads"), number("num_key_value_heads"), number("head_dim")
+    keys = "num_attention_heads, num_key_value_heads" + (", head_dim" if dim else ", hidden_size")
+    if heads is None or (dim is None and (hidden is None or hidden % heads)):
+        return None
+    return Heads(heads, kv or heads, dim or (hidden or 0) // heads, keys)
+
+
+def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
+    """What the decoder's layers start with: of the numbered modules outside towers, those that hold most."""
+    weight: Counter[str] = Counter()
+    for key, x in tensors:
+        m = LAYERS.match(key)
+        if m and not is_tower(key) and not MTP.search(key):
+            weight[m[0]] += max(size(x), len(x.indices))
+    return max(weight, key=lambda p: (weight[p], p), default="")
+
+
+def is_tower(key: str) -> str:
+    """`vision` or `audio` by the first part of the name; empty for anything else."""
+    if not spelling.TOWERS.match(key):
+        return ""
+    return "audio" if AUDIO.match(key) else "vision"
+
+
+def without_mtp(tensors: list[tuple[str, Logical]]) -> tuple[list[tuple[str, Logical]], list[tuple[str, Logical]]]:
+    """Layers that are MTP modules by their tensors (eh_proj, enorm, ..), apart from the others."""
+    numbers = {i[0] for key, x in tensors if MTP_MARKS.search("." + key) for i in x.indices}
+    if not numbers:
+        return tensors, []
+    main = [(k, x.some([i for i in x.indices if i[0] not in numbers])) for k, x in tensors]
+    mtp = [(k, x.some([i for i in x.indices if i[0] in numbers])) for k, x in tensors]
+    return [(k, x) for k, x in main if x.indices], [(k, x) for k, x in mtp if x.indices]
+
+
+def by_layer(tensors: Iterable[tuple[str, Logical]]) -> dict[int, list[tuple[str, Logical, list[Index]]]]:
+    """What each layer holds."""
+    out: dict[int, list[tuple[str, Logical, list[Index]]]] = {}
+    for key, x in tensors:
+        here: dict[int, list[Index]] = {}
+        for i in x.indices:
+            here.setdefault(i[0], []).append(i)
+        for number, indices in here.items():
+            out.setdefault(number, []).append((key, x, indices))
+    return out
+
+
+def merged(layers: Iterable[list[tuple[str, Logical, list[Index]]]]) -> list[tuple[str, Logical]]:
+    """The tensors of several layers together."""
+    found: dict[tuple[str, int], tuple[Logical, list[Index]]] = {}
+    for layer in layers:
+        for key, x, indices in layer:
+            found.setdefault((key, id(x)), (x, []))[1].extend(indices)
+    return [(key, x.some(indices)) for (key, _), (x, indices) in found.items()]
+
+
+def modules(tensors: Iterable[tuple[str, Logical]]) -> dict[str, list[tuple[str, Logical]]]:
+    """A layer's tensors by module, the first part of the name."""
+    out: dict[str, list[tuple[str, Logical]]] = {}
+    for key, x in tensors:
+        module, _, rest = key.partition(".")
+        out.setdefault(module, []).append((rest, x))
+    return out
+
+
+def kind_name(blocks: list[str], kinds: Mapping[str, Any]) -> str:
+    base = "_".join(b.partition(".")[2] for b in blocks) or "empty"
+    name, n = base, 1
+    while name in kinds:
+        n += 1
+        name = f"{base}_{n}"
+    return name
+
+
+def placement(norms: Iterable[str]) -> str | None:
+    """Where the norms stand, where their names settle it: four are a sandwich, post_attention with post_feedforward and nothing before
+    are inside the residual (OLMo 2). Llama's two names are also those of parallel and post-norm models."""
+    names = {n.partition(".")[2] for n in norms}
+    if names == {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"}:
+        return "sandwich"
+    return "post" if names == {"post_attention_layernorm", "post_feedforward_layernorm"} else None

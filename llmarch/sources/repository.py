@@ -1,0 +1,337 @@
+"""One reading of one repository over the network: config, index and the header of every shard, never the weights.
+
+One look-up pins the commit, everything after it uses that commit. Then, at the same time: the config, the index, and the Hub's
+answer with all headers in one request (main branch; where it is not offered, the question costs no time). Else every shard's header by
+a range request, many at once: the index says how long each will be, so that one request a shard is the rule. Files that
+huggingface_hub has downloaded before are read from its cache; what was read goes into ours, by commit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Any, cast
+
+from huggingface_hub import errors
+
+from ..errors import HeaderError, ReadError, printable
+from ..raw import RawModel
+from ..reference import Reference
+from ..schema import Finding
+from . import Progress, cache, local
+from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
+from .headers import Header, header_length, parse_header, parse_headers_document
+from .http import Answer, Unreadable
+from .hub import INDEX, MAX_LOOKUP, Begun, all_headers, or_bundled, repo_id_of, snapshot
+from .layout import CONFIG, Layout, documents_wanted, layout, not_a_model, other_weights
+from .merge import Absent, Merged, gaps, merge, names_only
+
+FIRST_RANGE = 100_000
+"""Bytes of a shard's first range when nothing is known; 97 % of the Hub's headers are shorter, says huggingface_hub."""
+LONGEST_FIRST_RANGE = 8_000_000
+GIVE_UP = 8
+"""Shards failing for good one after the other, none between them succeeding, after which the rest is not tried."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(slots=True)
+class _Pinned:
+    """What the look-up says: the repository's present id, the commit, the files; and what of it huggingface_hub has downloaded."""
+
+    repo_id: str
+    commit: str
+    files: list[str]
+    snapshot: Path | None
+
+    def downloaded(self, file: str) -> Path | None:
+        path = self.snapshot / file if self.snapshot is not None else None
+        return path if path is not None and path.is_file() else None
+
+
+@dataclass(slots=True)
+class _Expected:
+    """How long headers will be: nothing known at first, then a mean from the size of the index, then each from its names."""
+
+    shards: int
+    mean: int = FIRST_RANGE
+    each: dict[str, int] = field(default_factory=dict[str, int])
+    known: Event = field(default_factory=Event)
+
+    def hear_size(self, size: int | None) -> None:
+        """The index has `size` bytes: some 45 beside each name, a header some 80."""
+        if size is not None and self.shards:
+            self.mean = min(LONGEST_FIRST_RANGE, max(16_000, int(1.5 * size / self.shards) + 2_000))
+            self.known.set()
+
+    def hear_index(self, index: Index) -> None:
+        """From the names: `"NAME":{"dtype":"F8_E4M3","shape":[7168,18432],"data_offsets":[1000000000,2000000000]},` and a margin."""
+        for file, names in index.tensors_of.items():
+            self.each[file] = min(LONGEST_FIRST_RANGE, 2_000 + sum(map(len, names)) + 84 * len(names))
+        self.known.set()
+
+    def of(self, file: str) -> int:
+        return self.each.get(file, self.mean)
+
+
+@dataclass
+class _Parts:
+    """What is being read of a checkpoint. The index is parsed when it is asked for, by one thread, as parsing it holds up all others."""
+
+    pinned: _Pinned
+    layout: Layout
+    expected: _Expected
+    index_data: Future[bytes | None] | None = None
+    at_once: Future[Answer | None] | None = None
+
+    @cached_property
+    def index(self) -> Index | None:
+        """The index; None if there is none or it could not be read. Waits for it. Raises ConfigError."""
+        data = self.index_data.result() if self.index_data is not None else None
+        if data is None or self.layout.index_file is None:
+            return None
+        index = parse_index(data, file=self.layout.index_file)
+        self.expected.hear_index(index)
+        return index
+
+
+class Reading:
+    """One reading of one repository over the network."""
+
+    def __init__(
+        self, reference: Reference, begun: Begun, headers: bool, progress: Progress | None, meanwhile: Callable[[], object] | None
+    ) -> None:
+        self.reference = reference
+        self.asked_id = repo_id_of(reference)
+        self.begun = begun
+        self.client = begun.client
+        self.headers = headers
+        self.progress: Progress = progress or _silent
+        self.meanwhile = meanwhile
+
+    def read(self, refresh: bool) -> RawModel:
+        """The cached reading of the commit that the look-up names, or a new one."""
+        endpoint, revision = self.client.endpoint, self.reference.revision
+        pinned = self._pin(self.begun.lookup.result)
+        cache.remember_commit(endpoint, self.asked_id, revision or "main", pinned.commit)
+        if not refresh:
+            model = cache.load(endpoint, self.asked_id, pinned.commit, reference=self.reference.text, revision=revision)
+            if model is not None:
+                return model
+        model = self._read(pinned)
+        if self.headers:
+            cache.store(endpoint, self.asked_id, model)
+        return model
+
+    def _pin(self, answer: Callable[[], Answer]) -> _Pinned:
+        """What the look-up says: it pins the commit. It has followed a repository that was renamed."""
+        document = self._object(answer, "the Hub's answer", MAX_LOOKUP)
+        commit, repo_id, siblings = document.get("sha"), document.get("id"), document.get("siblings")
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise ReadError(f"{self.asked_id}: the answer of {self.client.endpoint} names no commit")
+        if not isinstance(repo_id, str) or not re.fullmatch(r"\w[\w.-]*(?:/\w[\w.-]*)?", repo_id, re.ASCII) or ".." in repo_id:
+            repo_id = self.asked_id
+        files: list[str] = []
+        for sibling in cast(list[object], siblings) if isinstance(siblings, list) else []:
+            name = cast(dict[str, object], sibling).get("rfilename") if isinstance(sibling, dict) else None
+            if isinstance(name, str) and safe_name(name):
+                files.append(name)
+        return _Pinned(repo_id, commit, sorted(files), snapshot(repo_id, commit))
+
+    def _read(self, pinned: _Pinned) -> RawModel:
+        found = layout(pinned.files)
+        submit = self.begun.executor.submit
+        documents = {name: submit(self._document, pinned, name) for name in documents_wanted(pinned.files)}
+        parts = _Parts(pinned, found, _Expected(len(found.shards)))
+        wanted = self.headers and bool(found.shards or found.index_file)
+        if wanted and found.index_file is not None:
+            parts.index_data = submit(self._index_data, pinned, found.index_file, parts.expected)
+            if (self.reference.revision or "main") == "main" and found.shards and found.index_file == INDEX and pinned.snapshot is None:
+                parts.at_once = self.begun.all_headers or submit(all_headers, self.client, self.asked_id)
+        if self.meanwhile is not None:
+            self.meanwhile()
+        parsed = {name: future.result() for name, future in documents.items()}
+        if error := not_a_model(pinned.files, parsed, name=self.asked_id):
+            raise error
+        model = RawModel(
+            reference=self.reference.text,
+            kind="hub",
+            name=pinned.repo_id.rpartition("/")[2],
+            config=parsed.get(found.config_file or ""),
+            config_file=found.config_file or CONFIG,
+            repo_id=pinned.repo_id,
+            revision=self.reference.revision,
+            commit=pinned.commit,
+            files=tuple(pinned.files),
+            findings=list(_moved(self.asked_id, pinned.repo_id)),
+        )
+        if not wanted:
+            model.findings += found.others
+            return model
+        merged = self._checkpoint(parts)
+        model.tensors, model.partial, model.header_bytes = merged.table, merged.partial, merged.header_bytes
+        read = {*found.shards, *(parts.index.shards if parts.index else ())}
+        model.findings += [*merged.findings, *other_weights(pinned.files, read, found.index_file)]
+        return model
+
+    def _checkpoint(self, parts: _Parts) -> Merged:
+        """All headers, held against the index."""
+        shards, index_file = parts.layout.shards, parts.layout.index_file
+        absent: dict[str, Absent] = {}
+        headers = self._from_answer(parts)
+        if headers is None:
+            headers = self._shard_by_shard(parts, absent)
+        index = parts.index
+        if index is None and index_file is not None:
+            absent[index_file] = Absent("index-unreadable", "could not be read")
+        if index is not None and not headers and not shards:
+            return names_only(index)
+        read = {header.file for header in headers}
+        for file in sorted({*shards, *(index.shards if index else ())} - read):
+            absent.setdefault(file, Absent("shard-missing", "is listed by the index, but not in the repository"))
+        for file, gap in gaps([*shards, *(index.shards if index else ())]).items():
+            absent.setdefault(file, gap)
+        return merge(sorted(headers, key=lambda h: h.file), index, absent=absent)
+
+    def _shard_by_shard(self, parts: _Parts, absent: dict[str, Absent]) -> list[Header]:
+        """The header of each shard; into `absent` go those that could not be read. ReadError if that is all of them."""
+        tasks: dict[Future[Header], str] = {}
+        ended: SimpleQueue[Future[Header]] = SimpleQueue()
+
+        def start(files: Iterable[str]) -> None:
+            for file in files:
+                task = self.begun.executor.submit(self._header, parts, file)
+                tasks[task] = file
+                task.add_done_callback(ended.put)
+
+        if parts.index_data is not None and parts.layout.shards:
+            parts.index_data.add_done_callback(lambda _: parts.expected.known.set())
+            parts.expected.known.wait()
+        start(parts.layout.shards)
+        if (index := parts.index) is not None:  # it may name files that do not look like shards
+            start(sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards}))
+        headers: list[Header] = []
+        failed_in_a_row, last_error = 0, ""
+        while len(headers) + len(absent) < len(tasks):
+            task = self._next(ended, len(headers) + len(absent), len(tasks))
+            try:
+                headers.append(task.result())
+                failed_in_a_row = 0
+            except Unreadable as error:
+                last_error = printable(str(error))
+                absent[tasks[task]] = Absent("shard-unreadable", f"could not be read: {last_error}")
+                failed_in_a_row += 1
+            if failed_in_a_row >= GIVE_UP:
+                read = {header.file for header in headers}
+                for file in {*tasks.values()} - read - {*absent}:
+                    absent[file] = Absent("shard-unreadable", "was not tried any more after others had failed")
+        self.progress(len(tasks), len(tasks), "reading headers")
+        if absent and not headers:
+            raise ReadError(f"{self.asked_id}: none of its {len(tasks)} shards could be read: {last_error}", "try again later")
+        return headers
+
+    def _next(self, ended: SimpleQueue[Future[Header]], done: int, total: int) -> Future[Header]:
+        """The next task that ended; meanwhile progress is told, also while a rate limit holds everything back."""
+        while True:
+            pause = self.client.paused()
+            self.progress(done, total, f"rate limited, waiting {pause:.0f} s" if pause > 1 else "reading headers")
+            with suppress(Empty):
+                return ended.get(timeout=1)
+
+    def _from_answer(self, parts: _Parts) -> list[Header] | None:
+        """The headers in the one answer, if it is of our commit; else None: shard by shard gives the same, or the exact error."""
+        answer = parts.at_once.result() if parts.at_once is not None else None
+        if answer is None:
+            return None
+        with suppress(UnicodeDecodeError, HeaderError, ReadError):
+            if (answer.headers.get("x-repo-commit") or self._pin(self._look_up_again).commit) == parts.pinned.commit:
+                return parse_headers_document(answer.data.decode())
+        return None
+
+    def _look_up_again(self) -> Answer:
+        return self.client.get(self.client.api(self.asked_id, "revision", self.reference.revision or "main"), limit=MAX_LOOKUP)
+
+    # Single files
+
+    def _header(self, parts: _Parts, file: str) -> Header:
+        """The header of one shard, by one request; a header longer than expected costs one more, for the rest only."""
+        downloaded = parts.pinned.downloaded(file)
+        if downloaded is not None:
+            return local.read_header(downloaded, file)
+        url = self._file(parts.pinned, file)
+        try:
+            first = self.client.get(url, limit=parts.expected.of(file), ranged=True)
+            data, size = first.data, first.total
+            length = 8 + header_length(data[:8], file=file, file_size=size)
+            if len(data) < length:
+                data += self.client.get(url, limit=length - len(data), start=len(data), ranged=True).data
+        except errors.RepositoryNotFoundError as error:
+            raise self._refused(file, error) from None
+        except errors.HfHubHTTPError as error:
+            raise Unreadable(f"HTTP {error.response.status_code}") from None
+        return parse_header(data, file=file, file_size=size)
+
+    def _index_data(self, pinned: _Pinned, file: str, expected: _Expected) -> bytes | None:
+        """The bytes of the index; None if it could not be read."""
+        downloaded = pinned.downloaded(file)
+        if downloaded is not None:
+            return downloaded.read_bytes()
+        with suppress(Unreadable, errors.HfHubHTTPError):
+            return self.client.get(self._file(pinned, file), limit=MAX_INDEX, on_size=expected.hear_size).data
+        return None
+
+    def _document(self, pinned: _Pinned, file: str) -> dict[str, Any]:
+        downloaded = pinned.downloaded(file)
+        if downloaded is not None:
+            return parse_object(downloaded.read_bytes(), file=file)
+        return self._object(lambda: self.client.get(self._file(pinned, file), limit=MAX_CONFIG), file, MAX_CONFIG)
+
+    def _object(self, answer: Callable[[], Answer], name: str, limit: int) -> dict[str, Any]:
+        """A JSON object that there is no going on without; errors for people."""
+        try:
+            return parse_object(answer().data, file=name, limit=limit)
+        except errors.HfHubHTTPError as error:
+            raise self._refused(name, error) from None
+        except Unreadable as error:
+            reason = printable(str(error))
+            if self.client.reached:
+                hint = "try again later; a token (HF_TOKEN) raises rate limits"
+                raise ReadError(f"{self.asked_id}: {name} could not be read: {reason}", or_bundled(hint, self.asked_id)) from None
+            hint = or_bundled("--offline reads what was read before", self.asked_id)
+            raise ReadError(f"cannot reach {self.client.endpoint}: {reason}", hint) from None
+
+    def _refused(self, name: str, error: errors.HfHubHTTPError) -> ReadError:
+        """The Hub's refusal, with what to do about it."""
+        repo_id, endpoint, with_token = self.asked_id, self.client.endpoint, "authorization" in self.client.headers
+        if isinstance(error, errors.GatedRepoError):
+            what = f"{repo_id} is gated: the Hub shows its files only to users whom its authors let in"
+            hint = f"ask for access at {endpoint}/{repo_id}" + ("" if with_token else ", then set HF_TOKEN or run `hf auth login`")
+        elif isinstance(error, errors.RevisionNotFoundError):
+            what, hint = f"{repo_id} has no revision {self.reference.revision or 'main'}", "give a branch, a tag or a full commit"
+        elif isinstance(error, errors.RepositoryNotFoundError):
+            what = f"there is no repository {repo_id} on {endpoint}, or it is private"
+            hint = "check the spelling" + ("" if with_token else "; a private one needs HF_TOKEN")
+        else:
+            status, said = error.response.status_code, printable(error.server_message or "")
+            what = f"{repo_id}: {name}: HTTP {status}" + (f" ({said})" if said else "")
+            hint = "is the token in HF_TOKEN right?" if status in (401, 403) and with_token else None
+        return ReadError(what, or_bundled(hint, repo_id))
+
+    def _file(self, pinned: _Pinned, file: str) -> str:
+        return self.client.file(pinned.repo_id, pinned.commit, file)
+
+
+def _moved(asked: str, repo_id: str) -> Iterable[Finding]:
+    if asked.lower() != repo_id.lower():
+        message = f"{asked} was renamed to {repo_id}; the Hub forwards the old name"
+        yield Finding(rule="repo-moved", path=asked, message=message, old=asked, new=repo_id)
+
+
+def _silent(done: int, total: int, label: str) -> None:
+    """No progress is told."""

@@ -1,0 +1,273 @@
+"""Headers whose family is hidden: nothing that is observed may differ from what the family says, and every count is exact."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from checkpoint_fixtures import NAMES, add, drop, load, names_only, read, rename, table_of, tensors_of
+
+from llmarch.analyses.parameters import count
+from llmarch.checkpoint.observe import Observed, observe
+from llmarch.family import layer_norms
+from llmarch.raw import TensorTable
+from llmarch.schema import Architecture, LinearAttention
+
+UNKNOWN_TYPE = {"model_type": "nobody_knows", "architectures": ["NobodyForCausalLM"]}
+
+
+def hidden(name: str, *, config: bool) -> tuple[Observed, Architecture, dict[str, Any]]:
+    fixture = load(name)
+    told = {**fixture["config"], **UNKNOWN_TYPE} if config else None
+    return observe(table_of(tensors_of(fixture)), told), read(fixture["config"])[0], fixture
+
+
+def at(block: Any, path: str) -> Any:
+    """A dotted field of a block; Ellipsis where the schema has no such field."""
+    for part in path.split("."):
+        block = getattr(block, part, ...) if block is not None else ...
+    return block
+
+
+def differences(o: Observed, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
+    """(path, observed, the family's) wherever both say something and it is not the same."""
+    assert len(o.layers) == len(a.layers)
+    pairs = {(o.layers[i], a.layers[i]) for i in range(len(a.layers))}
+    for seen, kind in pairs:
+        ours = o.kinds[seen]
+        theirs = {b.block.partition(".")[0]: a.block(b.block) for s in a.layer_kinds[kind].steps for b in s.branches}
+        assert len(ours.blocks) == len(theirs)
+        for path in ours.blocks:
+            block = theirs[path.partition(".")[0]]
+            for p, value in o.facts.items():
+                if value is not None and p.startswith(path + "."):
+                    expected = at(block, p[len(path) + 1 :])
+                    if value != expected and expected is not ...:
+                        yield f"{seen}: {p}", value, expected
+            linear = path.partition(".")[2] in ("lightning", "kda", "gated_deltanet", "mamba", "mamba2")
+            if linear != isinstance(block, LinearAttention):
+                yield f"{seen}: {path}", path, type(block)
+        norms = [n for n in layer_norms(a.layer_kinds[kind].steps) if a.norms[n].weight]
+        if len(ours.norms) != len(norms):
+            yield f"{seen}: norms", ours.norms, norms
+        for path in ours.norms:
+            if o.facts[f"{path}.kind"] not in (None, a.norms[norms[0]].kind):
+                yield f"{seen}: {path}.kind", o.facts[f"{path}.kind"], a.norms[norms[0]].kind
+        branches = [b for s in a.layer_kinds[kind].steps for b in s.branches]
+        real = {(bool(b.pre_norm), bool(b.post_norm)) for b in branches}
+        if ours.placement is not None and {"sandwich": {(True, True)}, "post": {(False, True)}}[ours.placement] != real:
+            yield f"{seen}: placement", ours.placement, real
+    for path in ("hidden_size", "vocab_size", "embedding.tied", "embedding.positions", "context_length", "head.bias"):
+        if o.facts.get(path) is not None and o.facts[path] != at(a, path):
+            yield path, o.facts[path], at(a, path)
+    if o.facts["layers"] != len(a.layers):
+        yield "layers", o.facts["layers"], len(a.layers)
+    for tower in a.towers:
+        if o.facts[f"towers.{tower}.layers"] != a.towers[tower].layers:
+            yield f"towers.{tower}.layers", o.facts[f"towers.{tower}.layers"], a.towers[tower].layers
+
+
+@pytest.mark.parametrize("config", [True, False], ids=["with config", "headers alone"])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_observed_is_wrong(name: str, config: bool) -> None:
+    o, a, _ = hidden(name, config=config)
+    assert list(differences(o, a)) == []
+    assert all(o.evidence[p].kind == "unknown" and o.evidence[p].ref for p, v in o.facts.items() if v is None)
+    assert all(o.evidence[p].kind in ("tensor", "config") and o.evidence[p].ref for p, v in o.facts.items() if v is not None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_are_exact(name: str) -> None:
+    o, a, fixture = hidden(name, config=True)
+    about = fixture["about"]
+    assert o.total == fixture["params"] + about["router_bias"] == count(a).total
+    assert o.by_component == count(a).by_component
+    assert (o.mtp, o.stored) == (about["mtp_params"], fixture["stored"])
+    assert {f.rule for f in o.findings} <= {"tied-copy-stored"}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if not n.endswith("tied-copy") and "mlx" not in n and "int4" not in n])
+def test_counts_need_no_config(name: str) -> None:
+    o, _, fixture = hidden(name, config=False)
+    assert o.total == fixture["params"] + fixture["about"]["router_bias"]
+
+
+SEEN: list[tuple[str, dict[str, Any]]] = [
+    (
+        "deepseek-v3.2-reduced-mtp",
+        {
+            "mixers.latent_attention.heads": 128,
+            "mixers.latent_attention.qk_nope_head_dim": 128,
+            "mixers.latent_attention.v_head_dim": 128,
+            "mixers.latent_attention.indexer.heads": 64,
+            "ffns.moe.experts": 16,
+            "ffns.moe.router.selection_bias": True,
+        },
+    ),
+    (
+        "qwen3-next-reduced-mtp",
+        {"mixers.attention.heads": 16, "mixers.attention.gate": "elementwise", "mixers.gated_deltanet.value_heads": 32},
+    ),
+    ("kimi-linear-reduced-experts", {"mixers.kda.key_heads": 32, "mixers.kda.conv_kernel": 4, "mixers.latent_attention.q_lora_rank": None}),
+    ("gpt-oss-20b", {"mixers.attention.heads": 64, "mixers.attention.kv_heads": 8, "mixers.attention.sinks": True, "ffns.moe.bias": True}),
+    ("olmo-3.1-32b", {"mixers.attention.qk_norm.scope": "projection", "mixers.attention.heads": None}),
+    ("minimax-m2-reduced", {"mixers.attention.qk_norm.scope": "projection", "ffns.moe.experts": 16}),
+    ("gpt2-124m", {"embedding.positions": 1024, "ffns.dense.gated": False, "ffns.dense.width": 3072, "norms.ln_1.kind": "layernorm"}),
+    ("llama-3-8b", {"mixers.attention.heads": None, "mixers.attention.qk_norm": None, "embedding.tied": None}),
+    ("qwen3-0.6b", {"embedding.tied": True, "mixers.attention.heads": 16, "mixers.attention.kv_heads": 8}),
+    ("mistral-small-3.1-24b", {"towers.vision.layers": 24, "towers.vision.parameters": 403_305_472 + 35_652_608}),
+    ("llama-4-maverick-reduced", {"ffns.moe.shared_width": 8192, "ffns.moe.expert_width": 8192, "ffns.dense.width": 16384}),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), SEEN, ids=[s[0] for s in SEEN])
+def test_what_headers_alone_tell(name: str, expected: dict[str, Any]) -> None:
+    o, _, _ = hidden(name, config=False)
+    assert {p: o.facts.get(p) for p in expected} == expected
+
+
+def test_a_config_helps_only_where_the_shapes_bear_it_out() -> None:
+    fixture = load("llama-3-8b")
+    table = table_of(tensors_of(fixture))
+    o = observe(table, {**fixture["config"], **UNKNOWN_TYPE})
+    assert (o.facts["mixers.attention.heads"], o.facts["mixers.attention.kv_heads"]) == (32, 8)
+    assert o.evidence["mixers.attention.heads"].kind == "config"
+    for lie in (
+        {"num_attention_heads": 16},
+        {"num_key_value_heads": 32},
+        {"num_attention_heads": "32"},
+        {"head_dim": -1, "num_attention_heads": 3},
+    ):
+        o = observe(table, {**fixture["config"], **UNKNOWN_TYPE, **lie})
+        assert o.facts["mixers.attention.heads"] is None
+
+
+def test_placement_where_names_settle_it() -> None:
+    assert {k.placement for k in hidden("gemma-3-1b", config=False)[0].kinds.values()} == {"sandwich"}
+    assert {k.placement for k in hidden("olmo-2-7b", config=False)[0].kinds.values()} == {"post"}
+    assert {k.placement for k in hidden("llama-3-8b", config=False)[0].kinds.values()} == {None}
+
+
+def test_the_evidence_names_tensors() -> None:
+    o, _, _ = hidden("qwen3-0.6b", config=False)
+    assert "model.layers.{0-27}.self_attn.k_proj.weight" in o.evidence["mixers.attention.kv_heads"].confirmed_by
+    assert o.evidence["layers"].ref == "layers.{0-27}"
+
+
+def test_what_is_not_recognised_is_counted_and_said() -> None:
+    tensors = add(model__layers__0__odd__weight=("BF16", (5, 5)), stray=("BF16", (7,)))(tensors_of(load("qwen3-0.6b")))
+    o = observe(table_of(tensors))
+    assert o.total == 596_049_920 + 25 + 7
+    assert o.by_component["other"] == 32
+    assert Counter(f.rule for f in o.findings) == {"tensor-unrecognised": 2}
+    assert len(o.kinds) == 2
+
+
+def layer(**tensors: tuple[int, ...]) -> TensorTable:
+    """Two layers of these tensors between an embedding of 64 and a norm."""
+    inside = {f"model.layers.{i}.{n.replace('__', '.')}": ("BF16", s) for i in (0, 1) for n, s in tensors.items()}
+    return table_of({"model.embed_tokens.weight": ("BF16", (1000, 64)), "model.norm.weight": ("BF16", (64,)), **inside})
+
+
+NORM = {"input_layernorm__weight": (64,)}
+QKVO = {
+    "self_attn__q_proj__weight": (96, 64),
+    "self_attn__k_proj__weight": (32, 64),
+    "self_attn__v_proj__weight": (32, 64),
+    "self_attn__o_proj__weight": (64, 96),
+}
+
+ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
+    (
+        "a norm with a row for each head (Cohere)",
+        {**NORM, **QKVO, "self_attn__q_norm__weight": (6, 16), "self_attn__k_norm__weight": (2, 16)},
+        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2, "mixers.attention.qk_norm.scope": None},
+    ),
+    (
+        "a norm as wide as the one KV head",
+        {**NORM, **QKVO, "self_attn__q_norm__weight": (32,), "self_attn__k_norm__weight": (32,)},
+        {"mixers.attention.heads": 3, "mixers.attention.kv_heads": 1, "mixers.attention.qk_norm.scope": "head"},
+    ),
+    (
+        "values of another width",
+        {**NORM, **QKVO, "self_attn__v_proj__weight": (16, 64), "self_attn__q_norm__weight": (16,), "self_attn__k_norm__weight": (16,)},
+        {"mixers.attention.heads": None, "mixers.attention.kv_heads": None},
+    ),
+    (
+        "an embedding in fewer dimensions (OPT-350m)",
+        {"input_layernorm__weight": (128,), **QKVO},
+        {"hidden_size": None, "mixers.attention.heads": None},
+    ),
+    (
+        "w1, w2 and w3 (LFM2)",
+        {**NORM, "feed_forward__w1__weight": (256, 64), "feed_forward__w3__weight": (256, 64), "feed_forward__w2__weight": (64, 256)},
+        {"ffns.dense.width": 256, "ffns.dense.gated": True},
+    ),
+    (
+        "not gated",
+        {**NORM, "mixer__up_proj__weight": (256, 64), "mixer__down_proj__weight": (64, 256)},
+        {"ffns.dense.width": 256, "ffns.dense.gated": False},
+    ),
+    (
+        "fused q, k, v",
+        {**NORM, "attn__qkv_proj__weight": (160, 64), "attn__o_proj__weight": (64, 96), "attn__sinks": (6,)},
+        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2, "mixers.attention.head_dim": 16},
+    ),
+    (
+        "Mamba 2",
+        {
+            **NORM,
+            "mixer__A_log": (8,),
+            "mixer__D": (8,),
+            "mixer__dt_bias": (8,),
+            "mixer__conv1d__weight": (160, 1, 4),
+            "mixer__in_proj__weight": (296, 64),
+        },
+        {"mixers.mamba2.value_heads": 8, "mixers.mamba2.conv_kernel": 4},
+    ),
+    (
+        "latent experts",
+        {
+            **NORM,
+            "mlp__gate__weight": (4, 64),
+            "mlp__experts__0__up_proj__weight": (48, 32),
+            "mlp__experts__0__down_proj__weight": (32, 48),
+        },
+        {"ffns.moe.experts": 4, "ffns.moe.expert_width": None, "ffns.moe.gated": False},
+    ),
+]
+
+
+@pytest.mark.parametrize(("tensors", "expected"), [o[1:] for o in ODD], ids=[o[0] for o in ODD])
+def test_what_other_models_have(tensors: dict[str, tuple[int, ...]], expected: dict[str, Any]) -> None:
+    o = observe(layer(**tensors))
+    assert {p: o.facts[p] for p in expected} == expected
+
+
+def test_sizes_that_are_open_give_no_total() -> None:
+    names = observe(table_of(names_only(tensors_of(load("qwen3-0.6b")))))
+    assert (names.total, names.facts["layers"], names.facts["hidden_size"]) == (None, 28, None)
+    for name in ("qwen3-0.6b-reduced-mlx-4bit", "kimi-k2-thinking-reduced-compressed-int4"):  # bits and groups are in the config alone
+        assert observe(table_of(tensors_of(load(name)))).total is None
+    unknown = rename("qweight", "codes")(tensors_of(load("qwen3-0.6b-reduced-gptq")))
+    o = observe(table_of(unknown))
+    assert o.total is None
+    assert "not-comparable" in {f.rule for f in o.findings}
+    assert observe(table_of(tensors_of(load("qwen3-0.6b"))), partial=True).total is None
+
+
+def test_a_layer_that_is_missing_leaves_their_number_open() -> None:
+    o = observe(table_of(drop(r"layers\.3\.")(tensors_of(load("qwen3-0.6b")))))
+    assert o.facts["layers"] is None
+    assert len(o.layers) == 27
+
+
+@pytest.mark.parametrize(
+    "config", [None, {}, {"text_config": 3, "num_attention_heads": None}, {"quantization_config": {"quant_method": 7}}]
+)
+def test_anything_may_be_in_the_headers(config: dict[str, Any] | None) -> None:
+    assert observe(TensorTable(), config).total == 0
+    odd = {"0.0.0": ("BF16", ()), "layers.5.": ("F32", (0,)), "layers.1.self_attn.q_proj.weight": ("U8", (1, 2, 3, 4)), "é": ("I64", (3,))}
+    assert observe(table_of(dict(odd)), config).layers

@@ -1,0 +1,210 @@
+"""What a user may type."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llmarch import reference
+from llmarch.errors import NotAModel, UnknownReference
+from llmarch.reference import Reference, alias_of, catalog, find_alias, parse
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "alias"),
+    [
+        ("qwen3-235b", "qwen3-235b"),
+        ("QWEN3-235B", "qwen3-235b"),
+        ("qwen3_235b", "qwen3-235b"),
+        ("qwen 3 235 b", "qwen3-235b"),
+        ("Qwen3-235B-A22B", "qwen3-235b"),
+        ("Qwen3-235B-A22B-Instruct", "qwen3-235b"),
+        ("qwen-qwen3-235b", "qwen3-235b"),
+        ("DeepSeek_V3", "deepseek-v3"),
+        ("deepseek-v3.1", "deepseek-v3.1"),
+        ("deepseek-v3-base", "deepseek-v3"),
+        ("gpt-2", "gpt2"),
+        ("gpt2-xl", "gpt2-xl"),
+        ("gpt-oss-20b", "gpt-oss-20b"),
+        ("meta-llama-3-8b", "llama3-8b"),
+        ("llama3-8b-instruct", "llama3-8b"),
+        ("Llama-3.2-1B", "llama3.2-1b"),
+        ("llama-3.2-1b-instruct", "llama3.2-1b"),
+        ("google-gemma-3-27b-it", "gemma3-27b"),
+        ("gemma2-9b", "gemma2-9b"),
+        ("kimi-k2", "kimi-k2"),
+        ("kimi-k2-thinking", "kimi-k2-thinking"),
+        ("kimi-linear", "kimi-linear"),
+        ("qwen3-next", "qwen3-next"),
+        ("mixtral", "mixtral-8x7b"),
+        ("smollm3", "smollm3-3b"),
+        ("mistral-small-3.1", "mistral-small-3.1"),
+        ("mistral-large-3", "mistral-large-3"),
+        ("llama4-maverick", "llama4-maverick"),
+        ("olmo2-7b", "olmo2-7b"),
+        ("olmo-2-1124-7b", "olmo2-7b"),
+    ],
+)  # fmt: skip
+def test_aliases(text: str, alias: str) -> None:
+    assert parse(text) == Reference(text, "spec", alias=alias)
+
+
+def test_every_spec_is_found_by_its_names() -> None:
+    for alias, model in catalog().items():
+        assert find_alias(alias) == alias
+        assert find_alias(alias.upper()) == alias
+        assert find_alias(model["repo_id"].rpartition("/")[2]) == alias
+        assert alias_of(model["repo_id"].lower()) == alias
+        for other in model.get("also") or ():
+            assert find_alias(other) == alias
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("gpt-oss", "could be gpt-oss-120b or gpt-oss-20b", "one of these"),
+        ("qwen3", "could be qwen3-0.6b, ", "one of these"),
+        ("llama4", "llama4-maverick or llama4-scout", "one of these"),
+        ("qwen3-236b", "no bundled model", "qwen3-235b"),
+        ("depseek-v3", "no bundled model", "deepseek-v3"),
+        ("xyzzy", "no bundled model", "llmarch list"),
+        ("mistral-small-3", "no bundled model", "mistral-small-3.1"),
+        ("", "names no model", "llmarch list"),
+        ("   ", "names no model", "llmarch list"),
+        ("a\x1b[31m", "names no model", "llmarch list"),
+        ("qwen3-8b@main", "qwen3-8b is a bundled model, which has no revisions", "Qwen/Qwen3-8B@main"),
+        ("-", "no bundled model", ""),
+        ("it", "no bundled model", ""),
+        ("a/b/c", "no such path", "org/name"),
+        ("a/b@", "no such path", "org/name"),
+        ("a/..", "no such path|no name", ""),
+        ("a--b/c", "no name of a repository", ""),
+        ("a/b.git", "no name of a repository", ""),
+        ("a/b@../x", "no revision", "branch"),
+        ("a/b@x//y", "no revision", "branch"),
+        ("./nothing", "no such file or folder", ""),
+        ("nothing.json", "no such file or folder", ""),
+        ("~nobody-here/x", "nobody|no such file", ""),
+        ("https://example.com/a/b", "no address of the Hub", "huggingface.co"),
+        ("https://huggingface.co/datasets/a/b", "address of a dataset", ""),
+        ("https://huggingface.co/", "names no repository", ""),
+        ("hf://datasets/a/b", "no address of a model", ""),
+    ],
+)  # fmt: skip
+def test_what_names_nothing(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UnknownReference, match=message) as error:
+        parse(text)
+    assert hint in (error.value.hint or "")
+    assert error.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "repo", "revision"),
+    [
+        ("Qwen/Qwen3-235B-A22B", "Qwen/Qwen3-235B-A22B", None),
+        ("Qwen/Qwen3-8B@main", "Qwen/Qwen3-8B", "main"),
+        ("Qwen/Qwen3-8B@v1.0", "Qwen/Qwen3-8B", "v1.0"),
+        ("Qwen/Qwen3-8B@refs/pr/7", "Qwen/Qwen3-8B", "refs/pr/7"),
+        (f"Qwen/Qwen3-8B@{COMMIT}", "Qwen/Qwen3-8B", COMMIT),
+        ("_o/x_y.z-1", "_o/x_y.z-1", None),
+        ("https://huggingface.co/Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
+        ("http://www.huggingface.co/Qwen/Qwen3-8B/", "Qwen/Qwen3-8B", None),
+        ("hf.co/Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
+        ("huggingface.co/Qwen/Qwen3-8B?x=1#readme", "Qwen/Qwen3-8B", None),
+        ("https://huggingface.co/models/Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "Qwen/Qwen3-8B", "main"),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/refs%2Fpr%2F7", "Qwen/Qwen3-8B", "refs/pr/7"),
+        ("https://huggingface.co/Qwen/Qwen3-8B/tree/refs/pr/7/sub", "Qwen/Qwen3-8B", "refs/pr/7"),
+        ("https://huggingface.co/Qwen/Qwen3-8B/blob/v2/config.json", "Qwen/Qwen3-8B", "v2"),
+        (f"https://huggingface.co/Qwen/Qwen3-8B/resolve/{COMMIT}/model.safetensors?download=true", "Qwen/Qwen3-8B", COMMIT),
+        ("https://huggingface.co/Qwen/Qwen3-8B/discussions/3", "Qwen/Qwen3-8B", None),
+        ("https://huggingface.co/gpt2", "gpt2", None),
+        ("hf://Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
+        ("hf://models/Qwen/Qwen3-8B@v1", "Qwen/Qwen3-8B", "v1"),
+    ],
+)  # fmt: skip
+def test_hub(text: str, repo: str, revision: str | None) -> None:
+    assert parse(text) == Reference(text, "hub", repo_id=repo, revision=revision)
+
+
+def test_the_host_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://mirror.example:8080/hub/")
+    for text in ("http://mirror.example:8080/hub/a/b/tree/v1", "mirror.example:8080/hub/a/b/tree/v1"):
+        assert parse(text) == Reference(text, "hub", repo_id="a/b", revision="v1")
+
+
+def test_paths(elsewhere: Path) -> None:
+    folder = elsewhere / "model"
+    folder.mkdir()
+    for name in ("config.json", "params.json", "model.safetensors", "model.safetensors.index.json", "other.txt"):
+        (folder / name).write_text("{}")
+    assert parse("./model").kind == "folder"
+    assert parse(str(folder)).kind == "folder"
+    assert parse(".").path == Path(".")
+    assert parse("model/config.json") == Reference("model/config.json", "config", path=Path("model/config.json"))
+    assert parse("./model/params.json").kind == "config"
+    assert parse("model/model.safetensors").kind == "safetensors"
+    assert parse("model/model.safetensors.index.json") == Reference("model/model.safetensors.index.json", "folder", path=Path("model"))
+    with pytest.raises(UnknownReference, match="neither a folder nor"):
+        parse("./model/other.txt")
+    with pytest.raises(UnknownReference) as error:
+        parse("model/confg.json")
+    assert error.value.hint == "there is config.json"
+    (folder / "x.gguf").write_text("")
+    with pytest.raises(NotAModel, match="a GGUF file"):
+        parse("model/x.gguf")
+
+
+def test_home(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(elsewhere))
+    (elsewhere / "config.json").write_text("{}")
+    assert parse("~/config.json").path == elsewhere / "config.json"
+    assert parse("~").path == elsewhere
+
+
+def test_folders_without_a_dot(elsewhere: Path) -> None:
+    """An exact alias goes first, then a folder that holds a model, then the Hub and the search for aliases."""
+    for name in ("qwen3-8b", "qwen3-8b-instruct", "acme/model", "empty", "acme/empty"):
+        (elsewhere / name).mkdir(parents=True)
+        if "empty" not in name:
+            (elsewhere / name / "config.json").write_text("{}")
+    assert parse("qwen3-8b").kind == "spec"
+    assert parse("./qwen3-8b").kind == "folder"
+    assert parse("qwen3-8b-instruct").kind == "folder"
+    assert parse("acme/model").kind == "folder"
+    assert parse("https://huggingface.co/acme/model").kind == "hub"
+    assert parse("acme/model@main").kind == "hub"
+    assert parse("acme/empty").kind == "hub"
+    with pytest.raises(UnknownReference):
+        parse("empty")
+
+
+def test_importing_it_is_cheap() -> None:
+    heavy = {"pydantic", "huggingface_hub", "rich", "typer", "httpx2", "difflib"}
+    code = f"import sys, llmarch.reference; print(sorted({{m.partition('.')[0] for m in sys.modules}} & {heavy}))"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_without_an_index(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (elsewhere / "specs").mkdir()
+    (elsewhere / "specs" / "one.json").write_text('{"alias": "one", "name": "The One", "repo_id": "acme/The-One-7B", "also": ["uno"]}')
+    monkeypatch.setattr(reference, "specs_folder", lambda: elsewhere / "specs")
+    catalog.cache_clear()
+    try:
+        assert [find_alias(t) for t in ("one", "The One", "the-one-7b", "uno", "the-one")] == ["one"] * 5
+    finally:
+        catalog.cache_clear()

@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .reader import Reading
+    from .raw import RawModel
+    from .reader import Observation, Reading
     from .schema import Architecture, Change
     from .sources import Progress
 
 __version__ = "0.1.0"
-__all__ = ["Architecture", "Reading", "__version__", "diff", "load"]
+__all__ = ["Architecture", "Reading", "__version__", "diff", "inspect", "load"]
 
 
 def load(
@@ -27,13 +28,35 @@ def load(
 
     `offline` never touches the network; `headers` False reads the config alone; `refresh` reads headers again although they are cached;
     `progress(done, total, label)` is called while slow work goes on.
-    Raises llmarch.errors.LlmarchError.
+    Raises llmarch.errors.LlmarchError; its UnknownFamily for a model that no family reads (see `inspect`).
     """
-    from . import sources
     from .reader import read
+
+    return read(_open(reference, offline, headers, refresh, progress))
+
+
+def inspect(
+    reference: str, *, offline: bool = False, headers: bool = True, refresh: bool = False, progress: Progress | None = None
+) -> Reading | Observation:
+    """`load`, or what tensor names and shapes alone tell where no family reads the model."""
+    from .reader import inspect
+
+    return inspect(_open(reference, offline, headers, refresh, progress))
+
+
+def _open(reference: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None) -> RawModel:
+    from . import sources
     from .reference import parse
 
-    return read(sources.open(parse(reference), offline=offline, headers=headers, progress=progress, refresh=refresh))
+    return sources.open(
+        parse(reference), offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=_import_what_is_next
+    )
+
+
+def _import_what_is_next() -> None:
+    """The modules that reading takes, while the network is waited for."""
+    from . import reader, views  # noqa: F401
+    from .checkpoint import join  # noqa: F401
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from .reader import Reading
+    from .reader import Observation, Reading
     from .sources.gpus import GPU
+    from .views import Sheet
 
 app = typer.Typer(
     help="Tells what an LLM's architecture is, exactly, and what changed between two of them.",
@@ -86,7 +87,7 @@ def show(
     refresh: Refresh = False,
 ) -> None:
     """Show what a model's architecture is."""
-    reading = load(ref, offline=offline, headers=not config_only, refresh=refresh)
+    reading = inspect(ref, offline=offline, headers=not config_only, refresh=refresh)
     if explain is not None:
         explained(reading, explain, format)
     elif format is Format.json:
@@ -94,11 +95,7 @@ def show(
 
         typer.echo(json.text(json.show(reading)))
     else:
-        from . import views
-
-        sheet = views.sheet(reading)
-        sheet.tables.extend([views.layer_table(reading.architecture)] if layers else [])
-        sheet.tables.extend([views.tensor_table(reading)] if tensors else [])
+        sheet = pages(reading, layers, tensors)
         if format is Format.markdown:
             from .renderers import markdown
 
@@ -111,7 +108,24 @@ def show(
         raise typer.Exit(PARTIAL)
 
 
-def explained(reading: Reading, path: str, format: Format) -> None:
+def pages(reading: Reading | Observation, layers: bool, tensors: bool) -> Sheet:
+    """The sheet of a model, with the tables that were asked for."""
+    from .reader import Observation
+
+    if isinstance(reading, Observation):
+        from . import views_observed as views
+
+        sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
+        sheet.tables.extend(t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted)
+    else:
+        from . import views
+
+        sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
+        sheet.tables.extend(t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted)
+    return sheet
+
+
+def explained(reading: Reading | Observation, path: str, format: Format) -> None:
     from . import explain
 
     facts = explain.find(reading, path)
@@ -186,7 +200,7 @@ def memory(
         list[str], typer.Argument(metavar="REF...", help="One model, or several to set side by side.", autocompletion=complete)
     ],
     context: Annotated[
-        str | None, typer.Option("--context", metavar="TOKENS", help="Tokens of a sequence: 4096, 128k, 1M. Default: what the models share.")
+        str | None, typer.Option("--context", metavar="TOKENS", help="Tokens of a sequence: 4096, 128k, 1M. Default: what models share.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
     kv_dtype: Annotated[
@@ -197,7 +211,7 @@ def memory(
     ] = None,
     gpus: Annotated[str | None, typer.Option("--gpus", metavar="NxNAME", help="8xH100, RTX4090, 2x24GB.")] = None,
     tp: Annotated[int | None, typer.Option("--tp", min=1, help="Ranks that share the heads. Default: all GPUs.")] = None,
-    ep: Annotated[int | None, typer.Option("--ep", min=1, help="Ranks that share the experts. Default: they are divided like all else.")] = None,
+    ep: Annotated[int | None, typer.Option("--ep", min=1, help="Ranks that share the experts. Default: none, each is divided.")] = None,
     engine: Annotated[
         str, typer.Option("--engine", metavar="NAME", help="By whose rules: ideal, vllm, sglang, transformers (docs/cache.md).")
     ] = "ideal",
@@ -290,16 +304,26 @@ def schema() -> None:
     typer.echo(json.text(json_schema()))
 
 
-def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
-    """`llmarch.load`, with a progress bar on stderr where that is a terminal."""
+def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading | Observation:
+    """`llmarch.inspect`, with a progress bar on stderr where that is a terminal."""
     import llmarch
 
     if "/" not in ref or not sys.stderr.isatty():
-        return llmarch.load(ref, offline=offline, headers=headers, refresh=refresh)
+        return llmarch.inspect(ref, offline=offline, headers=headers, refresh=refresh)
     from .renderers.progress import bar
 
     with bar() as progress:
-        return llmarch.load(ref, offline=offline, headers=headers, refresh=refresh, progress=progress)
+        return llmarch.inspect(ref, offline=offline, headers=headers, refresh=refresh, progress=progress)
+
+
+def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
+    """The same for commands that need all facts. An observed model ends the program: it cannot be compared or planned for."""
+    from .reader import Observation
+
+    reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
+    if isinstance(reading, Observation):
+        fail(reading.why, f"llmarch show {ref} tells what its tensors tell")
+    return reading
 
 
 def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:

@@ -30,11 +30,13 @@ class Source(TypedDict, total=False):
 
 
 class ParameterFigures(TypedDict):
-    total: int
-    active: int
-    active_without_embedding: int
-    active_without_embedding_and_head: int
-    embedding: int
+    """Null where a model was observed from its tensors alone and they do not tell."""
+
+    total: int | None
+    active: int | None
+    active_without_embedding: int | None
+    active_without_embedding_and_head: int | None
+    embedding: int | None
     vision: int
     mtp: int | None
     stored: int | None
@@ -92,10 +94,10 @@ class CacheFigures(TypedDict):
 class Show(TypedDict):
     schema_version: int
     source: Source
-    architecture: Architecture
+    architecture: Architecture | dict[str, Any]
     parameters: ParameterFigures
     checkpoint: Checkpoint | None
-    cache: CacheFigures
+    cache: CacheFigures | None
     evidence: dict[str, Evidence]
     findings: list[Finding]
     unread_keys: list[str]

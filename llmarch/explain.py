@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from .errors import UnknownReference
-from .reader import Reading
+from .reader import Observation, Reading
 from .schema import Evidence
 from .views import Table
 
@@ -21,14 +21,17 @@ WORDS = {
 }
 
 
-def find(reading: Reading, path: str) -> list[tuple[str, Any, Evidence]]:
+def find(reading: Reading | Observation, path: str) -> list[tuple[str, Any, Evidence]]:
     """The facts at a path or below it. Raises UnknownReference with the nearest paths."""
-    found = {p: e for p, e in reading.evidence.items() if p == path or p.startswith(path + ".")}
+    evidence = reading.observed.evidence if isinstance(reading, Observation) else reading.evidence
+    found = {p: e for p, e in evidence.items() if p == path or p.startswith(path + ".")}
     if not found:
-        near = get_close_matches(path, reading.evidence, 3, 0.5) or [p for p in reading.evidence if path.rpartition(".")[2] in p][:3]
+        near = get_close_matches(path, evidence, 3, 0.5) or [p for p in evidence if path.rpartition(".")[2] in p][:3]
         raise UnknownReference(
             f"{reading.name} has no fact at {path}", f"Nearest: {', '.join(near)}." if near else "Paths are those of --format json."
         )
+    if isinstance(reading, Observation):
+        return [(p, reading.observed.facts.get(p), e) for p, e in found.items()]
     document = asdict(reading.architecture)
     return [(p, value_at(document, p), e) for p, e in found.items()]
 

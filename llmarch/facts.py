@@ -42,7 +42,6 @@ from .words import (
     values_word,
 )
 
-
 Softmax = Attention | LatentAttention | CompressedAttention
 
 
@@ -188,8 +187,6 @@ def moe(a: Architecture) -> Iterator[Row]:
     s, r = "MoE", f.router
     yield Row(s, "routed experts", number(f.experts), f.experts)
     yield Row(s, "active experts", number(f.active) + (" at most" if f.zero_experts else ""), f.active)
-    if f.zero_experts:
-        yield Row(s, "zero experts", f"{number(f.zero_experts)}, which return their input", f.zero_experts)
     if hashed := sum(isinstance(b, MoE) and b.router.token_table is not None for k in a.layers for b in a.blocks_of(k)):
         yield Row(s, "routed by token id", f"{hashed} of {len(a.layers)} layers")
     yield Row(s, "expert width", number(f.expert_width), f.expert_width)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .analyses.cache import cache
 from .analyses.flops import Flops, per_token, weights_read
 from .analyses.layouts import DTYPES, ENGINES, Convention, Engine
-from .analyses.memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, Weights, plan, weights
+from .analyses.memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, WeightFormat, Weights, plan, weights
 from .analyses.shards import Parallel, shard
 from .errors import PlanError
 from .schema import Architecture
@@ -25,7 +25,8 @@ POINTS = 96
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked for; None where the models or the GPUs decide: their shared context, as stored, all GPUs in one tensor-parallel group."""
+    """What is asked for; None where the models or the GPUs decide: their shared context, as stored, all GPUs in one tensor-parallel
+    group."""
 
     context: int | None = None
     batch: int = 1
@@ -67,7 +68,7 @@ class Planned:
 
 def plans(readings: Sequence[Reading], options: Options) -> list[Planned]:
     """Raises PlanError where a model can't be held as asked."""
-    engine = one_of("engine", options.engine, ENGINES)
+    engine: Engine = one_of("engine", options.engine, ENGINES)
     one_of("cache dtype", options.kv_dtype, DTYPES)
     limits = [r.architecture.context_length for r in readings]
     shared = min([USUAL_MOST, *(n for n in limits if n)]) if any(limits) else 4096
@@ -107,7 +108,8 @@ def held_as(r: Reading, name: str | None) -> Weights:
     """The weight format asked for; by default as stored, or 16 bits a weight where the config does not say."""
     read = r.check.bits_by_component if r.check is not None and not r.check.names_only else None
     if name is not None:
-        return weights(r.architecture, one_of("weight format", name, WEIGHT_FORMATS), read)
+        form: WeightFormat = one_of("weight format", name, WEIGHT_FORMATS)
+        return weights(r.architecture, form, read)
     try:
         return weights(r.architecture, "as-stored", read)
     except ValueError:
@@ -125,4 +127,3 @@ def one_of(what: str, value: str, known: tuple[T, ...]) -> T:
         if name == value:
             return name
     raise PlanError(f"no {what} is called {value!r}", f"Known: {', '.join(known)}.")
-

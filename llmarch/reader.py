@@ -14,6 +14,7 @@ from .schema import Architecture, Evidence, Finding
 
 if TYPE_CHECKING:
     from .checkpoint.join import Check
+    from .checkpoint.observe import Observed
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
@@ -40,10 +41,43 @@ class Reading:
         return self.raw.name
 
 
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What tensor names and shapes alone tell of a model that no family reads; `why` says why none does."""
+
+    raw: RawModel
+    observed: Observed
+    why: str
+
+    @property
+    def name(self) -> str:
+        return self.raw.name
+
+    @property
+    def status(self) -> Status:
+        return "partial" if self.raw.partial else "observed"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*self.raw.findings, *self.observed.findings)
+
+
+def inspect(raw: RawModel) -> Reading | Observation:
+    """`read`, or an Observation where there is no family (or no config) but tensor headers. Raises as `read` does."""
+    try:
+        return read(raw)
+    except UnknownFamily as error:
+        if raw.tensors is None or not raw.tensors.has_shapes:
+            raise
+        from .checkpoint.observe import observe
+
+        return Observation(raw, observe(raw.tensors, raw.config, partial=raw.partial), error.message)
+
+
 def read(raw: RawModel) -> Reading:
     """Read raw evidence. Raises ConfigError (or UnknownFamily) where the config is not one that a family can read."""
     if raw.config is None:
-        raise ConfigError(f"{raw.reference}: there is no config.json or params.json", "A config is needed to know what the tensors mean.")
+        raise UnknownFamily(f"{raw.reference}: there is no config.json or params.json", "A config is needed to know what the tensors mean.")
     family, config = configure(raw.config, raw.config_file)
     tree = family.read(config)
     if "quantization" not in tree.fields:
@@ -58,7 +92,7 @@ def read(raw: RawModel) -> Reading:
         from .checkpoint.join import join
 
         check = join(architecture, rows, raw.tensors, partial=raw.partial)
-        status = check.status
+        status = "conflict" if check.status == "verified" and any(f.severity != "info" for f in findings) else check.status
         findings += check.findings
         for path, patterns in check.confirmed.items():
             if path in evidence:

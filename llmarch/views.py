@@ -11,29 +11,33 @@ from . import units
 from .analyses.cache import cache, contexts
 from .analyses.parameters import count
 from .diff import diff
-from .facts import Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
+from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
+from .raw import RawModel
 from .reader import Reading
-from .schema import Architecture, Attention, Conformer, Dense, LatentAttention, LinearAttention, Mixer, MoE
+from .schema import Architecture, Attention, CompressedAttention, Conformer, Dense, LatentAttention, LinearAttention, Mixer, MoE
 from .units import number
 from .words import (
     LINEAR,
     activation_word,
     block_word,
+    clamp_word,
+    compression,
     headline,
     kind_word,
     linear_dims,
     linear_heads,
     mixer_of,
-    mixer_word,
     moe_of,
     multiplied,
     norm_word,
     pattern,
     placement,
     recipe,
+    residual_word,
     router_words,
     sharing,
     state_word,
+    values_scale_word,
     values_word,
 )
 
@@ -91,6 +95,7 @@ def sheet(r: Reading) -> Sheet:
     lines = [
         ("Parameters", parameter_lines(r)),
         ("Layers", layer_lines(a)),
+        ("Residual", residual_lines(a)),
         ("Attention", attention_lines(a)),
         ("Position", position_lines(a)),
         ("Norm", norm_lines(a)),
@@ -106,13 +111,16 @@ def sheet(r: Reading) -> Sheet:
 
 
 def origin(r: Reading) -> str:
-    raw = r.raw
+    return origin_of(r.raw, r.architecture.model_type)
+
+
+def origin_of(raw: RawModel, model_type: str) -> str:
+    """Where a model was read: `Qwen/Qwen3-8B@v1 · qwen3 · Hub 1a2b3c4`."""
     where = {"spec": "bundled spec", "local": "local", "hub": "Hub"}[raw.kind]
     at = raw.repo_id or raw.reference
     if raw.revision and raw.revision != "main":
         at += f"@{raw.revision}"
-    commit = f" {raw.commit[:7]}" if raw.commit else ""
-    return f"{at} · {r.architecture.model_type} · {where}{commit}"
+    return f"{at} · {model_type} · {where}" + (f" {raw.commit[:7]}" if raw.commit else "")
 
 
 def parameter_lines(r: Reading) -> list[str]:
@@ -141,6 +149,14 @@ def layer_lines(a: Architecture) -> list[str]:
     return lines
 
 
+def residual_lines(a: Architecture) -> list[str]:
+    """Nothing is said of the one stream that most models have."""
+    r = a.residual
+    if r.kind == "plain":
+        return []
+    return [residual_word(r), f"mixing made doubly stochastic by {r.iterations} Sinkhorn iterations, ε {units.epsilon(r.eps or 0)}"]
+
+
 def layers_by_mixer(a: Architecture) -> Counter[str]:
     return Counter(m for k in a.layers for m in mixer_of(a, k))
 
@@ -155,9 +171,11 @@ def attention_lines(a: Architecture) -> list[str]:
     for text, names in described.items():
         lines.append(text if len(described) == 1 else f"{text} · {sum(used[n] for n in names)} layers")
         lines.extend(detail_lines(a.mixers[names[0]]))
-        reach = [f"{reach_word(a, a.mixers[n])} on {used[n]} layers" for n in names if isinstance(a.mixers[n], Attention)]
-        if len(reach) > 1 or any(isinstance(m := a.mixers[n], Attention) and (m.window or m.chunk) for n in names):
-            lines.append(" · ".join(reach))
+        softmax_like = {n: m for n, m in ((n, a.mixers[n]) for n in names) if not isinstance(m, LinearAttention)}
+        reach = [f"{reach_word(a, m)} on {used[n]} layers" for n, m in softmax_like.items()]
+        limited = any(isinstance(m, CompressedAttention) or (isinstance(m, Attention) and (m.window or m.chunk)) for m in softmax_like.values())
+        if len(reach) > 1 or limited:
+            lines.extend(reach if any(isinstance(m, CompressedAttention) for m in softmax_like.values()) else [" · ".join(reach)])
     return lines
 
 
@@ -175,7 +193,11 @@ def mixer_line(m: Mixer) -> str:
             return f"{sharing(m)}, {heads}, head dim {dim}, {biased[m.qkv_bias, m.output_bias]}"
         case LatentAttention():
             q = f"q {number(m.q_lora_rank)}, " if m.q_lora_rank else "q full rank, "
-            return f"{mixer_word(m)}, {m.heads} heads · latent ranks {q}kv {number(m.kv_lora_rank)}"
+            sparse = "sparse MLA" if m.indexer or m.index_from else "MLA"
+            return f"{sparse}, {m.heads} heads · latent ranks {q}kv {number(m.kv_lora_rank)}"
+        case CompressedAttention():
+            dims = f"head dim {m.head_dim}, the last {m.rope_dim} rotary"
+            return f"{m.heads} query heads over one latent that is key and value, {dims} · q rank {number(m.q_lora_rank)}"
         case LinearAttention():
             gate = f", {m.gate} output gate" + (" before the norm" if m.gate_first else "") if m.gate else ""
             conv = f", short conv {m.conv_kernel}" if m.conv_kernel else ""
@@ -198,6 +220,10 @@ def detail_lines(m: Mixer) -> list[str]:
             out.append(
                 f"lightning indexer: {m.indexer.heads} heads × {m.indexer.head_dim}, reads the best {number(m.indexer.top_k)} tokens"
             )
+    if isinstance(m, CompressedAttention):
+        out.append(f"output projection in {m.o_groups} groups of rank {number(m.o_lora_rank)}" + (" · one attention sink per query head" if m.sinks else ""))
+    if not isinstance(m, (LinearAttention, CompressedAttention)) and (factors := values_scale_word(m)):
+        out.append(factors)
     if isinstance(m, Attention):
         if n := m.qk_norm:
             scope = "per head" if n.scope == "head" else "over the whole projection"
@@ -205,7 +231,7 @@ def detail_lines(m: Mixer) -> list[str]:
             words = [f"QK-norm: RMSNorm {scope}", order, "no weight" if not n.weight else "weight + 1" if n.offset else ""]
             out.append(", ".join(w for w in words if w))
         extras = [
-            f"{m.gate} output gate (sigmoid)" if m.gate else "",
+            f"{m.gate} output gate ({m.gate_activation})" if m.gate else "",
             "one attention sink per query head" if m.sinks else "",
             f"score softcap {m.softcap:g}" if m.softcap else "",
             f"q, k, v cut at ±{m.clip:g}" if m.clip else "",
@@ -214,7 +240,7 @@ def detail_lines(m: Mixer) -> list[str]:
         ]
         if any(extras):
             out.append(" · ".join(e for e in extras if e))
-    if not isinstance(m, LinearAttention):
+    if not isinstance(m, (LinearAttention, CompressedAttention)):
         if m.scale is not None:
             out.append(f"softmax scale {number(m.scale)}")
         if q := query_scaling(m):
@@ -227,6 +253,12 @@ def reach_word(a: Architecture, m: Mixer) -> str:
         return f"sliding window {number(m.window)}"
     if isinstance(m, Attention) and m.chunk:
         return f"chunks of {number(m.chunk)}"
+    if isinstance(m, Attention) and m.block_index:
+        return f"the best {m.block_index.top_blocks} blocks of {m.block_index.block}"
+    if isinstance(m, LatentAttention) and (m.indexer or m.index_from):
+        return "own index" if m.indexer else "an earlier layer's index"
+    if isinstance(m, CompressedAttention):
+        return f"window {number(m.window)}" + (f" + {beyond}" if (beyond := compression(m)) else "")
     return "NoPE" if "NoPE" in block_word(a, m) else "full"
 
 
@@ -264,8 +296,8 @@ def moe_lines(a: Architecture) -> list[str]:
     first += f"{shared(f)} shared" if f.shared_width else "no shared expert"
     if f.shared_width:
         first = f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)} · shared: {shared(f)}"
-    scoring = {"softmax": "softmax router", "softmax_chosen": "router with softmax over the chosen", "sigmoid": "sigmoid router"}[r.scoring]
-    words = [scoring + (" with selection bias" if r.selection_bias else "") + (" with bias" if r.bias else "")]
+    scoring = "router with softmax over the chosen" if r.scoring == "softmax_chosen" else f"{SCORING[r.scoring]} router"
+    words = [scoring + (f" softcapped at {r.softcap:g}" if r.softcap else "") + (" with selection bias" if r.selection_bias else "") + (" with bias" if r.bias else "")]
     words += [f"best {r.active_groups} of {r.groups} groups"] if r.groups > 1 else []
     words += [f"weights of the chosen {f.active} renormalised"] if r.normalized and r.scoring != "softmax_chosen" and f.active > 1 else []
     words += [f"× {r.scale:g}"] if r.scale != 1 else []
@@ -273,11 +305,21 @@ def moe_lines(a: Architecture) -> list[str]:
     words += router_words(f)
     if f.latent_width:
         first += f" · in a latent of {number(f.latent_width)}"
-    return [first, ", ".join(words), *([expert_line(f)] if f.bias or f.clamp or f.activation != "silu" else [])]
+    lines = [first, ", ".join(words), *([expert_line(f)] if f.bias or f.clamp or f.activation != "silu" else [])]
+    used = Counter(b.block for k in a.layers for s in a.layer_kinds[k].steps for b in s.branches)
+    for name, other in a.ffns.items():
+        if not isinstance(other, MoE) or other is f:
+            continue
+        n = used[f"ffns.{name}"]
+        if other.router.token_table:
+            lines.append(f"{n} layers look the {other.active} experts up by token id, and weight them by their scores")
+        elif clamp_word(other) != clamp_word(f):
+            lines.append(f"{n} layers clamp at {clamp_word(other)}")
+    return lines
 
 
 def expert_line(f: MoE) -> str:
-    return f"experts: {activation_word(f)}" + (", with bias" if f.bias else "") + (f", clamped at {f.clamp:g}" if f.clamp else "")
+    return f"experts: {activation_word(f)}" + (", with bias" if f.bias else "") + (f", clamped at {clamp_word(f)}" if clamp_word(f) else "")
 
 
 def dense_lines(a: Architecture) -> list[str]:
@@ -385,8 +427,9 @@ def notes(r: Reading) -> list[str]:
     return out
 
 
-def layer_table(a: Architecture) -> Table:
+def layer_table(r: Reading) -> Table:
     """Every layer: its number, what it is, what it sees, its positions."""
+    a = r.architecture
     rows: list[list[str]] = []
     for i, kind in enumerate(a.layers):
         mixers = [a.mixers[m] for m in mixer_of(a, kind)]

@@ -173,7 +173,9 @@ def token_lines(p: Planned) -> list[str]:
     by, r = p.flops.by_component, p.plan.request
     scores = sum(by.get(c, 0) for c in ("attention_scores", "indexer_scores", "recurrence"))
     compute = f"{units.flops(p.flops.total)} at context {units.context(r.context)}, {units.flops(scores)} of it over what is kept"
-    read = f"reads {units.size(p.reads[0])} of weights alone" + (f", {units.size(p.reads[1])} as one of {number(r.batch)}" if r.batch > 1 else "")
+    read = f"reads {units.size(p.reads[0])} of weights alone" + (
+        f", {units.size(p.reads[1])} as one of {number(r.batch)}" if r.batch > 1 else ""
+    )
     return [compute, read]
 
 

@@ -6,7 +6,20 @@ from collections.abc import Hashable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from .schema import FFN, Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Norm, Residual, Step
+from .schema import (
+    FFN,
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Dense,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+    Norm,
+    Residual,
+    Step,
+)
 
 LINEAR = {
     "lightning": "Lightning attention",

@@ -1,4 +1,5 @@
-"""`--engine transformers` against the bytes that transformers' own cache objects hold (tests/oracle/cache_bytes.py, tiny random models on CPU)."""
+"""`--engine transformers` against the bytes that transformers' own cache objects hold (tests/oracle/cache_bytes.py, tiny random models on
+CPU)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ def read(config: dict[str, Any]) -> Architecture:
 
 
 def counted(a: Architecture, way: str) -> int:
-    """What the counter sees: no recurrent state but Lightning's, the others being updated elementwise; all cached latents expanded anew in a step."""
+    """What the counter sees: no recurrent state but Lightning's, the others being updated elementwise; all cached latents expanded anew
+    in a step."""
     f = per_token(a, TOKENS, absorbed=False)
     n = f.total - (0 if a.family == "minimax" else f.by_component.get("recurrence", 0))
     if way == "prefill":

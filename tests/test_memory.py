@@ -107,7 +107,9 @@ def test_what_tensor_parallelism_divides_of_the_weights() -> None:
     assert (share["attention"] - down) * 8 == whole["attention"] - down
 
 
-@pytest.mark.parametrize(("p", "experts"), [(Parallel(8, 8, 8), 8), (Parallel(1, 8, 8), 8), (Parallel(8, 4, 8), 8), (Parallel(2, 16, 16), 16)])
+@pytest.mark.parametrize(
+    ("p", "experts"), [(Parallel(8, 8, 8), 8), (Parallel(1, 8, 8), 8), (Parallel(8, 4, 8), 8), (Parallel(2, 16, 16), 16)]
+)
 def test_expert_parallelism_divides_experts(p: Parallel, experts: int) -> None:
     a = model("deepseek-v3")
     assert rank_parameters(a, p)["experts"] * experts == count(a).by_component["experts"]
@@ -215,7 +217,12 @@ def test_data_parallel_groups_share_the_batch() -> None:
     assert p.largest_batch is None and p.fits is None
 
 
-@given(st.integers(1, 64), st.integers(1, 131072), st.sampled_from([24, 48, 80, 192]), st.sampled_from(["llama3.1-8b", "gemma3-27b", "kimi-linear", "qwen3-30b-a3b"]))
+@given(
+    st.integers(1, 64),
+    st.integers(1, 131072),
+    st.sampled_from([24, 48, 80, 192]),
+    st.sampled_from(["llama3.1-8b", "gemma3-27b", "kimi-linear", "qwen3-30b-a3b"]),
+)
 def test_the_largest_that_fits_fits_and_more_does_not(batch: int, context: int, gib: int, name: str) -> None:
     request = Request(context, batch, Parallel(), gib * GIB)
     a = model(name)

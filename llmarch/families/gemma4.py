@@ -14,8 +14,8 @@ from ..family import (
     SANDWICH_NORMS,
     Architecture,
     Branch,
-    Conformer,
     Config,
+    Conformer,
     Dense,
     Embedding,
     Fact,
@@ -26,7 +26,6 @@ from ..family import (
     MoE,
     Naming,
     Node,
-    Norm,
     Part,
     PerLayerEmbedding,
     QKNorm,
@@ -36,8 +35,8 @@ from ..family import (
     Step,
     Tower,
     activation,
-    attention_parts,
     attention,
+    attention_parts,
     decoder,
     dense_parts,
     derived,
@@ -65,12 +64,14 @@ def read(c: Config) -> Node:
         return wrapped(c, part, text, towers)
     of, how = sliding_layers(c, c.layer_count().value, lambda i: (i + 1) % 6 != 0, "full on every 6th layer, the others slide")
     of[-1] = "full"  # the class forces it
-    shared = c.layer_count("num_kv_shared_layers").value if c.data.get("num_kv_shared_layers") else c.size("num_kv_shared_layers", least=0).value
+    shared = c.size("num_kv_shared_layers", least=0, most=len(of) - 1).value
     first = len(of) - shared
     names = [m if i < first else f"{m}_shared" for i, m in enumerate(of)]
     absent = next((m for m in of[first:] if m not in of[:first]), None)
     if absent is not None:
-        raise ConfigError(f"{c.file}: {c.key('num_kv_shared_layers')} is {shared}, and no layer before has {absent} keys and values to share")
+        raise ConfigError(
+            f"{c.file}: {c.key('num_kv_shared_layers')} is {shared}, and no layer before has {absent} keys and values to share"
+        )
     wide = c.flag("use_double_wide_mlp").value and shared > 0
     mixers, ffns = {m: mixer(c, m) for m in dict.fromkeys(names)}, feed_forward(c, wide, shared < len(of))
     widths = {m: "dense_wide" if wide and m.endswith("_shared") else "dense" for m in mixers}
@@ -124,7 +125,11 @@ def turned(c: Config, layer_type: str, dim: Fact) -> Node:
         if own is not None:
             return make(Rope, theta=entry.number("rope_theta"), rotary_dim=dim)
         return rope(c, derived(dim.value, "all of head_dim"), layer_type=layer_type)
-    share = entry.number("partial_rotary_factor") if entry.knows("partial_rotary_factor") else entry.number("partial_rotary_factor", default=1.0)
+    share = (
+        entry.number("partial_rotary_factor")
+        if entry.knows("partial_rotary_factor")
+        else entry.number("partial_rotary_factor", default=1.0)
+    )
     turns = derived(2 * int(share.value * dim.value // 2), f"head_dim * {share.evidence.ref}")
     return make(Rope, theta=entry.number("rope_theta"), rotary_dim=turns, span=dim)
 

@@ -57,7 +57,9 @@ def read(c: Config) -> Node:
     mtp = make(MTP, modules=modules, layer_kind=like("mtp", drafts), norms=3) if modules.value else None
     named = [name_of(b) for b in of]
     # keys of a rotary helper that nothing calls; numerics, initialisation and kernels
-    c.ignore("rope_theta", "partial_rotary_factor", "residual_in_fp32", "rescale_prenorm_residual", "num_logits_to_keep", "use_mamba_kernels")
+    c.ignore(
+        "rope_theta", "partial_rotary_factor", "residual_in_fp32", "rescale_prenorm_residual", "num_logits_to_keep", "use_mamba_kernels"
+    )
     c.ignore("moe_shared_expert_overlap", "intermediate_size", "mlp_hidden_act", "sliding_window")
     for key in ("norm_eps", "rms_norm_eps"):  # Nemotron-H's own configs say it so; the class reads neither
         c.stated(key, c.number("layer_norm_epsilon").value)
@@ -107,7 +109,9 @@ def nope(c: Config) -> Node:
 
 def mamba2(c: Config) -> Node:
     """The output is times silu(gate), then normed in as many groups as B and C have. The width is heads * head dim, whatever `expand`."""
-    c.ignore("expand", "chunk_size", "time_step_min", "time_step_max", "time_step_floor", "time_step_limit", "time_step_rank", "mamba_proj_bias")
+    c.ignore(
+        "expand", "chunk_size", "time_step_min", "time_step_max", "time_step_floor", "time_step_limit", "time_step_rank", "mamba_proj_bias"
+    )
     return make(
         LinearAttention,
         variant="mamba2",

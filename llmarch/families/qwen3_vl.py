@@ -126,7 +126,11 @@ def tower(c: Config, family: Family, model_type: str, text: Node) -> Node:
 
 def deepstack(v: Config) -> Fact:
     """Qwen3.5's class has no such key; its files have it, empty."""
-    return v.items("deepstack_visual_indexes", of=int) if v.knows("deepstack_visual_indexes") else v.items("deepstack_visual_indexes", default=[])
+    return (
+        v.items("deepstack_visual_indexes", of=int)
+        if v.knows("deepstack_visual_indexes")
+        else v.items("deepstack_visual_indexes", default=[])
+    )
 
 
 def tower_names(a: Architecture) -> Iterator[Row]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
 from ..diff import diff
-from ..reader import Reading
+from ..reader import Observation, Reading
 from ..schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from ..checkpoint.join import Check
+    from ..checkpoint.observe import Observed
     from ..planning import Planned
     from ..sources.gpus import GPU
 
@@ -22,7 +24,7 @@ def text(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def source(r: Reading) -> dict[str, Any]:
+def source(r: Reading | Observation) -> dict[str, Any]:
     """Where a reading comes from; `headers` is null where no tensor header was read."""
     raw, table = r.raw, r.raw.tensors
     headers = None if table is None else {"tensors": len(table), "bytes": raw.header_bytes, "partial": raw.partial}
@@ -57,9 +59,10 @@ def parameters(r: Reading) -> dict[str, Any]:
 
 def checkpoint(r: Reading) -> dict[str, Any] | None:
     """What the headers weigh: elements of scales, tied copies and buffers; stored bits per weight, scales included. Null without headers."""
-    c = r.check
-    if c is None:
-        return None
+    return None if r.check is None else weighed(r.check)
+
+
+def weighed(c: Check | Observed) -> dict[str, Any]:
     return {
         "scales": c.scales,
         "copies": c.copies,
@@ -78,8 +81,10 @@ def mtp(r: Reading, computed: int | None) -> int | None:
     return None if told is not None and told.kind == "unknown" else computed
 
 
-def show(r: Reading) -> dict[str, Any]:
+def show(r: Reading | Observation) -> dict[str, Any]:
     """One model."""
+    if isinstance(r, Observation):
+        return observed(r)
     a = r.architecture
     return {
         "schema_version": SCHEMA_VERSION,
@@ -91,6 +96,33 @@ def show(r: Reading) -> dict[str, Any]:
         "evidence": {path: asdict(e) for path, e in r.evidence.items()},
         "findings": [asdict(f) for f in r.findings],
         "unread_keys": list(r.unread_keys),
+    }
+
+
+def observed(o: Observation) -> dict[str, Any]:
+    """A model that no family reads: the same document, with null for what names and shapes do not tell."""
+    seen = o.observed
+    figures = {"active": None, "active_without_embedding": None, "active_without_embedding_and_head": None}
+    embedding = seen.by_component.get("embedding")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": source(o),
+        "architecture": seen.document(),
+        "parameters": {
+            "total": seen.total,
+            **figures,
+            "embedding": embedding,
+            "vision": seen.by_component.get("vision", 0),
+            "mtp": seen.mtp,
+            "stored": seen.stored,
+            "by_component": seen.by_component,
+            "status": o.status,
+        },
+        "checkpoint": weighed(seen),
+        "cache": None,
+        "evidence": {path: asdict(e) for path, e in seen.evidence.items()},
+        "findings": [asdict(f) for f in o.findings],
+        "unread_keys": [],
     }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ..errors import printable
 from ..views import Comparison, Sheet, Table
-from ..views_memory import MemoryView
-from . import plot
+
+if TYPE_CHECKING:
+    from ..views_memory import MemoryView
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@!])")
 
@@ -34,6 +36,8 @@ def sheet(s: Sheet) -> str:
 
 
 def memory(v: MemoryView) -> str:
+    from . import plot
+
     parts = [f"## {escape(v.title)}", escape(v.asked), table(v.table)]
     if v.lines:
         parts.append(rows(["", ""], [[label, "\n".join(lines)] for label, lines in v.lines]))

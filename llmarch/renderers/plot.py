@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ..views_memory import Plot, Series
 
 HEIGHT = 13
@@ -40,8 +42,7 @@ def row_of(y: float, most: int) -> int:
 
 def value_at(series: Series, x: float) -> float | None:
     """The series between its points; None beyond them."""
-    points = series.points
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(series.points):
         if x0 <= x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return None

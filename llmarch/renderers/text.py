@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from io import TextIOWrapper
 from math import ceil
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -15,8 +16,9 @@ from rich.text import Text
 
 from ..errors import printable as _printable
 from ..views import Comparison, Sheet, Strip, Table
-from ..views_memory import MemoryView
-from . import plot
+
+if TYPE_CHECKING:
+    from ..views_memory import MemoryView
 
 PIPE_WIDTH = 120
 LONGEST = 10**6
@@ -98,6 +100,8 @@ def comparison(c: Comparison) -> None:
 
 
 def memory(v: MemoryView) -> None:
+    from . import plot
+
     out = console()
     out.print()
     out.show(text(v.title, "bold"))

@@ -344,6 +344,7 @@ def memory(a: Architecture) -> Iterator[Row]:
     """The cache of one sequence: bytes a token, what does not grow, and totals at lengths that models share, then at each one's own."""
     s, c = "Cache (bf16)", cache(a)
     yield Row(s, "per token", units.size(ceil(c.growing)), ceil(c.growing))
+    yield Row(s, "until windows fill", units.size(ceil(c.all_layers)), ceil(c.all_layers))
     if c.indexer:
         yield Row(s, "of it indexer", units.size(ceil(c.indexer)), ceil(c.indexer))
     if c.windows:

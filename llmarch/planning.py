@@ -112,8 +112,9 @@ def held_as(r: Reading, name: str | None) -> Weights:
         return weights(r.architecture, form, read)
     try:
         return weights(r.architecture, "as-stored", read)
-    except ValueError:
-        return weights(r.architecture, "bf16")
+    except ValueError as error:
+        held = weights(r.architecture, "bf16")
+        return replace(held, source=f"{held.source}, for {error}")
 
 
 def read_per_token(a: Architecture, held: Weights, batch: int) -> int:

@@ -60,8 +60,9 @@ class RopeScaling(_Strict):
 class Rope(_Strict):
     """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved.
 
-    `span`: pairs and frequencies are laid out over that many dims, of which only rotary_dim turn (None: over rotary_dim). `sections`: positions
-    have several axes (time, height, width), and so many pairs follow each; `sections_interleaved`: in turns instead of one after the other."""
+    `span`: pairs and frequencies are laid out over that many dims, of which only rotary_dim turn (None: over rotary_dim). `sections`:
+    positions have several axes (time, height, width), and so many pairs follow each; `sections_interleaved`: in turns instead of one
+    after the other."""
 
     theta: float
     rotary_dim: int
@@ -194,8 +195,8 @@ class LinearAttention(_Strict):
     `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
     `mamba2`: value heads are its heads, key heads its groups, key_head_dim its state size; `mamba` (1): one value head of d_inner, key_head_dim its
     state size; `short_conv`: a gated convolution alone, one value head of hidden width. `rwkv4`, `rwkv7`, `mlstm` are known to the analyses only.
-    `conv_kernel`: width of the short convolution before it, with `conv_bias` or not; `bias`: the projections in and out have one; `gate`: the
-    output gate's activation, applied before the output's norm with `gate_first`; `norm_groups`: that norm is over each of so many groups;
+    `conv_kernel`: width of the short convolution before it, with `conv_bias` or not; `bias`: the projections in and out have one; `gate`:
+    the output gate's activation, applied before the output's norm with `gate_first`; `norm_groups`: that norm is over each of so many groups;
     `state_dtype`: what the config wants the state kept in (None: it does not say).
     """
 
@@ -252,7 +253,8 @@ class Dense(_Strict):
 
     `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is
     x * sigmoid(alpha * x); `up_offset` is added to up. `per_layer`: the hidden values are times the layer's slice of the per-layer embedding (`Embedding.per_layer`), which has that width.
-    `sparsity`: of the gate's values only those in the highest 1 - sparsity pass.
+    `sparsity`: of the gate's values only those in the highest 1 - sparsity pass. `own_skip`: its input is added to its normed output (Gemma
+    3n's Laurel, two matrices of low rank without an activation: `identity`).
     """
 
     kind: Literal["dense"] = "dense"
@@ -266,6 +268,7 @@ class Dense(_Strict):
     up_offset: int = 0
     per_layer: bool = False
     sparsity: float | None = None
+    own_skip: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -423,10 +426,11 @@ class Tower(_Strict):
     `patch_embedding` is the patch convolution as a matrix (inputs = channels * patch^2); `positions`: rows of a learned table;
     `layer_norms`: norms per layer of `norm`; `outer_norms`: those before and after the layers; `pooling_head`: a learned query that
     attends to all patches, a norm and another `ffn`. The projector merges `merge` x `merge` patches into one token; `projector_norms`:
-    widths of its norms (weights only, or with `projector_norm_bias`). `kv_heads` None: as many as heads; `qk_norm`: one RMSNorm of q and k over each
-    head. `patch_frames`: frames of a video that a patch spans; `position_axes`: tables of `positions` rows, one an axis. `deepstack`: encoder layers
-    whose output, through a projector of its own kind (normed after merging), is added to the stream after the decoder's first layers.
-    `clipped`: each linear of the layers has four stored bounds of inputs and outputs; `standardized`: a stored mean and scale of the features;
+    widths of its norms (weights only, or with `projector_norm_bias`). `kv_heads` None: as many as heads; `qk_norm`: one RMSNorm of q and
+    k over each head. `patch_frames`: frames of a video that a patch spans; `position_axes`: tables of `positions` rows, one an axis.
+    `deepstack`: encoder layers whose output, through a projector of its own kind (normed after merging), is added to the stream after the
+    decoder's first layers. `clipped`: each linear of the layers has four stored bounds of inputs and outputs; `standardized`: a stored mean
+    and scale of the features;
     `layer_scales`: the output of each half of a layer is times a learned [hidden]. `tokens`: how many an image becomes, at most.
     """
 
@@ -465,11 +469,12 @@ class Tower(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Conformer(_Strict):
-    """An audio encoder: two convolutions (3 x 3, stride 2, channels `subsampling`) with a norm each and a matrix `subsampled` to its width; layers of
-    half an FFN, local attention with relative positions, a gated convolution of `conv_kernel`, half an FFN and a norm; `output` [out, hidden] where
-    there is one, and the projector. Layers have two FFNs [width, hidden], [hidden, width] with a norm before and after each; attention q, k, v, o and
-    relative keys [hidden, hidden], a learned scale per head dim, norms before and after; the convolution's matrices [2 * hidden, hidden] and
-    [hidden, hidden], norms before and within. `clipped` as in Tower (relative keys have no bounds).
+    """An audio encoder: two convolutions (3 x 3, stride 2, channels `subsampling`) with a norm each and a matrix `subsampled` to its width;
+    layers of half an FFN, local attention with relative positions, a gated convolution of `conv_kernel`, half an FFN and a norm; `output`
+    [out, hidden] where there is one, and the projector. Layers have two FFNs [width, hidden], [hidden, width] with a norm before and after
+    each; attention q, k, v, o and relative keys [hidden, hidden], a learned scale per head dim, norms before and after; the convolution's
+    matrices [2 * hidden, hidden] and [hidden, hidden], norms before and within. `clipped` as in Tower (relative keys have no bounds);
+    `vocabulary` as in ConvTower.
     """
 
     kind: str
@@ -487,8 +492,44 @@ class Conformer(_Strict):
     subsampling: tuple[int, ...]
     subsampled: Linear
     output: Linear | None = None
+    vocabulary: int = 0
     projector: tuple[Linear, ...] = ()
     clipped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvBlock(_Strict):
+    """A block of a convolutional encoder, with RMSNorms (weights only) behind its convolutions.
+
+    `edge`: kernel x kernel from `inputs` to `width`, 1 x 1 to `outputs`, a norm each. `inverted`: depthwise `kernel` on inputs (0: none), 1 x 1 to
+    width, depthwise `mid_kernel` (0: none), 1 x 1 to outputs, a norm each, and a learned scale. `attention`: a norm, queries of `width`, one key
+    and one value head of `key_width`, behind a depthwise `kernel` with a norm each (0: none), an output matrix, and a learned scale.
+    """
+
+    kind: Literal["edge", "inverted", "attention"]
+    inputs: int
+    outputs: int
+    width: int
+    kernel: int = 0
+    mid_kernel: int = 0
+    key_width: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTower(_Strict):
+    """A convolutional image encoder: a 3 x 3 `stem` with bias and norm, `stages` of blocks, and a fusion of the last two stages ([width, their
+    outputs], [outputs, width], a norm each and one over all). `vocabulary`: rows of an embedding of tokens of its own kind, which share
+    the projector with its features; a norm each.
+    """
+
+    kind: str
+    stem: int
+    stages: tuple[tuple[ConvBlock, ...], ...]
+    fusion_width: int
+    outputs: int
+    tokens: int | None = None
+    vocabulary: int = 0
+    projector: tuple[Linear, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -520,10 +561,17 @@ class Residual(_Strict):
     `hyper` (manifold-constrained hyper-connections): before each step a matrix [(2 + streams) * streams, streams * hidden] with bias and three
     scales reads all streams, and gives the weights of their sum that the step reads, of its output to each, and of each to each; the last are
     made doubly stochastic by `iterations` of Sinkhorn's method. After the last layer [streams, streams * hidden] with bias and scale makes one.
+
+    `altup` (alternating updates): a layer predicts all streams from all with [streams^2, streams] coefficients, works on the `active` one, and
+    corrects the others with [streams, streams]; both depend on a router [streams, hidden] with a norm; the active one is times a learned
+    [hidden]. A matrix [hidden, hidden] makes each further stream from the embedding, and another takes it back before their mean. What
+    a per-layer input adds goes to the others. `clip`: the most that a coefficient may be in training.
     """
 
-    kind: Literal["plain", "hyper"]
+    kind: Literal["plain", "hyper", "altup"]
     streams: int = 1
+    active: int | None = None
+    clip: float | None = None
     iterations: int | None = None
     eps: float | None = None
 
@@ -548,7 +596,7 @@ class Architecture(_Strict):
     layers: tuple[str, ...]
     residual: Residual = Residual(kind="plain")
     mtp: MTP | None = None
-    towers: dict[str, Tower | Conformer] = field(default_factory=dict[str, "Tower | Conformer"])
+    towers: dict[str, Tower | Conformer | ConvTower] = field(default_factory=dict[str, "Tower | Conformer | ConvTower"])
     quantization: Quantization | None = None
     other: dict[str, Other] = field(default_factory=dict[str, Other])
 

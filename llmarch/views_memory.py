@@ -104,8 +104,8 @@ def models_table(planned: Sequence[Planned]) -> Table:
         sections[len(rows)] = "One GPU"
         rows += [[label, *(units.size(getattr(p.rank, name)) for p in plans)] for label, name in ROWS if name != "state" or states]
     if plans[0].budget is not None:
-        sections[len(rows)] = "Fits"
-        rows.append(["", *(fits(p) for p in plans)])
+        sections[len(rows)] = "What fits"
+        rows.append(["this", *(fits(p) for p in plans)])
         rows.append(["largest context", *(context_word(p) for p in plans)])
         rows.append(["largest batch", *(number(p.largest_batch or 0) for p in plans)])
     sections[len(rows)] = "A decoded token"

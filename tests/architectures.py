@@ -187,7 +187,7 @@ FLAGSHIPS: dict[str, Architecture] = {
         {"full": gqa(24, 4, 256), "linear": recurrent("gated_deltanet", (16, 128), (48, 128))}, (["linear"] * 3 + ["full"]) * 16
     ),
     "hy3": architecture({"full": gqa(64, 8, 128)}, ["full"] * 80),
-    "laguna-xs": architecture(
+    "laguna-xs.2": architecture(
         {"full": gqa(48, 8, 128), "sliding": gqa(64, 8, 128, window=512)}, (["full"] + ["sliding"] * 3) * 10, model_type="laguna"
     ),
     "gemma3-270m": architecture({"sliding": gqa(4, 1, 256, window=512), "full": gqa(4, 1, 256)}, (["sliding"] * 5 + ["full"]) * 3),

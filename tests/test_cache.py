@@ -328,7 +328,7 @@ AGREE = {  # KiB a token, all attention layers counted as full
     "grok-2.5": 256, "qwen3-next": 24, "minimax-m2": 248, "minimax-m2.7": 248, "kimi-linear": 7.875, "olmo3-32b": 256, "olmo3-7b": 512,
     "mistral-large-3": 68.625, "nemotron-3-nano": 6, "trinity-large": 240, "kimi-k2-thinking": 68.625, "longcat-flash": 63,
     "ling-2.5": 11.25, "qwen3.5-397b": 30, "nemotron-3-super": 8, "mistral-small-4": 22.5, "qwen3.6-35b-a3b": 20, "qwen3.6-27b": 64,
-    "hy3": 320, "laguna-xs": 160,
+    "hy3": 320, "laguna-xs.2": 160,
 }  # fmt: skip
 DIFFER = {  # the gallery's KiB, ours in bytes, and why ours is right
     "deepseek-v3.2": (68.625, 78324, "the gallery leaves the indexer's keys out: 61 x 132 bytes"),

@@ -122,6 +122,15 @@ def test_the_fixture_is_wide() -> None:
     assert ABOUT["transformers"] == "5.23.0"
 
 
+@pytest.mark.parametrize(
+    "name", [n for n, row in FIXTURE.items() if row["config"]["model_type"] in BY_HAND and row["config"]["model_type"] in MODEL_TYPES]
+)
+def test_a_family_reads_what_was_written_by_hand(name: str) -> None:
+    config = FIXTURE[name]["config"]
+    by_hand, read_ = cache(BY_HAND[config["model_type"]](config)), cache(read(config))
+    assert [read_.at(t) for t in (1, 10, 1000)] == [by_hand.at(t) for t in (1, 10, 1000)]
+
+
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", FIXTURE)
 def test_what_transformers_holds(name: str, dtype: str) -> None:

@@ -119,7 +119,8 @@ def test_the_default_context_is_what_models_share(run: Run) -> None:
 
 
 def test_unsaid_dtypes_are_held_at_16_bits(run: Run) -> None:
-    assert run.json("gpt2-xl")["models"][0]["weights"]["format"] == "bf16"
+    held = run.json("gpt2-xl")["models"][0]["weights"]
+    assert held["format"] == "bf16" and "does not say" in held["source"]
 
 
 @pytest.mark.parametrize(

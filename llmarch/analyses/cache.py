@@ -158,21 +158,23 @@ def contexts(a: Architecture) -> list[int]:
 def assumptions(a: Architecture, c: Convention) -> list[str]:
     """What the figures rest on beside the architecture, for this model."""
     used = [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_of(a, k))]
-    windows = any(isinstance(m, CompressedAttention) or (isinstance(m, Attention) and (m.window or m.chunk)) for m in used)
+    compressed = any(isinstance(m, CompressedAttention) for m in used)
+    windows = compressed or any(isinstance(m, Attention) and (m.window or m.chunk) for m in used)
     states = any(isinstance(m, LinearAttention) for m in used)
-    softmax = any(isinstance(m, (Attention, LatentAttention, CompressedAttention)) for m in used)
+    softmax = compressed or any(isinstance(m, (Attention, LatentAttention)) for m in used)
     out: list[str] = []
     match c.engine:
         case "ideal":
             out += ["nothing paged, padded or replicated"]
             out += ["recurrent state float32 where the model's code computes it so"] if states else []
         case "vllm" if c.reserve:
-            out += [f"pages of {page_tokens(a, c)} tokens"] if softmax else []
+            pages = "256 tokens, 64 of a window, 4 or 8 of a compressor" if compressed else f"{page_tokens(a, c)} tokens"
+            out += [f"pages of {pages}"] if softmax else []
             out += [f"windows reserved for {VLLM_IN_FLIGHT:,} tokens in flight (2 × max_num_batched_tokens 8,192)"] if windows else []
             out += ["two states a sequence (prefix caching on)"] if states else []
         case "sglang" if c.reserve:
             pools = a.model_type.removesuffix("_text") in SGLANG_POOLS
-            share = "0.1" if any(isinstance(m, CompressedAttention) for m in used) else "0.8"
+            share = "0.1" if compressed else "0.8"
             out += [f"windows in a pool of {share} × the tokens" if pools else "sliding layers keep every token"] if windows else []
         case "transformers":
             out += ["windows hold W - 1 tokens between calls"] if windows else []

@@ -18,6 +18,8 @@ from ..schema import (
     Attention,
     CompressedAttention,
     Conformer,
+    ConvBlock,
+    ConvTower,
     Dense,
     LatentAttention,
     Linear,
@@ -67,10 +69,12 @@ def count(a: Architecture) -> Parameters:
         by["per_layer_projection"] = wide * h + p.width
     if a.residual.kind == "hyper":
         by["residual"] += hyper_head_count(a.residual, h)
+    if a.residual.kind == "altup":
+        by["residual"] += 2 * (a.residual.streams - 1) * h * h
     for o in a.other.values():
         by["other"] += prod(o.shape) * o.count
     for name, t in a.towers.items():
-        by[name] = tower_count(t) if isinstance(t, Tower) else conformer_count(t)
+        by[name] = encoder_count(t)
     encoders = sum(by[name] for name in a.towers)
     serving = Counter({c: n for c, n in by.items() if c not in a.towers} | {"experts": active_experts})
     active = sum(serving.values())
@@ -217,6 +221,16 @@ def mtp_count(a: Architecture) -> int | None:
     return m.modules * (sum(kind_count(a, m.layer_kind).values()) + 2 * h * h + m.norms * h + copies)
 
 
+def encoder_count(t: Tower | Conformer | ConvTower) -> int:
+    match t:
+        case Tower():
+            return tower_count(t)
+        case Conformer():
+            return conformer_count(t)
+        case ConvTower():
+            return conv_tower_count(t)
+
+
 def tower_count(t: Tower) -> int:
     """The encoder with its projector."""
     w, q, kv = t.hidden_size, t.heads * t.head_dim, (t.kv_heads or t.heads) * t.head_dim
@@ -249,7 +263,30 @@ def conformer_count(t: Conformer) -> int:
     conv = 3 * w * w + t.conv_kernel * w + 2 * norm_count(t.norm, w)
     layer = ffns + attention + conv + norm_count(t.norm, w) + 4 * (2 * 2 + 4 + 2) * t.clipped
     matrices = [t.subsampled, *t.projector, *([t.output] if t.output else [])]
-    return convolutions + t.layers * layer + sum(map(linear_count, matrices))
+    return convolutions + t.layers * layer + sum(map(linear_count, matrices)) + vocabulary_count(t)
+
+
+def vocabulary_count(t: Conformer | ConvTower) -> int:
+    """An embedding of the encoder's own tokens, a norm for its rows and one for the features."""
+    return (t.vocabulary + 2) * t.projector[0].inputs if t.vocabulary else 0
+
+
+def conv_tower_count(t: ConvTower) -> int:
+    """The encoder with its projector."""
+    taken = sum(stage[-1].outputs for stage in t.stages[-2:])
+    fusion = taken * t.fusion_width + t.fusion_width + t.fusion_width * t.outputs + 2 * t.outputs
+    blocks = sum(conv_block_count(b) for stage in t.stages for b in stage)
+    return 27 * t.stem + 2 * t.stem + blocks + fusion + sum(map(linear_count, t.projector)) + vocabulary_count(t)
+
+
+def conv_block_count(b: ConvBlock) -> int:
+    if b.kind == "edge":
+        return b.kernel**2 * b.inputs * b.width + b.width + b.width * b.outputs + b.outputs
+    if b.kind == "inverted":
+        depthwise = (b.kernel**2 + 1) * b.inputs * (b.kernel > 0) + (b.mid_kernel**2 + 1) * b.width * (b.mid_kernel > 0)
+        return depthwise + b.inputs * b.width + b.width + b.width * b.outputs + 2 * b.outputs
+    keys = b.key_width * b.inputs + (b.kernel**2 + 1) * b.inputs * (b.kernel > 0)
+    return b.inputs + b.inputs * b.width + 2 * keys + b.width * b.outputs + b.outputs
 
 
 def linear_count(m: Linear) -> int:

@@ -159,7 +159,8 @@ class Leftovers:
             g = max(gathered(stored_lots(unused), 2), key=lambda g: g.count)
             n, elements = sum(len(x.indices) for x in unused), sum(map(size, unused))
             self.buffers += elements
-            message = f"{n:,} tensors, {elements:,} elements: keys and values for layers that read those of another; used by nothing, not counted"
+            what = f"{n:,} tensors, {elements:,} elements"
+            message = f"{what}: keys and values for layers that read those of another; used by nothing, not counted"
             self._find("unused-stored", g.path, message, "info")
 
     def _beyond(self, beyond: list[Logical]) -> None:

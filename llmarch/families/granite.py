@@ -84,9 +84,8 @@ def mamba2(c: Config) -> Node:
         derived(inner.value // heads.value, "mamba_expand * hidden_size / mamba_n_heads") if dim.value == "auto" else c.size("mamba_d_head")
     )
     if dim.value * heads.value != inner.value:
-        raise ConfigError(
-            f"{c.file}: {c.key('mamba_n_heads')} * mamba_d_head is {dim.value * heads.value:,}, and mamba_expand * hidden_size {inner.value:,}"
-        )
+        said = f"{c.key('mamba_n_heads')} * mamba_d_head is {dim.value * heads.value:,}"
+        raise ConfigError(f"{c.file}: {said}, and mamba_expand * hidden_size {inner.value:,}")
     c.ignore("mamba_chunk_size", "time_step_limit")
     return make(
         LinearAttention,

@@ -50,7 +50,7 @@ def read(c: Config) -> Node:
     drafts = blocks(c, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
     modules = c.size("num_nextn_predict_layers", least=0)
     stated_count(c, len(layers.value))
-    of = [*layers.value, *(drafts.value if modules.value else [])]
+    of: list[str] = [*layers.value, *(drafts.value if modules.value else [])]
     kinds = {name_of(b): make(LayerKind, steps=[pre(BLOCKS[b])]) for b in dict.fromkeys(layers.value)}
     if modules.value:
         kinds["mtp"] = make(LayerKind, steps=[pre(BLOCKS[b]) for b in drafts.value])

@@ -68,7 +68,7 @@ def test_names_of_published_indexes_join(name: str) -> None:
     config, names = index_names(name)
     architecture, rows = read(config)
     c = join(architecture, rows, TensorTable.of((n, "", None) for n in names))
-    assert rules(c) <= {"buffers-stored"}
+    assert rules(c) <= {"buffers-stored"} | ({"mtp-missing"} if "reap" in name else set())  # pruned, and saved without the module
     assert (c.status, c.names_only, c.logical) == ("partial", True, 0)
 
 

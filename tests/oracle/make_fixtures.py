@@ -47,7 +47,20 @@ UNTIED = {"tie_word_embeddings": False}   # Small 3.1 has no such key; transform
 M1_TYPES = [0, 0, 0, 0, 0, 0, 0, 1]
 DELTA = (["linear_attention"] * 3 + ["full_attention"]) * 2
 SLIDES = ["sliding_attention"]
-STORED_BUFFERS = re.compile(r"(e_score_correction_bias|\.layer_scalar|\.std_bias|\.std_scale|\.(in|out)put_(min|max))$")   # transformers' buffers that files hold
+LONG = {"layer_types", "indexer_types", "mlp_layer_types", "hybrid_layer_pattern", "moe_layer_freq", "sparse_attention_freq", "sparse_disable_index_value"}
+STEP_TYPES = ["full_attention", *["sliding_attention"] * 3] * 3    # the last three are the MTP layers'
+STEP = {f"text_config.{k}": v for k, v in dict(
+    num_hidden_layers=6, moe_num_experts=8, moe_layers_enum="3,4,5", layer_types=STEP_TYPES[:9], swiglu_limits=[0.0] * 5 + [7.0] + [0.0] * 3,
+    swiglu_limits_shared=[0.0] * 5 + [16.0] + [0.0] * 3, rope_theta=[5e6 if t == "full_attention" else 1e4 for t in STEP_TYPES[:9]],
+    partial_rotary_factors=[0.5 if t == "full_attention" else 1.0 for t in STEP_TYPES[:9]]).items()} | {"vision_config.layers": 2}
+V4 = dict(num_hidden_layers=6, n_routed_experts=16, compress_ratios=[0, 0, 4, 128, 4, 128, 0])
+# What transformers' reverse conversion leaves unlike the Hub: a listing of the headers of DeepSeek-V4-Flash (read_file id 62608729298), one of
+# Kimi-K2.5 (62530201892) and the renames of a test of it (68877476044).
+V4_NAMES = [(r"^model\.embed_tokens\.", "embed."), (r"^model\.hc_head\.hc_", "hc_head_"), (r"^model\.", ""), (r"\.attn\.norm\.", ".attn.kv_norm.")]
+K25_NAMES = [(r"\.model\.blocks\.", ".model.layers."), (r"\.encoder\.patch_embed\.", ".patch_embed."), (r"^model\.mm_projector\.", "mm_projector.")]
+K25 = dict(set={"text_config.num_hidden_layers": 3, "text_config.n_routed_experts": 16, "vision_config.vt_num_hidden_layers": 2},
+           build_only={"vision_config.num_hidden_layers": 2}, renamed=K25_NAMES)
+STORED_BUFFERS = re.compile(r"(e_score_correction_bias|\.mlp\.expert_bias|\.moe\.router_bias|\.ffn\.gate\.bias|\.tid2eid|\.layer_scalar|\.std_bias|\.std_scale|\.(in|out)put_(min|max))$")   # transformers' buffers that files hold
 
 SPEC = {
     "gpt2-124m": ("openai-community__gpt2", N, dict(dtype="F32")),
@@ -192,6 +205,24 @@ SPEC = {
     "hunyuan-a13b-reduced": ("spec:hunyuan-a13b", N, dict(set=dict(num_hidden_layers=2, num_experts=8, moe_topk=[8, 8], num_shared_expert=[1, 1],
                              moe_intermediate_size=[3072, 3072]), build_only=dict(head_dim=128, moe_topk=8))),
     "glm-4.5-reduced-mtp": ("zai-org__GLM-4.5", N, dict(set=dict(num_hidden_layers=5, n_routed_experts=16), mtp=True)),
+    "glm-4.5-air-reduced-mtp": ("spec:glm-4.5-air", N, dict(set=dict(num_hidden_layers=3, n_routed_experts=16), mtp=True)),
+    "glm-5-reduced-mtp": ("zai-org__GLM-5", N, dict(set=dict(num_hidden_layers=5, n_routed_experts=16), mtp=True)),
+    "glm-5.2-reduced-mtp": ("spec:glm-5.2", N, dict(set=dict(num_hidden_layers=8, n_routed_experts=16, num_experts=16), cut=8, mtp=True)),
+    "glm-5.2-reduced-nvfp4": ("spec:glm-5.2", N, dict(set=dict(num_hidden_layers=4, n_routed_experts=8, num_experts=8, num_nextn_predict_layers=0,
+                              quantization_config=NVFP4), cut=4, quant="nvfp4")),
+    "minimax-m3-reduced": ("spec:minimax-m3", N, dict(set={"text_config.num_hidden_layers": 5, "text_config.num_local_experts": 8,
+                           "vision_config.num_hidden_layers": 2}, cut=5)),
+    "kimi-k2.5-reduced": ("spec:kimi-k2.5", N, dict(K25, unset=NOQ)),
+    "kimi-k2.5-reduced-compressed-int4": ("spec:kimi-k2.5", N, dict(K25, quant="compressed-int4")),
+    "mimo-v2-flash-reduced": ("XiaomiMiMo__MiMo-V2-Flash", N, dict(set=dict(num_hidden_layers=7, n_routed_experts=16), cut=7, unset=NOQ)),
+    "mimo-v2-flash-reduced-fp8-block": ("XiaomiMiMo__MiMo-V2-Flash", N, dict(set=dict(num_hidden_layers=7, n_routed_experts=16), cut=7, quant="fp8-block")),
+    "hy3-reduced-mtp": ("spec:hy3", N, dict(set=dict(num_hidden_layers=3, num_experts=16), mtp=True)),
+    "laguna-xs.2-reduced": ("spec:laguna-xs.2", N, dict(set=dict(num_hidden_layers=5, num_experts=16, num_attention_heads_per_layer=[48, 64, 64, 64, 48]), cut=5)),
+    "trinity-mini-reduced": ("spec:trinity-mini", N, dict(set=dict(num_hidden_layers=5, num_experts=16))),
+    "step-3.7-flash-reduced-mtp": ("spec:step-3.7-flash", N, dict(set=STEP, mtp=True)),
+    "deepseek-v4-flash-reduced-mtp": ("deepseek-ai__DeepSeek-V4-Flash", N, dict(set=V4, unset=NOQ, renamed=V4_NAMES, mtp=True)),
+    "deepseek-v4-flash-reduced-mtp-fp4": ("deepseek-ai__DeepSeek-V4-Flash", N, dict(set=V4, renamed=V4_NAMES, mtp=True, quant="deepseek-v4")),
+    "longcat-flash-reduced-mtp": ("spec:longcat-flash", N, dict(set=dict(num_layers=2, n_routed_experts=8, zero_expert_num=4), experts=8, mtp=True)),
 }
 STATE_DICT = "transformers 5 state dict, not reverted to the Hub's names (fused experts, new prefixes)"
 DTYPE = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
@@ -317,6 +348,82 @@ def nemotron_mtp(inv, config, dtype):
                 (("0.enorm", [h]), ("0.hnorm", [h]), ("0.eh_proj", [h, 2 * h]), ("1.final_layernorm", [h]))})
 
 
+def copied(inv, base, to, keep=lambda name: True):
+    """A layer's tensors under another prefix."""
+    inv.update({to + k[len(base):]: s for k, s in list(inv.items()) if k.startswith(base) and keep(k[len(base):])})
+
+
+def glm_5_mtp(inv, config, dtype):
+    """The layer after the last: a MoE layer with an indexer of its own; GLM-5.2's Hub total fits to the last parameter."""
+    n, h = config.num_hidden_layers, config.hidden_size
+    last = max(i for i, t in enumerate(config.indexer_types) if t == "full" and config.mlp_layer_types[i] == "sparse")
+    copied(inv, f"model.layers.{last}.", f"model.layers.{n}.")
+    inv.update({f"model.layers.{n}.{k}.weight": (dtype, s) for k, s in
+                (("enorm", [h]), ("hnorm", [h]), ("shared_head.norm", [h]), ("eh_proj", [h, 2 * h]))})
+
+
+def hy_v3_mtp(inv, config, dtype):
+    """As loaders of the published files state (read_file ids 57933463747, 58053767654); the Hub total fits."""
+    n, h = config.num_hidden_layers, config.hidden_size
+    copied(inv, f"model.layers.{n - 1}.", f"model.layers.{n}.")
+    inv.update({f"model.layers.{n}.{k}.weight": (dtype, s) for k, s in
+                (("enorm", [h]), ("hnorm", [h]), ("final_layernorm", [h]), ("eh_proj", [h, 2 * h]))})
+
+
+def step_mtp(inv, config, dtype):
+    """Three layers after the last, sliding and dense, each with a head (read_file ids 65803920910, 57698103103); Step 3.5 Flash's total fits."""
+    t = config.get_text_config(); n, h, v = t.num_hidden_layers, t.hidden_size, t.vocab_size
+    sliding = t.layer_types.index("sliding_attention")
+    for i in range(n, n + 3):
+        copied(inv, f"model.layers.{sliding}.", f"model.layers.{i}.", lambda k: not k.startswith(("moe.", "share_expert.")))
+        copied(inv, "model.layers.0.mlp.", f"model.layers.{i}.mlp.")
+        inv.update({f"model.layers.{i}.{k}.weight": (dtype, s) for k, s in
+                    (("enorm", [h]), ("hnorm", [h]), ("eh_proj", [h, 2 * h]), ("transformer.shared_head.norm", [h]),
+                     ("transformer.shared_head.output", [v, h]))})
+
+
+def deepseek_v4_mtp(inv, config, dtype):
+    """mtp.0 as the listing of DeepSeek-V4-Flash has it (read_file id 62608729298); the Hub total fits."""
+    n, h, m = config.num_hidden_layers, config.hidden_size, config.hc_mult
+    copied(inv, "layers.0.", "mtp.0.", lambda k: not k.startswith("ffn."))
+    copied(inv, f"layers.{n - 1}.ffn.", "mtp.0.ffn.")
+    inv.update({f"mtp.0.{k}": (dtype, s) for k, s in (("enorm.weight", [h]), ("hnorm.weight", [h]), ("norm.weight", [h]), ("e_proj.weight", [h, h]),
+                ("h_proj.weight", [h, h]), ("hc_head_fn", [m, m * h]), ("hc_head_base", [m]), ("hc_head_scale", [1]))})
+
+
+def longcat_mtp(inv, config, dtype):
+    """model.mtp as SGLang's loader names it (read_file ids 36917402127, 66201771164); the published total fits."""
+    h, at = config.hidden_size, "model.mtp.layers.0."
+    copied(inv, "model.layers.0.self_attn.0.", f"{at}self_attn.")
+    copied(inv, "model.layers.0.mlps.0.", f"{at}transformer_layer.mlp.")
+    inv.update({k: (dtype, s) for k, s in (
+        ("model.mtp.embed_tokens.weight", [config.vocab_size, h]), ("model.mtp.norm.weight", [h]), (f"{at}eh_proj.weight", [h, 2 * h]),
+        *((f"{at}{n}.weight", [h]) for n in ("enorm.m", "hnorm.m", "input_layernorm", "post_attention_layernorm")))})
+
+
+OWN_MTP = {"nemotron_h": nemotron_mtp, "glm_moe_dsa": glm_5_mtp, "hy_v3": hy_v3_mtp, "step3p7": step_mtp, "deepseek_v4": deepseek_v4_mtp,
+           "longcat_flash": longcat_mtp}
+V4_FP8 = re.compile(r"\.(w[qo]_[ab]|wkv|[eh]_proj|shared_experts\.w\d)\.weight$")
+
+
+def deepseek_v4_quant(inv):
+    """Experts in FP4, two to an I8, with a scale for each 32; other large matrices in FP8, one for each 128 x 128 (the same listing)."""
+    out = {}
+    for name, (d, s) in inv.items():
+        scale = name.removesuffix("weight") + "scale"
+        if ".experts." in name: out |= {name: ("I8", [s[0], s[1] // 2]), scale: ("F8_E8M0", [s[0], s[1] // 32])}
+        elif V4_FP8.search(name) and "compressor" not in name:
+            out |= {name: ("F8_E4M3", s), scale: ("F8_E8M0", [math.ceil(s[0] / 128), math.ceil(s[1] / 128)])}
+        else: out[name] = (d, s)
+    return out
+
+
+def shorter(config, n):
+    """The lists that have an entry for each layer, cut to n."""
+    if isinstance(config, dict): return {k: v[:n] if k in LONG and isinstance(v, list) else shorter(v, n) for k, v in config.items()}
+    return config
+
+
 def shared_kv(inv):
     """Keys and values for layers that share those of an earlier one: published Gemma 4 E files hold them, nothing reads them."""
     own = {}
@@ -334,6 +441,7 @@ def make(name, shared, mr, tmp):
     source = HERE.parent.parent / "specs" / f"{spec}.json" if spec else shared / "corpus" / folder / file
     given = json.loads(source.read_text())
     raw = assign(given["config"] if spec else given, o.get("set", {}), o.get("unset", ()))
+    if o.get("cut"): raw = shorter(raw, o["cut"])
     tmp.write_text(json.dumps(assign(json.loads(json.dumps(raw)), o.get("build_only", {}))))
     _, cfg = mr.load_config(tmp)
     where = [raw, raw.get("text_config") or {}]
@@ -341,9 +449,13 @@ def make(name, shared, mr, tmp):
     dtype = o.get("dtype") or DTYPE.get(said, "BF16")
     model = mr.build(cfg)
     inv, n = (state_dict_inventory(model, dtype, mr) if o.get("names") == "state_dict" or o.get("fused") else mr.inventory(model, dtype))
+    for pattern, repl in o.get("renamed", ()): inv = {re.sub(pattern, repl, k): s for k, s in inv.items()}
+    if o.get("experts"):    # transformers makes rows for LongCat's zero experts too: the published files have none
+        inv = {k: s for k, s in inv.items() if not (m := re.search(r"\.experts\.(\d+)\.", k)) or int(m[1]) < o["experts"]}
+    inv = {k: ("I64" if k.endswith(".tid2eid") else d, s) for k, (d, s) in inv.items()}
     elements = lambda ending="": sum(math.prod(s) for k, (_, s) in inv.items() if k.endswith(ending))
     bias, before = sum(math.prod(s) for k, (_, s) in inv.items() if STORED_BUFFERS.search(k)), elements()
-    if o.get("mtp"): (nemotron_mtp if cfg.model_type == "nemotron_h" else mr.add_mtp)(inv, cfg, dtype)
+    if o.get("mtp"): OWN_MTP.get(cfg.model_type, mr.add_mtp)(inv, cfg, dtype)
     if o.get("turned"):     # published [experts, inputs, outputs] (read_file id 39809339375); transformers' reverse leaves its own order
         inv = {n: (d, [s[0], s[2], s[1]] if ".experts." in n else s) for n, (d, s) in inv.items()}
     mtp = elements() - before
@@ -359,6 +471,7 @@ def make(name, shared, mr, tmp):
     if o.get("native"):
         inv = native_names(inv); config = native_params(raw, shared / "corpus", o.get("quant"))
         if o.get("quant"): inv = native_fp8(inv, o["quant"])
+    elif o.get("quant") == "deepseek-v4": inv = deepseek_v4_quant(inv)
     elif o.get("quant"): inv = mr.quantise(inv, o["quant"])
     inv = dict(sorted(inv.items(), key=lambda kv: mr.natural(kv[0])))
     by = collections.Counter()

@@ -26,6 +26,10 @@ INDEXES = {
     "mistral-7b-v0.2": "mistralai__Mistral-7B-Instruct-v0.2",
     "dolphin-mixtral-8x7b": "cognitivecomputations__dolphin-2.5-mixtral-8x7b",
     "gpt-oss-20b": "openai__gpt-oss-20b",
+    "qwen3.5-18b-reap": "copy__Qwen3.5-18B-REAP-A3B-Coding",
+    "qwen3.5-25b-reap": "copy__Qwen3.5-25B-REAP-A3B-Coding",
+    "qwen3.5-9b": "copy__masidyai-model",
+    "qwen3-vl-8b-cosmos": "nvidia__Cosmos-Reason2",
 }
 DEVSTRAL_PARAMS = {"dim": 5120, "n_layers": 40, "head_dim": 128, "hidden_dim": 32768, "n_heads": 32, "n_kv_heads": 8, "rope_theta": 1e9,
                    "norm_eps": 1e-5, "vocab_size": 131072}

@@ -38,6 +38,7 @@ from .words import (
     router_words,
     sharing,
     state_word,
+    tower_word,
     values_scale_word,
     values_word,
 )
@@ -231,7 +232,7 @@ def router(f: MoE) -> str:
 
 def feed_forward(a: Architecture) -> Iterator[Row]:
     s = "Feed-forward"
-    dense = [f for f in a.ffns.values() if isinstance(f, Dense) and not f.per_layer]
+    dense = [f for f in a.ffns.values() if isinstance(f, Dense) and not (f.per_layer or f.own_skip)]
     widths = dict.fromkeys(f.width for f in dense)
     if widths:
         yield Row(s, "dense width", " / ".join(map(number, widths)), next(iter(widths)) if len(widths) == 1 else None)
@@ -324,7 +325,7 @@ def size(a: Architecture) -> Iterator[Row]:
         yield Row(s, "logit scale", number(round(a.head.scale, 4)), a.head.scale)
     yield Row(s, "MTP modules", number(a.mtp.modules) if a.mtp else "none", a.mtp.modules if a.mtp else None)
     for name, t in a.towers.items():
-        yield Row(s, f"{name} encoder", f"{t.kind}, {t.layers} layers × {number(t.hidden_size)}")
+        yield Row(s, f"{name} encoder", tower_word(t))
     if p.vision:
         yield Row(s, "encoders", units.count(p.vision), p.vision)
     yield Row(s, "dtype", a.dtype or "unknown")

@@ -25,6 +25,8 @@ from .schema import (
     Branch,
     CompressedAttention,
     Conformer,
+    ConvBlock,
+    ConvTower,
     Dense,
     Embedding,
     Evidence,
@@ -869,7 +871,8 @@ SANDWICH_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforwar
 class Naming:
     """Where a family's published tensors live. `norms`: a layer's norms in the order of its wiring; `blocks`: tensors of a block, by
     its path (`mixers.linear`) or its class, with `#` for its number among the layer's blocks of that path; `hyper`: prefixes of the layer's
-    hyper-connections in the order of its steps, then that of the one after the last layer; `layer_scale`: a layer's learned number; `per_layer`: table, projection and norm of per-layer
+    hyper-connections in the order of its steps, then that of the one after the last layer; `altup`: the matrices to and from further
+    streams; `layer_scale`: a layer's learned number; `per_layer`: table, projection and norm of per-layer
     embeddings; `mtp`, `tower`: rows of the modules around the decoder."""
 
     prefix: str = ""
@@ -880,6 +883,7 @@ class Naming:
     head: str = "lm_head"
     norms: tuple[str, ...] = PRE_NORMS
     hyper: tuple[str, ...] = ()
+    altup: tuple[str, ...] = ()
     blocks: Mapping[Any, Parts] = field(default_factory=dict[Any, Parts])
     layer_scale: str = "layer_scalar"
     per_layer: tuple[str, str, str] = ("", "", "")
@@ -920,6 +924,8 @@ def layer_rows(a: Architecture, kind: str, numbers: tuple[int, ...], at: str, na
         n = a.residual.streams
         for name in naming.hyper[:-1]:
             yield from hyper_rows(at + name, (2 + n) * n, 3, a, axes, component or "residual")
+    if a.residual.kind == "altup":
+        yield from altup_rows(at, a, axes, component or "residual")
     met: Counter[str] = Counter()
     for s in steps:
         for b in s.branches:
@@ -938,6 +944,14 @@ def hyper_rows(name: str, outputs: int, scales: int, a: Architecture, axes: tupl
     yield Row(f"{name}fn", (outputs, a.residual.streams * a.hidden_size), axes, component, ("residual.streams",))
     yield Row(f"{name}base", (outputs,), axes, component)
     yield Row(f"{name}scale", (scales,), axes, component)
+
+
+def altup_rows(at: str, a: Architecture, axes: tuple[tuple[int, ...], ...], component: str) -> Iterator[Row]:
+    """Alternating updates of one layer."""
+    n, h = a.residual.streams, a.hidden_size
+    shapes = {"correction_coefs.weight": (n, n), "prediction_coefs.weight": (n * n, n), "modality_router.weight": (n, h)}
+    for name, shape in {**shapes, "router_norm.weight": (h,), "correct_output_scale": (h,)}.items():
+        yield Row(f"{at}altup.{name}", shape, axes, component, ("residual.streams",) if len(shape) > 1 else ())
 
 
 def template(a: Architecture, naming: Naming) -> list[Row]:
@@ -959,6 +973,9 @@ def template(a: Architecture, naming: Naming) -> list[Row]:
         rows.extend(layer_rows(a, kind, tuple(at), p + naming.layer, naming))
     if a.residual.kind == "hyper":
         rows.extend(hyper_rows(p + naming.hyper[-1], a.residual.streams, 1, a, (), "residual"))
+    if a.residual.kind == "altup":
+        further = (tuple(range(a.residual.streams - 1)),)
+        rows.extend(Row(f"{p}{name}.{{}}.weight", (h, h), further, "residual", ("residual.streams",)) for name in naming.altup)
     if a.final_norm:
         rows.extend(norm_rows(p + naming.final_norm, a.norms[a.final_norm], h, ()))
     if not a.embedding.tied:
@@ -970,6 +987,16 @@ def template(a: Architecture, naming: Naming) -> list[Row]:
     if a.towers and naming.tower:
         rows.extend(naming.tower(a))
     return rows
+
+
+def numbered(row: Row) -> Row:
+    """A row whose name has plain numbers in it (`self_attn.0.`) has them among its axes instead, as headers are folded too."""
+    parts = row.pattern.split(".")
+    if not any(p.isdigit() for p in parts):
+        return row
+    axes = iter(row.axes)
+    own = tuple((int(p),) if p.isdigit() else next(axes) for p in parts if p == "{}" or p.isdigit())
+    return replace(row, pattern=".".join("{}" if p.isdigit() else p for p in parts), axes=own)
 
 
 def matrix_rows(name: str, m: Linear, shape: tuple[int, ...] | None = None, proves: tuple[str, ...] = ()) -> Iterator[Row]:
@@ -1059,7 +1086,7 @@ class Family:
         return self.naming(a) if callable(self.naming) else self.naming
 
     def template(self, a: Architecture) -> list[Row]:
-        return template(a, self.names(a))
+        return [numbered(r) for r in template(a, self.names(a))]
 
     def mtp_candidates(self, a: Architecture) -> list[tuple[MTP, list[Row]]]:
         """The MTP layouts that checkpoints of the family are published with, each with its rows: for headers to decide between, as a
@@ -1067,7 +1094,7 @@ class Family:
         naming = self.names(a)
         if self.mtp_layouts is None or naming.mtp is None:
             return []
-        return [(m, list(naming.mtp(replace(a, mtp=m), naming))) for m in self.mtp_layouts(a)]
+        return [(m, [numbered(r) for r in naming.mtp(replace(a, mtp=m), naming)]) for m in self.mtp_layouts(a)]
 
 
 TRANSFORMERS = "transformers 5.23.0"
@@ -1080,7 +1107,7 @@ def modeling(model: str) -> str:
 
 __all__ = [
     "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "BlockIndex", "Branch",
-    "CompressedAttention", "Config", "Conformer", "Dense",
+    "CompressedAttention", "Config", "Conformer", "ConvBlock", "ConvTower", "Dense",
     "Embedding", "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node",
     "Norm", "Part", "PerLayerEmbedding", "QKNorm", "Quantization", "QueryScaling", "Residual", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation",
     "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_attention_parts", "fused_dense_parts", "fused_moe_parts",

@@ -14,7 +14,7 @@ from .diff import diff
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
 from .raw import RawModel
 from .reader import Reading
-from .schema import Architecture, Attention, CompressedAttention, Conformer, Dense, LatentAttention, LinearAttention, Mixer, MoE
+from .schema import Architecture, Attention, CompressedAttention, Conformer, ConvTower, Dense, LatentAttention, LinearAttention, Mixer, MoE
 from .units import number
 from .words import (
     LINEAR,
@@ -22,6 +22,7 @@ from .words import (
     block_word,
     clamp_word,
     compression,
+    ffn_word,
     headline,
     kind_word,
     linear_dims,
@@ -37,6 +38,7 @@ from .words import (
     router_words,
     sharing,
     state_word,
+    tower_word,
     values_scale_word,
     values_word,
 )
@@ -154,6 +156,8 @@ def residual_lines(a: Architecture) -> list[str]:
     r = a.residual
     if r.kind == "plain":
         return []
+    if r.kind == "altup":
+        return [f"{residual_word(r)}; layers work on stream {r.active} and correct the others"]
     return [residual_word(r), f"mixing made doubly stochastic by {r.iterations} Sinkhorn iterations, ε {units.epsilon(r.eps or 0)}"]
 
 
@@ -326,8 +330,12 @@ def dense_lines(a: Architecture) -> list[str]:
     lines: list[str] = []
     for f in a.ffns.values():
         if isinstance(f, Dense):
+            if f.own_skip:
+                lines.append(f"{ffn_word(f)}: two matrices of rank {number(f.width)} beside attention, added to their input")
+                continue
             what = "per-layer input: " if f.per_layer else ""
-            lines.append(f"{what}{activation_word(f)}, width {number(f.width)}" + (", with bias" if f.bias else ""))
+            sparse = f", only the highest {100 * (1 - f.sparsity):.2g} % of the gate pass" if f.sparsity else ""
+            lines.append(f"{what}{activation_word(f)}, width {number(f.width)}" + (", with bias" if f.bias else "") + sparse)
     return lines
 
 
@@ -358,7 +366,9 @@ def mtp_lines(r: Reading) -> list[str]:
 
 def tower_lines(a: Architecture, name: str) -> list[str]:
     t = a.towers[name]
-    first = f"{t.kind}: {t.layers} layers × {number(t.hidden_size)}, {t.heads} heads"
+    if isinstance(t, ConvTower):
+        return [tower_word(t) + (f", {t.tokens} tokens an image" if t.tokens else "")]
+    first = f"{tower_word(t)}, {t.heads} heads"
     if isinstance(t, Conformer):
         return [f"{first}, convolutions of {t.conv_kernel}, attention over {t.chunk} + {t.left_context} frames"]
     image = f", images {t.image_size} px" if t.image_size else ""
@@ -470,10 +480,16 @@ def folded(pattern_: str, axes: tuple[tuple[int, ...] | range, ...]) -> str:
 SYMBOLS = "█▁▄░▒▀▖▚"
 
 
+PER_TOKEN, UNTIL_FULL = ("Cache (bf16)", "per token"), ("Cache (bf16)", "until windows fill")
+
+
 def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     """Models side by side. Two models get a column of ratios; equal facts are summed up unless `everything` is asked for."""
     archs = [r.architecture for r in readings]
     tables = [{(f.section, f.label): f for f in facts(a)} for a in archs]
+    if all(t.get(UNTIL_FULL) and t[UNTIL_FULL].text == t[PER_TOKEN].text for t in tables):
+        for t in tables:  # no windows anywhere: nothing to say twice
+            del t[UNTIL_FULL]
     order = merged_order([list(t) for t in tables])
     rows: list[list[str]] = []
     sections: dict[int, str] = {}

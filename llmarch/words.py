@@ -11,6 +11,8 @@ from .schema import (
     Architecture,
     Attention,
     CompressedAttention,
+    Conformer,
+    ConvTower,
     Dense,
     LatentAttention,
     LinearAttention,
@@ -19,6 +21,7 @@ from .schema import (
     Norm,
     Residual,
     Step,
+    Tower,
 )
 
 LINEAR = {
@@ -113,7 +116,7 @@ def router_words(f: MoE) -> list[str]:
 def ffn_word(f: FFN) -> str:
     if isinstance(f, MoE):
         return "hash-routed MoE" if f.router.token_table else "MoE"
-    return "per-layer input" if f.per_layer else "dense"
+    return "per-layer input" if f.per_layer else "Laurel" if f.own_skip else "dense"
 
 
 def compression(m: CompressedAttention) -> str | None:
@@ -240,7 +243,15 @@ def clamp_word(f: FFN) -> str | None:
 
 
 def residual_word(r: Residual) -> str:
-    return f"{r.streams} streams under hyper-connections" if r.kind == "hyper" else "one stream"
+    how = {"hyper": "under hyper-connections", "altup": "updated in turns (AltUp)"}
+    return f"{r.streams} streams {how[r.kind]}" if r.kind in how else "one stream"
+
+
+def tower_word(t: Tower | Conformer | ConvTower) -> str:
+    """`siglip, 27 layers × 1,152`."""
+    if isinstance(t, ConvTower):
+        return f"{t.kind}, {sum(map(len, t.stages))} convolutional blocks to {t.outputs:,}"
+    return f"{t.kind}, {t.layers} layers × {t.hidden_size:,}"
 
 
 def activation_word(f: FFN) -> str:

@@ -5,13 +5,13 @@ Activations, CUDA graphs and communication buffers are not modelled: they live i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, Literal
 
+from ..patterns import bounded
 from ..schema import Architecture, Quantization
 from .cache import Cache, cache
 from .layouts import Convention
@@ -103,21 +103,11 @@ def excluded(q: Quantization, component: str) -> bool:
     name = TYPICAL[component]
     for pattern in q.excluded:
         if pattern.startswith("re:"):
-            if safe_match(pattern[3:], name):
+            if (regex := bounded(pattern[3:])) is not None and regex.match(name):
                 return True
         elif pattern in name.split(".") or any(fnmatchcase(name, p) for p in (pattern, pattern + ".*")):
             return True
     return False
-
-
-def safe_match(pattern: str, name: str) -> bool:
-    """Whether a pattern from a config matches; one that could take long (repeated groups, many repetitions) is not tried."""
-    if re.search(r"\)[*+{]", pattern) or len(re.findall(r"[*+{]", pattern)) > 3:
-        return False
-    try:
-        return re.match(pattern, name) is not None
-    except re.error:
-        return False
 
 
 # --- plans --------------------------------------------------------------------------------------------------------

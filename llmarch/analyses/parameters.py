@@ -103,6 +103,7 @@ def kind_count(a: Architecture, kind: str) -> Counter[str]:
             by.update(block_count(a.block(b.block), h))
         by["norms"] += sum(norm_count(a.norms[n], h) for n in names if n)
         by["residual"] += hyper_count(a.residual, h)
+    by["residual"] += altup_count(a.residual, h)
     by["layer_scales"] += a.layer_kinds[kind].learned_scale
     return by
 
@@ -110,6 +111,12 @@ def kind_count(a: Architecture, kind: str) -> Counter[str]:
 def hyper_count(r: Residual, h: int) -> int:
     """The hyper-connection of one step: a matrix with bias, and three scales."""
     return (2 + r.streams) * r.streams * (r.streams * h + 1) + 3 if r.kind == "hyper" else 0
+
+
+def altup_count(r: Residual, h: int) -> int:
+    """The updates of one layer: coefficients of prediction and correction, their router with a norm, and a scale."""
+    n = r.streams
+    return n**3 + n**2 + n * h + 2 * h if r.kind == "altup" else 0
 
 
 def hyper_head_count(r: Residual, h: int) -> int:

@@ -6,6 +6,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from ..patterns import LONGEST, bounded
 from ..raw import fold, unfold
 from ..schema import Finding, Quantization
 from . import spelling
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from .meeting import Hit
 
 MOST_REGEXES = 100
-LONGEST_NAME = 300
 
 
 def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, unsure: bool) -> list[Finding]:
@@ -133,20 +133,9 @@ class Exclusions:
             out.update(i for i in x.indices if not n or i[:n] in numbers)
         for i in (x.indices[0], x.indices[-1]):
             name = unfold(x.source, i).removesuffix(".weight")
-            if len(name) <= LONGEST_NAME and any(r.match(name) for r in self.regexes):
+            if len(name) <= LONGEST and any(r.match(name) for r in self.regexes):
                 out.update(x.indices)
         return [i for i in x.indices if i in out]
-
-
-def bounded(regex: str) -> re.Pattern[str] | None:
-    """A regular expression from a repository, if matching it cannot take long: few repetitions, none of a group, nothing fancy."""
-    repetitions = len(re.findall(r"(?<!\\)[*+{]", regex))
-    if len(regex) > LONGEST_NAME or repetitions > 3 or "(?" in regex or re.search(r"\)[*+{?]|\\[1-9]", regex):
-        return None
-    try:
-        return re.compile(regex)
-    except re.error:
-        return None
 
 
 def matches(name: str, module: str) -> bool:

@@ -64,14 +64,8 @@ def read(c: Config) -> Node:
         return wrapped(c, part, text, towers)
     of, how = sliding_layers(c, c.layer_count().value, lambda i: (i + 1) % 6 != 0, "full on every 6th layer, the others slide")
     of[-1] = "full"  # the class forces it
-    shared = c.size("num_kv_shared_layers", least=0, most=len(of) - 1).value
-    first = len(of) - shared
-    names = [m if i < first else f"{m}_shared" for i, m in enumerate(of)]
-    absent = next((m for m in of[first:] if m not in of[:first]), None)
-    if absent is not None:
-        raise ConfigError(
-            f"{c.file}: {c.key('num_kv_shared_layers')} is {shared}, and no layer before has {absent} keys and values to share"
-        )
+    names, how = shared_mixers(c, of, how)
+    shared = sum(m.endswith("_shared") for m in names)
     wide = c.flag("use_double_wide_mlp").value and shared > 0
     mixers, ffns = {m: mixer(c, m) for m in dict.fromkeys(names)}, feed_forward(c, wide, shared < len(of))
     widths = {m: "dense_wide" if wide and m.endswith("_shared") else "dense" for m in mixers}
@@ -82,8 +76,20 @@ def read(c: Config) -> Node:
         embedding=embedding(c, ffns),
         head=make(Head, softcap=c.or_null(c.number, "final_logit_softcapping")),
         layer_kinds={m: make(LayerKind, steps=steps(m, widths[m], ffns), learned_scale=True) for m in mixers},
-        layers=like(names, how if not shared else derived(None, f"{how.evidence.ref}, {c.key('num_kv_shared_layers')}")),
+        layers=like(names, how),
     )
+
+
+def shared_mixers(c: Config, of: list[str], how: Fact) -> tuple[list[str], Fact]:
+    """Each layer's mixer: the last `num_kv_shared_layers` read the keys and values of the last layer of their kind before them."""
+    shared = c.size("num_kv_shared_layers", least=0, most=len(of) - 1)
+    first = len(of) - shared.value
+    absent = next((m for m in of[first:] if m not in of[:first]), None)
+    if absent is not None:
+        said = f"{c.key('num_kv_shared_layers')} is {shared.value}"
+        raise ConfigError(f"{c.file}: {said}, and no layer before has {absent} keys and values to share")
+    names = [m if i < first else f"{m}_shared" for i, m in enumerate(of)]
+    return names, derived(None, f"{how.evidence.ref}, {shared.evidence.ref}") if shared.value else how
 
 
 def mixer(c: Config, name: str) -> Node:

@@ -455,6 +455,8 @@ def make(name, shared, mr, tmp):
     inv = {k: ("I64" if k.endswith(".tid2eid") else d, s) for k, (d, s) in inv.items()}
     elements = lambda ending="": sum(math.prod(s) for k, (_, s) in inv.items() if k.endswith(ending))
     bias, before = sum(math.prod(s) for k, (_, s) in inv.items() if STORED_BUFFERS.search(k)), elements()
+    if o.get("experts"): n = before - bias
+    if n == before: bias = 0    # tables that this class has as parameters
     if o.get("mtp"): OWN_MTP.get(cfg.model_type, mr.add_mtp)(inv, cfg, dtype)
     if o.get("turned"):     # published [experts, inputs, outputs] (read_file id 39809339375); transformers' reverse leaves its own order
         inv = {n: (d, [s[0], s[2], s[1]] if ".experts." in n else s) for n, (d, s) in inv.items()}

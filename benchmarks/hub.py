@@ -24,13 +24,17 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from collections.abc import Iterator
 
-HF = "from huggingface_hub import HfApi; import sys; m = HfApi().{call}(sys.argv[1]); print(sum(sum(f.parameter_count.values()) for f in m.files_metadata.values()))"
+HF = """
+import sys
+from huggingface_hub import HfApi
+found = HfApi().{call}(sys.argv[1])
+print(sum(sum(file.parameter_count.values()) for file in found.files_metadata.values()))
+"""
 HF_MEM = """
 import sys, os, httpx2
 build = httpx2.AsyncClient.build_request
@@ -110,29 +114,83 @@ def rounds(server: Server, programs: dict[str, list[str]], count: int, keep: dic
     return runs
 
 
+def heading(title: str, *columns: str) -> None:
+    print(f"\n### {title}\n\n| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+
+
 def table(title: str, runs: dict[str, list[Run]], against: str) -> None:
-    base = statistics.median(r.seconds for r in runs[against])
-    print(
-        f"\n### {title}\n\n| process | wall s (median, min–max) | ratio | bytes read | requests | peak MB | exit |\n|---|---|---|---|---|---|---|"
-    )
+    heading(title, "process", "wall s (median, min to max)", "ratio", "bytes read", "requests", "peak MB", "exit")
     for name, each in runs.items():
         seconds = [r.seconds for r in each]
-        last = each[-1]
         ratio = statistics.median(r.seconds / b.seconds for r, b in zip(each, runs[against], strict=True))
-        print(
-            f"| {name} | {statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f}) | {ratio:.2f} | {last.stats['bytes']:,} "
-            f"| {last.stats['requests']} | {max(r.peak_mb for r in each):.0f} | {last.code} |"
-        )
-    print(f"\nratio: median of the ratios to `{against}` of the same round; its own median is {base:.2f} s")
+        wall = f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+        last, peak = each[-1], max(r.peak_mb for r in each)
+        print(f"| {name} | {wall} | {ratio:.2f} | {last.stats['bytes']:,} | {last.stats['requests']} | {peak:.0f} | {last.code} |")
+    print(f"\nratio: median of the ratios to `{against}` in the same round")
 
 
-def answer(one: Run) -> Any:
-    """What llmarch said, without what differs between servers."""
-    try:
-        document = json.loads(one.out)
-    except ValueError:
-        return one.out[-200:]
-    return document
+def shard_by_shard(args: argparse.Namespace, programs: Programs) -> Run:
+    """The tables with and without cache; returns what llmarch says, as JSON."""
+    with serve(args) as server:
+        first = {"get_safetensors_metadata": programs.theirs, "llmarch show, cold": programs.show}
+        if args.hf_mem:
+            first["hf-mem"] = [args.hf_mem, "-c", HF_MEM, args.repo]
+        runs = rounds(server, first, args.rounds)
+        home = tempfile.mkdtemp()
+        answer = run(server, programs.as_json, home)
+        commit = json.loads(answer.out)["source"]["commit"]
+        warm = {
+            "llmarch show, warm, branch": programs.show,
+            "llmarch show, warm, commit": [*programs.show[:-1], f"{args.repo}@{commit}"],
+        }
+        runs |= rounds(server, warm, args.rounds, dict.fromkeys(warm, home))
+        shutil.rmtree(home)
+    table(f"{args.repo}, shard by shard, {args.rtt_ms:.0f} ms a round trip, weights on another host", runs, "get_safetensors_metadata")
+    cold = statistics.median(r.seconds for r in runs["llmarch show, cold"])
+    for name in warm:
+        print(f"- {name}: {statistics.median(r.seconds for r in runs[name]) / cold:.2f} of cold")
+    stats = runs["llmarch show, cold"][-1].stats
+    print(f"- bytes read: {stats['bytes'] / size_of(args):.3f} of headers and index")
+    print(f"- requests for weights: {stats['cdn']}, with a token: {stats['token_at_cdn']}")
+    return answer
+
+
+def at_once(args: argparse.Namespace, programs: Programs, answer: Run) -> None:
+    with serve(args, "--one-request") as server:
+        both = {"get_sharded_safetensors_metadata": programs.theirs_at_once, "llmarch show, cold": programs.show}
+        runs = rounds(server, both, args.rounds)
+        same = run(server, programs.as_json, tempfile.mkdtemp()).out == answer.out
+    table("all headers in one request", runs, "get_sharded_safetensors_metadata")
+    print(f"- the same answer as shard by shard: {same}")
+
+
+def faults(args: argparse.Namespace, programs: Programs, answer: Run) -> None:
+    columns = ("server", "llmarch", "s", "requests", "refused", "same answer", "token at the other host", "get_safetensors_metadata")
+    heading("a network that misbehaves", *columns)
+    for options in ("--fail-every 7 --fail-with 503", "--fail-every 7 --fail-with 429", "--fail-every 7 --fail-with reset", "--limit 200"):
+        with serve(args, *options.split()) as server:
+            ours = run(server, programs.as_json, tempfile.mkdtemp())
+            theirs = run(server, programs.theirs, tempfile.mkdtemp())
+        refused, same = ours.stats["failed"] + ours.stats["limited"], ours.out == answer.out
+        cells = (f"exit {ours.code}", f"{ours.seconds:.1f}", ours.stats["requests"], refused, same, ours.stats["token_at_cdn"])
+        print(f"| {options} | " + " | ".join(map(str, cells)) + f" | exit {theirs.code} |")
+
+
+def size_of(args: argparse.Namespace) -> int:
+    """Bytes of all headers and of the index."""
+    folder = Path(args.root) / args.repo
+    headers = sum(8 + int.from_bytes(file.open("rb").read(8), "little") for file in folder.glob("*.safetensors"))
+    return headers + sum(file.stat().st_size for file in folder.glob("*.index.json"))
+
+
+@dataclass
+class Programs:
+    """The command lines that are compared."""
+
+    show: list[str]
+    as_json: list[str]
+    theirs: list[str]
+    theirs_at_once: list[str]
 
 
 def main() -> None:
@@ -147,54 +205,13 @@ def main() -> None:
     parser.add_argument("--rtt-ms", type=float, default=50)
     parser.add_argument("--skip-faults", action="store_true")
     args = parser.parse_args()
-
     show = [args.python, "-m", "llmarch", "show", args.repo]
-    as_json = [*show, "--format", "json"]
-    shard_by_shard = [args.python, "-c", HF.format(call="get_safetensors_metadata"), args.repo]
-    at_once = [args.python, "-c", HF.format(call="get_sharded_safetensors_metadata"), args.repo]
-    folder = Path(args.root) / args.repo
-    headers = sum(8 + int.from_bytes(f.open("rb").read(8), "little") for f in folder.glob("*.safetensors"))
-    index = sum(f.stat().st_size for f in folder.glob("*.index.json"))
-    print(f"{args.repo}: {len(list(folder.glob('*.safetensors')))} shards, headers {headers:,} bytes, index {index:,} bytes")
-
-    with serve(args) as server:
-        programs = {"get_safetensors_metadata": shard_by_shard, "llmarch show, cold": show}
-        if args.hf_mem:
-            programs["hf-mem"] = [args.hf_mem, "-c", HF_MEM, args.repo]
-        runs = rounds(server, programs, args.rounds)
-        home = tempfile.mkdtemp()
-        first = run(server, as_json, home)
-        commit = json.loads(first.out)["source"]["commit"]
-        warm = {"llmarch show, warm, branch": show, "llmarch show, warm, commit": [*show[:-1], f"{args.repo}@{commit}"]}
-        runs |= rounds(server, warm, args.rounds, dict.fromkeys(warm, home))
-        table(f"shard by shard, {args.rtt_ms:.0f} ms, redirect", runs, "get_safetensors_metadata")
-        cold = statistics.median(r.seconds for r in runs["llmarch show, cold"])
-        for name in warm:
-            print(f"\n{name}: {statistics.median(r.seconds for r in runs[name]) / cold:.2f} × cold")
-        read = runs["llmarch show, cold"][-1].stats
-        print(
-            f"\nbytes read: {read['bytes'] / (headers + index):.3f} × (headers + index); ranges for weights: {read['cdn']}; token at the other host: {read['token_at_cdn']}"
-        )
-        shutil.rmtree(home)
-    with serve(args, "--one-request") as server:
-        runs = rounds(server, {"get_sharded_safetensors_metadata": at_once, "llmarch show, cold": show}, args.rounds)
-        table("one request", runs, "get_sharded_safetensors_metadata")
-        same = run(server, as_json, tempfile.mkdtemp())
-        print(f"\nthe same answer as shard by shard: {answer(same) == answer(first)}")
-    if args.skip_faults:
-        return
-    print(
-        "\n### faults\n\n| server | llmarch | s | requests | refused | same answer | token at CDN | get_safetensors_metadata |\n|---|---|---|---|---|---|---|---|"
-    )
-    for options in ("--fail-every 7 --fail-with 503", "--fail-every 7 --fail-with 429", "--fail-every 7 --fail-with reset", "--limit 200"):
-        with serve(args, *options.split()) as server:
-            ours = run(server, as_json, tempfile.mkdtemp())
-            theirs = run(server, shard_by_shard, tempfile.mkdtemp())
-            refused = ours.stats["failed"] + ours.stats["limited"]
-            print(
-                f"| {options} | exit {ours.code} | {ours.seconds:.1f} | {ours.stats['requests']} | {refused} | {answer(ours) == answer(first)} "
-                f"| {ours.stats['token_at_cdn']} | exit {theirs.code} |"
-            )
+    calls = ("get_safetensors_metadata", "get_sharded_safetensors_metadata")
+    programs = Programs(show, [*show, "--format", "json"], *([args.python, "-c", HF.format(call=call), args.repo] for call in calls))
+    answer = shard_by_shard(args, programs)
+    at_once(args, programs, answer)
+    if not args.skip_faults:
+        faults(args, programs, answer)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from .words import (
 )
 
 Softmax = Attention | LatentAttention | CompressedAttention
+SOFTMAX = (Attention, LatentAttention, CompressedAttention)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,12 @@ def attention(a: Architecture) -> Iterator[Row]:
     mixers = softmax(a)
     every = [m for m in mixers.values() if isinstance(m, Attention)]
 
-    def row(
-        label: str, of: Callable[[Any], Any], show: Callable[[Any], str] = number, kind: tuple[type, ...] = (Attention, LatentAttention, CompressedAttention)
-    ) -> Iterator[Row]:  # fmt: skip
+    def row(label: str, of: Callable[[Any], Any], show: Callable[[Any], str] = number, kind: tuple[type, ...] = SOFTMAX) -> Iterator[Row]:
         values = [(n, of(m)) for n, m in mixers.items() if isinstance(m, kind)]
         numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for _, v in values if v is not None)
         yield from merged("Attention", label, ((n, None if v is None else show(v), v if numeric else None) for n, v in values))
 
-    yield from row("kind", lambda m: sharing(m) + (", block-sparse" if m.block_index else "") if isinstance(m, Attention) else mixer_word(m), str)
+    yield from row("kind", attention_kind, str)
     yield from row("query heads", lambda m: m.heads)
     yield from row("KV heads", lambda m: m.kv_heads, kind=(Attention,))
     yield from row(
@@ -113,7 +112,9 @@ def attention(a: Architecture) -> Iterator[Row]:
         str,
         (LatentAttention,),
     )
-    yield from row("latent ranks", lambda m: f"q {number(m.q_lora_rank)}, o {m.o_groups} groups × {number(m.o_lora_rank)}", str, (CompressedAttention,))
+    yield from row(
+        "latent ranks", lambda m: f"q {number(m.q_lora_rank)}, o {m.o_groups} groups × {number(m.o_lora_rank)}", str, (CompressedAttention,)
+    )
     yield from row("compression", lambda m: compression(m) or "none", str, (CompressedAttention,))
     yield from row("values", values_word, str, (Attention,))
     yield from row("fixed factors", values_scale_word, str, (Attention, LatentAttention))
@@ -130,6 +131,12 @@ def attention(a: Architecture) -> Iterator[Row]:
     yield from row("query scaling", query_scaling, str, (Attention, LatentAttention))
     yield from row("sparse indexer", indexer_word, str, (LatentAttention, CompressedAttention))
     yield from row("block index", block_index_word, str, (Attention,))
+
+
+def attention_kind(m: Softmax) -> str:
+    if isinstance(m, CompressedAttention):
+        return "compressed latent"
+    return sharing(m) + (", block-sparse" if m.block_index else "") if isinstance(m, Attention) else mixer_word(m)
 
 
 def qk_norm(m: Softmax) -> str:
@@ -275,7 +282,13 @@ def position(a: Architecture) -> Iterator[Row]:
 
 
 def rotary(r: Rope, m: Mixer) -> str:
-    whole = m.qk_nope_head_dim + m.qk_rope_head_dim if isinstance(m, LatentAttention) else m.head_dim if not isinstance(m, LinearAttention) else 0
+    match m:
+        case LatentAttention():
+            whole = m.qk_nope_head_dim + m.qk_rope_head_dim
+        case LinearAttention():
+            whole = 0
+        case _:
+            whole = m.head_dim
     return (f"all {r.rotary_dim} dims" if r.rotary_dim == whole else f"{r.rotary_dim} of {whole} dims") + (
         ", interleaved" if r.interleaved else ""
     )

@@ -108,8 +108,8 @@ class BlockIndex(_Strict):
     """Block-sparse attention's own indexer: small heads score blocks of `block` tokens, attention reads the `top_blocks` best.
 
     q [heads * head_dim, hidden], one k [head_dim, hidden], each with an RMSNorm of head_dim, then turned as the attention's own; one key of
-    head_dim a token is cached. A block scores as its best token; each head chooses for as many query heads; the last `local_blocks` are always
-    among the chosen."""
+    head_dim a token is cached. A block scores as its best token; each head chooses for as many query heads; the last `local_blocks` are
+    always among the chosen."""
 
     heads: int
     head_dim: int
@@ -252,7 +252,8 @@ class Dense(_Strict):
     """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
 
     `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is
-    x * sigmoid(alpha * x); `up_offset` is added to up. `per_layer`: the hidden values are times the layer's slice of the per-layer embedding (`Embedding.per_layer`), which has that width.
+    x * sigmoid(alpha * x); `up_offset` is added to up. `per_layer`: the hidden values are times the layer's slice of the per-layer embedding
+    (`Embedding.per_layer`), which has that width.
     `sparsity`: of the gate's values only those in the highest 1 - sparsity pass. `own_skip`: its input is added to its normed output (Gemma
     3n's Laurel, two matrices of low rank without an activation: `identity`).
     """
@@ -277,8 +278,8 @@ class Router(_Strict):
 
     `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), sigmoid, or the root of softplus (`sqrt_softplus`);
     `softcap`: logits are cut softly before it. `selection_bias`: a per-expert table added for the choice only; `bias`: an ordinary bias of
-    the router's linear. `token_table`: nothing is ranked, a stored table of that many token ids names the experts that serve each. Of `groups` groups of experts the best `active_groups` stay,
-    ranked by `group_score`. `normalized`: the chosen weights are divided by their sum; then times `scale`.
+    the router's linear. `token_table`: nothing is ranked, a stored table of that many token ids names the experts that serve each. Of
+    `groups` groups of experts the best `active_groups` stay, ranked by `group_score`. `normalized`: the chosen weights are divided by their sum; then times `scale`.
     `own_norm`: it reads the residual stream through an RMSNorm of its own without weight, times a learned [hidden] `input_scale` over
     sqrt(hidden); `expert_scale`: a learned factor for each expert's weight.
     """
@@ -558,9 +559,10 @@ class Other(_Strict):
 class Residual(_Strict):
     """What runs from layer to layer: one `plain` stream, or several `streams`.
 
-    `hyper` (manifold-constrained hyper-connections): before each step a matrix [(2 + streams) * streams, streams * hidden] with bias and three
-    scales reads all streams, and gives the weights of their sum that the step reads, of its output to each, and of each to each; the last are
-    made doubly stochastic by `iterations` of Sinkhorn's method. After the last layer [streams, streams * hidden] with bias and scale makes one.
+    `hyper` (manifold-constrained hyper-connections): before each step a matrix [(2 + streams) * streams, streams * hidden] with bias and
+    three scales reads all streams, and gives the weights of their sum that the step reads, of its output to each, and of each to each; the
+    last are made doubly stochastic by `iterations` of Sinkhorn's method. After the last layer [streams, streams * hidden] with bias and
+    scale makes one.
 
     `altup` (alternating updates): a layer predicts all streams from all with [streams^2, streams] coefficients, works on the `active` one, and
     corrects the others with [streams, streams]; both depend on a router [streams, hidden] with a norm; the active one is times a learned

@@ -177,9 +177,10 @@ def attention_lines(a: Architecture) -> list[str]:
         lines.extend(detail_lines(a.mixers[names[0]]))
         softmax_like = {n: m for n, m in ((n, a.mixers[n]) for n in names) if not isinstance(m, LinearAttention)}
         reach = [f"{reach_word(a, m)} on {used[n]} layers" for n, m in softmax_like.items()]
-        limited = any(isinstance(m, CompressedAttention) or (isinstance(m, Attention) and (m.window or m.chunk)) for m in softmax_like.values())
-        if len(reach) > 1 or limited:
-            lines.extend(reach if any(isinstance(m, CompressedAttention) for m in softmax_like.values()) else [" · ".join(reach)])
+        if any(isinstance(m, CompressedAttention) for m in softmax_like.values()):
+            lines.extend(reach)
+        elif len(reach) > 1 or any(isinstance(m, Attention) and (m.window or m.chunk) for m in softmax_like.values()):
+            lines.append(" · ".join(reach))
     return lines
 
 
@@ -225,7 +226,8 @@ def detail_lines(m: Mixer) -> list[str]:
                 f"lightning indexer: {m.indexer.heads} heads × {m.indexer.head_dim}, reads the best {number(m.indexer.top_k)} tokens"
             )
     if isinstance(m, CompressedAttention):
-        out.append(f"output projection in {m.o_groups} groups of rank {number(m.o_lora_rank)}" + (" · one attention sink per query head" if m.sinks else ""))
+        sinks = " · one attention sink per query head" if m.sinks else ""
+        out.append(f"output projection in {m.o_groups} groups of rank {number(m.o_lora_rank)}{sinks}")
     if not isinstance(m, (LinearAttention, CompressedAttention)) and (factors := values_scale_word(m)):
         out.append(factors)
     if isinstance(m, Attention):
@@ -301,7 +303,8 @@ def moe_lines(a: Architecture) -> list[str]:
     if f.shared_width:
         first = f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)} · shared: {shared(f)}"
     scoring = "router with softmax over the chosen" if r.scoring == "softmax_chosen" else f"{SCORING[r.scoring]} router"
-    words = [scoring + (f" softcapped at {r.softcap:g}" if r.softcap else "") + (" with selection bias" if r.selection_bias else "") + (" with bias" if r.bias else "")]
+    scoring += f" softcapped at {r.softcap:g}" if r.softcap else ""
+    words = [scoring + (" with selection bias" if r.selection_bias else "") + (" with bias" if r.bias else "")]
     words += [f"best {r.active_groups} of {r.groups} groups"] if r.groups > 1 else []
     words += [f"weights of the chosen {f.active} renormalised"] if r.normalized and r.scoring != "softmax_chosen" and f.active > 1 else []
     words += [f"× {r.scale:g}"] if r.scale != 1 else []

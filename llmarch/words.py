@@ -255,7 +255,10 @@ def tower_word(t: Tower | Conformer | ConvTower) -> str:
 
 
 def activation_word(f: FFN) -> str:
-    return ACTIVATIONS.get(f.activation, f"gated {f.activation}") if f.gated else PLAIN_ACTIVATIONS.get(f.activation, f.activation)
+    if not f.gated:
+        return PLAIN_ACTIVATIONS.get(f.activation, f.activation)
+    gpt_oss = f", α {f.alpha:g}, up + {f.up_offset}" if f.alpha else ""
+    return ACTIVATIONS.get(f.activation, f"gated {f.activation}") + gpt_oss
 
 
 def state_word(a: Architecture) -> str:

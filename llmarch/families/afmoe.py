@@ -3,6 +3,8 @@ a dense prefix, then MoE with a shared expert; muP scales the embedding."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..family import (
     Attention,
     Config,
@@ -40,7 +42,10 @@ def read(c: Config) -> Node:
     pairs = [(m, "moe" if i >= first.value else "dense") for i, m in enumerate(of)]
     bias = c.flag("attention_bias")
     mixer = attention(c, qk_norm=make(QKNorm, scope="head"), qkv_bias=bias, output_bias=bias, gate="elementwise")
-    blocks = {"full": lambda _: mixer.but(rope=None), "sliding": lambda c: mixer.but(window=c.size("sliding_window"))}
+    blocks: dict[str, Callable[[Config], Node]] = {
+        "full": lambda _: mixer.but(rope=None),
+        "sliding": lambda c: mixer.but(window=c.size("sliding_window")),
+    }
     c.ignore("use_grouped_mm", "load_balance_coeff", "attention_bias")  # kernels; training
     return decoder(
         c,

@@ -63,7 +63,7 @@ def read(c: Config) -> Node:
     return decoder(
         c,
         mixers=used(c, {name: lambda c, ratio=ratio: mixer(c, ratio) for ratio, name in RATIOS.items()}, mixers),
-        ffns=used(c, {"moe": lambda c: moe(c, False), "moe_hash": lambda c: moe(c, True)}, {"moe_hash" if h else "moe" for h in hashed} | {"moe"}),
+        ffns=used(c, {"moe": lambda c: moe(c, False), "moe_hash": lambda c: moe(c, True)}, ["moe", *(["moe_hash"] if any(hashed) else [])]),
         residual=make(
             Residual, kind="hyper", streams=c.size("hc_mult"), iterations=c.size("hc_sinkhorn_iters"), eps=c.number("hc_eps")
         ),
@@ -78,7 +78,8 @@ def attention_kinds(c: Config, n: int) -> tuple[list[str], str, Fact]:
     rates: Any = c.raw("compress_rates", default=None).value
     if isinstance(rates, dict) and {TYPES.get(k): v for k, v in cast("dict[str, Any]", rates).items()} != {4: 4, 128: 128}:
         raise ConfigError(f"{c.file}: {c.key('compress_rates')} are {rates}; llmarch knows 4 for CSA and 128 for HCA")
-    given, source = ([TYPES.get(t) for t in types.value], types) if types.value is not None else (ratios.value, ratios)
+    given: list[Any] | None = [TYPES.get(t) for t in types.value] if types.value is not None else ratios.value
+    source = types if types.value is not None else ratios
     if given is None:
         kinds = ["hca" if i < 2 or i % 2 == 0 else "csa" for i in range(n)]
         return kinds, "sliding", derived(None, "no compress_ratios: HCA on layers 0 and 1, then HCA and CSA in turns")
@@ -97,7 +98,7 @@ def hash_layers(c: Config, n: int) -> tuple[list[bool], Fact]:
 
 
 def mixer(c: Config, ratio: int) -> Node:
-    """Values pick up the keys' rotation, and the output is turned back; YaRN only where entries are compressed, without its factor on scores."""
+    """Values are turned as the keys they are, and the output back; YaRN only where entries are compressed, without its factor on scores."""
     dim, rope_dim = c.size("head_dim"), rotated(c)
     return make(
         CompressedAttention,
@@ -133,7 +134,13 @@ def turned(c: Config, dim: Fact, kind: str) -> Node:
             nested.child(name).ignore(*cast("Mapping[str, Any]", nested.data[name]))
         node = rope(c, dim, interleaved=True, layer_type=kind)
     else:
-        node = rope(c, dim, interleaved=True, theta=c.number("compress_rope_theta" if kind == "compress" else "rope_theta"), scaled=kind == "compress")
+        node = rope(
+            c,
+            dim,
+            interleaved=True,
+            theta=c.number("compress_rope_theta" if kind == "compress" else "rope_theta"),
+            scaled=kind == "compress",
+        )
         c.ignore("compress_rope_theta")
     scaling = node["scaling"]
     if scaling is not None and scaling["kind"].value == "yarn" and "attention_factor" not in scaling.fields:

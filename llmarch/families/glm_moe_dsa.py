@@ -6,9 +6,26 @@ The MTP module has an indexer of its own, and no copies of embedding and head.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 from ..errors import ConfigError
-from ..family import MTP, Architecture, Config, Fact, Family, LayerKind, Naming, Node, decoder, derived, make, modeling, mtp_as_layers, pre, wire
+from ..family import (
+    MTP,
+    Architecture,
+    Config,
+    Fact,
+    Family,
+    LayerKind,
+    Naming,
+    Node,
+    decoder,
+    derived,
+    make,
+    modeling,
+    mtp_as_layers,
+    pre,
+    wire,
+)
 from .deepseek import feed_forward, indexer, mla, mtp_after, sparse_layers, v3_router
 
 
@@ -37,9 +54,10 @@ def index_layers(c: Config, n: int) -> tuple[list[bool], Fact]:
     pattern = c.raw("index_topk_pattern", default=None)
     every, offset = c.size("index_topk_freq", default=1, least=0), c.size("index_skip_topk_offset", default=2, least=0)
     if types.value is None and pattern.value is not None:
-        if not isinstance(pattern.value, (str, list)) or len(pattern.value) < n:
+        marks: Any = pattern.value
+        if not isinstance(marks, (str, list)) or len(cast("list[Any]", marks)) < n:
             raise ConfigError(f"{c.file}: {c.key('index_topk_pattern')} does not name {n} layers")
-        return [str(p)[0] in "Ss" for p in pattern.value[:n]], pattern
+        return [str(p)[:1] in ("S", "s") for p in cast("list[Any]", marks)[:n]], pattern
     if types.value is not None:
         return [t == "shared" for t in types.value], types
     step = max(every.value, 1)

@@ -43,7 +43,9 @@ def read(c: Config) -> Node:
     for key in ("enable_lm_head_fp32", "enable_attention_fp32_softmax", "enable_moe_fp32_combine", "use_grouped_mm", "eod_token_id"):
         c.ignore(key)  # in which precision and by which kernels
     blocks = {"dense": dense, "moe": moe}
-    return decoder(c, mixers={"full": full}, ffns=used(c, blocks, ("moe" if s else "dense" for s in sparse)), mtp=mtp_after(c, parts), **parts)
+    return decoder(
+        c, mixers={"full": full}, ffns=used(c, blocks, ("moe" if s else "dense" for s in sparse)), mtp=mtp_after(c, parts), **parts
+    )
 
 
 def sparse_layers(c: Config, n: int) -> tuple[list[bool], Fact]:

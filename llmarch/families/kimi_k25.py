@@ -93,7 +93,9 @@ def moonvit_rows(a: Architecture) -> Iterator[Row]:
     t, at, part = a.towers["vision"], "vision_tower.", "vision"
     assert isinstance(t, Tower)
     side = int(t.positions**0.5)
-    yield from matrix_rows(f"{at}patch_embed.proj", t.patch_embedding, (t.hidden_size, 3, t.patch_size, t.patch_size), ("towers.vision.patch_size",))
+    yield from matrix_rows(
+        f"{at}patch_embed.proj", t.patch_embedding, (t.hidden_size, 3, t.patch_size, t.patch_size), ("towers.vision.patch_size",)
+    )
     yield Row(f"{at}patch_embed.pos_emb.weight", (side, t.positions // side, t.hidden_size), (), part, ("towers.vision.positions",))
     blocks = fused_attention_parts("", "wqkv", "wo"), dense_parts("mlp", up="fc0", down="fc1")
     yield from tower_rows(t, f"{at}encoder.blocks.{{}}.", ("norm0", "norm1"), *blocks)

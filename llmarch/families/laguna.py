@@ -41,7 +41,9 @@ def read(c: Config) -> Node:
     sparse, moe_how = sparse_layers(c, n)
     pairs = list(zip(names, ("moe" if s else "dense" for s in sparse), strict=True))
     pattern = both(how, heads) if heads.value is not None else how
-    return decoder(c, mixers=mixers, ffns=used(c, {"dense": dense, "moe": moe}, (f for _, f in pairs)), **wire(pairs, both(pattern, moe_how)))
+    return decoder(
+        c, mixers=mixers, ffns=used(c, {"dense": dense, "moe": moe}, (f for _, f in pairs)), **wire(pairs, both(pattern, moe_how))
+    )
 
 
 def attention_kinds(c: Config, of: list[str], heads: Fact) -> tuple[dict[str, Node], list[str]]:
@@ -65,7 +67,9 @@ def mixer(c: Config, kind: str, heads: Fact) -> Node:
         raise ConfigError(f"{c.file}: {c.key('gating')} is {gating.value!r}; llmarch knows true, per-head and per-element")
     gate = like("elementwise" if gating.value == "per-element" else "head", gating)
     c.ignore("gating_types")  # repeats gating for each layer
-    theta, share = (derived(v, f"{c.ref}, as rope_parameters is absent") for v in ((10000.0, 1.0) if kind == "sliding" else (500000.0, 0.5)))
+    theta, share = (
+        derived(v, f"{c.ref}, as rope_parameters is absent") for v in ((10000.0, 1.0) if kind == "sliding" else (500000.0, 0.5))
+    )
     node = attention(
         c,
         heads=heads,

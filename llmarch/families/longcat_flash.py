@@ -1,8 +1,8 @@
 """LongCat-Flash: two MLA blocks and two dense MLPs a layer, and an MoE that reads after the first attention and joins at the layer's end.
 
 The router chooses among experts that compute and zero experts that return their input, so how much serves a token varies. The latents are
-multiplied after their norms. The published files hold an MTP module, one attention and one MLP with an embedding of its own, which the config
-does not announce.
+multiplied after their norms. The published files hold an MTP module, one attention and one MLP with an embedding of its own, which the
+config does not announce.
 """
 
 from __future__ import annotations

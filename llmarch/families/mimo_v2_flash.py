@@ -14,7 +14,6 @@ from ..family import (
     attention_parts,
     decoder,
     derived,
-    fixed,
     like,
     make,
     modeling,

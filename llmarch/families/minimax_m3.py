@@ -56,7 +56,9 @@ def read(c: Config) -> Node:
     if c.model_type == "minimax_m3_vl":
         part = FAMILY.part(c, "text_config", "minimax_m3_vl_text")
         c.ignore("num_reward_heads", "image_seq_length", "image_grid_pinpoints", "process_image_mode")  # how images are cut; training
-        c.ignore("img_token_compression_config", "projector_hidden_size", "projector_hidden_act", "multimodal_projector_bias")  # with the tower
+        c.ignore(
+            "img_token_compression_config", "projector_hidden_size", "projector_hidden_act", "multimodal_projector_bias"
+        )  # with the tower
         text = read(part)
         return wrapped(c, part, text, {"vision": tower(c, text)} if c.has("vision_config") else {})
     n = c.layer_count().value
@@ -66,15 +68,15 @@ def read(c: Config) -> Node:
     offset = c.stated("use_gemma_norm", True, 1)
     c.stated("attention_output_gate", False)
     modules = c.size("num_mtp_modules", default=0, least=0)
-    c.ignore("num_nextn_predict_layers", "moe_intermediate_size")  # beside num_mtp_modules and intermediate_size, in copies of the text config
+    c.ignore(
+        "num_nextn_predict_layers", "moe_intermediate_size"
+    )  # beside num_mtp_modules and intermediate_size, in copies of the text config
     return decoder(
         c,
-        mixers=used(c, {"full": lambda c: full(c, offset), "sparse": lambda c: full(c, offset).but(block_index=block_index(c, offset))}, (m for m, _ in pairs)),
+        mixers=used(c, {"full": lambda c: full(c, offset), "sparse": lambda c: block_sparse(c, offset)}, (m for m, _ in pairs)),
         ffns=used(c, {"dense": dense, "moe": moe}, (f for _, f in pairs)),
         norms={"rms": rms_norm(c).but(offset=offset)},
-        mtp=make(MTP, modules=modules, layer_kind=unknown("transformers' class skips tensors named mtp.*, and nothing published describes them"))
-        if modules.value
-        else None,
+        mtp=make(MTP, modules=modules, layer_kind=unknown("the published files hold no MTP tensors")) if modules.value else None,
         **wire(pairs, both(how, moe_how)),
     )  # fmt: skip
 
@@ -84,6 +86,10 @@ def full(c: Config, offset: Fact | int) -> Node:
     norm = make(QKNorm, scope=c.stated("qk_norm_type", "per_head", "head"), offset=offset)
     c.ignore("partial_rotary_factor")  # rotary_dim is read
     return attention(c, head_dim=head_dim(c), qk_norm=norm, rope=rope(c, c.size("rotary_dim")))
+
+
+def block_sparse(c: Config, offset: Fact | int) -> Node:
+    return full(c, offset).but(block_index=block_index(c, offset))
 
 
 def attention_kinds(c: Config, n: int) -> tuple[list[bool], Fact]:

@@ -61,16 +61,32 @@ from .kimi_linear import both
 def read(c: Config) -> Node:
     if c.model_type == "step3p7":
         if not c.has("text_config"):
-            raise ConfigError(f"{c.file}: text_config is missing", "The published files nest the decoder there, with the sliding layers' query heads.")
+            raise ConfigError(
+                f"{c.file}: text_config is missing", "The published files nest the decoder there, with the sliding layers' query heads."
+            )
         part = FAMILY.part(c, "text_config", "step3p5")
         text = read(part)
-        c.ignore("image_token_len", "patch_token_len", "understand_projector_stride", "projector_bias", "im_start_token", "im_end_token", "im_patch_token")
+        c.ignore(
+            "image_token_len",
+            "patch_token_len",
+            "understand_projector_stride",
+            "projector_bias",
+            "im_start_token",
+            "im_end_token",
+            "im_patch_token",
+        )
         return wrapped(c, part, text, {"vision": tower(c, text)} if c.has("vision_config") else {})
     n = c.layer_count().value
     of, how = sliding_layers(c, n, lambda i: False, "no layer_types: every layer is full")
     ffn_of, ffns, ffn_how = feed_forward(c, n)
     parts = wire(list(zip(of, ffn_of, strict=True)), both(how, ffn_how))
-    for key, value in (("use_moe", True), ("use_head_wise_attn_gate", True), ("zero_centered", True), ("use_qk_norm", True), ("att_impl_type", "GQA")):
+    for key, value in (
+        ("use_moe", True),
+        ("use_head_wise_attn_gate", True),
+        ("zero_centered", True),
+        ("use_qk_norm", True),
+        ("att_impl_type", "GQA"),
+    ):
         c.stated(key, value)
     c.ignore("max_seq_len", "need_fp32_gate", "sink", "moe_every_n_layer", "moe_layer_offset")  # repeats the context; precision; not read
     return decoder(
@@ -163,7 +179,9 @@ def limits(c: Config, key: str, n: int) -> Fact:
 
 def dense(c: Config, _: Fact, clamp: Fact) -> Node:
     c.stated("mlp_bias", False)
-    return make(Dense, width=c.size("intermediate_size"), activation=activation(c), clamp=clamp, clamp_after=like(clamp.value is not None, clamp))
+    return make(
+        Dense, width=c.size("intermediate_size"), activation=activation(c), clamp=clamp, clamp_after=like(clamp.value is not None, clamp)
+    )
 
 
 def moe(c: Config, clamp: Fact, shared_clamp: Fact) -> Node:
@@ -228,11 +246,16 @@ def tower(c: Config, text: Node) -> Node:
     kind = v.word("model_type", default="perception_encoder")
     if kind.value not in ("perception_encoder", "step3p5_vision"):
         raise ConfigError(f"{c.file}: vision_config.model_type is {kind.value!r}; llmarch knows perception_encoder in this place")
-    for key, value in (("use_cls_token", False), ("use_ln_post", False), ("use_ln_pre", True), ("use_abs_posemb", True), ("use_rope2d", True),
-                       ("pool_type", "none"), ("output_dim", None)):  # fmt: skip
+    off, on = ("use_cls_token", "use_ln_post"), ("use_ln_pre", "use_abs_posemb", "use_rope2d")
+    for key, value in (*((k, False) for k in off), *((k, True) for k in on), ("pool_type", "none"), ("output_dim", None)):
         v.stated(key, value)
     v.ignore("ls_init_value", "layer_scale_init_value", "max_position_embeddings", "intermediate_size")
-    hidden, heads, patch, image = v.size("width", "hidden_size"), v.size("heads", "num_attention_heads"), v.size("patch_size"), v.size("image_size")
+    hidden, heads, patch, image = (
+        v.size("width", "hidden_size"),
+        v.size("heads", "num_attention_heads"),
+        v.size("patch_size"),
+        v.size("image_size"),
+    )
     dim = derived(hidden.value // heads.value, "vision width / heads")
     ratio = v.number("mlp_ratio", default=fixed(8960 / 1536, v.ref))
     width, wide = text["hidden_size"], derived(int(hidden.value * ratio.value), "int(vision width * mlp_ratio)")

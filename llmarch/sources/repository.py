@@ -94,6 +94,7 @@ class _Parts:
     def index(self) -> Index | None:
         """The index; None if there is none or it could not be read. Waits for it. Raises ConfigError."""
         data = self.index_data.result() if self.index_data is not None else None
+        self.index_data = None
         if data is None or self.layout.index_file is None:
             return None
         index = parse_index(data, file=self.layout.index_file)
@@ -247,11 +248,14 @@ class Reading:
     def _from_answer(self, parts: _Parts) -> list[Header] | None:
         """The headers in the one answer, if it is of our commit; else None: shard by shard gives the same, or the exact error."""
         answer = parts.at_once.result() if parts.at_once is not None else None
+        parts.at_once = self.begun.all_headers = None  # its 12 MB are not needed twice
         if answer is None:
             return None
         with suppress(UnicodeDecodeError, HeaderError, ReadError):
             if (answer.headers.get("x-repo-commit") or self._pin(self._look_up_again).commit) == parts.pinned.commit:
-                return parse_headers_document(answer.data.decode())
+                text = answer.data.decode()
+                del answer
+                return parse_headers_document(text)
         return None
 
     def _look_up_again(self) -> Answer:

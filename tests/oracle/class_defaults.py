@@ -18,7 +18,8 @@ gemma3_text siglip_vision_model mistral ministral mixtral mistral3 ministral3 mi
 smollm3 kimi_linear minimax minimax_m2 gpt_oss glm4_moe qwen3_5 qwen3_5_text qwen3_5_vision qwen3_5_moe qwen3_5_moe_text
 qwen3_5_moe_vision qwen3_vl qwen3_vl_text qwen3_vl_vision qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_moe_vision gemma4 gemma4_text
 gemma4_vision gemma4_audio gemma3n gemma3n_text gemma3n_audio gemma3n_vision nemotron_h phi3 olmoe seed_oss granite granitemoe
-granitemoehybrid lfm2 hunyuan_v1_moe""".split()
+granitemoehybrid lfm2 hunyuan_v1_moe glm_moe_dsa minimax_m3_vl minimax_m3_vl_text minimax_m3_vl_vision kimi_k25 kimi_k25_vision
+mimo_v2_flash hy_v3 afmoe laguna step3p7 step3p5 step3p5_vision deepseek_v4 longcat_flash""".split()
 ABOUT = {
     "version": f"transformers {transformers.__version__}", "by": "tests/oracle/class_defaults.py",
     "class, file": "configuration class and its file inside the transformers package",

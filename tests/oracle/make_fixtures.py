@@ -1,10 +1,10 @@
 """Header-only checkpoint fixtures, written from transformers' own models, never from llmarch.
 
-    ORACLE/bin/python tests/oracle/make_fixtures.py SHARED [--only REGEX] [--out DIR]
+    ORACLE/bin/python tests/oracle/make_fixtures.py SHARED [--only REGEX] [--out DIR] [--timm DIR]
 
 SHARED is the folder that holds tools/make_repo.py and corpus/. ORACLE is a scratch environment with torch 2.13.0 and
 transformers 5.23.0 (SHARED/tools/README.md says how to make it); it is not, and must not become, a dependency of
-llmarch. show_names.py prints a fixture with its names folded. Every fixture is rewritten; the bytes depend on the
+llmarch. gemma-3n's vision tower is timm's: --timm DIR, after `pip install --no-deps --target DIR timm==1.0.31`. show_names.py prints a fixture with its names folded. Every fixture is rewritten; the bytes depend on the
 versions only (gzip mtime 0).
 
 A fixture DIR/NAME.json.gz is {"about", "config", "params", "stored", "tensors": {name: [dtype, shape]}}:
@@ -16,7 +16,7 @@ A fixture DIR/NAME.json.gz is {"about", "config", "params", "stored", "tensors":
   tensors  the header, names as published on the Hub unless about.names says otherwise
 about.build_only is what transformers was told beyond the config, where the config alone would build another model.
 """
-import argparse, collections, gzip, importlib.util, json, math, os, pathlib, re, sys
+import argparse, collections, gzip, importlib.abc, importlib.machinery, importlib.util, json, math, os, pathlib, re, sys, types
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -47,6 +47,10 @@ UNTIED = {"tie_word_embeddings": False}   # Small 3.1 has no such key; transform
 M1_TYPES = [0, 0, 0, 0, 0, 0, 0, 1]
 DELTA = (["linear_attention"] * 3 + ["full_attention"]) * 2
 SLIDES = ["sliding_attention"]
+G3N = {f"text_config.{k}": v for k, v in dict(
+    num_hidden_layers=10, num_kv_shared_layers=4, layer_types=["sliding_attention", "sliding_attention", "full_attention", *SLIDES * 2] * 2,
+    activation_sparsity_pattern=[0.95] * 4 + [0.0] * 6, intermediate_size=[16384] * 10, vocab_size=512, vocab_size_per_layer_input=512).items()
+    } | {"audio_config.conf_num_hidden_layers": 2}
 LONG = {"layer_types", "indexer_types", "mlp_layer_types", "hybrid_layer_pattern", "moe_layer_freq", "sparse_attention_freq", "sparse_disable_index_value"}
 STEP_TYPES = ["full_attention", *["sliding_attention"] * 3] * 3    # the last three are the MTP layers'
 STEP = {f"text_config.{k}": v for k, v in dict(
@@ -178,6 +182,9 @@ SPEC = {
                                       "text_config.vocab_size_per_layer_input": 512, "vision_config.num_hidden_layers": 1,
                                       "audio_config.num_hidden_layers": 1}, shared_kv=True,
                                       names="Hub, with keys and values of layers that share them")),
+    "gemma-3n-e4b-reduced": ("spec:gemma3n-e4b", N, dict(set=G3N, timm=True)),
+    "gemma-3n-e4b-reduced-shared-kv": ("spec:gemma3n-e4b", N, dict(set=G3N, timm=True, shared_kv=True,
+                                       names="Hub, with keys and values of layers that share them")),
     "nemotron-3-nano-30b-reduced": ("nvidia__NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", N, dict(set={"hybrid_override_pattern": "MEM*E",
                                     "num_hidden_layers": 5, "n_routed_experts": 16})),
     "nemotron-3-super-120b-reduced-fp8-mtp": ("nvidia__NVIDIA-Nemotron-3-Super-120B-A12B-FP8", N, dict(set={"hybrid_override_pattern": "MEM*E",
@@ -435,6 +442,29 @@ def shared_kv(inv):
             inv.update({f"{m[1]}{n}.weight": own[shape[0], n] for n in ("k_proj", "v_proj", "k_norm")})
 
 
+def with_timm(folder):
+    """Let transformers build timm's towers from folder, with hollow modules where timm imports torchvision (for pictures, not for weights)."""
+    from transformers.models.timm_wrapper import configuration_timm_wrapper, modeling_timm_wrapper
+    import torch
+
+    MODES = ("NEAREST", "BILINEAR", "BICUBIC", "BOX", "HAMMING", "LANCZOS")
+
+    class Hollow(types.ModuleType):
+        def __getattr__(self, name):
+            if name.startswith("__"): raise AttributeError(name)
+            return type(name, (torch.nn.Module,), dict(zip(MODES, range(6))))
+
+    class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+        def find_spec(self, name, path, target=None):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True) if name.split(".")[0] == "torchvision" else None
+        def create_module(self, spec): return Hollow(spec.name)
+        def exec_module(self, module): pass
+
+    sys.meta_path.insert(0, Finder()); sys.path.insert(0, str(folder))
+    modeling_timm_wrapper.timm = importlib.import_module("timm")
+    for module in (configuration_timm_wrapper, modeling_timm_wrapper): module.requires_backends = lambda *_: None
+
+
 def make(name, shared, mr, tmp):
     folder, file, o = SPEC[name]
     spec = folder.removeprefix("spec:") if folder.startswith("spec:") else None    # a config that only a bundled spec has
@@ -501,12 +531,14 @@ if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("shared", type=pathlib.Path); ap.add_argument("--only", default="")
     ap.add_argument("--out", type=pathlib.Path, default=HERE.parent / "fixtures" / "headers")
+    ap.add_argument("--timm", type=pathlib.Path, help="the folder of an installed timm; fixtures that need it are left as they are without")
     a = ap.parse_args()
     mod = importlib.util.spec_from_file_location("make_repo", a.shared / "tools" / "make_repo.py")
     mr = importlib.util.module_from_spec(mod); sys.dont_write_bytecode = True; mod.loader.exec_module(mr)
     a.out.mkdir(parents=True, exist_ok=True); tmp = a.out / ".config.tmp.json"; total = 0; failed = []
+    if a.timm: with_timm(a.timm)
     for name in SPEC:
-        if not re.search(a.only, name): continue
+        if not re.search(a.only, name) or (SPEC[name][2].get("timm") and not a.timm): continue
         try: fx = make(name, a.shared, mr, tmp)
         except Exception as exc:
             failed.append(name); print(f"FAILED {name}: {type(exc).__name__}: {str(exc)[:300]}", flush=True); continue

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
+from hypothesis import settings
 from loopback import Hub, serve
 
 from llmarch.sources import http
+
+settings.register_profile("tests", deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=100_000)  # pytest --hypothesis-profile=fuzz
+settings.load_profile("tests")
 
 
 @pytest.fixture

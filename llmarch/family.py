@@ -52,14 +52,17 @@ from .schema import (
 )
 
 MOST_LAYERS = 10_000
-MOST_EXPERTS = 100_000
-MOST = 10**10
+MOST = 10**6
+MOST_TOKENS = 10**10
+IN_TOKENS = ("position", "context", "window", "seq", "length", "vocab", "chunk", "floor")
+"""Words in the names of keys that count tokens."""
 
 INERT = frozenset(
     """
     architectures auto_map transformers_version _name_or_path _attn_implementation _attn_implementation_autoset torch_dtype dtype use_cache
     bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id
-    image_token_id image_token_index video_token_id video_token_index vision_start_token_id vision_end_token_id audio_token_id boa_token_id eoa_token_id
+    image_token_id image_token_index video_token_id video_token_index vision_start_token_id vision_end_token_id audio_token_id
+    boa_token_id eoa_token_id
     eoa_token_index boi_token_id eoi_token_id boi_token_index eoi_token_index image_break_token_id image_end_token_id
     initializer_range initializer_factor attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob dropout
     attention_probs_dropout_prob embedding_dropout classifier_dropout summary_activation summary_first_dropout summary_proj_to_labels
@@ -136,7 +139,10 @@ def make(cls: type, ref: str = "", /, **values: Any) -> Node:
 
 
 def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") -> Any:
-    """Turn a tree into schema objects, noting each leaf's evidence under its dotted path; plain leaves rest on `ref`, or their node's."""
+    """Turn a tree into schema objects, noting each leaf's evidence under its dotted path; plain leaves rest on `ref`, or their node's.
+
+    Raises ValueError for a word that its field does not know.
+    """
     match tree:
         case Fact():
             evidence[path] = tree.evidence
@@ -150,7 +156,9 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
                     continue
                 at = f"{path}.{f.name}" if path else f.name
                 if f.name in tree.fields:
-                    given[f.name] = build(tree.fields[f.name], ref, evidence, at)
+                    value = given[f.name] = build(tree.fields[f.name], ref, evidence, at)
+                    if str(f.type).startswith("Literal[") and value is not None and f'"{value}"' not in str(f.type):
+                        raise ValueError(f"{evidence[at].ref} says {value!r}, and llmarch knows {f.type}")
                 elif f.default is not MISSING:
                     evidence[at] = Evidence(kind="family", ref=ref)
             return tree.cls(**given)
@@ -195,7 +203,14 @@ class Config:
         self.used: set[str] = set() if used is None else used
 
     def child(
-        self, key: str, *, defaults: Mapping[str, Any] | None = None, defaults_ref: str = "", family: str = "", ref: str = "", model_type: str = ""
+        self,
+        key: str,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        defaults_ref: str = "",
+        family: str = "",
+        ref: str = "",
+        model_type: str = "",
     ) -> Config:
         """The config nested under `key` (an empty one if the key is absent or null)."""
         self.used.add(self.at + key)
@@ -249,7 +264,15 @@ class Config:
 
     def _wrong(self, key: str, value: Any, need: str) -> ConfigError:
         shown = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else _json(value)
-        kind = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", int: "an integer", float: "a number", type(None): "null"}
+        kind = {
+            bool: "a boolean",
+            str: "a string",
+            list: "a list",
+            dict: "an object",
+            int: "an integer",
+            float: "a number",
+            type(None): "null",
+        }
         return ConfigError(
             f"{self.file}: {self.key(key)} is {shown} ({kind.get(cast(type, type(value)), 'a value')}); {need} is needed",
             f"{self.family} reads it from {self.key(key)}.",
@@ -297,8 +320,10 @@ class Config:
         out = value if means is MISSING else means
         return Fact(out, self._evidence(key)) if self.has(key) and self.data[key] == value else out
 
-    def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int = MOST) -> Fact:
+    def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int | None = None) -> Fact:
+        """A count. What no real model has (a million experts) is an error; lengths in tokens may be longer."""
         key, value, evidence = self._find(keys, default)
+        most = most or (MOST_TOKENS if any(word in key for word in IN_TOKENS) else MOST)
         if value is None:
             return Fact(None, evidence)
         if isinstance(value, float) and value.is_integer():
@@ -444,7 +469,7 @@ def typed_rope(c: Config, dim: Fact, layer_type: str, theta: Fact, share: Fact, 
 
 
 def rope_keys(c: Config) -> Config:
-    """Where the keys of RoPE are: `rope_scaling`, which transformers prefers if a config has both, `rope_parameters`, or their class default."""
+    """Where the keys of RoPE are: `rope_scaling`, which transformers prefers if a config has both, `rope_parameters`, or their default."""
     for key in ("rope_parameters", "rope_scaling"):
         if not c.data.get(key):
             c.ignore(key)
@@ -490,7 +515,10 @@ def scaling_of(c: Config) -> Node | None:
     if kind.value == "su":
         kind = like("longrope", kind)
     if kind.value not in ("linear", "dynamic", "llama3", "yarn", "longrope"):
-        raise ConfigError(f"{c.file}: {c.at[:-1]} is of type {_json(kind.value)}, which llmarch does not know", "Known: linear, dynamic, llama3, yarn, longrope.")
+        raise ConfigError(
+            f"{c.file}: {c.at[:-1]} is of type {_json(kind.value)}, which llmarch does not know",
+            "Known: linear, dynamic, llama3, yarn, longrope.",
+        )
     facts: dict[str, Any] = {"kind": kind}
     for name, key in number.items():
         if c.knows(key):
@@ -519,7 +547,9 @@ def latent_attention(c: Config, *, interleaved: bool | Fact = True, **overrides:
     dim = c.size("qk_rope_head_dim")
     facts: dict[str, Any] = {
         "heads": c.size("num_attention_heads"),
-        "q_lora_rank": c.size("q_lora_rank", default=None) if not c.defaults.get("q_lora_rank") or "q_lora_rank" in c.data else c.size("q_lora_rank"),
+        "q_lora_rank": c.size("q_lora_rank", default=None)
+        if not c.defaults.get("q_lora_rank") or "q_lora_rank" in c.data
+        else c.size("q_lora_rank"),
         "kv_lora_rank": c.size("kv_lora_rank"),
         "qk_nope_head_dim": c.size("qk_nope_head_dim"),
         "qk_rope_head_dim": dim,
@@ -683,8 +713,8 @@ def linear(name: str, outputs: int, inputs: int, component: str, proves: tuple[s
 
 
 def attention_parts(
-    at: str = "self_attn", q: str = "q_proj", k: str = "k_proj", v: str = "v_proj", o: str = "o_proj", q_norm: str = "q_norm", k_norm: str = "k_norm", sinks: str = "sinks",
-    gate: str = "",
+    at: str = "self_attn", q: str = "q_proj", k: str = "k_proj", v: str = "v_proj", o: str = "o_proj",
+    q_norm: str = "q_norm", k_norm: str = "k_norm", sinks: str = "sinks", gate: str = "",
 ) -> Parts:  # fmt: skip
     """Split projections q, k, v, o under `at`; the output gate is in q, or a matrix `gate` of its own."""
 
@@ -914,7 +944,9 @@ def norm_rows(name: str, norm: Norm, width: int, axes: tuple[tuple[int, ...], ..
         yield Row(f"{name}.bias", (width,), axes, component)
 
 
-def layer_rows(a: Architecture, kind: str, numbers: tuple[int, ...], at: str, naming: Naming, component: str | None = None) -> Iterator[Row]:
+def layer_rows(
+    a: Architecture, kind: str, numbers: tuple[int, ...], at: str, naming: Naming, component: str | None = None
+) -> Iterator[Row]:
     """The tensors of the layers `numbers`, all of one kind, named under the pattern `at`."""
     steps = a.layer_kinds[kind].steps
     axes: tuple[tuple[int, ...], ...] = (numbers,) if "{}" in at else ()
@@ -1107,11 +1139,12 @@ def modeling(model: str) -> str:
 
 __all__ = [
     "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "BlockIndex", "Branch",
-    "CompressedAttention", "Config", "Conformer", "ConvBlock", "ConvTower", "Dense",
-    "Embedding", "Fact", "Family", "Head", "Indexer", "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node",
-    "Norm", "Part", "PerLayerEmbedding", "QKNorm", "Quantization", "QueryScaling", "Residual", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation",
-    "attention", "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_attention_parts", "fused_dense_parts", "fused_moe_parts",
-    "head_dim", "hyper_rows", "kv_heads", "latent_attention", "latent_parts", "layer_norm", "layer_rows", "like", "linear", "make", "mamba2_parts", "matrix_rows",
+    "CompressedAttention", "Config", "Conformer", "ConvBlock", "ConvTower", "Dense", "Embedding", "Fact", "Family", "Head", "Indexer",
+    "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node", "Norm", "Part", "PerLayerEmbedding", "QKNorm",
+    "Quantization", "QueryScaling", "Residual", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation", "attention",
+    "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_attention_parts",
+    "fused_dense_parts", "fused_moe_parts", "head_dim", "hyper_rows", "kv_heads", "latent_attention", "latent_parts", "layer_norm",
+    "layer_rows", "like", "linear", "make", "mamba2_parts", "matrix_rows",
     "modeling", "moe_parts", "mtp_as_layers", "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys",
     "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "typed_rope", "unknown", "used", "wire", "wrapped",
 ]  # fmt: skip

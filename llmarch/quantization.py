@@ -83,15 +83,15 @@ def _modelopt(q: Config) -> dict[str, Any]:
     }
 
 
+def _object(value: Any) -> dict[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
 def _compressed(q: Config) -> dict[str, Any]:
-    groups: Any = q.raw("config_groups", default={}).value
-    weights: Any = {}
-    if isinstance(groups, dict):
-        first: Any = next((g for g in groups.values() if isinstance(g, dict)), {})
-        weights = first.get("weights") or {}
-        inputs: Any = first.get("input_activations") or {}
-    else:
-        inputs = {}
+    groups = _object(q.raw("config_groups", default={}).value)
+    first = _object(next((g for g in groups.values() if isinstance(g, dict)), None))
+    weights, inputs = _object(first.get("weights")), _object(first.get("input_activations"))
     bits, block, group = (weights.get(k) for k in ("num_bits", "block_structure", "group_size"))
     return {
         "bits": derived(float(bits) if isinstance(bits, int) else None, "config_groups.*.weights.num_bits"),

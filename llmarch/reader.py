@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import families
+from .analyses.parameters import count
 from .errors import ConfigError, UnknownFamily
 from .family import Config, Family, Row, build
 from .quantization import quantization
@@ -79,12 +80,18 @@ def read(raw: RawModel) -> Reading:
     if raw.config is None:
         raise UnknownFamily(f"{raw.reference}: there is no config.json or params.json", "A config is needed to know what the tensors mean.")
     family, config = configure(raw.config, raw.config_file)
-    tree = family.read(config)
-    if "quantization" not in tree.fields:
-        tree = tree.but(quantization=quantization(config))
     evidence: dict[str, Evidence] = {}
-    architecture = build(tree, family.ref, evidence)
-    rows = family.template(architecture)
+    try:
+        tree = family.read(config)
+        if "quantization" not in tree.fields:
+            tree = tree.but(quantization=quantization(config))
+        architecture = build(tree, family.ref, evidence)
+        rows = family.template(architecture)
+        count(architecture)
+    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
+        # Each key was of its type and in bounds, but together they make no model: a factor of 0, a list that names no known layer.
+        what = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{raw.config_file}: its values make no {family.name} model ({what})", "Compare it with a published one.") from error
     check = None
     status: Status = "computed"
     findings = list(raw.findings)

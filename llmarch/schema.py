@@ -127,9 +127,11 @@ class Attention(_Strict):
     o [hidden, heads * v_head_dim]. `window`: a query sees that many last tokens; `chunk`: the tokens of its own chunk.
     `rope` None is NoPE (or learned positions, see `Embedding.positions`). `sinks`: one learned logit a query head.
     `kv_from`: the mixer whose keys and values it reads, having and caching none of its own; `values_from_keys`: no v matrix, values are
-    the key projection's output (cached apart all the same); `value_norm`: an RMSNorm without weight on values; `value_scale` multiplies them.
+    the key projection's output (cached apart all the same); `value_norm`: an RMSNorm without weight on values; `value_scale`
+    multiplies them.
     Scores are times `scale` (None: head_dim^-0.5), and divided by the layer's number, counted from 1, with `scale_by_depth`.
-    `clip`: queries, keys and values are cut at plus and minus it. `sees_ahead`: tokens of one image see one another in both directions. `cross_tokens`: cross attention, to that many tokens of an encoder (at most), whose keys and values are made once.
+    `clip`: queries, keys and values are cut at plus and minus it. `sees_ahead`: tokens of one image see one another in both directions.
+    `cross_tokens`: cross attention, to that many tokens of an encoder (at most), whose keys and values are made once.
     """
 
     kind: Literal["attention"] = "attention"
@@ -193,11 +195,11 @@ class LinearAttention(_Strict):
     """A mixer with a state of fixed size instead of a growing cache.
 
     `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
-    `mamba2`: value heads are its heads, key heads its groups, key_head_dim its state size; `mamba` (1): one value head of d_inner, key_head_dim its
-    state size; `short_conv`: a gated convolution alone, one value head of hidden width. `rwkv4`, `rwkv7`, `mlstm` are known to the analyses only.
-    `conv_kernel`: width of the short convolution before it, with `conv_bias` or not; `bias`: the projections in and out have one; `gate`:
-    the output gate's activation, applied before the output's norm with `gate_first`; `norm_groups`: that norm is over each of so many groups;
-    `state_dtype`: what the config wants the state kept in (None: it does not say).
+    `mamba2`: value heads are its heads, key heads its groups, key_head_dim its state size; `mamba` (1): one value head of d_inner,
+    key_head_dim its state size; `short_conv`: a gated convolution alone, one value head of hidden width. `rwkv4`, `rwkv7`, `mlstm` are
+    known to the analyses only. `conv_kernel`: width of the short convolution before it, with `conv_bias` or not; `bias`: the projections
+    in and out have one; `gate`: the output gate's activation, applied before the output's norm with `gate_first`; `norm_groups`: that
+    norm is over each of so many groups; `state_dtype`: what the config wants the state kept in (None: it does not say).
     """
 
     kind: Literal["linear_attention"] = "linear_attention"
@@ -219,7 +221,8 @@ class LinearAttention(_Strict):
 class CompressedAttention(_Strict):
     """DeepSeek V4's attention: one latent head of `head_dim` is both key and value, and what lies beyond `window` is compressed.
 
-    `ratio` 0: the window alone; 4 (CSA): one entry every 4 tokens, of which an `indexer` picks the best; 128 (HCA): one entry every 128 tokens, all read.
+    `ratio` 0: the window alone; 4 (CSA): one entry every 4 tokens, of which an `indexer` picks the best; 128 (HCA): one entry every 128
+    tokens, all read.
     q_a [q_lora_rank, hidden], q_b [heads * head_dim, q_lora_rank], kv [head_dim, hidden]; both latents have an RMSNorm of `norm_eps`, and
     queries one more without weight over each head. The last `rope_dim` dims turn; the output is turned back, as values are keys. The output
     projection is low-rank: each of `o_groups` groups of heads to o_lora_rank, then [hidden, o_groups * o_lora_rank].
@@ -251,11 +254,10 @@ Mixer = Union[Attention, LatentAttention, LinearAttention, CompressedAttention]
 class Dense(_Strict):
     """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
 
-    `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is
-    x * sigmoid(alpha * x); `up_offset` is added to up. `per_layer`: the hidden values are times the layer's slice of the per-layer embedding
-    (`Embedding.per_layer`), which has that width.
-    `sparsity`: of the gate's values only those in the highest 1 - sparsity pass. `own_skip`: its input is added to its normed output (Gemma
-    3n's Laurel, two matrices of low rank without an activation: `identity`).
+    `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is x *
+    sigmoid(alpha * x); `up_offset` is added to up. `per_layer`: the hidden values are times the layer's slice of the per-layer embedding
+    (`Embedding.per_layer`), which has that width. `sparsity`: of the gate's values only those in the highest 1 - sparsity pass. `own_skip`:
+    its input is added to its normed output (Gemma 3n's Laurel, two matrices of low rank without an activation: `identity`).
     """
 
     kind: Literal["dense"] = "dense"
@@ -279,7 +281,8 @@ class Router(_Strict):
     `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), sigmoid, or the root of softplus (`sqrt_softplus`);
     `softcap`: logits are cut softly before it. `selection_bias`: a per-expert table added for the choice only; `bias`: an ordinary bias of
     the router's linear. `token_table`: nothing is ranked, a stored table of that many token ids names the experts that serve each. Of
-    `groups` groups of experts the best `active_groups` stay, ranked by `group_score`. `normalized`: the chosen weights are divided by their sum; then times `scale`.
+    `groups` groups of experts the best `active_groups` stay, ranked by `group_score`. `normalized`: the chosen weights are divided by their
+    sum; then times `scale`.
     `own_norm`: it reads the residual stream through an RMSNorm of its own without weight, times a learned [hidden] `input_scale` over
     sqrt(hidden); `expert_scale`: a learned factor for each expert's weight.
     """
@@ -334,7 +337,7 @@ FFN = Union[Dense, MoE]
 
 @dataclass(frozen=True, kw_only=True)
 class Branch(_Strict):
-    """One block on the residual stream: `block` is `mixers.NAME` or `ffns.NAME`; norms are names in `norms`; its output is times `scale`."""
+    """One block on the residual stream: `block` is `mixers.NAME` or `ffns.NAME`, norms are names in `norms`, output is times `scale`."""
 
     block: str
     pre_norm: str | None = None
@@ -502,9 +505,10 @@ class Conformer(_Strict):
 class ConvBlock(_Strict):
     """A block of a convolutional encoder, with RMSNorms (weights only) behind its convolutions.
 
-    `edge`: kernel x kernel from `inputs` to `width`, 1 x 1 to `outputs`, a norm each. `inverted`: depthwise `kernel` on inputs (0: none), 1 x 1 to
-    width, depthwise `mid_kernel` (0: none), 1 x 1 to outputs, a norm each, and a learned scale. `attention`: a norm, queries of `width`, one key
-    and one value head of `key_width`, behind a depthwise `kernel` with a norm each (0: none), an output matrix, and a learned scale.
+    `edge`: kernel x kernel from `inputs` to `width`, 1 x 1 to `outputs`, a norm each. `inverted`: depthwise `kernel` on inputs (0: none),
+    1 x 1 to width, depthwise `mid_kernel` (0: none), 1 x 1 to outputs, a norm each, and a learned scale. `attention`: a norm, queries of
+    `width`, one key and one value head of `key_width`, behind a depthwise `kernel` with a norm each (0: none), an output matrix, and a
+    learned scale.
     """
 
     kind: Literal["edge", "inverted", "attention"]
@@ -518,9 +522,10 @@ class ConvBlock(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class ConvTower(_Strict):
-    """A convolutional image encoder: a 3 x 3 `stem` with bias and norm, `stages` of blocks, and a fusion of the last two stages ([width, their
-    outputs], [outputs, width], a norm each and one over all). `vocabulary`: rows of an embedding of tokens of its own kind, which share
-    the projector with its features; a norm each.
+    """A convolutional image encoder: a 3 x 3 `stem` with bias and norm, `stages` of blocks, and a fusion of the last two stages.
+
+    The fusion is [width, their outputs], [outputs, width], a norm each and one over all. `vocabulary`: rows of an embedding of tokens of
+    its own kind, which share the projector with its features; a norm each.
     """
 
     kind: str
@@ -564,10 +569,10 @@ class Residual(_Strict):
     last are made doubly stochastic by `iterations` of Sinkhorn's method. After the last layer [streams, streams * hidden] with bias and
     scale makes one.
 
-    `altup` (alternating updates): a layer predicts all streams from all with [streams^2, streams] coefficients, works on the `active` one, and
-    corrects the others with [streams, streams]; both depend on a router [streams, hidden] with a norm; the active one is times a learned
-    [hidden]. A matrix [hidden, hidden] makes each further stream from the embedding, and another takes it back before their mean. What
-    a per-layer input adds goes to the others. `clip`: the most that a coefficient may be in training.
+    `altup` (alternating updates): a layer predicts all streams from all with [streams^2, streams] coefficients, works on the `active` one,
+    and corrects the others with [streams, streams]; both depend on a router [streams, hidden] with a norm; the active one is times a
+    learned [hidden]. A matrix [hidden, hidden] makes each further stream from the embedding, and another takes it back before their mean.
+    What a per-layer input adds goes to the others. `clip`: the most that a coefficient may be in training.
     """
 
     kind: Literal["plain", "hyper", "altup"]

@@ -91,9 +91,13 @@ def ratio(old: float, new: float) -> str:
 
 def ranges(numbers: tuple[int, ...] | range) -> str:
     """`{0-2,5}` for (0, 1, 2, 5); a single number as it is."""
+    if len(numbers) == 1:
+        return str(numbers[0])
+    if isinstance(numbers, range) and numbers.step == 1 and len(numbers) > 2:
+        return f"{{{numbers[0]}-{numbers[-1]}}}"
     items = sorted(numbers)
-    if len(items) == 1:
-        return str(items[0])
+    if not items:
+        return "{}"
     parts: list[str] = []
     start = last = items[0]
     for n in [*items[1:], None]:

@@ -176,7 +176,8 @@ def attention_lines(a: Architecture) -> list[str]:
         lines.append(text if len(described) == 1 else f"{text} · {sum(used[n] for n in names)} layers")
         lines.extend(detail_lines(a.mixers[names[0]]))
         softmax_like = {n: m for n, m in ((n, a.mixers[n]) for n in names) if not isinstance(m, LinearAttention)}
-        reach = [f"{reach_word(a, m)} on {used[n]} layers" for n, m in softmax_like.items()]
+        shared = {n: " with shared KV" for n, m in softmax_like.items() if isinstance(m, Attention) and m.kv_from}
+        reach = [f"{reach_word(a, m)} on {used[n]} layers{shared.get(n, '')}" for n, m in softmax_like.items()]
         if any(isinstance(m, CompressedAttention) for m in softmax_like.values()):
             lines.extend(reach)
         elif len(reach) > 1 or any(isinstance(m, Attention) and (m.window or m.chunk) for m in softmax_like.values()):
@@ -407,7 +408,10 @@ def weight_lines(r: Reading) -> list[str]:
     declared = quantized(q.method, q.bits, q.format, q.block, q.group_size) if (q := a.quantization) else ""
     if r.check is not None and r.raw.tensors is not None:
         if r.check.names_only:
-            return [f"{number(len(r.raw.tensors))} tensors named; their headers were not read", *([f"declared {declared}"] if declared else [])]
+            return [
+                f"{number(len(r.raw.tensors))} tensors named; their headers were not read",
+                *([f"declared {declared}"] if declared else []),
+            ]
         stored = units.size(sum(g.bits for g in r.raw.tensors) // 8)
         per = f", {r.check.bits_per_weight:.3g} bits per weight" if declared and r.check.bits_per_weight else ""
         first = f"{stored} stored in {number(len(r.raw.tensors))} tensors{per}" + (f" · declared {declared}" if declared else "")

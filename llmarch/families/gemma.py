@@ -153,7 +153,9 @@ def siglip(c: Config, text: Node) -> Node:
 
 
 def siglip_rows(a: Architecture) -> Iterator[Row]:
-    t, at, w = a.towers["vision"], "vision_tower.vision_model.", a.towers["vision"].hidden_size
+    t, at = a.towers["vision"], "vision_tower.vision_model."
+    assert isinstance(t, Tower)
+    w = t.hidden_size
     channels = t.patch_embedding.inputs // t.patch_size**2
     patch = (w, channels, t.patch_size, t.patch_size)
     yield from matrix_rows(f"{at}embeddings.patch_embedding", t.patch_embedding, patch, ("towers.vision.patch_size",))

@@ -103,8 +103,8 @@ def mixer(c: Config, name: str) -> Node:
     """Scores are not scaled; queries and keys are normed per head, values without weight. Bases as in Gemma 3."""
     kind, _, shared = name.partition("_")
     bias, dim = c.flag("attention_bias"), c.size("head_dim")
-    local = {"theta": c.number("rope_local_base_freq"), "scaled": False} if kind == "sliding" else {}
-    turn = rope(c, derived(dim.value, "all of head_dim"), layer_type=f"{kind}_attention", **local)
+    theta = c.number("rope_local_base_freq") if kind == "sliding" else None
+    turn = rope(c, derived(dim.value, "all of head_dim"), layer_type=f"{kind}_attention", theta=theta, scaled=kind != "sliding")
     return attention(
         c,
         head_dim=dim,

@@ -157,6 +157,7 @@ def tower(c: Config, text: Node) -> Node:
 
 def tower_names(a: Architecture) -> Iterator[Row]:
     t, at = a.towers["vision"], "vision_model."
+    assert isinstance(t, Tower)
     yield from matrix_rows(f"{at}patch_embedding.linear", t.patch_embedding)
     yield Row(f"{at}class_embedding", (t.hidden_size,), (), "vision", ("towers.vision.class_token",))
     yield Row(f"{at}positional_embedding_vlm", (t.positions, t.hidden_size), (), "vision", ("towers.vision.positions",))

@@ -128,6 +128,7 @@ def pixtral(c: Config, text: Node) -> Node:
 
 def pixtral_rows(a: Architecture) -> Iterator[Row]:
     t, at, projector = a.towers["vision"], "vision_tower.", "multi_modal_projector."
+    assert isinstance(t, Tower)
     channels = t.patch_embedding.inputs // t.patch_size**2
     patch = (t.hidden_size, channels, t.patch_size, t.patch_size)
     yield from matrix_rows(f"{at}patch_conv", t.patch_embedding, patch, ("towers.vision.patch_size",))

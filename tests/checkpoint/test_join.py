@@ -51,9 +51,15 @@ def test_every_tensor_is_accounted_for(name: str) -> None:
     if not about["quant"]:
         assert c.stored == c.logical + c.mtp + c.copies + c.buffers
         assert c.scales == 0
-    assert rules(c) == {r for r, there in (("tied-copy-stored", about["tied_copy"]), ("buffers-stored", about["buffers"]), ("unused-stored", about.get("shared_kv"))) if there} | (
-        {"mtp-stored"} if about["mtp"] and name.startswith(("qwen3-next", "longcat")) else set()
-    )
+    assert rules(c) == {
+        r
+        for r, there in (
+            ("tied-copy-stored", about["tied_copy"]),
+            ("buffers-stored", about["buffers"]),
+            ("unused-stored", about.get("shared_kv")),
+        )
+        if there
+    } | ({"mtp-stored"} if about["mtp"] and name.startswith(("qwen3-next", "longcat")) else set())
 
 
 def test_deepseek_v3_as_published() -> None:

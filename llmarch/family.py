@@ -157,7 +157,7 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
                 at = f"{path}.{f.name}" if path else f.name
                 if f.name in tree.fields:
                     value = given[f.name] = build(tree.fields[f.name], ref, evidence, at)
-                    if str(f.type).startswith("Literal[") and value is not None and f'"{value}"' not in str(f.type):
+                    if str(f.type).startswith("Literal[") and value is not None and repr(value) not in str(f.type):
                         raise ValueError(f"{evidence[at].ref} says {value!r}, and llmarch knows {f.type}")
                 elif f.default is not MISSING:
                     evidence[at] = Evidence(kind="family", ref=ref)

@@ -44,19 +44,19 @@ def inspect(
     return inspect(_open(reference, offline, headers, refresh, progress))
 
 
-def _open(reference: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None) -> RawModel:
+def _open(text: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None) -> RawModel:
     from . import sources
     from .reference import parse
 
-    return sources.open(
-        parse(reference), offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=_import_what_is_next
-    )
+    return sources.open(parse(text), offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=_import_what_is_next)
 
 
 def _import_what_is_next() -> None:
     """The modules that reading takes, while the network is waited for."""
-    from . import reader, views  # noqa: F401
-    from .checkpoint import join  # noqa: F401
+    from importlib import import_module
+
+    for module in ("reader", "views", "checkpoint.join"):
+        import_module(f".{module}", __name__)
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:

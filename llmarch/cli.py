@@ -1,7 +1,7 @@
 """The command line: parse arguments, call, render, exit code; nothing else. Each command imports what it needs.
 
-Exit codes: 0 fine; 1 differences, with `diff --exit-code`; 2 usage or an error, with its message on stderr; 4 a checkpoint that could be read
-only in part.
+Exit codes: 0 fine; 1 differences, with `diff --exit-code`; 2 usage or an error, with its message on stderr; 4 a checkpoint that could be
+read only in part.
 """
 
 from __future__ import annotations

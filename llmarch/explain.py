@@ -37,9 +37,10 @@ def find(reading: Reading | Observation, path: str) -> list[tuple[str, Any, Evid
 
 
 def value_at(document: Any, path: str) -> Any:
+    at: Any = document
     for part in path.split("."):
-        document = document[int(part)] if isinstance(document, (list, tuple)) else document[part]
-    return document
+        at = at[part] if hasattr(at, "keys") else at[int(part)]
+    return at
 
 
 def shown(value: Any) -> str:

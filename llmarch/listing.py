@@ -63,8 +63,8 @@ def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
 
 
 def attention_words(reading: Reading) -> set[str]:
-    """The kinds to filter by: mha, gqa, mqa, mla, sliding, chunked, sparse, linear and the variant's name, nope."""
-    from .schema import Attention, LatentAttention, LinearAttention
+    """The kinds to filter by: mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, linear and the variant's name, nope."""
+    from .schema import Attention, CompressedAttention, LatentAttention, LinearAttention
     from .words import mixer_of, sharing
 
     a = reading.architecture
@@ -77,6 +77,8 @@ def attention_words(reading: Reading) -> set[str]:
                 words |= {"mla"} | ({"sparse"} if m.indexer else set())
             case LinearAttention():
                 words |= {"linear", m.variant}
+            case CompressedAttention():
+                words |= {"compressed", "sliding"} | ({"sparse"} if m.indexer else set())
         if not isinstance(m, LinearAttention) and m.rope is None and not a.embedding.positions:
             words.add("nope")
     return words

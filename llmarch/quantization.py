@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from .family import Config, Fact, Node, derived, like, make
 from .schema import Quantization
@@ -32,8 +32,8 @@ def quantization(c: Config) -> Node | None:
 
 def _excluded(q: Config, *keys: str) -> Fact:
     fact = q.raw(*keys, default=None)
-    names: Any = fact.value
-    return like([n for n in names if isinstance(n, str)] if isinstance(names, list) else [], fact)
+    names = cast("list[object]", fact.value) if isinstance(fact.value, list) else []
+    return like([n for n in names if isinstance(n, str)], fact)
 
 
 def _plain(q: Config) -> dict[str, Any]:
@@ -83,14 +83,14 @@ def _modelopt(q: Config) -> dict[str, Any]:
     }
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: object) -> dict[str, Any]:
     """The value if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _compressed(q: Config) -> dict[str, Any]:
     groups = _object(q.raw("config_groups", default={}).value)
-    first = _object(next((g for g in groups.values() if isinstance(g, dict)), None))
+    first = next((g for g in map(_object, groups.values()) if g), _object(None))
     weights, inputs = _object(first.get("weights")), _object(first.get("input_activations"))
     bits, block, group = (weights.get(k) for k in ("num_bits", "block_structure", "group_size"))
     return {

@@ -91,7 +91,9 @@ def read(raw: RawModel) -> Reading:
     except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
         # Each key was of its type and in bounds, but together they make no model: a factor of 0, a list that names no known layer.
         what = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{raw.config_file}: its values make no {family.name} model ({what})", "Compare it with a published one.") from error
+        raise ConfigError(
+            f"{raw.config_file}: its values make no {family.name} model ({what})", "Compare it with a published one."
+        ) from error
     check = None
     status: Status = "computed"
     findings = list(raw.findings)

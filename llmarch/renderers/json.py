@@ -58,7 +58,7 @@ def parameters(r: Reading) -> dict[str, Any]:
 
 
 def checkpoint(r: Reading) -> dict[str, Any] | None:
-    """What the headers weigh: elements of scales, tied copies and buffers; stored bits per weight, scales included. Null without headers."""
+    """What the headers weigh: elements of scales, tied copies and buffers; stored bits per weight with scales. Null without headers."""
     return None if r.check is None else weighed(r.check)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from io import TextIOWrapper
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -39,9 +39,11 @@ class Out(Console):
 
 def console() -> Out:
     """Standard output: its own width in a terminal, COLUMNS or 120 in a pipe, so that nothing is cut off."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 0) or PIPE_WIDTH
+    stdout: TextIO = sys.stdout
+    if isinstance(stdout, TextIOWrapper):
+        stdout.reconfigure(errors="replace")
+    columns = os.environ.get("COLUMNS", "")
+    width = None if stdout.isatty() else int(columns) if columns.isdecimal() and int(columns) else PIPE_WIDTH
     return Out(width=width, highlight=False, markup=False, emoji=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-LONGEST = 400
+LONGEST = 300
 """Characters of an expression, and of a name to match it with."""
 
 

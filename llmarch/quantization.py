@@ -32,7 +32,8 @@ def quantization(c: Config) -> Node | None:
 
 def _excluded(q: Config, *keys: str) -> Fact:
     fact = q.raw(*keys, default=None)
-    names = cast("list[object]", fact.value) if isinstance(fact.value, list) else []
+    value: object = fact.value
+    names = cast("list[object]", value) if isinstance(value, list) else []
     return like([n for n in names if isinstance(n, str)], fact)
 
 

@@ -1,0 +1,100 @@
+"""Facts with their evidence, and trees of them that become schema objects."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, cast
+
+from ..schema import (
+    Evidence,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A value and where it comes from."""
+
+    value: Any
+    evidence: Evidence
+
+    def __bool__(self) -> bool:
+        raise TypeError("ask fact.value, not the fact")
+
+
+def fixed(value: Any, ref: str) -> Fact:
+    """What the modelling code `ref` does, whatever the config says."""
+    return Fact(value, Evidence(kind="family", ref=ref))
+
+
+def unknown(why: str) -> Fact:
+    return Fact(None, Evidence(kind="unknown", ref=why))
+
+
+def derived(value: Any, how: str) -> Fact:
+    """A computed value; `how` says from what, for people: `hidden_size / num_attention_heads`."""
+    return Fact(value, Evidence(kind="derived", ref=how))
+
+
+def like(value: Any, source: Fact) -> Fact:
+    """Another value that rests on the same evidence."""
+    return Fact(value, source.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A schema object before it is built: its class and fields, which are Facts, Nodes, plain values, or lists and dicts of these.
+
+    `ref`: the modelling code that its plain values, and those of the nodes within, were read from; empty: that of the node around it.
+    """
+
+    cls: type
+    fields: dict[str, Any]
+    ref: str = ""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def but(self, **changes: Any) -> Node:
+        """The same node with other fields."""
+        return Node(self.cls, {**self.fields, **changes}, self.ref)
+
+
+def make(cls: type, ref: str = "", /, **values: Any) -> Node:
+    return Node(cls, values, ref)
+
+
+def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") -> Any:
+    """Turn a tree into schema objects, noting each leaf's evidence under its dotted path; plain leaves rest on `ref`, or their node's.
+
+    Raises ValueError for a word that its field does not know.
+    """
+    match tree:
+        case Fact():
+            evidence[path] = tree.evidence
+            value: Any = tree.value
+            return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+        case Node():
+            ref = tree.ref or ref
+            given: dict[str, Any] = {}
+            for f in fields(tree.cls):
+                if f.name == "kind" and f.default is not MISSING:
+                    continue
+                at = f"{path}.{f.name}" if path else f.name
+                if f.name in tree.fields:
+                    value = given[f.name] = build(tree.fields[f.name], ref, evidence, at)
+                    if str(f.type).startswith("Literal[") and value is not None and repr(value) not in str(f.type):
+                        raise ValueError(f"{evidence[at].ref} says {value!r}, and llmarch knows {f.type}")
+                elif f.default is not MISSING:
+                    evidence[at] = Evidence(kind="family", ref=ref)
+            return tree.cls(**given)
+        case dict():
+            return {k: build(v, ref, evidence, f"{path}.{k}") for k, v in cast("dict[str, Any]", tree).items()}
+        case list() | tuple():
+            items = tuple(cast("list[Any]", tree))
+            if any(isinstance(v, (Node, Fact)) for v in items):
+                return tuple(build(v, ref, evidence, f"{path}.{i}") for i, v in enumerate(items))
+            evidence[path] = Evidence(kind="family", ref=ref)
+            return items
+        case _:
+            evidence[path] = Evidence(kind="family", ref=ref)
+            return tree

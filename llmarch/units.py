@@ -86,6 +86,8 @@ def ratio(old: float, new: float) -> str:
     if old > new and abs(old / new - round(old / new)) < 1e-9:
         return f"÷ {round(old / new):,}"
     r = new / old
+    if f"{r:.3g}" == "1":
+        return ""
     return f"× {r:,.0f}" if r >= 100 else f"× {r:.3g}" if r >= 0.01 else f"× {r:.1e}"
 
 

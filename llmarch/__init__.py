@@ -61,7 +61,7 @@ def _import_what_is_next() -> None:
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
     """The differences between two models, worst first. Each side is a Reading, an Architecture, or a reference to load."""
-    from .diff import diff as compare
+    from .changes import diff as compare
     from .schema import Architecture
 
     def architecture(side: Reading | Architecture | str) -> Architecture:

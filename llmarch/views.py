@@ -10,7 +10,7 @@ from math import ceil
 from . import units
 from .analyses.cache import cache, contexts
 from .analyses.parameters import count
-from .diff import diff
+from .changes import diff
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
 from .raw import RawModel
 from .reader import Reading

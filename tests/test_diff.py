@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import llmarch
-from llmarch.diff import diff
+from llmarch.changes import diff
 from llmarch.reference import catalog
 from llmarch.rules import RULES, SEVERITIES, rule_for
 from llmarch.schema import Architecture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
-from ..diff import diff
+from ..changes import diff
 from ..reader import Observation, Reading
 from ..schema import SCHEMA_VERSION
 

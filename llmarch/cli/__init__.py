@@ -1,0 +1,47 @@
+"""The command line: parse arguments, call, render, exit code; nothing else. One file a command; each imports what it needs when it runs.
+
+Exit codes: 0 fine; 1 differences, with `diff --exit-code`; 2 usage or an error, with its message on stderr; 4 a checkpoint that could be
+read only in part.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Tells what an LLM's architecture is, exactly, and what changed between two of them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from .. import __version__
+
+        typer.echo(f"llmarch {__version__}")
+        raise typer.Exit
+
+
+from . import cache, diff, memory, models, show  # noqa: E402, F401  # pyright: ignore[reportUnusedImport]  (they register their commands)
+
+
+def main() -> None:
+    """Run the program: errors become one message and an exit code, never a traceback."""
+    from ..errors import LlmarchError
+    from .common import fail
+
+    try:
+        app(prog_name="llmarch")
+    except LlmarchError as error:
+        fail(error.message, error.hint, error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

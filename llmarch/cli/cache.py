@@ -1,0 +1,35 @@
+"""`llmarch cache`: the headers that were read before."""
+
+from __future__ import annotations
+
+import typer
+
+from . import app
+from .common import Format, Output, write
+
+headers = typer.Typer(help="The cache of tensor headers.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(headers, name="cache")
+
+
+@headers.command()
+def info(format: Output = Format.text) -> None:
+    """Show where the cache is and what it holds."""
+    from dataclasses import asdict
+
+    from .. import units
+    from ..sources import cache
+    from ..views import Table
+
+    found = cache.info()
+    rows = [["folder", str(found.path)], ["entries", units.number(found.entries)], ["size", units.size(found.bytes)]]
+    write(format, "table", lambda: Table(["", ""], rows), lambda: {**asdict(found), "path": str(found.path)})
+
+
+@headers.command()
+def clear() -> None:
+    """Empty the cache."""
+    from .. import units
+    from ..sources import cache
+
+    gone = cache.clear()
+    typer.echo(f"removed {units.number(gone.entries)} entries, {units.size(gone.bytes)}")

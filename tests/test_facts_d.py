@@ -12,7 +12,7 @@ import pytest
 from test_facts_c import SPECS, at, read
 
 from llmarch.analyses.parameters import count
-from llmarch.diff import diff
+from llmarch.changes import diff
 from llmarch.families import named
 from llmarch.schema import MoE
 from llmarch.words import kind_word

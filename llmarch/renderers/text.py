@@ -67,14 +67,19 @@ def sheet(s: Sheet) -> None:
         out.show(text(note, "dim"))
 
 
+NARROW = 18
+"""Columns no wider than this are never broken: numbers, shapes, words."""
+
+
 def table(t: Table, out: Out | None = None) -> None:
-    """Columns without lines; sections as headings of their own."""
+    """Columns without lines; sections as headings of their own. Where it is narrow, long cells are broken, short ones never."""
     out = out or console()
-    width = max((len(c) for row in t.rows for c in row[0].split("\n")), default=0)
+    widths = [max((len(line) for row in t.rows for line in (*row[i].split("\n"), c)), default=0) for i, c in enumerate(t.columns)]
     grid = Grid(box=None, padding=(0, 3, 0, 0), show_header=any(t.columns), header_style="bold", pad_edge=False)
-    for i, column in enumerate(t.columns):
-        fixed = i == 0 and width <= 24
-        grid.add_column(text(column), no_wrap=fixed, overflow="fold", min_width=min(width, 24) + 2 if i == 0 else None)
+    labels = bool(t.sections) or (widths[0] <= 24 if widths else False)
+    for i, (column, width) in enumerate(zip(t.columns, widths, strict=True)):
+        least = min(width, 24) + 2 if i == 0 and labels else None
+        grid.add_column(text(column), no_wrap=labels if i == 0 else width <= NARROW, overflow="fold", min_width=least)
     for i, row in enumerate(t.rows):
         if i in t.sections:
             grid.add_row(text(t.sections[i], "cyan"))

@@ -470,16 +470,10 @@ def tensor_table(r: Reading) -> Table:
     """The template folded by pattern: `model.layers.{3-60}.mlp.experts.{0-255}.down_proj.weight  [7168, 2048]`."""
     rows: list[list[str]] = []
     for t in r.rows:
-        rows.append([folded(t.pattern, t.axes), f"[{', '.join(map(str, t.shape))}]", number(t.count), number(t.parameters), t.component])
+        rows.append(
+            [units.axes_folded(t.pattern, t.axes), f"[{', '.join(map(str, t.shape))}]", number(t.count), number(t.parameters), t.component]
+        )
     return Table(["tensor", "shape", "tensors", "parameters", "component"], rows, title="Tensors")
-
-
-def folded(pattern_: str, axes: tuple[tuple[int, ...] | range, ...]) -> str:
-    out, rest = "", pattern_
-    for axis in axes:
-        head, _, rest = rest.partition("{}")
-        out += head + units.ranges(axis)
-    return out + rest
 
 
 # --- diff ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from . import units
 from .checkpoint.observe import Observed
 from .reader import Observation
 from .units import number
-from .views import Sheet, Table, folded, origin_of
+from .views import Sheet, Table, origin_of
 
 OPEN = 3
 """How many open facts are named for one reason before the rest is counted."""
@@ -107,5 +107,5 @@ def tensor_table(o: Observation) -> Table:
     for g in o.raw.tensors:
         axes = tuple(tuple(sorted(set(numbers))) for numbers in zip(*g.indices, strict=True))
         shape = f"[{', '.join(map(str, g.shape or ()))}]"
-        rows.append([folded(g.pattern, axes), f"{g.dtype} {shape}", number(len(g.indices)), number(g.elements)])
+        rows.append([units.axes_folded(g.pattern, axes), f"{g.dtype} {shape}", number(len(g.indices)), number(g.elements)])
     return Table(["tensor", "stored as", "tensors", "elements"], rows, title="Tensors")

@@ -32,9 +32,10 @@ from llmarch import units
         (units.ratio(3, 3), ""),
         (units.ratio(0, 3), ""),
         (units.epsilon(1e-6), "1e-6"),
-        (units.ranges(range(256)), "{0-255}"),
-        (units.ranges((61,)), "61"),
-        (units.ranges((0, 1, 2, 5, 7, 8)), "{0-2,5,7,8}"),
+        (units.braced(range(256)), "{0-255}"),
+        (units.braced((61,)), "61"),
+        (units.braced((0, 1, 2, 5, 7, 8)), "{0-2,5,7-8}"),
+        (units.braced((3, 7, 11, 15, 19)), "{3,7,..,19}"),
     ],
 )
 def test_shown(shown: str, expected: str) -> None:

@@ -7,10 +7,14 @@ An index is the tuple of numbers folded out of a name; axes are the numbers that
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice, pairwise, product
+from itertools import islice, product
+
+from ..units import axes_folded, braced, span
 
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]
+
+__all__ = ["Axes", "Index", "absent", "all_within", "axes_folded", "blocks", "braced", "folded", "span", "split"]
 
 MOST_NAMED = 100_000
 """A difference of more indices than this is counted, not listed."""
@@ -43,21 +47,6 @@ def absent(indices: Iterable[Index], axes: Axes, most: int = MOST_NAMED) -> list
     return list(islice((i for i in product(*axes) if i not in there), most))
 
 
-def span(numbers: Iterable[int]) -> str:
-    """`3-60`, `5`, `1,3,..,47` for an even step, `0,2-4,9`; more than six pieces are cut."""
-    n = sorted(set(numbers))
-    if len(n) > 3 and (step := n[1] - n[0]) > 1 and all(b - a == step for a, b in pairwise(n)):
-        return f"{n[0]},{n[1]},..,{n[-1]}"
-    runs: list[list[int]] = []
-    for i in n:
-        if runs and i == runs[-1][1] + 1:
-            runs[-1][1] = i
-        else:
-            runs.append([i, i])
-    pieces = [str(a) if a == b else f"{a}-{b}" for a, b in runs]
-    return ",".join(pieces if len(pieces) <= 6 else [*pieces[:4], "..", pieces[-1]])
-
-
 def folded(pattern: str, indices: Iterable[Index]) -> list[str]:
     """Names in short, each a full product: `model.layers.{3-60}.mlp.experts.{0-255}.down_proj.weight`."""
     indices = list(indices)
@@ -80,13 +69,3 @@ def blocks(indices: Iterable[Index]) -> list[tuple[str, ...]]:
         head = braced(firsts)
         out.extend((head, *tail) for tail in blocks(others)) if any(others) else out.append((head,))
     return out
-
-
-def braced(numbers: Sequence[int]) -> str:
-    return str(numbers[0]) if len(set(numbers)) == 1 else "{" + span(numbers) + "}"
-
-
-def axes_folded(pattern: str, axes: Axes) -> str:
-    """The name of a whole template row, in short."""
-    parts = pattern.split("{}")
-    return "".join(p + s for p, s in zip(parts, (*map(braced, axes), ""), strict=True)) if axes else pattern

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, is_dataclass
 from itertools import groupby
 from typing import Any
 
 from .rules import SEVERITIES, rule_for
-from .schema import Architecture, Change
+from .schema import Architecture, Change, LayerKind
 
 
 def diff(old: Architecture, new: Architecture) -> list[Change]:
     """All differences, worst first, then in the schema's order. Blocks that came, went or changed their kind are one change each."""
-    changes = [Change(rule=(r := rule_for(path)).id, path=path, old=a, new=b, severity=r.severity) for path, a, b in _walk(old, new, "")]
+    found = [*_walk(old, new, ""), *_norm_counts(old, new)]
+    return worst_first(Change(rule=(r := rule_for(path)).id, path=path, old=a, new=b, severity=r.severity) for path, a, b in found)
+
+
+def worst_first(changes: Iterable[Change]) -> list[Change]:
+    """By severity; the order within one stays."""
     return sorted(changes, key=lambda c: SEVERITIES.index(c.severity))
 
 
+def _norm_counts(old: Architecture, new: Architecture) -> Iterator[tuple[str, int, int]]:
+    """Kinds of layers with another number of norms: then it is not only their places that differ."""
+    for name in old.layer_kinds.keys() & new.layer_kinds.keys():
+        a, b = norms_of(old.layer_kinds[name]), norms_of(new.layer_kinds[name])
+        if a != b:
+            yield f"layer_kinds.{name}.norms", a, b
+
+
+def norms_of(kind: LayerKind) -> int:
+    """How many norms a kind of layer has."""
+    places = [p for s in kind.steps for p in (s.pre_norm, s.join_norm, s.after_norm)]
+    places += [p for s in kind.steps for b in s.branches for p in (b.pre_norm, b.post_norm)]
+    return sum(p is not None for p in places)
+
+
 def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if old == new:
+    if old == new or (path == "dtype" and None in (old, new)):  # a config that does not say is no other dtype
         return
     if path == "layers":
         yield path, _runs(old), _runs(new)
     elif is_dataclass(old) and type(old) is type(new) and getattr(old, "kind", None) == getattr(new, "kind", None):
-        for f in fields(old):
+        for f in (f for f in fields(old) if f.compare):
             yield from _walk(getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}" if path else f.name)
     elif isinstance(old, dict) and isinstance(new, dict):
         names: dict[str, None] = dict.fromkeys([*old, *new])  # pyright: ignore[reportUnknownArgumentType]

@@ -556,7 +556,7 @@ class Other(_Strict):
     """A tensor that no fact above explains, with its reason; `count` of that shape."""
 
     shape: tuple[int, ...]
-    reason: str
+    reason: str = field(compare=False)
     count: int = 1
 
 

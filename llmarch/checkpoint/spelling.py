@@ -23,6 +23,12 @@ NATIVE = frozenset({"tok_embeddings.weight", "layers.{}.attention_norm.weight", 
 _EXPERT_MATRIX = r"(gate_up_proj|gate_proj|up_proj|down_proj)"
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^vision_tower\.vision_model\."), "vision_tower."),
+    (re.compile(r"^vision_tower\.encoder\.patch_embed\."), "vision_tower.patch_embed."),
+    (re.compile(r"^embed\.weight$"), "embed_tokens.weight"),
+    (re.compile(r"^head\.weight$"), "lm_head.weight"),
+    (re.compile(r"^blocks\.\{\}\."), "layers.{}."),
+    (re.compile(r"\bhc_head\.hc_"), "hc_head_"),
+    (re.compile(r"\.attn\.kv_norm\."), ".attn.norm."),
     (re.compile(r"\.block_sparse_moe\."), ".mlp."),
     (re.compile(r"\.mlp\.gate\.e_score_correction_bias$"), ".mlp.e_score_correction_bias"),
     (re.compile(r"\.mlp\.input_linear\.weight$"), ".mlp.experts.gate_up_proj"),

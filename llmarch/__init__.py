@@ -12,13 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .gate import Report
+    from .lock import Entry
     from .raw import RawModel
     from .reader import Observation, Reading
     from .schema import Architecture, Change
     from .sources import Progress
 
 __version__ = "0.1.0"
-__all__ = ["Architecture", "Reading", "__version__", "diff", "inspect", "load"]
+__all__ = ["Architecture", "Reading", "__version__", "check", "diff", "inspect", "load"]
 
 
 def load(
@@ -70,6 +74,31 @@ def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -
         return side if isinstance(side, Architecture) else side.architecture
 
     return compare(architecture(old), architecture(new))
+
+
+def check(
+    reference: str | None = None,
+    *,
+    against: str | None = None,
+    lock: str = "llmarch.lock",
+    fail_on: str | None = None,
+    ignore: Iterable[str] = (),
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+) -> Report:
+    """What `llmarch check` finds: all models of the lock, or one `reference`, held against its entry, another lock or another model.
+
+    `assert report.exit_code == 0, report` is a test. The project's settings hold here too. Raises llmarch.errors.LlmarchError for what was
+    asked wrongly; a model that cannot be read is in the report.
+    """
+    from . import checking
+
+    def read(text: str, tensors: bool) -> Entry:
+        return checking.entry(load(text, offline=offline, headers=tensors, refresh=refresh))
+
+    policy = checking.policy().also(fail_on, ignore, "llmarch.check")
+    return checking.check(reference, against, lock, policy, read, headers=headers).report
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, is_dataclass
 from itertools import groupby
+from math import isclose
 from typing import Any
 
 from .rules import SEVERITIES, rule_for
@@ -24,7 +25,7 @@ def worst_first(changes: Iterable[Change]) -> list[Change]:
 
 def _norm_counts(old: Architecture, new: Architecture) -> Iterator[tuple[str, int, int]]:
     """Kinds of layers with another number of norms: then it is not only their places that differ."""
-    for name in old.layer_kinds.keys() & new.layer_kinds.keys():
+    for name in (n for n in old.layer_kinds if n in new.layer_kinds):
         a, b = norms_of(old.layer_kinds[name]), norms_of(new.layer_kinds[name])
         if a != b:
             yield f"layer_kinds.{name}.norms", a, b
@@ -38,10 +39,10 @@ def norms_of(kind: LayerKind) -> int:
 
 
 def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if old == new or (path == "dtype" and None in (old, new)):  # a config that does not say is no other dtype
+    if same(old, new) or (path == "dtype" and None in (old, new)):  # a config that does not say is no other dtype
         return
     if path == "layers":
-        yield path, _runs(old), _runs(new)
+        yield path, runs(old), runs(new)
     elif is_dataclass(old) and type(old) is type(new) and getattr(old, "kind", None) == getattr(new, "kind", None):
         for f in (f for f in fields(old) if f.compare):
             yield from _walk(getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}" if path else f.name)
@@ -56,6 +57,15 @@ def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
         yield path, _plain(old), _plain(new)
 
 
+def same(a: Any, b: Any) -> bool:
+    """Equal; of numbers, to the precision of a 32-bit float, for configs hold 9.999999974752427e-07 for 1e-06."""
+    if isinstance(a, float) and isinstance(b, float):
+        return isclose(a, b, rel_tol=1e-7)
+    if isinstance(a, tuple) and isinstance(b, tuple) and a and isinstance(a[0], float):
+        return len(a) == len(b) and all(map(same, a, b))  # pyright: ignore[reportUnknownArgumentType]
+    return a == b
+
+
 def _plain(value: Any) -> Any:
     """The value as JSON has it."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -63,6 +73,6 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
 
 
-def _runs(layers: tuple[str, ...]) -> list[list[Any]]:
+def runs(layers: Iterable[str]) -> list[list[Any]]:
     """The layers as runs: [[3, "full_dense"], [58, "full_moe"]]."""
     return [[len(list(g)), kind] for kind, g in groupby(layers)]

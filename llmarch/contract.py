@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from .rules import Severity
 from .schema import SCHEMA_VERSION, Architecture, Change, Evidence, Finding
 
 
@@ -103,11 +104,50 @@ class Show(TypedDict):
     unread_keys: list[str]
 
 
+class FoundChange(TypedDict):
+    """A Change, whether it fails under `fail_on`, and the line of its fact in the lock file."""
+
+    rule: str
+    path: str
+    old: Any
+    new: Any
+    severity: Severity
+    fails: bool
+    line: int | None
+
+
+class CheckError(TypedDict):
+    message: str
+    hint: str | None
+    exit_code: int
+
+
+class CheckedModel(TypedDict):
+    reference: str
+    against: str | None
+    old: str | None
+    new: str | None
+    changes: list[FoundChange]
+    ignored: int
+    partial: bool
+    error: CheckError | None
+    remarks: list[str]
+
+
+class Check(TypedDict):
+    schema_version: int
+    lock: str | None
+    fail_on: Severity
+    exit_code: int
+    verdicts: list[CheckedModel]
+
+
 class Diff(TypedDict):
     schema_version: int
     old: Source
     new: Source
     changes: list[Change]
+    check: NotRequired[Check]
 
 
 class Footprint(TypedDict):
@@ -185,9 +225,37 @@ class Memory(TypedDict):
     models: list[Plan]
 
 
+class StoredTensors(TypedDict):
+    count: int
+    bytes: int
+    digest: str
+
+
+class LockedModel(TypedDict):
+    repo: str | None
+    revision: str | None
+    commit: str | None
+    status: str
+    fingerprint: str
+    parameters: dict[str, int]
+    tensors: StoredTensors | None
+    architecture: Architecture
+    findings: list[Finding]
+    unread_keys: list[str]
+
+
+class LockFile(TypedDict):
+    """`architecture.layers` is stored as runs; here they are one by one."""
+
+    llmarch_lock: int
+    schema_version: int
+    written_by: str
+    models: dict[str, LockedModel]
+
+
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `show --format json`, `diff --format json` and `memory --format json`."""
-    kinds = {kind.__name__: TypeAdapter[Any](kind).json_schema() for kind in (Show, Diff, Memory)}
+    """The JSON Schema (2020-12) of `--format json` of `show`, `diff`, `memory` and `check`."""
+    kinds = {kind.__name__: TypeAdapter[Any](kind).json_schema() for kind in (Show, Diff, Memory, Check)}
     defs = {name: d for schema in kinds.values() for name, d in schema.pop("$defs").items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -198,9 +266,14 @@ def json_schema() -> dict[str, Any]:
 
 
 def validate(document: dict[str, Any]) -> None:
-    """Hold a document of `show`, `diff` or `memory` against the contract. Raises pydantic.ValidationError."""
-    kind = Show if "architecture" in document else Memory if "models" in document else Diff
+    """Hold a document of `show`, `diff`, `memory` or `check` against the contract. Raises pydantic.ValidationError."""
+    kind = Show if "architecture" in document else Memory if "models" in document else Check if "verdicts" in document else Diff
     TypeAdapter[Any](kind).validate_python(document)
+
+
+def locked(document: dict[str, Any]) -> dict[str, Any]:
+    """The models of a lock, as LockedModel. Raises pydantic.ValidationError."""
+    return TypeAdapter[Any](LockFile).validate_python(document)["models"]
 
 
 def architecture(document: dict[str, Any]) -> Architecture:

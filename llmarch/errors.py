@@ -2,6 +2,16 @@
 
 A message says what is wrong, where (file, key or tensor) and what to do; the command line prints it and exits with
 `exit_code`. Nothing here imports anything.
+
+Exit codes of all commands:
+
+0  clean
+1  changes: at or above the level of `check` and `diff --fail-on`, any with `diff --exit-code`
+2  wrong usage, or bad input: no such model, a config or lock that cannot be read as one
+3  could not be read: no network, a gated, private or missing repository, offline and not cached
+4  read only in part: a shard that could not be fetched, tensors that could not be compared
+
+Of several, 1 goes before 3, 2 and 4: a certain change goes before a doubt. What could not be told is never 0.
 """
 
 
@@ -38,6 +48,8 @@ class HeaderError(LlmarchError):
 
 class ReadError(LlmarchError):
     """The bytes could not be had: no network, gated or missing repository, offline and not cached."""
+
+    exit_code = 3
 
 
 class PlanError(LlmarchError):

@@ -104,6 +104,15 @@ class TensorTable:
             indices.append(tuple(numbers[at : at + width]))
             at += width
 
+    def take(self, other: TensorTable) -> None:
+        """All tensors of another table, which is of no use afterwards."""
+        for key, group in other._groups.items():
+            own = self._groups.get(key)
+            if own is None:
+                self._groups[key] = group
+            else:
+                own.indices += group.indices
+
     @classmethod
     def of(cls, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> TensorTable:
         table = cls()

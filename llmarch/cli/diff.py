@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import app
+from .check import FailOn, Ignored, ReportFormat
+from .check import write as emit
 from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_if_partial, examples, fail, load, write
 
 if TYPE_CHECKING:
+    from ..gate import Report
     from ..reader import Reading
 
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "llmarch diff deepseek-v3 kimi-k2",
         "llmarch diff org/model@v1 org/model@main --exit-code",
+        "llmarch diff org/base org/fine-tune --fail-on behaviour --ignore vocabulary-changed",
         "llmarch diff llama3-8b olmo2-7b gemma2-9b --all",
     )
 )
@@ -27,6 +31,8 @@ def diff(
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Equal facts too.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")] = False,
+    fail_on: FailOn = None,
+    ignore: Ignored = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -38,13 +44,29 @@ def diff(
     from .. import views
 
     compared = views.compare(readings, everything)
-    write(format, "comparison", lambda: compared, lambda: document(readings))
-    end_if_partial(readings)
+    verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None
+    write(format, "comparison", lambda: compared, lambda: document(readings, verdict))
+    if verdict is not None:
+        if format is not Format.json:
+            emit(verdict, ReportFormat(format), "-")
+        raise typer.Exit(verdict.exit_code)
     if exit_code and not compared.same:
         raise typer.Exit(1)
+    end_if_partial(readings)
 
 
-def document(readings: list[Reading]) -> object:
+def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> Report:
+    """Each of the others held against the first, by the rules of `check`."""
+    from ..checking import policy
+    from ..gate import Report, judge
+    from ..lock import entry
+
+    rules = policy().also(fail_on, ignore)
+    old, *others = map(entry, readings)
+    return Report(tuple(judge(old, new, rules) for new in others), rules.level)
+
+
+def document(readings: list[Reading], verdict: Report | None) -> object:
     from ..renderers import json
 
-    return json.comparison(readings)
+    return json.comparison(readings) | ({"check": json.report(verdict)} if verdict else {})

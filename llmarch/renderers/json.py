@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from ..schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     from ..checkpoint.join import Check
     from ..checkpoint.observe import Observed
+    from ..gate import Report
     from ..planning import Planned
+    from ..rules import Rule
     from ..sources.gpus import GPU
 
 
@@ -133,6 +136,35 @@ def memory(readings: list[Reading], planned: list[Planned], gpu: GPU | None) -> 
         "gpu": None if gpu is None else {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
         "models": [{"source": source(r)} | p.document() for r, p in zip(readings, planned, strict=True)],
     }
+
+
+def report(r: Report) -> dict[str, Any]:
+    """What a check found. `old` of a finding is null where it came, `new` where it went."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "lock": r.file or None,
+        "fail_on": r.level,
+        "exit_code": r.exit_code,
+        "verdicts": [
+            {
+                "reference": v.name,
+                "against": v.against,
+                "old": v.old,
+                "new": v.new,
+                "changes": [asdict(c) | {"fails": r.fails(c), "line": v.at(c.path) if r.file else None} for c in v.changes],
+                "ignored": v.ignored,
+                "partial": v.partial,
+                "error": {"message": v.error.message, "hint": v.error.hint, "exit_code": v.error.exit_code} if v.error else None,
+                "remarks": list(v.remarks),
+            }
+            for v in r.verdicts
+        ],
+    }
+
+
+def rules(table: Iterable[Rule]) -> list[dict[str, Any]]:
+    """The table of rules; `pattern` is null for findings."""
+    return [r._asdict() for r in table]
 
 
 def comparison(readings: list[Reading]) -> dict[str, Any]:

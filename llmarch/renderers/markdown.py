@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ..errors import printable
 from ..views import Comparison, Sheet, Table
 
 if TYPE_CHECKING:
+    from ..gate import Report, Verdict
+    from ..rules import Rule
     from ..views_memory import MemoryView
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@!])")
@@ -45,6 +48,60 @@ def memory(v: MemoryView) -> str:
         parts.append("\n".join(["```text", *(printable(line, 500) for line in plot.lines(v.plot, plot.WIDEST)), "```"]))
     if v.notes:
         parts.append("\n".join(f"- {escape(n)}" for n in v.notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def report(r: Report) -> str:
+    """A check, fit for a comment on a pull request: what fails is open, the rest is folded."""
+    from ..gate import summary
+
+    mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
+    parts = [
+        f"## {mark} llmarch check",
+        "  \n".join(f"**{escape(line)}**" if i == 0 else escape(line) for i, line in enumerate(summary(r))),
+    ]
+    return "\n\n".join([*parts, *(verdict(r, v) for v in r.verdicts)]) + "\n"
+
+
+def verdict(r: Report, v: Verdict) -> str:
+    from ..gate import compared, mark, state, what
+
+    title = f"{mark(r, v)} **{escape(v.name)}** {escape(compared(v))}".rstrip()
+    if not v.changes and not v.error and not v.partial:
+        return f"{title}: {state(v)}"
+    said = [v.error.message, *([v.error.hint] if v.error.hint else [])] if v.error else []
+    parts = [title, *(f"- {escape(line)}" for line in [*said, *v.remarks])]
+    failing, rest = r.failing(v), [c for c in v.changes if not r.fails(c)]
+    columns = ["severity", "rule", "fact", "change"]
+    if failing:
+        parts += ["", rows(columns, [[c.severity, c.rule, c.path, what(c)] for c in failing])]
+    if rest:
+        inner = rows(columns, [[c.severity, c.rule, c.path, what(c)] for c in rest])
+        parts += ["", f"<details><summary>{len(rest)} below '{r.level}'</summary>\n\n{inner}\n\n</details>"]
+    return "\n".join(parts)
+
+
+def rules(table: Iterable[Rule]) -> str:
+    """The page of rules (docs/rules.md)."""
+    from ..rules import CONSEQUENCES, SEVERITIES
+
+    page = list(table)
+    facts = [[r.id, r.pattern, r.severity, f"{r.title}\n{r.explanation}"] for r in page if r.pattern is not None]
+    findings = [[r.id, r.severity, f"{r.title}\n{r.explanation}"] for r in page if r.pattern is None]
+    what = "what breaks, and for whom"
+    parts = [
+        "# Rules",
+        "Each difference between two models has a rule with a stable id. Its severity says what breaks, from worst:",
+        rows(["severity", "means"], [[s, CONSEQUENCES[s]] for s in SEVERITIES]),
+        "`--fail-on` takes a severity, `--ignore` a rule or `rule:path`; [ci.md](ci.md) says how a project sets them.",
+        "## Facts",
+        "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several. The first row that covers a path wins.",
+        rows(["rule", "covers", "severity", what], facts),
+        "## Findings",
+        "About a checkpoint and its files. One that is there now and was not before is a change; where it does no harm it has a milder "
+        "severity than its row.",
+        rows(["rule", "severity", what], findings),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from io import TextIOWrapper
+from collections.abc import Callable, Iterable
+from io import StringIO, TextIOWrapper
 from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,6 +18,7 @@ from ..errors import printable as _printable
 from ..views import Comparison, Sheet, Strip, Table
 
 if TYPE_CHECKING:
+    from ..gate import Report, Verdict
     from ..views_memory import MemoryView
 
 PIPE_WIDTH = 120
@@ -104,6 +105,59 @@ def comparison(c: Comparison) -> None:
     strips(out, c.strips, c.legend)
     for note in c.notes:
         out.show(text(note, "dim"))
+
+
+def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
+    out = console()
+    out.show(text(title, "bold"), below=1)
+    labelled(out, lines)
+
+
+def captured(write: Callable[[Out], None]) -> str:
+    """What is written, as a file holds it."""
+    file = StringIO()
+    write(Out(file=file, width=PIPE_WIDTH, highlight=False, markup=False, emoji=False))
+    return file.getvalue()
+
+
+def report(r: Report, out: Out | None = None) -> None:
+    """A check: a line for each model, its changes below it, and how it ended."""
+    from ..gate import many, summary
+
+    out = out or console()
+    if r.file:
+        out.show(text(f"{r.file}: {many(len(r.verdicts), 'model')}"), indent=0, below=1)
+    width = min(48, max((len(v.name) for v in r.verdicts), default=0))
+    for v in r.verdicts:
+        verdict(out, r, v, width)
+    out.print()
+    for line in summary(r):
+        out.show(text(line, "bold" if r.exit_code else ""), indent=0)
+    if rule := next((c.rule for v in r.verdicts for c in r.failing(v)), None):
+        out.show(text(f"llmarch rules explain {rule}", "dim"), indent=0)
+
+
+def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
+    from ..gate import compared, mark, means, state, what
+
+    colour = {"✓": "green", "✗": "red", "?": "yellow"}[mark(r, v)]
+    rest = "   ".join(filter(None, (compared(v), state(v))))
+    out.show(text(f"{mark(r, v)} ", colour) + text(v.name, "bold") + text(" " * max(0, width - len(v.name)) + f"   {rest}"), indent=0)
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    told: set[str] = set()
+    for c in v.changes:
+        fails = r.fails(c)
+        line = text(f"{c.rule}   {c.path}   {what(c)}", "" if fails else "dim")
+        if fails and c.rule not in told:
+            line += text(f"\n{means(c)}", "dim")
+        told.add(c.rule)
+        grid.add_row(text(c.severity, colour if fails else "dim"), line)
+    if v.changes:
+        out.show(grid, indent=4)
+    for line in (*([v.error.message] if v.error else []), *([v.error.hint] if v.error and v.error.hint else []), *v.remarks):
+        out.show(text(line), indent=4)
 
 
 def memory(v: MemoryView) -> None:

@@ -18,7 +18,7 @@ from operator import sub
 from typing import Any, cast
 
 from ..errors import HeaderError, printable
-from ..raw import BITS, Kind
+from ..raw import BITS, Kind, TensorTable
 
 MAX_HEADER = 100_000_000
 """Bytes of JSON that the safetensors format allows."""
@@ -51,6 +51,15 @@ class Header:
     names: list[str]
     kinds: list[Kind]
     metadata: dict[str, str] = field(default_factory=dict[str, str])
+    _table: TensorTable | None = None
+
+    @property
+    def table(self) -> TensorTable:
+        """The tensors, folded. Asked for where a header was read, it is made while others are waited for."""
+        if self._table is None:
+            self._table = TensorTable()
+            self._table.extend(self.names, self.kinds)
+        return self._table
 
     @property
     def tensors(self) -> Iterator[tuple[str, str, tuple[int, ...] | None]]:
@@ -127,6 +136,8 @@ def _regular(text: str, file: str, size: int) -> Header | None:
     entries = cast(list[tuple[str, str, str]], _ENTRY.findall(text, start))
     if not entries or text[0] != "{":
         return None
+    if opening and "\\u" in opening[1]:
+        return None  # half a character, perhaps: the slow way says so
     names, kinds, offsets = map(list, zip(*entries, strict=True))
     if sum(map(len, names)) + sum(map(len, kinds)) + sum(map(len, offsets)) + _BESIDE * len(names) != len(text) - start:
         return None
@@ -277,6 +288,8 @@ def _checked_metadata(entry: Any, before: dict[str, str], file: str) -> dict[str
         raise _error(file, "__metadata__ is not an object of strings")
     if before:
         raise _error(file, "__metadata__ is there twice")
+    if any("\ud800" <= c <= "\udfff" for key, value in entry for c in f"{key}{value}"):
+        raise _error(file, "__metadata__ is not valid Unicode")
     return dict(entry)
 
 

@@ -48,7 +48,7 @@ def merge(headers: Sequence[Header], index: Index | None, *, absent: Mapping[str
     skip = _compare(headers, index, absent, merged.findings)
     for header in headers:
         if (left_out := skip.get(header.file)) is None:
-            merged.table.extend(header.names, header.kinds)
+            merged.table.take(header.table)
         else:
             for name, dtype, shape in header.tensors:
                 if name not in left_out:

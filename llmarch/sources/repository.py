@@ -279,7 +279,9 @@ class Reading:
             raise self._refused(file, error) from None
         except errors.HfHubHTTPError as error:
             raise Unreadable(f"HTTP {error.response.status_code}") from None
-        return parse_header(data, file=file, file_size=size)
+        header = parse_header(data, file=file, file_size=size)
+        _ = header.table  # folded here, while other headers are on their way
+        return header
 
     def _index_data(self, pinned: _Pinned, file: str, expected: _Expected) -> bytes | None:
         """The bytes of the index; None if it could not be read."""

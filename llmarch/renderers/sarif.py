@@ -1,0 +1,92 @@
+"""SARIF 2.1.0, for code scanning. A plain document: the Python libraries for it are generated classes that nobody has touched for years.
+
+Results point at lines of the lock file; without one, at the fact alone. What could not be read is a notification of the run, which then
+did not succeed.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+from .. import __version__
+from ..errors import printable
+from ..gate import Report, Verdict, means, rule, what
+from ..rules import CONSEQUENCES, Severity
+from ..schema import Change
+
+LEVELS: dict[Severity, str] = {
+    "weights": "error",
+    "behaviour": "error",
+    "capacity": "warning",
+    "quantization": "warning",
+    "info": "note",
+}
+
+
+def report(r: Report) -> dict[str, Any]:
+    rules = {c.rule: rule(c) for v in r.verdicts for c in v.changes}
+    ids = sorted(rules)
+    notes = [note for v in r.verdicts for note in notifications(r, v)]
+    driver = {
+        "name": "llmarch",
+        "semanticVersion": __version__,
+        "rules": [
+            {
+                "id": i,
+                "shortDescription": {"text": rules[i].title},
+                "fullDescription": {"text": rules[i].explanation},
+                "help": {"text": f"{rules[i].explanation} In short: {CONSEQUENCES[rules[i].severity]}. See `llmarch rules explain {i}`."},
+                "defaultConfiguration": {"level": LEVELS[rules[i].severity]},
+                "properties": {"severity": rules[i].severity, "since": rules[i].since},
+            }
+            for i in ids
+        ],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": not notes, "exitCode": r.exit_code, "toolExecutionNotifications": notes}],
+        "results": [result(r, v, c, ids.index(c.rule)) for v in r.verdicts for c in v.changes],
+        "columnKind": "utf16CodeUnits",
+    }
+    return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+
+
+def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
+    text = clean(f"{v.name}: {c.path}: {what(c)} ({means(c)})")
+    level = "error" if r.fails(c) else "note" if c.severity == "info" else "warning"
+    mark = sha256("\0".join((v.name, c.rule, c.path, repr(c.new))).encode()).hexdigest()
+    return {
+        "ruleId": c.rule,
+        "ruleIndex": index,
+        "level": level,
+        "message": {"text": text},
+        "locations": [location(r, v, c.path)],
+        "partialFingerprints": {"llmarchChange/v1": mark},
+        "properties": {"severity": c.severity, "model": clean(v.name)},
+    }
+
+
+def location(r: Report, v: Verdict, path: str) -> dict[str, Any]:
+    place: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": clean(f"{v.name}:{path}"), "kind": "member"}]}
+    return place | physical(r, v, path)
+
+
+def physical(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
+    """The line of the lock file; nothing without one."""
+    if not r.file:
+        return {}
+    at = {"uri": quote(r.file.removeprefix("./"), safe="/"), "uriBaseId": "%SRCROOT%"}
+    return {"physicalLocation": {"artifactLocation": at, "region": {"startLine": v.at(path)}}}
+
+
+def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
+    """Why it is not told whether a model is the same."""
+    said = [v.error.message] if v.error else list(v.remarks) if v.partial else []
+    here = [place] if (place := physical(r, v)) else []
+    return [{"level": "error", "message": {"text": clean(f"{v.name}: {text}")}, "locations": here} for text in said]
+
+
+def clean(text: str) -> str:
+    return printable(text, 10_000)

@@ -98,6 +98,48 @@ def test_show_says_what_a_reader_asks(run: Run) -> None:
     assert "model.layers.{3-60}.mlp.experts.{0-255}.down_proj.weight" in out
 
 
+def test_the_readme_shows_what_the_program_prints(run: Run) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.partition("$ llmarch show qwen3-235b\n")[2].partition("```")[0]
+    assert run("show", "qwen3-235b", columns=100)[0].strip() == block.strip()
+
+
+def test_an_unknown_model_is_observed(run: Run, tmp_path: Path) -> None:
+    """No family, but headers: what they tell is shown, with what they do not tell and why; it cannot be compared."""
+    import gzip
+
+    fixture = json.loads(gzip.decompress((ROOT / "tests/fixtures/headers/qwen3-30b-a3b-reduced.json.gz").read_bytes()))
+    sizes = {"BF16": 2, "F32": 4}
+    head: dict[str, Any] = {}
+    at = 0
+    for name, (dtype, shape) in fixture["tensors"].items():
+        size = sizes[dtype]
+        for n in shape:
+            size *= n
+        head[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(head).encode()
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + at)
+    (tmp_path / "config.json").write_text('{"model_type": "mystery"}')
+    out, _ = run("show", str(tmp_path))
+    assert "observed" in out and "experts 16" in out and "rotary positions have no tensors" in out
+    document = run.json("show", str(tmp_path))
+    validate(document)
+    assert document["parameters"]["status"] == "observed"
+    assert document["parameters"]["total"] == fixture["params"]
+    assert document["architecture"]["ffns"]["moe"]["active"] is None
+    assert "mystery" in run("diff", str(tmp_path), "qwen3-8b", code=2)[1]
+    run("show", str(tmp_path), "--layers", "--tensors", columns=80)
+
+
+def test_the_cache_command(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMARCH_CACHE", str(tmp_path / "none"))
+    assert run.json("cache", "info")["entries"] == 0
+    assert "removed 0 entries" in run("cache", "clear")[0]
+
+
 def test_reconstructed_configs_say_so(run: Run) -> None:
     assert "reconstructed" in run("show", "kimi-k2-thinking")[0]
     assert run.json("show", "kimi-k2-thinking")["source"]["provenance"]["state"] == "reconstructed"

@@ -44,6 +44,8 @@ class Hub:
     repos: dict[str, dict[str, Files]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     moved: dict[str, str] = field(default_factory=dict)
+    heads: dict[tuple[str, str], str] = field(default_factory=dict)
+    """A branch of a repository -> the revision that it is at now."""
     one_request: bool = False
     commit_header: bool = True
     commit_of_answer: str | None = None
@@ -151,6 +153,7 @@ class Handler(BaseHTTPRequestHandler):
         return next((f for r, f in self.hub.repos[repo].items() if revision in (r, commit_of(repo, r))), {})
 
     def lookup(self, repo: str, revision: str) -> None:
+        revision = self.hub.heads.get((repo, revision), revision)
         for name, files in self.hub.repos[repo].items():
             if revision in (name, commit_of(repo, name)):
                 document = {"id": repo, "sha": commit_of(repo, name), "siblings": [{"rfilename": f} for f in files]}

@@ -25,6 +25,9 @@ Load = Callable[[str, bool], Entry]
 UNREAD = frozenset({"shard-unreadable", "index-unreadable", "headers-not-cached", "single-shard", "not-comparable", "shard-missing"})
 """Findings that say why something was read only in part."""
 
+ELSEWHERE = frozenset({"other-weights", "repo-moved", "unread-key", "index-total-size"})
+"""Findings that say nothing of the tensors that were read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -140,10 +143,15 @@ def differences(old: Entry, new: Entry) -> list[Change]:
     changes += [
         Change(rule="unread-key", path=k, old=None, new="is there", severity="info") for k in new.unread_keys if k not in old.unread_keys
     ]
-    if old.tensors and new.tensors and old.tensors.digest != new.tensors.digest and all(c.severity == "info" for c in changes):
+    if old.tensors and new.tensors and old.tensors.digest != new.tensors.digest and not any(map(tells_of_tensors, changes)):
         a, b = (f"{t.count:,} tensors, {units.size(t.bytes)}" for t in (old.tensors, new.tensors))
         changes.append(Change(rule="stored-tensors-changed", path="tensors", old=a, new=b, severity="quantization"))
     return changes
+
+
+def tells_of_tensors(c: Change) -> bool:
+    """Whether a change is reason enough for other tensors to be stored."""
+    return c.severity in ("weights", "quantization") or (rule(c).pattern is None and c.rule not in ELSEWHERE)
 
 
 def found(f: Finding, old: str | None, new: str | None) -> Change:

@@ -201,7 +201,7 @@ RULES: tuple[Rule, ...] = (
          "The same norm weights over other groups of channels; tensor-parallel degrees depend on it."),
     Rule("state-dtype-changed", "mixers.*.state_dtype", "capacity", "the recurrent state is kept in another dtype",
          "A sequence's state takes another size, and rounds differently over long prompts."),
-    Rule("mixer-changed", "mixers.*", "weights", "another mixer",
+    Rule("mixer-changed", "mixers.*{,.kind}", "weights", "another mixer",
          "A kind of attention came, went or was replaced by another kind."),
     # Experts
     Rule("expert-count-changed", "ffns.*.experts", "weights", "another number of experts",
@@ -243,7 +243,7 @@ RULES: tuple[Rule, ...] = (
          "Bias tensors came or went."),
     Rule("mlp-width-changed", "ffns.*.width", "weights", "another feed-forward width",
          "The matrices of the feed-forward block have other shapes."),
-    Rule("ffn-changed", "ffns.*", "weights", "another feed-forward block",
+    Rule("ffn-changed", "ffns.*{,.kind}", "weights", "another feed-forward block",
          "A feed-forward block came, went or was replaced: dense by a mixture of experts, or the reverse."),
     # Norms
     Rule("norm-eps-changed", "{norms.*.eps,mixers.*.norm_eps}", "behaviour", "another norm epsilon",
@@ -310,6 +310,8 @@ RULES: tuple[Rule, ...] = (
          "A second copy of the embedding that loaders ignore; it takes room on disk."),
     Rule("buffers-stored", None, "info", "tables are stored that are computed anyway",
          "Old library versions saved them; loaders ignore them."),
+    Rule("unused-stored", None, "info", "tensors are stored that the model does not use",
+         "The implementation skips them on purpose; they take room on disk."),
     Rule("tensor-dtype", None, "quantization", "tensors have another dtype than the config declares",
          "Engines that trust the declaration pick the wrong kernels or fail."),
     Rule("packed-without-scales", None, "quantization", "quantised values without their scales",

@@ -85,10 +85,11 @@ def rules(table: Iterable[Rule]) -> str:
     """The page of rules (docs/rules.md)."""
     from ..rules import CONSEQUENCES, SEVERITIES
 
+    def row(r: Rule) -> str:
+        covers = [f"`{r.pattern}`"] if r.pattern is not None else []
+        return " | ".join(["", f"`{r.id}`", *covers, r.severity, f"**{escape(r.title)}**<br>{escape(r.explanation)}", ""]).strip()
+
     page = list(table)
-    facts = [[r.id, r.pattern, r.severity, f"{r.title}\n{r.explanation}"] for r in page if r.pattern is not None]
-    findings = [[r.id, r.severity, f"{r.title}\n{r.explanation}"] for r in page if r.pattern is None]
-    what = "what breaks, and for whom"
     parts = [
         "# Rules",
         "Each difference between two models has a rule with a stable id. Its severity says what breaks, from worst:",
@@ -96,11 +97,13 @@ def rules(table: Iterable[Rule]) -> str:
         "`--fail-on` takes a severity, `--ignore` a rule or `rule:path`; [ci.md](ci.md) says how a project sets them.",
         "## Facts",
         "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several. The first row that covers a path wins.",
-        rows(["rule", "covers", "severity", what], facts),
+        "\n".join(
+            [rows(["rule", "covers", "severity", "what breaks, and for whom"], []), *(row(r) for r in page if r.pattern is not None)]
+        ),
         "## Findings",
         "About a checkpoint and its files. One that is there now and was not before is a change; where it does no harm it has a milder "
         "severity than its row.",
-        rows(["rule", "severity", what], findings),
+        "\n".join([rows(["rule", "severity", "what breaks, and for whom"], []), *(row(r) for r in page if r.pattern is None)]),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -89,7 +89,8 @@ def _absences(absent: Mapping[str, Absent]) -> Iterable[Finding]:
         groups.setdefault(absent[file], []).append(file)
     for why, files in groups.items():
         more = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
-        yield Finding(rule=why.rule, path=printable(files[0]), message=f"{printable(files[0])}{more} {why.reason}", severity="weights")
+        severity = "weights" if why.rule == "shard-missing" else "info"  # what could not be read may be there
+        yield Finding(rule=why.rule, path=printable(files[0]), message=f"{printable(files[0])}{more} {why.reason}", severity=severity)
 
 
 def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str, Absent], findings: list[Finding]) -> dict[str, set[str]]:

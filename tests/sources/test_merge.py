@@ -77,7 +77,7 @@ def test_absent_files() -> None:
     gone = Absent("shard-unreadable", "could not be read: HTTP 503")
     merged = merge([header(A, X)], index({X: A, Y: B, Z: C}, total_size=1), absent={B: gone, C: gone})
     assert merged.partial
-    assert [(f.rule, f.severity) for f in merged.findings] == [("shard-unreadable", "weights")]
+    assert [(f.rule, f.severity) for f in merged.findings] == [("shard-unreadable", "info")], "it may be there"
     assert "extra.safetensors (and 1 more files) could not be read: HTTP 503" in merged.findings[0].message
 
 

@@ -12,7 +12,6 @@ from .lock import Entry, Lock, entry
 from .policy import Policy, settings
 from .sources import project
 
-
 __all__ = ["Checked", "check", "entry", "open_lock", "policy"]
 
 

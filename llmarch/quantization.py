@@ -9,10 +9,10 @@ from .schema import Quantization
 
 
 def quantization(c: Config) -> Node | None:
-    """The Quantization node of a config, None where it declares nothing."""
+    """The Quantization node of a config, None where it declares nothing. Of a wrapper, the text part may declare it (Kimi K2.6)."""
     key = next((k for k in ("quantization_config", "compression_config", "quantization") if isinstance(c.data.get(k), dict)), None)
     if key is None:
-        return None
+        return quantization(c.child("text_config")) if isinstance(c.data.get("text_config"), dict) else None
     q = c.child(key)
     q.ignore(*q.data)  # how weights are stored is not the architecture: what is not read here is of no effect on it
     read = {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from test_facts_c import SPECS, at, read
 
+from llmarch import load
 from llmarch.analyses.parameters import count
 from llmarch.changes import diff
 from llmarch.families import named
@@ -152,6 +153,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "mtp.layer_kind": None,
     },
     "kimi-k2.5": KIMI,
+    "kimi-k2.6": KIMI,
     "kimi-k2.7-code": KIMI,
     "mimo-v2-flash": {
         "mixers.full.kv_heads": 4,
@@ -337,6 +339,14 @@ def test_counts_are_the_published_ones(spec: str) -> None:
     if "hub_total" in published:
         scales = 62 * (256 * 3 * 12 * 24 + 2 * 48 * 24 + 2 * 8 * 24) if spec == "minimax-m2.5" else 0
         assert ours.total + (mtp or 0) + scales == published["hub_total"]
+
+
+def test_kimi_k2_6_declares_its_format_in_the_text_part() -> None:
+    """2.5 does so beside the text part: both store the routed experts alone as int4, in groups of 32."""
+    for spec in ("kimi-k2.5", "kimi-k2.6"):
+        stored = load(str(SPECS / f"{spec}.json")).architecture.quantization
+        assert stored is not None
+        assert (stored.method, stored.bits, stored.group_size) == ("compressed-tensors", 4, 32)
 
 
 def test_glm_5_2_lacks_the_indexers_of_57_layers() -> None:

@@ -31,7 +31,16 @@ LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
 EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|token_embedding|embedding|embeddings)\.weight$")
 POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings)\.weight$")
 FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_layernorm|final_layer_norm)\.(weight|bias)$")
-AUDIO = re.compile(r"^audio|\.audio_tower\b")
+AUDIO = re.compile(r"^audio|^embed_audio|\.audio_tower\b")
+TOWER_EMBEDDINGS = re.compile(r"^embed_(?:vision|audio)\.")
+UNDERSTOOD = re.compile(
+    r"(?:q|k|v|qkv|o|out|c|gate|up|down|gate_up|c_fc|dense|wo|w[123])(?:_proj)?\.(?:weight|bias)"
+    r"|(?:c_fc|c_proj|proj|fc[12]|fc_in|fc_out|dense_h_to_4h|dense_4h_to_h|router|router\.weight)\.(?:weight|bias)"
+    r"|[qk]_(?:layer)?norm\.(?:weight|bias)|sinks|(?:gate\.)?e_score_correction_bias"
+    r"|experts\.(?:\{\}\.)?(?:gate|up|down|gate_up)_proj(?:_bias|\.weight|\.bias)?"
+    r"|shared_experts?\.(?:gate|up|down)_proj\.(?:weight|bias)|shared_experts?_gate\.weight"
+)
+"""Names, within attention and feed-forward modules, whose meaning is plain. Beside others, that something is absent proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +147,8 @@ class _Observer:
         )
 
     def all_known(self) -> bool:
-        """Whether every tensor's size is certain; packings that are not unpacked are named."""
-        odd = [x for key, x in self.tensors if x.why or not (x.packing or x.dtype in FLOATS or is_buffer(key, x))]
+        """Whether every tensor's size is certain; packings that are not unpacked are named. (64-bit integers are tables, not packed.)"""
+        odd = [x for key, x in self.tensors if x.why or not (x.packing or x.dtype in (*FLOATS, "I64") or is_buffer(key, x))]
         for g in gathered(stored_lots(odd)):
             why = odd[g.lots[0].at].why or "integers in a packing that llmarch does not unpack"
             self.findings.append(Finding(rule="not-comparable", path=g.path, message=f"{g}: {why}"))
@@ -259,7 +268,10 @@ class _Observer:
             self.count(name, x)
         first = folded(tensors[0][1].source, tensors[0][1].indices)[0]
         deepest = Counter(at for at, _ in layers).most_common(1)
-        self.say(f"towers.{name}.layers", deepest[0][1] if deepest else None, "tensor", first)
+        if deepest:
+            self.say(f"towers.{name}.layers", deepest[0][1], "tensor", first)
+        else:
+            self.unknown(f"towers.{name}.layers", "its tensors are not numbered as layers are")
         self.say(f"towers.{name}.parameters", self.parts[name], "tensor", first)
 
     def unrecognised(self, other: list[Logical], where: str = "") -> None:
@@ -294,12 +306,15 @@ class _Observer:
         blocks: list[str] = []
         norms: list[str] = []
         lost: list[Logical] = []
-        for module, parts in modules(tensors).items():
+        found = [(parts, recognise(self.module(module, dict(reversed(parts))))) for module, parts in modules(tensors).items()]
+        strange = next((x for parts, s in found for name, x in parts if s is None or not understood(s, name)), None)
+        for parts, sighting in found:
             relative = dict(reversed(parts))
-            sighting = recognise(self.module(module, relative))
             if sighting is None:
                 lost += (x for _, x in parts)
             else:
+                if strange is not None:
+                    doubt(sighting, strange)
                 (norms if sighting.group == "norms" else blocks).append(self.note(sighting, relative))
             for name, x in parts:
                 self.count(sighting.components.get(name, sighting.component) if sighting else "other", x)
@@ -340,6 +355,20 @@ class _Observer:
         before = self.evidence[path].confirmed_by if self.facts.get(path) is not None else ()
         how = f"{fact.key}: {fact.ref}" if fact.key else fact.ref or f"shape of {names[0]}" if names else ""
         self.say(path, fact.value, "config" if fact.key else "tensor", how, dict.fromkeys((*before, *names)))
+
+
+def understood(s: Sighting, name: str) -> bool:
+    """Whether a tensor of a recognised module is one whose meaning is plain."""
+    return s.group == "norms" or s.name not in ("attention", "moe", "dense") or UNDERSTOOD.fullmatch(name) is not None
+
+
+def doubt(s: Sighting, strange: Logical) -> None:
+    """Take back what was concluded from something's absence, as `strange` may be just that under another name."""
+    if s.group == "norms":
+        return
+    for path, fact in s.facts.items():
+        if isinstance(fact, Seen) and fact.value in (False, 0):
+            s.facts[path] = Unknown(f"{strange.source} is not understood, and may be it")
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
@@ -391,7 +420,7 @@ def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
 
 def is_tower(key: str) -> str:
     """`vision` or `audio` by the first part of the name; empty for anything else."""
-    if not spelling.TOWERS.match(key):
+    if not spelling.TOWERS.match(key) and not TOWER_EMBEDDINGS.match(key):
         return ""
     return "audio" if AUDIO.match(key) else "vision"
 

@@ -362,8 +362,12 @@ def moe(m: Module) -> Sighting | None:
     bias = m.first("experts.{}.down_proj.bias", "experts.down_proj_bias")
     s.see("bias", bool(bias), bias or one or stacked)
     table = m.first("e_score_correction_bias", "gate.e_score_correction_bias")
-    s.see("router.selection_bias", bool(table), table or router)
-    s.see("router.bias", m.has(router.removesuffix("weight") + "bias"), m.first(router.removesuffix("weight") + "bias", router))
+    if m.has(own := router.removesuffix("weight") + "bias"):
+        s.wonder("router.bias", f"{own} may be added to the scores, or for the choice of experts alone")
+        s.wonder("router.selection_bias", f"{own} may be added to the scores, or for the choice of experts alone")
+    else:
+        s.see("router.selection_bias", bool(table), table or router)
+        s.see("router.bias", False, router)
     for name in ("active", "router.scoring", "router.normalized", "router.groups"):
         s.wonder(name, "how experts are chosen is not in the tensors")
     s.wonder("activation", "an activation has no tensors")
@@ -394,7 +398,9 @@ def _shared(m: Module, s: Sighting) -> None:
 def _moe_component(name: str) -> str:
     if name.startswith(("experts.",)):
         return "experts"
-    return "shared_experts" if name.startswith("shared_expert") else "router"
+    if name.startswith("shared_expert"):
+        return "shared_experts"
+    return "latent_projections" if "latent" in name else "router"
 
 
 def dense(m: Module) -> Sighting | None:

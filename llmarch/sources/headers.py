@@ -136,13 +136,13 @@ def _regular(text: str, file: str, size: int) -> Header | None:
     entries = cast(list[tuple[str, str, str]], _ENTRY.findall(text, start))
     if not entries or text[0] != "{":
         return None
-    if opening and "\\u" in opening[1]:
-        return None  # half a character, perhaps: the slow way says so
     names, kinds, offsets = map(list, zip(*entries, strict=True))
     if sum(map(len, names)) + sum(map(len, kinds)) + sum(map(len, offsets)) + _BESIDE * len(names) != len(text) - start:
         return None
     try:
         metadata: Any = json.loads(opening[1]) if opening else {}
+        if opening and "\\u" in opening[1]:
+            json.dumps(metadata, ensure_ascii=False).encode()  # half a character is a UnicodeEncodeError, which is a ValueError
         known = {kind: _kind(*kind.split('","shape":[')) for kind in set(kinds)}
     except ValueError:
         return None  # the slow way says which tensor

@@ -47,6 +47,7 @@ def test_a_header() -> None:
         '{"__metadata__":{"k":"}]}\\"{"},' + ENTRY + "}",
         "{" + ENTRY + ',"__metadata__":{"k":"v"}}',
         '{"__metadata__":{},' + ENTRY + "}",
+        '{"__metadata__":{"k":"\\u00e9\\ud83d\\ude00"},' + ENTRY + "}",
         '{"__metadata__":null,' + ENTRY + "}",
     ],
 )
@@ -104,6 +105,7 @@ def test_no_tensors(text: str) -> None:
         ('{"a":[]}', "tensor a: its entry is not a JSON object"),
         ('{"a\\ud800":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}', "not valid Unicode"),
         ('{"__metadata__":{"a":1},' + ENTRY + "}", "__metadata__ is not an object of strings"),
+        ('{"__metadata__":{"k\\ud800":"v"},' + ENTRY + "}", "__metadata__ is not valid Unicode"),
         ('{"__metadata__":[],' + ENTRY + "}", "__metadata__ is not an object of strings"),
         ('{"__metadata__":{"a":"b"},' + ENTRY + ',"__metadata__":{"a":"b"}}', "__metadata__ is there twice"),
     ],

@@ -1,0 +1,11 @@
+"""Write docs/rules.md, the page of rules, from the table in llmarch/rules.py. Run after a rule changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llmarch.renderers import markdown
+from llmarch.rules import RULES
+
+if __name__ == "__main__":
+    (Path(__file__).parent.parent / "docs" / "rules.md").write_text(markdown.rules(RULES), encoding="utf-8")

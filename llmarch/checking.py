@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from . import lock as locks
-from .errors import LlmarchError, UnknownReference
+from .errors import ConfigError, LlmarchError, UnknownReference, printable
 from .gate import Load, Report, Verdict, judge, pinned
 from .lock import Entry, Lock, entry
 from .policy import Policy, settings
@@ -50,6 +50,10 @@ def check(reference: str | None, against: str | None, lock: str, rules: Policy, 
         return Checked(Report((pair(reference, against, rules, load, headers),), rules.level))
     path = lock if against is None else against
     found = open_lock(path)
+    if not found.entries:
+        raise ConfigError(
+            f"{printable(path)} has no models, so there is nothing to check", f"`llmarch lock REF... -o {printable(path)}` adds one"
+        )
     names = list(found.entries) if reference is None else [entry_for(reference, found, path)]
     verdicts: list[Verdict] = []
     now: dict[str, Entry] = {}
@@ -82,4 +86,4 @@ def entry_for(reference: str, lock: Lock, path: str) -> str:
         return reference
     if len(lock.entries) == 1:
         return next(iter(lock.entries))
-    raise UnknownReference(f"{path} does not have {reference}", f"It has {', '.join(lock.entries)}." if lock.entries else "It is empty.")
+    raise UnknownReference(f"{path} does not have {reference}", f"It has {', '.join(lock.entries)}.")

@@ -241,7 +241,7 @@ class LockedModel(TypedDict):
     tensors: StoredTensors | None
     architecture: Architecture
     findings: list[Finding]
-    unread_keys: list[str]
+    unread_keys: dict[str, str]
 
 
 class LockFile(TypedDict):

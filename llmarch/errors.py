@@ -6,8 +6,8 @@ A message says what is wrong, where (file, key or tensor) and what to do; the co
 Exit codes of all commands:
 
 0  clean
-1  changes: at or above the level of `check` and `diff --fail-on`, any with `diff --exit-code`
-2  wrong usage, or bad input: no such model, a config or lock that cannot be read as one
+1  changes at or above the level (`check`, `diff --fail-on`); any difference (`diff --exit-code`)
+2  wrong usage or bad input: no such model, a config, lock or setting that cannot be read as one
 3  could not be read: no network, a gated, private or missing repository, offline and not cached
 4  read only in part: a shard that could not be fetched, tensors that could not be compared
 

@@ -140,8 +140,13 @@ def differences(old: Entry, new: Entry) -> list[Change]:
     before, after = {(f.rule, f.path): f for f in old.findings}, {(f.rule, f.path): f for f in new.findings}
     changes += [found(f, None, f.message) for key, f in after.items() if key not in before]
     changes += [found(f, f.message, None) for key, f in before.items() if key not in after]
+    if old.tensors and new.tensors and old.tensors.digest != new.tensors.digest:  # else another llmarch may say the same in other words
+        said = [(before[key].message, f) for key, f in after.items() if key in before]
+        changes += [found(f, was, f.message) for was, f in said if was != f.message]
     changes += [
-        Change(rule="unread-key", path=k, old=None, new="is there", severity="info") for k in new.unread_keys if k not in old.unread_keys
+        Change(rule="unread-key", path=k, old=old.unread_keys.get(k), new=v, severity="info")
+        for k, v in new.unread_keys.items()
+        if old.unread_keys.get(k) != v
     ]
     if old.tensors and new.tensors and old.tensors.digest != new.tensors.digest and not any(map(tells_of_tensors, changes)):
         a, b = (f"{t.count:,} tensors, {units.size(t.bytes)}" for t in (old.tensors, new.tensors))

@@ -8,13 +8,14 @@ the architecture inside: a lock of another version is not read.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from .changes import runs
 from .errors import ConfigError, printable
-from .fingerprint import fingerprint, plain, stored
+from .fingerprint import digest, fingerprint, plain, stored
 from .schema import SCHEMA_VERSION, Architecture, Finding
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ LOCK_VERSION = 1
 MOST_LAYERS = 10_000
 WIDEST = 110
 """Columns of a list that is written on one line."""
+LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one model was when it was read. `partial`: some of it could not be read (never so in a lock); `tensors` None: config only."""
+    """What one model was when it was read. `partial`: some of it could not be read (never so in a lock); `tensors` None: config only;
+    `unread_keys`: their values too, for what they do is not known."""
 
     reference: str
     repo: str | None
@@ -49,7 +52,7 @@ class Entry:
     tensors: Stored | None
     architecture: Architecture
     findings: tuple[Finding, ...] = ()
-    unread_keys: tuple[str, ...] = ()
+    unread_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     partial: bool = False
 
 
@@ -82,9 +85,18 @@ def entry(r: Reading) -> Entry:
         tensors=tensors,
         architecture=a,
         findings=r.findings,
-        unread_keys=r.unread_keys,
+        unread_keys={key: value_of(raw.config or {}, key) for key in r.unread_keys},
         partial=r.status == "partial" or raw.partial,
     )
+
+
+def value_of(config: Mapping[str, Any], key: str) -> str:
+    """What a config has at a dotted key, as JSON; of long values the hash."""
+    value: Any = config
+    for part in key.split("."):
+        value = cast("dict[str, Any]", value).get(part) if isinstance(value, dict) else None
+    said = json.dumps(value, sort_keys=True)
+    return said if len(said) <= LONGEST_VALUE else digest(value)
 
 
 # Writing
@@ -117,7 +129,7 @@ def model(e: Entry) -> dict[str, Any]:
         "tensors": asdict(e.tensors) if e.tensors else None,
         "architecture": plain(e.architecture, remarks=True) | {"layers": runs(e.architecture.layers)},
         "findings": [{"rule": f.rule, "path": f.path, "severity": f.severity, "message": f.message} for f in e.findings],
-        "unread_keys": list(e.unread_keys),
+        "unread_keys": dict(e.unread_keys),
     }
 
 
@@ -182,6 +194,8 @@ def parse(document: dict[str, Any], content: str, file: str) -> Lock:
     entries = {reference: _entry(reference, found, name) for reference, found in _validated(document, name).items()}
     written = list(_written(document))
     faithful = "".join(line + "\n" for line, _ in written) == content.replace("\r\n", "\n")
+    if not faithful and (twice := _repeated(content)) is not None:
+        raise ConfigError(f"{name}: {printable(twice)} stands there twice", "a merge may have done it: take one of them out")
     lines: dict[str, dict[str, int]] = {reference: {} for reference in entries}
     for number, (_, paths) in enumerate(written if faithful else (), 1):
         for path in paths:
@@ -190,6 +204,17 @@ def parse(document: dict[str, Any], content: str, file: str) -> Lock:
                 lines[path[1]].setdefault(".".join(fact), number)
     line = {reference: found.get("", 0) or _line_of(content, reference) for reference, found in lines.items()}
     return Lock(entries, str(document.get("written_by")), line, lines)
+
+
+def _repeated(content: str) -> str | None:
+    """A key that an object has twice; of the two, JSON readers keep the last in silence."""
+    repeated: list[str] = []
+
+    def keys(pairs: list[tuple[str, Any]]) -> None:
+        repeated.extend(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+
+    json.loads(content.removeprefix("\ufeff"), object_pairs_hook=keys)
+    return repeated[0] if repeated else None
 
 
 def _line_of(content: str, reference: str) -> int:
@@ -252,5 +277,5 @@ def _entry(reference: str, found: Any, name: str) -> Entry:
         Stored(**tensors) if tensors else None,
         architecture,
         tuple(found["findings"]),
-        tuple(found["unread_keys"]),
+        found["unread_keys"],
     )

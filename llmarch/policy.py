@@ -37,7 +37,13 @@ class Policy:
         """The changes that count, with the severity they have here; and how many are ignored."""
         found = list(changes)
         counted = [c for c in found if not any(i.covers(c) for i in self.ignore)]
-        return [replace(c, severity=self.severity.get(c.rule, c.severity)) for c in counted], len(found) - len(counted)
+        return [replace(c, severity=self._severity(c)) for c in counted], len(found) - len(counted)
+
+    def _severity(self, change: Change) -> Severity:
+        """As the project has it; but a finding that is no longer there breaks nothing, whatever it would break."""
+        rule = rules.find(change.rule)
+        gone = rule is not None and rule.pattern is None and change.new is None
+        return change.severity if gone else self.severity.get(change.rule, change.severity)
 
     def also(self, level: str | None, ignore: Iterable[str], where: str = "the command line") -> Policy:
         """With what options add. Raises ConfigError as `settings` does."""
@@ -68,7 +74,9 @@ def settings(table: Mapping[str, Any], where: str) -> Policy:
 
 def parse_ignore(text: str, where: str) -> Ignore:
     """`RULE` or `RULE:path`."""
-    rule, _, path = text.partition(":")
+    rule, colon, path = text.partition(":")
+    if colon and not path.strip():
+        raise ConfigError(f"{where}: {printable(repr(text))} has no path behind its colon", "such as window-changed:mixers.sliding.window")
     return Ignore(known_rule(rule.strip(), where), path.strip() or None)
 
 

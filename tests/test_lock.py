@@ -32,7 +32,7 @@ def architecture(alias: str) -> Architecture:
 def renamed(a: Architecture) -> Architecture:
     """The same model with other names for its attention, its norms and its kinds of layers."""
     document = json.dumps(locks.plain(a, remarks=True) | {"layers": list(a.layers)})
-    for old, new in (("full", "global"), ("rms", "root"), ("dense", "mlp")):
+    for old, new in (("full", "global"), ("rms", "root")):
         document = document.replace(f'"{old}"', f'"{new}"').replace(f'.{old}"', f'.{new}"')
     from llmarch.contract import architecture as read
 
@@ -173,7 +173,7 @@ MODEL = "models/qwen3-8b"
         (at(f"{MODEL}", 3), "models.qwen3-8b"),
         (at(f"{MODEL}/architecture", None), "architecture"),
         (at(f"{MODEL}/architecture/mixers/full/rope/theta", 7), "edited by hand"),
-        (at(f"{MODEL}/architecture/mixers/full/heads", "32"), "mixers.full"),
+        (at(f"{MODEL}/architecture/mixers/full/heads", "many"), "mixers.full"),
         (at(f"{MODEL}/architecture/mixers/full/headz", 32), "mixers.full"),
         (at(f"{MODEL}/architecture/layers", [[36, "nowhere"]]), "fingerprint"),
         (at(f"{MODEL}/architecture/layers", [[10**12, "full"]]), "layers"),

@@ -27,6 +27,9 @@ class ReportFormat(StrEnum):
     junit = "junit"
 
 
+DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
+"""Formats of which nothing can be read when anything stands beside it."""
+
 FailOn = Annotated[
     str | None,
     typer.Option(
@@ -76,6 +79,9 @@ def check(
     from .. import checking
 
     targets = [target(text) for text in output or ()]
+    printed = [kind for kind, path in targets if path == "-"]
+    if len(printed) > 1 and (whole := [kind for kind in printed if kind in DOCUMENTS]):
+        fail(f"--output {whole[0]}=- cannot share standard output with another report", "give all but one a file")
     policy = checking.policy().also(fail_on, ignore or ())
     done = checking.check(ref, against, lock, policy, reader(offline, refresh), headers=not config_only)
     if update and done.lock is None:

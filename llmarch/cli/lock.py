@@ -42,8 +42,9 @@ def lock(
         if new.partial:
             fail(f"{ref} could be read only in part; nothing is written", f"llmarch show {ref} says why", code=4)
     write(output, text(before | found, f"llmarch {__version__}"))
+    width = min(48, max(map(len, found)))
     for ref, new in found.items():
-        say(ref, before.get(ref), new)
+        say(ref.ljust(width), before.get(ref), new)
     typer.echo(f"{output}: {len(before | found)} model{'s' if len(before | found) != 1 else ''}")
 
 

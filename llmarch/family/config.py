@@ -24,7 +24,7 @@ INERT = frozenset(
     architectures auto_map transformers_version _name_or_path _attn_implementation _attn_implementation_autoset torch_dtype dtype use_cache
     bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id
     image_token_id image_token_index video_token_id video_token_index vision_start_token_id vision_end_token_id audio_token_id
-    boa_token_id eoa_token_id
+    boa_token_id eoa_token_id eod_token_id
     eoa_token_index boi_token_id eoi_token_id boi_token_index eoi_token_index image_break_token_id image_end_token_id
     initializer_range initializer_factor attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob dropout
     attention_probs_dropout_prob embedding_dropout classifier_dropout summary_activation summary_first_dropout summary_proj_to_labels

@@ -56,7 +56,7 @@ def report(r: Report) -> dict[str, Any]:
 def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
     text = clean(f"{v.name}: {c.path}: {what(c)} ({means(c)})")
     level = "error" if r.fails(c) else "note" if c.severity == "info" else "warning"
-    mark = sha256("\0".join((v.name, c.rule, c.path, repr(c.new))).encode()).hexdigest()
+    mark = sha256("\0".join((v.name, c.rule, c.path, repr(c.new))).encode(errors="backslashreplace")).hexdigest()
     return {
         "ruleId": c.rule,
         "ruleIndex": index,
@@ -77,7 +77,7 @@ def physical(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
     """The line of the lock file; nothing without one."""
     if not r.file:
         return {}
-    at = {"uri": quote(r.file.removeprefix("./"), safe="/"), "uriBaseId": "%SRCROOT%"}
+    at = {"uri": quote(r.file.removeprefix("./"), safe="/", errors="replace"), "uriBaseId": "%SRCROOT%"}
     return {"physicalLocation": {"artifactLocation": at, "region": {"startLine": v.at(path)}}}
 
 

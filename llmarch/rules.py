@@ -345,7 +345,7 @@ RULES: tuple[Rule, ...] = (
          "The Hub forwards the old name for as long as nobody takes it. Use the new name."),
     Rule("other-weights", None, "info", "there are other weights beside those that are read",
          "Another format, an adapter or another variant in the same repository; it was not read."),
-    Rule("unread-key", None, "info", "the config has a key that llmarch does not read",
+    Rule("unread-key", None, "info", "the config has a key, or another value of one, that llmarch does not read",
          "What it does is not known: it may change the computation. An update of llmarch may read it."),
 )
 # fmt: on

@@ -31,16 +31,32 @@ LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
 EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|token_embedding|embedding|embeddings)\.weight$")
 POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings)\.weight$")
 FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_layernorm|final_layer_norm)\.(weight|bias)$")
+NORM_NAME = re.compile(r"(?:norm|ln)(?:_\w+)?\.(?:weight|bias)$")
 AUDIO = re.compile(r"^audio|^embed_audio|\.audio_tower\b")
-TOWER_EMBEDDINGS = re.compile(r"^embed_(?:vision|audio)\.")
+TOWER_PARTS = re.compile(
+    r"^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|resampler|connector|aligner|mlp1|modality_projection"
+    r"|(?:vision_|visual_|image_|audio_|speech_)?projector)\."
+)
+"""Encoders of other modalities and what joins them to the decoder, beside those of spelling.TOWERS."""
 UNDERSTOOD = re.compile(
     r"(?:q|k|v|qkv|o|out|c|gate|up|down|gate_up|c_fc|dense|wo|w[123])(?:_proj)?\.(?:weight|bias)"
     r"|(?:c_fc|c_proj|proj|fc[12]|fc_in|fc_out|dense_h_to_4h|dense_4h_to_h|router|router\.weight)\.(?:weight|bias)"
     r"|[qk]_(?:layer)?norm\.(?:weight|bias)|sinks|(?:gate\.)?e_score_correction_bias"
     r"|experts\.(?:\{\}\.)?(?:gate|up|down|gate_up)_proj(?:_bias|\.weight|\.bias)?"
-    r"|shared_experts?\.(?:gate|up|down)_proj\.(?:weight|bias)|shared_experts?_gate\.weight"
+    r"|shared_experts?\.(?:gate|up|down|gate_up)_proj\.(?:weight|bias)|shared_experts?_gate\.weight"
 )
 """Names, within attention and feed-forward modules, whose meaning is plain. Beside others, that something is absent proves nothing."""
+
+NOT_READ = "some headers could not be read"
+STACKED = re.compile(r"((?:gate|up|down|gate_up)_proj)(?:\.weight)?")
+MOST_REPEATED = 4
+BY_NAME = (
+    (re.compile(r"(?:hc_|altup)"), "residual"),
+    (re.compile(r"layer_scal(?:ar|e)s?$"), "layer_scales"),
+    (re.compile(r"embed_tokens_per_layer\."), "per_layer_embedding"),
+    (re.compile(r"per_layer_(?:model_)?projection(?:_norm)?\."), "per_layer_projection"),
+)
+"""What stands in no block, by its name: streams of the residual and what mixes them, learned scales of layers, per-layer embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +193,7 @@ class _Observer:
         """Vocabulary and hidden size, from the token embedding (or, where that stands under the head's name alone, from the head).
         The layers must have a vector of that width: some models embed in fewer dimensions."""
         names = [(k, x) for k, x in outside if EMBEDDING.search(k) and not is_tower(k) and not MTP.search(k)]
-        found = names or [(k, x) for k, x in outside if k in HEADS]
+        found = names or [(k, x) for k, x in outside if is_head(k)]
         x = next((x for _, x in found if x.shape is None or len(x.shape) == 2), None)
         if x is None or x.shape is None or x.open:
             for path in ("hidden_size", "vocab_size"):
@@ -204,7 +220,7 @@ class _Observer:
                 self.count("mtp", x)
             elif tower := is_tower(key):
                 towers.setdefault(tower, []).append((key, x))
-            elif key in HEADS:
+            elif is_head(key):
                 heads.append(x)
             elif EMBEDDING.search(key) and not embedding:
                 embedding.append(x)
@@ -215,27 +231,42 @@ class _Observer:
                     self.seen("embedding.positions", x.shape[0], x)
             elif FINAL_NORM.search(key):
                 final.append((key.rpartition(".")[2], x))
-            elif key.removesuffix("bias") + "weight" in HEADS:
+            elif is_head(key.removesuffix("bias") + "weight"):
                 self.count("head", x)
                 self.seen("head.bias", True, x)
             else:
-                self.count("other", x)
-                other.append(x)
-        self.head(heads, embedding)
+                component = self.outside(key, x)
+                self.count(component, x)
+                if component == "other":
+                    other.append(x)
+        self.head(heads, embedding, other)
         self.final_norm(final)
         for tower, tensors in towers.items():
             self.tower(tower, tensors)
         self.unrecognised(other)
 
-    def head(self, heads: list[Logical], embedding: list[Logical]) -> None:
+    def outside(self, key: str, x: Logical) -> str:
+        """What a tensor in no layer counts for."""
+        vector = x.shape is not None and x.shape == (self.hidden,)
+        return "norms" if vector and NORM_NAME.search(key) else by_name(key)
+
+    def head(self, heads: list[Logical], embedding: list[Logical], other: list[Logical]) -> None:
         """No head stored: it is the embedding. A head stored may still be a copy of it; only a config can tell."""
-        said = self.config.get("tie_word_embeddings", self.text.get("tie_word_embeddings"))
+        said = self.tie()
         alone = bool(heads) and not embedding
+        matrix = next((x.source for x in other if x.shape is None or len(x.shape) > 1), "")
         if not heads or alone:
-            self.say(
-                "embedding.tied", True, "tensor", "embedding and head are one tensor" if alone else "no head is stored: it is the embedding"
-            )
-        elif isinstance(said, bool):
+            missing, why = "embedding" if alone else "head", ""
+            if self.partial:
+                why = NOT_READ
+            elif matrix or said is False:
+                why = f"{matrix} is not recognised, and may be it" if matrix else "the config says that they are two"
+            if why:
+                self.unknown("embedding.tied", f"no {missing} is stored under its usual names, but {why}")
+            else:
+                ref = "embedding and head are one tensor" if alone else "no head is stored: it is the embedding"
+                self.say("embedding.tied", True, "tensor", ref)
+        elif said is not None:
             self.say("embedding.tied", said, "config", "tie_word_embeddings", [heads[0].source])
         else:
             self.unknown("embedding.tied", f"{heads[0].source} is stored; whether it is a copy of the embedding is not in the header")
@@ -247,6 +278,11 @@ class _Observer:
             else:
                 self.count("embedding" if alone else "head", x)
 
+    def tie(self) -> bool | None:
+        """What the config says of the tie; nothing where its parts disagree."""
+        said = {part["tie_word_embeddings"] for part in (self.config, self.text) if isinstance(part.get("tie_word_embeddings"), bool)}
+        return said.pop() if len(said) == 1 else None
+
     def final_norm(self, tensors: list[tuple[str, Logical]]) -> None:
         for _, x in tensors:
             self.count("norms", x)
@@ -256,7 +292,9 @@ class _Observer:
             self.seen("final_norm", "final", tensors[-1][1])
 
     def layer_count(self, at: str, n: int, numbers: set[int]) -> None:
-        if numbers == set(range(n)) and n:
+        if self.partial:
+            self.unknown("layers", NOT_READ)
+        elif numbers == set(range(n)) and n:
             self.say("layers", n, "tensor", f"{at.replace('{}.', '')}{{0-{n - 1}}}" if n > 1 else at)
         else:
             self.unknown("layers", "some numbers of layers are missing" if n else "no numbered layers were found")
@@ -268,6 +306,10 @@ class _Observer:
             self.count(name, x)
         first = folded(tensors[0][1].source, tensors[0][1].indices)[0]
         deepest = Counter(at for at, _ in layers).most_common(1)
+        if self.partial:
+            self.unknown(f"towers.{name}.layers", NOT_READ)
+            self.unknown(f"towers.{name}.parameters", NOT_READ)
+            return
         if deepest:
             self.say(f"towers.{name}.layers", deepest[0][1], "tensor", first)
         else:
@@ -306,21 +348,25 @@ class _Observer:
         blocks: list[str] = []
         norms: list[str] = []
         lost: list[Logical] = []
-        found = [(parts, recognise(self.module(module, dict(reversed(parts))))) for module, parts in modules(tensors).items()]
-        strange = next((x for parts, s in found for name, x in parts if s is None or not understood(s, name)), None)
-        for parts, sighting in found:
+        found = [(name, parts, recognise(self.module(name, dict(reversed(parts))))) for name, parts in modules(tensors).items()]
+        strange = next((x for at, parts, s in found for name, x in parts if not understood(s, at, name)), None)
+        beside_experts([s for _, _, s in found if s is not None])
+        for at, parts, sighting in found:
             relative = dict(reversed(parts))
-            if sighting is None:
-                lost += (x for _, x in parts)
-            else:
-                if strange is not None:
-                    doubt(sighting, strange)
+            if sighting is not None:
+                if self.partial:
+                    doubt(sighting, NOT_READ)
+                elif strange is not None and sighting.group != "norms":
+                    doubt(sighting, f"{strange.source} is not understood, and may be it")
                 (norms if sighting.group == "norms" else blocks).append(self.note(sighting, relative))
             for name, x in parts:
-                self.count(sighting.components.get(name, sighting.component) if sighting else "other", x)
+                component = sighting.components.get(name, sighting.component) if sighting else by_name(f"{at}.{name}".strip("."))
+                self.count(component, x)
+                if component == "other":
+                    lost.append(x)
         self.unrecognised(lost, " in the layers")
         blocks.sort(key=lambda path: not path.startswith("mixers."))
-        name, at = kind_name(blocks, kinds), placement(norms)
+        name, at = kind_name(blocks, kinds), placement(norms, complete=not lost and not self.partial)
         if at is None:
             self.unknown(f"layer_kinds.{name}.placement", "the names of a layer's norms do not say where they stand")
         else:
@@ -329,7 +375,7 @@ class _Observer:
 
     def module(self, name: str, tensors: Mapping[str, Logical]) -> Module:
         shapes = {k: x.shape if not x.open else None for k, x in tensors.items()}
-        experts = {k: len({i[1] for i in x.indices}) for k, x in tensors.items() if "{}" in k}
+        experts = {k: len({i[-1] for i in x.indices}) for k, x in tensors.items() if "{}" in k}
         return Module(name, shapes, experts, self.hidden, heads_of(self.text, self.hidden))
 
     def note(self, s: Sighting, tensors: Mapping[str, Logical]) -> str:
@@ -357,18 +403,26 @@ class _Observer:
         self.say(path, fact.value, "config" if fact.key else "tensor", how, dict.fromkeys((*before, *names)))
 
 
-def understood(s: Sighting, name: str) -> bool:
-    """Whether a tensor of a recognised module is one whose meaning is plain."""
+def understood(s: Sighting | None, module: str, name: str) -> bool:
+    """Whether a tensor is one whose meaning is plain."""
+    if s is None:
+        return by_name(f"{module}.{name}".strip(".")) != "other"
     return s.group == "norms" or s.name not in ("attention", "moe", "dense") or UNDERSTOOD.fullmatch(name) is not None
 
 
-def doubt(s: Sighting, strange: Logical) -> None:
-    """Take back what was concluded from something's absence, as `strange` may be just that under another name."""
-    if s.group == "norms":
-        return
+def beside_experts(sightings: list[Sighting]) -> None:
+    """A dense block in one layer with experts may be called shared, or not."""
+    if any(s.name == "dense" for s in sightings):
+        for s in sightings:
+            if s.name == "moe" and isinstance(width := s.facts.get("shared_width"), Seen) and width.value == 0:
+                s.facts["shared_width"] = Unknown("a feed-forward block stands beside the experts")
+
+
+def doubt(s: Sighting, why: str) -> None:
+    """Take back what was concluded from something's absence, as it may be there under another name, or where nothing was read."""
     for path, fact in s.facts.items():
         if isinstance(fact, Seen) and fact.value in (False, 0):
-            s.facts[path] = Unknown(f"{strange.source} is not understood, and may be it")
+            s.facts[path] = Unknown(why)
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
@@ -408,6 +462,10 @@ def heads_of(config: Mapping[str, Any], hidden: int | None) -> Heads | None:
     return Heads(heads, kv or heads, dim or (hidden or 0) // heads, keys)
 
 
+def is_head(key: str) -> bool:
+    return key in HEADS or key == "output_layer.weight"
+
+
 def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
     """What the decoder's layers start with: of the numbered modules outside towers, those that hold most."""
     weight: Counter[str] = Counter()
@@ -420,7 +478,7 @@ def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
 
 def is_tower(key: str) -> str:
     """`vision` or `audio` by the first part of the name; empty for anything else."""
-    if not spelling.TOWERS.match(key) and not TOWER_EMBEDDINGS.match(key):
+    if not spelling.TOWERS.match(key) and not TOWER_PARTS.match(key):
         return ""
     return "audio" if AUDIO.match(key) else "vision"
 
@@ -456,13 +514,49 @@ def merged(layers: Iterable[list[tuple[str, Logical, list[Index]]]]) -> list[tup
     return [(key, x.some(indices)) for (key, _), (x, indices) in found.items()]
 
 
-def modules(tensors: Iterable[tuple[str, Logical]]) -> dict[str, list[tuple[str, Logical]]]:
-    """A layer's tensors by module, the first part of the name."""
-    out: dict[str, list[tuple[str, Logical]]] = {}
+Parts = list[tuple[str, Logical]]
+"""The tensors of a module, by their names within it."""
+
+
+def modules(tensors: Iterable[tuple[str, Logical]]) -> dict[str, Parts]:
+    """A layer's tensors by module, the first part of the name; a module that is there several times (`self_attn.0`) is as many; and what
+    belongs to experts but stands beside them (a router, shared experts) is with them."""
+    out: dict[str, Parts] = {}
     for key, x in tensors:
-        module, _, rest = key.partition(".")
-        out.setdefault(module, []).append((rest, x))
-    return out
+        module, _, rest = spelling.plain(key).partition(".")
+        for name, part, some in repeated(module, rest, x):
+            out.setdefault(name, []).append((part if name == "experts" else stacked(part, some), some))
+    return with_experts(out)
+
+
+def repeated(module: str, rest: str, x: Logical) -> list[tuple[str, str, Logical]]:
+    """`self_attn.{}.q_proj` apart as self_attn_0 and self_attn_1, where there are few, and they are not experts."""
+    numbers = sorted({i[1] for i in x.indices}) if rest.startswith("{}.") else []
+    if not numbers or len(numbers) > MOST_REPEATED or "expert" in module or "moe" in module:
+        return [(module, rest, x)]
+    return [(f"{module}_{n}", rest[3:], x.some([i for i in x.indices if i[1] == n])) for n in numbers]
+
+
+def stacked(name: str, x: Logical) -> str:
+    """Matrices with three dimensions are those of experts, under whatever name (`moe.up_proj.weight`)."""
+    m = STACKED.fullmatch(name)
+    return f"experts.{m[1]}" if m and x.shape is not None and len(x.shape) == 3 else name
+
+
+def with_experts(found: dict[str, Parts]) -> dict[str, Parts]:
+    """Experts as a module of the layer become one with their router; shared experts beside a module with experts become its own."""
+    if "experts" in found:
+        parts = [(f"experts.{rest}", x) for rest, x in found.pop("experts")]
+        found["moe"] = [*found.pop("moe", []), *parts, *((f"router.{rest}", x) for rest, x in found.pop("router", []))]
+    home = next((name for name, parts in found.items() if any(rest.startswith("experts.") for rest, _ in parts)), "")
+    if home and "shared_experts" in found:
+        found[home] += ((f"shared_experts.{rest}", x) for rest, x in found.pop("shared_experts"))
+    return found
+
+
+def by_name(name: str) -> str:
+    """The component that a tensor of no block counts for, where its name tells; else `other`."""
+    return next((component for pattern, component in BY_NAME if pattern.match(name)), "other")
 
 
 def kind_name(blocks: list[str], kinds: Mapping[str, Any]) -> str:
@@ -474,10 +568,10 @@ def kind_name(blocks: list[str], kinds: Mapping[str, Any]) -> str:
     return name
 
 
-def placement(norms: Iterable[str]) -> str | None:
+def placement(norms: Iterable[str], *, complete: bool) -> str | None:
     """Where the norms stand, where their names settle it: four are a sandwich, post_attention with post_feedforward and nothing before
     are inside the residual (OLMo 2). Llama's two names are also those of parallel and post-norm models."""
     names = {n.partition(".")[2] for n in norms}
     if names == {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"}:
         return "sandwich"
-    return "post" if names == {"post_attention_layernorm", "post_feedforward_layernorm"} else None
+    return "post" if complete and names == {"post_attention_layernorm", "post_feedforward_layernorm"} else None

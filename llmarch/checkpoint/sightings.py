@@ -6,8 +6,10 @@ field names; a fact that they leave open is `Unknown` with the reason. Nothing i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal, NamedTuple
 
 from .logical import Shape
@@ -179,7 +181,7 @@ def gated_deltanet(m: Module) -> Sighting | None:
         and m.first("in_proj_qkvz.weight", "in_proj_qkv.weight")
     ):
         return None
-    heads, dim, conv = _size_of(m, "A_log"), m.size("norm.weight", 0), m.size("conv1d.weight", 0)
+    heads, dim, conv = _elements(m, "A_log"), m.size("norm.weight", 0), m.size("conv1d.weight", 0)
     keys = (conv - heads * dim) // 2 if heads is not None and dim is not None and conv is not None else None
     return _delta(m, "gated_deltanet", "norm.weight", "conv1d.weight", keys)
 
@@ -187,7 +189,7 @@ def gated_deltanet(m: Module) -> Sighting | None:
 def _delta(m: Module, variant: str, norm: str, conv: str, keys: int | None) -> Sighting:
     s = Sighting("mixers", variant, "attention")
     s.see("variant", variant, "A_log", "dt_bias", conv)
-    heads, dim = _size_of(m, "A_log"), m.size(norm, 0)
+    heads, dim = _elements(m, "A_log"), m.size(norm, 0)
     if heads is not None:
         s.see("value_heads", heads, "A_log")
     if dim is not None:
@@ -210,10 +212,8 @@ def _kernel(m: Module, s: Sighting, conv: str) -> None:
         s.see("conv_kernel", max(shape[1:]), conv)
 
 
-def _size_of(m: Module, name: str) -> int | None:
-    """Elements of a small table, whatever its shape ([H] or [1, 1, H, 1])."""
-    from math import prod
-
+def _elements(m: Module, name: str) -> int | None:
+    """Elements of a tensor, whatever its shape ([H] or [1, 1, H, 1])."""
     shape = m.tensors.get(name)
     return prod(shape) if shape is not None else None
 
@@ -240,9 +240,82 @@ def mamba(m: Module) -> Sighting | None:
     s = Sighting("mixers", variant, "attention")
     s.see("variant", variant, "A_log", "D", "conv1d.weight")
     _kernel(m, s, "conv1d.weight")
-    if variant == "mamba2" and (heads := _size_of(m, "A_log")) is not None:
+    s.see("conv_bias", m.has("conv1d.bias"), m.first("conv1d.bias", "conv1d.weight"))
+    if variant == "mamba2" and (heads := _elements(m, "A_log")) is not None:
         s.see("value_heads", heads, "A_log")
+        _state(m, s, heads)
     return s
+
+
+def _state(m: Module, s: Sighting, heads: int) -> None:
+    """Mamba 2: conv = inner + 2 groups state, in = inner + conv + heads, out = inner, inner = heads * value_head_dim."""
+    inner, conv, all_in = m.inputs("out_proj.weight"), m.size("conv1d.weight", 0), m.outputs("in_proj.weight")
+    if inner is None or conv is None or inner + conv + heads != all_in or not heads or inner % heads:
+        return
+    s.see("value_head_dim", inner // heads, "out_proj.weight", "A_log", ref="inputs of out_proj by heads")
+    for f in ("key_heads", "key_head_dim"):
+        s.wonder(f, f"groups times state size are one number ({(conv - inner) // 2:,})")
+
+
+def short_conv(m: Module) -> Sighting | None:
+    """A gated convolution alone: in [3 h, h], a convolution of every channel, out [h, h]."""
+    conv = m.first("conv.weight", "conv1d.weight")
+    if not conv or not m.has("in_proj.weight", "out_proj.weight"):
+        return None
+    if not {n.rpartition(".")[0] for n in m.tensors} <= {"in_proj", "out_proj", conv.rpartition(".")[0]}:
+        return None
+    if m.hidden is None or m.tensors["in_proj.weight"] != (3 * m.hidden, m.hidden) or m.size(conv, 0) != m.hidden:
+        return None
+    s = Sighting("mixers", "short_conv", "attention")
+    s.see("variant", "short_conv", conv, "in_proj.weight", "out_proj.weight", ref="a convolution with three projections, and no state")
+    _kernel(m, s, conv)
+    bias = conv.removesuffix("weight") + "bias"
+    s.see("conv_bias", m.has(bias), m.first(bias, conv))
+    s.see("bias", m.has("in_proj.bias"), m.first("in_proj.bias", "in_proj.weight"))
+    return s
+
+
+def compressed_attention(m: Module) -> Sighting | None:
+    """DeepSeek V4's: one latent is key and value (wkv), queries (wq_a, wq_b) and output (wo_a, wo_b) are of low rank."""
+    if not m.has("wq_a.weight", "q_norm.weight", "wq_b.weight", "wkv.weight", "norm.weight", "wo_a.weight", "wo_b.weight"):
+        return None
+    s = Sighting("mixers", "compressed_attention", "attention")
+    rank, dim, queries = m.size("q_norm.weight", 0), m.size("norm.weight", 0), m.size("wq_b.weight", 0)
+    if rank is not None:
+        s.see("q_lora_rank", rank, "q_norm.weight")
+    if dim is not None:
+        s.see("head_dim", dim, "norm.weight")
+    if dim and queries is not None and not queries % dim and m.size("attn_sink", 0) == queries // dim:
+        s.see("heads", queries // dim, "attn_sink", "wq_b.weight")
+    if m.has("attn_sink"):
+        s.see("sinks", True, "attn_sink")
+    _low_rank_output(m, s, queries)
+    _compressor(m, s, dim)
+    if m.has("indexer.compressor.norm.weight", "indexer.weights_proj.weight"):
+        s.see("indexer.head_dim", m.size("indexer.compressor.norm.weight", 0), "indexer.compressor.norm.weight")
+        s.see("indexer.heads", m.outputs("indexer.weights_proj.weight"), "indexer.weights_proj.weight")
+        s.wonder("indexer.top_k", "how many entries sparse attention reads is not in the tensors")
+    s.wonder("window", "a sliding window has no tensors")
+    s.wonder("rope", "rotary positions have no tensors")
+    return s
+
+
+def _low_rank_output(m: Module, s: Sighting, values: int | None) -> None:
+    """wo_a [groups * rank, values / groups], wo_b [hidden, groups * rank]."""
+    rows, columns, inner = m.size("wo_a.weight", 0), m.size("wo_a.weight", 1), m.inputs("wo_b.weight")
+    if rows is None or not columns or values is None or values % columns or rows != inner or rows % (values // columns):
+        return
+    s.see("o_groups", values // columns, "wq_b.weight", "wo_a.weight", ref="outputs of wq_b by inputs of wo_a")
+    s.see("o_lora_rank", rows // (values // columns), "wo_a.weight")
+
+
+def _compressor(m: Module, s: Sighting, dim: int | None) -> None:
+    ratio, width = m.size("compressor.ape", 0), m.size("compressor.ape", 1)
+    if ratio is None or width is None or not dim or width % dim:
+        s.wonder("ratio", "no compressor of keys and values is stored")
+        return
+    s.see("ratio", ratio, "compressor.ape")
+    s.see("series", width // dim, "compressor.ape")
 
 
 def attention(m: Module) -> Sighting | None:
@@ -270,6 +343,45 @@ def attention(m: Module) -> Sighting | None:
     s.wonder("rope", "rotary positions have no tensors")
     s.wonder("window", "a sliding window has no tensors")
     return s
+
+
+PARTIAL = re.compile(r"(?:q_proj|k_proj|o_proj|out_proj|dense|wo|g_proj|gate_proj)\.(?:weight|bias)|[qk]_(?:layer)?norm\.weight|sinks")
+
+
+def partial_attention(m: Module) -> Sighting | None:
+    """Attention without values, or without keys and values, of its own."""
+    out = m.first(*OUT)
+    if not out or not m.has("q_proj.weight") or not all(PARTIAL.fullmatch(n) for n in m.tensors):
+        return None
+    s = Sighting("mixers", "attention", "attention")
+    q, k, o = m.outputs("q_proj.weight"), m.outputs("k_proj.weight"), m.inputs(out)
+    if m.has("k_proj.weight"):
+        s.wonder("values_from_keys", "no matrix of values is stored: values may be the keys, or another layer's")
+    else:
+        s.wonder("kv_from", "neither keys nor values are stored: they may be another layer's")
+    _partial_heads(m, s, Widths(q, k, None, o))
+    for f in ("heads", "kv_heads", "head_dim", "v_head_dim"):
+        s.wonder(f, "without a matrix of values the shapes do not settle it")
+    s.see("qkv_bias", m.has("q_proj.bias"), m.first("q_proj.bias", "q_proj.weight"))
+    s.see("output_bias", m.has(out.removesuffix("weight") + "bias"), m.first(out.removesuffix("weight") + "bias", out))
+    s.see("sinks", m.has("sinks"), m.first("sinks", out))
+    s.wonder("rope", "rotary positions have no tensors")
+    s.wonder("window", "a sliding window has no tensors")
+    return s
+
+
+def _partial_heads(m: Module, s: Sighting, w: Widths) -> None:
+    """A QK-norm narrower than the queries is one head wide; queries as wide as the output's input have no gate among them."""
+    norm, other = m.first("q_norm.weight", "q_layernorm.weight"), m.first("k_norm.weight", "k_layernorm.weight")
+    shape = m.tensors.get(norm)
+    if shape is None or len(shape) != 1 or w.q is None or w.q != w.o or not 0 < shape[0] < w.q or w.q % shape[0]:
+        return
+    dim = shape[0]
+    s.see("qk_norm.scope", "head", norm)
+    s.see("head_dim", dim, norm, ref="the QK-norm is one head wide")
+    s.see("heads", w.q // dim, "q_proj.weight", norm)
+    if w.k is not None and m.tensors.get(other) == shape and not w.k % dim:
+        s.see("kv_heads", w.k // dim, "k_proj.weight", other)
 
 
 def _heads(m: Module, s: Sighting, out: str, widths: Widths) -> None:
@@ -348,12 +460,10 @@ def moe(m: Module) -> Sighting | None:
     if not router or not (one or stacked):
         return None
     s = Sighting("ffns", "moe", "experts")
-    experts = m.outputs(router)
-    held = m.experts.get(one) if one else m.size(stacked, 0)
-    if experts is not None or held is not None:
-        s.see("experts", held if experts is None else experts, router, one or stacked)
-    gated = bool(m.first("experts.{}.gate_proj.weight", "experts.gate_proj", "experts.gate_up_proj", "experts.{}.gate_up_proj.weight"))
-    s.see("gated", gated, one or stacked)
+    _experts(m, s, router, one or stacked, m.experts.get(one) if one else m.size(stacked, 0))
+    gate = m.first("experts.{}.gate_proj.weight", "experts.gate_proj", "experts.gate_up_proj", "experts.{}.gate_up_proj.weight")
+    up = m.first("experts.{}.up_proj.weight", "experts.up_proj") or gate
+    _gated(m, s, gate, up, Sides(_elements(m, up), _elements(m, one or stacked)))
     down = m.inputs(one) if one else _other(m.tensors.get(stacked), m.hidden)
     if down is not None:
         s.see("expert_width", down, one or stacked)
@@ -375,6 +485,16 @@ def moe(m: Module) -> Sighting | None:
     for name in m.tensors:
         s.components[name] = _moe_component(name)
     return s
+
+
+def _experts(m: Module, s: Sighting, router: str, matrix: str, held: int | None) -> None:
+    """As many experts as the router has outputs: where others are stored, some may be without tensors (zero experts), or missing."""
+    outputs = m.outputs(router)
+    if outputs is not None and held is not None and outputs != held:
+        for f in ("experts", "zero_experts"):
+            s.wonder(f, f"{router} has {outputs:,} outputs, and {held:,} experts are stored")
+    elif outputs is not None or held is not None:
+        s.see("experts", held if outputs is None else outputs, router, matrix)
 
 
 def _other(shape: Shape | None, hidden: int | None) -> int | None:
@@ -403,23 +523,68 @@ def _moe_component(name: str) -> str:
     return "latent_projections" if "latent" in name else "router"
 
 
+class Sides(NamedTuple):
+    """Elements, or outputs, of what goes up (gate included where they are one), and of what goes down."""
+
+    up: int | None
+    down: int | None
+
+
+def _gated(m: Module, s: Sighting, gate: str, up: str, sides: Sides) -> None:
+    """A gate by its name; or in the one matrix up, which then is twice as large as the one down."""
+    double = None if sides.up is None or sides.down is None else sides.up / sides.down if sides.down else 0
+    if gate and gate != up and up in m.tensors:
+        s.see("gated", True, gate, up)
+    elif double == 2:
+        s.see("gated", True, up or gate, ref="it is twice as large as what goes down")
+    elif double == 1 and not gate:
+        s.see("gated", False, up)
+    elif gate and "gate_up" in gate and double is None:
+        s.see("gated", True, gate)
+    else:
+        s.wonder("gated", "names and shapes of the matrices do not settle it")
+
+
 def dense(m: Module) -> Sighting | None:
-    """A feed-forward block: gated where a gate matrix is stored."""
+    """A feed-forward block: gated where a gate matrix is stored, or the one up has twice the outputs that down takes."""
     down, fused = m.first(*DOWN), m.first("gate_up_proj.weight")
     up, gate = m.first(*UP), m.first("gate_proj.weight", "gate_up_proj.weight")
     if not down and m.has("w1.weight", "w2.weight", "w3.weight") and m.tensors["w1.weight"] == m.tensors["w3.weight"]:
         up, gate, down = "w3.weight", "w1.weight", "w2.weight"
-    if not down or not (up or fused):
+    if not down or not (up or fused) or any(len(shape or ()) > 2 for shape in m.tensors.values()):
         return None
     s = Sighting("ffns", "dense", "mlp")
-    s.see("gated", bool(gate), gate or up)
-    width = m.inputs(down)
-    if width is not None and (not up or width == m.outputs(up)):
+    width, outputs = m.inputs(down), m.outputs(up or fused)
+    _gated(m, s, gate, up or fused, Sides(outputs, width))
+    if width is not None and outputs is not None and outputs in (width, 2 * width):
         s.see("width", width, down)
     else:
         s.wonder("width", "the matrices do not have the hidden width")
     bias = down.removesuffix("weight") + "bias"
     s.see("bias", m.has(bias), m.first(bias, down))
+    s.wonder("activation", "an activation has no tensors")
+    return s
+
+
+def per_layer_input(m: Module) -> Sighting | None:
+    """A block that multiplies the layer's slice of a per-layer embedding: gate [width, hidden], projection [hidden, width]."""
+    if not m.has("gate.weight", "projection.weight") or len(m.tensors) > 2:
+        return None
+    s = Sighting("ffns", "per_layer_input", "mlp")
+    s.see("per_layer", True, "gate.weight", "projection.weight")
+    if (width := m.inputs("projection.weight")) is not None and width == m.outputs("gate.weight"):
+        s.see("width", width, "projection.weight")
+    s.wonder("activation", "an activation has no tensors")
+    return s
+
+
+def low_rank(m: Module) -> Sighting | None:
+    """Two matrices of low rank around nothing: left [rank, hidden], right [hidden, rank]."""
+    if set(m.tensors) != {"linear_left.weight", "linear_right.weight"}:
+        return None
+    s = Sighting("ffns", m.name, "mlp")
+    if (width := m.inputs("linear_right.weight")) is not None and width == m.outputs("linear_left.weight"):
+        s.see("width", width, "linear_right.weight")
     s.wonder("activation", "an activation has no tensors")
     return s
 
@@ -448,8 +613,13 @@ RECOGNISERS: tuple[Callable[[Module], Sighting | None], ...] = (
     gated_deltanet,
     lightning,
     mamba,
+    short_conv,
+    compressed_attention,
     attention,
+    partial_attention,
     moe,
+    per_layer_input,
+    low_rank,
     dense,
     norm,
 )

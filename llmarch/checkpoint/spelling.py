@@ -52,6 +52,32 @@ def wrapper(pattern: str) -> str:
     return pattern[:at]
 
 
+_SHARED = r"(?:shared?_experts?|shared_mlp)"
+PLAIN: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(^|\.)(?:router|gate)\.(?:gate|classifier|wg|proj|layer)\.(weight|bias)$"), r"\1router.\2"),
+    (re.compile(r"(^|\.)(?:router|gate|experts|moe_statics)\.e_score_correction_bias$"), r"\1e_score_correction_bias"),
+    (re.compile(rf"(^|\.){_SHARED}\."), r"\1shared_experts."),
+    (re.compile(r"(^|\.)shared_experts\.w1\."), r"\1shared_experts.gate_proj."),
+    (re.compile(r"(^|\.)shared_experts\.w3\."), r"\1shared_experts.up_proj."),
+    (re.compile(r"(^|\.)shared_experts\.(?:w2|output_linear)\."), r"\1shared_experts.down_proj."),
+    (re.compile(r"(^|\.)shared_experts\.input_linear\."), r"\1shared_experts.gate_up_proj."),
+    (re.compile(r"\.query_(layernorm|norm)\."), r".q_\1."),
+    (re.compile(r"\.key_(layernorm|norm)\."), r".k_\1."),
+    (re.compile(r"^(?:gate|router)\.weight$"), "router.weight"),
+    (re.compile(r"^laurel\.post_laurel_norm\."), "post_laurel_norm."),
+    (re.compile(r"^per_layer_input_gate\."), "per_layer_input.gate."),
+    (re.compile(r"^per_layer_projection\."), "per_layer_input.projection."),
+)
+"""Names of one layer, in the spelling that sightings look for. For what is observed alone: the join does not know them."""
+
+
+def plain(name: str) -> str:
+    """A name within a layer as sightings expect it, whoever wrote it."""
+    for rule, to in PLAIN:
+        name = rule.sub(to, name)
+    return name
+
+
 def canonical(pattern: str) -> str:
     """The name without wrappers, in one spelling; equal for all spellings of a tensor."""
     name = pattern[len(wrapper(pattern)) :]

@@ -15,6 +15,8 @@ from ..errors import NotAModel, printable
 from ..schema import Finding
 
 CONFIG, PARAMS, ADAPTER, PIPELINE = "config.json", "params.json", "adapter_config.json", "model_index.json"
+QUANTIZATION = "hf_quant_config.json"
+"""ModelOpt's declaration, which some repositories have beside the config and not in it."""
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
 
@@ -181,7 +183,20 @@ def documents_wanted(files: Iterable[str]) -> list[str]:
         wanted.append(ADAPTER)
     if PIPELINE in names and CONFIG not in names:
         wanted.append(PIPELINE)
+    if QUANTIZATION in names and found.config_file == CONFIG:
+        wanted.append(QUANTIZATION)
     return wanted
+
+
+def configured(found: Layout, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The config; where it names no quantisation and ModelOpt's own file beside it does, with that as its `quantization_config`."""
+    config = documents.get(found.config_file or "")
+    beside: object = documents.get(QUANTIZATION, {}).get("quantization")
+    if config is None:
+        return None
+    if "quantization_config" in config or not isinstance(beside, dict):
+        return dict(config)
+    return {**config, "quantization_config": {"quant_method": "modelopt", **cast("dict[str, Any]", beside)}}
 
 
 def _adapter(document: Mapping[str, Any], name: str) -> NotAModel:

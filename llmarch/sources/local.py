@@ -14,7 +14,20 @@ from ..schema import Finding
 from . import Progress, specs
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
 from .headers import Header, header_length, parse_header
-from .layout import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, Layout, documents_wanted, layout, not_a_model, other_weights
+from .layout import (
+    ADAPTER,
+    CONFIG,
+    PARAMS,
+    PIPELINE,
+    SHARD,
+    SINGLE,
+    Layout,
+    configured,
+    documents_wanted,
+    layout,
+    not_a_model,
+    other_weights,
+)
 from .merge import Absent, Merged, gaps, merge, names_only
 
 MAX_FILES = 20_000
@@ -39,7 +52,7 @@ def open_folder(path: Path, text: str, *, headers: bool = True, progress: Progre
     documents = {name: _object(path / name, name) for name in documents_wanted(files)}
     if error := not_a_model(files, documents, name=printable(text)):
         raise error
-    model = _model(text, path, documents.get(found.config_file or ""), found.config_file or CONFIG)
+    model = _model(text, path, configured(found, documents), found.config_file or CONFIG)
     model.files = tuple(files)
     if not headers and model.config is not None:
         return model

@@ -30,7 +30,7 @@ from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, 
 from .headers import Header, header_length, parse_header, parse_headers_document
 from .http import Answer, Unreadable
 from .hub import INDEX, MAX_LOOKUP, Begun, all_headers, or_bundled, repo_id_of, snapshot
-from .layout import CONFIG, Layout, documents_wanted, layout, not_a_model, other_weights
+from .layout import CONFIG, Layout, configured, documents_wanted, layout, not_a_model, other_weights
 from .merge import Absent, Merged, gaps, merge, names_only
 
 FIRST_RANGE = 100_000
@@ -164,7 +164,7 @@ class Reading:
             reference=self.reference.text,
             kind="hub",
             name=pinned.repo_id.rpartition("/")[2],
-            config=parsed.get(found.config_file or ""),
+            config=configured(found, parsed),
             config_file=found.config_file or CONFIG,
             repo_id=pinned.repo_id,
             revision=self.reference.revision,

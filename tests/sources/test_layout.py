@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmarch.sources.layout import documents_wanted, layout, not_a_model
+from llmarch.sources.layout import configured, documents_wanted, layout, not_a_model
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 NATIVE = ("consolidated-00001-of-00002.safetensors", "consolidated-00002-of-00002.safetensors")
@@ -100,3 +100,15 @@ def test_documents_wanted() -> None:
     assert documents_wanted(["model_index.json"]) == ["model_index.json"]
     assert documents_wanted(["params.json", "consolidated.safetensors"]) == ["params.json"]
     assert documents_wanted(["README.md"]) == []
+
+
+def test_a_quantisation_that_only_modelopts_own_file_declares() -> None:
+    files = ["config.json", "hf_quant_config.json", "model.safetensors"]
+    assert documents_wanted(files) == ["config.json", "hf_quant_config.json"]
+    beside = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["lm_head"]}}
+    found = layout(files)
+    config = configured(found, {"config.json": {"model_type": "x"}, "hf_quant_config.json": beside})
+    assert config == {"model_type": "x", "quantization_config": {"quant_method": "modelopt", **beside["quantization"]}}
+    own = {"model_type": "x", "quantization_config": {"quant_method": "fp8"}}
+    assert configured(found, {"config.json": own, "hf_quant_config.json": beside}) == own
+    assert configured(found, {"config.json": {"a": 1}, "hf_quant_config.json": {"quantization": 3}}) == {"a": 1}

@@ -32,10 +32,9 @@ def table(models: list[dict[str, Any]]) -> Table:
     rows: list[list[str]] = []
     for m in models:
         size = units.count(m["total"]) + (f" · {units.count(m['active'])} active" if m["active"] != m["total"] - m["vision"] else "")
-        rows.append(
-            [m["alias"], str(m["released"] or "")[:4], size, "\n".join(m["recipe"]), units.context(m["context"]) if m["context"] else "?"]
-        )
-    return Table(["alias", "year", "parameters", "layers", "context"], rows)
+        context = units.context(m["context"]) if m["context"] else "?"
+        rows.append([m["alias"], m["family"], str(m["released"] or "")[:4], size, "\n".join(m["recipe"]), context])
+    return Table(["alias", "family", "year", "parameters", "layers", "context"], rows)
 
 
 def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:

@@ -209,7 +209,8 @@ def test_list(run: Run) -> None:
     mla = {m["alias"] for m in run.json("list", "--attention", "mla")}
     assert {"deepseek-v3", "kimi-k2", "kimi-linear", "mistral-large-3"} <= mla < every
     assert not {m["alias"] for m in run.json("list", "--moe")} & {m["alias"] for m in run.json("list", "--dense")}
-    assert "deepseek-v3" in run("list", "deepseek", columns=80)[0]
+    shown = run("list", "deepseek", columns=80)[0]
+    assert "deepseek-v3" in shown and "family" in shown and max(map(len, shown.splitlines())) <= 80
 
 
 def test_schema_is_a_json_schema(run: Run) -> None:

@@ -32,9 +32,9 @@ EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|
 POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings)\.weight$")
 FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_layernorm|final_layer_norm)\.(weight|bias)$")
 NORM_NAME = re.compile(r"(?:norm|ln)(?:_\w+)?\.(?:weight|bias)$")
-AUDIO = re.compile(r"^audio|^embed_audio|\.audio_tower\b")
+AUDIO = re.compile(r"^audio|^embed_audio|^speech|^apm\.|\.(?:audio|speech)_(?:encoder|model|tower|embed)\b")
 TOWER_PARTS = re.compile(
-    r"^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|resampler|connector|aligner|mlp1|modality_projection"
+    r"(?:^|.*\.)(?:image|vision|audio|speech)_(?:encoder|model|tower|embed)\.|^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|resampler|connector|aligner|mlp1|modality_projection"
     r"|(?:vision_|visual_|image_|audio_|speech_)?projector)\."
 )
 """Encoders of other modalities and what joins them to the decoder, beside those of spelling.TOWERS."""
@@ -50,8 +50,10 @@ UNDERSTOOD = re.compile(
 NOT_READ = "some headers could not be read"
 STACKED = re.compile(r"((?:gate|up|down|gate_up)_proj)(?:\.weight)?")
 MOST_REPEATED = 4
+RIVAL = 10
+"""Layers elsewhere that hold more than one part in this many of the whole leave the number of layers open."""
 BY_NAME = (
-    (re.compile(r"(?:hc_|altup)"), "residual"),
+    (re.compile(r"hc_|\w+_hc\.|altup"), "residual"),
     (re.compile(r"layer_scal(?:ar|e)s?$"), "layer_scales"),
     (re.compile(r"embed_tokens_per_layer\."), "per_layer_embedding"),
     (re.compile(r"per_layer_(?:model_)?projection(?:_norm)?\."), "per_layer_projection"),
@@ -143,7 +145,7 @@ class _Observer:
         bits = sum(n for c, n in self.bits.items() if c != "mtp")
         total = sum(self.parts.values())
         self.unknowable()
-        self.layer_count(at, len(layers), {i[0] for _, x in main for i in x.indices})
+        self.layer_count(at, len(layers), {i[0] for _, x in main for i in x.indices}, stacks(outside))
         return Observed(
             facts=self.facts,
             evidence=self.evidence,
@@ -240,6 +242,7 @@ class _Observer:
                 if component == "other":
                     other.append(x)
         self.head(heads, embedding, other)
+        self.rows(heads, embedding)
         self.final_norm(final)
         for tower, tensors in towers.items():
             self.tower(tower, tensors)
@@ -278,6 +281,13 @@ class _Observer:
             else:
                 self.count("embedding" if alone else "head", x)
 
+    def rows(self, heads: list[Logical], embedding: list[Logical]) -> None:
+        """Where the head has other rows than the embedding, either may be the vocabulary."""
+        for x in heads:
+            here, there = x.shape, embedding[0].shape if embedding else None
+            if here is not None and there is not None and not x.open and here[0] != there[0]:
+                self.unknown("vocab_size", f"the embedding has {there[0]:,} rows, and {x.source} has {here[0]:,}")
+
     def tie(self) -> bool | None:
         """What the config says of the tie; nothing where its parts disagree."""
         said = {part["tie_word_embeddings"] for part in (self.config, self.text) if isinstance(part.get("tie_word_embeddings"), bool)}
@@ -288,12 +298,15 @@ class _Observer:
             self.count("norms", x)
         parts = dict(tensors)
         if tensors and (sighting := recognise(self.module("final", parts))) is not None:
+            if self.partial:
+                doubt(sighting, NOT_READ)
             self.note(sighting, parts)
             self.seen("final_norm", "final", tensors[-1][1])
 
-    def layer_count(self, at: str, n: int, numbers: set[int]) -> None:
-        if self.partial:
-            self.unknown("layers", NOT_READ)
+    def layer_count(self, at: str, n: int, numbers: set[int], others: Counter[str]) -> None:
+        other = next((p for p, elements in others.items() if elements * RIVAL > sum(self.parts.values())), "")
+        if self.partial or other:
+            self.unknown("layers", NOT_READ if self.partial else f"{at}* and {other}* are layers, and may be parts of one stack")
         elif numbers == set(range(n)) and n:
             self.say("layers", n, "tensor", f"{at.replace('{}.', '')}{{0-{n - 1}}}" if n > 1 else at)
         else:
@@ -421,7 +434,7 @@ def beside_experts(sightings: list[Sighting]) -> None:
 def doubt(s: Sighting, why: str) -> None:
     """Take back what was concluded from something's absence, as it may be there under another name, or where nothing was read."""
     for path, fact in s.facts.items():
-        if isinstance(fact, Seen) and fact.value in (False, 0):
+        if isinstance(fact, Seen) and (fact.value in (False, 0) or (why == NOT_READ and path == "experts" and len(fact.by) < 2)):
             s.facts[path] = Unknown(why)
 
 
@@ -468,12 +481,18 @@ def is_head(key: str) -> bool:
 
 def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
     """What the decoder's layers start with: of the numbered modules outside towers, those that hold most."""
+    weight = stacks(tensors)
+    return max(weight, key=lambda p: (weight[p], p), default="")
+
+
+def stacks(tensors: Iterable[tuple[str, Logical]]) -> Counter[str]:
+    """What numbered modules outside towers start with, and the elements they hold."""
     weight: Counter[str] = Counter()
     for key, x in tensors:
         m = LAYERS.match(key)
         if m and not is_tower(key) and not MTP.search(key):
             weight[m[0]] += max(size(x), len(x.indices))
-    return max(weight, key=lambda p: (weight[p], p), default="")
+    return weight
 
 
 def is_tower(key: str) -> str:
@@ -544,10 +563,13 @@ def stacked(name: str, x: Logical) -> str:
 
 
 def with_experts(found: dict[str, Parts]) -> dict[str, Parts]:
-    """Experts as a module of the layer become one with their router; shared experts beside a module with experts become its own."""
+    """Experts as a module of the layer become one with their router; shared experts beside a module with experts become its own. Two
+    matrices without a module (fc1 and fc2) are one."""
     if "experts" in found:
         parts = [(f"experts.{rest}", x) for rest, x in found.pop("experts")]
         found["moe"] = [*found.pop("moe", []), *parts, *((f"router.{rest}", x) for rest, x in found.pop("router", []))]
+    if "fc1" in found and "fc2" in found:
+        found["ffn"] = [(f"{name}.{rest}", x) for name in ("fc1", "fc2") for rest, x in found.pop(name)]
     home = next((name for name, parts in found.items() if any(rest.startswith("experts.") for rest, _ in parts)), "")
     if home and "shared_experts" in found:
         found[home] += ((f"shared_experts.{rest}", x) for rest, x in found.pop("shared_experts"))

@@ -275,47 +275,81 @@ def short_conv(m: Module) -> Sighting | None:
     return s
 
 
+COMPRESSED = (
+    ("wq_a.weight", "q_a_proj.weight"),
+    ("q_norm.weight", "q_a_norm.weight"),
+    ("wq_b.weight", "q_b_proj.weight"),
+    ("wkv.weight", "kv_proj.weight"),
+    ("norm.weight", "kv_norm.weight"),
+    ("wo_a.weight", "o_a_proj.weight"),
+    ("wo_b.weight", "o_b_proj.weight"),
+)
+"""Compressed attention as DeepSeek publishes it, and as transformers writes it."""
+
+
 def compressed_attention(m: Module) -> Sighting | None:
     """DeepSeek V4's: one latent is key and value (wkv), queries (wq_a, wq_b) and output (wo_a, wo_b) are of low rank."""
-    if not m.has("wq_a.weight", "q_norm.weight", "wq_b.weight", "wkv.weight", "norm.weight", "wo_a.weight", "wo_b.weight"):
+    names = [m.first(*both) for both in COMPRESSED]
+    if not all(names):
         return None
+    _, q_norm, q_b, _, kv_norm, _, _ = names
     s = Sighting("mixers", "compressed_attention", "attention")
-    rank, dim, queries = m.size("q_norm.weight", 0), m.size("norm.weight", 0), m.size("wq_b.weight", 0)
+    rank, dim, queries = m.size(q_norm, 0), m.size(kv_norm, 0), m.size(q_b, 0)
     if rank is not None:
-        s.see("q_lora_rank", rank, "q_norm.weight")
+        s.see("q_lora_rank", rank, q_norm)
     if dim is not None:
-        s.see("head_dim", dim, "norm.weight")
-    if dim and queries is not None and not queries % dim and m.size("attn_sink", 0) == queries // dim:
-        s.see("heads", queries // dim, "attn_sink", "wq_b.weight")
-    if m.has("attn_sink"):
-        s.see("sinks", True, "attn_sink")
-    _low_rank_output(m, s, queries)
+        s.see("head_dim", dim, kv_norm)
+    if sinks := m.first("attn_sink", "sinks"):
+        s.see("sinks", True, sinks)
+        if dim and queries is not None and not queries % dim and m.size(sinks, 0) == queries // dim:
+            s.see("heads", queries // dim, sinks, q_b)
+    _low_rank_output(m, s, names, queries)
     _compressor(m, s, dim)
-    if m.has("indexer.compressor.norm.weight", "indexer.weights_proj.weight"):
-        s.see("indexer.head_dim", m.size("indexer.compressor.norm.weight", 0), "indexer.compressor.norm.weight")
-        s.see("indexer.heads", m.outputs("indexer.weights_proj.weight"), "indexer.weights_proj.weight")
+    norm = m.first("indexer.compressor.norm.weight", "compressor.indexer.kv_norm.weight")
+    weights = m.first("indexer.weights_proj.weight", "compressor.indexer.scorer.weights_proj.weight")
+    if norm and weights:
+        s.see("indexer.head_dim", m.size(norm, 0), norm)
+        s.see("indexer.heads", m.outputs(weights), weights)
         s.wonder("indexer.top_k", "how many entries sparse attention reads is not in the tensors")
     s.wonder("window", "a sliding window has no tensors")
     s.wonder("rope", "rotary positions have no tensors")
     return s
 
 
-def _low_rank_output(m: Module, s: Sighting, values: int | None) -> None:
+def _low_rank_output(m: Module, s: Sighting, names: list[str], values: int | None) -> None:
     """wo_a [groups * rank, values / groups], wo_b [hidden, groups * rank]."""
-    rows, columns, inner = m.size("wo_a.weight", 0), m.size("wo_a.weight", 1), m.inputs("wo_b.weight")
+    q_b, o_a, o_b = names[2], names[5], names[6]
+    rows, columns, inner = m.size(o_a, 0), m.size(o_a, 1), m.inputs(o_b)
     if rows is None or not columns or values is None or values % columns or rows != inner or rows % (values // columns):
         return
-    s.see("o_groups", values // columns, "wq_b.weight", "wo_a.weight", ref="outputs of wq_b by inputs of wo_a")
-    s.see("o_lora_rank", rows // (values // columns), "wo_a.weight")
+    s.see("o_groups", values // columns, q_b, o_a, ref=f"outputs of {q_b} by inputs of {o_a}")
+    s.see("o_lora_rank", rows // (values // columns), o_a)
 
 
 def _compressor(m: Module, s: Sighting, dim: int | None) -> None:
-    ratio, width = m.size("compressor.ape", 0), m.size("compressor.ape", 1)
+    table = m.first("compressor.ape", "compressor.position_bias")
+    ratio, width = m.size(table, 0), m.size(table, 1)
     if ratio is None or width is None or not dim or width % dim:
         s.wonder("ratio", "no compressor of keys and values is stored")
         return
-    s.see("ratio", ratio, "compressor.ape")
-    s.see("series", width // dim, "compressor.ape")
+    s.see("ratio", ratio, table)
+    s.see("series", width // dim, table)
+
+
+STATE = re.compile(r"(?:A_log|dt_bias|D|conv1d\.\w+|[qkv]_conv1d\.\w+|(?:\w+_)?decay|(?:\w+\.)*time_\w+)$")
+
+
+def linear_attention(m: Module) -> Sighting | None:
+    """Queries, keys and values beside a decay or a convolution: a state instead of a cache, of a rule that is not known here."""
+    marks = [n for n in m.tensors if STATE.match(n)]
+    if not marks or not m.has("q_proj.weight", "k_proj.weight", "v_proj.weight"):
+        return None
+    s = Sighting("mixers", "linear_attention", "attention")
+    if conv := m.first("conv1d.weight", "q_conv1d.weight"):
+        _kernel(m, s, conv)
+    for f in ("variant", "key_heads", "value_heads", "key_head_dim", "value_head_dim"):
+        s.wonder(f, f"{', '.join(marks[:3])} tell of a state, not of its rule")
+    return s
 
 
 def attention(m: Module) -> Sighting | None:
@@ -489,12 +523,16 @@ def moe(m: Module) -> Sighting | None:
 
 def _experts(m: Module, s: Sighting, router: str, matrix: str, held: int | None) -> None:
     """As many experts as the router has outputs: where others are stored, some may be without tensors (zero experts), or missing."""
-    outputs = m.outputs(router)
-    if outputs is not None and held is not None and outputs != held:
+    outputs, shape = m.outputs(router), m.tensors[router]
+    if outputs is None and shape is not None and held in shape:
+        outputs = held
+    if held is not None and shape is not None and outputs != held:
         for f in ("experts", "zero_experts"):
-            s.wonder(f, f"{router} has {outputs:,} outputs, and {held:,} experts are stored")
-    elif outputs is not None or held is not None:
-        s.see("experts", held if outputs is None else outputs, router, matrix)
+            s.wonder(f, f"{router} has {outputs or max(shape, default=0):,} outputs, and {held:,} experts are stored")
+    elif outputs is not None:
+        s.see("experts", outputs, router, matrix)
+    elif held is not None:
+        s.see("experts", held, matrix, ref="as many are stored")
 
 
 def _other(shape: Shape | None, hidden: int | None) -> int | None:
@@ -615,6 +653,7 @@ RECOGNISERS: tuple[Callable[[Module], Sighting | None], ...] = (
     mamba,
     short_conv,
     compressed_attention,
+    linear_attention,
     attention,
     partial_attention,
     moe,

@@ -242,6 +242,53 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
         {"mixers.mamba2.value_heads": 8, "mixers.mamba2.conv_kernel": 4},
     ),
     (
+        "a state beside queries, keys and values (OLMo Hybrid)",
+        {**NORM, **QKVO, "self_attn__A_log": (6,), "self_attn__dt_bias": (6,), "self_attn__conv1d__weight": (160, 1, 4)},
+        {"mixers.linear_attention.conv_kernel": 4, "mixers.linear_attention.variant": None},
+    ),
+    (
+        "no values of its own",
+        {
+            **NORM,
+            **{n: v for n, v in QKVO.items() if "v_proj" not in n},
+            **{f"self_attn__{n}_norm__weight": (16,) for n in "qk"},
+        },
+        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2, "mixers.attention.v_head_dim": None},
+    ),
+    (
+        "gate and up in one matrix of another name (ChatGLM)",
+        {**NORM, "mlp__dense_h_to_4h__weight": (512, 64), "mlp__dense_4h_to_h__weight": (64, 256)},
+        {"ffns.dense.width": 256, "ffns.dense.gated": True},
+    ),
+    (
+        "w1 and w2 alone, which may be gated or not",
+        {
+            **NORM,
+            "mlp__gate__weight": (4, 64),
+            **{f"mlp__experts__{i}__w1__weight": (48, 64) for i in range(4)},
+            **{f"mlp__experts__{i}__w2__weight": (64, 48) for i in range(4)},
+        },
+        {"ffns.moe.experts": 4, "ffns.moe.expert_width": 48, "ffns.moe.gated": None},
+    ),
+    (
+        "experts without a module, with their router and a shared one beside them",
+        {
+            **NORM,
+            "experts__down_proj": (4, 64, 48),
+            "experts__gate_up_proj": (4, 96, 64),
+            "router__proj__weight": (4, 64),
+            "share_expert__gate_proj__weight": (32, 64),
+            "share_expert__up_proj__weight": (32, 64),
+            "share_expert__down_proj__weight": (64, 32),
+        },
+        {"ffns.moe.experts": 4, "ffns.moe.expert_width": 48, "ffns.moe.gated": True, "ffns.moe.shared_width": 32},
+    ),
+    (
+        "fc1 and fc2 without a module (OPT)",
+        {**NORM, "fc1__weight": (256, 64), "fc1__bias": (256,), "fc2__weight": (64, 256), "fc2__bias": (64,)},
+        {"ffns.dense.width": 256, "ffns.dense.gated": False, "ffns.dense.bias": True},
+    ),
+    (
         "latent experts",
         {
             **NORM,
@@ -280,6 +327,32 @@ def test_sizes_that_are_open_give_no_total() -> None:
     assert o.total is None
     assert "not-comparable" in {f.rule for f in o.findings}
     assert observe(table_of(tensors_of(load("qwen3-0.6b"))), partial=True).total is None
+
+
+def test_a_head_under_another_name_leaves_the_tie_open() -> None:
+    tensors = tensors_of(load("qwen3-0.6b"))
+    assert observe(table_of(tensors)).facts["embedding.tied"] is True
+    assert observe(table_of(add(score__weight=("BF16", (2, 1024)))(tensors))).facts["embedding.tied"] is None
+    assert observe(table_of(tensors), {"tie_word_embeddings": False}).facts["embedding.tied"] is None
+    assert observe(table_of(add(lm_head__weight=("BF16", (151_000, 1024)))(tensors))).facts["vocab_size"] is None
+
+
+def test_a_partial_read_concludes_nothing_from_absence() -> None:
+    for name in ("qwen3-0.6b", "olmo-2-7b", "mixtral-8x7b", "gemma-3-4b"):
+        o = observe(table_of(tensors_of(load(name))), partial=True)
+        assert [p for p, v in o.facts.items() if v in (False, 0) and v is not None] == []
+        assert (o.total, o.facts["layers"]) == (None, None)
+        assert o.facts["embedding.tied"] is None
+        assert {k.placement for k in o.kinds.values()} <= {None, "sandwich"}
+    some = drop(r"embed_tokens|experts\.[0-3]\.")(tensors_of(load("mixtral-8x7b")))
+    assert observe(table_of(some), partial=True).facts["ffns.moe.experts"] is None
+    assert observe(table_of(names_only(some)), partial=True).facts["ffns.moe.experts"] is None
+
+
+def test_two_stacks_of_layers_leave_their_number_open() -> None:
+    tensors = tensors_of(load("qwen3-0.6b"))
+    twice = {**tensors, **{n.replace("model.layers", "model.second.layers"): v for n, v in tensors.items() if "layers" in n}}
+    assert observe(table_of(twice)).facts["layers"] is None
 
 
 def test_a_layer_that_is_missing_leaves_their_number_open() -> None:

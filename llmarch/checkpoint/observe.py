@@ -285,7 +285,7 @@ class _Observer:
         """Where the head has other rows than the embedding, either may be the vocabulary."""
         for x in heads:
             here, there = x.shape, embedding[0].shape if embedding else None
-            if here is not None and there is not None and not x.open and here[0] != there[0]:
+            if here and there and not x.open and here[0] != there[0]:
                 self.unknown("vocab_size", f"the embedding has {there[0]:,} rows, and {x.source} has {here[0]:,}")
 
     def tie(self) -> bool | None:

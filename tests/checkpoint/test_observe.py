@@ -368,3 +368,9 @@ def test_anything_may_be_in_the_headers(config: dict[str, Any] | None) -> None:
     assert observe(TensorTable(), config).total == 0
     odd = {"0.0.0": ("BF16", ()), "layers.5.": ("F32", (0,)), "layers.1.self_attn.q_proj.weight": ("U8", (1, 2, 3, 4)), "é": ("I64", (3,))}
     assert observe(table_of(dict(odd)), config).layers
+
+
+def test_a_head_without_dimensions_is_no_crash() -> None:
+    """A scalar under the head's name: found by Hypothesis, and kept here so that every run tries it."""
+    o = observe(table_of({"model.embed_tokens.weight": ("BF16", (10, 4)), "lm_head.weight": ("BF16", ())}))
+    assert o.total == 41

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import printable
@@ -12,15 +12,28 @@ from ..views import Comparison, Sheet, Table
 if TYPE_CHECKING:
     from ..gate import Report, Verdict
     from ..rules import Rule
+    from ..schema import Change
     from ..views_memory import MemoryView
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$@!])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
+_LIVE = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where people are pinged, issues are referred to and addresses become links. GitHub looks for them after Markdown: no backslash helps, an
+empty comment does."""
+
+ROOM = 60_000
+"""Of the 65,536 characters that GitHub takes in a comment."""
+ROWS = (10**6, 100, 20, 5, 0)
+CELL = 300
 
 
 def escape(value: str) -> str:
-    """Text that Markdown and HTML show as it is; lines become `<br>`."""
-    lines = (_SPECIAL.sub(r"\\\1", printable(line, 10**6)).replace("\\<", "&lt;").replace("\\>", "&gt;") for line in value.split("\n"))
-    return "<br>".join(line.replace("&amp;", "&") for line in lines)
+    """Text that Markdown and HTML show as it is, with nothing in it to click or to ping; lines become `<br>`."""
+    return "<br>".join(_escape(printable(line, 10**6)) for line in value.split("\n"))
+
+
+def _escape(line: str) -> str:
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _LIVE.sub("<!-- -->", _SPECIAL.sub(r"\\\1", line))
 
 
 def rows(columns: list[str], body: list[list[str]], right: int = 99) -> str:
@@ -52,7 +65,9 @@ def memory(v: MemoryView) -> str:
 
 
 def report(r: Report) -> str:
-    """A check, fit for a comment on a pull request: what fails is open, the rest is folded."""
+    """A check, fit for a comment on a pull request: what fails is open, the rest is folded. Where there is more than fits, fewer rows of
+    each table; then fewer models, those that fail first."""
+    from ..gate import mark as mark_of
     from ..gate import summary
 
     mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
@@ -60,25 +75,48 @@ def report(r: Report) -> str:
         f"## {mark} llmarch check",
         "  \n".join(f"**{escape(line)}**" if i == 0 else escape(line) for i, line in enumerate(summary(r))),
     ]
-    return "\n\n".join([*parts, *(verdict(r, v) for v in r.verdicts)]) + "\n"
+    for most in ROWS:
+        models = [verdict(r, v, most) for v in r.verdicts]
+        if sum(len(m) + 2 for m in models) <= ROOM:
+            return "\n\n".join([*parts, *models]) + "\n"
+    room = ROOM
+    worst = sorted(r.verdicts, key=lambda v: "✗?✓".index(mark_of(r, v)))
+    for i, v in enumerate(worst):
+        model = verdict(r, v, 0)
+        if (room := room - len(model) - 2) < 0:
+            parts.append(f"and {len(worst) - i} models more")
+            break
+        parts.append(model)
+    return "\n\n".join(parts) + "\n"
 
 
-def verdict(r: Report, v: Verdict) -> str:
-    from ..gate import compared, mark, state, what
+def verdict(r: Report, v: Verdict, most: int) -> str:
+    """A model, with so many rows of a table at most."""
+    from ..gate import compared, mark, state
 
     title = f"{mark(r, v)} **{escape(v.name)}** {escape(compared(v))}".rstrip()
     if not v.changes and not v.error and not v.partial:
         return f"{title}: {state(v)}"
     said = [v.error.message, *([v.error.hint] if v.error.hint else [])] if v.error else []
-    parts = [title, *(f"- {escape(line)}" for line in [*said, *v.remarks])]
+    parts = [title, *(f"- {escape(printable(line, CELL))}" for line in [*said, *v.remarks][: most + 3])]
     failing, rest = r.failing(v), [c for c in v.changes if not r.fails(c)]
-    columns = ["severity", "rule", "fact", "change"]
     if failing:
-        parts += ["", rows(columns, [[c.severity, c.rule, c.path, what(c)] for c in failing])]
+        parts += ["", changes(failing, most) or f"{len(failing)} at or above '{r.level}'"]
     if rest:
-        inner = rows(columns, [[c.severity, c.rule, c.path, what(c)] for c in rest])
-        parts += ["", f"<details><summary>{len(rest)} below '{r.level}'</summary>\n\n{inner}\n\n</details>"]
+        inner, label = changes(rest, most), f"{len(rest)} below '{r.level}'"
+        parts += ["", f"<details><summary>{label}</summary>\n\n{inner}\n\n</details>" if inner else label]
     return "\n".join(parts)
+
+
+def changes(found: Sequence[Change], most: int) -> str:
+    """A table of changes, and how many are left out of it; nothing where no row is wanted."""
+    from ..gate import what
+
+    if not most:
+        return ""
+    body = [[c.severity, c.rule, *(printable(text, CELL) for text in (c.path, what(c)))] for c in found[:most]]
+    more = f"\n\nand {left} more" if (left := len(found) - most) > 0 else ""
+    return rows(["severity", "rule", "fact", "change"], body) + more
 
 
 def rules(table: Iterable[Rule]) -> str:

@@ -1,12 +1,13 @@
 """SARIF 2.1.0, for code scanning. A plain document: the Python libraries for it are generated classes that nobody has touched for years.
 
-Results point at lines of the lock file; without one, at the fact alone. What could not be read is a notification of the run, which then
-did not succeed.
+Results point at lines of the lock file; without one, at the model, as if it were a file: GitHub refuses a whole report for one result that
+has no file. What could not be read is a notification of the run, which then did not succeed.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import quote
 
@@ -74,18 +75,23 @@ def location(r: Report, v: Verdict, path: str) -> dict[str, Any]:
 
 
 def physical(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
-    """The line of the lock file; nothing without one."""
-    if not r.file:
-        return {}
-    at = {"uri": quote(r.file.removeprefix("./"), safe="/", errors="replace"), "uriBaseId": "%SRCROOT%"}
-    return {"physicalLocation": {"artifactLocation": at, "region": {"startLine": v.at(path)}}}
+    """The line of the lock file, or the model."""
+    region = {"startLine": v.at(path) if r.file else 1}
+    return {"physicalLocation": {"artifactLocation": artifact(r.file or v.name), "region": region}}
+
+
+def artifact(file: str) -> dict[str, str]:
+    """A file of the project, or one elsewhere."""
+    for flavour in (PurePosixPath, PureWindowsPath):
+        if flavour(file).is_absolute():
+            return {"uri": "file://" + quote("/" + flavour(file).as_posix().lstrip("/"), safe="/:", errors="replace")}
+    return {"uri": quote(file.removeprefix("./"), safe="/", errors="replace") or ".", "uriBaseId": "%SRCROOT%"}
 
 
 def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
     """Why it is not told whether a model is the same."""
     said = [v.error.message] if v.error else list(v.remarks) if v.partial else []
-    here = [place] if (place := physical(r, v)) else []
-    return [{"level": "error", "message": {"text": clean(f"{v.name}: {text}")}, "locations": here} for text in said]
+    return [{"level": "error", "message": {"text": clean(f"{v.name}: {text}")}, "locations": [physical(r, v)]} for text in said]
 
 
 def clean(text: str) -> str:

@@ -4,6 +4,7 @@ its own."""
 from __future__ import annotations
 
 import gzip
+import html
 import json
 import re
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def test_sarif_is_valid(name: str) -> None:
     assert [run["tool"]["driver"]["rules"][r["ruleIndex"]]["id"] for r in run["results"]] == [c.rule for _, c in changes]
     assert [r["level"] == "error" for r in run["results"]] == [report.fails(c) for _, c in changes]
     lines = [r["locations"][0].get("physicalLocation", {}).get("region", {}).get("startLine") for r in run["results"]]
-    assert lines == [v.at(c.path) if report.file else None for v, c in changes]
+    assert lines == [v.at(c.path) if report.file else 1 for v, c in changes]
     (invocation,) = run["invocations"]
     assert invocation["exitCode"] == report.exit_code
     assert invocation["executionSuccessful"] == (report.exit_code in (0, 1) and not any(v.partial for v in report.verdicts))
@@ -77,6 +78,34 @@ def test_sarif_places() -> None:
     assert places["rope-theta-changed"]["region"] == {"startLine": 40}, "the line of the nearest thing above it that has one"
     assert places["shard-missing"]["region"] == {"startLine": 7}
     assert places["shard-missing"]["artifactLocation"] == {"uri": "locks/my%20models.lock", "uriBaseId": "%SRCROOT%"}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_github_takes_the_sarif(name: str) -> None:
+    """It refuses a whole file for one result without a file (github/codeql-action issue 2459), or with one that is no URI."""
+    (run,) = sarif.report(REPORTS[name])["runs"]
+    held = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
+    for place in (place for part in held for place in part["locations"]):
+        uri = place["physicalLocation"]["artifactLocation"]["uri"]
+        assert re.fullmatch(r"([\w/.~-]|%[0-9A-F]{2})+", uri), uri
+    assert all(part["locations"] for part in held)
+
+
+@pytest.mark.parametrize(
+    ("file", "uri", "base"),
+    [
+        ("llmarch.lock", "llmarch.lock", True),
+        ("./a b/llmarch.lock", "a%20b/llmarch.lock", True),
+        ("../llmarch.lock", "../llmarch.lock", True),
+        ("/srv/a b.lock", "file:///srv/a%20b.lock", False),
+        ("C:\\models\\llmarch.lock", "file:///C:/models/llmarch.lock", False),
+        ("https://huggingface.co/a/b", "https%3A//huggingface.co/a/b", True),
+        ("./", ".", True),
+    ],
+)
+def test_sarif_files(file: str, uri: str, base: bool) -> None:
+    """Only what lies in the project is relative to its root."""
+    assert sarif.artifact(file) == {"uri": uri} | ({"uriBaseId": "%SRCROOT%"} if base else {})
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -142,9 +171,35 @@ def test_markdown_folds_what_does_not_fail() -> None:
     assert failing.startswith("## ❌ llmarch check\n\n**2 changes at or above 'behaviour' · 2 below · 2 ignored**")
     assert "| behaviour | rope-theta-changed | mixers.full.rope.theta | 1,000,000 → 10,000 |" in failing
     assert "context-changed" in folded and "context-changed" not in failing
-    assert "✓ **Qwen/Qwen3-8B\\@main** 3f1c2e9: same architecture" in content
+    assert "✓ **Qwen/Qwen3-8B@<!-- -->main** 3f1c2e9: same architecture" in content
     assert markdown.report(REPORTS["unread"]).startswith("## ❔ llmarch check")
     assert markdown.report(REPORTS["clean"]).startswith("## ✅ llmarch check")
+
+
+@pytest.mark.parametrize(
+    "words", ["@octocat", "x @org/team", "#1", "acme/x#12", "GH-1", "https://evil.example", "www.evil.example", "&commat;octocat", "&#64;a"]
+)
+def test_markdown_pings_nobody(words: str) -> None:
+    """GitHub looks for mentions, issues and addresses after Markdown, so in what is left without backslashes and with entities decoded."""
+    shown = html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.escape(words)))
+    assert not re.search(r"@\w|#\d|GH-\d|://|www\.", shown)
+    assert shown.replace("<!-- -->", "") == words, "and it reads as it is"
+
+
+def test_markdown_fits_into_a_comment() -> None:
+    """GitHub takes 65,536 characters. What fails is never left out before what does not."""
+    heads = [Change(rule="heads-changed", path=f"mixers.m{i}.heads", old=1, new=2, severity="weights") for i in range(400)]
+    long = Change(rule="dtype-changed", path="dtype", old="x" * 10**5, new=["y" * 10**5], severity="info")
+    wide = Report(tuple(Verdict(f"acme/m{n}@main", "a", "b", (*heads, long)) for n in range(20)), "behaviour", "llmarch.lock")
+    content = markdown.report(wide)
+    assert len(content) < 65_536
+    assert "**8000 changes at or above 'behaviour'" in content and all(f"acme/m{n}@" in content for n in range(20))
+    assert content.count("and 380 more") == 20
+    same = [Verdict(f"acme/s{n}@main", "aaaaaaa", "aaaaaaa") for n in range(3000)]
+    content = markdown.report(Report((*same, GONE, CHANGED), "behaviour", "llmarch.lock"))
+    assert len(content) < 65_536
+    assert content.index("acme/bot") < content.index("acme/gone") < content.index("acme/s0@")
+    assert re.search(r"and \d+ models more\n$", content)
 
 
 @pytest.mark.parametrize("name", REPORTS)

@@ -143,9 +143,11 @@ def test_workflow_of_the_docs() -> None:
     """It uses the action with inputs that it has, and uploads what that writes."""
     job = yaml.safe_load(blocks("docs/ci.md", "GitHub Actions", "yaml")[0])["jobs"]["llmarch"]
     action = yaml.safe_load((ROOT / "action.yml").read_text())
-    ours = next(step for step in job["steps"] if "llmarch@" in step["uses"])
+    ours = next(step for step in job["steps"] if "llmarch@" in step.get("uses", ""))
     assert set(ours["with"]) <= set(action["inputs"])
-    assert job["steps"][-1]["with"]["sarif_file"] == ours["with"]["sarif"]
+    assert next(step for step in job["steps"] if "upload-sarif@" in step.get("uses", ""))["with"]["sarif_file"] == ours["with"]["sarif"]
+    comment = job["steps"][-1]["run"]
+    assert f"--body-file {ours['with']['markdown']}" in comment and job["permissions"]["pull-requests"] == "write"
 
 
 # The action
@@ -179,11 +181,12 @@ def test_the_action_checks(models: Hub, runner: dict[str, str]) -> None:
 
     assert "::notice title=llmarch check::no changes" in run_action(check, {}, **runner)
     push_theta(models)
-    out = run_action(check, {"sarif": "out.sarif", "junit": "out.xml"}, code=1, **runner)
+    out = run_action(check, {"sarif": "out.sarif", "junit": "out.xml", "markdown": "out.md"}, code=1, **runner)
     assert "::error file=llmarch.lock,line=" in out and f"✗ {BOT}@main" in out
     assert json.loads(Path("out.sarif").read_text())["runs"][0]["results"] and Path("out.xml").exists()
     summary = Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
-    assert summary.startswith("before\n## ✅") and "## ❌ llmarch check" in summary
+    assert summary.startswith("before\n## ✅") and summary.endswith(Path("out.md").read_text())
+    assert Path("out.md").read_text().startswith("## ❌ llmarch check")
     run_action(check, {"ignore": "rope-theta-changed\n  context-changed:*\n"}, **runner)
     run_action(check, {"fail-on": "weights"}, **runner)
     run_action(check, {"reference": BOT, "against": BASE, "ignore": "vocabulary-changed"}, code=1, **runner)
@@ -192,6 +195,56 @@ def test_the_action_checks(models: Hub, runner: dict[str, str]) -> None:
     run_action(check, {"reference": "--update", "lock": "$(touch pwned); `touch pwned`"}, code=2, **runner)
     assert outputs() == ["before", *(f"exit-code={n}" for n in (0, 1, 0, 0, 1, 3, 2, 2))]
     assert not Path("pwned").exists()
+
+
+def commands(log: str) -> list[str]:
+    """The commands that a runner finds in a log (actions/runner, ActionCommand.cs): `::name …::` at the start of a line, behind blanks;
+    `##[name …]` anywhere; nothing between ::stop-commands:: and its token."""
+    found: list[str] = []
+    stopped = ""
+    for line in log.splitlines():
+        match = re.match(r"\s*::([\w-]+)(?: [^\n]*?)?::(.*)", line) or re.search(r"##\[([\w-]+)[^\]]*\](.*)", line)
+        if match is None or (stopped and match[1] != stopped):
+            continue
+        if match[1] != stopped and match[1] != "stop-commands":
+            found.append(match[1])
+        stopped = match[2] if match[1] == "stop-commands" else ""
+    assert not stopped, "at the end, commands are taken again"
+    return found
+
+
+def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, str]) -> None:
+    """A key of a config reaches the log in the report, a reference in an error; neither is a command there."""
+    _, check = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    shell(f"llmarch lock {BOT}@main")
+    content = dict(models.repos[BOT]["first"])
+    data = content["config.json"]
+    assert isinstance(data, bytes)
+    evil = ("##[set-output name=exit-code;]0", "##[add-mask]e", "::stop-commands::x", "x" * 90 + " ::error::fake")
+    models.add(BOT, content | {"config.json": json.dumps(json.loads(data) | dict.fromkeys(evil, 1)).encode()}, "evil")
+    models.heads[BOT, "main"] = "evil"
+    out = run_action(check, {}, **runner)
+    assert "##[set-output name=exit-code;]0" in out, "it is told, nevertheless"
+    assert commands(out) == ["notice"] * 5
+    out = run_action(check, {"reference": "##[add-mask]e"}, code=2, **runner)
+    assert "##[add-mask]e" in out and commands(out) == ["error", "notice"]
+    out = run_action(check, {"lock": "##[add-mask]e"}, code=2, **runner)
+    assert "##[add-mask]e: no such file" in out and commands(out) == [], "errors are in the log too"
+
+
+def test_the_action_needs_a_python(tmp_path: Path, runner: dict[str, str]) -> None:
+    """The first Python that is new enough, and an error that says what to do where there is none."""
+    install, _ = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "bash").symlink_to(shutil.which("bash") or "/bin/bash")
+    (old / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (old / "python3").chmod(0o755)
+    out = run_action(install, {}, code=2, **{**runner, "PATH": str(old)})
+    assert "::error title=llmarch check::Python 3.11 or later is needed" in out
+    (old / "python3.12").write_text("#!/bin/sh\necho ran $1 >&2\n[ $1 = -c ]\n")
+    (old / "python3.12").chmod(0o755)
+    run_action(install, {}, code=1, **{**runner, "PATH": str(old)})
 
 
 def test_the_action_installs(tmp_path: Path, runner: dict[str, str]) -> None:

@@ -55,16 +55,42 @@ def open(
     if model is None:
         begun = _begin(reference, headers, refresh)
         try:
-            if begun.likely_known and meanwhile is not None:
-                meanwhile()
-                meanwhile = None
-            from .repository import Reading
-
-            model = Reading(reference, begun, headers, progress, meanwhile).read(refresh)
+            model = _read(reference, begun, headers, progress, refresh, meanwhile)
         finally:
             begun.client.stop.set()
             begun.executor.shutdown(wait=False, cancel_futures=True)
     return model if headers else _config_only(model)
+
+
+def _read(
+    reference: Reference, begun: Begun, headers: bool, progress: Progress | None, refresh: bool, meanwhile: Callable[[], object] | None
+) -> RawModel:
+    """The cached reading of the commit that the look-up names, or a new one."""
+    if begun.likely_known:  # imports go where there is a wait
+        if meanwhile is not None:
+            meanwhile()
+            meanwhile = None
+    else:
+        from . import repository as _  # noqa: F401
+    from .lookup import Inquiry
+
+    inquiry, endpoint, repo_id, revision = (
+        Inquiry(reference, begun.client),
+        begun.client.endpoint,
+        repo_id_of(reference),
+        reference.revision,
+    )
+    pinned = inquiry.pin(begun.lookup.result)
+    cache.remember_commit(endpoint, repo_id, revision or "main", pinned.commit)
+    known = None if refresh else cache.load(endpoint, repo_id, pinned.commit, reference=reference.text, revision=revision)
+    if known is not None:
+        return known
+    from .repository import Reading
+
+    model = Reading(inquiry, begun, headers, progress, meanwhile).read(pinned)
+    if headers:
+        cache.store(endpoint, repo_id, model)
+    return model
 
 
 def _config_only(model: RawModel) -> RawModel:

@@ -1,36 +1,34 @@
 """One reading of one repository over the network: config, index and the header of every shard, never the weights.
 
-One look-up pins the commit, everything after it uses that commit. Then, at the same time: the config, the index, and the Hub's
-answer with all headers in one request (main branch; where it is not offered, the question costs no time). Else every shard's header by
+The look-up has pinned the commit, everything uses that commit. At the same time: the config, the index, and the Hub's answer
+with all headers in one request (main branch; where it is not offered, the question costs no time). Else every shard's header by
 a range request, many at once: the index says how long each will be, so that one request a shard is the rule. Files that
 huggingface_hub has downloaded before are read from its cache; what was read goes into ours, by commit.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import Any, cast
+from typing import Any
 
 from huggingface_hub import errors
 
 from ..errors import HeaderError, ReadError, printable
 from ..raw import RawModel
-from ..reference import Reference
 from ..schema import Finding
-from . import Progress, cache, local
-from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
+from . import Progress, local
+from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
 from .headers import Header, header_length, parse_header, parse_headers_document
 from .http import Answer, Unreadable
-from .hub import INDEX, MAX_LOOKUP, Begun, all_headers, or_bundled, repo_id_of, snapshot
+from .hub import INDEX, MAX_LOOKUP, Begun, all_headers
 from .layout import CONFIG, Layout, configured, documents_wanted, layout, not_a_model, other_weights
+from .lookup import Inquiry, Pinned
 from .merge import Absent, Merged, gaps, merge, names_only
 
 FIRST_RANGE = 100_000
@@ -38,21 +36,6 @@ FIRST_RANGE = 100_000
 LONGEST_FIRST_RANGE = 8_000_000
 GIVE_UP = 8
 """Shards failing for good one after the other, none between them succeeding, after which the rest is not tried."""
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-@dataclass(slots=True)
-class _Pinned:
-    """What the look-up says: the repository's present id, the commit, the files; and what of it huggingface_hub has downloaded."""
-
-    repo_id: str
-    commit: str
-    files: list[str]
-    snapshot: Path | None
-
-    def downloaded(self, file: str) -> Path | None:
-        path = self.snapshot / file if self.snapshot is not None else None
-        return path if path is not None and path.is_file() else None
 
 
 @dataclass(slots=True)
@@ -84,7 +67,7 @@ class _Expected:
 class _Parts:
     """What is being read of a checkpoint. The index is parsed when it is asked for, by one thread, as parsing it holds up all others."""
 
-    pinned: _Pinned
+    pinned: Pinned
     layout: Layout
     expected: _Expected
     index_data: Future[bytes | None] | None = None
@@ -106,46 +89,19 @@ class Reading:
     """One reading of one repository over the network."""
 
     def __init__(
-        self, reference: Reference, begun: Begun, headers: bool, progress: Progress | None, meanwhile: Callable[[], object] | None
+        self, inquiry: Inquiry, begun: Begun, headers: bool, progress: Progress | None, meanwhile: Callable[[], object] | None
     ) -> None:
-        self.reference = reference
-        self.asked_id = repo_id_of(reference)
+        self.inquiry = inquiry
+        self.reference = inquiry.reference
+        self.asked_id = inquiry.repo_id
         self.begun = begun
         self.client = begun.client
         self.headers = headers
         self.progress: Progress = progress or _silent
         self.meanwhile = meanwhile
 
-    def read(self, refresh: bool) -> RawModel:
-        """The cached reading of the commit that the look-up names, or a new one."""
-        endpoint, revision = self.client.endpoint, self.reference.revision
-        pinned = self._pin(self.begun.lookup.result)
-        cache.remember_commit(endpoint, self.asked_id, revision or "main", pinned.commit)
-        if not refresh:
-            model = cache.load(endpoint, self.asked_id, pinned.commit, reference=self.reference.text, revision=revision)
-            if model is not None:
-                return model
-        model = self._read(pinned)
-        if self.headers:
-            cache.store(endpoint, self.asked_id, model)
-        return model
-
-    def _pin(self, answer: Callable[[], Answer]) -> _Pinned:
-        """What the look-up says: it pins the commit. It has followed a repository that was renamed."""
-        document = self._object(answer, "the Hub's answer", MAX_LOOKUP)
-        commit, repo_id, siblings = document.get("sha"), document.get("id"), document.get("siblings")
-        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-            raise ReadError(f"{self.asked_id}: the answer of {self.client.endpoint} names no commit")
-        if not isinstance(repo_id, str) or not re.fullmatch(r"\w[\w.-]*(?:/\w[\w.-]*)?", repo_id, re.ASCII) or ".." in repo_id:
-            repo_id = self.asked_id
-        files: list[str] = []
-        for sibling in cast(list[object], siblings) if isinstance(siblings, list) else []:
-            name = cast(dict[str, object], sibling).get("rfilename") if isinstance(sibling, dict) else None
-            if isinstance(name, str) and safe_name(name):
-                files.append(name)
-        return _Pinned(repo_id, commit, sorted(files), snapshot(repo_id, commit))
-
-    def _read(self, pinned: _Pinned) -> RawModel:
+    def read(self, pinned: Pinned) -> RawModel:
+        """What is at the pinned commit."""
         found = layout(pinned.files)
         submit = self.begun.executor.submit
         documents = {name: submit(self._document, pinned, name) for name in documents_wanted(pinned.files)}
@@ -252,7 +208,7 @@ class Reading:
         if answer is None:
             return None
         with suppress(UnicodeDecodeError, HeaderError, ReadError):
-            if (answer.headers.get("x-repo-commit") or self._pin(self._look_up_again).commit) == parts.pinned.commit:
+            if (answer.headers.get("x-repo-commit") or self.inquiry.pin(self._look_up_again).commit) == parts.pinned.commit:
                 text = answer.data.decode()
                 del answer
                 return parse_headers_document(text)
@@ -276,14 +232,14 @@ class Reading:
             if len(data) < length:
                 data += self.client.get(url, limit=length - len(data), start=len(data), ranged=True).data
         except errors.RepositoryNotFoundError as error:
-            raise self._refused(file, error) from None
+            raise self.inquiry.refused(file, error) from None
         except errors.HfHubHTTPError as error:
             raise Unreadable(f"HTTP {error.response.status_code}") from None
         header = parse_header(data, file=file, file_size=size)
         _ = header.table  # folded here, while other headers are on their way
         return header
 
-    def _index_data(self, pinned: _Pinned, file: str, expected: _Expected) -> bytes | None:
+    def _index_data(self, pinned: Pinned, file: str, expected: _Expected) -> bytes | None:
         """The bytes of the index; None if it could not be read."""
         downloaded = pinned.downloaded(file)
         if downloaded is not None:
@@ -292,44 +248,13 @@ class Reading:
             return self.client.get(self._file(pinned, file), limit=MAX_INDEX, on_size=expected.hear_size).data
         return None
 
-    def _document(self, pinned: _Pinned, file: str) -> dict[str, Any]:
+    def _document(self, pinned: Pinned, file: str) -> dict[str, Any]:
         downloaded = pinned.downloaded(file)
         if downloaded is not None:
             return parse_object(downloaded.read_bytes(), file=file)
-        return self._object(lambda: self.client.get(self._file(pinned, file), limit=MAX_CONFIG), file, MAX_CONFIG)
+        return self.inquiry.document(lambda: self.client.get(self._file(pinned, file), limit=MAX_CONFIG), file, MAX_CONFIG)
 
-    def _object(self, answer: Callable[[], Answer], name: str, limit: int) -> dict[str, Any]:
-        """A JSON object that there is no going on without; errors for people."""
-        try:
-            return parse_object(answer().data, file=name, limit=limit)
-        except errors.HfHubHTTPError as error:
-            raise self._refused(name, error) from None
-        except Unreadable as error:
-            reason = printable(str(error))
-            if self.client.reached:
-                hint = "try again later; a token (HF_TOKEN) raises rate limits"
-                raise ReadError(f"{self.asked_id}: {name} could not be read: {reason}", or_bundled(hint, self.asked_id)) from None
-            hint = or_bundled("--offline reads what was read before", self.asked_id)
-            raise ReadError(f"cannot reach {self.client.endpoint}: {reason}", hint) from None
-
-    def _refused(self, name: str, error: errors.HfHubHTTPError) -> ReadError:
-        """The Hub's refusal, with what to do about it."""
-        repo_id, endpoint, with_token = self.asked_id, self.client.endpoint, "authorization" in self.client.headers
-        if isinstance(error, errors.GatedRepoError):
-            what = f"{repo_id} is gated: the Hub shows its files only to users whom its authors let in"
-            hint = f"ask for access at {endpoint}/{repo_id}" + ("" if with_token else ", then set HF_TOKEN or run `hf auth login`")
-        elif isinstance(error, errors.RevisionNotFoundError):
-            what, hint = f"{repo_id} has no revision {self.reference.revision or 'main'}", "give a branch, a tag or a full commit"
-        elif isinstance(error, errors.RepositoryNotFoundError):
-            what = f"there is no repository {repo_id} on {endpoint}, or it is private"
-            hint = "check the spelling" + ("" if with_token else "; a private one needs HF_TOKEN")
-        else:
-            status, said = error.response.status_code, printable(error.server_message or "")
-            what = f"{repo_id}: {name}: HTTP {status}" + (f" ({said})" if said else "")
-            hint = "is the token in HF_TOKEN right?" if status in (401, 403) and with_token else None
-        return ReadError(what, or_bundled(hint, repo_id))
-
-    def _file(self, pinned: _Pinned, file: str) -> str:
+    def _file(self, pinned: Pinned, file: str) -> str:
         return self.client.file(pinned.repo_id, pinned.commit, file)
 
 

@@ -56,7 +56,7 @@ class Hub:
     fail_with: int | str = 503
     retry_after: str | None = "0"
     broken: dict[str, int | str] = field(default_factory=dict)
-    """Part of a path -> what always happens to requests for it: a status, `reset`, `hang`, `drop`."""
+    """Part of a path -> what always happens to requests for it: a status, `reset`, `hang`, `drop`, `portal`."""
     requests: list[Request] = field(default_factory=list)
     bytes: int = 0
     inflight: int = 0
@@ -107,6 +107,8 @@ class Handler(BaseHTTPRequestHandler):
                 fault = hub.fail_with
             if isinstance(fault, int):
                 self.refuse(fault, "Fault", {"Retry-After": hub.retry_after} if hub.retry_after is not None else {})
+            elif fault == "portal":
+                self.send_body(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
             elif fault == "hang":
                 time.sleep(1)
                 self.close_connection = True

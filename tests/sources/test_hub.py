@@ -346,6 +346,12 @@ def test_no_network(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "llmarch show qwen3-8b" in (error.value.hint or "")
 
 
+def test_a_page_instead_of_an_answer(hub: Hub) -> None:
+    hub.broken["/api/"] = "portal"
+    with pytest.raises(ReadError, match="does not answer as a Hub does"):
+        read()
+
+
 def test_error_bodies_are_not_read_to_their_end(hub: Hub) -> None:
     hub.add(REPO, model(1) | {"config.json": Sparse(b"", 10_000_000_000)})
     with pytest.raises(ReadError, match="longer than"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .gate import Report
     from .lock import Entry
@@ -34,33 +34,45 @@ def load(
     `progress(done, total, label)` is called while slow work goes on.
     Raises llmarch.errors.LlmarchError; its UnknownFamily for a model that no family reads (see `inspect`).
     """
+    raw = _open(reference, offline, headers, refresh, progress)
     from .reader import read
 
-    return read(_open(reference, offline, headers, refresh, progress))
+    return read(raw)
 
 
 def inspect(
-    reference: str, *, offline: bool = False, headers: bool = True, refresh: bool = False, progress: Progress | None = None
+    reference: str,
+    *,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+    progress: Progress | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Reading | Observation:
-    """`load`, or what tensor names and shapes alone tell where no family reads the model."""
+    """`load`, or what tensor names and shapes alone tell where no family reads the model.
+
+    `meanwhile` is called, once at most, while the network is waited for.
+    """
+    raw = _open(reference, offline, headers, refresh, progress, meanwhile)
     from .reader import inspect
 
-    return inspect(_open(reference, offline, headers, refresh, progress))
+    return inspect(raw)
 
 
-def _open(text: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None) -> RawModel:
+def _open(
+    text: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None, meanwhile: Callable[[], object] | None = None
+) -> RawModel:
     from . import sources
     from .reference import parse
 
-    return sources.open(parse(text), offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=_import_what_is_next)
+    def prepare() -> None:
+        from . import reader  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        from .checkpoint import join  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
+        if meanwhile is not None:
+            meanwhile()
 
-def _import_what_is_next() -> None:
-    """The modules that reading takes, while the network is waited for."""
-    from importlib import import_module
-
-    for module in ("reader", "views", "checkpoint.join"):
-        import_module(f".{module}", __name__)
+    return sources.open(parse(text), offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=prepare)
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:

@@ -1,5 +1,5 @@
 """`python -m llmarch`."""
 
-from .cli import main
+from .cli import program
 
-main()
+program()

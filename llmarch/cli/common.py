@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
@@ -74,12 +75,19 @@ def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading
     """`llmarch.inspect`, with a progress bar on stderr where that is a terminal."""
     import llmarch
 
+    read = partial(llmarch.inspect, ref, offline=offline, headers=headers, refresh=refresh, meanwhile=prepare)
     if "/" not in ref or not sys.stderr.isatty():
-        return llmarch.inspect(ref, offline=offline, headers=headers, refresh=refresh)
+        return read()
     from ..renderers.progress import bar
 
     with bar() as progress:
-        return llmarch.inspect(ref, offline=offline, headers=headers, refresh=refresh, progress=progress)
+        return read(progress=progress)
+
+
+def prepare() -> None:
+    """Import what most commands need to show what they read."""
+    from .. import views  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from ..renderers import text  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:

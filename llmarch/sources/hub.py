@@ -66,28 +66,21 @@ def _read(
     reference: Reference, begun: Begun, headers: bool, progress: Progress | None, refresh: bool, meanwhile: Callable[[], object] | None
 ) -> RawModel:
     """The cached reading of the commit that the look-up names, or a new one."""
-    if begun.likely_known:  # imports go where there is a wait
-        if meanwhile is not None:
-            meanwhile()
-            meanwhile = None
-    else:
-        from . import repository as _  # noqa: F401
     from .lookup import Inquiry
 
-    inquiry, endpoint, repo_id, revision = (
-        Inquiry(reference, begun.client),
-        begun.client.endpoint,
-        repo_id_of(reference),
-        reference.revision,
-    )
+    if not begun.likely_known:
+        from . import repository as _  # noqa: F401  (imports go where there is a wait)
+    if meanwhile is not None:
+        meanwhile()
+    inquiry, endpoint, repo_id = Inquiry(reference, begun.client), begun.client.endpoint, repo_id_of(reference)
     pinned = inquiry.pin(begun.lookup.result)
-    cache.remember_commit(endpoint, repo_id, revision or "main", pinned.commit)
-    known = None if refresh else cache.load(endpoint, repo_id, pinned.commit, reference=reference.text, revision=revision)
+    cache.remember_commit(endpoint, repo_id, reference.revision or "main", pinned.commit)
+    known = None if refresh else cache.load(endpoint, repo_id, pinned.commit, reference=reference.text, revision=reference.revision)
     if known is not None:
         return known
     from .repository import Reading
 
-    model = Reading(inquiry, begun, headers, progress, meanwhile).read(pinned)
+    model = Reading(inquiry, begun, headers, progress).read(pinned)
     if headers:
         cache.store(endpoint, repo_id, model)
     return model
@@ -121,9 +114,10 @@ def _begin(reference: Reference, headers: bool, refresh: bool) -> Begun:
     get_session()
     known = not refresh and cache.last_commit(client.endpoint, repo_id, revision) is not None
     executor = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="llmarch")
-    lookup = executor.submit(client.get, client.api(repo_id, "revision", revision), limit=MAX_LOOKUP)
     wanted = headers and revision == "main" and not known and not hf_folder(repo_id).is_dir()
-    return Begun(client, executor, lookup, executor.submit(all_headers, client, repo_id) if wanted else None, known)
+    at_once = executor.submit(all_headers, client, repo_id) if wanted else None
+    lookup = executor.submit(client.get, client.api(repo_id, "revision", revision), limit=MAX_LOOKUP)
+    return Begun(client, executor, lookup, at_once, known)
 
 
 def all_headers(client: Client, repo_id: str) -> Answer | None:

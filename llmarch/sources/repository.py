@@ -8,7 +8,7 @@ huggingface_hub has downloaded before are read from its cache; what was read goe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -88,9 +88,7 @@ class _Parts:
 class Reading:
     """One reading of one repository over the network."""
 
-    def __init__(
-        self, inquiry: Inquiry, begun: Begun, headers: bool, progress: Progress | None, meanwhile: Callable[[], object] | None
-    ) -> None:
+    def __init__(self, inquiry: Inquiry, begun: Begun, headers: bool, progress: Progress | None) -> None:
         self.inquiry = inquiry
         self.reference = inquiry.reference
         self.asked_id = inquiry.repo_id
@@ -98,7 +96,6 @@ class Reading:
         self.client = begun.client
         self.headers = headers
         self.progress: Progress = progress or _silent
-        self.meanwhile = meanwhile
 
     def read(self, pinned: Pinned) -> RawModel:
         """What is at the pinned commit."""
@@ -111,8 +108,6 @@ class Reading:
             parts.index_data = submit(self._index_data, pinned, found.index_file, parts.expected)
             if (self.reference.revision or "main") == "main" and found.shards and found.index_file == INDEX and pinned.snapshot is None:
                 parts.at_once = self.begun.all_headers or submit(all_headers, self.client, self.asked_id)
-        if self.meanwhile is not None:
-            self.meanwhile()
         parsed = {name: future.result() for name, future in documents.items()}
         if error := not_a_model(pinned.files, parsed, name=self.asked_id):
             raise error

@@ -15,8 +15,11 @@ from typing import Any, Literal
 from .schema import Finding
 
 _NUMBER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
-_INNER_NUMBER = re.compile(r"\.([0-9]{1,9})(?![^.\n])")
-_FIRST_NUMBER, _ZERO = re.compile(r"\n[0-9]"), re.compile(r"\.0[0-9]")  # apart, for each begins with a fixed character: 7 times as fast
+_DIGITS = b"0123456789"
+_ONLY_DIGITS = bytes(byte if byte in _DIGITS else 32 for byte in range(256))
+_LINES_AS_PARTS = bytes.maketrans(b"\n", b".")
+_NUMBERS = {b"%d" % number: number for number in range(1000)}
+"""Numbers of layers and experts as they are written; looked up in half the time that `int` takes."""
 
 Kind = tuple[str, tuple[int, ...] | None]
 """Dtype and shape of a tensor."""
@@ -83,23 +86,30 @@ class TensorTable:
         self._groups[group.pattern, group.dtype, group.shape] = group
 
     def extend(self, names: Sequence[str], kinds: Sequence[Kind]) -> None:
-        """`add` for many: names, and the dtype and shape of each. All names are folded in one go, which takes 60 % of the time."""
-        text = "\n".join(names)
-        unusual = "{}" in text or text[:1].isdigit() or _FIRST_NUMBER.search(text) or _ZERO.search(text)
-        if unusual or text.count("\n") != len(names) - 1:
+        """`add` for many: names, and the dtype and shape of each. All names are folded in one go, which takes half of the time.
+
+        Without its digits `a.3.b.7` is `a..b.`, where each empty part stands for a number. That holds if no part was empty before (`..`),
+        and if there are as many numbers as empty parts, none in a word (`w1`). Otherwise each name is folded by itself.
+        """
+        text = "\n".join(names).encode("utf-8", "surrogatepass")
+        plain = text.translate(None, _DIGITS).split(b"\n")
+        written = text.translate(_ONLY_DIGITS).split()
+        numbers = [n for n in map(_NUMBERS.get, written) if n is not None]
+        patterns = {p: ".".join(part or "{}" for part in p.decode("utf-8", "surrogatepass").split(".")) for p in {*plain}}
+        widths = {p: pattern.count("{}") for p, pattern in patterns.items()}
+        odd = len(plain) != len(names) or any(b"{}" in p for p in patterns) or b".." in b".%b." % text.translate(_LINES_AS_PARTS)
+        if odd or not sum(map(widths.__getitem__, plain)) == len(numbers) == len(written):
             for name, kind in zip(names, kinds, strict=True):
                 self.add(name, *kind)
             return
-        parts = _INNER_NUMBER.split(text)
-        patterns, numbers = ".{}".join(parts[::2]).split("\n"), list(map(int, parts[1::2]))
-        groups: dict[tuple[str, Kind], tuple[list[tuple[int, ...]], int]] = {}
+        groups: dict[tuple[bytes, int], tuple[list[tuple[int, ...]], int]] = {}
         at = 0
-        for key in zip(patterns, kinds, strict=True):
+        for key, kind in zip(zip(plain, map(id, kinds), strict=True), kinds, strict=True):  # to hash a kind takes long
             group = groups.get(key)
             if group is None:
-                pattern, (dtype, shape) = key
-                indices = self._groups.setdefault((pattern, dtype, shape), TensorGroup(pattern, dtype, shape)).indices
-                group = groups[key] = (indices, pattern.count("{}"))
+                pattern = patterns[key[0]]
+                indices = self._groups.setdefault((pattern, *kind), TensorGroup(pattern, *kind)).indices
+                group = groups[key] = (indices, widths[key[0]])
             indices, width = group
             indices.append(tuple(numbers[at : at + width]))
             at += width

@@ -11,20 +11,51 @@ A fact that is not known is None, and its evidence says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeVar, Union, dataclass_transform
 
 SCHEMA_VERSION = 1
 
+T = TypeVar("T")
 
-class _Strict:
-    """Documents from outside may hold no other keys (read by pydantic, see contract.py)."""
+
+class Fact:
+    """A frozen dataclass. What all have in common is inherited, for generating it for each would take a sixth of every start.
+
+    Documents from outside may hold no other keys (read by pydantic, see contract.py).
+    """
 
     __pydantic_config__ = {"extra": "forbid"}
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in self.__dict__ or name not in self.__dataclass_fields__:
+            raise FrozenInstanceError(f"cannot assign to {name!r}")
+        self.__dict__[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete {name!r}")
+
+    def _compared(self) -> tuple[object, ...]:
+        return tuple(self.__dict__[f.name] for f in fields(self) if f.compare)
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared() == other._compared() if isinstance(other, Fact) and type(self) is type(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Norm(_Strict):
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def fact(cls: type[T]) -> type[T]:
+    return dataclass(kw_only=True, repr=False, eq=False)(cls)
+
+
+@fact
+class Norm(Fact):
     """A normalisation: `rmsnorm` or `layernorm`; `offset` 1 multiplies by (1 + weight); `weight` False has no tensor."""
 
     kind: Literal["rmsnorm", "layernorm"]
@@ -34,8 +65,8 @@ class Norm(_Strict):
     weight: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class RopeScaling(_Strict):
+@fact
+class RopeScaling(Fact):
     """How rotary frequencies are stretched beyond the trained context; fields that a kind does not have are None.
 
     `alpha`: the base is theta * alpha^(dim / (dim - 2)) at every length (Hunyuan)."""
@@ -56,8 +87,8 @@ class RopeScaling(_Strict):
     long_factor: tuple[float, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rope(_Strict):
+@fact
+class Rope(Fact):
     """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved.
 
     `span`: pairs and frequencies are laid out over that many dims, of which only rotary_dim turn (None: over rotary_dim). `sections`:
@@ -73,8 +104,8 @@ class Rope(_Strict):
     scaling: RopeScaling | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class QKNorm(_Strict):
+@fact
+class QKNorm(Fact):
     """A norm of queries and keys: over each `head`, or over the whole `projection`."""
 
     scope: Literal["head", "projection"]
@@ -83,8 +114,8 @@ class QKNorm(_Strict):
     after_rope: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueryScaling(_Strict):
+@fact
+class QueryScaling(Fact):
     """Queries times 1 + beta * ln(1 + floor((pos + shift) / original_context)): longer contexts, sharper attention."""
 
     beta: float
@@ -92,8 +123,8 @@ class QueryScaling(_Strict):
     shift: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Indexer(_Strict):
+@fact
+class Indexer(Fact):
     """DeepSeek sparse attention's lightning indexer: scores all earlier tokens, attention reads the `top_k` best."""
 
     heads: int
@@ -103,8 +134,8 @@ class Indexer(_Strict):
     rope_interleaved: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockIndex(_Strict):
+@fact
+class BlockIndex(Fact):
     """Block-sparse attention's own indexer: small heads score blocks of `block` tokens, attention reads the `top_blocks` best.
 
     q [heads * head_dim, hidden], one k [head_dim, hidden], each with an RMSNorm of head_dim, then turned as the attention's own; one key of
@@ -119,8 +150,8 @@ class BlockIndex(_Strict):
     norm_offset: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attention(_Strict):
+@fact
+class Attention(Fact):
     """Softmax attention: MHA (kv_heads = heads), GQA or MQA (kv_heads = 1).
 
     q [heads * head_dim, hidden], k [kv_heads * head_dim, hidden], v [kv_heads * v_head_dim, hidden],
@@ -162,8 +193,8 @@ class Attention(_Strict):
     rope: Rope | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class LatentAttention(_Strict):
+@fact
+class LatentAttention(Fact):
     """Multi-head latent attention (MLA): keys and values come from one latent of kv_lora_rank, which is what is cached.
 
     q_a [q_lora_rank, hidden], q_b [heads * (nope + rope), q_lora_rank] (or one plain q_proj without q_lora_rank),
@@ -190,8 +221,8 @@ class LatentAttention(_Strict):
     kv_scale: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinearAttention(_Strict):
+@fact
+class LinearAttention(Fact):
     """A mixer with a state of fixed size instead of a growing cache.
 
     `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
@@ -217,8 +248,8 @@ class LinearAttention(_Strict):
     state_dtype: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompressedAttention(_Strict):
+@fact
+class CompressedAttention(Fact):
     """DeepSeek V4's attention: one latent head of `head_dim` is both key and value, and what lies beyond `window` is compressed.
 
     `ratio` 0: the window alone; 4 (CSA): one entry every 4 tokens, of which an `indexer` picks the best; 128 (HCA): one entry every 128
@@ -250,8 +281,8 @@ class CompressedAttention(_Strict):
 Mixer = Union[Attention, LatentAttention, LinearAttention, CompressedAttention]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dense(_Strict):
+@fact
+class Dense(Fact):
     """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
 
     `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is x *
@@ -274,8 +305,8 @@ class Dense(_Strict):
     own_skip: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Router(_Strict):
+@fact
+class Router(Fact):
     """How experts are chosen and weighted.
 
     `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), sigmoid, or the root of softplus (`sqrt_softplus`);
@@ -303,8 +334,8 @@ class Router(_Strict):
     expert_scale: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class MoE(_Strict):
+@fact
+class MoE(Fact):
     """A mixture of experts: a router [experts, hidden], `experts` MLPs of `expert_width` of which `active` serve a token,
     and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not.
     `latent_width`: routed experts work on a projection of the stream to that width [latent, hidden], and their sum is projected back;
@@ -335,8 +366,8 @@ class MoE(_Strict):
 FFN = Union[Dense, MoE]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Branch(_Strict):
+@fact
+class Branch(Fact):
     """One block on the residual stream: `block` is `mixers.NAME` or `ffns.NAME`, norms are names in `norms`, output is times `scale`."""
 
     block: str
@@ -345,8 +376,8 @@ class Branch(_Strict):
     scale: float = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step(_Strict):
+@fact
+class Step(Fact):
     """One addition to the residual stream, by one branch or several in parallel.
 
     `pre_norm` feeds all branches, `join_norm` is on their sum, `after_norm` on the stream after the addition.
@@ -363,16 +394,16 @@ class Step(_Strict):
     skip_scale: float = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerKind(_Strict):
+@fact
+class LayerKind(Fact):
     """The steps of one kind of layer, in order; `learned_scale`: at its end the stream is times one learned number."""
 
     steps: tuple[Step, ...]
     learned_scale: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class PerLayerEmbedding(_Strict):
+@fact
+class PerLayerEmbedding(Fact):
     """A second, narrow embedding for every layer: one table [vocab_size, layers * width], times `scale`, to which a projection of the token
     embedding [layers * width, hidden], normed at `width`, is added. Each layer takes its slice in an FFN that is `per_layer`."""
 
@@ -381,8 +412,8 @@ class PerLayerEmbedding(_Strict):
     scale: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Embedding(_Strict):
+@fact
+class Embedding(Fact):
     """Token embedding [vocab_size, hidden]; `tied`: the head is the same matrix; `positions`: rows of a learned position table."""
 
     tied: bool
@@ -392,8 +423,8 @@ class Embedding(_Strict):
     per_layer: PerLayerEmbedding | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Head(_Strict):
+@fact
+class Head(Fact):
     """From the last hidden state to logits: [vocab_size, hidden], with or without bias, soft cap and scale."""
 
     bias: bool = False
@@ -401,8 +432,8 @@ class Head(_Strict):
     scale: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class MTP(_Strict):
+@fact
+class MTP(Fact):
     """Multi-token prediction: `modules` extra layers of `layer_kind`, each fed by a projection [hidden, 2 * hidden] of normed
     embedding and hidden state. `norms` counts hidden-wide norms beside the layer's own; `own_embedding` and `own_head` say whether a
     module stores copies of the embedding and the head. `layer_kind` None: announced, but its layout is not known."""
@@ -414,8 +445,8 @@ class MTP(_Strict):
     own_head: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Linear(_Strict):
+@fact
+class Linear(Fact):
     """A matrix [outputs, inputs] with or without bias."""
 
     inputs: int
@@ -423,8 +454,8 @@ class Linear(_Strict):
     bias: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tower(_Strict):
+@fact
+class Tower(Fact):
     """An encoder of another modality: a Vision Transformer and the projector to the decoder's width.
 
     `patch_embedding` is the patch convolution as a matrix (inputs = channels * patch^2); `positions`: rows of a learned table;
@@ -471,8 +502,8 @@ class Tower(_Strict):
     layer_scales: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conformer(_Strict):
+@fact
+class Conformer(Fact):
     """An audio encoder: two convolutions (3 x 3, stride 2, channels `subsampling`) with a norm each and a matrix `subsampled` to its width;
     layers of half an FFN, local attention with relative positions, a gated convolution of `conv_kernel`, half an FFN and a norm; `output`
     [out, hidden] where there is one, and the projector. Layers have two FFNs [width, hidden], [hidden, width] with a norm before and after
@@ -501,8 +532,8 @@ class Conformer(_Strict):
     clipped: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConvBlock(_Strict):
+@fact
+class ConvBlock(Fact):
     """A block of a convolutional encoder, with RMSNorms (weights only) behind its convolutions.
 
     `edge`: kernel x kernel from `inputs` to `width`, 1 x 1 to `outputs`, a norm each. `inverted`: depthwise `kernel` on inputs (0: none),
@@ -520,8 +551,8 @@ class ConvBlock(_Strict):
     key_width: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConvTower(_Strict):
+@fact
+class ConvTower(Fact):
     """A convolutional image encoder: a 3 x 3 `stem` with bias and norm, `stages` of blocks, and a fusion of the last two stages.
 
     The fusion is [width, their outputs], [outputs, width], a norm each and one over all. `vocabulary`: rows of an embedding of tokens of
@@ -538,8 +569,8 @@ class ConvTower(_Strict):
     projector: tuple[Linear, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantization(_Strict):
+@fact
+class Quantization(Fact):
     """How the checkpoint stores its weights, as the config declares it; the architecture is the same without it."""
 
     method: str
@@ -551,8 +582,8 @@ class Quantization(_Strict):
     excluded: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Other(_Strict):
+@fact
+class Other(Fact):
     """A tensor that no fact above explains, with its reason; `count` of that shape."""
 
     shape: tuple[int, ...]
@@ -560,8 +591,8 @@ class Other(_Strict):
     count: int = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Residual(_Strict):
+@fact
+class Residual(Fact):
     """What runs from layer to layer: one `plain` stream, or several `streams`.
 
     `hyper` (manifold-constrained hyper-connections): before each step a matrix [(2 + streams) * streams, streams * hidden] with bias and
@@ -583,8 +614,8 @@ class Residual(_Strict):
     eps: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Architecture(_Strict):
+@fact
+class Architecture(Fact):
     """A decoder language model. `layers` names the kind of each layer in order; see the module's docstring."""
 
     family: str
@@ -617,8 +648,8 @@ class Architecture(_Strict):
         return [self.block(b.block) for s in self.layer_kinds[kind].steps for b in s.branches]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evidence(_Strict):
+@fact
+class Evidence(Fact):
     """Where a fact comes from.
 
     `config`: the key `ref`; `default`: the class default of `ref` because the key is absent; `family`: what the modelling code `ref` does;
@@ -630,8 +661,8 @@ class Evidence(_Strict):
     confirmed_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding(_Strict):
+@fact
+class Finding(Fact):
     """Something a reader must know: `rule` is the stable id, `path` a fact or a tensor, `severity` what it breaks."""
 
     rule: str
@@ -642,8 +673,8 @@ class Finding(_Strict):
     new: Any = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change(_Strict):
+@fact
+class Change(Fact):
     """One difference between two architectures at a dotted path; a side that lacks the path is None."""
 
     rule: str

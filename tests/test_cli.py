@@ -270,16 +270,23 @@ def test_colour_only_where_it_is_wanted() -> None:
     assert "\x1b[" not in program("show", "qwen3-8b").stdout
 
 
-def test_a_closed_pipe_is_no_error() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m llmarch show deepseek-v3 --layers --tensors | head -1",
-        shell=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.stderr == ""
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    line = command.replace("llmarch", f"{sys.executable} -m llmarch")
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.mark.parametrize("command", ["llmarch show deepseek-v3 --layers --tensors | head -1", "llmarch show qwen3-8b | true"])
+def test_a_closed_pipe_is_no_error(command: str) -> None:
+    assert shell(command).stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", ["show qwen3-8b", "show deepseek-v3 --format json", "list", "--version"])
+def test_a_full_disk_is_one_message(command: str) -> None:
+    done = shell(f"llmarch {command} >/dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
+    assert shell(f"llmarch {command} >/dev/full 2>/dev/full").returncode == 2
+    assert shell("llmarch show nix 2>/dev/full").returncode == 2
 
 
 def test_start_up_imports_nothing_heavy() -> None:

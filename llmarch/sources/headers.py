@@ -30,12 +30,13 @@ MAX_OFFSET = 2**63
 MAX_DIMS = 64
 
 _METADATA = re.compile(r'\{"__metadata__":(\{(?:"(?:[^"\\]|\\.)*+":"(?:[^"\\]|\\.)*+",?+)*+\})(?:,(?=")|(?=\}))')
-_ENTRY = re.compile(
-    r'"([^"\\\x00-\x1f]*+)":\{"dtype":"([A-Z0-9_]{1,16}+","shape":\[[0-9,]{0,400}+)\],'
-    r'"data_offsets":\[([0-9]{1,19}+,[0-9]{1,19}+)\]\}(?:,(?=")|\}\Z)'
-)
-_BESIDE = len('"":{"dtype":"],"data_offsets":[]},')
-"""Characters of an entry beside the three that are captured."""
+_ENTRY = re.compile(r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)')
+"""Lean, as `[^x]` is twice as fast as other classes: what it captures is checked in whole columns."""
+_BESIDE = len('"":{"dtype":"],"data_offsets":[,]},')
+"""Characters of an entry beside the four that are captured."""
+_KIND = re.compile(r'([A-Z0-9_]{1,16})","shape":\[([0-9,]{0,400})')
+_PLAIN = bytes({*range(32, 256)} - {ord("\\")})
+_DIGITS = b"0123456789"
 
 
 @dataclass(slots=True)
@@ -133,23 +134,39 @@ def _regular(text: str, file: str, size: int) -> Header | None:
     text = text.rstrip(" ")
     opening = _METADATA.match(text)
     start = opening.end() if opening else 1
-    entries = cast(list[tuple[str, str, str]], _ENTRY.findall(text, start))
+    entries = cast(list[tuple[str, str, str, str]], _ENTRY.findall(text, start))
     if not entries or text[0] != "{":
         return None
-    names, kinds, offsets = map(list, zip(*entries, strict=True))
-    if sum(map(len, names)) + sum(map(len, kinds)) + sum(map(len, offsets)) + _BESIDE * len(names) != len(text) - start:
+    names, kinds, begins, ends = map(list, zip(*entries, strict=True))
+    captured = sum(sum(map(len, column)) for column in (names, kinds, begins, ends))
+    if captured + _BESIDE * len(names) != len(text) - start or text[-1] != "}":
+        return None
+    if _without("\n".join(names), _PLAIN) != b"\n" * (len(names) - 1) or _without("".join(begins + ends), _DIGITS):
         return None
     try:
         metadata: Any = json.loads(opening[1]) if opening else {}
         if opening and "\\u" in opening[1]:
             json.dumps(metadata, ensure_ascii=False).encode()  # half a character is a UnicodeEncodeError, which is a ValueError
-        known = {kind: _kind(*kind.split('","shape":[')) for kind in set(kinds)}
+        known = {kind: _kind(*_parted(kind)) for kind in set(kinds)}
     except ValueError:
         return None  # the slow way says which tensor
-    numbers = list(map(int, ",".join(offsets).split(",")))
-    sizes = [known[kind][1] for kind in kinds]
-    end = _check(file, names, numbers[::2], numbers[1::2], sizes)
+    sizes, to = [known[kind][1] for kind in kinds], list(map(int, ends))
+    in_turn = begins[0] == "0" and begins[1:] == ends[:-1]
+    end = _check(file, names, [0, *to[:-1]] if in_turn else list(map(int, begins)), to, sizes)
     return Header(file, size, end, names, [known[kind][0] for kind in kinds], metadata)
+
+
+def _parted(kind: str) -> tuple[str, str]:
+    """`BF16","shape":[2,3` -> dtype and shape. ValueError if it is something else."""
+    match = _KIND.fullmatch(kind)
+    if match is None:
+        raise ValueError
+    return match[1], match[2]
+
+
+def _without(text: str, characters: bytes) -> bytes:
+    """What is left of a text, all at once."""
+    return text.encode().translate(None, characters)
 
 
 def _check(file: str, names: Sequence[str], begins: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> int:

@@ -95,14 +95,11 @@ def _absences(absent: Mapping[str, Absent]) -> Iterable[Finding]:
 
 def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str, Absent], findings: list[Finding]) -> dict[str, set[str]]:
     """Findings where index and shards disagree; returns for each file the tensors to leave out, being counted from another."""
-    stored: dict[str, str] = {}
-    for header in headers:
-        stored.update(dict.fromkeys(header.names, header.file))
-    each_once = len(stored) == sum(len(header.names) for header in headers)
     if index is None:
-        return {} if each_once else _without_index(headers, findings)
-    if each_once and stored == index.weight_map:
-        return {}
+        return _without_index(headers, findings)
+    listed_in = index.weight_map.get
+    if sum(len(h.names) for h in headers) == len(index.weight_map) and all({*map(listed_in, h.names)} <= {h.file} for h in headers):
+        return {}  # each tensor once, where the index says
     listed = index.tensors_of
     odd: dict[str, list[str]] = {}  # file -> tensors in it that the index does not expect there
     gone: dict[str, list[str]] = {}  # file -> tensors that the index expects there, but are not

@@ -80,9 +80,7 @@ class _Parts:
         self.index_data = None
         if data is None or self.layout.index_file is None:
             return None
-        index = parse_index(data, file=self.layout.index_file)
-        self.expected.hear_index(index)
-        return index
+        return parse_index(data, file=self.layout.index_file)
 
 
 class Reading:
@@ -166,8 +164,9 @@ class Reading:
             parts.index_data.add_done_callback(lambda _: parts.expected.known.set())
             parts.expected.known.wait()
         start(parts.layout.shards)
-        if (index := parts.index) is not None:  # it may name files that do not look like shards
-            start(sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards}))
+        if (index := parts.index) is not None:
+            parts.expected.hear_index(index)
+            start(sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards}))  # files that do not look like shards
         headers: list[Header] = []
         failed_in_a_row, last_error = 0, ""
         while len(headers) + len(absent) < len(tasks):
@@ -206,7 +205,10 @@ class Reading:
             if (answer.headers.get("x-repo-commit") or self.inquiry.pin(self._look_up_again).commit) == parts.pinned.commit:
                 text = answer.data.decode()
                 del answer
-                return parse_headers_document(text)
+                headers = parse_headers_document(text)
+                for header in headers or ():
+                    _ = header.table  # folded here, while the index is on its way
+                return headers
         return None
 
     def _look_up_again(self) -> Answer:

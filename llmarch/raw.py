@@ -71,11 +71,12 @@ class TensorTable:
     """Every tensor of a checkpoint, folded. `shape` None and dtype "" mean that only the name is known (an index without its shards)."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, tuple[int, ...] | None], TensorGroup] = {}
+        self._groups: dict[tuple[str, str, tuple[int, ...] | None, int], TensorGroup] = {}
+        """By pattern, dtype, shape and the count of numbers, for a name may hold `{}` itself."""
 
     def add(self, name: str, dtype: str, shape: tuple[int, ...] | None) -> None:
         pattern, index = fold(name)
-        key = (pattern, dtype, shape)
+        key = (pattern, dtype, shape, len(index))
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = TensorGroup(pattern, dtype, shape)
@@ -83,7 +84,7 @@ class TensorTable:
 
     def add_group(self, group: TensorGroup) -> None:
         """A whole group at once, of a pattern, dtype and shape that is not there yet."""
-        self._groups[group.pattern, group.dtype, group.shape] = group
+        self._groups[group.pattern, group.dtype, group.shape, len(group.indices[0])] = group
 
     def extend(self, names: Sequence[str], kinds: Sequence[Kind]) -> None:
         """`add` for many: names, and the dtype and shape of each. All names are folded in one go, which takes half of the time.
@@ -107,9 +108,9 @@ class TensorTable:
         for key, kind in zip(zip(plain, map(id, kinds), strict=True), kinds, strict=True):  # to hash a kind takes long
             group = groups.get(key)
             if group is None:
-                pattern = patterns[key[0]]
-                indices = self._groups.setdefault((pattern, *kind), TensorGroup(pattern, *kind)).indices
-                group = groups[key] = (indices, widths[key[0]])
+                pattern, width = patterns[key[0]], widths[key[0]]
+                indices = self._groups.setdefault((pattern, *kind, width), TensorGroup(pattern, *kind)).indices
+                group = groups[key] = (indices, width)
             indices, width = group
             indices.append(tuple(numbers[at : at + width]))
             at += width

@@ -17,7 +17,7 @@ from .packing import Unpacked
 from .packing.base import listed
 
 BUFFERS = re.compile(
-    r"(\binv_freq|\b(cos|sin)_cached|\brope\.freqs|\b(attn|attention)\.(bias|masked_bias)|\bembeddings\.position_ids|\bslope_rate|\b\w+_decay)$"
+    r"(\binv_freq|\b(cos|sin)_cached|\brope\.freqs|\b(attn|attention)\.(bias|masked_bias)|\bembeddings\.position_ids|\bslope_rate|\b(query|key|diagonal)_decay)$"
 )
 """Tables that older library versions saved and every version computes for itself (masks, rotary frequencies)."""
 

@@ -28,13 +28,15 @@ from .sightings import Heads, Module, Seen, Sighting, Unknown, recognise
 from .tidy import tidy
 
 LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
-EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|token_embedding|embedding|embeddings)\.weight$")
-POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings)\.weight$")
-FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_layernorm|final_layer_norm)\.(weight|bias)$")
+EMBEDDING = re.compile(
+    r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|tokens_embed|embed_in|token_embedding|embedding|embeddings|embed)\.weight$"
+)
+POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings|positions_embed)\.weight$")
+FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_norm|final_layernorm|final_layer_norm)\.(weight|bias)$")
 NORM_NAME = re.compile(r"(?:norm|ln)(?:_\w+)?\.(?:weight|bias)$")
 AUDIO = re.compile(r"^audio|^embed_audio|^speech|^apm\.|\.(?:audio|speech)_(?:encoder|model|tower|embed)\b")
 TOWER_PARTS = re.compile(
-    r"(?:^|.*\.)(?:image|vision|audio|speech)_(?:encoder|model|tower|embed)\.|^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|resampler|connector|aligner|mlp1|modality_projection"
+    r"(?:^|.*\.)(?:image|vision|audio|speech)_(?:encoder|model|tower|embed)\.|^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|qformer|vqmodel|sam_model|resampler\w*|connector|aligner|mlp1|modality_projection"
     r"|(?:vision_|visual_|image_|audio_|speech_)?projector)\."
 )
 """Encoders of other modalities and what joins them to the decoder, beside those of spelling.TOWERS."""
@@ -47,13 +49,16 @@ UNDERSTOOD = re.compile(
 )
 """Names, within attention and feed-forward modules, whose meaning is plain. Beside others, that something is absent proves nothing."""
 
+BLOCKS = re.compile(r"(?:^|\.)blocks\.\{\}\.")
 NOT_READ = "some headers could not be read"
 STACKED = re.compile(r"((?:gate|up|down|gate_up)_proj)(?:\.weight)?")
 MOST_REPEATED = 4
+DEEPEST = 2
 RIVAL = 10
 """Layers elsewhere that hold more than one part in this many of the whole leave the number of layers open."""
 BY_NAME = (
     (re.compile(r"hc_|\w+_hc\.|altup"), "residual"),
+    (re.compile(r"(?:input|post_\w+|pre_\w+)_residual(?:_scale|_gate)?(?:\.|$)"), "residual"),
     (re.compile(r"layer_scal(?:ar|e)s?$"), "layer_scales"),
     (re.compile(r"embed_tokens_per_layer\."), "per_layer_embedding"),
     (re.compile(r"per_layer_(?:model_)?projection(?:_norm)?\."), "per_layer_projection"),
@@ -119,7 +124,7 @@ class _Observer:
         self.text = text_of(config)
         unpacked = unpack(table, declared(config))
         spell = spelling.speller({x.pattern for x in unpacked.logical})
-        self.tensors = [(spell(x.pattern), x) for x in unpacked.logical]
+        self.tensors = apart([(spell(x.pattern), x) for x in unpacked.logical])
         self.unpacked = unpacked
         self.facts: dict[str, Any] = {}
         self.evidence: dict[str, Evidence] = {}
@@ -128,11 +133,14 @@ class _Observer:
         self.bits: Counter[str] = Counter()
         self.mtp = self.copies = self.buffers = 0
         self.hidden: int | None = None
+        self.words: Logical | None = None
+        """The token embedding."""
 
     def run(self) -> Observed:
         at = layer_prefix(self.tensors)
         inside = [(key[len(at) :], x) for key, x in self.tensors if at and key.startswith(at)]
-        outside = [(key, x) for key, x in self.tensors if not (at and key.startswith(at))]
+        root = at[: m.end(1)] if (m := LAYERS.match(at)) else ""
+        outside = [(key.removeprefix(root), x) for key, x in self.tensors if not (at and key.startswith(at))]
         self.embedding(outside, inside)
         self.buffers += sum(size(x) for k, x in inside if is_buffer(k, x))
         main, beyond = without_mtp([(k, x) for k, x in inside if not is_buffer(k, x)])
@@ -196,7 +204,8 @@ class _Observer:
         The layers must have a vector of that width: some models embed in fewer dimensions."""
         names = [(k, x) for k, x in outside if EMBEDDING.search(k) and not is_tower(k) and not MTP.search(k)]
         found = names or [(k, x) for k, x in outside if is_head(k)]
-        x = next((x for _, x in found if x.shape is None or len(x.shape) == 2), None)
+        x = nearest(found, {y.shape for _, y in inside})
+        self.words = x if names else None
         if x is None or x.shape is None or x.open:
             for path in ("hidden_size", "vocab_size"):
                 self.unknown(path, "no token embedding was found" if x is None else f"{x.source}: its shape is not in the header")
@@ -224,12 +233,12 @@ class _Observer:
                 towers.setdefault(tower, []).append((key, x))
             elif is_head(key):
                 heads.append(x)
-            elif EMBEDDING.search(key) and not embedding:
+            elif EMBEDDING.search(key) and (x is self.words or (not embedding and self.words is None)):
                 embedding.append(x)
                 self.count("embedding", x)
             elif POSITIONS.search(key):
                 self.count("embedding", x)
-                if x.shape is not None:
+                if x.shape:
                     self.seen("embedding.positions", x.shape[0], x)
             elif FINAL_NORM.search(key):
                 final.append((key.rpartition(".")[2], x))
@@ -361,7 +370,7 @@ class _Observer:
         blocks: list[str] = []
         norms: list[str] = []
         lost: list[Logical] = []
-        found = [(name, parts, recognise(self.module(name, dict(reversed(parts))))) for name, parts in modules(tensors).items()]
+        found = [each for name, parts in modules(tensors).items() for each in self.recognised(name, parts)]
         strange = next((x for at, parts, s in found for name, x in parts if not understood(s, at, name)), None)
         beside_experts([s for _, _, s in found if s is not None])
         for at, parts, sighting in found:
@@ -385,6 +394,15 @@ class _Observer:
         else:
             self.say(f"layer_kinds.{name}.placement", at, "tensor", "the norms' names: " + ", ".join(n.partition(".")[2] for n in norms))
         return name, ObservedKind(tuple(blocks), tuple(norms), at, tuple(x.source for x in lost))
+
+    def recognised(self, name: str, parts: Parts, depth: int = 0) -> list[tuple[str, Parts, Sighting | None]]:
+        """What a module is; one that is nothing itself may hold blocks (`shared_transformer.self_attn`, `attn.attention`)."""
+        sighting = recognise(self.module(name, dict(reversed(parts))))
+        if sighting is None and depth < DEEPEST:
+            inner = [each for n, some in modules(parts).items() for each in self.recognised(f"{name}_{n}", some, depth + 1)]
+            if any(s is not None and s.group != "norms" for _, _, s in inner):
+                return inner
+        return [(name, parts, sighting)]
 
     def module(self, name: str, tensors: Mapping[str, Logical]) -> Module:
         shapes = {k: x.shape if not x.open else None for k, x in tensors.items()}
@@ -476,7 +494,22 @@ def heads_of(config: Mapping[str, Any], hidden: int | None) -> Heads | None:
 
 
 def is_head(key: str) -> bool:
-    return key in HEADS or key == "output_layer.weight"
+    return key in HEADS or key in ("output_layer.weight", "unembed.weight")
+
+
+def nearest(found: list[tuple[str, Logical]], vectors: set[Shape | None]) -> Logical | None:
+    """Of several embeddings the one that is as wide as vectors of the layers, and with the fewest modules around it."""
+    fitting = [(k, x) for k, x in found if x.shape is None or len(x.shape) == 2]
+    wide = [(k, x) for k, x in fitting if x.shape is not None and (x.shape[1],) in vectors]
+    return min(wide or fitting, key=lambda kx: kx[0].count("."), default=("", None))[1]
+
+
+def apart(tensors: list[tuple[str, Logical]]) -> list[tuple[str, Logical]]:
+    """`blocks` are written as `layers`, but where both are there they are two stacks."""
+    blocks = {x.pattern for key, x in tensors if key.startswith("layers.{}.") and BLOCKS.search(x.pattern)}
+    if not any(key.startswith("layers.{}.") and x.pattern not in blocks for key, x in tensors):
+        return tensors
+    return [(f"blocks.{key[7:]}" if x.pattern in blocks else key, x) for key, x in tensors]
 
 
 def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
@@ -570,9 +603,11 @@ def with_experts(found: dict[str, Parts]) -> dict[str, Parts]:
         found["moe"] = [*found.pop("moe", []), *parts, *((f"router.{rest}", x) for rest, x in found.pop("router", []))]
     if "fc1" in found and "fc2" in found:
         found["ffn"] = [(f"{name}.{rest}", x) for name in ("fc1", "fc2") for rest, x in found.pop(name)]
-    home = next((name for name, parts in found.items() if any(rest.startswith("experts.") for rest, _ in parts)), "")
-    if home and "shared_experts" in found:
-        found[home] += ((f"shared_experts.{rest}", x) for rest, x in found.pop("shared_experts"))
+    beside = "shared_experts"
+    home = next((name for name, parts in found.items() if name != beside and any(rest.startswith("experts.") for rest, _ in parts)), "")
+    if home and beside in found:
+        shared = found.pop(beside)
+        found[home] += [(f"{beside}.{rest}", x) for rest, x in shared]
     return found
 
 

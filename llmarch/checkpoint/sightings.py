@@ -123,7 +123,8 @@ OUT = ("o_proj.weight", "out_proj.weight", "dense.weight", "c_proj.weight", "wo.
 def latent_attention(m: Module) -> Sighting | None:
     """MLA in DeepSeek's names. Three products tell all: kv_b = H (nope + v), q = H (nope + rope), o = H v: H = (q - kv_b + o) / rope."""
     kv_b = m.first("kv_b_proj.weight", "embed_q.weight")
-    if not (m.has("kv_a_proj_with_mqa.weight", "kv_a_layernorm.weight", "o_proj.weight") and kv_b):
+    out = m.first(*OUT)
+    if not (m.has("kv_a_proj_with_mqa.weight", "kv_a_layernorm.weight") and out and kv_b):
         return None
     s = Sighting("mixers", "latent_attention", "attention")
     rank = m.size("kv_a_layernorm.weight", 0)
@@ -137,7 +138,7 @@ def latent_attention(m: Module) -> Sighting | None:
     rope = wide - rank if wide is not None and rank is not None else None
     if rope is not None:
         s.see("qk_rope_head_dim", rope, "kv_a_proj_with_mqa.weight", ref="rows beyond kv_lora_rank")
-    _latent_heads(m, s, q, rope)
+    _latent_heads(m, s, q, rope, out)
     if m.has("indexer.wk.weight", "indexer.weights_proj.weight"):
         s.see("indexer.head_dim", m.outputs("indexer.wk.weight"), "indexer.wk.weight")
         s.see("indexer.heads", m.outputs("indexer.weights_proj.weight"), "indexer.weights_proj.weight")
@@ -146,8 +147,8 @@ def latent_attention(m: Module) -> Sighting | None:
     return s
 
 
-def _latent_heads(m: Module, s: Sighting, q: str, rope: int | None) -> None:
-    out, queries = m.inputs("o_proj.weight"), m.size(q, 0)
+def _latent_heads(m: Module, s: Sighting, q: str, rope: int | None, matrix: str) -> None:
+    out, queries = m.inputs(matrix), m.size(q, 0)
     absorbed = m.tensors.get("embed_q.weight")
     keys = m.size("kv_b_proj.weight", 0)
     if absorbed is not None and len(absorbed) == 3 and absorbed[0] > 0 and out is not None:
@@ -161,7 +162,7 @@ def _latent_heads(m: Module, s: Sighting, q: str, rope: int | None) -> None:
         for f in ("heads", "qk_nope_head_dim", "v_head_dim"):
             s.wonder(f, "the shapes of q, kv_b and o are needed together")
         return
-    by = (q, m.first("kv_b_proj.weight", "embed_q.weight"), "o_proj.weight")
+    by = (q, m.first("kv_b_proj.weight", "embed_q.weight"), matrix)
     s.see("heads", heads, *by, ref="(q - kv_b + o) / rope")
     s.see("qk_nope_head_dim", nope, *by)
     s.see("v_head_dim", v, *by)
@@ -363,7 +364,7 @@ def attention(m: Module) -> Sighting | None:
     if apart:
         q, k, v = (m.outputs(f"{n}_proj.weight") for n in "qkv")
         _heads(m, s, out, Widths(q, k, v, o))
-        s.see("qkv_bias", m.has("q_proj.bias", "k_proj.bias"), m.first("q_proj.bias", "q_proj.weight"))
+        _biases(m, s, "qkv")
     else:
         whole = m.outputs("qkv_proj.weight")
         rest = whole - o if whole is not None and o is not None else 1
@@ -377,6 +378,15 @@ def attention(m: Module) -> Sighting | None:
     s.wonder("rope", "rotary positions have no tensors")
     s.wonder("window", "a sliding window has no tensors")
     return s
+
+
+def _biases(m: Module, s: Sighting, letters: str) -> None:
+    """A bias of all projections, or of none; some have it on queries and values alone."""
+    biased = [f"{n}_proj.bias" for n in letters if m.has(f"{n}_proj.bias")]
+    if len(biased) in (0, len(letters)):
+        s.see("qkv_bias", bool(biased), *(biased or [f"{n}_proj.weight" for n in letters]))
+    else:
+        s.wonder("qkv_bias", f"only {' and '.join(biased)} is stored")
 
 
 PARTIAL = re.compile(r"(?:q_proj|k_proj|o_proj|out_proj|dense|wo|g_proj|gate_proj)\.(?:weight|bias)|[qk]_(?:layer)?norm\.weight|sinks")
@@ -396,7 +406,7 @@ def partial_attention(m: Module) -> Sighting | None:
     _partial_heads(m, s, Widths(q, k, None, o))
     for f in ("heads", "kv_heads", "head_dim", "v_head_dim"):
         s.wonder(f, "without a matrix of values the shapes do not settle it")
-    s.see("qkv_bias", m.has("q_proj.bias"), m.first("q_proj.bias", "q_proj.weight"))
+    _biases(m, s, "qk" if m.has("k_proj.weight") else "q")
     s.see("output_bias", m.has(out.removesuffix("weight") + "bias"), m.first(out.removesuffix("weight") + "bias", out))
     s.see("sinks", m.has("sinks"), m.first("sinks", out))
     s.wonder("rope", "rotary positions have no tensors")
@@ -491,7 +501,8 @@ def moe(m: Module) -> Sighting | None:
     """A router and experts, one by one or stacked; shared experts beside them."""
     router = m.first("gate.weight", "router.weight")
     one, stacked = m.first("experts.{}.down_proj.weight"), m.first("experts.down_proj")
-    if not router or not (one or stacked):
+    routed = router or next((n for n in m.tensors if n.startswith(("router.", "gate."))), "")
+    if not routed or not (one or stacked):
         return None
     s = Sighting("ffns", "moe", "experts")
     _experts(m, s, router, one or stacked, m.experts.get(one) if one else m.size(stacked, 0))
@@ -503,10 +514,13 @@ def moe(m: Module) -> Sighting | None:
         s.see("expert_width", down, one or stacked)
     else:
         s.wonder("expert_width", "the experts' matrices do not have the hidden width")
-    bias = m.first("experts.{}.down_proj.bias", "experts.down_proj_bias")
-    s.see("bias", bool(bias), bias or one or stacked)
+    parts = ("gate_proj", "up_proj", "gate_up_proj", "down_proj")
+    _bias(m, s, [b for p in parts for w, b in _expert_names(p) if w in m.tensors], one or stacked)
     table = m.first("e_score_correction_bias", "gate.e_score_correction_bias")
-    if m.has(own := router.removesuffix("weight") + "bias"):
+    if not router:
+        for f in ("router.bias", "router.selection_bias"):
+            s.wonder(f, f"a router of several tensors ({routed}, ..) is not understood")
+    elif m.has(own := router.removesuffix("weight") + "bias"):
         s.wonder("router.bias", f"{own} may be added to the scores, or for the choice of experts alone")
         s.wonder("router.selection_bias", f"{own} may be added to the scores, or for the choice of experts alone")
     else:
@@ -521,8 +535,26 @@ def moe(m: Module) -> Sighting | None:
     return s
 
 
+def _expert_names(part: str) -> tuple[tuple[str, str], ...]:
+    """A matrix of experts and its bias, one by one and stacked."""
+    return (f"experts.{{}}.{part}.weight", f"experts.{{}}.{part}.bias"), (f"experts.{part}", f"experts.{part}_bias")
+
+
+def _bias(m: Module, s: Sighting, names: list[str], matrix: str) -> None:
+    """All matrices have a bias, or none has."""
+    there = [n for n in dict.fromkeys(names) if m.has(n)]
+    if there and len(there) < len(set(names)):
+        s.wonder("bias", f"of the matrices only {there[0].rpartition('.')[0] or there[0]} has a bias")
+    else:
+        s.see("bias", bool(there), *(there or (matrix,)))
+
+
 def _experts(m: Module, s: Sighting, router: str, matrix: str, held: int | None) -> None:
     """As many experts as the router has outputs: where others are stored, some may be without tensors (zero experts), or missing."""
+    if not router:
+        for f in ("experts", "zero_experts"):
+            s.wonder(f, f"no matrix of the router has an output for each expert ({held or 0:,} are stored)")
+        return
     outputs, shape = m.outputs(router), m.tensors[router]
     if outputs is None and shape is not None and held in shape:
         outputs = held
@@ -589,6 +621,8 @@ def dense(m: Module) -> Sighting | None:
     up, gate = m.first(*UP), m.first("gate_proj.weight", "gate_up_proj.weight")
     if not down and m.has("w1.weight", "w2.weight", "w3.weight") and m.tensors["w1.weight"] == m.tensors["w3.weight"]:
         up, gate, down = "w3.weight", "w1.weight", "w2.weight"
+    if m.has("w1.weight", "w2.weight", "c_proj.weight") and m.tensors["w1.weight"] == m.tensors["w2.weight"]:
+        up, gate, down = "w1.weight", "w2.weight", "c_proj.weight"
     if not down or not (up or fused) or any(len(shape or ()) > 2 for shape in m.tensors.values()):
         return None
     s = Sighting("ffns", "dense", "mlp")
@@ -598,8 +632,7 @@ def dense(m: Module) -> Sighting | None:
         s.see("width", width, down)
     else:
         s.wonder("width", "the matrices do not have the hidden width")
-    bias = down.removesuffix("weight") + "bias"
-    s.see("bias", m.has(bias), m.first(bias, down))
+    _bias(m, s, [n.removesuffix("weight") + "bias" for n in (up, gate, fused, down) if n in m.tensors], down)
     s.wonder("activation", "an activation has no tensors")
     return s
 

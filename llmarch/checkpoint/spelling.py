@@ -53,6 +53,7 @@ def wrapper(pattern: str) -> str:
 
 
 _SHARED = r"(?:shared?_experts?|shared_mlp)"
+_ATTENTION = r"(attn|attention|self_attn|self_attention)"
 PLAIN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(^|\.)(?:router|gate)\.(?:gate|classifier|wg|proj|layer)\.(weight|bias)$"), r"\1router.\2"),
     (re.compile(r"(^|\.)(?:router|gate|experts|moe_statics)\.e_score_correction_bias$"), r"\1e_score_correction_bias"),
@@ -64,6 +65,15 @@ PLAIN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.query_(layernorm|norm)\."), r".q_\1."),
     (re.compile(r"\.key_(layernorm|norm)\."), r".k_\1."),
     (re.compile(r"^(?:gate|router)\.weight$"), "router.weight"),
+    (re.compile(r"(^|\.)experts\.(?:fc1|linear_fc1)(?:\.weight)?$"), r"\1experts.up_proj"),
+    (re.compile(r"(^|\.)experts\.(?:fc2|linear_fc2)(?:\.weight)?$"), r"\1experts.down_proj"),
+    (re.compile(r"^(att_proj|attn_out)\."), r"attn.\1."),
+    (re.compile(r"^(ff_proj|ff_out)\."), r"mlp.\1."),
+    (re.compile(rf"^{_ATTENTION}\.(?:to_|w)([qkv])\."), r"\1.\2_proj."),
+    (re.compile(rf"^{_ATTENTION}\.att_proj\."), r"\1.qkv_proj."),
+    (re.compile(rf"^{_ATTENTION}\.(?:to_out(?:\.\{{\}})?|attn_out|Wo)\."), r"\1.o_proj."),
+    (re.compile(r"^(mlp|ffn|feed_forward)\.(?:Wi|ff_proj)\."), r"\1.up_proj."),
+    (re.compile(r"^(mlp|ffn|feed_forward)\.(?:Wo|ff_out)\."), r"\1.down_proj."),
     (re.compile(r"^laurel\.post_laurel_norm\."), "post_laurel_norm."),
     (re.compile(r"^per_layer_input_gate\."), "per_layer_input.gate."),
     (re.compile(r"^per_layer_projection\."), "per_layer_input.projection."),

@@ -70,4 +70,4 @@ def program() -> NoReturn:
                 code = 2
                 print(f"error: {error}", file=sys.stderr)
         sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else code is not None)
+    os._exit(code if isinstance(code, int) else 1)

@@ -271,6 +271,84 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
         {"ffns.moe.experts": 4, "ffns.moe.expert_width": 48, "ffns.moe.gated": None},
     ),
     (
+        "w1, w2 and c_proj (Qwen 1)",
+        {**NORM, "mlp__w1__weight": (256, 64), "mlp__w2__weight": (256, 64), "mlp__c_proj__weight": (64, 256)},
+        {"ffns.dense.width": 256, "ffns.dense.gated": True},
+    ),
+    (
+        "no module at all (OLMo 1, Molmo)",
+        {**NORM, "att_proj__weight": (160, 64), "attn_out__weight": (64, 96), "ff_proj__weight": (512, 64), "ff_out__weight": (64, 256)},
+        {"mixers.attention.qkv_bias": False, "ffns.dense.width": 256, "ffns.dense.gated": True},
+    ),
+    (
+        "to_q, to_k, to_v and to_out (Cosmos)",
+        {
+            **NORM,
+            **{f"self_attn__to_{n}__weight": (s, 64) for n, s in (("q", 96), ("k", 32), ("v", 32))},
+            "self_attn__to_out__weight": (64, 96),
+            **{f"self_attn__{n}_norm__weight": (16,) for n in "qk"},
+        },
+        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2},
+    ),
+    (
+        "Wi and Wo (ModernBERT)",
+        {**NORM, "mlp__Wi__weight": (512, 64), "mlp__Wo__weight": (64, 256)},
+        {"ffns.dense.width": 256, "ffns.dense.gated": True},
+    ),
+    (
+        "blocks within a module (Zamba 2, GPT-Neo)",
+        {
+            **NORM,
+            **{f"shared__{n}": s for n, s in QKVO.items()},
+            "shared__feed_forward__up_proj__weight": (256, 64),
+            "shared__feed_forward__down_proj__weight": (64, 256),
+        },
+        {"mixers.attention.sinks": False, "ffns.dense.width": 256, "ffns.dense.gated": False},
+    ),
+    (
+        "a bias of queries and values alone (Whisper)",
+        {**NORM, **QKVO, "self_attn__q_proj__bias": (96,), "self_attn__v_proj__bias": (32,)},
+        {"mixers.attention.qkv_bias": None, "mixers.attention.output_bias": False},
+    ),
+    (
+        "a bias on the way up alone",
+        {**NORM, "mlp__up_proj__weight": (256, 64), "mlp__up_proj__bias": (256,), "mlp__down_proj__weight": (64, 256)},
+        {"ffns.dense.width": 256, "ffns.dense.bias": None},
+    ),
+    (
+        "latent attention with an output of another name (Ling)",
+        {
+            **NORM,
+            "attention__kv_a_proj_with_mqa__weight": (40, 64),
+            "attention__kv_a_layernorm__weight": (32,),
+            "attention__kv_b_proj__weight": (128, 32),
+            "attention__q_proj__weight": (96, 64),
+            "attention__dense__weight": (64, 64),
+        },
+        {"mixers.latent_attention.heads": 4, "mixers.latent_attention.v_head_dim": 16, "mixers.latent_attention.qk_rope_head_dim": 8},
+    ),
+    (
+        "stacked experts as fc1 and fc2 (Aria)",
+        {
+            **NORM,
+            "mlp__router__weight": (4, 64),
+            "mlp__experts__fc1__weight": (4, 64, 96),
+            "mlp__experts__fc2__weight": (4, 48, 64),
+        },
+        {"ffns.moe.experts": 4, "ffns.moe.expert_width": 48, "ffns.moe.gated": True, "ffns.moe.shared_width": 0},
+    ),
+    (
+        "a router of several layers, with one output more than experts are stored (ZAYA)",
+        {
+            **NORM,
+            "mlp__gate__down_proj__weight": (16, 64),
+            "mlp__gate__out_proj__weight": (5, 16),
+            "mlp__experts__gate_up_proj": (4, 96, 64),
+            "mlp__experts__down_proj": (4, 64, 48),
+        },
+        {"ffns.moe.experts": None, "ffns.moe.expert_width": 48, "ffns.moe.router.bias": None, "ffns.moe.shared_width": None},
+    ),
+    (
         "experts without a module, with their router and a shared one beside them",
         {
             **NORM,
@@ -315,6 +393,52 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
 def test_what_other_models_have(tensors: dict[str, tuple[int, ...]], expected: dict[str, Any]) -> None:
     o = observe(layer(**tensors))
     assert {p: o.facts[p] for p in expected} == expected
+
+
+def test_of_several_embeddings_it_is_the_decoder_s() -> None:
+    others = {
+        "a.other.embeddings.word_embeddings.weight": ("BF16", (30_000, 768)),
+        "model.vqmodel.quantize.embedding.weight": ("BF16", (16_384, 8)),
+    }
+    o = observe(table_of({**others, **tensors_of(load("qwen3-0.6b"))}))
+    assert (o.facts["vocab_size"], o.facts["hidden_size"]) == (151_936, 1024)
+    assert o.by_component["embedding"] == 151_936 * 1024
+    assert o.by_component["vision"] == 16_384 * 8
+
+
+def test_head_and_embedding_may_stand_beside_the_layers_anywhere() -> None:
+    moved = rename("^model", "model.llm")(tensors_of(load("qwen3-0.6b")))
+    o = observe(table_of({**moved, "model.llm.unembed.weight": ("BF16", (151_936, 1024))}))
+    assert (o.facts["vocab_size"], o.facts["layers"], o.facts["embedding.tied"]) == (151_936, 28, None)
+    assert o.by_component["head"] == o.by_component["embedding"]
+    assert o.findings == []
+
+
+def test_blocks_beside_layers_are_not_the_same_layers() -> None:
+    tensors = tensors_of(load("qwen3-0.6b"))
+    blocks = {n.replace("model.layers", "blocks"): v for n, v in tensors.items() if "layers" in n}
+    o = observe(table_of({**tensors, **blocks}))
+    assert o.facts["layers"] is None
+    assert {len(k.blocks) for k in o.kinds.values()} == {2}
+
+
+def test_a_learned_decay_is_a_parameter() -> None:
+    o = observe(layer(**NORM, attention__time_decay=(64,), attention__slope_rate=(4,)))
+    assert (o.total, o.buffers) == (1000 * 64 + 64 + 2 * 64 + 2 * 64, 2 * 4)
+
+
+def test_a_head_without_a_shape_that_fits_is_counted() -> None:
+    o = observe(table_of({**tensors_of(load("qwen3-0.6b")), "lm_head.weight": ("BF16", ())}))
+    assert o.total == 596_049_920 + 1
+
+
+def test_shared_experts_that_hold_experts_are_read_once() -> None:
+    o = observe(layer(**NORM, shared_experts__experts__0__up_proj__weight=(4, 64), shared_experts__gate__weight=(4, 64)))
+    assert o.total == 1000 * 64 + 64 + 2 * 64 + 2 * 2 * 4 * 64
+
+
+def test_positions_without_dimensions_are_counted() -> None:
+    assert observe(table_of({**tensors_of(load("qwen3-0.6b")), "wpe.weight": ("BF16", ())})).total == 596_049_920 + 1
 
 
 def test_sizes_that_are_open_give_no_total() -> None:

@@ -61,7 +61,10 @@ def test_extending_twice_joins_groups() -> None:
     assert (len(table), table.elements) == (4, 6 + 6 + 1 + 6)
 
 
-@pytest.mark.parametrize("names", [["a.{}.w", "a.1.w"], ["a.1.w", "a.{}.w"], ["w2000", "w"], ["a..w.1", "a.1.w"], ["w1..x", "w.1.x"], ["5.x", ".x"]])
+@pytest.mark.parametrize(
+    "names",
+    [["a.{}.w", "a.1.w"], ["a.1.w", "a.{}.w"], ["w2000", "w"], ["a..w.1", "a.1.w"], ["w1..x", "w.1.x"], ["5.x", ".x"]],
+)
 def test_names_that_look_alike_without_their_numbers(names: list[str]) -> None:
     kinds = [("BF16", (2,))] * len(names)
     table = TensorTable()

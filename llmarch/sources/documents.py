@@ -32,7 +32,7 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
         raise ConfigError(f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository")
     try:
         value: Any = json.loads(data.decode("utf-8-sig"))
-        if b"\\u" in data and _SURROGATE.search(data):
+        if b"\\" in data and _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not UTF-8 text (byte {error.start})") from None

@@ -189,7 +189,7 @@ def test_all_headers_in_one_document(separators: dict[str, Any]) -> None:
 
 
 def test_headers_have_the_size_that_they_have_in_the_file() -> None:
-    files = {f"f{i}": safetensors({"a" * i: ("BF16", (4,))}, {"format": "pt"}) for i in range(1, 20)}
+    files = {f"f{i}.safetensors": safetensors({"a" * i: ("BF16", (4,))}, {"format": "pt"}) for i in range(1, 20)}
     parsed = parse_headers_document(document({name: json.loads(file.head[8:]) for name, file in files.items()}))
     assert parsed is not None
     assert [h.size for h in parsed] == [len(f.head) for f in files.values()]

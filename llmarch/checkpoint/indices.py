@@ -7,7 +7,8 @@ An index is the tuple of numbers folded out of a name; axes are the numbers that
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice, product
+from itertools import compress, islice, product
+from operator import not_
 
 from ..units import axes_folded, braced, span
 
@@ -22,18 +23,11 @@ MOST_NAMED = 100_000
 
 def split(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], list[Index]]:
     """The indices that the axes allow, and the others."""
-    allowed = [a if isinstance(a, range) else frozenset(a) for a in axes]
     if all_within(indices, axes):
         return list(indices), []
-    if len(axes) == 1:
-        (first,) = allowed
-        inside = [i[0] in first for i in indices]
-    elif len(axes) == 2:
-        first, second = allowed
-        inside = [i[0] in first and i[1] in second for i in indices]
-    else:
-        inside = [all(n in a for n, a in zip(i, allowed, strict=True)) for i in indices]
-    return [i for i, yes in zip(indices, inside, strict=True) if yes], [i for i, yes in zip(indices, inside, strict=True) if not yes]
+    masks = (map(frozenset(axis).__contains__, numbers) for numbers, axis in zip(zip(*indices, strict=True), axes, strict=True))
+    inside = [*map(all, zip(*masks, strict=True))]
+    return list(compress(indices, inside)), list(compress(indices, map(not_, inside)))
 
 
 def all_within(indices: Sequence[Index], axes: Axes) -> bool:

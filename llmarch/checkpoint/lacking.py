@@ -88,7 +88,7 @@ def without_layers(a: Architecture, meeting: Meeting, missing: list[Missing], ou
     empty = set(range(said))
     for h in meeting.hits:
         if h.indices[0] and LAYER.match(h.key):
-            empty.difference_update(i[0] for i in h.indices)
+            empty.difference_update(next(zip(*h.indices, strict=True)))
     if not 0 < len(empty) < said:
         return missing
     rest: list[Missing] = []

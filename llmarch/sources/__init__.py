@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import ReadError
 from ..reference import Reference
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ def open(
 
         return specs.open(reference)
     if reference.kind == "hub":
-        from . import hub
-
+        try:
+            from . import hub
+        except ValueError as error:  # huggingface_hub reads its settings when it is imported
+            raise ReadError(f"a setting of huggingface_hub is wrong: {error}", "look at the variables that begin with HF_") from None
         return hub.open(reference, offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=meanwhile)
     from . import local
 

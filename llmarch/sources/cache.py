@@ -39,16 +39,16 @@ class Info:
 
 
 def folder() -> Path:
-    """Where the cache is."""
+    """Where the cache is; a `~` that is nobody's home stays as it is, as with huggingface_hub."""
     if own := os.environ.get("LLMARCH_CACHE"):
-        return Path(own).expanduser()
+        return Path(os.path.expanduser(own))
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "llmarch"
+    return Path(os.path.expanduser(base), "llmarch")
 
 
 def info() -> Info:

@@ -3,7 +3,8 @@
 huggingface_hub's `http_backoff` is not used for it: it waits as long as a server says (for ever, if it says so), all threads wake at
 the same moment, it closes the shared session under the other threads when a connection fails, and it cannot repeat a body that broke
 off. Here the waits have jitter and a limit, a rate limit holds all threads back, and a body is never read further than wanted, so
-that a server which ignores `Range` does not make us download weights.
+that a server which ignores `Range` does not make us download weights. Redirects are httpx's, followed one by one, for it would read
+their bodies to the end, and so that a repetition can begin where the last one led.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -39,6 +41,9 @@ PATIENCE = 60.0
 """Seconds that a server may ask us to wait at once, and 'Too many requests' in a row altogether before giving up."""
 MAX_SECONDS = 300.0
 """For one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) only sees a connection that is quite silent."""
+SLOW_SECONDS, SLOWEST = 30.0, 500
+"""A body of which fewer bytes a second than SLOWEST have come after SLOW_SECONDS counts as silence."""
+MAX_REDIRECTS = 20
 MAX_ERROR_BODY = 64_000
 
 
@@ -97,20 +102,19 @@ class Client:
         404 …), Unreadable when repetition did not help, Stopped.
         """
         waited = 0.0
+        hops: list[httpx2.Request] = []
         for attempt in range(1, attempts + 1):
             self._pause()
             silent = False
             try:
-                answer = self._once(url, limit, start, ranged, on_size)
+                answer = self._once(hops, url, limit, start, ranged, on_size)
             except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, _BrokenOff) as error:
-                fault, asked, silent = str(error) or type(error).__name__, None, isinstance(error, httpx2.TimeoutException)
+                fault, asked, silent = str(error) or type(error).__name__, None, isinstance(error, (httpx2.TimeoutException, _Slow))
             except HfHubHTTPError:
-                self.reached = True
                 raise
-            except (httpx2.HTTPError, httpx2.InvalidURL) as error:  # too many redirects, an unsupported scheme, undecodable content
+            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:  # an unsupported scheme, undecodable content, no host name
                 raise Unreadable(str(error) or type(error).__name__) from error
             else:
-                self.reached = True
                 if answer.status not in RETRY_STATUS:
                     return answer
                 fault, asked = f"HTTP {answer.status}", asked_to_wait(answer.headers)
@@ -119,6 +123,7 @@ class Client:
                     raise Unreadable(f"{fault}, the server asks to wait {asked:.0f} s")
             if attempt >= (attempts if self.reached and not silent else min(attempts, FEW_ATTEMPTS)):
                 raise Unreadable(f"{fault}, {attempt} times" if attempt > 1 else fault)
+            hops[:] = hops[-1:] if attempt % 2 else []  # to where redirects led, or in case that is the fault from the start
             self._hold(attempt, asked)
         raise AssertionError
 
@@ -126,27 +131,54 @@ class Client:
         """Seconds for which a rate limit still holds everyone back."""
         return max(0.0, self._resume_at - time.monotonic())
 
-    def _once(self, url: str, limit: int, start: int, ranged: bool, on_size: Callable[[int | None], None] | None) -> Answer:
-        headers = {**self.headers, "range": f"bytes={start}-{start + limit - 1}", "accept-encoding": "identity"} if ranged else self.headers
-        with self._lock:
-            self.requests += 1
-        with get_session().stream("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
+    def _once(
+        self, hops: list[httpx2.Request], url: str, limit: int, start: int, ranged: bool, on_size: Callable[[int | None], None] | None
+    ) -> Answer:
+        if not hops:
+            more = {"range": f"bytes={start}-{start + limit - 1}", "accept-encoding": "identity"} if ranged else {}
+            timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+            hops.append(get_session().build_request("GET", url, headers={**self.headers, **more}, timeout=timeout))
+        with closing(self._follow(hops)) as response:
+            self.reached = True
             status = response.status_code
             if status in RETRY_STATUS:
                 return Answer(b"", status, response.headers)
-            if status >= 400 and status != 416:
-                raise_for(response)
             if status == 416:
-                return Answer(b"", status, response.headers, _size_in(response.headers, "*"))
-            total = _size_in(response.headers, f"{start}-") if status == 206 else _length(response)
+                return Answer(b"", status, response.headers, _range_in(response.headers, "*")[1])
+            if status >= 400:
+                body = b""
+                with suppress(_BrokenOff, Unreadable):
+                    body = self._read(response, MAX_ERROR_BODY, skip=0, cut=True)
+                raise_for(response, body)
+            if status not in (200, 206):
+                raise Unreadable(f"HTTP {status}")
+            stop, total = _range_in(response.headers, f"{start}-") if status == 206 else (None, _length(response))
             if on_size is not None:
                 on_size(_length(response))
             data = self._read(response, limit, skip=start if ranged and status != 206 else 0, cut=ranged)
+            if stop is not None and len(data) < min(limit, stop - start):
+                raise _BrokenOff(f"broke off after {len(data):,} of {stop - start:,} bytes")
             return Answer(data, status, response.headers, total)
+
+    def _follow(self, hops: list[httpx2.Request]) -> httpx2.Response:
+        """The answer to the last of `hops`, to which redirects are added as they are followed."""
+        while True:
+            with self._lock:
+                self.requests += 1
+            response = get_session().send(hops[-1], stream=True, follow_redirects=False)
+            if not response.has_redirect_location:
+                return response
+            with closing(response):
+                if response.next_request is None:
+                    raise Unreadable(f"HTTP {response.status_code}, a redirect to no address")
+                if len(hops) > MAX_REDIRECTS:
+                    raise Unreadable(f"more than {MAX_REDIRECTS} redirects")
+                self._read(response, MAX_ERROR_BODY, skip=0, cut=True)  # so that the connection can be used again
+            hops.append(response.next_request)
 
     def _read(self, response: httpx2.Response, limit: int, skip: int, cut: bool) -> bytes:
         """Up to `limit` bytes of the body after `skip`; then the connection is dropped (`cut`), or it is an error."""
-        deadline = time.monotonic() + MAX_SECONDS
+        started = time.monotonic()
         length = _length(response)
         endless = length is None or length > skip + limit  # else it is read to its end, so that the connection can be used again
         data = bytearray()
@@ -162,8 +194,11 @@ class Client:
                 raise Unreadable(f"the answer is longer than {limit:,} bytes")
             if len(data) >= limit and endless:
                 return bytes(data[:limit])
-            if time.monotonic() > deadline:
-                raise _BrokenOff(f"no end after {MAX_SECONDS:.0f} s")
+            seconds, so_far = time.monotonic() - started, response.num_bytes_downloaded
+            if seconds > SLOW_SECONDS and so_far < SLOWEST * seconds:
+                raise _Slow(f"only {so_far:,} bytes in {seconds:.0f} s")
+            if seconds > MAX_SECONDS:
+                raise Unreadable(f"no end after {MAX_SECONDS:.0f} s")
         if length is not None and response.num_bytes_downloaded < length:
             raise _BrokenOff(f"broke off after {response.num_bytes_downloaded:,} of {length:,} bytes")
         return bytes(data)
@@ -193,12 +228,18 @@ class _BrokenOff(Exception):
     """A body that ended too early."""
 
 
+class _Slow(_BrokenOff):
+    """A body that hardly comes."""
+
+
 def auth_headers() -> dict[str, str]:
     """User agent and token. Not by `build_hf_headers`, which asks the Hub for its list of AI agents first: a request nobody ordered."""
     python = ".".join(map(str, sys.version_info[:3]))
     headers = {"user-agent": f"llmarch/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{python}"}
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     if token:
+        if not token.isascii():
+            raise ValueError("the token holds characters that no token has")
         headers["authorization"] = f"Bearer {token}"
     return headers
 
@@ -209,23 +250,18 @@ def asked_to_wait(headers: httpx2.Headers) -> float | None:
     if value.isdecimal():
         return float(value)
     if value:
-        try:
+        with suppress(ValueError, OverflowError):
             return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        except ValueError:
-            pass
-    info = parse_ratelimit_headers(headers)
-    return float(info.reset_in_seconds) if info is not None and info.remaining == 0 else None
+    with suppress(ValueError, OverflowError):
+        info = parse_ratelimit_headers(headers)
+        return float(info.reset_in_seconds) if info is not None and info.remaining == 0 else None
+    return None
 
 
-def raise_for(response: httpx2.Response) -> None:
-    """huggingface_hub's exception for an error answer, of whose body no more than MAX_ERROR_BODY bytes are read."""
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > MAX_ERROR_BODY:
-            break
+def raise_for(response: httpx2.Response, body: bytes) -> None:
+    """huggingface_hub's exception for an error answer, of whose body only the beginning was read."""
     headers = {k: v for k, v in response.headers.items() if k not in ("content-encoding", "content-length", "transfer-encoding")}
-    short = httpx2.Response(response.status_code, headers=headers, content=bytes(body[:MAX_ERROR_BODY]), request=response.request)
+    short = httpx2.Response(response.status_code, headers=headers, content=body, request=response.request)
     hf_raise_for_status(short)
     raise HfHubHTTPError(f"HTTP {response.status_code}", response=short)
 
@@ -233,14 +269,19 @@ def raise_for(response: httpx2.Response) -> None:
 def _length(response: httpx2.Response) -> int | None:
     """Content-Length as sent; None for a compressed or chunked body."""
     value = response.headers.get("content-length", "")
-    return int(value) if value.isdecimal() and len(value) < 19 and "content-encoding" not in response.headers else None
+    return int(value) if _is_size(value) and "content-encoding" not in response.headers else None
 
 
-def _size_in(headers: Any, prefix: str) -> int | None:
-    """The total in `Content-Range: bytes 0-99/1234`; the range must begin as asked."""
+def _range_in(headers: Any, prefix: str) -> tuple[int | None, int | None]:
+    """Where the part in `Content-Range: bytes 0-99/1234` stops (100), and the size of the whole; the part must begin as asked."""
     value = str(headers.get("content-range", ""))
     unit, _, rest = value.partition(" ")
     spec, _, total = rest.partition("/")
+    last = spec.partition("-")[2]
     if unit != "bytes" or not spec.startswith(prefix):
         raise Unreadable(f"an answer for another range: {value[:80]!r}")
-    return int(total) if total.isdecimal() and len(total) < 19 else None
+    return int(last) + 1 if _is_size(last) else None, int(total) if _is_size(total) else None
+
+
+def _is_size(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19

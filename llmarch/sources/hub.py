@@ -108,10 +108,14 @@ class Begun:
 
 
 def _begin(reference: Reference, headers: bool, refresh: bool) -> Begun:
-    from .http import Client, get_session
+    try:
+        from .http import Client, get_session
 
-    client, repo_id, revision = Client(), repo_id_of(reference), reference.revision or "main"
-    get_session()
+        client, repo_id, revision = Client(), repo_id_of(reference), reference.revision or "main"
+        get_session()
+    except Exception as error:  # of five kinds, for a proxy, a certificate file, the endpoint or a token
+        hint = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE, HF_ENDPOINT and HF_TOKEN"
+        raise ReadError(f"cannot connect to {constants.ENDPOINT} with these settings: {error}", hint) from None
     known = not refresh and cache.last_commit(client.endpoint, repo_id, revision) is not None
     executor = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="llmarch")
     wanted = headers and revision == "main" and not known and not hf_folder(repo_id).is_dir()

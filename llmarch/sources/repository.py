@@ -228,6 +228,8 @@ class Reading:
             length = 8 + header_length(data[:8], file=file, file_size=size)
             if len(data) < length:
                 data += self.client.get(url, limit=length - len(data), start=len(data), ranged=True).data
+            if len(data) < length:
+                raise Unreadable(f"the server sent {len(data):,} of {length:,} header bytes")
         except errors.RepositoryNotFoundError as error:
             raise self.inquiry.refused(file, error) from None
         except errors.HfHubHTTPError as error:

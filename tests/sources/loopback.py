@@ -56,7 +56,10 @@ class Hub:
     fail_with: int | str = 503
     retry_after: str | None = "0"
     broken: dict[str, int | str] = field(default_factory=dict)
-    """Part of a path -> what always happens to requests for it: a status, `reset`, `hang`, `drop`, `portal`."""
+    """Part of a path -> what always happens to requests for it: a status, `reset`, `hang`, `drop`, `portal`, `drip`, `drip-404`,
+    `short` (half of the range that is named), `flood` (a redirect to itself with an endless body)."""
+    stumbles: dict[str, int] = field(default_factory=dict[str, int])
+    """Part of a path -> how many requests for it are refused (503) before all goes well."""
     requests: list[Request] = field(default_factory=list)
     bytes: int = 0
     inflight: int = 0
@@ -103,6 +106,10 @@ class Handler(BaseHTTPRequestHandler):
             if hub.delay:
                 time.sleep(hub.delay)
             fault = next((what for part, what in hub.broken.items() if part in path), None)
+            stumble = next((part for part, left in hub.stumbles.items() if part in path and left > 0), None)
+            if stumble is not None:
+                hub.stumbles[stumble] -= 1
+                fault = 503
             if fault is None and hub.fail_every and number % hub.fail_every == 0:
                 fault = hub.fail_with
             if isinstance(fault, int):
@@ -112,20 +119,42 @@ class Handler(BaseHTTPRequestHandler):
             elif fault == "hang":
                 time.sleep(1)
                 self.close_connection = True
+            elif fault in ("drip", "drip-404"):
+                self.drip(404 if fault == "drip-404" else 200)
+            elif fault == "flood":
+                self.flood()
             elif fault == "drop":
                 self.close_connection = True
             else:
-                self.route(path, reset=fault == "reset")
+                self.route(path, reset=fault == "reset", short=fault == "short")
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
             with hub.lock:
                 hub.inflight -= 1
 
-    def route(self, path: str, reset: bool) -> None:
+    def drip(self, status: int) -> None:
+        """A byte now and then."""
+        self.send_response(status)
+        self.send_header("Content-Length", "60")
+        self.end_headers()
+        for _ in range(60):
+            self.wfile.write(b" ")
+            time.sleep(0.05)
+
+    def flood(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", self.path)
+        self.end_headers()
+        for _ in range(1000):
+            self.wfile.write(bytes(1 << 16))
+            with self.hub.lock:
+                self.hub.bytes += 1 << 16
+
+    def route(self, path: str, reset: bool, short: bool = False) -> None:
         hub = self.hub
         if match := re.fullmatch(r"/__cdn__/([^/]+/[^/]+)/([0-9a-f]{40})/(.+)", path):
-            return self.send_file(self.files(match[1], match[2])[match[3]], {}, reset)
+            return self.send_file(self.files(match[1], match[2])[match[3]], {}, reset, short)
         match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(revision|safetensors-metadata)/(.+)", path)
         match = match or re.fullmatch(r"/([^/]+/[^/]+)/(resolve)/(.+)", path)
         if match is None:
@@ -178,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         commit = self.hub.commit_of_answer or commit_of(repo)
         return self.send_body(200, body, {"X-Repo-Commit": commit} if self.hub.commit_header else {}, reset=reset)
 
-    def send_file(self, content: bytes | Sparse, headers: Mapping[str, str], reset: bool) -> None:
+    def send_file(self, content: bytes | Sparse, headers: Mapping[str, str], reset: bool, short: bool = False) -> None:
         file = content if isinstance(content, Sparse) else Sparse(content, len(content))
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["range"] or "")
         if match is None or self.hub.ignore_range:
@@ -186,7 +215,8 @@ class Handler(BaseHTTPRequestHandler):
         start, stop = int(match[1]), min(int(match[2]) + 1, file.size)
         if start >= file.size:
             return self.send_body(416, b"", {"Content-Range": f"bytes */{file.size}"})
-        part = Sparse(file.read(start, stop), stop - start)
+        half = (stop - start) // 2 if short else stop - start
+        part = Sparse(file.read(start, start + half), half)
         return self.send_body(206, part, {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{file.size}"}, reset=reset)
 
     def send_body(self, status: int, body: bytes | Sparse, headers: Mapping[str, str], reset: bool = False) -> None:

@@ -191,6 +191,7 @@ def test_info_and_clear(home: Path) -> None:
         ("linux", {}, "/home/me/.cache/llmarch"),
         ("darwin", {}, "/home/me/Library/Caches/llmarch"),
         ("linux", {"LLMARCH_CACHE": "~/mine", "XDG_CACHE_HOME": "/x"}, "/home/me/mine"),
+        ("linux", {"LLMARCH_CACHE": "~nobody-here/x"}, "~nobody-here/x"),
     ],
 )
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, platform: str, env: dict[str, str], folder: str) -> None:

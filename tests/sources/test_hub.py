@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -288,7 +291,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for(hub: Hub) -> None:
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("fault", [503, 403, 404, "reset"])
+@pytest.mark.parametrize("fault", [503, 403, 404, 300, "reset", "short"])
 def test_a_shard_that_cannot_be_read_makes_the_reading_partial(hub: Hub, fault: int | str) -> None:
     hub.add(REPO, model(4))
     hub.broken["__cdn__/acme/model/" + commit_of(REPO) + "/model-00003"] = fault
@@ -357,6 +360,78 @@ def test_error_bodies_are_not_read_to_their_end(hub: Hub) -> None:
     with pytest.raises(ReadError, match="longer than"):
         read()
     assert hub.bytes < 60_000_000
+
+
+def test_redirect_bodies_are_not_read_to_their_end(hub: Hub) -> None:
+    hub.add(REPO, model(3))
+    hub.broken["resolve/" + commit_of(REPO) + "/model-00002"] = "flood"
+    found = read()
+    assert found.partial
+    assert "more than 20 redirects" in found.findings[0].message
+    assert hub.bytes < 300_000_000  # of 20 times 65 MB; what was read is less than what the server could get rid of
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip-404"])
+def test_a_body_that_drips_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    monkeypatch.setattr(http, "SLOW_SECONDS", 0.1)
+    hub.add(REPO, model(3))
+    hub.broken["__cdn__/acme/model/" + commit_of(REPO) + "/model-00002"] = fault
+    started = time.monotonic()
+    found = read()
+    assert time.monotonic() - started < 2
+    assert found.partial
+    assert rules(found) == ["shard-unreadable"]
+
+
+def test_a_repetition_begins_where_redirects_had_led(hub: Hub) -> None:
+    hub.add(REPO, model(3))
+    hub.stumbles = {f"__cdn__/{REPO}/{commit_of(REPO)}/model-0000{i}": 1 for i in (1, 2, 3)}
+    assert not read().partial
+    assert len(hub.asked("/resolve/" + commit_of(REPO) + "/model-")) == 3
+    assert len(hub.asked("-of-", cdn=True)) == 6
+
+
+def test_but_not_for_ever(hub: Hub) -> None:
+    hub.add(REPO, model(1))
+    hub.stumbles = {"__cdn__": 2}
+    assert not read().partial
+    assert len(hub.asked("/resolve/" + commit_of(REPO) + "/model-")) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("retry-after", "Wed, 21 Oct 99999999999 07:28:00 GMT"),
+        ("ratelimit", '"api";r=0;t=' + "9" * 400),
+        ("ratelimit", '"api";r=0;t=' + "9" * 5000),
+    ],
+)
+def test_waits_that_are_no_number(header: str, value: str) -> None:
+    assert http.asked_to_wait(http.httpx2.Headers({header: value})) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "foo://x:1"),
+        ("HTTP_PROXY", "::::"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/nonexistent"),
+        ("SSL_CERT_FILE", "/etc/passwd"),
+        ("HF_TOKEN", "hf_\u00e9"),
+        ("HF_ENDPOINT", "http://127.0.0.1:1 "),
+        ("HF_ENDPOINT", "http://[bad"),
+        ("HF_ENDPOINT", "http://" + "a" * 300),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "abc"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "-1"),
+    ],
+)
+def test_settings_that_cannot_be(homes: Path, variable: str, value: str) -> None:
+    plain = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    settings = plain | {"HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(homes), variable: value}
+    run = subprocess.run([sys.executable, "-m", "llmarch", "show", REPO], env=settings, capture_output=True, text=True, check=False)
+    assert run.returncode == 3
+    assert run.stderr.startswith("error: ")
 
 
 # Refusals, each with what to do

@@ -14,6 +14,8 @@ from ..errors import ConfigError, printable
 MAX_CONFIG = 20_000_000
 MAX_INDEX = 100_000_000
 """Bytes. The largest published index (Kimi K2) has 14 MB."""
+MAX_NAME = 1000
+"""Characters of a file's name with its folders."""
 
 _CONFLICT = re.compile(rb"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -96,8 +98,8 @@ def parse_index(data: bytes, *, file: str) -> Index:
 
 
 def safe_name(name: str) -> bool:
-    """Whether a file name from a repository stays inside of it and holds no control characters."""
-    return bool(name) and not _OUTSIDE.search(name)
+    """Whether a file name from a repository stays inside of it, holds no control characters and can be one at all."""
+    return 0 < len(name) <= MAX_NAME and not _OUTSIDE.search(name)
 
 
 def _kind(value: object) -> str:

@@ -247,7 +247,17 @@ def _irregular_document(text: str) -> list[Header] | None:
     except (ValueError, RecursionError):
         return None
     files: Any = dict(document).get("headers") if isinstance(document, _Pairs) else None
-    return [_from_object(header, file, 0) for file, header in files] if isinstance(files, _Pairs) else None
+    return [_from_object(header, file, _written(header)) for file, header in files] if isinstance(files, _Pairs) else None
+
+
+def _written(header: Any) -> int:
+    """Bytes of a header as the safetensors library writes it, filled up to eight bytes; `_from_object` looks at what it holds."""
+
+    def plain(value: Any) -> Any:
+        return {key: plain(inner) for key, inner in value} if isinstance(value, _Pairs) else value
+
+    text = json.dumps(plain(header), ensure_ascii=False, separators=(",", ":"))
+    return 8 + (len(text.encode("utf-8", "surrogatepass")) + 7) // 8 * 8
 
 
 def _from_object(document: Any, file: str, size: int) -> Header:

@@ -82,7 +82,7 @@ def _others(names: set[str], shards: set[str], index: str | None) -> Iterable[Fi
         kind = _kind_of(name)
         if kind is not None and name != index:
             folder, _, base = name.rpartition("/")
-            pattern = re.sub(r"\d+-of-\d+", "*", base) if "-of-" in base else re.sub(r"\.\d+\.", ".*.", base)
+            pattern = re.sub(r"(?<!\d)\d+-of-\d+", "*", base) if "-of-" in base else re.sub(r"\.\d+\.", ".*.", base)
             groups.setdefault((kind, f"{folder}/*" if folder else pattern), []).append(name)
     for (kind, pattern), members in groups.items():
         count = f"{len(members)} files" if len(members) > 1 else "1 file"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 from ..errors import printable
@@ -14,7 +15,7 @@ from .headers import Header
 from .layout import SHARD
 
 MAX_SHARDS = 10_000
-"""Shards that the name of one may tell of."""
+"""Missing shards that the names of others may tell of."""
 
 Severity = Literal["weights", "info"]
 
@@ -67,7 +68,7 @@ def names_only(index: Index) -> Merged:
 
 
 def gaps(files: Iterable[str]) -> dict[str, Absent]:
-    """Files that the numbers in the others' names (-00001-of-00003) tell of, but that are not among them."""
+    """Files that the numbers in the others' names (-00001-of-00003) tell of, but that are not among them; no more than MAX_SHARDS."""
     sets: dict[tuple[str, str, int], set[int]] = {}
     for file in files:
         if match := SHARD.fullmatch(file):
@@ -75,7 +76,9 @@ def gaps(files: Iterable[str]) -> dict[str, Absent]:
     found: dict[str, Absent] = {}
     for (stem, total, width), numbers in sets.items():
         first = 0 if 0 in numbers else 1
-        for number in range(first, first + min(int(total), MAX_SHARDS)):
+        for number in range(first, first + int(total)):
+            if len(found) == MAX_SHARDS:
+                return found
             if number not in numbers:
                 reason = f"is not there, although the others' names tell of {int(total)}"
                 found[f"{stem}-{number:0{width}}-of-{total}.safetensors"] = Absent("shard-missing", reason)
@@ -183,4 +186,4 @@ def _total_size(headers: Sequence[Header], index: Index) -> Iterable[Finding]:
 
 
 def _plain(value: object) -> bool:
-    return type(value) in (int, float)
+    return type(value) is int or (type(value) is float and isfinite(value))

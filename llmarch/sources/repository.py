@@ -135,9 +135,10 @@ class Reading:
         shards, index_file = parts.layout.shards, parts.layout.index_file
         absent: dict[str, Absent] = {}
         headers = self._from_answer(parts)
-        if headers is None:
-            headers = self._shard_by_shard(parts, absent)
         index = parts.index
+        expected = {*shards, *(index.shards & {*parts.pinned.files} if index else ())}
+        if headers is None or sorted(header.file for header in headers) != sorted(expected):
+            headers = self._shard_by_shard(parts, absent)
         if index is None and index_file is not None:
             absent[index_file] = Absent("index-unreadable", "could not be read")
         if index is not None and not headers and not shards:

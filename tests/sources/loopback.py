@@ -7,7 +7,7 @@ import re
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -47,6 +47,8 @@ class Hub:
     heads: dict[tuple[str, str], str] = field(default_factory=dict)
     """A branch of a repository -> the revision that it is at now."""
     one_request: bool = False
+    tamper: Callable[[str], str] = str
+    """What becomes of the answer with all headers."""
     commit_header: bool = True
     commit_of_answer: str | None = None
     ignore_range: bool = False
@@ -203,7 +205,8 @@ class Handler(BaseHTTPRequestHandler):
             shard = files[file]
             assert isinstance(shard, Sparse)
             headers[file] = json.loads(shard.head[8 : 8 + struct.unpack("<Q", shard.head[:8])[0]])
-        body = json.dumps({"index": {"metadata": document.get("metadata")}, "headers": headers}, separators=(",", ":")).encode()
+        answer = {"index": {"metadata": document.get("metadata")}, "headers": headers}
+        body = self.hub.tamper(json.dumps(answer, separators=(",", ":"))).encode()
         commit = self.hub.commit_of_answer or commit_of(repo)
         return self.send_body(200, body, {"X-Repo-Commit": commit} if self.hub.commit_header else {}, reset=reset)
 

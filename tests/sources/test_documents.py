@@ -65,6 +65,7 @@ def test_index() -> None:
         ('{"weight_map": {"a\\u001b": null}}', r"weight_map\[a\\x1b\] is null"),
         ('{"weight_map": {"a": "x.bin"}}', "names x.bin, which is no .safetensors file"),
         ('{"weight_map": {"a": ""}}', "outside"),
+        ('{"weight_map": {"a": "model-1-of-' + "9" * 5000 + '.safetensors"}}', "outside"),
         ('{"weight_map": {"a": "../x.safetensors"}}', "outside"),
         ('{"weight_map": {"a": "a/../../x.safetensors"}}', "outside"),
         ('{"weight_map": {"a": "~/x.safetensors"}}', "outside"),

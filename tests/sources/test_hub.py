@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,31 @@ def test_without_that_answer_shards_are_read(hub: Hub, fault: int | str) -> None
     hub.broken["safetensors-metadata"] = fault
     assert not read().partial
     assert len(hub.asked(".safetensors", cdn=True)) == 2
+
+
+FIRST = "model-00001-of-00003.safetensors"
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda text: json.dumps(json.loads(text)),  # with spaces
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace(FIRST, "other.safetensors"),
+        lambda text: text[:-2] + ',"other.safetensors":{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}}}',
+        lambda text: text[:-2] + text[text.index(f',"{FIRST}"'.replace("00001", "00002")) :],
+        lambda text: text[: text.index(f',"{FIRST}"'.replace("00001", "00003"))] + "}}",
+        lambda text: '{"index":{},"headers":{}}',
+    ],
+)  # fmt: skip
+def test_an_answer_of_other_files_is_not_taken(hub: Hub, tamper: Callable[[str], str]) -> None:
+    hub.add(REPO, model(3))
+    hub.one_request = True
+    whole = read(refresh=True)
+    hub.tamper = tamper
+    found = read(refresh=True)
+    assert groups(found) == groups(whole)
+    assert (found.partial, found.findings, found.header_bytes) == (False, [], whole.header_bytes)
 
 
 # Faults
@@ -561,7 +587,12 @@ def test_an_index_that_leaves_the_repository_is_refused(hub: Hub, path: str) -> 
 
 
 def test_odd_file_names_are_ignored(hub: Hub) -> None:
-    hub.add(REPO, model(1) | {"../evil.safetensors": b"", "\x1b[31mred.safetensors": b"", "[bold]x[/bold].json": b""})
+    hub.add(
+        REPO,
+        model(1)
+        | {"../evil.safetensors": b"", "\x1b[31mred.safetensors": b"", "[bold]x[/bold].json": b""}
+        | {"model-1-of-" + "9" * 5000 + ".safetensors": b"", "model-" + "9" * 5000 + "-of-00001.safetensors": b""},
+    )
     found = read()
     assert found.files == (
         "README.md",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -112,3 +113,9 @@ def test_a_quantisation_that_only_modelopts_own_file_declares() -> None:
     own = {"model_type": "x", "quantization_config": {"quant_method": "fp8"}}
     assert configured(found, {"config.json": own, "hf_quant_config.json": beside}) == own
     assert configured(found, {"config.json": {"a": 1}, "hf_quant_config.json": {"quantization": 3}}) == {"a": 1}
+
+
+def test_names_of_many_digits_take_no_time() -> None:
+    started = time.monotonic()
+    assert len(layout(["config.json", "9" * 50_000 + "-of-.gguf"]).others) == 1
+    assert time.monotonic() - started < 1

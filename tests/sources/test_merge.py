@@ -100,6 +100,13 @@ def test_gaps() -> None:
     assert list(gaps(["m-00001-of-00003.safetensors", "m-00003-of-00003.safetensors", "x.safetensors"])) == ["m-00002-of-00003.safetensors"]
     assert list(gaps(["m-00000-of-00002.safetensors", "m-00001-of-00002.safetensors"])) == []
     assert len(gaps(["m-1-of-99999999999999.safetensors"])) < 20_000
+    assert len(gaps(f"m{i}-1-of-99999.safetensors" for i in range(20))) < 20_000
+
+
+@pytest.mark.parametrize("total", [float("nan"), float("inf")])
+def test_a_total_that_json_does_not_know_is_not_passed_on(total: float) -> None:
+    (finding,) = merge([header(A, X)], index({X: A}, total_size=total)).findings
+    assert (finding.rule, finding.old) == ("index-total-size", None)
 
 
 def test_control_characters_are_escaped() -> None:

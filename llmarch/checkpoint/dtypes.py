@@ -18,17 +18,47 @@ if TYPE_CHECKING:
     from .meeting import Hit
 
 MOST_REGEXES = 100
+FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
 
 def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, unsure: bool) -> list[Finding]:
     """Where declaration and tensors disagree; `unsure`: some tensors are in a packing that is not known here, perhaps the declared one."""
     packed = [x for h in hits for x in h.logical if x.packing]
+    odd = unscaled(hits) if declared is None or known(declared) else []
+    return [*odd, *against(declared, hits, packed, unpacked, unsure)]
+
+
+def against(declared: Quantization | None, hits: list[Hit], packed: list[Logical], unpacked: Unpacked, unsure: bool) -> list[Finding]:
+    """Whether the declaration is what the packings are."""
     plain = [x for h in hits for x in h.logical if not x.packing and x.dtype]
     if not packed:
         return [] if unsure else undone(plain, declared)
     if declared is None:
         return undeclared(packed)
     return [*otherwise(packed, unpacked, declared), *bits(packed, declared), *despite(hits, declared)]
+
+
+def known(declared: Quantization) -> bool:
+    """Whether some format here is one of the declared method."""
+    return any(declared.method in f.methods for f in FORMATS)
+
+
+def integers(x: Logical) -> bool:
+    """Whether a tensor that is not packed holds integers or raw bytes."""
+    return not x.packing and x.dtype not in FLOATS
+
+
+def unscaled(hits: list[Hit]) -> list[Finding]:
+    """Matrices of the right shape whose integers no scale turns into numbers."""
+    return [
+        Finding(
+            rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=None, new=x.dtype,
+            message=f"stored as {x.dtype}, and nothing beside it says what its integers stand for",
+        )
+        for h in hits
+        for x in h.logical
+        if h.fits and integers(x) and (x.pattern.endswith(".weight") or len(x.shape or ()) > 2)
+    ]  # fmt: skip
 
 
 def undone(plain: list[Logical], declared: Quantization | None) -> list[Finding]:
@@ -56,7 +86,7 @@ def undeclared(packed: list[Logical]) -> list[Finding]:
 
 def otherwise(packed: list[Logical], unpacked: Unpacked, declared: Quantization) -> list[Finding]:
     """Formats that the declared method does not write; of a method that is not known here nothing is said."""
-    if not any(declared.method in f.methods for f in FORMATS):
+    if not known(declared):
         return []
     return [
         Finding(

@@ -133,8 +133,10 @@ def told(a: Architecture, row: Row, template: Shape, stored: Shape) -> list[tupl
     if len(template) != len(stored):
         return []
     differ = [(d, new) for d, new in zip(template, stored, strict=True) if d != new]
-    paths = list(row.proves)
-    if "hidden_size" not in paths and all(d == a.hidden_size for d, _ in differ):
+    paths = [p for p in row.proves if p != "hidden_size"]
+    if len({new for d, new in zip(template, stored, strict=True) if d == a.hidden_size}) == 1 and all(
+        d == a.hidden_size for d, _ in differ
+    ):
         paths.append("hidden_size")
     out: list[tuple[Told, int]] = []
     for d, new in dict.fromkeys(differ):

@@ -8,13 +8,14 @@ from math import prod
 from typing import Any
 
 from ..schema import Architecture, Attention, Finding, Quantization
-from . import facts, spelling
-from .indices import braced, folded
+from . import dtypes, facts, spelling
+from .indices import Index, braced, folded, split
 from .logical import Logical
-from .lots import gathered, stored_lots
-from .meeting import Hit, Meeting
+from .lots import Missing, gathered, stored_lots
+from .meeting import Hit, Meeting, without
 from .packing import Unpacked
 from .packing.base import listed
+from .spelling import place
 
 BUFFERS = re.compile(
     r"(\binv_freq|\b(cos|sin)_cached|\brope\.freqs|\b(attn|attention)\.(bias|masked_bias)|\bembeddings\.position_ids|\bslope_rate|\b(query|key|diagonal)_decay)$"
@@ -26,7 +27,6 @@ MTP = re.compile(r"(^|\.)(mtp|mtp_layers|mtp_block|nextn|nextn_predict_layers)(\
 MTP_MARKS = re.compile(r"\.(eh_proj|enorm|hnorm|shared_head|token_layernorm|hidden_layernorm)\b")
 LAYER = re.compile(r"^(layers|h|blocks)\.\{\}\.")
 KEYS_AND_VALUES = re.compile(r"^layers\.\{\}\.self_attn\.(k_proj|v_proj|k_norm)\.")
-FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
 
 @dataclass(slots=True)
@@ -43,9 +43,17 @@ class Leftovers:
     buffers: int = 0
     unsure: bool = False
     _odd: set[str] = field(default_factory=set[str])
-    """Canonical stems of matrices in a packing that is not known here."""
+    """Canonical names of matrices in a packing that is not known here."""
+    _packed: dict[str, str] = field(default_factory=dict[str, str])
+    """Canonical names of matrices that met, and how they are packed."""
+    _fused: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What is missing, by the fused tensor that it is a part of."""
 
     def sort(self) -> None:
+        self._packed = {self.meeting.spell(x.pattern): x.packing for h in self.meeting.hits for x in h.logical if x.packing}
+        for key in self.meeting.missing:
+            if at := place(key):
+                self._fused.setdefault(at.key, []).append(key)
         self._tied_head()
         self._shapes()
         self._tensors()
@@ -78,8 +86,8 @@ class Leftovers:
         wrong: list[facts.Wrong] = []
         odd: list[Logical] = []
         for h in self.meeting.hits:
-            if unread := next((x for x in h.logical if x.why), None) or foreign(h):
-                self._odd.add(h.key.removesuffix(".weight"))
+            if unread := next((x for x in h.logical if x.why), None) or foreign(h, self.declared):
+                self._odd.add(h.key)
                 odd.append(unread)
             elif not h.fits:
                 x = h.logical[0]
@@ -125,7 +133,7 @@ class Leftovers:
                 unused.append(x)
             elif MTP.search(key):
                 mtp.append(x)
-            elif self._packed_otherwise(key, x):
+            elif self._packed_otherwise(x):
                 odd.append(x)
             else:
                 unexpected.append((key, x))
@@ -174,24 +182,43 @@ class Leftovers:
         self._find("tensor-unexpected", path, f"{n:,} tensors of layers that the config does not have", old=said, new=held)
         self.findings.append(facts.contradicted("layers", said, held, [path]))
 
-    def _packed_otherwise(self, key: str, x: Logical) -> bool:
+    def _packed_otherwise(self, x: Logical) -> bool:
         """Whether a tensor belongs to a matrix that is missing under its own name, or was not comparable: a packing not known here."""
         beside = tuple(s for f in self.unpacked.formats.values() for s in f.companions)
-        if (self.declared is None and x.dtype in FLOATS) or x.source.endswith(beside):
+        if (self.declared is None and x.dtype in dtypes.FLOATS) or x.source.endswith(beside):
             return False
-        stem = key
+        stem = x.source
         while "." in stem:
             stem = stem.rpartition(".")[0]
-            if self.meeting.missing.get(f"{stem}.weight"):
-                self._odd.add(stem)
-                self.meeting.missing[f"{stem}.weight"] = []
-            if stem in self._odd:
+            if self._lacks(self.meeting.spell(f"{stem}.weight"), {i[: stem.count("{}")] for i in x.indices}):
                 return True
         return False
 
+    def _lacks(self, key: str, indices: set[Index]) -> bool:
+        """Whether a matrix, or one that it is fused with, is missing at these numbers or was not comparable; then it is missed no more."""
+        if key in self._packed:
+            return False
+        missing, fused = self.meeting.missing, place(key)
+        found = key in self._odd or (fused is not None and fused.key in self._odd)
+        for k in [key] if key in self.meeting.rows else self._fused.get(fused.key, ()) if fused else ():
+            left: list[Missing] = []
+            for row, there in missing.get(k, ()):
+                n = min(len(row.axes), len(next(iter(indices))))
+                here, _ = split([i[:n] for i in indices], row.axes[:n])
+                met = set(here).difference(there or ()) if n == len(row.axes) else set(here)
+                now = without(row, there, met, n < len(row.axes)) if met else (row, there)
+                if met:
+                    found = True
+                    self._odd.add(k)
+                left += [now] if now else []
+            missing[k] = left
+        if found:
+            self._odd.add(key)
+        return found
+
     def _unexpected(self, extra: list[tuple[str, Logical]]) -> None:
-        gptq = {h.key for h in self.meeting.hits if h.logical[0].packing.startswith("gptq")}
-        zero = [x for key, x in extra if key.endswith(".bias") and key.removesuffix("bias") + "weight" in gptq]
+        gptq = {key for key, packing in self._packed.items() if packing.startswith("gptq")}
+        zero = [x for _, x in extra if x.source.endswith(".bias") and self.meeting.spell(x.pattern[: -len("bias")] + "weight") in gptq]
         self._buffers_stored(zero, "a bias that GPTQ tools write beside every matrix, zero where the model has none; not counted")
         harmless = set(map(id, zero))
         rest = [(key, x) for key, x in extra if id(x) not in harmless]
@@ -210,10 +237,11 @@ def shared_layers(a: Architecture) -> set[int]:
     return {i for i, k in enumerate(a.layers) if k in kinds}
 
 
-def foreign(h: Hit) -> Logical | None:
-    """A tensor of integers or raw bytes where a matrix of another shape is expected: packed in a way that is not known here."""
+def foreign(h: Hit, declared: Quantization | None) -> Logical | None:
+    """A tensor of integers or raw bytes where a matrix of another shape is expected: packed in a way that is not known here. Of a method
+    that is not known here, whatever its shape."""
     x = h.logical[0]
-    return x if not h.fits and not x.packing and x.dtype not in FLOATS else None
+    return x if (not h.fits or not (declared is None or dtypes.known(declared))) and dtypes.integers(x) else None
 
 
 def is_buffer(key: str, x: Logical) -> bool:

@@ -53,7 +53,7 @@ class _Piece:
 
 class Meeting:
     """`hits`; `missing`: rows with the numbers that did meet (None: none did); `extra`: tensors without a row; `twice`: stored again;
-    `gaps`: by stored pattern, experts that lack in what otherwise met."""
+    `gaps`: by stored pattern, experts that lack in what otherwise met; `spell`: the canonical name of a stored one."""
 
     def __init__(self, rows: Iterable[Row], logical: list[Logical]) -> None:
         self.rows: dict[str, list[Row]] = {}
@@ -65,9 +65,9 @@ class Meeting:
         self.gaps: dict[str, list[Index]] = {}
         for row in rows:
             self.rows.setdefault(spelling.canonical(row.pattern), []).append(row)
-        spell = spelling.speller({x.pattern for x in logical})
+        self.spell = spelling.speller({x.pattern for x in logical})
         for x in logical:
-            self.stored.setdefault(spell(x.pattern), []).append(x)
+            self.stored.setdefault(self.spell(x.pattern), []).append(x)
         for key, rows_here in self.rows.items():
             self._direct(key, rows_here, self._once(self.stored.get(key, [])))
         for key, stored in self.stored.items():

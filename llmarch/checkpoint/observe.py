@@ -19,8 +19,9 @@ from ..quantization import quantization
 from ..raw import TensorTable
 from ..schema import Evidence, Finding, Quantization
 from . import spelling
+from .dtypes import FLOATS
 from .indices import Index, folded
-from .leftovers import FLOATS, HEADS, MTP, MTP_MARKS, is_buffer, size
+from .leftovers import HEADS, MTP, MTP_MARKS, is_buffer, size
 from .logical import Logical, Shape
 from .lots import gathered, stored_lots
 from .packing import unpack

@@ -75,31 +75,68 @@ class _Unpacking:
         for g in map(unambiguous, table):
             self.groups.setdefault(g.pattern, []).append(g)
         self.out = Unpacked()
-        self.beside: set[str] = set()
+        self.plainly: list[TensorGroup] = []
+        self.beside: dict[str, list[list[Index]]] = {}
+        """Patterns of scales, and the numbers of the values that they belong to."""
         self._holders: dict[str, dict[Index, TensorGroup]] = {}
 
     def run(self) -> Unpacked:
-        plainly: list[TensorGroup] = []
-        for groups in self.groups.values():
+        for groups in list(self.groups.values()):
             for g in groups:
-                if not self.packed(g):
-                    plainly.append(g)
-        for g in plainly:
+                self.take(g)
+        for g in self.plainly:
             if g.pattern not in self.beside and not ALONE.search(g.pattern):
                 self.out.logical.append(plain(g))
         self.out.scales = sum(g.elements for p, groups in self.groups.items() if p in self.beside or ALONE.search(p) for g in groups)
+        self.orphans()
         return self.out
 
-    def packed(self, g: TensorGroup) -> bool:
-        """Whether a group holds packed values; then its logical tensor is noted."""
+    def take(self, g: TensorGroup) -> None:
+        """Note the logical tensor of a group that holds packed values, or that it holds none."""
         candidates = self.candidates(g) if g.dtype else sorted(self.candidates(g), key=self.unlikely)
         for c in candidates:
+            if len(parts := self.parts(g, c)) > 1:
+                for part in parts:
+                    self.take(part)
+                return
             if (logical := self.logical(g, c)) is not None:
-                self.beside.update(c.stem + s for s in c.near)
+                for s in c.near:
+                    self.beside.setdefault(c.stem + s, []).append(g.indices)
                 self.out.logical.append(logical)
                 self.out.formats.setdefault(logical.packing, c.format)
-                return True
-        return False
+                return
+        self.plainly.append(g)
+
+    def parts(self, g: TensorGroup, c: _Candidate) -> list[TensorGroup]:
+        """A group by what is stored beside its tensors, where that is not alike for all of them."""
+        mixed: list[tuple[str, dict[Index, TensorGroup]]] = []
+        for s in c.format.companions:
+            groups = self.groups.get(c.stem + s)
+            if groups and not (len(groups) == 1 and groups[0].indices == g.indices):
+                mixed.append((s, self.holders(c.stem + s)))
+        parts: dict[tuple[int, ...], list[Index]] = {}
+        for i in g.indices if mixed else ():
+            parts.setdefault(tuple([id(h.get(i)) for _, h in mixed]), []).append(i)
+        if len(parts) < 2:
+            return [g]
+        for s, there in mixed:
+            lack = [i for i in g.indices if i not in there] if s not in c.format.scales else []
+            if 0 < len(lack) < len(g.indices):
+                self.lacks(g, lack, f"{c.format.name} values without what is stored beside others (*{s})")
+        return [TensorGroup(g.pattern, g.dtype, g.shape, indices) for indices in parts.values()]
+
+    def orphans(self) -> None:
+        """Scales whose values are not stored in their format stand for themselves: nothing accounts for them."""
+        for pattern, taken in self.beside.items():
+            groups = self.groups[pattern]
+            if len(groups) == len(taken) == 1 and groups[0].indices == taken[0]:
+                continue
+            used = {i for indices in taken for i in indices}
+            for g in groups:
+                if rest := [i for i in g.indices if i not in used]:
+                    orphan = TensorGroup(pattern, g.dtype, g.shape, rest)
+                    self.out.scales -= orphan.elements
+                    self.out.logical.append(plain(orphan))
 
     def unlikely(self, c: _Candidate) -> tuple[bool, int]:
         """Names alone leave formats open: the declared one goes first, then the one with most of its companions."""
@@ -160,9 +197,13 @@ class _Unpacking:
             return
         holders = [self.holders(c.stem + s) for s in c.format.scales]
         bare = [i for i in g.indices if not any(i in h for h in holders)]
-        for path in folded(g.pattern, bare)[:3] if bare else ():
-            suffix = next((s for s in c.format.scales if s in c.near), c.format.scales[0])
-            self.find("packed-without-scales", path, f"{c.format.name} values without their scales (*{suffix})")
+        if bare:
+            suffix = next((s for s in c.format.scales if c.stem + s in self.groups), c.format.scales[0])
+            self.lacks(g, bare, f"{c.format.name} values without their scales (*{suffix})")
+
+    def lacks(self, g: TensorGroup, indices: list[Index], message: str) -> None:
+        for path in folded(g.pattern, indices)[:3]:
+            self.find("packed-without-scales", path, message)
 
     def find(self, rule: str, path: str, message: str) -> None:
         self.out.findings.append(Finding(rule=rule, path=path, severity="quantization", message=message))

@@ -27,10 +27,12 @@ def unpack(p: Packed) -> Plain | None:
         width = zeros[1] * 32 / o
     else:
         width = p.bits or 0
+    wrong = "" if width in BITS else f"{words:,} words are not {p.bits} bits for each input or zero point beside it"
+    width = p.bits if wrong else width
     if width not in BITS:
         return None
     i = words * 32 // int(width)
-    return Plain(width, (i_o := (o, i)), how=f"{width:g} bits{group(p, i)}", wrong=scales_wrong(p, i_o))
+    return Plain(width, (o, i), how=f"{width:g} bits{group(p, i)}", wrong=wrong or scales_wrong(p, (o, i)))
 
 
 def group(p: Packed, i: int) -> str:

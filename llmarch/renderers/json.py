@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from ..rules import Rule
     from ..sources.gpus import GPU
 
+_COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON may hold as it is and terminals obey: control characters, and those that turn the direction of writing."""
+
 
 def text(document: Any) -> str:
     """The document as text; the same input gives the same bytes."""
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def source(r: Reading | Observation) -> dict[str, Any]:

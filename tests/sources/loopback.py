@@ -52,6 +52,8 @@ class Hub:
     commit_header: bool = True
     commit_of_answer: str | None = None
     ignore_range: bool = False
+    """Of the answer with all headers."""
+    commit_of_file: str | None = None
     foreign_lookup: bool = False
     delay: float = 0.0
     fail_every: int = 0
@@ -178,9 +180,10 @@ class Handler(BaseHTTPRequestHandler):
         files = self.files(repo, revision)
         if file not in files:
             return self.refuse(404, "EntryNotFound")
+        commit = {"X-Repo-Commit": hub.commit_of_file or revision}
         if file.endswith(".safetensors"):
-            return self.redirect(302, f"http://localhost:{hub.port}/__cdn__/{repo}/{revision}/{file}?Signature=x")
-        return self.send_file(files[file], {"X-Repo-Commit": revision}, reset)
+            return self.redirect(302, f"http://localhost:{hub.port}/__cdn__/{repo}/{revision}/{file}?Signature=x", commit)
+        return self.send_file(files[file], commit, reset)
 
     def files(self, repo: str, revision: str) -> Files:
         return next((f for r, f in self.hub.repos[repo].items() if revision in (r, commit_of(repo, r))), {})
@@ -237,8 +240,8 @@ class Handler(BaseHTTPRequestHandler):
         if reset:
             self.close_connection = True
 
-    def redirect(self, status: int, target: str) -> None:
-        self.send_body(status, b"", {"Location": target})
+    def redirect(self, status: int, target: str, headers: Mapping[str, str] = {}) -> None:
+        self.send_body(status, b"", {"Location": target, **headers})
 
     def refuse(self, status: int, code: str, headers: Mapping[str, str] = {}) -> None:
         self.send_body(status, json.dumps({"error": code}).encode(), {"X-Error-Code": code, "X-Error-Message": code, **headers})

@@ -244,6 +244,14 @@ def test_headers_of_another_commit_are_not_mixed_in(hub: Hub) -> None:
     assert len(hub.asked(".safetensors", cdn=True)) == 2
 
 
+@pytest.mark.parametrize("files", [model(3), {"model.safetensors": safetensors(llama())}])
+def test_files_of_another_commit_are_not_taken(hub: Hub, files: dict[str, bytes | Sparse]) -> None:
+    hub.add(REPO, files)
+    hub.commit_of_file = "e" * 40
+    with pytest.raises(ReadError, match="an answer from another commit, eeee"):
+        read()
+
+
 def test_an_answer_that_does_not_name_its_commit_is_checked(hub: Hub) -> None:
     hub.add(REPO, model(2))
     hub.one_request, hub.commit_header = True, False
@@ -397,6 +405,19 @@ def test_redirect_bodies_are_not_read_to_their_end(hub: Hub) -> None:
     assert hub.bytes < 300_000_000  # of 20 times 65 MB; what was read is less than what the server could get rid of
 
 
+def test_a_server_of_which_hardly_a_request_succeeds(hub: Hub) -> None:
+    hub.add(REPO, model(1))
+    hub.stumbles = {"__cdn__": 12}
+    assert not read().partial
+
+
+def test_an_error_in_another_encoding(hub: Hub) -> None:
+    hub.add(REPO, model(1))
+    hub.broken["config.json"], hub.retry_after = 418, "\x9b31m é"
+    with pytest.raises(ReadError, match="HTTP 418"):
+        read()
+
+
 @pytest.mark.parametrize("fault", ["drip", "drip-404"])
 def test_a_body_that_drips_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     monkeypatch.setattr(http, "SLOW_SECONDS", 0.1)
@@ -419,7 +440,7 @@ def test_a_repetition_begins_where_redirects_had_led(hub: Hub) -> None:
 
 def test_but_not_for_ever(hub: Hub) -> None:
     hub.add(REPO, model(1))
-    hub.stumbles = {"__cdn__": 2}
+    hub.stumbles = {"__cdn__": 4}
     assert not read().partial
     assert len(hub.asked("/resolve/" + commit_of(REPO) + "/model-")) == 2
 
@@ -461,6 +482,12 @@ def test_settings_that_cannot_be(homes: Path, variable: str, value: str) -> None
 
 
 # Refusals, each with what to do
+
+
+def test_repositories_renamed_in_a_circle(hub: Hub) -> None:
+    hub.moved |= {"a/b": "c/d", "c/d": "a/b"}
+    with pytest.raises(ReadError, match="a/b: the look-up could not be read: more than 20 redirects"):
+        read("a/b")
 
 
 def test_missing_repository(hub: Hub) -> None:
@@ -705,6 +732,6 @@ def test_waits_have_jitter_and_a_limit(monkeypatch: pytest.MonkeyPatch, homes: P
     monkeypatch.setattr(http.Client, "_sleep", lambda self, seconds: slept.append(seconds))
     for attempt in range(1, 9):
         client._hold(attempt, None)
-    assert all(a < b for a, b in pairwise(slept[:6]))
+    assert all(a < b for a, b in pairwise(slept[:5]))
     assert max(slept) <= http.LONGEST_WAIT * 1.25
     assert len({round(s % 0.25, 9) for s in slept}) > 1

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from ..family import Row
-from ..schema import Architecture, Attention, Finding
+from ..schema import Architecture, Attention, Finding, LatentAttention
 from .indices import axes_folded, folded
 from .logical import Logical, Shape
 from .packing.base import listed
 
-COUNTED = frozenset({"heads", "kv_heads", "key_heads", "value_heads", "experts", "modules"})
+COUNTED = frozenset({"heads", "kv_heads", "modules"})
 """Facts that stand in a shape multiplied by another one."""
 
 SIZES = frozenset(
     {
         "vocab_size", "hidden_size", "width", "expert_width", "shared_width", "q_lora_rank", "kv_lora_rank", "experts", "positions",
-        "head_dim", "v_head_dim",
+        "head_dim", "v_head_dim", "key_heads", "value_heads",
     }
 )  # fmt: skip
 """Facts that may be a dimension by themselves."""
@@ -56,16 +56,73 @@ class Wrong(NamedTuple):
 def contradictions(a: Architecture, wrong: Iterable[Wrong]) -> list[Finding]:
     """One finding for each fact and observed value, naming the first of the tensors that say so."""
     found: dict[Told, list[str]] = {}
+    latent: dict[str, dict[str, Wrong]] = {}
     for w in wrong:
         for fact, times in told(a, w.row, w.template, w.stored):
             found.setdefault(fact, []).append(f"{w.name} {listed(w.stored)}{f', {times} for each' if times > 1 else ''}")
-    dims = {f.path.rpartition(".")[0]: f for f in found if f.path.endswith(".head_dim")}
-    return [contradicted(*f, names) for f, names in found.items() if not explained(f, dims.get(f.path.rpartition(".")[0]))]
+        for path in w.row.proves if len(w.template) == len(w.stored) == 2 else ():
+            block, _, name = path.rpartition(".")
+            if name in LATENT and isinstance(value_at(a, block), LatentAttention) and w.template[LATENT[name]] != w.stored[LATENT[name]]:
+                latent.setdefault(block, {}).setdefault(name, w)
+    for block, seen in latent.items():
+        for fact, w in latent_told(block, value_at(a, block), seen):
+            found.setdefault(fact, []).append(f"{w.name} {listed(w.stored)}")
+    found = as_head_dims(a, found)
+    dims = {f.path.rpartition(".")[0]: f for f in found if f.path.endswith(("head_dim", "hidden_size"))}
+    every = [d for d in (dims.get(""), *dims.values()) if d]
+    return [contradicted(*f, names) for f, names in found.items() if not any(explained(f, d) for d in every)]
 
 
-def explained(f: Told, dim: Told | None) -> bool:
-    """Whether another head_dim alone makes it seem that the heads are more or fewer."""
-    return dim is not None and f.path.endswith("heads") and f.new * dim.old == f.old * dim.new
+def explained(f: Told, dim: Told) -> bool:
+    """Whether another head_dim of its block, or another hidden size, alone makes it seem that the heads are more or fewer."""
+    if dim.path == "hidden_size":
+        return f.path.endswith("heads") or (f != dim and f[1:] == dim[1:])
+    near = f.path.rpartition(".")[0] == dim.path.rpartition(".")[0]
+    return near and f.path.endswith("heads") and f.new * dim.old == f.old * dim.new
+
+
+def as_head_dims(a: Architecture, found: dict[Told, list[str]]) -> dict[Told, list[str]]:
+    """Query and KV heads (or widths of values) that are more or fewer by one ratio: not the heads are others, but their width is."""
+    facts = {f.path: f for f in found}
+    out = dict(found)
+    for path, heads in facts.items():
+        block, _, name = path.rpartition(".")
+        beside = [f for n in ("kv_heads", "v_head_dim") if (f := facts.get(f"{block}.{n}")) and f.new * heads.old == f.old * heads.new]
+        mixer = value_at(a, block)
+        if name == "heads" and beside and isinstance(mixer, Attention) and not mixer.head_dim * heads.new % heads.old:
+            names = [n for f in (heads, *beside) for n in out.pop(f, [])]
+            dim = Told(f"{block}.head_dim", mixer.head_dim, mixer.head_dim * heads.new // heads.old)
+            out[dim] = [n.partition(", ")[0] if n.endswith(" for each") else n for n in [*out.get(dim, []), *names]]
+    return out
+
+
+LATENT = {"heads": 0, "qk_rope_head_dim": 0, "qk_nope_head_dim": 0, "v_head_dim": 1}
+"""Matrices of MLA, by what their rows prove (q_b, kv_a, kv_b and o), and which of their dimensions the head widths are in."""
+
+
+def latent_told(block: str, m: LatentAttention, wrong: Mapping[str, Wrong]) -> list[tuple[Told, Wrong]]:
+    """Of H * (nope + rope), rank + rope, H * (nope + v) and H * v, the one fact that is in those which differ and in no other."""
+    new = {name: w.stored[LATENT[name]] for name, w in wrong.items()}
+    told: dict[frozenset[str], tuple[str, int, int]] = {
+        frozenset(("heads", "qk_nope_head_dim", "v_head_dim")): ("heads", new.get("v_head_dim", 0), m.v_head_dim),
+        frozenset(("qk_nope_head_dim", "v_head_dim")): ("v_head_dim", new.get("v_head_dim", 0), m.heads),
+        frozenset(("heads", "qk_nope_head_dim")): ("qk_nope_head_dim", new.get("heads", 0) - m.heads * m.qk_rope_head_dim, m.heads),
+        frozenset(("heads", "qk_rope_head_dim")): ("qk_rope_head_dim", new.get("heads", 0) - m.heads * m.qk_nope_head_dim, m.heads),
+    }
+    name, total, each = told.get(frozenset(wrong), ("", 0, 1))
+    if not name or total <= 0 or each <= 0 or total % each:
+        return []
+    value = total // each
+    h, nope, rope, v = m.heads, m.qk_nope_head_dim, m.qk_rope_head_dim, m.v_head_dim
+    h, nope, rope, v = {
+        "heads": (value, nope, rope, v), "qk_nope_head_dim": (h, value, rope, v), "qk_rope_head_dim": (h, nope, value, v),
+        "v_head_dim": (h, nope, rope, value),
+    }[name]  # fmt: skip
+    sizes = {"heads": h * (nope + rope), "qk_rope_head_dim": m.kv_lora_rank + rope, "qk_nope_head_dim": h * (nope + v), "v_head_dim": h * v}
+    if any(sizes[n] != size for n, size in new.items()):
+        return []
+    fact = Told(f"{block}.{name}", getattr(m, name), value)
+    return [(fact, w) for w in wrong.values()]
 
 
 def contradicted(path: str, old: Any, new: Any, names: list[str]) -> Finding:
@@ -140,22 +197,40 @@ def told(a: Architecture, row: Row, template: Shape, stored: Shape) -> list[tupl
         paths.append("hidden_size")
     out: list[tuple[Told, int]] = []
     for d, new in dict.fromkeys(differ):
-        tried = (qk_norm_told(a, paths, d, new), *(size_told(a, p, d, new) for p in paths), *(count_told(a, p, d, new) for p in paths))
+        sizes = [qk_norm_told(a, paths, d, new), *(size_told(a, p, d, new) for p in paths)]
+        tried = [*sizes, fused_told(a, paths, d, new) or next((f for p in paths if (f := count_told(a, p, d, new, paths))), None)]
         if fact := next((f for f in tried if f), None):
             out.append((fact, d // fact.old if isinstance(fact.old, int) else 1))
     return out
 
 
 def size_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
-    value = value_at(a, path)
-    return Told(path, d, new) if path.rpartition(".")[2] in SIZES and value == d and new > 0 else None
+    name, value = path.rpartition(".")[2], value_at(a, path)
+    if name in ("width", "expert_width") and isinstance(value, int) and d == 2 * value != a.hidden_size and new > 0 and not new % 2:
+        return Told(path, value, new // 2)  # gate and up in one
+    return Told(path, d, new) if name in SIZES and value == d and new > 0 else None
 
 
-def count_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
+def count_told(a: Architecture, path: str, d: int, new: int, also: Iterable[str] = ()) -> Told | None:
     value = value_at(a, path)
-    if path.rpartition(".")[2] not in COUNTED or not isinstance(value, int) or value <= 0 or d % value or (value * new) % d or new <= 0:
+    block, _, name = path.rpartition(".")
+    if name == "heads" and isinstance(value_at(a, block), LatentAttention):
+        return None
+    if name.endswith("heads") and {f"{block}.heads", f"{block}.kv_heads"}.issubset(also):
+        return None
+    if name not in COUNTED or not isinstance(value, int) or value <= 0 or d % value or (value * new) % d or new <= 0:
         return None
     return Told(path, value, value * new // d)
+
+
+def fused_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | None:
+    """Of queries, keys and values in one matrix: another number of KV heads."""
+    path = next((p for p in paths if p.endswith(".kv_heads") and p.removesuffix("kv_heads") + "heads" in paths), "")
+    m = value_at(a, path.rpartition(".")[0])
+    if not isinstance(m, Attention) or d != m.heads * m.head_dim + m.kv_heads * (m.head_dim + m.v_head_dim):
+        return None
+    kv, rest = divmod(new - m.heads * m.head_dim, m.head_dim + m.v_head_dim)
+    return Told(path, m.kv_heads, kv) if not rest and kv > 0 and not m.heads % kv else None
 
 
 def qk_norm_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | None:

@@ -112,11 +112,12 @@ class Meeting:
 
     def meet(self, key: str, row: Row, x: Logical) -> None:
         """Note that a row's tensors are stored as these."""
-        fits = not x.known or x.fits(row.shape)
+        fits, shape = not x.known or x.fits(row.shape), row.shape
         if not fits and (other := spelling.turned(key, row.shape)):
             fits = x.fits(other)
+            shape = row.shape if fits else nearer(row.shape, other, x.shape)
         one = prod(row.shape) if fits else prod(x.shape) if x.shape is not None else x.elements or 0
-        self.hits.append(Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, row.shape, x.shape))
+        self.hits.append(Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, shape, x.shape))
 
     def lacking(self, component: str, shape: Shape) -> tuple[str, Row | None]:
         """A single tensor of a component and shape that is missing, and its canonical name."""
@@ -188,6 +189,8 @@ class Meeting:
         else:
             experts = {p.experts for p in b} - {None}
             fits = stored == elements if stored is not None else not experts or len(shape) < 2 or experts == {shape[0]}
+        if not fits and theirs and (other := spelling.turned(key, shape)):
+            shape = nearer(shape, other, theirs[0])
         rows = tuple(p.of for p in a if isinstance(p.of, Row))
         logical = tuple(_part(p, p.of, indices) for p in b if isinstance(p.of, Logical))
         size = (elements if fits else prod(theirs[0]) if theirs else stored) or 0
@@ -203,6 +206,12 @@ class Meeting:
             stacked = (place := spelling.place(key)) is not None and place.expert
             rest = [x.some([i for i in x.indices if (i[:-1] if stacked else i) not in used[id(x)]]) if id(x) in used else x for x in extra]
             self.extra[key] = [x for x in rest if x.indices]
+
+
+def nearer(shape: Shape, other: Shape, stored: Shape | None) -> Shape:
+    """Of two layouts of one tensor, that with more of the stored dimensions in place."""
+    here, there = (sum(a == b for a, b in zip(s, stored or (), strict=False)) for s in (shape, other))
+    return other if there > here else shape
 
 
 def without(row: Row, there: list[Index] | None, met: set[Index], stacked: bool) -> tuple[Row, list[Index] | None] | None:

@@ -208,7 +208,7 @@ def attention_parts(a: CompressedAttention, hidden: int) -> Iterator[Part]:
     at, part, groups = "attn", "attention", a.o_groups * a.o_lora_rank
     yield from linear(f"{at}.wq_a", a.q_lora_rank, hidden, part, ("q_lora_rank",))
     yield Part(f"{at}.q_norm.weight", (a.q_lora_rank,), part)
-    yield from linear(f"{at}.wq_b", a.heads * a.head_dim, a.q_lora_rank, part, ("heads",))
+    yield from linear(f"{at}.wq_b", a.heads * a.head_dim, a.q_lora_rank, part, ("heads", "q_lora_rank"))
     yield from linear(f"{at}.wkv", a.head_dim, hidden, part, ("head_dim",))
     yield Part(f"{at}.kv_norm.weight", (a.head_dim,), part)
     yield from linear(f"{at}.wo_a", groups, a.heads * a.head_dim // a.o_groups, part, ("o_groups", "o_lora_rank"))

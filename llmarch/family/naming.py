@@ -139,7 +139,7 @@ def latent_parts(at: str = "self_attn") -> Parts:
         else:
             yield from linear(f"{at}.q_a_proj", a.q_lora_rank, hidden, part, ("q_lora_rank",), a.bias)
             yield Part(f"{at}.q_a_layernorm.weight", (a.q_lora_rank,), part)
-            yield from linear(f"{at}.q_b_proj", a.heads * qk, a.q_lora_rank, part, ("heads",))
+            yield from linear(f"{at}.q_b_proj", a.heads * qk, a.q_lora_rank, part, ("heads", "q_lora_rank"))
         yield from linear(f"{at}.kv_a_proj_with_mqa", a.kv_lora_rank + a.qk_rope_head_dim, hidden, part, ("qk_rope_head_dim",), a.bias)
         yield Part(f"{at}.kv_a_layernorm.weight", (a.kv_lora_rank,), part, ("kv_lora_rank",))
         yield from linear(f"{at}.kv_b_proj", a.heads * (a.qk_nope_head_dim + a.v_head_dim), a.kv_lora_rank, part, ("qk_nope_head_dim",))

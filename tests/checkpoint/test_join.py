@@ -391,6 +391,42 @@ def test_another_head_dim_is_not_other_heads() -> None:
     assert facts == {"mixers.full.head_dim": (64, 128)}
 
 
+TOLD: list[tuple[str, dict[str, Any], dict[str, tuple[object, object]]]] = [
+    ("llama-3-8b", {"head_dim": 64}, {"mixers.full.head_dim": (64, 128)}),
+    ("llama-3.2-1b", {"head_dim": 128}, {"mixers.full.head_dim": (128, 64)}),
+    ("llama-3.2-1b", {"hidden_size": 4096}, {"hidden_size": (4096, 2048)}),
+    ("granite-3.1-1b-a400m", {"num_key_value_heads": 16}, {"mixers.full.kv_heads": (16, 8)}),
+    ("phi-4", {"num_key_value_heads": 20}, {"mixers.full.kv_heads": (20, 10)}),
+    ("phi-4", {"intermediate_size": 8960}, {"ffns.dense.width": (8960, 17920)}),
+    ("gpt-oss-20b", {"hidden_size": 5760}, {"hidden_size": (5760, 2880)}),
+    ("deepseek-v3-reduced", {"num_attention_heads": 64}, {"mixers.full.heads": (64, 128)}),
+    ("deepseek-v3-reduced", {"qk_rope_head_dim": 128}, {"mixers.full.qk_rope_head_dim": (128, 64)}),
+    ("deepseek-v3-reduced", {"qk_nope_head_dim": 64}, {"mixers.full.qk_nope_head_dim": (64, 128)}),
+    ("deepseek-v3-reduced", {"v_head_dim": 64}, {"mixers.full.v_head_dim": (64, 128)}),
+    ("deepseek-v3-reduced", {"q_lora_rank": 3072}, {"mixers.full.q_lora_rank": (3072, 1536)}),
+    ("deepseek-v4-flash-reduced-mtp", {"q_lora_rank": 2048}, {f"mixers.{m}.q_lora_rank": (2048, 1024) for m in ("sliding", "csa", "hca")}),
+]
+"""One number of a config changed, and the facts that its tensors contradict: no other."""
+
+
+@pytest.mark.parametrize(("name", "changes", "expected"), TOLD, ids=[f"{n} {k}" for n, c, _ in TOLD for k in c])
+def test_no_other_fact_is_contradicted_than_the_one_that_was_changed(
+    name: str, changes: dict[str, Any], expected: dict[str, tuple[object, object]]
+) -> None:
+    facts = {f.path: (f.old, f.new) for f in check(name, config=config(**changes)).findings if f.rule == "fact-contradicted"}
+    assert facts == expected
+
+
+@pytest.mark.parametrize("change", [{"num_experts": 256}, {"moe_intermediate_size": 1536}])
+def test_stacked_experts_stored_the_other_way_round_tell_the_right_fact(change: dict[str, int]) -> None:
+    (told,) = [
+        f
+        for f in check("qwen3-vl-30b-a3b-reduced", config=lambda c: c["text_config"].update(change)).findings
+        if f.rule == "fact-contradicted"
+    ]
+    assert told.old == next(iter(change.values()))
+
+
 def test_a_shape_that_is_no_multiple_tells_nothing() -> None:
     c = check("qwen3-8b", resize("k_proj", lambda s: (1000, s[1])))
     assert rules(c) == {"tensor-shape"}

@@ -14,10 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -29,6 +30,8 @@ from huggingface_hub.utils import get_session, hf_raise_for_status, parse_rateli
 from .. import __version__
 
 __all__ = ["Answer", "Client", "HfHubHTTPError", "Stopped", "Unreadable", "get_session"]
+
+T = TypeVar("T")
 
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ATTEMPTS = 16
@@ -43,6 +46,8 @@ MAX_SECONDS = 300.0
 """For one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) only sees a connection that is quite silent."""
 SLOW_SECONDS, SLOWEST = 30.0, 500
 """A body of which fewer bytes a second than SLOWEST have come after SLOW_SECONDS counts as silence."""
+SILENCE = 60.0
+"""Seconds beyond the read timeout in which no thread hears of the server: then its answers' headers never end, which httpx waits for."""
 MAX_REDIRECTS = 20
 MAX_ERROR_BODY = 64_000
 
@@ -76,6 +81,7 @@ class Client:
     requests: int = 0
     bytes_read: int = 0
     _resume_at: float = 0.0
+    _heard_at: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def api(self, repo_id: str, *parts: str) -> str:
@@ -127,6 +133,19 @@ class Client:
             self._hold(attempt, asked)
         raise AssertionError
 
+    def wait_for(self, future: Future[T]) -> T:
+        """The result of another thread. Unreadable if the server keeps it waiting for ever."""
+        while True:
+            with suppress(TimeoutError):
+                return future.result(timeout=1)
+            self.check_silence()
+
+    def check_silence(self) -> None:
+        """Unreadable if nobody has heard of the server for too long."""
+        if time.monotonic() - self._heard_at > constants.HF_HUB_DOWNLOAD_TIMEOUT + SILENCE:
+            self._heard_at = time.monotonic()
+            raise Unreadable("the server keeps the connection open, but does not answer")
+
     def paused(self) -> float:
         """Seconds for which a rate limit still holds everyone back."""
         return max(0.0, self._resume_at - time.monotonic())
@@ -165,7 +184,7 @@ class Client:
             with self._lock:
                 self.requests += 1
             response = get_session().send(hops[-1], stream=True, follow_redirects=False)
-            self.reached = True
+            self.reached, self._heard_at = True, time.monotonic()
             commit, path = response.headers.get("x-repo-commit"), hops[-1].url.path
             if commit and "/resolve/" in path and f"/resolve/{commit}/" not in path:
                 response.close()
@@ -191,6 +210,7 @@ class Client:
                 raise Stopped
             with self._lock:
                 self.bytes_read += len(chunk)
+                self._heard_at = time.monotonic()
             if skip:
                 chunk, skip = chunk[skip:], max(0, skip - len(chunk))
             data += chunk
@@ -224,6 +244,7 @@ class Client:
         self._sleep(wait + random.uniform(0, max(FIRST_WAIT, wait / 4)))
 
     def _sleep(self, seconds: float) -> None:
+        self._heard_at = max(self._heard_at, time.monotonic() + seconds)
         if self.stop.wait(seconds):
             raise Stopped
 

@@ -73,7 +73,7 @@ def _read(
     if meanwhile is not None:
         meanwhile()
     inquiry, endpoint, repo_id = Inquiry(reference, begun.client), begun.client.endpoint, repo_id_of(reference)
-    pinned = inquiry.pin(begun.lookup.result)
+    pinned = inquiry.pin(lambda: begun.client.wait_for(begun.lookup))
     cache.remember_commit(endpoint, repo_id, reference.revision or "main", pinned.commit)
     known = None if refresh else cache.load(endpoint, repo_id, pinned.commit, reference=reference.text, revision=reference.revision)
     if known is not None:

@@ -25,7 +25,7 @@ from ..schema import Finding
 from . import Progress, local
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
 from .headers import Header, header_length, parse_header, parse_headers_document
-from .http import Answer, Unreadable
+from .http import Answer, Client, Unreadable
 from .hub import INDEX, MAX_LOOKUP, Begun, all_headers
 from .layout import CONFIG, Layout, configured, documents_wanted, layout, not_a_model, other_weights
 from .lookup import Inquiry, Pinned
@@ -67,6 +67,7 @@ class _Expected:
 class _Parts:
     """What is being read of a checkpoint. The index is parsed when it is asked for, by one thread, as parsing it holds up all others."""
 
+    client: Client
     pinned: Pinned
     layout: Layout
     expected: _Expected
@@ -76,7 +77,10 @@ class _Parts:
     @cached_property
     def index(self) -> Index | None:
         """The index; None if there is none or it could not be read. Waits for it. Raises ConfigError."""
-        data = self.index_data.result() if self.index_data is not None else None
+        data = None
+        if self.index_data is not None:
+            with suppress(Unreadable):
+                data = self.client.wait_for(self.index_data)
         self.index_data = None
         if data is None or self.layout.index_file is None:
             return None
@@ -100,13 +104,16 @@ class Reading:
         found = layout(pinned.files)
         submit = self.begun.executor.submit
         documents = {name: submit(self._document, pinned, name) for name in documents_wanted(pinned.files)}
-        parts = _Parts(pinned, found, _Expected(len(found.shards)))
+        parts = _Parts(self.client, pinned, found, _Expected(len(found.shards)))
         wanted = self.headers and bool(found.shards or found.index_file)
         if wanted and found.index_file is not None:
             parts.index_data = submit(self._index_data, pinned, found.index_file, parts.expected)
             if (self.reference.revision or "main") == "main" and found.shards and found.index_file == INDEX and pinned.snapshot is None:
                 parts.at_once = self.begun.all_headers or submit(all_headers, self.client, self.asked_id)
-        parsed = {name: future.result() for name, future in documents.items()}
+        try:
+            parsed = {name: self.client.wait_for(future) for name, future in documents.items()}
+        except Unreadable as error:
+            raise ReadError(f"{self.asked_id}: {error}", "try again later") from None
         if error := not_a_model(pinned.files, parsed, name=self.asked_id):
             raise error
         model = RawModel(
@@ -163,15 +170,27 @@ class Reading:
 
         if parts.index_data is not None and parts.layout.shards:
             parts.index_data.add_done_callback(lambda _: parts.expected.known.set())
-            parts.expected.known.wait()
+            with suppress(Unreadable):
+                while not parts.expected.known.wait(timeout=1):
+                    self.client.check_silence()
         start(parts.layout.shards)
         if (index := parts.index) is not None:
             parts.expected.hear_index(index)
             start(sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards}))  # files that do not look like shards
         headers: list[Header] = []
         failed_in_a_row, last_error = 0, ""
+
+        def give_up(reason: str) -> None:
+            for file in {*tasks.values()} - {header.file for header in headers} - {*absent}:
+                absent[file] = Absent("shard-unreadable", reason)
+
         while len(headers) + len(absent) < len(tasks):
-            task = self._next(ended, len(headers) + len(absent), len(tasks))
+            try:
+                task = self._next(ended, len(headers) + len(absent), len(tasks))
+            except Unreadable as error:
+                last_error = str(error)
+                give_up(f"could not be read: {last_error}")
+                break
             try:
                 headers.append(task.result())
                 failed_in_a_row = 0
@@ -180,9 +199,7 @@ class Reading:
                 absent[tasks[task]] = Absent("shard-unreadable", f"could not be read: {last_error}")
                 failed_in_a_row += 1
             if failed_in_a_row >= GIVE_UP:
-                read = {header.file for header in headers}
-                for file in {*tasks.values()} - read - {*absent}:
-                    absent[file] = Absent("shard-unreadable", "was not tried any more after others had failed")
+                give_up("was not tried any more after others had failed")
         self.progress(len(tasks), len(tasks), "reading headers")
         if absent and not headers:
             raise ReadError(f"{self.asked_id}: none of its {len(tasks)} shards could be read: {last_error}", "try again later")
@@ -195,10 +212,14 @@ class Reading:
             self.progress(done, total, f"rate limited, waiting {pause:.0f} s" if pause > 1 else "reading headers")
             with suppress(Empty):
                 return ended.get(timeout=1)
+            self.client.check_silence()
 
     def _from_answer(self, parts: _Parts) -> list[Header] | None:
         """The headers in the one answer, if it is of our commit; else None: shard by shard gives the same, or the exact error."""
-        answer = parts.at_once.result() if parts.at_once is not None else None
+        answer = None
+        if parts.at_once is not None:
+            with suppress(Unreadable):
+                answer = self.client.wait_for(parts.at_once)
         parts.at_once = self.begun.all_headers = None  # its 12 MB are not needed twice
         if answer is None:
             return None

@@ -61,6 +61,7 @@ class Hub:
     retry_after: str | None = "0"
     broken: dict[str, int | str] = field(default_factory=dict)
     """Part of a path -> what always happens to requests for it: a status, `reset`, `hang`, `drop`, `portal`, `drip`, `drip-404`,
+    `interim` (100 Continue for ever),
     `short` (half of the range that is named), `flood` (a redirect to itself with an endless body)."""
     stumbles: dict[str, int] = field(default_factory=dict[str, int])
     """Part of a path -> how many requests for it are refused (503) before all goes well."""
@@ -125,6 +126,11 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             elif fault in ("drip", "drip-404"):
                 self.drip(404 if fault == "drip-404" else 200)
+            elif fault == "interim":
+                for _ in range(100):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    time.sleep(0.05)
+                self.close_connection = True
             elif fault == "flood":
                 self.flood()
             elif fault == "drop":

@@ -372,6 +372,24 @@ def test_a_silent_server_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
         read()
 
 
+@pytest.mark.parametrize(
+    "file", ["/revision/main", "/config.json", "safetensors-metadata", "/model.safetensors.index.json", "/model-00002"]
+)
+def test_headers_that_never_end_are_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(http, "SILENCE", -0.5)
+    hub.add(REPO, model(3))
+    hub.broken[file if file[0] != "/" or "main" in file else commit_of(REPO) + file] = "interim"
+    started = time.monotonic()
+    if file in ("/revision/main", "/config.json"):
+        with pytest.raises(ReadError, match="keeps the connection open, but does not answer"):
+            read()
+    else:
+        left = {"/model.safetensors.index.json": ["index-unreadable"], "/model-00002": ["shard-unreadable"]}
+        assert rules(read()) == left.get(file, [])
+    assert time.monotonic() - started < 4
+
+
 def test_no_network(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

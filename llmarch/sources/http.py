@@ -42,6 +42,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.25, 4.0
 """Seconds before the first and any later repetition, where the server does not say: doubled each time, with jitter."""
 PATIENCE = 60.0
 """Seconds that a server may ask us to wait at once, and 'Too many requests' in a row altogether before giving up."""
+ALL_WAIT = 3
+"""Requests in a row that are asked to wait before all threads do: one alone is no rate limit, and it waits for itself."""
 MAX_SECONDS = 300.0
 """For one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) only sees a connection that is quite silent."""
 SLOW_SECONDS, SLOWEST = 30.0, 500
@@ -81,6 +83,7 @@ class Client:
     requests: int = 0
     bytes_read: int = 0
     _resume_at: float = 0.0
+    _refused: int = 0
     _heard_at: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,6 +125,7 @@ class Client:
                 raise Unreadable(str(error) or type(error).__name__) from error
             else:
                 if answer.status not in RETRY_STATUS:
+                    self._refused = 0
                     return answer
                 fault, asked = f"HTTP {answer.status}", asked_to_wait(answer.headers)
                 waited += asked or 0.0
@@ -240,7 +244,9 @@ class Client:
         if asked:
             wait = max(asked, wait)
             with self._lock:
-                self._resume_at = max(self._resume_at, time.monotonic() + asked)
+                self._refused += 1
+                if self._refused >= ALL_WAIT:
+                    self._resume_at = max(self._resume_at, time.monotonic() + asked)
         self._sleep(wait + random.uniform(0, max(FIRST_WAIT, wait / 4)))
 
     def _sleep(self, seconds: float) -> None:

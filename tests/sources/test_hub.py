@@ -316,6 +316,24 @@ def test_retry_after_is_honoured(hub: Hub) -> None:
     assert min(r.at for r in hub.requests if r.path == failed.path and r.at > failed.at) >= failed.at + 1
 
 
+def test_one_request_that_is_asked_to_wait_holds_up_no_other(hub: Hub) -> None:
+    hub.add(REPO, model(40))
+    hub.retry_after = "1"
+    hub.stumbles = {f"__cdn__/{REPO}/{commit_of(REPO)}/model-000{i}": 1 for i in (10, 20)}
+    read()
+    first, last = hub.asked("/revision/")[0].at, sorted(r.at for r in hub.requests)[-3]
+    assert last - first < 0.9
+
+
+def test_a_rate_limit_holds_up_all(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http.Client, "_sleep", lambda self, seconds: None)
+    client = http.Client()
+    for _ in range(http.ALL_WAIT):
+        assert client.paused() == 0
+        client._hold(1, 10.0)
+    assert client.paused() > 0
+
+
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(hub: Hub) -> None:
     hub.add(REPO, model(1))
     hub.broken["/revision/"], hub.retry_after = 429, "3600"

@@ -174,7 +174,7 @@ class Meeting:
         alike: dict[tuple[int, ...], tuple[list[_Piece], list[_Piece], list[Index]]] = {}
         for index in sorted(ours.keys() & theirs.keys()):
             a, b = ours[index], theirs[index]
-            if _complete(a) and _complete(b):
+            if (_complete(a) and _complete(b)) or _same(a, b):
                 alike.setdefault(tuple(id(p) for p in (*a, *b)), (a, b, []))[2].append(index)
         for a, b, indices in alike.values():
             self._fused_hit(key, a, b, indices)
@@ -246,6 +246,12 @@ def _by_index(pieces: Iterable[tuple[Index, _Piece]]) -> dict[Index, list[_Piece
 def _complete(pieces: list[_Piece]) -> bool:
     """Every slot once."""
     return [p.place.at for p in pieces] == list(range(pieces[0].place.of)) and len({p.place.of for p in pieces}) == 1
+
+
+def _same(a: list[_Piece], b: list[_Piece]) -> bool:
+    """The same slots once on both sides: experts that have no gate."""
+    slots = [p.place.at for p in a]
+    return slots == [p.place.at for p in b] and len(set(slots)) == len(slots)
 
 
 def _fused(key: str, pieces: list[_Piece]) -> tuple[tuple[Shape, ...], int | None]:

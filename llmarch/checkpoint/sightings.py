@@ -370,7 +370,12 @@ def attention(m: Module) -> Sighting | None:
         rest = whole - o if whole is not None and o is not None else 1
         kv = rest // 2 if rest > 0 and rest % 2 == 0 else None
         _heads(m, s, out, Widths(o, kv, kv, o))
-        s.see("qkv_bias", m.has("qkv_proj.bias"), m.first("qkv_proj.bias", "qkv_proj.weight"))
+        if m.has("qkv_proj.bias"):
+            s.see("qkv_bias", True, "qkv_proj.bias")
+        elif apart := m.first("q_proj.bias", "k_proj.bias", "v_proj.bias"):
+            s.wonder("qkv_bias", f"{apart} stands beside a matrix of all three")
+        else:
+            s.see("qkv_bias", False, "qkv_proj.weight")
     s.see("output_bias", m.has(out.removesuffix("weight") + "bias"), m.first(out.removesuffix("weight") + "bias", out))
     s.see("sinks", m.has("sinks"), m.first("sinks", out))
     if not m.first("q_norm.weight", "q_layernorm.weight"):
@@ -432,7 +437,7 @@ def _heads(m: Module, s: Sighting, out: str, widths: Widths) -> None:
     """Heads, KV heads and head dims: o = heads * v_dim, k = kv * dim, v = kv * v_dim, q = heads * dim (twice that with a gate in it)."""
     q, k, v, o = widths
     dim, by, ref, key = _head_dim(m, s, out, widths)
-    if dim is None or k is None or v is None or o is None or v != k or o % dim or k % dim:
+    if dim is None or k is None or v is None or o is None or v != k or o % dim or k % dim or (o and not k) or (k and o % k):
         why = "heads times head dim are one number" + (f" ({o:,} for queries, {k:,} for keys)" if o is not None and k is not None else "")
         for f in ("heads", "kv_heads", "head_dim", "v_head_dim"):
             s.wonder(f, why if not by else f"{by[0]} does not settle the head dims")

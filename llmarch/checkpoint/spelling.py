@@ -38,6 +38,8 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.experts\.((?:\{\}\.)?)w1(?=\.|$)"), r".experts.\1gate_proj"),
     (re.compile(r"\.experts\.((?:\{\}\.)?)w2(?=\.|$)"), r".experts.\1down_proj"),
     (re.compile(r"\.experts\.((?:\{\}\.)?)w3(?=\.|$)"), r".experts.\1up_proj"),
+    (re.compile(r"\.experts\.((?:\{\}\.)?)fc1(?=\.|$)"), r".experts.\1up_proj"),
+    (re.compile(r"\.experts\.((?:\{\}\.)?)fc2(?=\.|$)"), r".experts.\1down_proj"),
     (re.compile(rf"\.experts\.{_EXPERT_MATRIX}\.weight$"), r".experts.\1"),
     (re.compile(rf"\.experts\.{_EXPERT_MATRIX}\.bias$"), r".experts.\1_bias"),
     (re.compile(r"\.(?:qkv|W_pack|query_key_value|c_attn|wqkv|Wqkv)(?=\.(?:weight|bias)$)"), ".qkv_proj"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from checkpoint_fixtures import NAMES, add, drop, load, names_only, read, rename, table_of, tensors_of
+from checkpoint_fixtures import NAMES, Tensors, add, drop, load, names_only, read, rename, table_of, tensors_of
 
 from llmarch.analyses.parameters import count
 from llmarch.checkpoint.observe import Observed, observe
@@ -498,3 +498,20 @@ def test_a_head_without_dimensions_is_no_crash() -> None:
     """A scalar under the head's name: found by Hypothesis, and kept here so that every run tries it."""
     o = observe(table_of({"model.embed_tokens.weight": ("BF16", (10, 4)), "lm_head.weight": ("BF16", ())}))
     assert o.total == 41
+
+
+def test_a_fused_projection_whose_parts_are_not_plain_tells_no_heads() -> None:
+    """Queries with a gate among them: what is left for keys and values divides no number of heads."""
+    module: Tensors = {
+        "model.embed_tokens.weight": ("BF16", (100, 2048)),
+        "model.layers.0.input_layernorm.weight": ("BF16", (2048,)),
+        "model.layers.0.self_attn.qkv_proj.weight": ("BF16", (2 * 4096 + 2 * 512, 2048)),
+        "model.layers.0.self_attn.o_proj.weight": ("BF16", (2048, 4096)),
+        "model.layers.0.self_attn.q_norm.weight": ("BF16", (256,)),
+        "model.layers.0.self_attn.k_norm.weight": ("BF16", (256,)),
+        "model.layers.0.self_attn.q_proj.bias": ("BF16", (4096,)),
+    }
+    o = observe(table_of(module))
+    assert {f: o.facts[f"mixers.attention.{f}"] for f in ("heads", "kv_heads", "qkv_bias")} == dict.fromkeys(
+        ("heads", "kv_heads", "qkv_bias")
+    )

@@ -132,6 +132,11 @@ def stack(fixed: Callable[[str, str], str] = lambda at, name: f"{at}switch_mlp.{
     return change
 
 
+def mlx_fc(at: str, name: str) -> str:
+    """mlx-lm's switch_layers.SwitchMLP: two matrices, fc1 and fc2."""
+    return f"{at}switch_mlp.{ {'up_proj': 'fc1', 'down_proj': 'fc2'}[name] }.weight"
+
+
 def unstack(t: Tensors) -> Tensors:
     """Take stacked gate_up_proj [E, in, 2I] and down_proj [E, I, out] apart, as quantised copies of Llama 4 have them."""
     out: Tensors = {}
@@ -216,6 +221,8 @@ RESAVED: list[tuple[str, str, Change, str]] = [
     ("gate and up fused", "qwen3-8b", fuse(("gate_proj", "up_proj"), "gate_up_proj"), "gate_up_proj fused"),
     ("gate and up fused in each expert", MOE, fuse(("gate_proj", "up_proj"), "gate_up_proj"), ""),
     ("stacked by MLX", MOE, stack(), "experts stacked as MLX does"),
+    ("stacked without gates", "nemotron-3-nano-30b-reduced", stack(lambda at, name: f"{at}experts.{name}"), "experts fused"),
+    ("stacked without gates by MLX", "nemotron-3-nano-30b-reduced", stack(mlx_fc), "experts stacked as MLX does"),
     ("stacked by transformers, experts first", FUSED_MOE, rename("(gate_up_proj|down_proj)$", r"\1.weight"), "experts fused"),
     ("experts one by one", "llama-4-maverick-reduced", unstack, "experts one by one"),
     ("gpt-oss by MLX", "gpt-oss-20b", split_gpt_oss, ""),

@@ -321,10 +321,24 @@ def test_scales_that_are_missing_are_a_finding() -> None:
         {"a.weight": ("U8", (64, 32)), "a.weight_scale": ("F8_E4M3", (64, 5)), "a.weight_scale_2": ("F32", ())},
         {"a.down_proj_blocks": ("U8", (2, 64, 4, 16)), "a.down_proj_scales": ("U8", (2, 64, 5))},
         {"a.weight_packed": ("I32", (64, 16)), "a.weight_scale": ("BF16", (63, 4))},
+        {"a.qweight": ("I32", (32, 96)), "a.qzeros": ("I32", (3, 12)), "a.scales": ("F16", (2, 96)), "a.g_idx": ("I32", (256,))},
+        {"a.qweight": ("I32", (32, 96)), "a.qzeros": ("I32", (2, 12)), "a.scales": ("F16", (2, 96)), "a.g_idx": ("I32", (0,))},
+        {"a.qweight": ("I32", (256, 12)), "a.qzeros": ("I32", ()), "a.scales": ("F16", (2, 96))},
+        {"a.weight": ("U32", (96, 32)), "a.scales": ("BF16", ()), "a.biases": ("BF16", (96, 4))},
+        {"a.weight": ("U32", (96, 32)), "a.scales": ("BF16", (96, 4)), "a.biases": ("BF16", (96, 5))},
+        {"a.weight": ("I8", (64, 32)), "a.SCB": ("F32", (32,))},
+        {"a.weight": ("U8", (1024, 1)), "a.weight.absmax": ("F32", (31,)), "a.weight.quant_map": ("F32", (16,))},
+        {"a.weight": ("U8", (64, 32)), "a.weight_scale": ("F8_E4M3", (64, 4)), "a.weight_scale_2": ("F32", (0,))},
     ],
 )
 def test_scales_that_do_not_fit_are_a_finding(tensors: Tensors) -> None:
     assert [f.rule for f in unpacked(tensors).findings] == ["tensor-shape"]
+
+
+def test_one_scale_is_not_the_blocks_that_are_declared() -> None:
+    one_scale: Tensors = {"a.weight": ("F8_E4M3", (256, 256)), "a.weight_scale_inv": ("F32", ())}
+    assert [f.rule for f in unpacked(one_scale, method="fp8", block=(128, 128)).findings] == ["tensor-shape"]
+    assert unpacked(one_scale, method="fp8").findings == []
 
 
 def test_layers_that_are_not_quantised_stand_for_themselves() -> None:

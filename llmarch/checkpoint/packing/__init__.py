@@ -186,8 +186,9 @@ class _Unpacking:
             return x
         x.shape, x.others, x.elements, x.width, x.open = plain.shape, plain.others, plain.elements, plain.width, plain.open
         self.bare(g, c)
-        if plain.wrong:
-            self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {plain.wrong}")
+        empty = next((s for s, n in c.near.items() if n.shape is not None and 0 in n.shape), "") if g.elements else ""
+        if wrong := plain.wrong or (f"its *{empty} has no elements" if empty else ""):
+            self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {wrong}")
         return x
 
     def bare(self, g: TensorGroup, c: _Candidate) -> None:

@@ -6,7 +6,7 @@ GEMV `qweight` I32 [o, i * bits / 32], `scales` F16 [o, groups, padded].
 
 from __future__ import annotations
 
-from .base import INT32, Format, Packed, Plain
+from .base import INT32, Format, Packed, Plain, listed
 
 METHODS = frozenset({"awq", "auto-round", "intel/auto-round", "awq_marlin", "modelopt"})
 
@@ -21,7 +21,9 @@ def unpack(p: Packed) -> Plain | None:
     width = p.shape[1] * 32 / scales[1] if scales[1] else 0
     if width in (2, 4, 8):
         size = -(-p.shape[0] // scales[0]) if scales[0] else 0
-        return Plain(width, (scales[1], p.shape[0]), how=f"{width:g} bits, groups of {size}")
+        zeros = p.beside.get(".qzeros", (scales[0], p.shape[1]))
+        wrong = "" if zeros == (scales[0], p.shape[1]) else f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
+        return Plain(width, (scales[1], p.shape[0]), how=f"{width:g} bits, groups of {size}", wrong=wrong)
     if scales[0] == p.shape[0]:
         return Plain(4, (p.shape[0], p.shape[1] * 8), how="4 bits, GEMV")
     return None

@@ -25,14 +25,15 @@ def unpack(p: Packed) -> Plain:
 
 def granularity(p: Packed, scale: tuple[int, ...]) -> str:
     """Per tensor, per expert, per channel, or blocks of which size; empty if the scales fit in no such way."""
-    if all(n == 1 for n in scale):
+    declared = p.declared.block if p.declared else None
+    only = p.declared.method == "fp8" if p.declared and declared and len(p.shape) == 2 else False  # other methods may have several ways
+    if all(n == 1 for n in scale) and not (only and declared and scale != blocks_of(p.shape, (declared[0], declared[1]))):
         return "per tensor"
     if len(p.shape) < 2:
         return "per element" if scale == p.shape else ""
     *lead, o, i = p.shape
     if scale in ((*lead, o), (*lead, o, 1), (*lead, 1, o), (*lead, 1, i)):
         return "per channel"
-    declared = p.declared.block if p.declared else None
     for block in [(declared[0], declared[1])] if declared and len(declared) == 2 else BLOCKS:
         if scale == blocks_of(p.shape, block):
             return f"blocks {block[0]} x {block[1]}"

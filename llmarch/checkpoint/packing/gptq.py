@@ -21,7 +21,7 @@ def accept(p: Packed) -> bool:
 def unpack(p: Packed) -> Plain | None:
     words, o = p.shape
     g_idx, zeros = p.beside.get(".g_idx"), p.beside.get(".qzeros")
-    if g_idx and len(g_idx) == 1:
+    if g_idx and len(g_idx) == 1 and g_idx[0]:
         width = words * 32 / g_idx[0]
     elif zeros and len(zeros) == 2 and o:
         width = zeros[1] * 32 / o
@@ -42,7 +42,9 @@ def group(p: Packed, i: int) -> str:
 
 def scales_wrong(p: Packed, shape: tuple[int, int]) -> str:
     """Scales must cover the inputs in the declared groups."""
-    scales = p.beside.get(".scales")
+    scales, zeros = p.beside.get(".scales"), p.beside.get(".qzeros")
+    if scales and zeros and (len(zeros) != 2 or zeros[0] != scales[0]):
+        return f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
     if scales is None or p.group is None or scales[0] == -(-shape[1] // p.group):
         return ""
     return f"its scales are {listed(scales)}; groups of {p.group} need [{-(-shape[1] // p.group)}, {shape[0]}]"

@@ -7,7 +7,7 @@ alike. Modes mxfp4, mxfp8 and nvfp4 have U8 scales and no biases. Words and scal
 
 from __future__ import annotations
 
-from .base import Format, Packed, Plain, Shape
+from .base import Format, Packed, Plain, Shape, listed
 
 BITS = (2, 3, 4, 5, 6, 8)
 GROUPS = (64, 32, 128, 16)
@@ -20,7 +20,8 @@ def unpack(p: Packed) -> Plain | None:
     *lead, words = p.shape
     if scales is None or len(scales) != len(p.shape):
         bits = p.bits or 4
-        return Plain(bits, (*lead, words * 32 // bits), open=p.bits is None)
+        wrong = f"its scales are {listed(scales)}, for {listed(p.shape)}" if scales is not None else ""
+        return Plain(bits, (*lead, words * 32 // bits), wrong=wrong, open=p.bits is None)
     if list(scales[:-1]) != lead:
         return None
     found = readings(words, scales[-1], p.group)
@@ -29,7 +30,9 @@ def unpack(p: Packed) -> Plain | None:
     (bits, group), *more = found
     others: tuple[Shape, ...] = tuple((*lead, scales[-1] * g) for _, g in more)
     how = f"{bits} bits, groups of {group}" if not others else ""
-    return Plain(bits if not others else 0, (*lead, scales[-1] * group), others, how=how, open=bool(others))
+    biases = p.beside.get(".biases", scales)
+    wrong = f"its biases are {listed(biases)}, its scales {listed(scales)}" if biases != scales else ""
+    return Plain(bits if not others else 0, (*lead, scales[-1] * group), others, how=how, wrong=wrong, open=bool(others))
 
 
 def readings(words: int, scales: int, declared: int | None) -> list[tuple[int, int]]:

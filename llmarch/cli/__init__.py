@@ -51,6 +51,8 @@ def main() -> None:
         fail(error.message, error.hint, error.exit_code)
     except OSError as error:  # such as a disk that is full
         fail(str(error))
+    except MemoryError:
+        fail("there is not enough memory for this")
 
 
 def program() -> NoReturn:

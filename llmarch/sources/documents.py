@@ -12,8 +12,8 @@ from typing import Any, cast
 from ..errors import ConfigError, printable
 
 MAX_CONFIG = 20_000_000
-MAX_INDEX = 100_000_000
-"""Bytes. The largest published index (Kimi K2) has 14 MB."""
+MAX_INDEX = 50_000_000
+"""Bytes. The largest published index (Kimi K2) has 14 MB; as objects it takes up to 25 times as much."""
 MAX_NAME = 1000
 """Characters of a file's name with its folders."""
 

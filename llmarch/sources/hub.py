@@ -29,7 +29,7 @@ CONNECTIONS = 32
 for huggingface_hub's session keeps 20 idle connections: beyond that each request would pay for a new one."""
 INDEX = "model.safetensors.index.json"
 MAX_LOOKUP = 50_000_000
-MAX_ALL_HEADERS = 300_000_000
+MAX_ALL_HEADERS = 100_000_000
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONFIG_FINDINGS = ("repo-moved", "other-weights")
 

@@ -13,6 +13,7 @@ from . import spelling
 from .indices import Index, folded
 from .logical import Logical
 from .packing import FORMATS, Unpacked
+from .packing.base import FLOAT8
 
 if TYPE_CHECKING:
     from .meeting import Hit
@@ -49,15 +50,17 @@ def integers(x: Logical) -> bool:
 
 
 def unscaled(hits: list[Hit]) -> list[Finding]:
-    """Matrices of the right shape whose integers no scale turns into numbers."""
+    """Tensors of the right shape whose integers, or 8 bits, no scale makes numbers of. Integer tables are matrices, and no `.weight`."""
     return [
         Finding(
             rule="tensor-dtype", path=folded(x.source, x.indices)[0], severity="quantization", old=None, new=x.dtype,
-            message=f"stored as {x.dtype}, and nothing beside it says what its integers stand for",
+            message=f"stored as {x.dtype}, and nothing beside it says what its numbers stand for",
         )
         for h in hits
         for x in h.logical
-        if h.fits and integers(x) and (x.pattern.endswith(".weight") or len(x.shape or ()) > 2)
+        if h.fits
+        and (integers(x) or (x.dtype in FLOAT8 and not x.packing))
+        and (x.pattern.endswith(".weight") or (x.shape is not None and len(x.shape) != 2))
     ]  # fmt: skip
 
 

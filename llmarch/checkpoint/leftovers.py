@@ -85,6 +85,7 @@ class Leftovers:
     def _shapes(self) -> None:
         wrong: list[facts.Wrong] = []
         odd: list[Logical] = []
+        as_told = {id(row) for h in self.meeting.hits if h.fits and h.known for row in h.rows}  # then another layer's tensor is but odd
         for h in self.meeting.hits:
             if unread := next((x for x in h.logical if x.why), None) or foreign(h, self.declared):
                 self._odd.add(h.key)
@@ -95,7 +96,7 @@ class Leftovers:
                 there = listed(h.stored) if h.stored is not None else f"{x.elements:,} elements" if x.elements else "another size"
                 message = f"{listed(h.template)} by the config, {there} in the checkpoint"
                 self._find("tensor-shape", name, message, old=list(h.template), new=list(h.stored) if h.stored is not None else None)
-                if h.stored is not None and len(h.rows) == 1:
+                if h.stored is not None and len(h.rows) == 1 and id(h.rows[0]) not in as_told:
                     wrong.append(facts.Wrong(h.rows[0], h.template, h.stored, name))
         self._not_comparable(odd)
         self.findings += facts.contradictions(self.architecture, wrong)
@@ -203,6 +204,9 @@ class Leftovers:
         for k in [key] if key in self.meeting.rows else self._fused.get(fused.key, ()) if fused else ():
             left: list[Missing] = []
             for row, there in missing.get(k, ()):
+                if len(row.shape) < 2:  # no vector is packed
+                    left.append((row, there))
+                    continue
                 n = min(len(row.axes), len(next(iter(indices))))
                 here, _ = split([i[:n] for i in indices], row.axes[:n])
                 met = set(here).difference(there or ()) if n == len(row.axes) else set(here)

@@ -30,6 +30,10 @@ ALONE = re.compile(r"\.(?:[kvq]|kv|qkv|prob)_(?:scale|zero_point)$|\.(?:[kvq]_pr
 """Scales of the KV cache and of attention, which belong to no weight (vLLM's BaseKVCacheMethod; mistral_native.md, Scales)."""
 
 
+INTEGERS = frozenset({"BOOL", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
+"""What no scale is stored as (U8 holds exponents, or scales that are quantised themselves)."""
+
+
 @dataclass(slots=True)
 class Unpacked:
     """Logical tensors, the scales' elements as stored, what was wrong within the packings, and the formats met by label."""
@@ -95,7 +99,7 @@ class _Unpacking:
         """Note the logical tensor of a group that holds packed values, or that it holds none."""
         candidates = self.candidates(g) if g.dtype else sorted(self.candidates(g), key=self.unlikely)
         for c in candidates:
-            if len(parts := self.parts(g, c)) > 1:
+            if self.accepted(g, c) and len(parts := self.parts(g, c)) > 1:
                 for part in parts:
                     self.take(part)
                 return
@@ -106,6 +110,13 @@ class _Unpacking:
                 self.out.formats.setdefault(logical.packing, c.format)
                 return
         self.plainly.append(g)
+
+    def accepted(self, g: TensorGroup, c: _Candidate) -> bool:
+        """Whether the shapes are a format's."""
+        return g.shape is None or c.format.accept(self.stored(g, g.shape, c))
+
+    def stored(self, g: TensorGroup, shape: tuple[int, ...], c: _Candidate) -> Packed:
+        return Packed(shape, g.dtype, {s: n.shape for s, n in c.near.items() if n.shape is not None}, self.declared)
 
     def parts(self, g: TensorGroup, c: _Candidate) -> list[TensorGroup]:
         """A group by what is stored beside its tensors, where that is not alike for all of them."""
@@ -173,7 +184,7 @@ class _Unpacking:
         f = c.format
         plain = Plain(f.width) if g.shape is None else None
         if g.shape is not None:
-            packed = Packed(g.shape, g.dtype, {s: n.shape for s, n in c.near.items() if n.shape is not None}, self.declared)
+            packed = self.stored(g, g.shape, c)
             if not f.accept(packed):
                 return None
             plain = f.unpack(packed)
@@ -187,7 +198,9 @@ class _Unpacking:
         x.shape, x.others, x.elements, x.width, x.open = plain.shape, plain.others, plain.elements, plain.width, plain.open
         self.bare(g, c)
         empty = next((s for s, n in c.near.items() if n.shape is not None and 0 in n.shape), "") if g.elements else ""
-        if wrong := plain.wrong or (f"its *{empty} has no elements" if empty else ""):
+        whole = next((s for s in f.scales if s in c.near and c.near[s].dtype in INTEGERS), "")
+        odd = f"its *{empty} has no elements" if empty else f"its *{whole} is {c.near[whole].dtype}" if whole else ""
+        if wrong := plain.wrong or odd:
             self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {wrong}")
         return x
 

@@ -6,6 +6,8 @@ AutoGPTQ and GPTQModel QuantLinear: `qweight` I32 [i * bits / 32, o], `qzeros` I
 
 from __future__ import annotations
 
+from math import ceil, floor
+
 from .base import INT32, Format, Packed, Plain, listed
 
 METHODS = frozenset({"gptq", "gptqmodel", "auto-round", "intel/auto-round", "auto_gptq", "marlin"})
@@ -32,7 +34,7 @@ def unpack(p: Packed) -> Plain | None:
     if width not in BITS:
         return None
     i = words * 32 // int(width)
-    return Plain(width, (o, i), how=f"{width:g} bits{group(p, i)}", wrong=wrong or scales_wrong(p, (o, i)))
+    return Plain(width, (o, i), how=f"{width:g} bits{group(p, i)}", wrong=wrong or scales_wrong(p, (o, i), width))
 
 
 def group(p: Packed, i: int) -> str:
@@ -40,10 +42,14 @@ def group(p: Packed, i: int) -> str:
     return f", groups of {-(-i // scales[0])}" if scales and scales[0] > 1 else ""
 
 
-def scales_wrong(p: Packed, shape: tuple[int, int]) -> str:
+def scales_wrong(p: Packed, shape: tuple[int, int], width: float) -> str:
     """Scales must cover the inputs in the declared groups."""
     scales, zeros = p.beside.get(".scales"), p.beside.get(".qzeros")
-    if scales and zeros and (len(zeros) != 2 or zeros[0] != scales[0]):
+    if (
+        scales
+        and zeros
+        and (len(zeros) != 2 or zeros[0] != scales[0] or not floor(shape[0] * width / 32) <= zeros[1] <= ceil(shape[0] * width / 32))
+    ):
         return f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
     if scales is None or p.group is None or scales[0] == -(-shape[1] // p.group):
         return ""

@@ -5,11 +5,9 @@ Exit codes are those of ../errors.py; an error is one message on stderr.
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -37,12 +35,9 @@ FILES = {name: name for name in ("cache", "check", "diff", "lock", "memory", "ru
 
 def main() -> None:
     """Run the program: errors become one message and an exit code, never a traceback."""
-    import gc
-
     from ..errors import LlmarchError
     from .common import fail
 
-    gc.disable()  # one short run: collecting cycles among 92,000 tensors costs 4 % of it and frees nothing
     for file in {FILES[name] for name in sys.argv[1:2] if name in FILES} or sorted({*FILES.values()}):  # for help: all
         import_module(f".{file}", __name__)
     try:
@@ -53,23 +48,3 @@ def main() -> None:
         fail(str(error))
     except MemoryError:
         fail("there is not enough memory for this")
-
-
-def program() -> NoReturn:
-    """`main` as a process of its own, which ends at once: taking 92,000 tensors apart, thread by thread, is 3 % of a run."""
-    code: object = 2
-    with suppress(OSError):  # where errors cannot be told either
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader of a pipe has seen enough; typer ends with 1 where it notices
-            code = code or 1
-        except OSError as error:
-            if not code:
-                code = 2
-                print(f"error: {error}", file=sys.stderr)
-        sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)

@@ -15,7 +15,7 @@ from ..units import axes_folded, braced, span
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]
 
-__all__ = ["Axes", "Index", "absent", "all_within", "axes_folded", "blocks", "braced", "folded", "span", "split"]
+__all__ = ["Axes", "Index", "absent", "axes_folded", "blocks", "braced", "folded", "span", "split"]
 
 MOST_NAMED = 100_000
 """A difference of more indices than this is counted, not listed."""
@@ -23,16 +23,12 @@ MOST_NAMED = 100_000
 
 def split(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], list[Index]]:
     """The indices that the axes allow, and the others."""
-    if all_within(indices, axes):
+    columns = zip(zip(*indices, strict=True), map(frozenset[int], axes), strict=True)
+    masks = [map(allowed.__contains__, numbers) for numbers, allowed in columns if not allowed.issuperset(numbers)]
+    if not masks:
         return list(indices), []
-    masks = (map(frozenset(axis).__contains__, numbers) for numbers, axis in zip(zip(*indices, strict=True), axes, strict=True))
     inside = [*map(all, zip(*masks, strict=True))]
     return list(compress(indices, inside)), list(compress(indices, map(not_, inside)))
-
-
-def all_within(indices: Sequence[Index], axes: Axes) -> bool:
-    """Whether the axes allow every index (each of as many numbers as there are axes)."""
-    return all(set(numbers).issubset(axis) for numbers, axis in zip(zip(*indices, strict=True), axes, strict=True))
 
 
 def absent(indices: Iterable[Index], axes: Axes, most: int = MOST_NAMED) -> list[Index]:

@@ -94,7 +94,7 @@ def run(server: Server, command: list[str], home: str) -> Run:
     env |= {"HF_ENDPOINT": server.url, "HF_HOME": f"{home}/hf", "LLMARCH_CACHE": f"{home}/llmarch", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     with tempfile.TemporaryFile() as out:
         started = time.perf_counter()
-        process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=env, cwd=home, stdout=out, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)

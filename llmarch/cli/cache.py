@@ -32,4 +32,5 @@ def clear() -> None:
     from ..sources import cache
 
     gone = cache.clear()
-    typer.echo(f"removed {units.number(gone.entries)} entries, {units.size(gone.bytes)}")
+    word = "entry" if gone.entries == 1 else "entries"
+    typer.echo(f"removed {units.number(gone.entries)} {word}, {units.size(gone.bytes)}")

@@ -67,7 +67,7 @@ def test_deepseek_v3_as_published() -> None:
     """The Hub's own figure for DeepSeek-V3, 684,531,386,000, is explained: the model, one MTP module, and the scales."""
     c = check("deepseek-v3-fp8-mtp")
     assert (c.logical, c.mtp, c.scales, c.stored) == (671_026_419_200, 13_463_426_304, 41_540_496, 684_531_386_000)
-    assert c.notes == ("fp8, blocks 128 x 128: attention, mtp, mlp, experts, shared_experts",)
+    assert c.notes == ("fp8, blocks 128 × 128: attention, mtp, mlp, experts, shared_experts",)
 
 
 @pytest.mark.parametrize("name", INDEXES)

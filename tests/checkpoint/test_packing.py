@@ -33,7 +33,7 @@ ROWS: list[tuple[str, Tensors, dict[str, Any], str, object, str]] = [
         {},
         "a.weight",
         (576, 7168),
-        "fp8, blocks 128 x 128",
+        "fp8, blocks 128 × 128",
     ),
     (
         "fp8 E8M0 scales",
@@ -41,7 +41,7 @@ ROWS: list[tuple[str, Tensors, dict[str, Any], str, object, str]] = [
         {},
         "a.weight",
         (256, 512),
-        "fp8, blocks 128 x 128",
+        "fp8, blocks 128 × 128",
     ),
     (
         "fp8 per tensor",
@@ -73,7 +73,7 @@ ROWS: list[tuple[str, Tensors, dict[str, Any], str, object, str]] = [
         {},
         "m.experts.down_proj",
         (8, 256, 512),
-        "fp8, blocks 128 x 128",
+        "fp8, blocks 128 × 128",
     ),
     (
         "fp8 stacked experts, one scale each",

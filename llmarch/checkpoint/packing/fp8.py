@@ -36,7 +36,7 @@ def granularity(p: Packed, scale: tuple[int, ...]) -> str:
         return "per channel"
     for block in [(declared[0], declared[1])] if declared and len(declared) == 2 else BLOCKS:
         if scale == blocks_of(p.shape, block):
-            return f"blocks {block[0]} x {block[1]}"
+            return f"blocks {block[0]} × {block[1]}"
     return "per expert" if lead and scale[0] == lead[0] and all(n == 1 for n in scale[1:]) else ""
 
 

@@ -25,9 +25,19 @@ def quantization(c: Config) -> Node | None:
     }
     if q.has("qformat_weight"):
         return _native(q)
-    method = q.word("quant_method", default="mlx" if key == "quantization" or set(q.data) <= {"group_size", "bits", "mode"} else "unknown")
+    method = q.word("quant_method") if q.has("quant_method") else _unsaid(q, key)
     facts = read.get(method.value, _plain)(q)
     return make(Quantization, method=method, **facts)
+
+
+def _unsaid(q: Config, key: str) -> Fact:
+    """The tool that leaves its name out, from the keys that it writes."""
+    for tell, method in (("quant_algo", "modelopt"), ("config_groups", "compressed-tensors")):
+        if q.has(tell):
+            return derived(method, f"{tell} without a quant_method")
+    if key == "quantization" or set(q.data) <= {"group_size", "bits", "mode"}:
+        return derived("mlx", "bits and group_size without a quant_method")
+    return derived("unknown", "there is no quant_method")
 
 
 def _excluded(q: Config, *keys: str) -> Fact:

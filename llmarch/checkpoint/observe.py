@@ -130,6 +130,8 @@ class _Observer:
         self.facts: dict[str, Any] = {}
         self.evidence: dict[str, Evidence] = {}
         self.findings = list(unpacked.findings)
+        self.named: Counter[str] = Counter()
+        """Kinds of layers, by the blocks that they are named after."""
         self.parts: Counter[str] = Counter()
         self.bits: Counter[str] = Counter()
         self.mtp = self.copies = self.buffers = 0
@@ -389,12 +391,19 @@ class _Observer:
                     lost.append(x)
         self.unrecognised(lost, " in the layers")
         blocks.sort(key=lambda path: not path.startswith("mixers."))
-        name, at = kind_name(blocks, kinds), placement(norms, complete=not lost and not self.partial)
+        name, at = self.kind_name(blocks, kinds), placement(norms, complete=not lost and not self.partial)
         if at is None:
             self.unknown(f"layer_kinds.{name}.placement", "the names of a layer's norms do not say where they stand")
         else:
             self.say(f"layer_kinds.{name}.placement", at, "tensor", "the norms' names: " + ", ".join(n.partition(".")[2] for n in norms))
         return name, ObservedKind(tuple(blocks), tuple(norms), at, tuple(x.source for x in lost))
+
+    def kind_name(self, blocks: list[str], kinds: Mapping[str, ObservedKind]) -> str:
+        """`attention_moe`, `attention_moe_2`, and so on."""
+        base = "_".join(b.partition(".")[2] for b in blocks) or "empty"
+        self.named[base] += 1
+        name = base if self.named[base] == 1 else f"{base}_{self.named[base]}"
+        return self.kind_name(blocks, kinds) if name in kinds else name
 
     def recognised(self, name: str, parts: Parts, depth: int = 0) -> list[tuple[str, Parts, Sighting | None]]:
         """What a module is; one that is nothing itself may hold blocks (`shared_transformer.self_attn`, `attn.attention`)."""
@@ -615,15 +624,6 @@ def with_experts(found: dict[str, Parts]) -> dict[str, Parts]:
 def by_name(name: str) -> str:
     """The component that a tensor of no block counts for, where its name tells; else `other`."""
     return next((component for pattern, component in BY_NAME if pattern.match(name)), "other")
-
-
-def kind_name(blocks: list[str], kinds: Mapping[str, Any]) -> str:
-    base = "_".join(b.partition(".")[2] for b in blocks) or "empty"
-    name, n = base, 1
-    while name in kinds:
-        n += 1
-        name = f"{base}_{n}"
-    return name
 
 
 def placement(norms: Iterable[str], *, complete: bool) -> str | None:

@@ -24,7 +24,7 @@ def test_what_published_configs_hold() -> None:
     ("data", "message", "hint"),
     [
         (b"", "not valid JSON at line 1, column 1", None),
-        (b'{"a": 1,\n  "b": 2,\n}', "not valid JSON at line 3, column 1", None),
+        (b'{"a": 1,\n  "b": 2,\n}', r"not valid JSON at line (3, column 1|2, column 9)", None),
         (b'{"a": 1\n<<<<<<< HEAD\n,"b": 2\n=======\n>>>>>>> x\n}', "line 2 is a merge conflict marker", "resolve"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer", "git lfs pull"),
         (b"[1]", "holds a list, not a JSON object", None),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from . import lock as locks
 from .errors import ConfigError, LlmarchError, UnknownReference, printable
 from .gate import Load, Report, Verdict, judge, pinned
 from .lock import Entry, Lock, entry
 from .policy import Policy, settings
+from .record import Record, record
 from .sources import project
 
 __all__ = ["Checked", "check", "entry", "open_lock", "policy"]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+@record
+class Checked(Record):
     """The report; with a lock, its path and content, and the models that were read as a whole, as they are now."""
 
     report: Report

@@ -7,13 +7,13 @@ absent. `number` is there where a ratio means something.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 from . import units
 from .analyses.cache import CONTEXTS, cache
 from .analyses.parameters import count
+from .record import Record, record
 from .schema import Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Rope, RopeScaling
 from .units import number
 from .words import (
@@ -47,8 +47,8 @@ Softmax = Attention | LatentAttention | CompressedAttention
 SOFTMAX = (Attention, LatentAttention, CompressedAttention)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@record
+class Row(Record):
     """One fact: where it belongs, its text (lines), and its number where it has one."""
 
     section: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from . import units
@@ -16,6 +16,7 @@ from .changes import diff, worst_first
 from .errors import LlmarchError, printable
 from .lock import Entry
 from .policy import Policy
+from .record import Record, record
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 from .schema import Change, Finding
 
@@ -29,8 +30,8 @@ ELSEWHERE = frozenset({"other-weights", "repo-moved", "unread-key", "index-total
 """Findings that say nothing of the tensors that were read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@record
+class Verdict(Record):
     """One model held against its expected self.
 
     `name`: the reference, as the lock or the command line has it; `against`: the other model's, where it is another one; `old`, `new`: the
@@ -62,8 +63,8 @@ class Verdict:
         return self.line
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@record
+class Report(Record):
     """Verdicts under one level. `file`: the lock file's path as it was given, or empty without one."""
 
     verdicts: tuple[Verdict, ...]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, cast
 
 from .changes import runs
 from .errors import ConfigError, printable
 from .fingerprint import digest, fingerprint, plain, stored
+from .record import Record, record
 from .schema import SCHEMA_VERSION, Architecture, Finding
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ WIDEST = 110
 LONGEST_VALUE = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+@record
+class Stored(Record):
     """The tensors of a checkpoint: how many, their bytes, and the hash of their names, dtypes and shapes."""
 
     count: int
@@ -37,8 +38,8 @@ class Stored:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+@record
+class Entry(Record):
     """What one model was when it was read. `partial`: some of it could not be read (never so in a lock); `tensors` None: config only;
     `unread_keys`: their values too, for what they do is not known."""
 
@@ -56,8 +57,8 @@ class Entry:
     partial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+@record
+class Lock(Record):
     """Entries by reference, and the line of each and of its facts."""
 
     entries: Mapping[str, Entry]

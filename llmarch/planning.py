@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .analyses.cache import cache
@@ -12,6 +12,7 @@ from .analyses.layouts import DTYPES, ENGINES, Convention, Engine
 from .analyses.memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, WeightFormat, Weights, plan, weights
 from .analyses.shards import Parallel, shard
 from .errors import PlanError
+from .record import Record, record
 from .schema import Architecture
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ USUAL_MOST = 131072
 POINTS = 96
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+@record
+class Options(Record):
     """What is asked for; None where the models or the GPUs decide: their shared context, as stored, all GPUs in one tensor-parallel
     group."""
 
@@ -45,8 +46,8 @@ class Options:
         return Parallel(tensor, expert, self.gpus or max(tensor, expert))
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+@record
+class Planned(Record):
     """One model's plan; `flops` of a token at the context; `reads`: weight bytes that a decoded token reads at batch 1 and at the batch
     asked for, each sequence's share; `curve`: (context, bytes) of one GPU's cache and state."""
 

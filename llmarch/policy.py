@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
 
 from . import rules
 from .errors import ConfigError, printable
+from .record import Record, record
 from .rules import SEVERITIES, Severity
 from .schema import Change
 
@@ -25,8 +26,8 @@ class Ignore(NamedTuple):
         return change.rule == self.rule and (self.path is None or change.path == self.path or fnmatchcase(change.path, self.path))
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+@record
+class Policy(Record):
     """The level at or above which changes fail, what is ignored, and severities that are not those of the table."""
 
     level: Severity = "behaviour"

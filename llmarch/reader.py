@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import families
@@ -11,6 +11,7 @@ from .errors import ConfigError, UnknownFamily
 from .family import Config, Family, Row, build
 from .quantization import quantization
 from .raw import RawModel
+from .record import Record, record
 from .schema import Architecture, Evidence, Finding
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+@record
+class Reading(Record):
     """An architecture with its evidence by dotted path, what the headers said of it, and what nobody could use.
 
     `status`: `computed` from the config alone, `verified` by every tensor header, `partial` where some could not be read, `conflict`
@@ -42,8 +43,8 @@ class Reading:
         return self.raw.name
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+@record
+class Observation(Record):
     """What tensor names and shapes alone tell of a model that no family reads; `why` says why none does."""
 
     raw: RawModel

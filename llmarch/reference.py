@@ -18,12 +18,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from .errors import NotAModel, UnknownReference, printable
+from .record import Record, record
 
 Kind = Literal["spec", "hub", "folder", "config", "safetensors"]
 
@@ -36,8 +36,8 @@ _FOREIGN = {".gguf": "a GGUF file", ".onnx": "an ONNX file", ".bin": "a pickle",
 _SUFFIXES = frozenset({"instruct", "it", "base", "hf", "chat", "pt", "bf16", "fp16", "fp8", "text"})
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+@record
+class Reference(Record):
     """What the user named: `alias` of a spec, `repo_id` (and `revision`) on the Hub, or `path` of a folder or file."""
 
     text: str

@@ -1,4 +1,4 @@
-"""The vocabulary: what an architecture is made of. No I/O, no formatting, nothing of ours imported.
+"""The vocabulary: what an architecture is made of. No I/O, no formatting, nothing of ours imported but its kind of class.
 
 Blocks and norms are named and written once (`mixers`, `ffns`, `norms`), layer kinds wire them, and `layers` is a list
 of kind names; so a 5:1 pattern stays two words, diffs align across families, and norm placement is derived from the
@@ -11,51 +11,30 @@ A fact that is not known is None, and its evidence says why.
 
 from __future__ import annotations
 
-from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
-from typing import Any, ClassVar, Literal, TypeVar, Union, dataclass_transform
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, Union, dataclass_transform
+
+from .record import Record
 
 SCHEMA_VERSION = 1
 
 T = TypeVar("T")
 
 
-class Fact:
-    """A frozen dataclass. What all have in common is inherited, for generating it for each would take a sixth of every start.
-
-    Documents from outside may hold no other keys (read by pydantic, see contract.py).
-    """
+class Strict(Record):
+    """Documents from outside may hold no other keys (read by pydantic, see contract.py)."""
 
     __pydantic_config__ = {"extra": "forbid"}
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in self.__dict__ or name not in self.__dataclass_fields__:
-            raise FrozenInstanceError(f"cannot assign to {name!r}")
-        self.__dict__[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"cannot delete {name!r}")
-
-    def _compared(self) -> tuple[object, ...]:
-        return tuple(self.__dict__[f.name] for f in fields(self) if f.compare)
-
-    def __eq__(self, other: object) -> bool:
-        return self._compared() == other._compared() if isinstance(other, Fact) and type(self) is type(other) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._compared())
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def fact(cls: type[T]) -> type[T]:
+    """A record whose arguments have names."""
     return dataclass(kw_only=True, repr=False, eq=False)(cls)
 
 
 @fact
-class Norm(Fact):
+class Norm(Strict):
     """A normalisation: `rmsnorm` or `layernorm`; `offset` 1 multiplies by (1 + weight); `weight` False has no tensor."""
 
     kind: Literal["rmsnorm", "layernorm"]
@@ -66,7 +45,7 @@ class Norm(Fact):
 
 
 @fact
-class RopeScaling(Fact):
+class RopeScaling(Strict):
     """How rotary frequencies are stretched beyond the trained context; fields that a kind does not have are None.
 
     `alpha`: the base is theta * alpha^(dim / (dim - 2)) at every length (Hunyuan)."""
@@ -88,7 +67,7 @@ class RopeScaling(Fact):
 
 
 @fact
-class Rope(Fact):
+class Rope(Strict):
     """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved.
 
     `span`: pairs and frequencies are laid out over that many dims, of which only rotary_dim turn (None: over rotary_dim). `sections`:
@@ -105,7 +84,7 @@ class Rope(Fact):
 
 
 @fact
-class QKNorm(Fact):
+class QKNorm(Strict):
     """A norm of queries and keys: over each `head`, or over the whole `projection`."""
 
     scope: Literal["head", "projection"]
@@ -115,7 +94,7 @@ class QKNorm(Fact):
 
 
 @fact
-class QueryScaling(Fact):
+class QueryScaling(Strict):
     """Queries times 1 + beta * ln(1 + floor((pos + shift) / original_context)): longer contexts, sharper attention."""
 
     beta: float
@@ -124,7 +103,7 @@ class QueryScaling(Fact):
 
 
 @fact
-class Indexer(Fact):
+class Indexer(Strict):
     """DeepSeek sparse attention's lightning indexer: scores all earlier tokens, attention reads the `top_k` best."""
 
     heads: int
@@ -135,7 +114,7 @@ class Indexer(Fact):
 
 
 @fact
-class BlockIndex(Fact):
+class BlockIndex(Strict):
     """Block-sparse attention's own indexer: small heads score blocks of `block` tokens, attention reads the `top_blocks` best.
 
     q [heads * head_dim, hidden], one k [head_dim, hidden], each with an RMSNorm of head_dim, then turned as the attention's own; one key of
@@ -151,7 +130,7 @@ class BlockIndex(Fact):
 
 
 @fact
-class Attention(Fact):
+class Attention(Strict):
     """Softmax attention: MHA (kv_heads = heads), GQA or MQA (kv_heads = 1).
 
     q [heads * head_dim, hidden], k [kv_heads * head_dim, hidden], v [kv_heads * v_head_dim, hidden],
@@ -194,7 +173,7 @@ class Attention(Fact):
 
 
 @fact
-class LatentAttention(Fact):
+class LatentAttention(Strict):
     """Multi-head latent attention (MLA): keys and values come from one latent of kv_lora_rank, which is what is cached.
 
     q_a [q_lora_rank, hidden], q_b [heads * (nope + rope), q_lora_rank] (or one plain q_proj without q_lora_rank),
@@ -222,7 +201,7 @@ class LatentAttention(Fact):
 
 
 @fact
-class LinearAttention(Fact):
+class LinearAttention(Strict):
     """A mixer with a state of fixed size instead of a growing cache.
 
     `lightning`: decay fixed per head; `gated_deltanet`: delta rule, decay per head; `kda` (Kimi Delta Attention): decay per channel;
@@ -249,7 +228,7 @@ class LinearAttention(Fact):
 
 
 @fact
-class CompressedAttention(Fact):
+class CompressedAttention(Strict):
     """DeepSeek V4's attention: one latent head of `head_dim` is both key and value, and what lies beyond `window` is compressed.
 
     `ratio` 0: the window alone; 4 (CSA): one entry every 4 tokens, of which an `indexer` picks the best; 128 (HCA): one entry every 128
@@ -282,7 +261,7 @@ Mixer = Union[Attention, LatentAttention, LinearAttention, CompressedAttention]
 
 
 @fact
-class Dense(Fact):
+class Dense(Strict):
     """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
 
     `clamp`: the gate is cut above it and up on both sides, the gate after its activation with `clamp_after`; `alpha`: the activation is x *
@@ -306,7 +285,7 @@ class Dense(Fact):
 
 
 @fact
-class Router(Fact):
+class Router(Strict):
     """How experts are chosen and weighted.
 
     `scoring`: softmax over all experts, softmax over the chosen (`softmax_chosen`), sigmoid, or the root of softplus (`sqrt_softplus`);
@@ -335,7 +314,7 @@ class Router(Fact):
 
 
 @fact
-class MoE(Fact):
+class MoE(Strict):
     """A mixture of experts: a router [experts, hidden], `experts` MLPs of `expert_width` of which `active` serve a token,
     and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not.
     `latent_width`: routed experts work on a projection of the stream to that width [latent, hidden], and their sum is projected back;
@@ -367,7 +346,7 @@ FFN = Union[Dense, MoE]
 
 
 @fact
-class Branch(Fact):
+class Branch(Strict):
     """One block on the residual stream: `block` is `mixers.NAME` or `ffns.NAME`, norms are names in `norms`, output is times `scale`."""
 
     block: str
@@ -377,7 +356,7 @@ class Branch(Fact):
 
 
 @fact
-class Step(Fact):
+class Step(Strict):
     """One addition to the residual stream, by one branch or several in parallel.
 
     `pre_norm` feeds all branches, `join_norm` is on their sum, `after_norm` on the stream after the addition.
@@ -395,7 +374,7 @@ class Step(Fact):
 
 
 @fact
-class LayerKind(Fact):
+class LayerKind(Strict):
     """The steps of one kind of layer, in order; `learned_scale`: at its end the stream is times one learned number."""
 
     steps: tuple[Step, ...]
@@ -403,7 +382,7 @@ class LayerKind(Fact):
 
 
 @fact
-class PerLayerEmbedding(Fact):
+class PerLayerEmbedding(Strict):
     """A second, narrow embedding for every layer: one table [vocab_size, layers * width], times `scale`, to which a projection of the token
     embedding [layers * width, hidden], normed at `width`, is added. Each layer takes its slice in an FFN that is `per_layer`."""
 
@@ -413,7 +392,7 @@ class PerLayerEmbedding(Fact):
 
 
 @fact
-class Embedding(Fact):
+class Embedding(Strict):
     """Token embedding [vocab_size, hidden]; `tied`: the head is the same matrix; `positions`: rows of a learned position table."""
 
     tied: bool
@@ -424,7 +403,7 @@ class Embedding(Fact):
 
 
 @fact
-class Head(Fact):
+class Head(Strict):
     """From the last hidden state to logits: [vocab_size, hidden], with or without bias, soft cap and scale."""
 
     bias: bool = False
@@ -433,7 +412,7 @@ class Head(Fact):
 
 
 @fact
-class MTP(Fact):
+class MTP(Strict):
     """Multi-token prediction: `modules` extra layers of `layer_kind`, each fed by a projection [hidden, 2 * hidden] of normed
     embedding and hidden state. `norms` counts hidden-wide norms beside the layer's own; `own_embedding` and `own_head` say whether a
     module stores copies of the embedding and the head. `layer_kind` None: announced, but its layout is not known."""
@@ -446,7 +425,7 @@ class MTP(Fact):
 
 
 @fact
-class Linear(Fact):
+class Linear(Strict):
     """A matrix [outputs, inputs] with or without bias."""
 
     inputs: int
@@ -455,7 +434,7 @@ class Linear(Fact):
 
 
 @fact
-class Tower(Fact):
+class Tower(Strict):
     """An encoder of another modality: a Vision Transformer and the projector to the decoder's width.
 
     `patch_embedding` is the patch convolution as a matrix (inputs = channels * patch^2); `positions`: rows of a learned table;
@@ -503,7 +482,7 @@ class Tower(Fact):
 
 
 @fact
-class Conformer(Fact):
+class Conformer(Strict):
     """An audio encoder: two convolutions (3 x 3, stride 2, channels `subsampling`) with a norm each and a matrix `subsampled` to its width;
     layers of half an FFN, local attention with relative positions, a gated convolution of `conv_kernel`, half an FFN and a norm; `output`
     [out, hidden] where there is one, and the projector. Layers have two FFNs [width, hidden], [hidden, width] with a norm before and after
@@ -533,7 +512,7 @@ class Conformer(Fact):
 
 
 @fact
-class ConvBlock(Fact):
+class ConvBlock(Strict):
     """A block of a convolutional encoder, with RMSNorms (weights only) behind its convolutions.
 
     `edge`: kernel x kernel from `inputs` to `width`, 1 x 1 to `outputs`, a norm each. `inverted`: depthwise `kernel` on inputs (0: none),
@@ -552,7 +531,7 @@ class ConvBlock(Fact):
 
 
 @fact
-class ConvTower(Fact):
+class ConvTower(Strict):
     """A convolutional image encoder: a 3 x 3 `stem` with bias and norm, `stages` of blocks, and a fusion of the last two stages.
 
     The fusion is [width, their outputs], [outputs, width], a norm each and one over all. `vocabulary`: rows of an embedding of tokens of
@@ -570,7 +549,7 @@ class ConvTower(Fact):
 
 
 @fact
-class Quantization(Fact):
+class Quantization(Strict):
     """How the checkpoint stores its weights, as the config declares it; the architecture is the same without it."""
 
     method: str
@@ -583,7 +562,7 @@ class Quantization(Fact):
 
 
 @fact
-class Other(Fact):
+class Other(Strict):
     """A tensor that no fact above explains, with its reason; `count` of that shape."""
 
     shape: tuple[int, ...]
@@ -592,7 +571,7 @@ class Other(Fact):
 
 
 @fact
-class Residual(Fact):
+class Residual(Strict):
     """What runs from layer to layer: one `plain` stream, or several `streams`.
 
     `hyper` (manifold-constrained hyper-connections): before each step a matrix [(2 + streams) * streams, streams * hidden] with bias and
@@ -615,7 +594,7 @@ class Residual(Fact):
 
 
 @fact
-class Architecture(Fact):
+class Architecture(Strict):
     """A decoder language model. `layers` names the kind of each layer in order; see the module's docstring."""
 
     family: str
@@ -649,7 +628,7 @@ class Architecture(Fact):
 
 
 @fact
-class Evidence(Fact):
+class Evidence(Strict):
     """Where a fact comes from.
 
     `config`: the key `ref`; `default`: the class default of `ref` because the key is absent; `family`: what the modelling code `ref` does;
@@ -662,7 +641,7 @@ class Evidence(Fact):
 
 
 @fact
-class Finding(Fact):
+class Finding(Strict):
     """Something a reader must know: `rule` is the stable id, `path` a fact or a tensor, `severity` what it breaks."""
 
     rule: str
@@ -674,7 +653,7 @@ class Finding(Fact):
 
 
 @fact
-class Change(Fact):
+class Change(Strict):
     """One difference between two architectures at a dotted path; a side that lacks the path is None."""
 
     rule: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 from math import ceil
 
@@ -14,6 +14,7 @@ from .changes import diff
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
 from .raw import RawModel
 from .reader import Reading
+from .record import Record, record
 from .schema import Architecture, Attention, CompressedAttention, Conformer, ConvTower, Dense, LatentAttention, LinearAttention, Mixer, MoE
 from .units import number
 from .words import (
@@ -44,8 +45,8 @@ from .words import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+@record
+class Sheet(Record):
     """One model: a title with its origin, a headline, labelled lines, and notes below."""
 
     title: str
@@ -56,8 +57,8 @@ class Sheet:
     tables: list[Table] = field(default_factory=list["Table"])
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+@record
+class Table(Record):
     """Named columns; rows are cells of text (lines); a row that starts a section carries its name in `sections` by row number.
     `quiet` columns are of less weight (ratios); `fold` are cells that may be broken anywhere (tensor names)."""
 
@@ -67,16 +68,16 @@ class Table:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
+@record
+class Strip(Record):
     """The layers of one model, one symbol each."""
 
     name: str
     symbols: str
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@record
+class Comparison(Record):
     """Several models side by side: what differs, what is equal, and their layers as strips with a legend."""
 
     table: Table

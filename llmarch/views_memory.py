@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from . import units
 from .analyses.memory import Footprint, Plan
 from .planning import Planned
+from .record import Record, record
 from .units import number
 from .views import Table
 
@@ -16,8 +17,8 @@ STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Of a unit, what the vertical axis may count in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+@record
+class Series(Record):
     """One line of a plot: its symbol, what it is, and its points, by rising x."""
 
     symbol: str
@@ -25,8 +26,8 @@ class Series:
     points: list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+@record
+class Plot(Record):
     """Lines over a plane from 0 to the last tick of each axis; `marks` are horizontal lines, each with its symbol and name."""
 
     title: str
@@ -36,8 +37,8 @@ class Plot:
     marks: list[Series] = field(default_factory=list["Series"])
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryView:
+@record
+class MemoryView(Record):
     """One model or several: a title with what was asked for, the table of bytes, labelled lines, a plot, and notes below."""
 
     title: str

@@ -8,11 +8,11 @@ replicated. docs/cache.md has the rules of all engines.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from typing import Any
 
+from ..record import Record, record
 from ..schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
 from ..words import block_word, mixer_of
 from .layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
@@ -21,8 +21,8 @@ CONTEXTS = (4096, 32768, 131072)
 """The lengths that are always shown, as far as the model goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+@record
+class Group(Record):
     """The layers that share a mixer, and what each of them keeps."""
 
     mixer: str
@@ -69,8 +69,8 @@ def part_document(p: Part) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+@record
+class Cache(Record):
     """The cache of one sequence, by layer group, under a convention."""
 
     convention: Convention

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from ..record import Record, record
 from ..schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, MoE
 from .parameters import count, expert_count
 
@@ -19,8 +19,8 @@ NO_MATRIX = frozenset({"embedding", "per_layer_embedding", "norms", "layer_scale
 """Components that are looked up or scale the stream; the head of a tied model is counted with `head` below."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flops:
+@record
+class Flops(Record):
     """FLOPs by component: of weights under the names of analyses/parameters.py; `attention_scores`, `indexer_scores`, `recurrence`."""
 
     by_component: dict[str, int]

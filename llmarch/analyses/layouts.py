@@ -7,11 +7,12 @@ transformers 5.23.0 (`vllm: FILE`, `sglang: FILE`, `transformers: FILE` below na
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 from typing import Literal
 
+from ..record import Record, record
 from ..schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention
 from ..words import mixer_of
 
@@ -42,8 +43,8 @@ SGLANG_POOLS = frozenset(("llama4", "deepseek_v4", "gpt_oss", "mimo_v2_flash", "
 is_hybrid_swa_model)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Convention:
+@record
+class Convention(Record):
     """By whose rules bytes are counted. `dtype`: of keys and values, one of DTYPES. `reserve` False: without what vllm and sglang set
     aside beyond the tokens themselves (pages, tokens in flight, a second state, a share of a pool), in their layouts still."""
 
@@ -66,8 +67,8 @@ Role = Literal["kv", "index", "conv", "state", "cross"]
 state; keys and values of an encoder's tokens. What a part with a limit holds of `kv` is its window."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+@record
+class Part(Record):
     """One thing that a layer keeps: entries of `entry` bytes.
 
     `grow`: an entry every `every` tokens, of the last `most` tokens (None: of all); with `page`, whole pages of so many tokens and

@@ -6,12 +6,13 @@ Activations, CUDA graphs and communication buffers are not modelled: they live i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, Literal
 
 from ..patterns import bounded
+from ..record import Record, record
 from ..schema import Architecture, Quantization
 from .cache import Cache, cache
 from .layouts import Convention
@@ -41,8 +42,8 @@ TYPICAL = {
 """The module that stands for a component when a config's list of what it left unquantised is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+@record
+class Weights(Record):
     """How weights are held: bits a weight by component (others: `rest`), and where that is known from."""
 
     name: str
@@ -113,8 +114,8 @@ def excluded(q: Quantization, component: str) -> bool:
 # --- plans --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+@record
+class Footprint(Record):
     """Bytes of weights, of what grows with the context or is a window, and of state."""
 
     weights: int
@@ -132,8 +133,8 @@ class Footprint:
         return {"weights": self.weights, "cache": self.cache, "state": self.state, "total": self.total}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+@record
+class Request(Record):
     """What is asked for. `gpu_bytes` None: no GPU is named, and nothing can be said of fitting."""
 
     context: int
@@ -148,8 +149,8 @@ class Request:
         return -(-self.batch // self.parallel.replicas)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@record
+class Plan(Record):
     """A model under a request. `one`: a single undivided copy with the whole batch; `rank`: the fullest GPU; `everything`: all GPUs.
 
     `largest_context` at the batch asked for, `largest_batch` at the context asked for, 0 where not even one token or sequence fits, None

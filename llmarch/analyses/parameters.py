@@ -9,9 +9,9 @@ the template and the headers.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from math import prod
 
+from ..record import Record, record
 from ..schema import (
     FFN,
     Architecture,
@@ -32,8 +32,8 @@ from ..schema import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+@record
+class Parameters(Record):
     """Counts of elements; `vision`: all encoders; `mtp` None: modules are announced, but their layout is not known."""
 
     total: int

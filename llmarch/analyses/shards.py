@@ -12,8 +12,9 @@ mamba_utils.py, pool_configurator.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from ..record import Record, record
 from ..schema import FFN, Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Tower
 from ..words import mixer_of
 from .parameters import count
@@ -22,8 +23,8 @@ DEGREES = (1, 2, 4, 8, 16, 32, 64)
 """The degrees of tensor parallelism that are tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parallel:
+@record
+class Parallel(Record):
     """`tensor` ranks share a copy of the heads; `expert` ranks share the experts (1: they are divided by width like all else). Of `gpus`
     in all, gpus / tensor groups serve sequences of their own."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from ..family import Row
 from ..raw import TensorTable
+from ..record import Record, record
 from ..schema import Architecture, Finding, Quantization
 from . import dtypes, spelling
 from .indices import axes_folded
@@ -26,8 +27,8 @@ from .tidy import tidy
 TURNED = "experts stored with inputs and outputs the other way round"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+@record
+class Check(Record):
     """What the headers say of a config.
 
     Elements: `logical` of the main model (as the template knows it), `mtp`, `scales` (zero points and other metadata of packings

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ..family import Row
+from ..record import Record, record
 from .indices import Axes, Index, absent, axes_folded, folded
 from .logical import Logical
 
@@ -16,8 +16,8 @@ Missing = tuple[Row, list[Index] | None]
 """A row, and those of its numbers that did meet (None: none)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
+@record
+class Lot(Record):
     """Tensors of one pattern that lack a partner: their numbers, listed or as whole axes."""
 
     pattern: str
@@ -32,8 +32,8 @@ class Lot:
         return frozenset(self.numbers) if isinstance(self.numbers, list) else self.numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+@record
+class Group(Record):
     """What one finding is about: a path in short, how many tensors, and the lots they come from."""
 
     path: str

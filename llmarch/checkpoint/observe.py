@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, cast
 
 from ..errors import ConfigError
 from ..family import Config, build
 from ..quantization import quantization
 from ..raw import TensorTable
+from ..record import Record, record
 from ..schema import Evidence, Finding, Quantization
 from . import spelling
 from .dtypes import FLOATS
@@ -67,8 +68,8 @@ BY_NAME = (
 """What stands in no block, by its name: streams of the residual and what mixes them, learned scales of layers, per-layer embeddings."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedKind:
+@record
+class ObservedKind(Record):
     """One kind of layer: its blocks and norms, as paths of the facts, and tensors that were not recognised."""
 
     blocks: tuple[str, ...]
@@ -77,8 +78,8 @@ class ObservedKind:
     unrecognised: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+@record
+class Observed(Record):
     """An architecture as far as it shows. `facts`: path -> value, None where open; `evidence`: path -> where it comes from or why it is
     open; `layers` names a kind for each layer. Counts are elements: `total` of the main model (None where a packing leaves sizes open or
     there are names only), `mtp`, `scales`, `stored` as in `checkpoint.join.Check`.

@@ -12,20 +12,21 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, NamedTuple
 
+from ..record import Record, record
 from .logical import Shape
 
 Group = Literal["mixers", "ffns", "norms"]
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+@record
+class Unknown(Record):
     """A fact that names and shapes do not tell, and why."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+@record
+class Seen(Record):
     """A fact, and the tensors (relative names) that tell it. `ref`: how, where that is not plain; `key`: config keys that it rests on."""
 
     value: Any
@@ -54,8 +55,8 @@ class Sighting:
         self.facts.setdefault(path, Unknown(why))
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
+@record
+class Heads(Record):
     """What a config says of heads under the usual keys: only taken where it fits the shapes."""
 
     heads: int

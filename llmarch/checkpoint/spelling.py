@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from ..record import Record, record
 from .logical import Shape
 
 WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")
@@ -110,8 +110,8 @@ def speller(patterns: Iterable[str]) -> Callable[[str], str]:
 # --- fusing -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+@record
+class Place(Record):
     """Where a tensor sits in the fused tensor `key`: slot `at` of `of` (0 of 1 is all of it), of one `expert` or of all."""
 
     key: str
@@ -120,8 +120,8 @@ class Place:
     expert: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Fusing:
+@record
+class _Fusing(Record):
     """Names that `pattern` matches fuse to `key`; its second group is the slot, if there are `slots`."""
 
     pattern: re.Pattern[str]

@@ -8,9 +8,10 @@ A leaf that is a plain value is what the modelling code does whatever the config
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from ..record import Record, record
 from ..schema import (
     MTP,
     Architecture,
@@ -98,8 +99,8 @@ from .reading import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+@record
+class Family(Record):
     """A model family. `ref`: the modelling code its facts were read from, `refs` that of single model_types; `defaults`: class defaults by
     model_type, of `config_class`; `naming`: published names, or a function of the architecture where these depend on it; `mtp_layouts`:
     see `mtp_candidates`."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import Any, cast
 
+from ..record import Record, record
 from ..schema import (
     Evidence,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+@record
+class Fact(Record):
     """A value and where it comes from."""
 
     value: Any
@@ -40,8 +41,8 @@ def like(value: Any, source: Fact) -> Fact:
     return Fact(value, source.evidence)
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+@record
+class Node(Record):
     """A schema object before it is built: its class and fields, which are Facts, Nodes, plain values, or lists and dicts of these.
 
     `ref`: the modelling code that its plain values, and those of the nodes within, were read from; empty: that of the node around it.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from typing import Any
 
+from ..record import Record, record
 from ..schema import (
     FFN,
     Architecture,
@@ -25,8 +26,8 @@ from ..schema import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+@record
+class Row(Record):
     """One line of a family's template: a name pattern with `{}` for layer and expert numbers, the numbers each may take, a shape
     [out, in], the component its parameters count for, and the paths of the facts that its shape proves."""
 
@@ -46,8 +47,8 @@ class Row:
         return self.count * prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+@record
+class Part(Record):
     """A tensor of a block, named relative to the layer; `experts` numbers for a `{}` in the name; `proves` names fields of the block."""
 
     name: str
@@ -252,8 +253,8 @@ POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
 SANDWICH_NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+@record
+class Naming(Record):
     """Where a family's published tensors live. `norms`: a layer's norms in the order of its wiring; `blocks`: tensors of a block, by
     its path (`mixers.linear`) or its class, with `#` for its number among the layer's blocks of that path; `hyper`: prefixes of the layer's
     hyper-connections in the order of its steps, then that of the one after the last layer; `altup`: the matrices to and from further

@@ -15,11 +15,13 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from ..record import Record, record
 
 if TYPE_CHECKING:
     from ..raw import RawModel, TensorGroup, TensorTable
@@ -29,8 +31,8 @@ MAX_ENTRY = 500_000_000
 """Bytes of an unpacked entry (Kimi K2 has 2 MB)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+@record
+class Info(Record):
     """The cache on disk: its folder, the number of commits in it, and their bytes."""
 
     path: Path

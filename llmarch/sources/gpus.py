@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import UnknownReference, printable
+from ..record import Record, record
 
 TABLE = Path(__file__).parent.parent / "data" / "gpus.json"
 MOST = 100_000
 _UNITS = {"gb": 10**9, "gib": 2**30}
 
 
-@dataclass(frozen=True, slots=True)
-class GPU:
+@record
+class GPU(Record):
     """One kind of GPU: the bytes that its driver shows, or the vendor's figure, and the document that states it."""
 
     name: str

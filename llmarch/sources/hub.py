@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .http import Answer, Client
 
 CONNECTIONS = 32
-"""Shards fetched at once. Measured on DeepSeek-V3's 161 (benchmarks/README.md): 8 take 2.9 s in all, 16 1.9 s, 32 1.4 s, 64 1.2 s. No more,
+"""Shards fetched at once. Measured on DeepSeek-V3's 161 (benchmarks/README.md): 8 take 2.9 s in all, 16 1.8 s, 32 1.4 s, 64 1.2 s. No more,
 for huggingface_hub's session keeps 20 idle connections: beyond that each request would pay for a new one."""
 INDEX = "model.safetensors.index.json"
 MAX_LOOKUP = 50_000_000

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, cast
 
 from ..errors import NotAModel, printable
+from ..record import Record, record
 from ..schema import Finding
 
 CONFIG, PARAMS, ADAPTER, PIPELINE = "config.json", "params.json", "adapter_config.json", "model_index.json"
@@ -24,8 +24,8 @@ _PYTORCH = re.compile(r"(?:pytorch_model.*|consolidated.*|model.*)\.(?:bin|pth|p
 _NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|rng_state|tokenizer|scaler).*")
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+@record
+class Layout(Record):
     """The set of weights to read: `shards` as far as file names tell (an index may list more), `others` is everything beside."""
 
     config_file: str | None

@@ -11,6 +11,7 @@ from typing import Any, cast
 from huggingface_hub import errors
 
 from ..errors import ConfigError, ReadError, printable
+from ..record import Record, record
 from ..reference import Reference
 from .documents import parse_object, safe_name
 from .http import Answer, Client, Unreadable
@@ -33,8 +34,8 @@ class Pinned:
         return path if path is not None and path.is_file() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+@record
+class Inquiry(Record):
     """Who is asked for what."""
 
     reference: Reference

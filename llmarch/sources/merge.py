@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..errors import printable
 from ..raw import TensorTable, fold
+from ..record import Record, record
 from ..schema import Finding
 from .documents import Index
 from .headers import Header
@@ -30,8 +31,8 @@ class Merged:
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+@record
+class Absent(Record):
     """Why a file of the checkpoint was not read: a rule (shard-missing, shard-unreadable) and the rest of the sentence."""
 
     rule: str

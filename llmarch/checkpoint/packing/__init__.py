@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from ...raw import BITS, TensorGroup, TensorTable
+from ...record import Record, record
 from ...schema import Finding, Quantization
 from ..indices import Index, folded
 from ..logical import Logical
@@ -63,8 +64,8 @@ def unambiguous(g: TensorGroup) -> TensorGroup:
     return g
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+@record
+class _Candidate(Record):
     """A format that may be the one; `near`: what is stored beside the values, by suffix."""
 
     format: Format

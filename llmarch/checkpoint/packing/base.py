@@ -7,8 +7,8 @@ A format knows suffixes, dtypes and shapes. It knows no family, and reads no tem
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from ...record import Record, record
 from ...schema import Quantization
 from ..logical import Shape
 
@@ -18,8 +18,8 @@ FUSED = tuple(f"experts.{n}" for n in ("gate_up_proj", "down_proj", "gate_proj",
 """Parameters of stacked experts, whose names have no `.weight`; their companions are joined by an underscore."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+@record
+class Packed(Record):
     """One stored tensor of values, and the shapes of what is stored beside it, by suffix."""
 
     shape: Shape
@@ -43,8 +43,8 @@ class Packed:
         return next((self.beside[s] for s in suffixes if s in self.beside), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+@record
+class Plain(Record):
     """The logical tensor: its shape, or shapes that it may have, or only its number of elements; `open`: its shape is but the likeliest
     of several. `how` says more than the format's name ("blocks 128 x 128"), `wrong` what disagrees within the packing."""
 
@@ -57,8 +57,8 @@ class Plain:
     open: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+@record
+class Format(Record):
     """A packing format.
 
     `values` are the endings of tensors that hold packed values; the stem is the name without `stem`, the logical name is the stem plus

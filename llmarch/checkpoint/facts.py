@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from ..family import Row
@@ -113,15 +114,16 @@ def latent_told(block: str, m: LatentAttention, wrong: Mapping[str, Wrong]) -> l
     if not name or total <= 0 or each <= 0 or total % each:
         return []
     value = total // each
-    h, nope, rope, v = m.heads, m.qk_nope_head_dim, m.qk_rope_head_dim, m.v_head_dim
-    h, nope, rope, v = {
-        "heads": (value, nope, rope, v), "qk_nope_head_dim": (h, value, rope, v), "qk_rope_head_dim": (h, nope, value, v),
-        "v_head_dim": (h, nope, rope, value),
-    }[name]  # fmt: skip
-    sizes = {"heads": h * (nope + rope), "qk_rope_head_dim": m.kv_lora_rank + rope, "qk_nope_head_dim": h * (nope + v), "v_head_dim": h * v}
+    before, m = m, replace(m, **{name: value})
+    sizes = {
+        "heads": m.heads * (m.qk_nope_head_dim + m.qk_rope_head_dim),
+        "qk_rope_head_dim": m.kv_lora_rank + m.qk_rope_head_dim,
+        "qk_nope_head_dim": m.heads * (m.qk_nope_head_dim + m.v_head_dim),
+        "v_head_dim": m.heads * m.v_head_dim,
+    }
     if any(sizes[n] != size for n, size in new.items()):
         return []
-    fact = Told(f"{block}.{name}", getattr(m, name), value)
+    fact = Told(f"{block}.{name}", getattr(before, name), value)
     return [(fact, w) for w in wrong.values()]
 
 

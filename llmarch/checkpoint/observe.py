@@ -20,7 +20,7 @@ from ..raw import TensorTable
 from ..record import Record, record
 from ..schema import Evidence, Finding, Quantization
 from . import spelling
-from .dtypes import FLOATS
+from .dtypes import integers
 from .indices import Index, folded
 from .leftovers import HEADS, MTP, MTP_MARKS, is_buffer, size
 from .logical import Logical, Shape
@@ -178,7 +178,7 @@ class _Observer:
 
     def all_known(self) -> bool:
         """Whether every tensor's size is certain; packings that are not unpacked are named. (64-bit integers are tables, not packed.)"""
-        odd = [x for key, x in self.tensors if x.why or not (x.packing or x.dtype in (*FLOATS, "I64") or is_buffer(key, x))]
+        odd = [x for key, x in self.tensors if x.why or (integers(x) and x.dtype != "I64" and not is_buffer(key, x))]
         for g in gathered(stored_lots(odd)):
             why = odd[g.lots[0].at].why or "integers in a packing that llmarch does not unpack"
             self.findings.append(Finding(rule="not-comparable", path=g.path, message=f"{g}: {why}"))

@@ -150,10 +150,10 @@ class Reading:
             absent[index_file] = Absent("index-unreadable", "could not be read")
         if index is not None and not headers and not shards:
             return names_only(index)
-        read = {header.file for header in headers}
-        for file in sorted({*shards, *(index.shards if index else ())} - read):
+        named = {*shards, *(index.shards if index else ())}
+        for file in sorted(named - {header.file for header in headers}):
             absent.setdefault(file, Absent("shard-missing", "is listed by the index, but not in the repository"))
-        for file, gap in gaps([*shards, *(index.shards if index else ())]).items():
+        for file, gap in gaps(sorted(named)).items():
             absent.setdefault(file, gap)
         return merge(sorted(headers, key=lambda h: h.file), index, absent=absent)
 

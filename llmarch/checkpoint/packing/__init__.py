@@ -100,16 +100,18 @@ class _Unpacking:
         """Note the logical tensor of a group that holds packed values, or that it holds none."""
         candidates = self.candidates(g) if g.dtype else sorted(self.candidates(g), key=self.unlikely)
         for c in candidates:
-            if self.accepted(g, c) and len(parts := self.parts(g, c)) > 1:
+            if not self.accepted(g, c):
+                continue
+            if len(parts := self.parts(g, c)) > 1:
                 for part in parts:
                     self.take(part)
                 return
-            if (logical := self.logical(g, c)) is not None:
-                for s in c.near:
-                    self.beside.setdefault(c.stem + s, []).append(g.indices)
-                self.out.logical.append(logical)
-                self.out.formats.setdefault(logical.packing, c.format)
-                return
+            logical = self.logical(g, c)
+            for s in c.near:
+                self.beside.setdefault(c.stem + s, []).append(g.indices)
+            self.out.logical.append(logical)
+            self.out.formats.setdefault(logical.packing, c.format)
+            return
         self.plainly.append(g)
 
     def accepted(self, g: TensorGroup, c: _Candidate) -> bool:
@@ -180,15 +182,10 @@ class _Unpacking:
             self._holders[pattern] = {i: g for g in self.groups.get(pattern, ()) for i in g.indices}
         return self._holders[pattern]
 
-    def logical(self, g: TensorGroup, c: _Candidate) -> Logical | None:
-        """The logical tensor of packed values; None if the format does not fit after all."""
+    def logical(self, g: TensorGroup, c: _Candidate) -> Logical:
+        """The logical tensor of packed values of an accepted format."""
         f = c.format
-        plain = Plain(f.width) if g.shape is None else None
-        if g.shape is not None:
-            packed = self.stored(g, g.shape, c)
-            if not f.accept(packed):
-                return None
-            plain = f.unpack(packed)
+        plain = Plain(f.width) if g.shape is None else f.unpack(self.stored(g, g.shape, c))
         scales = sum(prod(n.shape) for n in c.near.values() if n.shape is not None)
         bits = sum(prod(n.shape) * BITS.get(n.dtype, 0) for n in (g, *c.near.values()) if n.shape is not None)
         label = f"{f.name}, {plain.how}" if plain and plain.how else f.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import llmarch
-from llmarch.schema import Attention
+from llmarch.architecture.schema import Attention
 
 
 def test_the_models_are_those_that_were_reviewed() -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .architecture.schema import Architecture, Change
     from .gate import Report
     from .lock import Entry
     from .raw import RawModel
     from .reader import Observation, Reading
-    from .schema import Architecture, Change
     from .sources import Progress
 
 __version__ = "0.1.0"
@@ -77,8 +77,8 @@ def _open(
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
     """The differences between two models, worst first. Each side is a Reading, an Architecture, or a reference to load."""
+    from .architecture.schema import Architecture
     from .changes import diff as compare
-    from .schema import Architecture
 
     def architecture(side: Reading | Architecture | str) -> Architecture:
         if isinstance(side, str):
@@ -115,7 +115,7 @@ def check(
 
 def __getattr__(name: str) -> Any:
     if name == "Architecture":
-        from .schema import Architecture
+        from .architecture.schema import Architecture
 
         return Architecture
     if name == "Reading":

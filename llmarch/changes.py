@@ -8,8 +8,8 @@ from itertools import groupby
 from math import isclose
 from typing import Any
 
+from .architecture.schema import Architecture, Change, LayerKind
 from .rules import SEVERITIES, rule_for
-from .schema import Architecture, Change, LayerKind
 
 
 def diff(old: Architecture, new: Architecture) -> list[Change]:

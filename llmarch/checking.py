@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from . import lock as locks
+from .architecture.frozen import Record, record
 from .errors import ConfigError, LlmarchError, UnknownReference, printable
 from .gate import Load, Report, Verdict, judge, pinned
 from .lock import Entry, Lock, entry
 from .policy import Policy, settings
-from .record import Record, record
 from .sources import project
 
 __all__ = ["Checked", "check", "entry", "open_lock", "policy"]

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
+from .architecture.schema import Evidence
 from .errors import UnknownReference
 from .reader import Observation, Reading
-from .schema import Evidence
 from .views import Table
 
 WORDS = {

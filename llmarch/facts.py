@@ -13,8 +13,19 @@ from typing import Any
 from . import units
 from .analyses.cache import CONTEXTS, cache
 from .analyses.parameters import count
-from .record import Record, record
-from .schema import Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Rope, RopeScaling
+from .architecture.frozen import Record, record
+from .architecture.schema import (
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Dense,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+    Rope,
+    RopeScaling,
+)
 from .units import number
 from .words import (
     activation_word,

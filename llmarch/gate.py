@@ -12,13 +12,13 @@ from dataclasses import field
 from typing import Any, cast
 
 from . import units
+from .architecture.frozen import Record, record
+from .architecture.schema import Change, Finding
 from .changes import diff, worst_first
 from .errors import LlmarchError, printable
 from .lock import Entry
 from .policy import Policy
-from .record import Record, record
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
-from .schema import Change, Finding
 
 Load = Callable[[str, bool], Entry]
 """Reads a reference, with tensor headers or without. Raises LlmarchError."""

@@ -63,7 +63,7 @@ def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
 
 def attention_words(reading: Reading) -> set[str]:
     """The kinds to filter by: mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, linear and the variant's name, nope."""
-    from .schema import Attention, CompressedAttention, LatentAttention, LinearAttention
+    from .architecture.schema import Attention, CompressedAttention, LatentAttention, LinearAttention
     from .words import mixer_of, sharing
 
     a = reading.architecture

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, cast
 
+from .architecture.fingerprint import digest, fingerprint, plain, stored
+from .architecture.frozen import Record, record
+from .architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from .changes import runs
 from .errors import ConfigError, printable
-from .fingerprint import digest, fingerprint, plain, stored
-from .record import Record, record
-from .schema import SCHEMA_VERSION, Architecture, Finding
 
 if TYPE_CHECKING:
     from .reader import Reading
@@ -228,7 +228,7 @@ def _validated(document: dict[str, Any], name: str) -> dict[str, Any]:
     """The models, their architectures as the schema's classes."""
     from pydantic import ValidationError
 
-    from .contract import locked
+    from .architecture.json_schema import locked
 
     models = document.get("models")
     expanded = {reference: _expanded(m) for reference, m in cast("dict[str, Any]", models).items()} if isinstance(models, dict) else models

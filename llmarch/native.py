@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .architecture.schema import Evidence
 from .errors import ConfigError
-from .schema import Evidence
 
 Spelling = dict[str, str | Evidence]
 

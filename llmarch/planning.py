@@ -11,9 +11,9 @@ from .analyses.flops import Flops, per_token, weights_read
 from .analyses.layouts import DTYPES, ENGINES, Convention, Engine
 from .analyses.memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, WeightFormat, Weights, plan, weights
 from .analyses.shards import Parallel, shard
+from .architecture.frozen import Record, record
+from .architecture.schema import Architecture
 from .errors import PlanError
-from .record import Record, record
-from .schema import Architecture
 
 if TYPE_CHECKING:
     from .reader import Reading

@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
 
 from . import rules
+from .architecture.frozen import Record, record
+from .architecture.schema import Change
 from .errors import ConfigError, printable
-from .record import Record, record
 from .rules import SEVERITIES, Severity
-from .schema import Change
 
 KEYS = ("fail-on", "ignore", "severity")
 

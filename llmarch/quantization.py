@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from .architecture.schema import Quantization
 from .family import Config, Fact, Node, derived, like, make
-from .schema import Quantization
 
 
 def quantization(c: Config) -> Node | None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import families
 from .analyses.parameters import count
+from .architecture.frozen import Record, record
+from .architecture.schema import Architecture, Evidence, Finding
 from .errors import ConfigError, UnknownFamily
 from .family import Config, Family, Row, build
 from .quantization import quantization
 from .raw import RawModel
-from .record import Record, record
-from .schema import Architecture, Evidence, Finding
 
 if TYPE_CHECKING:
     from .checkpoint.join import Check

@@ -22,8 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from .architecture.frozen import Record, record
 from .errors import NotAModel, UnknownReference, printable
-from .record import Record, record
 
 Kind = Literal["spec", "hub", "folder", "config", "safetensors"]
 

@@ -10,12 +10,23 @@ from math import ceil
 from . import units
 from .analyses.cache import cache, contexts
 from .analyses.parameters import count
+from .architecture.frozen import Record, record
+from .architecture.schema import (
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Conformer,
+    ConvTower,
+    Dense,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+)
 from .changes import diff
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
 from .raw import RawModel
 from .reader import Reading
-from .record import Record, record
-from .schema import Architecture, Attention, CompressedAttention, Conformer, ConvTower, Dense, LatentAttention, LinearAttention, Mixer, MoE
 from .units import number
 from .words import (
     LINEAR,

@@ -7,8 +7,8 @@ from dataclasses import field
 
 from . import units
 from .analyses.memory import Footprint, Plan
+from .architecture.frozen import Record, record
 from .planning import Planned
-from .record import Record, record
 from .units import number
 from .views import Table
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmarch.schema import (
+from llmarch.architecture.schema import (
     Architecture,
     Attention,
     BlockIndex,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from llmarch.architecture.json_schema import json_schema, validate
 from llmarch.cli import main
-from llmarch.contract import json_schema, validate
 from llmarch.reference import catalog
 
 ROOT = Path(__file__).parent.parent

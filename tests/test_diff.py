@@ -7,10 +7,10 @@ from functools import cache
 import pytest
 
 import llmarch
+from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff
 from llmarch.reference import catalog
 from llmarch.rules import SEVERITIES
-from llmarch.schema import Architecture
 
 ALL = sorted(catalog())
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.families import find
 from llmarch.family import build
-from llmarch.schema import Architecture, Evidence
 
 SPECS = Path(__file__).parent.parent / "specs"
 

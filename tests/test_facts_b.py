@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from llmarch.analyses.parameters import count
+from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.family import Family, Row, build
 from llmarch.reader import configure
-from llmarch.schema import Architecture, Evidence
 
 SPECS = Path(__file__).parent.parent / "specs"
 

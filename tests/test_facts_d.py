@@ -13,9 +13,9 @@ from test_facts_c import SPECS, at, read
 
 from llmarch import load
 from llmarch.analyses.parameters import count
+from llmarch.architecture.schema import MoE
 from llmarch.changes import diff
 from llmarch.families import named
-from llmarch.schema import MoE
 from llmarch.words import kind_word
 
 GLM_5_MLA = {

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from llmarch.analyses.parameters import count
+from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.families import MODEL_TYPES, find
 from llmarch.family import Row, build
 from llmarch.reader import configure
-from llmarch.schema import Architecture, Evidence
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import llmarch
 from llmarch.analyses.flops import distinct_experts, per_token, prefill, recurrence, weights, weights_read
 from llmarch.analyses.parameters import count
+from llmarch.architecture.schema import Architecture, LatentAttention, MoE, Router
 from llmarch.families import find
 from llmarch.family import build
-from llmarch.schema import Architecture, LatentAttention, MoE, Router
 
 FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "flops.json").read_text())
 ABOUT = FIXTURE.pop("_about")

@@ -12,14 +12,14 @@ import pytest
 
 import llmarch
 from llmarch import lock as locks
+from llmarch.architecture.fingerprint import canonical, fingerprint, stored
+from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff, same
 from llmarch.errors import ConfigError
-from llmarch.fingerprint import canonical, fingerprint, stored
 from llmarch.gate import differences
 from llmarch.lock import Entry, entry, parse, text
 from llmarch.raw import TensorTable
 from llmarch.reference import catalog
-from llmarch.schema import Architecture
 
 ALL = sorted(catalog())
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
@@ -34,7 +34,7 @@ def renamed(a: Architecture) -> Architecture:
     document = json.dumps(locks.plain(a, remarks=True) | {"layers": list(a.layers)})
     for old, new in (("full", "global"), ("rms", "root")):
         document = document.replace(f'"{old}"', f'"{new}"').replace(f'.{old}"', f'.{new}"')
-    from llmarch.contract import architecture as read
+    from llmarch.architecture.json_schema import architecture as read
 
     return read(json.loads(document))
 

@@ -17,7 +17,7 @@ from llmarch.analyses.layouts import Convention
 from llmarch.analyses.memory import Plan, Request, curve, declared_bits, plan, weights
 from llmarch.analyses.parameters import count
 from llmarch.analyses.shards import Parallel, degrees, rank_parameters, refusals, remarks, shard
-from llmarch.schema import Architecture, Quantization
+from llmarch.architecture.schema import Architecture, Quantization
 
 SPECS = {p.stem: p for p in (Path(__file__).parent.parent / "specs").glob("*.json")}
 GIB = 2**30

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmarch import units
+from llmarch.architecture.json_schema import validate
 from llmarch.cli import main
-from llmarch.contract import validate
 from llmarch.errors import UnknownReference
 from llmarch.renderers import plot
 from llmarch.sources.gpus import TABLE, find, gpus

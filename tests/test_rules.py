@@ -15,10 +15,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pytest
 
 import llmarch
-from llmarch import schema
+from llmarch.architecture import schema
+from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff
 from llmarch.rules import CONSEQUENCES, RULES, SEVERITIES, find, nearest, rule_for
-from llmarch.schema import Architecture
 
 ROOT = Path(__file__).parent.parent
 IDS = ROOT / "tests/fixtures/rule_ids.txt"

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import llmarch
+from llmarch.architecture.fingerprint import fingerprint
+from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff
 from llmarch.families import find
-from llmarch.fingerprint import fingerprint
 from llmarch.reader import read
 from llmarch.reference import catalog
-from llmarch.schema import Architecture
 from llmarch.sources import specs
 
 TESTS = Path(__file__).parent

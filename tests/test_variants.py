@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from llmarch.analyses.parameters import count
+from llmarch.architecture.schema import Architecture, Attention, Evidence
 from llmarch.errors import ConfigError, NotAModel
 from llmarch.families import find
 from llmarch.family import Row, build
-from llmarch.schema import Architecture, Attention, Evidence
 
 TESTS = Path(__file__).parent
 VARIANTS: list[dict[str, Any]] = json.loads(gzip.decompress((TESTS / "fixtures" / "variants.json.gz").read_bytes()))["variants"]

@@ -12,8 +12,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
-from ..record import Record, record
-from ..schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
 from ..words import block_word, mixer_of
 from .layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from ..record import Record, record
-from ..schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, MoE
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, MoE
 from .parameters import count, expert_count
 
 NO_MATRIX = frozenset({"embedding", "per_layer_embedding", "norms", "layer_scales", "other"})

@@ -12,8 +12,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
-from ..record import Record, record
-from ..schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention
 from ..words import mixer_of
 
 Engine = Literal["ideal", "vllm", "sglang", "transformers"]

@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, Literal
 
-from ..patterns import bounded
-from ..record import Record, record
-from ..schema import Architecture, Quantization
+from ..architecture.frozen import Record, record
+from ..architecture.regexes import bounded
+from ..architecture.schema import Architecture, Quantization
 from .cache import Cache, cache
 from .layouts import Convention
 from .parameters import count

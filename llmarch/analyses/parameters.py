@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from math import prod
 
-from ..record import Record, record
-from ..schema import (
+from ..architecture.frozen import Record, record
+from ..architecture.schema import (
     FFN,
     Architecture,
     Attention,

@@ -14,8 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ..record import Record, record
-from ..schema import FFN, Architecture, Attention, CompressedAttention, Dense, LatentAttention, LinearAttention, Mixer, MoE, Tower
+from ..architecture.frozen import Record, record
+from ..architecture.schema import (
+    FFN,
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Dense,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+    Tower,
+)
 from ..words import mixer_of
 from .parameters import count
 

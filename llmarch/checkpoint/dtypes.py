@@ -6,9 +6,9 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ..patterns import LONGEST, bounded
+from ..architecture.regexes import LONGEST, bounded
+from ..architecture.schema import Finding, Quantization
 from ..raw import fold, unfold
-from ..schema import Finding, Quantization
 from . import spelling
 from .indices import Index, folded
 from .logical import Logical

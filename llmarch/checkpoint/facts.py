@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
+from ..architecture.schema import Architecture, Attention, Finding, LatentAttention
 from ..family import Row
-from ..schema import Architecture, Attention, Finding, LatentAttention
 from .indices import axes_folded, folded
 from .logical import Logical, Shape
 from .packing.base import listed

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import field
 from typing import Literal
 
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Architecture, Finding, Quantization
 from ..family import Row
 from ..raw import TensorTable
-from ..record import Record, record
-from ..schema import Architecture, Finding, Quantization
 from . import dtypes, spelling
 from .indices import axes_folded
 from .lacking import lacking

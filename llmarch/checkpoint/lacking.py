@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..schema import Architecture, Finding
+from ..architecture.schema import Architecture, Finding
 from . import spelling
 from .facts import contradicted, unmet
 from .indices import absent, braced, folded

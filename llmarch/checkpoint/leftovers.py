@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from ..schema import Architecture, Attention, Finding, Quantization
+from ..architecture.schema import Architecture, Attention, Finding, Quantization
 from . import dtypes, facts, spelling
 from .indices import Index, braced, folded, split
 from .logical import Logical

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..architecture.frozen import Record, record
 from ..family import Row
-from ..record import Record, record
 from .indices import Axes, Index, absent, axes_folded, folded
 from .logical import Logical
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, cast
 
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Evidence, Finding, Quantization
 from ..errors import ConfigError
 from ..family import Config, build
 from ..quantization import quantization
 from ..raw import TensorTable
-from ..record import Record, record
-from ..schema import Evidence, Finding, Quantization
 from . import spelling
 from .dtypes import integers
 from .indices import Index, folded

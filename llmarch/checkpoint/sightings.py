@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, NamedTuple
 
-from ..record import Record, record
+from ..architecture.frozen import Record, record
 from .logical import Shape
 
 Group = Literal["mixers", "ffns", "norms"]

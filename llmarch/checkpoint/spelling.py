@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from ..record import Record, record
+from ..architecture.frozen import Record, record
 from .logical import Shape
 
 WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")

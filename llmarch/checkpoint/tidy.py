@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..architecture.schema import Finding
 from ..errors import printable
-from ..schema import Finding
 
 MOST_FINDINGS = 200
 LONGEST = 400

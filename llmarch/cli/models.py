@@ -29,7 +29,7 @@ def list_models(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of what `show`, `diff` and `memory` write with --format json."""
-    from ..contract import json_schema
+    from ..architecture.json_schema import json_schema
     from ..renderers import json
 
     typer.echo(json.text(json_schema()))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from ..record import Record, record
-from ..schema import (
+from ..architecture.frozen import Record, record
+from ..architecture.schema import (
     MTP,
     Architecture,
     Attention,

@@ -7,10 +7,8 @@ from dataclasses import MISSING
 from difflib import get_close_matches
 from typing import Any, cast
 
+from ..architecture.schema import Evidence
 from ..errors import ConfigError
-from ..schema import (
-    Evidence,
-)
 from .evidence import Fact
 
 MOST_LAYERS = 10_000

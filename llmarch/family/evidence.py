@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any, cast
 
-from ..record import Record, record
-from ..schema import (
-    Evidence,
-)
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Evidence
 
 
 @record

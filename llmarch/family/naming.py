@@ -8,8 +8,8 @@ from dataclasses import field, replace
 from math import prod
 from typing import Any
 
-from ..record import Record, record
-from ..schema import (
+from ..architecture.frozen import Record, record
+from ..architecture.schema import (
     FFN,
     Architecture,
     Attention,

@@ -7,8 +7,7 @@ from contextlib import suppress
 from dataclasses import MISSING
 from typing import Any
 
-from ..errors import ConfigError
-from ..schema import (
+from ..architecture.schema import (
     Architecture,
     Attention,
     Branch,
@@ -24,6 +23,7 @@ from ..schema import (
     RopeScaling,
     Step,
 )
+from ..errors import ConfigError
 from .config import Config, shown
 from .evidence import Fact, Node, derived, fixed, like, make, unknown
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
+from ..architecture.schema import SCHEMA_VERSION
 from ..changes import diff
 from ..reader import Observation, Reading
-from ..schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from ..checkpoint.join import Check

@@ -10,9 +10,9 @@ from ..errors import printable
 from ..views import Comparison, Sheet, Table
 
 if TYPE_CHECKING:
+    from ..architecture.schema import Change
     from ..gate import Report, Verdict
     from ..rules import Rule
-    from ..schema import Change
     from ..views_memory import MemoryView
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")

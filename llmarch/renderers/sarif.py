@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import __version__
+from ..architecture.schema import Change
 from ..errors import printable
 from ..gate import Report, Verdict, means, rule, what
 from ..rules import CONSEQUENCES, Severity
-from ..schema import Change
 
 LEVELS: dict[Severity, str] = {
     "weights": "error",

@@ -21,7 +21,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..record import Record, record
+from ..architecture.frozen import Record, record
 
 if TYPE_CHECKING:
     from ..raw import RawModel, TensorGroup, TensorTable
@@ -148,8 +148,8 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
 
 def _unpack(data: bytes, key: list[str]) -> RawModel:
     """The inverse of `_pack`, without reference and revision. Raises one of the errors that `load` takes for a damaged entry."""
+    from ..architecture.schema import Finding
     from ..raw import RawModel
-    from ..schema import Finding
 
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(data, MAX_ENTRY)

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..architecture.frozen import Record, record
 from ..errors import UnknownReference, printable
-from ..record import Record, record
 
 TABLE = Path(__file__).parent.parent / "data" / "gpus.json"
 MOST = 100_000

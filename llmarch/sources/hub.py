@@ -151,7 +151,7 @@ def _known(reference: Reference, offline: bool) -> RawModel | None:
 
 def _downloaded(reference: Reference, headers: bool) -> RawModel:
     """Offline: what huggingface_hub has downloaded of the repository."""
-    from ..schema import Finding
+    from ..architecture.schema import Finding
     from . import local
 
     repo_id, revision = repo_id_of(reference), reference.revision or "main"

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Finding
 from ..errors import NotAModel, printable
-from ..record import Record, record
-from ..schema import Finding
 
 CONFIG, PARAMS, ADAPTER, PIPELINE = "config.json", "params.json", "adapter_config.json", "model_index.json"
 QUANTIZATION = "hf_quant_config.json"

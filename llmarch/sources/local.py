@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..architecture.schema import Finding
 from ..errors import ReadError, printable
 from ..raw import RawModel
 from ..reference import Reference
-from ..schema import Finding
 from . import Progress, specs
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
 from .headers import Header, header_length, parse_header

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from huggingface_hub import errors
 
+from ..architecture.frozen import Record, record
 from ..errors import ConfigError, ReadError, printable
-from ..record import Record, record
 from ..reference import Reference
 from .documents import parse_object, safe_name
 from .http import Answer, Client, Unreadable

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal
 
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Finding
 from ..errors import printable
 from ..raw import TensorTable, fold
-from ..record import Record, record
-from ..schema import Finding
 from .documents import Index
 from .headers import Header
 from .layout import SHARD

@@ -19,9 +19,9 @@ from typing import Any
 
 from huggingface_hub import errors
 
+from ..architecture.schema import Finding
 from ..errors import HeaderError, ReadError, printable
 from ..raw import RawModel
-from ..schema import Finding
 from . import Progress, local
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
 from .headers import Header, header_length, parse_header, parse_headers_document

@@ -11,12 +11,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.join import Check, join
 from llmarch.family import Row, build
 from llmarch.quantization import quantization
 from llmarch.raw import TensorTable
 from llmarch.reader import configure
-from llmarch.schema import Architecture
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 NAMES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "headers").glob("*.json.gz"))

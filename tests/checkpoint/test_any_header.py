@@ -8,11 +8,11 @@ from checkpoint_fixtures import Tensors, load, read, table_of, tensors_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.join import join
 from llmarch.checkpoint.observe import observe
 from llmarch.family import Row
 from llmarch.raw import BITS
-from llmarch.schema import Architecture
 
 SMALL = (
     "qwen3-0.6b-reduced-fp8-block",

@@ -10,10 +10,10 @@ import pytest
 from checkpoint_fixtures import NAMES, Tensors, add, drop, load, names_only, read, rename, table_of, tensors_of
 
 from llmarch.analyses.parameters import count
+from llmarch.architecture.schema import Architecture, LinearAttention
 from llmarch.checkpoint.observe import Observed, observe
 from llmarch.family import layer_norms
 from llmarch.raw import TensorTable
-from llmarch.schema import Architecture, LinearAttention
 
 UNKNOWN_TYPE = {"model_type": "nobody_knows", "architectures": ["NobodyForCausalLM"]}
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from checkpoint_fixtures import Tensors, load, table_of, tensors_of
 
+from llmarch.architecture.schema import Quantization
 from llmarch.checkpoint.logical import Logical
 from llmarch.checkpoint.packing import FORMATS, Unpacked, unpack
-from llmarch.schema import Quantization
 
 
 def unpacked(tensors: Tensors, **declared: Any) -> Unpacked:

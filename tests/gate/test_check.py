@@ -185,7 +185,7 @@ def test_diff_with_a_level(hub: Hub, run: Run) -> None:
     run(*pair, "--fail-on", "weights", "--ignore", "vocabulary-changed")
     document = json.loads(run(*pair, "--fail-on", "weights", "-f", "json", code=1)[0])
     assert document["check"]["exit_code"] == 1
-    from llmarch.contract import validate
+    from llmarch.architecture.json_schema import validate
 
     validate(document)
     _, err = run(*pair, "--fail-on", "everything", code=2)
@@ -277,9 +277,9 @@ def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
 
 def test_another_llmarch_read_the_same_commit(locked: Hub, run: Run) -> None:
     """A change at the same commit is llmarch's own: it is said so."""
+    from llmarch.architecture.schema import Architecture
     from llmarch.checking import open_lock
     from llmarch.lock import entry, text
-    from llmarch.schema import Architecture
 
     entries = dict(open_lock("llmarch.lock").entries)
     name = f"{BOT}@main"

@@ -18,11 +18,11 @@ import xmlschema
 from loopback import Hub
 from models import files, having
 
+from llmarch.architecture.schema import Change
 from llmarch.errors import ReadError
 from llmarch.gate import Report, Verdict
 from llmarch.renderers import github, junit, markdown, sarif, text
 from llmarch.renderers import json as documents
-from llmarch.schema import Change
 
 SCHEMAS = Path(__file__).parent.parent / "fixtures" / "schemas"
 SARIF = jsonschema.Draft4Validator(json.loads(gzip.decompress((SCHEMAS / "sarif-2.1.0-rtm.5.json.gz").read_bytes())))
@@ -204,7 +204,7 @@ def test_markdown_fits_into_a_comment() -> None:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_json_keeps_the_contract(name: str) -> None:
-    from llmarch.contract import json_schema, validate
+    from llmarch.architecture.json_schema import json_schema, validate
 
     document = documents.report(REPORTS[name])
     validate(document)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from llmarch.architecture.schema import Finding
 from llmarch.raw import RawModel, TensorTable
-from llmarch.schema import Finding
 from llmarch.sources import cache
 
 ENDPOINT, REPO, COMMIT = "https://hub.example", "acme/model", "c" * 40

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ...record import Record, record
-from ...schema import Quantization
+from ...architecture.frozen import Record, record
+from ...architecture.schema import Quantization
 from ..logical import Shape
 
 FLOAT8 = frozenset({"F8_E4M3", "F8_E5M2"})

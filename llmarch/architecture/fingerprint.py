@@ -18,8 +18,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from hashlib import sha256
 from typing import Any, cast
 
-from .changes import runs
-from .raw import TensorTable
+from ..changes import runs
+from ..raw import TensorTable
 from .schema import Architecture
 
 STORAGE = frozenset({"family", "model_type", "dtype", "quantization"})

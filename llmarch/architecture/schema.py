@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, Union, dataclass_transform
 
-from .record import Record
+from .frozen import Record
 
 SCHEMA_VERSION = 1
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from .architecture.schema import Architecture, Change
     from .gate import Report
     from .lock import Entry
-    from .raw import RawModel
     from .reader import Observation, Reading
     from .sources import Progress
+    from .sources.raw import RawModel
 
 __version__ = "0.1.0"
 __all__ = ["Architecture", "Reading", "__version__", "check", "diff", "inspect", "load"]
@@ -63,7 +63,7 @@ def _open(
     text: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None, meanwhile: Callable[[], object] | None = None
 ) -> RawModel:
     from . import sources
-    from .reference import parse
+    from .sources.references import parse
 
     def prepare() -> None:
         from . import reader  # noqa: F401  # pyright: ignore[reportUnusedImport]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import units
 from .errors import UnknownReference
-from .reference import catalog
+from .sources.references import catalog
 from .views import Table
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from .architecture.schema import Architecture, Evidence, Finding
 from .errors import ConfigError, UnknownFamily
 from .family import Config, Family, Row, build
 from .quantization import quantization
-from .raw import RawModel
+from .sources.raw import RawModel
 
 if TYPE_CHECKING:
     from .checkpoint.join import Check

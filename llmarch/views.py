@@ -25,8 +25,8 @@ from .architecture.schema import (
 )
 from .changes import diff
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
-from .raw import RawModel
 from .reader import Reading
+from .sources.raw import RawModel
 from .units import number
 from .words import (
     LINEAR,

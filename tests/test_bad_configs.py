@@ -12,9 +12,9 @@ import pytest
 
 from llmarch import views
 from llmarch.errors import LlmarchError
-from llmarch.raw import RawModel
 from llmarch.reader import read
 from llmarch.renderers import json as documents
+from llmarch.sources.raw import RawModel
 
 SPECS = sorted(p for p in (Path(__file__).parent.parent / "specs").glob("*.json") if p.name != "index.json")
 VALUES: tuple[Any, ...] = (

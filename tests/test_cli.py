@@ -13,7 +13,7 @@ import pytest
 
 from llmarch.architecture.json_schema import json_schema, validate
 from llmarch.cli import main
-from llmarch.reference import catalog
+from llmarch.sources.references import catalog
 
 ROOT = Path(__file__).parent.parent
 

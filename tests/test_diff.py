@@ -9,8 +9,8 @@ import pytest
 import llmarch
 from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff
-from llmarch.reference import catalog
 from llmarch.rules import SEVERITIES
+from llmarch.sources.references import catalog
 
 ALL = sorted(catalog())
 

@@ -18,8 +18,8 @@ from llmarch.changes import diff, same
 from llmarch.errors import ConfigError
 from llmarch.gate import differences
 from llmarch.lock import Entry, entry, parse, text
-from llmarch.raw import TensorTable
-from llmarch.reference import catalog
+from llmarch.sources.raw import TensorTable
+from llmarch.sources.references import catalog
 
 ALL = sorted(catalog())
 Edit = Callable[[dict[str, Any]], dict[str, Any]]

@@ -15,8 +15,8 @@ from llmarch.architecture.schema import Architecture, Attention, Evidence, MoE
 from llmarch.errors import ConfigError, UnknownFamily
 from llmarch.family import Row, build
 from llmarch.native import NAMES, hub_name, translate
-from llmarch.raw import fold, unfold
 from llmarch.reader import configure
+from llmarch.sources.raw import fold, unfold
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"
 FIXTURES: dict[str, dict[str, Any]] = {

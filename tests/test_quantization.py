@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from llmarch.raw import RawModel
 from llmarch.reader import read
+from llmarch.sources.raw import RawModel
 
 BASE: dict[str, Any] = json.loads((Path(__file__).parent.parent / "specs" / "qwen3-0.6b.json").read_text())["config"]
 FP8_WEIGHTS = {"group_0": {"weights": {"num_bits": 8, "type": "float"}, "input_activations": {"dynamic": False}}}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmarch.raw import TensorTable, fold, unfold
+from llmarch.sources.raw import TensorTable, fold, unfold
 
 
 @pytest.mark.parametrize(

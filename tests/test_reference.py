@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from llmarch import reference
 from llmarch.errors import NotAModel, UnknownReference
-from llmarch.reference import Reference, alias_of, catalog, find_alias, parse
+from llmarch.sources import references as reference
+from llmarch.sources.references import Reference, alias_of, catalog, find_alias, parse
 
 COMMIT = "0123456789" * 4
 

@@ -18,8 +18,8 @@ from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff
 from llmarch.families import find
 from llmarch.reader import read
-from llmarch.reference import catalog
 from llmarch.sources import specs
+from llmarch.sources.references import catalog
 
 TESTS = Path(__file__).parent
 PAIRS = TESTS / "fixtures/pairs"

@@ -19,7 +19,7 @@ from hashlib import sha256
 from typing import Any, cast
 
 from ..changes import runs
-from ..raw import TensorTable
+from ..sources.raw import TensorTable
 from .schema import Architecture
 
 STORAGE = frozenset({"family", "model_type", "dtype", "quantization"})

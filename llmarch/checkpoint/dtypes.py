@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..architecture.regexes import LONGEST, bounded
 from ..architecture.schema import Finding, Quantization
-from ..raw import fold, unfold
+from ..sources.raw import fold, unfold
 from . import spelling
 from .indices import Index, folded
 from .logical import Logical

@@ -15,7 +15,7 @@ from typing import Literal
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Architecture, Finding, Quantization
 from ..family import Row
-from ..raw import TensorTable
+from ..sources.raw import TensorTable
 from . import dtypes, spelling
 from .indices import axes_folded
 from .lacking import lacking

@@ -18,7 +18,7 @@ from ..architecture.schema import Evidence, Finding, Quantization
 from ..errors import ConfigError
 from ..family import Config, build
 from ..quantization import quantization
-from ..raw import TensorTable
+from ..sources.raw import TensorTable
 from . import spelling
 from .dtypes import integers
 from .indices import Index, folded

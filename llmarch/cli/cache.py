@@ -17,7 +17,7 @@ def info(format: Output = Format.text) -> None:
     from dataclasses import asdict
 
     from .. import units
-    from ..sources import cache
+    from ..sources import header_cache as cache
     from ..views import Table
 
     found = cache.info()
@@ -29,7 +29,7 @@ def info(format: Output = Format.text) -> None:
 def clear() -> None:
     """Empty the cache."""
     from .. import units
-    from ..sources import cache
+    from ..sources import header_cache as cache
 
     gone = cache.clear()
     word = "entry" if gone.entries == 1 else "entries"

@@ -33,7 +33,7 @@ def examples(*lines: str) -> str:
 
 def complete(incomplete: str) -> list[str]:
     """Aliases of bundled models, for the shell."""
-    from ..reference import catalog
+    from ..sources.references import catalog
 
     return [alias for alias in catalog() if alias.startswith(incomplete.lower())]
 

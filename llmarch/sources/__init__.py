@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import ReadError
-from ..reference import Reference
+from .references import Reference
 
 if TYPE_CHECKING:
-    from ..raw import RawModel
+    from .raw import RawModel
 
 Progress = Callable[[int, int, str], None]
 """Called as progress(done, total, label) while slow work goes on, from one thread at a time."""

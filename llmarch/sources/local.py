@@ -9,12 +9,12 @@ from typing import Any
 
 from ..architecture.schema import Finding
 from ..errors import ReadError, printable
-from ..raw import RawModel
-from ..reference import Reference
 from . import Progress, specs
 from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
-from .headers import Header, header_length, parse_header
-from .layout import (
+from .merge import Absent, Merged, gaps, merge, names_only
+from .raw import RawModel
+from .references import Reference
+from .repo_files import (
     ADAPTER,
     CONFIG,
     PARAMS,
@@ -28,7 +28,7 @@ from .layout import (
     not_a_model,
     other_weights,
 )
-from .merge import Absent, Merged, gaps, merge, names_only
+from .safetensors import Header, header_length, parse_header
 
 MAX_FILES = 20_000
 _CACHED_REPO = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)")

@@ -10,10 +10,10 @@ from typing import Literal
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Finding
 from ..errors import printable
-from ..raw import TensorTable, fold
 from .documents import Index
-from .headers import Header
-from .layout import SHARD
+from .raw import TensorTable, fold
+from .repo_files import SHARD
+from .safetensors import Header
 
 MAX_SHARDS = 10_000
 """Missing shards that the names of others may tell of."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigError
-from ..raw import RawModel
-from ..reference import Reference, specs_folder
 from .documents import parse_object
+from .raw import RawModel
+from .references import Reference, specs_folder
 
 
 def open(reference: Reference) -> RawModel:

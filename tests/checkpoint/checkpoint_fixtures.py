@@ -15,8 +15,8 @@ from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.join import Check, join
 from llmarch.family import Row, build
 from llmarch.quantization import quantization
-from llmarch.raw import TensorTable
 from llmarch.reader import configure
+from llmarch.sources.raw import TensorTable
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 NAMES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "headers").glob("*.json.gz"))

@@ -12,7 +12,7 @@ from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.join import join
 from llmarch.checkpoint.observe import observe
 from llmarch.family import Row
-from llmarch.raw import BITS
+from llmarch.sources.raw import BITS
 
 SMALL = (
     "qwen3-0.6b-reduced-fp8-block",

@@ -32,7 +32,7 @@ from llmarch.checkpoint.dtypes import Exclusions, bounded
 from llmarch.checkpoint.join import Check, join
 from llmarch.checkpoint.logical import Logical
 from llmarch.checkpoint.tidy import LONGEST, MOST_FINDINGS
-from llmarch.raw import TensorTable
+from llmarch.sources.raw import TensorTable
 
 
 def rules(c: Check) -> set[str]:

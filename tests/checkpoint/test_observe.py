@@ -13,7 +13,7 @@ from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, LinearAttention
 from llmarch.checkpoint.observe import Observed, observe
 from llmarch.family import layer_norms
-from llmarch.raw import TensorTable
+from llmarch.sources.raw import TensorTable
 
 UNKNOWN_TYPE = {"model_type": "nobody_knows", "architectures": ["NobodyForCausalLM"]}
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "sources"))
 from loopback import Hub, serve
 
 from llmarch.cli import main
-from llmarch.sources import http
+from llmarch.sources.hub import client as http
 
 Run = Callable[..., tuple[str, str]]
 

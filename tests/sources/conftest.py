@@ -10,7 +10,7 @@ from huggingface_hub import constants
 from hypothesis import settings
 from loopback import Hub, serve
 
-from llmarch.sources import http
+from llmarch.sources.hub import client as http
 
 settings.register_profile("tests", deadline=None)
 settings.register_profile("fuzz", deadline=None, max_examples=100_000)  # pytest --hypothesis-profile=fuzz

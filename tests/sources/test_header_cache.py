@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from llmarch.architecture.schema import Finding
-from llmarch.raw import RawModel, TensorTable
-from llmarch.sources import cache
+from llmarch.sources import header_cache as cache
+from llmarch.sources.raw import RawModel, TensorTable
 
 ENDPOINT, REPO, COMMIT = "https://hub.example", "acme/model", "c" * 40
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize
 
 from llmarch.errors import HeaderError
-from llmarch.raw import BITS
-from llmarch.sources import headers
-from llmarch.sources.headers import MAX_HEADER, Header, header_length, parse_header, parse_headers_document
+from llmarch.sources import safetensors as headers
+from llmarch.sources.raw import BITS
+from llmarch.sources.safetensors import MAX_HEADER, Header, header_length, parse_header, parse_headers_document
 
 ENTRY = '"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}'
 

@@ -20,10 +20,11 @@ from loopback import TOKEN, Hub, commit_of
 
 from llmarch import sources
 from llmarch.errors import ConfigError, HeaderError, NotAModel, ReadError
-from llmarch.raw import RawModel, TensorTable
-from llmarch.reference import parse
-from llmarch.sources import http, repository
 from llmarch.sources import hub as entry
+from llmarch.sources.hub import client as http
+from llmarch.sources.hub import fetch as repository
+from llmarch.sources.raw import RawModel, TensorTable
+from llmarch.sources.references import parse
 
 REPO = "acme/model"
 

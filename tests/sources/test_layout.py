@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmarch.sources.layout import configured, documents_wanted, layout, not_a_model
+from llmarch.sources.repo_files import configured, documents_wanted, layout, not_a_model
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 NATIVE = ("consolidated-00001-of-00002.safetensors", "consolidated-00002-of-00002.safetensors")

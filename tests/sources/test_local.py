@@ -10,8 +10,8 @@ from checkpoints import CONFIG, Sparse, index, llama, model, safetensors, sharde
 
 from llmarch import sources
 from llmarch.errors import ConfigError, HeaderError, NotAModel, ReadError
-from llmarch.raw import RawModel
-from llmarch.reference import parse
+from llmarch.sources.raw import RawModel
+from llmarch.sources.references import parse
 
 CONFIG_JSON = json.dumps(CONFIG).encode()
 

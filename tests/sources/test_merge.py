@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from llmarch.sources.documents import Index
-from llmarch.sources.headers import Header
 from llmarch.sources.merge import Absent, gaps, merge, names_only
+from llmarch.sources.safetensors import Header
 
 A, B, C = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "extra.safetensors"
 X, Y, Z = "layers.0.x", "layers.1.x", "z"

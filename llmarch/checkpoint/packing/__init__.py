@@ -9,7 +9,7 @@ from math import prod
 
 from ...architecture.frozen import Record, record
 from ...architecture.schema import Finding, Quantization
-from ...raw import BITS, TensorGroup, TensorTable
+from ...sources.raw import BITS, TensorGroup, TensorTable
 from ..indices import Index, folded
 from ..logical import Logical
 from . import awq, bitsandbytes, compressed_tensors, fp8, gptq, mlx, mxfp4, nvfp4

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ...raw import BITS
+from ...sources.raw import BITS
 from .base import FUSED, Format, Packed, Plain, listed
 
 METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})

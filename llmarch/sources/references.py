@@ -22,8 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .architecture.frozen import Record, record
-from .errors import NotAModel, UnknownReference, printable
+from ..architecture.frozen import Record, record
+from ..errors import NotAModel, UnknownReference, printable
 
 Kind = Literal["spec", "hub", "folder", "config", "safetensors"]
 
@@ -189,8 +189,8 @@ def _revision(revision: str | None, text: str) -> str | None:
 
 def specs_folder() -> Path:
     """The folder of bundled specs: in the package when it was installed from a wheel, else beside it in the repository."""
-    inside = Path(__file__).parent / "_specs"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "specs"
+    inside = Path(__file__).parent.parent / "_specs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "specs"
 
 
 @cache

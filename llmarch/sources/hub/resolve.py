@@ -10,12 +10,12 @@ from typing import Any, cast
 
 from huggingface_hub import errors
 
-from ..architecture.frozen import Record, record
-from ..errors import ConfigError, ReadError, printable
-from ..reference import Reference
-from .documents import parse_object, safe_name
-from .http import Answer, Client, Unreadable
-from .hub import MAX_LOOKUP, or_bundled, repo_id_of, snapshot
+from ...architecture.frozen import Record, record
+from ...errors import ConfigError, ReadError, printable
+from ..documents import parse_object, safe_name
+from ..references import Reference
+from . import MAX_LOOKUP, or_bundled, repo_id_of, snapshot
+from .client import Answer, Client, Unreadable
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from .architecture.schema import Finding
+from ..architecture.schema import Finding
 
 _NUMBER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
 _DIGITS = b"0123456789"

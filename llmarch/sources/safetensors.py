@@ -18,7 +18,7 @@ from operator import sub
 from typing import Any, cast
 
 from ..errors import HeaderError, printable
-from ..raw import BITS, Kind, TensorTable
+from .raw import BITS, Kind, TensorTable
 
 MAX_HEADER = 100_000_000
 """Bytes of JSON that the safetensors format allows."""

@@ -24,7 +24,7 @@ from urllib.parse import quote
 from ..architecture.frozen import Record, record
 
 if TYPE_CHECKING:
-    from ..raw import RawModel, TensorGroup, TensorTable
+    from .raw import RawModel, TensorGroup, TensorTable
 
 FORMAT = "v1"
 MAX_ENTRY = 500_000_000
@@ -149,7 +149,7 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
 def _unpack(data: bytes, key: list[str]) -> RawModel:
     """The inverse of `_pack`, without reference and revision. Raises one of the errors that `load` takes for a damaged entry."""
     from ..architecture.schema import Finding
-    from ..raw import RawModel
+    from .raw import RawModel
 
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(data, MAX_ENTRY)
@@ -177,7 +177,7 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
 
 
 def _table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
-    from ..raw import TensorGroup, TensorTable
+    from .raw import TensorGroup, TensorTable
 
     table = TensorTable()
     at = 0

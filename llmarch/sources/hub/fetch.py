@@ -19,17 +19,17 @@ from typing import Any
 
 from huggingface_hub import errors
 
-from ..architecture.schema import Finding
-from ..errors import HeaderError, ReadError, printable
+from ...architecture.schema import Finding
+from ...errors import HeaderError, ReadError, printable
+from .. import Progress, local
+from ..documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
+from ..merge import Absent, Merged, gaps, merge, names_only
 from ..raw import RawModel
-from . import Progress, local
-from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
-from .headers import Header, header_length, parse_header, parse_headers_document
-from .http import Answer, Client, Unreadable
-from .hub import INDEX, MAX_LOOKUP, Begun, all_headers
-from .layout import CONFIG, Layout, configured, documents_wanted, layout, not_a_model, other_weights
-from .lookup import Inquiry, Pinned
-from .merge import Absent, Merged, gaps, merge, names_only
+from ..repo_files import CONFIG, Layout, configured, documents_wanted, layout, not_a_model, other_weights
+from ..safetensors import Header, header_length, parse_header, parse_headers_document
+from . import INDEX, MAX_LOOKUP, Begun, all_headers
+from .client import Answer, Client, Unreadable
+from .resolve import Inquiry, Pinned
 
 FIRST_RANGE = 100_000
 """Bytes of a shard's first range when nothing is known; 97 % of the Hub's headers are shorter, says huggingface_hub."""

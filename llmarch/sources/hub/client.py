@@ -27,7 +27,7 @@ from huggingface_hub import constants, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session, hf_raise_for_status, parse_ratelimit_headers
 
-from .. import __version__
+from ... import __version__
 
 __all__ = ["Answer", "Client", "HfHubHTTPError", "Stopped", "Unreadable", "get_session"]
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import constants
 
-from ..errors import ReadError
-from ..reference import Reference, alias_of
-from . import cache
+from ...errors import ReadError
+from .. import header_cache as cache
+from ..references import Reference, alias_of
 
 if TYPE_CHECKING:
+    from .. import Progress
     from ..raw import RawModel
-    from . import Progress
-    from .http import Answer, Client
+    from .client import Answer, Client
 
 CONNECTIONS = 32
 """Shards fetched at once. Measured on DeepSeek-V3's 161 (benchmarks/README.md): 8 take 2.9 s in all, 16 1.8 s, 32 1.4 s, 64 1.2 s. No more,
@@ -66,10 +66,10 @@ def _read(
     reference: Reference, begun: Begun, headers: bool, progress: Progress | None, refresh: bool, meanwhile: Callable[[], object] | None
 ) -> RawModel:
     """The cached reading of the commit that the look-up names, or a new one."""
-    from .lookup import Inquiry
+    from .resolve import Inquiry
 
     if not begun.likely_known:
-        from . import repository as _  # noqa: F401  (imports go where there is a wait)
+        from . import fetch as _  # noqa: F401  (imports go where there is a wait)
     if meanwhile is not None:
         meanwhile()
     inquiry, endpoint, repo_id = Inquiry(reference, begun.client), begun.client.endpoint, repo_id_of(reference)
@@ -78,7 +78,7 @@ def _read(
     known = None if refresh else cache.load(endpoint, repo_id, pinned.commit, reference=reference.text, revision=reference.revision)
     if known is not None:
         return known
-    from .repository import Reading
+    from .fetch import Reading
 
     model = Reading(inquiry, begun, headers, progress).read(pinned)
     if headers:
@@ -109,7 +109,7 @@ class Begun:
 
 def _begin(reference: Reference, headers: bool, refresh: bool) -> Begun:
     try:
-        from .http import Client, get_session
+        from .client import Client, get_session
 
         client, repo_id, revision = Client(), repo_id_of(reference), reference.revision or "main"
         get_session()
@@ -127,7 +127,7 @@ def _begin(reference: Reference, headers: bool, refresh: bool) -> Begun:
 def all_headers(client: Client, repo_id: str) -> Answer | None:
     """The Hub's answer with all headers of the main branch; None if it offers none. It takes the Hub a while to put it together, so it
     is asked for at the same time as the look-up, before it is known whether there are shards at all."""
-    from .http import HfHubHTTPError, Stopped, Unreadable
+    from .client import HfHubHTTPError, Stopped, Unreadable
 
     with suppress(HfHubHTTPError, Unreadable, Stopped):
         answer = client.get(f"{client.api(repo_id, 'safetensors-metadata')}/{INDEX}", limit=MAX_ALL_HEADERS, attempts=2)
@@ -151,8 +151,8 @@ def _known(reference: Reference, offline: bool) -> RawModel | None:
 
 def _downloaded(reference: Reference, headers: bool) -> RawModel:
     """Offline: what huggingface_hub has downloaded of the repository."""
-    from ..architecture.schema import Finding
-    from . import local
+    from ...architecture.schema import Finding
+    from .. import local
 
     repo_id, revision = repo_id_of(reference), reference.revision or "main"
     commit = revision if _COMMIT.fullmatch(revision) else None

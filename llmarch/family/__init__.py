@@ -44,9 +44,7 @@ from ..architecture.schema import (
     Step,
     Tower,
 )
-from .config import Config
-from .evidence import Fact, Node, build, derived, fixed, like, make, unknown
-from .naming import (
+from ..tensors.naming import (
     POST_NORMS,
     PRE_NORMS,
     SANDWICH_NORMS,
@@ -72,6 +70,8 @@ from .naming import (
     template,
     tower_rows,
 )
+from .config import Config
+from .evidence import Fact, Node, build, derived, fixed, like, make, unknown
 from .reading import (
     activation,
     attention,

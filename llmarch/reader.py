@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import families
 from .analyses.parameters import count
 from .architecture.frozen import Record, record
 from .architecture.schema import Architecture, Evidence, Finding
+from .config import families
+from .config.quantization import quantization
+from .config.vocabulary import Config, Family, Row, build
 from .errors import ConfigError, UnknownFamily
-from .family import Config, Family, Row, build
-from .quantization import quantization
 from .sources.raw import RawModel
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def read(raw: RawModel) -> Reading:
 def configure(data: dict[str, Any], file: str) -> tuple[Family, Config]:
     """The family of a config, and the config ready to be read by it."""
     if file == "params.json":
-        from .native import translate
+        from .config.mistral_native import translate
 
         data, spelled = translate(data)
         model_type: Any = data["model_type"]

@@ -14,8 +14,8 @@ from architectures import architecture, gqa, mamba2, mla, recurrent, v4
 from llmarch.analyses.cache import cache
 from llmarch.analyses.layouts import Convention
 from llmarch.architecture.schema import Architecture, BlockIndex, Indexer
-from llmarch.families import MODEL_TYPES, find
-from llmarch.family import build
+from llmarch.config.families import MODEL_TYPES, find
+from llmarch.config.vocabulary import build
 
 FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "cache_bytes.json").read_text())
 ABOUT = FIXTURE.pop("_about")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmarch.families import MODEL_TYPES, named
+from llmarch.config.families import MODEL_TYPES, named
 
 FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "class_defaults.json").read_text())
 CLASSES = {about["class"]: about for name, about in FIXTURE.items() if name != "_about"}

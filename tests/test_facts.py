@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from llmarch.architecture.schema import Architecture, Evidence
-from llmarch.families import find
-from llmarch.family import build
+from llmarch.config.families import find
+from llmarch.config.vocabulary import build
 
 SPECS = Path(__file__).parent.parent / "specs"
 
@@ -225,7 +225,7 @@ PATTERNS = {  # the first letters of the layers' kinds, and how the list goes on
 def architecture(spec: str) -> tuple[Architecture, dict[str, Evidence]]:
     document = json.loads((SPECS / f"{spec}.json").read_text())
     if document["config_file"] == "params.json":
-        from llmarch.native import translate
+        from llmarch.config.mistral_native import translate
 
         config, spelled = translate(document["config"])
     else:

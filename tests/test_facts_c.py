@@ -13,7 +13,7 @@ import pytest
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
-from llmarch.family import Row, build
+from llmarch.config.vocabulary import Row, build
 from llmarch.reader import configure
 
 SPECS = Path(__file__).parent.parent / "specs"

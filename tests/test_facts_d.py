@@ -15,7 +15,7 @@ from llmarch import load
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import MoE
 from llmarch.changes import diff
-from llmarch.families import named
+from llmarch.config.families import named
 from llmarch.words import kind_word
 
 GLM_5_MLA = {

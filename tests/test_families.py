@@ -17,8 +17,8 @@ import pytest
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
-from llmarch.families import MODEL_TYPES, find
-from llmarch.family import Row, build
+from llmarch.config.families import MODEL_TYPES, find
+from llmarch.config.vocabulary import Row, build
 from llmarch.reader import configure
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"

@@ -15,8 +15,8 @@ import llmarch
 from llmarch.analyses.flops import distinct_experts, per_token, prefill, recurrence, weights, weights_read
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, LatentAttention, MoE, Router
-from llmarch.families import find
-from llmarch.family import build
+from llmarch.config.families import find
+from llmarch.config.vocabulary import build
 
 FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "flops.json").read_text())
 ABOUT = FIXTURE.pop("_about")

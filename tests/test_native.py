@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from llmarch.architecture.schema import Architecture, Attention, Evidence, MoE
+from llmarch.config.mistral_native import NAMES, hub_name, translate
+from llmarch.config.vocabulary import Row, build
 from llmarch.errors import ConfigError, UnknownFamily
-from llmarch.family import Row, build
-from llmarch.native import NAMES, hub_name, translate
 from llmarch.reader import configure
 from llmarch.sources.raw import fold, unfold
 

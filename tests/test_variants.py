@@ -12,9 +12,9 @@ import pytest
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Attention, Evidence
+from llmarch.config.families import find
+from llmarch.config.vocabulary import Row, build
 from llmarch.errors import ConfigError, NotAModel
-from llmarch.families import find
-from llmarch.family import Row, build
 
 TESTS = Path(__file__).parent
 VARIANTS: list[dict[str, Any]] = json.loads(gzip.decompress((TESTS / "fixtures" / "variants.json.gz").read_bytes()))["variants"]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Architecture, Attention, Finding, LatentAttention
-from ..family import Row
+from ..config.vocabulary import Row
 from .indices import axes_folded, folded
 from .logical import Logical, Shape
 from .packing.base import listed

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Architecture, Finding, Quantization
-from ..family import Row
+from ..config.vocabulary import Row
 from ..sources.raw import TensorTable
 from . import dtypes, spelling
 from .indices import axes_folded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..architecture.frozen import Record, record
-from ..family import Row
+from ..config.vocabulary import Row
 from .indices import Axes, Index, absent, axes_folded, folded
 from .logical import Logical
 

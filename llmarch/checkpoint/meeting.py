@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from ..family import Row
+from ..config.vocabulary import Row
 from . import spelling
 from .indices import Index, split
 from .logical import Logical, Shape

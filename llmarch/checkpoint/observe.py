@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Evidence, Finding, Quantization
+from ..config.quantization import quantization
+from ..config.vocabulary import Config, build
 from ..errors import ConfigError
-from ..family import Config, build
-from ..quantization import quantization
 from ..sources.raw import TensorTable
 from . import spelling
 from .dtypes import integers

@@ -102,7 +102,7 @@ def speller(patterns: Iterable[str]) -> Callable[[str], str]:
     """`canonical` for the names of one checkpoint: where they are Mistral's own, they become the Hub's first."""
     if NATIVE.isdisjoint(patterns):
         return canonical
-    from ..native import hub_name
+    from ..config.mistral_native import hub_name
 
     return lambda p: canonical(hub_name(p) or p)
 

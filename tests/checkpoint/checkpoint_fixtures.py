@@ -13,8 +13,8 @@ from typing import Any
 
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.join import Check, join
-from llmarch.family import Row, build
-from llmarch.quantization import quantization
+from llmarch.config.quantization import quantization
+from llmarch.config.vocabulary import Row, build
 from llmarch.reader import configure
 from llmarch.sources.raw import TensorTable
 

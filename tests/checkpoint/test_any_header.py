@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.join import join
 from llmarch.checkpoint.observe import observe
-from llmarch.family import Row
+from llmarch.config.vocabulary import Row
 from llmarch.sources.raw import BITS
 
 SMALL = (

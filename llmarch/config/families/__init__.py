@@ -1,0 +1,102 @@
+"""Model families: one file each, found by `model_type`.
+
+`MODEL_TYPES` says which file reads which `model_type`; files are imported when they are needed. A wrapper's type (`gemma3`) and its
+text part's (`gemma3_text`) are rows of their own.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ...errors import UnknownFamily
+
+if TYPE_CHECKING:
+    from ..vocabulary import Family
+
+MODEL_TYPES: dict[str, str] = {
+    "afmoe": "afmoe",
+    "deepseek_v2": "deepseek",
+    "deepseek_v3": "deepseek",
+    "deepseek_v32": "deepseek",
+    "deepseek_v4": "deepseek_v4",
+    "gemma": "gemma",
+    "gemma2": "gemma",
+    "gemma3": "gemma",
+    "gemma3_text": "gemma",
+    "gemma3n": "gemma3n",
+    "gemma3n_text": "gemma3n",
+    "gemma4": "gemma4",
+    "gemma4_text": "gemma4",
+    "glm4_moe": "glm4_moe",
+    "glm_moe_dsa": "glm_moe_dsa",
+    "gpt2": "gpt2",
+    "gpt_oss": "gpt_oss",
+    "granite": "granite",
+    "granitemoe": "granite",
+    "granitemoehybrid": "granite",
+    "hunyuan_v1_moe": "hunyuan",
+    "hy_v3": "hy_v3",
+    "kimi_k2": "deepseek",
+    "kimi_k25": "kimi_k25",
+    "kimi_linear": "kimi_linear",
+    "laguna": "laguna",
+    "lfm2": "lfm2",
+    "llama": "llama",
+    "llama4": "llama4",
+    "llama4_text": "llama4",
+    "longcat_flash": "longcat_flash",
+    "mimo_v2_flash": "mimo_v2_flash",
+    "minimax": "minimax",
+    "minimax_m1": "minimax",
+    "minimax_m2": "minimax",
+    "minimax_m3_vl": "minimax_m3",
+    "minimax_m3_vl_text": "minimax_m3",
+    "minimax_text_01": "minimax",
+    "ministral": "mistral",
+    "ministral3": "mistral",
+    "mistral": "mistral",
+    "mistral3": "mistral",
+    "mistral4": "mistral4",
+    "mixtral": "mistral",
+    "nemotron_h": "nemotron_h",
+    "olmo2": "olmo",
+    "olmo3": "olmo",
+    "olmoe": "olmoe",
+    "phi3": "phi3",
+    "qwen2": "qwen2",
+    "qwen2_moe": "qwen2",
+    "qwen3": "qwen3",
+    "qwen3_5": "qwen3_5",
+    "qwen3_5_moe": "qwen3_5",
+    "qwen3_5_moe_text": "qwen3_5",
+    "qwen3_5_text": "qwen3_5",
+    "qwen3_moe": "qwen3",
+    "qwen3_next": "qwen3_next",
+    "qwen3_vl": "qwen3_vl",
+    "qwen3_vl_moe": "qwen3_vl",
+    "qwen3_vl_moe_text": "qwen3_vl",
+    "qwen3_vl_text": "qwen3_vl",
+    "seed_oss": "seed_oss",
+    "smollm3": "smollm3",
+    "step3p5": "step3p7",
+    "step3p7": "step3p7",
+}
+
+
+def find(model_type: str, file: str = "config.json") -> Family:
+    """The family of a model_type. Raises UnknownFamily, naming the nearest ones."""
+    module = MODEL_TYPES.get(model_type)
+    if module is None:
+        close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
+        hint = f"Nearest known: {', '.join(close)}." if close else f"Known: {', '.join(sorted(MODEL_TYPES))}."
+        raise UnknownFamily(f'{file}: model_type "{model_type[:80]}" is of no family that llmarch reads', hint)
+    family: Family = import_module(f".{module}", __name__).FAMILY
+    return family
+
+
+def named(name: str) -> Family:
+    """The family in the file `name`, as `Architecture.family` gives it."""
+    family: Family = import_module(f".{name}", __name__).FAMILY
+    return family

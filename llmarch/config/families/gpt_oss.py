@@ -1,0 +1,69 @@
+"""gpt-oss: sliding and full layers in turns, attention sinks, biases, and MoE of clamped SwiGLU experts in MXFP4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..vocabulary import (
+    Config,
+    Family,
+    MoE,
+    Naming,
+    Node,
+    Router,
+    activation,
+    attention,
+    decoder,
+    fused_moe_parts,
+    make,
+    modeling,
+    sliding_layers,
+    used,
+    wire,
+)
+
+
+def read(c: Config) -> Node:
+    kinds, how = sliding_layers(c, c.layer_count().value, lambda i: i % 2 == 0, "no layer_types: sliding and full layers in turns")
+    bias = c.flag("attention_bias")
+    full = attention(c, qkv_bias=bias, output_bias=bias, sinks=True)
+    mixers = used(c, {"full": lambda _: full, "sliding": lambda c: full.but(window=c.size("sliding_window"))}, kinds)
+    c.ignore("initial_context_length")  # repeats the scaling's original context
+    return decoder(c, mixers=mixers, ffns={"moe": moe(c)}, **wire([(k, "moe") for k in kinds], how))
+
+
+def moe(c: Config) -> Node:
+    """The gate is cut above, up on both sides, and the output is (up + 1) * gate * sigmoid(alpha * gate)."""
+    return make(
+        MoE,
+        experts=c.size("num_local_experts", "num_experts"),
+        active=c.size("num_experts_per_tok", "experts_per_token"),
+        expert_width=c.size("intermediate_size"),
+        activation=activation(c),
+        bias=True,
+        clamp=c.number("swiglu_limit"),
+        alpha=c.number("swiglu_alpha"),
+        up_offset=1,
+        router=make(Router, scoring="softmax_chosen", normalized=True, bias=True),
+    )
+
+
+DEFAULTS: dict[str, Any] = {
+    "rms_norm_eps": 1e-5, "rope_theta": 150000.0, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": True,
+    "max_position_embeddings": 131072, "sliding_window": 128, "head_dim": 64, "num_key_value_heads": 8, "swiglu_alpha": 1.702,
+    "swiglu_limit": 7.0,
+    "rope_parameters": {
+        "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+        "original_max_position_embeddings": 4096,
+    },
+}  # fmt: skip
+
+FAMILY = Family(
+    name="gpt_oss",
+    title="gpt-oss",
+    ref=modeling("gpt_oss"),
+    read=read,
+    naming=Naming(blocks={MoE: fused_moe_parts()}),
+    defaults={"gpt_oss": DEFAULTS},
+    config_class={"gpt_oss": "GptOssConfig"},
+)

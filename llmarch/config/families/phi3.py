@@ -1,0 +1,51 @@
+"""Phi-3, 3.5-mini, 4 and 4-mini: Llama's blocks with q, k, v in one matrix and gate and up in another; the minis have LongRoPE."""
+
+from __future__ import annotations
+
+from ..vocabulary import (
+    Attention,
+    Config,
+    Dense,
+    Family,
+    Naming,
+    Node,
+    attention,
+    decoder,
+    dense,
+    derived,
+    fused_attention_parts,
+    fused_dense_parts,
+    modeling,
+    wire,
+)
+
+
+def read(c: Config) -> Node:
+    layers, window, context = c.layer_count(), c.or_null(c.size, "sliding_window"), c.size("max_position_embeddings")
+    for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
+        c.stated(key, False)
+    for key in ("full_attn_mod", "interpolate_factor"):
+        c.stated(key, 1)
+    c.size("original_max_position_embeddings", default=None)  # read with the scaling, where there is one
+    slides = window.value is not None and window.value < context.value
+    if window.value is not None and not slides:
+        window = derived(None, f"{window.evidence.ref} {window.value:,} is no less than the context")
+    name = "sliding" if slides else "full"
+    layers_of = wire([(name, "dense")] * layers.value, layers)
+    return decoder(c, mixers={name: attention(c, window=window)}, ffns={"dense": dense(c)}, **layers_of)
+
+
+FAMILY = Family(
+    name="phi3",
+    title="Phi-3 and 4",
+    ref=modeling("phi3"),
+    read=read,
+    naming=Naming(blocks={Attention: fused_attention_parts(), Dense: fused_dense_parts()}),
+    defaults={
+        "phi3": {
+            "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+            "tie_word_embeddings": False, "sliding_window": None,
+        },
+    },
+    config_class={"phi3": "Phi3Config"},
+)  # fmt: skip

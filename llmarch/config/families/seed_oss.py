@@ -1,0 +1,29 @@
+"""Seed-OSS: Llama's blocks with a head dim of its own, and biases on q, k and v but not on o."""
+
+from __future__ import annotations
+
+from ..vocabulary import Config, Family, Naming, Node, attention, decoder, dense, modeling, wire
+
+
+def read(c: Config) -> Node:
+    layers = c.layer_count()
+    c.ignore("residual_dropout")
+    full = attention(c, qkv_bias=c.flag("attention_bias"), output_bias=c.flag("attention_out_bias"))
+    mlp = dense(c, bias=c.flag("mlp_bias"))
+    return decoder(c, mixers={"full": full}, ffns={"dense": mlp}, **wire([("full", "dense")] * layers.value, layers))
+
+
+FAMILY = Family(
+    name="seed_oss",
+    title="Seed-OSS",
+    ref=modeling("seed_oss"),
+    read=read,
+    naming=Naming(),
+    defaults={
+        "seed_oss": {
+            "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 524288, "rms_norm_eps": 1e-6,
+            "rope_theta": 10000.0, "tie_word_embeddings": False, "attention_bias": True, "attention_out_bias": False, "mlp_bias": False,
+        },
+    },
+    config_class={"seed_oss": "SeedOssConfig"},
+)  # fmt: skip

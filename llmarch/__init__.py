@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .architecture.schema import Architecture, Change
+    from .checkpoint.reading import Observation, Reading
     from .gate import Report
     from .lock import Entry
-    from .reader import Observation, Reading
     from .sources import Progress
     from .sources.raw import RawModel
 
@@ -35,7 +35,7 @@ def load(
     Raises llmarch.errors.LlmarchError; its UnknownFamily for a model that no family reads (see `inspect`).
     """
     raw = _open(reference, offline, headers, refresh, progress)
-    from .reader import read
+    from .checkpoint.reading import read
 
     return read(raw)
 
@@ -54,7 +54,7 @@ def inspect(
     `meanwhile` is called, once at most, while the network is waited for.
     """
     raw = _open(reference, offline, headers, refresh, progress, meanwhile)
-    from .reader import inspect
+    from .checkpoint.reading import inspect
 
     return inspect(raw)
 
@@ -66,8 +66,8 @@ def _open(
     from .sources.references import parse
 
     def prepare() -> None:
-        from . import reader  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        from .checkpoint import join  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        from .checkpoint import reading as reader  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        from .checkpoint import verify as join  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
         if meanwhile is not None:
             meanwhile()
@@ -119,7 +119,7 @@ def __getattr__(name: str) -> Any:
 
         return Architecture
     if name == "Reading":
-        from .reader import Reading
+        from .checkpoint.reading import Reading
 
         return Reading
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

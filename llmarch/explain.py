@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from .architecture.schema import Evidence
+from .checkpoint.reading import Observation, Reading
 from .errors import UnknownReference
-from .reader import Observation, Reading
 from .views import Table
 
 WORDS = {

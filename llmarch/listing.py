@@ -10,7 +10,7 @@ from .sources.references import catalog
 from .views import Table
 
 if TYPE_CHECKING:
-    from .reader import Reading
+    from .checkpoint.reading import Reading
 
 
 def select(text: str | None = None, attention: str | None = None, moe: bool | None = None) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from .changes import runs
 from .errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from .reader import Reading
+    from .checkpoint.reading import Reading
 
 LOCK_VERSION = 1
 MOST_LAYERS = 10_000

@@ -16,7 +16,7 @@ from .architecture.schema import Architecture
 from .errors import PlanError
 
 if TYPE_CHECKING:
-    from .reader import Reading
+    from .checkpoint.reading import Reading
     from .sources.gpus import GPU
 
 T = TypeVar("T", bound=str)

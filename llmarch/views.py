@@ -24,8 +24,8 @@ from .architecture.schema import (
     MoE,
 )
 from .changes import diff
+from .checkpoint.reading import Reading
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
-from .reader import Reading
 from .sources.raw import RawModel
 from .units import number
 from .words import (

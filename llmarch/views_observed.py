@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from . import units
-from .checkpoint.observe import Observed
-from .reader import Observation
+from .checkpoint.inference.model import Observed
+from .checkpoint.reading import Observation
 from .units import number
 from .views import Sheet, Table, origin_of
 

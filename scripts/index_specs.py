@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from llmarch.checkpoint.reading import read
 from llmarch.listing import entry
-from llmarch.reader import read
 from llmarch.sources import specs
 
 FOLDER = Path(__file__).parent.parent / "specs"

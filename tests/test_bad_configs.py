@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from llmarch import views
+from llmarch.checkpoint.reading import read
 from llmarch.errors import LlmarchError
-from llmarch.reader import read
 from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
 

@@ -13,8 +13,8 @@ import pytest
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
+from llmarch.checkpoint.reading import configure
 from llmarch.config.vocabulary import Row, build
-from llmarch.reader import configure
 
 SPECS = Path(__file__).parent.parent / "specs"
 

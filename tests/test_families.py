@@ -17,9 +17,9 @@ import pytest
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
+from llmarch.checkpoint.reading import configure
 from llmarch.config.families import MODEL_TYPES, find
 from llmarch.config.vocabulary import Row, build
-from llmarch.reader import configure
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"
 

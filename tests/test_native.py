@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from llmarch.architecture.schema import Architecture, Attention, Evidence, MoE
+from llmarch.checkpoint.reading import configure
 from llmarch.config.mistral_native import NAMES, hub_name, translate
 from llmarch.config.vocabulary import Row, build
 from llmarch.errors import ConfigError, UnknownFamily
-from llmarch.reader import configure
 from llmarch.sources.raw import fold, unfold
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmarch.reader import read
+from llmarch.checkpoint.reading import read
 from llmarch.sources.raw import RawModel
 
 BASE: dict[str, Any] = json.loads((Path(__file__).parent.parent / "specs" / "qwen3-0.6b.json").read_text())["config"]

@@ -16,8 +16,8 @@ import llmarch
 from llmarch.architecture.fingerprint import fingerprint
 from llmarch.architecture.schema import Architecture
 from llmarch.changes import diff
+from llmarch.checkpoint.reading import read
 from llmarch.config.families import find
-from llmarch.reader import read
 from llmarch.sources import specs
 from llmarch.sources.references import catalog
 

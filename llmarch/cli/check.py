@@ -104,9 +104,9 @@ def reader(offline: bool, refresh: bool) -> Load:
     """How a check reads a model."""
 
     def read(ref: str, headers: bool) -> Entry:
+        from ..checkpoint.reading import Observation
         from ..errors import UnknownFamily
         from ..lock import entry
-        from ..reader import Observation
 
         reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
         if isinstance(reading, Observation):

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..reader import Observation, Reading
+    from ..checkpoint.reading import Observation, Reading
 
 PARTIAL = 4
 
@@ -92,7 +92,7 @@ def prepare() -> None:
 
 def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
     """The same for commands that need all facts. An observed model ends the program: it cannot be compared or planned for."""
-    from ..reader import Observation
+    from ..checkpoint.reading import Observation
 
     reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
     if isinstance(reading, Observation):

@@ -12,8 +12,8 @@ from .check import write as emit
 from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_if_partial, examples, fail, load, write
 
 if TYPE_CHECKING:
+    from ..checkpoint.reading import Reading
     from ..gate import Report
-    from ..reader import Reading
 
 
 @app.command(

@@ -10,8 +10,8 @@ from . import app
 from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_if_partial, examples, fail, load, write
 
 if TYPE_CHECKING:
+    from ..checkpoint.reading import Reading
     from ..planning import Planned
-    from ..reader import Reading
     from ..sources.gpus import GPU
 
 

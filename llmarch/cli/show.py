@@ -10,7 +10,7 @@ from . import app
 from .common import ConfigOnly, Format, Offline, Output, Ref, Refresh, end_if_partial, examples, inspect, write
 
 if TYPE_CHECKING:
-    from ..reader import Observation, Reading
+    from ..checkpoint.reading import Observation, Reading
     from ..views import Sheet
 
 
@@ -54,7 +54,7 @@ def document(reading: Reading | Observation) -> object:
 
 def pages(reading: Reading | Observation, layers: bool, tensors: bool) -> Sheet:
     """The sheet of a model, with the tables that were asked for."""
-    from ..reader import Observation
+    from ..checkpoint.reading import Observation
 
     if isinstance(reading, Observation):
         from .. import views_observed as views

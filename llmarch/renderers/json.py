@@ -12,11 +12,11 @@ from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
 from ..architecture.schema import SCHEMA_VERSION
 from ..changes import diff
-from ..reader import Observation, Reading
+from ..checkpoint.reading import Observation, Reading
 
 if TYPE_CHECKING:
-    from ..checkpoint.join import Check
-    from ..checkpoint.observe import Observed
+    from ..checkpoint.inference.model import Observed
+    from ..checkpoint.verify import Check
     from ..gate import Report
     from ..planning import Planned
     from ..rules import Rule

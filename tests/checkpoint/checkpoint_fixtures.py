@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from llmarch.architecture.schema import Architecture
-from llmarch.checkpoint.join import Check, join
+from llmarch.checkpoint.reading import configure
+from llmarch.checkpoint.verify import Check, join
 from llmarch.config.quantization import quantization
 from llmarch.config.vocabulary import Row, build
-from llmarch.reader import configure
 from llmarch.sources.raw import TensorTable
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmarch.architecture.schema import Architecture
-from llmarch.checkpoint.join import join
-from llmarch.checkpoint.observe import observe
+from llmarch.checkpoint.inference.model import observe
+from llmarch.checkpoint.verify import join
 from llmarch.config.vocabulary import Row
 from llmarch.sources.raw import BITS
 

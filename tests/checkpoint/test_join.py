@@ -28,10 +28,10 @@ from checkpoint_fixtures import (
     tensors_of,
 )
 
-from llmarch.checkpoint.dtypes import Exclusions, bounded
-from llmarch.checkpoint.join import Check, join
+from llmarch.checkpoint.findings import LONGEST, MOST_FINDINGS
 from llmarch.checkpoint.logical import Logical
-from llmarch.checkpoint.tidy import LONGEST, MOST_FINDINGS
+from llmarch.checkpoint.quantization import Exclusions, bounded
+from llmarch.checkpoint.verify import Check, join
 from llmarch.sources.raw import TensorTable
 
 

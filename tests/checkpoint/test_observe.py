@@ -11,7 +11,7 @@ from checkpoint_fixtures import NAMES, Tensors, add, drop, load, names_only, rea
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, LinearAttention
-from llmarch.checkpoint.observe import Observed, observe
+from llmarch.checkpoint.inference.model import Observed, observe
 from llmarch.config.vocabulary import layer_norms
 from llmarch.sources.raw import TensorTable
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from checkpoint_fixtures import Change, Tensors, both, check, drop, load, names_only, rename, tensors_of
 
-from llmarch.checkpoint import spelling
-from llmarch.checkpoint.spelling import Place, canonical, joined, place, turned
+from llmarch.checkpoint import names as spelling
+from llmarch.checkpoint.names import Place, canonical, joined, place, turned
 
 SAME = [
     ("model.layers.{}.mlp.gate_proj.weight", "layers.{}.mlp.gate_proj.weight", "transformer.layers.{}.mlp.gate_proj.weight"),

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .analyses.parameters import count
-from .architecture.frozen import Record, record
-from .architecture.schema import Architecture, Evidence, Finding
-from .config import families
-from .config.quantization import quantization
-from .config.vocabulary import Config, Family, Row, build
-from .errors import ConfigError, UnknownFamily
-from .sources.raw import RawModel
+from ..analyses.parameters import count
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Architecture, Evidence, Finding
+from ..config import families
+from ..config.quantization import quantization
+from ..config.vocabulary import Config, Family, Row, build
+from ..errors import ConfigError, UnknownFamily
+from ..sources.raw import RawModel
 
 if TYPE_CHECKING:
-    from .checkpoint.join import Check
-    from .checkpoint.observe import Observed
+    from .inference.model import Observed
+    from .verify import Check
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
@@ -71,7 +71,7 @@ def inspect(raw: RawModel) -> Reading | Observation:
     except UnknownFamily as error:
         if raw.tensors is None or not raw.tensors.has_shapes:
             raise
-        from .checkpoint.observe import observe
+        from .inference.model import observe
 
         return Observation(raw, observe(raw.tensors, raw.config, partial=raw.partial), error.message)
 
@@ -99,7 +99,7 @@ def read(raw: RawModel) -> Reading:
     status: Status = "computed"
     findings = list(raw.findings)
     if raw.tensors is not None:
-        from .checkpoint.join import join
+        from .verify import join
 
         check = join(architecture, rows, raw.tensors, partial=raw.partial)
         status = "conflict" if check.status == "verified" and any(f.severity != "info" for f in findings) else check.status
@@ -113,7 +113,7 @@ def read(raw: RawModel) -> Reading:
 def configure(data: dict[str, Any], file: str) -> tuple[Family, Config]:
     """The family of a config, and the config ready to be read by it."""
     if file == "params.json":
-        from .config.mistral_native import translate
+        from ..config.mistral_native import translate
 
         data, spelled = translate(data)
         model_type: Any = data["model_type"]

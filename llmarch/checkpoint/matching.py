@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 
 from ..config.vocabulary import Row
-from . import spelling
+from . import names as spelling
 from .indices import Index, split
 from .logical import Logical, Shape
 

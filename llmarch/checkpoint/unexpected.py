@@ -8,14 +8,16 @@ from math import prod
 from typing import Any
 
 from ..architecture.schema import Architecture, Attention, Finding, Quantization
-from . import dtypes, facts, spelling
+from . import conflicts as facts
+from . import names as spelling
+from . import quantization as dtypes
+from .grouping import Missing, gathered, stored_lots
 from .indices import Index, braced, folded, split
 from .logical import Logical
-from .lots import Missing, gathered, stored_lots
-from .meeting import Hit, Meeting, without
+from .matching import Hit, Meeting, without
+from .names import place
 from .packing import Unpacked
 from .packing.base import listed
-from .spelling import place
 
 BUFFERS = re.compile(
     r"(\binv_freq|\b(cos|sin)_cached|\brope\.freqs|\b(attn|attention)\.(bias|masked_bias)|\bembeddings\.position_ids|\bslope_rate|\b(query|key|diagonal)_decay)$"

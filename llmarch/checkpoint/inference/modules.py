@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, NamedTuple
 
-from ..architecture.frozen import Record, record
-from .logical import Shape
+from ...architecture.frozen import Record, record
+from ..logical import Shape
 
 Group = Literal["mixers", "ffns", "norms"]
 

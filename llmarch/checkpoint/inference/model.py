@@ -13,21 +13,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, cast
 
-from ..architecture.frozen import Record, record
-from ..architecture.schema import Evidence, Finding, Quantization
-from ..config.quantization import quantization
-from ..config.vocabulary import Config, build
-from ..errors import ConfigError
-from ..sources.raw import TensorTable
-from . import spelling
-from .dtypes import integers
-from .indices import Index, folded
-from .leftovers import HEADS, MTP, MTP_MARKS, is_buffer, size
-from .logical import Logical, Shape
-from .lots import gathered, stored_lots
-from .packing import unpack
-from .sightings import Heads, Module, Seen, Sighting, Unknown, recognise
-from .tidy import tidy
+from ...architecture.frozen import Record, record
+from ...architecture.schema import Evidence, Finding, Quantization
+from ...config.quantization import quantization
+from ...config.vocabulary import Config, build
+from ...errors import ConfigError
+from ...sources.raw import TensorTable
+from .. import names as spelling
+from ..findings import tidy
+from ..grouping import gathered, stored_lots
+from ..indices import Index, folded
+from ..logical import Logical, Shape
+from ..packing import unpack
+from ..quantization import integers
+from ..unexpected import HEADS, MTP, MTP_MARKS, is_buffer, size
+from .modules import Heads, Module, Seen, Sighting, Unknown, recognise
 
 LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
 EMBEDDING = re.compile(

@@ -16,13 +16,14 @@ from ..architecture.frozen import Record, record
 from ..architecture.schema import Architecture, Finding, Quantization
 from ..config.vocabulary import Row
 from ..sources.raw import TensorTable
-from . import dtypes, spelling
+from . import names as spelling
+from . import quantization as dtypes
+from .findings import tidy
 from .indices import axes_folded
-from .lacking import lacking
-from .leftovers import Leftovers
-from .meeting import Hit, Meeting
+from .matching import Hit, Meeting
+from .missing import lacking
 from .packing import unpack
-from .tidy import tidy
+from .unexpected import Leftovers
 
 TURNED = "experts stored with inputs and outputs the other way round"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..architecture.schema import Architecture, Finding
-from . import spelling
-from .facts import contradicted, unmet
+from . import names as spelling
+from .conflicts import contradicted, unmet
+from .grouping import Missing, gathered, row_lots
 from .indices import absent, braced, folded
-from .leftovers import LAYER
-from .lots import Missing, gathered, row_lots
-from .meeting import Meeting
+from .matching import Meeting
+from .unexpected import LAYER
 
 TOWERS = ("vision", "audio")
 

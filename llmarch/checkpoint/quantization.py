@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from ..architecture.regexes import LONGEST, bounded
 from ..architecture.schema import Finding, Quantization
 from ..sources.raw import fold, unfold
-from . import spelling
+from . import names as spelling
 from .indices import Index, folded
 from .logical import Logical
 from .packing import FORMATS, Unpacked
 from .packing.base import FLOAT8
 
 if TYPE_CHECKING:
-    from .meeting import Hit
+    from .matching import Hit
 
 MOST_REGEXES = 100
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})

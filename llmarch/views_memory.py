@@ -7,8 +7,8 @@ from dataclasses import field
 
 from . import units
 from .analyses.memory import Footprint, Plan
+from .analyses.planning import Planned
 from .architecture.frozen import Record, record
-from .planning import Planned
 from .units import number
 from .views import Table
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.cache import Cache, cache, contexts
-from llmarch.analyses.layouts import DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
+from llmarch.analyses.cache_layouts import DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
 from llmarch.words import mixer_of
 

@@ -12,7 +12,7 @@ import pytest
 from architectures import architecture, gqa, mamba2, mla, recurrent, v4
 
 from llmarch.analyses.cache import cache
-from llmarch.analyses.layouts import Convention
+from llmarch.analyses.cache_layouts import Convention
 from llmarch.architecture.schema import Architecture, BlockIndex, Indexer
 from llmarch.config.families import MODEL_TYPES, find
 from llmarch.config.vocabulary import build

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.cache import cache
-from llmarch.analyses.layouts import Convention
+from llmarch.analyses.cache_layouts import Convention
 from llmarch.analyses.memory import Plan, Request, curve, declared_bits, plan, weights
 from llmarch.analyses.parameters import count
-from llmarch.analyses.shards import Parallel, degrees, rank_parameters, refusals, remarks, shard
+from llmarch.analyses.sharding import Parallel, degrees, rank_parameters, refusals, remarks, shard
 from llmarch.architecture.schema import Architecture, Quantization
 
 SPECS = {p.stem: p for p in (Path(__file__).parent.parent / "specs").glob("*.json")}

@@ -15,7 +15,7 @@ from typing import Any
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
 from ..words import block_word, mixer_of
-from .layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
+from .cache_layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
 
 CONTEXTS = (4096, 32768, 131072)
 """The lengths that are always shown, as far as the model goes."""

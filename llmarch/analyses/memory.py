@@ -15,9 +15,9 @@ from ..architecture.frozen import Record, record
 from ..architecture.regexes import bounded
 from ..architecture.schema import Architecture, Quantization
 from .cache import Cache, cache
-from .layouts import Convention
+from .cache_layouts import Convention
 from .parameters import count
-from .shards import Parallel, by_component, degrees, rank_parameters, refusals, remarks, shard
+from .sharding import Parallel, by_component, degrees, rank_parameters, refusals, remarks, shard
 
 UTILIZATION = 0.9
 """The share of a GPU's memory that weights and cache may take; the engines' own defaults are near (vllm 0.33.0: gpu_memory_utilization

@@ -10,8 +10,8 @@ from . import app
 from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_if_partial, examples, fail, load, write
 
 if TYPE_CHECKING:
+    from ..analyses.planning import Planned
     from ..checkpoint.reading import Reading
-    from ..planning import Planned
     from ..sources.gpus import GPU
 
 
@@ -51,7 +51,7 @@ def memory(
     refresh: Refresh = False,
 ) -> None:
     """Show what a model takes: weights, cache and state, on one GPU or several, and what fits."""
-    from ..planning import Options, plans
+    from ..analyses.planning import Options, plans
 
     number, gpu = named(gpus)
     options = Options(tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization)

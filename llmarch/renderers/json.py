@@ -15,10 +15,10 @@ from ..changes import diff
 from ..checkpoint.reading import Observation, Reading
 
 if TYPE_CHECKING:
+    from ..analyses.planning import Planned
     from ..checkpoint.inference.model import Observed
     from ..checkpoint.verify import Check
     from ..gate import Report
-    from ..planning import Planned
     from ..rules import Rule
     from ..sources.gpus import GPU
 

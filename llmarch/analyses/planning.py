@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .analyses.cache import cache
-from .analyses.flops import Flops, per_token, weights_read
-from .analyses.layouts import DTYPES, ENGINES, Convention, Engine
-from .analyses.memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, WeightFormat, Weights, plan, weights
-from .analyses.shards import Parallel, shard
-from .architecture.frozen import Record, record
-from .architecture.schema import Architecture
-from .errors import PlanError
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Architecture
+from ..errors import PlanError
+from .cache import cache
+from .cache_layouts import DTYPES, ENGINES, Convention, Engine
+from .flops import Flops, per_token, weights_read
+from .memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, WeightFormat, Weights, plan, weights
+from .sharding import Parallel, shard
 
 if TYPE_CHECKING:
-    from .checkpoint.reading import Reading
-    from .sources.gpus import GPU
+    from ..checkpoint.reading import Reading
+    from ..sources.gpus import GPU
 
 T = TypeVar("T", bound=str)
 USUAL_MOST = 131072

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from .architecture.schema import Architecture, Change
     from .checkpoint.reading import Observation, Reading
-    from .gate import Report
-    from .lock import Entry
+    from .compare.gate import Report
+    from .compare.lock import Entry
     from .sources import Progress
     from .sources.raw import RawModel
 
@@ -78,7 +78,7 @@ def _open(
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
     """The differences between two models, worst first. Each side is a Reading, an Architecture, or a reference to load."""
     from .architecture.schema import Architecture
-    from .changes import diff as compare
+    from .compare.diff import diff as compare
 
     def architecture(side: Reading | Architecture | str) -> Architecture:
         if isinstance(side, str):
@@ -104,7 +104,7 @@ def check(
     `assert report.exit_code == 0, report` is a test. The project's settings hold here too. Raises llmarch.errors.LlmarchError for what was
     asked wrongly; a model that cannot be read is in the report.
     """
-    from . import checking
+    from .compare import check as checking
 
     def read(text: str, tensors: bool) -> Entry:
         return checking.entry(load(text, offline=offline, headers=tensors, refresh=refresh))

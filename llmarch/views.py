@@ -23,8 +23,8 @@ from .architecture.schema import (
     Mixer,
     MoE,
 )
-from .changes import diff
 from .checkpoint.reading import Reading
+from .compare.diff import diff
 from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
 from .sources.raw import RawModel
 from .units import number

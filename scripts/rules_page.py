@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llmarch.compare.rules import RULES
 from llmarch.renderers import markdown
-from llmarch.rules import RULES
 
 if __name__ == "__main__":
     (Path(__file__).parent.parent / "docs" / "rules.md").write_text(markdown.rules(RULES), encoding="utf-8")

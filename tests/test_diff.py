@@ -8,8 +8,8 @@ import pytest
 
 import llmarch
 from llmarch.architecture.schema import Architecture
-from llmarch.changes import diff
-from llmarch.rules import SEVERITIES
+from llmarch.compare.diff import diff
+from llmarch.compare.rules import SEVERITIES
 from llmarch.sources.references import catalog
 
 ALL = sorted(catalog())

@@ -14,7 +14,7 @@ from test_facts_c import SPECS, at, read
 from llmarch import load
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import MoE
-from llmarch.changes import diff
+from llmarch.compare.diff import diff
 from llmarch.config.families import named
 from llmarch.words import kind_word
 

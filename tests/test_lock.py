@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import llmarch
-from llmarch import lock as locks
 from llmarch.architecture.fingerprint import canonical, fingerprint, stored
 from llmarch.architecture.schema import Architecture
-from llmarch.changes import diff, same
+from llmarch.compare import lock as locks
+from llmarch.compare.diff import diff, same
+from llmarch.compare.gate import differences
+from llmarch.compare.lock import Entry, entry, parse, text
 from llmarch.errors import ConfigError
-from llmarch.gate import differences
-from llmarch.lock import Entry, entry, parse, text
 from llmarch.sources.raw import TensorTable
 from llmarch.sources.references import catalog
 

@@ -17,8 +17,8 @@ import pytest
 import llmarch
 from llmarch.architecture import schema
 from llmarch.architecture.schema import Architecture
-from llmarch.changes import diff
-from llmarch.rules import CONSEQUENCES, RULES, SEVERITIES, find, nearest, rule_for
+from llmarch.compare.diff import diff
+from llmarch.compare.rules import CONSEQUENCES, RULES, SEVERITIES, find, nearest, rule_for
 
 ROOT = Path(__file__).parent.parent
 IDS = ROOT / "tests/fixtures/rule_ids.txt"

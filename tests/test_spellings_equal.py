@@ -15,8 +15,8 @@ import pytest
 import llmarch
 from llmarch.architecture.fingerprint import fingerprint
 from llmarch.architecture.schema import Architecture
-from llmarch.changes import diff
 from llmarch.checkpoint.reading import read
+from llmarch.compare.diff import diff
 from llmarch.config.families import find
 from llmarch.sources import specs
 from llmarch.sources.references import catalog

@@ -18,7 +18,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from hashlib import sha256
 from typing import Any, cast
 
-from ..changes import runs
+from ..compare.diff import runs
 from ..sources.raw import TensorTable
 from .schema import Architecture
 

@@ -7,7 +7,7 @@ from typing import Any, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from ..rules import Severity
+from ..compare.rules import Severity
 from .schema import SCHEMA_VERSION, Architecture, Change, Evidence, Finding
 
 

@@ -11,9 +11,9 @@ from . import app
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect
 
 if TYPE_CHECKING:
-    from ..checking import Checked
-    from ..gate import Load, Report
-    from ..lock import Entry
+    from ..compare.check import Checked
+    from ..compare.gate import Load, Report
+    from ..compare.lock import Entry
 
 
 class ReportFormat(StrEnum):
@@ -76,7 +76,7 @@ def check(
     refresh: Refresh = False,
 ) -> None:
     """Read models again and report what changed: those of the lock, or one against another."""
-    from .. import checking
+    from ..compare import check as checking
 
     targets = [target(text) for text in output or ()]
     printed = [kind for kind, path in targets if path == "-"]
@@ -105,8 +105,8 @@ def reader(offline: bool, refresh: bool) -> Load:
 
     def read(ref: str, headers: bool) -> Entry:
         from ..checkpoint.reading import Observation
+        from ..compare.lock import entry
         from ..errors import UnknownFamily
-        from ..lock import entry
 
         reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
         if isinstance(reading, Observation):
@@ -161,7 +161,7 @@ def rendered(report: Report, kind: ReportFormat) -> str:
 def rewrite(done: Checked) -> int:
     """The lock as it is now; the exit code is that of what could not be read."""
     from .. import __version__
-    from ..lock import text
+    from ..compare.lock import text
     from ..sources import project
 
     assert done.lock is not None

@@ -13,7 +13,7 @@ from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
-    from ..gate import Report
+    from ..compare.gate import Report
 
 
 @app.command(
@@ -57,9 +57,9 @@ def diff(
 
 def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> Report:
     """Each of the others held against the first, by the rules of `check`."""
-    from ..checking import policy
-    from ..gate import Report, judge
-    from ..lock import entry
+    from ..compare.check import policy
+    from ..compare.gate import Report, judge
+    from ..compare.lock import entry
 
     rules = policy().also(fail_on, ignore)
     old, *others = map(entry, readings)

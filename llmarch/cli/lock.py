@@ -10,7 +10,7 @@ from . import app
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load
 
 if TYPE_CHECKING:
-    from ..lock import Entry
+    from ..compare.lock import Entry
 
 
 @app.command(
@@ -32,8 +32,8 @@ def lock(
     from pathlib import Path
 
     from .. import __version__
-    from ..checking import open_lock
-    from ..lock import entry, text
+    from ..compare.check import open_lock
+    from ..compare.lock import entry, text
     from ..sources.project import write
 
     before = dict(open_lock(output).entries) if Path(output).exists() else {}

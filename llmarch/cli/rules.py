@@ -22,7 +22,7 @@ app.add_typer(table, name="rules")
 def all_rules(context: typer.Context, format: Output = Format.text) -> None:
     if context.invoked_subcommand is not None:
         return
-    from ..rules import RULES
+    from ..compare.rules import RULES
 
     if format is Format.json:
         from ..renderers import json
@@ -40,7 +40,7 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
 
 
 def complete_rule(incomplete: str) -> list[str]:
-    from ..rules import RULES
+    from ..compare.rules import RULES
 
     return [r.id for r in RULES if r.id.startswith(incomplete)]
 
@@ -48,8 +48,8 @@ def complete_rule(incomplete: str) -> list[str]:
 @table.command()
 def explain(id: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id.", autocompletion=complete_rule)]) -> None:
     """Say what a rule covers, what breaks and for whom."""
+    from ..compare.rules import CONSEQUENCES, find, nearest
     from ..renderers import text
-    from ..rules import CONSEQUENCES, find, nearest
 
     rule = find(id)
     if rule is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..compare.gate import Report, Verdict, means, summary, what
 from ..errors import printable
-from ..gate import Report, Verdict, means, summary, what
 
 SHOWN = 10
 LEVELS = ("error", "warning", "notice")

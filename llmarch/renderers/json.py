@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
 from ..architecture.schema import SCHEMA_VERSION
-from ..changes import diff
 from ..checkpoint.reading import Observation, Reading
+from ..compare.diff import diff
 
 if TYPE_CHECKING:
     from ..analyses.planning import Planned
     from ..checkpoint.inference.model import Observed
     from ..checkpoint.verify import Check
-    from ..gate import Report
-    from ..rules import Rule
+    from ..compare.gate import Report
+    from ..compare.rules import Rule
     from ..sources.gpus import GPU
 
 _COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from ..compare.gate import Report, Verdict, means, summary, what
 from ..errors import printable
-from ..gate import Report, Verdict, means, summary, what
 
 
 def report(r: Report) -> str:

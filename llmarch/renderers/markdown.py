@@ -11,8 +11,8 @@ from ..views import Comparison, Sheet, Table
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
-    from ..gate import Report, Verdict
-    from ..rules import Rule
+    from ..compare.gate import Report, Verdict
+    from ..compare.rules import Rule
     from ..views_memory import MemoryView
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
@@ -67,8 +67,8 @@ def memory(v: MemoryView) -> str:
 def report(r: Report) -> str:
     """A check, fit for a comment on a pull request: what fails is open, the rest is folded. Where there is more than fits, fewer rows of
     each table; then fewer models, those that fail first."""
-    from ..gate import mark as mark_of
-    from ..gate import summary
+    from ..compare.gate import mark as mark_of
+    from ..compare.gate import summary
 
     mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
     parts = [
@@ -92,7 +92,7 @@ def report(r: Report) -> str:
 
 def verdict(r: Report, v: Verdict, most: int) -> str:
     """A model, with so many rows of a table at most."""
-    from ..gate import compared, mark, state
+    from ..compare.gate import compared, mark, state
 
     title = f"{mark(r, v)} **{escape(v.name)}** {escape(compared(v))}".rstrip()
     if not v.changes and not v.error and not v.partial:
@@ -110,7 +110,7 @@ def verdict(r: Report, v: Verdict, most: int) -> str:
 
 def changes(found: Sequence[Change], most: int) -> str:
     """A table of changes, and how many are left out of it; nothing where no row is wanted."""
-    from ..gate import what
+    from ..compare.gate import what
 
     if not most:
         return ""
@@ -121,7 +121,7 @@ def changes(found: Sequence[Change], most: int) -> str:
 
 def rules(table: Iterable[Rule]) -> str:
     """The page of rules (docs/rules.md)."""
-    from ..rules import CONSEQUENCES, SEVERITIES
+    from ..compare.rules import CONSEQUENCES, SEVERITIES
 
     def row(r: Rule) -> str:
         covers = [f"`{r.pattern}`"] if r.pattern is not None else []

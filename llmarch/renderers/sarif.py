@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..architecture.schema import Change
+from ..compare.gate import Report, Verdict, means, rule, what
+from ..compare.rules import CONSEQUENCES, Severity
 from ..errors import printable
-from ..gate import Report, Verdict, means, rule, what
-from ..rules import CONSEQUENCES, Severity
 
 LEVELS: dict[Severity, str] = {
     "weights": "error",

@@ -18,7 +18,7 @@ from ..errors import printable as _printable
 from ..views import Comparison, Sheet, Strip, Table
 
 if TYPE_CHECKING:
-    from ..gate import Report, Verdict
+    from ..compare.gate import Report, Verdict
     from ..views_memory import MemoryView
 
 PIPE_WIDTH = 120
@@ -122,7 +122,7 @@ def captured(write: Callable[[Out], None]) -> str:
 
 def report(r: Report, out: Out | None = None) -> None:
     """A check: a line for each model, its changes below it, and how it ended."""
-    from ..gate import many, summary
+    from ..compare.gate import many, summary
 
     out = out or console()
     if r.file:
@@ -138,7 +138,7 @@ def report(r: Report, out: Out | None = None) -> None:
 
 
 def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
-    from ..gate import compared, mark, means, state, what
+    from ..compare.gate import compared, mark, means, state, what
 
     colour = {"✓": "green", "✗": "red", "?": "yellow"}[mark(r, v)]
     rest = "   ".join(filter(None, (compared(v), state(v))))

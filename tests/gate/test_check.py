@@ -278,8 +278,8 @@ def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
 def test_another_llmarch_read_the_same_commit(locked: Hub, run: Run) -> None:
     """A change at the same commit is llmarch's own: it is said so."""
     from llmarch.architecture.schema import Architecture
-    from llmarch.checking import open_lock
-    from llmarch.lock import entry, text
+    from llmarch.compare.check import open_lock
+    from llmarch.compare.lock import entry, text
 
     entries = dict(open_lock("llmarch.lock").entries)
     name = f"{BOT}@main"

@@ -13,7 +13,7 @@ from loopback import Files, Hub, commit_of
 from models import Tensors, files, fixture, having, layers, without
 
 import llmarch
-from llmarch.rules import RULES
+from llmarch.compare.rules import RULES
 
 REPO = "acme/model"
 SMALL = "qwen3-0.6b"

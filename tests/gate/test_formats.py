@@ -19,8 +19,8 @@ from loopback import Hub
 from models import files, having
 
 from llmarch.architecture.schema import Change
+from llmarch.compare.gate import Report, Verdict
 from llmarch.errors import ReadError
-from llmarch.gate import Report, Verdict
 from llmarch.renderers import github, junit, markdown, sarif, text
 from llmarch.renderers import json as documents
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Any, cast
 
-from . import units
-from .architecture.frozen import Record, record
-from .architecture.schema import Change, Finding
-from .changes import diff, worst_first
-from .errors import LlmarchError, printable
+from .. import units
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Change, Finding
+from ..errors import LlmarchError, printable
+from .diff import diff, worst_first
 from .lock import Entry
 from .policy import Policy
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find

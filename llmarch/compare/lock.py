@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, cast
 
-from .architecture.fingerprint import digest, fingerprint, plain, stored
-from .architecture.frozen import Record, record
-from .architecture.schema import SCHEMA_VERSION, Architecture, Finding
-from .changes import runs
-from .errors import ConfigError, printable
+from ..architecture.fingerprint import digest, fingerprint, plain, stored
+from ..architecture.frozen import Record, record
+from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
+from ..errors import ConfigError, printable
+from .diff import runs
 
 if TYPE_CHECKING:
-    from .checkpoint.reading import Reading
+    from ..checkpoint.reading import Reading
 
 LOCK_VERSION = 1
 MOST_LAYERS = 10_000
@@ -69,7 +69,7 @@ class Lock(Record):
 
 def entry(r: Reading) -> Entry:
     """What a lock keeps of a reading."""
-    from .analyses.parameters import count
+    from ..analyses.parameters import count
 
     a, raw, p = r.architecture, r.raw, count(r.architecture)
     tensors = None
@@ -228,7 +228,7 @@ def _validated(document: dict[str, Any], name: str) -> dict[str, Any]:
     """The models, their architectures as the schema's classes."""
     from pydantic import ValidationError
 
-    from .architecture.json_schema import locked
+    from ..architecture.json_schema import locked
 
     models = document.get("models")
     expanded = {reference: _expanded(m) for reference, m in cast("dict[str, Any]", models).items()} if isinstance(models, dict) else models

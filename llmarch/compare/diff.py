@@ -8,7 +8,7 @@ from itertools import groupby
 from math import isclose
 from typing import Any
 
-from .architecture.schema import Architecture, Change, LayerKind
+from ..architecture.schema import Architecture, Change, LayerKind
 from .rules import SEVERITIES, rule_for
 
 

@@ -7,10 +7,10 @@ from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
 
+from ..architecture.frozen import Record, record
+from ..architecture.schema import Change
+from ..errors import ConfigError, printable
 from . import rules
-from .architecture.frozen import Record, record
-from .architecture.schema import Change
-from .errors import ConfigError, printable
 from .rules import SEVERITIES, Severity
 
 KEYS = ("fail-on", "ignore", "severity")

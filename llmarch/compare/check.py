@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from ..architecture.frozen import Record, record
+from ..errors import ConfigError, LlmarchError, UnknownReference, printable
+from ..sources import project
 from . import lock as locks
-from .architecture.frozen import Record, record
-from .errors import ConfigError, LlmarchError, UnknownReference, printable
 from .gate import Load, Report, Verdict, judge, pinned
 from .lock import Entry, Lock, entry
 from .policy import Policy, settings
-from .sources import project
 
 __all__ = ["Checked", "check", "entry", "open_lock", "policy"]
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from llmarch.checkpoint.reading import read
-from llmarch.listing import entry
 from llmarch.sources import specs
+from llmarch.views.bundled import entry
 
 FOLDER = Path(__file__).parent.parent / "specs"
 

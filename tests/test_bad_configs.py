@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from llmarch import views
 from llmarch.checkpoint.reading import read
 from llmarch.errors import LlmarchError
 from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
+from llmarch.views import model as views
 
 SPECS = sorted(p for p in (Path(__file__).parent.parent / "specs").glob("*.json") if p.name != "index.json")
 VALUES: tuple[Any, ...] = (

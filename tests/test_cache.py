@@ -21,7 +21,7 @@ import llmarch
 from llmarch.analyses.cache import Cache, cache, contexts
 from llmarch.analyses.cache_layouts import DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
-from llmarch.words import mixer_of
+from llmarch.views.wording import mixer_of
 
 SPECS = {p.stem: p for p in (Path(__file__).parent.parent / "specs").glob("*.json")}
 

@@ -16,7 +16,7 @@ from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import MoE
 from llmarch.compare.diff import diff
 from llmarch.config.families import named
-from llmarch.words import kind_word
+from llmarch.views.wording import kind_word
 
 GLM_5_MLA = {
     "mixers.full.heads": 64,

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmarch import units
 from llmarch.architecture.json_schema import validate
 from llmarch.cli import main
 from llmarch.errors import UnknownReference
 from llmarch.renderers import plot
 from llmarch.sources.gpus import TABLE, find, gpus
-from llmarch.views_memory import Plot, Series, y_ticks
+from llmarch.views import numbers as units
+from llmarch.views.memory import Plot, Series, y_ticks
 
 
 class Run:

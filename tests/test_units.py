@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmarch import units
+from llmarch.views import numbers as units
 
 
 @pytest.mark.parametrize(

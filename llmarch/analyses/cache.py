@@ -14,7 +14,7 @@ from typing import Any
 
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
-from ..words import block_word, mixer_of
+from ..views.wording import block_word, mixer_of
 from .cache_layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
 
 CONTEXTS = (4096, 32768, 131072)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention
-from ..words import mixer_of
+from ..views.wording import mixer_of
 
 Engine = Literal["ideal", "vllm", "sglang", "transformers"]
 ENGINES: tuple[Engine, ...] = ("ideal", "vllm", "sglang", "transformers")

@@ -27,7 +27,7 @@ from ..architecture.schema import (
     MoE,
     Tower,
 )
-from ..words import mixer_of
+from ..views.wording import mixer_of
 from .parameters import count
 
 DEGREES = (1, 2, 4, 8, 16, 32, 64)

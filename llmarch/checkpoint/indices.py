@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress, islice, product
 from operator import not_
 
-from ..units import axes_folded, braced, span
+from ..views.numbers import axes_folded, braced, span
 
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]

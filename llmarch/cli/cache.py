@@ -16,9 +16,9 @@ def info(format: Output = Format.text) -> None:
     """Show where the cache is and what it holds."""
     from dataclasses import asdict
 
-    from .. import units
     from ..sources import header_cache as cache
-    from ..views import Table
+    from ..views import numbers as units
+    from ..views.model import Table
 
     found = cache.info()
     rows = [["folder", str(found.path)], ["entries", units.number(found.entries)], ["size", units.size(found.bytes)]]
@@ -28,8 +28,8 @@ def info(format: Output = Format.text) -> None:
 @headers.command()
 def clear() -> None:
     """Empty the cache."""
-    from .. import units
     from ..sources import header_cache as cache
+    from ..views import numbers as units
 
     gone = cache.clear()
     word = "entry" if gone.entries == 1 else "entries"

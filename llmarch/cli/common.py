@@ -86,8 +86,8 @@ def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading
 
 def prepare() -> None:
     """Import what most commands need to show what they read."""
-    from .. import views  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from ..renderers import text  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from ..views import model as views  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:

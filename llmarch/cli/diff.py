@@ -41,7 +41,7 @@ def diff(
     if len(refs) < 2:
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
     readings = [load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs]
-    from .. import views
+    from ..views import model as views
 
     compared = views.compare(readings, everything)
     verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None

@@ -50,8 +50,8 @@ def lock(
 
 def say(ref: str, old: Entry | None, new: Entry) -> None:
     """A line for a model, and what was found wrong with it."""
-    from .. import units
     from ..errors import printable
+    from ..views import numbers as units
 
     mark = "+" if old is None else "=" if old == new else "~"
     commit = [new.commit[:7]] if new.commit else []

@@ -57,7 +57,7 @@ def memory(
     options = Options(tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization)
     readings = [load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs]
     planned = plans(readings, options)
-    from ..views_memory import view
+    from ..views.memory import view
 
     write(format, "memory", lambda: view(planned, gpu.name if gpu else None), lambda: document(readings, planned, gpu))
     end_if_partial(readings)
@@ -79,7 +79,7 @@ def named(gpus: str | None) -> tuple[int | None, GPU | None]:
 
 
 def tokens(context: str | None) -> int | None:
-    from .. import units
+    from ..views import numbers as units
 
     try:
         return None if context is None else units.tokens(context)

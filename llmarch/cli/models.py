@@ -20,7 +20,7 @@ def list_models(
     format: Output = Format.text,
 ) -> None:
     """List the bundled models with their main facts."""
-    from .. import listing
+    from ..views import bundled as listing
 
     models = listing.select(name, attention, moe)
     write(format, "table", lambda: listing.table(models), lambda: models)

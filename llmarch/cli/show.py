@@ -11,7 +11,7 @@ from .common import ConfigOnly, Format, Offline, Output, Ref, Refresh, end_if_pa
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Observation, Reading
-    from ..views import Sheet
+    from ..views.model import Sheet
 
 
 @app.command(
@@ -37,7 +37,7 @@ def show(
     """Show what a model's architecture is."""
     reading = inspect(ref, offline=offline, headers=not config_only, refresh=refresh)
     if explain is not None:
-        from .. import explain as evidence
+        from ..views import evidence
 
         facts = evidence.find(reading, explain)
         write(format, "table", lambda: evidence.table(facts), lambda: evidence.document(facts))
@@ -57,12 +57,12 @@ def pages(reading: Reading | Observation, layers: bool, tensors: bool) -> Sheet:
     from ..checkpoint.reading import Observation
 
     if isinstance(reading, Observation):
-        from .. import views_observed as views
+        from ..views import inferred as views
 
         sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
         sheet.tables.extend(t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted)
     else:
-        from .. import views
+        from ..views import model as views
 
         sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
         sheet.tables.extend(t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted)

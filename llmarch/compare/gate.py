@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Any, cast
 
-from .. import units
 from ..architecture.frozen import Record, record
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError, printable
+from ..views import numbers as units
 from .diff import diff, worst_first
 from .lock import Entry
 from .policy import Policy

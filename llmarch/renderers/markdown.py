@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import printable
-from ..views import Comparison, Sheet, Table
+from ..views.model import Comparison, Sheet, Table
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
     from ..compare.gate import Report, Verdict
     from ..compare.rules import Rule
-    from ..views_memory import MemoryView
+    from ..views.memory import MemoryView
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
 _LIVE = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)

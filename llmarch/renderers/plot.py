@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ..views_memory import Plot, Series
+from ..views.memory import Plot, Series
 
 HEIGHT = 13
 WIDEST = 76

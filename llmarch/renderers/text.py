@@ -15,11 +15,11 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ..errors import printable as _printable
-from ..views import Comparison, Sheet, Strip, Table
+from ..views.model import Comparison, Sheet, Strip, Table
 
 if TYPE_CHECKING:
     from ..compare.gate import Report, Verdict
-    from ..views_memory import MemoryView
+    from ..views.memory import MemoryView
 
 PIPE_WIDTH = 120
 LONGEST = 10**6

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from math import ceil
 from typing import Any
 
-from . import units
-from .analyses.cache import CONTEXTS, cache
-from .analyses.parameters import count
-from .architecture.frozen import Record, record
-from .architecture.schema import (
+from ..analyses.cache import CONTEXTS, cache
+from ..analyses.parameters import count
+from ..architecture.frozen import Record, record
+from ..architecture.schema import (
     Architecture,
     Attention,
     CompressedAttention,
@@ -26,8 +25,9 @@ from .architecture.schema import (
     Rope,
     RopeScaling,
 )
-from .units import number
-from .words import (
+from . import numbers as units
+from .numbers import number
+from .wording import (
     activation_word,
     block_index_word,
     clamp_word,

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from .architecture.schema import (
+from ..architecture.schema import (
     FFN,
     Architecture,
     Attention,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import units
-from .errors import UnknownReference
-from .sources.references import catalog
-from .views import Table
+from ..errors import UnknownReference
+from ..sources.references import catalog
+from . import numbers as units
+from .model import Table
 
 if TYPE_CHECKING:
-    from .checkpoint.reading import Reading
+    from ..checkpoint.reading import Reading
 
 
 def select(text: str | None = None, attention: str | None = None, moe: bool | None = None) -> list[dict[str, Any]]:
@@ -39,8 +39,8 @@ def table(models: list[dict[str, Any]]) -> Table:
 
 def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
     """A model's line in specs/index.json."""
-    from .analyses.parameters import count
-    from .words import moe_of, recipe
+    from ..analyses.parameters import count
+    from .wording import moe_of, recipe
 
     a = reading.architecture
     p = count(a)
@@ -63,8 +63,8 @@ def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
 
 def attention_words(reading: Reading) -> set[str]:
     """The kinds to filter by: mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, linear and the variant's name, nope."""
-    from .architecture.schema import Attention, CompressedAttention, LatentAttention, LinearAttention
-    from .words import mixer_of, sharing
+    from ..architecture.schema import Attention, CompressedAttention, LatentAttention, LinearAttention
+    from .wording import mixer_of, sharing
 
     a = reading.architecture
     words: set[str] = set()

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
-from .architecture.schema import Evidence
-from .checkpoint.reading import Observation, Reading
-from .errors import UnknownReference
-from .views import Table
+from ..architecture.schema import Evidence
+from ..checkpoint.reading import Observation, Reading
+from ..errors import UnknownReference
+from .model import Table
 
 WORDS = {
     "config": "config key {}",

@@ -7,11 +7,10 @@ from dataclasses import field
 from itertools import groupby
 from math import ceil
 
-from . import units
-from .analyses.cache import cache, contexts
-from .analyses.parameters import count
-from .architecture.frozen import Record, record
-from .architecture.schema import (
+from ..analyses.cache import cache, contexts
+from ..analyses.parameters import count
+from ..architecture.frozen import Record, record
+from ..architecture.schema import (
     Architecture,
     Attention,
     CompressedAttention,
@@ -23,12 +22,13 @@ from .architecture.schema import (
     Mixer,
     MoE,
 )
-from .checkpoint.reading import Reading
-from .compare.diff import diff
-from .facts import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
-from .sources.raw import RawModel
-from .units import number
-from .words import (
+from ..checkpoint.reading import Reading
+from ..compare.diff import diff
+from ..sources.raw import RawModel
+from . import numbers as units
+from .comparison import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
+from .numbers import number
+from .wording import (
     LINEAR,
     activation_word,
     block_word,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 
-from . import units
-from .analyses.memory import Footprint, Plan
-from .analyses.planning import Planned
-from .architecture.frozen import Record, record
-from .units import number
-from .views import Table
+from ..analyses.memory import Footprint, Plan
+from ..analyses.planning import Planned
+from ..architecture.frozen import Record, record
+from . import numbers as units
+from .model import Table
+from .numbers import number
 
 SYMBOLS = "●○▲△■□◆◇"
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)

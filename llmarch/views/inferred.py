@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from . import units
-from .checkpoint.inference.model import Observed
-from .checkpoint.reading import Observation
-from .units import number
-from .views import Sheet, Table, origin_of
+from ..checkpoint.inference.model import Observed
+from ..checkpoint.reading import Observation
+from . import numbers as units
+from .model import Sheet, Table, origin_of
+from .numbers import number
 
 OPEN = 3
 """How many open facts are named for one reason before the rest is counted."""

@@ -70,7 +70,16 @@ def serve(args: argparse.Namespace, *options: str) -> Iterator[Server]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    command = [args.oracle, f"{args.tools}/hub.py", args.root, str(port), "--rtt-ms", str(args.rtt_ms), "--redirect", *options]
+    command = [
+        args.oracle,
+        f"{args.tools}/hub.py",
+        args.root,
+        str(port),
+        "--rtt-ms",
+        str(args.rtt_ms),
+        "--redirect",
+        *options,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(f"http://127.0.0.1:{port}")
     try:
@@ -91,18 +100,33 @@ def run(server: Server, command: list[str], home: str) -> Run:
     """One process: wall time, peak memory, and what the server counted meanwhile."""
     server.stats("__reset__")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "LLMARCH_"))}
-    env |= {"HF_ENDPOINT": server.url, "HF_HOME": f"{home}/hf", "LLMARCH_CACHE": f"{home}/llmarch", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    env |= {
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": f"{home}/hf",
+        "LLMARCH_CACHE": f"{home}/llmarch",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
     with tempfile.TemporaryFile() as out:
         started = time.perf_counter()
-        process = subprocess.Popen(command, env=env, cwd=home, stdout=out, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env=env, cwd=home, stdout=out, stderr=subprocess.DEVNULL
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
-        return Run(seconds, usage.ru_maxrss / 1024, process.returncode, out.read().decode(errors="replace"), server.stats())
+        return Run(
+            seconds,
+            usage.ru_maxrss / 1024,
+            process.returncode,
+            out.read().decode(errors="replace"),
+            server.stats(),
+        )
 
 
-def rounds(server: Server, programs: dict[str, list[str]], count: int, keep: dict[str, str] | None = None) -> dict[str, list[Run]]:
+def rounds(
+    server: Server, programs: dict[str, list[str]], count: int, keep: dict[str, str] | None = None
+) -> dict[str, list[Run]]:
     """Each program `count` times, in turn; in a new home folder each time, unless `keep` names one."""
     runs: dict[str, list[Run]] = {name: [] for name in programs}
     for _ in range(count):
@@ -119,13 +143,26 @@ def heading(title: str, *columns: str) -> None:
 
 
 def table(title: str, runs: dict[str, list[Run]], against: str) -> None:
-    heading(title, "process", "wall s (median, min to max)", "ratio", "bytes read", "requests", "peak MB", "exit")
+    heading(
+        title,
+        "process",
+        "wall s (median, min to max)",
+        "ratio",
+        "bytes read",
+        "requests",
+        "peak MB",
+        "exit",
+    )
     for name, each in runs.items():
         seconds = [r.seconds for r in each]
-        ratio = statistics.median(r.seconds / b.seconds for r, b in zip(each, runs[against], strict=True))
+        ratio = statistics.median(
+            r.seconds / b.seconds for r, b in zip(each, runs[against], strict=True)
+        )
         wall = f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
         last, peak = each[-1], max(r.peak_mb for r in each)
-        print(f"| {name} | {wall} | {ratio:.2f} | {last.stats['bytes']:,} | {last.stats['requests']} | {peak:.0f} | {last.code} |")
+        print(
+            f"| {name} | {wall} | {ratio:.2f} | {last.stats['bytes']:,} | {last.stats['requests']} | {peak:.0f} | {last.code} |"
+        )
     print(f"\nratio: median of the ratios to `{against}` in the same round")
 
 
@@ -145,7 +182,11 @@ def shard_by_shard(args: argparse.Namespace, programs: Programs) -> Run:
         }
         runs |= rounds(server, warm, args.rounds, dict.fromkeys(warm, home))
         shutil.rmtree(home)
-    table(f"{args.repo}, shard by shard, {args.rtt_ms:.0f} ms a round trip, weights on another host", runs, "get_safetensors_metadata")
+    table(
+        f"{args.repo}, shard by shard, {args.rtt_ms:.0f} ms a round trip, weights on another host",
+        runs,
+        "get_safetensors_metadata",
+    )
     cold = statistics.median(r.seconds for r in runs["llmarch show, cold"])
     for name in warm:
         print(f"- {name}: {statistics.median(r.seconds for r in runs[name]) / cold:.2f} of cold")
@@ -157,7 +198,10 @@ def shard_by_shard(args: argparse.Namespace, programs: Programs) -> Run:
 
 def at_once(args: argparse.Namespace, programs: Programs, answer: Run) -> None:
     with serve(args, "--one-request") as server:
-        both = {"get_sharded_safetensors_metadata": programs.theirs_at_once, "llmarch show, cold": programs.show}
+        both = {
+            "get_sharded_safetensors_metadata": programs.theirs_at_once,
+            "llmarch show, cold": programs.show,
+        }
         runs = rounds(server, both, args.rounds)
         same = run(server, programs.as_json, tempfile.mkdtemp()).out == answer.out
     table("all headers in one request", runs, "get_sharded_safetensors_metadata")
@@ -165,21 +209,45 @@ def at_once(args: argparse.Namespace, programs: Programs, answer: Run) -> None:
 
 
 def faults(args: argparse.Namespace, programs: Programs, answer: Run) -> None:
-    columns = ("server", "llmarch", "s", "requests", "refused", "same answer", "token at the other host", "get_safetensors_metadata")
+    columns = (
+        "server",
+        "llmarch",
+        "s",
+        "requests",
+        "refused",
+        "same answer",
+        "token at the other host",
+        "get_safetensors_metadata",
+    )
     heading("a network that misbehaves", *columns)
-    for options in ("--fail-every 7 --fail-with 503", "--fail-every 7 --fail-with 429", "--fail-every 7 --fail-with reset", "--limit 200"):
+    for options in (
+        "--fail-every 7 --fail-with 503",
+        "--fail-every 7 --fail-with 429",
+        "--fail-every 7 --fail-with reset",
+        "--limit 200",
+    ):
         with serve(args, *options.split()) as server:
             ours = run(server, programs.as_json, tempfile.mkdtemp())
             theirs = run(server, programs.theirs, tempfile.mkdtemp())
         refused, same = ours.stats["failed"] + ours.stats["limited"], ours.out == answer.out
-        cells = (f"exit {ours.code}", f"{ours.seconds:.1f}", ours.stats["requests"], refused, same, ours.stats["token_at_cdn"])
+        cells = (
+            f"exit {ours.code}",
+            f"{ours.seconds:.1f}",
+            ours.stats["requests"],
+            refused,
+            same,
+            ours.stats["token_at_cdn"],
+        )
         print(f"| {options} | " + " | ".join(map(str, cells)) + f" | exit {theirs.code} |")
 
 
 def size_of(args: argparse.Namespace) -> int:
     """Bytes of all headers and of the index."""
     folder = Path(args.root) / args.repo
-    headers = sum(8 + int.from_bytes(file.open("rb").read(8), "little") for file in folder.glob("*.safetensors"))
+    headers = sum(
+        8 + int.from_bytes(file.open("rb").read(8), "little")
+        for file in folder.glob("*.safetensors")
+    )
     return headers + sum(file.stat().st_size for file in folder.glob("*.index.json"))
 
 
@@ -194,7 +262,9 @@ class Programs:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("root")
     parser.add_argument("repo")
     parser.add_argument("--tools", required=True)
@@ -207,7 +277,11 @@ def main() -> None:
     args = parser.parse_args()
     show = [args.python, "-m", "llmarch", "show", args.repo]
     calls = ("get_safetensors_metadata", "get_sharded_safetensors_metadata")
-    programs = Programs(show, [*show, "--format", "json"], *([args.python, "-c", HF.format(call=call), args.repo] for call in calls))
+    programs = Programs(
+        show,
+        [*show, "--format", "json"],
+        *([args.python, "-c", HF.format(call=call), args.repo] for call in calls),
+    )
     answer = shard_by_shard(args, programs)
     at_once(args, programs, answer)
     if not args.skip_faults:

@@ -14,7 +14,9 @@ def test_the_models_are_those_that_were_reviewed() -> None:
 
 def test_the_fine_tune_is_still_that_of_its_base() -> None:
     """The fine-tune added tokens, which is meant; nothing else may differ."""
-    report = llmarch.check("acme/support-bot", against="Qwen/Qwen3-0.6B", ignore=["vocabulary-changed"])
+    report = llmarch.check(
+        "acme/support-bot", against="Qwen/Qwen3-0.6B", ignore=["vocabulary-changed"]
+    )
     assert report.exit_code == 0, f"\n{report}"
 
 

@@ -26,7 +26,12 @@ __all__ = ["Architecture", "Reading", "__version__", "check", "diff", "inspect",
 
 
 def load(
-    reference: str, *, offline: bool = False, headers: bool = True, refresh: bool = False, progress: Progress | None = None
+    reference: str,
+    *,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+    progress: Progress | None = None,
 ) -> Reading:
     """Read what `reference` names: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file, a safetensors file.
 
@@ -60,7 +65,12 @@ def inspect(
 
 
 def _open(
-    text: str, offline: bool, headers: bool, refresh: bool, progress: Progress | None, meanwhile: Callable[[], object] | None = None
+    text: str,
+    offline: bool,
+    headers: bool,
+    refresh: bool,
+    progress: Progress | None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> RawModel:
     from . import sources
     from .sources.references import parse
@@ -72,7 +82,14 @@ def _open(
         if meanwhile is not None:
             meanwhile()
 
-    return sources.open(parse(text), offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=prepare)
+    return sources.open(
+        parse(text),
+        offline=offline,
+        headers=headers,
+        progress=progress,
+        refresh=refresh,
+        meanwhile=prepare,
+    )
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:

@@ -23,7 +23,9 @@ def program() -> NoReturn:
             code = end.code or 0
         try:
             sys.stdout.flush()
-        except BrokenPipeError:  # the reader of a pipe has seen enough; typer ends with 1 where it notices
+        except (
+            BrokenPipeError
+        ):  # the reader of a pipe has seen enough; typer ends with 1 where it notices
             code = code or 1
         except OSError as error:
             if not code:

@@ -58,5 +58,9 @@ class PlanError(LlmarchError):
 
 def printable(text: str, limit: int = 200) -> str:
     """`text` from a repository, safe to put into a message: control and other unprintable characters escaped, long text cut."""
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    shown = (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -18,8 +18,13 @@ def index() -> str:
     for path in sorted(FOLDER.glob("*.json")):
         if path.name != "index.json":
             spec = json.loads(path.read_bytes())
-            models[spec["alias"]] = entry(spec, read(specs.from_document(spec, text=spec["alias"], file=path)))
-    lines = (f"{json.dumps(alias)}: {json.dumps(model, ensure_ascii=False)}" for alias, model in models.items())
+            models[spec["alias"]] = entry(
+                spec, read(specs.from_document(spec, text=spec["alias"], file=path))
+            )
+    lines = (
+        f"{json.dumps(alias)}: {json.dumps(model, ensure_ascii=False)}"
+        for alias, model in models.items()
+    )
     return '{"models": {\n' + ",\n".join(lines) + "\n}}\n"
 
 

@@ -8,4 +8,6 @@ from llmarch.compare.rules import RULES
 from llmarch.renderers import markdown
 
 if __name__ == "__main__":
-    (Path(__file__).parent.parent / "docs" / "rules.md").write_text(markdown.rules(RULES), encoding="utf-8")
+    (Path(__file__).parent.parent / "docs" / "rules.md").write_text(
+        markdown.rules(RULES), encoding="utf-8"
+    )

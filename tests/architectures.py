@@ -31,7 +31,10 @@ def architecture(
     context: int | None = None,
 ) -> Architecture:
     """A decoder of these mixers; a layer is the name of one, or of several in turn."""
-    kinds = {"+".join(k) if isinstance(k, tuple) else k: k if isinstance(k, tuple) else (k,) for k in layers}
+    kinds = {
+        "+".join(k) if isinstance(k, tuple) else k: k if isinstance(k, tuple) else (k,)
+        for k in layers
+    }
     return Architecture(
         family="test",
         model_type=model_type,
@@ -45,7 +48,10 @@ def architecture(
         mixers=dict(mixers),
         ffns={},
         norms={},
-        layer_kinds={name: LayerKind(steps=tuple(Step(branches=(Branch(block=f"mixers.{m}"),)) for m in k)) for name, k in kinds.items()},
+        layer_kinds={
+            name: LayerKind(steps=tuple(Step(branches=(Branch(block=f"mixers.{m}"),)) for m in k))
+            for name, k in kinds.items()
+        },
         layers=tuple("+".join(k) if isinstance(k, tuple) else k for k in layers),
     )
 
@@ -54,9 +60,13 @@ def gqa(heads: int, kv_heads: int, k: int, v: int | None = None, **more: Any) ->
     return Attention(heads=heads, kv_heads=kv_heads, head_dim=k, v_head_dim=v or k, **more)
 
 
-def mla(heads: int = 128, rank: int = 512, rope: int = 64, indexer: Indexer | None = None, **more: Any) -> LatentAttention:
+def mla(
+    heads: int = 128, rank: int = 512, rope: int = 64, indexer: Indexer | None = None, **more: Any
+) -> LatentAttention:
     dims = {"q_lora_rank": 1536, "qk_nope_head_dim": 128, "v_head_dim": 128} | more
-    return LatentAttention(heads=heads, kv_lora_rank=rank, qk_rope_head_dim=rope, indexer=indexer, **dims)
+    return LatentAttention(
+        heads=heads, kv_lora_rank=rank, qk_rope_head_dim=rope, indexer=indexer, **dims
+    )
 
 
 def lightning_indexer(heads: int = 64, dim: int = 128, top_k: int = 2048) -> Indexer:
@@ -64,7 +74,11 @@ def lightning_indexer(heads: int = 64, dim: int = 128, top_k: int = 2048) -> Ind
 
 
 def recurrent(
-    variant: Any, key: tuple[int, int], value: tuple[int, int], conv: int | None = 4, state_dtype: str | None = None
+    variant: Any,
+    key: tuple[int, int],
+    value: tuple[int, int],
+    conv: int | None = 4,
+    state_dtype: str | None = None,
 ) -> LinearAttention:
     """`key` and `value`: heads and head dim."""
     return LinearAttention(
@@ -83,10 +97,19 @@ def mamba2(heads: int, head_dim: int, groups: int, state: int, conv: int = 4) ->
 
 
 def v4(
-    ratio: int, *, heads: int = 64, dim: int = 512, rope: int = 64, window: int = 128, index_dim: int = 128, top_k: int = 512
+    ratio: int,
+    *,
+    heads: int = 64,
+    dim: int = 512,
+    rope: int = 64,
+    window: int = 128,
+    index_dim: int = 128,
+    top_k: int = 512,
 ) -> CompressedAttention:
     """DeepSeek V4: a window alone (0), CSA (4, with an indexer), HCA (128)."""
-    index = Indexer(heads=64, head_dim=index_dim, top_k=top_k, rope_dim=rope) if ratio == 4 else None
+    index = (
+        Indexer(heads=64, head_dim=index_dim, top_k=top_k, rope_dim=rope) if ratio == 4 else None
+    )
     return CompressedAttention(
         heads=heads,
         head_dim=dim,
@@ -103,20 +126,33 @@ def v4(
 
 def _deepseek_v4(csa: int, hca: int, sliding: int) -> Architecture:
     layers = ["sliding"] * sliding + ["csa"] * csa + ["hca"] * hca
-    return architecture({"sliding": v4(0), "csa": v4(4), "hca": v4(128)}, layers, model_type="deepseek_v4", context=1048576)
+    return architecture(
+        {"sliding": v4(0), "csa": v4(4), "hca": v4(128)},
+        layers,
+        model_type="deepseek_v4",
+        context=1048576,
+    )
 
 
-def _block_sparse(kv_heads: int, dim: int, index_dim: int, dense: int, sparse: int, **more: Any) -> Architecture:
+def _block_sparse(
+    kv_heads: int, dim: int, index_dim: int, dense: int, sparse: int, **more: Any
+) -> Architecture:
     index = BlockIndex(heads=4, head_dim=index_dim, block=128, top_blocks=16)
     mixers = {"full": gqa(64, kv_heads, dim), "sparse": gqa(64, kv_heads, dim, block_index=index)}
     return architecture(mixers, ["full"] * dense + ["sparse"] * sparse, **more)
 
 
 FLAGSHIPS: dict[str, Architecture] = {
-    "falcon-40b": architecture({"full": gqa(128, 8, 64)}, ["full"] * 60, model_type="falcon", hidden_size=8192),
-    "glm-5": architecture({"full": mla(64, indexer=lightning_indexer(32))}, ["full"] * 78, model_type="glm_moe_dsa"),
+    "falcon-40b": architecture(
+        {"full": gqa(128, 8, 64)}, ["full"] * 60, model_type="falcon", hidden_size=8192
+    ),
+    "glm-5": architecture(
+        {"full": mla(64, indexer=lightning_indexer(32))}, ["full"] * 78, model_type="glm_moe_dsa"
+    ),
     "glm-5.2": architecture(
-        {"full": mla(64, indexer=lightning_indexer(32)), "shared": mla(64)}, ["full"] * 21 + ["shared"] * 57, model_type="glm_moe_dsa"
+        {"full": mla(64, indexer=lightning_indexer(32)), "shared": mla(64)},
+        ["full"] * 21 + ["shared"] * 57,
+        model_type="glm_moe_dsa",
     ),
     "mimo-v2-flash": architecture(
         {"full": gqa(64, 4, 192, 128), "sliding": gqa(64, 8, 192, 128, window=128, sinks=True)},
@@ -158,39 +194,62 @@ FLAGSHIPS: dict[str, Architecture] = {
         (["full"] + ["sliding"] * 3) * 11 + ["full"],
         model_type="step3p5",
     ),
-    "longcat-flash": architecture({"full": mla(64)}, [("full", "full")] * 28, model_type="longcat_flash"),
+    "longcat-flash": architecture(
+        {"full": mla(64)}, [("full", "full")] * 28, model_type="longcat_flash"
+    ),
     "minimax-m3": _block_sparse(4, 128, 128, 3, 57, model_type="minimax_m3_vl"),
     "qwen3.5-397b": architecture(
-        {"full": gqa(32, 2, 256), "linear": recurrent("gated_deltanet", (16, 128), (64, 128), state_dtype="float32")},
+        {
+            "full": gqa(32, 2, 256),
+            "linear": recurrent("gated_deltanet", (16, 128), (64, 128), state_dtype="float32"),
+        },
         (["linear"] * 3 + ["full"]) * 15,
         model_type="qwen3_5_moe",
     ),
     "nemotron-3-nano": architecture(
-        {"full": gqa(32, 2, 128), "mamba": mamba2(64, 64, 8, 128)}, ["mamba"] * 23 + ["full"] * 6, model_type="nemotron_h", hidden_size=2688
+        {"full": gqa(32, 2, 128), "mamba": mamba2(64, 64, 8, 128)},
+        ["mamba"] * 23 + ["full"] * 6,
+        model_type="nemotron_h",
+        hidden_size=2688,
     ),
     "nemotron-3-super": architecture(
-        {"full": gqa(32, 2, 128), "mamba": mamba2(128, 64, 8, 128)}, ["mamba"] * 40 + ["full"] * 8, model_type="nemotron_h"
+        {"full": gqa(32, 2, 128), "mamba": mamba2(128, 64, 8, 128)},
+        ["mamba"] * 40 + ["full"] * 8,
+        model_type="nemotron_h",
     ),
     "deepseek-v4-flash": _deepseek_v4(21, 20, 2),
     "deepseek-v4-pro": _deepseek_v4(30, 31, 0),
     "phi-4": architecture({"full": gqa(40, 10, 128)}, ["full"] * 40),
-    "xlstm-7b": architecture({"mlstm": recurrent("mlstm", (8, 256), (8, 512), None)}, ["mlstm"] * 32),
+    "xlstm-7b": architecture(
+        {"mlstm": recurrent("mlstm", (8, 256), (8, 512), None)}, ["mlstm"] * 32
+    ),
     "grok-2.5": architecture({"full": gqa(64, 8, 128)}, ["full"] * 64),
-    "trinity-large": architecture({"sliding": gqa(48, 8, 128, window=4096), "full": gqa(48, 8, 128)}, (["sliding"] * 3 + ["full"]) * 15),
+    "trinity-large": architecture(
+        {"sliding": gqa(48, 8, 128, window=4096), "full": gqa(48, 8, 128)},
+        (["sliding"] * 3 + ["full"]) * 15,
+    ),
     "ling-2.5": architecture(
-        {"full": mla(64), "linear": recurrent("lightning", (64, 128), (64, 128), None)}, ["full"] * 10 + ["linear"] * 70
+        {"full": mla(64), "linear": recurrent("lightning", (64, 128), (64, 128), None)},
+        ["full"] * 10 + ["linear"] * 70,
     ),
     "qwen3.6-35b-a3b": architecture(
-        {"full": gqa(16, 2, 256), "linear": recurrent("gated_deltanet", (16, 128), (32, 128))}, (["linear"] * 3 + ["full"]) * 10
+        {"full": gqa(16, 2, 256), "linear": recurrent("gated_deltanet", (16, 128), (32, 128))},
+        (["linear"] * 3 + ["full"]) * 10,
     ),
     "qwen3.6-27b": architecture(
-        {"full": gqa(24, 4, 256), "linear": recurrent("gated_deltanet", (16, 128), (48, 128))}, (["linear"] * 3 + ["full"]) * 16
+        {"full": gqa(24, 4, 256), "linear": recurrent("gated_deltanet", (16, 128), (48, 128))},
+        (["linear"] * 3 + ["full"]) * 16,
     ),
     "hy3": architecture({"full": gqa(64, 8, 128)}, ["full"] * 80),
     "laguna-xs.2": architecture(
-        {"full": gqa(48, 8, 128), "sliding": gqa(64, 8, 128, window=512)}, (["full"] + ["sliding"] * 3) * 10, model_type="laguna"
+        {"full": gqa(48, 8, 128), "sliding": gqa(64, 8, 128, window=512)},
+        (["full"] + ["sliding"] * 3) * 10,
+        model_type="laguna",
     ),
-    "gemma3-270m": architecture({"sliding": gqa(4, 1, 256, window=512), "full": gqa(4, 1, 256)}, (["sliding"] * 5 + ["full"]) * 3),
+    "gemma3-270m": architecture(
+        {"sliding": gqa(4, 1, 256, window=512), "full": gqa(4, 1, 256)},
+        (["sliding"] * 5 + ["full"]) * 3,
+    ),
     "glm-4.5-air": architecture({"full": gqa(96, 8, 128)}, ["full"] * 46),
     "mistral-small-4": architecture({"full": mla(32, 256, 64)}, ["full"] * 36),
 }

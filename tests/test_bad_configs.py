@@ -16,7 +16,9 @@ from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
 from llmarch.views import model as views
 
-SPECS = sorted(p for p in (Path(__file__).parent.parent / "specs").glob("*.json") if p.name != "index.json")
+SPECS = sorted(
+    p for p in (Path(__file__).parent.parent / "specs").glob("*.json") if p.name != "index.json"
+)
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 3, 10**9, 10**15, 1.5, float("nan"), float("inf"), "x", "32", "", [], [1], ["x"], [None], [[1]],
     {}, {"a": 1}, {"rope_type": "yarn"}, {"type": "linear", "factor": "x"}, {"full_attention": 3}, ["full_attention"] * 3, "\x1b[31m",

@@ -13,15 +13,24 @@ from math import ceil
 from pathlib import Path
 
 import pytest
-from architectures import FLAGSHIPS, architecture, gqa, lightning_indexer, mamba2, mla, recurrent, v4
+from architectures import (
+    FLAGSHIPS,
+    architecture,
+    gqa,
+    lightning_indexer,
+    mamba2,
+    mla,
+    recurrent,
+    v4,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.cache import Cache, cache, contexts
 from llmarch.analyses.cache_layouts import DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
+from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
-from llmarch.views.wording import mixer_of
 
 SPECS = {p.stem: p for p in (Path(__file__).parent.parent / "specs").glob("*.json")}
 
@@ -111,7 +120,9 @@ def test_what_transformers_holds_beside_what_grows(name: str) -> None:
         ("gemma3-27b", engine("ideal", "fp8"), 40960, 218103808),
     ],
 )
-def test_where_engines_and_dtypes_differ(name: str, convention: Convention, growing: int, expected: int) -> None:
+def test_where_engines_and_dtypes_differ(
+    name: str, convention: Convention, growing: int, expected: int
+) -> None:
     c = cache(model(name), convention)
     assert (c.growing, fixed(c)) == (growing, expected)
 
@@ -126,11 +137,20 @@ def test_where_engines_and_dtypes_differ(name: str, convention: Convention, grow
         ("deepseek-v4-pro", 7928, 9848, Fraction("5511.4375"), Fraction("5609.25"), 7995392),
     ],
 )
-def test_deepseek_v4(name: str, no_indexer: int, bf16_indexer: int, vllm: Fraction, vllm_pages: Fraction, windows: int) -> None:
+def test_deepseek_v4(
+    name: str,
+    no_indexer: int,
+    bf16_indexer: int,
+    vllm: Fraction,
+    vllm_pages: Fraction,
+    windows: int,
+) -> None:
     a = model(name)
     ideal = cache(a)
     assert ideal.growing - ideal.indexer == no_indexer
-    assert ideal.indexer == (bf16_indexer - no_indexer) // 64 * 33, "fp8 with a scale: 132 bytes every 4 tokens, not 256"
+    assert ideal.indexer == (bf16_indexer - no_indexer) // 64 * 33, (
+        "fp8 with a scale: 132 bytes every 4 tokens, not 256"
+    )
     assert cache(a, engine("transformers")).growing == bf16_indexer
     assert cache(a, engine("vllm", "fp8", reserve=False)).growing == vllm
     assert cache(a, engine("vllm", "fp8")).growing == vllm_pages
@@ -140,9 +160,18 @@ def test_deepseek_v4(name: str, no_indexer: int, bf16_indexer: int, vllm: Fracti
 def test_deepseek_v4_pages_and_states() -> None:
     """Pages of vLLM's fp8 layout, and the compressor's state, layer kind by layer kind."""
     a = model("deepseek-v4-flash")
-    pages = {g.mixer: [(p.role, p.page, p.page_bytes) for p in g.parts] for g in cache(a, engine("vllm", "fp8")).groups}
+    pages = {
+        g.mixer: [(p.role, p.page, p.page_bytes) for p in g.parts]
+        for g in cache(a, engine("vllm", "fp8")).groups
+    }
     assert pages["sliding"] == [("kv", 64, 37440)]
-    assert pages["csa"] == [("kv", 64, 37440), ("kv", 256, 37440), ("state", 4, 32832), ("index", 256, 8640), ("state", 4, 8640)]
+    assert pages["csa"] == [
+        ("kv", 64, 37440),
+        ("kv", 256, 37440),
+        ("state", 4, 32832),
+        ("index", 256, 8640),
+        ("state", 4, 8640),
+    ]
     assert pages["hca"] == [("kv", 64, 37440), ("kv", 256, 1728), ("state", 8, 32832)]
     states = {g.mixer: sum(p.full for p in g.of("state")) for g in cache(a).groups}
     assert states == {"sliding": 0, "csa": 65536 + 16384, "hca": 524288}
@@ -156,7 +185,9 @@ def test_vllm_reserves_windows_with_tokens_in_flight() -> None:
     """ceil(min(W - 1 + M, T) / 16) + 1 pages for a window, ceil(min(C + M, T) / 16) for a chunk; full layers ceil(T / 16)."""
     layer = 2 * 8 * 128 * 2
     a = architecture({"sliding": gqa(32, 8, 128, window=1024)}, ["sliding"])
-    assert cache(a, engine("vllm")).at(100000) == (ceil((1023 + VLLM_IN_FLIGHT) / 16) + 1) * 16 * layer
+    assert (
+        cache(a, engine("vllm")).at(100000) == (ceil((1023 + VLLM_IN_FLIGHT) / 16) + 1) * 16 * layer
+    )
     assert cache(a, engine("vllm")).at(1000) == (63 + 1) * 16 * layer
     a = architecture({"chunked": gqa(32, 8, 128, chunk=8192)}, ["chunked"])
     assert cache(a, engine("vllm")).at(100000) == (8192 + VLLM_IN_FLIGHT) * layer
@@ -168,10 +199,16 @@ def test_vllm_pages_of_hybrids_cover_a_state() -> None:
     """Qwen3-Next: 544 tokens in bf16, 1,056 with a float32 state; a sequence holds two states, each as large as a page."""
     a = model("qwen3-next")
     c = cache(a, engine("vllm"))
-    full, linear = next(g for g in c.groups if g.mixer == "full"), next(g for g in c.groups if g.mixer != "full")
+    full, linear = (
+        next(g for g in c.groups if g.mixer == "full"),
+        next(g for g in c.groups if g.mixer != "full"),
+    )
     assert full.parts[0].page == 544
     assert sum(p.full for p in linear.parts) == 2 * 544 * 2048
-    wide = {n: replace(m, state_dtype="float32") if isinstance(m, LinearAttention) else m for n, m in a.mixers.items()}
+    wide = {
+        n: replace(m, state_dtype="float32") if isinstance(m, LinearAttention) else m
+        for n, m in a.mixers.items()
+    }
     c = cache(replace(a, mixers=wide), engine("vllm"))
     assert next(g for g in c.groups if g.mixer == "full").parts[0].page == 1056
 
@@ -188,7 +225,8 @@ def test_sglang_pools() -> None:
 def test_packed_layouts() -> None:
     one = architecture({"full": gqa(32, 8, 128)}, ["full"])
     per_token = {
-        d: cache(one, engine("ideal", d)).growing for d in ("nvfp4", "fp8_per_token_head", "int8_per_token_head", "int4_per_token_head")
+        d: cache(one, engine("ideal", d)).growing
+        for d in ("nvfp4", "fp8_per_token_head", "int8_per_token_head", "int4_per_token_head")
     }
     assert per_token == {
         "nvfp4": 8 * 2 * (64 + 8),
@@ -196,7 +234,11 @@ def test_packed_layouts() -> None:
         "int8_per_token_head": 8 * 256 + 8 * 8,
         "int4_per_token_head": 8 * 128 + 8 * 8,
     }
-    for a, dtype in ((one, "fp8_ds_mla"), (model("deepseek-v3"), "nvfp4"), (model("deepseek-v4-flash"), "nvfp4_ds_mla")):
+    for a, dtype in (
+        (one, "fp8_ds_mla"),
+        (model("deepseek-v3"), "nvfp4"),
+        (model("deepseek-v4-flash"), "nvfp4_ds_mla"),
+    ):
         with pytest.raises(ValueError, match=dtype):
             cache(a, engine("ideal", dtype))
     with pytest.raises(ValueError, match="model's dtype"):
@@ -226,7 +268,10 @@ def test_two_caches_in_one_layer() -> None:
     assert len(a.layers) == 28 and cache(a).growing == 56 * 1152
     both = {"full": gqa(8, 2, 64), "mamba": mamba2(24, 64, 1, 128)}
     c = cache(architecture(both, [("full", "mamba")] * 2))
-    assert (c.growing, c.state) == (2 * 2 * 2 * 64 * 2, 2 * (3 * (1536 + 256) * 2 + 24 * 64 * 128 * 4))
+    assert (c.growing, c.state) == (
+        2 * 2 * 2 * 64 * 2,
+        2 * (3 * (1536 + 256) * 2 + 24 * 64 * 128 * 4),
+    )
 
 
 def test_mla_does_not_read_head_dim_or_kv_heads() -> None:
@@ -265,14 +310,17 @@ def test_quantised_weights_are_not_a_quantised_cache() -> None:
 def test_windows_that_are_used(name: str, windows: int, full: int) -> None:
     """Patterns with a remainder; a window in the config that is switched off; a class default that is not."""
     a = model(name)
-    used = [a.mixers[m] for k in a.layers for m in mixer_of(a, k)]
+    used = [a.mixers[m] for k in a.layers for m in mixer_names(a, k)]
     assert sum(isinstance(m, Attention) and m.window is not None for m in used) == windows
     assert sum(isinstance(m, Attention) and m.window is None for m in used) == full
 
 
 def test_heads_differ_by_layer_kind() -> None:
     a = model("mimo-v2-flash")
-    assert {g.mixer: g.layers * sum(p.rate for p in g.parts) for g in cache(a).groups} == {"full": 23040, "sliding": 199680}
+    assert {g.mixer: g.layers * sum(p.rate for p in g.parts) for g in cache(a).groups} == {
+        "full": 23040,
+        "sliding": 199680,
+    }
 
 
 def test_sinks_take_nothing() -> None:
@@ -286,7 +334,10 @@ def test_mtp_modules_are_not_in_the_cache() -> None:
 
 
 def test_cross_attention_is_fixed_at_the_encoders_length() -> None:
-    a = architecture({"self": gqa(16, 16, 64), "cross": gqa(16, 16, 64, cross_tokens=1500)}, [("self", "cross")] * 12)
+    a = architecture(
+        {"self": gqa(16, 16, 64), "cross": gqa(16, 16, 64, cross_tokens=1500)},
+        [("self", "cross")] * 12,
+    )
     c = cache(a)
     assert (c.growing, c.state) == (12 * 4096, 12 * 4096 * 1500)
     assert c.at(10, batch=3) == 3 * 12 * 4096 * 1510
@@ -338,10 +389,22 @@ DIFFER = {  # the gallery's KiB, ours in bytes, and why ours is right
         222720,
         "the gallery takes 4 KV heads of 192 for K and V in 48 layers; 9 are full with 4 heads, 39 sliding with 8, K 192, V 128",
     ),
-    "step-3.5-flash": (192, 184320, "the gallery counts 48 entries of layer_types; the last 3 are MTP"),
-    "gemma4-26b": (210, 225280, "the gallery counts K and V once on global layers; engines keep both"),
+    "step-3.5-flash": (
+        192,
+        184320,
+        "the gallery counts 48 entries of layer_types; the last 3 are MTP",
+    ),
+    "gemma4-26b": (
+        210,
+        225280,
+        "the gallery counts K and V once on global layers; engines keep both",
+    ),
     "gemma4-31b": (840, 901120, "the same"),
-    "gemma4-e2b": (35, 18432, "the gallery counts 20 layers that read others' keys, and 256 for the global head of 512"),
+    "gemma4-e2b": (
+        35,
+        18432,
+        "the gallery counts 20 layers that read others' keys, and 256 for the global head of 512",
+    ),
     "gemma4-e4b": (84, 57344, "the same, 18 layers"),
     "minimax-m3": (120, 137472, "57 layers keep a block index key of 128 besides"),
 }
@@ -386,25 +449,35 @@ MIXERS = {
     "swa": v4(0),
 }
 NAMES = st.lists(st.sampled_from(sorted(MIXERS)), min_size=1, max_size=6)
-CONVENTIONS = st.builds(Convention, st.sampled_from(ENGINES), st.sampled_from(["bf16", "fp32"]), st.booleans())
+CONVENTIONS = st.builds(
+    Convention, st.sampled_from(ENGINES), st.sampled_from(["bf16", "fp32"]), st.booleans()
+)
 MONOTONE = CONVENTIONS.filter(lambda c: c.engine != "transformers")
 """transformers keeps an unfinished compression window only until it is full."""
 LENGTHS = st.integers(1, 300_000)
 
 
 @given(NAMES, MONOTONE, LENGTHS, st.integers(0, 5000))
-def test_more_tokens_never_take_less(names: list[str], convention: Convention, tokens: int, more: int) -> None:
+def test_more_tokens_never_take_less(
+    names: list[str], convention: Convention, tokens: int, more: int
+) -> None:
     c = cache(architecture(MIXERS, names), convention)
     assert 0 <= c.at(tokens) <= c.at(tokens + more)
 
 
 @given(NAMES, CONVENTIONS, LENGTHS, st.integers(1, 512))
-def test_a_batch_is_linear(names: list[str], convention: Convention, tokens: int, batch: int) -> None:
+def test_a_batch_is_linear(
+    names: list[str], convention: Convention, tokens: int, batch: int
+) -> None:
     c = cache(architecture(MIXERS, names), convention)
     assert c.at(tokens, batch) == batch * c.at(tokens)
 
 
-@given(NAMES, CONVENTIONS.filter(lambda c: c.engine in ("ideal", "transformers")), st.integers(1000, 300_000))
+@given(
+    NAMES,
+    CONVENTIONS.filter(lambda c: c.engine in ("ideal", "transformers")),
+    st.integers(1000, 300_000),
+)
 def test_windows_are_capped(names: list[str], convention: Convention, tokens: int) -> None:
     """Beyond every window, twice the tokens add what grows and nothing else."""
     tokens *= 128
@@ -419,17 +492,34 @@ def test_layers_add_up(names: list[str], convention: Convention, tokens: int) ->
     c = cache(architecture(MIXERS, names), convention)
     assert c.at(tokens) == sum(g.at(tokens) for g in c.groups)
     if not convention.pages:
-        assert c.at(tokens) == sum(cache(architecture(MIXERS, [n]), convention).at(tokens) for n in names)
+        assert c.at(tokens) == sum(
+            cache(architecture(MIXERS, [n]), convention).at(tokens) for n in names
+        )
 
 
-@given(st.integers(1, 16), st.integers(1, 8), st.sampled_from(DTYPES[:8]), LENGTHS, st.sampled_from([None, 128]))
-def test_kv_heads_scale_exactly(heads: int, times: int, dtype: str, tokens: int, window: int | None) -> None:
-    few, many = (architecture({"m": gqa(128, n, 128, 64, window=window)}, ["m"] * 3) for n in (heads, heads * times))
-    assert cache(many, engine("ideal", dtype)).at(tokens) == times * cache(few, engine("ideal", dtype)).at(tokens)
+@given(
+    st.integers(1, 16),
+    st.integers(1, 8),
+    st.sampled_from(DTYPES[:8]),
+    LENGTHS,
+    st.sampled_from([None, 128]),
+)
+def test_kv_heads_scale_exactly(
+    heads: int, times: int, dtype: str, tokens: int, window: int | None
+) -> None:
+    few, many = (
+        architecture({"m": gqa(128, n, 128, 64, window=window)}, ["m"] * 3)
+        for n in (heads, heads * times)
+    )
+    assert cache(many, engine("ideal", dtype)).at(tokens) == times * cache(
+        few, engine("ideal", dtype)
+    ).at(tokens)
 
 
 @given(NAMES, CONVENTIONS, LENGTHS)
-def test_the_document_is_whole_numbers(names: list[str], convention: Convention, tokens: int) -> None:
+def test_the_document_is_whole_numbers(
+    names: list[str], convention: Convention, tokens: int
+) -> None:
     document = cache(architecture(MIXERS, names), convention).document([tokens])
     figures = [document[k] for k in document if k.endswith(("bytes", "per_token"))]
     assert all(type(n) is int for n in [*figures, *document["at"].values()])

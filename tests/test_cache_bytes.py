@@ -17,7 +17,9 @@ from llmarch.architecture.schema import Architecture, BlockIndex, Indexer
 from llmarch.config.families import MODEL_TYPES, find
 from llmarch.config.vocabulary import build
 
-FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "cache_bytes.json").read_text())
+FIXTURE: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "fixtures" / "cache_bytes.json").read_text()
+)
 ABOUT = FIXTURE.pop("_about")
 Config = dict[str, Any]
 
@@ -28,7 +30,9 @@ def kinds(types: list[str]) -> list[str]:
 
 def falcon(c: Config) -> Architecture:
     kv = c.get("num_kv_heads", 4) if c["new_decoder_architecture"] else 1
-    return architecture({"full": gqa(4, kv, 16)}, ["full"] * c["num_hidden_layers"], model_type="falcon")
+    return architecture(
+        {"full": gqa(4, kv, 16)}, ["full"] * c["num_hidden_layers"], model_type="falcon"
+    )
 
 
 def gemma4(c: Config) -> Architecture:
@@ -48,11 +52,17 @@ def gemma4(c: Config) -> Architecture:
 
 def mimo(c: Config) -> Architecture:
     mixers = {"full": gqa(8, 1, 12, 8), "sliding": gqa(8, 2, 12, 8, window=8)}
-    return architecture(mixers, [["full", "sliding"][x] for x in c["hybrid_layer_pattern"]], model_type="mimo_v2_flash")
+    return architecture(
+        mixers,
+        [["full", "sliding"][x] for x in c["hybrid_layer_pattern"]],
+        model_type="mimo_v2_flash",
+    )
 
 
 def deepseek_v4(c: Config) -> Architecture:
-    mixers = {str(r): v4(r, heads=4, dim=32, rope=8, window=8, index_dim=16, top_k=4) for r in (0, 4, 128)}
+    mixers = {
+        str(r): v4(r, heads=4, dim=32, rope=8, window=8, index_dim=16, top_k=4) for r in (0, 4, 128)
+    }
     return architecture(mixers, [str(r) for r in c["compress_ratios"]], model_type="deepseek_v4")
 
 
@@ -61,7 +71,9 @@ def glm_dsa(c: Config) -> Architecture:
     return architecture({"full": mla(4, 16, 8, index), "shared": mla(4, 16, 8)}, c["indexer_types"])
 
 
-def hybrid(mixer: Any, layers: list[str | tuple[str, ...]], hidden: int = 64) -> Callable[[Config], Architecture]:
+def hybrid(
+    mixer: Any, layers: list[str | tuple[str, ...]], hidden: int = 64
+) -> Callable[[Config], Architecture]:
     mixers = {"full": gqa(4, 2, 16), "m": mixer}
     return lambda c: architecture(mixers, layers, model_type=c["model_type"], hidden_size=hidden)
 
@@ -88,21 +100,31 @@ BY_HAND: dict[str, Callable[[Config], Architecture]] = {
     "lfm2": hybrid(recurrent("short_conv", (1, 1), (1, 64), 3), ["m", "m", "full", "m"]),
     "rwkv": hybrid(recurrent("rwkv4", (1, 1), (1, 64), None), M * 2),
     "xlstm": hybrid(recurrent("mlstm", (4, 16), (4, 32), None), M * 2, hidden=128),
-    "longcat_flash": lambda c: architecture({"full": mla(4, 16, 8)}, [("full", "full")] * c["num_layers"]),
+    "longcat_flash": lambda c: architecture(
+        {"full": mla(4, 16, 8)}, [("full", "full")] * c["num_layers"]
+    ),
     "minimax_m3_vl_text": lambda c: architecture(
         {
             "full_attention": gqa(4, 2, 16),
-            "minimax_m3_sparse": gqa(4, 2, 16, block_index=BlockIndex(heads=2, head_dim=8, block=4, top_blocks=2)),
+            "minimax_m3_sparse": gqa(
+                4, 2, 16, block_index=BlockIndex(heads=2, head_dim=8, block=4, top_blocks=2)
+            ),
         },
         c["layer_types"],
     ),
     "step3p5": lambda c: architecture(
-        {"full": gqa(4, 2, 16), "sliding": gqa(6, 2, 16, window=8)}, kinds(c["layer_types"][: c["num_hidden_layers"]])
+        {"full": gqa(4, 2, 16), "sliding": gqa(6, 2, 16, window=8)},
+        kinds(c["layer_types"][: c["num_hidden_layers"]]),
     ),
-    "cohere2": lambda c: architecture({"full": gqa(4, 2, 16), "sliding": gqa(4, 2, 16, window=8)}, ["sliding"] * 3 + ["full"]),
-    "exaone4": lambda c: architecture({"full": gqa(4, 2, 16), "sliding": gqa(4, 2, 16, window=8)}, ["sliding"] * 3 + ["full"]),
+    "cohere2": lambda c: architecture(
+        {"full": gqa(4, 2, 16), "sliding": gqa(4, 2, 16, window=8)}, ["sliding"] * 3 + ["full"]
+    ),
+    "exaone4": lambda c: architecture(
+        {"full": gqa(4, 2, 16), "sliding": gqa(4, 2, 16, window=8)}, ["sliding"] * 3 + ["full"]
+    ),
     "bart": lambda c: architecture(
-        {"self": gqa(4, 4, 16), "cross": gqa(4, 4, 16, cross_tokens=ABOUT["encoder_tokens"])}, [("self", "cross")] * c["decoder_layers"]
+        {"self": gqa(4, 4, 16), "cross": gqa(4, 4, 16, cross_tokens=ABOUT["encoder_tokens"])},
+        [("self", "cross")] * c["decoder_layers"],
     ),
 }
 """Models without a family: what their tiny configs mean."""
@@ -123,7 +145,12 @@ def test_the_fixture_is_wide() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, row in FIXTURE.items() if row["config"]["model_type"] in BY_HAND and row["config"]["model_type"] in MODEL_TYPES]
+    "name",
+    [
+        n
+        for n, row in FIXTURE.items()
+        if row["config"]["model_type"] in BY_HAND and row["config"]["model_type"] in MODEL_TYPES
+    ],
 )
 def test_a_family_reads_what_was_written_by_hand(name: str) -> None:
     config = FIXTURE[name]["config"]

@@ -52,7 +52,9 @@ def test_show_json_keeps_the_contract(run: Run, alias: str) -> None:
     published = {f["figure"]: f["value"] for f in document["source"]["published"]}
     assert p["total"] == published["total"]
     if "active" in published:
-        assert 0 <= p["active"] - published["active"] <= p["by_component"].get("router", 0) / 10, "more than the routers' tables"
+        assert 0 <= p["active"] - published["active"] <= p["by_component"].get("router", 0) / 10, (
+            "more than the routers' tables"
+        )
     if "mtp" in published and p["mtp"]:
         assert p["mtp"] == published["mtp"]
     assert sum(p["by_component"].values()) == p["total"]
@@ -63,7 +65,9 @@ def test_show_json_keeps_the_contract(run: Run, alias: str) -> None:
         assert size <= int(t) * c["all_layers_bytes_per_token"] + c["state_bytes"]
 
 
-@pytest.mark.parametrize("alias", ["qwen3-235b", "deepseek-v3", "gemma3-27b", "gpt2", "kimi-linear", "mistral-large-3"])
+@pytest.mark.parametrize(
+    "alias", ["qwen3-235b", "deepseek-v3", "gemma3-27b", "gpt2", "kimi-linear", "mistral-large-3"]
+)
 def test_show_text_and_markdown(run: Run, alias: str) -> None:
     narrow, _ = run("show", alias, "--layers", "--tensors", columns=80)
     wide, _ = run("show", alias, columns=200)
@@ -108,7 +112,11 @@ def test_an_unknown_model_is_observed(run: Run, tmp_path: Path) -> None:
     """No family, but headers: what they tell is shown, with what they do not tell and why; it cannot be compared."""
     import gzip
 
-    fixture = json.loads(gzip.decompress((ROOT / "tests/fixtures/headers/qwen3-30b-a3b-reduced.json.gz").read_bytes()))
+    fixture = json.loads(
+        gzip.decompress(
+            (ROOT / "tests/fixtures/headers/qwen3-30b-a3b-reduced.json.gz").read_bytes()
+        )
+    )
     sizes = {"BF16": 2, "F32": 4}
     head: dict[str, Any] = {}
     at = 0
@@ -161,7 +169,14 @@ def test_explain(run: Run) -> None:
 def test_diff_text_shows_what_differs_first(run: Run) -> None:
     out, _ = run("diff", "deepseek-v3", "kimi-k2", columns=80)
     differs, _, equal = out.partition("\n  equal ")
-    for text in ("3 × MLA + dense", "1 × MLA + dense", "÷ 2", "× 1.5", "best 4 of 8 groups", "163,840"):
+    for text in (
+        "3 × MLA + dense",
+        "1 × MLA + dense",
+        "÷ 2",
+        "× 1.5",
+        "best 4 of 8 groups",
+        "163,840",
+    ):
         assert text in differs
     assert "61 layers" in equal and "hidden 7,168" in equal and "--all" in equal
     assert "expert width" not in differs
@@ -171,11 +186,16 @@ def test_diff_text_shows_what_differs_first(run: Run) -> None:
 def test_diff_json(run: Run) -> None:
     document = run.json("diff", "deepseek-v3", "kimi-k2")
     validate(document)
-    changes = {c["path"]: (c["old"], c["new"], c["rule"], c["severity"]) for c in document["changes"]}
+    changes = {
+        c["path"]: (c["old"], c["new"], c["rule"], c["severity"]) for c in document["changes"]
+    }
     assert changes["mixers.full.heads"] == (128, 64, "heads-changed", "weights")
     assert changes["ffns.moe.experts"] == (256, 384, "expert-count-changed", "weights")
     assert changes["ffns.moe.router.groups"][:2] == (8, 1)
-    assert changes["layers"][:2] == ([[3, "full_dense"], [58, "full_moe"]], [[1, "full_dense"], [60, "full_moe"]])
+    assert changes["layers"][:2] == (
+        [[3, "full_dense"], [58, "full_moe"]],
+        [[1, "full_dense"], [60, "full_moe"]],
+    )
     assert changes["vocab_size"][:2] == (129_280, 163_840)
     assert changes["mixers.full.rope.theta"][2:] == ("rope-theta-changed", "behaviour")
 
@@ -208,7 +228,9 @@ def test_list(run: Run) -> None:
     every = {m["alias"] for m in run.json("list")}
     mla = {m["alias"] for m in run.json("list", "--attention", "mla")}
     assert {"deepseek-v3", "kimi-k2", "kimi-linear", "mistral-large-3"} <= mla < every
-    assert not {m["alias"] for m in run.json("list", "--moe")} & {m["alias"] for m in run.json("list", "--dense")}
+    assert not {m["alias"] for m in run.json("list", "--moe")} & {
+        m["alias"] for m in run.json("list", "--dense")
+    }
     shown = run("list", "deepseek", columns=80)[0]
     assert "deepseek-v3" in shown and "family" in shown and max(map(len, shown.splitlines())) <= 80
 
@@ -231,11 +253,16 @@ def test_schema_is_a_json_schema(run: Run) -> None:
         ('{"model_type": "qwen3", "num_hidden_layers": "32"}', "a string"),
         ('{"model_type": "qwen3", "num_hidden_layers": 1000000000}', "num_hidden_layers"),
         ('{"model_type": "qwen3", "num_hidden_layers": true}', "num_hidden_layers"),
-        ('{"model_type": "qwen3", "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 2, "head_dim": 4}', "multiple"),
+        (
+            '{"model_type": "qwen3", "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 2, "head_dim": 4}',
+            "multiple",
+        ),
         ('{"model_type": "\\u001b[31mred"}', "\\x1b"),
     ],
 )
-def test_bad_configs_get_one_clear_message(run: Run, tmp_path: Path, text: str, message: str) -> None:
+def test_bad_configs_get_one_clear_message(
+    run: Run, tmp_path: Path, text: str, message: str
+) -> None:
     file = tmp_path / "config.json"
     file.write_text(text)
     out, err = run("show", str(file), code=2)
@@ -256,12 +283,19 @@ def test_strings_of_a_repository_are_cleaned(run: Run, tmp_path: Path) -> None:
 
 def program(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "llmarch", *args], capture_output=True, text=True, env={**os.environ, **env}, cwd=ROOT, check=False
+        [sys.executable, "-m", "llmarch", *args],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        cwd=ROOT,
+        check=False,
     )
 
 
 def test_aliases_complete() -> None:
-    done = program(_LLMARCH_COMPLETE="complete_bash", COMP_WORDS="llmarch show qwen3-2", COMP_CWORD="2")
+    done = program(
+        _LLMARCH_COMPLETE="complete_bash", COMP_WORDS="llmarch show qwen3-2", COMP_CWORD="2"
+    )
     assert "qwen3-235b" in done.stdout.split()
 
 
@@ -272,16 +306,23 @@ def test_colour_only_where_it_is_wanted() -> None:
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
     line = command.replace("llmarch", f"{sys.executable} -m llmarch")
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=ROOT, check=False)
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, cwd=ROOT, check=False
+    )
 
 
-@pytest.mark.parametrize("command", ["llmarch show deepseek-v3 --layers --tensors | head -1", "llmarch show qwen3-8b | true"])
+@pytest.mark.parametrize(
+    "command",
+    ["llmarch show deepseek-v3 --layers --tensors | head -1", "llmarch show qwen3-8b | true"],
+)
 def test_a_closed_pipe_is_no_error(command: str) -> None:
     assert shell(command).stderr == ""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("command", ["show qwen3-8b", "show deepseek-v3 --format json", "list", "--version"])
+@pytest.mark.parametrize(
+    "command", ["show qwen3-8b", "show deepseek-v3 --format json", "list", "--version"]
+)
 def test_a_full_disk_is_one_message(command: str) -> None:
     done = shell(f"llmarch {command} >/dev/full")
     assert (done.returncode, done.stderr) == (2, "error: [Errno 28] No space left on device\n")
@@ -293,5 +334,7 @@ def test_start_up_imports_nothing_heavy() -> None:
     """show of a bundled model needs neither pydantic nor huggingface_hub nor an HTTP client."""
     code = "import sys; from llmarch.cli import main; sys.argv = ['llmarch', 'show', 'qwen3-235b']\ntry: main()\nexcept SystemExit: pass\n"
     code += "print([m for m in ('pydantic', 'huggingface_hub', 'httpx', 'asyncio', 'numpy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"

@@ -25,8 +25,16 @@ SPEC = {
     "MiniMax-M2": ["minimax-m2"],
     "Mistral Large 3": ["mistral-large-3"],
 }
-TABLE = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8").partition("## Which published card")[2]
-ROWS = {cells[0]: cells[1:] for line in TABLE.splitlines() if len(cells := [c.strip() for c in line.strip("|").split("|")]) == 5}
+TABLE = (
+    (ROOT / "docs" / "conventions.md")
+    .read_text(encoding="utf-8")
+    .partition("## Which published card")[2]
+)
+ROWS = {
+    cells[0]: cells[1:]
+    for line in TABLE.splitlines()
+    if len(cells := [c.strip() for c in line.strip("|").split("|")]) == 5
+}
 
 
 def numbers(cell: str) -> list[float]:
@@ -52,4 +60,6 @@ def test_the_published_figure_fits_a_bold_one(name: str) -> None:
     extra = 2.50 if "encoder" in " ".join(ours) else 0
     bold = [n + extra for cell in ours if "**" in cell for n in numbers(cell)]
     for n in numbers(published):
-        assert any(abs(n - b) / n < 0.09 for b in bold), "the headline of a small model is rounded by up to 9 %"
+        assert any(abs(n - b) / n < 0.09 for b in bold), (
+            "the headline of a small model is rounded by up to 9 %"
+        )

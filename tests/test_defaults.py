@@ -10,7 +10,9 @@ import pytest
 
 from llmarch.config.families import MODEL_TYPES, named
 
-FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "class_defaults.json").read_text())
+FIXTURE: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "fixtures" / "class_defaults.json").read_text()
+)
 CLASSES = {about["class"]: about for name, about in FIXTURE.items() if name != "_about"}
 FAMILIES = {name: named(name) for name in sorted(set(MODEL_TYPES.values()))}
 ROWS = [

@@ -29,7 +29,12 @@ def test_nothing_differs_from_itself(alias: str) -> None:
 def test_the_other_way_round_is_the_mirror(old: str) -> None:
     """Against every model behind it in the list: no change is lost, and the worst comes first."""
     for new in ALL[ALL.index(old) + 1 :]:
-        there, back = diff(architecture(old), architecture(new)), diff(architecture(new), architecture(old))
+        there, back = (
+            diff(architecture(old), architecture(new)),
+            diff(architecture(new), architecture(old)),
+        )
         facts = sorted((c.rule, c.path, repr(c.old), repr(c.new)) for c in there)
         assert facts == sorted((c.rule, c.path, repr(c.new), repr(c.old)) for c in back), new
-        assert [SEVERITIES.index(c.severity) for c in there] == sorted(SEVERITIES.index(c.severity) for c in there), new
+        assert [SEVERITIES.index(c.severity) for c in there] == sorted(
+            SEVERITIES.index(c.severity) for c in there
+        ), new

@@ -32,7 +32,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "context_length": 1024,
     },
     "gpt2-xl": {"mixers.full.heads": 25, "mixers.full.head_dim": 64, "ffns.dense.width": 6400},
-    "llama2-7b": {"mixers.full.kv_heads": 32, "mixers.full.rope.theta": 10000.0, "mixers.full.rope.scaling": None, "context_length": 4096},
+    "llama2-7b": {
+        "mixers.full.kv_heads": 32,
+        "mixers.full.rope.theta": 10000.0,
+        "mixers.full.rope.scaling": None,
+        "context_length": 4096,
+    },
     "llama3-8b": {
         "mixers.full.kv_heads": 8,
         "mixers.full.rope.theta": 500000.0,
@@ -51,8 +56,17 @@ FACTS: dict[str, dict[str, Any]] = {
         "mixers.full.rope.scaling.original_context": 8192,
         "context_length": 131072,
     },
-    "llama3.2-1b": {"embedding.tied": True, "mixers.full.rope.scaling.factor": 32.0, "mixers.full.head_dim": 64, "ffns.dense.width": 8192},
-    "yi-34b": {"mixers.full.rope.theta": 5000000.0, "mixers.full.heads": 56, "mixers.full.kv_heads": 8},
+    "llama3.2-1b": {
+        "embedding.tied": True,
+        "mixers.full.rope.scaling.factor": 32.0,
+        "mixers.full.head_dim": 64,
+        "ffns.dense.width": 8192,
+    },
+    "yi-34b": {
+        "mixers.full.rope.theta": 5000000.0,
+        "mixers.full.heads": 56,
+        "mixers.full.kv_heads": 8,
+    },
     "smollm3-3b": {
         "mixers.nope.rope": None,
         "mixers.full.rope.theta": 5000000.0,
@@ -79,7 +93,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "ffns.moe.router.scoring": "softmax",
         "ffns.moe.router.normalized": False,
     },
-    "qwen1.5-moe-a2.7b": {"ffns.moe.experts": 60, "ffns.moe.active": 4, "ffns.moe.shared_width": 5632, "ffns.moe.shared_gate": True},
+    "qwen1.5-moe-a2.7b": {
+        "ffns.moe.experts": 60,
+        "ffns.moe.active": 4,
+        "ffns.moe.shared_width": 5632,
+        "ffns.moe.shared_gate": True,
+    },
     "qwen3-0.6b": {
         "mixers.full.qk_norm.scope": "head",
         "mixers.full.qk_norm.offset": 0,
@@ -89,7 +108,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "hidden_size": 1024,
         "context_length": 40960,
     },
-    "qwen3-32b": {"embedding.tied": False, "mixers.full.kv_heads": 8, "mixers.full.heads": 64, "mixers.full.window": None},
+    "qwen3-32b": {
+        "embedding.tied": False,
+        "mixers.full.kv_heads": 8,
+        "mixers.full.heads": 64,
+        "mixers.full.window": None,
+    },
     "qwen3-235b": {
         "ffns.moe.experts": 128,
         "ffns.moe.active": 8,
@@ -102,7 +126,11 @@ FACTS: dict[str, dict[str, Any]] = {
         "mixers.full.rope.theta": 1000000.0,
     },
     "qwen3-30b-a3b-2507": {"mixers.full.rope.theta": 10000000.0, "context_length": 262144},
-    "mistral-7b": {"mixers.sliding.window": 4096, "mixers.sliding.rope.theta": 10000.0, "mixers.sliding.kv_heads": 8},
+    "mistral-7b": {
+        "mixers.sliding.window": 4096,
+        "mixers.sliding.rope.theta": 10000.0,
+        "mixers.sliding.kv_heads": 8,
+    },
     "mistral-7b-v0.2": {"mixers.full.window": None, "mixers.full.rope.theta": 1000000.0},
     "mistral-nemo": {"mixers.full.head_dim": 128, "hidden_size": 5120, "mixers.full.heads": 32},
     "mixtral-8x7b": {
@@ -144,7 +172,11 @@ FACTS: dict[str, dict[str, Any]] = {
         "mixers.full.rope.theta": 500000.0,
         "embedding.tied": False,
     },
-    "olmo3-7b": {"mixers.full.kv_heads": 32, "mixers.sliding.window": 4096, "mixers.sliding.rope.scaling": None},
+    "olmo3-7b": {
+        "mixers.full.kv_heads": 32,
+        "mixers.sliding.window": 4096,
+        "mixers.sliding.rope.scaling": None,
+    },
     "olmo3-32b": {
         "mixers.full.kv_heads": 8,
         "mixers.full.rope.scaling.kind": "yarn",
@@ -178,7 +210,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "embedding.tied": True,
         "mixers.full.qk_norm": None,
     },
-    "gemma3-1b": {"mixers.sliding.window": 512, "mixers.full.rope.scaling": None, "mixers.full.kv_heads": 1, "towers": {}},
+    "gemma3-1b": {
+        "mixers.sliding.window": 512,
+        "mixers.full.rope.scaling": None,
+        "mixers.full.kv_heads": 1,
+        "towers": {},
+    },
     "gemma3-4b": {  # the short file: most of these are class defaults
         "mixers.full.heads": 8,
         "mixers.full.kv_heads": 4,
@@ -232,16 +269,28 @@ def architecture(spec: str) -> tuple[Architecture, dict[str, Evidence]]:
         config, spelled = document["config"], None
     family = find(config["model_type"])
     evidence: dict[str, Evidence] = {}
-    return build(family.read(family.config(config, "config.json", config["model_type"], spelled)), family.ref, evidence), evidence
+    return build(
+        family.read(family.config(config, "config.json", config["model_type"], spelled)),
+        family.ref,
+        evidence,
+    ), evidence
 
 
 def at(value: Any, path: str) -> Any:
     for name in path.split("."):
-        value = value[int(name)] if isinstance(value, tuple) else value[name] if isinstance(value, dict) else getattr(value, name)
+        value = (
+            value[int(name)]
+            if isinstance(value, tuple)
+            else value[name]
+            if isinstance(value, dict)
+            else getattr(value, name)
+        )
     return value
 
 
-@pytest.mark.parametrize(("spec", "path", "value"), [(s, p, v) for s, facts in FACTS.items() for p, v in facts.items()])
+@pytest.mark.parametrize(
+    ("spec", "path", "value"), [(s, p, v) for s, facts in FACTS.items() for p, v in facts.items()]
+)
 def test_fact(spec: str, path: str, value: Any) -> None:
     a, _ = architecture(spec)
     assert at(a, path) == value
@@ -250,7 +299,11 @@ def test_fact(spec: str, path: str, value: Any) -> None:
 @pytest.mark.parametrize("spec", FACTS)
 def test_every_leaf_that_is_checked_has_evidence(spec: str) -> None:
     _, evidence = architecture(spec)
-    bare = [p for p, v in FACTS[spec].items() if p not in evidence and not p.endswith(".kind") and v not in ({}, None)]
+    bare = [
+        p
+        for p, v in FACTS[spec].items()
+        if p not in evidence and not p.endswith(".kind") and v not in ({}, None)
+    ]
     assert bare == []
 
 

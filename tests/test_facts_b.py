@@ -14,7 +14,8 @@ import pytest
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
-from llmarch.config.vocabulary import Family, Row, build
+from llmarch.config.vocabulary import Family, build
+from llmarch.tensors.naming import TensorRow
 
 SPECS = Path(__file__).parent.parent / "specs"
 
@@ -48,7 +49,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "ffns.moe.router.scale": 16.0,
         "mtp": None,
     },
-    "deepseek-v2-lite": {"mixers.full.q_lora_rank": None, "ffns.moe.router.groups": 1, "ffns.moe.router.scale": 1.0, "ffns.moe.active": 6},
+    "deepseek-v2-lite": {
+        "mixers.full.q_lora_rank": None,
+        "ffns.moe.router.groups": 1,
+        "ffns.moe.router.scale": 1.0,
+        "ffns.moe.active": 6,
+    },
     "deepseek-v3": V3_MLA
     | {
         "mixers.full.heads": 128,
@@ -259,14 +265,23 @@ EVIDENCE = {
     ("deepseek-v2", "ffns.moe.router.groups"): ("config", "n_group"),
     ("deepseek-v2", "ffns.moe.router.scoring"): ("config", "scoring_func"),
     ("deepseek-v3", "ffns.moe.router.selection_bias"): ("config", "topk_method"),
-    ("deepseek-v3", "mixers.full.norm_eps"): ("family", "transformers 5.23.0 models/deepseek_v3/modeling_deepseek_v3.py"),
-    ("deepseek-v3", "mixers.full.rope.interleaved"): ("default", "rope_interleave, transformers 5.23.0 DeepseekV3Config"),
+    ("deepseek-v3", "mixers.full.norm_eps"): (
+        "family",
+        "transformers 5.23.0 models/deepseek_v3/modeling_deepseek_v3.py",
+    ),
+    ("deepseek-v3", "mixers.full.rope.interleaved"): (
+        "default",
+        "rope_interleave, transformers 5.23.0 DeepseekV3Config",
+    ),
     ("kimi-linear", "mixers.linear.key_heads"): ("config", "linear_attn_config.num_heads"),
     ("kimi-linear", "context_length"): ("config", "model_max_length"),
     ("minimax-m1", "mixers.full.rope.rotary_dim"): ("config", "rotary_dim"),
     ("minimax-m2", "mixers.full.qk_norm.scope"): ("config", "qk_norm_type"),
     ("minimax-m2", "ffns.moe.router.selection_bias"): ("config", "use_routing_bias"),
-    ("gpt-oss-20b", "ffns.moe.alpha"): ("default", "swiglu_alpha, transformers 5.23.0 GptOssConfig"),
+    ("gpt-oss-20b", "ffns.moe.alpha"): (
+        "default",
+        "swiglu_alpha, transformers 5.23.0 GptOssConfig",
+    ),
     ("llama4-scout", "mixers.chunked.chunk"): ("config", "text_config.attention_chunk_size"),
     ("mistral-large-3", "mixers.full.kv_lora_rank"): ("config", "kv_lora_rank"),
     ("mistral-large-3", "ffns.moe.expert_width"): ("config", "moe.expert_hidden_dim"),
@@ -277,7 +292,9 @@ UNKNOWN = (("qwen3-next", "mtp"), ("minimax-m2", "mtp.layer_kind"))
 
 
 @cache
-def read(alias: str) -> tuple[Architecture, dict[str, Evidence], list[str], Family, list[Row]]:
+def read(
+    alias: str,
+) -> tuple[Architecture, dict[str, Evidence], list[str], Family, list[TensorRow]]:
     spec = json.loads((SPECS / f"{alias}.json").read_text())
     family, c = configure(spec["config"], spec["config_file"])
     evidence: dict[str, Evidence] = {}
@@ -290,7 +307,11 @@ def fact(a: Architecture, path: str) -> Any:
         return {k: a.layers.count(k) for k in a.layer_kinds}
     at: Any = a
     for step in path.split("."):
-        at = at[int(step) if step.isdigit() else step] if isinstance(at, (dict, tuple)) else getattr(at, step)  # pyright: ignore
+        at = (
+            at[int(step) if step.isdigit() else step]
+            if isinstance(at, (dict, tuple))
+            else getattr(at, step)
+        )  # pyright: ignore
     return at  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -323,9 +344,16 @@ def test_what_the_config_does_not_tell_is_unknown(alias: str, path: str) -> None
 def test_counts_are_the_published_ones(alias: str) -> None:
     """`active` there leaves the router-bias tables out (specs/README.md)."""
     a, _, _, _, rows = read(alias)
-    published = {p["figure"]: p["value"] for p in json.loads((SPECS / f"{alias}.json").read_text())["published"]}
+    published = {
+        p["figure"]: p["value"]
+        for p in json.loads((SPECS / f"{alias}.json").read_text())["published"]
+    }
     ours = count(a)
-    bias = sum(r.parameters for r in rows if r.component == "router" and "bias" in r.pattern and "correction" in r.pattern)
+    bias = sum(
+        r.parameters
+        for r in rows
+        if r.component == "router" and "bias" in r.pattern and "correction" in r.pattern
+    )
     assert ours.total == published["total"]
     if "active" in published:
         assert ours.active - bias == published["active"]

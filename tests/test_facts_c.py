@@ -14,7 +14,8 @@ import pytest
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
-from llmarch.config.vocabulary import Row, build
+from llmarch.config.vocabulary import build
+from llmarch.tensors.naming import TensorRow
 
 SPECS = Path(__file__).parent.parent / "specs"
 
@@ -29,7 +30,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "towers.vision.deepstack": (),
         "mtp.modules": 1,
     },
-    "qwen3.5-27b": {"mixers.full.kv_heads": 4, "mixers.linear.value_heads": 48, "hidden_size": 5120, "embedding.tied": False},
+    "qwen3.5-27b": {
+        "mixers.full.kv_heads": 4,
+        "mixers.linear.value_heads": 48,
+        "hidden_size": 5120,
+        "embedding.tied": False,
+    },
     "qwen3.5-35b-a3b": {
         "mixers.full.gate": "elementwise",
         "mixers.full.qk_norm.offset": 1,
@@ -59,17 +65,29 @@ FACTS: dict[str, dict[str, Any]] = {
         "context_length": 262144,
     },
     "qwen3.6-27b": {"mixers.linear.gate": "silu", "model_type": "qwen3_5"},
-    "qwen3-vl-2b": {"embedding.tied": True, "towers.vision.layers": 24, "towers.vision.deepstack": (5, 11, 17)},
+    "qwen3-vl-2b": {
+        "embedding.tied": True,
+        "towers.vision.layers": 24,
+        "towers.vision.deepstack": (5, 11, 17),
+    },
     "qwen3-vl-30b-a3b": {
         "mixers.full.rope.theta": 5e6,
-        "mixers.full.rope.sections": (24, 20, 20),  # the class's own: the copy of the config has none
+        "mixers.full.rope.sections": (
+            24,
+            20,
+            20,
+        ),  # the class's own: the copy of the config has none
         "ffns.moe.router.normalized": True,
         "towers.vision.deepstack": (8, 16, 24),
         "towers.vision.merge": 2,
         "towers.vision.patch_frames": 2,
         "embedding.tied": False,
     },
-    "qwen3-vl-32b": {"mixers.full.heads": 64, "towers.vision.hidden_size": 1152, "towers.vision.positions": 2304},
+    "qwen3-vl-32b": {
+        "mixers.full.heads": 64,
+        "towers.vision.hidden_size": 1152,
+        "towers.vision.positions": 2304,
+    },
     "gemma4-26b": {
         "mixers.sliding.head_dim": 256,
         "mixers.sliding.kv_heads": 8,
@@ -99,7 +117,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "towers.vision.standardized": True,
         "towers.vision.clipped": False,
     },
-    "gemma4-31b": {"mixers.full.kv_heads": 4, "mixers.sliding.kv_heads": 16, "ffns.dense.width": 21504, "towers.vision.tokens": 280},
+    "gemma4-31b": {
+        "mixers.full.kv_heads": 4,
+        "mixers.sliding.kv_heads": 16,
+        "ffns.dense.width": 21504,
+        "towers.vision.tokens": 280,
+    },
     "gemma4-e2b": {
         "mixers.sliding_shared.kv_from": "sliding",
         "mixers.full_shared.kv_from": "full",
@@ -116,7 +139,11 @@ FACTS: dict[str, dict[str, Any]] = {
         "towers.audio.left_context": 12,
         "towers.vision.clipped": True,
     },
-    "gemma4-e4b": {"ffns.dense.width": 10240, "mixers.full_shared.kv_heads": 2, "hidden_size": 2560},
+    "gemma4-e4b": {
+        "ffns.dense.width": 10240,
+        "mixers.full_shared.kv_heads": 2,
+        "hidden_size": 2560,
+    },
     "nemotron-3-nano": {
         "mixers.full.rope": None,
         "mixers.full.kv_heads": 2,
@@ -147,14 +174,23 @@ FACTS: dict[str, dict[str, Any]] = {
         "layer_kinds.mtp.steps.0.branches.0.block": "mixers.full",
         "layer_kinds.mtp.steps.1.branches.0.block": "ffns.moe",
     },
-    "nemotron-3-ultra": {"ffns.moe.latent_width": 2048, "mixers.linear.value_heads": 256, "hidden_size": 8192},
+    "nemotron-3-ultra": {
+        "ffns.moe.latent_width": 2048,
+        "mixers.linear.value_heads": 256,
+        "hidden_size": 8192,
+    },
     "nemotron-h-56b": {
         "ffns.dense.gated": False,
         "ffns.dense.activation": "relu2",
         "mixers.full.kv_heads": 8,
         "mixers.linear.key_head_dim": 256,
     },
-    "phi-4": {"mixers.full.kv_heads": 10, "mixers.full.rope.theta": 250000.0, "mixers.full.rope.scaling": None, "embedding.tied": False},
+    "phi-4": {
+        "mixers.full.kv_heads": 10,
+        "mixers.full.rope.theta": 250000.0,
+        "mixers.full.rope.scaling": None,
+        "embedding.tied": False,
+    },
     "phi-4-mini": {
         "embedding.tied": True,
         "mixers.full.rope.rotary_dim": 96,
@@ -197,7 +233,11 @@ FACTS: dict[str, dict[str, Any]] = {
         "mixers.full.rope.theta": 1.5e6,
         "embedding.tied": True,
     },
-    "granite-4.1-30b": {"mixers.full.rope.theta": 5e7, "layer_kinds.full.steps.1.branches.0.scale": 0.175, "head.scale": 0.0625},
+    "granite-4.1-30b": {
+        "mixers.full.rope.theta": 5e7,
+        "layer_kinds.full.steps.1.branches.0.scale": 0.175,
+        "head.scale": 0.0625,
+    },
     "granite-4.0-h-350m": {
         "mixers.full.rope": None,
         "mixers.linear.key_heads": 1,
@@ -205,7 +245,12 @@ FACTS: dict[str, dict[str, Any]] = {
         "ffns.dense.width": 2048,
         "head.scale": 1 / 3,
     },
-    "granite-4.0-h-small": {"ffns.moe.experts": 72, "ffns.moe.active": 10, "ffns.moe.shared_width": 1536, "mixers.linear.norm_groups": 1},
+    "granite-4.0-h-small": {
+        "ffns.moe.experts": 72,
+        "ffns.moe.active": 10,
+        "ffns.moe.shared_width": 1536,
+        "mixers.linear.norm_groups": 1,
+    },
     "lfm2-1.2b": {
         "ffns.dense.width": 8192,
         "mixers.linear.variant": "short_conv",
@@ -270,8 +315,22 @@ LAYERS: dict[str, dict[str, int]] = {
     "gemma4-31b": {"sliding": 50, "full": 10},
     "gemma4-e2b": {"sliding": 12, "full": 3, "sliding_shared": 16, "full_shared": 4},
     "gemma4-e4b": {"sliding": 20, "full": 4, "sliding_shared": 15, "full_shared": 3},
-    "gemma3n-e4b": {"sliding_sparse": 8, "full_sparse": 2, "sliding": 8, "full": 2, "sliding_shared": 12, "full_shared": 3},
-    "gemma3n-e2b": {"sliding_sparse": 8, "full_sparse": 2, "sliding": 8, "full": 2, "sliding_shared": 8, "full_shared": 2},
+    "gemma3n-e4b": {
+        "sliding_sparse": 8,
+        "full_sparse": 2,
+        "sliding": 8,
+        "full": 2,
+        "sliding_shared": 12,
+        "full_shared": 3,
+    },
+    "gemma3n-e2b": {
+        "sliding_sparse": 8,
+        "full_sparse": 2,
+        "sliding": 8,
+        "full": 2,
+        "sliding_shared": 8,
+        "full_shared": 2,
+    },
     "nemotron-3-nano": {"linear": 23, "moe": 23, "full": 6},
     "nemotron-3-super": {"linear": 40, "moe": 40, "full": 8},
     "granite-4.0-h-small": {"linear": 36, "full": 4},
@@ -280,7 +339,7 @@ LAYERS: dict[str, dict[str, int]] = {
 
 
 @cache
-def read(spec: str) -> tuple[Architecture, dict[str, Evidence], list[str], list[Row]]:
+def read(spec: str) -> tuple[Architecture, dict[str, Evidence], list[str], list[TensorRow]]:
     document = json.loads((SPECS / f"{spec}.json").read_text())
     family, config = configure(document["config"], document["config_file"])
     evidence: dict[str, Evidence] = {}
@@ -290,11 +349,19 @@ def read(spec: str) -> tuple[Architecture, dict[str, Evidence], list[str], list[
 
 def at(value: Any, path: str) -> Any:
     for name in path.split("."):
-        value = value[int(name)] if isinstance(value, tuple) else value[name] if isinstance(value, dict) else getattr(value, name)
+        value = (
+            value[int(name)]
+            if isinstance(value, tuple)
+            else value[name]
+            if isinstance(value, dict)
+            else getattr(value, name)
+        )
     return value
 
 
-@pytest.mark.parametrize(("spec", "path", "value"), [(s, p, v) for s, facts in FACTS.items() for p, v in facts.items()])
+@pytest.mark.parametrize(
+    ("spec", "path", "value"), [(s, p, v) for s, facts in FACTS.items() for p, v in facts.items()]
+)
 def test_fact(spec: str, path: str, value: Any) -> None:
     assert at(read(spec)[0], path) == value
 
@@ -303,7 +370,11 @@ def test_fact(spec: str, path: str, value: Any) -> None:
 def test_every_checked_leaf_has_evidence_and_no_key_is_left(spec: str) -> None:
     _, evidence, unread, _ = read(spec)
     assert unread == []
-    bare = [p for p, v in FACTS[spec].items() if p not in evidence and v is not None and not p.endswith(".kind")]
+    bare = [
+        p
+        for p, v in FACTS[spec].items()
+        if p not in evidence and v is not None and not p.endswith(".kind")
+    ]
     assert bare == []
 
 
@@ -316,14 +387,19 @@ def test_layers(spec: str) -> None:
 def test_counts_are_the_published_ones(spec: str) -> None:
     """`active` there leaves the router-bias tables out (specs/README.md)."""
     a, _, _, rows = read(spec)
-    published = {p["figure"]: p["value"] for p in json.loads((SPECS / f"{spec}.json").read_text())["published"]}
+    published = {
+        p["figure"]: p["value"]
+        for p in json.loads((SPECS / f"{spec}.json").read_text())["published"]
+    }
     ours, by = count(a), Counter[str]()
     for r in rows:
         by[r.component] += r.parameters
     assert by.pop("mtp", 0) == (ours.mtp or 0)
     assert by == ours.by_component
     assert ours.total == published["total"]
-    tables = sum(r.parameters for r in rows if r.component == "router" and "correction" in r.pattern)
+    tables = sum(
+        r.parameters for r in rows if r.component == "router" and "correction" in r.pattern
+    )
     if "active" in published:
         assert ours.active - tables == published["active"]
     if "mtp" in published:
@@ -332,8 +408,16 @@ def test_counts_are_the_published_ones(spec: str) -> None:
 
 def test_where_the_hub_counts_otherwise() -> None:
     """The sentences in the specs, as sums."""
-    hub = {s: {p["figure"]: p["value"] for p in json.loads((SPECS / f"{s}.json").read_text())["published"]}.get("hub_total") for s in FACTS}
-    e4b, small, super_ = (count(read(s)[0]) for s in ("gemma4-e4b", "mistral-small-4", "nemotron-3-super"))
+    hub = {
+        s: {
+            p["figure"]: p["value"]
+            for p in json.loads((SPECS / f"{s}.json").read_text())["published"]
+        }.get("hub_total")
+        for s in FACTS
+    }
+    e4b, small, super_ = (
+        count(read(s)[0]) for s in ("gemma4-e4b", "mistral-small-4", "nemotron-3-super")
+    )
     shared = 15 * (2 * 2 * 256 * 2560 + 256) + 3 * (2 * 2 * 512 * 2560 + 512)
     bounds = 4 * (16 * 7 + 12 * 10)
     assert e4b.total + shared - bounds == hub["gemma4-e4b"]
@@ -348,7 +432,12 @@ def test_qwen3_6_is_qwen3_5() -> None:
     """The 3.6 models of 27B and 35B-A3B have the blocks and layers of 3.5."""
     for new, old in (("qwen3.6-27b", "qwen3.5-27b"), ("qwen3.6-35b-a3b", "qwen3.5-35b-a3b")):
         a, b = read(new)[0], read(old)[0]
-        assert (a.mixers, a.ffns, a.layer_kinds, a.layers) == (b.mixers, b.ffns, b.layer_kinds, b.layers)
+        assert (a.mixers, a.ffns, a.layer_kinds, a.layers) == (
+            b.mixers,
+            b.ffns,
+            b.layer_kinds,
+            b.layers,
+        )
 
 
 def test_gemma4_shares_the_last_layers_keys_and_values() -> None:

@@ -128,7 +128,11 @@ FACTS: dict[str, dict[str, Any]] = {
         "context_length": 1048576,
     },
     "glm-5.3": GLM_5_MLA | {"mixers.full_shared.index_from": "full"},
-    "minimax-m2.5": {"mixers.full.qk_norm.scope": "projection", "ffns.moe.shared_width": 0, "ffns.moe.router.scale": 1.0},
+    "minimax-m2.5": {
+        "mixers.full.qk_norm.scope": "projection",
+        "ffns.moe.shared_width": 0,
+        "ffns.moe.router.scale": 1.0,
+    },
     "minimax-m3": {
         "mixers.full.block_index": None,
         "mixers.sparse.block_index.heads": 4,
@@ -209,10 +213,19 @@ FACTS: dict[str, dict[str, Any]] = {
         "layer_kinds.full_moe.steps.0.branches.0.pre_norm": "rms",
         "mtp": None,
     },
-    "trinity-mini": {"ffns.moe.experts": 128, "ffns.moe.router.scale": 2.826, "mixers.sliding.window": 2048},
+    "trinity-mini": {
+        "ffns.moe.experts": 128,
+        "ffns.moe.router.scale": 2.826,
+        "mixers.sliding.window": 2048,
+    },
     "trinity-nano": {"hidden_size": 1024, "mixers.full.kv_heads": 2, "embedding.scale": 32.0},
     "step-3.5-flash": STEP | {"towers": {}},
-    "step-3.7-flash": STEP | {"towers.vision.layers": 47, "towers.vision.layer_scales": True, "towers.vision.positions": 2704},
+    "step-3.7-flash": STEP
+    | {
+        "towers.vision.layers": 47,
+        "towers.vision.layer_scales": True,
+        "towers.vision.positions": 2704,
+    },
     "deepseek-v4-flash": V4
     | {
         "mixers.csa.heads": 64,
@@ -275,21 +288,32 @@ LAYERS = {
 EVIDENCE = {
     ("glm-5.2", "layers"): ("derived", "indexer_types, mlp_layer_types"),
     ("glm-5", "mixers.full.indexer.rope_interleaved"): ("config", "indexer_rope_interleave"),
-    ("minimax-m3", "mixers.sparse.block_index.top_blocks"): ("config", "text_config.sparse_attention_config.sparse_topk_blocks"),
+    ("minimax-m3", "mixers.sparse.block_index.top_blocks"): (
+        "config",
+        "text_config.sparse_attention_config.sparse_topk_blocks",
+    ),
     ("minimax-m3", "norms.rms.offset"): ("config", "text_config.use_gemma_norm"),
     ("kimi-k2.5", "towers.vision.layers"): ("config", "vision_config.vt_num_hidden_layers"),
     ("mimo-v2-flash", "mixers.sliding.kv_heads"): ("config", "swa_num_key_value_heads"),
-    ("mimo-v2-flash", "ffns.moe.router.scale"): ("default", "routed_scaling_factor, transformers 5.23.0 MiMoV2FlashConfig"),
+    ("mimo-v2-flash", "ffns.moe.router.scale"): (
+        "default",
+        "routed_scaling_factor, transformers 5.23.0 MiMoV2FlashConfig",
+    ),
     ("deepseek-v4-flash", "residual.streams"): ("config", "hc_mult"),
     ("deepseek-v4-flash", "mixers.csa.rope.theta"): ("config", "compress_rope_theta"),
     ("deepseek-v4-flash", "ffns.moe_hash.router.token_table"): ("config", "vocab_size"),
-    ("step-3.5-flash", "mixers.sliding.heads"): ("config", "attention_other_setting.num_attention_heads"),
+    ("step-3.5-flash", "mixers.sliding.heads"): (
+        "config",
+        "attention_other_setting.num_attention_heads",
+    ),
     ("laguna-xs.2", "mixers.sliding.heads"): ("config", "num_attention_heads_per_layer"),
     ("longcat-flash", "mixers.full.q_scale"): ("derived", "sqrt(hidden_size / q_lora_rank)"),
 }
 
 
-@pytest.mark.parametrize(("spec", "path", "value"), [(s, p, v) for s, facts in FACTS.items() for p, v in facts.items()])
+@pytest.mark.parametrize(
+    ("spec", "path", "value"), [(s, p, v) for s, facts in FACTS.items() for p, v in facts.items()]
+)
 def test_fact(spec: str, path: str, value: Any) -> None:
     assert at(read(spec)[0], path) == value
 
@@ -318,7 +342,10 @@ AS_PARAMETERS = ("laguna", "afmoe")
 def test_counts_are_the_published_ones(spec: str) -> None:
     """The Hub's total is the model and its MTP modules, to the last parameter (MiniMax-M2.5's has the FP8 scales besides)."""
     a, _, _, rows = read(spec)
-    published = {p["figure"]: p["value"] for p in json.loads((SPECS / f"{spec}.json").read_text())["published"]}
+    published = {
+        p["figure"]: p["value"]
+        for p in json.loads((SPECS / f"{spec}.json").read_text())["published"]
+    }
     ours, by = count(a), Counter[str]()
     for r in rows:
         by[r.component] += r.parameters
@@ -326,8 +353,15 @@ def test_counts_are_the_published_ones(spec: str) -> None:
     assert by == ours.by_component
     assert ours.total == published["total"]
     tables = 0
-    for block in (b for k in a.layers for b in a.blocks_of(k) if isinstance(b, MoE) and a.family not in AS_PARAMETERS):
-        tables += (block.experts + block.zero_experts) * block.router.selection_bias + (block.router.token_table or 0) * block.active
+    for block in (
+        b
+        for k in a.layers
+        for b in a.blocks_of(k)
+        if isinstance(b, MoE) and a.family not in AS_PARAMETERS
+    ):
+        tables += (block.experts + block.zero_experts) * block.router.selection_bias + (
+            block.router.token_table or 0
+        ) * block.active
     if "active" in published:
         assert ours.active - tables == published["active"]
     mtp = ours.mtp or 0
@@ -337,7 +371,9 @@ def test_counts_are_the_published_ones(spec: str) -> None:
         assert mtp == sum(r.parameters for r in stored)
     assert mtp == published.get("mtp", mtp)
     if "hub_total" in published:
-        scales = 62 * (256 * 3 * 12 * 24 + 2 * 48 * 24 + 2 * 8 * 24) if spec == "minimax-m2.5" else 0
+        scales = (
+            62 * (256 * 3 * 12 * 24 + 2 * 48 * 24 + 2 * 8 * 24) if spec == "minimax-m2.5" else 0
+        )
         assert ours.total + (mtp or 0) + scales == published["hub_total"]
 
 
@@ -360,7 +396,12 @@ def test_glm_5_2_lacks_the_indexers_of_57_layers() -> None:
 def test_the_text_of_kimi_k2_5_is_kimi_k2() -> None:
     """The same as K2 Thinking's, but for YaRN's beta_fast (K2: 1)."""
     new, old = read("kimi-k2.5")[0], read("kimi-k2-thinking")[0]
-    assert (new.ffns, new.layer_kinds, new.layers, new.norms) == (old.ffns, old.layer_kinds, old.layers, old.norms)
+    assert (new.ffns, new.layer_kinds, new.layers, new.norms) == (
+        old.ffns,
+        old.layer_kinds,
+        old.layers,
+        old.norms,
+    )
     assert [(c.path, c.old, c.new) for c in diff(old, new) if c.path.startswith("mixers")] == [
         ("mixers.full.rope.scaling.beta_fast", 1.0, 32.0)
     ]
@@ -369,7 +410,12 @@ def test_the_text_of_kimi_k2_5_is_kimi_k2() -> None:
 
 def test_step_3_7_is_step_3_5_with_a_tower() -> None:
     new, old = read("step-3.7-flash")[0], read("step-3.5-flash")[0]
-    assert (new.mixers, new.ffns, new.layer_kinds, new.layers) == (old.mixers, old.ffns, old.layer_kinds, old.layers)
+    assert (new.mixers, new.ffns, new.layer_kinds, new.layers) == (
+        old.mixers,
+        old.ffns,
+        old.layer_kinds,
+        old.layers,
+    )
     assert count(new).vision == 1_981_014_784
 
 
@@ -377,6 +423,12 @@ def test_the_moe_of_longcat_joins_at_the_layers_end() -> None:
     a, _, _, rows = read("longcat-flash")
     assert kind_word(a, "double") == "MLA + dense + MLA + dense + MoE (shortcut)"
     # the two attentions of a layer have their own tensors; zero experts have none, but the router's rows
-    assert [r.axes[1] for r in rows if r.pattern == "model.layers.{}.self_attn.{}.o_proj.weight"] == [(0,), (1,)]
-    assert [r.shape for r in rows if r.pattern == "model.layers.{}.mlp.router.classifier.weight"] == [(768, 6144)]
-    assert [r.axes[1] for r in rows if r.pattern == "model.layers.{}.mlp.experts.{}.up_proj.weight"] == [range(512)]
+    assert [
+        r.axes[1] for r in rows if r.pattern == "model.layers.{}.self_attn.{}.o_proj.weight"
+    ] == [(0,), (1,)]
+    assert [
+        r.shape for r in rows if r.pattern == "model.layers.{}.mlp.router.classifier.weight"
+    ] == [(768, 6144)]
+    assert [
+        r.axes[1] for r in rows if r.pattern == "model.layers.{}.mlp.experts.{}.up_proj.weight"
+    ] == [range(512)]

@@ -19,7 +19,8 @@ from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
 from llmarch.config.families import MODEL_TYPES, find
-from llmarch.config.vocabulary import Row, build
+from llmarch.config.vocabulary import build
+from llmarch.tensors.naming import TensorRow
 
 HEADERS = Path(__file__).parent / "fixtures" / "headers"
 
@@ -29,21 +30,28 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def plain(about: dict[str, Any]) -> bool:
-    return not about.get("quant") and about.get("names") == "Hub" and not about.get("tied_copy") and not about.get("buffers")
+    return (
+        not about.get("quant")
+        and about.get("names") == "Hub"
+        and not about.get("tied_copy")
+        and not about.get("buffers")
+    )
 
 
 FIXTURES = {p.name.removesuffix(".json.gz"): load(p) for p in sorted(HEADERS.glob("*.json.gz"))}
 PLAIN = [n for n, f in FIXTURES.items() if plain(f["about"])]
 
 
-def read(config: dict[str, Any]) -> tuple[Architecture, list[Row], dict[str, Evidence], list[str]]:
+def read(
+    config: dict[str, Any],
+) -> tuple[Architecture, list[TensorRow], dict[str, Evidence], list[str]]:
     family, c = configure(config, "config.json" if "model_type" in config else "params.json")
     evidence: dict[str, Evidence] = {}
     architecture = build(family.read(c), family.ref, evidence)
     return architecture, family.template(architecture), evidence, c.unread()
 
 
-def names_of(rows: list[Row]) -> dict[str, tuple[int, ...]]:
+def names_of(rows: list[TensorRow]) -> dict[str, tuple[int, ...]]:
     out: dict[str, tuple[int, ...]] = {}
     for row in rows:
         for index in product(*row.axes):
@@ -59,7 +67,9 @@ def test_the_template_is_the_checkpoint(name: str) -> None:
     architecture, rows, _, _ = read(fixture["config"])
     if not fixture["about"].get("mtp"):
         rows = [r for r in rows if r.component != "mtp"]
-    elif architecture.mtp is None:  # the config does not tell; the family knows what a checkpoint may hold
+    elif (
+        architecture.mtp is None
+    ):  # the config does not tell; the family knows what a checkpoint may hold
         [(_, stored)] = find(architecture.model_type).mtp_candidates(architecture)
         rows += stored
     expected = {n: tuple(shape) for n, (_, shape) in fixture["tensors"].items()}
@@ -93,7 +103,7 @@ def test_every_leaf_has_evidence_and_every_key_is_read(name: str) -> None:
 
 def test_prod_is_not_trusted_blindly() -> None:
     """A row's parameters are its shape times the numbers its axes allow."""
-    assert Row("a.{}.b.{}.w", (2, 3), ((1, 5), range(4)), "x").parameters == prod((2, 3)) * 8
+    assert TensorRow("a.{}.b.{}.w", (2, 3), ((1, 5), range(4)), "x").parameters == prod((2, 3)) * 8
 
 
 def test_every_model_type_has_a_family_file() -> None:

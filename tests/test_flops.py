@@ -12,20 +12,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
-from llmarch.analyses.flops import distinct_experts, per_token, prefill, recurrence, weights, weights_read
+from llmarch.analyses.flops import (
+    distinct_experts,
+    per_token,
+    prefill,
+    recurrence,
+    weights,
+    weights_read,
+)
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, LatentAttention, MoE, Router
 from llmarch.config.families import find
 from llmarch.config.vocabulary import build
 
-FIXTURE: dict[str, Any] = json.loads((Path(__file__).parent / "fixtures" / "flops.json").read_text())
+FIXTURE: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "fixtures" / "flops.json").read_text()
+)
 ABOUT = FIXTURE.pop("_about")
 TOKENS: int = ABOUT["tokens"]
 
 
 def read(config: dict[str, Any]) -> Architecture:
     family = find(config["model_type"])
-    return build(family.read(family.config(config, "config.json", config["model_type"])), family.ref, {})
+    return build(
+        family.read(family.config(config, "config.json", config["model_type"])), family.ref, {}
+    )
 
 
 def counted(a: Architecture, way: str) -> int:
@@ -36,10 +47,14 @@ def counted(a: Architecture, way: str) -> int:
     if way == "prefill":
         return n * TOKENS
     latents = [m for k in a.layers for m in a.blocks_of(k) if isinstance(m, LatentAttention)]
-    return n + (TOKENS - 1) * sum(2 * m.kv_lora_rank * m.heads * (m.qk_nope_head_dim + m.v_head_dim) for m in latents)
+    return n + (TOKENS - 1) * sum(
+        2 * m.kv_lora_rank * m.heads * (m.qk_nope_head_dim + m.v_head_dim) for m in latents
+    )
 
 
-@pytest.mark.parametrize(("name", "way"), [(n, w) for n, row in FIXTURE.items() for w in row["flops"]])
+@pytest.mark.parametrize(
+    ("name", "way"), [(n, w) for n, row in FIXTURE.items() for w in row["flops"]]
+)
 def test_what_torch_counts(name: str, way: str) -> None:
     """Within 1 %: biases count once there and twice here, and the rotary table's outer product is only there."""
     row = FIXTURE[name]
@@ -74,16 +89,33 @@ def test_a_tied_head_is_multiplied_all_the_same() -> None:
         (gqa(32, 8, 128, window=100), 1000, {"attention_scores": 2 * 32 * 100 * 256}),
         (gqa(32, 8, 128, chunk=300), 1000, {"attention_scores": 2 * 32 * 100 * 256}),
         (mla(128), 1000, {"attention_scores": 2 * 128 * 1000 * 1088}),
-        (mla(128, indexer=lightning_indexer()), 10000, {"attention_scores": 2 * 128 * 2048 * 1088, "indexer_scores": 2 * 64 * 129 * 10000}),
-        (v4(4), 10000, {"attention_scores": 2 * 64 * 1024 * (128 + 512), "indexer_scores": 2 * 64 * 129 * 2500}),
+        (
+            mla(128, indexer=lightning_indexer()),
+            10000,
+            {"attention_scores": 2 * 128 * 2048 * 1088, "indexer_scores": 2 * 64 * 129 * 10000},
+        ),
+        (
+            v4(4),
+            10000,
+            {
+                "attention_scores": 2 * 64 * 1024 * (128 + 512),
+                "indexer_scores": 2 * 64 * 129 * 2500,
+            },
+        ),
         (v4(128), 10000, {"attention_scores": 2 * 64 * 1024 * (128 + 78)}),
         (v4(0), 10000, {"attention_scores": 2 * 64 * 1024 * 128}),
-        (recurrent("gated_deltanet", (16, 128), (32, 128)), 10000, {"recurrence": 6 * 32 * 128 * 128}),
+        (
+            recurrent("gated_deltanet", (16, 128), (32, 128)),
+            10000,
+            {"recurrence": 6 * 32 * 128 * 128},
+        ),
     ],
 )
 def test_scores_by_their_own_law(mixer: Any, context: int, expected: dict[str, int]) -> None:
     by = per_token(architecture({"m": mixer}, ["m"]), context).by_component
-    assert {c: n for c, n in by.items() if c in ("attention_scores", "indexer_scores", "recurrence")} == expected
+    assert {
+        c: n for c, n in by.items() if c in ("attention_scores", "indexer_scores", "recurrence")
+    } == expected
 
 
 SOME = {
@@ -98,7 +130,9 @@ SOME = {
 @given(st.sampled_from(sorted(SOME)), st.integers(1, 200))
 def test_a_prompt_costs_what_its_tokens_cost(name: str, tokens: int) -> None:
     a = architecture(SOME, [name] * 2)
-    assert prefill(a, tokens).total == sum(per_token(a, t, absorbed=False).total for t in range(1, tokens + 1))
+    assert prefill(a, tokens).total == sum(
+        per_token(a, t, absorbed=False).total for t in range(1, tokens + 1)
+    )
 
 
 @given(st.sampled_from([0, 4, 128]), st.integers(1, 400))
@@ -110,7 +144,13 @@ def test_a_prompt_with_compressed_entries(ratio: int, tokens: int) -> None:
 @given(st.integers(1, 512), st.integers(1, 32), st.integers(1, 4096))
 def test_distinct_experts(experts: int, active: int, batch: int) -> None:
     active = min(active, experts)
-    m = MoE(experts=experts, active=active, expert_width=8, activation="silu", router=Router(scoring="softmax", normalized=True))
+    m = MoE(
+        experts=experts,
+        active=active,
+        expert_width=8,
+        activation="silu",
+        router=Router(scoring="softmax", normalized=True),
+    )
     n = distinct_experts(m, batch)
     assert distinct_experts(m, 1) == pytest.approx(active)
     assert active * 0.999999 <= n <= min(experts, batch * active) * 1.000001
@@ -123,4 +163,6 @@ def test_weights_read_by_a_batch() -> None:
     p = count(a)
     assert sum(weights_read(a).values()) == pytest.approx(p.active - p.embedding + a.hidden_size)
     assert weights_read(a, 10**6)["experts"] == pytest.approx(p.by_component["experts"])
-    assert weights_read(a, 8)["experts"] == pytest.approx(p.by_component["experts"] * (1 - (1 - 8 / 128) ** 8))
+    assert weights_read(a, 8)["experts"] == pytest.approx(
+        p.by_component["experts"] * (1 - (1 - 8 / 128) ** 8)
+    )

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import llmarch
-from llmarch.architecture.fingerprint import canonical, fingerprint, stored
+from llmarch.architecture.fingerprint import canonical, fingerprint
 from llmarch.architecture.schema import Architecture
 from llmarch.compare import lock as locks
 from llmarch.compare.diff import diff, same
 from llmarch.compare.gate import differences
-from llmarch.compare.lock import Entry, entry, parse, text
+from llmarch.compare.lock import Entry, entry, parse, tensor_digest, text
 from llmarch.errors import ConfigError
 from llmarch.sources.raw import TensorTable
 from llmarch.sources.references import catalog
@@ -52,9 +52,13 @@ def test_known_fingerprints() -> None:
 def test_what_the_fingerprint_does_not_depend_on() -> None:
     a = architecture("qwen3-8b")
     assert fingerprint(replace(a, family="x", model_type="y", dtype="float16")) == fingerprint(a)
-    assert fingerprint(replace(architecture("deepseek-v3"), quantization=None)) == fingerprint(architecture("deepseek-v3"))
+    assert fingerprint(replace(architecture("deepseek-v3"), quantization=None)) == fingerprint(
+        architecture("deepseek-v3")
+    )
     assert fingerprint(renamed(a)) == fingerprint(a)
-    assert fingerprint(replace(a, mixers={**a.mixers, "unused": a.mixers["full"]})) == fingerprint(a)
+    assert fingerprint(replace(a, mixers={**a.mixers, "unused": a.mixers["full"]})) == fingerprint(
+        a
+    )
     assert fingerprint(replace(a, norms=dict(reversed(a.norms.items())))) == fingerprint(a)
 
 
@@ -75,7 +79,10 @@ def test_equal_fingerprints_are_equal_models() -> None:
     for first, *others in found.values():
         for other in others:
             changes = diff(architecture(first), architecture(other))
-            assert {c.rule for c in changes if c.severity != "quantization"} <= {"family-changed", "model-type-changed"}
+            assert {c.rule for c in changes if c.severity != "quantization"} <= {
+                "family-changed",
+                "model-type-changed",
+            }
     assert len(found) > 100
 
 
@@ -84,22 +91,34 @@ def test_numbers_to_seven_digits() -> None:
     a = architecture("qwen3-8b")
     drifted = replace(a, norms={"rms": replace(a.norms["rms"], eps=9.999999974752427e-07)})
     assert diff(a, drifted) == [] and fingerprint(a) == fingerprint(drifted)
-    assert same((1.0, 2.0), (1.0, 2.0 + 1e-9)) and not same((1.0,), (1.0, 2.0)) and not same(1e6, 1e6 + 1) and not same(1.0, None)
+    assert (
+        same((1.0, 2.0), (1.0, 2.0 + 1e-9))
+        and not same((1.0,), (1.0, 2.0))
+        and not same(1e6, 1e6 + 1)
+        and not same(1.0, None)
+    )
 
 
 def test_a_new_fact_at_its_default_changes_nothing() -> None:
     """What is at its default is not in it, so facts that a later schema adds do not move it."""
     text = json.dumps(canonical(architecture("qwen3-8b")))
-    assert '"sinks"' not in text and '"window"' not in text and '"towers"' not in text and '"kind": "attention"' in text
+    assert (
+        '"sinks"' not in text
+        and '"window"' not in text
+        and '"towers"' not in text
+        and '"kind": "attention"' in text
+    )
 
 
 def test_the_tensors_of_a_checkpoint() -> None:
     tensors = [("a.0.w", "BF16", (2, 3)), ("a.1.w", "BF16", (2, 3)), ("b", "F32", ())]
-    one = stored(TensorTable.of(tensors))
-    assert stored(TensorTable.of(reversed(tensors))) == one
-    for i, other in enumerate((("a.0.w", "F16", (2, 3)), ("a.2.w", "BF16", (2, 3)), ("b", "F32", (1,)))):
-        assert stored(TensorTable.of([*tensors[:i], other, *tensors[i + 1 :]])) != one
-    assert stored(TensorTable.of(tensors[:2])) != one
+    one = tensor_digest(TensorTable.of(tensors))
+    assert tensor_digest(TensorTable.of(reversed(tensors))) == one
+    for i, other in enumerate(
+        (("a.0.w", "F16", (2, 3)), ("a.2.w", "BF16", (2, 3)), ("b", "F32", (1,)))
+    ):
+        assert tensor_digest(TensorTable.of([*tensors[:i], other, *tensors[i + 1 :]])) != one
+    assert tensor_digest(TensorTable.of(tensors[:2])) != one
 
 
 # The lock
@@ -120,7 +139,9 @@ def test_every_bundled_model_comes_back(entries: dict[str, Entry]) -> None:
     assert lock.entries == entries and lock.written_by == "llmarch 0.1.0"
     assert all(differences(lock.entries[alias], entries[alias]) == [] for alias in ALL)
     assert text(lock.entries, "llmarch 0.1.0") == content
-    assert content == text(dict(reversed(entries.items())), "llmarch 0.1.0"), "sorted, whatever the order"
+    assert content == text(dict(reversed(entries.items())), "llmarch 0.1.0"), (
+        "sorted, whatever the order"
+    )
     assert content.isascii() and max(map(len, content.splitlines())) < 140
 
 

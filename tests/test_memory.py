@@ -77,7 +77,11 @@ def test_token_shifts_are_on_every_rank() -> None:
         (architecture({"m": gqa(25, 25, 64)}, ["m"]), 8, "25 query heads"),
         (architecture({"m": gqa(24, 6, 64)}, ["m"]), 4, "6 KV heads"),
         (architecture({"m": mla(20)}, ["m"]), 8, "20 query heads"),
-        (architecture({"m": recurrent("gated_deltanet", (4, 64), (32, 64))}, ["m"]), 8, "4 recurrent key heads"),
+        (
+            architecture({"m": recurrent("gated_deltanet", (4, 64), (32, 64))}, ["m"]),
+            8,
+            "4 recurrent key heads",
+        ),
         (architecture({"m": mamba2(64, 64, 6, 128)}, ["m"]), 4, "6 state groups"),
         (architecture({"m": recurrent("mamba", (1, 16), (1, 4100))}, ["m"]), 8, "4,100 channels"),
     ],
@@ -93,7 +97,9 @@ def test_what_is_not_divided_is_named() -> None:
     assert remarks(model("qwen3-235b"), Parallel(8, 1, 8)) == ["4 KV heads: each on 2 ranks"]
     assert remarks(model("qwen3-235b"), Parallel(4, 1, 4)) == []
     assert remarks(model("deepseek-v3"), Parallel(8, 1, 8)) == ["MLA latent on every rank"]
-    assert "EP 6 does not divide 256 experts: some ranks hold 43" in remarks(model("deepseek-v3"), Parallel(1, 6, 6))
+    assert "EP 6 does not divide 256 experts: some ranks hold 43" in remarks(
+        model("deepseek-v3"), Parallel(1, 6, 6)
+    )
 
 
 def test_what_tensor_parallelism_divides_of_the_weights() -> None:
@@ -108,7 +114,13 @@ def test_what_tensor_parallelism_divides_of_the_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "experts"), [(Parallel(8, 8, 8), 8), (Parallel(1, 8, 8), 8), (Parallel(8, 4, 8), 8), (Parallel(2, 16, 16), 16)]
+    ("p", "experts"),
+    [
+        (Parallel(8, 8, 8), 8),
+        (Parallel(1, 8, 8), 8),
+        (Parallel(8, 4, 8), 8),
+        (Parallel(2, 16, 16), 16),
+    ],
 )
 def test_expert_parallelism_divides_experts(p: Parallel, experts: int) -> None:
     a = model("deepseek-v3")
@@ -121,7 +133,18 @@ def test_degrees_must_agree_with_each_other() -> None:
     assert not refusals(a, Parallel(8, 16, 16))
 
 
-@pytest.mark.parametrize("name", ["qwen3-235b", "gemma3-27b", "kimi-linear", "deepseek-v3.2", "minimax-m1", "llama4-scout", "gpt-oss-20b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qwen3-235b",
+        "gemma3-27b",
+        "kimi-linear",
+        "deepseek-v3.2",
+        "minimax-m1",
+        "llama4-scout",
+        "gpt-oss-20b",
+    ],
+)
 @pytest.mark.parametrize("n", [2, 4, 8])
 def test_a_rank_holds_a_share(name: str, n: int) -> None:
     """Between a whole nth and the whole, cache and weights."""
@@ -141,31 +164,48 @@ def test_weight_formats() -> None:
     p = count(a)
     matrices = sum(p.by_component[c] for c in ("attention", "experts"))
     assert weights(a, "bf16").bytes(p.by_component) == 2 * p.total
-    assert weights(a, "fp8").bytes(p.by_component) == pytest.approx(matrices * (1 + 4 / 16384) + 2 * (p.total - matrices), abs=8)
-    assert weights(a, "int4").bytes(p.by_component) == pytest.approx(matrices * (4.125 / 8) + 2 * (p.total - matrices), abs=8)
+    assert weights(a, "fp8").bytes(p.by_component) == pytest.approx(
+        matrices * (1 + 4 / 16384) + 2 * (p.total - matrices), abs=8
+    )
+    assert weights(a, "int4").bytes(p.by_component) == pytest.approx(
+        matrices * (4.125 / 8) + 2 * (p.total - matrices), abs=8
+    )
     assert weights(a, "as-stored").bytes(p.by_component) == 2 * p.total
 
 
 @pytest.mark.parametrize(
     ("name", "gib"),
     [
-        ("gpt-oss-120b", 60.77),  # the card: a single 80 GB GPU; the repository's safetensors take 65.25 GB
+        (
+            "gpt-oss-120b",
+            60.77,
+        ),  # the card: a single 80 GB GPU; the repository's safetensors take 65.25 GB
         ("gpt-oss-20b", 12.82),  # 13.76 GB on the Hub
         ("deepseek-v3", 626.8),
     ],
 )
 def test_as_the_config_declares(name: str, gib: float) -> None:
     a = model(name)
-    assert weights(a, "as-stored").bytes(count(a).by_component) / GIB == pytest.approx(gib, rel=0.005)
+    assert weights(a, "as-stored").bytes(count(a).by_component) / GIB == pytest.approx(
+        gib, rel=0.005
+    )
 
 
 def test_exclusions() -> None:
     held = weights(model("kimi-k2-thinking"), "as-stored")
     assert set(held.bits) == {"experts"} and held.bits["experts"] == 4.5
     assert set(weights(model("gpt-oss-20b"), "as-stored").bits) == {"experts"}
-    assert set(weights(model("deepseek-v3"), "as-stored").bits) == {"attention", "mlp", "experts", "shared_experts"}
+    assert set(weights(model("deepseek-v3"), "as-stored").bits) == {
+        "attention",
+        "mlp",
+        "experts",
+        "shared_experts",
+    }
     hostile = Quantization(method="x", bits=4.0, excluded=("re:(a+)+$", "re:(", "re:.*.*.*.*.*x"))
-    assert weights(replace(model("qwen3-8b"), quantization=hostile), "as-stored").bits == {"attention": 4.0, "mlp": 4.0}
+    assert weights(replace(model("qwen3-8b"), quantization=hostile), "as-stored").bits == {
+        "attention": 4.0,
+        "mlp": 4.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -190,7 +230,12 @@ def test_what_cannot_be_known_is_an_error() -> None:
         weights(replace(model("qwen3-8b"), dtype=None), "as-stored")
     with pytest.raises(ValueError, match="quanto"):
         weights(replace(model("qwen3-8b"), quantization=Quantization(method="quanto")), "as-stored")
-    assert weights(replace(model("qwen3-8b"), dtype=None), "as-stored", {"attention": 8.0}).of("attention") == 8
+    assert (
+        weights(replace(model("qwen3-8b"), dtype=None), "as-stored", {"attention": 8.0}).of(
+            "attention"
+        )
+        == 8
+    )
 
 
 # --- plans --------------------------------------------------------------------------------------------------------
@@ -202,7 +247,9 @@ def planned(name: str, **request: object) -> Plan:
 
 
 def test_a_plan() -> None:
-    p = planned("qwen3-235b", context=32768, batch=8, parallel=Parallel(8, 1, 8), gpu_bytes=80 * GIB)
+    p = planned(
+        "qwen3-235b", context=32768, batch=8, parallel=Parallel(8, 1, 8), gpu_bytes=80 * GIB
+    )
     assert p.one.weights == 2 * 235_093_634_560
     assert p.one.cache == 8 * 32768 * 192512
     assert p.rank.cache == p.one.cache // 4, "4 KV heads on 8 ranks: a quarter each"
@@ -223,19 +270,31 @@ def test_data_parallel_groups_share_the_batch() -> None:
     st.sampled_from([24, 48, 80, 192]),
     st.sampled_from(["llama3.1-8b", "gemma3-27b", "kimi-linear", "qwen3-30b-a3b"]),
 )
-def test_the_largest_that_fits_fits_and_more_does_not(batch: int, context: int, gib: int, name: str) -> None:
+def test_the_largest_that_fits_fits_and_more_does_not(
+    batch: int, context: int, gib: int, name: str
+) -> None:
     request = Request(context, batch, Parallel(), gib * GIB)
     a = model(name)
     held = weights(a, "bf16")
     p = plan(a, request, Convention(), held)
     weight, budget, c = held.bytes(count(a).by_component), int(gib * GIB * 0.9), cache(a)
-    assert p.largest_context is not None and p.largest_batch is not None and p.context_limit is not None
+    assert (
+        p.largest_context is not None
+        and p.largest_batch is not None
+        and p.context_limit is not None
+    )
     if weight > budget:
         assert (p.largest_context, p.largest_batch, p.fits) == (0, 0, False)
         return
     assert weight + c.at(p.largest_context, batch) <= budget or p.largest_context == 0
-    assert p.largest_context == p.context_limit or weight + c.at(p.largest_context + 1, batch) > budget
-    assert weight + c.at(context, p.largest_batch) <= budget < weight + c.at(context, p.largest_batch + 1)
+    assert (
+        p.largest_context == p.context_limit or weight + c.at(p.largest_context + 1, batch) > budget
+    )
+    assert (
+        weight + c.at(context, p.largest_batch)
+        <= budget
+        < weight + c.at(context, p.largest_batch + 1)
+    )
     assert p.fits == (p.largest_batch >= batch)
 
 

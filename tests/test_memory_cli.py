@@ -61,7 +61,9 @@ def test_one_model_on_gpus(run: Run) -> None:
 
 
 def test_several_models_in_a_narrow_terminal(run: Run) -> None:
-    out, _ = run("llama3.1-8b", "gemma3-27b", "qwen3-next", "kimi-linear", "--context", "128k", columns=80)
+    out, _ = run(
+        "llama3.1-8b", "gemma3-27b", "qwen3-next", "kimi-linear", "--context", "128k", columns=80
+    )
     assert max(map(len, out.splitlines())) <= 80
     for symbol in "●○▲△":
         assert symbol in out
@@ -100,7 +102,9 @@ def test_json_keeps_the_contract(run: Run) -> None:
             assert f["total"] == f["weights"] + f["cache"] + f["state"]
         assert m["all_gpus"]["total"] == 8 * m["per_gpu"]["total"]
         assert m["flops_per_token"]["total"] == sum(m["flops_per_token"]["by_component"].values())
-        assert m["weight_bytes_read_per_token"]["batch"] < m["weight_bytes_read_per_token"]["batch_1"]
+        assert (
+            m["weight_bytes_read_per_token"]["batch"] < m["weight_bytes_read_per_token"]["batch_1"]
+        )
     assert v32["curve"][-1]["context"] == 131072
 
 
@@ -160,7 +164,9 @@ def test_the_gpu_table_names_its_sources() -> None:
     rows = json.loads(TABLE.read_text())["gpus"]
     assert len({r["name"] for r in rows}) == len(rows) >= 25
     for r in rows:
-        assert r["source"] and r["vendor_gb"] * 10**9 <= r["memory_bytes"] <= r["vendor_gb"] * 2**30, r
+        assert (
+            r["source"] and r["vendor_gb"] * 10**9 <= r["memory_bytes"] <= r["vendor_gb"] * 2**30
+        ), r
         assert (r["memory_bytes"] == r["vendor_gb"] * 10**9) == (r["seen_by"] is None)
 
 
@@ -199,7 +205,15 @@ def test_every_alias_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "n"), [("4096", 4096), ("128k", 131072), ("1M", 1048576), ("131,072", 131072), ("0.5k", 512), ("32K", 32768)]
+    ("text", "n"),
+    [
+        ("4096", 4096),
+        ("128k", 131072),
+        ("1M", 1048576),
+        ("131,072", 131072),
+        ("0.5k", 512),
+        ("32K", 32768),
+    ],
 )
 def test_tokens(text: str, n: int) -> None:
     assert units.tokens(text) == n
@@ -208,7 +222,10 @@ def test_tokens(text: str, n: int) -> None:
 # --- plot ---------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**15)), min_size=1, max_size=20), st.integers(20, 200))
+@given(
+    st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**15)), min_size=1, max_size=20),
+    st.integers(20, 200),
+)
 def test_a_plot_keeps_to_its_width(points: list[tuple[int, int]], width: int) -> None:
     points = sorted(dict(points).items())
     most = max(1, *(y for _, y in points))

@@ -142,22 +142,35 @@ def test_hub(text: str, repo: str, revision: str | None) -> None:
 
 def test_the_host_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://mirror.example:8080/hub/")
-    for text in ("http://mirror.example:8080/hub/a/b/tree/v1", "mirror.example:8080/hub/a/b/tree/v1"):
+    for text in (
+        "http://mirror.example:8080/hub/a/b/tree/v1",
+        "mirror.example:8080/hub/a/b/tree/v1",
+    ):
         assert parse(text) == Reference(text, "hub", repo_id="a/b", revision="v1")
 
 
 def test_paths(elsewhere: Path) -> None:
     folder = elsewhere / "model"
     folder.mkdir()
-    for name in ("config.json", "params.json", "model.safetensors", "model.safetensors.index.json", "other.txt"):
+    for name in (
+        "config.json",
+        "params.json",
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "other.txt",
+    ):
         (folder / name).write_text("{}")
     assert parse("./model").kind == "folder"
     assert parse(str(folder)).kind == "folder"
     assert parse(".").path == Path(".")
-    assert parse("model/config.json") == Reference("model/config.json", "config", path=Path("model/config.json"))
+    assert parse("model/config.json") == Reference(
+        "model/config.json", "config", path=Path("model/config.json")
+    )
     assert parse("./model/params.json").kind == "config"
     assert parse("model/model.safetensors").kind == "safetensors"
-    assert parse("model/model.safetensors.index.json") == Reference("model/model.safetensors.index.json", "folder", path=Path("model"))
+    assert parse("model/model.safetensors.index.json") == Reference(
+        "model/model.safetensors.index.json", "folder", path=Path("model")
+    )
     with pytest.raises(UnknownReference, match="neither a folder nor"):
         parse("./model/other.txt")
     with pytest.raises(UnknownReference) as error:
@@ -194,17 +207,26 @@ def test_folders_without_a_dot(elsewhere: Path) -> None:
 
 def test_importing_it_is_cheap() -> None:
     heavy = {"pydantic", "huggingface_hub", "rich", "typer", "httpx2", "difflib"}
-    code = f"import sys, llmarch.reference; print(sorted({{m.partition('.')[0] for m in sys.modules}} & {heavy}))"
+    code = f"import sys, llmarch.sources.references; print(sorted({{m.partition('.')[0] for m in sys.modules}} & {heavy}))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_without_an_index(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (elsewhere / "specs").mkdir()
-    (elsewhere / "specs" / "one.json").write_text('{"alias": "one", "name": "The One", "repo_id": "acme/The-One-7B", "also": ["uno"]}')
+    (elsewhere / "specs" / "one.json").write_text(
+        '{"alias": "one", "name": "The One", "repo_id": "acme/The-One-7B", "also": ["uno"]}'
+    )
     monkeypatch.setattr(reference, "specs_folder", lambda: elsewhere / "specs")
     catalog.cache_clear()
     try:
-        assert [find_alias(t) for t in ("one", "The One", "the-one-7b", "uno", "the-one")] == ["one"] * 5
+        assert [find_alias(t) for t in ("one", "The One", "the-one-7b", "uno", "the-one")] == [
+            "one"
+        ] * 5
     finally:
         catalog.cache_clear()

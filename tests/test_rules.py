@@ -51,10 +51,25 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     # Layers and wiring
     ("qwen3-8b", "layers", ("full",) * 35, {"layers-changed"}),
     ("gemma4-26b", "layer_kinds.full.learned_scale", False, {"layer-scale-changed"}),
-    ("qwen3-8b", "layer_kinds.full.steps.0.branches.0.post_norm", "rms", {"norm-count-changed", "norm-placement-changed"}),
-    ("olmo2-7b", "layer_kinds.full.steps.0.branches.0", ("mixers.full", "rms", None), {"norm-placement-changed"}),
+    (
+        "qwen3-8b",
+        "layer_kinds.full.steps.0.branches.0.post_norm",
+        "rms",
+        {"norm-count-changed", "norm-placement-changed"},
+    ),
+    (
+        "olmo2-7b",
+        "layer_kinds.full.steps.0.branches.0",
+        ("mixers.full", "rms", None),
+        {"norm-placement-changed"},
+    ),
     ("qwen3-8b", "layer_kinds.full.steps.0.residual", "after_norm", {"norm-placement-changed"}),
-    ("granite-4.1-8b", "layer_kinds.full.steps.0.branches.0.scale", 1.0, {"residual-scale-changed"}),
+    (
+        "granite-4.1-8b",
+        "layer_kinds.full.steps.0.branches.0.scale",
+        1.0,
+        {"residual-scale-changed"},
+    ),
     ("minimax-m1", "layer_kinds.full.steps.0.skip_scale", 9.0, {"residual-scale-changed"}),
     ("qwen3-8b", "layer_kinds.full.steps.0.branches.0.block", "ffns.dense", {"wiring-changed"}),
     ("longcat-flash", "layer_kinds.double.steps.4.skip_from", None, {"wiring-changed"}),
@@ -194,7 +209,11 @@ def changed(node: Any, path: str, value: Any) -> Any:
     name, _, rest = path.partition(".")
     if isinstance(node, tuple):
         i = int(name)
-        return (*node[:i], changed(node[i], rest, value) if rest else replaced(node[i], value), *node[i + 1 :])
+        return (
+            *node[:i],
+            changed(node[i], rest, value) if rest else replaced(node[i], value),
+            *node[i + 1 :],
+        )
     if isinstance(node, dict):
         if not rest and value is None:
             return {k: v for k, v in node.items() if k != name}
@@ -203,17 +222,25 @@ def changed(node: Any, path: str, value: Any) -> Any:
 
 
 def replaced(old: Any, value: Any) -> Any:
-    return replace(old, block=value[0], pre_norm=value[1], post_norm=value[2]) if isinstance(old, schema.Branch) else value
+    return (
+        replace(old, block=value[0], pre_norm=value[1], post_norm=value[2])
+        if isinstance(old, schema.Branch)
+        else value
+    )
 
 
-@pytest.mark.parametrize(("alias", "path", "value", "expected"), ROWS, ids=[f"{r[0]}-{r[1]}" for r in ROWS])
+@pytest.mark.parametrize(
+    ("alias", "path", "value", "expected"), ROWS, ids=[f"{r[0]}-{r[1]}" for r in ROWS]
+)
 def test_a_change_has_its_rule(alias: str, path: str, value: Any, expected: set[str]) -> None:
     old = architecture(alias)
     new = changed(old, path, value)
     there, back = diff(old, new), diff(new, old)
     assert {c.rule for c in there} == expected
     assert all(c.severity == rule_for(c.path).severity for c in there)
-    assert [(c.rule, c.path, c.old, c.new) for c in there] == [(c.rule, c.path, c.new, c.old) for c in back]
+    assert [(c.rule, c.path, c.old, c.new) for c in there] == [
+        (c.rule, c.path, c.new, c.old) for c in back
+    ]
 
 
 def test_every_rule_for_facts_has_its_row() -> None:
@@ -231,7 +258,9 @@ def leaves(hint: Any, at: str) -> Iterator[str]:
         for f in fields(hint):
             if f.compare and f.name != "kind":
                 yield from leaves(hints[f.name], f"{at}.{f.name}" if at else f.name)
-            elif f.name == "kind" and len(get_args(hints["kind"])) != 1:  # a kind of one value is the class: the block itself changes
+            elif (
+                f.name == "kind" and len(get_args(hints["kind"])) != 1
+            ):  # a kind of one value is the class: the block itself changes
                 yield f"{at}.kind"
         return
     origin, args = get_origin(hint), get_args(hint)
@@ -254,28 +283,45 @@ def leaves(hint: Any, at: str) -> Iterator[str]:
 
 def test_every_leaf_has_a_rule_of_its_own() -> None:
     paths = set(leaves(Architecture, ""))
-    assert {"mixers.NAME.rope.scaling.short_factor", "towers.NAME.stages.0.0.key_width", "layers"} <= paths
+    assert {
+        "mixers.NAME.rope.scaling.short_factor",
+        "towers.NAME.stages.0.0.key_width",
+        "layers",
+    } <= paths
     assert len(paths) > 250
     assert [p for p in sorted(paths) if rule_for(p).id == "fact-changed"] == []
-    whole = {"mixers.NAME": "mixer-changed", "ffns.NAME": "ffn-changed", "towers.NAME": "tower-changed"}
+    whole = {
+        "mixers.NAME": "mixer-changed",
+        "ffns.NAME": "ffn-changed",
+        "towers.NAME": "tower-changed",
+    }
     assert [
-        p for p in sorted(paths) for w, rule in whole.items() if p.startswith(f"{w}.") and p != f"{w}.kind" and rule_for(p).id == rule
+        p
+        for p in sorted(paths)
+        for w, rule in whole.items()
+        if p.startswith(f"{w}.") and p != f"{w}.kind" and rule_for(p).id == rule
     ] == []
 
 
 def test_every_alternative_of_a_pattern_covers_a_fact() -> None:
     """None is left of a fact that was renamed, and none is dead behind an earlier row."""
     paths = {*leaves(Architecture, ""), "layer_kinds.NAME.norms"}
-    paths |= {p.rpartition(".")[0] for p in paths if "." in p}  # wholes, which can change their kind
+    paths |= {
+        p.rpartition(".")[0] for p in paths if "." in p
+    }  # wholes, which can change their kind
     for rule in (r for r in RULES if r.pattern is not None and r.id not in UNREACHABLE):
         assert rule.pattern is not None
         for pattern in alternatives(rule.pattern):
             known = [p for p in paths if as_regex(pattern).fullmatch(p)]
-            assert any(rule_for(p) is rule for p in known) or pattern.endswith((".*", ".kind", ".steps")), (rule.id, pattern)
+            assert any(rule_for(p) is rule for p in known) or pattern.endswith(
+                (".*", ".kind", ".steps")
+            ), (rule.id, pattern)
 
 
 def as_regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\*\*|\*|\.", lambda m: {"**": ".+", "*": "[^.]+", ".": r"\."}[m[0]], pattern))
+    return re.compile(
+        re.sub(r"\*\*|\*|\.", lambda m: {"**": ".+", "*": "[^.]+", ".": r"\."}[m[0]], pattern)
+    )
 
 
 def alternatives(pattern: str) -> list[str]:
@@ -286,7 +332,9 @@ def alternatives(pattern: str) -> list[str]:
         match = re.search(r"\{([^{}]*)\}", text)
         if match is None:
             done += text.split("\0")
-        elif "{" in text[: match.start()] and text[: match.start()].count("{") > text[: match.start()].count("}"):
+        elif "{" in text[: match.start()] and text[: match.start()].count("{") > text[
+            : match.start()
+        ].count("}"):
             head = re.search(r"[^{,]*$", text[: match.start()])
             assert head is not None
             tail = re.match(r"[^,}]*", text[match.end() :])
@@ -294,7 +342,9 @@ def alternatives(pattern: str) -> list[str]:
             spread = ",".join(f"{head[0]}{part}{tail[0]}" for part in match[1].split(","))
             waiting.append(text[: head.start()] + spread + text[match.end() + tail.end() :])
         else:
-            waiting += [text[: match.start()] + part + text[match.end() :] for part in match[1].split(",")]
+            waiting += [
+                text[: match.start()] + part + text[match.end() :] for part in match[1].split(",")
+            ]
     return done
 
 
@@ -316,30 +366,55 @@ def test_rows_are_whole() -> None:
 def test_every_finding_has_a_rule() -> None:
     """What checkpoint/ and sources/ call their findings."""
     used: set[str] = set()
-    for path in [*(ROOT / "llmarch/checkpoint").rglob("*.py"), *(ROOT / "llmarch/sources").rglob("*.py"), ROOT / "llmarch/gate.py"]:
+    for path in [
+        *(ROOT / "llmarch/checkpoint").rglob("*.py"),
+        *(ROOT / "llmarch/sources").rglob("*.py"),
+        ROOT / "llmarch/gate.py",
+    ]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
-            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            called = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else getattr(node.func, "id", "")
+            )
             if called in ("Finding", "Change"):
                 used |= {v for k in node.keywords if k.arg == "rule" for v in strings(k.value)}
             elif called in ("_find", "find", "finding", "_add", "Absent"):
-                used |= {v for a in node.args for v in strings(a) if re.fullmatch(r"[a-z]+(-[a-z]+)+", v)}
-    assert {"unused-stored", "index-unreadable", "tensor-missing", "shard-missing", "index-tensor-missing", "unread-key"} <= used
+                used |= {
+                    v for a in node.args for v in strings(a) if re.fullmatch(r"[a-z]+(-[a-z]+)+", v)
+                }
+    assert {
+        "unused-stored",
+        "index-unreadable",
+        "tensor-missing",
+        "shard-missing",
+        "index-tensor-missing",
+        "unread-key",
+    } <= used
     assert sorted(i for i in used if find(i) is None) == []
     assert sorted(r.id for r in RULES if r.pattern is None and r.id not in used) == []
 
 
 def strings(node: ast.AST) -> list[str]:
-    return [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return [
+        n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
 
 
 def test_ids_are_never_removed_and_never_reused() -> None:
     """A new rule is a new line at the end of the list, with its severity; one that is given up stays in it, as `gone`."""
-    known = [line.split() for line in IDS.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    known = [
+        line.split()
+        for line in IDS.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
     severities = dict(known)
     assert len(known) == len(severities)
-    assert {r.id: r.severity for r in RULES} == {id: severity for id, severity in severities.items() if severity != "gone"}
+    assert {r.id: r.severity for r in RULES} == {
+        id: severity for id, severity in severities.items() if severity != "gone"
+    }
 
 
 def test_an_unknown_id_names_its_neighbours() -> None:
@@ -352,4 +427,6 @@ def test_an_unknown_id_names_its_neighbours() -> None:
 def test_the_page_is_that_of_the_table() -> None:
     from llmarch.renderers import markdown
 
-    assert (ROOT / "docs/rules.md").read_text(encoding="utf-8") == markdown.rules(RULES), "run scripts/rules_page.py"
+    assert (ROOT / "docs/rules.md").read_text(encoding="utf-8") == markdown.rules(RULES), (
+        "run scripts/rules_page.py"
+    )

@@ -63,12 +63,26 @@ ROWS: list[tuple[str, str, set[str]]] = [
     (
         "minimax-m2.7",  # max_position_embeddings 204,800 against 196,608
         "minimax-m2.7-nvfp4",
-        {FORMAT, "context-changed", "quantization-activations-changed", "quantization-excluded-changed"},
+        {
+            FORMAT,
+            "context-changed",
+            "quantization-activations-changed",
+            "quantization-excluded-changed",
+        },
     ),
-    ("mistral-7b-v0.2", "mistral-7b-v0.2-edited", {"context-changed", "dtype-changed"}),  # 32,768 against 512, edited for a phone
+    (
+        "mistral-7b-v0.2",
+        "mistral-7b-v0.2-edited",
+        {"context-changed", "dtype-changed"},
+    ),  # 32,768 against 512, edited for a phone
     ("mixtral-8x7b", "dolphin-mixtral", {"vocabulary-changed"}),  # two tokens more
 ]
-STORAGE = {FORMAT, "dtype-changed", "quantization-activations-changed", "quantization-excluded-changed"}
+STORAGE = {
+    FORMAT,
+    "dtype-changed",
+    "quantization-activations-changed",
+    "quantization-excluded-changed",
+}
 
 
 def as_read(config: Config, text: str = "test") -> Architecture:
@@ -112,7 +126,11 @@ def renamed(node: Any, old: str, new: str) -> Any:
     """One key for another wherever it has a value, all the way down."""
     if not isinstance(node, dict):
         return node
-    return {new if k == old else k: renamed(v, old, new) for k, v in node.items() if not (k == old and new in node)}
+    return {
+        new if k == old else k: renamed(v, old, new)
+        for k, v in node.items()
+        if not (k == old and new in node)
+    }
 
 
 def text_of(config: Config) -> Config:
@@ -129,7 +147,11 @@ def declared(config: Config) -> Config:
     """What transformers' class gives the text model's config where a key is absent, of facts that are one plain value."""
     model_type = str(text_of(config).get("model_type"))
     about = DEFAULTS.get(model_type, {"defaults": {}})
-    return {k: v for k, v in about["defaults"].items() if isinstance(v, (int, float, str)) and k not in about.get("aliases", {})}
+    return {
+        k: v
+        for k, v in about["defaults"].items()
+        if isinstance(v, (int, float, str)) and k not in about.get("aliases", {})
+    }
 
 
 def omitted(config: Config) -> Config:
@@ -146,7 +168,10 @@ def test_the_order_of_keys_says_nothing(alias: str) -> None:
 @pytest.mark.parametrize("alias", ALL)
 def test_dtype_is_torch_dtype(alias: str) -> None:
     config = spec(alias)
-    assert_same(as_read(renamed(config, "torch_dtype", "dtype")), as_read(renamed(config, "dtype", "torch_dtype")))
+    assert_same(
+        as_read(renamed(config, "torch_dtype", "dtype")),
+        as_read(renamed(config, "dtype", "torch_dtype")),
+    )
 
 
 @pytest.mark.parametrize("alias", ALL)
@@ -185,7 +210,16 @@ def assert_same(a: Architecture, b: Architecture) -> None:
     assert fingerprint(a) == fingerprint(b)
 
 
-ROPES = ["qwen3-8b", "llama3.1-8b", "deepseek-v3", "gpt-oss-20b", "kimi-k2", "mistral-7b", "phi-3.5-mini", "olmo2-7b"]
+ROPES = [
+    "qwen3-8b",
+    "llama3.1-8b",
+    "deepseek-v3",
+    "gpt-oss-20b",
+    "kimi-k2",
+    "mistral-7b",
+    "phi-3.5-mini",
+    "olmo2-7b",
+]
 
 
 @pytest.mark.parametrize("alias", ROPES)
@@ -195,7 +229,9 @@ def test_rope_parameters_are_rope_theta_and_rope_scaling(alias: str) -> None:
     scaling = config.get("rope_scaling") or {}
     kind = scaling.get("rope_type") or scaling.get("type") or "default"
     rest = {k: v for k, v in config.items() if k not in ("rope_theta", "rope_scaling")}
-    parameters = {k: v for k, v in scaling.items() if k not in ("type", "rope_type")} | {"rope_type": kind}
+    parameters = {k: v for k, v in scaling.items() if k not in ("type", "rope_type")} | {
+        "rope_type": kind
+    }
     theta = {"rope_theta": config["rope_theta"]} if "rope_theta" in config else {}
     assert_same(as_read(config), as_read({**rest, "rope_parameters": parameters | theta}))
 
@@ -203,5 +239,11 @@ def test_rope_parameters_are_rope_theta_and_rope_scaling(alias: str) -> None:
 def test_a_wrapper_around_the_same_text_model_changes_the_tower_alone() -> None:
     whole = json.loads((PAIRS / "gemma3-27b-resaved.json").read_bytes())["config"]
     changes = diff(as_read(whole), as_read(whole["text_config"]))
-    assert {c.path for c in changes} <= {"model_type", "towers.vision", "dtype", "mixers.full.sees_ahead", "mixers.sliding.sees_ahead"}
+    assert {c.path for c in changes} <= {
+        "model_type",
+        "towers.vision",
+        "dtype",
+        "mixers.full.sees_ahead",
+        "mixers.sliding.sees_ahead",
+    }
     assert "towers.vision" in {c.path for c in changes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llmarch.tensors.folding import braced
 from llmarch.views import numbers as units
 
 
@@ -32,10 +33,10 @@ from llmarch.views import numbers as units
         (units.ratio(3, 3), ""),
         (units.ratio(0, 3), ""),
         (units.epsilon(1e-6), "1e-6"),
-        (units.braced(range(256)), "{0-255}"),
-        (units.braced((61,)), "61"),
-        (units.braced((0, 1, 2, 5, 7, 8)), "{0-2,5,7-8}"),
-        (units.braced((3, 7, 11, 15, 19)), "{3,7,..,19}"),
+        (braced(range(256)), "{0-255}"),
+        (braced((61,)), "61"),
+        (braced((0, 1, 2, 5, 7, 8)), "{0-2,5,7-8}"),
+        (braced((3, 7, 11, 15, 19)), "{3,7,..,19}"),
     ],
 )
 def test_shown(shown: str, expected: str) -> None:

@@ -12,17 +12,24 @@ from fractions import Fraction
 from math import ceil
 from typing import Any
 
-from ..architecture.frozen import Record, record
-from ..architecture.schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention
-from ..views.wording import block_word, mixer_of
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import mixer_names
+from ..architecture.schema import (
+    Architecture,
+    Attention,
+    CompressedAttention,
+    LatentAttention,
+    LinearAttention,
+)
+from ..views.wording import block_word
 from .cache_layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
 
 CONTEXTS = (4096, 32768, 131072)
 """The lengths that are always shown, as far as the model goes."""
 
 
-@record
-class Group(Record):
+@frozen
+class Group(Frozen):
     """The layers that share a mixer, and what each of them keeps."""
 
     mixer: str
@@ -69,8 +76,8 @@ def part_document(p: Part) -> dict[str, Any]:
     }
 
 
-@record
-class Cache(Record):
+@frozen
+class Cache(Frozen):
     """The cache of one sequence, by layer group, under a convention."""
 
     convention: Convention
@@ -82,7 +89,15 @@ class Cache(Record):
         return batch * sum(g.at(tokens) for g in self.groups)
 
     def _rate(self, *roles: Role, growing: bool = False) -> Fraction:
-        return sum((g.layers * p.rate for g in self.groups for p in g.of(*roles) if p.grows or not growing), Fraction(0))
+        return sum(
+            (
+                g.layers * p.rate
+                for g in self.groups
+                for p in g.of(*roles)
+                if p.grows or not growing
+            ),
+            Fraction(0),
+        )
 
     def _full(self, *roles: Role) -> int:
         return sum(g.layers * p.full for g in self.groups for p in g.of(*roles))
@@ -143,9 +158,15 @@ def cache(a: Architecture, convention: Convention | None = None) -> Cache:
     """The cache of an architecture. Raises ValueError where a mixer can't be stored in the dtype or the engine does not have it."""
     c = convention or Convention()
     if c.engine == "transformers" and c.dtype not in ("bf16", "fp16", "fp32"):
-        raise ValueError(f"transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), not in {c.dtype}")
-    layers = Counter(m for k in a.layers for m in mixer_of(a, k))
-    groups = tuple(Group(n, block_word(a, a.mixers[n]), layers[n], tuple(parts(a, n, c))) for n in a.mixers if layers[n])
+        raise ValueError(
+            f"transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), not in {c.dtype}"
+        )
+    layers = Counter(m for k in a.layers for m in mixer_names(a, k))
+    groups = tuple(
+        Group(n, block_word(a, a.mixers[n]), layers[n], tuple(parts(a, n, c)))
+        for n in a.mixers
+        if layers[n]
+    )
     return Cache(c, groups, tuple(assumptions(a, c)))
 
 
@@ -157,7 +178,7 @@ def contexts(a: Architecture) -> list[int]:
 
 def assumptions(a: Architecture, c: Convention) -> list[str]:
     """What the figures rest on beside the architecture, for this model."""
-    used = [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_of(a, k))]
+    used = [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_names(a, k))]
     compressed = any(isinstance(m, CompressedAttention) for m in used)
     windows = compressed or any(isinstance(m, Attention) and (m.window or m.chunk) for m in used)
     states = any(isinstance(m, LinearAttention) for m in used)
@@ -166,16 +187,36 @@ def assumptions(a: Architecture, c: Convention) -> list[str]:
     match c.engine:
         case "ideal":
             out += ["nothing paged, padded or replicated"]
-            out += ["recurrent state float32 where the model's code computes it so"] if states else []
+            out += (
+                ["recurrent state float32 where the model's code computes it so"] if states else []
+            )
         case "vllm" if c.reserve:
-            pages = "256 tokens, 64 of a window, 4 or 8 of a compressor" if compressed else f"{page_tokens(a, c)} tokens"
+            pages = (
+                "256 tokens, 64 of a window, 4 or 8 of a compressor"
+                if compressed
+                else f"{page_tokens(a, c)} tokens"
+            )
             out += [f"pages of {pages}"] if softmax else []
-            out += [f"windows reserved for {VLLM_IN_FLIGHT:,} tokens in flight (2 × max_num_batched_tokens 8,192)"] if windows else []
+            out += (
+                [
+                    f"windows reserved for {VLLM_IN_FLIGHT:,} tokens in flight (2 × max_num_batched_tokens 8,192)"
+                ]
+                if windows
+                else []
+            )
             out += ["two states a sequence (prefix caching on)"] if states else []
         case "sglang" if c.reserve:
             pools = a.model_type.removesuffix("_text") in SGLANG_POOLS
             share = "0.1" if compressed else "0.8"
-            out += [f"windows in a pool of {share} × the tokens" if pools else "sliding layers keep every token"] if windows else []
+            out += (
+                [
+                    f"windows in a pool of {share} × the tokens"
+                    if pools
+                    else "sliding layers keep every token"
+                ]
+                if windows
+                else []
+            )
         case "transformers":
             out += ["windows hold W - 1 tokens between calls"] if windows else []
             out += ["K columns of each convolution, not K - 1"] if states else []

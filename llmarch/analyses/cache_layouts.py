@@ -12,9 +12,16 @@ from fractions import Fraction
 from math import ceil
 from typing import Literal
 
-from ..architecture.frozen import Record, record
-from ..architecture.schema import Architecture, Attention, CompressedAttention, Indexer, LatentAttention, LinearAttention
-from ..views.wording import mixer_of
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import mixer_names
+from ..architecture.schema import (
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Indexer,
+    LatentAttention,
+    LinearAttention,
+)
 
 Engine = Literal["ideal", "vllm", "sglang", "transformers"]
 ENGINES: tuple[Engine, ...] = ("ideal", "vllm", "sglang", "transformers")
@@ -38,13 +45,15 @@ an H100 is 8,192 (vllm: config/vllm.py max_in_flight_tokens, engine/arg_utils.py
 SGLANG_SHARE, SGLANG_COMPRESSED_SHARE = Fraction(4, 5), Fraction(1, 10)
 """The sliding pool's tokens as a share of the full pool's: swa_full_tokens_ratio, and DeepSeek V4's own default
 (sglang: srt/server_args.py, srt/model_executor/pool_configurator.py)."""
-SGLANG_POOLS = frozenset(("llama4", "deepseek_v4", "gpt_oss", "mimo_v2_flash", "step3p5", "step3p7", "gemma4", "laguna"))
+SGLANG_POOLS = frozenset(
+    ("llama4", "deepseek_v4", "gpt_oss", "mimo_v2_flash", "step3p5", "step3p7", "gemma4", "laguna")
+)
 """Models that have a sliding pool at all; in others a sliding layer keeps every token (sglang: srt/configs/model_config.py
 is_hybrid_swa_model)."""
 
 
-@record
-class Convention(Record):
+@frozen
+class Convention(Frozen):
     """By whose rules bytes are counted. `dtype`: of keys and values, one of DTYPES. `reserve` False: without what vllm and sglang set
     aside beyond the tokens themselves (pages, tokens in flight, a second state, a share of a pool), in their layouts still."""
 
@@ -67,8 +76,8 @@ Role = Literal["kv", "index", "conv", "state", "cross"]
 state; keys and values of an encoder's tokens. What a part with a limit holds of `kv` is its window."""
 
 
-@record
-class Part(Record):
+@frozen
+class Part(Frozen):
     """One thing that a layer keeps: entries of `entry` bytes.
 
     `grow`: an entry every `every` tokens, of the last `most` tokens (None: of all); with `page`, whole pages of so many tokens and
@@ -156,7 +165,11 @@ def attention(a: Architecture, m: Attention, c: Convention) -> Iterator[Part]:
 
 def cached_heads(a: Architecture, m: Attention, c: Convention) -> int:
     """Falcon with several KV heads: transformers repeats them to every query head before caching (models/falcon/modeling_falcon.py)."""
-    return m.heads if c.engine == "transformers" and a.model_type == "falcon" and m.kv_heads > 1 else m.kv_heads
+    return (
+        m.heads
+        if c.engine == "transformers" and a.model_type == "falcon" and m.kv_heads > 1
+        else m.kv_heads
+    )
 
 
 def heads_entry(kv_heads: int, k: int, v: int, dtype: str) -> int:
@@ -167,7 +180,9 @@ def heads_entry(kv_heads: int, k: int, v: int, dtype: str) -> int:
         return kv_heads * ((k + v) * PER_HEAD[dtype] // 8 + 8)
     if dtype == "nvfp4":
         return kv_heads * ((k + v) // 2 + k // 16 + v // 16)
-    raise ValueError(f"{dtype} is a layout of MLA and of DeepSeek V4's attention, not of separate keys and values")
+    raise ValueError(
+        f"{dtype} is a layout of MLA and of DeepSeek V4's attention, not of separate keys and values"
+    )
 
 
 def limited(a: Architecture, m: Attention, part: Part, reach: int, c: Convention) -> Part:
@@ -238,10 +253,20 @@ def paged(a: Architecture, part: Part, c: Convention) -> Part:
 def page_tokens(a: Architecture, c: Convention) -> int:
     """Tokens of vLLM's pages. With recurrent layers a page grows until it covers a layer's whole state: by 16 tokens, by 128 with MLA
     (vllm: platforms/interface.py _align_hybrid_block_size)."""
-    plain, used = replace(c, reserve=False), {n: a.mixers[n] for k in a.layers for n in mixer_of(a, k)}
+    plain, used = (
+        replace(c, reserve=False),
+        {n: a.mixers[n] for k in a.layers for n in mixer_names(a, k)},
+    )
     latents = any(isinstance(m, LatentAttention) for m in used.values())
     page, step = (VLLM_LATENT_PAGE, 128) if latents else (VLLM_PAGE, VLLM_PAGE)
-    states = max((sum(p.full for p in parts(a, n, plain)) for n, m in used.items() if isinstance(m, LinearAttention)), default=0)
+    states = max(
+        (
+            sum(p.full for p in parts(a, n, plain))
+            for n, m in used.items()
+            if isinstance(m, LinearAttention)
+        ),
+        default=0,
+    )
     entry = largest_entry(a, c)
     return max(page, step * ceil(states / (step * entry))) if states and entry else page
 
@@ -249,7 +274,12 @@ def page_tokens(a: Architecture, c: Convention) -> int:
 def largest_entry(a: Architecture, c: Convention) -> int:
     """Bytes of one token in the attention layers that need most; 0 without any."""
     plain = replace(c, reserve=False)
-    used = dict.fromkeys(n for k in a.layers for n in mixer_of(a, k) if isinstance(a.mixers[n], (Attention, LatentAttention)))
+    used = dict.fromkeys(
+        n
+        for k in a.layers
+        for n in mixer_names(a, k)
+        if isinstance(a.mixers[n], (Attention, LatentAttention))
+    )
     return max((p.entry for n in used for p in parts(a, n, plain) if p.role == "kv"), default=0)
 
 
@@ -313,7 +343,11 @@ def compressor(m: CompressedAttention, dim: int, c: Convention) -> Iterator[Part
             yield Part("state", c.wide, m.ratio * dim * (e + 4), most=m.ratio, law="once")
     elif c.pages:
         page = 4 if m.series == 2 else 8
-        yield in_pages(Part("state", "fp32", token, most=ring - 1 + VLLM_IN_FLIGHT, spare=1), page, sparse_dtype(c))
+        yield in_pages(
+            Part("state", "fp32", token, most=ring - 1 + VLLM_IN_FLIGHT, spare=1),
+            page,
+            sparse_dtype(c),
+        )
     else:
         yield Part("state", "fp32", ring * token, law="fixed")
 
@@ -382,7 +416,11 @@ def state_dtype(a: Architecture, m: LinearAttention, c: Convention) -> str:
         case "transformers":
             return own
         case "vllm":
-            default = "fp32" if m.variant in ("kda", "rwkv4", "rwkv7") or a.model_type == "nemotron_h" else c.wide
+            default = (
+                "fp32"
+                if m.variant in ("kda", "rwkv4", "rwkv7") or a.model_type == "nemotron_h"
+                else c.wide
+            )
             return c.wide if m.variant in ("lightning", "mlstm") else said or default
         case "sglang":
             return said or "fp32"

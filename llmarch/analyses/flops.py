@@ -11,16 +11,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from ..architecture.frozen import Record, record
-from ..architecture.schema import Architecture, Attention, CompressedAttention, LatentAttention, LinearAttention, Mixer, MoE
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import (
+    Architecture,
+    Attention,
+    CompressedAttention,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+)
 from .parameters import count, expert_count
 
 NO_MATRIX = frozenset({"embedding", "per_layer_embedding", "norms", "layer_scales", "other"})
 """Components that are looked up or scale the stream; the head of a tied model is counted with `head` below."""
 
 
-@record
-class Flops(Record):
+@frozen
+class Flops(Frozen):
     """FLOPs by component: of weights under the names of analyses/parameters.py; `attention_scores`, `indexer_scores`, `recurrence`."""
 
     by_component: dict[str, int]
@@ -58,7 +66,9 @@ def scores(a: Architecture, of: Callable[[Mixer], dict[str, int]]) -> dict[str, 
     by: Counter[str] = Counter()
     for kind, times in Counter(a.layers).items():
         for block in a.blocks_of(kind):
-            if isinstance(block, (Attention, LatentAttention, LinearAttention, CompressedAttention)):
+            if isinstance(
+                block, (Attention, LatentAttention, LinearAttention, CompressedAttention)
+            ):
                 for component, n in of(block).items():
                     by[component] += times * n
     return {component: n for component, n in by.items() if n}
@@ -71,14 +81,23 @@ def scores_of(m: Mixer, context: int, absorbed: bool) -> dict[str, int]:
     """
     match m:
         case Attention():
-            return {"attention_scores": pair(m) * seen(m, context), "indexer_scores": index_pair(m) * context}
+            return {
+                "attention_scores": pair(m) * seen(m, context),
+                "indexer_scores": index_pair(m) * context,
+            }
         case LatentAttention():
             read = min(context, m.indexer.top_k) if m.indexer else context
-            return {"attention_scores": latent_pair(m, absorbed) * read, "indexer_scores": index_pair(m) * context}
+            return {
+                "attention_scores": latent_pair(m, absorbed) * read,
+                "indexer_scores": index_pair(m) * context,
+            }
         case CompressedAttention():
             entries = context // m.ratio if m.ratio else 0
             read = min(entries, m.indexer.top_k) if m.indexer else entries
-            return {"attention_scores": pair(m) * (min(context, m.window) + read), "indexer_scores": index_pair(m) * entries}
+            return {
+                "attention_scores": pair(m) * (min(context, m.window) + read),
+                "indexer_scores": index_pair(m) * entries,
+            }
         case LinearAttention():
             return {"recurrence": recurrence(m)}
 
@@ -90,14 +109,23 @@ def prefill_scores(m: Mixer, tokens: int) -> dict[str, int]:
         case Attention():
             window = chunk_sum(tokens, m.chunk) if m.chunk else sum_of_min(tokens, most=reach(m))
             read = tokens * m.cross_tokens if m.cross_tokens is not None else window
-            return {"attention_scores": pair(m) * read, "indexer_scores": index_pair(m) * everything}
+            return {
+                "attention_scores": pair(m) * read,
+                "indexer_scores": index_pair(m) * everything,
+            }
         case LatentAttention():
             read = sum_of_min(tokens, most=m.indexer.top_k if m.indexer else None)
-            return {"attention_scores": latent_pair(m, False) * read, "indexer_scores": index_pair(m) * everything}
+            return {
+                "attention_scores": latent_pair(m, False) * read,
+                "indexer_scores": index_pair(m) * everything,
+            }
         case CompressedAttention():
             entries = sum_of_min(tokens, m.ratio) if m.ratio else 0
             read = sum_of_min(tokens, m.ratio, m.indexer.top_k) if m.indexer else entries
-            return {"attention_scores": pair(m) * (sum_of_min(tokens, most=m.window) + read), "indexer_scores": index_pair(m) * entries}
+            return {
+                "attention_scores": pair(m) * (sum_of_min(tokens, most=m.window) + read),
+                "indexer_scores": index_pair(m) * entries,
+            }
         case LinearAttention():
             return {"recurrence": tokens * recurrence(m)}
 
@@ -147,7 +175,17 @@ def recurrence(m: LinearAttention) -> int:
     3. RWKV-7 reads once more for its in-context rate and adds two outer products: 4. RWKV-4 has no products with a matrix; a convolution
     alone has no state.
     """
-    times = {"gated_deltanet": 3, "kda": 3, "lightning": 2, "mamba2": 2, "mamba": 2, "mlstm": 2, "rwkv7": 4, "rwkv4": 0, "short_conv": 0}
+    times = {
+        "gated_deltanet": 3,
+        "kda": 3,
+        "lightning": 2,
+        "mamba2": 2,
+        "mamba": 2,
+        "mlstm": 2,
+        "rwkv7": 4,
+        "rwkv4": 0,
+        "short_conv": 0,
+    }
     return 2 * times[m.variant] * m.value_heads * m.key_head_dim * m.value_head_dim
 
 
@@ -155,7 +193,9 @@ def sum_of_min(tokens: int, every: int = 1, most: int | None = None) -> int:
     """The sum over t = 1 .. tokens of min(t // every, most)."""
     whole = tokens // every
     if most is not None and whole > most:
-        return sum_of_min(every * most + every - 1, every) + most * (tokens - (every * most + every - 1))
+        return sum_of_min(every * most + every - 1, every) + most * (
+            tokens - (every * most + every - 1)
+        )
     return every * whole * (whole - 1) // 2 + whole * (tokens - every * whole + 1)
 
 
@@ -177,7 +217,10 @@ def weights_read(a: Architecture, batch: int = 1) -> dict[str, float]:
     if p := a.embedding.per_layer:
         by["per_layer_embedding"] = batch * p.width * len(a.layers)
     by["head"] = a.vocab_size * (a.hidden_size + a.head.bias)
-    if experts := sum(layers * distinct_experts(m, batch) * expert_count(m, a.hidden_size) for m, layers in moes(a)):
+    if experts := sum(
+        layers * distinct_experts(m, batch) * expert_count(m, a.hidden_size)
+        for m, layers in moes(a)
+    ):
         by["experts"] = experts
     return by
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, Literal
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.regexes import bounded
 from ..architecture.schema import Architecture, Quantization
 from .cache import Cache, cache
@@ -42,8 +42,8 @@ TYPICAL = {
 """The module that stands for a component when a config's list of what it left unquantised is read."""
 
 
-@record
-class Weights(Record):
+@frozen
+class Weights(Frozen):
     """How weights are held: bits a weight by component (others: `rest`), and where that is known from."""
 
     name: str
@@ -58,13 +58,20 @@ class Weights(Record):
         return by_component(dict(parameters), self.of)
 
 
-def weights(a: Architecture, name: WeightFormat, read: Mapping[str, float] | None = None) -> Weights:
+def weights(
+    a: Architecture, name: WeightFormat, read: Mapping[str, float] | None = None
+) -> Weights:
     """A weight format for an architecture; `read`: bits a weight by component as the checkpoint's headers say. Raises ValueError where
     how it is stored can't be known from its config."""
     if name == "bf16":
         return Weights(name, {}, 16, "16 bits a weight")
     if name in QUANTISED:
-        return Weights(name, dict.fromkeys(MATRICES, QUANTISED[name]), 16, f"{QUANTISED[name]:.3f} bits in layers' matrices, 16 elsewhere")
+        return Weights(
+            name,
+            dict.fromkeys(MATRICES, QUANTISED[name]),
+            16,
+            f"{QUANTISED[name]:.3f} bits in layers' matrices, 16 elsewhere",
+        )
     if read:
         return Weights(name, dict(read), DTYPE_BITS.get(a.dtype or "", 16), "as the headers say")
     rest = DTYPE_BITS.get(a.dtype or "")
@@ -77,7 +84,12 @@ def weights(a: Architecture, name: WeightFormat, read: Mapping[str, float] | Non
         raise ValueError(f"how many bits {a.quantization.method} takes is not in the config")
     kept = [c for c in MATRICES if c in count(a).by_component and not excluded(a.quantization, c)]
     words = ", ".join(kept).replace("_", " ") or "nothing"
-    return Weights(name, dict.fromkeys(kept, bits), rest or 16, f"{bits:.4g} bits in {words}, as the config declares")
+    return Weights(
+        name,
+        dict.fromkeys(kept, bits),
+        rest or 16,
+        f"{bits:.4g} bits in {words}, as the config declares",
+    )
 
 
 def declared_bits(q: Quantization) -> float | None:
@@ -106,7 +118,9 @@ def excluded(q: Quantization, component: str) -> bool:
         if pattern.startswith("re:"):
             if (regex := bounded(pattern[3:])) is not None and regex.match(name):
                 return True
-        elif pattern in name.split(".") or any(fnmatchcase(name, p) for p in (pattern, pattern + ".*")):
+        elif pattern in name.split(".") or any(
+            fnmatchcase(name, p) for p in (pattern, pattern + ".*")
+        ):
             return True
     return False
 
@@ -114,8 +128,8 @@ def excluded(q: Quantization, component: str) -> bool:
 # --- plans --------------------------------------------------------------------------------------------------------
 
 
-@record
-class Footprint(Record):
+@frozen
+class Footprint(Frozen):
     """Bytes of weights, of what grows with the context or is a window, and of state."""
 
     weights: int
@@ -130,11 +144,16 @@ class Footprint(Record):
         return Footprint(self.weights * n, self.cache * n, self.state * n)
 
     def document(self) -> dict[str, int]:
-        return {"weights": self.weights, "cache": self.cache, "state": self.state, "total": self.total}
+        return {
+            "weights": self.weights,
+            "cache": self.cache,
+            "state": self.state,
+            "total": self.total,
+        }
 
 
-@record
-class Request(Record):
+@frozen
+class Request(Frozen):
     """What is asked for. `gpu_bytes` None: no GPU is named, and nothing can be said of fitting."""
 
     context: int
@@ -149,8 +168,8 @@ class Request(Record):
         return -(-self.batch // self.parallel.replicas)
 
 
-@record
-class Plan(Record):
+@frozen
+class Plan(Frozen):
     """A model under a request. `one`: a single undivided copy with the whole batch; `rank`: the fullest GPU; `everything`: all GPUs.
 
     `largest_context` at the batch asked for, `largest_batch` at the context asked for, 0 where not even one token or sequence fits, None
@@ -197,7 +216,12 @@ class Plan(Record):
                 "bits": self.weights.bits,
                 "other_bits": self.weights.rest,
             },
-            "parallel": {"gpus": p.gpus, "tensor": p.tensor, "expert": p.expert, "replicas": p.replicas},
+            "parallel": {
+                "gpus": p.gpus,
+                "tensor": p.tensor,
+                "expert": p.expert,
+                "replicas": p.replicas,
+            },
             "one_copy": self.one.document(),
             "per_gpu": self.rank.document(),
             "all_gpus": self.everything.document(),
@@ -228,8 +252,12 @@ def plan(a: Architecture, request: Request, convention: Convention, held: Weight
         weights=held,
         one=footprint(held.bytes(count(a).by_component), whole, request.context, request.batch),
         rank=footprint(weight, share, request.context, request.sequences),
-        largest_context=None if budget is None else longest(share, budget - weight, request.sequences, a.context_length or LONGEST),
-        largest_batch=None if budget is None else widest(share, budget - weight, request.context) * p.replicas,
+        largest_context=None
+        if budget is None
+        else longest(share, budget - weight, request.sequences, a.context_length or LONGEST),
+        largest_batch=None
+        if budget is None
+        else widest(share, budget - weight, request.context) * p.replicas,
         context_limit=a.context_length,
         remarks=tuple(remarks(a, p)),
         assumptions=whole.assumptions,
@@ -238,7 +266,9 @@ def plan(a: Architecture, request: Request, convention: Convention, held: Weight
 
 
 def footprint(weight: int, c: Cache, tokens: int, batch: int) -> Footprint:
-    state = batch * sum(g.layers * p.at(tokens) for g in c.groups for p in g.of("conv", "state", "cross"))
+    state = batch * sum(
+        g.layers * p.at(tokens) for g in c.groups for p in g.of("conv", "state", "cross")
+    )
     return Footprint(weight, c.at(tokens, batch) - state, state)
 
 
@@ -259,7 +289,9 @@ def widest(c: Cache, room: int, tokens: int) -> int:
     return max(0, room) // c.at(tokens) if c.at(tokens) else 0
 
 
-def curve(a: Architecture, request: Request, convention: Convention, held: Weights, contexts: list[int]) -> list[tuple[int, int]]:
+def curve(
+    a: Architecture, request: Request, convention: Convention, held: Weights, contexts: list[int]
+) -> list[tuple[int, int]]:
     """Bytes of one undivided copy with its cache at some lengths."""
     c, weight = cache(a, convention), held.bytes(count(a).by_component)
     return [(t, weight + c.at(t, request.batch)) for t in contexts]

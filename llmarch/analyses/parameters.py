@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from math import prod
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import (
     FFN,
     Architecture,
@@ -32,8 +32,8 @@ from ..architecture.schema import (
 )
 
 
-@record
-class Parameters(Record):
+@frozen
+class Parameters(Frozen):
     """Counts of elements; `vision`: all encoders; `mtp` None: modules are announced, but their layout is not known."""
 
     total: int
@@ -76,7 +76,9 @@ def count(a: Architecture) -> Parameters:
     for name, t in a.towers.items():
         by[name] = encoder_count(t)
     encoders = sum(by[name] for name in a.towers)
-    serving = Counter({c: n for c, n in by.items() if c not in a.towers} | {"experts": active_experts})
+    serving = Counter(
+        {c: n for c, n in by.items() if c not in a.towers} | {"experts": active_experts}
+    )
     active = sum(serving.values())
     return Parameters(
         total=sum(by.values()),
@@ -143,11 +145,20 @@ def block_count(b: Mixer | FFN, h: int) -> dict[str, int]:
         case MoE():
             r = b.router
             choices = b.experts + b.zero_experts
-            router = h * choices + choices * (r.bias + r.selection_bias + r.expert_scale) + h * r.input_scale
+            router = (
+                h * choices
+                + choices * (r.bias + r.selection_bias + r.expert_scale)
+                + h * r.input_scale
+            )
             router += (r.token_table or 0) * b.active
             shared = (3 if b.gated else 2) * h * b.shared_width + (h if b.shared_gate else 0)
             latent = 2 * h * (b.latent_width or 0)
-            return {"experts": b.experts * expert_count(b, h), "router": router, "shared_experts": shared, "latent_projections": latent}
+            return {
+                "experts": b.experts * expert_count(b, h),
+                "router": router,
+                "shared_experts": shared,
+                "latent_projections": latent,
+            }
 
 
 def attention_count(a: Attention, h: int) -> int:
@@ -166,7 +177,11 @@ def attention_count(a: Attention, h: int) -> int:
 def latent_count(a: LatentAttention, h: int) -> int:
     qk, r = a.qk_nope_head_dim + a.qk_rope_head_dim, a.q_lora_rank
     n = h * a.heads * qk if r is None else h * r + r + r * a.heads * qk + a.bias * r
-    n += h * (a.kv_lora_rank + a.qk_rope_head_dim) + a.kv_lora_rank + a.kv_lora_rank * a.heads * (a.qk_nope_head_dim + a.v_head_dim)
+    n += (
+        h * (a.kv_lora_rank + a.qk_rope_head_dim)
+        + a.kv_lora_rank
+        + a.kv_lora_rank * a.heads * (a.qk_nope_head_dim + a.v_head_dim)
+    )
     n += a.heads * a.v_head_dim * h + a.bias * (a.kv_lora_rank + a.qk_rope_head_dim + h)
     if x := a.indexer:
         n += (r or h) * x.heads * x.head_dim + h * x.head_dim + 2 * x.head_dim + h * x.heads
@@ -192,17 +207,44 @@ def compressor_count(a: CompressedAttention, width: int, h: int) -> int:
 def linear_attention_count(a: LinearAttention, h: int) -> int:
     k, v = a.key_heads * a.key_head_dim, a.value_heads * a.value_head_dim
     conv = (2 * k + v) * ((a.conv_kernel or 0) + a.conv_bias)
-    if a.variant == "mamba2":  # gate, x, B, C and dt in one; A_log, D, dt_bias per head; norm over all, out
-        return h * (2 * v + 2 * k + a.value_heads) + conv + 3 * a.value_heads + v + v * h + (2 * v + 2 * k + a.value_heads + h) * a.bias
+    if (
+        a.variant == "mamba2"
+    ):  # gate, x, B, C and dt in one; A_log, D, dt_bias per head; norm over all, out
+        return (
+            h * (2 * v + 2 * k + a.value_heads)
+            + conv
+            + 3 * a.value_heads
+            + v
+            + v * h
+            + (2 * v + 2 * k + a.value_heads + h) * a.bias
+        )
     if a.variant == "short_conv":  # B, C, x; the convolution of one, out
         return 3 * h * v + v * ((a.conv_kernel or 0) + a.conv_bias) + v * h + (3 * v + h) * a.bias
     if a.variant == "lightning":  # qkv, norm over the whole width, output gate, out
         return h * (2 * k + v) + v + h * v + v * h
-    if a.variant == "gated_deltanet":  # q, k, v, z; beta and decay per value head; A_log, dt_bias; norm per head
-        return h * (2 * k + 2 * v) + h * 2 * a.value_heads + conv + 2 * a.value_heads + a.value_head_dim + v * h
+    if (
+        a.variant == "gated_deltanet"
+    ):  # q, k, v, z; beta and decay per value head; A_log, dt_bias; norm per head
+        return (
+            h * (2 * k + 2 * v)
+            + h * 2 * a.value_heads
+            + conv
+            + 2 * a.value_heads
+            + a.value_head_dim
+            + v * h
+        )
     # kda: q, k, v; low-rank decay and gate (rank = head dim); dt_bias per channel, A_log and beta per head; norm per head
     low = 2 * (h * a.value_head_dim + a.value_head_dim * v)
-    return h * (2 * k + v) + conv + low + v + a.value_heads + h * a.value_heads + a.value_head_dim + v * h
+    return (
+        h * (2 * k + v)
+        + conv
+        + low
+        + v
+        + a.value_heads
+        + h * a.value_heads
+        + a.value_head_dim
+        + v * h
+    )
 
 
 def dense_count(f: Dense, h: int) -> int:
@@ -211,7 +253,10 @@ def dense_count(f: Dense, h: int) -> int:
 
 def expert_count(f: MoE, h: int) -> int:
     """One routed expert."""
-    return dense_count(Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias), f.latent_width or h)
+    return dense_count(
+        Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias),
+        f.latent_width or h,
+    )
 
 
 def mtp_count(a: Architecture) -> int | None:
@@ -225,7 +270,9 @@ def mtp_count(a: Architecture) -> int | None:
     copies = (m.own_embedding + m.own_head) * a.vocab_size * h
     if a.residual.kind == "hyper":
         copies += hyper_head_count(a.residual, h)
-    return m.modules * (sum(kind_count(a, m.layer_kind).values()) + 2 * h * h + m.norms * h + copies)
+    return m.modules * (
+        sum(kind_count(a, m.layer_kind).values()) + 2 * h * h + m.norms * h + copies
+    )
 
 
 def encoder_count(t: Tower | Conformer | ConvTower) -> int:
@@ -242,7 +289,12 @@ def tower_count(t: Tower) -> int:
     """The encoder with its projector."""
     w, q, kv = t.hidden_size, t.heads * t.head_dim, (t.kv_heads or t.heads) * t.head_dim
     linears = 4 + (3 if t.ffn.gated else 2)
-    layer = 2 * w * (q + kv) + (q + 2 * kv + w) * t.attention_bias + dense_count(t.ffn, w) + t.layer_norms * norm_count(t.norm, w)
+    layer = (
+        2 * w * (q + kv)
+        + (q + 2 * kv + w) * t.attention_bias
+        + dense_count(t.ffn, w)
+        + t.layer_norms * norm_count(t.norm, w)
+    )
     layer += 2 * t.head_dim * t.qk_norm + 4 * linears * t.clipped + 2 * w * t.layer_scales
     pooling = w + 4 * w * w + 4 * w + norm_count(t.norm, w) + dense_count(t.ffn, w)
     projector = sum(map(linear_count, t.projector))
@@ -283,14 +335,23 @@ def conv_tower_count(t: ConvTower) -> int:
     taken = sum(stage[-1].outputs for stage in t.stages[-2:])
     fusion = taken * t.fusion_width + t.fusion_width + t.fusion_width * t.outputs + 2 * t.outputs
     blocks = sum(conv_block_count(b) for stage in t.stages for b in stage)
-    return 27 * t.stem + 2 * t.stem + blocks + fusion + sum(map(linear_count, t.projector)) + vocabulary_count(t)
+    return (
+        27 * t.stem
+        + 2 * t.stem
+        + blocks
+        + fusion
+        + sum(map(linear_count, t.projector))
+        + vocabulary_count(t)
+    )
 
 
 def conv_block_count(b: ConvBlock) -> int:
     if b.kind == "edge":
         return b.kernel**2 * b.inputs * b.width + b.width + b.width * b.outputs + b.outputs
     if b.kind == "inverted":
-        depthwise = (b.kernel**2 + 1) * b.inputs * (b.kernel > 0) + (b.mid_kernel**2 + 1) * b.width * (b.mid_kernel > 0)
+        depthwise = (b.kernel**2 + 1) * b.inputs * (b.kernel > 0) + (
+            b.mid_kernel**2 + 1
+        ) * b.width * (b.mid_kernel > 0)
         return depthwise + b.inputs * b.width + b.width + b.width * b.outputs + 2 * b.outputs
     keys = b.key_width * b.inputs + (b.kernel**2 + 1) * b.inputs * (b.kernel > 0)
     return b.inputs + b.inputs * b.width + 2 * keys + b.width * b.outputs + b.outputs

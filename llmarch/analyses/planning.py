@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..errors import PlanError
 from .cache import cache
@@ -24,8 +24,8 @@ USUAL_MOST = 131072
 POINTS = 96
 
 
-@record
-class Options(Record):
+@frozen
+class Options(Frozen):
     """What is asked for; None where the models or the GPUs decide: their shared context, as stored, all GPUs in one tensor-parallel
     group."""
 
@@ -46,8 +46,8 @@ class Options(Record):
         return Parallel(tensor, expert, self.gpus or max(tensor, expert))
 
 
-@record
-class Planned(Record):
+@frozen
+class Planned(Frozen):
     """One model's plan; `flops` of a token at the context; `reads`: weight bytes that a decoded token reads at batch 1 and at the batch
     asked for, each sequence's share; `curve`: (context, bytes) of one GPU's cache and state."""
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import mixer_names
 from ..architecture.schema import (
     FFN,
     Architecture,
@@ -27,15 +28,14 @@ from ..architecture.schema import (
     MoE,
     Tower,
 )
-from ..views.wording import mixer_of
 from .parameters import count
 
 DEGREES = (1, 2, 4, 8, 16, 32, 64)
 """The degrees of tensor parallelism that are tried."""
 
 
-@record
-class Parallel(Record):
+@frozen
+class Parallel(Frozen):
     """`tensor` ranks share a copy of the heads; `expert` ranks share the experts (1: they are divided by width like all else). Of `gpus`
     in all, gpus / tensor groups serve sequences of their own."""
 
@@ -60,7 +60,12 @@ def refusals(a: Architecture, p: Parallel) -> list[str]:
     for m in used(a):
         if isinstance(m, Attention) and m.kv_heads % p.tensor and p.tensor % m.kv_heads:
             out.append(f"{m.kv_heads} KV heads neither divide by {p.tensor} nor it by them")
-        if isinstance(m, LinearAttention) and m.variant == "mamba2" and m.key_heads % p.tensor and m.key_heads != 1:
+        if (
+            isinstance(m, LinearAttention)
+            and m.variant == "mamba2"
+            and m.key_heads % p.tensor
+            and m.key_heads != 1
+        ):
             out.append(f"{m.key_heads} state groups are not divisible by {p.tensor}")
     if p.gpus % p.tensor or p.gpus % p.expert:
         out.append(f"{p.gpus} GPUs are not a multiple of both TP {p.tensor} and EP {p.expert}")
@@ -100,11 +105,19 @@ def remarks(a: Architecture, p: Parallel) -> list[str]:
     for m in used(a) if n > 1 else []:
         match m:
             case Attention() if m.kv_from is None and m.kv_heads < n:
-                out.append(f"{m.kv_heads} KV head{'s' if m.kv_heads > 1 else ''}: each on {n // m.kv_heads} ranks")
+                out.append(
+                    f"{m.kv_heads} KV head{'s' if m.kv_heads > 1 else ''}: each on {n // m.kv_heads} ranks"
+                )
             case LatentAttention():
-                out.append("MLA latent and indexer keys on every rank" if m.indexer else "MLA latent on every rank")
+                out.append(
+                    "MLA latent and indexer keys on every rank"
+                    if m.indexer
+                    else "MLA latent on every rank"
+                )
             case CompressedAttention():
-                out.append("the single latent head, indexer keys and compressor states on every rank")
+                out.append(
+                    "the single latent head, indexer keys and compressor states on every rank"
+                )
             case LinearAttention() if m.variant == "mamba2" and m.key_heads % n:
                 out.append(f"{m.key_heads} state group on every rank")
             case LinearAttention() if m.variant in ("rwkv4", "rwkv7"):
@@ -115,8 +128,14 @@ def remarks(a: Architecture, p: Parallel) -> list[str]:
             out.append("block index keys on every rank")
     for f in a.ffns.values():
         if isinstance(f, MoE) and f.experts % p.expert:
-            out.append(f"EP {p.expert} does not divide {f.experts} experts: some ranks hold {-(-f.experts // p.expert)}")
-    out += [f"{name} encoder on every rank" for name, t in a.towers.items() if n > 1 and not divides(t, n)]
+            out.append(
+                f"EP {p.expert} does not divide {f.experts} experts: some ranks hold {-(-f.experts // p.expert)}"
+            )
+    out += [
+        f"{name} encoder on every rank"
+        for name, t in a.towers.items()
+        if n > 1 and not divides(t, n)
+    ]
     return list(dict.fromkeys(out))
 
 
@@ -126,7 +145,7 @@ def degrees(a: Architecture) -> dict[int, list[str]]:
 
 
 def used(a: Architecture) -> list[Mixer]:
-    return [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_of(a, k))]
+    return [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_names(a, k))]
 
 
 # --- a rank's share -----------------------------------------------------------------------------------------------
@@ -136,7 +155,9 @@ def shard(a: Architecture, p: Parallel) -> Architecture:
     """One rank's share (of ranks with unequal numbers of experts, the fullest one's)."""
     if p.tensor == p.expert == 1:
         return a
-    towers = {name: tower(t, p.tensor) if isinstance(t, Tower) else t for name, t in a.towers.items()}
+    towers = {
+        name: tower(t, p.tensor) if isinstance(t, Tower) else t for name, t in a.towers.items()
+    }
     return replace(
         a,
         vocab_size=-(-a.vocab_size // p.tensor),
@@ -172,14 +193,24 @@ def ffn(f: FFN, p: Parallel) -> FFN:
 
 
 def divides(t: object, n: int) -> bool:
-    return isinstance(t, Tower) and t.heads % n == 0 and (t.kv_heads or n) % n == 0 and t.ffn.width % n == 0
+    return (
+        isinstance(t, Tower)
+        and t.heads % n == 0
+        and (t.kv_heads or n) % n == 0
+        and t.ffn.width % n == 0
+    )
 
 
 def tower(t: Tower, n: int) -> Tower:
     """An encoder is divided like a decoder where it can be."""
     if not divides(t, n):
         return t
-    return replace(t, heads=t.heads // n, kv_heads=t.kv_heads and t.kv_heads // n, ffn=replace(t.ffn, width=t.ffn.width // n))
+    return replace(
+        t,
+        heads=t.heads // n,
+        kv_heads=t.kv_heads and t.kv_heads // n,
+        ffn=replace(t.ffn, width=t.ffn.width // n),
+    )
 
 
 def rank_parameters(a: Architecture, p: Parallel) -> dict[str, int]:

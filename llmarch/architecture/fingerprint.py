@@ -18,8 +18,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from hashlib import sha256
 from typing import Any, cast
 
-from ..compare.diff import runs
-from ..sources.raw import TensorTable
+from .layers import run_lengths
 from .schema import Architecture
 
 STORAGE = frozenset({"family", "model_type", "dtype", "quantization"})
@@ -28,7 +27,9 @@ REFERENCES = {
     "kv_from": "mixers",
     "index_from": "mixers",
     "layer_kind": "layer_kinds",
-    **dict.fromkeys(("norm", "final_norm", "pre_norm", "post_norm", "join_norm", "after_norm"), "norms"),
+    **dict.fromkeys(
+        ("norm", "final_norm", "pre_norm", "post_norm", "join_norm", "after_norm"), "norms"
+    ),
 }
 """Facts whose value is a name, and where what it names is. (`block` says that itself.)"""
 
@@ -39,7 +40,10 @@ def fingerprint(a: Architecture) -> str:
 
 
 def digest(document: object) -> str:
-    return "sha256:" + sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return (
+        "sha256:"
+        + sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    )
 
 
 def canonical(a: Architecture) -> dict[str, Any]:
@@ -50,7 +54,11 @@ def canonical(a: Architecture) -> dict[str, Any]:
         group, _, name = path.partition(".")
         out[group][number.partition(".")[2]] = renamed(plain(getattr(a, group)[name]), numbers)
     top = {k: v for k, v in plain(a).items() if k not in STORAGE and k not in NAMED}
-    return out | renamed(top, numbers) | {"layers": runs(numbers[f"layer_kinds.{kind}"] for kind in a.layers)}
+    return (
+        out
+        | renamed(top, numbers)
+        | {"layers": run_lengths(numbers[f"layer_kinds.{kind}"] for kind in a.layers)}
+    )
 
 
 def numbered(a: Architecture) -> dict[str, str]:
@@ -69,7 +77,10 @@ def numbered(a: Architecture) -> dict[str, str]:
 
     for kind in (*a.layers, *((a.mtp.layer_kind,) if a.mtp and a.mtp.layer_kind else ())):
         visit(f"layer_kinds.{kind}")
-    for reference in (*references(a.embedding), *((f"norms.{a.final_norm}",) if a.final_norm else ())):
+    for reference in (
+        *references(a.embedding),
+        *((f"norms.{a.final_norm}",) if a.final_norm else ()),
+    ):
         visit(reference)
     return numbers
 
@@ -109,13 +120,10 @@ def plain(node: Any, remarks: bool = False) -> Any:
         return {str(k): plain(v, remarks) for k, v in cast("dict[str, Any]", node).items()}
     if isinstance(node, (tuple, list)):
         return [plain(v, remarks) for v in cast("tuple[Any, ...]", node)]
-    return int(node) if isinstance(node, float) and node.is_integer() and abs(node) < 2**53 else node
+    return (
+        int(node) if isinstance(node, float) and node.is_integer() and abs(node) < 2**53 else node
+    )
 
 
 def default(f: Field[Any]) -> Any:
     return f.default_factory() if f.default_factory is not MISSING else f.default
-
-
-def stored(table: TensorTable) -> str:
-    """A hash of every tensor's name, dtype and shape, whatever their order and whichever file holds them."""
-    return digest(sorted([g.pattern, g.dtype, list(g.shape or ()), sorted(g.indices)] for g in table))

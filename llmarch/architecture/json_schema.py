@@ -7,8 +7,7 @@ from typing import Any, NotRequired
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from ..compare.rules import Severity
-from .schema import SCHEMA_VERSION, Architecture, Change, Evidence, Finding
+from .schema import SCHEMA_VERSION, Architecture, Change, Evidence, Finding, Severity
 
 
 class Headers(TypedDict):
@@ -255,7 +254,9 @@ class LockFile(TypedDict):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of `--format json` of `show`, `diff`, `memory` and `check`."""
-    kinds = {kind.__name__: TypeAdapter[Any](kind).json_schema() for kind in (Show, Diff, Memory, Check)}
+    kinds = {
+        kind.__name__: TypeAdapter[Any](kind).json_schema() for kind in (Show, Diff, Memory, Check)
+    }
     defs = {name: d for schema in kinds.values() for name, d in schema.pop("$defs").items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -267,7 +268,15 @@ def json_schema() -> dict[str, Any]:
 
 def validate(document: dict[str, Any]) -> None:
     """Hold a document of `show`, `diff`, `memory` or `check` against the contract. Raises pydantic.ValidationError."""
-    kind = Show if "architecture" in document else Memory if "models" in document else Check if "verdicts" in document else Diff
+    kind = (
+        Show
+        if "architecture" in document
+        else Memory
+        if "models" in document
+        else Check
+        if "verdicts" in document
+        else Diff
+    )
     TypeAdapter[Any](kind).validate_python(document)
 
 

@@ -11,7 +11,12 @@ LONGEST = 300
 def bounded(regex: str) -> re.Pattern[str] | None:
     """The expression, if matching it cannot take long: few repetitions, none of a group, nothing fancy. Else None."""
     repetitions = len(re.findall(r"(?<!\\)[*+{]", regex))
-    if len(regex) > LONGEST or repetitions > 3 or "(?" in regex or re.search(r"\)[*+{?]|\\[1-9]", regex):
+    if (
+        len(regex) > LONGEST
+        or repetitions > 3
+        or "(?" in regex
+        or re.search(r"\)[*+{?]|\\[1-9]", regex)
+    ):
         return None
     try:
         return re.compile(regex)

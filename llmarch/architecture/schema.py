@@ -11,29 +11,24 @@ A fact that is not known is None, and its evidence says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, Union, dataclass_transform
+from dataclasses import field
+from typing import Any, Literal, Union
 
-from .frozen import Record
+from .frozen import Frozen, frozen
 
 SCHEMA_VERSION = 1
 
-T = TypeVar("T")
+Severity = Literal["weights", "behaviour", "capacity", "quantization", "info"]
+"""What a difference breaks, from worst; `llmarch.compare.rules` says what each means."""
 
 
-class Strict(Record):
+class Strict(Frozen):
     """Documents from outside may hold no other keys (read by pydantic, see contract.py)."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def fact(cls: type[T]) -> type[T]:
-    """A record whose arguments have names."""
-    return dataclass(kw_only=True, repr=False, eq=False)(cls)
-
-
-@fact
+@frozen(kw_only=True)
 class Norm(Strict):
     """A normalisation: `rmsnorm` or `layernorm`; `offset` 1 multiplies by (1 + weight); `weight` False has no tensor."""
 
@@ -44,7 +39,7 @@ class Norm(Strict):
     weight: bool = True
 
 
-@fact
+@frozen(kw_only=True)
 class RopeScaling(Strict):
     """How rotary frequencies are stretched beyond the trained context; fields that a kind does not have are None.
 
@@ -66,7 +61,7 @@ class RopeScaling(Strict):
     long_factor: tuple[float, ...] | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class Rope(Strict):
     """Rotary positions: `rotary_dim` of each head's dims turn; pairs are (i, i + half), or (2i, 2i + 1) if interleaved.
 
@@ -83,7 +78,7 @@ class Rope(Strict):
     scaling: RopeScaling | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class QKNorm(Strict):
     """A norm of queries and keys: over each `head`, or over the whole `projection`."""
 
@@ -93,7 +88,7 @@ class QKNorm(Strict):
     after_rope: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class QueryScaling(Strict):
     """Queries times 1 + beta * ln(1 + floor((pos + shift) / original_context)): longer contexts, sharper attention."""
 
@@ -102,7 +97,7 @@ class QueryScaling(Strict):
     shift: int = 0
 
 
-@fact
+@frozen(kw_only=True)
 class Indexer(Strict):
     """DeepSeek sparse attention's lightning indexer: scores all earlier tokens, attention reads the `top_k` best."""
 
@@ -113,7 +108,7 @@ class Indexer(Strict):
     rope_interleaved: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class BlockIndex(Strict):
     """Block-sparse attention's own indexer: small heads score blocks of `block` tokens, attention reads the `top_blocks` best.
 
@@ -129,7 +124,7 @@ class BlockIndex(Strict):
     norm_offset: int = 0
 
 
-@fact
+@frozen(kw_only=True)
 class Attention(Strict):
     """Softmax attention: MHA (kv_heads = heads), GQA or MQA (kv_heads = 1).
 
@@ -172,7 +167,7 @@ class Attention(Strict):
     rope: Rope | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class LatentAttention(Strict):
     """Multi-head latent attention (MLA): keys and values come from one latent of kv_lora_rank, which is what is cached.
 
@@ -200,7 +195,7 @@ class LatentAttention(Strict):
     kv_scale: float | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class LinearAttention(Strict):
     """A mixer with a state of fixed size instead of a growing cache.
 
@@ -213,7 +208,17 @@ class LinearAttention(Strict):
     """
 
     kind: Literal["linear_attention"] = "linear_attention"
-    variant: Literal["lightning", "gated_deltanet", "kda", "mamba2", "mamba", "short_conv", "rwkv4", "rwkv7", "mlstm"]
+    variant: Literal[
+        "lightning",
+        "gated_deltanet",
+        "kda",
+        "mamba2",
+        "mamba",
+        "short_conv",
+        "rwkv4",
+        "rwkv7",
+        "mlstm",
+    ]
     key_heads: int
     value_heads: int
     key_head_dim: int
@@ -227,7 +232,7 @@ class LinearAttention(Strict):
     state_dtype: str | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class CompressedAttention(Strict):
     """DeepSeek V4's attention: one latent head of `head_dim` is both key and value, and what lies beyond `window` is compressed.
 
@@ -260,7 +265,7 @@ class CompressedAttention(Strict):
 Mixer = Union[Attention, LatentAttention, LinearAttention, CompressedAttention]
 
 
-@fact
+@frozen(kw_only=True)
 class Dense(Strict):
     """A feed-forward block every token passes: gate and up [width, hidden] (or up alone if not gated), down [hidden, width].
 
@@ -284,7 +289,7 @@ class Dense(Strict):
     own_skip: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class Router(Strict):
     """How experts are chosen and weighted.
 
@@ -313,7 +318,7 @@ class Router(Strict):
     expert_scale: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class MoE(Strict):
     """A mixture of experts: a router [experts, hidden], `experts` MLPs of `expert_width` of which `active` serve a token,
     and shared experts (together one MLP of `shared_width`) that serve every token, `shared_gate`d by a sigmoid [1, hidden] or not.
@@ -345,7 +350,7 @@ class MoE(Strict):
 FFN = Union[Dense, MoE]
 
 
-@fact
+@frozen(kw_only=True)
 class Branch(Strict):
     """One block on the residual stream: `block` is `mixers.NAME` or `ffns.NAME`, norms are names in `norms`, output is times `scale`."""
 
@@ -355,7 +360,7 @@ class Branch(Strict):
     scale: float = 1.0
 
 
-@fact
+@frozen(kw_only=True)
 class Step(Strict):
     """One addition to the residual stream, by one branch or several in parallel.
 
@@ -373,7 +378,7 @@ class Step(Strict):
     skip_scale: float = 1.0
 
 
-@fact
+@frozen(kw_only=True)
 class LayerKind(Strict):
     """The steps of one kind of layer, in order; `learned_scale`: at its end the stream is times one learned number."""
 
@@ -381,7 +386,7 @@ class LayerKind(Strict):
     learned_scale: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class PerLayerEmbedding(Strict):
     """A second, narrow embedding for every layer: one table [vocab_size, layers * width], times `scale`, to which a projection of the token
     embedding [layers * width, hidden], normed at `width`, is added. Each layer takes its slice in an FFN that is `per_layer`."""
@@ -391,7 +396,7 @@ class PerLayerEmbedding(Strict):
     scale: float | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class Embedding(Strict):
     """Token embedding [vocab_size, hidden]; `tied`: the head is the same matrix; `positions`: rows of a learned position table."""
 
@@ -402,7 +407,7 @@ class Embedding(Strict):
     per_layer: PerLayerEmbedding | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class Head(Strict):
     """From the last hidden state to logits: [vocab_size, hidden], with or without bias, soft cap and scale."""
 
@@ -411,7 +416,7 @@ class Head(Strict):
     scale: float | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class MTP(Strict):
     """Multi-token prediction: `modules` extra layers of `layer_kind`, each fed by a projection [hidden, 2 * hidden] of normed
     embedding and hidden state. `norms` counts hidden-wide norms beside the layer's own; `own_embedding` and `own_head` say whether a
@@ -424,7 +429,7 @@ class MTP(Strict):
     own_head: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class Linear(Strict):
     """A matrix [outputs, inputs] with or without bias."""
 
@@ -433,7 +438,7 @@ class Linear(Strict):
     bias: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class Tower(Strict):
     """An encoder of another modality: a Vision Transformer and the projector to the decoder's width.
 
@@ -481,7 +486,7 @@ class Tower(Strict):
     layer_scales: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class Conformer(Strict):
     """An audio encoder: two convolutions (3 x 3, stride 2, channels `subsampling`) with a norm each and a matrix `subsampled` to its width;
     layers of half an FFN, local attention with relative positions, a gated convolution of `conv_kernel`, half an FFN and a norm; `output`
@@ -511,7 +516,7 @@ class Conformer(Strict):
     clipped: bool = False
 
 
-@fact
+@frozen(kw_only=True)
 class ConvBlock(Strict):
     """A block of a convolutional encoder, with RMSNorms (weights only) behind its convolutions.
 
@@ -530,7 +535,7 @@ class ConvBlock(Strict):
     key_width: int = 0
 
 
-@fact
+@frozen(kw_only=True)
 class ConvTower(Strict):
     """A convolutional image encoder: a 3 x 3 `stem` with bias and norm, `stages` of blocks, and a fusion of the last two stages.
 
@@ -548,7 +553,7 @@ class ConvTower(Strict):
     projector: tuple[Linear, ...] = ()
 
 
-@fact
+@frozen(kw_only=True)
 class Quantization(Strict):
     """How the checkpoint stores its weights, as the config declares it; the architecture is the same without it."""
 
@@ -561,7 +566,7 @@ class Quantization(Strict):
     excluded: tuple[str, ...] = ()
 
 
-@fact
+@frozen(kw_only=True)
 class Other(Strict):
     """A tensor that no fact above explains, with its reason; `count` of that shape."""
 
@@ -570,7 +575,7 @@ class Other(Strict):
     count: int = 1
 
 
-@fact
+@frozen(kw_only=True)
 class Residual(Strict):
     """What runs from layer to layer: one `plain` stream, or several `streams`.
 
@@ -593,7 +598,7 @@ class Residual(Strict):
     eps: float | None = None
 
 
-@fact
+@frozen(kw_only=True)
 class Architecture(Strict):
     """A decoder language model. `layers` names the kind of each layer in order; see the module's docstring."""
 
@@ -613,7 +618,9 @@ class Architecture(Strict):
     layers: tuple[str, ...]
     residual: Residual = Residual(kind="plain")
     mtp: MTP | None = None
-    towers: dict[str, Tower | Conformer | ConvTower] = field(default_factory=dict[str, "Tower | Conformer | ConvTower"])
+    towers: dict[str, Tower | Conformer | ConvTower] = field(
+        default_factory=dict[str, "Tower | Conformer | ConvTower"]
+    )
     quantization: Quantization | None = None
     other: dict[str, Other] = field(default_factory=dict[str, Other])
 
@@ -627,7 +634,7 @@ class Architecture(Strict):
         return [self.block(b.block) for s in self.layer_kinds[kind].steps for b in s.branches]
 
 
-@fact
+@frozen(kw_only=True)
 class Evidence(Strict):
     """Where a fact comes from.
 
@@ -640,19 +647,19 @@ class Evidence(Strict):
     confirmed_by: tuple[str, ...] = ()
 
 
-@fact
+@frozen(kw_only=True)
 class Finding(Strict):
     """Something a reader must know: `rule` is the stable id, `path` a fact or a tensor, `severity` what it breaks."""
 
     rule: str
     path: str
     message: str
-    severity: Literal["weights", "behaviour", "capacity", "quantization", "info"] = "info"
+    severity: Severity = "info"
     old: Any = None
     new: Any = None
 
 
-@fact
+@frozen(kw_only=True)
 class Change(Strict):
     """One difference between two architectures at a dotted path; a side that lacks the path is None."""
 
@@ -660,4 +667,4 @@ class Change(Strict):
     path: str
     old: Any
     new: Any
-    severity: Literal["weights", "behaviour", "capacity", "quantization", "info"]
+    severity: Severity

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Architecture, Attention, Finding, LatentAttention
-from ..config.vocabulary import Row
+from ..tensors.naming import TensorRow
 from .indices import axes_folded, folded
 from .logical import Logical, Shape
 from .packing.base import listed
@@ -33,7 +33,11 @@ def value_at(a: Architecture, path: str) -> Any:
     """The fact at a dotted path; None if there is none."""
     at: Any = a
     for part in path.split("."):
-        at = cast("dict[str, Any]", at).get(part) if isinstance(at, dict) else getattr(at, part, None)
+        at = (
+            cast("dict[str, Any]", at).get(part)
+            if isinstance(at, dict)
+            else getattr(at, part, None)
+        )
     return at
 
 
@@ -48,7 +52,7 @@ class Told(NamedTuple):
 class Wrong(NamedTuple):
     """A row, the shape it has by the config, the shape that is stored, and the stored name."""
 
-    row: Row
+    row: TensorRow
     template: Shape
     stored: Shape
     name: str
@@ -60,18 +64,30 @@ def contradictions(a: Architecture, wrong: Iterable[Wrong]) -> list[Finding]:
     latent: dict[str, dict[str, Wrong]] = {}
     for w in wrong:
         for fact, times in told(a, w.row, w.template, w.stored):
-            found.setdefault(fact, []).append(f"{w.name} {listed(w.stored)}{f', {times} for each' if times > 1 else ''}")
+            found.setdefault(fact, []).append(
+                f"{w.name} {listed(w.stored)}{f', {times} for each' if times > 1 else ''}"
+            )
         for path in w.row.proves if len(w.template) == len(w.stored) == 2 else ():
             block, _, name = path.rpartition(".")
-            if name in LATENT and isinstance(value_at(a, block), LatentAttention) and w.template[LATENT[name]] != w.stored[LATENT[name]]:
+            if (
+                name in LATENT
+                and isinstance(value_at(a, block), LatentAttention)
+                and w.template[LATENT[name]] != w.stored[LATENT[name]]
+            ):
                 latent.setdefault(block, {}).setdefault(name, w)
     for block, seen in latent.items():
         for fact, w in latent_told(block, value_at(a, block), seen):
             found.setdefault(fact, []).append(f"{w.name} {listed(w.stored)}")
     found = as_head_dims(a, found)
-    dims = {f.path.rpartition(".")[0]: f for f in found if f.path.endswith(("head_dim", "hidden_size"))}
+    dims = {
+        f.path.rpartition(".")[0]: f for f in found if f.path.endswith(("head_dim", "hidden_size"))
+    }
     every = [d for d in (dims.get(""), *dims.values()) if d]
-    return [contradicted(*f, names) for f, names in found.items() if not any(explained(f, d) for d in every)]
+    return [
+        contradicted(*f, names)
+        for f, names in found.items()
+        if not any(explained(f, d) for d in every)
+    ]
 
 
 def explained(f: Told, dim: Told) -> bool:
@@ -88,12 +104,24 @@ def as_head_dims(a: Architecture, found: dict[Told, list[str]]) -> dict[Told, li
     out = dict(found)
     for path, heads in facts.items():
         block, _, name = path.rpartition(".")
-        beside = [f for n in ("kv_heads", "v_head_dim") if (f := facts.get(f"{block}.{n}")) and f.new * heads.old == f.old * heads.new]
+        beside = [
+            f
+            for n in ("kv_heads", "v_head_dim")
+            if (f := facts.get(f"{block}.{n}")) and f.new * heads.old == f.old * heads.new
+        ]
         mixer = value_at(a, block)
-        if name == "heads" and beside and isinstance(mixer, Attention) and not mixer.head_dim * heads.new % heads.old:
+        if (
+            name == "heads"
+            and beside
+            and isinstance(mixer, Attention)
+            and not mixer.head_dim * heads.new % heads.old
+        ):
             names = [n for f in (heads, *beside) for n in out.pop(f, [])]
             dim = Told(f"{block}.head_dim", mixer.head_dim, mixer.head_dim * heads.new // heads.old)
-            out[dim] = [n.partition(", ")[0] if n.endswith(" for each") else n for n in [*out.get(dim, []), *names]]
+            out[dim] = [
+                n.partition(", ")[0] if n.endswith(" for each") else n
+                for n in [*out.get(dim, []), *names]
+            ]
     return out
 
 
@@ -101,14 +129,32 @@ LATENT = {"heads": 0, "qk_rope_head_dim": 0, "qk_nope_head_dim": 0, "v_head_dim"
 """Matrices of MLA, by what their rows prove (q_b, kv_a, kv_b and o), and which of their dimensions the head widths are in."""
 
 
-def latent_told(block: str, m: LatentAttention, wrong: Mapping[str, Wrong]) -> list[tuple[Told, Wrong]]:
+def latent_told(
+    block: str, m: LatentAttention, wrong: Mapping[str, Wrong]
+) -> list[tuple[Told, Wrong]]:
     """Of H * (nope + rope), rank + rope, H * (nope + v) and H * v, the one fact that is in those which differ and in no other."""
     new = {name: w.stored[LATENT[name]] for name, w in wrong.items()}
     told: dict[frozenset[str], tuple[str, int, int]] = {
-        frozenset(("heads", "qk_nope_head_dim", "v_head_dim")): ("heads", new.get("v_head_dim", 0), m.v_head_dim),
-        frozenset(("qk_nope_head_dim", "v_head_dim")): ("v_head_dim", new.get("v_head_dim", 0), m.heads),
-        frozenset(("heads", "qk_nope_head_dim")): ("qk_nope_head_dim", new.get("heads", 0) - m.heads * m.qk_rope_head_dim, m.heads),
-        frozenset(("heads", "qk_rope_head_dim")): ("qk_rope_head_dim", new.get("heads", 0) - m.heads * m.qk_nope_head_dim, m.heads),
+        frozenset(("heads", "qk_nope_head_dim", "v_head_dim")): (
+            "heads",
+            new.get("v_head_dim", 0),
+            m.v_head_dim,
+        ),
+        frozenset(("qk_nope_head_dim", "v_head_dim")): (
+            "v_head_dim",
+            new.get("v_head_dim", 0),
+            m.heads,
+        ),
+        frozenset(("heads", "qk_nope_head_dim")): (
+            "qk_nope_head_dim",
+            new.get("heads", 0) - m.heads * m.qk_rope_head_dim,
+            m.heads,
+        ),
+        frozenset(("heads", "qk_rope_head_dim")): (
+            "qk_rope_head_dim",
+            new.get("heads", 0) - m.heads * m.qk_nope_head_dim,
+            m.heads,
+        ),
     }
     name, total, each = told.get(frozenset(wrong), ("", 0, 1))
     if not name or total <= 0 or each <= 0 or total % each:
@@ -131,7 +177,9 @@ def contradicted(path: str, old: Any, new: Any, names: list[str]) -> Finding:
     """The finding that tensors `names` say `new` of a fact where the config says `old`."""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     message = f"{said(old)} by the config, {said(new)} by {names[0]}{more}"
-    return Finding(rule="fact-contradicted", path=path, message=message, severity="weights", old=old, new=new)
+    return Finding(
+        rule="fact-contradicted", path=path, message=message, severity="weights", old=old, new=new
+    )
 
 
 def said(value: Any) -> str:
@@ -151,7 +199,9 @@ EXTRAS: tuple[tuple[re.Pattern[str], str, Any], ...] = (
 """Tensors that by their name alone tell a fact which the config denies."""
 
 
-def unannounced(a: Architecture, rows: Mapping[str, list[Row]], extra: Iterable[tuple[str, Logical]]) -> list[Finding]:
+def unannounced(
+    a: Architecture, rows: Mapping[str, list[TensorRow]], extra: Iterable[tuple[str, Logical]]
+) -> list[Finding]:
     """Facts that unexpected tensors tell: biases, sinks and QK-norms of blocks that have none by the config."""
     found: dict[Told, list[str]] = {}
     for key, x in extra:
@@ -166,7 +216,9 @@ def unannounced(a: Architecture, rows: Mapping[str, list[Row]], extra: Iterable[
     return [contradicted(*fact, names) for fact, names in found.items()]
 
 
-def unmet(a: Architecture, rows: Mapping[str, list[Row]], missing: Iterable[tuple[str, Row]]) -> list[Finding]:
+def unmet(
+    a: Architecture, rows: Mapping[str, list[TensorRow]], missing: Iterable[tuple[str, TensorRow]]
+) -> list[Finding]:
     """Facts that wholly missing tensors deny: biases, sinks and QK-norms that blocks have by the config."""
     found: dict[Told, list[str]] = {}
     for key, row in missing:
@@ -177,30 +229,48 @@ def unmet(a: Architecture, rows: Mapping[str, list[Row]], missing: Iterable[tupl
                 new = False if old is True else None
                 told = Told(f"{block}.{field}", old if old is True else "qk-norm", new)
                 found.setdefault(told, []).append(axes_folded(row.pattern, row.axes))
-    return [contradicted(f.path, f.old, f.new, [f"the lack of {names[0]}", *names[1:]]) for f, names in found.items()]
+    return [
+        contradicted(f.path, f.old, f.new, [f"the lack of {names[0]}", *names[1:]])
+        for f, names in found.items()
+    ]
 
 
-def blocks_beside(rows: Mapping[str, list[Row]], key: str, layer: int) -> list[str]:
+def blocks_beside(rows: Mapping[str, list[TensorRow]], key: str, layer: int) -> list[str]:
     """The blocks (`mixers.full`) that rows of the same module and layer belong to."""
     parent = ".".join(key.split(".")[:-2])
-    paths = (p for k, here in rows.items() if k.startswith(parent + ".") for r in here if r.axes and layer in r.axes[0] for p in r.proves)
-    return list(dict.fromkeys(".".join(p.split(".")[:2]) for p in paths if p.startswith(("mixers.", "ffns."))))
+    paths = (
+        p
+        for k, here in rows.items()
+        if k.startswith(parent + ".")
+        for r in here
+        if r.axes and layer in r.axes[0]
+        for p in r.proves
+    )
+    return list(
+        dict.fromkeys(
+            ".".join(p.split(".")[:2]) for p in paths if p.startswith(("mixers.", "ffns."))
+        )
+    )
 
 
-def told(a: Architecture, row: Row, template: Shape, stored: Shape) -> list[tuple[Told, int]]:
+def told(a: Architecture, row: TensorRow, template: Shape, stored: Shape) -> list[tuple[Told, int]]:
     """The facts that a shape tells otherwise, with how many elements of the dimension one of them takes."""
     if len(template) != len(stored):
         return []
     differ = [(d, new) for d, new in zip(template, stored, strict=True) if d != new]
     paths = [p for p in row.proves if p != "hidden_size"]
-    if len({new for d, new in zip(template, stored, strict=True) if d == a.hidden_size}) == 1 and all(
-        d == a.hidden_size for d, _ in differ
-    ):
+    if len(
+        {new for d, new in zip(template, stored, strict=True) if d == a.hidden_size}
+    ) == 1 and all(d == a.hidden_size for d, _ in differ):
         paths.append("hidden_size")
     out: list[tuple[Told, int]] = []
     for d, new in dict.fromkeys(differ):
         sizes = [qk_norm_told(a, paths, d, new), *(size_told(a, p, d, new) for p in paths)]
-        tried = [*sizes, fused_told(a, paths, d, new) or next((f for p in paths if (f := count_told(a, p, d, new, paths))), None)]
+        tried = [
+            *sizes,
+            fused_told(a, paths, d, new)
+            or next((f for p in paths if (f := count_told(a, p, d, new, paths))), None),
+        ]
         if fact := next((f for f in tried if f), None):
             out.append((fact, d // fact.old if isinstance(fact.old, int) else 1))
     return out
@@ -208,28 +278,52 @@ def told(a: Architecture, row: Row, template: Shape, stored: Shape) -> list[tupl
 
 def size_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
     name, value = path.rpartition(".")[2], value_at(a, path)
-    if name in ("width", "expert_width") and isinstance(value, int) and d == 2 * value != a.hidden_size and new > 0 and not new % 2:
+    if (
+        name in ("width", "expert_width")
+        and isinstance(value, int)
+        and d == 2 * value != a.hidden_size
+        and new > 0
+        and not new % 2
+    ):
         return Told(path, value, new // 2)  # gate and up in one
     return Told(path, d, new) if name in SIZES and value == d and new > 0 else None
 
 
-def count_told(a: Architecture, path: str, d: int, new: int, also: Iterable[str] = ()) -> Told | None:
+def count_told(
+    a: Architecture, path: str, d: int, new: int, also: Iterable[str] = ()
+) -> Told | None:
     value = value_at(a, path)
     block, _, name = path.rpartition(".")
     if name == "heads" and isinstance(value_at(a, block), LatentAttention):
         return None
     if name.endswith("heads") and {f"{block}.heads", f"{block}.kv_heads"}.issubset(also):
         return None
-    if name not in COUNTED or not isinstance(value, int) or value <= 0 or d % value or (value * new) % d or new <= 0:
+    if (
+        name not in COUNTED
+        or not isinstance(value, int)
+        or value <= 0
+        or d % value
+        or (value * new) % d
+        or new <= 0
+    ):
         return None
     return Told(path, value, value * new // d)
 
 
 def fused_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | None:
     """Of queries, keys and values in one matrix: another number of KV heads."""
-    path = next((p for p in paths if p.endswith(".kv_heads") and p.removesuffix("kv_heads") + "heads" in paths), "")
+    path = next(
+        (
+            p
+            for p in paths
+            if p.endswith(".kv_heads") and p.removesuffix("kv_heads") + "heads" in paths
+        ),
+        "",
+    )
     m = value_at(a, path.rpartition(".")[0])
-    if not isinstance(m, Attention) or d != m.heads * m.head_dim + m.kv_heads * (m.head_dim + m.v_head_dim):
+    if not isinstance(m, Attention) or d != m.heads * m.head_dim + m.kv_heads * (
+        m.head_dim + m.v_head_dim
+    ):
         return None
     kv, rest = divmod(new - m.heads * m.head_dim, m.head_dim + m.v_head_dim)
     return Told(path, m.kv_heads, kv) if not rest and kv > 0 and not m.heads % kv else None

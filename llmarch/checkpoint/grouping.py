@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..architecture.frozen import Record, record
-from ..config.vocabulary import Row
+from ..architecture.frozen import Frozen, frozen
+from ..tensors.naming import TensorRow
 from .indices import Axes, Index, absent, axes_folded, folded
 from .logical import Logical
 
 GATHER = 3
 """From this many tensors of one module on, a finding names the module."""
 
-Missing = tuple[Row, list[Index] | None]
+Missing = tuple[TensorRow, list[Index] | None]
 """A row, and those of its numbers that did meet (None: none)."""
 
 
-@record
-class Lot(Record):
+@frozen
+class Lot(Frozen):
     """Tensors of one pattern that lack a partner: their numbers, listed or as whole axes."""
 
     pattern: str
@@ -26,14 +26,18 @@ class Lot(Record):
     at: int = 0
 
     def names(self, pattern: str) -> list[str]:
-        return folded(pattern, self.numbers) if isinstance(self.numbers, list) else [axes_folded(pattern, self.numbers)]
+        return (
+            folded(pattern, self.numbers)
+            if isinstance(self.numbers, list)
+            else [axes_folded(pattern, self.numbers)]
+        )
 
     def alike(self) -> object:
         return frozenset(self.numbers) if isinstance(self.numbers, list) else self.numbers
 
 
-@record
-class Group(Record):
+@frozen
+class Group(Frozen):
     """What one finding is about: a path in short, how many tensors, and the lots they come from."""
 
     path: str
@@ -60,7 +64,9 @@ def gathered(lots: Iterable[Lot], least: int = GATHER) -> list[Group]:
     for (stem, _), members in groups.items():
         for together in [members] if stem and len(members) >= least else [[m] for m in members]:
             paths = together[0].names(stem + "*" if len(together) > 1 else together[0].pattern)
-            out.append(Group(paths[0], len(paths) - 1, sum(x.count for x in together), tuple(together)))
+            out.append(
+                Group(paths[0], len(paths) - 1, sum(x.count for x in together), tuple(together))
+            )
     return out
 
 
@@ -72,5 +78,10 @@ def row_lots(missing: Iterable[Missing]) -> list[Lot]:
     return [row_lot(row, there, at) for at, (row, there) in enumerate(missing)]
 
 
-def row_lot(row: Row, there: list[Index] | None, at: int) -> Lot:
-    return Lot(row.pattern, absent(there, row.axes) if there else row.axes, row.count - len(there or ()), at)
+def row_lot(row: TensorRow, there: list[Index] | None, at: int) -> Lot:
+    return Lot(
+        row.pattern,
+        absent(there, row.axes) if there else row.axes,
+        row.count - len(there or ()),
+        at,
+    )

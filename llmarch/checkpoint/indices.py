@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress, islice, product
 from operator import not_
 
-from ..views.numbers import axes_folded, braced, span
+from ..tensors.folding import axes_folded, braced, span
 
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]
@@ -24,7 +24,11 @@ MOST_NAMED = 100_000
 def split(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], list[Index]]:
     """The indices that the axes allow, and the others."""
     columns = zip(zip(*indices, strict=True), map(frozenset[int], axes), strict=True)
-    masks = [map(allowed.__contains__, numbers) for numbers, allowed in columns if not allowed.issuperset(numbers)]
+    masks = [
+        map(allowed.__contains__, numbers)
+        for numbers, allowed in columns
+        if not allowed.issuperset(numbers)
+    ]
     if not masks:
         return list(indices), []
     inside = [*map(all, zip(*masks, strict=True))]
@@ -43,7 +47,10 @@ def folded(pattern: str, indices: Iterable[Index]) -> list[str]:
     if not indices or not indices[0]:
         return [pattern]
     parts = pattern.split("{}")
-    return ["".join(p + s for p, s in zip(parts, (*spans, ""), strict=True)) for spans in blocks(indices)]
+    return [
+        "".join(p + s for p, s in zip(parts, (*spans, ""), strict=True))
+        for spans in blocks(indices)
+    ]
 
 
 def blocks(indices: Iterable[Index]) -> list[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from ..config.vocabulary import Row
+from ..tensors.naming import TensorRow
 from . import names as spelling
 from .indices import Index, split
 from .logical import Logical, Shape
@@ -21,7 +21,7 @@ class Hit:
     """
 
     key: str
-    rows: tuple[Row, ...]
+    rows: tuple[TensorRow, ...]
     logical: tuple[Logical, ...]
     indices: list[Index]
     elements: int
@@ -34,7 +34,7 @@ class Hit:
         """Whether shapes were compared at all."""
         return all(x.known and not x.why for x in self.logical)
 
-    def met(self, row: Row) -> int:
+    def met(self, row: TensorRow) -> int:
         """How many of a row's tensors met here."""
         stacked = bool(self.indices) and len(row.axes) == len(self.indices[0]) + 1
         return len(self.indices) * (len(row.axes[-1]) if stacked else 1)
@@ -48,18 +48,18 @@ class _Piece:
     shapes: tuple[Shape, ...]
     elements: int | None
     experts: int | None
-    of: Row | Logical
+    of: TensorRow | Logical
 
 
 class Meeting:
     """`hits`; `missing`: rows with the numbers that did meet (None: none did); `extra`: tensors without a row; `twice`: stored again;
     `gaps`: by stored pattern, experts that lack in what otherwise met; `spell`: the canonical name of a stored one."""
 
-    def __init__(self, rows: Iterable[Row], logical: list[Logical]) -> None:
-        self.rows: dict[str, list[Row]] = {}
+    def __init__(self, rows: Iterable[TensorRow], logical: list[Logical]) -> None:
+        self.rows: dict[str, list[TensorRow]] = {}
         self.stored: dict[str, list[Logical]] = {}
         self.hits: list[Hit] = []
-        self.missing: dict[str, list[tuple[Row, list[Index] | None]]] = {}
+        self.missing: dict[str, list[tuple[TensorRow, list[Index] | None]]] = {}
         self.extra: dict[str, list[Logical]] = {}
         self.twice: list[Logical] = []
         self.gaps: dict[str, list[Index]] = {}
@@ -91,14 +91,18 @@ class Meeting:
                 out.append(x)
         return out
 
-    def _direct(self, key: str, rows: list[Row], stored: list[Logical]) -> None:
+    def _direct(self, key: str, rows: list[TensorRow], stored: list[Logical]) -> None:
         """Meet by one name: the usual case."""
         left = stored
         for row in rows:
             there: list[Index] = []
             rest: list[Logical] = []
             for x in left:
-                inside, outside = split(x.indices, row.axes) if len(x.indices[0]) == len(row.axes) else ([], x.indices)
+                inside, outside = (
+                    split(x.indices, row.axes)
+                    if len(x.indices[0]) == len(row.axes)
+                    else ([], x.indices)
+                )
                 if inside:
                     there += inside
                     self.meet(key, row, x.some(inside) if outside else x)
@@ -110,18 +114,25 @@ class Meeting:
         if left:
             self.extra[key] = left
 
-    def meet(self, key: str, row: Row, x: Logical) -> None:
+    def meet(self, key: str, row: TensorRow, x: Logical) -> None:
         """Note that a row's tensors are stored as these."""
         fits, shape = not x.known or x.fits(row.shape), row.shape
         if not fits and (other := spelling.turned(key, row.shape)):
             fits = x.fits(other)
             shape = row.shape if fits else nearer(row.shape, other, x.shape)
         one = prod(row.shape) if fits else prod(x.shape) if x.shape is not None else x.elements or 0
-        self.hits.append(Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, shape, x.shape))
+        self.hits.append(
+            Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, shape, x.shape)
+        )
 
-    def lacking(self, component: str, shape: Shape) -> tuple[str, Row | None]:
+    def lacking(self, component: str, shape: Shape) -> tuple[str, TensorRow | None]:
         """A single tensor of a component and shape that is missing, and its canonical name."""
-        found = ((k, row) for k, rows in self.missing.items() for row, _ in rows if row.component == component and row.shape == shape)
+        found = (
+            (k, row)
+            for k, rows in self.missing.items()
+            for row, _ in rows
+            if row.component == component and row.shape == shape
+        )
         return next(found, ("", None))
 
     # --- fused ---
@@ -141,14 +152,18 @@ class Meeting:
             if place.key in wanted:
                 stacks = {p.shapes[0][0] for _, p in wanted[place.key] if len(p.shapes[0]) > 1}
                 for x in self.extra[key]:
-                    offered.setdefault(place.key, []).extend(self._stored_pieces(place, x, max(stacks, default=0)))
+                    offered.setdefault(place.key, []).extend(
+                        self._stored_pieces(place, x, max(stacks, default=0))
+                    )
         used: dict[int, set[Index]] = {}
         for key, pieces in offered.items():
             self._fuse_one(key, _by_index(wanted[key]), _by_index(pieces), used)
         if used:
             self._forget(used)
 
-    def _stored_pieces(self, place: spelling.Place, x: Logical, experts: int) -> Iterable[tuple[Index, _Piece]]:
+    def _stored_pieces(
+        self, place: spelling.Place, x: Logical, experts: int
+    ) -> Iterable[tuple[Index, _Piece]]:
         """Stored tensors as parts of fused ones. Of `experts` that should be there, those that are not are noted as gaps."""
         shapes = (x.shape, *x.others) if x.shape is not None else ()
         size = x.elements if x.shape is None else prod(x.shape)
@@ -165,12 +180,26 @@ class Meeting:
             if 2 * len(there) < n:
                 continue
             if len(there) < n:
-                self.gaps.setdefault(x.source, []).extend((*i, e) for e in range(n) if e not in there)
+                self.gaps.setdefault(x.source, []).extend(
+                    (*i, e) for e in range(n) if e not in there
+                )
             if n not in stacks:
-                stacks[n] = _Piece(place, tuple((n, *s) for s in shapes), size * n if size is not None else None, n, x)
+                stacks[n] = _Piece(
+                    place,
+                    tuple((n, *s) for s in shapes),
+                    size * n if size is not None else None,
+                    n,
+                    x,
+                )
             yield i, stacks[n]
 
-    def _fuse_one(self, key: str, ours: dict[Index, list[_Piece]], theirs: dict[Index, list[_Piece]], used: dict[int, set[Index]]) -> None:
+    def _fuse_one(
+        self,
+        key: str,
+        ours: dict[Index, list[_Piece]],
+        theirs: dict[Index, list[_Piece]],
+        used: dict[int, set[Index]],
+    ) -> None:
         alike: dict[tuple[int, ...], tuple[list[_Piece], list[_Piece], list[Index]]] = {}
         for index in sorted(ours.keys() & theirs.keys()):
             a, b = ours[index], theirs[index]
@@ -188,33 +217,60 @@ class Meeting:
             fits = shape in theirs or spelling.turned(key, shape) in theirs
         else:
             experts = {p.experts for p in b} - {None}
-            fits = stored == elements if stored is not None else not experts or len(shape) < 2 or experts == {shape[0]}
+            fits = (
+                stored == elements
+                if stored is not None
+                else not experts or len(shape) < 2 or experts == {shape[0]}
+            )
         if not fits and theirs and (other := spelling.turned(key, shape)):
             shape = nearer(shape, other, theirs[0])
-        rows = tuple(p.of for p in a if isinstance(p.of, Row))
+        rows = tuple(p.of for p in a if isinstance(p.of, TensorRow))
         logical = tuple(_part(p, p.of, indices) for p in b if isinstance(p.of, Logical))
         size = (elements if fits else prod(theirs[0]) if theirs else stored) or 0
-        self.hits.append(Hit(key, rows, logical, indices, size * len(indices), fits, shape, theirs[0] if theirs else None))
+        self.hits.append(
+            Hit(
+                key,
+                rows,
+                logical,
+                indices,
+                size * len(indices),
+                fits,
+                shape,
+                theirs[0] if theirs else None,
+            )
+        )
 
     def _forget(self, used: dict[int, set[Index]]) -> None:
         """Take what has met in fused form out of the leftovers."""
         for key, missing in list(self.missing.items()):
             stacked = (place := spelling.place(key)) is not None and place.expert
-            left = [without(row, there, used[id(row)], stacked) if id(row) in used else (row, there) for row, there in missing]
+            left = [
+                without(row, there, used[id(row)], stacked) if id(row) in used else (row, there)
+                for row, there in missing
+            ]
             self.missing[key] = [m for m in left if m is not None]
         for key, extra in list(self.extra.items()):
             stacked = (place := spelling.place(key)) is not None and place.expert
-            rest = [x.some([i for i in x.indices if (i[:-1] if stacked else i) not in used[id(x)]]) if id(x) in used else x for x in extra]
+            rest = [
+                x.some([i for i in x.indices if (i[:-1] if stacked else i) not in used[id(x)]])
+                if id(x) in used
+                else x
+                for x in extra
+            ]
             self.extra[key] = [x for x in rest if x.indices]
 
 
 def nearer(shape: Shape, other: Shape, stored: Shape | None) -> Shape:
     """Of two layouts of one tensor, that with more of the stored dimensions in place."""
-    here, there = (sum(a == b for a, b in zip(s, stored or (), strict=False)) for s in (shape, other))
+    here, there = (
+        sum(a == b for a, b in zip(s, stored or (), strict=False)) for s in (shape, other)
+    )
     return other if there > here else shape
 
 
-def without(row: Row, there: list[Index] | None, met: set[Index], stacked: bool) -> tuple[Row, list[Index] | None] | None:
+def without(
+    row: TensorRow, there: list[Index] | None, met: set[Index], stacked: bool
+) -> tuple[TensorRow, list[Index] | None] | None:
     """What of a row is still missing when these fused tensors have met; `stacked`: one of them holds all experts of a layer."""
     ahead = row.axes[:-1] if stacked else row.axes
     if there is None and len(ahead) == 1:  # without counting out what may be 10^9 experts
@@ -226,7 +282,9 @@ def without(row: Row, there: list[Index] | None, met: set[Index], stacked: bool)
     return (row, [*(there or ()), *now]) if len(now) + len(there or ()) < row.count else None
 
 
-def _row_pieces(place: spelling.Place, row: Row, there: list[Index] | None) -> Iterable[tuple[Index, _Piece]]:
+def _row_pieces(
+    place: spelling.Place, row: TensorRow, there: list[Index] | None
+) -> Iterable[tuple[Index, _Piece]]:
     """A row's tensors as parts of fused ones; expert numbers are stacked away. `there`: those that have met already."""
     axes, shape = row.axes, row.shape
     if place.expert:
@@ -245,7 +303,9 @@ def _by_index(pieces: Iterable[tuple[Index, _Piece]]) -> dict[Index, list[_Piece
 
 def _complete(pieces: list[_Piece]) -> bool:
     """Every slot once."""
-    return [p.place.at for p in pieces] == list(range(pieces[0].place.of)) and len({p.place.of for p in pieces}) == 1
+    return [p.place.at for p in pieces] == list(range(pieces[0].place.of)) and len(
+        {p.place.of for p in pieces}
+    ) == 1
 
 
 def _same(a: list[_Piece], b: list[_Piece]) -> bool:
@@ -260,7 +320,9 @@ def _fused(key: str, pieces: list[_Piece]) -> tuple[tuple[Shape, ...], int | Non
     total = sum(s for s in sizes if s is not None) if None not in sizes else None
     if len(pieces) == 1:
         return pieces[0].shapes, total
-    shapes = [spelling.joined(key, parts) for parts in zip(*(p.shapes for p in pieces), strict=False)]
+    shapes = [
+        spelling.joined(key, parts) for parts in zip(*(p.shapes for p in pieces), strict=False)
+    ]
     return tuple(s for s in shapes if s is not None), total
 
 

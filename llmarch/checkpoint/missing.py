@@ -30,16 +30,30 @@ def lacking(a: Architecture, meeting: Meeting, partial: bool) -> list[Finding]:
             out.append(finding("untied-head-missing", row.pattern, message, old=list(row.shape)))
     for pattern, indices in meeting.gaps.items():
         for path in folded(pattern, indices)[:3]:
-            out.append(finding("tensor-missing", path, "experts that the config asks for are not among those stored"))
+            out.append(
+                finding(
+                    "tensor-missing",
+                    path,
+                    "experts that the config asks for are not among those stored",
+                )
+            )
     rest = [m for m in missing if not is_head(m[0].component, m[0].pattern)]
     for g in gathered(row_lots(rest)):
         shape = list(rest[g.lots[0].at][0].shape) if len(g.lots) == 1 else None
-        message = f"{g}: the config asks for {'it' if g.count == 1 else 'them'}, the checkpoint has none"
+        message = (
+            f"{g}: the config asks for {'it' if g.count == 1 else 'them'}, the checkpoint has none"
+        )
         out.append(finding("tensor-missing", g.path, message, old=shape))
-    return out + unmet(a, meeting.rows, [(spelling.canonical(row.pattern), row) for row, there in rest if there is None])
+    return out + unmet(
+        a,
+        meeting.rows,
+        [(spelling.canonical(row.pattern), row) for row, there in rest if there is None],
+    )
 
 
-def finding(rule: str, path: str, message: str, severity: Any = "weights", old: Any = None, new: Any = None) -> Finding:
+def finding(
+    rule: str, path: str, message: str, severity: Any = "weights", old: Any = None, new: Any = None
+) -> Finding:
     return Finding(rule=rule, path=path, message=message, severity=severity, old=old, new=new)
 
 
@@ -56,7 +70,14 @@ def unread(missing: list[Missing]) -> list[Finding]:
     if not missing:
         return []
     path = gathered(row_lots(missing))[0].path
-    return [finding("tensor-missing", path, f"{lost(missing):,} tensors are not among the headers that could be read", "info")]
+    return [
+        finding(
+            "tensor-missing",
+            path,
+            f"{lost(missing):,} tensors are not among the headers that could be read",
+            "info",
+        )
+    ]
 
 
 def without_mtp(meeting: Meeting, missing: list[Missing], out: list[Finding]) -> list[Missing]:
@@ -77,12 +98,16 @@ def without_towers(meeting: Meeting, missing: list[Missing], out: list[Finding])
     mlx = any(h.logical[0].packing.startswith("mlx") for h in meeting.hits)
     for c in gone:
         n = lost([m for m in missing if m[0].component == c])
-        message = f"nothing of the {c} tower is stored ({n:,} tensors)" + (": mlx-lm converts the language model alone" if mlx else "")
+        message = f"nothing of the {c} tower is stored ({n:,} tensors)" + (
+            ": mlx-lm converts the language model alone" if mlx else ""
+        )
         out.append(finding("tower-missing", f"towers.{c}", message, "info" if mlx else "weights"))
     return [m for m in missing if m[0].component not in gone]
 
 
-def without_layers(a: Architecture, meeting: Meeting, missing: list[Missing], out: list[Finding]) -> list[Missing]:
+def without_layers(
+    a: Architecture, meeting: Meeting, missing: list[Missing], out: list[Finding]
+) -> list[Missing]:
     """Layers of which nothing at all is stored."""
     said = len(a.layers)
     empty = set(range(said))
@@ -103,6 +128,10 @@ def without_layers(a: Architecture, meeting: Meeting, missing: list[Missing], ou
             rest.append((row, [i for i in absent((), row.axes) if i not in other]))
     path = f"{prefix}layers.{braced(sorted(empty))}.*"
     what = "this layer" if len(empty) == 1 else f"these {len(empty)} layers"
-    out.append(finding("tensor-missing", path, f"nothing of {what} is stored", old=said, new=said - len(empty)))
+    out.append(
+        finding(
+            "tensor-missing", path, f"nothing of {what} is stored", old=said, new=said - len(empty)
+        )
+    )
     out.append(contradicted("layers", said, said - len(empty), [path]))
     return rest

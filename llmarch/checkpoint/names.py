@@ -13,12 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from .logical import Shape
 
 WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")
 TOWERS = re.compile(r"^(vision|visual|audio|multi_modal|mm_|patch_merger)")
-NATIVE = frozenset({"tok_embeddings.weight", "layers.{}.attention_norm.weight", "layers.{}.attention.wo.weight"})
+NATIVE = frozenset(
+    {"tok_embeddings.weight", "layers.{}.attention_norm.weight", "layers.{}.attention.wo.weight"}
+)
 
 _EXPERT_MATRIX = r"(gate_up_proj|gate_proj|up_proj|down_proj)"
 RULES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -42,7 +44,10 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.experts\.((?:\{\}\.)?)fc2(?=\.|$)"), r".experts.\1down_proj"),
     (re.compile(rf"\.experts\.{_EXPERT_MATRIX}\.weight$"), r".experts.\1"),
     (re.compile(rf"\.experts\.{_EXPERT_MATRIX}\.bias$"), r".experts.\1_bias"),
-    (re.compile(r"\.(?:qkv|W_pack|query_key_value|c_attn|wqkv|Wqkv)(?=\.(?:weight|bias)$)"), ".qkv_proj"),
+    (
+        re.compile(r"\.(?:qkv|W_pack|query_key_value|c_attn|wqkv|Wqkv)(?=\.(?:weight|bias)$)"),
+        ".qkv_proj",
+    ),
 )
 
 
@@ -57,8 +62,14 @@ def wrapper(pattern: str) -> str:
 _SHARED = r"(?:shared?_experts?|shared_mlp)"
 _ATTENTION = r"(attn|attention|self_attn|self_attention)"
 PLAIN: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(^|\.)(?:router|gate)\.(?:gate|classifier|wg|proj|layer)\.(weight|bias)$"), r"\1router.\2"),
-    (re.compile(r"(^|\.)(?:router|gate|experts|moe_statics)\.e_score_correction_bias$"), r"\1e_score_correction_bias"),
+    (
+        re.compile(r"(^|\.)(?:router|gate)\.(?:gate|classifier|wg|proj|layer)\.(weight|bias)$"),
+        r"\1router.\2",
+    ),
+    (
+        re.compile(r"(^|\.)(?:router|gate|experts|moe_statics)\.e_score_correction_bias$"),
+        r"\1e_score_correction_bias",
+    ),
     (re.compile(rf"(^|\.){_SHARED}\."), r"\1shared_experts."),
     (re.compile(r"(^|\.)shared_experts\.w1\."), r"\1shared_experts.gate_proj."),
     (re.compile(r"(^|\.)shared_experts\.w3\."), r"\1shared_experts.up_proj."),
@@ -110,8 +121,8 @@ def speller(patterns: Iterable[str]) -> Callable[[str], str]:
 # --- fusing -------------------------------------------------------------------------------------------------------
 
 
-@record
-class Place(Record):
+@frozen
+class Place(Frozen):
     """Where a tensor sits in the fused tensor `key`: slot `at` of `of` (0 of 1 is all of it), of one `expert` or of all."""
 
     key: str
@@ -120,8 +131,8 @@ class Place(Record):
     expert: bool = False
 
 
-@record
-class _Fusing(Record):
+@frozen
+class _Fusing(Frozen):
     """Names that `pattern` matches fuse to `key`; its second group is the slot, if there are `slots`."""
 
     pattern: re.Pattern[str]
@@ -132,20 +143,56 @@ class _Fusing(Record):
 
 _GATE_UP, _QKV = ("gate_proj", "up_proj"), ("q_proj", "k_proj", "v_proj")
 FUSINGS = (
-    _Fusing(re.compile(r"^(.*\.experts)\.\{\}\.(gate_proj|up_proj)\.weight$"), r"\1.gate_up_proj", _GATE_UP, expert=True),
-    _Fusing(re.compile(r"^(.*\.experts)\.\{\}\.(gate_proj|up_proj)\.bias$"), r"\1.gate_up_proj_bias", _GATE_UP, expert=True),
-    _Fusing(re.compile(r"^(.*\.experts)\.\{\}\.(gate_up_proj|down_proj)\.weight$"), r"\1.\2", expert=True),
-    _Fusing(re.compile(r"^(.*\.experts)\.\{\}\.(gate_up_proj|down_proj)\.bias$"), r"\1.\2_bias", expert=True),
-    _Fusing(re.compile(r"^(.*\.experts)\.(gate_proj|up_proj)((?:_bias)?)$"), r"\1.gate_up_proj\3", _GATE_UP),
+    _Fusing(
+        re.compile(r"^(.*\.experts)\.\{\}\.(gate_proj|up_proj)\.weight$"),
+        r"\1.gate_up_proj",
+        _GATE_UP,
+        expert=True,
+    ),
+    _Fusing(
+        re.compile(r"^(.*\.experts)\.\{\}\.(gate_proj|up_proj)\.bias$"),
+        r"\1.gate_up_proj_bias",
+        _GATE_UP,
+        expert=True,
+    ),
+    _Fusing(
+        re.compile(r"^(.*\.experts)\.\{\}\.(gate_up_proj|down_proj)\.weight$"),
+        r"\1.\2",
+        expert=True,
+    ),
+    _Fusing(
+        re.compile(r"^(.*\.experts)\.\{\}\.(gate_up_proj|down_proj)\.bias$"),
+        r"\1.\2_bias",
+        expert=True,
+    ),
+    _Fusing(
+        re.compile(r"^(.*\.experts)\.(gate_proj|up_proj)((?:_bias)?)$"),
+        r"\1.gate_up_proj\3",
+        _GATE_UP,
+    ),
     _Fusing(re.compile(r"^(.*\.experts)\.((?:gate_up|down)_proj(?:_bias)?)$"), r"\1.\2"),
-    _Fusing(re.compile(r"^(.*)\.(gate_proj|up_proj)\.(weight|bias)$"), r"\1.gate_up_proj.\3", _GATE_UP),
+    _Fusing(
+        re.compile(r"^(.*)\.(gate_proj|up_proj)\.(weight|bias)$"), r"\1.gate_up_proj.\3", _GATE_UP
+    ),
     _Fusing(re.compile(r"^(.*)\.(gate_up_proj)\.(weight|bias)$"), r"\1.\2.\3"),
     _Fusing(re.compile(r"^(.*)\.(q_proj|k_proj|v_proj)\.(weight|bias)$"), r"\1.qkv_proj.\3", _QKV),
     _Fusing(re.compile(r"^(.*)\.(qkv_proj)\.(weight|bias)$"), r"\1.\2.\3"),
-    _Fusing(re.compile(r"^(.*)\.(in_proj_qkv|in_proj_z)\.weight$"), r"\1.in_proj_qkvz.weight", ("in_proj_qkv", "in_proj_z")),
-    _Fusing(re.compile(r"^(.*)\.(in_proj_b|in_proj_a)\.weight$"), r"\1.in_proj_ba.weight", ("in_proj_b", "in_proj_a")),
+    _Fusing(
+        re.compile(r"^(.*)\.(in_proj_qkv|in_proj_z)\.weight$"),
+        r"\1.in_proj_qkvz.weight",
+        ("in_proj_qkv", "in_proj_z"),
+    ),
+    _Fusing(
+        re.compile(r"^(.*)\.(in_proj_b|in_proj_a)\.weight$"),
+        r"\1.in_proj_ba.weight",
+        ("in_proj_b", "in_proj_a"),
+    ),
     _Fusing(re.compile(r"^(.*)\.(in_proj_qkvz|in_proj_ba)\.weight$"), r"\1.\2.weight"),
-    _Fusing(re.compile(r"^(.*)\.(embed_q|unembed_out)\.weight$"), r"\1.kv_b_proj.weight", ("embed_q", "unembed_out")),
+    _Fusing(
+        re.compile(r"^(.*)\.(embed_q|unembed_out)\.weight$"),
+        r"\1.kv_b_proj.weight",
+        ("embed_q", "unembed_out"),
+    ),
     _Fusing(re.compile(r"^(.*)\.(kv_b_proj)\.weight$"), r"\1.\2.weight"),
 )
 
@@ -154,7 +201,9 @@ def place(key: str) -> Place | None:
     """The fused tensor that a canonical name belongs to, itself included; None where no fusing is known."""
     for f in FUSINGS:
         if m := f.pattern.match(key):
-            return Place(m.expand(f.key), f.slots.index(m[2]) if f.slots else 0, len(f.slots) or 1, f.expert)
+            return Place(
+                m.expand(f.key), f.slots.index(m[2]) if f.slots else 0, len(f.slots) or 1, f.expert
+            )
     return None
 
 
@@ -191,11 +240,19 @@ def notes(key: str, templates: Sequence[str], stored: str) -> list[str]:
     if stored in templates:
         return []
     out: list[str] = []
-    native = any(part in stored for part in (".attention.w", ".feed_forward.w", "attention_norm", "ffn_norm")) and not wrapper(stored)
+    native = any(
+        part in stored for part in (".attention.w", ".feed_forward.w", "attention_norm", "ffn_norm")
+    ) and not wrapper(stored)
     if native and canonical(stored) not in map(canonical, templates):
         out.append("Mistral's own names")
-    elif _LAYER.search(stored) and not TOWERS.match(canonical(stored)) and wrapper(templates[0]) != wrapper(stored):
-        out.append(f"names begin with {wrapper(stored) or 'layers'} instead of {wrapper(templates[0]) or 'layers'}")
+    elif (
+        _LAYER.search(stored)
+        and not TOWERS.match(canonical(stored))
+        and wrapper(templates[0]) != wrapper(stored)
+    ):
+        out.append(
+            f"names begin with {wrapper(stored) or 'layers'} instead of {wrapper(templates[0]) or 'layers'}"
+        )
     if ".switch_mlp." in stored:
         out.append("experts stacked as MLX does")
     elif ".experts." in key and stored.count("{}") < templates[0].count("{}"):

@@ -22,21 +22,33 @@ MOST_REGEXES = 100
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
 
-def findings(hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, unsure: bool) -> list[Finding]:
+def findings(
+    hits: list[Hit], unpacked: Unpacked, declared: Quantization | None, unsure: bool
+) -> list[Finding]:
     """Where declaration and tensors disagree; `unsure`: some tensors are in a packing that is not known here, perhaps the declared one."""
     packed = [x for h in hits for x in h.logical if x.packing]
     odd = unscaled(hits) if declared is None or known(declared) else []
     return [*odd, *against(declared, hits, packed, unpacked, unsure)]
 
 
-def against(declared: Quantization | None, hits: list[Hit], packed: list[Logical], unpacked: Unpacked, unsure: bool) -> list[Finding]:
+def against(
+    declared: Quantization | None,
+    hits: list[Hit],
+    packed: list[Logical],
+    unpacked: Unpacked,
+    unsure: bool,
+) -> list[Finding]:
     """Whether the declaration is what the packings are."""
     plain = [x for h in hits for x in h.logical if not x.packing and x.dtype]
     if not packed:
         return [] if unsure else undone(plain, declared)
     if declared is None:
         return undeclared(packed)
-    return [*otherwise(packed, unpacked, declared), *bits(packed, declared), *despite(hits, declared)]
+    return [
+        *otherwise(packed, unpacked, declared),
+        *bits(packed, declared),
+        *despite(hits, declared),
+    ]
 
 
 def known(declared: Quantization) -> bool:

@@ -6,23 +6,24 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..analyses.parameters import count
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.quantization import quantization
-from ..config.vocabulary import Config, Family, Row, build
+from ..config.vocabulary import ConfigKeys, Family, build
 from ..errors import ConfigError, UnknownFamily
 from ..sources.raw import RawModel
+from ..tensors.naming import TensorRow
 
 if TYPE_CHECKING:
     from .inference.model import Observed
-    from .verify import Check
+    from .verify import Verification
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
 
-@record
-class Reading(Record):
+@frozen
+class Reading(Frozen):
     """An architecture with its evidence by dotted path, what the headers said of it, and what nobody could use.
 
     `status`: `computed` from the config alone, `verified` by every tensor header, `partial` where some could not be read, `conflict`
@@ -35,16 +36,16 @@ class Reading(Record):
     findings: tuple[Finding, ...]
     unread_keys: tuple[str, ...]
     status: Status
-    rows: list[Row] = field(repr=False)
-    check: Check | None = None
+    rows: list[TensorRow] = field(repr=False)
+    check: Verification | None = None
 
     @property
     def name(self) -> str:
         return self.raw.name
 
 
-@record
-class Observation(Record):
+@frozen
+class Observation(Frozen):
     """What tensor names and shapes alone tell of a model that no family reads; `why` says why none does."""
 
     raw: RawModel
@@ -73,44 +74,63 @@ def inspect(raw: RawModel) -> Reading | Observation:
             raise
         from .inference.model import observe
 
-        return Observation(raw, observe(raw.tensors, raw.config, partial=raw.partial), error.message)
+        return Observation(
+            raw, observe(raw.tensors, raw.config, partial=raw.partial), error.message
+        )
 
 
 def read(raw: RawModel) -> Reading:
     """Read raw evidence. Raises ConfigError (or UnknownFamily) where the config is not one that a family can read."""
     if raw.config is None:
-        raise UnknownFamily(f"{raw.reference}: there is no config.json or params.json", "A config is needed to know what the tensors mean.")
+        raise UnknownFamily(
+            f"{raw.reference}: there is no config.json or params.json",
+            "A config is needed to know what the tensors mean.",
+        )
     family, config = configure(raw.config, raw.config_file)
     evidence: dict[str, Evidence] = {}
     try:
         tree = family.read(config)
         if "quantization" not in tree.fields:
-            tree = tree.but(quantization=quantization(config))
+            tree = tree.replace(quantization=quantization(config))
         architecture = build(tree, family.ref, evidence)
         rows = family.template(architecture)
         count(architecture)
-    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
         # Each key was of its type and in bounds, but together they make no model: a factor of 0, a list that names no known layer.
         what = f"{type(error).__name__}: {error}"
         raise ConfigError(
-            f"{raw.config_file}: its values make no {family.name} model ({what})", "Compare it with a published one."
+            f"{raw.config_file}: its values make no {family.name} model ({what})",
+            "Compare it with a published one.",
         ) from error
     check = None
     status: Status = "computed"
     findings = list(raw.findings)
     if raw.tensors is not None:
-        from .verify import join
+        from .verify import verify
 
-        check = join(architecture, rows, raw.tensors, partial=raw.partial)
-        status = "conflict" if check.status == "verified" and any(f.severity != "info" for f in findings) else check.status
+        check = verify(architecture, rows, raw.tensors, partial=raw.partial)
+        status = (
+            "conflict"
+            if check.status == "verified" and any(f.severity != "info" for f in findings)
+            else check.status
+        )
         findings += check.findings
         for path, patterns in check.confirmed.items():
             if path in evidence:
                 evidence[path] = replace(evidence[path], confirmed_by=patterns)
-    return Reading(raw, architecture, evidence, tuple(findings), tuple(config.unread()), status, rows, check)
+    return Reading(
+        raw, architecture, evidence, tuple(findings), tuple(config.unread()), status, rows, check
+    )
 
 
-def configure(data: dict[str, Any], file: str) -> tuple[Family, Config]:
+def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
     """The family of a config, and the config ready to be read by it."""
     if file == "params.json":
         from ..config.mistral_native import translate

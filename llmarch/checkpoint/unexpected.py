@@ -52,7 +52,12 @@ class Leftovers:
     """What is missing, by the fused tensor that it is a part of."""
 
     def sort(self) -> None:
-        self._packed = {self.meeting.spell(x.pattern): x.packing for h in self.meeting.hits for x in h.logical if x.packing}
+        self._packed = {
+            self.meeting.spell(x.pattern): x.packing
+            for h in self.meeting.hits
+            for x in h.logical
+            if x.packing
+        }
         for key in self.meeting.missing:
             if at := place(key):
                 self._fused.setdefault(at.key, []).append(key)
@@ -60,8 +65,18 @@ class Leftovers:
         self._shapes()
         self._tensors()
 
-    def _find(self, rule: str, path: str, message: str, severity: Any = "weights", old: Any = None, new: Any = None) -> None:
-        self.findings.append(Finding(rule=rule, path=path, message=message, severity=severity, old=old, new=new))
+    def _find(
+        self,
+        rule: str,
+        path: str,
+        message: str,
+        severity: Any = "weights",
+        old: Any = None,
+        new: Any = None,
+    ) -> None:
+        self.findings.append(
+            Finding(rule=rule, path=path, message=message, severity=severity, old=old, new=new)
+        )
 
     def _tied_head(self) -> None:
         """A tied head that is stored: a copy, or the embedding itself under the head's name alone."""
@@ -79,7 +94,9 @@ class Leftovers:
                     meeting.meet(at, row, x)
                 else:
                     self.copies += size(x)
-                    message = "a copy of the token embedding, which the head is tied to; not counted"
+                    message = (
+                        "a copy of the token embedding, which the head is tied to; not counted"
+                    )
                     self._find("tied-copy-stored", x.source, message, "info")
 
     # --- met, but not alike ---
@@ -87,7 +104,9 @@ class Leftovers:
     def _shapes(self) -> None:
         wrong: list[facts.Wrong] = []
         odd: list[Logical] = []
-        as_told = {id(row) for h in self.meeting.hits if h.fits and h.known for row in h.rows}  # then another layer's tensor is but odd
+        as_told = {
+            id(row) for h in self.meeting.hits if h.fits and h.known for row in h.rows
+        }  # then another layer's tensor is but odd
         for h in self.meeting.hits:
             if unread := next((x for x in h.logical if x.why), None) or foreign(h, self.declared):
                 self._odd.add(h.key)
@@ -95,9 +114,21 @@ class Leftovers:
             elif not h.fits:
                 x = h.logical[0]
                 name = folded(x.source, x.indices)[0]
-                there = listed(h.stored) if h.stored is not None else f"{x.elements:,} elements" if x.elements else "another size"
+                there = (
+                    listed(h.stored)
+                    if h.stored is not None
+                    else f"{x.elements:,} elements"
+                    if x.elements
+                    else "another size"
+                )
                 message = f"{listed(h.template)} by the config, {there} in the checkpoint"
-                self._find("tensor-shape", name, message, old=list(h.template), new=list(h.stored) if h.stored is not None else None)
+                self._find(
+                    "tensor-shape",
+                    name,
+                    message,
+                    old=list(h.template),
+                    new=list(h.stored) if h.stored is not None else None,
+                )
                 if h.stored is not None and len(h.rows) == 1 and id(h.rows[0]) not in as_told:
                     wrong.append(facts.Wrong(h.rows[0], h.template, h.stored, name))
         self._not_comparable(odd)
@@ -107,7 +138,10 @@ class Leftovers:
         self.unsure = self.unsure or bool(odd)
         for g in gathered(stored_lots(odd)):
             x = odd[g.lots[0].at]
-            why = x.why or f"{x.dtype} {listed(x.shape or ())}, in a packing that llmarch does not unpack"
+            why = (
+                x.why
+                or f"{x.dtype} {listed(x.shape or ())}, in a packing that llmarch does not unpack"
+            )
             self._find("not-comparable", g.path, f"{g} not compared: {why}", "info")
 
     # --- tensors without a row ---
@@ -115,8 +149,12 @@ class Leftovers:
     def _tensors(self) -> None:
         layers = len(self.architecture.layers)
         extra = [(key, x) for key, left in self.meeting.extra.items() for x in left]
-        over = {id(x) for key, x in extra if LAYER.match(key) and max(i[0] for i in x.indices) >= layers}
-        announced = self.architecture.mtp is not None or any(id(x) in over and MTP_MARKS.search(key) for key, x in extra)
+        over = {
+            id(x) for key, x in extra if LAYER.match(key) and max(i[0] for i in x.indices) >= layers
+        }
+        announced = self.architecture.mtp is not None or any(
+            id(x) in over and MTP_MARKS.search(key) for key, x in extra
+        )
         mtp: list[Logical] = []
         beyond: list[Logical] = []
         buffers: list[Logical] = []
@@ -126,7 +164,9 @@ class Leftovers:
         sharing = shared_layers(self.architecture)
         for key, x in extra:
             if id(x) in over:
-                (mtp if announced else beyond).append(x.some([i for i in x.indices if i[0] >= layers]))
+                (mtp if announced else beyond).append(
+                    x.some([i for i in x.indices if i[0] >= layers])
+                )
                 x = x.some([i for i in x.indices if i[0] < layers])
                 if not x.indices:
                     continue
@@ -147,7 +187,11 @@ class Leftovers:
         self._beyond(beyond)
         self._unexpected(unexpected)
         for x in self.meeting.twice:
-            self._find("tensor-unexpected", folded(x.source, x.indices)[0], "stored a second time under another spelling")
+            self._find(
+                "tensor-unexpected",
+                folded(x.source, x.indices)[0],
+                "stored a second time under another spelling",
+            )
 
     def _mtp_stored(self, mtp: list[Logical]) -> None:
         if not mtp:
@@ -155,9 +199,18 @@ class Leftovers:
         n, elements = sum(len(x.indices) for x in mtp), sum(map(size, mtp))
         self.mtp += elements
         g = max(gathered(stored_lots(mtp), 2), key=lambda g: g.count)
-        known = "the config does not announce" if self.architecture.mtp is None else "the family does not know"
+        known = (
+            "the config does not announce"
+            if self.architecture.mtp is None
+            else "the family does not know"
+        )
         more = f": {elements:,} elements, not counted in the total" if elements else ""
-        self._find("mtp-stored", g.path, f"{n:,} tensors of multi-token prediction that {known}{more}", "info")
+        self._find(
+            "mtp-stored",
+            g.path,
+            f"{n:,} tensors of multi-token prediction that {known}{more}",
+            "info",
+        )
 
     def _buffers_stored(self, buffers: list[Logical], why: str) -> None:
         self.buffers += sum(map(size, buffers))
@@ -182,7 +235,13 @@ class Leftovers:
         said, held = len(self.architecture.layers), max(numbers) + 1
         path = f"{spelling.wrapper(beyond[0].source)}layers.{braced(sorted(numbers))}.*"
         n = sum(len(x.indices) for x in beyond)
-        self._find("tensor-unexpected", path, f"{n:,} tensors of layers that the config does not have", old=said, new=held)
+        self._find(
+            "tensor-unexpected",
+            path,
+            f"{n:,} tensors of layers that the config does not have",
+            old=said,
+            new=held,
+        )
         self.findings.append(facts.contradicted("layers", said, held, [path]))
 
     def _packed_otherwise(self, x: Logical) -> bool:
@@ -193,7 +252,9 @@ class Leftovers:
         stem = x.source
         while "." in stem:
             stem = stem.rpartition(".")[0]
-            if self._lacks(self.meeting.spell(f"{stem}.weight"), {i[: stem.count("{}")] for i in x.indices}):
+            if self._lacks(
+                self.meeting.spell(f"{stem}.weight"), {i[: stem.count("{}")] for i in x.indices}
+            ):
                 return True
         return False
 
@@ -203,7 +264,9 @@ class Leftovers:
             return False
         missing, fused = self.meeting.missing, place(key)
         found = key in self._odd or (fused is not None and fused.key in self._odd)
-        for k in [key] if key in self.meeting.rows else self._fused.get(fused.key, ()) if fused else ():
+        for k in (
+            [key] if key in self.meeting.rows else self._fused.get(fused.key, ()) if fused else ()
+        ):
             left: list[Missing] = []
             for row, there in missing.get(k, ()):
                 if len(row.shape) < 2:  # no vector is packed
@@ -224,22 +287,38 @@ class Leftovers:
 
     def _unexpected(self, extra: list[tuple[str, Logical]]) -> None:
         gptq = {key for key, packing in self._packed.items() if packing.startswith("gptq")}
-        zero = [x for _, x in extra if x.source.endswith(".bias") and self.meeting.spell(x.pattern[: -len("bias")] + "weight") in gptq]
-        self._buffers_stored(zero, "a bias that GPTQ tools write beside every matrix, zero where the model has none; not counted")
+        zero = [
+            x
+            for _, x in extra
+            if x.source.endswith(".bias")
+            and self.meeting.spell(x.pattern[: -len("bias")] + "weight") in gptq
+        ]
+        self._buffers_stored(
+            zero,
+            "a bias that GPTQ tools write beside every matrix, zero where the model has none; not counted",
+        )
         harmless = set(map(id, zero))
         rest = [(key, x) for key, x in extra if id(x) not in harmless]
         for g in gathered(stored_lots(x for _, x in rest)):
             x = rest[g.lots[0].at][1]
             shape = x.shape if len(g.lots) == 1 else None
             what = f" {x.dtype} {listed(shape)}" if shape is not None else ""
-            message = f"{g}{what}: no fact of the config accounts for {'it' if g.count == 1 else 'them'}"
-            self._find("tensor-unexpected", g.path, message, new=list(shape) if shape is not None else None)
+            message = (
+                f"{g}{what}: no fact of the config accounts for {'it' if g.count == 1 else 'them'}"
+            )
+            self._find(
+                "tensor-unexpected", g.path, message, new=list(shape) if shape is not None else None
+            )
         self.findings += facts.unannounced(self.architecture, self.meeting.rows, rest)
 
 
 def shared_layers(a: Architecture) -> set[int]:
     """Layers that read another's keys and values."""
-    kinds = {k for k in a.layer_kinds if any(isinstance(b, Attention) and b.kv_from for b in a.blocks_of(k))}
+    kinds = {
+        k
+        for k in a.layer_kinds
+        if any(isinstance(b, Attention) and b.kv_from for b in a.blocks_of(k))
+    }
     return {i for i, k in enumerate(a.layers) if k in kinds}
 
 
@@ -247,12 +326,18 @@ def foreign(h: Hit, declared: Quantization | None) -> Logical | None:
     """A tensor of integers or raw bytes where a matrix of another shape is expected: packed in a way that is not known here. Of a method
     that is not known here, whatever its shape."""
     x = h.logical[0]
-    return x if (not h.fits or not (declared is None or dtypes.known(declared))) and dtypes.integers(x) else None
+    return (
+        x
+        if (not h.fits or not (declared is None or dtypes.known(declared))) and dtypes.integers(x)
+        else None
+    )
 
 
 def is_buffer(key: str, x: Logical) -> bool:
     """A table by its name; a mask called `attn.bias` is no vector."""
-    return bool(BUFFERS.search(key)) and not (key.endswith(".bias") and x.shape is not None and len(x.shape) == 1)
+    return bool(BUFFERS.search(key)) and not (
+        key.endswith(".bias") and x.shape is not None and len(x.shape) == 1
+    )
 
 
 def size(x: Logical) -> int:

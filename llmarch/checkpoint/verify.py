@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import field
 from typing import Literal
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Finding, Quantization
-from ..config.vocabulary import Row
 from ..sources.raw import TensorTable
+from ..tensors.naming import TensorRow
 from . import names as spelling
 from . import quantization as dtypes
 from .findings import tidy
@@ -28,8 +28,8 @@ from .unexpected import Leftovers
 TURNED = "experts stored with inputs and outputs the other way round"
 
 
-@record
-class Check(Record):
+@frozen
+class Verification(Frozen):
     """What the headers say of a config.
 
     Elements: `logical` of the main model (as the template knows it), `mtp`, `scales` (zero points and other metadata of packings
@@ -57,9 +57,14 @@ class Check(Record):
     names_only: bool = False
 
 
-def join(
-    architecture: Architecture, rows: list[Row], table: TensorTable, *, quantization: Quantization | None = None, partial: bool = False
-) -> Check:
+def verify(
+    architecture: Architecture,
+    rows: list[TensorRow],
+    table: TensorTable,
+    *,
+    quantization: Quantization | None = None,
+    partial: bool = False,
+) -> Verification:
     """Hold a template against the headers. `quantization`: the config's declaration (the architecture's own, if not given); `partial`:
     some headers could not be read, so that what is missing says nothing."""
     declared = quantization or architecture.quantization
@@ -68,14 +73,23 @@ def join(
     left = Leftovers(architecture, meeting, unpacked, declared)
     left.sort()
     missing = lacking(architecture, meeting, partial)
-    findings = [*unpacked.findings, *left.findings, *missing, *dtypes.findings(meeting.hits, unpacked, declared, left.unsure)]
+    findings = [
+        *unpacked.findings,
+        *left.findings,
+        *missing,
+        *dtypes.findings(meeting.hits, unpacked, declared, left.unsure),
+    ]
     elements, bits = weigh(meeting.hits)
     mtp = elements.pop("mtp", 0) + left.mtp
     logical = sum(elements.values())
     names_only = not table.has_shapes
     conflict = any(f.severity != "info" for f in findings)
-    return Check(
-        status="conflict" if conflict else "partial" if partial or names_only or left.unsure else "verified",
+    return Verification(
+        status="conflict"
+        if conflict
+        else "partial"
+        if partial or names_only or left.unsure
+        else "verified",
         findings=tidy(findings),
         logical=logical,
         mtp=mtp,
@@ -84,7 +98,9 @@ def join(
         copies=left.copies,
         buffers=left.buffers,
         by_component=dict(elements),
-        bits_per_weight=sum(n for c, n in bits.items() if c != "mtp") / logical if logical else None,
+        bits_per_weight=sum(n for c, n in bits.items() if c != "mtp") / logical
+        if logical
+        else None,
         bits_by_component={c: bits[c] / n for c, n in elements.items() if n},
         confirmed=confirmed(meeting),
         notes=notes(meeting.hits),
@@ -133,6 +149,11 @@ def notes(hits: Iterable[Hit]) -> tuple[str, ...]:
             if x.packing:
                 packed.setdefault(x.packing, {})[h.rows[0].component] = None
             out.update(dict.fromkeys(spelling.notes(h.key, [r.pattern for r in h.rows], x.pattern)))
-        if h.fits and h.stored is not None and h.stored != h.template and h.stored == spelling.turned(h.key, h.template):
+        if (
+            h.fits
+            and h.stored is not None
+            and h.stored != h.template
+            and h.stored == spelling.turned(h.key, h.template)
+        ):
             out[TURNED if ".experts." in h.key else "convolutions stored with channels last"] = None
     return (*(f"{label}: {', '.join(components)}" for label, components in packed.items()), *out)

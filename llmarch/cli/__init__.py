@@ -21,7 +21,9 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def top(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if version:
         from .. import __version__
 
@@ -29,7 +31,10 @@ def top(version: Annotated[bool, typer.Option("--version", help="Print the versi
         raise typer.Exit
 
 
-FILES = {name: name for name in ("cache", "check", "diff", "lock", "memory", "rules", "show")} | {"list": "models", "schema": "models"}
+FILES = {name: name for name in ("cache", "check", "diff", "lock", "memory", "rules", "show")} | {
+    "list": "models",
+    "schema": "models",
+}
 """The file of each command."""
 
 
@@ -38,7 +43,9 @@ def main() -> None:
     from ..errors import LlmarchError
     from .common import fail
 
-    for file in {FILES[name] for name in sys.argv[1:2] if name in FILES} or sorted({*FILES.values()}):  # for help: all
+    for file in {FILES[name] for name in sys.argv[1:2] if name in FILES} or sorted(
+        {*FILES.values()}
+    ):  # for help: all
         import_module(f".{file}", __name__)
     try:
         app(prog_name="llmarch")

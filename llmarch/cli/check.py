@@ -33,13 +33,17 @@ DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
 FailOn = Annotated[
     str | None,
     typer.Option(
-        "--fail-on", metavar="LEVEL", help="Exit with 1 for changes at or above weights, behaviour, capacity, quantization or info."
+        "--fail-on",
+        metavar="LEVEL",
+        help="Exit with 1 for changes at or above weights, behaviour, capacity, quantization or info.",
     ),
 ]
 Ignored = Annotated[
     list[str] | None,
     typer.Option(
-        "--ignore", metavar="RULE[:PATH]", help="Changes that do not count, such as vocabulary-changed; may be given several times."
+        "--ignore",
+        metavar="RULE[:PATH]",
+        help="Changes that do not count, such as vocabulary-changed; may be given several times.",
     ),
 ]
 
@@ -55,20 +59,36 @@ Ignored = Annotated[
 )
 def check(
     ref: Annotated[
-        str | None, typer.Argument(metavar="[REF]", help="One model. Default: all of the lock.", autocompletion=complete)
+        str | None,
+        typer.Argument(
+            metavar="[REF]", help="One model. Default: all of the lock.", autocompletion=complete
+        ),
     ] = None,
     against: Annotated[
-        str | None, typer.Option("--against", metavar="REF|LOCK", help="What it is held against: another model, or a lock file.")
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="REF|LOCK",
+            help="What it is held against: another model, or a lock file.",
+        ),
     ] = None,
-    lock: Annotated[str, typer.Option("--lock", metavar="FILE", help="The lock file.")] = "llmarch.lock",
+    lock: Annotated[
+        str, typer.Option("--lock", metavar="FILE", help="The lock file.")
+    ] = "llmarch.lock",
     fail_on: FailOn = None,
     ignore: Ignored = None,
-    update: Annotated[bool, typer.Option("--update", help="After review: write into the lock what was read now.")] = False,
-    format: Annotated[ReportFormat, typer.Option("--format", "-f", help="How to write the report.")] = ReportFormat.text,
+    update: Annotated[
+        bool, typer.Option("--update", help="After review: write into the lock what was read now.")
+    ] = False,
+    format: Annotated[
+        ReportFormat, typer.Option("--format", "-f", help="How to write the report.")
+    ] = ReportFormat.text,
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "--output", metavar="FORMAT=FILE", help="The report into a file too (- is standard output); may be given several times."
+            "--output",
+            metavar="FORMAT=FILE",
+            help="The report into a file too (- is standard output); may be given several times.",
         ),
     ] = None,
     config_only: ConfigOnly = False,
@@ -81,12 +101,19 @@ def check(
     targets = [target(text) for text in output or ()]
     printed = [kind for kind, path in targets if path == "-"]
     if len(printed) > 1 and (whole := [kind for kind in printed if kind in DOCUMENTS]):
-        fail(f"--output {whole[0]}=- cannot share standard output with another report", "give all but one a file")
+        fail(
+            f"--output {whole[0]}=- cannot share standard output with another report",
+            "give all but one a file",
+        )
     policy = checking.policy().also(fail_on, ignore or ())
-    done = checking.check(ref, against, lock, policy, reader(offline, refresh), headers=not config_only)
+    done = checking.check(
+        ref, against, lock, policy, reader(offline, refresh), headers=not config_only
+    )
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
-    for kind, path in targets if any(path == "-" for _, path in targets) else [(format, "-"), *targets]:
+    for kind, path in (
+        targets if any(path == "-" for _, path in targets) else [(format, "-"), *targets]
+    ):
         write(done.report, kind, path)
     code = rewrite(done) if update else done.report.exit_code
     raise typer.Exit(code)
@@ -96,7 +123,10 @@ def target(text: str) -> tuple[ReportFormat, str]:
     """`sarif=out.sarif`"""
     kind, _, path = text.partition("=")
     if kind not in ReportFormat.__members__ or not path:
-        fail(f"--output {text}: FORMAT=FILE is needed", f"The formats are {', '.join(ReportFormat)}; - is standard output.")
+        fail(
+            f"--output {text}: FORMAT=FILE is needed",
+            f"The formats are {', '.join(ReportFormat)}; - is standard output.",
+        )
     return ReportFormat(kind), path
 
 
@@ -110,7 +140,10 @@ def reader(offline: bool, refresh: bool) -> Load:
 
         reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
         if isinstance(reading, Observation):
-            raise UnknownFamily(reading.why, f"llmarch show {ref} tells what its tensors tell; that is not enough to compare")
+            raise UnknownFamily(
+                reading.why,
+                f"llmarch show {ref} tells what its tensors tell; that is not enough to compare",
+            )
         return entry(reading)
 
     return read
@@ -169,6 +202,13 @@ def rewrite(done: Checked) -> int:
     changed = [name for name in new if new[name] != done.lock.entries[name]]
     if changed:
         project.write(done.path, text(new, f"llmarch {__version__}"))
-    typer.echo(f"{done.path}: {', '.join(changed)} updated" if changed else f"{done.path}: nothing to update", err=True)
-    unsure = [v.error.exit_code if v.error else 4 for v in done.report.verdicts if v.error or v.partial]
+    typer.echo(
+        f"{done.path}: {', '.join(changed)} updated"
+        if changed
+        else f"{done.path}: nothing to update",
+        err=True,
+    )
+    unsure = [
+        v.error.exit_code if v.error else 4 for v in done.report.verdicts if v.error or v.partial
+    ]
     return max(unsure, key=(4, 2, 3).index, default=0)

@@ -39,16 +39,28 @@ def complete(incomplete: str) -> list[str]:
 
 
 Ref = Annotated[
-    str, typer.Argument(metavar="REF", help="A bundled alias, org/name[@revision], a Hub URL, a folder or a file.", autocompletion=complete)
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="A bundled alias, org/name[@revision], a Hub URL, a folder or a file.",
+        autocompletion=complete,
+    ),
 ]
 Output = Annotated[Format, typer.Option("--format", "-f", help="How to write the answer.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
-ConfigOnly = Annotated[bool, typer.Option("--config-only", help="Read the config alone, no tensor headers.")]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Read headers again although they are cached.")]
+ConfigOnly = Annotated[
+    bool, typer.Option("--config-only", help="Read the config alone, no tensor headers.")
+]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Read headers again although they are cached.")
+]
 
 
 def write(
-    format: Format, kind: Literal["sheet", "comparison", "table", "memory"], view: Callable[[], Any], document: Callable[[], Any]
+    format: Format,
+    kind: Literal["sheet", "comparison", "table", "memory"],
+    view: Callable[[], Any],
+    document: Callable[[], Any],
 ) -> None:
     """The document as JSON, or the view, which is of a `kind`, as text or Markdown."""
     if format is Format.json:
@@ -75,7 +87,9 @@ def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading
     """`llmarch.inspect`, with a progress bar on stderr where that is a terminal."""
     import llmarch
 
-    read = partial(llmarch.inspect, ref, offline=offline, headers=headers, refresh=refresh, meanwhile=prepare)
+    read = partial(
+        llmarch.inspect, ref, offline=offline, headers=headers, refresh=refresh, meanwhile=prepare
+    )
     if "/" not in ref or not sys.stderr.isatty():
         return read()
     from ..renderers.progress import bar
@@ -104,6 +118,8 @@ def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:
     """One clear message on stderr, and the exit code."""
     from ..errors import printable
 
-    lines = [printable(line) for line in message.split("\n")] + ([f"  {printable(line)}" for line in hint.split("\n")] if hint else [])
+    lines = [printable(line) for line in message.split("\n")] + (
+        [f"  {printable(line)}" for line in hint.split("\n")] if hint else []
+    )
     typer.echo("error: " + "\n".join(lines), err=True)
     raise SystemExit(code)

@@ -9,7 +9,19 @@ import typer
 from . import app
 from .check import FailOn, Ignored, ReportFormat
 from .check import write as emit
-from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_if_partial, examples, fail, load, write
+from .common import (
+    ConfigOnly,
+    Format,
+    Offline,
+    Output,
+    Refresh,
+    complete,
+    end_if_partial,
+    examples,
+    fail,
+    load,
+    write,
+)
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -26,11 +38,18 @@ if TYPE_CHECKING:
 )
 def diff(
     refs: Annotated[
-        list[str], typer.Argument(metavar="REF REF...", help="Two models, or more for a comparison matrix.", autocompletion=complete)
+        list[str],
+        typer.Argument(
+            metavar="REF REF...",
+            help="Two models, or more for a comparison matrix.",
+            autocompletion=complete,
+        ),
     ],
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Equal facts too.")] = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
+    ] = False,
     fail_on: FailOn = None,
     ignore: Ignored = None,
     config_only: ConfigOnly = False,
@@ -40,7 +59,9 @@ def diff(
     """Show how two models differ, or compare several."""
     if len(refs) < 2:
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
-    readings = [load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs]
+    readings = [
+        load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
+    ]
     from ..views import model as views
 
     compared = views.compare(readings, everything)

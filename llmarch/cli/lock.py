@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     )
 )
 def lock(
-    refs: Annotated[list[str], typer.Argument(metavar="REF...", help="Models to pin, as `show` takes them.", autocompletion=complete)],
+    refs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REF...", help="Models to pin, as `show` takes them.", autocompletion=complete
+        ),
+    ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The lock file. Models that it has already stay, or are replaced.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The lock file. Models that it has already stay, or are replaced.",
+        ),
     ] = "llmarch.lock",
     config_only: ConfigOnly = False,
     offline: Offline = False,
@@ -37,10 +48,17 @@ def lock(
     from ..sources.project import write
 
     before = dict(open_lock(output).entries) if Path(output).exists() else {}
-    found = {ref: entry(load(ref, offline=offline, headers=not config_only, refresh=refresh)) for ref in dict.fromkeys(refs)}
+    found = {
+        ref: entry(load(ref, offline=offline, headers=not config_only, refresh=refresh))
+        for ref in dict.fromkeys(refs)
+    }
     for ref, new in found.items():
         if new.partial:
-            fail(f"{ref} could be read only in part; nothing is written", f"llmarch show {ref} says why", code=4)
+            fail(
+                f"{ref} could be read only in part; nothing is written",
+                f"llmarch show {ref} says why",
+                code=4,
+            )
     write(output, text(before | found, f"llmarch {__version__}"))
     width = min(48, max(map(len, found)))
     for ref, new in found.items():
@@ -51,11 +69,17 @@ def lock(
 def say(ref: str, old: Entry | None, new: Entry) -> None:
     """A line for a model, and what was found wrong with it."""
     from ..errors import printable
-    from ..views import numbers as units
+    from ..views import numbers
 
     mark = "+" if old is None else "=" if old == new else "~"
     commit = [new.commit[:7]] if new.commit else []
-    typer.echo(printable("   ".join([f"{mark} {ref}", *commit, units.count(new.parameters["total"]), new.status])))
+    typer.echo(
+        printable(
+            "   ".join(
+                [f"{mark} {ref}", *commit, numbers.count(new.parameters["total"]), new.status]
+            )
+        )
+    )
     for f in new.findings:
         if f.severity != "info":
             typer.echo(printable(f"    {f.severity}: {f.rule}: {f.message}", 1000))

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import app
-from .common import ConfigOnly, Format, Offline, Output, Refresh, complete, end_if_partial, examples, fail, load, write
+from .common import (
+    ConfigOnly,
+    Format,
+    Offline,
+    Output,
+    Refresh,
+    complete,
+    end_if_partial,
+    examples,
+    fail,
+    load,
+    write,
+)
 
 if TYPE_CHECKING:
     from ..analyses.planning import Planned
@@ -24,26 +36,67 @@ if TYPE_CHECKING:
 )
 def memory(
     refs: Annotated[
-        list[str], typer.Argument(metavar="REF...", help="One model, or several to set side by side.", autocompletion=complete)
+        list[str],
+        typer.Argument(
+            metavar="REF...",
+            help="One model, or several to set side by side.",
+            autocompletion=complete,
+        ),
     ],
     context: Annotated[
-        str | None, typer.Option("--context", metavar="TOKENS", help="Tokens of a sequence: 4096, 128k, 1M. Default: what models share.")
+        str | None,
+        typer.Option(
+            "--context",
+            metavar="TOKENS",
+            help="Tokens of a sequence: 4096, 128k, 1M. Default: what models share.",
+        ),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
     kv_dtype: Annotated[
-        str, typer.Option("--kv-dtype", metavar="DTYPE", help="Keys and values: bf16, fp16, fp8, fp32, fp8_ds_mla, ... (docs/cache.md).")
+        str,
+        typer.Option(
+            "--kv-dtype",
+            metavar="DTYPE",
+            help="Keys and values: bf16, fp16, fp8, fp32, fp8_ds_mla, ... (docs/cache.md).",
+        ),
     ] = "bf16",
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="FORMAT", help="bf16, fp8, int4 or as-stored, which is the default.")
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="FORMAT",
+            help="bf16, fp8, int4 or as-stored, which is the default.",
+        ),
     ] = None,
-    gpus: Annotated[str | None, typer.Option("--gpus", metavar="NxNAME", help="8xH100, RTX4090, 2x24GB.")] = None,
-    tp: Annotated[int | None, typer.Option("--tp", min=1, help="Ranks that share the heads. Default: all GPUs.")] = None,
-    ep: Annotated[int | None, typer.Option("--ep", min=1, help="Ranks that share the experts. Default: none, each is divided.")] = None,
+    gpus: Annotated[
+        str | None, typer.Option("--gpus", metavar="NxNAME", help="8xH100, RTX4090, 2x24GB.")
+    ] = None,
+    tp: Annotated[
+        int | None,
+        typer.Option("--tp", min=1, help="Ranks that share the heads. Default: all GPUs."),
+    ] = None,
+    ep: Annotated[
+        int | None,
+        typer.Option(
+            "--ep", min=1, help="Ranks that share the experts. Default: none, each is divided."
+        ),
+    ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="By whose rules: ideal, vllm, sglang, transformers (docs/cache.md).")
+        str,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="By whose rules: ideal, vllm, sglang, transformers (docs/cache.md).",
+        ),
     ] = "ideal",
     utilization: Annotated[
-        float, typer.Option("--utilization", min=0.01, max=1.0, help="The share of a GPU that weights and cache may take.")
+        float,
+        typer.Option(
+            "--utilization",
+            min=0.01,
+            max=1.0,
+            help="The share of a GPU that weights and cache may take.",
+        ),
     ] = 0.9,
     format: Output = Format.text,
     config_only: ConfigOnly = False,
@@ -54,12 +107,21 @@ def memory(
     from ..analyses.planning import Options, plans
 
     number, gpu = named(gpus)
-    options = Options(tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization)
-    readings = [load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs]
+    options = Options(
+        tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization
+    )
+    readings = [
+        load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
+    ]
     planned = plans(readings, options)
     from ..views.memory import view
 
-    write(format, "memory", lambda: view(planned, gpu.name if gpu else None), lambda: document(readings, planned, gpu))
+    write(
+        format,
+        "memory",
+        lambda: view(planned, gpu.name if gpu else None),
+        lambda: document(readings, planned, gpu),
+    )
     end_if_partial(readings)
 
 
@@ -79,9 +141,9 @@ def named(gpus: str | None) -> tuple[int | None, GPU | None]:
 
 
 def tokens(context: str | None) -> int | None:
-    from ..views import numbers as units
+    from ..views import numbers
 
     try:
-        return None if context is None else units.tokens(context)
+        return None if context is None else numbers.tokens(context)
     except (ValueError, OverflowError):
         fail(f"--context {context}: a number of tokens is needed", "such as 4096, 128k or 1M")

@@ -10,13 +10,28 @@ from . import app
 from .common import Format, Output, examples, write
 
 
-@app.command("list", epilog=examples("llmarch list", "llmarch list --attention mla --moe", "llmarch list qwen"))
+@app.command(
+    "list",
+    epilog=examples("llmarch list", "llmarch list --attention mla --moe", "llmarch list qwen"),
+)
 def list_models(
-    name: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="Only models whose alias, name or family holds this text.")] = None,
-    attention: Annotated[
-        str | None, typer.Option("--attention", help="Only models with this attention: mha, gqa, mqa, mla, sliding, linear, ...")
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TEXT]", help="Only models whose alias, name or family holds this text."
+        ),
     ] = None,
-    moe: Annotated[bool | None, typer.Option("--moe/--dense", help="Only mixtures of experts, or only dense models.")] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            "--attention",
+            help="Only models with this attention: mha, gqa, mqa, mla, sliding, linear, ...",
+        ),
+    ] = None,
+    moe: Annotated[
+        bool | None,
+        typer.Option("--moe/--dense", help="Only mixtures of experts, or only dense models."),
+    ] = None,
     format: Output = Format.text,
 ) -> None:
     """List the bundled models with their main facts."""

@@ -13,7 +13,11 @@ table = typer.Typer(
     help="List the rules that differences have, or explain one.",
     invoke_without_command=True,
     rich_markup_mode=None,
-    epilog=examples("llmarch rules", "llmarch rules --format markdown", "llmarch rules explain rope-theta-changed"),
+    epilog=examples(
+        "llmarch rules",
+        "llmarch rules --format markdown",
+        "llmarch rules explain rope-theta-changed",
+    ),
 )
 app.add_typer(table, name="rules")
 
@@ -46,7 +50,11 @@ def complete_rule(incomplete: str) -> list[str]:
 
 
 @table.command()
-def explain(id: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id.", autocompletion=complete_rule)]) -> None:
+def explain(
+    id: Annotated[
+        str, typer.Argument(metavar="RULE", help="A rule's id.", autocompletion=complete_rule)
+    ],
+) -> None:
     """Say what a rule covers, what breaks and for whom."""
     from ..compare.rules import CONSEQUENCES, find, nearest
     from ..renderers import text
@@ -54,7 +62,10 @@ def explain(id: Annotated[str, typer.Argument(metavar="RULE", help="A rule's id.
     rule = find(id)
     if rule is None:
         near = nearest(id)
-        fail(f"there is no rule {id!r}", f"did you mean {' or '.join(near)}?" if near else "`llmarch rules` lists them")
+        fail(
+            f"there is no rule {id!r}",
+            f"did you mean {' or '.join(near)}?" if near else "`llmarch rules` lists them",
+        )
     covers = [] if rule.pattern is None else [("covers", [rule.pattern])]
     severity = ("severity", [f"{rule.severity}: {CONSEQUENCES[rule.severity]}"])
     lines = [*covers, severity, ("since", [rule.since]), ("what breaks", [rule.explanation])]

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import app
-from .common import ConfigOnly, Format, Offline, Output, Ref, Refresh, end_if_partial, examples, inspect, write
+from .common import (
+    ConfigOnly,
+    Format,
+    Offline,
+    Output,
+    Ref,
+    Refresh,
+    end_if_partial,
+    examples,
+    inspect,
+    write,
+)
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Observation, Reading
@@ -26,9 +37,16 @@ def show(
     ref: Ref,
     format: Output = Format.text,
     layers: Annotated[bool, typer.Option("--layers", help="Every layer.")] = False,
-    tensors: Annotated[bool, typer.Option("--tensors", help="The tensors, folded by pattern, with shapes.")] = False,
+    tensors: Annotated[
+        bool, typer.Option("--tensors", help="The tensors, folded by pattern, with shapes.")
+    ] = False,
     explain: Annotated[
-        str | None, typer.Option("--explain", metavar="PATH", help="Where a fact comes from, such as mixers.full.rope.theta.")
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="PATH",
+            help="Where a fact comes from, such as mixers.full.rope.theta.",
+        ),
     ] = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,
@@ -60,10 +78,14 @@ def pages(reading: Reading | Observation, layers: bool, tensors: bool) -> Sheet:
         from ..views import inferred as views
 
         sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
-        sheet.tables.extend(t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted)
+        sheet.tables.extend(
+            t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted
+        )
     else:
         from ..views import model as views
 
         sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
-        sheet.tables.extend(t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted)
+        sheet.tables.extend(
+            t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted
+        )
     return sheet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..errors import ConfigError, LlmarchError, UnknownReference, printable
 from ..sources import project
 from . import lock as locks
@@ -16,8 +16,8 @@ from .policy import Policy, settings
 __all__ = ["Checked", "check", "entry", "open_lock", "policy"]
 
 
-@record
-class Checked(Record):
+@frozen
+class Checked(Frozen):
     """The report; with a lock, its path and content, and the models that were read as a whole, as they are now."""
 
     report: Report
@@ -40,20 +40,32 @@ def open_lock(path: str) -> Lock:
     return locks.parse(*project.read_lock(path), path)
 
 
-def check(reference: str | None, against: str | None, lock: str, rules: Policy, load: Load, *, headers: bool = True) -> Checked:
+def check(
+    reference: str | None,
+    against: str | None,
+    lock: str,
+    rules: Policy,
+    load: Load,
+    *,
+    headers: bool = True,
+) -> Checked:
     """All models of the lock; or one reference, against its entry in the lock, in another lock, or another reference.
 
     Raises LlmarchError for what was asked wrongly; what cannot be read is in the report.
     """
     if against is not None and not project.is_lock(against):
         if reference is None:
-            raise UnknownReference("--against names a model: say which one is held against it", f"llmarch check REF --against {against}")
+            raise UnknownReference(
+                "--against names a model: say which one is held against it",
+                f"llmarch check REF --against {against}",
+            )
         return Checked(Report((pair(reference, against, rules, load, headers),), rules.level))
     path = lock if against is None else against
     found = open_lock(path)
     if not found.entries:
         raise ConfigError(
-            f"{printable(path)} has no models, so there is nothing to check", f"`llmarch lock REF... -o {printable(path)}` adds one"
+            f"{printable(path)} has no models, so there is nothing to check",
+            f"`llmarch lock REF... -o {printable(path)}` adds one",
         )
     names = list(found.entries) if reference is None else [entry_for(reference, found, path)]
     verdicts: list[Verdict] = []
@@ -87,4 +99,6 @@ def entry_for(reference: str, lock: Lock, path: str) -> str:
         return reference
     if len(lock.entries) == 1:
         return next(iter(lock.entries))
-    raise UnknownReference(f"{path} does not have {reference}", f"It has {', '.join(lock.entries)}.")
+    raise UnknownReference(
+        f"{path} does not have {reference}", f"It has {', '.join(lock.entries)}."
+    )

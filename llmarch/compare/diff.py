@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, is_dataclass
-from itertools import groupby
 from math import isclose
-from typing import Any
+from typing import Any, cast
 
+from ..architecture.layers import run_lengths
 from ..architecture.schema import Architecture, Change, LayerKind
 from .rules import SEVERITIES, rule_for
 
@@ -15,7 +15,10 @@ from .rules import SEVERITIES, rule_for
 def diff(old: Architecture, new: Architecture) -> list[Change]:
     """All differences, worst first, then in the schema's order. Blocks that came, went or changed their kind are one change each."""
     found = [*_walk(old, new, ""), *_norm_counts(old, new)]
-    return worst_first(Change(rule=(r := rule_for(path)).id, path=path, old=a, new=b, severity=r.severity) for path, a, b in found)
+    return worst_first(
+        Change(rule=(r := rule_for(path)).id, path=path, old=a, new=b, severity=r.severity)
+        for path, a, b in found
+    )
 
 
 def worst_first(changes: Iterable[Change]) -> list[Change]:
@@ -39,22 +42,39 @@ def norms_of(kind: LayerKind) -> int:
 
 
 def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if same(old, new) or (path == "dtype" and None in (old, new)):  # a config that does not say is no other dtype
+    if same(old, new) or (
+        path == "dtype" and None in (old, new)
+    ):  # a config that does not say is no other dtype
         return
     if path == "layers":
-        yield path, runs(old), runs(new)
-    elif is_dataclass(old) and type(old) is type(new) and getattr(old, "kind", None) == getattr(new, "kind", None):
+        yield path, run_lengths(old), run_lengths(new)
+    elif (
+        is_dataclass(old)
+        and type(old) is type(new)
+        and getattr(old, "kind", None) == getattr(new, "kind", None)
+    ):
         for f in (f for f in fields(old) if f.compare):
-            yield from _walk(getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}" if path else f.name)
+            yield from _walk(
+                getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}" if path else f.name
+            )
     elif isinstance(old, dict) and isinstance(new, dict):
         names: dict[str, None] = dict.fromkeys([*old, *new])  # pyright: ignore[reportUnknownArgumentType]
         for name in names:
             yield from _walk(old.get(name), new.get(name), f"{path}.{name}")  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new) and any(map(is_dataclass, old)):  # pyright: ignore[reportUnknownArgumentType]
-        for i, (a, b) in enumerate(zip(old, new, strict=True)):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    elif _are_records(old, new):
+        pairs = zip(cast("tuple[Any, ...]", old), cast("tuple[Any, ...]", new), strict=True)
+        for i, (a, b) in enumerate(pairs):
             yield from _walk(a, b, f"{path}.{i}")
     else:
         yield path, _plain(old), _plain(new)
+
+
+def _are_records(old: Any, new: Any) -> bool:
+    """Return whether both are tuples of one length that hold schema objects."""
+    if not (isinstance(old, tuple) and isinstance(new, tuple)):
+        return False
+    items = cast("tuple[Any, ...]", old)
+    return len(items) == len(cast("tuple[Any, ...]", new)) and any(map(is_dataclass, items))
 
 
 def same(a: Any, b: Any) -> bool:
@@ -71,8 +91,3 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return [_plain(v) for v in value] if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType]
-
-
-def runs(layers: Iterable[str]) -> list[list[Any]]:
-    """The layers as runs: [[3, "full_dense"], [58, "full_moe"]]."""
-    return [[len(list(g)), kind] for kind, g in groupby(layers)]

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from typing import Any, cast
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError, printable
-from ..views import numbers as units
+from ..views import numbers
 from .diff import diff, worst_first
 from .lock import Entry
 from .policy import Policy
@@ -23,15 +23,24 @@ from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 Load = Callable[[str, bool], Entry]
 """Reads a reference, with tensor headers or without. Raises LlmarchError."""
 
-UNREAD = frozenset({"shard-unreadable", "index-unreadable", "headers-not-cached", "single-shard", "not-comparable", "shard-missing"})
+UNREAD = frozenset(
+    {
+        "shard-unreadable",
+        "index-unreadable",
+        "headers-not-cached",
+        "single-shard",
+        "not-comparable",
+        "shard-missing",
+    }
+)
 """Findings that say why something was read only in part."""
 
 ELSEWHERE = frozenset({"other-weights", "repo-moved", "unread-key", "index-total-size"})
 """Findings that say nothing of the tensors that were read."""
 
 
-@record
-class Verdict(Record):
+@frozen
+class Verdict(Frozen):
     """One model held against its expected self.
 
     `name`: the reference, as the lock or the command line has it; `against`: the other model's, where it is another one; `old`, `new`: the
@@ -63,8 +72,8 @@ class Verdict(Record):
         return self.line
 
 
-@record
-class Report(Record):
+@frozen
+class Report(Frozen):
     """Verdicts under one level. `file`: the lock file's path as it was given, or empty without one."""
 
     verdicts: tuple[Verdict, ...]
@@ -90,7 +99,11 @@ class Report(Record):
 
     def __str__(self) -> str:
         """A line for each change and doubt, and the summary: what a failed assertion shows."""
-        lines = [f"{v.name}: {c.severity}: {c.rule}: {c.path}: {what(c)}" for v in self.verdicts for c in v.changes]
+        lines = [
+            f"{v.name}: {c.severity}: {c.rule}: {c.path}: {what(c)}"
+            for v in self.verdicts
+            for c in v.changes
+        ]
         lines += [f"{v.name}: {v.error.message}" for v in self.verdicts if v.error]
         lines += [f"{v.name}: {r}" for v in self.verdicts for r in v.remarks]
         return "\n".join(map(printable, [*lines, *summary(self)]))
@@ -100,17 +113,27 @@ class Report(Record):
 
 
 def pinned(
-    old: Entry, load: Load, policy: Policy, *, reference: str, line: int = 1, lines: Mapping[str, int] | None = None
+    old: Entry,
+    load: Load,
+    policy: Policy,
+    *,
+    reference: str,
+    line: int = 1,
+    lines: Mapping[str, int] | None = None,
 ) -> tuple[Verdict, Entry | None]:
     """What a reference gives now, held against an entry of the lock; and what that is, where it could be read as a whole."""
     try:
         new = load(reference, old.tensors is not None)
     except LlmarchError as error:
-        return Verdict(reference, commit(old), None, error=error, line=line, lines=lines or {}), None
+        return Verdict(
+            reference, commit(old), None, error=error, line=line, lines=lines or {}
+        ), None
     return judge(old, new, policy, line=line, lines=lines), None if new.partial else new
 
 
-def judge(old: Entry, new: Entry, policy: Policy, *, line: int = 1, lines: Mapping[str, int] | None = None) -> Verdict:
+def judge(
+    old: Entry, new: Entry, policy: Policy, *, line: int = 1, lines: Mapping[str, int] | None = None
+) -> Verdict:
     """The verdict on `new`, held against `old`."""
     changes, ignored = policy.apply(differences(old, new))
     same = old.reference == new.reference
@@ -126,7 +149,11 @@ def judge(old: Entry, new: Entry, policy: Policy, *, line: int = 1, lines: Mappi
         lines=lines or {},
         remarks=(
             *doubts,
-            *(["the commit is the same: another llmarch read it"] if new.commit and old.commit == new.commit and changes else []),
+            *(
+                ["the commit is the same: another llmarch read it"]
+                if new.commit and old.commit == new.commit and changes
+                else []
+            ),
         ),
     )
 
@@ -138,10 +165,15 @@ def commit(e: Entry) -> str | None:
 def differences(old: Entry, new: Entry) -> list[Change]:
     """Of the architectures; of what was found in checkpoint and files, on one side only; of what is stored, where nothing else tells it."""
     changes = diff(old.architecture, new.architecture)
-    before, after = {(f.rule, f.path): f for f in old.findings}, {(f.rule, f.path): f for f in new.findings}
+    before, after = (
+        {(f.rule, f.path): f for f in old.findings},
+        {(f.rule, f.path): f for f in new.findings},
+    )
     changes += [found(f, None, f.message) for key, f in after.items() if key not in before]
     changes += [found(f, f.message, None) for key, f in before.items() if key not in after]
-    if old.tensors and new.tensors and old.tensors.digest != new.tensors.digest:  # else another llmarch may say the same in other words
+    if (
+        old.tensors and new.tensors and old.tensors.digest != new.tensors.digest
+    ):  # else another llmarch may say the same in other words
         said = [(before[key].message, f) for key, f in after.items() if key in before]
         changes += [found(f, was, f.message) for was, f in said if was != f.message]
     changes += [
@@ -149,32 +181,53 @@ def differences(old: Entry, new: Entry) -> list[Change]:
         for k, v in new.unread_keys.items()
         if old.unread_keys.get(k) != v
     ]
-    if old.tensors and new.tensors and old.tensors.digest != new.tensors.digest and not any(map(tells_of_tensors, changes)):
-        a, b = (f"{t.count:,} tensors, {units.size(t.bytes)}" for t in (old.tensors, new.tensors))
-        changes.append(Change(rule="stored-tensors-changed", path="tensors", old=a, new=b, severity="quantization"))
+    if (
+        old.tensors
+        and new.tensors
+        and old.tensors.digest != new.tensors.digest
+        and not any(map(tells_of_tensors, changes))
+    ):
+        a, b = (f"{t.count:,} tensors, {numbers.size(t.bytes)}" for t in (old.tensors, new.tensors))
+        changes.append(
+            Change(
+                rule="stored-tensors-changed", path="tensors", old=a, new=b, severity="quantization"
+            )
+        )
     return changes
 
 
 def tells_of_tensors(c: Change) -> bool:
     """Whether a change is reason enough for other tensors to be stored."""
-    return c.severity in ("weights", "quantization") or (rule(c).pattern is None and c.rule not in ELSEWHERE)
+    return c.severity in ("weights", "quantization") or (
+        rule(c).pattern is None and c.rule not in ELSEWHERE
+    )
 
 
 def found(f: Finding, old: str | None, new: str | None) -> Change:
     """A finding that came (with its severity) or went (which breaks nothing)."""
-    return Change(rule=f.rule, path=f.path, old=old, new=new, severity=f.severity if new is not None else "info")
+    return Change(
+        rule=f.rule,
+        path=f.path,
+        old=old,
+        new=new,
+        severity=f.severity if new is not None else "info",
+    )
 
 
 def doubt(old: Entry, new: Entry) -> Iterable[str]:
     """Why it is not certain that no more has changed."""
     if old.tensors and not new.tensors:
         yield "tensor headers were read before, and not now: nothing is told about the tensors"
-    whole = not any(f.rule in UNREAD and f.rule != "not-comparable" for f in (*old.findings, *new.findings))
+    whole = not any(
+        f.rule in UNREAD and f.rule != "not-comparable" for f in (*old.findings, *new.findings)
+    )
     if old.tensors and new.tensors and old.tensors.digest == new.tensors.digest and whole:
         return  # what could not be compared with the config is at least the same as before
     for side in (new, old):
         if side.partial:
-            reasons = list(dict.fromkeys(f.message for f in side.findings if f.rule in UNREAD)) or ["some of it could not be compared"]
+            reasons = list(dict.fromkeys(f.message for f in side.findings if f.rule in UNREAD)) or [
+                "some of it could not be compared"
+            ]
             yield f"{'' if side is new else old.reference + ' '}read in part: {reasons[0]}" + (
                 f" (and {n} more)" if (n := len(reasons) - 1) else ""
             )
@@ -209,7 +262,7 @@ def said(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case int() | float():
-            return units.number(value)
+            return numbers.number(value)
         case str():
             return value
         case [[int(), str()], *_]:
@@ -235,7 +288,15 @@ def compared(v: Verdict) -> str:
 
 def state(v: Verdict) -> str:
     """What there is to say beside changes."""
-    words = ["could not be read"] if v.error else ["read only in part"] if v.partial else [] if v.changes else ["same architecture"]
+    words = (
+        ["could not be read"]
+        if v.error
+        else ["read only in part"]
+        if v.partial
+        else []
+        if v.changes
+        else ["same architecture"]
+    )
     return ", ".join([*words, *([f"{v.ignored} ignored"] if v.ignored else [])])
 
 
@@ -244,13 +305,19 @@ def summary(report: Report) -> list[str]:
     failing = sum(len(report.failing(v)) for v in report.verdicts)
     below = sum(len(v.changes) for v in report.verdicts) - failing
     ignored = sum(v.ignored for v in report.verdicts)
-    unread, partial = (sum(map(bool, (getattr(v, k) for v in report.verdicts))) for k in ("error", "partial"))
+    unread, partial = (
+        sum(map(bool, (getattr(v, k) for v in report.verdicts))) for k in ("error", "partial")
+    )
     first = f"{many(failing, 'change')} at or above '{report.level}'"
     first += f" · {below} below" if below else ""
     first += f" · {ignored} ignored" if ignored else ""
     lines = [first]
     lines += [f"{many(unread, 'model')} could not be read"] if unread else []
-    lines += [f"{many(partial, 'model')} read only in part: it is not told whether more changed"] if partial else []
+    lines += (
+        [f"{many(partial, 'model')} read only in part: it is not told whether more changed"]
+        if partial
+        else []
+    )
     return lines
 
 

@@ -13,14 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, cast
 
-from ..architecture.fingerprint import digest, fingerprint, plain, stored
-from ..architecture.frozen import Record, record
+from ..architecture.fingerprint import digest, fingerprint, plain
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..errors import ConfigError, printable
-from .diff import runs
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
+    from ..sources.raw import TensorTable
 
 LOCK_VERSION = 1
 MOST_LAYERS = 10_000
@@ -29,8 +30,8 @@ WIDEST = 110
 LONGEST_VALUE = 80
 
 
-@record
-class Stored(Record):
+@frozen
+class Stored(Frozen):
     """The tensors of a checkpoint: how many, their bytes, and the hash of their names, dtypes and shapes."""
 
     count: int
@@ -38,8 +39,8 @@ class Stored(Record):
     digest: str
 
 
-@record
-class Entry(Record):
+@frozen
+class Entry(Frozen):
     """What one model was when it was read. `partial`: some of it could not be read (never so in a lock); `tensors` None: config only;
     `unread_keys`: their values too, for what they do is not known."""
 
@@ -57,8 +58,8 @@ class Entry(Record):
     partial: bool = False
 
 
-@record
-class Lock(Record):
+@frozen
+class Lock(Frozen):
     """Entries by reference, and the line of each and of its facts."""
 
     entries: Mapping[str, Entry]
@@ -74,7 +75,9 @@ def entry(r: Reading) -> Entry:
     a, raw, p = r.architecture, r.raw, count(r.architecture)
     tensors = None
     if raw.tensors is not None:
-        tensors = Stored(len(raw.tensors), sum(g.bits for g in raw.tensors) // 8, stored(raw.tensors))
+        tensors = Stored(
+            len(raw.tensors), sum(g.bits for g in raw.tensors) // 8, tensor_digest(raw.tensors)
+        )
     return Entry(
         reference=raw.reference,
         repo=raw.repo_id,
@@ -82,7 +85,11 @@ def entry(r: Reading) -> Entry:
         commit=raw.commit,
         status=r.status,
         fingerprint=fingerprint(a),
-        parameters={"total": p.total, "active": p.active, **({"stored": r.check.stored} if r.check else {})},
+        parameters={
+            "total": p.total,
+            "active": p.active,
+            **({"stored": r.check.stored} if r.check else {}),
+        },
         tensors=tensors,
         architecture=a,
         findings=r.findings,
@@ -128,8 +135,12 @@ def model(e: Entry) -> dict[str, Any]:
         "fingerprint": e.fingerprint,
         "parameters": dict(e.parameters),
         "tensors": asdict(e.tensors) if e.tensors else None,
-        "architecture": plain(e.architecture, remarks=True) | {"layers": runs(e.architecture.layers)},
-        "findings": [{"rule": f.rule, "path": f.path, "severity": f.severity, "message": f.message} for f in e.findings],
+        "architecture": plain(e.architecture, remarks=True)
+        | {"layers": run_lengths(e.architecture.layers)},
+        "findings": [
+            {"rule": f.rule, "path": f.path, "severity": f.severity, "message": f.message}
+            for f in e.findings
+        ],
         "unread_keys": dict(e.unread_keys),
     }
 
@@ -157,14 +168,23 @@ def _lines(value: Any, path: Path, before: str, after: str) -> Iterator[tuple[st
         if isinstance(value, list) and len(indent + _inline(item)) < WIDEST:
             yield indent + _inline(item) + comma, [(*path, key), *_below(item, (*path, key))]
         else:
-            yield from _lines(item, (*path, key), indent + (f"{_inline(key)}: " if isinstance(value, dict) else ""), comma)
+            yield from _lines(
+                item,
+                (*path, key),
+                indent + (f"{_inline(key)}: " if isinstance(value, dict) else ""),
+                comma,
+            )
     yield indent[2:] + end + after, []
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return list(cast("dict[str, Any]", value).items())
-    return [(str(i), v) for i, v in enumerate(cast("list[Any]", value))] if isinstance(value, list) else []
+    return (
+        [(str(i), v) for i, v in enumerate(cast("list[Any]", value))]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def _below(value: Any, path: Path) -> Iterator[Path]:
@@ -185,25 +205,34 @@ def parse(document: dict[str, Any], content: str, file: str) -> Lock:
     name = printable(file)
     version = document.get("llmarch_lock")
     if version is None:
-        raise ConfigError(f"{name} is no lock of llmarch", "`llmarch lock REF... -o llmarch.lock` writes one")
+        raise ConfigError(
+            f"{name} is no lock of llmarch", "`llmarch lock REF... -o llmarch.lock` writes one"
+        )
     if version != LOCK_VERSION or document.get("schema_version") != SCHEMA_VERSION:
         said = f"lock version {version!r}, schema version {document.get('schema_version')!r}"
-        hint = (
-            f"this llmarch reads {LOCK_VERSION} and {SCHEMA_VERSION}: write it again with `llmarch lock`, or use the llmarch that wrote it"
-        )
+        hint = f"this llmarch reads {LOCK_VERSION} and {SCHEMA_VERSION}: write it again with `llmarch lock`, or use the llmarch that wrote it"
         raise ConfigError(f"{name}: {printable(said)}", hint)
-    entries = {reference: _entry(reference, found, name) for reference, found in _validated(document, name).items()}
+    entries = {
+        reference: _entry(reference, found, name)
+        for reference, found in _validated(document, name).items()
+    }
     written = list(_written(document))
     faithful = "".join(line + "\n" for line, _ in written) == content.replace("\r\n", "\n")
     if not faithful and (twice := _repeated(content)) is not None:
-        raise ConfigError(f"{name}: {printable(twice)} stands there twice", "a merge may have done it: take one of them out")
+        raise ConfigError(
+            f"{name}: {printable(twice)} stands there twice",
+            "a merge may have done it: take one of them out",
+        )
     lines: dict[str, dict[str, int]] = {reference: {} for reference in entries}
     for number, (_, paths) in enumerate(written if faithful else (), 1):
         for path in paths:
             if path[:1] == ("models",) and len(path) > 1:
                 fact = path[3:] if path[2:3] == ("architecture",) else path[2:]
                 lines[path[1]].setdefault(".".join(fact), number)
-    line = {reference: found.get("", 0) or _line_of(content, reference) for reference, found in lines.items()}
+    line = {
+        reference: found.get("", 0) or _line_of(content, reference)
+        for reference, found in lines.items()
+    }
     return Lock(entries, str(document.get("written_by")), line, lines)
 
 
@@ -231,20 +260,30 @@ def _validated(document: dict[str, Any], name: str) -> dict[str, Any]:
     from ..architecture.json_schema import locked
 
     models = document.get("models")
-    expanded = {reference: _expanded(m) for reference, m in cast("dict[str, Any]", models).items()} if isinstance(models, dict) else models
+    expanded = (
+        {reference: _expanded(m) for reference, m in cast("dict[str, Any]", models).items()}
+        if isinstance(models, dict)
+        else models
+    )
     try:
         return locked(document | {"models": expanded})
     except ValidationError as error:
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))
-        raise ConfigError(f"{name}: {where}: {first['msg']}", "write it again with `llmarch lock`") from None
+        raise ConfigError(
+            f"{name}: {where}: {first['msg']}", "write it again with `llmarch lock`"
+        ) from None
 
 
 def _expanded(found: Any) -> Any:
     """A model with its layers one by one; what is of another form is left for validation to name."""
     model = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     architecture: Any = model.get("architecture")
-    stored: Any = cast("dict[str, Any]", architecture).get("layers") if isinstance(architecture, dict) else None
+    stored: Any = (
+        cast("dict[str, Any]", architecture).get("layers")
+        if isinstance(architecture, dict)
+        else None
+    )
     layers: list[str] = []
     for run in cast("list[Any]", stored) if isinstance(stored, list) else ():
         match run:
@@ -252,7 +291,11 @@ def _expanded(found: Any) -> Any:
                 layers += [kind] * n
             case _:
                 return model
-    return model | {"architecture": cast("dict[str, Any]", architecture) | {"layers": layers}} if layers else model
+    return (
+        model | {"architecture": cast("dict[str, Any]", architecture) | {"layers": layers}}
+        if layers
+        else model
+    )
 
 
 def _entry(reference: str, found: Any, name: str) -> Entry:
@@ -279,4 +322,11 @@ def _entry(reference: str, found: Any, name: str) -> Entry:
         architecture,
         tuple(found["findings"]),
         found["unread_keys"],
+    )
+
+
+def tensor_digest(table: TensorTable) -> str:
+    """A hash of every tensor's name, dtype and shape, whatever their order and whichever file holds them."""
+    return digest(
+        sorted([g.pattern, g.dtype, list(g.shape or ()), sorted(g.indices)] for g in table)
     )

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change
 from ..errors import ConfigError, printable
 from . import rules
@@ -23,11 +23,13 @@ class Ignore(NamedTuple):
     path: str | None = None
 
     def covers(self, change: Change) -> bool:
-        return change.rule == self.rule and (self.path is None or change.path == self.path or fnmatchcase(change.path, self.path))
+        return change.rule == self.rule and (
+            self.path is None or change.path == self.path or fnmatchcase(change.path, self.path)
+        )
 
 
-@record
-class Policy(Record):
+@frozen
+class Policy(Frozen):
     """The level at or above which changes fail, what is ignored, and severities that are not those of the table."""
 
     level: Severity = "behaviour"
@@ -46,7 +48,9 @@ class Policy(Record):
         gone = rule is not None and rule.pattern is None and change.new is None
         return change.severity if gone else self.severity.get(change.rule, change.severity)
 
-    def also(self, level: str | None, ignore: Iterable[str], where: str = "the command line") -> Policy:
+    def also(
+        self, level: str | None, ignore: Iterable[str], where: str = "the command line"
+    ) -> Policy:
         """With what options add. Raises ConfigError as `settings` does."""
         return replace(
             self,
@@ -59,17 +63,32 @@ def settings(table: Mapping[str, Any], where: str) -> Policy:
     """The policy in a settings table. Raises ConfigError for keys, rules and severities that there are not; `where` names the file."""
     for key in table:
         if key not in KEYS:
-            raise ConfigError(f"{where}: no setting is called {printable(repr(key))}", f"There are {', '.join(KEYS)}.")
+            raise ConfigError(
+                f"{where}: no setting is called {printable(repr(key))}",
+                f"There are {', '.join(KEYS)}.",
+            )
     ignore, severity = table.get("ignore", []), table.get("severity", {})
-    if not isinstance(ignore, list) or not all(isinstance(text, str) for text in cast("list[Any]", ignore)):
-        raise ConfigError(f"{where}: ignore is a list of rules", 'such as ["vocabulary-changed", "window-changed:mixers.sliding.window"]')
+    if not isinstance(ignore, list) or not all(
+        isinstance(text, str) for text in cast("list[Any]", ignore)
+    ):
+        raise ConfigError(
+            f"{where}: ignore is a list of rules",
+            'such as ["vocabulary-changed", "window-changed:mixers.sliding.window"]',
+        )
     if not isinstance(severity, dict):
-        raise ConfigError(f"{where}: severity is a table of rules", 'such as {"context-changed" = "info"}')
+        raise ConfigError(
+            f"{where}: severity is a table of rules", 'such as {"context-changed" = "info"}'
+        )
     levels = cast("dict[str, Any]", severity)
     return Policy(
         known_severity(table.get("fail-on", "behaviour"), f"{where}: fail-on"),
         tuple(parse_ignore(text, f"{where}: ignore") for text in cast("list[str]", ignore)),
-        {known_rule(rule, f"{where}: severity"): known_severity(level, f"{where}: severity.{rule}") for rule, level in levels.items()},
+        {
+            known_rule(rule, f"{where}: severity"): known_severity(
+                level, f"{where}: severity.{rule}"
+            )
+            for rule, level in levels.items()
+        },
     )
 
 
@@ -77,7 +96,10 @@ def parse_ignore(text: str, where: str) -> Ignore:
     """`RULE` or `RULE:path`."""
     rule, colon, path = text.partition(":")
     if colon and not path.strip():
-        raise ConfigError(f"{where}: {printable(repr(text))} has no path behind its colon", "such as window-changed:mixers.sliding.window")
+        raise ConfigError(
+            f"{where}: {printable(repr(text))} has no path behind its colon",
+            "such as window-changed:mixers.sliding.window",
+        )
     return Ignore(known_rule(rule.strip(), where), path.strip() or None)
 
 
@@ -91,5 +113,7 @@ def known_rule(id: str, where: str) -> str:
 
 def known_severity(value: object, where: str) -> Severity:
     if value not in SEVERITIES:
-        raise ConfigError(f"{where} is {printable(repr(value))}", f"The severities are {', '.join(SEVERITIES)}.")
+        raise ConfigError(
+            f"{where} is {printable(repr(value))}", f"The severities are {', '.join(SEVERITIES)}."
+        )
     return value

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Severity = Literal["weights", "behaviour", "capacity", "quantization", "info"]
+from ..architecture.schema import Severity
+
 SEVERITIES: tuple[Severity, ...] = ("weights", "behaviour", "capacity", "quantization", "info")
 
 CONSEQUENCES: dict[Severity, str] = {
@@ -353,7 +354,11 @@ RULES: tuple[Rule, ...] = (
 
 def rule_for(path: str) -> Rule:
     """The rule that covers the path of a fact."""
-    return next(rule for rule in RULES if rule.pattern is not None and _compiled(rule.pattern).fullmatch(path))
+    return next(
+        rule
+        for rule in RULES
+        if rule.pattern is not None and _compiled(rule.pattern).fullmatch(path)
+    )
 
 
 def find(id: str) -> Rule | None:
@@ -365,7 +370,10 @@ def nearest(id: str) -> list[str]:
     """Ids that look like one that there is not, or hold it."""
     from difflib import get_close_matches
 
-    return get_close_matches(id, _by_id(), 3, 0.6) or [known for known in _by_id() if id and id in known][:5]
+    return (
+        get_close_matches(id, _by_id(), 3, 0.6)
+        or [known for known in _by_id() if id and id in known][:5]
+    )
 
 
 @cache

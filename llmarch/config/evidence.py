@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any, cast
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Evidence
 
 
-@record
-class Fact(Record):
+@frozen
+class Sourced(Frozen):
     """A value and where it comes from."""
 
     value: Any
@@ -20,27 +20,27 @@ class Fact(Record):
         raise TypeError("ask fact.value, not the fact")
 
 
-def fixed(value: Any, ref: str) -> Fact:
+def hard_coded(value: Any, ref: str) -> Sourced:
     """What the modelling code `ref` does, whatever the config says."""
-    return Fact(value, Evidence(kind="family", ref=ref))
+    return Sourced(value, Evidence(kind="family", ref=ref))
 
 
-def unknown(why: str) -> Fact:
-    return Fact(None, Evidence(kind="unknown", ref=why))
+def unknown(why: str) -> Sourced:
+    return Sourced(None, Evidence(kind="unknown", ref=why))
 
 
-def derived(value: Any, how: str) -> Fact:
+def derived(value: Any, how: str) -> Sourced:
     """A computed value; `how` says from what, for people: `hidden_size / num_attention_heads`."""
-    return Fact(value, Evidence(kind="derived", ref=how))
+    return Sourced(value, Evidence(kind="derived", ref=how))
 
 
-def like(value: Any, source: Fact) -> Fact:
+def same_evidence(value: Any, source: Sourced) -> Sourced:
     """Another value that rests on the same evidence."""
-    return Fact(value, source.evidence)
+    return Sourced(value, source.evidence)
 
 
-@record
-class Node(Record):
+@frozen
+class Draft(Frozen):
     """A schema object before it is built: its class and fields, which are Facts, Nodes, plain values, or lists and dicts of these.
 
     `ref`: the modelling code that its plain values, and those of the nodes within, were read from; empty: that of the node around it.
@@ -53,13 +53,13 @@ class Node(Record):
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
 
-    def but(self, **changes: Any) -> Node:
+    def replace(self, **changes: Any) -> Draft:
         """The same node with other fields."""
-        return Node(self.cls, {**self.fields, **changes}, self.ref)
+        return Draft(self.cls, {**self.fields, **changes}, self.ref)
 
 
-def make(cls: type, ref: str = "", /, **values: Any) -> Node:
-    return Node(cls, values, ref)
+def draft(cls: type, ref: str = "", /, **values: Any) -> Draft:
+    return Draft(cls, values, ref)
 
 
 def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") -> Any:
@@ -68,11 +68,11 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
     Raises ValueError for a word that its field does not know.
     """
     match tree:
-        case Fact():
+        case Sourced():
             evidence[path] = tree.evidence
             value: Any = tree.value
             return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-        case Node():
+        case Draft():
             ref = tree.ref or ref
             given: dict[str, Any] = {}
             for f in fields(tree.cls):
@@ -81,16 +81,25 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
                 at = f"{path}.{f.name}" if path else f.name
                 if f.name in tree.fields:
                     value = given[f.name] = build(tree.fields[f.name], ref, evidence, at)
-                    if str(f.type).startswith("Literal[") and value is not None and repr(value) not in str(f.type):
-                        raise ValueError(f"{evidence[at].ref} says {value!r}, and llmarch knows {f.type}")
+                    if (
+                        str(f.type).startswith("Literal[")
+                        and value is not None
+                        and repr(value) not in str(f.type)
+                    ):
+                        raise ValueError(
+                            f"{evidence[at].ref} says {value!r}, and llmarch knows {f.type}"
+                        )
                 elif f.default is not MISSING:
                     evidence[at] = Evidence(kind="family", ref=ref)
             return tree.cls(**given)
         case dict():
-            return {k: build(v, ref, evidence, f"{path}.{k}") for k, v in cast("dict[str, Any]", tree).items()}
+            return {
+                k: build(v, ref, evidence, f"{path}.{k}")
+                for k, v in cast("dict[str, Any]", tree).items()
+            }
         case list() | tuple():
             items = tuple(cast("list[Any]", tree))
-            if any(isinstance(v, (Node, Fact)) for v in items):
+            if any(isinstance(v, (Draft, Sourced)) for v in items):
                 return tuple(build(v, ref, evidence, f"{path}.{i}") for i, v in enumerate(items))
             evidence[path] = Evidence(kind="family", ref=ref)
             return items

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 from ..architecture.schema import Evidence
 from ..errors import ConfigError
-from .evidence import Fact
+from .evidence import Sourced
 
-MOST_LAYERS = 10_000
-MOST = 10**6
-MOST_TOKENS = 10**10
+MAX_LAYERS = 10_000
+MAX_SIZE = 10**6
+MAX_TOKENS = 10**10
 IN_TOKENS = ("position", "context", "window", "seq", "length", "vocab", "chunk", "floor")
 """Words in the names of keys that count tokens."""
 
@@ -41,11 +41,13 @@ INERT = frozenset(
 )
 """Keys that say nothing about the architecture: token ids, training, generation, library bookkeeping."""
 
-OFF = frozenset("add_cross_attention is_encoder_decoder cross_attention_hidden_size text_config vision_config audio_config".split())
+OFF = frozenset(
+    "add_cross_attention is_encoder_decoder cross_attention_hidden_size text_config vision_config audio_config".split()
+)
 """Keys that say nothing while they are false or null."""
 
 
-class Config:
+class ConfigKeys:
     """A config as a family reads it: typed look-ups that become Facts, and a note of every key that was asked for.
 
     `defaults` are the class defaults that hold for keys the file omits. `spelled` says how the file itself names a key (dotted), or where
@@ -67,7 +69,14 @@ class Config:
         used: set[str] | None = None,
         spelled: Mapping[str, str | Evidence] | None = None,
     ) -> None:
-        self.data, self.file, self.family, self.ref, self.at, self.model_type = data, file, family, ref, at, model_type
+        self.data, self.file, self.family, self.ref, self.at, self.model_type = (
+            data,
+            file,
+            family,
+            ref,
+            at,
+            model_type,
+        )
         self.defaults, self.defaults_ref = defaults or {}, defaults_ref
         self.spelled: Mapping[str, str | Evidence] = spelled or {}
         self.used: set[str] = set() if used is None else used
@@ -81,7 +90,7 @@ class Config:
         family: str = "",
         ref: str = "",
         model_type: str = "",
-    ) -> Config:
+    ) -> ConfigKeys:
         """The config nested under `key` (an empty one if the key is absent or null)."""
         self.used.add(self.at + key)
         data = self.data.get(key)
@@ -89,7 +98,7 @@ class Config:
             data = {}
         if not isinstance(data, dict):
             raise self._wrong(key, data, "an object")
-        return Config(
+        return ConfigKeys(
             cast("dict[str, Any]", data),
             file=self.file,
             family=family or self.family,
@@ -129,11 +138,20 @@ class Config:
             name = at + key
             if isinstance(value, dict) and any(u.startswith(name + ".") for u in self.used):
                 yield from self._unread(cast("dict[str, Any]", value), name + ".")
-            elif name not in self.used and key not in INERT and not key.startswith("_") and (value or key not in OFF):
+            elif (
+                name not in self.used
+                and key not in INERT
+                and not key.startswith("_")
+                and (value or key not in OFF)
+            ):
                 yield name
 
     def _wrong(self, key: str, value: Any, need: str) -> ConfigError:
-        said = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else shown(value)
+        said = (
+            repr(value)
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+            else quoted(value)
+        )
         kind = {
             bool: "a boolean",
             str: "a string",
@@ -152,99 +170,136 @@ class Config:
         for key in keys:
             self.used.add(self.at + key)
         for key in keys:
-            if self.data.get(key) is not None or (key in self.data and isinstance(self.spelled.get(self.at + key), Evidence)):
+            if self.data.get(key) is not None or (
+                key in self.data and isinstance(self.spelled.get(self.at + key), Evidence)
+            ):
                 return key, self.data[key], self._evidence(key)
         null = next((k for k in keys if k in self.data), None)
         if default is MISSING:
             for key in keys:
                 if key in self.defaults:
-                    return key, self.defaults[key], Evidence(kind="default", ref=f"{self.key(key)}, {self.defaults_ref}")
+                    return (
+                        key,
+                        self.defaults[key],
+                        Evidence(kind="default", ref=f"{self.key(key)}, {self.defaults_ref}"),
+                    )
             close = get_close_matches(keys[0], [k for k in self.data if k not in keys], 1, 0.8)
             what = "is null" if null else "is missing"
-            hint = f"{self.family} has no default for it." + (f" Did {self.key(close[0])} mean it?" if close else "")
+            hint = f"{self.family} has no default for it." + (
+                f" Did {self.key(close[0])} mean it?" if close else ""
+            )
             raise ConfigError(f"{self.file}: {self.key(null or keys[0])} {what}", hint)
-        if isinstance(default, Fact):
+        if isinstance(default, Sourced):
             return keys[0], default.value, default.evidence
         if null is not None:
             return null, default, Evidence(kind="config", ref=f"{self.key(null)} (null)")
-        return keys[0], default, Evidence(kind="default", ref=f"{self.key(keys[0])}, {self.defaults_ref or self.ref}")
+        return (
+            keys[0],
+            default,
+            Evidence(kind="default", ref=f"{self.key(keys[0])}, {self.defaults_ref or self.ref}"),
+        )
 
-    def raw(self, *keys: str, default: Any = MISSING) -> Fact:
+    def value(self, *keys: str, default: Any = MISSING) -> Sourced:
         """The first of `keys` that the file has, unchecked."""
         _, value, evidence = self._find(keys, default)
-        return Fact(value, evidence)
+        return Sourced(value, evidence)
 
-    def or_null(self, look_up: Callable[..., Fact], *keys: str, **limits: int) -> Fact:
+    def optional(self, look_up: Callable[..., Sourced], *keys: str, **limits: int) -> Sourced:
         """What `look_up` (`c.size`, `c.number`) makes of the keys; null in the file means none, whatever the class default."""
-        return look_up(*keys, default=None, **limits) if any(k in self.data for k in keys) else look_up(*keys, **limits)
+        return (
+            look_up(*keys, default=None, **limits)
+            if any(k in self.data for k in keys)
+            else look_up(*keys, **limits)
+        )
 
     def ignore(self, *keys: Any) -> None:
         """Keys that the modelling code does not use here (an MLP width where every layer is sparse): read, without effect."""
         self.used.update(self.at + key for key in keys)
 
-    def stated(self, key: str, value: Any, means: Any = MISSING) -> Any:
+    def expect(self, key: str, value: Any, means: Any = MISSING) -> Any:
         """`value`, or what it `means`: the code does it whatever the config says. Where the key says the same it is the evidence; a key
         that says otherwise stays unread, and is shown."""
         if self.data.get(key) in (None, value):
             self.used.add(self.at + key)
         out = value if means is MISSING else means
-        return Fact(out, self._evidence(key)) if self.has(key) and self.data[key] == value else out
+        return (
+            Sourced(out, self._evidence(key)) if self.has(key) and self.data[key] == value else out
+        )
 
-    def size(self, *keys: str, default: Any = MISSING, least: int = 1, most: int | None = None) -> Fact:
+    def size(
+        self, *keys: str, default: Any = MISSING, least: int = 1, most: int | None = None
+    ) -> Sourced:
         """A count. What no real model has (a million experts) is an error; lengths in tokens may be longer."""
         key, value, evidence = self._find(keys, default)
-        most = most or (MOST_TOKENS if any(word in key for word in IN_TOKENS) else MOST)
+        most = most or (MAX_TOKENS if any(word in key for word in IN_TOKENS) else MAX_SIZE)
         if value is None:
-            return Fact(None, evidence)
+            return Sourced(None, evidence)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self._wrong(key, value, "an integer")
         if not least <= value <= most:
-            raise ConfigError(f"{self.file}: {self.key(key)} is {value:,}; {least:,} to {most:,} is what llmarch takes for a real model")
-        return Fact(value, evidence)
+            raise ConfigError(
+                f"{self.file}: {self.key(key)} is {value:,}; {least:,} to {most:,} is what llmarch takes for a real model"
+            )
+        return Sourced(value, evidence)
 
-    def layer_count(self, *keys: str, default: Any = MISSING) -> Fact:
+    def layer_count(self, *keys: str, default: Any = MISSING) -> Sourced:
         """A count of layers."""
-        return self.size(*(keys or ("num_hidden_layers",)), default=default, most=MOST_LAYERS)
+        return self.size(*(keys or ("num_hidden_layers",)), default=default, most=MAX_LAYERS)
 
-    def number(self, *keys: str, default: Any = MISSING) -> Fact:
+    def number(self, *keys: str, default: Any = MISSING) -> Sourced:
         key, value, evidence = self._find(keys, default)
         if value is None:
-            return Fact(None, evidence)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) == float("inf"):
+            return Sourced(None, evidence)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or value != value
+            or abs(value) == float("inf")
+        ):
             raise self._wrong(key, value, "a number")
-        return Fact(float(value), evidence)
+        return Sourced(float(value), evidence)
 
-    def flag(self, *keys: str, default: Any = MISSING) -> Fact:
+    def flag(self, *keys: str, default: Any = MISSING) -> Sourced:
         key, value, evidence = self._find(keys, default)
         if value is not None and not isinstance(value, bool):
             raise self._wrong(key, value, "true or false")
-        return Fact(bool(value), evidence)
+        return Sourced(bool(value), evidence)
 
-    def word(self, *keys: str, default: Any = MISSING) -> Fact:
+    def word(self, *keys: str, default: Any = MISSING) -> Sourced:
         key, value, evidence = self._find(keys, default)
         if value is not None and not isinstance(value, str):
             raise self._wrong(key, value, "a string")
-        return Fact(value, evidence)
+        return Sourced(value, evidence)
 
-    def items(self, *keys: str, default: Any = MISSING, length: int | None = None, of: type | tuple[type, ...] = object) -> Fact:
+    def items(
+        self,
+        *keys: str,
+        default: Any = MISSING,
+        length: int | None = None,
+        of: type | tuple[type, ...] = object,
+    ) -> Sourced:
         """A list, of at least `length` entries (longer ones, as with MTP entries, are cut)."""
         key, value, evidence = self._find(keys, default)
         if value is None:
-            return Fact(None, evidence)
+            return Sourced(None, evidence)
         if not isinstance(value, (list, tuple)):
             raise self._wrong(key, value, "a list")
         items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
         bad = next((v for v in items if not isinstance(v, of)), None)
         if bad is not None:
-            raise ConfigError(f"{self.file}: {self.key(key)} holds {shown(bad)}, which has no place there")
+            raise ConfigError(
+                f"{self.file}: {self.key(key)} holds {quoted(bad)}, which has no place there"
+            )
         if length is not None and len(items) < length:
-            raise ConfigError(f"{self.file}: {self.key(key)} has {len(items)} entries for {length} layers")
-        return Fact(items[:length], evidence)
+            raise ConfigError(
+                f"{self.file}: {self.key(key)} has {len(items)} entries for {length} layers"
+            )
+        return Sourced(items[:length], evidence)
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     import json
 
     text = json.dumps(value, ensure_ascii=True, default=repr)

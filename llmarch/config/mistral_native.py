@@ -31,7 +31,10 @@ TEXT = {
 }
 """Keys of config.json and their native names, at the top of params.json."""
 
-LATENT = {k: k for k in ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")}
+LATENT = {
+    k: k
+    for k in ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+}
 
 MIXTRAL = {"num_local_experts": "moe.num_experts", "num_experts_per_tok": "moe.num_experts_per_tok"}
 
@@ -103,7 +106,9 @@ class _Native:
         self.used: set[str] = set()
 
     def has(self, key: str) -> bool:
-        return any(k == key or k.startswith(f"{key}.") for k, v in self.values.items() if v is not None)
+        return any(
+            k == key or k.startswith(f"{key}.") for k, v in self.values.items() if v is not None
+        )
 
     def get(self, key: str) -> Any:
         self.used.add(key)
@@ -111,14 +116,23 @@ class _Native:
 
     def left(self) -> list[str]:
         known = self.used | UNUSED
-        return [k for k in self.values if k not in known and k.partition(".")[0] not in ("lora", "quantization", "quantization_config")]
+        return [
+            k
+            for k in self.values
+            if k not in known
+            and k.partition(".")[0] not in ("lora", "quantization", "quantization_config")
+        ]
 
 
 def _flat(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in data.items():
         if isinstance(value, dict) and value:
             nested: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
-            name = "vision_encoder." if at == "multimodal." and key == "vision_encoder_args" else f"{at}{key}."
+            name = (
+                "vision_encoder."
+                if at == "multimodal." and key == "vision_encoder_args"
+                else f"{at}{key}."
+            )
             yield from _flat(nested, name)
         elif not isinstance(value, dict):
             yield at + key, value
@@ -131,7 +145,9 @@ def _put(config: dict[str, Any], path: str, value: Any) -> None:
     config[last] = value
 
 
-def _copy(native: _Native, table: Mapping[str, str], config: dict[str, Any], spelled: Spelling) -> None:
+def _copy(
+    native: _Native, table: Mapping[str, str], config: dict[str, Any], spelled: Spelling
+) -> None:
     """Every key of the table that the file has; absent ones are spelled too, for errors."""
     for key, name in table.items():
         spelled[key] = name
@@ -175,42 +191,80 @@ def _text(native: _Native, model_type: str) -> tuple[dict[str, Any], Spelling]:
 def _imply(native: _Native, model_type: str, config: dict[str, Any], spelled: Spelling) -> None:
     """Values that the format means where it has no key for them."""
     if "tie_embeddings" in native.values:
-        config["tie_word_embeddings"], spelled["tie_word_embeddings"] = native.get("tie_embeddings"), "tie_embeddings"
+        config["tie_word_embeddings"], spelled["tie_word_embeddings"] = (
+            native.get("tie_embeddings"),
+            "tie_embeddings",
+        )
     if "max_position_embeddings" not in config and "max_seq_len" in native.values:
-        config["max_position_embeddings"], spelled["max_position_embeddings"] = native.get("max_seq_len"), "max_seq_len"
+        config["max_position_embeddings"], spelled["max_position_embeddings"] = (
+            native.get("max_seq_len"),
+            "max_seq_len",
+        )
     implied: dict[str, tuple[Any, Evidence]] = {
         "hidden_act": ("silu", _absent("activation: silu")),
         "tie_word_embeddings": (False, _absent("tied_embeddings: untied")),
-        "num_key_value_heads": (config.get("num_attention_heads"), _absent("n_kv_heads: as n_heads")),
-        "max_position_embeddings": (None, Evidence(kind="unknown", ref="params.json has no max_position_embeddings")),
+        "num_key_value_heads": (
+            config.get("num_attention_heads"),
+            _absent("n_kv_heads: as n_heads"),
+        ),
+        "max_position_embeddings": (
+            None,
+            Evidence(kind="unknown", ref="params.json has no max_position_embeddings"),
+        ),
     }
     if model_type == "mistral4":
-        implied["norm_topk_prob"] = (True, _absent("a key for it: the chosen weights are divided by their sum"))
+        implied["norm_topk_prob"] = (
+            True,
+            _absent("a key for it: the chosen weights are divided by their sum"),
+        )
         if not native.has("moe"):
-            implied["first_k_dense_replace"] = (config.get("num_hidden_layers"), _absent("moe: every layer is dense"))
+            implied["first_k_dense_replace"] = (
+                config.get("num_hidden_layers"),
+                _absent("moe: every layer is dense"),
+            )
     for key, (value, evidence) in implied.items():
         if config.get(key) is None:
             config[key], spelled[key] = value, evidence
 
 
 def _absent(what: str) -> Evidence:
-    return Evidence(kind="default", ref=f"params.json without {what}; mistral-inference 1.6.0, vLLM transformers_utils/configs/mistral.py")
+    return Evidence(
+        kind="default",
+        ref=f"params.json without {what}; mistral-inference 1.6.0, vLLM transformers_utils/configs/mistral.py",
+    )
 
 
 def _windows(native: _Native, config: dict[str, Any], spelled: Spelling) -> None:
     """`sliding_window` is a number for all layers, or a list to repeat with null for full ones (also as `_sliding_window`)."""
-    key = next((k for k in ("sliding_window", "_sliding_window") if native.values.get(k) is not None), "sliding_window")
+    key = next(
+        (k for k in ("sliding_window", "_sliding_window") if native.values.get(k) is not None),
+        "sliding_window",
+    )
     window = native.get(key)
     native.used.add("_sliding_window")
     config["sliding_window"] = window
-    spelled["sliding_window"] = _absent("sliding_window: every layer is full") if window is None else key
+    spelled["sliding_window"] = (
+        _absent("sliding_window: every layer is full") if window is None else key
+    )
     if isinstance(window, list):
         pattern: list[Any] = [*window]  # pyright: ignore[reportUnknownVariableType]
-        layers, sizes = config.get("num_hidden_layers"), sorted({w for w in pattern if isinstance(w, int)})
-        if not isinstance(layers, int) or not pattern or len(sizes) > 1 or any(w is not None and not isinstance(w, int) for w in pattern):
-            raise ConfigError(f"params.json: {key} is a list that gives no single window and pattern of layers")
+        layers, sizes = (
+            config.get("num_hidden_layers"),
+            sorted({w for w in pattern if isinstance(w, int)}),
+        )
+        if (
+            not isinstance(layers, int)
+            or not pattern
+            or len(sizes) > 1
+            or any(w is not None and not isinstance(w, int) for w in pattern)
+        ):
+            raise ConfigError(
+                f"params.json: {key} is a list that gives no single window and pattern of layers"
+            )
         repeated = [pattern[i % len(pattern)] for i in range(min(layers, 10_000))]
-        config["layer_types"] = ["full_attention" if w is None else "sliding_attention" for w in repeated]
+        config["layer_types"] = [
+            "full_attention" if w is None else "sliding_attention" for w in repeated
+        ]
         config["sliding_window"] = sizes[0] if sizes else None
         spelled["layer_types"] = key
 
@@ -221,20 +275,29 @@ def _rope(native: _Native, model_type: str, config: dict[str, Any], spelled: Spe
     evidence: str | Evidence = "rope_theta"
     if theta is None:
         slides = config.get("sliding_window") is not None
-        theta, evidence = (1e4 if slides else 1e6), _absent("rope_theta: 1e6, or 1e4 with a sliding window (mistral-src)")
+        theta, evidence = (
+            (1e4 if slides else 1e6),
+            _absent("rope_theta: 1e6, or 1e4 with a sliding window (mistral-src)"),
+        )
     if not native.has("yarn") and not native.has("llama_4_scaling"):
         config["rope_theta"], spelled["rope_theta"] = theta, evidence
         return
     own: dict[str, tuple[Any, str | Evidence]] = {
         "rope_theta": (theta, evidence),
-        "rope_type": ("yarn" if native.has("yarn") else "default", "yarn" if native.has("yarn") else "llama_4_scaling"),
+        "rope_type": (
+            "yarn" if native.has("yarn") else "default",
+            "yarn" if native.has("yarn") else "llama_4_scaling",
+        ),
     }
     _copy(native, YARN, config, spelled)
     if native.has("yarn"):
         own |= _magnitude(native, model_type)
     if native.has("llama_4_scaling"):
         own["llama_4_scaling_beta"] = (native.get("llama_4_scaling.beta"), "llama_4_scaling.beta")
-        context, key = native.values.get("yarn.original_max_position_embeddings"), "llama_4_scaling.original_max_position_embeddings"
+        context, key = (
+            native.values.get("yarn.original_max_position_embeddings"),
+            "llama_4_scaling.original_max_position_embeddings",
+        )
         if context is None:
             own["original_max_position_embeddings"] = (native.get(key), key)
         elif context == native.values.get(key):
@@ -251,7 +314,9 @@ def _magnitude(native: _Native, model_type: str) -> dict[str, tuple[Any, str | E
     square mscale_all_dim into the softmax scale, which vLLM (as Mistral runs it) does only for true.
     """
     given = native.get("yarn.apply_scale")
-    source: str | Evidence = _absent("yarn.apply_scale: true") if given is None else "yarn.apply_scale"
+    source: str | Evidence = (
+        _absent("yarn.apply_scale: true") if given is None else "yarn.apply_scale"
+    )
     if model_type == "mistral4" and given is False:
         return {"attention_factor": (1.0, source)}
     if model_type == "mistral4" or given is False:
@@ -267,7 +332,10 @@ def _vision(native: _Native, config: dict[str, Any], spelled: Spelling) -> None:
         "multimodal_projector_bias": (True, _absent("adapter_bias: with bias")),
         "spatial_merge_size": (1, _absent("spatial_merge_size: 1")),
         "mm_projector_id": ("", _absent("mm_projector_id: no patch merger")),
-        "add_pre_mm_projector_layer_norm": (False, _absent("add_pre_mm_projector_layer_norm: none")),
+        "add_pre_mm_projector_layer_norm": (
+            False,
+            _absent("add_pre_mm_projector_layer_norm: none"),
+        ),
         "projector_hidden_act": ("gelu", _absent("a key for it: GELU")),
     }
     for key, (value, evidence) in implied.items():
@@ -295,14 +363,26 @@ NAMES: dict[str, str] = {
     "output": "lm_head",
     _LAYER + "attention_norm": _HUB_LAYER + "input_layernorm",
     _LAYER + "ffn_norm": _HUB_LAYER + "post_attention_layernorm",
-    **{f"{_LAYER}attention.{a}": f"{_HUB_LAYER}self_attn.{b}" for a, b in (_HEADS | _LATENT).items()},
-    **{f"{_LAYER}attention.{x}_fake_quantizer": f"{_HUB_LAYER}self_attn.{x}_fake_quantizer" for x in "qkv"},
+    **{
+        f"{_LAYER}attention.{a}": f"{_HUB_LAYER}self_attn.{b}"
+        for a, b in (_HEADS | _LATENT).items()
+    },
+    **{
+        f"{_LAYER}attention.{x}_fake_quantizer": f"{_HUB_LAYER}self_attn.{x}_fake_quantizer"
+        for x in "qkv"
+    },
     **{f"{_LAYER}feed_forward.{a}": f"{_HUB_LAYER}mlp.{b}" for a, b in _MLP.items()},
     _LAYER + "gate": _HUB_LAYER + "mlp.gate",
     **{f"{_LAYER}experts.{{}}.{a}": f"{_HUB_LAYER}mlp.experts.{{}}.{b}" for a, b in _MLP.items()},
-    **{f"{_LAYER}shared_experts.{a}": f"{_HUB_LAYER}mlp.shared_experts.{b}" for a, b in _MLP.items()},
+    **{
+        f"{_LAYER}shared_experts.{a}": f"{_HUB_LAYER}mlp.shared_experts.{b}"
+        for a, b in _MLP.items()
+    },
     _LAYER + "feed_forward.gate": _HUB_LAYER + "block_sparse_moe.gate",
-    **{f"{_LAYER}feed_forward.experts.{{}}.{a}": f"{_HUB_LAYER}block_sparse_moe.experts.{{}}.{a}" for a in _MLP},
+    **{
+        f"{_LAYER}feed_forward.experts.{{}}.{a}": f"{_HUB_LAYER}block_sparse_moe.experts.{{}}.{a}"
+        for a in _MLP
+    },
     "vision_encoder.patch_conv": "vision_tower.patch_conv",
     "vision_encoder.ln_pre": "vision_tower.ln_pre",
     **{f"{_TOWER}attention.{a}": f"{_HUB_TOWER}attention.{b}" for a, b in _HEADS.items()},

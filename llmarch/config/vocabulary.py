@@ -11,96 +11,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from ..architecture.frozen import Record, record
-from ..architecture.schema import (
-    MTP,
-    Architecture,
-    Attention,
-    BlockIndex,
-    Branch,
-    CompressedAttention,
-    Conformer,
-    ConvBlock,
-    ConvTower,
-    Dense,
-    Embedding,
-    Evidence,
-    Head,
-    Indexer,
-    LatentAttention,
-    LayerKind,
-    Linear,
-    LinearAttention,
-    MoE,
-    Norm,
-    PerLayerEmbedding,
-    QKNorm,
-    Quantization,
-    QueryScaling,
-    Residual,
-    Rope,
-    RopeScaling,
-    Router,
-    Step,
-    Tower,
-)
-from ..tensors.naming import (
-    POST_NORMS,
-    PRE_NORMS,
-    SANDWICH_NORMS,
-    Naming,
-    Part,
-    Row,
-    attention_parts,
-    dense_parts,
-    fused_attention_parts,
-    fused_dense_parts,
-    fused_moe_parts,
-    hyper_rows,
-    latent_parts,
-    layer_norms,
-    layer_rows,
-    linear,
-    mamba2_parts,
-    matrix_rows,
-    moe_parts,
-    mtp_as_layers,
-    norm_rows,
-    numbered,
-    template,
-    tower_rows,
-)
-from .blocks import (
-    activation,
-    attention,
-    decoder,
-    dense,
-    dtype_of,
-    head_dim,
-    kv_heads,
-    latent_attention,
-    layer_norm,
-    post_inside,
-    pre,
-    query_scaling,
-    rms_norm,
-    rope,
-    rope_keys,
-    rotary_dim,
-    sandwich,
-    scaling_of,
-    sliding_layers,
-    typed_rope,
-    used,
-    wire,
-    wrapped,
-)
-from .evidence import Fact, Node, build, derived, fixed, like, make, unknown
-from .keys import Config
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import MTP, Architecture, Evidence
+from ..tensors.naming import Naming, TensorRow, fold_numbers, template
+from .evidence import Draft, Sourced, build, derived, draft, hard_coded, same_evidence, unknown
+from .keys import ConfigKeys
 
 
-@record
-class Family(Record):
+@frozen
+class Family(Frozen):
     """A model family. `ref`: the modelling code its facts were read from, `refs` that of single model_types; `defaults`: class defaults by
     model_type, of `config_class`; `naming`: published names, or a function of the architecture where these depend on it; `mtp_layouts`:
     see `mtp_candidates`."""
@@ -108,22 +27,30 @@ class Family(Record):
     name: str
     title: str
     ref: str
-    read: Callable[[Config], Node]
+    read: Callable[[ConfigKeys], Draft]
     naming: Naming | Callable[[Architecture], Naming]
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     config_class: Mapping[str, str] = field(default_factory=dict[str, str])
     refs: Mapping[str, str] = field(default_factory=dict[str, str])
     mtp_layouts: Callable[[Architecture], Iterable[MTP]] | None = None
 
-    def config(self, data: Mapping[str, Any], file: str, model_type: str, spelled: Mapping[str, str | Evidence] | None = None) -> Config:
-        return Config(data, file=file, spelled=spelled, **self._about(model_type))
+    def config(
+        self,
+        data: Mapping[str, Any],
+        file: str,
+        model_type: str,
+        spelled: Mapping[str, str | Evidence] | None = None,
+    ) -> ConfigKeys:
+        return ConfigKeys(data, file=file, spelled=spelled, **self._about(model_type))
 
-    def part(self, c: Config, key: str, model_type: str) -> Config:
+    def part(self, c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
         """The config nested under `key` of a wrapper, read as `model_type`; the wrapper's own keys where it nests none."""
         if c.has(key):
             return c.child(key, **self._about(model_type))
         c.ignore(key)
-        return Config(c.data, file=c.file, at=c.at, used=c.used, spelled=c.spelled, **self._about(model_type))
+        return ConfigKeys(
+            c.data, file=c.file, at=c.at, used=c.used, spelled=c.spelled, **self._about(model_type)
+        )
 
     def _about(self, model_type: str) -> dict[str, Any]:
         return {
@@ -137,16 +64,19 @@ class Family(Record):
     def names(self, a: Architecture) -> Naming:
         return self.naming(a) if callable(self.naming) else self.naming
 
-    def template(self, a: Architecture) -> list[Row]:
-        return [numbered(r) for r in template(a, self.names(a))]
+    def template(self, a: Architecture) -> list[TensorRow]:
+        return [fold_numbers(r) for r in template(a, self.names(a))]
 
-    def mtp_candidates(self, a: Architecture) -> list[tuple[MTP, list[Row]]]:
+    def mtp_candidates(self, a: Architecture) -> list[tuple[MTP, list[TensorRow]]]:
         """The MTP layouts that checkpoints of the family are published with, each with its rows: for headers to decide between, as a
         config may not say whether the modules are stored, or whether with copies of embedding and head."""
         naming = self.names(a)
         if self.mtp_layouts is None or naming.mtp is None:
             return []
-        return [(m, [numbered(r) for r in naming.mtp(replace(a, mtp=m), naming)]) for m in self.mtp_layouts(a)]
+        return [
+            (m, [fold_numbers(r) for r in naming.mtp(replace(a, mtp=m), naming)])
+            for m in self.mtp_layouts(a)
+        ]
 
 
 TRANSFORMERS = "transformers 5.23.0"
@@ -158,14 +88,16 @@ def modeling(model: str) -> str:
 
 
 __all__ = [
-    "MTP", "POST_NORMS", "PRE_NORMS", "SANDWICH_NORMS", "TRANSFORMERS", "Architecture", "Attention", "BlockIndex", "Branch",
-    "CompressedAttention", "Config", "Conformer", "ConvBlock", "ConvTower", "Dense", "Embedding", "Fact", "Family", "Head", "Indexer",
-    "LatentAttention", "LayerKind", "Linear", "LinearAttention", "MoE", "Naming", "Node", "Norm", "Part", "PerLayerEmbedding", "QKNorm",
-    "Quantization", "QueryScaling", "Residual", "Rope", "RopeScaling", "Router", "Row", "Step", "Tower", "activation", "attention",
-    "attention_parts", "build", "decoder", "dense", "dense_parts", "derived", "dtype_of", "fixed", "fused_attention_parts",
-    "fused_dense_parts", "fused_moe_parts", "head_dim", "hyper_rows", "kv_heads", "latent_attention", "latent_parts", "layer_norm",
-    "layer_norms",
-    "layer_rows", "like", "linear", "make", "mamba2_parts", "matrix_rows",
-    "modeling", "moe_parts", "mtp_as_layers", "norm_rows", "post_inside", "pre", "query_scaling", "rms_norm", "rope", "rope_keys",
-    "rotary_dim", "sandwich", "scaling_of", "sliding_layers", "tower_rows", "typed_rope", "unknown", "used", "wire", "wrapped",
-]  # fmt: skip
+    "TRANSFORMERS",
+    "ConfigKeys",
+    "Draft",
+    "Family",
+    "Sourced",
+    "build",
+    "derived",
+    "draft",
+    "hard_coded",
+    "modeling",
+    "same_evidence",
+    "unknown",
+]

@@ -21,8 +21,15 @@ def report(r: Report) -> str:
         if room[level] > 0:
             room[level] -= 1
             lines.append(line)
-    left = [f"{len(found) - len(lines)} annotations more than GitHub shows"] if len(lines) < len(found) else []
-    return "".join(f"{line}\n" for line in [*lines, command("notice", "llmarch check", ", ".join([*summary(r), *left]))])
+    left = (
+        [f"{len(found) - len(lines)} annotations more than GitHub shows"]
+        if len(lines) < len(found)
+        else []
+    )
+    return "".join(
+        f"{line}\n"
+        for line in [*lines, command("notice", "llmarch check", ", ".join([*summary(r), *left]))]
+    )
 
 
 def commands(r: Report) -> Iterator[tuple[str, str]]:
@@ -32,9 +39,25 @@ def commands(r: Report) -> Iterator[tuple[str, str]]:
             text = f"{v.name}: {c.path}: {what(c)}\n{means(c)}"
             yield level, command(level, f"{c.severity}: {c.rule}", text, *place(r, v, c.path))
         if v.error:
-            yield "error", command("error", "could not be read", "\n".join(filter(None, (v.error.message, v.error.hint))), *place(r, v))
+            yield (
+                "error",
+                command(
+                    "error",
+                    "could not be read",
+                    "\n".join(filter(None, (v.error.message, v.error.hint))),
+                    *place(r, v),
+                ),
+            )
         if v.partial:
-            yield "error", command("error", "read only in part", "\n".join((f"{v.name} was read only in part", *v.remarks)), *place(r, v))
+            yield (
+                "error",
+                command(
+                    "error",
+                    "read only in part",
+                    "\n".join((f"{v.name} was read only in part", *v.remarks)),
+                    *place(r, v),
+                ),
+            )
 
 
 def place(r: Report, v: Verdict, path: str = "") -> tuple[str, int]:
@@ -45,7 +68,9 @@ def command(level: str, title: str, text: str, file: str = "", line: int = 0) ->
     """`::error file=llmarch.lock,line=12,title=…::message`"""
     properties = {"file": file, "line": str(line or ""), "title": title}
     shown = ",".join(f"{k}={_property(v)}" for k, v in properties.items() if v)
-    return f"::{level} {shown}::" + "%0A".join(_data(printable(line, 1000)) for line in text.split("\n"))
+    return f"::{level} {shown}::" + "%0A".join(
+        _data(printable(line, 1000)) for line in text.split("\n")
+    )
 
 
 def _data(text: str) -> str:

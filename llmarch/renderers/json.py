@@ -17,7 +17,7 @@ from ..compare.diff import diff
 if TYPE_CHECKING:
     from ..analyses.planning import Planned
     from ..checkpoint.inference.model import Observed
-    from ..checkpoint.verify import Check
+    from ..checkpoint.verify import Verification
     from ..compare.gate import Report
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
@@ -28,13 +28,19 @@ _COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 def text(document: Any) -> str:
     """The document as text; the same input gives the same bytes."""
-    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, indent=2, ensure_ascii=False))
+    return _COMMANDS.sub(
+        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, indent=2, ensure_ascii=False)
+    )
 
 
 def source(r: Reading | Observation) -> dict[str, Any]:
     """Where a reading comes from; `headers` is null where no tensor header was read."""
     raw, table = r.raw, r.raw.tensors
-    headers = None if table is None else {"tensors": len(table), "bytes": raw.header_bytes, "partial": raw.partial}
+    headers = (
+        None
+        if table is None
+        else {"tensors": len(table), "bytes": raw.header_bytes, "partial": raw.partial}
+    )
     out: dict[str, Any] = {
         "reference": raw.reference,
         "kind": raw.kind,
@@ -45,7 +51,11 @@ def source(r: Reading | Observation) -> dict[str, Any]:
         "config_file": raw.config_file,
         "headers": headers,
     }
-    return out | {"provenance": raw.provenance, "published": list(raw.published)} if raw.provenance else out
+    return (
+        out | {"provenance": raw.provenance, "published": list(raw.published)}
+        if raw.provenance
+        else out
+    )
 
 
 def parameters(r: Reading) -> dict[str, Any]:
@@ -69,7 +79,7 @@ def checkpoint(r: Reading) -> dict[str, Any] | None:
     return None if r.check is None else weighed(r.check)
 
 
-def weighed(c: Check | Observed) -> dict[str, Any]:
+def weighed(c: Verification | Observed) -> dict[str, Any]:
     return {
         "scales": c.scales,
         "copies": c.copies,
@@ -109,7 +119,11 @@ def show(r: Reading | Observation) -> dict[str, Any]:
 def observed(o: Observation) -> dict[str, Any]:
     """A model that no family reads: the same document, with null for what names and shapes do not tell."""
     seen = o.observed
-    figures = {"active": None, "active_without_embedding": None, "active_without_embedding_and_head": None}
+    figures = {
+        "active": None,
+        "active_without_embedding": None,
+        "active_without_embedding_and_head": None,
+    }
     embedding = seen.by_component.get("embedding")
     return {
         "schema_version": SCHEMA_VERSION,
@@ -137,8 +151,12 @@ def memory(readings: list[Reading], planned: list[Planned], gpu: GPU | None) -> 
     """What models take, one plan each, under the same request."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "gpu": None if gpu is None else {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
-        "models": [{"source": source(r)} | p.document() for r, p in zip(readings, planned, strict=True)],
+        "gpu": None
+        if gpu is None
+        else {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
+        "models": [
+            {"source": source(r)} | p.document() for r, p in zip(readings, planned, strict=True)
+        ],
     }
 
 
@@ -155,10 +173,19 @@ def report(r: Report) -> dict[str, Any]:
                 "against": v.against,
                 "old": v.old,
                 "new": v.new,
-                "changes": [asdict(c) | {"fails": r.fails(c), "line": v.at(c.path) if r.file else None} for c in v.changes],
+                "changes": [
+                    asdict(c) | {"fails": r.fails(c), "line": v.at(c.path) if r.file else None}
+                    for c in v.changes
+                ],
                 "ignored": v.ignored,
                 "partial": v.partial,
-                "error": {"message": v.error.message, "hint": v.error.hint, "exit_code": v.error.exit_code} if v.error else None,
+                "error": {
+                    "message": v.error.message,
+                    "hint": v.error.hint,
+                    "exit_code": v.error.exit_code,
+                }
+                if v.error
+                else None,
                 "remarks": list(v.remarks),
             }
             for v in r.verdicts
@@ -179,7 +206,12 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
         return [asdict(c) for c in diff(old.architecture, new.architecture)]
 
     if len(others) == 1:
-        return {"schema_version": SCHEMA_VERSION, "old": source(old), "new": source(others[0]), "changes": changes(others[0])}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "old": source(old),
+            "new": source(others[0]),
+            "changes": changes(others[0]),
+        }
     return {
         "schema_version": SCHEMA_VERSION,
         "old": source(old),

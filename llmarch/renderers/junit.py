@@ -12,14 +12,20 @@ from ..errors import printable
 def report(r: Report) -> str:
     failed = [v for v in r.verdicts if r.failing(v)]
     unsure = [v for v in r.verdicts if (v.error or v.partial) and v not in failed]
-    counts = {"tests": str(len(r.verdicts)), "failures": str(len(failed)), "errors": str(len(unsure))}
+    counts = {
+        "tests": str(len(r.verdicts)),
+        "failures": str(len(failed)),
+        "errors": str(len(unsure)),
+    }
     suites = ET.Element("testsuites", {"name": "llmarch", **counts})
     suite = ET.SubElement(suites, "testsuite", {"name": "llmarch check", **counts, "skipped": "0"})
     for v in r.verdicts:
         case(suite, r, v)
     ET.SubElement(suite, "system-out").text = "\n".join(summary(r))
     ET.indent(suites)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+    )
 
 
 def case(suite: ET.Element, r: Report, v: Verdict) -> None:
@@ -29,14 +35,23 @@ def case(suite: ET.Element, r: Report, v: Verdict) -> None:
     if failing:
         message = clean(", ".join(dict.fromkeys(c.rule for c in failing)))
         failure = ET.SubElement(test, "failure", {"message": message, "type": failing[0].severity})
-        failure.text = "\n".join(clean(f"{c.severity}: {c.rule}: {c.path}: {what(c)} ({means(c)})") for c in failing)
+        failure.text = "\n".join(
+            clean(f"{c.severity}: {c.rule}: {c.path}: {what(c)} ({means(c)})") for c in failing
+        )
     elif v.error:
-        error = ET.SubElement(test, "error", {"message": clean(v.error.message), "type": type(v.error).__name__})
+        error = ET.SubElement(
+            test, "error", {"message": clean(v.error.message), "type": type(v.error).__name__}
+        )
         error.text = clean(v.error.hint or "")
     elif v.partial:
-        ET.SubElement(test, "error", {"message": "read only in part", "type": "Partial"}).text = "\n".join(map(clean, v.remarks))
+        ET.SubElement(
+            test, "error", {"message": "read only in part", "type": "Partial"}
+        ).text = "\n".join(map(clean, v.remarks))
     rest = [c for c in v.changes if not r.fails(c)]
-    said = [*(clean(f"{c.severity}: {c.rule}: {c.path}: {what(c)}") for c in rest), *map(clean, v.remarks)]
+    said = [
+        *(clean(f"{c.severity}: {c.rule}: {c.path}: {what(c)}") for c in rest),
+        *map(clean, v.remarks),
+    ]
     if said:
         ET.SubElement(test, "system-out").text = "\n".join(said)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..views.memory import MemoryView
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
-_LIVE = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+_LIVE = re.compile(
+    r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
+)
 """Where people are pinged, issues are referred to and addresses become links. GitHub looks for them after Markdown: no backslash helps, an
 empty comment does."""
 
@@ -39,7 +41,9 @@ def _escape(line: str) -> str:
 def rows(columns: list[str], body: list[list[str]], right: int = 99) -> str:
     head = "| " + " | ".join(escape(c) or " " for c in columns) + " |"
     rule = "|" + "|".join(" --- " for _ in columns) + "|"
-    return "\n".join([head, rule, *("| " + " | ".join(escape(c) or " " for c in row) + " |" for row in body)])
+    return "\n".join(
+        [head, rule, *("| " + " | ".join(escape(c) or " " for c in row) + " |" for row in body)]
+    )
 
 
 def sheet(s: Sheet) -> str:
@@ -58,7 +62,15 @@ def memory(v: MemoryView) -> str:
     if v.lines:
         parts.append(rows(["", ""], [[label, "\n".join(lines)] for label, lines in v.lines]))
     if v.plot:
-        parts.append("\n".join(["```text", *(printable(line, 500) for line in plot.lines(v.plot, plot.WIDEST)), "```"]))
+        parts.append(
+            "\n".join(
+                [
+                    "```text",
+                    *(printable(line, 500) for line in plot.lines(v.plot, plot.WIDEST)),
+                    "```",
+                ]
+            )
+        )
     if v.notes:
         parts.append("\n".join(f"- {escape(n)}" for n in v.notes))
     return "\n\n".join(parts) + "\n"
@@ -73,7 +85,9 @@ def report(r: Report) -> str:
     mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
     parts = [
         f"## {mark} llmarch check",
-        "  \n".join(f"**{escape(line)}**" if i == 0 else escape(line) for i, line in enumerate(summary(r))),
+        "  \n".join(
+            f"**{escape(line)}**" if i == 0 else escape(line) for i, line in enumerate(summary(r))
+        ),
     ]
     for most in ROWS:
         models = [verdict(r, v, most) for v in r.verdicts]
@@ -98,13 +112,19 @@ def verdict(r: Report, v: Verdict, most: int) -> str:
     if not v.changes and not v.error and not v.partial:
         return f"{title}: {state(v)}"
     said = [v.error.message, *([v.error.hint] if v.error.hint else [])] if v.error else []
-    parts = [title, *(f"- {escape(printable(line, CELL))}" for line in [*said, *v.remarks][: most + 3])]
+    parts = [
+        title,
+        *(f"- {escape(printable(line, CELL))}" for line in [*said, *v.remarks][: most + 3]),
+    ]
     failing, rest = r.failing(v), [c for c in v.changes if not r.fails(c)]
     if failing:
         parts += ["", changes(failing, most) or f"{len(failing)} at or above '{r.level}'"]
     if rest:
         inner, label = changes(rest, most), f"{len(rest)} below '{r.level}'"
-        parts += ["", f"<details><summary>{label}</summary>\n\n{inner}\n\n</details>" if inner else label]
+        parts += [
+            "",
+            f"<details><summary>{label}</summary>\n\n{inner}\n\n</details>" if inner else label,
+        ]
     return "\n".join(parts)
 
 
@@ -114,7 +134,10 @@ def changes(found: Sequence[Change], most: int) -> str:
 
     if not most:
         return ""
-    body = [[c.severity, c.rule, *(printable(text, CELL) for text in (c.path, what(c)))] for c in found[:most]]
+    body = [
+        [c.severity, c.rule, *(printable(text, CELL) for text in (c.path, what(c)))]
+        for c in found[:most]
+    ]
     more = f"\n\nand {left} more" if (left := len(found) - most) > 0 else ""
     return rows(["severity", "rule", "fact", "change"], body) + more
 
@@ -125,7 +148,16 @@ def rules(table: Iterable[Rule]) -> str:
 
     def row(r: Rule) -> str:
         covers = [f"`{r.pattern}`"] if r.pattern is not None else []
-        return " | ".join(["", f"`{r.id}`", *covers, r.severity, f"**{escape(r.title)}**<br>{escape(r.explanation)}", ""]).strip()
+        return " | ".join(
+            [
+                "",
+                f"`{r.id}`",
+                *covers,
+                r.severity,
+                f"**{escape(r.title)}**<br>{escape(r.explanation)}",
+                "",
+            ]
+        ).strip()
 
     page = list(table)
     parts = [
@@ -136,12 +168,20 @@ def rules(table: Iterable[Rule]) -> str:
         "## Facts",
         "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several. The first row that covers a path wins.",
         "\n".join(
-            [rows(["rule", "covers", "severity", "what breaks, and for whom"], []), *(row(r) for r in page if r.pattern is not None)]
+            [
+                rows(["rule", "covers", "severity", "what breaks, and for whom"], []),
+                *(row(r) for r in page if r.pattern is not None),
+            ]
         ),
         "## Findings",
         "About a checkpoint and its files. One that is there now and was not before is a change; where it does no harm it has a milder "
         "severity than its row.",
-        "\n".join([rows(["rule", "severity", "what breaks, and for whom"], []), *(row(r) for r in page if r.pattern is None)]),
+        "\n".join(
+            [
+                rows(["rule", "severity", "what breaks, and for whom"], []),
+                *(row(r) for r in page if r.pattern is None),
+            ]
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 

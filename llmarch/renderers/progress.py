@@ -15,4 +15,6 @@ def bar() -> Generator[Callable[[int, int, str], None]]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading", total=None)
-        yield lambda done, total, label: progress.update(task, completed=done, total=total, description=label)
+        yield lambda done, total, label: progress.update(
+            task, completed=done, total=total, description=label
+        )

@@ -38,7 +38,9 @@ def report(r: Report) -> dict[str, Any]:
                 "id": i,
                 "shortDescription": {"text": rules[i].title},
                 "fullDescription": {"text": rules[i].explanation},
-                "help": {"text": f"{rules[i].explanation} In short: {CONSEQUENCES[rules[i].severity]}. See `llmarch rules explain {i}`."},
+                "help": {
+                    "text": f"{rules[i].explanation} In short: {CONSEQUENCES[rules[i].severity]}. See `llmarch rules explain {i}`."
+                },
                 "defaultConfiguration": {"level": LEVELS[rules[i].severity]},
                 "properties": {"severity": rules[i].severity, "since": rules[i].since},
             }
@@ -47,17 +49,29 @@ def report(r: Report) -> dict[str, Any]:
     }
     run = {
         "tool": {"driver": driver},
-        "invocations": [{"executionSuccessful": not notes, "exitCode": r.exit_code, "toolExecutionNotifications": notes}],
+        "invocations": [
+            {
+                "executionSuccessful": not notes,
+                "exitCode": r.exit_code,
+                "toolExecutionNotifications": notes,
+            }
+        ],
         "results": [result(r, v, c, ids.index(c.rule)) for v in r.verdicts for c in v.changes],
         "columnKind": "utf16CodeUnits",
     }
-    return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [run],
+    }
 
 
 def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
     text = clean(f"{v.name}: {c.path}: {what(c)} ({means(c)})")
     level = "error" if r.fails(c) else "note" if c.severity == "info" else "warning"
-    mark = sha256("\0".join((v.name, c.rule, c.path, repr(c.new))).encode(errors="backslashreplace")).hexdigest()
+    mark = sha256(
+        "\0".join((v.name, c.rule, c.path, repr(c.new))).encode(errors="backslashreplace")
+    ).hexdigest()
     return {
         "ruleId": c.rule,
         "ruleIndex": index,
@@ -70,7 +84,9 @@ def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
 
 
 def location(r: Report, v: Verdict, path: str) -> dict[str, Any]:
-    place: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": clean(f"{v.name}:{path}"), "kind": "member"}]}
+    place: dict[str, Any] = {
+        "logicalLocations": [{"fullyQualifiedName": clean(f"{v.name}:{path}"), "kind": "member"}]
+    }
     return place | physical(r, v, path)
 
 
@@ -84,14 +100,27 @@ def artifact(file: str) -> dict[str, str]:
     """A file of the project, or one elsewhere."""
     for flavour in (PurePosixPath, PureWindowsPath):
         if flavour(file).is_absolute():
-            return {"uri": "file://" + quote("/" + flavour(file).as_posix().lstrip("/"), safe="/:", errors="replace")}
-    return {"uri": quote(file.removeprefix("./"), safe="/", errors="replace") or ".", "uriBaseId": "%SRCROOT%"}
+            return {
+                "uri": "file://"
+                + quote("/" + flavour(file).as_posix().lstrip("/"), safe="/:", errors="replace")
+            }
+    return {
+        "uri": quote(file.removeprefix("./"), safe="/", errors="replace") or ".",
+        "uriBaseId": "%SRCROOT%",
+    }
 
 
 def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
     """Why it is not told whether a model is the same."""
     said = [v.error.message] if v.error else list(v.remarks) if v.partial else []
-    return [{"level": "error", "message": {"text": clean(f"{v.name}: {text}")}, "locations": [physical(r, v)]} for text in said]
+    return [
+        {
+            "level": "error",
+            "message": {"text": clean(f"{v.name}: {text}")},
+            "locations": [physical(r, v)],
+        }
+        for text in said
+    ]
 
 
 def clean(text: str) -> str:

@@ -44,13 +44,23 @@ def console() -> Out:
     if isinstance(stdout, TextIOWrapper):
         stdout.reconfigure(errors="replace")
     columns = os.environ.get("COLUMNS", "")
-    width = None if stdout.isatty() else int(columns) if columns.isdecimal() and int(columns) else PIPE_WIDTH
+    width = (
+        None
+        if stdout.isatty()
+        else int(columns)
+        if columns.isdecimal() and int(columns)
+        else PIPE_WIDTH
+    )
     return Out(width=width, highlight=False, markup=False, emoji=False)
 
 
 def text(value: str, style: str = "") -> Text:
     """Lines of a cell, cleaned."""
-    return Text("\n".join(_printable(line, LONGEST) for line in value.split("\n")), style=style, overflow="fold")
+    return Text(
+        "\n".join(_printable(line, LONGEST) for line in value.split("\n")),
+        style=style,
+        overflow="fold",
+    )
 
 
 def sheet(s: Sheet) -> None:
@@ -75,12 +85,26 @@ NARROW = 18
 def table(t: Table, out: Out | None = None) -> None:
     """Columns without lines; sections as headings of their own. Where it is narrow, long cells are broken, short ones never."""
     out = out or console()
-    widths = [max((len(line) for row in t.rows for line in (*row[i].split("\n"), c)), default=0) for i, c in enumerate(t.columns)]
-    grid = Grid(box=None, padding=(0, 3, 0, 0), show_header=any(t.columns), header_style="bold", pad_edge=False)
+    widths = [
+        max((len(line) for row in t.rows for line in (*row[i].split("\n"), c)), default=0)
+        for i, c in enumerate(t.columns)
+    ]
+    grid = Grid(
+        box=None,
+        padding=(0, 3, 0, 0),
+        show_header=any(t.columns),
+        header_style="bold",
+        pad_edge=False,
+    )
     labels = bool(t.sections) or (widths[0] <= 24 if widths else False)
     for i, (column, width) in enumerate(zip(t.columns, widths, strict=True)):
         least = min(width, 24) + 2 if i == 0 and labels else None
-        grid.add_column(text(column), no_wrap=labels if i == 0 else width <= NARROW, overflow="fold", min_width=least)
+        grid.add_column(
+            text(column),
+            no_wrap=labels if i == 0 else width <= NARROW,
+            overflow="fold",
+            min_width=least,
+        )
     for i, row in enumerate(t.rows):
         if i in t.sections:
             grid.add_row(text(t.sections[i], "cyan"))
@@ -142,7 +166,12 @@ def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
 
     colour = {"✓": "green", "✗": "red", "?": "yellow"}[mark(r, v)]
     rest = "   ".join(filter(None, (compared(v), state(v))))
-    out.show(text(f"{mark(r, v)} ", colour) + text(v.name, "bold") + text(" " * max(0, width - len(v.name)) + f"   {rest}"), indent=0)
+    out.show(
+        text(f"{mark(r, v)} ", colour)
+        + text(v.name, "bold")
+        + text(" " * max(0, width - len(v.name)) + f"   {rest}"),
+        indent=0,
+    )
     grid = Grid.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -156,7 +185,11 @@ def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
         grid.add_row(text(c.severity, colour if fails else "dim"), line)
     if v.changes:
         out.show(grid, indent=4)
-    for line in (*([v.error.message] if v.error else []), *([v.error.hint] if v.error and v.error.hint else []), *v.remarks):
+    for line in (
+        *([v.error.message] if v.error else []),
+        *([v.error.hint] if v.error and v.error.hint else []),
+        *v.remarks,
+    ):
         out.show(text(line), indent=4)
 
 

@@ -38,8 +38,18 @@ def open(
         try:
             from . import hub
         except ValueError as error:  # huggingface_hub reads its settings when it is imported
-            raise ReadError(f"a setting of huggingface_hub is wrong: {error}", "look at the variables that begin with HF_") from None
-        return hub.open(reference, offline=offline, headers=headers, progress=progress, refresh=refresh, meanwhile=meanwhile)
+            raise ReadError(
+                f"a setting of huggingface_hub is wrong: {error}",
+                "look at the variables that begin with HF_",
+            ) from None
+        return hub.open(
+            reference,
+            offline=offline,
+            headers=headers,
+            progress=progress,
+            refresh=refresh,
+            meanwhile=meanwhile,
+        )
     from . import local
 
     return local.open(reference, headers=headers, progress=progress)

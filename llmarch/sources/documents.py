@@ -29,9 +29,13 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     """
     name = printable(file)
     if len(data) > limit:
-        raise ConfigError(f"{name}: {len(data):,} bytes are no configuration (at most {limit:,} are read)")
+        raise ConfigError(
+            f"{name}: {len(data):,} bytes are no configuration (at most {limit:,} are read)"
+        )
     if data.startswith(b"version https://git-lfs"):
-        raise ConfigError(f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository")
+        raise ConfigError(
+            f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository"
+        )
     try:
         value: Any = json.loads(data.decode("utf-8-sig"))
         if b"\\" in data and _SURROGATE.search(data):
@@ -43,7 +47,9 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     except json.JSONDecodeError as error:
         if conflict := _CONFLICT.search(data):
             line = data.count(b"\n", 0, conflict.start()) + 1
-            raise ConfigError(f"{name}: line {line} is a merge conflict marker", "resolve the conflict first") from None
+            raise ConfigError(
+                f"{name}: line {line} is a merge conflict marker", "resolve the conflict first"
+            ) from None
         where = f"line {error.lineno}, column {error.colno}"
         raise ConfigError(f"{name}: not valid JSON at {where}: {error.msg}") from None
     except RecursionError:
@@ -86,14 +92,22 @@ def parse_index(data: bytes, *, file: str) -> Index:
     weight_map = cast(dict[str, Any], weight_map)
     if set(map(type, weight_map.values())) - {str}:
         name, shard = next(item for item in weight_map.items() if type(item[1]) is not str)
-        raise ConfigError(f"{printable(file)}: weight_map[{printable(name)}] is {_kind(shard)}, not a file name")
+        raise ConfigError(
+            f"{printable(file)}: weight_map[{printable(name)}] is {_kind(shard)}, not a file name"
+        )
     metadata = document.get("metadata")
-    index = Index(file, weight_map, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {})
+    index = Index(
+        file, weight_map, cast(dict[str, Any], metadata) if isinstance(metadata, dict) else {}
+    )
     for shard in sorted(index.shards):
         if not safe_name(shard):
-            raise ConfigError(f"{printable(file)}: weight_map names a file outside of the repository, {printable(repr(shard))}")
+            raise ConfigError(
+                f"{printable(file)}: weight_map names a file outside of the repository, {printable(repr(shard))}"
+            )
         if not shard.endswith(".safetensors"):
-            raise ConfigError(f"{printable(file)}: weight_map names {printable(shard)}, which is no .safetensors file")
+            raise ConfigError(
+                f"{printable(file)}: weight_map names {printable(shard)}, which is no .safetensors file"
+            )
     return index
 
 
@@ -105,5 +119,11 @@ def safe_name(name: str) -> bool:
 def _kind(value: object) -> str:
     if isinstance(value, Mapping):
         return "an object"
-    kinds: dict[type, str] = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    kinds: dict[type, str] = {
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     return kinds.get(type(value), "null")

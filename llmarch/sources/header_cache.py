@@ -21,7 +21,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 
 if TYPE_CHECKING:
     from .raw import RawModel, TensorGroup, TensorTable
@@ -31,8 +31,8 @@ MAX_ENTRY = 500_000_000
 """Bytes of an unpacked entry (Kimi K2 has 2 MB)."""
 
 
-@record
-class Info(Record):
+@frozen
+class Info(Frozen):
     """The cache on disk: its folder, the number of commits in it, and their bytes."""
 
     path: Path
@@ -67,7 +67,9 @@ def clear() -> Info:
     return before
 
 
-def load(endpoint: str, repo_id: str, commit: str, *, reference: str, revision: str | None) -> RawModel | None:
+def load(
+    endpoint: str, repo_id: str, commit: str, *, reference: str, revision: str | None
+) -> RawModel | None:
     """The RawModel of a commit, or None if it is not in the cache (or damaged)."""
     try:
         data = _path(endpoint, repo_id, f"{commit}.json.z").read_bytes()
@@ -82,7 +84,10 @@ def store(endpoint: str, repo_id: str, model: RawModel) -> None:
     """Keep a complete reading under the id it was asked for. A cache that cannot be written is no error."""
     if model.partial or model.commit is None:
         return
-    _write(_path(endpoint, repo_id, f"{model.commit}.json.z"), _pack(model, [endpoint, repo_id, model.commit]))
+    _write(
+        _path(endpoint, repo_id, f"{model.commit}.json.z"),
+        _pack(model, [endpoint, repo_id, model.commit]),
+    )
 
 
 def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
@@ -125,7 +130,11 @@ def _write(path: Path, data: bytes) -> None:
 
 def _pack(model: RawModel, key: list[str]) -> bytes:
     """Two parts, compressed together: a line of JSON, then the numbers of all tensor names as 32-bit columns."""
-    groups = None if model.tensors is None else [[g.pattern, g.dtype, g.shape, len(g.indices), _width(g)] for g in model.tensors]
+    groups = (
+        None
+        if model.tensors is None
+        else [[g.pattern, g.dtype, g.shape, len(g.indices), _width(g)] for g in model.tensors]
+    )
     head: dict[str, Any] = {
         "key": key,
         "name": model.name,
@@ -187,7 +196,9 @@ def _table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
         indices: list[tuple[int, ...]] = list(zip(*columns, strict=True)) if width else [()] * count
         if len(indices) != count:
             raise ValueError("cut off")
-        table.add_group(TensorGroup(pattern, dtype, None if shape is None else tuple(shape), indices))
+        table.add_group(
+            TensorGroup(pattern, dtype, None if shape is None else tuple(shape), indices)
+        )
     if at != len(numbers):
         raise ValueError("too long")
     return table

@@ -34,7 +34,9 @@ MAX_FILES = 20_000
 _CACHED_REPO = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)")
 
 
-def open(reference: Reference, *, headers: bool = True, progress: Progress | None = None) -> RawModel:
+def open(
+    reference: Reference, *, headers: bool = True, progress: Progress | None = None
+) -> RawModel:
     """Read a folder, a config or one safetensors file; without `headers` a folder's config alone."""
     assert reference.path is not None
     if reference.kind == "folder":
@@ -44,7 +46,9 @@ def open(reference: Reference, *, headers: bool = True, progress: Progress | Non
     return _safetensors_file(reference.path, reference.text)
 
 
-def open_folder(path: Path, text: str, *, headers: bool = True, progress: Progress | None = None) -> RawModel:
+def open_folder(
+    path: Path, text: str, *, headers: bool = True, progress: Progress | None = None
+) -> RawModel:
     """A folder with a config, safetensors files or both; also a repository's folder in the Hub's cache (models--org--name)."""
     path = _snapshot(path)
     files = list_files(path)
@@ -56,12 +60,24 @@ def open_folder(path: Path, text: str, *, headers: bool = True, progress: Progre
     model.files = tuple(files)
     if not headers and model.config is not None:
         return model
-    index = parse_index(_bytes(path / found.index_file, found.index_file, MAX_INDEX), file=found.index_file) if found.index_file else None
+    index = (
+        parse_index(
+            _bytes(path / found.index_file, found.index_file, MAX_INDEX), file=found.index_file
+        )
+        if found.index_file
+        else None
+    )
     merged = _read_headers(path, found, index, progress)
     if merged is not None:
-        model.tensors, model.partial, model.header_bytes = merged.table, merged.partial, merged.header_bytes
+        model.tensors, model.partial, model.header_bytes = (
+            merged.table,
+            merged.partial,
+            merged.header_bytes,
+        )
         model.findings += merged.findings
-    model.findings += other_weights(files, {*found.shards, *(index.shards if index else ())}, found.index_file)
+    model.findings += other_weights(
+        files, {*found.shards, *(index.shards if index else ())}, found.index_file
+    )
     return model
 
 
@@ -73,7 +89,11 @@ def list_files(path: Path) -> list[str]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                names += [f"{entry.name}/{e.name}" for e in _scan(entry.path) if e.is_file() and not e.name.startswith(".")]
+                names += [
+                    f"{entry.name}/{e.name}"
+                    for e in _scan(entry.path)
+                    if e.is_file() and not e.name.startswith(".")
+                ]
             else:
                 names.append(entry.name)
             if len(names) > MAX_FILES:
@@ -95,9 +115,13 @@ def read_header(path: Path, name: str) -> Header:
         raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
 
 
-def _read_headers(path: Path, found: Layout, index: Index | None, progress: Progress | None) -> Merged | None:
+def _read_headers(
+    path: Path, found: Layout, index: Index | None, progress: Progress | None
+) -> Merged | None:
     """Every header of the folder; None if it holds no safetensors at all."""
-    if index is not None and not any((path / file).is_file() for file in (*found.shards, *index.shards)):
+    if index is not None and not any(
+        (path / file).is_file() for file in (*found.shards, *index.shards)
+    ):
         return names_only(index)
     wanted = sorted({*found.shards, *(index.shards if index else ())})
     if not wanted:
@@ -122,7 +146,9 @@ def _config_file(path: Path, text: str) -> RawModel:
     name = path.name if path.name in (PARAMS, ADAPTER, PIPELINE) else CONFIG
     if error := not_a_model([name], {name: document}, name=printable(text)):
         raise error
-    native = path.name == PARAMS or ("dim" in document and "n_layers" in document and "model_type" not in document)
+    native = path.name == PARAMS or (
+        "dim" in document and "n_layers" in document and "model_type" not in document
+    )
     return _model(text, path.resolve().parent, document, PARAMS if native else path.name)
 
 
@@ -132,9 +158,19 @@ def _safetensors_file(path: Path, text: str) -> RawModel:
     files = list_files(folder)
     found = layout(files)
     match = SHARD.fullmatch(path.name)
-    whole = found.index_file is None and not (match and int(match["total"]) > 1) and (path.name == SINGLE or found.shards == (path.name,))
-    document = _object(folder / found.config_file, found.config_file) if whole and found.config_file else None
-    if document is not None and (error := not_a_model(files, {found.config_file or CONFIG: document}, name=printable(text))):
+    whole = (
+        found.index_file is None
+        and not (match and int(match["total"]) > 1)
+        and (path.name == SINGLE or found.shards == (path.name,))
+    )
+    document = (
+        _object(folder / found.config_file, found.config_file)
+        if whole and found.config_file
+        else None
+    )
+    if document is not None and (
+        error := not_a_model(files, {found.config_file or CONFIG: document}, name=printable(text))
+    ):
         raise error
     merged = merge([read_header(path, path.name)], None)
     model = _model(text, folder if whole else path, document, found.config_file or CONFIG)
@@ -142,16 +178,30 @@ def _safetensors_file(path: Path, text: str) -> RawModel:
     if match and int(match["total"]) > 1:
         model.partial = True
         message = f"{printable(path.name)} is one of {int(match['total'])} files of a checkpoint; only its own tensors are read"
-        model.findings.append(Finding(rule="single-shard", path=printable(path.name), message=message))
+        model.findings.append(
+            Finding(rule="single-shard", path=printable(path.name), message=message)
+        )
     return model
 
 
 def _model(text: str, path: Path, config: dict[str, Any] | None, config_file: str) -> RawModel:
     """The RawModel of a folder, with the repository's id and commit if it is a snapshot in the Hub's cache."""
     path = path.absolute()
-    model = RawModel(reference=text, kind="local", name=printable(path.resolve().name), config=config, config_file=config_file)
-    if path.parent.name == "snapshots" and (match := _CACHED_REPO.fullmatch(path.parent.parent.name)):
-        model.repo_id, model.commit, model.name = f"{match['org']}/{match['name']}", path.name, match["name"]
+    model = RawModel(
+        reference=text,
+        kind="local",
+        name=printable(path.resolve().name),
+        config=config,
+        config_file=config_file,
+    )
+    if path.parent.name == "snapshots" and (
+        match := _CACHED_REPO.fullmatch(path.parent.parent.name)
+    ):
+        model.repo_id, model.commit, model.name = (
+            f"{match['org']}/{match['name']}",
+            path.name,
+            match["name"],
+        )
     return model
 
 
@@ -161,13 +211,19 @@ def _snapshot(path: Path) -> Path:
     if not snapshots.is_dir() or not _CACHED_REPO.fullmatch(path.resolve().name):
         return path
     main = path / "refs" / "main"
-    if main.is_file() and (commit := main.read_text(errors="replace").strip()) and safe_name(commit) and (snapshots / commit).is_dir():
+    if (
+        main.is_file()
+        and (commit := main.read_text(errors="replace").strip())
+        and safe_name(commit)
+        and (snapshots / commit).is_dir()
+    ):
         return snapshots / commit
     every = [s for s in snapshots.iterdir() if s.is_dir()]
     if len(every) == 1:
         return every[0]
     raise ReadError(
-        f"{printable(str(path))} holds {len(every)} snapshots", "give one of them: " + ", ".join(sorted(s.name for s in every)[:3])
+        f"{printable(str(path))} holds {len(every)} snapshots",
+        "give one of them: " + ", ".join(sorted(s.name for s in every)[:3]),
     )
 
 

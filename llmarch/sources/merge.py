@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding
 from ..errors import printable
 from .documents import Index
@@ -31,15 +31,17 @@ class Merged:
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
-@record
-class Absent(Record):
+@frozen
+class Absent(Frozen):
     """Why a file of the checkpoint was not read: a rule (shard-missing, shard-unreadable) and the rest of the sentence."""
 
     rule: str
     reason: str
 
 
-def merge(headers: Sequence[Header], index: Index | None, *, absent: Mapping[str, Absent] | None = None) -> Merged:
+def merge(
+    headers: Sequence[Header], index: Index | None, *, absent: Mapping[str, Absent] | None = None
+) -> Merged:
     """`headers` of the files that were read, in the order of their names; `absent` the files that were not.
 
     Without an index every tensor counts; with one, a tensor that is in two files counts once, from the file the index names.
@@ -64,7 +66,11 @@ def names_only(index: Index) -> Merged:
     """An index without its shards: names, no shapes."""
     merged = Merged(TensorTable.of((name, "", None) for name in index.weight_map), partial=True)
     message = f"{printable(index.file)} lists {len(index.shards)} files, but none of them is there: only the names of the tensors are known"
-    merged.findings.append(Finding(rule="shard-missing", path=printable(index.file), message=message, severity="weights"))
+    merged.findings.append(
+        Finding(
+            rule="shard-missing", path=printable(index.file), message=message, severity="weights"
+        )
+    )
     return merged
 
 
@@ -73,7 +79,9 @@ def gaps(files: Iterable[str]) -> dict[str, Absent]:
     sets: dict[tuple[str, str, int], set[int]] = {}
     for file in files:
         if match := SHARD.fullmatch(file):
-            sets.setdefault((match["stem"], match["total"], len(match["number"])), set()).add(int(match["number"]))
+            sets.setdefault((match["stem"], match["total"], len(match["number"])), set()).add(
+                int(match["number"])
+            )
     found: dict[str, Absent] = {}
     for (stem, total, width), numbers in sets.items():
         first = 0 if 0 in numbers else 1
@@ -82,7 +90,9 @@ def gaps(files: Iterable[str]) -> dict[str, Absent]:
                 return found
             if number not in numbers:
                 reason = f"is not there, although the others' names tell of {int(total)}"
-                found[f"{stem}-{number:0{width}}-of-{total}.safetensors"] = Absent("shard-missing", reason)
+                found[f"{stem}-{number:0{width}}-of-{total}.safetensors"] = Absent(
+                    "shard-missing", reason
+                )
     return found
 
 
@@ -93,16 +103,30 @@ def _absences(absent: Mapping[str, Absent]) -> Iterable[Finding]:
         groups.setdefault(absent[file], []).append(file)
     for why, files in groups.items():
         more = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
-        severity = "weights" if why.rule == "shard-missing" else "info"  # what could not be read may be there
-        yield Finding(rule=why.rule, path=printable(files[0]), message=f"{printable(files[0])}{more} {why.reason}", severity=severity)
+        severity = (
+            "weights" if why.rule == "shard-missing" else "info"
+        )  # what could not be read may be there
+        yield Finding(
+            rule=why.rule,
+            path=printable(files[0]),
+            message=f"{printable(files[0])}{more} {why.reason}",
+            severity=severity,
+        )
 
 
-def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str, Absent], findings: list[Finding]) -> dict[str, set[str]]:
+def _compare(
+    headers: Sequence[Header],
+    index: Index | None,
+    absent: Mapping[str, Absent],
+    findings: list[Finding],
+) -> dict[str, set[str]]:
     """Findings where index and shards disagree; returns for each file the tensors to leave out, being counted from another."""
     if index is None:
         return _without_index(headers, findings)
     listed_in = index.weight_map.get
-    if sum(len(h.names) for h in headers) == len(index.weight_map) and all({*map(listed_in, h.names)} <= {h.file} for h in headers):
+    if sum(len(h.names) for h in headers) == len(index.weight_map) and all(
+        {*map(listed_in, h.names)} <= {h.file} for h in headers
+    ):
         return {}  # each tensor once, where the index says
     listed = index.tensors_of
     odd: dict[str, list[str]] = {}  # file -> tensors in it that the index does not expect there
@@ -139,8 +163,20 @@ def _compare(headers: Sequence[Header], index: Index | None, absent: Mapping[str
     wrong = [(n, f"{elsewhere[n]} instead of {f}") for n, f in lost.items() if n in elsewhere]
     _add(findings, "index-wrong-shard", "weights", f"not in the file that {where} says", wrong)
     _add(findings, "tensor-in-two-shards", "weights", "stored in two files, counted once", twice)
-    _add(findings, "index-tensor-unlisted", "info", f"stored, but {where} does not list it", unlisted[True])
-    _add(findings, "index-tensor-unlisted", "weights", f"in a file that {where} does not list, so it is not loaded", unlisted[False])
+    _add(
+        findings,
+        "index-tensor-unlisted",
+        "info",
+        f"stored, but {where} does not list it",
+        unlisted[True],
+    )
+    _add(
+        findings,
+        "index-tensor-unlisted",
+        "weights",
+        f"in a file that {where} does not list, so it is not loaded",
+        unlisted[False],
+    )
     return skip
 
 
@@ -158,7 +194,13 @@ def _without_index(headers: Sequence[Header], findings: list[Finding]) -> dict[s
     return skip
 
 
-def _add(findings: list[Finding], rule: str, severity: Severity, what: str, tensors: Iterable[tuple[str, str]]) -> None:
+def _add(
+    findings: list[Finding],
+    rule: str,
+    severity: Severity,
+    what: str,
+    tensors: Iterable[tuple[str, str]],
+) -> None:
     """One finding for each pattern among the tensors (name, where)."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, where in tensors:
@@ -167,7 +209,9 @@ def _add(findings: list[Finding], rule: str, severity: Severity, what: str, tens
         name, where = members[0]
         count = "" if len(members) == 1 else f" and {len(members) - 1} more like it"
         message = f"{printable(name)}{count}: {what} ({printable(where)})"
-        findings.append(Finding(rule=rule, path=printable(pattern), message=message, severity=severity))
+        findings.append(
+            Finding(rule=rule, path=printable(pattern), message=message, severity=severity)
+        )
 
 
 def _total_size(headers: Sequence[Header], index: Index) -> Iterable[Finding]:
@@ -182,7 +226,11 @@ def _total_size(headers: Sequence[Header], index: Index) -> Iterable[Finding]:
         what = f"{printable(repr(declared), 40)}, not a number"
     message = f"{printable(index.file)}: total_size is {what}; the tensors take {stored:,} bytes"
     yield Finding(
-        rule="index-total-size", path=printable(index.file), message=message, old=declared if _plain(declared) else None, new=stored
+        rule="index-total-size",
+        path=printable(index.file),
+        message=message,
+        old=declared if _plain(declared) else None,
+        new=stored,
     )
 
 

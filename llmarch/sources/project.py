@@ -39,7 +39,10 @@ def read_lock(path: str) -> tuple[dict[str, Any], str]:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{printable(path)}: no such file", f"`llmarch lock REF... -o {printable(path)}` writes one") from None
+        raise ConfigError(
+            f"{printable(path)}: no such file",
+            f"`llmarch lock REF... -o {printable(path)}` writes one",
+        ) from None
     except OSError as error:
         raise ConfigError(f"{printable(path)}: {error.strerror}") from None
     return parse_object(data, file=path, limit=MAX_LOCK), data.decode("utf-8-sig")
@@ -53,11 +56,21 @@ def write(path: str, text: str) -> None:
             target.write_text(text, encoding="utf-8")
             return
         target = target.resolve()
-        with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=target.parent, prefix=".", suffix=".tmp", delete=False) as file:
+        with NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            newline="\n",
+            dir=target.parent,
+            prefix=".",
+            suffix=".tmp",
+            delete=False,
+        ) as file:
             try:
                 file.write(text)
                 file.close()
-                Path(file.name).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+                Path(file.name).chmod(
+                    target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+                )
                 os.replace(file.name, target)
             except BaseException:
                 file.close()
@@ -94,6 +107,8 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{printable(str(path))}: not valid TOML: {printable(str(error))}") from None
+        raise ConfigError(
+            f"{printable(str(path))}: not valid TOML: {printable(str(error))}"
+        ) from None
     except OSError as error:
         raise ReadError(f"{printable(str(path))}: {error.strerror}") from None

@@ -44,7 +44,9 @@ def unfold(pattern: str, index: tuple[int, ...]) -> str:
     if not index:
         return pattern
     parts = pattern.split("{}")
-    return "".join([part + number for part, number in zip(parts, (*map(str, index), ""), strict=True)])
+    return "".join(
+        [part + number for part, number in zip(parts, (*map(str, index), ""), strict=True)]
+    )
 
 
 @dataclass(slots=True)
@@ -96,20 +98,31 @@ class TensorTable:
         plain = text.translate(None, _DIGITS).split(b"\n")
         written = text.translate(_ONLY_DIGITS).split()
         numbers = [n for n in map(_NUMBERS.get, written) if n is not None]
-        patterns = {p: ".".join(part or "{}" for part in p.decode("utf-8", "surrogatepass").split(".")) for p in {*plain}}
+        patterns = {
+            p: ".".join(part or "{}" for part in p.decode("utf-8", "surrogatepass").split("."))
+            for p in {*plain}
+        }
         widths = {p: pattern.count("{}") for p, pattern in patterns.items()}
-        odd = len(plain) != len(names) or any(b"{}" in p for p in patterns) or b".." in b".%b." % text.translate(_LINES_AS_PARTS)
+        odd = (
+            len(plain) != len(names)
+            or any(b"{}" in p for p in patterns)
+            or b".." in b".%b." % text.translate(_LINES_AS_PARTS)
+        )
         if odd or not sum(map(widths.__getitem__, plain)) == len(numbers) == len(written):
             for name, kind in zip(names, kinds, strict=True):
                 self.add(name, *kind)
             return
         groups: dict[tuple[bytes, int], tuple[list[tuple[int, ...]], int]] = {}
         at = 0
-        for key, kind in zip(zip(plain, map(id, kinds), strict=True), kinds, strict=True):  # to hash a kind takes long
+        for key, kind in zip(
+            zip(plain, map(id, kinds), strict=True), kinds, strict=True
+        ):  # to hash a kind takes long
             group = groups.get(key)
             if group is None:
                 pattern, width = patterns[key[0]], widths[key[0]]
-                indices = self._groups.setdefault((pattern, *kind, width), TensorGroup(pattern, *kind)).indices
+                indices = self._groups.setdefault(
+                    (pattern, *kind, width), TensorGroup(pattern, *kind)
+                ).indices
                 group = groups[key] = (indices, width)
             indices, width = group
             indices.append(tuple(numbers[at : at + width]))

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..errors import NotAModel, UnknownReference, printable
 
 Kind = Literal["spec", "hub", "folder", "config", "safetensors"]
@@ -32,12 +32,18 @@ _HUB = re.compile(rf"(?P<repo>{_REPO})(?:@(?P<revision>\S+))?", re.ASCII)
 _URL = re.compile(r"(?:https?://)?(?P<host>[\w.:-]+)/(?P<path>.*)")
 _REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "hub-ci.huggingface.co")
-_FOREIGN = {".gguf": "a GGUF file", ".onnx": "an ONNX file", ".bin": "a pickle", ".pt": "a pickle", ".pth": "a pickle"}
+_FOREIGN = {
+    ".gguf": "a GGUF file",
+    ".onnx": "an ONNX file",
+    ".bin": "a pickle",
+    ".pt": "a pickle",
+    ".pth": "a pickle",
+}
 _SUFFIXES = frozenset({"instruct", "it", "base", "hf", "chat", "pt", "bf16", "fp16", "fp8", "text"})
 
 
-@record
-class Reference(Record):
+@frozen
+class Reference(Frozen):
     """What the user named: `alias` of a spec, `repo_id` (and `revision`) on the Hub, or `path` of a folder or file."""
 
     text: str
@@ -55,7 +61,9 @@ def parse(text: str) -> Reference:
     """
     text = text.strip()
     if not text or not text.isprintable():
-        raise UnknownReference(f"{printable(text)!r} names no model", "try `llmarch list`, org/name or ./folder")
+        raise UnknownReference(
+            f"{printable(text)!r} names no model", "try `llmarch list`, org/name or ./folder"
+        )
     if text.startswith(("https://", "http://", "hf://", *(f"{host}/" for host in _hosts()))):
         return _url(text)
     if _is_path(text):
@@ -65,10 +73,16 @@ def parse(text: str) -> Reference:
     if (folder := Path(text)).is_dir() and _holds_model(folder):
         return Reference(text, "folder", path=folder)
     if match := _HUB.fullmatch(text):
-        return Reference(text, "hub", repo_id=_repo(match["repo"], text), revision=_revision(match["revision"], text))
+        return Reference(
+            text,
+            "hub",
+            repo_id=_repo(match["repo"], text),
+            revision=_revision(match["revision"], text),
+        )
     if "/" in text:
         raise UnknownReference(
-            f"no such path, and no org/name of a repository: {text}", "./folder and ./file are paths, org/name is on the Hub"
+            f"no such path, and no org/name of a repository: {text}",
+            "./folder and ./file are paths, org/name is on the Hub",
         )
     if "@" in text:
         name = text.partition("@")[0]
@@ -82,13 +96,21 @@ def parse(text: str) -> Reference:
 
 
 def _is_path(text: str) -> bool:
-    return text in (".", "..", "~") or text.startswith(("./", "../", "/", "~", ".\\", "..\\")) or bool(_suffix(text))
+    return (
+        text in (".", "..", "~")
+        or text.startswith(("./", "../", "/", "~", ".\\", "..\\"))
+        or bool(_suffix(text))
+    )
 
 
 def _suffix(text: str) -> str:
     """The suffix by which a name without `./` is a file: ours anywhere, a foreign one only if there is such a file."""
     suffix = os.path.splitext(text)[1].lower()
-    return suffix if suffix in (".json", ".safetensors") or (suffix in _FOREIGN and Path(text).is_file()) else ""
+    return (
+        suffix
+        if suffix in (".json", ".safetensors") or (suffix in _FOREIGN and Path(text).is_file())
+        else ""
+    )
 
 
 def _path(text: str) -> Reference:
@@ -109,7 +131,10 @@ def _path(text: str) -> Reference:
     if suffix == ".json":
         return Reference(text, "config", path=path)
     if suffix in _FOREIGN:
-        raise NotAModel(f"{text} is {_FOREIGN[suffix]}; llmarch reads config.json and safetensors files", "give the folder that holds them")
+        raise NotAModel(
+            f"{text} is {_FOREIGN[suffix]}; llmarch reads config.json and safetensors files",
+            "give the folder that holds them",
+        )
     raise UnknownReference(f"{text} is neither a folder nor a .json or .safetensors file")
 
 
@@ -120,13 +145,19 @@ def _holds_model(folder: Path) -> bool:
     except OSError:
         return False
     return any(
-        n in ("config.json", "params.json", "adapter_config.json") or n.endswith((".safetensors", ".safetensors.index.json")) for n in names
+        n in ("config.json", "params.json", "adapter_config.json")
+        or n.endswith((".safetensors", ".safetensors.index.json"))
+        for n in names
     )
 
 
 def _siblings(path: Path) -> str | None:
     try:
-        names = [n for n in os.listdir(path.parent) if n.endswith((".json", ".safetensors")) or (path.parent / n).is_dir()]
+        names = [
+            n
+            for n in os.listdir(path.parent)
+            if n.endswith((".json", ".safetensors")) or (path.parent / n).is_dir()
+        ]
     except OSError:
         return None
     near = _close(path.name, names)
@@ -149,11 +180,23 @@ def _url(text: str) -> Reference:
     if text.startswith("hf://"):
         match = _HUB.fullmatch(re.sub(r"^models/", "", address))
         if match is None:
-            raise UnknownReference(f"{text} is no address of a model", "hf://org/name or hf://org/name@revision")
-        return Reference(text, "hub", repo_id=_repo(match["repo"], text), revision=_revision(match["revision"], text))
-    host = max((h for h in _hosts() if address == h or address.startswith(h + "/")), key=len, default=None)
+            raise UnknownReference(
+                f"{text} is no address of a model", "hf://org/name or hf://org/name@revision"
+            )
+        return Reference(
+            text,
+            "hub",
+            repo_id=_repo(match["repo"], text),
+            revision=_revision(match["revision"], text),
+        )
+    host = max(
+        (h for h in _hosts() if address == h or address.startswith(h + "/")), key=len, default=None
+    )
     if host is None:
-        raise UnknownReference(f"{text} is no address of the Hub", f"llmarch reads {_hosts()[-1]}; set HF_ENDPOINT for another")
+        raise UnknownReference(
+            f"{text} is no address of the Hub",
+            f"llmarch reads {_hosts()[-1]}; set HF_ENDPOINT for another",
+        )
     parts = [unquote(p) for p in address[len(host) :].split("/") if p]
     if parts[:1] in (["datasets"], ["spaces"]):
         raise UnknownReference(f"{text} is the address of a {parts[0].rstrip('s')}, not of a model")
@@ -179,7 +222,12 @@ def _repo(repo: str, text: str) -> str:
 def _revision(revision: str | None, text: str) -> str | None:
     if revision is None:
         return None
-    if not _REVISION.fullmatch(revision) or ".." in revision or "//" in revision or revision.endswith("/"):
+    if (
+        not _REVISION.fullmatch(revision)
+        or ".." in revision
+        or "//" in revision
+        or revision.endswith("/")
+    ):
         raise UnknownReference(f"{text}: {revision} is no revision", "a branch, a tag or a commit")
     return revision
 
@@ -198,7 +246,9 @@ def catalog() -> Mapping[str, Mapping[str, Any]]:
     """Alias -> its facts {name, repo_id, also, …}, from index.json; without it from the names of the spec files, opened one by one."""
     folder = specs_folder()
     try:
-        return cast(dict[str, dict[str, Any]], json.loads((folder / "index.json").read_bytes())["models"])
+        return cast(
+            dict[str, dict[str, Any]], json.loads((folder / "index.json").read_bytes())["models"]
+        )
     except FileNotFoundError:
         pass
     models: dict[str, dict[str, Any]] = {}
@@ -212,7 +262,9 @@ def alias_of(repo_id: str) -> str | None:
     """The bundled alias whose config is that of the repository, in any case of letters."""
     wanted = repo_id.lower()
     for alias, model in catalog().items():
-        if wanted in (str(name).lower() for name in (model.get("repo_id"), *(model.get("also") or ()))):
+        if wanted in (
+            str(name).lower() for name in (model.get("repo_id"), *(model.get("also") or ()))
+        ):
             return alias
     return None
 
@@ -230,16 +282,25 @@ def find_alias(text: str) -> str:
     levels = (
         [alias for alias in names if _squash(alias) == squashed],
         [alias for alias in names if squashed in map(_squash, _names(alias))],
-        [alias for alias in names if bare in (_squash(_without_suffixes(n)) for n in _names(alias))],
+        [
+            alias
+            for alias in names
+            if bare in (_squash(_without_suffixes(n)) for n in _names(alias))
+        ],
         [alias for alias in names if bare and any(bare in _beginnings(n) for n in _names(alias))],
     )
     for found in levels:
         if len(found) == 1:
             return found[0]
         if found:
-            raise UnknownReference(f"{text} could be {_enumerate(found[:8])}{', …' if len(found) > 8 else ''}", "give one of these names")
+            raise UnknownReference(
+                f"{text} could be {_enumerate(found[:8])}{', …' if len(found) > 8 else ''}",
+                "give one of these names",
+            )
     near = _nearest(text)
-    hint = f"did you mean {_enumerate(near)}?" if near else "`llmarch list` shows the bundled models"
+    hint = (
+        f"did you mean {_enumerate(near)}?" if near else "`llmarch list` shows the bundled models"
+    )
     raise UnknownReference(f"{text} is no bundled model, and no org/name or path", hint)
 
 

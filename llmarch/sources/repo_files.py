@@ -10,11 +10,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding
 from ..errors import NotAModel, printable
 
-CONFIG, PARAMS, ADAPTER, PIPELINE = "config.json", "params.json", "adapter_config.json", "model_index.json"
+CONFIG, PARAMS, ADAPTER, PIPELINE = (
+    "config.json",
+    "params.json",
+    "adapter_config.json",
+    "model_index.json",
+)
 QUANTIZATION = "hf_quant_config.json"
 """ModelOpt's declaration, which some repositories have beside the config and not in it."""
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -24,8 +29,8 @@ _PYTORCH = re.compile(r"(?:pytorch_model.*|consolidated.*|model.*)\.(?:bin|pth|p
 _NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|rng_state|tokenizer|scaler).*")
 
 
-@record
-class Layout(Record):
+@frozen
+class Layout(Frozen):
     """The set of weights to read: `shards` as far as file names tell (an index may list more), `others` is everything beside."""
 
     config_file: str | None
@@ -48,7 +53,9 @@ def layout(files: Iterable[str]) -> Layout:
         shards, config = native or hf, PARAMS
     else:
         shards, config = _preferred(hf or native), CONFIG if CONFIG in names else None
-    index = _index_for(shards, {n for n in names if "/" not in n and n.endswith(".safetensors.index.json")}, config)
+    index = _index_for(
+        shards, {n for n in names if "/" not in n and n.endswith(".safetensors.index.json")}, config
+    )
     return Layout(config, index, tuple(shards), tuple(_others(names, set(shards), index)))
 
 
@@ -71,7 +78,11 @@ def _index_for(shards: list[str], indexes: set[str], config: str | None) -> str 
     wanted = "consolidated.safetensors.index.json" if native else INDEX
     if wanted in indexes:
         return wanted
-    rest = sorted(i for i in indexes if i.startswith("consolidated") == native and not i.startswith("adapter_"))
+    rest = sorted(
+        i
+        for i in indexes
+        if i.startswith("consolidated") == native and not i.startswith("adapter_")
+    )
     return rest[0] if len(rest) == 1 and SINGLE not in shards else None
 
 
@@ -82,7 +93,11 @@ def _others(names: set[str], shards: set[str], index: str | None) -> Iterable[Fi
         kind = _kind_of(name)
         if kind is not None and name != index:
             folder, _, base = name.rpartition("/")
-            pattern = re.sub(r"(?<!\d)\d+-of-\d+", "*", base) if "-of-" in base else re.sub(r"\.\d+\.", ".*.", base)
+            pattern = (
+                re.sub(r"(?<!\d)\d+-of-\d+", "*", base)
+                if "-of-" in base
+                else re.sub(r"\.\d+\.", ".*.", base)
+            )
             groups.setdefault((kind, f"{folder}/*" if folder else pattern), []).append(name)
     for (kind, pattern), members in groups.items():
         count = f"{len(members)} files" if len(members) > 1 else "1 file"
@@ -106,7 +121,13 @@ def _kind_of(name: str) -> str | None:
         return "GGUF"
     if suffix == ".onnx":
         return "ONNX"
-    if base in ("tf_model.h5", "flax_model.msgpack", "rust_model.ot") or suffix in (".h5", ".msgpack", ".tflite", ".mlmodel", ".nemo"):
+    if base in ("tf_model.h5", "flax_model.msgpack", "rust_model.ot") or suffix in (
+        ".h5",
+        ".msgpack",
+        ".tflite",
+        ".mlmodel",
+        ".nemo",
+    ):
         return "another framework"
     if suffix in (".bin", ".pth", ".pt") and not _NO_WEIGHTS.match(base):
         return "PyTorch pickle" if _PYTORCH.fullmatch(base) or suffix == ".pth" else None
@@ -151,7 +172,9 @@ _OTHER = {
 _DECODER_CLASS = re.compile(r"(CausalLM|LMHeadModel|ForConditionalGeneration)$")
 
 
-def not_a_model(files: Iterable[str], documents: Mapping[str, Mapping[str, Any]], *, name: str = "it") -> NotAModel | None:
+def not_a_model(
+    files: Iterable[str], documents: Mapping[str, Mapping[str, Any]], *, name: str = "it"
+) -> NotAModel | None:
     """The error to raise where files and documents show that `name` holds no decoder language model; None where there may be one.
 
     `documents`: the parsed JSON files that `documents_wanted` lists. One line says what it is, the hint what to look at instead.
@@ -168,7 +191,10 @@ def not_a_model(files: Iterable[str], documents: Mapping[str, Mapping[str, Any]]
         hint = "its text encoder, if it has one, is a model of its own: download it and give its folder, such as ./text_encoder"
         return NotAModel(f"{name} is a diffusers pipeline{kind}, not a language model", hint)
     if config is not None and (found_kind := _not_a_decoder(config, names)) is not None:
-        return NotAModel(f"{name} is {found_kind}, not a decoder language model", "llmarch reads decoder language models only")
+        return NotAModel(
+            f"{name} is {found_kind}, not a decoder language model",
+            "llmarch reads decoder language models only",
+        )
     if found.config_file is None and not found.shards and found.index_file is None:
         return _no_model_files(names, suffixes, name)
     return None
@@ -196,7 +222,10 @@ def configured(found: Layout, documents: Mapping[str, Mapping[str, Any]]) -> dic
         return None
     if "quantization_config" in config or not isinstance(beside, dict):
         return dict(config)
-    return {**config, "quantization_config": {"quant_method": "modelopt", **cast("dict[str, Any]", beside)}}
+    return {
+        **config,
+        "quantization_config": {"quant_method": "modelopt", **cast("dict[str, Any]", beside)},
+    }
 
 
 def _adapter(document: Mapping[str, Any], name: str) -> NotAModel:
@@ -204,25 +233,41 @@ def _adapter(document: Mapping[str, Any], name: str) -> NotAModel:
     kind = f"a {printable(kind)} adapter" if isinstance(kind, str) else "a PEFT adapter"
     base = document.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
-        return NotAModel(f"{name} is {kind}, not a whole model", "look at its base model instead; the adapter does not name it")
+        return NotAModel(
+            f"{name} is {kind}, not a whole model",
+            "look at its base model instead; the adapter does not name it",
+        )
     base = printable(base)
-    return NotAModel(f"{name} is {kind} for {base}, not a whole model", f"look at its base model: llmarch show {base}")
+    return NotAModel(
+        f"{name} is {kind} for {base}, not a whole model",
+        f"look at its base model: llmarch show {base}",
+    )
 
 
 def _not_a_decoder(config: Mapping[str, Any], names: set[str]) -> str | None:
     """What a config.json describes, if it is no decoder language model."""
     if "_diffusers_version" in config:
         kind = config.get("_class_name")
-        return f"a part of a diffusers pipeline ({printable(kind)})" if isinstance(kind, str) else "a part of a diffusers pipeline"
+        return (
+            f"a part of a diffusers pipeline ({printable(kind)})"
+            if isinstance(kind, str)
+            else "a part of a diffusers pipeline"
+        )
     if "peft_type" in config:
         return "a PEFT adapter"
     architectures = config.get("architectures")
-    classes = [c for c in cast(list[object], architectures) if isinstance(c, str)] if isinstance(architectures, list) else []
+    classes = (
+        [c for c in cast(list[object], architectures) if isinstance(c, str)]
+        if isinstance(architectures, list)
+        else []
+    )
     model_type = config.get("model_type")
     model_type = model_type if isinstance(model_type, str) else ""
     named = classes[0] if classes else model_type
     shown = f" ({printable(named)})" if named else ""
-    if model_type in _ENCODERS and not (config.get("is_decoder") is True or any(_DECODER_CLASS.search(c) for c in classes)):
+    if model_type in _ENCODERS and not (
+        config.get("is_decoder") is True or any(_DECODER_CLASS.search(c) for c in classes)
+    ):
         return f"a sentence encoder{shown}" if "modules.json" in names else f"a text encoder{shown}"
     other = next((kind for kind, types in _OTHER.items() if model_type in types), None)
     if other is None and (model_type in _SEQ2SEQ or config.get("is_encoder_decoder") is True):
@@ -234,16 +279,36 @@ def _no_model_files(names: set[str], suffixes: set[str], name: str) -> NotAModel
     def some(suffix: str) -> str:
         return printable(min(n for n in names if n.endswith(suffix)))
 
-    original = "look at the repository it was converted from, which has config.json and safetensors files"
+    original = (
+        "look at the repository it was converted from, which has config.json and safetensors files"
+    )
     if ".gguf" in suffixes:
-        return NotAModel(f"{name} holds GGUF files only ({some('.gguf')}), no config.json and no safetensors files", original)
+        return NotAModel(
+            f"{name} holds GGUF files only ({some('.gguf')}), no config.json and no safetensors files",
+            original,
+        )
     if ".onnx" in suffixes:
-        return NotAModel(f"{name} holds ONNX files only ({some('.onnx')}), no config.json and no safetensors files", original)
+        return NotAModel(
+            f"{name} holds ONNX files only ({some('.onnx')}), no config.json and no safetensors files",
+            original,
+        )
     if "modules.json" in names:
-        return NotAModel(f"{name} is a sentence-transformers model without a config.json of its own", "look at the model it is built on")
+        return NotAModel(
+            f"{name} is a sentence-transformers model without a config.json of its own",
+            "look at the model it is built on",
+        )
     for folder_config in sorted(n for n in names if n.endswith(("/config.json", "/params.json"))):
         folder = folder_config.rpartition("/")[0]
         hint = f"download it and give the folder: llmarch show ./{printable(folder)}"
-        return NotAModel(f"{name} has no config.json at its root, but one in {printable(folder)}/", hint)
-    held = ", ".join(printable(n, 40) for n in sorted(names)[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
-    return NotAModel(f"{name} has neither a config.json nor safetensors files (it holds {held})", "is it a model repository?")
+        return NotAModel(
+            f"{name} has no config.json at its root, but one in {printable(folder)}/", hint
+        )
+    held = (
+        ", ".join(printable(n, 40) for n in sorted(names)[:4]) + (", …" if len(names) > 4 else "")
+        if names
+        else "nothing"
+    )
+    return NotAModel(
+        f"{name} has neither a config.json nor safetensors files (it holds {held})",
+        "is it a model repository?",
+    )

@@ -29,8 +29,12 @@ MAX_IRREGULAR = 16_000_000
 MAX_OFFSET = 2**63
 MAX_DIMS = 64
 
-_METADATA = re.compile(r'\{"__metadata__":(\{(?:"(?:[^"\\]|\\.)*+":"(?:[^"\\]|\\.)*+",?+)*+\})(?:,(?=")|(?=\}))')
-_ENTRY = re.compile(r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)')
+_METADATA = re.compile(
+    r'\{"__metadata__":(\{(?:"(?:[^"\\]|\\.)*+":"(?:[^"\\]|\\.)*+",?+)*+\})(?:,(?=")|(?=\}))'
+)
+_ENTRY = re.compile(
+    r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)'
+)
 """Lean, as `[^x]` is twice as fast as other classes: what it captures is checked in whole columns."""
 _BESIDE = len('"":{"dtype":"],"data_offsets":[,]},')
 """Characters of an entry beside the four that are captured."""
@@ -67,7 +71,10 @@ class Header:
     @property
     def tensors(self) -> Iterator[tuple[str, str, tuple[int, ...] | None]]:
         """Name, dtype and shape of each tensor."""
-        return ((name, dtype, shape) for name, (dtype, shape) in zip(self.names, self.kinds, strict=True))
+        return (
+            (name, dtype, shape)
+            for name, (dtype, shape) in zip(self.names, self.kinds, strict=True)
+        )
 
 
 def header_length(data: bytes, *, file: str, file_size: int | None = None) -> int:
@@ -76,7 +83,9 @@ def header_length(data: bytes, *, file: str, file_size: int | None = None) -> in
     Checked before anything is read: raises HeaderError if the file is too short, or the length runs past the file or MAX_HEADER.
     """
     if len(data) < 8 or (file_size is not None and file_size < 8):
-        raise HeaderError(f"{printable(file)}: truncated, {min(len(data), file_size or 8)} bytes are no safetensors file")
+        raise HeaderError(
+            f"{printable(file)}: truncated, {min(len(data), file_size or 8)} bytes are no safetensors file"
+        )
     length = int.from_bytes(data[:8], "little")
     if length > MAX_HEADER:
         what = f"a header of {length:,} bytes is announced, the format allows {MAX_HEADER:,}"
@@ -84,7 +93,9 @@ def header_length(data: bytes, *, file: str, file_size: int | None = None) -> in
             what += "; it looks like a text file"
         raise HeaderError(f"{printable(file)}: {what}", _not_safetensors(data))
     if file_size is not None and 8 + length > file_size:
-        raise HeaderError(f"{printable(file)}: truncated, a header of {length:,} bytes is announced in a file of {file_size:,}")
+        raise HeaderError(
+            f"{printable(file)}: truncated, a header of {length:,} bytes is announced in a file of {file_size:,}"
+        )
     return length
 
 
@@ -97,12 +108,16 @@ def parse_header(data: bytes, *, file: str, file_size: int | None = None) -> Hea
     """
     length = header_length(data, file=file, file_size=file_size)
     if len(data) < 8 + length:
-        raise HeaderError(f"{printable(file)}: truncated, {len(data) - 8:,} of {length:,} header bytes are there")
+        raise HeaderError(
+            f"{printable(file)}: truncated, {len(data) - 8:,} of {length:,} header bytes are there"
+        )
     text = _decode(data[8 : 8 + length], file)
     header = _regular(text, file, 8 + length) or _irregular(text, file, 8 + length)
     if file_size is not None and header.size + header.data_size != file_size:
         found = file_size - header.size
-        raise HeaderError(f"{printable(file)}: its tensors take {header.data_size:,} bytes, but {found:,} follow the header")
+        raise HeaderError(
+            f"{printable(file)}: its tensors take {header.data_size:,} bytes, but {found:,} follow the header"
+        )
     return header
 
 
@@ -147,12 +162,16 @@ def _regular(text: str, file: str, size: int) -> Header | None:
     captured = sum(sum(map(len, column)) for column in (names, kinds, begins, ends))
     if captured + _BESIDE * len(names) != len(text) - start or text[-1] != "}":
         return None
-    if _without("\n".join(names), _PLAIN) != b"\n" * (len(names) - 1) or _without("".join(begins + ends), _DIGITS):
+    if _without("\n".join(names), _PLAIN) != b"\n" * (len(names) - 1) or _without(
+        "".join(begins + ends), _DIGITS
+    ):
         return None
     try:
         metadata: Any = json.loads(opening[1]) if opening else {}
         if opening and "\\u" in opening[1]:
-            json.dumps(metadata, ensure_ascii=False).encode()  # half a character is a UnicodeEncodeError, which is a ValueError
+            json.dumps(
+                metadata, ensure_ascii=False
+            ).encode()  # half a character is a UnicodeEncodeError, which is a ValueError
         known = {kind: _kind(*_parted(kind)) for kind in set(kinds)}
     except ValueError:
         return None  # the slow way says which tensor
@@ -175,20 +194,38 @@ def _without(text: str, characters: bytes) -> bytes:
     return text.encode().translate(None, characters)
 
 
-def _check(file: str, names: Sequence[str], begins: Sequence[int], ends: Sequence[int], sizes: Sequence[int]) -> int:
+def _check(
+    file: str,
+    names: Sequence[str],
+    begins: Sequence[int],
+    ends: Sequence[int],
+    sizes: Sequence[int],
+) -> int:
     """Hold the tensors of a file against each other; the end of the last. HeaderError for duplicates, wrong sizes, overlaps, holes."""
     if list(map(sub, ends, begins)) != sizes:
-        name, begin, end, size = next(t for t in zip(names, begins, ends, sizes, strict=True) if t[2] - t[1] != t[3])
-        raise _error(file, f"dtype and shape make {size:,} bytes, its offsets {begin} to {end} hold {end - begin:,}", name)
+        name, begin, end, size = next(
+            t for t in zip(names, begins, ends, sizes, strict=True) if t[2] - t[1] != t[3]
+        )
+        raise _error(
+            file,
+            f"dtype and shape make {size:,} bytes, its offsets {begin} to {end} hold {end - begin:,}",
+            name,
+        )
     if len(set(names)) != len(names):
-        raise _error(file, "named twice in one header", next(a for a, b in pairwise(sorted(names)) if a == b))
+        raise _error(
+            file, "named twice in one header", next(a for a, b in pairwise(sorted(names)) if a == b)
+        )
     if not names:
         return 0
     if begins[0] != 0 or begins[1:] != ends[:-1]:
         at = 0
         for begin, end, name in sorted(zip(begins, ends, names, strict=True)):
             if begin != at:
-                what = f"overlap the tensor before, which ends at {at}" if begin < at else f"leave a hole of {begin - at:,} bytes before"
+                what = (
+                    f"overlap the tensor before, which ends at {at}"
+                    if begin < at
+                    else f"leave a hole of {begin - at:,} bytes before"
+                )
                 raise _error(file, f"its offsets {begin} to {end} {what}", name)
             at = end
     if max(ends) > MAX_OFFSET:
@@ -229,7 +266,10 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _irregular(text: str, file: str, size: int) -> Header:
     if len(text) > MAX_IRREGULAR:
-        raise _error(file, f"{len(text):,} bytes of header that are not written as the safetensors library writes them")
+        raise _error(
+            file,
+            f"{len(text):,} bytes of header that are not written as the safetensors library writes them",
+        )
     try:
         document: Any = json.loads(text, object_pairs_hook=_Pairs, parse_constant=_no_constant)
     except ValueError as error:
@@ -247,7 +287,11 @@ def _irregular_document(text: str) -> list[Header] | None:
     except (ValueError, RecursionError):
         return None
     files: Any = dict(document).get("headers") if isinstance(document, _Pairs) else None
-    return [_from_object(header, file, _written(header)) for file, header in files] if isinstance(files, _Pairs) else None
+    return (
+        [_from_object(header, file, _written(header)) for file, header in files]
+        if isinstance(files, _Pairs)
+        else None
+    )
 
 
 def _written(header: Any) -> int:
@@ -330,7 +374,9 @@ def _decode(data: bytes, file: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise HeaderError(f"{printable(file)}: the header is not UTF-8 text", _not_safetensors(data)) from None
+        raise HeaderError(
+            f"{printable(file)}: the header is not UTF-8 text", _not_safetensors(data)
+        ) from None
 
 
 def _no_constant(name: str) -> float:

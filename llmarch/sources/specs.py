@@ -15,12 +15,18 @@ def open(reference: Reference) -> RawModel:
     """The spec of `reference.alias`."""
     assert reference.alias is not None
     file = specs_folder() / f"{reference.alias}.json"
-    return from_document(parse_object(file.read_bytes(), file=file.name), text=reference.text, file=file)
+    return from_document(
+        parse_object(file.read_bytes(), file=file.name), text=reference.text, file=file
+    )
 
 
 def is_spec(document: dict[str, Any]) -> bool:
     """Whether a JSON document is a spec, for a spec file may be given by its path."""
-    return isinstance(document.get("config"), dict) and "alias" in document and "provenance" in document
+    return (
+        isinstance(document.get("config"), dict)
+        and "alias" in document
+        and "provenance" in document
+    )
 
 
 def from_document(spec: dict[str, Any], *, text: str, file: Path) -> RawModel:

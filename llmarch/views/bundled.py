@@ -4,36 +4,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.layers import mixer_names
 from ..errors import UnknownReference
 from ..sources.references import catalog
-from . import numbers as units
+from . import numbers
 from .model import Table
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
 
 
-def select(text: str | None = None, attention: str | None = None, moe: bool | None = None) -> list[dict[str, Any]]:
+def select(
+    text: str | None = None, attention: str | None = None, moe: bool | None = None
+) -> list[dict[str, Any]]:
     """The models that pass every filter, by family and size. Raises UnknownReference for a kind of attention that none has."""
     models = [{"alias": alias, **entry} for alias, entry in catalog().items()]
     if attention is not None:
         kinds = sorted({k for m in models for k in m["attention"]})
         if attention.lower() not in kinds:
-            raise UnknownReference(f"no bundled model has {attention!r} attention", f"Known: {', '.join(kinds)}.")
+            raise UnknownReference(
+                f"no bundled model has {attention!r} attention", f"Known: {', '.join(kinds)}."
+            )
         models = [m for m in models if attention.lower() in m["attention"]]
     if moe is not None:
         models = [m for m in models if m["moe"] is moe]
     if text is not None:
-        models = [m for m in models if any(text.lower() in str(m[k]).lower() for k in ("alias", "name", "family", "repo_id"))]
+        models = [
+            m
+            for m in models
+            if any(
+                text.lower() in str(m[k]).lower() for k in ("alias", "name", "family", "repo_id")
+            )
+        ]
     return sorted(models, key=lambda m: (m["family"], m["model_type"], m["total"]))
 
 
 def table(models: list[dict[str, Any]]) -> Table:
     rows: list[list[str]] = []
     for m in models:
-        size = units.count(m["total"]) + (f" · {units.count(m['active'])} active" if m["active"] != m["total"] - m["vision"] else "")
-        context = units.context(m["context"]) if m["context"] else "?"
-        rows.append([m["alias"], m["family"], str(m["released"] or "")[:4], size, "\n".join(m["recipe"]), context])
+        size = numbers.count(m["total"]) + (
+            f" · {numbers.count(m['active'])} active"
+            if m["active"] != m["total"] - m["vision"]
+            else ""
+        )
+        context = numbers.context(m["context"]) if m["context"] else "?"
+        rows.append(
+            [
+                m["alias"],
+                m["family"],
+                str(m["released"] or "")[:4],
+                size,
+                "\n".join(m["recipe"]),
+                context,
+            ]
+        )
     return Table(["alias", "family", "year", "parameters", "layers", "context"], rows)
 
 
@@ -63,15 +87,24 @@ def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
 
 def attention_words(reading: Reading) -> set[str]:
     """The kinds to filter by: mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, linear and the variant's name, nope."""
-    from ..architecture.schema import Attention, CompressedAttention, LatentAttention, LinearAttention
-    from .wording import mixer_of, sharing
+    from ..architecture.schema import (
+        Attention,
+        CompressedAttention,
+        LatentAttention,
+        LinearAttention,
+    )
+    from .wording import sharing
 
     a = reading.architecture
     words: set[str] = set()
-    for m in (a.mixers[name] for k in a.layers for name in mixer_of(a, k)):
+    for m in (a.mixers[name] for k in a.layers for name in mixer_names(a, k)):
         match m:
             case Attention():
-                words |= {sharing(m).lower()} | ({"sliding"} if m.window else set()) | ({"chunked"} if m.chunk else set())
+                words |= (
+                    {sharing(m).lower()}
+                    | ({"sliding"} if m.window else set())
+                    | ({"chunked"} if m.chunk else set())
+                )
             case LatentAttention():
                 words |= {"mla"} | ({"sparse"} if m.indexer else set())
             case LinearAttention():

@@ -26,9 +26,13 @@ def find(reading: Reading | Observation, path: str) -> list[tuple[str, Any, Evid
     evidence = reading.observed.evidence if isinstance(reading, Observation) else reading.evidence
     found = {p: e for p, e in evidence.items() if p == path or p.startswith(path + ".")}
     if not found:
-        near = get_close_matches(path, evidence, 3, 0.5) or [p for p in evidence if path.rpartition(".")[2] in p][:3]
+        near = (
+            get_close_matches(path, evidence, 3, 0.5)
+            or [p for p in evidence if path.rpartition(".")[2] in p][:3]
+        )
         raise UnknownReference(
-            f"{reading.name} has no fact at {path}", f"Nearest: {', '.join(near)}." if near else "Paths are those of --format json."
+            f"{reading.name} has no fact at {path}",
+            f"Nearest: {', '.join(near)}." if near else "Paths are those of --format json.",
         )
     if isinstance(reading, Observation):
         return [(p, reading.observed.facts.get(p), e) for p, e in found.items()]
@@ -53,7 +57,14 @@ def shown(value: Any) -> str:
 def table(facts: list[tuple[str, Any, Evidence]]) -> Table:
     """Path, value, evidence; below a path, what a model simply does not have is left out."""
     facts = [f for f in facts if len(facts) == 1 or f[1] is not None or f[2].kind != "family"]
-    rows = [[p, shown(v), WORDS[e.kind].format(e.ref) + "".join(f"\nconfirmed by {t}" for t in e.confirmed_by)] for p, v, e in facts]
+    rows = [
+        [
+            p,
+            shown(v),
+            WORDS[e.kind].format(e.ref) + "".join(f"\nconfirmed by {t}" for t in e.confirmed_by),
+        ]
+        for p, v, e in facts
+    ]
     return Table(["fact", "value", "evidence"], rows)
 
 

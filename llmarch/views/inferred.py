@@ -7,7 +7,8 @@ from typing import Any
 
 from ..checkpoint.inference.model import Observed
 from ..checkpoint.reading import Observation
-from . import numbers as units
+from ..tensors.folding import axes_folded
+from . import numbers
 from .model import Sheet, Table, origin_of
 from .numbers import number
 
@@ -20,31 +21,62 @@ def sheet(o: Observation) -> Sheet:
     seen = o.observed
     lines = [("Parameters", parameter_lines(o)), ("Layers", layer_lines(seen))]
     lines += [(label(path), facts_line(seen, path)) for path in blocks(seen)]
-    lines += [("Vocabulary", [shown(seen.facts.get("vocab_size"))] if seen.facts.get("vocab_size") else [])]
+    lines += [
+        (
+            "Vocabulary",
+            [shown(seen.facts.get("vocab_size"))] if seen.facts.get("vocab_size") else [],
+        )
+    ]
     lines += [("Weights", weight_lines(o)), ("Unknown", open_lines(seen))]
     model_type = (o.raw.config or {}).get("model_type")
     origin = origin_of(o.raw, model_type if isinstance(model_type, str) else "no model_type")
-    return Sheet(o.name, origin, "Observed from tensor names and shapes", [(name, text) for name, text in lines if text], notes(o))
+    return Sheet(
+        o.name,
+        origin,
+        "Observed from tensor names and shapes",
+        [(name, text) for name, text in lines if text],
+        notes(o),
+    )
 
 
 def parameter_lines(o: Observation) -> list[str]:
     seen = o.observed
-    total = f"{units.count(seen.total)} total" if seen.total is not None else "total unknown: not every size is in the headers"
-    parts = [f"{name} {units.count(n)}" for name, n in sorted(seen.by_component.items(), key=lambda item: -item[1])]
-    return [total + (f" · MTP {units.count(seen.mtp)} (not in the total)" if seen.mtp else ""), " · ".join(parts)]
+    total = (
+        f"{numbers.count(seen.total)} total"
+        if seen.total is not None
+        else "total unknown: not every size is in the headers"
+    )
+    parts = [
+        f"{name} {numbers.count(n)}"
+        for name, n in sorted(seen.by_component.items(), key=lambda item: -item[1])
+    ]
+    return [
+        total + (f" · MTP {numbers.count(seen.mtp)} (not in the total)" if seen.mtp else ""),
+        " · ".join(parts),
+    ]
 
 
 def layer_lines(seen: Observed) -> list[str]:
     times = Counter(seen.layers)
-    words = [f"{times[kind]} × {' + '.join(label(b) for b in k.blocks) or 'unrecognised'}" for kind, k in seen.kinds.items() if times[kind]]
+    words = [
+        f"{times[kind]} × {' + '.join(label(b) for b in k.blocks) or 'unrecognised'}"
+        for kind, k in seen.kinds.items()
+        if times[kind]
+    ]
     placed = {k.placement for k in seen.kinds.values() if k.placement}
     hidden = seen.facts.get("hidden_size")
-    return [*words, *([f"norms: {', '.join(sorted(placed))}"] if placed else []), *([f"hidden size {number(hidden)}"] if hidden else [])]
+    return [
+        *words,
+        *([f"norms: {', '.join(sorted(placed))}"] if placed else []),
+        *([f"hidden size {number(hidden)}"] if hidden else []),
+    ]
 
 
 def blocks(seen: Observed) -> list[str]:
     """Paths of the blocks and towers that facts tell of, in order of appearance."""
-    found = (path.split(".") for path in seen.facts if path.startswith(("mixers.", "ffns.", "towers.")))
+    found = (
+        path.split(".") for path in seen.facts if path.startswith(("mixers.", "ffns.", "towers."))
+    )
     return list(dict.fromkeys(".".join(parts[:2]) for parts in found))
 
 
@@ -54,7 +86,11 @@ def label(path: str) -> str:
 
 def facts_line(seen: Observed, path: str) -> list[str]:
     """What is known of one block: `heads 32, kv heads 8, head dim 128`."""
-    known = {p.removeprefix(path + "."): v for p, v in seen.facts.items() if p.startswith(path + ".") and v not in (None, False)}
+    known = {
+        p.removeprefix(path + "."): v
+        for p, v in seen.facts.items()
+        if p.startswith(path + ".") and v not in (None, False)
+    }
     return [", ".join(words(name, value) for name, value in known.items())] if known else []
 
 
@@ -64,13 +100,21 @@ def words(name: str, value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    return number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    return (
+        number(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        else str(value)
+    )
 
 
 def weight_lines(o: Observation) -> list[str]:
     assert o.raw.tensors is not None
-    stored = units.size(sum(g.bits for g in o.raw.tensors) // 8)
-    per = f", {o.observed.bits_per_weight:.3g} bits per weight" if o.observed.notes and o.observed.bits_per_weight else ""
+    stored = numbers.size(sum(g.bits for g in o.raw.tensors) // 8)
+    per = (
+        f", {o.observed.bits_per_weight:.3g} bits per weight"
+        if o.observed.notes and o.observed.bits_per_weight
+        else ""
+    )
     return [f"{stored} stored in {number(len(o.raw.tensors))} tensors{per}", *o.observed.notes]
 
 
@@ -89,14 +133,19 @@ def open_lines(seen: Observed) -> list[str]:
 
 
 def notes(o: Observation) -> list[str]:
-    first = f"observed: {o.why}; nothing is guessed, and what names and shapes do not tell is unknown"
+    first = (
+        f"observed: {o.why}; nothing is guessed, and what names and shapes do not tell is unknown"
+    )
     return [first, *(f"{f.rule}: {f.path}: {f.message}" for f in o.findings)]
 
 
 def layer_table(o: Observation) -> Table:
     """Every layer and its blocks."""
     kinds = o.observed.kinds
-    rows = [[str(i), " + ".join(label(b) for b in kinds[kind].blocks), kind] for i, kind in enumerate(o.observed.layers)]
+    rows = [
+        [str(i), " + ".join(label(b) for b in kinds[kind].blocks), kind]
+        for i, kind in enumerate(o.observed.layers)
+    ]
     return Table(["layer", "blocks", "kind"], rows, title="Layers")
 
 
@@ -107,5 +156,12 @@ def tensor_table(o: Observation) -> Table:
     for g in o.raw.tensors:
         axes = tuple(tuple(sorted(set(numbers))) for numbers in zip(*g.indices, strict=True))
         shape = f"[{', '.join(map(str, g.shape or ()))}]"
-        rows.append([units.axes_folded(g.pattern, axes), f"{g.dtype} {shape}", number(len(g.indices)), number(g.elements)])
+        rows.append(
+            [
+                axes_folded(g.pattern, axes),
+                f"{g.dtype} {shape}",
+                number(len(g.indices)),
+                number(g.elements),
+            ]
+        )
     return Table(["tensor", "stored as", "tensors", "elements"], rows, title="Tensors")

@@ -7,8 +7,8 @@ from dataclasses import field
 
 from ..analyses.memory import Footprint, Plan
 from ..analyses.planning import Planned
-from ..architecture.frozen import Record, record
-from . import numbers as units
+from ..architecture.frozen import Frozen, frozen
+from . import numbers
 from .model import Table
 from .numbers import number
 
@@ -17,8 +17,8 @@ STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 """Of a unit, what the vertical axis may count in."""
 
 
-@record
-class Series(Record):
+@frozen
+class Series(Frozen):
     """One line of a plot: its symbol, what it is, and its points, by rising x."""
 
     symbol: str
@@ -26,8 +26,8 @@ class Series(Record):
     points: list[tuple[int, int]]
 
 
-@record
-class Plot(Record):
+@frozen
+class Plot(Frozen):
     """Lines over a plane from 0 to the last tick of each axis; `marks` are horizontal lines, each with its symbol and name."""
 
     title: str
@@ -37,8 +37,8 @@ class Plot(Record):
     marks: list[Series] = field(default_factory=list["Series"])
 
 
-@record
-class MemoryView(Record):
+@frozen
+class MemoryView(Frozen):
     """One model or several: a title with what was asked for, the table of bytes, labelled lines, a plot, and notes below."""
 
     title: str
@@ -65,7 +65,11 @@ def view(planned: Sequence[Planned], gpu_name: str | None = None) -> MemoryView:
 
 def asked(p: Plan, gpu_name: str | None, formats: list[str]) -> str:
     r = p.request
-    words = [f"context {units.context(r.context)}", f"batch {number(r.batch)}", f"weights {' / '.join(dict.fromkeys(formats))}"]
+    words = [
+        f"context {numbers.context(r.context)}",
+        f"batch {number(r.batch)}",
+        f"weights {' / '.join(dict.fromkeys(formats))}",
+    ]
     words.append(f"cache {p.convention.dtype}, {p.convention.engine}")
     if gpu_name:
         words.append(f"{r.parallel.gpus} × {gpu_name}")
@@ -91,7 +95,11 @@ def copies_table(p: Plan) -> Table:
     columns: list[tuple[str, Footprint]] = [("one copy", p.one)]
     if p.request.parallel.gpus > 1:
         columns += [("one GPU", p.rank), (f"all {p.request.parallel.gpus} GPUs", p.everything)]
-    rows = [[label, *(units.size(getattr(f, name)) for _, f in columns)] for label, name in ROWS if name != "state" or p.one.state]
+    rows = [
+        [label, *(numbers.size(getattr(f, name)) for _, f in columns)]
+        for label, name in ROWS
+        if name != "state" or p.one.state
+    ]
     return Table(["", *(title for title, _ in columns)], rows)
 
 
@@ -99,19 +107,27 @@ def models_table(planned: Sequence[Planned]) -> Table:
     """Several models, a column each: an undivided copy, then one GPU of the deployment and what fits."""
     plans = [p.plan for p in planned]
     states = any(p.one.state for p in plans)
-    rows = [[label, *(units.size(getattr(p.one, name)) for p in plans)] for label, name in ROWS if name != "state" or states]
+    rows = [
+        [label, *(numbers.size(getattr(p.one, name)) for p in plans)]
+        for label, name in ROWS
+        if name != "state" or states
+    ]
     sections = {0: "One copy"}
     if plans[0].request.parallel.gpus > 1:
         sections[len(rows)] = "One GPU"
-        rows += [[label, *(units.size(getattr(p.rank, name)) for p in plans)] for label, name in ROWS if name != "state" or states]
+        rows += [
+            [label, *(numbers.size(getattr(p.rank, name)) for p in plans)]
+            for label, name in ROWS
+            if name != "state" or states
+        ]
     if plans[0].budget is not None:
         sections[len(rows)] = "What fits"
         rows.append(["this", *(fits(p) for p in plans)])
         rows.append(["largest context", *(context_word(p) for p in plans)])
         rows.append(["largest batch", *(number(p.largest_batch or 0) for p in plans)])
     sections[len(rows)] = "A decoded token"
-    rows.append(["compute", *(f"{units.flops(p.flops.total)}" for p in planned)])
-    rows.append(["weights read", *(units.size(p.reads[1]) for p in planned)])
+    rows.append(["compute", *(f"{numbers.flops(p.flops.total)}" for p in planned)])
+    rows.append(["weights read", *(numbers.size(p.reads[1]) for p in planned)])
     return Table(["", *(p.name for p in planned)], rows, sections)
 
 
@@ -135,28 +151,41 @@ def fits(p: Plan) -> str:
     if p.budget is None:
         return ""
     spare = p.budget - p.rank.total
-    return f"yes, {units.size(spare)} to spare" if spare >= 0 else f"no, {units.size(-spare)} too much"
+    return (
+        f"yes, {numbers.size(spare)} to spare"
+        if spare >= 0
+        else f"no, {numbers.size(-spare)} too much"
+    )
 
 
 def fit_lines(p: Plan) -> list[str]:
     if p.budget is None or p.request.gpu_bytes is None:
         return []
-    share = f"{100 * p.request.utilization:g} % of {units.size(p.request.gpu_bytes)}"
-    return [f"{fits(p)}: {units.size(p.rank.total)} of the {units.size(p.budget)} that may be used ({share})"]
+    share = f"{100 * p.request.utilization:g} % of {numbers.size(p.request.gpu_bytes)}"
+    return [
+        f"{fits(p)}: {numbers.size(p.rank.total)} of the {numbers.size(p.budget)} that may be used ({share})"
+    ]
 
 
 def largest_lines(p: Plan) -> list[str]:
     if p.largest_context is None or p.largest_batch is None:
         return []
     if p.largest_batch == 0 and p.largest_context == 0:
-        return ["nothing: the weights alone are too large" if p.budget and p.rank.weights > p.budget else "no context at this batch"]
-    batch, context = number(p.request.batch), units.context(p.request.context)
-    return [f"context {context_word(p)} at batch {batch}", f"batch {number(p.largest_batch)} at context {context}"]
+        return [
+            "nothing: the weights alone are too large"
+            if p.budget and p.rank.weights > p.budget
+            else "no context at this batch"
+        ]
+    batch, context = number(p.request.batch), numbers.context(p.request.context)
+    return [
+        f"context {context_word(p)} at batch {batch}",
+        f"batch {number(p.largest_batch)} at context {context}",
+    ]
 
 
 def context_word(p: Plan) -> str:
     n = p.largest_context or 0
-    return f"{units.context(n)} (its most)" if n and n == p.context_limit else number(n)
+    return f"{numbers.context(n)} (its most)" if n and n == p.context_limit else number(n)
 
 
 def degree_lines(p: Plan) -> list[str]:
@@ -166,16 +195,19 @@ def degree_lines(p: Plan) -> list[str]:
     for n, why in p.degrees.items():
         if why:
             refused.setdefault(why[0].removesuffix(f" by {n}"), []).append(number(n))
-    return [f"divides by {', '.join(can)}", *(f"not by {', '.join(ns)}: {why}" for why, ns in refused.items())]
+    return [
+        f"divides by {', '.join(can)}",
+        *(f"not by {', '.join(ns)}: {why}" for why, ns in refused.items()),
+    ]
 
 
 def token_lines(p: Planned) -> list[str]:
     """What one decoded token computes and reads."""
     by, r = p.flops.by_component, p.plan.request
     scores = sum(by.get(c, 0) for c in ("attention_scores", "indexer_scores", "recurrence"))
-    compute = f"{units.flops(p.flops.total)} at context {units.context(r.context)}, {units.flops(scores)} of it over what is kept"
-    read = f"reads {units.size(p.reads[0])} of weights alone" + (
-        f", {units.size(p.reads[1])} as one of {number(r.batch)}" if r.batch > 1 else ""
+    compute = f"{numbers.flops(p.flops.total)} at context {numbers.context(r.context)}, {numbers.flops(scores)} of it over what is kept"
+    read = f"reads {numbers.size(p.reads[0])} of weights alone" + (
+        f", {numbers.size(p.reads[1])} as one of {number(r.batch)}" if r.batch > 1 else ""
     )
     return [compute, read]
 
@@ -192,9 +224,14 @@ def notes(planned: Sequence[Planned]) -> list[str]:
         for p in planned:
             for text in (f"weights {p.plan.weights.source}", *p.plan.assumptions, *p.plan.remarks):
                 said.setdefault(text, []).append(p.name)
-        out += [text if len(names) == len(planned) else f"{', '.join(names)}: {text}" for text, names in said.items()]
+        out += [
+            text if len(names) == len(planned) else f"{', '.join(names)}: {text}"
+            for text, names in said.items()
+        ]
     if planned[0].plan.budget is not None:
-        out.append("activations, graphs and communication buffers must fit into the rest of each GPU")
+        out.append(
+            "activations, graphs and communication buffers must fit into the rest of each GPU"
+        )
     return out
 
 
@@ -210,7 +247,11 @@ def plot(planned: Sequence[Planned]) -> Plot | None:
         for symbol, p, weight in zip(SYMBOLS, planned, base, strict=False)
         if p.curve
     ]
-    marks = [] if budget is None else [Series("─", f"may be used: {units.size(budget)}", [(0, budget)])]
+    marks = (
+        []
+        if budget is None
+        else [Series("─", f"may be used: {numbers.size(budget)}", [(0, budget)])]
+    )
     most_y = max([n for s in [*series, *marks] for _, n in s.points], default=0)
     most_x = max((t for s in series for t, _ in s.points), default=0)
     if not most_x or not most_y:
@@ -225,7 +266,7 @@ def plot(planned: Sequence[Planned]) -> Plot | None:
 
 def x_ticks(most: int) -> list[tuple[int, str]]:
     marks = dict.fromkeys(most * i // 4 for i in range(5))
-    return [(t, units.context(t) if t else "0") for t in marks]
+    return [(t, numbers.context(t) if t else "0") for t in marks]
 
 
 def y_ticks(most: int) -> list[tuple[int, str]]:
@@ -234,4 +275,4 @@ def y_ticks(most: int) -> list[tuple[int, str]]:
     while most >= 1024 * unit:
         unit *= 1024
     step = next(s for s in (*STEPS, 1024) if s * unit * 5 >= most) * unit
-    return [(n, units.size(n) if n else "0") for n in range(0, most + step, step)]
+    return [(n, numbers.size(n) if n else "0") for n in range(0, most + step, step)]

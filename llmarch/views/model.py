@@ -9,7 +9,8 @@ from math import ceil
 
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
-from ..architecture.frozen import Record, record
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import mixer_names
 from ..architecture.schema import (
     Architecture,
     Attention,
@@ -25,8 +26,20 @@ from ..architecture.schema import (
 from ..checkpoint.reading import Reading
 from ..compare.diff import diff
 from ..sources.raw import RawModel
-from . import numbers as units
-from .comparison import SCORING, Row, facts, nope_layers, quantized, query_scaling, rotary, scaling, shared, softmax
+from ..tensors.folding import axes_folded
+from . import numbers
+from .comparison import (
+    SCORING,
+    Row,
+    facts,
+    nope_layers,
+    quantized,
+    query_scaling,
+    rotary,
+    scaling,
+    shared,
+    softmax,
+)
 from .numbers import number
 from .wording import (
     LINEAR,
@@ -39,7 +52,6 @@ from .wording import (
     kind_word,
     linear_dims,
     linear_heads,
-    mixer_of,
     moe_of,
     multiplied,
     norm_word,
@@ -56,8 +68,8 @@ from .wording import (
 )
 
 
-@record
-class Sheet(Record):
+@frozen
+class Sheet(Frozen):
     """One model: a title with its origin, a headline, labelled lines, and notes below."""
 
     title: str
@@ -68,8 +80,8 @@ class Sheet(Record):
     tables: list[Table] = field(default_factory=list["Table"])
 
 
-@record
-class Table(Record):
+@frozen
+class Table(Frozen):
     """Named columns; rows are cells of text (lines); a row that starts a section carries its name in `sections` by row number.
     `quiet` columns are of less weight (ratios); `fold` are cells that may be broken anywhere (tensor names)."""
 
@@ -79,16 +91,16 @@ class Table(Record):
     title: str = ""
 
 
-@record
-class Strip(Record):
+@frozen
+class Strip(Frozen):
     """The layers of one model, one symbol each."""
 
     name: str
     symbols: str
 
 
-@record
-class Comparison(Record):
+@frozen
+class Comparison(Frozen):
     """Several models side by side: what differs, what is equal, and their layers as strips with a legend."""
 
     table: Table
@@ -121,7 +133,9 @@ def sheet(r: Reading) -> Sheet:
         ("KV cache", cache_lines(a)),
         ("Weights", weight_lines(r)),
     ]
-    return Sheet(r.name, origin(r), headline(a), [(label, text) for label, text in lines if text], notes(r))
+    return Sheet(
+        r.name, origin(r), headline(a), [(label, text) for label, text in lines if text], notes(r)
+    )
 
 
 def origin(r: Reading) -> str:
@@ -140,16 +154,24 @@ def origin_of(raw: RawModel, model_type: str) -> str:
 def parameter_lines(r: Reading) -> list[str]:
     a, p = r.architecture, count(r.architecture)
     text = p.total - p.vision
-    first = [f"{units.count(p.total)} total"]
+    first = [f"{numbers.count(p.total)} total"]
     if p.active != text:
-        first = [f"{first[0]} · {units.count(p.active)} active ({100 * p.active / text:.2g} %), embedding and head counted"]
-        less = f"{units.count(p.active_without_embedding)} active without the input embedding"
-        less += "" if a.embedding.tied else f", {units.count(p.active_without_embedding_and_head)} without the head too"
+        first = [
+            f"{first[0]} · {numbers.count(p.active)} active ({100 * p.active / text:.2g} %), embedding and head counted"
+        ]
+        less = f"{numbers.count(p.active_without_embedding)} active without the input embedding"
+        less += (
+            ""
+            if a.embedding.tied
+            else f", {numbers.count(p.active_without_embedding_and_head)} without the head too"
+        )
         first.append(less)
-    second = f"embedding {units.count(p.embedding)}"
-    second += ", tied with the head" if a.embedding.tied else f", head {units.count(p.head)}, untied"
+    second = f"embedding {numbers.count(p.embedding)}"
+    second += (
+        ", tied with the head" if a.embedding.tied else f", head {numbers.count(p.head)}, untied"
+    )
     if p.vision:
-        second += f" · encoder {units.count(p.vision)} (in the total)"
+        second += f" · encoder {numbers.count(p.vision)} (in the total)"
     return [*first, second]
 
 
@@ -170,11 +192,14 @@ def residual_lines(a: Architecture) -> list[str]:
         return []
     if r.kind == "altup":
         return [f"{residual_word(r)}; layers work on stream {r.active} and correct the others"]
-    return [residual_word(r), f"mixing made doubly stochastic by {r.iterations} Sinkhorn iterations, ε {units.epsilon(r.eps or 0)}"]
+    return [
+        residual_word(r),
+        f"mixing made doubly stochastic by {r.iterations} Sinkhorn iterations, ε {numbers.epsilon(r.eps or 0)}",
+    ]
 
 
 def layers_by_mixer(a: Architecture) -> Counter[str]:
-    return Counter(m for k in a.layers for m in mixer_of(a, k))
+    return Counter(m for k in a.layers for m in mixer_names(a, k))
 
 
 def attention_lines(a: Architecture) -> list[str]:
@@ -185,14 +210,27 @@ def attention_lines(a: Architecture) -> list[str]:
     for name in used:
         described.setdefault(mixer_line(a.mixers[name]), []).append(name)
     for text, names in described.items():
-        lines.append(text if len(described) == 1 else f"{text} · {sum(used[n] for n in names)} layers")
+        lines.append(
+            text if len(described) == 1 else f"{text} · {sum(used[n] for n in names)} layers"
+        )
         lines.extend(detail_lines(a.mixers[names[0]]))
-        softmax_like = {n: m for n, m in ((n, a.mixers[n]) for n in names) if not isinstance(m, LinearAttention)}
-        shared = {n: " with shared KV" for n, m in softmax_like.items() if isinstance(m, Attention) and m.kv_from}
-        reach = [f"{reach_word(a, m)} on {used[n]} layers{shared.get(n, '')}" for n, m in softmax_like.items()]
+        softmax_like = {
+            n: m for n, m in ((n, a.mixers[n]) for n in names) if not isinstance(m, LinearAttention)
+        }
+        shared = {
+            n: " with shared KV"
+            for n, m in softmax_like.items()
+            if isinstance(m, Attention) and m.kv_from
+        }
+        reach = [
+            f"{reach_word(a, m)} on {used[n]} layers{shared.get(n, '')}"
+            for n, m in softmax_like.items()
+        ]
         if any(isinstance(m, CompressedAttention) for m in softmax_like.values()):
             lines.extend(reach)
-        elif len(reach) > 1 or any(isinstance(m, Attention) and (m.window or m.chunk) for m in softmax_like.values()):
+        elif len(reach) > 1 or any(
+            isinstance(m, Attention) and (m.window or m.chunk) for m in softmax_like.values()
+        ):
             lines.append(" · ".join(reach))
     return lines
 
@@ -200,8 +238,16 @@ def attention_lines(a: Architecture) -> list[str]:
 def mixer_line(m: Mixer) -> str:
     match m:
         case Attention():
-            dim = number(m.head_dim) if m.head_dim == m.v_head_dim else f"K {m.head_dim}, V {m.v_head_dim}"
-            heads = f"{m.heads} heads" if m.heads == m.kv_heads else f"{m.heads} query : {m.kv_heads} KV heads"
+            dim = (
+                number(m.head_dim)
+                if m.head_dim == m.v_head_dim
+                else f"K {m.head_dim}, V {m.v_head_dim}"
+            )
+            heads = (
+                f"{m.heads} heads"
+                if m.heads == m.kv_heads
+                else f"{m.heads} query : {m.kv_heads} KV heads"
+            )
             biased = {
                 (True, True): "bias on q, k, v, o",
                 (True, False): "bias on q, k, v",
@@ -217,13 +263,21 @@ def mixer_line(m: Mixer) -> str:
             dims = f"head dim {m.head_dim}, the last {m.rope_dim} rotary"
             return f"{m.heads} query heads over one latent that is key and value, {dims} · q rank {number(m.q_lora_rank)}"
         case LinearAttention():
-            gate = f", {m.gate} output gate" + (" before the norm" if m.gate_first else "") if m.gate else ""
+            gate = (
+                f", {m.gate} output gate" + (" before the norm" if m.gate_first else "")
+                if m.gate
+                else ""
+            )
             conv = f", short conv {m.conv_kernel}" if m.conv_kernel else ""
             if m.variant == "short_conv":
                 return f"{LINEAR[m.variant]} of {m.conv_kernel} tokens, {linear_dims(m)} channels"
             if m.variant == "mamba2":
                 return f"{LINEAR[m.variant]}, {linear_heads(m).replace(',', ' heads')}, head dim {linear_dims(m)}{conv}{gate}"
-            heads = f"{m.value_heads} heads" if m.key_heads == m.value_heads else f"{m.key_heads} key : {m.value_heads} value heads"
+            heads = (
+                f"{m.value_heads} heads"
+                if m.key_heads == m.value_heads
+                else f"{m.key_heads} key : {m.value_heads} value heads"
+            )
             return f"{LINEAR[m.variant]}, {heads}, head dim {linear_dims(m)}{conv}{gate}"
 
 
@@ -240,14 +294,22 @@ def detail_lines(m: Mixer) -> list[str]:
             )
     if isinstance(m, CompressedAttention):
         sinks = " · one attention sink per query head" if m.sinks else ""
-        out.append(f"output projection in {m.o_groups} groups of rank {number(m.o_lora_rank)}{sinks}")
-    if not isinstance(m, (LinearAttention, CompressedAttention)) and (factors := values_scale_word(m)):
+        out.append(
+            f"output projection in {m.o_groups} groups of rank {number(m.o_lora_rank)}{sinks}"
+        )
+    if not isinstance(m, (LinearAttention, CompressedAttention)) and (
+        factors := values_scale_word(m)
+    ):
         out.append(factors)
     if isinstance(m, Attention):
         if n := m.qk_norm:
             scope = "per head" if n.scope == "head" else "over the whole projection"
             order = "after RoPE" if n.after_rope else "before RoPE" if m.rope else ""
-            words = [f"QK-norm: RMSNorm {scope}", order, "no weight" if not n.weight else "weight + 1" if n.offset else ""]
+            words = [
+                f"QK-norm: RMSNorm {scope}",
+                order,
+                "no weight" if not n.weight else "weight + 1" if n.offset else "",
+            ]
             out.append(", ".join(w for w in words if w))
         extras = [
             f"{m.gate} output gate ({m.gate_activation})" if m.gate else "",
@@ -291,19 +353,36 @@ def position_lines(a: Architecture) -> list[str]:
         return [f"NoPE: no positional encoding in attention · {ctx}" if mixers else ctx]
     described: dict[str, list[str]] = {}
     for name, rope in ropes.items():
-        text = f"RoPE θ {units.theta(rope.theta)}, {rotary(rope, mixers[name])}" + (f", {scaling(rope.scaling)}" if rope.scaling else "")
+        text = f"RoPE θ {numbers.theta(rope.theta)}, {rotary(rope, mixers[name])}" + (
+            f", {scaling(rope.scaling)}" if rope.scaling else ""
+        )
         text += f", {len(rope.sections)} axes" if rope.sections else ""
         described.setdefault(text, []).append(name)
-    lines = [t if len(described) == 1 else f"{' and '.join(names)}: {t}" for t, names in described.items()]
+    lines = [
+        t if len(described) == 1 else f"{' and '.join(names)}: {t}"
+        for t, names in described.items()
+    ]
     missing = nope_layers(a)
-    where = f"NoPE on {missing} layers" if missing else "every attention layer" if len(described) == 1 else ""
+    where = (
+        f"NoPE on {missing} layers"
+        if missing
+        else "every attention layer"
+        if len(described) == 1
+        else ""
+    )
     lines[-1] += f" · {where}" if where else ""
     return [*lines, ctx]
 
 
 def norm_lines(a: Architecture) -> list[str]:
-    kinds = dict.fromkeys(f"{norm_word(n)} (ε {units.epsilon(n.eps)})" if n.eps is not None else norm_word(n) for n in a.norms.values())
-    return [f"{' / '.join(kinds)}, {placement(a)}", *([", ".join(multiplied(a))] if multiplied(a) else [])]
+    kinds = dict.fromkeys(
+        f"{norm_word(n)} (ε {numbers.epsilon(n.eps)})" if n.eps is not None else norm_word(n)
+        for n in a.norms.values()
+    )
+    return [
+        f"{' / '.join(kinds)}, {placement(a)}",
+        *([", ".join(multiplied(a))] if multiplied(a) else []),
+    ]
 
 
 def moe_lines(a: Architecture) -> list[str]:
@@ -315,31 +394,53 @@ def moe_lines(a: Architecture) -> list[str]:
     first += f"{shared(f)} shared" if f.shared_width else "no shared expert"
     if f.shared_width:
         first = f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)} · shared: {shared(f)}"
-    scoring = "router with softmax over the chosen" if r.scoring == "softmax_chosen" else f"{SCORING[r.scoring]} router"
+    scoring = (
+        "router with softmax over the chosen"
+        if r.scoring == "softmax_chosen"
+        else f"{SCORING[r.scoring]} router"
+    )
     scoring += f" softcapped at {r.softcap:g}" if r.softcap else ""
-    words = [scoring + (" with selection bias" if r.selection_bias else "") + (" with bias" if r.bias else "")]
+    words = [
+        scoring
+        + (" with selection bias" if r.selection_bias else "")
+        + (" with bias" if r.bias else "")
+    ]
     words += [f"best {r.active_groups} of {r.groups} groups"] if r.groups > 1 else []
-    words += [f"weights of the chosen {f.active} renormalised"] if r.normalized and r.scoring != "softmax_chosen" and f.active > 1 else []
+    words += (
+        [f"weights of the chosen {f.active} renormalised"]
+        if r.normalized and r.scoring != "softmax_chosen" and f.active > 1
+        else []
+    )
     words += [f"× {r.scale:g}"] if r.scale != 1 else []
     words += ["weighting the expert's input"] if r.weights == "input" else []
     words += router_words(f)
     if f.latent_width:
         first += f" · in a latent of {number(f.latent_width)}"
-    lines = [first, ", ".join(words), *([expert_line(f)] if f.bias or f.clamp or f.activation != "silu" else [])]
+    lines = [
+        first,
+        ", ".join(words),
+        *([expert_line(f)] if f.bias or f.clamp or f.activation != "silu" else []),
+    ]
     used = Counter(b.block for k in a.layers for s in a.layer_kinds[k].steps for b in s.branches)
     for name, other in a.ffns.items():
         if not isinstance(other, MoE) or other is f:
             continue
         n = used[f"ffns.{name}"]
         if other.router.token_table:
-            lines.append(f"{n} layers look the {other.active} experts up by token id, and weight them by their scores")
+            lines.append(
+                f"{n} layers look the {other.active} experts up by token id, and weight them by their scores"
+            )
         elif clamp_word(other) != clamp_word(f):
             lines.append(f"{n} layers clamp at {clamp_word(other)}")
     return lines
 
 
 def expert_line(f: MoE) -> str:
-    return f"experts: {activation_word(f)}" + (", with bias" if f.bias else "") + (f", clamped at {clamp_word(f)}" if clamp_word(f) else "")
+    return (
+        f"experts: {activation_word(f)}"
+        + (", with bias" if f.bias else "")
+        + (f", clamped at {clamp_word(f)}" if clamp_word(f) else "")
+    )
 
 
 def dense_lines(a: Architecture) -> list[str]:
@@ -347,11 +448,21 @@ def dense_lines(a: Architecture) -> list[str]:
     for f in a.ffns.values():
         if isinstance(f, Dense):
             if f.own_skip:
-                lines.append(f"{ffn_word(f)}: two matrices of rank {number(f.width)} beside attention, added to their input")
+                lines.append(
+                    f"{ffn_word(f)}: two matrices of rank {number(f.width)} beside attention, added to their input"
+                )
                 continue
             what = "per-layer input: " if f.per_layer else ""
-            sparse = f", only the highest {100 * (1 - f.sparsity):.2g} % of the gate pass" if f.sparsity else ""
-            lines.append(f"{what}{activation_word(f)}, width {number(f.width)}" + (", with bias" if f.bias else "") + sparse)
+            sparse = (
+                f", only the highest {100 * (1 - f.sparsity):.2g} % of the gate pass"
+                if f.sparsity
+                else ""
+            )
+            lines.append(
+                f"{what}{activation_word(f)}, width {number(f.width)}"
+                + (", with bias" if f.bias else "")
+                + sparse
+            )
     return lines
 
 
@@ -362,7 +473,7 @@ def vocabulary_lines(a: Architecture) -> list[str]:
     first = " · ".join([number(a.vocab_size), *more])
     if (e := a.embedding.per_layer) is None:
         return [first]
-    held = units.count(count(a).by_component["per_layer_embedding"])
+    held = numbers.count(count(a).by_component["per_layer_embedding"])
     return [first, f"per-layer embedding of {number(e.width)} for each layer and token, {held}"]
 
 
@@ -371,12 +482,16 @@ def mtp_lines(r: Reading) -> list[str]:
     a, n = r.architecture, count(r.architecture).mtp
     stored = r.check.mtp if r.check else 0
     if a.mtp is None:
-        return [f"{units.count(stored)} stored, not announced by the config (not in the total)"] if stored else []
+        return (
+            [f"{numbers.count(stored)} stored, not announced by the config (not in the total)"]
+            if stored
+            else []
+        )
     modules = f"{a.mtp.modules} module{'s' if a.mtp.modules > 1 else ''}"
     if r.check and not stored:
         return [f"{modules} announced by the config, none stored"]
     if stored or n:
-        return [f"{modules}, {units.count(stored or n or 0)} (not in the total)"]
+        return [f"{modules}, {numbers.count(stored or n or 0)} (not in the total)"]
     return [f"{modules} announced by the config; layout unknown, not counted"]
 
 
@@ -386,9 +501,15 @@ def tower_lines(a: Architecture, name: str) -> list[str]:
         return [tower_word(t) + (f", {t.tokens} tokens an image" if t.tokens else "")]
     first = f"{tower_word(t)}, {t.heads} heads"
     if isinstance(t, Conformer):
-        return [f"{first}, convolutions of {t.conv_kernel}, attention over {t.chunk} + {t.left_context} frames"]
+        return [
+            f"{first}, convolutions of {t.conv_kernel}, attention over {t.chunk} + {t.left_context} frames"
+        ]
     image = f", images {t.image_size} px" if t.image_size else ""
-    more = [f"features of layers {', '.join(map(str, t.deepstack))} feed the first decoder layers too"] if t.deepstack else []
+    more = (
+        [f"features of layers {', '.join(map(str, t.deepstack))} feed the first decoder layers too"]
+        if t.deepstack
+        else []
+    )
     return [f"{first}, patches of {t.patch_size}{image}", *more]
 
 
@@ -397,39 +518,58 @@ def cache_lines(a: Architecture) -> list[str]:
     c = cache(a)
     dtype = c.convention.dtype
     lines: list[str] = []
-    grows = f"{units.size(ceil(c.growing))} per token ({dtype})"
+    grows = f"{numbers.size(ceil(c.growing))} per token ({dtype})"
     if c.indexer:
-        grows += f", of which {units.size(ceil(c.indexer))} indexer keys ({c.dtypes('index')})"
+        grows += f", of which {numbers.size(ceil(c.indexer))} indexer keys ({c.dtypes('index')})"
     if c.windows:
-        grows += f", {units.size(ceil(c.all_layers))} until the windows are full"
-    lines.append(grows if c.growing else f"no growth beyond the windows ({dtype})" if c.windows else "none: no layer keeps keys and values")
+        grows += f", {numbers.size(ceil(c.all_layers))} until the windows are full"
+    lines.append(
+        grows
+        if c.growing
+        else f"no growth beyond the windows ({dtype})"
+        if c.windows
+        else "none: no layer keeps keys and values"
+    )
     fixed: list[str] = []
     if c.windows:
-        fixed.append(f"full windows {units.size(c.windows)}")
+        fixed.append(f"full windows {numbers.size(c.windows)}")
     if c.state:
-        fixed.append(f"{state_word(a)} {units.size(c.state)} ({c.state_dtype})")
+        fixed.append(f"{state_word(a)} {numbers.size(c.state)} ({c.state_dtype})")
     if fixed:
         lines.append("+ " + " + ".join(fixed) + " per sequence")
-    shown = [f"{units.context(t)}{' (max)' if t == a.context_length else ''} {units.size(c.at(t))}" for t in contexts(a)]
+    shown = [
+        f"{numbers.context(t)}{' (max)' if t == a.context_length else ''} {numbers.size(c.at(t))}"
+        for t in contexts(a)
+    ]
     return [*lines, " · ".join(shown)] if shown else lines
 
 
 def weight_lines(r: Reading) -> list[str]:
     """Bytes as the checkpoint stores them, or as the config's dtype would; and what quantisation the config declares."""
     a = r.architecture
-    declared = quantized(q.method, q.bits, q.format, q.block, q.group_size) if (q := a.quantization) else ""
+    declared = (
+        quantized(q.method, q.bits, q.format, q.block, q.group_size)
+        if (q := a.quantization)
+        else ""
+    )
     if r.check is not None and r.raw.tensors is not None:
         if r.check.names_only:
             return [
                 f"{number(len(r.raw.tensors))} tensors named; their headers were not read",
                 *([f"declared {declared}"] if declared else []),
             ]
-        stored = units.size(sum(g.bits for g in r.raw.tensors) // 8)
-        per = f", {r.check.bits_per_weight:.3g} bits per weight" if declared and r.check.bits_per_weight else ""
-        first = f"{stored} stored in {number(len(r.raw.tensors))} tensors{per}" + (f" · declared {declared}" if declared else "")
+        stored = numbers.size(sum(g.bits for g in r.raw.tensors) // 8)
+        per = (
+            f", {r.check.bits_per_weight:.3g} bits per weight"
+            if declared and r.check.bits_per_weight
+            else ""
+        )
+        first = f"{stored} stored in {number(len(r.raw.tensors))} tensors{per}" + (
+            f" · declared {declared}" if declared else ""
+        )
         return [first, *r.check.notes]
     bits = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}.get(a.dtype or "")
-    plain = f"{a.dtype} {units.size(count(a).total * bits / 8)}" if bits else ""
+    plain = f"{a.dtype} {numbers.size(count(a).total * bits / 8)}" if bits else ""
     if declared:
         return [f"stored as {declared}" + (f" · {plain} unquantised" if plain else "")]
     return [plain or "dtype unknown: the config does not say"]
@@ -447,7 +587,9 @@ def notes(r: Reading) -> list[str]:
     out = [words[r.status]]
     p = r.raw.provenance
     if p and p.get("state") == "reconstructed":
-        out.append("the config is reconstructed: no published copy was found; each value's source is in the spec (--format json)")
+        out.append(
+            "the config is reconstructed: no published copy was found; each value's source is in the spec (--format json)"
+        )
     elif p and p.get("complete") is False:
         out.append("the copy of the config is not complete; absent keys took class defaults")
     out += [f"{f.rule}: {f.message}" for f in r.findings]
@@ -461,9 +603,14 @@ def layer_table(r: Reading) -> Table:
     a = r.architecture
     rows: list[list[str]] = []
     for i, kind in enumerate(a.layers):
-        mixers = [a.mixers[m] for m in mixer_of(a, kind)]
+        mixers = [a.mixers[m] for m in mixer_names(a, kind)]
         sees = " / ".join(
-            dict.fromkeys("state" if isinstance(m, LinearAttention) else reach_word(a, m).replace("NoPE", "full") for m in mixers)
+            dict.fromkeys(
+                "state"
+                if isinstance(m, LinearAttention)
+                else reach_word(a, m).replace("NoPE", "full")
+                for m in mixers
+            )
         )
         turns = " / ".join(dict.fromkeys(layer_position(a, m) for m in mixers))
         rows.append([str(i), kind_word(a, kind), sees, turns, kind])
@@ -474,7 +621,7 @@ def layer_position(a: Architecture, m: Mixer) -> str:
     if isinstance(m, LinearAttention):
         return "-"
     if m.rope:
-        return f"RoPE θ {units.theta(m.rope.theta)}"
+        return f"RoPE θ {numbers.theta(m.rope.theta)}"
     return "learned" if a.embedding.positions else "NoPE"
 
 
@@ -483,7 +630,13 @@ def tensor_table(r: Reading) -> Table:
     rows: list[list[str]] = []
     for t in r.rows:
         rows.append(
-            [units.axes_folded(t.pattern, t.axes), f"[{', '.join(map(str, t.shape))}]", number(t.count), number(t.parameters), t.component]
+            [
+                axes_folded(t.pattern, t.axes),
+                f"[{', '.join(map(str, t.shape))}]",
+                number(t.count),
+                number(t.parameters),
+                t.component,
+            ]
         )
     return Table(["tensor", "shape", "tensors", "parameters", "component"], rows, title="Tensors")
 
@@ -516,13 +669,27 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
                     continue
             if section not in sections.values():
                 sections[len(rows)] = section
-            rows.append([key[1], *(c.text if c else "–" for c in cells), *([ratio_of(cells[0], cells[1])] if len(cells) == 2 else [])])
+            rows.append(
+                [
+                    key[1],
+                    *(c.text if c else "–" for c in cells),
+                    *([ratio_of(cells[0], cells[1])] if len(cells) == 2 else []),
+                ]
+            )
     columns = ["", *(r.name for r in readings), *([""] if len(readings) == 2 else [])]
     said, hidden = equal_phrases(equal)
     strips, legend = layer_strips(readings)
     same = all(not diff(archs[0], a) for a in archs[1:])
     remarks = [f"{r.name}: {n}" for r in readings for n in notes(r)[1:]]
-    return Comparison(Table(columns, rows, sections), said, 0 if everything else hidden, strips, legend, remarks, same)
+    return Comparison(
+        Table(columns, rows, sections),
+        said,
+        0 if everything else hidden,
+        strips,
+        legend,
+        remarks,
+        same,
+    )
 
 
 def merged_order(orders: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
@@ -535,7 +702,9 @@ def merged_order(orders: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
                 at = out.index(key)
                 continue
             same = [i for i, k in enumerate(out) if k[0] == key[0]]
-            at = max(at, same[0]) if same and same[0] <= at <= same[-1] else same[-1] if same else at
+            at = (
+                max(at, same[0]) if same and same[0] <= at <= same[-1] else same[-1] if same else at
+            )
             at += 1
             out.insert(at, key)
     return out
@@ -544,7 +713,7 @@ def merged_order(orders: list[list[tuple[str, str]]]) -> list[tuple[str, str]]:
 def ratio_of(old: Row | None, new: Row | None) -> str:
     if old is None or new is None or old.number is None or new.number is None:
         return ""
-    return units.ratio(old.number, new.number)
+    return numbers.ratio(old.number, new.number)
 
 
 WORTH_SAYING: dict[tuple[str, str], str] = {
@@ -575,7 +744,9 @@ WORTH_SAYING: dict[tuple[str, str], str] = {
 
 def equal_phrases(equal: list[Row]) -> tuple[list[str], int]:
     """The equal facts worth saying, and how many more there are."""
-    worth = [r for r in equal if (r.section, r.label) in WORTH_SAYING and r.text not in ("none", "0")]
+    worth = [
+        r for r in equal if (r.section, r.label) in WORTH_SAYING and r.text not in ("none", "0")
+    ]
     said = [WORTH_SAYING[r.section, r.label].format(", ".join(r.text.split("\n"))) for r in worth]
     return said, len(equal) - len(worth)
 
@@ -586,8 +757,19 @@ def layer_strips(readings: list[Reading]) -> tuple[list[Strip], list[tuple[str, 
     total: Counter[str] = Counter(w for ws in words for w in ws)
     ranked = sorted(total, key=lambda w: -total[w])
     symbol = {w: SYMBOLS[i] if i < len(SYMBOLS) else "·" for i, w in enumerate(ranked)}
-    strips = [Strip(r.name, "".join(symbol[w] for w in ws)) for r, ws in zip(readings, words, strict=True)]
+    strips = [
+        Strip(r.name, "".join(symbol[w] for w in ws)) for r, ws in zip(readings, words, strict=True)
+    ]
     return strips, [(symbol[w], w) for w in dict.fromkeys(w for ws in words for w in ws)]
 
 
-__all__ = ["Comparison", "Sheet", "Strip", "Table", "compare", "layer_table", "sheet", "tensor_table"]
+__all__ = [
+    "Comparison",
+    "Sheet",
+    "Strip",
+    "Table",
+    "compare",
+    "layer_table",
+    "sheet",
+    "tensor_table",
+]

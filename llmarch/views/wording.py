@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from itertools import groupby
 from typing import TypeVar
 
+from ..architecture.layers import mixer_names
 from ..architecture.schema import (
     FFN,
     Architecture,
@@ -35,8 +36,19 @@ LINEAR = {
     "rwkv7": "RWKV-7",
     "mlstm": "mLSTM",
 }
-ACTIVATIONS = {"silu": "SwiGLU", "gelu_tanh": "GeGLU (tanh)", "gelu": "GeGLU", "relu2": "squared ReLU"}
-PLAIN_ACTIVATIONS = {"gelu_tanh": "GELU (tanh)", "gelu": "GELU", "silu": "SiLU", "relu": "ReLU", "relu2": "squared ReLU"}
+ACTIVATIONS = {
+    "silu": "SwiGLU",
+    "gelu_tanh": "GeGLU (tanh)",
+    "gelu": "GeGLU",
+    "relu2": "squared ReLU",
+}
+PLAIN_ACTIVATIONS = {
+    "gelu_tanh": "GELU (tanh)",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "relu": "ReLU",
+    "relu2": "squared ReLU",
+}
 T = TypeVar("T", bound=Hashable)
 
 
@@ -49,12 +61,33 @@ def mixer_word(m: Mixer) -> str:
     """One mixer in a layer recipe: `sliding GQA`, `MLA`, `Gated DeltaNet`."""
     match m:
         case Attention():
-            reach = "sliding " if m.window else "chunked " if m.chunk else "block-sparse " if m.block_index else ""
-            return reach + ("gated " if m.gate else "") + sharing(m) + (" with shared KV" if m.kv_from else "")
+            reach = (
+                "sliding "
+                if m.window
+                else "chunked "
+                if m.chunk
+                else "block-sparse "
+                if m.block_index
+                else ""
+            )
+            return (
+                reach
+                + ("gated " if m.gate else "")
+                + sharing(m)
+                + (" with shared KV" if m.kv_from else "")
+            )
         case LatentAttention():
-            return "sparse MLA" if m.indexer else "sparse MLA (shared index)" if m.index_from else "MLA"
+            return (
+                "sparse MLA"
+                if m.indexer
+                else "sparse MLA (shared index)"
+                if m.index_from
+                else "MLA"
+            )
         case LinearAttention():
-            return {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}.get(m.variant, LINEAR[m.variant])
+            return {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}.get(
+                m.variant, LINEAR[m.variant]
+            )
         case CompressedAttention():
             return "sliding latent" if m.ratio == 0 else "CSA" if m.indexer else "HCA"
 
@@ -63,9 +96,15 @@ def mixer_title(m: Mixer) -> str:
     """One mixer in a headline."""
     match m:
         case Attention():
-            return {"MHA": "multi-head attention", "GQA": "grouped-query attention", "MQA": "multi-query attention"}[sharing(m)]
+            return {
+                "MHA": "multi-head attention",
+                "GQA": "grouped-query attention",
+                "MQA": "multi-query attention",
+            }[sharing(m)]
         case LatentAttention():
-            return "multi-head latent attention" + (" with a sparse indexer" if m.indexer or m.index_from else "")
+            return "multi-head latent attention" + (
+                " with a sparse indexer" if m.indexer or m.index_from else ""
+            )
         case LinearAttention():
             return LINEAR[m.variant]
         case CompressedAttention():
@@ -78,26 +117,49 @@ def linear_heads(m: LinearAttention) -> str:
         return "none"
     if m.variant == "mamba2":
         return f"{m.value_heads}, in {m.key_heads} group{'s' if m.key_heads > 1 else ''}"
-    return str(m.value_heads) if m.key_heads == m.value_heads else f"{m.key_heads} key, {m.value_heads} value"
+    return (
+        str(m.value_heads)
+        if m.key_heads == m.value_heads
+        else f"{m.key_heads} key, {m.value_heads} value"
+    )
 
 
 def linear_dims(m: LinearAttention) -> str:
     """`128`, `K 128, V 64`; Mamba-2 has heads of a width and a state size, a gated convolution its channels."""
     if m.variant == "mamba2":
         return f"{m.value_head_dim}, state {m.key_head_dim}"
-    return f"{m.key_head_dim:,}" if m.key_head_dim == m.value_head_dim else f"K {m.key_head_dim}, V {m.value_head_dim}"
+    return (
+        f"{m.key_head_dim:,}"
+        if m.key_head_dim == m.value_head_dim
+        else f"K {m.key_head_dim}, V {m.value_head_dim}"
+    )
 
 
 def values_word(m: Attention) -> str | None:
     """Where values come from if not from a matrix of their own, and how they are normed."""
-    source = f"keys and values of {m.kv_from}" if m.kv_from else "the key projection" if m.values_from_keys else None
-    return ", ".join(w for w in (source, "RMSNorm without weight" if m.value_norm else None) if w) or None
+    source = (
+        f"keys and values of {m.kv_from}"
+        if m.kv_from
+        else "the key projection"
+        if m.values_from_keys
+        else None
+    )
+    return (
+        ", ".join(w for w in (source, "RMSNorm without weight" if m.value_norm else None) if w)
+        or None
+    )
 
 
 def multiplied(a: Architecture) -> list[str]:
     """What the residual stream is multiplied by: `blocks × 0.22`, `layers × one learned number`."""
     kinds = [a.layer_kinds[k] for k in dict.fromkeys(a.layers)]
-    scales = dict.fromkeys(b.scale for k in kinds for s in k.steps for b in s.branches if b.scale != 1 and s.residual == "plain")
+    scales = dict.fromkeys(
+        b.scale
+        for k in kinds
+        for s in k.steps
+        for b in s.branches
+        if b.scale != 1 and s.residual == "plain"
+    )
     out = [f"blocks × {' / '.join(f'{s:g}' for s in scales)}"] if scales else []
     return out + (["layers × one learned number"] if any(k.learned_scale for k in kinds) else [])
 
@@ -108,8 +170,15 @@ def router_words(f: MoE) -> list[str]:
     table = f"a table of {r.token_table or 0:,} token ids names the experts"
     busy = f.active * f.experts / (f.experts + f.zero_experts)
     zero = f"{f.zero_experts:,} zero experts more, which return their input: on average {busy:.3g} of the chosen {f.active} compute"
-    own = "reads the stream through a norm of its own" + (" and a learned scale" if r.input_scale else "")
-    words = ((table, r.token_table), (zero, f.zero_experts), (own, r.own_norm), ("a learned scale per expert", r.expert_scale))
+    own = "reads the stream through a norm of its own" + (
+        " and a learned scale" if r.input_scale else ""
+    )
+    words = (
+        (table, r.token_table),
+        (zero, f.zero_experts),
+        (own, r.own_norm),
+        ("a learned scale per expert", r.expert_scale),
+    )
     return [w for w, there in words if there]
 
 
@@ -123,7 +192,9 @@ def compression(m: CompressedAttention) -> str | None:
     """What a layer reads beyond its window."""
     if not m.ratio:
         return None
-    return f"1 entry per {m.ratio} tokens, " + (f"the best {m.indexer.top_k:,} read" if m.indexer else "all read")
+    return f"1 entry per {m.ratio} tokens, " + (
+        f"the best {m.indexer.top_k:,} read" if m.indexer else "all read"
+    )
 
 
 def positions(a: Architecture, m: Mixer) -> str:
@@ -146,7 +217,8 @@ def block_word(a: Architecture, block: Mixer | FFN) -> str:
 def kind_word(a: Architecture, kind: str) -> str:
     """One kind of layer: `GQA + MoE`; parallel branches are joined by `∥`."""
     return " + ".join(
-        " ∥ ".join(block_word(a, a.block(b.block)) for b in s.branches) + (" (shortcut)" if s.skip_from is not None else "")
+        " ∥ ".join(block_word(a, a.block(b.block)) for b in s.branches)
+        + (" (shortcut)" if s.skip_from is not None else "")
         for s in a.layer_kinds[kind].steps
     )
 
@@ -168,14 +240,9 @@ def period(items: Sequence[T]) -> int | None:
     return None
 
 
-def mixer_of(a: Architecture, kind: str) -> list[str]:
-    """The names of a layer kind's mixers."""
-    return [b.block.removeprefix("mixers.") for s in a.layer_kinds[kind].steps for b in s.branches if b.block.startswith("mixers.")]
-
-
 def pattern(a: Architecture) -> str | None:
     """How mixers alternate, as in `5 sliding : 1 full`; None for one mixer or no regular pattern."""
-    names = [mixer_of(a, k)[0].replace("nope", "NoPE") for k in a.layers if mixer_of(a, k)]
+    names = [mixer_names(a, k)[0].replace("nope", "NoPE") for k in a.layers if mixer_names(a, k)]
     p = period(names)
     if not p:
         return None
@@ -191,21 +258,31 @@ def step_placement(s: Step) -> str:
     elif s.after_norm:
         word = "post-norm"
     else:
-        word = {(1, 0): "pre-norm", (0, 1): "post-norm inside the residual", (1, 1): "sandwich (pre and post)", (0, 0): "no norm"}[
-            before, inside
-        ]
+        word = {
+            (1, 0): "pre-norm",
+            (0, 1): "post-norm inside the residual",
+            (1, 1): "sandwich (pre and post)",
+            (0, 0): "no norm",
+        }[before, inside]
     return ("parallel, " if len(s.branches) > 1 else "") + word
 
 
 def placement(a: Architecture) -> str:
     """Where norms sit, over all layers; several answers are joined by ` / `."""
-    words = dict.fromkeys(step_placement(s) for k in dict.fromkeys(a.layers) for s in a.layer_kinds[k].steps)
+    words = dict.fromkeys(
+        step_placement(s) for k in dict.fromkeys(a.layers) for s in a.layer_kinds[k].steps
+    )
     return " / ".join(words)
 
 
 def norm_word(n: Norm) -> str:
     name = "RMSNorm" if n.kind == "rmsnorm" else "LayerNorm"
-    return name + (" with bias" if n.bias else "") + (", weight + 1" if n.offset else "") + ("" if n.weight else " without weight")
+    return (
+        name
+        + (" with bias" if n.bias else "")
+        + (", weight + 1" if n.offset else "")
+        + ("" if n.weight else " without weight")
+    )
 
 
 def values_scale_word(m: Attention | LatentAttention) -> str | None:
@@ -265,7 +342,11 @@ def state_word(a: Architecture) -> str:
     """What the fixed part of the cache is called."""
     if any(isinstance(m, CompressedAttention) for m in a.mixers.values()):
         return "compressor state"
-    return "recurrent state" if any(isinstance(m, LinearAttention) for m in a.mixers.values()) else "encoder's keys and values"
+    return (
+        "recurrent state"
+        if any(isinstance(m, LinearAttention) for m in a.mixers.values())
+        else "encoder's keys and values"
+    )
 
 
 def moe_of(a: Architecture) -> MoE | None:
@@ -275,14 +356,22 @@ def moe_of(a: Architecture) -> MoE | None:
 
 def headline(a: Architecture) -> str:
     """One line: `Sparse MoE decoder with grouped-query attention`."""
-    kinds = [m for k in a.layers for m in map(a.mixers.__getitem__, mixer_of(a, k))]
+    kinds = [m for k in a.layers for m in map(a.mixers.__getitem__, mixer_names(a, k))]
     unique = dict.fromkeys(mixer_title(m) for m in kinds)
     windows = {m.window for m in kinds if isinstance(m, Attention)}
     chunks = {m.chunk for m in kinds if isinstance(m, Attention)}
-    reach = " (sliding windows on some layers)" if len(windows) > 1 else " (sliding windows)" if windows - {None} else ""
+    reach = (
+        " (sliding windows on some layers)"
+        if len(windows) > 1
+        else " (sliding windows)"
+        if windows - {None}
+        else ""
+    )
     reach = reach or (" (chunked on some layers)" if len(chunks) > 1 else "")
     sparse = "Sparse MoE" if moe_of(a) else "Dense"
     towers = {"vision": "vision", "audio": "audio"}
     seen = [towers.get(t, t) for t in a.towers]
     kind = f"{sparse} {'hybrid ' if len({isinstance(m, LinearAttention) for m in kinds}) > 1 else ''}decoder"
-    return f"{kind} with {' and '.join(unique)}{reach}" + (f", and a {' and '.join(seen)} encoder" if seen else "")
+    return f"{kind} with {' and '.join(unique)}{reach}" + (
+        f", and a {' and '.join(seen)} encoder" if seen else ""
+    )

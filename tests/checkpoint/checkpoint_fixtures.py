@@ -13,10 +13,11 @@ from typing import Any
 
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import configure
-from llmarch.checkpoint.verify import Check, join
+from llmarch.checkpoint.verify import Verification, verify
 from llmarch.config.quantization import quantization
-from llmarch.config.vocabulary import Row, build
+from llmarch.config.vocabulary import build
 from llmarch.sources.raw import TensorTable
+from llmarch.tensors.naming import TensorRow
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 NAMES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "headers").glob("*.json.gz"))
@@ -39,12 +40,12 @@ def tensors_of(fixture: dict[str, Any]) -> Tensors:
     return {n: (dtype, tuple(shape)) for n, (dtype, shape) in fixture["tensors"].items()}
 
 
-def read(config: dict[str, Any]) -> tuple[Architecture, list[Row]]:
+def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
     """The architecture and template of a config.json or params.json, without asking any header."""
     family, c = configure(config, "config.json" if "model_type" in config else "params.json")
     tree = family.read(c)
     if "quantization" not in tree.fields:
-        tree = tree.but(quantization=quantization(c))
+        tree = tree.replace(quantization=quantization(c))
     architecture = build(tree, family.ref, {})
     return architecture, family.template(architecture)
 
@@ -54,15 +55,21 @@ def table_of(tensors: Tensors) -> TensorTable:
 
 
 def check(
-    name: str, change: Change | None = None, config: Callable[[dict[str, Any]], object] | None = None, *, partial: bool = False
-) -> Check:
+    name: str,
+    change: Change | None = None,
+    config: Callable[[dict[str, Any]], object] | None = None,
+    *,
+    partial: bool = False,
+) -> Verification:
     """A fixture, with its tensors and its config changed, joined."""
     fixture = load(name)
     tensors = tensors_of(fixture)
     if config:
         config(fixture["config"])
     architecture, rows = read(fixture["config"])
-    return join(architecture, rows, table_of(change(tensors) if change else tensors), partial=partial)
+    return verify(
+        architecture, rows, table_of(change(tensors) if change else tensors), partial=partial
+    )
 
 
 def index_names(name: str) -> tuple[dict[str, Any], list[str]]:
@@ -98,7 +105,10 @@ def rename(pattern: str, to: str) -> Change:
 
 
 def resize(pattern: str, shape: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Change:
-    return lambda t: {n: (d, shape(s)) if s is not None and re.search(pattern, n) else (d, s) for n, (d, s) in t.items()}
+    return lambda t: {
+        n: (d, shape(s)) if s is not None and re.search(pattern, n) else (d, s)
+        for n, (d, s) in t.items()
+    }
 
 
 def retype(pattern: str, dtype: str) -> Change:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.inference.model import observe
-from llmarch.checkpoint.verify import join
-from llmarch.config.vocabulary import Row
+from llmarch.checkpoint.verify import verify
 from llmarch.sources.raw import BITS
+from llmarch.tensors.naming import TensorRow
 
 SMALL = (
     "qwen3-0.6b-reduced-fp8-block",
@@ -36,7 +36,7 @@ names = st.lists(words, min_size=1, max_size=7).map(".".join) | st.text(max_size
 
 
 @cache
-def known(name: str) -> tuple[Architecture, list[Row], Tensors]:
+def known(name: str) -> tuple[Architecture, list[TensorRow], Tensors]:
     fixture = load(name)
     return (*read(fixture["config"]), tensors_of(fixture))
 
@@ -47,12 +47,17 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
     architecture, rows, tensors = known(name)
     changed = dict(tensors)
     there = sorted(changed)
-    for victim in data.draw(st.lists(st.sampled_from(there), max_size=6, unique=True), label="gone"):
+    for victim in data.draw(
+        st.lists(st.sampled_from(there), max_size=6, unique=True), label="gone"
+    ):
         del changed[victim]
     for victim in data.draw(st.lists(st.sampled_from(there), max_size=4), label="changed"):
         changed[victim] = (data.draw(dtypes), data.draw(shapes | st.none()))
-    changed |= {n: (data.draw(dtypes), data.draw(shapes)) for n in data.draw(st.lists(names, max_size=6, unique=True), label="new")}
-    c = join(architecture, rows, table_of(changed))
+    changed |= {
+        n: (data.draw(dtypes), data.draw(shapes))
+        for n in data.draw(st.lists(names, max_size=6, unique=True), label="new")
+    }
+    c = verify(architecture, rows, table_of(changed))
     assert all(f.message for f in c.findings)
     if changed == tensors:
         assert c.status == "verified"
@@ -65,7 +70,7 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
 @given(tensors=st.dictionaries(names, st.tuples(dtypes, shapes | st.none()), max_size=12))
 def test_any_header_at_all(tensors: Tensors) -> None:
     architecture, rows, _ = known("qwen3-0.6b-reduced-fp8-block")
-    assert join(architecture, rows, table_of(tensors)).status == "conflict"
+    assert verify(architecture, rows, table_of(tensors)).status == "conflict"
     o = observe(table_of(tensors))
     assert o.total is None or o.total >= 0
 
@@ -75,7 +80,18 @@ def test_any_header_at_all(tensors: Tensors) -> None:
 def test_a_lost_weight_is_never_overlooked(name: str, data: st.DataObject) -> None:
     """Every tensor that holds values, and every scale that a format needs, is missed when it is gone (MTP modules may be absent)."""
     architecture, rows, tensors = known(name)
-    optional = ("mtp.", "model.layers.5.", "g_idx", "qzeros", "biases", "weight_shape", "quant", "nested")
-    victim = data.draw(st.sampled_from([n for n in sorted(tensors) if not any(o in n for o in optional)]))
-    c = join(architecture, rows, table_of({n: v for n, v in tensors.items() if n != victim}))
+    optional = (
+        "mtp.",
+        "model.layers.5.",
+        "g_idx",
+        "qzeros",
+        "biases",
+        "weight_shape",
+        "quant",
+        "nested",
+    )
+    victim = data.draw(
+        st.sampled_from([n for n in sorted(tensors) if not any(o in n for o in optional)])
+    )
+    c = verify(architecture, rows, table_of({n: v for n, v in tensors.items() if n != victim}))
     assert c.status == "conflict"

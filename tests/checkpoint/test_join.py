@@ -31,11 +31,11 @@ from checkpoint_fixtures import (
 from llmarch.checkpoint.findings import LONGEST, MOST_FINDINGS
 from llmarch.checkpoint.logical import Logical
 from llmarch.checkpoint.quantization import Exclusions, bounded
-from llmarch.checkpoint.verify import Check, join
+from llmarch.checkpoint.verify import Verification, verify
 from llmarch.sources.raw import TensorTable
 
 
-def rules(c: Check) -> set[str]:
+def rules(c: Verification) -> set[str]:
     return {f.rule for f in c.findings}
 
 
@@ -66,7 +66,12 @@ def test_every_tensor_is_accounted_for(name: str) -> None:
 def test_deepseek_v3_as_published() -> None:
     """The Hub's own figure for DeepSeek-V3, 684,531,386,000, is explained: the model, one MTP module, and the scales."""
     c = check("deepseek-v3-fp8-mtp")
-    assert (c.logical, c.mtp, c.scales, c.stored) == (671_026_419_200, 13_463_426_304, 41_540_496, 684_531_386_000)
+    assert (c.logical, c.mtp, c.scales, c.stored) == (
+        671_026_419_200,
+        13_463_426_304,
+        41_540_496,
+        684_531_386_000,
+    )
     assert c.notes == ("fp8, blocks 128 × 128: attention, mtp, mlp, experts, shared_experts",)
 
 
@@ -74,8 +79,10 @@ def test_deepseek_v3_as_published() -> None:
 def test_names_of_published_indexes_join(name: str) -> None:
     config, names = index_names(name)
     architecture, rows = read(config)
-    c = join(architecture, rows, TensorTable.of((n, "", None) for n in names))
-    assert rules(c) <= {"buffers-stored"} | ({"mtp-missing"} if "reap" in name else set())  # pruned, and saved without the module
+    c = verify(architecture, rows, TensorTable.of((n, "", None) for n in names))
+    assert rules(c) <= {"buffers-stored"} | (
+        {"mtp-missing"} if "reap" in name else set()
+    )  # pruned, and saved without the module
     assert (c.status, c.names_only, c.logical) == ("partial", True, 0)
 
 
@@ -125,8 +132,22 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "conflict",
         {("tensor-missing", "model.layers.2.*"), ("fact-contradicted", "layers")},
     ),
-    ("the head is gone", MOE, drop("lm_head"), None, "conflict", {("untied-head-missing", "lm_head.weight")}),
-    ("a name is new", MOE, add(model__layers__0__extra=("BF16", (3,))), None, "conflict", {("tensor-unexpected", "model.layers.0.extra")}),
+    (
+        "the head is gone",
+        MOE,
+        drop("lm_head"),
+        None,
+        "conflict",
+        {("untied-head-missing", "lm_head.weight")},
+    ),
+    (
+        "a name is new",
+        MOE,
+        add(model__layers__0__extra=("BF16", (3,))),
+        None,
+        "conflict",
+        {("tensor-unexpected", "model.layers.0.extra")},
+    ),
     (
         "renamed",
         MOE,
@@ -172,11 +193,36 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         None,
         config(vocab_size=1000),
         "conflict",
-        {("tensor-shape", "model.embed_tokens.weight"), ("tensor-shape", "lm_head.weight"), ("fact-contradicted", "vocab_size")},
+        {
+            ("tensor-shape", "model.embed_tokens.weight"),
+            ("tensor-shape", "lm_head.weight"),
+            ("fact-contradicted", "vocab_size"),
+        },
     ),
-    ("tied after all", "qwen3-8b", None, config(tie_word_embeddings=True), "verified", {("tied-copy-stored", "lm_head.weight")}),
-    ("not tied after all", "qwen3-0.6b", None, config(tie_word_embeddings=False), "conflict", {("untied-head-missing", "lm_head.weight")}),
-    ("the embedding under the head's name", "qwen3-0.6b", rename(r"model\.embed_tokens", "lm_head"), None, "verified", set()),
+    (
+        "tied after all",
+        "qwen3-8b",
+        None,
+        config(tie_word_embeddings=True),
+        "verified",
+        {("tied-copy-stored", "lm_head.weight")},
+    ),
+    (
+        "not tied after all",
+        "qwen3-0.6b",
+        None,
+        config(tie_word_embeddings=False),
+        "conflict",
+        {("untied-head-missing", "lm_head.weight")},
+    ),
+    (
+        "the embedding under the head's name",
+        "qwen3-0.6b",
+        rename(r"model\.embed_tokens", "lm_head"),
+        None,
+        "verified",
+        set(),
+    ),
     (
         "biases not announced",
         "granite-3b-code",
@@ -214,9 +260,30 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
             ("fact-contradicted", "mixers.full.qk_norm.scope"),
         },
     ),
-    ("stored twice", "qwen3-0.6b", add(norm__weight=("BF16", (1024,))), None, "conflict", {("tensor-unexpected", "norm.weight")}),
-    ("no tower", "mistral-small-3.1-24b", drop("vision_tower|multi_modal"), None, "conflict", {("tower-missing", "towers.vision")}),
-    ("MTP left out", FP8, drop(r"layers\.5\."), None, "verified", {("mtp-missing", "model.layers.5.*")}),
+    (
+        "stored twice",
+        "qwen3-0.6b",
+        add(norm__weight=("BF16", (1024,))),
+        None,
+        "conflict",
+        {("tensor-unexpected", "norm.weight")},
+    ),
+    (
+        "no tower",
+        "mistral-small-3.1-24b",
+        drop("vision_tower|multi_modal"),
+        None,
+        "conflict",
+        {("tower-missing", "towers.vision")},
+    ),
+    (
+        "MTP left out",
+        FP8,
+        drop(r"layers\.5\."),
+        None,
+        "verified",
+        {("mtp-missing", "model.layers.5.*")},
+    ),
     (
         "MTP without its copies",
         FP8,
@@ -241,7 +308,14 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "conflict",
         {("packed-without-scales", "model.layers.{3-5}.mlp.experts.3.up_proj.weight")},
     ),
-    ("no scales at all", FP8, drop("_scale_inv"), config(num_nextn_predict_layers=1), "conflict", {("packed-without-scales", "*")}),
+    (
+        "no scales at all",
+        FP8,
+        drop("_scale_inv"),
+        config(num_nextn_predict_layers=1),
+        "conflict",
+        {("packed-without-scales", "*")},
+    ),
     (
         "scales of another shape",
         "qwen3-0.6b-reduced-fp8-block",
@@ -274,7 +348,14 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "conflict",
         {("tensor-dtype", "model.layers.{0-1}.self_attn.q_proj.qweight")},
     ),
-    ("other bits", "qwen3-0.6b-reduced-gptq", None, quantised(bits=8), "conflict", {("tensor-dtype", "quantization.bits")}),
+    (
+        "other bits",
+        "qwen3-0.6b-reduced-gptq",
+        None,
+        quantised(bits=8),
+        "conflict",
+        {("tensor-dtype", "quantization.bits")},
+    ),
     (
         "quantised though excluded",
         "qwen3-0.6b-reduced-fp8-block",
@@ -321,7 +402,10 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         rename(r"1\.input_layernorm\.weight", "1.input_layernorm.weights"),
         None,
         "conflict",
-        {("tensor-missing", "model.layers.1.input_layernorm.weight"), ("tensor-unexpected", "model.layers.1.input_layernorm.weights")},
+        {
+            ("tensor-missing", "model.layers.1.input_layernorm.weight"),
+            ("tensor-unexpected", "model.layers.1.input_layernorm.weights"),
+        },
     ),
     (
         "one layer's norm of another size",
@@ -377,7 +461,10 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         rename(r"1\.self_attn\.k_proj\.qweight", "1.self_attn.k_proj.codes"),
         None,
         "conflict",
-        {("tensor-missing", "model.layers.1.self_attn.k_proj.weight"), ("tensor-unexpected", "model.layers.1.*")},
+        {
+            ("tensor-missing", "model.layers.1.self_attn.k_proj.weight"),
+            ("tensor-unexpected", "model.layers.1.*"),
+        },
     ),
     (
         "one packed matrix too long",
@@ -393,7 +480,10 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         both(drop(r"layers\.5\."), add(model__layers__0__self_attn__o_proj__extra=("BF16", (3,)))),
         None,
         "conflict",
-        {("tensor-unexpected", "model.layers.0.self_attn.o_proj.extra"), ("mtp-missing", "model.layers.5.*")},
+        {
+            ("tensor-unexpected", "model.layers.0.self_attn.o_proj.extra"),
+            ("mtp-missing", "model.layers.5.*"),
+        },
     ),
     (
         "an unknown packing of stacked experts",
@@ -409,8 +499,14 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "edit", "status", "expected"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
-def test_what_is_wrong_is_said(name: str, change: Change | None, edit: Any, status: str, expected: set[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("name", "change", "edit", "status", "expected"),
+    [w[1:] for w in WRONG],
+    ids=[w[0] for w in WRONG],
+)
+def test_what_is_wrong_is_said(
+    name: str, change: Change | None, edit: Any, status: str, expected: set[tuple[str, str]]
+) -> None:
     c = check(name, change, edit)
     assert c.status == status
     found = {(f.rule, f.path) for f in c.findings}
@@ -419,15 +515,27 @@ def test_what_is_wrong_is_said(name: str, change: Change | None, edit: Any, stat
 
 
 def test_both_values_are_named() -> None:
-    shape = next(f for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings if f.rule == "tensor-shape")
+    shape = next(
+        f
+        for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
+        if f.rule == "tensor-shape"
+    )
     assert (shape.old, shape.new) == ([512, 2048], [1024, 2048])
-    fact = next(f for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings if f.rule == "fact-contradicted")
+    fact = next(
+        f
+        for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
+        if f.rule == "fact-contradicted"
+    )
     assert (fact.old, fact.new) == (4, 8)
     assert "[1024, 2048], 128 for each" in fact.message
 
 
 def test_another_head_dim_is_not_other_heads() -> None:
-    facts = {f.path: (f.old, f.new) for f in check("qwen3-8b", config=config(head_dim=64)).findings if f.rule == "fact-contradicted"}
+    facts = {
+        f.path: (f.old, f.new)
+        for f in check("qwen3-8b", config=config(head_dim=64)).findings
+        if f.rule == "fact-contradicted"
+    }
     assert facts == {"mixers.full.head_dim": (64, 128)}
 
 
@@ -444,24 +552,38 @@ TOLD: list[tuple[str, dict[str, Any], dict[str, tuple[object, object]]]] = [
     ("deepseek-v3-reduced", {"qk_nope_head_dim": 64}, {"mixers.full.qk_nope_head_dim": (64, 128)}),
     ("deepseek-v3-reduced", {"v_head_dim": 64}, {"mixers.full.v_head_dim": (64, 128)}),
     ("deepseek-v3-reduced", {"q_lora_rank": 3072}, {"mixers.full.q_lora_rank": (3072, 1536)}),
-    ("deepseek-v4-flash-reduced-mtp", {"q_lora_rank": 2048}, {f"mixers.{m}.q_lora_rank": (2048, 1024) for m in ("sliding", "csa", "hca")}),
+    (
+        "deepseek-v4-flash-reduced-mtp",
+        {"q_lora_rank": 2048},
+        {f"mixers.{m}.q_lora_rank": (2048, 1024) for m in ("sliding", "csa", "hca")},
+    ),
 ]
 """One number of a config changed, and the facts that its tensors contradict: no other."""
 
 
-@pytest.mark.parametrize(("name", "changes", "expected"), TOLD, ids=[f"{n} {k}" for n, c, _ in TOLD for k in c])
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"), TOLD, ids=[f"{n} {k}" for n, c, _ in TOLD for k in c]
+)
 def test_no_other_fact_is_contradicted_than_the_one_that_was_changed(
     name: str, changes: dict[str, Any], expected: dict[str, tuple[object, object]]
 ) -> None:
-    facts = {f.path: (f.old, f.new) for f in check(name, config=config(**changes)).findings if f.rule == "fact-contradicted"}
+    facts = {
+        f.path: (f.old, f.new)
+        for f in check(name, config=config(**changes)).findings
+        if f.rule == "fact-contradicted"
+    }
     assert facts == expected
 
 
 @pytest.mark.parametrize("change", [{"num_experts": 256}, {"moe_intermediate_size": 1536}])
-def test_stacked_experts_stored_the_other_way_round_tell_the_right_fact(change: dict[str, int]) -> None:
+def test_stacked_experts_stored_the_other_way_round_tell_the_right_fact(
+    change: dict[str, int],
+) -> None:
     (told,) = [
         f
-        for f in check("qwen3-vl-30b-a3b-reduced", config=lambda c: c["text_config"].update(change)).findings
+        for f in check(
+            "qwen3-vl-30b-a3b-reduced", config=lambda c: c["text_config"].update(change)
+        ).findings
         if f.rule == "fact-contradicted"
     ]
     assert told.old == next(iter(change.values()))
@@ -486,14 +608,19 @@ def test_facts_are_confirmed_by_the_tensors_that_prove_them() -> None:
     assert c.confirmed["vocab_size"] == ("model.embed_tokens.weight",)
     assert c.confirmed["embedding.tied"] == ("lm_head.weight",)
     assert "mixers.full.kv_heads" not in check("qwen3-8b", names_only).confirmed
-    assert "mixers.full.kv_heads" not in check("qwen3-8b", drop(r"layers\.7\.self_attn\.k_proj")).confirmed
+    assert (
+        "mixers.full.kv_heads"
+        not in check("qwen3-8b", drop(r"layers\.7\.self_attn\.k_proj")).confirmed
+    )
     assert "ffns.moe.experts" in check("qwen3-30b-a3b-reduced-fused").confirmed
 
 
 def test_bits_per_weight() -> None:
     c = check("gpt-oss-20b-mxfp4")
     assert c.bits_by_component["attention"] == 16
-    assert 4.25 < c.bits_by_component["experts"] < 4.3  # four bits and an exponent for 32; biases are bf16
+    assert (
+        4.25 < c.bits_by_component["experts"] < 4.3
+    )  # four bits and an exponent for 32; biases are bf16
     assert c.bits_per_weight is not None
     assert 5 < c.bits_per_weight < 6
     assert check("qwen3-0.6b").bits_per_weight == 16
@@ -502,7 +629,7 @@ def test_bits_per_weight() -> None:
 def test_a_tensor_of_each_name_is_too_much_for_nobody() -> None:
     tensors = {f"odd{i}.weight": ("BF16", (i + 1,)) for i in range(5000)}
     architecture, rows = read(load("qwen3-0.6b")["config"])
-    c = join(architecture, rows, table_of(tensors))
+    c = verify(architecture, rows, table_of(tensors))
     assert len(c.findings) == MOST_FINDINGS
     assert "more findings" in c.findings[-1].message
     assert c.status == "conflict"
@@ -514,7 +641,7 @@ def test_a_monstrous_config_against_a_small_file(name: str) -> None:
     fixture = load(name)
     fixture["config"].update(num_hidden_layers=10_000, num_experts=100_000)
     architecture, rows = read(fixture["config"])
-    c = join(architecture, rows, table_of(tensors_of(fixture)))
+    c = verify(architecture, rows, table_of(tensors_of(fixture)))
     assert c.status == "conflict"
     assert [(f.path, f.old, f.new) for f in c.findings if f.rule == "fact-contradicted"] == [
         ("ffns.moe.experts", 100_000, 16),
@@ -524,7 +651,7 @@ def test_a_monstrous_config_against_a_small_file(name: str) -> None:
 
 def test_no_tensor_at_all() -> None:
     architecture, rows = read(load("qwen3-0.6b")["config"])
-    c = join(architecture, rows, TensorTable())
+    c = verify(architecture, rows, TensorTable())
     assert c.status == "conflict"
     assert c.logical == 0
 
@@ -537,25 +664,57 @@ EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = 
     ("gate", "model.layers.{}.mlp.gate_proj.weight", [(0,)], []),
     ("model.layers.1.mlp.gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(1,)]),
     ("model.layers.1.self_attn", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(1,)]),
-    ("model.layers.1.mlp", "model.layers.{}.mlp.experts.{}.up_proj.weight", [(0, 3), (1, 3)], [(1, 3)]),
-    ("language_model.model.layers.1.self_attn*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(1,)]),
+    (
+        "model.layers.1.mlp",
+        "model.layers.{}.mlp.experts.{}.up_proj.weight",
+        [(0, 3), (1, 3)],
+        [(1, 3)],
+    ),
+    (
+        "language_model.model.layers.1.self_attn*",
+        "model.layers.{}.self_attn.q_proj.weight",
+        [(0,), (1,)],
+        [(1,)],
+    ),
     ("*.mlp.shared_expert.*", "model.layers.{}.mlp.shared_expert.up_proj.weight", [(0,)], [(0,)]),
-    ("model.vision_tower", "vision_tower.transformer.layers.{}.attention.q_proj.weight", [(0,)], [(0,)]),
+    (
+        "model.vision_tower",
+        "vision_tower.transformer.layers.{}.attention.q_proj.weight",
+        [(0,)],
+        [(0,)],
+    ),
     ("re:.*self_attn.*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
-    (r"re:.*mlp\.(gate|up|gate_up|down)_proj.*", "model.layers.{}.mlp.experts.{}.up_proj.weight", [(1, 0)], []),
-    (r"re:.*mlp\.(gate|up|gate_up|down)_proj.*", "model.layers.{}.mlp.up_proj.weight", [(0,)], [(0,)]),
+    (
+        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
+        "model.layers.{}.mlp.experts.{}.up_proj.weight",
+        [(1, 0)],
+        [],
+    ),
+    (
+        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
+        "model.layers.{}.mlp.up_proj.weight",
+        [(0,)],
+        [(0,)],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "pattern", "indices", "expected"), EXCLUDED)
-def test_what_exclusions_mean(name: str, pattern: str, indices: list[tuple[int, ...]], expected: list[tuple[int, ...]]) -> None:
+def test_what_exclusions_mean(
+    name: str, pattern: str, indices: list[tuple[int, ...]], expected: list[tuple[int, ...]]
+) -> None:
     assert Exclusions((name,)).of(Logical(pattern, "U8", (1,), indices, pattern, "x")) == expected
 
 
-@pytest.mark.parametrize("regex", ["(a+)+$", "(a|aa)*b", ".*.*.*.*x", r"(a)\1", "(?=a)", "[", "a" * 400])
+@pytest.mark.parametrize(
+    "regex", ["(a+)+$", "(a|aa)*b", ".*.*.*.*x", r"(a)\1", "(?=a)", "[", "a" * 400]
+)
 def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> None:
     assert bounded(regex) is None
-    assert Exclusions((f"re:{regex}",)).of(Logical("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")) == []
+    assert (
+        Exclusions((f"re:{regex}",)).of(Logical("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x"))
+        == []
+    )
 
 
 def test_names_are_made_printable() -> None:

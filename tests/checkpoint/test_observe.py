@@ -7,13 +7,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from checkpoint_fixtures import NAMES, Tensors, add, drop, load, names_only, read, rename, table_of, tensors_of
+from checkpoint_fixtures import (
+    NAMES,
+    Tensors,
+    add,
+    drop,
+    load,
+    names_only,
+    read,
+    rename,
+    table_of,
+    tensors_of,
+)
 
 from llmarch.analyses.parameters import count
 from llmarch.architecture.schema import Architecture, LinearAttention
 from llmarch.checkpoint.inference.model import Observed, observe
-from llmarch.config.vocabulary import layer_norms
 from llmarch.sources.raw import TensorTable
+from llmarch.tensors.naming import layer_norms
 
 UNKNOWN_TYPE = {"model_type": "nobody_knows", "architectures": ["NobodyForCausalLM"]}
 
@@ -37,7 +48,11 @@ def differences(o: Observed, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
     pairs = {(o.layers[i], a.layers[i]) for i in range(len(a.layers))}
     for seen, kind in pairs:
         ours = o.kinds[seen]
-        every = [(b.block.partition(".")[0], a.block(b.block)) for s in a.layer_kinds[kind].steps for b in s.branches]
+        every = [
+            (b.block.partition(".")[0], a.block(b.block))
+            for s in a.layer_kinds[kind].steps
+            for b in s.branches
+        ]
         assert len(ours.blocks) == len(every)
         assert ours.unrecognised == ()
         for path in ours.blocks:
@@ -47,7 +62,14 @@ def differences(o: Observed, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
                     expected = [at(block, p[len(path) + 1 :]) for block in theirs]
                     if value not in expected and ... not in expected:
                         yield f"{seen}: {p}", value, expected
-            linear = path.partition(".")[2] in ("lightning", "kda", "gated_deltanet", "mamba", "mamba2", "short_conv")
+            linear = path.partition(".")[2] in (
+                "lightning",
+                "kda",
+                "gated_deltanet",
+                "mamba",
+                "mamba2",
+                "short_conv",
+            )
             if linear not in [isinstance(block, LinearAttention) for block in theirs]:
                 yield f"{seen}: {path}", path, theirs
         norms = [n for n in layer_norms(a.layer_kinds[kind].steps) if a.norms[n].weight]
@@ -58,16 +80,30 @@ def differences(o: Observed, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
                 yield f"{seen}: {path}.kind", o.facts[f"{path}.kind"], a.norms[norms[0]].kind
         branches = [b for s in a.layer_kinds[kind].steps for b in s.branches]
         real = {(bool(b.pre_norm), bool(b.post_norm)) for b in branches}
-        if ours.placement is not None and {"sandwich": {(True, True)}, "post": {(False, True)}}[ours.placement] != real:
+        if (
+            ours.placement is not None
+            and {"sandwich": {(True, True)}, "post": {(False, True)}}[ours.placement] != real
+        ):
             yield f"{seen}: placement", ours.placement, real
-    for path in ("hidden_size", "vocab_size", "embedding.tied", "embedding.positions", "context_length", "head.bias"):
+    for path in (
+        "hidden_size",
+        "vocab_size",
+        "embedding.tied",
+        "embedding.positions",
+        "context_length",
+        "head.bias",
+    ):
         if o.facts.get(path) is not None and o.facts[path] != at(a, path):
             yield path, o.facts[path], at(a, path)
     if o.facts["layers"] != len(a.layers):
         yield "layers", o.facts["layers"], len(a.layers)
     for tower in [t for t, what in a.towers.items() if hasattr(what, "layers")]:
         if o.facts[f"towers.{tower}.layers"] not in (None, a.towers[tower].layers):
-            yield f"towers.{tower}.layers", o.facts[f"towers.{tower}.layers"], a.towers[tower].layers
+            yield (
+                f"towers.{tower}.layers",
+                o.facts[f"towers.{tower}.layers"],
+                a.towers[tower].layers,
+            )
 
 
 @pytest.mark.parametrize("config", [True, False], ids=["with config", "headers alone"])
@@ -75,8 +111,16 @@ def differences(o: Observed, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
 def test_nothing_observed_is_wrong(name: str, config: bool) -> None:
     o, a, _ = hidden(name, config=config)
     assert list(differences(o, a)) == []
-    assert all(o.evidence[p].kind == "unknown" and o.evidence[p].ref for p, v in o.facts.items() if v is None)
-    assert all(o.evidence[p].kind in ("tensor", "config") and o.evidence[p].ref for p, v in o.facts.items() if v is not None)
+    assert all(
+        o.evidence[p].kind == "unknown" and o.evidence[p].ref
+        for p, v in o.facts.items()
+        if v is None
+    )
+    assert all(
+        o.evidence[p].kind in ("tensor", "config") and o.evidence[p].ref
+        for p, v in o.facts.items()
+        if v is not None
+    )
 
 
 def total_of(fixture: dict[str, Any], o: Observed) -> int:
@@ -102,7 +146,9 @@ def test_counts_are_exact(name: str) -> None:
         assert sum(more.values()) == o.total - theirs.total
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not n.endswith("tied-copy") and "mlx" not in n and "int4" not in n])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if not n.endswith("tied-copy") and "mlx" not in n and "int4" not in n]
+)
 def test_counts_need_no_config(name: str) -> None:
     o, _, fixture = hidden(name, config=False)
     assert o.total == total_of(fixture, o)
@@ -122,17 +168,62 @@ SEEN: list[tuple[str, dict[str, Any]]] = [
     ),
     (
         "qwen3-next-reduced-mtp",
-        {"mixers.attention.heads": 16, "mixers.attention.gate": "elementwise", "mixers.gated_deltanet.value_heads": 32},
+        {
+            "mixers.attention.heads": 16,
+            "mixers.attention.gate": "elementwise",
+            "mixers.gated_deltanet.value_heads": 32,
+        },
     ),
-    ("kimi-linear-reduced-experts", {"mixers.kda.key_heads": 32, "mixers.kda.conv_kernel": 4, "mixers.latent_attention.q_lora_rank": None}),
-    ("gpt-oss-20b", {"mixers.attention.heads": 64, "mixers.attention.kv_heads": 8, "mixers.attention.sinks": True, "ffns.moe.bias": True}),
-    ("olmo-3.1-32b", {"mixers.attention.qk_norm.scope": "projection", "mixers.attention.heads": None}),
-    ("minimax-m2-reduced", {"mixers.attention.qk_norm.scope": "projection", "ffns.moe.experts": 16}),
-    ("gpt2-124m", {"embedding.positions": 1024, "ffns.dense.gated": False, "ffns.dense.width": 3072, "norms.ln_1.kind": "layernorm"}),
-    ("llama-3-8b", {"mixers.attention.heads": None, "mixers.attention.qk_norm": None, "embedding.tied": None}),
-    ("qwen3-0.6b", {"embedding.tied": True, "mixers.attention.heads": 16, "mixers.attention.kv_heads": 8}),
-    ("mistral-small-3.1-24b", {"towers.vision.layers": 24, "towers.vision.parameters": 403_305_472 + 35_652_608}),
-    ("llama-4-maverick-reduced", {"ffns.moe.shared_width": 8192, "ffns.moe.expert_width": 8192, "ffns.dense.width": 16384}),
+    (
+        "kimi-linear-reduced-experts",
+        {
+            "mixers.kda.key_heads": 32,
+            "mixers.kda.conv_kernel": 4,
+            "mixers.latent_attention.q_lora_rank": None,
+        },
+    ),
+    (
+        "gpt-oss-20b",
+        {
+            "mixers.attention.heads": 64,
+            "mixers.attention.kv_heads": 8,
+            "mixers.attention.sinks": True,
+            "ffns.moe.bias": True,
+        },
+    ),
+    (
+        "olmo-3.1-32b",
+        {"mixers.attention.qk_norm.scope": "projection", "mixers.attention.heads": None},
+    ),
+    (
+        "minimax-m2-reduced",
+        {"mixers.attention.qk_norm.scope": "projection", "ffns.moe.experts": 16},
+    ),
+    (
+        "gpt2-124m",
+        {
+            "embedding.positions": 1024,
+            "ffns.dense.gated": False,
+            "ffns.dense.width": 3072,
+            "norms.ln_1.kind": "layernorm",
+        },
+    ),
+    (
+        "llama-3-8b",
+        {"mixers.attention.heads": None, "mixers.attention.qk_norm": None, "embedding.tied": None},
+    ),
+    (
+        "qwen3-0.6b",
+        {"embedding.tied": True, "mixers.attention.heads": 16, "mixers.attention.kv_heads": 8},
+    ),
+    (
+        "mistral-small-3.1-24b",
+        {"towers.vision.layers": 24, "towers.vision.parameters": 403_305_472 + 35_652_608},
+    ),
+    (
+        "llama-4-maverick-reduced",
+        {"ffns.moe.shared_width": 8192, "ffns.moe.expert_width": 8192, "ffns.dense.width": 16384},
+    ),
 ]
 
 
@@ -159,19 +250,26 @@ def test_a_config_helps_only_where_the_shapes_bear_it_out() -> None:
 
 
 def test_placement_where_names_settle_it() -> None:
-    assert {k.placement for k in hidden("gemma-3-1b", config=False)[0].kinds.values()} == {"sandwich"}
+    assert {k.placement for k in hidden("gemma-3-1b", config=False)[0].kinds.values()} == {
+        "sandwich"
+    }
     assert {k.placement for k in hidden("olmo-2-7b", config=False)[0].kinds.values()} == {"post"}
     assert {k.placement for k in hidden("llama-3-8b", config=False)[0].kinds.values()} == {None}
 
 
 def test_the_evidence_names_tensors() -> None:
     o, _, _ = hidden("qwen3-0.6b", config=False)
-    assert "model.layers.{0-27}.self_attn.k_proj.weight" in o.evidence["mixers.attention.kv_heads"].confirmed_by
+    assert (
+        "model.layers.{0-27}.self_attn.k_proj.weight"
+        in o.evidence["mixers.attention.kv_heads"].confirmed_by
+    )
     assert o.evidence["layers"].ref == "layers.{0-27}"
 
 
 def test_what_is_not_recognised_is_counted_and_said() -> None:
-    tensors = add(model__layers__0__odd__weight=("BF16", (5, 5)), stray=("BF16", (7,)))(tensors_of(load("qwen3-0.6b")))
+    tensors = add(model__layers__0__odd__weight=("BF16", (5, 5)), stray=("BF16", (7,)))(
+        tensors_of(load("qwen3-0.6b"))
+    )
     o = observe(table_of(tensors))
     assert o.total == 596_049_920 + 25 + 7
     assert o.by_component["other"] == 32
@@ -181,8 +279,18 @@ def test_what_is_not_recognised_is_counted_and_said() -> None:
 
 def layer(**tensors: tuple[int, ...]) -> TensorTable:
     """Two layers of these tensors between an embedding of 64 and a norm."""
-    inside = {f"model.layers.{i}.{n.replace('__', '.')}": ("BF16", s) for i in (0, 1) for n, s in tensors.items()}
-    return table_of({"model.embed_tokens.weight": ("BF16", (1000, 64)), "model.norm.weight": ("BF16", (64,)), **inside})
+    inside = {
+        f"model.layers.{i}.{n.replace('__', '.')}": ("BF16", s)
+        for i in (0, 1)
+        for n, s in tensors.items()
+    }
+    return table_of(
+        {
+            "model.embed_tokens.weight": ("BF16", (1000, 64)),
+            "model.norm.weight": ("BF16", (64,)),
+            **inside,
+        }
+    )
 
 
 NORM = {"input_layernorm__weight": (64,)}
@@ -196,17 +304,36 @@ QKVO = {
 ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
     (
         "a norm with a row for each head (Cohere)",
-        {**NORM, **QKVO, "self_attn__q_norm__weight": (6, 16), "self_attn__k_norm__weight": (2, 16)},
-        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2, "mixers.attention.qk_norm.scope": None},
+        {
+            **NORM,
+            **QKVO,
+            "self_attn__q_norm__weight": (6, 16),
+            "self_attn__k_norm__weight": (2, 16),
+        },
+        {
+            "mixers.attention.heads": 6,
+            "mixers.attention.kv_heads": 2,
+            "mixers.attention.qk_norm.scope": None,
+        },
     ),
     (
         "a norm as wide as the one KV head",
         {**NORM, **QKVO, "self_attn__q_norm__weight": (32,), "self_attn__k_norm__weight": (32,)},
-        {"mixers.attention.heads": 3, "mixers.attention.kv_heads": 1, "mixers.attention.qk_norm.scope": "head"},
+        {
+            "mixers.attention.heads": 3,
+            "mixers.attention.kv_heads": 1,
+            "mixers.attention.qk_norm.scope": "head",
+        },
     ),
     (
         "values of another width",
-        {**NORM, **QKVO, "self_attn__v_proj__weight": (16, 64), "self_attn__q_norm__weight": (16,), "self_attn__k_norm__weight": (16,)},
+        {
+            **NORM,
+            **QKVO,
+            "self_attn__v_proj__weight": (16, 64),
+            "self_attn__q_norm__weight": (16,),
+            "self_attn__k_norm__weight": (16,),
+        },
         {"mixers.attention.heads": None, "mixers.attention.kv_heads": None},
     ),
     (
@@ -216,7 +343,12 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
     ),
     (
         "w1, w2 and w3 (LFM2)",
-        {**NORM, "feed_forward__w1__weight": (256, 64), "feed_forward__w3__weight": (256, 64), "feed_forward__w2__weight": (64, 256)},
+        {
+            **NORM,
+            "feed_forward__w1__weight": (256, 64),
+            "feed_forward__w3__weight": (256, 64),
+            "feed_forward__w2__weight": (64, 256),
+        },
         {"ffns.dense.width": 256, "ffns.dense.gated": True},
     ),
     (
@@ -226,8 +358,17 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
     ),
     (
         "fused q, k, v",
-        {**NORM, "attn__qkv_proj__weight": (160, 64), "attn__o_proj__weight": (64, 96), "attn__sinks": (6,)},
-        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2, "mixers.attention.head_dim": 16},
+        {
+            **NORM,
+            "attn__qkv_proj__weight": (160, 64),
+            "attn__o_proj__weight": (64, 96),
+            "attn__sinks": (6,),
+        },
+        {
+            "mixers.attention.heads": 6,
+            "mixers.attention.kv_heads": 2,
+            "mixers.attention.head_dim": 16,
+        },
     ),
     (
         "Mamba 2",
@@ -243,7 +384,13 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
     ),
     (
         "a state beside queries, keys and values (OLMo Hybrid)",
-        {**NORM, **QKVO, "self_attn__A_log": (6,), "self_attn__dt_bias": (6,), "self_attn__conv1d__weight": (160, 1, 4)},
+        {
+            **NORM,
+            **QKVO,
+            "self_attn__A_log": (6,),
+            "self_attn__dt_bias": (6,),
+            "self_attn__conv1d__weight": (160, 1, 4),
+        },
         {"mixers.linear_attention.conv_kernel": 4, "mixers.linear_attention.variant": None},
     ),
     (
@@ -253,7 +400,11 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
             **{n: v for n, v in QKVO.items() if "v_proj" not in n},
             **{f"self_attn__{n}_norm__weight": (16,) for n in "qk"},
         },
-        {"mixers.attention.heads": 6, "mixers.attention.kv_heads": 2, "mixers.attention.v_head_dim": None},
+        {
+            "mixers.attention.heads": 6,
+            "mixers.attention.kv_heads": 2,
+            "mixers.attention.v_head_dim": None,
+        },
     ),
     (
         "gate and up in one matrix of another name (ChatGLM)",
@@ -272,12 +423,23 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
     ),
     (
         "w1, w2 and c_proj (Qwen 1)",
-        {**NORM, "mlp__w1__weight": (256, 64), "mlp__w2__weight": (256, 64), "mlp__c_proj__weight": (64, 256)},
+        {
+            **NORM,
+            "mlp__w1__weight": (256, 64),
+            "mlp__w2__weight": (256, 64),
+            "mlp__c_proj__weight": (64, 256),
+        },
         {"ffns.dense.width": 256, "ffns.dense.gated": True},
     ),
     (
         "no module at all (OLMo 1, Molmo)",
-        {**NORM, "att_proj__weight": (160, 64), "attn_out__weight": (64, 96), "ff_proj__weight": (512, 64), "ff_out__weight": (64, 256)},
+        {
+            **NORM,
+            "att_proj__weight": (160, 64),
+            "attn_out__weight": (64, 96),
+            "ff_proj__weight": (512, 64),
+            "ff_out__weight": (64, 256),
+        },
         {"mixers.attention.qkv_bias": False, "ffns.dense.width": 256, "ffns.dense.gated": True},
     ),
     (
@@ -312,7 +474,12 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
     ),
     (
         "a bias on the way up alone",
-        {**NORM, "mlp__up_proj__weight": (256, 64), "mlp__up_proj__bias": (256,), "mlp__down_proj__weight": (64, 256)},
+        {
+            **NORM,
+            "mlp__up_proj__weight": (256, 64),
+            "mlp__up_proj__bias": (256,),
+            "mlp__down_proj__weight": (64, 256),
+        },
         {"ffns.dense.width": 256, "ffns.dense.bias": None},
     ),
     (
@@ -325,7 +492,11 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
             "attention__q_proj__weight": (96, 64),
             "attention__dense__weight": (64, 64),
         },
-        {"mixers.latent_attention.heads": 4, "mixers.latent_attention.v_head_dim": 16, "mixers.latent_attention.qk_rope_head_dim": 8},
+        {
+            "mixers.latent_attention.heads": 4,
+            "mixers.latent_attention.v_head_dim": 16,
+            "mixers.latent_attention.qk_rope_head_dim": 8,
+        },
     ),
     (
         "stacked experts as fc1 and fc2 (Aria)",
@@ -335,7 +506,12 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
             "mlp__experts__fc1__weight": (4, 64, 96),
             "mlp__experts__fc2__weight": (4, 48, 64),
         },
-        {"ffns.moe.experts": 4, "ffns.moe.expert_width": 48, "ffns.moe.gated": True, "ffns.moe.shared_width": 0},
+        {
+            "ffns.moe.experts": 4,
+            "ffns.moe.expert_width": 48,
+            "ffns.moe.gated": True,
+            "ffns.moe.shared_width": 0,
+        },
     ),
     (
         "a router of several layers, with one output more than experts are stored (ZAYA)",
@@ -346,7 +522,12 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
             "mlp__experts__gate_up_proj": (4, 96, 64),
             "mlp__experts__down_proj": (4, 64, 48),
         },
-        {"ffns.moe.experts": None, "ffns.moe.expert_width": 48, "ffns.moe.router.bias": None, "ffns.moe.shared_width": None},
+        {
+            "ffns.moe.experts": None,
+            "ffns.moe.expert_width": 48,
+            "ffns.moe.router.bias": None,
+            "ffns.moe.shared_width": None,
+        },
     ),
     (
         "experts without a module, with their router and a shared one beside them",
@@ -359,11 +540,22 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
             "share_expert__up_proj__weight": (32, 64),
             "share_expert__down_proj__weight": (64, 32),
         },
-        {"ffns.moe.experts": 4, "ffns.moe.expert_width": 48, "ffns.moe.gated": True, "ffns.moe.shared_width": 32},
+        {
+            "ffns.moe.experts": 4,
+            "ffns.moe.expert_width": 48,
+            "ffns.moe.gated": True,
+            "ffns.moe.shared_width": 32,
+        },
     ),
     (
         "fc1 and fc2 without a module (OPT)",
-        {**NORM, "fc1__weight": (256, 64), "fc1__bias": (256,), "fc2__weight": (64, 256), "fc2__bias": (64,)},
+        {
+            **NORM,
+            "fc1__weight": (256, 64),
+            "fc1__bias": (256,),
+            "fc2__weight": (64, 256),
+            "fc2__bias": (64,),
+        },
         {"ffns.dense.width": 256, "ffns.dense.gated": False, "ffns.dense.bias": True},
     ),
     (
@@ -384,13 +576,20 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
             **{f"mlp__experts__{i}__{n}__weight": (48, 64) for i in range(4) for n in ("w1", "w3")},
             **{f"mlp__experts__{i}__w2__weight": (64, 48) for i in range(4)},
         },
-        {"ffns.moe.experts": None, "ffns.moe.zero_experts": None, "ffns.moe.expert_width": 48, "ffns.moe.gated": True},
+        {
+            "ffns.moe.experts": None,
+            "ffns.moe.zero_experts": None,
+            "ffns.moe.expert_width": 48,
+            "ffns.moe.gated": True,
+        },
     ),
 ]
 
 
 @pytest.mark.parametrize(("tensors", "expected"), [o[1:] for o in ODD], ids=[o[0] for o in ODD])
-def test_what_other_models_have(tensors: dict[str, tuple[int, ...]], expected: dict[str, Any]) -> None:
+def test_what_other_models_have(
+    tensors: dict[str, tuple[int, ...]], expected: dict[str, Any]
+) -> None:
     o = observe(layer(**tensors))
     assert {p: o.facts[p] for p in expected} == expected
 
@@ -409,7 +608,11 @@ def test_of_several_embeddings_it_is_the_decoder_s() -> None:
 def test_head_and_embedding_may_stand_beside_the_layers_anywhere() -> None:
     moved = rename("^model", "model.llm")(tensors_of(load("qwen3-0.6b")))
     o = observe(table_of({**moved, "model.llm.unembed.weight": ("BF16", (151_936, 1024))}))
-    assert (o.facts["vocab_size"], o.facts["layers"], o.facts["embedding.tied"]) == (151_936, 28, None)
+    assert (o.facts["vocab_size"], o.facts["layers"], o.facts["embedding.tied"]) == (
+        151_936,
+        28,
+        None,
+    )
     assert o.by_component["head"] == o.by_component["embedding"]
     assert o.findings == []
 
@@ -433,18 +636,30 @@ def test_a_head_without_a_shape_that_fits_is_counted() -> None:
 
 
 def test_shared_experts_that_hold_experts_are_read_once() -> None:
-    o = observe(layer(**NORM, shared_experts__experts__0__up_proj__weight=(4, 64), shared_experts__gate__weight=(4, 64)))
+    o = observe(
+        layer(
+            **NORM,
+            shared_experts__experts__0__up_proj__weight=(4, 64),
+            shared_experts__gate__weight=(4, 64),
+        )
+    )
     assert o.total == 1000 * 64 + 64 + 2 * 64 + 2 * 2 * 4 * 64
 
 
 def test_positions_without_dimensions_are_counted() -> None:
-    assert observe(table_of({**tensors_of(load("qwen3-0.6b")), "wpe.weight": ("BF16", ())})).total == 596_049_920 + 1
+    assert (
+        observe(table_of({**tensors_of(load("qwen3-0.6b")), "wpe.weight": ("BF16", ())})).total
+        == 596_049_920 + 1
+    )
 
 
 def test_sizes_that_are_open_give_no_total() -> None:
     names = observe(table_of(names_only(tensors_of(load("qwen3-0.6b")))))
     assert (names.total, names.facts["layers"], names.facts["hidden_size"]) == (None, 28, None)
-    for name in ("qwen3-0.6b-reduced-mlx-4bit", "kimi-k2-thinking-reduced-compressed-int4"):  # bits and groups are in the config alone
+    for name in (
+        "qwen3-0.6b-reduced-mlx-4bit",
+        "kimi-k2-thinking-reduced-compressed-int4",
+    ):  # bits and groups are in the config alone
         assert observe(table_of(tensors_of(load(name)))).total is None
     unknown = rename("qweight", "codes")(tensors_of(load("qwen3-0.6b-reduced-gptq")))
     o = observe(table_of(unknown))
@@ -456,9 +671,19 @@ def test_sizes_that_are_open_give_no_total() -> None:
 def test_a_head_under_another_name_leaves_the_tie_open() -> None:
     tensors = tensors_of(load("qwen3-0.6b"))
     assert observe(table_of(tensors)).facts["embedding.tied"] is True
-    assert observe(table_of(add(score__weight=("BF16", (2, 1024)))(tensors))).facts["embedding.tied"] is None
-    assert observe(table_of(tensors), {"tie_word_embeddings": False}).facts["embedding.tied"] is None
-    assert observe(table_of(add(lm_head__weight=("BF16", (151_000, 1024)))(tensors))).facts["vocab_size"] is None
+    assert (
+        observe(table_of(add(score__weight=("BF16", (2, 1024)))(tensors))).facts["embedding.tied"]
+        is None
+    )
+    assert (
+        observe(table_of(tensors), {"tie_word_embeddings": False}).facts["embedding.tied"] is None
+    )
+    assert (
+        observe(table_of(add(lm_head__weight=("BF16", (151_000, 1024)))(tensors))).facts[
+            "vocab_size"
+        ]
+        is None
+    )
 
 
 def test_a_partial_read_concludes_nothing_from_absence() -> None:
@@ -475,7 +700,14 @@ def test_a_partial_read_concludes_nothing_from_absence() -> None:
 
 def test_two_stacks_of_layers_leave_their_number_open() -> None:
     tensors = tensors_of(load("qwen3-0.6b"))
-    twice = {**tensors, **{n.replace("model.layers", "model.second.layers"): v for n, v in tensors.items() if "layers" in n}}
+    twice = {
+        **tensors,
+        **{
+            n.replace("model.layers", "model.second.layers"): v
+            for n, v in tensors.items()
+            if "layers" in n
+        },
+    }
     assert observe(table_of(twice)).facts["layers"] is None
 
 
@@ -486,17 +718,30 @@ def test_a_layer_that_is_missing_leaves_their_number_open() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [None, {}, {"text_config": 3, "num_attention_heads": None}, {"quantization_config": {"quant_method": 7}}]
+    "config",
+    [
+        None,
+        {},
+        {"text_config": 3, "num_attention_heads": None},
+        {"quantization_config": {"quant_method": 7}},
+    ],
 )
 def test_anything_may_be_in_the_headers(config: dict[str, Any] | None) -> None:
     assert observe(TensorTable(), config).total == 0
-    odd = {"0.0.0": ("BF16", ()), "layers.5.": ("F32", (0,)), "layers.1.self_attn.q_proj.weight": ("U8", (1, 2, 3, 4)), "é": ("I64", (3,))}
+    odd = {
+        "0.0.0": ("BF16", ()),
+        "layers.5.": ("F32", (0,)),
+        "layers.1.self_attn.q_proj.weight": ("U8", (1, 2, 3, 4)),
+        "é": ("I64", (3,)),
+    }
     assert observe(table_of(dict(odd)), config).layers
 
 
 def test_a_head_without_dimensions_is_no_crash() -> None:
     """A scalar under the head's name: found by Hypothesis, and kept here so that every run tries it."""
-    o = observe(table_of({"model.embed_tokens.weight": ("BF16", (10, 4)), "lm_head.weight": ("BF16", ())}))
+    o = observe(
+        table_of({"model.embed_tokens.weight": ("BF16", (10, 4)), "lm_head.weight": ("BF16", ())})
+    )
     assert o.total == 41
 
 
@@ -512,6 +757,6 @@ def test_a_fused_projection_whose_parts_are_not_plain_tells_no_heads() -> None:
         "model.layers.0.self_attn.q_proj.bias": ("BF16", (4096,)),
     }
     o = observe(table_of(module))
-    assert {f: o.facts[f"mixers.attention.{f}"] for f in ("heads", "kv_heads", "qkv_bias")} == dict.fromkeys(
-        ("heads", "kv_heads", "qkv_bias")
-    )
+    assert {
+        f: o.facts[f"mixers.attention.{f}"] for f in ("heads", "kv_heads", "qkv_bias")
+    } == dict.fromkeys(("heads", "kv_heads", "qkv_bias"))

@@ -7,14 +7,33 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from checkpoint_fixtures import Change, Tensors, both, check, drop, load, names_only, rename, tensors_of
+from checkpoint_fixtures import (
+    Change,
+    Tensors,
+    both,
+    check,
+    drop,
+    load,
+    names_only,
+    rename,
+    tensors_of,
+)
 
 from llmarch.checkpoint import names as spelling
 from llmarch.checkpoint.names import Place, canonical, joined, place, turned
 
 SAME = [
-    ("model.layers.{}.mlp.gate_proj.weight", "layers.{}.mlp.gate_proj.weight", "transformer.layers.{}.mlp.gate_proj.weight"),
-    ("language_model.model.norm.weight", "model.language_model.norm.weight", "model.norm.weight", "model.language_model.model.norm.weight"),
+    (
+        "model.layers.{}.mlp.gate_proj.weight",
+        "layers.{}.mlp.gate_proj.weight",
+        "transformer.layers.{}.mlp.gate_proj.weight",
+    ),
+    (
+        "language_model.model.norm.weight",
+        "model.language_model.norm.weight",
+        "model.norm.weight",
+        "model.language_model.model.norm.weight",
+    ),
     ("lm_head.weight", "language_model.lm_head.weight", "model.lm_head.weight"),
     (
         "vision_tower.vision_model.post_layernorm.weight",
@@ -37,12 +56,18 @@ SAME = [
         "model.layers.{}.self_attn.qkv_proj.weight",
         "model.layers.{}.self_attn.query_key_value.weight",
     ),
-    ("model.layers.{}.mlp.gate.e_score_correction_bias", "model.layers.{}.block_sparse_moe.e_score_correction_bias"),
+    (
+        "model.layers.{}.mlp.gate.e_score_correction_bias",
+        "model.layers.{}.block_sparse_moe.e_score_correction_bias",
+    ),
 ]
 OTHER = [
     ("vision_tower.transformer.layers.{}.attention_norm.weight", "layers.{}.attention_norm.weight"),
     ("model.layers.{}.mlp.experts.{}.w1.weight", "model.layers.{}.mlp.experts.{}.up_proj.weight"),
-    ("model.layers.{}.mlp.shared_expert.gate_proj.weight", "model.layers.{}.mlp.experts.gate_proj.weight"),
+    (
+        "model.layers.{}.mlp.shared_expert.gate_proj.weight",
+        "model.layers.{}.mlp.experts.gate_proj.weight",
+    ),
     ("mtp.layers.{}.input_layernorm.weight", "model.layers.{}.input_layernorm.weight"),
 ]
 
@@ -58,16 +83,31 @@ def test_other_tensors_keep_other_forms(names: tuple[str, ...]) -> None:
 
 
 PLACES = [
-    ("layers.{}.mlp.experts.{}.gate_proj.weight", Place("layers.{}.mlp.experts.gate_up_proj", 0, 2, True)),
-    ("layers.{}.mlp.experts.{}.up_proj.weight", Place("layers.{}.mlp.experts.gate_up_proj", 1, 2, True)),
-    ("layers.{}.mlp.experts.{}.down_proj.weight", Place("layers.{}.mlp.experts.down_proj", expert=True)),
+    (
+        "layers.{}.mlp.experts.{}.gate_proj.weight",
+        Place("layers.{}.mlp.experts.gate_up_proj", 0, 2, True),
+    ),
+    (
+        "layers.{}.mlp.experts.{}.up_proj.weight",
+        Place("layers.{}.mlp.experts.gate_up_proj", 1, 2, True),
+    ),
+    (
+        "layers.{}.mlp.experts.{}.down_proj.weight",
+        Place("layers.{}.mlp.experts.down_proj", expert=True),
+    ),
     ("layers.{}.mlp.experts.gate_proj", Place("layers.{}.mlp.experts.gate_up_proj", 0, 2)),
     ("layers.{}.mlp.experts.gate_up_proj_bias", Place("layers.{}.mlp.experts.gate_up_proj_bias")),
     ("layers.{}.mlp.experts.up_proj_bias", Place("layers.{}.mlp.experts.gate_up_proj_bias", 1, 2)),
     ("layers.{}.self_attn.v_proj.bias", Place("layers.{}.self_attn.qkv_proj.bias", 2, 3)),
-    ("layers.{}.mlp.shared_expert.up_proj.weight", Place("layers.{}.mlp.shared_expert.gate_up_proj.weight", 1, 2)),
+    (
+        "layers.{}.mlp.shared_expert.up_proj.weight",
+        Place("layers.{}.mlp.shared_expert.gate_up_proj.weight", 1, 2),
+    ),
     ("layers.{}.self_attn.unembed_out.weight", Place("layers.{}.self_attn.kv_b_proj.weight", 1, 2)),
-    ("layers.{}.linear_attn.in_proj_z.weight", Place("layers.{}.linear_attn.in_proj_qkvz.weight", 1, 2)),
+    (
+        "layers.{}.linear_attn.in_proj_z.weight",
+        Place("layers.{}.linear_attn.in_proj_qkvz.weight", 1, 2),
+    ),
     ("layers.{}.input_layernorm.weight", None),
 ]
 
@@ -116,7 +156,9 @@ def fuse(parts: tuple[str, ...], to: str) -> Change:
     return change
 
 
-def stack(fixed: Callable[[str, str], str] = lambda at, name: f"{at}switch_mlp.{name}.weight") -> Change:
+def stack(
+    fixed: Callable[[str, str], str] = lambda at, name: f"{at}switch_mlp.{name}.weight",
+) -> Change:
     """Stack experts one matrix at a time, as MLX does."""
 
     def change(t: Tensors) -> Tensors:
@@ -149,7 +191,10 @@ def unstack(t: Tensors) -> Tensors:
             if m[2] == "down_proj":
                 out[f"{m[1]}{e}.down_proj.weight"] = (d, (s[2], s[1]))
             else:
-                out |= {f"{m[1]}{e}.{p}.weight": (d, (s[2] // 2, s[1])) for p in ("gate_proj", "up_proj")}
+                out |= {
+                    f"{m[1]}{e}.{p}.weight": (d, (s[2] // 2, s[1]))
+                    for p in ("gate_proj", "up_proj")
+                }
     return out
 
 
@@ -173,9 +218,15 @@ def split_gpt_oss(t: Tensors) -> Tensors:
     out: Tensors = {}
     for n, (d, s) in t.items():
         if s is not None and n.endswith("experts.gate_up_proj"):
-            out |= {n.replace("gate_up_proj", f"{p}.weight"): (d, (s[0], s[2] // 2, s[1])) for p in ("gate_proj", "up_proj")}
+            out |= {
+                n.replace("gate_up_proj", f"{p}.weight"): (d, (s[0], s[2] // 2, s[1]))
+                for p in ("gate_proj", "up_proj")
+            }
         elif s is not None and n.endswith("experts.gate_up_proj_bias"):
-            out |= {n.replace("gate_up_proj_bias", f"{p}.bias"): (d, (s[0], s[1] // 2)) for p in ("gate_proj", "up_proj")}
+            out |= {
+                n.replace("gate_up_proj_bias", f"{p}.bias"): (d, (s[0], s[1] // 2))
+                for p in ("gate_proj", "up_proj")
+            }
         elif s is not None and n.endswith("experts.down_proj"):
             out[n + ".weight"] = (d, (s[0], s[2], s[1]))
         else:
@@ -184,7 +235,10 @@ def split_gpt_oss(t: Tensors) -> Tensors:
 
 
 def channels_last(t: Tensors) -> Tensors:
-    return {n: (d, (s[0], *s[2:], s[1]) if s is not None and len(s) > 2 else s) for n, (d, s) in t.items()}
+    return {
+        n: (d, (s[0], *s[2:], s[1]) if s is not None and len(s) > 2 else s)
+        for n, (d, s) in t.items()
+    }
 
 
 def mlx_4bit(t: Tensors) -> Tensors:
@@ -207,7 +261,12 @@ MLX = {"group_size": 64, "bits": 4}
 
 RESAVED: list[tuple[str, str, Change, str]] = [
     ("without prefix", MOE, rename(r"^model\.", ""), "names begin with layers instead of model."),
-    ("in a wrapper", MOE, rename("^", "language_model."), "names begin with language_model.model. instead of model."),
+    (
+        "in a wrapper",
+        MOE,
+        rename("^", "language_model."),
+        "names begin with language_model.model. instead of model.",
+    ),
     (
         "in transformers 5's wrapper",
         MOE,
@@ -215,24 +274,66 @@ RESAVED: list[tuple[str, str, Change, str]] = [
         "names begin with model.language_model. instead of model.",
     ),
     ("gpt2 with prefix", "gpt2-124m", rename("^", "transformer."), ""),
-    ("mixtral by transformers 5", "mixtral-8x7b", rename("block_sparse_moe", "mlp"), "mlp instead of block_sparse_moe"),
+    (
+        "mixtral by transformers 5",
+        "mixtral-8x7b",
+        rename("block_sparse_moe", "mlp"),
+        "mlp instead of block_sparse_moe",
+    ),
     ("qkv fused", MOE, fuse(("q_proj", "k_proj", "v_proj"), "qkv_proj"), "qkv_proj fused"),
-    ("qkv and biases fused", "qwen2.5-7b", fuse(("q_proj", "k_proj", "v_proj"), "W_pack"), "qkv_proj fused"),
-    ("gate and up fused", "qwen3-8b", fuse(("gate_proj", "up_proj"), "gate_up_proj"), "gate_up_proj fused"),
+    (
+        "qkv and biases fused",
+        "qwen2.5-7b",
+        fuse(("q_proj", "k_proj", "v_proj"), "W_pack"),
+        "qkv_proj fused",
+    ),
+    (
+        "gate and up fused",
+        "qwen3-8b",
+        fuse(("gate_proj", "up_proj"), "gate_up_proj"),
+        "gate_up_proj fused",
+    ),
     ("gate and up fused in each expert", MOE, fuse(("gate_proj", "up_proj"), "gate_up_proj"), ""),
     ("stacked by MLX", MOE, stack(), "experts stacked as MLX does"),
-    ("stacked without gates", "nemotron-3-nano-30b-reduced", stack(lambda at, name: f"{at}experts.{name}"), "experts fused"),
-    ("stacked without gates by MLX", "nemotron-3-nano-30b-reduced", stack(mlx_fc), "experts stacked as MLX does"),
-    ("stacked by transformers, experts first", FUSED_MOE, rename("(gate_up_proj|down_proj)$", r"\1.weight"), "experts fused"),
+    (
+        "stacked without gates",
+        "nemotron-3-nano-30b-reduced",
+        stack(lambda at, name: f"{at}experts.{name}"),
+        "experts fused",
+    ),
+    (
+        "stacked without gates by MLX",
+        "nemotron-3-nano-30b-reduced",
+        stack(mlx_fc),
+        "experts stacked as MLX does",
+    ),
+    (
+        "stacked by transformers, experts first",
+        FUSED_MOE,
+        rename("(gate_up_proj|down_proj)$", r"\1.weight"),
+        "experts fused",
+    ),
     ("experts one by one", "llama-4-maverick-reduced", unstack, "experts one by one"),
     ("gpt-oss by MLX", "gpt-oss-20b", split_gpt_oss, ""),
     ("absorbed MLA", "deepseek-v3-reduced", absorb, "kv_b_proj absorbed per head"),
-    ("convolutions with channels last", "qwen3-next-reduced-mtp", channels_last, "convolutions stored with channels last"),
-    ("all of MLX at once", "deepseek-v3-reduced", both(absorb, stack(), mlx_4bit), "kv_b_proj absorbed per head"),
+    (
+        "convolutions with channels last",
+        "qwen3-next-reduced-mtp",
+        channels_last,
+        "convolutions stored with channels last",
+    ),
+    (
+        "all of MLX at once",
+        "deepseek-v3-reduced",
+        both(absorb, stack(), mlx_4bit),
+        "kv_b_proj absorbed per head",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "note"), [r[1:] for r in RESAVED], ids=[r[0] for r in RESAVED])
+@pytest.mark.parametrize(
+    ("name", "change", "note"), [r[1:] for r in RESAVED], ids=[r[0] for r in RESAVED]
+)
 def test_a_checkpoint_saved_otherwise_is_the_same(name: str, change: Change, note: str) -> None:
     fixture = load(name)
 
@@ -278,7 +379,10 @@ def test_layers_may_be_spelled_in_two_ways() -> None:
 
     def half(t: Tensors) -> Tensors:
         some = {n: v for n, v in t.items() if ".layers.0." in n}
-        return {**{n: v for n, v in t.items() if n not in some}, **fuse(("q_proj", "k_proj", "v_proj"), "qkv_proj")(some)}
+        return {
+            **{n: v for n, v in t.items() if n not in some},
+            **fuse(("q_proj", "k_proj", "v_proj"), "qkv_proj")(some),
+        }
 
     c = check(MOE, half)
     assert (c.status, c.findings) == ("verified", [])
@@ -305,7 +409,10 @@ def test_a_multimodal_model_as_mlx_lm_converts_it() -> None:
         for n, (d, s) in absorb(drop("vision_tower|multi_modal")(t)).items():
             if s is not None and n.endswith("experts.gate_up_proj"):
                 out |= {
-                    n.replace("experts.gate_up_proj", f"switch_mlp.{p}.weight"): (d, (s[0], s[1] // 2, s[2]))
+                    n.replace("experts.gate_up_proj", f"switch_mlp.{p}.weight"): (
+                        d,
+                        (s[0], s[1] // 2, s[2]),
+                    )
                     for p in ("gate_proj", "up_proj")
                 }
             else:
@@ -317,6 +424,11 @@ def test_a_multimodal_model_as_mlx_lm_converts_it() -> None:
 
     for names in (lambda t: t, names_only):
         c = check("mistral-large-3-reduced-hf", both(mlx, names), declared)
-        assert [(f.rule, f.path, f.severity) for f in c.findings] == [("tower-missing", "towers.vision", "info")]
+        assert [(f.rule, f.path, f.severity) for f in c.findings] == [
+            ("tower-missing", "towers.vision", "info")
+        ]
     whole = check("mistral-large-3-reduced-hf")
-    assert check("mistral-large-3-reduced-hf", mlx, declared).logical == whole.logical - whole.by_component["vision"]
+    assert (
+        check("mistral-large-3-reduced-hf", mlx, declared).logical
+        == whole.logical - whole.by_component["vision"]
+    )

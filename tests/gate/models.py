@@ -20,7 +20,9 @@ BYTES |= {"F16": 2, "I32": 4, "I8": 1, "U32": 4}
 def fixture(name: str) -> tuple[Config, Tensors]:
     """The config and tensors of a model."""
     document = json.loads(gzip.decompress((FIXTURES / f"{name}.json.gz").read_bytes()))
-    return document["config"], {n: (dtype, tuple(shape)) for n, (dtype, shape) in document["tensors"].items()}
+    return document["config"], {
+        n: (dtype, tuple(shape)) for n, (dtype, shape) in document["tensors"].items()
+    }
 
 
 def files(
@@ -39,10 +41,15 @@ def files(
     names = list(held)
     size = -(-len(names) // shards)
     parts = {
-        f"model-{i + 1:05d}-of-{shards:05d}.safetensors": {n: held[n] for n in names[i * size : (i + 1) * size]} for i in range(shards)
+        f"model-{i + 1:05d}-of-{shards:05d}.safetensors": {
+            n: held[n] for n in names[i * size : (i + 1) * size]
+        }
+        for i in range(shards)
     }
     weight_map = {n: file for file, part in parts.items() for n in part}
-    total = sum(s.size for s in map(safetensors, parts.values())) - sum(len(safetensors(p).head) for p in parts.values())
+    total = sum(s.size for s in map(safetensors, parts.values())) - sum(
+        len(safetensors(p).head) for p in parts.values()
+    )
     index = json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}).encode()
     whole: dict[str, bytes | Sparse] = {file: safetensors(part) for file, part in parts.items()}
     return {"config.json": text, "model.safetensors.index.json": index, **whole, **(more or {})}
@@ -62,9 +69,17 @@ def layers(n: int) -> Callable[[Tensors], Tensors]:
     def change(t: Tensors) -> Tensors:
         numbers = [int(name.split(".")[2]) for name in t if name.startswith("model.layers.")]
         last = max(numbers)
-        out = {k: v for k, v in t.items() if not k.startswith("model.layers.") or int(k.split(".")[2]) < n}
+        out = {
+            k: v
+            for k, v in t.items()
+            if not k.startswith("model.layers.") or int(k.split(".")[2]) < n
+        }
         for i in range(last + 1, n):
-            out |= {k.replace(f"layers.{last}.", f"layers.{i}."): v for k, v in t.items() if f"layers.{last}." in k}
+            out |= {
+                k.replace(f"layers.{last}.", f"layers.{i}."): v
+                for k, v in t.items()
+                if f"layers.{last}." in k
+            }
         return out
 
     return change
@@ -72,4 +87,7 @@ def layers(n: int) -> Callable[[Tensors], Tensors]:
 
 def resized(rows: int) -> Callable[[Tensors], Tensors]:
     """Another vocabulary."""
-    return lambda t: {n: (d, (rows, *s[1:])) if n in ("model.embed_tokens.weight", "lm_head.weight") else (d, s) for n, (d, s) in t.items()}
+    return lambda t: {
+        n: (d, (rows, *s[1:])) if n in ("model.embed_tokens.weight", "lm_head.weight") else (d, s)
+        for n, (d, s) in t.items()
+    }

@@ -37,9 +37,17 @@ def dropped_shard() -> Files:
 
 
 HISTORY: dict[str, tuple[Callable[[], Files], int, set[str]]] = {
-    "readme-only": (lambda: files("qwen3-0.6b", shards=2, more={"README.md": b"# Support bot\n"}), 0, set()),
+    "readme-only": (
+        lambda: files("qwen3-0.6b", shards=2, more={"README.md": b"# Support bot\n"}),
+        0,
+        set(),
+    ),
     "resharded": (lambda: files("qwen3-0.6b", shards=3), 0, set()),
-    "rope-theta-edit": (lambda: files("qwen3-0.6b", having(rope_theta=10_000), shards=2), 1, {"rope-theta-changed"}),
+    "rope-theta-edit": (
+        lambda: files("qwen3-0.6b", having(rope_theta=10_000), shards=2),
+        1,
+        {"rope-theta-changed"},
+    ),
     "added-layer": (
         lambda: files("qwen3-0.6b", having(num_hidden_layers=29), layers(29), shards=2),
         1,
@@ -52,11 +60,17 @@ HISTORY: dict[str, tuple[Callable[[], Files], int, set[str]]] = {
         {"tensor-missing", "fact-contradicted"},
     ),
     "bfloat16-to-float32": (
-        lambda: files("qwen3-0.6b", tensors=lambda t: {n: ("F32", s) for n, (_, s) in t.items()}, shards=2),
+        lambda: files(
+            "qwen3-0.6b", tensors=lambda t: {n: ("F32", s) for n, (_, s) in t.items()}, shards=2
+        ),
         0,
         {"stored-tensors-changed"},
     ),
-    "gguf-beside": (lambda: files("qwen3-0.6b", shards=2, more={"model.q4.gguf": b"GGUF"}), 0, {"other-weights"}),
+    "gguf-beside": (
+        lambda: files("qwen3-0.6b", shards=2, more={"model.q4.gguf": b"GGUF"}),
+        0,
+        {"other-weights"},
+    ),
     "re-saved-by-another-version": (
         lambda: files("qwen3-0.6b", resaved, shards=2),
         0,
@@ -69,8 +83,15 @@ def resaved(c: dict[str, Any]) -> dict[str, Any]:
     """The config as another transformers version writes it: other names, another order, defaults written out."""
     rope = {"rope_theta": c["rope_theta"], "rope_type": "default"}
     renamed = {k: v for k, v in c.items() if k not in ("rope_theta", "rope_scaling", "torch_dtype")}
-    whole = renamed | {"rope_parameters": rope, "dtype": c["torch_dtype"], "transformers_version": "5.23.0"}
-    return dict(reversed(whole.items())) | {"layer_types": ["full_attention"] * 28, "pad_token_id": None}
+    whole = renamed | {
+        "rope_parameters": rope,
+        "dtype": c["torch_dtype"],
+        "transformers_version": "5.23.0",
+    }
+    return dict(reversed(whole.items())) | {
+        "layer_types": ["full_attention"] * 28,
+        "pad_token_id": None,
+    }
 
 
 @pytest.fixture
@@ -110,7 +131,9 @@ def test_a_quantised_re_upload(hub: Hub, run: Run) -> None:
     """Same architecture, stored differently: `quantization`, and nothing above."""
     config, _ = fixture("qwen3-0.6b-reduced-fp8-block")
     original = {k: v for k, v in config.items() if k != "quantization_config"}
-    hub.add(BOT, files("qwen3-0.6b", lambda _: original, layers(config["num_hidden_layers"])), "first")
+    hub.add(
+        BOT, files("qwen3-0.6b", lambda _: original, layers(config["num_hidden_layers"])), "first"
+    )
     hub.heads[BOT, "main"] = "first"
     run("lock", BOT)
     push(hub, "fp8", fp8())
@@ -120,7 +143,9 @@ def test_a_quantised_re_upload(hub: Hub, run: Run) -> None:
     reports(run, "--fail-on", "quantization", code=1)
     assert (
         "1 change at or above 'quantization'"
-        in run("check", f"{BOT}@fp8", "--against", f"{BOT}@first", "--fail-on", "quantization", code=1)[0]
+        in run(
+            "check", f"{BOT}@fp8", "--against", f"{BOT}@first", "--fail-on", "quantization", code=1
+        )[0]
     )
 
 
@@ -143,7 +168,11 @@ def test_locking_again_keeps_the_others(locked: Hub, run: Run) -> None:
     assert out.splitlines() == ["= qwen3-8b   8.19 B   computed", "llmarch.lock: 2 models"]
     assert Path("llmarch.lock").read_text() == text
     assert run("lock", "gpt2")[0].splitlines()[-1] == "llmarch.lock: 3 models"
-    assert list(json.loads(Path("llmarch.lock").read_text())["models"]) == [f"{BOT}@main", "gpt2", "qwen3-8b"]
+    assert list(json.loads(Path("llmarch.lock").read_text())["models"]) == [
+        f"{BOT}@main",
+        "gpt2",
+        "qwen3-8b",
+    ]
 
 
 # One model against another
@@ -155,19 +184,30 @@ def test_a_fine_tune_against_its_base(hub: Hub, run: Run) -> None:
     hub.add("acme/tuned", files("qwen3-0.6b", having(vocab_size=151_940), resized(151_940)))
     args = ("acme/tuned", "--against", "Qwen/base")
     (v,) = reports(run, *args, code=1)
-    assert [c["rule"] for c in v["changes"]] == ["vocabulary-changed"] and v["against"] == "Qwen/base"
+    assert [c["rule"] for c in v["changes"]] == ["vocabulary-changed"] and v[
+        "against"
+    ] == "Qwen/base"
     (v,) = reports(run, *args, "--ignore", "vocabulary-changed", code=0)
     assert v["changes"] == [] and v["ignored"] == 1
     reports(run, *args, "--ignore", "vocabulary-changed:vocab_size", code=0)
     reports(run, *args, "--ignore", "vocabulary-changed:hidden_size", code=1)
-    hub.add("acme/tuned", files("qwen3-0.6b", having(vocab_size=151_940, rope_theta=1), resized(151_940)), "v2")
-    reports(run, "acme/tuned@v2", "--against", "Qwen/base", "--ignore", "vocabulary-changed", code=1)
+    hub.add(
+        "acme/tuned",
+        files("qwen3-0.6b", having(vocab_size=151_940, rope_theta=1), resized(151_940)),
+        "v2",
+    )
+    reports(
+        run, "acme/tuned@v2", "--against", "Qwen/base", "--ignore", "vocabulary-changed", code=1
+    )
 
 
 def test_against_a_lock(locked: Hub, run: Run) -> None:
     push(locked, "rope-theta-edit", HISTORY["rope-theta-edit"][0]())
     run("lock", f"{BOT}@first", "-o", "one.lock")
-    assert [c["rule"] for c in reports(run, f"{BOT}@main", "--against", "one.lock", code=1)[0]["changes"]] == ["rope-theta-changed"]
+    assert [
+        c["rule"]
+        for c in reports(run, f"{BOT}@main", "--against", "one.lock", code=1)[0]["changes"]
+    ] == ["rope-theta-changed"]
     assert [v["reference"] for v in reports(run, "qwen3-8b", code=0)] == ["qwen3-8b"]
     _, err = run("check", "gpt2", code=2)
     assert "llmarch.lock does not have gpt2" in err and BOT in err
@@ -175,7 +215,10 @@ def test_against_a_lock(locked: Hub, run: Run) -> None:
 
 def test_diff_with_a_level(hub: Hub, run: Run) -> None:
     hub.add("Qwen/base", files("qwen3-0.6b"))
-    hub.add("acme/tuned", files("qwen3-0.6b", having(rope_theta=1, vocab_size=151_940), resized(151_940)))
+    hub.add(
+        "acme/tuned",
+        files("qwen3-0.6b", having(rope_theta=1, vocab_size=151_940), resized(151_940)),
+    )
     pair = ("diff", "Qwen/base", "acme/tuned")
     run(*pair)
     run(*pair, "--exit-code", code=1)
@@ -199,7 +242,11 @@ def test_what_could_not_be_read(locked: Hub, run: Run) -> None:
     """Gated, gone, no such revision, no network: 3, with the others still checked."""
     locked.heads[BOT, "main"] = "nowhere"
     bot, other = reports(run, code=3)
-    assert "no revision" in bot["error"]["message"] and bot["error"]["exit_code"] == 3 and other["error"] is None
+    assert (
+        "no revision" in bot["error"]["message"]
+        and bot["error"]["exit_code"] == 3
+        and other["error"] is None
+    )
     push(locked, "first", files("qwen3-0.6b", shards=2))
     locked.gated.add(BOT)
     push(locked, "gated", files("qwen3-0.6b", shards=2))
@@ -229,7 +276,11 @@ def test_what_could_be_read_in_part(locked: Hub, run: Run) -> None:
     locked.broken["00002-of-00002"] = 503
     push(locked, "readme-only", HISTORY["readme-only"][0]())
     bot, _ = reports(run, code=4)
-    assert bot["partial"] and "could not be read" in bot["remarks"][0] and "model-00002" in bot["remarks"][0]
+    assert (
+        bot["partial"]
+        and "could not be read" in bot["remarks"][0]
+        and "model-00002" in bot["remarks"][0]
+    )
     assert "read only in part" in run("check", code=4)[0]
     assert "nothing to update" in run("check", "--update", code=4)[1]
     run("lock", BOT, "-o", "other.lock", code=4)
@@ -259,7 +310,11 @@ def test_a_config_that_no_family_reads(locked: Hub, run: Run) -> None:
 def test_a_config_key_that_nobody_reads(locked: Hub, run: Run) -> None:
     push(locked, "key", files("qwen3-0.6b", having(attention_twist=3), shards=2))
     (change,) = reports(run, code=0)[0]["changes"]
-    assert (change["rule"], change["path"], change["severity"]) == ("unread-key", "attention_twist", "info")
+    assert (change["rule"], change["path"], change["severity"]) == (
+        "unread-key",
+        "attention_twist",
+        "info",
+    )
 
 
 def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
@@ -290,7 +345,9 @@ def test_another_llmarch_read_the_same_commit(locked: Hub, run: Run) -> None:
     assert isinstance(other.architecture, Architecture)
     from dataclasses import replace
 
-    entries[name] = replace(entries[name], architecture=other.architecture, fingerprint=other.fingerprint)
+    entries[name] = replace(
+        entries[name], architecture=other.architecture, fingerprint=other.fingerprint
+    )
     Path("llmarch.lock").write_text(text(entries, "llmarch 0.0.9"))
     assert "another llmarch read it" in run("check", code=1)[0]
 
@@ -305,7 +362,9 @@ def test_settings_of_the_project(locked: Hub, run: Run) -> None:
     reports(run, "--fail-on", "behaviour", code=1)
     Path("pyproject.toml").write_text('[tool.llmarch.severity]\nrope-theta-changed = "info"\n')
     assert reports(run, code=0)[0]["changes"][0]["severity"] == "info"
-    Path("pyproject.toml").write_text('[tool.llmarch]\nignore = ["rope-theta-changed:mixers.full.*"]\n')
+    Path("pyproject.toml").write_text(
+        '[tool.llmarch]\nignore = ["rope-theta-changed:mixers.full.*"]\n'
+    )
     assert reports(run, code=0)[0]["ignored"] == 1
     Path("llmarch.toml").write_text('fail-on = "info"\n')
     reports(run, code=1)
@@ -335,10 +394,16 @@ def test_wrong_usage(hub: Hub, run: Run) -> None:
     for args, message in (
         (("check",), "llmarch.lock: no such file"),
         (("check", "--against", "qwen3-8b"), "say which one"),
-        (("check", "qwen3-8b", "--against", "qwen3-8b", "--ignore", "nonsense"), "there is no rule 'nonsense'"),
+        (
+            ("check", "qwen3-8b", "--against", "qwen3-8b", "--ignore", "nonsense"),
+            "there is no rule 'nonsense'",
+        ),
         (("check", "qwen3-8b", "--against", "qwen3-8b", "--update"), "--update writes the lock"),
         (("check", "qwen3-8b", "--against", "qwen3-8b", "--output", "pdf=x"), "FORMAT=FILE"),
-        (("check", "qwen3-8b", "--against", "qwen3-8b", "--output", "json=no/such/folder/x"), "cannot be written"),
+        (
+            ("check", "qwen3-8b", "--against", "qwen3-8b", "--output", "json=no/such/folder/x"),
+            "cannot be written",
+        ),
         (("lock",), "REF"),
         (("rules", "explain", "nonsense"), "there is no rule"),
     ):
@@ -351,7 +416,10 @@ def test_from_python(locked: Hub) -> None:
     push(locked, "rope-theta-edit", HISTORY["rope-theta-edit"][0]())
     report = llmarch.check()
     assert report.exit_code == 1
-    assert f"{BOT}@main: behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000" in str(report)
+    assert (
+        f"{BOT}@main: behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000"
+        in str(report)
+    )
     assert llmarch.check(ignore=["rope-theta-changed"]).exit_code == 0
     assert llmarch.check(fail_on="weights").exit_code == 0
     assert llmarch.check(f"{BOT}@main", against=f"{BOT}@first").exit_code == 1

@@ -37,7 +37,11 @@ def test_a_hole_that_grows_is_a_change(hub: Hub, run: Run) -> None:
     found = changes(run, code=1)
     assert "fact-contradicted" in {c["rule"] for c in found}
     grown = next(c for c in found if c["rule"] == "fact-contradicted")
-    assert grown["path"] == "layers" and grown["severity"] == "weights" and None not in (grown["old"], grown["new"])
+    assert (
+        grown["path"] == "layers"
+        and grown["severity"] == "weights"
+        and None not in (grown["old"], grown["new"])
+    )
     run("check", code=1)
     run("check", "-f", "markdown", code=1)
 
@@ -82,7 +86,13 @@ def test_another_value_of_a_key_that_nobody_reads(hub: Hub, run: Run) -> None:
     locked = json.loads(Path("llmarch.lock").read_text())["models"][BOT]["unread_keys"]
     assert locked["attention_twist"] == "3" and locked["long_twist"].startswith("sha256:")
     assert changes(run, code=0) == []
-    hub.add(BOT, files("qwen3-0.6b", having(attention_twist=4, long_twist=["x"] * 101, new_twist={"a": None})), "second")
+    hub.add(
+        BOT,
+        files(
+            "qwen3-0.6b", having(attention_twist=4, long_twist=["x"] * 101, new_twist={"a": None})
+        ),
+        "second",
+    )
     hub.heads[BOT, "main"] = "second"
     found = {c["path"]: (c["old"], c["new"]) for c in changes(run, code=0)}
     assert found["attention_twist"] == ("3", "4") and found["new_twist"] == (None, '{"a": null}')
@@ -97,7 +107,9 @@ def test_a_model_that_stands_twice_in_the_lock(hub: Hub, run: Run) -> None:
     text = Path("llmarch.lock").read_text()
     Path("llmarch.lock").write_text(text.replace('"gpt2": {', '"qwen3-8b": {'))
     assert "qwen3-8b stands there twice" in run("check", code=2)[1]
-    Path("llmarch.lock").write_text("\ufeff" + text.replace("\n", "\r\n"), encoding="utf-8", newline="")
+    Path("llmarch.lock").write_text(
+        "\ufeff" + text.replace("\n", "\r\n"), encoding="utf-8", newline=""
+    )
     run("check")
     Path("llmarch.lock").write_text(json.dumps(json.loads(text), indent=4))
     run("check")

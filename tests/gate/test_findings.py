@@ -31,21 +31,28 @@ def adding(**tensors: tuple[str, tuple[int, ...]]) -> Callable[[Tensors], Tensor
 def packed(t: Tensors) -> Tensors:
     """Four-bit values in a packing that nobody knows, of one matrix."""
     return {
-        n.replace("weight", "qweight_x") if "layers.0.mlp.up_proj" in n else n: ("U8", (s[0], s[1] // 2))
+        n.replace("weight", "qweight_x") if "layers.0.mlp.up_proj" in n else n: (
+            "U8",
+            (s[0], s[1] // 2),
+        )
         if "layers.0.mlp.up_proj" in n
         else (d, s)
         for n, (d, s) in t.items()
     }
 
 
-def shards(change: Callable[[dict[str, Any], dict[str, str]], None], extra: Files | None = None) -> Files:
+def shards(
+    change: Callable[[dict[str, Any], dict[str, str]], None], extra: Files | None = None
+) -> Files:
     """Two shards whose index was changed."""
     content = dict(small(shards=2))
     data = content["model.safetensors.index.json"]
     assert isinstance(data, bytes)
     index = json.loads(data)
     change(index["metadata"], index["weight_map"])
-    return content | {"model.safetensors.index.json": json.dumps(index).encode()} | dict(extra or {})
+    return (
+        content | {"model.safetensors.index.json": json.dumps(index).encode()} | dict(extra or {})
+    )
 
 
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
@@ -85,20 +92,49 @@ def gptq_without_scales(t: Tensors) -> Tensors:
 
 
 ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
-    ("fact-contradicted", small, lambda: small(tensors=adding(model__layers__0__self_attn__q_proj__bias=("BF16", (2048,))))),
+    (
+        "fact-contradicted",
+        small,
+        lambda: small(tensors=adding(model__layers__0__self_attn__q_proj__bias=("BF16", (2048,)))),
+    ),
     ("tensor-missing", small, lambda: small(tensors=without("layers.7.mlp.up_proj"))),
     ("tensor-unexpected", small, lambda: small(tensors=layers(29))),
-    ("tensor-shape", small, lambda: small(tensors=lambda t: t | {"model.norm.weight": ("BF16", (7,))})),
+    (
+        "tensor-shape",
+        small,
+        lambda: small(tensors=lambda t: t | {"model.norm.weight": ("BF16", (7,))}),
+    ),
     ("untied-head-missing", small, lambda: small(having(tie_word_embeddings=False))),
-    ("tower-missing", lambda: files("gemma-3-4b"), lambda: files("gemma-3-4b", tensors=without("vision_tower", "multi_modal"))),
-    ("mtp-missing", lambda: files("glm-4.5-reduced-mtp"), lambda: files("glm-4.5-reduced-mtp", tensors=without(*mtp_layers()))),
-    ("mtp-stored", lambda: files("qwen3-next-reduced-mtp", tensors=without("mtp.")), lambda: files("qwen3-next-reduced-mtp")),
+    (
+        "tower-missing",
+        lambda: files("gemma-3-4b"),
+        lambda: files("gemma-3-4b", tensors=without("vision_tower", "multi_modal")),
+    ),
+    (
+        "mtp-missing",
+        lambda: files("glm-4.5-reduced-mtp"),
+        lambda: files("glm-4.5-reduced-mtp", tensors=without(*mtp_layers())),
+    ),
+    (
+        "mtp-stored",
+        lambda: files("qwen3-next-reduced-mtp", tensors=without("mtp.")),
+        lambda: files("qwen3-next-reduced-mtp"),
+    ),
     ("tied-copy-stored", small, lambda: small(tensors=lambda t: t | {HEAD: t[EMBEDDING]})),
-    ("buffers-stored", small, lambda: small(tensors=adding(model__layers__0__self_attn__rotary_emb__inv_freq=("F32", (64,))))),
+    (
+        "buffers-stored",
+        small,
+        lambda: small(
+            tensors=adding(model__layers__0__self_attn__rotary_emb__inv_freq=("F32", (64,)))
+        ),
+    ),
     (
         "tensor-dtype",
         lambda: files("qwen3-0.6b-reduced-fp8-block"),
-        lambda: files("qwen3-0.6b-reduced-fp8-block", lambda c: {k: v for k, v in c.items() if k != "quantization_config"}),
+        lambda: files(
+            "qwen3-0.6b-reduced-fp8-block",
+            lambda c: {k: v for k, v in c.items() if k != "quantization_config"},
+        ),
     ),
     (
         "packed-without-scales",
@@ -106,8 +142,16 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         lambda: files("qwen3-0.6b-reduced-gptq", tensors=gptq_without_scales),
     ),
     ("not-comparable", small, lambda: small(tensors=packed)),
-    ("stored-tensors-changed", small, lambda: small(tensors=lambda t: {n: ("F16", s) for n, (_, s) in t.items()})),
-    ("shard-missing", lambda: small(shards=2), lambda: {n: f for n, f in small(shards=2).items() if n != SECOND}),
+    (
+        "stored-tensors-changed",
+        small,
+        lambda: small(tensors=lambda t: {n: ("F16", s) for n, (_, s) in t.items()}),
+    ),
+    (
+        "shard-missing",
+        lambda: small(shards=2),
+        lambda: {n: f for n, f in small(shards=2).items() if n != SECOND},
+    ),
     ("index-tensor-missing", lambda: small(shards=2), lambda: shards(listed_only)),
     ("index-wrong-shard", lambda: small(shards=2), lambda: shards(wrong_shard)),
     ("index-tensor-unlisted", lambda: small(shards=2), lambda: shards(unlisted)),
@@ -130,21 +174,29 @@ def rules(new: str, old: str, **options: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(("rule", "old", "new"), ROWS, ids=[r[0] for r in ROWS])
-def test_an_upload_brings_its_rule(hub: Hub, rule: str, old: Callable[[], Files], new: Callable[[], Files]) -> None:
+def test_an_upload_brings_its_rule(
+    hub: Hub, rule: str, old: Callable[[], Files], new: Callable[[], Files]
+) -> None:
     hub.add(REPO, old(), "old")
     hub.add(REPO, new(), "new")
     assert rule in rules(f"{REPO}@new", f"{REPO}@old")
     assert rule not in rules(f"{REPO}@old", f"{REPO}@old")
     gone = llmarch.check(f"{REPO}@old", against=f"{REPO}@new").verdicts[0].changes
-    assert [c.severity for c in gone if c.rule == rule and c.new is None] == ["info"] * sum(c.rule == rule and c.new is None for c in gone)
+    assert [c.severity for c in gone if c.rule == rule and c.new is None] == ["info"] * sum(
+        c.rule == rule and c.new is None for c in gone
+    )
 
 
 def test_a_shard_or_an_index_that_the_server_does_not_give(hub: Hub) -> None:
-    for number, (part, rule) in enumerate({SECOND: "shard-unreadable", "index.json": "index-unreadable"}.items()):
+    for number, (part, rule) in enumerate(
+        {SECOND: "shard-unreadable", "index.json": "index-unreadable"}.items()
+    ):
         hub.add(REPO, small(shards=2), "old")
         hub.add(REPO, small(shards=2), f"new{number}")
         rules(f"{REPO}@old", f"{REPO}@old")
-        hub.broken[f"{commit_of(REPO, f'new{number}')}/{part}" if "safetensors" in part else part] = 503
+        hub.broken[
+            f"{commit_of(REPO, f'new{number}')}/{part}" if "safetensors" in part else part
+        ] = 503
         report = llmarch.check(f"{REPO}@new{number}", against=f"{REPO}@old")
         assert rule in {c.rule for c in report.verdicts[0].changes}
         assert report.exit_code == 4
@@ -161,12 +213,16 @@ def test_a_repository_that_was_renamed(hub: Hub) -> None:
 def test_files_here(hub: Hub, tmp_path: Path) -> None:
     """One shard of several; and a config without its tensors in the Hub's own cache."""
     for name, content in small(shards=2).items():
-        data, size = (content, len(content)) if isinstance(content, bytes) else (content.head, content.size)
+        data, size = (
+            (content, len(content)) if isinstance(content, bytes) else (content.head, content.size)
+        )
         with (tmp_path / name).open("wb") as file:
             file.write(data)
             file.truncate(size)
     folder = str(tmp_path)
-    assert llmarch.check(f"{folder}/{FIRST}", against=folder).exit_code == 2, "a shard without its config"
+    assert llmarch.check(f"{folder}/{FIRST}", against=folder).exit_code == 2, (
+        "a shard without its config"
+    )
     commit = commit_of(REPO)
     snapshot = tmp_path / "hf" / "hub" / f"models--{REPO.replace('/', '--')}" / "snapshots" / commit
     snapshot.mkdir(parents=True)
@@ -180,7 +236,16 @@ def test_files_here(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_every_finding_rule_has_a_row() -> None:
-    shown = {row[0] for row in ROWS} | {"shard-unreadable", "index-unreadable", "repo-moved", "headers-not-cached"}
-    assert {r.id for r in RULES if r.pattern is None} - shown == {"single-shard", "tensor-unrecognised", "unused-stored"}, (
+    shown = {row[0] for row in ROWS} | {
+        "shard-unreadable",
+        "index-unreadable",
+        "repo-moved",
+        "headers-not-cached",
+    }
+    assert {r.id for r in RULES if r.pattern is None} - shown == {
+        "single-shard",
+        "tensor-unrecognised",
+        "unused-stored",
+    }, (
         "the first two are of readings that have no architecture to compare; the last is said in tests/checkpoint"
     )

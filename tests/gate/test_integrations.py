@@ -70,7 +70,10 @@ def models(hub: Hub) -> Hub:
     tuned, rows = plain | {"vocab_size": 151_940}, resized(151_940)
     hub.add(BOT, files("qwen3-0.6b", lambda _: tuned, lambda t: rows(layers(n)(t))), "first")
     hub.heads[BOT, "main"] = "first"
-    hub.add(f"{BOT}-FP8", files("qwen3-0.6b", lambda _: config | {"vocab_size": 151_940}, lambda _: rows(tensors)))
+    hub.add(
+        f"{BOT}-FP8",
+        files("qwen3-0.6b", lambda _: config | {"vocab_size": 151_940}, lambda _: rows(tensors)),
+    )
     return hub
 
 
@@ -79,7 +82,11 @@ def push_theta(hub: Hub) -> None:
     content = dict(hub.repos[BOT]["first"])
     data = content["config.json"]
     assert isinstance(data, bytes)
-    hub.add(BOT, content | {"config.json": json.dumps(json.loads(data) | {"rope_theta": 10_000}).encode()}, "theta")
+    hub.add(
+        BOT,
+        content | {"config.json": json.dumps(json.loads(data) | {"rope_theta": 10_000}).encode()},
+        "theta",
+    )
     hub.heads[BOT, "main"] = "theta"
 
 
@@ -103,7 +110,9 @@ def test_the_recipes_of_the_readme(models: Hub) -> None:
     out = shell("llmarch check", code=1)
     commits = re.compile(r"\b[0-9a-f]{7}\b")
     shown = transcript.removeprefix("$ llmarch check\n")
-    assert commits.sub("", shown).split() == commits.sub("", out).split(), "the README shows what the program prints"
+    assert commits.sub("", shown).split() == commits.sub("", out).split(), (
+        "the README shows what the program prints"
+    )
     shell(tune, code=1)
     shell(quantised, code=1)
     shell("llmarch check --update; llmarch check")
@@ -117,7 +126,9 @@ def test_the_exit_codes_of_the_readme() -> None:
     readme = dict(re.findall(r"^\| (\d) \| (.*) \|$", text, re.MULTILINE))
     ours = dict(re.findall(r"^(\d)  (.*)$", errors.__doc__ or "", re.MULTILINE))
     assert set(readme) == set(ours) == set("01234")
-    assert {code: said.replace("`", "") for code, said in readme.items()} == {code: said.replace("`", "") for code, said in ours.items()}
+    assert {code: said.replace("`", "") for code, said in readme.items()} == {
+        code: said.replace("`", "") for code, said in ours.items()
+    }
 
 
 def test_settings_of_the_docs(models: Hub) -> None:
@@ -145,9 +156,17 @@ def test_workflow_of_the_docs() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     ours = next(step for step in job["steps"] if "llmarch@" in step.get("uses", ""))
     assert set(ours["with"]) <= set(action["inputs"])
-    assert next(step for step in job["steps"] if "upload-sarif@" in step.get("uses", ""))["with"]["sarif_file"] == ours["with"]["sarif"]
+    assert (
+        next(step for step in job["steps"] if "upload-sarif@" in step.get("uses", ""))["with"][
+            "sarif_file"
+        ]
+        == ours["with"]["sarif"]
+    )
     comment = job["steps"][-1]["run"]
-    assert f"--body-file {ours['with']['markdown']}" in comment and job["permissions"]["pull-requests"] == "write"
+    assert (
+        f"--body-file {ours['with']['markdown']}" in comment
+        and job["permissions"]["pull-requests"] == "write"
+    )
 
 
 # The action
@@ -156,9 +175,15 @@ def test_workflow_of_the_docs() -> None:
 def run_action(step: dict[str, Any], inputs: dict[str, str], code: int = 0, **env: str) -> str:
     """A step of the action, with its expressions filled in."""
     action = yaml.safe_load((ROOT / "action.yml").read_text())
-    values = {f"inputs.{k}": inputs.get(k, v["default"]) for k, v in action["inputs"].items()} | {"github.action_path": str(ROOT)}
-    filled = {k: re.sub(r"\$\{\{ (\S+) \}\}", lambda m: values[m[1]], v) for k, v in step["env"].items()}
-    assert step["shell"] == "bash" and "${{" not in step["run"], "inputs reach the script as variables only"
+    values = {f"inputs.{k}": inputs.get(k, v["default"]) for k, v in action["inputs"].items()} | {
+        "github.action_path": str(ROOT)
+    }
+    filled = {
+        k: re.sub(r"\$\{\{ (\S+) \}\}", lambda m: values[m[1]], v) for k, v in step["env"].items()
+    }
+    assert step["shell"] == "bash" and "${{" not in step["run"], (
+        "inputs reach the script as variables only"
+    )
     return shell(step["run"], code=code, **filled, **env)
 
 
@@ -181,18 +206,26 @@ def test_the_action_checks(models: Hub, runner: dict[str, str]) -> None:
 
     assert "::notice title=llmarch check::no changes" in run_action(check, {}, **runner)
     push_theta(models)
-    out = run_action(check, {"sarif": "out.sarif", "junit": "out.xml", "markdown": "out.md"}, code=1, **runner)
+    out = run_action(
+        check, {"sarif": "out.sarif", "junit": "out.xml", "markdown": "out.md"}, code=1, **runner
+    )
     assert "::error file=llmarch.lock,line=" in out and f"✗ {BOT}@main" in out
-    assert json.loads(Path("out.sarif").read_text())["runs"][0]["results"] and Path("out.xml").exists()
+    assert (
+        json.loads(Path("out.sarif").read_text())["runs"][0]["results"] and Path("out.xml").exists()
+    )
     summary = Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
     assert summary.startswith("before\n## ✅") and summary.endswith(Path("out.md").read_text())
     assert Path("out.md").read_text().startswith("## ❌ llmarch check")
     run_action(check, {"ignore": "rope-theta-changed\n  context-changed:*\n"}, **runner)
     run_action(check, {"fail-on": "weights"}, **runner)
-    run_action(check, {"reference": BOT, "against": BASE, "ignore": "vocabulary-changed"}, code=1, **runner)
+    run_action(
+        check, {"reference": BOT, "against": BASE, "ignore": "vocabulary-changed"}, code=1, **runner
+    )
     run_action(check, {"reference": "acme/gone", "against": BASE}, code=3, **runner)
     run_action(check, {"lock": "other.lock"}, code=2, **runner)
-    run_action(check, {"reference": "--update", "lock": "$(touch pwned); `touch pwned`"}, code=2, **runner)
+    run_action(
+        check, {"reference": "--update", "lock": "$(touch pwned); `touch pwned`"}, code=2, **runner
+    )
     assert outputs() == ["before", *(f"exit-code={n}" for n in (0, 1, 0, 0, 1, 3, 2, 2))]
     assert not Path("pwned").exists()
 
@@ -203,7 +236,9 @@ def commands(log: str) -> list[str]:
     found: list[str] = []
     stopped = ""
     for line in log.splitlines():
-        match = re.match(r"\s*::([\w-]+)(?: [^\n]*?)?::(.*)", line) or re.search(r"##\[([\w-]+)[^\]]*\](.*)", line)
+        match = re.match(r"\s*::([\w-]+)(?: [^\n]*?)?::(.*)", line) or re.search(
+            r"##\[([\w-]+)[^\]]*\](.*)", line
+        )
         if match is None or (stopped and match[1] != stopped):
             continue
         if match[1] != stopped and match[1] != "stop-commands":
@@ -220,8 +255,17 @@ def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, s
     content = dict(models.repos[BOT]["first"])
     data = content["config.json"]
     assert isinstance(data, bytes)
-    evil = ("##[set-output name=exit-code;]0", "##[add-mask]e", "::stop-commands::x", "x" * 90 + " ::error::fake")
-    models.add(BOT, content | {"config.json": json.dumps(json.loads(data) | dict.fromkeys(evil, 1)).encode()}, "evil")
+    evil = (
+        "##[set-output name=exit-code;]0",
+        "##[add-mask]e",
+        "::stop-commands::x",
+        "x" * 90 + " ::error::fake",
+    )
+    models.add(
+        BOT,
+        content | {"config.json": json.dumps(json.loads(data) | dict.fromkeys(evil, 1)).encode()},
+        "evil",
+    )
     models.heads[BOT, "main"] = "evil"
     out = run_action(check, {}, **runner)
     assert "##[set-output name=exit-code;]0" in out, "it is told, nevertheless"
@@ -252,7 +296,14 @@ def test_the_action_installs(tmp_path: Path, runner: dict[str, str]) -> None:
     run_action(install, {}, **runner, **offline_install())
     _, added = Path(runner["GITHUB_PATH"]).read_text().splitlines()
     env = {**os.environ, "PYTHONPATH": offline_install()["PYTHONPATH"]}
-    done = subprocess.run([f"{added}/llmarch", "show", "qwen3-8b"], capture_output=True, text=True, env=env, cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [f"{added}/llmarch", "show", "qwen3-8b"],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd=tmp_path,
+        check=True,
+    )
     assert "Qwen3-8B" in done.stdout
 
 
@@ -260,8 +311,17 @@ def test_the_action_installs(tmp_path: Path, runner: dict[str, str]) -> None:
 
 
 def git(*args: str, cwd: Path) -> str:
-    who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
-    return subprocess.run(["git", *who, *args], cwd=cwd, capture_output=True, text=True, check=True).stdout
+    who = (
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    )
+    return subprocess.run(
+        ["git", *who, *args], cwd=cwd, capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.fixture
@@ -270,7 +330,9 @@ def clone(tmp_path: Path) -> Path:
     target = tmp_path / "clone"
     if not (ROOT / ".git").exists():
         pytest.skip("not a git repository")
-    for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0"):
+    for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split(
+        "\0"
+    ):
         if name and (ROOT / name).is_file() and not name.startswith("tests/"):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target / name)
@@ -288,17 +350,27 @@ def test_the_hooks(models: Hub, clone: Path, tmp_path: Path) -> None:
     (project / "model" / "config.json").write_text(json.dumps(config))
     hooks = [h["id"] for h in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())]
     shown = yaml.safe_load(blocks("docs/ci.md", "pre-commit", "yaml")[0])["repos"]
-    assert [h["id"] for h in shown[0]["hooks"]] == hooks == ["llmarch-check", "llmarch-check-offline"]
+    assert (
+        [h["id"] for h in shown[0]["hooks"]] == hooks == ["llmarch-check", "llmarch-check-offline"]
+    )
     revision = git("rev-parse", "HEAD", cwd=clone).strip()
     entry = {"repo": str(clone), "rev": revision, "hooks": [{"id": h} for h in hooks]}
     (project / ".pre-commit-config.yaml").write_text(yaml.safe_dump({"repos": [entry]}))
     git("init", "-q", cwd=project)
     shell(f"cd {project} && llmarch lock ./model && git add -A")
-    install = {**offline_install(), "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"), "GIT_CONFIG_COUNT": "1"}
+    install = {
+        **offline_install(),
+        "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
+        "GIT_CONFIG_COUNT": "1",
+    }
     install |= {"GIT_CONFIG_KEY_0": "protocol.file.allow", "GIT_CONFIG_VALUE_0": "always"}
 
     def hook(*args: str, code: int = 0) -> str:
-        return shell(f"cd {project} && {sys.executable} -m pre_commit run {' '.join(args)}", code=code, **install)
+        return shell(
+            f"cd {project} && {sys.executable} -m pre_commit run {' '.join(args)}",
+            code=code,
+            **install,
+        )
 
     assert "Passed" in hook("llmarch-check-offline", "--all-files")
     (project / "model" / "config.json").write_text(json.dumps(having(rope_theta=10_000)(config)))
@@ -326,7 +398,11 @@ def test_the_example(models: Hub, tmp_path: Path) -> None:
     assert "3 passed" in shell(command)
     push_theta(models)
     out = shell(command, code=1)
-    assert "2 failed" in out and f"{BOT}@main: behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000" in out
+    assert (
+        "2 failed" in out
+        and f"{BOT}@main: behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000"
+        in out
+    )
     (text,) = blocks("docs/ci.md", "pytest", "python")
     Path("test_docs.py").write_text(text)
     assert "1 failed" in shell(f"{sys.executable} -m pytest -q test_docs.py", code=1)

@@ -40,8 +40,14 @@ def entries(tensors: Tensors) -> dict[str, Any]:
 
 def safetensors(tensors: Tensors, metadata: Mapping[str, str] | None = None) -> Sparse:
     """A safetensors file as the safetensors library lays it out, without its weights."""
-    header = {**({"__metadata__": dict(metadata)} if metadata is not None else {}), **entries(tensors)}
-    return with_header(json.dumps(header, separators=(",", ":")), sum(prod(s) * BYTES[d] for d, s in tensors.values()))
+    header = {
+        **({"__metadata__": dict(metadata)} if metadata is not None else {}),
+        **entries(tensors),
+    }
+    return with_header(
+        json.dumps(header, separators=(",", ":")),
+        sum(prod(s) * BYTES[d] for d, s in tensors.values()),
+    )
 
 
 def with_header(text: str, data_size: int = 0) -> Sparse:
@@ -51,18 +57,30 @@ def with_header(text: str, data_size: int = 0) -> Sparse:
     return Sparse(struct.pack("<Q", len(data)) + data, 8 + len(data) + data_size)
 
 
-def llama(layers: int = 4, hidden: int = 4096, experts: int = 0) -> dict[str, tuple[str, tuple[int, ...]]]:
+def llama(
+    layers: int = 4, hidden: int = 4096, experts: int = 0
+) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Tensors like those of a Llama or of a mixture of experts."""
-    tensors: dict[str, tuple[str, tuple[int, ...]]] = {"model.embed_tokens.weight": ("BF16", (32000, hidden))}
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {
+        "model.embed_tokens.weight": ("BF16", (32000, hidden))
+    }
     for layer in range(layers):
         at = f"model.layers.{layer}"
         tensors |= {f"{at}.self_attn.{p}_proj.weight": ("BF16", (hidden, hidden)) for p in "qkvo"}
         for expert in range(experts):
             tensors[f"{at}.mlp.experts.{expert}.up_proj.weight"] = ("F8_E4M3", (hidden, hidden))
-            tensors[f"{at}.mlp.experts.{expert}.up_proj.weight_scale_inv"] = ("F32", (hidden // 128, hidden // 128))
-        tensors |= {f"{at}.mlp.{p}_proj.weight": ("BF16", (hidden, hidden)) for p in ("gate", "up", "down")}
+            tensors[f"{at}.mlp.experts.{expert}.up_proj.weight_scale_inv"] = (
+                "F32",
+                (hidden // 128, hidden // 128),
+            )
+        tensors |= {
+            f"{at}.mlp.{p}_proj.weight": ("BF16", (hidden, hidden)) for p in ("gate", "up", "down")
+        }
         tensors[f"{at}.input_layernorm.weight"] = ("BF16", (hidden,))
-    return tensors | {"model.norm.weight": ("BF16", (hidden,)), "lm_head.weight": ("BF16", (32000, hidden))}
+    return tensors | {
+        "model.norm.weight": ("BF16", (hidden,)),
+        "lm_head.weight": ("BF16", (32000, hidden)),
+    }
 
 
 def sharded(tensors: Tensors, count: int, stem: str = "model") -> dict[str, bytes | Sparse]:
@@ -81,15 +99,26 @@ def sharded(tensors: Tensors, count: int, stem: str = "model") -> dict[str, byte
 
 
 def index(weight_map: Mapping[str, Any], total_size: Any = 0) -> bytes:
-    return json.dumps({"metadata": {"total_size": total_size}, "weight_map": dict(weight_map)}, indent=2).encode()
+    return json.dumps(
+        {"metadata": {"total_size": total_size}, "weight_map": dict(weight_map)}, indent=2
+    ).encode()
 
 
-CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "num_hidden_layers": 4}
+CONFIG = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "num_hidden_layers": 4,
+}
 
 
 def model(count: int = 3, **kind: int) -> dict[str, bytes | Sparse]:
     """A whole repository: config, index and `count` files of weights."""
-    return {"config.json": json.dumps(CONFIG).encode(), "README.md": b"# model", **sharded(llama(**kind), count)}
+    return {
+        "config.json": json.dumps(CONFIG).encode(),
+        "README.md": b"# model",
+        **sharded(llama(**kind), count),
+    }
 
 
 def write(folder: Path, files: Mapping[str, bytes | Sparse]) -> Path:

@@ -13,7 +13,9 @@ from loopback import Hub, serve
 from llmarch.sources.hub import client as http
 
 settings.register_profile("tests", deadline=None)
-settings.register_profile("fuzz", deadline=None, max_examples=100_000)  # pytest --hypothesis-profile=fuzz
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=100_000
+)  # pytest --hypothesis-profile=fuzz
 settings.load_profile("tests")
 
 
@@ -23,7 +25,9 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens"), raising=False)
+    monkeypatch.setattr(
+        constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens"), raising=False
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("LLMARCH_CACHE", str(tmp_path / "llmarch"))

@@ -101,7 +101,11 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(self.path.partition("?")[0])
         with hub.lock:
             request = Request(
-                path, self.headers["host"], self.headers["authorization"], self.headers["range"], path.startswith("/__cdn__/")
+                path,
+                self.headers["host"],
+                self.headers["authorization"],
+                self.headers["range"],
+                path.startswith("/__cdn__/"),
             )
             hub.requests.append(request)
             hub.inflight += 1
@@ -111,14 +115,20 @@ class Handler(BaseHTTPRequestHandler):
             if hub.delay:
                 time.sleep(hub.delay)
             fault = next((what for part, what in hub.broken.items() if part in path), None)
-            stumble = next((part for part, left in hub.stumbles.items() if part in path and left > 0), None)
+            stumble = next(
+                (part for part, left in hub.stumbles.items() if part in path and left > 0), None
+            )
             if stumble is not None:
                 hub.stumbles[stumble] -= 1
                 fault = 503
             if fault is None and hub.fail_every and number % hub.fail_every == 0:
                 fault = hub.fail_with
             if isinstance(fault, int):
-                self.refuse(fault, "Fault", {"Retry-After": hub.retry_after} if hub.retry_after is not None else {})
+                self.refuse(
+                    fault,
+                    "Fault",
+                    {"Retry-After": hub.retry_after} if hub.retry_after is not None else {},
+                )
             elif fault == "portal":
                 self.send_body(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
             elif fault == "hang":
@@ -165,7 +175,9 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.hub
         if match := re.fullmatch(r"/__cdn__/([^/]+/[^/]+)/([0-9a-f]{40})/(.+)", path):
             return self.send_file(self.files(match[1], match[2])[match[3]], {}, reset, short)
-        match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(revision|safetensors-metadata)/(.+)", path)
+        match = re.fullmatch(
+            r"/api/models/([^/]+/[^/]+)/(revision|safetensors-metadata)/(.+)", path
+        )
         match = match or re.fullmatch(r"/([^/]+/[^/]+)/(resolve)/(.+)", path)
         if match is None:
             return self.refuse(404, "NotFound")
@@ -188,18 +200,30 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404, "EntryNotFound")
         commit = {"X-Repo-Commit": hub.commit_of_file or revision}
         if file.endswith(".safetensors"):
-            return self.redirect(302, f"http://localhost:{hub.port}/__cdn__/{repo}/{revision}/{file}?Signature=x", commit)
+            return self.redirect(
+                302,
+                f"http://localhost:{hub.port}/__cdn__/{repo}/{revision}/{file}?Signature=x",
+                commit,
+            )
         return self.send_file(files[file], commit, reset)
 
     def files(self, repo: str, revision: str) -> Files:
-        return next((f for r, f in self.hub.repos[repo].items() if revision in (r, commit_of(repo, r))), {})
+        return next(
+            (f for r, f in self.hub.repos[repo].items() if revision in (r, commit_of(repo, r))), {}
+        )
 
     def lookup(self, repo: str, revision: str) -> None:
         revision = self.hub.heads.get((repo, revision), revision)
         for name, files in self.hub.repos[repo].items():
             if revision in (name, commit_of(repo, name)):
-                document = {"id": repo, "sha": commit_of(repo, name), "siblings": [{"rfilename": f} for f in files]}
-                return self.send_body(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
+                document = {
+                    "id": repo,
+                    "sha": commit_of(repo, name),
+                    "siblings": [{"rfilename": f} for f in files],
+                }
+                return self.send_body(
+                    200, json.dumps(document).encode(), {"Content-Type": "application/json"}
+                )
         return self.refuse(404, "RevisionNotFound")
 
     def all_headers(self, repo: str, index_file: str, reset: bool) -> None:
@@ -217,9 +241,13 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"index": {"metadata": document.get("metadata")}, "headers": headers}
         body = self.hub.tamper(json.dumps(answer, separators=(",", ":"))).encode()
         commit = self.hub.commit_of_answer or commit_of(repo)
-        return self.send_body(200, body, {"X-Repo-Commit": commit} if self.hub.commit_header else {}, reset=reset)
+        return self.send_body(
+            200, body, {"X-Repo-Commit": commit} if self.hub.commit_header else {}, reset=reset
+        )
 
-    def send_file(self, content: bytes | Sparse, headers: Mapping[str, str], reset: bool, short: bool = False) -> None:
+    def send_file(
+        self, content: bytes | Sparse, headers: Mapping[str, str], reset: bool, short: bool = False
+    ) -> None:
         file = content if isinstance(content, Sparse) else Sparse(content, len(content))
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["range"] or "")
         if match is None or self.hub.ignore_range:
@@ -229,9 +257,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.send_body(416, b"", {"Content-Range": f"bytes */{file.size}"})
         half = (stop - start) // 2 if short else stop - start
         part = Sparse(file.read(start, start + half), half)
-        return self.send_body(206, part, {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{file.size}"}, reset=reset)
+        return self.send_body(
+            206,
+            part,
+            {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{file.size}"},
+            reset=reset,
+        )
 
-    def send_body(self, status: int, body: bytes | Sparse, headers: Mapping[str, str], reset: bool = False) -> None:
+    def send_body(
+        self, status: int, body: bytes | Sparse, headers: Mapping[str, str], reset: bool = False
+    ) -> None:
         file = body if isinstance(body, Sparse) else Sparse(body, len(body))
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(file.size)}.items():
@@ -250,7 +285,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_body(status, b"", {"Location": target, **headers})
 
     def refuse(self, status: int, code: str, headers: Mapping[str, str] = {}) -> None:
-        self.send_body(status, json.dumps({"error": code}).encode(), {"X-Error-Code": code, "X-Error-Message": code, **headers})
+        self.send_body(
+            status,
+            json.dumps({"error": code}).encode(),
+            {"X-Error-Code": code, "X-Error-Message": code, **headers},
+        )
 
 
 class Server(ThreadingHTTPServer):

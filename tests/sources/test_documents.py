@@ -14,7 +14,9 @@ from llmarch.sources.documents import parse_index, parse_object, safe_name
 
 
 def test_what_published_configs_hold() -> None:
-    found = parse_object('\ufeff{"a": [0.0, Infinity], "b": NaN, "c": "ü", "d": 1e400}'.encode(), file="config.json")
+    found = parse_object(
+        '\ufeff{"a": [0.0, Infinity], "b": NaN, "c": "ü", "d": 1e400}'.encode(), file="config.json"
+    )
     assert found["a"] == [0.0, math.inf]
     assert math.isnan(found["b"])
     assert list(found) == ["a", "b", "c", "d"]
@@ -25,8 +27,16 @@ def test_what_published_configs_hold() -> None:
     [
         (b"", "not valid JSON at line 1, column 1", None),
         (b'{"a": 1,\n  "b": 2,\n}', r"not valid JSON at line (3, column 1|2, column 9)", None),
-        (b'{"a": 1\n<<<<<<< HEAD\n,"b": 2\n=======\n>>>>>>> x\n}', "line 2 is a merge conflict marker", "resolve"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer", "git lfs pull"),
+        (
+            b'{"a": 1\n<<<<<<< HEAD\n,"b": 2\n=======\n>>>>>>> x\n}',
+            "line 2 is a merge conflict marker",
+            "resolve",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "Git LFS pointer",
+            "git lfs pull",
+        ),
         (b"[1]", "holds a list, not a JSON object", None),
         (b'"x"', "holds a string, not a JSON object", None),
         (b"null", "holds null, not a JSON object", None),
@@ -48,7 +58,8 @@ def test_broken(data: bytes, message: str, hint: str | None) -> None:
 
 def test_index() -> None:
     index = parse_index(
-        b'{"metadata": {"total_size": 3}, "weight_map": {"a": "y.safetensors", "b": "x.safetensors", "c": "y.safetensors"}}', file="i"
+        b'{"metadata": {"total_size": 3}, "weight_map": {"a": "y.safetensors", "b": "x.safetensors", "c": "y.safetensors"}}',
+        file="i",
     )
     assert index.shards == {"x.safetensors", "y.safetensors"}
     assert index.tensors_of == {"x.safetensors": ["b"], "y.safetensors": ["a", "c"]}

@@ -26,7 +26,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def model(**changes: Any) -> RawModel:
-    names = ["embed", *(f"layers.{i}.experts.{j}.w" for i in range(9) for j in range(7)), "layers.x.3", "scalar"]
+    names = [
+        "embed",
+        *(f"layers.{i}.experts.{j}.w" for i in range(9) for j in range(7)),
+        "layers.x.3",
+        "scalar",
+    ]
     fields: dict[str, Any] = {
         "reference": "r", "kind": "hub", "name": "model", "config": {"b": 1, "a": [1.5, None, float("inf")]}, "config_file": "config.json",
         "repo_id": REPO, "commit": COMMIT, "files": ("config.json", "ü.txt"), "header_bytes": 123,
@@ -42,7 +47,21 @@ def load(commit: str = COMMIT, repo: str = REPO, endpoint: str = ENDPOINT) -> Ra
 
 def same(a: RawModel, b: RawModel) -> bool:
     tables = [[(g.pattern, g.dtype, g.shape, g.indices) for g in m.tensors or ()] for m in (a, b)]
-    rest = [(m.kind, m.name, m.config, m.config_file, m.repo_id, m.commit, m.files, m.header_bytes, m.findings, m.partial) for m in (a, b)]
+    rest = [
+        (
+            m.kind,
+            m.name,
+            m.config,
+            m.config_file,
+            m.repo_id,
+            m.commit,
+            m.files,
+            m.header_bytes,
+            m.findings,
+            m.partial,
+        )
+        for m in (a, b)
+    ]
     return tables[0] == tables[1] and rest[0] == rest[1]
 
 
@@ -79,7 +98,9 @@ def entry(home: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "text", "other", "numbers", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "flipped", "text", "other", "numbers", "folder"]
+)
 def test_a_damaged_entry_is_none(home: Path, damage: str) -> None:
     cache.store(ENDPOINT, REPO, model())
     path = entry(home)
@@ -107,7 +128,9 @@ def test_a_damaged_entry_is_none(home: Path, damage: str) -> None:
         assert load() is not None
 
 
-def test_an_interrupted_write_leaves_the_old_entry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_the_old_entry(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache.store(ENDPOINT, REPO, model())
 
     def interrupted(*_: object) -> None:
@@ -194,7 +217,9 @@ def test_info_and_clear(home: Path) -> None:
         ("linux", {"LLMARCH_CACHE": "~nobody-here/x"}, "~nobody-here/x"),
     ],
 )
-def test_where_it_is(monkeypatch: pytest.MonkeyPatch, platform: str, env: dict[str, str], folder: str) -> None:
+def test_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, platform: str, env: dict[str, str], folder: str
+) -> None:
     for name in ("LLMARCH_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", "/home/me")

@@ -17,7 +17,13 @@ from safetensors import SafetensorError, deserialize
 from llmarch.errors import HeaderError
 from llmarch.sources import safetensors as headers
 from llmarch.sources.raw import BITS
-from llmarch.sources.safetensors import MAX_HEADER, Header, header_length, parse_header, parse_headers_document
+from llmarch.sources.safetensors import (
+    MAX_HEADER,
+    Header,
+    header_length,
+    parse_header,
+    parse_headers_document,
+)
 
 ENTRY = '"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}'
 
@@ -25,7 +31,11 @@ ENTRY = '"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}'
 def parse(text: str | bytes, data_size: int = 2, *, known_size: bool = True) -> Header:
     data = text.encode() if isinstance(text, str) else text
     size = 8 + len(data) + data_size
-    return parse_header(struct.pack("<Q", len(data)) + data, file="f.safetensors", file_size=size if known_size else None)
+    return parse_header(
+        struct.pack("<Q", len(data)) + data,
+        file="f.safetensors",
+        file_size=size if known_size else None,
+    )
 
 
 def test_a_header() -> None:
@@ -135,7 +145,9 @@ def test_too_short_for_a_length(data: bytes) -> None:
 
 
 def test_length_beyond_the_file_and_the_format() -> None:
-    with pytest.raises(HeaderError, match="truncated, a header of 100 bytes is announced in a file of 50"):
+    with pytest.raises(
+        HeaderError, match="truncated, a header of 100 bytes is announced in a file of 50"
+    ):
         header_length(struct.pack("<Q", 100), file="f", file_size=50)
     with pytest.raises(HeaderError, match="the format allows 100,000,000"):
         header_length(struct.pack("<Q", MAX_HEADER + 1), file="f", file_size=10**12)
@@ -143,7 +155,10 @@ def test_length_beyond_the_file_and_the_format() -> None:
         parse_header(struct.pack("<Q", 50) + b"{}", file="f")
 
 
-@pytest.mark.parametrize(("start", "hint"), [(b"version https://git-lfs", "git lfs pull"), (b"<!DOCTYPE html>", "web page")])
+@pytest.mark.parametrize(
+    ("start", "hint"),
+    [(b"version https://git-lfs", "git lfs pull"), (b"<!DOCTYPE html>", "web page")],
+)
 def test_files_that_are_something_else(start: bytes, hint: str) -> None:
     with pytest.raises(HeaderError) as error:
         header_length(start, file="f", file_size=10**6)
@@ -162,8 +177,12 @@ def test_bounds_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_dtype_of_the_library() -> None:
     for dtype, bits in BITS.items():
-        file = with_header(f'{{"a":{{"dtype":"{dtype}","shape":[8],"data_offsets":[0,{bits}]}}}}', bits)
-        assert list(parse_header(file.head, file="f", file_size=file.size).tensors) == [("a", dtype, (8,))]
+        file = with_header(
+            f'{{"a":{{"dtype":"{dtype}","shape":[8],"data_offsets":[0,{bits}]}}}}', bits
+        )
+        assert list(parse_header(file.head, file="f", file_size=file.size).tensors) == [
+            ("a", dtype, (8,))
+        ]
         assert [t[0] for t in deserialize(file.read(0, file.size))] == ["a"]
 
 
@@ -171,7 +190,10 @@ def test_every_dtype_of_the_library() -> None:
 
 
 def document(files: dict[str, Any], **separators: Any) -> str:
-    return json.dumps({"index": {"metadata": {"total_size": 1}}, "headers": files}, **(separators or {"separators": (",", ":")}))
+    return json.dumps(
+        {"index": {"metadata": {"total_size": 1}}, "headers": files},
+        **(separators or {"separators": (",", ":")}),
+    )
 
 
 def header_of(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, Any]:
@@ -181,39 +203,79 @@ def header_of(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, Any]
 
 @pytest.mark.parametrize("separators", [{}, {"indent": 1}])
 def test_all_headers_in_one_document(separators: dict[str, Any]) -> None:
-    files = {f"model-{i}.safetensors": {f"layers.{i}.w": ("BF16", (2, 3)), "]}}": ("U8", (1,))} for i in range(3)}
+    files = {
+        f"model-{i}.safetensors": {f"layers.{i}.w": ("BF16", (2, 3)), "]}}": ("U8", (1,))}
+        for i in range(3)
+    }
     files["plain.safetensors"] = {"x": ("BF16", (4,))}
-    parsed = parse_headers_document(document({f: header_of(t) for f, t in files.items()}, **separators))
+    parsed = parse_headers_document(
+        document({f: header_of(t) for f, t in files.items()}, **separators)
+    )
     assert parsed is not None
     assert {h.file: {n: (d, s) for n, d, s in h.tensors} for h in parsed} == files
 
 
 def test_headers_have_the_size_that_they_have_in_the_file() -> None:
-    files = {f"f{i}.safetensors": safetensors({"a" * i: ("BF16", (4,))}, {"format": "pt"}) for i in range(1, 20)}
-    parsed = parse_headers_document(document({name: json.loads(file.head[8:]) for name, file in files.items()}))
+    files = {
+        f"f{i}.safetensors": safetensors({"a" * i: ("BF16", (4,))}, {"format": "pt"})
+        for i in range(1, 20)
+    }
+    parsed = parse_headers_document(
+        document({name: json.loads(file.head[8:]) for name, file in files.items()})
+    )
     assert parsed is not None
     assert [h.size for h in parsed] == [len(f.head) for f in files.values()]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"headers":[]}', '{"index":null,"headers":{', "x" * 100, "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"headers":[]}',
+        '{"index":null,"headers":{',
+        "x" * 100,
+        "[" * 100_000,
+    ],
+)
 def test_other_documents_are_not_taken(text: str) -> None:
     assert parse_headers_document(text) is None
 
 
 def test_a_wrong_header_in_the_document_names_its_file() -> None:
     with pytest.raises(HeaderError, match="two: tensor a: unknown dtype"):
-        parse_headers_document(document({"one": header_of(llama()), "two": {"a": {"dtype": "U9", "shape": [], "data_offsets": [0, 1]}}}))
+        parse_headers_document(
+            document(
+                {
+                    "one": header_of(llama()),
+                    "two": {"a": {"dtype": "U9", "shape": [], "data_offsets": [0, 1]}},
+                }
+            )
+        )
 
 
 # Properties
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SHAPES = st.lists(st.integers(0, 5), max_size=4).map(tuple)
-TENSORS = st.dictionaries(NAMES.filter(lambda n: n != "__metadata__"), st.tuples(st.sampled_from(sorted(BYTES)), SHAPES), max_size=8)
+TENSORS = st.dictionaries(
+    NAMES.filter(lambda n: n != "__metadata__"),
+    st.tuples(st.sampled_from(sorted(BYTES)), SHAPES),
+    max_size=8,
+)
 
 
-@given(TENSORS, st.none() | st.dictionaries(NAMES, NAMES, max_size=3), st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]))
-def test_what_is_written_is_read(tensors: Any, metadata: Any, ascii_only: bool, separators: tuple[str, str]) -> None:
+@given(
+    TENSORS,
+    st.none() | st.dictionaries(NAMES, NAMES, max_size=3),
+    st.booleans(),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_what_is_written_is_read(
+    tensors: Any, metadata: Any, ascii_only: bool, separators: tuple[str, str]
+) -> None:
     header = {**({"__metadata__": metadata} if metadata is not None else {})}
     at = 0
     for name, (dtype, shape) in tensors.items():
@@ -240,7 +302,23 @@ def test_damage_is_a_header_error_or_harmless(data: st.DataObject) -> None:
             case 2:
                 damaged[at:at] = data.draw(st.binary(min_size=1, max_size=8))
             case _:
-                piece = data.draw(st.sampled_from([b'"', b"{", b"}", b"[", b",", b"-1", b"9" * 20, b"null", b"1e9", b"\\ud800", b"\0"]))
+                piece = data.draw(
+                    st.sampled_from(
+                        [
+                            b'"',
+                            b"{",
+                            b"}",
+                            b"[",
+                            b",",
+                            b"-1",
+                            b"9" * 20,
+                            b"null",
+                            b"1e9",
+                            b"\\ud800",
+                            b"\0",
+                        ]
+                    )
+                )
                 damaged[at : at + len(piece)] = piece
     try:
         ours = parse_header(bytes(damaged), file="f", file_size=len(damaged))
@@ -264,7 +342,10 @@ def test_any_bytes(data: bytes) -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda x: (
-        st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["a", "dtype", "shape", "data_offsets", "__metadata__"]), x, max_size=4)
+        st.lists(x, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["a", "dtype", "shape", "data_offsets", "__metadata__"]), x, max_size=4
+        )
     ),
     max_leaves=12,
 )
@@ -276,4 +357,6 @@ def test_any_json(value: Any) -> None:
     with suppress(HeaderError):
         parse(text, 0, known_size=False)
     with suppress(HeaderError):
-        parse_headers_document(json.dumps({"index": value, "headers": {"f": value}}, separators=(",", ":")))
+        parse_headers_document(
+            json.dumps({"index": value, "headers": {"f": value}}, separators=(",", ":"))
+        )

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoints import CONFIG, Sparse, index, llama, model, safetensors, sharded, with_header, write
+from checkpoints import (
+    CONFIG,
+    Sparse,
+    index,
+    llama,
+    model,
+    safetensors,
+    sharded,
+    with_header,
+    write,
+)
 from huggingface_hub import constants
 from loopback import TOKEN, Hub, commit_of
 
@@ -63,7 +73,11 @@ def test_reads_config_and_headers_but_no_weights(hub: Hub) -> None:
     assert found.findings == []
     assert found.header_bytes == header_bytes(files)
     wanted = header_bytes(files) + sum(len(f) for f in files.values() if isinstance(f, bytes))
-    assert hub.bytes < 1.15 * wanted + 30_000 < sum(f.size for f in files.values() if isinstance(f, Sparse)) / 1000
+    assert (
+        hub.bytes
+        < 1.15 * wanted + 30_000
+        < sum(f.size for f in files.values() if isinstance(f, Sparse)) / 1000
+    )
 
 
 def test_one_request_a_shard_and_all_of_one_commit(hub: Hub) -> None:
@@ -72,7 +86,9 @@ def test_one_request_a_shard_and_all_of_one_commit(hub: Hub) -> None:
     assert len(hub.asked(".safetensors", cdn=True)) == 20
     assert len(hub.asked("/revision/")) == 1
     assert all(f"/resolve/{commit}/" in r.path for r in hub.asked("/resolve/"))
-    assert len(hub.requests) == 4 + 2 * 20  # look-up, all headers (not offered), config, index, and two hops a shard
+    assert (
+        len(hub.requests) == 4 + 2 * 20
+    )  # look-up, all headers (not offered), config, index, and two hops a shard
 
 
 def test_a_long_header_costs_one_more_request_for_the_rest_only(hub: Hub) -> None:
@@ -88,7 +104,9 @@ def test_a_long_header_costs_one_more_request_for_the_rest_only(hub: Hub) -> Non
     ]
 
 
-def test_shards_are_fetched_at_the_same_time_but_not_all(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_fetched_at_the_same_time_but_not_all(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(entry, "CONNECTIONS", 6)
     hub.delay = 0.02
     hub.add(REPO, model(24, layers=30))
@@ -102,12 +120,17 @@ def test_a_server_that_ignores_range_does_not_make_us_download(hub: Hub) -> None
     hub.add(REPO, files)
     found = read()
     assert not found.partial
-    assert hub.bytes < 30_000_000 < sum(f.size for f in files.values() if isinstance(f, Sparse)) / 100
+    assert (
+        hub.bytes < 30_000_000 < sum(f.size for f in files.values() if isinstance(f, Sparse)) / 100
+    )
 
 
 def test_ignored_range_of_a_long_header(hub: Hub) -> None:
     hub.ignore_range = True
-    hub.add(REPO, {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": safetensors(llama(300))})
+    hub.add(
+        REPO,
+        {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": safetensors(llama(300))},
+    )
     found = read()
     assert found.tensors is not None
     assert len(found.tensors) == len(llama(300))
@@ -130,7 +153,11 @@ def test_config_only(hub: Hub) -> None:
 
 
 def test_config_only_from_a_full_entry_of_the_cache(hub: Hub) -> None:
-    hub.add(REPO, model(3) | {"model.safetensors.index.json": index({"a": "model-00001-of-00003.safetensors"})})
+    hub.add(
+        REPO,
+        model(3)
+        | {"model.safetensors.index.json": index({"a": "model-00001-of-00003.safetensors"})},
+    )
     assert read().tensors is not None
     found = read(headers=False)
     assert (found.tensors, found.partial, found.findings) == (None, False, [])
@@ -165,7 +192,12 @@ def test_index_without_shards(hub: Hub) -> None:
     hub.add(REPO, {k: v for k, v in model(3).items() if not k.endswith(".safetensors")})
     found = read()
     assert found.tensors is not None
-    assert (len(found.tensors), found.tensors.has_shapes, found.partial, rules(found)) == (len(llama()), False, True, ["shard-missing"])
+    assert (len(found.tensors), found.tensors.has_shapes, found.partial, rules(found)) == (
+        len(llama()),
+        False,
+        True,
+        ["shard-missing"],
+    )
 
 
 def test_shard_missing_from_the_repository(hub: Hub) -> None:
@@ -183,7 +215,9 @@ def test_shard_missing_from_the_repository(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("one_request", [False, True])
-def test_the_token_goes_to_the_hub_and_nowhere_else(hub: Hub, monkeypatch: pytest.MonkeyPatch, one_request: bool) -> None:
+def test_the_token_goes_to_the_hub_and_nowhere_else(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, one_request: bool
+) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     hub.one_request = one_request
     hub.gated.add(REPO)
@@ -193,7 +227,9 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(hub: Hub, monkeypatch: pytes
     assert {r.authorization for r in hub.requests if r.cdn} <= {None}
 
 
-def test_the_token_does_not_follow_a_look_up_to_another_host(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_does_not_follow_a_look_up_to_another_host(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     hub.foreign_lookup = True
     hub.add(REPO, model(1))
@@ -220,7 +256,9 @@ def test_all_headers_at_once_give_the_same_answer(hub: Hub, count: int) -> None:
     fast = read(refresh=True)
     assert hub.asked(".safetensors", cdn=True) == []
     assert len(hub.requests) == 4
-    assert fast == RawModel(**{f: getattr(slow, f) for f in RawModel.__dataclass_fields__} | {"tensors": fast.tensors})
+    assert fast == RawModel(
+        **{f: getattr(slow, f) for f in RawModel.__dataclass_fields__} | {"tensors": fast.tensors}
+    )
     assert groups(fast) == groups(slow)
 
 
@@ -314,7 +352,10 @@ def test_retry_after_is_honoured(hub: Hub) -> None:
     hub.fail_every, hub.fail_with, hub.retry_after = 4, 429, "1"
     read()
     failed = hub.requests[3]
-    assert min(r.at for r in hub.requests if r.path == failed.path and r.at > failed.at) >= failed.at + 1
+    assert (
+        min(r.at for r in hub.requests if r.path == failed.path and r.at > failed.at)
+        >= failed.at + 1
+    )
 
 
 def test_one_request_that_is_asked_to_wait_holds_up_no_other(hub: Hub) -> None:
@@ -361,11 +402,15 @@ def test_a_shard_that_cannot_be_read_makes_the_reading_partial(hub: Hub, fault: 
 def test_no_shard_can_be_read(hub: Hub) -> None:
     hub.add(REPO, model(20))
     hub.broken["__cdn__"] = 503
-    with pytest.raises(ReadError, match="acme/model: none of its 20 shards could be read: HTTP 503"):
+    with pytest.raises(
+        ReadError, match="acme/model: none of its 20 shards could be read: HTTP 503"
+    ):
         read()
 
 
-def test_after_many_failures_the_rest_is_not_tried(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_many_failures_the_rest_is_not_tried(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(entry, "CONNECTIONS", 2)
     hub.add(REPO, model(40, layers=60))
     hub.broken |= {f"__cdn__/{REPO}/{commit_of(REPO)}/model-000{i}": 500 for i in (1, 2, 3)}
@@ -380,7 +425,11 @@ def test_an_index_that_cannot_be_read(hub: Hub) -> None:
     hub.broken["index.json"] = 500
     found = read()
     assert found.tensors is not None
-    assert (len(found.tensors), found.partial, rules(found)) == (len(llama()), True, ["index-unreadable"])
+    assert (len(found.tensors), found.partial, rules(found)) == (
+        len(llama()),
+        True,
+        ["index-unreadable"],
+    )
 
 
 def test_a_silent_server_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,9 +441,18 @@ def test_a_silent_server_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    "file", ["/revision/main", "/config.json", "safetensors-metadata", "/model.safetensors.index.json", "/model-00002"]
+    "file",
+    [
+        "/revision/main",
+        "/config.json",
+        "safetensors-metadata",
+        "/model.safetensors.index.json",
+        "/model-00002",
+    ],
 )
-def test_headers_that_never_end_are_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+def test_headers_that_never_end_are_given_up(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     monkeypatch.setattr(http, "SILENCE", -0.5)
     hub.add(REPO, model(3))
@@ -404,7 +462,10 @@ def test_headers_that_never_end_are_given_up(hub: Hub, monkeypatch: pytest.Monke
         with pytest.raises(ReadError, match="keeps the connection open, but does not answer"):
             read()
     else:
-        left = {"/model.safetensors.index.json": ["index-unreadable"], "/model-00002": ["shard-unreadable"]}
+        left = {
+            "/model.safetensors.index.json": ["index-unreadable"],
+            "/model-00002": ["shard-unreadable"],
+        }
         assert rules(read()) == left.get(file, [])
     assert time.monotonic() - started < 4
 
@@ -439,7 +500,9 @@ def test_redirect_bodies_are_not_read_to_their_end(hub: Hub) -> None:
     found = read()
     assert found.partial
     assert "more than 20 redirects" in found.findings[0].message
-    assert hub.bytes < 300_000_000  # of 20 times 65 MB; what was read is less than what the server could get rid of
+    assert (
+        hub.bytes < 300_000_000
+    )  # of 20 times 65 MB; what was read is less than what the server could get rid of
 
 
 def test_a_server_of_which_hardly_a_request_succeeds(hub: Hub) -> None:
@@ -456,7 +519,9 @@ def test_an_error_in_another_encoding(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("fault", ["drip", "drip-404"])
-def test_a_body_that_drips_is_given_up(hub: Hub, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+def test_a_body_that_drips_is_given_up(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     monkeypatch.setattr(http, "SLOW_SECONDS", 0.1)
     hub.add(REPO, model(3))
     hub.broken["__cdn__/acme/model/" + commit_of(REPO) + "/model-00002"] = fault
@@ -513,7 +578,13 @@ def test_waits_that_are_no_number(header: str, value: str) -> None:
 def test_settings_that_cannot_be(homes: Path, variable: str, value: str) -> None:
     plain = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     settings = plain | {"HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(homes), variable: value}
-    run = subprocess.run([sys.executable, "-m", "llmarch", "show", REPO], env=settings, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "llmarch", "show", REPO],
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 3
     assert run.stderr.startswith("error: ")
 
@@ -523,7 +594,9 @@ def test_settings_that_cannot_be(homes: Path, variable: str, value: str) -> None
 
 def test_repositories_renamed_in_a_circle(hub: Hub) -> None:
     hub.moved |= {"a/b": "c/d", "c/d": "a/b"}
-    with pytest.raises(ReadError, match="a/b: the look-up could not be read: more than 20 redirects"):
+    with pytest.raises(
+        ReadError, match="a/b: the look-up could not be read: more than 20 redirects"
+    ):
         read("a/b")
 
 
@@ -591,8 +664,13 @@ def test_not_a_model(hub: Hub, files: dict[str, bytes], message: str, hint: str)
 
 
 def test_native_format(hub: Hub) -> None:
-    native = {"layers.0.attention.wq.weight": ("BF16", (4096, 4096)), "norm.weight": ("BF16", (4096,))}
-    hub.add(REPO, {"params.json": b'{"dim": 4096, "n_layers": 1}', **sharded(native, 2, "consolidated")})
+    native = {
+        "layers.0.attention.wq.weight": ("BF16", (4096, 4096)),
+        "norm.weight": ("BF16", (4096,)),
+    }
+    hub.add(
+        REPO, {"params.json": b'{"dim": 4096, "n_layers": 1}', **sharded(native, 2, "consolidated")}
+    )
     found = read()
     assert (found.config_file, found.config) == ("params.json", {"dim": 4096, "n_layers": 1})
     assert found.tensors is not None
@@ -601,12 +679,16 @@ def test_native_format(hub: Hub) -> None:
 
 
 def test_both_formats(hub: Hub) -> None:
-    hub.add(REPO, model(2) | {"params.json": b"{}", "consolidated.safetensors": safetensors(llama())})
+    hub.add(
+        REPO, model(2) | {"params.json": b"{}", "consolidated.safetensors": safetensors(llama())}
+    )
     found = read()
     assert found.config_file == "config.json"
     assert found.tensors is not None
     assert len(found.tensors) == len(llama())
-    assert [(f.rule, f.path) for f in found.findings] == [("other-weights", "consolidated.safetensors")]
+    assert [(f.rule, f.path) for f in found.findings] == [
+        ("other-weights", "consolidated.safetensors")
+    ]
     assert hub.asked("consolidated") == []
 
 
@@ -620,14 +702,30 @@ def test_broken_config(hub: Hub) -> None:
 
 
 def test_broken_header_names_its_file(hub: Hub) -> None:
-    hub.add(REPO, model(2) | {"model-00002-of-00002.safetensors": with_header('{"a":{"dtype":"X9","shape":[1],"data_offsets":[0,1]}}', 1)})
-    with pytest.raises(HeaderError, match=r"model-00002-of-00002.safetensors: tensor a: unknown dtype X9"):
+    hub.add(
+        REPO,
+        model(2)
+        | {
+            "model-00002-of-00002.safetensors": with_header(
+                '{"a":{"dtype":"X9","shape":[1],"data_offsets":[0,1]}}', 1
+            )
+        },
+    )
+    with pytest.raises(
+        HeaderError, match=r"model-00002-of-00002.safetensors: tensor a: unknown dtype X9"
+    ):
         read()
 
 
 @pytest.mark.parametrize("length", [10**8 + 1, 2**63, 2**64 - 1])
 def test_a_header_length_beyond_reason_is_refused_before_it_is_read(hub: Hub, length: int) -> None:
-    hub.add(REPO, {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": Sparse(length.to_bytes(8, "little"), 10**12)})
+    hub.add(
+        REPO,
+        {
+            "config.json": json.dumps(CONFIG).encode(),
+            "model.safetensors": Sparse(length.to_bytes(8, "little"), 10**12),
+        },
+    )
     with pytest.raises(HeaderError, match=r"model.safetensors: a header of"):
         read()
     assert hub.bytes < 200_000
@@ -640,7 +738,14 @@ def test_an_empty_shard(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../../etc/passwd.safetensors", "/etc/x.safetensors", "a\\..\\b.safetensors", "C:/x.safetensors", "a\nb.safetensors"]
+    "path",
+    [
+        "../../etc/passwd.safetensors",
+        "/etc/x.safetensors",
+        "a\\..\\b.safetensors",
+        "C:/x.safetensors",
+        "a\nb.safetensors",
+    ],
 )
 def test_an_index_that_leaves_the_repository_is_refused(hub: Hub, path: str) -> None:
     hub.add(REPO, model(1) | {"model.safetensors.index.json": index({"a": path})})
@@ -655,7 +760,10 @@ def test_odd_file_names_are_ignored(hub: Hub) -> None:
         REPO,
         model(1)
         | {"../evil.safetensors": b"", "\x1b[31mred.safetensors": b"", "[bold]x[/bold].json": b""}
-        | {"model-1-of-" + "9" * 5000 + ".safetensors": b"", "model-" + "9" * 5000 + "-of-00001.safetensors": b""},
+        | {
+            "model-1-of-" + "9" * 5000 + ".safetensors": b"",
+            "model-" + "9" * 5000 + "-of-00001.safetensors": b"",
+        },
     )
     found = read()
     assert found.files == (
@@ -668,7 +776,14 @@ def test_odd_file_names_are_ignored(hub: Hub) -> None:
 
 
 def test_control_characters_are_escaped_in_messages(hub: Hub) -> None:
-    hub.add(REPO, {"adapter_config.json": json.dumps({"base_model_name_or_path": "a/b\x1b[2J\nevil"}).encode()})
+    hub.add(
+        REPO,
+        {
+            "adapter_config.json": json.dumps(
+                {"base_model_name_or_path": "a/b\x1b[2J\nevil"}
+            ).encode()
+        },
+    )
     with pytest.raises(NotAModel) as error:
         read()
     assert (error.value.message + (error.value.hint or "")).isprintable()
@@ -684,7 +799,12 @@ def test_second_run_of_a_branch_is_one_request_and_of_a_commit_none(hub: Hub) ->
     second = read()
     assert [r.path for r in hub.requests] == [f"/api/models/{REPO}/revision/main"]
     assert groups(second) == groups(first)
-    assert (second.config, second.files, second.findings, second.commit) == (first.config, first.files, first.findings, commit)
+    assert (second.config, second.files, second.findings, second.commit) == (
+        first.config,
+        first.files,
+        first.findings,
+        commit,
+    )
     hub.reset()
     third = read(f"{REPO}@{commit}")
     assert hub.requests == []
@@ -709,7 +829,9 @@ def test_refresh_reads_again(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("by_flag", [True, False])
-def test_offline_reads_the_cache_and_asks_nothing(hub: Hub, monkeypatch: pytest.MonkeyPatch, by_flag: bool) -> None:
+def test_offline_reads_the_cache_and_asks_nothing(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, by_flag: bool
+) -> None:
     hub.add(REPO, model(3))
     first = read()
     hub.reset()
@@ -741,7 +863,12 @@ def test_offline_reads_what_huggingface_hub_has_downloaded(homes: Path) -> None:
     folder = snapshot(homes, model(3), commit)
     for text in (REPO, f"{REPO}@{commit}"):
         found = read(text, offline=True)
-        assert (found.kind, found.repo_id, found.commit, found.name) == ("hub", REPO, commit, "model")
+        assert (found.kind, found.repo_id, found.commit, found.name) == (
+            "hub",
+            REPO,
+            commit,
+            "model",
+        )
         assert found.tensors is not None
         assert len(found.tensors) == len(llama())
     local = sources.open(parse(str(folder)))
@@ -760,7 +887,10 @@ def test_downloaded_files_are_not_fetched_again(hub: Hub, homes: Path) -> None:
     commit = hub.add(REPO, files)
     snapshot(homes, {k: v for k, v in files.items() if "00002" not in k}, commit)
     assert not read().partial
-    assert [r.path.rpartition("/")[2] for r in hub.requests] == ["main", *["model-00002-of-00003.safetensors"] * 2]
+    assert [r.path.rpartition("/")[2] for r in hub.requests] == [
+        "main",
+        *["model-00002-of-00003.safetensors"] * 2,
+    ]
 
 
 def test_waits_have_jitter_and_a_limit(monkeypatch: pytest.MonkeyPatch, homes: Path) -> None:

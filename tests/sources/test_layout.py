@@ -45,7 +45,13 @@ INDEX, NATIVE_INDEX = "model.safetensors.index.json", "consolidated.safetensors.
          ["adapter_model.safetensors"]),
     ],
 )  # fmt: skip
-def test_layout(files: list[str], config: str | None, index: str | None, shards: tuple[str, ...], others: list[str]) -> None:
+def test_layout(
+    files: list[str],
+    config: str | None,
+    index: str | None,
+    shards: tuple[str, ...],
+    others: list[str],
+) -> None:
     found = layout(reversed(files))
     assert (found.config_file, found.index_file, found.shards) == (config, index, shards)
     assert sorted(f.path for f in found.others) == others
@@ -96,8 +102,13 @@ def test_not_a_model(files: list[str], documents: dict[str, Any], message: str |
 
 
 def test_documents_wanted() -> None:
-    assert documents_wanted(["config.json", "model.safetensors", "adapter_config.json"]) == ["config.json"]
-    assert documents_wanted(["config.json", "adapter_config.json"]) == ["config.json", "adapter_config.json"]
+    assert documents_wanted(["config.json", "model.safetensors", "adapter_config.json"]) == [
+        "config.json"
+    ]
+    assert documents_wanted(["config.json", "adapter_config.json"]) == [
+        "config.json",
+        "adapter_config.json",
+    ]
     assert documents_wanted(["model_index.json"]) == ["model_index.json"]
     assert documents_wanted(["params.json", "consolidated.safetensors"]) == ["params.json"]
     assert documents_wanted(["README.md"]) == []
@@ -106,13 +117,21 @@ def test_documents_wanted() -> None:
 def test_a_quantisation_that_only_modelopts_own_file_declares() -> None:
     files = ["config.json", "hf_quant_config.json", "model.safetensors"]
     assert documents_wanted(files) == ["config.json", "hf_quant_config.json"]
-    beside = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["lm_head"]}}
+    beside = {
+        "producer": {"name": "modelopt"},
+        "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["lm_head"]},
+    }
     found = layout(files)
     config = configured(found, {"config.json": {"model_type": "x"}, "hf_quant_config.json": beside})
-    assert config == {"model_type": "x", "quantization_config": {"quant_method": "modelopt", **beside["quantization"]}}
+    assert config == {
+        "model_type": "x",
+        "quantization_config": {"quant_method": "modelopt", **beside["quantization"]},
+    }
     own = {"model_type": "x", "quantization_config": {"quant_method": "fp8"}}
     assert configured(found, {"config.json": own, "hf_quant_config.json": beside}) == own
-    assert configured(found, {"config.json": {"a": 1}, "hf_quant_config.json": {"quantization": 3}}) == {"a": 1}
+    assert configured(
+        found, {"config.json": {"a": 1}, "hf_quant_config.json": {"quantization": 3}}
+    ) == {"a": 1}
 
 
 def test_names_of_many_digits_take_no_time() -> None:

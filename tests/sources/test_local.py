@@ -6,7 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from checkpoints import CONFIG, Sparse, index, llama, model, safetensors, sharded, with_header, write
+from checkpoints import (
+    CONFIG,
+    Sparse,
+    index,
+    llama,
+    model,
+    safetensors,
+    sharded,
+    with_header,
+    write,
+)
 
 from llmarch import sources
 from llmarch.errors import ConfigError, HeaderError, NotAModel, ReadError
@@ -26,7 +36,13 @@ def count(model: RawModel) -> int | None:
 
 def test_sharded_folder(tmp_path: Path) -> None:
     found = read(write(tmp_path, model(3)))
-    assert (found.kind, found.config, found.config_file, found.partial, found.findings) == ("local", CONFIG, "config.json", False, [])
+    assert (found.kind, found.config, found.config_file, found.partial, found.findings) == (
+        "local",
+        CONFIG,
+        "config.json",
+        False,
+        [],
+    )
     assert count(found) == len(llama())
     assert found.name == tmp_path.name
 
@@ -39,7 +55,9 @@ def test_without_index(tmp_path: Path) -> None:
 
 
 def test_single_file(tmp_path: Path) -> None:
-    found = read(write(tmp_path, {"config.json": CONFIG_JSON, "model.safetensors": safetensors(llama())}))
+    found = read(
+        write(tmp_path, {"config.json": CONFIG_JSON, "model.safetensors": safetensors(llama())})
+    )
     assert (count(found), found.config) == (len(llama()), CONFIG)
 
 
@@ -51,7 +69,14 @@ def test_config_alone(tmp_path: Path) -> None:
 
 
 def test_config_under_another_name_and_native_params(tmp_path: Path) -> None:
-    write(tmp_path, {"qwen.json": CONFIG_JSON, "params.json": b'{"dim": 8, "n_layers": 2}', "large.json": b'{"dim": 8, "n_layers": 2}'})
+    write(
+        tmp_path,
+        {
+            "qwen.json": CONFIG_JSON,
+            "params.json": b'{"dim": 8, "n_layers": 2}',
+            "large.json": b'{"dim": 8, "n_layers": 2}',
+        },
+    )
     assert read(tmp_path / "qwen.json").config_file == "qwen.json"
     assert read(tmp_path / "params.json").config_file == "params.json"
     assert read(tmp_path / "large.json").config_file == "params.json"
@@ -79,7 +104,9 @@ def test_missing_shard_with_and_without_index(tmp_path: Path) -> None:
 
 
 def test_index_alone(tmp_path: Path) -> None:
-    found = read(write(tmp_path, {k: v for k, v in model(3).items() if not k.endswith(".safetensors")}))
+    found = read(
+        write(tmp_path, {k: v for k, v in model(3).items() if not k.endswith(".safetensors")})
+    )
     assert found.tensors is not None
     assert (count(found), found.tensors.has_shapes, found.partial) == (len(llama()), False, True)
 
@@ -90,35 +117,70 @@ def test_index_given_by_its_path(tmp_path: Path) -> None:
 
 
 def test_one_safetensors_file(tmp_path: Path) -> None:
-    write(tmp_path / "whole", {"config.json": CONFIG_JSON, "model.safetensors": safetensors(llama())})
+    write(
+        tmp_path / "whole", {"config.json": CONFIG_JSON, "model.safetensors": safetensors(llama())}
+    )
     found = read(tmp_path / "whole" / "model.safetensors")
     assert (found.config, count(found), found.partial) == (CONFIG, len(llama()), False)
     write(tmp_path / "part", model(3))
     found = read(tmp_path / "part" / "model-00001-of-00003.safetensors")
-    assert (found.config, found.partial, [f.rule for f in found.findings]) == (None, True, ["single-shard"])
-    write(tmp_path / "two", {"config.json": CONFIG_JSON, "a.safetensors": safetensors(llama(1)), "b.safetensors": safetensors(llama(2))})
+    assert (found.config, found.partial, [f.rule for f in found.findings]) == (
+        None,
+        True,
+        ["single-shard"],
+    )
+    write(
+        tmp_path / "two",
+        {
+            "config.json": CONFIG_JSON,
+            "a.safetensors": safetensors(llama(1)),
+            "b.safetensors": safetensors(llama(2)),
+        },
+    )
     found = read(tmp_path / "two" / "b.safetensors")
     assert (found.config, found.partial, count(found)) == (None, False, len(llama(2)))
 
 
 def test_both_formats_and_other_weights(tmp_path: Path) -> None:
-    files = model(2) | {"params.json": b"{}", **sharded(llama(), 2, "consolidated"), "x.gguf": b"", "original/consolidated.00.pth": b""}
+    files = model(2) | {
+        "params.json": b"{}",
+        **sharded(llama(), 2, "consolidated"),
+        "x.gguf": b"",
+        "original/consolidated.00.pth": b"",
+    }
     found = read(write(tmp_path, files))
     assert count(found) == len(llama())
-    assert sorted(f.path for f in found.findings) == ["consolidated-*.safetensors", "original/consolidated.00.pth", "x.gguf"]
+    assert sorted(f.path for f in found.findings) == [
+        "consolidated-*.safetensors",
+        "original/consolidated.00.pth",
+        "x.gguf",
+    ]
 
 
 def test_files_that_only_the_index_names(tmp_path: Path) -> None:
-    parts = {"sub/experts.safetensors": safetensors({"e": ("BF16", (2,))}), "model.safetensors": safetensors({"a": ("BF16", (2,))})}
+    parts = {
+        "sub/experts.safetensors": safetensors({"e": ("BF16", (2,))}),
+        "model.safetensors": safetensors({"a": ("BF16", (2,))}),
+    }
     listed = index({"a": "model.safetensors", "e": "sub/experts.safetensors"}, 8)
-    found = read(write(tmp_path, {"config.json": CONFIG_JSON, "model.safetensors.index.json": listed, **parts}))
+    found = read(
+        write(
+            tmp_path, {"config.json": CONFIG_JSON, "model.safetensors.index.json": listed, **parts}
+        )
+    )
     assert (count(found), found.findings) == (2, [])
 
 
 def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(NotAModel, match="holds nothing"):
         read(tmp_path)
-    write(tmp_path, {"adapter_config.json": b'{"base_model_name_or_path": "a/b"}', "adapter_model.safetensors": b""})
+    write(
+        tmp_path,
+        {
+            "adapter_config.json": b'{"base_model_name_or_path": "a/b"}',
+            "adapter_model.safetensors": b"",
+        },
+    )
     with pytest.raises(NotAModel, match="adapter for a/b"):
         read(tmp_path)
     with pytest.raises(NotAModel, match="adapter for a/b"):
@@ -130,7 +192,10 @@ def test_no_model(tmp_path: Path) -> None:
 
 def test_broken_files_name_themselves(tmp_path: Path) -> None:
     write(tmp_path, model(2) | {"model-00002-of-00002.safetensors": with_header("{}", 3)})
-    with pytest.raises(HeaderError, match=r"^model-00002-of-00002.safetensors: its tensors take 0 bytes, but 3 follow"):
+    with pytest.raises(
+        HeaderError,
+        match=r"^model-00002-of-00002.safetensors: its tensors take 0 bytes, but 3 follow",
+    ):
         read(tmp_path)
     write(tmp_path, {"config.json": b'{"a": }'})
     with pytest.raises(ConfigError, match=r"config.json: not valid JSON at line 1, column 7"):
@@ -175,6 +240,13 @@ def test_dangling_links_are_missing_shards(tmp_path: Path) -> None:
 
 
 def test_a_spec_file_by_its_path(tmp_path: Path) -> None:
-    write(tmp_path, {"mine.json": json.dumps({"alias": "mine", "name": "Mine", "config": CONFIG, "provenance": {}}).encode()})
+    write(
+        tmp_path,
+        {
+            "mine.json": json.dumps(
+                {"alias": "mine", "name": "Mine", "config": CONFIG, "provenance": {}}
+            ).encode()
+        },
+    )
     found = read(tmp_path / "mine.json")
     assert (found.kind, found.name, found.config) == ("spec", "Mine", CONFIG)

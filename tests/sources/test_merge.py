@@ -10,7 +10,11 @@ from llmarch.sources.documents import Index
 from llmarch.sources.merge import Absent, gaps, merge, names_only
 from llmarch.sources.safetensors import Header
 
-A, B, C = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "extra.safetensors"
+A, B, C = (
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+    "extra.safetensors",
+)
 X, Y, Z = "layers.0.x", "layers.1.x", "z"
 
 
@@ -40,8 +44,15 @@ def index(weight_map: dict[str, str], **metadata: Any) -> Index:
         ({A: [X, Y], B: [Z]}, None, []),
     ],
 )  # fmt: skip
-def test_disagreements(shards: dict[str, list[str]], listed: dict[str, str] | None, findings: list[tuple[str, str, str]]) -> None:
-    merged = merge([header(f, *names) for f, names in shards.items()], None if listed is None else index(listed))
+def test_disagreements(
+    shards: dict[str, list[str]],
+    listed: dict[str, str] | None,
+    findings: list[tuple[str, str, str]],
+) -> None:
+    merged = merge(
+        [header(f, *names) for f, names in shards.items()],
+        None if listed is None else index(listed),
+    )
     assert [(f.rule, f.path, f.severity) for f in merged.findings] == findings
     assert len(merged.table) == len({name for names in shards.values() for name in names})
     assert not merged.partial
@@ -54,7 +65,10 @@ def test_a_tensor_that_is_stored_twice_counts_from_the_file_that_the_index_names
 
 
 def test_findings_are_folded() -> None:
-    merged = merge([header(A, *(f"layers.{i}.x" for i in range(99)))], index({f"layers.{i}.{p}": A for i in range(99) for p in "xy"}))
+    merged = merge(
+        [header(A, *(f"layers.{i}.x" for i in range(99)))],
+        index({f"layers.{i}.{p}": A for i in range(99) for p in "xy"}),
+    )
     assert [f.path for f in merged.findings] == ["layers.{}.y"]
     assert "layers.0.y and 98 more like it" in merged.findings[0].message
 
@@ -66,7 +80,9 @@ def test_findings_are_folded() -> None:
      ({"a": 1}, "not a number")],
 )  # fmt: skip
 def test_total_size(total: Any, said: str | None) -> None:
-    merged = merge([header(A, X, Y)], index({X: A, Y: A}, **({} if total is None else {"total_size": total})))
+    merged = merge(
+        [header(A, X, Y)], index({X: A, Y: A}, **({} if total is None else {"total_size": total}))
+    )
     assert [f.rule for f in merged.findings] == ([] if said is None else ["index-total-size"])
     if said is not None:
         assert said in merged.findings[0].message
@@ -75,14 +91,25 @@ def test_total_size(total: Any, said: str | None) -> None:
 
 def test_absent_files() -> None:
     gone = Absent("shard-unreadable", "could not be read: HTTP 503")
-    merged = merge([header(A, X)], index({X: A, Y: B, Z: C}, total_size=1), absent={B: gone, C: gone})
+    merged = merge(
+        [header(A, X)], index({X: A, Y: B, Z: C}, total_size=1), absent={B: gone, C: gone}
+    )
     assert merged.partial
-    assert [(f.rule, f.severity) for f in merged.findings] == [("shard-unreadable", "info")], "it may be there"
-    assert "extra.safetensors (and 1 more files) could not be read: HTTP 503" in merged.findings[0].message
+    assert [(f.rule, f.severity) for f in merged.findings] == [("shard-unreadable", "info")], (
+        "it may be there"
+    )
+    assert (
+        "extra.safetensors (and 1 more files) could not be read: HTTP 503"
+        in merged.findings[0].message
+    )
 
 
 def test_nothing_is_said_about_what_an_absent_file_may_hold() -> None:
-    merged = merge([header(A, X, Z)], index({X: A, Y: B, Z: B}), absent={B: Absent("shard-missing", "is not there")})
+    merged = merge(
+        [header(A, X, Z)],
+        index({X: A, Y: B, Z: B}),
+        absent={B: Absent("shard-missing", "is not there")},
+    )
     assert [f.rule for f in merged.findings] == ["shard-missing"]
     assert len(merged.table) == 2
 
@@ -97,7 +124,9 @@ def test_names_only() -> None:
 
 
 def test_gaps() -> None:
-    assert list(gaps(["m-00001-of-00003.safetensors", "m-00003-of-00003.safetensors", "x.safetensors"])) == ["m-00002-of-00003.safetensors"]
+    assert list(
+        gaps(["m-00001-of-00003.safetensors", "m-00003-of-00003.safetensors", "x.safetensors"])
+    ) == ["m-00002-of-00003.safetensors"]
     assert list(gaps(["m-00000-of-00002.safetensors", "m-00001-of-00002.safetensors"])) == []
     assert len(gaps(["m-1-of-99999999999999.safetensors"])) < 20_000
     assert len(gaps(f"m{i}-1-of-99999.safetensors" for i in range(20))) < 20_000
@@ -110,6 +139,9 @@ def test_a_total_that_json_does_not_know_is_not_passed_on(total: float) -> None:
 
 
 def test_control_characters_are_escaped() -> None:
-    merged = merge([header("a\x1b.safetensors", "evil\x1b[2J\n")], index({"\x1b]0;x\x07": "a\x1b.safetensors"}, total_size="\x1b"))
+    merged = merge(
+        [header("a\x1b.safetensors", "evil\x1b[2J\n")],
+        index({"\x1b]0;x\x07": "a\x1b.safetensors"}, total_size="\x1b"),
+    )
     assert merged.findings
     assert all((f.message + f.path).isprintable() for f in merged.findings)

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, cast
 
-from ...architecture.frozen import Record, record
+from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Evidence, Finding, Quantization
 from ...config.quantization import quantization
-from ...config.vocabulary import Config, build
+from ...config.vocabulary import ConfigKeys, build
 from ...errors import ConfigError
 from ...sources.raw import TensorTable
 from .. import names as spelling
@@ -34,9 +34,13 @@ EMBEDDING = re.compile(
     r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|tokens_embed|embed_in|token_embedding|embedding|embeddings|embed)\.weight$"
 )
 POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings|positions_embed)\.weight$")
-FINAL_NORM = re.compile(r"(^|\.)(norm|ln_f|norm_f|final_norm|final_layernorm|final_layer_norm)\.(weight|bias)$")
+FINAL_NORM = re.compile(
+    r"(^|\.)(norm|ln_f|norm_f|final_norm|final_layernorm|final_layer_norm)\.(weight|bias)$"
+)
 NORM_NAME = re.compile(r"(?:norm|ln)(?:_\w+)?\.(?:weight|bias)$")
-AUDIO = re.compile(r"^audio|^embed_audio|^speech|^apm\.|\.(?:audio|speech)_(?:encoder|model|tower|embed)\b")
+AUDIO = re.compile(
+    r"^audio|^embed_audio|^speech|^apm\.|\.(?:audio|speech)_(?:encoder|model|tower|embed)\b"
+)
 TOWER_PARTS = re.compile(
     r"(?:^|.*\.)(?:image|vision|audio|speech)_(?:encoder|model|tower|embed)\.|^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|qformer|vqmodel|sam_model|resampler\w*|connector|aligner|mlp1|modality_projection"
     r"|(?:vision_|visual_|image_|audio_|speech_)?projector)\."
@@ -68,8 +72,8 @@ BY_NAME = (
 """What stands in no block, by its name: streams of the residual and what mixes them, learned scales of layers, per-layer embeddings."""
 
 
-@record
-class ObservedKind(Record):
+@frozen
+class ObservedKind(Frozen):
     """One kind of layer: its blocks and norms, as paths of the facts, and tensors that were not recognised."""
 
     blocks: tuple[str, ...]
@@ -78,8 +82,8 @@ class ObservedKind(Record):
     unrecognised: tuple[str, ...] = ()
 
 
-@record
-class Observed(Record):
+@frozen
+class Observed(Frozen):
     """An architecture as far as it shows. `facts`: path -> value, None where open; `evidence`: path -> where it comes from or why it is
     open; `layers` names a kind for each layer. Counts are elements: `total` of the main model (None where a packing leaves sizes open or
     there are names only), `mtp`, `scales`, `stored` as in `checkpoint.join.Check`.
@@ -110,11 +114,16 @@ class Observed(Record):
             for p in parents:
                 at = at.setdefault(p, {})
             at[last] = value
-        kinds = {n: {"blocks": list(k.blocks), "norms": list(k.norms), "placement": k.placement} for n, k in self.kinds.items()}
+        kinds = {
+            n: {"blocks": list(k.blocks), "norms": list(k.norms), "placement": k.placement}
+            for n, k in self.kinds.items()
+        }
         return {**out, "layer_kinds": kinds, "layers": list(self.layers)}
 
 
-def observe(table: TensorTable, config: Mapping[str, Any] | None = None, *, partial: bool = False) -> Observed:
+def observe(
+    table: TensorTable, config: Mapping[str, Any] | None = None, *, partial: bool = False
+) -> Observed:
     """What the headers of an unknown architecture tell. `config`: of a model_type that no family reads, if there is one; `partial`: some
     headers could not be read, so that there is no total."""
     return _Observer(table, config or {}, partial).run()
@@ -144,7 +153,11 @@ class _Observer:
         at = layer_prefix(self.tensors)
         inside = [(key[len(at) :], x) for key, x in self.tensors if at and key.startswith(at)]
         root = at[: m.end(1)] if (m := LAYERS.match(at)) else ""
-        outside = [(key.removeprefix(root), x) for key, x in self.tensors if not (at and key.startswith(at))]
+        outside = [
+            (key.removeprefix(root), x)
+            for key, x in self.tensors
+            if not (at and key.startswith(at))
+        ]
         self.embedding(outside, inside)
         self.buffers += sum(size(x) for k, x in inside if is_buffer(k, x))
         main, beyond = without_mtp([(k, x) for k, x in inside if not is_buffer(k, x)])
@@ -157,7 +170,9 @@ class _Observer:
         bits = sum(n for c, n in self.bits.items() if c != "mtp")
         total = sum(self.parts.values())
         self.unknowable()
-        self.layer_count(at, len(layers), {i[0] for _, x in main for i in x.indices}, stacks(outside))
+        self.layer_count(
+            at, len(layers), {i[0] for _, x in main for i in x.indices}, stacks(outside)
+        )
         return Observed(
             facts=self.facts,
             evidence=self.evidence,
@@ -178,11 +193,17 @@ class _Observer:
 
     def all_known(self) -> bool:
         """Whether every tensor's size is certain; packings that are not unpacked are named. (64-bit integers are tables, not packed.)"""
-        odd = [x for key, x in self.tensors if x.why or (integers(x) and x.dtype != "I64" and not is_buffer(key, x))]
+        odd = [
+            x
+            for key, x in self.tensors
+            if x.why or (integers(x) and x.dtype != "I64" and not is_buffer(key, x))
+        ]
         for g in gathered(stored_lots(odd)):
             why = odd[g.lots[0].at].why or "integers in a packing that llmarch does not unpack"
             self.findings.append(Finding(rule="not-comparable", path=g.path, message=f"{g}: {why}"))
-        sizes = all((x.shape is not None or x.elements is not None) and not x.open for _, x in self.tensors)
+        sizes = all(
+            (x.shape is not None or x.elements is not None) and not x.open for _, x in self.tensors
+        )
         return sizes and not odd and not self.partial
 
     # --- saying ---
@@ -203,20 +224,34 @@ class _Observer:
 
     # --- outside the layers ---
 
-    def embedding(self, outside: list[tuple[str, Logical]], inside: list[tuple[str, Logical]]) -> None:
+    def embedding(
+        self, outside: list[tuple[str, Logical]], inside: list[tuple[str, Logical]]
+    ) -> None:
         """Vocabulary and hidden size, from the token embedding (or, where that stands under the head's name alone, from the head).
         The layers must have a vector of that width: some models embed in fewer dimensions."""
-        names = [(k, x) for k, x in outside if EMBEDDING.search(k) and not is_tower(k) and not MTP.search(k)]
+        names = [
+            (k, x)
+            for k, x in outside
+            if EMBEDDING.search(k) and not is_tower(k) and not MTP.search(k)
+        ]
         found = names or [(k, x) for k, x in outside if is_head(k)]
         x = nearest(found, {y.shape for _, y in inside})
         self.words = x if names else None
         if x is None or x.shape is None or x.open:
             for path in ("hidden_size", "vocab_size"):
-                self.unknown(path, "no token embedding was found" if x is None else f"{x.source}: its shape is not in the header")
+                self.unknown(
+                    path,
+                    "no token embedding was found"
+                    if x is None
+                    else f"{x.source}: its shape is not in the header",
+                )
             return
         self.seen("vocab_size", x.shape[0], x)
         if inside and not any(y.shape == (x.shape[1],) for _, y in inside):
-            self.unknown("hidden_size", f"{x.source} has {x.shape[1]:,} dimensions, but no vector of the layers is as wide")
+            self.unknown(
+                "hidden_size",
+                f"{x.source} has {x.shape[1]:,} dimensions, but no vector of the layers is as wide",
+            )
             return
         self.hidden = x.shape[1]
         self.seen("hidden_size", x.shape[1], x)
@@ -237,7 +272,9 @@ class _Observer:
                 towers.setdefault(tower, []).append((key, x))
             elif is_head(key):
                 heads.append(x)
-            elif EMBEDDING.search(key) and (x is self.words or (not embedding and self.words is None)):
+            elif EMBEDDING.search(key) and (
+                x is self.words or (not embedding and self.words is None)
+            ):
                 embedding.append(x)
                 self.count("embedding", x)
             elif POSITIONS.search(key):
@@ -276,21 +313,36 @@ class _Observer:
             if self.partial:
                 why = NOT_READ
             elif matrix or said is False:
-                why = f"{matrix} is not recognised, and may be it" if matrix else "the config says that they are two"
+                why = (
+                    f"{matrix} is not recognised, and may be it"
+                    if matrix
+                    else "the config says that they are two"
+                )
             if why:
-                self.unknown("embedding.tied", f"no {missing} is stored under its usual names, but {why}")
+                self.unknown(
+                    "embedding.tied", f"no {missing} is stored under its usual names, but {why}"
+                )
             else:
-                ref = "embedding and head are one tensor" if alone else "no head is stored: it is the embedding"
+                ref = (
+                    "embedding and head are one tensor"
+                    if alone
+                    else "no head is stored: it is the embedding"
+                )
                 self.say("embedding.tied", True, "tensor", ref)
         elif said is not None:
             self.say("embedding.tied", said, "config", "tie_word_embeddings", [heads[0].source])
         else:
-            self.unknown("embedding.tied", f"{heads[0].source} is stored; whether it is a copy of the embedding is not in the header")
+            self.unknown(
+                "embedding.tied",
+                f"{heads[0].source} is stored; whether it is a copy of the embedding is not in the header",
+            )
         for x in heads:
             if said is True and embedding:
                 self.copies += size(x)
                 message = "a copy of the token embedding, which the head is tied to; not counted"
-                self.findings.append(Finding(rule="tied-copy-stored", path=x.source, message=message))
+                self.findings.append(
+                    Finding(rule="tied-copy-stored", path=x.source, message=message)
+                )
             else:
                 self.count("embedding" if alone else "head", x)
 
@@ -299,11 +351,18 @@ class _Observer:
         for x in heads:
             here, there = x.shape, embedding[0].shape if embedding else None
             if here and there and not x.open and here[0] != there[0]:
-                self.unknown("vocab_size", f"the embedding has {there[0]:,} rows, and {x.source} has {here[0]:,}")
+                self.unknown(
+                    "vocab_size",
+                    f"the embedding has {there[0]:,} rows, and {x.source} has {here[0]:,}",
+                )
 
     def tie(self) -> bool | None:
         """What the config says of the tie; nothing where its parts disagree."""
-        said = {part["tie_word_embeddings"] for part in (self.config, self.text) if isinstance(part.get("tie_word_embeddings"), bool)}
+        said = {
+            part["tie_word_embeddings"]
+            for part in (self.config, self.text)
+            if isinstance(part.get("tie_word_embeddings"), bool)
+        }
         return said.pop() if len(said) == 1 else None
 
     def final_norm(self, tensors: list[tuple[str, Logical]]) -> None:
@@ -317,17 +376,31 @@ class _Observer:
             self.seen("final_norm", "final", tensors[-1][1])
 
     def layer_count(self, at: str, n: int, numbers: set[int], others: Counter[str]) -> None:
-        other = next((p for p, elements in others.items() if elements * RIVAL > sum(self.parts.values())), "")
+        other = next(
+            (p for p, elements in others.items() if elements * RIVAL > sum(self.parts.values())), ""
+        )
         if self.partial or other:
-            self.unknown("layers", NOT_READ if self.partial else f"{at}* and {other}* are layers, and may be parts of one stack")
+            self.unknown(
+                "layers",
+                NOT_READ
+                if self.partial
+                else f"{at}* and {other}* are layers, and may be parts of one stack",
+            )
         elif numbers == set(range(n)) and n:
-            self.say("layers", n, "tensor", f"{at.replace('{}.', '')}{{0-{n - 1}}}" if n > 1 else at)
+            self.say(
+                "layers", n, "tensor", f"{at.replace('{}.', '')}{{0-{n - 1}}}" if n > 1 else at
+            )
         else:
-            self.unknown("layers", "some numbers of layers are missing" if n else "no numbered layers were found")
+            self.unknown(
+                "layers",
+                "some numbers of layers are missing" if n else "no numbered layers were found",
+            )
 
     def tower(self, name: str, tensors: list[tuple[str, Logical]]) -> None:
         """An encoder of another modality: its layers and its size."""
-        layers = {(m[0], i[0]) for k, x in tensors if (m := LAYERS.match(k)) for i in x.indices if i}
+        layers = {
+            (m[0], i[0]) for k, x in tensors if (m := LAYERS.match(k)) for i in x.indices if i
+        }
         for _, x in tensors:
             self.count(name, x)
         first = folded(tensors[0][1].source, tensors[0][1].indices)[0]
@@ -344,17 +417,30 @@ class _Observer:
 
     def unrecognised(self, other: list[Logical], where: str = "") -> None:
         for g in gathered(stored_lots(other)):
-            self.findings.append(Finding(rule="tensor-unrecognised", path=g.path, message=f"{g}{where}: counted, but not recognised"))
+            self.findings.append(
+                Finding(
+                    rule="tensor-unrecognised",
+                    path=g.path,
+                    message=f"{g}{where}: counted, but not recognised",
+                )
+            )
 
     def unknowable(self) -> None:
         """What no header tells."""
         self.unknown("context_length", "a context length has no tensors")
         if "embedding.positions" in self.facts:
-            self.say("context_length", self.facts["embedding.positions"], "tensor", "as many positions are learned")
+            self.say(
+                "context_length",
+                self.facts["embedding.positions"],
+                "tensor",
+                "as many positions are learned",
+            )
 
     # --- layers ---
 
-    def layer_kinds(self, tensors: list[tuple[str, Logical]]) -> tuple[dict[str, ObservedKind], tuple[str, ...]]:
+    def layer_kinds(
+        self, tensors: list[tuple[str, Logical]]
+    ) -> tuple[dict[str, ObservedKind], tuple[str, ...]]:
         """Layers with the same tensors are one kind."""
         held = by_layer(tensors)
         alike: dict[frozenset[tuple[str, Shape | None, int]], list[int]] = {}
@@ -369,13 +455,21 @@ class _Observer:
             of.update(dict.fromkeys(numbers, name))
         return kinds, tuple(of[i] for i in sorted(of))
 
-    def layer_kind(self, tensors: list[tuple[str, Logical]], kinds: Mapping[str, ObservedKind]) -> tuple[str, ObservedKind]:
+    def layer_kind(
+        self, tensors: list[tuple[str, Logical]], kinds: Mapping[str, ObservedKind]
+    ) -> tuple[str, ObservedKind]:
         """Recognise the modules of one kind of layer, note their facts, and count their tensors."""
         blocks: list[str] = []
         norms: list[str] = []
         lost: list[Logical] = []
-        found = [each for name, parts in modules(tensors).items() for each in self.recognised(name, parts)]
-        strange = next((x for at, parts, s in found for name, x in parts if not understood(s, at, name)), None)
+        found = [
+            each
+            for name, parts in modules(tensors).items()
+            for each in self.recognised(name, parts)
+        ]
+        strange = next(
+            (x for at, parts, s in found for name, x in parts if not understood(s, at, name)), None
+        )
         beside_experts([s for _, _, s in found if s is not None])
         for at, parts, sighting in found:
             relative = dict(reversed(parts))
@@ -384,19 +478,36 @@ class _Observer:
                     doubt(sighting, NOT_READ)
                 elif strange is not None and sighting.group != "norms":
                     doubt(sighting, f"{strange.source} is not understood, and may be it")
-                (norms if sighting.group == "norms" else blocks).append(self.note(sighting, relative))
+                (norms if sighting.group == "norms" else blocks).append(
+                    self.note(sighting, relative)
+                )
             for name, x in parts:
-                component = sighting.components.get(name, sighting.component) if sighting else by_name(f"{at}.{name}".strip("."))
+                component = (
+                    sighting.components.get(name, sighting.component)
+                    if sighting
+                    else by_name(f"{at}.{name}".strip("."))
+                )
                 self.count(component, x)
                 if component == "other":
                     lost.append(x)
         self.unrecognised(lost, " in the layers")
         blocks.sort(key=lambda path: not path.startswith("mixers."))
-        name, at = self.kind_name(blocks, kinds), placement(norms, complete=not lost and not self.partial)
+        name, at = (
+            self.kind_name(blocks, kinds),
+            placement(norms, complete=not lost and not self.partial),
+        )
         if at is None:
-            self.unknown(f"layer_kinds.{name}.placement", "the names of a layer's norms do not say where they stand")
+            self.unknown(
+                f"layer_kinds.{name}.placement",
+                "the names of a layer's norms do not say where they stand",
+            )
         else:
-            self.say(f"layer_kinds.{name}.placement", at, "tensor", "the norms' names: " + ", ".join(n.partition(".")[2] for n in norms))
+            self.say(
+                f"layer_kinds.{name}.placement",
+                at,
+                "tensor",
+                "the norms' names: " + ", ".join(n.partition(".")[2] for n in norms),
+            )
         return name, ObservedKind(tuple(blocks), tuple(norms), at, tuple(x.source for x in lost))
 
     def kind_name(self, blocks: list[str], kinds: Mapping[str, ObservedKind]) -> str:
@@ -406,11 +517,17 @@ class _Observer:
         name = base if self.named[base] == 1 else f"{base}_{self.named[base]}"
         return self.kind_name(blocks, kinds) if name in kinds else name
 
-    def recognised(self, name: str, parts: Parts, depth: int = 0) -> list[tuple[str, Parts, Sighting | None]]:
+    def recognised(
+        self, name: str, parts: Parts, depth: int = 0
+    ) -> list[tuple[str, Parts, Sighting | None]]:
         """What a module is; one that is nothing itself may hold blocks (`shared_transformer.self_attn`, `attn.attention`)."""
         sighting = recognise(self.module(name, dict(reversed(parts))))
         if sighting is None and depth < DEEPEST:
-            inner = [each for n, some in modules(parts).items() for each in self.recognised(f"{name}_{n}", some, depth + 1)]
+            inner = [
+                each
+                for n, some in modules(parts).items()
+                for each in self.recognised(f"{name}_{n}", some, depth + 1)
+            ]
             if any(s is not None and s.group != "norms" for _, _, s in inner):
                 return inner
         return [(name, parts, sighting)]
@@ -427,7 +544,8 @@ class _Observer:
         path = f"{s.group}.{s.name}"
         while (
             any(p.startswith(path + ".") for p in self.facts)
-            and {p[len(path) + 1 :]: v for p, v in self.facts.items() if p.startswith(path + ".")} != told
+            and {p[len(path) + 1 :]: v for p, v in self.facts.items() if p.startswith(path + ".")}
+            != told
         ):
             n += 1
             path = f"{s.group}.{s.name}_{n}"
@@ -439,31 +557,57 @@ class _Observer:
         if isinstance(fact, Unknown):
             self.unknown(path, fact.why)
             return
-        names = [folded(x.source, x.indices)[0] for name in fact.by if (x := tensors.get(name)) is not None]
+        names = [
+            folded(x.source, x.indices)[0]
+            for name in fact.by
+            if (x := tensors.get(name)) is not None
+        ]
         before = self.evidence[path].confirmed_by if self.facts.get(path) is not None else ()
-        how = f"{fact.key}: {fact.ref}" if fact.key else fact.ref or f"shape of {names[0]}" if names else ""
-        self.say(path, fact.value, "config" if fact.key else "tensor", how, dict.fromkeys((*before, *names)))
+        how = (
+            f"{fact.key}: {fact.ref}"
+            if fact.key
+            else fact.ref or f"shape of {names[0]}"
+            if names
+            else ""
+        )
+        self.say(
+            path,
+            fact.value,
+            "config" if fact.key else "tensor",
+            how,
+            dict.fromkeys((*before, *names)),
+        )
 
 
 def understood(s: Sighting | None, module: str, name: str) -> bool:
     """Whether a tensor is one whose meaning is plain."""
     if s is None:
         return by_name(f"{module}.{name}".strip(".")) != "other"
-    return s.group == "norms" or s.name not in ("attention", "moe", "dense") or UNDERSTOOD.fullmatch(name) is not None
+    return (
+        s.group == "norms"
+        or s.name not in ("attention", "moe", "dense")
+        or UNDERSTOOD.fullmatch(name) is not None
+    )
 
 
 def beside_experts(sightings: list[Sighting]) -> None:
     """A dense block in one layer with experts may be called shared, or not."""
     if any(s.name == "dense" for s in sightings):
         for s in sightings:
-            if s.name == "moe" and isinstance(width := s.facts.get("shared_width"), Seen) and width.value == 0:
+            if (
+                s.name == "moe"
+                and isinstance(width := s.facts.get("shared_width"), Seen)
+                and width.value == 0
+            ):
                 s.facts["shared_width"] = Unknown("a feed-forward block stands beside the experts")
 
 
 def doubt(s: Sighting, why: str) -> None:
     """Take back what was concluded from something's absence, as it may be there under another name, or where nothing was read."""
     for path, fact in s.facts.items():
-        if isinstance(fact, Seen) and (fact.value in (False, 0) or (why == NOT_READ and path == "experts" and len(fact.by) < 2)):
+        if isinstance(fact, Seen) and (
+            fact.value in (False, 0) or (why == NOT_READ and path == "experts" and len(fact.by) < 2)
+        ):
             s.facts[path] = Unknown(why)
 
 
@@ -482,7 +626,7 @@ def declared(config: Mapping[str, Any]) -> Quantization | None:
     """The quantisation that a config declares, whatever its family."""
     for part in (config, text_of(config)):
         try:
-            tree = quantization(Config(part, file="config.json", family="no family", ref=""))
+            tree = quantization(ConfigKeys(part, file="config.json", family="no family", ref=""))
         except ConfigError:
             continue
         if tree is not None:
@@ -495,9 +639,17 @@ def heads_of(config: Mapping[str, Any], hidden: int | None) -> Heads | None:
 
     def number(key: str) -> int | None:
         value = config.get(key)
-        return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**7 else None
+        return (
+            value
+            if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**7
+            else None
+        )
 
-    heads, kv, dim = number("num_attention_heads"), number("num_key_value_heads"), number("head_dim")
+    heads, kv, dim = (
+        number("num_attention_heads"),
+        number("num_key_value_heads"),
+        number("head_dim"),
+    )
     keys = "num_attention_heads, num_key_value_heads" + (", head_dim" if dim else ", hidden_size")
     if heads is None or (dim is None and (hidden is None or hidden % heads)):
         return None
@@ -517,7 +669,9 @@ def nearest(found: list[tuple[str, Logical]], vectors: set[Shape | None]) -> Log
 
 def apart(tensors: list[tuple[str, Logical]]) -> list[tuple[str, Logical]]:
     """`blocks` are written as `layers`, but where both are there they are two stacks."""
-    blocks = {x.pattern for key, x in tensors if key.startswith("layers.{}.") and BLOCKS.search(x.pattern)}
+    blocks = {
+        x.pattern for key, x in tensors if key.startswith("layers.{}.") and BLOCKS.search(x.pattern)
+    }
     if not any(key.startswith("layers.{}.") and x.pattern not in blocks for key, x in tensors):
         return tensors
     return [(f"blocks.{key[7:]}" if x.pattern in blocks else key, x) for key, x in tensors]
@@ -546,7 +700,9 @@ def is_tower(key: str) -> str:
     return "audio" if AUDIO.match(key) else "vision"
 
 
-def without_mtp(tensors: list[tuple[str, Logical]]) -> tuple[list[tuple[str, Logical]], list[tuple[str, Logical]]]:
+def without_mtp(
+    tensors: list[tuple[str, Logical]],
+) -> tuple[list[tuple[str, Logical]], list[tuple[str, Logical]]]:
     """Layers that are MTP modules by their tensors (eh_proj, enorm, ..), apart from the others."""
     numbers = {i[0] for key, x in tensors if MTP_MARKS.search("." + key) for i in x.indices}
     if not numbers:
@@ -556,7 +712,9 @@ def without_mtp(tensors: list[tuple[str, Logical]]) -> tuple[list[tuple[str, Log
     return [(k, x) for k, x in main if x.indices], [(k, x) for k, x in mtp if x.indices]
 
 
-def by_layer(tensors: Iterable[tuple[str, Logical]]) -> dict[int, list[tuple[str, Logical, list[Index]]]]:
+def by_layer(
+    tensors: Iterable[tuple[str, Logical]],
+) -> dict[int, list[tuple[str, Logical, list[Index]]]]:
     """What each layer holds."""
     out: dict[int, list[tuple[str, Logical, list[Index]]]] = {}
     for key, x in tensors:
@@ -588,7 +746,9 @@ def modules(tensors: Iterable[tuple[str, Logical]]) -> dict[str, Parts]:
     for key, x in tensors:
         module, _, rest = spelling.plain(key).partition(".")
         for name, part, some in repeated(module, rest, x):
-            out.setdefault(name, []).append((part if name == "experts" else stacked(part, some), some))
+            out.setdefault(name, []).append(
+                (part if name == "experts" else stacked(part, some), some)
+            )
     return with_experts(out)
 
 
@@ -597,7 +757,9 @@ def repeated(module: str, rest: str, x: Logical) -> list[tuple[str, str, Logical
     numbers = sorted({i[1] for i in x.indices}) if rest.startswith("{}.") else []
     if not numbers or len(numbers) > MOST_REPEATED or "expert" in module or "moe" in module:
         return [(module, rest, x)]
-    return [(f"{module}_{n}", rest[3:], x.some([i for i in x.indices if i[1] == n])) for n in numbers]
+    return [
+        (f"{module}_{n}", rest[3:], x.some([i for i in x.indices if i[1] == n])) for n in numbers
+    ]
 
 
 def stacked(name: str, x: Logical) -> str:
@@ -611,11 +773,24 @@ def with_experts(found: dict[str, Parts]) -> dict[str, Parts]:
     matrices without a module (fc1 and fc2) are one."""
     if "experts" in found:
         parts = [(f"experts.{rest}", x) for rest, x in found.pop("experts")]
-        found["moe"] = [*found.pop("moe", []), *parts, *((f"router.{rest}", x) for rest, x in found.pop("router", []))]
+        found["moe"] = [
+            *found.pop("moe", []),
+            *parts,
+            *((f"router.{rest}", x) for rest, x in found.pop("router", [])),
+        ]
     if "fc1" in found and "fc2" in found:
-        found["ffn"] = [(f"{name}.{rest}", x) for name in ("fc1", "fc2") for rest, x in found.pop(name)]
+        found["ffn"] = [
+            (f"{name}.{rest}", x) for name in ("fc1", "fc2") for rest, x in found.pop(name)
+        ]
     beside = "shared_experts"
-    home = next((name for name, parts in found.items() if name != beside and any(rest.startswith("experts.") for rest, _ in parts)), "")
+    home = next(
+        (
+            name
+            for name, parts in found.items()
+            if name != beside and any(rest.startswith("experts.") for rest, _ in parts)
+        ),
+        "",
+    )
     if home and beside in found:
         shared = found.pop(beside)
         found[home] += [(f"{beside}.{rest}", x) for rest, x in shared]
@@ -631,6 +806,15 @@ def placement(norms: Iterable[str], *, complete: bool) -> str | None:
     """Where the norms stand, where their names settle it: four are a sandwich, post_attention with post_feedforward and nothing before
     are inside the residual (OLMo 2). Llama's two names are also those of parallel and post-norm models."""
     names = {n.partition(".")[2] for n in norms}
-    if names == {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"}:
+    if names == {
+        "input_layernorm",
+        "post_attention_layernorm",
+        "pre_feedforward_layernorm",
+        "post_feedforward_layernorm",
+    }:
         return "sandwich"
-    return "post" if complete and names == {"post_attention_layernorm", "post_feedforward_layernorm"} else None
+    return (
+        "post"
+        if complete and names == {"post_attention_layernorm", "post_feedforward_layernorm"}
+        else None
+    )

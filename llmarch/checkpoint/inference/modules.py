@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, NamedTuple
 
-from ...architecture.frozen import Record, record
+from ...architecture.frozen import Frozen, frozen
 from ..logical import Shape
 
 Group = Literal["mixers", "ffns", "norms"]
 
 
-@record
-class Unknown(Record):
+@frozen
+class Unknown(Frozen):
     """A fact that names and shapes do not tell, and why."""
 
     why: str
 
 
-@record
-class Seen(Record):
+@frozen
+class Seen(Frozen):
     """A fact, and the tensors (relative names) that tell it. `ref`: how, where that is not plain; `key`: config keys that it rests on."""
 
     value: Any
@@ -55,8 +55,8 @@ class Sighting:
         self.facts.setdefault(path, Unknown(why))
 
 
-@record
-class Heads(Record):
+@frozen
+class Heads(Frozen):
     """What a config says of heads under the usual keys: only taken where it fits the shapes."""
 
     heads: int
@@ -118,7 +118,14 @@ class Widths(NamedTuple):
     o: int | None
 
 
-OUT = ("o_proj.weight", "out_proj.weight", "dense.weight", "c_proj.weight", "wo.weight", "proj.weight")
+OUT = (
+    "o_proj.weight",
+    "out_proj.weight",
+    "dense.weight",
+    "c_proj.weight",
+    "wo.weight",
+    "proj.weight",
+)
 
 
 def latent_attention(m: Module) -> Sighting | None:
@@ -142,7 +149,9 @@ def latent_attention(m: Module) -> Sighting | None:
     _latent_heads(m, s, q, rope, out)
     if m.has("indexer.wk.weight", "indexer.weights_proj.weight"):
         s.see("indexer.head_dim", m.outputs("indexer.wk.weight"), "indexer.wk.weight")
-        s.see("indexer.heads", m.outputs("indexer.weights_proj.weight"), "indexer.weights_proj.weight")
+        s.see(
+            "indexer.heads", m.outputs("indexer.weights_proj.weight"), "indexer.weights_proj.weight"
+        )
         s.wonder("indexer.top_k", "how many tokens sparse attention reads is not in the tensors")
     s.wonder("rope", "rotary positions have no tensors")
     return s
@@ -171,7 +180,15 @@ def _latent_heads(m: Module, s: Sighting, q: str, rope: int | None, matrix: str)
 
 def kda(m: Module) -> Sighting | None:
     """Kimi Delta Attention: convolutions for q, k and v, and low-rank decay and gate."""
-    if not m.has("A_log", "dt_bias", "f_a_proj.weight", "f_b_proj.weight", "g_a_proj.weight", "q_conv1d.weight", "o_norm.weight"):
+    if not m.has(
+        "A_log",
+        "dt_bias",
+        "f_a_proj.weight",
+        "f_b_proj.weight",
+        "g_a_proj.weight",
+        "q_conv1d.weight",
+        "o_norm.weight",
+    ):
         return None
     return _delta(m, "kda", "o_norm.weight", "q_conv1d.weight", m.outputs("q_proj.weight"))
 
@@ -184,7 +201,11 @@ def gated_deltanet(m: Module) -> Sighting | None:
     ):
         return None
     heads, dim, conv = _elements(m, "A_log"), m.size("norm.weight", 0), m.size("conv1d.weight", 0)
-    keys = (conv - heads * dim) // 2 if heads is not None and dim is not None and conv is not None else None
+    keys = (
+        (conv - heads * dim) // 2
+        if heads is not None and dim is not None and conv is not None
+        else None
+    )
     return _delta(m, "gated_deltanet", "norm.weight", "conv1d.weight", keys)
 
 
@@ -251,10 +272,26 @@ def mamba(m: Module) -> Sighting | None:
 
 def _state(m: Module, s: Sighting, heads: int) -> None:
     """Mamba 2: conv = inner + 2 groups state, in = inner + conv + heads, out = inner, inner = heads * value_head_dim."""
-    inner, conv, all_in = m.inputs("out_proj.weight"), m.size("conv1d.weight", 0), m.outputs("in_proj.weight")
-    if inner is None or conv is None or inner + conv + heads != all_in or not heads or inner % heads:
+    inner, conv, all_in = (
+        m.inputs("out_proj.weight"),
+        m.size("conv1d.weight", 0),
+        m.outputs("in_proj.weight"),
+    )
+    if (
+        inner is None
+        or conv is None
+        or inner + conv + heads != all_in
+        or not heads
+        or inner % heads
+    ):
         return
-    s.see("value_head_dim", inner // heads, "out_proj.weight", "A_log", ref="inputs of out_proj by heads")
+    s.see(
+        "value_head_dim",
+        inner // heads,
+        "out_proj.weight",
+        "A_log",
+        ref="inputs of out_proj by heads",
+    )
     for f in ("key_heads", "key_head_dim"):
         s.wonder(f, f"groups times state size are one number ({(conv - inner) // 2:,})")
 
@@ -264,12 +301,27 @@ def short_conv(m: Module) -> Sighting | None:
     conv = m.first("conv.weight", "conv1d.weight")
     if not conv or not m.has("in_proj.weight", "out_proj.weight"):
         return None
-    if not {n.rpartition(".")[0] for n in m.tensors} <= {"in_proj", "out_proj", conv.rpartition(".")[0]}:
+    if not {n.rpartition(".")[0] for n in m.tensors} <= {
+        "in_proj",
+        "out_proj",
+        conv.rpartition(".")[0],
+    }:
         return None
-    if m.hidden is None or m.tensors["in_proj.weight"] != (3 * m.hidden, m.hidden) or m.size(conv, 0) != m.hidden:
+    if (
+        m.hidden is None
+        or m.tensors["in_proj.weight"] != (3 * m.hidden, m.hidden)
+        or m.size(conv, 0) != m.hidden
+    ):
         return None
     s = Sighting("mixers", "short_conv", "attention")
-    s.see("variant", "short_conv", conv, "in_proj.weight", "out_proj.weight", ref="a convolution with three projections, and no state")
+    s.see(
+        "variant",
+        "short_conv",
+        conv,
+        "in_proj.weight",
+        "out_proj.weight",
+        ref="a convolution with three projections, and no state",
+    )
     _kernel(m, s, conv)
     bias = conv.removesuffix("weight") + "bias"
     s.see("conv_bias", m.has(bias), m.first(bias, conv))
@@ -308,7 +360,9 @@ def compressed_attention(m: Module) -> Sighting | None:
     _low_rank_output(m, s, names, queries)
     _compressor(m, s, dim)
     norm = m.first("indexer.compressor.norm.weight", "compressor.indexer.kv_norm.weight")
-    weights = m.first("indexer.weights_proj.weight", "compressor.indexer.scorer.weights_proj.weight")
+    weights = m.first(
+        "indexer.weights_proj.weight", "compressor.indexer.scorer.weights_proj.weight"
+    )
     if norm and weights:
         s.see("indexer.head_dim", m.size(norm, 0), norm)
         s.see("indexer.heads", m.outputs(weights), weights)
@@ -322,7 +376,14 @@ def _low_rank_output(m: Module, s: Sighting, names: list[str], values: int | Non
     """wo_a [groups * rank, values / groups], wo_b [hidden, groups * rank]."""
     q_b, o_a, o_b = names[2], names[5], names[6]
     rows, columns, inner = m.size(o_a, 0), m.size(o_a, 1), m.inputs(o_b)
-    if rows is None or not columns or values is None or values % columns or rows != inner or rows % (values // columns):
+    if (
+        rows is None
+        or not columns
+        or values is None
+        or values % columns
+        or rows != inner
+        or rows % (values // columns)
+    ):
         return
     s.see("o_groups", values // columns, q_b, o_a, ref=f"outputs of {q_b} by inputs of {o_a}")
     s.see("o_lora_rank", rows // (values // columns), o_a)
@@ -338,7 +399,9 @@ def _compressor(m: Module, s: Sighting, dim: int | None) -> None:
     s.see("series", width // dim, table)
 
 
-STATE = re.compile(r"(?:A_log|dt_bias|D|conv1d\.\w+|[qkv]_conv1d\.\w+|(?:\w+_)?decay|(?:\w+\.)*time_\w+)$")
+STATE = re.compile(
+    r"(?:A_log|dt_bias|D|conv1d\.\w+|[qkv]_conv1d\.\w+|(?:\w+_)?decay|(?:\w+\.)*time_\w+)$"
+)
 
 
 def linear_attention(m: Module) -> Sighting | None:
@@ -377,10 +440,16 @@ def attention(m: Module) -> Sighting | None:
             s.wonder("qkv_bias", f"{apart} stands beside a matrix of all three")
         else:
             s.see("qkv_bias", False, "qkv_proj.weight")
-    s.see("output_bias", m.has(out.removesuffix("weight") + "bias"), m.first(out.removesuffix("weight") + "bias", out))
+    s.see(
+        "output_bias",
+        m.has(out.removesuffix("weight") + "bias"),
+        m.first(out.removesuffix("weight") + "bias", out),
+    )
     s.see("sinks", m.has("sinks"), m.first("sinks", out))
     if not m.first("q_norm.weight", "q_layernorm.weight"):
-        s.wonder("qk_norm", "there is no weight of a QK-norm; one without weights would leave no trace")
+        s.wonder(
+            "qk_norm", "there is no weight of a QK-norm; one without weights would leave no trace"
+        )
     s.wonder("rope", "rotary positions have no tensors")
     s.wonder("window", "a sliding window has no tensors")
     return s
@@ -395,7 +464,9 @@ def _biases(m: Module, s: Sighting, letters: str) -> None:
         s.wonder("qkv_bias", f"only {' and '.join(biased)} is stored")
 
 
-PARTIAL = re.compile(r"(?:q_proj|k_proj|o_proj|out_proj|dense|wo|g_proj|gate_proj)\.(?:weight|bias)|[qk]_(?:layer)?norm\.weight|sinks")
+PARTIAL = re.compile(
+    r"(?:q_proj|k_proj|o_proj|out_proj|dense|wo|g_proj|gate_proj)\.(?:weight|bias)|[qk]_(?:layer)?norm\.weight|sinks"
+)
 
 
 def partial_attention(m: Module) -> Sighting | None:
@@ -406,14 +477,21 @@ def partial_attention(m: Module) -> Sighting | None:
     s = Sighting("mixers", "attention", "attention")
     q, k, o = m.outputs("q_proj.weight"), m.outputs("k_proj.weight"), m.inputs(out)
     if m.has("k_proj.weight"):
-        s.wonder("values_from_keys", "no matrix of values is stored: values may be the keys, or another layer's")
+        s.wonder(
+            "values_from_keys",
+            "no matrix of values is stored: values may be the keys, or another layer's",
+        )
     else:
         s.wonder("kv_from", "neither keys nor values are stored: they may be another layer's")
     _partial_heads(m, s, Widths(q, k, None, o))
     for f in ("heads", "kv_heads", "head_dim", "v_head_dim"):
         s.wonder(f, "without a matrix of values the shapes do not settle it")
     _biases(m, s, "qk" if m.has("k_proj.weight") else "q")
-    s.see("output_bias", m.has(out.removesuffix("weight") + "bias"), m.first(out.removesuffix("weight") + "bias", out))
+    s.see(
+        "output_bias",
+        m.has(out.removesuffix("weight") + "bias"),
+        m.first(out.removesuffix("weight") + "bias", out),
+    )
     s.see("sinks", m.has("sinks"), m.first("sinks", out))
     s.wonder("rope", "rotary positions have no tensors")
     s.wonder("window", "a sliding window has no tensors")
@@ -422,9 +500,19 @@ def partial_attention(m: Module) -> Sighting | None:
 
 def _partial_heads(m: Module, s: Sighting, w: Widths) -> None:
     """A QK-norm narrower than the queries is one head wide; queries as wide as the output's input have no gate among them."""
-    norm, other = m.first("q_norm.weight", "q_layernorm.weight"), m.first("k_norm.weight", "k_layernorm.weight")
+    norm, other = (
+        m.first("q_norm.weight", "q_layernorm.weight"),
+        m.first("k_norm.weight", "k_layernorm.weight"),
+    )
     shape = m.tensors.get(norm)
-    if shape is None or len(shape) != 1 or w.q is None or w.q != w.o or not 0 < shape[0] < w.q or w.q % shape[0]:
+    if (
+        shape is None
+        or len(shape) != 1
+        or w.q is None
+        or w.q != w.o
+        or not 0 < shape[0] < w.q
+        or w.q % shape[0]
+    ):
         return
     dim = shape[0]
     s.see("qk_norm.scope", "head", norm)
@@ -438,17 +526,38 @@ def _heads(m: Module, s: Sighting, out: str, widths: Widths) -> None:
     """Heads, KV heads and head dims: o = heads * v_dim, k = kv * dim, v = kv * v_dim, q = heads * dim (twice that with a gate in it)."""
     q, k, v, o = widths
     dim, by, ref, key = _head_dim(m, s, out, widths)
-    if dim is None or k is None or v is None or o is None or v != k or o % dim or k % dim or (o and not k) or (k and o % k):
-        why = "heads times head dim are one number" + (f" ({o:,} for queries, {k:,} for keys)" if o is not None and k is not None else "")
+    if (
+        dim is None
+        or k is None
+        or v is None
+        or o is None
+        or v != k
+        or o % dim
+        or k % dim
+        or (o and not k)
+        or (k and o % k)
+    ):
+        why = "heads times head dim are one number" + (
+            f" ({o:,} for queries, {k:,} for keys)" if o is not None and k is not None else ""
+        )
         for f in ("heads", "kv_heads", "head_dim", "v_head_dim"):
             s.wonder(f, why if not by else f"{by[0]} does not settle the head dims")
         return
     s.see("heads", o // dim, out, *by, ref=ref, key=key)
-    s.see("kv_heads", k // dim, "k_proj.weight" if m.has("k_proj.weight") else "qkv_proj.weight", *by, ref=ref, key=key)
+    s.see(
+        "kv_heads",
+        k // dim,
+        "k_proj.weight" if m.has("k_proj.weight") else "qkv_proj.weight",
+        *by,
+        ref=ref,
+        key=key,
+    )
     s.see("head_dim", dim, *(by or (out,)), ref=ref, key=key)
     s.see("v_head_dim", dim, *(by or (out,)), ref="k and v are equally wide", key=key)
     if q == 2 * o and by and by[0] == "q_norm.weight":
-        s.see("gate", "elementwise", "q_proj.weight", ref="q_proj is twice as wide as o_proj's input")
+        s.see(
+            "gate", "elementwise", "q_proj.weight", ref="q_proj is twice as wide as o_proj's input"
+        )
 
 
 class Told(NamedTuple):
@@ -499,8 +608,22 @@ def _by_norm(m: Module, s: Sighting, widths: Widths, norm: str, other: str) -> T
 
 # --- feed-forward -------------------------------------------------------------------------------------------------
 
-UP = ("up_proj.weight", "c_fc.weight", "fc1.weight", "dense_h_to_4h.weight", "linear_fc1.weight", "fc_in.weight")
-DOWN = ("down_proj.weight", "c_proj.weight", "fc2.weight", "dense_4h_to_h.weight", "linear_fc2.weight", "fc_out.weight")
+UP = (
+    "up_proj.weight",
+    "c_fc.weight",
+    "fc1.weight",
+    "dense_h_to_4h.weight",
+    "linear_fc1.weight",
+    "fc_in.weight",
+)
+DOWN = (
+    "down_proj.weight",
+    "c_proj.weight",
+    "fc2.weight",
+    "dense_4h_to_h.weight",
+    "linear_fc2.weight",
+    "fc_out.weight",
+)
 
 
 def moe(m: Module) -> Sighting | None:
@@ -512,7 +635,12 @@ def moe(m: Module) -> Sighting | None:
         return None
     s = Sighting("ffns", "moe", "experts")
     _experts(m, s, router, one or stacked, m.experts.get(one) if one else m.size(stacked, 0))
-    gate = m.first("experts.{}.gate_proj.weight", "experts.gate_proj", "experts.gate_up_proj", "experts.{}.gate_up_proj.weight")
+    gate = m.first(
+        "experts.{}.gate_proj.weight",
+        "experts.gate_proj",
+        "experts.gate_up_proj",
+        "experts.{}.gate_up_proj.weight",
+    )
     up = m.first("experts.{}.up_proj.weight", "experts.up_proj") or gate
     _gated(m, s, gate, up, Sides(_elements(m, up), _elements(m, one or stacked)))
     down = m.inputs(one) if one else _other(m.tensors.get(stacked), m.hidden)
@@ -527,8 +655,13 @@ def moe(m: Module) -> Sighting | None:
         for f in ("router.bias", "router.selection_bias"):
             s.wonder(f, f"a router of several tensors ({routed}, ..) is not understood")
     elif m.has(own := router.removesuffix("weight") + "bias"):
-        s.wonder("router.bias", f"{own} may be added to the scores, or for the choice of experts alone")
-        s.wonder("router.selection_bias", f"{own} may be added to the scores, or for the choice of experts alone")
+        s.wonder(
+            "router.bias", f"{own} may be added to the scores, or for the choice of experts alone"
+        )
+        s.wonder(
+            "router.selection_bias",
+            f"{own} may be added to the scores, or for the choice of experts alone",
+        )
     else:
         s.see("router.selection_bias", bool(table), table or router)
         s.see("router.bias", False, router)
@@ -543,14 +676,19 @@ def moe(m: Module) -> Sighting | None:
 
 def _expert_names(part: str) -> tuple[tuple[str, str], ...]:
     """A matrix of experts and its bias, one by one and stacked."""
-    return (f"experts.{{}}.{part}.weight", f"experts.{{}}.{part}.bias"), (f"experts.{part}", f"experts.{part}_bias")
+    return (f"experts.{{}}.{part}.weight", f"experts.{{}}.{part}.bias"), (
+        f"experts.{part}",
+        f"experts.{part}_bias",
+    )
 
 
 def _bias(m: Module, s: Sighting, names: list[str], matrix: str) -> None:
     """All matrices have a bias, or none has."""
     there = [n for n in dict.fromkeys(names) if m.has(n)]
     if there and len(there) < len(set(names)):
-        s.wonder("bias", f"of the matrices only {there[0].rpartition('.')[0] or there[0]} has a bias")
+        s.wonder(
+            "bias", f"of the matrices only {there[0].rpartition('.')[0] or there[0]} has a bias"
+        )
     else:
         s.see("bias", bool(there), *(there or (matrix,)))
 
@@ -559,14 +697,20 @@ def _experts(m: Module, s: Sighting, router: str, matrix: str, held: int | None)
     """As many experts as the router has outputs: where others are stored, some may be without tensors (zero experts), or missing."""
     if not router:
         for f in ("experts", "zero_experts"):
-            s.wonder(f, f"no matrix of the router has an output for each expert ({held or 0:,} are stored)")
+            s.wonder(
+                f,
+                f"no matrix of the router has an output for each expert ({held or 0:,} are stored)",
+            )
         return
     outputs, shape = m.outputs(router), m.tensors[router]
     if outputs is None and shape is not None and held in shape:
         outputs = held
     if held is not None and shape is not None and outputs != held:
         for f in ("experts", "zero_experts"):
-            s.wonder(f, f"{router} has {outputs or max(shape, default=0):,} outputs, and {held:,} experts are stored")
+            s.wonder(
+                f,
+                f"{router} has {outputs or max(shape, default=0):,} outputs, and {held:,} experts are stored",
+            )
     elif outputs is not None:
         s.see("experts", outputs, router, matrix)
     elif held is not None:
@@ -588,7 +732,12 @@ def _shared(m: Module, s: Sighting) -> None:
             gate = m.first("shared_expert_gate.weight", "shared_experts_gate.weight")
             s.see("shared_gate", bool(gate), gate or f"{at}.down_proj.weight")
             return
-    s.see("shared_width", 0, m.first("gate.weight", "router.weight"), ref="no tensors of shared experts")
+    s.see(
+        "shared_width",
+        0,
+        m.first("gate.weight", "router.weight"),
+        ref="no tensors of shared experts",
+    )
 
 
 def _moe_component(name: str) -> str:
@@ -608,7 +757,13 @@ class Sides(NamedTuple):
 
 def _gated(m: Module, s: Sighting, gate: str, up: str, sides: Sides) -> None:
     """A gate by its name; or in the one matrix up, which then is twice as large as the one down."""
-    double = None if sides.up is None or sides.down is None else sides.up / sides.down if sides.down else 0
+    double = (
+        None
+        if sides.up is None or sides.down is None
+        else sides.up / sides.down
+        if sides.down
+        else 0
+    )
     if gate and gate != up and up in m.tensors:
         s.see("gated", True, gate, up)
     elif double == 2:
@@ -625,9 +780,16 @@ def dense(m: Module) -> Sighting | None:
     """A feed-forward block: gated where a gate matrix is stored, or the one up has twice the outputs that down takes."""
     down, fused = m.first(*DOWN), m.first("gate_up_proj.weight")
     up, gate = m.first(*UP), m.first("gate_proj.weight", "gate_up_proj.weight")
-    if not down and m.has("w1.weight", "w2.weight", "w3.weight") and m.tensors["w1.weight"] == m.tensors["w3.weight"]:
+    if (
+        not down
+        and m.has("w1.weight", "w2.weight", "w3.weight")
+        and m.tensors["w1.weight"] == m.tensors["w3.weight"]
+    ):
         up, gate, down = "w3.weight", "w1.weight", "w2.weight"
-    if m.has("w1.weight", "w2.weight", "c_proj.weight") and m.tensors["w1.weight"] == m.tensors["w2.weight"]:
+    if (
+        m.has("w1.weight", "w2.weight", "c_proj.weight")
+        and m.tensors["w1.weight"] == m.tensors["w2.weight"]
+    ):
         up, gate, down = "w1.weight", "w2.weight", "c_proj.weight"
     if not down or not (up or fused) or any(len(shape or ()) > 2 for shape in m.tensors.values()):
         return None
@@ -638,7 +800,12 @@ def dense(m: Module) -> Sighting | None:
         s.see("width", width, down)
     else:
         s.wonder("width", "the matrices do not have the hidden width")
-    _bias(m, s, [n.removesuffix("weight") + "bias" for n in (up, gate, fused, down) if n in m.tensors], down)
+    _bias(
+        m,
+        s,
+        [n.removesuffix("weight") + "bias" for n in (up, gate, fused, down) if n in m.tensors],
+        down,
+    )
     s.wonder("activation", "an activation has no tensors")
     return s
 
@@ -660,7 +827,9 @@ def low_rank(m: Module) -> Sighting | None:
     if set(m.tensors) != {"linear_left.weight", "linear_right.weight"}:
         return None
     s = Sighting("ffns", m.name, "mlp")
-    if (width := m.inputs("linear_right.weight")) is not None and width == m.outputs("linear_left.weight"):
+    if (width := m.inputs("linear_right.weight")) is not None and width == m.outputs(
+        "linear_left.weight"
+    ):
         s.see("width", width, "linear_right.weight")
     s.wonder("activation", "an activation has no tensors")
     return s

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 
-from ...architecture.frozen import Record, record
+from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Finding, Quantization
 from ...sources.raw import BITS, TensorGroup, TensorTable
 from ..indices import Index, folded
@@ -27,7 +27,9 @@ FORMATS: tuple[Format, ...] = (
 )
 """The more special before the more general: two formats may share an ending, and then the first that accepts the shapes is it."""
 
-ALONE = re.compile(r"\.(?:[kvq]|kv|qkv|prob)_(?:scale|zero_point)$|\.(?:[kvq]_proj)\.output_scale$|_fake_quantizer\.qscale_act$")
+ALONE = re.compile(
+    r"\.(?:[kvq]|kv|qkv|prob)_(?:scale|zero_point)$|\.(?:[kvq]_proj)\.output_scale$|_fake_quantizer\.qscale_act$"
+)
 """Scales of the KV cache and of attention, which belong to no weight (vLLM's BaseKVCacheMethod; mistral_native.md, Scales)."""
 
 
@@ -64,8 +66,8 @@ def unambiguous(g: TensorGroup) -> TensorGroup:
     return g
 
 
-@record
-class _Candidate(Record):
+@frozen
+class _Candidate(Frozen):
     """A format that may be the one; `near`: what is stored beside the values, by suffix."""
 
     format: Format
@@ -92,13 +94,20 @@ class _Unpacking:
         for g in self.plainly:
             if g.pattern not in self.beside and not ALONE.search(g.pattern):
                 self.out.logical.append(plain(g))
-        self.out.scales = sum(g.elements for p, groups in self.groups.items() if p in self.beside or ALONE.search(p) for g in groups)
+        self.out.scales = sum(
+            g.elements
+            for p, groups in self.groups.items()
+            if p in self.beside or ALONE.search(p)
+            for g in groups
+        )
         self.orphans()
         return self.out
 
     def take(self, g: TensorGroup) -> None:
         """Note the logical tensor of a group that holds packed values, or that it holds none."""
-        candidates = self.candidates(g) if g.dtype else sorted(self.candidates(g), key=self.unlikely)
+        candidates = (
+            self.candidates(g) if g.dtype else sorted(self.candidates(g), key=self.unlikely)
+        )
         for c in candidates:
             if not self.accepted(g, c):
                 continue
@@ -119,7 +128,12 @@ class _Unpacking:
         return g.shape is None or c.format.accept(self.stored(g, g.shape, c))
 
     def stored(self, g: TensorGroup, shape: tuple[int, ...], c: _Candidate) -> Packed:
-        return Packed(shape, g.dtype, {s: n.shape for s, n in c.near.items() if n.shape is not None}, self.declared)
+        return Packed(
+            shape,
+            g.dtype,
+            {s: n.shape for s, n in c.near.items() if n.shape is not None},
+            self.declared,
+        )
 
     def parts(self, g: TensorGroup, c: _Candidate) -> list[TensorGroup]:
         """A group by what is stored beside its tensors, where that is not alike for all of them."""
@@ -136,7 +150,9 @@ class _Unpacking:
         for s, there in mixed:
             lack = [i for i in g.indices if i not in there] if s not in c.format.scales else []
             if 0 < len(lack) < len(g.indices):
-                self.lacks(g, lack, f"{c.format.name} values without what is stored beside others (*{s})")
+                self.lacks(
+                    g, lack, f"{c.format.name} values without what is stored beside others (*{s})"
+                )
         return [TensorGroup(g.pattern, g.dtype, g.shape, indices) for indices in parts.values()]
 
     def orphans(self) -> None:
@@ -159,11 +175,15 @@ class _Unpacking:
     def candidates(self, g: TensorGroup) -> Iterator[_Candidate]:
         """The formats that a tensor's name, dtype and neighbours allow."""
         for f in FORMATS:
-            if (g.dtype and f.dtypes and g.dtype not in f.dtypes) or not g.pattern.endswith(f.values):
+            if (g.dtype and f.dtypes and g.dtype not in f.dtypes) or not g.pattern.endswith(
+                f.values
+            ):
                 continue
             stem = g.pattern.removesuffix(f.stem)
             near = {s: n for s in f.companions if (n := self.nearest(g, stem + s)) is not None}
-            named = f.sure and (g.dtype or f.stem != f.logical)  # a name without dtype tells it only by an ending of its own
+            named = f.sure and (
+                g.dtype or f.stem != f.logical
+            )  # a name without dtype tells it only by an ending of its own
             if named or any(s in f.scales or s in f.marks for s in near):
                 yield _Candidate(f, stem, near)
 
@@ -187,17 +207,39 @@ class _Unpacking:
         f = c.format
         plain = Plain(f.width) if g.shape is None else f.unpack(self.stored(g, g.shape, c))
         scales = sum(prod(n.shape) for n in c.near.values() if n.shape is not None)
-        bits = sum(prod(n.shape) * BITS.get(n.dtype, 0) for n in (g, *c.near.values()) if n.shape is not None)
+        bits = sum(
+            prod(n.shape) * BITS.get(n.dtype, 0)
+            for n in (g, *c.near.values())
+            if n.shape is not None
+        )
         label = f"{f.name}, {plain.how}" if plain and plain.how else f.name
-        x = Logical(c.stem + f.logical, g.dtype, None, g.indices, g.pattern, label, f.width, bits, scales)
+        x = Logical(
+            c.stem + f.logical, g.dtype, None, g.indices, g.pattern, label, f.width, bits, scales
+        )
         if plain is None:
             x.why = f"{f.name} values in a layout that llmarch does not unpack"
             return x
-        x.shape, x.others, x.elements, x.width, x.open = plain.shape, plain.others, plain.elements, plain.width, plain.open
+        x.shape, x.others, x.elements, x.width, x.open = (
+            plain.shape,
+            plain.others,
+            plain.elements,
+            plain.width,
+            plain.open,
+        )
         self.bare(g, c)
-        empty = next((s for s, n in c.near.items() if n.shape is not None and 0 in n.shape), "") if g.elements else ""
+        empty = (
+            next((s for s, n in c.near.items() if n.shape is not None and 0 in n.shape), "")
+            if g.elements
+            else ""
+        )
         whole = next((s for s in f.scales if s in c.near and c.near[s].dtype in INTEGERS), "")
-        odd = f"its *{empty} has no elements" if empty else f"its *{whole} is {c.near[whole].dtype}" if whole else ""
+        odd = (
+            f"its *{empty} has no elements"
+            if empty
+            else f"its *{whole} is {c.near[whole].dtype}"
+            if whole
+            else ""
+        )
         if wrong := plain.wrong or odd:
             self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {wrong}")
         return x
@@ -210,7 +252,9 @@ class _Unpacking:
         holders = [self.holders(c.stem + s) for s in c.format.scales]
         bare = [i for i in g.indices if not any(i in h for h in holders)]
         if bare:
-            suffix = next((s for s in c.format.scales if c.stem + s in self.groups), c.format.scales[0])
+            suffix = next(
+                (s for s in c.format.scales if c.stem + s in self.groups), c.format.scales[0]
+            )
             self.lacks(g, bare, f"{c.format.name} values without their scales (*{suffix})")
 
     def lacks(self, g: TensorGroup, indices: list[Index], message: str) -> None:
@@ -218,4 +262,6 @@ class _Unpacking:
             self.find("packed-without-scales", path, message)
 
     def find(self, rule: str, path: str, message: str) -> None:
-        self.out.findings.append(Finding(rule=rule, path=path, severity="quantization", message=message))
+        self.out.findings.append(
+            Finding(rule=rule, path=path, severity="quantization", message=message)
+        )

@@ -22,8 +22,14 @@ def unpack(p: Packed) -> Plain | None:
     if width in (2, 4, 8):
         size = -(-p.shape[0] // scales[0]) if scales[0] else 0
         zeros = p.beside.get(".qzeros", (scales[0], p.shape[1]))
-        wrong = "" if zeros == (scales[0], p.shape[1]) else f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
-        return Plain(width, (scales[1], p.shape[0]), how=f"{width:g} bits, groups of {size}", wrong=wrong)
+        wrong = (
+            ""
+            if zeros == (scales[0], p.shape[1])
+            else f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
+        )
+        return Plain(
+            width, (scales[1], p.shape[0]), how=f"{width:g} bits, groups of {size}", wrong=wrong
+        )
     if scales[0] == p.shape[0]:
         return Plain(4, (p.shape[0], p.shape[1] * 8), how="4 bits, GEMV")
     return None

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ...architecture.frozen import Record, record
+from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Quantization
 from ..logical import Shape
 
 FLOAT8 = frozenset({"F8_E4M3", "F8_E5M2"})
 INT32 = frozenset({"I32", "U32"})
-FUSED = tuple(f"experts.{n}" for n in ("gate_up_proj", "down_proj", "gate_proj", "up_proj", "w1", "w2", "w3"))
+FUSED = tuple(
+    f"experts.{n}" for n in ("gate_up_proj", "down_proj", "gate_proj", "up_proj", "w1", "w2", "w3")
+)
 """Parameters of stacked experts, whose names have no `.weight`; their companions are joined by an underscore."""
 
 
-@record
-class Packed(Record):
+@frozen
+class Packed(Frozen):
     """One stored tensor of values, and the shapes of what is stored beside it, by suffix."""
 
     shape: Shape
@@ -43,8 +45,8 @@ class Packed(Record):
         return next((self.beside[s] for s in suffixes if s in self.beside), None)
 
 
-@record
-class Plain(Record):
+@frozen
+class Plain(Frozen):
     """The logical tensor: its shape, or shapes that it may have, or only its number of elements; `open`: its shape is but the likeliest
     of several. `how` says more than the format's name ("blocks 128 x 128"), `wrong` what disagrees within the packing."""
 
@@ -57,8 +59,8 @@ class Plain(Record):
     open: bool = False
 
 
-@record
-class Format(Record):
+@frozen
+class Format(Frozen):
     """A packing format.
 
     `values` are the endings of tensors that hold packed values; the stem is the name without `stem`, the logical name is the stem plus

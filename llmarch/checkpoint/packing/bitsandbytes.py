@@ -16,20 +16,34 @@ from .base import FUSED, Format, Packed, Plain, listed
 METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})
 BLOCKS = tuple(2**n for n in range(5, 13))
 """Elements for which there is one scale: bitsandbytes functional.py takes 64 to 4096, and 32."""
-PARTS = (".quant_map", ".nested_absmax", ".nested_quant_map", ".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4")
+PARTS = (
+    ".quant_map",
+    ".nested_absmax",
+    ".nested_quant_map",
+    ".quant_state.bitsandbytes__nf4",
+    ".quant_state.bitsandbytes__fp4",
+)
 
 
 def unpack_4bit(p: Packed) -> Plain:
     n = prod(p.shape) * BITS.get(p.dtype, 8) // 4
     scale = p.first(".absmax", "_absmax")
-    covered = scale is None or (len(scale) == 1 and any(scale[0] == -(-n // block) for block in BLOCKS))
+    covered = scale is None or (
+        len(scale) == 1 and any(scale[0] == -(-n // block) for block in BLOCKS)
+    )
     wrong = "" if covered else f"its scales are {listed(scale or ())}, for {n:,} elements"
-    return Plain(4, elements=n, how="fp4" if any(s.endswith("fp4") for s in p.beside) else "nf4", wrong=wrong)
+    return Plain(
+        4, elements=n, how="fp4" if any(s.endswith("fp4") for s in p.beside) else "nf4", wrong=wrong
+    )
 
 
 def unpack_8bit(p: Packed) -> Plain:
     scale = p.beside.get(".SCB")
-    wrong = "" if scale is None or scale in (p.shape[:1], (*p.shape[:1], 1)) else f"its scales are {listed(scale)}, for {listed(p.shape)}"
+    wrong = (
+        ""
+        if scale is None or scale in (p.shape[:1], (*p.shape[:1], 1))
+        else f"its scales are {listed(scale)}, for {listed(p.shape)}"
+    )
     return Plain(8, p.shape, how="int8", wrong=wrong)
 
 
@@ -61,7 +75,15 @@ FOUR = Format(
 )
 
 FOUR_EXPERTS = Format(
-    name="bitsandbytes", methods=METHODS, values=FUSED, stem="", logical="", scales=(".absmax",), beside=PARTS, unpack=unpack_4bit, width=4
+    name="bitsandbytes",
+    methods=METHODS,
+    values=FUSED,
+    stem="",
+    logical="",
+    scales=(".absmax",),
+    beside=PARTS,
+    unpack=unpack_4bit,
+    width=4,
 )
 
 FORMATS = (INT8, FOUR, FOUR_EXPERTS)

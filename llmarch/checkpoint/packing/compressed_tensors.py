@@ -21,19 +21,37 @@ def unpack(p: Packed) -> Plain | None:
     *lead, words = p.shape
     scale, g_idx = p.beside.get(".weight_scale"), p.beside.get(".weight_g_idx")
     groups = scale[-1] if scale and len(scale) == len(p.shape) else 1
-    wrong = f"its scales are {listed(scale)}, for {lead[-1]} outputs" if scale and len(scale) >= 2 and list(scale[:-1]) != lead else ""
+    wrong = (
+        f"its scales are {listed(scale)}, for {lead[-1]} outputs"
+        if scale and len(scale) >= 2 and list(scale[:-1]) != lead
+        else ""
+    )
     for bits in (p.bits,) if p.bits else BITS:
         per = 32 // bits
         inputs = range(max(1, (words - 1) * per + 1), words * per + 1)
         if g_idx and g_idx[0] in inputs:
             return Plain(bits, (*lead, g_idx[0]), how=told(bits, g_idx[0], groups), wrong=wrong)
         if groups > 1 and p.group and groups * p.group in inputs:
-            return Plain(bits, (*lead, groups * p.group), how=told(bits, groups * p.group, groups), wrong=wrong, open=p.bits is None)
+            return Plain(
+                bits,
+                (*lead, groups * p.group),
+                how=told(bits, groups * p.group, groups),
+                wrong=wrong,
+                open=p.bits is None,
+            )
         if p.bits or (groups > 1 and words * per % groups == 0 and words * per // groups in GROUPS):
             padded: tuple[Shape, ...] = tuple((*lead, i) for i in reversed(inputs[:-1]))
             how = told(bits, words * per, groups)
-            return Plain(bits, (*lead, words * per), padded, how=how, wrong=wrong, open=p.bits is None)
-    return Plain(4, (*lead, words * 8), tuple((*lead, words * (32 // b)) for b in BITS[1:]), wrong=wrong, open=True)
+            return Plain(
+                bits, (*lead, words * per), padded, how=how, wrong=wrong, open=p.bits is None
+            )
+    return Plain(
+        4,
+        (*lead, words * 8),
+        tuple((*lead, words * (32 // b)) for b in BITS[1:]),
+        wrong=wrong,
+        open=True,
+    )
 
 
 def told(bits: int, i: int, groups: int) -> str:
@@ -48,7 +66,13 @@ PACKED = Format(
     logical=".weight",
     dtypes=INT32,
     scales=(".weight_scale",),
-    beside=(".weight_shape", ".weight_zero_point", ".weight_g_idx", ".input_scale", ".input_zero_point"),
+    beside=(
+        ".weight_shape",
+        ".weight_zero_point",
+        ".weight_g_idx",
+        ".input_scale",
+        ".input_zero_point",
+    ),
     unpack=unpack,
     sure=True,
     width=4,

@@ -13,21 +13,31 @@ from .base import FLOAT8, FUSED, Format, Packed, Plain, blocks_of, listed
 SCALES = (".weight_scale_inv", ".weight_scale", ".qscale_weight", ".scale")
 FUSED_SCALES = ("_scale_inv", "_weight_scale_inv", "_weight_scale", "_scale")
 BLOCKS = [(128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32)]
-METHODS = frozenset({"fp8", "modelopt", "compressed-tensors", "fbgemm_fp8", "mistral", "ptpc_fp8", "quark"})
+METHODS = frozenset(
+    {"fp8", "modelopt", "compressed-tensors", "fbgemm_fp8", "mistral", "ptpc_fp8", "quark"}
+)
 
 
 def unpack(p: Packed) -> Plain:
     scale = p.first(*SCALES, *FUSED_SCALES)
     how = granularity(p, scale) if scale is not None else ""
-    wrong = "" if how or scale is None else f"its scales are {listed(scale)}, which do not cover {listed(p.shape)}"
+    wrong = (
+        ""
+        if how or scale is None
+        else f"its scales are {listed(scale)}, which do not cover {listed(p.shape)}"
+    )
     return Plain(8, p.shape, how=how, wrong=wrong)
 
 
 def granularity(p: Packed, scale: tuple[int, ...]) -> str:
     """Per tensor, per expert, per channel, or blocks of which size; empty if the scales fit in no such way."""
     declared = p.declared.block if p.declared else None
-    only = p.declared.method == "fp8" if p.declared and declared and len(p.shape) == 2 else False  # other methods may have several ways
-    if all(n == 1 for n in scale) and not (only and declared and scale != blocks_of(p.shape, (declared[0], declared[1]))):
+    only = (
+        p.declared.method == "fp8" if p.declared and declared and len(p.shape) == 2 else False
+    )  # other methods may have several ways
+    if all(n == 1 for n in scale) and not (
+        only and declared and scale != blocks_of(p.shape, (declared[0], declared[1]))
+    ):
         return "per tensor"
     if len(p.shape) < 2:
         return "per element" if scale == p.shape else ""
@@ -48,7 +58,14 @@ FP8 = Format(
     logical=".weight",
     dtypes=FLOAT8,
     scales=SCALES,
-    beside=(".input_scale", ".qscale_act", ".activation_scale", ".input_scale_ub", ".weight_zero_point", ".input_zero_point"),
+    beside=(
+        ".input_scale",
+        ".qscale_act",
+        ".activation_scale",
+        ".input_scale_ub",
+        ".weight_zero_point",
+        ".input_zero_point",
+    ),
     unpack=unpack,
     sure=True,
     width=8,

@@ -29,12 +29,21 @@ def unpack(p: Packed) -> Plain | None:
         width = zeros[1] * 32 / o
     else:
         width = p.bits or 0
-    wrong = "" if width in BITS else f"{words:,} words are not {p.bits} bits for each input or zero point beside it"
+    wrong = (
+        ""
+        if width in BITS
+        else f"{words:,} words are not {p.bits} bits for each input or zero point beside it"
+    )
     width = p.bits if wrong else width
     if width not in BITS:
         return None
     i = words * 32 // int(width)
-    return Plain(width, (o, i), how=f"{width:g} bits{group(p, i)}", wrong=wrong or scales_wrong(p, (o, i), width))
+    return Plain(
+        width,
+        (o, i),
+        how=f"{width:g} bits{group(p, i)}",
+        wrong=wrong or scales_wrong(p, (o, i), width),
+    )
 
 
 def group(p: Packed, i: int) -> str:
@@ -48,7 +57,11 @@ def scales_wrong(p: Packed, shape: tuple[int, int], width: float) -> str:
     if (
         scales
         and zeros
-        and (len(zeros) != 2 or zeros[0] != scales[0] or not floor(shape[0] * width / 32) <= zeros[1] <= ceil(shape[0] * width / 32))
+        and (
+            len(zeros) != 2
+            or zeros[0] != scales[0]
+            or not floor(shape[0] * width / 32) <= zeros[1] <= ceil(shape[0] * width / 32)
+        )
     ):
         return f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
     if scales is None or p.group is None or scales[0] == -(-shape[1] // p.group):

@@ -20,7 +20,9 @@ def unpack(p: Packed) -> Plain | None:
     *lead, words = p.shape
     if scales is None or len(scales) != len(p.shape):
         bits = p.bits or 4
-        wrong = f"its scales are {listed(scales)}, for {listed(p.shape)}" if scales is not None else ""
+        wrong = (
+            f"its scales are {listed(scales)}, for {listed(p.shape)}" if scales is not None else ""
+        )
         return Plain(bits, (*lead, words * 32 // bits), wrong=wrong, open=p.bits is None)
     if list(scales[:-1]) != lead:
         return None
@@ -31,8 +33,17 @@ def unpack(p: Packed) -> Plain | None:
     others: tuple[Shape, ...] = tuple((*lead, scales[-1] * g) for _, g in more)
     how = f"{bits} bits, groups of {group}" if not others else ""
     biases = p.beside.get(".biases", scales)
-    wrong = f"its biases are {listed(biases)}, its scales {listed(scales)}" if biases != scales else ""
-    return Plain(bits if not others else 0, (*lead, scales[-1] * group), others, how=how, wrong=wrong, open=bool(others))
+    wrong = (
+        f"its biases are {listed(biases)}, its scales {listed(scales)}" if biases != scales else ""
+    )
+    return Plain(
+        bits if not others else 0,
+        (*lead, scales[-1] * group),
+        others,
+        how=how,
+        wrong=wrong,
+        open=bool(others),
+    )
 
 
 def readings(words: int, scales: int, declared: int | None) -> list[tuple[int, int]]:

@@ -16,7 +16,11 @@ def unpack_blocks(p: Packed) -> Plain | None:
     if len(p.shape) < 3 or p.shape[-1] != GROUP // 2:
         return None
     scale = p.beside.get("_scales")
-    wrong = f"its scales are {listed(scale)}; {listed(p.shape[:-1])} is needed" if scale is not None and scale != p.shape[:-1] else ""
+    wrong = (
+        f"its scales are {listed(scale)}; {listed(p.shape[:-1])} is needed"
+        if scale is not None and scale != p.shape[:-1]
+        else ""
+    )
     return Plain(4, (*p.shape[:-2], p.shape[-2] * GROUP), how="groups of 32", wrong=wrong)
 
 

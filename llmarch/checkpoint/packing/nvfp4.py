@@ -15,13 +15,19 @@ BYTES = frozenset({"U8"})
 def accept(p: Packed) -> bool:
     """One scale for 16 values."""
     scale = p.first(".weight_scale", "_weight_scale")
-    return len(p.shape) >= 2 and (scale is None or scale == (*p.shape[:-1], p.shape[-1] // 8) or ".weight_scale_2" in p.beside)
+    return len(p.shape) >= 2 and (
+        scale is None or scale == (*p.shape[:-1], p.shape[-1] // 8) or ".weight_scale_2" in p.beside
+    )
 
 
 def unpack(p: Packed) -> Plain:
     scale = p.first(".weight_scale", "_weight_scale")
     need = (*p.shape[:-1], p.shape[-1] // 8)
-    wrong = f"its scales are {listed(scale)}; {listed(need)} is needed" if scale is not None and scale != need else ""
+    wrong = (
+        f"its scales are {listed(scale)}; {listed(need)} is needed"
+        if scale is not None and scale != need
+        else ""
+    )
     return Plain(4, (*p.shape[:-1], p.shape[-1] * 2), how="groups of 16", wrong=wrong)
 
 

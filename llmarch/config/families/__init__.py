@@ -90,8 +90,14 @@ def find(model_type: str, file: str = "config.json") -> Family:
     module = MODEL_TYPES.get(model_type)
     if module is None:
         close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
-        hint = f"Nearest known: {', '.join(close)}." if close else f"Known: {', '.join(sorted(MODEL_TYPES))}."
-        raise UnknownFamily(f'{file}: model_type "{model_type[:80]}" is of no family that llmarch reads', hint)
+        hint = (
+            f"Nearest known: {', '.join(close)}."
+            if close
+            else f"Known: {', '.join(sorted(MODEL_TYPES))}."
+        )
+        raise UnknownFamily(
+            f'{file}: model_type "{model_type[:80]}" is of no family that llmarch reads', hint
+        )
     family: Family = import_module(f".{module}", __name__).FAMILY
     return family
 

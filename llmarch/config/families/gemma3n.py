@@ -10,108 +10,111 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from ... import tensors
+from ...architecture import schema as s
 from ...errors import ConfigError
+from .. import blocks
 from ..vocabulary import (
-    Architecture,
-    Branch,
-    Config,
-    Conformer,
-    ConvBlock,
-    ConvTower,
-    Dense,
-    Embedding,
-    Fact,
+    ConfigKeys,
+    Draft,
     Family,
-    Head,
-    LayerKind,
-    Linear,
-    Naming,
-    Node,
-    Part,
-    PerLayerEmbedding,
-    QKNorm,
-    Residual,
-    Row,
-    Step,
-    activation,
-    attention,
-    decoder,
+    Sourced,
     derived,
-    fixed,
-    like,
-    linear,
-    make,
-    matrix_rows,
+    draft,
+    hard_coded,
     modeling,
-    rms_norm,
-    rope,
-    sandwich,
-    sliding_layers,
-    wrapped,
+    same_evidence,
 )
 from .gemma4 import per_layer_parts, shared_mixers
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     if c.model_type == "gemma3n" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3n_text")
         text = read(part)
-        towers = {name: tower(c, text) for name, tower in (("vision", vision), ("audio", audio)) if c.has(f"{name}_config")}
-        c.ignore("audio_config", "vision_config", "vision_soft_tokens_per_image", "audio_soft_tokens_per_image")
-        return wrapped(c, part, text, towers)
+        towers = {
+            name: tower(c, text)
+            for name, tower in (("vision", vision), ("audio", audio))
+            if c.has(f"{name}_config")
+        }
+        c.ignore(
+            "audio_config",
+            "vision_config",
+            "vision_soft_tokens_per_image",
+            "audio_soft_tokens_per_image",
+        )
+        return blocks.wrapped(c, part, text, towers)
     n = c.layer_count().value
-    of, how = sliding_layers(c, n, lambda i: (i + 1) % 5 != 0, "full on every 5th layer, the others slide")
+    of, how = blocks.sliding_layers(
+        c, n, lambda i: (i + 1) % 5 != 0, "full on every 5th layer, the others slide"
+    )
     names, how = shared_mixers(c, of, how)
     sparse, by = sparsity(c, n)
-    c.stated("query_pre_attn_scalar", 256)  # in the published files; the class does not scale
+    c.expect("query_pre_attn_scalar", 256)  # in the published files; the class does not scale
     c.ignore("altup_lr_multiplier")
     kinds = [(m, "dense_sparse" if s else "dense") for m, s in zip(names, sparse, strict=True)]
     name = {k: f"{k[0]}_sparse" if k[1] == "dense_sparse" else k[0] for k in dict.fromkeys(kinds)}
-    return decoder(
+    return blocks.decoder(
         c,
         mixers={m: mixer(c, m) for m in dict.fromkeys(names)},
         ffns=feed_forward(c, max(sparse), not all(sparse), n),
         embedding=embedding(c),
-        head=make(Head, softcap=c.or_null(c.number, "final_logit_softcapping")),
-        residual=make(
-            Residual,
+        head=draft(s.Head, softcap=c.optional(c.number, "final_logit_softcapping")),
+        residual=draft(
+            s.Residual,
             kind="altup",
             streams=c.size("altup_num_inputs"),
             active=c.size("altup_active_idx", least=0),
-            clip=c.or_null(c.number, "altup_coef_clip"),
+            clip=c.optional(c.number, "altup_coef_clip"),
         ),
-        layer_kinds={name[k]: make(LayerKind, steps=steps(c, *k)) for k in name},
+        layer_kinds={name[k]: draft(s.LayerKind, steps=steps(c, *k)) for k in name},
         layers=derived([name[k] for k in kinds], f"{how.evidence.ref}; {by.evidence.ref}"),
     )
 
 
-def sparsity(c: Config, n: int) -> tuple[list[float], Fact]:
+def sparsity(c: ConfigKeys, n: int) -> tuple[list[float], Sourced]:
     """The share of activations that is cut on each layer; by default 0.95 on the first ten."""
-    given = c.raw("activation_sparsity_pattern", default=None)
+    given = c.value("activation_sparsity_pattern", default=None)
     if given.value is None:
         first = 10 if n > 10 else 0
-        return [0.95] * first + [0.0] * (n - first), derived(None, "no activation_sparsity_pattern: 0.95 on the first 10 layers")
+        return [0.95] * first + [0.0] * (n - first), derived(
+            None, "no activation_sparsity_pattern: 0.95 on the first 10 layers"
+        )
     if isinstance(given.value, (int, float)):
         return [float(given.value)] * n, given
-    values = [float(v) for v in c.items("activation_sparsity_pattern", length=n, of=(int, float)).value]
+    values = [
+        float(v) for v in c.items("activation_sparsity_pattern", length=n, of=(int, float)).value
+    ]
     if len(set(values) - {0.0}) > 1:
-        raise ConfigError(f"{c.file}: {c.key('activation_sparsity_pattern')} has several shares; llmarch knows one beside 0")
+        raise ConfigError(
+            f"{c.file}: {c.key('activation_sparsity_pattern')} has several shares; llmarch knows one beside 0"
+        )
     return values, given
 
 
-def mixer(c: Config, name: str) -> Node:
+def mixer(c: ConfigKeys, name: str) -> Draft:
     """Scores are not scaled; queries and keys are normed per head, values without weight. Bases as in Gemma 3."""
     kind, _, shared = name.partition("_")
     bias, dim = c.flag("attention_bias"), c.size("head_dim")
     theta = c.number("rope_local_base_freq") if kind == "sliding" else None
-    turn = rope(c, derived(dim.value, "all of head_dim"), layer_type=f"{kind}_attention", theta=theta, scaled=kind != "sliding")
-    return attention(
+    turn = blocks.rope(
+        c,
+        derived(dim.value, "all of head_dim"),
+        layer_type=f"{kind}_attention",
+        theta=theta,
+        scaled=kind != "sliding",
+    )
+    return blocks.attention(
         c,
         head_dim=dim,
         v_head_dim=dim,
-        qk_norm=make(QKNorm, scope="head"),
+        qk_norm=draft(s.QKNorm, scope="head"),
         value_norm=True,
-        kv_from=derived(kind, f"{c.key('num_kv_shared_layers')}: the last layer of the kind that has its own") if shared else None,
+        kv_from=derived(
+            kind, f"{c.key('num_kv_shared_layers')}: the last layer of the kind that has its own"
+        )
+        if shared
+        else None,
         qkv_bias=bias,
         output_bias=bias,
         window=c.size("sliding_window") if kind == "sliding" else None,
@@ -120,39 +123,66 @@ def mixer(c: Config, name: str) -> Node:
     )
 
 
-def feed_forward(c: Config, share: float, plain: bool, n: int) -> dict[str, Node]:
-    width, geglu = c.raw("intermediate_size"), activation(c, "hidden_activation")
+def feed_forward(c: ConfigKeys, share: float, plain: bool, n: int) -> dict[str, Draft]:
+    width, geglu = c.value("intermediate_size"), blocks.activation(c, "hidden_activation")
     if isinstance(width.value, list):
         widths = set(c.items("intermediate_size", length=n, of=int).value)
         if len(widths) > 1:
-            raise ConfigError(f"{c.file}: {c.key('intermediate_size')} differs from layer to layer; llmarch knows one width for all")
-        width = like(widths.pop(), width)
+            raise ConfigError(
+                f"{c.file}: {c.key('intermediate_size')} differs from layer to layer; llmarch knows one width for all"
+            )
+        width = same_evidence(widths.pop(), width)
     else:
         width = c.size("intermediate_size")
-    dense = make(Dense, width=width, activation=geglu)
-    cut = {"dense_sparse": dense.but(sparsity=derived(share, "activation_sparsity_pattern"))} if share else {}
+    dense = draft(s.Dense, width=width, activation=geglu)
+    cut = (
+        {"dense_sparse": dense.replace(sparsity=derived(share, "activation_sparsity_pattern"))}
+        if share
+        else {}
+    )
     return {
         **({"dense": dense} if plain else {}),
         **cut,
-        "laurel": make(Dense, width=c.size("laurel_rank"), activation="identity", gated=False, own_skip=True),
-        "per_layer": make(Dense, width=c.size("hidden_size_per_layer_input"), activation=geglu, gated=False, per_layer=True),
+        "laurel": draft(
+            s.Dense, width=c.size("laurel_rank"), activation="identity", gated=False, own_skip=True
+        ),
+        "per_layer": draft(
+            s.Dense,
+            width=c.size("hidden_size_per_layer_input"),
+            activation=geglu,
+            gated=False,
+            per_layer=True,
+        ),
     }
 
 
-def embedding(c: Config) -> Node:
-    root, width = derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)"), c.size("hidden_size_per_layer_input")
-    scale, rows = derived(width.value**0.5, f"sqrt({width.evidence.ref})"), c.size("vocab_size_per_layer_input")
-    inner = make(PerLayerEmbedding, width=width, vocab_size=rows, scale=scale)
-    return make(Embedding, tied=c.flag("tie_word_embeddings"), scale=root, per_layer=inner)
+def embedding(c: ConfigKeys) -> Draft:
+    root, width = (
+        derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)"),
+        c.size("hidden_size_per_layer_input"),
+    )
+    scale, rows = (
+        derived(width.value**0.5, f"sqrt({width.evidence.ref})"),
+        c.size("vocab_size_per_layer_input"),
+    )
+    inner = draft(s.PerLayerEmbedding, width=width, vocab_size=rows, scale=scale)
+    return draft(s.Embedding, tied=c.flag("tie_word_embeddings"), scale=root, per_layer=inner)
 
 
-def steps(c: Config, mixer: str, mlp: str) -> list[Node]:
+def steps(c: ConfigKeys, mixer: str, mlp: str) -> list[Draft]:
     """Attention and Laurel read the same norm; the sum of stream, attention and Laurel is over sqrt(2)."""
     c.flag("altup_correct_scale")
     half = 0.5**0.5
-    branches = [make(Branch, block=b, post_norm="rms", scale=half) for b in (f"mixers.{mixer}", "ffns.laurel")]
-    first = make(Step, branches=branches, pre_norm="rms", skip_scale=half)
-    return [first, sandwich(f"ffns.{mlp}"), make(Step, branches=[make(Branch, block="ffns.per_layer", post_norm="rms")])]
+    branches = [
+        draft(s.Branch, block=b, post_norm="rms", scale=half)
+        for b in (f"mixers.{mixer}", "ffns.laurel")
+    ]
+    first = draft(s.Step, branches=branches, pre_norm="rms", skip_scale=half)
+    return [
+        first,
+        blocks.sandwich_step(f"ffns.{mlp}"),
+        draft(s.Step, branches=[draft(s.Branch, block="ffns.per_layer", post_norm="rms")]),
+    ]
 
 
 # --- encoders -----------------------------------------------------------------------------------------------------
@@ -160,18 +190,29 @@ def steps(c: Config, mixer: str, mlp: str) -> list[Node]:
 TIMM = "timm 1.0.31 models/mobilenetv5.py mobilenetv5_300m_enc"
 
 
-def inverted(inputs: int, outputs: int, width: int, kernel: int = 0, mid: int = 0) -> ConvBlock:
-    return ConvBlock(kind="inverted", inputs=inputs, outputs=outputs, width=width, kernel=kernel, mid_kernel=mid)
+def inverted(inputs: int, outputs: int, width: int, kernel: int = 0, mid: int = 0) -> s.ConvBlock:
+    return s.ConvBlock(
+        kind="inverted", inputs=inputs, outputs=outputs, width=width, kernel=kernel, mid_kernel=mid
+    )
 
 
-def in_turns(channels: int, queries: int, keys: int, kernel: int, width: int, times: int) -> tuple[ConvBlock, ...]:
+def in_turns(
+    channels: int, queries: int, keys: int, kernel: int, width: int, times: int
+) -> tuple[s.ConvBlock, ...]:
     """Attention and an MLP of 1 x 1 convolutions, in turns."""
-    attend = ConvBlock(kind="attention", inputs=channels, outputs=channels, width=queries, kernel=kernel, key_width=keys)
+    attend = s.ConvBlock(
+        kind="attention",
+        inputs=channels,
+        outputs=channels,
+        width=queries,
+        kernel=kernel,
+        key_width=keys,
+    )
     return (attend, inverted(channels, channels, width)) * times
 
 
-def mobilenet_v5() -> tuple[tuple[ConvBlock, ...], ...]:
-    edge = ConvBlock(kind="edge", inputs=64, outputs=128, width=256, kernel=3)
+def mobilenet_v5() -> tuple[tuple[s.ConvBlock, ...], ...]:
+    edge = s.ConvBlock(kind="edge", inputs=64, outputs=128, width=256, kernel=3)
     again = replace(edge, inputs=128, width=512)
     return (
         (edge, again, again),
@@ -186,40 +227,58 @@ def mobilenet_v5() -> tuple[tuple[ConvBlock, ...], ...]:
     )
 
 
-def vision(c: Config, text: Node) -> Node:
+def vision(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "vision_config", "gemma3n_vision")
     name = v.word("architecture")
     if name.value != "mobilenetv5_300m_enc":
-        raise ConfigError(f"{c.file}: {v.key('architecture')} is {name.value!r}; llmarch knows mobilenetv5_300m_enc in this place")
-    v.ignore("model_type", "vocab_offset", "rms_norm_eps", "model_args", "do_pooling", "num_classes", "label_names", "pretrained_cfg")
+        raise ConfigError(
+            f"{c.file}: {v.key('architecture')} is {name.value!r}; llmarch knows mobilenetv5_300m_enc in this place"
+        )
+    v.ignore(
+        "model_type",
+        "vocab_offset",
+        "rms_norm_eps",
+        "model_args",
+        "do_pooling",
+        "num_classes",
+        "label_names",
+        "pretrained_cfg",
+    )
     hidden = v.size("hidden_size")
-    return make(
-        ConvTower,
+    return draft(
+        s.ConvTower,
         TIMM,
         kind=name,
         stem=64,
-        stages=fixed(mobilenet_v5(), TIMM),
+        stages=hard_coded(mobilenet_v5(), TIMM),
         fusion_width=3840,
         outputs=hidden,
         tokens=c.size("vision_soft_tokens_per_image", default=256),
         vocabulary=v.size("vocab_size"),
-        projector=[make(Linear, inputs=hidden, outputs=text["hidden_size"])],
+        projector=[draft(s.Linear, inputs=hidden, outputs=text["hidden_size"])],
     )
 
 
-def audio(c: Config, text: Node) -> Node:
+def audio(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "audio_config", "gemma3n_audio")
     kind = v.word("model_type", default="gemma3n_audio")
     v.ignore("gradient_clipping", "vocab_offset", "sscp_conv_group_norm_eps", "sscp_conv_eps")
-    v.stated("conf_residual_weight", 0.5)
-    v.stated("sscp_conv_kernel_size", [[3, 3], [3, 3]])
-    v.stated("sscp_conv_stride_size", [[2, 2], [2, 2]])
-    hidden, channels, bins = v.size("hidden_size"), v.items("sscp_conv_channel_size", of=int), v.size("input_feat_size")
-    flat = derived(channels.value[-1] * (bins.value // 4), "the last of sscp_conv_channel_size * input_feat_size / 4")
+    v.expect("conf_residual_weight", 0.5)
+    v.expect("sscp_conv_kernel_size", [[3, 3], [3, 3]])
+    v.expect("sscp_conv_stride_size", [[2, 2], [2, 2]])
+    hidden, channels, bins = (
+        v.size("hidden_size"),
+        v.items("sscp_conv_channel_size", of=int),
+        v.size("input_feat_size"),
+    )
+    flat = derived(
+        channels.value[-1] * (bins.value // 4),
+        "the last of sscp_conv_channel_size * input_feat_size / 4",
+    )
     c.ignore("conf_reduction_factor")
     v.size("conf_reduction_factor")
-    return make(
-        Conformer,
+    return draft(
+        s.Conformer,
         v.ref,
         kind=kind,
         layers=v.layer_count("conf_num_hidden_layers"),
@@ -227,64 +286,89 @@ def audio(c: Config, text: Node) -> Node:
         heads=v.size("conf_num_attention_heads"),
         width=derived(4 * hidden.value, "4 * audio hidden_size"),
         activation="silu",
-        norm=rms_norm(v),
+        norm=blocks.rms_norm(v),
         conv_kernel=v.size("conf_conv_kernel_size"),
         chunk=v.size("conf_attention_chunk_size"),
-        left_context=derived(v.size("conf_attention_context_left").value - 1, "conf_attention_context_left - 1"),
+        left_context=derived(
+            v.size("conf_attention_context_left").value - 1, "conf_attention_context_left - 1"
+        ),
         right_context=v.size("conf_attention_context_right", least=0),
         softcap=v.number("conf_attention_logit_cap"),
         subsampling=channels,
-        subsampled=make(Linear, inputs=flat, outputs=hidden),
+        subsampled=draft(s.Linear, inputs=flat, outputs=hidden),
         vocabulary=v.size("vocab_size"),
-        projector=[make(Linear, inputs=hidden, outputs=text["hidden_size"])],
+        projector=[draft(s.Linear, inputs=hidden, outputs=text["hidden_size"])],
     )
 
 
 # --- names --------------------------------------------------------------------------------------------------------
 
 
-def laurel_parts(f: Dense, hidden: int) -> Iterator[Part]:
-    yield from linear("laurel.linear_left", f.width, hidden, "mlp", ("width",))
-    yield from linear("laurel.linear_right", hidden, f.width, "mlp")
+def laurel_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
+    yield from tensors.linear("laurel.linear_left", f.width, hidden, "mlp", ("width",))
+    yield from tensors.linear("laurel.linear_right", hidden, f.width, "mlp")
 
 
-def tower_names(a: Architecture) -> Iterator[Row]:
+def tower_names(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     for component, t in a.towers.items():
-        if isinstance(t, ConvTower):
+        if isinstance(t, s.ConvTower):
             yield from conv_names(t, "model.vision_tower.timm_model.")
-        elif isinstance(t, Conformer):
+        elif isinstance(t, s.Conformer):
             yield from conformer_names(t, "model.audio_tower.")
         else:
             continue
         at, w = f"model.embed_{component}.", t.projector[0].inputs
-        yield Row(f"{at}embedding.weight", (t.vocabulary, w), (), component, (f"towers.{component}.vocabulary",))
+        yield tensors.TensorRow(
+            f"{at}embedding.weight",
+            (t.vocabulary, w),
+            (),
+            component,
+            (f"towers.{component}.vocabulary",),
+        )
         for norm in ("hard", "soft"):
-            yield Row(f"{at}{norm}_embedding_norm.weight", (w,), (), component)
-        for r in matrix_rows(f"{at}embedding_projection", t.projector[0]):
-            yield Row(r.pattern, r.shape, r.axes, component, r.proves)
+            yield tensors.TensorRow(f"{at}{norm}_embedding_norm.weight", (w,), (), component)
+        for r in tensors.matrix_rows(f"{at}embedding_projection", t.projector[0]):
+            yield tensors.TensorRow(r.pattern, r.shape, r.axes, component, r.proves)
 
 
-def conv_names(t: ConvTower, at: str) -> Iterator[Row]:
+def conv_names(t: s.ConvTower, at: str) -> Iterator[tensors.TensorRow]:
     """Blocks of a stage that are alike share their rows."""
     part = "vision"
-    yield Row(f"{at}conv_stem.conv.weight", (t.stem, 3, 3, 3), (), part, ("towers.vision.stem",))
-    yield Row(f"{at}conv_stem.conv.bias", (t.stem,), (), part)
-    yield Row(f"{at}conv_stem.bn.weight", (t.stem,), (), part)
+    yield tensors.TensorRow(
+        f"{at}conv_stem.conv.weight", (t.stem, 3, 3, 3), (), part, ("towers.vision.stem",)
+    )
+    yield tensors.TensorRow(f"{at}conv_stem.conv.bias", (t.stem,), (), part)
+    yield tensors.TensorRow(f"{at}conv_stem.bn.weight", (t.stem,), (), part)
     for i, stage in enumerate(t.stages):
-        numbers: dict[ConvBlock, list[int]] = {}
+        numbers: dict[s.ConvBlock, list[int]] = {}
         for j, block in enumerate(stage):
             numbers.setdefault(block, []).append(j)
         for block, js in numbers.items():
             for name, shape in block_shapes(block):
-                yield Row(f"{at}blocks.{{}}.{{}}.{name}", shape, ((i,), tuple(js)), part, ("towers.vision.stages",))
+                yield tensors.TensorRow(
+                    f"{at}blocks.{{}}.{{}}.{name}",
+                    shape,
+                    ((i,), tuple(js)),
+                    part,
+                    ("towers.vision.stages",),
+                )
     taken = sum(stage[-1].outputs for stage in t.stages[-2:])
-    for name, outputs, inputs in (("pw_exp", t.fusion_width, taken), ("pw_proj", t.outputs, t.fusion_width)):
-        yield Row(f"{at}msfa.ffn.{name}.conv.weight", (outputs, inputs, 1, 1), (), part, ("towers.vision.fusion_width",))
-        yield Row(f"{at}msfa.ffn.{name}.bn.weight", (outputs,), (), part)
-    yield Row(f"{at}msfa.norm.weight", (t.outputs,), (), part)
+    for name, outputs, inputs in (
+        ("pw_exp", t.fusion_width, taken),
+        ("pw_proj", t.outputs, t.fusion_width),
+    ):
+        yield tensors.TensorRow(
+            f"{at}msfa.ffn.{name}.conv.weight",
+            (outputs, inputs, 1, 1),
+            (),
+            part,
+            ("towers.vision.fusion_width",),
+        )
+        yield tensors.TensorRow(f"{at}msfa.ffn.{name}.bn.weight", (outputs,), (), part)
+    yield tensors.TensorRow(f"{at}msfa.norm.weight", (t.outputs,), (), part)
 
 
-def block_shapes(b: ConvBlock) -> Iterator[tuple[str, tuple[int, ...]]]:
+def block_shapes(b: s.ConvBlock) -> Iterator[tuple[str, tuple[int, ...]]]:
     if b.kind == "edge":
         yield "conv_exp.weight", (b.width, b.inputs, b.kernel, b.kernel)
         yield "bn1.weight", (b.width,)
@@ -292,11 +376,17 @@ def block_shapes(b: ConvBlock) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "bn2.weight", (b.outputs,)
         return
     if b.kind == "inverted":
-        for name, channels, kernel in (("dw_start", b.inputs, b.kernel), ("dw_mid", b.width, b.mid_kernel)):
+        for name, channels, kernel in (
+            ("dw_start", b.inputs, b.kernel),
+            ("dw_mid", b.width, b.mid_kernel),
+        ):
             if kernel:
                 yield f"{name}.conv.weight", (channels, 1, kernel, kernel)
                 yield f"{name}.bn.weight", (channels,)
-        for name, outputs, inputs in (("pw_exp", b.width, b.inputs), ("pw_proj", b.outputs, b.width)):
+        for name, outputs, inputs in (
+            ("pw_exp", b.width, b.inputs),
+            ("pw_proj", b.outputs, b.width),
+        ):
             yield f"{name}.conv.weight", (outputs, inputs, 1, 1)
             yield f"{name}.bn.weight", (outputs,)
     else:
@@ -311,15 +401,37 @@ def block_shapes(b: ConvBlock) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "layer_scale.gamma", (b.outputs,)
 
 
-def conformer_names(t: Conformer, at: str) -> Iterator[Row]:
-    w, numbers, part, (first, second) = t.hidden_size, (tuple(range(t.layers)),), "audio", t.subsampling
+def conformer_names(t: s.Conformer, at: str) -> Iterator[tensors.TensorRow]:
+    w, numbers, part, (first, second) = (
+        t.hidden_size,
+        (tuple(range(t.layers)),),
+        "audio",
+        t.subsampling,
+    )
     for i, shape in enumerate(((first, 1, 3, 3), (second, first, 3, 3))):
-        yield Row(f"{at}subsample_conv_projection.conv_{i}.conv.weight", shape, (), part, ("towers.audio.subsampling",))
-        yield Row(f"{at}subsample_conv_projection.conv_{i}.norm.weight", shape[:1], (), part)
-    yield Row(f"{at}subsample_conv_projection.input_proj_linear.weight", (w, t.subsampled.inputs), (), part)
+        yield tensors.TensorRow(
+            f"{at}subsample_conv_projection.conv_{i}.conv.weight",
+            shape,
+            (),
+            part,
+            ("towers.audio.subsampling",),
+        )
+        yield tensors.TensorRow(
+            f"{at}subsample_conv_projection.conv_{i}.norm.weight", shape[:1], (), part
+        )
+    yield tensors.TensorRow(
+        f"{at}subsample_conv_projection.input_proj_linear.weight",
+        (w, t.subsampled.inputs),
+        (),
+        part,
+    )
     layer = f"{at}conformer.{{}}."
     matrices = {
-        **{f"ffw_layer_{i}.ffw_layer_{j}": (t.width, w) if j == 1 else (w, t.width) for i in ("start", "end") for j in (1, 2)},
+        **{
+            f"ffw_layer_{i}.ffw_layer_{j}": (t.width, w) if j == 1 else (w, t.width)
+            for i in ("start", "end")
+            for j in (1, 2)
+        },
         **{f"attention.attn.{x}_proj": (w, w) for x in ("q", "k", "v")},
         "attention.attn.relative_position_embedding.pos_proj": (w, w),
         "attention.post": (w, w),
@@ -327,12 +439,35 @@ def conformer_names(t: Conformer, at: str) -> Iterator[Row]:
         "lconv1d.linear_end": (w, w),
     }
     for name, shape in matrices.items():
-        yield Row(f"{layer}{name}.weight", shape, numbers, part, ("towers.audio.width",))
-    norms = ("attention.pre_attn_norm", "attention.post_norm", "lconv1d.pre_layer_norm", "lconv1d.conv_norm", "norm")
-    for name in (*(f"ffw_layer_{i}.{x}_layer_norm" for i in ("start", "end") for x in ("pre", "post")), *norms):
-        yield Row(f"{layer}{name}.weight", (w,), numbers, part)
-    yield Row(f"{layer}attention.attn.per_dim_scale", (w // t.heads,), numbers, part, ("towers.audio.heads",))
-    yield Row(f"{layer}lconv1d.depthwise_conv1d.weight", (w, 1, t.conv_kernel), numbers, part, ("towers.audio.conv_kernel",))
+        yield tensors.TensorRow(
+            f"{layer}{name}.weight", shape, numbers, part, ("towers.audio.width",)
+        )
+    norms = (
+        "attention.pre_attn_norm",
+        "attention.post_norm",
+        "lconv1d.pre_layer_norm",
+        "lconv1d.conv_norm",
+        "norm",
+    )
+    for name in (
+        *(f"ffw_layer_{i}.{x}_layer_norm" for i in ("start", "end") for x in ("pre", "post")),
+        *norms,
+    ):
+        yield tensors.TensorRow(f"{layer}{name}.weight", (w,), numbers, part)
+    yield tensors.TensorRow(
+        f"{layer}attention.attn.per_dim_scale",
+        (w // t.heads,),
+        numbers,
+        part,
+        ("towers.audio.heads",),
+    )
+    yield tensors.TensorRow(
+        f"{layer}lconv1d.depthwise_conv1d.weight",
+        (w, 1, t.conv_kernel),
+        numbers,
+        part,
+        ("towers.audio.conv_kernel",),
+    )
 
 
 NORMS = (
@@ -341,16 +476,20 @@ NORMS = (
 )  # fmt: skip
 
 
-def naming(a: Architecture) -> Naming:
+def naming(a: s.Architecture) -> tensors.Naming:
     at = "model.language_model." if a.towers or a.model_type == "gemma3n" else "model."
-    return Naming(
+    return tensors.Naming(
         embedding=f"{at}embed_tokens.weight",
         layer=f"{at}layers.{{}}.",
         final_norm=f"{at}norm",
         norms=NORMS,
         blocks={"ffns.laurel": laurel_parts, "ffns.per_layer": per_layer_parts},
         altup=(f"{at}altup_projections", f"{at}altup_unembed_projections"),
-        per_layer=(f"{at}embed_tokens_per_layer.weight", f"{at}per_layer_model_projection.weight", f"{at}per_layer_projection_norm.weight"),
+        per_layer=(
+            f"{at}embed_tokens_per_layer.weight",
+            f"{at}per_layer_model_projection.weight",
+            f"{at}per_layer_projection_norm.weight",
+        ),
         tower=tower_names,
     )
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from ..vocabulary import Config, Family, Naming, Node, QKNorm, attention, decoder, like, make, modeling, mtp_as_layers, wire
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, draft, modeling, same_evidence
 from .deepseek import feed_forward, mtp_after, mtp_layouts, sparse_layers, v3_router
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     sparse, how = sparse_layers(c, c.layer_count().value)
-    parts = wire([("full", "moe" if s else "dense") for s in sparse], how)
+    parts = blocks.layer_wiring([("full", "moe" if s else "dense") for s in sparse], how)
     normed = c.flag("use_qk_norm")
-    norm = make(QKNorm, scope="head") if normed.value else like(None, normed)
-    full = attention(c, qkv_bias=c.flag("attention_bias"), output_bias=False, qk_norm=norm)
-    return decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, v3_router), mtp=mtp_after(c, parts), **parts)
+    norm = draft(s.QKNorm, scope="head") if normed.value else same_evidence(None, normed)
+    full = blocks.attention(c, qkv_bias=c.flag("attention_bias"), output_bias=False, qk_norm=norm)
+    return blocks.decoder(
+        c,
+        mixers={"full": full},
+        ffns=feed_forward(c, sparse, v3_router),
+        mtp=mtp_after(c, parts),
+        **parts,
+    )
 
 
 FAMILY = Family(
@@ -20,7 +29,7 @@ FAMILY = Family(
     title="GLM-4.5",
     ref=modeling("glm4_moe"),
     read=read,
-    naming=Naming(mtp=mtp_as_layers),
+    naming=tensors.Naming(mtp=tensors.mtp_as_layers),
     defaults={
         "glm4_moe": {
             "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False,

@@ -4,47 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..vocabulary import (
-    Config,
-    Family,
-    MoE,
-    Naming,
-    Node,
-    Router,
-    activation,
-    attention,
-    decoder,
-    fused_moe_parts,
-    make,
-    modeling,
-    sliding_layers,
-    used,
-    wire,
-)
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, draft, modeling
 
 
-def read(c: Config) -> Node:
-    kinds, how = sliding_layers(c, c.layer_count().value, lambda i: i % 2 == 0, "no layer_types: sliding and full layers in turns")
+def read(c: ConfigKeys) -> Draft:
+    kinds, how = blocks.sliding_layers(
+        c,
+        c.layer_count().value,
+        lambda i: i % 2 == 0,
+        "no layer_types: sliding and full layers in turns",
+    )
     bias = c.flag("attention_bias")
-    full = attention(c, qkv_bias=bias, output_bias=bias, sinks=True)
-    mixers = used(c, {"full": lambda _: full, "sliding": lambda c: full.but(window=c.size("sliding_window"))}, kinds)
+    full = blocks.attention(c, qkv_bias=bias, output_bias=bias, sinks=True)
+    mixers = blocks.read_used_blocks(
+        c,
+        {
+            "full": lambda _: full,
+            "sliding": lambda c: full.replace(window=c.size("sliding_window")),
+        },
+        kinds,
+    )
     c.ignore("initial_context_length")  # repeats the scaling's original context
-    return decoder(c, mixers=mixers, ffns={"moe": moe(c)}, **wire([(k, "moe") for k in kinds], how))
+    return blocks.decoder(
+        c,
+        mixers=mixers,
+        ffns={"moe": moe(c)},
+        **blocks.layer_wiring([(k, "moe") for k in kinds], how),
+    )
 
 
-def moe(c: Config) -> Node:
+def moe(c: ConfigKeys) -> Draft:
     """The gate is cut above, up on both sides, and the output is (up + 1) * gate * sigmoid(alpha * gate)."""
-    return make(
-        MoE,
+    return draft(
+        s.MoE,
         experts=c.size("num_local_experts", "num_experts"),
         active=c.size("num_experts_per_tok", "experts_per_token"),
         expert_width=c.size("intermediate_size"),
-        activation=activation(c),
+        activation=blocks.activation(c),
         bias=True,
         clamp=c.number("swiglu_limit"),
         alpha=c.number("swiglu_alpha"),
         up_offset=1,
-        router=make(Router, scoring="softmax_chosen", normalized=True, bias=True),
+        router=draft(s.Router, scoring="softmax_chosen", normalized=True, bias=True),
     )
 
 
@@ -63,7 +67,7 @@ FAMILY = Family(
     title="gpt-oss",
     ref=modeling("gpt_oss"),
     read=read,
-    naming=Naming(blocks={MoE: fused_moe_parts()}),
+    naming=tensors.Naming(blocks={s.MoE: tensors.fused_moe_parts()}),
     defaults={"gpt_oss": DEFAULTS},
     config_class={"gpt_oss": "GptOssConfig"},
 )

@@ -9,86 +9,85 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ... import tensors
+from ...architecture import schema as s
 from ...errors import ConfigError
-from ..vocabulary import (
-    Architecture,
-    Branch,
-    Config,
-    Embedding,
-    Fact,
-    Family,
-    Head,
-    LinearAttention,
-    MoE,
-    Naming,
-    Node,
-    Router,
-    Step,
-    activation,
-    attention,
-    decoder,
-    dense,
-    derived,
-    fused_dense_parts,
-    fused_moe_parts,
-    like,
-    make,
-    mamba2_parts,
-    modeling,
-    used,
-    wire,
-)
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling, same_evidence
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     if c.model_type == "granitemoehybrid":
         return hybrid(c)
     layers = c.layer_count()
-    ffn = {"moe": moe(c)} if c.model_type == "granitemoe" else {"dense": dense(c, bias=c.flag("mlp_bias"))}
+    ffn = (
+        {"moe": moe(c)}
+        if c.model_type == "granitemoe"
+        else {"dense": blocks.dense(c, bias=c.flag("mlp_bias"))}
+    )
     return multiplied(c, {"full": softmax(c)}, ffn, ["full"] * layers.value, layers)
 
 
-def hybrid(c: Config) -> Node:
-    c.stated("normalization_function", "rmsnorm")
+def hybrid(c: ConfigKeys) -> Draft:
+    c.expect("normalization_function", "rmsnorm")
     c.ignore("init_method")
-    types = c.items("layer_types", "layers_block_type", length=c.layer_count().value, of=str, default=None)
-    names = {"mamba": "linear", "linear_attention": "linear", "attention": "full", "full_attention": "full"}
+    types = c.items(
+        "layer_types", "layers_block_type", length=c.layer_count().value, of=str, default=None
+    )
+    names = {
+        "mamba": "linear",
+        "linear_attention": "linear",
+        "attention": "full",
+        "full_attention": "full",
+    }
     if types.value is None:
         types = derived(["mamba"] * c.layer_count().value, "no layer_types: every layer is Mamba-2")
     odd = next((t for t in types.value if t not in names), None)
     if odd is not None:
-        raise ConfigError(f"{c.file}: {c.key('layer_types')} holds {odd!r}; {c.family} knows {', '.join(names)}")
+        raise ConfigError(
+            f"{c.file}: {c.key('layer_types')} holds {odd!r}; {c.family} knows {', '.join(names)}"
+        )
     of = [names[t] for t in types.value]
     place = c.word("position_embedding_type", default=None)
-    full = softmax(c) if place.value == "rope" else softmax(c).but(rope=like(None, place))
-    mixers = used(c, {"full": lambda _: full, "linear": mamba2}, of)
+    full = (
+        softmax(c) if place.value == "rope" else softmax(c).replace(rope=same_evidence(None, place))
+    )
+    mixers = blocks.read_used_blocks(c, {"full": lambda _: full, "linear": mamba2}, of)
     if c.size("num_local_experts", least=0).value:
-        ffns = {"moe": moe(c).but(shared_experts=1, shared_width=c.size("shared_intermediate_size"))}
+        ffns = {
+            "moe": moe(c).replace(shared_experts=1, shared_width=c.size("shared_intermediate_size"))
+        }
     else:
         c.ignore("intermediate_size", "num_experts_per_tok")
-        ffns = {"dense": dense(c, "shared_intermediate_size")}
+        ffns = {"dense": blocks.dense(c, "shared_intermediate_size")}
     return multiplied(c, mixers, ffns, of, types)
 
 
-def softmax(c: Config) -> Node:
+def softmax(c: ConfigKeys) -> Draft:
     bias = c.flag("attention_bias")
-    return attention(c, qkv_bias=bias, output_bias=bias, scale=c.number("attention_multiplier"))
+    return blocks.attention(
+        c, qkv_bias=bias, output_bias=bias, scale=c.number("attention_multiplier")
+    )
 
 
-def mamba2(c: Config) -> Node:
+def mamba2(c: ConfigKeys) -> Draft:
     """The output is times silu(gate), then normed in groups."""
-    inner = derived(c.size("mamba_expand").value * c.size("hidden_size").value, "mamba_expand * hidden_size")
+    inner = derived(
+        c.size("mamba_expand").value * c.size("hidden_size").value, "mamba_expand * hidden_size"
+    )
     heads = c.size("mamba_n_heads")
-    dim = c.raw("mamba_d_head")
+    dim = c.value("mamba_d_head")
     dim = (
-        derived(inner.value // heads.value, "mamba_expand * hidden_size / mamba_n_heads") if dim.value == "auto" else c.size("mamba_d_head")
+        derived(inner.value // heads.value, "mamba_expand * hidden_size / mamba_n_heads")
+        if dim.value == "auto"
+        else c.size("mamba_d_head")
     )
     if dim.value * heads.value != inner.value:
         said = f"{c.key('mamba_n_heads')} * mamba_d_head is {dim.value * heads.value:,}"
         raise ConfigError(f"{c.file}: {said}, and mamba_expand * hidden_size {inner.value:,}")
     c.ignore("mamba_chunk_size", "time_step_limit")
-    return make(
-        LinearAttention,
+    return draft(
+        s.LinearAttention,
         variant="mamba2",
         value_heads=heads,
         value_head_dim=dim,
@@ -103,43 +102,56 @@ def mamba2(c: Config) -> Node:
     )
 
 
-def moe(c: Config) -> Node:
-    return make(
-        MoE,
+def moe(c: ConfigKeys) -> Draft:
+    return draft(
+        s.MoE,
         experts=c.size("num_local_experts"),
         active=c.size("num_experts_per_tok"),
         expert_width=c.size("intermediate_size"),
-        activation=activation(c),
-        router=make(Router, scoring="softmax_chosen", normalized=True),
+        activation=blocks.activation(c),
+        router=draft(s.Router, scoring="softmax_chosen", normalized=True),
     )
 
 
-def multiplied(c: Config, mixers: dict[str, Node], ffns: dict[str, Node], of: list[str], how: Fact) -> Node:
+def multiplied(
+    c: ConfigKeys, mixers: dict[str, Draft], ffns: dict[str, Draft], of: list[str], how: Sourced
+) -> Draft:
     (ffn,) = ffns
     divided = c.number("logits_scaling")
-    parts: dict[str, Any] = wire([(m, ffn) for m in of], how, step_of(c))
-    return decoder(
+    parts: dict[str, Any] = blocks.layer_wiring([(m, ffn) for m in of], how, step_of(c))
+    return blocks.decoder(
         c,
         mixers=mixers,
         ffns=ffns,
-        embedding=make(Embedding, tied=c.flag("tie_word_embeddings"), scale=c.number("embedding_multiplier")),
-        head=make(Head, scale=derived(1 / divided.value, f"1 / {divided.evidence.ref}")),
+        embedding=draft(
+            s.Embedding, tied=c.flag("tie_word_embeddings"), scale=c.number("embedding_multiplier")
+        ),
+        head=draft(s.Head, scale=derived(1 / divided.value, f"1 / {divided.evidence.ref}")),
         **parts,
     )
 
 
-def step_of(c: Config) -> Callable[[str], Node]:
+def step_of(c: ConfigKeys) -> Callable[[str], Draft]:
     scale = c.number("residual_multiplier")
-    return lambda block: make(Step, branches=[make(Branch, block=block, pre_norm="rms", scale=scale)])
-
-
-def naming(a: Architecture) -> Naming:
-    shared = fused_dense_parts("shared_mlp", "input_linear", "output_linear")
-    experts = fused_moe_parts(
-        "block_sparse_moe", "router.layer", shared, gate_up="input_linear.weight", down="output_linear.weight", outputs_first=True
+    return lambda block: draft(
+        s.Step, branches=[draft(s.Branch, block=block, pre_norm="rms", scale=scale)]
     )
-    blocks: dict[Any, Any] = {MoE: experts, LinearAttention: mamba2_parts("mamba")}
-    return Naming(blocks=blocks | ({"ffns.dense": shared} if a.model_type == "granitemoehybrid" else {}))
+
+
+def naming(a: s.Architecture) -> tensors.Naming:
+    shared = tensors.fused_dense_parts("shared_mlp", "input_linear", "output_linear")
+    experts = tensors.fused_moe_parts(
+        "block_sparse_moe",
+        "router.layer",
+        shared,
+        gate_up="input_linear.weight",
+        down="output_linear.weight",
+        outputs_first=True,
+    )
+    blocks: dict[Any, Any] = {s.MoE: experts, s.LinearAttention: tensors.mamba2_parts("mamba")}
+    return tensors.Naming(
+        blocks=blocks | ({"ffns.dense": shared} if a.model_type == "granitemoehybrid" else {})
+    )
 
 
 MULTIPLIED: dict[str, Any] = {

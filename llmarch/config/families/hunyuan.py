@@ -2,67 +2,62 @@
 
 from __future__ import annotations
 
+from ... import tensors
+from ...architecture import schema as s
 from ...errors import ConfigError
-from ..vocabulary import (
-    Attention,
-    Config,
-    Fact,
-    Family,
-    MoE,
-    Naming,
-    Node,
-    QKNorm,
-    Router,
-    activation,
-    attention,
-    attention_parts,
-    decoder,
-    like,
-    make,
-    modeling,
-    moe_parts,
-    wire,
-)
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, Sourced, draft, modeling, same_evidence
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     layers, bias = c.layer_count(), c.flag("attention_bias")
-    c.stated("use_cla", False)
+    c.expect("use_cla", False)
     c.ignore("cla_share_factor")  # of use_cla
     for key in ("use_qk_norm", "use_mixed_mlp_moe"):
-        c.stated(key, True)
-    full = attention(c, qk_norm=make(QKNorm, scope="head", after_rope=True), qkv_bias=bias, output_bias=bias)
-    c.stated("attention_head_dim", full["head_dim"].value)
-    return decoder(c, mixers={"full": full}, ffns={"moe": moe(c)}, **wire([("full", "moe")] * layers.value, layers))
-
-
-def moe(c: Config) -> Node:
-    c.stated("mlp_bias", False)
-    width = c.size("intermediate_size")
-    for key, value in (("moe_intermediate_size", width.value), ("num_shared_expert", 1)):
-        if alike(c, key, value).value != value:
-            raise ConfigError(f"{c.file}: {c.key(key)} is not {value:,} on every layer, as the class has it")
-    return make(
-        MoE,
-        experts=c.size("num_experts"),
-        active=alike(c, "moe_topk"),
-        expert_width=width,
-        activation=activation(c),
-        shared_experts=1,
-        shared_width=width,
-        router=make(Router, scoring="softmax", normalized=True),
+        c.expect(key, True)
+    full = blocks.attention(
+        c, qk_norm=draft(s.QKNorm, scope="head", after_rope=True), qkv_bias=bias, output_bias=bias
+    )
+    c.expect("attention_head_dim", full["head_dim"].value)
+    return blocks.decoder(
+        c,
+        mixers={"full": full},
+        ffns={"moe": moe(c)},
+        **blocks.layer_wiring([("full", "moe")] * layers.value, layers),
     )
 
 
-def alike(c: Config, key: str, default: int | None = None) -> Fact:
+def moe(c: ConfigKeys) -> Draft:
+    c.expect("mlp_bias", False)
+    width = c.size("intermediate_size")
+    for key, value in (("moe_intermediate_size", width.value), ("num_shared_expert", 1)):
+        if alike(c, key, value).value != value:
+            raise ConfigError(
+                f"{c.file}: {c.key(key)} is not {value:,} on every layer, as the class has it"
+            )
+    return draft(
+        s.MoE,
+        experts=c.size("num_experts"),
+        active=alike(c, "moe_topk"),
+        expert_width=width,
+        activation=blocks.activation(c),
+        shared_experts=1,
+        shared_width=width,
+        router=draft(s.Router, scoring="softmax", normalized=True),
+    )
+
+
+def alike(c: ConfigKeys, key: str, default: int | None = None) -> Sourced:
     """A number, or a list with the same number for every layer."""
-    fact = c.raw(key) if default is None else c.raw(key, default=default)
+    fact = c.value(key) if default is None else c.value(key, default=default)
     if not isinstance(fact.value, list):
         return c.size(key) if default is None else c.size(key, default=default)
     values = set(c.items(key, of=int).value)
     if len(values) != 1:
-        raise ConfigError(f"{c.file}: {c.key(key)} differs from layer to layer; llmarch knows one value for all")
-    return like(values.pop(), fact)
+        raise ConfigError(
+            f"{c.file}: {c.key(key)} differs from layer to layer; llmarch knows one value for all"
+        )
+    return same_evidence(values.pop(), fact)
 
 
 FAMILY = Family(
@@ -70,10 +65,10 @@ FAMILY = Family(
     title="Hunyuan",
     ref=modeling("hunyuan_v1_moe"),
     read=read,
-    naming=Naming(
+    naming=tensors.Naming(
         blocks={
-            Attention: attention_parts(q_norm="query_layernorm", k_norm="key_layernorm"),
-            MoE: moe_parts(router="gate.wg", shared="shared_mlp"),
+            s.Attention: tensors.attention_parts(q_norm="query_layernorm", k_norm="key_layernorm"),
+            s.MoE: tensors.moe_parts(router="gate.wg", shared="shared_mlp"),
         },
     ),
     defaults={

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from ..vocabulary import Config, Family, Naming, Node, attention, decoder, dense, modeling, wire
+from ... import tensors
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, modeling
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     layers = c.layer_count()
-    bias = c.flag("attention_bias", "bias")  # `bias`: InternLM's key, kept by conversions; vLLM reads it too
+    bias = c.flag(
+        "attention_bias", "bias"
+    )  # `bias`: InternLM's key, kept by conversions; vLLM reads it too
     for key in ("rope_interleaved", "sliding_window", "use_sliding_window"):
-        c.stated(key, False)
-    full = attention(c, qkv_bias=bias, output_bias=bias)
-    mlp = dense(c, bias=c.flag("mlp_bias"))
-    return decoder(c, mixers={"full": full}, ffns={"dense": mlp}, **wire([("full", "dense")] * layers.value, layers))
+        c.expect(key, False)
+    full = blocks.attention(c, qkv_bias=bias, output_bias=bias)
+    mlp = blocks.dense(c, bias=c.flag("mlp_bias"))
+    return blocks.decoder(
+        c,
+        mixers={"full": full},
+        ffns={"dense": mlp},
+        **blocks.layer_wiring([("full", "dense")] * layers.value, layers),
+    )
 
 
 FAMILY = Family(
@@ -20,7 +29,7 @@ FAMILY = Family(
     title="Llama",
     ref=modeling("llama"),
     read=read,
-    naming=Naming(),
+    naming=tensors.Naming(),
     defaults={
         "llama": {
             "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,

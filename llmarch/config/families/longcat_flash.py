@@ -10,106 +10,114 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
 from ..vocabulary import (
-    MTP,
-    PRE_NORMS,
-    Architecture,
-    Branch,
-    Config,
-    Dense,
-    Fact,
+    ConfigKeys,
+    Draft,
     Family,
-    LatentAttention,
-    LayerKind,
-    MoE,
-    Naming,
-    Node,
-    Router,
-    Row,
-    Step,
-    activation,
-    decoder,
-    dense,
-    dense_parts,
+    Sourced,
     derived,
-    latent_parts,
-    layer_rows,
-    like,
-    make,
+    draft,
     modeling,
-    moe_parts,
-    pre,
+    same_evidence,
     unknown,
 )
 from .deepseek import mla
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     layers = c.layer_count("num_layers")
-    c.stated("num_hidden_layers", layers.value * 2)
-    c.stated("attention_method", "MLA")
-    shortcut = make(Step, branches=[make(Branch, block="ffns.moe")], skip_from=1)
+    c.expect("num_hidden_layers", layers.value * 2)
+    c.expect("attention_method", "MLA")
+    shortcut = draft(s.Step, branches=[draft(s.Branch, block="ffns.moe")], skip_from=1)
     # the MoE reads what the first MLP reads, the attention's output normed once for both
-    first = make(Step, branches=[make(Branch, block="ffns.dense")], pre_norm="rms")
-    steps = [pre("mixers.full"), first, pre("mixers.full"), pre("ffns.dense"), shortcut]
-    return decoder(
+    first = draft(s.Step, branches=[draft(s.Branch, block="ffns.dense")], pre_norm="rms")
+    steps = [
+        blocks.pre_norm_step("mixers.full"),
+        first,
+        blocks.pre_norm_step("mixers.full"),
+        blocks.pre_norm_step("ffns.dense"),
+        shortcut,
+    ]
+    return blocks.decoder(
         c,
         mixers={"full": latent(c)},
-        ffns={"dense": dense(c, "ffn_hidden_size"), "moe": moe(c)},
-        layer_kinds={"double": make(LayerKind, steps=steps), "single": make(LayerKind, steps=[pre("mixers.full"), pre("ffns.dense")])},
-        layers=like(["double"] * layers.value, layers),
+        ffns={"dense": blocks.dense(c, "ffn_hidden_size"), "moe": moe(c)},
+        layer_kinds={
+            "double": draft(s.LayerKind, steps=steps),
+            "single": draft(
+                s.LayerKind,
+                steps=[blocks.pre_norm_step("mixers.full"), blocks.pre_norm_step("ffns.dense")],
+            ),
+        },
+        layers=same_evidence(["double"] * layers.value, layers),
         mtp=unknown("the config does not tell: tensors named model.mtp.* must"),
     )
 
 
-def latent(c: Config) -> Node:
-    c.stated("mla_scale_q_lora", True)
-    c.stated("mla_scale_kv_lora", True)
+def latent(c: ConfigKeys) -> Draft:
+    c.expect("mla_scale_q_lora", True)
+    c.expect("mla_scale_kv_lora", True)
     full = mla(c)
-    return full.but(q_scale=root(c, full["q_lora_rank"]), kv_scale=root(c, full["kv_lora_rank"]))
+    return full.replace(
+        q_scale=root(c, full["q_lora_rank"]), kv_scale=root(c, full["kv_lora_rank"])
+    )
 
 
-def root(c: Config, rank: Fact) -> Fact:
+def root(c: ConfigKeys, rank: Sourced) -> Sourced:
     hidden = c.size("hidden_size")
-    return derived((hidden.value / rank.value) ** 0.5, f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})")
+    return derived(
+        (hidden.value / rank.value) ** 0.5, f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})"
+    )
 
 
-def moe(c: Config) -> Node:
-    c.stated("zero_expert_type", "identity")
-    c.stated("router_dtype", "float32")
-    router = make(
-        Router,
+def moe(c: ConfigKeys) -> Draft:
+    c.expect("zero_expert_type", "identity")
+    c.expect("router_dtype", "float32")
+    router = draft(
+        s.Router,
         scoring="softmax",
         selection_bias=True,
-        bias=c.stated("router_bias", False),
-        normalized=c.stated("norm_topk_prob", False),
+        bias=c.expect("router_bias", False),
+        normalized=c.expect("norm_topk_prob", False),
         scale=c.number("routed_scaling_factor"),
     )
-    return make(
-        MoE,
+    return draft(
+        s.MoE,
         experts=c.size("n_routed_experts", "num_local_experts"),
         active=c.size("moe_topk"),
         expert_width=c.size("expert_ffn_hidden_size"),
-        activation=activation(c),
+        activation=blocks.activation(c),
         zero_experts=c.size("zero_expert_num", least=0),
         router=router,
     )
 
 
-def mtp_layouts(a: Architecture) -> Iterator[MTP]:
-    yield MTP(modules=1, layer_kind="single", norms=3, own_embedding=True)
+def mtp_layouts(a: s.Architecture) -> Iterator[s.MTP]:
+    yield s.MTP(modules=1, layer_kind="single", norms=3, own_embedding=True)
 
 
-def mtp_rows(a: Architecture, naming: Naming) -> Iterator[Row]:
+def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     assert a.mtp and a.mtp.layer_kind
     h, numbers, at = a.hidden_size, tuple(range(a.mtp.modules)), "model.mtp.layers.{}."
-    own = replace(naming, norms=PRE_NORMS, blocks={LatentAttention: latent_parts(), Dense: dense_parts("transformer_layer.mlp")})
-    yield from layer_rows(a, a.mtp.layer_kind, numbers, at, own, "mtp")
+    own = replace(
+        naming,
+        norms=tensors.PRE_NORMS,
+        blocks={
+            s.LatentAttention: tensors.latent_parts(),
+            s.Dense: tensors.dense_parts("transformer_layer.mlp"),
+        },
+    )
+    yield from tensors.layer_rows(a, a.mtp.layer_kind, numbers, at, own, "mtp")
     for norm in ("enorm.m", "hnorm.m"):
-        yield Row(f"{at}{norm}.weight", (h,), (numbers,), "mtp")
-    yield Row(f"{at}eh_proj.weight", (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
-    yield Row("model.mtp.norm.weight", (h,), (), "mtp")
-    yield Row("model.mtp.embed_tokens.weight", (a.vocab_size, h), (), "mtp", ("mtp.own_embedding",))
+        yield tensors.TensorRow(f"{at}{norm}.weight", (h,), (numbers,), "mtp")
+    yield tensors.TensorRow(f"{at}eh_proj.weight", (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
+    yield tensors.TensorRow("model.mtp.norm.weight", (h,), (), "mtp")
+    yield tensors.TensorRow(
+        "model.mtp.embed_tokens.weight", (a.vocab_size, h), (), "mtp", ("mtp.own_embedding",)
+    )
 
 
 FAMILY = Family(
@@ -117,12 +125,12 @@ FAMILY = Family(
     title="LongCat-Flash",
     ref=modeling("longcat_flash"),
     read=read,
-    naming=Naming(
+    naming=tensors.Naming(
         norms=("input_layernorm.0", "post_attention_layernorm.0", "input_layernorm.1", "post_attention_layernorm.1"),
         blocks={
-            LatentAttention: latent_parts("self_attn.#"),
-            Dense: dense_parts("mlps.#"),
-            MoE: moe_parts(router="router.classifier", selection_bias="router.e_score_correction_bias"),
+            s.LatentAttention: tensors.latent_parts("self_attn.#"),
+            s.Dense: tensors.dense_parts("mlps.#"),
+            s.MoE: tensors.moe_parts(router="router.classifier", selection_bias="router.e_score_correction_bias"),
         },
         mtp=mtp_rows,
     ),

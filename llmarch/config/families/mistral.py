@@ -7,88 +7,88 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ... import tensors
+from ...architecture import schema as s
 from ...errors import ConfigError
-from ..vocabulary import (
-    Architecture,
-    Config,
-    Dense,
-    Family,
-    Linear,
-    MoE,
-    Naming,
-    Node,
-    Norm,
-    Router,
-    Row,
-    Tower,
-    activation,
-    attention,
-    attention_parts,
-    decoder,
-    dense,
-    dense_parts,
-    derived,
-    like,
-    make,
-    matrix_rows,
-    modeling,
-    moe_parts,
-    query_scaling,
-    rope,
-    sliding_layers,
-    tower_rows,
-    wire,
-    wrapped,
-)
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, derived, draft, modeling, same_evidence
 from . import find
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     if c.model_type == "mistral3" or c.has("text_config"):
         return wrapper(c)
-    layers, window = c.layer_count(), c.or_null(c.size, "sliding_window")
+    layers, window = c.layer_count(), c.optional(c.size, "sliding_window")
     name = "full" if window.value is None else "sliding"
     of, how = [name] * layers.value, layers
-    if c.model_type == "ministral":  # Ministral 8B (2410): a mask for each layer; the other classes have one for all
-        of, how = sliding_layers(c, layers.value, lambda i: name == "sliding", f"every layer is {name}: {c.key('sliding_window')}")
-    c.stated("layer_types", [f"{m}_attention" for m in of])
-    bias = c.stated("attention_bias", False)
-    mixer = attention(c, window=window, qkv_bias=bias, output_bias=bias)
+    if (
+        c.model_type == "ministral"
+    ):  # Ministral 8B (2410): a mask for each layer; the other classes have one for all
+        of, how = blocks.sliding_layers(
+            c,
+            layers.value,
+            lambda i: name == "sliding",
+            f"every layer is {name}: {c.key('sliding_window')}",
+        )
+    c.expect("layer_types", [f"{m}_attention" for m in of])
+    bias = c.expect("attention_bias", False)
+    mixer = blocks.attention(c, window=window, qkv_bias=bias, output_bias=bias)
     if c.model_type == "ministral3":
-        mixer = mixer.but(query_scaling=query_scaling(c))
-    mixers = {m: mixer if m == name else mixer.but(window=None) for m in ("full", "sliding") if m in of}
-    ffn = ("moe", moe(c)) if c.model_type == "mixtral" else ("dense", dense(c, bias=c.stated("mlp_bias", False)))
-    return decoder(c, mixers=mixers, ffns=dict([ffn]), **wire([(m, ffn[0]) for m in of], how))
-
-
-def moe(c: Config) -> Node:
-    return make(
-        MoE,
-        experts=c.size("num_local_experts", "num_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=c.size("intermediate_size"),
-        activation=activation(c),
-        router=make(Router, scoring="softmax", normalized=True),
+        mixer = mixer.replace(query_scaling=blocks.query_scaling(c))
+    mixers = {
+        m: mixer if m == name else mixer.replace(window=None)
+        for m in ("full", "sliding")
+        if m in of
+    }
+    ffn = (
+        ("moe", moe(c))
+        if c.model_type == "mixtral"
+        else ("dense", blocks.dense(c, bias=c.expect("mlp_bias", False)))
+    )
+    return blocks.decoder(
+        c, mixers=mixers, ffns=dict([ffn]), **blocks.layer_wiring([(m, ffn[0]) for m in of], how)
     )
 
 
-def wrapper(c: Config) -> Node:
+def moe(c: ConfigKeys) -> Draft:
+    return draft(
+        s.MoE,
+        experts=c.size("num_local_experts", "num_experts"),
+        active=c.size("num_experts_per_tok"),
+        expert_width=c.size("intermediate_size"),
+        activation=blocks.activation(c),
+        router=draft(s.Router, scoring="softmax", normalized=True),
+    )
+
+
+def wrapper(c: ConfigKeys) -> Draft:
     model_type = c.child("text_config").word("model_type", default="mistral").value
     family = find(model_type, c.file)
     part = family.part(c, "text_config", model_type)
     text = family.read(part)
-    c.ignore("projector_hidden_act", "multimodal_projector_bias", "spatial_merge_size")  # read with the tower, if there is one
-    return wrapped(c, part, text, {"vision": pixtral(c, text)} if c.has("vision_config") else {})
+    c.ignore(
+        "projector_hidden_act", "multimodal_projector_bias", "spatial_merge_size"
+    )  # read with the tower, if there is one
+    return blocks.wrapped(
+        c, part, text, {"vision": pixtral(c, text)} if c.has("vision_config") else {}
+    )
 
 
-def pixtral(c: Config, text: Node) -> Node:
+def pixtral(c: ConfigKeys, text: Draft) -> Draft:
     """The Pixtral tower, and Mistral 3's projector: a norm, a matrix that merges patches, an MLP of two."""
     v = FAMILY.part(c, "vision_config", "pixtral")
     kind = v.word("model_type", default="pixtral")
     if kind.value != "pixtral":
-        raise ConfigError(f"{c.file}: vision_config.model_type is {kind.value!r}; llmarch knows pixtral in this place")
+        raise ConfigError(
+            f"{c.file}: vision_config.model_type is {kind.value!r}; llmarch knows pixtral in this place"
+        )
     v.ignore("head_dim", "vocab_size")  # the class divides; a left-over
-    hidden, heads, patch, merge = v.size("hidden_size"), v.size("num_attention_heads"), v.size("patch_size"), c.size("spatial_merge_size")
+    hidden, heads, patch, merge = (
+        v.size("hidden_size"),
+        v.size("num_attention_heads"),
+        v.size("patch_size"),
+        c.size("spatial_merge_size"),
+    )
     dim = derived(hidden.value // heads.value, "vision hidden_size / num_attention_heads")
     several = isinstance(c.data.get("vision_feature_layer"), list)
     taken = len(c.items("vision_feature_layer").value) if several else 1
@@ -99,8 +99,8 @@ def pixtral(c: Config, text: Node) -> Node:
     pixels = derived(v.size("num_channels").value * patch.value**2, "num_channels * patch_size^2")
     merged = derived(hidden.value * merge.value**2, "vision hidden_size * spatial_merge_size^2")
     features = derived(hidden.value * taken, "vision hidden_size * layers in vision_feature_layer")
-    return make(
-        Tower,
+    return draft(
+        s.Tower,
         v.ref,
         kind=kind,
         layers=v.layer_count(),
@@ -108,44 +108,56 @@ def pixtral(c: Config, text: Node) -> Node:
         heads=heads,
         head_dim=dim,
         attention_bias=False,
-        ffn=make(Dense, width=v.size("intermediate_size"), activation=activation(v)),
-        norm=make(Norm, kind="rmsnorm", eps=1e-5),
+        ffn=draft(s.Dense, width=v.size("intermediate_size"), activation=blocks.activation(v)),
+        norm=draft(s.Norm, kind="rmsnorm", eps=1e-5),
         outer_norms=1,
         image_size=v.size("image_size"),
         patch_size=patch,
-        patch_embedding=make(Linear, inputs=pixels, outputs=hidden),
-        rope=rope(v, dim),
+        patch_embedding=draft(s.Linear, inputs=pixels, outputs=hidden),
+        rope=blocks.rope(v, dim),
         merge=merge,
         projector=[
-            *([make(Linear, inputs=merged, outputs=hidden)] if merges else []),
-            make(Linear, inputs=features, outputs=width, bias=bias),
-            make(Linear, inputs=width, outputs=width, bias=bias),
+            *([draft(s.Linear, inputs=merged, outputs=hidden)] if merges else []),
+            draft(s.Linear, inputs=features, outputs=width, bias=bias),
+            draft(s.Linear, inputs=width, outputs=width, bias=bias),
         ],
-        projector_activation=activation(c, "projector_hidden_act"),
-        projector_norms=like([hidden.value] if normed else [], hidden),
+        projector_activation=blocks.activation(c, "projector_hidden_act"),
+        projector_norms=same_evidence([hidden.value] if normed else [], hidden),
     )
 
 
-def pixtral_rows(a: Architecture) -> Iterator[Row]:
+def pixtral_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     t, at, projector = a.towers["vision"], "vision_tower.", "multi_modal_projector."
-    assert isinstance(t, Tower)
+    assert isinstance(t, s.Tower)
     channels = t.patch_embedding.inputs // t.patch_size**2
     patch = (t.hidden_size, channels, t.patch_size, t.patch_size)
-    yield from matrix_rows(f"{at}patch_conv", t.patch_embedding, patch, ("towers.vision.patch_size",))
-    yield Row(f"{at}ln_pre.weight", (t.hidden_size,), (), "vision")
-    blocks = attention_parts("attention"), dense_parts("feed_forward")
-    yield from tower_rows(t, f"{at}transformer.layers.{{}}.", ("attention_norm", "ffn_norm"), *blocks)
-    for name, matrix in zip(("patch_merger.merging_layer", "linear_1", "linear_2")[-len(t.projector) :], t.projector, strict=True):
-        yield from matrix_rows(projector + name, matrix)
+    yield from tensors.matrix_rows(
+        f"{at}patch_conv", t.patch_embedding, patch, ("towers.vision.patch_size",)
+    )
+    yield tensors.TensorRow(f"{at}ln_pre.weight", (t.hidden_size,), (), "vision")
+    layer_parts = tensors.attention_parts("attention"), tensors.dense_parts("feed_forward")
+    yield from tensors.tower_rows(
+        t, f"{at}transformer.layers.{{}}.", ("attention_norm", "ffn_norm"), *layer_parts
+    )
+    for name, matrix in zip(
+        ("patch_merger.merging_layer", "linear_1", "linear_2")[-len(t.projector) :],
+        t.projector,
+        strict=True,
+    ):
+        yield from tensors.matrix_rows(projector + name, matrix)
     for width in t.projector_norms:
-        yield Row(f"{projector}norm.weight", (width,), (), "vision")
+        yield tensors.TensorRow(f"{projector}norm.weight", (width,), (), "vision")
 
 
-def naming(a: Architecture) -> Naming:
+def naming(a: s.Architecture) -> tensors.Naming:
     prefix = "language_model." if a.towers or a.model_type == "mistral3" else ""
     mixtral = a.model_type == "mixtral"
-    blocks = {MoE: moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")} if mixtral else {}
-    return Naming(prefix=prefix, blocks=blocks, tower=pixtral_rows)
+    blocks = (
+        {s.MoE: tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")}
+        if mixtral
+        else {}
+    )
+    return tensors.Naming(prefix=prefix, blocks=blocks, tower=pixtral_rows)
 
 
 MISTRAL = {

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..vocabulary import Config, Family, Naming, Node, Router, decoder, make, modeling, query_scaling, wire
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, draft, modeling
 from .deepseek import V3, feed_forward, mla, sparse_layers
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     sparse, how = sparse_layers(c, c.layer_count().value)
-    parts = wire([("full", "moe" if s else "dense") for s in sparse], how)
-    full = mla(c, query_scaling=query_scaling(c))
-    return decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, router), **parts)
+    parts = blocks.layer_wiring([("full", "moe" if s else "dense") for s in sparse], how)
+    full = mla(c, query_scaling=blocks.query_scaling(c))
+    return blocks.decoder(c, mixers={"full": full}, ffns=feed_forward(c, sparse, router), **parts)
 
 
-def router(c: Config) -> Node:
+def router(c: ConfigKeys) -> Draft:
     """Softmax without a bias for the choice, so there are no router-bias tables; groups are ranked as in DeepSeek V3."""
     groups = c.size("n_group")
-    return make(
-        Router,
+    return draft(
+        s.Router,
         scoring="softmax",
         selection_bias=False,
         groups=groups,
@@ -47,7 +50,7 @@ FAMILY = Family(
     title="Mistral Large 3",
     ref=modeling("mistral4"),
     read=read,
-    naming=Naming(),
+    naming=tensors.Naming(),
     defaults={"mistral4": DEFAULTS},
     config_class={"mistral4": "Mistral4Config"},
 )

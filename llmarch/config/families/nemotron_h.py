@@ -9,68 +9,67 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ... import tensors
+from ...architecture import schema as s
 from ...errors import ConfigError
-from ..vocabulary import (
-    MTP,
-    Architecture,
-    Attention,
-    Config,
-    Dense,
-    Fact,
-    Family,
-    LayerKind,
-    LinearAttention,
-    MoE,
-    Naming,
-    Node,
-    Row,
-    activation,
-    attention,
-    attention_parts,
-    decoder,
-    dense_parts,
-    layer_rows,
-    like,
-    make,
-    mamba2_parts,
-    modeling,
-    moe_parts,
-    pre,
-    rms_norm,
-    used,
-)
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, Sourced, draft, modeling, same_evidence
 from .deepseek import v3_router
 
 BLOCKS = {"M": "mixers.linear", "*": "mixers.full", "E": "ffns.moe", "-": "ffns.dense"}
-WORDS = {"mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "moe": "E", "mlp": "-"}
+WORDS = {
+    "mamba": "M",
+    "linear_attention": "M",
+    "attention": "*",
+    "full_attention": "*",
+    "moe": "E",
+    "mlp": "-",
+}
 
 
-def read(c: Config) -> Node:
-    layers = blocks(c, "layers_block_type", "hybrid_override_pattern")
-    drafts = blocks(c, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
+def read(c: ConfigKeys) -> Draft:
+    layers = layer_letters(c, "layers_block_type", "hybrid_override_pattern")
+    drafts = layer_letters(c, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
     modules = c.size("num_nextn_predict_layers", least=0)
     stated_count(c, len(layers.value))
     of: list[str] = [*layers.value, *(drafts.value if modules.value else [])]
-    kinds = {name_of(b): make(LayerKind, steps=[pre(BLOCKS[b])]) for b in dict.fromkeys(layers.value)}
+    kinds = {
+        name_of(b): draft(s.LayerKind, steps=[blocks.pre_norm_step(BLOCKS[b])])
+        for b in dict.fromkeys(layers.value)
+    }
     if modules.value:
-        kinds["mtp"] = make(LayerKind, steps=[pre(BLOCKS[b]) for b in drafts.value])
-    mtp = make(MTP, modules=modules, layer_kind=like("mtp", drafts), norms=3) if modules.value else None
+        kinds["mtp"] = draft(
+            s.LayerKind, steps=[blocks.pre_norm_step(BLOCKS[b]) for b in drafts.value]
+        )
+    mtp = (
+        draft(s.MTP, modules=modules, layer_kind=same_evidence("mtp", drafts), norms=3)
+        if modules.value
+        else None
+    )
     named = [name_of(b) for b in of]
     # keys of a rotary helper that nothing calls; numerics, initialisation and kernels
     c.ignore(
-        "rope_theta", "partial_rotary_factor", "residual_in_fp32", "rescale_prenorm_residual", "num_logits_to_keep", "use_mamba_kernels"
+        "rope_theta",
+        "partial_rotary_factor",
+        "residual_in_fp32",
+        "rescale_prenorm_residual",
+        "num_logits_to_keep",
+        "use_mamba_kernels",
     )
     c.ignore("moe_shared_expert_overlap", "intermediate_size", "mlp_hidden_act", "sliding_window")
-    for key in ("norm_eps", "rms_norm_eps"):  # Nemotron-H's own configs say it so; the class reads neither
-        c.stated(key, c.number("layer_norm_epsilon").value)
-    return decoder(
+    for key in (
+        "norm_eps",
+        "rms_norm_eps",
+    ):  # Nemotron-H's own configs say it so; the class reads neither
+        c.expect(key, c.number("layer_norm_epsilon").value)
+    return blocks.decoder(
         c,
-        mixers=used(c, {"full": nope, "linear": mamba2}, named),
-        ffns=used(c, {"dense": mlp, "moe": moe}, named),
-        norms={"rms": rms_norm(c, "layer_norm_epsilon")},
+        mixers=blocks.read_used_blocks(c, {"full": nope, "linear": mamba2}, named),
+        ffns=blocks.read_used_blocks(c, {"dense": mlp, "moe": moe}, named),
+        norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
         mtp=mtp,
         layer_kinds=kinds,
-        layers=like([name_of(b) for b in layers.value], layers),
+        layers=same_evidence([name_of(b) for b in layers.value], layers),
     )
 
 
@@ -78,42 +77,61 @@ def name_of(block: str) -> str:
     return BLOCKS[block].partition(".")[2]
 
 
-def blocks(c: Config, words: str, letters: str) -> Fact:
+def layer_letters(c: ConfigKeys, words: str, letters: str) -> Sourced:
     """A letter for each layer, from the list of words or the pattern of letters."""
     listed, pattern = c.items(words, default=None, of=str), c.word(letters, default=None)
     if listed.value is not None:
         bad = next((w for w in listed.value if w not in WORDS), None)
         if bad is not None:
-            raise ConfigError(f"{c.file}: {c.key(words)} holds {bad!r}; {c.family} knows {', '.join(WORDS)}")
-        return like([WORDS[w] for w in listed.value], listed)
+            raise ConfigError(
+                f"{c.file}: {c.key(words)} holds {bad!r}; {c.family} knows {', '.join(WORDS)}"
+            )
+        return same_evidence([WORDS[w] for w in listed.value], listed)
     if pattern.value is None:
-        return c.raw(words, default=like(["*", "E"], pattern)) if words.startswith("mtp") else c.raw(words)
+        return (
+            c.value(words, default=same_evidence(["*", "E"], pattern))
+            if words.startswith("mtp")
+            else c.value(words)
+        )
     bad = next((b for b in pattern.value if b not in BLOCKS), None)
     if bad is not None:
-        raise ConfigError(f"{c.file}: {c.key(letters)} holds {bad!r}; {c.family} knows {', '.join(BLOCKS)}")
-    return like(list(pattern.value), pattern)
+        raise ConfigError(
+            f"{c.file}: {c.key(letters)} holds {bad!r}; {c.family} knows {', '.join(BLOCKS)}"
+        )
+    return same_evidence(list(pattern.value), pattern)
 
 
-def stated_count(c: Config, n: int) -> None:
+def stated_count(c: ConfigKeys, n: int) -> None:
     """num_hidden_layers says again how long the list is; the class ignores it."""
     given = c.layer_count(default=None).value
     if given is not None and given != n:
-        raise ConfigError(f"{c.file}: {c.key('num_hidden_layers')} is {given}, and the pattern of layers has {n}")
+        raise ConfigError(
+            f"{c.file}: {c.key('num_hidden_layers')} is {given}, and the pattern of layers has {n}"
+        )
 
 
-def nope(c: Config) -> Node:
+def nope(c: ConfigKeys) -> Draft:
     """`attention_head_dim` is the first files' spelling, which the class does not know."""
     bias, dim = c.flag("attention_bias"), c.size("head_dim", "attention_head_dim")
-    return attention(c, head_dim=dim, v_head_dim=dim, qkv_bias=bias, output_bias=bias, rope=None)
+    return blocks.attention(
+        c, head_dim=dim, v_head_dim=dim, qkv_bias=bias, output_bias=bias, rope=None
+    )
 
 
-def mamba2(c: Config) -> Node:
+def mamba2(c: ConfigKeys) -> Draft:
     """The output is times silu(gate), then normed in as many groups as B and C have. The width is heads * head dim, whatever `expand`."""
     c.ignore(
-        "expand", "chunk_size", "time_step_min", "time_step_max", "time_step_floor", "time_step_limit", "time_step_rank", "mamba_proj_bias"
+        "expand",
+        "chunk_size",
+        "time_step_min",
+        "time_step_max",
+        "time_step_floor",
+        "time_step_limit",
+        "time_step_rank",
+        "mamba_proj_bias",
     )
-    return make(
-        LinearAttention,
+    return draft(
+        s.LinearAttention,
         variant="mamba2",
         value_heads=c.size("mamba_num_heads"),
         value_head_dim=c.size("mamba_head_dim"),
@@ -129,36 +147,44 @@ def mamba2(c: Config) -> Node:
     )
 
 
-def mlp(c: Config) -> Node:
-    return make(Dense, width=c.size("intermediate_size"), activation=activation(c, "mlp_hidden_act"), gated=False, bias=c.flag("mlp_bias"))
+def mlp(c: ConfigKeys) -> Draft:
+    return draft(
+        s.Dense,
+        width=c.size("intermediate_size"),
+        activation=blocks.activation(c, "mlp_hidden_act"),
+        gated=False,
+        bias=c.flag("mlp_bias"),
+    )
 
 
-def moe(c: Config) -> Node:
-    c.stated("mlp_bias", False)
-    return make(
-        MoE,
+def moe(c: ConfigKeys) -> Draft:
+    c.expect("mlp_bias", False)
+    return draft(
+        s.MoE,
         experts=c.size("n_routed_experts", "num_local_experts"),
         active=c.size("num_experts_per_tok"),
         expert_width=c.size("moe_intermediate_size"),
-        activation=activation(c, "mlp_hidden_act"),
+        activation=blocks.activation(c, "mlp_hidden_act"),
         gated=False,
         shared_experts=c.size("n_shared_experts", least=0),
         shared_width=c.size("moe_shared_expert_intermediate_size"),
-        latent_width=c.or_null(c.size, "moe_latent_size"),
+        latent_width=c.optional(c.size, "moe_latent_size"),
         router=v3_router(c),
     )
 
 
-def mtp_rows(a: Architecture, naming: Naming) -> Iterator[Row]:
+def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """One layer each for attention and MoE; the first has the projection, the last the final norm."""
     assert a.mtp and a.mtp.layer_kind
     steps, h, at = a.layer_kinds[a.mtp.layer_kind].steps, a.hidden_size, "mtp.layers."
     for i, step in enumerate(steps):
-        one = replace(a, layer_kinds={"mtp": LayerKind(steps=(step,))})
-        yield from layer_rows(one, "mtp", (i,), f"{at}{{}}.", naming, "mtp")
+        one = replace(a, layer_kinds={"mtp": s.LayerKind(steps=(step,))})
+        yield from tensors.layer_rows(one, "mtp", (i,), f"{at}{{}}.", naming, "mtp")
     for i, name in ((0, "enorm"), (0, "hnorm"), (len(steps) - 1, "final_layernorm")):
-        yield Row(f"{at}{{}}.{name}.weight", (h,), ((i,),), "mtp")
-    yield Row(f"{at}{{}}.eh_proj.weight", (h, 2 * h), ((0,),), "mtp", ("mtp.modules",))
+        yield tensors.TensorRow(f"{at}{{}}.{name}.weight", (h,), ((i,),), "mtp")
+    yield tensors.TensorRow(
+        f"{at}{{}}.eh_proj.weight", (h, 2 * h), ((0,),), "mtp", ("mtp.modules",)
+    )
 
 
 FAMILY = Family(
@@ -166,16 +192,16 @@ FAMILY = Family(
     title="Nemotron-H",
     ref=modeling("nemotron_h"),
     read=read,
-    naming=Naming(
+    naming=tensors.Naming(
         embedding="backbone.embeddings.weight",
         layer="backbone.layers.{}.",
         final_norm="backbone.norm_f",
         norms=("norm",),
         blocks={
-            Attention: attention_parts("mixer"),
-            LinearAttention: mamba2_parts("mixer"),
-            Dense: dense_parts("mixer"),
-            MoE: moe_parts("mixer"),
+            s.Attention: tensors.attention_parts("mixer"),
+            s.LinearAttention: tensors.mamba2_parts("mixer"),
+            s.Dense: tensors.dense_parts("mixer"),
+            s.MoE: tensors.moe_parts("mixer"),
         },
         mtp=mtp_rows,
     ),

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from ..vocabulary import Config, Family, MoE, Naming, Node, QKNorm, Router, activation, attention, decoder, make, modeling, wire
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, draft, modeling
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     layers, bias = c.layer_count(), c.flag("attention_bias")
-    norm, clip = make(QKNorm, scope="projection"), c.or_null(c.number, "clip_qkv")
-    full = attention(c, qk_norm=norm, qkv_bias=bias, output_bias=bias, clip=clip)
-    moe = make(
-        MoE,
+    norm, clip = draft(s.QKNorm, scope="projection"), c.optional(c.number, "clip_qkv")
+    full = blocks.attention(c, qk_norm=norm, qkv_bias=bias, output_bias=bias, clip=clip)
+    moe = draft(
+        s.MoE,
         experts=c.size("num_experts", "num_local_experts"),
         active=c.size("num_experts_per_tok"),
         expert_width=c.size("intermediate_size"),
-        activation=activation(c),
-        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob")),
+        activation=blocks.activation(c),
+        router=draft(s.Router, scoring="softmax", normalized=c.flag("norm_topk_prob")),
     )
-    return decoder(c, mixers={"full": full}, ffns={"moe": moe}, **wire([("full", "moe")] * layers.value, layers))
+    return blocks.decoder(
+        c,
+        mixers={"full": full},
+        ffns={"moe": moe},
+        **blocks.layer_wiring([("full", "moe")] * layers.value, layers),
+    )
 
 
 FAMILY = Family(
@@ -25,7 +33,7 @@ FAMILY = Family(
     title="OLMoE",
     ref=modeling("olmoe"),
     read=read,
-    naming=Naming(),
+    naming=tensors.Naming(),
     defaults={
         "olmoe": {
             "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,

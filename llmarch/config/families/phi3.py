@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from ..vocabulary import (
-    Attention,
-    Config,
-    Dense,
-    Family,
-    Naming,
-    Node,
-    attention,
-    decoder,
-    dense,
-    derived,
-    fused_attention_parts,
-    fused_dense_parts,
-    modeling,
-    wire,
-)
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, derived, modeling
 
 
-def read(c: Config) -> Node:
-    layers, window, context = c.layer_count(), c.or_null(c.size, "sliding_window"), c.size("max_position_embeddings")
+def read(c: ConfigKeys) -> Draft:
+    layers, window, context = (
+        c.layer_count(),
+        c.optional(c.size, "sliding_window"),
+        c.size("max_position_embeddings"),
+    )
     for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
-        c.stated(key, False)
+        c.expect(key, False)
     for key in ("full_attn_mod", "interpolate_factor"):
-        c.stated(key, 1)
-    c.size("original_max_position_embeddings", default=None)  # read with the scaling, where there is one
+        c.expect(key, 1)
+    c.size(
+        "original_max_position_embeddings", default=None
+    )  # read with the scaling, where there is one
     slides = window.value is not None and window.value < context.value
     if window.value is not None and not slides:
-        window = derived(None, f"{window.evidence.ref} {window.value:,} is no less than the context")
+        window = derived(
+            None, f"{window.evidence.ref} {window.value:,} is no less than the context"
+        )
     name = "sliding" if slides else "full"
-    layers_of = wire([(name, "dense")] * layers.value, layers)
-    return decoder(c, mixers={name: attention(c, window=window)}, ffns={"dense": dense(c)}, **layers_of)
+    layers_of = blocks.layer_wiring([(name, "dense")] * layers.value, layers)
+    return blocks.decoder(
+        c,
+        mixers={name: blocks.attention(c, window=window)},
+        ffns={"dense": blocks.dense(c)},
+        **layers_of,
+    )
 
 
 FAMILY = Family(
@@ -40,7 +41,7 @@ FAMILY = Family(
     title="Phi-3 and 4",
     ref=modeling("phi3"),
     read=read,
-    naming=Naming(blocks={Attention: fused_attention_parts(), Dense: fused_dense_parts()}),
+    naming=tensors.Naming(blocks={s.Attention: tensors.fused_attention_parts(), s.Dense: tensors.fused_dense_parts()}),
     defaults={
         "phi3": {
             "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,

@@ -5,75 +5,90 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..vocabulary import (
-    Config,
-    Fact,
-    Family,
-    MoE,
-    Naming,
-    Node,
-    Router,
-    activation,
-    attention,
-    decoder,
-    dense,
-    derived,
-    make,
-    modeling,
-    moe_parts,
-    sliding_layers,
-    wire,
-)
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     n = c.layer_count().value
     first = c.size("max_window_layers", least=0).value
-    c.stated("use_mrope", False)
+    c.expect("use_mrope", False)
     if c.model_type == "qwen2":
-        mixers, of, how = windows(c, attention(c, qkv_bias=True), n, lambda i: i >= first, "sliding from layer max_window_layers on")
-        return decoder(c, mixers=mixers, ffns={"dense": dense(c)}, **wire([(m, "dense") for m in of], how))
-    full = attention(c, qkv_bias=c.flag("qkv_bias"))
-    mixers, of, how = windows(c, full, n, lambda i: i % 2 == 0 and i < first, "sliding on even layers below max_window_layers")
-    return decoder(c, mixers=mixers, **mixture(c, of, how, moe))
+        mixers, of, how = windows(
+            c,
+            blocks.attention(c, qkv_bias=True),
+            n,
+            lambda i: i >= first,
+            "sliding from layer max_window_layers on",
+        )
+        return blocks.decoder(
+            c,
+            mixers=mixers,
+            ffns={"dense": blocks.dense(c)},
+            **blocks.layer_wiring([(m, "dense") for m in of], how),
+        )
+    full = blocks.attention(c, qkv_bias=c.flag("qkv_bias"))
+    mixers, of, how = windows(
+        c,
+        full,
+        n,
+        lambda i: i % 2 == 0 and i < first,
+        "sliding on even layers below max_window_layers",
+    )
+    return blocks.decoder(c, mixers=mixers, **mixture(c, of, how, moe))
 
 
-def moe(c: Config, normalized: object = None) -> Node:
+def moe(c: ConfigKeys, normalized: object = None) -> Draft:
     """`normalized` takes the place of the key."""
-    return make(
-        MoE,
+    return draft(
+        s.MoE,
         experts=c.size("num_experts"),
         active=c.size("num_experts_per_tok"),
         expert_width=c.size("moe_intermediate_size"),
-        activation=activation(c),
+        activation=blocks.activation(c),
         shared_experts=1,
         shared_width=c.size("shared_expert_intermediate_size"),
         shared_gate=True,
-        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob") if normalized is None else normalized),
+        router=draft(
+            s.Router,
+            scoring="softmax",
+            normalized=c.flag("norm_topk_prob") if normalized is None else normalized,
+        ),
     )
 
 
-def windows(c: Config, full: Node, n: int, rule: Callable[[int], bool], words: str) -> tuple[dict[str, Node], list[str], Fact]:
+def windows(
+    c: ConfigKeys, full: Draft, n: int, rule: Callable[[int], bool], words: str
+) -> tuple[dict[str, Draft], list[str], Sourced]:
     """The mixers, each layer's, and why: only with use_sliding_window some layers slide, by layer_types or by the class's `rule`."""
-    use, window = c.flag("use_sliding_window"), c.or_null(c.size, "sliding_window", least=0)
+    use, window = c.flag("use_sliding_window"), c.optional(c.size, "sliding_window", least=0)
     on = use.value and bool(window.value)
-    of, how = sliding_layers(c, n, lambda i: on and rule(i), words if on else "use_sliding_window is false: every layer is full")
+    of, how = blocks.sliding_layers(
+        c,
+        n,
+        lambda i: on and rule(i),
+        words if on else "use_sliding_window is false: every layer is full",
+    )
     if not on:
         of = ["full"] * n
-    mixers = {"full": full, "sliding": full.but(window=window)}
+    mixers = {"full": full, "sliding": full.replace(window=window)}
     return {m: mixers[m] for m in mixers if m in of}, of, how
 
 
-def mixture(c: Config, of: list[str], how: Fact, moe: Callable[[Config], Node]) -> dict[str, Any]:
+def mixture(
+    c: ConfigKeys, of: list[str], how: Sourced, moe: Callable[[ConfigKeys], Draft]
+) -> dict[str, Any]:
     """FFNs and wiring: sparse unless in mlp_only_layers, and where (i + 1) is a multiple of decoder_sparse_step."""
     only = set(c.items("mlp_only_layers", default=[], of=int).value)
     step = c.size("decoder_sparse_step").value
     sparse = ["dense" if i in only or (i + 1) % step else "moe" for i in range(len(of))]
     how = derived(None, f"decoder_sparse_step, mlp_only_layers; {how.evidence.ref}")
-    blocks = {"moe": moe, "dense": dense}
-    ffns = {name: block(c) for name, block in blocks.items() if name in sparse}
+    readers = {"moe": moe, "dense": blocks.dense}
+    ffns = {name: block(c) for name, block in readers.items() if name in sparse}
     c.ignore("intermediate_size", *(() if "moe" in sparse else EXPERTS))
-    return {"ffns": ffns, **wire(list(zip(of, sparse, strict=True)), how)}
+    return {"ffns": ffns, **blocks.layer_wiring(list(zip(of, sparse, strict=True)), how)}
 
 
 EXPERTS = (
@@ -95,10 +110,16 @@ FAMILY = Family(
     ref=modeling("qwen2"),
     refs={"qwen2_moe": modeling("qwen2_moe")},
     read=read,
-    naming=Naming(blocks={MoE: moe_parts(shared="shared_expert")}),
+    naming=tensors.Naming(blocks={s.MoE: tensors.moe_parts(shared="shared_expert")}),
     defaults={
         "qwen2": DENSE,
-        "qwen2_moe": DENSE | {"num_key_value_heads": 16, "qkv_bias": True, "norm_topk_prob": False, "decoder_sparse_step": 1},
+        "qwen2_moe": DENSE
+        | {
+            "num_key_value_heads": 16,
+            "qkv_bias": True,
+            "norm_topk_prob": False,
+            "decoder_sparse_step": 1,
+        },
     },
     config_class={"qwen2": "Qwen2Config", "qwen2_moe": "Qwen2MoeConfig"},
 )

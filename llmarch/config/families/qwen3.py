@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from ..vocabulary import Config, Family, MoE, Naming, Node, QKNorm, Router, activation, attention, decoder, dense, make, modeling, wire
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, draft, modeling
 from .qwen2 import mixture, windows
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     n = c.layer_count().value
     bias = c.flag("attention_bias")
-    c.stated("qkv_bias", False)
-    full = attention(c, qk_norm=make(QKNorm, scope=c.stated("use_qk_norm", True, "head")), qkv_bias=bias, output_bias=bias)
+    c.expect("qkv_bias", False)
+    full = blocks.attention(
+        c,
+        qk_norm=draft(s.QKNorm, scope=c.expect("use_qk_norm", True, "head")),
+        qkv_bias=bias,
+        output_bias=bias,
+    )
     if c.model_type == "qwen3":
         first = c.size("max_window_layers", least=0).value
-        mixers, of, how = windows(c, full, n, lambda i: i >= first, "sliding from layer max_window_layers on")
-        return decoder(c, mixers=mixers, ffns={"dense": dense(c)}, **wire([(m, "dense") for m in of], how))
-    c.ignore("max_window_layers")  # in the published files; the MoE class has one window for all layers
+        mixers, of, how = windows(
+            c, full, n, lambda i: i >= first, "sliding from layer max_window_layers on"
+        )
+        return blocks.decoder(
+            c,
+            mixers=mixers,
+            ffns={"dense": blocks.dense(c)},
+            **blocks.layer_wiring([(m, "dense") for m in of], how),
+        )
+    c.ignore(
+        "max_window_layers"
+    )  # in the published files; the MoE class has one window for all layers
     mixers, of, how = windows(c, full, n, lambda i: True, "every layer slides")
-    return decoder(c, mixers=mixers, **mixture(c, of, how, moe))
+    return blocks.decoder(c, mixers=mixers, **mixture(c, of, how, moe))
 
 
-def moe(c: Config, normalized: object = None) -> Node:
+def moe(c: ConfigKeys, normalized: object = None) -> Draft:
     """`normalized` takes the place of the key."""
-    return make(
-        MoE,
+    return draft(
+        s.MoE,
         experts=c.size("num_experts", "num_local_experts"),
         active=c.size("num_experts_per_tok"),
         expert_width=c.size("moe_intermediate_size"),
-        activation=activation(c),
-        shared_width=c.stated("shared_expert_intermediate_size", 0),
-        router=make(Router, scoring="softmax", normalized=c.flag("norm_topk_prob") if normalized is None else normalized),
+        activation=blocks.activation(c),
+        shared_width=c.expect("shared_expert_intermediate_size", 0),
+        router=draft(
+            s.Router,
+            scoring="softmax",
+            normalized=c.flag("norm_topk_prob") if normalized is None else normalized,
+        ),
     )
 
 
@@ -39,7 +60,7 @@ FAMILY = Family(
     ref=modeling("qwen3"),
     refs={"qwen3_moe": modeling("qwen3_moe")},
     read=read,
-    naming=Naming(),
+    naming=tensors.Naming(),
     defaults={
         "qwen3": {
             "num_key_value_heads": 32, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6,

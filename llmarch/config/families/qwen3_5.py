@@ -7,76 +7,92 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..vocabulary import (
-    MTP,
-    Config,
-    Family,
-    LinearAttention,
-    MoE,
-    Naming,
-    Node,
-    Part,
-    decoder,
-    dense,
-    fused_moe_parts,
-    linear,
-    make,
-    modeling,
-    rms_norm,
-    used,
-    wire,
-)
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, draft, modeling
 from .qwen2 import moe as qwen2_moe
 from .qwen3_next import delta_net, gated_attention, layer_kinds, mtp_layouts, mtp_rows
 from .qwen3_vl import VISION, several_axes, tower_names, wrapper
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     if c.model_type in ("qwen3_5", "qwen3_5_moe"):
         return wrapper(c, FAMILY, f"{c.model_type}_text", read)
     sparse = c.model_type == "qwen3_5_moe_text"
     kinds, how = layer_kinds(c, c.layer_count().value)
-    c.stated("mlp_only_layers", [])  # in the published files; the class has none
-    ffns = {"moe": moe(c)} if sparse else {"dense": dense(c)}
-    mixers = used(c, {"full": attention, "linear": linear_attention}, kinds)
-    parts = wire([(k, "moe" if sparse else "dense") for k in kinds], how)
-    return decoder(c, mixers=mixers, ffns=ffns, norms={"rms": rms_norm(c, offset=1)}, mtp=mtp(c, parts["layers"].value), **parts)
+    c.expect("mlp_only_layers", [])  # in the published files; the class has none
+    ffns = {"moe": moe(c)} if sparse else {"dense": blocks.dense(c)}
+    mixers = blocks.read_used_blocks(c, {"full": attention, "linear": linear_attention}, kinds)
+    parts = blocks.layer_wiring([(k, "moe" if sparse else "dense") for k in kinds], how)
+    return blocks.decoder(
+        c,
+        mixers=mixers,
+        ffns=ffns,
+        norms={"rms": blocks.rms_norm(c, offset=1)},
+        mtp=mtp(c, parts["layers"].value),
+        **parts,
+    )
 
 
-def attention(c: Config) -> Node:
-    c.stated("attn_output_gate", True)
+def attention(c: ConfigKeys) -> Draft:
+    c.expect("attn_output_gate", True)
     full = gated_attention(c)
-    return full.but(gate=c.stated("attn_output_gate", True, "elementwise"), rope=several_axes(c, full["rope"], [11, 11, 10]))
+    return full.replace(
+        gate=c.expect("attn_output_gate", True, "elementwise"),
+        rope=several_axes(c, full["rope"], [11, 11, 10]),
+    )
 
 
-def linear_attention(c: Config) -> Node:
-    return delta_net(c).but(gate=c.stated("output_gate_type", "swish", "silu"), state_dtype=c.word("mamba_ssm_dtype", default=None))
+def linear_attention(c: ConfigKeys) -> Draft:
+    return delta_net(c).replace(
+        gate=c.expect("output_gate_type", "swish", "silu"),
+        state_dtype=c.word("mamba_ssm_dtype", default=None),
+    )
 
 
-def moe(c: Config) -> Node:
+def moe(c: ConfigKeys) -> Draft:
     """Qwen2-MoE's gated shared expert; the chosen weights are always normalised."""
-    return qwen2_moe(c, c.stated("norm_topk_prob", True))
+    return qwen2_moe(c, c.expect("norm_topk_prob", True))
 
 
-def mtp(c: Config, layers: list[str]) -> Node | None:
+def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
     """The class ignores it; vLLM and SGLang read these keys."""
-    modules, own = c.size("mtp_num_hidden_layers", default=0, least=0), c.flag("mtp_use_dedicated_embeddings", default=False)
+    modules, own = (
+        c.size("mtp_num_hidden_layers", default=0, least=0),
+        c.flag("mtp_use_dedicated_embeddings", default=False),
+    )
     if not modules.value:
         return None
-    return make(MTP, modules=modules, layer_kind=next(k for k in reversed(layers) if k == "full"), norms=3, own_embedding=own)
+    return draft(
+        s.MTP,
+        modules=modules,
+        layer_kind=next(k for k in reversed(layers) if k == "full"),
+        norms=3,
+        own_embedding=own,
+    )
 
 
-def delta_net_parts(a: LinearAttention, hidden: int) -> Iterator[Part]:
-    at, part, k, v = "linear_attn", "attention", a.key_heads * a.key_head_dim, a.value_heads * a.value_head_dim
-    yield from linear(f"{at}.in_proj_qkv", 2 * k + v, hidden, part, ("key_heads", "key_head_dim"))
-    yield from linear(f"{at}.in_proj_z", v, hidden, part, ("gate",))
+def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+    at, part, k, v = (
+        "linear_attn",
+        "attention",
+        a.key_heads * a.key_head_dim,
+        a.value_heads * a.value_head_dim,
+    )
+    yield from tensors.linear(
+        f"{at}.in_proj_qkv", 2 * k + v, hidden, part, ("key_heads", "key_head_dim")
+    )
+    yield from tensors.linear(f"{at}.in_proj_z", v, hidden, part, ("gate",))
     for name in ("in_proj_b", "in_proj_a"):
-        yield from linear(f"{at}.{name}", a.value_heads, hidden, part, ("value_heads",))
-    yield Part(f"{at}.conv1d.weight", (2 * k + v, 1, a.conv_kernel or 0), part, ("conv_kernel",))
-    yield Part(f"{at}.dt_bias", (a.value_heads,), part)
-    yield Part(f"{at}.A_log", (a.value_heads,), part)
-    yield Part(f"{at}.norm.weight", (a.value_head_dim,), part, ("value_head_dim",))
-    yield from linear(f"{at}.out_proj", hidden, v, part)
+        yield from tensors.linear(f"{at}.{name}", a.value_heads, hidden, part, ("value_heads",))
+    yield tensors.BlockTensor(
+        f"{at}.conv1d.weight", (2 * k + v, 1, a.conv_kernel or 0), part, ("conv_kernel",)
+    )
+    yield tensors.BlockTensor(f"{at}.dt_bias", (a.value_heads,), part)
+    yield tensors.BlockTensor(f"{at}.A_log", (a.value_heads,), part)
+    yield tensors.BlockTensor(f"{at}.norm.weight", (a.value_head_dim,), part, ("value_head_dim",))
+    yield from tensors.linear(f"{at}.out_proj", hidden, v, part)
 
 
 TEXT = {
@@ -91,11 +107,11 @@ FAMILY = Family(
     ref=modeling("qwen3_5"),
     refs={t: modeling("qwen3_5_moe") for t in ("qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_moe_vision")},
     read=read,
-    naming=Naming(
+    naming=tensors.Naming(
         embedding="model.language_model.embed_tokens.weight",
         layer="model.language_model.layers.{}.",
         final_norm="model.language_model.norm",
-        blocks={LinearAttention: delta_net_parts, MoE: fused_moe_parts(router="gate", outputs_first=True)},
+        blocks={s.LinearAttention: delta_net_parts, s.MoE: tensors.fused_moe_parts(router="gate", outputs_first=True)},
         mtp=mtp_rows,
         tower=tower_names,
     ),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from ..vocabulary import Config, Family, Naming, Node, attention, decoder, dense, modeling, wire
+from ... import tensors
+from .. import blocks
+from ..vocabulary import ConfigKeys, Draft, Family, modeling
 
 
-def read(c: Config) -> Node:
+def read(c: ConfigKeys) -> Draft:
     layers = c.layer_count()
     c.ignore("residual_dropout")
-    full = attention(c, qkv_bias=c.flag("attention_bias"), output_bias=c.flag("attention_out_bias"))
-    mlp = dense(c, bias=c.flag("mlp_bias"))
-    return decoder(c, mixers={"full": full}, ffns={"dense": mlp}, **wire([("full", "dense")] * layers.value, layers))
+    full = blocks.attention(
+        c, qkv_bias=c.flag("attention_bias"), output_bias=c.flag("attention_out_bias")
+    )
+    mlp = blocks.dense(c, bias=c.flag("mlp_bias"))
+    return blocks.decoder(
+        c,
+        mixers={"full": full},
+        ffns={"dense": mlp},
+        **blocks.layer_wiring([("full", "dense")] * layers.value, layers),
+    )
 
 
 FAMILY = Family(
@@ -18,7 +27,7 @@ FAMILY = Family(
     title="Seed-OSS",
     ref=modeling("seed_oss"),
     read=read,
-    naming=Naming(),
+    naming=tensors.Naming(),
     defaults={
         "seed_oss": {
             "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 524288, "rms_norm_eps": 1e-6,

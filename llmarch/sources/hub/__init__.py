@@ -63,7 +63,12 @@ def open(
 
 
 def _read(
-    reference: Reference, begun: Begun, headers: bool, progress: Progress | None, refresh: bool, meanwhile: Callable[[], object] | None
+    reference: Reference,
+    begun: Begun,
+    headers: bool,
+    progress: Progress | None,
+    refresh: bool,
+    meanwhile: Callable[[], object] | None,
 ) -> RawModel:
     """The cached reading of the commit that the look-up names, or a new one."""
     from .resolve import Inquiry
@@ -72,15 +77,25 @@ def _read(
         from . import fetch as _  # noqa: F401  (imports go where there is a wait)
     if meanwhile is not None:
         meanwhile()
-    inquiry, endpoint, repo_id = Inquiry(reference, begun.client), begun.client.endpoint, repo_id_of(reference)
+    inquiry, endpoint, repo_id = (
+        Inquiry(reference, begun.client),
+        begun.client.endpoint,
+        repo_id_of(reference),
+    )
     pinned = inquiry.pin(lambda: begun.client.wait_for(begun.lookup))
     cache.remember_commit(endpoint, repo_id, reference.revision or "main", pinned.commit)
-    known = None if refresh else cache.load(endpoint, repo_id, pinned.commit, reference=reference.text, revision=reference.revision)
+    known = (
+        None
+        if refresh
+        else cache.load(
+            endpoint, repo_id, pinned.commit, reference=reference.text, revision=reference.revision
+        )
+    )
     if known is not None:
         return known
-    from .fetch import Reading
+    from .fetch import Download
 
-    model = Reading(inquiry, begun, headers, progress).read(pinned)
+    model = Download(inquiry, begun, headers, progress).read(pinned)
     if headers:
         cache.store(endpoint, repo_id, model)
     return model
@@ -113,24 +128,34 @@ def _begin(reference: Reference, headers: bool, refresh: bool) -> Begun:
 
         client, repo_id, revision = Client(), repo_id_of(reference), reference.revision or "main"
         get_session()
-    except Exception as error:  # of five kinds, for a proxy, a certificate file, the endpoint or a token
+    except (
+        Exception
+    ) as error:  # of five kinds, for a proxy, a certificate file, the endpoint or a token
         hint = "look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE, HF_ENDPOINT and HF_TOKEN"
-        raise ReadError(f"cannot connect to {constants.ENDPOINT} with these settings: {error}", hint) from None
+        raise ReadError(
+            f"cannot connect to {constants.ENDPOINT} with these settings: {error}", hint
+        ) from None
     known = not refresh and cache.last_commit(client.endpoint, repo_id, revision) is not None
     executor = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="llmarch")
     wanted = headers and revision == "main" and not known and not hf_folder(repo_id).is_dir()
     at_once = executor.submit(all_headers, client, repo_id) if wanted else None
-    lookup = executor.submit(client.get, client.api(repo_id, "revision", revision), limit=MAX_LOOKUP)
+    lookup = executor.submit(
+        client.get, client.api(repo_id, "revision", revision), limit=MAX_LOOKUP
+    )
     return Begun(client, executor, lookup, at_once, known)
 
 
-def all_headers(client: Client, repo_id: str) -> Answer | None:
+def all_headers(hub: Client, repo_id: str) -> Answer | None:
     """The Hub's answer with all headers of the main branch; None if it offers none. It takes the Hub a while to put it together, so it
     is asked for at the same time as the look-up, before it is known whether there are shards at all."""
     from .client import HfHubHTTPError, Stopped, Unreadable
 
     with suppress(HfHubHTTPError, Unreadable, Stopped):
-        answer = client.get(f"{client.api(repo_id, 'safetensors-metadata')}/{INDEX}", limit=MAX_ALL_HEADERS, attempts=2)
+        answer = hub.get(
+            f"{hub.api(repo_id, 'safetensors-metadata')}/{INDEX}",
+            limit=MAX_ALL_HEADERS,
+            attempts=2,
+        )
         return answer if answer.status == 200 else None
     return None
 
@@ -146,7 +171,9 @@ def _known(reference: Reference, offline: bool) -> RawModel | None:
         commit = cache.last_commit(constants.ENDPOINT, repo_id, revision or "main")
     if commit is None:
         return None
-    return cache.load(constants.ENDPOINT, repo_id, commit, reference=reference.text, revision=revision)
+    return cache.load(
+        constants.ENDPOINT, repo_id, commit, reference=reference.text, revision=revision
+    )
 
 
 def _downloaded(reference: Reference, headers: bool) -> RawModel:
@@ -162,13 +189,23 @@ def _downloaded(reference: Reference, headers: bool) -> RawModel:
     folder = snapshot(repo_id, commit) if commit and _COMMIT.fullmatch(commit) else None
     if folder is None:
         at = f"{repo_id}@{reference.revision}" if reference.revision else repo_id
-        raise ReadError(f"offline, and {at} is in no cache", or_bundled("run it once without --offline and HF_HUB_OFFLINE", repo_id))
+        raise ReadError(
+            f"offline, and {at} is in no cache",
+            or_bundled("run it once without --offline and HF_HUB_OFFLINE", repo_id),
+        )
     model = local.open_folder(folder, reference.text, headers=headers)
-    model.kind, model.repo_id, model.revision, model.commit = "hub", repo_id, reference.revision, commit
+    model.kind, model.repo_id, model.revision, model.commit = (
+        "hub",
+        repo_id,
+        reference.revision,
+        commit,
+    )
     model.name = repo_id.rpartition("/")[2]
     if model.tensors is None:
         message = "offline: the config was downloaded before, but no safetensors files"
-        model.findings.append(Finding(rule="headers-not-cached", path=model.config_file, message=message))
+        model.findings.append(
+            Finding(rule="headers-not-cached", path=model.config_file, message=message)
+        )
     return model
 
 

@@ -89,7 +89,12 @@ class Client:
 
     def api(self, repo_id: str, *parts: str) -> str:
         """The address of a model's metadata."""
-        return "/".join((f"{self.endpoint}/api/models/{quote(repo_id)}", *(quote(part, safe="") for part in parts)))
+        return "/".join(
+            (
+                f"{self.endpoint}/api/models/{quote(repo_id)}",
+                *(quote(part, safe="") for part in parts),
+            )
+        )
 
     def file(self, repo_id: str, commit: str, file: str) -> str:
         """The address of a file at a commit."""
@@ -117,11 +122,24 @@ class Client:
             silent = False
             try:
                 answer = self._once(hops, url, limit, start, ranged, on_size)
-            except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, _BrokenOff) as error:
-                fault, asked, silent = str(error) or type(error).__name__, None, isinstance(error, (httpx2.TimeoutException, _Slow))
+            except (
+                httpx2.TimeoutException,
+                httpx2.NetworkError,
+                httpx2.RemoteProtocolError,
+                _BrokenOff,
+            ) as error:
+                fault, asked, silent = (
+                    str(error) or type(error).__name__,
+                    None,
+                    isinstance(error, (httpx2.TimeoutException, _Slow)),
+                )
             except HfHubHTTPError:
                 raise
-            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:  # an unsupported scheme, undecodable content, no host name
+            except (
+                httpx2.HTTPError,
+                httpx2.InvalidURL,
+                ValueError,
+            ) as error:  # an unsupported scheme, undecodable content, no host name
                 raise Unreadable(str(error) or type(error).__name__) from error
             else:
                 if answer.status not in RETRY_STATUS:
@@ -131,9 +149,13 @@ class Client:
                 waited += asked or 0.0
                 if waited > PATIENCE:
                     raise Unreadable(f"{fault}, the server asks to wait {asked:.0f} s")
-            if attempt >= (attempts if self.reached and not silent else min(attempts, FEW_ATTEMPTS)):
+            if attempt >= (
+                attempts if self.reached and not silent else min(attempts, FEW_ATTEMPTS)
+            ):
                 raise Unreadable(f"{fault}, {attempt} times" if attempt > 1 else fault)
-            hops[:] = hops[-1:] if attempt % 4 else []  # to where redirects led, but in case that is the fault, from the start too
+            hops[:] = (
+                hops[-1:] if attempt % 4 else []
+            )  # to where redirects led, but in case that is the fault, from the start too
             self._hold(attempt, asked)
         raise AssertionError
 
@@ -155,12 +177,26 @@ class Client:
         return max(0.0, self._resume_at - time.monotonic())
 
     def _once(
-        self, hops: list[httpx2.Request], url: str, limit: int, start: int, ranged: bool, on_size: Callable[[int | None], None] | None
+        self,
+        hops: list[httpx2.Request],
+        url: str,
+        limit: int,
+        start: int,
+        ranged: bool,
+        on_size: Callable[[int | None], None] | None,
     ) -> Answer:
         if not hops:
-            more = {"range": f"bytes={start}-{start + limit - 1}", "accept-encoding": "identity"} if ranged else {}
+            more = (
+                {"range": f"bytes={start}-{start + limit - 1}", "accept-encoding": "identity"}
+                if ranged
+                else {}
+            )
             timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-            hops.append(get_session().build_request("GET", url, headers={**self.headers, **more}, timeout=timeout))
+            hops.append(
+                get_session().build_request(
+                    "GET", url, headers={**self.headers, **more}, timeout=timeout
+                )
+            )
         with closing(self._follow(hops)) as response:
             status = response.status_code
             if status in RETRY_STATUS:
@@ -174,10 +210,16 @@ class Client:
                 raise_for(response, body)
             if status not in (200, 206):
                 raise Unreadable(f"HTTP {status}")
-            stop, total = _range_in(response.headers, f"{start}-") if status == 206 else (None, _length(response))
+            stop, total = (
+                _range_in(response.headers, f"{start}-")
+                if status == 206
+                else (None, _length(response))
+            )
             if on_size is not None:
                 on_size(_length(response))
-            data = self._read(response, limit, skip=start if ranged and status != 206 else 0, cut=ranged)
+            data = self._read(
+                response, limit, skip=start if ranged and status != 206 else 0, cut=ranged
+            )
             if stop is not None and len(data) < min(limit, stop - start):
                 raise _BrokenOff(f"broke off after {len(data):,} of {stop - start:,} bytes")
             return Answer(data, status, response.headers, total)
@@ -200,14 +242,18 @@ class Client:
                     raise Unreadable(f"HTTP {response.status_code}, a redirect to no address")
                 if len(hops) > MAX_REDIRECTS:
                     raise Unreadable(f"more than {MAX_REDIRECTS} redirects")
-                self._read(response, MAX_ERROR_BODY, skip=0, cut=True)  # so that the connection can be used again
+                self._read(
+                    response, MAX_ERROR_BODY, skip=0, cut=True
+                )  # so that the connection can be used again
             hops.append(response.next_request)
 
     def _read(self, response: httpx2.Response, limit: int, skip: int, cut: bool) -> bytes:
         """Up to `limit` bytes of the body after `skip`; then the connection is dropped (`cut`), or it is an error."""
         started = time.monotonic()
         length = _length(response)
-        endless = length is None or length > skip + limit  # else it is read to its end, so that the connection can be used again
+        endless = (
+            length is None or length > skip + limit
+        )  # else it is read to its end, so that the connection can be used again
         data = bytearray()
         for chunk in response.iter_bytes():
             if self.stop.is_set():
@@ -228,7 +274,9 @@ class Client:
             if seconds > MAX_SECONDS:
                 raise Unreadable(f"no end after {MAX_SECONDS:.0f} s")
         if length is not None and response.num_bytes_downloaded < length:
-            raise _BrokenOff(f"broke off after {response.num_bytes_downloaded:,} of {length:,} bytes")
+            raise _BrokenOff(
+                f"broke off after {response.num_bytes_downloaded:,} of {length:,} bytes"
+            )
         return bytes(data)
 
     def _pause(self) -> None:
@@ -266,7 +314,9 @@ class _Slow(_BrokenOff):
 def auth_headers() -> dict[str, str]:
     """User agent and token. Not by `build_hf_headers`, which asks the Hub for its list of AI agents first: a request nobody ordered."""
     python = ".".join(map(str, sys.version_info[:3]))
-    headers = {"user-agent": f"llmarch/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{python}"}
+    headers = {
+        "user-agent": f"llmarch/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{python}"
+    }
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     if token:
         if not token.isascii():
@@ -293,7 +343,9 @@ def raise_for(response: httpx2.Response, body: bytes) -> None:
     """huggingface_hub's exception for an error answer, of whose body only the beginning was read."""
     gone = (b"content-encoding", b"content-length", b"transfer-encoding")
     headers = [(key, value) for key, value in response.headers.raw if key.lower() not in gone]
-    short = httpx2.Response(response.status_code, headers=headers, content=body, request=response.request)
+    short = httpx2.Response(
+        response.status_code, headers=headers, content=body, request=response.request
+    )
     hf_raise_for_status(short)
     raise HfHubHTTPError(f"HTTP {response.status_code}", response=short)
 

@@ -25,7 +25,15 @@ from .. import Progress, local
 from ..documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
 from ..merge import Absent, Merged, gaps, merge, names_only
 from ..raw import RawModel
-from ..repo_files import CONFIG, Layout, configured, documents_wanted, layout, not_a_model, other_weights
+from ..repo_files import (
+    CONFIG,
+    Layout,
+    configured,
+    documents_wanted,
+    layout,
+    not_a_model,
+    other_weights,
+)
 from ..safetensors import Header, header_length, parse_header, parse_headers_document
 from . import INDEX, MAX_LOOKUP, Begun, all_headers
 from .client import Answer, Client, Unreadable
@@ -56,7 +64,9 @@ class _Expected:
     def hear_index(self, index: Index) -> None:
         """From the names: `"NAME":{"dtype":"F8_E4M3","shape":[7168,18432],"data_offsets":[1000000000,2000000000]},` and a margin."""
         for file, names in index.tensors_of.items():
-            self.each[file] = min(LONGEST_FIRST_RANGE, 2_000 + sum(map(len, names)) + 84 * len(names))
+            self.each[file] = min(
+                LONGEST_FIRST_RANGE, 2_000 + sum(map(len, names)) + 84 * len(names)
+            )
         self.known.set()
 
     def of(self, file: str) -> int:
@@ -87,10 +97,12 @@ class _Parts:
         return parse_index(data, file=self.layout.index_file)
 
 
-class Reading:
+class Download:
     """One reading of one repository over the network."""
 
-    def __init__(self, inquiry: Inquiry, begun: Begun, headers: bool, progress: Progress | None) -> None:
+    def __init__(
+        self, inquiry: Inquiry, begun: Begun, headers: bool, progress: Progress | None
+    ) -> None:
         self.inquiry = inquiry
         self.reference = inquiry.reference
         self.asked_id = inquiry.repo_id
@@ -103,13 +115,22 @@ class Reading:
         """What is at the pinned commit."""
         found = layout(pinned.files)
         submit = self.begun.executor.submit
-        documents = {name: submit(self._document, pinned, name) for name in documents_wanted(pinned.files)}
+        documents = {
+            name: submit(self._document, pinned, name) for name in documents_wanted(pinned.files)
+        }
         parts = _Parts(self.client, pinned, found, _Expected(len(found.shards)))
         wanted = self.headers and bool(found.shards or found.index_file)
         if wanted and found.index_file is not None:
             parts.index_data = submit(self._index_data, pinned, found.index_file, parts.expected)
-            if (self.reference.revision or "main") == "main" and found.shards and found.index_file == INDEX and pinned.snapshot is None:
-                parts.at_once = self.begun.all_headers or submit(all_headers, self.client, self.asked_id)
+            if (
+                (self.reference.revision or "main") == "main"
+                and found.shards
+                and found.index_file == INDEX
+                and pinned.snapshot is None
+            ):
+                parts.at_once = self.begun.all_headers or submit(
+                    all_headers, self.client, self.asked_id
+                )
         try:
             parsed = {name: self.client.wait_for(future) for name, future in documents.items()}
         except Unreadable as error:
@@ -132,7 +153,11 @@ class Reading:
             model.findings += found.others
             return model
         merged = self._checkpoint(parts)
-        model.tensors, model.partial, model.header_bytes = merged.table, merged.partial, merged.header_bytes
+        model.tensors, model.partial, model.header_bytes = (
+            merged.table,
+            merged.partial,
+            merged.header_bytes,
+        )
         read = {*found.shards, *(parts.index.shards if parts.index else ())}
         model.findings += [*merged.findings, *other_weights(pinned.files, read, found.index_file)]
         return model
@@ -152,7 +177,9 @@ class Reading:
             return names_only(index)
         named = {*shards, *(index.shards if index else ())}
         for file in sorted(named - {header.file for header in headers}):
-            absent.setdefault(file, Absent("shard-missing", "is listed by the index, but not in the repository"))
+            absent.setdefault(
+                file, Absent("shard-missing", "is listed by the index, but not in the repository")
+            )
         for file, gap in gaps(sorted(named)).items():
             absent.setdefault(file, gap)
         return merge(sorted(headers, key=lambda h: h.file), index, absent=absent)
@@ -176,7 +203,9 @@ class Reading:
         start(parts.layout.shards)
         if (index := parts.index) is not None:
             parts.expected.hear_index(index)
-            start(sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards}))  # files that do not look like shards
+            start(
+                sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards})
+            )  # files that do not look like shards
         headers: list[Header] = []
         failed_in_a_row, last_error = 0, ""
 
@@ -202,14 +231,21 @@ class Reading:
                 give_up("was not tried any more after others had failed")
         self.progress(len(tasks), len(tasks), "reading headers")
         if absent and not headers:
-            raise ReadError(f"{self.asked_id}: none of its {len(tasks)} shards could be read: {last_error}", "try again later")
+            raise ReadError(
+                f"{self.asked_id}: none of its {len(tasks)} shards could be read: {last_error}",
+                "try again later",
+            )
         return headers
 
     def _next(self, ended: SimpleQueue[Future[Header]], done: int, total: int) -> Future[Header]:
         """The next task that ended; meanwhile progress is told, also while a rate limit holds everything back."""
         while True:
             pause = self.client.paused()
-            self.progress(done, total, f"rate limited, waiting {pause:.0f} s" if pause > 1 else "reading headers")
+            self.progress(
+                done,
+                total,
+                f"rate limited, waiting {pause:.0f} s" if pause > 1 else "reading headers",
+            )
             with suppress(Empty):
                 return ended.get(timeout=1)
             self.client.check_silence()
@@ -224,7 +260,9 @@ class Reading:
         if answer is None:
             return None
         with suppress(UnicodeDecodeError, HeaderError, ReadError):
-            if (answer.headers.get("x-repo-commit") or self.inquiry.pin(self._look_up_again).commit) == parts.pinned.commit:
+            if (
+                answer.headers.get("x-repo-commit") or self.inquiry.pin(self._look_up_again).commit
+            ) == parts.pinned.commit:
                 text = answer.data.decode()
                 del answer
                 headers = parse_headers_document(text)
@@ -234,7 +272,10 @@ class Reading:
         return None
 
     def _look_up_again(self) -> Answer:
-        return self.client.get(self.client.api(self.asked_id, "revision", self.reference.revision or "main"), limit=MAX_LOOKUP)
+        return self.client.get(
+            self.client.api(self.asked_id, "revision", self.reference.revision or "main"),
+            limit=MAX_LOOKUP,
+        )
 
     # Single files
 
@@ -249,7 +290,9 @@ class Reading:
             data, size = first.data, first.total
             length = 8 + header_length(data[:8], file=file, file_size=size)
             if len(data) < length:
-                data += self.client.get(url, limit=length - len(data), start=len(data), ranged=True).data
+                data += self.client.get(
+                    url, limit=length - len(data), start=len(data), ranged=True
+                ).data
             if len(data) < length:
                 raise Unreadable(f"the server sent {len(data):,} of {length:,} header bytes")
         except errors.RepositoryNotFoundError as error:
@@ -266,14 +309,18 @@ class Reading:
         if downloaded is not None:
             return downloaded.read_bytes()
         with suppress(Unreadable, errors.HfHubHTTPError):
-            return self.client.get(self._file(pinned, file), limit=MAX_INDEX, on_size=expected.hear_size).data
+            return self.client.get(
+                self._file(pinned, file), limit=MAX_INDEX, on_size=expected.hear_size
+            ).data
         return None
 
     def _document(self, pinned: Pinned, file: str) -> dict[str, Any]:
         downloaded = pinned.downloaded(file)
         if downloaded is not None:
             return parse_object(downloaded.read_bytes(), file=file)
-        return self.inquiry.document(lambda: self.client.get(self._file(pinned, file), limit=MAX_CONFIG), file, MAX_CONFIG)
+        return self.inquiry.document(
+            lambda: self.client.get(self._file(pinned, file), limit=MAX_CONFIG), file, MAX_CONFIG
+        )
 
     def _file(self, pinned: Pinned, file: str) -> str:
         return self.client.file(pinned.repo_id, pinned.commit, file)

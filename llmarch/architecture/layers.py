@@ -1,0 +1,20 @@
+"""Queries about the layers of an architecture that several rooms ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+from .schema import Architecture
+
+
+def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
+    """Return the layers as runs: [[3, "full_dense"], [58, "full_moe"]]."""
+    return [[len(list(g)), kind] for kind, g in groupby(layers)]
+
+
+def mixer_names(a: Architecture, kind: str) -> list[str]:
+    """Return the names of the mixers that a kind of layer uses, in the order of its wiring."""
+    branches = (branch for step in a.layer_kinds[kind].steps for branch in step.branches)
+    return [b.block.removeprefix("mixers.") for b in branches if b.block.startswith("mixers.")]

@@ -21,7 +21,6 @@ from ..architecture.schema import (
     LatentAttention,
     LinearAttention,
 )
-from ..views.wording import block_word
 from .cache_layouts import SGLANG_POOLS, VLLM_IN_FLIGHT, Convention, Part, Role, page_tokens, parts
 
 CONTEXTS = (4096, 32768, 131072)
@@ -33,7 +32,6 @@ class Group(Frozen):
     """The layers that share a mixer, and what each of them keeps."""
 
     mixer: str
-    kind: str
     layers: int
     parts: tuple[Part, ...]
 
@@ -50,7 +48,6 @@ class Group(Frozen):
         limits = [p.most for p in kept if p.most is not None]
         return {
             "mixer": self.mixer,
-            "kind": self.kind,
             "layers": self.layers,
             "bytes_per_token": ceil(sum(p.rate for p in kept)),
             "most_tokens": max(limits) if limits and len(limits) == len(kept) else None,
@@ -162,11 +159,7 @@ def cache(a: Architecture, convention: Convention | None = None) -> Cache:
             f"transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), not in {c.dtype}"
         )
     layers = Counter(m for k in a.layers for m in mixer_names(a, k))
-    groups = tuple(
-        Group(n, block_word(a, a.mixers[n]), layers[n], tuple(parts(a, n, c)))
-        for n in a.mixers
-        if layers[n]
-    )
+    groups = tuple(Group(n, layers[n], tuple(parts(a, n, c))) for n in a.mixers if layers[n])
     return Cache(c, groups, tuple(assumptions(a, c)))
 
 

@@ -35,10 +35,11 @@ def list_models(
     format: Output = Format.text,
 ) -> None:
     """List the bundled models with their main facts."""
-    from ..views import bundled as listing
+    from ..sources.references import catalog
+    from ..views import bundled
 
-    models = listing.select(name, attention, moe)
-    write(format, "table", lambda: listing.table(models), lambda: models)
+    models = bundled.select(catalog(), name, attention, moe)
+    write(format, "table", lambda: bundled.table(models), lambda: models)
 
 
 @app.command()

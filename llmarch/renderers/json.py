@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..analyses.cache import cache, contexts
 from ..analyses.parameters import count
-from ..architecture.schema import SCHEMA_VERSION
+from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
 from ..compare.diff import diff
+from ..views.wording import block_word
 
 if TYPE_CHECKING:
     from ..analyses.planning import Planned
@@ -109,7 +110,7 @@ def show(r: Reading | Observation) -> dict[str, Any]:
         "architecture": asdict(a),
         "parameters": parameters(r),
         "checkpoint": checkpoint(r),
-        "cache": cache(a).document(contexts(a)),
+        "cache": _cache_document(a),
         "evidence": {path: asdict(e) for path, e in r.evidence.items()},
         "findings": [asdict(f) for f in r.findings],
         "unread_keys": list(r.unread_keys),
@@ -217,3 +218,13 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
         "old": source(old),
         "comparisons": [{"new": source(n), "changes": changes(n)} for n in others],
     }
+
+
+def _cache_document(a: Architecture) -> dict[str, Any]:
+    """Return the figures of the cache, each group with the words for its mixer."""
+    document = cache(a).document(contexts(a))
+    groups = [
+        {"mixer": g["mixer"], "kind": block_word(a, a.mixers[g["mixer"]])} | g
+        for g in document["groups"]
+    ]
+    return document | {"groups": groups}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.layers import mixer_names
 from ..errors import UnknownReference
-from ..sources.references import catalog
 from . import numbers
 from .model import Table
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def select(
-    text: str | None = None, attention: str | None = None, moe: bool | None = None
+    catalog: Mapping[str, dict[str, Any]],
+    text: str | None = None,
+    attention: str | None = None,
+    moe: bool | None = None,
 ) -> list[dict[str, Any]]:
     """The models that pass every filter, by family and size. Raises UnknownReference for a kind of attention that none has."""
-    models = [{"alias": alias, **entry} for alias, entry in catalog().items()]
+    models = [{"alias": alias, **entry} for alias, entry in catalog.items()]
     if attention is not None:
         kinds = sorted({k for m in models for k in m["attention"]})
         if attention.lower() not in kinds:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def select(
-    catalog: Mapping[str, dict[str, Any]],
+    catalog: Mapping[str, Mapping[str, Any]],
     text: str | None = None,
     attention: str | None = None,
     moe: bool | None = None,

@@ -20,7 +20,7 @@ def info(format: Output = Format.text) -> None:
 
     from ..sources import header_cache as cache
     from ..views import numbers
-    from ..views.model import Table
+    from ..views.documents import Table
 
     found = cache.info()
     rows = [

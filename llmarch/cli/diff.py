@@ -62,9 +62,9 @@ def diff(
     readings = [
         load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
     ]
-    from ..views import model as views
+    from ..views import comparison
 
-    compared = views.compare(readings, everything)
+    compared = comparison.compare(readings, everything)
     verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None
     write(format, "comparison", lambda: compared, lambda: document(readings, verdict))
     if verdict is not None:

@@ -38,7 +38,7 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
         typer.echo(markdown.rules(RULES), nl=False)
     else:
         from ..renderers import text
-        from ..views.model import Table
+        from ..views.documents import Table
 
         text.table(Table(["rule", "severity", ""], [[r.id, r.severity, r.title] for r in RULES]))
 

@@ -22,7 +22,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Observation, Reading
-    from ..views.model import Sheet
+    from ..views.documents import Sheet
 
 
 @app.command(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import printable
-from ..views.model import Comparison, Sheet, Table
+from ..views.documents import Comparison, Sheet, Table
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change

@@ -15,7 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ..errors import printable as _printable
-from ..views.model import Comparison, Sheet, Strip, Table
+from ..views.documents import Comparison, Sheet, Strip, Table
 
 if TYPE_CHECKING:
     from ..compare.gate import Report, Verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..architecture.layers import mixer_names
 from ..errors import UnknownReference
 from . import numbers
-from .model import Table
+from .documents import Table
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading

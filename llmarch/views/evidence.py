@@ -9,7 +9,7 @@ from typing import Any
 from ..architecture.schema import Evidence
 from ..checkpoint.reading import Observation, Reading
 from ..errors import UnknownReference
-from .model import Table
+from .documents import Table
 
 WORDS = {
     "config": "config key {}",

@@ -9,7 +9,8 @@ from ..checkpoint.inference.model import Observed
 from ..checkpoint.reading import Observation
 from ..tensors.folding import axes_folded
 from . import numbers
-from .model import Sheet, Table, origin_of
+from .documents import Sheet, Table
+from .model import origin_of
 from .numbers import number
 
 OPEN = 3

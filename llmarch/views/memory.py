@@ -9,7 +9,7 @@ from ..analyses.memory import Footprint, Plan
 from ..analyses.planning import Planned
 from ..architecture.frozen import Frozen, frozen
 from . import numbers
-from .model import Table
+from .documents import Table
 from .numbers import number
 
 SYMBOLS = "●○▲△■□◆◇"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from checkpoint_fixtures import Tensors, load, read, table_of, tensors_of
+from helpers.checkpoint_fixtures import Tensors, load, read, table_of, tensors_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from checkpoints import (
+from helpers.checkpoints import (
     CONFIG,
     Sparse,
     index,

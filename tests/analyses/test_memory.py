@@ -1,0 +1,307 @@
+"""What ranks hold (worked rows: section 6 of the project's reference on caches), what fits, and how weights are held."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache as memo
+
+import pytest
+from helpers.architectures import FLAGSHIPS, architecture, gqa, mamba2, mla, recurrent
+from helpers.paths import SPECS
+from hypothesis import given
+from hypothesis import strategies as st
+
+import llmarch
+from llmarch.analyses.cache import cache
+from llmarch.analyses.cache_layouts import Convention
+from llmarch.analyses.memory import Plan, Request, curve, declared_bits, plan, weights
+from llmarch.analyses.parameters import count
+from llmarch.analyses.sharding import Parallel, degrees, rank_parameters, refusals, remarks, shard
+from llmarch.architecture.schema import Architecture, Quantization
+
+SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
+GIB = 2**30
+
+
+@memo
+def model(name: str) -> Architecture:
+    return (
+        llmarch.load(str(SPEC_FILES[name])).architecture if name in SPEC_FILES else FLAGSHIPS[name]
+    )
+
+
+# bytes of one rank: growing, all layers, fixed part
+RANKS = [
+    ("llama3-8b", 8, 16384, 16384, 0),
+    ("llama3-8b", 16, 16384, 16384, 0),
+    ("deepseek-v3", 8, 70272, 70272, 0),
+    ("mimo-v2-flash", 8, 5760, 30720, 3194880),
+    ("gemma4-26b", 4, 10240, 10240 + 25 * 2048, 52428800),
+    ("qwen3-next", 4, 12288, 12288, 19316736),
+    ("qwen3.5-397b", 8, 15360, 15360, 24007680),
+    ("kimi-linear", 8, 8064, 8064, 5427200),
+    ("minimax-m1", 8, 5120, 5120, 18350080),
+    ("nemotron-3-nano", 8, 3072, 3072, 6135296),
+    ("deepseek-v4-flash", 8, 6229, 6229 + 43 * 1024, 5636096 + 21 * (65536 + 16384) + 20 * 524288),
+    ("glm-5", 8, 100152, 100152, 0),
+    ("minimax-m3", 4, 30720 + 14592, 30720 + 14592, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "n", "growing", "all_layers", "fixed"), RANKS)
+def test_what_a_rank_holds(name: str, n: int, growing: int, all_layers: int, fixed: int) -> None:
+    c = cache(shard(model(name), Parallel(n, 1, n)))
+    assert (c.growing, c.all_layers, c.windows + c.state) == (growing, all_layers, fixed)
+
+
+def test_a_rank_in_vllms_dtypes() -> None:
+    c = cache(shard(model("qwen3-next"), Parallel(4, 1, 4)), Convention("vllm", reserve=False))
+    assert c.state == 9879552
+
+
+def test_one_state_group_is_on_every_rank() -> None:
+    """A Mamba-2 layer of d_inner 8,192, one group, state 128, kernel 4 on 8 ranks: 7,680 bytes of convolution, not 6,336."""
+    a = architecture({"m": mamba2(128, 64, 1, 128)}, ["m"])
+    share = shard(a, Parallel(8, 1, 8))
+    (group,) = cache(share).groups
+    assert sum(p.full for p in group.of("conv")) == 7680
+    assert "1 state group on every rank" in remarks(a, Parallel(8, 1, 8))
+
+
+def test_token_shifts_are_on_every_rank() -> None:
+    a = architecture({"m": recurrent("rwkv7", (32, 64), (32, 64), None)}, ["m"], hidden_size=2048)
+    assert cache(shard(a, Parallel(8, 1, 8))).state == 2 * 2048 * 2 + 4 * 64 * 64 * 4
+
+
+@pytest.mark.parametrize(
+    ("a", "n", "why"),
+    [
+        (architecture({"m": gqa(25, 25, 64)}, ["m"]), 8, "25 query heads"),
+        (architecture({"m": gqa(24, 6, 64)}, ["m"]), 4, "6 KV heads"),
+        (architecture({"m": mla(20)}, ["m"]), 8, "20 query heads"),
+        (
+            architecture({"m": recurrent("gated_deltanet", (4, 64), (32, 64))}, ["m"]),
+            8,
+            "4 recurrent key heads",
+        ),
+        (architecture({"m": mamba2(64, 64, 6, 128)}, ["m"]), 4, "6 state groups"),
+        (architecture({"m": recurrent("mamba", (1, 16), (1, 4100))}, ["m"]), 8, "4,100 channels"),
+    ],
+)
+def test_degrees_that_do_not_divide_are_named(a: Architecture, n: int, why: str) -> None:
+    assert any(why in reason for reason in refusals(a, Parallel(n, 1, n)))
+    assert degrees(a)[1] == [] and degrees(a)[n]
+    with pytest.raises(ValueError, match=why):
+        plan(a, Request(100, parallel=Parallel(n, 1, n)), Convention(), weights(a, "bf16"))
+
+
+def test_what_is_not_divided_is_named() -> None:
+    assert remarks(model("qwen3-235b"), Parallel(8, 1, 8)) == ["4 KV heads: each on 2 ranks"]
+    assert remarks(model("qwen3-235b"), Parallel(4, 1, 4)) == []
+    assert remarks(model("deepseek-v3"), Parallel(8, 1, 8)) == ["MLA latent on every rank"]
+    assert "EP 6 does not divide 256 experts: some ranks hold 43" in remarks(
+        model("deepseek-v3"), Parallel(1, 6, 6)
+    )
+
+
+def test_what_tensor_parallelism_divides_of_the_weights() -> None:
+    """DeepSeek-V3 over 8: everything but down-projections, norms and routers by 8."""
+    a, p = model("deepseek-v3"), Parallel(8, 1, 8)
+    whole, share = count(a).by_component, rank_parameters(a, p)
+    for component in ("embedding", "head", "mlp", "experts", "shared_experts"):
+        assert share[component] * 8 == whole[component]
+    assert (share["router"], share["norms"]) == (whole["router"], whole["norms"])
+    down = 61 * (7168 * 1536 + 1536 + 7168 * 576 + 512)
+    assert (share["attention"] - down) * 8 == whole["attention"] - down
+
+
+@pytest.mark.parametrize(
+    ("p", "experts"),
+    [
+        (Parallel(8, 8, 8), 8),
+        (Parallel(1, 8, 8), 8),
+        (Parallel(8, 4, 8), 8),
+        (Parallel(2, 16, 16), 16),
+    ],
+)
+def test_expert_parallelism_divides_experts(p: Parallel, experts: int) -> None:
+    a = model("deepseek-v3")
+    assert rank_parameters(a, p)["experts"] * experts == count(a).by_component["experts"]
+
+
+def test_degrees_must_agree_with_each_other() -> None:
+    a = model("deepseek-v3")
+    assert refusals(a, Parallel(8, 8, 12)) and refusals(a, Parallel(8, 12, 24))
+    assert not refusals(a, Parallel(8, 16, 16))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qwen3-235b",
+        "gemma3-27b",
+        "kimi-linear",
+        "deepseek-v3.2",
+        "minimax-m1",
+        "llama4-scout",
+        "gpt-oss-20b",
+    ],
+)
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_a_rank_holds_a_share(name: str, n: int) -> None:
+    """Between a whole nth and the whole, cache and weights."""
+    a, p = model(name), Parallel(n, 1, n)
+    if refusals(a, p):
+        return
+    for t in (1, 1000, 100_000):
+        assert cache(a).at(t) / n <= cache(shard(a, p)).at(t) <= cache(a).at(t)
+    assert count(a).total / n <= sum(rank_parameters(a, p).values()) < count(a).total
+
+
+# --- weights ------------------------------------------------------------------------------------------------------
+
+
+def test_weight_formats() -> None:
+    a = model("qwen3-235b")
+    p = count(a)
+    matrices = sum(p.by_component[c] for c in ("attention", "experts"))
+    assert weights(a, "bf16").bytes(p.by_component) == 2 * p.total
+    assert weights(a, "fp8").bytes(p.by_component) == pytest.approx(
+        matrices * (1 + 4 / 16384) + 2 * (p.total - matrices), abs=8
+    )
+    assert weights(a, "int4").bytes(p.by_component) == pytest.approx(
+        matrices * (4.125 / 8) + 2 * (p.total - matrices), abs=8
+    )
+    assert weights(a, "as-stored").bytes(p.by_component) == 2 * p.total
+
+
+@pytest.mark.parametrize(
+    ("name", "gib"),
+    [
+        (
+            "gpt-oss-120b",
+            60.77,
+        ),  # the card: a single 80 GB GPU; the repository's safetensors take 65.25 GB
+        ("gpt-oss-20b", 12.82),  # 13.76 GB on the Hub
+        ("deepseek-v3", 626.8),
+    ],
+)
+def test_as_the_config_declares(name: str, gib: float) -> None:
+    a = model(name)
+    assert weights(a, "as-stored").bytes(count(a).by_component) / GIB == pytest.approx(
+        gib, rel=0.005
+    )
+
+
+def test_exclusions() -> None:
+    held = weights(model("kimi-k2-thinking"), "as-stored")
+    assert set(held.bits) == {"experts"} and held.bits["experts"] == 4.5
+    assert set(weights(model("gpt-oss-20b"), "as-stored").bits) == {"experts"}
+    assert set(weights(model("deepseek-v3"), "as-stored").bits) == {
+        "attention",
+        "mlp",
+        "experts",
+        "shared_experts",
+    }
+    hostile = Quantization(method="x", bits=4.0, excluded=("re:(a+)+$", "re:(", "re:.*.*.*.*.*x"))
+    assert weights(replace(model("qwen3-8b"), quantization=hostile), "as-stored").bits == {
+        "attention": 4.0,
+        "mlp": 4.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("q", "bits"),
+    [
+        (Quantization(method="fp8", bits=8.0, block=(128, 128)), 8 + 32 / 16384),
+        (Quantization(method="mxfp4", bits=4.0, format="mxfp4", group_size=32), 4.25),
+        (Quantization(method="modelopt", bits=4.0, format="nvfp4", group_size=16), 4.5),
+        (Quantization(method="gptq", bits=4.0, group_size=128), 4.15625),
+        (Quantization(method="compressed-tensors", bits=4.0, group_size=32), 4.5),
+        (Quantization(method="mlx", bits=4.0, group_size=64), 4.5),
+        (Quantization(method="bitsandbytes", bits=4.0, format="nf4"), 4.5),
+        (Quantization(method="quanto"), None),
+    ],
+)
+def test_declared_bits(q: Quantization, bits: float | None) -> None:
+    assert declared_bits(q) == bits
+
+
+def test_what_cannot_be_known_is_an_error() -> None:
+    with pytest.raises(ValueError, match="does not say"):
+        weights(replace(model("qwen3-8b"), dtype=None), "as-stored")
+    with pytest.raises(ValueError, match="quanto"):
+        weights(replace(model("qwen3-8b"), quantization=Quantization(method="quanto")), "as-stored")
+    assert (
+        weights(replace(model("qwen3-8b"), dtype=None), "as-stored", {"attention": 8.0}).of(
+            "attention"
+        )
+        == 8
+    )
+
+
+# --- plans --------------------------------------------------------------------------------------------------------
+
+
+def planned(name: str, **request: object) -> Plan:
+    a = model(name)
+    return plan(a, Request(**request), Convention(), weights(a, "bf16"))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_plan() -> None:
+    p = planned(
+        "qwen3-235b", context=32768, batch=8, parallel=Parallel(8, 1, 8), gpu_bytes=80 * GIB
+    )
+    assert p.one.weights == 2 * 235_093_634_560
+    assert p.one.cache == 8 * 32768 * 192512
+    assert p.rank.cache == p.one.cache // 4, "4 KV heads on 8 ranks: a quarter each"
+    assert p.everything.total == 8 * p.rank.total
+    assert p.budget == int(80 * GIB * 0.9) and p.fits
+    assert p.largest_batch is not None and p.largest_batch >= 8 and p.largest_context == 40960
+
+
+def test_data_parallel_groups_share_the_batch() -> None:
+    p = planned("deepseek-v3", context=4096, batch=20, parallel=Parallel(1, 8, 8))
+    assert p.rank.cache == 3 * 4096 * 70272
+    assert p.largest_batch is None and p.fits is None
+
+
+@given(
+    st.integers(1, 64),
+    st.integers(1, 131072),
+    st.sampled_from([24, 48, 80, 192]),
+    st.sampled_from(["llama3.1-8b", "gemma3-27b", "kimi-linear", "qwen3-30b-a3b"]),
+)
+def test_the_largest_that_fits_fits_and_more_does_not(
+    batch: int, context: int, gib: int, name: str
+) -> None:
+    request = Request(context, batch, Parallel(), gib * GIB)
+    a = model(name)
+    held = weights(a, "bf16")
+    p = plan(a, request, Convention(), held)
+    weight, budget, c = held.bytes(count(a).by_component), int(gib * GIB * 0.9), cache(a)
+    assert (
+        p.largest_context is not None
+        and p.largest_batch is not None
+        and p.context_limit is not None
+    )
+    if weight > budget:
+        assert (p.largest_context, p.largest_batch, p.fits) == (0, 0, False)
+        return
+    assert weight + c.at(p.largest_context, batch) <= budget or p.largest_context == 0
+    assert (
+        p.largest_context == p.context_limit or weight + c.at(p.largest_context + 1, batch) > budget
+    )
+    assert (
+        weight + c.at(context, p.largest_batch)
+        <= budget
+        < weight + c.at(context, p.largest_batch + 1)
+    )
+    assert p.fits == (p.largest_batch >= batch)
+
+
+def test_a_curve_starts_at_the_weights_and_rises() -> None:
+    a = model("gemma3-27b")
+    points = curve(a, Request(4096), Convention(), weights(a, "bf16"), [0, 1024, 4096, 131072])
+    assert points[0] == (0, 2 * count(a).total)
+    assert [b for _, b in points] == sorted(b for _, b in points)

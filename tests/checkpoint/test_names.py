@@ -1,0 +1,434 @@
+"""Names: one form for every spelling, parts and their fused tensors, and whole checkpoints saved in other ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers.checkpoint_fixtures import (
+    Change,
+    Tensors,
+    both,
+    check,
+    drop,
+    load,
+    names_only,
+    rename,
+    tensors_of,
+)
+
+from llmarch.checkpoint import names as spelling
+from llmarch.checkpoint.names import Place, canonical, joined, place, turned
+
+SAME = [
+    (
+        "model.layers.{}.mlp.gate_proj.weight",
+        "layers.{}.mlp.gate_proj.weight",
+        "transformer.layers.{}.mlp.gate_proj.weight",
+    ),
+    (
+        "language_model.model.norm.weight",
+        "model.language_model.norm.weight",
+        "model.norm.weight",
+        "model.language_model.model.norm.weight",
+    ),
+    ("lm_head.weight", "language_model.lm_head.weight", "model.lm_head.weight"),
+    (
+        "vision_tower.vision_model.post_layernorm.weight",
+        "model.vision_tower.vision_model.post_layernorm.weight",
+        "vision_tower.post_layernorm.weight",
+    ),
+    ("multi_modal_projector.linear_1.weight", "model.multi_modal_projector.linear_1.weight"),
+    ("h.{}.attn.c_attn.weight", "transformer.h.{}.attn.c_attn.weight"),
+    ("model.layers.{}.block_sparse_moe.gate.weight", "model.layers.{}.mlp.gate.weight"),
+    (
+        "model.layers.{}.block_sparse_moe.experts.{}.w1.weight",
+        "model.layers.{}.mlp.experts.{}.gate_proj.weight",
+        "language_model.model.layers.{}.mlp.experts.{}.w1.weight",
+    ),
+    ("model.layers.{}.mlp.experts.{}.w2.weight", "model.layers.{}.mlp.experts.{}.down_proj.weight"),
+    ("model.layers.{}.mlp.experts.gate_up_proj", "model.layers.{}.mlp.experts.gate_up_proj.weight"),
+    ("model.layers.{}.mlp.switch_mlp.down_proj.weight", "model.layers.{}.mlp.experts.down_proj"),
+    (
+        "model.layers.{}.self_attn.W_pack.weight",
+        "model.layers.{}.self_attn.qkv_proj.weight",
+        "model.layers.{}.self_attn.query_key_value.weight",
+    ),
+    (
+        "model.layers.{}.mlp.gate.e_score_correction_bias",
+        "model.layers.{}.block_sparse_moe.e_score_correction_bias",
+    ),
+]
+OTHER = [
+    ("vision_tower.transformer.layers.{}.attention_norm.weight", "layers.{}.attention_norm.weight"),
+    ("model.layers.{}.mlp.experts.{}.w1.weight", "model.layers.{}.mlp.experts.{}.up_proj.weight"),
+    (
+        "model.layers.{}.mlp.shared_expert.gate_proj.weight",
+        "model.layers.{}.mlp.experts.gate_proj.weight",
+    ),
+    ("mtp.layers.{}.input_layernorm.weight", "model.layers.{}.input_layernorm.weight"),
+]
+
+
+@pytest.mark.parametrize("names", SAME)
+def test_spellings_of_one_tensor_have_one_form(names: tuple[str, ...]) -> None:
+    assert len({canonical(n) for n in names}) == 1
+
+
+@pytest.mark.parametrize("names", OTHER)
+def test_other_tensors_keep_other_forms(names: tuple[str, ...]) -> None:
+    assert len({canonical(n) for n in names}) == len(names)
+
+
+PLACES = [
+    (
+        "layers.{}.mlp.experts.{}.gate_proj.weight",
+        Place("layers.{}.mlp.experts.gate_up_proj", 0, 2, True),
+    ),
+    (
+        "layers.{}.mlp.experts.{}.up_proj.weight",
+        Place("layers.{}.mlp.experts.gate_up_proj", 1, 2, True),
+    ),
+    (
+        "layers.{}.mlp.experts.{}.down_proj.weight",
+        Place("layers.{}.mlp.experts.down_proj", expert=True),
+    ),
+    ("layers.{}.mlp.experts.gate_proj", Place("layers.{}.mlp.experts.gate_up_proj", 0, 2)),
+    ("layers.{}.mlp.experts.gate_up_proj_bias", Place("layers.{}.mlp.experts.gate_up_proj_bias")),
+    ("layers.{}.mlp.experts.up_proj_bias", Place("layers.{}.mlp.experts.gate_up_proj_bias", 1, 2)),
+    ("layers.{}.self_attn.v_proj.bias", Place("layers.{}.self_attn.qkv_proj.bias", 2, 3)),
+    (
+        "layers.{}.mlp.shared_expert.up_proj.weight",
+        Place("layers.{}.mlp.shared_expert.gate_up_proj.weight", 1, 2),
+    ),
+    ("layers.{}.self_attn.unembed_out.weight", Place("layers.{}.self_attn.kv_b_proj.weight", 1, 2)),
+    (
+        "layers.{}.linear_attn.in_proj_z.weight",
+        Place("layers.{}.linear_attn.in_proj_qkvz.weight", 1, 2),
+    ),
+    ("layers.{}.input_layernorm.weight", None),
+]
+
+
+@pytest.mark.parametrize(("key", "expected"), PLACES)
+def test_places_in_fused_tensors(key: str, expected: Place | None) -> None:
+    assert place(key) == expected
+
+
+def test_joining_parts() -> None:
+    assert joined("x.qkv_proj.weight", [(4096, 2048), (512, 2048), (512, 2048)]) == (5120, 2048)
+    assert joined("x.qkv_proj.bias", [(4096,), (512,), (512,)]) == (5120,)
+    assert joined("x.experts.gate_up_proj", [(8, 768, 2048), (8, 768, 2048)]) == (8, 1536, 2048)
+    assert joined("x.experts.gate_up_proj_bias", [(8, 768), (8, 768)]) == (8, 1536)
+    assert joined("x.qkv_proj.weight", [(4096, 2048), (512, 1024)]) is None
+    assert joined("x.qkv_proj.weight", [(4096,), (512,)]) is None
+    assert joined("x.kv_b_proj.weight", [(128, 512, 128), (128, 128, 512)]) == (128 * 256, 512)
+    assert joined("x.kv_b_proj.weight", [(128, 512, 128), (64, 128, 512)]) is None
+
+
+def test_other_layouts() -> None:
+    assert turned("layers.{}.mlp.experts.gate_up_proj", (8, 2048, 1536)) == (8, 1536, 2048)
+    assert turned("layers.{}.linear_attn.conv1d.weight", (8192, 1, 4)) == (8192, 4, 1)
+    assert turned("layers.{}.mlp.gate_proj.weight", (8, 16)) is None
+
+
+# --- whole checkpoints, saved otherwise ---
+
+MOE, FUSED_MOE = "qwen3-30b-a3b-reduced", "qwen3-30b-a3b-reduced-fused"
+
+
+def fuse(parts: tuple[str, ...], to: str) -> Change:
+    """Concatenate matrices of the same module along their outputs."""
+
+    def change(t: Tensors) -> Tensors:
+        out: Tensors = {}
+        for n, (d, s) in t.items():
+            m = re.fullmatch(rf"(.*\.)({'|'.join(parts)})\.(weight|bias)", n)
+            if m is None or s is None:
+                out[n] = (d, s)
+            elif m[2] == parts[0]:
+                width = sum((t[f"{m[1]}{p}.{m[3]}"][1] or (0,))[0] for p in parts)
+                out[f"{m[1]}{to}.{m[3]}"] = (d, (width, *s[1:]))
+        return out
+
+    return change
+
+
+def stack(
+    fixed: Callable[[str, str], str] = lambda at, name: f"{at}switch_mlp.{name}.weight",
+) -> Change:
+    """Stack experts one matrix at a time, as MLX does."""
+
+    def change(t: Tensors) -> Tensors:
+        out: Tensors = {}
+        counts: dict[str, int] = {}
+        for n, (d, s) in t.items():
+            m = re.fullmatch(r"(.*\.)experts\.\d+\.(\w+)\.weight", n)
+            name = fixed(m[1], m[2]) if m else n
+            counts[name] = counts.get(name, 0) + 1
+            out[name] = (d, (counts[name], *s) if m and s is not None else s)
+        return out
+
+    return change
+
+
+def mlx_fc(at: str, name: str) -> str:
+    """mlx-lm's switch_layers.SwitchMLP: two matrices, fc1 and fc2."""
+    return f"{at}switch_mlp.{ {'up_proj': 'fc1', 'down_proj': 'fc2'}[name] }.weight"
+
+
+def unstack(t: Tensors) -> Tensors:
+    """Take stacked gate_up_proj [E, in, 2I] and down_proj [E, I, out] apart, as quantised copies of Llama 4 have them."""
+    out: Tensors = {}
+    for n, (d, s) in t.items():
+        m = re.fullmatch(r"(.*\.experts\.)(gate_up_proj|down_proj)", n)
+        if m is None or s is None:
+            out[n] = (d, s)
+            continue
+        for e in range(s[0]):
+            if m[2] == "down_proj":
+                out[f"{m[1]}{e}.down_proj.weight"] = (d, (s[2], s[1]))
+            else:
+                out |= {
+                    f"{m[1]}{e}.{p}.weight": (d, (s[2] // 2, s[1]))
+                    for p in ("gate_proj", "up_proj")
+                }
+    return out
+
+
+def absorb(t: Tensors) -> Tensors:
+    """MLX's MLA: kv_b_proj [H * (nope + v), rank] as embed_q [H, rank, nope] and unembed_out [H, v, rank]."""
+    out: Tensors = {}
+    for n, (d, s) in t.items():
+        if n.endswith("kv_b_proj.weight") and s is not None:
+            heads, rank = s[0] // 256, s[1]
+            out |= {
+                n.replace("kv_b_proj", "embed_q"): (d, (heads, rank, 128)),
+                n.replace("kv_b_proj", "unembed_out"): (d, (heads, 128, rank)),
+            }
+        else:
+            out[n] = (d, s)
+    return out
+
+
+def split_gpt_oss(t: Tensors) -> Tensors:
+    """mlx-lm's gpt-oss: gate and up apart, [E, I, in], biases under the module."""
+    out: Tensors = {}
+    for n, (d, s) in t.items():
+        if s is not None and n.endswith("experts.gate_up_proj"):
+            out |= {
+                n.replace("gate_up_proj", f"{p}.weight"): (d, (s[0], s[2] // 2, s[1]))
+                for p in ("gate_proj", "up_proj")
+            }
+        elif s is not None and n.endswith("experts.gate_up_proj_bias"):
+            out |= {
+                n.replace("gate_up_proj_bias", f"{p}.bias"): (d, (s[0], s[1] // 2))
+                for p in ("gate_proj", "up_proj")
+            }
+        elif s is not None and n.endswith("experts.down_proj"):
+            out[n + ".weight"] = (d, (s[0], s[2], s[1]))
+        else:
+            out[n.replace("experts.down_proj_bias", "experts.down_proj.bias")] = (d, s)
+    return out
+
+
+def channels_last(t: Tensors) -> Tensors:
+    return {
+        n: (d, (s[0], *s[2:], s[1]) if s is not None and len(s) > 2 else s)
+        for n, (d, s) in t.items()
+    }
+
+
+def mlx_4bit(t: Tensors) -> Tensors:
+    """Quantise every matrix as mlx does, groups of 64."""
+    out: Tensors = {}
+    for n, (d, s) in t.items():
+        if s is None or len(s) < 2 or not n.endswith(".weight") or "norm" in n or s[-1] % 64:
+            out[n] = (d, s)
+            continue
+        stem = n.removesuffix(".weight")
+        out |= {
+            n: ("U32", (*s[:-1], s[-1] // 8)),
+            stem + ".scales": (d, (*s[:-1], s[-1] // 64)),
+            stem + ".biases": (d, (*s[:-1], s[-1] // 64)),
+        }
+    return out
+
+
+MLX = {"group_size": 64, "bits": 4}
+
+RESAVED: list[tuple[str, str, Change, str]] = [
+    ("without prefix", MOE, rename(r"^model\.", ""), "names begin with layers instead of model."),
+    (
+        "in a wrapper",
+        MOE,
+        rename("^", "language_model."),
+        "names begin with language_model.model. instead of model.",
+    ),
+    (
+        "in transformers 5's wrapper",
+        MOE,
+        rename(r"^model\.", "model.language_model."),
+        "names begin with model.language_model. instead of model.",
+    ),
+    ("gpt2 with prefix", "gpt2-124m", rename("^", "transformer."), ""),
+    (
+        "mixtral by transformers 5",
+        "mixtral-8x7b",
+        rename("block_sparse_moe", "mlp"),
+        "mlp instead of block_sparse_moe",
+    ),
+    ("qkv fused", MOE, fuse(("q_proj", "k_proj", "v_proj"), "qkv_proj"), "qkv_proj fused"),
+    (
+        "qkv and biases fused",
+        "qwen2.5-7b",
+        fuse(("q_proj", "k_proj", "v_proj"), "W_pack"),
+        "qkv_proj fused",
+    ),
+    (
+        "gate and up fused",
+        "qwen3-8b",
+        fuse(("gate_proj", "up_proj"), "gate_up_proj"),
+        "gate_up_proj fused",
+    ),
+    ("gate and up fused in each expert", MOE, fuse(("gate_proj", "up_proj"), "gate_up_proj"), ""),
+    ("stacked by MLX", MOE, stack(), "experts stacked as MLX does"),
+    (
+        "stacked without gates",
+        "nemotron-3-nano-30b-reduced",
+        stack(lambda at, name: f"{at}experts.{name}"),
+        "experts fused",
+    ),
+    (
+        "stacked without gates by MLX",
+        "nemotron-3-nano-30b-reduced",
+        stack(mlx_fc),
+        "experts stacked as MLX does",
+    ),
+    (
+        "stacked by transformers, experts first",
+        FUSED_MOE,
+        rename("(gate_up_proj|down_proj)$", r"\1.weight"),
+        "experts fused",
+    ),
+    ("experts one by one", "llama-4-maverick-reduced", unstack, "experts one by one"),
+    ("gpt-oss by MLX", "gpt-oss-20b", split_gpt_oss, ""),
+    ("absorbed MLA", "deepseek-v3-reduced", absorb, "kv_b_proj absorbed per head"),
+    (
+        "convolutions with channels last",
+        "qwen3-next-reduced-mtp",
+        channels_last,
+        "convolutions stored with channels last",
+    ),
+    (
+        "all of MLX at once",
+        "deepseek-v3-reduced",
+        both(absorb, stack(), mlx_4bit),
+        "kv_b_proj absorbed per head",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "note"), [r[1:] for r in RESAVED], ids=[r[0] for r in RESAVED]
+)
+def test_a_checkpoint_saved_otherwise_is_the_same(name: str, change: Change, note: str) -> None:
+    fixture = load(name)
+
+    def mlx(config: dict[str, Any]) -> None:
+        if any(d == "U32" for d, _ in change(tensors_of(fixture)).values()):
+            config["quantization"] = MLX
+
+    c = check(name, change, mlx)
+    assert [f for f in c.findings if f.severity != "info"] == []
+    assert c.status == "verified"
+    assert c.logical == fixture["params"] + fixture["about"]["router_bias"]
+    assert c.stored == sum(g.elements for g in _table(change(tensors_of(fixture))))
+    assert not note or note in c.notes
+
+
+@pytest.mark.parametrize(("name", "change"), [r[1:3] for r in RESAVED], ids=[r[0] for r in RESAVED])
+def test_and_so_it_is_by_its_names_alone(name: str, change: Change) -> None:
+    c = check(name, both(change, names_only))
+    assert [f for f in c.findings if f.severity != "info" and f.rule != "tensor-dtype"] == []
+
+
+def test_one_wrong_part_of_a_fused_tensor_is_found() -> None:
+    def wrong(t: Tensors) -> Tensors:
+        t = stack()(t)
+        d, s = t["model.layers.1.mlp.switch_mlp.up_proj.weight"]
+        assert s is not None
+        return {**t, "model.layers.1.mlp.switch_mlp.up_proj.weight": (d, (s[0], s[1] + 1, s[2]))}
+
+    c = check(MOE, wrong)
+    assert {f.rule for f in c.findings} == {"tensor-shape"}
+    assert all("layers.1." in f.path for f in c.findings)
+
+
+@pytest.mark.parametrize("expert", [3, 7])
+def test_an_expert_that_is_missing_is_named_in_its_own_spelling(expert: int) -> None:
+    c = check("llama-4-maverick-reduced", both(unstack, drop(rf"experts\.{expert}\.up")))
+    path = f"language_model.model.layers.{{1,3}}.feed_forward.experts.{expert}.up_proj.weight"
+    assert [(f.rule, f.path) for f in c.findings] == [("tensor-missing", path)]
+
+
+def test_layers_may_be_spelled_in_two_ways() -> None:
+    """Half of the layers fused, half not."""
+
+    def half(t: Tensors) -> Tensors:
+        some = {n: v for n, v in t.items() if ".layers.0." in n}
+        return {
+            **{n: v for n, v in t.items() if n not in some},
+            **fuse(("q_proj", "k_proj", "v_proj"), "qkv_proj")(some),
+        }
+
+    c = check(MOE, half)
+    assert (c.status, c.findings) == ("verified", [])
+
+
+def test_rules_only_ever_rewrite_to_what_they_leave_alone() -> None:
+    for names in SAME:
+        for n in names:
+            assert canonical(canonical(n)) == canonical(n)
+    assert spelling.wrapper("model.language_model.norm.weight") == "model.language_model."
+
+
+def _table(tensors: Tensors) -> Any:
+    from helpers.checkpoint_fixtures import table_of
+
+    return table_of(tensors)
+
+
+def test_a_multimodal_model_as_mlx_lm_converts_it() -> None:
+    """Mistral Small 4's text model in MLX: MLA absorbed, experts stacked one matrix at a time, 4 bits, no tower."""
+
+    def mlx(t: Tensors) -> Tensors:
+        out: Tensors = {}
+        for n, (d, s) in absorb(drop("vision_tower|multi_modal")(t)).items():
+            if s is not None and n.endswith("experts.gate_up_proj"):
+                out |= {
+                    n.replace("experts.gate_up_proj", f"switch_mlp.{p}.weight"): (
+                        d,
+                        (s[0], s[1] // 2, s[2]),
+                    )
+                    for p in ("gate_proj", "up_proj")
+                }
+            else:
+                out[re.sub(r"experts\.down_proj$", "switch_mlp.down_proj.weight", n)] = (d, s)
+        return mlx_4bit(out)
+
+    def declared(config: dict[str, Any]) -> None:
+        config["quantization"] = MLX
+
+    for names in (lambda t: t, names_only):
+        c = check("mistral-large-3-reduced-hf", both(mlx, names), declared)
+        assert [(f.rule, f.path, f.severity) for f in c.findings] == [
+            ("tower-missing", "towers.vision", "info")
+        ]
+    whole = check("mistral-large-3-reduced-hf")
+    assert (
+        check("mistral-large-3-reduced-hf", mlx, declared).logical
+        == whole.logical - whole.by_component["vision"]
+    )

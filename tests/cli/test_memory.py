@@ -1,0 +1,245 @@
+"""The command `memory` as a user runs it, the GPU table, and the plot."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmarch.architecture.json_schema import validate
+from llmarch.cli import main
+from llmarch.errors import UnknownReference
+from llmarch.renderers import plot
+from llmarch.sources.gpus import TABLE, find, gpus
+from llmarch.views import numbers
+from llmarch.views.memory import Plot, Series, y_ticks
+
+
+class Run:
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys, self.monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *args: str, code: int = 0, columns: int = 100) -> tuple[str, str]:
+        self.monkeypatch.setattr(sys, "argv", ["llmarch", "memory", *args])
+        self.monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = self.capsys.readouterr()
+        assert (stop.value.code or 0) == code, err or out
+        assert "Traceback" not in err
+        return out, err
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self(*args, "--format", "json")[0])
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(capsys, monkeypatch)
+
+
+def test_one_model_on_gpus(run: Run) -> None:
+    out, _ = run("qwen3-235b", "--context", "32k", "--batch", "8", "--gpus", "8xH100")
+    for text in (
+        "8 × H100",
+        "TP 8",
+        "438 GiB",
+        "one GPU",
+        "yes, ",
+        "4 KV heads: each on 2 ranks",
+        "divides by 1, 2, 4, 8",
+        "may be used",
+        "as one of 8",
+    ):
+        assert text in out
+    assert max(map(len, out.splitlines())) <= 100 and "\x1b" not in out
+
+
+def test_several_models_in_a_narrow_terminal(run: Run) -> None:
+    out, _ = run(
+        "llama3.1-8b", "gemma3-27b", "qwen3-next", "kimi-linear", "--context", "128k", columns=80
+    )
+    assert max(map(len, out.splitlines())) <= 80
+    for symbol in "●○▲△":
+        assert symbol in out
+
+
+def test_markdown(run: Run) -> None:
+    out, _ = run("llama3.1-8b", "--gpus", "RTX4090", "--format", "markdown")
+    assert out.startswith("## Meta") and "```text" in out and "| weights |" in out
+    assert "no, " in out and "15 GiB" in out
+
+
+def test_json_keeps_the_contract(run: Run) -> None:
+    document = run.json(
+        "deepseek-v3.2",
+        "gemma3-27b",
+        "--gpus",
+        "8xH200",
+        "--tp",
+        "2",
+        "--ep",
+        "4",
+        "--batch",
+        "16",
+        "--engine",
+        "vllm",
+        "--kv-dtype",
+        "bf16",
+    )
+    validate(document)
+    assert document["gpu"]["name"] == "H200" and document["gpu"]["source"]
+    v32, gemma = document["models"]
+    assert v32["parallel"] == {"gpus": 8, "tensor": 2, "expert": 4, "replicas": 4}
+    for m in (v32, gemma):
+        for part in ("one_copy", "per_gpu", "all_gpus"):
+            f = m[part]
+            assert f["total"] == f["weights"] + f["cache"] + f["state"]
+        assert m["all_gpus"]["total"] == 8 * m["per_gpu"]["total"]
+        assert m["flops_per_token"]["total"] == sum(m["flops_per_token"]["by_component"].values())
+        assert (
+            m["weight_bytes_read_per_token"]["batch"] < m["weight_bytes_read_per_token"]["batch_1"]
+        )
+    assert v32["curve"][-1]["context"] == 131072
+
+
+def test_without_gpus_nothing_is_said_of_fitting(run: Run) -> None:
+    m = run.json("kimi-linear", "--tp", "8")["models"][0]
+    assert (m["fits"], m["largest_batch"], m["gpu_bytes"]) == (None, None, None)
+    assert m["parallel"]["gpus"] == 8
+    assert m["per_gpu"]["state"] == 5427200
+    assert m["context"] == 131072
+
+
+def test_the_default_context_is_what_models_share(run: Run) -> None:
+    assert [m["context"] for m in run.json("qwen3-235b", "llama3-8b")["models"]] == [8192, 8192]
+    out, _ = run("llama3-8b", "--context", "1M")
+    assert "beyond its own of 8,192" in out
+
+
+def test_unsaid_dtypes_are_held_at_16_bits(run: Run) -> None:
+    held = run.json("gpt2-xl")["models"][0]["weights"]
+    assert held["format"] == "bf16" and "does not say" in held["source"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["gpt2-xl", "--tp", "8"], "25 query heads are not divisible by 8"),
+        (["qwen3-235b", "--gpus", "8xH1000"], "no GPU is called 'H1000'"),
+        (["qwen3-235b", "--gpus", "0xH100"], "0 GPUs"),
+        (["qwen3-235b", "--context", "lots"], "a number of tokens is needed"),
+        (["qwen3-235b", "--context", "0"], "a number of tokens is needed"),
+        (["qwen3-235b", "--context", "1e999k"], "a number of tokens is needed"),
+        (["qwen3-235b", "--kv-dtype", "fp7"], "no cache dtype is called 'fp7'"),
+        (["qwen3-235b", "--kv-dtype", "fp8_ds_mla"], "is a layout of MLA"),
+        (["qwen3-235b", "--weights", "fp3"], "no weight format is called 'fp3'"),
+        (["qwen3-235b", "--engine", "mlx"], "no engine is called 'mlx'"),
+        (["qwen3-235b", "--engine", "transformers", "--kv-dtype", "fp8"], "model's dtype"),
+        (["gpt2-xl", "--weights", "as-stored"], "does not say"),
+        (["deepseek-v3", "--gpus", "8xH200", "--tp", "3"], "not a multiple"),
+        (["no-such-model"], "no-such-model"),
+    ],
+)
+def test_errors_are_one_message(run: Run, args: list[str], said: str) -> None:
+    out, err = run(*args, code=2)
+    assert out == "" and said in err
+
+
+@pytest.mark.parametrize("engine", ["ideal", "vllm", "sglang", "transformers"])
+def test_every_engine(run: Run, engine: str) -> None:
+    m = run.json("gemma3-27b", "--engine", engine)["models"][0]
+    assert m["engine"] == engine and m["assumptions"]
+
+
+# --- GPUs ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_gpu_table_names_its_sources() -> None:
+    rows = json.loads(TABLE.read_text())["gpus"]
+    assert len({r["name"] for r in rows}) == len(rows) >= 25
+    for r in rows:
+        assert (
+            r["source"] and r["vendor_gb"] * 10**9 <= r["memory_bytes"] <= r["vendor_gb"] * 2**30
+        ), r
+        assert (r["memory_bytes"] == r["vendor_gb"] * 10**9) == (r["seen_by"] is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "name"),
+    [
+        ("8xH100", 8, "H100"),
+        ("h100-80GB", 1, "H100"),
+        ("4 x rtx 4090", 4, "RTX 4090"),
+        ("8×b200", 8, "B200"),
+        ("A100 40GB", 1, "A100 40GB"),
+        ("2x24GB", 2, "24 GB"),
+    ],
+)
+def test_gpus_by_name(text: str, number: int, name: str) -> None:
+    n, gpu = find(text)
+    assert (n, gpu.name) == (number, name)
+
+
+def test_sizes_of_ones_own() -> None:
+    assert find("2x24GB")[1].memory_bytes == 24 * 10**9
+    assert find("24GiB")[1].memory_bytes == 24 * 2**30
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_gpu_or_an_error(text: str) -> None:
+    try:
+        number, gpu = find(text)
+        assert number > 0 and gpu.memory_bytes >= 0
+    except UnknownReference as error:
+        assert error.hint
+
+
+def test_every_alias_is_found() -> None:
+    assert all(find(name)[1] == gpu for name, gpu in gpus().items())
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("4096", 4096),
+        ("128k", 131072),
+        ("1M", 1048576),
+        ("131,072", 131072),
+        ("0.5k", 512),
+        ("32K", 32768),
+    ],
+)
+def test_tokens(text: str, n: int) -> None:
+    assert numbers.tokens(text) == n
+
+
+# --- plot ---------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**15)), min_size=1, max_size=20),
+    st.integers(20, 200),
+)
+def test_a_plot_keeps_to_its_width(points: list[tuple[int, int]], width: int) -> None:
+    points = sorted(dict(points).items())
+    most = max(1, *(y for _, y in points))
+    p = Plot("t", [(0, "0"), (points[-1][0], "end")], y_ticks(most), [Series("●", "m", points)])
+    drawn = plot.lines(p, width)
+    assert all(len(line) <= max(width, 30) for line in drawn)
+    assert len(drawn) == plot.HEIGHT + 4
+
+
+@given(st.integers(1, 10**16))
+def test_ticks_are_round_and_cover(most: int) -> None:
+    ticks = y_ticks(most)
+    assert 2 <= len(ticks) <= 7 and ticks[-1][0] >= most and ticks[-2][0] < most
+
+
+def test_the_table_is_shipped_in_the_package() -> None:
+    assert TABLE.is_relative_to(Path(find.__code__.co_filename).parent.parent)

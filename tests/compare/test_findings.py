@@ -1,0 +1,253 @@
+"""Findings as changes: for each rule about a checkpoint and its files, an upload that brings it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.checkpoints import safetensors
+from helpers.loopback import Files, Hub, commit_of
+from helpers.models import Tensors, files, fixture, having, layers, without
+
+import llmarch
+from llmarch.compare.rules import RULES
+
+pytestmark = pytest.mark.usefixtures("work")
+
+REPO = "acme/model"
+SMALL = "qwen3-0.6b"
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+def small(*config: Any, **more: Any) -> Files:
+    return files(SMALL, *config, **more)
+
+
+def adding(**tensors: tuple[str, tuple[int, ...]]) -> Callable[[Tensors], Tensors]:
+    return lambda t: t | {n.replace("__", "."): v for n, v in tensors.items()}
+
+
+def packed(t: Tensors) -> Tensors:
+    """Four-bit values in a packing that nobody knows, of one matrix."""
+    return {
+        n.replace("weight", "qweight_x") if "layers.0.mlp.up_proj" in n else n: (
+            "U8",
+            (s[0], s[1] // 2),
+        )
+        if "layers.0.mlp.up_proj" in n
+        else (d, s)
+        for n, (d, s) in t.items()
+    }
+
+
+def shards(
+    change: Callable[[dict[str, Any], dict[str, str]], None], extra: Files | None = None
+) -> Files:
+    """Two shards whose index was changed."""
+    content = dict(small(shards=2))
+    data = content["model.safetensors.index.json"]
+    assert isinstance(data, bytes)
+    index = json.loads(data)
+    change(index["metadata"], index["weight_map"])
+    return (
+        content | {"model.safetensors.index.json": json.dumps(index).encode()} | dict(extra or {})
+    )
+
+
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+def wrong_shard(_: dict[str, Any], names: dict[str, str]) -> None:
+    names[EMBEDDING] = SECOND
+
+
+def unlisted(_: dict[str, Any], names: dict[str, str]) -> None:
+    del names[EMBEDDING]
+
+
+def listed_only(_: dict[str, Any], names: dict[str, str]) -> None:
+    names["model.layers.0.self_attn.rotary_emb.inv_freq"] = FIRST
+
+
+def other_size(metadata: dict[str, Any], _: dict[str, str]) -> None:
+    metadata["total_size"] = 1
+
+
+def twice() -> Files:
+    _, t = fixture(SMALL)
+    copy = {EMBEDDING: t[EMBEDDING]}
+    names = dict.fromkeys(t, "a.safetensors")
+    index = json.dumps({"metadata": {}, "weight_map": names | {"extra": "b.safetensors"}}).encode()
+    return {
+        "config.json": small()["config.json"],
+        "model.safetensors.index.json": index,
+        "a.safetensors": safetensors(t),
+        "b.safetensors": safetensors(copy | {"extra": ("BF16", (1,))}),
+    }
+
+
+def gptq_without_scales(t: Tensors) -> Tensors:
+    return {n: v for n, v in t.items() if not n.endswith("layers.0.mlp.up_proj.scales")}
+
+
+ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
+    (
+        "fact-contradicted",
+        small,
+        lambda: small(tensors=adding(model__layers__0__self_attn__q_proj__bias=("BF16", (2048,)))),
+    ),
+    ("tensor-missing", small, lambda: small(tensors=without("layers.7.mlp.up_proj"))),
+    ("tensor-unexpected", small, lambda: small(tensors=layers(29))),
+    (
+        "tensor-shape",
+        small,
+        lambda: small(tensors=lambda t: t | {"model.norm.weight": ("BF16", (7,))}),
+    ),
+    ("untied-head-missing", small, lambda: small(having(tie_word_embeddings=False))),
+    (
+        "tower-missing",
+        lambda: files("gemma-3-4b"),
+        lambda: files("gemma-3-4b", tensors=without("vision_tower", "multi_modal")),
+    ),
+    (
+        "mtp-missing",
+        lambda: files("glm-4.5-reduced-mtp"),
+        lambda: files("glm-4.5-reduced-mtp", tensors=without(*mtp_layers())),
+    ),
+    (
+        "mtp-stored",
+        lambda: files("qwen3-next-reduced-mtp", tensors=without("mtp.")),
+        lambda: files("qwen3-next-reduced-mtp"),
+    ),
+    ("tied-copy-stored", small, lambda: small(tensors=lambda t: t | {HEAD: t[EMBEDDING]})),
+    (
+        "buffers-stored",
+        small,
+        lambda: small(
+            tensors=adding(model__layers__0__self_attn__rotary_emb__inv_freq=("F32", (64,)))
+        ),
+    ),
+    (
+        "tensor-dtype",
+        lambda: files("qwen3-0.6b-reduced-fp8-block"),
+        lambda: files(
+            "qwen3-0.6b-reduced-fp8-block",
+            lambda c: {k: v for k, v in c.items() if k != "quantization_config"},
+        ),
+    ),
+    (
+        "packed-without-scales",
+        lambda: files("qwen3-0.6b-reduced-gptq"),
+        lambda: files("qwen3-0.6b-reduced-gptq", tensors=gptq_without_scales),
+    ),
+    ("not-comparable", small, lambda: small(tensors=packed)),
+    (
+        "stored-tensors-changed",
+        small,
+        lambda: small(tensors=lambda t: {n: ("F16", s) for n, (_, s) in t.items()}),
+    ),
+    (
+        "shard-missing",
+        lambda: small(shards=2),
+        lambda: {n: f for n, f in small(shards=2).items() if n != SECOND},
+    ),
+    ("index-tensor-missing", lambda: small(shards=2), lambda: shards(listed_only)),
+    ("index-wrong-shard", lambda: small(shards=2), lambda: shards(wrong_shard)),
+    ("index-tensor-unlisted", lambda: small(shards=2), lambda: shards(unlisted)),
+    ("index-total-size", lambda: small(shards=2), lambda: shards(other_size)),
+    ("tensor-in-two-shards", small, twice),
+    ("other-weights", small, lambda: small(more={"pytorch_model.bin": b""})),
+    ("unread-key", small, lambda: small(having(attention_twist=3))),
+]
+
+
+def mtp_layers() -> tuple[str, ...]:
+    config, _ = fixture("glm-4.5-reduced-mtp")
+    return (f"layers.{config['num_hidden_layers']}.",)
+
+
+def rules(new: str, old: str, **options: Any) -> set[str]:
+    (verdict,) = llmarch.check(new, against=old, fail_on="info", **options).verdicts
+    assert verdict.error is None, verdict.error
+    return {c.rule for c in verdict.changes}
+
+
+@pytest.mark.parametrize(("rule", "old", "new"), ROWS, ids=[r[0] for r in ROWS])
+def test_an_upload_brings_its_rule(
+    hub: Hub, rule: str, old: Callable[[], Files], new: Callable[[], Files]
+) -> None:
+    hub.add(REPO, old(), "old")
+    hub.add(REPO, new(), "new")
+    assert rule in rules(f"{REPO}@new", f"{REPO}@old")
+    assert rule not in rules(f"{REPO}@old", f"{REPO}@old")
+    gone = llmarch.check(f"{REPO}@old", against=f"{REPO}@new").verdicts[0].changes
+    assert [c.severity for c in gone if c.rule == rule and c.new is None] == ["info"] * sum(
+        c.rule == rule and c.new is None for c in gone
+    )
+
+
+def test_a_shard_or_an_index_that_the_server_does_not_give(hub: Hub) -> None:
+    for number, (part, rule) in enumerate(
+        {SECOND: "shard-unreadable", "index.json": "index-unreadable"}.items()
+    ):
+        hub.add(REPO, small(shards=2), "old")
+        hub.add(REPO, small(shards=2), f"new{number}")
+        rules(f"{REPO}@old", f"{REPO}@old")
+        hub.broken[
+            f"{commit_of(REPO, f'new{number}')}/{part}" if "safetensors" in part else part
+        ] = 503
+        report = llmarch.check(f"{REPO}@new{number}", against=f"{REPO}@old")
+        assert rule in {c.rule for c in report.verdicts[0].changes}
+        assert report.exit_code == 4
+        hub.broken.clear()
+
+
+def test_a_repository_that_was_renamed(hub: Hub) -> None:
+    hub.add("acme/new-name", small())
+    hub.moved[REPO] = "acme/new-name"
+    assert rules(REPO, "acme/new-name") == {"repo-moved"}
+    assert llmarch.check(REPO, against="acme/new-name").exit_code == 0
+
+
+def test_files_here(hub: Hub, tmp_path: Path) -> None:
+    """One shard of several; and a config without its tensors in the Hub's own cache."""
+    for name, content in small(shards=2).items():
+        data, size = (
+            (content, len(content)) if isinstance(content, bytes) else (content.head, content.size)
+        )
+        with (tmp_path / name).open("wb") as file:
+            file.write(data)
+            file.truncate(size)
+    folder = str(tmp_path)
+    assert llmarch.check(f"{folder}/{FIRST}", against=folder).exit_code == 2, (
+        "a shard without its config"
+    )
+    commit = commit_of(REPO)
+    snapshot = tmp_path / "hf" / f"models--{REPO.replace('/', '--')}" / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    config = small()["config.json"]
+    assert isinstance(config, bytes)
+    (snapshot / "config.json").write_bytes(config)
+    hub.add(REPO, small())
+    report = llmarch.check(f"{REPO}@{commit}", against=folder, offline=True)
+    assert "headers-not-cached" in {c.rule for c in report.verdicts[0].changes}
+    assert report.exit_code == 4
+
+
+def test_every_finding_rule_has_a_row() -> None:
+    shown = {row[0] for row in ROWS} | {
+        "shard-unreadable",
+        "index-unreadable",
+        "repo-moved",
+        "headers-not-cached",
+    }
+    assert {r.id for r in RULES if r.pattern is None} - shown == {
+        "single-shard",
+        "tensor-unrecognised",
+        "unused-stored",
+    }, (
+        "the first two are of readings that have no architecture to compare; the last is said in tests/checkpoint"
+    )

@@ -1,0 +1,72 @@
+"""Configs with wrong values anywhere: each is read, or refused with one message; never a traceback, never without bounds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.paths import SPECS
+
+from llmarch.checkpoint.reading import read
+from llmarch.errors import LlmarchError
+from llmarch.renderers import json as documents
+from llmarch.sources.raw import RawModel
+
+SPEC_FILES = sorted(p for p in SPECS.glob("*.json") if p.name != "index.json")
+VALUES: tuple[Any, ...] = (
+    None, True, False, 0, 1, -1, 3, 10**9, 10**15, 1.5, float("nan"), float("inf"), "x", "32", "", [], [1], ["x"], [None], [[1]],
+    {}, {"a": 1}, {"rope_type": "yarn"}, {"type": "linear", "factor": "x"}, {"full_attention": 3}, ["full_attention"] * 3, "\x1b[31m",
+)  # fmt: skip
+
+
+def paths(node: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    out: list[tuple[str, ...]] = []
+    for key, value in node.items():
+        out.append((*above, key))
+        if isinstance(value, dict):
+            out += paths(value, (*above, key))
+    return out
+
+
+def spoiled(config: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """The config with one to three values changed or dropped."""
+    config = copy.deepcopy(config)
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        *parents, last = chance.choice(paths(config))
+        at = config
+        for key in parents:
+            at = at[key]
+        if chance.random() < 0.2:
+            at.pop(last)
+        else:
+            at[last] = copy.deepcopy(chance.choice(VALUES))
+    return config
+
+
+@pytest.mark.parametrize("path", SPEC_FILES, ids=lambda p: p.stem)
+def test_spoiled_configs(path: Path) -> None:
+    spec = json.loads(path.read_bytes())
+    chance = random.Random(path.stem)
+    refused = 0
+    for _ in range(12):
+        raw = RawModel("x", "local", "x", spoiled(spec["config"], chance), spec["config_file"])
+        try:
+            reading = read(raw)
+            model.sheet(reading), model.layer_table(reading), model.tensor_table(reading)
+            json.dumps(documents.show(reading))
+        except LlmarchError as error:
+            refused += 1
+            assert error.message
+    assert refused < 12
+
+
+def test_nothing_in_a_document_is_a_command_to_the_terminal() -> None:
+    evil = "\x1b[31m\x7f\x9b31m\u202e\u2066 ü"
+    text = documents.text({evil: [evil]})
+    assert text.replace("\n", "").isprintable()
+    assert "ü" in text
+    assert json.loads(text) == {evil: [evil]}

@@ -1,0 +1,102 @@
+"""Fixtures of all tests: the environment of whoever runs them is cleared, and a loopback Hub for those that ask for one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers.loopback import Hub, serve
+from huggingface_hub import constants
+from hypothesis import settings
+
+from llmarch.cli import main
+from llmarch.sources.hub import client
+
+Run = Callable[..., tuple[str, str]]
+
+CALLERS = (
+    *(
+        "COLUMNS",
+        "LINES",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "TTY_COMPATIBLE",
+    ),
+    *(
+        "HF_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "HF_HUB_OFFLINE",
+        "HF_ENDPOINT",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+    ),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+    *("LLMARCH_CACHE", "XDG_CACHE_HOME", "PYTHONIOENCODING", "GITHUB_ACTIONS"),
+)
+"""Variables of the caller's environment that change what llmarch prints or reads."""
+
+settings.register_profile("tests", deadline=None)
+settings.register_profile(
+    "fuzz", deadline=None, max_examples=100_000
+)  # pytest --hypothesis-profile=fuzz
+settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clear what the caller's environment would change."""
+    for name in CALLERS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def homes(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put all caches and tokens under tmp_path."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setattr(
+        constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens"), raising=False
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("LLMARCH_CACHE", str(tmp_path / "llmarch"))
+    return tmp_path
+
+
+@pytest.fixture
+def hub(homes: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Run a loopback Hub for this process and its children; repetitions hardly wait."""
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.002)
+    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
+    with serve() as running:
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        yield running
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an empty folder the working folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the program in this process: `run("check", code=1)` -> (stdout, stderr)."""
+
+    def program(*args: str, code: int = 0) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["llmarch", *args])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        assert (stop.value.code or 0) == code, err + out
+        return out, err
+
+    return program

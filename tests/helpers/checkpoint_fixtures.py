@@ -1,0 +1,131 @@
+"""Header fixtures as tables, changed and held against what their config says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import product
+from typing import Any
+
+from helpers.paths import FIXTURES
+from llmarch.architecture.schema import Architecture
+from llmarch.checkpoint.reading import configure
+from llmarch.checkpoint.verify import Verification, verify
+from llmarch.config.quantization import quantization
+from llmarch.config.vocabulary import build
+from llmarch.sources.raw import TensorTable
+from llmarch.tensors.naming import TensorRow
+
+NAMES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "headers").glob("*.json.gz"))
+INDEXES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "indexes").glob("*.json.gz"))
+
+Tensors = dict[str, tuple[str, tuple[int, ...] | None]]
+Change = Callable[[Tensors], Tensors]
+
+
+@cache
+def text_of(folder: str, name: str) -> bytes:
+    return gzip.decompress((FIXTURES / folder / f"{name}.json.gz").read_bytes())
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads(text_of("headers", name))
+
+
+def tensors_of(fixture: dict[str, Any]) -> Tensors:
+    return {n: (dtype, tuple(shape)) for n, (dtype, shape) in fixture["tensors"].items()}
+
+
+def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
+    """The architecture and template of a config.json or params.json, without asking any header."""
+    family, c = configure(config, "config.json" if "model_type" in config else "params.json")
+    tree = family.read(c)
+    if "quantization" not in tree.fields:
+        tree = tree.replace(quantization=quantization(c))
+    architecture = build(tree, family.ref, {})
+    return architecture, family.template(architecture)
+
+
+def table_of(tensors: Tensors) -> TensorTable:
+    return TensorTable.of((n, dtype, shape) for n, (dtype, shape) in tensors.items())
+
+
+def check(
+    name: str,
+    change: Change | None = None,
+    config: Callable[[dict[str, Any]], object] | None = None,
+    *,
+    partial: bool = False,
+) -> Verification:
+    """A fixture, with its tensors and its config changed, joined."""
+    fixture = load(name)
+    tensors = tensors_of(fixture)
+    if config:
+        config(fixture["config"])
+    architecture, rows = read(fixture["config"])
+    return verify(
+        architecture, rows, table_of(change(tensors) if change else tensors), partial=partial
+    )
+
+
+def index_names(name: str) -> tuple[dict[str, Any], list[str]]:
+    """The config and the tensor names of an index fixture."""
+    data = json.loads(text_of("indexes", name))
+    names = [n for pattern, products in data["names"].items() for n in unfolded(pattern, products)]
+    assert len(names) == data["about"]["tensors"]
+    return data["config"], names
+
+
+def unfolded(pattern: str, products: list[list[str]]) -> Iterator[str]:
+    if not products:
+        yield pattern
+    for spans in products:
+        for index in product(*(numbers(s) for s in spans)):
+            yield pattern.format(*index)
+
+
+def numbers(spans: str) -> list[int]:
+    ends = (s.partition("-") for s in spans.split(","))
+    return [i for a, _, b in ends for i in range(int(a), int(b or a) + 1)]
+
+
+# --- changes ---
+
+
+def drop(pattern: str) -> Change:
+    return lambda t: {n: v for n, v in t.items() if not re.search(pattern, n)}
+
+
+def rename(pattern: str, to: str) -> Change:
+    return lambda t: {re.sub(pattern, to, n): v for n, v in t.items()}
+
+
+def resize(pattern: str, shape: Callable[[tuple[int, ...]], tuple[int, ...]]) -> Change:
+    return lambda t: {
+        n: (d, shape(s)) if s is not None and re.search(pattern, n) else (d, s)
+        for n, (d, s) in t.items()
+    }
+
+
+def retype(pattern: str, dtype: str) -> Change:
+    return lambda t: {n: (dtype, s) if re.search(pattern, n) else (d, s) for n, (d, s) in t.items()}
+
+
+def add(**tensors: tuple[str, tuple[int, ...]]) -> Change:
+    return lambda t: {**t, **{n.replace("__", "."): v for n, v in tensors.items()}}
+
+
+def names_only(t: Tensors) -> Tensors:
+    return dict.fromkeys(t, ("", None))
+
+
+def both(*changes: Change) -> Change:
+    def all_of(t: Tensors) -> Tensors:
+        for change in changes:
+            t = change(t)
+        return t
+
+    return all_of

@@ -1,0 +1,359 @@
+"""Reports in every format: valid by its schema, the same facts in each, and nothing of a repository's strings that a format could take for
+its own."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+import xmlschema
+from helpers.loopback import Hub
+from helpers.models import files, having
+from helpers.paths import FIXTURES
+
+from llmarch.architecture.schema import Change
+from llmarch.compare.gate import Report, Verdict
+from llmarch.errors import ReadError
+from llmarch.renderers import github, junit, markdown, sarif, text
+from llmarch.renderers import json as documents
+
+pytestmark = pytest.mark.usefixtures("work")
+
+SCHEMAS = FIXTURES / "schemas"
+SARIF = jsonschema.Draft4Validator(
+    json.loads(gzip.decompress((SCHEMAS / "sarif-2.1.0-rtm.5.json.gz").read_bytes()))
+)
+JUNIT = xmlschema.XMLSchema(SCHEMAS / "junit-10.xsd")
+EVIL = "\x1b[31m<b>&]]>\x00\ufffe%0A::error::|`x`\r\n::stop-commands::\u202e\ud800"
+
+THETA = Change(
+    rule="rope-theta-changed", path="mixers.full.rope.theta", old=1e6, new=1e4, severity="behaviour"
+)
+CONTEXT = Change(
+    rule="context-changed", path="context_length", old=40_960, new=None, severity="capacity"
+)
+SHARD = Change(
+    rule="shard-missing",
+    path="model-00002.safetensors",
+    old=None,
+    new="model-00002.safetensors is not there",
+    severity="weights",
+)
+ODD = Change(
+    rule="dtype-changed", path=f"mixers.{EVIL}.x", old=EVIL, new=[EVIL], severity="quantization"
+)
+KEY = Change(rule="unread-key", path="a,b:c", old=None, new="is there", severity="info")
+
+SAME = Verdict("Qwen/Qwen3-8B@main", "3f1c2e9", "3f1c2e9")
+CHANGED = Verdict(
+    "acme/bot@main",
+    "3f1c2e9",
+    "8d0b7aa",
+    (SHARD, THETA, CONTEXT, KEY),
+    ignored=2,
+    line=7,
+    lines={"mixers.full.rope": 40},
+)
+HOSTILE = Verdict(
+    f"acme/{EVIL}", None, None, (ODD,), partial=True, remarks=(EVIL,), line=99, against=EVIL
+)
+GONE = Verdict(
+    "acme/gone",
+    "3f1c2e9",
+    None,
+    error=ReadError(f"no repository {EVIL}", "check the spelling"),
+    line=5,
+)
+PARTIAL = Verdict("acme/half", "a", "b", partial=True, remarks=("read in part: a shard",), line=6)
+
+REPORTS = {
+    "clean": Report((SAME,), "behaviour", "llmarch.lock"),
+    "empty": Report((), "behaviour", "llmarch.lock"),
+    "changed": Report((SAME, CHANGED), "behaviour", "locks/my models.lock"),
+    "hostile": Report((HOSTILE,), "info", f"{EVIL}.lock"),
+    "unread": Report((GONE, PARTIAL, SAME), "behaviour", "llmarch.lock"),
+    "pair": Report((CHANGED,), "weights"),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_sarif_is_valid(name: str) -> None:
+    report = REPORTS[name]
+    document = json.loads(documents.text(sarif.report(report)))
+    SARIF.validate(document)
+    (run,) = document["runs"]
+    changes = [(v, c) for v in report.verdicts for c in v.changes]
+    assert [r["ruleId"] for r in run["results"]] == [c.rule for _, c in changes]
+    assert [run["tool"]["driver"]["rules"][r["ruleIndex"]]["id"] for r in run["results"]] == [
+        c.rule for _, c in changes
+    ]
+    assert [r["level"] == "error" for r in run["results"]] == [report.fails(c) for _, c in changes]
+    lines = [
+        r["locations"][0].get("physicalLocation", {}).get("region", {}).get("startLine")
+        for r in run["results"]
+    ]
+    assert lines == [v.at(c.path) if report.file else 1 for v, c in changes]
+    (invocation,) = run["invocations"]
+    assert invocation["exitCode"] == report.exit_code
+    assert invocation["executionSuccessful"] == (
+        report.exit_code in (0, 1) and not any(v.partial for v in report.verdicts)
+    )
+    prints = [json.dumps(r["partialFingerprints"]) for r in run["results"]]
+    assert len(set(prints)) == len(prints)
+
+
+def test_sarif_places() -> None:
+    results = sarif.report(REPORTS["changed"])["runs"][0]["results"]
+    places = {r["ruleId"]: r["locations"][0]["physicalLocation"] for r in results}
+    assert places["rope-theta-changed"]["region"] == {"startLine": 40}, (
+        "the line of the nearest thing above it that has one"
+    )
+    assert places["shard-missing"]["region"] == {"startLine": 7}
+    assert places["shard-missing"]["artifactLocation"] == {
+        "uri": "locks/my%20models.lock",
+        "uriBaseId": "%SRCROOT%",
+    }
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_github_takes_the_sarif(name: str) -> None:
+    """It refuses a whole file for one result without a file (github/codeql-action issue 2459), or with one that is no URI."""
+    (run,) = sarif.report(REPORTS[name])["runs"]
+    held = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
+    for place in (place for part in held for place in part["locations"]):
+        uri = place["physicalLocation"]["artifactLocation"]["uri"]
+        assert re.fullmatch(r"([\w/.~-]|%[0-9A-F]{2})+", uri), uri
+    assert all(part["locations"] for part in held)
+
+
+@pytest.mark.parametrize(
+    ("file", "uri", "base"),
+    [
+        ("llmarch.lock", "llmarch.lock", True),
+        ("./a b/llmarch.lock", "a%20b/llmarch.lock", True),
+        ("../llmarch.lock", "../llmarch.lock", True),
+        ("/srv/a b.lock", "file:///srv/a%20b.lock", False),
+        ("C:\\models\\llmarch.lock", "file:///C:/models/llmarch.lock", False),
+        ("https://huggingface.co/a/b", "https%3A//huggingface.co/a/b", True),
+        ("./", ".", True),
+    ],
+)
+def test_sarif_files(file: str, uri: str, base: bool) -> None:
+    """Only what lies in the project is relative to its root."""
+    assert sarif.artifact(file) == {"uri": uri} | ({"uriBaseId": "%SRCROOT%"} if base else {})
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_junit_is_valid(name: str) -> None:
+    report = REPORTS[name]
+    content = junit.report(report)
+    JUNIT.validate(content)
+    root = ET.fromstring(content.encode())
+    cases = root.findall("testsuite/testcase")
+    assert len(cases) == len(report.verdicts) == int(root.attrib["tests"])
+    for case, v in zip(cases, report.verdicts, strict=True):
+        kinds = [child.tag for child in case if child.tag != "system-out"]
+        assert kinds == (
+            ["failure"] if report.failing(v) else ["error"] if v.error or v.partial else []
+        )
+    assert int(root.attrib["failures"]) + int(root.attrib["errors"]) == len(
+        root.findall(".//failure")
+    ) + len(root.findall(".//error"))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_github_is_well_formed(name: str) -> None:
+    report = REPORTS[name]
+    lines = github.report(report).split("\n")
+    assert lines.pop() == ""
+    for line in lines:
+        assert re.fullmatch(r"::(error|warning|notice) [^\r\n]*::[^\r\n]*", line)
+        properties = line.split("::", 2)[1]
+        assert ":" not in properties and "\x1b" not in line and "\x00" not in line
+    assert sum(line.startswith("::error ") for line in lines) == sum(
+        len(report.failing(v)) + bool(v.error) + v.partial for v in report.verdicts
+    )
+    assert lines[-1].startswith("::notice title=llmarch check::")
+
+
+def test_github_annotations() -> None:
+    lines = github.report(REPORTS["changed"]).splitlines()
+    assert lines[1].startswith(
+        "::error file=locks/my models.lock,line=40,title=behaviour%3A rope-theta-changed::acme/bot@main: "
+    )
+    assert lines[1].endswith(
+        "1,000,000 → 10,000%0Apositions turn at another speed: it loads, and answers differently"
+    )
+    assert lines[3].startswith(
+        "::notice file=locks/my models.lock,line=7,title=info%3A unread-key::acme/bot@main: a,b:c: is there"
+    )
+    assert (
+        lines[-1]
+        == "::notice title=llmarch check::2 changes at or above 'behaviour' · 2 below · 2 ignored"
+    )
+
+
+def test_github_shows_ten_of_each() -> None:
+    """No more than GitHub shows: what fails goes first, and the summary says how many are left out."""
+    many = [
+        Change(rule="heads-changed", path=f"mixers.m{i}.heads", old=1, new=2, severity="weights")
+        for i in range(25)
+    ]
+    few = [Change(rule="context-changed", path="context_length", old=1, new=2, severity="capacity")]
+    lines = github.report(
+        Report((Verdict("m", None, None, (*many, *few)),), "behaviour")
+    ).splitlines()
+    assert [
+        sum(line.startswith(f"::{level} ") for line in lines)
+        for level in ("error", "warning", "notice")
+    ] == [10, 1, 1]
+    assert lines[-1].endswith(
+        "25 changes at or above 'behaviour' · 1 below, 15 annotations more than GitHub shows"
+    )
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_text_and_markdown_are_clean(name: str) -> None:
+    report = REPORTS[name]
+    plain, marked = text.captured(lambda out: text.report(report, out)), markdown.report(report)
+    for content in (plain, marked, str(report)):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800\ufffe]", content)
+        assert "changes at or above" in content or "change at or above" in content
+    assert "<b>" not in marked and "`x`" not in marked
+    assert max(map(len, plain.splitlines())) <= 120
+
+
+def test_markdown_folds_what_does_not_fail() -> None:
+    content = markdown.report(REPORTS["changed"])
+    failing, _, folded = content.partition("<details>")
+    assert failing.startswith(
+        "## ❌ llmarch check\n\n**2 changes at or above 'behaviour' · 2 below · 2 ignored**"
+    )
+    assert (
+        "| behaviour | rope-theta-changed | mixers.full.rope.theta | 1,000,000 → 10,000 |"
+        in failing
+    )
+    assert "context-changed" in folded and "context-changed" not in failing
+    assert "✓ **Qwen/Qwen3-8B@<!-- -->main** 3f1c2e9: same architecture" in content
+    assert markdown.report(REPORTS["unread"]).startswith("## ❔ llmarch check")
+    assert markdown.report(REPORTS["clean"]).startswith("## ✅ llmarch check")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "@octocat",
+        "x @org/team",
+        "#1",
+        "acme/x#12",
+        "GH-1",
+        "https://evil.example",
+        "www.evil.example",
+        "&commat;octocat",
+        "&#64;a",
+    ],
+)
+def test_markdown_pings_nobody(words: str) -> None:
+    """GitHub looks for mentions, issues and addresses after Markdown, so in what is left without backslashes and with entities decoded."""
+    shown = html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.escape(words)))
+    assert not re.search(r"@\w|#\d|GH-\d|://|www\.", shown)
+    assert shown.replace("<!-- -->", "") == words, "and it reads as it is"
+
+
+def test_markdown_fits_into_a_comment() -> None:
+    """GitHub takes 65,536 characters. What fails is never left out before what does not."""
+    heads = [
+        Change(rule="heads-changed", path=f"mixers.m{i}.heads", old=1, new=2, severity="weights")
+        for i in range(400)
+    ]
+    long = Change(
+        rule="dtype-changed", path="dtype", old="x" * 10**5, new=["y" * 10**5], severity="info"
+    )
+    wide = Report(
+        tuple(Verdict(f"acme/m{n}@main", "a", "b", (*heads, long)) for n in range(20)),
+        "behaviour",
+        "llmarch.lock",
+    )
+    content = markdown.report(wide)
+    assert len(content) < 65_536
+    assert "**8000 changes at or above 'behaviour'" in content and all(
+        f"acme/m{n}@" in content for n in range(20)
+    )
+    assert content.count("and 380 more") == 20
+    same = [Verdict(f"acme/s{n}@main", "aaaaaaa", "aaaaaaa") for n in range(3000)]
+    content = markdown.report(Report((*same, GONE, CHANGED), "behaviour", "llmarch.lock"))
+    assert len(content) < 65_536
+    assert content.index("acme/bot") < content.index("acme/gone") < content.index("acme/s0@")
+    assert re.search(r"and \d+ models more\n$", content)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_json_keeps_the_contract(name: str) -> None:
+    from llmarch.architecture.json_schema import json_schema, validate
+
+    document = documents.report(REPORTS[name])
+    validate(document)
+    if name != "hostile":
+        schema = json_schema()
+        jsonschema.Draft202012Validator(
+            {"$ref": "#/$defs/Check", "$defs": schema["$defs"]}
+        ).validate(json.loads(documents.text(document)))
+    assert [v["reference"] for v in document["verdicts"]] == [
+        v.name for v in REPORTS[name].verdicts
+    ]
+
+
+def test_exit_codes() -> None:
+    """A certain change goes before a doubt, and a doubt is never 0."""
+    assert {name: r.exit_code for name, r in REPORTS.items()} == {
+        "clean": 0,
+        "empty": 0,
+        "changed": 1,
+        "hostile": 1,
+        "unread": 3,
+        "pair": 1,
+    }
+    assert Report((PARTIAL,), "behaviour").exit_code == 4
+    assert Report((GONE, CHANGED), "behaviour").exit_code == 1
+
+
+def test_several_at_once(hub: Hub, run: Callable[..., tuple[str, str]]) -> None:
+    hub.add("acme/model", files("qwen3-0.6b"), "one")
+    hub.heads["acme/model", "main"] = "one"
+    run("lock", "acme/model@main")
+    hub.add("acme/model", files("qwen3-0.6b", having(rope_theta=7)), "two")
+    hub.heads["acme/model", "main"] = "two"
+    args = [
+        f"--output={kind}=report.{kind}"
+        for kind in ("text", "json", "markdown", "github", "sarif", "junit")
+    ]
+    out, _ = run("check", *args, code=1)
+    assert out == Path("report.text").read_text(), (
+        "text goes to standard output too where nothing else does"
+    )
+    out, _ = run("check", *args, "--output", "markdown=-", code=1)
+    assert out == Path("report.markdown").read_text()
+    document: dict[str, Any] = json.loads(Path("report.sarif").read_text())
+    SARIF.validate(document)
+    JUNIT.validate("report.junit")
+    place = document["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert (
+        Path("llmarch.lock")
+        .read_text()
+        .splitlines()[place["region"]["startLine"] - 1]
+        .strip()
+        .startswith('"theta": 1000000')
+    )
+    assert f"line={place['region']['startLine']}," in Path("report.github").read_text()
+    assert (
+        json.loads(Path("report.json").read_text())["verdicts"][0]["changes"][0]["line"]
+        == place["region"]["startLine"]
+    )

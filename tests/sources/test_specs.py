@@ -1,0 +1,79 @@
+"""The bundled specs: complete, indexed, and shipped in the wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from helpers.paths import ROOT
+
+SPECS = sorted(p for p in (ROOT / "specs").glob("*.json") if p.name != "index.json")
+STATES = {"published", "re-saved", "re-serialised", "reconstructed"}
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_a_spec_is_whole(path: Path) -> None:
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    assert spec["alias"] == path.stem
+    assert (
+        spec["name"] == spec["repo_id"].split("/")[1]
+        or spec["provenance"]["state"] == "reconstructed"
+    )
+    provenance = spec["provenance"]
+    assert provenance["state"] in STATES and provenance["source"]
+    assert isinstance(provenance["complete"], bool)
+    if provenance["state"] == "reconstructed":
+        assert provenance["reconstruction"]
+    assert all(isinstance(f["value"], int) and f["source"] for f in spec["published"])
+
+
+def test_the_index_is_up_to_date() -> None:
+    script = importlib.util.spec_from_file_location(
+        "index_specs", ROOT / "scripts" / "index_specs.py"
+    )
+    assert script and script.loader
+    module = importlib.util.module_from_spec(script)
+    script.loader.exec_module(module)
+    assert (ROOT / "specs" / "index.json").read_text(encoding="utf-8") == module.index(), (
+        "run scripts/index_specs.py"
+    )
+
+
+def test_the_wheel_carries_the_specs(tmp_path: Path) -> None:
+    """Built, unpacked elsewhere, and run from there: the aliases are those of the repository."""
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
+    code = "import llmarch, llmarch.sources.references as r; print(llmarch.__file__, len(r.catalog()), llmarch.load('qwen3-235b').name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=env,
+    )
+    where, count, name = done.stdout.split()
+    assert (
+        where.startswith(str(tmp_path)) and int(count) == len(SPECS) and name == "Qwen3-235B-A22B"
+    )

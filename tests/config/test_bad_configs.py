@@ -15,6 +15,7 @@ from llmarch.checkpoint.reading import read
 from llmarch.errors import LlmarchError
 from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
+from llmarch.views import model
 
 SPEC_FILES = sorted(p for p in SPECS.glob("*.json") if p.name != "index.json")
 VALUES: tuple[Any, ...] = (

@@ -1,0 +1,1 @@
+"""What changed between two architectures or checkpoints, and whether a build passes."""

@@ -1,0 +1,1 @@
+"""A config.json becomes an Architecture, with evidence for every fact."""

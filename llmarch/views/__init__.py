@@ -1,0 +1,1 @@
+"""Neutral documents of what people read: a model, a comparison, a memory plan, evidence. No format."""

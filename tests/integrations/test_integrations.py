@@ -26,7 +26,7 @@ BASE, BOT = "Qwen/Qwen3-0.6B", "acme/support-bot"
 SHIM = f'#!/bin/sh\nexec "{sys.executable}" -m llmarch "$@"\n'
 
 
-pytestmark = pytest.mark.usefixtures("work")
+pytestmark = [pytest.mark.usefixtures("work"), pytest.mark.slow]
 
 
 def shell(script: str, *, code: int = 0, **env: str) -> str:

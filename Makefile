@@ -1,0 +1,47 @@
+# One verb a task. `make` lists them. Everything runs in .venv, which follows pyproject.toml.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help check test fast format docs oracle release clean
+
+help:  ## List the verbs.
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+test: $(VENV)/installed  ## Run all tests in two processes; coverage must not fall below its floor. ARGS go to pytest.
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(ARGS)
+
+fast: $(VENV)/installed  ## Run the tests that are not slow, without coverage. ARGS go to pytest.
+	$(BIN)/python -m pytest --numprocesses auto -m 'not slow' $(ARGS)
+
+check: $(VENV)/installed  ## Lint, format, spelling, types, and generated files that are current.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/typos
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python scripts/docs.py --check
+
+format: $(VENV)/installed  ## Sort imports and format.
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/installed  ## Write the generated files: index of specs, rules, glossary, architecture page.
+	$(BIN)/python scripts/docs.py
+
+oracle:  ## Write the fixtures that transformers makes, in an environment of its own (tests/oracle/README.md).
+	scripts/oracle $(ARGS)
+
+release: $(VENV)/installed  ## Make a release: make release ARGS=0.2.0 (docs/design/release.md).
+	$(BIN)/python scripts/release.py $(ARGS)
+
+clean:  ## Remove .venv, caches and builds.
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage dist build

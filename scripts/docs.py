@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import architecture_page
 import index_specs
 
 from llmarch.compare.rules import RULES
@@ -16,7 +15,6 @@ ROOT = Path(__file__).parent.parent
 GENERATED: dict[str, Callable[[], str]] = {
     "specs/index.json": index_specs.index,
     "docs/rules.md": lambda: markdown.rules(RULES),
-    "docs/design/architecture.md": architecture_page.page,
 }
 """Path in the checkout -> its text as it should be."""
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Architecture, Attention, Finding, LatentAttention
 from ..tensors.naming import TensorRow
-from .indices import axes_folded, folded
-from .logical import Logical, Shape
+from .indices import axes_folded, folded_names
+from .logical import LogicalTensor, Shape
 from .packing.base import listed
 
 COUNTED = frozenset({"heads", "kv_heads", "modules"})
@@ -41,7 +41,7 @@ def value_at(a: Architecture, path: str) -> Any:
     return at
 
 
-class Told(NamedTuple):
+class Conflict(NamedTuple):
     """A fact, its value by the config, and its value by a tensor."""
 
     path: str
@@ -49,7 +49,7 @@ class Told(NamedTuple):
     new: Any
 
 
-class Wrong(NamedTuple):
+class ShapeConflict(NamedTuple):
     """A row, the shape it has by the config, the shape that is stored, and the stored name."""
 
     row: TensorRow
@@ -58,12 +58,12 @@ class Wrong(NamedTuple):
     name: str
 
 
-def contradictions(a: Architecture, wrong: Iterable[Wrong]) -> list[Finding]:
+def conflict_findings(a: Architecture, wrong: Iterable[ShapeConflict]) -> list[Finding]:
     """One finding for each fact and observed value, naming the first of the tensors that say so."""
-    found: dict[Told, list[str]] = {}
-    latent: dict[str, dict[str, Wrong]] = {}
+    found: dict[Conflict, list[str]] = {}
+    latent: dict[str, dict[str, ShapeConflict]] = {}
     for w in wrong:
-        for fact, times in told(a, w.row, w.template, w.stored):
+        for fact, times in conflicts_of(a, w.row, w.template, w.stored):
             found.setdefault(fact, []).append(
                 f"{w.name} {listed(w.stored)}{f', {times} for each' if times > 1 else ''}"
             )
@@ -84,13 +84,13 @@ def contradictions(a: Architecture, wrong: Iterable[Wrong]) -> list[Finding]:
     }
     every = [d for d in (dims.get(""), *dims.values()) if d]
     return [
-        contradicted(*f, names)
+        conflict_finding(*f, names)
         for f, names in found.items()
         if not any(explained(f, d) for d in every)
     ]
 
 
-def explained(f: Told, dim: Told) -> bool:
+def explained(f: Conflict, dim: Conflict) -> bool:
     """Whether another head_dim of its block, or another hidden size, alone makes it seem that the heads are more or fewer."""
     if dim.path == "hidden_size":
         return f.path.endswith("heads") or (f != dim and f[1:] == dim[1:])
@@ -98,7 +98,7 @@ def explained(f: Told, dim: Told) -> bool:
     return near and f.path.endswith("heads") and f.new * dim.old == f.old * dim.new
 
 
-def as_head_dims(a: Architecture, found: dict[Told, list[str]]) -> dict[Told, list[str]]:
+def as_head_dims(a: Architecture, found: dict[Conflict, list[str]]) -> dict[Conflict, list[str]]:
     """Query and KV heads (or widths of values) that are more or fewer by one ratio: not the heads are others, but their width is."""
     facts = {f.path: f for f in found}
     out = dict(found)
@@ -117,7 +117,9 @@ def as_head_dims(a: Architecture, found: dict[Told, list[str]]) -> dict[Told, li
             and not mixer.head_dim * heads.new % heads.old
         ):
             names = [n for f in (heads, *beside) for n in out.pop(f, [])]
-            dim = Told(f"{block}.head_dim", mixer.head_dim, mixer.head_dim * heads.new // heads.old)
+            dim = Conflict(
+                f"{block}.head_dim", mixer.head_dim, mixer.head_dim * heads.new // heads.old
+            )
             out[dim] = [
                 n.partition(", ")[0] if n.endswith(" for each") else n
                 for n in [*out.get(dim, []), *names]
@@ -130,8 +132,8 @@ LATENT = {"heads": 0, "qk_rope_head_dim": 0, "qk_nope_head_dim": 0, "v_head_dim"
 
 
 def latent_told(
-    block: str, m: LatentAttention, wrong: Mapping[str, Wrong]
-) -> list[tuple[Told, Wrong]]:
+    block: str, m: LatentAttention, wrong: Mapping[str, ShapeConflict]
+) -> list[tuple[Conflict, ShapeConflict]]:
     """Of H * (nope + rope), rank + rope, H * (nope + v) and H * v, the one fact that is in those which differ and in no other."""
     new = {name: w.stored[LATENT[name]] for name, w in wrong.items()}
     told: dict[frozenset[str], tuple[str, int, int]] = {
@@ -169,20 +171,20 @@ def latent_told(
     }
     if any(sizes[n] != size for n, size in new.items()):
         return []
-    fact = Told(f"{block}.{name}", getattr(before, name), value)
+    fact = Conflict(f"{block}.{name}", getattr(before, name), value)
     return [(fact, w) for w in wrong.values()]
 
 
-def contradicted(path: str, old: Any, new: Any, names: list[str]) -> Finding:
+def conflict_finding(path: str, old: Any, new: Any, names: list[str]) -> Finding:
     """The finding that tensors `names` say `new` of a fact where the config says `old`."""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    message = f"{said(old)} by the config, {said(new)} by {names[0]}{more}"
+    message = f"{format_value(old)} by the config, {format_value(new)} by {names[0]}{more}"
     return Finding(
         rule="fact-contradicted", path=path, message=message, severity="weights", old=old, new=new
     )
 
 
-def said(value: Any) -> str:
+def format_value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "yes" if value else "none" if value is None else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -200,10 +202,10 @@ EXTRAS: tuple[tuple[re.Pattern[str], str, Any], ...] = (
 
 
 def unannounced(
-    a: Architecture, rows: Mapping[str, list[TensorRow]], extra: Iterable[tuple[str, Logical]]
+    a: Architecture, rows: Mapping[str, list[TensorRow]], extra: Iterable[tuple[str, LogicalTensor]]
 ) -> list[Finding]:
     """Facts that unexpected tensors tell: biases, sinks and QK-norms of blocks that have none by the config."""
-    found: dict[Told, list[str]] = {}
+    found: dict[Conflict, list[str]] = {}
     for key, x in extra:
         field, new = next(((f, v) for rule, f, v in EXTRAS if rule.search(key)), ("", None))
         if not field or not x.indices[0]:
@@ -212,25 +214,27 @@ def unannounced(
             path = f"{block}.{field}"
             old = value_at(a, path)
             if not old and (old is not None or hasattr(value_at(a, block), field)):
-                found.setdefault(Told(path, old, new), []).append(folded(x.source, x.indices)[0])
-    return [contradicted(*fact, names) for fact, names in found.items()]
+                found.setdefault(Conflict(path, old, new), []).append(
+                    folded_names(x.source, x.indices)[0]
+                )
+    return [conflict_finding(*fact, names) for fact, names in found.items()]
 
 
 def unmet(
     a: Architecture, rows: Mapping[str, list[TensorRow]], missing: Iterable[tuple[str, TensorRow]]
 ) -> list[Finding]:
     """Facts that wholly missing tensors deny: biases, sinks and QK-norms that blocks have by the config."""
-    found: dict[Told, list[str]] = {}
+    found: dict[Conflict, list[str]] = {}
     for key, row in missing:
         field = next((f for rule, f, _ in EXTRAS if rule.search(key)), "")
         for block in blocks_beside(rows, key, row.axes[0][0]) if field and row.axes else ():
             old = value_at(a, f"{block}.{field}")
             if old:
                 new = False if old is True else None
-                told = Told(f"{block}.{field}", old if old is True else "qk-norm", new)
+                told = Conflict(f"{block}.{field}", old if old is True else "qk-norm", new)
                 found.setdefault(told, []).append(axes_folded(row.pattern, row.axes))
     return [
-        contradicted(f.path, f.old, f.new, [f"the lack of {names[0]}", *names[1:]])
+        conflict_finding(f.path, f.old, f.new, [f"the lack of {names[0]}", *names[1:]])
         for f, names in found.items()
     ]
 
@@ -253,7 +257,9 @@ def blocks_beside(rows: Mapping[str, list[TensorRow]], key: str, layer: int) -> 
     )
 
 
-def told(a: Architecture, row: TensorRow, template: Shape, stored: Shape) -> list[tuple[Told, int]]:
+def conflicts_of(
+    a: Architecture, row: TensorRow, template: Shape, stored: Shape
+) -> list[tuple[Conflict, int]]:
     """The facts that a shape tells otherwise, with how many elements of the dimension one of them takes."""
     if len(template) != len(stored):
         return []
@@ -263,7 +269,7 @@ def told(a: Architecture, row: TensorRow, template: Shape, stored: Shape) -> lis
         {new for d, new in zip(template, stored, strict=True) if d == a.hidden_size}
     ) == 1 and all(d == a.hidden_size for d, _ in differ):
         paths.append("hidden_size")
-    out: list[tuple[Told, int]] = []
+    out: list[tuple[Conflict, int]] = []
     for d, new in dict.fromkeys(differ):
         sizes = [qk_norm_told(a, paths, d, new), *(size_told(a, p, d, new) for p in paths)]
         tried = [
@@ -276,7 +282,7 @@ def told(a: Architecture, row: TensorRow, template: Shape, stored: Shape) -> lis
     return out
 
 
-def size_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
+def size_told(a: Architecture, path: str, d: int, new: int) -> Conflict | None:
     name, value = path.rpartition(".")[2], value_at(a, path)
     if (
         name in ("width", "expert_width")
@@ -285,13 +291,13 @@ def size_told(a: Architecture, path: str, d: int, new: int) -> Told | None:
         and new > 0
         and not new % 2
     ):
-        return Told(path, value, new // 2)  # gate and up in one
-    return Told(path, d, new) if name in SIZES and value == d and new > 0 else None
+        return Conflict(path, value, new // 2)  # gate and up in one
+    return Conflict(path, d, new) if name in SIZES and value == d and new > 0 else None
 
 
 def count_told(
     a: Architecture, path: str, d: int, new: int, also: Iterable[str] = ()
-) -> Told | None:
+) -> Conflict | None:
     value = value_at(a, path)
     block, _, name = path.rpartition(".")
     if name == "heads" and isinstance(value_at(a, block), LatentAttention):
@@ -307,10 +313,10 @@ def count_told(
         or new <= 0
     ):
         return None
-    return Told(path, value, value * new // d)
+    return Conflict(path, value, value * new // d)
 
 
-def fused_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | None:
+def fused_told(a: Architecture, paths: list[str], d: int, new: int) -> Conflict | None:
     """Of queries, keys and values in one matrix: another number of KV heads."""
     path = next(
         (
@@ -326,10 +332,10 @@ def fused_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | No
     ):
         return None
     kv, rest = divmod(new - m.heads * m.head_dim, m.head_dim + m.v_head_dim)
-    return Told(path, m.kv_heads, kv) if not rest and kv > 0 and not m.heads % kv else None
+    return Conflict(path, m.kv_heads, kv) if not rest and kv > 0 and not m.heads % kv else None
 
 
-def qk_norm_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | None:
+def qk_norm_told(a: Architecture, paths: list[str], d: int, new: int) -> Conflict | None:
     """QK-norm weights of head_dim are per head, of heads * head_dim over the projection; another width is another head_dim."""
     path = next((p for p in paths if p.endswith("qk_norm.scope")), None)
     block = path.removesuffix(".qk_norm.scope") if path else ""
@@ -338,7 +344,7 @@ def qk_norm_told(a: Architecture, paths: list[str], d: int, new: int) -> Told | 
         return None
     old = mixer.qk_norm.scope
     if old == "projection":
-        return Told(path, old, "head") if new == mixer.head_dim else None
+        return Conflict(path, old, "head") if new == mixer.head_dim else None
     if new in (mixer.heads * mixer.head_dim, mixer.kv_heads * mixer.head_dim):
-        return Told(path, old, "projection")
-    return Told(f"{block}.head_dim", d, new)
+        return Conflict(path, old, "projection")
+    return Conflict(f"{block}.head_dim", d, new)

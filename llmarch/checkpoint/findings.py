@@ -7,15 +7,15 @@ from dataclasses import replace
 from ..architecture.schema import Finding
 from ..errors import printable
 
-MOST_FINDINGS = 200
-LONGEST = 400
+MAX_FINDINGS = 200
+MAX_TEXT = 400
 
 
-def tidy(findings: list[Finding]) -> list[Finding]:
+def limit_findings(findings: list[Finding]) -> list[Finding]:
     """At most MOST_FINDINGS, those that matter first; the last one says how many are left out."""
-    if len(findings) > MOST_FINDINGS:
+    if len(findings) > MAX_FINDINGS:
         ordered = sorted(findings, key=lambda f: f.severity == "info")
-        first, left = ordered[MOST_FINDINGS - 1], ordered[MOST_FINDINGS:]
+        first, left = ordered[MAX_FINDINGS - 1], ordered[MAX_FINDINGS:]
         worst = (
             first.severity
             if first.severity != "info"
@@ -24,17 +24,17 @@ def tidy(findings: list[Finding]) -> list[Finding]:
         last = replace(
             first, message=f"{first.message}; and {len(left):,} more findings", severity=worst
         )
-        findings = [*ordered[: MOST_FINDINGS - 1], last]
-    return [clean(f) for f in findings]
+        findings = [*ordered[: MAX_FINDINGS - 1], last]
+    return [escape_finding(f) for f in findings]
 
 
-def clean(f: Finding) -> Finding:
+def escape_finding(f: Finding) -> Finding:
     """Tensor names are a repository's: control characters are escaped, what is endless is cut."""
     if (
         f.path.isprintable()
         and f.message.isprintable()
-        and len(f.path) <= LONGEST
-        and len(f.message) <= LONGEST
+        and len(f.path) <= MAX_TEXT
+        and len(f.message) <= MAX_TEXT
     ):
         return f
-    return replace(f, path=printable(f.path, LONGEST), message=printable(f.message, LONGEST))
+    return replace(f, path=printable(f.path, MAX_TEXT), message=printable(f.message, MAX_TEXT))

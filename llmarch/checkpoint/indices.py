@@ -15,13 +15,23 @@ from ..tensors.folding import axes_folded, braced, span
 Index = tuple[int, ...]
 Axes = tuple[tuple[int, ...] | range, ...]
 
-__all__ = ["Axes", "Index", "absent", "axes_folded", "blocks", "braced", "folded", "span", "split"]
+__all__ = [
+    "Axes",
+    "Index",
+    "axes_folded",
+    "braced",
+    "folded_names",
+    "index_products",
+    "missing_indices",
+    "span",
+    "split_by_axes",
+]
 
-MOST_NAMED = 100_000
+MAX_LISTED = 100_000
 """A difference of more indices than this is counted, not listed."""
 
 
-def split(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], list[Index]]:
+def split_by_axes(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], list[Index]]:
     """The indices that the axes allow, and the others."""
     columns = zip(zip(*indices, strict=True), map(frozenset[int], axes), strict=True)
     masks = [
@@ -35,13 +45,13 @@ def split(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], list[Index
     return list(compress(indices, inside)), list(compress(indices, map(not_, inside)))
 
 
-def absent(indices: Iterable[Index], axes: Axes, most: int = MOST_NAMED) -> list[Index]:
+def missing_indices(indices: Iterable[Index], axes: Axes, most: int = MAX_LISTED) -> list[Index]:
     """The first `most` indices of the axes that are not among `indices`."""
     there = set(indices)
     return list(islice((i for i in product(*axes) if i not in there), most))
 
 
-def folded(pattern: str, indices: Iterable[Index]) -> list[str]:
+def folded_names(pattern: str, indices: Iterable[Index]) -> list[str]:
     """Names in short, each a full product: `model.layers.{3-60}.mlp.experts.{0-255}.down_proj.weight`."""
     indices = list(indices)
     if not indices or not indices[0]:
@@ -49,11 +59,11 @@ def folded(pattern: str, indices: Iterable[Index]) -> list[str]:
     parts = pattern.split("{}")
     return [
         "".join(p + s for p, s in zip(parts, (*spans, ""), strict=True))
-        for spans in blocks(indices)
+        for spans in index_products(indices)
     ]
 
 
-def blocks(indices: Iterable[Index]) -> list[tuple[str, ...]]:
+def index_products(indices: Iterable[Index]) -> list[tuple[str, ...]]:
     """Indices as products of spans: first numbers with the same rest are one block."""
     rest: dict[int, list[Index]] = {}
     for i in indices:
@@ -64,5 +74,7 @@ def blocks(indices: Iterable[Index]) -> list[tuple[str, ...]]:
     out: list[tuple[str, ...]] = []
     for others, firsts in by_rest.items():
         head = braced(firsts)
-        out.extend((head, *tail) for tail in blocks(others)) if any(others) else out.append((head,))
+        out.extend((head, *tail) for tail in index_products(others)) if any(others) else out.append(
+            (head,)
+        )
     return out

@@ -11,7 +11,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(slots=True)
-class Logical:
+class LogicalTensor:
     """Tensors alike in pattern, logical shape and packing.
 
     `shape` None: the header does not tell it (a name without header, or a format that stores a flat row of `elements`). `others`: further
@@ -29,24 +29,30 @@ class Logical:
     bits: int = 0
     scales: int = 0
     elements: int | None = None
-    others: tuple[Shape, ...] = field(default=())
-    why: str = ""
-    open: bool = False
+    other_shapes: tuple[Shape, ...] = field(default=())
+    not_comparable: str = ""
+    uncertain: bool = False
 
     @property
-    def known(self) -> bool:
+    def has_size(self) -> bool:
         """Whether there is anything to compare a shape with."""
         return self.shape is not None or self.elements is not None
+
+    @property
+    def total_elements(self) -> int:
+        """The elements of all its tensors; 0 where the size is not known."""
+        one = prod(self.shape) if self.shape is not None else self.elements or 0
+        return one * len(self.indices)
 
     def fits(self, shape: Shape) -> bool:
         """Whether the stored tensor can be one of this shape."""
         if self.shape is not None:
-            return shape == self.shape or shape in self.others
+            return shape == self.shape or shape in self.other_shapes
         return self.elements is None or self.elements == prod(shape)
 
-    def some(self, indices: list[Index]) -> Logical:
+    def subset(self, indices: list[Index]) -> LogicalTensor:
         """The same for a part of the indices."""
-        return Logical(
+        return LogicalTensor(
             self.pattern, self.dtype, self.shape, indices, self.source, self.packing, self.width, self.bits, self.scales, self.elements,
-            self.others, self.why, self.open,
+            self.other_shapes, self.not_comparable, self.uncertain,
         )  # fmt: skip

@@ -9,12 +9,12 @@ from math import prod
 
 from ..tensors.naming import TensorRow
 from . import names as spelling
-from .indices import Index, split
-from .logical import Logical, Shape
+from .indices import Index, split_by_axes
+from .logical import LogicalTensor, Shape
 
 
 @dataclass(slots=True)
-class Hit:
+class Match:
     """A row (or the rows that a fused tensor holds) and the tensors stored for it.
 
     `indices` are those of the fused tensor where one side was fused. `fits`: the shapes agree (or cannot be known).
@@ -22,7 +22,7 @@ class Hit:
 
     key: str
     rows: tuple[TensorRow, ...]
-    logical: tuple[Logical, ...]
+    logical: tuple[LogicalTensor, ...]
     indices: list[Index]
     elements: int
     fits: bool
@@ -30,11 +30,11 @@ class Hit:
     stored: Shape | None
 
     @property
-    def known(self) -> bool:
+    def compared(self) -> bool:
         """Whether shapes were compared at all."""
-        return all(x.known and not x.why for x in self.logical)
+        return all(x.has_size and not x.not_comparable for x in self.logical)
 
-    def met(self, row: TensorRow) -> int:
+    def count_of(self, row: TensorRow) -> int:
         """How many of a row's tensors met here."""
         stacked = bool(self.indices) and len(row.axes) == len(self.indices[0]) + 1
         return len(self.indices) * (len(row.axes[-1]) if stacked else 1)
@@ -44,28 +44,28 @@ class Hit:
 class _Piece:
     """A part of a fused tensor: its place, the shapes it may have, its elements, how many experts it stacks, and whose it is."""
 
-    place: spelling.Place
+    place: spelling.FusedPlace
     shapes: tuple[Shape, ...]
     elements: int | None
     experts: int | None
-    of: TensorRow | Logical
+    of: TensorRow | LogicalTensor
 
 
-class Meeting:
+class Matching:
     """`hits`; `missing`: rows with the numbers that did meet (None: none did); `extra`: tensors without a row; `twice`: stored again;
     `gaps`: by stored pattern, experts that lack in what otherwise met; `spell`: the canonical name of a stored one."""
 
-    def __init__(self, rows: Iterable[TensorRow], logical: list[Logical]) -> None:
+    def __init__(self, rows: Iterable[TensorRow], logical: list[LogicalTensor]) -> None:
         self.rows: dict[str, list[TensorRow]] = {}
-        self.stored: dict[str, list[Logical]] = {}
-        self.hits: list[Hit] = []
+        self.stored: dict[str, list[LogicalTensor]] = {}
+        self.hits: list[Match] = []
         self.missing: dict[str, list[tuple[TensorRow, list[Index] | None]]] = {}
-        self.extra: dict[str, list[Logical]] = {}
-        self.twice: list[Logical] = []
+        self.extra: dict[str, list[LogicalTensor]] = {}
+        self.twice: list[LogicalTensor] = []
         self.gaps: dict[str, list[Index]] = {}
         for row in rows:
             self.rows.setdefault(spelling.canonical(row.pattern), []).append(row)
-        self.spell = spelling.speller({x.pattern for x in logical})
+        self.spell = spelling.canonicalizer({x.pattern for x in logical})
         for x in logical:
             self.stored.setdefault(self.spell(x.pattern), []).append(x)
         for key, rows_here in self.rows.items():
@@ -75,57 +75,57 @@ class Meeting:
                 self.extra[key] = self._once(stored)
         self._fuse()
 
-    def _once(self, stored: list[Logical]) -> list[Logical]:
+    def _once(self, stored: list[LogicalTensor]) -> list[LogicalTensor]:
         """Tensors of one canonical name without those whose numbers were there before: stored twice, in two spellings."""
         if len({x.pattern for x in stored}) < 2:
             return stored
         seen: set[Index] = set()
-        out: list[Logical] = []
+        out: list[LogicalTensor] = []
         for x in stored:
             again = [i for i in x.indices if i in seen]
             if again:
-                self.twice.append(x.some(again))
-                x = x.some([i for i in x.indices if i not in seen])
+                self.twice.append(x.subset(again))
+                x = x.subset([i for i in x.indices if i not in seen])
             seen.update(x.indices)
             if x.indices:
                 out.append(x)
         return out
 
-    def _direct(self, key: str, rows: list[TensorRow], stored: list[Logical]) -> None:
+    def _direct(self, key: str, rows: list[TensorRow], stored: list[LogicalTensor]) -> None:
         """Meet by one name: the usual case."""
         left = stored
         for row in rows:
             there: list[Index] = []
-            rest: list[Logical] = []
+            rest: list[LogicalTensor] = []
             for x in left:
                 inside, outside = (
-                    split(x.indices, row.axes)
+                    split_by_axes(x.indices, row.axes)
                     if len(x.indices[0]) == len(row.axes)
                     else ([], x.indices)
                 )
                 if inside:
                     there += inside
-                    self.meet(key, row, x.some(inside) if outside else x)
+                    self.add_match(key, row, x.subset(inside) if outside else x)
                 if outside:
-                    rest.append(x.some(outside) if inside else x)
+                    rest.append(x.subset(outside) if inside else x)
             left = rest
             if len(there) < row.count:
                 self.missing.setdefault(key, []).append((row, there or None))
         if left:
             self.extra[key] = left
 
-    def meet(self, key: str, row: TensorRow, x: Logical) -> None:
+    def add_match(self, key: str, row: TensorRow, x: LogicalTensor) -> None:
         """Note that a row's tensors are stored as these."""
-        fits, shape = not x.known or x.fits(row.shape), row.shape
-        if not fits and (other := spelling.turned(key, row.shape)):
+        fits, shape = not x.has_size or x.fits(row.shape), row.shape
+        if not fits and (other := spelling.other_layout(key, row.shape)):
             fits = x.fits(other)
             shape = row.shape if fits else nearer(row.shape, other, x.shape)
         one = prod(row.shape) if fits else prod(x.shape) if x.shape is not None else x.elements or 0
         self.hits.append(
-            Hit(key, (row,), (x,), x.indices, one * len(x.indices), fits, shape, x.shape)
+            Match(key, (row,), (x,), x.indices, one * len(x.indices), fits, shape, x.shape)
         )
 
-    def lacking(self, component: str, shape: Shape) -> tuple[str, TensorRow | None]:
+    def find_missing(self, component: str, shape: Shape) -> tuple[str, TensorRow | None]:
         """A single tensor of a component and shape that is missing, and its canonical name."""
         found = (
             (k, row)
@@ -141,10 +141,10 @@ class Meeting:
         """Meet what is left after fusing both sides: stacked experts, gate with up, q with k and v."""
         wanted: dict[str, list[tuple[Index, _Piece]]] = {}
         offered: dict[str, list[tuple[Index, _Piece]]] = {}
-        extra = {key: place for key in self.extra if (place := spelling.place(key))}
+        extra = {key: place for key in self.extra if (place := spelling.fused_place(key))}
         offers = {place.key for place in extra.values()}
         for key, missing in self.missing.items():
-            place = spelling.place(key)
+            place = spelling.fused_place(key)
             if place and place.key in offers:
                 for row, there in missing:
                     wanted.setdefault(place.key, []).extend(_row_pieces(place, row, there))
@@ -162,12 +162,12 @@ class Meeting:
             self._forget(used)
 
     def _stored_pieces(
-        self, place: spelling.Place, x: Logical, experts: int
+        self, place: spelling.FusedPlace, x: LogicalTensor, experts: int
     ) -> Iterable[tuple[Index, _Piece]]:
         """Stored tensors as parts of fused ones. Of `experts` that should be there, those that are not are noted as gaps."""
-        shapes = (x.shape, *x.others) if x.shape is not None else ()
+        shapes = (x.shape, *x.other_shapes) if x.shape is not None else ()
         size = x.elements if x.shape is None else prod(x.shape)
-        if not place.expert:
+        if not place.per_expert:
             piece = _Piece(place, shapes, size, None, x)
             yield from ((i, piece) for i in x.indices)
             return
@@ -214,7 +214,7 @@ class Meeting:
         (shape, *_), elements = _fused(key, a)
         theirs, stored = _fused(key, b)
         if theirs:
-            fits = shape in theirs or spelling.turned(key, shape) in theirs
+            fits = shape in theirs or spelling.other_layout(key, shape) in theirs
         else:
             experts = {p.experts for p in b} - {None}
             fits = (
@@ -222,13 +222,13 @@ class Meeting:
                 if stored is not None
                 else not experts or len(shape) < 2 or experts == {shape[0]}
             )
-        if not fits and theirs and (other := spelling.turned(key, shape)):
+        if not fits and theirs and (other := spelling.other_layout(key, shape)):
             shape = nearer(shape, other, theirs[0])
         rows = tuple(p.of for p in a if isinstance(p.of, TensorRow))
-        logical = tuple(_part(p, p.of, indices) for p in b if isinstance(p.of, Logical))
+        logical = tuple(_part(p, p.of, indices) for p in b if isinstance(p.of, LogicalTensor))
         size = (elements if fits else prod(theirs[0]) if theirs else stored) or 0
         self.hits.append(
-            Hit(
+            Match(
                 key,
                 rows,
                 logical,
@@ -243,16 +243,16 @@ class Meeting:
     def _forget(self, used: dict[int, set[Index]]) -> None:
         """Take what has met in fused form out of the leftovers."""
         for key, missing in list(self.missing.items()):
-            stacked = (place := spelling.place(key)) is not None and place.expert
+            stacked = (place := spelling.fused_place(key)) is not None and place.per_expert
             left = [
                 without(row, there, used[id(row)], stacked) if id(row) in used else (row, there)
                 for row, there in missing
             ]
             self.missing[key] = [m for m in left if m is not None]
         for key, extra in list(self.extra.items()):
-            stacked = (place := spelling.place(key)) is not None and place.expert
+            stacked = (place := spelling.fused_place(key)) is not None and place.per_expert
             rest = [
-                x.some([i for i in x.indices if (i[:-1] if stacked else i) not in used[id(x)]])
+                x.subset([i for i in x.indices if (i[:-1] if stacked else i) not in used[id(x)]])
                 if id(x) in used
                 else x
                 for x in extra
@@ -283,14 +283,14 @@ def without(
 
 
 def _row_pieces(
-    place: spelling.Place, row: TensorRow, there: list[Index] | None
+    place: spelling.FusedPlace, row: TensorRow, there: list[Index] | None
 ) -> Iterable[tuple[Index, _Piece]]:
     """A row's tensors as parts of fused ones; expert numbers are stacked away. `there`: those that have met already."""
     axes, shape = row.axes, row.shape
-    if place.expert:
+    if place.per_expert:
         axes, shape = row.axes[:-1], (len(row.axes[-1]), *row.shape)
-    gone = {i[:-1] if place.expert else i for i in there or ()}
-    piece = _Piece(place, (shape,), prod(shape), shape[0] if place.expert else None, row)
+    gone = {i[:-1] if place.per_expert else i for i in there or ()}
+    piece = _Piece(place, (shape,), prod(shape), shape[0] if place.per_expert else None, row)
     return ((i, piece) for i in product(*axes) if i not in gone)
 
 
@@ -298,20 +298,20 @@ def _by_index(pieces: Iterable[tuple[Index, _Piece]]) -> dict[Index, list[_Piece
     out: dict[Index, list[_Piece]] = {}
     for i, p in pieces:
         out.setdefault(i, []).append(p)
-    return {i: sorted(ps, key=lambda p: p.place.at) for i, ps in out.items()}
+    return {i: sorted(ps, key=lambda p: p.place.slot) for i, ps in out.items()}
 
 
 def _complete(pieces: list[_Piece]) -> bool:
     """Every slot once."""
-    return [p.place.at for p in pieces] == list(range(pieces[0].place.of)) and len(
-        {p.place.of for p in pieces}
+    return [p.place.slot for p in pieces] == list(range(pieces[0].place.slots)) and len(
+        {p.place.slots for p in pieces}
     ) == 1
 
 
 def _same(a: list[_Piece], b: list[_Piece]) -> bool:
     """The same slots once on both sides: experts that have no gate."""
-    slots = [p.place.at for p in a]
-    return slots == [p.place.at for p in b] and len(set(slots)) == len(slots)
+    slots = [p.place.slot for p in a]
+    return slots == [p.place.slot for p in b] and len(set(slots)) == len(slots)
 
 
 def _fused(key: str, pieces: list[_Piece]) -> tuple[tuple[Shape, ...], int | None]:
@@ -321,14 +321,15 @@ def _fused(key: str, pieces: list[_Piece]) -> tuple[tuple[Shape, ...], int | Non
     if len(pieces) == 1:
         return pieces[0].shapes, total
     shapes = [
-        spelling.joined(key, parts) for parts in zip(*(p.shapes for p in pieces), strict=False)
+        spelling.joined_shape(key, parts)
+        for parts in zip(*(p.shapes for p in pieces), strict=False)
     ]
     return tuple(s for s in shapes if s is not None), total
 
 
-def _part(p: _Piece, x: Logical, indices: list[Index]) -> Logical:
+def _part(p: _Piece, x: LogicalTensor, indices: list[Index]) -> LogicalTensor:
     """The tensors of a piece that belong to fused ones at `indices`."""
-    if not p.place.expert:
-        return x.some(indices)
+    if not p.place.per_expert:
+        return x.subset(indices)
     wanted = set(indices)
-    return x.some([i for i in x.indices if i[:-1] in wanted])
+    return x.subset([i for i in x.indices if i[:-1] in wanted])

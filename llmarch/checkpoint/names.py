@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..architecture.frozen import Frozen, frozen
 from .logical import Shape
+from .roles import TOWER_NAME
 
 WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")
-TOWERS = re.compile(r"^(vision|visual|audio|multi_modal|mm_|patch_merger)")
-NATIVE = frozenset(
+MISTRAL_NATIVE = frozenset(
     {"tok_embeddings.weight", "layers.{}.attention_norm.weight", "layers.{}.attention.wo.weight"}
 )
 
 _EXPERT_MATRIX = r"(gate_up_proj|gate_proj|up_proj|down_proj)"
-RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+CANONICAL_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^vision_tower\.vision_model\."), "vision_tower."),
     (re.compile(r"^vision_tower\.encoder\.patch_embed\."), "vision_tower.patch_embed."),
     (re.compile(r"^embed\.weight$"), "embed_tokens.weight"),
@@ -51,7 +51,7 @@ RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def wrapper(pattern: str) -> str:
+def wrapper_prefix(pattern: str) -> str:
     """The wrappers that a name starts with: `model.language_model.`."""
     at = 0
     while found := next((w for w in WRAPPERS if pattern.startswith(w, at)), None):
@@ -61,7 +61,7 @@ def wrapper(pattern: str) -> str:
 
 _SHARED = r"(?:shared?_experts?|shared_mlp)"
 _ATTENTION = r"(attn|attention|self_attn|self_attention)"
-PLAIN: tuple[tuple[re.Pattern[str], str], ...] = (
+LAYER_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(r"(^|\.)(?:router|gate)\.(?:gate|classifier|wg|proj|layer)\.(weight|bias)$"),
         r"\1router.\2",
@@ -94,24 +94,24 @@ PLAIN: tuple[tuple[re.Pattern[str], str], ...] = (
 """Names of one layer, in the spelling that sightings look for. For what is observed alone: the join does not know them."""
 
 
-def plain(name: str) -> str:
+def canonical_in_layer(name: str) -> str:
     """A name within a layer as sightings expect it, whoever wrote it."""
-    for rule, to in PLAIN:
+    for rule, to in LAYER_RULES:
         name = rule.sub(to, name)
     return name
 
 
 def canonical(pattern: str) -> str:
     """The name without wrappers, in one spelling; equal for all spellings of a tensor."""
-    name = pattern[len(wrapper(pattern)) :]
-    for rule, to in RULES:
+    name = pattern[len(wrapper_prefix(pattern)) :]
+    for rule, to in CANONICAL_RULES:
         name = rule.sub(to, name)
     return name
 
 
-def speller(patterns: Iterable[str]) -> Callable[[str], str]:
+def canonicalizer(patterns: Iterable[str]) -> Callable[[str], str]:
     """`canonical` for the names of one checkpoint: where they are Mistral's own, they become the Hub's first."""
-    if NATIVE.isdisjoint(patterns):
+    if MISTRAL_NATIVE.isdisjoint(patterns):
         return canonical
     from ..config.mistral_native import hub_name
 
@@ -122,13 +122,13 @@ def speller(patterns: Iterable[str]) -> Callable[[str], str]:
 
 
 @frozen
-class Place(Frozen):
+class FusedPlace(Frozen):
     """Where a tensor sits in the fused tensor `key`: slot `at` of `of` (0 of 1 is all of it), of one `expert` or of all."""
 
     key: str
-    at: int = 0
-    of: int = 1
-    expert: bool = False
+    slot: int = 0
+    slots: int = 1
+    per_expert: bool = False
 
 
 @frozen
@@ -197,17 +197,17 @@ FUSINGS = (
 )
 
 
-def place(key: str) -> Place | None:
+def fused_place(key: str) -> FusedPlace | None:
     """The fused tensor that a canonical name belongs to, itself included; None where no fusing is known."""
     for f in FUSINGS:
         if m := f.pattern.match(key):
-            return Place(
+            return FusedPlace(
                 m.expand(f.key), f.slots.index(m[2]) if f.slots else 0, len(f.slots) or 1, f.expert
             )
     return None
 
 
-def joined(key: str, parts: Sequence[Shape]) -> Shape | None:
+def joined_shape(key: str, parts: Sequence[Shape]) -> Shape | None:
     """The shape of parts in one: along the outputs, [I, h] and [I, h] -> [2I, h], stacked [E, I, h] twice -> [E, 2I, h]. MLX's absorbed
     MLA, per head [H, rank, nope] and [H, v, rank] -> [H * (nope + v), rank]. None for parts that do not fit together."""
     first = parts[0]
@@ -220,7 +220,7 @@ def joined(key: str, parts: Sequence[Shape]) -> Shape | None:
     return (*first[:axis], sum(s[axis] for s in parts), *first[axis + 1 :])
 
 
-def turned(key: str, shape: Shape) -> Shape | None:
+def other_layout(key: str, shape: Shape) -> Shape | None:
     """The other layout that the same tensor is stored in: stacked experts with inputs first ([E, in, out] in Llama 4 and gpt-oss),
     convolutions with channels last (MLX). None where there is but one."""
     if len(shape) == 3 and ".experts." in key:
@@ -235,23 +235,23 @@ def turned(key: str, shape: Shape) -> Shape | None:
 _LAYER = re.compile(r"(^|\.)(layers|h|blocks)\.\{\}\.")
 
 
-def notes(key: str, templates: Sequence[str], stored: str) -> list[str]:
+def naming_notes(key: str, templates: Sequence[str], stored: str) -> list[str]:
     """How the checkpoint spells a tensor that the template names otherwise, for people."""
     if stored in templates:
         return []
     out: list[str] = []
     native = any(
         part in stored for part in (".attention.w", ".feed_forward.w", "attention_norm", "ffn_norm")
-    ) and not wrapper(stored)
+    ) and not wrapper_prefix(stored)
     if native and canonical(stored) not in map(canonical, templates):
         out.append("Mistral's own names")
     elif (
         _LAYER.search(stored)
-        and not TOWERS.match(canonical(stored))
-        and wrapper(templates[0]) != wrapper(stored)
+        and not TOWER_NAME.match(canonical(stored))
+        and wrapper_prefix(templates[0]) != wrapper_prefix(stored)
     ):
         out.append(
-            f"names begin with {wrapper(stored) or 'layers'} instead of {wrapper(templates[0]) or 'layers'}"
+            f"names begin with {wrapper_prefix(stored) or 'layers'} instead of {wrapper_prefix(templates[0]) or 'layers'}"
         )
     if ".switch_mlp." in stored:
         out.append("experts stacked as MLX does")
@@ -263,7 +263,7 @@ def notes(key: str, templates: Sequence[str], stored: str) -> list[str]:
         out.append("kv_b_proj absorbed per head")
     elif len(templates) > 1:
         out.append(f"{key.split('.')[-2]} fused")
-    elif canonical(stored) != canonical(templates[0]) and not native and place(key):
+    elif canonical(stored) != canonical(templates[0]) and not native and fused_place(key):
         out.append(f"{key.split('.')[-2]} split")
     if "block_sparse_moe" in templates[0] and ".mlp." in stored:
         out.append("mlp instead of block_sparse_moe")

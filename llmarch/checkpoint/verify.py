@@ -18,12 +18,12 @@ from ..sources.raw import TensorTable
 from ..tensors.naming import TensorRow
 from . import names as spelling
 from . import quantization as dtypes
-from .findings import tidy
+from .findings import limit_findings
 from .indices import axes_folded
-from .matching import Hit, Meeting
-from .missing import lacking
+from .matching import Match, Matching
+from .missing import missing_findings
 from .packing import unpack
-from .unexpected import Leftovers
+from .unexpected import Classifier
 
 TURNED = "experts stored with inputs and outputs the other way round"
 
@@ -69,15 +69,15 @@ def verify(
     some headers could not be read, so that what is missing says nothing."""
     declared = quantization or architecture.quantization
     unpacked = unpack(table, declared)
-    meeting = Meeting(rows, unpacked.logical)
-    left = Leftovers(architecture, meeting, unpacked, declared)
-    left.sort()
-    missing = lacking(architecture, meeting, partial)
+    meeting = Matching(rows, unpacked.logical)
+    left = Classifier(architecture, meeting, unpacked, declared)
+    left.run()
+    missing = missing_findings(architecture, meeting, partial)
     findings = [
         *unpacked.findings,
         *left.findings,
         *missing,
-        *dtypes.findings(meeting.hits, unpacked, declared, left.unsure),
+        *dtypes.quantization_findings(meeting.hits, unpacked, declared, left.unsure),
     ]
     elements, bits = weigh(meeting.hits)
     mtp = elements.pop("mtp", 0) + left.mtp
@@ -90,7 +90,7 @@ def verify(
         else "partial"
         if partial or names_only or left.unsure
         else "verified",
-        findings=tidy(findings),
+        findings=limit_findings(findings),
         logical=logical,
         mtp=mtp,
         scales=unpacked.scales,
@@ -108,25 +108,25 @@ def verify(
     )
 
 
-def weigh(hits: Iterable[Hit]) -> tuple[Counter[str], Counter[str]]:
+def weigh(hits: Iterable[Match]) -> tuple[Counter[str], Counter[str]]:
     """Elements by component, and the bits they take in the file, of tensors whose size is known."""
     elements: Counter[str] = Counter()
     bits: Counter[str] = Counter()
     for h in hits:
-        if h.known:
+        if h.compared:
             elements[h.rows[0].component] += h.elements
             bits[h.rows[0].component] += sum(x.bits * len(x.indices) for x in h.logical)
     return elements, bits
 
 
-def confirmed(meeting: Meeting) -> dict[str, tuple[str, ...]]:
+def confirmed(meeting: Matching) -> dict[str, tuple[str, ...]]:
     """Facts all of whose tensors met with the shapes that the fact gives them, and these tensors."""
     met: dict[int, int] = {}
     wrong: set[str] = set()
     for h in meeting.hits:
         for row in h.rows:
-            if h.known and h.fits:
-                met[id(row)] = met.get(id(row), 0) + h.met(row)
+            if h.compared and h.fits:
+                met[id(row)] = met.get(id(row), 0) + h.count_of(row)
             elif not h.fits:
                 wrong.update(row.proves)
     out: dict[str, list[str]] = {}
@@ -140,7 +140,7 @@ def confirmed(meeting: Meeting) -> dict[str, tuple[str, ...]]:
     return {path: tuple(names) for path, names in out.items() if path not in wrong}
 
 
-def notes(hits: Iterable[Hit]) -> tuple[str, ...]:
+def notes(hits: Iterable[Match]) -> tuple[str, ...]:
     """Packings and spellings met, each once."""
     packed: dict[str, dict[str, None]] = {}
     out: dict[str, None] = {}
@@ -148,12 +148,14 @@ def notes(hits: Iterable[Hit]) -> tuple[str, ...]:
         for x in h.logical:
             if x.packing:
                 packed.setdefault(x.packing, {})[h.rows[0].component] = None
-            out.update(dict.fromkeys(spelling.notes(h.key, [r.pattern for r in h.rows], x.pattern)))
+            out.update(
+                dict.fromkeys(spelling.naming_notes(h.key, [r.pattern for r in h.rows], x.pattern))
+            )
         if (
             h.fits
             and h.stored is not None
             and h.stored != h.template
-            and h.stored == spelling.turned(h.key, h.template)
+            and h.stored == spelling.other_layout(h.key, h.template)
         ):
             out[TURNED if ".experts." in h.key else "convolutions stored with channels last"] = None
     return (*(f"{label}: {', '.join(components)}" for label, components in packed.items()), *out)

@@ -20,7 +20,7 @@ from helpers.checkpoint_fixtures import (
 )
 
 from llmarch.checkpoint import names as spelling
-from llmarch.checkpoint.names import Place, canonical, joined, place, turned
+from llmarch.checkpoint.names import FusedPlace, canonical, fused_place, joined_shape, other_layout
 
 SAME = [
     (
@@ -85,53 +85,72 @@ def test_other_tensors_keep_other_forms(names: tuple[str, ...]) -> None:
 PLACES = [
     (
         "layers.{}.mlp.experts.{}.gate_proj.weight",
-        Place("layers.{}.mlp.experts.gate_up_proj", 0, 2, True),
+        FusedPlace("layers.{}.mlp.experts.gate_up_proj", 0, 2, True),
     ),
     (
         "layers.{}.mlp.experts.{}.up_proj.weight",
-        Place("layers.{}.mlp.experts.gate_up_proj", 1, 2, True),
+        FusedPlace("layers.{}.mlp.experts.gate_up_proj", 1, 2, True),
     ),
     (
         "layers.{}.mlp.experts.{}.down_proj.weight",
-        Place("layers.{}.mlp.experts.down_proj", expert=True),
+        FusedPlace("layers.{}.mlp.experts.down_proj", per_expert=True),
     ),
-    ("layers.{}.mlp.experts.gate_proj", Place("layers.{}.mlp.experts.gate_up_proj", 0, 2)),
-    ("layers.{}.mlp.experts.gate_up_proj_bias", Place("layers.{}.mlp.experts.gate_up_proj_bias")),
-    ("layers.{}.mlp.experts.up_proj_bias", Place("layers.{}.mlp.experts.gate_up_proj_bias", 1, 2)),
-    ("layers.{}.self_attn.v_proj.bias", Place("layers.{}.self_attn.qkv_proj.bias", 2, 3)),
+    ("layers.{}.mlp.experts.gate_proj", FusedPlace("layers.{}.mlp.experts.gate_up_proj", 0, 2)),
+    (
+        "layers.{}.mlp.experts.gate_up_proj_bias",
+        FusedPlace("layers.{}.mlp.experts.gate_up_proj_bias"),
+    ),
+    (
+        "layers.{}.mlp.experts.up_proj_bias",
+        FusedPlace("layers.{}.mlp.experts.gate_up_proj_bias", 1, 2),
+    ),
+    ("layers.{}.self_attn.v_proj.bias", FusedPlace("layers.{}.self_attn.qkv_proj.bias", 2, 3)),
     (
         "layers.{}.mlp.shared_expert.up_proj.weight",
-        Place("layers.{}.mlp.shared_expert.gate_up_proj.weight", 1, 2),
+        FusedPlace("layers.{}.mlp.shared_expert.gate_up_proj.weight", 1, 2),
     ),
-    ("layers.{}.self_attn.unembed_out.weight", Place("layers.{}.self_attn.kv_b_proj.weight", 1, 2)),
+    (
+        "layers.{}.self_attn.unembed_out.weight",
+        FusedPlace("layers.{}.self_attn.kv_b_proj.weight", 1, 2),
+    ),
     (
         "layers.{}.linear_attn.in_proj_z.weight",
-        Place("layers.{}.linear_attn.in_proj_qkvz.weight", 1, 2),
+        FusedPlace("layers.{}.linear_attn.in_proj_qkvz.weight", 1, 2),
     ),
     ("layers.{}.input_layernorm.weight", None),
 ]
 
 
 @pytest.mark.parametrize(("key", "expected"), PLACES)
-def test_places_in_fused_tensors(key: str, expected: Place | None) -> None:
-    assert place(key) == expected
+def test_places_in_fused_tensors(key: str, expected: FusedPlace | None) -> None:
+    assert fused_place(key) == expected
 
 
 def test_joining_parts() -> None:
-    assert joined("x.qkv_proj.weight", [(4096, 2048), (512, 2048), (512, 2048)]) == (5120, 2048)
-    assert joined("x.qkv_proj.bias", [(4096,), (512,), (512,)]) == (5120,)
-    assert joined("x.experts.gate_up_proj", [(8, 768, 2048), (8, 768, 2048)]) == (8, 1536, 2048)
-    assert joined("x.experts.gate_up_proj_bias", [(8, 768), (8, 768)]) == (8, 1536)
-    assert joined("x.qkv_proj.weight", [(4096, 2048), (512, 1024)]) is None
-    assert joined("x.qkv_proj.weight", [(4096,), (512,)]) is None
-    assert joined("x.kv_b_proj.weight", [(128, 512, 128), (128, 128, 512)]) == (128 * 256, 512)
-    assert joined("x.kv_b_proj.weight", [(128, 512, 128), (64, 128, 512)]) is None
+    assert joined_shape("x.qkv_proj.weight", [(4096, 2048), (512, 2048), (512, 2048)]) == (
+        5120,
+        2048,
+    )
+    assert joined_shape("x.qkv_proj.bias", [(4096,), (512,), (512,)]) == (5120,)
+    assert joined_shape("x.experts.gate_up_proj", [(8, 768, 2048), (8, 768, 2048)]) == (
+        8,
+        1536,
+        2048,
+    )
+    assert joined_shape("x.experts.gate_up_proj_bias", [(8, 768), (8, 768)]) == (8, 1536)
+    assert joined_shape("x.qkv_proj.weight", [(4096, 2048), (512, 1024)]) is None
+    assert joined_shape("x.qkv_proj.weight", [(4096,), (512,)]) is None
+    assert joined_shape("x.kv_b_proj.weight", [(128, 512, 128), (128, 128, 512)]) == (
+        128 * 256,
+        512,
+    )
+    assert joined_shape("x.kv_b_proj.weight", [(128, 512, 128), (64, 128, 512)]) is None
 
 
 def test_other_layouts() -> None:
-    assert turned("layers.{}.mlp.experts.gate_up_proj", (8, 2048, 1536)) == (8, 1536, 2048)
-    assert turned("layers.{}.linear_attn.conv1d.weight", (8192, 1, 4)) == (8192, 4, 1)
-    assert turned("layers.{}.mlp.gate_proj.weight", (8, 16)) is None
+    assert other_layout("layers.{}.mlp.experts.gate_up_proj", (8, 2048, 1536)) == (8, 1536, 2048)
+    assert other_layout("layers.{}.linear_attn.conv1d.weight", (8192, 1, 4)) == (8192, 4, 1)
+    assert other_layout("layers.{}.mlp.gate_proj.weight", (8, 16)) is None
 
 
 # --- whole checkpoints, saved otherwise ---
@@ -392,7 +411,7 @@ def test_rules_only_ever_rewrite_to_what_they_leave_alone() -> None:
     for names in SAME:
         for n in names:
             assert canonical(canonical(n)) == canonical(n)
-    assert spelling.wrapper("model.language_model.norm.weight") == "model.language_model."
+    assert spelling.wrapper_prefix("model.language_model.norm.weight") == "model.language_model."
 
 
 def _table(tensors: Tensors) -> Any:

@@ -28,8 +28,8 @@ from helpers.checkpoint_fixtures import (
     tensors_of,
 )
 
-from llmarch.checkpoint.findings import LONGEST, MOST_FINDINGS
-from llmarch.checkpoint.logical import Logical
+from llmarch.checkpoint.findings import MAX_FINDINGS, MAX_TEXT
+from llmarch.checkpoint.logical import LogicalTensor
 from llmarch.checkpoint.quantization import Exclusions, bounded
 from llmarch.checkpoint.verify import Verification, verify
 from llmarch.sources.raw import TensorTable
@@ -630,7 +630,7 @@ def test_a_tensor_of_each_name_is_too_much_for_nobody() -> None:
     tensors = {f"odd{i}.weight": ("BF16", (i + 1,)) for i in range(5000)}
     architecture, rows = read(load("qwen3-0.6b")["config"])
     c = verify(architecture, rows, table_of(tensors))
-    assert len(c.findings) == MOST_FINDINGS
+    assert len(c.findings) == MAX_FINDINGS
     assert "more findings" in c.findings[-1].message
     assert c.status == "conflict"
 
@@ -703,7 +703,12 @@ EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = 
 def test_what_exclusions_mean(
     name: str, pattern: str, indices: list[tuple[int, ...]], expected: list[tuple[int, ...]]
 ) -> None:
-    assert Exclusions((name,)).of(Logical(pattern, "U8", (1,), indices, pattern, "x")) == expected
+    assert (
+        Exclusions((name,)).excluded_indices(
+            LogicalTensor(pattern, "U8", (1,), indices, pattern, "x")
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -712,7 +717,9 @@ def test_what_exclusions_mean(
 def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> None:
     assert bounded(regex) is None
     assert (
-        Exclusions((f"re:{regex}",)).of(Logical("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x"))
+        Exclusions((f"re:{regex}",)).excluded_indices(
+            LogicalTensor("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")
+        )
         == []
     )
 
@@ -722,4 +729,4 @@ def test_names_are_made_printable() -> None:
     c = check("qwen3-0.6b", lambda t: {**t, bad: ("BF16", (1,))})
     (f,) = c.findings
     assert f.path.isprintable()
-    assert len(f.path) <= LONGEST
+    assert len(f.path) <= MAX_TEXT

@@ -20,13 +20,13 @@ from ...config.vocabulary import ConfigKeys, build
 from ...errors import ConfigError
 from ...sources.raw import TensorTable
 from .. import names as spelling
-from ..findings import tidy
-from ..grouping import gathered, stored_lots
-from ..indices import Index, folded
-from ..logical import Logical, Shape
+from ..findings import limit_findings
+from ..grouping import group_by_module, stored_sets
+from ..indices import Index, folded_names
+from ..logical import LogicalTensor, Shape
 from ..packing import unpack
-from ..quantization import integers
-from ..unexpected import HEADS, MTP, MTP_MARKS, is_buffer, size
+from ..quantization import holds_integers
+from ..roles import HEAD_NAMES, MTP_NAME, MTP_TENSOR, TOWER_NAME, is_buffer
 from .modules import Heads, Module, Seen, Sighting, Unknown, recognise
 
 LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
@@ -45,7 +45,7 @@ TOWER_PARTS = re.compile(
     r"(?:^|.*\.)(?:image|vision|audio|speech)_(?:encoder|model|tower|embed)\.|^(?:embed_(?:vision|audio)|patch_merg\w*|vit\w*|img_\w+|image_\w+|vpm|apm|qformer|vqmodel|sam_model|resampler\w*|connector|aligner|mlp1|modality_projection"
     r"|(?:vision_|visual_|image_|audio_|speech_)?projector)\."
 )
-"""Encoders of other modalities and what joins them to the decoder, beside those of spelling.TOWERS."""
+"""Encoders of other modalities and what joins them to the decoder, beside those of TOWER_NAME."""
 UNDERSTOOD = re.compile(
     r"(?:q|k|v|qkv|o|out|c|gate|up|down|gate_up|c_fc|dense|wo|w[123])(?:_proj)?\.(?:weight|bias)"
     r"|(?:c_fc|c_proj|proj|fc[12]|fc_in|fc_out|dense_h_to_4h|dense_4h_to_h|router|router\.weight)\.(?:weight|bias)"
@@ -134,7 +134,7 @@ class _Observer:
         self.table, self.config, self.partial = table, config, partial
         self.text = text_of(config)
         unpacked = unpack(table, declared(config))
-        spell = spelling.speller({x.pattern for x in unpacked.logical})
+        spell = spelling.canonicalizer({x.pattern for x in unpacked.logical})
         self.tensors = apart([(spell(x.pattern), x) for x in unpacked.logical])
         self.unpacked = unpacked
         self.facts: dict[str, Any] = {}
@@ -146,7 +146,7 @@ class _Observer:
         self.bits: Counter[str] = Counter()
         self.mtp = self.copies = self.buffers = 0
         self.hidden: int | None = None
-        self.words: Logical | None = None
+        self.words: LogicalTensor | None = None
         """The token embedding."""
 
     def run(self) -> Observed:
@@ -159,7 +159,7 @@ class _Observer:
             if not (at and key.startswith(at))
         ]
         self.embedding(outside, inside)
-        self.buffers += sum(size(x) for k, x in inside if is_buffer(k, x))
+        self.buffers += sum(x.total_elements for k, x in inside if is_buffer(k, x))
         main, beyond = without_mtp([(k, x) for k, x in inside if not is_buffer(k, x)])
         kinds, layers = self.layer_kinds(main)
         self.around(outside)
@@ -187,7 +187,7 @@ class _Observer:
             buffers=self.buffers,
             bits_per_weight=bits / total if known and total else None,
             bits_by_component={c: self.bits[c] / n for c, n in self.parts.items() if n and known},
-            findings=tidy(self.findings),
+            findings=limit_findings(self.findings),
             notes=tuple(dict.fromkeys(x.packing for _, x in self.tensors if x.packing)),
         )
 
@@ -196,13 +196,18 @@ class _Observer:
         odd = [
             x
             for key, x in self.tensors
-            if x.why or (integers(x) and x.dtype != "I64" and not is_buffer(key, x))
+            if x.not_comparable
+            or (holds_integers(x) and x.dtype != "I64" and not is_buffer(key, x))
         ]
-        for g in gathered(stored_lots(odd)):
-            why = odd[g.lots[0].at].why or "integers in a packing that llmarch does not unpack"
+        for g in group_by_module(stored_sets(odd)):
+            why = (
+                odd[g.sets[0].position].not_comparable
+                or "integers in a packing that llmarch does not unpack"
+            )
             self.findings.append(Finding(rule="not-comparable", path=g.path, message=f"{g}: {why}"))
         sizes = all(
-            (x.shape is not None or x.elements is not None) and not x.open for _, x in self.tensors
+            (x.shape is not None or x.elements is not None) and not x.uncertain
+            for _, x in self.tensors
         )
         return sizes and not odd and not self.partial
 
@@ -212,32 +217,32 @@ class _Observer:
         self.facts[path] = value
         self.evidence[path] = Evidence(kind=kind, ref=ref, confirmed_by=tuple(by))
 
-    def seen(self, path: str, value: Any, x: Logical, ref: str = "") -> None:
-        self.say(path, value, "tensor", ref or folded(x.source, x.indices)[0])
+    def seen(self, path: str, value: Any, x: LogicalTensor, ref: str = "") -> None:
+        self.say(path, value, "tensor", ref or folded_names(x.source, x.indices)[0])
 
     def unknown(self, path: str, why: str) -> None:
         self.say(path, None, "unknown", why)
 
-    def count(self, component: str, x: Logical) -> None:
-        self.parts[component] += size(x)
+    def count(self, component: str, x: LogicalTensor) -> None:
+        self.parts[component] += x.total_elements
         self.bits[component] += x.bits * len(x.indices)
 
     # --- outside the layers ---
 
     def embedding(
-        self, outside: list[tuple[str, Logical]], inside: list[tuple[str, Logical]]
+        self, outside: list[tuple[str, LogicalTensor]], inside: list[tuple[str, LogicalTensor]]
     ) -> None:
         """Vocabulary and hidden size, from the token embedding (or, where that stands under the head's name alone, from the head).
         The layers must have a vector of that width: some models embed in fewer dimensions."""
         names = [
             (k, x)
             for k, x in outside
-            if EMBEDDING.search(k) and not is_tower(k) and not MTP.search(k)
+            if EMBEDDING.search(k) and not is_tower(k) and not MTP_NAME.search(k)
         ]
         found = names or [(k, x) for k, x in outside if is_head(k)]
         x = nearest(found, {y.shape for _, y in inside})
         self.words = x if names else None
-        if x is None or x.shape is None or x.open:
+        if x is None or x.shape is None or x.uncertain:
             for path in ("hidden_size", "vocab_size"):
                 self.unknown(
                     path,
@@ -256,17 +261,17 @@ class _Observer:
         self.hidden = x.shape[1]
         self.seen("hidden_size", x.shape[1], x)
 
-    def around(self, outside: list[tuple[str, Logical]]) -> None:
+    def around(self, outside: list[tuple[str, LogicalTensor]]) -> None:
         """Everything that is in no layer."""
-        heads: list[Logical] = []
-        embedding: list[Logical] = []
-        other: list[Logical] = []
-        final: list[tuple[str, Logical]] = []
-        towers: dict[str, list[tuple[str, Logical]]] = {}
+        heads: list[LogicalTensor] = []
+        embedding: list[LogicalTensor] = []
+        other: list[LogicalTensor] = []
+        final: list[tuple[str, LogicalTensor]] = []
+        towers: dict[str, list[tuple[str, LogicalTensor]]] = {}
         for key, x in outside:
             if is_buffer(key, x):
-                self.buffers += size(x)
-            elif MTP.search(key):
+                self.buffers += x.total_elements
+            elif MTP_NAME.search(key):
                 self.count("mtp", x)
             elif tower := is_tower(key):
                 towers.setdefault(tower, []).append((key, x))
@@ -298,12 +303,14 @@ class _Observer:
             self.tower(tower, tensors)
         self.unrecognised(other)
 
-    def outside(self, key: str, x: Logical) -> str:
+    def outside(self, key: str, x: LogicalTensor) -> str:
         """What a tensor in no layer counts for."""
         vector = x.shape is not None and x.shape == (self.hidden,)
         return "norms" if vector and NORM_NAME.search(key) else by_name(key)
 
-    def head(self, heads: list[Logical], embedding: list[Logical], other: list[Logical]) -> None:
+    def head(
+        self, heads: list[LogicalTensor], embedding: list[LogicalTensor], other: list[LogicalTensor]
+    ) -> None:
         """No head stored: it is the embedding. A head stored may still be a copy of it; only a config can tell."""
         said = self.tie()
         alone = bool(heads) and not embedding
@@ -338,7 +345,7 @@ class _Observer:
             )
         for x in heads:
             if said is True and embedding:
-                self.copies += size(x)
+                self.copies += x.total_elements
                 message = "a copy of the token embedding, which the head is tied to; not counted"
                 self.findings.append(
                     Finding(rule="tied-copy-stored", path=x.source, message=message)
@@ -346,11 +353,11 @@ class _Observer:
             else:
                 self.count("embedding" if alone else "head", x)
 
-    def rows(self, heads: list[Logical], embedding: list[Logical]) -> None:
+    def rows(self, heads: list[LogicalTensor], embedding: list[LogicalTensor]) -> None:
         """Where the head has other rows than the embedding, either may be the vocabulary."""
         for x in heads:
             here, there = x.shape, embedding[0].shape if embedding else None
-            if here and there and not x.open and here[0] != there[0]:
+            if here and there and not x.uncertain and here[0] != there[0]:
                 self.unknown(
                     "vocab_size",
                     f"the embedding has {there[0]:,} rows, and {x.source} has {here[0]:,}",
@@ -365,7 +372,7 @@ class _Observer:
         }
         return said.pop() if len(said) == 1 else None
 
-    def final_norm(self, tensors: list[tuple[str, Logical]]) -> None:
+    def final_norm(self, tensors: list[tuple[str, LogicalTensor]]) -> None:
         for _, x in tensors:
             self.count("norms", x)
         parts = dict(tensors)
@@ -396,14 +403,14 @@ class _Observer:
                 "some numbers of layers are missing" if n else "no numbered layers were found",
             )
 
-    def tower(self, name: str, tensors: list[tuple[str, Logical]]) -> None:
+    def tower(self, name: str, tensors: list[tuple[str, LogicalTensor]]) -> None:
         """An encoder of another modality: its layers and its size."""
         layers = {
             (m[0], i[0]) for k, x in tensors if (m := LAYERS.match(k)) for i in x.indices if i
         }
         for _, x in tensors:
             self.count(name, x)
-        first = folded(tensors[0][1].source, tensors[0][1].indices)[0]
+        first = folded_names(tensors[0][1].source, tensors[0][1].indices)[0]
         deepest = Counter(at for at, _ in layers).most_common(1)
         if self.partial:
             self.unknown(f"towers.{name}.layers", NOT_READ)
@@ -415,8 +422,8 @@ class _Observer:
             self.unknown(f"towers.{name}.layers", "its tensors are not numbered as layers are")
         self.say(f"towers.{name}.parameters", self.parts[name], "tensor", first)
 
-    def unrecognised(self, other: list[Logical], where: str = "") -> None:
-        for g in gathered(stored_lots(other)):
+    def unrecognised(self, other: list[LogicalTensor], where: str = "") -> None:
+        for g in group_by_module(stored_sets(other)):
             self.findings.append(
                 Finding(
                     rule="tensor-unrecognised",
@@ -439,7 +446,7 @@ class _Observer:
     # --- layers ---
 
     def layer_kinds(
-        self, tensors: list[tuple[str, Logical]]
+        self, tensors: list[tuple[str, LogicalTensor]]
     ) -> tuple[dict[str, ObservedKind], tuple[str, ...]]:
         """Layers with the same tensors are one kind."""
         held = by_layer(tensors)
@@ -456,12 +463,12 @@ class _Observer:
         return kinds, tuple(of[i] for i in sorted(of))
 
     def layer_kind(
-        self, tensors: list[tuple[str, Logical]], kinds: Mapping[str, ObservedKind]
+        self, tensors: list[tuple[str, LogicalTensor]], kinds: Mapping[str, ObservedKind]
     ) -> tuple[str, ObservedKind]:
         """Recognise the modules of one kind of layer, note their facts, and count their tensors."""
         blocks: list[str] = []
         norms: list[str] = []
-        lost: list[Logical] = []
+        lost: list[LogicalTensor] = []
         found = [
             each
             for name, parts in modules(tensors).items()
@@ -532,12 +539,12 @@ class _Observer:
                 return inner
         return [(name, parts, sighting)]
 
-    def module(self, name: str, tensors: Mapping[str, Logical]) -> Module:
-        shapes = {k: x.shape if not x.open else None for k, x in tensors.items()}
+    def module(self, name: str, tensors: Mapping[str, LogicalTensor]) -> Module:
+        shapes = {k: x.shape if not x.uncertain else None for k, x in tensors.items()}
         experts = {k: len({i[-1] for i in x.indices}) for k, x in tensors.items() if "{}" in k}
         return Module(name, shapes, experts, self.hidden, heads_of(self.text, self.hidden))
 
-    def note(self, s: Sighting, tensors: Mapping[str, Logical]) -> str:
+    def note(self, s: Sighting, tensors: Mapping[str, LogicalTensor]) -> str:
         """Put a module's facts under a path; modules alike in their facts share it."""
         told = {f: (v.value if isinstance(v, Seen) else None) for f, v in s.facts.items()}
         n = 1
@@ -553,12 +560,12 @@ class _Observer:
             self.fact(f"{path}.{f}", fact, tensors)
         return path
 
-    def fact(self, path: str, fact: Seen | Unknown, tensors: Mapping[str, Logical]) -> None:
+    def fact(self, path: str, fact: Seen | Unknown, tensors: Mapping[str, LogicalTensor]) -> None:
         if isinstance(fact, Unknown):
             self.unknown(path, fact.why)
             return
         names = [
-            folded(x.source, x.indices)[0]
+            folded_names(x.source, x.indices)[0]
             for name in fact.by
             if (x := tensors.get(name)) is not None
         ]
@@ -657,17 +664,19 @@ def heads_of(config: Mapping[str, Any], hidden: int | None) -> Heads | None:
 
 
 def is_head(key: str) -> bool:
-    return key in HEADS or key in ("output_layer.weight", "unembed.weight")
+    return key in HEAD_NAMES or key in ("output_layer.weight", "unembed.weight")
 
 
-def nearest(found: list[tuple[str, Logical]], vectors: set[Shape | None]) -> Logical | None:
+def nearest(
+    found: list[tuple[str, LogicalTensor]], vectors: set[Shape | None]
+) -> LogicalTensor | None:
     """Of several embeddings the one that is as wide as vectors of the layers, and with the fewest modules around it."""
     fitting = [(k, x) for k, x in found if x.shape is None or len(x.shape) == 2]
     wide = [(k, x) for k, x in fitting if x.shape is not None and (x.shape[1],) in vectors]
     return min(wide or fitting, key=lambda kx: kx[0].count("."), default=("", None))[1]
 
 
-def apart(tensors: list[tuple[str, Logical]]) -> list[tuple[str, Logical]]:
+def apart(tensors: list[tuple[str, LogicalTensor]]) -> list[tuple[str, LogicalTensor]]:
     """`blocks` are written as `layers`, but where both are there they are two stacks."""
     blocks = {
         x.pattern for key, x in tensors if key.startswith("layers.{}.") and BLOCKS.search(x.pattern)
@@ -677,46 +686,46 @@ def apart(tensors: list[tuple[str, Logical]]) -> list[tuple[str, Logical]]:
     return [(f"blocks.{key[7:]}" if x.pattern in blocks else key, x) for key, x in tensors]
 
 
-def layer_prefix(tensors: Iterable[tuple[str, Logical]]) -> str:
+def layer_prefix(tensors: Iterable[tuple[str, LogicalTensor]]) -> str:
     """What the decoder's layers start with: of the numbered modules outside towers, those that hold most."""
     weight = stacks(tensors)
     return max(weight, key=lambda p: (weight[p], p), default="")
 
 
-def stacks(tensors: Iterable[tuple[str, Logical]]) -> Counter[str]:
+def stacks(tensors: Iterable[tuple[str, LogicalTensor]]) -> Counter[str]:
     """What numbered modules outside towers start with, and the elements they hold."""
     weight: Counter[str] = Counter()
     for key, x in tensors:
         m = LAYERS.match(key)
-        if m and not is_tower(key) and not MTP.search(key):
-            weight[m[0]] += max(size(x), len(x.indices))
+        if m and not is_tower(key) and not MTP_NAME.search(key):
+            weight[m[0]] += max(x.total_elements, len(x.indices))
     return weight
 
 
 def is_tower(key: str) -> str:
     """`vision` or `audio` by the first part of the name; empty for anything else."""
-    if not spelling.TOWERS.match(key) and not TOWER_PARTS.match(key):
+    if not TOWER_NAME.match(key) and not TOWER_PARTS.match(key):
         return ""
     return "audio" if AUDIO.match(key) else "vision"
 
 
 def without_mtp(
-    tensors: list[tuple[str, Logical]],
-) -> tuple[list[tuple[str, Logical]], list[tuple[str, Logical]]]:
+    tensors: list[tuple[str, LogicalTensor]],
+) -> tuple[list[tuple[str, LogicalTensor]], list[tuple[str, LogicalTensor]]]:
     """Layers that are MTP modules by their tensors (eh_proj, enorm, ..), apart from the others."""
-    numbers = {i[0] for key, x in tensors if MTP_MARKS.search("." + key) for i in x.indices}
+    numbers = {i[0] for key, x in tensors if MTP_TENSOR.search("." + key) for i in x.indices}
     if not numbers:
         return tensors, []
-    main = [(k, x.some([i for i in x.indices if i[0] not in numbers])) for k, x in tensors]
-    mtp = [(k, x.some([i for i in x.indices if i[0] in numbers])) for k, x in tensors]
+    main = [(k, x.subset([i for i in x.indices if i[0] not in numbers])) for k, x in tensors]
+    mtp = [(k, x.subset([i for i in x.indices if i[0] in numbers])) for k, x in tensors]
     return [(k, x) for k, x in main if x.indices], [(k, x) for k, x in mtp if x.indices]
 
 
 def by_layer(
-    tensors: Iterable[tuple[str, Logical]],
-) -> dict[int, list[tuple[str, Logical, list[Index]]]]:
+    tensors: Iterable[tuple[str, LogicalTensor]],
+) -> dict[int, list[tuple[str, LogicalTensor, list[Index]]]]:
     """What each layer holds."""
-    out: dict[int, list[tuple[str, Logical, list[Index]]]] = {}
+    out: dict[int, list[tuple[str, LogicalTensor, list[Index]]]] = {}
     for key, x in tensors:
         here: dict[int, list[Index]] = {}
         for i in x.indices:
@@ -726,25 +735,27 @@ def by_layer(
     return out
 
 
-def merged(layers: Iterable[list[tuple[str, Logical, list[Index]]]]) -> list[tuple[str, Logical]]:
+def merged(
+    layers: Iterable[list[tuple[str, LogicalTensor, list[Index]]]],
+) -> list[tuple[str, LogicalTensor]]:
     """The tensors of several layers together."""
-    found: dict[tuple[str, int], tuple[Logical, list[Index]]] = {}
+    found: dict[tuple[str, int], tuple[LogicalTensor, list[Index]]] = {}
     for layer in layers:
         for key, x, indices in layer:
             found.setdefault((key, id(x)), (x, []))[1].extend(indices)
-    return [(key, x.some(indices)) for (key, _), (x, indices) in found.items()]
+    return [(key, x.subset(indices)) for (key, _), (x, indices) in found.items()]
 
 
-Parts = list[tuple[str, Logical]]
+Parts = list[tuple[str, LogicalTensor]]
 """The tensors of a module, by their names within it."""
 
 
-def modules(tensors: Iterable[tuple[str, Logical]]) -> dict[str, Parts]:
+def modules(tensors: Iterable[tuple[str, LogicalTensor]]) -> dict[str, Parts]:
     """A layer's tensors by module, the first part of the name; a module that is there several times (`self_attn.0`) is as many; and what
     belongs to experts but stands beside them (a router, shared experts) is with them."""
     out: dict[str, Parts] = {}
     for key, x in tensors:
-        module, _, rest = spelling.plain(key).partition(".")
+        module, _, rest = spelling.canonical_in_layer(key).partition(".")
         for name, part, some in repeated(module, rest, x):
             out.setdefault(name, []).append(
                 (part if name == "experts" else stacked(part, some), some)
@@ -752,17 +763,17 @@ def modules(tensors: Iterable[tuple[str, Logical]]) -> dict[str, Parts]:
     return with_experts(out)
 
 
-def repeated(module: str, rest: str, x: Logical) -> list[tuple[str, str, Logical]]:
+def repeated(module: str, rest: str, x: LogicalTensor) -> list[tuple[str, str, LogicalTensor]]:
     """`self_attn.{}.q_proj` apart as self_attn_0 and self_attn_1, where there are few, and they are not experts."""
     numbers = sorted({i[1] for i in x.indices}) if rest.startswith("{}.") else []
     if not numbers or len(numbers) > MOST_REPEATED or "expert" in module or "moe" in module:
         return [(module, rest, x)]
     return [
-        (f"{module}_{n}", rest[3:], x.some([i for i in x.indices if i[1] == n])) for n in numbers
+        (f"{module}_{n}", rest[3:], x.subset([i for i in x.indices if i[1] == n])) for n in numbers
     ]
 
 
-def stacked(name: str, x: Logical) -> str:
+def stacked(name: str, x: LogicalTensor) -> str:
     """Matrices with three dimensions are those of experts, under whatever name (`moe.up_proj.weight`)."""
     m = STACKED.fullmatch(name)
     return f"experts.{m[1]}" if m and x.shape is not None and len(x.shape) == 3 else name

@@ -10,8 +10,8 @@ from math import prod
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Finding, Quantization
 from ...sources.raw import BITS, TensorGroup, TensorTable
-from ..indices import Index, folded
-from ..logical import Logical
+from ..indices import Index, folded_names
+from ..logical import LogicalTensor
 from . import awq, bitsandbytes, compressed_tensors, fp8, gptq, mlx, mxfp4, nvfp4
 from .base import Format, Packed, Plain
 
@@ -41,7 +41,7 @@ INTEGERS = frozenset({"BOOL", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
 class Unpacked:
     """Logical tensors, the scales' elements as stored, what was wrong within the packings, and the formats met by label."""
 
-    logical: list[Logical] = field(default_factory=list[Logical])
+    logical: list[LogicalTensor] = field(default_factory=list[LogicalTensor])
     scales: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     formats: dict[str, Format] = field(default_factory=dict[str, Format])
@@ -52,11 +52,13 @@ def unpack(table: TensorTable, declared: Quantization | None) -> Unpacked:
     return _Unpacking(table, declared).run()
 
 
-def plain(g: TensorGroup) -> Logical:
+def plain(g: TensorGroup) -> LogicalTensor:
     """A tensor that stands for itself."""
     width = BITS.get(g.dtype, 0)
     n = prod(g.shape) if g.shape is not None else 0
-    return Logical(g.pattern, g.dtype, g.shape, g.indices, g.pattern, width=width, bits=n * width)
+    return LogicalTensor(
+        g.pattern, g.dtype, g.shape, g.indices, g.pattern, width=width, bits=n * width
+    )
 
 
 def unambiguous(g: TensorGroup) -> TensorGroup:
@@ -202,7 +204,7 @@ class _Unpacking:
             self._holders[pattern] = {i: g for g in self.groups.get(pattern, ()) for i in g.indices}
         return self._holders[pattern]
 
-    def logical(self, g: TensorGroup, c: _Candidate) -> Logical:
+    def logical(self, g: TensorGroup, c: _Candidate) -> LogicalTensor:
         """The logical tensor of packed values of an accepted format."""
         f = c.format
         plain = Plain(f.width) if g.shape is None else f.unpack(self.stored(g, g.shape, c))
@@ -213,13 +215,13 @@ class _Unpacking:
             if n.shape is not None
         )
         label = f"{f.name}, {plain.how}" if plain and plain.how else f.name
-        x = Logical(
+        x = LogicalTensor(
             c.stem + f.logical, g.dtype, None, g.indices, g.pattern, label, f.width, bits, scales
         )
         if plain is None:
-            x.why = f"{f.name} values in a layout that llmarch does not unpack"
+            x.not_comparable = f"{f.name} values in a layout that llmarch does not unpack"
             return x
-        x.shape, x.others, x.elements, x.width, x.open = (
+        x.shape, x.other_shapes, x.elements, x.width, x.uncertain = (
             plain.shape,
             plain.others,
             plain.elements,
@@ -241,7 +243,7 @@ class _Unpacking:
             else ""
         )
         if wrong := plain.wrong or odd:
-            self.find("tensor-shape", folded(g.pattern, g.indices)[0], f"{label}: {wrong}")
+            self.find("tensor-shape", folded_names(g.pattern, g.indices)[0], f"{label}: {wrong}")
         return x
 
     def bare(self, g: TensorGroup, c: _Candidate) -> None:
@@ -258,7 +260,7 @@ class _Unpacking:
             self.lacks(g, bare, f"{c.format.name} values without their scales (*{suffix})")
 
     def lacks(self, g: TensorGroup, indices: list[Index], message: str) -> None:
-        for path in folded(g.pattern, indices)[:3]:
+        for path in folded_names(g.pattern, indices)[:3]:
             self.find("packed-without-scales", path, message)
 
     def find(self, rule: str, path: str, message: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from helpers.checkpoint_fixtures import Tensors, load, table_of, tensors_of
 
 from llmarch.architecture.schema import Quantization
-from llmarch.checkpoint.logical import Logical
+from llmarch.checkpoint.logical import LogicalTensor
 from llmarch.checkpoint.packing import FORMATS, Unpacked, unpack
 
 
@@ -16,7 +16,7 @@ def unpacked(tensors: Tensors, **declared: Any) -> Unpacked:
     return unpack(table_of(tensors), Quantization(**declared) if declared else None)
 
 
-def one(tensors: Tensors, **declared: Any) -> Logical:
+def one(tensors: Tensors, **declared: Any) -> LogicalTensor:
     """The one logical tensor that these stand for."""
     u = unpacked(tensors, **declared)
     assert [f.message for f in u.findings] == []
@@ -345,7 +345,7 @@ def test_stored_tensors_stand_for_a_logical_one(
 def test_names_alone_tell_the_logical_name(tensors: Tensors) -> None:
     u = unpacked(dict.fromkeys(tensors, ("", None)))
     assert len(u.logical) == 1
-    assert not u.logical[0].known
+    assert not u.logical[0].has_size
 
 
 def test_every_format_has_a_row() -> None:

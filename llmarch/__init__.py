@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from .architecture.schema import Architecture, Change
     from .checkpoint.reading import Observation, Reading
-    from .compare.gate import Report
     from .compare.lock import Entry
+    from .compare.report import Report
     from .sources import Progress
     from .sources.raw import RawModel
 
@@ -121,13 +121,14 @@ def check(
     `assert report.exit_code == 0, report` is a test. The project's settings hold here too. Raises llmarch.errors.LlmarchError for what was
     asked wrongly; a model that cannot be read is in the report.
     """
-    from .compare import check as checking
+    from .compare.check import project_policy, run_check
+    from .compare.lock import make_entry
 
     def read(text: str, tensors: bool) -> Entry:
-        return checking.entry(load(text, offline=offline, headers=tensors, refresh=refresh))
+        return make_entry(load(text, offline=offline, headers=tensors, refresh=refresh))
 
-    policy = checking.policy().also(fail_on, ignore, "llmarch.check")
-    return checking.check(reference, against, lock, policy, read, headers=headers).report
+    policy = project_policy().with_options(fail_on, ignore, "llmarch.check")
+    return run_check(reference, against, lock, policy, read, headers=headers).report
 
 
 def __getattr__(name: str) -> Any:

@@ -14,25 +14,33 @@ from typing import Any, Literal
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.regexes import bounded
 from ..architecture.schema import Architecture, Quantization
-from .cache import Cache, cache
+from .cache import Cache, compute_cache
 from .cache_layouts import Convention
-from .parameters import count
-from .sharding import Parallel, by_component, degrees, rank_parameters, refusals, remarks, shard
+from .parameters import count_parameters
+from .sharding import (
+    Parallel,
+    check_tensor_degrees,
+    count_rank_parameters,
+    divisibility_errors,
+    division_remarks,
+    parameter_bytes,
+    shard_architecture,
+)
 
 UTILIZATION = 0.9
 """The share of a GPU's memory that weights and cache may take; the engines' own defaults are near (vllm 0.33.0: gpu_memory_utilization
 0.92)."""
-LONGEST = 2**31
+LONGEST_CONTEXT = 2**31
 
 WeightFormat = Literal["bf16", "fp8", "int4", "as-stored"]
 WEIGHT_FORMATS: tuple[WeightFormat, ...] = ("bf16", "fp8", "int4", "as-stored")
-MATRICES = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
+QUANTISED_COMPONENTS = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
 """Components that quantised checkpoints quantise; embedding, head, norms, routers and encoders usually stay at 16 bits."""
-QUANTISED = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
+QUANTISED_BITS = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
 """Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit scale per group of 128 (AWQ, GPTQ
 symmetric)."""
 DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
-TYPICAL = {
+TYPICAL_MODULES = {
     "attention": "model.layers.5.self_attn.o_proj",
     "mlp": "model.layers.5.mlp.gate_proj",
     "experts": "model.layers.5.mlp.experts.0.gate_proj",
@@ -48,29 +56,29 @@ class Weights(Frozen):
 
     name: str
     bits: dict[str, float]
-    rest: float
+    other_bits: float
     source: str
 
-    def of(self, component: str) -> float:
-        return self.bits.get(component, self.rest)
+    def bits_of(self, component: str) -> float:
+        return self.bits.get(component, self.other_bits)
 
-    def bytes(self, parameters: Mapping[str, int]) -> int:
-        return by_component(dict(parameters), self.of)
+    def bytes_of(self, parameters: Mapping[str, int]) -> int:
+        return parameter_bytes(dict(parameters), self.bits_of)
 
 
-def weights(
+def resolve_weights(
     a: Architecture, name: WeightFormat, read: Mapping[str, float] | None = None
 ) -> Weights:
     """A weight format for an architecture; `read`: bits a weight by component as the checkpoint's headers say. Raises ValueError where
     how it is stored can't be known from its config."""
     if name == "bf16":
         return Weights(name, {}, 16, "16 bits a weight")
-    if name in QUANTISED:
+    if name in QUANTISED_BITS:
         return Weights(
             name,
-            dict.fromkeys(MATRICES, QUANTISED[name]),
+            dict.fromkeys(QUANTISED_COMPONENTS, QUANTISED_BITS[name]),
             16,
-            f"{QUANTISED[name]:.3f} bits in layers' matrices, 16 elsewhere",
+            f"{QUANTISED_BITS[name]:.3f} bits in layers' matrices, 16 elsewhere",
         )
     if read:
         return Weights(name, dict(read), DTYPE_BITS.get(a.dtype or "", 16), "as the headers say")
@@ -82,7 +90,11 @@ def weights(
     bits = declared_bits(a.quantization)
     if bits is None:
         raise ValueError(f"how many bits {a.quantization.method} takes is not in the config")
-    kept = [c for c in MATRICES if c in count(a).by_component and not excluded(a.quantization, c)]
+    kept = [
+        c
+        for c in QUANTISED_COMPONENTS
+        if c in count_parameters(a).by_component and not is_excluded(a.quantization, c)
+    ]
     words = ", ".join(kept).replace("_", " ") or "nothing"
     return Weights(
         name,
@@ -111,9 +123,9 @@ def declared_bits(q: Quantization) -> float | None:
     return q.bits
 
 
-def excluded(q: Quantization, component: str) -> bool:
+def is_excluded(q: Quantization, component: str) -> bool:
     """Whether the config's list leaves a component unquantised: `re:` patterns, globs, names of modules or of those above them."""
-    name = TYPICAL[component]
+    name = TYPICAL_MODULES[component]
     for pattern in q.excluded:
         if pattern.startswith("re:"):
             if (regex := bounded(pattern[3:])) is not None and regex.match(name):
@@ -143,7 +155,7 @@ class Footprint(Frozen):
     def times(self, n: int) -> Footprint:
         return Footprint(self.weights * n, self.cache * n, self.state * n)
 
-    def document(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, int]:
         return {
             "weights": self.weights,
             "cache": self.cache,
@@ -179,8 +191,8 @@ class Plan(Frozen):
     request: Request
     convention: Convention
     weights: Weights
-    one: Footprint
-    rank: Footprint
+    one_copy: Footprint
+    per_gpu: Footprint
     largest_context: int | None
     largest_batch: int | None
     context_limit: int | None
@@ -189,8 +201,8 @@ class Plan(Frozen):
     degrees: dict[int, list[str]]
 
     @property
-    def everything(self) -> Footprint:
-        return self.rank.times(self.request.parallel.gpus)
+    def all_gpus(self) -> Footprint:
+        return self.per_gpu.times(self.request.parallel.gpus)
 
     @property
     def budget(self) -> int | None:
@@ -200,9 +212,9 @@ class Plan(Frozen):
 
     @property
     def fits(self) -> bool | None:
-        return None if self.budget is None else self.rank.total <= self.budget
+        return None if self.budget is None else self.per_gpu.total <= self.budget
 
-    def document(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON, bytes as whole numbers."""
         r, p = self.request, self.request.parallel
         return {
@@ -214,7 +226,7 @@ class Plan(Frozen):
                 "format": self.weights.name,
                 "source": self.weights.source,
                 "bits": self.weights.bits,
-                "other_bits": self.weights.rest,
+                "other_bits": self.weights.other_bits,
             },
             "parallel": {
                 "gpus": p.gpus,
@@ -222,9 +234,9 @@ class Plan(Frozen):
                 "expert": p.expert,
                 "replicas": p.replicas,
             },
-            "one_copy": self.one.document(),
-            "per_gpu": self.rank.document(),
-            "all_gpus": self.everything.document(),
+            "one_copy": self.one_copy.to_dict(),
+            "per_gpu": self.per_gpu.to_dict(),
+            "all_gpus": self.all_gpus.to_dict(),
             "gpu_bytes": r.gpu_bytes,
             "utilization": r.utilization,
             "budget_bytes": self.budget,
@@ -238,60 +250,66 @@ class Plan(Frozen):
         }
 
 
-def plan(a: Architecture, request: Request, convention: Convention, held: Weights) -> Plan:
+def make_plan(a: Architecture, request: Request, convention: Convention, held: Weights) -> Plan:
     """Raises ValueError where the parallel degrees do not divide the architecture, or the dtype does not suit it."""
     p = request.parallel
-    if why := refusals(a, p):
+    if why := divisibility_errors(a, p):
         raise ValueError("; ".join(why))
-    whole, share = cache(a, convention), cache(shard(a, p), convention)
-    weight = held.bytes(rank_parameters(a, p))
+    whole, share = compute_cache(a, convention), compute_cache(shard_architecture(a, p), convention)
+    weight = held.bytes_of(count_rank_parameters(a, p))
     budget = None if request.gpu_bytes is None else int(request.gpu_bytes * request.utilization)
     return Plan(
         request=request,
         convention=convention,
         weights=held,
-        one=footprint(held.bytes(count(a).by_component), whole, request.context, request.batch),
-        rank=footprint(weight, share, request.context, request.sequences),
+        one_copy=compute_footprint(
+            held.bytes_of(count_parameters(a).by_component), whole, request.context, request.batch
+        ),
+        per_gpu=compute_footprint(weight, share, request.context, request.sequences),
         largest_context=None
         if budget is None
-        else longest(share, budget - weight, request.sequences, a.context_length or LONGEST),
+        else find_largest_context(
+            share, budget - weight, request.sequences, a.context_length or LONGEST_CONTEXT
+        ),
         largest_batch=None
         if budget is None
-        else widest(share, budget - weight, request.context) * p.replicas,
+        else find_largest_batch(share, budget - weight, request.context) * p.replicas,
         context_limit=a.context_length,
-        remarks=tuple(remarks(a, p)),
+        remarks=tuple(division_remarks(a, p)),
         assumptions=whole.assumptions,
-        degrees=degrees(a),
+        degrees=check_tensor_degrees(a),
     )
 
 
-def footprint(weight: int, c: Cache, tokens: int, batch: int) -> Footprint:
+def compute_footprint(weight: int, c: Cache, tokens: int, batch: int) -> Footprint:
     state = batch * sum(
-        g.layers * p.at(tokens) for g in c.groups for p in g.of("conv", "state", "cross")
+        g.layers * p.bytes_at(tokens)
+        for g in c.groups
+        for p in g.parts_with("conv", "state", "cross")
     )
-    return Footprint(weight, c.at(tokens, batch) - state, state)
+    return Footprint(weight, c.bytes_at(tokens, batch) - state, state)
 
 
-def longest(c: Cache, room: int, batch: int, limit: int) -> int:
+def find_largest_context(c: Cache, room: int, batch: int, limit: int) -> int:
     """The most tokens of each of `batch` sequences that fit into `room` bytes, up to `limit`; by halving, as bytes never fall with
     tokens."""
-    if c.at(limit, batch) <= room:
+    if c.bytes_at(limit, batch) <= room:
         return limit
     low, high = 0, limit
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if c.at(middle, batch) <= room else (low, middle)
+        low, high = (middle, high) if c.bytes_at(middle, batch) <= room else (low, middle)
     return low
 
 
-def widest(c: Cache, room: int, tokens: int) -> int:
+def find_largest_batch(c: Cache, room: int, tokens: int) -> int:
     """How many sequences of `tokens` tokens fit into `room` bytes."""
-    return max(0, room) // c.at(tokens) if c.at(tokens) else 0
+    return max(0, room) // c.bytes_at(tokens) if c.bytes_at(tokens) else 0
 
 
-def curve(
+def memory_curve(
     a: Architecture, request: Request, convention: Convention, held: Weights, contexts: list[int]
 ) -> list[tuple[int, int]]:
     """Bytes of one undivided copy with its cache at some lengths."""
-    c, weight = cache(a, convention), held.bytes(count(a).by_component)
-    return [(t, weight + c.at(t, request.batch)) for t in contexts]
+    c, weight = compute_cache(a, convention), held.bytes_of(count_parameters(a).by_component)
+    return [(t, weight + c.bytes_at(t, request.batch)) for t in contexts]

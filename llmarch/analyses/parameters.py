@@ -48,7 +48,7 @@ class Parameters(Frozen):
     active_by_component: dict[str, int]
 
 
-def count(a: Architecture) -> Parameters:
+def count_parameters(a: Architecture) -> Parameters:
     by: Counter[str] = Counter()
     active_experts = 0
     h = a.hidden_size
@@ -56,25 +56,25 @@ def count(a: Architecture) -> Parameters:
     by["embedding"] = embedding + (a.embedding.positions or 0) * h
     by["head"] = (0 if a.embedding.tied else embedding) + a.vocab_size * a.head.bias
     for norm in (a.final_norm, a.embedding.norm):
-        by["norms"] += norm_count(a.norms[norm], h) if norm else 0
+        by["norms"] += count_norm(a.norms[norm], h) if norm else 0
     for kind, times in Counter(a.layers).items():
-        for component, n in kind_count(a, kind).items():
+        for component, n in count_layer(a, kind).items():
             by[component] += n * times
         for block in a.blocks_of(kind):
             if isinstance(block, MoE):
-                active_experts += times * expert_count(block, h) * block.active
+                active_experts += times * count_expert(block, h) * block.active
     if p := a.embedding.per_layer:
         wide = len(a.layers) * p.width
         by["per_layer_embedding"] = p.vocab_size * wide
         by["per_layer_projection"] = wide * h + p.width
     if a.residual.kind == "hyper":
-        by["residual"] += hyper_head_count(a.residual, h)
+        by["residual"] += count_hyper_head(a.residual, h)
     if a.residual.kind == "altup":
         by["residual"] += 2 * (a.residual.streams - 1) * h * h
     for o in a.other.values():
         by["other"] += prod(o.shape) * o.count
     for name, t in a.towers.items():
-        by[name] = encoder_count(t)
+        by[name] = count_encoder(t)
     encoders = sum(by[name] for name in a.towers)
     serving = Counter(
         {c: n for c, n in by.items() if c not in a.towers} | {"experts": active_experts}
@@ -88,13 +88,13 @@ def count(a: Architecture) -> Parameters:
         embedding=embedding,
         head=by["head"],
         vision=encoders,
-        mtp=mtp_count(a),
+        mtp=count_mtp(a),
         by_component=dict(+by),
         active_by_component=dict(+serving),
     )
 
 
-def kind_count(a: Architecture, kind: str) -> Counter[str]:
+def count_layer(a: Architecture, kind: str) -> Counter[str]:
     """One layer of a kind, by component."""
     by: Counter[str] = Counter()
     h = a.hidden_size
@@ -102,46 +102,46 @@ def kind_count(a: Architecture, kind: str) -> Counter[str]:
         names = [s.pre_norm, s.join_norm, s.after_norm]
         for b in s.branches:
             names += [b.pre_norm, b.post_norm]
-            by.update(block_count(a.block(b.block), h))
-        by["norms"] += sum(norm_count(a.norms[n], h) for n in names if n)
-        by["residual"] += hyper_count(a.residual, h)
-    by["residual"] += altup_count(a.residual, h)
+            by.update(count_block(a.block(b.block), h))
+        by["norms"] += sum(count_norm(a.norms[n], h) for n in names if n)
+        by["residual"] += count_hyper_connection(a.residual, h)
+    by["residual"] += count_altup_layer(a.residual, h)
     by["layer_scales"] += a.layer_kinds[kind].learned_scale
     return by
 
 
-def hyper_count(r: Residual, h: int) -> int:
+def count_hyper_connection(r: Residual, h: int) -> int:
     """The hyper-connection of one step: a matrix with bias, and three scales."""
     return (2 + r.streams) * r.streams * (r.streams * h + 1) + 3 if r.kind == "hyper" else 0
 
 
-def altup_count(r: Residual, h: int) -> int:
+def count_altup_layer(r: Residual, h: int) -> int:
     """The updates of one layer: coefficients of prediction and correction, their router with a norm, and a scale."""
     n = r.streams
     return n**3 + n**2 + n * h + 2 * h if r.kind == "altup" else 0
 
 
-def hyper_head_count(r: Residual, h: int) -> int:
+def count_hyper_head(r: Residual, h: int) -> int:
     """What makes one stream of several at the end: a matrix with bias, and a scale."""
     return r.streams * (r.streams * h + 1) + 1
 
 
-def norm_count(n: Norm, width: int) -> int:
+def count_norm(n: Norm, width: int) -> int:
     return width * (n.weight + n.bias)
 
 
-def block_count(b: Mixer | FFN, h: int) -> dict[str, int]:
+def count_block(b: Mixer | FFN, h: int) -> dict[str, int]:
     match b:
         case Attention():
-            return {"attention": attention_count(b, h)}
+            return {"attention": count_attention(b, h)}
         case LatentAttention():
-            return {"attention": latent_count(b, h)}
+            return {"attention": count_latent_attention(b, h)}
         case LinearAttention():
-            return {"attention": linear_attention_count(b, h)}
+            return {"attention": count_linear_attention(b, h)}
         case CompressedAttention():
-            return {"attention": compressed_count(b, h)}
+            return {"attention": count_compressed_attention(b, h)}
         case Dense():
-            return {"mlp": dense_count(b, h)}
+            return {"mlp": count_dense(b, h)}
         case MoE():
             r = b.router
             choices = b.experts + b.zero_experts
@@ -154,14 +154,14 @@ def block_count(b: Mixer | FFN, h: int) -> dict[str, int]:
             shared = (3 if b.gated else 2) * h * b.shared_width + (h if b.shared_gate else 0)
             latent = 2 * h * (b.latent_width or 0)
             return {
-                "experts": b.experts * expert_count(b, h),
+                "experts": b.experts * count_expert(b, h),
                 "router": router,
                 "shared_experts": shared,
                 "latent_projections": latent,
             }
 
 
-def attention_count(a: Attention, h: int) -> int:
+def count_attention(a: Attention, h: int) -> int:
     own = 0 if a.kv_from else a.kv_heads
     q, k, v = a.heads * a.head_dim, own * a.head_dim, own * a.v_head_dim * (not a.values_from_keys)
     gate = {"elementwise": a.heads * a.head_dim, "head": a.heads, None: 0}[a.gate]
@@ -174,7 +174,7 @@ def attention_count(a: Attention, h: int) -> int:
     return n
 
 
-def latent_count(a: LatentAttention, h: int) -> int:
+def count_latent_attention(a: LatentAttention, h: int) -> int:
     qk, r = a.qk_nope_head_dim + a.qk_rope_head_dim, a.q_lora_rank
     n = h * a.heads * qk if r is None else h * r + r + r * a.heads * qk + a.bias * r
     n += (
@@ -188,23 +188,23 @@ def latent_count(a: LatentAttention, h: int) -> int:
     return n
 
 
-def compressed_count(a: CompressedAttention, h: int) -> int:
+def count_compressed_attention(a: CompressedAttention, h: int) -> int:
     r, groups = a.q_lora_rank, a.o_groups * a.o_lora_rank
     n = h * r + r + r * a.heads * a.head_dim + h * a.head_dim + a.head_dim + a.heads * a.sinks
     n += groups * (a.heads * a.head_dim // a.o_groups) + h * groups
     if a.ratio:
-        n += compressor_count(a, a.head_dim, h)
+        n += count_compressor(a, a.head_dim, h)
     if x := a.indexer:
-        n += r * x.heads * x.head_dim + h * x.heads + compressor_count(a, x.head_dim, h)
+        n += r * x.heads * x.head_dim + h * x.heads + count_compressor(a, x.head_dim, h)
     return n
 
 
-def compressor_count(a: CompressedAttention, width: int, h: int) -> int:
+def count_compressor(a: CompressedAttention, width: int, h: int) -> int:
     """Values, weights, a bias for each token's place, and a norm."""
     return a.series * width * (2 * h + a.ratio) + width
 
 
-def linear_attention_count(a: LinearAttention, h: int) -> int:
+def count_linear_attention(a: LinearAttention, h: int) -> int:
     k, v = a.key_heads * a.key_head_dim, a.value_heads * a.value_head_dim
     conv = (2 * k + v) * ((a.conv_kernel or 0) + a.conv_bias)
     if (
@@ -247,19 +247,19 @@ def linear_attention_count(a: LinearAttention, h: int) -> int:
     )
 
 
-def dense_count(f: Dense, h: int) -> int:
+def count_dense(f: Dense, h: int) -> int:
     return (3 if f.gated else 2) * h * f.width + (f.width * (2 if f.gated else 1) + h) * f.bias
 
 
-def expert_count(f: MoE, h: int) -> int:
+def count_expert(f: MoE, h: int) -> int:
     """One routed expert."""
-    return dense_count(
+    return count_dense(
         Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias),
         f.latent_width or h,
     )
 
 
-def mtp_count(a: Architecture) -> int | None:
+def count_mtp(a: Architecture) -> int | None:
     """All MTP modules: a layer each, the projection [h, 2h], norms, and copies of embedding and head where they have them."""
     m = a.mtp
     if m is None or m.modules == 0:
@@ -269,40 +269,40 @@ def mtp_count(a: Architecture) -> int | None:
     h = a.hidden_size
     copies = (m.own_embedding + m.own_head) * a.vocab_size * h
     if a.residual.kind == "hyper":
-        copies += hyper_head_count(a.residual, h)
+        copies += count_hyper_head(a.residual, h)
     return m.modules * (
-        sum(kind_count(a, m.layer_kind).values()) + 2 * h * h + m.norms * h + copies
+        sum(count_layer(a, m.layer_kind).values()) + 2 * h * h + m.norms * h + copies
     )
 
 
-def encoder_count(t: Tower | Conformer | ConvTower) -> int:
+def count_encoder(t: Tower | Conformer | ConvTower) -> int:
     match t:
         case Tower():
-            return tower_count(t)
+            return count_tower(t)
         case Conformer():
-            return conformer_count(t)
+            return count_conformer(t)
         case ConvTower():
-            return conv_tower_count(t)
+            return count_conv_tower(t)
 
 
-def tower_count(t: Tower) -> int:
+def count_tower(t: Tower) -> int:
     """The encoder with its projector."""
     w, q, kv = t.hidden_size, t.heads * t.head_dim, (t.kv_heads or t.heads) * t.head_dim
     linears = 4 + (3 if t.ffn.gated else 2)
     layer = (
         2 * w * (q + kv)
         + (q + 2 * kv + w) * t.attention_bias
-        + dense_count(t.ffn, w)
-        + t.layer_norms * norm_count(t.norm, w)
+        + count_dense(t.ffn, w)
+        + t.layer_norms * count_norm(t.norm, w)
     )
     layer += 2 * t.head_dim * t.qk_norm + 4 * linears * t.clipped + 2 * w * t.layer_scales
-    pooling = w + 4 * w * w + 4 * w + norm_count(t.norm, w) + dense_count(t.ffn, w)
-    projector = sum(map(linear_count, t.projector))
+    pooling = w + 4 * w * w + 4 * w + count_norm(t.norm, w) + count_dense(t.ffn, w)
+    projector = sum(map(count_matrix, t.projector))
     stacked = projector + 2 * t.projector[0].inputs if t.deepstack else 0
     return (
         t.layers * layer
-        + t.outer_norms * norm_count(t.norm, w)
-        + linear_count(t.patch_embedding)
+        + t.outer_norms * count_norm(t.norm, w)
+        + count_matrix(t.patch_embedding)
         + projector
         + len(t.deepstack) * stacked
         + t.positions * t.position_axes * w
@@ -313,39 +313,44 @@ def tower_count(t: Tower) -> int:
     )
 
 
-def conformer_count(t: Conformer) -> int:
+def count_conformer(t: Conformer) -> int:
     """The audio encoder with its projector."""
     w, first, second = t.hidden_size, *t.subsampling
     convolutions = 9 * first + first + 9 * first * second + second
-    ffns = 2 * (2 * w * t.width + 2 * norm_count(t.norm, w))
-    attention = 5 * w * w + w // t.heads + 2 * norm_count(t.norm, w)
-    conv = 3 * w * w + t.conv_kernel * w + 2 * norm_count(t.norm, w)
-    layer = ffns + attention + conv + norm_count(t.norm, w) + 4 * (2 * 2 + 4 + 2) * t.clipped
+    ffns = 2 * (2 * w * t.width + 2 * count_norm(t.norm, w))
+    attention = 5 * w * w + w // t.heads + 2 * count_norm(t.norm, w)
+    conv = 3 * w * w + t.conv_kernel * w + 2 * count_norm(t.norm, w)
+    layer = ffns + attention + conv + count_norm(t.norm, w) + 4 * (2 * 2 + 4 + 2) * t.clipped
     matrices = [t.subsampled, *t.projector, *([t.output] if t.output else [])]
-    return convolutions + t.layers * layer + sum(map(linear_count, matrices)) + vocabulary_count(t)
+    return (
+        convolutions
+        + t.layers * layer
+        + sum(map(count_matrix, matrices))
+        + count_encoder_vocabulary(t)
+    )
 
 
-def vocabulary_count(t: Conformer | ConvTower) -> int:
+def count_encoder_vocabulary(t: Conformer | ConvTower) -> int:
     """An embedding of the encoder's own tokens, a norm for its rows and one for the features."""
     return (t.vocabulary + 2) * t.projector[0].inputs if t.vocabulary else 0
 
 
-def conv_tower_count(t: ConvTower) -> int:
+def count_conv_tower(t: ConvTower) -> int:
     """The encoder with its projector."""
     taken = sum(stage[-1].outputs for stage in t.stages[-2:])
     fusion = taken * t.fusion_width + t.fusion_width + t.fusion_width * t.outputs + 2 * t.outputs
-    blocks = sum(conv_block_count(b) for stage in t.stages for b in stage)
+    blocks = sum(count_conv_block(b) for stage in t.stages for b in stage)
     return (
         27 * t.stem
         + 2 * t.stem
         + blocks
         + fusion
-        + sum(map(linear_count, t.projector))
-        + vocabulary_count(t)
+        + sum(map(count_matrix, t.projector))
+        + count_encoder_vocabulary(t)
     )
 
 
-def conv_block_count(b: ConvBlock) -> int:
+def count_conv_block(b: ConvBlock) -> int:
     if b.kind == "edge":
         return b.kernel**2 * b.inputs * b.width + b.width + b.width * b.outputs + b.outputs
     if b.kind == "inverted":
@@ -357,5 +362,5 @@ def conv_block_count(b: ConvBlock) -> int:
     return b.inputs + b.inputs * b.width + 2 * keys + b.width * b.outputs + b.outputs
 
 
-def linear_count(m: Linear) -> int:
+def count_matrix(m: Linear) -> int:
     return m.inputs * m.outputs + m.outputs * m.bias

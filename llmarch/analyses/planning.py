@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..errors import PlanError
-from .cache import cache
-from .cache_layouts import DTYPES, ENGINES, Convention, Engine
-from .flops import Flops, per_token, weights_read
-from .memory import UTILIZATION, WEIGHT_FORMATS, Plan, Request, WeightFormat, Weights, plan, weights
-from .sharding import Parallel, shard
+from .cache import compute_cache
+from .cache_layouts import CACHE_DTYPES, ENGINES, Convention, Engine
+from .flops import Flops, count_weights_read, flops_per_token
+from .memory import (
+    UTILIZATION,
+    WEIGHT_FORMATS,
+    Plan,
+    Request,
+    WeightFormat,
+    Weights,
+    make_plan,
+    resolve_weights,
+)
+from .sharding import Parallel, shard_architecture
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
     from ..sources.gpus import GPU
 
-T = TypeVar("T", bound=str)
-USUAL_MOST = 131072
-POINTS = 96
+_Name = TypeVar("_Name", bound=str)
+USUAL_CONTEXT = 131072
+CURVE_POINTS = 96
 
 
 @frozen
-class Options(Frozen):
+class PlanOptions(Frozen):
     """What is asked for; None where the models or the GPUs decide: their shared context, as stored, all GPUs in one tensor-parallel
     group."""
 
@@ -40,14 +49,14 @@ class Options(Frozen):
     engine: str = "ideal"
     utilization: float = UTILIZATION
 
-    def parallel(self) -> Parallel:
+    def make_parallel(self) -> Parallel:
         tensor = self.tensor or self.gpus or 1
         expert = self.expert or 1
         return Parallel(tensor, expert, self.gpus or max(tensor, expert))
 
 
 @frozen
-class Planned(Frozen):
+class PlannedModel(Frozen):
     """One model's plan; `flops` of a token at the context; `reads`: weight bytes that a decoded token reads at batch 1 and at the batch
     asked for, each sequence's share; `curve`: (context, bytes) of one GPU's cache and state."""
 
@@ -58,8 +67,8 @@ class Planned(Frozen):
     reads: tuple[int, int]
     curve: list[tuple[int, int]]
 
-    def document(self) -> dict[str, Any]:
-        return self.plan.document() | {
+    def to_dict(self) -> dict[str, Any]:
+        return self.plan.to_dict() | {
             "name": self.name,
             "flops_per_token": {"total": self.flops.total, "by_component": self.flops.by_component},
             "weight_bytes_read_per_token": {"batch_1": self.reads[0], "batch": self.reads[1]},
@@ -67,63 +76,65 @@ class Planned(Frozen):
         }
 
 
-def plans(readings: Sequence[Reading], options: Options) -> list[Planned]:
+def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[PlannedModel]:
     """Raises PlanError where a model can't be held as asked."""
-    engine: Engine = one_of("engine", options.engine, ENGINES)
-    one_of("cache dtype", options.kv_dtype, DTYPES)
+    engine: Engine = parse_choice("engine", options.engine, ENGINES)
+    parse_choice("cache dtype", options.kv_dtype, CACHE_DTYPES)
     limits = [r.architecture.context_length for r in readings]
-    shared = min([USUAL_MOST, *(n for n in limits if n)]) if any(limits) else 4096
+    shared = min([USUAL_CONTEXT, *(n for n in limits if n)]) if any(limits) else 4096
     context = options.context or shared
-    longest = max(context, *(min(n or 0, max(context, USUAL_MOST)) for n in limits), 1)
-    return [planned(r, replace(options, context=context), engine, longest) for r in readings]
+    longest = max(context, *(min(n or 0, max(context, USUAL_CONTEXT)) for n in limits), 1)
+    return [plan_model(r, replace(options, context=context), engine, longest) for r in readings]
 
 
-def planned(r: Reading, options: Options, engine: Engine, longest: int) -> Planned:
+def plan_model(r: Reading, options: PlanOptions, engine: Engine, longest: int) -> PlannedModel:
     a = r.architecture
     request = Request(
         context=options.context or 1,
         batch=options.batch,
-        parallel=options.parallel(),
+        parallel=options.make_parallel(),
         gpu_bytes=options.gpu.memory_bytes if options.gpu else None,
         utilization=options.utilization,
     )
     convention = Convention(engine, options.kv_dtype)
     try:
-        held = held_as(r, options.weights)
-        made = plan(a, request, convention, held)
+        held = choose_weights(r, options.weights)
+        made = make_plan(a, request, convention, held)
     except ValueError as error:
         raise PlanError(f"{r.name}: {error}") from error
-    share = cache(shard(a, request.parallel), convention)
-    contexts = sorted({round(longest * i / POINTS) for i in range(POINTS + 1)})
-    return Planned(
+    share = compute_cache(shard_architecture(a, request.parallel), convention)
+    contexts = sorted({round(longest * i / CURVE_POINTS) for i in range(CURVE_POINTS + 1)})
+    return PlannedModel(
         name=r.name,
         architecture=a,
         plan=made,
-        flops=per_token(a, request.context),
-        reads=(read_per_token(a, held, 1), read_per_token(a, held, options.batch)),
-        curve=[(t, share.at(t, request.sequences)) for t in contexts],
+        flops=flops_per_token(a, request.context),
+        reads=(weight_bytes_per_token(a, held, 1), weight_bytes_per_token(a, held, options.batch)),
+        curve=[(t, share.bytes_at(t, request.sequences)) for t in contexts],
     )
 
 
-def held_as(r: Reading, name: str | None) -> Weights:
+def choose_weights(r: Reading, name: str | None) -> Weights:
     """The weight format asked for; by default as stored, or 16 bits a weight where the config does not say."""
     read = r.check.bits_by_component if r.check is not None and not r.check.names_only else None
     if name is not None:
-        form: WeightFormat = one_of("weight format", name, WEIGHT_FORMATS)
-        return weights(r.architecture, form, read)
+        form: WeightFormat = parse_choice("weight format", name, WEIGHT_FORMATS)
+        return resolve_weights(r.architecture, form, read)
     try:
-        return weights(r.architecture, "as-stored", read)
+        return resolve_weights(r.architecture, "as-stored", read)
     except ValueError as error:
-        held = weights(r.architecture, "bf16")
+        held = resolve_weights(r.architecture, "bf16")
         return replace(held, source=f"{held.source}, for {error}")
 
 
-def read_per_token(a: Architecture, held: Weights, batch: int) -> int:
+def weight_bytes_per_token(a: Architecture, held: Weights, batch: int) -> int:
     """Weight bytes that a step reads, a sequence's share."""
-    return round(sum(n * held.of(c) / 8 for c, n in weights_read(a, batch).items()) / batch)
+    return round(
+        sum(n * held.bits_of(c) / 8 for c, n in count_weights_read(a, batch).items()) / batch
+    )
 
 
-def one_of(what: str, value: str, known: tuple[T, ...]) -> T:
+def parse_choice(what: str, value: str, known: tuple[_Name, ...]) -> _Name:
     """`value` as one of the names known. Raises PlanError with all of them."""
     for name in known:
         if name == value:

@@ -28,9 +28,9 @@ from ..architecture.schema import (
     MoE,
     Tower,
 )
-from .parameters import count
+from .parameters import count_parameters
 
-DEGREES = (1, 2, 4, 8, 16, 32, 64)
+TENSOR_DEGREES = (1, 2, 4, 8, 16, 32, 64)
 """The degrees of tensor parallelism that are tried."""
 
 
@@ -54,10 +54,14 @@ class Parallel(Frozen):
         return max(1, self.tensor // self.expert)
 
 
-def refusals(a: Architecture, p: Parallel) -> list[str]:
+def divisibility_errors(a: Architecture, p: Parallel) -> list[str]:
     """Why a division can't be: what does not divide. Empty where it can."""
-    out = [f"{label} are not divisible by {n}" for label, size, n in dimensions(a, p) if size % n]
-    for m in used(a):
+    out = [
+        f"{label} are not divisible by {n}"
+        for label, size, n in divided_dimensions(a, p)
+        if size % n
+    ]
+    for m in used_mixers(a):
         if isinstance(m, Attention) and m.kv_heads % p.tensor and p.tensor % m.kv_heads:
             out.append(f"{m.kv_heads} KV heads neither divide by {p.tensor} nor it by them")
         if (
@@ -74,10 +78,10 @@ def refusals(a: Architecture, p: Parallel) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def dimensions(a: Architecture, p: Parallel) -> Iterator[tuple[str, int, int]]:
+def divided_dimensions(a: Architecture, p: Parallel) -> Iterator[tuple[str, int, int]]:
     """What must divide: in words, its size, and by how much it is divided."""
     n = p.tensor
-    for m in used(a):
+    for m in used_mixers(a):
         match m:
             case Attention() | LatentAttention():
                 yield f"{m.heads} query heads", m.heads, n
@@ -98,11 +102,11 @@ def dimensions(a: Architecture, p: Parallel) -> Iterator[tuple[str, int, int]]:
             yield f"{f.shared_width:,} channels of shared experts", f.shared_width, n
 
 
-def remarks(a: Architecture, p: Parallel) -> list[str]:
+def division_remarks(a: Architecture, p: Parallel) -> list[str]:
     """What a division that can be does not divide, in words."""
     out: list[str] = []
     n = p.tensor
-    for m in used(a) if n > 1 else []:
+    for m in used_mixers(a) if n > 1 else []:
         match m:
             case Attention() if m.kv_from is None and m.kv_heads < n:
                 out.append(
@@ -134,40 +138,41 @@ def remarks(a: Architecture, p: Parallel) -> list[str]:
     out += [
         f"{name} encoder on every rank"
         for name, t in a.towers.items()
-        if n > 1 and not divides(t, n)
+        if n > 1 and not can_shard_tower(t, n)
     ]
     return list(dict.fromkeys(out))
 
 
-def degrees(a: Architecture) -> dict[int, list[str]]:
+def check_tensor_degrees(a: Architecture) -> dict[int, list[str]]:
     """The usual degrees of tensor parallelism, each with what refuses it."""
-    return {n: refusals(a, Parallel(n, 1, n)) for n in DEGREES}
+    return {n: divisibility_errors(a, Parallel(n, 1, n)) for n in TENSOR_DEGREES}
 
 
-def used(a: Architecture) -> list[Mixer]:
+def used_mixers(a: Architecture) -> list[Mixer]:
     return [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_names(a, k))]
 
 
 # --- a rank's share -----------------------------------------------------------------------------------------------
 
 
-def shard(a: Architecture, p: Parallel) -> Architecture:
+def shard_architecture(a: Architecture, p: Parallel) -> Architecture:
     """One rank's share (of ranks with unequal numbers of experts, the fullest one's)."""
     if p.tensor == p.expert == 1:
         return a
     towers = {
-        name: tower(t, p.tensor) if isinstance(t, Tower) else t for name, t in a.towers.items()
+        name: shard_tower(t, p.tensor) if isinstance(t, Tower) else t
+        for name, t in a.towers.items()
     }
     return replace(
         a,
         vocab_size=-(-a.vocab_size // p.tensor),
-        mixers={name: mixer(m, p.tensor) for name, m in a.mixers.items()},
-        ffns={name: ffn(f, p) for name, f in a.ffns.items()},
+        mixers={name: shard_mixer(m, p.tensor) for name, m in a.mixers.items()},
+        ffns={name: shard_ffn(f, p) for name, f in a.ffns.items()},
         towers=towers,
     )
 
 
-def mixer(m: Mixer, n: int) -> Mixer:
+def shard_mixer(m: Mixer, n: int) -> Mixer:
     match m:
         case Attention():
             return replace(m, heads=m.heads // n, kv_heads=max(1, m.kv_heads // n))
@@ -181,7 +186,7 @@ def mixer(m: Mixer, n: int) -> Mixer:
             return replace(m, key_heads=max(1, m.key_heads // n), value_heads=m.value_heads // n)
 
 
-def ffn(f: FFN, p: Parallel) -> FFN:
+def shard_ffn(f: FFN, p: Parallel) -> FFN:
     if isinstance(f, Dense):
         return replace(f, width=f.width // p.tensor)
     return replace(
@@ -192,7 +197,7 @@ def ffn(f: FFN, p: Parallel) -> FFN:
     )
 
 
-def divides(t: object, n: int) -> bool:
+def can_shard_tower(t: object, n: int) -> bool:
     return (
         isinstance(t, Tower)
         and t.heads % n == 0
@@ -201,9 +206,9 @@ def divides(t: object, n: int) -> bool:
     )
 
 
-def tower(t: Tower, n: int) -> Tower:
+def shard_tower(t: Tower, n: int) -> Tower:
     """An encoder is divided like a decoder where it can be."""
-    if not divides(t, n):
+    if not can_shard_tower(t, n):
         return t
     return replace(
         t,
@@ -213,12 +218,12 @@ def tower(t: Tower, n: int) -> Tower:
     )
 
 
-def rank_parameters(a: Architecture, p: Parallel) -> dict[str, int]:
+def count_rank_parameters(a: Architecture, p: Parallel) -> dict[str, int]:
     """Parameters by component that one rank holds. Routers know all experts, wherever these are."""
-    by = count(shard(a, p)).by_component
-    return by | {"router": r} if (r := count(a).by_component.get("router")) else by
+    by = count_parameters(shard_architecture(a, p)).by_component
+    return by | {"router": r} if (r := count_parameters(a).by_component.get("router")) else by
 
 
-def by_component(n: dict[str, int], bits: Callable[[str], float]) -> int:
+def parameter_bytes(n: dict[str, int], bits: Callable[[str], float]) -> int:
     """Bytes of parameters by component, each with its bits a weight."""
     return round(sum(elements * bits(component) / 8 for component, elements in n.items()))

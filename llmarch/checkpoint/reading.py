@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..analyses.parameters import count
+from ..analyses.parameters import count_parameters
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
@@ -94,7 +94,7 @@ def read(raw: RawModel) -> Reading:
             tree = tree.replace(quantization=quantization(config))
         architecture = build(tree, family.ref, evidence)
         rows = family.template(architecture)
-        count(architecture)
+        count_parameters(architecture)
     except (
         ArithmeticError,
         AttributeError,

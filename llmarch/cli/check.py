@@ -11,9 +11,10 @@ from . import app
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect
 
 if TYPE_CHECKING:
-    from ..compare.check import Checked
-    from ..compare.gate import Load, Report
+    from ..compare.check import CheckResult
+    from ..compare.gate import LoadEntry
     from ..compare.lock import Entry
+    from ..compare.report import Report
 
 
 class ReportFormat(StrEnum):
@@ -105,8 +106,8 @@ def check(
             f"--output {whole[0]}=- cannot share standard output with another report",
             "give all but one a file",
         )
-    policy = checking.policy().also(fail_on, ignore or ())
-    done = checking.check(
+    policy = checking.project_policy().with_options(fail_on, ignore or ())
+    done = checking.run_check(
         ref, against, lock, policy, reader(offline, refresh), headers=not config_only
     )
     if update and done.lock is None:
@@ -130,12 +131,12 @@ def target(text: str) -> tuple[ReportFormat, str]:
     return ReportFormat(kind), path
 
 
-def reader(offline: bool, refresh: bool) -> Load:
+def reader(offline: bool, refresh: bool) -> LoadEntry:
     """How a check reads a model."""
 
     def read(ref: str, headers: bool) -> Entry:
         from ..checkpoint.reading import Observation
-        from ..compare.lock import entry
+        from ..compare.lock import make_entry
         from ..errors import UnknownFamily
 
         reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
@@ -144,7 +145,7 @@ def reader(offline: bool, refresh: bool) -> Load:
                 reading.why,
                 f"llmarch show {ref} tells what its tensors tell; that is not enough to compare",
             )
-        return entry(reading)
+        return make_entry(reading)
 
     return read
 
@@ -191,17 +192,17 @@ def rendered(report: Report, kind: ReportFormat) -> str:
             return junit.report(report)
 
 
-def rewrite(done: Checked) -> int:
+def rewrite(done: CheckResult) -> int:
     """The lock as it is now; the exit code is that of what could not be read."""
     from .. import __version__
-    from ..compare.lock import text
+    from ..compare.lock import lock_text
     from ..sources import project
 
     assert done.lock is not None
-    new = done.updated()
+    new = done.updated_entries()
     changed = [name for name in new if new[name] != done.lock.entries[name]]
     if changed:
-        project.write(done.path, text(new, f"llmarch {__version__}"))
+        project.write(done.path, lock_text(new, f"llmarch {__version__}"))
     typer.echo(
         f"{done.path}: {', '.join(changed)} updated"
         if changed

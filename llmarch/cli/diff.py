@@ -25,7 +25,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
-    from ..compare.gate import Report
+    from ..compare.report import Report
 
 
 @app.command(
@@ -78,12 +78,13 @@ def diff(
 
 def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> Report:
     """Each of the others held against the first, by the rules of `check`."""
-    from ..compare.check import policy
-    from ..compare.gate import Report, judge
-    from ..compare.lock import entry
+    from ..compare.check import project_policy
+    from ..compare.gate import judge
+    from ..compare.lock import make_entry
+    from ..compare.report import Report
 
-    rules = policy().also(fail_on, ignore)
-    old, *others = map(entry, readings)
+    rules = project_policy().with_options(fail_on, ignore)
+    old, *others = map(make_entry, readings)
     return Report(tuple(judge(old, new, rules) for new in others), rules.level)
 
 

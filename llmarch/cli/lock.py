@@ -44,12 +44,12 @@ def lock(
 
     from .. import __version__
     from ..compare.check import open_lock
-    from ..compare.lock import entry, text
+    from ..compare.lock import lock_text, make_entry
     from ..sources.project import write
 
     before = dict(open_lock(output).entries) if Path(output).exists() else {}
     found = {
-        ref: entry(load(ref, offline=offline, headers=not config_only, refresh=refresh))
+        ref: make_entry(load(ref, offline=offline, headers=not config_only, refresh=refresh))
         for ref in dict.fromkeys(refs)
     }
     for ref, new in found.items():
@@ -59,7 +59,7 @@ def lock(
                 f"llmarch show {ref} says why",
                 code=4,
             )
-    write(output, text(before | found, f"llmarch {__version__}"))
+    write(output, lock_text(before | found, f"llmarch {__version__}"))
     width = min(48, max(map(len, found)))
     for ref, new in found.items():
         say(ref.ljust(width), before.get(ref), new)

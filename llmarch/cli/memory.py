@@ -22,7 +22,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
-    from ..analyses.planning import Planned
+    from ..analyses.planning import PlannedModel
     from ..checkpoint.reading import Reading
     from ..sources.gpus import GPU
 
@@ -104,16 +104,16 @@ def memory(
     refresh: Refresh = False,
 ) -> None:
     """Show what a model takes: weights, cache and state, on one GPU or several, and what fits."""
-    from ..analyses.planning import Options, plans
+    from ..analyses.planning import PlanOptions, plan_models
 
     number, gpu = named(gpus)
-    options = Options(
+    options = PlanOptions(
         tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization
     )
     readings = [
         load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
     ]
-    planned = plans(readings, options)
+    planned = plan_models(readings, options)
     from ..views.memory import view
 
     write(
@@ -125,7 +125,7 @@ def memory(
     end_if_partial(readings)
 
 
-def document(readings: list[Reading], planned: list[Planned], gpu: GPU | None) -> object:
+def document(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None) -> object:
     from ..renderers import json
 
     return json.memory(readings, planned, gpu)

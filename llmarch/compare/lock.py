@@ -1,8 +1,9 @@
-"""The lock: what models were when somebody looked, as a JSON document to keep under version control. Pure.
+"""The lock: what models were when they were locked, as JSON under version control. Pure.
 
-JSON, for the architecture is nested and has nulls, which TOML cannot say, and the standard library reads and writes it. Written with one
-fact a line and sorted by reference, so that a review shows what changed; facts at their default are left out. SCHEMA_VERSION is that of
-the architecture inside: a lock of another version is not read.
+It is JSON because the architecture is nested and has nulls, which TOML lacks, and because the
+standard library reads and writes JSON. Models are sorted by reference and each fact has a line of
+its own, so that a review shows what changed; facts at their default are left out. SCHEMA_VERSION is
+that of the architecture inside: a lock of another version is not read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..architecture.fingerprint import digest, fingerprint, plain
 from ..architecture.frozen import Frozen, frozen
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 
 LOCK_VERSION = 1
 MOST_LAYERS = 10_000
-WIDEST = 110
+LINE_WIDTH = 110
 """Columns of a list that is written on one line."""
 LONGEST_VALUE = 80
+"""Characters of an unread key's value; a longer value is kept as its hash."""
 
 
 @frozen
-class Stored(Frozen):
-    """The tensors of a checkpoint: how many, their bytes, and the hash of their names, dtypes and shapes."""
+class StoredTensors(Frozen):
+    """The tensors of a checkpoint: how many, their bytes, and a hash (see `hash_tensors`)."""
 
     count: int
     bytes: int
@@ -41,8 +43,7 @@ class Stored(Frozen):
 
 @frozen
 class Entry(Frozen):
-    """What one model was when it was read. `partial`: some of it could not be read (never so in a lock); `tensors` None: config only;
-    `unread_keys`: their values too, for what they do is not known."""
+    """One model as it was when it was read."""
 
     reference: str
     repo: str | None
@@ -51,222 +52,293 @@ class Entry(Frozen):
     status: str
     fingerprint: str
     parameters: Mapping[str, int]
-    tensors: Stored | None
+    tensors: StoredTensors | None
+    """None if only the config was read."""
     architecture: Architecture
     findings: tuple[Finding, ...] = ()
     unread_keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Config keys that nothing reads, with their values: their effect is not known."""
     partial: bool = False
+    """Whether some of it could not be read; never so in a lock."""
 
 
 @frozen
 class Lock(Frozen):
-    """Entries by reference, and the line of each and of its facts."""
+    """The entries of a lock file by reference, and the lines where they and their facts are."""
 
     entries: Mapping[str, Entry]
     written_by: str
-    line: Mapping[str, int] = field(default_factory=dict[str, int])
-    lines: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, "Mapping[str, int]"])
+    model_lines: Mapping[str, int] = field(default_factory=dict[str, int])
+    fact_lines: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict[str, "Mapping[str, int]"]
+    )
 
 
-def entry(r: Reading) -> Entry:
-    """What a lock keeps of a reading."""
-    from ..analyses.parameters import count
+def make_entry(reading: Reading) -> Entry:
+    """Return what a lock keeps of a reading."""
+    from ..analyses.parameters import count_parameters
 
-    a, raw, p = r.architecture, r.raw, count(r.architecture)
+    architecture, raw = reading.architecture, reading.raw
+    counts = count_parameters(architecture)
+    parameters = {"total": counts.total, "active": counts.active}
+    if reading.check:
+        parameters["stored"] = reading.check.stored
     tensors = None
     if raw.tensors is not None:
-        tensors = Stored(
-            len(raw.tensors), sum(g.bits for g in raw.tensors) // 8, tensor_digest(raw.tensors)
-        )
+        size = sum(group.bits for group in raw.tensors) // 8
+        tensors = StoredTensors(len(raw.tensors), size, hash_tensors(raw.tensors))
     return Entry(
         reference=raw.reference,
         repo=raw.repo_id,
         revision=raw.revision,
         commit=raw.commit,
-        status=r.status,
-        fingerprint=fingerprint(a),
-        parameters={
-            "total": p.total,
-            "active": p.active,
-            **({"stored": r.check.stored} if r.check else {}),
-        },
+        status=reading.status,
+        fingerprint=fingerprint(architecture),
+        parameters=parameters,
         tensors=tensors,
-        architecture=a,
-        findings=r.findings,
-        unread_keys={key: value_of(raw.config or {}, key) for key in r.unread_keys},
-        partial=r.status == "partial" or raw.partial,
+        architecture=architecture,
+        findings=reading.findings,
+        unread_keys={key: config_value(raw.config or {}, key) for key in reading.unread_keys},
+        partial=reading.status == "partial" or raw.partial,
     )
 
 
-def value_of(config: Mapping[str, Any], key: str) -> str:
-    """What a config has at a dotted key, as JSON; of long values the hash."""
+def config_value(config: Mapping[str, Any], key: str) -> str:
+    """Return the value at a dotted key of a config as JSON, or its hash if that is long."""
     value: Any = config
     for part in key.split("."):
-        value = cast("dict[str, Any]", value).get(part) if isinstance(value, dict) else None
-    said = json.dumps(value, sort_keys=True)
-    return said if len(said) <= LONGEST_VALUE else digest(value)
+        if not isinstance(value, dict):
+            value = None
+            break
+        value = cast("dict[str, Any]", value).get(part)
+    text = json.dumps(value, sort_keys=True)
+    if len(text) > LONGEST_VALUE:
+        return digest(value)
+    return text
 
 
-# Writing
+def hash_tensors(table: TensorTable) -> str:
+    """Return a hash of every tensor's name, dtype and shape.
+
+    Neither their order nor their distribution over files changes it.
+    """
+    rows = [
+        [group.pattern, group.dtype, list(group.shape or ()), sorted(group.indices)]
+        for group in table
+    ]
+    return digest(sorted(rows))
 
 
-def text(entries: Mapping[str, Entry], written_by: str) -> str:
-    """The lock as a file holds it."""
-    return "".join(line + "\n" for line, _ in _written(document(entries, written_by)))
+# --- writing ------------------------------------------------------------------------------------
+
+FactPath = tuple[str, ...]
+"""The keys that lead to a value of the document; indices of lists are written as digits."""
 
 
-def document(entries: Mapping[str, Entry], written_by: str) -> dict[str, Any]:
-    """The lock as JSON."""
+class _Line(NamedTuple):
+    """A line of the file, and the paths of the values that it holds."""
+
+    text: str
+    paths: list[FactPath]
+
+
+def lock_text(entries: Mapping[str, Entry], written_by: str) -> str:
+    """Return the content of a lock file."""
+    return _join_lines(_write_lines(lock_document(entries, written_by)))
+
+
+def lock_document(entries: Mapping[str, Entry], written_by: str) -> dict[str, Any]:
+    """Return the lock as a JSON document."""
     return {
         "llmarch_lock": LOCK_VERSION,
         "schema_version": SCHEMA_VERSION,
         "written_by": written_by,
-        "models": {name: model(entries[name]) for name in sorted(entries)},
+        "models": {name: entry_document(entries[name]) for name in sorted(entries)},
     }
 
 
-def model(e: Entry) -> dict[str, Any]:
-    """One model of the lock."""
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """Return one model of the lock as JSON; its layers are written as runs."""
+    layers = run_lengths(entry.architecture.layers)
+    tensors = None
+    if entry.tensors:
+        tensors = asdict(entry.tensors)
     return {
-        "repo": e.repo,
-        "revision": e.revision,
-        "commit": e.commit,
-        "status": e.status,
-        "fingerprint": e.fingerprint,
-        "parameters": dict(e.parameters),
-        "tensors": asdict(e.tensors) if e.tensors else None,
-        "architecture": plain(e.architecture, remarks=True)
-        | {"layers": run_lengths(e.architecture.layers)},
+        "repo": entry.repo,
+        "revision": entry.revision,
+        "commit": entry.commit,
+        "status": entry.status,
+        "fingerprint": entry.fingerprint,
+        "parameters": dict(entry.parameters),
+        "tensors": tensors,
+        "architecture": plain(entry.architecture, remarks=True) | {"layers": layers},
         "findings": [
-            {"rule": f.rule, "path": f.path, "severity": f.severity, "message": f.message}
-            for f in e.findings
+            {
+                "rule": finding.rule,
+                "path": finding.path,
+                "severity": finding.severity,
+                "message": finding.message,
+            }
+            for finding in entry.findings
         ],
-        "unread_keys": dict(e.unread_keys),
+        "unread_keys": dict(entry.unread_keys),
     }
 
 
-Path = tuple[str, ...]
+def _join_lines(lines: Iterator[_Line] | list[_Line]) -> str:
+    return "".join(line.text + "\n" for line in lines)
 
 
-def _written(document: dict[str, Any]) -> Iterator[tuple[str, list[Path]]]:
-    """Lines, and the paths that stand in each."""
-    yield from _lines(document, (), "", "")
+def _write_lines(
+    value: Any, path: FactPath = (), before: str = "", after: str = ""
+) -> Iterator[_Line]:
+    """Yield the lines of a value.
 
+    before: the indent and the key.
+    after: a comma or nothing.
 
-def _lines(value: Any, path: Path, before: str, after: str) -> Iterator[tuple[str, list[Path]]]:
-    """`before` is the indent and key, `after` a comma or nothing. Lists that fit are one line, objects only within such a list."""
+    A list that fits is written on one line, and so is an item of a list that fits. Objects are
+    written on one line only within such a list.
+    """
     items = _items(value)
-    whole = before + _inline(value) + after
-    if not items or (isinstance(value, list) and len(whole) <= WIDEST):
-        yield whole, [path, *_below(value, path)]
+    is_list = isinstance(value, list)
+    whole = before + json.dumps(value) + after
+    if not items or (is_list and len(whole) <= LINE_WIDTH):
+        yield _Line(whole, [path, *_paths_below(value, path)])
         return
-    start, end = "{}" if isinstance(value, dict) else "[]"
+    opening, closing = "[]" if is_list else "{}"
     indent = " " * (len(before) - len(before.lstrip()) + 2)
-    yield before + start, [path]
-    for i, (key, item) in enumerate(items):
-        comma = "," if i < len(items) - 1 else ""
-        if isinstance(value, list) and len(indent + _inline(item)) < WIDEST:
-            yield indent + _inline(item) + comma, [(*path, key), *_below(item, (*path, key))]
+    yield _Line(before + opening, [path])
+    for number, (key, item) in enumerate(items, 1):
+        comma = "," if number < len(items) else ""
+        below = (*path, key)
+        if not is_list:
+            yield from _write_lines(item, below, f"{indent}{json.dumps(key)}: ", comma)
+            continue
+        inline = indent + json.dumps(item)
+        if len(inline) < LINE_WIDTH:
+            yield _Line(inline + comma, [below, *_paths_below(item, below)])
         else:
-            yield from _lines(
-                item,
-                (*path, key),
-                indent + (f"{_inline(key)}: " if isinstance(value, dict) else ""),
-                comma,
-            )
-    yield indent[2:] + end + after, []
+            yield from _write_lines(item, below, indent, comma)
+    yield _Line(indent[2:] + closing + after, [])
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
+    """Return the keys and values of an object or a list; nothing for other values."""
     if isinstance(value, dict):
         return list(cast("dict[str, Any]", value).items())
-    return (
-        [(str(i), v) for i, v in enumerate(cast("list[Any]", value))]
-        if isinstance(value, list)
-        else []
-    )
+    if isinstance(value, list):
+        return [(str(i), item) for i, item in enumerate(cast("list[Any]", value))]
+    return []
 
 
-def _below(value: Any, path: Path) -> Iterator[Path]:
+def _paths_below(value: Any, path: FactPath) -> Iterator[FactPath]:
     for key, item in _items(value):
         yield (*path, key)
-        yield from _below(item, (*path, key))
+        yield from _paths_below(item, (*path, key))
 
 
-def _inline(value: Any) -> str:
-    return json.dumps(value)
+# --- reading ------------------------------------------------------------------------------------
 
 
-# Reading
+def parse_lock(document: dict[str, Any], content: str, file: str) -> Lock:
+    """Return the lock of a file.
 
+    document: the parsed JSON.
+    content: the text of the file, in which the lines of facts are found.
+    file: the path of the file, for errors.
 
-def parse(document: dict[str, Any], content: str, file: str) -> Lock:
-    """A lock from its parsed JSON and its text. Raises ConfigError with the path of what is wrong."""
+    Raises ConfigError with the path of what is wrong.
+    """
     name = printable(file)
+    _check_versions(document, name)
+    entries = {
+        reference: _parse_entry(reference, model, name)
+        for reference, model in _validate_models(document, name).items()
+    }
+    lines = list(_write_lines(document))
+    if _join_lines(lines) != content.replace("\r\n", "\n"):
+        # Formatted by another program: only the lines of models can be found.
+        _check_repeated_keys(content, name)
+        lines = []
+    fact_lines = _locate_facts(lines, list(entries))
+    model_lines: dict[str, int] = {}
+    for reference, found in fact_lines.items():
+        model_lines[reference] = found.get("", 0) or _find_model_line(content, reference)
+    return Lock(entries, str(document.get("written_by")), model_lines, fact_lines)
+
+
+def _check_versions(document: dict[str, Any], name: str) -> None:
+    """Raise ConfigError unless the document is a lock of the versions that are read here."""
     version = document.get("llmarch_lock")
+    schema_version = document.get("schema_version")
     if version is None:
         raise ConfigError(
-            f"{name} is no lock of llmarch", "`llmarch lock REF... -o llmarch.lock` writes one"
+            f"{name} is not an llmarch lock file",
+            "`llmarch lock REF... -o llmarch.lock` writes one",
         )
-    if version != LOCK_VERSION or document.get("schema_version") != SCHEMA_VERSION:
-        said = f"lock version {version!r}, schema version {document.get('schema_version')!r}"
-        hint = f"this llmarch reads {LOCK_VERSION} and {SCHEMA_VERSION}: write it again with `llmarch lock`, or use the llmarch that wrote it"
-        raise ConfigError(f"{name}: {printable(said)}", hint)
-    entries = {
-        reference: _entry(reference, found, name)
-        for reference, found in _validated(document, name).items()
-    }
-    written = list(_written(document))
-    faithful = "".join(line + "\n" for line, _ in written) == content.replace("\r\n", "\n")
-    if not faithful and (twice := _repeated(content)) is not None:
+    if version != LOCK_VERSION or schema_version != SCHEMA_VERSION:
+        found = f"lock version {version!r}, schema version {schema_version!r}"
         raise ConfigError(
-            f"{name}: {printable(twice)} stands there twice",
-            "a merge may have done it: take one of them out",
+            f"{name}: {printable(found)}",
+            f"this llmarch reads {LOCK_VERSION} and {SCHEMA_VERSION}: write it again with "
+            "`llmarch lock`, or use the llmarch that wrote it",
         )
-    lines: dict[str, dict[str, int]] = {reference: {} for reference in entries}
-    for number, (_, paths) in enumerate(written if faithful else (), 1):
-        for path in paths:
-            if path[:1] == ("models",) and len(path) > 1:
-                fact = path[3:] if path[2:3] == ("architecture",) else path[2:]
-                lines[path[1]].setdefault(".".join(fact), number)
-    line = {
-        reference: found.get("", 0) or _line_of(content, reference)
-        for reference, found in lines.items()
-    }
-    return Lock(entries, str(document.get("written_by")), line, lines)
 
 
-def _repeated(content: str) -> str | None:
-    """A key that an object has twice; of the two, JSON readers keep the last in silence."""
+def _locate_facts(lines: list[_Line], references: list[str]) -> dict[str, dict[str, int]]:
+    """Return the number of the first line of each fact, by reference and dotted path.
+
+    Paths of facts begin below `architecture`; those of other values below the model, which has the
+    empty path itself.
+    """
+    located: dict[str, dict[str, int]] = {reference: {} for reference in references}
+    for number, line in enumerate(lines, 1):
+        for path in line.paths:
+            match path:
+                case ("models", reference, "architecture", *fact) | ("models", reference, *fact):
+                    located[reference].setdefault(".".join(fact), number)
+                case _:
+                    pass
+    return located
+
+
+def _check_repeated_keys(content: str, name: str) -> None:
+    """Raise ConfigError if an object has a key twice: JSON readers silently keep the last."""
     repeated: list[str] = []
 
-    def keys(pairs: list[tuple[str, Any]]) -> None:
-        repeated.extend(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+    def find_repeated(pairs: list[tuple[str, Any]]) -> None:
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, n in counts.items() if n > 1)
 
-    json.loads(content.removeprefix("\ufeff"), object_pairs_hook=keys)
-    return repeated[0] if repeated else None
+    json.loads(content.removeprefix("\ufeff"), object_pairs_hook=find_repeated)
+    if repeated:
+        raise ConfigError(
+            f"{name}: the key {printable(repeated[0])} appears twice",
+            "a merge may have caused it: remove one of the two",
+        )
 
 
-def _line_of(content: str, reference: str) -> int:
-    """Where a model begins in a file that was formatted by somebody else."""
-    at = content.find(_inline(reference) + ":")
-    return content.count("\n", 0, at) + 1 if at >= 0 else 1
+def _find_model_line(content: str, reference: str) -> int:
+    """Return the line where a model begins, in a file that another program formatted."""
+    position = content.find(json.dumps(reference) + ":")
+    if position < 0:
+        return 1
+    return content.count("\n", 0, position) + 1
 
 
-def _validated(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """The models, their architectures as the schema's classes."""
+def _validate_models(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the models with their architectures as the schema's classes. Raises ConfigError."""
     from pydantic import ValidationError
 
     from ..architecture.json_schema import locked
 
     models = document.get("models")
-    expanded = (
-        {reference: _expanded(m) for reference, m in cast("dict[str, Any]", models).items()}
-        if isinstance(models, dict)
-        else models
-    )
+    if isinstance(models, dict):
+        by_reference = cast("dict[str, Any]", models)
+        models = {reference: _expand_layers(model) for reference, model in by_reference.items()}
     try:
-        return locked(document | {"models": expanded})
+        return locked(document | {"models": models})
     except ValidationError as error:
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))
@@ -275,58 +347,53 @@ def _validated(document: dict[str, Any], name: str) -> dict[str, Any]:
         ) from None
 
 
-def _expanded(found: Any) -> Any:
-    """A model with its layers one by one; what is of another form is left for validation to name."""
-    model = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    architecture: Any = model.get("architecture")
-    stored: Any = (
-        cast("dict[str, Any]", architecture).get("layers")
-        if isinstance(architecture, dict)
-        else None
-    )
+def _expand_layers(model: Any) -> Any:
+    """Return a model of the lock with one entry a layer instead of runs.
+
+    A model of another form is returned as it is: validation names what is wrong with it.
+    """
+    match model:
+        case {"architecture": {"layers": list()}}:
+            whole = cast("dict[str, Any]", model)
+        case _:
+            return model
+    architecture: dict[str, Any] = whole["architecture"]
     layers: list[str] = []
-    for run in cast("list[Any]", stored) if isinstance(stored, list) else ():
+    for run in architecture["layers"]:
         match run:
             case [int(n), str(kind)] if 0 < n <= MOST_LAYERS - len(layers):
                 layers += [kind] * n
             case _:
                 return model
-    return (
-        model | {"architecture": cast("dict[str, Any]", architecture) | {"layers": layers}}
-        if layers
-        else model
-    )
+    return whole | {"architecture": architecture | {"layers": layers}}
 
 
-def _entry(reference: str, found: Any, name: str) -> Entry:
-    architecture: Architecture = found["architecture"]
+def _parse_entry(reference: str, model: Any, name: str) -> Entry:
+    """Return the entry of a validated model. Raises ConfigError if its fingerprint is wrong."""
+    architecture: Architecture = model["architecture"]
     try:
-        right = fingerprint(architecture) == found["fingerprint"]
-    except LookupError:  # a name of a block or norm that there is not
-        right = False
-    if not right:
+        matches = fingerprint(architecture) == model["fingerprint"]
+    except LookupError:  # the wiring names a block or norm that does not exist
+        matches = False
+    if not matches:
         raise ConfigError(
-            f"{name}: the architecture of {printable(reference)} does not have the fingerprint beside it",
-            "one of the two was edited by hand: write it again with `llmarch lock`, or take the file from version control",
+            f"{name}: the architecture of {printable(reference)} does not match its fingerprint",
+            "one of the two was edited by hand: write it again with `llmarch lock`, or restore "
+            "the file from version control",
         )
-    tensors = found["tensors"]
+    tensors = None
+    if model["tensors"]:
+        tensors = StoredTensors(**model["tensors"])
     return Entry(
-        reference,
-        found["repo"],
-        found["revision"],
-        found["commit"],
-        found["status"],
-        found["fingerprint"],
-        found["parameters"],
-        Stored(**tensors) if tensors else None,
-        architecture,
-        tuple(found["findings"]),
-        found["unread_keys"],
-    )
-
-
-def tensor_digest(table: TensorTable) -> str:
-    """A hash of every tensor's name, dtype and shape, whatever their order and whichever file holds them."""
-    return digest(
-        sorted([g.pattern, g.dtype, list(g.shape or ()), sorted(g.indices)] for g in table)
+        reference=reference,
+        repo=model["repo"],
+        revision=model["revision"],
+        commit=model["commit"],
+        status=model["status"],
+        fingerprint=model["fingerprint"],
+        parameters=model["parameters"],
+        tensors=tensors,
+        architecture=architecture,
+        findings=tuple(model["findings"]),
+        unread_keys=model["unread_keys"],
     )

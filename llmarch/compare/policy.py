@@ -1,4 +1,7 @@
-"""What a project counts as a failure: the level, ignores and severities of its own, from options and from its settings. Pure."""
+"""The policy of a project: which changes fail, which are ignored, and severities of its own. Pure.
+
+It comes from the settings file and from options.
+"""
 
 from __future__ import annotations
 
@@ -13,107 +16,143 @@ from ..errors import ConfigError, printable
 from . import rules
 from .rules import SEVERITIES, Severity
 
-KEYS = ("fail-on", "ignore", "severity")
+SETTINGS_KEYS = ("fail-on", "ignore", "severity")
 
 
 class Ignore(NamedTuple):
-    """A rule whose changes do not count; with a path, only those there (`*` stands for anything)."""
+    """A rule whose changes do not count; with a path (`*` matches anything), only those there."""
 
     rule: str
     path: str | None = None
 
     def covers(self, change: Change) -> bool:
-        return change.rule == self.rule and (
-            self.path is None or change.path == self.path or fnmatchcase(change.path, self.path)
-        )
+        """Return whether the change is ignored."""
+        if change.rule != self.rule:
+            return False
+        if self.path is None:
+            return True
+        return change.path == self.path or fnmatchcase(change.path, self.path)
 
 
 @frozen
 class Policy(Frozen):
-    """The level at or above which changes fail, what is ignored, and severities that are not those of the table."""
+    """What counts as a failure."""
 
     level: Severity = "behaviour"
+    """Changes at or above it fail."""
     ignore: tuple[Ignore, ...] = ()
-    severity: Mapping[str, Severity] = field(default_factory=dict[str, Severity])
+    severities: Mapping[str, Severity] = field(default_factory=dict[str, Severity])
+    """Severities by rule id, in place of those of the rule table."""
 
     def apply(self, changes: Iterable[Change]) -> tuple[list[Change], int]:
-        """The changes that count, with the severity they have here; and how many are ignored."""
-        found = list(changes)
-        counted = [c for c in found if not any(i.covers(c) for i in self.ignore)]
-        return [replace(c, severity=self._severity(c)) for c in counted], len(found) - len(counted)
+        """Return the changes that are not ignored, and how many are.
+
+        The changes get the severities that the project configured.
+        """
+        counted: list[Change] = []
+        ignored = 0
+        for change in changes:
+            if any(ignore.covers(change) for ignore in self.ignore):
+                ignored += 1
+            else:
+                counted.append(replace(change, severity=self._severity(change)))
+        return counted, ignored
 
     def _severity(self, change: Change) -> Severity:
-        """As the project has it; but a finding that is no longer there breaks nothing, whatever it would break."""
+        """Return the configured severity; a finding that is gone keeps its own, `info`."""
         rule = rules.find(change.rule)
-        gone = rule is not None and rule.pattern is None and change.new is None
-        return change.severity if gone else self.severity.get(change.rule, change.severity)
+        is_finding = rule is not None and rule.pattern is None
+        if is_finding and change.new is None:
+            return change.severity
+        return self.severities.get(change.rule, change.severity)
 
-    def also(
+    def with_options(
         self, level: str | None, ignore: Iterable[str], where: str = "the command line"
     ) -> Policy:
-        """With what options add. Raises ConfigError as `settings` does."""
-        return replace(
-            self,
-            level=self.level if level is None else known_severity(level, f"{where}: --fail-on"),
-            ignore=(*self.ignore, *(parse_ignore(text, f"{where}: --ignore") for text in ignore)),
-        )
+        """Return the policy with options added.
+
+        level: replaces the policy's own, unless it is None.
+        ignore: added to what is ignored already.
+        where: names the origin of the options in errors.
+
+        Raises ConfigError as `parse_policy` does.
+        """
+        chosen = self.level
+        if level is not None:
+            chosen = parse_severity(level, f"{where}: --fail-on")
+        added = [parse_ignore(text, f"{where}: --ignore") for text in ignore]
+        return replace(self, level=chosen, ignore=(*self.ignore, *added))
 
 
-def settings(table: Mapping[str, Any], where: str) -> Policy:
-    """The policy in a settings table. Raises ConfigError for keys, rules and severities that there are not; `where` names the file."""
+def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
+    """Return the policy of a settings table; `where` names the file in errors.
+
+    Raises ConfigError for unknown keys, rules and severities.
+    """
     for key in table:
-        if key not in KEYS:
+        if key not in SETTINGS_KEYS:
             raise ConfigError(
                 f"{where}: no setting is called {printable(repr(key))}",
-                f"There are {', '.join(KEYS)}.",
+                f"The settings are {', '.join(SETTINGS_KEYS)}.",
             )
-    ignore, severity = table.get("ignore", []), table.get("severity", {})
-    if not isinstance(ignore, list) or not all(
-        isinstance(text, str) for text in cast("list[Any]", ignore)
-    ):
-        raise ConfigError(
-            f"{where}: ignore is a list of rules",
-            'such as ["vocabulary-changed", "window-changed:mixers.sliding.window"]',
-        )
-    if not isinstance(severity, dict):
-        raise ConfigError(
-            f"{where}: severity is a table of rules", 'such as {"context-changed" = "info"}'
-        )
-    levels = cast("dict[str, Any]", severity)
     return Policy(
-        known_severity(table.get("fail-on", "behaviour"), f"{where}: fail-on"),
-        tuple(parse_ignore(text, f"{where}: ignore") for text in cast("list[str]", ignore)),
-        {
-            known_rule(rule, f"{where}: severity"): known_severity(
-                level, f"{where}: severity.{rule}"
-            )
-            for rule, level in levels.items()
-        },
+        parse_severity(table.get("fail-on", "behaviour"), f"{where}: fail-on"),
+        tuple(_parse_ignores(table.get("ignore", []), where)),
+        _parse_severities(table.get("severity", {}), where),
     )
 
 
+def _parse_ignores(value: Any, where: str) -> list[Ignore]:
+    if not isinstance(value, list) or not all(
+        isinstance(text, str) for text in cast("list[Any]", value)
+    ):
+        raise ConfigError(
+            f"{where}: ignore must be a list of rules",
+            'such as ["vocabulary-changed", "window-changed:mixers.sliding.window"]',
+        )
+    return [parse_ignore(text, f"{where}: ignore") for text in cast("list[str]", value)]
+
+
+def _parse_severities(value: Any, where: str) -> dict[str, Severity]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{where}: severity must be a table of rules",
+            'such as {"context-changed" = "info"}',
+        )
+    severities: dict[str, Severity] = {}
+    for rule, level in cast("dict[str, Any]", value).items():
+        known = parse_rule(rule, f"{where}: severity")
+        severities[known] = parse_severity(level, f"{where}: severity.{rule}")
+    return severities
+
+
 def parse_ignore(text: str, where: str) -> Ignore:
-    """`RULE` or `RULE:path`."""
+    """Parse `RULE` or `RULE:path`. Raises ConfigError."""
     rule, colon, path = text.partition(":")
     if colon and not path.strip():
         raise ConfigError(
-            f"{where}: {printable(repr(text))} has no path behind its colon",
+            f"{where}: {printable(repr(text))} has no path after its colon",
             "such as window-changed:mixers.sliding.window",
         )
-    return Ignore(known_rule(rule.strip(), where), path.strip() or None)
+    return Ignore(parse_rule(rule.strip(), where), path.strip() or None)
 
 
-def known_rule(id: str, where: str) -> str:
-    if rules.find(id) is None:
-        near = rules.nearest(id)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`llmarch rules` lists them"
-        raise ConfigError(f"{where}: there is no rule {printable(repr(id))}", hint)
-    return id
+def parse_rule(rule: str, where: str) -> str:
+    """Return the id if there is such a rule. Raises ConfigError with ids that look like it."""
+    if rules.find(rule) is not None:
+        return rule
+    hint = "`llmarch rules` lists them"
+    near = rules.nearest(rule)
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    raise ConfigError(f"{where}: there is no rule {printable(repr(rule))}", hint)
 
 
-def known_severity(value: object, where: str) -> Severity:
+def parse_severity(value: object, where: str) -> Severity:
+    """Return the value if it is a severity. Raises ConfigError."""
     if value not in SEVERITIES:
         raise ConfigError(
-            f"{where} is {printable(repr(value))}", f"The severities are {', '.join(SEVERITIES)}."
+            f"{where} is {printable(repr(value))}, which is not a severity",
+            f"The severities are {', '.join(SEVERITIES)}.",
         )
     return value

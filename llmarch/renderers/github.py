@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..compare.gate import Report, Verdict, means, summary, what
+from ..compare.report import Report, Verdict, change_meaning, change_text, summary_lines
 from ..errors import printable
 
 SHOWN = 10
@@ -28,7 +28,10 @@ def report(r: Report) -> str:
     )
     return "".join(
         f"{line}\n"
-        for line in [*lines, command("notice", "llmarch check", ", ".join([*summary(r), *left]))]
+        for line in [
+            *lines,
+            command("notice", "llmarch check", ", ".join([*summary_lines(r), *left])),
+        ]
     )
 
 
@@ -36,7 +39,7 @@ def commands(r: Report) -> Iterator[tuple[str, str]]:
     for v in r.verdicts:
         for c in v.changes:
             level = "error" if r.fails(c) else "notice" if c.severity == "info" else "warning"
-            text = f"{v.name}: {c.path}: {what(c)}\n{means(c)}"
+            text = f"{v.name}: {c.path}: {change_text(c)}\n{change_meaning(c)}"
             yield level, command(level, f"{c.severity}: {c.rule}", text, *place(r, v, c.path))
         if v.error:
             yield (
@@ -61,7 +64,7 @@ def commands(r: Report) -> Iterator[tuple[str, str]]:
 
 
 def place(r: Report, v: Verdict, path: str = "") -> tuple[str, int]:
-    return r.file, v.at(path) if r.file else 0
+    return r.file, v.line_of(path) if r.file else 0
 
 
 def command(level: str, title: str, text: str, file: str = "", line: int = 0) -> str:

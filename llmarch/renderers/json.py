@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..analyses.cache import cache, contexts
-from ..analyses.parameters import count
+from ..analyses.cache import compute_cache, shown_contexts
+from ..analyses.parameters import count_parameters
 from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
 from ..compare.diff import diff
 from ..views.wording import block_word
 
 if TYPE_CHECKING:
-    from ..analyses.planning import Planned
+    from ..analyses.planning import PlannedModel
     from ..checkpoint.inference.model import Observed
     from ..checkpoint.verify import Verification
-    from ..compare.gate import Report
+    from ..compare.report import Report
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
 
@@ -60,7 +60,7 @@ def source(r: Reading | Observation) -> dict[str, Any]:
 
 
 def parameters(r: Reading) -> dict[str, Any]:
-    p, c = count(r.architecture), r.check
+    p, c = count_parameters(r.architecture), r.check
     return {
         "total": p.total,
         "active": p.active,
@@ -148,7 +148,7 @@ def observed(o: Observation) -> dict[str, Any]:
     }
 
 
-def memory(readings: list[Reading], planned: list[Planned], gpu: GPU | None) -> dict[str, Any]:
+def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None) -> dict[str, Any]:
     """What models take, one plan each, under the same request."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -156,7 +156,7 @@ def memory(readings: list[Reading], planned: list[Planned], gpu: GPU | None) -> 
         if gpu is None
         else {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
         "models": [
-            {"source": source(r)} | p.document() for r, p in zip(readings, planned, strict=True)
+            {"source": source(r)} | p.to_dict() for r, p in zip(readings, planned, strict=True)
         ],
     }
 
@@ -175,7 +175,7 @@ def report(r: Report) -> dict[str, Any]:
                 "old": v.old,
                 "new": v.new,
                 "changes": [
-                    asdict(c) | {"fails": r.fails(c), "line": v.at(c.path) if r.file else None}
+                    asdict(c) | {"fails": r.fails(c), "line": v.line_of(c.path) if r.file else None}
                     for c in v.changes
                 ],
                 "ignored": v.ignored,
@@ -222,7 +222,7 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
 
 def _cache_document(a: Architecture) -> dict[str, Any]:
     """Return the figures of the cache, each group with the words for its mixer."""
-    document = cache(a).document(contexts(a))
+    document = compute_cache(a).to_dict(shown_contexts(a))
     groups = [
         {"mixer": g["mixer"], "kind": block_word(a, a.mixers[g["mixer"]])} | g
         for g in document["groups"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from ..compare.gate import Report, Verdict, means, summary, what
+from ..compare.report import Report, Verdict, change_meaning, change_text, summary_lines
 from ..errors import printable
 
 
@@ -21,7 +21,7 @@ def report(r: Report) -> str:
     suite = ET.SubElement(suites, "testsuite", {"name": "llmarch check", **counts, "skipped": "0"})
     for v in r.verdicts:
         case(suite, r, v)
-    ET.SubElement(suite, "system-out").text = "\n".join(summary(r))
+    ET.SubElement(suite, "system-out").text = "\n".join(summary_lines(r))
     ET.indent(suites)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
@@ -36,7 +36,8 @@ def case(suite: ET.Element, r: Report, v: Verdict) -> None:
         message = clean(", ".join(dict.fromkeys(c.rule for c in failing)))
         failure = ET.SubElement(test, "failure", {"message": message, "type": failing[0].severity})
         failure.text = "\n".join(
-            clean(f"{c.severity}: {c.rule}: {c.path}: {what(c)} ({means(c)})") for c in failing
+            clean(f"{c.severity}: {c.rule}: {c.path}: {change_text(c)} ({change_meaning(c)})")
+            for c in failing
         )
     elif v.error:
         error = ET.SubElement(
@@ -49,7 +50,7 @@ def case(suite: ET.Element, r: Report, v: Verdict) -> None:
         ).text = "\n".join(map(clean, v.remarks))
     rest = [c for c in v.changes if not r.fails(c)]
     said = [
-        *(clean(f"{c.severity}: {c.rule}: {c.path}: {what(c)}") for c in rest),
+        *(clean(f"{c.severity}: {c.rule}: {c.path}: {change_text(c)}") for c in rest),
         *map(clean, v.remarks),
     ]
     if said:

@@ -11,7 +11,7 @@ from ..views.documents import Comparison, Sheet, Table
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
-    from ..compare.gate import Report, Verdict
+    from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
     from ..views.memory import MemoryView
 
@@ -79,14 +79,15 @@ def memory(v: MemoryView) -> str:
 def report(r: Report) -> str:
     """A check, fit for a comment on a pull request: what fails is open, the rest is folded. Where there is more than fits, fewer rows of
     each table; then fewer models, those that fail first."""
-    from ..compare.gate import mark as mark_of
-    from ..compare.gate import summary
+    from ..compare.report import summary_lines
+    from ..compare.report import verdict_mark as mark_of
 
     mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
     parts = [
         f"## {mark} llmarch check",
         "  \n".join(
-            f"**{escape(line)}**" if i == 0 else escape(line) for i, line in enumerate(summary(r))
+            f"**{escape(line)}**" if i == 0 else escape(line)
+            for i, line in enumerate(summary_lines(r))
         ),
     ]
     for most in ROWS:
@@ -106,11 +107,11 @@ def report(r: Report) -> str:
 
 def verdict(r: Report, v: Verdict, most: int) -> str:
     """A model, with so many rows of a table at most."""
-    from ..compare.gate import compared, mark, state
+    from ..compare.report import compared_commits, verdict_mark, verdict_state
 
-    title = f"{mark(r, v)} **{escape(v.name)}** {escape(compared(v))}".rstrip()
+    title = f"{verdict_mark(r, v)} **{escape(v.name)}** {escape(compared_commits(v))}".rstrip()
     if not v.changes and not v.error and not v.partial:
-        return f"{title}: {state(v)}"
+        return f"{title}: {verdict_state(v)}"
     said = [v.error.message, *([v.error.hint] if v.error.hint else [])] if v.error else []
     parts = [
         title,
@@ -130,12 +131,12 @@ def verdict(r: Report, v: Verdict, most: int) -> str:
 
 def changes(found: Sequence[Change], most: int) -> str:
     """A table of changes, and how many are left out of it; nothing where no row is wanted."""
-    from ..compare.gate import what
+    from ..compare.report import change_text
 
     if not most:
         return ""
     body = [
-        [c.severity, c.rule, *(printable(text, CELL) for text in (c.path, what(c)))]
+        [c.severity, c.rule, *(printable(text, CELL) for text in (c.path, change_text(c)))]
         for c in found[:most]
     ]
     more = f"\n\nand {left} more" if (left := len(found) - most) > 0 else ""

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..architecture.schema import Change
-from ..compare.gate import Report, Verdict, means, rule, what
+from ..compare.report import Report, Verdict, change_meaning, change_text, rule_of
 from ..compare.rules import CONSEQUENCES, Severity
 from ..errors import printable
 
@@ -27,7 +27,7 @@ LEVELS: dict[Severity, str] = {
 
 
 def report(r: Report) -> dict[str, Any]:
-    rules = {c.rule: rule(c) for v in r.verdicts for c in v.changes}
+    rules = {c.rule: rule_of(c) for v in r.verdicts for c in v.changes}
     ids = sorted(rules)
     notes = [note for v in r.verdicts for note in notifications(r, v)]
     driver = {
@@ -67,7 +67,7 @@ def report(r: Report) -> dict[str, Any]:
 
 
 def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
-    text = clean(f"{v.name}: {c.path}: {what(c)} ({means(c)})")
+    text = clean(f"{v.name}: {c.path}: {change_text(c)} ({change_meaning(c)})")
     level = "error" if r.fails(c) else "note" if c.severity == "info" else "warning"
     mark = sha256(
         "\0".join((v.name, c.rule, c.path, repr(c.new))).encode(errors="backslashreplace")
@@ -92,7 +92,7 @@ def location(r: Report, v: Verdict, path: str) -> dict[str, Any]:
 
 def physical(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
     """The line of the lock file, or the model."""
-    region = {"startLine": v.at(path) if r.file else 1}
+    region = {"startLine": v.line_of(path) if r.file else 1}
     return {"physicalLocation": {"artifactLocation": artifact(r.file or v.name), "region": region}}
 
 

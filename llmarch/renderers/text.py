@@ -18,7 +18,7 @@ from ..errors import printable as _printable
 from ..views.documents import Comparison, Sheet, Strip, Table
 
 if TYPE_CHECKING:
-    from ..compare.gate import Report, Verdict
+    from ..compare.report import Report, Verdict
     from ..views.memory import MemoryView
 
 PIPE_WIDTH = 120
@@ -146,28 +146,34 @@ def captured(write: Callable[[Out], None]) -> str:
 
 def report(r: Report, out: Out | None = None) -> None:
     """A check: a line for each model, its changes below it, and how it ended."""
-    from ..compare.gate import many, summary
+    from ..compare.report import count_noun, summary_lines
 
     out = out or console()
     if r.file:
-        out.show(text(f"{r.file}: {many(len(r.verdicts), 'model')}"), indent=0, below=1)
+        out.show(text(f"{r.file}: {count_noun(len(r.verdicts), 'model')}"), indent=0, below=1)
     width = min(48, max((len(v.name) for v in r.verdicts), default=0))
     for v in r.verdicts:
         verdict(out, r, v, width)
     out.print()
-    for line in summary(r):
+    for line in summary_lines(r):
         out.show(text(line, "bold" if r.exit_code else ""), indent=0)
     if rule := next((c.rule for v in r.verdicts for c in r.failing(v)), None):
         out.show(text(f"llmarch rules explain {rule}", "dim"), indent=0)
 
 
 def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
-    from ..compare.gate import compared, mark, means, state, what
+    from ..compare.report import (
+        change_meaning,
+        change_text,
+        compared_commits,
+        verdict_mark,
+        verdict_state,
+    )
 
-    colour = {"✓": "green", "✗": "red", "?": "yellow"}[mark(r, v)]
-    rest = "   ".join(filter(None, (compared(v), state(v))))
+    colour = {"✓": "green", "✗": "red", "?": "yellow"}[verdict_mark(r, v)]
+    rest = "   ".join(filter(None, (compared_commits(v), verdict_state(v))))
     out.show(
-        text(f"{mark(r, v)} ", colour)
+        text(f"{verdict_mark(r, v)} ", colour)
         + text(v.name, "bold")
         + text(" " * max(0, width - len(v.name)) + f"   {rest}"),
         indent=0,
@@ -178,9 +184,9 @@ def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
     told: set[str] = set()
     for c in v.changes:
         fails = r.fails(c)
-        line = text(f"{c.rule}   {c.path}   {what(c)}", "" if fails else "dim")
+        line = text(f"{c.rule}   {c.path}   {change_text(c)}", "" if fails else "dim")
         if fails and c.rule not in told:
-            line += text(f"\n{means(c)}", "dim")
+            line += text(f"\n{change_meaning(c)}", "dim")
         told.add(c.rule)
         grid.add_row(text(c.severity, colour if fails else "dim"), line)
     if v.changes:

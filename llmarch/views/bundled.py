@@ -66,11 +66,11 @@ def table(models: list[dict[str, Any]]) -> Table:
 
 def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
     """A model's line in specs/index.json."""
-    from ..analyses.parameters import count
+    from ..analyses.parameters import count_parameters
     from .wording import moe_of, recipe
 
     a = reading.architecture
-    p = count(a)
+    p = count_parameters(a)
     return {
         "name": spec["name"],
         "repo_id": spec["repo_id"],

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from math import ceil
 from typing import Any
 
-from ..analyses.cache import CONTEXTS, cache
-from ..analyses.parameters import count
+from ..analyses.cache import CONTEXTS, compute_cache
+from ..analyses.parameters import count_parameters
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import mixer_names
 from ..architecture.schema import (
@@ -457,7 +457,7 @@ def nope_layers(a: Architecture) -> str | None:
 
 
 def size(a: Architecture) -> Iterator[Row]:
-    s, p = "Size", count(a)
+    s, p = "Size", count_parameters(a)
     yield Row(s, "total", numbers.count(p.total), p.total)
     if p.active != p.total - p.vision:
         yield Row(s, "active", numbers.count(p.active), p.active)
@@ -518,22 +518,37 @@ def quantized(
 
 def memory(a: Architecture) -> Iterator[Row]:
     """The cache of one sequence: bytes a token, what does not grow, and totals at lengths that models share, then at each one's own."""
-    s, c = "Cache (bf16)", cache(a)
-    yield Row(s, "per token", numbers.size(ceil(c.growing)), ceil(c.growing))
-    yield Row(s, "until windows fill", numbers.size(ceil(c.all_layers)), ceil(c.all_layers))
-    if c.indexer:
-        yield Row(s, "of it indexer", numbers.size(ceil(c.indexer)), ceil(c.indexer))
-    if c.windows:
-        yield Row(s, "full windows", numbers.size(c.windows), c.windows)
-    if c.state:
-        yield Row(s, state_word(a), numbers.size(c.state), c.state)
+    s, c = "Cache (bf16)", compute_cache(a)
+    yield Row(
+        s,
+        "per token",
+        numbers.size(ceil(c.growing_bytes_per_token)),
+        ceil(c.growing_bytes_per_token),
+    )
+    yield Row(
+        s,
+        "until windows fill",
+        numbers.size(ceil(c.all_layers_bytes_per_token)),
+        ceil(c.all_layers_bytes_per_token),
+    )
+    if c.indexer_bytes_per_token:
+        yield Row(
+            s,
+            "of it indexer",
+            numbers.size(ceil(c.indexer_bytes_per_token)),
+            ceil(c.indexer_bytes_per_token),
+        )
+    if c.window_bytes:
+        yield Row(s, "full windows", numbers.size(c.window_bytes), c.window_bytes)
+    if c.state_bytes:
+        yield Row(s, state_word(a), numbers.size(c.state_bytes), c.state_bytes)
     for t in CONTEXTS:
         if a.context_length is None or t <= a.context_length:
-            yield Row(s, f"at {numbers.context(t)}", numbers.size(c.at(t)), c.at(t))
+            yield Row(s, f"at {numbers.context(t)}", numbers.size(c.bytes_at(t)), c.bytes_at(t))
     if a.context_length:
         yield Row(
             s,
             "at its most",
-            f"{numbers.size(c.at(a.context_length))} ({numbers.context(a.context_length)})",
-            c.at(a.context_length),
+            f"{numbers.size(c.bytes_at(a.context_length))} ({numbers.context(a.context_length)})",
+            c.bytes_at(a.context_length),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import field
 
 from ..analyses.memory import Footprint, Plan
-from ..analyses.planning import Planned
+from ..analyses.planning import PlannedModel
 from ..architecture.frozen import Frozen, frozen
 from . import numbers
 from .documents import Table
@@ -49,7 +49,7 @@ class MemoryView(Frozen):
     notes: list[str]
 
 
-def view(planned: Sequence[Planned], gpu_name: str | None = None) -> MemoryView:
+def view(planned: Sequence[PlannedModel], gpu_name: str | None = None) -> MemoryView:
     """What a reader sees of one plan, or of several side by side."""
     first = planned[0].plan
     single = len(planned) == 1
@@ -92,23 +92,23 @@ ROWS = (("weights", "weights"), ("KV cache", "cache"), ("state", "state"), ("tog
 
 def copies_table(p: Plan) -> Table:
     """One model: an undivided copy, one GPU, and all of them; without several GPUs the first alone."""
-    columns: list[tuple[str, Footprint]] = [("one copy", p.one)]
+    columns: list[tuple[str, Footprint]] = [("one copy", p.one_copy)]
     if p.request.parallel.gpus > 1:
-        columns += [("one GPU", p.rank), (f"all {p.request.parallel.gpus} GPUs", p.everything)]
+        columns += [("one GPU", p.per_gpu), (f"all {p.request.parallel.gpus} GPUs", p.all_gpus)]
     rows = [
         [label, *(numbers.size(getattr(f, name)) for _, f in columns)]
         for label, name in ROWS
-        if name != "state" or p.one.state
+        if name != "state" or p.one_copy.state
     ]
     return Table(["", *(title for title, _ in columns)], rows)
 
 
-def models_table(planned: Sequence[Planned]) -> Table:
+def models_table(planned: Sequence[PlannedModel]) -> Table:
     """Several models, a column each: an undivided copy, then one GPU of the deployment and what fits."""
     plans = [p.plan for p in planned]
-    states = any(p.one.state for p in plans)
+    states = any(p.one_copy.state for p in plans)
     rows = [
-        [label, *(numbers.size(getattr(p.one, name)) for p in plans)]
+        [label, *(numbers.size(getattr(p.one_copy, name)) for p in plans)]
         for label, name in ROWS
         if name != "state" or states
     ]
@@ -116,7 +116,7 @@ def models_table(planned: Sequence[Planned]) -> Table:
     if plans[0].request.parallel.gpus > 1:
         sections[len(rows)] = "One GPU"
         rows += [
-            [label, *(numbers.size(getattr(p.rank, name)) for p in plans)]
+            [label, *(numbers.size(getattr(p.per_gpu, name)) for p in plans)]
             for label, name in ROWS
             if name != "state" or states
         ]
@@ -134,7 +134,7 @@ def models_table(planned: Sequence[Planned]) -> Table:
 # --- lines --------------------------------------------------------------------------------------------------------
 
 
-def model_lines(p: Planned) -> list[tuple[str, list[str]]]:
+def model_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
     lines = [
         ("Fits", fit_lines(p.plan)),
         ("Largest", largest_lines(p.plan)),
@@ -150,7 +150,7 @@ def model_lines(p: Planned) -> list[tuple[str, list[str]]]:
 def fits(p: Plan) -> str:
     if p.budget is None:
         return ""
-    spare = p.budget - p.rank.total
+    spare = p.budget - p.per_gpu.total
     return (
         f"yes, {numbers.size(spare)} to spare"
         if spare >= 0
@@ -163,7 +163,7 @@ def fit_lines(p: Plan) -> list[str]:
         return []
     share = f"{100 * p.request.utilization:g} % of {numbers.size(p.request.gpu_bytes)}"
     return [
-        f"{fits(p)}: {numbers.size(p.rank.total)} of the {numbers.size(p.budget)} that may be used ({share})"
+        f"{fits(p)}: {numbers.size(p.per_gpu.total)} of the {numbers.size(p.budget)} that may be used ({share})"
     ]
 
 
@@ -173,7 +173,7 @@ def largest_lines(p: Plan) -> list[str]:
     if p.largest_batch == 0 and p.largest_context == 0:
         return [
             "nothing: the weights alone are too large"
-            if p.budget and p.rank.weights > p.budget
+            if p.budget and p.per_gpu.weights > p.budget
             else "no context at this batch"
         ]
     batch, context = number(p.request.batch), numbers.context(p.request.context)
@@ -201,7 +201,7 @@ def degree_lines(p: Plan) -> list[str]:
     ]
 
 
-def token_lines(p: Planned) -> list[str]:
+def token_lines(p: PlannedModel) -> list[str]:
     """What one decoded token computes and reads."""
     by, r = p.flops.by_component, p.plan.request
     scores = sum(by.get(c, 0) for c in ("attention_scores", "indexer_scores", "recurrence"))
@@ -212,7 +212,7 @@ def token_lines(p: Planned) -> list[str]:
     return [compute, read]
 
 
-def notes(planned: Sequence[Planned]) -> list[str]:
+def notes(planned: Sequence[PlannedModel]) -> list[str]:
     """What was asked beyond a model's reach; with several models also what each rests on, once where it is the same for all."""
     out: list[str] = []
     for p in planned:
@@ -238,10 +238,10 @@ def notes(planned: Sequence[Planned]) -> list[str]:
 # --- plot ---------------------------------------------------------------------------------------------------------
 
 
-def plot(planned: Sequence[Planned]) -> Plot | None:
+def plot(planned: Sequence[PlannedModel]) -> Plot | None:
     """With GPUs, all bytes of one of them and what may be used; else the cache alone."""
     budget = planned[0].plan.budget
-    base = [p.plan.rank.weights if budget is not None else 0 for p in planned]
+    base = [p.plan.per_gpu.weights if budget is not None else 0 for p in planned]
     series = [
         Series(symbol, p.name, [(t, n + weight) for t, n in p.curve])
         for symbol, p, weight in zip(SYMBOLS, planned, base, strict=False)

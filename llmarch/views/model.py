@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from math import ceil
 
-from ..analyses.cache import cache, contexts
-from ..analyses.parameters import count
+from ..analyses.cache import compute_cache, shown_contexts
+from ..analyses.parameters import count_parameters
 from ..architecture.layers import mixer_names
 from ..architecture.schema import (
     Architecture,
@@ -102,7 +102,7 @@ def origin_of(raw: RawModel, model_type: str) -> str:
 
 
 def parameter_lines(r: Reading) -> list[str]:
-    a, p = r.architecture, count(r.architecture)
+    a, p = r.architecture, count_parameters(r.architecture)
     text = p.total - p.vision
     first = [f"{numbers.count(p.total)} total"]
     if p.active != text:
@@ -423,13 +423,13 @@ def vocabulary_lines(a: Architecture) -> list[str]:
     first = " · ".join([number(a.vocab_size), *more])
     if (e := a.embedding.per_layer) is None:
         return [first]
-    held = numbers.count(count(a).by_component["per_layer_embedding"])
+    held = numbers.count(count_parameters(a).by_component["per_layer_embedding"])
     return [first, f"per-layer embedding of {number(e.width)} for each layer and token, {held}"]
 
 
 def mtp_lines(r: Reading) -> list[str]:
     """What the config announces, and what the checkpoint stores."""
-    a, n = r.architecture, count(r.architecture).mtp
+    a, n = r.architecture, count_parameters(r.architecture).mtp
     stored = r.check.mtp if r.check else 0
     if a.mtp is None:
         return (
@@ -465,31 +465,31 @@ def tower_lines(a: Architecture, name: str) -> list[str]:
 
 def cache_lines(a: Architecture) -> list[str]:
     """Bytes a further token takes, what does not grow, and totals at some lengths, by the ideal convention."""
-    c = cache(a)
+    c = compute_cache(a)
     dtype = c.convention.dtype
     lines: list[str] = []
-    grows = f"{numbers.size(ceil(c.growing))} per token ({dtype})"
-    if c.indexer:
-        grows += f", of which {numbers.size(ceil(c.indexer))} indexer keys ({c.dtypes('index')})"
-    if c.windows:
-        grows += f", {numbers.size(ceil(c.all_layers))} until the windows are full"
+    grows = f"{numbers.size(ceil(c.growing_bytes_per_token))} per token ({dtype})"
+    if c.indexer_bytes_per_token:
+        grows += f", of which {numbers.size(ceil(c.indexer_bytes_per_token))} indexer keys ({c.dtypes_of('index')})"
+    if c.window_bytes:
+        grows += f", {numbers.size(ceil(c.all_layers_bytes_per_token))} until the windows are full"
     lines.append(
         grows
-        if c.growing
+        if c.growing_bytes_per_token
         else f"no growth beyond the windows ({dtype})"
-        if c.windows
+        if c.window_bytes
         else "none: no layer keeps keys and values"
     )
     fixed: list[str] = []
-    if c.windows:
-        fixed.append(f"full windows {numbers.size(c.windows)}")
-    if c.state:
-        fixed.append(f"{state_word(a)} {numbers.size(c.state)} ({c.state_dtype})")
+    if c.window_bytes:
+        fixed.append(f"full windows {numbers.size(c.window_bytes)}")
+    if c.state_bytes:
+        fixed.append(f"{state_word(a)} {numbers.size(c.state_bytes)} ({c.state_dtype})")
     if fixed:
         lines.append("+ " + " + ".join(fixed) + " per sequence")
     shown = [
-        f"{numbers.context(t)}{' (max)' if t == a.context_length else ''} {numbers.size(c.at(t))}"
-        for t in contexts(a)
+        f"{numbers.context(t)}{' (max)' if t == a.context_length else ''} {numbers.size(c.bytes_at(t))}"
+        for t in shown_contexts(a)
     ]
     return [*lines, " · ".join(shown)] if shown else lines
 
@@ -519,7 +519,7 @@ def weight_lines(r: Reading) -> list[str]:
         )
         return [first, *r.check.notes]
     bits = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}.get(a.dtype or "")
-    plain = f"{a.dtype} {numbers.size(count(a).total * bits / 8)}" if bits else ""
+    plain = f"{a.dtype} {numbers.size(count_parameters(a).total * bits / 8)}" if bits else ""
     if declared:
         return [f"stored as {declared}" + (f" · {plain} unquantised" if plain else "")]
     return [plain or "dtype unknown: the config does not say"]

@@ -27,8 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
-from llmarch.analyses.cache import Cache, cache, contexts
-from llmarch.analyses.cache_layouts import DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
+from llmarch.analyses.cache import Cache, compute_cache, shown_contexts
+from llmarch.analyses.cache_layouts import CACHE_DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
 from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
 
@@ -48,7 +48,7 @@ def engine(name: Engine, dtype: str = "bf16", reserve: bool = True) -> Conventio
 
 
 def fixed(c: Cache) -> int:
-    return c.windows + c.state
+    return c.window_bytes + c.state_bytes
 
 
 # all layers, growing (bytes per token, indexer included); fixed part; the fixed part in transformers
@@ -86,13 +86,17 @@ ROWS: dict[str, tuple[int, int, int, int]] = {
 @pytest.mark.parametrize("name", ROWS)
 def test_worked_values(name: str) -> None:
     all_layers, growing, expected, _ = ROWS[name]
-    c = cache(model(name))
-    assert (c.all_layers, c.growing, fixed(c)) == (all_layers, growing, expected)
+    c = compute_cache(model(name))
+    assert (c.all_layers_bytes_per_token, c.growing_bytes_per_token, fixed(c)) == (
+        all_layers,
+        growing,
+        expected,
+    )
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_transformers_holds_beside_what_grows(name: str) -> None:
-    assert fixed(cache(model(name), engine("transformers"))) == ROWS[name][3]
+    assert fixed(compute_cache(model(name), engine("transformers"))) == ROWS[name][3]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +129,8 @@ def test_what_transformers_holds_beside_what_grows(name: str) -> None:
 def test_where_engines_and_dtypes_differ(
     name: str, convention: Convention, growing: int, expected: int
 ) -> None:
-    c = cache(model(name), convention)
-    assert (c.growing, fixed(c)) == (growing, expected)
+    c = compute_cache(model(name), convention)
+    assert (c.growing_bytes_per_token, fixed(c)) == (growing, expected)
 
 
 # --- DeepSeek V4 --------------------------------------------------------------------------------------------------
@@ -148,23 +152,23 @@ def test_deepseek_v4(
     windows: int,
 ) -> None:
     a = model(name)
-    ideal = cache(a)
-    assert ideal.growing - ideal.indexer == no_indexer
-    assert ideal.indexer == (bf16_indexer - no_indexer) // 64 * 33, (
+    ideal = compute_cache(a)
+    assert ideal.growing_bytes_per_token - ideal.indexer_bytes_per_token == no_indexer
+    assert ideal.indexer_bytes_per_token == (bf16_indexer - no_indexer) // 64 * 33, (
         "fp8 with a scale: 132 bytes every 4 tokens, not 256"
     )
-    assert cache(a, engine("transformers")).growing == bf16_indexer
-    assert cache(a, engine("vllm", "fp8", reserve=False)).growing == vllm
-    assert cache(a, engine("vllm", "fp8")).growing == vllm_pages
-    assert ideal.windows == windows
+    assert compute_cache(a, engine("transformers")).growing_bytes_per_token == bf16_indexer
+    assert compute_cache(a, engine("vllm", "fp8", reserve=False)).growing_bytes_per_token == vllm
+    assert compute_cache(a, engine("vllm", "fp8")).growing_bytes_per_token == vllm_pages
+    assert ideal.window_bytes == windows
 
 
 def test_deepseek_v4_pages_and_states() -> None:
     """Pages of vLLM's fp8 layout, and the compressor's state, layer kind by layer kind."""
     a = model("deepseek-v4-flash")
     pages = {
-        g.mixer: [(p.role, p.page, p.page_bytes) for p in g.parts]
-        for g in cache(a, engine("vllm", "fp8")).groups
+        g.mixer: [(p.role, p.page_tokens, p.page_bytes) for p in g.parts]
+        for g in compute_cache(a, engine("vllm", "fp8")).groups
     }
     assert pages["sliding"] == [("kv", 64, 37440)]
     assert pages["csa"] == [
@@ -175,9 +179,14 @@ def test_deepseek_v4_pages_and_states() -> None:
         ("state", 4, 8640),
     ]
     assert pages["hca"] == [("kv", 64, 37440), ("kv", 256, 1728), ("state", 8, 32832)]
-    states = {g.mixer: sum(p.full for p in g.of("state")) for g in cache(a).groups}
+    states = {
+        g.mixer: sum(p.largest_bytes for p in g.parts_with("state"))
+        for g in compute_cache(a).groups
+    }
     assert states == {"sliding": 0, "csa": 65536 + 16384, "hca": 524288}
-    assert cache(a, engine("vllm", "fp8", reserve=False)).groups[0].parts[0].entry == 584
+    assert (
+        compute_cache(a, engine("vllm", "fp8", reserve=False)).groups[0].parts[0].entry_bytes == 584
+    )
 
 
 # --- pages and reserves -------------------------------------------------------------------------------------------
@@ -188,46 +197,53 @@ def test_vllm_reserves_windows_with_tokens_in_flight() -> None:
     layer = 2 * 8 * 128 * 2
     a = architecture({"sliding": gqa(32, 8, 128, window=1024)}, ["sliding"])
     assert (
-        cache(a, engine("vllm")).at(100000) == (ceil((1023 + VLLM_IN_FLIGHT) / 16) + 1) * 16 * layer
+        compute_cache(a, engine("vllm")).bytes_at(100000)
+        == (ceil((1023 + VLLM_IN_FLIGHT) / 16) + 1) * 16 * layer
     )
-    assert cache(a, engine("vllm")).at(1000) == (63 + 1) * 16 * layer
+    assert compute_cache(a, engine("vllm")).bytes_at(1000) == (63 + 1) * 16 * layer
     a = architecture({"chunked": gqa(32, 8, 128, chunk=8192)}, ["chunked"])
-    assert cache(a, engine("vllm")).at(100000) == (8192 + VLLM_IN_FLIGHT) * layer
+    assert compute_cache(a, engine("vllm")).bytes_at(100000) == (8192 + VLLM_IN_FLIGHT) * layer
     a = architecture({"full": gqa(32, 8, 128)}, ["full"])
-    assert cache(a, engine("vllm")).at(1000) == 1008 * layer
+    assert compute_cache(a, engine("vllm")).bytes_at(1000) == 1008 * layer
 
 
 def test_vllm_pages_of_hybrids_cover_a_state() -> None:
     """Qwen3-Next: 544 tokens in bf16, 1,056 with a float32 state; a sequence holds two states, each as large as a page."""
     a = model("qwen3-next")
-    c = cache(a, engine("vllm"))
+    c = compute_cache(a, engine("vllm"))
     full, linear = (
         next(g for g in c.groups if g.mixer == "full"),
         next(g for g in c.groups if g.mixer != "full"),
     )
-    assert full.parts[0].page == 544
-    assert sum(p.full for p in linear.parts) == 2 * 544 * 2048
+    assert full.parts[0].page_tokens == 544
+    assert sum(p.largest_bytes for p in linear.parts) == 2 * 544 * 2048
     wide = {
         n: replace(m, state_dtype="float32") if isinstance(m, LinearAttention) else m
         for n, m in a.mixers.items()
     }
-    c = cache(replace(a, mixers=wide), engine("vllm"))
-    assert next(g for g in c.groups if g.mixer == "full").parts[0].page == 1056
+    c = compute_cache(replace(a, mixers=wide), engine("vllm"))
+    assert next(g for g in c.groups if g.mixer == "full").parts[0].page_tokens == 1056
 
 
 def test_sglang_pools() -> None:
     """A pool of 0.8 of the tokens where SGLang knows the model as hybrid; every token elsewhere (Gemma 3)."""
-    c = cache(model("gpt-oss-20b"), engine("sglang"))
-    assert c.growing == 24576 + Fraction(4, 5) * 24576
-    assert cache(model("gemma3-27b"), engine("sglang")).growing == 507904
-    assert cache(model("gemma3-27b"), engine("sglang", reserve=False)).growing == 507904
-    assert cache(model("gpt-oss-20b"), engine("sglang", reserve=False)).growing == 24576
+    c = compute_cache(model("gpt-oss-20b"), engine("sglang"))
+    assert c.growing_bytes_per_token == 24576 + Fraction(4, 5) * 24576
+    assert compute_cache(model("gemma3-27b"), engine("sglang")).growing_bytes_per_token == 507904
+    assert (
+        compute_cache(model("gemma3-27b"), engine("sglang", reserve=False)).growing_bytes_per_token
+        == 507904
+    )
+    assert (
+        compute_cache(model("gpt-oss-20b"), engine("sglang", reserve=False)).growing_bytes_per_token
+        == 24576
+    )
 
 
 def test_packed_layouts() -> None:
     one = architecture({"full": gqa(32, 8, 128)}, ["full"])
     per_token = {
-        d: cache(one, engine("ideal", d)).growing
+        d: compute_cache(one, engine("ideal", d)).growing_bytes_per_token
         for d in ("nvfp4", "fp8_per_token_head", "int8_per_token_head", "int4_per_token_head")
     }
     assert per_token == {
@@ -242,9 +258,9 @@ def test_packed_layouts() -> None:
         (model("deepseek-v4-flash"), "nvfp4_ds_mla"),
     ):
         with pytest.raises(ValueError, match=dtype):
-            cache(a, engine("ideal", dtype))
+            compute_cache(a, engine("ideal", dtype))
     with pytest.raises(ValueError, match="model's dtype"):
-        cache(one, engine("transformers", "fp8"))
+        compute_cache(one, engine("transformers", "fp8"))
 
 
 # --- traps --------------------------------------------------------------------------------------------------------
@@ -254,23 +270,25 @@ def test_keys_as_values_are_cached_twice() -> None:
     """Gemma 4's global layers have no v_proj; K and V differ by norm and RoPE, and both are kept."""
     full = gqa(32, 4, 512)
     assert (
-        cache(architecture({"full": replace(full, values_from_keys=True)}, ["full"])).growing
-        == cache(architecture({"full": full}, ["full"])).growing
+        compute_cache(
+            architecture({"full": replace(full, values_from_keys=True)}, ["full"])
+        ).growing_bytes_per_token
+        == compute_cache(architecture({"full": full}, ["full"])).growing_bytes_per_token
     )
 
 
 def test_layers_that_read_anothers_keys_own_none() -> None:
     a = model("gemma4-e2b")
-    groups = sorted((g.layers, g.at(10**6)) for g in cache(a).groups)
+    groups = sorted((g.layers, g.bytes_at(10**6)) for g in compute_cache(a).groups)
     assert groups == [(3, 6144 * 10**6), (4, 0), (12, 6291456), (16, 0)]
 
 
 def test_two_caches_in_one_layer() -> None:
     a = model("longcat-flash")
-    assert len(a.layers) == 28 and cache(a).growing == 56 * 1152
+    assert len(a.layers) == 28 and compute_cache(a).growing_bytes_per_token == 56 * 1152
     both = {"full": gqa(8, 2, 64), "mamba": mamba2(24, 64, 1, 128)}
-    c = cache(architecture(both, [("full", "mamba")] * 2))
-    assert (c.growing, c.state) == (
+    c = compute_cache(architecture(both, [("full", "mamba")] * 2))
+    assert (c.growing_bytes_per_token, c.state_bytes) == (
         2 * 2 * 2 * 64 * 2,
         2 * (3 * (1536 + 256) * 2 + 24 * 64 * 128 * 4),
     )
@@ -278,24 +296,28 @@ def test_two_caches_in_one_layer() -> None:
 
 def test_mla_does_not_read_head_dim_or_kv_heads() -> None:
     assert (
-        cache(architecture({"full": mla(heads=1)}, ["full"])).growing
-        == cache(architecture({"full": mla(heads=128)}, ["full"])).growing
+        compute_cache(architecture({"full": mla(heads=1)}, ["full"])).growing_bytes_per_token
+        == compute_cache(architecture({"full": mla(heads=128)}, ["full"])).growing_bytes_per_token
         == 1152
     )
-    expanded = cache(architecture({"full": gqa(128, 128, 192, 128)}, ["full"] * 61)).growing
+    expanded = compute_cache(
+        architecture({"full": gqa(128, 128, 192, 128)}, ["full"] * 61)
+    ).growing_bytes_per_token
     assert expanded == 4997120 and expanded // 70272 == 71
 
 
 def test_one_index_key_whatever_the_index_heads() -> None:
     a, b = (architecture({"full": mla(indexer=lightning_indexer(h))}, ["full"]) for h in (4, 64))
-    assert cache(a).indexer == cache(b).indexer == 132
-    assert cache(model("minimax-m3")).indexer == 14592
+    assert (
+        compute_cache(a).indexer_bytes_per_token == compute_cache(b).indexer_bytes_per_token == 132
+    )
+    assert compute_cache(model("minimax-m3")).indexer_bytes_per_token == 14592
 
 
 def test_quantised_weights_are_not_a_quantised_cache() -> None:
     assert model("deepseek-v3").quantization is not None
-    assert cache(model("deepseek-v3")).convention.dtype == "bf16"
-    assert cache(model("gpt-oss-20b")).growing == 24576
+    assert compute_cache(model("deepseek-v3")).convention.dtype == "bf16"
+    assert compute_cache(model("gpt-oss-20b")).growing_bytes_per_token == 24576
 
 
 @pytest.mark.parametrize(
@@ -319,7 +341,9 @@ def test_windows_that_are_used(name: str, windows: int, full: int) -> None:
 
 def test_heads_differ_by_layer_kind() -> None:
     a = model("mimo-v2-flash")
-    assert {g.mixer: g.layers * sum(p.rate for p in g.parts) for g in cache(a).groups} == {
+    assert {
+        g.mixer: g.layers * sum(p.bytes_per_token for p in g.parts) for g in compute_cache(a).groups
+    } == {
         "full": 23040,
         "sliding": 199680,
     }
@@ -327,12 +351,16 @@ def test_heads_differ_by_layer_kind() -> None:
 
 def test_sinks_take_nothing() -> None:
     sink, none = (architecture({"full": gqa(64, 8, 64, sinks=s)}, ["full"]) for s in (True, False))
-    assert cache(sink).at(1000) == cache(none).at(1000)
+    assert compute_cache(sink).bytes_at(1000) == compute_cache(none).bytes_at(1000)
 
 
 def test_mtp_modules_are_not_in_the_cache() -> None:
     a = model("deepseek-v3")
-    assert a.mtp and cache(a).growing == cache(replace(a, mtp=None)).growing
+    assert (
+        a.mtp
+        and compute_cache(a).growing_bytes_per_token
+        == compute_cache(replace(a, mtp=None)).growing_bytes_per_token
+    )
 
 
 def test_cross_attention_is_fixed_at_the_encoders_length() -> None:
@@ -340,9 +368,9 @@ def test_cross_attention_is_fixed_at_the_encoders_length() -> None:
         {"self": gqa(16, 16, 64), "cross": gqa(16, 16, 64, cross_tokens=1500)},
         [("self", "cross")] * 12,
     )
-    c = cache(a)
-    assert (c.growing, c.state) == (12 * 4096, 12 * 4096 * 1500)
-    assert c.at(10, batch=3) == 3 * 12 * 4096 * 1510
+    c = compute_cache(a)
+    assert (c.growing_bytes_per_token, c.state_bytes) == (12 * 4096, 12 * 4096 * 1500)
+    assert c.bytes_at(10, batch=3) == 3 * 12 * 4096 * 1510
 
 
 @pytest.mark.parametrize(
@@ -357,18 +385,26 @@ def test_cross_attention_is_fixed_at_the_encoders_length() -> None:
     ],
 )
 def test_recurrent_states(mixer: LinearAttention, expected: int) -> None:
-    c = cache(architecture({"m": mixer}, ["m"], hidden_size=2048))
-    assert (c.growing, c.state, c.at(1), c.at(10**6)) == (0, expected, expected, expected)
+    c = compute_cache(architecture({"m": mixer}, ["m"], hidden_size=2048))
+    assert (c.growing_bytes_per_token, c.state_bytes, c.bytes_at(1), c.bytes_at(10**6)) == (
+        0,
+        expected,
+        expected,
+        expected,
+    )
     assert c.state_dtype is not None
 
 
 def test_the_state_follows_its_rule_not_the_caches_dtype() -> None:
     a = model("qwen3-next")
-    bf16, fp8 = cache(a), cache(a, engine("ideal", "fp8"))
-    assert fp8.growing * 2 == bf16.growing and fp8.state == bf16.state
+    bf16, fp8 = compute_cache(a), compute_cache(a, engine("ideal", "fp8"))
+    assert (
+        fp8.growing_bytes_per_token * 2 == bf16.growing_bytes_per_token
+        and fp8.state_bytes == bf16.state_bytes
+    )
     assert bf16.state_dtype == "fp32, conv bf16"
-    assert cache(a, engine("vllm")).state_dtype == "bf16"
-    assert cache(model("gemma3-27b")).state_dtype is None
+    assert compute_cache(a, engine("vllm")).state_dtype == "bf16"
+    assert compute_cache(model("gemma3-27b")).state_dtype is None
 
 
 # --- the published table ------------------------------------------------------------------------------------------
@@ -414,23 +450,23 @@ DIFFER = {  # the gallery's KiB, ours in bytes, and why ours is right
 
 @pytest.mark.parametrize("name", AGREE)
 def test_agrees_with_the_gallery(name: str) -> None:
-    assert cache(model(name)).all_layers == AGREE[name] * 1024
+    assert compute_cache(model(name)).all_layers_bytes_per_token == AGREE[name] * 1024
 
 
 @pytest.mark.parametrize("name", DIFFER)
 def test_differs_from_the_gallery(name: str) -> None:
     theirs, ours, _ = DIFFER[name]
-    c = cache(model(name))
-    assert c.all_layers == ours != theirs * 1024
+    c = compute_cache(model(name))
+    assert c.all_layers_bytes_per_token == ours != theirs * 1024
     if name in ("deepseek-v3.2", "glm-5", "minimax-m3"):
-        assert c.all_layers - c.indexer == theirs * 1024
+        assert c.all_layers_bytes_per_token - c.indexer_bytes_per_token == theirs * 1024
 
 
 def test_deepseek_v4_agrees_without_its_indexer_and_windows() -> None:
     """The gallery's 5.4 and 7.7 KiB: compressed entries alone."""
     for name, kib in (("deepseek-v4-flash", 5536), ("deepseek-v4-pro", 7928)):
-        c = cache(model(name))
-        assert c.growing - c.indexer == kib
+        c = compute_cache(model(name))
+        assert c.growing_bytes_per_token - c.indexer_bytes_per_token == kib
 
 
 # --- properties ---------------------------------------------------------------------------------------------------
@@ -463,16 +499,16 @@ LENGTHS = st.integers(1, 300_000)
 def test_more_tokens_never_take_less(
     names: list[str], convention: Convention, tokens: int, more: int
 ) -> None:
-    c = cache(architecture(MIXERS, names), convention)
-    assert 0 <= c.at(tokens) <= c.at(tokens + more)
+    c = compute_cache(architecture(MIXERS, names), convention)
+    assert 0 <= c.bytes_at(tokens) <= c.bytes_at(tokens + more)
 
 
 @given(NAMES, CONVENTIONS, LENGTHS, st.integers(1, 512))
 def test_a_batch_is_linear(
     names: list[str], convention: Convention, tokens: int, batch: int
 ) -> None:
-    c = cache(architecture(MIXERS, names), convention)
-    assert c.at(tokens, batch) == batch * c.at(tokens)
+    c = compute_cache(architecture(MIXERS, names), convention)
+    assert c.bytes_at(tokens, batch) == batch * c.bytes_at(tokens)
 
 
 @given(
@@ -483,26 +519,26 @@ def test_a_batch_is_linear(
 def test_windows_are_capped(names: list[str], convention: Convention, tokens: int) -> None:
     """Beyond every window, twice the tokens add what grows and nothing else."""
     tokens *= 128
-    c = cache(architecture(MIXERS, names), convention)
-    assert c.at(2 * tokens) - c.at(tokens) == c.growing * tokens
-    assert c.at(tokens) <= c.growing * tokens + c.windows + c.state
+    c = compute_cache(architecture(MIXERS, names), convention)
+    assert c.bytes_at(2 * tokens) - c.bytes_at(tokens) == c.growing_bytes_per_token * tokens
+    assert c.bytes_at(tokens) <= c.growing_bytes_per_token * tokens + c.window_bytes + c.state_bytes
 
 
 @given(NAMES, CONVENTIONS, LENGTHS)
 def test_layers_add_up(names: list[str], convention: Convention, tokens: int) -> None:
     """The whole is the sum of its groups, and of its layers one by one. (Page sizes of vLLM's hybrids depend on all layers.)"""
-    c = cache(architecture(MIXERS, names), convention)
-    assert c.at(tokens) == sum(g.at(tokens) for g in c.groups)
-    if not convention.pages:
-        assert c.at(tokens) == sum(
-            cache(architecture(MIXERS, [n]), convention).at(tokens) for n in names
+    c = compute_cache(architecture(MIXERS, names), convention)
+    assert c.bytes_at(tokens) == sum(g.bytes_at(tokens) for g in c.groups)
+    if not convention.has_pages:
+        assert c.bytes_at(tokens) == sum(
+            compute_cache(architecture(MIXERS, [n]), convention).bytes_at(tokens) for n in names
         )
 
 
 @given(
     st.integers(1, 16),
     st.integers(1, 8),
-    st.sampled_from(DTYPES[:8]),
+    st.sampled_from(CACHE_DTYPES[:8]),
     LENGTHS,
     st.sampled_from([None, 128]),
 )
@@ -513,22 +549,22 @@ def test_kv_heads_scale_exactly(
         architecture({"m": gqa(128, n, 128, 64, window=window)}, ["m"] * 3)
         for n in (heads, heads * times)
     )
-    assert cache(many, engine("ideal", dtype)).at(tokens) == times * cache(
+    assert compute_cache(many, engine("ideal", dtype)).bytes_at(tokens) == times * compute_cache(
         few, engine("ideal", dtype)
-    ).at(tokens)
+    ).bytes_at(tokens)
 
 
 @given(NAMES, CONVENTIONS, LENGTHS)
 def test_the_document_is_whole_numbers(
     names: list[str], convention: Convention, tokens: int
 ) -> None:
-    document = cache(architecture(MIXERS, names), convention).document([tokens])
+    document = compute_cache(architecture(MIXERS, names), convention).to_dict([tokens])
     figures = [document[k] for k in document if k.endswith(("bytes", "per_token"))]
     assert all(type(n) is int for n in [*figures, *document["at"].values()])
     assert json.loads(json.dumps(document)) == document
 
 
 def test_contexts() -> None:
-    assert contexts(architecture(MIXERS, ["full"], context=40960)) == [4096, 32768, 40960]
-    assert contexts(architecture(MIXERS, ["full"])) == [4096, 32768, 131072]
-    assert contexts(architecture(MIXERS, ["full"], context=131072)) == [4096, 32768, 131072]
+    assert shown_contexts(architecture(MIXERS, ["full"], context=40960)) == [4096, 32768, 40960]
+    assert shown_contexts(architecture(MIXERS, ["full"])) == [4096, 32768, 131072]
+    assert shown_contexts(architecture(MIXERS, ["full"], context=131072)) == [4096, 32768, 131072]

@@ -11,7 +11,7 @@ import pytest
 from helpers.architectures import architecture, gqa, mamba2, mla, recurrent, v4
 from helpers.paths import FIXTURES
 
-from llmarch.analyses.cache import cache
+from llmarch.analyses.cache import compute_cache
 from llmarch.analyses.cache_layouts import Convention
 from llmarch.architecture.schema import Architecture, BlockIndex, Indexer
 from llmarch.config.families import MODEL_TYPES, find
@@ -152,14 +152,19 @@ def test_the_fixture_is_wide() -> None:
 )
 def test_a_family_reads_what_was_written_by_hand(name: str) -> None:
     config = FIXTURE[name]["config"]
-    by_hand, read_ = cache(BY_HAND[config["model_type"]](config)), cache(read(config))
-    assert [read_.at(t) for t in (1, 10, 1000)] == [by_hand.at(t) for t in (1, 10, 1000)]
+    by_hand, read_ = (
+        compute_cache(BY_HAND[config["model_type"]](config)),
+        compute_cache(read(config)),
+    )
+    assert [read_.bytes_at(t) for t in (1, 10, 1000)] == [
+        by_hand.bytes_at(t) for t in (1, 10, 1000)
+    ]
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", FIXTURE)
 def test_what_transformers_holds(name: str, dtype: str) -> None:
     row = FIXTURE[name]
-    c = cache(read(row["config"]), Convention("transformers", dtype))
+    c = compute_cache(read(row["config"]), Convention("transformers", dtype))
     for how, held in row["bytes"][dtype].items():
-        assert {t: c.at(int(t)) for t in held} == held, how
+        assert {t: c.bytes_at(int(t)) for t in held} == held, how

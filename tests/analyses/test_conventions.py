@@ -8,7 +8,7 @@ import pytest
 from helpers.paths import ROOT
 
 import llmarch
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 
 SPEC = {
     "DeepSeek-V3, R1": ["deepseek-v3"],
@@ -43,7 +43,7 @@ def numbers(cell: str) -> list[float]:
 
 @pytest.mark.parametrize("name", SPEC)
 def test_the_table_is_what_llmarch_counts(name: str) -> None:
-    figures = [count(llmarch.load(spec).architecture) for spec in SPEC[name]]
+    figures = [count_parameters(llmarch.load(spec).architecture) for spec in SPEC[name]]
     _, active, without_embedding, without_head = ROWS[name]
     for cell, of in (
         (active, [p.active for p in figures]),

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.flops import (
-    distinct_experts,
-    per_token,
-    prefill,
-    recurrence,
-    weights,
-    weights_read,
+    count_weights_read,
+    expected_distinct_experts,
+    flops_per_token,
+    prefill_flops,
+    recurrence_flops,
+    weight_flops,
 )
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, LatentAttention, MoE, Router
 from llmarch.config.families import find
 from llmarch.config.vocabulary import build
@@ -40,7 +40,7 @@ def read(config: dict[str, Any]) -> Architecture:
 def counted(a: Architecture, way: str) -> int:
     """What the counter sees: no recurrent state but Lightning's, the others being updated elementwise; all cached latents expanded anew
     in a step."""
-    f = per_token(a, TOKENS, absorbed=False)
+    f = flops_per_token(a, TOKENS, absorbed=False)
     n = f.total - (0 if a.family == "minimax" else f.by_component.get("recurrence", 0))
     if way == "prefill":
         return n * TOKENS
@@ -63,21 +63,24 @@ def test_what_torch_counts(name: str, way: str) -> None:
 def test_recurrences(variant: str) -> None:
     r = ABOUT["recurrences"]
     m = recurrent(variant, (1, r["key_head_dim"]), (1, r["value_head_dim"]))
-    assert recurrence(m) == r["flops"][variant]
+    assert recurrence_flops(m) == r["flops"][variant]
 
 
 def test_published_conventions() -> None:
     """2 FLOPs for each active parameter but the embedding's: DeepSeek-V3's 37 B active cost 73 GFLOPs a token before any score."""
     a = llmarch.load("deepseek-v3").architecture
-    matrices = count(a).active_without_embedding - count(a).active_by_component["norms"]
-    assert sum(weights(a).values()) == 2 * matrices
+    matrices = (
+        count_parameters(a).active_without_embedding
+        - count_parameters(a).active_by_component["norms"]
+    )
+    assert sum(weight_flops(a).values()) == 2 * matrices
 
 
 def test_a_tied_head_is_multiplied_all_the_same() -> None:
     a = llmarch.load("llama3.2-1b").architecture
-    assert weights(a)["head"] == 2 * 128256 * 2048
-    assert weights_read(a)["head"] == 128256 * 2048
-    assert weights_read(a, 7)["embedding"] == 7 * 2048
+    assert weight_flops(a)["head"] == 2 * 128256 * 2048
+    assert count_weights_read(a)["head"] == 128256 * 2048
+    assert count_weights_read(a, 7)["embedding"] == 7 * 2048
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_a_tied_head_is_multiplied_all_the_same() -> None:
     ],
 )
 def test_scores_by_their_own_law(mixer: Any, context: int, expected: dict[str, int]) -> None:
-    by = per_token(architecture({"m": mixer}, ["m"]), context).by_component
+    by = flops_per_token(architecture({"m": mixer}, ["m"]), context).by_component
     assert {
         c: n for c, n in by.items() if c in ("attention_scores", "indexer_scores", "recurrence")
     } == expected
@@ -128,15 +131,17 @@ SOME = {
 @given(st.sampled_from(sorted(SOME)), st.integers(1, 200))
 def test_a_prompt_costs_what_its_tokens_cost(name: str, tokens: int) -> None:
     a = architecture(SOME, [name] * 2)
-    assert prefill(a, tokens).total == sum(
-        per_token(a, t, absorbed=False).total for t in range(1, tokens + 1)
+    assert prefill_flops(a, tokens).total == sum(
+        flops_per_token(a, t, absorbed=False).total for t in range(1, tokens + 1)
     )
 
 
 @given(st.sampled_from([0, 4, 128]), st.integers(1, 400))
 def test_a_prompt_with_compressed_entries(ratio: int, tokens: int) -> None:
     a = architecture({"m": v4(ratio, window=16, top_k=9)}, ["m"])
-    assert prefill(a, tokens).total == sum(per_token(a, t).total for t in range(1, tokens + 1))
+    assert prefill_flops(a, tokens).total == sum(
+        flops_per_token(a, t).total for t in range(1, tokens + 1)
+    )
 
 
 @given(st.integers(1, 512), st.integers(1, 32), st.integers(1, 4096))
@@ -149,18 +154,20 @@ def test_distinct_experts(experts: int, active: int, batch: int) -> None:
         activation="silu",
         router=Router(scoring="softmax", normalized=True),
     )
-    n = distinct_experts(m, batch)
-    assert distinct_experts(m, 1) == pytest.approx(active)
+    n = expected_distinct_experts(m, batch)
+    assert expected_distinct_experts(m, 1) == pytest.approx(active)
     assert active * 0.999999 <= n <= min(experts, batch * active) * 1.000001
-    assert n <= distinct_experts(m, batch + 1) + 1e-9
+    assert n <= expected_distinct_experts(m, batch + 1) + 1e-9
 
 
 def test_weights_read_by_a_batch() -> None:
     """At batch 1 the active parameters with one row of the embedding; a large batch reads every expert."""
     a = llmarch.load("qwen3-235b").architecture
-    p = count(a)
-    assert sum(weights_read(a).values()) == pytest.approx(p.active - p.embedding + a.hidden_size)
-    assert weights_read(a, 10**6)["experts"] == pytest.approx(p.by_component["experts"])
-    assert weights_read(a, 8)["experts"] == pytest.approx(
+    p = count_parameters(a)
+    assert sum(count_weights_read(a).values()) == pytest.approx(
+        p.active - p.embedding + a.hidden_size
+    )
+    assert count_weights_read(a, 10**6)["experts"] == pytest.approx(p.by_component["experts"])
+    assert count_weights_read(a, 8)["experts"] == pytest.approx(
         p.by_component["experts"] * (1 - (1 - 8 / 128) ** 8)
     )

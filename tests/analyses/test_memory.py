@@ -12,11 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
-from llmarch.analyses.cache import cache
+from llmarch.analyses.cache import compute_cache
 from llmarch.analyses.cache_layouts import Convention
-from llmarch.analyses.memory import Plan, Request, curve, declared_bits, plan, weights
-from llmarch.analyses.parameters import count
-from llmarch.analyses.sharding import Parallel, degrees, rank_parameters, refusals, remarks, shard
+from llmarch.analyses.memory import (
+    Plan,
+    Request,
+    declared_bits,
+    make_plan,
+    memory_curve,
+    resolve_weights,
+)
+from llmarch.analyses.parameters import count_parameters
+from llmarch.analyses.sharding import (
+    Parallel,
+    check_tensor_degrees,
+    count_rank_parameters,
+    divisibility_errors,
+    division_remarks,
+    shard_architecture,
+)
 from llmarch.architecture.schema import Architecture, Quantization
 
 SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
@@ -50,27 +64,37 @@ RANKS = [
 
 @pytest.mark.parametrize(("name", "n", "growing", "all_layers", "fixed"), RANKS)
 def test_what_a_rank_holds(name: str, n: int, growing: int, all_layers: int, fixed: int) -> None:
-    c = cache(shard(model(name), Parallel(n, 1, n)))
-    assert (c.growing, c.all_layers, c.windows + c.state) == (growing, all_layers, fixed)
+    c = compute_cache(shard_architecture(model(name), Parallel(n, 1, n)))
+    assert (
+        c.growing_bytes_per_token,
+        c.all_layers_bytes_per_token,
+        c.window_bytes + c.state_bytes,
+    ) == (growing, all_layers, fixed)
 
 
 def test_a_rank_in_vllms_dtypes() -> None:
-    c = cache(shard(model("qwen3-next"), Parallel(4, 1, 4)), Convention("vllm", reserve=False))
-    assert c.state == 9879552
+    c = compute_cache(
+        shard_architecture(model("qwen3-next"), Parallel(4, 1, 4)),
+        Convention("vllm", reserve=False),
+    )
+    assert c.state_bytes == 9879552
 
 
 def test_one_state_group_is_on_every_rank() -> None:
     """A Mamba-2 layer of d_inner 8,192, one group, state 128, kernel 4 on 8 ranks: 7,680 bytes of convolution, not 6,336."""
     a = architecture({"m": mamba2(128, 64, 1, 128)}, ["m"])
-    share = shard(a, Parallel(8, 1, 8))
-    (group,) = cache(share).groups
-    assert sum(p.full for p in group.of("conv")) == 7680
-    assert "1 state group on every rank" in remarks(a, Parallel(8, 1, 8))
+    share = shard_architecture(a, Parallel(8, 1, 8))
+    (group,) = compute_cache(share).groups
+    assert sum(p.largest_bytes for p in group.parts_with("conv")) == 7680
+    assert "1 state group on every rank" in division_remarks(a, Parallel(8, 1, 8))
 
 
 def test_token_shifts_are_on_every_rank() -> None:
     a = architecture({"m": recurrent("rwkv7", (32, 64), (32, 64), None)}, ["m"], hidden_size=2048)
-    assert cache(shard(a, Parallel(8, 1, 8))).state == 2 * 2048 * 2 + 4 * 64 * 64 * 4
+    assert (
+        compute_cache(shard_architecture(a, Parallel(8, 1, 8))).state_bytes
+        == 2 * 2048 * 2 + 4 * 64 * 64 * 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,17 +113,21 @@ def test_token_shifts_are_on_every_rank() -> None:
     ],
 )
 def test_degrees_that_do_not_divide_are_named(a: Architecture, n: int, why: str) -> None:
-    assert any(why in reason for reason in refusals(a, Parallel(n, 1, n)))
-    assert degrees(a)[1] == [] and degrees(a)[n]
+    assert any(why in reason for reason in divisibility_errors(a, Parallel(n, 1, n)))
+    assert check_tensor_degrees(a)[1] == [] and check_tensor_degrees(a)[n]
     with pytest.raises(ValueError, match=why):
-        plan(a, Request(100, parallel=Parallel(n, 1, n)), Convention(), weights(a, "bf16"))
+        make_plan(
+            a, Request(100, parallel=Parallel(n, 1, n)), Convention(), resolve_weights(a, "bf16")
+        )
 
 
 def test_what_is_not_divided_is_named() -> None:
-    assert remarks(model("qwen3-235b"), Parallel(8, 1, 8)) == ["4 KV heads: each on 2 ranks"]
-    assert remarks(model("qwen3-235b"), Parallel(4, 1, 4)) == []
-    assert remarks(model("deepseek-v3"), Parallel(8, 1, 8)) == ["MLA latent on every rank"]
-    assert "EP 6 does not divide 256 experts: some ranks hold 43" in remarks(
+    assert division_remarks(model("qwen3-235b"), Parallel(8, 1, 8)) == [
+        "4 KV heads: each on 2 ranks"
+    ]
+    assert division_remarks(model("qwen3-235b"), Parallel(4, 1, 4)) == []
+    assert division_remarks(model("deepseek-v3"), Parallel(8, 1, 8)) == ["MLA latent on every rank"]
+    assert "EP 6 does not divide 256 experts: some ranks hold 43" in division_remarks(
         model("deepseek-v3"), Parallel(1, 6, 6)
     )
 
@@ -107,7 +135,7 @@ def test_what_is_not_divided_is_named() -> None:
 def test_what_tensor_parallelism_divides_of_the_weights() -> None:
     """DeepSeek-V3 over 8: everything but down-projections, norms and routers by 8."""
     a, p = model("deepseek-v3"), Parallel(8, 1, 8)
-    whole, share = count(a).by_component, rank_parameters(a, p)
+    whole, share = count_parameters(a).by_component, count_rank_parameters(a, p)
     for component in ("embedding", "head", "mlp", "experts", "shared_experts"):
         assert share[component] * 8 == whole[component]
     assert (share["router"], share["norms"]) == (whole["router"], whole["norms"])
@@ -126,13 +154,18 @@ def test_what_tensor_parallelism_divides_of_the_weights() -> None:
 )
 def test_expert_parallelism_divides_experts(p: Parallel, experts: int) -> None:
     a = model("deepseek-v3")
-    assert rank_parameters(a, p)["experts"] * experts == count(a).by_component["experts"]
+    assert (
+        count_rank_parameters(a, p)["experts"] * experts
+        == count_parameters(a).by_component["experts"]
+    )
 
 
 def test_degrees_must_agree_with_each_other() -> None:
     a = model("deepseek-v3")
-    assert refusals(a, Parallel(8, 8, 12)) and refusals(a, Parallel(8, 12, 24))
-    assert not refusals(a, Parallel(8, 16, 16))
+    assert divisibility_errors(a, Parallel(8, 8, 12)) and divisibility_errors(
+        a, Parallel(8, 12, 24)
+    )
+    assert not divisibility_errors(a, Parallel(8, 16, 16))
 
 
 @pytest.mark.parametrize(
@@ -151,11 +184,19 @@ def test_degrees_must_agree_with_each_other() -> None:
 def test_a_rank_holds_a_share(name: str, n: int) -> None:
     """Between a whole nth and the whole, cache and weights."""
     a, p = model(name), Parallel(n, 1, n)
-    if refusals(a, p):
+    if divisibility_errors(a, p):
         return
     for t in (1, 1000, 100_000):
-        assert cache(a).at(t) / n <= cache(shard(a, p)).at(t) <= cache(a).at(t)
-    assert count(a).total / n <= sum(rank_parameters(a, p).values()) < count(a).total
+        assert (
+            compute_cache(a).bytes_at(t) / n
+            <= compute_cache(shard_architecture(a, p)).bytes_at(t)
+            <= compute_cache(a).bytes_at(t)
+        )
+    assert (
+        count_parameters(a).total / n
+        <= sum(count_rank_parameters(a, p).values())
+        < count_parameters(a).total
+    )
 
 
 # --- weights ------------------------------------------------------------------------------------------------------
@@ -163,16 +204,16 @@ def test_a_rank_holds_a_share(name: str, n: int) -> None:
 
 def test_weight_formats() -> None:
     a = model("qwen3-235b")
-    p = count(a)
+    p = count_parameters(a)
     matrices = sum(p.by_component[c] for c in ("attention", "experts"))
-    assert weights(a, "bf16").bytes(p.by_component) == 2 * p.total
-    assert weights(a, "fp8").bytes(p.by_component) == pytest.approx(
+    assert resolve_weights(a, "bf16").bytes_of(p.by_component) == 2 * p.total
+    assert resolve_weights(a, "fp8").bytes_of(p.by_component) == pytest.approx(
         matrices * (1 + 4 / 16384) + 2 * (p.total - matrices), abs=8
     )
-    assert weights(a, "int4").bytes(p.by_component) == pytest.approx(
+    assert resolve_weights(a, "int4").bytes_of(p.by_component) == pytest.approx(
         matrices * (4.125 / 8) + 2 * (p.total - matrices), abs=8
     )
-    assert weights(a, "as-stored").bytes(p.by_component) == 2 * p.total
+    assert resolve_weights(a, "as-stored").bytes_of(p.by_component) == 2 * p.total
 
 
 @pytest.mark.parametrize(
@@ -188,23 +229,23 @@ def test_weight_formats() -> None:
 )
 def test_as_the_config_declares(name: str, gib: float) -> None:
     a = model(name)
-    assert weights(a, "as-stored").bytes(count(a).by_component) / GIB == pytest.approx(
-        gib, rel=0.005
-    )
+    assert resolve_weights(a, "as-stored").bytes_of(
+        count_parameters(a).by_component
+    ) / GIB == pytest.approx(gib, rel=0.005)
 
 
 def test_exclusions() -> None:
-    held = weights(model("kimi-k2-thinking"), "as-stored")
+    held = resolve_weights(model("kimi-k2-thinking"), "as-stored")
     assert set(held.bits) == {"experts"} and held.bits["experts"] == 4.5
-    assert set(weights(model("gpt-oss-20b"), "as-stored").bits) == {"experts"}
-    assert set(weights(model("deepseek-v3"), "as-stored").bits) == {
+    assert set(resolve_weights(model("gpt-oss-20b"), "as-stored").bits) == {"experts"}
+    assert set(resolve_weights(model("deepseek-v3"), "as-stored").bits) == {
         "attention",
         "mlp",
         "experts",
         "shared_experts",
     }
     hostile = Quantization(method="x", bits=4.0, excluded=("re:(a+)+$", "re:(", "re:.*.*.*.*.*x"))
-    assert weights(replace(model("qwen3-8b"), quantization=hostile), "as-stored").bits == {
+    assert resolve_weights(replace(model("qwen3-8b"), quantization=hostile), "as-stored").bits == {
         "attention": 4.0,
         "mlp": 4.0,
     }
@@ -229,13 +270,15 @@ def test_declared_bits(q: Quantization, bits: float | None) -> None:
 
 def test_what_cannot_be_known_is_an_error() -> None:
     with pytest.raises(ValueError, match="does not say"):
-        weights(replace(model("qwen3-8b"), dtype=None), "as-stored")
+        resolve_weights(replace(model("qwen3-8b"), dtype=None), "as-stored")
     with pytest.raises(ValueError, match="quanto"):
-        weights(replace(model("qwen3-8b"), quantization=Quantization(method="quanto")), "as-stored")
-    assert (
-        weights(replace(model("qwen3-8b"), dtype=None), "as-stored", {"attention": 8.0}).of(
-            "attention"
+        resolve_weights(
+            replace(model("qwen3-8b"), quantization=Quantization(method="quanto")), "as-stored"
         )
+    assert (
+        resolve_weights(
+            replace(model("qwen3-8b"), dtype=None), "as-stored", {"attention": 8.0}
+        ).bits_of("attention")
         == 8
     )
 
@@ -245,24 +288,24 @@ def test_what_cannot_be_known_is_an_error() -> None:
 
 def planned(name: str, **request: object) -> Plan:
     a = model(name)
-    return plan(a, Request(**request), Convention(), weights(a, "bf16"))  # pyright: ignore[reportArgumentType]
+    return make_plan(a, Request(**request), Convention(), resolve_weights(a, "bf16"))  # pyright: ignore[reportArgumentType]
 
 
 def test_a_plan() -> None:
     p = planned(
         "qwen3-235b", context=32768, batch=8, parallel=Parallel(8, 1, 8), gpu_bytes=80 * GIB
     )
-    assert p.one.weights == 2 * 235_093_634_560
-    assert p.one.cache == 8 * 32768 * 192512
-    assert p.rank.cache == p.one.cache // 4, "4 KV heads on 8 ranks: a quarter each"
-    assert p.everything.total == 8 * p.rank.total
+    assert p.one_copy.weights == 2 * 235_093_634_560
+    assert p.one_copy.cache == 8 * 32768 * 192512
+    assert p.per_gpu.cache == p.one_copy.cache // 4, "4 KV heads on 8 ranks: a quarter each"
+    assert p.all_gpus.total == 8 * p.per_gpu.total
     assert p.budget == int(80 * GIB * 0.9) and p.fits
     assert p.largest_batch is not None and p.largest_batch >= 8 and p.largest_context == 40960
 
 
 def test_data_parallel_groups_share_the_batch() -> None:
     p = planned("deepseek-v3", context=4096, batch=20, parallel=Parallel(1, 8, 8))
-    assert p.rank.cache == 3 * 4096 * 70272
+    assert p.per_gpu.cache == 3 * 4096 * 70272
     assert p.largest_batch is None and p.fits is None
 
 
@@ -277,9 +320,13 @@ def test_the_largest_that_fits_fits_and_more_does_not(
 ) -> None:
     request = Request(context, batch, Parallel(), gib * GIB)
     a = model(name)
-    held = weights(a, "bf16")
-    p = plan(a, request, Convention(), held)
-    weight, budget, c = held.bytes(count(a).by_component), int(gib * GIB * 0.9), cache(a)
+    held = resolve_weights(a, "bf16")
+    p = make_plan(a, request, Convention(), held)
+    weight, budget, c = (
+        held.bytes_of(count_parameters(a).by_component),
+        int(gib * GIB * 0.9),
+        compute_cache(a),
+    )
     assert (
         p.largest_context is not None
         and p.largest_batch is not None
@@ -288,20 +335,23 @@ def test_the_largest_that_fits_fits_and_more_does_not(
     if weight > budget:
         assert (p.largest_context, p.largest_batch, p.fits) == (0, 0, False)
         return
-    assert weight + c.at(p.largest_context, batch) <= budget or p.largest_context == 0
+    assert weight + c.bytes_at(p.largest_context, batch) <= budget or p.largest_context == 0
     assert (
-        p.largest_context == p.context_limit or weight + c.at(p.largest_context + 1, batch) > budget
+        p.largest_context == p.context_limit
+        or weight + c.bytes_at(p.largest_context + 1, batch) > budget
     )
     assert (
-        weight + c.at(context, p.largest_batch)
+        weight + c.bytes_at(context, p.largest_batch)
         <= budget
-        < weight + c.at(context, p.largest_batch + 1)
+        < weight + c.bytes_at(context, p.largest_batch + 1)
     )
     assert p.fits == (p.largest_batch >= batch)
 
 
 def test_a_curve_starts_at_the_weights_and_rises() -> None:
     a = model("gemma3-27b")
-    points = curve(a, Request(4096), Convention(), weights(a, "bf16"), [0, 1024, 4096, 131072])
-    assert points[0] == (0, 2 * count(a).total)
+    points = memory_curve(
+        a, Request(4096), Convention(), resolve_weights(a, "bf16"), [0, 1024, 4096, 131072]
+    )
+    assert points[0] == (0, 2 * count_parameters(a).total)
     assert [b for _, b in points] == sorted(b for _, b in points)

@@ -118,10 +118,10 @@ def test_history(locked: Hub, run: Run, commit: str) -> None:
     assert {c["rule"] for c in bot["changes"]} == rules
     assert bot["old"] == commit_of(BOT, "first")[:7] and bot["new"] == commit_of(BOT, commit)[:7]
     assert other["changes"] == [] and not other["partial"]
-    text, _ = run("check", code=code)
-    assert text.startswith("llmarch.lock: 2 models\n")
-    assert f"{'✗' if code else '✓'} {BOT}@main" in text and "✓ qwen3-8b" in text
-    assert all(rule in text for rule in rules)
+    lock_text, _ = run("check", code=code)
+    assert lock_text.startswith("llmarch.lock: 2 models\n")
+    assert f"{'✗' if code else '✓'} {BOT}@main" in lock_text and "✓ qwen3-8b" in lock_text
+    assert all(rule in lock_text for rule in rules)
 
 
 def test_nothing_pushed(locked: Hub, run: Run) -> None:
@@ -165,10 +165,10 @@ def test_update_after_review(locked: Hub, run: Run) -> None:
 
 
 def test_locking_again_keeps_the_others(locked: Hub, run: Run) -> None:
-    text = Path("llmarch.lock").read_text()
+    lock_text = Path("llmarch.lock").read_text()
     out, _ = run("lock", "qwen3-8b")
     assert out.splitlines() == ["= qwen3-8b   8.19 B   computed", "llmarch.lock: 2 models"]
-    assert Path("llmarch.lock").read_text() == text
+    assert Path("llmarch.lock").read_text() == lock_text
     assert run("lock", "gpt2")[0].splitlines()[-1] == "llmarch.lock: 3 models"
     assert list(json.loads(Path("llmarch.lock").read_text())["models"]) == [
         f"{BOT}@main",
@@ -329,29 +329,29 @@ def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
     push(hub, "mended", files("qwen3-0.6b"))
     (change,) = reports(run, code=0)[0]["changes"]
     assert (change["rule"], change["new"], change["severity"]) == ("tensor-missing", None, "info")
-    assert "no longer: " in run("check")[0]
+    assert "no longer found: " in run("check")[0]
 
 
 def test_another_llmarch_read_the_same_commit(locked: Hub, run: Run) -> None:
     """A change at the same commit is llmarch's own: it is said so."""
     from llmarch.architecture.schema import Architecture
     from llmarch.compare.check import open_lock
-    from llmarch.compare.lock import entry, text
+    from llmarch.compare.lock import lock_text, make_entry
 
     entries = dict(open_lock("llmarch.lock").entries)
     name = f"{BOT}@main"
     config = files("qwen3-0.6b", having(rope_theta=7))["config.json"]
     assert isinstance(config, bytes)
     Path("config.json").write_bytes(config)
-    other = entry(llmarch.load("./config.json"))
+    other = make_entry(llmarch.load("./config.json"))
     assert isinstance(other.architecture, Architecture)
     from dataclasses import replace
 
     entries[name] = replace(
         entries[name], architecture=other.architecture, fingerprint=other.fingerprint
     )
-    Path("llmarch.lock").write_text(text(entries, "llmarch 0.0.9"))
-    assert "another llmarch read it" in run("check", code=1)[0]
+    Path("llmarch.lock").write_text(lock_text(entries, "llmarch 0.0.9"))
+    assert "another llmarch version read it" in run("check", code=1)[0]
 
 
 # Settings
@@ -380,8 +380,8 @@ def test_settings_of_the_project(locked: Hub, run: Run) -> None:
         ('severity = {"rope-theta-changed" = "bad"}', "severity.rope-theta-changed is 'bad'"),
         ('fail-on = "everything"', "fail-on is 'everything'"),
         ('fail_on = "weights"', "no setting is called 'fail_on'"),
-        ('ignore = "rope-theta-changed"', "ignore is a list"),
-        ("severity = 3", "severity is a table"),
+        ('ignore = "rope-theta-changed"', "ignore must be a list"),
+        ("severity = 3", "severity must be a table"),
         ("fail-on = ", "not valid TOML"),
     ],
 )
@@ -395,7 +395,7 @@ def test_wrong_settings_are_errors(hub: Hub, run: Run, text: str, message: str) 
 def test_wrong_usage(hub: Hub, run: Run) -> None:
     for args, message in (
         (("check",), "llmarch.lock: no such file"),
-        (("check", "--against", "qwen3-8b"), "say which one"),
+        (("check", "--against", "qwen3-8b"), "REF is needed"),
         (
             ("check", "qwen3-8b", "--against", "qwen3-8b", "--ignore", "nonsense"),
             "there is no rule 'nonsense'",

@@ -110,7 +110,7 @@ def test_a_model_that_stands_twice_in_the_lock(hub: Hub, run: Run) -> None:
     run("lock", "gpt2", "qwen3-8b")
     text = Path("llmarch.lock").read_text()
     Path("llmarch.lock").write_text(text.replace('"gpt2": {', '"qwen3-8b": {'))
-    assert "qwen3-8b stands there twice" in run("check", code=2)[1]
+    assert "qwen3-8b appears twice" in run("check", code=2)[1]
     Path("llmarch.lock").write_text(
         "\ufeff" + text.replace("\n", "\r\n"), encoding="utf-8", newline=""
     )

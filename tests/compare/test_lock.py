@@ -15,8 +15,8 @@ from llmarch.architecture.fingerprint import canonical, fingerprint
 from llmarch.architecture.schema import Architecture
 from llmarch.compare import lock as locks
 from llmarch.compare.diff import diff, same
-from llmarch.compare.gate import differences
-from llmarch.compare.lock import Entry, entry, parse, tensor_digest, text
+from llmarch.compare.gate import find_differences
+from llmarch.compare.lock import Entry, hash_tensors, lock_text, make_entry, parse_lock
 from llmarch.errors import ConfigError
 from llmarch.sources.raw import TensorTable
 from llmarch.sources.references import catalog
@@ -101,24 +101,24 @@ def test_numbers_to_seven_digits() -> None:
 
 def test_a_new_fact_at_its_default_changes_nothing() -> None:
     """What is at its default is not in it, so facts that a later schema adds do not move it."""
-    text = json.dumps(canonical(architecture("qwen3-8b")))
+    lock_text = json.dumps(canonical(architecture("qwen3-8b")))
     assert (
-        '"sinks"' not in text
-        and '"window"' not in text
-        and '"towers"' not in text
-        and '"kind": "attention"' in text
+        '"sinks"' not in lock_text
+        and '"window"' not in lock_text
+        and '"towers"' not in lock_text
+        and '"kind": "attention"' in lock_text
     )
 
 
 def test_the_tensors_of_a_checkpoint() -> None:
     tensors = [("a.0.w", "BF16", (2, 3)), ("a.1.w", "BF16", (2, 3)), ("b", "F32", ())]
-    one = tensor_digest(TensorTable.of(tensors))
-    assert tensor_digest(TensorTable.of(reversed(tensors))) == one
+    one = hash_tensors(TensorTable.of(tensors))
+    assert hash_tensors(TensorTable.of(reversed(tensors))) == one
     for i, other in enumerate(
         (("a.0.w", "F16", (2, 3)), ("a.2.w", "BF16", (2, 3)), ("b", "F32", (1,)))
     ):
-        assert tensor_digest(TensorTable.of([*tensors[:i], other, *tensors[i + 1 :]])) != one
-    assert tensor_digest(TensorTable.of(tensors[:2])) != one
+        assert hash_tensors(TensorTable.of([*tensors[:i], other, *tensors[i + 1 :]])) != one
+    assert hash_tensors(TensorTable.of(tensors[:2])) != one
 
 
 # The lock
@@ -126,47 +126,47 @@ def test_the_tensors_of_a_checkpoint() -> None:
 
 @pytest.fixture(scope="module")
 def entries() -> dict[str, Entry]:
-    return {alias: entry(llmarch.load(alias)) for alias in ALL}
+    return {alias: make_entry(llmarch.load(alias)) for alias in ALL}
 
 
 def read(content: str) -> locks.Lock:
-    return parse(json.loads(content), content, "llmarch.lock")
+    return parse_lock(json.loads(content), content, "llmarch.lock")
 
 
 def test_every_bundled_model_comes_back(entries: dict[str, Entry]) -> None:
-    content = text(entries, "llmarch 0.1.0")
+    content = lock_text(entries, "llmarch 0.1.0")
     lock = read(content)
     assert lock.entries == entries and lock.written_by == "llmarch 0.1.0"
-    assert all(differences(lock.entries[alias], entries[alias]) == [] for alias in ALL)
-    assert text(lock.entries, "llmarch 0.1.0") == content
-    assert content == text(dict(reversed(entries.items())), "llmarch 0.1.0"), (
+    assert all(find_differences(lock.entries[alias], entries[alias]) == [] for alias in ALL)
+    assert lock_text(lock.entries, "llmarch 0.1.0") == content
+    assert content == lock_text(dict(reversed(entries.items())), "llmarch 0.1.0"), (
         "sorted, whatever the order"
     )
     assert content.isascii() and max(map(len, content.splitlines())) < 140
 
 
 def test_facts_have_lines(entries: dict[str, Entry]) -> None:
-    content = text({"qwen3-8b": entries["qwen3-8b"], "gemma3-1b": entries["gemma3-1b"]}, "x")
+    content = lock_text({"qwen3-8b": entries["qwen3-8b"], "gemma3-1b": entries["gemma3-1b"]}, "x")
     lines, lock = content.splitlines(), read(content)
 
     def line(alias: str, path: str) -> str:
-        return lines[lock.lines[alias][path] - 1].strip()
+        return lines[lock.fact_lines[alias][path] - 1].strip()
 
     assert line("qwen3-8b", "mixers.full.rope.theta") == '"theta": 1000000,'
     assert line("gemma3-1b", "mixers.sliding.rope.theta") == '"theta": 10000,'
     assert line("qwen3-8b", "layers") == '"layers": [[36, "full"]]'
     assert "ffns.dense" in line("qwen3-8b", "layer_kinds.full.steps.1.branches.0.pre_norm")
-    assert lines[lock.line["gemma3-1b"] - 1] == '    "gemma3-1b": {'
+    assert lines[lock.model_lines["gemma3-1b"] - 1] == '    "gemma3-1b": {'
     reformatted = json.dumps(json.loads(content), indent=4)
     other = read(reformatted)
-    assert other.entries == lock.entries and other.lines["qwen3-8b"] == {}
-    assert reformatted.splitlines()[other.line["qwen3-8b"] - 1].strip() == '"qwen3-8b": {'
+    assert other.entries == lock.entries and other.fact_lines["qwen3-8b"] == {}
+    assert reformatted.splitlines()[other.model_lines["qwen3-8b"] - 1].strip() == '"qwen3-8b": {'
     windows = content.replace("\n", "\r\n")
-    assert parse(json.loads(windows), windows, "x").lines == lock.lines
+    assert parse_lock(json.loads(windows), windows, "x").fact_lines == lock.fact_lines
 
 
 def document(entries: dict[str, Entry]) -> dict[str, Any]:
-    return json.loads(text({"qwen3-8b": entries["qwen3-8b"]}, "x"))
+    return json.loads(lock_text({"qwen3-8b": entries["qwen3-8b"]}, "x"))
 
 
 def at(path: str, value: Any) -> Edit:
@@ -187,7 +187,7 @@ MODEL = "models/qwen3-8b"
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (at("llmarch_lock", None), "no lock of llmarch"),
+        (at("llmarch_lock", None), "not an llmarch lock file"),
         (at("llmarch_lock", 2), "lock version 2"),
         (at("schema_version", 99), "schema version 99"),
         (at("models", []), "models"),

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from helpers.paths import FIXTURES
 
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
 from llmarch.config.families import MODEL_TYPES, find
@@ -84,7 +84,7 @@ def test_the_template_is_the_checkpoint(name: str) -> None:
 def test_facts_and_template_count_the_same(name: str) -> None:
     """The count from the schema's facts alone, by component, is the sum over the template."""
     architecture, rows, _, _ = read(FIXTURES[name]["config"])
-    ours = count(architecture)
+    ours = count_parameters(architecture)
     by: dict[str, int] = {}
     for r in rows:
         by[r.component] = by.get(r.component, 0) + r.parameters

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers.paths import ROOT
 
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, Attention, Evidence
 from llmarch.config.families import find
 from llmarch.config.vocabulary import build
@@ -48,7 +48,7 @@ def mixers(a: Architecture) -> list[Attention]:
 def test_as_transformers_reads_it(number: int, spelling: str) -> None:
     v = VARIANTS[number]
     a, rows, _, unread = read(v[spelling])
-    assert count(a).total == sum(r.parameters for r in rows) == v["parameters"]
+    assert count_parameters(a).total == sum(r.parameters for r in rows) == v["parameters"]
     assert [m.window for m in mixers(a)] == v["windows"]
     ropes = [
         m.rope and [m.rope.theta, m.rope.scaling.kind if m.rope.scaling else "default"]
@@ -192,8 +192,8 @@ def test_a_wrapper_without_its_tower(name: str, edit: Callable[[Config], Config]
     whole, _, _, _ = read(spec(name))
     a, rows, _, unread = read(edit(spec(name)))
     assert (
-        count(a).total
-        == count(whole).total - count(whole).vision
+        count_parameters(a).total
+        == count_parameters(whole).total - count_parameters(whole).vision
         == sum(r.parameters for r in rows)
     )
     assert a.towers == {}

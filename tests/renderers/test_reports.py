@@ -20,7 +20,7 @@ from helpers.models import files, having
 from helpers.paths import FIXTURES
 
 from llmarch.architecture.schema import Change
-from llmarch.compare.gate import Report, Verdict
+from llmarch.compare.report import Report, Verdict
 from llmarch.errors import ReadError
 from llmarch.renderers import github, junit, markdown, sarif, text
 from llmarch.renderers import json as documents
@@ -59,20 +59,22 @@ CHANGED = Verdict(
     "8d0b7aa",
     (SHARD, THETA, CONTEXT, KEY),
     ignored=2,
-    line=7,
-    lines={"mixers.full.rope": 40},
+    model_line=7,
+    fact_lines={"mixers.full.rope": 40},
 )
 HOSTILE = Verdict(
-    f"acme/{EVIL}", None, None, (ODD,), partial=True, remarks=(EVIL,), line=99, against=EVIL
+    f"acme/{EVIL}", None, None, (ODD,), partial=True, remarks=(EVIL,), model_line=99, against=EVIL
 )
 GONE = Verdict(
     "acme/gone",
     "3f1c2e9",
     None,
     error=ReadError(f"no repository {EVIL}", "check the spelling"),
-    line=5,
+    model_line=5,
 )
-PARTIAL = Verdict("acme/half", "a", "b", partial=True, remarks=("read in part: a shard",), line=6)
+PARTIAL = Verdict(
+    "acme/half", "a", "b", partial=True, remarks=("read in part: a shard",), model_line=6
+)
 
 REPORTS = {
     "clean": Report((SAME,), "behaviour", "llmarch.lock"),
@@ -100,7 +102,7 @@ def test_sarif_is_valid(name: str) -> None:
         r["locations"][0].get("physicalLocation", {}).get("region", {}).get("startLine")
         for r in run["results"]
     ]
-    assert lines == [v.at(c.path) if report.file else 1 for v, c in changes]
+    assert lines == [v.line_of(c.path) if report.file else 1 for v, c in changes]
     (invocation,) = run["invocations"]
     assert invocation["exitCode"] == report.exit_code
     assert invocation["executionSuccessful"] == (

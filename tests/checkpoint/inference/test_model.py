@@ -20,7 +20,7 @@ from helpers.checkpoint_fixtures import (
     tensors_of,
 )
 
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, LinearAttention
 from llmarch.checkpoint.inference.model import Observed, observe
 from llmarch.sources.raw import TensorTable
@@ -138,7 +138,7 @@ def test_counts_are_exact(name: str) -> None:
     assert o.total == total_of(fixture, o) == sum(o.by_component.values())
     assert (o.mtp, o.stored) == (about["mtp_params"], fixture["stored"])
     assert {f.rule for f in o.findings} <= {"tied-copy-stored"}
-    theirs = count(a)
+    theirs = count_parameters(a)
     more = Counter(o.by_component) - Counter(theirs.by_component)
     if o.total == theirs.total:
         assert not more and o.by_component == theirs.by_component

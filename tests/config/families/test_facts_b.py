@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from helpers.paths import SPECS
 
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
 from llmarch.config.vocabulary import Family, build
@@ -346,7 +346,7 @@ def test_counts_are_the_published_ones(alias: str) -> None:
         p["figure"]: p["value"]
         for p in json.loads((SPECS / f"{alias}.json").read_text())["published"]
     }
-    ours = count(a)
+    ours = count_parameters(a)
     bias = sum(
         r.parameters
         for r in rows
@@ -363,7 +363,11 @@ def test_the_mtp_of_qwen3_next_is_a_candidate() -> None:
     """Its config does not announce the module that the 80B repository stores."""
     a, _, _, family, _ = read("qwen3-next")
     [(layout, rows)] = family.mtp_candidates(a)
-    assert sum(r.parameters for r in rows) == count(replace(a, mtp=layout)).mtp == 1_650_471_424
+    assert (
+        sum(r.parameters for r in rows)
+        == count_parameters(replace(a, mtp=layout)).mtp
+        == 1_650_471_424
+    )
 
 
 def test_glm_stores_its_mtp_with_or_without_copies() -> None:

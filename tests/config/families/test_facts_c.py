@@ -11,7 +11,7 @@ import pytest
 from helpers.facts import at, read
 from helpers.paths import SPECS
 
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 
 FACTS: dict[str, dict[str, Any]] = {
     "qwen3.5-0.8b": {
@@ -364,7 +364,7 @@ def test_counts_are_the_published_ones(spec: str) -> None:
         p["figure"]: p["value"]
         for p in json.loads((SPECS / f"{spec}.json").read_text())["published"]
     }
-    ours, by = count(a), Counter[str]()
+    ours, by = count_parameters(a), Counter[str]()
     for r in rows:
         by[r.component] += r.parameters
     assert by.pop("mtp", 0) == (ours.mtp or 0)
@@ -389,7 +389,7 @@ def test_where_the_hub_counts_otherwise() -> None:
         for s in FACTS
     }
     e4b, small, super_ = (
-        count(read(s)[0]) for s in ("gemma4-e4b", "mistral-small-4", "nemotron-3-super")
+        count_parameters(read(s)[0]) for s in ("gemma4-e4b", "mistral-small-4", "nemotron-3-super")
     )
     shared = 15 * (2 * 2 * 256 * 2560 + 256) + 3 * (2 * 2 * 512 * 2560 + 512)
     bounds = 4 * (16 * 7 + 12 * 10)
@@ -397,7 +397,7 @@ def test_where_the_hub_counts_otherwise() -> None:
     assert small.total + 36 * (128 * 4 + 5 * 2 + 3 * 2) == hub["mistral-small-4"]
     assert super_.total + (super_.mtp or 0) - 41 * 512 == hub["nemotron-3-super"]
     for spec in ("qwen3.5-27b", "qwen3.5-35b-a3b"):
-        p = count(read(spec)[0])
+        p = count_parameters(read(spec)[0])
         assert p.total + (p.mtp or 0) == hub[spec]
 
 

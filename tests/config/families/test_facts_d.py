@@ -13,7 +13,7 @@ from helpers.facts import at, read
 from helpers.paths import SPECS
 
 from llmarch import load
-from llmarch.analyses.parameters import count
+from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import MoE
 from llmarch.compare.diff import diff
 from llmarch.config.families import named
@@ -347,7 +347,7 @@ def test_counts_are_the_published_ones(spec: str) -> None:
         p["figure"]: p["value"]
         for p in json.loads((SPECS / f"{spec}.json").read_text())["published"]
     }
-    ours, by = count(a), Counter[str]()
+    ours, by = count_parameters(a), Counter[str]()
     for r in rows:
         by[r.component] += r.parameters
     assert by.pop("mtp", 0) == (ours.mtp or 0)
@@ -368,7 +368,7 @@ def test_counts_are_the_published_ones(spec: str) -> None:
     mtp = ours.mtp or 0
     if "mtp" in published and a.mtp is None:
         [(layout, stored)] = named(a.family).mtp_candidates(a)
-        mtp = count(replace(a, mtp=layout)).mtp
+        mtp = count_parameters(replace(a, mtp=layout)).mtp
         assert mtp == sum(r.parameters for r in stored)
     assert mtp == published.get("mtp", mtp)
     if "hub_total" in published:
@@ -389,7 +389,9 @@ def test_kimi_k2_6_declares_its_format_in_the_text_part() -> None:
 def test_glm_5_2_lacks_the_indexers_of_57_layers() -> None:
     """534,198,528 parameters, exactly the gap between the totals of GLM-5 and 5.2."""
     old, new = read("glm-5")[0], read("glm-5.2")[0]
-    assert count(old).total - count(new).total == 57 * 9_371_904 == 534_198_528
+    assert (
+        count_parameters(old).total - count_parameters(new).total == 57 * 9_371_904 == 534_198_528
+    )
     # 21 of 78: layers 0 to 2, then every fourth from 6 on
     assert [i for i, k in enumerate(new.layers) if "shared" not in k] == [0, 1, 2, *range(6, 78, 4)]
 
@@ -406,7 +408,7 @@ def test_the_text_of_kimi_k2_5_is_kimi_k2() -> None:
     assert [(c.path, c.old, c.new) for c in diff(old, new) if c.path.startswith("mixers")] == [
         ("mixers.full.rope.scaling.beta_fast", 1.0, 32.0)
     ]
-    assert count(new).vision == 471_143_920
+    assert count_parameters(new).vision == 471_143_920
 
 
 def test_step_3_7_is_step_3_5_with_a_tower() -> None:
@@ -417,7 +419,7 @@ def test_step_3_7_is_step_3_5_with_a_tower() -> None:
         old.layer_kinds,
         old.layers,
     )
-    assert count(new).vision == 1_981_014_784
+    assert count_parameters(new).vision == 1_981_014_784
 
 
 def test_the_moe_of_longcat_joins_at_the_layers_end() -> None:

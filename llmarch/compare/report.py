@@ -1,0 +1,220 @@
+"""The report of a check: verdicts, what fails, and the words that every format uses. Pure.
+
+An uncertain result never passes: it has an exit code of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, cast
+
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Change
+from ..errors import LlmarchError, printable
+from ..views import numbers
+from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
+
+
+@frozen
+class Verdict(Frozen):
+    """The result of comparing one model with what was expected of it."""
+
+    name: str
+    """The reference, as the lock or the command line gives it."""
+    old: str | None
+    """The commit of the expected model, if it has one."""
+    new: str | None
+    """The commit that was read, if it has one."""
+    changes: tuple[Change, ...] = ()
+    """Changes that are not ignored, with the configured severities, worst first. A new checkpoint
+    finding is a change whose `old` is None."""
+    ignored: int = 0
+    """How many changes were ignored."""
+    partial: bool = False
+    """Whether the comparison is incomplete: more may have changed."""
+    error: LlmarchError | None = None
+    """Why the model could not be read at all."""
+    model_line: int = 1
+    """The line of the lock file where the model begins; 1 without a lock."""
+    fact_lines: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The line of the lock file for each fact path."""
+    remarks: tuple[str, ...] = ()
+    """Why the comparison is incomplete, and what else a reader should know."""
+    against: str | None = None
+    """The reference of the expected model, if it is another one than `name`."""
+
+    def line_of(self, path: str) -> int:
+        """Return the line of the lock file for a fact, or for its nearest parent that has one."""
+        while path:
+            if path in self.fact_lines:
+                return self.fact_lines[path]
+            path = path.rpartition(".")[0]
+        return self.model_line
+
+
+@frozen
+class Report(Frozen):
+    """The verdicts of a check, and the level at or above which changes fail."""
+
+    verdicts: tuple[Verdict, ...]
+    level: Severity
+    file: str = ""
+    """The path of the lock file as it was given; empty without one."""
+
+    def failing(self, verdict: Verdict) -> tuple[Change, ...]:
+        """Return the changes of a verdict at or above the level."""
+        return tuple(change for change in verdict.changes if self.fails(change))
+
+    def fails(self, change: Change) -> bool:
+        """Return whether a change is at or above the level."""
+        return SEVERITIES.index(change.severity) <= SEVERITIES.index(self.level)
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code of the check.
+
+        1: changes at or above the level. 2 or 3: a model could not be read. 4: a model was read
+        only in part. 0: none of these. A definite change outranks uncertainty, and an uncertain
+        result never exits 0.
+        """
+        if any(self.failing(verdict) for verdict in self.verdicts):
+            return 1
+        errors = [verdict.error for verdict in self.verdicts if verdict.error]
+        if errors:
+            return max(error.exit_code for error in errors)
+        if any(verdict.partial for verdict in self.verdicts):
+            return 4
+        return 0
+
+    def __str__(self) -> str:
+        """Return a line for each change, error and remark, and the summary.
+
+        A failed `assert report.exit_code == 0, report` shows it.
+        """
+        changes: list[str] = []
+        errors: list[str] = []
+        remarks: list[str] = []
+        for verdict in self.verdicts:
+            for change in verdict.changes:
+                where = f"{change.severity}: {change.rule}: {change.path}"
+                changes.append(f"{verdict.name}: {where}: {change_text(change)}")
+            if verdict.error:
+                errors.append(f"{verdict.name}: {verdict.error.message}")
+            remarks += [f"{verdict.name}: {remark}" for remark in verdict.remarks]
+        lines = changes + errors + remarks + summary_lines(self)
+        return "\n".join(map(printable, lines))
+
+
+# --- words that every format uses ---------------------------------------------------------------
+
+
+def rule_of(change: Change) -> Rule:
+    """Return the rule of a change."""
+    rule = find(change.rule)
+    assert rule is not None, change.rule
+    return rule
+
+
+def change_text(change: Change) -> str:
+    """Return `1,000,000 → 10,000` for a fact, the message for a finding."""
+    is_finding = rule_of(change).pattern is None
+    if is_finding and change.old is None:
+        return str(change.new)
+    if is_finding and change.new is None:
+        return f"no longer found: {change.old}"
+    return f"{value_text(change.old)} → {value_text(change.new)}"
+
+
+def change_meaning(change: Change) -> str:
+    """Return the title of the rule, and what a change of that severity breaks."""
+    return f"{rule_of(change).title}: {CONSEQUENCES[change.severity]}"
+
+
+def value_text(value: Any) -> str:
+    """Return the value of a fact in a few words."""
+    match value:
+        case None:
+            return "none"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case int() | float():
+            return numbers.number(value)
+        case str():
+            return value
+        case [[int(), str()], *_]:
+            runs = cast("list[tuple[int, str]]", value)
+            return ", ".join(f"{n} × {kind}" for n, kind in runs)
+        case list():
+            return ", ".join(map(value_text, cast("list[Any]", value))) or "none"
+        case {"kind": str(kind)} | {"method": str(kind)}:
+            return kind
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def verdict_mark(report: Report, verdict: Verdict) -> str:
+    """Return ✗ for failing changes, ? for an incomplete comparison, ✓ for a pass."""
+    if report.failing(verdict):
+        return "✗"
+    if verdict.error or verdict.partial:
+        return "?"
+    return "✓"
+
+
+def compared_commits(verdict: Verdict) -> str:
+    """Return `3f1c2e9 → 8d0b7aa` (one of them if they are equal) or `8d0b7aa against base 3f1c2e9`.
+
+    Commits that are not known are left out.
+    """
+    if verdict.against is None:
+        commits = dict.fromkeys((verdict.old, verdict.new))
+        return " → ".join(commit for commit in commits if commit)
+    words = (verdict.new, "against", verdict.against, verdict.old)
+    return " ".join(word for word in words if word)
+
+
+def verdict_state(verdict: Verdict) -> str:
+    """Return how a comparison ended, apart from its changes: `same architecture, 2 ignored`."""
+    words: list[str] = []
+    if verdict.error:
+        words.append("could not be read")
+    elif verdict.partial:
+        words.append("read only in part")
+    elif not verdict.changes:
+        words.append("same architecture")
+    if verdict.ignored:
+        words.append(f"{verdict.ignored} ignored")
+    return ", ".join(words)
+
+
+def summary_lines(report: Report) -> list[str]:
+    """Return the lines that sum up a report: changes first, then models not read as a whole."""
+    verdicts = report.verdicts
+    failing = sum(len(report.failing(verdict)) for verdict in verdicts)
+    below = sum(len(verdict.changes) for verdict in verdicts) - failing
+    ignored = sum(verdict.ignored for verdict in verdicts)
+    unread = sum(verdict.error is not None for verdict in verdicts)
+    partial = sum(verdict.partial for verdict in verdicts)
+    counts = [f"{count_noun(failing, 'change')} at or above '{report.level}'"]
+    if below:
+        counts.append(f"{below} below")
+    if ignored:
+        counts.append(f"{ignored} ignored")
+    lines = [" · ".join(counts)]
+    if unread:
+        lines.append(f"{count_noun(unread, 'model')} could not be read")
+    if partial:
+        models = count_noun(partial, "model")
+        lines.append(f"{models} read only in part: more may have changed")
+    return lines
+
+
+def count_noun(n: int, noun: str) -> str:
+    """Return `no models`, `1 model`, `2 models`."""
+    if n == 1:
+        return f"1 {noun}"
+    return f"{n or 'no'} {noun}s"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llmarch.checkpoint.reading import read
 from llmarch.sources import specs
-from llmarch.views.bundled import entry
+from llmarch.views.bundled import index_entry
 
 FOLDER = Path(__file__).parent.parent / "specs"
 
@@ -18,7 +18,7 @@ def index() -> str:
     for path in sorted(FOLDER.glob("*.json")):
         if path.name != "index.json":
             spec = json.loads(path.read_bytes())
-            models[spec["alias"]] = entry(
+            models[spec["alias"]] = index_entry(
                 spec, read(specs.from_document(spec, text=spec["alias"], file=path))
             )
     lines = (

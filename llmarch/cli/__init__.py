@@ -1,6 +1,7 @@
-"""The command line: parse arguments, call, render, exit code; nothing else. One file a command; each imports what it needs when it runs.
+"""The command line: parse arguments, call, render, exit code; nothing else.
 
-Exit codes are those of ../errors.py; an error is one message on stderr.
+Each command has a file of its own and imports what it needs when it runs. Exit codes are those of
+../errors.py; an error is one message on stderr.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Tells what an LLM's architecture is, exactly, and what changed between two of them.",
+    help="Show what an LLM's architecture is, exactly, and what changed between two of them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -24,6 +25,7 @@ app = typer.Typer(
 def top(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
+    """Handle the options that stand before a command."""
     if version:
         from .. import __version__
 
@@ -31,21 +33,19 @@ def top(
         raise typer.Exit
 
 
-FILES = {name: name for name in ("cache", "check", "diff", "lock", "memory", "rules", "show")} | {
-    "list": "models",
-    "schema": "models",
-}
+COMMANDS = ("cache", "check", "diff", "lock", "memory", "rules", "show")
+FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models"}
 """The file of each command."""
 
 
 def main() -> None:
-    """Run the program: errors become one message and an exit code, never a traceback."""
+    """Run the program. An error becomes one message and an exit code, never a traceback."""
     from ..errors import LlmarchError
     from .common import fail
 
-    for file in {FILES[name] for name in sys.argv[1:2] if name in FILES} or sorted(
-        {*FILES.values()}
-    ):  # for help: all
+    command = sys.argv[1:2]
+    files = {FILES[name] for name in command if name in FILES}
+    for file in files or sorted(set(FILES.values())):  # help and completion need all of them
         import_module(f".{file}", __name__)
     try:
         app(prog_name="llmarch")
@@ -54,4 +54,4 @@ def main() -> None:
     except OSError as error:  # such as a disk that is full
         fail(str(error))
     except MemoryError:
-        fail("there is not enough memory for this")
+        fail("not enough memory")

@@ -1,7 +1,8 @@
-"""`llmarch check`."""
+"""The command `llmarch check`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,14 +30,15 @@ class ReportFormat(StrEnum):
 
 
 DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
-"""Formats of which nothing can be read when anything stands beside it."""
+"""Formats that are one document, so that nothing else may share their file or stream."""
 
 FailOn = Annotated[
     str | None,
     typer.Option(
         "--fail-on",
         metavar="LEVEL",
-        help="Exit with 1 for changes at or above weights, behaviour, capacity, quantization or info.",
+        help="Exit with 1 for changes at this level or above: weights, behaviour, capacity,"
+        " quantization, info.",
     ),
 ]
 Ignored = Annotated[
@@ -44,7 +46,7 @@ Ignored = Annotated[
     typer.Option(
         "--ignore",
         metavar="RULE[:PATH]",
-        help="Changes that do not count, such as vocabulary-changed; may be given several times.",
+        help="Ignore changes of a rule, such as vocabulary-changed. Repeatable.",
     ),
 ]
 
@@ -70,7 +72,7 @@ def check(
         typer.Option(
             "--against",
             metavar="REF|LOCK",
-            help="What it is held against: another model, or a lock file.",
+            help="Compare with another model, or with a lock file.",
         ),
     ] = None,
     lock: Annotated[
@@ -79,17 +81,17 @@ def check(
     fail_on: FailOn = None,
     ignore: Ignored = None,
     update: Annotated[
-        bool, typer.Option("--update", help="After review: write into the lock what was read now.")
+        bool, typer.Option("--update", help="Accept the changes: write them into the lock.")
     ] = False,
     format: Annotated[
-        ReportFormat, typer.Option("--format", "-f", help="How to write the report.")
+        ReportFormat, typer.Option("--format", "-f", help="Format of the report.")
     ] = ReportFormat.text,
     output: Annotated[
         list[str] | None,
         typer.Option(
             "--output",
             metavar="FORMAT=FILE",
-            help="The report into a file too (- is standard output); may be given several times.",
+            help="Write the report to a file too; - is standard output. Repeatable.",
         ),
     ] = None,
     config_only: ConfigOnly = False,
@@ -99,40 +101,47 @@ def check(
     """Read models again and report what changed: those of the lock, or one against another."""
     from ..compare import check as checking
 
-    targets = [target(text) for text in output or ()]
-    printed = [kind for kind, path in targets if path == "-"]
-    if len(printed) > 1 and (whole := [kind for kind in printed if kind in DOCUMENTS]):
-        fail(
-            f"--output {whole[0]}=- cannot share standard output with another report",
-            "give all but one a file",
-        )
+    targets = [parse_target(text) for text in output or ()]
+    refuse_shared_output([kind for kind, path in targets if path == "-"])
     policy = checking.project_policy().with_options(fail_on, ignore or ())
-    done = checking.run_check(
-        ref, against, lock, policy, reader(offline, refresh), headers=not config_only
-    )
+    load = loader(offline, refresh)
+    done = checking.run_check(ref, against, lock, policy, load, headers=not config_only)
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
-    for kind, path in (
-        targets if any(path == "-" for _, path in targets) else [(format, "-"), *targets]
-    ):
-        write(done.report, kind, path)
-    code = rewrite(done) if update else done.report.exit_code
+    if not any(path == "-" for _, path in targets):
+        targets.insert(0, (format, "-"))
+    for kind, path in targets:
+        write_report(done.report, kind, path)
+    code = update_lock(done) if update else done.report.exit_code
     raise typer.Exit(code)
 
 
-def target(text: str) -> tuple[ReportFormat, str]:
-    """`sarif=out.sarif`"""
+def parse_target(text: str) -> tuple[ReportFormat, str]:
+    """Return the format and the file of `sarif=out.sarif`. Ends the program for other text."""
     kind, _, path = text.partition("=")
     if kind not in ReportFormat.__members__ or not path:
+        formats = ", ".join(ReportFormat)
         fail(
-            f"--output {text}: FORMAT=FILE is needed",
-            f"The formats are {', '.join(ReportFormat)}; - is standard output.",
+            f"--output {text} is not FORMAT=FILE",
+            f"The formats are {formats}; - is standard output.",
         )
     return ReportFormat(kind), path
 
 
-def reader(offline: bool, refresh: bool) -> LoadEntry:
-    """How a check reads a model."""
+def refuse_shared_output(printed: Sequence[ReportFormat]) -> None:
+    """End the program if a document would share standard output with another report."""
+    documents = [kind for kind in printed if kind in DOCUMENTS]
+    if documents and len(printed) > 1:
+        message = f"--output {documents[0]}=- cannot share standard output with another report"
+        fail(message, "give all but one a file")
+
+
+def loader(offline: bool, refresh: bool) -> LoadEntry:
+    """Return what reads a model for a check.
+
+    offline: do not use the network.
+    refresh: read tensor headers again.
+    """
 
     def read(ref: str, headers: bool) -> Entry:
         from ..checkpoint.reading import Observation
@@ -141,30 +150,29 @@ def reader(offline: bool, refresh: bool) -> LoadEntry:
 
         reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
         if isinstance(reading, Observation):
-            raise UnknownFamily(
-                reading.why,
-                f"llmarch show {ref} tells what its tensors tell; that is not enough to compare",
-            )
+            hint = f"llmarch show {ref} shows what its tensors prove; that cannot be compared"
+            raise UnknownFamily(reading.why, hint)
         return make_entry(reading)
 
     return read
 
 
-def write(report: Report, kind: ReportFormat, path: str) -> None:
-    """The report to standard output or into a file."""
+def write_report(report: Report, kind: ReportFormat, path: str) -> None:
+    """Write the report to a file, or to standard output for `-`."""
     from ..sources import project
 
-    if kind is ReportFormat.text and path == "-":
+    if path != "-":
+        project.write(path, report_text(report, kind))
+    elif kind is ReportFormat.text:
         from ..renderers import text
 
         text.report(report)
-    elif path == "-":
-        typer.echo(rendered(report, kind), nl=False)
     else:
-        project.write(path, rendered(report, kind))
+        typer.echo(report_text(report, kind), nl=False)
 
 
-def rendered(report: Report, kind: ReportFormat) -> str:
+def report_text(report: Report, kind: ReportFormat) -> str:
+    """Return the report as the text of a file."""
     match kind:
         case ReportFormat.text:
             from ..renderers import text
@@ -192,8 +200,12 @@ def rendered(report: Report, kind: ReportFormat) -> str:
             return junit.report(report)
 
 
-def rewrite(done: CheckResult) -> int:
-    """The lock as it is now; the exit code is that of what could not be read."""
+UNCERTAIN_CODES = (4, 2, 3)
+"""Exit codes for models that were not read as a whole, the one that wins last."""
+
+
+def update_lock(done: CheckResult) -> int:
+    """Write the lock as it is now. Return the exit code for what could not be read."""
     from .. import __version__
     from ..compare.lock import lock_text
     from ..sources import project
@@ -203,13 +215,12 @@ def rewrite(done: CheckResult) -> int:
     changed = [name for name in new if new[name] != done.lock.entries[name]]
     if changed:
         project.write(done.path, lock_text(new, f"llmarch {__version__}"))
-    typer.echo(
-        f"{done.path}: {', '.join(changed)} updated"
-        if changed
-        else f"{done.path}: nothing to update",
-        err=True,
-    )
-    unsure = [
-        v.error.exit_code if v.error else 4 for v in done.report.verdicts if v.error or v.partial
-    ]
-    return max(unsure, key=(4, 2, 3).index, default=0)
+    words = f"{', '.join(changed)} updated" if changed else "nothing to update"
+    typer.echo(f"{done.path}: {words}", err=True)
+    codes: list[int] = []
+    for v in done.report.verdicts:
+        if v.error:
+            codes.append(v.error.exit_code)
+        elif v.partial:
+            codes.append(4)
+    return max(codes, key=UNCERTAIN_CODES.index, default=0)

@@ -1,4 +1,4 @@
-"""What commands share: options, reading with a progress bar, writing in the format asked for, errors."""
+"""What commands share: options, reading with a progress bar, output formats, errors."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..checkpoint.reading import Observation, Reading
 
 PARTIAL = 4
+"""The exit code for a checkpoint that was read only in part."""
 
 
 class Format(StrEnum):
@@ -27,12 +28,12 @@ class Format(StrEnum):
 
 
 def examples(*lines: str) -> str:
-    """An epilog of one example a line."""
+    """Return an epilog of one example a line."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def complete(incomplete: str) -> list[str]:
-    """Aliases of bundled models, for the shell."""
+    """Return the aliases of bundled models that begin so, for the shell."""
     from ..sources.references import catalog
 
     return [alias for alias in catalog() if alias.startswith(incomplete.lower())]
@@ -46,13 +47,13 @@ Ref = Annotated[
         autocompletion=complete,
     ),
 ]
-Output = Annotated[Format, typer.Option("--format", "-f", help="How to write the answer.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+Output = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 ConfigOnly = Annotated[
-    bool, typer.Option("--config-only", help="Read the config alone, no tensor headers.")
+    bool, typer.Option("--config-only", help="Read only the config, no tensor headers.")
 ]
 Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Read headers again although they are cached.")
+    bool, typer.Option("--refresh", help="Read tensor headers again instead of from the cache.")
 ]
 
 
@@ -62,7 +63,13 @@ def write(
     view: Callable[[], Any],
     document: Callable[[], Any],
 ) -> None:
-    """The document as JSON, or the view, which is of a `kind`, as text or Markdown."""
+    """Write an answer to standard output.
+
+    format: the output format.
+    kind: what the view is; renderers have a function of this name.
+    view: makes the view, for text and Markdown.
+    document: makes the document, for JSON.
+    """
     if format is Format.json:
         from ..renderers import json
 
@@ -78,17 +85,22 @@ def write(
 
 
 def end_if_partial(readings: Iterable[Reading | Observation]) -> None:
-    """Exit with 4 where some checkpoint could be read only in part."""
+    """Exit with 4 if a checkpoint could be read only in part."""
     if any(r.status == "partial" or r.raw.partial for r in readings):
         raise typer.Exit(PARTIAL)
 
 
 def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading | Observation:
-    """`llmarch.inspect`, with a progress bar on stderr where that is a terminal."""
+    """Read a model as `llmarch.inspect` does, with a progress bar if stderr is a terminal."""
     import llmarch
 
     read = partial(
-        llmarch.inspect, ref, offline=offline, headers=headers, refresh=refresh, meanwhile=prepare
+        llmarch.inspect,
+        ref,
+        offline=offline,
+        headers=headers,
+        refresh=refresh,
+        meanwhile=import_renderers,
     )
     if "/" not in ref or not sys.stderr.isatty():
         return read()
@@ -98,28 +110,36 @@ def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading
         return read(progress=progress)
 
 
-def prepare() -> None:
-    """Import what most commands need to show what they read."""
+def import_renderers() -> None:
+    """Import what most commands need to show an answer; called while the network is slow."""
     from ..renderers import text  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    from ..views import model as views  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    from ..views import model  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
-    """The same for commands that need all facts. An observed model ends the program: it cannot be compared or planned for."""
+    """Read a model of which all facts are known.
+
+    Ends the program for a model that no family reads: it cannot be compared or planned for.
+    """
     from ..checkpoint.reading import Observation
 
     reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
     if isinstance(reading, Observation):
-        fail(reading.why, f"llmarch show {ref} tells what its tensors tell")
+        fail(reading.why, f"llmarch show {ref} shows what its tensors prove")
     return reading
 
 
 def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:
-    """One clear message on stderr, and the exit code."""
+    """Print one message on stderr and end the program.
+
+    message: what is wrong.
+    hint: what to do about it.
+    code: the exit code.
+    """
     from ..errors import printable
 
-    lines = [printable(line) for line in message.split("\n")] + (
-        [f"  {printable(line)}" for line in hint.split("\n")] if hint else []
-    )
+    lines = [printable(line) for line in message.split("\n")]
+    if hint:
+        lines += [f"  {printable(line)}" for line in hint.split("\n")]
     typer.echo("error: " + "\n".join(lines), err=True)
     raise SystemExit(code)

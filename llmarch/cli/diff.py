@@ -8,7 +8,7 @@ import typer
 
 from . import app
 from .check import FailOn, Ignored, ReportFormat
-from .check import write as emit
+from .check import write_report as emit
 from .common import (
     ConfigOnly,
     Format,

@@ -1,4 +1,4 @@
-"""`llmarch lock`."""
+"""The command `llmarch lock`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
+
+WIDEST_NAME = 48
 
 
 @app.command(
@@ -32,14 +34,14 @@ def lock(
             "--output",
             "-o",
             metavar="FILE",
-            help="The lock file. Models that it has already stay, or are replaced.",
+            help="The lock file. Its other models are kept.",
         ),
     ] = "llmarch.lock",
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Write down what models are now, for `check` to hold them against later."""
+    """Pin models in a lock file, for `check` to compare with later."""
     from pathlib import Path
 
     from .. import __version__
@@ -47,39 +49,44 @@ def lock(
     from ..compare.lock import lock_text, make_entry
     from ..sources.project import write
 
-    before = dict(open_lock(output).entries) if Path(output).exists() else {}
-    found = {
-        ref: make_entry(load(ref, offline=offline, headers=not config_only, refresh=refresh))
-        for ref in dict.fromkeys(refs)
-    }
+    before: dict[str, Entry] = {}
+    if Path(output).exists():
+        before = dict(open_lock(output).entries)
+    found: dict[str, Entry] = {}
+    for ref in dict.fromkeys(refs):
+        reading = load(ref, offline=offline, headers=not config_only, refresh=refresh)
+        found[ref] = make_entry(reading)
     for ref, new in found.items():
         if new.partial:
-            fail(
-                f"{ref} could be read only in part; nothing is written",
-                f"llmarch show {ref} says why",
-                code=4,
-            )
-    write(output, lock_text(before | found, f"llmarch {__version__}"))
-    width = min(48, max(map(len, found)))
+            message = f"{ref} could be read only in part; nothing is written"
+            fail(message, f"llmarch show {ref} gives the reason", code=4)
+    locked = before | found
+    write(output, lock_text(locked, f"llmarch {__version__}"))
+    width = min(WIDEST_NAME, max(map(len, found)))
     for ref, new in found.items():
-        say(ref.ljust(width), before.get(ref), new)
-    typer.echo(f"{output}: {len(before | found)} model{'s' if len(before | found) != 1 else ''}")
+        print_entry(ref.ljust(width), before.get(ref), new)
+    typer.echo(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")
 
 
-def say(ref: str, old: Entry | None, new: Entry) -> None:
-    """A line for a model, and what was found wrong with it."""
+def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
+    """Print a line for a model, and its findings.
+
+    ref: the reference, padded.
+    old: the entry that the lock had, if any.
+    new: the entry that is written.
+    """
     from ..errors import printable
     from ..views import numbers
+    from ..views.findings import finding_line
 
-    mark = "+" if old is None else "=" if old == new else "~"
+    mark = "~"
+    if old is None:
+        mark = "+"
+    elif old == new:
+        mark = "="
     commit = [new.commit[:7]] if new.commit else []
-    typer.echo(
-        printable(
-            "   ".join(
-                [f"{mark} {ref}", *commit, numbers.count(new.parameters["total"]), new.status]
-            )
-        )
-    )
+    words = [f"{mark} {ref}", *commit, numbers.count(new.parameters["total"]), new.status]
+    typer.echo(printable("   ".join(words)))
     for f in new.findings:
         if f.severity != "info":
-            typer.echo(printable(f"    {f.severity}: {f.rule}: {f.message}", 1000))
+            typer.echo(printable(f"    {f.severity}: {finding_line(f)}", 1000))

@@ -1,4 +1,4 @@
-"""`llmarch memory`."""
+"""The command `llmarch memory`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @app.command(
     epilog=examples(
         "llmarch memory qwen3-235b --context 32k --batch 8 --gpus 8xH100",
-        "llmarch memory deepseek-v3 --kv-dtype fp8 --weights fp8 --gpus 8xH200 --tp 8 --ep 8 --engine vllm",
+        "llmarch memory deepseek-v3 --kv-dtype fp8 --weights fp8 --gpus 8xH200 --ep 8",
+        "llmarch memory qwen3-30b-a3b --engine vllm --gpus 2xRTX4090 --tp 2",
         "llmarch memory llama3.1-8b gemma3-27b qwen3-next --context 128k",
     )
 )
@@ -39,7 +40,7 @@ def memory(
         list[str],
         typer.Argument(
             metavar="REF...",
-            help="One model, or several to set side by side.",
+            help="One model, or several to compare.",
             autocompletion=complete,
         ),
     ],
@@ -48,7 +49,7 @@ def memory(
         typer.Option(
             "--context",
             metavar="TOKENS",
-            help="Tokens of a sequence: 4096, 128k, 1M. Default: what models share.",
+            help="Tokens of a sequence: 4096, 128k, 1M. Default: what all models have, at most 128k.",
         ),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
@@ -57,7 +58,7 @@ def memory(
         typer.Option(
             "--kv-dtype",
             metavar="DTYPE",
-            help="Keys and values: bf16, fp16, fp8, fp32, fp8_ds_mla, ... (docs/cache.md).",
+            help="Dtype of keys and values: bf16, fp16, fp8, fp32, ... (docs/cache.md).",
         ),
     ] = "bf16",
     weights: Annotated[
@@ -65,20 +66,23 @@ def memory(
         typer.Option(
             "--weights",
             metavar="FORMAT",
-            help="bf16, fp8, int4 or as-stored, which is the default.",
+            help="Format of the weights: bf16, fp8, int4, as-stored (default).",
         ),
     ] = None,
     gpus: Annotated[
-        str | None, typer.Option("--gpus", metavar="NxNAME", help="8xH100, RTX4090, 2x24GB.")
+        str | None,
+        typer.Option("--gpus", metavar="NxNAME", help="Number and kind: 8xH100, RTX4090, 2x24GB."),
     ] = None,
     tp: Annotated[
         int | None,
-        typer.Option("--tp", min=1, help="Ranks that share the heads. Default: all GPUs."),
+        typer.Option("--tp", min=1, help="Degree of tensor parallelism. Default: all GPUs."),
     ] = None,
     ep: Annotated[
         int | None,
         typer.Option(
-            "--ep", min=1, help="Ranks that share the experts. Default: none, each is divided."
+            "--ep",
+            min=1,
+            help="Degree of expert parallelism. Default: 1, experts are split like the rest.",
         ),
     ] = None,
     engine: Annotated[
@@ -86,7 +90,7 @@ def memory(
         typer.Option(
             "--engine",
             metavar="NAME",
-            help="By whose rules: ideal, vllm, sglang, transformers (docs/cache.md).",
+            help="Whose cache layout: ideal, vllm, sglang, transformers (docs/cache.md).",
         ),
     ] = "ideal",
     utilization: Annotated[
@@ -95,7 +99,7 @@ def memory(
             "--utilization",
             min=0.01,
             max=1.0,
-            help="The share of a GPU that weights and cache may take.",
+            help="Fraction of a GPU's memory for weights and cache.",
         ),
     ] = 0.9,
     format: Output = Format.text,
@@ -103,36 +107,37 @@ def memory(
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Show what a model takes: weights, cache and state, on one GPU or several, and what fits."""
+    """Show the memory of weights, cache and state, on one GPU or several, and what fits."""
     from ..analyses.planning import PlanOptions, plan_models
 
-    number, gpu = named(gpus)
+    number, gpu = find_gpu(gpus)
     options = PlanOptions(
-        tokens(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization
+        parse_context(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization
     )
     readings = [
         load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
     ]
     planned = plan_models(readings, options)
-    from ..views.memory import view
+    from ..views.memory import memory_view
 
     write(
         format,
         "memory",
-        lambda: view(planned, gpu.name if gpu else None),
+        lambda: memory_view(planned, gpu.name if gpu else None),
         lambda: document(readings, planned, gpu),
     )
     end_if_partial(readings)
 
 
 def document(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None) -> object:
+    """Return the JSON document of plans."""
     from ..renderers import json
 
     return json.memory(readings, planned, gpu)
 
 
-def named(gpus: str | None) -> tuple[int | None, GPU | None]:
-    """How many GPUs, and which; nothing where none is named."""
+def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:
+    """Return how many GPUs are asked for, and which; None for both without the option."""
     if gpus is None:
         return None, None
     from ..sources.gpus import find
@@ -140,10 +145,13 @@ def named(gpus: str | None) -> tuple[int | None, GPU | None]:
     return find(gpus)
 
 
-def tokens(context: str | None) -> int | None:
+def parse_context(context: str | None) -> int | None:
+    """Return the tokens that `--context` means. Ends the program for text that is no number."""
+    if context is None:
+        return None
     from ..views import numbers
 
     try:
-        return None if context is None else numbers.tokens(context)
+        return numbers.tokens(context)
     except (ValueError, OverflowError):
-        fail(f"--context {context}: a number of tokens is needed", "such as 4096, 128k or 1M")
+        fail(f"--context {context} is not a number of tokens", "such as 4096, 128k or 1M")

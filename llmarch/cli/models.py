@@ -1,4 +1,4 @@
-"""`llmarch list` and `llmarch schema`: what is bundled, and what the JSON looks like."""
+"""The commands `llmarch list` and `llmarch schema`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def list_models(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TEXT]", help="Only models whose alias, name or family holds this text."
+            metavar="[TEXT]", help="Only models with this text in alias, name or family."
         ),
     ] = None,
     attention: Annotated[
@@ -38,8 +38,8 @@ def list_models(
     from ..sources.references import catalog
     from ..views import bundled
 
-    models = bundled.select(catalog(), name, attention, moe)
-    write(format, "table", lambda: bundled.table(models), lambda: models)
+    models = bundled.select_models(catalog(), name, attention, moe)
+    write(format, "table", lambda: bundled.model_table(models), lambda: models)
 
 
 @app.command()

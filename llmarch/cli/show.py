@@ -1,4 +1,4 @@
-"""`llmarch show`."""
+"""The command `llmarch show`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..checkpoint.reading import Observation, Reading
     from ..views.documents import Sheet
 
@@ -36,16 +38,20 @@ if TYPE_CHECKING:
 def show(
     ref: Ref,
     format: Output = Format.text,
-    layers: Annotated[bool, typer.Option("--layers", help="Every layer.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Add a table of every layer.")] = False,
     tensors: Annotated[
-        bool, typer.Option("--tensors", help="The tensors, folded by pattern, with shapes.")
+        bool,
+        typer.Option("--tensors", help="Add a table of the tensors, folded by name pattern."),
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Add a table of every fact with its path.")
     ] = False,
     explain: Annotated[
         str | None,
         typer.Option(
             "--explain",
             metavar="PATH",
-            help="Where a fact comes from, such as mixers.full.rope.theta.",
+            help="Show where a fact comes from, such as mixers.full.rope.theta.",
         ),
     ] = None,
     config_only: ConfigOnly = False,
@@ -60,32 +66,34 @@ def show(
         facts = evidence.find(reading, explain)
         write(format, "table", lambda: evidence.table(facts), lambda: evidence.document(facts))
     else:
-        write(format, "sheet", lambda: pages(reading, layers, tensors), lambda: document(reading))
+        asked = {"layers": layers, "tensors": tensors, "facts": everything}
+        names = [name for name, wanted in asked.items() if wanted]
+        write(format, "sheet", lambda: pages(reading, names), lambda: document(reading))
     end_if_partial([reading])
 
 
 def document(reading: Reading | Observation) -> object:
+    """Return the JSON document of a model."""
     from ..renderers import json
 
     return json.show(reading)
 
 
-def pages(reading: Reading | Observation, layers: bool, tensors: bool) -> Sheet:
-    """The sheet of a model, with the tables that were asked for."""
+def pages(reading: Reading | Observation, tables: Sequence[str]) -> Sheet:
+    """Return the first screen of a model, with the tables of these names below it."""
     from ..checkpoint.reading import Observation
 
     if isinstance(reading, Observation):
-        from ..views import inferred as views
+        from ..views import inferred
 
-        sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
-        sheet.tables.extend(
-            t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted
-        )
-    else:
-        from ..views import model as views
+        sheet = inferred.sheet(reading)
+        sheet.tables.extend(inferred.TABLES[name](reading) for name in tables)
+        return sheet
+    from ..views import model
 
-        sheet, more = views.sheet(reading), (views.layer_table, views.tensor_table)
-        sheet.tables.extend(
-            t(reading) for t, wanted in zip(more, (layers, tensors), strict=True) if wanted
-        )
+    sheet = model.sheet(reading)
+    if tables:
+        from ..views.tables import TABLES
+
+        sheet.tables.extend(TABLES[name](reading) for name in tables)
     return sheet

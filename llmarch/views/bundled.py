@@ -1,4 +1,4 @@
-"""The bundled models with their main facts, from specs/index.json; and how that index is made from the specs."""
+"""The bundled models with their main facts, from specs/index.json; and the entries of that index."""
 
 from __future__ import annotations
 
@@ -11,61 +11,73 @@ from . import numbers
 from .documents import Table
 
 if TYPE_CHECKING:
+    from ..architecture.schema import Architecture, Mixer
     from ..checkpoint.reading import Reading
 
+SEARCHED = ("alias", "name", "family", "repo_id")
+"""The keys of an index entry that a text filter looks into."""
 
-def select(
+
+def select_models(
     catalog: Mapping[str, Mapping[str, Any]],
     text: str | None = None,
     attention: str | None = None,
     moe: bool | None = None,
 ) -> list[dict[str, Any]]:
-    """The models that pass every filter, by family and size. Raises UnknownReference for a kind of attention that none has."""
+    """Return the models that pass every filter, by family, model type and size.
+
+    catalog: index entries by alias.
+    text: what an entry's alias, name, family or repository contains; case does not matter.
+    attention: a kind of attention; raises UnknownReference where no model has it.
+    moe: whether the model is a mixture of experts.
+    """
     models = [{"alias": alias, **entry} for alias, entry in catalog.items()]
     if attention is not None:
-        kinds = sorted({k for m in models for k in m["attention"]})
-        if attention.lower() not in kinds:
-            raise UnknownReference(
-                f"no bundled model has {attention!r} attention", f"Known: {', '.join(kinds)}."
-            )
-        models = [m for m in models if attention.lower() in m["attention"]]
+        models = with_attention(models, attention.lower())
     if moe is not None:
         models = [m for m in models if m["moe"] is moe]
     if text is not None:
-        models = [
-            m
-            for m in models
-            if any(
-                text.lower() in str(m[k]).lower() for k in ("alias", "name", "family", "repo_id")
-            )
-        ]
+        models = [m for m in models if has_text(m, text.lower())]
     return sorted(models, key=lambda m: (m["family"], m["model_type"], m["total"]))
 
 
-def table(models: list[dict[str, Any]]) -> Table:
-    rows: list[list[str]] = []
-    for m in models:
-        size = numbers.count(m["total"]) + (
-            f" · {numbers.count(m['active'])} active"
-            if m["active"] != m["total"] - m["vision"]
-            else ""
-        )
-        context = numbers.context(m["context"]) if m["context"] else "?"
-        rows.append(
-            [
-                m["alias"],
-                m["family"],
-                str(m["released"] or "")[:4],
-                size,
-                "\n".join(m["recipe"]),
-                context,
-            ]
-        )
-    return Table(["alias", "family", "year", "parameters", "layers", "context"], rows)
+def with_attention(models: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Return the models with a kind of attention. Raises UnknownReference where none has it."""
+    found = [m for m in models if kind in m["attention"]]
+    if not found:
+        kinds = sorted({known for m in models for known in m["attention"]})
+        message = f"no bundled model has {kind!r} attention"
+        raise UnknownReference(message, f"Known: {', '.join(kinds)}.")
+    return found
 
 
-def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
-    """A model's line in specs/index.json."""
+def has_text(model: Mapping[str, Any], text: str) -> bool:
+    """Return whether a searched key of an entry contains the text, which is in lower case."""
+    return any(text in str(model[key]).lower() for key in SEARCHED)
+
+
+def model_table(models: list[dict[str, Any]]) -> Table:
+    """Return the table of `llmarch list`."""
+    columns = ["alias", "family", "year", "parameters", "layers", "context"]
+    return Table(columns, [model_row(m) for m in models])
+
+
+def model_row(m: Mapping[str, Any]) -> list[str]:
+    """Return the cells of one index entry."""
+    year = str(m["released"] or "")[:4]
+    size = numbers.count(m["total"])
+    if m["active"] != m["total"] - m["vision"]:
+        size += f" · {numbers.count(m['active'])} active"
+    context = numbers.context(m["context"]) if m["context"] else "?"
+    return [m["alias"], m["family"], year, size, "\n".join(m["recipe"]), context]
+
+
+def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """Return a model's entry in specs/index.json.
+
+    spec: the document of the spec, for its name, repositories and release.
+    reading: the spec as it was read.
+    """
     from ..analyses.parameters import count_parameters
     from .wording import moe_of, recipe
 
@@ -78,42 +90,45 @@ def entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
         "released": spec["released"],
         "family": a.family,
         "model_type": a.model_type,
-        "attention": sorted(attention_words(reading)),
+        "attention": sorted(attention_kinds(a)),
         "moe": moe_of(a) is not None,
         "total": p.total,
         "active": p.active,
         "vision": p.vision,
         "context": a.context_length,
-        "recipe": [f"{n} × {w}" for n, w in recipe(a)],
+        "recipe": [f"{n} × {word}" for n, word in recipe(a)],
     }
 
 
-def attention_words(reading: Reading) -> set[str]:
-    """The kinds to filter by: mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, linear and the variant's name, nope."""
-    from ..architecture.schema import (
-        Attention,
-        CompressedAttention,
-        LatentAttention,
-        LinearAttention,
-    )
+def attention_kinds(a: Architecture) -> set[str]:
+    """Return the kinds that `list --attention` takes.
+
+    These are mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, nope, and linear with the
+    name of its variant.
+    """
+    from ..architecture.schema import LinearAttention
+
+    kinds: set[str] = set()
+    for name in dict.fromkeys(name for kind in a.layers for name in mixer_names(a, kind)):
+        m = a.mixers[name]
+        kinds |= mixer_kinds(m)
+        if not isinstance(m, LinearAttention) and m.rope is None and not a.embedding.positions:
+            kinds.add("nope")
+    return kinds
+
+
+def mixer_kinds(m: Mixer) -> set[str]:
+    """Return the kinds of one mixer, without `nope`."""
+    from ..architecture.schema import Attention, CompressedAttention, LatentAttention
     from .wording import sharing
 
-    a = reading.architecture
-    words: set[str] = set()
-    for m in (a.mixers[name] for k in a.layers for name in mixer_names(a, k)):
-        match m:
-            case Attention():
-                words |= (
-                    {sharing(m).lower()}
-                    | ({"sliding"} if m.window else set())
-                    | ({"chunked"} if m.chunk else set())
-                )
-            case LatentAttention():
-                words |= {"mla"} | ({"sparse"} if m.indexer else set())
-            case LinearAttention():
-                words |= {"linear", m.variant}
-            case CompressedAttention():
-                words |= {"compressed", "sliding"} | ({"sparse"} if m.indexer else set())
-        if not isinstance(m, LinearAttention) and m.rope is None and not a.embedding.positions:
-            words.add("nope")
-    return words
+    match m:
+        case Attention():
+            found = {sharing(m).lower(): True, "sliding": m.window, "chunked": m.chunk}
+        case LatentAttention():
+            found = {"mla": True, "sparse": m.indexer}
+        case CompressedAttention():
+            found = {"compressed": True, "sliding": True, "sparse": m.indexer}
+        case _:
+            found = {"linear": True, m.variant: True}
+    return {kind for kind, present in found.items() if present}

@@ -10,7 +10,7 @@ from ..compare.diff import diff
 from . import numbers
 from .documents import Comparison, Strip, Table
 from .fact_rows import Row, facts
-from .model import notes
+from .model import remarks
 from .wording import kind_word
 
 SYMBOLS = "█▁▄░▒▀▖▚"
@@ -50,14 +50,14 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     said, hidden = equal_phrases(equal)
     strips, legend = layer_strips(readings)
     same = all(not diff(archs[0], a) for a in archs[1:])
-    remarks = [f"{r.name}: {n}" for r in readings for n in notes(r)[1:]]
+    notes = [f"{r.name}: {remark}" for r in readings for remark in remarks(r)]
     return Comparison(
         Table(columns, rows, sections),
         said,
         0 if everything else hidden,
         strips,
         legend,
-        remarks,
+        notes,
         same,
     )
 

@@ -1,4 +1,4 @@
-"""Neutral documents that renderers write as text, Markdown or JSON: a sheet of one model, tables, layer strips."""
+"""Neutral documents that renderers write as text or Markdown: sheets, tables, comparisons."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Sheet(Frozen):
 
 @frozen
 class Table(Frozen):
-    """Named columns; rows are cells of text (lines); a row that starts a section carries its name in `sections` by row number.
-    `quiet` columns are of less weight (ratios); `fold` are cells that may be broken anywhere (tensor names)."""
+    """Named columns and rows of cells; a cell may have several lines."""
 
     columns: list[str]
     rows: list[list[str]]
     sections: dict[int, str] = field(default_factory=dict[int, str])
+    """Names of sections, by the number of the row that starts each."""
     title: str = ""
 
 
@@ -40,12 +40,16 @@ class Strip(Frozen):
 
 @frozen
 class Comparison(Frozen):
-    """Several models side by side: what differs, what is equal, and their layers as strips with a legend."""
+    """Several models side by side: what differs, what is equal, and their layers."""
 
     table: Table
     equal: list[str]
+    """Equal facts in words."""
     hidden: int
+    """How many more equal facts there are."""
     strips: list[Strip]
     legend: list[tuple[str, str]]
+    """Each symbol of the strips with the kind of layer it stands for."""
     notes: list[str]
     same: bool
+    """Whether the architectures have no differences at all."""

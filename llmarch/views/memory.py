@@ -1,8 +1,8 @@
-"""Plans of `memory` as a neutral document: a table of bytes, labelled lines, and a plot of bytes against the context. Renderers draw it."""
+"""Views of `memory`: a table of bytes, labelled lines, and a plot of bytes against the context."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 
 from ..analyses.memory import Footprint, Plan
@@ -13,13 +13,13 @@ from .documents import Table
 from .numbers import number
 
 SYMBOLS = "●○▲△■□◆◇"
-STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-"""Of a unit, what the vertical axis may count in."""
+STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""What the vertical axis may count in, as multiples of a binary unit."""
 
 
 @frozen
 class Series(Frozen):
-    """One line of a plot: its symbol, what it is, and its points, by rising x."""
+    """One line of a plot: its symbol, its name, and its points by rising x."""
 
     symbol: str
     name: str
@@ -28,18 +28,19 @@ class Series(Frozen):
 
 @frozen
 class Plot(Frozen):
-    """Lines over a plane from 0 to the last tick of each axis; `marks` are horizontal lines, each with its symbol and name."""
+    """Lines over a plane from 0 to the last tick of each axis."""
 
     title: str
     x_ticks: list[tuple[int, str]]
     y_ticks: list[tuple[int, str]]
     series: list[Series]
     marks: list[Series] = field(default_factory=list["Series"])
+    """Horizontal lines, each with its symbol and name."""
 
 
 @frozen
 class MemoryView(Frozen):
-    """One model or several: a title with what was asked for, the table of bytes, labelled lines, a plot, and notes below."""
+    """One model or several: what was asked for, the table of bytes, lines, a plot, and notes."""
 
     title: str
     asked: str
@@ -49,92 +50,111 @@ class MemoryView(Frozen):
     notes: list[str]
 
 
-def view(planned: Sequence[PlannedModel], gpu_name: str | None = None) -> MemoryView:
-    """What a reader sees of one plan, or of several side by side."""
-    first = planned[0].plan
+def memory_view(planned: Sequence[PlannedModel], gpu_name: str | None = None) -> MemoryView:
+    """Return the view of one plan, or of several side by side.
+
+    planned: plans under the same request.
+    gpu_name: the GPU that was asked for, if any.
+    """
     single = len(planned) == 1
     return MemoryView(
         title=" · ".join(p.name for p in planned),
-        asked=asked(first, gpu_name, [p.plan.weights.name for p in planned]),
-        table=copies_table(planned[0].plan) if single else models_table(planned),
-        lines=model_lines(planned[0]) if single else [],
-        plot=plot(planned),
-        notes=notes(planned),
+        asked=request_words(planned, gpu_name),
+        table=single_table(planned[0].plan) if single else models_table(planned),
+        lines=plan_lines(planned[0]) if single else [],
+        plot=context_plot(planned),
+        notes=plan_notes(planned),
     )
 
 
-def asked(p: Plan, gpu_name: str | None, formats: list[str]) -> str:
-    r = p.request
+def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:
+    """Return `context 32k · batch 8 · weights as-stored · cache bf16, ideal · 8 × H100 · TP 8`."""
+    first = planned[0].plan
+    request, convention = first.request, first.convention
+    formats = dict.fromkeys(p.plan.weights.name for p in planned)
     words = [
-        f"context {numbers.context(r.context)}",
-        f"batch {number(r.batch)}",
-        f"weights {' / '.join(dict.fromkeys(formats))}",
+        f"context {numbers.context(request.context)}",
+        f"batch {number(request.batch)}",
+        f"weights {' / '.join(formats)}",
+        f"cache {convention.dtype}, {convention.engine}",
     ]
-    words.append(f"cache {p.convention.dtype}, {p.convention.engine}")
     if gpu_name:
-        words.append(f"{r.parallel.gpus} × {gpu_name}")
-    if r.parallel.gpus > 1:
-        words.append(division(p))
+        words.append(f"{request.parallel.gpus} × {gpu_name}")
+    if request.parallel.gpus > 1:
+        words.append(parallel_words(first))
     return " · ".join(words)
 
 
-def division(p: Plan) -> str:
-    """`TP 8`, `TP 2 × 4 groups, EP 8`."""
-    q = p.request.parallel
-    words = f"TP {q.tensor}" + (f" × {q.replicas} groups" if q.replicas > 1 else "")
-    return words + (f", EP {q.expert}" if q.expert > 1 else "")
+def parallel_words(p: Plan) -> str:
+    """Return `TP 8`, or `TP 2 × 4 groups, EP 8`."""
+    parallel = p.request.parallel
+    words = f"TP {parallel.tensor}"
+    if parallel.replicas > 1:
+        words += f" × {parallel.replicas} groups"
+    if parallel.expert > 1:
+        words += f", EP {parallel.expert}"
+    return words
 
 
-# --- tables -------------------------------------------------------------------------------------------------------
+# Tables
 
-ROWS = (("weights", "weights"), ("KV cache", "cache"), ("state", "state"), ("together", "total"))
+FOOTPRINT_ROWS: tuple[tuple[str, Callable[[Footprint], float]], ...] = (
+    ("weights", lambda f: f.weights),
+    ("KV cache", lambda f: f.cache),
+    ("state", lambda f: f.state),
+    ("together", lambda f: f.total),
+)
+"""The rows of a table of bytes, and the field of each."""
 
 
-def copies_table(p: Plan) -> Table:
-    """One model: an undivided copy, one GPU, and all of them; without several GPUs the first alone."""
-    columns: list[tuple[str, Footprint]] = [("one copy", p.one_copy)]
+def footprint_rows(footprints: Sequence[Footprint]) -> list[list[str]]:
+    """Return the rows of bytes, a column for each footprint; no row for a state that is 0."""
+    rows: list[list[str]] = []
+    for label, field_of in FOOTPRINT_ROWS:
+        sizes = [field_of(f) for f in footprints]
+        if label == "state" and not any(sizes):
+            continue
+        rows.append([label, *map(numbers.size, sizes)])
+    return rows
+
+
+def single_table(p: Plan) -> Table:
+    """Return the bytes of an undivided copy; with several GPUs also of one and of all of them."""
+    columns = {"one copy": p.one_copy}
     if p.request.parallel.gpus > 1:
-        columns += [("one GPU", p.per_gpu), (f"all {p.request.parallel.gpus} GPUs", p.all_gpus)]
-    rows = [
-        [label, *(numbers.size(getattr(f, name)) for _, f in columns)]
-        for label, name in ROWS
-        if name != "state" or p.one_copy.state
-    ]
-    return Table(["", *(title for title, _ in columns)], rows)
+        columns |= {"one GPU": p.per_gpu, f"all {p.request.parallel.gpus} GPUs": p.all_gpus}
+    return Table(["", *columns], footprint_rows([*columns.values()]))
 
 
 def models_table(planned: Sequence[PlannedModel]) -> Table:
-    """Several models, a column each: an undivided copy, then one GPU of the deployment and what fits."""
+    """Return a column for each model: an undivided copy, one GPU, what fits, a decoded token."""
     plans = [p.plan for p in planned]
-    states = any(p.one_copy.state for p in plans)
-    rows = [
-        [label, *(numbers.size(getattr(p.one_copy, name)) for p in plans)]
-        for label, name in ROWS
-        if name != "state" or states
-    ]
-    sections = {0: "One copy"}
+    parts = {"One copy": footprint_rows([p.one_copy for p in plans])}
     if plans[0].request.parallel.gpus > 1:
-        sections[len(rows)] = "One GPU"
-        rows += [
-            [label, *(numbers.size(getattr(p.per_gpu, name)) for p in plans)]
-            for label, name in ROWS
-            if name != "state" or states
-        ]
+        parts["One GPU"] = footprint_rows([p.per_gpu for p in plans])
     if plans[0].budget is not None:
-        sections[len(rows)] = "What fits"
-        rows.append(["this", *(fits(p) for p in plans)])
-        rows.append(["largest context", *(context_word(p) for p in plans)])
-        rows.append(["largest batch", *(number(p.largest_batch or 0) for p in plans)])
-    sections[len(rows)] = "A decoded token"
-    rows.append(["compute", *(f"{numbers.flops(p.flops.total)}" for p in planned)])
-    rows.append(["weights read", *(numbers.size(p.reads[1]) for p in planned)])
+        parts["What fits"] = [
+            ["this", *map(fit_words, plans)],
+            ["largest context", *map(largest_context_words, plans)],
+            ["largest batch", *(number(p.largest_batch or 0) for p in plans)],
+        ]
+    parts["A decoded token"] = [
+        ["compute", *(numbers.flops(p.flops.total) for p in planned)],
+        ["weights read", *(numbers.size(p.reads[1]) for p in planned)],
+    ]
+    rows: list[list[str]] = []
+    sections: dict[int, str] = {}
+    for title, part in parts.items():
+        sections[len(rows)] = title
+        rows += part
     return Table(["", *(p.name for p in planned)], rows, sections)
 
 
-# --- lines --------------------------------------------------------------------------------------------------------
+# Lines
 
 
-def model_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
+def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
+    """Return the labelled lines of one plan; labels without lines are left out."""
     lines = [
         ("Fits", fit_lines(p.plan)),
         ("Largest", largest_lines(p.plan)),
@@ -147,132 +167,165 @@ def model_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
     return [(label, text) for label, text in lines if text]
 
 
-def fits(p: Plan) -> str:
+def fit_words(p: Plan) -> str:
+    """Return `yes, 3 GiB to spare`, or `no, 5 GiB too much`; nothing without GPUs."""
     if p.budget is None:
         return ""
     spare = p.budget - p.per_gpu.total
-    return (
-        f"yes, {numbers.size(spare)} to spare"
-        if spare >= 0
-        else f"no, {numbers.size(-spare)} too much"
-    )
+    if spare < 0:
+        return f"no, {numbers.size(-spare)} too much"
+    return f"yes, {numbers.size(spare)} to spare"
 
 
 def fit_lines(p: Plan) -> list[str]:
+    """Return whether one GPU's share fits, and of what; nothing without GPUs."""
     if p.budget is None or p.request.gpu_bytes is None:
         return []
     share = f"{100 * p.request.utilization:g} % of {numbers.size(p.request.gpu_bytes)}"
-    return [
-        f"{fits(p)}: {numbers.size(p.per_gpu.total)} of the {numbers.size(p.budget)} that may be used ({share})"
-    ]
+    used, budget = numbers.size(p.per_gpu.total), numbers.size(p.budget)
+    return [f"{fit_words(p)}: {used} of the {budget} that may be used ({share})"]
 
 
 def largest_lines(p: Plan) -> list[str]:
+    """Return the largest context at this batch and the largest batch at this context."""
     if p.largest_context is None or p.largest_batch is None:
         return []
     if p.largest_batch == 0 and p.largest_context == 0:
-        return [
-            "nothing: the weights alone are too large"
-            if p.budget and p.per_gpu.weights > p.budget
-            else "no context at this batch"
-        ]
+        if p.budget and p.per_gpu.weights > p.budget:
+            return ["nothing: the weights alone are too large"]
+        return ["no context at this batch"]
     batch, context = number(p.request.batch), numbers.context(p.request.context)
     return [
-        f"context {context_word(p)} at batch {batch}",
+        f"context {largest_context_words(p)} at batch {batch}",
         f"batch {number(p.largest_batch)} at context {context}",
     ]
 
 
-def context_word(p: Plan) -> str:
-    n = p.largest_context or 0
-    return f"{numbers.context(n)} (its most)" if n and n == p.context_limit else number(n)
+def largest_context_words(p: Plan) -> str:
+    """Return the largest context that fits, and whether it is all that the model has."""
+    tokens = p.largest_context or 0
+    if tokens and tokens == p.context_limit:
+        return f"{numbers.context(tokens)} (its most)"
+    return number(tokens)
 
 
 def degree_lines(p: Plan) -> list[str]:
-    """Which usual degrees of tensor parallelism the model divides by, and what refuses the others."""
-    can = [number(n) for n, why in p.degrees.items() if not why]
+    """Return the usual degrees of tensor parallelism that divide the model, and why others do not.
+
+    Degrees that the same dimension refuses share a line.
+    """
+    possible: list[str] = []
     refused: dict[str, list[str]] = {}
-    for n, why in p.degrees.items():
-        if why:
-            refused.setdefault(why[0].removesuffix(f" by {n}"), []).append(number(n))
-    return [
-        f"divides by {', '.join(can)}",
-        *(f"not by {', '.join(ns)}: {why}" for why, ns in refused.items()),
-    ]
+    for degree, reasons in p.degrees.items():
+        if reasons:
+            reason = reasons[0].removesuffix(f" by {degree}")
+            refused.setdefault(reason, []).append(number(degree))
+        else:
+            possible.append(number(degree))
+    lines = [f"divides by {', '.join(possible)}"]
+    return lines + [f"not by {', '.join(n)}: {reason}" for reason, n in refused.items()]
+
+
+KEPT_COMPONENTS = ("attention_scores", "indexer_scores", "recurrence")
+"""Components of FLOPs that work on what is kept of earlier tokens."""
 
 
 def token_lines(p: PlannedModel) -> list[str]:
-    """What one decoded token computes and reads."""
-    by, r = p.flops.by_component, p.plan.request
-    scores = sum(by.get(c, 0) for c in ("attention_scores", "indexer_scores", "recurrence"))
-    compute = f"{numbers.flops(p.flops.total)} at context {numbers.context(r.context)}, {numbers.flops(scores)} of it over what is kept"
-    read = f"reads {numbers.size(p.reads[0])} of weights alone" + (
-        f", {numbers.size(p.reads[1])} as one of {number(r.batch)}" if r.batch > 1 else ""
-    )
-    return [compute, read]
+    """Return what one decoded token computes, and the bytes of weights that it reads."""
+    request = p.plan.request
+    kept = numbers.flops(sum(p.flops.by_component.get(c, 0) for c in KEPT_COMPONENTS))
+    context = numbers.context(request.context)
+    total = numbers.flops(p.flops.total)
+    reads = f"reads {numbers.size(p.reads[0])} of weights alone"
+    if request.batch > 1:
+        reads += f", {numbers.size(p.reads[1])} as one of {number(request.batch)}"
+    return [f"{total} at context {context}, {kept} of it over what is kept", reads]
 
 
-def notes(planned: Sequence[PlannedModel]) -> list[str]:
-    """What was asked beyond a model's reach; with several models also what each rests on, once where it is the same for all."""
-    out: list[str] = []
+def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
+    """Return contexts beyond a model's own, and what several plans rest on."""
+    lines: list[str] = []
     for p in planned:
         limit = p.plan.context_limit
         if limit and p.plan.request.context > limit:
-            out.append(f"{p.name}: the context asked for is beyond its own of {number(limit)}")
+            lines.append(f"{p.name}: the context asked for is beyond its own of {number(limit)}")
     if len(planned) > 1:
-        said: dict[str, list[str]] = {}
-        for p in planned:
-            for text in (f"weights {p.plan.weights.source}", *p.plan.assumptions, *p.plan.remarks):
-                said.setdefault(text, []).append(p.name)
-        out += [
-            text if len(names) == len(planned) else f"{', '.join(names)}: {text}"
-            for text, names in said.items()
-        ]
+        lines += grounds(planned)
     if planned[0].plan.budget is not None:
-        out.append(
-            "activations, graphs and communication buffers must fit into the rest of each GPU"
-        )
-    return out
+        others = "activations, graphs and communication buffers"
+        lines.append(f"{others} must fit into the rest of each GPU")
+    return lines
 
 
-# --- plot ---------------------------------------------------------------------------------------------------------
+def grounds(planned: Sequence[PlannedModel]) -> list[str]:
+    """Return what plans rest on, with the models' names where it is not the same for all."""
+    names_by_text: dict[str, list[str]] = {}
+    for p in planned:
+        source = f"weights {p.plan.weights.source}"
+        for text in (source, *p.plan.assumptions, *p.plan.remarks):
+            names_by_text.setdefault(text, []).append(p.name)
+    lines: list[str] = []
+    for text, names in names_by_text.items():
+        common = len(names) == len(planned)
+        lines.append(text if common else f"{', '.join(names)}: {text}")
+    return lines
 
 
-def plot(planned: Sequence[PlannedModel]) -> Plot | None:
-    """With GPUs, all bytes of one of them and what may be used; else the cache alone."""
+# Plot
+
+
+def context_plot(planned: Sequence[PlannedModel]) -> Plot | None:
+    """Return bytes against the context: all of one GPU and its budget, or the cache alone.
+
+    None where there is nothing to draw.
+    """
     budget = planned[0].plan.budget
-    base = [p.plan.per_gpu.weights if budget is not None else 0 for p in planned]
     series = [
-        Series(symbol, p.name, [(t, n + weight) for t, n in p.curve])
-        for symbol, p, weight in zip(SYMBOLS, planned, base, strict=False)
+        Series(symbol, p.name, curve_points(p, budget is not None))
+        for symbol, p in zip(SYMBOLS, planned, strict=False)
         if p.curve
     ]
-    marks = (
-        []
-        if budget is None
-        else [Series("─", f"may be used: {numbers.size(budget)}", [(0, budget)])]
-    )
-    most_y = max([n for s in [*series, *marks] for _, n in s.points], default=0)
-    most_x = max((t for s in series for t, _ in s.points), default=0)
-    if not most_x or not most_y:
+    marks: list[Series] = []
+    if budget is not None:
+        marks.append(Series("─", f"may be used: {numbers.size(budget)}", [(0, budget)]))
+    longest = largest(t for s in series for t, _ in s.points)
+    highest = largest(n for s in [*series, *marks] for _, n in s.points)
+    if not longest or not highest:
         return None
-    many = planned[0].plan.request.parallel.gpus > 1
-    where = " on one GPU" if many else ""
-    sequences = planned[0].plan.request.sequences
-    what = "weights and cache" if budget is not None else "cache"
-    title = f"{what} of {number(sequences)} sequence{'s' if sequences > 1 else ''}{where}, against the context"
-    return Plot(title, x_ticks(most_x), y_ticks(most_y), series, marks)
+    title = plot_title(planned[0].plan)
+    return Plot(title, x_ticks(longest), y_ticks(highest), series, marks)
+
+
+def curve_points(p: PlannedModel, with_weights: bool) -> list[tuple[int, int]]:
+    """Return (context, bytes) of cache and state, and of one GPU's weights if asked for."""
+    weights = p.plan.per_gpu.weights if with_weights else 0
+    return [(context, cached + weights) for context, cached in p.curve]
+
+
+def largest(values: Iterable[int]) -> int:
+    """Return the largest value, or 0 where there is none."""
+    return max(values, default=0)
+
+
+def plot_title(p: Plan) -> str:
+    """Return `cache of 8 sequences on one GPU, against the context`."""
+    what = "cache" if p.budget is None else "weights and cache"
+    plural = "s" if p.request.sequences > 1 else ""
+    where = " on one GPU" if p.request.parallel.gpus > 1 else ""
+    sequences = f"{number(p.request.sequences)} sequence{plural}"
+    return f"{what} of {sequences}{where}, against the context"
 
 
 def x_ticks(most: int) -> list[tuple[int, str]]:
-    marks = dict.fromkeys(most * i // 4 for i in range(5))
-    return [(t, numbers.context(t) if t else "0") for t in marks]
+    """Return the quarters of an axis from 0 to `most` tokens."""
+    marks = dict.fromkeys(most * quarter // 4 for quarter in range(5))
+    return [(tokens, numbers.context(tokens) if tokens else "0") for tokens in marks]
 
 
 def y_ticks(most: int) -> list[tuple[int, str]]:
-    """Some 4 round steps, the last at or above `most`."""
+    """Return some 4 round steps in bytes, the last of them at or above `most`."""
     unit = 1
     while most >= 1024 * unit:
         unit *= 1024
-    step = next(s for s in (*STEPS, 1024) if s * unit * 5 >= most) * unit
+    step = next(multiple for multiple in STEPS if multiple * unit * 5 >= most) * unit
     return [(n, numbers.size(n) if n else "0") for n in range(0, most + step, step)]

@@ -151,17 +151,40 @@ def values_word(m: Attention) -> str | None:
 
 
 def multiplied(a: Architecture) -> list[str]:
-    """What the residual stream is multiplied by: `blocks × 0.22`, `layers × one learned number`."""
+    """Return fixed and learned factors on the residual stream, with the steps that have them.
+
+    `blocks × 0.22` where all steps have it, else `stream × 0.707107 (attention ∥ Laurel)`.
+    """
     kinds = [a.layer_kinds[k] for k in dict.fromkeys(a.layers)]
-    scales = dict.fromkeys(
-        b.scale
-        for k in kinds
-        for s in k.steps
-        for b in s.branches
-        if b.scale != 1 and s.residual == "plain"
-    )
-    out = [f"blocks × {' / '.join(f'{s:g}' for s in scales)}"] if scales else []
-    return out + (["layers × one learned number"] if any(k.learned_scale for k in kinds) else [])
+    steps_by_factors: dict[str, dict[str, None]] = {}
+    for kind in kinds:
+        for step in kind.steps:
+            steps_by_factors.setdefault(step_factors(step), {})[step_word(a, step)] = None
+    words: list[str] = []
+    for factors, steps in steps_by_factors.items():
+        if factors and len(steps_by_factors) == 1:
+            words.append(factors)
+        elif factors:
+            words.append(f"{factors} ({', '.join(steps)})")
+    if any(kind.learned_scale for kind in kinds):
+        words.append("layers × one learned number")
+    return words
+
+
+def step_factors(s: Step) -> str:
+    """Return `blocks × 0.22`, `stream × 3.55656`, both, or nothing for a step without factors."""
+    scales = " / ".join(dict.fromkeys(f"{b.scale:g}" for b in s.branches))
+    stream = f"{s.skip_scale:g}"
+    if scales == stream:
+        return "" if stream == "1" else f"blocks and stream × {stream}"
+    words = [f"blocks × {scales}" if scales != "1" else "", f"stream × {stream}"]
+    return ", ".join(word for word in words if word and word != "stream × 1")
+
+
+def step_word(a: Architecture, s: Step) -> str:
+    """Return the blocks of a step in short: `attention ∥ Laurel`, `MoE`."""
+    blocks = [a.block(b.block) for b in s.branches]
+    return " ∥ ".join(ffn_word(b) if isinstance(b, (Dense, MoE)) else "attention" for b in blocks)
 
 
 def router_words(f: MoE) -> list[str]:

@@ -15,7 +15,7 @@ from llmarch.checkpoint.reading import read
 from llmarch.errors import LlmarchError
 from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
-from llmarch.views import model
+from llmarch.views import model, tables
 
 SPEC_FILES = sorted(p for p in SPECS.glob("*.json") if p.name != "index.json")
 VALUES: tuple[Any, ...] = (
@@ -57,7 +57,7 @@ def test_spoiled_configs(path: Path) -> None:
         raw = RawModel("x", "local", "x", spoiled(spec["config"], chance), spec["config_file"])
         try:
             reading = read(raw)
-            model.sheet(reading), model.layer_table(reading), model.tensor_table(reading)
+            model.sheet(reading), tables.layer_table(reading), tables.tensor_table(reading)
             json.dumps(documents.show(reading))
         except LlmarchError as error:
             refused += 1

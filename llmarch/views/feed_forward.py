@@ -1,0 +1,138 @@
+"""Lines of `show` about feed-forward blocks: mixtures of experts and dense ones.
+
+Each block that layers use has its own line; of several mixtures of experts the most used is
+described in full, the others by what is different about them. Pure, like all views.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+
+from ..architecture.schema import FFN, Architecture, Dense, MoE, Router
+from .fact_rows import SCORING, shared
+from .numbers import number
+from .wording import activation_word, clamp_word, ffn_word, router_words
+
+
+def layers_by_ffn(a: Architecture) -> Counter[str]:
+    """Return how often layers use each feed-forward block, in order of first use."""
+    steps = chain.from_iterable(a.layer_kinds[kind].steps for kind in a.layers)
+    blocks = (branch.block.partition(".") for step in steps for branch in step.branches)
+    return Counter(name for group, _, name in blocks if group == "ffns")
+
+
+def moe_lines(a: Architecture) -> list[str]:
+    """Return size, router and activation of the most used mixture, then how others differ."""
+    mixtures: list[tuple[int, MoE]] = []
+    for name, times in layers_by_ffn(a).most_common():
+        block = a.ffns[name]
+        if isinstance(block, MoE):
+            mixtures.append((times, block))
+    if not mixtures:
+        return []
+    _, main = mixtures[0]
+    lines = [" · ".join(size_words(main)), ", ".join(routing_words(main)), experts_line(main)]
+    usual = set(moe_words(main))
+    for times, other in mixtures[1:]:
+        different = [word for word in moe_words(other) if word not in usual]
+        if different:
+            lines.append(f"{', '.join(different)} · {times} layers")
+    return lines
+
+
+def moe_words(f: MoE) -> list[str]:
+    """Return all that the lines of a mixture of experts say, in pieces that can be compared."""
+    return [*size_words(f), *routing_words(f), experts_line(f)]
+
+
+def size_words(f: MoE) -> list[str]:
+    """Return `128 routed, top-8, width 1,536` and the shared experts."""
+    words = [f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)}"]
+    words.append(f"shared: {shared(f)}" if f.shared_width else "no shared expert")
+    if f.latent_width:
+        words.append(f"in a latent of {number(f.latent_width)}")
+    return words
+
+
+def routing_words(f: MoE) -> list[str]:
+    """Return how experts are chosen and weighted."""
+    r = f.router
+    words = [scoring_word(r)]
+    if r.groups > 1:
+        words.append(f"best {r.active_groups} of {r.groups} groups")
+    if r.normalized and r.scoring != "softmax_chosen" and f.active > 1:
+        words.append(f"weights of the chosen {f.active} renormalised")
+    if r.scale != 1:
+        words.append(f"× {r.scale:g}")
+    if r.weights == "input":
+        words.append("weighting the expert's input")
+    return [*words, *router_words(f)]
+
+
+def scoring_word(r: Router) -> str:
+    """Return `sigmoid router with selection bias`."""
+    word = f"{SCORING[r.scoring]} router"
+    if r.scoring == "softmax_chosen":
+        word = "router with softmax over the chosen"
+    if r.softcap:
+        word += f" softcapped at {r.softcap:g}"
+    if r.selection_bias:
+        word += " with selection bias"
+    if r.bias:
+        word += " with bias"
+    return word
+
+
+def experts_line(f: MoE) -> str:
+    """Return `experts: SwiGLU, with bias, clamped at 7`."""
+    return f"experts: {', '.join(activation_words(f))}"
+
+
+def activation_words(f: FFN) -> list[str]:
+    """Return the activation, a bias and a clamp."""
+    words = [activation_word(f)]
+    if f.bias:
+        words.append("with bias")
+    clamp = clamp_word(f)
+    if clamp:
+        order = " after the activation" if f.clamp_after else ""
+        words.append(f"clamped at {clamp}{order}")
+    return words
+
+
+def dense_lines(a: Architecture) -> list[str]:
+    """Return a line for each dense block, with its layers where there are several."""
+    plain: list[tuple[int, Dense]] = []
+    special: list[Dense] = []
+    for name, times in layers_by_ffn(a).items():
+        block = a.ffns[name]
+        if not isinstance(block, Dense):
+            continue
+        if block.own_skip or block.per_layer:
+            special.append(block)
+        else:
+            plain.append((times, block))
+    lines = [", ".join(dense_words(block)) for _, block in plain]
+    if len(plain) > 1:
+        lines = [f"{line} · {times} layers" for line, (times, _) in zip(lines, plain, strict=True)]
+    return [*lines, *map(special_line, special)]
+
+
+def special_line(f: Dense) -> str:
+    """Return what a block does that stands beside attention or adds the per-layer input."""
+    if f.own_skip:
+        matrices = f"two matrices of rank {number(f.width)}"
+        return f"{ffn_word(f)}: {matrices} beside attention, added to their input"
+    return f"{ffn_word(f)}: {', '.join(dense_words(f))}"
+
+
+def dense_words(f: Dense) -> Iterator[str]:
+    """Yield activation, width, bias, clamp and sparsity."""
+    activation, *details = activation_words(f)
+    yield activation
+    yield f"width {number(f.width)}"
+    yield from details
+    if f.sparsity:
+        yield f"only the highest {100 * (1 - f.sparsity):.2g} % of the gate pass"

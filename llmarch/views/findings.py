@@ -1,0 +1,10 @@
+"""Findings as lines of text: the rule, what it is about, and the message."""
+
+from __future__ import annotations
+
+from ..architecture.schema import Finding
+
+
+def finding_line(f: Finding) -> str:
+    """Return `tensor-missing: model.norm.weight: 1 tensor is not in the checkpoint`."""
+    return ": ".join(filter(None, (f.rule, f.path, f.message)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from math import isqrt
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
@@ -358,12 +359,15 @@ def block_index_detail(x: BlockIndex) -> str:
 
 
 def scale_word(scale: float) -> str:
-    """Return the number, and `1/√168` where it is that of a whole number."""
+    """Return the number, with `1/√168` or `1/128` where it is that of a whole number."""
     if not 1e-3 < scale < 1:
         return number(scale)
-    whole = round(scale**-2)
-    exact = abs(whole**-0.5 / scale - 1) < 1e-6
-    return f"{number(scale)} (1/√{whole})" if exact else number(scale)
+    square = round(scale**-2)
+    if abs(square**-0.5 / scale - 1) > 1e-6:
+        return number(scale)
+    root = isqrt(square)
+    divisor = str(root) if root * root == square else f"√{square}"
+    return f"{number(scale)} (1/{divisor})"
 
 
 # Positions

@@ -230,10 +230,11 @@ def growth_line(c: Cache) -> str:
         return "none: no layer keeps keys and values"
     line = f"{numbers.size(ceil(c.growing_bytes_per_token))} per token ({dtype})"
     if c.indexer_bytes_per_token:
-        keys = f"{numbers.size(ceil(c.indexer_bytes_per_token))} indexer keys ({c.dtypes_of('index')})"
-        line += f", of which {keys}"
+        keys = numbers.size(ceil(c.indexer_bytes_per_token))
+        line += f", of which {keys} indexer keys ({c.dtypes_of('index')})"
     if c.window_bytes:
-        line += f", {numbers.size(ceil(c.all_layers_bytes_per_token))} until the windows are full"
+        filling = numbers.size(ceil(c.all_layers_bytes_per_token))
+        line += f", {filling} until the windows are full"
     return line
 
 

@@ -18,9 +18,10 @@ from llmarch.architecture.schema import Finding
 from llmarch.checkpoint.reading import Observation, Reading
 from llmarch.cli.check import ReportFormat
 from llmarch.cli.lock import print_entry
-from llmarch.compare.gate import Report, judge
-from llmarch.compare.lock import entry
+from llmarch.compare.gate import judge
+from llmarch.compare.lock import make_entry
 from llmarch.compare.policy import Policy
+from llmarch.compare.report import Report
 from llmarch.compare.rules import RULES
 from llmarch.renderers import github, junit, markdown, sarif, text
 from llmarch.renderers import json as documents
@@ -120,9 +121,9 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 @pytest.mark.parametrize("level", ["weights", "info"])
 def test_check_in_every_format(reading: Reading, name: str, level: Any) -> None:
     """One finding at a time: a format may show only so many."""
-    old = entry(llmarch.load("qwen3-8b"))
+    old = make_entry(llmarch.load("qwen3-8b"))
     for finding in FINDINGS:
-        new = entry(replace(reading, findings=(finding,)))
+        new = make_entry(replace(reading, findings=(finding,)))
         report = Report((judge(old, new, Policy(level)),), level)
         assert missing(FORMATS[name](report), (finding,)) == []
 
@@ -139,6 +140,6 @@ def test_the_line_of_a_finding() -> None:
 
 def test_lock_names_the_tensor(reading: Reading, capsys: pytest.CaptureFixture[str]) -> None:
     """`llmarch lock` prints what is wrong with a model that it writes down."""
-    print_entry("qwen3-8b", None, entry(reading))
+    print_entry("qwen3-8b", None, make_entry(reading))
     wrong = tuple(f for f in FINDINGS if f.severity != "info")
     assert missing(capsys.readouterr().out, wrong) == []

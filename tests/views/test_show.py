@@ -225,9 +225,7 @@ def paths(value: Any, at: str = "") -> list[str]:
 
 def test_all_adds_a_table(run: Any) -> None:
     out, _ = run("show", "qwen3-8b", "--all")
-    assert (
-        "mixers.full.kv_heads" in out and "layer_kinds.full.steps.0.branches.0.block" in out
-    )
+    assert "mixers.full.kv_heads" in out and "layer_kinds.full.steps.0.branches.0.block" in out
     assert "mixers.full.kv_heads" in run("show", "qwen3-8b", "--all", "-f", "markdown")[0].replace(
         "\\", ""
     )

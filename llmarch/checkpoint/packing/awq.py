@@ -1,51 +1,75 @@
 """AWQ: 4-bit integers packed into 32-bit words, along the outputs (GEMM) or the inputs (GEMV).
 
-AutoAWQ modules/linear: GEMM `qweight` I32 [i, o * bits / 32], `qzeros` I32 [groups, o * bits / 32], `scales` F16 [groups, o];
-GEMV `qweight` I32 [o, i * bits / 32], `scales` F16 [o, groups, padded].
+AutoAWQ modules/linear:
+- GEMM: `qweight` I32 [i, o * bits / 32], `qzeros` I32 [groups, o * bits / 32], `scales` F16
+  [groups, o].
+- GEMV: `qweight` I32 [o, i * bits / 32], `scales` F16 [o, groups, padded].
 """
 
 from __future__ import annotations
 
-from .base import INT32, Format, Packed, Plain, listed
-
-METHODS = frozenset({"awq", "auto-round", "intel/auto-round", "awq_marlin", "modelopt"})
+from .base import INT32, Decoded, Packed, PackingFormat, Shape, ceil_div, zeros_problem
 
 
-def unpack(p: Packed) -> Plain | None:
-    scales = p.beside.get(".scales")
+def _unpack(p: Packed) -> Decoded | None:
+    scales = p.companions.get(".scales")
     if len(p.shape) != 2 or (scales is not None and len(scales) != 2):
         return None
     if scales is None:
-        width = p.bits or 4
-        return Plain(width, (p.shape[1] * 32 // width, p.shape[0]))
-    width = p.shape[1] * 32 / scales[1] if scales[1] else 0
-    if width in (2, 4, 8):
-        size = -(-p.shape[0] // scales[0]) if scales[0] else 0
-        zeros = p.beside.get(".qzeros", (scales[0], p.shape[1]))
-        wrong = (
-            ""
-            if zeros == (scales[0], p.shape[1])
-            else f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
-        )
-        return Plain(
-            width, (scales[1], p.shape[0]), how=f"{width:g} bits, groups of {size}", wrong=wrong
-        )
-    if scales[0] == p.shape[0]:
-        return Plain(4, (p.shape[0], p.shape[1] * 8), how="4 bits, GEMV")
-    return None
+        return _unpack_without_scales(p)
+    return _unpack_gemm(p, scales) or _unpack_gemv(p, scales)
 
 
-AWQ = Format(
-    name="awq",
-    methods=METHODS,
-    values=(".qweight",),
-    stem=".qweight",
-    logical=".weight",
-    dtypes=INT32,
-    scales=(".scales",),
-    beside=(".qzeros",),
-    unpack=unpack,
-    sure=True,
+def _unpack_without_scales(p: Packed) -> Decoded:
+    inputs, words = p.shape
+    bits = p.bits or 4
+    outputs = words * 32 // bits
+    return Decoded(bits, (outputs, inputs))
+
+
+def _unpack_gemm(p: Packed, scales: Shape) -> Decoded | None:
+    inputs, words = p.shape
+    groups, outputs = scales
+    if not outputs:
+        return None
+    bits = words * 32 / outputs
+    if bits not in (2, 4, 8):
+        return None
+    group_size = ceil_div(inputs, groups) if groups else 0
+    problem = ""
+    zeros = p.companions.get(".qzeros")
+    if zeros is not None and zeros != (groups, words):
+        problem = zeros_problem(zeros, scales)
+    return Decoded(
+        width=bits,
+        shape=(outputs, inputs),
+        detail=f"{bits:g} bits, groups of {group_size}",
+        problem=problem,
+    )
+
+
+def _unpack_gemv(p: Packed, scales: Shape) -> Decoded | None:
+    outputs, words = p.shape
+    if scales[0] != outputs:
+        return None
+    return Decoded(
+        width=4,
+        shape=(outputs, words * 8),
+        detail="4 bits, GEMV",
+    )
+
+
+FORMATS = (
+    PackingFormat(
+        name="awq",
+        methods=frozenset({"awq", "auto-round", "intel/auto-round", "awq_marlin", "modelopt"}),
+        endings=(".qweight",),
+        suffix=".qweight",
+        logical_suffix=".weight",
+        dtypes=INT32,
+        scales=(".scales",),
+        extras=(".qzeros",),
+        unpack=_unpack,
+        certain=True,
+    ),
 )
-
-FORMATS = (AWQ,)

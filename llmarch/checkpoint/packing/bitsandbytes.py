@@ -1,9 +1,10 @@
 """bitsandbytes: LLM.int8, and NF4 or FP4.
 
-Int8 (transformers quantizer_bnb_8bit): `weight` I8 [o, i], `SCB` F32 [o], `weight_format` U8 []. Four bits (bitsandbytes QuantState):
-`weight` a flat column of packed values [o * i / 2, 1] in U8 (or another storage dtype), `weight.absmax`, `weight.quant_map`, for doubly
-quantised ones `weight.nested_absmax` and `weight.nested_quant_map`, and `weight.quant_state.bitsandbytes__nf4` (its shape is a value
-in there, so the header tells only the number of elements).
+- Int8 (transformers quantizer_bnb_8bit): `weight` I8 [o, i], `SCB` F32 [o], `weight_format` U8 [].
+- Four bits (bitsandbytes QuantState): `weight` a flat column of packed values [o * i / 2, 1] in U8
+  (or another storage dtype), `weight.absmax`, `weight.quant_map`; doubly quantized ones add
+  `weight.nested_absmax` and `weight.nested_quant_map`. The shape is a value inside
+  `weight.quant_state.bitsandbytes__nf4`, so the header gives only the number of elements.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 from math import prod
 
 from ...sources.raw import BITS
-from .base import FUSED, Format, Packed, Plain, listed
+from .base import STACKED_EXPERTS, Decoded, Packed, PackingFormat, Shape, ceil_div, format_shape
 
-METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})
-BLOCKS = tuple(2**n for n in range(5, 13))
-"""Elements for which there is one scale: bitsandbytes functional.py takes 64 to 4096, and 32."""
-PARTS = (
+_METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})
+_BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
+"""Elements that share a scale: bitsandbytes functional.py takes 64 to 4096, and 32."""
+
+_QUANT_STATE = (
     ".quant_map",
     ".nested_absmax",
     ".nested_quant_map",
@@ -25,65 +27,79 @@ PARTS = (
 )
 
 
-def unpack_4bit(p: Packed) -> Plain:
-    n = prod(p.shape) * BITS.get(p.dtype, 8) // 4
-    scale = p.first(".absmax", "_absmax")
-    covered = scale is None or (
-        len(scale) == 1 and any(scale[0] == -(-n // block) for block in BLOCKS)
+def _unpack_4bit(p: Packed) -> Decoded:
+    stored_bits = prod(p.shape) * BITS.get(p.dtype, 8)
+    elements = stored_bits // 4
+    detail = "nf4"
+    if any(suffix.endswith("fp4") for suffix in p.companions):
+        detail = "fp4"
+    problem = ""
+    scales = p.first(".absmax", "_absmax")
+    if scales is not None and not _covers(scales, elements):
+        problem = f"scales of shape {format_shape(scales)} do not cover {elements:,} elements"
+    return Decoded(
+        width=4,
+        elements=elements,
+        detail=detail,
+        problem=problem,
     )
-    wrong = "" if covered else f"its scales are {listed(scale or ())}, for {n:,} elements"
-    return Plain(
-        4, elements=n, how="fp4" if any(s.endswith("fp4") for s in p.beside) else "nf4", wrong=wrong
+
+
+def _covers(scales: Shape, elements: int) -> bool:
+    """Return whether there is one scale for each block of some usual size."""
+    needed = [(ceil_div(elements, size),) for size in _BLOCK_SIZES]
+    return scales in needed
+
+
+def _unpack_8bit(p: Packed) -> Decoded:
+    problem = ""
+    scales = p.companions.get(".SCB")
+    outputs = p.shape[:1]
+    if scales is not None and scales not in (outputs, (*outputs, 1)):
+        problem = f"scales of shape {format_shape(scales)} do not cover {format_shape(p.shape)}"
+    return Decoded(
+        width=8,
+        shape=p.shape,
+        detail="int8",
+        problem=problem,
     )
 
 
-def unpack_8bit(p: Packed) -> Plain:
-    scale = p.beside.get(".SCB")
-    wrong = (
-        ""
-        if scale is None or scale in (p.shape[:1], (*p.shape[:1], 1))
-        else f"its scales are {listed(scale)}, for {listed(p.shape)}"
-    )
-    return Plain(8, p.shape, how="int8", wrong=wrong)
-
-
-INT8 = Format(
-    name="bitsandbytes",
-    methods=METHODS,
-    values=(".weight",),
-    stem=".weight",
-    logical=".weight",
-    dtypes=frozenset({"I8"}),
-    scales=(".SCB",),
-    beside=(".weight_format",),
-    marks=(".weight_format",),
-    unpack=unpack_8bit,
-    width=8,
+FORMATS = (
+    PackingFormat(
+        name="bitsandbytes",
+        methods=_METHODS,
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=frozenset({"I8"}),
+        scales=(".SCB",),
+        extras=(".weight_format",),
+        marks=(".weight_format",),
+        unpack=_unpack_8bit,
+        width=8,
+    ),
+    PackingFormat(
+        name="bitsandbytes",
+        methods=_METHODS,
+        endings=(".weight",),
+        suffix="",
+        logical_suffix="",
+        scales=(".absmax",),
+        extras=_QUANT_STATE,
+        marks=_QUANT_STATE,
+        unpack=_unpack_4bit,
+        width=4,
+    ),
+    PackingFormat(
+        name="bitsandbytes",
+        methods=_METHODS,
+        endings=STACKED_EXPERTS,
+        suffix="",
+        logical_suffix="",
+        scales=(".absmax",),
+        extras=_QUANT_STATE,
+        unpack=_unpack_4bit,
+        width=4,
+    ),
 )
-
-FOUR = Format(
-    name="bitsandbytes",
-    methods=METHODS,
-    values=(".weight",),
-    stem="",
-    logical="",
-    scales=(".absmax",),
-    beside=PARTS,
-    marks=PARTS,
-    unpack=unpack_4bit,
-    width=4,
-)
-
-FOUR_EXPERTS = Format(
-    name="bitsandbytes",
-    methods=METHODS,
-    values=FUSED,
-    stem="",
-    logical="",
-    scales=(".absmax",),
-    beside=PARTS,
-    unpack=unpack_4bit,
-    width=4,
-)
-
-FORMATS = (INT8, FOUR, FOUR_EXPERTS)

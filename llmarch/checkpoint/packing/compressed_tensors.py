@@ -1,94 +1,159 @@
 """compressed-tensors: packed integers, and 8-bit integers of the logical shape.
 
-compressors/pack_quantized: `weight_packed` I32 [o, ceil(i / (32 // bits))], `weight_scale` [o, groups] (or [o, 1] per channel),
-`weight_shape` [2] (a value, so not in the header), and for asymmetric or reordered ones `weight_zero_point`, `weight_g_idx` [i].
-int-quantized and naive-quantized: `weight` I8 [o, i] with `weight_scale` and, if asymmetric, `weight_zero_point`; float-quantized is
-FP8 (fp8.py), nvfp4-pack-quantized and mxfp4-pack-quantized are FP4 (nvfp4.py, mxfp4.py).
+- compressors/pack_quantized: `weight_packed` I32 [o, ceil(i / (32 // bits))], `weight_scale`
+  [o, groups] (or [o, 1] per channel), `weight_shape` [2] (a value, so not in the header);
+  asymmetric or reordered ones add `weight_zero_point` and `weight_g_idx` [i].
+- int-quantized and naive-quantized: `weight` I8 [o, i] with `weight_scale` and, if asymmetric,
+  `weight_zero_point`.
+- float-quantized is FP8 (fp8.py); nvfp4-pack-quantized and mxfp4-pack-quantized are FP4 (nvfp4.py,
+  mxfp4.py).
 """
 
 from __future__ import annotations
 
-from .base import INT32, Format, Packed, Plain, Shape, listed
+from collections.abc import Sequence
+from typing import NamedTuple
 
-METHODS = frozenset({"compressed-tensors"})
-BITS = (4, 8, 2, 3, 6, 5)
-GROUPS = (16, 32, 64, 128, 256)
+from .base import INT32, Decoded, Packed, PackingFormat, ceil_div, format_shape
+
+_METHODS = frozenset({"compressed-tensors"})
+_BITS = (4, 8, 2, 3, 6, 5)
+"""Bits to try where the config declares none, the most frequent first."""
+
+_GROUP_SIZES = (16, 32, 64, 128, 256)
+"""Usual group sizes. Another size is taken only from the config."""
 
 
-def unpack(p: Packed) -> Plain | None:
+class _Inputs(NamedTuple):
+    """The number of inputs that a row of words holds."""
+
+    number: int
+    padded: Sequence[int] = ()
+    """Smaller numbers, where the last word may be padded."""
+    by_index: bool = False
+    """Whether the index of a reordered tensor gives the number."""
+
+
+def _unpack(p: Packed) -> Decoded | None:
     if len(p.shape) < 2:
         return None
     *lead, words = p.shape
-    scale, g_idx = p.beside.get(".weight_scale"), p.beside.get(".weight_g_idx")
-    groups = scale[-1] if scale and len(scale) == len(p.shape) else 1
-    wrong = (
-        f"its scales are {listed(scale)}, for {lead[-1]} outputs"
-        if scale and len(scale) >= 2 and list(scale[:-1]) != lead
-        else ""
-    )
-    for bits in (p.bits,) if p.bits else BITS:
-        per = 32 // bits
-        inputs = range(max(1, (words - 1) * per + 1), words * per + 1)
-        if g_idx and g_idx[0] in inputs:
-            return Plain(bits, (*lead, g_idx[0]), how=told(bits, g_idx[0], groups), wrong=wrong)
-        if groups > 1 and p.group and groups * p.group in inputs:
-            return Plain(
-                bits,
-                (*lead, groups * p.group),
-                how=told(bits, groups * p.group, groups),
-                wrong=wrong,
-                open=p.bits is None,
+    groups = _group_count(p)
+    for bits in _candidate_bits(p):
+        inputs = _find_inputs(p, groups, bits)
+        if inputs is not None:
+            return Decoded(
+                width=bits,
+                shape=(*lead, inputs.number),
+                other_shapes=tuple((*lead, n) for n in inputs.padded),
+                detail=_detail(bits, inputs.number, groups),
+                problem=_scale_problem(p),
+                uncertain=p.bits is None and not inputs.by_index,
             )
-        if p.bits or (groups > 1 and words * per % groups == 0 and words * per // groups in GROUPS):
-            padded: tuple[Shape, ...] = tuple((*lead, i) for i in reversed(inputs[:-1]))
-            how = told(bits, words * per, groups)
-            return Plain(
-                bits, (*lead, words * per), padded, how=how, wrong=wrong, open=p.bits is None
-            )
-    return Plain(
-        4,
-        (*lead, words * 8),
-        tuple((*lead, words * (32 // b)) for b in BITS[1:]),
-        wrong=wrong,
-        open=True,
+    return Decoded(
+        width=4,
+        shape=(*lead, words * 8),
+        other_shapes=tuple((*lead, words * (32 // bits)) for bits in _BITS[1:]),
+        problem=_scale_problem(p),
+        uncertain=True,
     )
 
 
-def told(bits: int, i: int, groups: int) -> str:
-    return f"{bits} bits, " + (f"groups of {-(-i // groups)}" if groups > 1 else "per channel")
+def _group_count(p: Packed) -> int:
+    """Return how many scales a row of values has."""
+    scale = p.companions.get(".weight_scale")
+    if scale and len(scale) == len(p.shape):
+        return scale[-1]
+    return 1
 
 
-PACKED = Format(
-    name="compressed-tensors",
-    methods=METHODS,
-    values=(".weight_packed",),
-    stem=".weight_packed",
-    logical=".weight",
-    dtypes=INT32,
-    scales=(".weight_scale",),
-    beside=(
-        ".weight_shape",
-        ".weight_zero_point",
-        ".weight_g_idx",
-        ".input_scale",
-        ".input_zero_point",
+def _scale_problem(p: Packed) -> str:
+    """Return what is wrong with the scales, or ""."""
+    scale = p.companions.get(".weight_scale")
+    if scale is None or len(scale) < 2:
+        return ""
+    if scale[:-1] == p.shape[:-1]:
+        return ""
+    return f"scales of shape {format_shape(scale)} do not fit {p.shape[-2]:,} outputs"
+
+
+def _candidate_bits(p: Packed) -> tuple[int, ...]:
+    if p.bits:
+        return (p.bits,)
+    return _BITS
+
+
+def _find_inputs(p: Packed, groups: int, bits: int) -> _Inputs | None:
+    """Return how many inputs a row of words holds, or None where `bits` do not fit.
+
+    With padding in the last word a row holds `full - per_word + 1` to `full` inputs. The index of a
+    reordered tensor or the declared group size gives the exact number.
+    """
+    per_word = 32 // bits
+    full = p.shape[-1] * per_word
+    least = max(1, full - per_word + 1)
+    possible = range(least, full + 1)
+
+    index = p.companions.get(".weight_g_idx")
+    if index and index[0] in possible:
+        return _Inputs(index[0], by_index=True)
+
+    if groups > 1 and p.group_size:
+        covered = groups * p.group_size
+        if covered in possible:
+            return _Inputs(covered)
+
+    if p.bits or _has_usual_groups(full, groups):
+        return _Inputs(full, padded=possible[:-1][::-1])
+    return None
+
+
+def _has_usual_groups(inputs: int, groups: int) -> bool:
+    if groups <= 1 or inputs % groups:
+        return False
+    return inputs // groups in _GROUP_SIZES
+
+
+def _detail(bits: int, inputs: int, groups: int) -> str:
+    if groups > 1:
+        return f"{bits} bits, groups of {ceil_div(inputs, groups)}"
+    return f"{bits} bits, per channel"
+
+
+def _unpack_int8(p: Packed) -> Decoded:
+    return Decoded(8, p.shape)
+
+
+FORMATS = (
+    PackingFormat(
+        name="compressed-tensors",
+        methods=_METHODS,
+        endings=(".weight_packed",),
+        suffix=".weight_packed",
+        logical_suffix=".weight",
+        dtypes=INT32,
+        scales=(".weight_scale",),
+        extras=(
+            ".weight_shape",
+            ".weight_zero_point",
+            ".weight_g_idx",
+            ".input_scale",
+            ".input_zero_point",
+        ),
+        unpack=_unpack,
+        certain=True,
+        width=4,
     ),
-    unpack=unpack,
-    sure=True,
-    width=4,
+    PackingFormat(
+        name="int8",
+        methods=_METHODS | {"modelopt", "quark"},
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=frozenset({"I8"}),
+        scales=(".weight_scale",),
+        extras=(".weight_zero_point", ".input_scale", ".input_zero_point", ".azp_adj"),
+        unpack=_unpack_int8,
+        width=8,
+    ),
 )
-
-INT8 = Format(
-    name="int8",
-    methods=METHODS | {"modelopt", "quark"},
-    values=(".weight",),
-    stem=".weight",
-    logical=".weight",
-    dtypes=frozenset({"I8"}),
-    scales=(".weight_scale",),
-    beside=(".weight_zero_point", ".input_scale", ".input_zero_point", ".azp_adj"),
-    unpack=lambda p: Plain(8, p.shape),
-    width=8,
-)
-
-FORMATS = (PACKED, INT8)

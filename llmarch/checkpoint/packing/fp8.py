@@ -1,88 +1,126 @@
-"""FP8 weights (F8_E4M3 or E5M2) of their logical shape, with scales beside them.
+"""FP8 weights (F8_E4M3 or F8_E5M2) of their logical shape, with scales beside them.
 
-Scales per block of 128 x 128: `weight_scale_inv` [ceil(o/128), ceil(i/128)] (DeepSeek V3, its README_WEIGHTS.md; transformers
-integrations/finegrained_fp8.py), `weight_scale` in Mistral Large 3 and in compressed-tensors' block strategy, `scale` in DeepSeek's
-inference format. Per tensor or channel: `weight_scale` [], [1], [o] or [o, 1], and `input_scale` (ModelOpt, compressed-tensors
-float-quantized, FBGEMM); Mistral's own names are `qscale_weight` and `qscale_act`. Stacked experts join them with an underscore.
+- Scales per block of 128 x 128: `weight_scale_inv` [ceil(o / 128), ceil(i / 128)] (DeepSeek V3, its
+  README_WEIGHTS.md; transformers integrations/finegrained_fp8.py), `weight_scale` in Mistral Large
+  3 and in compressed-tensors' block strategy, `scale` in DeepSeek's inference format.
+- Scales per tensor or channel: `weight_scale` [], [1], [o] or [o, 1], and `input_scale` (ModelOpt,
+  compressed-tensors float-quantized, FBGEMM); `qscale_weight` and `qscale_act` in Mistral's names.
+- Stacked experts join the suffix with an underscore.
 """
 
 from __future__ import annotations
 
-from .base import FLOAT8, FUSED, Format, Packed, Plain, blocks_of, listed
+from .base import (
+    FLOAT8,
+    STACKED_EXPERTS,
+    Decoded,
+    Packed,
+    PackingFormat,
+    Shape,
+    blocks_of,
+    format_shape,
+)
 
-SCALES = (".weight_scale_inv", ".weight_scale", ".qscale_weight", ".scale")
-FUSED_SCALES = ("_scale_inv", "_weight_scale_inv", "_weight_scale", "_scale")
-BLOCKS = [(128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32)]
-METHODS = frozenset(
+_SCALES = (".weight_scale_inv", ".weight_scale", ".qscale_weight", ".scale")
+_EXPERT_SCALES = ("_scale_inv", "_weight_scale_inv", "_weight_scale", "_scale")
+_BLOCKS = ((128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32))
+"""Blocks to try where the config declares none."""
+
+_METHODS = frozenset(
     {"fp8", "modelopt", "compressed-tensors", "fbgemm_fp8", "mistral", "ptpc_fp8", "quark"}
 )
 
 
-def unpack(p: Packed) -> Plain:
-    scale = p.first(*SCALES, *FUSED_SCALES)
-    how = granularity(p, scale) if scale is not None else ""
-    wrong = (
-        ""
-        if how or scale is None
-        else f"its scales are {listed(scale)}, which do not cover {listed(p.shape)}"
+def _unpack(p: Packed) -> Decoded:
+    scale = p.first(*_SCALES, *_EXPERT_SCALES)
+    if scale is None:
+        return Decoded(8, p.shape)
+    detail = _granularity(p, scale)
+    if detail:
+        return Decoded(8, p.shape, detail=detail)
+    stored = format_shape(scale)
+    values = format_shape(p.shape)
+    return Decoded(
+        width=8,
+        shape=p.shape,
+        problem=f"scales of shape {stored} do not cover {values}",
     )
-    return Plain(8, p.shape, how=how, wrong=wrong)
 
 
-def granularity(p: Packed, scale: tuple[int, ...]) -> str:
-    """Per tensor, per expert, per channel, or blocks of which size; empty if the scales fit in no such way."""
-    declared = p.declared.block if p.declared else None
-    only = (
-        p.declared.method == "fp8" if p.declared and declared and len(p.shape) == 2 else False
-    )  # other methods may have several ways
-    if all(n == 1 for n in scale) and not (
-        only and declared and scale != blocks_of(p.shape, (declared[0], declared[1]))
-    ):
+def _granularity(p: Packed, scale: Shape) -> str:
+    """Return what one scale covers (tensor, expert, channel, block), or "" where none fits."""
+    is_single = set(scale) <= {1}
+    if is_single and not _contradicts_block(p, scale):
         return "per tensor"
     if len(p.shape) < 2:
         return "per element" if scale == p.shape else ""
-    *lead, o, i = p.shape
-    if scale in ((*lead, o), (*lead, o, 1), (*lead, 1, o), (*lead, 1, i)):
+    *lead, outputs, inputs = p.shape
+    per_channel = (
+        (*lead, outputs),
+        (*lead, outputs, 1),
+        (*lead, 1, outputs),
+        (*lead, 1, inputs),
+    )
+    if scale in per_channel:
         return "per channel"
-    for block in [(declared[0], declared[1])] if declared and len(declared) == 2 else BLOCKS:
-        if scale == blocks_of(p.shape, block):
-            return f"blocks {block[0]} × {block[1]}"
-    return "per expert" if lead and scale[0] == lead[0] and all(n == 1 for n in scale[1:]) else ""
+    for rows, columns in _candidate_blocks(p):
+        if scale == blocks_of(p.shape, (rows, columns)):
+            return f"blocks {rows} × {columns}"
+    if lead and scale[0] == lead[0] and set(scale[1:]) <= {1}:
+        return "per expert"
+    return ""
 
 
-FP8 = Format(
-    name="fp8",
-    methods=METHODS,
-    values=(".weight",),
-    stem=".weight",
-    logical=".weight",
-    dtypes=FLOAT8,
-    scales=SCALES,
-    beside=(
-        ".input_scale",
-        ".qscale_act",
-        ".activation_scale",
-        ".input_scale_ub",
-        ".weight_zero_point",
-        ".input_zero_point",
+def _contradicts_block(p: Packed, scale: Shape) -> bool:
+    """Return whether method fp8 declares blocks that need another scale for this matrix.
+
+    Other methods may scale some tensors by block and others as a whole.
+    """
+    if p.declared is None or p.declared.method != "fp8":
+        return False
+    if p.block is None or len(p.shape) != 2:
+        return False
+    return scale != blocks_of(p.shape, p.block)
+
+
+def _candidate_blocks(p: Packed) -> tuple[tuple[int, int], ...]:
+    if p.block is not None:
+        return (p.block,)
+    return _BLOCKS
+
+
+FORMATS = (
+    PackingFormat(
+        name="fp8",
+        methods=_METHODS,
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=FLOAT8,
+        scales=_SCALES,
+        extras=(
+            ".input_scale",
+            ".qscale_act",
+            ".activation_scale",
+            ".input_scale_ub",
+            ".weight_zero_point",
+            ".input_zero_point",
+        ),
+        unpack=_unpack,
+        certain=True,
+        width=8,
     ),
-    unpack=unpack,
-    sure=True,
-    width=8,
+    PackingFormat(
+        name="fp8",
+        methods=_METHODS,
+        endings=STACKED_EXPERTS,
+        suffix="",
+        logical_suffix="",
+        dtypes=FLOAT8,
+        scales=_EXPERT_SCALES,
+        extras=("_input_scale", "_activation_scale"),
+        unpack=_unpack,
+        certain=True,
+        width=8,
+    ),
 )
-
-FP8_EXPERTS = Format(
-    name="fp8",
-    methods=METHODS,
-    values=FUSED,
-    stem="",
-    logical="",
-    dtypes=FLOAT8,
-    scales=FUSED_SCALES,
-    beside=("_input_scale", "_activation_scale"),
-    unpack=unpack,
-    sure=True,
-    width=8,
-)
-
-FORMATS = (FP8, FP8_EXPERTS)

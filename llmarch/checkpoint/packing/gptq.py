@@ -1,86 +1,119 @@
 """GPTQ: integers of 2, 3, 4 or 8 bits packed into 32-bit words along the inputs.
 
-AutoGPTQ and GPTQModel QuantLinear: `qweight` I32 [i * bits / 32, o], `qzeros` I32 [groups, o * bits / 32], `scales` F16 [groups, o],
-`g_idx` I32 [i] (the group of each input; some writers leave it out).
+AutoGPTQ and GPTQModel QuantLinear: `qweight` I32 [i * bits / 32, o], `qzeros` I32
+[groups, o * bits / 32], `scales` F16 [groups, o], `g_idx` I32 [i] (the group of each input; some
+writers leave it out).
 """
 
 from __future__ import annotations
 
 from math import ceil, floor
 
-from .base import INT32, Format, Packed, Plain, listed
-
-METHODS = frozenset({"gptq", "gptqmodel", "auto-round", "intel/auto-round", "auto_gptq", "marlin"})
-BITS = (2, 3, 4, 8)
-
-
-def accept(p: Packed) -> bool:
-    """Scales as wide as the packed matrix: packed along the inputs (AWQ packs along the outputs)."""
-    scales = p.beside.get(".scales")
-    return len(p.shape) == 2 and (scales is None or (len(scales) == 2 and scales[1] == p.shape[1]))
-
-
-def unpack(p: Packed) -> Plain | None:
-    words, o = p.shape
-    g_idx, zeros = p.beside.get(".g_idx"), p.beside.get(".qzeros")
-    if g_idx and len(g_idx) == 1 and g_idx[0]:
-        width = words * 32 / g_idx[0]
-    elif zeros and len(zeros) == 2 and o:
-        width = zeros[1] * 32 / o
-    else:
-        width = p.bits or 0
-    wrong = (
-        ""
-        if width in BITS
-        else f"{words:,} words are not {p.bits} bits for each input or zero point beside it"
-    )
-    width = p.bits if wrong else width
-    if width not in BITS:
-        return None
-    i = words * 32 // int(width)
-    return Plain(
-        width,
-        (o, i),
-        how=f"{width:g} bits{group(p, i)}",
-        wrong=wrong or scales_wrong(p, (o, i), width),
-    )
-
-
-def group(p: Packed, i: int) -> str:
-    scales = p.beside.get(".scales")
-    return f", groups of {-(-i // scales[0])}" if scales and scales[0] > 1 else ""
-
-
-def scales_wrong(p: Packed, shape: tuple[int, int], width: float) -> str:
-    """Scales must cover the inputs in the declared groups."""
-    scales, zeros = p.beside.get(".scales"), p.beside.get(".qzeros")
-    if (
-        scales
-        and zeros
-        and (
-            len(zeros) != 2
-            or zeros[0] != scales[0]
-            or not floor(shape[0] * width / 32) <= zeros[1] <= ceil(shape[0] * width / 32)
-        )
-    ):
-        return f"its zero points are {listed(zeros)}, its scales {listed(scales)}"
-    if scales is None or p.group is None or scales[0] == -(-shape[1] // p.group):
-        return ""
-    return f"its scales are {listed(scales)}; groups of {p.group} need [{-(-shape[1] // p.group)}, {shape[0]}]"
-
-
-GPTQ = Format(
-    name="gptq",
-    methods=METHODS,
-    values=(".qweight",),
-    stem=".qweight",
-    logical=".weight",
-    dtypes=INT32,
-    scales=(".scales",),
-    beside=(".qzeros", ".g_idx"),
-    unpack=unpack,
-    accept=accept,
-    sure=True,
+from .base import (
+    INT32,
+    Decoded,
+    Packed,
+    PackingFormat,
+    Shape,
+    ceil_div,
+    format_shape,
+    zeros_problem,
 )
 
-FORMATS = (GPTQ,)
+_BITS = (2, 3, 4, 8)
+
+
+def _accept(p: Packed) -> bool:
+    """Return whether the scales are as wide as the packed matrix.
+
+    GPTQ packs along the inputs; AWQ, which has the same names, packs along the outputs.
+    """
+    if len(p.shape) != 2:
+        return False
+    scales = p.companions.get(".scales")
+    if scales is None:
+        return True
+    return len(scales) == 2 and scales[1] == p.shape[1]
+
+
+def _unpack(p: Packed) -> Decoded | None:
+    words, outputs = p.shape
+    bits = _stored_bits(p)
+    problem = ""
+    if bits not in _BITS:
+        problem = f"index or zero points give {bits:g} bits a value, expected {p.bits}"
+        bits = p.bits
+    if bits is None or bits not in _BITS:
+        return None
+    inputs = words * 32 // int(bits)
+    detail = f"{bits:g} bits"
+    scales = p.companions.get(".scales")
+    if scales and scales[0] > 1:
+        detail += f", groups of {ceil_div(inputs, scales[0])}"
+    shape = (outputs, inputs)
+    return Decoded(
+        width=bits,
+        shape=shape,
+        detail=detail,
+        problem=problem or _companion_problem(p, shape, bits),
+    )
+
+
+def _stored_bits(p: Packed) -> float:
+    """Return the bits that words and index or zero points give, or else the declared bits."""
+    words, outputs = p.shape
+    index = p.companions.get(".g_idx")
+    zeros = p.companions.get(".qzeros")
+    if index and len(index) == 1 and index[0]:
+        return words * 32 / index[0]
+    if zeros and len(zeros) == 2 and outputs:
+        return zeros[1] * 32 / outputs
+    return p.bits or 0
+
+
+def _companion_problem(p: Packed, shape: tuple[int, int], bits: float) -> str:
+    """Return what is wrong with scales or zero points, or "" where they cover all inputs."""
+    outputs, inputs = shape
+    scales = p.companions.get(".scales")
+    zeros = p.companions.get(".qzeros")
+    if scales and zeros:
+        words = outputs * bits / 32
+        if not _zeros_fit(zeros, scales[0], words):
+            return zeros_problem(zeros, scales)
+    if scales is None or p.group_size is None:
+        return ""
+    groups = ceil_div(inputs, p.group_size)
+    if scales[0] == groups:
+        return ""
+    stored = format_shape(scales)
+    needed = format_shape((groups, outputs))
+    return f"scales have shape {stored}, but groups of {p.group_size} need {needed}"
+
+
+def _zeros_fit(zeros: Shape, groups: int, words: float) -> bool:
+    """Return whether zero points are [groups, words].
+
+    Where values do not fill the last word, some writers round up and some down.
+    """
+    if len(zeros) != 2 or zeros[0] != groups:
+        return False
+    return floor(words) <= zeros[1] <= ceil(words)
+
+
+FORMATS = (
+    PackingFormat(
+        name="gptq",
+        methods=frozenset(
+            {"gptq", "gptqmodel", "auto-round", "intel/auto-round", "auto_gptq", "marlin"}
+        ),
+        endings=(".qweight",),
+        suffix=".qweight",
+        logical_suffix=".weight",
+        dtypes=INT32,
+        scales=(".scales",),
+        extras=(".qzeros", ".g_idx"),
+        unpack=_unpack,
+        accept=_accept,
+        certain=True,
+    ),
+)

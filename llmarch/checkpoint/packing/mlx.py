@@ -1,69 +1,105 @@
-"""MLX: integers of 2 to 8 bits packed into 32-bit words along the inputs, with a scale and a bias for each group.
+"""MLX: integers of 2 to 8 bits packed into 32-bit words along the inputs, scaled by group.
 
-mlx nn/layers/quantized.py: `weight` U32 [.., o, i * bits / 32], `scales` and `biases` [.., o, i / group]; embeddings and stacked experts
-alike. Modes mxfp4, mxfp8 and nvfp4 have U8 scales and no biases. Words and scales alone leave bits and group open (4 bits in groups of
-64 look like 8 bits in groups of 32): the config's group size decides, and without one every reading is offered.
+mlx nn/layers/quantized.py: `weight` U32 [.., o, i * bits / 32], `scales` and `biases`
+[.., o, i / group]; embeddings and stacked experts alike. Modes mxfp4, mxfp8 and nvfp4 have U8
+scales and no biases.
+
+Words and scales alone do not give bits and group size (4 bits in groups of 64 look like 8 bits in
+groups of 32): the config's group size decides, and without it all pairs stay possible.
 """
 
 from __future__ import annotations
 
-from .base import Format, Packed, Plain, Shape, listed
+from typing import NamedTuple
 
-BITS = (2, 3, 4, 5, 6, 8)
-GROUPS = (64, 32, 128, 16)
+from .base import Decoded, Packed, PackingFormat, Shape, format_shape
+
+_BITS = (2, 3, 4, 5, 6, 8)
+_GROUP_SIZES = (64, 32, 128, 16)
 
 
-def unpack(p: Packed) -> Plain | None:
-    scales = p.beside.get(".scales")
+class _Mode(NamedTuple):
+    """Bits of a value, and the number of values that share a scale."""
+
+    bits: int
+    group_size: int
+
+
+def _unpack(p: Packed) -> Decoded | None:
     if len(p.shape) < 2:
         return None
-    *lead, words = p.shape
+    scales = p.companions.get(".scales")
     if scales is None or len(scales) != len(p.shape):
-        bits = p.bits or 4
-        wrong = (
-            f"its scales are {listed(scales)}, for {listed(p.shape)}" if scales is not None else ""
+        return _unpack_without_groups(p, scales)
+    if scales[:-1] != p.shape[:-1]:
+        return None
+    modes = _possible_modes(p.shape[-1], scales[-1], p.group_size)
+    if not modes:
+        return None
+    *lead, groups = scales
+    shapes: list[Shape] = [(*lead, groups * m.group_size) for m in modes]
+    problem = ""
+    biases = p.companions.get(".biases", scales)
+    if biases != scales:
+        problem = f"biases of shape {format_shape(biases)} do not fit scales {format_shape(scales)}"
+    if len(modes) > 1:
+        return Decoded(
+            width=0,
+            shape=shapes[0],
+            other_shapes=tuple(shapes[1:]),
+            problem=problem,
+            uncertain=True,
         )
-        return Plain(bits, (*lead, words * 32 // bits), wrong=wrong, open=p.bits is None)
-    if list(scales[:-1]) != lead:
-        return None
-    found = readings(words, scales[-1], p.group)
-    if not found:
-        return None
-    (bits, group), *more = found
-    others: tuple[Shape, ...] = tuple((*lead, scales[-1] * g) for _, g in more)
-    how = f"{bits} bits, groups of {group}" if not others else ""
-    biases = p.beside.get(".biases", scales)
-    wrong = (
-        f"its biases are {listed(biases)}, its scales {listed(scales)}" if biases != scales else ""
-    )
-    return Plain(
-        bits if not others else 0,
-        (*lead, scales[-1] * group),
-        others,
-        how=how,
-        wrong=wrong,
-        open=bool(others),
+    bits, group_size = modes[0]
+    return Decoded(
+        width=bits,
+        shape=shapes[0],
+        detail=f"{bits} bits, groups of {group_size}",
+        problem=problem,
     )
 
 
-def readings(words: int, scales: int, declared: int | None) -> list[tuple[int, int]]:
-    """(bits, group size) that words and scales allow; the declared group size alone, where it fits."""
-    fitting = [(bits, g) for g in GROUPS for bits in BITS if words * 32 == scales * g * bits]
-    said = [x for x in fitting if x[1] == declared]
-    return said or fitting
+def _unpack_without_groups(p: Packed, scales: Shape | None) -> Decoded:
+    """Unpack by the declared bits alone: no scales are stored, or they have other dimensions."""
+    *lead, words = p.shape
+    bits = p.bits or 4
+    problem = ""
+    if scales is not None:
+        problem = f"scales of shape {format_shape(scales)} do not cover {format_shape(p.shape)}"
+    return Decoded(
+        width=bits,
+        shape=(*lead, words * 32 // bits),
+        problem=problem,
+        uncertain=p.bits is None,
+    )
 
 
-MLX = Format(
-    name="mlx",
-    methods=frozenset({"mlx"}),
-    values=(".weight",),
-    stem=".weight",
-    logical=".weight",
-    dtypes=frozenset({"U32"}),
-    scales=(".scales",),
-    beside=(".biases",),
-    unpack=unpack,
-    sure=True,
+def _possible_modes(words: int, groups: int, declared: int | None) -> list[_Mode]:
+    """Return the modes that words and groups of a row allow.
+
+    Where one of them has the declared group size, it is the only one.
+    """
+    fitting = [
+        _Mode(bits, size)
+        for size in _GROUP_SIZES
+        for bits in _BITS
+        if words * 32 == groups * size * bits
+    ]
+    as_declared = [m for m in fitting if m.group_size == declared]
+    return as_declared or fitting
+
+
+FORMATS = (
+    PackingFormat(
+        name="mlx",
+        methods=frozenset({"mlx"}),
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=frozenset({"U32"}),
+        scales=(".scales",),
+        extras=(".biases",),
+        unpack=_unpack,
+        certain=True,
+    ),
 )
-
-FORMATS = (MLX,)

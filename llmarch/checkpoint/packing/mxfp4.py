@@ -1,75 +1,85 @@
 """MXFP4: FP4 (E2M1) values, two a byte, with one E8M0 scale (a U8 exponent) for each 32.
 
-gpt-oss (transformers integrations/mxfp4.py): stacked experts `gate_up_proj_blocks` U8 [E, o, i / 32, 16] and `gate_up_proj_scales` U8
-[E, o, i / 32]. As a matrix: `weight` U8 or I8 [o, i / 2] with `scale` (DeepSeek V4) or `weight_scale` (Quark), or `weight_packed`
-(compressed-tensors mxfp4-pack-quantized) with `weight_scale`, [o, i / 32] each.
+- gpt-oss (transformers integrations/mxfp4.py): stacked experts `gate_up_proj_blocks` U8
+  [E, o, i / 32, 16] and `gate_up_proj_scales` U8 [E, o, i / 32].
+- As a matrix: `weight` U8 or I8 [o, i / 2] with `scale` (DeepSeek V4) or `weight_scale` (Quark), or
+  `weight_packed` (compressed-tensors mxfp4-pack-quantized) with `weight_scale`; scales [o, i / 32].
 """
 
 from __future__ import annotations
 
-from .base import Format, Packed, Plain, listed
+from .base import Decoded, Packed, PackingFormat, scale_problem
 
-GROUP = 32
+_GROUP_SIZE = 32
+_GROUP_BYTES = 16
 
 
-def unpack_blocks(p: Packed) -> Plain | None:
-    if len(p.shape) < 3 or p.shape[-1] != GROUP // 2:
+def _unpack_blocks(p: Packed) -> Decoded | None:
+    if len(p.shape) < 3 or p.shape[-1] != _GROUP_BYTES:
         return None
-    scale = p.beside.get("_scales")
-    wrong = (
-        f"its scales are {listed(scale)}; {listed(p.shape[:-1])} is needed"
-        if scale is not None and scale != p.shape[:-1]
-        else ""
+    *lead, groups, _ = p.shape
+    scale = p.companions.get("_scales")
+    return Decoded(
+        width=4,
+        shape=(*lead, groups * _GROUP_SIZE),
+        detail="groups of 32",
+        problem=scale_problem(scale, needed=(*lead, groups)),
     )
-    return Plain(4, (*p.shape[:-2], p.shape[-2] * GROUP), how="groups of 32", wrong=wrong)
 
 
-def accept_matrix(p: Packed) -> bool:
-    scale = p.first(".scale", ".weight_scale")
-    return len(p.shape) >= 2 and scale == (*p.shape[:-1], p.shape[-1] // (GROUP // 2))
+def _accept_matrix(p: Packed) -> bool:
+    """Return whether there is a scale for each 32 values: U8 matrices alone may be anything."""
+    if len(p.shape) < 2:
+        return False
+    *lead, width = p.shape
+    needed = (*lead, width // _GROUP_BYTES)
+    return p.first(".scale", ".weight_scale") == needed
 
 
-def unpack_matrix(p: Packed) -> Plain:
-    return Plain(4, (*p.shape[:-1], p.shape[-1] * 2), how="groups of 32")
+def _unpack_matrix(p: Packed) -> Decoded:
+    *lead, width = p.shape
+    return Decoded(
+        width=4,
+        shape=(*lead, width * 2),
+        detail="groups of 32",
+    )
 
 
-BLOCKS = Format(
-    name="mxfp4",
-    methods=frozenset({"mxfp4"}),
-    values=("_blocks",),
-    stem="_blocks",
-    logical="",
-    dtypes=frozenset({"U8"}),
-    scales=("_scales",),
-    unpack=unpack_blocks,
-    sure=True,
-    width=4,
+FORMATS = (
+    PackingFormat(
+        name="mxfp4",
+        methods=frozenset({"mxfp4"}),
+        endings=("_blocks",),
+        suffix="_blocks",
+        logical_suffix="",
+        dtypes=frozenset({"U8"}),
+        scales=("_scales",),
+        unpack=_unpack_blocks,
+        certain=True,
+        width=4,
+    ),
+    PackingFormat(
+        name="mxfp4",
+        methods=frozenset({"mxfp4", "quark", "fp8", "fp4"}),
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=frozenset({"U8", "I8"}),
+        scales=(".scale", ".weight_scale"),
+        unpack=_unpack_matrix,
+        accept=_accept_matrix,
+        width=4,
+    ),
+    PackingFormat(
+        name="mxfp4",
+        methods=frozenset({"compressed-tensors"}),
+        endings=(".weight_packed",),
+        suffix=".weight_packed",
+        logical_suffix=".weight",
+        dtypes=frozenset({"U8"}),
+        scales=(".weight_scale",),
+        unpack=_unpack_matrix,
+        accept=_accept_matrix,
+        width=4,
+    ),
 )
-
-MATRIX = Format(
-    name="mxfp4",
-    methods=frozenset({"mxfp4", "quark", "fp8", "fp4"}),
-    values=(".weight",),
-    stem=".weight",
-    logical=".weight",
-    dtypes=frozenset({"U8", "I8"}),
-    scales=(".scale", ".weight_scale"),
-    unpack=unpack_matrix,
-    accept=accept_matrix,
-    width=4,
-)
-
-COMPRESSED = Format(
-    name="mxfp4",
-    methods=frozenset({"compressed-tensors"}),
-    values=(".weight_packed",),
-    stem=".weight_packed",
-    logical=".weight",
-    dtypes=frozenset({"U8"}),
-    scales=(".weight_scale",),
-    unpack=unpack_matrix,
-    accept=accept_matrix,
-    width=4,
-)
-
-FORMATS = (BLOCKS, MATRIX, COMPRESSED)

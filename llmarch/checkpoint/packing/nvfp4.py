@@ -1,78 +1,90 @@
-"""NVFP4: FP4 (E2M1) values, two a byte, with an F8_E4M3 scale for each 16 and one F32 scale a tensor.
+"""NVFP4: FP4 (E2M1) values, two a byte, with an F8_E4M3 scale for each 16 and an F32 scale for all.
 
-ModelOpt (its unified HF export): `weight` U8 [o, i / 2], `weight_scale` F8_E4M3 [o, i / 16], `weight_scale_2` F32 [], `input_scale`
-F32 []. compressed-tensors (compressors/nvfp4_quantized): `weight_packed` U8 [o, i / 2], `weight_scale` F8_E4M3 [o, i / 16],
-`weight_global_scale` and `input_global_scale` F32 [1]. Stacked experts keep the names with underscores.
+- ModelOpt (its unified HF export): `weight` U8 [o, i / 2], `weight_scale` F8_E4M3 [o, i / 16],
+  `weight_scale_2` F32 [], `input_scale` F32 []. Stacked experts keep these names with underscores.
+- compressed-tensors (compressors/nvfp4_quantized): `weight_packed` U8 [o, i / 2], `weight_scale`
+  F8_E4M3 [o, i / 16], `weight_global_scale` and `input_global_scale` F32 [1].
 """
 
 from __future__ import annotations
 
-from .base import FUSED, Format, Packed, Plain, listed
+from .base import STACKED_EXPERTS, Decoded, Packed, PackingFormat, Shape, scale_problem
 
-BYTES = frozenset({"U8"})
+_BYTES = frozenset({"U8"})
+_MODELOPT = frozenset({"modelopt", "modelopt_fp4", "nvfp4"})
+_GROUP_BYTES = 8
+"""Bytes of the 16 values that share a scale."""
 
 
-def accept(p: Packed) -> bool:
-    """One scale for 16 values."""
-    scale = p.first(".weight_scale", "_weight_scale")
-    return len(p.shape) >= 2 and (
-        scale is None or scale == (*p.shape[:-1], p.shape[-1] // 8) or ".weight_scale_2" in p.beside
+def _accept(p: Packed) -> bool:
+    """Return whether there is a scale for each 16 values, or one for the tensor (ModelOpt)."""
+    if len(p.shape) < 2:
+        return False
+    if ".weight_scale_2" in p.companions:
+        return True
+    scale = _stored_scale(p)
+    return scale is None or scale == _needed_scale(p)
+
+
+def _unpack(p: Packed) -> Decoded:
+    *lead, width = p.shape
+    return Decoded(
+        width=4,
+        shape=(*lead, width * 2),
+        detail="groups of 16",
+        problem=scale_problem(_stored_scale(p), _needed_scale(p)),
     )
 
 
-def unpack(p: Packed) -> Plain:
-    scale = p.first(".weight_scale", "_weight_scale")
-    need = (*p.shape[:-1], p.shape[-1] // 8)
-    wrong = (
-        f"its scales are {listed(scale)}; {listed(need)} is needed"
-        if scale is not None and scale != need
-        else ""
-    )
-    return Plain(4, (*p.shape[:-1], p.shape[-1] * 2), how="groups of 16", wrong=wrong)
+def _stored_scale(p: Packed) -> Shape | None:
+    return p.first(".weight_scale", "_weight_scale")
 
 
-MODELOPT = Format(
-    name="nvfp4",
-    methods=frozenset({"modelopt", "modelopt_fp4", "nvfp4"}),
-    values=(".weight",),
-    stem=".weight",
-    logical=".weight",
-    dtypes=BYTES,
-    scales=(".weight_scale",),
-    beside=(".weight_scale_2", ".input_scale", ".pre_quant_scale"),
-    marks=(".weight_scale_2",),
-    unpack=unpack,
-    accept=accept,
-    width=4,
+def _needed_scale(p: Packed) -> Shape:
+    *lead, width = p.shape
+    return (*lead, width // _GROUP_BYTES)
+
+
+FORMATS = (
+    PackingFormat(
+        name="nvfp4",
+        methods=_MODELOPT,
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=_BYTES,
+        scales=(".weight_scale",),
+        extras=(".weight_scale_2", ".input_scale", ".pre_quant_scale"),
+        marks=(".weight_scale_2",),
+        unpack=_unpack,
+        accept=_accept,
+        width=4,
+    ),
+    PackingFormat(
+        name="nvfp4",
+        methods=_MODELOPT,
+        endings=STACKED_EXPERTS,
+        suffix="",
+        logical_suffix="",
+        dtypes=_BYTES,
+        scales=("_weight_scale",),
+        extras=("_weight_scale_2", "_input_scale"),
+        unpack=_unpack,
+        accept=_accept,
+        width=4,
+    ),
+    PackingFormat(
+        name="nvfp4",
+        methods=frozenset({"compressed-tensors", "mistral"}),
+        endings=(".weight_packed",),
+        suffix=".weight_packed",
+        logical_suffix=".weight",
+        dtypes=_BYTES,
+        scales=(".weight_scale",),
+        extras=(".weight_global_scale", ".input_global_scale", ".weight_shape"),
+        unpack=_unpack,
+        accept=_accept,
+        certain=True,
+        width=4,
+    ),
 )
-
-MODELOPT_EXPERTS = Format(
-    name="nvfp4",
-    methods=MODELOPT.methods,
-    values=FUSED,
-    stem="",
-    logical="",
-    dtypes=BYTES,
-    scales=("_weight_scale",),
-    beside=("_weight_scale_2", "_input_scale"),
-    unpack=unpack,
-    accept=accept,
-    width=4,
-)
-
-COMPRESSED = Format(
-    name="nvfp4",
-    methods=frozenset({"compressed-tensors", "mistral"}),
-    values=(".weight_packed",),
-    stem=".weight_packed",
-    logical=".weight",
-    dtypes=BYTES,
-    scales=(".weight_scale",),
-    beside=(".weight_global_scale", ".input_global_scale", ".weight_shape"),
-    unpack=unpack,
-    accept=accept,
-    sure=True,
-    width=4,
-)
-
-FORMATS = (MODELOPT, MODELOPT_EXPERTS, COMPRESSED)

@@ -442,6 +442,14 @@ def test_one_scale_is_not_the_blocks_that_are_declared() -> None:
     assert unpacked(one_scale, method="fp8").findings == []
 
 
+@pytest.mark.parametrize("block", [(128,), (), (0, 0), (128, 128, 128)])
+def test_a_declared_block_that_is_no_pair_of_sizes_is_ignored(block: tuple[int, ...]) -> None:
+    one_scale: Tensors = {"a.weight": ("F8_E4M3", (256, 256)), "a.weight_scale_inv": ("F32", ())}
+    assert one(one_scale, method="fp8", block=block).packing == "fp8, per tensor"
+    blocks: Tensors = {"a.weight": ("F8_E4M3", (256, 256)), "a.weight_scale_inv": ("F32", (2, 2))}
+    assert one(blocks, method="fp8", block=block).packing == "fp8, blocks 128 × 128"
+
+
 def test_layers_that_are_not_quantised_stand_for_themselves() -> None:
     """Layer 0 is bf16, layer 1 is packed: the companions of one are not the other's."""
     u = unpacked(
@@ -504,8 +512,8 @@ def test_names_that_only_look_packed_stand_for_themselves() -> None:
 def test_odd_shapes_never_raise(dtype: str, shape: tuple[int, ...]) -> None:
     """Whatever is stored under a format's names and whatever its shape, the answer is a logical tensor or a reason."""
     for f in FORMATS:
-        stem = "m.experts.down_proj" if f.values[0].startswith("experts") else "m.x"
-        value = stem if f.values[0].startswith("experts") else stem + f.values[0]
+        stem = "m.experts.down_proj" if f.endings[0].startswith("experts") else "m.x"
+        value = stem if f.endings[0].startswith("experts") else stem + f.endings[0]
         for other in [(), (0,), (2,), (0, 0), (2, 3), (1, 2, 3)]:
             tensors: Tensors = {stem + s: ("F32", other) for s in f.companions} | {
                 value: (dtype, shape if dtype else None)

@@ -181,7 +181,7 @@ def report_text(report: Report, kind: ReportFormat) -> str:
         case ReportFormat.json:
             from ..renderers import json
 
-            return json.text(json.report(report)) + "\n"
+            return json.json_text(json.report(report)) + "\n"
         case ReportFormat.markdown:
             from ..renderers import markdown
 
@@ -193,7 +193,7 @@ def report_text(report: Report, kind: ReportFormat) -> str:
         case ReportFormat.sarif:
             from ..renderers import json, sarif
 
-            return json.text(sarif.report(report)) + "\n"
+            return json.json_text(sarif.report(report)) + "\n"
         case ReportFormat.junit:
             from ..renderers import junit
 

@@ -73,7 +73,7 @@ def write(
     if format is Format.json:
         from ..renderers import json
 
-        typer.echo(json.text(document()))
+        typer.echo(json.json_text(document()))
     elif format is Format.markdown:
         from ..renderers import markdown
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @app.command(
     epilog=examples(
         "llmarch memory qwen3-235b --context 32k --batch 8 --gpus 8xH100",
-        "llmarch memory deepseek-v3 --kv-dtype fp8 --weights fp8 --gpus 8xH200 --ep 8",
+        "llmarch memory deepseek-v3 --kv-dtype fp8 --gpus 8xH200 --ep 8",
         "llmarch memory qwen3-30b-a3b --engine vllm --gpus 2xRTX4090 --tp 2",
         "llmarch memory llama3.1-8b gemma3-27b qwen3-next --context 128k",
     )

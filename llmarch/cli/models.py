@@ -48,4 +48,4 @@ def schema() -> None:
     from ..architecture.json_schema import json_schema
     from ..renderers import json
 
-    typer.echo(json.text(json_schema()))
+    typer.echo(json.json_text(json_schema()))

@@ -31,7 +31,7 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
     if format is Format.json:
         from ..renderers import json
 
-        typer.echo(json.text(json.rules(RULES)))
+        typer.echo(json.json_text(json.rules(RULES)))
     elif format is Format.markdown:
         from ..renderers import markdown
 

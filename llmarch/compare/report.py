@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change
 from ..errors import LlmarchError, printable
 from ..views import numbers
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
+
+Outcome = Literal["failed", "uncertain", "passed"]
 
 
 @frozen
@@ -70,6 +72,12 @@ class Report(Frozen):
     def fails(self, change: Change) -> bool:
         """Return whether a change is at or above the level."""
         return SEVERITIES.index(change.severity) <= SEVERITIES.index(self.level)
+
+    def outcome(self, verdict: Verdict) -> Outcome:
+        """Return how a comparison ended: failing changes outrank an incomplete comparison."""
+        if self.failing(verdict):
+            return "failed"
+        return "uncertain" if verdict.error or verdict.partial else "passed"
 
     @property
     def exit_code(self) -> int:
@@ -156,13 +164,13 @@ def value_text(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
+OUTCOMES: dict[Outcome, str] = {"failed": "✗", "uncertain": "?", "passed": "✓"}
+"""The mark of each outcome of a comparison, from worst."""
+
+
 def verdict_mark(report: Report, verdict: Verdict) -> str:
     """Return ✗ for failing changes, ? for an incomplete comparison, ✓ for a pass."""
-    if report.failing(verdict):
-        return "✗"
-    if verdict.error or verdict.partial:
-        return "?"
-    return "✓"
+    return OUTCOMES[report.outcome(verdict)]
 
 
 def compared_commits(verdict: Verdict) -> str:

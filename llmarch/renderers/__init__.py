@@ -1,1 +1,1 @@
-"""Neutral documents as text, Markdown, JSON, SARIF, JUnit and annotations. Only renderers format."""
+"""Write neutral documents as text, Markdown, JSON, SARIF, JUnit and annotations."""

@@ -1,4 +1,7 @@
-"""JSON documents, the contract that scripts depend on: see contract.py for their schema. Figures are integers: elements and bytes."""
+"""JSON documents, the contract that scripts depend on.
+
+Their schema is in architecture/json_schema.py. Figures are integers: elements and bytes.
+"""
 
 from __future__ import annotations
 
@@ -19,30 +22,79 @@ if TYPE_CHECKING:
     from ..analyses.planning import PlannedModel
     from ..checkpoint.inference.model import Observed
     from ..checkpoint.verify import Verification
-    from ..compare.report import Report
+    from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
 
 _COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What JSON may hold as it is and terminals obey: control characters, and those that turn the direction of writing."""
+"""Characters that JSON allows and terminals obey: control characters, and those that turn the
+direction of writing."""
 
 
-def text(document: Any) -> str:
-    """The document as text; the same input gives the same bytes."""
-    return _COMMANDS.sub(
-        lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, indent=2, ensure_ascii=False)
-    )
+def json_text(document: Any) -> str:
+    """Return the document as text; the same input gives the same bytes."""
+    content = json.dumps(document, indent=2, ensure_ascii=False)
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", content)
 
 
-def source(r: Reading | Observation) -> dict[str, Any]:
-    """Where a reading comes from; `headers` is null where no tensor header was read."""
-    raw, table = r.raw, r.raw.tensors
-    headers = (
-        None
-        if table is None
-        else {"tensors": len(table), "bytes": raw.header_bytes, "partial": raw.partial}
-    )
-    out: dict[str, Any] = {
+# One model
+
+
+def show(r: Reading | Observation) -> dict[str, Any]:
+    """Return the document of a model."""
+    if isinstance(r, Observation):
+        return observed_model(r)
+    a = r.architecture
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": model_source(r),
+        "architecture": asdict(a),
+        "parameters": parameter_figures(r),
+        "checkpoint": None if r.check is None else checkpoint_figures(r.check),
+        "cache": cache_figures(a),
+        "evidence": {path: asdict(e) for path, e in r.evidence.items()},
+        "findings": [asdict(f) for f in r.findings],
+        "unread_keys": list(r.unread_keys),
+    }
+
+
+def observed_model(o: Observation) -> dict[str, Any]:
+    """Return the same document for a model that no family reads.
+
+    It has null for what names and shapes of tensors do not prove.
+    """
+    seen = o.observed
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": model_source(o),
+        "architecture": seen.document(),
+        "parameters": {
+            "total": seen.total,
+            "active": None,
+            "active_without_embedding": None,
+            "active_without_embedding_and_head": None,
+            "embedding": seen.by_component.get("embedding"),
+            "vision": seen.by_component.get("vision", 0),
+            "mtp": seen.mtp,
+            "stored": seen.stored,
+            "by_component": seen.by_component,
+            "status": o.status,
+        },
+        "checkpoint": checkpoint_figures(seen),
+        "cache": None,
+        "evidence": {path: asdict(e) for path, e in seen.evidence.items()},
+        "findings": [asdict(f) for f in o.findings],
+        "unread_keys": [],
+    }
+
+
+def model_source(r: Reading | Observation) -> dict[str, Any]:
+    """Return where a reading comes from; `headers` is null where no tensor header was read."""
+    raw, tensors = r.raw, r.raw.tensors
+    headers: dict[str, Any] | None = None
+    if tensors is not None:
+        headers = {"tensors": len(tensors), "bytes": raw.header_bytes, "partial": raw.partial}
+    document: dict[str, Any] = {
         "reference": raw.reference,
         "kind": raw.kind,
         "name": raw.name,
@@ -52,15 +104,14 @@ def source(r: Reading | Observation) -> dict[str, Any]:
         "config_file": raw.config_file,
         "headers": headers,
     }
-    return (
-        out | {"provenance": raw.provenance, "published": list(raw.published)}
-        if raw.provenance
-        else out
-    )
+    if raw.provenance:
+        document |= {"provenance": raw.provenance, "published": list(raw.published)}
+    return document
 
 
-def parameters(r: Reading) -> dict[str, Any]:
-    p, c = count_parameters(r.architecture), r.check
+def parameter_figures(r: Reading) -> dict[str, Any]:
+    """Return the parameter counts, each by its convention (docs/conventions.md)."""
+    p = count_parameters(r.architecture)
     return {
         "total": p.total,
         "active": p.active,
@@ -68,19 +119,32 @@ def parameters(r: Reading) -> dict[str, Any]:
         "active_without_embedding_and_head": p.active_without_embedding_and_head,
         "embedding": p.embedding,
         "vision": p.vision,
-        "mtp": mtp(r, p.mtp),
-        "stored": c.stored if c is not None else None,
+        "mtp": mtp_parameters(r, p.mtp),
+        "stored": None if r.check is None else r.check.stored,
         "by_component": p.by_component,
         "status": r.status,
     }
 
 
-def checkpoint(r: Reading) -> dict[str, Any] | None:
-    """What the headers weigh: elements of scales, tied copies and buffers; stored bits per weight with scales. Null without headers."""
-    return None if r.check is None else weighed(r.check)
+def mtp_parameters(r: Reading, computed: int | None) -> int | None:
+    """Return the parameters of MTP modules; None where the config leaves them open.
+
+    r: the reading; if all headers were read, what the checkpoint stores counts.
+    computed: the count from the facts.
+    """
+    if r.check is not None and r.status != "partial":
+        return r.check.mtp
+    evidence = r.evidence.get("mtp")
+    if evidence is not None and evidence.kind == "unknown":
+        return None
+    return computed
 
 
-def weighed(c: Verification | Observed) -> dict[str, Any]:
+def checkpoint_figures(c: Verification | Observed) -> dict[str, Any]:
+    """Return what the headers weigh.
+
+    Scales, tied copies and buffers are elements; bits per weight are stored ones, with scales.
+    """
     return {
         "scales": c.scales,
         "copies": c.copies,
@@ -91,112 +155,35 @@ def weighed(c: Verification | Observed) -> dict[str, Any]:
     }
 
 
-def mtp(r: Reading, computed: int | None) -> int | None:
-    """What the checkpoint stores of MTP where headers were read, else what the facts give; null where the config does not tell."""
-    if r.check is not None and r.status != "partial":
-        return r.check.mtp
-    told = r.evidence.get("mtp")
-    return None if told is not None and told.kind == "unknown" else computed
+def cache_figures(a: Architecture) -> dict[str, Any]:
+    """Return the figures of the cache, each group with the words for its mixer."""
+    document = compute_cache(a).to_dict(shown_contexts(a))
+    groups: list[dict[str, Any]] = []
+    for group in document["groups"]:
+        name = group["mixer"]
+        groups.append({"mixer": name, "kind": block_word(a, a.mixers[name])} | group)
+    return document | {"groups": groups}
 
 
-def show(r: Reading | Observation) -> dict[str, Any]:
-    """One model."""
-    if isinstance(r, Observation):
-        return observed(r)
-    a = r.architecture
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "source": source(r),
-        "architecture": asdict(a),
-        "parameters": parameters(r),
-        "checkpoint": checkpoint(r),
-        "cache": _cache_document(a),
-        "evidence": {path: asdict(e) for path, e in r.evidence.items()},
-        "findings": [asdict(f) for f in r.findings],
-        "unread_keys": list(r.unread_keys),
-    }
-
-
-def observed(o: Observation) -> dict[str, Any]:
-    """A model that no family reads: the same document, with null for what names and shapes do not tell."""
-    seen = o.observed
-    figures = {
-        "active": None,
-        "active_without_embedding": None,
-        "active_without_embedding_and_head": None,
-    }
-    embedding = seen.by_component.get("embedding")
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "source": source(o),
-        "architecture": seen.document(),
-        "parameters": {
-            "total": seen.total,
-            **figures,
-            "embedding": embedding,
-            "vision": seen.by_component.get("vision", 0),
-            "mtp": seen.mtp,
-            "stored": seen.stored,
-            "by_component": seen.by_component,
-            "status": o.status,
-        },
-        "checkpoint": weighed(seen),
-        "cache": None,
-        "evidence": {path: asdict(e) for path, e in seen.evidence.items()},
-        "findings": [asdict(f) for f in o.findings],
-        "unread_keys": [],
-    }
+# Several models
 
 
 def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None) -> dict[str, Any]:
-    """What models take, one plan each, under the same request."""
+    """Return the document of memory plans under the same request.
+
+    readings: the models.
+    planned: the plan of each.
+    gpu: the GPU that was asked for, if any.
+    """
+    device: dict[str, Any] | None = None
+    if gpu is not None:
+        device = {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source}
+    pairs = zip(readings, planned, strict=True)
     return {
         "schema_version": SCHEMA_VERSION,
-        "gpu": None
-        if gpu is None
-        else {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
-        "models": [
-            {"source": source(r)} | p.to_dict() for r, p in zip(readings, planned, strict=True)
-        ],
+        "gpu": device,
+        "models": [{"source": model_source(r)} | plan.to_dict() for r, plan in pairs],
     }
-
-
-def report(r: Report) -> dict[str, Any]:
-    """What a check found. `old` of a finding is null where it came, `new` where it went."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "lock": r.file or None,
-        "fail_on": r.level,
-        "exit_code": r.exit_code,
-        "verdicts": [
-            {
-                "reference": v.name,
-                "against": v.against,
-                "old": v.old,
-                "new": v.new,
-                "changes": [
-                    asdict(c) | {"fails": r.fails(c), "line": v.line_of(c.path) if r.file else None}
-                    for c in v.changes
-                ],
-                "ignored": v.ignored,
-                "partial": v.partial,
-                "error": {
-                    "message": v.error.message,
-                    "hint": v.error.hint,
-                    "exit_code": v.error.exit_code,
-                }
-                if v.error
-                else None,
-                "remarks": list(v.remarks),
-            }
-            for v in r.verdicts
-        ],
-    }
-
-
-def rules(table: Iterable[Rule]) -> list[dict[str, Any]]:
-    """The table of rules; `pattern` is null for findings."""
-    return [r._asdict() for r in table]
 
 
 def comparison(readings: list[Reading]) -> dict[str, Any]:
@@ -209,22 +196,57 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
     if len(others) == 1:
         return {
             "schema_version": SCHEMA_VERSION,
-            "old": source(old),
-            "new": source(others[0]),
+            "old": model_source(old),
+            "new": model_source(others[0]),
             "changes": changes(others[0]),
         }
     return {
         "schema_version": SCHEMA_VERSION,
-        "old": source(old),
-        "comparisons": [{"new": source(n), "changes": changes(n)} for n in others],
+        "old": model_source(old),
+        "comparisons": [{"new": model_source(n), "changes": changes(n)} for n in others],
     }
 
 
-def _cache_document(a: Architecture) -> dict[str, Any]:
-    """Return the figures of the cache, each group with the words for its mixer."""
-    document = compute_cache(a).to_dict(shown_contexts(a))
-    groups = [
-        {"mixer": g["mixer"], "kind": block_word(a, a.mixers[g["mixer"]])} | g
-        for g in document["groups"]
-    ]
-    return document | {"groups": groups}
+def report(r: Report) -> dict[str, Any]:
+    """Return the document of a check.
+
+    `old` of a finding is null where it is new, `new` where it is no longer found.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "lock": r.file or None,
+        "fail_on": r.level,
+        "exit_code": r.exit_code,
+        "verdicts": [verdict(r, v) for v in r.verdicts],
+    }
+
+
+def verdict(r: Report, v: Verdict) -> dict[str, Any]:
+    """Return a model of a report."""
+    changes: list[dict[str, Any]] = []
+    for c in v.changes:
+        line = v.line_of(c.path) if r.file else None
+        changes.append(asdict(c) | {"fails": r.fails(c), "line": line})
+    error: dict[str, Any] | None = None
+    if v.error:
+        error = {
+            "message": v.error.message,
+            "hint": v.error.hint,
+            "exit_code": v.error.exit_code,
+        }
+    return {
+        "reference": v.name,
+        "against": v.against,
+        "old": v.old,
+        "new": v.new,
+        "changes": changes,
+        "ignored": v.ignored,
+        "partial": v.partial,
+        "error": error,
+        "remarks": list(v.remarks),
+    }
+
+
+def rules(table: Iterable[Rule]) -> list[dict[str, Any]]:
+    """Return the table of rules; `pattern` is null for findings."""
+    return [r._asdict() for r in table]

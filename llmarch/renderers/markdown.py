@@ -1,4 +1,7 @@
-"""Markdown, fit for a README or a comment on a pull request. Strings from repositories are escaped: no markup of theirs survives."""
+"""Markdown, fit for a README or a comment on a pull request.
+
+Strings from repositories are escaped: no markup of theirs survives.
+"""
 
 from __future__ import annotations
 
@@ -8,193 +11,252 @@ from typing import TYPE_CHECKING
 
 from ..errors import printable
 from ..views.documents import Comparison, Sheet, Table
+from .cleaning import clean_lines
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
     from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
-    from ..views.memory import MemoryView
+    from ..views.memory import MemoryView, Plot
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
 _LIVE = re.compile(
     r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
 )
-"""Where people are pinged, issues are referred to and addresses become links. GitHub looks for them after Markdown: no backslash helps, an
-empty comment does."""
+"""Where people are pinged, issues are referred to and addresses become links.
+
+GitHub looks for them after Markdown, so a backslash does not help; an empty comment does."""
 
 ROOM = 60_000
-"""Of the 65,536 characters that GitHub takes in a comment."""
-ROWS = (10**6, 100, 20, 5, 0)
+"""Characters of a report, of the 65,536 that GitHub takes in a comment."""
+MOST_ROWS = (10**6, 100, 20, 5, 0)
+"""Rows of each table that are tried until a report fits."""
 CELL = 300
+"""Characters of a cell that comes from a repository."""
+PLOT_LINE = 500
 
 
 def escape(value: str) -> str:
-    """Text that Markdown and HTML show as it is, with nothing in it to click or to ping; lines become `<br>`."""
-    return "<br>".join(_escape(printable(line, 10**6)) for line in value.split("\n"))
+    """Return text that Markdown and HTML show as it is, with nothing to click or to ping.
+
+    Lines become `<br>`.
+    """
+    return "<br>".join(map(_escape, clean_lines(value).split("\n")))
 
 
 def _escape(line: str) -> str:
+    """Return one line without markup and without references that GitHub would resolve."""
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _LIVE.sub("<!-- -->", _SPECIAL.sub(r"\\\1", line))
 
 
-def rows(columns: list[str], body: list[list[str]], right: int = 99) -> str:
-    head = "| " + " | ".join(escape(c) or " " for c in columns) + " |"
-    rule = "|" + "|".join(" --- " for _ in columns) + "|"
-    return "\n".join(
-        [head, rule, *("| " + " | ".join(escape(c) or " " for c in row) + " |" for row in body)]
-    )
+# Tables and lists
+
+
+def rows(columns: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """Return a table of escaped cells."""
+    separator = "|" + " --- |" * len(columns)
+    return "\n".join([table_row(columns), separator, *map(table_row, body)])
+
+
+def table_row(cells: Sequence[str]) -> str:
+    """Return one row of a table."""
+    shown = [escape(cell) or " " for cell in cells]
+    return f"| {' | '.join(shown)} |"
+
+
+def table(t: Table) -> str:
+    """Return a table; sections are a column of their own, named in their first row."""
+    if not t.sections:
+        return rows(t.columns, t.rows)
+    body = [[t.sections.get(i, ""), *row] for i, row in enumerate(t.rows)]
+    return rows(["", *t.columns], body)
+
+
+def line_rows(lines: list[tuple[str, list[str]]]) -> list[list[str]]:
+    """Return labels and the lines that belong to each as rows of a table."""
+    return [[label, "\n".join(label_lines)] for label, label_lines in lines]
+
+
+def bullets(notes: Iterable[str]) -> str:
+    """Return a list with an entry for each note."""
+    return "\n".join(f"- {escape(note)}" for note in notes)
+
+
+def document(parts: Iterable[str]) -> str:
+    """Return paragraphs as a document."""
+    return "\n\n".join(parts) + "\n"
+
+
+# One model
 
 
 def sheet(s: Sheet) -> str:
-    parts = [f"## {escape(s.title)}", f"{escape(s.origin)}  \n{escape(s.headline)}"]
-    parts.append(rows(["fact", "value"], [[label, "\n".join(lines)] for label, lines in s.lines]))
+    """Return a model: title and origin, labelled lines, tables, notes."""
+    parts = [
+        f"## {escape(s.title)}",
+        f"{escape(s.origin)}  \n{escape(s.headline)}",
+        rows(["fact", "value"], line_rows(s.lines)),
+    ]
     for t in s.tables:
         parts += [f"### {escape(t.title)}", table(t)]
-    parts.append("\n".join(f"- {escape(n)}" for n in s.notes))
-    return "\n\n".join(parts) + "\n"
+    return document([*parts, bullets(s.notes)])
 
 
 def memory(v: MemoryView) -> str:
-    from . import plot
-
+    """Return memory plans: what was asked for, the table of bytes, lines, the plot, notes."""
     parts = [f"## {escape(v.title)}", escape(v.asked), table(v.table)]
     if v.lines:
-        parts.append(rows(["", ""], [[label, "\n".join(lines)] for label, lines in v.lines]))
+        parts.append(rows(["", ""], line_rows(v.lines)))
     if v.plot:
-        parts.append(
-            "\n".join(
-                [
-                    "```text",
-                    *(printable(line, 500) for line in plot.lines(v.plot, plot.WIDEST)),
-                    "```",
-                ]
-            )
-        )
+        parts.append(plot_block(v.plot))
     if v.notes:
-        parts.append("\n".join(f"- {escape(n)}" for n in v.notes))
-    return "\n\n".join(parts) + "\n"
+        parts.append(bullets(v.notes))
+    return document(parts)
+
+
+def plot_block(p: Plot) -> str:
+    """Return a plot as a fenced block."""
+    from . import plot
+
+    lines = [printable(line, PLOT_LINE) for line in plot.plot_lines(p, plot.WIDEST)]
+    return "\n".join(["```text", *lines, "```"])
+
+
+# Reports
 
 
 def report(r: Report) -> str:
-    """A check, fit for a comment on a pull request: what fails is open, the rest is folded. Where there is more than fits, fewer rows of
-    each table; then fewer models, those that fail first."""
-    from ..compare.report import summary_lines
-    from ..compare.report import verdict_mark as mark_of
+    """Return a check, fit for a comment on a pull request: the rest of the changes is folded.
+
+    Where it is too long, tables have fewer rows; where it is still too long, models are left out,
+    those that pass first.
+    """
+    from ..compare.report import OUTCOMES, summary_lines
 
     mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
-    parts = [
-        f"## {mark} llmarch check",
-        "  \n".join(
-            f"**{escape(line)}**" if i == 0 else escape(line)
-            for i, line in enumerate(summary_lines(r))
-        ),
-    ]
-    for most in ROWS:
+    first, *others = map(escape, summary_lines(r))
+    parts = [f"## {mark} llmarch check", "  \n".join([f"**{first}**", *others])]
+    for most in MOST_ROWS:
         models = [verdict(r, v, most) for v in r.verdicts]
-        if sum(len(m) + 2 for m in models) <= ROOM:
-            return "\n\n".join([*parts, *models]) + "\n"
+        if sum(len(model) + 2 for model in models) <= ROOM:
+            return document([*parts, *models])
+    outcomes = list(OUTCOMES)
+    worst_first = sorted(r.verdicts, key=lambda v: outcomes.index(r.outcome(v)))
+    return document([*parts, *models_in_room(r, worst_first)])
+
+
+def models_in_room(r: Report, verdicts: Sequence[Verdict]) -> list[str]:
+    """Return the models that fit without tables, and how many are left out."""
+    models: list[str] = []
     room = ROOM
-    worst = sorted(r.verdicts, key=lambda v: "✗?✓".index(mark_of(r, v)))
-    for i, v in enumerate(worst):
+    for v in verdicts:
         model = verdict(r, v, 0)
-        if (room := room - len(model) - 2) < 0:
-            parts.append(f"and {len(worst) - i} models more")
+        room -= len(model) + 2
+        if room < 0:
+            models.append(f"and {len(verdicts) - len(models)} models more")
             break
-        parts.append(model)
-    return "\n\n".join(parts) + "\n"
+        models.append(model)
+    return models
 
 
 def verdict(r: Report, v: Verdict, most: int) -> str:
-    """A model, with so many rows of a table at most."""
+    """Return a model of a report.
+
+    r: the report.
+    v: the model's verdict.
+    most: how many rows a table may have.
+    """
     from ..compare.report import compared_commits, verdict_mark, verdict_state
 
     title = f"{verdict_mark(r, v)} **{escape(v.name)}** {escape(compared_commits(v))}".rstrip()
     if not v.changes and not v.error and not v.partial:
         return f"{title}: {verdict_state(v)}"
-    said = [v.error.message, *([v.error.hint] if v.error.hint else [])] if v.error else []
-    parts = [
-        title,
-        *(f"- {escape(printable(line, CELL))}" for line in [*said, *v.remarks][: most + 3]),
-    ]
-    failing, rest = r.failing(v), [c for c in v.changes if not r.fails(c)]
+    reasons = list(v.remarks)
+    if v.error:
+        reasons = [v.error.message, *filter(None, [v.error.hint]), *reasons]
+    parts = [title, *(f"- {escape(printable(line, CELL))}" for line in reasons[: most + 3])]
+    failing = r.failing(v)
     if failing:
-        parts += ["", changes(failing, most) or f"{len(failing)} at or above '{r.level}'"]
-    if rest:
-        inner, label = changes(rest, most), f"{len(rest)} below '{r.level}'"
-        parts += [
-            "",
-            f"<details><summary>{label}</summary>\n\n{inner}\n\n</details>" if inner else label,
-        ]
+        label = f"{len(failing)} at or above '{r.level}'"
+        parts += ["", changes(failing, most) or label]
+    others = [c for c in v.changes if not r.fails(c)]
+    if others:
+        parts += ["", folded(f"{len(others)} below '{r.level}'", changes(others, most))]
     return "\n".join(parts)
 
 
+def folded(label: str, content: str) -> str:
+    """Return a section that opens on a click; the label alone where there is no content."""
+    if not content:
+        return label
+    return f"<details><summary>{label}</summary>\n\n{content}\n\n</details>"
+
+
 def changes(found: Sequence[Change], most: int) -> str:
-    """A table of changes, and how many are left out of it; nothing where no row is wanted."""
+    """Return a table of changes, and how many it leaves out; nothing where no row is wanted.
+
+    found: the changes.
+    most: how many rows the table may have.
+    """
     from ..compare.report import change_text
 
     if not most:
         return ""
-    body = [
-        [c.severity, c.rule, *(printable(text, CELL) for text in (c.path, change_text(c)))]
-        for c in found[:most]
-    ]
-    more = f"\n\nand {left} more" if (left := len(found) - most) > 0 else ""
-    return rows(["severity", "rule", "fact", "change"], body) + more
+    body: list[list[str]] = []
+    for c in found[:most]:
+        path, what = printable(c.path, CELL), printable(change_text(c), CELL)
+        body.append([c.severity, c.rule, path, what])
+    shown = rows(["severity", "rule", "fact", "change"], body)
+    left_out = len(found) - len(body)
+    return f"{shown}\n\nand {left_out} more" if left_out else shown
+
+
+# Rules
 
 
 def rules(table: Iterable[Rule]) -> str:
-    """The page of rules (docs/rules.md)."""
+    """Return the page of rules (docs/rules.md)."""
     from ..compare.rules import CONSEQUENCES, SEVERITIES
 
-    def row(r: Rule) -> str:
-        covers = [f"`{r.pattern}`"] if r.pattern is not None else []
-        return " | ".join(
-            [
-                "",
-                f"`{r.id}`",
-                *covers,
-                r.severity,
-                f"**{escape(r.title)}**<br>{escape(r.explanation)}",
-                "",
-            ]
-        ).strip()
-
     page = list(table)
-    parts = [
-        "# Rules",
-        "Each difference between two models has a rule with a stable id. Its severity says what breaks, from worst:",
-        rows(["severity", "means"], [[s, CONSEQUENCES[s]] for s in SEVERITIES]),
-        "`--fail-on` takes a severity, `--ignore` a rule or `rule:path`; [ci.md](ci.md) says how a project sets them.",
-        "## Facts",
-        "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several. The first row that covers a path wins.",
-        "\n".join(
-            [
-                rows(["rule", "covers", "severity", "what breaks, and for whom"], []),
-                *(row(r) for r in page if r.pattern is not None),
-            ]
-        ),
-        "## Findings",
-        "About a checkpoint and its files. One that is there now and was not before is a change; where it does no harm it has a milder "
-        "severity than its row.",
-        "\n".join(
-            [
-                rows(["rule", "severity", "what breaks, and for whom"], []),
-                *(row(r) for r in page if r.pattern is None),
-            ]
-        ),
-    ]
-    return "\n\n".join(parts) + "\n"
+    facts = [r for r in page if r.pattern is not None]
+    findings = [r for r in page if r.pattern is None]
+    severities = [[severity, CONSEQUENCES[severity]] for severity in SEVERITIES]
+    return document(
+        [
+            "# Rules",
+            "Each difference between two models has a rule with a stable id."
+            " Its severity says what breaks, from worst:",
+            rows(["severity", "means"], severities),
+            "`--fail-on` takes a severity, `--ignore` a rule or `rule:path`;"
+            " [ci.md](ci.md) says how a project sets them.",
+            "## Facts",
+            "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several."
+            " The first row that covers a path wins.",
+            rule_rows(["rule", "covers", "severity", "what breaks, and for whom"], facts),
+            "## Findings",
+            "About a checkpoint and its files. One that is there now and was not before is a"
+            " change; where it does no harm it has a milder severity than its row.",
+            rule_rows(["rule", "severity", "what breaks, and for whom"], findings),
+        ]
+    )
 
 
-def table(t: Table) -> str:
-    body: list[list[str]] = []
-    section = ""
-    columns = ["", *t.columns] if t.sections else t.columns
-    for i, row in enumerate(t.rows):
-        section = t.sections.get(i, "" if t.sections else section)
-        body.append([section, *row] if t.sections else row)
-    return rows(columns, body)
+def rule_rows(columns: list[str], found: Iterable[Rule]) -> str:
+    """Return a table of rules."""
+    return "\n".join([rows(columns, []), *map(rule_row, found)])
+
+
+def rule_row(r: Rule) -> str:
+    """Return the row of a rule; a finding covers no path."""
+    cells = [f"`{r.id}`", r.severity, f"**{escape(r.title)}**<br>{escape(r.explanation)}"]
+    if r.pattern is not None:
+        cells.insert(1, f"`{r.pattern}`")
+    return f"| {' | '.join(cells)} |"
+
+
+# Several models
 
 
 def comparison(c: Comparison) -> str:

@@ -8,40 +8,53 @@ from ..views.memory import Plot, Series
 
 HEIGHT = 13
 WIDEST = 76
+NARROWEST = 16
+"""Columns of the plane that are drawn even where there is less room."""
 
 
-def lines(p: Plot, width: int) -> list[str]:
-    """The plot in at most `width` columns: title, plane with its ticks, and what each symbol is."""
-    labels = max(len(label) for _, label in p.y_ticks)
-    columns = max(16, min(WIDEST, width) - labels - 3)
-    most_x, most_y = p.x_ticks[-1][0], p.y_ticks[-1][0]
-    plane = [[" "] * columns for _ in range(HEIGHT)]
+def plot_lines(p: Plot, width: int) -> list[str]:
+    """Return the title, the plane with its ticks, and what each symbol is.
+
+    p: the plot.
+    width: the columns that the lines may take.
+    """
+    margin = max(len(label) for _, label in p.y_ticks)
+    columns = max(NARROWEST, min(WIDEST, width) - margin - 3)
+    highest = p.y_ticks[-1][0]
+    labels = {row_of(y, highest): label for y, label in p.y_ticks}
+    lines = [p.title]
+    for row, cells in enumerate(plane(p, columns)):
+        edge = "┤" if row in labels else "│"
+        lines.append(f"{labels.get(row, ''):>{margin}} {edge}{''.join(cells)}".rstrip())
+    blank = " " * margin
+    lines.append(f"{blank} └{'─' * columns}")
+    lines.append(f"{blank}  {axis(p.x_ticks, columns)}")
+    return lines + [f"{blank}  {s.symbol} {s.name}" for s in [*p.series, *p.marks]]
+
+
+def plane(p: Plot, columns: int) -> list[list[str]]:
+    """Return the cells of the plot, row by row from the top."""
+    longest, highest = p.x_ticks[-1][0], p.y_ticks[-1][0]
+    rows = [[" "] * columns for _ in range(HEIGHT)]
     for mark in p.marks:
-        row = row_of(mark.points[0][1], most_y)
-        plane[row] = ["─"] * columns
+        _, y = mark.points[0]
+        rows[row_of(y, highest)] = ["─"] * columns
     for series in p.series:
         for column in range(columns):
-            y = value_at(series, most_x * column / (columns - 1))
+            y = value_between(series, longest * column / (columns - 1))
             if y is not None:
-                plane[row_of(y, most_y)][column] = series.symbol
-    ticks = {row_of(y, most_y): label for y, label in p.y_ticks}
-    out = [p.title]
-    for row in range(HEIGHT):
-        edge = "┤" if row in ticks else "│"
-        out.append(f"{ticks.get(row, ''):>{labels}} {edge}{''.join(plane[row])}".rstrip())
-    out.append(f"{'':>{labels}} └{'─' * columns}")
-    out.append(f"{'':>{labels}}  {axis(p.x_ticks, columns)}")
-    out += [f"{'':>{labels}}  {s.symbol} {s.name}" for s in [*p.series, *p.marks]]
-    return out
+                rows[row_of(y, highest)][column] = series.symbol
+    return rows
 
 
 def row_of(y: float, most: int) -> int:
-    """The row of a value; row 0 is the top."""
-    return HEIGHT - 1 - round(min(1.0, y / most) * (HEIGHT - 1))
+    """Return the row of a value; row 0 is the top, that of `most` and above."""
+    share = min(1.0, y / most)
+    return HEIGHT - 1 - round(share * (HEIGHT - 1))
 
 
-def value_at(series: Series, x: float) -> float | None:
-    """The series between its points; None beyond them."""
+def value_between(series: Series, x: float) -> float | None:
+    """Return the value of a series between its points; None before and after them."""
     for (x0, y0), (x1, y1) in pairwise(series.points):
         if x0 <= x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
@@ -49,11 +62,17 @@ def value_at(series: Series, x: float) -> float | None:
 
 
 def axis(ticks: list[tuple[int, str]], columns: int) -> str:
-    """Labels under their places, the last one flush right."""
+    """Return labels under their places, the last one flush right; those without room are left out.
+
+    ticks: places and labels, the last of which is that of the last column.
+    columns: the width of the axis.
+    """
     line = [" "] * columns
     most = ticks[-1][0]
     for x, label in ticks:
-        at = min(columns - len(label), max(0, round(x / most * (columns - 1)) - len(label) // 2))
-        if not "".join(line[max(0, at - 1) : at + len(label) + 1]).strip():
-            line[at : at + len(label)] = label
+        middle = round(x / most * (columns - 1))
+        start = min(columns - len(label), max(0, middle - len(label) // 2))
+        end = start + len(label)
+        if not "".join(line[max(0, start - 1) : end + 1]).strip():
+            line[start:end] = label
     return "".join(line).rstrip()

@@ -1,7 +1,9 @@
-"""SARIF 2.1.0, for code scanning. A plain document: the Python libraries for it are generated classes that nobody has touched for years.
+"""SARIF 2.1.0, for code scanning, as a plain document.
 
-Results point at lines of the lock file; without one, at the model, as if it were a file: GitHub refuses a whole report for one result that
-has no file. What could not be read is a notification of the run, which then did not succeed.
+The Python libraries for SARIF are generated classes that have not changed for years. Results
+point at lines of the lock file; without one, at the model as if it were a file, because GitHub
+refuses a whole report for one result that has no file. A model that could not be read is a
+notification of the run, which then did not succeed.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from urllib.parse import quote
 from .. import __version__
 from ..architecture.schema import Change
 from ..compare.report import Report, Verdict, change_meaning, change_text, rule_of
-from ..compare.rules import CONSEQUENCES, Severity
-from ..errors import printable
+from ..compare.rules import CONSEQUENCES, Rule, Severity
+from .cleaning import clean
 
 LEVELS: dict[Severity, str] = {
     "weights": "error",
@@ -24,38 +26,27 @@ LEVELS: dict[Severity, str] = {
     "quantization": "warning",
     "info": "note",
 }
+"""The level of a rule, by the severity of its changes."""
 
 
 def report(r: Report) -> dict[str, Any]:
+    """Return the document: one run with its rules, results and notifications."""
     rules = {c.rule: rule_of(c) for v in r.verdicts for c in v.changes}
     ids = sorted(rules)
-    notes = [note for v in r.verdicts for note in notifications(r, v)]
     driver = {
         "name": "llmarch",
         "semanticVersion": __version__,
-        "rules": [
-            {
-                "id": i,
-                "shortDescription": {"text": rules[i].title},
-                "fullDescription": {"text": rules[i].explanation},
-                "help": {
-                    "text": f"{rules[i].explanation} In short: {CONSEQUENCES[rules[i].severity]}. See `llmarch rules explain {i}`."
-                },
-                "defaultConfiguration": {"level": LEVELS[rules[i].severity]},
-                "properties": {"severity": rules[i].severity, "since": rules[i].since},
-            }
-            for i in ids
-        ],
+        "rules": [descriptor(rules[id]) for id in ids],
+    }
+    notes = [note for v in r.verdicts for note in notifications(r, v)]
+    invocation = {
+        "executionSuccessful": not notes,
+        "exitCode": r.exit_code,
+        "toolExecutionNotifications": notes,
     }
     run = {
         "tool": {"driver": driver},
-        "invocations": [
-            {
-                "executionSuccessful": not notes,
-                "exitCode": r.exit_code,
-                "toolExecutionNotifications": notes,
-            }
-        ],
+        "invocations": [invocation],
         "results": [result(r, v, c, ids.index(c.rule)) for v in r.verdicts for c in v.changes],
         "columnKind": "utf16CodeUnits",
     }
@@ -66,62 +57,88 @@ def report(r: Report) -> dict[str, Any]:
     }
 
 
+def descriptor(rule: Rule) -> dict[str, Any]:
+    """Return the description of a rule."""
+    breaks = f"{rule.explanation} In short: {CONSEQUENCES[rule.severity]}."
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": rule.explanation},
+        "help": {"text": f"{breaks} See `llmarch rules explain {rule.id}`."},
+        "defaultConfiguration": {"level": LEVELS[rule.severity]},
+        "properties": {"severity": rule.severity, "since": rule.since},
+    }
+
+
 def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
-    text = clean(f"{v.name}: {c.path}: {change_text(c)} ({change_meaning(c)})")
-    level = "error" if r.fails(c) else "note" if c.severity == "info" else "warning"
-    mark = sha256(
-        "\0".join((v.name, c.rule, c.path, repr(c.new))).encode(errors="backslashreplace")
-    ).hexdigest()
+    """Return the result of one change.
+
+    r: the report.
+    v: the verdict of the model that changed.
+    c: the change.
+    index: the place of its rule among the rules of the run.
+    """
+    message = f"{v.name}: {c.path}: {change_text(c)} ({change_meaning(c)})"
     return {
         "ruleId": c.rule,
         "ruleIndex": index,
-        "level": level,
-        "message": {"text": text},
+        "level": result_level(r, c),
+        "message": {"text": clean(message)},
         "locations": [location(r, v, c.path)],
-        "partialFingerprints": {"llmarchChange/v1": mark},
+        "partialFingerprints": {"llmarchChange/v1": change_digest(v, c)},
         "properties": {"severity": c.severity, "model": clean(v.name)},
     }
 
 
+def result_level(r: Report, c: Change) -> str:
+    """Return the level of a change: an error if it fails the check."""
+    if r.fails(c):
+        return "error"
+    return "note" if c.severity == "info" else "warning"
+
+
+def change_digest(v: Verdict, c: Change) -> str:
+    """Return what identifies a change from run to run, whatever the old value was."""
+    identity = "\0".join((v.name, c.rule, c.path, repr(c.new)))
+    return sha256(identity.encode(errors="backslashreplace")).hexdigest()
+
+
 def location(r: Report, v: Verdict, path: str) -> dict[str, Any]:
-    place: dict[str, Any] = {
-        "logicalLocations": [{"fullyQualifiedName": clean(f"{v.name}:{path}"), "kind": "member"}]
-    }
-    return place | physical(r, v, path)
+    """Return the place of a fact: its name, and its line."""
+    name = clean(f"{v.name}:{path}")
+    logical = {"fullyQualifiedName": name, "kind": "member"}
+    return {"logicalLocations": [logical]} | physical_location(r, v, path)
 
 
-def physical(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
-    """The line of the lock file, or the model."""
+def physical_location(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
+    """Return the line of the lock file, or the model as a file."""
     region = {"startLine": v.line_of(path) if r.file else 1}
     return {"physicalLocation": {"artifactLocation": artifact(r.file or v.name), "region": region}}
 
 
 def artifact(file: str) -> dict[str, str]:
-    """A file of the project, or one elsewhere."""
+    """Return the address of a file of the project, or of one elsewhere."""
     for flavour in (PurePosixPath, PureWindowsPath):
-        if flavour(file).is_absolute():
-            return {
-                "uri": "file://"
-                + quote("/" + flavour(file).as_posix().lstrip("/"), safe="/:", errors="replace")
-            }
-    return {
-        "uri": quote(file.removeprefix("./"), safe="/", errors="replace") or ".",
-        "uriBaseId": "%SRCROOT%",
-    }
+        path = flavour(file)
+        if path.is_absolute():
+            quoted = quote("/" + path.as_posix().lstrip("/"), safe="/:", errors="replace")
+            return {"uri": f"file://{quoted}"}
+    relative = quote(file.removeprefix("./"), safe="/", errors="replace")
+    return {"uri": relative or ".", "uriBaseId": "%SRCROOT%"}
 
 
 def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
-    """Why it is not told whether a model is the same."""
-    said = [v.error.message] if v.error else list(v.remarks) if v.partial else []
+    """Return why a model was not read as a whole."""
+    reasons: list[str] = []
+    if v.error:
+        reasons = [v.error.message]
+    elif v.partial:
+        reasons = list(v.remarks)
     return [
         {
             "level": "error",
-            "message": {"text": clean(f"{v.name}: {text}")},
-            "locations": [physical(r, v)],
+            "message": {"text": clean(f"{v.name}: {reason}")},
+            "locations": [physical_location(r, v)],
         }
-        for text in said
+        for reason in reasons
     ]
-
-
-def clean(text: str) -> str:
-    return printable(text, 10_000)

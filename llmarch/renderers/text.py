@@ -1,4 +1,7 @@
-"""Text for terminals and pipes, with rich. Every string is cleaned of control characters; nothing is read as markup."""
+"""Text for terminals and pipes, with rich.
+
+Every string is cleaned of control characters; nothing is read as markup.
+"""
 
 from __future__ import annotations
 
@@ -14,59 +17,89 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ..errors import printable as _printable
-from ..views.documents import Comparison, Sheet, Strip, Table
+from ..views.documents import ABSENT, Comparison, Sheet, Strip, Table
+from .cleaning import clean_lines
 
 if TYPE_CHECKING:
-    from ..compare.report import Report, Verdict
+    from ..architecture.schema import Change
+    from ..compare.report import Outcome, Report, Verdict
     from ..views.memory import MemoryView
 
 PIPE_WIDTH = 120
-LONGEST = 10**6
+"""Columns of output that does not go to a terminal."""
+NARROW = 18
+"""Columns of a table no wider than this are never broken: numbers, shapes, words."""
+LABEL = 24
+"""The widest first column that is a label and never broken."""
+WIDEST_NAME = 48
+"""The widest name of a model that what stands beside it is aligned to."""
+COLOURS: dict[Outcome, str] = {"failed": "red", "uncertain": "yellow", "passed": "green"}
 
 
 class Out(Console):
-    """A console whose lines have no blanks at their end in a pipe."""
+    """A console that writes no blanks at the end of lines, unless it is a terminal."""
 
     def show(self, what: RenderableType, indent: int = 2, below: int = 0) -> None:
+        """Print something.
+
+        what: what to print.
+        indent: columns before it.
+        below: empty lines after it.
+        """
         padded = Padding(what, (0, 0, below, indent), expand=False)
         if self.is_terminal:
             self.print(padded)
             return
         with self.capture() as capture:
             self.print(padded)
-        self.file.write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+        self.file.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
 def console() -> Out:
-    """Standard output: its own width in a terminal, COLUMNS or 120 in a pipe, so that nothing is cut off."""
+    """Return standard output as a console.
+
+    A terminal has its own width; elsewhere it is COLUMNS or 120, so that nothing is cut off.
+    """
     stdout: TextIO = sys.stdout
     if isinstance(stdout, TextIOWrapper):
         stdout.reconfigure(errors="replace")
+    if stdout.isatty():
+        return new_console()
     columns = os.environ.get("COLUMNS", "")
-    width = (
-        None
-        if stdout.isatty()
-        else int(columns)
-        if columns.isdecimal() and int(columns)
-        else PIPE_WIDTH
-    )
-    return Out(width=width, highlight=False, markup=False, emoji=False)
+    width = int(columns) if columns.isdecimal() else 0
+    return new_console(width=width or PIPE_WIDTH)
+
+
+def new_console(file: TextIO | None = None, width: int | None = None) -> Out:
+    """Return a console that takes nothing in a string for markup.
+
+    file: where it writes; standard output by default.
+    width: its columns; those of the terminal by default.
+    """
+    return Out(file=file, width=width, highlight=False, markup=False, emoji=False)
+
+
+def captured(write: Callable[[Out], None]) -> str:
+    """Return what a function writes to a console, as a file holds it."""
+    file = StringIO()
+    write(new_console(file, PIPE_WIDTH))
+    return file.getvalue()
 
 
 def text(value: str, style: str = "") -> Text:
-    """Lines of a cell, cleaned."""
-    return Text(
-        "\n".join(_printable(line, LONGEST) for line in value.split("\n")),
-        style=style,
-        overflow="fold",
-    )
+    """Return a string, cleaned, in a style; it may have several lines."""
+    return Text(clean_lines(value), style=style, overflow="fold")
+
+
+# One model
 
 
 def sheet(s: Sheet) -> None:
+    """Print a model: title and origin, labelled lines, tables, notes."""
     out = console()
     out.print()
-    gap = "    " if len(s.title) + len(s.origin) + 6 <= out.width else "\n"
+    fits = len(s.title) + len(s.origin) + 6 <= out.width
+    gap = "    " if fits else "\n"
     out.show(text(s.title, "bold") + text(gap + s.origin, "dim"))
     out.show(text(s.headline), below=1)
     labelled(out, s.lines)
@@ -74,21 +107,68 @@ def sheet(s: Sheet) -> None:
         out.print()
         table(t, out)
     out.print()
-    for note in s.notes:
+    print_notes(out, s.notes)
+
+
+def memory(v: MemoryView) -> None:
+    """Print memory plans: what was asked for, the table of bytes, lines, the plot, notes."""
+    from . import plot
+
+    out = console()
+    out.print()
+    out.show(text(v.title, "bold"))
+    out.show(text(v.asked, "dim"), below=1)
+    for part in split(v.table, out.width):
+        table(part, out)
+        out.print()
+    if v.lines:
+        labelled(out, v.lines)
+        out.print()
+    if v.plot:
+        out.show(text("\n".join(plot.plot_lines(v.plot, out.width - 2))))
+    out.print()
+    print_notes(out, v.notes)
+
+
+def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
+    """Print a title and labelled lines."""
+    out = console()
+    out.show(text(title, "bold"), below=1)
+    labelled(out, lines)
+
+
+def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
+    """Print labels, and the lines that belong to each beside it."""
+    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, label_lines in lines:
+        grid.add_row(text(label, "cyan"), text("\n".join(label_lines)))
+    out.show(grid)
+
+
+def pair(out: Out, label: str, value: str) -> None:
+    """Print one label with its text."""
+    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid.add_row(text(label, "cyan"), text(value))
+    out.show(grid)
+
+
+def print_notes(out: Out, notes: list[str]) -> None:
+    """Print a line for each note."""
+    for note in notes:
         out.show(text(note, "dim"))
 
 
-NARROW = 18
-"""Columns no wider than this are never broken: numbers, shapes, words."""
+# Tables
 
 
 def table(t: Table, out: Out | None = None) -> None:
-    """Columns without lines; sections as headings of their own. Where it is narrow, long cells are broken, short ones never."""
+    """Print a table without rules; sections are headings of their own.
+
+    Where there is little room, wide columns are broken and narrow ones never.
+    """
     out = out or console()
-    widths = [
-        max((len(line) for row in t.rows for line in (*row[i].split("\n"), c)), default=0)
-        for i, c in enumerate(t.columns)
-    ]
     grid = Grid(
         box=None,
         padding=(0, 3, 0, 0),
@@ -96,21 +176,60 @@ def table(t: Table, out: Out | None = None) -> None:
         header_style="bold",
         pad_edge=False,
     )
-    labels = bool(t.sections) or (widths[0] <= 24 if widths else False)
-    for i, (column, width) in enumerate(zip(t.columns, widths, strict=True)):
-        least = min(width, 24) + 2 if i == 0 and labels else None
+    for i, column in enumerate(t.columns):
+        width = column_width(t, i)
+        is_label = i == 0 and (bool(t.sections) or width <= LABEL)
         grid.add_column(
             text(column),
-            no_wrap=labels if i == 0 else width <= NARROW,
+            no_wrap=is_label or (i > 0 and width <= NARROW),
             overflow="fold",
-            min_width=least,
+            min_width=min(width, LABEL) + 2 if is_label else None,
         )
-    for i, row in enumerate(t.rows):
+    indent = "  " if t.sections else ""
+    for i, (label, *cells) in enumerate(t.rows):
         if i in t.sections:
             grid.add_row(text(t.sections[i], "cyan"))
-        label = ("  " if t.sections else "") + row[0]
-        grid.add_row(text(label), *(text(c, "dim" if c == "–" else "") for c in row[1:]))
+        grid.add_row(text(indent + label), *map(cell, cells))
     out.show(grid)
+
+
+def column_width(t: Table, i: int) -> int:
+    """Return the widest line of a column."""
+    lines = [line for row in t.rows for line in row[i].split("\n")]
+    return max(map(len, [*lines, t.columns[i]]))
+
+
+def cell(value: str) -> Text:
+    """Return a cell; a dash for what a model does not have is dim."""
+    return text(value, "dim" if value == ABSENT else "")
+
+
+def split(t: Table, width: int) -> Iterable[Table]:
+    """Yield a matrix of many models as tables that fit, each with the labels again.
+
+    A row stands only in the tables of models that have something there.
+    """
+    models = len(t.columns) - 1
+    if models <= 3:
+        yield t
+        return
+    most = max(2, (width - 22) // 20)
+    each = ceil(models / ceil(models / most))
+    for first in range(1, models + 1, each):
+        part = Table(["", *t.columns[first : first + each]], [], {})
+        section = ""
+        for i, row in enumerate(t.rows):
+            section = t.sections.get(i, section)
+            cells = row[first : first + each]
+            if all(c == ABSENT for c in cells):
+                continue
+            if section not in part.sections.values():
+                part.sections[len(part.rows)] = section
+            part.rows.append([row[0], *cells])
+        yield part
+
+
+# Several models
 
 
 def comparison(c: Comparison) -> None:
@@ -131,141 +250,86 @@ def comparison(c: Comparison) -> None:
         out.show(text(note, "dim"))
 
 
-def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
-    out = console()
-    out.show(text(title, "bold"), below=1)
-    labelled(out, lines)
+def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
+    """Print a symbol for each layer of each model: beside the names if they fit, else below."""
+    names = max(len(s.name) for s in items)
+    beside = names + max(len(s.symbols) for s in items) + 4 <= out.width
+    key = text("   ".join(f"{symbol} {word}" for symbol, word in legend), "dim")
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    if beside:
+        for s in items:
+            grid.add_row(text(s.name), text(s.symbols))
+        grid.add_row(text(""), key)
+    else:
+        for s in items:
+            grid.add_row(text(f"{s.name}\n{s.symbols}"))
+        grid.add_row(key)
+    out.show(grid, below=1)
 
 
-def captured(write: Callable[[Out], None]) -> str:
-    """What is written, as a file holds it."""
-    file = StringIO()
-    write(Out(file=file, width=PIPE_WIDTH, highlight=False, markup=False, emoji=False))
-    return file.getvalue()
+# Reports
 
 
 def report(r: Report, out: Out | None = None) -> None:
-    """A check: a line for each model, its changes below it, and how it ended."""
+    """Print a check: a line for each model, its changes below it, and how it ended."""
     from ..compare.report import count_noun, summary_lines
 
     out = out or console()
     if r.file:
         out.show(text(f"{r.file}: {count_noun(len(r.verdicts), 'model')}"), indent=0, below=1)
-    width = min(48, max((len(v.name) for v in r.verdicts), default=0))
+    width = min(WIDEST_NAME, max((len(v.name) for v in r.verdicts), default=0))
     for v in r.verdicts:
         verdict(out, r, v, width)
     out.print()
     for line in summary_lines(r):
         out.show(text(line, "bold" if r.exit_code else ""), indent=0)
-    if rule := next((c.rule for v in r.verdicts for c in r.failing(v)), None):
-        out.show(text(f"llmarch rules explain {rule}", "dim"), indent=0)
+    failing = [change for v in r.verdicts for change in r.failing(v)]
+    if failing:
+        out.show(text(f"llmarch rules explain {failing[0].rule}", "dim"), indent=0)
 
 
 def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
-    from ..compare.report import (
-        change_meaning,
-        change_text,
-        compared_commits,
-        verdict_mark,
-        verdict_state,
-    )
+    """Print a model of a report, its changes, and why it was not read as a whole.
 
-    colour = {"✓": "green", "✗": "red", "?": "yellow"}[verdict_mark(r, v)]
+    out: the console.
+    r: the report.
+    v: the model's verdict.
+    width: the columns of the names.
+    """
+    from ..compare.report import OUTCOMES, compared_commits, verdict_state
+
+    outcome = r.outcome(v)
+    title = text(f"{OUTCOMES[outcome]} ", COLOURS[outcome]) + text(v.name.ljust(width), "bold")
     rest = "   ".join(filter(None, (compared_commits(v), verdict_state(v))))
-    out.show(
-        text(f"{verdict_mark(r, v)} ", colour)
-        + text(v.name, "bold")
-        + text(" " * max(0, width - len(v.name)) + f"   {rest}"),
-        indent=0,
-    )
-    grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    told: set[str] = set()
-    for c in v.changes:
-        fails = r.fails(c)
-        line = text(f"{c.rule}   {c.path}   {change_text(c)}", "" if fails else "dim")
-        if fails and c.rule not in told:
-            line += text(f"\n{change_meaning(c)}", "dim")
-        told.add(c.rule)
-        grid.add_row(text(c.severity, colour if fails else "dim"), line)
+    out.show(title + text(f"   {rest}"), indent=0)
     if v.changes:
-        out.show(grid, indent=4)
-    for line in (
-        *([v.error.message] if v.error else []),
-        *([v.error.hint] if v.error and v.error.hint else []),
-        *v.remarks,
-    ):
+        print_changes(out, r, v.changes, COLOURS[outcome])
+    lines = list(v.remarks)
+    if v.error:
+        lines = [v.error.message, *filter(None, [v.error.hint]), *lines]
+    for line in lines:
         out.show(text(line), indent=4)
 
 
-def memory(v: MemoryView) -> None:
-    from . import plot
+def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -> None:
+    """Print the changes of a model; what the first of each failing rule means stands below it.
 
-    out = console()
-    out.print()
-    out.show(text(v.title, "bold"))
-    out.show(text(v.asked, "dim"), below=1)
-    for part in split(v.table, out.width):
-        table(part, out)
-        out.print()
-    if v.lines:
-        labelled(out, v.lines)
-        out.print()
-    if v.plot:
-        out.show(text("\n".join(plot.lines(v.plot, out.width - 2))))
-    out.print()
-    for note in v.notes:
-        out.show(text(note, "dim"))
+    out: the console.
+    r: the report.
+    changes: what changed.
+    colour: that of changes that fail.
+    """
+    from ..compare.report import change_meaning, change_text
 
-
-def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
-    """Labels, and the lines that belong to each."""
-    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid = Grid.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for label, text_lines in lines:
-        grid.add_row(text(label, "cyan"), text("\n".join(text_lines)))
-    out.show(grid)
-
-
-def split(t: Table, width: int) -> Iterable[Table]:
-    """A matrix of many models, cut into tables that fit: the labels again, some of the models, and the rows that say something of them."""
-    models = len(t.columns) - 1
-    if models <= 3:
-        yield t
-        return
-    most = max(2, (width - 22) // 20)
-    each = ceil(models / ceil(models / most))
-    for first in range(1, models + 1, each):
-        part = Table(["", *t.columns[first : first + each]], [], {})
-        section = ""
-        for i, row in enumerate(t.rows):
-            section = t.sections.get(i, section)
-            cells = row[first : first + each]
-            if any(c != "–" for c in cells):
-                if section not in part.sections.values():
-                    part.sections[len(part.rows)] = section
-                part.rows.append([row[0], *cells])
-        yield part
-
-
-def pair(out: Out, label: str, value: str) -> None:
-    grid = Grid.grid(padding=(0, 3, 0, 0))
-    grid.add_row(text(label, "cyan"), text(value))
-    out.show(grid)
-
-
-def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
-    """A symbol a layer; beside the names where they fit, else below them."""
-    names = max(len(s.name) for s in items)
-    beside = names + max(len(s.symbols) for s in items) + 4 <= out.width
-    grid = Grid.grid(padding=(0, 2, 0, 0))
-    for s in items:
-        if beside:
-            grid.add_row(text(s.name), text(s.symbols))
-        else:
-            grid.add_row(text(f"{s.name}\n{s.symbols}"))
-    key = text("   ".join(f"{symbol} {word}" for symbol, word in legend), "dim")
-    grid.add_row(*([text("")] if beside else []), key)
-    out.show(grid, below=1)
+    explained: set[str] = set()
+    for c in changes:
+        fails = r.fails(c)
+        line = text(f"{c.rule}   {c.path}   {change_text(c)}", "" if fails else "dim")
+        if fails and c.rule not in explained:
+            line += text(f"\n{change_meaning(c)}", "dim")
+        explained.add(c.rule)
+        grid.add_row(text(c.severity, colour if fails else "dim"), line)
+    out.show(grid, indent=4)

@@ -1,1 +1,1 @@
-"""Neutral documents of what people read: a model, a comparison, a memory plan, evidence. No format."""
+"""What people read, as neutral documents: models, comparisons, memory plans, evidence."""

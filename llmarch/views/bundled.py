@@ -1,4 +1,4 @@
-"""The bundled models with their main facts, from specs/index.json; and the entries of that index."""
+"""The bundled models with their main facts, and the entries of specs/index.json."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from ..checkpoint.reading import Reading
 from ..compare.diff import diff
 from . import numbers
-from .documents import Comparison, Strip, Table
+from .documents import ABSENT, Comparison, Strip, Table
 from .fact_rows import Row, facts
 from .model import remarks
 from .wording import kind_word
@@ -42,7 +42,7 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
             rows.append(
                 [
                     key[1],
-                    *(c.text if c else "–" for c in cells),
+                    *(c.text if c else ABSENT for c in cells),
                     *([ratio_of(cells[0], cells[1])] if len(cells) == 2 else []),
                 ]
             )

@@ -6,6 +6,9 @@ from dataclasses import field
 
 from ..architecture.frozen import Frozen, frozen
 
+ABSENT = "–"
+"""The cell of a table for what a model does not have."""
+
 
 @frozen
 class Sheet(Frozen):

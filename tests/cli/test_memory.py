@@ -230,7 +230,7 @@ def test_a_plot_keeps_to_its_width(points: list[tuple[int, int]], width: int) ->
     points = sorted(dict(points).items())
     most = max(1, *(y for _, y in points))
     p = Plot("t", [(0, "0"), (points[-1][0], "end")], y_ticks(most), [Series("●", "m", points)])
-    drawn = plot.lines(p, width)
+    drawn = plot.plot_lines(p, width)
     assert all(len(line) <= max(width, 30) for line in drawn)
     assert len(drawn) == plot.HEIGHT + 4
 

@@ -67,7 +67,7 @@ def test_spoiled_configs(path: Path) -> None:
 
 def test_nothing_in_a_document_is_a_command_to_the_terminal() -> None:
     evil = "\x1b[31m\x7f\x9b31m\u202e\u2066 ü"
-    text = documents.text({evil: [evil]})
+    text = documents.json_text({evil: [evil]})
     assert text.replace("\n", "").isprintable()
     assert "ü" in text
     assert json.loads(text) == {evil: [evil]}

@@ -89,7 +89,7 @@ REPORTS = {
 @pytest.mark.parametrize("name", REPORTS)
 def test_sarif_is_valid(name: str) -> None:
     report = REPORTS[name]
-    document = json.loads(documents.text(sarif.report(report)))
+    document = json.loads(documents.json_text(sarif.report(report)))
     SARIF.validate(document)
     (run,) = document["runs"]
     changes = [(v, c) for v in report.verdicts for c in v.changes]
@@ -307,7 +307,7 @@ def test_json_keeps_the_contract(name: str) -> None:
         schema = json_schema()
         jsonschema.Draft202012Validator(
             {"$ref": "#/$defs/Check", "$defs": schema["$defs"]}
-        ).validate(json.loads(documents.text(document)))
+        ).validate(json.loads(documents.json_text(document)))
     assert [v["reference"] for v in document["verdicts"]] == [
         v.name for v in REPORTS[name].verdicts
     ]

@@ -1,9 +1,10 @@
-"""What a forward pass costs: floating-point operations of one token at a context length, and the weights that a step of decoding reads.
+"""The cost of a forward pass: floating-point operations, and the weights that a step reads.
 
-A multiply-add is 2 FLOPs. What is not a sum of products (norms, activations, softmax, rotations, decays) is left out: it is bound by
-memory. Each weight of a matrix takes part in one multiply-add for each token (Kaplan et al. 2020, section 2.1: 2N per token without the
-embedding look-up). Scores follow each mixer's own law; the functions say where it comes from. Held against torch's counter:
-tests/oracle/flops.py.
+A multiply-add is 2 FLOPs. What is not a sum of products (norms, activations, softmax, rotations,
+decays) is left out: it is bound by memory. Each weight of a matrix takes part in one multiply-add
+for each token (Kaplan et al. 2020, section 2.1: 2N per token without the embedding look-up).
+Scores follow each mixer's own law; the functions name their sources. Checked against torch's
+counter: tests/oracle/flops.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import (
+    FFN,
     Architecture,
     Attention,
     CompressedAttention,
@@ -21,233 +23,315 @@ from ..architecture.schema import (
     Mixer,
     MoE,
 )
-from .parameters import count_expert, count_parameters
+from .block_parameters import count_expert
+from .parameters import count_parameters
 
 WITHOUT_PRODUCTS = frozenset({"embedding", "per_layer_embedding", "norms", "layer_scales", "other"})
-"""Components that are looked up or scale the stream; the head of a tied model is counted with `head` below."""
+"""Components that are looked up or scale the stream."""
 
 
 @frozen
 class Flops(Frozen):
-    """FLOPs by component: of weights under the names of analyses/parameters.py; `attention_scores`, `indexer_scores`, `recurrence`."""
+    """FLOPs by component.
+
+    Weights have the names of analyses/parameters.py; beside them are `attention_scores`,
+    `indexer_scores` and `recurrence`.
+    """
 
     by_component: dict[str, int]
 
     @property
     def total(self) -> int:
+        """Return the sum over all components."""
         return sum(self.by_component.values())
 
 
 def flops_per_token(a: Architecture, context: int, *, absorbed: bool = True) -> Flops:
-    """One token that sees `context` tokens, itself included.
+    """Return the FLOPs of one token that sees `context` tokens, itself included.
 
-    `absorbed`: MLA as engines decode it, queries and values in the latent space (DeepSeek-V2 report, section 2.1.2 and appendix C); False:
-    keys and values expanded, as in training and prefill. The weights cost the same in both: kv_b is applied once a token on either side.
+    absorbed: MLA as engines decode it, queries and values in the latent space (DeepSeek-V2 report,
+        section 2.1.2 and appendix C); False: keys and values are expanded, as in training and
+        prefill. The weights cost the same: kv_b is applied once a token in both.
     """
-    return Flops(
-        weight_flops(a) | sum_over_mixers(a, lambda m: mixer_flops_per_token(m, context, absorbed))
-    )
+
+    def count(mixer: Mixer) -> dict[str, int]:
+        return mixer_flops_per_token(mixer, context, absorbed)
+
+    return Flops(weight_flops(a) | sum_over_mixers(a, count))
 
 
 def prefill_flops(a: Architecture, tokens: int) -> Flops:
-    """All `tokens` tokens of a prompt, each seeing those before it and itself."""
-    by = {component: n * tokens for component, n in weight_flops(a).items()}
-    return Flops(by | sum_over_mixers(a, lambda m: mixer_prefill_flops(m, tokens)))
+    """Return the FLOPs of a prompt, in which each token sees those before it and itself."""
+
+    def count(mixer: Mixer) -> dict[str, int]:
+        return mixer_prefill_flops(mixer, tokens)
+
+    weights = {component: n * tokens for component, n in weight_flops(a).items()}
+    return Flops(weights | sum_over_mixers(a, count))
 
 
 def weight_flops(a: Architecture) -> dict[str, int]:
-    """2 FLOPs for each weight that serves a token: the chosen experts, no look-ups, the head also where it is the embedding's matrix."""
-    by = {
-        c: 2 * n
-        for c, n in count_parameters(a).active_by_component.items()
-        if c not in WITHOUT_PRODUCTS
+    """Return the FLOPs of a token's products with weights: 2 for each weight that serves it.
+
+    Only the chosen experts serve a token. A tied head is multiplied like any other head.
+    """
+    active = count_parameters(a).active_by_component
+    flops = {
+        component: 2 * n for component, n in active.items() if component not in WITHOUT_PRODUCTS
     }
     if a.embedding.tied:
-        by["head"] = by.get("head", 0) + 2 * a.vocab_size * a.hidden_size
-    return by
+        flops["head"] = flops.get("head", 0) + 2 * a.vocab_size * a.hidden_size
+    return flops
 
 
-def sum_over_mixers(a: Architecture, of: Callable[[Mixer], dict[str, int]]) -> dict[str, int]:
-    """What all layers' mixers do with what they keep."""
-    by: Counter[str] = Counter()
-    for kind, times in Counter(a.layers).items():
+def sum_over_mixers(a: Architecture, count: Callable[[Mixer], dict[str, int]]) -> dict[str, int]:
+    """Add up what `count` returns for the mixers of all layers; components of 0 are left out."""
+    totals: Counter[str] = Counter()
+    for block, layers in iterate_blocks(a):
+        if not isinstance(block, Mixer):
+            continue
+        for component, n in count(block).items():
+            totals[component] += layers * n
+    return {component: n for component, n in totals.items() if n}
+
+
+def iterate_blocks(a: Architecture) -> Iterator[tuple[Mixer | FFN, int]]:
+    """Yield each block of each kind of layer, with the number of layers of that kind."""
+    for kind, layers in Counter(a.layers).items():
         for block in a.blocks_of(kind):
-            if isinstance(
-                block, (Attention, LatentAttention, LinearAttention, CompressedAttention)
-            ):
-                for component, n in of(block).items():
-                    by[component] += times * n
-    return {component: n for component, n in by.items() if n}
+            yield block, layers
 
 
-def mixer_flops_per_token(m: Mixer, context: int, absorbed: bool) -> dict[str, int]:
-    """One token of one layer.
+# --- what a mixer does with its cache or state --------------------------------------------------
 
-    Softmax attention over n tokens: heads * n * (d_k + d_v) multiply-adds (Vaswani et al. 2017, equation 1), n what the mixer lets it see.
+
+def mixer_flops_per_token(mixer: Mixer, context: int, absorbed: bool) -> dict[str, int]:
+    """Return the FLOPs of one token in one layer, by component.
+
+    Softmax attention over n tokens takes heads * n * (d_k + d_v) multiply-adds (Vaswani et al.
+    2017, equation 1), n being the tokens that the mixer lets it see.
     """
-    match m:
+    match mixer:
         case Attention():
-            return {
-                "attention_scores": attention_pair_flops(m) * count_visible_keys(m, context),
-                "indexer_scores": indexer_pair_flops(m) * context,
-            }
-        case LatentAttention():
-            read = min(context, m.indexer.top_k) if m.indexer else context
-            return {
-                "attention_scores": latent_pair_flops(m, absorbed) * read,
-                "indexer_scores": indexer_pair_flops(m) * context,
-            }
-        case CompressedAttention():
-            entries = context // m.ratio if m.ratio else 0
-            read = min(entries, m.indexer.top_k) if m.indexer else entries
-            return {
-                "attention_scores": attention_pair_flops(m) * (min(context, m.window) + read),
-                "indexer_scores": indexer_pair_flops(m) * entries,
-            }
-        case LinearAttention():
-            return {"recurrence": recurrence_flops(m)}
-
-
-def mixer_prefill_flops(m: Mixer, tokens: int) -> dict[str, int]:
-    """All tokens of one layer: the sum of `scores_of` over contexts 1 to `tokens`, expanded."""
-    everything = sum_clipped(tokens)
-    match m:
-        case Attention():
-            window = (
-                sum_chunk_positions(tokens, m.chunk)
-                if m.chunk
-                else sum_clipped(tokens, most=attention_reach(m))
+            keys = count_visible_keys(mixer, context)
+            return _score_flops(
+                attention_pair_flops(mixer) * keys, indexer_pair_flops(mixer) * context
             )
-            read = tokens * m.cross_tokens if m.cross_tokens is not None else window
-            return {
-                "attention_scores": attention_pair_flops(m) * read,
-                "indexer_scores": indexer_pair_flops(m) * everything,
-            }
         case LatentAttention():
-            read = sum_clipped(tokens, most=m.indexer.top_k if m.indexer else None)
-            return {
-                "attention_scores": latent_pair_flops(m, False) * read,
-                "indexer_scores": indexer_pair_flops(m) * everything,
-            }
+            keys = context
+            if mixer.indexer:
+                keys = min(context, mixer.indexer.top_k)
+            return _score_flops(
+                latent_pair_flops(mixer, absorbed) * keys, indexer_pair_flops(mixer) * context
+            )
         case CompressedAttention():
-            entries = sum_clipped(tokens, m.ratio) if m.ratio else 0
-            read = sum_clipped(tokens, m.ratio, m.indexer.top_k) if m.indexer else entries
-            return {
-                "attention_scores": attention_pair_flops(m)
-                * (sum_clipped(tokens, most=m.window) + read),
-                "indexer_scores": indexer_pair_flops(m) * entries,
-            }
+            entries = 0
+            if mixer.ratio:
+                entries = context // mixer.ratio
+            read = entries
+            if mixer.indexer:
+                read = min(entries, mixer.indexer.top_k)
+            keys = min(context, mixer.window) + read
+            return _score_flops(
+                attention_pair_flops(mixer) * keys, indexer_pair_flops(mixer) * entries
+            )
         case LinearAttention():
-            return {"recurrence": tokens * recurrence_flops(m)}
+            return {"recurrence": recurrence_flops(mixer)}
 
 
-def attention_pair_flops(m: Attention | CompressedAttention) -> int:
-    """FLOPs of one query and one key, all heads."""
-    if isinstance(m, CompressedAttention):
-        return 2 * m.heads * 2 * m.head_dim
-    return 2 * m.heads * (m.head_dim + m.v_head_dim)
+def mixer_prefill_flops(mixer: Mixer, tokens: int) -> dict[str, int]:
+    """Return the FLOPs of all tokens of a prompt in one layer, by component.
 
-
-def latent_pair_flops(m: LatentAttention, absorbed: bool) -> int:
-    """MLA: keys of nope + rope and values of v dims, or a latent that is both (kv_lora_rank twice, rope once)."""
-    if absorbed:
-        return 2 * m.heads * (2 * m.kv_lora_rank + m.qk_rope_head_dim)
-    return 2 * m.heads * (m.qk_nope_head_dim + m.qk_rope_head_dim + m.v_head_dim)
-
-
-def indexer_pair_flops(m: Attention | LatentAttention | CompressedAttention) -> int:
-    """One query and one key of a sparse indexer: a score for each small head, and their weighted sum (DeepSeek-V3.2 report, equation 1);
-    MiniMax M3's block index takes the best of its heads."""
-    if isinstance(m, Attention):
-        return 2 * m.block_index.heads * m.block_index.head_dim if m.block_index else 0
-    return 2 * m.indexer.heads * (m.indexer.head_dim + 1) if m.indexer else 0
-
-
-def count_visible_keys(m: Attention, context: int) -> int:
-    """Keys that a token reads: the last W of a window, those of its chunk (at most), the best blocks, an encoder's tokens."""
-    if m.cross_tokens is not None:
-        return m.cross_tokens
-    if m.chunk:
-        return (context - 1) % m.chunk + 1
-    most = attention_reach(m)
-    return context if most is None else min(context, most)
-
-
-def attention_reach(m: Attention) -> int | None:
-    return m.block_index.block * m.block_index.top_blocks if m.block_index else m.window
-
-
-def recurrence_flops(m: LinearAttention) -> int:
-    """Multiply-adds between a token and the state of n_v heads of d_k * d_v, as each recurrence is written (transformers: the functions
-    `torch_*recurrent*` or the slow path of modeling_qwen3_next, kimi_linear, minimax, nemotron_h, jamba, rwkv, xlstm; RWKV-7 paper,
-    equation 17).
-
-    Lightning, Mamba and mLSTM add an outer product and read with the query: 2. The delta rule also reads with the key before it writes:
-    3. RWKV-7 reads once more for its in-context rate and adds two outer products: 4. RWKV-4 has no products with a matrix; a convolution
-    alone has no state.
+    It is the sum of `mixer_flops_per_token` over contexts 1 to `tokens`, with MLA expanded.
     """
-    times = {
-        "gated_deltanet": 3,
-        "kda": 3,
-        "lightning": 2,
-        "mamba2": 2,
-        "mamba": 2,
-        "mlstm": 2,
-        "rwkv7": 4,
-        "rwkv4": 0,
-        "short_conv": 0,
-    }
-    return 2 * times[m.variant] * m.value_heads * m.key_head_dim * m.value_head_dim
+    contexts = sum_clipped(tokens)
+    match mixer:
+        case Attention():
+            keys = _sum_visible_keys(mixer, tokens)
+            return _score_flops(
+                attention_pair_flops(mixer) * keys, indexer_pair_flops(mixer) * contexts
+            )
+        case LatentAttention():
+            keys = contexts
+            if mixer.indexer:
+                keys = sum_clipped(tokens, most=mixer.indexer.top_k)
+            return _score_flops(
+                latent_pair_flops(mixer, absorbed=False) * keys,
+                indexer_pair_flops(mixer) * contexts,
+            )
+        case CompressedAttention():
+            entries = 0
+            if mixer.ratio:
+                entries = sum_clipped(tokens, mixer.ratio)
+            read = entries
+            if mixer.indexer:
+                read = sum_clipped(tokens, mixer.ratio, mixer.indexer.top_k)
+            keys = sum_clipped(tokens, most=mixer.window) + read
+            return _score_flops(
+                attention_pair_flops(mixer) * keys, indexer_pair_flops(mixer) * entries
+            )
+        case LinearAttention():
+            return {"recurrence": tokens * recurrence_flops(mixer)}
+
+
+def _score_flops(attention: int, indexer: int) -> dict[str, int]:
+    return {"attention_scores": attention, "indexer_scores": indexer}
+
+
+def attention_pair_flops(mixer: Attention | CompressedAttention) -> int:
+    """Return the FLOPs of one query and one key with its value, over all heads."""
+    value_dim = mixer.head_dim
+    if isinstance(mixer, Attention):
+        value_dim = mixer.v_head_dim
+    return 2 * mixer.heads * (mixer.head_dim + value_dim)
+
+
+def latent_pair_flops(mixer: LatentAttention, absorbed: bool) -> int:
+    """Return the FLOPs of one query and one key with its value in MLA, over all heads.
+
+    Expanded, keys have nope + rope dims and values v dims. Absorbed, both are the latent: its rank
+    counts twice, the rope dims once.
+    """
+    key_dim = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
+    value_dim = mixer.v_head_dim
+    if absorbed:
+        key_dim = mixer.kv_lora_rank + mixer.qk_rope_head_dim
+        value_dim = mixer.kv_lora_rank
+    return 2 * mixer.heads * (key_dim + value_dim)
+
+
+def indexer_pair_flops(mixer: Attention | LatentAttention | CompressedAttention) -> int:
+    """Return the FLOPs of one query and one key of a sparse indexer; 0 without an indexer.
+
+    Each small head gives a score, and their weighted sum is taken (DeepSeek-V3.2 report,
+    equation 1); MiniMax M3's block index takes the best of its heads instead of a sum.
+    """
+    if isinstance(mixer, Attention):
+        index = mixer.block_index
+        if index is None:
+            return 0
+        return 2 * index.heads * index.head_dim
+    indexer = mixer.indexer
+    if indexer is None:
+        return 0
+    weighted_sum = 1
+    return 2 * indexer.heads * (indexer.head_dim + weighted_sum)
+
+
+def count_visible_keys(mixer: Attention, context: int) -> int:
+    """Return how many keys a token reads.
+
+    These are the last W of a window, those of its chunk so far, those of the best blocks, or an
+    encoder's tokens.
+    """
+    if mixer.cross_tokens is not None:
+        return mixer.cross_tokens
+    if mixer.chunk:
+        return (context - 1) % mixer.chunk + 1
+    most = attention_reach(mixer)
+    if most is None:
+        return context
+    return min(context, most)
+
+
+def _sum_visible_keys(mixer: Attention, tokens: int) -> int:
+    """Return the sum of `count_visible_keys` over contexts 1 to `tokens`."""
+    if mixer.cross_tokens is not None:
+        return tokens * mixer.cross_tokens
+    if mixer.chunk:
+        return sum_chunk_positions(tokens, mixer.chunk)
+    return sum_clipped(tokens, most=attention_reach(mixer))
+
+
+def attention_reach(mixer: Attention) -> int | None:
+    """Return the most keys that a token reads, of its best blocks or of a window; None: all."""
+    index = mixer.block_index
+    if index is None:
+        return mixer.window
+    return index.block * index.top_blocks
+
+
+RECURRENCE_PASSES = {
+    "gated_deltanet": 3,
+    "kda": 3,
+    "lightning": 2,
+    "mamba2": 2,
+    "mamba": 2,
+    "mlstm": 2,
+    "rwkv7": 4,
+    "rwkv4": 0,
+    "short_conv": 0,
+}
+"""How often a token's step multiplies the whole state, as each recurrence is written.
+
+Lightning, Mamba and mLSTM add an outer product and read with the query: 2. The delta rule also
+reads with the key before it writes: 3. RWKV-7 reads once more for its in-context rate and adds two
+outer products: 4. RWKV-4 has no products with a matrix, and a convolution alone has no state.
+Sources: transformers, functions `torch_*recurrent*` or the slow path of modeling_qwen3_next,
+kimi_linear, minimax, nemotron_h, jamba, rwkv, xlstm; RWKV-7 paper, equation 17.
+"""
+
+
+def recurrence_flops(mixer: LinearAttention) -> int:
+    """Return the FLOPs between a token and the state, value_heads matrices of d_k * d_v."""
+    state = mixer.value_heads * mixer.key_head_dim * mixer.value_head_dim
+    return 2 * RECURRENCE_PASSES[mixer.variant] * state
 
 
 def sum_clipped(tokens: int, every: int = 1, most: int | None = None) -> int:
-    """The sum over t = 1 .. tokens of min(t // every, most)."""
-    whole = tokens // every
-    if most is not None and whole > most:
-        return sum_clipped(every * most + every - 1, every) + most * (
-            tokens - (every * most + every - 1)
-        )
-    return every * whole * (whole - 1) // 2 + whole * (tokens - every * whole + 1)
+    """Return the sum over t = 1 .. tokens of min(t // every, most)."""
+    last = tokens // every
+    if most is not None and last > most:
+        rising = every * (most + 1) - 1  # the last t at which t // every is `most`
+        return sum_clipped(rising, every) + most * (tokens - rising)
+    whole_steps = every * (last * (last - 1) // 2)
+    begun_step = last * (tokens - every * last + 1)
+    return whole_steps + begun_step
 
 
 def sum_chunk_positions(tokens: int, chunk: int) -> int:
-    """The sum over t of a token's place in its chunk."""
-    whole, rest = divmod(tokens, chunk)
-    return whole * sum_clipped(chunk) + sum_clipped(rest)
+    """Return the sum over t = 1 .. tokens of the place of t in its chunk, counted from 1."""
+    whole_chunks, rest = divmod(tokens, chunk)
+    return whole_chunks * sum_clipped(chunk) + sum_clipped(rest)
 
 
-# --- weights that a step reads ------------------------------------------------------------------------------------
+# --- weights that a step reads ------------------------------------------------------------------
+
+READ_BY_TOKENS = ("experts", "embedding", "per_layer_embedding", "head")
+"""Components of which a step does not simply read every active weight once."""
 
 
 def count_weights_read(a: Architecture, batch: int = 1) -> dict[str, float]:
-    """Weights, in elements, that one decoding step of `batch` sequences reads, by component: every matrix once, of the embedding a row a
-    token, of each layer's experts those that some token chose."""
-    apart = ("experts", "embedding", "per_layer_embedding", "head")
-    by: dict[str, float] = {
-        c: n for c, n in count_parameters(a).active_by_component.items() if c not in apart
+    """Count the weights, in elements, that a decoding step of `batch` sequences reads.
+
+    By component: every matrix once, a row a token of the embedding, and of each layer's experts
+    those that some token is expected to choose.
+    """
+    active = count_parameters(a).active_by_component
+    read: dict[str, float] = {
+        component: n for component, n in active.items() if component not in READ_BY_TOKENS
     }
-    by["embedding"] = batch * a.hidden_size
-    if p := a.embedding.per_layer:
-        by["per_layer_embedding"] = batch * p.width * len(a.layers)
-    by["head"] = a.vocab_size * (a.hidden_size + a.head.bias)
-    if experts := sum(
-        layers * expected_distinct_experts(m, batch) * count_expert(m, a.hidden_size)
-        for m, layers in iterate_moes(a)
-    ):
-        by["experts"] = experts
-    return by
+    read["embedding"] = batch * a.hidden_size
+    per_layer = a.embedding.per_layer
+    if per_layer:
+        read["per_layer_embedding"] = batch * per_layer.width * len(a.layers)
+    read["head"] = a.vocab_size * (a.hidden_size + a.head.bias)
+    experts = 0.0
+    for block, layers in iterate_blocks(a):
+        if isinstance(block, MoE):
+            chosen = layers * expected_distinct_experts(block, batch)
+            experts += chosen * count_expert(block, a.hidden_size)
+    if experts:
+        read["experts"] = experts
+    return read
 
 
-def expected_distinct_experts(m: MoE, batch: int) -> float:
-    """How many of a layer's experts `batch` tokens are expected to choose: E * (1 - (1 - k / E)^B), when each token chooses k of E evenly
-    and independently of the others (the chance that none of B chose one is (1 - k / E)^B; expectations add up). Zero experts are chosen
-    among the others and have no weights."""
-    return m.experts * (1 - (1 - m.active / (m.experts + m.zero_experts)) ** batch)
+def expected_distinct_experts(moe: MoE, batch: int) -> float:
+    """Return how many of a layer's experts `batch` tokens are expected to choose.
 
-
-def iterate_moes(a: Architecture) -> Iterator[tuple[MoE, int]]:
-    """Each mixture of experts, with the number of layers (or steps of layers) that hold it."""
-    for kind, times in Counter(a.layers).items():
-        for block in a.blocks_of(kind):
-            if isinstance(block, MoE):
-                yield block, times
+    E * (1 - (1 - k / E)^B), if each token chooses k of E experts evenly and independently of the
+    others: the chance that none of B tokens chose one is (1 - k / E)^B, and expectations add up.
+    Zero experts are chosen among the others and have no weights.
+    """
+    chance = moe.active / (moe.experts + moe.zero_experts)
+    return moe.experts * (1 - (1 - chance) ** batch)

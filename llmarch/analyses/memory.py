@@ -15,7 +15,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.regexes import bounded
 from ..architecture.schema import Architecture, Quantization
 from .cache import Cache, compute_cache
-from .cache_layouts import Convention
+from .cache_parts import Convention
 from .parameters import count_parameters
 from .sharding import (
     Parallel,

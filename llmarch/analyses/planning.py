@@ -10,7 +10,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..errors import PlanError
 from .cache import compute_cache
-from .cache_layouts import CACHE_DTYPES, ENGINES, Convention, Engine
+from .cache_parts import CACHE_DTYPES, ENGINES, Convention, Engine
 from .flops import Flops, count_weights_read, flops_per_token
 from .memory import (
     UTILIZATION,

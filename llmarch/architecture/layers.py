@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from .schema import Architecture
+from .schema import Architecture, Mixer
 
 
 def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
@@ -18,3 +18,9 @@ def mixer_names(a: Architecture, kind: str) -> list[str]:
     """Return the names of the mixers that a kind of layer uses, in the order of its wiring."""
     branches = (branch for step in a.layer_kinds[kind].steps for branch in step.branches)
     return [b.block.removeprefix("mixers.") for b in branches if b.block.startswith("mixers.")]
+
+
+def used_mixers(a: Architecture) -> dict[str, Mixer]:
+    """Return the mixers that layers use by name, in the order of their first use."""
+    names = dict.fromkeys(name for kind in a.layers for name in mixer_names(a, kind))
+    return {name: a.mixers[name] for name in names}

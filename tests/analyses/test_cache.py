@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.cache import Cache, compute_cache, shown_contexts
-from llmarch.analyses.cache_layouts import CACHE_DTYPES, ENGINES, VLLM_IN_FLIGHT, Convention, Engine
+from llmarch.analyses.cache_layouts import VLLM_IN_FLIGHT
+from llmarch.analyses.cache_parts import CACHE_DTYPES, ENGINES, Convention, Engine
 from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
 

@@ -12,7 +12,7 @@ from helpers.architectures import architecture, gqa, mamba2, mla, recurrent, v4
 from helpers.paths import FIXTURES
 
 from llmarch.analyses.cache import compute_cache
-from llmarch.analyses.cache_layouts import Convention
+from llmarch.analyses.cache_parts import Convention
 from llmarch.architecture.schema import Architecture, BlockIndex, Indexer
 from llmarch.config.families import MODEL_TYPES, find
 from llmarch.config.vocabulary import build

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.cache import compute_cache
-from llmarch.analyses.cache_layouts import Convention
+from llmarch.analyses.cache_parts import Convention
 from llmarch.analyses.memory import (
     Plan,
     Request,

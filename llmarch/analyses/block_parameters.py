@@ -1,0 +1,379 @@
+"""Parameter counts of single blocks (mixers, FFNs, norms), from their facts alone.
+
+Each function adds up the matrices and vectors of a block, in elements, for the model's hidden size.
+No names of tensors, no template, no family code: see `parameters.py`. Files named `modeling_x` are
+those of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..architecture.schema import (
+    FFN,
+    Attention,
+    BlockIndex,
+    CompressedAttention,
+    Dense,
+    Indexer,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+    Norm,
+)
+
+
+def count_block(block: Mixer | FFN, hidden_size: int) -> dict[str, int]:
+    """Count the parameters of a block by component."""
+    match block:
+        case Attention():
+            return {"attention": count_attention(block, hidden_size)}
+        case LatentAttention():
+            return {"attention": count_latent_attention(block, hidden_size)}
+        case LinearAttention():
+            return {"attention": count_linear_attention(block, hidden_size)}
+        case CompressedAttention():
+            return {"attention": count_compressed_attention(block, hidden_size)}
+        case Dense():
+            return {"mlp": count_dense(block, hidden_size)}
+        case MoE():
+            return {
+                "experts": block.experts * count_expert(block, hidden_size),
+                "router": count_router(block, hidden_size),
+                "shared_experts": count_shared_experts(block, hidden_size),
+                "latent_projections": 2 * hidden_size * (block.latent_width or 0),
+            }
+
+
+def count_projection(inputs: int, outputs: int, bias: bool = False) -> int:
+    """Count a matrix [outputs, inputs], with or without bias."""
+    matrix = inputs * outputs
+    if bias:
+        return matrix + outputs
+    return matrix
+
+
+def count_norm(norm: Norm, width: int) -> int:
+    """Count a norm over `width` channels."""
+    return width * (norm.weight + norm.bias)
+
+
+# --- softmax attention --------------------------------------------------------------------------
+
+
+def count_attention(mixer: Attention, hidden_size: int) -> int:
+    """Count MHA, GQA or MQA: projections with their biases, sinks, QK-norm, block index.
+
+    Keys and values of another layer (`kv_from`) cost nothing here.
+    """
+    queries = mixer.heads * mixer.head_dim
+    keys = mixer.kv_heads * mixer.head_dim
+    values = mixer.kv_heads * mixer.v_head_dim
+    if mixer.kv_from:
+        keys = 0
+    if mixer.kv_from or mixer.values_from_keys:
+        values = 0
+    inputs = queries + keys + values
+    if mixer.gate == "elementwise":
+        inputs += queries
+    elif mixer.gate == "head":
+        inputs += mixer.heads
+    outputs = mixer.heads * mixer.v_head_dim
+    total = count_projection(hidden_size, inputs, mixer.qkv_bias)
+    total += count_projection(outputs, hidden_size, mixer.output_bias)
+    total += _count_qk_norm(mixer, queries, keys)
+    if mixer.sinks:
+        total += mixer.heads
+    if mixer.block_index:
+        total += _count_block_index(mixer.block_index, hidden_size)
+    return total
+
+
+def _count_qk_norm(mixer: Attention, queries: int, keys: int) -> int:
+    """Count the weights of the norms of queries and keys."""
+    norm = mixer.qk_norm
+    if norm is None or not norm.weight:
+        return 0
+    if norm.scope == "projection":
+        return queries + keys
+    if mixer.kv_from:
+        return mixer.head_dim
+    return 2 * mixer.head_dim
+
+
+def _count_block_index(index: BlockIndex, hidden_size: int) -> int:
+    """Count the query heads, the one key, and a norm of each."""
+    queries = count_projection(hidden_size, index.heads * index.head_dim)
+    key = count_projection(hidden_size, index.head_dim)
+    norms = 2 * index.head_dim
+    return queries + key + norms
+
+
+def count_latent_attention(mixer: LatentAttention, hidden_size: int) -> int:
+    """Count MLA: queries, keys and values from their latents, output, indexer.
+
+    Biases are on the down-projections and the output (modeling_deepseek_v3).
+    """
+    latent = mixer.kv_lora_rank
+    rope_dim = mixer.qk_rope_head_dim
+    kv_dim = mixer.qk_nope_head_dim + mixer.v_head_dim
+    outputs = mixer.heads * mixer.v_head_dim
+    total = sum(
+        [
+            _count_latent_queries(mixer, hidden_size),
+            count_projection(hidden_size, latent + rope_dim, mixer.bias),  # kv_a
+            latent,  # norm
+            count_projection(latent, mixer.heads * kv_dim),  # kv_b
+            count_projection(outputs, hidden_size, mixer.bias),  # o
+        ]
+    )
+    if mixer.indexer:
+        query_inputs = mixer.q_lora_rank or hidden_size
+        total += _count_indexer(mixer.indexer, query_inputs, hidden_size)
+    return total
+
+
+def _count_latent_queries(mixer: LatentAttention, hidden_size: int) -> int:
+    """Count one projection of queries, or two with a norm between them."""
+    rank = mixer.q_lora_rank
+    queries = mixer.heads * (mixer.qk_nope_head_dim + mixer.qk_rope_head_dim)
+    if rank is None:
+        return count_projection(hidden_size, queries)
+    down = count_projection(hidden_size, rank, mixer.bias)
+    norm = rank
+    up = count_projection(rank, queries)
+    return down + norm + up
+
+
+def _count_indexer(indexer: Indexer, query_inputs: int, hidden_size: int) -> int:
+    """Count a lightning indexer, whose key has a LayerNorm."""
+    heads, head_dim = indexer.heads, indexer.head_dim
+    return sum(
+        [
+            count_projection(query_inputs, heads * head_dim),  # queries
+            count_projection(hidden_size, head_dim),  # key
+            2 * head_dim,  # norm
+            count_projection(hidden_size, heads),  # weight of each head
+        ]
+    )
+
+
+# --- DeepSeek V4 --------------------------------------------------------------------------------
+
+
+def count_compressed_attention(mixer: CompressedAttention, hidden_size: int) -> int:
+    """Count DeepSeek V4's attention (modeling_deepseek_v4): see the schema's CompressedAttention.
+
+    One head is both key and value; the output projection is low-rank, group by group.
+    """
+    rank, head_dim = mixer.q_lora_rank, mixer.head_dim
+    queries = mixer.heads * head_dim
+    output_rank = mixer.o_groups * mixer.o_lora_rank
+    total = sum(
+        [
+            count_projection(hidden_size, rank),  # q_a
+            rank,  # norm
+            count_projection(rank, queries),  # q_b
+            count_projection(hidden_size, head_dim),  # key and value
+            head_dim,  # norm
+            count_projection(queries // mixer.o_groups, output_rank),  # o_a
+            count_projection(output_rank, hidden_size),  # o_b
+        ]
+    )
+    if mixer.sinks:
+        total += mixer.heads
+    if mixer.ratio:
+        total += count_compressor(mixer, head_dim, hidden_size)
+    if mixer.indexer:
+        total += _count_compressed_indexer(mixer, mixer.indexer, hidden_size)
+    return total
+
+
+def _count_compressed_indexer(
+    mixer: CompressedAttention, indexer: Indexer, hidden_size: int
+) -> int:
+    """Count an indexer whose queries come from the latent and whose keys are compressed."""
+    queries = count_projection(mixer.q_lora_rank, indexer.heads * indexer.head_dim)
+    head_weights = count_projection(hidden_size, indexer.heads)
+    keys = count_compressor(mixer, indexer.head_dim, hidden_size)
+    return queries + head_weights + keys
+
+
+def count_compressor(mixer: CompressedAttention, width: int, hidden_size: int) -> int:
+    """Count what makes a compressed entry of `width` channels."""
+    channels = mixer.series * width
+    return sum(
+        [
+            count_projection(hidden_size, channels),  # values
+            count_projection(hidden_size, channels),  # weights
+            mixer.ratio * channels,  # a bias for each token's place
+            width,  # norm
+        ]
+    )
+
+
+# --- recurrent layers ---------------------------------------------------------------------------
+
+
+def count_linear_attention(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count a recurrent mixer. Raises ValueError for a variant that no family has."""
+    count_variant = VARIANTS.get(mixer.variant)
+    if count_variant is None:
+        raise ValueError(f"the parameters of {mixer.variant} layers are not known")
+    return count_variant(mixer, hidden_size)
+
+
+def count_mamba2(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count Mamba-2 (modeling_nemotron_h, modeling_granitemoehybrid).
+
+    Its groups are the key heads; one projection gives gate, x, B, C and dt.
+    """
+    heads = mixer.value_heads
+    keys, values = _key_channels(mixer), _value_channels(mixer)
+    convolved = values + 2 * keys  # x, B, C
+    inputs = values + convolved + heads  # gate, x, B, C, dt
+    return sum(
+        [
+            count_projection(hidden_size, inputs, mixer.bias),
+            _count_convolution(mixer, convolved),
+            3 * heads,  # A_log, D, dt_bias
+            values,  # norm over all channels
+            count_projection(values, hidden_size, mixer.bias),  # out
+        ]
+    )
+
+
+def count_short_conv(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count a gated short convolution (modeling_lfm2)."""
+    width = _value_channels(mixer)
+    return sum(
+        [
+            count_projection(hidden_size, 3 * width, mixer.bias),  # B, C, x
+            _count_convolution(mixer, width),
+            count_projection(width, hidden_size, mixer.bias),  # out
+        ]
+    )
+
+
+def count_lightning(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count lightning attention (modeling_minimax)."""
+    keys, values = _key_channels(mixer), _value_channels(mixer)
+    return sum(
+        [
+            count_projection(hidden_size, 2 * keys + values),  # q, k, v
+            values,  # norm over the whole width
+            count_projection(hidden_size, values),  # output gate
+            count_projection(values, hidden_size),  # out
+        ]
+    )
+
+
+def count_gated_deltanet(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count Gated DeltaNet (modeling_qwen3_next)."""
+    heads = mixer.value_heads
+    keys, values = _key_channels(mixer), _value_channels(mixer)
+    convolved = 2 * keys + values  # q, k, v
+    return sum(
+        [
+            count_projection(hidden_size, convolved + values),  # q, k, v, output gate
+            count_projection(hidden_size, 2 * heads),  # beta and decay
+            _count_convolution(mixer, convolved),
+            2 * heads,  # A_log, dt_bias
+            mixer.value_head_dim,  # norm over each head
+            count_projection(values, hidden_size),  # out
+        ]
+    )
+
+
+def count_kda(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count Kimi Delta Attention (modeling_kimi_linear).
+
+    Decay and output gate are low-rank; their rank is the head dim.
+    """
+    heads, rank = mixer.value_heads, mixer.value_head_dim
+    keys, values = _key_channels(mixer), _value_channels(mixer)
+    convolved = 2 * keys + values  # q, k, v
+    low_rank = count_projection(hidden_size, rank) + count_projection(rank, values)
+    return sum(
+        [
+            count_projection(hidden_size, convolved),
+            _count_convolution(mixer, convolved),
+            low_rank,  # decay
+            low_rank,  # output gate
+            values,  # dt_bias
+            heads,  # A_log
+            count_projection(hidden_size, heads),  # beta
+            mixer.value_head_dim,  # norm over each head
+            count_projection(values, hidden_size),  # out
+        ]
+    )
+
+
+VARIANTS: dict[str, Callable[[LinearAttention, int], int]] = {
+    "mamba2": count_mamba2,
+    "short_conv": count_short_conv,
+    "lightning": count_lightning,
+    "gated_deltanet": count_gated_deltanet,
+    "kda": count_kda,
+}
+"""The variants of LinearAttention that families have."""
+
+
+def _key_channels(mixer: LinearAttention) -> int:
+    return mixer.key_heads * mixer.key_head_dim
+
+
+def _value_channels(mixer: LinearAttention) -> int:
+    return mixer.value_heads * mixer.value_head_dim
+
+
+def _count_convolution(mixer: LinearAttention, channels: int) -> int:
+    """Count the depthwise short convolution; 0 if there is none."""
+    taps = mixer.conv_kernel or 0
+    return channels * (taps + mixer.conv_bias)
+
+
+# --- feed-forward blocks ------------------------------------------------------------------------
+
+
+def count_dense(ffn: Dense, hidden_size: int) -> int:
+    """Count an MLP: gate (if gated) and up, then down."""
+    up = count_projection(hidden_size, ffn.width, ffn.bias)
+    down = count_projection(ffn.width, hidden_size, ffn.bias)
+    if ffn.gated:
+        return up + up + down
+    return up + down
+
+
+def count_expert(moe: MoE, hidden_size: int) -> int:
+    """Count one routed expert, which works on the latent width if there is one."""
+    expert = Dense(
+        width=moe.expert_width, activation=moe.activation, gated=moe.gated, bias=moe.bias
+    )
+    return count_dense(expert, moe.latent_width or hidden_size)
+
+
+def count_router(moe: MoE, hidden_size: int) -> int:
+    """Count a router: its matrix, vectors of one value an expert, input scale, token table."""
+    router = moe.router
+    choices = moe.experts + moe.zero_experts
+    total = count_projection(hidden_size, choices, router.bias)
+    if router.selection_bias:
+        total += choices
+    if router.expert_scale:
+        total += choices
+    if router.input_scale:
+        total += hidden_size
+    if router.token_table:
+        total += router.token_table * moe.active
+    return total
+
+
+def count_shared_experts(moe: MoE, hidden_size: int) -> int:
+    """Count the shared experts, together one MLP without biases, and their gate."""
+    shared = Dense(width=moe.shared_width, activation=moe.activation, gated=moe.gated)
+    total = count_dense(shared, hidden_size)
+    if moe.shared_gate:
+        total += hidden_size
+    return total

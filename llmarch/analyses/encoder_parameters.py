@@ -1,0 +1,249 @@
+"""Parameter counts of encoders (vision and audio towers) with their projectors, from facts alone.
+
+What an encoder is made of is said in the schema, class by class. See `parameters.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..architecture.schema import Conformer, ConvBlock, ConvTower, Linear, Tower
+from .block_parameters import count_dense, count_norm, count_projection
+
+TAPS = 3 * 3
+"""Weights of a 3 x 3 convolution for each pair of channels."""
+BOUNDS = 4
+"""Stored bounds of a clipped linear: the least and the most of its inputs and of its outputs."""
+
+
+def count_encoder(encoder: Tower | Conformer | ConvTower) -> int:
+    """Count an encoder and its projector."""
+    match encoder:
+        case Tower():
+            return count_tower(encoder)
+        case Conformer():
+            return count_conformer(encoder)
+        case ConvTower():
+            return count_conv_tower(encoder)
+
+
+def count_linears(linears: Iterable[Linear]) -> int:
+    """Count matrices [outputs, inputs] with their biases."""
+    return sum(count_projection(m.inputs, m.outputs, m.bias) for m in linears)
+
+
+# --- Vision Transformers ------------------------------------------------------------------------
+
+
+def count_tower(tower: Tower) -> int:
+    """Count a Vision Transformer and its projector."""
+    width = tower.hidden_size
+    total = sum(
+        [
+            count_linears([tower.patch_embedding]),
+            tower.positions * tower.position_axes * width,
+            tower.layers * _count_tower_layer(tower),
+            tower.outer_norms * count_norm(tower.norm, width),
+            _count_projectors(tower),
+        ]
+    )
+    if tower.class_token:
+        total += width
+    if tower.pooling_head:
+        total += _count_pooling_head(tower)
+    if tower.standardized:
+        total += 2 * width  # mean and scale
+    return total
+
+
+def _count_tower_layer(tower: Tower) -> int:
+    """Count attention, MLP, norms, and what is stored beside their matrices."""
+    width = tower.hidden_size
+    queries = tower.heads * tower.head_dim
+    keys = (tower.kv_heads or tower.heads) * tower.head_dim
+    total = sum(
+        [
+            count_projection(width, queries + 2 * keys, tower.attention_bias),  # q, k, v
+            count_projection(queries, width, tower.attention_bias),  # o
+            count_dense(tower.ffn, width),
+            tower.layer_norms * count_norm(tower.norm, width),
+        ]
+    )
+    if tower.qk_norm:
+        total += 2 * tower.head_dim
+    if tower.layer_scales:
+        total += 2 * width
+    if tower.clipped:
+        linears = 4 + 2 + tower.ffn.gated
+        total += BOUNDS * linears
+    return total
+
+
+def _count_pooling_head(tower: Tower) -> int:
+    """Count a learned query that attends to all patches, a norm and an MLP."""
+    width = tower.hidden_size
+    return sum(
+        [
+            width,  # query
+            4 * count_projection(width, width, bias=True),  # q, k, v, o
+            count_norm(tower.norm, width),
+            count_dense(tower.ffn, width),
+        ]
+    )
+
+
+def _count_projectors(tower: Tower) -> int:
+    """Count the projector with its norms, and those of deepstack, each with a LayerNorm."""
+    projector = count_linears(tower.projector)
+    norms = sum(tower.projector_norms)
+    if tower.projector_norm_bias:
+        norms *= 2
+    total = projector + norms
+    if tower.deepstack:
+        layer_norm = 2 * tower.projector[0].inputs
+        total += len(tower.deepstack) * (projector + layer_norm)
+    return total
+
+
+# --- audio --------------------------------------------------------------------------------------
+
+
+def count_conformer(conformer: Conformer) -> int:
+    """Count an audio encoder and its projector (modeling_gemma3n, modeling_gemma4)."""
+    first, second = conformer.subsampling
+    matrices = [conformer.subsampled, *conformer.projector]
+    if conformer.output:
+        matrices.append(conformer.output)
+    return sum(
+        [
+            TAPS * count_projection(1, first),
+            first,  # norm
+            TAPS * count_projection(first, second),
+            second,  # norm
+            conformer.layers * _count_conformer_layer(conformer),
+            count_linears(matrices),
+            count_vocabulary(conformer),
+        ]
+    )
+
+
+def _count_conformer_layer(conformer: Conformer) -> int:
+    """Count two half FFNs, attention and a gated convolution, with their norms."""
+    width = conformer.hidden_size
+    square = count_projection(width, width)
+    ffn = 2 * count_projection(width, conformer.width)
+    norms = 2 + 2 + 2 + 2 + 1
+    total = sum(
+        [
+            2 * ffn,
+            5 * square,  # q, k, v, o, relative keys
+            width // conformer.heads,  # scale of each head dim
+            3 * square,  # matrices of the convolution
+            conformer.conv_kernel * width,
+            norms * count_norm(conformer.norm, width),
+        ]
+    )
+    if conformer.clipped:
+        linears = 2 * 2 + 4 + 2  # FFNs; q, k, v, o; convolution
+        total += BOUNDS * linears
+    return total
+
+
+def count_vocabulary(encoder: Conformer | ConvTower) -> int:
+    """Count the embedding of an encoder's own tokens, a norm of its rows and one of features."""
+    if not encoder.vocabulary:
+        return 0
+    width = encoder.projector[0].inputs
+    return encoder.vocabulary * width + 2 * width
+
+
+# --- convolutional image encoders ---------------------------------------------------------------
+
+
+def count_conv_tower(tower: ConvTower) -> int:
+    """Count a convolutional image encoder and its projector (modeling_gemma3n)."""
+    blocks = [block for stage in tower.stages for block in stage]
+    return sum(
+        [
+            TAPS * count_projection(3, tower.stem),
+            tower.stem,  # bias
+            tower.stem,  # norm
+            sum(map(count_conv_block, blocks)),
+            _count_fusion(tower),
+            count_linears(tower.projector),
+            count_vocabulary(tower),
+        ]
+    )
+
+
+def _count_fusion(tower: ConvTower) -> int:
+    """Count the fusion of the last two stages: two matrices, a norm each and one over all."""
+    width, outputs = tower.fusion_width, tower.outputs
+    inputs = sum(stage[-1].outputs for stage in tower.stages[-2:])
+    return sum(
+        [
+            count_projection(inputs, width),
+            width,  # norm
+            count_projection(width, outputs),
+            outputs,  # norm
+            outputs,  # norm over all
+        ]
+    )
+
+
+def count_conv_block(block: ConvBlock) -> int:
+    """Count a block of a convolutional encoder; each convolution has a norm behind it."""
+    match block.kind:
+        case "edge":
+            return _count_edge_block(block)
+        case "inverted":
+            return _count_inverted_block(block)
+        case "attention":
+            return _count_attention_block(block)
+
+
+def _count_edge_block(block: ConvBlock) -> int:
+    return sum(
+        [
+            block.kernel**2 * count_projection(block.inputs, block.width),
+            block.width,  # norm
+            count_projection(block.width, block.outputs),
+            block.outputs,  # norm
+        ]
+    )
+
+
+def _count_inverted_block(block: ConvBlock) -> int:
+    return sum(
+        [
+            _count_depthwise(block.inputs, block.kernel),
+            count_projection(block.inputs, block.width),
+            block.width,  # norm
+            _count_depthwise(block.width, block.mid_kernel),
+            count_projection(block.width, block.outputs),
+            block.outputs,  # norm
+            block.outputs,  # scale
+        ]
+    )
+
+
+def _count_attention_block(block: ConvBlock) -> int:
+    key = count_projection(block.inputs, block.key_width)
+    downsampling = _count_depthwise(block.inputs, block.kernel)
+    return sum(
+        [
+            block.inputs,  # norm
+            count_projection(block.inputs, block.width),  # queries
+            2 * (key + downsampling),  # key and value
+            count_projection(block.width, block.outputs),
+            block.outputs,  # scale
+        ]
+    )
+
+
+def _count_depthwise(channels: int, kernel: int) -> int:
+    """Count a depthwise convolution with its norm; 0 if the kernel is 0."""
+    if kernel == 0:
+        return 0
+    norm = channels
+    return kernel**2 * channels + norm

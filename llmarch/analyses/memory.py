@@ -1,6 +1,7 @@
 """What a model takes on one GPU or several, and what fits: weights, cache and state, in bytes.
 
-Activations, CUDA graphs and communication buffers are not modelled: they live in the share of a GPU that `utilization` leaves free.
+Activations, CUDA graphs and communication buffers are not modelled: they live in the share of a GPU
+that `utilization` leaves free.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.regexes import bounded
 from ..architecture.schema import Architecture, Quantization
-from .cache import Cache, compute_cache
+from .cache import FIXED_ROLES, Cache, compute_cache
 from .cache_parts import Convention
 from .parameters import count_parameters
 from .sharding import (
@@ -28,17 +29,19 @@ from .sharding import (
 )
 
 UTILIZATION = 0.9
-"""The share of a GPU's memory that weights and cache may take; the engines' own defaults are near (vllm 0.33.0: gpu_memory_utilization
-0.92)."""
+"""The share of a GPU's memory that weights and cache may take; the engines' own defaults are near
+(vllm 0.33.0: gpu_memory_utilization 0.92)."""
 LONGEST_CONTEXT = 2**31
+"""The longest context that is tried for a model without a limit."""
 
 WeightFormat = Literal["bf16", "fp8", "int4", "as-stored"]
 WEIGHT_FORMATS: tuple[WeightFormat, ...] = ("bf16", "fp8", "int4", "as-stored")
 QUANTISED_COMPONENTS = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
-"""Components that quantised checkpoints quantise; embedding, head, norms, routers and encoders usually stay at 16 bits."""
+"""Components that quantised checkpoints quantise; embedding, head, norms, routers and encoders
+usually stay at 16 bits."""
 QUANTISED_BITS = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
-"""Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit scale per group of 128 (AWQ, GPTQ
-symmetric)."""
+"""Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit
+scale per group of 128 (AWQ, GPTQ symmetric)."""
 DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
 TYPICAL_MODULES = {
     "attention": "model.layers.5.self_attn.o_proj",
@@ -47,97 +50,126 @@ TYPICAL_MODULES = {
     "shared_experts": "model.layers.5.mlp.shared_experts.gate_proj",
     "latent_projections": "model.layers.5.mixer.fc1_latent_proj",
 }
-"""The module that stands for a component when a config's list of what it left unquantised is read."""
+"""The module that represents a component when a config lists what it left unquantised."""
+
+
+# --- weights ------------------------------------------------------------------------------------
 
 
 @frozen
 class Weights(Frozen):
-    """How weights are held: bits a weight by component (others: `rest`), and where that is known from."""
+    """How many bits a weight takes."""
 
     name: str
+    """The weight format."""
     bits: dict[str, float]
+    """Bits a weight by component."""
     other_bits: float
+    """Bits a weight of the other components."""
     source: str
+    """From where the bits are known."""
 
     def bits_of(self, component: str) -> float:
+        """Return the bits a weight of a component."""
         return self.bits.get(component, self.other_bits)
 
     def bytes_of(self, parameters: Mapping[str, int]) -> int:
-        return parameter_bytes(dict(parameters), self.bits_of)
+        """Return the bytes of parameters by component."""
+        return parameter_bytes(parameters, self.bits_of)
 
 
 def resolve_weights(
-    a: Architecture, name: WeightFormat, read: Mapping[str, float] | None = None
+    a: Architecture, name: WeightFormat, header_bits: Mapping[str, float] | None = None
 ) -> Weights:
-    """A weight format for an architecture; `read`: bits a weight by component as the checkpoint's headers say. Raises ValueError where
-    how it is stored can't be known from its config."""
+    """Return a weight format for an architecture.
+
+    header_bits: bits a weight by component according to the checkpoint's headers, if these were
+        read.
+
+    Raises ValueError if the config does not say how the weights are stored.
+    """
     if name == "bf16":
         return Weights(name, {}, 16, "16 bits a weight")
     if name in QUANTISED_BITS:
-        return Weights(
-            name,
-            dict.fromkeys(QUANTISED_COMPONENTS, QUANTISED_BITS[name]),
-            16,
-            f"{QUANTISED_BITS[name]:.3f} bits in layers' matrices, 16 elsewhere",
-        )
-    if read:
-        return Weights(name, dict(read), DTYPE_BITS.get(a.dtype or "", 16), "as the headers say")
-    rest = DTYPE_BITS.get(a.dtype or "")
-    if a.quantization is None:
-        if rest is None:
+        bits = QUANTISED_BITS[name]
+        source = f"{bits:.3f} bits in layers' matrices, 16 elsewhere"
+        return Weights(name, dict.fromkeys(QUANTISED_COMPONENTS, bits), 16, source)
+    if header_bits:
+        other_bits = DTYPE_BITS.get(a.dtype or "", 16)
+        return Weights(name, dict(header_bits), other_bits, "as the headers say")
+    return _configured_weights(a, name)
+
+
+def _configured_weights(a: Architecture, name: WeightFormat) -> Weights:
+    """Return how the config says that weights are stored. Raises ValueError if it does not."""
+    dtype_bits = DTYPE_BITS.get(a.dtype or "")
+    quantization = a.quantization
+    if quantization is None:
+        if dtype_bits is None:
             raise ValueError("the config does not say how its weights are stored")
-        return Weights(name, {}, rest, f"{a.dtype}, as the config says")
-    bits = declared_bits(a.quantization)
+        return Weights(name, {}, dtype_bits, f"{a.dtype}, as the config says")
+    bits = declared_bits(quantization)
     if bits is None:
-        raise ValueError(f"how many bits {a.quantization.method} takes is not in the config")
-    kept = [
-        c
-        for c in QUANTISED_COMPONENTS
-        if c in count_parameters(a).by_component and not is_excluded(a.quantization, c)
+        raise ValueError(f"how many bits {quantization.method} takes is not in the config")
+    stored = count_parameters(a).by_component
+    quantised = [
+        component
+        for component in QUANTISED_COMPONENTS
+        if component in stored and not is_excluded(quantization, component)
     ]
-    words = ", ".join(kept).replace("_", " ") or "nothing"
-    return Weights(
-        name,
-        dict.fromkeys(kept, bits),
-        rest or 16,
-        f"{bits:.4g} bits in {words}, as the config declares",
-    )
+    words = ", ".join(quantised).replace("_", " ") or "nothing"
+    source = f"{bits:.4g} bits in {words}, as the config declares"
+    return Weights(name, dict.fromkeys(quantised, bits), dtype_bits or 16, source)
 
 
-def declared_bits(q: Quantization) -> float | None:
-    """Bits a weight with its share of scales: one of 32 bits a block (fp8), of 8 a group (mxfp4, nvfp4), of 16 a group, with a zero point
-    as wide as a weight (gptq, awq) or of 16 bits (mlx); per-channel and per-tensor scales are nothing much. bitsandbytes: 32 bits per 64
-    (nf4)."""
-    if q.bits is None:
+def declared_bits(quantization: Quantization) -> float | None:
+    """Return the bits a weight takes with its share of scales; None if the config has no bits.
+
+    fp8: a scale of 32 bits a block.
+    mxfp4, nvfp4: a scale of 8 bits a group.
+    bitsandbytes nf4: 32 bits per 64 weights.
+    Others: a scale of 16 bits a group, and a zero point as wide as a weight (gptq, awq) or of 16
+        bits (mlx).
+
+    Scales per channel or per tensor are left out: they are almost nothing.
+    """
+    bits = quantization.bits
+    if bits is None:
         return None
-    form = f"{q.method} {q.format or ''}"
-    if "fp4" in form or q.method == "mxfp4":
-        return q.bits + 8 / (q.group_size or 16)
-    if q.method == "bitsandbytes":
-        return q.bits + (32 / 64 if q.bits == 4 else 0)
-    if q.block:
-        return q.bits + 32 / prod(q.block)
-    if q.group_size:
-        zero = {"gptq": q.bits, "awq": q.bits, "mlx": 16}.get(q.method, 0)
-        return q.bits + (16 + zero) / q.group_size
-    return q.bits
+    method = quantization.method
+    if "fp4" in f"{method} {quantization.format or ''}":
+        return bits + 8 / (quantization.group_size or 16)
+    if method == "bitsandbytes":
+        if bits == 4:
+            return bits + 32 / 64
+        return bits
+    if quantization.block:
+        return bits + 32 / prod(quantization.block)
+    if quantization.group_size:
+        zero_points = {"gptq": bits, "awq": bits, "mlx": 16}
+        return bits + (16 + zero_points.get(method, 0)) / quantization.group_size
+    return bits
 
 
-def is_excluded(q: Quantization, component: str) -> bool:
-    """Whether the config's list leaves a component unquantised: `re:` patterns, globs, names of modules or of those above them."""
-    name = TYPICAL_MODULES[component]
-    for pattern in q.excluded:
-        if pattern.startswith("re:"):
-            if (regex := bounded(pattern[3:])) is not None and regex.match(name):
-                return True
-        elif pattern in name.split(".") or any(
-            fnmatchcase(name, p) for p in (pattern, pattern + ".*")
-        ):
-            return True
-    return False
+def is_excluded(quantization: Quantization, component: str) -> bool:
+    """Return whether the config's list leaves a component unquantised.
+
+    The list has `re:` patterns, globs, and names of modules or of those above them.
+    """
+    module = TYPICAL_MODULES[component]
+    return any(_matches_module(pattern, module) for pattern in quantization.excluded)
 
 
-# --- plans --------------------------------------------------------------------------------------------------------
+def _matches_module(pattern: str, module: str) -> bool:
+    if pattern.startswith("re:"):
+        regex = bounded(pattern.removeprefix("re:"))
+        return regex is not None and regex.match(module) is not None
+    if pattern in module.split("."):
+        return True
+    return fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*")
+
+
+# --- plans --------------------------------------------------------------------------------------
 
 
 @frozen
@@ -150,12 +182,15 @@ class Footprint(Frozen):
 
     @property
     def total(self) -> int:
+        """Return the bytes of all three."""
         return self.weights + self.cache + self.state
 
     def times(self, n: int) -> Footprint:
+        """Return the bytes of `n` of these."""
         return Footprint(self.weights * n, self.cache * n, self.state * n)
 
     def to_dict(self) -> dict[str, int]:
+        """Return the bytes as JSON."""
         return {
             "weights": self.weights,
             "cache": self.cache,
@@ -166,79 +201,94 @@ class Footprint(Frozen):
 
 @frozen
 class Request(Frozen):
-    """What is asked for. `gpu_bytes` None: no GPU is named, and nothing can be said of fitting."""
+    """What a plan is made for."""
 
     context: int
     batch: int = 1
     parallel: Parallel = field(default_factory=Parallel)
     gpu_bytes: int | None = None
+    """Memory of one GPU; None if no GPU is named, and then nothing fits or does not fit."""
     utilization: float = UTILIZATION
+    """The share of `gpu_bytes` that may be filled."""
 
     @property
     def sequences(self) -> int:
-        """Of the batch, those that one group of ranks serves (the fullest)."""
+        """Return how many of the batch's sequences the fullest group of ranks serves."""
         return -(-self.batch // self.parallel.replicas)
+
+    @property
+    def budget(self) -> int | None:
+        """Return the bytes of a GPU that may be filled."""
+        if self.gpu_bytes is None:
+            return None
+        return int(self.gpu_bytes * self.utilization)
 
 
 @frozen
 class Plan(Frozen):
-    """A model under a request. `one`: a single undivided copy with the whole batch; `rank`: the fullest GPU; `everything`: all GPUs.
-
-    `largest_context` at the batch asked for, `largest_batch` at the context asked for, 0 where not even one token or sequence fits, None
-    without a GPU; `context_limit`: the model's own, which largest_context never exceeds.
-    """
+    """What a model takes under a request."""
 
     request: Request
     convention: Convention
     weights: Weights
     one_copy: Footprint
+    """A single undivided copy with the whole batch."""
     per_gpu: Footprint
+    """The fullest GPU."""
     largest_context: int | None
+    """The longest context that fits at the batch asked for, at most `context_limit`; 0 if not even
+    one token fits, None without a GPU."""
     largest_batch: int | None
+    """The largest batch that fits at the context asked for; None without a GPU."""
     context_limit: int | None
+    """The model's own context length."""
     remarks: tuple[str, ...]
     assumptions: tuple[str, ...]
     degrees: dict[int, list[str]]
+    """For each usual degree of tensor parallelism, why it is not possible; empty if it is."""
 
     @property
     def all_gpus(self) -> Footprint:
+        """Return the bytes of all GPUs together."""
         return self.per_gpu.times(self.request.parallel.gpus)
 
     @property
     def budget(self) -> int | None:
-        """Bytes of a GPU that may be filled."""
-        r = self.request
-        return None if r.gpu_bytes is None else int(r.gpu_bytes * r.utilization)
+        """Return the bytes of a GPU that may be filled."""
+        return self.request.budget
 
     @property
     def fits(self) -> bool | None:
-        return None if self.budget is None else self.per_gpu.total <= self.budget
+        """Return whether the fullest GPU is within its budget; None without a GPU."""
+        if self.budget is None:
+            return None
+        return self.per_gpu.total <= self.budget
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON, bytes as whole numbers."""
-        r, p = self.request, self.request.parallel
+        """Return the plan as JSON, bytes as whole numbers."""
+        request, parallel, weights = self.request, self.request.parallel, self.weights
         return {
-            "context": r.context,
-            "batch": r.batch,
+            "context": request.context,
+            "batch": request.batch,
             "engine": self.convention.engine,
             "cache_dtype": self.convention.dtype,
             "weights": {
-                "format": self.weights.name,
-                "source": self.weights.source,
-                "bits": self.weights.bits,
-                "other_bits": self.weights.other_bits,
+                "format": weights.name,
+                "source": weights.source,
+                "bits": weights.bits,
+                "other_bits": weights.other_bits,
             },
             "parallel": {
-                "gpus": p.gpus,
-                "tensor": p.tensor,
-                "expert": p.expert,
-                "replicas": p.replicas,
+                "gpus": parallel.gpus,
+                "tensor": parallel.tensor,
+                "expert": parallel.expert,
+                "replicas": parallel.replicas,
             },
             "one_copy": self.one_copy.to_dict(),
             "per_gpu": self.per_gpu.to_dict(),
             "all_gpus": self.all_gpus.to_dict(),
-            "gpu_bytes": r.gpu_bytes,
-            "utilization": r.utilization,
+            "gpu_bytes": request.gpu_bytes,
+            "utilization": request.utilization,
             "budget_bytes": self.budget,
             "fits": self.fits,
             "largest_context": self.largest_context,
@@ -246,70 +296,77 @@ class Plan(Frozen):
             "context_limit": self.context_limit,
             "remarks": list(self.remarks),
             "assumptions": list(self.assumptions),
-            "tensor_degrees": {str(n): why for n, why in self.degrees.items()},
+            "tensor_degrees": {str(degree): why for degree, why in self.degrees.items()},
         }
 
 
-def make_plan(a: Architecture, request: Request, convention: Convention, held: Weights) -> Plan:
-    """Raises ValueError where the parallel degrees do not divide the architecture, or the dtype does not suit it."""
-    p = request.parallel
-    if why := divisibility_errors(a, p):
-        raise ValueError("; ".join(why))
-    whole, share = compute_cache(a, convention), compute_cache(shard_architecture(a, p), convention)
-    weight = held.bytes_of(count_rank_parameters(a, p))
-    budget = None if request.gpu_bytes is None else int(request.gpu_bytes * request.utilization)
+def make_plan(a: Architecture, request: Request, convention: Convention, weights: Weights) -> Plan:
+    """Return the plan of a model.
+
+    Raises ValueError if the parallel degrees do not divide the architecture, or if the cache cannot
+    be kept in the convention's dtype.
+    """
+    parallel = request.parallel
+    errors = divisibility_errors(a, parallel)
+    if errors:
+        raise ValueError("; ".join(errors))
+    cache = compute_cache(a, convention)
+    rank_cache = compute_cache(shard_architecture(a, parallel), convention)
+    weight_bytes = weights.bytes_of(count_parameters(a).by_component)
+    rank_weight_bytes = weights.bytes_of(count_rank_parameters(a, parallel))
+    largest_context = largest_batch = None
+    if request.budget is not None:
+        room = request.budget - rank_weight_bytes
+        limit = a.context_length or LONGEST_CONTEXT
+        largest_context = find_largest_context(rank_cache, room, request.sequences, limit)
+        rank_batch = find_largest_batch(rank_cache, room, request.context)
+        largest_batch = rank_batch * parallel.replicas
     return Plan(
         request=request,
         convention=convention,
-        weights=held,
-        one_copy=compute_footprint(
-            held.bytes_of(count_parameters(a).by_component), whole, request.context, request.batch
+        weights=weights,
+        one_copy=compute_footprint(weight_bytes, cache, request.context, request.batch),
+        per_gpu=compute_footprint(
+            rank_weight_bytes, rank_cache, request.context, request.sequences
         ),
-        per_gpu=compute_footprint(weight, share, request.context, request.sequences),
-        largest_context=None
-        if budget is None
-        else find_largest_context(
-            share, budget - weight, request.sequences, a.context_length or LONGEST_CONTEXT
-        ),
-        largest_batch=None
-        if budget is None
-        else find_largest_batch(share, budget - weight, request.context) * p.replicas,
+        largest_context=largest_context,
+        largest_batch=largest_batch,
         context_limit=a.context_length,
-        remarks=tuple(division_remarks(a, p)),
-        assumptions=whole.assumptions,
+        remarks=tuple(division_remarks(a, parallel)),
+        assumptions=cache.assumptions,
         degrees=check_tensor_degrees(a),
     )
 
 
-def compute_footprint(weight: int, c: Cache, tokens: int, batch: int) -> Footprint:
-    state = batch * sum(
-        g.layers * p.bytes_at(tokens)
-        for g in c.groups
-        for p in g.parts_with("conv", "state", "cross")
-    )
-    return Footprint(weight, c.bytes_at(tokens, batch) - state, state)
+def compute_footprint(weight_bytes: int, cache: Cache, tokens: int, batch: int) -> Footprint:
+    """Return the bytes of weights, and of the cache of `batch` sequences of `tokens` tokens."""
+    state = 0
+    for group in cache.groups:
+        for part in group.parts_with(*FIXED_ROLES):
+            state += batch * group.layers * part.bytes_at(tokens)
+    return Footprint(weight_bytes, cache.bytes_at(tokens, batch) - state, state)
 
 
-def find_largest_context(c: Cache, room: int, batch: int, limit: int) -> int:
-    """The most tokens of each of `batch` sequences that fit into `room` bytes, up to `limit`; by halving, as bytes never fall with
-    tokens."""
-    if c.bytes_at(limit, batch) <= room:
+def find_largest_context(cache: Cache, room: int, batch: int, limit: int) -> int:
+    """Return the most tokens of each of `batch` sequences that fit into `room` bytes.
+
+    It is at most `limit`, and found by halving, as bytes never fall with tokens.
+    """
+    if cache.bytes_at(limit, batch) <= room:
         return limit
-    low, high = 0, limit
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if c.bytes_at(middle, batch) <= room else (low, middle)
-    return low
+    fits, too_long = 0, limit
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if cache.bytes_at(middle, batch) <= room:
+            fits = middle
+        else:
+            too_long = middle
+    return fits
 
 
-def find_largest_batch(c: Cache, room: int, tokens: int) -> int:
-    """How many sequences of `tokens` tokens fit into `room` bytes."""
-    return max(0, room) // c.bytes_at(tokens) if c.bytes_at(tokens) else 0
-
-
-def memory_curve(
-    a: Architecture, request: Request, convention: Convention, held: Weights, contexts: list[int]
-) -> list[tuple[int, int]]:
-    """Bytes of one undivided copy with its cache at some lengths."""
-    c, weight = compute_cache(a, convention), held.bytes_of(count_parameters(a).by_component)
-    return [(t, weight + c.bytes_at(t, request.batch)) for t in contexts]
+def find_largest_batch(cache: Cache, room: int, tokens: int) -> int:
+    """Return how many sequences of `tokens` tokens fit into `room` bytes."""
+    sequence = cache.bytes_at(tokens)
+    if sequence == 0:
+        return 0
+    return max(0, room) // sequence

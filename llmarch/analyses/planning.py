@@ -1,10 +1,13 @@
-"""From what a user asks of `memory` to plans: one for each model, with what its compute costs and how its bytes grow with the context."""
+"""Plans for what a user asks of `memory`: one for each model.
+
+A plan has what its compute costs, and how its bytes grow with the context.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
@@ -30,113 +33,175 @@ if TYPE_CHECKING:
 
 _Name = TypeVar("_Name", bound=str)
 USUAL_CONTEXT = 131072
+"""The longest context that is taken by default."""
+SHORT_CONTEXT = 4096
+"""The context that is taken if no model has a limit."""
 CURVE_POINTS = 96
 
 
 @frozen
 class PlanOptions(Frozen):
-    """What is asked for; None where the models or the GPUs decide: their shared context, as stored, all GPUs in one tensor-parallel
-    group."""
+    """What a user asks for; None leaves it to the models and GPUs."""
 
     context: int | None = None
+    """None: the longest that all models have."""
     batch: int = 1
     kv_dtype: str = "bf16"
     weights: str | None = None
+    """The weight format; None: as stored."""
     gpus: int | None = None
     gpu: GPU | None = None
     tensor: int | None = None
+    """None: all GPUs in one tensor-parallel group."""
     expert: int | None = None
     engine: str = "ideal"
     utilization: float = UTILIZATION
 
     def make_parallel(self) -> Parallel:
+        """Return how the models are divided over the GPUs."""
         tensor = self.tensor or self.gpus or 1
         expert = self.expert or 1
-        return Parallel(tensor, expert, self.gpus or max(tensor, expert))
+        gpus = self.gpus or max(tensor, expert)
+        return Parallel(tensor, expert, gpus)
+
+
+class WeightReads(NamedTuple):
+    """Weight bytes that a decoded token reads: alone, and its share of the batch asked for."""
+
+    alone: int
+    batched: int
 
 
 @frozen
 class PlannedModel(Frozen):
-    """One model's plan; `flops` of a token at the context; `reads`: weight bytes that a decoded token reads at batch 1 and at the batch
-    asked for, each sequence's share; `curve`: (context, bytes) of one GPU's cache and state."""
+    """One model's plan, with what a token costs."""
 
     name: str
     architecture: Architecture
     plan: Plan
     flops: Flops
-    reads: tuple[int, int]
+    """FLOPs of a token at the context."""
+    reads: WeightReads
     curve: list[tuple[int, int]]
+    """(context, bytes) of one GPU's cache and state."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        curve = [{"context": tokens, "cache_bytes": size} for tokens, size in self.curve]
         return self.plan.to_dict() | {
             "name": self.name,
             "flops_per_token": {"total": self.flops.total, "by_component": self.flops.by_component},
-            "weight_bytes_read_per_token": {"batch_1": self.reads[0], "batch": self.reads[1]},
-            "curve": [{"context": t, "cache_bytes": n} for t, n in self.curve],
+            "weight_bytes_read_per_token": {
+                "batch_1": self.reads.alone,
+                "batch": self.reads.batched,
+            },
+            "curve": curve,
         }
 
 
 def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[PlannedModel]:
-    """Raises PlanError where a model can't be held as asked."""
+    """Return a plan for each model, all for the same context.
+
+    Raises PlanError if an option is not known, or if a model cannot be divided or stored as asked.
+    """
     engine: Engine = parse_choice("engine", options.engine, ENGINES)
     parse_choice("cache dtype", options.kv_dtype, CACHE_DTYPES)
-    limits = [r.architecture.context_length for r in readings]
-    shared = min([USUAL_CONTEXT, *(n for n in limits if n)]) if any(limits) else 4096
-    context = options.context or shared
-    longest = max(context, *(min(n or 0, max(context, USUAL_CONTEXT)) for n in limits), 1)
-    return [plan_model(r, replace(options, context=context), engine, longest) for r in readings]
+    limits = [reading.architecture.context_length for reading in readings]
+    context = options.context or _shared_context(limits)
+    longest = _longest_context(context, limits)
+    options = replace(options, context=context)
+    return [plan_model(reading, options, engine, longest) for reading in readings]
 
 
-def plan_model(r: Reading, options: PlanOptions, engine: Engine, longest: int) -> PlannedModel:
-    a = r.architecture
+def _shared_context(limits: list[int | None]) -> int:
+    """Return the longest usual context that all models with a limit have."""
+    known = [limit for limit in limits if limit]
+    if not known:
+        return SHORT_CONTEXT
+    return min(USUAL_CONTEXT, *known)
+
+
+def _longest_context(context: int, limits: list[int | None]) -> int:
+    """Return where curves end: at the longest model's limit, up to a usual or the asked context."""
+    most = max(context, USUAL_CONTEXT)
+    return max(context, 1, *(min(limit or 0, most) for limit in limits))
+
+
+def plan_model(
+    reading: Reading, options: PlanOptions, engine: Engine, longest: int
+) -> PlannedModel:
+    """Return the plan of one model. Raises PlanError as `plan_models` does.
+
+    longest: the context at which the curve ends.
+    """
+    a = reading.architecture
+    gpu_bytes = None
+    if options.gpu:
+        gpu_bytes = options.gpu.memory_bytes
     request = Request(
         context=options.context or 1,
         batch=options.batch,
         parallel=options.make_parallel(),
-        gpu_bytes=options.gpu.memory_bytes if options.gpu else None,
+        gpu_bytes=gpu_bytes,
         utilization=options.utilization,
     )
     convention = Convention(engine, options.kv_dtype)
     try:
-        held = choose_weights(r, options.weights)
-        made = make_plan(a, request, convention, held)
+        weights = choose_weights(reading, options.weights)
+        plan = make_plan(a, request, convention, weights)
     except ValueError as error:
-        raise PlanError(f"{r.name}: {error}") from error
-    share = compute_cache(shard_architecture(a, request.parallel), convention)
-    contexts = sorted({round(longest * i / CURVE_POINTS) for i in range(CURVE_POINTS + 1)})
+        raise PlanError(f"{reading.name}: {error}") from error
     return PlannedModel(
-        name=r.name,
+        name=reading.name,
         architecture=a,
-        plan=made,
+        plan=plan,
         flops=flops_per_token(a, request.context),
-        reads=(weight_bytes_per_token(a, held, 1), weight_bytes_per_token(a, held, options.batch)),
-        curve=[(t, share.bytes_at(t, request.sequences)) for t in contexts],
+        reads=WeightReads(
+            alone=weight_bytes_per_token(a, weights, 1),
+            batched=weight_bytes_per_token(a, weights, options.batch),
+        ),
+        curve=_cache_curve(a, request, convention, longest),
     )
 
 
-def choose_weights(r: Reading, name: str | None) -> Weights:
-    """The weight format asked for; by default as stored, or 16 bits a weight where the config does not say."""
-    read = r.check.bits_by_component if r.check is not None and not r.check.names_only else None
+def _cache_curve(
+    a: Architecture, request: Request, convention: Convention, longest: int
+) -> list[tuple[int, int]]:
+    """Return (context, bytes) of one GPU's cache and state, from 0 to the longest context."""
+    rank_cache = compute_cache(shard_architecture(a, request.parallel), convention)
+    contexts = sorted({round(longest * i / CURVE_POINTS) for i in range(CURVE_POINTS + 1)})
+    return [(tokens, rank_cache.bytes_at(tokens, request.sequences)) for tokens in contexts]
+
+
+def choose_weights(reading: Reading, name: str | None) -> Weights:
+    """Return the weight format asked for.
+
+    By default weights are as stored, or 16 bits if the config does not say how.
+    """
+    a, check = reading.architecture, reading.check
+    header_bits = None
+    if check is not None and not check.names_only:
+        header_bits = check.bits_by_component
     if name is not None:
-        form: WeightFormat = parse_choice("weight format", name, WEIGHT_FORMATS)
-        return resolve_weights(r.architecture, form, read)
+        weight_format: WeightFormat = parse_choice("weight format", name, WEIGHT_FORMATS)
+        return resolve_weights(a, weight_format, header_bits)
     try:
-        return resolve_weights(r.architecture, "as-stored", read)
+        return resolve_weights(a, "as-stored", header_bits)
     except ValueError as error:
-        held = resolve_weights(r.architecture, "bf16")
-        return replace(held, source=f"{held.source}, for {error}")
+        weights = resolve_weights(a, "bf16")
+        return replace(weights, source=f"{weights.source}, for {error}")
 
 
-def weight_bytes_per_token(a: Architecture, held: Weights, batch: int) -> int:
-    """Weight bytes that a step reads, a sequence's share."""
-    return round(
-        sum(n * held.bits_of(c) / 8 for c, n in count_weights_read(a, batch).items()) / batch
-    )
+def weight_bytes_per_token(a: Architecture, weights: Weights, batch: int) -> int:
+    """Return the weight bytes that a decoding step reads, one sequence's share."""
+    read = count_weights_read(a, batch)
+    size = sum(n * weights.bits_of(component) / 8 for component, n in read.items())
+    return round(size / batch)
 
 
-def parse_choice(what: str, value: str, known: tuple[_Name, ...]) -> _Name:
-    """`value` as one of the names known. Raises PlanError with all of them."""
+def parse_choice(noun: str, value: str, known: tuple[_Name, ...]) -> _Name:
+    """Return `value` as one of the known names. Raises PlanError that lists them."""
     for name in known:
         if name == value:
             return name
-    raise PlanError(f"no {what} is called {value!r}", f"Known: {', '.join(known)}.")
+    raise PlanError(f"no {noun} is called {value!r}", f"Known: {', '.join(known)}.")

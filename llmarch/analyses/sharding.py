@@ -1,21 +1,24 @@
-"""What one rank holds of an architecture when heads and widths are divided over ranks (tensor parallelism) and experts too (expert
-parallelism).
+"""What one rank holds of an architecture under tensor parallelism and expert parallelism.
 
-A rank's share is an Architecture again, so that cache and parameters are counted as ever. Divided: query heads, KV heads down to one
-(then each is on several ranks), widths, recurrent heads and channels, the vocabulary. On every rank: MLA's latents with their
-down-projections, indexers and their keys, DeepSeek V4's single head and compressors, routers, norms. Read from vllm 0.33.0:
-config/model.py get_num_kv_heads, model_executor/layers/linear.py QKVParallelLinear, layers/mamba/mamba_utils.py, models/deepseek_v2.py
-(replicated down-projections and indexer), layers/fused_moe/config.py (experts); sglang 0.5.23 does the same: srt/configs/model_config.py,
-mamba_utils.py, pool_configurator.py.
+Tensor parallelism divides heads and widths over ranks, expert parallelism the experts. A rank's
+share is an Architecture again, so that cache and parameters are counted as ever. Divided: query
+heads, KV heads down to one (then each is on several ranks), widths, recurrent heads and channels,
+the vocabulary. On every rank: MLA's latents with their down-projections, indexers and their keys,
+DeepSeek V4's single head and compressors, routers, norms. Read from vllm 0.33.0: config/model.py
+get_num_kv_heads, model_executor/layers/linear.py QKVParallelLinear, layers/mamba/mamba_utils.py,
+models/deepseek_v2.py (replicated down-projections and indexer), layers/fused_moe/config.py
+(experts); sglang 0.5.23 does the same: srt/configs/model_config.py, mamba_utils.py,
+pool_configurator.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import mixer_names
+from ..architecture.layers import used_mixers
 from ..architecture.schema import (
     FFN,
     Architecture,
@@ -32,198 +35,248 @@ from .parameters import count_parameters
 
 TENSOR_DEGREES = (1, 2, 4, 8, 16, 32, 64)
 """The degrees of tensor parallelism that are tried."""
+CHANNEL_VARIANTS = ("mamba", "short_conv", "rwkv4")
+"""Recurrent variants that are divided by channels, as they have no heads."""
 
 
 @frozen
 class Parallel(Frozen):
-    """`tensor` ranks share a copy of the heads; `expert` ranks share the experts (1: they are divided by width like all else). Of `gpus`
-    in all, gpus / tensor groups serve sequences of their own."""
+    """How a model is divided over GPUs."""
 
     tensor: int = 1
+    """Ranks that share a copy of the heads."""
     expert: int = 1
+    """Ranks that share the experts; with 1, experts are divided by width like all else."""
     gpus: int = 1
+    """All GPUs: gpus / tensor groups of ranks serve sequences of their own."""
 
     @property
     def replicas(self) -> int:
-        """Groups of ranks that hold different sequences (data parallelism)."""
+        """Return how many groups of ranks hold different sequences (data parallelism)."""
         return self.gpus // self.tensor
 
     @property
     def expert_width(self) -> int:
-        """By how much each expert's width is divided: what tensor parallelism is left when experts are dealt out."""
+        """Return by how much each expert's width is divided.
+
+        It is what is left of tensor parallelism when the experts themselves are divided.
+        """
         return max(1, self.tensor // self.expert)
 
 
-def divisibility_errors(a: Architecture, p: Parallel) -> list[str]:
-    """Why a division can't be: what does not divide. Empty where it can."""
-    out = [
-        f"{label} are not divisible by {n}"
-        for label, size, n in divided_dimensions(a, p)
-        if size % n
+# --- what can be divided ------------------------------------------------------------------------
+
+
+class DividedDimension(NamedTuple):
+    """A size that a division must divide evenly."""
+
+    label: str
+    """The size in words: `32 query heads`."""
+    size: int
+    ranks: int
+
+
+def divisibility_errors(a: Architecture, parallel: Parallel) -> list[str]:
+    """Return why a division is not possible, in words; empty if it is possible."""
+    errors = [
+        f"{dimension.label} are not divisible by {dimension.ranks}"
+        for dimension in divided_dimensions(a, parallel)
+        if dimension.size % dimension.ranks
     ]
-    for m in used_mixers(a):
-        if isinstance(m, Attention) and m.kv_heads % p.tensor and p.tensor % m.kv_heads:
-            out.append(f"{m.kv_heads} KV heads neither divide by {p.tensor} nor it by them")
-        if (
-            isinstance(m, LinearAttention)
-            and m.variant == "mamba2"
-            and m.key_heads % p.tensor
-            and m.key_heads != 1
-        ):
-            out.append(f"{m.key_heads} state groups are not divisible by {p.tensor}")
-    if p.gpus % p.tensor or p.gpus % p.expert:
-        out.append(f"{p.gpus} GPUs are not a multiple of both TP {p.tensor} and EP {p.expert}")
-    if p.tensor % p.expert and p.expert % p.tensor:
-        out.append(f"TP {p.tensor} and EP {p.expert} do not divide one another")
-    return list(dict.fromkeys(out))
-
-
-def divided_dimensions(a: Architecture, p: Parallel) -> Iterator[tuple[str, int, int]]:
-    """What must divide: in words, its size, and by how much it is divided."""
-    n = p.tensor
-    for m in used_mixers(a):
-        match m:
-            case Attention() | LatentAttention():
-                yield f"{m.heads} query heads", m.heads, n
-            case CompressedAttention():
-                yield f"{m.heads} query heads", m.heads, n
-                yield f"{m.o_groups} output groups", m.o_groups, n
-            case LinearAttention() if m.variant in ("mamba", "short_conv", "rwkv4"):
-                yield f"{m.value_head_dim:,} channels", m.value_head_dim, n
-            case LinearAttention():
-                yield f"{m.value_heads} recurrent heads", m.value_heads, n
-                if m.variant != "mamba2":
-                    yield f"{m.key_heads} recurrent key heads", m.key_heads, n
-    for f in a.ffns.values():
-        if isinstance(f, Dense):
-            yield f"{f.width:,} feed-forward channels", f.width, n
-        else:
-            yield f"{f.expert_width:,} channels of an expert", f.expert_width, p.expert_width
-            yield f"{f.shared_width:,} channels of shared experts", f.shared_width, n
-
-
-def division_remarks(a: Architecture, p: Parallel) -> list[str]:
-    """What a division that can be does not divide, in words."""
-    out: list[str] = []
-    n = p.tensor
-    for m in used_mixers(a) if n > 1 else []:
-        match m:
-            case Attention() if m.kv_from is None and m.kv_heads < n:
-                out.append(
-                    f"{m.kv_heads} KV head{'s' if m.kv_heads > 1 else ''}: each on {n // m.kv_heads} ranks"
-                )
-            case LatentAttention():
-                out.append(
-                    "MLA latent and indexer keys on every rank"
-                    if m.indexer
-                    else "MLA latent on every rank"
-                )
-            case CompressedAttention():
-                out.append(
-                    "the single latent head, indexer keys and compressor states on every rank"
-                )
-            case LinearAttention() if m.variant == "mamba2" and m.key_heads % n:
-                out.append(f"{m.key_heads} state group on every rank")
-            case LinearAttention() if m.variant in ("rwkv4", "rwkv7"):
-                out.append("token shifts on every rank")
+    tensor, expert, gpus = parallel.tensor, parallel.expert, parallel.gpus
+    for mixer in used_mixers(a).values():
+        match mixer:
+            case Attention(kv_heads=heads) if heads % tensor and tensor % heads:
+                errors.append(f"{heads} KV heads neither divide by {tensor} nor it by them")
+            case LinearAttention(variant="mamba2", key_heads=groups) if groups != 1:
+                if groups % tensor:
+                    errors.append(f"{groups} state groups are not divisible by {tensor}")
             case _:
                 pass
-        if isinstance(m, Attention) and m.block_index:
-            out.append("block index keys on every rank")
-    for f in a.ffns.values():
-        if isinstance(f, MoE) and f.experts % p.expert:
-            out.append(
-                f"EP {p.expert} does not divide {f.experts} experts: some ranks hold {-(-f.experts // p.expert)}"
+    if gpus % tensor or gpus % expert:
+        errors.append(f"{gpus} GPUs are not a multiple of both TP {tensor} and EP {expert}")
+    if tensor % expert and expert % tensor:
+        errors.append(f"TP {tensor} and EP {expert} do not divide one another")
+    return list(dict.fromkeys(errors))
+
+
+def divided_dimensions(a: Architecture, parallel: Parallel) -> Iterator[DividedDimension]:
+    """Yield the sizes that must divide evenly."""
+    for mixer in used_mixers(a).values():
+        yield from _mixer_dimensions(mixer, parallel.tensor)
+    for ffn in a.ffns.values():
+        yield from _ffn_dimensions(ffn, parallel)
+
+
+def _mixer_dimensions(mixer: Mixer, ranks: int) -> Iterator[DividedDimension]:
+    match mixer:
+        case LinearAttention(variant=variant, value_head_dim=size) if variant in CHANNEL_VARIANTS:
+            yield DividedDimension(f"{size:,} channels", size, ranks)
+        case LinearAttention(key_heads=keys, value_heads=values):
+            yield DividedDimension(f"{values} recurrent heads", values, ranks)
+            if mixer.variant != "mamba2":
+                yield DividedDimension(f"{keys} recurrent key heads", keys, ranks)
+        case CompressedAttention(heads=heads, o_groups=groups):
+            yield DividedDimension(f"{heads} query heads", heads, ranks)
+            yield DividedDimension(f"{groups} output groups", groups, ranks)
+        case Attention(heads=heads) | LatentAttention(heads=heads):
+            yield DividedDimension(f"{heads} query heads", heads, ranks)
+
+
+def _ffn_dimensions(ffn: FFN, parallel: Parallel) -> Iterator[DividedDimension]:
+    ranks = parallel.tensor
+    match ffn:
+        case Dense(width=width):
+            yield DividedDimension(f"{width:,} feed-forward channels", width, ranks)
+        case MoE(expert_width=width, shared_width=shared):
+            label = f"{width:,} channels of an expert"
+            yield DividedDimension(label, width, parallel.expert_width)
+            yield DividedDimension(f"{shared:,} channels of shared experts", shared, ranks)
+
+
+def division_remarks(a: Architecture, parallel: Parallel) -> list[str]:
+    """Return what a possible division leaves undivided, in words."""
+    remarks: list[str] = []
+    if parallel.tensor > 1:
+        for mixer in used_mixers(a).values():
+            remarks += _undivided_of_mixer(mixer, parallel.tensor)
+    for ffn in a.ffns.values():
+        if isinstance(ffn, MoE) and ffn.experts % parallel.expert:
+            most = -(-ffn.experts // parallel.expert)
+            remarks.append(
+                f"EP {parallel.expert} does not divide {ffn.experts} experts: "
+                f"some ranks hold {most}"
             )
-    out += [
-        f"{name} encoder on every rank"
-        for name, t in a.towers.items()
-        if n > 1 and not can_shard_tower(t, n)
-    ]
-    return list(dict.fromkeys(out))
+    if parallel.tensor > 1:
+        for name, tower in a.towers.items():
+            if not can_shard_tower(tower, parallel.tensor):
+                remarks.append(f"{name} encoder on every rank")
+    return list(dict.fromkeys(remarks))
+
+
+def _undivided_of_mixer(mixer: Mixer, ranks: int) -> Iterator[str]:
+    """Yield what several ranks hold of a mixer."""
+    match mixer:
+        case Attention():
+            yield from _undivided_of_attention(mixer, ranks)
+        case LatentAttention(indexer=None):
+            yield "MLA latent on every rank"
+        case LatentAttention():
+            yield "MLA latent and indexer keys on every rank"
+        case CompressedAttention():
+            yield "the single latent head, indexer keys and compressor states on every rank"
+        case LinearAttention(variant="mamba2", key_heads=groups):
+            if groups % ranks:
+                yield f"{groups} state group on every rank"
+        case LinearAttention(variant="rwkv4" | "rwkv7"):
+            yield "token shifts on every rank"
+        case _:
+            pass
+
+
+def _undivided_of_attention(mixer: Attention, ranks: int) -> Iterator[str]:
+    heads = mixer.kv_heads
+    if mixer.kv_from is None and heads < ranks:
+        plural = "s"
+        if heads == 1:
+            plural = ""
+        yield f"{heads} KV head{plural}: each on {ranks // heads} ranks"
+    if mixer.block_index:
+        yield "block index keys on every rank"
 
 
 def check_tensor_degrees(a: Architecture) -> dict[int, list[str]]:
-    """The usual degrees of tensor parallelism, each with what refuses it."""
-    return {n: divisibility_errors(a, Parallel(n, 1, n)) for n in TENSOR_DEGREES}
+    """Return for each usual degree of tensor parallelism why it is not possible."""
+    degrees: dict[int, list[str]] = {}
+    for degree in TENSOR_DEGREES:
+        parallel = Parallel(tensor=degree, gpus=degree)
+        degrees[degree] = divisibility_errors(a, parallel)
+    return degrees
 
 
-def used_mixers(a: Architecture) -> list[Mixer]:
-    return [a.mixers[n] for n in dict.fromkeys(m for k in a.layers for m in mixer_names(a, k))]
+# --- a rank's share -----------------------------------------------------------------------------
 
 
-# --- a rank's share -----------------------------------------------------------------------------------------------
-
-
-def shard_architecture(a: Architecture, p: Parallel) -> Architecture:
-    """One rank's share (of ranks with unequal numbers of experts, the fullest one's)."""
-    if p.tensor == p.expert == 1:
+def shard_architecture(a: Architecture, parallel: Parallel) -> Architecture:
+    """Return the share of one rank; of ranks with unequal numbers of experts, the fullest."""
+    ranks = parallel.tensor
+    if ranks == parallel.expert == 1:
         return a
-    towers = {
-        name: shard_tower(t, p.tensor) if isinstance(t, Tower) else t
-        for name, t in a.towers.items()
-    }
+    towers = dict(a.towers)
+    for name, tower in a.towers.items():
+        if isinstance(tower, Tower):
+            towers[name] = shard_tower(tower, ranks)
     return replace(
         a,
-        vocab_size=-(-a.vocab_size // p.tensor),
-        mixers={name: shard_mixer(m, p.tensor) for name, m in a.mixers.items()},
-        ffns={name: shard_ffn(f, p) for name, f in a.ffns.items()},
+        vocab_size=-(-a.vocab_size // ranks),
+        mixers={name: shard_mixer(mixer, ranks) for name, mixer in a.mixers.items()},
+        ffns={name: shard_ffn(ffn, parallel) for name, ffn in a.ffns.items()},
         towers=towers,
     )
 
 
-def shard_mixer(m: Mixer, n: int) -> Mixer:
-    match m:
-        case Attention():
-            return replace(m, heads=m.heads // n, kv_heads=max(1, m.kv_heads // n))
-        case LatentAttention():
-            return replace(m, heads=m.heads // n)
-        case CompressedAttention():
-            return replace(m, heads=m.heads // n, o_groups=m.o_groups // n)
-        case LinearAttention() if m.variant in ("mamba", "short_conv", "rwkv4"):
-            return replace(m, value_head_dim=m.value_head_dim // n)
-        case LinearAttention():
-            return replace(m, key_heads=max(1, m.key_heads // n), value_heads=m.value_heads // n)
+def shard_mixer(mixer: Mixer, ranks: int) -> Mixer:
+    """Return one rank's share of a mixer."""
+    match mixer:
+        case Attention(heads=heads, kv_heads=kv_heads):
+            return replace(mixer, heads=heads // ranks, kv_heads=max(1, kv_heads // ranks))
+        case LatentAttention(heads=heads):
+            return replace(mixer, heads=heads // ranks)
+        case CompressedAttention(heads=heads, o_groups=groups):
+            return replace(mixer, heads=heads // ranks, o_groups=groups // ranks)
+        case LinearAttention(variant=variant) if variant in CHANNEL_VARIANTS:
+            return replace(mixer, value_head_dim=mixer.value_head_dim // ranks)
+        case LinearAttention(key_heads=keys, value_heads=values):
+            return replace(mixer, key_heads=max(1, keys // ranks), value_heads=values // ranks)
 
 
-def shard_ffn(f: FFN, p: Parallel) -> FFN:
-    if isinstance(f, Dense):
-        return replace(f, width=f.width // p.tensor)
-    return replace(
-        f,
-        experts=-(-f.experts // p.expert),
-        expert_width=f.expert_width // p.expert_width,
-        shared_width=f.shared_width // p.tensor,
-    )
+def shard_ffn(ffn: FFN, parallel: Parallel) -> FFN:
+    """Return one rank's share of an FFN."""
+    match ffn:
+        case Dense():
+            return replace(ffn, width=ffn.width // parallel.tensor)
+        case MoE():
+            return replace(
+                ffn,
+                experts=-(-ffn.experts // parallel.expert),
+                expert_width=ffn.expert_width // parallel.expert_width,
+                shared_width=ffn.shared_width // parallel.tensor,
+            )
 
 
-def can_shard_tower(t: object, n: int) -> bool:
-    return (
-        isinstance(t, Tower)
-        and t.heads % n == 0
-        and (t.kv_heads or n) % n == 0
-        and t.ffn.width % n == 0
-    )
+def can_shard_tower(tower: object, ranks: int) -> bool:
+    """Return whether an encoder can be divided: a Vision Transformer whose sizes are divisible."""
+    if not isinstance(tower, Tower):
+        return False
+    sizes = [tower.heads, tower.ffn.width]
+    if tower.kv_heads:
+        sizes.append(tower.kv_heads)
+    return all(size % ranks == 0 for size in sizes)
 
 
-def shard_tower(t: Tower, n: int) -> Tower:
-    """An encoder is divided like a decoder where it can be."""
-    if not can_shard_tower(t, n):
-        return t
-    return replace(
-        t,
-        heads=t.heads // n,
-        kv_heads=t.kv_heads and t.kv_heads // n,
-        ffn=replace(t.ffn, width=t.ffn.width // n),
-    )
+def shard_tower(tower: Tower, ranks: int) -> Tower:
+    """Return one rank's share of an encoder: divided like a decoder, or whole."""
+    if not can_shard_tower(tower, ranks):
+        return tower
+    kv_heads = tower.kv_heads
+    if kv_heads:
+        kv_heads //= ranks
+    ffn = replace(tower.ffn, width=tower.ffn.width // ranks)
+    return replace(tower, heads=tower.heads // ranks, kv_heads=kv_heads, ffn=ffn)
 
 
-def count_rank_parameters(a: Architecture, p: Parallel) -> dict[str, int]:
-    """Parameters by component that one rank holds. Routers know all experts, wherever these are."""
-    by = count_parameters(shard_architecture(a, p)).by_component
-    return by | {"router": r} if (r := count_parameters(a).by_component.get("router")) else by
+def count_rank_parameters(a: Architecture, parallel: Parallel) -> dict[str, int]:
+    """Count the parameters of one rank by component.
+
+    Routers are whole: they rank all experts, wherever these are.
+    """
+    share = count_parameters(shard_architecture(a, parallel)).by_component
+    router = count_parameters(a).by_component.get("router")
+    if router:
+        return share | {"router": router}
+    return share
 
 
-def parameter_bytes(n: dict[str, int], bits: Callable[[str], float]) -> int:
-    """Bytes of parameters by component, each with its bits a weight."""
-    return round(sum(elements * bits(component) / 8 for component, elements in n.items()))
+def parameter_bytes(parameters: Mapping[str, int], bits_of: Callable[[str], float]) -> int:
+    """Return the bytes of parameters by component, given the bits a weight of each component."""
+    return round(sum(n * bits_of(component) / 8 for component, n in parameters.items()))

@@ -140,7 +140,7 @@ def models_table(planned: Sequence[PlannedModel]) -> Table:
         ]
     parts["A decoded token"] = [
         ["compute", *(numbers.flops(p.flops.total) for p in planned)],
-        ["weights read", *(numbers.size(p.reads[1]) for p in planned)],
+        ["weights read", *(numbers.size(p.reads.batched) for p in planned)],
     ]
     rows: list[list[str]] = []
     sections: dict[int, str] = {}
@@ -236,9 +236,9 @@ def token_lines(p: PlannedModel) -> list[str]:
     kept = numbers.flops(sum(p.flops.by_component.get(c, 0) for c in KEPT_COMPONENTS))
     context = numbers.context(request.context)
     total = numbers.flops(p.flops.total)
-    reads = f"reads {numbers.size(p.reads[0])} of weights alone"
+    reads = f"reads {numbers.size(p.reads.alone)} of weights alone"
     if request.batch > 1:
-        reads += f", {numbers.size(p.reads[1])} as one of {number(request.batch)}"
+        reads += f", {numbers.size(p.reads.batched)} as one of {number(request.batch)}"
     return [f"{total} at context {context}, {kept} of it over what is kept", reads]
 
 

@@ -19,7 +19,6 @@ from llmarch.analyses.memory import (
     Request,
     declared_bits,
     make_plan,
-    memory_curve,
     resolve_weights,
 )
 from llmarch.analyses.parameters import count_parameters
@@ -348,10 +347,10 @@ def test_the_largest_that_fits_fits_and_more_does_not(
     assert p.fits == (p.largest_batch >= batch)
 
 
-def test_a_curve_starts_at_the_weights_and_rises() -> None:
+def test_bytes_start_at_the_weights_and_rise() -> None:
     a = model("gemma3-27b")
-    points = memory_curve(
-        a, Request(4096), Convention(), resolve_weights(a, "bf16"), [0, 1024, 4096, 131072]
-    )
-    assert points[0] == (0, 2 * count_parameters(a).total)
-    assert [b for _, b in points] == sorted(b for _, b in points)
+    weights = resolve_weights(a, "bf16")
+    plans = [make_plan(a, Request(t), Convention(), weights) for t in (0, 1024, 4096, 131072)]
+    totals = [p.one_copy.total for p in plans]
+    assert totals[0] == 2 * count_parameters(a).total
+    assert totals == sorted(totals)

@@ -5,6 +5,8 @@ import llmarch
 reading = llmarch.load("qwen3-235b")          # or "org/name@revision", "./folder", ...
 reading.architecture.mixers["full"].kv_heads   # 4
 llmarch.diff(reading, llmarch.load("deepseek-v3"))
+
+What goes wrong is raised as a subclass of `llmarch.errors.LlmarchError`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .checkpoint.reading import Observation, Reading
     from .compare.lock import Entry
     from .compare.report import Report
-    from .sources import Progress
+    from .sources.progress import Progress
     from .sources.raw import RawModel
 
 __version__ = "0.1.0"
@@ -33,13 +35,27 @@ def load(
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> Reading:
-    """Read what `reference` names: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file, a safetensors file.
+    """Read a model and return its architecture, with evidence and findings.
 
-    `offline` never touches the network; `headers` False reads the config alone; `refresh` reads headers again although they are cached;
-    `progress(done, total, label)` is called while slow work goes on.
-    Raises llmarch.errors.LlmarchError; its UnknownFamily for a model that no family reads (see `inspect`).
+    Args:
+        reference: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file or a
+            safetensors file.
+        offline: never use the network.
+        headers: False reads the config alone.
+        refresh: read headers from the network even if they are cached.
+        progress: called as progress(done, total, label) while headers are read.
+
+    Raises:
+        UnknownReference: `reference` names nothing.
+        UnknownFamily: llmarch does not support the model_type (see `inspect`).
+        ConfigError: the config cannot be read as an architecture.
+        HeaderError: a safetensors header is invalid.
+        NotAModel: there is no decoder language model, but for example an adapter.
+        ReadError: the data could not be read: no network, gated, missing, offline and not cached.
+
+    All of them are in `llmarch.errors`, and subclasses of its `LlmarchError`.
     """
-    raw = _open(reference, offline, headers, refresh, progress)
+    raw = _read_raw(reference, offline, headers, refresh, progress)
     from .checkpoint.reading import read
 
     return read(raw)
@@ -54,55 +70,37 @@ def inspect(
     progress: Progress | None = None,
     meanwhile: Callable[[], object] | None = None,
 ) -> Reading | Observation:
-    """`load`, or what tensor names and shapes alone tell where no family reads the model.
+    """Read a model as `load` does; if its family is not supported, infer from tensors alone.
 
-    `meanwhile` is called, once at most, while the network is waited for.
+    Args:
+        reference: see `load`, as for `offline`, `headers`, `refresh` and `progress`.
+        meanwhile: called at most once, while the network is waited for.
+
+    Returns:
+        A Reading; or an Observation of what names and shapes of tensors tell.
+
+    Raises:
+        LlmarchError: as for `load`; UnknownFamily only if there are no tensors either.
     """
-    raw = _open(reference, offline, headers, refresh, progress, meanwhile)
+    raw = _read_raw(reference, offline, headers, refresh, progress, meanwhile)
     from .checkpoint.reading import inspect
 
     return inspect(raw)
 
 
-def _open(
-    text: str,
-    offline: bool,
-    headers: bool,
-    refresh: bool,
-    progress: Progress | None,
-    meanwhile: Callable[[], object] | None = None,
-) -> RawModel:
-    from . import sources
-    from .sources.references import parse
-
-    def prepare() -> None:
-        from .checkpoint import reading as reader  # noqa: F401  # pyright: ignore[reportUnusedImport]
-        from .checkpoint import verify as join  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-        if meanwhile is not None:
-            meanwhile()
-
-    return sources.open(
-        parse(text),
-        offline=offline,
-        headers=headers,
-        progress=progress,
-        refresh=refresh,
-        meanwhile=prepare,
-    )
-
-
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
-    """The differences between two models, worst first. Each side is a Reading, an Architecture, or a reference to load."""
-    from .architecture.schema import Architecture
+    """Return the differences between two models, worst first.
+
+    Args:
+        old: a Reading, an Architecture, or a reference to load.
+        new: the same.
+
+    Raises:
+        LlmarchError: as for `load`, if a reference is given.
+    """
     from .compare.diff import diff as compare
 
-    def architecture(side: Reading | Architecture | str) -> Architecture:
-        if isinstance(side, str):
-            side = load(side)
-        return side if isinstance(side, Architecture) else side.architecture
-
-    return compare(architecture(old), architecture(new))
+    return compare(_architecture_of(old), _architecture_of(new))
 
 
 def check(
@@ -116,10 +114,23 @@ def check(
     headers: bool = True,
     refresh: bool = False,
 ) -> Report:
-    """What `llmarch check` finds: all models of the lock, or one `reference`, held against its entry, another lock or another model.
+    """Compare models with a lock or with another model, as `llmarch check` does.
 
-    `assert report.exit_code == 0, report` is a test. The project's settings hold here too. Raises llmarch.errors.LlmarchError for what was
-    asked wrongly; a model that cannot be read is in the report.
+    `assert report.exit_code == 0, report` is a test. The project's settings apply here too.
+
+    Args:
+        reference: the model to check; None checks all models of the lock.
+        against: another lock or another model; None compares with the entry in `lock`.
+        lock: path of the lock.
+        fail_on: severity from which a change fails; None is the one in the settings.
+        ignore: ids of rules that never fail, added to those in the settings.
+        offline, headers, refresh: see `load`.
+
+    Returns:
+        The report. A model that cannot be read is part of it and does not raise.
+
+    Raises:
+        LlmarchError: an argument, the lock or the settings are wrong.
     """
     from .compare.check import project_policy, run_check
     from .compare.lock import make_entry
@@ -131,7 +142,45 @@ def check(
     return run_check(reference, against, lock, policy, read, headers=headers).report
 
 
+def _read_raw(
+    text: str,
+    offline: bool,
+    headers: bool,
+    refresh: bool,
+    progress: Progress | None,
+    meanwhile: Callable[[], object] | None = None,
+) -> RawModel:
+    """Read the model that `text` names, and import what comes next while the network is slow."""
+    from . import sources
+    from .sources.references import parse_reference
+
+    def prepare() -> None:
+        from .checkpoint import reading, verify  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+        if meanwhile is not None:
+            meanwhile()
+
+    return sources.open(
+        parse_reference(text),
+        offline=offline,
+        headers=headers,
+        progress=progress,
+        refresh=refresh,
+        meanwhile=prepare,
+    )
+
+
+def _architecture_of(side: Reading | Architecture | str) -> Architecture:
+    """Return the architecture of one side of a `diff`; a reference is loaded."""
+    from .architecture.schema import Architecture
+
+    if isinstance(side, str):
+        side = load(side)
+    return side if isinstance(side, Architecture) else side.architecture
+
+
 def __getattr__(name: str) -> Any:
+    """Import a public class when it is first used: the start of the program needs none of them."""
     if name == "Architecture":
         from .architecture.schema import Architecture
 

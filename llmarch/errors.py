@@ -1,22 +1,27 @@
-"""What can go wrong, as a tree of exceptions whose messages are written for people.
+"""Everything that can go wrong, as a tree of exceptions whose messages are written for people.
 
-A message says what is wrong, where (file, key or tensor) and what to do; the command line prints it and exits with
-`exit_code`. Nothing here imports anything.
+A message says what is wrong and where (file, key or tensor); a hint says what to do about it. The
+command line prints both and exits with `exit_code`. This module imports nothing.
 
 Exit codes of all commands:
 
 0  clean
 1  changes at or above the level (`check`, `diff --fail-on`); any difference (`diff --exit-code`)
-2  wrong usage or bad input: no such model, a config, lock or setting that cannot be read as one
-3  could not be read: no network, a gated, private or missing repository, offline and not cached
+2  wrong usage or bad input: no such model; a config, lock or setting that cannot be read as one
+3  could not be read: no network; a gated, private or missing repository; offline and not cached
 4  read only in part: a shard that could not be fetched, tensors that could not be compared
 
-Of several, 1 goes before 3, 2 and 4: a certain change goes before a doubt. What could not be told is never 0.
+If several apply, the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain result
+never exits 0.
 """
 
 
 class LlmarchError(Exception):
-    """Base of every error that llmarch raises on purpose. `hint` is a second line: what to do about it."""
+    """Base of every error that llmarch raises on purpose.
+
+    message: what is wrong, and where.
+    hint: what to do about it; a second line.
+    """
 
     exit_code = 2
 
@@ -31,7 +36,7 @@ class UnknownReference(LlmarchError):
 
 
 class ConfigError(LlmarchError):
-    """config.json or params.json that cannot be read as an architecture: broken JSON, missing key, wrong type."""
+    """A config that cannot be read as an architecture: broken JSON, missing key, wrong type."""
 
 
 class UnknownFamily(ConfigError):
@@ -39,7 +44,7 @@ class UnknownFamily(ConfigError):
 
 
 class NotAModel(LlmarchError):
-    """A repository that holds no decoder language model (an adapter, a diffusion pipeline, only GGUF files, ...)."""
+    """A repository without a decoder language model: an adapter, a diffusion pipeline, only GGUF."""
 
 
 class HeaderError(LlmarchError):
@@ -47,20 +52,30 @@ class HeaderError(LlmarchError):
 
 
 class ReadError(LlmarchError):
-    """The bytes could not be had: no network, gated or missing repository, offline and not cached."""
+    """Data that could not be read: no network, gated or missing repository, offline, not cached."""
 
     exit_code = 3
 
 
 class PlanError(LlmarchError):
-    """A deployment that can't be: degrees that do not divide the model, a cache layout it does not have, weights of unknown size."""
+    """A deployment that is not possible.
+
+    Degrees that do not divide the model, a cache layout that it does not have, weights of unknown
+    size.
+    """
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """`text` from a repository, safe to put into a message: control and other unprintable characters escaped, long text cut."""
-    shown = (
-        text
-        if text.isprintable()
-        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    )
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    """Return text from outside, safe to put into a message.
+
+    Control and other unprintable characters are escaped, and text longer than `limit` is cut.
+    """
+    if not text.isprintable():
+        text = "".join([c if c.isprintable() else _escape(c) for c in text])
+    if len(text) > limit:
+        return text[: limit - 1] + "…"
+    return text
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()

@@ -97,3 +97,59 @@ def test_imports_run_one_way(path: Path) -> None:
 
 def test_no_module_stands_loose() -> None:
     assert {p.stem for p in PACKAGE.glob("*.py")} == LOOSE
+
+
+def dependencies() -> dict[str, set[str]]:
+    """Return the modules that each module imports, at module level or inside functions.
+
+    The root package's `__version__` is left out: it is a constant that needs no import.
+    """
+    paths = {f"llmarch.{name(path)}".removesuffix(".__init__"): path for path in FILES}
+    graph: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        found = imports(path)
+        if "llmarch.__version__" in found:
+            found -= {"llmarch", "llmarch.__version__"}
+        graph[module] = set()
+        for imported in found:
+            imported = imported.removesuffix(".__init__")
+            while imported and imported not in paths:  # a name in a module
+                imported = imported.rpartition(".")[0]
+            graph[module] |= {imported} - {"", module}
+    return graph
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the modules of one import cycle; none if there is no cycle."""
+    finished: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in finished:
+            return []
+        for imported in sorted(graph[module]):
+            cycle = visit(imported, [*path, module])
+            if cycle:
+                return cycle
+        finished.add(module)
+        return []
+
+    for module in sorted(graph):
+        cycle = visit(module, [])
+        if cycle:
+            return cycle
+    return []
+
+
+def test_no_modules_import_each_other() -> None:
+    assert " -> ".join(find_cycle(dependencies())) == ""
+
+
+def test_cycles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}
+    assert find_cycle(graph) == ["b", "d", "b"]
+    graph = dependencies()
+    assert "llmarch.sources.hub.client" in graph["llmarch.sources.hub.common"]  # inside a function
+    graph["llmarch.errors"].add("llmarch.cli")
+    assert find_cycle(graph)

@@ -22,7 +22,7 @@ def info(format: Output = Format.text) -> None:
     from ..views import numbers
     from ..views.documents import Table
 
-    found = header_cache.info()
+    found = header_cache.usage()
     rows = [
         ["folder", str(found.path)],
         ["entries", numbers.number(found.entries)],
@@ -38,7 +38,7 @@ def clear() -> None:
     from ..sources import header_cache
     from ..views import numbers
 
-    removed = header_cache.clear()
+    removed = header_cache.delete_all()
     word = "entry" if removed.entries == 1 else "entries"
     size = numbers.size(removed.bytes)
     typer.echo(f"removed {numbers.number(removed.entries)} {word}, {size}")

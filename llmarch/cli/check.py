@@ -162,7 +162,7 @@ def write_report(report: Report, kind: ReportFormat, path: str) -> None:
     from ..sources import project
 
     if path != "-":
-        project.write(path, report_text(report, kind))
+        project.write_file(path, report_text(report, kind))
     elif kind is ReportFormat.text:
         from ..renderers import text
 
@@ -214,7 +214,7 @@ def update_lock(done: CheckResult) -> int:
     new = done.updated_entries()
     changed = [name for name in new if new[name] != done.lock.entries[name]]
     if changed:
-        project.write(done.path, lock_text(new, f"llmarch {__version__}"))
+        project.write_file(done.path, lock_text(new, f"llmarch {__version__}"))
     words = f"{', '.join(changed)} updated" if changed else "nothing to update"
     typer.echo(f"{done.path}: {words}", err=True)
     codes: list[int] = []

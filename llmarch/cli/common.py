@@ -34,9 +34,9 @@ def examples(*lines: str) -> str:
 
 def complete(incomplete: str) -> list[str]:
     """Return the aliases of bundled models that begin so, for the shell."""
-    from ..sources.references import catalog
+    from ..sources.aliases import bundled_models
 
-    return [alias for alias in catalog() if alias.startswith(incomplete.lower())]
+    return [alias for alias in bundled_models() if alias.startswith(incomplete.lower())]
 
 
 Ref = Annotated[

@@ -47,7 +47,7 @@ def lock(
     from .. import __version__
     from ..compare.check import open_lock
     from ..compare.lock import lock_text, make_entry
-    from ..sources.project import write
+    from ..sources.project import write_file
 
     before: dict[str, Entry] = {}
     if Path(output).exists():
@@ -61,7 +61,7 @@ def lock(
             message = f"{ref} could be read only in part; nothing is written"
             fail(message, f"llmarch show {ref} gives the reason", code=4)
     locked = before | found
-    write(output, lock_text(locked, f"llmarch {__version__}"))
+    write_file(output, lock_text(locked, f"llmarch {__version__}"))
     width = min(WIDEST_NAME, max(map(len, found)))
     for ref, new in found.items():
         print_entry(ref.ljust(width), before.get(ref), new)

@@ -140,9 +140,9 @@ def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:
     """Return how many GPUs are asked for, and which; None for both without the option."""
     if gpus is None:
         return None, None
-    from ..sources.gpus import find
+    from ..sources.gpus import parse_gpus
 
-    return find(gpus)
+    return parse_gpus(gpus)
 
 
 def parse_context(context: str | None) -> int | None:

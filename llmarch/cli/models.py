@@ -35,10 +35,10 @@ def list_models(
     format: Output = Format.text,
 ) -> None:
     """List the bundled models with their main facts."""
-    from ..sources.references import catalog
+    from ..sources.aliases import bundled_models
     from ..views import bundled
 
-    models = bundled.select_models(catalog(), name, attention, moe)
+    models = bundled.select_models(bundled_models(), name, attention, moe)
     write(format, "table", lambda: bundled.model_table(models), lambda: models)
 
 

@@ -39,7 +39,7 @@ class CheckResult(Frozen):
 
 def project_policy() -> Policy:
     """Return the policy that the settings file of this project sets. Raises ConfigError."""
-    table, file = project.settings()
+    table, file = project.read_settings()
     return parse_policy(table, file)
 
 
@@ -114,7 +114,7 @@ def _check_lock(
         verdicts.append(verdict)
         if entry is not None and entry.reference == name:
             read_entries[name] = entry
-    report = Report(tuple(verdicts), policy.level, project.relative(path))
+    report = Report(tuple(verdicts), policy.level, project.relative_path(path))
     return CheckResult(report, path, lock, read_entries)
 
 

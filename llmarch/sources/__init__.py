@@ -1,4 +1,7 @@
-"""The only I/O: a `Reference` becomes a `RawModel`. One module for each kind of source, imported when it is needed."""
+"""Read models: the only I/O. A `Reference` becomes a `RawModel`.
+
+Each kind of source is a module (`specs`, `local`, `hub`), which is imported when it is needed.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,8 @@ from ..errors import ReadError
 from .references import Reference
 
 if TYPE_CHECKING:
+    from .progress import Progress
     from .raw import RawModel
-
-Progress = Callable[[int, int, str], None]
-"""Called as progress(done, total, label) while slow work goes on, from one thread at a time."""
 
 
 def open(
@@ -24,11 +25,15 @@ def open(
     refresh: bool = False,
     meanwhile: Callable[[], object] | None = None,
 ) -> RawModel:
-    """Read what the reference names.
+    """Read the model that a reference names.
 
-    `offline`: no network; `headers` False: the config alone; `refresh`: headers are read again although they are cached.
-    `meanwhile` is called, at most once, while the network is waited for (to import what is needed next).
     Raises an LlmarchError: UnknownReference, ConfigError, HeaderError, NotAModel or ReadError.
+
+    offline: never use the network.
+    headers: False reads the config alone.
+    progress: called as progress(done, total, label) while headers are read.
+    refresh: read headers from the network even if they are cached.
+    meanwhile: called at most once, while the network is waited for (to import what is needed next).
     """
     if reference.kind == "spec":
         from . import specs
@@ -38,10 +43,8 @@ def open(
         try:
             from . import hub
         except ValueError as error:  # huggingface_hub reads its settings when it is imported
-            raise ReadError(
-                f"a setting of huggingface_hub is wrong: {error}",
-                "look at the variables that begin with HF_",
-            ) from None
+            message = f"a setting of huggingface_hub is wrong: {error}"
+            raise ReadError(message, "check the variables that begin with HF_") from None
         return hub.open(
             reference,
             offline=offline,

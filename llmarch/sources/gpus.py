@@ -1,4 +1,8 @@
-"""GPUs by name, from the table that comes with llmarch: `8xH100`, `H100`, `4 x rtx 4090`, or a size of one's own, `2x24GB`."""
+"""GPUs by name, from the table that comes with llmarch.
+
+8xH100, H100, 4 x rtx 4090    GPUs of the table
+2x24GB, 8 x 141 GiB           GPUs of any size
+"""
 
 from __future__ import annotations
 
@@ -13,62 +17,74 @@ from ..architecture.frozen import Frozen, frozen
 from ..errors import UnknownReference, printable
 
 TABLE = Path(__file__).parent.parent / "data" / "gpus.json"
-MOST = 100_000
-_UNITS = {"gb": 10**9, "gib": 2**30}
+MAX_GPUS = 100_000
+_COUNT_AND_NAME = re.compile(r"(?:(\d{1,20})\s*[x×*]\s*)?(.+)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(gb|gib)", re.IGNORECASE)
+_UNITS = {"gb": ("GB", 10**9), "gib": ("GiB", 2**30)}
+_VENDORS = ("nvidia ", "amd ", "instinct ", "geforce ")
 
 
 @frozen
 class GPU(Frozen):
-    """One kind of GPU: the bytes that its driver shows, or the vendor's figure, and the document that states it."""
+    """One kind of GPU."""
 
     name: str
     memory_bytes: int
+    """What its driver shows, or the vendor's figure."""
     source: str
+    """The document that states the memory."""
 
 
 @cache
-def gpus() -> dict[str, GPU]:
-    """Every GPU of the table by its name and aliases, folded."""
+def gpu_table() -> dict[str, GPU]:
+    """Return every GPU of the table by its normalized name and aliases."""
     rows: list[dict[str, Any]] = json.loads(TABLE.read_bytes())["gpus"]
-    found: dict[str, GPU] = {}
+    table: dict[str, GPU] = {}
     for row in rows:
         gpu = GPU(row["name"], row["memory_bytes"], row["source"])
-        found.update({folded(name): gpu for name in (row["name"], *row["aliases"])})
-    return found
+        for name in (gpu.name, *row["aliases"]):
+            table[_normalize(name)] = gpu
+    return table
 
 
-def find(text: str) -> tuple[int, GPU]:
-    """How many of which. Raises UnknownReference with the nearest names."""
-    match = re.fullmatch(r"(?:(\d+)\s*[x×*]\s*)?(.+)", text.strip(), re.IGNORECASE)
-    number, name = (int(match[1] or 1), match[2]) if match else (1, text)
-    if not 0 < number <= MOST:
+def parse_gpus(text: str) -> tuple[int, GPU]:
+    """Return how many GPUs of which kind `text` names.
+
+    Raises UnknownReference, with the nearest names for an unknown one.
+    """
+    count, name = 1, text.strip()
+    match = _COUNT_AND_NAME.fullmatch(name)
+    if match is not None:
+        count, name = int(match[1] or 1), match[2].strip()
+    if not 0 < count <= MAX_GPUS:
         raise UnknownReference(
-            f"{printable(text)}: {number:,} GPUs", f"1 to {MOST:,} can be asked for."
+            f"{printable(text)}: {count:,} GPUs are not possible",
+            f"give a count from 1 to {MAX_GPUS:,}",
         )
-    if size := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(gi?b)", name.strip(), re.IGNORECASE):
-        n = int(float(size[1]) * _UNITS[size[2].lower()])
-        return number, GPU(
-            f"{size[1]} {size[2].replace('g', 'G').replace('b', 'B')}", n, "as given"
-        )
-    gpu = gpus().get(folded(name))
+    size = _SIZE.fullmatch(name)
+    if size is not None:
+        unit, factor = _UNITS[size[2].lower()]
+        return count, GPU(f"{size[1]} {unit}", int(float(size[1]) * factor), "as given")
+    gpu = gpu_table().get(_normalize(name))
     if gpu is None:
-        names = dict.fromkeys(g.name for g in gpus().values())
-        near = get_close_matches(folded(name), list(gpus()), 3, 0.5)
-        shown = dict.fromkeys(gpus()[n].name for n in near) or names
-        raise UnknownReference(
-            f"no GPU is called {printable(name)!r}",
-            f"{'Near' if near else 'Known'}: {', '.join(shown)}; or a size, as in 8x80GB.",
-        )
-    return number, gpu
+        raise UnknownReference(f"no GPU is called {printable(name)!r}", _suggestion(name))
+    return count, gpu
 
 
-def folded(name: str) -> str:
-    return re.sub(
-        r"[\s_-]+",
-        "",
-        name.lower()
-        .removeprefix("nvidia ")
-        .removeprefix("amd ")
-        .removeprefix("instinct ")
-        .removeprefix("geforce "),
-    )
+def _suggestion(name: str) -> str:
+    """Return the hint for an unknown name: the nearest ones, or all if none is near."""
+    table = gpu_table()
+    near = get_close_matches(_normalize(name), list(table), 3, 0.5)
+    if near:
+        label, found = "Near", [table[n].name for n in near]
+    else:
+        label, found = "Known", [gpu.name for gpu in table.values()]
+    return f"{label}: {', '.join(dict.fromkeys(found))}; or a size, as in 8x80GB."
+
+
+def _normalize(name: str) -> str:
+    """Return the name in lower case without vendor, spaces, hyphens and underscores."""
+    name = name.lower()
+    for vendor in _VENDORS:
+        name = name.removeprefix(vendor)
+    return re.sub(r"[\s_-]+", "", name)

@@ -1,8 +1,11 @@
-"""What was read from the Hub, kept by commit: config, files and the folded tensor table, a few hundred KB for 140,000 tensors.
+"""Cache what was read from the Hub, by commit: config, file names and the folded tensor table.
 
-A commit never changes, so an entry is never stale. Entries are written aside and renamed, so that concurrent or interrupted runs
-leave whole files; what cannot be read (damaged, another format) counts as absent. Beside them lies the commit that each branch had
-last, for offline use. The folder is LLMARCH_CACHE, else `llmarch` in the user's cache folder.
+An entry has a few hundred KB at most, for 140,000 tensors. A commit never changes, so an entry is
+never stale. Entries are written to a temporary file and renamed, so that concurrent or interrupted
+runs leave whole files. An entry that cannot be read (damaged, another format) counts as absent.
+
+Beside the entries is the commit that each branch had last, for offline use. The folder is
+LLMARCH_CACHE, else `llmarch` in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -17,31 +20,39 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..architecture.frozen import Frozen, frozen
+from .atomic import replace_file
 
 if TYPE_CHECKING:
     from .raw import RawModel, TensorGroup, TensorTable
 
 FORMAT = "v1"
+"""Version of the entries; a folder of its own."""
 MAX_ENTRY = 500_000_000
 """Bytes of an unpacked entry (Kimi K2 has 2 MB)."""
+_BRANCHES = "refs"
+"""Folder with the last commit of each branch."""
 
 
 @frozen
-class Info(Frozen):
-    """The cache on disk: its folder, the number of commits in it, and their bytes."""
+class CacheUsage(Frozen):
+    """The cache on disk."""
 
     path: Path
+    """Its folder."""
     entries: int
+    """Number of cached commits."""
     bytes: int
 
 
-def folder() -> Path:
-    """Where the cache is; a `~` that is nobody's home stays as it is, as with huggingface_hub."""
+def cache_folder() -> Path:
+    """Return the folder of the cache.
+
+    A `~` that is nobody's home stays as it is, as with huggingface_hub.
+    """
     if own := os.environ.get("LLMARCH_CACHE"):
         return Path(os.path.expanduser(own))
     if sys.platform == "win32":
@@ -53,89 +64,104 @@ def folder() -> Path:
     return Path(os.path.expanduser(base), "llmarch")
 
 
-def info() -> Info:
-    """What is in the cache."""
-    files = list(_entries())
-    return Info(folder(), len(files), sum(f.stat().st_size for f in files))
+def usage() -> CacheUsage:
+    """Return how much is in the cache."""
+    sizes = [file.stat().st_size for file in _entry_files()]
+    return CacheUsage(cache_folder(), len(sizes), sum(sizes))
 
 
-def clear() -> Info:
-    """Delete the cache (only what llmarch wrote there); returns what was in it."""
-    before = info()
-    for path in folder().glob("v[0-9]*"):
+def delete_all() -> CacheUsage:
+    """Delete the cache, but only what llmarch wrote there. Return what was in it."""
+    before = usage()
+    for path in cache_folder().glob("v[0-9]*"):
         shutil.rmtree(path, ignore_errors=True)
     return before
 
 
-def load(
+def load_model(
     endpoint: str, repo_id: str, commit: str, *, reference: str, revision: str | None
 ) -> RawModel | None:
-    """The RawModel of a commit, or None if it is not in the cache (or damaged)."""
+    """Return the model of a commit; None if it is not in the cache, or damaged.
+
+    endpoint, repo_id, commit: the key under which it was stored.
+    reference, revision: of the model that is returned, for they are not stored.
+    """
     try:
-        data = _path(endpoint, repo_id, f"{commit}.json.z").read_bytes()
+        data = _path(endpoint, repo_id, _entry_name(commit)).read_bytes()
         model = _unpack(data, [endpoint, repo_id, commit])
     except (OSError, ValueError, KeyError, TypeError, IndexError, zlib.error):
         return None
-    model.reference, model.revision, model.commit = reference, revision, commit
+    model.reference = reference
+    model.revision = revision
+    model.commit = commit
     return model
 
 
-def store(endpoint: str, repo_id: str, model: RawModel) -> None:
-    """Keep a complete reading under the id it was asked for. A cache that cannot be written is no error."""
+def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
+    """Store a model under the id it was requested with, unless it is partial.
+
+    A cache that cannot be written is not an error.
+    """
     if model.partial or model.commit is None:
         return
-    _write(
-        _path(endpoint, repo_id, f"{model.commit}.json.z"),
-        _pack(model, [endpoint, repo_id, model.commit]),
-    )
+    path = _path(endpoint, repo_id, _entry_name(model.commit))
+    _write(path, _pack(model, [endpoint, repo_id, model.commit]))
 
 
 def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
-    """The commit that a branch or tag had when it was looked up last."""
+    """Return the commit that a branch or tag had when it was looked up last, if it ever was."""
     try:
-        commit = _path(endpoint, repo_id, "refs", quote(revision, safe="")).read_text()
+        commit = _path(endpoint, repo_id, _BRANCHES, quote(revision, safe="")).read_text()
     except (OSError, ValueError):
         return None
     return commit if len(commit) == 40 and commit.isalnum() else None
 
 
 def remember_commit(endpoint: str, repo_id: str, revision: str, commit: str) -> None:
-    """Note which commit a branch or tag is at."""
+    """Store the commit that a branch or tag has now."""
     if last_commit(endpoint, repo_id, revision) != commit:
-        _write(_path(endpoint, repo_id, "refs", quote(revision, safe="")), commit.encode())
+        path = _path(endpoint, repo_id, _BRANCHES, quote(revision, safe=""))
+        _write(path, commit.encode())
 
 
 def _path(endpoint: str, repo_id: str, *names: str) -> Path:
     host = quote(endpoint.partition("//")[2] or endpoint, safe="")
-    return folder().joinpath(FORMAT, host, repo_id.replace("/", "--"), *names)
+    return cache_folder().joinpath(FORMAT, host, repo_id.replace("/", "--"), *names)
 
 
-def _entries() -> Iterator[Path]:
-    return (f for f in folder().glob("v[0-9]*/*/*/*.z") if f.is_file())
+def _entry_name(commit: str) -> str:
+    return f"{commit}.json.z"
+
+
+def _entry_files() -> Iterator[Path]:
+    return (file for file in cache_folder().glob("v[0-9]*/*/*/*.z") if file.is_file())
 
 
 def _write(path: Path, data: bytes) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as file:
-            try:
-                file.write(data)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                file.close()
-                os.unlink(file.name)
-                raise
+        replace_file(path, data)
+
+
+# The format of an entry
 
 
 def _pack(model: RawModel, key: list[str]) -> bytes:
-    """Two parts, compressed together: a line of JSON, then the numbers of all tensor names as 32-bit columns."""
-    groups = (
-        None
-        if model.tensors is None
-        else [[g.pattern, g.dtype, g.shape, len(g.indices), _width(g)] for g in model.tensors]
-    )
-    head: dict[str, Any] = {
+    """Return the entry: a line of JSON, then the numbers in all tensor names, compressed together.
+
+    The numbers are unsigned 32-bit integers, little-endian, in columns: for each group the first
+    number of all its tensors, then the second, and so on.
+    """
+    groups: list[list[Any]] | None = None
+    numbers = array("I")
+    if model.tensors is not None:
+        groups = []
+        for group in model.tensors:
+            count, width = len(group.indices), _width(group)
+            groups.append([group.pattern, group.dtype, group.shape, count, width])
+            for column in zip(*group.indices, strict=True):
+                numbers.extend(column)
+    head = {
         "key": key,
         "name": model.name,
         "repo_id": model.repo_id,
@@ -143,27 +169,26 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
         "config_file": model.config_file,
         "files": model.files,
         "header_bytes": model.header_bytes,
-        "findings": [asdict(f) for f in model.findings],
+        "findings": [asdict(finding) for finding in model.findings],
         "groups": groups,
     }
-    numbers = array("I")
-    for group in model.tensors or ():
-        for column in zip(*group.indices, strict=True):
-            numbers.extend(column)
     if sys.byteorder == "big":
         numbers.byteswap()
     return zlib.compress(json.dumps(head).encode() + b"\n" + numbers.tobytes(), 6)
 
 
 def _unpack(data: bytes, key: list[str]) -> RawModel:
-    """The inverse of `_pack`, without reference and revision. Raises one of the errors that `load` takes for a damaged entry."""
+    """Return the model of an entry, without reference and revision: the inverse of `_pack`.
+
+    Raises one of the errors that `load_model` takes for a damaged entry.
+    """
     from ..architecture.schema import Finding
     from .raw import RawModel
 
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(data, MAX_ENTRY)
     if not unpacker.eof:
-        raise ValueError("cut off")
+        raise ValueError("truncated")
     line, _, tail = content.partition(b"\n")
     head = json.loads(line)
     if head["key"] != key:
@@ -171,6 +196,7 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
     numbers = array("I", tail)
     if sys.byteorder == "big":
         numbers.byteswap()
+    groups = head["groups"]
     return RawModel(
         reference="",
         kind="hub",
@@ -180,29 +206,31 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
         config_file=head["config_file"],
         files=tuple(head["files"]),
         header_bytes=head["header_bytes"],
-        findings=[Finding(**f) for f in head["findings"]],
-        tensors=None if head["groups"] is None else _table(head["groups"], numbers),
+        findings=[Finding(**finding) for finding in head["findings"]],
+        tensors=_unpack_table(groups, numbers) if groups is not None else None,
     )
 
 
-def _table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
+def _unpack_table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
+    """Return the tensor table of an entry. Raises ValueError if the numbers do not fit the groups."""
     from .raw import TensorGroup, TensorTable
 
     table = TensorTable()
-    at = 0
+    start = 0
     for pattern, dtype, shape, count, width in groups:
-        columns = [numbers[at + i * count : at + (i + 1) * count] for i in range(width)]
-        at += count * width
+        stop = start + count * width
+        columns = [numbers[first : first + count] for first in range(start, stop, count or 1)]
         indices: list[tuple[int, ...]] = list(zip(*columns, strict=True)) if width else [()] * count
         if len(indices) != count:
-            raise ValueError("cut off")
-        table.add_group(
-            TensorGroup(pattern, dtype, None if shape is None else tuple(shape), indices)
-        )
-    if at != len(numbers):
-        raise ValueError("too long")
+            raise ValueError("too few numbers")
+        sizes = tuple(shape) if shape is not None else None
+        table.add_group(TensorGroup(pattern, dtype, sizes, indices))
+        start = stop
+    if start != len(numbers):
+        raise ValueError("too many numbers")
     return table
 
 
 def _width(group: TensorGroup) -> int:
+    """Return how many numbers the names of the group have."""
     return len(group.indices[0]) if group.indices else 0

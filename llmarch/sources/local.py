@@ -1,4 +1,4 @@
-"""Folders and files on this machine: a config, safetensors headers, or both."""
+"""Read folders and files on this machine: a config, safetensors headers, or both."""
 
 from __future__ import annotations
 
@@ -9,91 +9,96 @@ from typing import Any
 
 from ..architecture.schema import Finding
 from ..errors import ReadError, printable
-from . import Progress, specs
-from .documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object, safe_name
-from .merge import Absent, Merged, gaps, merge, names_only
+from . import specs
+from .file_names import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, is_safe_name
+from .index import MAX_INDEX, ShardIndex, parse_index
+from .merge import Merged, MissingFile, merge, missing_shards, names_from_index
+from .non_models import non_model_error
+from .progress import Progress, ignore_progress
 from .raw import RawModel
 from .references import Reference
 from .repo_files import (
-    ADAPTER,
-    CONFIG,
-    PARAMS,
-    PIPELINE,
-    SHARD,
-    SINGLE,
-    Layout,
-    configured,
-    documents_wanted,
-    layout,
-    not_a_model,
-    other_weights,
+    choose_weights,
+    documents_to_read,
+    effective_config,
+    find_other_weights,
 )
 from .safetensors import Header, header_length, parse_header
+from .strict_json import MAX_CONFIG, parse_object
 
 MAX_FILES = 20_000
 _CACHED_REPO = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)")
+"""Folder of a repository in the Hub's cache."""
 
 
 def open(
     reference: Reference, *, headers: bool = True, progress: Progress | None = None
 ) -> RawModel:
-    """Read a folder, a config or one safetensors file; without `headers` a folder's config alone."""
+    """Read a folder, a config or one safetensors file.
+
+    Raises ConfigError, HeaderError, NotAModel or ReadError.
+
+    headers: False reads the config alone, if the folder has one.
+    progress: called while headers are read.
+    """
     assert reference.path is not None
     if reference.kind == "folder":
         return open_folder(reference.path, reference.text, headers=headers, progress=progress)
     if reference.kind == "config":
-        return _config_file(reference.path, reference.text)
-    return _safetensors_file(reference.path, reference.text)
+        return _open_config_file(reference.path, reference.text)
+    return _open_safetensors_file(reference.path, reference.text)
 
 
 def open_folder(
     path: Path, text: str, *, headers: bool = True, progress: Progress | None = None
 ) -> RawModel:
-    """A folder with a config, safetensors files or both; also a repository's folder in the Hub's cache (models--org--name)."""
-    path = _snapshot(path)
+    """Read a folder with a config, safetensors files or both.
+
+    A repository's folder in the Hub's cache (models--org--name) stands for its snapshot.
+
+    path: the folder.
+    text: the reference as the user wrote it.
+    headers, progress: as for `open`.
+    """
+    path = _resolve_snapshot(path)
     files = list_files(path)
-    found = layout(files)
-    documents = {name: _object(path / name, name) for name in documents_wanted(files)}
-    if error := not_a_model(files, documents, name=printable(text)):
+    weights = choose_weights(files)
+    documents = {name: _read_object(path / name, name) for name in documents_to_read(files)}
+    if error := non_model_error(files, documents, name=printable(text)):
         raise error
-    model = _model(text, path, configured(found, documents), found.config_file or CONFIG)
+    config = effective_config(weights, documents)
+    model = _raw_model(text, path, config, weights.config_file or CONFIG)
     model.files = tuple(files)
     if not headers and model.config is not None:
         return model
-    index = (
-        parse_index(
-            _bytes(path / found.index_file, found.index_file, MAX_INDEX), file=found.index_file
-        )
-        if found.index_file
-        else None
-    )
-    merged = _read_headers(path, found, index, progress)
+    index = None
+    shards = {*weights.shards}
+    if weights.index_file is not None:
+        data = _read_bytes(path / weights.index_file, weights.index_file, MAX_INDEX)
+        index = parse_index(data, file=weights.index_file)
+        shards |= index.shards
+    merged = _read_headers(path, sorted(shards), index, progress or ignore_progress)
     if merged is not None:
-        model.tensors, model.partial, model.header_bytes = (
-            merged.table,
-            merged.partial,
-            merged.header_bytes,
-        )
+        model.tensors = merged.table
+        model.partial = merged.partial
+        model.header_bytes = merged.header_bytes
         model.findings += merged.findings
-    model.findings += other_weights(
-        files, {*found.shards, *(index.shards if index else ())}, found.index_file
-    )
+    model.findings += find_other_weights(files, shards, weights.index_file)
     return model
 
 
 def list_files(path: Path) -> list[str]:
-    """Names below a folder, two levels deep, without hidden ones; with `/` between, sorted."""
+    """Return the sorted names below a folder, two levels deep, with `/` between the levels.
+
+    Hidden files and folders are left out.
+    """
     names: list[str] = []
     try:
         for entry in os.scandir(path):
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                names += [
-                    f"{entry.name}/{e.name}"
-                    for e in _scan(entry.path)
-                    if e.is_file() and not e.name.startswith(".")
-                ]
+                names += [f"{entry.name}/{name}" for name in _visible_files(entry.path)]
             else:
                 names.append(entry.name)
             if len(names) > MAX_FILES:
@@ -104,7 +109,7 @@ def list_files(path: Path) -> list[str]:
 
 
 def read_header(path: Path, name: str) -> Header:
-    """The header of one file: its first bytes, never its weights. `name` is for messages."""
+    """Read the header of one file: its first bytes, never its weights. `name` is for messages."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -116,76 +121,80 @@ def read_header(path: Path, name: str) -> Header:
 
 
 def _read_headers(
-    path: Path, found: Layout, index: Index | None, progress: Progress | None
+    folder: Path, shards: list[str], index: ShardIndex | None, progress: Progress
 ) -> Merged | None:
-    """Every header of the folder; None if it holds no safetensors at all."""
-    if index is not None and not any(
-        (path / file).is_file() for file in (*found.shards, *index.shards)
-    ):
-        return names_only(index)
-    wanted = sorted({*found.shards, *(index.shards if index else ())})
-    if not wanted:
+    """Read the header of every shard; None if the folder has no safetensors files at all."""
+    stored = {file for file in shards if (folder / file).is_file()}
+    if index is not None and not stored:
+        return names_from_index(index)
+    if not shards:
         return None
     headers: list[Header] = []
-    absent = gaps(wanted)
-    for done, file in enumerate(wanted):
-        if (path / file).is_file():
-            headers.append(read_header(path / file, file))
+    missing = missing_shards(shards)
+    for done, file in enumerate(shards, start=1):
+        if file in stored:
+            headers.append(read_header(folder / file, file))
         else:
-            absent[file] = Absent("shard-missing", "is listed by the index, but not there")
-        if progress is not None:
-            progress(done + 1, len(wanted), "reading headers")
-    return merge(headers, index, absent=absent)
+            missing[file] = MissingFile("shard-missing", "is listed by the index, but missing")
+        progress(done, len(shards), "reading headers")
+    return merge(headers, index, missing=missing)
 
 
-def _config_file(path: Path, text: str) -> RawModel:
-    """A config alone. A spec file is taken for what it is."""
-    document = _object(path, path.name)
+def _open_config_file(path: Path, text: str) -> RawModel:
+    """Read a config alone, or a spec file."""
+    document = _read_object(path, path.name)
     if specs.is_spec(document):
         return specs.from_document(document, text=text, file=path)
-    name = path.name if path.name in (PARAMS, ADAPTER, PIPELINE) else CONFIG
-    if error := not_a_model([name], {name: document}, name=printable(text)):
+    known = path.name in (PARAMS, ADAPTER, PIPELINE)
+    name = path.name if known else CONFIG
+    if error := non_model_error([name], {name: document}, name=printable(text)):
         raise error
-    native = path.name == PARAMS or (
-        "dim" in document and "n_layers" in document and "model_type" not in document
-    )
-    return _model(text, path.resolve().parent, document, PARAMS if native else path.name)
+    is_native = "dim" in document and "n_layers" in document and "model_type" not in document
+    config_file = PARAMS if is_native else path.name
+    return _raw_model(text, path.resolve().parent, document, config_file)
 
 
-def _safetensors_file(path: Path, text: str) -> RawModel:
-    """One safetensors file; the config beside it belongs to it only if the file is the whole checkpoint."""
-    folder = path.resolve().parent if not path.is_symlink() else path.absolute().parent
+def _open_safetensors_file(path: Path, text: str) -> RawModel:
+    """Read one safetensors file, and the config beside it if the file is the whole checkpoint."""
+    folder = path.absolute().parent if path.is_symlink() else path.resolve().parent
     files = list_files(folder)
-    found = layout(files)
-    match = SHARD.fullmatch(path.name)
-    whole = (
-        found.index_file is None
-        and not (match and int(match["total"]) > 1)
-        and (path.name == SINGLE or found.shards == (path.name,))
+    weights = choose_weights(files)
+    config_file = weights.config_file or CONFIG
+    total = _shard_count(path.name)
+    is_whole = (
+        weights.index_file is None
+        and total == 1
+        and (path.name == SINGLE or weights.shards == (path.name,))
     )
-    document = (
-        _object(folder / found.config_file, found.config_file)
-        if whole and found.config_file
-        else None
-    )
-    if document is not None and (
-        error := not_a_model(files, {found.config_file or CONFIG: document}, name=printable(text))
-    ):
-        raise error
+    config = None
+    if is_whole and weights.config_file is not None:
+        config = _read_object(folder / config_file, config_file)
+        if error := non_model_error(files, {config_file: config}, name=printable(text)):
+            raise error
     merged = merge([read_header(path, path.name)], None)
-    model = _model(text, folder if whole else path, document, found.config_file or CONFIG)
-    model.tensors, model.header_bytes, model.files = merged.table, merged.header_bytes, (path.name,)
-    if match and int(match["total"]) > 1:
+    model = _raw_model(text, folder if is_whole else path, config, config_file)
+    model.tensors = merged.table
+    model.header_bytes = merged.header_bytes
+    model.files = (path.name,)
+    if total > 1:
         model.partial = True
-        message = f"{printable(path.name)} is one of {int(match['total'])} files of a checkpoint; only its own tensors are read"
-        model.findings.append(
-            Finding(rule="single-shard", path=printable(path.name), message=message)
-        )
+        file = printable(path.name)
+        message = f"{file} is one of {total} files of a checkpoint; only its own tensors are read"
+        model.findings.append(Finding(rule="single-shard", path=file, message=message))
     return model
 
 
-def _model(text: str, path: Path, config: dict[str, Any] | None, config_file: str) -> RawModel:
-    """The RawModel of a folder, with the repository's id and commit if it is a snapshot in the Hub's cache."""
+def _shard_count(name: str) -> int:
+    """Return of how many files a file is one, by its name."""
+    match = SHARD.fullmatch(name)
+    return max(1, int(match["total"])) if match else 1
+
+
+def _raw_model(text: str, path: Path, config: dict[str, Any] | None, config_file: str) -> RawModel:
+    """Return the RawModel of a folder or file, without tensors.
+
+    A snapshot in the Hub's cache has the repository's id and commit.
+    """
     path = path.absolute()
     model = RawModel(
         reference=text,
@@ -194,45 +203,42 @@ def _model(text: str, path: Path, config: dict[str, Any] | None, config_file: st
         config=config,
         config_file=config_file,
     )
-    if path.parent.name == "snapshots" and (
-        match := _CACHED_REPO.fullmatch(path.parent.parent.name)
-    ):
-        model.repo_id, model.commit, model.name = (
-            f"{match['org']}/{match['name']}",
-            path.name,
-            match["name"],
-        )
+    if path.parent.name == "snapshots":
+        repo = _CACHED_REPO.fullmatch(path.parent.parent.name)
+        if repo is not None:
+            model.repo_id = f"{repo['org']}/{repo['name']}"
+            model.commit = path.name
+            model.name = repo["name"]
     return model
 
 
-def _snapshot(path: Path) -> Path:
-    """A folder models--org--name of the Hub's cache stands for its snapshot: that of main, else the only one."""
+def _resolve_snapshot(path: Path) -> Path:
+    """Return the snapshot of a repository's folder in the Hub's cache: main's, else the only one.
+
+    Any other folder is returned as it is. Raises ReadError if there are several snapshots, or none.
+    """
     snapshots = path / "snapshots"
     if not snapshots.is_dir() or not _CACHED_REPO.fullmatch(path.resolve().name):
         return path
     main = path / "refs" / "main"
-    if (
-        main.is_file()
-        and (commit := main.read_text(errors="replace").strip())
-        and safe_name(commit)
-        and (snapshots / commit).is_dir()
-    ):
-        return snapshots / commit
-    every = [s for s in snapshots.iterdir() if s.is_dir()]
-    if len(every) == 1:
-        return every[0]
-    raise ReadError(
-        f"{printable(str(path))} holds {len(every)} snapshots",
-        "give one of them: " + ", ".join(sorted(s.name for s in every)[:3]),
-    )
+    if main.is_file():
+        commit = main.read_text(errors="replace").strip()
+        if commit and is_safe_name(commit) and (snapshots / commit).is_dir():
+            return snapshots / commit
+    folders = [folder for folder in snapshots.iterdir() if folder.is_dir()]
+    if len(folders) == 1:
+        return folders[0]
+    some = ", ".join(sorted(folder.name for folder in folders)[:3])
+    message = f"{printable(str(path))} contains {len(folders)} snapshots"
+    raise ReadError(message, f"give one of them: {some}" if folders else None)
 
 
-def _object(path: Path, name: str) -> dict[str, Any]:
-    return parse_object(_bytes(path, name, MAX_CONFIG), file=name)
+def _read_object(path: Path, name: str) -> dict[str, Any]:
+    return parse_object(_read_bytes(path, name, MAX_CONFIG), file=name)
 
 
-def _bytes(path: Path, name: str, limit: int) -> bytes:
-    """A file's content, up to one byte more than `limit` (the parser refuses it then)."""
+def _read_bytes(path: Path, name: str, limit: int) -> bytes:
+    """Read a file, up to one byte more than `limit` (the parser refuses it then)."""
     try:
         with path.open("rb") as file:
             return file.read(limit + 1)
@@ -240,8 +246,10 @@ def _bytes(path: Path, name: str, limit: int) -> bytes:
         raise ReadError(f"{printable(name)}: {error.strerror}") from None
 
 
-def _scan(path: str) -> list[os.DirEntry[str]]:
+def _visible_files(path: str) -> list[str]:
+    """Return the names of the first MAX_FILES entries of a folder that are files and not hidden."""
     try:
-        return list(os.scandir(path))[:MAX_FILES]
+        entries = list(os.scandir(path))[:MAX_FILES]
     except OSError:
         return []
+    return [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]

@@ -1,238 +1,289 @@
-"""Puts the headers of a checkpoint's files together and holds them against the index: one table, and findings where they disagree."""
+"""Merge the headers of a checkpoint's files into one table and compare them with the index."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Literal
+from typing import NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Finding
+from ..architecture.schema import Finding, Severity
 from ..errors import printable
-from .documents import Index
+from .file_names import SHARD
+from .index import ShardIndex
 from .raw import TensorTable, fold
-from .repo_files import SHARD
 from .safetensors import Header
 
 MAX_SHARDS = 10_000
-"""Missing shards that the names of others may tell of."""
-
-Severity = Literal["weights", "info"]
+"""Missing shards that are reported because the numbers of others imply them."""
 
 
 @dataclass(slots=True)
 class Merged:
-    """The tensors of a checkpoint, once each; `partial` if a file that belongs to it was not read."""
+    """The tensors of a checkpoint, each counted once."""
 
     table: TensorTable
     partial: bool = False
+    """Whether a file that belongs to the checkpoint was not read."""
     header_bytes: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
 @frozen
-class Absent(Frozen):
-    """Why a file of the checkpoint was not read: a rule (shard-missing, shard-unreadable) and the rest of the sentence."""
+class MissingFile(Frozen):
+    """Why a file of the checkpoint was not read."""
 
     rule: str
+    """shard-missing, shard-unreadable or index-unreadable."""
     reason: str
+    """The rest of the sentence that begins with the file's name."""
+
+
+class _LocatedTensor(NamedTuple):
+    """A tensor and the file or files to name in a message."""
+
+    name: str
+    location: str
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """Where the files and the index disagree."""
+
+    not_stored: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
+    """Listed by the index, but in none of the files; located where the index says."""
+    misplaced: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
+    """Stored in another file than the index says."""
+    duplicates: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
+    """Stored in two files."""
+    unlisted: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
+    """In a file of the index, which does not list the tensor."""
+    in_unlisted_files: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
+    """In a file that the index does not list at all."""
+    excluded: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    """For each file the duplicates that are counted from another file."""
+
+    def add_duplicate(self, name: str, counted_from: str, file: str) -> None:
+        """Note a tensor that is stored in two files, and exclude the copy in `file`."""
+        self.duplicates.append(_LocatedTensor(name, f"{counted_from} and {file}"))
+        self.excluded.setdefault(file, set()).add(name)
 
 
 def merge(
-    headers: Sequence[Header], index: Index | None, *, absent: Mapping[str, Absent] | None = None
+    headers: Sequence[Header],
+    index: ShardIndex | None,
+    *,
+    missing: Mapping[str, MissingFile] | None = None,
 ) -> Merged:
-    """`headers` of the files that were read, in the order of their names; `absent` the files that were not.
+    """Merge headers into one table, with findings for missing files and disagreements.
 
-    Without an index every tensor counts; with one, a tensor that is in two files counts once, from the file the index names.
+    Without an index every tensor counts; with one, a tensor that is in two files counts once, from
+    the file that the index names.
+
+    headers: those of the files that were read, in the order of their names.
+    index: the index of the checkpoint, if it has one.
+    missing: the files that belong to the checkpoint but were not read.
     """
-    absent = absent or {}
-    merged = Merged(TensorTable(), partial=bool(absent), header_bytes=sum(h.size for h in headers))
-    merged.findings.extend(_absences(absent))
-    skip = _compare(headers, index, absent, merged.findings)
+    missing = missing or {}
+    merged = Merged(TensorTable(), partial=bool(missing), header_bytes=sum(h.size for h in headers))
+    comparison = _compare(headers, index, missing)
     for header in headers:
-        if (left_out := skip.get(header.file)) is None:
+        excluded = comparison.excluded.get(header.file)
+        if excluded is None:
             merged.table.take(header.table)
-        else:
-            for name, dtype, shape in header.tensors:
-                if name not in left_out:
-                    merged.table.add(name, dtype, shape)
+            continue
+        for name, dtype, shape in header.tensors:
+            if name not in excluded:
+                merged.table.add(name, dtype, shape)
+    merged.findings += _missing_file_findings(missing)
+    merged.findings += _comparison_findings(comparison, index)
     if index is not None and not merged.partial:
-        merged.findings.extend(_total_size(headers, index))
+        merged.findings += _total_size_findings(headers, index)
     return merged
 
 
-def names_only(index: Index) -> Merged:
-    """An index without its shards: names, no shapes."""
-    merged = Merged(TensorTable.of((name, "", None) for name in index.weight_map), partial=True)
-    message = f"{printable(index.file)} lists {len(index.shards)} files, but none of them is there: only the names of the tensors are known"
-    merged.findings.append(
-        Finding(
-            rule="shard-missing", path=printable(index.file), message=message, severity="weights"
-        )
+def names_from_index(index: ShardIndex) -> Merged:
+    """Return the tensor names of an index without its shards; the table has no shapes."""
+    table = TensorTable.from_tensors((name, "", None) for name in index.weight_map)
+    file = printable(index.file)
+    message = (
+        f"{file} lists {len(index.shards)} files, but none of them exists: "
+        "only the names of the tensors are known"
     )
-    return merged
+    finding = Finding(rule="shard-missing", path=file, message=message, severity="weights")
+    return Merged(table, partial=True, findings=[finding])
 
 
-def gaps(files: Iterable[str]) -> dict[str, Absent]:
-    """Files that the numbers in the others' names (-00001-of-00003) tell of, but that are not among them; no more than MAX_SHARDS."""
+def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
+    """Return the shards that the names of the others imply, such as the second of `-00001-of-00002`.
+
+    No more than MAX_SHARDS, for a name may claim any number.
+    """
     sets: dict[tuple[str, str, int], set[int]] = {}
     for file in files:
         if match := SHARD.fullmatch(file):
-            sets.setdefault((match["stem"], match["total"], len(match["number"])), set()).add(
-                int(match["number"])
-            )
-    found: dict[str, Absent] = {}
+            shard_set = (match["stem"], match["total"], len(match["number"]))
+            sets.setdefault(shard_set, set()).add(int(match["number"]))
+    found: dict[str, MissingFile] = {}
     for (stem, total, width), numbers in sets.items():
+        count = int(total)
         first = 0 if 0 in numbers else 1
-        for number in range(first, first + int(total)):
+        reason = f"is missing: the names of the others count {count} files"
+        for number in range(first, first + count):
             if len(found) == MAX_SHARDS:
                 return found
             if number not in numbers:
-                reason = f"is not there, although the others' names tell of {int(total)}"
-                found[f"{stem}-{number:0{width}}-of-{total}.safetensors"] = Absent(
-                    "shard-missing", reason
-                )
+                file = f"{stem}-{number:0{width}}-of-{total}.safetensors"
+                found[file] = MissingFile("shard-missing", reason)
     return found
 
 
-def _absences(absent: Mapping[str, Absent]) -> Iterable[Finding]:
-    """One finding for all files that are absent for the same reason."""
-    groups: dict[Absent, list[str]] = {}
-    for file in sorted(absent):
-        groups.setdefault(absent[file], []).append(file)
-    for why, files in groups.items():
+def _compare(
+    headers: Sequence[Header], index: ShardIndex | None, missing: Mapping[str, MissingFile]
+) -> _Comparison:
+    """Compare the tensors that the files store with those that the index lists."""
+    if index is None:
+        return _find_duplicates(headers)
+    comparison = _Comparison()
+    if _agrees(headers, index):
+        return comparison
+    unexpected: list[tuple[str, str]] = []  # tensor, and a file where the index does not list it
+    absent: dict[str, str] = {}  # tensor -> the file where the index lists it in vain
+    for header in headers:
+        listed = index.tensors_by_file.get(header.file, [])
+        listed_names, stored_names = set(listed), set(header.names)
+        unexpected += [(n, header.file) for n in header.names if n not in listed_names]
+        absent.update({n: header.file for n in listed if n not in stored_names})
+    found: dict[str, str] = {}  # unexpected tensor that counts -> its file
+    for name, file in unexpected:
+        listed_file = index.weight_map.get(name)
+        if name in found:
+            comparison.add_duplicate(name, found[name], file)
+        elif listed_file is None:
+            found[name] = file
+            is_listed = file in index.tensors_by_file
+            unlisted = comparison.unlisted if is_listed else comparison.in_unlisted_files
+            unlisted.append(_LocatedTensor(name, file))
+        elif name in absent or listed_file in missing:
+            found[name] = file
+        else:
+            comparison.add_duplicate(name, listed_file, file)
+    for name, listed_file in absent.items():
+        if name in found:
+            location = f"{found[name]} instead of {listed_file}"
+            comparison.misplaced.append(_LocatedTensor(name, location))
+        else:
+            comparison.not_stored.append(_LocatedTensor(name, listed_file))
+    return comparison
+
+
+def _agrees(headers: Sequence[Header], index: ShardIndex) -> bool:
+    """Return whether each tensor is stored once, in the file that the index names.
+
+    Looks up whole columns: this is the usual case, and a checkpoint has 140,000 tensors. The counts
+    are equal and every stored tensor is listed in its file, so none is stored twice or missing.
+    """
+    if sum(len(h.names) for h in headers) != len(index.weight_map):
+        return False
+    listed_file = index.weight_map.get
+    return all({*map(listed_file, header.names)} <= {header.file} for header in headers)
+
+
+def _find_duplicates(headers: Sequence[Header]) -> _Comparison:
+    """Find the tensors that are stored twice: all that can be wrong without an index."""
+    comparison = _Comparison()
+    first: dict[str, str] = {}
+    for header in headers:
+        for name in header.names:
+            if first.setdefault(name, header.file) is not header.file:
+                comparison.add_duplicate(name, first[name], header.file)
+    return comparison
+
+
+# Findings
+
+
+def _missing_file_findings(missing: Mapping[str, MissingFile]) -> Iterator[Finding]:
+    """Return one finding for all files that are missing for the same reason."""
+    files_by_reason: dict[MissingFile, list[str]] = {}
+    for file in sorted(missing):
+        files_by_reason.setdefault(missing[file], []).append(file)
+    for missing_file, files in files_by_reason.items():
+        severity: Severity = "info"  # a file that could not be read may be there
+        if missing_file.rule == "shard-missing":
+            severity = "weights"
+        path = printable(files[0])
         more = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
-        severity = (
-            "weights" if why.rule == "shard-missing" else "info"
-        )  # what could not be read may be there
         yield Finding(
-            rule=why.rule,
-            path=printable(files[0]),
-            message=f"{printable(files[0])}{more} {why.reason}",
+            rule=missing_file.rule,
+            path=path,
+            message=f"{path}{more} {missing_file.reason}",
             severity=severity,
         )
 
 
-def _compare(
-    headers: Sequence[Header],
-    index: Index | None,
-    absent: Mapping[str, Absent],
-    findings: list[Finding],
-) -> dict[str, set[str]]:
-    """Findings where index and shards disagree; returns for each file the tensors to leave out, being counted from another."""
-    if index is None:
-        return _without_index(headers, findings)
-    listed_in = index.weight_map.get
-    if sum(len(h.names) for h in headers) == len(index.weight_map) and all(
-        {*map(listed_in, h.names)} <= {h.file} for h in headers
-    ):
-        return {}  # each tensor once, where the index says
-    listed = index.tensors_of
-    odd: dict[str, list[str]] = {}  # file -> tensors in it that the index does not expect there
-    gone: dict[str, list[str]] = {}  # file -> tensors that the index expects there, but are not
-    for header in headers:
-        here, expected = set(header.names), set(listed.get(header.file, ()))
-        odd[header.file] = [name for name in header.names if name not in expected]
-        gone[header.file] = [name for name in listed.get(header.file, ()) if name not in here]
-    wanted = {name for names in odd.values() for name in names}
-    home = {name: file for name, file in index.weight_map.items() if name in wanted}
-    lost = {name: file for file, names in gone.items() for name in names}
-    skip: dict[str, set[str]] = {}
-    elsewhere: dict[str, str] = {}  # lost tensor -> where it is
-    twice: list[tuple[str, str]] = []
-    unlisted: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
-    for file, names in odd.items():
-        for name in names:
-            if name not in home and name not in elsewhere:
-                unlisted[file in listed].append((name, file))
-                elsewhere[name] = file
-            elif name in lost and name not in elsewhere:
-                elsewhere[name] = file
-            elif name in lost or name in elsewhere or home[name] not in absent:
-                twice.append((name, f"{home.get(name) or elsewhere[name]} and {file}"))
-                skip.setdefault(file, set()).add(name)
-    where = printable(index.file)
-    _add(
-        findings,
+def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> Iterator[Finding]:
+    file = printable(index.file) if index is not None else ""
+    yield from _tensor_findings(
         "index-tensor-missing",
         "weights",
-        f"in {where}, but in none of the files",
-        [(n, f) for n, f in lost.items() if n not in elsewhere],
+        f"listed by {file}, but stored in none of the files",
+        comparison.not_stored,
     )
-    wrong = [(n, f"{elsewhere[n]} instead of {f}") for n, f in lost.items() if n in elsewhere]
-    _add(findings, "index-wrong-shard", "weights", f"not in the file that {where} says", wrong)
-    _add(findings, "tensor-in-two-shards", "weights", "stored in two files, counted once", twice)
-    _add(
-        findings,
-        "index-tensor-unlisted",
-        "info",
-        f"stored, but {where} does not list it",
-        unlisted[True],
+    yield from _tensor_findings(
+        "index-wrong-shard",
+        "weights",
+        f"not in the file where {file} lists it",
+        comparison.misplaced,
     )
-    _add(
-        findings,
+    yield from _tensor_findings(
+        "tensor-in-two-shards",
+        "weights",
+        "stored in two files, counted once",
+        comparison.duplicates,
+    )
+    yield from _tensor_findings(
+        "index-tensor-unlisted", "info", f"stored, but not listed by {file}", comparison.unlisted
+    )
+    yield from _tensor_findings(
         "index-tensor-unlisted",
         "weights",
-        f"in a file that {where} does not list, so it is not loaded",
-        unlisted[False],
+        f"in a file that {file} does not list, so it is not loaded",
+        comparison.in_unlisted_files,
     )
-    return skip
 
 
-def _without_index(headers: Sequence[Header], findings: list[Finding]) -> dict[str, set[str]]:
-    """Without an index: only tensors that are stored twice."""
-    skip: dict[str, set[str]] = {}
-    first: dict[str, str] = {}
-    twice: list[tuple[str, str]] = []
-    for header in headers:
-        for name in header.names:
-            if first.setdefault(name, header.file) is not header.file:
-                twice.append((name, f"{first[name]} and {header.file}"))
-                skip.setdefault(header.file, set()).add(name)
-    _add(findings, "tensor-in-two-shards", "weights", "stored in two files, counted once", twice)
-    return skip
-
-
-def _add(
-    findings: list[Finding],
-    rule: str,
-    severity: Severity,
-    what: str,
-    tensors: Iterable[tuple[str, str]],
-) -> None:
-    """One finding for each pattern among the tensors (name, where)."""
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for name, where in tensors:
-        groups.setdefault(fold(name)[0], []).append((name, where))
+def _tensor_findings(
+    rule: str, severity: Severity, problem: str, tensors: Sequence[_LocatedTensor]
+) -> Iterator[Finding]:
+    """Return one finding for each name pattern among the tensors."""
+    groups: dict[str, list[_LocatedTensor]] = {}
+    for tensor in tensors:
+        pattern, _ = fold(tensor.name)
+        groups.setdefault(pattern, []).append(tensor)
     for pattern, members in groups.items():
-        name, where = members[0]
-        count = "" if len(members) == 1 else f" and {len(members) - 1} more like it"
-        message = f"{printable(name)}{count}: {what} ({printable(where)})"
-        findings.append(
-            Finding(rule=rule, path=printable(pattern), message=message, severity=severity)
-        )
+        shown = printable(members[0].name)
+        if len(members) > 1:
+            shown += f" and {len(members) - 1} more like it"
+        message = f"{shown}: {problem} ({printable(members[0].location)})"
+        yield Finding(rule=rule, path=printable(pattern), message=message, severity=severity)
 
 
-def _total_size(headers: Sequence[Header], index: Index) -> Iterable[Finding]:
-    """`metadata.total_size` against the bytes of the tensors."""
-    declared = index.metadata.get("total_size")
+def _total_size_findings(headers: Sequence[Header], index: ShardIndex) -> Iterator[Finding]:
+    """Compare `metadata.total_size` of the index with the bytes of the tensors."""
+    declared: object = index.metadata.get("total_size")
     stored = sum(h.data_size for h in headers)
     if declared is None or (declared == stored and type(declared) is int):
         return
-    if isinstance(declared, (int, float)) and not isinstance(declared, bool):
-        what = f"{declared:,}, a float" if isinstance(declared, float) else f"{declared:,}"
+    old = None
+    if type(declared) is int:
+        shown, old = f"{declared:,}", declared
+    elif isinstance(declared, float):
+        shown = f"{declared:,}, a float"
+        old = declared if isfinite(declared) else None  # JSON has no NaN
     else:
-        what = f"{printable(repr(declared), 40)}, not a number"
-    message = f"{printable(index.file)}: total_size is {what}; the tensors take {stored:,} bytes"
-    yield Finding(
-        rule="index-total-size",
-        path=printable(index.file),
-        message=message,
-        old=declared if _plain(declared) else None,
-        new=stored,
-    )
-
-
-def _plain(value: object) -> bool:
-    return type(value) is int or (type(value) is float and isfinite(value))
+        shown = f"{printable(repr(declared), 40)}, not a number"
+    file = printable(index.file)
+    message = f"{file}: total_size is {shown}; the tensors take {stored:,} bytes"
+    yield Finding(rule="index-total-size", path=file, message=message, old=old, new=stored)

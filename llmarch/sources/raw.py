@@ -1,7 +1,8 @@
-"""Raw evidence: what a source found before any family reads it. Plain slotted dataclasses, for checkpoints hold 140,000 tensors.
+"""Raw evidence: what a source found, before any family reads it.
 
-Tensors that differ only in numbers are kept folded: `model.layers.3.mlp.experts.7.up_proj.weight` is the pattern
-`model.layers.{}.mlp.experts.{}.up_proj.weight` at (3, 7).
+Plain slotted dataclasses and one table, because checkpoints contain 140,000 tensors. Tensors whose
+names differ only in numbers are stored folded: `model.layers.3.mlp.experts.7.up_proj.weight` is the
+pattern `model.layers.{}.mlp.experts.{}.up_proj.weight` at index (3, 7).
 """
 
 from __future__ import annotations
@@ -10,29 +11,36 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..architecture.schema import Finding
 
 _NUMBER = re.compile(r"(?<![^.])(0|[1-9][0-9]{0,8})(?![^.])")
 _DIGITS = b"0123456789"
-_ONLY_DIGITS = bytes(byte if byte in _DIGITS else 32 for byte in range(256))
-_LINES_AS_PARTS = bytes.maketrans(b"\n", b".")
+_DIGITS_OR_SPACES = bytes(byte if byte in _DIGITS else 32 for byte in range(256))
+_NEWLINES_AS_DOTS = bytes.maketrans(b"\n", b".")
 _NUMBERS = {b"%d" % number: number for number in range(1000)}
-"""Numbers of layers and experts as they are written; looked up in half the time that `int` takes."""
+"""Numbers of layers and experts as they are written. Looking them up takes half the time of `int`."""
 
-Kind = tuple[str, tuple[int, ...] | None]
-"""Dtype and shape of a tensor."""
+DtypeShape = tuple[str, tuple[int, ...] | None]
+"""Dtype and shape of a tensor; ("", None) if only its name is known."""
 
-BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F4": 4, "F6_E2M3": 6,
-    "F6_E3M2": 6, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+DTYPE_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8,
+    "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+    "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32,
+    "C64": 64, "F64": 64, "I64": 64, "U64": 64,
 }  # fmt: skip
 """Bits of one element of each safetensors dtype (safetensors 0.8, Dtype::bitsize)."""
 
 
 def fold(name: str) -> tuple[str, tuple[int, ...]]:
-    """`a.3.b.7` -> (`a.{}.b.{}`, (3, 7)). Only whole dotted parts count as numbers, written plainly (no `03`, nothing of ten digits)."""
+    """Return the pattern and the index of a name: `a.3.b.7` -> (`a.{}.b.{}`, (3, 7)).
+
+    Only whole dotted parts count as numbers, and only if written plainly (not `03`, not ten digits).
+    """
     parts = _NUMBER.split(name)
     if len(parts) == 1 or "{}" in name:
         return name, ()
@@ -40,43 +48,104 @@ def fold(name: str) -> tuple[str, tuple[int, ...]]:
 
 
 def unfold(pattern: str, index: tuple[int, ...]) -> str:
-    """The name at one index: the inverse of `fold`."""
+    """Return the name at an index: the inverse of `fold`."""
     if not index:
         return pattern
     parts = pattern.split("{}")
-    return "".join(
-        [part + number for part, number in zip(parts, (*map(str, index), ""), strict=True)]
-    )
+    numbers = (*map(str, index), "")
+    return "".join([part + number for part, number in zip(parts, numbers, strict=True)])
 
 
 @dataclass(slots=True)
 class TensorGroup:
-    """Tensors alike in pattern, dtype and shape; `indices` holds one tuple of numbers for each."""
+    """Tensors with the same pattern, dtype and shape."""
 
     pattern: str
     dtype: str
     shape: tuple[int, ...] | None
     indices: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    """The numbers in the name of each tensor."""
 
     @property
     def elements(self) -> int:
-        """Stored elements of the whole group (0 where only names are known)."""
+        """Stored elements of the whole group; 0 if only the names are known."""
         return prod(self.shape) * len(self.indices) if self.shape is not None else 0
 
     @property
     def bits(self) -> int:
         """Stored bits of the whole group."""
-        return self.elements * BITS.get(self.dtype, 0)
+        return self.elements * DTYPE_BITS.get(self.dtype, 0)
+
+
+class _FoldedNames(NamedTuple):
+    """Many names, folded together."""
+
+    stripped: list[bytes]
+    """Each name without its digits."""
+    patterns: dict[bytes, str]
+    """Stripped name -> its pattern."""
+    widths: dict[bytes, int]
+    """Stripped name -> how many numbers it has."""
+    numbers: list[int]
+    """The numbers in all names, in order."""
+
+
+def _fold_together(names: Sequence[str]) -> _FoldedNames | None:
+    """Fold names as one text; return None if they must be folded one by one.
+
+    Deleting all digits turns `a.3.b.7` into `a..b.`, where each empty part stands for a number. So
+    the few different stripped names give the patterns, and the runs of digits in the whole text give
+    the indices, in order. The result is what `fold` gives for each name, because it is checked that
+    - each name is one line of the text;
+    - no name contains `{}`, which `fold` leaves as it is;
+    - no part was empty before (no `..`, no dot at either end), so each empty part was a run of digits;
+    - there are as many runs of digits as empty parts. Each empty part was one run, so there is no
+      other: no digits in a word (`w1`);
+    - each run is a key of _NUMBERS, so it is written as `fold` demands (not `03`) and below 1,000.
+    """
+    text = "\n".join(names).encode("utf-8", "surrogatepass")
+    stripped = text.translate(None, _DIGITS).split(b"\n")
+    if len(stripped) != len(names):
+        return None
+    if b".." in b".%b." % text.translate(_NEWLINES_AS_DOTS):
+        return None
+    patterns: dict[bytes, str] = {}
+    widths: dict[bytes, int] = {}
+    for name in {*stripped}:
+        if b"{}" in name:
+            return None
+        parts = name.decode("utf-8", "surrogatepass").split(".")
+        patterns[name] = ".".join([part or "{}" for part in parts])
+        widths[name] = parts.count("")
+    runs = text.translate(_DIGITS_OR_SPACES).split()
+    numbers = [number for number in map(_NUMBERS.get, runs) if number is not None]
+    if not sum(map(widths.__getitem__, stripped)) == len(numbers) == len(runs):
+        return None
+    return _FoldedNames(stripped, patterns, widths, numbers)
 
 
 class TensorTable:
-    """Every tensor of a checkpoint, folded. `shape` None and dtype "" mean that only the name is known (an index without its shards)."""
+    """Every tensor of a checkpoint, folded.
+
+    Shape None and dtype "" mean that only the name is known (an index without its shards).
+    """
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str, tuple[int, ...] | None, int], TensorGroup] = {}
-        """By pattern, dtype, shape and the count of numbers, for a name may hold `{}` itself."""
+        """By pattern, dtype, shape and count of numbers, because a name may contain `{}` itself."""
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]
+    ) -> TensorTable:
+        """Return the table of tensors given by name, dtype and shape."""
+        table = cls()
+        for name, dtype, shape in tensors:
+            table.add(name, dtype, shape)
+        return table
 
     def add(self, name: str, dtype: str, shape: tuple[int, ...] | None) -> None:
+        """Add one tensor."""
         pattern, index = fold(name)
         key = (pattern, dtype, shape, len(index))
         group = self._groups.get(key)
@@ -85,51 +154,39 @@ class TensorTable:
         group.indices.append(index)
 
     def add_group(self, group: TensorGroup) -> None:
-        """A whole group at once, of a pattern, dtype and shape that is not there yet."""
+        """Add a whole group. Its pattern, dtype and shape must not be in the table yet."""
         self._groups[group.pattern, group.dtype, group.shape, len(group.indices[0])] = group
 
-    def extend(self, names: Sequence[str], kinds: Sequence[Kind]) -> None:
-        """`add` for many: names, and the dtype and shape of each. All names are folded in one go, which takes half of the time.
+    def extend(self, names: Sequence[str], kinds: Sequence[DtypeShape]) -> None:
+        """Add many tensors: the same as `add` for each, in less than half the time.
 
-        Without its digits `a.3.b.7` is `a..b.`, where each empty part stands for a number. That holds if no part was empty before (`..`),
-        and if there are as many numbers as empty parts, none in a word (`w1`). Otherwise each name is folded by itself.
+        names: the name of each tensor.
+        kinds: the dtype and shape of each. Equal kinds should be one object, for speed.
         """
-        text = "\n".join(names).encode("utf-8", "surrogatepass")
-        plain = text.translate(None, _DIGITS).split(b"\n")
-        written = text.translate(_ONLY_DIGITS).split()
-        numbers = [n for n in map(_NUMBERS.get, written) if n is not None]
-        patterns = {
-            p: ".".join(part or "{}" for part in p.decode("utf-8", "surrogatepass").split("."))
-            for p in {*plain}
-        }
-        widths = {p: pattern.count("{}") for p, pattern in patterns.items()}
-        odd = (
-            len(plain) != len(names)
-            or any(b"{}" in p for p in patterns)
-            or b".." in b".%b." % text.translate(_LINES_AS_PARTS)
-        )
-        if odd or not sum(map(widths.__getitem__, plain)) == len(numbers) == len(written):
+        folded = _fold_together(names)
+        if folded is None:
             for name, kind in zip(names, kinds, strict=True):
                 self.add(name, *kind)
             return
+        # A group is found by its stripped name and the id of its kind, because hashing a kind takes
+        # long. Ids are unique while `kinds` is alive; equal kinds with two ids share one group.
         groups: dict[tuple[bytes, int], tuple[list[tuple[int, ...]], int]] = {}
-        at = 0
-        for key, kind in zip(
-            zip(plain, map(id, kinds), strict=True), kinds, strict=True
-        ):  # to hash a kind takes long
-            group = groups.get(key)
-            if group is None:
-                pattern, width = patterns[key[0]], widths[key[0]]
-                indices = self._groups.setdefault(
-                    (pattern, *kind, width), TensorGroup(pattern, *kind)
-                ).indices
-                group = groups[key] = (indices, width)
-            indices, width = group
-            indices.append(tuple(numbers[at : at + width]))
-            at += width
+        numbers = folded.numbers
+        keys = zip(folded.stripped, map(id, kinds), strict=True)
+        start = 0
+        for key, kind in zip(keys, kinds, strict=True):
+            found = groups.get(key)
+            if found is None:
+                pattern, width = folded.patterns[key[0]], folded.widths[key[0]]
+                empty = TensorGroup(pattern, *kind)
+                group = self._groups.setdefault((pattern, *kind, width), empty)
+                found = groups[key] = (group.indices, width)
+            indices, width = found
+            indices.append(tuple(numbers[start : start + width]))
+            start += width
 
     def take(self, other: TensorTable) -> None:
-        """All tensors of another table, which is of no use afterwards."""
+        """Move all tensors of `other` into this table; do not use `other` afterwards."""
         for key, group in other._groups.items():
             own = self._groups.get(key)
             if own is None:
@@ -137,48 +194,47 @@ class TensorTable:
             else:
                 own.indices += group.indices
 
-    @classmethod
-    def of(cls, tensors: Iterable[tuple[str, str, tuple[int, ...] | None]]) -> TensorTable:
-        table = cls()
-        for tensor in tensors:
-            table.add(*tensor)
-        return table
-
     def __iter__(self) -> Iterator[TensorGroup]:
         return iter(self._groups.values())
 
     def __len__(self) -> int:
-        return sum(len(g.indices) for g in self)
+        return sum(len(group.indices) for group in self)
 
     @property
     def has_shapes(self) -> bool:
-        return all(g.shape is not None for g in self)
+        """Whether the shape of every tensor is known."""
+        return all(group.shape is not None for group in self)
 
     @property
     def elements(self) -> int:
-        return sum(g.elements for g in self)
+        """Stored elements of all tensors."""
+        return sum(group.elements for group in self)
 
 
 @dataclass(slots=True)
 class RawModel:
-    """What a source read: the config as parsed, and the tensor headers where there are any.
-
-    `kind`: spec (bundled), local, hub. `config` None: there is none, only tensors. `tensors` None: no header was read.
-    `partial`: some shard could not be read (its reason is among `findings`). `files`: names in the folder or repository.
-    """
+    """What a source read: the config as parsed, and the tensor headers if there are any."""
 
     reference: str
+    """As the user wrote it."""
     kind: Literal["spec", "local", "hub"]
+    """Where it was read: a bundled spec, this machine, or the Hub."""
     name: str
     config: dict[str, Any] | None
+    """None: there is no config, only tensors."""
     config_file: str
     repo_id: str | None = None
     revision: str | None = None
     commit: str | None = None
     tensors: TensorTable | None = None
+    """None: no header was read."""
     partial: bool = False
+    """Whether some file could not be read; `findings` say why."""
     files: tuple[str, ...] = ()
+    """Names in the folder or repository."""
     header_bytes: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     provenance: dict[str, Any] | None = None
+    """Of a spec: where its config was published."""
     published: tuple[dict[str, Any], ...] = ()
+    """Of a spec: published figures."""

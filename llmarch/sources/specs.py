@@ -1,4 +1,7 @@
-"""Bundled specs: specs/ALIAS.json, a published config with its provenance. No network, one small file."""
+"""Read bundled specs: specs/ALIAS.json, a published config with its provenance.
+
+No network, one small file.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,34 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigError
-from .documents import parse_object
+from .aliases import specs_folder
+from .file_names import CONFIG
 from .raw import RawModel
-from .references import Reference, specs_folder
+from .references import Reference
+from .strict_json import parse_object
 
 
 def open(reference: Reference) -> RawModel:
-    """The spec of `reference.alias`."""
+    """Read the spec of `reference.alias`."""
     assert reference.alias is not None
     file = specs_folder() / f"{reference.alias}.json"
-    return from_document(
-        parse_object(file.read_bytes(), file=file.name), text=reference.text, file=file
-    )
+    document = parse_object(file.read_bytes(), file=file.name)
+    return from_document(document, text=reference.text, file=file)
 
 
 def is_spec(document: dict[str, Any]) -> bool:
-    """Whether a JSON document is a spec, for a spec file may be given by its path."""
-    return (
-        isinstance(document.get("config"), dict)
-        and "alias" in document
-        and "provenance" in document
-    )
+    """Return whether a JSON document is a spec, because a spec may be given by its path."""
+    has_config = isinstance(document.get("config"), dict)
+    return has_config and "alias" in document and "provenance" in document
 
 
 def from_document(spec: dict[str, Any], *, text: str, file: Path) -> RawModel:
-    """A RawModel of a spec file's content."""
+    """Return the RawModel of a parsed spec. Raises ConfigError if it has no config.
+
+    spec: the content of the spec file.
+    text: the reference as the user wrote it.
+    file: the spec file, for messages and as a name of last resort.
+    """
     config = spec.get("config")
     if not isinstance(config, dict):
         raise ConfigError(f"{file.name}: has no config")
@@ -39,7 +45,7 @@ def from_document(spec: dict[str, Any], *, text: str, file: Path) -> RawModel:
         kind="spec",
         name=spec.get("name") or file.stem,
         config=cast(dict[str, Any], config),
-        config_file=spec.get("config_file") or "config.json",
+        config_file=spec.get("config_file") or CONFIG,
         repo_id=spec.get("repo_id"),
         provenance=spec.get("provenance"),
         published=tuple(spec.get("published") or ()),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.inference.model import observe
 from llmarch.checkpoint.verify import verify
-from llmarch.sources.raw import BITS
+from llmarch.sources.raw import DTYPE_BITS
 from llmarch.tensors.naming import TensorRow
 
 SMALL = (
@@ -27,7 +27,7 @@ SMALL = (
     "qwen3-next-reduced-mtp",
 )
 shapes = st.lists(st.integers(0, 9000), max_size=4).map(tuple)
-dtypes = st.sampled_from([*BITS, "", "NEW"])
+dtypes = st.sampled_from([*DTYPE_BITS, "", "NEW"])
 WORDS = """
 model language_model layers 0 1 7 self_attn mlp experts 12 gate_up_proj down_proj q_proj kv_b_proj weight bias weight_scale scales
 qweight mtp shared_head vision_tower lm_head norm embed_tokens weight_packed experts.w1 switch_mlp absmax"""

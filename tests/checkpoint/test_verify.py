@@ -79,7 +79,7 @@ def test_deepseek_v3_as_published() -> None:
 def test_names_of_published_indexes_join(name: str) -> None:
     config, names = index_names(name)
     architecture, rows = read(config)
-    c = verify(architecture, rows, TensorTable.of((n, "", None) for n in names))
+    c = verify(architecture, rows, TensorTable.from_tensors((n, "", None) for n in names))
     assert rules(c) <= {"buffers-stored"} | (
         {"mtp-missing"} if "reap" in name else set()
     )  # pruned, and saved without the module

@@ -14,7 +14,7 @@ from helpers.paths import ROOT
 
 from llmarch.architecture.json_schema import json_schema, validate
 from llmarch.cli import main
-from llmarch.sources.references import catalog
+from llmarch.sources.aliases import bundled_models
 
 
 class Run:
@@ -42,7 +42,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return Run(capsys, monkeypatch)
 
 
-@pytest.mark.parametrize("alias", sorted(catalog()))
+@pytest.mark.parametrize("alias", sorted(bundled_models()))
 def test_show_json_keeps_the_contract(run: Run, alias: str) -> None:
     """Totals equal the published ones, active figures their convention, MTP its own; the document fits the schema."""
     document = run.json("show", alias)

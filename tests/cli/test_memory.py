@@ -15,7 +15,7 @@ from llmarch.architecture.json_schema import validate
 from llmarch.cli import main
 from llmarch.errors import UnknownReference
 from llmarch.renderers import plot
-from llmarch.sources.gpus import TABLE, find, gpus
+from llmarch.sources.gpus import TABLE, gpu_table, parse_gpus
 from llmarch.views import numbers
 from llmarch.views.memory import Plot, Series, y_ticks
 
@@ -182,26 +182,26 @@ def test_the_gpu_table_names_its_sources() -> None:
     ],
 )
 def test_gpus_by_name(text: str, number: int, name: str) -> None:
-    n, gpu = find(text)
+    n, gpu = parse_gpus(text)
     assert (n, gpu.name) == (number, name)
 
 
 def test_sizes_of_ones_own() -> None:
-    assert find("2x24GB")[1].memory_bytes == 24 * 10**9
-    assert find("24GiB")[1].memory_bytes == 24 * 2**30
+    assert parse_gpus("2x24GB")[1].memory_bytes == 24 * 10**9
+    assert parse_gpus("24GiB")[1].memory_bytes == 24 * 2**30
 
 
 @given(st.text(max_size=20))
 def test_any_text_is_a_gpu_or_an_error(text: str) -> None:
     try:
-        number, gpu = find(text)
+        number, gpu = parse_gpus(text)
         assert number > 0 and gpu.memory_bytes >= 0
     except UnknownReference as error:
         assert error.hint
 
 
 def test_every_alias_is_found() -> None:
-    assert all(find(name)[1] == gpu for name, gpu in gpus().items())
+    assert all(parse_gpus(name)[1] == gpu for name, gpu in gpu_table().items())
 
 
 @pytest.mark.parametrize(
@@ -242,4 +242,4 @@ def test_ticks_are_round_and_cover(most: int) -> None:
 
 
 def test_the_table_is_shipped_in_the_package() -> None:
-    assert TABLE.is_relative_to(Path(find.__code__.co_filename).parent.parent)
+    assert TABLE.is_relative_to(Path(parse_gpus.__code__.co_filename).parent.parent)

@@ -10,9 +10,9 @@ import llmarch
 from llmarch.architecture.schema import Architecture
 from llmarch.compare.diff import diff
 from llmarch.compare.rules import SEVERITIES
-from llmarch.sources.references import catalog
+from llmarch.sources.aliases import bundled_models
 
-ALL = sorted(catalog())
+ALL = sorted(bundled_models())
 
 
 @cache

@@ -18,10 +18,10 @@ from llmarch.compare.diff import diff, same
 from llmarch.compare.gate import find_differences
 from llmarch.compare.lock import Entry, hash_tensors, lock_text, make_entry, parse_lock
 from llmarch.errors import ConfigError
+from llmarch.sources.aliases import bundled_models
 from llmarch.sources.raw import TensorTable
-from llmarch.sources.references import catalog
 
-ALL = sorted(catalog())
+ALL = sorted(bundled_models())
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -112,13 +112,15 @@ def test_a_new_fact_at_its_default_changes_nothing() -> None:
 
 def test_the_tensors_of_a_checkpoint() -> None:
     tensors = [("a.0.w", "BF16", (2, 3)), ("a.1.w", "BF16", (2, 3)), ("b", "F32", ())]
-    one = hash_tensors(TensorTable.of(tensors))
-    assert hash_tensors(TensorTable.of(reversed(tensors))) == one
+    one = hash_tensors(TensorTable.from_tensors(tensors))
+    assert hash_tensors(TensorTable.from_tensors(reversed(tensors))) == one
     for i, other in enumerate(
         (("a.0.w", "F16", (2, 3)), ("a.2.w", "BF16", (2, 3)), ("b", "F32", (1,)))
     ):
-        assert hash_tensors(TensorTable.of([*tensors[:i], other, *tensors[i + 1 :]])) != one
-    assert hash_tensors(TensorTable.of(tensors[:2])) != one
+        assert (
+            hash_tensors(TensorTable.from_tensors([*tensors[:i], other, *tensors[i + 1 :]])) != one
+        )
+    assert hash_tensors(TensorTable.from_tensors(tensors[:2])) != one
 
 
 # The lock

@@ -20,7 +20,7 @@ from llmarch.checkpoint.reading import read
 from llmarch.compare.diff import diff
 from llmarch.config.families import find
 from llmarch.sources import specs
-from llmarch.sources.references import catalog
+from llmarch.sources.aliases import bundled_models
 
 TESTS = ROOT / "tests"
 PAIRS = TESTS / "fixtures/pairs"
@@ -115,7 +115,7 @@ def test_every_pair_has_its_row() -> None:
 
 # Other spellings, of every bundled model
 
-ALL = sorted(a for a in catalog() if "model_type" in spec(a))
+ALL = sorted(a for a in bundled_models() if "model_type" in spec(a))
 
 
 def turned(node: Any) -> Any:

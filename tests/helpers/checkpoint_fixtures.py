@@ -50,7 +50,7 @@ def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
 
 
 def table_of(tensors: Tensors) -> TensorTable:
-    return TensorTable.of((n, dtype, shape) for n, (dtype, shape) in tensors.items())
+    return TensorTable.from_tensors((n, dtype, shape) for n, (dtype, shape) in tensors.items())
 
 
 def check(

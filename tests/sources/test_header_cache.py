@@ -36,13 +36,13 @@ def model(**changes: Any) -> RawModel:
         "reference": "r", "kind": "hub", "name": "model", "config": {"b": 1, "a": [1.5, None, float("inf")]}, "config_file": "config.json",
         "repo_id": REPO, "commit": COMMIT, "files": ("config.json", "ü.txt"), "header_bytes": 123,
         "findings": [Finding(rule="x", path="p", message="m", old=1, new=[2])],
-        "tensors": TensorTable.of((n, "BF16", () if n == "scalar" else (3, 4)) for n in names),
+        "tensors": TensorTable.from_tensors((n, "BF16", () if n == "scalar" else (3, 4)) for n in names),
     }  # fmt: skip
     return RawModel(**fields | changes)
 
 
 def load(commit: str = COMMIT, repo: str = REPO, endpoint: str = ENDPOINT) -> RawModel | None:
-    return cache.load(endpoint, repo, commit, reference="again", revision="main")
+    return cache.load_model(endpoint, repo, commit, reference="again", revision="main")
 
 
 def same(a: RawModel, b: RawModel) -> bool:
@@ -66,7 +66,7 @@ def same(a: RawModel, b: RawModel) -> bool:
 
 
 def test_what_is_stored_is_loaded() -> None:
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
     found = load()
     assert found is not None
     assert same(found, model())
@@ -74,21 +74,21 @@ def test_what_is_stored_is_loaded() -> None:
 
 
 def test_a_model_without_tensors() -> None:
-    cache.store(ENDPOINT, REPO, model(tensors=None))
+    cache.store_model(ENDPOINT, REPO, model(tensors=None))
     found = load()
     assert found is not None
     assert found.tensors is None
 
 
 def test_other_keys_are_other_entries() -> None:
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
     assert load("d" * 40) is None
     assert load(repo="acme/other") is None
     assert load(endpoint="https://other.example") is None
 
 
 def test_partial_readings_are_not_kept(home: Path) -> None:
-    cache.store(ENDPOINT, REPO, model(partial=True))
+    cache.store_model(ENDPOINT, REPO, model(partial=True))
     assert load() is None
     assert not home.exists()
 
@@ -102,7 +102,7 @@ def entry(home: Path) -> Path:
     "damage", ["empty", "cut", "flipped", "text", "other", "numbers", "folder"]
 )
 def test_a_damaged_entry_is_none(home: Path, damage: str) -> None:
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
     path = entry(home)
     data = path.read_bytes()
     content = zlib.decompress(data)
@@ -124,14 +124,14 @@ def test_a_damaged_entry_is_none(home: Path, damage: str) -> None:
             path.mkdir()
     assert load() is None
     if damage != "folder":
-        cache.store(ENDPOINT, REPO, model())
+        cache.store_model(ENDPOINT, REPO, model())
         assert load() is not None
 
 
 def test_an_interrupted_write_leaves_the_old_entry(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -139,7 +139,7 @@ def test_an_interrupted_write_leaves_the_old_entry(
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            cache.store(ENDPOINT, REPO, model(header_bytes=9))
+            cache.store_model(ENDPOINT, REPO, model(header_bytes=9))
     found = load()
     assert found is not None
     assert found.header_bytes == 123
@@ -147,23 +147,23 @@ def test_an_interrupted_write_leaves_the_old_entry(
 
 
 def test_a_killed_writer_does_no_harm(home: Path) -> None:
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
     leftover = entry(home).parent / ".killed.tmp"
     leftover.write_bytes(b"half")
     assert load() is not None
-    assert cache.info().entries == 1
+    assert cache.usage().entries == 1
 
 
 def test_writers_and_readers_at_once() -> None:
     def work(number: int) -> bool:
-        cache.store(ENDPOINT, REPO, model(header_bytes=number))
+        cache.store_model(ENDPOINT, REPO, model(header_bytes=number))
         found = load()
         return found is not None and same(found, model(header_bytes=found.header_bytes))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(60)))
     path = [str(Path(__file__).parent), *sys.path]
-    each = "t.cache.store(t.ENDPOINT, t.REPO, t.model(header_bytes=i)); assert t.load()"
+    each = "t.cache.store_model(t.ENDPOINT, t.REPO, t.model(header_bytes=i)); assert t.load()"
     code = f"import sys; sys.path[:0] = {path!r}\nimport test_header_cache as t\nfor i in range(40): {each}"
     processes = [subprocess.Popen([sys.executable, "-c", code], env=os.environ) for _ in range(3)]
     assert [p.wait() for p in processes] == [0, 0, 0]
@@ -173,17 +173,17 @@ def test_writers_and_readers_at_once() -> None:
 def test_a_cache_that_cannot_be_written_is_no_error(home: Path) -> None:
     home.mkdir()
     home.chmod(0o500)
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
     assert load() is None
 
 
 def test_a_file_in_place_of_the_folder_is_no_error(home: Path) -> None:
     home.write_text("in the way")
-    cache.store(ENDPOINT, REPO, model())
+    cache.store_model(ENDPOINT, REPO, model())
     cache.remember_commit(ENDPOINT, REPO, "main", COMMIT)
     assert load() is None
     assert cache.last_commit(ENDPOINT, REPO, "main") is None
-    assert cache.info().entries == 0
+    assert cache.usage().entries == 0
 
 
 def test_branches() -> None:
@@ -195,15 +195,15 @@ def test_branches() -> None:
 
 
 def test_info_and_clear(home: Path) -> None:
-    assert cache.info() == cache.Info(home, 0, 0)
+    assert cache.usage() == cache.CacheUsage(home, 0, 0)
     for commit in ("a" * 40, "b" * 40):
-        cache.store(ENDPOINT, REPO, model(commit=commit))
+        cache.store_model(ENDPOINT, REPO, model(commit=commit))
     (home / "mine.txt").write_text("not llmarch's")
-    before = cache.info()
+    before = cache.usage()
     assert before.entries == 2
     assert before.bytes == sum(p.stat().st_size for p in home.rglob("*.z"))
-    assert cache.clear() == before
-    assert cache.info().entries == 0
+    assert cache.delete_all() == before
+    assert cache.usage().entries == 0
     assert [p.name for p in home.iterdir()] == ["mine.txt"]
 
 
@@ -226,4 +226,4 @@ def test_where_it_is(
     monkeypatch.setattr(cache.sys, "platform", platform)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert cache.folder() == Path(folder)
+    assert cache.cache_folder() == Path(folder)

@@ -21,13 +21,13 @@ from helpers.checkpoints import (
 from llmarch import sources
 from llmarch.errors import ConfigError, HeaderError, NotAModel, ReadError
 from llmarch.sources.raw import RawModel
-from llmarch.sources.references import parse
+from llmarch.sources.references import parse_reference
 
 CONFIG_JSON = json.dumps(CONFIG).encode()
 
 
 def read(path: Path | str) -> RawModel:
-    return sources.open(parse(str(path)))
+    return sources.open(parse_reference(str(path)))
 
 
 def count(model: RawModel) -> int | None:
@@ -89,7 +89,7 @@ def test_tensors_alone(tmp_path: Path) -> None:
 
 def test_headers_off(tmp_path: Path) -> None:
     write(tmp_path, model(2))
-    assert sources.open(parse(str(tmp_path)), headers=False).tensors is None
+    assert sources.open(parse_reference(str(tmp_path)), headers=False).tensors is None
 
 
 def test_missing_shard_with_and_without_index(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_missing_shard_with_and_without_index(tmp_path: Path) -> None:
     del files["model.safetensors.index.json"]
     found = read(write(tmp_path / "b", files))
     assert (found.partial, [f.rule for f in found.findings]) == (True, ["shard-missing"])
-    assert "although the others' names tell of 3" in found.findings[0].message
+    assert "the names of the others count 3 files" in found.findings[0].message
 
 
 def test_index_alone(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_files_that_only_the_index_names(tmp_path: Path) -> None:
 
 
 def test_no_model(tmp_path: Path) -> None:
-    with pytest.raises(NotAModel, match="holds nothing"):
+    with pytest.raises(NotAModel, match="contains nothing"):
         read(tmp_path)
     write(
         tmp_path,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from llmarch.sources.documents import Index
-from llmarch.sources.merge import Absent, gaps, merge, names_only
+from llmarch.sources.index import ShardIndex
+from llmarch.sources.merge import MissingFile, merge, missing_shards, names_from_index
 from llmarch.sources.safetensors import Header
 
 A, B, C = (
@@ -22,8 +22,8 @@ def header(file: str, *names: str, shape: tuple[int, ...] = (2,)) -> Header:
     return Header(file, 100, 4 * len(names), list(names), [("BF16", shape)] * len(names))
 
 
-def index(weight_map: dict[str, str], **metadata: Any) -> Index:
-    return Index("index.json", weight_map, metadata)
+def index(weight_map: dict[str, str], **metadata: Any) -> ShardIndex:
+    return ShardIndex("index.json", weight_map, metadata)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_total_size(total: Any, said: str | None) -> None:
 
 
 def test_absent_files() -> None:
-    gone = Absent("shard-unreadable", "could not be read: HTTP 503")
+    gone = MissingFile("shard-unreadable", "could not be read: HTTP 503")
     merged = merge(
-        [header(A, X)], index({X: A, Y: B, Z: C}, total_size=1), absent={B: gone, C: gone}
+        [header(A, X)], index({X: A, Y: B, Z: C}, total_size=1), missing={B: gone, C: gone}
     )
     assert merged.partial
     assert [(f.rule, f.severity) for f in merged.findings] == [("shard-unreadable", "info")], (
@@ -108,14 +108,31 @@ def test_nothing_is_said_about_what_an_absent_file_may_hold() -> None:
     merged = merge(
         [header(A, X, Z)],
         index({X: A, Y: B, Z: B}),
-        absent={B: Absent("shard-missing", "is not there")},
+        missing={B: MissingFile("shard-missing", "is not there")},
     )
     assert [f.rule for f in merged.findings] == ["shard-missing"]
     assert len(merged.table) == 2
 
 
-def test_names_only() -> None:
-    merged = names_only(index({X: A, Y: A, Z: B}))
+def test_two_copies_of_what_a_missing_file_lists_count_once() -> None:
+    merged = merge(
+        [header(A, Z), header(C, Z)],
+        index({Z: B}),
+        missing={B: MissingFile("shard-missing", "is missing")},
+    )
+    assert [f.rule for f in merged.findings] == ["shard-missing", "tensor-in-two-shards"]
+    assert len(merged.table) == 1
+
+
+def test_duplicates_name_the_files_that_store_the_tensor() -> None:
+    merged = merge([header(A), header(B, Z), header(C, Z)], index({Z: A}))
+    message = {f.rule: f.message for f in merged.findings}
+    assert f"({B} and {C})" in message["tensor-in-two-shards"]
+    assert f"({B} instead of {A})" in message["index-wrong-shard"]
+
+
+def test_names_from_an_index() -> None:
+    merged = names_from_index(index({X: A, Y: A, Z: B}))
     assert merged.partial
     assert [(g.pattern, g.dtype, g.shape, g.indices) for g in merged.table] == [
         ("layers.{}.x", "", None, [(0,), (1,)]),
@@ -123,13 +140,17 @@ def test_names_only() -> None:
     ]
 
 
-def test_gaps() -> None:
+def test_missing_shards() -> None:
     assert list(
-        gaps(["m-00001-of-00003.safetensors", "m-00003-of-00003.safetensors", "x.safetensors"])
+        missing_shards(
+            ["m-00001-of-00003.safetensors", "m-00003-of-00003.safetensors", "x.safetensors"]
+        )
     ) == ["m-00002-of-00003.safetensors"]
-    assert list(gaps(["m-00000-of-00002.safetensors", "m-00001-of-00002.safetensors"])) == []
-    assert len(gaps(["m-1-of-99999999999999.safetensors"])) < 20_000
-    assert len(gaps(f"m{i}-1-of-99999.safetensors" for i in range(20))) < 20_000
+    assert (
+        list(missing_shards(["m-00000-of-00002.safetensors", "m-00001-of-00002.safetensors"])) == []
+    )
+    assert len(missing_shards(["m-1-of-99999999999999.safetensors"])) < 20_000
+    assert len(missing_shards(f"m{i}-1-of-99999.safetensors" for i in range(20))) < 20_000
 
 
 @pytest.mark.parametrize("total", [float("nan"), float("inf")])

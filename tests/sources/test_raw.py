@@ -67,7 +67,7 @@ def test_many_at_once_are_folded_like_one_at_a_time(names: list[str]) -> None:
     kinds = [("BF16", (len(n) % 2,)) for n in names]
     at_once, one_by_one = (
         TensorTable(),
-        TensorTable.of((n, *k) for n, k in zip(names, kinds, strict=True)),
+        TensorTable.from_tensors((n, *k) for n, k in zip(names, kinds, strict=True)),
     )
     at_once.extend(names, kinds)
     assert [(g.pattern, g.dtype, g.shape, g.indices) for g in at_once] == [

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmarch.errors import NotAModel, UnknownReference
-from llmarch.sources import references as reference
-from llmarch.sources.references import Reference, alias_of, catalog, find_alias, parse
+from llmarch.sources.references import Reference, parse_reference
 
 COMMIT = "0123456789" * 4
 
@@ -59,17 +58,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )  # fmt: skip
 def test_aliases(text: str, alias: str) -> None:
-    assert parse(text) == Reference(text, "spec", alias=alias)
-
-
-def test_every_spec_is_found_by_its_names() -> None:
-    for alias, model in catalog().items():
-        assert find_alias(alias) == alias
-        assert find_alias(alias.upper()) == alias
-        assert find_alias(model["repo_id"].rpartition("/")[2]) == alias
-        assert alias_of(model["repo_id"].lower()) == alias
-        for other in model.get("also") or ():
-            assert find_alias(other) == alias
+    assert parse_reference(text) == Reference(text, "spec", alias=alias)
 
 
 @pytest.mark.parametrize(
@@ -78,35 +67,35 @@ def test_every_spec_is_found_by_its_names() -> None:
         ("gpt-oss", "could be gpt-oss-120b or gpt-oss-20b", "one of these"),
         ("qwen3", "could be qwen3-0.6b, ", "one of these"),
         ("llama4", "llama4-maverick or llama4-scout", "one of these"),
-        ("qwen3-236b", "no bundled model", "qwen3-235b"),
-        ("depseek-v3", "no bundled model", "deepseek-v3"),
-        ("xyzzy", "no bundled model", "llmarch list"),
-        ("mistral-small-3", "no bundled model", "mistral-small-3.1"),
-        ("", "names no model", "llmarch list"),
-        ("   ", "names no model", "llmarch list"),
-        ("a\x1b[31m", "names no model", "llmarch list"),
+        ("qwen3-236b", "not a bundled model", "qwen3-235b"),
+        ("depseek-v3", "not a bundled model", "deepseek-v3"),
+        ("xyzzy", "not a bundled model", "llmarch list"),
+        ("mistral-small-3", "not a bundled model", "mistral-small-3.1"),
+        ("", "does not name a model", "llmarch list"),
+        ("   ", "does not name a model", "llmarch list"),
+        ("a\x1b[31m", "does not name a model", "llmarch list"),
         ("qwen3-8b@main", "qwen3-8b is a bundled model, which has no revisions", "Qwen/Qwen3-8B@main"),
-        ("-", "no bundled model", ""),
-        ("it", "no bundled model", ""),
-        ("a/b/c", "no such path", "org/name"),
-        ("a/b@", "no such path", "org/name"),
-        ("a/..", "no such path|no name", ""),
-        ("a--b/c", "no name of a repository", ""),
-        ("a/b.git", "no name of a repository", ""),
-        ("a/b@../x", "no revision", "branch"),
-        ("a/b@x//y", "no revision", "branch"),
+        ("-", "not a bundled model", ""),
+        ("it", "not a bundled model", ""),
+        ("a/b/c", "neither an existing path", "org/name"),
+        ("a/b@", "neither an existing path", "org/name"),
+        ("a/..", "existing path|not a valid name", ""),
+        ("a--b/c", "not a valid name of a repository", ""),
+        ("a/b.git", "not a valid name of a repository", ""),
+        ("a/b@../x", "not a valid revision", "branch"),
+        ("a/b@x//y", "not a valid revision", "branch"),
         ("./nothing", "no such file or folder", ""),
         ("nothing.json", "no such file or folder", ""),
         ("~nobody-here/x", "nobody|no such file", ""),
-        ("https://example.com/a/b", "no address of the Hub", "huggingface.co"),
+        ("https://example.com/a/b", "not an address of the Hub", "huggingface.co"),
         ("https://huggingface.co/datasets/a/b", "address of a dataset", ""),
-        ("https://huggingface.co/", "names no repository", ""),
-        ("hf://datasets/a/b", "no address of a model", ""),
+        ("https://huggingface.co/", "does not name a repository", ""),
+        ("hf://datasets/a/b", "not the address of a model", ""),
     ],
 )  # fmt: skip
 def test_what_names_nothing(text: str, message: str, hint: str) -> None:
     with pytest.raises(UnknownReference, match=message) as error:
-        parse(text)
+        parse_reference(text)
     assert hint in (error.value.hint or "")
     assert error.value.message.isprintable()
 
@@ -137,7 +126,7 @@ def test_what_names_nothing(text: str, message: str, hint: str) -> None:
     ],
 )  # fmt: skip
 def test_hub(text: str, repo: str, revision: str | None) -> None:
-    assert parse(text) == Reference(text, "hub", repo_id=repo, revision=revision)
+    assert parse_reference(text) == Reference(text, "hub", repo_id=repo, revision=revision)
 
 
 def test_the_host_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +135,7 @@ def test_the_host_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         "http://mirror.example:8080/hub/a/b/tree/v1",
         "mirror.example:8080/hub/a/b/tree/v1",
     ):
-        assert parse(text) == Reference(text, "hub", repo_id="a/b", revision="v1")
+        assert parse_reference(text) == Reference(text, "hub", repo_id="a/b", revision="v1")
 
 
 def test_paths(elsewhere: Path) -> None:
@@ -160,32 +149,32 @@ def test_paths(elsewhere: Path) -> None:
         "other.txt",
     ):
         (folder / name).write_text("{}")
-    assert parse("./model").kind == "folder"
-    assert parse(str(folder)).kind == "folder"
-    assert parse(".").path == Path(".")
-    assert parse("model/config.json") == Reference(
+    assert parse_reference("./model").kind == "folder"
+    assert parse_reference(str(folder)).kind == "folder"
+    assert parse_reference(".").path == Path(".")
+    assert parse_reference("model/config.json") == Reference(
         "model/config.json", "config", path=Path("model/config.json")
     )
-    assert parse("./model/params.json").kind == "config"
-    assert parse("model/model.safetensors").kind == "safetensors"
-    assert parse("model/model.safetensors.index.json") == Reference(
+    assert parse_reference("./model/params.json").kind == "config"
+    assert parse_reference("model/model.safetensors").kind == "safetensors"
+    assert parse_reference("model/model.safetensors.index.json") == Reference(
         "model/model.safetensors.index.json", "folder", path=Path("model")
     )
     with pytest.raises(UnknownReference, match="neither a folder nor"):
-        parse("./model/other.txt")
+        parse_reference("./model/other.txt")
     with pytest.raises(UnknownReference) as error:
-        parse("model/confg.json")
+        parse_reference("model/confg.json")
     assert error.value.hint == "there is config.json"
     (folder / "x.gguf").write_text("")
     with pytest.raises(NotAModel, match="a GGUF file"):
-        parse("model/x.gguf")
+        parse_reference("model/x.gguf")
 
 
 def test_home(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(elsewhere))
     (elsewhere / "config.json").write_text("{}")
-    assert parse("~/config.json").path == elsewhere / "config.json"
-    assert parse("~").path == elsewhere
+    assert parse_reference("~/config.json").path == elsewhere / "config.json"
+    assert parse_reference("~").path == elsewhere
 
 
 def test_folders_without_a_dot(elsewhere: Path) -> None:
@@ -194,15 +183,15 @@ def test_folders_without_a_dot(elsewhere: Path) -> None:
         (elsewhere / name).mkdir(parents=True)
         if "empty" not in name:
             (elsewhere / name / "config.json").write_text("{}")
-    assert parse("qwen3-8b").kind == "spec"
-    assert parse("./qwen3-8b").kind == "folder"
-    assert parse("qwen3-8b-instruct").kind == "folder"
-    assert parse("acme/model").kind == "folder"
-    assert parse("https://huggingface.co/acme/model").kind == "hub"
-    assert parse("acme/model@main").kind == "hub"
-    assert parse("acme/empty").kind == "hub"
+    assert parse_reference("qwen3-8b").kind == "spec"
+    assert parse_reference("./qwen3-8b").kind == "folder"
+    assert parse_reference("qwen3-8b-instruct").kind == "folder"
+    assert parse_reference("acme/model").kind == "folder"
+    assert parse_reference("https://huggingface.co/acme/model").kind == "hub"
+    assert parse_reference("acme/model@main").kind == "hub"
+    assert parse_reference("acme/empty").kind == "hub"
     with pytest.raises(UnknownReference):
-        parse("empty")
+        parse_reference("empty")
 
 
 def test_importing_it_is_cheap() -> None:
@@ -215,18 +204,3 @@ def test_importing_it_is_cheap() -> None:
         ).stdout.strip()
         == "[]"
     )
-
-
-def test_without_an_index(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (elsewhere / "specs").mkdir()
-    (elsewhere / "specs" / "one.json").write_text(
-        '{"alias": "one", "name": "The One", "repo_id": "acme/The-One-7B", "also": ["uno"]}'
-    )
-    monkeypatch.setattr(reference, "specs_folder", lambda: elsewhere / "specs")
-    catalog.cache_clear()
-    try:
-        assert [find_alias(t) for t in ("one", "The One", "the-one-7b", "uno", "the-one")] == [
-            "one"
-        ] * 5
-    finally:
-        catalog.cache_clear()

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, deserialize
 
 from llmarch.errors import HeaderError
-from llmarch.sources import safetensors as headers
-from llmarch.sources.raw import BITS
+from llmarch.sources.raw import DTYPE_BITS
 from llmarch.sources.safetensors import (
     MAX_HEADER,
     Header,
     header_length,
+    irregular,
     parse_header,
     parse_headers_document,
+    regular,
 )
 
 ENTRY = '"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}'
@@ -89,7 +90,7 @@ def test_no_tensors(text: str) -> None:
         ('{"a":{"dtype":"U9","shape":[2],"data_offsets":[0,2]}}', "tensor a: unknown dtype U9"),
         ('{"a":{"dtype":7,"shape":[2],"data_offsets":[0,2]}}', "tensor a: dtype"),
         ('{"a":{"shape":[2],"data_offsets":[0,2]}}', "tensor a: dtype"),
-        ('{"a":{"dtype":"U8","dtype":"U8","shape":[2],"data_offsets":[0,2]}}', "tensor a: a field is there twice"),
+        ('{"a":{"dtype":"U8","dtype":"U8","shape":[2],"data_offsets":[0,2]}}', "tensor a: its entry contains a field twice"),
         ('{"a":{"dtype":"U8","shape":[-2],"data_offsets":[0,2]}}', "tensor a: a negative size"),
         ('{"a":{"dtype":"U8","shape":[2.0],"data_offsets":[0,2]}}', "tensor a: shape"),
         ('{"a":{"dtype":"U8","shape":[true],"data_offsets":[0,1]}}', "tensor a: shape"),
@@ -102,8 +103,8 @@ def test_no_tensors(text: str) -> None:
         ('{"a":{"dtype":"U8","shape":[' + "1," * 99 + '2],"data_offsets":[0,2]}}', "100 dimensions"),
         ('{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,2]}}', "larger than any file"),
         ('{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}', "whole byte"),
-        ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,1]}}', "tensor a: dtype and shape make 2 bytes, its offsets 0 to 1 hold 1"),
-        ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}}', "tensor a: dtype and shape make 2 bytes"),
+        ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,1]}}', "tensor a: dtype and shape take 2 bytes, but its offsets 0 to 1 span 1"),
+        ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}}', "tensor a: dtype and shape take 2 bytes"),
         ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[-1,1]}}', "overlap|offsets"),
         ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2,4]}}', "data_offsets"),
         ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[0.0,2]}}', "data_offsets"),
@@ -117,7 +118,8 @@ def test_no_tensors(text: str) -> None:
         ('{"__metadata__":{"a":1},' + ENTRY + "}", "__metadata__ is not an object of strings"),
         ('{"__metadata__":{"k\\ud800":"v"},' + ENTRY + "}", "__metadata__ is not valid Unicode"),
         ('{"__metadata__":[],' + ENTRY + "}", "__metadata__ is not an object of strings"),
-        ('{"__metadata__":{"a":"b"},' + ENTRY + ',"__metadata__":{"a":"b"}}', "__metadata__ is there twice"),
+        ('{"__metadata__":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}', "__metadata__ is not an object of strings"),
+        ('{"__metadata__":{"a":"b"},' + ENTRY + ',"__metadata__":{"a":"b"}}', "__metadata__ occurs twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong(text: str | bytes, message: str | None) -> None:
@@ -146,7 +148,7 @@ def test_too_short_for_a_length(data: bytes) -> None:
 
 def test_length_beyond_the_file_and_the_format() -> None:
     with pytest.raises(
-        HeaderError, match="truncated, a header of 100 bytes is announced in a file of 50"
+        HeaderError, match="truncated, it claims a header of 100 bytes in a file of 50"
     ):
         header_length(struct.pack("<Q", 100), file="f", file_size=50)
     with pytest.raises(HeaderError, match="the format allows 100,000,000"):
@@ -166,17 +168,17 @@ def test_files_that_are_something_else(start: bytes, hint: str) -> None:
 
 
 def test_bounds_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "MAX_IRREGULAR", 1000)
+    monkeypatch.setattr(irregular, "MAX_IRREGULAR", 1000)
     with pytest.raises(HeaderError, match="not written as the safetensors library writes them"):
         parse('{"a":[' + "[]," * 1000 + "[]]}")
-    monkeypatch.setattr(headers, "MAX_TENSORS", 3)
+    monkeypatch.setattr(regular, "MAX_TENSORS", 3)
     with pytest.raises(HeaderError, match="more than 3 tensors"):
         file = safetensors(llama())
         parse_header(file.head, file="f")
 
 
 def test_every_dtype_of_the_library() -> None:
-    for dtype, bits in BITS.items():
+    for dtype, bits in DTYPE_BITS.items():
         file = with_header(
             f'{{"a":{{"dtype":"{dtype}","shape":[8],"data_offsets":[0,{bits}]}}}}', bits
         )

@@ -64,7 +64,7 @@ def test_the_wheel_carries_the_specs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
-    code = "import llmarch, llmarch.sources.references as r; print(llmarch.__file__, len(r.catalog()), llmarch.load('qwen3-235b').name)"
+    code = "import llmarch, llmarch.sources.aliases as a; print(llmarch.__file__, len(a.bundled_models()), llmarch.load('qwen3-235b').name)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,

@@ -11,11 +11,11 @@ import pytest
 import llmarch
 from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import RopeScaling
-from llmarch.sources.references import catalog
+from llmarch.sources.aliases import bundled_models
 from llmarch.views import attention, feed_forward, model, tables
 from llmarch.views.evidence import value_at
 
-SPECS = sorted(catalog())
+SPECS = sorted(bundled_models())
 
 
 def lines(alias: str) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import prod
 
-from ...sources.raw import BITS
+from ...sources.raw import DTYPE_BITS
 from .base import STACKED_EXPERTS, Decoded, Packed, PackingFormat, Shape, ceil_div, format_shape
 
 _METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})
@@ -28,7 +28,7 @@ _QUANT_STATE = (
 
 
 def _unpack_4bit(p: Packed) -> Decoded:
-    stored_bits = prod(p.shape) * BITS.get(p.dtype, 8)
+    stored_bits = prod(p.shape) * DTYPE_BITS.get(p.dtype, 8)
     elements = stored_bits // 4
     detail = "nf4"
     if any(suffix.endswith("fp4") for suffix in p.companions):

@@ -14,7 +14,7 @@ from math import prod
 
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Finding, Quantization
-from ...sources.raw import BITS, TensorGroup, TensorTable
+from ...sources.raw import DTYPE_BITS, TensorGroup, TensorTable
 from ..indices import Index, folded_names
 from ..logical import LogicalTensor
 from .base import Decoded, Packed, PackingFormat
@@ -340,7 +340,7 @@ def _as_stored(group: TensorGroup) -> LogicalTensor:
         shape=group.shape,
         indices=group.indices,
         source=group.pattern,
-        width=BITS.get(group.dtype, 0),
+        width=DTYPE_BITS.get(group.dtype, 0),
         bits=_bits_of_one(group),
     )
 
@@ -351,7 +351,7 @@ def _elements_of_one(group: TensorGroup) -> int:
 
 
 def _bits_of_one(group: TensorGroup) -> int:
-    return _elements_of_one(group) * BITS.get(group.dtype, 0)
+    return _elements_of_one(group) * DTYPE_BITS.get(group.dtype, 0)
 
 
 def _escape_braces(group: TensorGroup) -> TensorGroup:

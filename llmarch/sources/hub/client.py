@@ -1,10 +1,15 @@
-"""Requests to the Hub through huggingface_hub's own session, token, endpoint and error classes; what is ours is the patience.
+"""Send requests to the Hub with huggingface_hub's session, token, endpoint and error classes.
 
-huggingface_hub's `http_backoff` is not used for it: it waits as long as a server says (for ever, if it says so), all threads wake at
-the same moment, it closes the shared session under the other threads when a connection fails, and it cannot repeat a body that broke
-off. Here the waits have jitter and a limit, a rate limit holds all threads back, and a body is never read further than wanted, so
-that a server which ignores `Range` does not make us download weights. Redirects are httpx's, followed one by one, for it would read
-their bodies to the end, and so that a repetition can begin where the last one led.
+Only the retries are our own. huggingface_hub's `http_backoff` is not used for them, because it
+- waits as long as the server says (for ever, if it says so),
+- wakes all threads at the same moment,
+- closes the shared session under the other threads when a connection fails, and
+- cannot repeat a request whose body broke off.
+Here the waits have jitter and a limit, a rate limit holds all threads back, and a body is never read
+further than wanted, so that a server that ignores `Range` does not make us download weights.
+
+Redirects are followed one by one here, not by httpx, which would read their bodies to the end. A retry
+can then begin where the last redirect led.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -29,75 +34,114 @@ from huggingface_hub.utils import get_session, hf_raise_for_status, parse_rateli
 
 from ... import __version__
 
-__all__ = ["Answer", "Client", "HfHubHTTPError", "Stopped", "Unreadable", "get_session"]
+__all__ = ["Answer", "Cancelled", "Client", "HfHubHTTPError", "RequestFailed", "get_session"]
 
-T = TypeVar("T")
+_Result = TypeVar("_Result")
 
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ATTEMPTS = 16
-"""Times that one request is tried. With a fault in every second request, one in 10^4 shards fails for good."""
+"""How often one request is tried. If every second request fails, one shard in 10^4 fails for good."""
 FEW_ATTEMPTS = 3
-"""The same while the server never answered at all (without a network the user should hear so soon), and for silence until the timeout."""
-FIRST_WAIT, LONGEST_WAIT = 0.25, 4.0
-"""Seconds before the first and any later repetition, where the server does not say: doubled each time, with jitter."""
+"""The same while the server has never answered (without a network the user should know soon), and
+after a timeout."""
+FIRST_WAIT = 0.25
+"""Seconds before the first retry, if the server does not say; doubled each time, with jitter."""
+LONGEST_WAIT = 4.0
+"""Seconds before any later retry, if the server does not say."""
 PATIENCE = 60.0
-"""Seconds that a server may ask us to wait at once, and 'Too many requests' in a row altogether before giving up."""
+"""Seconds that a server may ask one request to wait, all its retries together."""
 ALL_WAIT = 3
-"""Requests in a row that are asked to wait before all threads do: one alone is no rate limit, and it waits for itself."""
+"""Requests in a row that must be asked to wait before all threads wait. A single one is not a rate
+limit: it waits by itself."""
 MAX_SECONDS = 300.0
-"""For one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) only sees a connection that is quite silent."""
-SLOW_SECONDS, SLOWEST = 30.0, 500
-"""A body of which fewer bytes a second than SLOWEST have come after SLOW_SECONDS counts as silence."""
+"""Seconds for one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) sees only a silent connection."""
+SLOW_SECONDS = 30.0
+"""After so many seconds, a body slower than SLOWEST counts as a timeout."""
+SLOWEST = 500
+"""Bytes per second."""
 SILENCE = 60.0
-"""Seconds beyond the read timeout in which no thread hears of the server: then its answers' headers never end, which httpx waits for."""
+"""Seconds beyond the read timeout in which no thread hears from the server. Then the headers of its
+answers never end, and httpx waits for them without a timeout."""
 MAX_REDIRECTS = 20
 MAX_ERROR_BODY = 64_000
+"""Bytes that are read of the body of an error or a redirect."""
 
 
-class Unreadable(Exception):
-    """A request that failed for good, after all repetitions; the message says how."""
+class RequestFailed(Exception):
+    """A request that failed for good, after all retries. The message says how."""
 
 
-class Stopped(Exception):
-    """The reading was given up elsewhere."""
+class Cancelled(Exception):
+    """The whole reading was given up by another thread."""
+
+
+class _TruncatedBody(Exception):
+    """A body that ended too early."""
+
+
+class _SlowBody(_TruncatedBody):
+    """A body that arrives too slowly."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """The bytes that were asked for; `total`: size of the whole file, where the server says it."""
+    """An answer of the Hub, with the bytes that were asked for."""
 
     data: bytes
     status: int
     headers: httpx2.Headers
     total: int | None = None
+    """Size of the whole file in bytes, if the server gives it."""
+
+
+class _Fault(NamedTuple):
+    """An attempt that failed but may succeed when it is repeated."""
+
+    reason: str
+    wait: float | None = None
+    """Seconds that the server asks us to wait."""
+    timed_out: bool = False
+
+
+class _Request(NamedTuple):
+    """What one call of `Client.get` asks for: bytes [start, start + limit) of `url`."""
+
+    url: str
+    limit: int
+    start: int
+    ranged: bool
+    on_size: Callable[[int | None], None] | None
+    hops: list[httpx2.Request]
+    """The request and those that redirects led to; the last one is sent."""
 
 
 @dataclass(slots=True)
 class Client:
-    """Shared by the threads of one reading: the token, the pause that a rate limit asks for, and the sign to stop."""
+    """The requests of one reading: what its threads share."""
 
     endpoint: str = field(default_factory=lambda: constants.ENDPOINT)
-    headers: dict[str, str] = field(default_factory=lambda: auth_headers())
+    headers: dict[str, str] = field(default_factory=lambda: request_headers())
     stop: threading.Event = field(default_factory=threading.Event)
+    """Set to give up: every thread raises Cancelled."""
     reached: bool = False
+    """Whether the server has answered anything."""
     requests: int = 0
     bytes_read: int = 0
     _resume_at: float = 0.0
-    _refused: int = 0
+    """Time until which a rate limit holds all threads back."""
+    _rate_limited: int = 0
+    """Requests in a row that were asked to wait."""
     _heard_at: float = field(default_factory=time.monotonic)
+    """When any thread last heard from the server."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def api(self, repo_id: str, *parts: str) -> str:
-        """The address of a model's metadata."""
-        return "/".join(
-            (
-                f"{self.endpoint}/api/models/{quote(repo_id)}",
-                *(quote(part, safe="") for part in parts),
-            )
-        )
+    def api_url(self, repo_id: str, *parts: str) -> str:
+        """Return the address of a model's metadata."""
+        path = [quote(part, safe="") for part in parts]
+        return "/".join([f"{self.endpoint}/api/models/{quote(repo_id)}", *path])
 
-    def file(self, repo_id: str, commit: str, file: str) -> str:
-        """The address of a file at a commit."""
+    def file_url(self, repo_id: str, commit: str, file: str) -> str:
+        """Return the address of a file at a commit."""
         return f"{self.endpoint}/{quote(repo_id)}/resolve/{commit}/{quote(file)}"
 
     def get(
@@ -110,154 +154,158 @@ class Client:
         attempts: int = ATTEMPTS,
         on_size: Callable[[int | None], None] | None = None,
     ) -> Answer:
-        """Bytes [start, start + limit) of what `url` serves, redirects followed; all of it (and an error if longer) unless `ranged`.
+        """Return what `url` serves, after redirects and retries.
 
-        `on_size` hears the size of a body before it is read. Raises HfHubHTTPError for an answer that repetition cannot mend (401, 403,
-        404 …), Unreadable when repetition did not help, Stopped.
+        Raises HfHubHTTPError for a refusal that a retry cannot change (401, 403, 404 …),
+        RequestFailed when retries did not help, Cancelled.
+
+        limit: bytes to read; unless `ranged`, a longer answer is an error.
+        start: first byte, if `ranged`.
+        ranged: read only bytes [start, start + limit), even if the server sends more.
+        attempts: how often to try.
+        on_size: called with the size of the body, if the server gives it, before it is read.
         """
+        request = _Request(url, limit, start, ranged, on_size, hops=[])
         waited = 0.0
-        hops: list[httpx2.Request] = []
         for attempt in range(1, attempts + 1):
-            self._pause()
-            silent = False
-            try:
-                answer = self._once(hops, url, limit, start, ranged, on_size)
-            except (
-                httpx2.TimeoutException,
-                httpx2.NetworkError,
-                httpx2.RemoteProtocolError,
-                _BrokenOff,
-            ) as error:
-                fault, asked, silent = (
-                    str(error) or type(error).__name__,
-                    None,
-                    isinstance(error, (httpx2.TimeoutException, _Slow)),
-                )
-            except HfHubHTTPError:
-                raise
-            except (
-                httpx2.HTTPError,
-                httpx2.InvalidURL,
-                ValueError,
-            ) as error:  # an unsupported scheme, undecodable content, no host name
-                raise Unreadable(str(error) or type(error).__name__) from error
+            self._wait_for_rate_limit()
+            outcome = self._attempt(request)
+            if isinstance(outcome, Answer):
+                return outcome
+            reason, wait = outcome.reason, outcome.wait
+            waited += wait or 0.0
+            if waited > PATIENCE:
+                raise RequestFailed(f"{reason}, the server asks to wait {wait:.0f} s")
+            allowed = attempts
+            if outcome.timed_out or not self.reached:
+                allowed = min(attempts, FEW_ATTEMPTS)
+            if attempt >= allowed:
+                raise RequestFailed(f"{reason}, {attempt} times" if attempt > 1 else reason)
+            if attempt % 4:
+                del request.hops[:-1]  # retry where the redirects led
             else:
-                if answer.status not in RETRY_STATUS:
-                    self._refused = 0
-                    return answer
-                fault, asked = f"HTTP {answer.status}", asked_to_wait(answer.headers)
-                waited += asked or 0.0
-                if waited > PATIENCE:
-                    raise Unreadable(f"{fault}, the server asks to wait {asked:.0f} s")
-            if attempt >= (
-                attempts if self.reached and not silent else min(attempts, FEW_ATTEMPTS)
-            ):
-                raise Unreadable(f"{fault}, {attempt} times" if attempt > 1 else fault)
-            hops[:] = (
-                hops[-1:] if attempt % 4 else []
-            )  # to where redirects led, but in case that is the fault, from the start too
-            self._hold(attempt, asked)
+                request.hops.clear()  # from the start, in case the redirect is at fault
+            self._wait_before_retry(attempt, wait)
         raise AssertionError
 
-    def wait_for(self, future: Future[T]) -> T:
-        """The result of another thread. Unreadable if the server keeps it waiting for ever."""
+    def wait_for(self, future: Future[_Result]) -> _Result:
+        """Return the result of another thread. Raises RequestFailed if the server goes silent."""
         while True:
             with suppress(TimeoutError):
                 return future.result(timeout=1)
             self.check_silence()
 
     def check_silence(self) -> None:
-        """Unreadable if nobody has heard of the server for too long."""
+        """Raise RequestFailed if no thread has heard from the server for too long."""
         if time.monotonic() - self._heard_at > constants.HF_HUB_DOWNLOAD_TIMEOUT + SILENCE:
             self._heard_at = time.monotonic()
-            raise Unreadable("the server keeps the connection open, but does not answer")
+            raise RequestFailed("the server keeps the connection open, but does not answer")
 
-    def paused(self) -> float:
-        """Seconds for which a rate limit still holds everyone back."""
+    def seconds_paused(self) -> float:
+        """Return for how many seconds a rate limit still holds all threads back."""
         return max(0.0, self._resume_at - time.monotonic())
 
-    def _once(
-        self,
-        hops: list[httpx2.Request],
-        url: str,
-        limit: int,
-        start: int,
-        ranged: bool,
-        on_size: Callable[[int | None], None] | None,
-    ) -> Answer:
-        if not hops:
-            more = (
-                {"range": f"bytes={start}-{start + limit - 1}", "accept-encoding": "identity"}
-                if ranged
-                else {}
-            )
-            timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-            hops.append(
-                get_session().build_request(
-                    "GET", url, headers={**self.headers, **more}, timeout=timeout
-                )
-            )
-        with closing(self._follow(hops)) as response:
-            status = response.status_code
+    def _attempt(self, request: _Request) -> Answer | _Fault:
+        """Send the request once. Return the answer, or a fault that a retry may overcome."""
+        try:
+            answer = self._send(request)
+        except (
+            httpx2.TimeoutException,
+            httpx2.NetworkError,
+            httpx2.RemoteProtocolError,
+            _TruncatedBody,
+        ) as error:
+            timed_out = isinstance(error, (httpx2.TimeoutException, _SlowBody))
+            return _Fault(str(error) or type(error).__name__, timed_out=timed_out)
+        except HfHubHTTPError:
+            raise
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            # an unsupported scheme, content that cannot be decoded, no host name
+            raise RequestFailed(str(error) or type(error).__name__) from error
+        if answer.status in RETRY_STATUS:
+            return _Fault(f"HTTP {answer.status}", requested_wait(answer.headers))
+        self._rate_limited = 0
+        return answer
+
+    def _send(self, request: _Request) -> Answer:
+        if not request.hops:
+            request.hops.append(self._first_hop(request))
+        with closing(self._follow_redirects(request.hops)) as response:
+            status, headers = response.status_code, response.headers
             if status in RETRY_STATUS:
-                return Answer(b"", status, response.headers)
-            if status == 416:
-                return Answer(b"", status, response.headers, _range_in(response.headers, "*")[1])
+                return Answer(b"", status, headers)
+            if status == 416:  # the file ends before the range begins
+                return Answer(b"", status, headers, _parse_content_range(headers, "*").total)
             if status >= 400:
                 body = b""
-                with suppress(_BrokenOff, Unreadable):
-                    body = self._read(response, MAX_ERROR_BODY, skip=0, cut=True)
-                raise_for(response, body)
+                with suppress(_TruncatedBody, RequestFailed):
+                    body = self._read_body(response, MAX_ERROR_BODY, skip=0, cut=True)
+                raise_for_error_body(response, body)
             if status not in (200, 206):
-                raise Unreadable(f"HTTP {status}")
-            stop, total = (
-                _range_in(response.headers, f"{start}-")
-                if status == 206
-                else (None, _length(response))
-            )
-            if on_size is not None:
-                on_size(_length(response))
-            data = self._read(
-                response, limit, skip=start if ranged and status != 206 else 0, cut=ranged
-            )
-            if stop is not None and len(data) < min(limit, stop - start):
-                raise _BrokenOff(f"broke off after {len(data):,} of {stop - start:,} bytes")
-            return Answer(data, status, response.headers, total)
+                raise RequestFailed(f"HTTP {status}")
+            return self._read_answer(request, response)
 
-    def _follow(self, hops: list[httpx2.Request]) -> httpx2.Response:
-        """The answer to the last of `hops`, to which redirects are added as they are followed."""
+    def _first_hop(self, request: _Request) -> httpx2.Request:
+        headers = dict(self.headers)
+        if request.ranged:
+            last = request.start + request.limit - 1
+            headers["range"] = f"bytes={request.start}-{last}"
+            headers["accept-encoding"] = "identity"
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        return get_session().build_request("GET", request.url, headers=headers, timeout=timeout)
+
+    def _follow_redirects(self, hops: list[httpx2.Request]) -> httpx2.Response:
+        """Send the last of `hops`, follow redirects and append them to `hops`."""
         while True:
             with self._lock:
                 self.requests += 1
             response = get_session().send(hops[-1], stream=True, follow_redirects=False)
-            self.reached, self._heard_at = True, time.monotonic()
+            self.reached = True
+            self._heard_at = time.monotonic()
             commit, path = response.headers.get("x-repo-commit"), hops[-1].url.path
             if commit and "/resolve/" in path and f"/resolve/{commit}/" not in path:
                 response.close()
-                raise Unreadable(f"an answer from another commit, {commit}")
+                raise RequestFailed(f"the server answered for another commit, {commit}")
             if not response.has_redirect_location:
                 return response
             with closing(response):
                 if response.next_request is None:
-                    raise Unreadable(f"HTTP {response.status_code}, a redirect to no address")
+                    raise RequestFailed(f"HTTP {response.status_code} without a redirect address")
                 if len(hops) > MAX_REDIRECTS:
-                    raise Unreadable(f"more than {MAX_REDIRECTS} redirects")
-                self._read(
-                    response, MAX_ERROR_BODY, skip=0, cut=True
-                )  # so that the connection can be used again
+                    raise RequestFailed(f"more than {MAX_REDIRECTS} redirects")
+                # Read the body, so that the connection can be used again.
+                self._read_body(response, MAX_ERROR_BODY, skip=0, cut=True)
             hops.append(response.next_request)
 
-    def _read(self, response: httpx2.Response, limit: int, skip: int, cut: bool) -> bytes:
-        """Up to `limit` bytes of the body after `skip`; then the connection is dropped (`cut`), or it is an error."""
+    def _read_answer(self, request: _Request, response: httpx2.Response) -> Answer:
+        """Read the body of a success: the part that was asked for, or the whole."""
+        start, limit = request.start, request.limit
+        length = _content_length(response)
+        skip, stop, total = 0, None, length
+        if response.status_code == 206:
+            stop, total = _parse_content_range(response.headers, f"{start}-")
+        elif request.ranged:
+            skip = start  # the server ignores `Range` and sends the whole
+        if request.on_size is not None:
+            request.on_size(length)
+        data = self._read_body(response, limit, skip=skip, cut=request.ranged)
+        if stop is not None and len(data) < min(limit, stop - start):
+            raise _TruncatedBody(f"broke off after {len(data):,} of {stop - start:,} bytes")
+        return Answer(data, response.status_code, response.headers, total)
+
+    def _read_body(self, response: httpx2.Response, limit: int, *, skip: int, cut: bool) -> bytes:
+        """Return up to `limit` bytes of the body after `skip`.
+
+        A longer body is cut (`cut`: the connection is dropped), or raises RequestFailed. A body that
+        ends at the limit is read to its end, so that the connection can be used again.
+        """
         started = time.monotonic()
-        length = _length(response)
-        endless = (
-            length is None or length > skip + limit
-        )  # else it is read to its end, so that the connection can be used again
+        length = _content_length(response)
+        must_drop = length is None or length > skip + limit
         data = bytearray()
         for chunk in response.iter_bytes():
             if self.stop.is_set():
-                raise Stopped
+                raise Cancelled
             with self._lock:
                 self.bytes_read += len(chunk)
                 self._heard_at = time.monotonic()
@@ -265,68 +313,66 @@ class Client:
                 chunk, skip = chunk[skip:], max(0, skip - len(chunk))
             data += chunk
             if len(data) > limit and not cut:
-                raise Unreadable(f"the answer is longer than {limit:,} bytes")
-            if len(data) >= limit and endless:
+                raise RequestFailed(f"the answer is longer than {limit:,} bytes")
+            if len(data) >= limit and must_drop:
                 return bytes(data[:limit])
-            seconds, so_far = time.monotonic() - started, response.num_bytes_downloaded
-            if seconds > SLOW_SECONDS and so_far < SLOWEST * seconds:
-                raise _Slow(f"only {so_far:,} bytes in {seconds:.0f} s")
-            if seconds > MAX_SECONDS:
-                raise Unreadable(f"no end after {MAX_SECONDS:.0f} s")
-        if length is not None and response.num_bytes_downloaded < length:
-            raise _BrokenOff(
-                f"broke off after {response.num_bytes_downloaded:,} of {length:,} bytes"
-            )
+            _check_speed(time.monotonic() - started, response.num_bytes_downloaded)
+        received = response.num_bytes_downloaded
+        if length is not None and received < length:
+            raise _TruncatedBody(f"broke off after {received:,} of {length:,} bytes")
         return bytes(data)
 
-    def _pause(self) -> None:
-        """Wait while a rate limit holds everyone back."""
-        while (left := self.paused()) > 0:
+    def _wait_for_rate_limit(self) -> None:
+        """Wait while a rate limit holds all threads back."""
+        while (left := self.seconds_paused()) > 0:
             self._sleep(left + random.uniform(0, FIRST_WAIT))
         if self.stop.is_set():
-            raise Stopped
+            raise Cancelled
 
-    def _hold(self, attempt: int, asked: float | None) -> None:
-        """Wait before the next attempt: what the server asked for, or doubling waits; never at the same moment as the others."""
+    def _wait_before_retry(self, attempt: int, requested: float | None) -> None:
+        """Wait as long as the server asked for, at least a time that doubles with each attempt.
+
+        Jitter keeps the threads apart. After ALL_WAIT requests in a row that were asked to wait,
+        all threads wait.
+        """
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
-        if asked:
-            wait = max(asked, wait)
+        if requested:
+            wait = max(requested, wait)
             with self._lock:
-                self._refused += 1
-                if self._refused >= ALL_WAIT:
-                    self._resume_at = max(self._resume_at, time.monotonic() + asked)
+                self._rate_limited += 1
+                if self._rate_limited >= ALL_WAIT:
+                    self._resume_at = max(self._resume_at, time.monotonic() + requested)
         self._sleep(wait + random.uniform(0, max(FIRST_WAIT, wait / 4)))
 
     def _sleep(self, seconds: float) -> None:
         self._heard_at = max(self._heard_at, time.monotonic() + seconds)
         if self.stop.wait(seconds):
-            raise Stopped
+            raise Cancelled
 
 
-class _BrokenOff(Exception):
-    """A body that ended too early."""
+def request_headers() -> dict[str, str]:
+    """Return the user agent and the token. Raises ValueError for a token that is not ASCII.
 
-
-class _Slow(_BrokenOff):
-    """A body that hardly comes."""
-
-
-def auth_headers() -> dict[str, str]:
-    """User agent and token. Not by `build_hf_headers`, which asks the Hub for its list of AI agents first: a request nobody ordered."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    headers = {
-        "user-agent": f"llmarch/{__version__}; hf_hub/{huggingface_hub.__version__}; python/{python}"
-    }
-    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    `build_hf_headers` is not used: it first asks the Hub for its list of AI agents.
+    """
+    agent = [f"llmarch/{__version__}", f"hf_hub/{huggingface_hub.__version__}"]
+    agent.append("python/" + ".".join(map(str, sys.version_info[:3])))
+    headers = {"user-agent": "; ".join(agent)}
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return headers
+    token = get_token()
     if token:
         if not token.isascii():
-            raise ValueError("the token holds characters that no token has")
+            raise ValueError("the token contains characters that are not ASCII")
         headers["authorization"] = f"Bearer {token}"
     return headers
 
 
-def asked_to_wait(headers: httpx2.Headers) -> float | None:
-    """Seconds that a server asks for: Retry-After (seconds or a date), else the reset of an exhausted RateLimit header."""
+def requested_wait(headers: httpx2.Headers) -> float | None:
+    """Return the seconds that a server asks us to wait, or None.
+
+    They come from Retry-After (seconds or a date), else from an exhausted RateLimit header.
+    """
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)
@@ -334,38 +380,58 @@ def asked_to_wait(headers: httpx2.Headers) -> float | None:
         with suppress(ValueError, OverflowError):
             return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     with suppress(ValueError, OverflowError):
-        info = parse_ratelimit_headers(headers)
-        return float(info.reset_in_seconds) if info is not None and info.remaining == 0 else None
+        limit = parse_ratelimit_headers(headers)
+        if limit is not None and limit.remaining == 0:
+            return float(limit.reset_in_seconds)
     return None
 
 
-def raise_for(response: httpx2.Response, body: bytes) -> None:
-    """huggingface_hub's exception for an error answer, of whose body only the beginning was read."""
-    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
-    headers = [(key, value) for key, value in response.headers.raw if key.lower() not in gone]
-    short = httpx2.Response(
-        response.status_code, headers=headers, content=body, request=response.request
-    )
+def raise_for_error_body(response: httpx2.Response, body: bytes) -> None:
+    """Raise huggingface_hub's exception for an error answer, given the beginning of its body."""
+    dropped = (b"content-encoding", b"content-length", b"transfer-encoding")
+    headers = [(key, value) for key, value in response.headers.raw if key.lower() not in dropped]
+    status = response.status_code
+    short = httpx2.Response(status, headers=headers, content=body, request=response.request)
     hf_raise_for_status(short)
-    raise HfHubHTTPError(f"HTTP {response.status_code}", response=short)
+    raise HfHubHTTPError(f"HTTP {status}", response=short)
 
 
-def _length(response: httpx2.Response) -> int | None:
-    """Content-Length as sent; None for a compressed or chunked body."""
-    value = response.headers.get("content-length", "")
-    return int(value) if _is_size(value) and "content-encoding" not in response.headers else None
+def _check_speed(seconds: float, received: int) -> None:
+    """Raise _SlowBody or RequestFailed if a body takes too long."""
+    if seconds > SLOW_SECONDS and received < SLOWEST * seconds:
+        raise _SlowBody(f"only {received:,} bytes in {seconds:.0f} s")
+    if seconds > MAX_SECONDS:
+        raise RequestFailed(f"the answer did not end within {MAX_SECONDS:.0f} s")
 
 
-def _range_in(headers: Any, prefix: str) -> tuple[int | None, int | None]:
-    """Where the part in `Content-Range: bytes 0-99/1234` stops (100), and the size of the whole; the part must begin as asked."""
-    value = str(headers.get("content-range", ""))
-    unit, _, rest = value.partition(" ")
-    spec, _, total = rest.partition("/")
-    last = spec.partition("-")[2]
-    if unit != "bytes" or not spec.startswith(prefix):
-        raise Unreadable(f"an answer for another range: {value[:80]!r}")
-    return int(last) + 1 if _is_size(last) else None, int(total) if _is_size(total) else None
+def _content_length(response: httpx2.Response) -> int | None:
+    """Return Content-Length; None for a compressed or chunked body."""
+    if "content-encoding" in response.headers:
+        return None
+    return _parse_size(response.headers.get("content-length", ""))
 
 
-def _is_size(text: str) -> bool:
-    return text.isdecimal() and len(text) < 19
+class _ContentRange(NamedTuple):
+    """A parsed `Content-Range: bytes 0-99/1234`."""
+
+    stop: int | None
+    """The byte after the last one (100)."""
+    total: int | None
+    """The size of the whole file (1234)."""
+
+
+def _parse_content_range(headers: httpx2.Headers, prefix: str) -> _ContentRange:
+    """Parse Content-Range. Raises RequestFailed if the range does not begin with `prefix`."""
+    text = str(headers.get("content-range", ""))
+    unit, _, rest = text.partition(" ")
+    part, _, total = rest.partition("/")
+    if unit != "bytes" or not part.startswith(prefix):
+        raise RequestFailed(f"the server answered with another range: {text[:80]!r}")
+    last = _parse_size(part.partition("-")[2])
+    stop = None if last is None else last + 1
+    return _ContentRange(stop, _parse_size(total))
+
+
+def _parse_size(text: str) -> int | None:
+    """Return a number of bytes; None if the text is not one, or larger than any file."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None

@@ -1,9 +1,10 @@
-"""One reading of one repository over the network: config, index and the header of every shard, never the weights.
+"""Read one repository over the network: config, index and all headers, never the weights.
 
-The look-up has pinned the commit, everything uses that commit. At the same time: the config, the index, and the Hub's answer
-with all headers in one request (main branch; where it is not offered, the question costs no time). Else every shard's header by
-a range request, many at once: the index says how long each will be, so that one request a shard is the rule. Files that
-huggingface_hub has downloaded before are read from its cache; what was read goes into ours, by commit.
+The look-up has pinned the commit, and everything uses that commit. Three things are requested at the
+same time: the config, the index, and the Hub's answer with all headers in one request (main branch;
+where the Hub does not offer it, the question costs no time). Without that answer the header of each
+shard is read by itself, see `shards`. Files that huggingface_hub has downloaded are read from its
+cache.
 """
 
 from __future__ import annotations
@@ -11,258 +12,192 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from queue import Empty, SimpleQueue
-from threading import Event
 from typing import Any
 
 from huggingface_hub import errors
 
 from ...architecture.schema import Finding
-from ...errors import HeaderError, ReadError, printable
-from .. import Progress, local
-from ..documents import MAX_CONFIG, MAX_INDEX, Index, parse_index, parse_object
-from ..merge import Absent, Merged, gaps, merge, names_only
+from ...errors import HeaderError, ReadError
+from ..file_names import CONFIG, INDEX
+from ..index import MAX_INDEX, ShardIndex, parse_index
+from ..merge import Merged, MissingFile, merge, missing_shards, names_from_index
+from ..non_models import non_model_error
+from ..progress import Progress, ignore_progress
 from ..raw import RawModel
 from ..repo_files import (
-    CONFIG,
-    Layout,
-    configured,
-    documents_wanted,
-    layout,
-    not_a_model,
-    other_weights,
+    WeightFiles,
+    choose_weights,
+    documents_to_read,
+    effective_config,
+    find_other_weights,
 )
-from ..safetensors import Header, header_length, parse_header, parse_headers_document
-from . import INDEX, MAX_LOOKUP, Begun, all_headers
-from .client import Answer, Client, Unreadable
-from .resolve import Inquiry, Pinned
-
-FIRST_RANGE = 100_000
-"""Bytes of a shard's first range when nothing is known; 97 % of the Hub's headers are shorter, says huggingface_hub."""
-LONGEST_FIRST_RANGE = 8_000_000
-GIVE_UP = 8
-"""Shards failing for good one after the other, none between them succeeding, after which the rest is not tried."""
-
-
-@dataclass(slots=True)
-class _Expected:
-    """How long headers will be: nothing known at first, then a mean from the size of the index, then each from its names."""
-
-    shards: int
-    mean: int = FIRST_RANGE
-    each: dict[str, int] = field(default_factory=dict[str, int])
-    known: Event = field(default_factory=Event)
-
-    def hear_size(self, size: int | None) -> None:
-        """The index has `size` bytes: some 45 beside each name, a header some 80."""
-        if size is not None and self.shards:
-            self.mean = min(LONGEST_FIRST_RANGE, max(16_000, int(1.5 * size / self.shards) + 2_000))
-            self.known.set()
-
-    def hear_index(self, index: Index) -> None:
-        """From the names: `"NAME":{"dtype":"F8_E4M3","shape":[7168,18432],"data_offsets":[1000000000,2000000000]},` and a margin."""
-        for file, names in index.tensors_of.items():
-            self.each[file] = min(
-                LONGEST_FIRST_RANGE, 2_000 + sum(map(len, names)) + 84 * len(names)
-            )
-        self.known.set()
-
-    def of(self, file: str) -> int:
-        return self.each.get(file, self.mean)
+from ..safetensors import Header, parse_headers_document
+from ..strict_json import MAX_CONFIG, parse_object
+from .client import Answer, Client, RequestFailed
+from .common import MAX_LOOKUP, FirstRequests, all_headers
+from .resolve import PinnedRepo, Resolver
+from .shards import HeaderSizes, ShardReader
 
 
 @dataclass
-class _Parts:
-    """What is being read of a checkpoint. The index is parsed when it is asked for, by one thread, as parsing it holds up all others."""
+class _Checkpoint:
+    """The weights of a repository while their headers are being read."""
 
     client: Client
-    pinned: Pinned
-    layout: Layout
-    expected: _Expected
-    index_data: Future[bytes | None] | None = None
-    at_once: Future[Answer | None] | None = None
+    pinned: PinnedRepo
+    weights: WeightFiles
+    sizes: HeaderSizes
+    index_request: Future[bytes | None] | None = None
+    all_headers: Future[Answer | None] | None = None
+    """The Hub's answer with all headers, if it was requested."""
 
     @cached_property
-    def index(self) -> Index | None:
-        """The index; None if there is none or it could not be read. Waits for it. Raises ConfigError."""
+    def index(self) -> ShardIndex | None:
+        """The index; None if there is none or it could not be read. Waits for it.
+
+        Parsed only when it is needed, by the main thread, because parsing it stops all other threads.
+        Raises ConfigError.
+        """
         data = None
-        if self.index_data is not None:
-            with suppress(Unreadable):
-                data = self.client.wait_for(self.index_data)
-        self.index_data = None
-        if data is None or self.layout.index_file is None:
+        if self.index_request is not None:
+            with suppress(RequestFailed):
+                data = self.client.wait_for(self.index_request)
+        self.index_request = None
+        if data is None or self.weights.index_file is None:
             return None
-        return parse_index(data, file=self.layout.index_file)
+        return parse_index(data, file=self.weights.index_file)
+
+    @property
+    def shards(self) -> set[str]:
+        """The files that look like shards, and those that the index names. Waits for the index."""
+        indexed = self.index.shards if self.index is not None else ()
+        return {*self.weights.shards, *indexed}
 
 
 class Download:
     """One reading of one repository over the network."""
 
     def __init__(
-        self, inquiry: Inquiry, begun: Begun, headers: bool, progress: Progress | None
+        self,
+        resolver: Resolver,
+        requests: FirstRequests,
+        headers: bool,
+        progress: Progress | None,
     ) -> None:
-        self.inquiry = inquiry
-        self.reference = inquiry.reference
-        self.asked_id = inquiry.repo_id
-        self.begun = begun
-        self.client = begun.client
+        self.resolver = resolver
+        self.requests = requests
+        self.client = requests.client
         self.headers = headers
-        self.progress: Progress = progress or _silent
+        self.progress = progress or ignore_progress
+        self.requested_id = resolver.repo_id
 
-    def read(self, pinned: Pinned) -> RawModel:
-        """What is at the pinned commit."""
-        found = layout(pinned.files)
-        submit = self.begun.executor.submit
-        documents = {
-            name: submit(self._document, pinned, name) for name in documents_wanted(pinned.files)
-        }
-        parts = _Parts(self.client, pinned, found, _Expected(len(found.shards)))
-        wanted = self.headers and bool(found.shards or found.index_file)
-        if wanted and found.index_file is not None:
-            parts.index_data = submit(self._index_data, pinned, found.index_file, parts.expected)
-            if (
-                (self.reference.revision or "main") == "main"
-                and found.shards
-                and found.index_file == INDEX
-                and pinned.snapshot is None
-            ):
-                parts.at_once = self.begun.all_headers or submit(
-                    all_headers, self.client, self.asked_id
-                )
+    def read(self, pinned: PinnedRepo) -> RawModel:
+        """Read config and headers at the pinned commit.
+
+        Raises NotAModel, ConfigError, HeaderError or ReadError. A shard that cannot be read makes the
+        result `partial`.
+        """
+        weights = choose_weights(pinned.files)
+        names = documents_to_read(pinned.files)
+        requests = {n: self.requests.executor.submit(self._document, pinned, n) for n in names}
+        checkpoint = None
+        if self.headers and (weights.shards or weights.index_file):
+            checkpoint = self._request_checkpoint(pinned, weights)
         try:
-            parsed = {name: self.client.wait_for(future) for name, future in documents.items()}
-        except Unreadable as error:
-            raise ReadError(f"{self.asked_id}: {error}", "try again later") from None
-        if error := not_a_model(pinned.files, parsed, name=self.asked_id):
+            documents = {n: self.client.wait_for(request) for n, request in requests.items()}
+        except RequestFailed as error:
+            raise ReadError(f"{self.requested_id}: {error}", "try again later") from None
+        if error := non_model_error(pinned.files, documents, name=self.requested_id):
             raise error
-        model = RawModel(
-            reference=self.reference.text,
-            kind="hub",
-            name=pinned.repo_id.rpartition("/")[2],
-            config=configured(found, parsed),
-            config_file=found.config_file or CONFIG,
-            repo_id=pinned.repo_id,
-            revision=self.reference.revision,
-            commit=pinned.commit,
-            files=tuple(pinned.files),
-            findings=list(_moved(self.asked_id, pinned.repo_id)),
-        )
-        if not wanted:
-            model.findings += found.others
+        model = self._model(pinned, weights, documents)
+        if checkpoint is None:
+            model.findings += weights.other_weights
             return model
-        merged = self._checkpoint(parts)
-        model.tensors, model.partial, model.header_bytes = (
-            merged.table,
-            merged.partial,
-            merged.header_bytes,
-        )
-        read = {*found.shards, *(parts.index.shards if parts.index else ())}
-        model.findings += [*merged.findings, *other_weights(pinned.files, read, found.index_file)]
+        merged = self._read_checkpoint(checkpoint)
+        model.tensors = merged.table
+        model.partial = merged.partial
+        model.header_bytes = merged.header_bytes
+        model.findings += merged.findings
+        model.findings += find_other_weights(pinned.files, checkpoint.shards, weights.index_file)
         return model
 
-    def _checkpoint(self, parts: _Parts) -> Merged:
-        """All headers, held against the index."""
-        shards, index_file = parts.layout.shards, parts.layout.index_file
-        absent: dict[str, Absent] = {}
-        headers = self._from_answer(parts)
-        index = parts.index
-        expected = {*shards, *(index.shards & {*parts.pinned.files} if index else ())}
-        if headers is None or sorted(header.file for header in headers) != sorted(expected):
-            headers = self._shard_by_shard(parts, absent)
-        if index is None and index_file is not None:
-            absent[index_file] = Absent("index-unreadable", "could not be read")
-        if index is not None and not headers and not shards:
-            return names_only(index)
-        named = {*shards, *(index.shards if index else ())}
-        for file in sorted(named - {header.file for header in headers}):
-            absent.setdefault(
-                file, Absent("shard-missing", "is listed by the index, but not in the repository")
-            )
-        for file, gap in gaps(sorted(named)).items():
-            absent.setdefault(file, gap)
-        return merge(sorted(headers, key=lambda h: h.file), index, absent=absent)
+    def _model(
+        self, pinned: PinnedRepo, weights: WeightFiles, documents: dict[str, dict[str, Any]]
+    ) -> RawModel:
+        """Return the model without its tensors."""
+        return RawModel(
+            reference=self.resolver.reference.text,
+            kind="hub",
+            name=pinned.repo_id.rpartition("/")[2],
+            config=effective_config(weights, documents),
+            config_file=weights.config_file or CONFIG,
+            repo_id=pinned.repo_id,
+            revision=self.resolver.reference.revision,
+            commit=pinned.commit,
+            files=tuple(pinned.files),
+            findings=list(_rename_finding(self.requested_id, pinned.repo_id)),
+        )
 
-    def _shard_by_shard(self, parts: _Parts, absent: dict[str, Absent]) -> list[Header]:
-        """The header of each shard; into `absent` go those that could not be read. ReadError if that is all of them."""
-        tasks: dict[Future[Header], str] = {}
-        ended: SimpleQueue[Future[Header]] = SimpleQueue()
+    # Headers
 
-        def start(files: Iterable[str]) -> None:
-            for file in files:
-                task = self.begun.executor.submit(self._header, parts, file)
-                tasks[task] = file
-                task.add_done_callback(ended.put)
+    def _request_checkpoint(self, pinned: PinnedRepo, weights: WeightFiles) -> _Checkpoint:
+        """Request the index and, where the Hub may offer it, the answer with all headers."""
+        submit = self.requests.executor.submit
+        sizes = HeaderSizes(len(weights.shards))
+        checkpoint = _Checkpoint(self.client, pinned, weights, sizes)
+        if weights.index_file is None:
+            return checkpoint
+        checkpoint.index_request = submit(self._index_data, pinned, weights.index_file, sizes)
+        is_main = (self.resolver.reference.revision or "main") == "main"
+        is_standard = bool(weights.shards) and weights.index_file == INDEX
+        if is_main and is_standard and pinned.snapshot is None:
+            checkpoint.all_headers = self.requests.all_headers
+            if checkpoint.all_headers is None:
+                checkpoint.all_headers = submit(all_headers, self.client, self.requested_id)
+        return checkpoint
 
-        if parts.index_data is not None and parts.layout.shards:
-            parts.index_data.add_done_callback(lambda _: parts.expected.known.set())
-            with suppress(Unreadable):
-                while not parts.expected.known.wait(timeout=1):
-                    self.client.check_silence()
-        start(parts.layout.shards)
-        if (index := parts.index) is not None:
-            parts.expected.hear_index(index)
-            start(
-                sorted(index.shards & {*parts.pinned.files} - {*parts.layout.shards})
-            )  # files that do not look like shards
-        headers: list[Header] = []
-        failed_in_a_row, last_error = 0, ""
+    def _read_checkpoint(self, checkpoint: _Checkpoint) -> Merged:
+        """Read all headers and compare them with the index."""
+        weights = checkpoint.weights
+        missing: dict[str, MissingFile] = {}
+        headers = self._from_one_answer(checkpoint)
+        index = checkpoint.index
+        expected = {*weights.shards}
+        if index is not None:
+            expected |= index.shards & {*checkpoint.pinned.files}
+        if headers is None or sorted(h.file for h in headers) != sorted(expected):
+            reader = self._read_shards(checkpoint)
+            headers, missing = reader.headers, reader.missing
+        if index is None and weights.index_file is not None:
+            missing[weights.index_file] = MissingFile("index-unreadable", "could not be read")
+        if index is not None and not headers and not weights.shards:
+            return names_from_index(index)
+        absent = MissingFile("shard-missing", "is listed by the index, but not in the repository")
+        for file in sorted(checkpoint.shards - {header.file for header in headers}):
+            missing.setdefault(file, absent)
+        for file, reason in missing_shards(sorted(checkpoint.shards)).items():
+            missing.setdefault(file, reason)
+        return merge(sorted(headers, key=lambda h: h.file), index, missing=missing)
 
-        def give_up(reason: str) -> None:
-            for file in {*tasks.values()} - {header.file for header in headers} - {*absent}:
-                absent[file] = Absent("shard-unreadable", reason)
+    def _from_one_answer(self, checkpoint: _Checkpoint) -> list[Header] | None:
+        """Return the headers in the answer with all headers, if it is of the pinned commit.
 
-        while len(headers) + len(absent) < len(tasks):
-            try:
-                task = self._next(ended, len(headers) + len(absent), len(tasks))
-            except Unreadable as error:
-                last_error = str(error)
-                give_up(f"could not be read: {last_error}")
-                break
-            try:
-                headers.append(task.result())
-                failed_in_a_row = 0
-            except Unreadable as error:
-                last_error = printable(str(error))
-                absent[tasks[task]] = Absent("shard-unreadable", f"could not be read: {last_error}")
-                failed_in_a_row += 1
-            if failed_in_a_row >= GIVE_UP:
-                give_up("was not tried any more after others had failed")
-        self.progress(len(tasks), len(tasks), "reading headers")
-        if absent and not headers:
-            raise ReadError(
-                f"{self.asked_id}: none of its {len(tasks)} shards could be read: {last_error}",
-                "try again later",
-            )
-        return headers
-
-    def _next(self, ended: SimpleQueue[Future[Header]], done: int, total: int) -> Future[Header]:
-        """The next task that ended; meanwhile progress is told, also while a rate limit holds everything back."""
-        while True:
-            pause = self.client.paused()
-            self.progress(
-                done,
-                total,
-                f"rate limited, waiting {pause:.0f} s" if pause > 1 else "reading headers",
-            )
-            with suppress(Empty):
-                return ended.get(timeout=1)
-            self.client.check_silence()
-
-    def _from_answer(self, parts: _Parts) -> list[Header] | None:
-        """The headers in the one answer, if it is of our commit; else None: shard by shard gives the same, or the exact error."""
+        Else return None: reading shard by shard gives the same headers, or the exact error.
+        """
         answer = None
-        if parts.at_once is not None:
-            with suppress(Unreadable):
-                answer = self.client.wait_for(parts.at_once)
-        parts.at_once = self.begun.all_headers = None  # its 12 MB are not needed twice
+        if checkpoint.all_headers is not None:
+            with suppress(RequestFailed):
+                answer = self.client.wait_for(checkpoint.all_headers)
+        checkpoint.all_headers = self.requests.all_headers = None  # frees its 12 MB once parsed
         if answer is None:
             return None
         with suppress(UnicodeDecodeError, HeaderError, ReadError):
-            if (
-                answer.headers.get("x-repo-commit") or self.inquiry.pin(self._look_up_again).commit
-            ) == parts.pinned.commit:
+            commit = answer.headers.get("x-repo-commit")
+            if not commit:
+                commit = self.resolver.pin(self._look_up_again).commit
+            if commit == checkpoint.pinned.commit:
                 text = answer.data.decode()
                 del answer
                 headers = parse_headers_document(text)
@@ -271,66 +206,64 @@ class Download:
                 return headers
         return None
 
-    def _look_up_again(self) -> Answer:
-        return self.client.get(
-            self.client.api(self.asked_id, "revision", self.reference.revision or "main"),
-            limit=MAX_LOOKUP,
-        )
+    def _read_shards(self, checkpoint: _Checkpoint) -> ShardReader:
+        """Read the header of each shard by itself."""
+        shards, sizes = checkpoint.weights.shards, checkpoint.sizes
+        executor = self.requests.executor
+        reader = ShardReader(self.resolver, checkpoint.pinned, sizes, executor, self.progress)
+        if checkpoint.index_request is not None and shards:
+            self._wait_for_sizes(checkpoint.index_request, sizes)
+        reader.start(shards)
+        index = checkpoint.index
+        if index is not None:
+            sizes.estimate_from_names(index)
+            unusual_names = index.shards & {*checkpoint.pinned.files} - {*shards}
+            reader.start(sorted(unusual_names))
+        reader.finish()
+        return reader
+
+    def _wait_for_sizes(self, index_request: Future[bytes | None], sizes: HeaderSizes) -> None:
+        """Wait until the size of the index is known, or it is clear that it will not be."""
+        index_request.add_done_callback(lambda _: sizes.known.set())
+        with suppress(RequestFailed):
+            while not sizes.known.wait(timeout=1):
+                self.client.check_silence()
 
     # Single files
 
-    def _header(self, parts: _Parts, file: str) -> Header:
-        """The header of one shard, by one request; a header longer than expected costs one more, for the rest only."""
-        downloaded = parts.pinned.downloaded(file)
-        if downloaded is not None:
-            return local.read_header(downloaded, file)
-        url = self._file(parts.pinned, file)
-        try:
-            first = self.client.get(url, limit=parts.expected.of(file), ranged=True)
-            data, size = first.data, first.total
-            length = 8 + header_length(data[:8], file=file, file_size=size)
-            if len(data) < length:
-                data += self.client.get(
-                    url, limit=length - len(data), start=len(data), ranged=True
-                ).data
-            if len(data) < length:
-                raise Unreadable(f"the server sent {len(data):,} of {length:,} header bytes")
-        except errors.RepositoryNotFoundError as error:
-            raise self.inquiry.refused(file, error) from None
-        except errors.HfHubHTTPError as error:
-            raise Unreadable(f"HTTP {error.response.status_code}") from None
-        header = parse_header(data, file=file, file_size=size)
-        _ = header.table  # folded here, while other headers are on their way
-        return header
+    def _look_up_again(self) -> Answer:
+        revision = self.resolver.reference.revision or "main"
+        url = self.client.api_url(self.requested_id, "revision", revision)
+        return self.client.get(url, limit=MAX_LOOKUP)
 
-    def _index_data(self, pinned: Pinned, file: str, expected: _Expected) -> bytes | None:
-        """The bytes of the index; None if it could not be read."""
-        downloaded = pinned.downloaded(file)
+    def _index_data(self, pinned: PinnedRepo, file: str, sizes: HeaderSizes) -> bytes | None:
+        """Return the bytes of the index; None if it could not be read."""
+        downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
             return downloaded.read_bytes()
-        with suppress(Unreadable, errors.HfHubHTTPError):
-            return self.client.get(
-                self._file(pinned, file), limit=MAX_INDEX, on_size=expected.hear_size
-            ).data
+        url = self.client.file_url(pinned.repo_id, pinned.commit, file)
+        with suppress(RequestFailed, errors.HfHubHTTPError):
+            return self.client.get(url, limit=MAX_INDEX, on_size=sizes.estimate_from_size).data
         return None
 
-    def _document(self, pinned: Pinned, file: str) -> dict[str, Any]:
-        downloaded = pinned.downloaded(file)
+    def _document(self, pinned: PinnedRepo, file: str) -> dict[str, Any]:
+        """Return a JSON document of the repository. Raises ReadError or ConfigError."""
+        downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
             return parse_object(downloaded.read_bytes(), file=file)
-        return self.inquiry.document(
-            lambda: self.client.get(self._file(pinned, file), limit=MAX_CONFIG), file, MAX_CONFIG
+        url = self.client.file_url(pinned.repo_id, pinned.commit, file)
+        return self.resolver.required_document(
+            lambda: self.client.get(url, limit=MAX_CONFIG), file, MAX_CONFIG
         )
 
-    def _file(self, pinned: Pinned, file: str) -> str:
-        return self.client.file(pinned.repo_id, pinned.commit, file)
 
-
-def _moved(asked: str, repo_id: str) -> Iterable[Finding]:
-    if asked.lower() != repo_id.lower():
-        message = f"{asked} was renamed to {repo_id}; the Hub forwards the old name"
-        yield Finding(rule="repo-moved", path=asked, message=message, old=asked, new=repo_id)
-
-
-def _silent(done: int, total: int, label: str) -> None:
-    """No progress is told."""
+def _rename_finding(requested_id: str, repo_id: str) -> Iterable[Finding]:
+    if requested_id.lower() != repo_id.lower():
+        message = f"{requested_id} was renamed to {repo_id}; the Hub forwards the old name"
+        yield Finding(
+            rule="repo-moved",
+            path=requested_id,
+            message=message,
+            old=requested_id,
+            new=repo_id,
+        )

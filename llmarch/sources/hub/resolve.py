@@ -1,4 +1,7 @@
-"""The look-up that pins a commit, and refusals of the Hub as errors for people. All that a cached commit takes."""
+"""Resolve a revision to a commit, and turn the Hub's refusals into errors for people.
+
+For a commit that is in the cache, this is all of the network that is needed.
+"""
 
 from __future__ import annotations
 
@@ -12,116 +15,129 @@ from huggingface_hub import errors
 
 from ...architecture.frozen import Frozen, frozen
 from ...errors import ConfigError, ReadError, printable
-from ..documents import parse_object, safe_name
+from ..file_names import is_safe_name
 from ..references import Reference
-from . import MAX_LOOKUP, or_bundled, repo_id_of, snapshot
-from .client import Answer, Client, Unreadable
+from ..strict_json import parse_object
+from .client import Answer, Client, RequestFailed
+from .common import COMMIT, MAX_LOOKUP, downloaded_snapshot, repo_id_of, with_bundled_hint
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPO_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(slots=True)
-class Pinned:
-    """What the look-up says: the repository's present id, the commit, the files; and what of it huggingface_hub has downloaded."""
+class PinnedRepo:
+    """A repository at one commit, as the look-up describes it."""
 
     repo_id: str
+    """Its present id; it may have been renamed since the user's reference was written."""
     commit: str
     files: list[str]
     snapshot: Path | None
+    """The folder of this commit in huggingface_hub's cache; files may be missing."""
 
-    def downloaded(self, file: str) -> Path | None:
-        path = self.snapshot / file if self.snapshot is not None else None
-        return path if path is not None and path.is_file() else None
+    def downloaded_file(self, file: str) -> Path | None:
+        """Return the path of a file that huggingface_hub has downloaded, or None."""
+        if self.snapshot is None:
+            return None
+        path = self.snapshot / file
+        return path if path.is_file() else None
 
 
 @frozen
-class Inquiry(Frozen):
-    """Who is asked for what."""
+class Resolver(Frozen):
+    """A reference and the client that resolves it."""
 
     reference: Reference
     client: Client
 
     @property
     def repo_id(self) -> str:
-        """The id that the user gave, which the repository may have had once."""
+        """The id that the user gave; the repository may have another one by now."""
         return repo_id_of(self.reference)
 
-    def pin(self, answer: Callable[[], Answer]) -> Pinned:
-        """What the look-up says: it pins the commit. It has followed a repository that was renamed."""
+    def pin(self, request: Callable[[], Answer]) -> PinnedRepo:
+        """Return the commit and the files that the look-up names. Renames are followed.
+
+        request: returns the Hub's answer to the look-up, or raises what the client raises.
+        """
+        endpoint = self.client.endpoint
         try:
-            document = self.document(answer, "the look-up", MAX_LOOKUP)
+            document = self.required_document(request, "the look-up", MAX_LOOKUP)
         except ConfigError:
-            raise ReadError(
-                f"{self.client.endpoint} does not answer as a Hub does",
-                "is HF_ENDPOINT right, or a proxy in between?",
-            ) from None
-        commit, repo_id, siblings = (
-            document.get("sha"),
-            document.get("id"),
-            document.get("siblings"),
-        )
-        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-            raise ReadError(f"{self.repo_id}: the answer of {self.client.endpoint} names no commit")
-        if (
-            not isinstance(repo_id, str)
-            or not re.fullmatch(r"\w[\w.-]*(?:/\w[\w.-]*)?", repo_id, re.ASCII)
-            or ".." in repo_id
-        ):
+            hint = "is HF_ENDPOINT right? is there a proxy in between?"
+            raise ReadError(f"{endpoint} does not answer as a Hub does", hint) from None
+        commit = document.get("sha")
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise ReadError(f"{self.repo_id}: the answer of {endpoint} names no commit")
+        repo_id = document.get("id")
+        if not isinstance(repo_id, str) or not _REPO_ID.fullmatch(repo_id) or ".." in repo_id:
             repo_id = self.repo_id
-        files: list[str] = []
-        for sibling in cast(list[object], siblings) if isinstance(siblings, list) else []:
-            name = (
-                cast(dict[str, object], sibling).get("rfilename")
-                if isinstance(sibling, dict)
-                else None
-            )
-            if isinstance(name, str) and safe_name(name):
-                files.append(name)
-        return Pinned(repo_id, commit, sorted(files), snapshot(repo_id, commit))
+        files = _file_names(document.get("siblings"))
+        return PinnedRepo(repo_id, commit, files, downloaded_snapshot(repo_id, commit))
 
-    def document(self, answer: Callable[[], Answer], name: str, limit: int) -> dict[str, Any]:
-        """A JSON object that there is no going on without; errors for people."""
+    def required_document(
+        self, request: Callable[[], Answer], name: str, limit: int
+    ) -> dict[str, Any]:
+        """Return a JSON document that is required. Raises ReadError with a hint, or ConfigError.
+
+        request: returns the answer that contains it, or raises what the client raises.
+        name: what it is called in messages.
+        limit: its longest size in bytes.
+        """
         try:
-            return parse_object(answer().data, file=name, limit=limit)
+            return parse_object(request().data, file=name, limit=limit)
         except errors.HfHubHTTPError as error:
-            raise self.refused(name, error) from None
-        except Unreadable as error:
-            reason = printable(str(error))
-            if self.client.reached:
-                hint = "try again later; a token (HF_TOKEN) raises rate limits"
-                raise ReadError(
-                    f"{self.repo_id}: {name} could not be read: {reason}",
-                    or_bundled(hint, self.repo_id),
-                ) from None
-            hint = or_bundled("--offline reads what was read before", self.repo_id)
-            raise ReadError(f"cannot reach {self.client.endpoint}: {reason}", hint) from None
+            raise self.explain_refusal(name, error) from None
+        except RequestFailed as error:
+            raise self._explain_failure(name, printable(str(error))) from None
 
-    def refused(self, name: str, error: errors.HfHubHTTPError) -> ReadError:
-        """The Hub's refusal, with what to do about it."""
-        repo_id, endpoint, with_token = (
-            self.repo_id,
-            self.client.endpoint,
-            "authorization" in self.client.headers,
-        )
-        if isinstance(error, errors.GatedRepoError):
-            what = (
-                f"{repo_id} is gated: the Hub shows its files only to users whom its authors let in"
-            )
-            hint = f"ask for access at {endpoint}/{repo_id}" + (
-                "" if with_token else ", then set HF_TOKEN or run `hf auth login`"
-            )
-        elif isinstance(error, errors.RevisionNotFoundError):
-            what, hint = (
-                f"{repo_id} has no revision {self.reference.revision or 'main'}",
-                "give a branch, a tag or a full commit",
-            )
-        elif isinstance(error, errors.RepositoryNotFoundError):
-            what = f"there is no repository {repo_id} on {endpoint}, or it is private"
-            hint = "check the spelling" + ("" if with_token else "; a private one needs HF_TOKEN")
+    def _explain_failure(self, name: str, reason: str) -> ReadError:
+        """Return the error for a request without an answer."""
+        if self.client.reached:
+            message = f"{self.repo_id}: {name} could not be read: {reason}"
+            hint = "try again later; a token (HF_TOKEN) raises rate limits"
         else:
-            status, said = error.response.status_code, printable(error.server_message or "")
-            what = f"{repo_id}: {name}: HTTP {status}" + (f" ({said})" if said else "")
-            hint = (
-                "is the token in HF_TOKEN right?" if status in (401, 403) and with_token else None
-            )
-        return ReadError(what, or_bundled(hint, repo_id))
+            message = f"cannot reach {self.client.endpoint}: {reason}"
+            hint = "--offline reads what was read before"
+        return ReadError(message, with_bundled_hint(hint, self.repo_id))
+
+    def explain_refusal(self, name: str, error: errors.HfHubHTTPError) -> ReadError:
+        """Return the error for a refusal of the Hub, with what to do about it."""
+        repo_id = self.repo_id
+        endpoint = self.client.endpoint
+        has_token = "authorization" in self.client.headers
+        hint = None
+        if isinstance(error, errors.GatedRepoError):
+            message = f"{repo_id} is gated: its authors must grant you access to its files"
+            hint = f"ask for access at {endpoint}/{repo_id}"
+            if not has_token:
+                hint += ", then set HF_TOKEN or run `hf auth login`"
+        elif isinstance(error, errors.RevisionNotFoundError):
+            message = f"{repo_id} has no revision {self.reference.revision or 'main'}"
+            hint = "give a branch, a tag or a full commit"
+        elif isinstance(error, errors.RepositoryNotFoundError):
+            message = f"there is no repository {repo_id} on {endpoint}, or it is private"
+            hint = "check the spelling"
+            if not has_token:
+                hint += "; a private one needs HF_TOKEN"
+        else:
+            status = error.response.status_code
+            message = f"{repo_id}: {name}: HTTP {status}"
+            if error.server_message:
+                message += f" ({printable(error.server_message)})"
+            if status in (401, 403) and has_token:
+                hint = "is the token in HF_TOKEN right?"
+        return ReadError(message, with_bundled_hint(hint, repo_id))
+
+
+def _file_names(siblings: Any) -> list[str]:
+    """Return the safe file names among the look-up's `siblings`, sorted."""
+    if not isinstance(siblings, list):
+        return []
+    files: list[str] = []
+    for sibling in cast(list[Any], siblings):
+        if isinstance(sibling, dict):
+            name: Any = cast(dict[str, Any], sibling).get("rfilename")
+            if isinstance(name, str) and is_safe_name(name):
+                files.append(name)
+    return sorted(files)

@@ -32,15 +32,15 @@ from llmarch import sources
 from llmarch.errors import ConfigError, HeaderError, NotAModel, ReadError
 from llmarch.sources import hub as entry
 from llmarch.sources.hub import client as http
-from llmarch.sources.hub import fetch as repository
+from llmarch.sources.hub import shards
 from llmarch.sources.raw import RawModel, TensorTable
-from llmarch.sources.references import parse
+from llmarch.sources.references import parse_reference
 
 REPO = "acme/model"
 
 
 def read(text: str = REPO, **how: Any) -> RawModel:
-    return sources.open(parse(text), **how)
+    return sources.open(parse_reference(text), **how)
 
 
 def rules(model: RawModel) -> list[str]:
@@ -68,7 +68,7 @@ def test_reads_config_and_headers_but_no_weights(hub: Hub) -> None:
     assert (found.repo_id, found.commit, found.kind, found.partial) == (REPO, commit, "hub", False)
     assert found.tensors is not None
     assert len(found.tensors) == len(tensors)
-    expected = TensorTable.of((n, d, s) for n, (d, s) in tensors.items())
+    expected = TensorTable.from_tensors((n, d, s) for n, (d, s) in tensors.items())
     assert groups(found) == [(g.pattern, g.dtype, g.shape, g.indices) for g in expected]
     assert found.findings == []
     assert found.header_bytes == header_bytes(files)
@@ -93,14 +93,14 @@ def test_one_request_a_shard_and_all_of_one_commit(hub: Hub) -> None:
 
 def test_a_long_header_costs_one_more_request_for_the_rest_only(hub: Hub) -> None:
     file = safetensors(llama(300))
-    assert len(file.head) > repository.FIRST_RANGE * 2
+    assert len(file.head) > shards.FIRST_RANGE * 2
     hub.add(REPO, {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": file})
     found = read()
     assert found.tensors is not None
     assert len(found.tensors) == len(llama(300))
     assert [r.range for r in hub.asked("model.safetensors", cdn=True)] == [
-        f"bytes=0-{repository.FIRST_RANGE - 1}",
-        f"bytes={repository.FIRST_RANGE}-{len(file.head) - 1}",
+        f"bytes=0-{shards.FIRST_RANGE - 1}",
+        f"bytes={shards.FIRST_RANGE}-{len(file.head) - 1}",
     ]
 
 
@@ -287,7 +287,7 @@ def test_headers_of_another_commit_are_not_mixed_in(hub: Hub) -> None:
 def test_files_of_another_commit_are_not_taken(hub: Hub, files: dict[str, bytes | Sparse]) -> None:
     hub.add(REPO, files)
     hub.commit_of_file = "e" * 40
-    with pytest.raises(ReadError, match="an answer from another commit, eeee"):
+    with pytest.raises(ReadError, match="the server answered for another commit, eeee"):
         read()
 
 
@@ -371,9 +371,9 @@ def test_a_rate_limit_holds_up_all(homes: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(http.Client, "_sleep", lambda self, seconds: None)
     client = http.Client()
     for _ in range(http.ALL_WAIT):
-        assert client.paused() == 0
-        client._hold(1, 10.0)
-    assert client.paused() > 0
+        assert client.seconds_paused() == 0
+        client._wait_before_retry(1, 10.0)
+    assert client.seconds_paused() > 0
 
 
 def test_a_server_that_asks_for_an_hour_is_not_waited_for(hub: Hub) -> None:
@@ -556,7 +556,7 @@ def test_but_not_for_ever(hub: Hub) -> None:
     ],
 )
 def test_waits_that_are_no_number(header: str, value: str) -> None:
-    assert http.asked_to_wait(http.httpx2.Headers({header: value})) is None
+    assert http.requested_wait(http.httpx2.Headers({header: value})) is None
 
 
 @pytest.mark.parametrize(
@@ -649,8 +649,8 @@ def test_renamed_repository_is_followed_and_said(hub: Hub) -> None:
          "text_encoder"),
         ({"config.json": b'{"model_type": "bert", "architectures": ["BertModel"]}', "modules.json": b"[]", "model.safetensors": b""},
          r"sentence encoder \(BertModel\)", "decoder"),
-        ({"model-Q4_K_M.gguf": b"", "README.md": b""}, "GGUF files only", "converted from"),
-        ({"onnx/model.onnx": b""}, "ONNX files only", "converted from"),
+        ({"model-Q4_K_M.gguf": b"", "README.md": b""}, "contains only GGUF files", "converted from"),
+        ({"onnx/model.onnx": b""}, "contains only ONNX files", "converted from"),
         ({"README.md": b""}, "neither a config.json nor safetensors", "model repository"),
     ],
 )  # fmt: skip
@@ -726,7 +726,7 @@ def test_a_header_length_beyond_reason_is_refused_before_it_is_read(hub: Hub, le
             "model.safetensors": Sparse(length.to_bytes(8, "little"), 10**12),
         },
     )
-    with pytest.raises(HeaderError, match=r"model.safetensors: a header of"):
+    with pytest.raises(HeaderError, match=r"model.safetensors: it claims a header of"):
         read()
     assert hub.bytes < 200_000
 
@@ -749,7 +749,7 @@ def test_an_empty_shard(hub: Hub) -> None:
 )
 def test_an_index_that_leaves_the_repository_is_refused(hub: Hub, path: str) -> None:
     hub.add(REPO, model(1) | {"model.safetensors.index.json": index({"a": path})})
-    with pytest.raises(ConfigError, match="outside of the repository") as error:
+    with pytest.raises(ConfigError, match="outside the repository") as error:
         read()
     assert "\n" not in error.value.message
     assert hub.asked("passwd") == []
@@ -837,7 +837,7 @@ def test_offline_reads_the_cache_and_asks_nothing(
     hub.reset()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", not by_flag)
     assert groups(read(offline=by_flag)) == groups(first)
-    with pytest.raises(ReadError, match="offline, and acme/other is in no cache"):
+    with pytest.raises(ReadError, match="offline, and acme/other is not cached"):
         read("acme/other", offline=by_flag)
     with pytest.raises(ReadError, match="offline") as error:
         read("Qwen/Qwen3-8B@v3", offline=by_flag)
@@ -871,7 +871,7 @@ def test_offline_reads_what_huggingface_hub_has_downloaded(homes: Path) -> None:
         )
         assert found.tensors is not None
         assert len(found.tensors) == len(llama())
-    local = sources.open(parse(str(folder)))
+    local = sources.open(parse_reference(str(folder)))
     assert (local.kind, local.repo_id, local.commit) == ("local", REPO, commit)
     assert groups(local) == groups(found)
 
@@ -898,7 +898,7 @@ def test_waits_have_jitter_and_a_limit(monkeypatch: pytest.MonkeyPatch, homes: P
     slept: list[float] = []
     monkeypatch.setattr(http.Client, "_sleep", lambda self, seconds: slept.append(seconds))
     for attempt in range(1, 9):
-        client._hold(attempt, None)
+        client._wait_before_retry(attempt, None)
     assert all(a < b for a, b in pairwise(slept[:5]))
     assert max(slept) <= http.LONGEST_WAIT * 1.25
     assert len({round(s % 0.25, 9) for s in slept}) > 1

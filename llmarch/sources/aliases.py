@@ -1,0 +1,165 @@
+"""Find bundled specs by alias, name or repository id.
+
+Standard library only: every start of the program imports this.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import UnknownReference, printable
+
+_SUFFIXES = frozenset({"instruct", "it", "base", "hf", "chat", "pt", "bf16", "fp16", "fp8", "text"})
+"""Last words of a name that do not change the architecture."""
+
+
+def specs_folder() -> Path:
+    """Return the folder of bundled specs.
+
+    It is in the package if that was installed from a wheel, else beside it in the repository.
+    """
+    package = Path(__file__).parent.parent
+    installed = package / "_specs"
+    return installed if installed.is_dir() else package.parent / "specs"
+
+
+@cache
+def bundled_models() -> Mapping[str, Mapping[str, Any]]:
+    """Return {name, repo_id, also, …} of each bundled model, by alias.
+
+    They come from index.json; without it from the spec files, which are opened one by one.
+    """
+    folder = specs_folder()
+    try:
+        index: dict[str, dict[str, dict[str, Any]]] = json.loads(
+            (folder / "index.json").read_bytes()
+        )
+    except FileNotFoundError:
+        models: dict[str, dict[str, Any]] = {}
+        for file in sorted(folder.glob("*.json")):
+            spec = json.loads(file.read_bytes())
+            models[file.stem] = {key: spec.get(key) for key in ("name", "repo_id", "also")}
+        return models
+    return index["models"]
+
+
+def alias_of(repo_id: str) -> str | None:
+    """Return the alias whose spec has the config of a repository, or None. Case is ignored."""
+    wanted = repo_id.lower()
+    for alias, model in bundled_models().items():
+        repo_ids = (model.get("repo_id"), *(model.get("also") or ()))
+        if wanted in (str(name).lower() for name in repo_ids):
+            return alias
+    return None
+
+
+def find_alias(text: str) -> str:
+    """Return the alias that `text` means: exactly, or unambiguously with some differences ignored.
+
+    From strict to lenient: the letters and digits of an alias, then of a name; the same without
+    suffixes such as -instruct; the only model whose name begins so (`mixtral`, `qwen3-next`).
+    Raises UnknownReference that lists the nearest names.
+    """
+    aliases = bundled_models()
+    if text.lower() in aliases:
+        return text.lower()
+    for found in _search(text):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            more = ", …" if len(found) > 8 else ""
+            message = f"{text} could be {enumerate_names(found[:8])}{more}"
+            raise UnknownReference(message, "give one of these names")
+    near = _nearest(text)
+    hint = "`llmarch list` shows the bundled models"
+    if near:
+        hint = f"did you mean {enumerate_names(near)}?"
+    raise UnknownReference(f"{text} is not a bundled model, an org/name or a path", hint)
+
+
+def close_matches(text: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` names that look like `text`, the nearest first."""
+    from difflib import get_close_matches
+
+    return get_close_matches(text, list(names), n=count, cutoff=0.6)
+
+
+def enumerate_names(names: Iterable[str]) -> str:
+    """Return the names as a phrase: `a`, `a or b`, `a, b or c`."""
+    *most, last = [printable(name, 80) for name in names]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _search(text: str) -> Iterator[list[str]]:
+    """Return the aliases that match, from the strictest way of matching to the most lenient."""
+    aliases = bundled_models()
+    squashed = _squash(text)
+    bare = _squash(_without_suffixes(text))
+    yield [a for a in aliases if _squash(a) == squashed]
+    yield [a for a in aliases if squashed in map(_squash, _names(a))]
+    yield [a for a in aliases if bare in map(_squash, map(_without_suffixes, _names(a)))]
+    yield [a for a in aliases if bare and any(bare in _beginnings(n) for n in _names(a))]
+
+
+def _names(alias: str) -> Iterator[str]:
+    """Return the names under which a spec is known, with and without its organisation."""
+    model = bundled_models()[alias]
+    yield alias
+    for name in (model.get("name"), model.get("repo_id"), *(model.get("also") or ())):
+        if isinstance(name, str):
+            yield name
+            yield name.rpartition("/")[2]
+    organisation = str(model.get("repo_id") or "").partition("/")[0]
+    yield f"{organisation}-{alias}"
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of letters, digits and inner points.
+
+    `Mistral-Small-3.1_24B` -> mistral, small, 3.1, 24b.
+    """
+    return re.findall(r"[a-z0-9]+(?:\.[0-9]+[a-z0-9]*)*", text.lower())
+
+
+def _squash(text: str) -> str:
+    """Return letters and digits alone.
+
+    The border between two digits stays, because qwen2-57b is not qwen2.5-7b.
+    """
+    between_digits = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "|", text.lower())
+    return re.sub(r"[^a-z0-9|]", "", between_digits)
+
+
+def _without_suffixes(text: str) -> str:
+    words = _words(text)
+    while len(words) > 1 and words[-1] in _SUFFIXES:
+        words.pop()
+    return "-".join(words)
+
+
+def _beginnings(text: str) -> set[str]:
+    """Return the beginnings of a name that end with a word, squashed.
+
+    Qwen3-Next-80B -> qwen3, qwen3next, qwen3next80b.
+    """
+    words = _words(text)
+    return {_squash("-".join(words[:end])) for end in range(1, len(words) + 1)}
+
+
+def _nearest(text: str) -> list[str]:
+    """Return up to five aliases that look like `text`, the nearest first."""
+    aliases = list(bundled_models())
+    alias_of_form: dict[str, str] = {}
+    for alias in reversed(aliases):
+        alias_of_form.update({_squash(name): alias for name in _names(alias)})
+    forms = close_matches(_squash(text), alias_of_form, 12)
+    near = [alias_of_form[form] for form in forms]
+    words = _words(text)
+    if words:
+        near += [alias for alias in aliases if _words(alias)[0] == words[0]]
+    return list(dict.fromkeys(near))[:5]

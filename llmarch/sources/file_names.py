@@ -1,0 +1,31 @@
+"""File names that have a meaning in a model repository. Constants and checks, no I/O."""
+
+from __future__ import annotations
+
+import re
+
+CONFIG = "config.json"
+PARAMS = "params.json"
+"""Mistral's native config."""
+ADAPTER = "adapter_config.json"
+"""The config of a PEFT adapter."""
+PIPELINE = "model_index.json"
+"""The parts of a diffusers pipeline."""
+QUANTIZATION = "hf_quant_config.json"
+"""ModelOpt's quantization declaration, which some repositories have beside the config, not in it."""
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
+
+MAX_NAME = 1000
+"""Characters of a file name with its folders."""
+
+_UNSAFE = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|[\x00-\x1f\x7f\\]")
+
+
+def is_safe_name(name: str) -> bool:
+    """Return whether a file name from a repository stays inside it.
+
+    Names that are empty, too long or contain control characters are not safe either.
+    """
+    return 0 < len(name) <= MAX_NAME and not _UNSAFE.search(name)

@@ -1,0 +1,70 @@
+"""The index of a sharded checkpoint: which file stores which tensor. Pure functions over bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+from ..errors import ConfigError, printable
+from .file_names import is_safe_name
+from .strict_json import parse_object, type_name
+
+MAX_INDEX = 50_000_000
+"""Bytes. The largest published index (Kimi K2) has 14 MB; parsed, it takes up to 25 times as much."""
+
+
+@dataclass
+class ShardIndex:
+    """A parsed `model.safetensors.index.json`."""
+
+    file: str
+    weight_map: dict[str, str]
+    """Tensor name -> file name."""
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @cached_property
+    def shards(self) -> frozenset[str]:
+        """The files that the index names."""
+        return frozenset(self.weight_map.values())
+
+    @cached_property
+    def tensors_by_file(self) -> dict[str, list[str]]:
+        """The tensors of each file, in the order of the index; the files are sorted."""
+        files: dict[str, list[str]] = {file: [] for file in sorted(self.shards)}
+        for name, file in self.weight_map.items():
+            files[file].append(name)
+        return files
+
+
+def parse_index(data: bytes, *, file: str) -> ShardIndex:
+    """Parse an index.
+
+    Raises ConfigError for broken JSON, and for a `weight_map` that is missing, contains anything
+    but file names, or names a file outside the repository.
+    """
+    shown = printable(file)
+    document = parse_object(data, file=file, limit=MAX_INDEX)
+    weight_map = document.get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ConfigError(f"{shown}: has no weight_map")
+    weight_map = cast(dict[str, Any], weight_map)
+    if set(map(type, weight_map.values())) - {str}:
+        name, shard = next(item for item in weight_map.items() if type(item[1]) is not str)
+        raise ConfigError(
+            f"{shown}: weight_map[{printable(name)}] is {type_name(shard)}, not a file name"
+        )
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    index = ShardIndex(file, weight_map, cast(dict[str, Any], metadata))
+    for shard in sorted(index.shards):
+        if not is_safe_name(shard):
+            raise ConfigError(
+                f"{shown}: weight_map names a file outside the repository: {printable(repr(shard))}"
+            )
+        if not shard.endswith(".safetensors"):
+            raise ConfigError(
+                f"{shown}: weight_map names {printable(shard)}, which is not a .safetensors file"
+            )
+    return index

@@ -1,0 +1,168 @@
+"""Recognise repositories that contain no decoder language model, and say what they are instead.
+
+Pure functions of the list of file names and of the JSON documents among them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from ..errors import NotAModel, printable
+from .file_names import ADAPTER, CONFIG, PIPELINE
+from .repo_files import choose_weights
+
+# The model_type of configs that are not read.
+_ENCODERS = frozenset(
+    """
+    albert bert big_bird camembert convbert deberta deberta-v2 distilbert electra ernie eurobert
+    flaubert fnet funnel gte ibert jina_bert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke
+    markuplm megatron-bert mobilebert modernbert mpnet new nomic_bert nystromformer rembert roberta
+    roformer squeezebert xlm xlm-roberta xlm-roberta-xl
+    """.split()
+)
+_ENCODER_DECODERS = frozenset(
+    """
+    bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt led longt5 m2m_100 marian
+    mbart mt5 nllb-moe pegasus pegasus_x plbart prophetnet switch_transformers t5 t5gemma umt5
+    """.split()
+)
+_OTHER_KINDS = {
+    "an image encoder": """
+        beit convnext convnextv2 deit detr dinov2 dinov3_vit mobilevit resnet segformer swin swinv2
+        vit yolos
+    """.split(),
+    "an image and text encoder": """
+        align altclip chinese_clip clip clip_vision_model siglip siglip2 siglip_vision_model
+    """.split(),
+    "a speech encoder-decoder": """
+        seamless_m4t seamless_m4t_v2 speech_to_text speecht5 whisper
+    """.split(),
+    "a speech encoder": """
+        data2vec-audio hubert unispeech wav2vec2 wav2vec2-bert wavlm
+    """.split(),
+    "an image model": "sam sam2 timm_backbone timm_wrapper".split(),
+}
+_DECODER_CLASS = re.compile(r"(CausalLM|LMHeadModel|ForConditionalGeneration)$")
+
+
+def non_model_error(
+    files: Iterable[str], documents: Mapping[str, Mapping[str, Any]], *, name: str = "it"
+) -> NotAModel | None:
+    """Return the error to raise if `name` contains no decoder language model, else None.
+
+    Its message says what `name` is, its hint what to look at instead.
+
+    files: paths relative to the root.
+    documents: the parsed JSON files of `repo_files.documents_to_read`, by name.
+    name: what the user calls it.
+    """
+    names = set(files)
+    weights = choose_weights(names)
+    if ADAPTER in names and not weights.shards:
+        return _adapter_error(documents.get(ADAPTER, {}), name)
+    if PIPELINE in names and CONFIG not in names:
+        return _pipeline_error(documents.get(PIPELINE, {}), name)
+    config = documents.get(CONFIG)
+    kind = _other_kind(config, names) if config is not None else None
+    if kind is not None:
+        return NotAModel(
+            f"{name} is {kind}, not a decoder language model",
+            "llmarch reads decoder language models only",
+        )
+    if weights.config_file is None and weights.index_file is None and not weights.shards:
+        return _no_model_files_error(names, name)
+    return None
+
+
+def _adapter_error(document: Mapping[str, Any], name: str) -> NotAModel:
+    peft_type = document.get("peft_type")
+    kind = f"a {printable(peft_type)} adapter" if isinstance(peft_type, str) else "a PEFT adapter"
+    base = document.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        hint = "look at its base model instead; the adapter does not name it"
+        return NotAModel(f"{name} is {kind}, not a whole model", hint)
+    base = printable(base)
+    return NotAModel(
+        f"{name} is {kind} for {base}, not a whole model",
+        f"look at its base model: llmarch show {base}",
+    )
+
+
+def _pipeline_error(document: Mapping[str, Any], name: str) -> NotAModel:
+    return NotAModel(
+        f"{name} is a diffusers pipeline{_shown(document.get('_class_name'))}, not a language model",
+        "its text encoder, if it has one, is a separate model: "
+        "download it and give its folder, such as ./text_encoder",
+    )
+
+
+def _other_kind(config: Mapping[str, Any], names: set[str]) -> str | None:
+    """Return what a config.json describes if that is not a decoder language model, else None."""
+    if "_diffusers_version" in config:
+        return f"a part of a diffusers pipeline{_shown(config.get('_class_name'))}"
+    if "peft_type" in config:
+        return "a PEFT adapter"
+    classes = _strings(config.get("architectures"))
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        model_type = ""
+    shown = _shown(classes[0] if classes else model_type)
+    decodes = config.get("is_decoder") is True or any(map(_DECODER_CLASS.search, classes))
+    if model_type in _ENCODERS and not decodes:
+        kind = "a sentence encoder" if "modules.json" in names else "a text encoder"
+        return kind + shown
+    for kind, model_types in _OTHER_KINDS.items():
+        if model_type in model_types:
+            return kind + shown
+    if model_type in _ENCODER_DECODERS or config.get("is_encoder_decoder") is True:
+        return f"an encoder-decoder{shown}"
+    return None
+
+
+def _no_model_files_error(names: set[str], name: str) -> NotAModel:
+    """Return the error for a repository without config and safetensors files at its root."""
+    for suffix, weight_format in ((".gguf", "GGUF"), (".onnx", "ONNX")):
+        converted = [n for n in names if PurePosixPath(n).suffix == suffix]
+        if converted:
+            example = printable(min(converted))
+            return NotAModel(
+                f"{name} contains only {weight_format} files ({example}), "
+                "no config.json and no safetensors files",
+                "look at the repository it was converted from, "
+                "which has config.json and safetensors files",
+            )
+    if "modules.json" in names:
+        return NotAModel(
+            f"{name} is a sentence-transformers model without a config.json of its own",
+            "look at the model it is built on",
+        )
+    configs = sorted(n for n in names if n.endswith(("/config.json", "/params.json")))
+    if configs:
+        folder = printable(configs[0].rpartition("/")[0])
+        return NotAModel(
+            f"{name} has no config.json at its root, but one in {folder}/",
+            f"download it and give the folder: llmarch show ./{folder}",
+        )
+    some = [printable(n, 40) for n in sorted(names)[:4]]
+    if len(names) > 4:
+        some.append("…")
+    return NotAModel(
+        f"{name} has neither a config.json nor safetensors files "
+        f"(it contains {', '.join(some) or 'nothing'})",
+        "is it a model repository?",
+    )
+
+
+def _shown(class_name: object) -> str:
+    """Return ` (NAME)` for a message, or nothing if there is no name."""
+    return f" ({printable(class_name)})" if isinstance(class_name, str) and class_name else ""
+
+
+def _strings(value: object) -> list[str]:
+    """Return the strings in a list; none if the value is not a list."""
+    if not isinstance(value, list):
+        return []
+    return [item for item in cast("list[object]", value) if isinstance(item, str)]

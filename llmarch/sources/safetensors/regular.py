@@ -1,0 +1,122 @@
+"""Parse a header that is written as the safetensors library writes it. The fast way.
+
+Such a header is perfectly regular, so that one pattern takes it apart and whole columns are checked
+at once. This takes a third of the time of building JSON objects for 92,000 tensors, in memory that a
+hostile header cannot blow up, and it sees duplicate names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple, cast
+
+from .header import MAX_TENSORS, Header, SizedKind, check_offsets, header_error, parse_kind
+
+_METADATA = re.compile(
+    r'\{"__metadata__":(\{(?:"(?:[^"\\]|\\.)*+":"(?:[^"\\]|\\.)*+",?+)*+\})(?:,(?=")|(?=\}))'
+)
+_ENTRY = re.compile(
+    r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)'
+)
+"""One tensor and the comma or brace after it. The classes are all `[^x]`, which takes half the time of
+others; what they capture is checked afterwards, in whole columns."""
+_FIXED = len('"":{"dtype":"],"data_offsets":[,]},')
+"""Characters of an entry besides the four that are captured."""
+_KIND = re.compile(r'([A-Z0-9_]{1,16})","shape":\[([0-9,]{0,400})')
+_PLAIN = bytes({*range(32, 256)} - {ord("\\")})
+"""Bytes of a JSON string that need no escape; quotes cannot occur where it is used."""
+_DIGITS = b"0123456789"
+
+
+class _Columns(NamedTuple):
+    """The parts of a header, as they are written."""
+
+    metadata: str
+    """A JSON object."""
+    names: list[str]
+    kinds: list[str]
+    """Dtype and shape: `BF16","shape":[2,3`."""
+    begins: list[str]
+    ends: list[str]
+
+
+def parse_regular(text: str, file: str, size: int) -> Header | None:
+    """Parse a header; None if it is not regular. Then `parse_irregular` says what is wrong with it.
+
+    Raises HeaderError for a regular header that is wrong.
+
+    text: the JSON; spaces at its end are ignored.
+    file: its name, for messages.
+    size: bytes of the header, with the eight of the length.
+    """
+    if text.count('"data_offsets"') > MAX_TENSORS:
+        raise header_error(file, f"more than {MAX_TENSORS:,} tensors in one file")
+    columns = _split(text.rstrip(" "))
+    if columns is None:
+        return None
+    names, kinds = columns.names, columns.kinds
+    try:
+        metadata = _parse_metadata(columns.metadata)
+        parsed = {kind: _parse_kind(kind) for kind in set(kinds)}
+    except ValueError:
+        return None
+    sizes = [parsed[kind].size for kind in kinds]
+    ends = list(map(int, columns.ends))
+    if columns.begins[0] == "0" and columns.begins[1:] == columns.ends[:-1]:
+        begins = [0, *ends[:-1]]
+    else:
+        begins = list(map(int, columns.begins))
+    data_size = check_offsets(file, names, begins, ends, sizes)
+    return Header(file, size, data_size, names, [parsed[kind].kind for kind in kinds], metadata)
+
+
+def _split(text: str) -> _Columns | None:
+    """Split a header into columns; None if it is not regular.
+
+    Why this is sound, although `findall` skips whatever does not match: an entry is as long as its
+    four captures and _FIXED. If all entries together are as long as the text after the metadata, then
+    none of it was skipped, and the text is nothing but entries, each right after the one before. Each
+    but the last ends in a comma, for a brace only matches at the end of the text, and the last ends in
+    a brace. So the structure is that of a JSON object, and only the captures may be anything else:
+    - Names contain no quote by the pattern, and no backslash and no control character by _PLAIN: they
+      are JSON strings without escapes.
+    - Offsets consist of digits. (A number may begin with 0, which JSON forbids; it is the same number.)
+    - Kinds are matched as wholes in `_parse_kind`.
+    - Duplicate names, and a tensor called `__metadata__`, are refused by `check_offsets`.
+    """
+    opening = _METADATA.match(text)
+    metadata, start = (opening[1], opening.end()) if opening else ("{}", 1)
+    entries = cast(list[tuple[str, str, str, str]], _ENTRY.findall(text, start))
+    if not entries or text[0] != "{" or text[-1] != "}":
+        return None
+    names, kinds, begins, ends = map(list, zip(*entries, strict=True))
+    captured = sum(sum(map(len, column)) for column in (names, kinds, begins, ends))
+    if captured + _FIXED * len(entries) != len(text) - start:
+        return None
+    if _delete("\n".join(names), _PLAIN) != b"\n" * (len(names) - 1):
+        return None
+    if _delete("".join(begins + ends), _DIGITS):
+        return None
+    return _Columns(metadata, names, kinds, begins, ends)
+
+
+def _delete(text: str, characters: bytes) -> bytes:
+    """Return what is left of a text without some bytes."""
+    return text.encode().translate(None, characters)
+
+
+def _parse_kind(text: str) -> SizedKind:
+    """Parse `BF16","shape":[2,3`. Raises ValueError if it is anything else."""
+    match = _KIND.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return parse_kind(match[1], match[2])
+
+
+def _parse_metadata(text: str) -> dict[str, str]:
+    """Parse the metadata. Raises ValueError for invalid JSON, also for an unpaired surrogate."""
+    metadata: Any = json.loads(text)
+    if "\\u" in text:
+        json.dumps(metadata, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
+    return metadata

@@ -380,7 +380,15 @@ def test_every_finding_has_a_rule() -> None:
             )
             if called in ("Finding", "Change"):
                 used |= {v for k in node.keywords if k.arg == "rule" for v in strings(k.value)}
-            elif called in ("_find", "_report", "find", "finding", "_add", "_tensor_findings", "MissingFile"):
+            elif called in (
+                "_find",
+                "_report",
+                "find",
+                "finding",
+                "_add",
+                "_tensor_findings",
+                "MissingFile",
+            ):
                 used |= {
                     v for a in node.args for v in strings(a) if re.fullmatch(r"[a-z]+(-[a-z]+)+", v)
                 }

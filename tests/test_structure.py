@@ -95,6 +95,31 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not rooms & FORBIDDEN.get(room, set()), f"{here} must not import {rooms}"
 
 
+KINSHIP = {
+    ("qwen3_next", "qwen2"),
+    ("qwen3_vl", "qwen3"),
+    ("qwen3_5", "qwen2"),
+    ("qwen3_5", "qwen3_next"),
+    ("qwen3_5", "qwen3_vl"),
+}
+"""Which family file may import another one: the code of the first model is built on the second's."""
+
+
+def test_families_share_the_vocabulary_only() -> None:
+    """What families share is in config/blocks and tensors, unless one really is built on another."""
+    families = "config.families."
+    pairs = {
+        (path.stem, module.removeprefix(families).split(".")[0])
+        for path in (PACKAGE / "config" / "families").glob("*.py")
+        for module in ours(imports(path))
+        if module.startswith(families)
+    }
+    between = {
+        (one, other) for one, other in pairs if (PACKAGE / f"config/families/{other}.py").exists()
+    }
+    assert between == KINSHIP
+
+
 def test_no_module_stands_loose() -> None:
     assert {p.stem for p in PACKAGE.glob("*.py")} == LOOSE
 

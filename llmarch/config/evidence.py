@@ -34,6 +34,11 @@ def derived(value: Any, how: str) -> Sourced:
     return Sourced(value, Evidence(kind="derived", ref=how))
 
 
+def derived_from(value: Any, *facts: Sourced) -> Sourced:
+    """Return a value that is computed from several facts, whose evidence it names."""
+    return derived(value, ", ".join(fact.evidence.ref for fact in facts))
+
+
 def same_evidence(value: Any, source: Sourced) -> Sourced:
     """Another value that rests on the same evidence."""
     return Sourced(value, source.evidence)

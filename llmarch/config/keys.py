@@ -65,16 +65,16 @@ class ConfigKeys:
         defaults: Mapping[str, Any] | None = None,
         defaults_ref: str = "",
         model_type: str = "",
-        at: str = "",
+        prefix: str = "",
         used: set[str] | None = None,
         spelled: Mapping[str, str | Evidence] | None = None,
     ) -> None:
-        self.data, self.file, self.family, self.ref, self.at, self.model_type = (
+        self.data, self.file, self.family, self.ref, self.prefix, self.model_type = (
             data,
             file,
             family,
             ref,
-            at,
+            prefix,
             model_type,
         )
         self.defaults, self.defaults_ref = defaults or {}, defaults_ref
@@ -92,7 +92,7 @@ class ConfigKeys:
         model_type: str = "",
     ) -> ConfigKeys:
         """The config nested under `key` (an empty one if the key is absent or null)."""
-        self.used.add(self.at + key)
+        self.used.add(self.prefix + key)
         data = self.data.get(key)
         if data is None:
             data = {}
@@ -106,7 +106,7 @@ class ConfigKeys:
             defaults=defaults,
             defaults_ref=defaults_ref,
             model_type=model_type,
-            at=f"{self.at}{key}.",
+            prefix=f"{self.prefix}{key}.",
             used=self.used,
             spelled=self.spelled,
         )
@@ -121,16 +121,16 @@ class ConfigKeys:
 
     def key(self, key: str) -> str:
         """The key as the file spells it, dotted."""
-        said = self.spelled.get(self.at + key)
-        return said if isinstance(said, str) else self.at + key
+        said = self.spelled.get(self.prefix + key)
+        return said if isinstance(said, str) else self.prefix + key
 
     def _evidence(self, key: str) -> Evidence:
-        said = self.spelled.get(self.at + key)
+        said = self.spelled.get(self.prefix + key)
         return said if isinstance(said, Evidence) else Evidence(kind="config", ref=self.key(key))
 
     def unread(self) -> list[str]:
         """Keys that nobody asked for and that are not known to be inert, dotted, as the file spells them, sorted."""
-        said = [self.spelled.get(name, name) for name in self._unread(self.data, self.at)]
+        said = [self.spelled.get(name, name) for name in self._unread(self.data, self.prefix)]
         return sorted(s for s in said if isinstance(s, str))
 
     def _unread(self, data: Mapping[str, Any], at: str) -> Iterator[str]:
@@ -168,10 +168,10 @@ class ConfigKeys:
 
     def _find(self, keys: tuple[str, ...], default: Any) -> tuple[str, Any, Evidence]:
         for key in keys:
-            self.used.add(self.at + key)
+            self.used.add(self.prefix + key)
         for key in keys:
             if self.data.get(key) is not None or (
-                key in self.data and isinstance(self.spelled.get(self.at + key), Evidence)
+                key in self.data and isinstance(self.spelled.get(self.prefix + key), Evidence)
             ):
                 return key, self.data[key], self._evidence(key)
         null = next((k for k in keys if k in self.data), None)
@@ -214,13 +214,13 @@ class ConfigKeys:
 
     def ignore(self, *keys: Any) -> None:
         """Keys that the modelling code does not use here (an MLP width where every layer is sparse): read, without effect."""
-        self.used.update(self.at + key for key in keys)
+        self.used.update(self.prefix + key for key in keys)
 
     def expect(self, key: str, value: Any, means: Any = MISSING) -> Any:
         """`value`, or what it `means`: the code does it whatever the config says. Where the key says the same it is the evidence; a key
         that says otherwise stays unread, and is shown."""
         if self.data.get(key) in (None, value):
-            self.used.add(self.at + key)
+            self.used.add(self.prefix + key)
         out = value if means is MISSING else means
         return (
             Sourced(out, self._evidence(key)) if self.has(key) and self.data[key] == value else out

@@ -49,7 +49,12 @@ class Family(Frozen):
             return c.child(key, **self._about(model_type))
         c.ignore(key)
         return ConfigKeys(
-            c.data, file=c.file, at=c.at, used=c.used, spelled=c.spelled, **self._about(model_type)
+            c.data,
+            file=c.file,
+            prefix=c.prefix,
+            used=c.used,
+            spelled=c.spelled,
+            **self._about(model_type),
         )
 
     def _about(self, model_type: str) -> dict[str, Any]:

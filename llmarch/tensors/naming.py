@@ -604,12 +604,19 @@ def fold_numbers(row: TensorRow) -> TensorRow:
 
 
 def matrix_rows(
-    name: str, m: Linear, shape: tuple[int, ...] | None = None, proves: tuple[str, ...] = ()
+    name: str,
+    m: Linear,
+    shape: tuple[int, ...] = (),
+    proves: tuple[str, ...] = (),
+    component: str = "vision",
 ) -> Iterator[TensorRow]:
-    """A tower's matrix that stands alone; `shape` where it is not stored as [outputs, inputs]."""
-    yield TensorRow(f"{name}.weight", shape or (m.outputs, m.inputs), (), "vision", proves)
+    """Yield an encoder's matrix that stands alone.
+
+    shape: how the matrix is stored, if not as [outputs, inputs].
+    """
+    yield TensorRow(f"{name}.weight", shape or (m.outputs, m.inputs), (), component, proves)
     if m.bias:
-        yield TensorRow(f"{name}.bias", (m.outputs,), (), "vision")
+        yield TensorRow(f"{name}.bias", (m.outputs,), (), component)
 
 
 def tower_rows(
@@ -669,3 +676,32 @@ def mtp_as_layers(
         yield TensorRow(
             f"{at}{head}.weight", (a.vocab_size, h), (numbers,), "mtp", ("mtp.own_head",)
         )
+
+
+def patch_rows(name: str, t: Tower, video: bool = False) -> Iterator[TensorRow]:
+    """Yield the patch embedding as the convolution it is stored as.
+
+    Its shape is [width, channels, p, p], or [width, channels, frames, p, p] for `video`.
+    """
+    frames = (t.patch_frames,) if video else ()
+    channels = t.patch_embedding.inputs // (t.patch_size**2 * t.patch_frames)
+    shape = (t.hidden_size, channels, *frames, t.patch_size, t.patch_size)
+    yield from matrix_rows(name, t.patch_embedding, shape, ("towers.vision.patch_size",))
+
+
+def position_rows(name: str, t: Tower, shape: tuple[int, ...] = ()) -> Iterator[TensorRow]:
+    """Yield the table of positions, of another `shape` where it is not [positions, width]."""
+    shape = shape or (t.positions, t.hidden_size)
+    yield TensorRow(name, shape, (), "vision", ("towers.vision.positions",))
+
+
+def projector_rows(t: Tower, *names: str) -> Iterator[TensorRow]:
+    """Yield the matrices of the projector, a name each."""
+    for name, matrix in zip(names, t.projector, strict=True):
+        yield from matrix_rows(name, matrix)
+
+
+def per_layer_input_parts(f: Dense, hidden: int) -> Iterator[BlockTensor]:
+    """Per-layer embeddings (Gemma 3n and 4): the gate, and the projection back to the stream."""
+    yield from linear("per_layer_input_gate", f.width, hidden, "mlp", ("width",))
+    yield from linear("per_layer_projection", hidden, f.width, "mlp")

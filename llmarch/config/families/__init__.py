@@ -1,7 +1,7 @@
 """Model families: one file each, found by `model_type`.
 
-`MODEL_TYPES` says which file reads which `model_type`; files are imported when they are needed. A wrapper's type (`gemma3`) and its
-text part's (`gemma3_text`) are rows of their own.
+`MODEL_TYPES` gives the file that reads each `model_type`; files are imported when they are needed.
+A wrapper's type (`gemma3`) and its text part's (`gemma3_text`) are rows of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ...errors import UnknownFamily
 
 if TYPE_CHECKING:
-    from ..vocabulary import Family
+    from ..evidence import Draft
+    from ..vocabulary import ConfigKeys, Family
 
 MODEL_TYPES: dict[str, str] = {
     "afmoe": "afmoe",
@@ -106,3 +107,15 @@ def named(name: str) -> Family:
     """The family in the file `name`, as `Architecture.family` gives it."""
     family: Family = import_module(f".{name}", __name__).FAMILY
     return family
+
+
+def read_text_part(c: ConfigKeys, default: str) -> tuple[ConfigKeys, Draft]:
+    """Read the decoder of a wrapper that may hold another family's.
+
+    default: the model_type of a `text_config` that has none.
+    Return the keys of the decoder, and what its family read from them.
+    """
+    model_type = c.child("text_config").word("model_type", default=default).value
+    family = find(model_type, c.file)
+    part = family.part(c, "text_config", model_type)
+    return part, family.read(part)

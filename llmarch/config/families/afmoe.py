@@ -1,59 +1,71 @@
-"""Trinity (AFMoE): sliding layers with RoPE, every fourth full and without positions; gated attention, norms before and after each block,
-a dense prefix, then MoE with a shared expert; muP scales the embedding."""
+"""Trinity (AFMoE): gated attention, sandwich norms, a dense prefix, MoE with a shared expert.
+
+Sliding layers have RoPE; every fourth layer is full and has no positions. muP scales the
+embedding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling, same_evidence
-from .kimi_linear import both
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
-    n, every = c.layer_count().value, c.size("global_attn_every_n_layers")
-    how_full = f"{every.evidence.ref}: every {every.value}th layer is full"
-    of, how = blocks.sliding_layers(c, n, lambda i: (i + 1) % every.value != 0, how_full)
+    """Read a decoder."""
+    every = c.size("global_attn_every_n_layers")
+    reason = f"{every.evidence.ref}: every {every.value}th layer is full"
+    layers = blocks.sliding_layers(c, lambda i: (i + 1) % every.value != 0, reason)
     first = c.size("num_dense_layers", least=0)
-    pairs = [(m, "moe" if i >= first.value else "dense") for i, m in enumerate(of)]
-    bias = c.flag("attention_bias")
-    mixer = blocks.attention(
-        c,
-        qk_norm=draft(s.QKNorm, scope="head"),
-        qkv_bias=bias,
-        output_bias=bias,
-        gate="elementwise",
-    )
-    mixers: dict[str, Callable[[ConfigKeys], Draft]] = {
-        "full": lambda _: mixer.replace(rope=None),
-        "sliding": lambda c: mixer.replace(window=c.size("sliding_window")),
-    }
-    c.ignore("use_grouped_mm", "load_balance_coeff", "attention_bias")  # kernels; training
+    ffns = blocks.moe_layers(c, lambda i: i >= first.value, first, types="")
+    c.ignore("use_grouped_mm", "load_balance_coeff")  # kernels; training
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, mixers, of),
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, (f for _, f in pairs)),
-        embedding=draft(s.Embedding, tied=c.flag("tie_word_embeddings"), scale=mup(c)),
-        **blocks.layer_wiring(pairs, both(how, first), blocks.sandwich_step),
+        mixers=blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value),
+        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, ffns.value),
+        embedding=blocks.embedding(c, scale=embedding_scale(c)),
+        **blocks.layer_wiring(layers, ffns, blocks.sandwich_step),
     )
 
 
-def mup(c: ConfigKeys) -> Sourced:
-    on = c.flag("mup_enabled")
-    return (
-        derived(c.size("hidden_size").value ** 0.5, f"sqrt(hidden_size), as {on.evidence.ref} says")
-        if on.value
-        else same_evidence(None, on)
-    )
+def full(c: ConfigKeys) -> Draft:
+    """Read the attention of full layers, which have no positions."""
+    return gated_attention(c, rope=None)
+
+
+def sliding(c: ConfigKeys) -> Draft:
+    """Read the attention of sliding layers."""
+    return gated_attention(c, window=c.size("sliding_window"))
+
+
+def gated_attention(c: ConfigKeys, **facts: Any) -> Draft:
+    """Read GQA with QK-norm and a gate on the output."""
+    norm = draft(s.QKNorm, scope="head")
+    biases = blocks.attention_biases(c)
+    return blocks.attention(c, qk_norm=norm, gate="elementwise", **biases, **facts)
+
+
+def embedding_scale(c: ConfigKeys) -> Sourced:
+    """Return the factor on embeddings: sqrt(hidden_size) with muP, none without."""
+    enabled = c.flag("mup_enabled")
+    if not enabled.value:
+        return same_evidence(None, enabled)
+    root = c.size("hidden_size").value ** 0.5
+    return derived(root, f"sqrt(hidden_size), as {enabled.evidence.ref} says")
 
 
 def moe(c: ConfigKeys) -> Draft:
-    """The published configs name groups of experts, one and all of it; the class knows none, and always normalises."""
+    """Read the MoE.
+
+    The published configs name groups of experts, with one group that holds all. The class has no
+    groups, and always normalises the weights of the chosen experts.
+    """
     for key in ("n_group", "topk_group", "num_expert_groups", "num_limited_groups"):
         c.expect(key, 1)
-    width, shared = c.size("moe_intermediate_size"), c.size("num_shared_experts", least=0)
     router = draft(
         s.Router,
         scoring=c.expect("score_func", "sigmoid"),
@@ -61,19 +73,7 @@ def moe(c: ConfigKeys) -> Draft:
         normalized=c.expect("route_norm", True),
         scale=c.number("route_scale"),
     )
-    return draft(
-        s.MoE,
-        experts=c.size("num_experts", "num_local_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=width,
-        activation=blocks.activation(c),
-        shared_experts=shared,
-        shared_width=derived(
-            shared.value * width.value,
-            f"{c.key('num_shared_experts')} * {c.key('moe_intermediate_size')}",
-        ),
-        router=router,
-    )
+    return blocks.moe(c, router, **blocks.shared_experts(c, "num_shared_experts"))
 
 
 FAMILY = Family(
@@ -82,15 +82,35 @@ FAMILY = Family(
     ref=modeling("afmoe"),
     read=read,
     naming=tensors.Naming(
-        norms=("input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm"),
-        blocks={s.Attention: tensors.attention_parts(gate="gate_proj"), s.MoE: tensors.moe_parts(router="router.gate", selection_bias="expert_bias")},
+        norms=(
+            "input_layernorm",
+            "post_attention_layernorm",
+            "pre_mlp_layernorm",
+            "post_mlp_layernorm",
+        ),
+        blocks={
+            s.Attention: tensors.attention_parts(gate="gate_proj"),
+            s.MoE: tensors.moe_parts(router="router.gate", selection_bias="expert_bias"),
+        },
     ),
     defaults={
         "afmoe": {
-            "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False,
-            "max_position_embeddings": 16384, "head_dim": 128, "num_dense_layers": 1, "num_experts": 64, "num_experts_per_tok": 6,
-            "num_shared_experts": 2, "route_scale": 1.0, "global_attn_every_n_layers": 4, "sliding_window": 1024, "mup_enabled": False,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "max_position_embeddings": 16384,
+            "head_dim": 128,
+            "num_dense_layers": 1,
+            "num_experts": 64,
+            "num_experts_per_tok": 6,
+            "num_shared_experts": 2,
+            "route_scale": 1.0,
+            "global_attn_every_n_layers": 4,
+            "sliding_window": 1024,
+            "mup_enabled": False,
         },
     },
     config_class={"afmoe": "AfmoeConfig"},
-)  # fmt: skip
+)

@@ -1,7 +1,9 @@
-"""Gemma 3n E2B and E4B: Gemma 3's sliding and full layers over four streams (AltUp), with a low-rank branch beside attention (Laurel).
+"""Gemma 3n E2B and E4B: Gemma 3's layers over four streams (AltUp), with Laurel branches.
 
-Per-layer embeddings as in Gemma 4, which kept them; the last layers read the keys and values of earlier ones; MLPs of the first layers let
-few activations pass. Norms have a plain weight. Vision is a MobileNetV5, audio a Conformer; both also embed a few tokens of their own.
+Laurel is a low-rank branch beside attention. Per-layer embeddings as in Gemma 4, which kept them.
+The last layers read the keys and values of earlier ones. MLPs of the first layers let few
+activations pass. Norms have a plain weight. Vision is a MobileNetV5, audio a Conformer; both also
+embed a few tokens of their own.
 """
 
 from __future__ import annotations
@@ -13,93 +15,97 @@ from typing import Any
 from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
+from ...tensors import conformer
 from .. import blocks
-from ..vocabulary import (
-    ConfigKeys,
-    Draft,
-    Family,
-    Sourced,
-    derived,
-    draft,
-    hard_coded,
-    modeling,
-    same_evidence,
-)
-from .gemma4 import per_layer_parts, shared_mixers
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
+    """Read a decoder, or the wrapper of one."""
     if c.model_type == "gemma3n" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3n_text")
         text = read(part)
-        towers = {
-            name: tower(c, text)
-            for name, tower in (("vision", vision), ("audio", audio))
-            if c.has(f"{name}_config")
-        }
-        c.ignore(
-            "audio_config",
-            "vision_config",
-            "vision_soft_tokens_per_image",
-            "audio_soft_tokens_per_image",
-        )
-        return blocks.wrapped(c, part, text, towers)
-    n = c.layer_count().value
-    of, how = blocks.sliding_layers(
-        c, n, lambda i: (i + 1) % 5 != 0, "full on every 5th layer, the others slide"
-    )
-    names, how = shared_mixers(c, of, how)
-    sparse, by = sparsity(c, n)
+        for modality in ("audio", "vision"):
+            c.ignore(f"{modality}_config", f"{modality}_soft_tokens_per_image")
+        return blocks.wrapped(c, part, text, vision=vision_tower, audio=audio_tower)
+    reason = "full on every 5th layer, the others slide"
+    layers = blocks.sliding_layers(c, lambda i: (i + 1) % 5 != 0, reason)
+    mixers = blocks.shared_kv_layers(c, layers)
+    shares = sparsity(c)
+    mlps = ["dense_sparse" if share else "dense" for share in shares.value]
     c.expect("query_pre_attn_scalar", 256)  # in the published files; the class does not scale
     c.ignore("altup_lr_multiplier")
-    kinds = [(m, "dense_sparse" if s else "dense") for m, s in zip(names, sparse, strict=True)]
-    name = {k: f"{k[0]}_sparse" if k[1] == "dense_sparse" else k[0] for k in dict.fromkeys(kinds)}
+    pairs = list(zip(mixers.value, mlps, strict=True))
+    names = {pair: kind_name(*pair) for pair in dict.fromkeys(pairs)}
+    pattern = f"{mixers.evidence.ref}; {shares.evidence.ref}"
     return blocks.decoder(
         c,
-        mixers={m: mixer(c, m) for m in dict.fromkeys(names)},
-        ffns=feed_forward(c, max(sparse), not all(sparse), n),
+        mixers={name: mixer(c, name) for name in dict.fromkeys(mixers.value)},
+        ffns=feed_forward(c, max(shares.value), {*mlps}),
         embedding=embedding(c),
         head=draft(s.Head, softcap=c.optional(c.number, "final_logit_softcapping")),
-        residual=draft(
-            s.Residual,
-            kind="altup",
-            streams=c.size("altup_num_inputs"),
-            active=c.size("altup_active_idx", least=0),
-            clip=c.optional(c.number, "altup_coef_clip"),
-        ),
-        layer_kinds={name[k]: draft(s.LayerKind, steps=steps(c, *k)) for k in name},
-        layers=derived([name[k] for k in kinds], f"{how.evidence.ref}; {by.evidence.ref}"),
+        residual=alternating_updates(c),
+        layer_kinds={
+            name: draft(s.LayerKind, steps=steps(c, *pair)) for pair, name in names.items()
+        },
+        layers=derived([names[pair] for pair in pairs], pattern),
     )
 
 
-def sparsity(c: ConfigKeys, n: int) -> tuple[list[float], Sourced]:
-    """The share of activations that is cut on each layer; by default 0.95 on the first ten."""
-    given = c.value("activation_sparsity_pattern", default=None)
+def kind_name(mixer: str, mlp: str) -> str:
+    """Return the name of the layer kind of a mixer and an MLP."""
+    return f"{mixer}_sparse" if mlp == "dense_sparse" else mixer
+
+
+def alternating_updates(c: ConfigKeys) -> Draft:
+    """Read AltUp: several streams, of which each layer computes one and predicts the others."""
+    return draft(
+        s.Residual,
+        kind="altup",
+        streams=c.size("altup_num_inputs"),
+        active=c.size("altup_active_idx", least=0),
+        clip=c.optional(c.number, "altup_coef_clip"),
+    )
+
+
+def sparsity(c: ConfigKeys) -> Sourced:
+    """Read the share of activations that is set to 0 on each layer.
+
+    By default it is 0.95 on the first ten layers. Raises ConfigError for several shares beside 0.
+    """
+    key = "activation_sparsity_pattern"
+    layers = c.layer_count().value
+    given = c.value(key, default=None)
     if given.value is None:
-        first = 10 if n > 10 else 0
-        return [0.95] * first + [0.0] * (n - first), derived(
-            None, "no activation_sparsity_pattern: 0.95 on the first 10 layers"
-        )
+        first = 10 if layers > 10 else 0
+        shares = [0.95] * first + [0.0] * (layers - first)
+        return derived(shares, f"no {key}: 0.95 on the first 10 layers")
     if isinstance(given.value, (int, float)):
-        return [float(given.value)] * n, given
-    values = [
-        float(v) for v in c.items("activation_sparsity_pattern", length=n, of=(int, float)).value
-    ]
-    if len(set(values) - {0.0}) > 1:
+        return same_evidence([float(given.value)] * layers, given)
+    shares = [float(v) for v in c.items(key, length=layers, of=(int, float)).value]
+    if len({*shares} - {0.0}) > 1:
         raise ConfigError(
-            f"{c.file}: {c.key('activation_sparsity_pattern')} has several shares; llmarch knows one beside 0"
+            f"{c.file}: {c.key(key)} has several shares; llmarch supports one beside 0"
         )
-    return values, given
+    return same_evidence(shares, given)
 
 
 def mixer(c: ConfigKeys, name: str) -> Draft:
-    """Scores are not scaled; queries and keys are normed per head, values without weight. Bases as in Gemma 3."""
+    """Read attention: QK-norm and a norm on values per head, scores without a scale."""
     kind, _, shared = name.partition("_")
-    bias, dim = c.flag("attention_bias"), c.size("head_dim")
-    theta = c.number("rope_local_base_freq") if kind == "sliding" else None
-    turn = blocks.rope(
+    dim = c.size("head_dim")
+    facts: dict[str, Any] = blocks.attention_biases(c)
+    theta = None
+    if shared:
+        key = c.key("num_kv_shared_layers")
+        facts["kv_from"] = derived(kind, f"{key}: the last layer of the kind that has its own")
+    if kind == "sliding":
+        theta = c.number("rope_local_base_freq")
+        facts["window"] = c.size("sliding_window")
+    rope = blocks.rope(
         c,
-        derived(dim.value, "all of head_dim"),
+        blocks.all_of_head(dim),
         layer_type=f"{kind}_attention",
         theta=theta,
         scaled=kind != "sliding",
@@ -110,97 +116,91 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
         v_head_dim=dim,
         qk_norm=draft(s.QKNorm, scope="head"),
         value_norm=True,
-        kv_from=derived(
-            kind, f"{c.key('num_kv_shared_layers')}: the last layer of the kind that has its own"
-        )
-        if shared
-        else None,
-        qkv_bias=bias,
-        output_bias=bias,
-        window=c.size("sliding_window") if kind == "sliding" else None,
         scale=1.0,
-        rope=turn,
+        rope=rope,
+        **facts,
     )
 
 
-def feed_forward(c: ConfigKeys, share: float, plain: bool, n: int) -> dict[str, Draft]:
-    width, geglu = c.value("intermediate_size"), blocks.activation(c, "hidden_activation")
-    if isinstance(width.value, list):
-        widths = set(c.items("intermediate_size", length=n, of=int).value)
-        if len(widths) > 1:
-            raise ConfigError(
-                f"{c.file}: {c.key('intermediate_size')} differs from layer to layer; llmarch knows one width for all"
-            )
-        width = same_evidence(widths.pop(), width)
-    else:
-        width = c.size("intermediate_size")
-    dense = draft(s.Dense, width=width, activation=geglu)
-    cut = (
-        {"dense_sparse": dense.replace(sparsity=derived(share, "activation_sparsity_pattern"))}
-        if share
-        else {}
+def feed_forward(c: ConfigKeys, share: float, mlps: set[str]) -> dict[str, Draft]:
+    """Read the MLPs that layers use, Laurel, and the block that adds per-layer embeddings."""
+    geglu = blocks.activation(c, "hidden_activation")
+    dense = draft(s.Dense, width=mlp_width(c), activation=geglu)
+    sparse = dense.replace(sparsity=derived(share, "activation_sparsity_pattern"))
+    ffns = {"dense": dense, "dense_sparse": sparse}
+    ffns = {name: ffn for name, ffn in ffns.items() if name in mlps}
+    plain: dict[str, Any] = {"gated": False}
+    ffns["laurel"] = draft(
+        s.Dense, width=c.size("laurel_rank"), activation="identity", own_skip=True, **plain
     )
-    return {
-        **({"dense": dense} if plain else {}),
-        **cut,
-        "laurel": draft(
-            s.Dense, width=c.size("laurel_rank"), activation="identity", gated=False, own_skip=True
-        ),
-        "per_layer": draft(
-            s.Dense,
-            width=c.size("hidden_size_per_layer_input"),
-            activation=geglu,
-            gated=False,
-            per_layer=True,
-        ),
-    }
+    width = c.size("hidden_size_per_layer_input")
+    ffns["per_layer"] = draft(s.Dense, width=width, activation=geglu, per_layer=True, **plain)
+    return ffns
+
+
+def mlp_width(c: ConfigKeys) -> Sourced:
+    """Read the width of the MLPs: a number, or a list with the same number for each layer."""
+    key = "intermediate_size"
+    given = c.value(key)
+    if not isinstance(given.value, list):
+        return c.size(key)
+    widths = {*c.items(key, length=c.layer_count().value, of=int).value}
+    if len(widths) > 1:
+        raise ConfigError(
+            f"{c.file}: {c.key(key)} differs from layer to layer; llmarch supports one width"
+        )
+    return same_evidence(widths.pop(), given)
 
 
 def embedding(c: ConfigKeys) -> Draft:
-    root, width = (
-        derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)"),
-        c.size("hidden_size_per_layer_input"),
+    """Read the embedding, and the smaller one that each layer has of its own."""
+    width = c.size("hidden_size_per_layer_input")
+    per_layer = draft(
+        s.PerLayerEmbedding,
+        width=width,
+        vocab_size=c.size("vocab_size_per_layer_input"),
+        scale=derived(width.value**0.5, f"sqrt({width.evidence.ref})"),
     )
-    scale, rows = (
-        derived(width.value**0.5, f"sqrt({width.evidence.ref})"),
-        c.size("vocab_size_per_layer_input"),
-    )
-    inner = draft(s.PerLayerEmbedding, width=width, vocab_size=rows, scale=scale)
-    return draft(s.Embedding, tied=c.flag("tie_word_embeddings"), scale=root, per_layer=inner)
+    root = derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)")
+    return blocks.embedding(c, scale=root, per_layer=per_layer)
 
 
 def steps(c: ConfigKeys, mixer: str, mlp: str) -> list[Draft]:
-    """Attention and Laurel read the same norm; the sum of stream, attention and Laurel is over sqrt(2)."""
+    """Return the steps of a layer.
+
+    Attention and Laurel read the same norm; the sum of stream, attention and Laurel is divided by
+    sqrt(2).
+    """
     c.flag("altup_correct_scale")
     half = 0.5**0.5
     branches = [
-        draft(s.Branch, block=b, post_norm="rms", scale=half)
-        for b in (f"mixers.{mixer}", "ffns.laurel")
+        draft(s.Branch, block=block, post_norm="rms", scale=half)
+        for block in (f"mixers.{mixer}", "ffns.laurel")
     ]
-    first = draft(s.Step, branches=branches, pre_norm="rms", skip_scale=half)
     return [
-        first,
+        draft(s.Step, branches=branches, pre_norm="rms", skip_scale=half),
         blocks.sandwich_step(f"ffns.{mlp}"),
-        draft(s.Step, branches=[draft(s.Branch, block="ffns.per_layer", post_norm="rms")]),
+        blocks.post_norm_step("ffns.per_layer"),
     ]
 
 
-# --- encoders -----------------------------------------------------------------------------------------------------
+# --- encoders -----------------------------------------------------------------------------------
 
 TIMM = "timm 1.0.31 models/mobilenetv5.py mobilenetv5_300m_enc"
 
 
 def inverted(inputs: int, outputs: int, width: int, kernel: int = 0, mid: int = 0) -> s.ConvBlock:
+    """Return an inverted residual block."""
     return s.ConvBlock(
         kind="inverted", inputs=inputs, outputs=outputs, width=width, kernel=kernel, mid_kernel=mid
     )
 
 
-def in_turns(
-    channels: int, queries: int, keys: int, kernel: int, width: int, times: int
+def attention_and_mlp(
+    channels: int, queries: int, keys: int, kernel: int, width: int
 ) -> tuple[s.ConvBlock, ...]:
-    """Attention and an MLP of 1 x 1 convolutions, in turns."""
-    attend = s.ConvBlock(
+    """Return a block of attention, and an MLP of 1 x 1 convolutions."""
+    attention = s.ConvBlock(
         kind="attention",
         inputs=channels,
         outputs=channels,
@@ -208,42 +208,37 @@ def in_turns(
         kernel=kernel,
         key_width=keys,
     )
-    return (attend, inverted(channels, channels, width)) * times
+    return attention, inverted(channels, channels, width)
 
 
 def mobilenet_v5() -> tuple[tuple[s.ConvBlock, ...], ...]:
-    edge = s.ConvBlock(kind="edge", inputs=64, outputs=128, width=256, kernel=3)
-    again = replace(edge, inputs=128, width=512)
+    """Return the four stages of MobileNetV5-300M, as timm has them."""
+    first = s.ConvBlock(kind="edge", inputs=64, outputs=128, width=256, kernel=3)
+    edge = replace(first, inputs=128, width=512)
     return (
-        (edge, again, again),
+        (first, edge, edge),
         (inverted(128, 256, 768, 3, 5), *(inverted(256, 256, 1024, k) for k in (5, 3, 5, 3))),
         (
             inverted(256, 640, 1536, 5, 5),
-            *(inverted(640, 640, 2560, 5) for _ in range(7)),
+            *[inverted(640, 640, 2560, 5)] * 7,
             inverted(640, 640, 640),
-            *in_turns(640, 768, 64, 3, 1280, 14),
+            *attention_and_mlp(640, 768, 64, 3, 1280) * 14,
         ),
-        (inverted(640, 1280, 3840, 5, 5), *in_turns(1280, 1536, 96, 0, 2560, 19)),
+        (inverted(640, 1280, 3840, 5, 5), *attention_and_mlp(1280, 1536, 96, 0, 2560) * 19),
     )
 
 
-def vision(c: ConfigKeys, text: Draft) -> Draft:
+def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+    """Read the MobileNetV5, whose shape the code fixes. Raises ConfigError for another encoder."""
     v = FAMILY.part(c, "vision_config", "gemma3n_vision")
     name = v.word("architecture")
     if name.value != "mobilenetv5_300m_enc":
         raise ConfigError(
-            f"{c.file}: {v.key('architecture')} is {name.value!r}; llmarch knows mobilenetv5_300m_enc in this place"
+            f"{c.file}: {v.key('architecture')} is {name.value!r};"
+            " llmarch supports mobilenetv5_300m_enc here"
         )
-    v.ignore(
-        "model_type",
-        "vocab_offset",
-        "rms_norm_eps",
-        "model_args",
-        "do_pooling",
-        "num_classes",
-        "label_names",
-        "pretrained_cfg",
-    )
+    v.ignore("model_type", "vocab_offset", "rms_norm_eps", "model_args")
+    v.ignore("do_pooling", "num_classes", "label_names", "pretrained_cfg")
     hidden = v.size("hidden_size")
     return draft(
         s.ConvTower,
@@ -259,28 +254,24 @@ def vision(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def audio(c: ConfigKeys, text: Draft) -> Draft:
+def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
+    """Read the Conformer."""
     v = FAMILY.part(c, "audio_config", "gemma3n_audio")
-    kind = v.word("model_type", default="gemma3n_audio")
     v.ignore("gradient_clipping", "vocab_offset", "sscp_conv_group_norm_eps", "sscp_conv_eps")
     v.expect("conf_residual_weight", 0.5)
     v.expect("sscp_conv_kernel_size", [[3, 3], [3, 3]])
     v.expect("sscp_conv_stride_size", [[2, 2], [2, 2]])
-    hidden, channels, bins = (
-        v.size("hidden_size"),
-        v.items("sscp_conv_channel_size", of=int),
-        v.size("input_feat_size"),
-    )
-    flat = derived(
-        channels.value[-1] * (bins.value // 4),
-        "the last of sscp_conv_channel_size * input_feat_size / 4",
-    )
-    c.ignore("conf_reduction_factor")
     v.size("conf_reduction_factor")
+    c.ignore("conf_reduction_factor")
+    hidden = v.size("hidden_size")
+    channels = v.items("sscp_conv_channel_size", of=int)
+    features = channels.value[-1] * (v.size("input_feat_size").value // 4)
+    formula = "the last of sscp_conv_channel_size * input_feat_size / 4"
+    left = v.size("conf_attention_context_left").value - 1
     return draft(
         s.Conformer,
         v.ref,
-        kind=kind,
+        kind=v.word("model_type", default="gemma3n_audio"),
         layers=v.layer_count("conf_num_hidden_layers"),
         hidden_size=hidden,
         heads=v.size("conf_num_attention_heads"),
@@ -289,86 +280,94 @@ def audio(c: ConfigKeys, text: Draft) -> Draft:
         norm=blocks.rms_norm(v),
         conv_kernel=v.size("conf_conv_kernel_size"),
         chunk=v.size("conf_attention_chunk_size"),
-        left_context=derived(
-            v.size("conf_attention_context_left").value - 1, "conf_attention_context_left - 1"
-        ),
+        left_context=derived(left, "conf_attention_context_left - 1"),
         right_context=v.size("conf_attention_context_right", least=0),
         softcap=v.number("conf_attention_logit_cap"),
         subsampling=channels,
-        subsampled=draft(s.Linear, inputs=flat, outputs=hidden),
+        subsampled=draft(s.Linear, inputs=derived(features, formula), outputs=hidden),
         vocabulary=v.size("vocab_size"),
         projector=[draft(s.Linear, inputs=hidden, outputs=text["hidden_size"])],
     )
 
 
-# --- names --------------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------
 
 
 def laurel_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
+    """Yield the two matrices of Laurel."""
     yield from tensors.linear("laurel.linear_left", f.width, hidden, "mlp", ("width",))
     yield from tensors.linear("laurel.linear_right", hidden, f.width, "mlp")
 
 
-def tower_names(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+    """Yield the encoders, and for each the embedding of its own tokens and its projector."""
     for component, t in a.towers.items():
         if isinstance(t, s.ConvTower):
-            yield from conv_names(t, "model.vision_tower.timm_model.")
+            yield from convolution_rows(t, "model.vision_tower.timm_model.")
         elif isinstance(t, s.Conformer):
-            yield from conformer_names(t, "model.audio_tower.")
+            yield from conformer.conformer_rows(t, "model.audio_tower.", AUDIO_NAMES)
         else:
             continue
-        at, w = f"model.embed_{component}.", t.projector[0].inputs
-        yield tensors.TensorRow(
-            f"{at}embedding.weight",
-            (t.vocabulary, w),
-            (),
-            component,
-            (f"towers.{component}.vocabulary",),
-        )
+        prefix = f"model.embed_{component}."
+        width = t.projector[0].inputs
+        table = (t.vocabulary, width)
+        facts = (f"towers.{component}.vocabulary",)
+        yield tensors.TensorRow(f"{prefix}embedding.weight", table, (), component, facts)
         for norm in ("hard", "soft"):
-            yield tensors.TensorRow(f"{at}{norm}_embedding_norm.weight", (w,), (), component)
-        for r in tensors.matrix_rows(f"{at}embedding_projection", t.projector[0]):
-            yield tensors.TensorRow(r.pattern, r.shape, r.axes, component, r.proves)
+            pattern = f"{prefix}{norm}_embedding_norm.weight"
+            yield tensors.TensorRow(pattern, (width,), (), component)
+        projection = f"{prefix}embedding_projection"
+        yield from tensors.matrix_rows(projection, t.projector[0], component=component)
 
 
-def conv_names(t: s.ConvTower, at: str) -> Iterator[tensors.TensorRow]:
-    """Blocks of a stage that are alike share their rows."""
+def convolution_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
+    """Yield the tensors of the MobileNetV5; blocks of a stage that are alike share their rows."""
     part = "vision"
-    yield tensors.TensorRow(
-        f"{at}conv_stem.conv.weight", (t.stem, 3, 3, 3), (), part, ("towers.vision.stem",)
-    )
-    yield tensors.TensorRow(f"{at}conv_stem.conv.bias", (t.stem,), (), part)
-    yield tensors.TensorRow(f"{at}conv_stem.bn.weight", (t.stem,), (), part)
+    stem = f"{prefix}conv_stem."
+    facts = ("towers.vision.stem",)
+    yield tensors.TensorRow(f"{stem}conv.weight", (t.stem, 3, 3, 3), (), part, facts)
+    yield tensors.TensorRow(f"{stem}conv.bias", (t.stem,), (), part)
+    yield tensors.TensorRow(f"{stem}bn.weight", (t.stem,), (), part)
     for i, stage in enumerate(t.stages):
-        numbers: dict[s.ConvBlock, list[int]] = {}
-        for j, block in enumerate(stage):
-            numbers.setdefault(block, []).append(j)
-        for block, js in numbers.items():
-            for name, shape in block_shapes(block):
-                yield tensors.TensorRow(
-                    f"{at}blocks.{{}}.{{}}.{name}",
-                    shape,
-                    ((i,), tuple(js)),
-                    part,
-                    ("towers.vision.stages",),
-                )
-    taken = sum(stage[-1].outputs for stage in t.stages[-2:])
-    for name, outputs, inputs in (
-        ("pw_exp", t.fusion_width, taken),
-        ("pw_proj", t.outputs, t.fusion_width),
-    ):
-        yield tensors.TensorRow(
-            f"{at}msfa.ffn.{name}.conv.weight",
-            (outputs, inputs, 1, 1),
-            (),
-            part,
-            ("towers.vision.fusion_width",),
-        )
-        yield tensors.TensorRow(f"{at}msfa.ffn.{name}.bn.weight", (outputs,), (), part)
-    yield tensors.TensorRow(f"{at}msfa.norm.weight", (t.outputs,), (), part)
+        yield from stage_rows(stage, i, prefix)
+    yield from fusion_rows(t, f"{prefix}msfa.")
 
 
-def block_shapes(b: s.ConvBlock) -> Iterator[tuple[str, tuple[int, ...]]]:
+def stage_rows(
+    stage: tuple[s.ConvBlock, ...], number: int, prefix: str
+) -> Iterator[tensors.TensorRow]:
+    """Yield the blocks of a stage."""
+    numbers: dict[s.ConvBlock, list[int]] = {}
+    for i, block in enumerate(stage):
+        numbers.setdefault(block, []).append(i)
+    facts = ("towers.vision.stages",)
+    for block, indices in numbers.items():
+        axes = ((number,), tuple(indices))
+        for name, shape in block_shapes(block):
+            pattern = f"{prefix}blocks.{{}}.{{}}.{name}"
+            yield tensors.TensorRow(pattern, shape, axes, "vision", facts)
+
+
+def fusion_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
+    """Yield the block that joins the features of the last two stages."""
+    inputs = sum(stage[-1].outputs for stage in t.stages[-2:])
+    shapes = {
+        "pw_exp": (t.fusion_width, inputs, 1, 1),
+        "pw_proj": (t.outputs, t.fusion_width, 1, 1),
+    }
+    facts = ("towers.vision.fusion_width",)
+    for name, shape in shapes.items():
+        yield tensors.TensorRow(f"{prefix}ffn.{name}.conv.weight", shape, (), "vision", facts)
+        yield tensors.TensorRow(f"{prefix}ffn.{name}.bn.weight", shape[:1], (), "vision")
+    yield tensors.TensorRow(f"{prefix}norm.weight", (t.outputs,), (), "vision")
+
+
+Shapes = Iterator[tuple[str, tuple[int, ...]]]
+"""Names and shapes of the tensors of a block."""
+
+
+def block_shapes(b: s.ConvBlock) -> Shapes:
+    """Yield the tensors of a block of the MobileNetV5."""
     if b.kind == "edge":
         yield "conv_exp.weight", (b.width, b.inputs, b.kernel, b.kernel)
         yield "bn1.weight", (b.width,)
@@ -376,129 +375,100 @@ def block_shapes(b: s.ConvBlock) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield "bn2.weight", (b.outputs,)
         return
     if b.kind == "inverted":
-        for name, channels, kernel in (
-            ("dw_start", b.inputs, b.kernel),
-            ("dw_mid", b.width, b.mid_kernel),
-        ):
-            if kernel:
-                yield f"{name}.conv.weight", (channels, 1, kernel, kernel)
-                yield f"{name}.bn.weight", (channels,)
-        for name, outputs, inputs in (
-            ("pw_exp", b.width, b.inputs),
-            ("pw_proj", b.outputs, b.width),
-        ):
-            yield f"{name}.conv.weight", (outputs, inputs, 1, 1)
-            yield f"{name}.bn.weight", (outputs,)
+        yield from inverted_shapes(b)
     else:
-        yield "norm.weight", (b.inputs,)
-        yield "attn.query.proj.weight", (b.width, b.inputs, 1, 1)
-        for name in ("key", "value"):
-            if b.kernel:
-                yield f"attn.{name}.down_conv.weight", (b.inputs, 1, b.kernel, b.kernel)
-                yield f"attn.{name}.norm.weight", (b.inputs,)
-            yield f"attn.{name}.proj.weight", (b.key_width, b.inputs, 1, 1)
-        yield "attn.output.proj.weight", (b.outputs, b.width, 1, 1)
+        yield from attention_shapes(b)
     yield "layer_scale.gamma", (b.outputs,)
 
 
-def conformer_names(t: s.Conformer, at: str) -> Iterator[tensors.TensorRow]:
-    w, numbers, part, (first, second) = (
-        t.hidden_size,
-        (tuple(range(t.layers)),),
-        "audio",
-        t.subsampling,
-    )
-    for i, shape in enumerate(((first, 1, 3, 3), (second, first, 3, 3))):
-        yield tensors.TensorRow(
-            f"{at}subsample_conv_projection.conv_{i}.conv.weight",
-            shape,
-            (),
-            part,
-            ("towers.audio.subsampling",),
-        )
-        yield tensors.TensorRow(
-            f"{at}subsample_conv_projection.conv_{i}.norm.weight", shape[:1], (), part
-        )
-    yield tensors.TensorRow(
-        f"{at}subsample_conv_projection.input_proj_linear.weight",
-        (w, t.subsampled.inputs),
-        (),
-        part,
-    )
-    layer = f"{at}conformer.{{}}."
-    matrices = {
-        **{
-            f"ffw_layer_{i}.ffw_layer_{j}": (t.width, w) if j == 1 else (w, t.width)
-            for i in ("start", "end")
-            for j in (1, 2)
-        },
-        **{f"attention.attn.{x}_proj": (w, w) for x in ("q", "k", "v")},
-        "attention.attn.relative_position_embedding.pos_proj": (w, w),
-        "attention.post": (w, w),
-        "lconv1d.linear_start": (2 * w, w),
-        "lconv1d.linear_end": (w, w),
-    }
-    for name, shape in matrices.items():
-        yield tensors.TensorRow(
-            f"{layer}{name}.weight", shape, numbers, part, ("towers.audio.width",)
-        )
-    norms = (
+def inverted_shapes(b: s.ConvBlock) -> Shapes:
+    """Yield the tensors of an inverted residual block."""
+    if b.kernel:
+        yield "dw_start.conv.weight", (b.inputs, 1, b.kernel, b.kernel)
+        yield "dw_start.bn.weight", (b.inputs,)
+    if b.mid_kernel:
+        yield "dw_mid.conv.weight", (b.width, 1, b.mid_kernel, b.mid_kernel)
+        yield "dw_mid.bn.weight", (b.width,)
+    yield "pw_exp.conv.weight", (b.width, b.inputs, 1, 1)
+    yield "pw_exp.bn.weight", (b.width,)
+    yield "pw_proj.conv.weight", (b.outputs, b.width, 1, 1)
+    yield "pw_proj.bn.weight", (b.outputs,)
+
+
+def attention_shapes(b: s.ConvBlock) -> Shapes:
+    """Yield the tensors of attention with one head of keys, which a kernel may downsample."""
+    yield "norm.weight", (b.inputs,)
+    yield "attn.query.proj.weight", (b.width, b.inputs, 1, 1)
+    for name in ("attn.key", "attn.value"):
+        if b.kernel:
+            yield f"{name}.down_conv.weight", (b.inputs, 1, b.kernel, b.kernel)
+            yield f"{name}.norm.weight", (b.inputs,)
+        yield f"{name}.proj.weight", (b.key_width, b.inputs, 1, 1)
+    yield "attn.output.proj.weight", (b.outputs, b.width, 1, 1)
+
+
+AUDIO_NAMES = conformer.ConformerNames(
+    convolution="conv_{}",
+    layer="conformer.{}.",
+    halves=("ffw_layer_start", "ffw_layer_end"),
+    attention="attention.attn.",
+    output="attention.post",
+    positions="attention.attn.relative_position_embedding.pos_proj.weight",
+    norms=(
         "attention.pre_attn_norm",
         "attention.post_norm",
         "lconv1d.pre_layer_norm",
         "lconv1d.conv_norm",
         "norm",
-    )
-    for name in (
-        *(f"ffw_layer_{i}.{x}_layer_norm" for i in ("start", "end") for x in ("pre", "post")),
-        *norms,
-    ):
-        yield tensors.TensorRow(f"{layer}{name}.weight", (w,), numbers, part)
-    yield tensors.TensorRow(
-        f"{layer}attention.attn.per_dim_scale",
-        (w // t.heads,),
-        numbers,
-        part,
-        ("towers.audio.heads",),
-    )
-    yield tensors.TensorRow(
-        f"{layer}lconv1d.depthwise_conv1d.weight",
-        (w, 1, t.conv_kernel),
-        numbers,
-        part,
-        ("towers.audio.conv_kernel",),
-    )
-
+    ),
+    matrix="weight",
+)
 
 NORMS = (
-    "input_layernorm", "post_attention_layernorm", "laurel.post_laurel_norm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
+    "input_layernorm",
+    "post_attention_layernorm",
+    "laurel.post_laurel_norm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
     "post_per_layer_input_norm",
-)  # fmt: skip
+)
 
 
 def naming(a: s.Architecture) -> tensors.Naming:
-    at = "model.language_model." if a.towers or a.model_type == "gemma3n" else "model."
+    """Return the published names, which have another prefix inside a wrapper."""
+    wrapper = bool(a.towers) or a.model_type == "gemma3n"
+    prefix = "model.language_model." if wrapper else "model."
     return tensors.Naming(
-        embedding=f"{at}embed_tokens.weight",
-        layer=f"{at}layers.{{}}.",
-        final_norm=f"{at}norm",
+        embedding=f"{prefix}embed_tokens.weight",
+        layer=f"{prefix}layers.{{}}.",
+        final_norm=f"{prefix}norm",
         norms=NORMS,
-        blocks={"ffns.laurel": laurel_parts, "ffns.per_layer": per_layer_parts},
-        altup=(f"{at}altup_projections", f"{at}altup_unembed_projections"),
+        blocks={"ffns.laurel": laurel_parts, "ffns.per_layer": tensors.per_layer_input_parts},
+        altup=(f"{prefix}altup_projections", f"{prefix}altup_unembed_projections"),
         per_layer=(
-            f"{at}embed_tokens_per_layer.weight",
-            f"{at}per_layer_model_projection.weight",
-            f"{at}per_layer_projection_norm.weight",
+            f"{prefix}embed_tokens_per_layer.weight",
+            f"{prefix}per_layer_model_projection.weight",
+            f"{prefix}per_layer_projection_norm.weight",
         ),
-        tower=tower_names,
+        tower=tower_rows,
     )
 
 
 AUDIO: dict[str, Any] = {
-    "vocab_size": 128, "input_feat_size": 128, "hidden_size": 1536, "rms_norm_eps": 1e-6, "conf_attention_chunk_size": 12,
-    "conf_attention_context_left": 13, "conf_attention_context_right": 0, "conf_attention_logit_cap": 50.0, "conf_num_attention_heads": 8,
-    "conf_num_hidden_layers": 12, "conf_conv_kernel_size": 5, "conf_reduction_factor": 4, "sscp_conv_channel_size": [128, 32],
-}  # fmt: skip
+    "vocab_size": 128,
+    "input_feat_size": 128,
+    "hidden_size": 1536,
+    "rms_norm_eps": 1e-6,
+    "conf_attention_chunk_size": 12,
+    "conf_attention_context_left": 13,
+    "conf_attention_context_right": 0,
+    "conf_attention_logit_cap": 50.0,
+    "conf_num_attention_heads": 8,
+    "conf_num_hidden_layers": 12,
+    "conf_conv_kernel_size": 5,
+    "conf_reduction_factor": 4,
+    "sscp_conv_channel_size": [128, 32],
+}
 
 FAMILY = Family(
     name="gemma3n",
@@ -509,18 +479,42 @@ FAMILY = Family(
     defaults={
         "gemma3n": {"tie_word_embeddings": True},
         "gemma3n_text": {
-            "vocab_size": 262400, "hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 35, "num_attention_heads": 8,
-            "num_key_value_heads": 2, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 32768,
-            "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "tie_word_embeddings": True,
-            "attention_bias": False, "sliding_window": 512, "final_logit_softcapping": 30.0, "vocab_size_per_layer_input": 262144,
-            "hidden_size_per_layer_input": 256, "altup_active_idx": 0, "altup_coef_clip": 120.0, "altup_correct_scale": True,
-            "altup_num_inputs": 4, "num_kv_shared_layers": 15, "laurel_rank": 64,
+            "vocab_size": 262400,
+            "hidden_size": 2048,
+            "intermediate_size": 16384,
+            "num_hidden_layers": 35,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+            "head_dim": 256,
+            "hidden_activation": "gelu_pytorch_tanh",
+            "max_position_embeddings": 32768,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1000000.0,
+            "rope_local_base_freq": 10000.0,
+            "tie_word_embeddings": True,
+            "attention_bias": False,
+            "sliding_window": 512,
+            "final_logit_softcapping": 30.0,
+            "vocab_size_per_layer_input": 262144,
+            "hidden_size_per_layer_input": 256,
+            "altup_active_idx": 0,
+            "altup_coef_clip": 120.0,
+            "altup_correct_scale": True,
+            "altup_num_inputs": 4,
+            "num_kv_shared_layers": 15,
+            "laurel_rank": 64,
         },
-        "gemma3n_vision": {"architecture": "mobilenetv5_300m_enc", "hidden_size": 2048, "vocab_size": 128},
+        "gemma3n_vision": {
+            "architecture": "mobilenetv5_300m_enc",
+            "hidden_size": 2048,
+            "vocab_size": 128,
+        },
         "gemma3n_audio": AUDIO,
     },
     config_class={
-        "gemma3n": "Gemma3nConfig", "gemma3n_text": "Gemma3nTextConfig", "gemma3n_vision": "Gemma3nVisionConfig",
+        "gemma3n": "Gemma3nConfig",
+        "gemma3n_text": "Gemma3nTextConfig",
+        "gemma3n_vision": "Gemma3nVisionConfig",
         "gemma3n_audio": "Gemma3nAudioConfig",
     },
-)  # fmt: skip
+)

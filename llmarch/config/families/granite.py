@@ -1,90 +1,89 @@
-"""Granite 3 dense (`granite`), MoE (`granitemoe`) and Granite 4 (`granitemoehybrid`): Llama's blocks with four multipliers.
+"""Granite 3 (`granite`, `granitemoe`) and 4 (`granitemoehybrid`): Llama's blocks, multiplied.
 
-Embeddings, attention scores and each block's output are multiplied, logits divided. Granite 4 H has Mamba-2 on most layers and attention
-without positions on the others, each with experts and a shared MLP, or with the shared MLP alone.
+Embeddings, attention scores and each block's output are multiplied, logits divided. Granite 4 H
+has Mamba-2 on most layers and attention without positions on the others, each with experts and a
+shared MLP, or with the shared MLP alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling, same_evidence
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
+
+LAYER_TYPES = {
+    "mamba": "linear",
+    "linear_attention": "linear",
+    "attention": "full",
+    "full_attention": "full",
+}
 
 
 def read(c: ConfigKeys) -> Draft:
+    """Read a decoder."""
     if c.model_type == "granitemoehybrid":
         return hybrid(c)
-    layers = c.layer_count()
-    ffn = (
-        {"moe": moe(c)}
-        if c.model_type == "granitemoe"
-        else {"dense": blocks.dense(c, bias=c.flag("mlp_bias"))}
-    )
-    return multiplied(c, {"full": softmax(c)}, ffn, ["full"] * layers.value, layers)
+    mixers = {"full": attention(c)}
+    layers = blocks.every_layer(c, "full")
+    if c.model_type == "granitemoe":
+        return multiplied(c, mixers, layers, moe=moe(c))
+    return multiplied(c, mixers, layers, dense=blocks.dense(c, bias=c.flag("mlp_bias")))
 
 
 def hybrid(c: ConfigKeys) -> Draft:
+    """Read Granite 4."""
     c.expect("normalization_function", "rmsnorm")
     c.ignore("init_method")
-    types = c.items(
-        "layer_types", "layers_block_type", length=c.layer_count().value, of=str, default=None
-    )
-    names = {
-        "mamba": "linear",
-        "linear_attention": "linear",
-        "attention": "full",
-        "full_attention": "full",
-    }
-    if types.value is None:
-        types = derived(["mamba"] * c.layer_count().value, "no layer_types: every layer is Mamba-2")
-    odd = next((t for t in types.value if t not in names), None)
-    if odd is not None:
-        raise ConfigError(
-            f"{c.file}: {c.key('layer_types')} holds {odd!r}; {c.family} knows {', '.join(names)}"
-        )
-    of = [names[t] for t in types.value]
-    place = c.word("position_embedding_type", default=None)
-    full = (
-        softmax(c) if place.value == "rope" else softmax(c).replace(rope=same_evidence(None, place))
-    )
-    mixers = blocks.read_used_blocks(c, {"full": lambda _: full, "linear": mamba2}, of)
+    layers = blocks.listed_layers(c, LAYER_TYPES, "layer_types", "layers_block_type")
+    if layers.value is None:
+        reason = "no layer_types: every layer is Mamba-2"
+        layers = derived(["linear"] * c.layer_count().value, reason)
+    readers = {"full": attention_without_positions, "linear": mamba2}
+    mixers = blocks.read_used_blocks(c, readers, layers.value)
+    shared_width = "shared_intermediate_size"
     if c.size("num_local_experts", least=0).value:
-        ffns = {
-            "moe": moe(c).replace(shared_experts=1, shared_width=c.size("shared_intermediate_size"))
-        }
-    else:
-        c.ignore("intermediate_size", "num_experts_per_tok")
-        ffns = {"dense": blocks.dense(c, "shared_intermediate_size")}
-    return multiplied(c, mixers, ffns, of, types)
+        shared: dict[str, Any] = {"shared_experts": 1, "shared_width": c.size(shared_width)}
+        return multiplied(c, mixers, layers, moe=moe(c, **shared))
+    c.ignore("intermediate_size", "num_experts_per_tok")
+    return multiplied(c, mixers, layers, dense=blocks.dense(c, shared_width))
 
 
-def softmax(c: ConfigKeys) -> Draft:
-    bias = c.flag("attention_bias")
-    return blocks.attention(
-        c, qkv_bias=bias, output_bias=bias, scale=c.number("attention_multiplier")
-    )
+def attention(c: ConfigKeys) -> Draft:
+    """Read GQA, with a factor on scores of its own."""
+    factor = c.number("attention_multiplier")
+    return blocks.attention(c, scale=factor, **blocks.attention_biases(c))
+
+
+def attention_without_positions(c: ConfigKeys) -> Draft:
+    """Read Granite 4's attention, which has RoPE only if position_embedding_type says so."""
+    positions = c.word("position_embedding_type", default=None)
+    full = attention(c)
+    return full if positions.value == "rope" else full.replace(rope=same_evidence(None, positions))
 
 
 def mamba2(c: ConfigKeys) -> Draft:
-    """The output is times silu(gate), then normed in groups."""
-    inner = derived(
-        c.size("mamba_expand").value * c.size("hidden_size").value, "mamba_expand * hidden_size"
-    )
+    """Read Mamba-2, whose output is multiplied by silu(gate), then normed in groups.
+
+    Raises ConfigError if the heads do not add up to mamba_expand * hidden_size.
+    """
+    inner = c.size("mamba_expand").value * c.size("hidden_size").value
     heads = c.size("mamba_n_heads")
-    dim = c.value("mamba_d_head")
-    dim = (
-        derived(inner.value // heads.value, "mamba_expand * hidden_size / mamba_n_heads")
-        if dim.value == "auto"
-        else c.size("mamba_d_head")
-    )
-    if dim.value * heads.value != inner.value:
-        said = f"{c.key('mamba_n_heads')} * mamba_d_head is {dim.value * heads.value:,}"
-        raise ConfigError(f"{c.file}: {said}, and mamba_expand * hidden_size {inner.value:,}")
+    if c.value("mamba_d_head").value == "auto":
+        formula = "mamba_expand * hidden_size / mamba_n_heads"
+        dim = derived(inner // heads.value, formula)
+    else:
+        dim = c.size("mamba_d_head")
+    width = dim.value * heads.value
+    if width != inner:
+        raise ConfigError(
+            f"{c.file}: {c.key('mamba_n_heads')} * mamba_d_head is {width:,}, but"
+            f" mamba_expand * hidden_size is {inner:,}"
+        )
     c.ignore("mamba_chunk_size", "time_step_limit")
     return draft(
         s.LinearAttention,
@@ -102,43 +101,34 @@ def mamba2(c: ConfigKeys) -> Draft:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
-    return draft(
-        s.MoE,
-        experts=c.size("num_local_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=c.size("intermediate_size"),
-        activation=blocks.activation(c),
-        router=draft(s.Router, scoring="softmax_chosen", normalized=True),
-    )
+def moe(c: ConfigKeys, **facts: Any) -> Draft:
+    """Read the MoE. `facts`: its shared MLP, if it has one."""
+    router = draft(s.Router, scoring="softmax_chosen", normalized=True)
+    return blocks.moe(c, router, experts=("num_local_experts",), width="intermediate_size", **facts)
 
 
-def multiplied(
-    c: ConfigKeys, mixers: dict[str, Draft], ffns: dict[str, Draft], of: list[str], how: Sourced
-) -> Draft:
-    (ffn,) = ffns
-    divided = c.number("logits_scaling")
-    parts: dict[str, Any] = blocks.layer_wiring([(m, ffn) for m in of], how, step_of(c))
+def multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn: Draft) -> Draft:
+    """Read what all Granites share: the multipliers. `ffn`: the one feed-forward block, by name."""
+    (name,) = ffn
+    factor = c.number("residual_multiplier")
+    divisor = c.number("logits_scaling")
+
+    def step(block: str) -> Draft:
+        branch = draft(s.Branch, block=block, pre_norm="rms", scale=factor)
+        return draft(s.Step, branches=[branch])
+
     return blocks.decoder(
         c,
         mixers=mixers,
-        ffns=ffns,
-        embedding=draft(
-            s.Embedding, tied=c.flag("tie_word_embeddings"), scale=c.number("embedding_multiplier")
-        ),
-        head=draft(s.Head, scale=derived(1 / divided.value, f"1 / {divided.evidence.ref}")),
-        **parts,
-    )
-
-
-def step_of(c: ConfigKeys) -> Callable[[str], Draft]:
-    scale = c.number("residual_multiplier")
-    return lambda block: draft(
-        s.Step, branches=[draft(s.Branch, block=block, pre_norm="rms", scale=scale)]
+        ffns=ffn,
+        embedding=blocks.embedding(c, scale=c.number("embedding_multiplier")),
+        head=draft(s.Head, scale=derived(1 / divisor.value, f"1 / {divisor.evidence.ref}")),
+        **blocks.layer_wiring(layers, name, step),
     )
 
 
 def naming(a: s.Architecture) -> tensors.Naming:
+    """Return the published names, which are Llama's without experts and Mamba-2."""
     shared = tensors.fused_dense_parts("shared_mlp", "input_linear", "output_linear")
     experts = tensors.fused_moe_parts(
         "block_sparse_moe",
@@ -149,15 +139,23 @@ def naming(a: s.Architecture) -> tensors.Naming:
         outputs_first=True,
     )
     blocks: dict[Any, Any] = {s.MoE: experts, s.LinearAttention: tensors.mamba2_parts("mamba")}
-    return tensors.Naming(
-        blocks=blocks | ({"ffns.dense": shared} if a.model_type == "granitemoehybrid" else {})
-    )
+    if a.model_type == "granitemoehybrid":
+        blocks["ffns.dense"] = shared
+    return tensors.Naming(blocks=blocks)
 
 
 MULTIPLIED: dict[str, Any] = {
-    "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": False,
-    "attention_bias": False, "embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0, "attention_multiplier": 1.0,
-}  # fmt: skip
+    "hidden_act": "silu",
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+    "embedding_multiplier": 1.0,
+    "logits_scaling": 1.0,
+    "residual_multiplier": 1.0,
+    "attention_multiplier": 1.0,
+}
 SPARSE = {"num_local_experts": 8, "num_experts_per_tok": 2}
 
 FAMILY = Family(
@@ -173,9 +171,20 @@ FAMILY = Family(
         "granitemoehybrid": MULTIPLIED
         | SPARSE
         | {
-            "shared_intermediate_size": 1024, "mamba_n_heads": 128, "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_head": "auto",
-            "mamba_d_conv": 4, "mamba_expand": 2, "mamba_conv_bias": True, "mamba_proj_bias": False,
+            "shared_intermediate_size": 1024,
+            "mamba_n_heads": 128,
+            "mamba_n_groups": 1,
+            "mamba_d_state": 256,
+            "mamba_d_head": "auto",
+            "mamba_d_conv": 4,
+            "mamba_expand": 2,
+            "mamba_conv_bias": True,
+            "mamba_proj_bias": False,
         },
     },
-    config_class={"granite": "GraniteConfig", "granitemoe": "GraniteMoeConfig", "granitemoehybrid": "GraniteMoeHybridConfig"},
-)  # fmt: skip
+    config_class={
+        "granite": "GraniteConfig",
+        "granitemoe": "GraniteMoeConfig",
+        "granitemoehybrid": "GraniteMoeHybridConfig",
+    },
+)

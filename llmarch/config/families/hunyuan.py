@@ -1,4 +1,4 @@
-"""Hunyuan-A13B: GQA with QK-norm after RoPE, and on every layer a MoE beside a shared MLP of the experts' width."""
+"""Hunyuan-A13B: GQA with QK-norm after RoPE, and MoE with a shared MLP of the experts' width."""
 
 from __future__ import annotations
 
@@ -6,39 +6,40 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, draft, modeling, same_evidence
+from ..evidence import Draft, Sourced, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
-    layers, bias = c.layer_count(), c.flag("attention_bias")
+    """Read a decoder."""
     c.expect("use_cla", False)
     c.ignore("cla_share_factor")  # of use_cla
     for key in ("use_qk_norm", "use_mixed_mlp_moe"):
         c.expect(key, True)
-    full = blocks.attention(
-        c, qk_norm=draft(s.QKNorm, scope="head", after_rope=True), qkv_bias=bias, output_bias=bias
-    )
+    norm = draft(s.QKNorm, scope="head", after_rope=True)
+    full = blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c))
     c.expect("attention_head_dim", full["head_dim"].value)
     return blocks.decoder(
         c,
         mixers={"full": full},
         ffns={"moe": moe(c)},
-        **blocks.layer_wiring([("full", "moe")] * layers.value, layers),
+        **blocks.layer_wiring(blocks.every_layer(c, "full"), "moe"),
     )
 
 
 def moe(c: ConfigKeys) -> Draft:
+    """Read the MoE. Raises ConfigError if experts or the shared MLP have widths of their own."""
     c.expect("mlp_bias", False)
     width = c.size("intermediate_size")
     for key, value in (("moe_intermediate_size", width.value), ("num_shared_expert", 1)):
-        if alike(c, key, value).value != value:
+        if same_on_every_layer(c, key, value).value != value:
             raise ConfigError(
                 f"{c.file}: {c.key(key)} is not {value:,} on every layer, as the class has it"
             )
     return draft(
         s.MoE,
         experts=c.size("num_experts"),
-        active=alike(c, "moe_topk"),
+        active=same_on_every_layer(c, "moe_topk"),
         expert_width=width,
         activation=blocks.activation(c),
         shared_experts=1,
@@ -47,17 +48,20 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-def alike(c: ConfigKeys, key: str, default: int | None = None) -> Sourced:
-    """A number, or a list with the same number for every layer."""
-    fact = c.value(key) if default is None else c.value(key, default=default)
-    if not isinstance(fact.value, list):
+def same_on_every_layer(c: ConfigKeys, key: str, default: int | None = None) -> Sourced:
+    """Read a number, or a list with the same number for every layer.
+
+    Raises ConfigError if the layers differ.
+    """
+    given = c.value(key) if default is None else c.value(key, default=default)
+    if not isinstance(given.value, list):
         return c.size(key) if default is None else c.size(key, default=default)
-    values = set(c.items(key, of=int).value)
+    values = {*c.items(key, of=int).value}
     if len(values) != 1:
         raise ConfigError(
-            f"{c.file}: {c.key(key)} differs from layer to layer; llmarch knows one value for all"
+            f"{c.file}: {c.key(key)} differs from layer to layer; llmarch supports one value"
         )
-    return same_evidence(values.pop(), fact)
+    return same_evidence(values.pop(), given)
 
 
 FAMILY = Family(
@@ -73,9 +77,15 @@ FAMILY = Family(
     ),
     defaults={
         "hunyuan_v1_moe": {
-            "hidden_act": "silu", "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-            "tie_word_embeddings": False, "attention_bias": False, "num_experts": 1, "moe_topk": 1,
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "num_experts": 1,
+            "moe_topk": 1,
         },
     },
     config_class={"hunyuan_v1_moe": "HunYuanMoEV1Config"},
-)  # fmt: skip
+)

@@ -8,93 +8,64 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, derived, draft, modeling, same_evidence
-from . import find
+from ..blocks import vision
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
+from . import read_text_part
+
+FIXED = {
+    "merge_type": "sd2_tpool",
+    "mm_projector_type": "patchmerger",
+    "pos_emb_type": "divided_fixed",
+    "video_attn_type": "spatial_temporal",
+}
+"""Keys of the makers' code that have one known value."""
 
 
 def read(c: ConfigKeys) -> Draft:
-    model_type = c.child("text_config").word("model_type", default="deepseek_v3").value
-    family = find(model_type, c.file)
-    part = family.part(c, "text_config", model_type)
-    text = family.read(part)
-    c.ignore(
-        "media_placeholder_token_id", "video_placeholder", "use_unified_vision_chunk"
-    )  # how pictures stand among tokens
-    c.ignore(
-        "projection_hidden_size", "projection_layer_norm_eps"
-    )  # read with the tower, if there is one
-    return blocks.wrapped(
-        c, part, text, {"vision": moonvit(c, text)} if c.has("vision_config") else {}
-    )
+    """Read a wrapper."""
+    part, text = read_text_part(c, "deepseek_v3")
+    # how pictures stand among tokens
+    c.ignore("media_placeholder_token_id", "video_placeholder", "use_unified_vision_chunk")
+    # read with the tower, if there is one
+    c.ignore("projection_hidden_size", "projection_layer_norm_eps")
+    return blocks.wrapped(c, part, text, vision=moonvit)
 
 
 def moonvit(c: ConfigKeys, text: Draft) -> Draft:
-    """A ViT with a learned grid of positions and rotary ones of two axes; frames are averaged, merged patches pass an MLP of two.
+    """Read a ViT with a learned grid of positions and rotary ones of two axes.
 
-    The published files have keys of the makers' code (vt_*), files saved by transformers those of its class.
+    Frames are averaged; merged patches pass an MLP of two layers. The published files have keys of
+    the makers' code (vt_*), files saved by transformers those of its class.
     """
     v = FAMILY.part(c, "vision_config", "kimi_k25_vision")
-    for key, value in (("merge_type", "sd2_tpool"), ("mm_projector_type", "patchmerger"), ("pos_emb_type", "divided_fixed"),
-                       ("video_attn_type", "spatial_temporal")):  # fmt: skip
+    for key, value in FIXED.items():
         v.expect(key, value)
     v.ignore("model_type", "init_pos_emb_time", "pos_emb_time")  # positions in time are fixed sines
-    hidden, heads = (
-        v.size("vt_hidden_size", "hidden_size"),
-        v.size("vt_num_attention_heads", "num_attention_heads"),
-    )
-    rows, columns = (
-        v.size("init_pos_emb_height", "pos_emb_height"),
-        v.size("init_pos_emb_width", "pos_emb_width"),
-    )
-    kernel, patch, width = (
-        v.items("merge_kernel_size", of=int),
-        v.size("patch_size"),
-        text["hidden_size"],
-    )
-    if len(kernel.value) != 2 or kernel.value[0] != kernel.value[1]:
-        raise ConfigError(
-            f"{c.file}: {v.key('merge_kernel_size')} is {kernel.value}; llmarch knows square ones"
-        )
-    inputs = v.size("mm_hidden_size", default=hidden)
-    if (
-        inputs.value != hidden.value
-        or v.size("text_hidden_size", default=width).value != width.value
-    ):
-        raise ConfigError(
-            f"{c.file}: the projector's widths are not those of tower and decoder; llmarch knows no such Kimi"
-        )
-    dim = derived(hidden.value // heads.value, "vision hidden size / heads")
-    merge = same_evidence(kernel.value[0], kernel)
-    merged = derived(hidden.value * merge.value**2, "vision hidden size * merge^2")
     v.ignore("projector_ln_eps")
-    return draft(
-        s.Tower,
-        v.ref,
+    rows = v.size("init_pos_emb_height", "pos_emb_height")
+    columns = v.size("init_pos_emb_width", "pos_emb_width")
+    positions = f"{rows.evidence.ref} * {columns.evidence.ref}"
+    hidden = v.size("vt_hidden_size", "hidden_size")
+    heads = ("vt_num_attention_heads", "num_attention_heads")
+    dim = derived(hidden.value // v.size(*heads).value, "vision hidden size / heads")
+    width = text["hidden_size"]
+    check_projector(v, hidden, width)
+    merge = merged_patches(v)
+    merged = derived(hidden.value * merge.value**2, "vision hidden size * merge^2")
+    return vision.transformer(
+        v,
+        hidden=("vt_hidden_size", "hidden_size"),
+        heads=heads,
+        width=("vt_intermediate_size", "intermediate_size"),
+        channels="",
         kind="moonvit",
         layers=v.layer_count("vt_num_hidden_layers", "num_hidden_layers"),
-        hidden_size=hidden,
-        heads=heads,
         head_dim=dim,
-        attention_bias=True,
-        ffn=draft(
-            s.Dense,
-            width=v.size("vt_intermediate_size", "intermediate_size"),
-            activation=blocks.activation(v),
-            gated=False,
-            bias=True,
-        ),
         norm=draft(s.Norm, kind="layernorm", eps=1e-5, bias=True),
         outer_norms=1,
-        patch_size=patch,
-        patch_embedding=draft(
-            s.Linear,
-            inputs=derived(3 * patch.value**2, "3 * patch_size^2"),
-            outputs=hidden,
-            bias=True,
-        ),
-        positions=derived(
-            rows.value * columns.value, f"{rows.evidence.ref} * {columns.evidence.ref}"
-        ),
+        patch_embedding=vision.patch_embedding(v, hidden, "", bias=True),
+        positions=derived(rows.value * columns.value, positions),
         rope=draft(s.Rope, theta=10000.0, rotary_dim=dim, interleaved=True),
         merge=merge,
         projector=[
@@ -107,32 +78,47 @@ def moonvit(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
+def merged_patches(v: ConfigKeys) -> Sourced:
+    """Read the side of the square of patches that makes a token."""
+    kernel = v.items("merge_kernel_size", of=int)
+    if len(kernel.value) != 2 or kernel.value[0] != kernel.value[1]:
+        raise ConfigError(
+            f"{v.file}: {v.key('merge_kernel_size')} is {kernel.value}; llmarch supports squares"
+        )
+    return same_evidence(kernel.value[0], kernel)
+
+
+def check_projector(v: ConfigKeys, hidden: Sourced, width: Sourced) -> None:
+    """Raise ConfigError if the projector's widths are not those of tower and decoder."""
+    inputs = v.size("mm_hidden_size", default=hidden)
+    outputs = v.size("text_hidden_size", default=width)
+    if inputs.value != hidden.value or outputs.value != width.value:
+        raise ConfigError(
+            f"{v.file}: the projector's widths are not those of tower and decoder, which llmarch"
+            " does not support"
+        )
+
+
 def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
-    t, at, part = a.towers["vision"], "vision_tower.", "vision"
+    """Yield the tower and its projector."""
+    t = a.towers["vision"]
     assert isinstance(t, s.Tower)
+    prefix = "vision_tower."
+    width = t.hidden_size
     side = int(t.positions**0.5)
-    yield from tensors.matrix_rows(
-        f"{at}patch_embed.proj",
-        t.patch_embedding,
-        (t.hidden_size, 3, t.patch_size, t.patch_size),
-        ("towers.vision.patch_size",),
-    )
-    yield tensors.TensorRow(
-        f"{at}patch_embed.pos_emb.weight",
-        (side, t.positions // side, t.hidden_size),
-        (),
-        part,
-        ("towers.vision.positions",),
-    )
+    grid = (side, t.positions // side, width)
     layer_parts = (
         tensors.fused_attention_parts("", "wqkv", "wo"),
         tensors.dense_parts("mlp", up="fc0", down="fc1"),
     )
-    yield from tensors.tower_rows(t, f"{at}encoder.blocks.{{}}.", ("norm0", "norm1"), *layer_parts)
-    yield from tensors.norm_rows(f"{at}encoder.final_layernorm", t.norm, t.hidden_size, (), part)
-    yield from tensors.norm_rows("mm_projector.pre_norm", t.norm, t.projector_norms[0], (), part)
-    for name, matrix in zip(("proj.0", "proj.2"), t.projector, strict=True):
-        yield from tensors.matrix_rows(f"mm_projector.{name}", matrix)
+    norms = ("norm0", "norm1")
+    yield from tensors.patch_rows(f"{prefix}patch_embed.proj", t)
+    yield from tensors.position_rows(f"{prefix}patch_embed.pos_emb.weight", t, grid)
+    yield from tensors.tower_rows(t, f"{prefix}encoder.blocks.{{}}.", norms, *layer_parts)
+    yield from tensors.norm_rows(f"{prefix}encoder.final_layernorm", t.norm, width, (), "vision")
+    norm_width = t.projector_norms[0]
+    yield from tensors.norm_rows("mm_projector.pre_norm", t.norm, norm_width, (), "vision")
+    yield from tensors.projector_rows(t, "mm_projector.proj.0", "mm_projector.proj.2")
 
 
 FAMILY = Family(
@@ -144,9 +130,16 @@ FAMILY = Family(
     defaults={
         "kimi_k25": {"tie_word_embeddings": True},
         "kimi_k25_vision": {
-            "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16, "patch_size": 14,
-            "pos_emb_height": 64, "pos_emb_width": 64, "hidden_act": "gelu_pytorch_tanh", "merge_kernel_size": [2, 2],
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+            "patch_size": 14,
+            "pos_emb_height": 64,
+            "pos_emb_width": 64,
+            "hidden_act": "gelu_pytorch_tanh",
+            "merge_kernel_size": [2, 2],
         },
     },
     config_class={"kimi_k25": "Kimi_K25Config", "kimi_k25_vision": "Kimi_K25VisionConfig"},
-)  # fmt: skip
+)

@@ -1,4 +1,7 @@
-"""Kimi Linear: three Kimi Delta Attention layers to one MLA layer without positions, each with a dense MLP or DeepSeek V3's MoE."""
+"""Kimi Linear: three Kimi Delta Attention layers to one MLA layer without positions.
+
+Each has a dense MLP or DeepSeek V3's MoE.
+"""
 
 from __future__ import annotations
 
@@ -9,78 +12,79 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling
-from .deepseek import feed_forward, mla, mtp_after, sparse_layers, v3_router
+from ..evidence import Draft, Sourced, derived, derived_from, draft
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
-    n = c.layer_count().value
-    kinds, how = layer_kinds(c, n)
-    sparse, dense_how = sparse_layers(c, n)
-    parts = blocks.layer_wiring(
-        [(k, "moe" if s else "dense") for k, s in zip(kinds, sparse, strict=True)],
-        both(how, dense_how),
-    )
+    """Read a decoder."""
+    layers = attention_layers(c)
+    ffns = blocks.moe_after_dense_prefix(c)
+    wiring = blocks.layer_wiring(layers, ffns)
+    last = blocks.last_kind(wiring)
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": nope_mla, "linear": kda}, kinds),
-        ffns=feed_forward(c, sparse, router),
+        mixers=blocks.read_used_blocks(c, {"full": nope_mla, "linear": kda}, layers.value),
+        ffns=blocks.deepseek_ffns(c, ffns, router),
         context_length=c.size("model_max_length", "max_position_embeddings"),
-        mtp=mtp_after(c, parts),
-        **parts,
+        mtp=blocks.mtp(c, last, own_embedding=True, own_head=True),
+        **wiring,
     )
 
 
 def router(c: ConfigKeys) -> Draft:
+    """Read DeepSeek V3's router under Kimi's keys."""
     c.expect("use_grouped_topk", True)
-    return v3_router(c).replace(scoring=c.expect("moe_router_activation_func", "sigmoid"))
+    scoring = c.expect("moe_router_activation_func", "sigmoid")
+    return blocks.sigmoid_router(c).replace(scoring=scoring)
 
 
 def nope_mla(c: ConfigKeys) -> Draft:
-    """Its rope dims are not turned: the class has no rotary call, and the published code asserts mla_use_nope."""
+    """Read MLA whose rope dims are not rotated.
+
+    The class has no rotary call, and the published code asserts mla_use_nope.
+    """
     c.expect("mla_use_nope", True)
     c.ignore("rope_theta", "rope_scaling", "rope_parameters")
-    return mla(c, rope=None)
+    return blocks.latent_attention(c, rope=None)
 
 
-def both(one: Sourced, other: Sourced) -> Sourced:
-    """The evidence of a pattern that rests on two."""
-    return derived(None, f"{one.evidence.ref}, {other.evidence.ref}")
+def attention_layers(c: ConfigKeys) -> Sourced:
+    """Read the mixer of each layer.
 
-
-def layer_kinds(c: ConfigKeys, n: int) -> tuple[list[str], Sourced]:
-    """By layer_types; or by the lists in linear_attn_config, which count layers from 1; or the class's own pattern."""
-    inner = c.child("linear_attn_config")
-    full, kda_layers = (
-        inner.items(k, default=None, of=int) for k in ("full_attn_layers", "kda_layers")
-    )
-    types = c.items("layer_types", default=None, length=n, of=str)
-    if types.value is not None:
-        return ["full" if t == "full_attention" else "linear" for t in types.value], types
-    if full.value is None or kda_layers.value is None:
-        how = derived(None, "no layer lists: every 4th layer is full, from 4 on")
-        return ["full" if i and i % 4 == 0 else "linear" for i in range(n)], how
-    kinds: dict[int, str] = {i - 1: "full" for i in full.value} | {
-        i - 1: "linear" for i in kda_layers.value
-    }
-    missing = [i + 1 for i in range(n) if i not in kinds]
-    if missing:
+    It is given by layer_types, or by the lists in linear_attn_config, which count layers from 1, or
+    by the class's own pattern. Raises ConfigError for a layer that is in neither list.
+    """
+    layers = c.layer_count().value
+    nested = c.child("linear_attn_config")
+    full = nested.items("full_attn_layers", default=None, of=int)
+    linear = nested.items("kda_layers", default=None, of=int)
+    listed = blocks.listed_layers(c, blocks.HYBRID)
+    if listed.value is not None:
+        return listed
+    if full.value is None or linear.value is None:
+        reason = derived(None, "no layer lists: every 4th layer is full, from 4 on")
+        return blocks.pattern_of(c, lambda i: "full" if i and i % 4 == 0 else "linear", reason)
+    names = dict.fromkeys(full.value, "full") | dict.fromkeys(linear.value, "linear")
+    missing = next((i for i in range(1, layers + 1) if i not in names), None)
+    if missing is not None:
         raise ConfigError(
-            f"{c.file}: layer {missing[0]} is in neither {full.evidence.ref} nor {kda_layers.evidence.ref}"
+            f"{c.file}: layer {missing} is in neither {full.evidence.ref} nor {linear.evidence.ref}"
         )
-    return [kinds[i] for i in range(n)], derived(
-        None, f"{full.evidence.ref}, {kda_layers.evidence.ref}"
-    )
+    return derived_from([names[i] for i in range(1, layers + 1)], full, linear)
 
 
 def kda(c: ConfigKeys) -> Draft:
-    """Key and value heads alike; the gate after the norm is a sigmoid."""
-    inner = c.child("linear_attn_config")
+    """Read Kimi Delta Attention: as many key as value heads, and a sigmoid gate after the norm."""
+    nested = c.child("linear_attn_config")
 
     def size(key: str, own: str) -> Sourced:
-        return inner.size(key) if inner.has(key) else c.size(own)
+        """Read the published nested key, or the class's own."""
+        return nested.size(key) if nested.has(key) else c.size(own)
 
-    heads, dim = size("num_heads", "linear_num_heads"), size("head_dim", "linear_head_dim")
+    heads = size("num_heads", "linear_num_heads")
+    dim = size("head_dim", "linear_head_dim")
+    kernel = size("short_conv_kernel_size", "linear_conv_kernel_dim")
     c.ignore("linear_num_heads", "linear_head_dim", "linear_conv_kernel_dim")
     return draft(
         s.LinearAttention,
@@ -89,36 +93,37 @@ def kda(c: ConfigKeys) -> Draft:
         value_heads=heads,
         key_head_dim=dim,
         value_head_dim=dim,
-        conv_kernel=size("short_conv_kernel_size", "linear_conv_kernel_dim"),
+        conv_kernel=kernel,
         gate="sigmoid",
     )
 
 
 def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
-    """q, k, v each with its own convolution; decay (f) and output gate (g) in two steps through one head's width."""
-    at, part, k, v = (
-        "self_attn",
-        "attention",
-        a.key_heads * a.key_head_dim,
-        a.value_heads * a.value_head_dim,
-    )
-    for name, width in (("q", k), ("k", k), ("v", v)):
-        yield from tensors.linear(
-            f"{at}.{name}_proj", width, hidden, part, ("key_heads", "key_head_dim")
-        )
-        yield tensors.BlockTensor(
-            f"{at}.{name}_conv1d.weight", (width, 1, a.conv_kernel or 0), part, ("conv_kernel",)
-        )
+    """Yield the tensors of KDA.
+
+    q, k and v have a convolution each; decay (f) and output gate (g) are computed in two steps
+    through one head's width.
+    """
+    prefix = "self_attn"
+    part = "attention"
+    keys = a.key_heads * a.key_head_dim
+    values = a.value_heads * a.value_head_dim
+    dim = a.value_head_dim
+    kernel = a.conv_kernel or 0
+    facts: tuple[str, ...] = ("key_heads", "key_head_dim")
+    for name, width in (("q", keys), ("k", keys), ("v", values)):
+        yield from tensors.linear(f"{prefix}.{name}_proj", width, hidden, part, facts)
+        convolution = f"{prefix}.{name}_conv1d.weight"
+        yield tensors.BlockTensor(convolution, (width, 1, kernel), part, ("conv_kernel",))
     for name in ("f", "g"):
-        yield from tensors.linear(
-            f"{at}.{name}_a_proj", a.value_head_dim, hidden, part, ("value_head_dim",)
-        )
-        yield from tensors.linear(f"{at}.{name}_b_proj", v, a.value_head_dim, part)
-    yield from tensors.linear(f"{at}.b_proj", a.value_heads, hidden, part, ("value_heads",))
-    yield tensors.BlockTensor(f"{at}.A_log", (1, 1, a.value_heads, 1), part)
-    yield tensors.BlockTensor(f"{at}.dt_bias", (v,), part)
-    yield tensors.BlockTensor(f"{at}.o_norm.weight", (a.value_head_dim,), part)
-    yield from tensors.linear(f"{at}.o_proj", hidden, v, part)
+        facts = ("value_head_dim",)
+        yield from tensors.linear(f"{prefix}.{name}_a_proj", dim, hidden, part, facts)
+        yield from tensors.linear(f"{prefix}.{name}_b_proj", values, dim, part)
+    yield from tensors.linear(f"{prefix}.b_proj", a.value_heads, hidden, part, ("value_heads",))
+    yield tensors.BlockTensor(f"{prefix}.A_log", (1, 1, a.value_heads, 1), part)
+    yield tensors.BlockTensor(f"{prefix}.dt_bias", (values,), part)
+    yield tensors.BlockTensor(f"{prefix}.o_norm.weight", (dim,), part)
+    yield from tensors.linear(f"{prefix}.o_proj", hidden, values, part)
 
 
 MOE: Any = tensors.moe_parts(
@@ -137,11 +142,26 @@ FAMILY = Family(
     naming=tensors.Naming(blocks={s.LinearAttention: kda_parts, s.MoE: MOE}),
     defaults={
         "kimi_linear": {
-            "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False,
-            "max_position_embeddings": 1048576, "q_lora_rank": None, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
-            "v_head_dim": 128, "first_k_dense_replace": 1, "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "norm_topk_prob": True,
-            "routed_scaling_factor": 2.446, "linear_head_dim": 128, "linear_num_heads": 32, "linear_conv_kernel_dim": 4,
+            "rms_norm_eps": 1e-5,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "max_position_embeddings": 1048576,
+            "q_lora_rank": None,
+            "kv_lora_rank": 512,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+            "first_k_dense_replace": 1,
+            "n_shared_experts": 1,
+            "n_group": 1,
+            "topk_group": 1,
+            "norm_topk_prob": True,
+            "routed_scaling_factor": 2.446,
+            "linear_head_dim": 128,
+            "linear_num_heads": 32,
+            "linear_conv_kernel_dim": 4,
         },
     },
     config_class={"kimi_linear": "KimiLinearConfig"},
-)  # fmt: skip
+)

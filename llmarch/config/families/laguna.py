@@ -1,92 +1,112 @@
-"""Laguna: full and sliding layers with query heads and RoPE of their own, a softplus gate on attention's output, QK-norm; a dense first
-layer, then MoE with a shared expert."""
+"""Laguna: full and sliding layers with query heads and RoPE of their own, a softplus gate, QK-norm.
+
+The gate is on attention's output. A dense first layer, then MoE with a shared expert.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling, same_evidence
-from .kimi_linear import both
+from ..evidence import Draft, Sourced, derived, derived_from, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
-    n = c.layer_count().value
-    of, how = blocks.sliding_layers(c, n, lambda i: False, "no layer_types: every layer is full")
-    heads = c.items("num_attention_heads_per_layer", default=None, length=n, of=int)
-    mixers, names = attention_kinds(c, of, heads)
-    sparse, moe_how = sparse_layers(c, n)
-    pairs = list(zip(names, ("moe" if s else "dense" for s in sparse), strict=True))
-    pattern = both(how, heads) if heads.value is not None else how
+    """Read a decoder."""
+    reason = "no layer_types: every layer is full"
+    layer_types = blocks.sliding_layers(c, lambda i: False, reason)
+    attention = attention_kinds(c, layer_types)
+    ffns = ffn_layers(c)
     return blocks.decoder(
         c,
-        mixers=mixers,
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, (f for _, f in pairs)),
-        **blocks.layer_wiring(pairs, both(pattern, moe_how)),
+        mixers=attention.mixers,
+        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, ffns.value),
+        **blocks.layer_wiring(attention.layers, ffns),
     )
 
 
-def attention_kinds(
-    c: ConfigKeys, of: list[str], heads: Sourced
-) -> tuple[dict[str, Draft], list[str]]:
-    """A mixer for each type of layer, or for each number of query heads that a type has; and each layer's."""
-    counts: list[int] = heads.value or [c.size("num_attention_heads").value] * len(of)
-    several = {t for t in of if len({n for o, n in zip(of, counts, strict=True) if o == t}) > 1}
-    names = [f"{t}_{n}" if t in several else t for t, n in zip(of, counts, strict=True)]
+class AttentionKinds(NamedTuple):
+    """The mixers by name, and the name of each layer's."""
+
+    mixers: dict[str, Draft]
+    layers: Sourced
+
+
+def attention_kinds(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
+    """Read a mixer for each type of layer, or for each number of query heads that a type has."""
+    types: list[str] = layer_types.value
+    per_layer = c.items("num_attention_heads_per_layer", default=None, length=len(types), of=int)
+    heads = c.size("num_attention_heads")
+    counts: list[int] = [heads.value] * len(types)
+    pattern = layer_types
+    if per_layer.value is not None:
+        counts = per_layer.value
+        pattern = derived_from(None, layer_types, per_layer)
+    kinds = list(zip(types, counts, strict=True))
+    distinct = dict.fromkeys(kinds)
+    several = {t for t in types if sum(t == other for other, _ in distinct) > 1}
+    names = {(t, n): f"{t}_{n}" if t in several else t for t, n in distinct}
     mixers: dict[str, Draft] = {}
-    for name, kind, n in zip(names, of, counts, strict=True):
-        if name not in mixers:
-            mixers[name] = mixer(
-                c,
-                kind,
-                same_evidence(n, heads)
-                if heads.value is not None
-                else c.size("num_attention_heads"),
-            )
-    c.ignore("num_attention_heads", "sliding_window")
-    return mixers, names
+    for (layer_type, count), name in names.items():
+        own = heads if per_layer.value is None else same_evidence(count, per_layer)
+        mixers[name] = mixer(c, layer_type, own)
+    c.ignore("sliding_window")
+    return AttentionKinds(mixers, same_evidence([names[kind] for kind in kinds], pattern))
+
+
+GATES = {True: "head", "per-head": "head", "per-element": "elementwise"}
+DEFAULT_ROPE = {"sliding": (10000.0, 1.0), "full": (500000.0, 0.5)}
+"""The base and the rotated share of a head, by the class's own rope_parameters."""
 
 
 def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
-    dim, bias = blocks.head_dim(c), c.flag("attention_bias")
-    c.expect("qkv_bias", bias.value)
+    """Read the attention of a kind of layers with so many query heads."""
+    biases = blocks.attention_biases(c)
+    c.expect("qkv_bias", biases["qkv_bias"].value)
     gating = c.value("gating")
     if gating.value not in (True, "per-head", "per-element"):
         raise ConfigError(
-            f"{c.file}: {c.key('gating')} is {gating.value!r}; llmarch knows true, per-head and per-element"
+            f"{c.file}: {c.key('gating')} is {gating.value!r}; llmarch supports true, per-head and"
+            " per-element"
         )
-    gate = same_evidence("elementwise" if gating.value == "per-element" else "head", gating)
     c.ignore("gating_types")  # repeats gating for each layer
-    theta, share = (
-        derived(v, f"{c.ref}, as rope_parameters is absent")
-        for v in ((10000.0, 1.0) if kind == "sliding" else (500000.0, 0.5))
+    dim = blocks.head_dim(c)
+    base, share = DEFAULT_ROPE[kind]
+    reason = f"{c.ref}, as rope_parameters is absent"
+    rope = blocks.rope_of_type(
+        c, dim, f"{kind}_attention", theta=derived(base, reason), share=derived(share, reason)
     )
-    node = blocks.attention(
+    attention = blocks.attention(
         c,
         heads=heads,
         head_dim=dim,
-        qkv_bias=bias,
-        output_bias=bias,
         qk_norm=draft(s.QKNorm, scope="head"),
-        gate=gate,
+        gate=same_evidence(GATES[gating.value], gating),
         gate_activation="softplus",
-        rope=blocks.typed_rope(c, dim, f"{kind}_attention", theta, share),
+        rope=rope,
+        **biases,
     )
-    return node.replace(window=c.size("sliding_window")) if kind == "sliding" else node
+    if kind == "sliding":
+        return attention.replace(window=c.size("sliding_window"))
+    return attention
 
 
-def sparse_layers(c: ConfigKeys, n: int) -> tuple[list[bool], Sourced]:
-    """By mlp_layer_types; mlp_only_layers and decoder_sparse_step, which the class does not read, say the same."""
-    types = c.items("mlp_layer_types", default=None, length=n, of=str)
-    only = c.items("mlp_only_layers", default=[0], of=int)
+def ffn_layers(c: ConfigKeys) -> Sourced:
+    """Read which layers are MoE: by mlp_layer_types.
+
+    mlp_only_layers and decoder_sparse_step, which the class does not read, say the same.
+    """
+    dense = c.items("mlp_only_layers", default=[0], of=int)
     c.expect("decoder_sparse_step", 1)
-    if types.value is not None:
-        return [t == "sparse" for t in types.value], types
-    return [i not in only.value for i in range(n)], only
+    return blocks.moe_layers(c, lambda i: i not in dense.value, dense)
 
 
 def moe(c: ConfigKeys) -> Draft:
+    """Read the MoE."""
     c.expect("moe_apply_router_weight_on_input", False)
     c.expect("moe_router_use_sigmoid", True)
     softcap = c.number("moe_router_logit_softcapping")
@@ -98,16 +118,8 @@ def moe(c: ConfigKeys) -> Draft:
         normalized=c.expect("norm_topk_prob", True),
         scale=c.number("moe_routed_scaling_factor"),
     )
-    return draft(
-        s.MoE,
-        experts=c.size("num_experts", "num_local_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=c.size("moe_intermediate_size"),
-        activation=blocks.activation(c),
-        shared_experts=1,
-        shared_width=c.size("shared_expert_intermediate_size"),
-        router=router,
-    )
+    shared_width = c.size("shared_expert_intermediate_size")
+    return blocks.moe(c, router, shared_experts=1, shared_width=shared_width)
 
 
 FAMILY = Family(
@@ -118,16 +130,30 @@ FAMILY = Family(
     naming=tensors.Naming(
         blocks={
             s.Attention: tensors.attention_parts(gate="g_proj"),
-            s.MoE: tensors.moe_parts(selection_bias="experts.e_score_correction_bias", shared="shared_expert"),
+            s.MoE: tensors.moe_parts(
+                selection_bias="experts.e_score_correction_bias", shared="shared_expert"
+            ),
         }
     ),
     defaults={
         "laguna": {
-            "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False,
-            "max_position_embeddings": 131072, "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128, "sliding_window": 512,
-            "gating": True, "num_experts": 256, "num_experts_per_tok": 8, "moe_intermediate_size": 512,
-            "shared_expert_intermediate_size": 512, "moe_routed_scaling_factor": 1.0, "moe_router_logit_softcapping": 0.0,
+            "rms_norm_eps": 1e-6,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "max_position_embeddings": 131072,
+            "num_attention_heads": 48,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "sliding_window": 512,
+            "gating": True,
+            "num_experts": 256,
+            "num_experts_per_tok": 8,
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512,
+            "moe_routed_scaling_factor": 1.0,
+            "moe_router_logit_softcapping": 0.0,
         },
     },
     config_class={"laguna": "LagunaConfig"},
-)  # fmt: skip
+)

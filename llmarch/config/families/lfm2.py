@@ -1,4 +1,4 @@
-"""LFM2: gated short convolutions on most layers, GQA with QK-norm on the others, each with an MLP."""
+"""LFM2: gated short convolutions on most layers, GQA with QK-norm on the others, MLPs."""
 
 from __future__ import annotations
 
@@ -6,69 +6,61 @@ from collections.abc import Iterator
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling
+from ..evidence import Draft, Sourced, derived, draft
+from ..vocabulary import ConfigKeys, Family, modeling
+
+LAYER_TYPES = {"conv": "linear", "full_attention": "full"}
+REPEATED = {
+    "block_dim": "hidden_size",
+    "conv_dim": "hidden_size",
+    "conv_dim_out": "hidden_size",
+    "num_heads": "num_attention_heads",
+    "block_norm_eps": "norm_eps",
+}
+"""Keys that repeat another one."""
 
 
 def read(c: ConfigKeys) -> Draft:
-    of, how = layer_kinds(c, c.layer_count().value)
-    # said twice, or true of every model of the class
-    hidden, eps, heads = (
-        c.size("hidden_size").value,
-        c.number("norm_eps").value,
-        c.size("num_attention_heads").value,
-    )
-    for key, value in {
-        "block_dim": hidden,
-        "conv_dim": hidden,
-        "conv_dim_out": hidden,
-        "block_norm_eps": eps,
-        "num_heads": heads,
-    }.items():
-        c.expect(key, value)
+    """Read a decoder."""
+    for key, original in REPEATED.items():
+        c.expect(key, c.number(original).value)
     for key in ("block_use_swiglu", "use_pos_enc"):
         c.expect(key, True)
-    c.ignore(
-        "block_mlp_init_scale",
-        "block_out_init_scale",
-        "block_use_xavier_init",
-        "conv_use_xavier_init",
-        "theta",
-    )
-    full = blocks.attention(c, qk_norm=draft(s.QKNorm, scope="head"))
+    c.ignore("block_mlp_init_scale", "block_out_init_scale", "theta")
+    c.ignore("block_use_xavier_init", "conv_use_xavier_init")
+    layers = attention_layers(c)
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": lambda _: full, "linear": short_conv}, of),
-        ffns={"dense": draft(s.Dense, width=width(c), activation="silu")},
+        mixers=blocks.read_used_blocks(c, {"full": attention, "linear": short_conv}, layers.value),
+        ffns={"dense": draft(s.Dense, width=mlp_width(c), activation="silu")},
         norms={"rms": blocks.rms_norm(c, "norm_eps")},
         embedding=draft(s.Embedding, tied=c.flag("tie_embedding", "tie_word_embeddings")),
-        **blocks.layer_wiring([(m, "dense") for m in of], how),
+        **blocks.layer_wiring(layers, "dense"),
     )
 
 
-def layer_kinds(c: ConfigKeys, n: int) -> tuple[list[str], Sourced]:
-    types, full = (
-        c.items("layer_types", default=None, length=n, of=str),
-        c.items("full_attn_idxs", default=None, of=int),
-    )
-    if types.value is not None:
-        odd = next((t for t in types.value if t not in ("conv", "full_attention")), None)
-        if odd is not None:
-            raise ConfigError(
-                f"{c.file}: {c.key('layer_types')} holds {odd!r}; {c.family} knows conv and full_attention"
-            )
-        return ["linear" if t == "conv" else "full" for t in types.value], types
+def attention_layers(c: ConfigKeys) -> Sourced:
+    """Read the mixer of each layer, from layer_types or from the list of full layers."""
+    listed = blocks.listed_layers(c, LAYER_TYPES)
+    full = c.items("full_attn_idxs", default=None, of=int)
+    if listed.value is not None:
+        return listed
     if full.value is None:
-        return ["full"] * n, derived(
-            None, "neither layer_types nor full_attn_idxs: every layer is full"
-        )
-    return ["full" if i in full.value else "linear" for i in range(n)], full
+        reason = derived(None, "neither layer_types nor full_attn_idxs: every layer is full")
+        return blocks.pattern_of(c, lambda i: "full", reason)
+    return blocks.pattern_of(c, lambda i: "full" if i in full.value else "linear", full)
+
+
+def attention(c: ConfigKeys) -> Draft:
+    """Read GQA with QK-norm."""
+    return blocks.attention(c, qk_norm=draft(s.QKNorm, scope="head"))
 
 
 def short_conv(c: ConfigKeys) -> Draft:
-    """Of three projections B, C and x: C * conv(B * x), without an activation."""
-    hidden, bias = c.size("hidden_size"), c.flag("conv_bias")
+    """Read the short convolution: of three projections B, C and x it is C * conv(B * x)."""
+    hidden = c.size("hidden_size")
+    bias = c.flag("conv_bias")
     return draft(
         s.LinearAttention,
         variant="short_conv",
@@ -82,29 +74,31 @@ def short_conv(c: ConfigKeys) -> Draft:
     )
 
 
-def width(c: ConfigKeys) -> Sourced:
-    """block_ff_dim, or intermediate_size; by default two thirds of it, times a factor, rounded up."""
-    whole, adjusted = (
-        c.size("block_ff_dim", "intermediate_size"),
-        c.flag("block_auto_adjust_ff_dim"),
-    )
-    factor, multiple = c.number("block_ffn_dim_multiplier"), c.size("block_multiple_of")
-    if not adjusted.value:
+def mlp_width(c: ConfigKeys) -> Sourced:
+    """Read the width of the MLPs.
+
+    It is block_ff_dim, or intermediate_size; unless block_auto_adjust_ff_dim is false, two thirds
+    of that, times a factor, rounded up.
+    """
+    whole = c.size("block_ff_dim", "intermediate_size")
+    factor = c.number("block_ffn_dim_multiplier").value
+    multiple = c.size("block_multiple_of").value
+    if not c.flag("block_auto_adjust_ff_dim").value:
         return whole
-    part = int(factor.value * int(2 * whole.value / 3))
-    rounded = multiple.value * -(-part // multiple.value)
+    part = int(factor * int(2 * whole.value / 3))
+    rounded = multiple * -(-part // multiple)
     return derived(rounded, f"2/3 of {whole.evidence.ref}, rounded up to block_multiple_of")
 
 
 def short_conv_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
-    at, part = "conv", "attention"
-    yield from tensors.linear(f"{at}.in_proj", 3 * hidden, hidden, part, (), a.bias)
-    yield tensors.BlockTensor(
-        f"{at}.conv.weight", (hidden, 1, a.conv_kernel or 0), part, ("conv_kernel",)
-    )
+    """Yield the tensors of a short convolution."""
+    part = "attention"
+    kernel = (hidden, 1, a.conv_kernel or 0)
+    yield from tensors.linear("conv.in_proj", 3 * hidden, hidden, part, (), a.bias)
+    yield tensors.BlockTensor("conv.conv.weight", kernel, part, ("conv_kernel",))
     if a.conv_bias:
-        yield tensors.BlockTensor(f"{at}.conv.bias", (hidden,), part, ("conv_bias",))
-    yield from tensors.linear(f"{at}.out_proj", hidden, hidden, part, (), a.bias)
+        yield tensors.BlockTensor("conv.conv.bias", (hidden,), part, ("conv_bias",))
+    yield from tensors.linear("conv.out_proj", hidden, hidden, part, (), a.bias)
 
 
 FAMILY = Family(
@@ -116,17 +110,28 @@ FAMILY = Family(
         final_norm="model.embedding_norm",
         norms=("operator_norm", "ffn_norm"),
         blocks={
-            s.Attention: tensors.attention_parts(o="out_proj", q_norm="q_layernorm", k_norm="k_layernorm"),
+            s.Attention: tensors.attention_parts(
+                o="out_proj", q_norm="q_layernorm", k_norm="k_layernorm"
+            ),
             s.LinearAttention: short_conv_parts,
             s.Dense: tensors.dense_parts("feed_forward", "w1", "w3", "w2"),
         },
     ),
     defaults={
         "lfm2": {
-            "vocab_size": 65536, "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 128000, "norm_eps": 1e-5,
-            "rope_theta": 1000000.0, "tie_word_embeddings": True, "conv_bias": False, "conv_L_cache": 3, "block_multiple_of": 256,
-            "block_ffn_dim_multiplier": 1.0, "block_auto_adjust_ff_dim": True,
+            "vocab_size": 65536,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "max_position_embeddings": 128000,
+            "norm_eps": 1e-5,
+            "rope_theta": 1000000.0,
+            "tie_word_embeddings": True,
+            "conv_bias": False,
+            "conv_L_cache": 3,
+            "block_multiple_of": 256,
+            "block_ffn_dim_multiplier": 1.0,
+            "block_auto_adjust_ff_dim": True,
         },
     },
     config_class={"lfm2": "Lfm2Config"},
-)  # fmt: skip
+)

@@ -1,8 +1,9 @@
-"""LongCat-Flash: two MLA blocks and two dense MLPs a layer, and an MoE that reads after the first attention and joins at the layer's end.
+"""LongCat-Flash: two MLA blocks and two dense MLPs a layer, and a MoE beside the second half.
 
-The router chooses among experts that compute and zero experts that return their input, so how much serves a token varies. The latents are
-multiplied after their norms. The published files hold an MTP module, one attention and one MLP with an embedding of its own, which the
-config does not announce.
+The MoE reads after the first attention and joins at the layer's end. Its router chooses among
+experts that compute and zero experts that return their input, so how much serves a token varies.
+The latents are multiplied after their norms. The published files hold an MTP module, one attention
+and one MLP with an embedding of its own, which the config does not announce.
 """
 
 from __future__ import annotations
@@ -13,67 +14,63 @@ from dataclasses import replace
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..vocabulary import (
-    ConfigKeys,
-    Draft,
-    Family,
-    Sourced,
-    derived,
-    draft,
-    modeling,
-    same_evidence,
-    unknown,
-)
-from .deepseek import mla
+from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
+    """Read a decoder."""
     layers = c.layer_count("num_layers")
     c.expect("num_hidden_layers", layers.value * 2)
     c.expect("attention_method", "MLA")
-    shortcut = draft(s.Step, branches=[draft(s.Branch, block="ffns.moe")], skip_from=1)
-    # the MoE reads what the first MLP reads, the attention's output normed once for both
-    first = draft(s.Step, branches=[draft(s.Branch, block="ffns.dense")], pre_norm="rms")
-    steps = [
-        blocks.pre_norm_step("mixers.full"),
-        first,
-        blocks.pre_norm_step("mixers.full"),
-        blocks.pre_norm_step("ffns.dense"),
-        shortcut,
-    ]
     return blocks.decoder(
         c,
-        mixers={"full": latent(c)},
+        mixers={"full": attention(c)},
         ffns={"dense": blocks.dense(c, "ffn_hidden_size"), "moe": moe(c)},
         layer_kinds={
-            "double": draft(s.LayerKind, steps=steps),
-            "single": draft(
-                s.LayerKind,
-                steps=[blocks.pre_norm_step("mixers.full"), blocks.pre_norm_step("ffns.dense")],
-            ),
+            "double": draft(s.LayerKind, steps=steps()),
+            "single": blocks.layer_kind("full", "dense"),
         },
         layers=same_evidence(["double"] * layers.value, layers),
         mtp=unknown("the config does not tell: tensors named model.mtp.* must"),
     )
 
 
-def latent(c: ConfigKeys) -> Draft:
+def steps() -> list[Draft]:
+    """Return the steps of a layer.
+
+    The MoE reads what the first MLP reads: the attention's output, normed once for both.
+    """
+    first_mlp = draft(s.Step, branches=[draft(s.Branch, block="ffns.dense")], pre_norm="rms")
+    shortcut = draft(s.Step, branches=[draft(s.Branch, block="ffns.moe")], skip_from=1)
+    return [
+        blocks.pre_norm_step("mixers.full"),
+        first_mlp,
+        blocks.pre_norm_step("mixers.full"),
+        blocks.pre_norm_step("ffns.dense"),
+        shortcut,
+    ]
+
+
+def attention(c: ConfigKeys) -> Draft:
+    """Read MLA with factors on its latents."""
     c.expect("mla_scale_q_lora", True)
     c.expect("mla_scale_kv_lora", True)
-    full = mla(c)
-    return full.replace(
-        q_scale=root(c, full["q_lora_rank"]), kv_scale=root(c, full["kv_lora_rank"])
-    )
+    latent = blocks.latent_attention(c)
+    q_scale = latent_scale(c, latent["q_lora_rank"])
+    kv_scale = latent_scale(c, latent["kv_lora_rank"])
+    return latent.replace(q_scale=q_scale, kv_scale=kv_scale)
 
 
-def root(c: ConfigKeys, rank: Sourced) -> Sourced:
+def latent_scale(c: ConfigKeys, rank: Sourced) -> Sourced:
+    """Return the factor on a latent: sqrt(hidden_size / rank)."""
     hidden = c.size("hidden_size")
-    return derived(
-        (hidden.value / rank.value) ** 0.5, f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})"
-    )
+    root = (hidden.value / rank.value) ** 0.5
+    return derived(root, f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})")
 
 
 def moe(c: ConfigKeys) -> Draft:
+    """Read the MoE with its zero experts."""
     c.expect("zero_expert_type", "identity")
     c.expect("router_dtype", "float32")
     router = draft(
@@ -84,40 +81,37 @@ def moe(c: ConfigKeys) -> Draft:
         normalized=c.expect("norm_topk_prob", False),
         scale=c.number("routed_scaling_factor"),
     )
-    return draft(
-        s.MoE,
-        experts=c.size("n_routed_experts", "num_local_experts"),
-        active=c.size("moe_topk"),
-        expert_width=c.size("expert_ffn_hidden_size"),
-        activation=blocks.activation(c),
+    return blocks.moe(
+        c,
+        router,
+        experts=("n_routed_experts", "num_local_experts"),
+        active=("moe_topk",),
+        width="expert_ffn_hidden_size",
         zero_experts=c.size("zero_expert_num", least=0),
-        router=router,
     )
 
 
-def mtp_layouts(a: s.Architecture) -> Iterator[s.MTP]:
-    yield s.MTP(modules=1, layer_kind="single", norms=3, own_embedding=True)
+MTP_BLOCKS = {
+    s.LatentAttention: tensors.latent_parts(),
+    s.Dense: tensors.dense_parts("transformer_layer.mlp"),
+}
 
 
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
+    """Yield the MTP module, whose blocks have names of their own."""
     assert a.mtp and a.mtp.layer_kind
-    h, numbers, at = a.hidden_size, tuple(range(a.mtp.modules)), "model.mtp.layers.{}."
-    own = replace(
-        naming,
-        norms=tensors.PRE_NORMS,
-        blocks={
-            s.LatentAttention: tensors.latent_parts(),
-            s.Dense: tensors.dense_parts("transformer_layer.mlp"),
-        },
-    )
-    yield from tensors.layer_rows(a, a.mtp.layer_kind, numbers, at, own, "mtp")
+    h = a.hidden_size
+    numbers = tuple(range(a.mtp.modules))
+    layer = "model.mtp.layers.{}."
+    own = replace(naming, norms=tensors.PRE_NORMS, blocks=MTP_BLOCKS)
+    yield from tensors.layer_rows(a, a.mtp.layer_kind, numbers, layer, own, "mtp")
     for norm in ("enorm.m", "hnorm.m"):
-        yield tensors.TensorRow(f"{at}{norm}.weight", (h,), (numbers,), "mtp")
-    yield tensors.TensorRow(f"{at}eh_proj.weight", (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
+        yield tensors.TensorRow(f"{layer}{norm}.weight", (h,), (numbers,), "mtp")
+    projection = f"{layer}eh_proj.weight"
+    yield tensors.TensorRow(projection, (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
     yield tensors.TensorRow("model.mtp.norm.weight", (h,), (), "mtp")
-    yield tensors.TensorRow(
-        "model.mtp.embed_tokens.weight", (a.vocab_size, h), (), "mtp", ("mtp.own_embedding",)
-    )
+    embedding = "model.mtp.embed_tokens.weight"
+    yield tensors.TensorRow(embedding, (a.vocab_size, h), (), "mtp", ("mtp.own_embedding",))
 
 
 FAMILY = Family(
@@ -126,22 +120,42 @@ FAMILY = Family(
     ref=modeling("longcat_flash"),
     read=read,
     naming=tensors.Naming(
-        norms=("input_layernorm.0", "post_attention_layernorm.0", "input_layernorm.1", "post_attention_layernorm.1"),
+        norms=(
+            "input_layernorm.0",
+            "post_attention_layernorm.0",
+            "input_layernorm.1",
+            "post_attention_layernorm.1",
+        ),
         blocks={
             s.LatentAttention: tensors.latent_parts("self_attn.#"),
             s.Dense: tensors.dense_parts("mlps.#"),
-            s.MoE: tensors.moe_parts(router="router.classifier", selection_bias="router.e_score_correction_bias"),
+            s.MoE: tensors.moe_parts(
+                router="router.classifier", selection_bias="router.e_score_correction_bias"
+            ),
         },
         mtp=mtp_rows,
     ),
     defaults={
         "longcat_flash": {
-            "rms_norm_eps": 1e-5, "rope_theta": 10000000.0, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False,
-            "max_position_embeddings": 131072, "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
-            "v_head_dim": 128, "ffn_hidden_size": 12288, "expert_ffn_hidden_size": 2048, "n_routed_experts": 512, "moe_topk": 12,
-            "zero_expert_num": 256, "routed_scaling_factor": 6.0,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000000.0,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "max_position_embeddings": 131072,
+            "q_lora_rank": 1536,
+            "kv_lora_rank": 512,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+            "ffn_hidden_size": 12288,
+            "expert_ffn_hidden_size": 2048,
+            "n_routed_experts": 512,
+            "moe_topk": 12,
+            "zero_expert_num": 256,
+            "routed_scaling_factor": 6.0,
         },
     },
     config_class={"longcat_flash": "LongcatFlashConfig"},
-    mtp_layouts=mtp_layouts,
-)  # fmt: skip
+    mtp_layouts=blocks.stored_mtp("single", own_embedding=True),
+)

@@ -1,125 +1,114 @@
-"""MiMo-V2-Flash: five sliding layers to one full, with other KV heads and another RoPE base, keys wider than values, sinks where it slides;
-a dense first layer, then DeepSeek V3's MoE without shared experts."""
+"""MiMo-V2-Flash: five sliding layers to one full, keys wider than values, sinks where it slides.
+
+Sliding layers have other KV heads and another RoPE base. A dense first layer, then DeepSeek V3's
+MoE without shared experts.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import (
-    ConfigKeys,
-    Draft,
-    Family,
-    Sourced,
-    derived,
-    draft,
-    modeling,
-    same_evidence,
-    unknown,
-)
-from .deepseek import feed_forward, v3_router
-from .kimi_linear import both
+from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
-    n = c.layer_count().value
-    of, how = attention_kinds(c, n)
-    sparse, moe_how = moe_layers(c, n)
-    pairs = [(m, "moe" if s else "dense") for m, s in zip(of, sparse, strict=True)]
+    """Read a decoder."""
+    layers = attention_layers(c)
+    all_but_first = derived(None, "every layer but the first is MoE")
+    ffns = blocks.moe_layers(c, lambda i: i > 0, all_but_first, flags="moe_layer_freq")
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, of),
-        ffns=feed_forward(c, sparse, v3_router),
+        mixers=blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value),
+        ffns=blocks.deepseek_ffns(c, ffns, blocks.sigmoid_router),
         norms={"rms": blocks.rms_norm(c, "rms_norm_eps", "layernorm_epsilon")},
         mtp=unknown("the config does not tell: tensors named model.mtp.* must"),
-        **blocks.layer_wiring(pairs, both(how, moe_how)),
+        **blocks.layer_wiring(layers, ffns),
     )
 
 
-def attention_kinds(c: ConfigKeys, n: int) -> tuple[list[str], Sourced]:
-    """The published hybrid_layer_pattern has 0 for full and 1 for sliding layers; transformers' class has layer_types."""
-    flags = c.items("hybrid_layer_pattern", default=None, length=n, of=int)
+def attention_layers(c: ConfigKeys) -> Sourced:
+    """Read which layers slide.
+
+    The published hybrid_layer_pattern has 0 for full and 1 for sliding layers; transformers' class
+    has layer_types.
+    """
+    layers = c.layer_count().value
+    flags = c.items("hybrid_layer_pattern", default=None, length=layers, of=int)
     c.ignore("hybrid_block_size")
     if flags.value is not None and not c.has("layer_types"):
-        return ["sliding" if f else "full" for f in flags.value], flags
-    return blocks.sliding_layers(
-        c,
-        n,
-        lambda i: i != 0 and (i + 1) % 6 != 0,
-        "layer 0 and every 6th are full, the others slide",
-    )
-
-
-def moe_layers(c: ConfigKeys, n: int) -> tuple[list[bool], Sourced]:
-    flags, types = (
-        c.items("moe_layer_freq", default=None, length=n, of=int),
-        c.items("mlp_layer_types", default=None, length=n, of=str),
-    )
-    if types.value is not None:
-        return [t == "sparse" for t in types.value], types
-    if flags.value is not None:
-        return [bool(f) for f in flags.value], flags
-    return [i > 0 for i in range(n)], derived(None, "every layer but the first is MoE")
-
-
-def mixer(
-    c: ConfigKeys,
-    prefix: str,
-    kv_heads: Sourced,
-    sinks: Sourced | bool,
-    layer_type: str,
-    theta: tuple[str, float],
-) -> Draft:
-    """Sliding layers may have sizes of their own under keys that begin with swa_; without them those of the full layers."""
-
-    def size(key: str) -> Sourced:
-        return c.size(f"{prefix}{key}") if c.has(f"{prefix}{key}") else c.size(key)
-
-    dim = size("head_dim")
-    share = c.number("partial_rotary_factor", default=0.334)
-    return draft(
-        s.Attention,
-        heads=size("num_attention_heads"),
-        kv_heads=kv_heads,
-        head_dim=dim,
-        v_head_dim=size("v_head_dim"),
-        qkv_bias=c.flag("attention_bias"),
-        sinks=sinks,
-        value_scale=c.optional(c.number, "attention_value_scale"),
-        rope=blocks.typed_rope(c, dim, layer_type, c.number(theta[0], default=theta[1]), share),
-    )
+        return same_evidence(["sliding" if flag else "full" for flag in flags.value], flags)
+    reason = "layer 0 and every 6th are full, the others slide"
+    return blocks.sliding_layers(c, lambda i: i != 0 and (i + 1) % 6 != 0, reason)
 
 
 def full(c: ConfigKeys) -> Draft:
+    """Read the attention of full layers."""
+    theta = c.number("rope_theta", default=5000000.0)
     sinks = c.expect("add_full_attention_sink_bias", False)
-    return mixer(
-        c, "", c.size("num_key_value_heads"), sinks, "full_attention", ("rope_theta", 5000000.0)
-    )
+    return mixer(c, "", kv_heads=c.size("num_key_value_heads"), sinks=sinks, theta=theta)
 
 
 def sliding(c: ConfigKeys) -> Draft:
-    own = "swa_num_key_value_heads"
-    doubled = derived(
-        2 * c.size("num_key_value_heads").value,
-        f"2 * {c.key('num_key_value_heads')}, as the class has it",
-    )
-    kv_heads = c.size(own, default=doubled)
-    if kv_heads.value != doubled.value:
+    """Read the attention of sliding layers.
+
+    Raises ConfigError unless they have twice the KV heads of full ones, as the class has it.
+    """
+    key = "swa_num_key_value_heads"
+    twice = 2 * c.size("num_key_value_heads").value
+    formula = f"2 * {c.key('num_key_value_heads')}, as the class has it"
+    kv_heads = c.size(key, default=derived(twice, formula))
+    if kv_heads.value != twice:
         raise ConfigError(
-            f"{c.file}: {c.key(own)} is {kv_heads.value}; the class has {doubled.value}, and llmarch knows no other"
+            f"{c.file}: {c.key(key)} is {kv_heads.value}; the class has {twice}, and llmarch"
+            " supports no other"
         )
     c.ignore("attention_chunk_size")  # repeats the window
+    theta = c.number("swa_rope_theta", default=10000.0)
     sinks = c.expect("add_swa_attention_sink_bias", True)
-    return mixer(
-        c, "swa_", kv_heads, sinks, "sliding_attention", ("swa_rope_theta", 10000.0)
-    ).replace(window=window(c))
+    attention = mixer(c, "swa_", kv_heads=kv_heads, sinks=sinks, theta=theta)
+    return attention.replace(window=window(c))
+
+
+def mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft:
+    """Read attention.
+
+    prefix: what keys of sliding layers begin with; without such a key they have the full layers'.
+    theta: the base of RoPE for a config without rope_parameters.
+    facts: further fields of Attention.
+    """
+
+    def size(key: str) -> Sourced:
+        """Read the layer type's own key, or the common one."""
+        return c.size(prefix + key) if c.has(prefix + key) else c.size(key)
+
+    dim = size("head_dim")
+    share = c.number("partial_rotary_factor", default=0.334)
+    layer_type = "sliding_attention" if prefix else "full_attention"
+    return draft(
+        s.Attention,
+        heads=size("num_attention_heads"),
+        head_dim=dim,
+        v_head_dim=size("v_head_dim"),
+        qkv_bias=c.flag("attention_bias"),
+        value_scale=c.optional(c.number, "attention_value_scale"),
+        rope=blocks.rope_of_type(c, dim, layer_type, theta=theta, share=share),
+        **facts,
+    )
 
 
 def window(c: ConfigKeys) -> Sourced:
-    """128 earlier tokens beside the token itself; the class counts it too, and files saved by transformers say 129."""
-    own, seen = c.size("sliding_window_size", default=None), c.size("sliding_window")
-    return own if own.value is not None else same_evidence(seen.value - 1, seen)
+    """Read the window, as the published files count it: without the token itself.
+
+    The class counts the token too, and files saved by transformers say 129.
+    """
+    published = c.size("sliding_window_size", default=None)
+    counted = c.size("sliding_window")
+    return published if published.value is not None else same_evidence(counted.value - 1, counted)
 
 
 FAMILY = Family(
@@ -127,13 +116,26 @@ FAMILY = Family(
     title="MiMo-V2",
     ref=modeling("mimo_v2_flash"),
     read=read,
-    naming=tensors.Naming(blocks={s.Attention: tensors.attention_parts(sinks="attention_sink_bias")}),
+    naming=tensors.Naming(
+        blocks={s.Attention: tensors.attention_parts(sinks="attention_sink_bias")}
+    ),
     defaults={
         "mimo_v2_flash": {
-            "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": False, "attention_bias": False,
-            "max_position_embeddings": 131072, "num_key_value_heads": 4, "head_dim": 192, "v_head_dim": 128, "sliding_window": 129,
-            "attention_value_scale": 0.707, "n_group": 1, "topk_group": 1, "norm_topk_prob": True, "routed_scaling_factor": 1.0,
+            "rms_norm_eps": 1e-5,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "max_position_embeddings": 131072,
+            "num_key_value_heads": 4,
+            "head_dim": 192,
+            "v_head_dim": 128,
+            "sliding_window": 129,
+            "attention_value_scale": 0.707,
+            "n_group": 1,
+            "topk_group": 1,
+            "norm_topk_prob": True,
+            "routed_scaling_factor": 1.0,
         },
     },
     config_class={"mimo_v2_flash": "MiMoV2FlashConfig"},
-)  # fmt: skip
+)

@@ -1,7 +1,8 @@
-"""MiniMax Text-01 and M1 (lightning attention with a softmax layer every eighth, all MoE), and M2 (softmax attention only).
+"""MiniMax Text-01 and M1 (lightning attention, all MoE), and M2 (softmax attention only).
 
-Text-01 and M1 take the residual after the norm, times alpha, and the branch times beta. M2 is an ordinary pre-norm model with an RMSNorm
-over the whole query and key projections.
+Text-01 and M1 have a softmax layer every eighth; they take the residual after the norm, times
+alpha, and the branch times beta. M2 is an ordinary pre-norm model with an RMSNorm over the whole
+query and key projections.
 """
 
 from __future__ import annotations
@@ -12,58 +13,51 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import (
-    ConfigKeys,
-    Draft,
-    Family,
-    Sourced,
-    derived,
-    draft,
-    hard_coded,
-    modeling,
-    same_evidence,
-    unknown,
-)
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
+from ..vocabulary import ConfigKeys, Family, modeling
 
-ALPHA_BETA = {
+FACTOR_KEYS = {
     "mixers.full": ("layernorm_full_attention_{}", "full_attn_{}_factor"),
     "mixers.linear": ("layernorm_linear_attention_{}", "linear_attn_{}_factor"),
     "ffns.moe": ("layernorm_mlp_{}", "mlp_{}_factor"),
 }
-"""Keys of the residual's and the branch's factors: the published configs', and transformers' class's."""
+"""Keys of a block's `alpha` and `beta`: the published configs', and transformers' class's."""
+ALL_FACTOR_KEYS = [
+    key.format(factor)
+    for keys in FACTOR_KEYS.values()
+    for key in keys
+    for factor in ("alpha", "beta")
+]
 
 
 def read(c: ConfigKeys) -> Draft:
+    """Read a decoder."""
     c.expect("sliding_window", None)
-    if c.data.get("shared_intermediate_size") in (
-        None,
-        0,
-        [0],
-    ):  # else a gate mixes in a shared expert: in no published config
+    if c.data.get("shared_intermediate_size") in (None, 0, [0]):
+        # otherwise a gate mixes in a shared expert, which no published config has
         c.ignore("shared_intermediate_size", "shared_moe_mode")
     return m2(c) if c.model_type == "minimax_m2" else hybrid(c)
 
 
 def hybrid(c: ConfigKeys) -> Draft:
-    """Text-01 and M1."""
-    kinds, how = layer_kinds(c, c.layer_count().value)
+    """Read Text-01 or M1."""
+    layers = attention_layers(c)
     router = draft(s.Router, scoring="softmax", normalized=True)
-    c.ignore(
-        "block_size"
-    )  # how many tokens the lightning kernel takes at once; the result is the same
+    c.ignore("block_size")  # how many tokens the lightning kernel takes at once
+    readers = {"full": partly_rotated, "linear": lightning}
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": partly_rotated, "linear": lightning}, kinds),
+        mixers=blocks.read_used_blocks(c, readers, layers.value),
         ffns={"moe": moe(c, router)},
-        **blocks.layer_wiring([(k, "moe") for k in kinds], how, step_of(c)),
+        **blocks.layer_wiring(layers, "moe", scaled_step(c)),
     )
 
 
 def m2(c: ConfigKeys) -> Draft:
-    n = c.layer_count()
-    if set(c.items("attn_type_list", default=[1], of=int).value) != {1}:
+    """Read M2. Raises ConfigError for lightning layers."""
+    if {*c.items("attn_type_list", default=[1], of=int).value} != {1}:
         raise ConfigError(
-            f"{c.file}: attn_type_list has other types than 1; minimax_m2 has softmax attention only"
+            f"{c.file}: attn_type_list has other types than 1; minimax_m2 has softmax attention"
         )
     c.expect("use_qk_norm", True)
     norm = draft(s.QKNorm, scope=c.expect("qk_norm_type", "per_layer", "projection"))
@@ -74,130 +68,136 @@ def m2(c: ConfigKeys) -> Draft:
         normalized=True,
     )
     c.ignore("mlp_intermediate_size")  # in M2's config; every layer is MoE, and no code reads it
-    for key in (
-        k.format(f) for keys in ALPHA_BETA.values() for k in keys for f in ("alpha", "beta")
-    ):
+    for key in ALL_FACTOR_KEYS:
         c.expect(key, 1.0)  # M2's residual is plain
     return blocks.decoder(
         c,
         mixers={"full": partly_rotated(c).replace(qk_norm=norm)},
         ffns={"moe": moe(c, router)},
-        mtp=announced(c),
-        **blocks.layer_wiring([("full", "moe")] * n.value, n),
+        mtp=announced_mtp(c),
+        **blocks.layer_wiring(blocks.every_layer(c, "full"), "moe"),
     )
 
 
-def announced(c: ConfigKeys) -> Draft | None:
-    """M2's configs announce modules, but the published files have no tensors of them: their layout is not known."""
-    use, modules = c.flag("use_mtp", default=False), c.size("num_mtp_modules", default=0, least=0)
+def announced_mtp(c: ConfigKeys) -> Draft | None:
+    """Read MTP modules that M2's configs announce.
+
+    The published files have no tensors of them, so their layout is not known.
+    """
+    enabled = c.flag("use_mtp", default=False)
+    modules = c.size("num_mtp_modules", default=0, least=0)
     c.value("mtp_transformer_layers", default=None)
-    if not (use.value and modules.value):
+    if not enabled.value or not modules.value:
         return None
-    return draft(
-        s.MTP,
-        modules=modules,
-        layer_kind=unknown(
-            "the published checkpoints hold no MTP tensors and no code describes them"
-        ),
-    )
+    reason = "the published checkpoints hold no MTP tensors and no code describes them"
+    return draft(s.MTP, modules=modules, layer_kind=unknown(reason))
 
 
 def moe(c: ConfigKeys, router: Draft) -> Draft:
-    return draft(
-        s.MoE,
-        experts=c.size("num_local_experts", "num_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=c.size("intermediate_size"),
-        activation=blocks.activation(c),
-        router=router,
-    )
+    """Read the MoE."""
+    experts = ("num_local_experts", "num_experts")
+    return blocks.moe(c, router, experts=experts, width="intermediate_size")
 
 
 def partly_rotated(c: ConfigKeys) -> Draft:
-    return blocks.attention(c, rope=blocks.rope(c, rotary(c)))
+    """Read GQA that rotates a part of each head."""
+    return blocks.attention(c, rope=blocks.rope(c, rotary_dim(c)))
 
 
-def rotary(c: ConfigKeys) -> Sourced:
-    """rotary_dim, or a share of the head. transformers' class for Text-01 ignores rotary_dim and turns all dims; vLLM reads it."""
-    dim, params = blocks.head_dim(c), c.data.get("rope_parameters")
-    turned = c.size("rotary_dim", default=None)
-    share = c.has("partial_rotary_factor") or (
-        isinstance(params, dict) and "partial_rotary_factor" in params
-    )
-    return blocks.rotary_dim(c, dim) if share or turned.value is None else turned
+def rotary_dim(c: ConfigKeys) -> Sourced:
+    """Read rotary_dim, or a share of the head.
 
-
-def layer_kinds(c: ConfigKeys, n: int) -> tuple[list[str], Sourced]:
-    """attn_type_list has 1 for softmax and 0 for lightning layers; transformers' class has layer_types, by default full first, in turns.
-
-    Where both are there, transformers made up layer_types, as its class does not know the published key.
+    transformers' class for Text-01 ignores rotary_dim and rotates all dims; vLLM reads it.
     """
-    numbers = c.items("attn_type_list", default=None, length=n, of=int)
-    types = c.items("layer_types", default=None, length=n, of=str)
+    dim = blocks.head_dim(c)
+    published = c.size("rotary_dim", default=None)
+    params = c.data.get("rope_parameters")
+    share = "partial_rotary_factor"
+    has_share = c.has(share) or (isinstance(params, dict) and share in params)
+    if has_share or published.value is None:
+        return blocks.rotary_dim(c, dim)
+    return published
+
+
+def attention_layers(c: ConfigKeys) -> Sourced:
+    """Read the mixer of each layer.
+
+    attn_type_list has 1 for softmax and 0 for lightning layers; transformers' class has
+    layer_types, by default full first, in turns. If both are there, transformers made layer_types
+    up, as its class does not know the published key. Raises ConfigError if neither is there.
+    """
+    layers = c.layer_count().value
+    numbers = c.items("attn_type_list", default=None, length=layers, of=int)
+    listed = blocks.listed_layers(c, blocks.HYBRID)
     if numbers.value is not None:
-        return ["full" if t == 1 else "linear" for t in numbers.value], numbers
-    if types.value is not None:
-        return ["linear" if t == "linear_attention" else "full" for t in types.value], types
+        return same_evidence(["full" if n == 1 else "linear" for n in numbers.value], numbers)
+    if listed.value is not None:
+        return listed
     if c.model_type != "minimax":
         raise ConfigError(
             f"{c.file}: attn_type_list is missing", f"{c.family} has no default for it."
         )
-    return ["linear" if i % 2 else "full" for i in range(n)], derived(
-        None, "no layer_types: full and lightning layers in turns"
-    )
+    reason = derived(None, "no layer_types: full and lightning layers in turns")
+    return blocks.pattern_of(c, lambda i: "linear" if i % 2 else "full", reason)
 
 
-def step_of(c: ConfigKeys) -> Callable[[str], Draft]:
-    c.value(
-        *(k.format(f) for keys in ALPHA_BETA.values() for k in keys for f in ("alpha", "beta")),
-        default=None,
-    )
-    after = (
-        c.expect("postnorm", True)
-        if c.model_type == "minimax"
-        else c.flag("postnorm", default=False)
-    )
-    kind = (
-        same_evidence("after_norm" if after.value else "plain", after)
-        if isinstance(after, Sourced)
-        else "after_norm"
-    )
+def scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
+    """Return how Text-01 and M1 add a block: the residual times alpha, the branch times beta."""
+    c.value(*ALL_FACTOR_KEYS, default=None)
+
+    def factor(block: str, name: str) -> Sourced:
+        return c.number(*(key.format(name) for key in FACTOR_KEYS[block]), default=1.0)
 
     def step(block: str) -> Draft:
-        alpha, beta = (
-            c.number(*(k.format(f) for k in ALPHA_BETA[block]), default=1.0)
-            for f in ("alpha", "beta")
-        )
+        branch = draft(s.Branch, block=block, pre_norm="rms", scale=factor(block, "beta"))
         return draft(
             s.Step,
-            branches=[draft(s.Branch, block=block, pre_norm="rms", scale=beta)],
-            residual=kind,
-            skip_scale=alpha,
+            branches=[branch],
+            residual=residual_kind(c),
+            skip_scale=factor(block, "alpha"),
         )
 
     return step
 
 
+def residual_kind(c: ConfigKeys) -> Sourced | str:
+    """Read whether the residual is taken after the norm: the class always does, others may."""
+    if c.model_type != "minimax":
+        after = c.flag("postnorm", default=False)
+        return same_evidence("after_norm" if after.value else "plain", after)
+    after = c.expect("postnorm", True)
+    return same_evidence("after_norm", after) if isinstance(after, Sourced) else "after_norm"
+
+
 def lightning(c: ConfigKeys) -> Draft:
-    """Decay fixed per head; SiLU on q, k, v, an RMSNorm over the whole width, then a sigmoid gate. No rotary positions."""
-    heads, dim = c.size("num_attention_heads"), blocks.head_dim(c)
-    size = {"key_heads": heads, "value_heads": heads, "key_head_dim": dim, "value_head_dim": dim}
-    return draft(s.LinearAttention, variant="lightning", **size, gate="sigmoid")
+    """Read lightning attention.
+
+    Decay is fixed per head. SiLU on q, k, v, an RMSNorm over the whole width, then a sigmoid gate.
+    It has no rotary positions.
+    """
+    heads = c.size("num_attention_heads")
+    dim = blocks.head_dim(c)
+    return draft(
+        s.LinearAttention,
+        variant="lightning",
+        key_heads=heads,
+        value_heads=heads,
+        key_head_dim=dim,
+        value_head_dim=dim,
+        gate="sigmoid",
+    )
 
 
 def lightning_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
-    at, part, k, v = (
-        "self_attn",
-        "attention",
-        a.key_heads * a.key_head_dim,
-        a.value_heads * a.value_head_dim,
-    )
-    yield from tensors.linear(
-        f"{at}.qkv_proj", 2 * k + v, hidden, part, ("key_heads", "key_head_dim")
-    )
-    yield tensors.BlockTensor(f"{at}.norm.weight", (v,), part, ("value_heads",))
-    yield from tensors.linear(f"{at}.output_gate", v, hidden, part, ("gate",))
-    yield from tensors.linear(f"{at}.out_proj", hidden, v, part)
+    """Yield the tensors of lightning attention."""
+    part = "attention"
+    keys = a.key_heads * a.key_head_dim
+    values = a.value_heads * a.value_head_dim
+    facts = ("key_heads", "key_head_dim")
+    yield from tensors.linear("self_attn.qkv_proj", 2 * keys + values, hidden, part, facts)
+    yield tensors.BlockTensor("self_attn.norm.weight", (values,), part, ("value_heads",))
+    yield from tensors.linear("self_attn.output_gate", values, hidden, part, ("gate",))
+    yield from tensors.linear("self_attn.out_proj", hidden, values, part)
 
 
 MOE = tensors.moe_parts(
@@ -205,9 +205,13 @@ MOE = tensors.moe_parts(
 )
 VLLM = "vLLM model_executor/models/minimax_text_01.py"
 TEXT_01 = {
-    "rms_norm_eps": 1e-5, "rope_theta": 1000000.0, "hidden_act": "silu", "tie_word_embeddings": False, "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 1000000.0,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "max_position_embeddings": 131072,
     "num_key_value_heads": 8,
-}  # fmt: skip
+}
 
 FAMILY = Family(
     name="minimax",
@@ -221,8 +225,13 @@ FAMILY = Family(
         "minimax_text_01": TEXT_01,
         "minimax_m1": TEXT_01,
         "minimax_m2": {
-            "rms_norm_eps": 1e-6, "rope_theta": 5000000.0, "hidden_act": "silu", "tie_word_embeddings": False,
-            "max_position_embeddings": 196608, "head_dim": 128, "num_key_value_heads": 8,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 5000000.0,
+            "hidden_act": "silu",
+            "tie_word_embeddings": False,
+            "max_position_embeddings": 196608,
+            "head_dim": 128,
+            "num_key_value_heads": 8,
         },
     },
     config_class={
@@ -231,4 +240,4 @@ FAMILY = Family(
         "minimax_m1": "MiniMaxConfig",
         "minimax_m2": "MiniMaxM2Config",
     },
-)  # fmt: skip
+)

@@ -1,6 +1,7 @@
-"""Mistral 7B to Small 3.2, Nemo and Devstral (`mistral`), Mixtral (`mixtral`), Ministral 3 (`ministral3`): Llama's blocks, head_dim apart.
+"""Mistral 7B to Small 3.2, Nemo and Devstral (`mistral`), Mixtral, Ministral 3.
 
-`mistral3` wraps one of these, or another family's decoder, with a Pixtral vision tower.
+They have Llama's blocks with a head_dim of its own. `mistral3` wraps one of these, or another
+family's decoder, with a Pixtral vision tower.
 """
 
 from __future__ import annotations
@@ -9,192 +10,219 @@ from collections.abc import Iterator
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, derived, draft, modeling, same_evidence
-from . import find
+from ..blocks import vision
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
+from . import read_text_part
 
 
 def read(c: ConfigKeys) -> Draft:
+    """Read a decoder, or the wrapper of one."""
     if c.model_type == "mistral3" or c.has("text_config"):
         return wrapper(c)
-    layers, window = c.layer_count(), c.optional(c.size, "sliding_window")
-    name = "full" if window.value is None else "sliding"
-    of, how = [name] * layers.value, layers
-    if (
-        c.model_type == "ministral"
-    ):  # Ministral 8B (2410): a mask for each layer; the other classes have one for all
-        of, how = blocks.sliding_layers(
-            c,
-            layers.value,
-            lambda i: name == "sliding",
-            f"every layer is {name}: {c.key('sliding_window')}",
-        )
-    c.expect("layer_types", [f"{m}_attention" for m in of])
+    window = c.optional(c.size, "sliding_window")
+    layers = attention_layers(c, window)
+    c.expect("layer_types", [f"{name}_attention" for name in layers.value])
     bias = c.expect("attention_bias", False)
-    mixer = blocks.attention(c, window=window, qkv_bias=bias, output_bias=bias)
+    full = blocks.attention(c, qkv_bias=bias, output_bias=bias)
+    if window.value is None:
+        full = full.replace(window=window)
     if c.model_type == "ministral3":
-        mixer = mixer.replace(query_scaling=blocks.query_scaling(c))
-    mixers = {
-        m: mixer if m == name else mixer.replace(window=None)
-        for m in ("full", "sliding")
-        if m in of
-    }
-    ffn = (
-        ("moe", moe(c))
-        if c.model_type == "mixtral"
-        else ("dense", blocks.dense(c, bias=c.expect("mlp_bias", False)))
-    )
+        full = full.replace(query_scaling=blocks.query_scaling(c))
+    if c.model_type == "mixtral":
+        ffns = {"moe": moe(c)}
+    else:
+        ffns = {"dense": blocks.dense(c, bias=c.expect("mlp_bias", False))}
+    (ffn,) = ffns
     return blocks.decoder(
-        c, mixers=mixers, ffns=dict([ffn]), **blocks.layer_wiring([(m, ffn[0]) for m in of], how)
+        c,
+        mixers=blocks.used(blocks.windowed(full, window), layers),
+        ffns=ffns,
+        **blocks.layer_wiring(layers, ffn),
     )
+
+
+def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
+    """Read which layers slide.
+
+    Ministral 8B (2410) has a mask for each layer; the other classes have one for all.
+    """
+    name = "full" if window.value is None else "sliding"
+    if c.model_type != "ministral":
+        return blocks.every_layer(c, name)
+    reason = f"every layer is {name}: {c.key('sliding_window')}"
+    return blocks.sliding_layers(c, lambda i: name == "sliding", reason)
 
 
 def moe(c: ConfigKeys) -> Draft:
-    return draft(
-        s.MoE,
-        experts=c.size("num_local_experts", "num_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=c.size("intermediate_size"),
-        activation=blocks.activation(c),
-        router=draft(s.Router, scoring="softmax", normalized=True),
-    )
+    """Read Mixtral's MoE."""
+    router = draft(s.Router, scoring="softmax", normalized=True)
+    experts = ("num_local_experts", "num_experts")
+    return blocks.moe(c, router, experts=experts, width="intermediate_size")
 
 
 def wrapper(c: ConfigKeys) -> Draft:
-    model_type = c.child("text_config").word("model_type", default="mistral").value
-    family = find(model_type, c.file)
-    part = family.part(c, "text_config", model_type)
-    text = family.read(part)
-    c.ignore(
-        "projector_hidden_act", "multimodal_projector_bias", "spatial_merge_size"
-    )  # read with the tower, if there is one
-    return blocks.wrapped(
-        c, part, text, {"vision": pixtral(c, text)} if c.has("vision_config") else {}
-    )
+    """Read the wrapper of a decoder."""
+    part, text = read_text_part(c, "mistral")
+    # read with the tower, if there is one
+    c.ignore("projector_hidden_act", "multimodal_projector_bias", "spatial_merge_size")
+    return blocks.wrapped(c, part, text, vision=pixtral)
 
 
 def pixtral(c: ConfigKeys, text: Draft) -> Draft:
-    """The Pixtral tower, and Mistral 3's projector: a norm, a matrix that merges patches, an MLP of two."""
+    """Read the Pixtral tower, and Mistral 3's projector.
+
+    The projector is a norm, a matrix that merges patches, and an MLP of two layers. Pixtral 12B's
+    neither merges nor norms, which two keys say that only params.json has.
+    """
     v = FAMILY.part(c, "vision_config", "pixtral")
-    kind = v.word("model_type", default="pixtral")
-    if kind.value != "pixtral":
-        raise ConfigError(
-            f"{c.file}: vision_config.model_type is {kind.value!r}; llmarch knows pixtral in this place"
-        )
+    kind = vision.encoder_kind(v, "pixtral")
     v.ignore("head_dim", "vocab_size")  # the class divides; a left-over
-    hidden, heads, patch, merge = (
-        v.size("hidden_size"),
-        v.size("num_attention_heads"),
-        v.size("patch_size"),
-        c.size("spatial_merge_size"),
-    )
-    dim = derived(hidden.value // heads.value, "vision hidden_size / num_attention_heads")
-    several = isinstance(c.data.get("vision_feature_layer"), list)
-    taken = len(c.items("vision_feature_layer").value) if several else 1
-    bias, width = c.flag("multimodal_projector_bias"), text["hidden_size"]
-    # two keys that only params.json has: Pixtral 12B's projector neither merges patches nor norms
-    merges = c.word("mm_projector_id", default="patch_merge").value == "patch_merge"
+    hidden = v.size("hidden_size")
     normed = c.flag("add_pre_mm_projector_layer_norm", default=True).value
-    pixels = derived(v.size("num_channels").value * patch.value**2, "num_channels * patch_size^2")
-    merged = derived(hidden.value * merge.value**2, "vision hidden_size * spatial_merge_size^2")
-    features = derived(hidden.value * taken, "vision hidden_size * layers in vision_feature_layer")
-    return draft(
-        s.Tower,
-        v.ref,
+    tower = vision.transformer(
+        v,
         kind=kind,
-        layers=v.layer_count(),
-        hidden_size=hidden,
-        heads=heads,
-        head_dim=dim,
         attention_bias=False,
-        ffn=draft(s.Dense, width=v.size("intermediate_size"), activation=blocks.activation(v)),
+        ffn=blocks.dense(v),
         norm=draft(s.Norm, kind="rmsnorm", eps=1e-5),
         outer_norms=1,
         image_size=v.size("image_size"),
-        patch_size=patch,
-        patch_embedding=draft(s.Linear, inputs=pixels, outputs=hidden),
-        rope=blocks.rope(v, dim),
-        merge=merge,
-        projector=[
-            *([draft(s.Linear, inputs=merged, outputs=hidden)] if merges else []),
-            draft(s.Linear, inputs=features, outputs=width, bias=bias),
-            draft(s.Linear, inputs=width, outputs=width, bias=bias),
-        ],
+        merge=c.size("spatial_merge_size"),
+        projector=projector(c, hidden, text["hidden_size"]),
         projector_activation=blocks.activation(c, "projector_hidden_act"),
         projector_norms=same_evidence([hidden.value] if normed else [], hidden),
     )
+    return tower.replace(rope=blocks.rope(v, tower["head_dim"]))
+
+
+def projector(c: ConfigKeys, hidden: Sourced, width: Sourced) -> list[Draft]:
+    """Read the matrices from the tower's width to the decoder's."""
+    bias = c.flag("multimodal_projector_bias")
+    taken = 1
+    if isinstance(c.data.get("vision_feature_layer"), list):
+        taken = len(c.items("vision_feature_layer").value)
+    formula = "vision hidden_size * layers in vision_feature_layer"
+    features = derived(hidden.value * taken, formula)
+    mlp = [
+        draft(s.Linear, inputs=features, outputs=width, bias=bias),
+        draft(s.Linear, inputs=width, outputs=width, bias=bias),
+    ]
+    if c.word("mm_projector_id", default="patch_merge").value != "patch_merge":
+        return mlp
+    merged = hidden.value * c.size("spatial_merge_size").value ** 2
+    inputs = derived(merged, "vision hidden_size * spatial_merge_size^2")
+    return [draft(s.Linear, inputs=inputs, outputs=hidden), *mlp]
 
 
 def pixtral_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
-    t, at, projector = a.towers["vision"], "vision_tower.", "multi_modal_projector."
+    """Yield the tower and its projector."""
+    t = a.towers["vision"]
     assert isinstance(t, s.Tower)
-    channels = t.patch_embedding.inputs // t.patch_size**2
-    patch = (t.hidden_size, channels, t.patch_size, t.patch_size)
-    yield from tensors.matrix_rows(
-        f"{at}patch_conv", t.patch_embedding, patch, ("towers.vision.patch_size",)
-    )
-    yield tensors.TensorRow(f"{at}ln_pre.weight", (t.hidden_size,), (), "vision")
-    layer_parts = tensors.attention_parts("attention"), tensors.dense_parts("feed_forward")
-    yield from tensors.tower_rows(
-        t, f"{at}transformer.layers.{{}}.", ("attention_norm", "ffn_norm"), *layer_parts
-    )
-    for name, matrix in zip(
-        ("patch_merger.merging_layer", "linear_1", "linear_2")[-len(t.projector) :],
-        t.projector,
-        strict=True,
-    ):
-        yield from tensors.matrix_rows(projector + name, matrix)
+    projector = "multi_modal_projector."
+    matrices = ("patch_merger.merging_layer", "linear_1", "linear_2")[-len(t.projector) :]
+    attention = tensors.attention_parts("attention")
+    mlp = tensors.dense_parts("feed_forward")
+    layer = "vision_tower.transformer.layers.{}."
+    yield from tensors.patch_rows("vision_tower.patch_conv", t)
+    yield tensors.TensorRow("vision_tower.ln_pre.weight", (t.hidden_size,), (), "vision")
+    yield from tensors.tower_rows(t, layer, ("attention_norm", "ffn_norm"), attention, mlp)
+    yield from tensors.projector_rows(t, *(projector + name for name in matrices))
     for width in t.projector_norms:
         yield tensors.TensorRow(f"{projector}norm.weight", (width,), (), "vision")
 
 
+MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")
+
+
 def naming(a: s.Architecture) -> tensors.Naming:
-    prefix = "language_model." if a.towers or a.model_type == "mistral3" else ""
-    mixtral = a.model_type == "mixtral"
-    blocks = (
-        {s.MoE: tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")}
-        if mixtral
-        else {}
+    """Return the published names, with a prefix inside a wrapper."""
+    wrapper = bool(a.towers) or a.model_type == "mistral3"
+    return tensors.Naming(
+        prefix="language_model." if wrapper else "",
+        blocks={s.MoE: MIXTRAL_MOE} if a.model_type == "mixtral" else {},
+        tower=pixtral_rows,
     )
-    return tensors.Naming(prefix=prefix, blocks=blocks, tower=pixtral_rows)
 
 
 MISTRAL = {
-    "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-    "tie_word_embeddings": False, "sliding_window": 4096,
-}  # fmt: skip
+    "num_key_value_heads": 8,
+    "hidden_act": "silu",
+    "max_position_embeddings": 131072,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+    "sliding_window": 4096,
+}
 
 FAMILY = Family(
     name="mistral",
     title="Mistral",
     ref=modeling("mistral"),
-    refs={model: modeling(model) for model in ("mixtral", "ministral", "ministral3", "mistral3", "pixtral")},
+    refs={
+        model: modeling(model)
+        for model in ("mixtral", "ministral", "ministral3", "mistral3", "pixtral")
+    },
     read=read,
     naming=naming,
     defaults={
         "mistral": MISTRAL,
         "ministral": MISTRAL,
         "mixtral": {
-            "num_key_value_heads": 8, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-5,
-            "rope_theta": 1000000.0, "tie_word_embeddings": False, "sliding_window": None, "num_experts_per_tok": 2,
+            "num_key_value_heads": 8,
+            "hidden_act": "silu",
+            "max_position_embeddings": 131072,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 1000000.0,
+            "tie_word_embeddings": False,
+            "sliding_window": None,
+            "num_experts_per_tok": 2,
         },
         "ministral3": {
-            "num_key_value_heads": 8, "head_dim": 128, "hidden_act": "silu", "max_position_embeddings": 262144, "rms_norm_eps": 1e-5,
-            "rope_theta": 10000.0, "tie_word_embeddings": False, "sliding_window": None,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "hidden_act": "silu",
+            "max_position_embeddings": 262144,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "sliding_window": None,
             "rope_parameters": {
-                "rope_type": "yarn", "rope_theta": 1000000.0, "factor": 16.0, "original_max_position_embeddings": 16384, "beta_fast": 32.0,
-                "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
+                "rope_type": "yarn",
+                "rope_theta": 1000000.0,
+                "factor": 16.0,
+                "original_max_position_embeddings": 16384,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "mscale": 1.0,
+                "mscale_all_dim": 1.0,
+                "llama_4_scaling_beta": 0.1,
             },
         },
-        "mistral3": {"projector_hidden_act": "gelu", "multimodal_projector_bias": False, "spatial_merge_size": 2},
+        "mistral3": {
+            "projector_hidden_act": "gelu",
+            "multimodal_projector_bias": False,
+            "spatial_merge_size": 2,
+        },
         "pixtral": {
-            "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16, "num_channels": 3,
-            "image_size": 1024, "patch_size": 16, "hidden_act": "gelu", "rope_theta": 10000.0,
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "num_channels": 3,
+            "image_size": 1024,
+            "patch_size": 16,
+            "hidden_act": "gelu",
+            "rope_theta": 10000.0,
         },
     },
     config_class={
-        "mistral": "MistralConfig", "ministral": "MinistralConfig", "mixtral": "MixtralConfig", "ministral3": "Ministral3Config",
-        "mistral3": "Mistral3Config", "pixtral": "PixtralVisionConfig",
+        "mistral": "MistralConfig",
+        "ministral": "MinistralConfig",
+        "mixtral": "MixtralConfig",
+        "ministral3": "Ministral3Config",
+        "mistral3": "Mistral3Config",
+        "pixtral": "PixtralVisionConfig",
     },
-)  # fmt: skip
+)

@@ -1,7 +1,9 @@
-"""Nemotron-H, Nemotron 3 Nano, Super and Ultra: one block a layer (Mamba-2, attention, MLP or MoE), so layers count sub-layers.
+"""Nemotron-H, Nemotron 3 Nano, Super and Ultra: one block a layer, so layers count sub-layers.
 
-Attention has no positions (the class defines a rotary helper and never calls it); MLPs and experts are squared ReLU without a gate; Super's
-and Ultra's routed experts work in a latent narrower than the stream. MTP is an attention layer and a MoE layer under mtp.
+A block is Mamba-2, attention, an MLP or MoE. Attention has no positions (the class defines a
+rotary helper and never calls it); MLPs and experts are squared ReLU without a gate; Super's and
+Ultra's routed experts work in a latent narrower than the stream. MTP is an attention layer and a
+MoE layer under mtp.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, draft, modeling, same_evidence
-from .deepseek import v3_router
+from ..evidence import Draft, Sourced, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
 
 BLOCKS = {"M": "mixers.linear", "*": "mixers.full", "E": "ffns.moe", "-": "ffns.dense"}
-WORDS = {
+LETTERS = {
     "mamba": "M",
     "linear_attention": "M",
     "attention": "*",
@@ -28,108 +30,111 @@ WORDS = {
 
 
 def read(c: ConfigKeys) -> Draft:
-    layers = layer_letters(c, "layers_block_type", "hybrid_override_pattern")
-    drafts = layer_letters(c, "mtp_layers_block_type", "mtp_hybrid_override_pattern")
-    modules = c.size("num_nextn_predict_layers", least=0)
-    stated_count(c, len(layers.value))
-    of: list[str] = [*layers.value, *(drafts.value if modules.value else [])]
+    """Read a decoder."""
+    layers = layer_blocks(c, "layers_block_type", "hybrid_override_pattern")
+    check_count(c, len(layers.value))
+    mtp = mtp_module(c)
+    used = [*layers.value]
     kinds = {
-        name_of(b): draft(s.LayerKind, steps=[blocks.pre_norm_step(BLOCKS[b])])
-        for b in dict.fromkeys(layers.value)
+        name_of(block): draft(s.LayerKind, steps=[blocks.pre_norm_step(block)])
+        for block in dict.fromkeys(layers.value)
     }
-    if modules.value:
+    if mtp is not None:
+        mtp_layers = layer_blocks(c, *MTP_KEYS).value
+        used += mtp_layers
         kinds["mtp"] = draft(
-            s.LayerKind, steps=[blocks.pre_norm_step(BLOCKS[b]) for b in drafts.value]
+            s.LayerKind, steps=[blocks.pre_norm_step(block) for block in mtp_layers]
         )
-    mtp = (
-        draft(s.MTP, modules=modules, layer_kind=same_evidence("mtp", drafts), norms=3)
-        if modules.value
-        else None
-    )
-    named = [name_of(b) for b in of]
+    names = {name_of(block) for block in used}
     # keys of a rotary helper that nothing calls; numerics, initialisation and kernels
-    c.ignore(
-        "rope_theta",
-        "partial_rotary_factor",
-        "residual_in_fp32",
-        "rescale_prenorm_residual",
-        "num_logits_to_keep",
-        "use_mamba_kernels",
-    )
-    c.ignore("moe_shared_expert_overlap", "intermediate_size", "mlp_hidden_act", "sliding_window")
-    for key in (
-        "norm_eps",
-        "rms_norm_eps",
-    ):  # Nemotron-H's own configs say it so; the class reads neither
+    c.ignore("rope_theta", "partial_rotary_factor", "residual_in_fp32", "rescale_prenorm_residual")
+    c.ignore("num_logits_to_keep", "use_mamba_kernels", "moe_shared_expert_overlap")
+    c.ignore("intermediate_size", "mlp_hidden_act", "sliding_window")
+    for key in ("norm_eps", "rms_norm_eps"):  # Nemotron-H's own configs; the class reads neither
         c.expect(key, c.number("layer_norm_epsilon").value)
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": nope, "linear": mamba2}, named),
-        ffns=blocks.read_used_blocks(c, {"dense": mlp, "moe": moe}, named),
+        mixers=blocks.read_used_blocks(c, {"full": attention, "linear": mamba2}, names),
+        ffns=blocks.read_used_blocks(c, {"dense": mlp, "moe": moe}, names),
         norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
         mtp=mtp,
         layer_kinds=kinds,
-        layers=same_evidence([name_of(b) for b in layers.value], layers),
+        layers=same_evidence([name_of(block) for block in layers.value], layers),
     )
+
+
+MTP_KEYS = ("mtp_layers_block_type", "mtp_hybrid_override_pattern")
+
+
+def mtp_module(c: ConfigKeys) -> Draft | None:
+    """Read the MTP modules, whose layers have a list of their own."""
+    layers = layer_blocks(c, *MTP_KEYS)
+    modules = c.size("num_nextn_predict_layers", least=0)
+    if not modules.value:
+        return None
+    return draft(s.MTP, modules=modules, layer_kind=same_evidence("mtp", layers), norms=3)
 
 
 def name_of(block: str) -> str:
-    return BLOCKS[block].partition(".")[2]
+    """Return the name of a block without `mixers.` or `ffns.`."""
+    return block.partition(".")[2]
 
 
-def layer_letters(c: ConfigKeys, words: str, letters: str) -> Sourced:
-    """A letter for each layer, from the list of words or the pattern of letters."""
-    listed, pattern = c.items(words, default=None, of=str), c.word(letters, default=None)
-    if listed.value is not None:
-        bad = next((w for w in listed.value if w not in WORDS), None)
-        if bad is not None:
-            raise ConfigError(
-                f"{c.file}: {c.key(words)} holds {bad!r}; {c.family} knows {', '.join(WORDS)}"
-            )
-        return same_evidence([WORDS[w] for w in listed.value], listed)
-    if pattern.value is None:
-        return (
-            c.value(words, default=same_evidence(["*", "E"], pattern))
-            if words.startswith("mtp")
-            else c.value(words)
-        )
-    bad = next((b for b in pattern.value if b not in BLOCKS), None)
+def layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
+    """Read the block of each layer, from a list of words or a pattern of letters.
+
+    Raises ConfigError for an unknown word or letter.
+    """
+    words = c.items(words_key, default=None, of=str)
+    letters = c.word(letters_key, default=None)
+    if words.value is not None:
+        check_known(c, words_key, words.value, LETTERS)
+        return same_evidence([BLOCKS[LETTERS[word]] for word in words.value], words)
+    if letters.value is not None:
+        check_known(c, letters_key, letters.value, BLOCKS)
+        return same_evidence([BLOCKS[letter] for letter in letters.value], letters)
+    if words_key.startswith("mtp"):
+        return c.value(words_key, default=same_evidence([BLOCKS["*"], BLOCKS["E"]], letters))
+    return c.value(words_key)
+
+
+def check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str, str]) -> None:
+    """Raise ConfigError if one of the `given` words or letters is not known."""
+    bad = next((word for word in given if word not in known), None)
     if bad is not None:
         raise ConfigError(
-            f"{c.file}: {c.key(letters)} holds {bad!r}; {c.family} knows {', '.join(BLOCKS)}"
+            f"{c.file}: {c.key(key)} holds {bad!r}; {c.family} supports {', '.join(known)}"
         )
-    return same_evidence(list(pattern.value), pattern)
 
 
-def stated_count(c: ConfigKeys, n: int) -> None:
-    """num_hidden_layers says again how long the list is; the class ignores it."""
+def check_count(c: ConfigKeys, layers: int) -> None:
+    """Raise ConfigError if num_hidden_layers, which the class ignores, is another number."""
     given = c.layer_count(default=None).value
-    if given is not None and given != n:
+    if given is not None and given != layers:
         raise ConfigError(
-            f"{c.file}: {c.key('num_hidden_layers')} is {given}, and the pattern of layers has {n}"
+            f"{c.file}: {c.key('num_hidden_layers')} is {given}, but the pattern of layers has"
+            f" {layers}"
         )
 
 
-def nope(c: ConfigKeys) -> Draft:
-    """`attention_head_dim` is the first files' spelling, which the class does not know."""
-    bias, dim = c.flag("attention_bias"), c.size("head_dim", "attention_head_dim")
-    return blocks.attention(
-        c, head_dim=dim, v_head_dim=dim, qkv_bias=bias, output_bias=bias, rope=None
-    )
+def attention(c: ConfigKeys) -> Draft:
+    """Read GQA without positions.
+
+    `attention_head_dim` is the first files' key, which the class does not know.
+    """
+    dim = c.size("head_dim", "attention_head_dim")
+    return blocks.attention(c, head_dim=dim, rope=None, **blocks.attention_biases(c))
 
 
 def mamba2(c: ConfigKeys) -> Draft:
-    """The output is times silu(gate), then normed in as many groups as B and C have. The width is heads * head dim, whatever `expand`."""
-    c.ignore(
-        "expand",
-        "chunk_size",
-        "time_step_min",
-        "time_step_max",
-        "time_step_floor",
-        "time_step_limit",
-        "time_step_rank",
-        "mamba_proj_bias",
-    )
+    """Read Mamba-2.
+
+    The output is multiplied by silu(gate), then normed in as many groups as B and C have. The width
+    is heads * head dim, whatever `expand` says.
+    """
+    c.ignore("expand", "chunk_size", "mamba_proj_bias")
+    c.ignore("time_step_min", "time_step_max", "time_step_floor")
+    c.ignore("time_step_limit", "time_step_rank")
     return draft(
         s.LinearAttention,
         variant="mamba2",
@@ -148,6 +153,7 @@ def mamba2(c: ConfigKeys) -> Draft:
 
 
 def mlp(c: ConfigKeys) -> Draft:
+    """Read the MLP."""
     return draft(
         s.Dense,
         width=c.size("intermediate_size"),
@@ -158,33 +164,33 @@ def mlp(c: ConfigKeys) -> Draft:
 
 
 def moe(c: ConfigKeys) -> Draft:
+    """Read the MoE."""
     c.expect("mlp_bias", False)
-    return draft(
-        s.MoE,
-        experts=c.size("n_routed_experts", "num_local_experts"),
-        active=c.size("num_experts_per_tok"),
-        expert_width=c.size("moe_intermediate_size"),
+    return blocks.moe(
+        c,
+        blocks.sigmoid_router(c),
+        experts=("n_routed_experts", "num_local_experts"),
         activation=blocks.activation(c, "mlp_hidden_act"),
         gated=False,
         shared_experts=c.size("n_shared_experts", least=0),
         shared_width=c.size("moe_shared_expert_intermediate_size"),
         latent_width=c.optional(c.size, "moe_latent_size"),
-        router=v3_router(c),
     )
 
 
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
-    """One layer each for attention and MoE; the first has the projection, the last the final norm."""
+    """Yield an MTP layer for each block; the first has the projection, the last the final norm."""
     assert a.mtp and a.mtp.layer_kind
-    steps, h, at = a.layer_kinds[a.mtp.layer_kind].steps, a.hidden_size, "mtp.layers."
+    h = a.hidden_size
+    steps = a.layer_kinds[a.mtp.layer_kind].steps
+    layer = "mtp.layers.{}."
     for i, step in enumerate(steps):
-        one = replace(a, layer_kinds={"mtp": s.LayerKind(steps=(step,))})
-        yield from tensors.layer_rows(one, "mtp", (i,), f"{at}{{}}.", naming, "mtp")
+        single = replace(a, layer_kinds={"mtp": s.LayerKind(steps=(step,))})
+        yield from tensors.layer_rows(single, "mtp", (i,), layer, naming, "mtp")
     for i, name in ((0, "enorm"), (0, "hnorm"), (len(steps) - 1, "final_layernorm")):
-        yield tensors.TensorRow(f"{at}{{}}.{name}.weight", (h,), ((i,),), "mtp")
-    yield tensors.TensorRow(
-        f"{at}{{}}.eh_proj.weight", (h, 2 * h), ((0,),), "mtp", ("mtp.modules",)
-    )
+        yield tensors.TensorRow(f"{layer}{name}.weight", (h,), ((i,),), "mtp")
+    projection = f"{layer}eh_proj.weight"
+    yield tensors.TensorRow(projection, (h, 2 * h), ((0,),), "mtp", ("mtp.modules",))
 
 
 FAMILY = Family(
@@ -207,14 +213,36 @@ FAMILY = Family(
     ),
     defaults={
         "nemotron_h": {
-            "vocab_size": 131072, "tie_word_embeddings": False, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-            "max_position_embeddings": 4096, "attention_bias": False, "intermediate_size": 21504, "mlp_hidden_act": "relu2",
-            "mlp_bias": False, "ssm_state_size": 128, "mamba_num_heads": 128, "mamba_head_dim": 64, "mamba_hidden_act": "silu",
-            "n_groups": 8, "conv_kernel": 4, "use_conv_bias": True, "mamba_ssm_cache_dtype": "float32", "n_shared_experts": 1,
-            "moe_shared_expert_intermediate_size": 7688, "moe_latent_size": None, "num_experts_per_tok": 2, "routed_scaling_factor": 1.0,
-            "n_group": 1, "topk_group": 1, "norm_topk_prob": True, "num_nextn_predict_layers": 0, "use_bias": False,
+            "vocab_size": 131072,
+            "tie_word_embeddings": False,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 4096,
+            "attention_bias": False,
+            "intermediate_size": 21504,
+            "mlp_hidden_act": "relu2",
+            "mlp_bias": False,
+            "ssm_state_size": 128,
+            "mamba_num_heads": 128,
+            "mamba_head_dim": 64,
+            "mamba_hidden_act": "silu",
+            "n_groups": 8,
+            "conv_kernel": 4,
+            "use_conv_bias": True,
+            "mamba_ssm_cache_dtype": "float32",
+            "n_shared_experts": 1,
+            "moe_shared_expert_intermediate_size": 7688,
+            "moe_latent_size": None,
+            "num_experts_per_tok": 2,
+            "routed_scaling_factor": 1.0,
+            "n_group": 1,
+            "topk_group": 1,
+            "norm_topk_prob": True,
+            "num_nextn_predict_layers": 0,
+            "use_bias": False,
             "layer_norm_epsilon": 1e-5,
         },
     },
     config_class={"nemotron_h": "NemotronHConfig"},
-)  # fmt: skip
+)

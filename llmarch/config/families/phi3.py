@@ -1,39 +1,41 @@
-"""Phi-3, 3.5-mini, 4 and 4-mini: Llama's blocks with q, k, v in one matrix and gate and up in another; the minis have LongRoPE."""
+"""Phi-3, 3.5-mini, 4 and 4-mini: Llama's blocks with q, k, v in one matrix and gate, up in another.
+
+The minis have LongRoPE.
+"""
 
 from __future__ import annotations
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, derived, modeling
+from ..evidence import Draft, Sourced, derived
+from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
-    layers, window, context = (
-        c.layer_count(),
-        c.optional(c.size, "sliding_window"),
-        c.size("max_position_embeddings"),
-    )
+    """Read a decoder."""
     for key in ("attention_bias", "mlp_bias", "lm_head_bias"):
         c.expect(key, False)
     for key in ("full_attn_mod", "interpolate_factor"):
         c.expect(key, 1)
-    c.size(
-        "original_max_position_embeddings", default=None
-    )  # read with the scaling, where there is one
-    slides = window.value is not None and window.value < context.value
-    if window.value is not None and not slides:
-        window = derived(
-            None, f"{window.evidence.ref} {window.value:,} is no less than the context"
-        )
-    name = "sliding" if slides else "full"
-    layers_of = blocks.layer_wiring([(name, "dense")] * layers.value, layers)
+    c.size("original_max_position_embeddings", default=None)  # read with the scaling
+    window = effective_window(c)
+    name = "full" if window.value is None else "sliding"
     return blocks.decoder(
         c,
         mixers={name: blocks.attention(c, window=window)},
         ffns={"dense": blocks.dense(c)},
-        **layers_of,
+        **blocks.layer_wiring(blocks.every_layer(c, name), "dense"),
     )
+
+
+def effective_window(c: ConfigKeys) -> Sourced:
+    """Read the window, which has no effect if it is no less than the context."""
+    window = c.optional(c.size, "sliding_window")
+    context = c.size("max_position_embeddings")
+    if window.value is None or window.value < context.value:
+        return window
+    return derived(None, f"{window.evidence.ref} {window.value:,} is no less than the context")
 
 
 FAMILY = Family(
@@ -41,12 +43,18 @@ FAMILY = Family(
     title="Phi-3 and 4",
     ref=modeling("phi3"),
     read=read,
-    naming=tensors.Naming(blocks={s.Attention: tensors.fused_attention_parts(), s.Dense: tensors.fused_dense_parts()}),
+    naming=tensors.Naming(
+        blocks={s.Attention: tensors.fused_attention_parts(), s.Dense: tensors.fused_dense_parts()}
+    ),
     defaults={
         "phi3": {
-            "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-            "tie_word_embeddings": False, "sliding_window": None,
+            "hidden_act": "silu",
+            "max_position_embeddings": 4096,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "sliding_window": None,
         },
     },
     config_class={"phi3": "Phi3Config"},
-)  # fmt: skip
+)

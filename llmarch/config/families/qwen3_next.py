@@ -1,7 +1,8 @@
-"""Qwen3-Next: three Gated DeltaNet layers to one of gated softmax attention, each with MoE and a gated shared expert.
+"""Qwen3-Next: three Gated DeltaNet layers to one of gated softmax attention, each with MoE.
 
-Norms multiply by (1 + weight), but for the one inside the DeltaNet. The published 80B stores an MTP module that its config does not
-announce; Qwen3-Coder-Next stores none.
+The shared expert has a gate. Norms multiply by (1 + weight), but for the one inside the DeltaNet.
+The published 80B stores an MTP module that its config does not announce; Qwen3-Coder-Next stores
+none.
 """
 
 from __future__ import annotations
@@ -11,44 +12,50 @@ from collections.abc import Iterator
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..vocabulary import ConfigKeys, Draft, Family, Sourced, derived, draft, modeling, unknown
-from .qwen2 import mixture, moe
+from ..evidence import Draft, Sourced, derived, draft, unknown
+from ..vocabulary import ConfigKeys, Family, modeling
+from .qwen2 import moe
 
 
 def read(c: ConfigKeys) -> Draft:
-    kinds, how = layer_kinds(c, c.layer_count().value)
+    """Read a decoder."""
+    layers = attention_layers(c)
+    ffns = blocks.moe_on_every_step(c)
     c.expect("use_sliding_window", False)
+    readers = {"full": gated_attention, "linear": delta_net}
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": gated_attention, "linear": delta_net}, kinds),
+        mixers=blocks.read_used_blocks(c, readers, layers.value),
+        ffns=blocks.read_used_blocks(c, {"moe": moe, "dense": blocks.dense}, ffns.value),
         norms={"rms": blocks.rms_norm(c, offset=1)},
         mtp=unknown("the config does not tell: tensors named mtp.* must"),
-        **mixture(c, kinds, how, moe),
+        **blocks.layer_wiring(layers, ffns),
     )
 
 
-def layer_kinds(c: ConfigKeys, n: int) -> tuple[list[str], Sourced]:
-    types = c.items("layer_types", default=None, length=n, of=str)
+def attention_layers(c: ConfigKeys) -> Sourced:
+    """Read the mixer of each layer: by layer_types, or full on each full_attention_interval-th."""
     every = c.size("full_attention_interval")
-    if types.value is not None:
-        return ["linear" if t == "linear_attention" else "full" for t in types.value], types
-    how = f"{every.evidence.ref}: every {every.value}th layer is full"
-    return ["linear" if (i + 1) % every.value else "full" for i in range(n)], derived(None, how)
+    listed = blocks.listed_layers(c, blocks.HYBRID)
+    if listed.value is not None:
+        return listed
+    reason = f"{every.evidence.ref}: every {every.value}th layer is full"
+    return blocks.pattern_of(
+        c, lambda i: "linear" if (i + 1) % every.value else "full", derived(None, reason)
+    )
 
 
 def gated_attention(c: ConfigKeys) -> Draft:
-    bias = c.flag("attention_bias")
-    return blocks.attention(
-        c,
-        qk_norm=draft(s.QKNorm, scope="head", offset=1),
-        qkv_bias=bias,
-        output_bias=bias,
-        gate="elementwise",
-    )
+    """Read GQA with QK-norm and a gate on the output."""
+    norm = draft(s.QKNorm, scope="head", offset=1)
+    return blocks.attention(c, qk_norm=norm, gate="elementwise", **blocks.attention_biases(c))
 
 
 def delta_net(c: ConfigKeys) -> Draft:
-    """q and k are L2-normalised; the output is normed per head, then times silu(z)."""
+    """Read Gated DeltaNet.
+
+    q and k are L2-normalised; the output is normed per head, then multiplied by silu(z).
+    """
     return draft(
         s.LinearAttention,
         variant="gated_deltanet",
@@ -62,38 +69,47 @@ def delta_net(c: ConfigKeys) -> Draft:
 
 
 def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
-    at, part, k, v = (
-        "linear_attn",
-        "attention",
-        a.key_heads * a.key_head_dim,
-        a.value_heads * a.value_head_dim,
-    )
-    yield from tensors.linear(
-        f"{at}.in_proj_qkvz", 2 * k + 2 * v, hidden, part, ("key_heads", "key_head_dim")
-    )
-    yield from tensors.linear(f"{at}.in_proj_ba", 2 * a.value_heads, hidden, part, ("value_heads",))
-    yield tensors.BlockTensor(
-        f"{at}.conv1d.weight", (2 * k + v, 1, a.conv_kernel or 0), part, ("conv_kernel",)
-    )
-    yield tensors.BlockTensor(f"{at}.dt_bias", (a.value_heads,), part)
-    yield tensors.BlockTensor(f"{at}.A_log", (a.value_heads,), part)
-    yield tensors.BlockTensor(f"{at}.norm.weight", (a.value_head_dim,), part, ("value_head_dim",))
-    yield from tensors.linear(f"{at}.out_proj", hidden, v, part)
+    """Yield the tensors of Gated DeltaNet, with two projections."""
+    part = "attention"
+    prefix = "linear_attn"
+    keys = a.key_heads * a.key_head_dim
+    values = a.value_heads * a.value_head_dim
+    facts: tuple[str, ...] = ("key_heads", "key_head_dim")
+    yield from tensors.linear(f"{prefix}.in_proj_qkvz", 2 * keys + 2 * values, hidden, part, facts)
+    facts = ("value_heads",)
+    yield from tensors.linear(f"{prefix}.in_proj_ba", 2 * a.value_heads, hidden, part, facts)
+    yield from delta_net_state_parts(a, hidden)
+
+
+def delta_net_state_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+    """Yield the tensors of Gated DeltaNet that follow the projections of its input."""
+    part = "attention"
+    prefix = "linear_attn"
+    values = a.value_heads * a.value_head_dim
+    channels = 2 * a.key_heads * a.key_head_dim + values
+    kernel = (channels, 1, a.conv_kernel or 0)
+    yield tensors.BlockTensor(f"{prefix}.conv1d.weight", kernel, part, ("conv_kernel",))
+    yield tensors.BlockTensor(f"{prefix}.dt_bias", (a.value_heads,), part)
+    yield tensors.BlockTensor(f"{prefix}.A_log", (a.value_heads,), part)
+    norm = f"{prefix}.norm.weight"
+    yield tensors.BlockTensor(norm, (a.value_head_dim,), part, ("value_head_dim",))
+    yield from tensors.linear(f"{prefix}.out_proj", hidden, values, part)
 
 
 def mtp_layouts(a: s.Architecture) -> Iterator[s.MTP]:
-    """One full-attention layer under mtp., which shares embedding and head."""
+    """Yield one full-attention layer under mtp., which shares embedding and head."""
     kind = next((k for k in reversed(a.layers) if k.startswith("full")), None)
     if kind is not None:
-        yield s.MTP(modules=1, layer_kind=kind, norms=3)
+        yield from blocks.stored_mtp(kind)(a)
 
 
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
+    """Yield the MTP modules: layers, one projection, and norms like the model's."""
     assert a.mtp and a.mtp.layer_kind
     h = a.hidden_size
-    yield from tensors.layer_rows(
-        a, a.mtp.layer_kind, tuple(range(a.mtp.modules)), "mtp.layers.{}.", naming, "mtp"
-    )
+    numbers = tuple(range(a.mtp.modules))
+    layer = "mtp.layers.{}."
+    yield from tensors.layer_rows(a, a.mtp.layer_kind, numbers, layer, naming, "mtp")
     yield tensors.TensorRow("mtp.fc.weight", (h, 2 * h), (), "mtp", ("mtp.modules",))
     for norm in ("pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"):
         yield from tensors.norm_rows(f"mtp.{norm}", a.norms["rms"], h, (), "mtp")
@@ -104,16 +120,35 @@ FAMILY = Family(
     title="Qwen3-Next",
     ref=modeling("qwen3_next"),
     read=read,
-    naming=tensors.Naming(blocks={s.LinearAttention: delta_net_parts, s.MoE: tensors.moe_parts(shared="shared_expert")}, mtp=mtp_rows),
+    naming=tensors.Naming(
+        blocks={
+            s.LinearAttention: delta_net_parts,
+            s.MoE: tensors.moe_parts(shared="shared_expert"),
+        },
+        mtp=mtp_rows,
+    ),
     defaults={
         "qwen3_next": {
-            "num_key_value_heads": 2, "head_dim": 256, "hidden_act": "silu", "max_position_embeddings": 32768, "rms_norm_eps": 1e-6,
-            "rope_theta": 10000.0, "partial_rotary_factor": 0.25, "tie_word_embeddings": False, "attention_bias": False,
-            "full_attention_interval": 4, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
-            "linear_num_key_heads": 16, "linear_num_value_heads": 32, "decoder_sparse_step": 1, "norm_topk_prob": True,
+            "num_key_value_heads": 2,
+            "head_dim": 256,
+            "hidden_act": "silu",
+            "max_position_embeddings": 32768,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 0.25,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "full_attention_interval": 4,
+            "linear_conv_kernel_dim": 4,
+            "linear_key_head_dim": 128,
+            "linear_value_head_dim": 128,
+            "linear_num_key_heads": 16,
+            "linear_num_value_heads": 32,
+            "decoder_sparse_step": 1,
+            "norm_topk_prob": True,
             "shared_expert_intermediate_size": 512,
         },
     },
     config_class={"qwen3_next": "Qwen3NextConfig"},
     mtp_layouts=mtp_layouts,
-)  # fmt: skip
+)

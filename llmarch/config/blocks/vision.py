@@ -1,0 +1,99 @@
+"""Read Vision Transformers, the encoders of most multimodal models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...architecture import schema as s
+from ...errors import ConfigError
+from ..evidence import Draft, Sourced, derived, draft
+from ..keys import ConfigKeys
+from .ffns import activation
+
+
+def encoder_kind(v: ConfigKeys, *supported: str) -> Sourced:
+    """Read the model_type of an encoder, by default the first of the `supported` ones.
+
+    Raises ConfigError for any other.
+    """
+    kind = v.word("model_type", default=supported[0])
+    if kind.value not in supported:
+        raise ConfigError(
+            f"{v.file}: {v.key('model_type')} is {kind.value!r};"
+            f" llmarch supports {', '.join(supported)} here"
+        )
+    return kind
+
+
+def transformer(
+    v: ConfigKeys,
+    *,
+    hidden: tuple[str, ...] = ("hidden_size",),
+    heads: tuple[str, ...] = ("num_attention_heads",),
+    width: tuple[str, ...] = ("intermediate_size",),
+    channels: str = "num_channels",
+    frames: Sourced | None = None,
+    **facts: Any,
+) -> Draft:
+    """Read a Vision Transformer: encoder layers with an ungated MLP over square patches.
+
+    hidden, heads, width: the keys of the width of the stream, of its heads, and of the MLP.
+    channels: the key of an image's channels; without one they are the 3 of RGB.
+    frames: how many frames a patch spans, in a model that takes video.
+    facts: fields of Tower that replace or add to these.
+    """
+    hidden_size = v.size(*hidden)
+    head_count = v.size(*heads)
+    usual: dict[str, Any] = {
+        "hidden_size": hidden_size,
+        "heads": head_count,
+        "head_dim": derived(
+            hidden_size.value // head_count.value, f"vision {hidden[0]} / {heads[0]}"
+        ),
+        "patch_size": v.size("patch_size"),
+        "attention_bias": True,
+    }
+    if "layers" not in facts:
+        usual["layers"] = v.layer_count()
+    if frames is not None:
+        usual["patch_frames"] = frames
+    if "ffn" not in facts:
+        usual["ffn"] = plain_mlp(v, width=v.size(*width))
+    if "patch_embedding" not in facts:
+        usual["patch_embedding"] = patch_embedding(v, hidden_size, channels, frames)
+    return Draft(s.Tower, usual | facts, v.ref)
+
+
+def plain_mlp(v: ConfigKeys, **facts: Any) -> Draft:
+    """Read an encoder's MLP: two matrices with biases, and an activation between them."""
+    if "activation" not in facts:
+        facts["activation"] = activation(v)
+    return draft(s.Dense, gated=False, bias=True, **facts)
+
+
+def patch_embedding(
+    v: ConfigKeys,
+    outputs: Sourced,
+    channels: str = "num_channels",
+    frames: Sourced | None = None,
+    **facts: Any,
+) -> Draft:
+    """Read the convolution that embeds patches, as a matrix over the pixels of a patch."""
+    pixels = v.size("patch_size").value ** 2
+    formula = "patch_size^2"
+    if frames is not None:
+        pixels *= frames.value
+        formula = f"temporal_patch_size * {formula}"
+    if channels:
+        pixels *= v.size(channels).value
+        formula = f"{channels} * {formula}"
+    else:
+        pixels *= 3
+        formula = f"3 * {formula}"
+    return draft(s.Linear, inputs=derived(pixels, formula), outputs=outputs, **facts)
+
+
+def grid_positions(v: ConfigKeys) -> Sourced:
+    """Return the number of patches of an image: (image_size / patch_size)^2."""
+    side = v.size("image_size").value // v.size("patch_size").value
+    return derived(side**2, "(image_size / patch_size)^2")

@@ -1,4 +1,4 @@
-"""Findings fit to be shown: not more than a person can read, and no name from a repository that is not printable."""
+"""Limit the number and length of findings, and escape names that are not printable."""
 
 from __future__ import annotations
 
@@ -9,32 +9,46 @@ from ..errors import printable
 
 MAX_FINDINGS = 200
 MAX_TEXT = 400
+"""Characters of a path or message."""
 
 
 def limit_findings(findings: list[Finding]) -> list[Finding]:
-    """At most MOST_FINDINGS, those that matter first; the last one says how many are left out."""
+    """Return at most MAX_FINDINGS findings with printable text, those above `info` first.
+
+    The last finding tells how many are left out. None of those is more severe than the last.
+    """
     if len(findings) > MAX_FINDINGS:
-        ordered = sorted(findings, key=lambda f: f.severity == "info")
-        first, left = ordered[MAX_FINDINGS - 1], ordered[MAX_FINDINGS:]
-        worst = (
-            first.severity
-            if first.severity != "info"
-            else next((f.severity for f in left if f.severity != "info"), "info")
-        )
-        last = replace(
-            first, message=f"{first.message}; and {len(left):,} more findings", severity=worst
-        )
-        findings = [*ordered[: MAX_FINDINGS - 1], last]
+        findings = _cut(findings)
     return [escape_finding(f) for f in findings]
 
 
-def escape_finding(f: Finding) -> Finding:
-    """Tensor names are a repository's: control characters are escaped, what is endless is cut."""
-    if (
-        f.path.isprintable()
-        and f.message.isprintable()
-        and len(f.path) <= MAX_TEXT
-        and len(f.message) <= MAX_TEXT
-    ):
-        return f
-    return replace(f, path=printable(f.path, MAX_TEXT), message=printable(f.message, MAX_TEXT))
+def _cut(findings: list[Finding]) -> list[Finding]:
+    ordered = sorted(findings, key=lambda f: f.severity == "info")
+    *kept, last = ordered[:MAX_FINDINGS]
+    left_out = len(ordered) - MAX_FINDINGS
+    message = f"{last.message}; and {left_out:,} more findings"
+    return [*kept, replace(last, message=message)]
+
+
+def escape_finding(finding: Finding) -> Finding:
+    """Return the finding with control characters escaped and long text cut.
+
+    Tensor names come from a repository and may hold anything.
+    """
+    path = printable(finding.path, MAX_TEXT)
+    message = printable(finding.message, MAX_TEXT)
+    if path == finding.path and message == finding.message:
+        return finding
+    return replace(finding, path=path, message=message)
+
+
+def weights_finding(
+    rule: str, path: str, message: str, old: object = None, new: object = None
+) -> Finding:
+    """Return a finding of severity `weights`: checkpoint and config do not belong together."""
+    return Finding(rule=rule, path=path, message=message, severity="weights", old=old, new=new)
+
+
+def info_finding(rule: str, path: str, message: str) -> Finding:
+    """Return a finding that breaks nothing."""
+    return Finding(rule=rule, path=path, message=message, severity="info")

@@ -1,91 +1,117 @@
-"""Tensors that lack a partner, gathered so that a finding names a module once: numbers fold to `{0-31}`, tensors to `module.*`."""
+"""Group tensors so that one finding covers a whole module.
+
+Numbers fold to `{0-31}`, the tensors of a module to `module.*`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ..architecture.frozen import Frozen, frozen
-from ..tensors.naming import TensorRow
-from .indices import Axes, Index, axes_folded, folded_names, missing_indices
+from ..tensors.folding import axes_folded
+from .indices import Axes, Index, folded_names, missing_indices
 from .logical import LogicalTensor
+from .matching import MissingRow
 
 MIN_GROUPED = 3
 """From this many tensors of one module on, a finding names the module."""
 
-Missing = tuple[TensorRow, list[Index] | None]
-"""A row, and those of its numbers that did meet (None: none)."""
-
 
 @frozen
 class TensorSet(Frozen):
-    """Tensors of one pattern that lack a partner: their numbers, listed or as whole axes."""
+    """Tensors of one pattern that a finding is about."""
 
     pattern: str
     indices: list[Index] | Axes
+    """Their numbers, listed or as whole axes."""
     count: int
     position: int = 0
+    """Where the tensor or row stands in the list that the sets were made of."""
 
-    def names(self, pattern: str) -> list[str]:
-        return (
-            folded_names(pattern, self.indices)
-            if isinstance(self.indices, list)
-            else [axes_folded(pattern, self.indices)]
-        )
+    def folded_names(self, pattern: str) -> list[str]:
+        """Return the names in short for these numbers in another pattern."""
+        if isinstance(self.indices, list):
+            return folded_names(pattern, self.indices)
+        return [axes_folded(pattern, self.indices)]
 
     def indices_key(self) -> object:
-        return frozenset(self.indices) if isinstance(self.indices, list) else self.indices
+        """Return a hashable value, equal for sets that have the same numbers."""
+        if isinstance(self.indices, list):
+            return frozenset(self.indices)
+        return self.indices
 
 
 @frozen
 class ModuleGroup(Frozen):
-    """What one finding is about: a path in short, how many tensors, and the lots they come from."""
+    """What one finding is about: its path in short, and the sets of tensors behind it."""
 
     path: str
     more_places: int
+    """Further paths with the same tensors, which the finding counts but does not name."""
     count: int
     sets: tuple[TensorSet, ...]
 
     def __str__(self) -> str:
-        """`24 tensors (q_proj.weight, k_proj.weight, v_proj.weight and 5 more)`."""
-        n = "1 tensor" if self.count == 1 else f"{self.count:,} tensors"
+        """Return `24 tensors (q_proj.weight, k_proj.weight, v_proj.weight and 5 more)`."""
+        text = "1 tensor" if self.count == 1 else f"{self.count:,} tensors"
         if len(self.sets) > 1:
-            ends = [x.pattern.rpartition("{}.")[2] for x in self.sets]
-            n += f" ({', '.join(ends[:3])}{f' and {len(ends) - 3} more' if len(ends) > 3 else ''})"
-        return n + (f", here and in {self.more_places} more places" if self.more_places else "")
+            text += f" ({self._endings()})"
+        if self.more_places:
+            text += f", here and in {self.more_places} more places"
+        return text
+
+    def _endings(self) -> str:
+        endings = [s.pattern.rpartition("{}.")[2] for s in self.sets]
+        first = ", ".join(endings[:3])
+        if len(endings) > 3:
+            return f"{first} and {len(endings) - 3} more"
+        return first
 
 
-def group_by_module(lots: Iterable[TensorSet], least: int = MIN_GROUPED) -> list[ModuleGroup]:
-    """One group for each lot, or one for `least` lots or more of one module that have the same numbers."""
-    groups: dict[tuple[str, object], list[TensorSet]] = {}
-    for x in lots:
-        stem, numbered, end = x.pattern.rpartition("{}.")
-        groups.setdefault((stem + numbered if "{}" not in end else "", x.indices_key()), []).append(
-            x
-        )
-    out: list[ModuleGroup] = []
-    for (stem, _), members in groups.items():
-        for together in [members] if stem and len(members) >= least else [[m] for m in members]:
-            paths = together[0].names(stem + "*" if len(together) > 1 else together[0].pattern)
-            out.append(
-                ModuleGroup(
-                    paths[0], len(paths) - 1, sum(x.count for x in together), tuple(together)
-                )
-            )
-    return out
+def group_by_module(sets: Iterable[TensorSet], minimum: int = MIN_GROUPED) -> list[ModuleGroup]:
+    """Return one group for `minimum` sets or more of one module with the same numbers.
+
+    Every other set is a group of its own.
+    """
+    by_module: dict[tuple[str, object], list[TensorSet]] = {}
+    for tensors in sets:
+        key = (_module_of(tensors.pattern), tensors.indices_key())
+        by_module.setdefault(key, []).append(tensors)
+    groups: list[ModuleGroup] = []
+    for (module, _), members in by_module.items():
+        if module and len(members) >= minimum:
+            groups.append(_group(module + "*", members))
+        else:
+            groups.extend(_group(member.pattern, [member]) for member in members)
+    return groups
+
+
+def _module_of(pattern: str) -> str:
+    """Return `model.layers.{}.` for a tensor of that module; empty for one without numbers."""
+    stem, number, ending = pattern.rpartition("{}.")
+    if "{}" in ending:
+        return ""
+    return stem + number
+
+
+def _group(pattern: str, members: list[TensorSet]) -> ModuleGroup:
+    paths = members[0].folded_names(pattern)
+    count = sum(member.count for member in members)
+    return ModuleGroup(paths[0], len(paths) - 1, count, tuple(members))
 
 
 def stored_sets(tensors: Iterable[LogicalTensor]) -> list[TensorSet]:
-    return [TensorSet(x.source, x.indices, len(x.indices), at) for at, x in enumerate(tensors)]
+    """Return the sets of stored tensors, under their stored names."""
+    return [
+        TensorSet(tensor.source, tensor.indices, len(tensor.indices), position)
+        for position, tensor in enumerate(tensors)
+    ]
 
 
-def missing_sets(missing: Iterable[Missing]) -> list[TensorSet]:
-    return [missing_set(row, there, at) for at, (row, there) in enumerate(missing)]
-
-
-def missing_set(row: TensorRow, there: list[Index] | None, at: int) -> TensorSet:
-    return TensorSet(
-        row.pattern,
-        missing_indices(there, row.axes) if there else row.axes,
-        row.count - len(there or ()),
-        at,
-    )
+def missing_sets(missing: Iterable[MissingRow]) -> list[TensorSet]:
+    """Return the sets of tensors that rows lack, under the template's names."""
+    sets: list[TensorSet] = []
+    for position, (row, matched) in enumerate(missing):
+        indices = missing_indices(matched, row.axes) if matched else row.axes
+        sets.append(TensorSet(row.pattern, indices, row.count - len(matched), position))
+    return sets

@@ -1,8 +1,8 @@
-"""Logical tensors: what a checkpoint's stored tensors stand for once their packing is undone, still folded by pattern."""
+"""Logical tensors: what stored tensors stand for once unpacked, still folded by pattern."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from math import prod
 
 from .indices import Index
@@ -10,49 +10,53 @@ from .indices import Index
 Shape = tuple[int, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LogicalTensor:
-    """Tensors alike in pattern, logical shape and packing.
-
-    `shape` None: the header does not tell it (a name without header, or a format that stores a flat row of `elements`). `others`: further
-    shapes that the same packed tensor could have; `open`: none of them is certain (MLX without its group size). `bits` and `scales` are
-    what one tensor takes in the file, scales included, and how many elements of it are scales. `why`: why it can't be compared.
-    """
+    """Tensors alike in pattern, logical shape and packing. Compared and hashed by identity."""
 
     pattern: str
     dtype: str
     shape: Shape | None
+    """None where no header tells it: for a name without header, or a flat row of `elements`."""
     indices: list[Index]
+    """The numbers at the `{}` of the pattern, one tuple for each tensor."""
     source: str
+    """The pattern of the stored tensor that holds the values."""
     packing: str = ""
     width: float = 0.0
+    """Bits of one packed value."""
     bits: int = 0
+    """Bits that one tensor takes in the file, scales included."""
     scales: int = 0
+    """Elements of one tensor's scales."""
     elements: int | None = None
-    other_shapes: tuple[Shape, ...] = field(default=())
+    other_shapes: tuple[Shape, ...] = ()
+    """Further shapes that the same packed tensor could have."""
     not_comparable: str = ""
+    """Why the tensor cannot be compared with a template; empty if it can."""
     uncertain: bool = False
+    """Whether none of its shapes is certain (MLX without its group size)."""
 
     @property
     def has_size(self) -> bool:
-        """Whether there is anything to compare a shape with."""
+        """Return whether there is a shape or a number of elements to compare."""
         return self.shape is not None or self.elements is not None
 
     @property
     def total_elements(self) -> int:
-        """The elements of all its tensors; 0 where the size is not known."""
-        one = prod(self.shape) if self.shape is not None else self.elements or 0
-        return one * len(self.indices)
+        """Return the elements of all its tensors; 0 where the size is not known."""
+        if self.shape is not None:
+            return prod(self.shape) * len(self.indices)
+        return (self.elements or 0) * len(self.indices)
 
     def fits(self, shape: Shape) -> bool:
-        """Whether the stored tensor can be one of this shape."""
+        """Return whether the stored tensor can have this shape; True if its size is unknown."""
         if self.shape is not None:
             return shape == self.shape or shape in self.other_shapes
-        return self.elements is None or self.elements == prod(shape)
+        if self.elements is not None:
+            return self.elements == prod(shape)
+        return True
 
     def subset(self, indices: list[Index]) -> LogicalTensor:
-        """The same for a part of the indices."""
-        return LogicalTensor(
-            self.pattern, self.dtype, self.shape, indices, self.source, self.packing, self.width, self.bits, self.scales, self.elements,
-            self.other_shapes, self.not_comparable, self.uncertain,
-        )  # fmt: skip
+        """Return the same tensor for a part of its indices."""
+        return replace(self, indices=indices)

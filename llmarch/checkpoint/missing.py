@@ -1,139 +1,199 @@
-"""What the template asks for and the checkpoint lacks."""
+"""Findings for expected tensors that the checkpoint does not store.
+
+What is missing as a whole is one finding: MTP modules, a tower, layers, then modules.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..architecture.schema import Architecture, Finding
-from . import names as spelling
-from .conflicts import conflict_finding, unmet
-from .grouping import Missing, group_by_module, missing_sets
+from ..tensors.naming import TensorRow
+from .conflicts import absent_facts, conflict_finding
+from .findings import info_finding, weights_finding
+from .grouping import group_by_module, missing_sets
 from .indices import braced, folded_names, missing_indices
-from .matching import Matching
+from .matching import Matching, MissingRow
+from .names import canonical, wrapper_prefix
 from .roles import LAYER_NAME
 
 TOWERS = ("vision", "audio")
+MAX_EXPERT_PATHS = 3
+"""Missing experts of one stack are named in this many findings at most."""
 
 
-def missing_findings(a: Architecture, meeting: Matching, partial: bool) -> list[Finding]:
-    """Findings for rows without tensors: whole layers and towers once, modules once, tensors folded."""
-    missing = [m for rows in meeting.missing.values() for m in rows]
+class _Layers(NamedTuple):
+    """Missing rows, divided by whether a missing layer explains them."""
+
+    prefix: str
+    """What the names of the layers start with in the template: `model.`."""
+    others: list[MissingRow]
+
+
+def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list[Finding]:
+    """Return findings for rows that still miss tensors.
+
+    Args:
+        a: the architecture by the config
+        matching: what is matched, after unexpected tensors have been classified
+        partial: some headers could not be read
+
+    """
+    missing = [m for rows in matching.missing.values() for m in rows]
     if partial:
-        return unread(missing)
-    out: list[Finding] = []
-    missing = without_mtp(meeting, missing, out)
-    missing = without_towers(meeting, missing, out)
-    missing = without_layers(a, meeting, missing, out)
-    for row, _ in missing:
-        if is_head(row.component, row.pattern):
-            message = "the config says that the head is not tied to the token embedding, but none is stored"
-            out.append(finding("untied-head-missing", row.pattern, message, old=list(row.shape)))
-    for pattern, indices in meeting.gaps.items():
-        for path in folded_names(pattern, indices)[:3]:
-            out.append(
-                finding(
-                    "tensor-missing",
-                    path,
-                    "experts that the config asks for are not among those stored",
-                )
-            )
-    rest = [m for m in missing if not is_head(m[0].component, m[0].pattern)]
-    for g in group_by_module(missing_sets(rest)):
-        shape = list(rest[g.sets[0].position][0].shape) if len(g.sets) == 1 else None
-        message = (
-            f"{g}: the config asks for {'it' if g.count == 1 else 'them'}, the checkpoint has none"
-        )
-        out.append(finding("tensor-missing", g.path, message, old=shape))
-    return out + unmet(
-        a,
-        meeting.rows,
-        [(spelling.canonical(row.pattern), row) for row, there in rest if there is None],
-    )
+        return _unread_findings(missing)
+    mtp = [m for m in missing if m.row.component == "mtp"]
+    findings = _mtp_findings(matching, mtp)
+    towers = _missing_towers(matching, missing)
+    findings += _tower_findings(matching, missing, towers)
+    missing = [m for m in missing if m.row.component not in ("mtp", *towers)]
+    numbers: set[int] = set()
+    if missing:
+        numbers = _missing_layers(a, matching)
+    if numbers:
+        layers = _divide_by_layers(missing, numbers)
+        findings += _layer_findings(a, layers.prefix, numbers)
+        missing = layers.others
+    heads = [m for m in missing if _is_head(m)]
+    tensors = [m for m in missing if not _is_head(m)]
+    findings += map(_head_finding, heads)
+    findings += _expert_findings(matching)
+    findings += _tensor_findings(tensors)
+    absent = [m.row for m in tensors if not m.matched]
+    if numbers:
+        # A missing layer is the finding; what its neighbours also lack is not taken as a fact.
+        absent = [row for row in absent if not _is_in_layer(row)]
+    return findings + absent_facts(a, matching.rows, absent)
 
 
-def finding(
-    rule: str, path: str, message: str, severity: Any = "weights", old: Any = None, new: Any = None
-) -> Finding:
-    return Finding(rule=rule, path=path, message=message, severity=severity, old=old, new=new)
+def _count(missing: Iterable[MissingRow]) -> int:
+    return sum(m.missing_count for m in missing)
 
 
-def is_head(component: str, pattern: str) -> bool:
-    return component == "head" and pattern.endswith(".weight")
-
-
-def count_missing(missing: list[Missing]) -> int:
-    return sum(row.count - len(there or ()) for row, there in missing)
-
-
-def unread(missing: list[Missing]) -> list[Finding]:
-    """Some headers were not read: that tensors are not among the others says nothing."""
+def _unread_findings(missing: list[MissingRow]) -> list[Finding]:
+    """Report what is missing as `info`: with unread headers, absence proves nothing."""
     if not missing:
         return []
     path = group_by_module(missing_sets(missing))[0].path
+    message = f"{_count(missing):,} tensors are not among the headers that could be read"
+    return [info_finding("tensor-missing", path, message)]
+
+
+def _mtp_findings(matching: Matching, missing: list[MissingRow]) -> list[Finding]:
+    """Report missing MTP tensors as `info`.
+
+    Re-quantised copies often leave the modules out, or their copies of embedding and head.
+    """
+    if not missing:
+        return []
+    modules = "of the multi-token-prediction modules that the config announces"
+    if any(match.rows[0].component == "mtp" for match in matching.matches):
+        message = f"{_count(missing):,} tensors {modules} are not stored"
+    else:
+        message = f"no tensor {modules} is stored"
+    path = group_by_module(missing_sets(missing), minimum=2)[0].path
+    return [info_finding("mtp-missing", path, message)]
+
+
+def _missing_towers(matching: Matching, missing: list[MissingRow]) -> list[str]:
+    """Return the towers of which no tensor is stored."""
+    stored = {row.component for match in matching.matches for row in match.rows}
+    expected = {m.row.component for m in missing}
+    return [tower for tower in TOWERS if tower in expected and tower not in stored]
+
+
+def _tower_findings(
+    matching: Matching, missing: list[MissingRow], towers: list[str]
+) -> list[Finding]:
+    """Report missing towers; as `info` in an MLX checkpoint, for mlx-lm leaves them out."""
+    mlx = any(match.tensors[0].packing.startswith("mlx") for match in matching.matches)
+    findings: list[Finding] = []
+    for tower in towers:
+        path = f"towers.{tower}"
+        count = _count(m for m in missing if m.row.component == tower)
+        message = f"no tensor of the {tower} tower is stored ({count:,} expected)"
+        if mlx:
+            message += "; mlx-lm converts the language model only"
+            findings.append(info_finding("tower-missing", path, message))
+        else:
+            findings.append(weights_finding("tower-missing", path, message))
+    return findings
+
+
+def _missing_layers(a: Architecture, matching: Matching) -> set[int]:
+    """Return the layers of which no tensor is stored; none where no layer is stored at all."""
+    layers = set(range(len(a.layers)))
+    for match in matching.matches:
+        if match.indices[0] and LAYER_NAME.match(match.key):
+            first_numbers = next(zip(*match.indices, strict=True))  # 90,000 at once, in C
+            layers.difference_update(first_numbers)
+    if len(layers) == len(a.layers):
+        return set()
+    return layers
+
+
+def _divide_by_layers(missing: list[MissingRow], layers: set[int]) -> _Layers:
+    """Return what is missing outside of the missing layers."""
+    prefix = ""
+    others: list[MissingRow] = []
+    for m in missing:
+        row = m.row
+        if not _is_in_layer(row):
+            others.append(m)
+            continue
+        prefix = wrapper_prefix(row.pattern)
+        elsewhere = {i for i in missing_indices(m.matched, row.axes) if i[0] not in layers}
+        if elsewhere:
+            explained = [i for i in missing_indices((), row.axes) if i not in elsewhere]
+            others.append(MissingRow(row, explained))
+    return _Layers(prefix, others)
+
+
+def _is_in_layer(row: TensorRow) -> bool:
+    return bool(row.axes) and LAYER_NAME.match(canonical(row.pattern)) is not None
+
+
+def _layer_findings(a: Architecture, prefix: str, layers: set[int]) -> list[Finding]:
+    expected = len(a.layers)
+    stored = expected - len(layers)
+    path = f"{prefix}layers.{braced(sorted(layers))}.*"
+    these = "this layer"
+    if len(layers) > 1:
+        these = f"these {len(layers)} layers"
+    message = f"no tensor of {these} is stored"
     return [
-        finding(
-            "tensor-missing",
-            path,
-            f"{count_missing(missing):,} tensors are not among the headers that could be read",
-            "info",
-        )
+        weights_finding("tensor-missing", path, message, old=expected, new=stored),
+        conflict_finding("layers", expected, stored, [f"the missing {path}"]),
     ]
 
 
-def without_mtp(meeting: Matching, missing: list[Missing], out: list[Finding]) -> list[Missing]:
-    """MTP modules may be left out (mostly of re-quantised copies): all of them, or but for the copies of embedding and head."""
-    mtp = [m for m in missing if m[0].component == "mtp"]
-    if mtp:
-        some = any(h.rows[0].component == "mtp" for h in meeting.hits)
-        what = f"{count_missing(mtp):,} tensors" if some else "nothing"
-        message = f"{what} of the multi-token-prediction modules that the config announces {'are not' if some else 'is'} stored"
-        out.append(
-            finding("mtp-missing", group_by_module(missing_sets(mtp), 2)[0].path, message, "info")
-        )
-    return [m for m in missing if m[0].component != "mtp"]
+def _is_head(missing: MissingRow) -> bool:
+    return missing.row.component == "head" and missing.row.pattern.endswith(".weight")
 
 
-def without_towers(meeting: Matching, missing: list[Missing], out: list[Finding]) -> list[Missing]:
-    """Towers of which nothing at all is stored. mlx-lm converts the language model alone, so there it is no conflict."""
-    there = {r.component for h in meeting.hits for r in h.rows}
-    gone = [c for c in TOWERS if c not in there and any(row.component == c for row, _ in missing)]
-    mlx = any(h.logical[0].packing.startswith("mlx") for h in meeting.hits)
-    for c in gone:
-        n = count_missing([m for m in missing if m[0].component == c])
-        message = f"nothing of the {c} tower is stored ({n:,} tensors)" + (
-            ": mlx-lm converts the language model alone" if mlx else ""
-        )
-        out.append(finding("tower-missing", f"towers.{c}", message, "info" if mlx else "weights"))
-    return [m for m in missing if m[0].component not in gone]
+def _head_finding(missing: MissingRow) -> Finding:
+    row = missing.row
+    message = "the config does not tie the head to the token embedding, but no head is stored"
+    return weights_finding("untied-head-missing", row.pattern, message, old=list(row.shape))
 
 
-def without_layers(
-    a: Architecture, meeting: Matching, missing: list[Missing], out: list[Finding]
-) -> list[Missing]:
-    """Layers of which nothing at all is stored."""
-    said = len(a.layers)
-    empty = set(range(said))
-    for h in meeting.hits:
-        if h.indices[0] and LAYER_NAME.match(h.key):
-            empty.difference_update(next(zip(*h.indices, strict=True)))
-    if not 0 < len(empty) < said:
-        return missing
-    rest: list[Missing] = []
-    prefix = ""
-    for row, there in missing:
-        if not (row.axes and LAYER_NAME.match(spelling.canonical(row.pattern))):
-            rest.append((row, there))
-            continue
-        prefix = spelling.wrapper_prefix(row.pattern)
-        other = {i for i in missing_indices(there or (), row.axes) if i[0] not in empty}
-        if other:
-            rest.append((row, [i for i in missing_indices((), row.axes) if i not in other]))
-    path = f"{prefix}layers.{braced(sorted(empty))}.*"
-    what = "this layer" if len(empty) == 1 else f"these {len(empty)} layers"
-    out.append(
-        finding(
-            "tensor-missing", path, f"nothing of {what} is stored", old=said, new=said - len(empty)
-        )
-    )
-    out.append(conflict_finding("layers", said, said - len(empty), [path]))
-    return rest
+def _expert_findings(matching: Matching) -> list[Finding]:
+    message = "the config asks for these experts, the checkpoint has none"
+    findings: list[Finding] = []
+    for pattern, indices in matching.missing_experts.items():
+        for path in folded_names(pattern, indices)[:MAX_EXPERT_PATHS]:
+            findings.append(weights_finding("tensor-missing", path, message))
+    return findings
+
+
+def _tensor_findings(missing: list[MissingRow]) -> list[Finding]:
+    findings: list[Finding] = []
+    for group in group_by_module(missing_sets(missing)):
+        shape = None
+        if len(group.sets) == 1:
+            shape = list(missing[group.sets[0].position].row.shape)
+        them = "it" if group.count == 1 else "them"
+        message = f"{group}: the config asks for {them}, the checkpoint has none"
+        findings.append(weights_finding("tensor-missing", group.path, message, old=shape))
+    return findings

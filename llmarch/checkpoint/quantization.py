@@ -1,17 +1,21 @@
-"""What the tensors' packings say of the quantisation that the config declares."""
+"""Compare the packings of stored tensors with the quantization that the config declares.
+
+Every finding of this file comes from `packing_finding`, which sets rule and severity.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..architecture.regexes import LONGEST, bounded
-from ..architecture.schema import Finding, Quantization
+from ..architecture.schema import Finding, Quantization, Severity
 from ..sources.raw import fold, unfold
-from . import names as spelling
 from .indices import Index, folded_names
 from .logical import LogicalTensor
+from .names import canonical
 from .packing import FORMATS, Unpacked
 from .packing.base import FLOAT8
 
@@ -21,172 +25,223 @@ if TYPE_CHECKING:
 MAX_REGEXES = 100
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
+PACKING_SEVERITY: Severity = "quantization"
+"""The severity of every disagreement between declaration and packings: the architecture is the
+same, but stored otherwise than declared."""
+
+
+def packing_finding(path: str, message: str, old: Any, new: Any) -> Finding:
+    """Return the finding that a tensor is not stored as declared.
+
+    Args:
+        path: the tensor, or the fact of the declaration
+        message: what disagrees
+        old: the declaration
+        new: what is stored
+
+    """
+    return Finding(
+        rule="tensor-dtype",
+        path=path,
+        severity=PACKING_SEVERITY,
+        old=old,
+        new=new,
+        message=message,
+    )
+
 
 def quantization_findings(
-    hits: list[Match], unpacked: Unpacked, declared: Quantization | None, unsure: bool
+    matches: list[Match], unpacked: Unpacked, declared: Quantization | None, uncertain: bool
 ) -> list[Finding]:
-    """Where declaration and tensors disagree; `unsure`: some tensors are in a packing that is not known here, perhaps the declared one."""
-    packed = [x for h in hits for x in h.logical if x.packing]
-    odd = without_scales(hits) if declared is None or is_known_method(declared) else []
-    return [*odd, *compare(declared, hits, packed, unpacked, unsure)]
+    """Return the findings where declaration and tensors disagree.
 
+    Args:
+        matches: rows and the tensors stored for them
+        unpacked: all logical tensors, with the formats they are in
+        declared: the quantization that the config declares
+        uncertain: some tensors are in a packing that llmarch does not unpack, perhaps the declared
 
-def compare(
-    declared: Quantization | None,
-    hits: list[Match],
-    packed: list[LogicalTensor],
-    unpacked: Unpacked,
-    unsure: bool,
-) -> list[Finding]:
-    """Whether the declaration is what the packings are."""
-    plain = [x for h in hits for x in h.logical if not x.packing and x.dtype]
+    """
+    tensors = [tensor for match in matches for tensor in match.tensors]
+    packed = [x for x in tensors if x.packing]
+    findings: list[Finding] = []
+    if declared is None or is_known_method(declared):
+        findings += unscaled(matches)
     if not packed:
-        return [] if unsure else declared_but_plain(plain, declared)
-    if declared is None:
-        return packed_but_undeclared(packed)
-    return [
-        *wrong_format(packed, unpacked, declared),
-        *wrong_bits(packed, declared),
-        *excluded_but_packed(hits, declared),
-    ]
+        plain = [x for x in tensors if x.dtype]
+        if declared is not None and not uncertain:
+            findings += declared_but_plain(plain, declared)
+    elif declared is None:
+        findings += packed_but_undeclared(packed)
+    else:
+        findings += wrong_format(packed, unpacked, declared)
+        findings += wrong_bits(packed, declared)
+        findings += excluded_but_packed(packed, declared)
+    return findings
 
 
 def is_known_method(declared: Quantization) -> bool:
-    """Whether some format here is one of the declared method."""
-    return any(declared.method in f.methods for f in FORMATS)
+    """Return whether the declared method is that of some format that llmarch unpacks."""
+    return any(declared.method in format.methods for format in FORMATS)
 
 
-def holds_integers(x: LogicalTensor) -> bool:
-    """Whether a tensor that is not packed holds integers or raw bytes."""
-    return not x.packing and x.dtype not in FLOATS
+def holds_integers(tensor: LogicalTensor) -> bool:
+    """Return whether a tensor that is not packed holds integers or raw bytes."""
+    return not tensor.packing and tensor.dtype not in FLOATS
 
 
-def without_scales(hits: list[Match]) -> list[Finding]:
-    """Tensors of the right shape whose integers, or 8 bits, no scale makes numbers of. Integer tables are matrices, and no `.weight`."""
-    return [
-        Finding(
-            rule="tensor-dtype", path=folded_names(x.source, x.indices)[0], severity="quantization", old=None, new=x.dtype,
-            message=f"stored as {x.dtype}, and nothing beside it says what its numbers stand for",
-        )
-        for h in hits
-        for x in h.logical
-        if h.fits
-        and (holds_integers(x) or (x.dtype in FLOAT8 and not x.packing))
-        and (x.pattern.endswith(".weight") or (x.shape is not None and len(x.shape) != 2))
-    ]  # fmt: skip
+def unscaled(matches: Iterable[Match]) -> list[Finding]:
+    """Report integer or FP8 tensors of the right shape that are stored without scales.
+
+    Their values cannot be decoded. Integer look-up tables are skipped: matrices whose name does
+    not end in `.weight`.
+    """
+    findings: list[Finding] = []
+    for match in matches:
+        if not match.fits:
+            continue
+        for tensor in match.tensors:
+            if _needs_scales(tensor) and not _is_table(tensor):
+                path = folded_names(tensor.source, tensor.indices)[0]
+                message = f"stored as {tensor.dtype} without scales, so it cannot be decoded"
+                findings.append(packing_finding(path, message, None, tensor.dtype))
+    return findings
 
 
-def declared_but_plain(plain: list[LogicalTensor], declared: Quantization | None) -> list[Finding]:
-    """Declared as quantised, but stored plain (nothing can be said of names without headers)."""
-    if declared is None or not plain:
+def _needs_scales(tensor: LogicalTensor) -> bool:
+    is_float8 = tensor.dtype in FLOAT8 and not tensor.packing
+    return is_float8 or holds_integers(tensor)
+
+
+def _is_table(tensor: LogicalTensor) -> bool:
+    if tensor.pattern.endswith(".weight"):
+        return False
+    return tensor.shape is None or len(tensor.shape) == 2
+
+
+def declared_but_plain(plain: list[LogicalTensor], declared: Quantization) -> list[Finding]:
+    """Report a declared quantization where no tensor is quantised.
+
+    Names without headers tell no dtype, and are not in `plain`.
+    """
+    if not plain:
         return []
     dtypes = ", ".join(dict.fromkeys(x.dtype for x in plain))
-    return [
-        Finding(
-            rule="tensor-dtype", path="quantization.method", severity="quantization", old=declared.method, new=dtypes,
-            message=f"the config declares {declared.method} quantisation, but every tensor is stored plain ({dtypes})",
-        )
-    ]  # fmt: skip
+    message = (
+        f"the config declares {declared.method} quantisation, "
+        f"but every tensor is stored unquantised ({dtypes})"
+    )
+    return [packing_finding("quantization.method", message, declared.method, dtypes)]
 
 
 def packed_but_undeclared(packed: list[LogicalTensor]) -> list[Finding]:
-    return [
-        Finding(
-            rule="tensor-dtype", path=folded_names(x.source, x.indices)[0], severity="quantization", old=None, new=x.packing,
-            message=f"stored as {x.packing}, but the config declares no quantisation",
-        )
-        for x in first_of_each_packing(packed)
-    ]  # fmt: skip
+    """Report each packing, where the config declares no quantization."""
+    findings: list[Finding] = []
+    for tensor in _first_of_each_packing(packed):
+        path = folded_names(tensor.source, tensor.indices)[0]
+        message = f"stored as {tensor.packing}, but the config declares no quantisation"
+        findings.append(packing_finding(path, message, None, tensor.packing))
+    return findings
 
 
 def wrong_format(
     packed: list[LogicalTensor], unpacked: Unpacked, declared: Quantization
 ) -> list[Finding]:
-    """Formats that the declared method does not write; of a method that is not known here nothing is said."""
+    """Report packings that the declared method cannot produce.
+
+    Nothing is reported for methods that llmarch does not know.
+    """
     if not is_known_method(declared):
         return []
-    return [
-        Finding(
-            rule="tensor-dtype", path=folded_names(x.source, x.indices)[0], severity="quantization", old=declared.method, new=x.packing,
-            message=f"stored as {x.packing}, but the config declares {declared.method}",
-        )
-        for x in first_of_each_packing(packed)
-        if declared.method not in unpacked.formats[x.packing].methods
-    ]  # fmt: skip
+    findings: list[Finding] = []
+    for tensor in _first_of_each_packing(packed):
+        if declared.method not in unpacked.formats[tensor.packing].methods:
+            path = folded_names(tensor.source, tensor.indices)[0]
+            message = f"stored as {tensor.packing}, but the config declares {declared.method}"
+            findings.append(packing_finding(path, message, declared.method, tensor.packing))
+    return findings
 
 
-def first_of_each_packing(packed: list[LogicalTensor]) -> list[LogicalTensor]:
-    """The first tensor of each packing."""
+def _first_of_each_packing(packed: list[LogicalTensor]) -> list[LogicalTensor]:
     first: dict[str, LogicalTensor] = {}
-    for x in packed:
-        first.setdefault(x.packing, x)
+    for tensor in packed:
+        first.setdefault(tensor.packing, tensor)
     return list(first.values())
 
 
 def wrong_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Finding]:
-    """The declared bits are those of no tensor (a mixed checkpoint declares those of most)."""
+    """Report declared bits that no tensor has; a mixed checkpoint declares those of most."""
     widths = sorted({x.width for x in packed if x.width and x.dtype})
     if declared.bits is None or not widths or declared.bits in widths:
         return []
-    stored = ", ".join(f"{w:g}" for w in widths)
-    return [
-        Finding(
-            rule="tensor-dtype", path="quantization.bits", severity="quantization", old=declared.bits, new=widths[0],
-            message=f"the config declares {declared.bits:g} bits, the tensors hold {stored}",
-        )
-    ]  # fmt: skip
+    stored = ", ".join(f"{width:g}" for width in widths)
+    message = f"the config declares {declared.bits:g} bits, the tensors have {stored}"
+    return [packing_finding("quantization.bits", message, declared.bits, widths[0])]
 
 
-def excluded_but_packed(hits: list[Match], declared: Quantization) -> list[Finding]:
-    """Modules that the config excludes from quantisation, and that are stored quantised."""
+def excluded_but_packed(packed: list[LogicalTensor], declared: Quantization) -> list[Finding]:
+    """Report modules that are stored quantised although the config excludes them."""
     if not declared.excluded:
         return []
-    rules = Exclusions(declared.excluded)
-    out: list[Finding] = []
-    for h in hits:
-        for x in h.logical:
-            if x.packing and (bad := rules.excluded_indices(x)):
-                out.append(
-                    Finding(
-                        rule="tensor-dtype", path=folded_names(x.source, bad)[0], severity="quantization", old="excluded", new=x.packing,
-                        message=f"stored as {x.packing}, but the config excludes it from quantisation",
-                    )
-                )  # fmt: skip
-    return out
+    exclusions = Exclusions(declared.excluded)
+    findings: list[Finding] = []
+    for tensor in packed:
+        excluded = exclusions.excluded_indices(tensor)
+        if excluded:
+            path = folded_names(tensor.source, excluded)[0]
+            message = f"stored as {tensor.packing}, but the config excludes it from quantisation"
+            findings.append(packing_finding(path, message, "excluded", tensor.packing))
+    return findings
 
 
 class Exclusions:
-    """Names of modules that are not quantised, in the ways that tools write them: a module or the end of its path (transformers'
-    modules_to_not_convert), a glob (ModelOpt's ignore), or `re:` and a regular expression (compressed-tensors' ignore)."""
+    """Names of modules that are not quantised, in the ways that tools write them.
+
+    A module or the end of its path (transformers' modules_to_not_convert), a glob (ModelOpt's
+    ignore), or `re:` and a regular expression (compressed-tensors' ignore).
+    """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.regexes: list[re.Pattern[str]] = []
         self.modules: dict[str, set[Index]] = {}
+        """The numbers of each folded module name or glob."""
         for name in names:
-            if not name.startswith("re:"):
-                pattern, index = fold(spelling.canonical(name + ".").removesuffix("."))
+            if name.startswith("re:"):
+                regex = bounded(name.removeprefix("re:"))
+                if regex is not None and len(self.regexes) < MAX_REGEXES:
+                    self.regexes.append(regex)
+            else:
+                module = canonical(name + ".").removesuffix(".")
+                pattern, index = fold(module)
                 self.modules.setdefault(pattern, set()).add(index)
-            elif (regex := bounded(name[3:])) is not None and len(self.regexes) < MAX_REGEXES:
-                self.regexes.append(regex)
 
-    def excluded_indices(self, x: LogicalTensor) -> list[Index]:
-        """The indices of a tensor that are excluded."""
-        module = spelling.canonical(x.pattern).removesuffix(".weight")
-        out: set[Index] = set()
-        for name, numbers in self.modules.items():
-            if not covers(name, module):
+    def excluded_indices(self, tensor: LogicalTensor) -> list[Index]:
+        """Return the indices of a tensor that are excluded.
+
+        Regular expressions are matched with the first and the last name only; one that matches
+        either excludes all.
+        """
+        if self._regex_matches(tensor):
+            return list(tensor.indices)
+        module = canonical(tensor.pattern).removesuffix(".weight")
+        excluded: set[Index] = set()
+        for pattern, numbers in self.modules.items():
+            if not _covers(pattern, module):
                 continue
-            n = len(next(iter(numbers)))
-            out.update(i for i in x.indices if not n or i[:n] in numbers)
-        for i in (x.indices[0], x.indices[-1]):
-            name = unfold(x.source, i).removesuffix(".weight")
-            if len(name) <= LONGEST and any(r.match(name) for r in self.regexes):
-                out.update(x.indices)
-        return [i for i in x.indices if i in out]
+            width = len(next(iter(numbers)))
+            excluded.update(i for i in tensor.indices if not width or i[:width] in numbers)
+        return [i for i in tensor.indices if i in excluded]
+
+    def _regex_matches(self, tensor: LogicalTensor) -> bool:
+        for index in (tensor.indices[0], tensor.indices[-1]):
+            name = unfold(tensor.source, index).removesuffix(".weight")
+            if len(name) <= LONGEST and any(regex.match(name) for regex in self.regexes):
+                return True
+        return False
 
 
-def covers(name: str, module: str) -> bool:
-    """Whether a folded name or glob of an exclusion list means a module, or one that holds it."""
-    if "*" in name or "?" in name:
-        return fnmatchcase(module, name) or fnmatchcase(module, f"{name}.*")
-    return module == name or module.startswith(name + ".") or module.endswith("." + name)
+def _covers(pattern: str, module: str) -> bool:
+    """Return whether a folded name or glob means a module, or one that holds it."""
+    if "*" in pattern or "?" in pattern:
+        return fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*")
+    return module == pattern or module.startswith(f"{pattern}.") or module.endswith(f".{pattern}")

@@ -1,4 +1,7 @@
-"""From raw evidence to a Reading: find the family, read the config, build the architecture, hold it against the tensor headers."""
+"""Turn raw evidence into a Reading: find the family, read the config, compare it with the headers.
+
+A model that no family reads becomes an Observation where there are tensor headers.
+"""
 
 from __future__ import annotations
 
@@ -21,52 +24,74 @@ if TYPE_CHECKING:
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
+INVALID_TOGETHER = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What family code raises for keys that are each valid by themselves while their combination is
+not: a factor of 0, a list that names no known layer."""
+
 
 @frozen
 class Reading(Frozen):
-    """An architecture with its evidence by dotted path, what the headers said of it, and what nobody could use.
-
-    `status`: `computed` from the config alone, `verified` by every tensor header, `partial` where some could not be read, `conflict`
-    where they disagree, `observed` from headers without a family. `rows`: the tensor template.
-    """
+    """An architecture with its evidence, and the result of the header check."""
 
     raw: RawModel
     architecture: Architecture
     evidence: dict[str, Evidence]
+    """By dotted path of the fact."""
     findings: tuple[Finding, ...]
     unread_keys: tuple[str, ...]
+    """Config keys that nothing read."""
     status: Status
+    """`computed` from the config alone, `verified` by every tensor header, `partial` where some
+    could not be read or compared, `conflict` where they disagree."""
     rows: list[TensorRow] = field(repr=False)
+    """The tensor template."""
     check: Verification | None = None
 
     @property
     def name(self) -> str:
+        """Return the name of the model."""
         return self.raw.name
 
 
 @frozen
 class Observation(Frozen):
-    """What tensor names and shapes alone tell of a model that no family reads; `why` says why none does."""
+    """What tensor names and shapes alone tell of a model that no family reads."""
 
     raw: RawModel
     observed: Observed
     why: str
+    """Why no family reads it."""
 
     @property
     def name(self) -> str:
+        """Return the name of the model."""
         return self.raw.name
 
     @property
     def status(self) -> Status:
-        return "partial" if self.raw.partial else "observed"
+        """Return `observed`, or `partial` where some headers could not be read."""
+        if self.raw.partial:
+            return "partial"
+        return "observed"
 
     @property
     def findings(self) -> tuple[Finding, ...]:
+        """Return the findings of the source and of the inference."""
         return (*self.raw.findings, *self.observed.findings)
 
 
 def inspect(raw: RawModel) -> Reading | Observation:
-    """`read`, or an Observation where there is no family (or no config) but tensor headers. Raises as `read` does."""
+    """Return what `read` does, or an Observation where only tensor headers can be read.
+
+    That is where there is no family or no config. Raises what `read` raises, without headers.
+    """
     try:
         return read(raw)
     except UnknownFamily as error:
@@ -74,13 +99,15 @@ def inspect(raw: RawModel) -> Reading | Observation:
             raise
         from .inference.model import observe
 
-        return Observation(
-            raw, observe(raw.tensors, raw.config, partial=raw.partial), error.message
-        )
+        observed = observe(raw.tensors, raw.config, partial=raw.partial)
+        return Observation(raw, observed, error.message)
 
 
 def read(raw: RawModel) -> Reading:
-    """Read raw evidence. Raises ConfigError (or UnknownFamily) where the config is not one that a family can read."""
+    """Return the architecture of raw evidence, compared with its tensor headers if there are any.
+
+    Raises ConfigError (or UnknownFamily) where the config is not one that a family can read.
+    """
     if raw.config is None:
         raise UnknownFamily(
             f"{raw.reference}: there is no config.json or params.json",
@@ -89,66 +116,75 @@ def read(raw: RawModel) -> Reading:
     family, config = configure(raw.config, raw.config_file)
     evidence: dict[str, Evidence] = {}
     try:
-        tree = family.read(config)
-        if "quantization" not in tree.fields:
-            tree = tree.replace(quantization=quantization(config))
-        architecture = build(tree, family.ref, evidence)
-        rows = family.template(architecture)
-        count_parameters(architecture)
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        StopIteration,
-        TypeError,
-        ValueError,
-    ) as error:
-        # Each key was of its type and in bounds, but together they make no model: a factor of 0, a list that names no known layer.
+        architecture, rows = build_with_template(family, config, evidence)
+    except INVALID_TOGETHER as error:
         what = f"{type(error).__name__}: {error}"
         raise ConfigError(
-            f"{raw.config_file}: its values make no {family.name} model ({what})",
+            f"{raw.config_file}: its values do not make a {family.name} model ({what})",
             "Compare it with a published one.",
         ) from error
-    check = None
-    status: Status = "computed"
-    findings = list(raw.findings)
-    if raw.tensors is not None:
-        from .verify import verify
+    unread = tuple(config.unread())
+    if raw.tensors is None:
+        findings = tuple(raw.findings)
+        return Reading(raw, architecture, evidence, findings, unread, "computed", rows)
+    from .verify import verify
 
-        check = verify(architecture, rows, raw.tensors, partial=raw.partial)
-        status = (
-            "conflict"
-            if check.status == "verified" and any(f.severity != "info" for f in findings)
-            else check.status
-        )
-        findings += check.findings
-        for path, patterns in check.confirmed.items():
-            if path in evidence:
-                evidence[path] = replace(evidence[path], confirmed_by=patterns)
-    return Reading(
-        raw, architecture, evidence, tuple(findings), tuple(config.unread()), status, rows, check
-    )
+    check = verify(architecture, rows, raw.tensors, partial=raw.partial)
+    for path, tensors in check.confirmed.items():
+        if path in evidence:
+            evidence[path] = replace(evidence[path], confirmed_by=tensors)
+    status: Status = check.status
+    if status == "verified" and any(f.severity != "info" for f in raw.findings):
+        status = "conflict"
+    findings = (*raw.findings, *check.findings)
+    return Reading(raw, architecture, evidence, findings, unread, status, rows, check)
+
+
+def build_with_template(
+    family: Family, config: ConfigKeys, evidence: dict[str, Evidence]
+) -> tuple[Architecture, list[TensorRow]]:
+    """Return the architecture of a config and its tensor template.
+
+    `evidence` is filled with the evidence of each fact. Raises one of INVALID_TOGETHER for values
+    that make no model.
+    """
+    draft = family.read(config)
+    if "quantization" not in draft.fields:
+        draft = draft.replace(quantization=quantization(config))
+    architecture = build(draft, family.ref, evidence)
+    rows = family.template(architecture)
+    count_parameters(architecture)  # raises for facts that make no model
+    return architecture, rows
 
 
 def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
-    """The family of a config, and the config ready to be read by it."""
+    """Return the family of a config, and the config for that family to read.
+
+    Args:
+        data: the parsed config
+        file: its name; `params.json` has Mistral's native keys
+
+    Raises ConfigError without a usable model_type, and UnknownFamily for one without a family.
+
+    """
     if file == "params.json":
         from ..config.mistral_native import translate
 
-        data, spelled = translate(data)
-        model_type: Any = data["model_type"]
-        family = families.find(model_type, file)
-        return family, family.config(data, file, model_type, spelled)
+        data, native_keys = translate(data)
+        native_type: str = data["model_type"]
+        family = families.find(native_type, file)
+        return family, family.config(data, file, native_type, native_keys)
     model_type = data.get("model_type")
     if model_type is None:
-        named: Any = data.get("architectures")
-        hint = (
-            f"architectures says {named[0]!r}; model_type is what says how to read the other keys."
-            if isinstance(named, list) and named
-            else None
-        )
-        raise UnknownFamily(f"{file}: model_type is missing", hint)
+        raise UnknownFamily(f"{file}: model_type is missing", _hint_of_architectures(data))
     if not isinstance(model_type, str):
         raise ConfigError(f"{file}: model_type is {model_type!r}; a string is needed")
     family = families.find(model_type, file)
     return family, family.config(data, file, model_type)
+
+
+def _hint_of_architectures(data: dict[str, Any]) -> str | None:
+    named = data.get("architectures")
+    if not isinstance(named, list) or not named:
+        return None
+    return f"architectures says {named[0]!r}; model_type is what tells how to read the other keys."

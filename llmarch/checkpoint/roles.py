@@ -1,4 +1,4 @@
-"""Recognise what a tensor is for by its name alone: buffers, heads, MTP modules, towers, decoder layers."""
+"""Recognise by its name what a tensor is for: buffer, head, MTP module, tower or decoder layer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOWER_NAME = re.compile(r"^(vision|visual|audio|multi_modal|mm_|patch_merger)")
 
 
 def is_buffer(key: str, tensor: LogicalTensor) -> bool:
-    """Return whether a tensor is a computed table. A vector called `attn.bias` is a bias, no mask."""
+    """Return whether a tensor is a computed table; a vector called `attn.bias` is none."""
     if not BUFFER_NAME.search(key):
         return False
     is_vector = tensor.shape is not None and len(tensor.shape) == 1

@@ -1,329 +1,423 @@
-"""What did not meet on the checkpoint's side, or met with another shape: harmless by name, MTP modules, an unknown packing, or findings."""
+"""Classify stored tensors that match no template row, and matches whose shapes differ.
+
+A tensor is harmless by its name, belongs to an MTP module, is in a packing that llmarch does not
+unpack, or is a finding.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..architecture.schema import Architecture, Attention, Finding, Quantization
-from . import conflicts as facts
-from . import names as spelling
-from . import quantization as dtypes
-from .grouping import Missing, group_by_module, stored_sets
+from .conflicts import ShapeMismatch, conflict_finding, conflict_findings, unannounced_facts
+from .findings import info_finding, weights_finding
+from .grouping import ModuleGroup, group_by_module, stored_sets
 from .indices import Index, braced, folded_names, split_by_axes
+from .layouts import fused_place
 from .logical import LogicalTensor
-from .matching import Match, Matching, without
-from .names import fused_place
+from .matching import Match, Matching, MissingRow
+from .names import wrapper_prefix
 from .packing import Unpacked
 from .packing.base import listed
+from .quantization import FLOATS, holds_integers, is_known_method
 from .roles import HEAD_NAMES, LAYER_NAME, MTP_NAME, MTP_TENSOR, is_buffer
 
 KEYS_AND_VALUES = re.compile(r"^layers\.\{\}\.self_attn\.(k_proj|v_proj|k_norm)\.")
 
 
 @dataclass(slots=True)
-class Classifier:
-    """Sorts what is left. `mtp`, `copies` and `buffers` are the elements it explains; `unsure`: something could not be compared."""
+class _Classes:
+    """Tensors without a row, by what they are."""
 
-    architecture: Architecture
-    meeting: Matching
-    unpacked: Unpacked
-    declared: Quantization | None
-    findings: list[Finding] = field(default_factory=list[Finding])
-    mtp: int = 0
-    copies: int = 0
-    buffers: int = 0
-    unsure: bool = False
-    _odd: set[str] = field(default_factory=set[str])
-    """Canonical names of matrices in a packing that is not known here."""
-    _packed: dict[str, str] = field(default_factory=dict[str, str])
-    """Canonical names of matrices that met, and how they are packed."""
-    _fused: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """What is missing, by the fused tensor that it is a part of."""
+    mtp: list[LogicalTensor] = field(default_factory=list[LogicalTensor])
+    further_layers: list[LogicalTensor] = field(default_factory=list[LogicalTensor])
+    """Of layers after the config's last."""
+    buffers: list[LogicalTensor] = field(default_factory=list[LogicalTensor])
+    unused: list[LogicalTensor] = field(default_factory=list[LogicalTensor])
+    """Keys and values of layers that use those of another layer."""
+    packed: list[LogicalTensor] = field(default_factory=list[LogicalTensor])
+    """Of matrices in a packing that llmarch does not unpack."""
+    unexpected: list[tuple[str, LogicalTensor]] = field(
+        default_factory=list[tuple[str, LogicalTensor]]
+    )
+    """All others, with their canonical names."""
+
+
+class Classifier:
+    """Classifies what a matching left over. Rows that a tensor explains are no longer missing."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        matching: Matching,
+        unpacked: Unpacked,
+        declared: Quantization | None,
+    ) -> None:
+        self.architecture = architecture
+        self.matching = matching
+        self.unpacked = unpacked
+        self.declared = declared
+        self.findings: list[Finding] = []
+        self.mtp = 0
+        """Elements of MTP modules that the template does not have."""
+        self.copies = 0
+        """Elements of stored copies of a tied head."""
+        self.buffers = 0
+        """Elements that are stored and not used."""
+        self.uncertain = False
+        """Whether some tensor could not be compared."""
+        self._unknown: set[str] = set()
+        """Canonical names of matrices in a packing that llmarch does not unpack."""
+        self._packings = _packings(matching)
+        self._missing_parts = _missing_parts(matching)
 
     def run(self) -> None:
-        self._packed = {
-            self.meeting.spell(x.pattern): x.packing
-            for h in self.meeting.hits
-            for x in h.logical
-            if x.packing
-        }
-        for key in self.meeting.missing:
-            if at := fused_place(key):
-                self._fused.setdefault(at.key, []).append(key)
-        self._tied_head()
-        self._shapes()
-        self._tensors()
+        """Classify everything. Results are attributes; explained rows leave the matching."""
+        self._match_tied_head()
+        self._compare_shapes()
+        classes = self._classify()
+        self._report_mtp(classes.mtp)
+        self._report_buffers(classes.buffers, "computed, not learned; not counted")
+        self._report_unused(classes.unused)
+        self._report_not_comparable(classes.packed)
+        self._report_further_layers(classes.further_layers)
+        self._report_unexpected(classes.unexpected)
+        self._report_duplicates()
 
-    def _find(
-        self,
-        rule: str,
-        path: str,
-        message: str,
-        severity: Any = "weights",
-        old: Any = None,
-        new: Any = None,
-    ) -> None:
-        self.findings.append(
-            Finding(rule=rule, path=path, message=message, severity=severity, old=old, new=new)
-        )
+    def _match_tied_head(self) -> None:
+        """Match a head that is stored although it is tied.
 
-    def _tied_head(self) -> None:
-        """A tied head that is stored: a copy, or the embedding itself under the head's name alone."""
-        a, meeting = self.architecture, self.meeting
+        It is a copy of the embedding, or the embedding itself if that is stored under the head's
+        name only.
+        """
+        a = self.architecture
         if not a.embedding.tied:
             return
         shape = (a.vocab_size, a.hidden_size)
-        for key in sorted(HEAD_NAMES & meeting.extra.keys()):
-            heads = [x for x in meeting.extra[key] if not x.has_size or x.fits(shape)]
-            meeting.extra[key] = [x for x in meeting.extra[key] if x not in heads]
-            for x in heads:
-                at, row = meeting.find_missing("embedding", shape)
-                if row is not None:
-                    meeting.missing[at] = [m for m in meeting.missing[at] if m[0] is not row]
-                    meeting.add_match(at, row, x)
-                else:
-                    self.copies += x.total_elements
-                    message = (
-                        "a copy of the token embedding, which the head is tied to; not counted"
-                    )
-                    self._find("tied-copy-stored", x.source, message, "info")
+        for key in sorted(HEAD_NAMES & self.matching.extra.keys()):
+            tensors = self.matching.extra[key]
+            self.matching.extra[key] = [x for x in tensors if not x.fits(shape)]
+            for head in tensors:
+                if not head.fits(shape) or self.matching.match_missing("embedding", shape, head):
+                    continue
+                self.copies += head.total_elements
+                message = "a copy of the token embedding, which the head is tied to; not counted"
+                self.findings.append(info_finding("tied-copy-stored", head.source, message))
 
-    # --- met, but not alike ---
+    # --- matches with other shapes ---
 
-    def _shapes(self) -> None:
-        wrong: list[facts.ShapeConflict] = []
-        odd: list[LogicalTensor] = []
-        as_told = {
-            id(row) for h in self.meeting.hits if h.fits and h.compared for row in h.rows
-        }  # then another layer's tensor is but odd
-        for h in self.meeting.hits:
-            if unread := next((x for x in h.logical if x.not_comparable), None) or foreign(
-                h, self.declared
-            ):
-                self._odd.add(h.key)
-                odd.append(unread)
-            elif not h.fits:
-                x = h.logical[0]
-                name = folded_names(x.source, x.indices)[0]
-                there = (
-                    listed(h.stored)
-                    if h.stored is not None
-                    else f"{x.elements:,} elements"
-                    if x.elements
-                    else "another size"
-                )
-                message = f"{listed(h.template)} by the config, {there} in the checkpoint"
-                self._find(
-                    "tensor-shape",
-                    name,
-                    message,
-                    old=list(h.template),
-                    new=list(h.stored) if h.stored is not None else None,
-                )
-                if h.stored is not None and len(h.rows) == 1 and id(h.rows[0]) not in as_told:
-                    wrong.append(facts.ShapeConflict(h.rows[0], h.template, h.stored, name))
-        self._not_comparable(odd)
-        self.findings += facts.conflict_findings(self.architecture, wrong)
+    def _compare_shapes(self) -> None:
+        """Report matches of other shapes, and the facts that they contradict.
 
-    def _not_comparable(self, odd: list[LogicalTensor]) -> None:
-        self.unsure = self.unsure or bool(odd)
-        for g in group_by_module(stored_sets(odd)):
-            x = odd[g.sets[0].position]
-            why = (
-                x.not_comparable
-                or f"{x.dtype} {listed(x.shape or ())}, in a packing that llmarch does not unpack"
+        If a row matches elsewhere with its shape, this is one bad tensor and no wrong fact.
+        """
+        fitting = {
+            row
+            for match in self.matching.matches
+            if match.fits and match.compared
+            for row in match.rows
+        }
+        mismatches: list[ShapeMismatch] = []
+        not_comparable: list[LogicalTensor] = []
+        for match in self.matching.matches:
+            tensor = _not_comparable(match, self.declared)
+            if tensor is not None:
+                self._unknown.add(match.key)
+                not_comparable.append(tensor)
+                continue
+            if match.fits:
+                continue
+            finding = _shape_finding(match)
+            self.findings.append(finding)
+            if match.stored_shape is None or len(match.rows) != 1 or match.rows[0] in fitting:
+                continue
+            mismatches.append(
+                ShapeMismatch(match.rows[0], match.expected_shape, match.stored_shape, finding.path)
             )
-            self._find("not-comparable", g.path, f"{g} not compared: {why}", "info")
+        self._report_not_comparable(not_comparable)
+        self.findings += conflict_findings(self.architecture, mismatches)
 
     # --- tensors without a row ---
 
-    def _tensors(self) -> None:
+    def _classify(self) -> _Classes:
+        """Return the tensors without a row by what they are.
+
+        A tensor of layers below and after the config's last is divided.
+        """
         layers = len(self.architecture.layers)
-        extra = [(key, x) for key, left in self.meeting.extra.items() for x in left]
-        over = {
-            id(x)
-            for key, x in extra
-            if LAYER_NAME.match(key) and max(i[0] for i in x.indices) >= layers
+        extra = [(key, x) for key, tensors in self.matching.extra.items() for x in tensors]
+        reaching_further = {
+            x for key, x in extra if LAYER_NAME.match(key) and _last_layer(x) >= layers
         }
-        announced = self.architecture.mtp is not None or any(
-            id(x) in over and MTP_TENSOR.search(key) for key, x in extra
-        )
-        mtp: list[LogicalTensor] = []
-        beyond: list[LogicalTensor] = []
-        buffers: list[LogicalTensor] = []
-        odd: list[LogicalTensor] = []
-        unused: list[LogicalTensor] = []
-        unexpected: list[tuple[str, LogicalTensor]] = []
-        sharing = shared_layers(self.architecture)
-        for key, x in extra:
-            if id(x) in over:
-                (mtp if announced else beyond).append(
-                    x.subset([i for i in x.indices if i[0] >= layers])
-                )
-                x = x.subset([i for i in x.indices if i[0] < layers])
-                if not x.indices:
+        has_mtp_tensors = any(x in reaching_further and MTP_TENSOR.search(key) for key, x in extra)
+        kv_sharing = kv_sharing_layers(self.architecture)
+        classes = _Classes()
+        further = classes.further_layers
+        if self.architecture.mtp is not None or has_mtp_tensors:
+            further = classes.mtp
+        for key, tensor in extra:
+            own = tensor
+            if tensor in reaching_further:
+                further.append(tensor.subset([i for i in tensor.indices if i[0] >= layers]))
+                own = tensor.subset([i for i in tensor.indices if i[0] < layers])
+                if not own.indices:
                     continue
-            if is_buffer(key, x):
-                buffers.append(x)
-            elif KEYS_AND_VALUES.match(key) and sharing.issuperset(i[0] for i in x.indices):
-                unused.append(x)
+            if is_buffer(key, own):
+                classes.buffers.append(own)
+            elif KEYS_AND_VALUES.match(key) and kv_sharing.issuperset(i[0] for i in own.indices):
+                classes.unused.append(own)
             elif MTP_NAME.search(key):
-                mtp.append(x)
-            elif self._packed_otherwise(x):
-                odd.append(x)
+                classes.mtp.append(own)
+            elif self._claim_packed(own):
+                classes.packed.append(own)
             else:
-                unexpected.append((key, x))
-        self._mtp_stored(mtp)
-        self._buffers_stored(buffers, "computed, not learned; not counted")
-        self._unused_stored(unused)
-        self._not_comparable(odd)
-        self._beyond(beyond)
-        self._unexpected(unexpected)
-        for x in self.meeting.twice:
-            self._find(
-                "tensor-unexpected",
-                folded_names(x.source, x.indices)[0],
-                "stored a second time under another spelling",
-            )
+                classes.unexpected.append((key, own))
+        return classes
 
-    def _mtp_stored(self, mtp: list[LogicalTensor]) -> None:
-        if not mtp:
-            return
-        n, elements = sum(len(x.indices) for x in mtp), sum(x.total_elements for x in mtp)
-        self.mtp += elements
-        g = max(group_by_module(stored_sets(mtp), 2), key=lambda g: g.count)
-        known = (
-            "the config does not announce"
-            if self.architecture.mtp is None
-            else "the family does not know"
+    def _claim_packed(self, tensor: LogicalTensor) -> bool:
+        """Claim the missing matrix that a tensor in an unknown packing belongs to.
+
+        The matrix is named by some leading part of the tensor's name. Return whether it was
+        missing, or could not be compared itself.
+        """
+        companions = tuple(
+            suffix for format in self.unpacked.formats.values() for suffix in format.companions
         )
-        more = f": {elements:,} elements, not counted in the total" if elements else ""
-        self._find(
-            "mtp-stored",
-            g.path,
-            f"{n:,} tensors of multi-token prediction that {known}{more}",
-            "info",
-        )
-
-    def _buffers_stored(self, buffers: list[LogicalTensor], why: str) -> None:
-        self.buffers += sum(x.total_elements for x in buffers)
-        for g in group_by_module(stored_sets(buffers)):
-            self._find("buffers-stored", g.path, f"{g}: {why}", "info")
-
-    def _unused_stored(self, unused: list[LogicalTensor]) -> None:
-        """Keys and values of layers that read those of an earlier one, which published Gemma 4 E and Gemma 3n files hold."""
-        if unused:
-            g = max(group_by_module(stored_sets(unused), 2), key=lambda g: g.count)
-            n, elements = sum(len(x.indices) for x in unused), sum(x.total_elements for x in unused)
-            self.buffers += elements
-            what = f"{n:,} tensors, {elements:,} elements"
-            message = f"{what}: keys and values for layers that read those of another; used by nothing, not counted"
-            self._find("unused-stored", g.path, message, "info")
-
-    def _beyond(self, beyond: list[LogicalTensor]) -> None:
-        """Whole layers more than the config has."""
-        if not beyond:
-            return
-        numbers = {i[0] for x in beyond for i in x.indices}
-        said, held = len(self.architecture.layers), max(numbers) + 1
-        path = f"{spelling.wrapper_prefix(beyond[0].source)}layers.{braced(sorted(numbers))}.*"
-        n = sum(len(x.indices) for x in beyond)
-        self._find(
-            "tensor-unexpected",
-            path,
-            f"{n:,} tensors of layers that the config does not have",
-            old=said,
-            new=held,
-        )
-        self.findings.append(facts.conflict_finding("layers", said, held, [path]))
-
-    def _packed_otherwise(self, x: LogicalTensor) -> bool:
-        """Whether a tensor belongs to a matrix that is missing under its own name, or was not comparable: a packing not known here."""
-        beside = tuple(s for f in self.unpacked.formats.values() for s in f.companions)
-        if (self.declared is None and x.dtype in dtypes.FLOATS) or x.source.endswith(beside):
+        if tensor.source.endswith(companions):
             return False
-        stem = x.source
+        if self.declared is None and tensor.dtype in FLOATS:
+            return False
+        stem = tensor.source
         while "." in stem:
             stem = stem.rpartition(".")[0]
-            if self._lacks(
-                self.meeting.spell(f"{stem}.weight"), {i[: stem.count("{}")] for i in x.indices}
-            ):
+            key = self.matching.canonical_name(f"{stem}.weight")
+            width = stem.count("{}")
+            if self._claim_missing(key, {index[:width] for index in tensor.indices}):
                 return True
         return False
 
-    def _lacks(self, key: str, indices: set[Index]) -> bool:
-        """Whether a matrix, or one that it is fused with, is missing at these numbers or was not comparable; then it is missed no more."""
-        if key in self._packed:
+    def _claim_missing(self, key: str, indices: set[Index]) -> bool:
+        """Claim a missing matrix, or the missing parts of a fused one, at these numbers.
+
+        What is claimed counts as not comparable and is missing no longer. Return whether anything
+        was claimed, or the matrix could not be compared itself.
+        """
+        if key in self._packings:
             return False
-        missing, fused = self.meeting.missing, fused_place(key)
-        found = key in self._odd or (fused is not None and fused.key in self._odd)
-        for k in (
-            [key] if key in self.meeting.rows else self._fused.get(fused.key, ()) if fused else ()
-        ):
-            left: list[Missing] = []
-            for row, there in missing.get(k, ()):
-                if len(row.shape) < 2:  # no vector is packed
-                    left.append((row, there))
-                    continue
-                n = min(len(row.axes), len(next(iter(indices))))
-                here, _ = split_by_axes([i[:n] for i in indices], row.axes[:n])
-                met = set(here).difference(there or ()) if n == len(row.axes) else set(here)
-                now = without(row, there, met, n < len(row.axes)) if met else (row, there)
-                if met:
-                    found = True
-                    self._odd.add(k)
-                left += [now] if now else []
-            missing[k] = left
-        if found:
-            self._odd.add(key)
-        return found
+        place = fused_place(key)
+        claimed = key in self._unknown or (place is not None and place.key in self._unknown)
+        names = [key]
+        if key not in self.matching.rows:
+            names = self._missing_parts.get(place.key, []) if place is not None else []
+        for name in names:
+            still_missing: list[MissingRow] = []
+            for missing in self.matching.missing.get(name, []):
+                left: MissingRow | None = missing
+                found = _overlap(missing, indices)
+                if found:
+                    claimed = True
+                    self._unknown.add(name)
+                    left = missing.without(found)
+                if left is not None:
+                    still_missing.append(left)
+            self.matching.missing[name] = still_missing
+        if claimed:
+            self._unknown.add(key)
+        return claimed
 
-    def _unexpected(self, extra: list[tuple[str, LogicalTensor]]) -> None:
-        gptq = {key for key, packing in self._packed.items() if packing.startswith("gptq")}
-        zero = [
-            x
-            for _, x in extra
-            if x.source.endswith(".bias")
-            and self.meeting.spell(x.pattern[: -len("bias")] + "weight") in gptq
-        ]
-        self._buffers_stored(
-            zero,
-            "a bias that GPTQ tools write beside every matrix, zero where the model has none; not counted",
+    # --- reports ---
+
+    def _report_not_comparable(self, tensors: list[LogicalTensor]) -> None:
+        if tensors:
+            self.uncertain = True
+        for group in group_by_module(stored_sets(tensors)):
+            tensor = tensors[group.sets[0].position]
+            why = tensor.not_comparable
+            if not why:
+                kind = f"{tensor.dtype} {listed(tensor.shape or ())}"
+                why = f"{kind}, in a packing that llmarch does not unpack"
+            message = f"{group} not compared: {why}"
+            self.findings.append(info_finding("not-comparable", group.path, message))
+
+    def _report_mtp(self, tensors: list[LogicalTensor]) -> None:
+        if not tensors:
+            return
+        elements = _elements(tensors)
+        self.mtp += elements
+        unknown_to = "the family does not know"
+        if self.architecture.mtp is None:
+            unknown_to = "the config does not announce"
+        message = f"{_count(tensors):,} tensors of multi-token prediction that {unknown_to}"
+        if elements:
+            message += f": {elements:,} elements, not counted in the total"
+        path = _largest_group(tensors).path
+        self.findings.append(info_finding("mtp-stored", path, message))
+
+    def _report_buffers(self, tensors: list[LogicalTensor], why: str) -> None:
+        self.buffers += _elements(tensors)
+        for group in group_by_module(stored_sets(tensors)):
+            self.findings.append(info_finding("buffers-stored", group.path, f"{group}: {why}"))
+
+    def _report_unused(self, tensors: list[LogicalTensor]) -> None:
+        """Report keys and values of layers that use an earlier layer's.
+
+        Published Gemma 4 E and Gemma 3n files have them.
+        """
+        if not tensors:
+            return
+        elements = _elements(tensors)
+        self.buffers += elements
+        message = (
+            f"{_count(tensors):,} tensors, {elements:,} elements: "
+            "keys and values of layers that use those of another layer; not used, not counted"
         )
-        harmless = set(map(id, zero))
-        rest = [(key, x) for key, x in extra if id(x) not in harmless]
-        for g in group_by_module(stored_sets(x for _, x in rest)):
-            x = rest[g.sets[0].position][1]
-            shape = x.shape if len(g.sets) == 1 else None
-            what = f" {x.dtype} {listed(shape)}" if shape is not None else ""
-            message = (
-                f"{g}{what}: no fact of the config accounts for {'it' if g.count == 1 else 'them'}"
-            )
-            self._find(
-                "tensor-unexpected", g.path, message, new=list(shape) if shape is not None else None
-            )
-        self.findings += facts.unannounced(self.architecture, self.meeting.rows, rest)
+        path = _largest_group(tensors).path
+        self.findings.append(info_finding("unused-stored", path, message))
+
+    def _report_further_layers(self, tensors: list[LogicalTensor]) -> None:
+        if not tensors:
+            return
+        numbers = sorted({index[0] for x in tensors for index in x.indices})
+        expected = len(self.architecture.layers)
+        stored = numbers[-1] + 1
+        path = f"{wrapper_prefix(tensors[0].source)}layers.{braced(numbers)}.*"
+        message = f"{_count(tensors):,} tensors of layers that the config does not have"
+        self.findings.append(
+            weights_finding("tensor-unexpected", path, message, old=expected, new=stored)
+        )
+        self.findings.append(conflict_finding("layers", expected, stored, [path]))
+
+    def _report_unexpected(self, extra: list[tuple[str, LogicalTensor]]) -> None:
+        biases = [x for _, x in extra if self._is_gptq_bias(x)]
+        why = (
+            "a bias that GPTQ tools write beside every matrix, "
+            "zero where the model has none; not counted"
+        )
+        self._report_buffers(biases, why)
+        harmless = set(biases)
+        unexpected = [(key, x) for key, x in extra if x not in harmless]
+        for group in group_by_module(stored_sets(x for _, x in unexpected)):
+            shape, what = None, ""
+            if len(group.sets) == 1:
+                _, tensor = unexpected[group.sets[0].position]
+                shape = tensor.shape
+                what = f" {tensor.dtype} {listed(shape)}" if shape is not None else ""
+            them = "it" if group.count == 1 else "them"
+            message = f"{group}{what}: no fact of the config explains {them}"
+            new = list(shape) if shape is not None else None
+            self.findings.append(weights_finding("tensor-unexpected", group.path, message, new=new))
+        self.findings += unannounced_facts(self.architecture, self.matching.rows, unexpected)
+
+    def _is_gptq_bias(self, tensor: LogicalTensor) -> bool:
+        """Return whether a tensor is the bias of a matrix that is packed by GPTQ."""
+        if not tensor.source.endswith(".bias"):
+            return False
+        matrix = self.matching.canonical_name(tensor.pattern.removesuffix("bias") + "weight")
+        return self._packings.get(matrix, "").startswith("gptq")
+
+    def _report_duplicates(self) -> None:
+        for tensor in self.matching.duplicates:
+            path = folded_names(tensor.source, tensor.indices)[0]
+            message = "stored a second time under another name"
+            self.findings.append(weights_finding("tensor-unexpected", path, message))
 
 
-def shared_layers(a: Architecture) -> set[int]:
-    """Layers that read another's keys and values."""
+def kv_sharing_layers(a: Architecture) -> set[int]:
+    """Return the layers that use the keys and values of another layer."""
     kinds = {
-        k
-        for k in a.layer_kinds
-        if any(isinstance(b, Attention) and b.kv_from for b in a.blocks_of(k))
+        kind
+        for kind in a.layer_kinds
+        if any(isinstance(block, Attention) and block.kv_from for block in a.blocks_of(kind))
     }
-    return {i for i, k in enumerate(a.layers) if k in kinds}
+    return {number for number, kind in enumerate(a.layers) if kind in kinds}
 
 
-def foreign(h: Match, declared: Quantization | None) -> LogicalTensor | None:
-    """A tensor of integers or raw bytes where a matrix of another shape is expected: packed in a way that is not known here. Of a method
-    that is not known here, whatever its shape."""
-    x = h.logical[0]
-    return (
-        x
-        if (not h.fits or not (declared is None or dtypes.is_known_method(declared)))
-        and dtypes.holds_integers(x)
-        else None
+def _packings(matching: Matching) -> dict[str, str]:
+    """Return how matched matrices are packed, by canonical name."""
+    packings: dict[str, str] = {}
+    for match in matching.matches:
+        for tensor in match.tensors:
+            if tensor.packing:
+                packings[matching.canonical_name(tensor.pattern)] = tensor.packing
+    return packings
+
+
+def _missing_parts(matching: Matching) -> dict[str, list[str]]:
+    """Return the names of missing rows by the fused tensor that they are a part of."""
+    parts: dict[str, list[str]] = {}
+    for key in matching.missing:
+        place = fused_place(key)
+        if place is not None:
+            parts.setdefault(place.key, []).append(key)
+    return parts
+
+
+def _not_comparable(match: Match, declared: Quantization | None) -> LogicalTensor | None:
+    """Return the tensor of a match that cannot be compared, if there is one.
+
+    That is one whose format says so, or integers that no known packing explains: where a matrix of
+    another shape is expected, and for unknown quantization methods regardless of shape.
+    """
+    for tensor in match.tensors:
+        if tensor.not_comparable:
+            return tensor
+    first = match.tensors[0]
+    unknown_method = declared is not None and not is_known_method(declared)
+    if holds_integers(first) and (unknown_method or not match.fits):
+        return first
+    return None
+
+
+def _shape_finding(match: Match) -> Finding:
+    tensor = match.tensors[0]
+    new = None
+    if match.stored_shape is not None:
+        new = list(match.stored_shape)
+        stored = listed(match.stored_shape)
+    elif tensor.elements:
+        stored = f"{tensor.elements:,} elements"
+    else:
+        stored = "another size"
+    return weights_finding(
+        "tensor-shape",
+        folded_names(tensor.source, tensor.indices)[0],
+        f"expected {listed(match.expected_shape)} from the config, stored as {stored}",
+        old=list(match.expected_shape),
+        new=new,
     )
+
+
+def _overlap(missing: MissingRow, indices: set[Index]) -> set[Index]:
+    """Return the numbers of a missing matrix that are among `indices`.
+
+    Where `indices` leave out its expert number, so do the returned ones. Vectors are never packed,
+    and have no overlap.
+    """
+    row = missing.row
+    if len(row.shape) < 2:
+        return set()
+    width = min(len(row.axes), len(next(iter(indices))))
+    axes = row.axes[:width]
+    inside, _ = split_by_axes([index[:width] for index in indices], axes)
+    if width < len(row.axes):
+        return set(inside)
+    return set(inside).difference(missing.matched)
+
+
+def _last_layer(tensor: LogicalTensor) -> int:
+    return max(index[0] for index in tensor.indices)
+
+
+def _count(tensors: Iterable[LogicalTensor]) -> int:
+    return sum(len(x.indices) for x in tensors)
+
+
+def _elements(tensors: Iterable[LogicalTensor]) -> int:
+    return sum(x.total_elements for x in tensors)
+
+
+def _largest_group(tensors: Iterable[LogicalTensor]) -> ModuleGroup:
+    groups = group_by_module(stored_sets(tensors), minimum=2)
+    return max(groups, key=lambda group: group.count)

@@ -1,8 +1,11 @@
-"""The second witness: a family's tensor template against the headers that exist, on logical tensors, folded by pattern.
+"""Compare a family's tensor template with the headers that exist, on logical tensors.
 
-    table -> packing (stored to logical) -> spelling (names in one form) -> meeting (numbers and shapes) -> Check
+    table -> packing (stored to logical tensors) -> names (one canonical name for each)
+          -> matching, fusing (numbers and shapes)
+          -> unexpected, missing, conflicts, quantization -> Verification
 
-Nothing here makes an object for each tensor: index lists are compared as sets, and differences are named in folded form.
+Nothing here makes an object for each tensor: tensors stay folded by pattern, lists of their numbers
+are compared as sets, and differences are named in folded form.
 """
 
 from __future__ import annotations
@@ -15,46 +18,55 @@ from typing import Literal
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Finding, Quantization
 from ..sources.raw import TensorTable
+from ..tensors.folding import axes_folded
 from ..tensors.naming import TensorRow
-from . import names as spelling
-from . import quantization as dtypes
 from .findings import limit_findings
-from .indices import axes_folded
+from .fusing import match_fused
+from .layouts import other_layout
 from .matching import Match, Matching
 from .missing import missing_findings
+from .names import naming_notes
 from .packing import unpack
+from .quantization import quantization_findings
 from .unexpected import Classifier
 
-TURNED = "experts stored with inputs and outputs the other way round"
+TRANSPOSED_EXPERTS = "experts stored with inputs and outputs transposed"
+CHANNELS_LAST = "convolutions stored with channels last"
+
+VerificationStatus = Literal["verified", "conflict", "partial"]
 
 
 @frozen
 class Verification(Frozen):
-    """What the headers say of a config.
+    """What the headers say of a config."""
 
-    Elements: `logical` of the main model (as the template knows it), `mtp`, `scales` (zero points and other metadata of packings
-    included), `stored` everything as the file holds it; `copies` (a tied head stored again), `buffers`. `by_component` and
-    `bits_by_component` are over tensors that met with their shapes: elements, and stored bits per weight, scales included.
-    `confirmed`: fact path -> tensors whose shapes prove it. `notes`: spellings and packings met. `names_only`: there were no shapes.
-
-    Status: `verified`, `conflict` (some finding above `info`), or `partial` (not everything could be compared: shards missing, names
-    without headers, a packing that is not known).
-    """
-
-    status: Literal["verified", "conflict", "partial"]
+    status: VerificationStatus
+    """`conflict`: some finding is above `info`. `partial`: not everything could be compared (shards
+    missing, names without headers, a packing that is not known)."""
     findings: list[Finding]
     logical: int
+    """Elements of the main model, as the template knows it."""
     mtp: int
+    """Elements of the MTP modules."""
     scales: int
+    """Elements of scales, zero points and other metadata of packings."""
     stored: int
+    """Elements of everything, as the file holds it."""
     copies: int = 0
+    """Elements of a tied head that is stored again."""
     buffers: int = 0
+    """Elements that are stored and not used."""
     by_component: dict[str, int] = field(default_factory=dict[str, int])
+    """Elements of tensors whose shapes were compared."""
     bits_per_weight: float | None = None
     bits_by_component: dict[str, float] = field(default_factory=dict[str, float])
+    """Stored bits per weight, scales included."""
     confirmed: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Fact path -> the tensors whose shapes prove it."""
     notes: tuple[str, ...] = ()
+    """Which packings, names and layouts the checkpoint uses."""
     names_only: bool = False
+    """Whether there were no shapes."""
 
 
 def verify(
@@ -65,97 +77,123 @@ def verify(
     quantization: Quantization | None = None,
     partial: bool = False,
 ) -> Verification:
-    """Hold a template against the headers. `quantization`: the config's declaration (the architecture's own, if not given); `partial`:
-    some headers could not be read, so that what is missing says nothing."""
+    """Return what the headers of a checkpoint say of a template.
+
+    Args:
+        architecture: the architecture by the config
+        rows: the tensor template of that architecture
+        table: the headers
+        quantization: what the config declares, if not the architecture's own
+        partial: some headers could not be read, so that an absence proves nothing
+
+    """
     declared = quantization or architecture.quantization
     unpacked = unpack(table, declared)
-    meeting = Matching(rows, unpacked.logical)
-    left = Classifier(architecture, meeting, unpacked, declared)
-    left.run()
-    missing = missing_findings(architecture, meeting, partial)
+    matching = Matching(rows, unpacked.logical)
+    matching.match_by_name()
+    match_fused(matching)
+    extra = Classifier(architecture, matching, unpacked, declared)
+    extra.run()
     findings = [
         *unpacked.findings,
-        *left.findings,
-        *missing,
-        *dtypes.quantization_findings(meeting.hits, unpacked, declared, left.unsure),
+        *extra.findings,
+        *missing_findings(architecture, matching, partial),
+        *quantization_findings(matching.matches, unpacked, declared, extra.uncertain),
     ]
-    elements, bits = weigh(meeting.hits)
-    mtp = elements.pop("mtp", 0) + left.mtp
-    logical = sum(elements.values())
     names_only = not table.has_shapes
-    conflict = any(f.severity != "info" for f in findings)
+    uncertain = partial or names_only or extra.uncertain
+    elements, bits = _sizes(matching.matches)
+    mtp = elements.pop("mtp", 0) + extra.mtp
+    bits.pop("mtp", 0)
+    logical = sum(elements.values())
     return Verification(
-        status="conflict"
-        if conflict
-        else "partial"
-        if partial or names_only or left.unsure
-        else "verified",
+        status=_status(findings, uncertain),
         findings=limit_findings(findings),
         logical=logical,
         mtp=mtp,
         scales=unpacked.scales,
         stored=table.elements,
-        copies=left.copies,
-        buffers=left.buffers,
+        copies=extra.copies,
+        buffers=extra.buffers,
         by_component=dict(elements),
-        bits_per_weight=sum(n for c, n in bits.items() if c != "mtp") / logical
-        if logical
-        else None,
+        bits_per_weight=sum(bits.values()) / logical if logical else None,
         bits_by_component={c: bits[c] / n for c, n in elements.items() if n},
-        confirmed=confirmed(meeting),
-        notes=notes(meeting.hits),
+        confirmed=confirmed_facts(matching),
+        notes=_notes(matching.matches),
         names_only=names_only,
     )
 
 
-def weigh(hits: Iterable[Match]) -> tuple[Counter[str], Counter[str]]:
-    """Elements by component, and the bits they take in the file, of tensors whose size is known."""
+def _status(findings: Iterable[Finding], uncertain: bool) -> VerificationStatus:
+    if any(f.severity != "info" for f in findings):
+        return "conflict"
+    if uncertain:
+        return "partial"
+    return "verified"
+
+
+def _sizes(matches: Iterable[Match]) -> tuple[Counter[str], Counter[str]]:
+    """Return elements by component, and the bits that they take in the file.
+
+    Only tensors of known size count.
+    """
     elements: Counter[str] = Counter()
     bits: Counter[str] = Counter()
-    for h in hits:
-        if h.compared:
-            elements[h.rows[0].component] += h.elements
-            bits[h.rows[0].component] += sum(x.bits * len(x.indices) for x in h.logical)
+    for match in matches:
+        if match.compared:
+            component = match.rows[0].component
+            elements[component] += match.elements
+            bits[component] += sum(x.bits * len(x.indices) for x in match.tensors)
     return elements, bits
 
 
-def confirmed(meeting: Matching) -> dict[str, tuple[str, ...]]:
-    """Facts all of whose tensors met with the shapes that the fact gives them, and these tensors."""
-    met: dict[int, int] = {}
-    wrong: set[str] = set()
-    for h in meeting.hits:
-        for row in h.rows:
-            if h.compared and h.fits:
-                met[id(row)] = met.get(id(row), 0) + h.count_of(row)
-            elif not h.fits:
-                wrong.update(row.proves)
-    out: dict[str, list[str]] = {}
-    for rows in meeting.rows.values():
+def confirmed_facts(matching: Matching) -> dict[str, tuple[str, ...]]:
+    """Return the facts that shapes prove, and the tensors that prove them.
+
+    All tensors of a fact must be stored with the shapes that it gives them.
+    """
+    confirmed_tensors: Counter[TensorRow] = Counter()
+    unconfirmed: set[str] = set()
+    for match in matching.matches:
+        for row in match.rows:
+            if not match.fits:
+                unconfirmed.update(row.proves)
+            elif match.compared:
+                confirmed_tensors[row] += match.count_of(row)
+    tensors: dict[str, list[str]] = {}
+    for rows in matching.rows.values():
         for row in rows:
-            if met.get(id(row), 0) < row.count:
-                wrong.update(row.proves if row.component != "mtp" else ())
-                continue
-            for path in row.proves:
-                out.setdefault(path, []).append(axes_folded(row.pattern, row.axes))
-    return {path: tuple(names) for path, names in out.items() if path not in wrong}
+            if confirmed_tensors[row] >= row.count:
+                for path in row.proves:
+                    tensors.setdefault(path, []).append(axes_folded(row.pattern, row.axes))
+            elif row.component != "mtp":
+                unconfirmed.update(row.proves)
+    return {path: tuple(names) for path, names in tensors.items() if path not in unconfirmed}
 
 
-def notes(hits: Iterable[Match]) -> tuple[str, ...]:
-    """Packings and spellings met, each once."""
-    packed: dict[str, dict[str, None]] = {}
-    out: dict[str, None] = {}
-    for h in hits:
-        for x in h.logical:
-            if x.packing:
-                packed.setdefault(x.packing, {})[h.rows[0].component] = None
-            out.update(
-                dict.fromkeys(spelling.naming_notes(h.key, [r.pattern for r in h.rows], x.pattern))
-            )
-        if (
-            h.fits
-            and h.stored is not None
-            and h.stored != h.template
-            and h.stored == spelling.other_layout(h.key, h.template)
-        ):
-            out[TURNED if ".experts." in h.key else "convolutions stored with channels last"] = None
-    return (*(f"{label}: {', '.join(components)}" for label, components in packed.items()), *out)
+def _notes(matches: Iterable[Match]) -> tuple[str, ...]:
+    """Return notes on packings, names and layouts, each once."""
+    components_of: dict[str, dict[str, None]] = {}
+    """By packing, the components stored in it."""
+    notes: dict[str, None] = {}
+    for match in matches:
+        templates = [row.pattern for row in match.rows]
+        for tensor in match.tensors:
+            if tensor.packing:
+                components = components_of.setdefault(tensor.packing, {})
+                components[match.rows[0].component] = None
+            for note in naming_notes(match.key, templates, tensor.pattern):
+                notes[note] = None
+        if _is_transposed(match):
+            is_experts = ".experts." in match.key
+            notes[TRANSPOSED_EXPERTS if is_experts else CHANNELS_LAST] = None
+    packings = [f"{packing}: {', '.join(names)}" for packing, names in components_of.items()]
+    return (*packings, *notes)
+
+
+def _is_transposed(match: Match) -> bool:
+    """Return whether the tensors of a match are stored in their other layout."""
+    stored, expected = match.stored_shape, match.expected_shape
+    if not match.fits or stored is None or stored == expected:
+        return False
+    return stored == other_layout(match.key, expected)

@@ -19,8 +19,8 @@ from helpers.checkpoint_fixtures import (
     tensors_of,
 )
 
-from llmarch.checkpoint import names as spelling
-from llmarch.checkpoint.names import FusedPlace, canonical, fused_place, joined_shape, other_layout
+from llmarch.checkpoint.layouts import FusedPlace, fused_place, joined_shape, other_layout
+from llmarch.checkpoint.names import canonical, wrapper_prefix
 
 SAME = [
     (
@@ -411,7 +411,7 @@ def test_rules_only_ever_rewrite_to_what_they_leave_alone() -> None:
     for names in SAME:
         for n in names:
             assert canonical(canonical(n)) == canonical(n)
-    assert spelling.wrapper_prefix("model.language_model.norm.weight") == "model.language_model."
+    assert wrapper_prefix("model.language_model.norm.weight") == "model.language_model."
 
 
 def _table(tensors: Tensors) -> Any:

@@ -527,16 +527,17 @@ def test_both_values_are_named() -> None:
         if f.rule == "fact-contradicted"
     )
     assert (fact.old, fact.new) == (4, 8)
-    assert "[1024, 2048], 128 for each" in fact.message
+    assert "[1024, 2048] (128 for each)" in fact.message
 
 
 def test_another_head_dim_is_not_other_heads() -> None:
-    facts = {
-        f.path: (f.old, f.new)
+    (fact,) = (
+        f
         for f in check("qwen3-8b", config=config(head_dim=64)).findings
         if f.rule == "fact-contradicted"
-    }
-    assert facts == {"mixers.full.head_dim": (64, 128)}
+    )
+    assert (fact.path, fact.old, fact.new) == ("mixers.full.head_dim", 64, 128)
+    assert "q_norm.weight [128] and" in fact.message
 
 
 TOLD: list[tuple[str, dict[str, Any], dict[str, tuple[object, object]]]] = [

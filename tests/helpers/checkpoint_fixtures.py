@@ -12,10 +12,8 @@ from typing import Any
 
 from helpers.paths import FIXTURES
 from llmarch.architecture.schema import Architecture
-from llmarch.checkpoint.reading import configure
+from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.checkpoint.verify import Verification, verify
-from llmarch.config.quantization import quantization
-from llmarch.config.vocabulary import build
 from llmarch.sources.raw import TensorTable
 from llmarch.tensors.naming import TensorRow
 
@@ -41,12 +39,9 @@ def tensors_of(fixture: dict[str, Any]) -> Tensors:
 
 def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
     """The architecture and template of a config.json or params.json, without asking any header."""
-    family, c = configure(config, "config.json" if "model_type" in config else "params.json")
-    tree = family.read(c)
-    if "quantization" not in tree.fields:
-        tree = tree.replace(quantization=quantization(c))
-    architecture = build(tree, family.ref, {})
-    return architecture, family.template(architecture)
+    file = "config.json" if "model_type" in config else "params.json"
+    family, keys = configure(config, file)
+    return build_with_template(family, keys, {})
 
 
 def table_of(tensors: Tensors) -> TensorTable:

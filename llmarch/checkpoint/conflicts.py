@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Architecture, Attention, Finding, LatentAttention
 from ..tensors.folding import axes_folded
-from ..tensors.naming import TensorRow
+from ..tensors.template import TensorRow
 from .findings import weights_finding
 from .indices import folded_names
 from .logical import LogicalTensor, Shape

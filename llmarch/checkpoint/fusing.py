@@ -13,7 +13,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from ..tensors.naming import TensorRow
+from ..tensors.template import TensorRow
 from .indices import Index
 from .layouts import FusedPlace, closer_layout, fused_place, joined_shape, other_layout
 from .logical import LogicalTensor, Shape

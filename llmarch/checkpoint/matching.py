@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from ..tensors.naming import TensorRow
+from ..tensors.template import TensorRow
 from .indices import Index, split_by_axes
 from .layouts import closer_layout, other_layout
 from .logical import LogicalTensor, Shape

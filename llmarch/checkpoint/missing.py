@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..architecture.schema import Architecture, Finding
-from ..tensors.naming import TensorRow
+from ..tensors.template import TensorRow
 from .conflicts import absent_facts, conflict_finding
 from .findings import info_finding, weights_finding
 from .grouping import group_by_module, missing_sets

@@ -16,7 +16,7 @@ from ..config.quantization import quantization
 from ..config.vocabulary import ConfigKeys, Family, build
 from ..errors import ConfigError, UnknownFamily
 from ..sources.raw import RawModel
-from ..tensors.naming import TensorRow
+from ..tensors.template import TensorRow
 
 if TYPE_CHECKING:
     from .inference.model import Observed

@@ -19,7 +19,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Finding, Quantization
 from ..sources.raw import TensorTable
 from ..tensors.folding import axes_folded
-from ..tensors.naming import TensorRow
+from ..tensors.template import TensorRow
 from .findings import limit_findings
 from .fusing import match_fused
 from .layouts import other_layout

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import MTP, Architecture, Evidence
-from ..tensors.naming import Naming, TensorRow, fold_numbers, template
+from ..tensors.naming import Naming
+from ..tensors.template import TensorRow, fold_numbers, template
 from .evidence import Draft, Sourced, build, derived, draft, hard_coded, same_evidence, unknown
 from .keys import ConfigKeys
 

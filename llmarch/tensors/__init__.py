@@ -1,3 +1,57 @@
-"""The names and shapes of the tensors that a family predicts from an Architecture."""
+"""The names and shapes of the tensors that a family predicts from an Architecture.
 
-from .naming import *  # noqa: F403
+Family files import this package and call `tensors.attention_parts()`.
+"""
+
+from .encoders import matrix_rows, patch_rows, position_rows, projector_rows, tower_rows
+from .naming import POST_NORMS, PRE_NORMS, SANDWICH_NORMS, Naming
+from .parts import (
+    BlockTensor,
+    BlockTensors,
+    Module,
+    attention_parts,
+    dense_parts,
+    fused_attention_parts,
+    fused_dense_parts,
+    fused_moe_parts,
+    latent_parts,
+    mamba2_parts,
+    moe_parts,
+    per_layer_input_parts,
+)
+from .template import (
+    TensorRow,
+    hyper_rows,
+    layer_rows,
+    mtp_as_layers,
+    norm_rows,
+)
+
+__all__ = [
+    "POST_NORMS",
+    "PRE_NORMS",
+    "SANDWICH_NORMS",
+    "BlockTensor",
+    "BlockTensors",
+    "Module",
+    "Naming",
+    "TensorRow",
+    "attention_parts",
+    "dense_parts",
+    "fused_attention_parts",
+    "fused_dense_parts",
+    "fused_moe_parts",
+    "hyper_rows",
+    "latent_parts",
+    "layer_rows",
+    "mamba2_parts",
+    "matrix_rows",
+    "moe_parts",
+    "mtp_as_layers",
+    "norm_rows",
+    "patch_rows",
+    "per_layer_input_parts",
+    "position_rows",
+    "projector_rows",
+    "tower_rows",
+]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Conformer
-from .naming import TensorRow
+from .template import TensorRow
 
 AUDIO = "audio"
 

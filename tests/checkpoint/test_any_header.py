@@ -12,7 +12,7 @@ from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.inference.model import observe
 from llmarch.checkpoint.verify import verify
 from llmarch.sources.raw import DTYPE_BITS
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 SMALL = (
     "qwen3-0.6b-reduced-fp8-block",

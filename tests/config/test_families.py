@@ -21,7 +21,7 @@ from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
 from llmarch.config.families import MODEL_TYPES, find
 from llmarch.config.vocabulary import build
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 HEADERS = FIXTURES / "headers"
 

@@ -17,7 +17,7 @@ from llmarch.config.mistral_native import NAMES, hub_name, translate
 from llmarch.config.vocabulary import build
 from llmarch.errors import ConfigError, UnknownFamily
 from llmarch.sources.raw import fold, unfold
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 HEADERS = FIXTURES / "headers"
 FIXTURES: dict[str, dict[str, Any]] = {

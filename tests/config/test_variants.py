@@ -15,7 +15,7 @@ from llmarch.architecture.schema import Architecture, Attention, Evidence
 from llmarch.config.families import find
 from llmarch.config.vocabulary import build
 from llmarch.errors import ConfigError, NotAModel
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 TESTS = ROOT / "tests"
 VARIANTS: list[dict[str, Any]] = json.loads(

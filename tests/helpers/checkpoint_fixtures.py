@@ -15,7 +15,7 @@ from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.checkpoint.verify import Verification, verify
 from llmarch.sources.raw import TensorTable
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 NAMES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "headers").glob("*.json.gz"))
 INDEXES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "indexes").glob("*.json.gz"))

@@ -10,7 +10,7 @@ from helpers.paths import SPECS
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
 from llmarch.config.vocabulary import build
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 
 @cache

@@ -232,20 +232,18 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
 
 def attention_parts(a: s.CompressedAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of attention: low-rank queries and output, one latent, and compressors."""
-    part = "attention"
+    m = tensors.Module("attn", "attention")
     inner = a.heads * a.head_dim
+    yield from m.linear("wq_a", a.q_lora_rank, hidden, "q_lora_rank")
+    yield m.vector("q_norm.weight", a.q_lora_rank)
+    yield from m.linear("wq_b", inner, a.q_lora_rank, "heads", "q_lora_rank")
+    yield from m.linear("wkv", a.head_dim, hidden, "head_dim")
+    yield m.vector("kv_norm.weight", a.head_dim)
     outputs = a.o_groups * a.o_lora_rank
-    facts = ("heads", "q_lora_rank")
-    yield from tensors.linear("attn.wq_a", a.q_lora_rank, hidden, part, ("q_lora_rank",))
-    yield tensors.BlockTensor("attn.q_norm.weight", (a.q_lora_rank,), part)
-    yield from tensors.linear("attn.wq_b", inner, a.q_lora_rank, part, facts)
-    yield from tensors.linear("attn.wkv", a.head_dim, hidden, part, ("head_dim",))
-    yield tensors.BlockTensor("attn.kv_norm.weight", (a.head_dim,), part)
-    facts = ("o_groups", "o_lora_rank")
-    yield from tensors.linear("attn.wo_a", outputs, inner // a.o_groups, part, facts)
-    yield from tensors.linear("attn.wo_b", hidden, outputs, part)
+    yield from m.linear("wo_a", outputs, inner // a.o_groups, "o_groups", "o_lora_rank")
+    yield from m.linear("wo_b", hidden, outputs)
     if a.sinks:
-        yield tensors.BlockTensor("attn.attn_sink", (a.heads,), part, ("sinks",))
+        yield m.vector("attn_sink", a.heads, "sinks")
     if a.ratio:
         yield from compressor_parts("attn.compressor", a, a.head_dim, hidden)
     if a.indexer:
@@ -253,27 +251,26 @@ def attention_parts(a: s.CompressedAttention, hidden: int) -> Iterator[tensors.B
 
 
 def indexer_parts(
-    a: s.CompressedAttention, x: s.Indexer, hidden: int
+    a: s.CompressedAttention, indexer: s.Indexer, hidden: int
 ) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the indexer, which has a compressor of its own."""
-    name = "attn.indexer"
-    queries = x.heads * x.head_dim
-    facts = ("indexer.head_dim",)
-    yield from tensors.linear(f"{name}.wq_b", queries, a.q_lora_rank, "attention", facts)
-    facts = ("indexer.heads",)
-    yield from tensors.linear(f"{name}.weights_proj", x.heads, hidden, "attention", facts)
-    yield from compressor_parts(f"{name}.compressor", a, x.head_dim, hidden)
+    m = tensors.Module("attn.indexer", "attention")
+    queries = indexer.heads * indexer.head_dim
+    yield from m.linear("wq_b", queries, a.q_lora_rank, "indexer.head_dim")
+    yield from m.linear("weights_proj", indexer.heads, hidden, "indexer.heads")
+    yield from compressor_parts(f"{m.prefix}.compressor", a, indexer.head_dim, hidden)
 
 
 def compressor_parts(
-    name: str, a: s.CompressedAttention, width: int, hidden: int
+    prefix: str, a: s.CompressedAttention, width: int, hidden: int
 ) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors that compress `ratio` tokens to an entry, in one or two series."""
+    m = tensors.Module(prefix, "attention")
     columns = a.series * width
     for matrix in ("wkv", "wgate"):
-        yield from tensors.linear(f"{name}.{matrix}", columns, hidden, "attention", ("series",))
-    yield tensors.BlockTensor(f"{name}.norm.weight", (width,), "attention")
-    yield tensors.BlockTensor(f"{name}.ape", (a.ratio, columns), "attention", ("ratio", "series"))
+        yield from m.linear(matrix, columns, hidden, "series")
+    yield m.vector("norm.weight", width)
+    yield m.tensor("ape", (a.ratio, columns), "ratio", "series")
 
 
 FAMILY = Family(

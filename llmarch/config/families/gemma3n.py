@@ -295,8 +295,9 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
 
 def laurel_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the two matrices of Laurel."""
-    yield from tensors.linear("laurel.linear_left", f.width, hidden, "mlp", ("width",))
-    yield from tensors.linear("laurel.linear_right", hidden, f.width, "mlp")
+    m = tensors.Module("laurel", "mlp")
+    yield from m.linear("linear_left", f.width, hidden, "width")
+    yield from m.linear("linear_right", hidden, f.width)
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

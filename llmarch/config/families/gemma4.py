@@ -287,17 +287,14 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
 
 def moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the router with its scales, and the stacked experts."""
-    facts = ("router.input_scale",)
-    yield from tensors.linear("router.proj", f.experts, hidden, "router", ("experts",))
-    yield tensors.BlockTensor("router.scale", (hidden,), "router", facts)
-    facts = ("router.expert_scale",)
-    yield tensors.BlockTensor("router.per_expert_scale", (f.experts,), "router", facts)
-    shapes = {
-        "experts.gate_up_proj": (f.experts, 2 * f.expert_width, hidden),
-        "experts.down_proj": (f.experts, hidden, f.expert_width),
-    }
-    for name, shape in shapes.items():
-        yield tensors.BlockTensor(name, shape, "experts", ("expert_width", "experts"))
+    router = tensors.Module("router", "router")
+    experts = tensors.Module("experts", "experts")
+    facts = ("expert_width", "experts")
+    yield from router.linear("proj", f.experts, hidden, "experts")
+    yield router.vector("scale", hidden, "router.input_scale")
+    yield router.vector("per_expert_scale", f.experts, "router.expert_scale")
+    yield experts.tensor("gate_up_proj", (f.experts, 2 * f.expert_width, hidden), *facts)
+    yield experts.tensor("down_proj", (f.experts, hidden, f.expert_width), *facts)
 
 
 def bound_rows(

@@ -80,25 +80,26 @@ def mlp(c: ConfigKeys) -> Draft:
 
 
 def conv1d(
-    name: str, inputs: int, outputs: int, component: str, proves: tuple[str, ...]
+    m: tensors.Module, name: str, inputs: int, outputs: int, *proves: str
 ) -> Iterator[tensors.BlockTensor]:
     """Yield a matrix stored as [inputs, outputs], and its bias."""
-    yield tensors.BlockTensor(f"{name}.weight", (inputs, outputs), component, proves)
-    yield tensors.BlockTensor(f"{name}.bias", (outputs,), component)
+    yield m.tensor(f"{name}.weight", (inputs, outputs), *proves)
+    yield m.vector(f"{name}.bias", outputs)
 
 
 def attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of attention."""
+    m = tensors.Module("attn", "attention")
     inner = a.heads * a.head_dim
-    facts = ("heads", "kv_heads", "head_dim")
-    yield from conv1d("attn.c_attn", hidden, 3 * inner, "attention", facts)
-    yield from conv1d("attn.c_proj", inner, hidden, "attention", ("v_head_dim",))
+    yield from conv1d(m, "c_attn", hidden, 3 * inner, "heads", "kv_heads", "head_dim")
+    yield from conv1d(m, "c_proj", inner, hidden, "v_head_dim")
 
 
 def dense_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the MLP."""
-    yield from conv1d("mlp.c_fc", hidden, f.width, "mlp", ("width",))
-    yield from conv1d("mlp.c_proj", f.width, hidden, "mlp", ("width",))
+    m = tensors.Module("mlp", "mlp")
+    yield from conv1d(m, "c_fc", hidden, f.width, "width")
+    yield from conv1d(m, "c_proj", f.width, hidden, "width")
 
 
 FAMILY = Family(

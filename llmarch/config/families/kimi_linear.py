@@ -104,26 +104,22 @@ def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor
     q, k and v have a convolution each; decay (f) and output gate (g) are computed in two steps
     through one head's width.
     """
-    prefix = "self_attn"
-    part = "attention"
+    m = tensors.Module("self_attn", "attention")
     keys = a.key_heads * a.key_head_dim
     values = a.value_heads * a.value_head_dim
     dim = a.value_head_dim
     kernel = a.conv_kernel or 0
-    facts: tuple[str, ...] = ("key_heads", "key_head_dim")
     for name, width in (("q", keys), ("k", keys), ("v", values)):
-        yield from tensors.linear(f"{prefix}.{name}_proj", width, hidden, part, facts)
-        convolution = f"{prefix}.{name}_conv1d.weight"
-        yield tensors.BlockTensor(convolution, (width, 1, kernel), part, ("conv_kernel",))
+        yield from m.linear(f"{name}_proj", width, hidden, "key_heads", "key_head_dim")
+        yield m.tensor(f"{name}_conv1d.weight", (width, 1, kernel), "conv_kernel")
     for name in ("f", "g"):
-        facts = ("value_head_dim",)
-        yield from tensors.linear(f"{prefix}.{name}_a_proj", dim, hidden, part, facts)
-        yield from tensors.linear(f"{prefix}.{name}_b_proj", values, dim, part)
-    yield from tensors.linear(f"{prefix}.b_proj", a.value_heads, hidden, part, ("value_heads",))
-    yield tensors.BlockTensor(f"{prefix}.A_log", (1, 1, a.value_heads, 1), part)
-    yield tensors.BlockTensor(f"{prefix}.dt_bias", (values,), part)
-    yield tensors.BlockTensor(f"{prefix}.o_norm.weight", (dim,), part)
-    yield from tensors.linear(f"{prefix}.o_proj", hidden, values, part)
+        yield from m.linear(f"{name}_a_proj", dim, hidden, "value_head_dim")
+        yield from m.linear(f"{name}_b_proj", values, dim)
+    yield from m.linear("b_proj", a.value_heads, hidden, "value_heads")
+    yield m.tensor("A_log", (1, 1, a.value_heads, 1))
+    yield m.vector("dt_bias", values)
+    yield m.vector("o_norm.weight", dim)
+    yield from m.linear("o_proj", hidden, values)
 
 
 MOE: Any = tensors.moe_parts(

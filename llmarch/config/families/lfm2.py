@@ -92,13 +92,12 @@ def mlp_width(c: ConfigKeys) -> Sourced:
 
 def short_conv_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of a short convolution."""
-    part = "attention"
-    kernel = (hidden, 1, a.conv_kernel or 0)
-    yield from tensors.linear("conv.in_proj", 3 * hidden, hidden, part, (), a.bias)
-    yield tensors.BlockTensor("conv.conv.weight", kernel, part, ("conv_kernel",))
+    m = tensors.Module("conv", "attention")
+    yield from m.linear("in_proj", 3 * hidden, hidden, bias=a.bias)
+    yield m.tensor("conv.weight", (hidden, 1, a.conv_kernel or 0), "conv_kernel")
     if a.conv_bias:
-        yield tensors.BlockTensor("conv.conv.bias", (hidden,), part, ("conv_bias",))
-    yield from tensors.linear("conv.out_proj", hidden, hidden, part, (), a.bias)
+        yield m.vector("conv.bias", hidden, "conv_bias")
+    yield from m.linear("out_proj", hidden, hidden, bias=a.bias)
 
 
 FAMILY = Family(

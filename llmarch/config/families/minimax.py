@@ -190,14 +190,13 @@ def lightning(c: ConfigKeys) -> Draft:
 
 def lightning_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of lightning attention."""
-    part = "attention"
+    m = tensors.Module("self_attn", "attention")
     keys = a.key_heads * a.key_head_dim
     values = a.value_heads * a.value_head_dim
-    facts = ("key_heads", "key_head_dim")
-    yield from tensors.linear("self_attn.qkv_proj", 2 * keys + values, hidden, part, facts)
-    yield tensors.BlockTensor("self_attn.norm.weight", (values,), part, ("value_heads",))
-    yield from tensors.linear("self_attn.output_gate", values, hidden, part, ("gate",))
-    yield from tensors.linear("self_attn.out_proj", hidden, values, part)
+    yield from m.linear("qkv_proj", 2 * keys + values, hidden, "key_heads", "key_head_dim")
+    yield m.vector("norm.weight", values, "value_heads")
+    yield from m.linear("output_gate", values, hidden, "gate")
+    yield from m.linear("out_proj", hidden, values)
 
 
 MOE = tensors.moe_parts(

@@ -70,16 +70,13 @@ def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
 
 def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet, with four projections."""
-    part = "attention"
-    prefix = "linear_attn"
     keys = a.key_heads * a.key_head_dim
     values = a.value_heads * a.value_head_dim
-    facts: tuple[str, ...] = ("key_heads", "key_head_dim")
-    yield from tensors.linear(f"{prefix}.in_proj_qkv", 2 * keys + values, hidden, part, facts)
-    yield from tensors.linear(f"{prefix}.in_proj_z", values, hidden, part, ("gate",))
+    m = qwen3_next.DELTA_NET
+    yield from m.linear("in_proj_qkv", 2 * keys + values, hidden, "key_heads", "key_head_dim")
+    yield from m.linear("in_proj_z", values, hidden, "gate")
     for name in ("in_proj_b", "in_proj_a"):
-        facts = ("value_heads",)
-        yield from tensors.linear(f"{prefix}.{name}", a.value_heads, hidden, part, facts)
+        yield from m.linear(name, a.value_heads, hidden, "value_heads")
     yield from qwen3_next.delta_net_state_parts(a, hidden)
 
 

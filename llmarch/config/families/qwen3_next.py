@@ -68,32 +68,29 @@ def delta_net(c: ConfigKeys) -> Draft:
     )
 
 
+DELTA_NET = tensors.Module("linear_attn", "attention")
+
+
 def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet, with two projections."""
-    part = "attention"
-    prefix = "linear_attn"
     keys = a.key_heads * a.key_head_dim
     values = a.value_heads * a.value_head_dim
-    facts: tuple[str, ...] = ("key_heads", "key_head_dim")
-    yield from tensors.linear(f"{prefix}.in_proj_qkvz", 2 * keys + 2 * values, hidden, part, facts)
-    facts = ("value_heads",)
-    yield from tensors.linear(f"{prefix}.in_proj_ba", 2 * a.value_heads, hidden, part, facts)
+    rows = 2 * keys + 2 * values
+    yield from DELTA_NET.linear("in_proj_qkvz", rows, hidden, "key_heads", "key_head_dim")
+    yield from DELTA_NET.linear("in_proj_ba", 2 * a.value_heads, hidden, "value_heads")
     yield from delta_net_state_parts(a, hidden)
 
 
 def delta_net_state_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet that follow the projections of its input."""
-    part = "attention"
-    prefix = "linear_attn"
+    m = DELTA_NET
     values = a.value_heads * a.value_head_dim
     channels = 2 * a.key_heads * a.key_head_dim + values
-    kernel = (channels, 1, a.conv_kernel or 0)
-    yield tensors.BlockTensor(f"{prefix}.conv1d.weight", kernel, part, ("conv_kernel",))
-    yield tensors.BlockTensor(f"{prefix}.dt_bias", (a.value_heads,), part)
-    yield tensors.BlockTensor(f"{prefix}.A_log", (a.value_heads,), part)
-    norm = f"{prefix}.norm.weight"
-    yield tensors.BlockTensor(norm, (a.value_head_dim,), part, ("value_head_dim",))
-    yield from tensors.linear(f"{prefix}.out_proj", hidden, values, part)
+    yield m.tensor("conv1d.weight", (channels, 1, a.conv_kernel or 0), "conv_kernel")
+    yield m.vector("dt_bias", a.value_heads)
+    yield m.vector("A_log", a.value_heads)
+    yield m.vector("norm.weight", a.value_head_dim, "value_head_dim")
+    yield from m.linear("out_proj", hidden, values)
 
 
 def mtp_layouts(a: s.Architecture) -> Iterator[s.MTP]:

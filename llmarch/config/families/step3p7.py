@@ -223,17 +223,17 @@ mtp_rows = partial(
 
 def moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield stacked experts, gate, up and down apart; the shared expert is beside the block."""
-    yield from tensors.linear("moe.gate", f.experts, hidden, "router", ("experts",))
-    facts: tuple[str, ...] = ("router.selection_bias",)
-    yield tensors.BlockTensor("moe.router_bias", (f.experts,), "router", facts)
+    router = tensors.Module("moe", "router")
+    experts = tensors.Module("moe", "experts")
+    shared = tensors.Module("share_expert", "shared_experts")
+    yield from router.linear("gate", f.experts, hidden, "experts")
+    yield router.vector("router_bias", f.experts, "router.selection_bias")
     for name in ("gate", "up", "down"):
-        shape = (hidden, f.expert_width) if name == "down" else (f.expert_width, hidden)
+        matrix = (hidden, f.expert_width) if name == "down" else (f.expert_width, hidden)
         facts = ("expert_width", "experts")
-        stacked = (f.experts, *shape)
-        yield tensors.BlockTensor(f"moe.{name}_proj.weight", stacked, "experts", facts)
-        shape = (hidden, f.shared_width) if name == "down" else (f.shared_width, hidden)
-        shared = f"share_expert.{name}_proj.weight"
-        yield tensors.BlockTensor(shared, shape, "shared_experts", ("shared_width",))
+        yield experts.tensor(f"{name}_proj.weight", (f.experts, *matrix), *facts)
+        matrix = (hidden, f.shared_width) if name == "down" else (f.shared_width, hidden)
+        yield shared.tensor(f"{name}_proj.weight", matrix, "shared_width")
 
 
 def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
@@ -291,12 +291,11 @@ def projector(c: ConfigKeys, hidden: int, width: Sourced) -> list[Draft]:
 
 def packed_attention(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield attention as torch's MultiheadAttention stores it."""
-    part = "attention"
+    m = tensors.Module("attn", "attention")
     inner = a.heads * a.head_dim
-    facts = ("heads", "head_dim")
-    yield tensors.BlockTensor("attn.in_proj_weight", (3 * inner, hidden), part, facts)
-    yield tensors.BlockTensor("attn.in_proj_bias", (3 * inner,), part)
-    yield from tensors.linear("attn.out_proj", hidden, inner, part, (), True)
+    yield m.tensor("in_proj_weight", (3 * inner, hidden), "heads", "head_dim")
+    yield m.vector("in_proj_bias", 3 * inner)
+    yield from m.linear("out_proj", hidden, inner, bias=True)
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

@@ -24,7 +24,7 @@ from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, LinearAttention
 from llmarch.checkpoint.inference.model import Observed, observe
 from llmarch.sources.raw import TensorTable
-from llmarch.tensors.naming import layer_norms
+from llmarch.tensors.template import layer_norms
 
 UNKNOWN_TYPE = {"model_type": "nobody_knows", "architectures": ["NobodyForCausalLM"]}
 

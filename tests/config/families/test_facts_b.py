@@ -15,7 +15,7 @@ from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
 from llmarch.config.vocabulary import Family, build
-from llmarch.tensors.naming import TensorRow
+from llmarch.tensors.template import TensorRow
 
 V3_MLA = {
     "mixers.full.kind": "latent_attention",

@@ -19,7 +19,7 @@ from ..sources.raw import RawModel
 from ..tensors.template import TensorRow
 
 if TYPE_CHECKING:
-    from .inference.model import Observed
+    from .inference.model import InferredModel
     from .verify import Verification
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
@@ -65,7 +65,7 @@ class Observation(Frozen):
     """What tensor names and shapes alone tell of a model that no family reads."""
 
     raw: RawModel
-    observed: Observed
+    observed: InferredModel
     why: str
     """Why no family reads it."""
 
@@ -97,9 +97,9 @@ def inspect(raw: RawModel) -> Reading | Observation:
     except UnknownFamily as error:
         if raw.tensors is None or not raw.tensors.has_shapes:
             raise
-        from .inference.model import observe
+        from .inference.model import infer_model
 
-        observed = observe(raw.tensors, raw.config, partial=raw.partial)
+        observed = infer_model(raw.tensors, raw.config, partial=raw.partial)
         return Observation(raw, observed, error.message)
 
 

@@ -20,7 +20,7 @@ from ..views.wording import block_word
 
 if TYPE_CHECKING:
     from ..analyses.planning import PlannedModel
-    from ..checkpoint.inference.model import Observed
+    from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
     from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
@@ -140,7 +140,7 @@ def mtp_parameters(r: Reading, computed: int | None) -> int | None:
     return computed
 
 
-def checkpoint_figures(c: Verification | Observed) -> dict[str, Any]:
+def checkpoint_figures(c: Verification | InferredModel) -> dict[str, Any]:
     """Return what the headers weigh.
 
     Scales, tied copies and buffers are elements; bits per weight are stored ones, with scales.

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ..checkpoint.inference.model import Observed
+from ..checkpoint.inference.model import InferredModel
 from ..checkpoint.reading import Observation
 from ..tensors.folding import axes_folded
 from . import numbers
@@ -40,7 +40,7 @@ def sheet(o: Observation) -> Sheet:
     return Sheet(o.name, origin(o.raw, known), title, shown, notes(o))
 
 
-def parameter_lines(seen: Observed) -> list[str]:
+def parameter_lines(seen: InferredModel) -> list[str]:
     """Return the total and its components, the largest first."""
     total = "total unknown: not every size is in the headers"
     if seen.total is not None:
@@ -51,7 +51,7 @@ def parameter_lines(seen: Observed) -> list[str]:
     return [total, " · ".join(f"{name} {numbers.count(n)}" for name, n in largest_first)]
 
 
-def layer_lines(seen: Observed) -> list[str]:
+def layer_lines(seen: InferredModel) -> list[str]:
     """Return how many layers of each kind there are, norm placement, and the hidden size."""
     lines: list[str] = []
     for kind, times in Counter(seen.layers).items():
@@ -66,7 +66,7 @@ def layer_lines(seen: Observed) -> list[str]:
     return lines
 
 
-def block_paths(seen: Observed) -> list[str]:
+def block_paths(seen: InferredModel) -> list[str]:
     """Return the paths of blocks and towers that have facts, in order of appearance."""
     groups = ("mixers.", "ffns.", "towers.")
     parts = (path.split(".") for path in seen.facts if path.startswith(groups))
@@ -78,7 +78,7 @@ def block_label(path: str) -> str:
     return path.rpartition(".")[2].replace("_", " ")
 
 
-def fact_lines(seen: Observed, path: str) -> list[str]:
+def fact_lines(seen: InferredModel, path: str) -> list[str]:
     """Return what is known of one block: `heads 32, kv heads 8, head dim 128`."""
     words = [
         fact_words(name.removeprefix(f"{path}."), value)
@@ -111,7 +111,7 @@ def weight_lines(o: Observation) -> list[str]:
     return [line, *o.observed.notes]
 
 
-def unknown_lines(seen: Observed) -> list[str]:
+def unknown_lines(seen: InferredModel) -> list[str]:
     """Return the unknown facts, a line for each reason."""
     names_by_reason: dict[str, dict[str, None]] = {}
     for path, evidence in seen.evidence.items():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmarch.architecture.schema import Architecture
-from llmarch.checkpoint.inference.model import observe
+from llmarch.checkpoint.inference.model import infer_model
 from llmarch.checkpoint.verify import verify
 from llmarch.sources.raw import DTYPE_BITS
 from llmarch.tensors.template import TensorRow
@@ -63,7 +63,7 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
         assert c.status == "verified"
     elif c.status == "verified":
         assert all(f.severity == "info" for f in c.findings)
-    observe(table_of(changed), load(name)["config"])
+    infer_model(table_of(changed), load(name)["config"])
 
 
 @settings(max_examples=150, deadline=None)
@@ -71,7 +71,7 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
 def test_any_header_at_all(tensors: Tensors) -> None:
     architecture, rows, _ = known("qwen3-0.6b-reduced-fp8-block")
     assert verify(architecture, rows, table_of(tensors)).status == "conflict"
-    o = observe(table_of(tensors))
+    o = infer_model(table_of(tensors))
     assert o.total is None or o.total >= 0
 
 

@@ -22,17 +22,17 @@ from helpers.checkpoint_fixtures import (
 
 from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, LinearAttention
-from llmarch.checkpoint.inference.model import Observed, observe
+from llmarch.checkpoint.inference.model import InferredModel, infer_model
 from llmarch.sources.raw import TensorTable
 from llmarch.tensors.template import layer_norms
 
 UNKNOWN_TYPE = {"model_type": "nobody_knows", "architectures": ["NobodyForCausalLM"]}
 
 
-def hidden(name: str, *, config: bool) -> tuple[Observed, Architecture, dict[str, Any]]:
+def hidden(name: str, *, config: bool) -> tuple[InferredModel, Architecture, dict[str, Any]]:
     fixture = load(name)
     told = {**fixture["config"], **UNKNOWN_TYPE} if config else None
-    return observe(table_of(tensors_of(fixture)), told), read(fixture["config"])[0], fixture
+    return infer_model(table_of(tensors_of(fixture)), told), read(fixture["config"])[0], fixture
 
 
 def at(block: Any, path: str) -> Any:
@@ -42,7 +42,7 @@ def at(block: Any, path: str) -> Any:
     return block
 
 
-def differences(o: Observed, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
+def differences(o: InferredModel, a: Architecture) -> Iterator[tuple[str, Any, Any]]:
     """(path, observed, the family's) wherever both say something and it is not the same."""
     assert len(o.layers) == len(a.layers)
     pairs = {(o.layers[i], a.layers[i]) for i in range(len(a.layers))}
@@ -123,7 +123,7 @@ def test_nothing_observed_is_wrong(name: str, config: bool) -> None:
     )
 
 
-def total_of(fixture: dict[str, Any], o: Observed) -> int:
+def total_of(fixture: dict[str, Any], o: InferredModel) -> int:
     """What a checkpoint without its family adds up to: the parameters; of a plain one everything that is stored, used or not."""
     about = fixture["about"]
     if about["quant"] is None:
@@ -236,7 +236,7 @@ def test_what_headers_alone_tell(name: str, expected: dict[str, Any]) -> None:
 def test_a_config_helps_only_where_the_shapes_bear_it_out() -> None:
     fixture = load("llama-3-8b")
     table = table_of(tensors_of(fixture))
-    o = observe(table, {**fixture["config"], **UNKNOWN_TYPE})
+    o = infer_model(table, {**fixture["config"], **UNKNOWN_TYPE})
     assert (o.facts["mixers.attention.heads"], o.facts["mixers.attention.kv_heads"]) == (32, 8)
     assert o.evidence["mixers.attention.heads"].kind == "config"
     for lie in (
@@ -245,7 +245,7 @@ def test_a_config_helps_only_where_the_shapes_bear_it_out() -> None:
         {"num_attention_heads": "32"},
         {"head_dim": -1, "num_attention_heads": 3},
     ):
-        o = observe(table, {**fixture["config"], **UNKNOWN_TYPE, **lie})
+        o = infer_model(table, {**fixture["config"], **UNKNOWN_TYPE, **lie})
         assert o.facts["mixers.attention.heads"] is None
 
 
@@ -270,7 +270,7 @@ def test_what_is_not_recognised_is_counted_and_said() -> None:
     tensors = add(model__layers__0__odd__weight=("BF16", (5, 5)), stray=("BF16", (7,)))(
         tensors_of(load("qwen3-0.6b"))
     )
-    o = observe(table_of(tensors))
+    o = infer_model(table_of(tensors))
     assert o.total == 596_049_920 + 25 + 7
     assert o.by_component["other"] == 32
     assert Counter(f.rule for f in o.findings) == {"tensor-unrecognised": 2}
@@ -590,7 +590,7 @@ ODD: list[tuple[str, dict[str, tuple[int, ...]], dict[str, Any]]] = [
 def test_what_other_models_have(
     tensors: dict[str, tuple[int, ...]], expected: dict[str, Any]
 ) -> None:
-    o = observe(layer(**tensors))
+    o = infer_model(layer(**tensors))
     assert {p: o.facts[p] for p in expected} == expected
 
 
@@ -599,7 +599,7 @@ def test_of_several_embeddings_it_is_the_decoder_s() -> None:
         "a.other.embeddings.word_embeddings.weight": ("BF16", (30_000, 768)),
         "model.vqmodel.quantize.embedding.weight": ("BF16", (16_384, 8)),
     }
-    o = observe(table_of({**others, **tensors_of(load("qwen3-0.6b"))}))
+    o = infer_model(table_of({**others, **tensors_of(load("qwen3-0.6b"))}))
     assert (o.facts["vocab_size"], o.facts["hidden_size"]) == (151_936, 1024)
     assert o.by_component["embedding"] == 151_936 * 1024
     assert o.by_component["vision"] == 16_384 * 8
@@ -607,7 +607,7 @@ def test_of_several_embeddings_it_is_the_decoder_s() -> None:
 
 def test_head_and_embedding_may_stand_beside_the_layers_anywhere() -> None:
     moved = rename("^model", "model.llm")(tensors_of(load("qwen3-0.6b")))
-    o = observe(table_of({**moved, "model.llm.unembed.weight": ("BF16", (151_936, 1024))}))
+    o = infer_model(table_of({**moved, "model.llm.unembed.weight": ("BF16", (151_936, 1024))}))
     assert (o.facts["vocab_size"], o.facts["layers"], o.facts["embedding.tied"]) == (
         151_936,
         28,
@@ -620,23 +620,23 @@ def test_head_and_embedding_may_stand_beside_the_layers_anywhere() -> None:
 def test_blocks_beside_layers_are_not_the_same_layers() -> None:
     tensors = tensors_of(load("qwen3-0.6b"))
     blocks = {n.replace("model.layers", "blocks"): v for n, v in tensors.items() if "layers" in n}
-    o = observe(table_of({**tensors, **blocks}))
+    o = infer_model(table_of({**tensors, **blocks}))
     assert o.facts["layers"] is None
     assert {len(k.blocks) for k in o.kinds.values()} == {2}
 
 
 def test_a_learned_decay_is_a_parameter() -> None:
-    o = observe(layer(**NORM, attention__time_decay=(64,), attention__slope_rate=(4,)))
+    o = infer_model(layer(**NORM, attention__time_decay=(64,), attention__slope_rate=(4,)))
     assert (o.total, o.buffers) == (1000 * 64 + 64 + 2 * 64 + 2 * 64, 2 * 4)
 
 
 def test_a_head_without_a_shape_that_fits_is_counted() -> None:
-    o = observe(table_of({**tensors_of(load("qwen3-0.6b")), "lm_head.weight": ("BF16", ())}))
+    o = infer_model(table_of({**tensors_of(load("qwen3-0.6b")), "lm_head.weight": ("BF16", ())}))
     assert o.total == 596_049_920 + 1
 
 
 def test_shared_experts_that_hold_experts_are_read_once() -> None:
-    o = observe(
+    o = infer_model(
         layer(
             **NORM,
             shared_experts__experts__0__up_proj__weight=(4, 64),
@@ -648,38 +648,41 @@ def test_shared_experts_that_hold_experts_are_read_once() -> None:
 
 def test_positions_without_dimensions_are_counted() -> None:
     assert (
-        observe(table_of({**tensors_of(load("qwen3-0.6b")), "wpe.weight": ("BF16", ())})).total
+        infer_model(table_of({**tensors_of(load("qwen3-0.6b")), "wpe.weight": ("BF16", ())})).total
         == 596_049_920 + 1
     )
 
 
 def test_sizes_that_are_open_give_no_total() -> None:
-    names = observe(table_of(names_only(tensors_of(load("qwen3-0.6b")))))
+    names = infer_model(table_of(names_only(tensors_of(load("qwen3-0.6b")))))
     assert (names.total, names.facts["layers"], names.facts["hidden_size"]) == (None, 28, None)
     for name in (
         "qwen3-0.6b-reduced-mlx-4bit",
         "kimi-k2-thinking-reduced-compressed-int4",
     ):  # bits and groups are in the config alone
-        assert observe(table_of(tensors_of(load(name)))).total is None
+        assert infer_model(table_of(tensors_of(load(name)))).total is None
     unknown = rename("qweight", "codes")(tensors_of(load("qwen3-0.6b-reduced-gptq")))
-    o = observe(table_of(unknown))
+    o = infer_model(table_of(unknown))
     assert o.total is None
     assert "not-comparable" in {f.rule for f in o.findings}
-    assert observe(table_of(tensors_of(load("qwen3-0.6b"))), partial=True).total is None
+    assert infer_model(table_of(tensors_of(load("qwen3-0.6b"))), partial=True).total is None
 
 
 def test_a_head_under_another_name_leaves_the_tie_open() -> None:
     tensors = tensors_of(load("qwen3-0.6b"))
-    assert observe(table_of(tensors)).facts["embedding.tied"] is True
+    assert infer_model(table_of(tensors)).facts["embedding.tied"] is True
     assert (
-        observe(table_of(add(score__weight=("BF16", (2, 1024)))(tensors))).facts["embedding.tied"]
+        infer_model(table_of(add(score__weight=("BF16", (2, 1024)))(tensors))).facts[
+            "embedding.tied"
+        ]
         is None
     )
     assert (
-        observe(table_of(tensors), {"tie_word_embeddings": False}).facts["embedding.tied"] is None
+        infer_model(table_of(tensors), {"tie_word_embeddings": False}).facts["embedding.tied"]
+        is None
     )
     assert (
-        observe(table_of(add(lm_head__weight=("BF16", (151_000, 1024)))(tensors))).facts[
+        infer_model(table_of(add(lm_head__weight=("BF16", (151_000, 1024)))(tensors))).facts[
             "vocab_size"
         ]
         is None
@@ -688,14 +691,14 @@ def test_a_head_under_another_name_leaves_the_tie_open() -> None:
 
 def test_a_partial_read_concludes_nothing_from_absence() -> None:
     for name in ("qwen3-0.6b", "olmo-2-7b", "mixtral-8x7b", "gemma-3-4b"):
-        o = observe(table_of(tensors_of(load(name))), partial=True)
+        o = infer_model(table_of(tensors_of(load(name))), partial=True)
         assert [p for p, v in o.facts.items() if v in (False, 0) and v is not None] == []
         assert (o.total, o.facts["layers"]) == (None, None)
         assert o.facts["embedding.tied"] is None
         assert {k.placement for k in o.kinds.values()} <= {None, "sandwich"}
     some = drop(r"embed_tokens|experts\.[0-3]\.")(tensors_of(load("mixtral-8x7b")))
-    assert observe(table_of(some), partial=True).facts["ffns.moe.experts"] is None
-    assert observe(table_of(names_only(some)), partial=True).facts["ffns.moe.experts"] is None
+    assert infer_model(table_of(some), partial=True).facts["ffns.moe.experts"] is None
+    assert infer_model(table_of(names_only(some)), partial=True).facts["ffns.moe.experts"] is None
 
 
 def test_two_stacks_of_layers_leave_their_number_open() -> None:
@@ -708,11 +711,11 @@ def test_two_stacks_of_layers_leave_their_number_open() -> None:
             if "layers" in n
         },
     }
-    assert observe(table_of(twice)).facts["layers"] is None
+    assert infer_model(table_of(twice)).facts["layers"] is None
 
 
 def test_a_layer_that_is_missing_leaves_their_number_open() -> None:
-    o = observe(table_of(drop(r"layers\.3\.")(tensors_of(load("qwen3-0.6b")))))
+    o = infer_model(table_of(drop(r"layers\.3\.")(tensors_of(load("qwen3-0.6b")))))
     assert o.facts["layers"] is None
     assert len(o.layers) == 27
 
@@ -727,19 +730,19 @@ def test_a_layer_that_is_missing_leaves_their_number_open() -> None:
     ],
 )
 def test_anything_may_be_in_the_headers(config: dict[str, Any] | None) -> None:
-    assert observe(TensorTable(), config).total == 0
+    assert infer_model(TensorTable(), config).total == 0
     odd = {
         "0.0.0": ("BF16", ()),
         "layers.5.": ("F32", (0,)),
         "layers.1.self_attn.q_proj.weight": ("U8", (1, 2, 3, 4)),
         "é": ("I64", (3,)),
     }
-    assert observe(table_of(dict(odd)), config).layers
+    assert infer_model(table_of(dict(odd)), config).layers
 
 
 def test_a_head_without_dimensions_is_no_crash() -> None:
     """A scalar under the head's name: found by Hypothesis, and kept here so that every run tries it."""
-    o = observe(
+    o = infer_model(
         table_of({"model.embed_tokens.weight": ("BF16", (10, 4)), "lm_head.weight": ("BF16", ())})
     )
     assert o.total == 41
@@ -756,7 +759,7 @@ def test_a_fused_projection_whose_parts_are_not_plain_tells_no_heads() -> None:
         "model.layers.0.self_attn.k_norm.weight": ("BF16", (256,)),
         "model.layers.0.self_attn.q_proj.bias": ("BF16", (4096,)),
     }
-    o = observe(table_of(module))
+    o = infer_model(table_of(module))
     assert {
         f: o.facts[f"mixers.attention.{f}"] for f in ("heads", "kv_heads", "qkv_bias")
     } == dict.fromkeys(("heads", "kv_heads", "qkv_bias"))

@@ -87,10 +87,11 @@ class OutsideInference:
             self.collector.buffers += tensor.total_elements
         for _, tensor in roles.get("mtp", []):
             self.collector.count("mtp", tensor)
-        embedding: LogicalTensor | None = None
-        for _, embedding in roles.get("embedding", []):
-            self.collector.count("embedding", embedding)
         heads = [tensor for _, tensor in roles.get("head", [])]
+        embeddings = [tensor for _, tensor in roles.get("embedding", [])]
+        embedding = embeddings[0] if embeddings else None
+        if embedding is not None:
+            self.collector.count("embedding", embedding)
         self._infer_positions(roles.get("positions", []))
         self._infer_head_bias(roles.get("head_bias", []))
         others = self._count_others(roles.get("other", []))

@@ -1,1 +1,1 @@
-"""Figures that follow from an Architecture alone: parameters, cache, FLOPs, memory, sharding. Pure."""
+"""Figures from an Architecture alone: parameters, cache, FLOPs, memory, sharding. Pure."""

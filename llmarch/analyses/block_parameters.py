@@ -104,10 +104,14 @@ def _count_qk_norm(mixer: Attention, queries: int, keys: int) -> int:
 
 def _count_block_index(index: BlockIndex, hidden_size: int) -> int:
     """Count the query heads, the one key, and a norm of each."""
-    queries = count_projection(hidden_size, index.heads * index.head_dim)
-    key = count_projection(hidden_size, index.head_dim)
-    norms = 2 * index.head_dim
-    return queries + key + norms
+    heads, head_dim = index.heads, index.head_dim
+    return sum(
+        [
+            count_projection(hidden_size, heads * head_dim),  # queries
+            count_projection(hidden_size, head_dim),  # key
+            2 * head_dim,  # norms
+        ]
+    )
 
 
 def count_latent_attention(mixer: LatentAttention, hidden_size: int) -> int:
@@ -194,10 +198,14 @@ def _count_compressed_indexer(
     mixer: CompressedAttention, indexer: Indexer, hidden_size: int
 ) -> int:
     """Count an indexer whose queries come from the latent and whose keys are compressed."""
-    queries = count_projection(mixer.q_lora_rank, indexer.heads * indexer.head_dim)
-    head_weights = count_projection(hidden_size, indexer.heads)
-    keys = count_compressor(mixer, indexer.head_dim, hidden_size)
-    return queries + head_weights + keys
+    heads, head_dim = indexer.heads, indexer.head_dim
+    return sum(
+        [
+            count_projection(mixer.q_lora_rank, heads * head_dim),  # queries
+            count_projection(hidden_size, heads),  # weight of each head
+            count_compressor(mixer, head_dim, hidden_size),  # keys
+        ]
+    )
 
 
 def count_compressor(mixer: CompressedAttention, width: int, hidden_size: int) -> int:

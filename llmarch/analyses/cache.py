@@ -47,17 +47,19 @@ class CacheGroup(Frozen):
 
     def bytes_at(self, tokens: int) -> int:
         """Return the bytes of all layers of the group after `tokens` tokens of one sequence."""
-        return self.layers * sum(part.bytes_at(tokens) for part in self.parts)
+        layer = sum(part.bytes_at(tokens) for part in self.parts)
+        return self.layers * layer
 
     def to_dict(self, contexts: list[int]) -> dict[str, Any]:
         """Return the bytes of one layer as JSON; under `at`, those of all layers."""
         kept = self.parts_with("kv")
+        index_keys = self.parts_with("index")
         return {
             "mixer": self.mixer,
             "layers": self.layers,
             "bytes_per_token": ceil(_bytes_per_token(kept)),
             "most_tokens": _most_tokens(kept),
-            "indexer_bytes_per_token": ceil(_bytes_per_token(self.parts_with("index"))),
+            "indexer_bytes_per_token": ceil(_bytes_per_token(index_keys)),
             "window_bytes": _largest_bytes(kept),
             "state_bytes": _largest_bytes(self.parts_with(*FIXED_ROLES)),
             "parts": [part_to_dict(part) for part in self.parts],
@@ -119,7 +121,8 @@ class Cache(Frozen):
 
     def bytes_at(self, tokens: int, batch: int = 1) -> int:
         """Return the bytes that `batch` sequences of `tokens` tokens keep."""
-        return batch * sum(group.bytes_at(tokens) for group in self.groups)
+        sequence = sum(group.bytes_at(tokens) for group in self.groups)
+        return batch * sequence
 
     def _per_token(self, *roles: Role) -> Fraction:
         """Return the bytes that a token adds to the parts of all layers with these roles."""
@@ -173,8 +176,11 @@ class Cache(Frozen):
 
     def dtypes_of(self, role: Role) -> str:
         """Return the dtypes of the parts with a role: `bf16 / fp8`; empty without any."""
-        parts = [part for group in self.groups for part in group.parts_with(role)]
-        return " / ".join(dict.fromkeys(part.dtype for part in parts))
+        dtypes: dict[str, None] = {}
+        for group in self.groups:
+            for part in group.parts_with(role):
+                dtypes[part.dtype] = None
+        return " / ".join(dtypes)
 
     @property
     def state_dtype(self) -> str | None:

@@ -253,7 +253,8 @@ def compute_page_tokens(a: Architecture, convention: Convention) -> int:
     entry = largest_entry_bytes(a, convention)
     if not state or not entry:
         return page
-    return max(page, step * ceil(state / (step * entry)))
+    steps = ceil(state / (step * entry))
+    return max(page, step * steps)
 
 
 def _largest_state_bytes(a: Architecture, convention: Convention) -> int:
@@ -288,13 +289,13 @@ def linear_attention_parts(
     parts = recurrent_parts(a, mixer, convention)
     if not convention.has_pages or not parts:
         return parts
-    page_bytes = largest_entry_bytes(a, convention) * compute_page_tokens(a, convention)
+    page = compute_page_tokens(a, convention)
+    page_bytes = page * largest_entry_bytes(a, convention)
     used = sum(part.entry_bytes for part in parts)
     padding = max(0, page_bytes - used)
-    doubled = [replace(part, entry_bytes=2 * part.entry_bytes) for part in parts]
-    last = doubled[-1]
-    doubled[-1] = replace(last, entry_bytes=last.entry_bytes + 2 * padding)
-    return doubled
+    *others, last = parts
+    padded = [*others, replace(last, entry_bytes=last.entry_bytes + padding)]
+    return [replace(part, entry_bytes=2 * part.entry_bytes) for part in padded]
 
 
 # --- DeepSeek V4 --------------------------------------------------------------------------------
@@ -376,8 +377,9 @@ def divide_into_padded_pages(part: CachePart, page: int, dtype: str) -> CachePar
     unit = 512
     if dtype == "fp8_ds_mla":
         unit = 576
-    size = page / part.tokens_per_entry * part.entry_bytes
-    return replace(part, page_tokens=page, page_bytes=unit * ceil(size / unit))
+    entries = page / part.tokens_per_entry
+    units = ceil(entries * part.entry_bytes / unit)
+    return replace(part, page_tokens=page, page_bytes=unit * units)
 
 
 def compressor_parts(

@@ -29,7 +29,10 @@ def count_encoder(encoder: Tower | Conformer | ConvTower) -> int:
 
 def count_linears(linears: Iterable[Linear]) -> int:
     """Count matrices [outputs, inputs] with their biases."""
-    return sum(count_projection(m.inputs, m.outputs, m.bias) for m in linears)
+    total = 0
+    for linear in linears:
+        total += count_projection(linear.inputs, linear.outputs, linear.bias)
+    return total
 
 
 # --- Vision Transformers ------------------------------------------------------------------------

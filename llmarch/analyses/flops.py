@@ -66,7 +66,9 @@ def prefill_flops(a: Architecture, tokens: int) -> Flops:
     def count(mixer: Mixer) -> dict[str, int]:
         return mixer_prefill_flops(mixer, tokens)
 
-    weights = {component: n * tokens for component, n in weight_flops(a).items()}
+    weights: dict[str, int] = {}
+    for component, n in weight_flops(a).items():
+        weights[component] = n * tokens
     return Flops(weights | sum_over_mixers(a, count))
 
 
@@ -75,10 +77,10 @@ def weight_flops(a: Architecture) -> dict[str, int]:
 
     Only the chosen experts serve a token. A tied head is multiplied like any other head.
     """
-    active = count_parameters(a).active_by_component
-    flops = {
-        component: 2 * n for component, n in active.items() if component not in WITHOUT_PRODUCTS
-    }
+    flops: dict[str, int] = {}
+    for component, n in count_parameters(a).active_by_component.items():
+        if component not in WITHOUT_PRODUCTS:
+            flops[component] = 2 * n
     if a.embedding.tied:
         flops["head"] = flops.get("head", 0) + 2 * a.vocab_size * a.hidden_size
     return flops
@@ -282,11 +284,14 @@ def sum_clipped(tokens: int, every: int = 1, most: int | None = None) -> int:
     """Return the sum over t = 1 .. tokens of min(t // every, most)."""
     last = tokens // every
     if most is not None and last > most:
-        rising = every * (most + 1) - 1  # the last t at which t // every is `most`
-        return sum_clipped(rising, every) + most * (tokens - rising)
-    whole_steps = every * (last * (last - 1) // 2)
-    begun_step = last * (tokens - every * last + 1)
-    return whole_steps + begun_step
+        # The last t at which t // every is `most`.
+        rising = every * (most + 1) - 1
+        clipped = most * (tokens - rising)
+        return sum_clipped(rising, every) + clipped
+    # Each of 1 .. last - 1 is taken `every` times, `last` by the tokens that are left.
+    whole_steps = every * last * (last - 1) // 2
+    left = tokens - every * last + 1
+    return whole_steps + last * left
 
 
 def sum_chunk_positions(tokens: int, chunk: int) -> int:
@@ -307,10 +312,10 @@ def count_weights_read(a: Architecture, batch: int = 1) -> dict[str, float]:
     By component: every matrix once, a row a token of the embedding, and of each layer's experts
     those that some token is expected to choose.
     """
-    active = count_parameters(a).active_by_component
-    read: dict[str, float] = {
-        component: n for component, n in active.items() if component not in READ_BY_TOKENS
-    }
+    read: dict[str, float] = {}
+    for component, n in count_parameters(a).active_by_component.items():
+        if component not in READ_BY_TOKENS:
+            read[component] = n
     read["embedding"] = batch * a.hidden_size
     per_layer = a.embedding.per_layer
     if per_layer:
@@ -333,5 +338,6 @@ def expected_distinct_experts(moe: MoE, batch: int) -> float:
     others: the chance that none of B tokens chose one is (1 - k / E)^B, and expectations add up.
     Zero experts are chosen among the others and have no weights.
     """
-    chance = moe.active / (moe.experts + moe.zero_experts)
-    return moe.experts * (1 - (1 - chance) ** batch)
+    choices = moe.experts + moe.zero_experts
+    not_chosen = (1 - moe.active / choices) ** batch
+    return moe.experts * (1 - not_chosen)

@@ -187,7 +187,11 @@ class Footprint(Frozen):
 
     def times(self, n: int) -> Footprint:
         """Return the bytes of `n` of these."""
-        return Footprint(self.weights * n, self.cache * n, self.state * n)
+        return Footprint(
+            weights=self.weights * n,
+            cache=self.cache * n,
+            state=self.state * n,
+        )
 
     def to_dict(self) -> dict[str, int]:
         """Return the bytes as JSON."""
@@ -214,7 +218,8 @@ class Request(Frozen):
     @property
     def sequences(self) -> int:
         """Return how many of the batch's sequences the fullest group of ranks serves."""
-        return -(-self.batch // self.parallel.replicas)
+        groups = self.parallel.replicas
+        return -(-self.batch // groups)
 
     @property
     def budget(self) -> int | None:
@@ -344,7 +349,8 @@ def compute_footprint(weight_bytes: int, cache: Cache, tokens: int, batch: int) 
     for group in cache.groups:
         for part in group.parts_with(*FIXED_ROLES):
             state += batch * group.layers * part.bytes_at(tokens)
-    return Footprint(weight_bytes, cache.bytes_at(tokens, batch) - state, state)
+    growing = cache.bytes_at(tokens, batch) - state
+    return Footprint(weight_bytes, growing, state)
 
 
 def find_largest_context(cache: Cache, room: int, batch: int, limit: int) -> int:

@@ -67,27 +67,31 @@ def count_parameters(a: Architecture) -> Parameters:
         head=head,
         vision=sum(encoders.values()),
         mtp=count_mtp(a),
-        by_component=_without_zeros(counts),
-        active_by_component=_without_zeros(active_counts),
+        by_component=dict(+counts),  # + drops components of 0
+        active_by_component=dict(+active_counts),
     )
-
-
-def _without_zeros(counts: Counter[str]) -> dict[str, int]:
-    return {component: n for component, n in counts.items() if n}
 
 
 def _count_vocabulary_and_norms(a: Architecture) -> Counter[str]:
     """Count embedding, head, and the norms outside the layers."""
     matrix = a.vocab_size * a.hidden_size
     positions = (a.embedding.positions or 0) * a.hidden_size
-    head = a.vocab_size * a.head.bias
+    head = 0
+    if a.head.bias:
+        head += a.vocab_size
     if not a.embedding.tied:
         head += matrix
-    norms = 0
-    for name in (a.final_norm, a.embedding.norm):
-        if name:
-            norms += count_norm(a.norms[name], a.hidden_size)
+    norms = _count_norms(a, [a.final_norm, a.embedding.norm])
     return Counter(embedding=matrix + positions, head=head, norms=norms)
+
+
+def _count_norms(a: Architecture, names: list[str | None]) -> int:
+    """Count norms over the hidden size; None stands for a place without a norm."""
+    total = 0
+    for name in names:
+        if name:
+            total += count_norm(a.norms[name], a.hidden_size)
+    return total
 
 
 def _count_outside_layers(a: Architecture) -> Counter[str]:
@@ -100,14 +104,18 @@ def _count_outside_layers(a: Architecture) -> Counter[str]:
         counts["per_layer_embedding"] = per_layer.vocab_size * channels
         counts["per_layer_projection"] = count_projection(a.hidden_size, channels) + norm
     counts["residual"] = _count_residual(a.residual, a.hidden_size)
-    counts["other"] = sum(prod(other.shape) * other.count for other in a.other.values())
+    for other in a.other.values():
+        counts["other"] += other.count * prod(other.shape)
     return counts
 
 
 def _count_active_experts(a: Architecture, kind: str) -> int:
     """Count the routed experts that serve a token in one layer of a kind."""
-    moes = [block for block in a.blocks_of(kind) if isinstance(block, MoE)]
-    return sum(moe.active * count_expert(moe, a.hidden_size) for moe in moes)
+    total = 0
+    for block in a.blocks_of(kind):
+        if isinstance(block, MoE):
+            total += block.active * count_expert(block, a.hidden_size)
+    return total
 
 
 def count_layer(a: Architecture, kind: str) -> Counter[str]:
@@ -118,9 +126,7 @@ def count_layer(a: Architecture, kind: str) -> Counter[str]:
         for branch in step.branches:
             norms += [branch.pre_norm, branch.post_norm]
             counts.update(count_block(a.block(branch.block), a.hidden_size))
-        for name in norms:
-            if name:
-                counts["norms"] += count_norm(a.norms[name], a.hidden_size)
+        counts["norms"] += _count_norms(a, norms)
         counts["residual"] += count_hyper_connection(a.residual, a.hidden_size)
     counts["residual"] += count_altup_layer(a.residual, a.hidden_size)
     counts["layer_scales"] += a.layer_kinds[kind].learned_scale

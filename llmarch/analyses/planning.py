@@ -61,8 +61,11 @@ class PlanOptions(Frozen):
         """Return how the models are divided over the GPUs."""
         tensor = self.tensor or self.gpus or 1
         expert = self.expert or 1
-        gpus = self.gpus or max(tensor, expert)
-        return Parallel(tensor, expert, gpus)
+        return Parallel(
+            tensor=tensor,
+            expert=expert,
+            gpus=self.gpus or max(tensor, expert),
+        )
 
 
 class WeightReads(NamedTuple):
@@ -107,9 +110,11 @@ def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[Plann
     engine: Engine = parse_choice("engine", options.engine, ENGINES)
     parse_choice("cache dtype", options.kv_dtype, CACHE_DTYPES)
     limits = [reading.architecture.context_length for reading in readings]
-    context = options.context or _shared_context(limits)
+    context = options.context
+    if not context:
+        context = _shared_context(limits)
+        options = replace(options, context=context)
     longest = _longest_context(context, limits)
-    options = replace(options, context=context)
     return [plan_model(reading, options, engine, longest) for reading in readings]
 
 
@@ -124,7 +129,11 @@ def _shared_context(limits: list[int | None]) -> int:
 def _longest_context(context: int, limits: list[int | None]) -> int:
     """Return where curves end: at the longest model's limit, up to a usual or the asked context."""
     most = max(context, USUAL_CONTEXT)
-    return max(context, 1, *(min(limit or 0, most) for limit in limits))
+    longest = max(context, 1)
+    for limit in limits:
+        if limit:
+            longest = max(longest, min(limit, most))
+    return longest
 
 
 def plan_model(
@@ -169,8 +178,12 @@ def _cache_curve(
 ) -> list[tuple[int, int]]:
     """Return (context, bytes) of one GPU's cache and state, from 0 to the longest context."""
     rank_cache = compute_cache(shard_architecture(a, request.parallel), convention)
-    contexts = sorted({round(longest * i / CURVE_POINTS) for i in range(CURVE_POINTS + 1)})
-    return [(tokens, rank_cache.bytes_at(tokens, request.sequences)) for tokens in contexts]
+    contexts = {round(longest * i / CURVE_POINTS) for i in range(CURVE_POINTS + 1)}
+    curve: list[tuple[int, int]] = []
+    for tokens in sorted(contexts):
+        size = rank_cache.bytes_at(tokens, request.sequences)
+        curve.append((tokens, size))
+    return curve
 
 
 def choose_weights(reading: Reading, name: str | None) -> Weights:
@@ -194,8 +207,9 @@ def choose_weights(reading: Reading, name: str | None) -> Weights:
 
 def weight_bytes_per_token(a: Architecture, weights: Weights, batch: int) -> int:
     """Return the weight bytes that a decoding step reads, one sequence's share."""
-    read = count_weights_read(a, batch)
-    size = sum(n * weights.bits_of(component) / 8 for component, n in read.items())
+    size = 0.0
+    for component, n in count_weights_read(a, batch).items():
+        size += n * weights.bits_of(component) / 8
     return round(size / batch)
 
 

@@ -219,7 +219,8 @@ def shard_mixer(mixer: Mixer, ranks: int) -> Mixer:
     """Return one rank's share of a mixer."""
     match mixer:
         case Attention(heads=heads, kv_heads=kv_heads):
-            return replace(mixer, heads=heads // ranks, kv_heads=max(1, kv_heads // ranks))
+            rank_kv_heads = max(1, kv_heads // ranks)
+            return replace(mixer, heads=heads // ranks, kv_heads=rank_kv_heads)
         case LatentAttention(heads=heads):
             return replace(mixer, heads=heads // ranks)
         case CompressedAttention(heads=heads, o_groups=groups):
@@ -227,7 +228,8 @@ def shard_mixer(mixer: Mixer, ranks: int) -> Mixer:
         case LinearAttention(variant=variant) if variant in CHANNEL_VARIANTS:
             return replace(mixer, value_head_dim=mixer.value_head_dim // ranks)
         case LinearAttention(key_heads=keys, value_heads=values):
-            return replace(mixer, key_heads=max(1, keys // ranks), value_heads=values // ranks)
+            rank_keys = max(1, keys // ranks)
+            return replace(mixer, key_heads=rank_keys, value_heads=values // ranks)
 
 
 def shard_ffn(ffn: FFN, parallel: Parallel) -> FFN:
@@ -279,4 +281,7 @@ def count_rank_parameters(a: Architecture, parallel: Parallel) -> dict[str, int]
 
 def parameter_bytes(parameters: Mapping[str, int], bits_of: Callable[[str], float]) -> int:
     """Return the bytes of parameters by component, given the bits a weight of each component."""
-    return round(sum(n * bits_of(component) / 8 for component, n in parameters.items()))
+    size = 0.0
+    for component, n in parameters.items():
+        size += n * bits_of(component) / 8
+    return round(size)

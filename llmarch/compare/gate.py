@@ -157,7 +157,13 @@ def _unread_key_changes(old: Entry, new: Entry) -> Iterator[Change]:
     for key, value in new.unread_keys.items():
         before = old.unread_keys.get(key)
         if before != value:
-            yield Change(rule="unread-key", path=key, old=before, new=value, severity="info")
+            yield Change(
+                rule="unread-key",
+                path=key,
+                old=before,
+                new=value,
+                severity="info",
+            )
 
 
 def _has_other_tensors(old: Entry, new: Entry) -> bool:
@@ -223,8 +229,13 @@ def _have_same_tensors(old: Entry, new: Entry) -> bool:
 
 def _unread_reason(entry: Entry) -> str:
     """Return the first reason why an entry was read in part, and how many more there are."""
-    messages = [finding.message for finding in entry.findings if finding.rule in UNREAD_RULES]
-    reasons = list(dict.fromkeys(messages)) or ["some of it could not be compared"]
-    if len(reasons) == 1:
-        return reasons[0]
-    return f"{reasons[0]} (and {len(reasons) - 1} more)"
+    reasons: list[str] = []
+    for finding in entry.findings:
+        if finding.rule in UNREAD_RULES and finding.message not in reasons:
+            reasons.append(finding.message)
+    if not reasons:
+        return "some of it could not be compared"
+    first, *others = reasons
+    if not others:
+        return first
+    return f"{first} (and {len(others)} more)"

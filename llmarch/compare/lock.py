@@ -197,8 +197,8 @@ def _write_lines(
     before: the indent and the key.
     after: a comma or nothing.
 
-    A list that fits is written on one line, and so is an item of a list that fits. Objects are
-    written on one line only within such a list.
+    A list that fits is written on one line, and so is an item that fits of a longer list. Objects
+    are written on one line only within a list.
     """
     items = _items(value)
     is_list = isinstance(value, list)
@@ -206,21 +206,32 @@ def _write_lines(
     if not items or (is_list and len(whole) <= LINE_WIDTH):
         yield _Line(whole, [path, *_paths_below(value, path)])
         return
-    opening, closing = "[]" if is_list else "{}"
-    indent = " " * (len(before) - len(before.lstrip()) + 2)
+    opening, closing = "{}"
+    if is_list:
+        opening, closing = "[]"
+    outer_indent = " " * (len(before) - len(before.lstrip()))
+    indent = outer_indent + "  "
     yield _Line(before + opening, [path])
-    for number, (key, item) in enumerate(items, 1):
-        comma = "," if number < len(items) else ""
-        below = (*path, key)
-        if not is_list:
-            yield from _write_lines(item, below, f"{indent}{json.dumps(key)}: ", comma)
-            continue
-        inline = indent + json.dumps(item)
-        if len(inline) < LINE_WIDTH:
-            yield _Line(inline + comma, [below, *_paths_below(item, below)])
+    last_key, _ = items[-1]
+    for key, item in items:
+        comma = ","
+        if key == last_key:
+            comma = ""
+        item_path = (*path, key)
+        if is_list:
+            yield from _write_list_item(item, item_path, indent, comma)
         else:
-            yield from _write_lines(item, below, indent, comma)
-    yield _Line(indent[2:] + closing + after, [])
+            yield from _write_lines(item, item_path, f"{indent}{json.dumps(key)}: ", comma)
+    yield _Line(outer_indent + closing + after, [])
+
+
+def _write_list_item(item: Any, path: FactPath, indent: str, comma: str) -> Iterator[_Line]:
+    """Yield the line of an item that fits on one, or its lines."""
+    inline = indent + json.dumps(item)
+    if len(inline) < LINE_WIDTH:
+        yield _Line(inline + comma, [path, *_paths_below(item, path)])
+    else:
+        yield from _write_lines(item, path, indent, comma)
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
@@ -309,7 +320,9 @@ def _check_repeated_keys(content: str, name: str) -> None:
 
     def find_repeated(pairs: list[tuple[str, Any]]) -> None:
         counts = Counter(key for key, _ in pairs)
-        repeated.extend(key for key, n in counts.items() if n > 1)
+        for key, n in counts.items():
+            if n > 1:
+                repeated.append(key)
 
     json.loads(content.removeprefix("\ufeff"), object_pairs_hook=find_repeated)
     if repeated:

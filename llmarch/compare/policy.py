@@ -60,11 +60,13 @@ class Policy(Frozen):
 
     def _severity(self, change: Change) -> Severity:
         """Return the configured severity; a finding that is gone keeps its own, `info`."""
+        severity = self.severities.get(change.rule, change.severity)
         rule = rules.find(change.rule)
-        is_finding = rule is not None and rule.pattern is None
-        if is_finding and change.new is None:
+        if rule is None or rule.pattern is not None:
+            return severity
+        if change.new is None:
             return change.severity
-        return self.severities.get(change.rule, change.severity)
+        return severity
 
     def with_options(
         self, level: str | None, ignore: Iterable[str], where: str = "the command line"

@@ -67,17 +67,20 @@ class Report(Frozen):
 
     def failing(self, verdict: Verdict) -> tuple[Change, ...]:
         """Return the changes of a verdict at or above the level."""
-        return tuple(change for change in verdict.changes if self.fails(change))
+        return tuple(filter(self.fails, verdict.changes))
 
     def fails(self, change: Change) -> bool:
         """Return whether a change is at or above the level."""
-        return SEVERITIES.index(change.severity) <= SEVERITIES.index(self.level)
+        rank = SEVERITIES.index(change.severity)
+        return rank <= SEVERITIES.index(self.level)
 
     def outcome(self, verdict: Verdict) -> Outcome:
         """Return how a comparison ended: failing changes outrank an incomplete comparison."""
         if self.failing(verdict):
             return "failed"
-        return "uncertain" if verdict.error or verdict.partial else "passed"
+        if verdict.error or verdict.partial:
+            return "uncertain"
+        return "passed"
 
     @property
     def exit_code(self) -> int:
@@ -105,12 +108,11 @@ class Report(Frozen):
         errors: list[str] = []
         remarks: list[str] = []
         for verdict in self.verdicts:
-            for change in verdict.changes:
-                where = f"{change.severity}: {change.rule}: {change.path}"
-                changes.append(f"{verdict.name}: {where}: {change_text(change)}")
+            name = verdict.name
+            changes += [f"{name}: {change_line(change)}" for change in verdict.changes]
             if verdict.error:
-                errors.append(f"{verdict.name}: {verdict.error.message}")
-            remarks += [f"{verdict.name}: {remark}" for remark in verdict.remarks]
+                errors.append(f"{name}: {verdict.error.message}")
+            remarks += [f"{name}: {remark}" for remark in verdict.remarks]
         lines = changes + errors + remarks + summary_lines(self)
         return "\n".join(map(printable, lines))
 
@@ -125,6 +127,12 @@ def rule_of(change: Change) -> Rule:
     return rule
 
 
+def change_line(change: Change) -> str:
+    """Return `behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000`."""
+    where = f"{change.severity}: {change.rule}: {change.path}"
+    return f"{where}: {change_text(change)}"
+
+
 def change_text(change: Change) -> str:
     """Return `1,000,000 → 10,000` for a fact, the message for a finding."""
     is_finding = rule_of(change).pattern is None
@@ -137,7 +145,8 @@ def change_text(change: Change) -> str:
 
 def change_meaning(change: Change) -> str:
     """Return the title of the rule, and what a change of that severity breaks."""
-    return f"{rule_of(change).title}: {CONSEQUENCES[change.severity]}"
+    title = rule_of(change).title
+    return f"{title}: {CONSEQUENCES[change.severity]}"
 
 
 def value_text(value: Any) -> str:
@@ -180,9 +189,9 @@ def compared_commits(verdict: Verdict) -> str:
     """
     if verdict.against is None:
         commits = dict.fromkeys((verdict.old, verdict.new))
-        return " → ".join(commit for commit in commits if commit)
+        return " → ".join(filter(None, commits))
     words = (verdict.new, "against", verdict.against, verdict.old)
-    return " ".join(word for word in words if word)
+    return " ".join(filter(None, words))
 
 
 def verdict_state(verdict: Verdict) -> str:

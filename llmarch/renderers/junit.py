@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from ..architecture.schema import Change
-from ..compare.report import Report, Verdict, change_meaning, change_text, summary_lines
+from ..compare.report import Report, Verdict, change_line, change_meaning, summary_lines
 from .cleaning import clean
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -55,8 +54,3 @@ def add_case(suite: ET.Element, r: Report, v: Verdict) -> None:
     output += v.remarks
     if output:
         ET.SubElement(case, "system-out").text = "\n".join(map(clean, output))
-
-
-def change_line(c: Change) -> str:
-    """Return `behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000`."""
-    return f"{c.severity}: {c.rule}: {c.path}: {change_text(c)}"

@@ -1,6 +1,7 @@
-"""The cache engine against figures worked out elsewhere: from the engines' code and from running models, never from llmarch's own output.
+"""Check caches against figures worked out elsewhere, never against llmarch's own output.
 
-ROWS and RANKS are sections 4 and 6 of the project's reference on caches, PUBLISHED the gallery's table with where it differs and why.
+ROWS were worked out from the engines' code and from running models; AGREE and DIFFER are the
+gallery's published table, with the reasons where ours differs.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
 
 @memo
 def model(name: str) -> Architecture:
-    """A bundled spec, else the architecture written down in architectures.py."""
+    """Return a bundled spec, or the architecture written down in architectures.py."""
     return (
         llmarch.load(str(SPEC_FILES[name])).architecture if name in SPEC_FILES else FLAGSHIPS[name]
     )
@@ -52,7 +53,8 @@ def fixed(c: Cache) -> int:
     return c.window_bytes + c.state_bytes
 
 
-# all layers, growing (bytes per token, indexer included); fixed part; the fixed part in transformers
+# Bytes per token of all layers and growing (both with indexer keys); the fixed part; the fixed part
+# in transformers.
 ROWS: dict[str, tuple[int, int, int, int]] = {
     "gpt2-xl": (307200, 307200, 0, 0),
     "llama3-8b": (131072, 131072, 0, 0),
@@ -134,7 +136,7 @@ def test_where_engines_and_dtypes_differ(
     assert (c.growing_bytes_per_token, fixed(c)) == (growing, expected)
 
 
-# --- DeepSeek V4 --------------------------------------------------------------------------------------------------
+# --- DeepSeek V4 --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -190,11 +192,14 @@ def test_deepseek_v4_pages_and_states() -> None:
     )
 
 
-# --- pages and reserves -------------------------------------------------------------------------------------------
+# --- pages and reserves -------------------------------------------------------------------------
 
 
 def test_vllm_reserves_windows_with_tokens_in_flight() -> None:
-    """ceil(min(W - 1 + M, T) / 16) + 1 pages for a window, ceil(min(C + M, T) / 16) for a chunk; full layers ceil(T / 16)."""
+    """Count ceil(min(W - 1 + M, T) / 16) + 1 pages for a window.
+
+    A chunk has ceil(min(C + M, T) / 16), a full layer ceil(T / 16).
+    """
     layer = 2 * 8 * 128 * 2
     a = architecture({"sliding": gqa(32, 8, 128, window=1024)}, ["sliding"])
     assert (
@@ -209,7 +214,10 @@ def test_vllm_reserves_windows_with_tokens_in_flight() -> None:
 
 
 def test_vllm_pages_of_hybrids_cover_a_state() -> None:
-    """Qwen3-Next: 544 tokens in bf16, 1,056 with a float32 state; a sequence holds two states, each as large as a page."""
+    """Check Qwen3-Next's pages: 544 tokens in bf16, 1,056 with a float32 state.
+
+    A sequence holds two states, each as large as a page.
+    """
     a = model("qwen3-next")
     c = compute_cache(a, engine("vllm"))
     full, linear = (
@@ -227,7 +235,7 @@ def test_vllm_pages_of_hybrids_cover_a_state() -> None:
 
 
 def test_sglang_pools() -> None:
-    """A pool of 0.8 of the tokens where SGLang knows the model as hybrid; every token elsewhere (Gemma 3)."""
+    """Count 0.8 of the tokens if SGLang has a pool for the model, else every token (Gemma 3)."""
     c = compute_cache(model("gpt-oss-20b"), engine("sglang"))
     assert c.growing_bytes_per_token == 24576 + Fraction(4, 5) * 24576
     assert compute_cache(model("gemma3-27b"), engine("sglang")).growing_bytes_per_token == 507904
@@ -264,11 +272,11 @@ def test_packed_layouts() -> None:
         compute_cache(one, engine("transformers", "fp8"))
 
 
-# --- traps --------------------------------------------------------------------------------------------------------
+# --- traps --------------------------------------------------------------------------------------
 
 
 def test_keys_as_values_are_cached_twice() -> None:
-    """Gemma 4's global layers have no v_proj; K and V differ by norm and RoPE, and both are kept."""
+    """Count both: Gemma 4's global layers have no v_proj, but K and V differ by norm and RoPE."""
     full = gqa(32, 4, 512)
     assert (
         compute_cache(
@@ -333,7 +341,7 @@ def test_quantised_weights_are_not_a_quantised_cache() -> None:
     ],
 )
 def test_windows_that_are_used(name: str, windows: int, full: int) -> None:
-    """Patterns with a remainder; a window in the config that is switched off; a class default that is not."""
+    """Check patterns with a remainder, a window switched off, and a class default that is on."""
     a = model(name)
     used = [a.mixers[m] for k in a.layers for m in mixer_names(a, k)]
     assert sum(isinstance(m, Attention) and m.window is not None for m in used) == windows
@@ -408,16 +416,19 @@ def test_the_state_follows_its_rule_not_the_caches_dtype() -> None:
     assert compute_cache(model("gemma3-27b")).state_dtype is None
 
 
-# --- the published table ------------------------------------------------------------------------------------------
+# --- the published table ------------------------------------------------------------------------
 
 AGREE = {  # KiB a token, all attention layers counted as full
-    "gpt2-xl": 300, "llama3-8b": 128, "llama3.2-1b": 32, "llama3.2-3b": 112, "olmo2-7b": 512, "phi-4": 200, "deepseek-v3": 68.625,
-    "deepseek-r1": 68.625, "gemma3-27b": 496, "xlstm-7b": 0, "mistral-small-3.1": 160, "llama4-maverick": 192, "qwen3-0.6b": 112,
-    "qwen3-235b": 188, "qwen3-30b-a3b": 96, "qwen3-32b": 256, "qwen3-4b": 144, "qwen3-8b": 144, "smollm3-3b": 72, "kimi-k2": 68.625,
-    "glm-4.5": 368, "glm-4.5-air": 184, "qwen3-30b-a3b-2507": 96, "gpt-oss-120b": 72, "gpt-oss-20b": 48, "gemma3-270m": 18,
-    "grok-2.5": 256, "qwen3-next": 24, "minimax-m2": 248, "minimax-m2.7": 248, "kimi-linear": 7.875, "olmo3-32b": 256, "olmo3-7b": 512,
-    "mistral-large-3": 68.625, "nemotron-3-nano": 6, "trinity-large": 240, "kimi-k2-thinking": 68.625, "longcat-flash": 63,
-    "ling-2.5": 11.25, "qwen3.5-397b": 30, "nemotron-3-super": 8, "mistral-small-4": 22.5, "qwen3.6-35b-a3b": 20, "qwen3.6-27b": 64,
+    "gpt2-xl": 300, "llama3-8b": 128, "llama3.2-1b": 32, "llama3.2-3b": 112, "olmo2-7b": 512,
+    "phi-4": 200, "deepseek-v3": 68.625, "deepseek-r1": 68.625, "gemma3-27b": 496, "xlstm-7b": 0,
+    "mistral-small-3.1": 160, "llama4-maverick": 192, "qwen3-0.6b": 112, "qwen3-235b": 188,
+    "qwen3-30b-a3b": 96, "qwen3-32b": 256, "qwen3-4b": 144, "qwen3-8b": 144, "smollm3-3b": 72,
+    "kimi-k2": 68.625, "glm-4.5": 368, "glm-4.5-air": 184, "qwen3-30b-a3b-2507": 96,
+    "gpt-oss-120b": 72, "gpt-oss-20b": 48, "gemma3-270m": 18, "grok-2.5": 256, "qwen3-next": 24,
+    "minimax-m2": 248, "minimax-m2.7": 248, "kimi-linear": 7.875, "olmo3-32b": 256, "olmo3-7b": 512,
+    "mistral-large-3": 68.625, "nemotron-3-nano": 6, "trinity-large": 240,
+    "kimi-k2-thinking": 68.625, "longcat-flash": 63, "ling-2.5": 11.25, "qwen3.5-397b": 30,
+    "nemotron-3-super": 8, "mistral-small-4": 22.5, "qwen3.6-35b-a3b": 20, "qwen3.6-27b": 64,
     "hy3": 320, "laguna-xs.2": 160,
 }  # fmt: skip
 DIFFER = {  # the gallery's KiB, ours in bytes, and why ours is right
@@ -426,7 +437,8 @@ DIFFER = {  # the gallery's KiB, ours in bytes, and why ours is right
     "mimo-v2-flash": (
         144,
         222720,
-        "the gallery takes 4 KV heads of 192 for K and V in 48 layers; 9 are full with 4 heads, 39 sliding with 8, K 192, V 128",
+        "the gallery takes 4 KV heads of 192 for K and V in 48 layers; "
+        "9 are full with 4 heads, 39 sliding with 8, K 192, V 128",
     ),
     "step-3.5-flash": (
         192,
@@ -470,7 +482,7 @@ def test_deepseek_v4_agrees_without_its_indexer_and_windows() -> None:
         assert c.growing_bytes_per_token - c.indexer_bytes_per_token == kib
 
 
-# --- properties ---------------------------------------------------------------------------------------------------
+# --- properties ---------------------------------------------------------------------------------
 
 MIXERS = {
     "full": gqa(32, 8, 128),
@@ -527,7 +539,10 @@ def test_windows_are_capped(names: list[str], convention: Convention, tokens: in
 
 @given(NAMES, CONVENTIONS, LENGTHS)
 def test_layers_add_up(names: list[str], convention: Convention, tokens: int) -> None:
-    """The whole is the sum of its groups, and of its layers one by one. (Page sizes of vLLM's hybrids depend on all layers.)"""
+    """Check that the whole is the sum of its groups, and of its layers one by one.
+
+    Without pages: page sizes of vLLM's hybrids depend on all layers.
+    """
     c = compute_cache(architecture(MIXERS, names), convention)
     assert c.bytes_at(tokens) == sum(g.bytes_at(tokens) for g in c.groups)
     if not convention.has_pages:

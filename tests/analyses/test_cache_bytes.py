@@ -1,5 +1,7 @@
-"""`--engine transformers` against the bytes that transformers' own cache objects hold (tests/oracle/cache_bytes.py, tiny random models on
-CPU)."""
+"""Check `--engine transformers` against the bytes that transformers' own cache objects hold.
+
+They are measured on CPU with tiny random models: tests/oracle/cache_bytes.py.
+"""
 
 from __future__ import annotations
 

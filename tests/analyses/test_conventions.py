@@ -1,4 +1,4 @@
-"""docs/conventions.md says what llmarch counts, and published figures fit the convention it names."""
+"""Check that docs/conventions.md has what llmarch counts, and that published figures fit it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROWS = {
 
 
 def numbers(cell: str) -> list[float]:
-    """The figures of a cell, without what is added to them."""
+    """Return the figures of a cell, without what is added to them."""
     return [float(n) for n in re.findall(r"\d+\.?\d*", cell.replace("encoder 2.50", ""))]
 
 

@@ -1,4 +1,7 @@
-"""FLOPs against torch's own counter on small random models (tests/oracle/flops.py), and laws that need no model."""
+"""Check FLOPs against torch's counter on small random models, and by laws that need no model.
+
+The counter's figures are made by tests/oracle/flops.py.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,11 @@ def read(config: dict[str, Any]) -> Architecture:
 
 
 def counted(a: Architecture, way: str) -> int:
-    """What the counter sees: no recurrent state but Lightning's, the others being updated elementwise; all cached latents expanded anew
-    in a step."""
+    """Return what the counter sees.
+
+    It sees no recurrent state but Lightning's, as the others are updated elementwise, and in a step
+    all cached latents are expanded anew.
+    """
     f = flops_per_token(a, TOKENS, absorbed=False)
     n = f.total - (0 if a.family == "minimax" else f.by_component.get("recurrence", 0))
     if way == "prefill":
@@ -54,7 +60,7 @@ def counted(a: Architecture, way: str) -> int:
     ("name", "way"), [(n, w) for n, row in FIXTURE.items() for w in row["flops"]]
 )
 def test_what_torch_counts(name: str, way: str) -> None:
-    """Within 1 %: biases count once there and twice here, and the rotary table's outer product is only there."""
+    """Compare within 1 %: biases count once there, twice here; the rotary table only there."""
     row = FIXTURE[name]
     assert counted(read(row["config"]), way) == pytest.approx(row["flops"][way], rel=0.01)
 
@@ -67,7 +73,10 @@ def test_recurrences(variant: str) -> None:
 
 
 def test_published_conventions() -> None:
-    """2 FLOPs for each active parameter but the embedding's: DeepSeek-V3's 37 B active cost 73 GFLOPs a token before any score."""
+    """Count 2 FLOPs for each active parameter but the embedding's.
+
+    DeepSeek-V3's 37 B active parameters cost 73 GFLOPs a token before any score.
+    """
     a = llmarch.load("deepseek-v3").architecture
     matrices = (
         count_parameters(a).active_without_embedding
@@ -161,7 +170,7 @@ def test_distinct_experts(experts: int, active: int, batch: int) -> None:
 
 
 def test_weights_read_by_a_batch() -> None:
-    """At batch 1 the active parameters with one row of the embedding; a large batch reads every expert."""
+    """Read the active parameters and a row of the embedding; with a large batch every expert."""
     a = llmarch.load("qwen3-235b").architecture
     p = count_parameters(a)
     assert sum(count_weights_read(a).values()) == pytest.approx(

@@ -1,4 +1,7 @@
-"""What ranks hold (worked rows: section 6 of the project's reference on caches), what fits, and how weights are held."""
+"""Check what ranks hold, what fits, and how many bits weights take.
+
+RANKS were worked out from the engines' code, never from llmarch's own output.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,10 @@ def test_a_rank_in_vllms_dtypes() -> None:
 
 
 def test_one_state_group_is_on_every_rank() -> None:
-    """A Mamba-2 layer of d_inner 8,192, one group, state 128, kernel 4 on 8 ranks: 7,680 bytes of convolution, not 6,336."""
+    """Keep 7,680 bytes of convolution, not 6,336.
+
+    The layer is Mamba-2 of d_inner 8,192, one group, state 128, kernel 4 on 8 ranks.
+    """
     a = architecture({"m": mamba2(128, 64, 1, 128)}, ["m"])
     share = shard_architecture(a, Parallel(8, 1, 8))
     (group,) = compute_cache(share).groups
@@ -198,7 +204,7 @@ def test_a_rank_holds_a_share(name: str, n: int) -> None:
     )
 
 
-# --- weights ------------------------------------------------------------------------------------------------------
+# --- weights ------------------------------------------------------------------------------------
 
 
 def test_weight_formats() -> None:
@@ -282,12 +288,13 @@ def test_what_cannot_be_known_is_an_error() -> None:
     )
 
 
-# --- plans --------------------------------------------------------------------------------------------------------
+# --- plans --------------------------------------------------------------------------------------
 
 
 def planned(name: str, **request: object) -> Plan:
     a = model(name)
-    return make_plan(a, Request(**request), Convention(), resolve_weights(a, "bf16"))  # pyright: ignore[reportArgumentType]
+    weights = resolve_weights(a, "bf16")
+    return make_plan(a, Request(**request), Convention(), weights)  # pyright: ignore
 
 
 def test_a_plan() -> None:

@@ -1,4 +1,7 @@
-"""The gate from end to end, on a repository with a history on a loopback Hub: every commit with its exit code and rules."""
+"""Run the gate on a repository with a history on a loopback Hub.
+
+Every commit has an exit code and rules.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ Run = Callable[..., Any]
 
 
 def reports(run: Run, *args: str, code: int) -> list[dict[str, Any]]:
-    """The verdicts of `check` as JSON."""
+    """Return the verdicts of `check` as JSON."""
     document = json.loads(run("check", *args, "-f", "json", code=code)[0])
     assert document["exit_code"] == code
     return document["verdicts"]
 
 
 def fp8() -> Files:
-    """The same model in blocks of FP8, as its maker quantises it."""
+    """Return the same model in blocks of FP8, as its maker quantises it."""
     config, tensors = fixture("qwen3-0.6b-reduced-fp8-block")
     return files("qwen3-0.6b-reduced-fp8-block", lambda _: config, lambda _: tensors)
 
@@ -82,7 +85,10 @@ HISTORY: dict[str, tuple[Callable[[], Files], int, set[str]]] = {
 
 
 def resaved(c: dict[str, Any]) -> dict[str, Any]:
-    """The config as another transformers version writes it: other names, another order, defaults written out."""
+    """Return the config as another transformers version writes it.
+
+    It has other names, another order, and defaults written out.
+    """
     rope = {"rope_theta": c["rope_theta"], "rope_type": "default"}
     renamed = {k: v for k, v in c.items() if k not in ("rope_theta", "rope_scaling", "torch_dtype")}
     whole = renamed | {
@@ -98,7 +104,7 @@ def resaved(c: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def locked(hub: Hub, run: Run) -> Hub:
-    """A Hub with the first commit of the repository and a bundled neighbour, both locked."""
+    """Return a Hub with the first commit of the repository, locked beside a bundled model."""
     hub.add(BOT, files("qwen3-0.6b", shards=2), "first")
     hub.heads[BOT, "main"] = "first"
     run("lock", f"{BOT}@main", "qwen3-8b")
@@ -274,7 +280,7 @@ def test_gated_with_a_token(locked: Hub, run: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_could_be_read_in_part(locked: Hub, run: Run) -> None:
-    """A shard that the server does not give: 4 although nothing differs, and 1 if something certainly does."""
+    """Exit with 4 for a shard that cannot be fetched, with 1 if something certainly changed."""
     locked.broken["00002-of-00002"] = 503
     push(locked, "readme-only", HISTORY["readme-only"][0]())
     bot, _ = reports(run, code=4)
@@ -320,7 +326,7 @@ def test_a_config_key_that_nobody_reads(locked: Hub, run: Run) -> None:
 
 
 def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
-    """What the lock knows to be wrong is no change; when it is mended, that is said and breaks nothing."""
+    """Report no change for a finding that the lock has, and `info` when it is fixed."""
     hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
     hub.heads[BOT, "main"] = "first"
     out, _ = run("lock", BOT)

@@ -23,7 +23,7 @@ def changes(run: Run, *args: str, code: int) -> list[dict[str, Any]]:
 
 
 def broken(hub: Hub, run: Run, settings: str = "") -> None:
-    """A lock of a repository that has a hole already."""
+    """Write a lock of a repository that lacks a tensor already."""
     hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
     hub.heads[BOT, "main"] = "first"
     run("lock", BOT)
@@ -106,7 +106,7 @@ def test_another_value_of_a_key_that_nobody_reads(hub: Hub, run: Run) -> None:
 
 
 def test_a_model_that_stands_twice_in_the_lock(hub: Hub, run: Run) -> None:
-    """After a merge: of two entries, JSON readers would keep the last, and the other be checked by nobody."""
+    """Refuse two entries after a merge: JSON readers keep the last, the other is not checked."""
     run("lock", "gpt2", "qwen3-8b")
     text = Path("llmarch.lock").read_text()
     Path("llmarch.lock").write_text(text.replace('"gpt2": {', '"qwen3-8b": {'))

@@ -248,6 +248,4 @@ def test_every_finding_rule_has_a_row() -> None:
         "single-shard",
         "tensor-unrecognised",
         "unused-stored",
-    }, (
-        "the first two are of readings that have no architecture to compare; the last is said in tests/checkpoint"
-    )
+    }, "the first two have no architecture to compare; tests/checkpoint has the last"

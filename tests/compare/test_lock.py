@@ -1,4 +1,4 @@
-"""The fingerprint and the lock: what they depend on and what not, and what a reviewer and a stranger's file can do to them."""
+"""Check what the fingerprint and the lock depend on, and what edited or foreign files do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def architecture(alias: str) -> Architecture:
 
 
 def renamed(a: Architecture) -> Architecture:
-    """The same model with other names for its attention, its norms and its kinds of layers."""
+    """Return the same model with other names for its attention, norms and kinds of layers."""
     document = json.dumps(locks.plain(a, remarks=True) | {"layers": list(a.layers)})
     for old, new in (("full", "global"), ("rms", "root")):
         document = document.replace(f'"{old}"', f'"{new}"').replace(f'.{old}"', f'.{new}"')
@@ -43,7 +43,10 @@ def renamed(a: Architecture) -> Architecture:
 
 
 def test_known_fingerprints() -> None:
-    """They are for ever: these were written when the lock was new. Only another reading of the same config may change one."""
+    """Keep fingerprints for ever: these were written when the lock was new.
+
+    One may change only if llmarch reads its config differently.
+    """
     file = FIXTURES / "fingerprints.json"
     known = json.loads(file.read_text())
     assert {alias: fingerprint(architecture(alias)) for alias in known} == known
@@ -72,7 +75,7 @@ def test_what_it_depends_on(field: str) -> None:
 
 
 def test_equal_fingerprints_are_equal_models() -> None:
-    """Over all bundled models: the same fingerprint if and only if nothing above `quantization` differs but names."""
+    """Check over all bundled models that only names and quantization differ, if anything."""
     found: dict[str, list[str]] = {}
     for alias in ALL:
         found.setdefault(fingerprint(architecture(alias)), []).append(alias)

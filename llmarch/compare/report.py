@@ -208,6 +208,17 @@ def verdict_state(verdict: Verdict) -> str:
     return ", ".join(words)
 
 
+def verdict_reasons(verdict: Verdict) -> list[str]:
+    """Return why a model was not read as a whole, and what else a reader should know."""
+    reasons: list[str] = []
+    if verdict.error:
+        reasons.append(verdict.error.message)
+        if verdict.error.hint:
+            reasons.append(verdict.error.hint)
+    reasons += verdict.remarks
+    return reasons
+
+
 def summary_lines(report: Report) -> list[str]:
     """Return the lines that sum up a report: changes first, then models not read as a whole."""
     verdicts = report.verdicts
@@ -232,6 +243,6 @@ def summary_lines(report: Report) -> list[str]:
 
 def count_noun(n: int, noun: str) -> str:
     """Return `no models`, `1 model`, `2 models`."""
-    if n == 1:
-        return f"1 {noun}"
-    return f"{n or 'no'} {noun}s"
+    if n == 0:
+        return f"no {noun}s"
+    return numbers.plural(n, noun)

@@ -15,4 +15,5 @@ def clean(text: str) -> str:
 
 def clean_lines(text: str) -> str:
     """Return a string with its line ends, each line escaped."""
-    return "\n".join(printable(line, LONGEST_LINE) for line in text.split("\n"))
+    lines = [printable(line, LONGEST_LINE) for line in text.split("\n")]
+    return "\n".join(lines)

@@ -17,6 +17,11 @@ SHOWN = 10
 LONGEST = 1000
 """Characters of a line of a message."""
 
+DATA_CODES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+"""What a workflow command takes for its own in a message; the percent sign goes first."""
+PROPERTY_CODES = ((":", "%3A"), (",", "%2C"))
+"""What it takes for its own in a property besides."""
+
 Level = Literal["error", "warning", "notice"]
 ROOM: dict[Level, int] = {"error": SHOWN, "warning": SHOWN, "notice": SHOWN - 1}
 """How many annotations of each level are written, worst first; the summary is a notice."""
@@ -30,13 +35,17 @@ def report(r: Report) -> str:
     by_level: dict[Level, list[str]] = {level: [] for level in ROOM}
     for level, line in change_annotations(r):
         by_level[level].append(line)
-    shown = [line for level, lines in by_level.items() for line in lines[: ROOM[level]]]
-    hidden = sum(map(len, by_level.values())) - len(shown)
+    shown: list[str] = []
+    hidden = 0
+    for level, lines in by_level.items():
+        room = ROOM[level]
+        shown += lines[:room]
+        hidden += len(lines[room:])
     summary = summary_lines(r)
     if hidden:
         summary.append(f"{hidden} annotations more than GitHub shows")
     shown.append(command("notice", "llmarch check", ", ".join(summary)))
-    return "".join(f"{line}\n" for line in shown)
+    return "\n".join([*shown, ""])
 
 
 def change_annotations(r: Report) -> Iterator[tuple[Level, str]]:
@@ -44,13 +53,18 @@ def change_annotations(r: Report) -> Iterator[tuple[Level, str]]:
     for v in r.verdicts:
         for c in v.changes:
             level = change_level(r, c)
-            message = f"{v.name}: {c.path}: {change_text(c)}\n{change_meaning(c)}"
-            yield level, command(level, f"{c.severity}: {c.rule}", message, *place(r, v, c.path))
+            title = f"{c.severity}: {c.rule}"
+            what = change_text(c)
+            message = f"{v.name}: {c.path}: {what}\n{change_meaning(c)}"
+            yield level, command(level, title, message, *place(r, v, c.path))
         if v.error:
-            message = "\n".join(filter(None, (v.error.message, v.error.hint)))
+            message = v.error.message
+            if v.error.hint:
+                message += f"\n{v.error.hint}"
             yield "error", command("error", "could not be read", message, *place(r, v))
         if v.partial:
-            message = "\n".join((f"{v.name} was read only in part", *v.remarks))
+            lines = [f"{v.name} was read only in part", *v.remarks]
+            message = "\n".join(lines)
             yield "error", command("error", "read only in part", message, *place(r, v))
 
 
@@ -58,12 +72,16 @@ def change_level(r: Report, c: Change) -> Level:
     """Return the level of a change."""
     if r.fails(c):
         return "error"
-    return "notice" if c.severity == "info" else "warning"
+    if c.severity == "info":
+        return "notice"
+    return "warning"
 
 
 def place(r: Report, v: Verdict, path: str = "") -> tuple[str, int]:
     """Return the lock file and the line of a fact in it; an empty name and 0 without a lock."""
-    return r.file, v.line_of(path) if r.file else 0
+    if not r.file:
+        return "", 0
+    return r.file, v.line_of(path)
 
 
 def command(level: Level, title: str, message: str, file: str = "", line: int = 0) -> str:
@@ -75,17 +93,28 @@ def command(level: Level, title: str, message: str, file: str = "", line: int = 
     file: the file it stands at; none if empty.
     line: the line of the file; none if 0.
     """
-    properties = {"file": file, "line": str(line or ""), "title": title}
-    shown = ",".join(f"{k}={_property(v)}" for k, v in properties.items() if v)
+    properties: list[str] = []
+    if file:
+        properties.append(f"file={_property(file)}")
+    if line:
+        properties.append(f"line={line}")
+    properties.append(f"title={_property(title)}")
+    head = ",".join(properties)
     lines = [_data(printable(part, LONGEST)) for part in message.split("\n")]
-    return f"::{level} {shown}::{'%0A'.join(lines)}"
+    content = "%0A".join(lines)
+    return f"::{level} {head}::{content}"
 
 
 def _data(text: str) -> str:
     """Return the text of a message as a workflow command takes it."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    for character, code in DATA_CODES:
+        text = text.replace(character, code)
+    return text
 
 
 def _property(text: str) -> str:
     """Return the value of a property as a workflow command takes it."""
-    return _data(printable(text)).replace(":", "%3A").replace(",", "%2C")
+    text = _data(printable(text))
+    for character, code in PROPERTY_CODES:
+        text = text.replace(character, code)
+    return text

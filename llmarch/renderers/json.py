@@ -34,7 +34,13 @@ direction of writing."""
 def json_text(document: Any) -> str:
     """Return the document as text; the same input gives the same bytes."""
     content = json.dumps(document, indent=2, ensure_ascii=False)
-    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", content)
+    return _COMMANDS.sub(_escaped, content)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Return one character as JSON spells it in ASCII."""
+    code = ord(found[0])
+    return f"\\u{code:04x}"
 
 
 # One model
@@ -45,12 +51,15 @@ def show(r: Reading | Observation) -> dict[str, Any]:
     if isinstance(r, Observation):
         return observed_model(r)
     a = r.architecture
+    checkpoint: dict[str, Any] | None = None
+    if r.check is not None:
+        checkpoint = checkpoint_figures(r.check)
     return {
         "schema_version": SCHEMA_VERSION,
         "source": model_source(r),
         "architecture": asdict(a),
         "parameters": parameter_figures(r),
-        "checkpoint": None if r.check is None else checkpoint_figures(r.check),
+        "checkpoint": checkpoint,
         "cache": cache_figures(a),
         "evidence": {path: asdict(e) for path, e in r.evidence.items()},
         "findings": [asdict(f) for f in r.findings],
@@ -120,7 +129,7 @@ def parameter_figures(r: Reading) -> dict[str, Any]:
         "embedding": p.embedding,
         "vision": p.vision,
         "mtp": mtp_parameters(r, p.mtp),
-        "stored": None if r.check is None else r.check.stored,
+        "stored": r.check.stored if r.check is not None else None,
         "by_component": p.by_component,
         "status": r.status,
     }
@@ -161,7 +170,8 @@ def cache_figures(a: Architecture) -> dict[str, Any]:
     groups: list[dict[str, Any]] = []
     for group in document["groups"]:
         name = group["mixer"]
-        groups.append({"mixer": name, "kind": block_word(a, a.mixers[name])} | group)
+        words = block_word(a, a.mixers[name])
+        groups.append({"mixer": name, "kind": words} | group)
     return document | {"groups": groups}
 
 

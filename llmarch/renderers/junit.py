@@ -5,8 +5,10 @@ ElementTree escapes markup; characters that XML cannot hold are escaped before.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
+from ..architecture.schema import Change
 from ..compare.report import Report, Verdict, change_line, change_meaning, summary_lines
 from .cleaning import clean
 
@@ -15,12 +17,11 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 def report(r: Report) -> str:
     """Return the document."""
-    failed = [v for v in r.verdicts if r.outcome(v) == "failed"]
-    uncertain = [v for v in r.verdicts if r.outcome(v) == "uncertain"]
+    outcomes = [r.outcome(v) for v in r.verdicts]
     counts = {
-        "tests": str(len(r.verdicts)),
-        "failures": str(len(failed)),
-        "errors": str(len(uncertain)),
+        "tests": str(len(outcomes)),
+        "failures": str(outcomes.count("failed")),
+        "errors": str(outcomes.count("uncertain")),
     }
     suites = ET.Element("testsuites", {"name": "llmarch", **counts})
     suite = ET.SubElement(suites, "testsuite", {"name": "llmarch check", **counts, "skipped": "0"})
@@ -28,7 +29,8 @@ def report(r: Report) -> str:
         add_case(suite, r, v)
     ET.SubElement(suite, "system-out").text = "\n".join(summary_lines(r))
     ET.indent(suites)
-    return f"{DECLARATION}\n{ET.tostring(suites, encoding='unicode')}\n"
+    content = ET.tostring(suites, encoding="unicode")
+    return f"{DECLARATION}\n{content}\n"
 
 
 def add_case(suite: ET.Element, r: Report, v: Verdict) -> None:
@@ -37,20 +39,42 @@ def add_case(suite: ET.Element, r: Report, v: Verdict) -> None:
     It has a failure with the changes that fail, or an error with the reason why the model was not
     read as a whole. All else is its output.
     """
-    case = ET.SubElement(suite, "testcase", {"name": clean(v.name), "classname": "llmarch.check"})
+    attributes = {"name": clean(v.name), "classname": "llmarch.check"}
+    case = ET.SubElement(suite, "testcase", attributes)
     failing = r.failing(v)
     if failing:
-        rules = ", ".join(dict.fromkeys(c.rule for c in failing))
-        attributes = {"message": clean(rules), "type": failing[0].severity}
-        lines = [clean(f"{change_line(c)} ({change_meaning(c)})") for c in failing]
-        ET.SubElement(case, "failure", attributes).text = "\n".join(lines)
+        add_failure(case, failing)
     elif v.error:
-        attributes = {"message": clean(v.error.message), "type": type(v.error).__name__}
-        ET.SubElement(case, "error", attributes).text = clean(v.error.hint or "")
+        problem = type(v.error).__name__
+        add_problem(case, "error", problem, v.error.message, [v.error.hint or ""])
     elif v.partial:
-        attributes = {"message": "read only in part", "type": "Partial"}
-        ET.SubElement(case, "error", attributes).text = "\n".join(map(clean, v.remarks))
+        add_problem(case, "error", "Partial", "read only in part", v.remarks)
     output = [change_line(c) for c in v.changes if not r.fails(c)]
     output += v.remarks
     if output:
-        ET.SubElement(case, "system-out").text = "\n".join(map(clean, output))
+        element = ET.SubElement(case, "system-out")
+        element.text = "\n".join(map(clean, output))
+
+
+def add_failure(case: ET.Element, failing: Sequence[Change]) -> None:
+    """Add the changes that fail: their rules as the message, and a line for each."""
+    rules = dict.fromkeys(c.rule for c in failing)
+    lines: list[str] = []
+    for c in failing:
+        meaning = change_meaning(c)
+        lines.append(f"{change_line(c)} ({meaning})")
+    worst = failing[0].severity
+    add_problem(case, "failure", worst, ", ".join(rules), lines)
+
+
+def add_problem(case: ET.Element, tag: str, kind: str, message: str, lines: Iterable[str]) -> None:
+    """Add a failure or an error to a test case.
+
+    case: the test case.
+    tag: `failure` or `error`.
+    kind: what sort of problem it is.
+    message: the problem in a line.
+    lines: its details.
+    """
+    element = ET.SubElement(case, tag, {"message": clean(message), "type": kind})
+    element.text = "\n".join(map(clean, lines))

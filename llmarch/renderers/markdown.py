@@ -27,8 +27,11 @@ _LIVE = re.compile(
 
 GitHub looks for them after Markdown, so a backslash does not help; an empty comment does."""
 
+ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
 ROOM = 60_000
 """Characters of a report, of the 65,536 that GitHub takes in a comment."""
+EXIT_MARKS = {0: "✅", 1: "❌"}
+"""The mark of a report by its exit code; others stand for an incomplete one."""
 MOST_ROWS = (10**6, 100, 20, 5, 0)
 """Rows of each table that are tried until a report fits."""
 CELL = 300
@@ -41,13 +44,16 @@ def escape(value: str) -> str:
 
     Lines become `<br>`.
     """
-    return "<br>".join(map(_escape, clean_lines(value).split("\n")))
+    lines = clean_lines(value).split("\n")
+    return "<br>".join(map(_escape, lines))
 
 
 def _escape(line: str) -> str:
     """Return one line without markup and without references that GitHub would resolve."""
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _LIVE.sub("<!-- -->", _SPECIAL.sub(r"\\\1", line))
+    for character, entity in ENTITIES:
+        line = line.replace(character, entity)
+    line = _SPECIAL.sub(r"\\\1", line)
+    return _LIVE.sub("<!-- -->", line)
 
 
 # Tables and lists
@@ -55,37 +61,54 @@ def _escape(line: str) -> str:
 
 def rows(columns: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """Return a table of escaped cells."""
-    separator = "|" + " --- |" * len(columns)
-    return "\n".join([table_row(columns), separator, *map(table_row, body)])
+    lines = [table_row(columns)]
+    lines.append("|" + " --- |" * len(columns))
+    lines += map(table_row, body)
+    return "\n".join(lines)
 
 
 def table_row(cells: Sequence[str]) -> str:
     """Return one row of a table."""
     shown = [escape(cell) or " " for cell in cells]
-    return f"| {' | '.join(shown)} |"
+    row = " | ".join(shown)
+    return f"| {row} |"
 
 
 def table(t: Table) -> str:
     """Return a table; sections are a column of their own, named in their first row."""
     if not t.sections:
         return rows(t.columns, t.rows)
-    body = [[t.sections.get(i, ""), *row] for i, row in enumerate(t.rows)]
+    body: list[list[str]] = []
+    for i, row in enumerate(t.rows):
+        section = t.sections.get(i, "")
+        body.append([section, *row])
     return rows(["", *t.columns], body)
+
+
+def heading(level: int, title: str) -> str:
+    """Return a heading; level 1 is that of the page."""
+    marks = "#" * level
+    return f"{marks} {escape(title)}"
 
 
 def line_rows(lines: list[tuple[str, list[str]]]) -> list[list[str]]:
     """Return labels and the lines that belong to each as rows of a table."""
-    return [[label, "\n".join(label_lines)] for label, label_lines in lines]
+    body: list[list[str]] = []
+    for label, label_lines in lines:
+        body.append([label, "\n".join(label_lines)])
+    return body
 
 
 def bullets(notes: Iterable[str]) -> str:
     """Return a list with an entry for each note."""
-    return "\n".join(f"- {escape(note)}" for note in notes)
+    lines = [f"- {escape(note)}" for note in notes]
+    return "\n".join(lines)
 
 
 def document(parts: Iterable[str]) -> str:
     """Return paragraphs as a document."""
-    return "\n\n".join(parts) + "\n"
+    content = "\n\n".join(parts)
+    return f"{content}\n"
 
 
 # One model
@@ -93,19 +116,22 @@ def document(parts: Iterable[str]) -> str:
 
 def sheet(s: Sheet) -> str:
     """Return a model: title and origin, labelled lines, tables, notes."""
+    where, what = escape(s.origin), escape(s.headline)
     parts = [
-        f"## {escape(s.title)}",
-        f"{escape(s.origin)}  \n{escape(s.headline)}",
+        heading(2, s.title),
+        f"{where}  \n{what}",
         rows(["fact", "value"], line_rows(s.lines)),
     ]
     for t in s.tables:
-        parts += [f"### {escape(t.title)}", table(t)]
-    return document([*parts, bullets(s.notes)])
+        parts.append(heading(3, t.title))
+        parts.append(table(t))
+    parts.append(bullets(s.notes))
+    return document(parts)
 
 
 def memory(v: MemoryView) -> str:
     """Return memory plans: what was asked for, the table of bytes, lines, the plot, notes."""
-    parts = [f"## {escape(v.title)}", escape(v.asked), table(v.table)]
+    parts = [heading(2, v.title), escape(v.asked), table(v.table)]
     if v.lines:
         parts.append(rows(["", ""], line_rows(v.lines)))
     if v.plot:
@@ -134,16 +160,19 @@ def report(r: Report) -> str:
     """
     from ..compare.report import OUTCOMES, summary_lines
 
-    mark = {0: "✅", 1: "❌"}.get(r.exit_code, "❔")
+    mark = EXIT_MARKS.get(r.exit_code, "❔")
     first, *others = map(escape, summary_lines(r))
-    parts = [f"## {mark} llmarch check", "  \n".join([f"**{first}**", *others])]
+    summary = "  \n".join([f"**{first}**", *others])
+    parts = [f"## {mark} llmarch check", summary]
     for most in MOST_ROWS:
         models = [verdict(r, v, most) for v in r.verdicts]
-        if sum(len(model) + 2 for model in models) <= ROOM:
-            return document([*parts, *models])
-    outcomes = list(OUTCOMES)
-    worst_first = sorted(r.verdicts, key=lambda v: outcomes.index(r.outcome(v)))
-    return document([*parts, *models_in_room(r, worst_first)])
+        length = sum(len(model) + 2 for model in models)
+        if length <= ROOM:
+            return document(parts + models)
+    worst_first: list[Verdict] = []
+    for outcome in OUTCOMES:
+        worst_first += [v for v in r.verdicts if r.outcome(v) == outcome]
+    return document(parts + models_in_room(r, worst_first))
 
 
 def models_in_room(r: Report, verdicts: Sequence[Verdict]) -> list[str]:
@@ -167,23 +196,25 @@ def verdict(r: Report, v: Verdict, most: int) -> str:
     v: the model's verdict.
     most: how many rows a table may have.
     """
-    from ..compare.report import compared_commits, verdict_mark, verdict_state
+    from ..compare.report import compared_commits, verdict_mark, verdict_reasons, verdict_state
 
-    title = f"{verdict_mark(r, v)} **{escape(v.name)}** {escape(compared_commits(v))}".rstrip()
+    mark, name, commits = verdict_mark(r, v), escape(v.name), escape(compared_commits(v))
+    title = f"{mark} **{name}** {commits}".rstrip()
     if not v.changes and not v.error and not v.partial:
-        return f"{title}: {verdict_state(v)}"
-    reasons = list(v.remarks)
-    if v.error:
-        reasons = [v.error.message, *filter(None, [v.error.hint]), *reasons]
-    parts = [title, *(f"- {escape(printable(line, CELL))}" for line in reasons[: most + 3])]
+        state = verdict_state(v)
+        return f"{title}: {state}"
+    reasons = verdict_reasons(v)[: most + 3]
+    lines = [title]
+    lines += [f"- {escape(printable(reason, CELL))}" for reason in reasons]
     failing = r.failing(v)
     if failing:
         label = f"{len(failing)} at or above '{r.level}'"
-        parts += ["", changes(failing, most) or label]
+        lines += ["", changes(failing, most) or label]
     others = [c for c in v.changes if not r.fails(c)]
     if others:
-        parts += ["", folded(f"{len(others)} below '{r.level}'", changes(others, most))]
-    return "\n".join(parts)
+        label = f"{len(others)} below '{r.level}'"
+        lines += ["", folded(label, changes(others, most))]
+    return "\n".join(lines)
 
 
 def folded(label: str, content: str) -> str:
@@ -205,11 +236,14 @@ def changes(found: Sequence[Change], most: int) -> str:
         return ""
     body: list[list[str]] = []
     for c in found[:most]:
-        path, what = printable(c.path, CELL), printable(change_text(c), CELL)
+        path = printable(c.path, CELL)
+        what = printable(change_text(c), CELL)
         body.append([c.severity, c.rule, path, what])
     shown = rows(["severity", "rule", "fact", "change"], body)
     left_out = len(found) - len(body)
-    return f"{shown}\n\nand {left_out} more" if left_out else shown
+    if left_out:
+        shown += f"\n\nand {left_out} more"
+    return shown
 
 
 # Rules
@@ -245,15 +279,20 @@ def rules(table: Iterable[Rule]) -> str:
 
 def rule_rows(columns: list[str], found: Iterable[Rule]) -> str:
     """Return a table of rules."""
-    return "\n".join([rows(columns, []), *map(rule_row, found)])
+    lines = [rows(columns, [])]
+    lines += map(rule_row, found)
+    return "\n".join(lines)
 
 
 def rule_row(r: Rule) -> str:
     """Return the row of a rule; a finding covers no path."""
-    cells = [f"`{r.id}`", r.severity, f"**{escape(r.title)}**<br>{escape(r.explanation)}"]
+    title, explanation = escape(r.title), escape(r.explanation)
+    cells = [f"`{r.id}`", r.severity]
     if r.pattern is not None:
         cells.insert(1, f"`{r.pattern}`")
-    return f"| {' | '.join(cells)} |"
+    cells.append(f"**{title}**<br>{explanation}")
+    row = " | ".join(cells)
+    return f"| {row} |"
 
 
 # Several models

@@ -19,45 +19,61 @@ def plot_lines(p: Plot, width: int) -> list[str]:
     width: the columns that the lines may take.
     """
     margin = max(len(label) for _, label in p.y_ticks)
-    columns = max(NARROWEST, min(WIDEST, width) - margin - 3)
-    highest = p.y_ticks[-1][0]
+    room = min(WIDEST, width) - margin - 3
+    columns = max(NARROWEST, room)
+    highest, _ = p.y_ticks[-1]
     labels = {row_of(y, highest): label for y, label in p.y_ticks}
     lines = [p.title]
     for row, cells in enumerate(plane(p, columns)):
-        edge = "┤" if row in labels else "│"
-        lines.append(f"{labels.get(row, ''):>{margin}} {edge}{''.join(cells)}".rstrip())
+        label = labels.get(row, "")
+        edge = "┤" if label else "│"
+        line = label.rjust(margin) + f" {edge}" + "".join(cells)
+        lines.append(line.rstrip())
     blank = " " * margin
-    lines.append(f"{blank} └{'─' * columns}")
-    lines.append(f"{blank}  {axis(p.x_ticks, columns)}")
-    return lines + [f"{blank}  {s.symbol} {s.name}" for s in [*p.series, *p.marks]]
+    bottom = "─" * columns
+    lines.append(f"{blank} └{bottom}")
+    ticks = axis(p.x_ticks, columns)
+    lines.append(f"{blank}  {ticks}")
+    for series in [*p.series, *p.marks]:
+        lines.append(f"{blank}  {series.symbol} {series.name}")
+    return lines
 
 
 def plane(p: Plot, columns: int) -> list[list[str]]:
     """Return the cells of the plot, row by row from the top."""
-    longest, highest = p.x_ticks[-1][0], p.y_ticks[-1][0]
+    longest, _ = p.x_ticks[-1]
+    highest, _ = p.y_ticks[-1]
     rows = [[" "] * columns for _ in range(HEIGHT)]
     for mark in p.marks:
         _, y = mark.points[0]
-        rows[row_of(y, highest)] = ["─"] * columns
+        row = row_of(y, highest)
+        rows[row] = ["─"] * columns
+    last = columns - 1
     for series in p.series:
         for column in range(columns):
-            y = value_between(series, longest * column / (columns - 1))
+            x = longest * column / last
+            y = value_between(series, x)
             if y is not None:
-                rows[row_of(y, highest)][column] = series.symbol
+                row = row_of(y, highest)
+                rows[row][column] = series.symbol
     return rows
 
 
 def row_of(y: float, most: int) -> int:
     """Return the row of a value; row 0 is the top, that of `most` and above."""
+    bottom = HEIGHT - 1
     share = min(1.0, y / most)
-    return HEIGHT - 1 - round(share * (HEIGHT - 1))
+    return bottom - round(share * bottom)
 
 
 def value_between(series: Series, x: float) -> float | None:
     """Return the value of a series between its points; None before and after them."""
-    for (x0, y0), (x1, y1) in pairwise(series.points):
+    for before, after in pairwise(series.points):
+        x0, y0 = before
+        x1, y1 = after
         if x0 <= x <= x1:
-            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+            rise = (y1 - y0) * (x - x0)
+            return y0 + rise / (x1 - x0)
     return None
 
 
@@ -68,11 +84,14 @@ def axis(ticks: list[tuple[int, str]], columns: int) -> str:
     columns: the width of the axis.
     """
     line = [" "] * columns
-    most = ticks[-1][0]
+    most, _ = ticks[-1]
     for x, label in ticks:
+        width = len(label)
         middle = round(x / most * (columns - 1))
-        start = min(columns - len(label), max(0, middle - len(label) // 2))
-        end = start + len(label)
-        if not "".join(line[max(0, start - 1) : end + 1]).strip():
+        start = max(0, middle - width // 2)
+        start = min(start, columns - width)
+        end = start + width
+        around = line[max(0, start - 1) : end + 1]
+        if set(around) == {" "}:
             line[start:end] = label
     return "".join(line).rstrip()

@@ -18,6 +18,11 @@ def bar() -> Generator[Callable[[int, int, str], None]]:
         task = progress.add_task("reading", total=None)
 
         def update(done: int, total: int, label: str) -> None:
-            progress.update(task, completed=done, total=total, description=label)
+            progress.update(
+                task,
+                completed=done,
+                total=total,
+                description=label,
+            )
 
         yield update

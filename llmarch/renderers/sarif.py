@@ -78,7 +78,8 @@ def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
     c: the change.
     index: the place of its rule among the rules of the run.
     """
-    message = f"{v.name}: {c.path}: {change_text(c)} ({change_meaning(c)})"
+    what, meaning = change_text(c), change_meaning(c)
+    message = f"{v.name}: {c.path}: {what} ({meaning})"
     return {
         "ruleId": c.rule,
         "ruleIndex": index,
@@ -94,26 +95,39 @@ def result_level(r: Report, c: Change) -> str:
     """Return the level of a change: an error if it fails the check."""
     if r.fails(c):
         return "error"
-    return "note" if c.severity == "info" else "warning"
+    if c.severity == "info":
+        return "note"
+    return "warning"
 
 
 def change_digest(v: Verdict, c: Change) -> str:
     """Return what identifies a change from run to run, whatever the old value was."""
-    identity = "\0".join((v.name, c.rule, c.path, repr(c.new)))
-    return sha256(identity.encode(errors="backslashreplace")).hexdigest()
+    parts = (v.name, c.rule, c.path, repr(c.new))
+    identity = "\0".join(parts)
+    digest = sha256(identity.encode(errors="backslashreplace"))
+    return digest.hexdigest()
 
 
 def location(r: Report, v: Verdict, path: str) -> dict[str, Any]:
     """Return the place of a fact: its name, and its line."""
     name = clean(f"{v.name}:{path}")
     logical = {"fullyQualifiedName": name, "kind": "member"}
-    return {"logicalLocations": [logical]} | physical_location(r, v, path)
+    return {
+        "logicalLocations": [logical],
+        **physical_location(r, v, path),
+    }
 
 
 def physical_location(r: Report, v: Verdict, path: str = "") -> dict[str, Any]:
     """Return the line of the lock file, or the model as a file."""
-    region = {"startLine": v.line_of(path) if r.file else 1}
-    return {"physicalLocation": {"artifactLocation": artifact(r.file or v.name), "region": region}}
+    line = 1
+    if r.file:
+        line = v.line_of(path)
+    location = {
+        "artifactLocation": artifact(r.file or v.name),
+        "region": {"startLine": line},
+    }
+    return {"physicalLocation": location}
 
 
 def artifact(file: str) -> dict[str, str]:

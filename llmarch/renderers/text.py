@@ -52,7 +52,9 @@ class Out(Console):
             return
         with self.capture() as capture:
             self.print(padded)
-        self.file.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+        for line in capture.get().splitlines():
+            trimmed = line.rstrip()
+            self.file.write(f"{trimmed}\n")
 
 
 def console() -> Out:
@@ -76,7 +78,13 @@ def new_console(file: TextIO | None = None, width: int | None = None) -> Out:
     file: where it writes; standard output by default.
     width: its columns; those of the terminal by default.
     """
-    return Out(file=file, width=width, highlight=False, markup=False, emoji=False)
+    return Out(
+        file=file,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def captured(write: Callable[[Out], None]) -> str:
@@ -88,7 +96,8 @@ def captured(write: Callable[[Out], None]) -> str:
 
 def text(value: str, style: str = "") -> Text:
     """Return a string, cleaned, in a style; it may have several lines."""
-    return Text(clean_lines(value), style=style, overflow="fold")
+    cleaned = clean_lines(value)
+    return Text(cleaned, style=style, overflow="fold")
 
 
 # One model
@@ -98,9 +107,10 @@ def sheet(s: Sheet) -> None:
     """Print a model: title and origin, labelled lines, tables, notes."""
     out = console()
     out.print()
-    fits = len(s.title) + len(s.origin) + 6 <= out.width
-    gap = "    " if fits else "\n"
-    out.show(text(s.title, "bold") + text(gap + s.origin, "dim"))
+    title = text(s.title, "bold")
+    width = len(s.title) + len(s.origin) + 6
+    gap = "    " if width <= out.width else "\n"
+    out.show(title + text(gap + s.origin, "dim"))
     out.show(text(s.headline), below=1)
     labelled(out, s.lines)
     for t in s.tables:
@@ -143,7 +153,8 @@ def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for label, label_lines in lines:
-        grid.add_row(text(label, "cyan"), text("\n".join(label_lines)))
+        content = "\n".join(label_lines)
+        grid.add_row(text(label, "cyan"), text(content))
     out.show(grid)
 
 
@@ -195,13 +206,17 @@ def table(t: Table, out: Out | None = None) -> None:
 
 def column_width(t: Table, i: int) -> int:
     """Return the widest line of a column."""
-    lines = [line for row in t.rows for line in row[i].split("\n")]
-    return max(map(len, [*lines, t.columns[i]]))
+    lines = [t.columns[i]]
+    for row in t.rows:
+        lines += row[i].split("\n")
+    return max(map(len, lines))
 
 
 def cell(value: str) -> Text:
     """Return a cell; a dash for what a model does not have is dim."""
-    return text(value, "dim" if value == ABSENT else "")
+    if value == ABSENT:
+        return text(value, "dim")
+    return text(value)
 
 
 def split(t: Table, width: int) -> Iterable[Table]:
@@ -253,10 +268,11 @@ def comparison(c: Comparison) -> None:
 def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
     """Print a symbol for each layer of each model: beside the names if they fit, else below."""
     names = max(len(s.name) for s in items)
-    beside = names + max(len(s.symbols) for s in items) + 4 <= out.width
-    key = text("   ".join(f"{symbol} {word}" for symbol, word in legend), "dim")
+    symbols = max(len(s.symbols) for s in items)
+    words = [f"{symbol} {word}" for symbol, word in legend]
+    key = text("   ".join(words), "dim")
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    if beside:
+    if names + symbols + 4 <= out.width:
         for s in items:
             grid.add_row(text(s.name), text(s.symbols))
         grid.add_row(text(""), key)
@@ -276,13 +292,15 @@ def report(r: Report, out: Out | None = None) -> None:
 
     out = out or console()
     if r.file:
-        out.show(text(f"{r.file}: {count_noun(len(r.verdicts), 'model')}"), indent=0, below=1)
-    width = min(WIDEST_NAME, max((len(v.name) for v in r.verdicts), default=0))
+        models = count_noun(len(r.verdicts), "model")
+        out.show(text(f"{r.file}: {models}"), indent=0, below=1)
+    widest = max((len(v.name) for v in r.verdicts), default=0)
     for v in r.verdicts:
-        verdict(out, r, v, width)
+        verdict(out, r, v, min(WIDEST_NAME, widest))
     out.print()
+    style = "bold" if r.exit_code else ""
     for line in summary_lines(r):
-        out.show(text(line, "bold" if r.exit_code else ""), indent=0)
+        out.show(text(line, style), indent=0)
     failing = [change for v in r.verdicts for change in r.failing(v)]
     if failing:
         out.show(text(f"llmarch rules explain {failing[0].rule}", "dim"), indent=0)
@@ -296,19 +314,20 @@ def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
     v: the model's verdict.
     width: the columns of the names.
     """
-    from ..compare.report import OUTCOMES, compared_commits, verdict_state
+    from ..compare.report import OUTCOMES, compared_commits, verdict_reasons, verdict_state
 
     outcome = r.outcome(v)
-    title = text(f"{OUTCOMES[outcome]} ", COLOURS[outcome]) + text(v.name.ljust(width), "bold")
-    rest = "   ".join(filter(None, (compared_commits(v), verdict_state(v))))
-    out.show(title + text(f"   {rest}"), indent=0)
+    mark, colour = OUTCOMES[outcome], COLOURS[outcome]
+    title = text(f"{mark} ", colour) + text(v.name.ljust(width), "bold")
+    words = (compared_commits(v), verdict_state(v))
+    for word in words:
+        if word:
+            title += text(f"   {word}")
+    out.show(title, indent=0)
     if v.changes:
-        print_changes(out, r, v.changes, COLOURS[outcome])
-    lines = list(v.remarks)
-    if v.error:
-        lines = [v.error.message, *filter(None, [v.error.hint]), *lines]
-    for line in lines:
-        out.show(text(line), indent=4)
+        print_changes(out, r, v.changes, colour)
+    for reason in verdict_reasons(v):
+        out.show(text(reason), indent=4)
 
 
 def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -> None:
@@ -326,10 +345,15 @@ def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -
     grid.add_column(overflow="fold")
     explained: set[str] = set()
     for c in changes:
-        fails = r.fails(c)
-        line = text(f"{c.rule}   {c.path}   {change_text(c)}", "" if fails else "dim")
-        if fails and c.rule not in explained:
-            line += text(f"\n{change_meaning(c)}", "dim")
+        what = change_text(c)
+        line = f"{c.rule}   {c.path}   {what}"
+        if not r.fails(c):
+            grid.add_row(text(c.severity, "dim"), text(line, "dim"))
+            continue
+        shown = text(line)
+        if c.rule not in explained:
+            meaning = change_meaning(c)
+            shown += text(f"\n{meaning}", "dim")
         explained.add(c.rule)
-        grid.add_row(text(c.severity, colour if fails else "dim"), line)
+        grid.add_row(text(c.severity, colour), shown)
     out.show(grid, indent=4)

@@ -18,6 +18,7 @@ from ..architecture.schema import (
     Attention,
     BlockIndex,
     CompressedAttention,
+    Indexer,
     LatentAttention,
     LinearAttention,
     Mixer,
@@ -27,7 +28,7 @@ from ..architecture.schema import (
 )
 from . import numbers
 from .fact_rows import DECAY, Softmax, nope_layers, query_scaling, rotary, scaling, softmax
-from .numbers import number
+from .numbers import number, plural
 from .wording import (
     LINEAR,
     compression,
@@ -50,60 +51,92 @@ BIASED = {
 
 def attention_lines(a: Architecture) -> list[str]:
     """Return a heading for mixers with the same heads, then what these see and have besides."""
-    layers = layers_by_mixer(a)
-    details = {name: mixer_details(a, a.mixers[name]) for name in layers}
-    groups: dict[str, list[str]] = {}
-    for name in layers:
-        groups.setdefault(mixer_heading(a.mixers[name]), []).append(name)
-    softmax_groups = {h: names for h, names in groups.items() if set(names) & set(softmax(a))}
-    everywhere: list[str] = []
-    if len(softmax_groups) > 1:
-        everywhere = in_common(details[name] for name in softmax(a))
+    uses = used_mixers(a)
+    groups = group_by_heading(uses)
+    everywhere = details_of_all(groups)
     lines: list[str] = []
-    for heading, names in groups.items():
-        group = [
-            MixerUse(name, layers[name], [d for d in details[name] if d not in everywhere])
-            for name in names
-        ]
-        if len(groups) > 1:
-            heading += f" · {sum(use.layers for use in group)} layers"
-        lines += [heading, *group_lines(a, group, counted=len(groups) > 1)]
-    scope = attention_layers(a)
-    return [*lines, *(f"{line} · all {scope}" for line in packed(everywhere))]
+    for heading, group in groups.items():
+        own = [use.without(everywhere) for use in group]
+        if len(groups) == 1:
+            lines.append(heading)
+            lines += group_lines(a, own, counted=False)
+        else:
+            layers = sum(use.layers for use in group)
+            lines.append(f"{heading} · {layers} layers")
+            lines += group_lines(a, own, counted=True)
+    hybrid = any(isinstance(use.mixer, LinearAttention) for use in uses)
+    scope = "all attention layers" if hybrid else "all layers"
+    return lines + [f"{line} · {scope}" for line in packed(everywhere)]
 
 
 @frozen
 class MixerUse(Frozen):
-    """A mixer under a heading: how many layers use it, and its details."""
+    """A mixer, how many layers use it, and its details."""
 
-    name: str
+    mixer: Mixer
     layers: int
     details: list[str]
+
+    def without(self, details: list[str]) -> MixerUse:
+        """Return the mixer without details that are said elsewhere."""
+        own = [detail for detail in self.details if detail not in details]
+        return MixerUse(self.mixer, self.layers, own)
 
 
 def layers_by_mixer(a: Architecture) -> Counter[str]:
     """Return how many layers use each mixer, in order of first use."""
-    return Counter(name for kind in a.layers for name in mixer_names(a, kind))
+    layers: Counter[str] = Counter()
+    for kind in a.layers:
+        layers.update(mixer_names(a, kind))
+    return layers
 
 
-def attention_layers(a: Architecture) -> str:
-    """Return `layers`, or `attention layers` where other mixers keep a state instead."""
-    hybrid = any(isinstance(a.mixers[name], LinearAttention) for name in layers_by_mixer(a))
-    return "attention layers" if hybrid else "layers"
+def used_mixers(a: Architecture) -> list[MixerUse]:
+    """Return the mixers that layers use, in order of first use."""
+    uses: list[MixerUse] = []
+    for name, layers in layers_by_mixer(a).items():
+        m = a.mixers[name]
+        uses.append(MixerUse(m, layers, mixer_details(a, m)))
+    return uses
+
+
+def group_by_heading(uses: Iterable[MixerUse]) -> dict[str, list[MixerUse]]:
+    """Return mixers by their heading."""
+    groups: dict[str, list[MixerUse]] = {}
+    for use in uses:
+        heading = mixer_heading(use.mixer)
+        groups.setdefault(heading, []).append(use)
+    return groups
+
+
+def details_of_all(groups: dict[str, list[MixerUse]]) -> list[str]:
+    """Return the details that all softmax mixers share, if they have several headings."""
+    softmax_groups: list[list[MixerUse]] = []
+    for group in groups.values():
+        if not isinstance(group[0].mixer, LinearAttention):
+            softmax_groups.append(group)
+    if len(softmax_groups) < 2:
+        return []
+    return in_common(use.details for group in softmax_groups for use in group)
 
 
 def in_common(lists: Iterable[list[str]]) -> list[str]:
     """Return the details that are in every list, in the order of the first."""
     first, *others = lists
-    return [detail for detail in first if all(detail in other for other in others)]
+    common: list[str] = []
+    for detail in first:
+        if all(detail in other for other in others):
+            common.append(detail)
+    return common
 
 
 def packed(words: Iterable[str]) -> list[str]:
     """Return lines of words joined by ` · `, as many to a line as fit into `LINE` columns."""
     lines: list[str] = []
     for word in words:
-        if lines and len(lines[-1]) + len(word) + 3 <= LINE:
-            lines[-1] += f" · {word}"
+        longer = f"{lines[-1]} · {word}" if lines else ""
+        if longer and len(longer) <= LINE:
+            lines[-1] = longer
         else:
             lines.append(word)
     return lines
@@ -116,22 +149,25 @@ def group_lines(a: Architecture, group: list[MixerUse], counted: bool) -> list[s
     group: the mixers of the heading.
     counted: whether the heading says how many layers use them.
     """
+    several = len(group) > 1
     common = in_common(use.details for use in group)
     lines = packed(common)
-    if len(group) == 1 and not is_partial_reach(a.mixers[group[0].name]):
+    if not several and not is_partial_reach(group[0].mixer):
         return lines
     plain: list[str] = []
     for use in group:
-        reach = reach_phrase(a, a.mixers[use.name])
-        if reach and (len(group) > 1 or not counted):
-            reach += f" on {use.layers} layers"
-        own = [detail for detail in use.details if detail not in common]
-        if own:
+        words = use.without(common).details
+        if not isinstance(use.mixer, LinearAttention):
+            reach = reach_phrase(a, use.mixer)
+            if several or not counted:
+                reach += f" on {use.layers} layers"
+            words.insert(0, reach)
+        if len(words) > 1:
             lines += packed(plain)
-            lines.append(" · ".join(filter(None, [reach, *own])))
+            lines.append(" · ".join(words))
             plain = []
-        elif reach:
-            plain.append(reach)
+        else:
+            plain += words
     return lines + packed(plain)
 
 
@@ -144,43 +180,60 @@ def reach_word(m: Mixer) -> str:
         case LinearAttention():
             return "state"
         case CompressedAttention():
-            beyond = compression(m)
             window = f"window {number(m.window)}"
-            return f"{window} + {beyond}" if beyond else window
+            beyond = compression(m)
+            if beyond:
+                return f"{window} + {beyond}"
+            return window
         case LatentAttention():
             if m.indexer:
                 return "own index"
-            return "an earlier layer's index" if m.index_from else "full"
+            if m.index_from:
+                return "an earlier layer's index"
         case Attention():
             if m.window:
                 return f"sliding window {number(m.window)}"
             if m.chunk:
                 return f"chunks of {number(m.chunk)}"
             if m.block_index:
-                return f"the best {m.block_index.top_blocks} blocks of {m.block_index.block}"
-            return "full"
+                blocks = m.block_index
+                return f"the best {blocks.top_blocks} blocks of {blocks.block}"
+    return "full"
 
 
 def reach_phrase(a: Architecture, m: Mixer) -> str:
     """Return what a query sees, and `NoPE` where other layers have rotary positions."""
-    if isinstance(m, LinearAttention):
-        return ""
     reach = reach_word(m)
-    return f"{reach}, NoPE" if is_nope_among_rotary(a, m) else reach
+    if is_nope_among_rotary(a, m):
+        return f"{reach}, NoPE"
+    return reach
 
 
 def is_partial_reach(m: Mixer) -> bool:
     """Return whether a softmax mixer sees less than all earlier tokens by a fixed rule."""
-    if isinstance(m, CompressedAttention):
-        return True
-    return isinstance(m, Attention) and bool(m.window or m.chunk or m.block_index)
+    match m:
+        case CompressedAttention():
+            return True
+        case Attention():
+            rules = (m.window, m.chunk, m.block_index)
+            return any(rules)
+        case _:
+            return False
 
 
 def is_nope_among_rotary(a: Architecture, m: Mixer) -> bool:
     """Return whether a softmax mixer has no positions although others have rotary ones."""
-    if isinstance(m, LinearAttention) or m.rope or a.embedding.positions:
+    if isinstance(m, LinearAttention):
         return False
-    return any(other.rope for other in softmax(a).values())
+    if m.rope or a.embedding.positions:
+        return False
+    return has_rotary(a)
+
+
+def has_rotary(a: Architecture) -> bool:
+    """Return whether some layers have rotary positions."""
+    mixers = softmax(a).values()
+    return any(m.rope for m in mixers)
 
 
 # Headings
@@ -192,13 +245,12 @@ def mixer_heading(m: Mixer) -> str:
         case Attention():
             return attention_heading(m)
         case LatentAttention():
-            name = "sparse MLA" if m.indexer or m.index_from else "MLA"
-            rank = number(m.q_lora_rank) if m.q_lora_rank else "full rank"
-            return f"{name}, {m.heads} heads · latent ranks q {rank}, kv {number(m.kv_lora_rank)}"
+            return latent_heading(m)
         case CompressedAttention():
             heads = f"{m.heads} query heads over one latent that is key and value"
             dims = f"head dim {m.head_dim}, the last {m.rope_dim} rotary"
-            return f"{heads}, {dims} · q rank {number(m.q_lora_rank)}"
+            rank = number(m.q_lora_rank)
+            return f"{heads}, {dims} · q rank {rank}"
         case LinearAttention():
             return linear_heading(m)
 
@@ -211,20 +263,36 @@ def attention_heading(m: Attention) -> str:
     dim = f"K {m.head_dim}, V {m.v_head_dim}"
     if m.head_dim == m.v_head_dim:
         dim = number(m.head_dim)
-    return f"{sharing(m)}, {heads}, head dim {dim}, {BIASED[m.qkv_bias, m.output_bias]}"
+    bias = BIASED[m.qkv_bias, m.output_bias]
+    kind = sharing(m)
+    return f"{kind}, {heads}, head dim {dim}, {bias}"
+
+
+def latent_heading(m: LatentAttention) -> str:
+    """Return `MLA, 128 heads · latent ranks q 1,536, kv 512`."""
+    name = "MLA"
+    if m.indexer or m.index_from:
+        name = "sparse MLA"
+    q_rank = "full rank"
+    if m.q_lora_rank:
+        q_rank = number(m.q_lora_rank)
+    kv_rank = number(m.kv_lora_rank)
+    return f"{name}, {m.heads} heads · latent ranks q {q_rank}, kv {kv_rank}"
 
 
 def linear_heading(m: LinearAttention) -> str:
     """Return `Gated DeltaNet, 16 key : 32 value heads, head dim 128`."""
-    name, dims = LINEAR[m.variant], linear_dims(m)
+    name = LINEAR[m.variant]
+    dims = linear_dims(m)
     if m.variant == "short_conv":
         return f"{name} of {m.conv_kernel} tokens, {dims} channels"
     if m.variant == "mamba2":
-        groups = f"{m.key_heads} group{'s' if m.key_heads > 1 else ''}"
-        return f"{name}, {m.value_heads} heads in {groups}, head dim {dims}"
-    heads = f"{m.key_heads} key : {m.value_heads} value heads"
-    if m.key_heads == m.value_heads:
+        groups = plural(m.key_heads, "group")
+        heads = f"{m.value_heads} heads in {groups}"
+    elif m.key_heads == m.value_heads:
         heads = f"{m.value_heads} heads"
+    else:
+        heads = f"{m.key_heads} key : {m.value_heads} value heads"
     return f"{name}, {heads}, head dim {dims}"
 
 
@@ -233,37 +301,46 @@ def linear_heading(m: LinearAttention) -> str:
 
 def mixer_details(a: Architecture, m: Mixer) -> list[str]:
     """Return what a mixer has besides heads and reach, a few words each."""
-    return list(DETAILS[type(m)](a, m))
+    details = DETAILS[type(m)]
+    return list(details(a, m))
 
 
 def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
     """Yield the dims of MLA's heads, its indexer, factors, and a bias."""
+    dims = f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim}"
     position = "rotary" if m.rope else "shared"
-    dims = f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} {position}"
-    yield f"head dims: {dims} for q and k, {m.v_head_dim} for v"
+    yield f"head dims: {dims} {position} for q and k, {m.v_head_dim} for v"
     if m.indexer:
-        heads = f"{m.indexer.heads} heads × {m.indexer.head_dim}"
-        yield f"lightning indexer: {heads}, reads the best {number(m.indexer.top_k)} tokens"
+        most = number(m.indexer.top_k)
+        yield f"{indexer_heads(m.indexer)}, reads the best {most} tokens"
     if m.bias:
         yield "bias on q, kv, o"
-    if m.norm_eps is not None and m.norm_eps not in {n.eps for n in a.norms.values()}:
-        yield f"latent norms ε {numbers.epsilon(m.norm_eps)}"
+    other_eps = {n.eps for n in a.norms.values()}
+    if m.norm_eps is not None and m.norm_eps not in other_eps:
+        epsilon = numbers.epsilon(m.norm_eps)
+        yield f"latent norms ε {epsilon}"
     yield from score_details(m)
 
 
 def compressed_details(a: Architecture, m: CompressedAttention) -> Iterator[str]:
     """Yield the output projection's groups, sinks, and the indexer's heads."""
-    yield f"output projection in {m.o_groups} groups of rank {number(m.o_lora_rank)}"
+    rank = number(m.o_lora_rank)
+    yield f"output projection in {m.o_groups} groups of rank {rank}"
     if m.sinks:
         yield "one attention sink per query head"
     if m.indexer:
-        yield f"lightning indexer: {m.indexer.heads} heads × {m.indexer.head_dim}"
+        yield indexer_heads(m.indexer)
+
+
+def indexer_heads(x: Indexer) -> str:
+    """Return `lightning indexer: 64 heads × 128`."""
+    return f"lightning indexer: {x.heads} heads × {x.head_dim}"
 
 
 def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
     """Yield QK-norm, gate, sinks, caps, where values come from, and factors on scores."""
     if m.qk_norm:
-        yield qk_norm_word(m.qk_norm, rotary=any(other.rope for other in softmax(a).values()))
+        yield qk_norm_word(m.qk_norm, has_rotary(a))
     if m.gate:
         yield f"{m.gate} output gate ({m.gate_activation})"
     if m.block_index:
@@ -362,12 +439,15 @@ def scale_word(scale: float) -> str:
     """Return the number, with `1/√168` or `1/128` where it is that of a whole number."""
     if not 1e-3 < scale < 1:
         return number(scale)
+    shown = number(scale)
     square = round(scale**-2)
-    if abs(square**-0.5 / scale - 1) > 1e-6:
-        return number(scale)
+    nearest = square**-0.5
+    if abs(nearest / scale - 1) > 1e-6:
+        return shown
     root = isqrt(square)
-    divisor = str(root) if root * root == square else f"√{square}"
-    return f"{number(scale)} (1/{divisor})"
+    if root * root == square:
+        return f"{shown} (1/{root})"
+    return f"{shown} (1/√{square})"
 
 
 # Positions
@@ -381,32 +461,43 @@ def position_lines(a: Architecture) -> list[str]:
     if a.embedding.positions:
         return [f"learned, {number(a.embedding.positions)} positions · {context}"]
     mixers = softmax(a)
-    described: dict[str, list[str]] = {}
-    for name, m in mixers.items():
-        if m.rope:
-            described.setdefault(rope_word(m.rope, m), []).append(name)
-    if not described:
-        if not mixers:
-            return [context]
+    if not mixers:
+        return [context]
+    if not has_rotary(a):
         return [f"NoPE: no positional encoding in attention · {context}"]
-    lines = [f"{' and '.join(names)}: {text}" for text, names in described.items()]
-    if len(described) == 1:
-        lines = list(described)
+    return [*rotary_lines(a), context]
+
+
+def rotary_lines(a: Architecture) -> list[str]:
+    """Return the rotary positions of mixers, with the names of these where they differ."""
+    names_by_rope: dict[str, list[str]] = {}
+    for name, m in softmax(a).items():
+        if m.rope:
+            rope = rope_word(m.rope, m)
+            names_by_rope.setdefault(rope, []).append(name)
+    lines = list(names_by_rope)
+    scope = " · every attention layer"
+    if len(names_by_rope) > 1:
+        scope = ""
+        names = map(" and ".join, names_by_rope.values())
+        lines = [f"{group}: {rope}" for group, rope in zip(names, names_by_rope, strict=True)]
     without = nope_layers(a)
     if without:
-        lines[-1] += f" · NoPE on {without} layers"
-    elif len(described) == 1:
-        lines[-1] += " · every attention layer"
-    return [*lines, context]
+        scope = f" · NoPE on {without} layers"
+    lines[-1] += scope
+    return lines
 
 
 def rope_word(rope: Rope, m: Softmax) -> str:
     """Return `RoPE θ 10,000, 64 of 192 dims, interleaved, YaRN × 40 from 4,096`."""
-    words = [f"RoPE θ {numbers.theta(rope.theta)}", rotary(rope, m)]
+    theta = numbers.theta(rope.theta)
+    words = [f"RoPE θ {theta}", rotary(rope, m)]
     if rope.scaling:
-        words.append(scaling(rope.scaling) + scaling_details(rope.scaling))
+        details = scaling_details(rope.scaling)
+        words.append(scaling(rope.scaling) + details)
     if rope.sections:
-        words.append(f"{len(rope.sections)} axes")
+        axes = len(rope.sections)
+        words.append(f"{axes} axes")
     return ", ".join(words)
 
 
@@ -432,4 +523,7 @@ def scaling_details(s: RopeScaling) -> str:
         words.append(f"mscale {s.mscale}, mscale_all_dim {s.mscale_all_dim}")
     if s.truncate is False:
         words.append("range not rounded")
-    return f" ({', '.join(words)})" if words else ""
+    if not words:
+        return ""
+    joined = ", ".join(words)
+    return f" ({joined})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.layers import mixer_names
@@ -31,14 +32,17 @@ def select_models(
     attention: a kind of attention; raises UnknownReference where no model has it.
     moe: whether the model is a mixture of experts.
     """
-    models = [{"alias": alias, **entry} for alias, entry in catalog.items()]
+    models: list[dict[str, Any]] = []
+    for alias, facts in catalog.items():
+        models.append({"alias": alias, **facts})
     if attention is not None:
         models = with_attention(models, attention.lower())
     if moe is not None:
         models = [m for m in models if m["moe"] is moe]
     if text is not None:
-        models = [m for m in models if has_text(m, text.lower())]
-    return sorted(models, key=lambda m: (m["family"], m["model_type"], m["total"]))
+        wanted = text.lower()
+        models = [m for m in models if has_text(m, wanted)]
+    return sorted(models, key=itemgetter("family", "model_type", "total"))
 
 
 def with_attention(models: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -53,23 +57,35 @@ def with_attention(models: list[dict[str, Any]], kind: str) -> list[dict[str, An
 
 def has_text(model: Mapping[str, Any], text: str) -> bool:
     """Return whether a searched key of an entry contains the text, which is in lower case."""
-    return any(text in str(model[key]).lower() for key in SEARCHED)
+    values = [str(model[key]) for key in SEARCHED]
+    return any(text in value.lower() for value in values)
 
 
 def model_table(models: list[dict[str, Any]]) -> Table:
     """Return the table of `llmarch list`."""
     columns = ["alias", "family", "year", "parameters", "layers", "context"]
-    return Table(columns, [model_row(m) for m in models])
+    rows = list(map(model_row, models))
+    return Table(columns, rows)
 
 
 def model_row(m: Mapping[str, Any]) -> list[str]:
     """Return the cells of one index entry."""
-    year = str(m["released"] or "")[:4]
+    released = m["released"] or ""
     size = numbers.count(m["total"])
     if m["active"] != m["total"] - m["vision"]:
-        size += f" · {numbers.count(m['active'])} active"
-    context = numbers.context(m["context"]) if m["context"] else "?"
-    return [m["alias"], m["family"], year, size, "\n".join(m["recipe"]), context]
+        active = numbers.count(m["active"])
+        size += f" · {active} active"
+    context = "?"
+    if m["context"]:
+        context = numbers.context(m["context"])
+    return [
+        m["alias"],
+        m["family"],
+        released[:4],
+        size,
+        "\n".join(m["recipe"]),
+        context,
+    ]
 
 
 def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
@@ -109,10 +125,12 @@ def attention_kinds(a: Architecture) -> set[str]:
     from ..architecture.schema import LinearAttention
 
     kinds: set[str] = set()
-    for name in dict.fromkeys(name for kind in a.layers for name in mixer_names(a, kind)):
-        m = a.mixers[name]
-        kinds |= mixer_kinds(m)
-        if not isinstance(m, LinearAttention) and m.rope is None and not a.embedding.positions:
+    for kind in dict.fromkeys(a.layers):
+        for name in mixer_names(a, kind):
+            m = a.mixers[name]
+            kinds |= mixer_kinds(m)
+            if isinstance(m, LinearAttention) or m.rope or a.embedding.positions:
+                continue
             kinds.add("nope")
     return kinds
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 
 from ..architecture.schema import FFN, Architecture, Dense, MoE, Router
 from .fact_rows import SCORING, shared
@@ -18,9 +17,14 @@ from .wording import activation_word, clamp_word, ffn_word, router_words
 
 def layers_by_ffn(a: Architecture) -> Counter[str]:
     """Return how often layers use each feed-forward block, in order of first use."""
-    steps = chain.from_iterable(a.layer_kinds[kind].steps for kind in a.layers)
-    blocks = (branch.block.partition(".") for step in steps for branch in step.branches)
-    return Counter(name for group, _, name in blocks if group == "ffns")
+    layers: Counter[str] = Counter()
+    for kind in a.layers:
+        for step in a.layer_kinds[kind].steps:
+            for branch in step.branches:
+                group, _, name = branch.block.partition(".")
+                if group == "ffns":
+                    layers[name] += 1
+    return layers
 
 
 def moe_lines(a: Architecture) -> list[str]:
@@ -33,26 +37,37 @@ def moe_lines(a: Architecture) -> list[str]:
     if not mixtures:
         return []
     _, main = mixtures[0]
-    lines = [" · ".join(size_words(main)), ", ".join(routing_words(main)), experts_line(main)]
-    usual = set(moe_words(main))
+    size = " · ".join(size_words(main))
+    routing = ", ".join(routing_words(main))
+    lines = [size, routing, experts_line(main)]
+    usual = moe_words(main)
     for times, other in mixtures[1:]:
         different = [word for word in moe_words(other) if word not in usual]
-        if different:
-            lines.append(f"{', '.join(different)} · {times} layers")
+        words = ", ".join(different)
+        if words:
+            lines.append(f"{words} · {times} layers")
     return lines
 
 
 def moe_words(f: MoE) -> list[str]:
     """Return all that the lines of a mixture of experts say, in pieces that can be compared."""
-    return [*size_words(f), *routing_words(f), experts_line(f)]
+    words = size_words(f)
+    words += routing_words(f)
+    words.append(experts_line(f))
+    return words
 
 
 def size_words(f: MoE) -> list[str]:
     """Return `128 routed, top-8, width 1,536` and the shared experts."""
-    words = [f"{f.experts} routed, top-{f.active}, width {number(f.expert_width)}"]
-    words.append(f"shared: {shared(f)}" if f.shared_width else "no shared expert")
+    width = number(f.expert_width)
+    words = [f"{f.experts} routed, top-{f.active}, width {width}"]
+    if f.shared_width:
+        words.append(f"shared: {shared(f)}")
+    else:
+        words.append("no shared expert")
     if f.latent_width:
-        words.append(f"in a latent of {number(f.latent_width)}")
+        latent = number(f.latent_width)
+        words.append(f"in a latent of {latent}")
     return words
 
 
@@ -87,7 +102,8 @@ def scoring_word(r: Router) -> str:
 
 def experts_line(f: MoE) -> str:
     """Return `experts: SwiGLU, with bias, clamped at 7`."""
-    return f"experts: {', '.join(activation_words(f))}"
+    words = ", ".join(activation_words(f))
+    return f"experts: {words}"
 
 
 def activation_words(f: FFN) -> list[str]:
@@ -96,36 +112,40 @@ def activation_words(f: FFN) -> list[str]:
     if f.bias:
         words.append("with bias")
     clamp = clamp_word(f)
-    if clamp:
-        order = " after the activation" if f.clamp_after else ""
-        words.append(f"clamped at {clamp}{order}")
+    if clamp and f.clamp_after:
+        words.append(f"clamped at {clamp} after the activation")
+    elif clamp:
+        words.append(f"clamped at {clamp}")
     return words
 
 
 def dense_lines(a: Architecture) -> list[str]:
     """Return a line for each dense block, with its layers where there are several."""
-    plain: list[tuple[int, Dense]] = []
-    special: list[Dense] = []
+    plain: list[str] = []
+    counted: list[str] = []
+    special: list[str] = []
     for name, times in layers_by_ffn(a).items():
         block = a.ffns[name]
         if not isinstance(block, Dense):
             continue
         if block.own_skip or block.per_layer:
-            special.append(block)
-        else:
-            plain.append((times, block))
-    lines = [", ".join(dense_words(block)) for _, block in plain]
-    if len(plain) > 1:
-        lines = [f"{line} · {times} layers" for line, (times, _) in zip(lines, plain, strict=True)]
-    return [*lines, *map(special_line, special)]
+            special.append(special_line(block))
+            continue
+        line = ", ".join(dense_words(block))
+        plain.append(line)
+        counted.append(f"{line} · {times} layers")
+    several = len(plain) > 1
+    return [*(counted if several else plain), *special]
 
 
 def special_line(f: Dense) -> str:
     """Return what a block does that stands beside attention or adds the per-layer input."""
+    name = ffn_word(f)
     if f.own_skip:
-        matrices = f"two matrices of rank {number(f.width)}"
-        return f"{ffn_word(f)}: {matrices} beside attention, added to their input"
-    return f"{ffn_word(f)}: {', '.join(dense_words(f))}"
+        rank = number(f.width)
+        return f"{name}: two matrices of rank {rank} beside attention, added to their input"
+    words = ", ".join(dense_words(f))
+    return f"{name}: {words}"
 
 
 def dense_words(f: Dense) -> Iterator[str]:
@@ -135,4 +155,5 @@ def dense_words(f: Dense) -> Iterator[str]:
     yield f"width {number(f.width)}"
     yield from details
     if f.sparsity:
-        yield f"only the highest {100 * (1 - f.sparsity):.2g} % of the gate pass"
+        percent = 100 * (1 - f.sparsity)
+        yield f"only the highest {percent:.2g} % of the gate pass"

@@ -7,4 +7,5 @@ from ..architecture.schema import Finding
 
 def finding_line(f: Finding) -> str:
     """Return `tensor-missing: model.norm.weight: 1 tensor is not in the checkpoint`."""
-    return ": ".join(filter(None, (f.rule, f.path, f.message)))
+    words = (f.rule, f.path, f.message)
+    return ": ".join(word for word in words if word)

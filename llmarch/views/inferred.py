@@ -17,6 +17,7 @@ from .documents import Sheet, Table
 from .findings import finding_line
 from .model import origin
 from .numbers import number
+from .tables import shape_text
 
 MOST_NAMED = 3
 """How many unknown facts are named for one reason; the rest is counted."""
@@ -25,90 +26,133 @@ MOST_NAMED = 3
 def sheet(o: Observation) -> Sheet:
     """Return the first screen about a model; labels without lines are left out."""
     seen = o.observed
-    vocabulary = seen.facts.get("vocab_size")
-    lines = [("Parameters", parameter_lines(seen)), ("Layers", layer_lines(seen))]
-    lines += [(block_label(path), fact_lines(seen, path)) for path in block_paths(seen)]
+    lines = [
+        ("Parameters", component_lines(seen)),
+        ("Layers", kind_lines(seen)),
+    ]
+    for path in block_paths(seen):
+        lines.append((block_label(path), fact_lines(seen, path)))
     lines += [
-        ("Vocabulary", [value_word(vocabulary)] if vocabulary else []),
-        ("Weights", weight_lines(o)),
+        ("Vocabulary", vocabulary_words(seen)),
+        ("Weights", tensor_lines(o)),
         ("Unknown", unknown_lines(seen)),
     ]
     shown = [(label, text) for label, text in lines if text]
-    model_type = (o.raw.config or {}).get("model_type")
-    known = model_type if isinstance(model_type, str) else "no model_type"
-    title = "Inferred from tensor names and shapes"
-    return Sheet(o.name, origin(o.raw, known), title, shown, notes(o))
+    config = o.raw.config or {}
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        model_type = "no model_type"
+    where = origin(o.raw, model_type)
+    return Sheet(o.name, where, "Inferred from tensor names and shapes", shown, reasons(o))
 
 
-def parameter_lines(seen: InferredModel) -> list[str]:
+def component_lines(seen: InferredModel) -> list[str]:
     """Return the total and its components, the largest first."""
-    total = "total unknown: not every size is in the headers"
+    first = "total unknown: not every size is in the headers"
     if seen.total is not None:
-        total = f"{numbers.count(seen.total)} total"
+        total = numbers.count(seen.total)
+        first = f"{total} total"
     if seen.mtp:
-        total += f" · MTP {numbers.count(seen.mtp)} (not in the total)"
-    largest_first = sorted(seen.by_component.items(), key=lambda item: -item[1])
-    return [total, " · ".join(f"{name} {numbers.count(n)}" for name, n in largest_first)]
+        mtp = numbers.count(seen.mtp)
+        first += f" · MTP {mtp} (not in the total)"
+    parts: list[str] = []
+    for name, n in sorted(seen.by_component.items(), key=lambda item: -item[1]):
+        size = numbers.count(n)
+        parts.append(f"{name} {size}")
+    return [first, " · ".join(parts)]
 
 
-def layer_lines(seen: InferredModel) -> list[str]:
+def kind_lines(seen: InferredModel) -> list[str]:
     """Return how many layers of each kind there are, norm placement, and the hidden size."""
     lines: list[str] = []
     for kind, times in Counter(seen.layers).items():
-        blocks = " + ".join(map(block_label, seen.kinds[kind].blocks))
-        lines.append(f"{times} × {blocks or 'unrecognised'}")
-    placements = {kind.placement for kind in seen.kinds.values() if kind.placement}
+        blocks = blocks_text(seen, kind) or "unrecognised"
+        lines.append(f"{times} × {blocks}")
+    found = {kind.placement for kind in seen.kinds.values() if kind.placement}
+    placements = ", ".join(sorted(found))
     if placements:
-        lines.append(f"norms: {', '.join(sorted(placements))}")
+        lines.append(f"norms: {placements}")
     hidden = seen.facts.get("hidden_size")
     if hidden:
         lines.append(f"hidden size {number(hidden)}")
     return lines
 
 
+def blocks_text(seen: InferredModel, kind: str) -> str:
+    """Return the blocks of a kind of layer, joined by ` + `."""
+    blocks = seen.kinds[kind].blocks
+    return " + ".join(map(block_label, blocks))
+
+
+def vocabulary_words(seen: InferredModel) -> list[str]:
+    """Return the size of the vocabulary, if it is known."""
+    size = seen.facts.get("vocab_size")
+    if not size:
+        return []
+    return [value_word(size)]
+
+
 def block_paths(seen: InferredModel) -> list[str]:
     """Return the paths of blocks and towers that have facts, in order of appearance."""
-    groups = ("mixers.", "ffns.", "towers.")
-    parts = (path.split(".") for path in seen.facts if path.startswith(groups))
-    return list(dict.fromkeys(".".join(names[:2]) for names in parts))
+    paths: dict[str, None] = {}
+    for path in seen.facts:
+        group, *names = path.split(".")
+        if group in ("mixers", "ffns", "towers"):
+            paths[f"{group}.{names[0]}"] = None
+    return list(paths)
 
 
 def block_label(path: str) -> str:
     """Return the last part of a path in words: `mixers.full_attention` as `full attention`."""
-    return path.rpartition(".")[2].replace("_", " ")
+    _, _, name = path.rpartition(".")
+    return name.replace("_", " ")
 
 
 def fact_lines(seen: InferredModel, path: str) -> list[str]:
     """Return what is known of one block: `heads 32, kv heads 8, head dim 128`."""
-    words = [
-        fact_words(name.removeprefix(f"{path}."), value)
-        for name, value in seen.facts.items()
-        if name.startswith(f"{path}.") and value not in (None, False)
-    ]
-    return [", ".join(words)] if words else []
+    prefix = f"{path}."
+    words: list[str] = []
+    for name, value in seen.facts.items():
+        if name.startswith(prefix) and value not in (None, False):
+            fact = name.removeprefix(prefix)
+            words.append(fact_words(fact, value))
+    if not words:
+        return []
+    return [", ".join(words)]
 
 
 def fact_words(name: str, value: Any) -> str:
     """Return a fact in words: `head dim 128`, or the name alone where it is true."""
-    words = name.replace("_", " ").replace(".", " ")
-    return words if value is True else f"{words} {value_word(value)}"
+    words = name
+    for separator in ("_", "."):
+        words = words.replace(separator, " ")
+    if value is True:
+        return words
+    return f"{words} {value_word(value)}"
 
 
 def value_word(value: Any) -> str:
     """Return a value as text; numbers with separators."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return number(value)
-    return str(value)
+    match value:
+        case bool():
+            return str(value)
+        case int() | float():
+            return number(value)
+        case _:
+            return str(value)
 
 
-def weight_lines(o: Observation) -> list[str]:
+def tensor_lines(o: Observation) -> list[str]:
     """Return the bytes that the checkpoint stores, and how they are packed."""
-    assert o.raw.tensors is not None
-    size = numbers.size(sum(group.bits for group in o.raw.tensors) // 8)
-    line = f"{size} stored in {number(len(o.raw.tensors))} tensors"
-    if o.observed.notes and o.observed.bits_per_weight:
-        line += f", {o.observed.bits_per_weight:.3g} bits per weight"
-    return [line, *o.observed.notes]
+    seen, tensors = o.observed, o.raw.tensors
+    assert tensors is not None
+    stored_bits = sum(group.bits for group in tensors)
+    size = numbers.size(stored_bits // 8)
+    tensor_count = number(len(tensors))
+    line = f"{size} stored in {tensor_count} tensors"
+    if seen.notes and seen.bits_per_weight:
+        line += f", {seen.bits_per_weight:.3g} bits per weight"
+    return [line, *seen.notes]
 
 
 def unknown_lines(seen: InferredModel) -> list[str]:
@@ -121,16 +165,18 @@ def unknown_lines(seen: InferredModel) -> list[str]:
     for reason, found in names_by_reason.items():
         names = list(found)
         text = ", ".join(names[:MOST_NAMED])
-        if len(names) > MOST_NAMED:
-            text += f" and {len(names) - MOST_NAMED} more"
+        others = len(names) - MOST_NAMED
+        if others > 0:
+            text += f" and {others} more"
         lines.append(f"{text}: {reason}")
     return lines
 
 
-def notes(o: Observation) -> list[str]:
+def reasons(o: Observation) -> list[str]:
     """Return why no family reads the model, and the findings."""
-    reason = f"observed: {o.why}; facts that tensor names and shapes do not prove are unknown"
-    return [reason, *map(finding_line, o.findings)]
+    lines = [f"observed: {o.why}; facts that tensor names and shapes do not prove are unknown"]
+    lines += map(finding_line, o.findings)
+    return lines
 
 
 # Tables
@@ -140,7 +186,7 @@ def layer_table(o: Observation) -> Table:
     """Return a row for each layer with its blocks."""
     rows: list[list[str]] = []
     for i, kind in enumerate(o.observed.layers):
-        blocks = " + ".join(map(block_label, o.observed.kinds[kind].blocks))
+        blocks = blocks_text(o.observed, kind)
         rows.append([str(i), blocks, kind])
     return Table(["layer", "blocks", "kind"], rows, title="Layers")
 
@@ -152,9 +198,12 @@ def tensor_table(o: Observation) -> Table:
     for group in o.raw.tensors:
         axes = [sorted(set(axis)) for axis in zip(*group.indices, strict=True)]
         name = axes_folded(group.pattern, axes)
-        stored = f"{group.dtype} [{', '.join(map(str, group.shape or ()))}]"
-        rows.append([name, stored, number(len(group.indices)), number(group.elements)])
-    return Table(["tensor", "stored as", "tensors", "elements"], rows, title="Tensors")
+        shape = shape_text(group.shape or ())
+        tensors = number(len(group.indices))
+        elements = number(group.elements)
+        rows.append([name, f"{group.dtype} {shape}", tensors, elements])
+    columns = ["tensor", "stored as", "tensors", "elements"]
+    return Table(columns, rows, title="Tensors")
 
 
 def fact_table(o: Observation) -> Table:
@@ -162,7 +211,9 @@ def fact_table(o: Observation) -> Table:
     facts = o.observed.facts
     rows: list[list[str]] = []
     for path, evidence in o.observed.evidence.items():
-        value = "unknown" if evidence.kind == "unknown" else str(facts.get(path))
+        value = str(facts.get(path))
+        if evidence.kind == "unknown":
+            value = "unknown"
         rows.append([path, value])
     return Table(["fact", "value"], rows, title="Facts")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 
 from ..analyses.memory import Footprint, Plan
@@ -10,7 +10,7 @@ from ..analyses.planning import PlannedModel
 from ..architecture.frozen import Frozen, frozen
 from . import numbers
 from .documents import Table
-from .numbers import number
+from .numbers import number, plural
 
 SYMBOLS = "●○▲△■□◆◇"
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -56,12 +56,16 @@ def memory_view(planned: Sequence[PlannedModel], gpu_name: str | None = None) ->
     planned: plans under the same request.
     gpu_name: the GPU that was asked for, if any.
     """
-    single = len(planned) == 1
+    table = models_table(planned)
+    lines: list[tuple[str, list[str]]] = []
+    if len(planned) == 1:
+        table = single_table(planned[0].plan)
+        lines = plan_lines(planned[0])
     return MemoryView(
         title=" · ".join(p.name for p in planned),
         asked=request_words(planned, gpu_name),
-        table=single_table(planned[0].plan) if single else models_table(planned),
-        lines=plan_lines(planned[0]) if single else [],
+        table=table,
+        lines=lines,
         plot=context_plot(planned),
         notes=plan_notes(planned),
     )
@@ -71,16 +75,19 @@ def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:
     """Return `context 32k · batch 8 · weights as-stored · cache bf16, ideal · 8 × H100 · TP 8`."""
     first = planned[0].plan
     request, convention = first.request, first.convention
-    formats = dict.fromkeys(p.plan.weights.name for p in planned)
+    gpus = request.parallel.gpus
+    context = numbers.context(request.context)
+    batch = number(request.batch)
+    formats = " / ".join(dict.fromkeys(p.plan.weights.name for p in planned))
     words = [
-        f"context {numbers.context(request.context)}",
-        f"batch {number(request.batch)}",
-        f"weights {' / '.join(formats)}",
+        f"context {context}",
+        f"batch {batch}",
+        f"weights {formats}",
         f"cache {convention.dtype}, {convention.engine}",
     ]
     if gpu_name:
-        words.append(f"{request.parallel.gpus} × {gpu_name}")
-    if request.parallel.gpus > 1:
+        words.append(f"{gpus} × {gpu_name}")
+    if gpus > 1:
         words.append(parallel_words(first))
     return " · ".join(words)
 
@@ -98,10 +105,11 @@ def parallel_words(p: Plan) -> str:
 
 # Tables
 
+STATE = "state"
 FOOTPRINT_ROWS: tuple[tuple[str, Callable[[Footprint], float]], ...] = (
     ("weights", lambda f: f.weights),
     ("KV cache", lambda f: f.cache),
-    ("state", lambda f: f.state),
+    (STATE, lambda f: f.state),
     ("together", lambda f: f.total),
 )
 """The rows of a table of bytes, and the field of each."""
@@ -112,42 +120,51 @@ def footprint_rows(footprints: Sequence[Footprint]) -> list[list[str]]:
     rows: list[list[str]] = []
     for label, field_of in FOOTPRINT_ROWS:
         sizes = [field_of(f) for f in footprints]
-        if label == "state" and not any(sizes):
+        if label == STATE and not any(sizes):
             continue
-        rows.append([label, *map(numbers.size, sizes)])
+        cells = map(numbers.size, sizes)
+        rows.append([label, *cells])
     return rows
 
 
 def single_table(p: Plan) -> Table:
     """Return the bytes of an undivided copy; with several GPUs also of one and of all of them."""
+    gpus = p.request.parallel.gpus
     columns = {"one copy": p.one_copy}
-    if p.request.parallel.gpus > 1:
-        columns |= {"one GPU": p.per_gpu, f"all {p.request.parallel.gpus} GPUs": p.all_gpus}
-    return Table(["", *columns], footprint_rows([*columns.values()]))
+    if gpus > 1:
+        columns["one GPU"] = p.per_gpu
+        columns[f"all {gpus} GPUs"] = p.all_gpus
+    rows = footprint_rows(list(columns.values()))
+    return Table(["", *columns], rows)
 
 
 def models_table(planned: Sequence[PlannedModel]) -> Table:
     """Return a column for each model: an undivided copy, one GPU, what fits, a decoded token."""
     plans = [p.plan for p in planned]
+    first = plans[0]
     parts = {"One copy": footprint_rows([p.one_copy for p in plans])}
-    if plans[0].request.parallel.gpus > 1:
+    if first.request.parallel.gpus > 1:
         parts["One GPU"] = footprint_rows([p.per_gpu for p in plans])
-    if plans[0].budget is not None:
+    if first.budget is not None:
+        batches = [p.largest_batch or 0 for p in plans]
         parts["What fits"] = [
             ["this", *map(fit_words, plans)],
             ["largest context", *map(largest_context_words, plans)],
-            ["largest batch", *(number(p.largest_batch or 0) for p in plans)],
+            ["largest batch", *map(number, batches)],
         ]
+    compute = [p.flops.total for p in planned]
+    weights_read = [p.reads.batched for p in planned]
     parts["A decoded token"] = [
-        ["compute", *(numbers.flops(p.flops.total) for p in planned)],
-        ["weights read", *(numbers.size(p.reads.batched) for p in planned)],
+        ["compute", *map(numbers.flops, compute)],
+        ["weights read", *map(numbers.size, weights_read)],
     ]
     rows: list[list[str]] = []
     sections: dict[int, str] = {}
     for title, part in parts.items():
         sections[len(rows)] = title
         rows += part
-    return Table(["", *(p.name for p in planned)], rows, sections)
+    names = [p.name for p in planned]
+    return Table(["", *names], rows, sections)
 
 
 # Lines
@@ -172,18 +189,22 @@ def fit_words(p: Plan) -> str:
     if p.budget is None:
         return ""
     spare = p.budget - p.per_gpu.total
+    size = numbers.size(abs(spare))
     if spare < 0:
-        return f"no, {numbers.size(-spare)} too much"
-    return f"yes, {numbers.size(spare)} to spare"
+        return f"no, {size} too much"
+    return f"yes, {size} to spare"
 
 
 def fit_lines(p: Plan) -> list[str]:
     """Return whether one GPU's share fits, and of what; nothing without GPUs."""
     if p.budget is None or p.request.gpu_bytes is None:
         return []
-    share = f"{100 * p.request.utilization:g} % of {numbers.size(p.request.gpu_bytes)}"
-    used, budget = numbers.size(p.per_gpu.total), numbers.size(p.budget)
-    return [f"{fit_words(p)}: {used} of the {budget} that may be used ({share})"]
+    verdict = fit_words(p)
+    used = numbers.size(p.per_gpu.total)
+    budget = numbers.size(p.budget)
+    percent = 100 * p.request.utilization
+    whole = numbers.size(p.request.gpu_bytes)
+    return [f"{verdict}: {used} of the {budget} that may be used ({percent:g} % of {whole})"]
 
 
 def largest_lines(p: Plan) -> list[str]:
@@ -194,10 +215,13 @@ def largest_lines(p: Plan) -> list[str]:
         if p.budget and p.per_gpu.weights > p.budget:
             return ["nothing: the weights alone are too large"]
         return ["no context at this batch"]
-    batch, context = number(p.request.batch), numbers.context(p.request.context)
+    batch = number(p.request.batch)
+    context = numbers.context(p.request.context)
+    largest_context = largest_context_words(p)
+    largest_batch = number(p.largest_batch)
     return [
-        f"context {largest_context_words(p)} at batch {batch}",
-        f"batch {number(p.largest_batch)} at context {context}",
+        f"context {largest_context} at batch {batch}",
+        f"batch {largest_batch} at context {context}",
     ]
 
 
@@ -205,7 +229,8 @@ def largest_context_words(p: Plan) -> str:
     """Return the largest context that fits, and whether it is all that the model has."""
     tokens = p.largest_context or 0
     if tokens and tokens == p.context_limit:
-        return f"{numbers.context(tokens)} (its most)"
+        context = numbers.context(tokens)
+        return f"{context} (its most)"
     return number(tokens)
 
 
@@ -222,24 +247,32 @@ def degree_lines(p: Plan) -> list[str]:
             refused.setdefault(reason, []).append(number(degree))
         else:
             possible.append(number(degree))
-    lines = [f"divides by {', '.join(possible)}"]
-    return lines + [f"not by {', '.join(n)}: {reason}" for reason, n in refused.items()]
+    usual = ", ".join(possible)
+    lines = [f"divides by {usual}"]
+    for reason, degrees in refused.items():
+        others = ", ".join(degrees)
+        lines.append(f"not by {others}: {reason}")
+    return lines
 
 
-KEPT_COMPONENTS = ("attention_scores", "indexer_scores", "recurrence")
-"""Components of FLOPs that work on what is kept of earlier tokens."""
+CACHE_COMPONENTS = ("attention_scores", "indexer_scores", "recurrence")
+"""Components of FLOPs that work on the cache and the state."""
 
 
 def token_lines(p: PlannedModel) -> list[str]:
     """Return what one decoded token computes, and the bytes of weights that it reads."""
-    request = p.plan.request
-    kept = numbers.flops(sum(p.flops.by_component.get(c, 0) for c in KEPT_COMPONENTS))
+    request, flops = p.plan.request, p.flops
     context = numbers.context(request.context)
-    total = numbers.flops(p.flops.total)
-    reads = f"reads {numbers.size(p.reads.alone)} of weights alone"
+    total = numbers.flops(flops.total)
+    over_cache = sum(flops.by_component.get(name, 0) for name in CACHE_COMPONENTS)
+    cached = numbers.flops(over_cache)
+    alone = numbers.size(p.reads.alone)
+    reads = f"reads {alone} of weights alone"
     if request.batch > 1:
-        reads += f", {numbers.size(p.reads.batched)} as one of {number(request.batch)}"
-    return [f"{total} at context {context}, {kept} of it over what is kept", reads]
+        batch = number(request.batch)
+        batched = numbers.size(p.reads.batched)
+        reads += f", {batched} as one of {batch}"
+    return [f"{total} at context {context}, {cached} of it over the cache", reads]
 
 
 def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
@@ -248,7 +281,8 @@ def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
     for p in planned:
         limit = p.plan.context_limit
         if limit and p.plan.request.context > limit:
-            lines.append(f"{p.name}: the context asked for is beyond its own of {number(limit)}")
+            own = number(limit)
+            lines.append(f"{p.name}: the context asked for is beyond its own of {own}")
     if len(planned) > 1:
         lines += grounds(planned)
     if planned[0].plan.budget is not None:
@@ -261,13 +295,17 @@ def grounds(planned: Sequence[PlannedModel]) -> list[str]:
     """Return what plans rest on, with the models' names where it is not the same for all."""
     names_by_text: dict[str, list[str]] = {}
     for p in planned:
-        source = f"weights {p.plan.weights.source}"
-        for text in (source, *p.plan.assumptions, *p.plan.remarks):
+        plan = p.plan
+        source = f"weights {plan.weights.source}"
+        for text in (source, *plan.assumptions, *plan.remarks):
             names_by_text.setdefault(text, []).append(p.name)
     lines: list[str] = []
     for text, names in names_by_text.items():
-        common = len(names) == len(planned)
-        lines.append(text if common else f"{', '.join(names)}: {text}")
+        if len(names) == len(planned):
+            lines.append(text)
+        else:
+            some = ", ".join(names)
+            lines.append(f"{some}: {text}")
     return lines
 
 
@@ -279,47 +317,50 @@ def context_plot(planned: Sequence[PlannedModel]) -> Plot | None:
 
     None where there is nothing to draw.
     """
-    budget = planned[0].plan.budget
-    series = [
-        Series(symbol, p.name, curve_points(p, budget is not None))
-        for symbol, p in zip(SYMBOLS, planned, strict=False)
-        if p.curve
-    ]
+    plan = planned[0].plan
+    series: list[Series] = []
+    for symbol, p in zip(SYMBOLS, planned, strict=False):
+        if p.curve:
+            series.append(Series(symbol, p.name, curve_points(p)))
     marks: list[Series] = []
-    if budget is not None:
-        marks.append(Series("─", f"may be used: {numbers.size(budget)}", [(0, budget)]))
-    longest = largest(t for s in series for t, _ in s.points)
-    highest = largest(n for s in [*series, *marks] for _, n in s.points)
+    if plan.budget is not None:
+        size = numbers.size(plan.budget)
+        marks.append(Series("─", f"may be used: {size}", [(0, plan.budget)]))
+    points = [point for line in [*series, *marks] for point in line.points]
+    longest = max((context for context, _ in points), default=0)
+    highest = max((size for _, size in points), default=0)
     if not longest or not highest:
         return None
-    title = plot_title(planned[0].plan)
+    title = plot_title(plan)
     return Plot(title, x_ticks(longest), y_ticks(highest), series, marks)
 
 
-def curve_points(p: PlannedModel, with_weights: bool) -> list[tuple[int, int]]:
-    """Return (context, bytes) of cache and state, and of one GPU's weights if asked for."""
-    weights = p.plan.per_gpu.weights if with_weights else 0
+def curve_points(p: PlannedModel) -> list[tuple[int, int]]:
+    """Return (context, bytes) of cache and state, with GPUs also of one GPU's weights."""
+    if p.plan.budget is None:
+        return p.curve
+    weights = p.plan.per_gpu.weights
     return [(context, cached + weights) for context, cached in p.curve]
-
-
-def largest(values: Iterable[int]) -> int:
-    """Return the largest value, or 0 where there is none."""
-    return max(values, default=0)
 
 
 def plot_title(p: Plan) -> str:
     """Return `cache of 8 sequences on one GPU, against the context`."""
-    what = "cache" if p.budget is None else "weights and cache"
-    plural = "s" if p.request.sequences > 1 else ""
-    where = " on one GPU" if p.request.parallel.gpus > 1 else ""
-    sequences = f"{number(p.request.sequences)} sequence{plural}"
-    return f"{what} of {sequences}{where}, against the context"
+    sequences = plural(p.request.sequences, "sequence")
+    title = f"weights and cache of {sequences}"
+    if p.budget is None:
+        title = f"cache of {sequences}"
+    if p.request.parallel.gpus > 1:
+        title += " on one GPU"
+    return f"{title}, against the context"
 
 
 def x_ticks(most: int) -> list[tuple[int, str]]:
     """Return the quarters of an axis from 0 to `most` tokens."""
-    marks = dict.fromkeys(most * quarter // 4 for quarter in range(5))
-    return [(tokens, numbers.context(tokens) if tokens else "0") for tokens in marks]
+    ticks = {0: "0"}
+    for quarter in range(1, 5):
+        tokens = most * quarter // 4
+        ticks.setdefault(tokens, numbers.context(tokens))
+    return list(ticks.items())
 
 
 def y_ticks(most: int) -> list[tuple[int, str]]:
@@ -327,5 +368,9 @@ def y_ticks(most: int) -> list[tuple[int, str]]:
     unit = 1
     while most >= 1024 * unit:
         unit *= 1024
-    step = next(multiple for multiple in STEPS if multiple * unit * 5 >= most) * unit
-    return [(n, numbers.size(n) if n else "0") for n in range(0, most + step, step)]
+    multiple = next(n for n in STEPS if n * unit * 5 >= most)
+    step = multiple * unit
+    ticks = [(0, "0")]
+    for size in range(step, most + step, step):
+        ticks.append((size, numbers.size(size)))
+    return ticks

@@ -7,12 +7,13 @@ tables that are shown on request in tables.py.
 from __future__ import annotations
 
 from math import ceil
+from typing import TYPE_CHECKING
 
 from ..analyses.cache import Cache, compute_cache, shown_contexts
 from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.schema import Architecture, Conformer, ConvTower, Norm, Tower
 from ..checkpoint.reading import Reading
-from ..sources.raw import RawModel
+from ..sources.raw import RawModel, TensorTable
 from . import numbers
 from .attention import attention_lines, position_lines
 from .documents import Sheet
@@ -32,8 +33,13 @@ from .wording import (
     tower_word,
 )
 
+if TYPE_CHECKING:
+    from ..checkpoint.verify import Verification
+
 SHORT = 50
 """Columns that the recipe of the layers may fill on one line; a longer one has a line a kind."""
+SOURCES = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
+"""Words for the kinds of source."""
 DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
 
 
@@ -51,7 +57,7 @@ def sheet(r: Reading) -> Sheet:
         ("Feed-forward", dense_lines(a)),
         ("Vocabulary", vocabulary_lines(a)),
         ("MTP", mtp_lines(r)),
-        *((name.capitalize(), tower_lines(a.towers[name])) for name in a.towers),
+        *((name.capitalize(), tower_lines(tower)) for name, tower in a.towers.items()),
         ("KV cache", cache_lines(a)),
         ("Weights", weight_lines(r)),
     ]
@@ -61,12 +67,13 @@ def sheet(r: Reading) -> Sheet:
 
 def origin(raw: RawModel, model_type: str) -> str:
     """Return where a model was read: `Qwen/Qwen3-8B@v1 · qwen3 · Hub 1a2b3c4`."""
-    source = {"spec": "bundled spec", "local": "local", "hub": "Hub"}[raw.kind]
     repository = raw.repo_id or raw.reference
     if raw.revision and raw.revision != "main":
         repository += f"@{raw.revision}"
+    source = SOURCES[raw.kind]
     if raw.commit:
-        source += f" {raw.commit[:7]}"
+        short = raw.commit[:7]
+        source += f" {short}"
     return f"{repository} · {model_type} · {source}"
 
 
@@ -76,16 +83,19 @@ def origin(raw: RawModel, model_type: str) -> str:
 def parameter_lines(a: Architecture) -> list[str]:
     """Return total and active parameters, then embedding, head and encoders."""
     p = count_parameters(a)
-    lines = [f"{numbers.count(p.total)} total"]
+    tied = a.embedding.tied
+    total = numbers.count(p.total)
+    lines = [f"{total} total"]
     if p.active != p.total - p.vision:
-        lines = active_lines(p, tied=a.embedding.tied)
-    parts = f"embedding {numbers.count(p.embedding)}"
-    if a.embedding.tied:
-        parts += ", tied with the head"
-    else:
-        parts += f", head {numbers.count(p.head)}, untied"
+        lines = active_lines(p, tied)
+    embedding = numbers.count(p.embedding)
+    head = numbers.count(p.head)
+    parts = f"embedding {embedding}, head {head}, untied"
+    if tied:
+        parts = f"embedding {embedding}, tied with the head"
     if p.vision:
-        parts += f" · encoder {numbers.count(p.vision)} (in the total)"
+        encoder = numbers.count(p.vision)
+        parts += f" · encoder {encoder} (in the total)"
     return [*lines, parts]
 
 
@@ -95,22 +105,31 @@ def active_lines(p: Parameters, tied: bool) -> list[str]:
     p: the counts.
     tied: whether the head is the embedding, so that it cannot be left out.
     """
-    total, active = numbers.count(p.total), numbers.count(p.active)
-    share = f"{100 * p.active / (p.total - p.vision):.2g} %"
-    rest = f"{numbers.count(p.active_without_embedding)} active without the input embedding"
+    total = numbers.count(p.total)
+    active = numbers.count(p.active)
+    decoder = p.total - p.vision
+    percent = 100 * p.active / decoder
+    share = f"{active} active ({percent:.2g} %)"
+    without_embedding = numbers.count(p.active_without_embedding)
+    rest = f"{without_embedding} active without the input embedding"
     if not tied:
-        rest += f", {numbers.count(p.active_without_embedding_and_head)} without the head too"
-    return [f"{total} total · {active} active ({share}), embedding and head counted", rest]
+        without_head = numbers.count(p.active_without_embedding_and_head)
+        rest += f", {without_head} without the head too"
+    return [f"{total} total · {share}, embedding and head counted", rest]
 
 
 def layer_lines(a: Architecture) -> list[str]:
     """Return how many layers of each kind there are, their pattern, and the hidden size."""
-    runs = [f"{n} × {word}" for n, word in recipe(a)]
-    lines = [", ".join(runs)] if sum(map(len, runs)) < SHORT else runs
+    lines = [f"{n} × {word}" for n, word in recipe(a)]
+    columns = sum(map(len, lines))
+    if columns < SHORT:
+        lines = [", ".join(lines)]
     alternation = pattern(a)
     if alternation:
         lines.append(f"pattern {alternation}")
-    return [*lines, f"hidden size {number(a.hidden_size)}"]
+    hidden = number(a.hidden_size)
+    lines.append(f"hidden size {hidden}")
+    return lines
 
 
 def residual_lines(a: Architecture) -> list[str]:
@@ -118,81 +137,98 @@ def residual_lines(a: Architecture) -> list[str]:
     r = a.residual
     if r.kind == "plain":
         return []
+    streams = residual_word(r)
     if r.kind == "altup":
-        return [f"{residual_word(r)}; layers work on stream {r.active} and correct the others"]
-    steps = f"{r.iterations} Sinkhorn iterations, ε {numbers.epsilon(r.eps or 0)}"
-    return [residual_word(r), f"mixing made doubly stochastic by {steps}"]
+        return [f"{streams}; layers work on stream {r.active} and correct the others"]
+    epsilon = numbers.epsilon(r.eps or 0)
+    steps = f"{r.iterations} Sinkhorn iterations, ε {epsilon}"
+    return [streams, f"mixing made doubly stochastic by {steps}"]
 
 
 def norm_lines(a: Architecture) -> list[str]:
     """Return the kinds of norm, where they sit, and fixed factors on the residual stream."""
-    kinds = " / ".join(dict.fromkeys(map(norm_with_epsilon, a.norms.values())))
+    kinds = dict.fromkeys(norm_with_epsilon(n) for n in a.norms.values())
+    words = " / ".join(kinds)
+    lines = [f"{words}, {placement(a)}"]
     factors = multiplied(a)
-    return [f"{kinds}, {placement(a)}", *([", ".join(factors)] if factors else [])]
+    if factors:
+        lines.append(", ".join(factors))
+    return lines
 
 
 def norm_with_epsilon(n: Norm) -> str:
     """Return `RMSNorm (ε 1e-6)`."""
     word = norm_word(n)
-    return word if n.eps is None else f"{word} (ε {numbers.epsilon(n.eps)})"
+    if n.eps is None:
+        return word
+    epsilon = numbers.epsilon(n.eps)
+    return f"{word} (ε {epsilon})"
 
 
 def vocabulary_lines(a: Architecture) -> list[str]:
     """Return the vocabulary, factors on embedding and logits, and a per-layer embedding."""
+    embedding, head = a.embedding, a.head
     words = [number(a.vocab_size)]
-    if a.embedding.scale:
-        words.append(f"embedding × {number(round(a.embedding.scale, 4))}")
-    if a.embedding.norm:
+    if embedding.scale:
+        scale = round(embedding.scale, 4)
+        words.append(f"embedding × {number(scale)}")
+    if embedding.norm:
         words.append("norm on the embedding")
-    if a.head.bias:
+    if head.bias:
         words.append("bias on the head")
-    if a.head.softcap:
-        words.append(f"logits softcap {a.head.softcap:g}")
-    if a.head.scale not in (None, 1):
-        words.append(f"logits × {a.head.scale:g}")
+    if head.softcap:
+        words.append(f"logits softcap {head.softcap:g}")
+    if head.scale not in (None, 1):
+        words.append(f"logits × {head.scale:g}")
     lines = [" · ".join(words)]
-    per_layer = a.embedding.per_layer
-    if per_layer:
-        size = numbers.count(count_parameters(a).by_component["per_layer_embedding"])
-        width = number(per_layer.width)
+    if embedding.per_layer:
+        counts = count_parameters(a).by_component
+        size = numbers.count(counts["per_layer_embedding"])
+        width = number(embedding.per_layer.width)
         lines.append(f"per-layer embedding of {width} for each layer and token, {size}")
     return lines
 
 
 def mtp_lines(r: Reading) -> list[str]:
     """Return the MTP modules that the config announces, and what the checkpoint stores of them."""
-    mtp, computed = r.architecture.mtp, count_parameters(r.architecture).mtp
-    stored = r.check.mtp if r.check else 0
-    if mtp is None:
-        if not stored:
+    a = r.architecture
+    parameters = count_parameters(a).mtp
+    if r.check:
+        parameters = r.check.mtp
+    size = numbers.count(parameters or 0)
+    if a.mtp is None:
+        if not parameters:
             return []
-        size = numbers.count(stored)
         return [f"{size} stored, not announced by the config (not in the total)"]
-    modules = f"{mtp.modules} module{'s' if mtp.modules > 1 else ''}"
-    if r.check and not stored:
+    modules = numbers.plural(a.mtp.modules, "module")
+    if parameters:
+        return [f"{modules}, {size} (not in the total)"]
+    if r.check:
         return [f"{modules} announced by the config, none stored"]
-    if stored or computed:
-        return [f"{modules}, {numbers.count(stored or computed or 0)} (not in the total)"]
     return [f"{modules} announced by the config; layout unknown, not counted"]
 
 
 def tower_lines(t: Tower | Conformer | ConvTower) -> list[str]:
     """Return an encoder's size and what it reads."""
-    first = tower_word(t)
+    words = [tower_word(t)]
+    lines: list[str] = []
     match t:
         case ConvTower():
-            return [first + (f", {t.tokens} tokens an image" if t.tokens else "")]
+            if t.tokens:
+                words.append(f"{t.tokens} tokens an image")
         case Conformer():
-            window = f"attention over {t.chunk} + {t.left_context} frames"
-            return [f"{first}, {t.heads} heads, convolutions of {t.conv_kernel}, {window}"]
+            words.append(f"{t.heads} heads")
+            words.append(f"convolutions of {t.conv_kernel}")
+            words.append(f"attention over {t.chunk} + {t.left_context} frames")
         case Tower():
-            first += f", {t.heads} heads, patches of {t.patch_size}"
+            words.append(f"{t.heads} heads")
+            words.append(f"patches of {t.patch_size}")
             if t.image_size:
-                first += f", images {t.image_size} px"
-            if not t.deepstack:
-                return [first]
-            layers = ", ".join(map(str, t.deepstack))
-            return [first, f"features of layers {layers} feed the first decoder layers too"]
+                words.append(f"images {t.image_size} px")
+            if t.deepstack:
+                layers = ", ".join(map(str, t.deepstack))
+                lines.append(f"features of layers {layers} feed the first decoder layers too")
+    return [", ".join(words), *lines]
 
 
 # Cache and weights
@@ -204,18 +240,24 @@ def cache_lines(a: Architecture) -> list[str]:
     By the ideal convention: see docs/cache.md.
     """
     c = compute_cache(a)
-    lines = [growth_line(c)]
     fixed: list[str] = []
     if c.window_bytes:
-        fixed.append(f"full windows {numbers.size(c.window_bytes)}")
+        size = numbers.size(c.window_bytes)
+        fixed.append(f"full windows {size}")
     if c.state_bytes:
-        fixed.append(f"{state_word(a)} {numbers.size(c.state_bytes)} ({c.state_dtype})")
+        size = numbers.size(c.state_bytes)
+        fixed.append(f"{state_word(a)} {size} ({c.state_dtype})")
+    lines = [growth_line(c)]
     if fixed:
-        lines.append(f"+ {' + '.join(fixed)} per sequence")
+        terms = " + ".join(fixed)
+        lines.append(f"+ {terms} per sequence")
     totals: list[str] = []
     for tokens in shown_contexts(a):
-        longest = " (max)" if tokens == a.context_length else ""
-        totals.append(f"{numbers.context(tokens)}{longest} {numbers.size(c.bytes_at(tokens))}")
+        context = numbers.context(tokens)
+        if tokens == a.context_length:
+            context += " (max)"
+        size = numbers.size(c.bytes_at(tokens))
+        totals.append(f"{context} {size}")
     if totals:
         lines.append(" · ".join(totals))
     return lines
@@ -228,10 +270,12 @@ def growth_line(c: Cache) -> str:
         if c.window_bytes:
             return f"no growth beyond the windows ({dtype})"
         return "none: no layer keeps keys and values"
-    line = f"{numbers.size(ceil(c.growing_bytes_per_token))} per token ({dtype})"
+    growing = numbers.size(ceil(c.growing_bytes_per_token))
+    line = f"{growing} per token ({dtype})"
     if c.indexer_bytes_per_token:
         keys = numbers.size(ceil(c.indexer_bytes_per_token))
-        line += f", of which {keys} indexer keys ({c.dtypes_of('index')})"
+        keys_dtype = c.dtypes_of("index")
+        line += f", of which {keys} indexer keys ({keys_dtype})"
     if c.window_bytes:
         filling = numbers.size(ceil(c.all_layers_bytes_per_token))
         line += f", {filling} until the windows are full"
@@ -243,44 +287,52 @@ def weight_lines(r: Reading) -> list[str]:
 
     Bytes are those of the checkpoint, or of the config's dtype where no header was read.
     """
-    declared = declared_quantization(r.architecture)
+    a = r.architecture
+    declared = declared_quantization(a)
     if r.check is not None and r.raw.tensors is not None:
-        return stored_lines(r, declared)
-    dtype = r.architecture.dtype or ""
-    plain = ""
-    if dtype in DTYPE_BITS:
-        size = numbers.size(count_parameters(r.architecture).total * DTYPE_BITS[dtype] / 8)
-        plain = f"{dtype} {size}"
-    if not declared:
-        return [plain or "dtype unknown: the config does not say"]
-    return [f"stored as {declared}" + (f" · {plain} unquantised" if plain else "")]
+        return stored_lines(r.raw.tensors, r.check, declared)
+    words: list[str] = []
+    if declared:
+        words.append(f"stored as {declared}")
+    bits = DTYPE_BITS.get(a.dtype or "")
+    if bits:
+        size = numbers.size(count_parameters(a).total * bits / 8)
+        unquantized = " unquantised" if declared else ""
+        words.append(f"{a.dtype} {size}{unquantized}")
+    if not words:
+        words.append("dtype unknown: the config does not say")
+    return [" · ".join(words)]
 
 
 def declared_quantization(a: Architecture) -> str:
     """Return `fp8 e4m3, 8 bits, blocks 128 × 128`, or nothing."""
     q = a.quantization
-    return quantized(q.method, q.bits, q.format, q.block, q.group_size) if q else ""
+    if q is None:
+        return ""
+    return quantized(q.method, q.bits, q.format, q.block, q.group_size)
 
 
-def stored_lines(r: Reading, declared: str) -> list[str]:
-    """Return the bytes that the checkpoint stores, bits per weight, and how names are spelled.
+def stored_lines(tensors: TensorTable, check: Verification, declared: str) -> list[str]:
+    """Return the bytes that the checkpoint stores, bits per weight, and notes on its packing.
 
-    r: a reading whose tensor names are known.
+    tensors: the tensors of the checkpoint.
+    check: what their headers were found to hold.
     declared: the words for the declared quantisation, or nothing.
     """
-    assert r.check is not None
-    assert r.raw.tensors is not None
-    tensors = f"{number(len(r.raw.tensors))} tensors"
-    if r.check.names_only:
-        named = f"{tensors} named; their headers were not read"
-        return [named, f"declared {declared}"] if declared else [named]
-    size = numbers.size(sum(group.bits for group in r.raw.tensors) // 8)
-    line = f"{size} stored in {tensors}"
-    if declared and r.check.bits_per_weight:
-        line += f", {r.check.bits_per_weight:.3g} bits per weight"
+    tensor_count = number(len(tensors))
+    if check.names_only:
+        lines = [f"{tensor_count} tensors named; their headers were not read"]
+        if declared:
+            lines.append(f"declared {declared}")
+        return lines
+    stored_bits = sum(group.bits for group in tensors)
+    size = numbers.size(stored_bits // 8)
+    line = f"{size} stored in {tensor_count} tensors"
+    if declared and check.bits_per_weight:
+        line += f", {check.bits_per_weight:.3g} bits per weight"
     if declared:
         line += f" · declared {declared}"
-    return [line, *r.check.notes]
+    return [line, *check.notes]
 
 
 # Notes
@@ -300,8 +352,10 @@ INCOMPLETE = "the copy of the config is not complete; absent keys took class def
 
 def notes(r: Reading) -> list[str]:
     """Return what was read, then `remarks`."""
-    computed = f"computed from {r.raw.config_file}; no tensor headers were read"
-    return [STATUS.get(r.status, computed), *remarks(r)]
+    status = STATUS.get(r.status)
+    if status is None:
+        status = f"computed from {r.raw.config_file}; no tensor headers were read"
+    return [status, *remarks(r)]
 
 
 def remarks(r: Reading) -> list[str]:
@@ -314,5 +368,6 @@ def remarks(r: Reading) -> list[str]:
         lines.append(INCOMPLETE)
     lines += map(finding_line, r.findings)
     if r.unread_keys:
-        lines.append("keys that llmarch does not read: " + ", ".join(r.unread_keys))
+        keys = ", ".join(r.unread_keys)
+        lines.append(f"keys that llmarch does not read: {keys}")
     return lines

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+TOKEN_UNITS = {"k": 1024, "m": 1024**2}
+MOST_TOKENS = 2**40
+
 
 def number(n: float) -> str:
     """Return `151,936`; a float with six significant digits at most."""
@@ -16,11 +19,20 @@ def number(n: float) -> str:
 
 def count(n: int) -> str:
     """Return a number of parameters: `235.09 B`, `596.05 M`, `12,288`."""
-    if n >= 10**9:
-        return f"{n / 10**9:,.2f} B"
-    if n >= 10**6:
-        return f"{n / 10**6:,.2f} M"
-    return f"{n:,}"
+    if n < 10**6:
+        return f"{n:,}"
+    millions = n / 10**6
+    if n < 10**9:
+        return f"{millions:,.2f} M"
+    billions = n / 10**9
+    return f"{billions:,.2f} B"
+
+
+def plural(n: int, noun: str) -> str:
+    """Return `1 module`, `2 modules`."""
+    if n == 1:
+        return f"{n} {noun}"
+    return f"{n} {noun}s"
 
 
 def size(n: float) -> str:
@@ -47,24 +59,29 @@ def three_digits(n: float) -> str:
     """Return three significant digits, all of a whole number: `188`, `5.88`, `68.6`, `1,026`."""
     if n >= 100:
         return f"{n:,.0f}"
-    digits = 1 if n >= 10 else 2
-    return f"{n:,.{digits}f}".rstrip("0").rstrip(".")
+    text = f"{n:,.2f}"
+    if n >= 10:
+        text = f"{n:,.1f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def theta(t: float) -> str:
     """Return `1e6` for a large base that is short in that form, `150,000` otherwise."""
     if t < 1e6:
         return number(t)
-    mantissa, _, exponent = f"{t:e}".partition("e")
+    scientific = f"{t:e}"
+    mantissa, _, exponent = scientific.partition("e")
     short = mantissa.rstrip("0").rstrip(".")
     if len(short) > 3:
         return number(t)
-    return f"{short}e{int(exponent)}"
+    power = int(exponent)
+    return f"{short}e{power}"
 
 
 def epsilon(e: float) -> str:
     """Return `1e-6`."""
-    return f"{e:g}".replace("e-0", "e-")
+    text = f"{e:g}"
+    return text.replace("e-0", "e-")
 
 
 def context(tokens: int) -> str:
@@ -83,10 +100,12 @@ def tokens(text: str) -> int:
 
     k and M are powers of 1,024. Raises ValueError for other text and for lengths out of bounds.
     """
-    digits = text.strip().lower().replace(",", "").replace("_", "")
-    scale = {"k": 1024, "m": 1024**2}.get(digits[-1:])
+    digits = text.strip().lower()
+    for separator in (",", "_"):
+        digits = digits.replace(separator, "")
+    scale = TOKEN_UNITS.get(digits[-1:])
     n = int(float(digits[:-1]) * scale) if scale else int(digits)
-    if not 0 < n <= 2**40:
+    if not 0 < n <= MOST_TOKENS:
         raise ValueError(f"{text} is not a number of tokens")
     return n
 
@@ -96,14 +115,18 @@ def ratio(old: float, new: float) -> str:
 
     Empty where the numbers are equal, one of them is 0, or their signs differ.
     """
-    if not old or not new or old == new or (old < 0) != (new < 0):
+    if old == new or old * new <= 0:
         return ""
     part = old / new
-    if old > new and abs(part - round(part)) < 1e-9:
-        return f"÷ {round(part):,}"
+    whole = round(part)
+    if old > new and abs(part - whole) < 1e-9:
+        return f"÷ {whole:,}"
     times = new / old
-    if f"{times:.3g}" == "1":
+    three = f"{times:.3g}"
+    if three == "1":
         return ""
     if times >= 100:
         return f"× {times:,.0f}"
-    return f"× {times:.3g}" if times >= 0.01 else f"× {times:.1e}"
+    if times < 0.01:
+        return f"× {times:.1e}"
+    return f"× {three}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from ..architecture.layers import mixer_names, run_lengths
 from ..architecture.schema import Architecture, LinearAttention, Mixer
@@ -23,16 +23,19 @@ def layer_table(r: Reading) -> Table:
     a = r.architecture
     rows: list[list[str]] = []
     for i, kind in enumerate(a.layers):
+        blocks = kind_word(a, kind)
         mixers = [a.mixers[name] for name in mixer_names(a, kind)]
-        reach = joined(reach_word(m) for m in mixers)
+        reach = joined(map(reach_word, mixers))
         position = joined(position_word(a, m) for m in mixers)
-        rows.append([str(i), kind_word(a, kind), reach, position, kind])
-    return Table(["layer", "blocks", "sees", "positions", "kind"], rows, title="Layers")
+        rows.append([str(i), blocks, reach, position, kind])
+    columns = ["layer", "blocks", "sees", "positions", "kind"]
+    return Table(columns, rows, title="Layers")
 
 
 def joined(words: Iterable[str]) -> str:
     """Return the different words, joined by ` / `."""
-    return " / ".join(dict.fromkeys(words))
+    different = dict.fromkeys(words)
+    return " / ".join(different)
 
 
 def position_word(a: Architecture, m: Mixer) -> str:
@@ -40,8 +43,11 @@ def position_word(a: Architecture, m: Mixer) -> str:
     if isinstance(m, LinearAttention):
         return "-"
     if m.rope:
-        return f"RoPE θ {numbers.theta(m.rope.theta)}"
-    return "learned" if a.embedding.positions else "NoPE"
+        theta = numbers.theta(m.rope.theta)
+        return f"RoPE θ {theta}"
+    if a.embedding.positions:
+        return "learned"
+    return "NoPE"
 
 
 def tensor_table(r: Reading) -> Table:
@@ -52,32 +58,46 @@ def tensor_table(r: Reading) -> Table:
     rows: list[list[str]] = []
     for t in r.rows:
         name = axes_folded(t.pattern, t.axes)
-        rows.append([name, shape(t.shape), number(t.count), number(t.parameters), t.component])
-    return Table(["tensor", "shape", "tensors", "parameters", "component"], rows, title="Tensors")
+        tensors = number(t.count)
+        parameters = number(t.parameters)
+        rows.append([name, shape_text(t.shape), tensors, parameters, t.component])
+    columns = ["tensor", "shape", "tensors", "parameters", "component"]
+    return Table(columns, rows, title="Tensors")
 
 
-def shape(sizes: Sequence[int]) -> str:
+def shape_text(sizes: Iterable[int]) -> str:
     """Return `[7168, 2048]`."""
-    return f"[{', '.join(map(str, sizes))}]"
+    text = ", ".join(map(str, sizes))
+    return f"[{text}]"
 
 
 def fact_table(r: Reading) -> Table:
     """Return every fact of the architecture with its path, as --explain takes it."""
     document = asdict(r.architecture)
-    rows = [[path, fact_text(path, value_at(document, path))] for path in r.evidence]
+    rows: list[list[str]] = []
+    for path in r.evidence:
+        value = value_at(document, path)
+        rows.append([path, fact_text(path, value)])
     return Table(["fact", "value"], rows, title="Facts")
 
 
 def fact_text(path: str, value: Any) -> str:
     """Return a value in full; the layers of a model as runs: `3 × full_dense, 58 × full_moe`."""
     if path == "layers":
-        return ", ".join(f"{n} × {kind}" for n, kind in run_lengths(value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
-        return ", ".join(map(str, items)) or "none"
-    return "none" if value is None else str(value)
+        runs = run_lengths(value)
+        return ", ".join(f"{n} × {kind}" for n, kind in runs)
+    match value:
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case None | () | []:
+            return "none"
+        case tuple() | list():
+            items = cast("Sequence[Any]", value)
+            return ", ".join(map(str, items))
+        case _:
+            return str(value)
 
 
 TABLES: dict[str, Callable[[Reading], Table]] = {

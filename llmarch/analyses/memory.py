@@ -13,7 +13,7 @@ from math import prod
 from typing import Any, Literal
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.regexes import bounded
+from ..architecture.quantization import compile_pattern
 from ..architecture.schema import Architecture, Quantization
 from .cache import FIXED_ROLES, Cache, compute_cache
 from .cache_parts import Convention
@@ -162,7 +162,7 @@ def is_excluded(quantization: Quantization, component: str) -> bool:
 
 def _matches_module(pattern: str, module: str) -> bool:
     if pattern.startswith("re:"):
-        regex = bounded(pattern.removeprefix("re:"))
+        regex = compile_pattern(pattern.removeprefix("re:"))
         return regex is not None and regex.match(module) is not None
     if pattern in module.split("."):
         return True

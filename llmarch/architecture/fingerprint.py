@@ -1,13 +1,17 @@
-"""Hashes that tell whether two architectures, or the tensors of two checkpoints, are the same. Pure.
+"""Hashes that tell whether two architectures, or the tensors of two checkpoints, are the same.
 
-The fingerprint of an architecture is the SHA-256 of its canonical form, which is made from what was read, never from the config's text:
+The fingerprint of an architecture is the SHA-256 of its canonical form. That form is made from the
+facts that were read, never from the text of the config:
 
-- out of it are what names it (`family`, `model_type`) and how it is stored (`dtype`, `quantization`); all else is in it, the context
-  length too;
-- facts at their default are left out, so that a later version of llmarch that knows more facts still gives the same fingerprint;
-- blocks, norms and kinds of layers are numbered in the order in which layers use them, so that their names do not matter; what no layer
-  uses is left out;
-- layers are runs, numbers have seven digits and no point where they are whole, keys are sorted.
+- Names (`family`, `model_type`) and storage (`dtype`, `quantization`) are left out. Everything else
+  is in it, the context length included.
+- Facts at their default are left out, so that a later version of llmarch that knows more facts
+  still gives the same fingerprint.
+- Blocks, norms and kinds of layers are numbered in the order in which layers use them, so that
+  their names do not matter. Those that no layer uses are left out.
+- Layers are runs, numbers have seven digits and no point where they are whole, keys are sorted.
+
+Fingerprints stand in lock files: what is written here may never change.
 """
 
 from __future__ import annotations
@@ -21,50 +25,57 @@ from typing import Any, cast
 from .layers import run_lengths
 from .schema import Architecture
 
-STORAGE = frozenset({"family", "model_type", "dtype", "quantization"})
-NAMED = ("mixers", "ffns", "norms", "layer_kinds")
-REFERENCES = {
+STORAGE_FACTS = frozenset({"family", "model_type", "dtype", "quantization"})
+"""Top-level facts that are not part of the fingerprint."""
+NAMED_GROUPS = ("mixers", "ffns", "norms", "layer_kinds")
+"""Groups whose members have names that do not matter."""
+NORM_FACTS = ("norm", "final_norm", "pre_norm", "post_norm", "join_norm", "after_norm")
+GROUP_OF_REFERENCE = {
     "kv_from": "mixers",
     "index_from": "mixers",
     "layer_kind": "layer_kinds",
-    **dict.fromkeys(
-        ("norm", "final_norm", "pre_norm", "post_norm", "join_norm", "after_norm"), "norms"
-    ),
+    **dict.fromkeys(NORM_FACTS, "norms"),
 }
-"""Facts whose value is a name, and where what it names is. (`block` says that itself.)"""
+"""Facts whose value is a name, and the group that the name belongs to."""
+PATH_REFERENCE = "block"
+"""The fact whose value is a path, group included: `mixers.full`."""
+LARGEST_EXACT = 2**53
+"""Below it, a whole floating-point number is exact as an integer."""
 
 
 def fingerprint(a: Architecture) -> str:
-    """`sha256:` and the hash of the canonical form."""
-    return digest(canonical(a))
+    """Return `sha256:` and the hash of the canonical form of an architecture."""
+    return digest(canonical_form(a))
 
 
 def digest(document: object) -> str:
-    return (
-        "sha256:"
-        + sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    )
+    """Return `sha256:` and the hash of a JSON document, whatever the order of its keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + sha256(text.encode()).hexdigest()
 
 
-def canonical(a: Architecture) -> dict[str, Any]:
-    """What the fingerprint is a hash of."""
-    numbers = numbered(a)
-    out: dict[str, Any] = {group: {} for group in NAMED}
-    for path, number in numbers.items():
+def canonical_form(a: Architecture) -> dict[str, Any]:
+    """Return the document that the fingerprint is a hash of."""
+    numbers = number_names(a)
+    form: dict[str, Any] = {group: {} for group in NAMED_GROUPS}
+    for path, numbered_path in numbers.items():
         group, _, name = path.partition(".")
-        out[group][number.partition(".")[2]] = renamed(plain(getattr(a, group)[name]), numbers)
-    top = {k: v for k, v in plain(a).items() if k not in STORAGE and k not in NAMED}
-    return (
-        out
-        | renamed(top, numbers)
-        | {"layers": run_lengths(numbers[f"layer_kinds.{kind}"] for kind in a.layers)}
-    )
+        number = numbered_path.partition(".")[2]
+        form[group][number] = replace_names(without_defaults(getattr(a, group)[name]), numbers)
+    for name, value in without_defaults(a).items():
+        if name not in STORAGE_FACTS and name not in NAMED_GROUPS:
+            form[name] = replace_names(value, numbers, name)
+    form["layers"] = run_lengths(numbers[f"layer_kinds.{kind}"] for kind in a.layers)
+    return form
 
 
-def numbered(a: Architecture) -> dict[str, str]:
-    """`layer_kinds.full`, `mixers.full`, `norms.rms` … that layers use -> `layer_kinds.0`, `mixers.0`, `norms.0` …, in the order of use."""
+def number_names(a: Architecture) -> dict[str, str]:
+    """Give everything with a name a number, in the order in which layers use it.
+
+    Returns paths by path: `mixers.full` -> `mixers.0`, `layer_kinds.full` -> `layer_kinds.0`.
+    """
     numbers: dict[str, str] = {}
-    counts: dict[str, int] = dict.fromkeys(NAMED, 0)
+    counts: dict[str, int] = dict.fromkeys(NAMED_GROUPS, 0)
 
     def visit(path: str) -> None:
         if path in numbers:
@@ -72,58 +83,90 @@ def numbered(a: Architecture) -> dict[str, str]:
         group, _, name = path.partition(".")
         numbers[path] = f"{group}.{counts[group]}"
         counts[group] += 1
-        for reference in references(getattr(a, group)[name]):
+        for reference in find_references(getattr(a, group)[name]):
             visit(reference)
 
-    for kind in (*a.layers, *((a.mtp.layer_kind,) if a.mtp and a.mtp.layer_kind else ())):
+    for kind in a.layers:
         visit(f"layer_kinds.{kind}")
-    for reference in (
-        *references(a.embedding),
-        *((f"norms.{a.final_norm}",) if a.final_norm else ()),
-    ):
+    if a.mtp and a.mtp.layer_kind:
+        visit(f"layer_kinds.{a.mtp.layer_kind}")
+    for reference in find_references(a.embedding):
         visit(reference)
+    if a.final_norm:
+        visit(f"norms.{a.final_norm}")
     return numbers
 
 
-def references(node: Any) -> Iterator[str]:
-    """What a part of an architecture names: `mixers.full`, `norms.rms`."""
+def find_references(node: Any) -> Iterator[str]:
+    """Yield the paths that a part of an architecture refers to: `mixers.full`, `norms.rms`."""
     if isinstance(node, tuple):
         for item in cast("tuple[Any, ...]", node):
-            yield from references(item)
+            yield from find_references(item)
     elif is_dataclass(node):
         for f in fields(node):
             value = getattr(node, f.name)
-            if isinstance(value, str) and (f.name in REFERENCES or f.name == "block"):
-                yield value if f.name == "block" else f"{REFERENCES[f.name]}.{value}"
+            if isinstance(value, str) and is_reference(f.name):
+                yield referenced_path(f.name, value)
             else:
-                yield from references(value)
+                yield from find_references(value)
 
 
-def renamed(node: Any, numbers: dict[str, str], key: str = "") -> Any:
-    """A plain tree with numbers for names, and numbers of seven digits."""
+def is_reference(field: str) -> bool:
+    """Return whether a field holds the name of a block, norm or kind of layer."""
+    return field == PATH_REFERENCE or field in GROUP_OF_REFERENCE
+
+
+def referenced_path(field: str, value: str) -> str:
+    """Return the path that the value of such a field refers to."""
+    return value if field == PATH_REFERENCE else f"{GROUP_OF_REFERENCE[field]}.{value}"
+
+
+def replace_names(node: Any, numbers: dict[str, str], field: str = "") -> Any:
+    """Return a JSON tree with numbers instead of names, and numbers rounded to seven digits.
+
+    field: the key that the tree stands under.
+    """
     if isinstance(node, dict):
-        return {k: renamed(v, numbers, k) for k, v in cast("dict[str, Any]", node).items()}
+        items = cast("dict[str, Any]", node).items()
+        return {key: replace_names(value, numbers, key) for key, value in items}
     if isinstance(node, list):
-        return [renamed(v, numbers) for v in cast("list[Any]", node)]
-    if isinstance(node, str) and (key in REFERENCES or key == "block"):
-        return numbers[node if key == "block" else f"{REFERENCES[key]}.{node}"]
-    return plain(float(f"{node:.7g}")) if isinstance(node, float) else node
+        return [replace_names(value, numbers) for value in cast("list[Any]", node)]
+    if isinstance(node, str) and is_reference(field):
+        return numbers[referenced_path(field, node)]
+    return without_point(float(f"{node:.7g}")) if isinstance(node, float) else node
 
 
-def plain(node: Any, remarks: bool = False) -> Any:
-    """A part of an architecture as JSON has it, without what is at its default; `kind` always stays, whole numbers have no point.
-    `remarks`: with texts for people."""
+def without_defaults(node: Any, remarks: bool = False) -> Any:
+    """Return a part of an architecture as JSON, without the facts at their default.
+
+    `kind` always stays. Whole numbers have no point.
+
+    remarks: whether texts for people, which are not compared, stay too.
+    """
     if is_dataclass(node) and not isinstance(node, type):
-        values = [(f, getattr(node, f.name)) for f in fields(node) if f.compare or remarks]
-        return {f.name: plain(v, remarks) for f, v in values if f.name == "kind" or v != default(f)}
+        out: dict[str, Any] = {}
+        for f in fields(node):
+            value = getattr(node, f.name)
+            is_wanted = f.name == "kind" or value != default_of(f)
+            if is_wanted and (f.compare or remarks):
+                out[f.name] = without_defaults(value, remarks)
+        return out
     if isinstance(node, dict):
-        return {str(k): plain(v, remarks) for k, v in cast("dict[str, Any]", node).items()}
+        items = cast("dict[str, Any]", node).items()
+        return {str(key): without_defaults(value, remarks) for key, value in items}
     if isinstance(node, (tuple, list)):
-        return [plain(v, remarks) for v in cast("tuple[Any, ...]", node)]
-    return (
-        int(node) if isinstance(node, float) and node.is_integer() and abs(node) < 2**53 else node
-    )
+        return [without_defaults(value, remarks) for value in cast("tuple[Any, ...]", node)]
+    return without_point(node) if isinstance(node, float) else node
 
 
-def default(f: Field[Any]) -> Any:
-    return f.default_factory() if f.default_factory is not MISSING else f.default
+def without_point(number: float) -> float:
+    """Return a whole number as an integer, others as they are."""
+    is_whole = number.is_integer() and abs(number) < LARGEST_EXACT
+    return int(number) if is_whole else number
+
+
+def default_of(field: Field[Any]) -> Any:
+    """Return the default of a field, MISSING if it has none."""
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default

@@ -1,4 +1,9 @@
-"""Frozen dataclasses that cost little to define: what all have in common is inherited. Generating it for each took a quarter of a start."""
+"""Frozen dataclasses that are cheap to define: what all have in common is inherited.
+
+`dataclass(frozen=True)` generates equality, hash, repr and two guards for every class. For the 330
+fields of the schema that took 36 ms, against 12 ms here, and made `llmarch show` 1.2 times as slow
+(measured on `show qwen3-235b`). pydantic models are slower still: importing pydantic takes 70 ms.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform, o
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-T = TypeVar("T")
+RecordType = TypeVar("RecordType")
 
 
 class Frozen:
-    """Base of what `record` decorates: not to be changed, equal and hashed by its fields."""
+    """Base of what `frozen` decorates: it cannot be changed, and its fields make it equal."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in self.__dict__ or name not in self.__dataclass_fields__:
+        is_set = name in self.__dict__
+        if is_set or name not in self.__dataclass_fields__:
             raise FrozenInstanceError(f"cannot assign to {name!r}")
         self.__dict__[name] = value
 
@@ -29,25 +35,33 @@ class Frozen:
         return tuple(self.__dict__[f.name] for f in fields(self) if f.compare)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            self._compared() == other._compared()
-            if isinstance(other, Frozen) and type(self) is type(other)
-            else NotImplemented
-        )
+        if not isinstance(other, Frozen) or type(self) is not type(other):
+            return NotImplemented
+        return self._compared() == other._compared()
 
     def __hash__(self) -> int:
         return hash(self._compared())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{f.name}={self.__dict__[f.name]!r}' for f in fields(self) if f.repr)})"
+        shown = [f"{f.name}={self.__dict__[f.name]!r}" for f in fields(self) if f.repr]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Strict(Frozen):
+    """Base of the schema's records: a document from outside may have no other keys.
+
+    pydantic reads the attribute when it validates documents (json_schema.py).
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
 
 
 @overload
-def frozen(cls: type[T], /) -> type[T]: ...
+def frozen(cls: type[RecordType], /) -> type[RecordType]: ...
 @overload
-def frozen(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]: ...
+def frozen(*, kw_only: bool = False) -> Callable[[type[RecordType]], type[RecordType]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
-    """Make a subclass of `Frozen` a dataclass; its arguments are keyword-only if `kw_only`."""
+def frozen(cls: type[RecordType] | None = None, /, *, kw_only: bool = False) -> Any:
+    """Make a subclass of `Frozen` a dataclass, with keyword-only arguments if `kw_only`."""
     make = partial(dataclass, repr=False, eq=False, kw_only=kw_only)
     return make if cls is None else make(cls)

@@ -11,7 +11,7 @@ from .schema import Architecture, Mixer
 
 def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
     """Return the layers as runs: [[3, "full_dense"], [58, "full_moe"]]."""
-    return [[len(list(g)), kind] for kind, g in groupby(layers)]
+    return [[len(list(group)), kind] for kind, group in groupby(layers)]
 
 
 def mixer_names(a: Architecture, kind: str) -> list[str]:

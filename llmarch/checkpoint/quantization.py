@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from ..architecture.regexes import LONGEST, bounded
+from ..architecture.quantization import MAX_PATTERN_LENGTH, compile_pattern
 from ..architecture.schema import Finding, Quantization, Severity
 from ..sources.raw import fold, unfold
 from .indices import Index, folded_names
@@ -207,7 +207,7 @@ class Exclusions:
         """The numbers of each folded module name or glob."""
         for name in names:
             if name.startswith("re:"):
-                regex = bounded(name.removeprefix("re:"))
+                regex = compile_pattern(name.removeprefix("re:"))
                 if regex is not None and len(self.regexes) < MAX_REGEXES:
                     self.regexes.append(regex)
             else:
@@ -235,7 +235,7 @@ class Exclusions:
     def _regex_matches(self, tensor: LogicalTensor) -> bool:
         for index in (tensor.indices[0], tensor.indices[-1]):
             name = unfold(tensor.source, index).removesuffix(".weight")
-            if len(name) <= LONGEST and any(regex.match(name) for regex in self.regexes):
+            if len(name) <= MAX_PATTERN_LENGTH and any(regex.match(name) for regex in self.regexes):
                 return True
         return False
 

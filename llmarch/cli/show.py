@@ -51,7 +51,7 @@ def show(
         typer.Option(
             "--explain",
             metavar="PATH",
-            help="Show where a fact comes from, such as mixers.full.rope.theta.",
+            help="Show what a fact means and where it comes from: mixers.full.rope, kv_heads.",
         ),
     ] = None,
     config_only: ConfigOnly = False,
@@ -63,8 +63,13 @@ def show(
     if explain is not None:
         from ..views import evidence
 
-        facts = evidence.find(reading, explain)
-        write(format, "table", lambda: evidence.table(facts), lambda: evidence.document(facts))
+        explained = evidence.explain(reading, explain)
+        write(
+            format,
+            "table",
+            lambda: evidence.explanation_table(explained),
+            lambda: evidence.explanation_document(explained),
+        )
     else:
         asked = {"layers": layers, "tensors": tensors, "facts": everything}
         names = [name for name, wanted in asked.items() if wanted]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ..architecture.fingerprint import digest, fingerprint, plain
+from ..architecture.fingerprint import digest, fingerprint, without_defaults
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
@@ -171,7 +171,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "fingerprint": entry.fingerprint,
         "parameters": dict(entry.parameters),
         "tensors": tensors,
-        "architecture": plain(entry.architecture, remarks=True) | {"layers": layers},
+        "architecture": without_defaults(entry.architecture, remarks=True) | {"layers": layers},
         "findings": [
             {
                 "rule": finding.rule,
@@ -344,14 +344,14 @@ def _validate_models(document: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the models with their architectures as the schema's classes. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from ..architecture.json_schema import locked
+    from ..architecture.json_schema import locked_models
 
     models = document.get("models")
     if isinstance(models, dict):
         by_reference = cast("dict[str, Any]", models)
         models = {reference: _expand_layers(model) for reference, model in by_reference.items()}
     try:
-        return locked(document | {"models": models})
+        return locked_models(document | {"models": models})
     except ValidationError as error:
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))

@@ -13,7 +13,7 @@ from ..tensors.folding import axes_folded
 from . import numbers
 from .attention import reach_word
 from .documents import Table
-from .evidence import value_at
+from .evidence import value_in
 from .numbers import number
 from .wording import kind_word
 
@@ -76,7 +76,7 @@ def fact_table(r: Reading) -> Table:
     document = asdict(r.architecture)
     rows: list[list[str]] = []
     for path in r.evidence:
-        value = value_at(document, path)
+        value = value_in(document, path)
         rows.append([path, fact_text(path, value)])
     return Table(["fact", "value"], rows, title="Facts")
 

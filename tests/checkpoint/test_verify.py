@@ -28,9 +28,10 @@ from helpers.checkpoint_fixtures import (
     tensors_of,
 )
 
+from llmarch.architecture.quantization import compile_pattern
 from llmarch.checkpoint.findings import MAX_FINDINGS, MAX_TEXT
 from llmarch.checkpoint.logical import LogicalTensor
-from llmarch.checkpoint.quantization import Exclusions, bounded
+from llmarch.checkpoint.quantization import Exclusions
 from llmarch.checkpoint.verify import Verification, verify
 from llmarch.sources.raw import TensorTable
 
@@ -716,7 +717,7 @@ def test_what_exclusions_mean(
     "regex", ["(a+)+$", "(a|aa)*b", ".*.*.*.*x", r"(a)\1", "(?=a)", "[", "a" * 400]
 )
 def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> None:
-    assert bounded(regex) is None
+    assert compile_pattern(regex) is None
     assert (
         Exclusions((f"re:{regex}",)).excluded_indices(
             LogicalTensor("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")

@@ -154,13 +154,10 @@ def test_reconstructed_configs_say_so(run: Run) -> None:
 
 def test_explain(run: Run) -> None:
     out, _ = run("show", "qwen3-235b", "--explain", "mixers.full.kv_heads")
-    assert "config key num_key_value_heads" in out
-    assert run.json("show", "qwen3-235b", "--explain", "norms")["norms.rms.eps"] == {
-        "value": 1e-6,
-        "kind": "config",
-        "ref": "rms_norm_eps",
-        "confirmed_by": [],
-    }
+    assert "config key num_key_value_heads" in out and "Number of key/value heads" in out
+    eps = run.json("show", "qwen3-235b", "--explain", "norms")["norms.rms.eps"]
+    assert "square root" in eps.pop("meaning")
+    assert eps == {"value": 1e-6, "kind": "config", "ref": "rms_norm_eps", "confirmed_by": []}
     _, err = run("show", "qwen3-235b", "--explain", "mixers.full.kvheads", code=2)
     assert "mixers.full.kv_heads" in err
 
@@ -237,7 +234,9 @@ def test_list(run: Run) -> None:
 def test_schema_is_a_json_schema(run: Run) -> None:
     out, _ = run("schema")
     assert json.loads(out) == json_schema()
-    assert {"Show", "Diff", "Architecture", "Attention", "Evidence"} <= set(json_schema()["$defs"])
+    assert {"ShowDocument", "DiffDocument", "Architecture", "Attention", "Evidence"} <= set(
+        json_schema()["$defs"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from helpers.paths import FIXTURES
 
 import llmarch
-from llmarch.architecture.fingerprint import canonical, fingerprint
+from llmarch.architecture.fingerprint import canonical_form, fingerprint, without_defaults
 from llmarch.architecture.schema import Architecture
 from llmarch.compare import lock as locks
 from llmarch.compare.diff import diff, same
@@ -31,12 +31,12 @@ def architecture(alias: str) -> Architecture:
 
 def renamed(a: Architecture) -> Architecture:
     """Return the same model with other names for its attention, norms and kinds of layers."""
-    document = json.dumps(locks.plain(a, remarks=True) | {"layers": list(a.layers)})
+    document = json.dumps(without_defaults(a, remarks=True) | {"layers": list(a.layers)})
     for old, new in (("full", "global"), ("rms", "root")):
         document = document.replace(f'"{old}"', f'"{new}"').replace(f'.{old}"', f'.{new}"')
-    from llmarch.architecture.json_schema import architecture as read
+    from llmarch.architecture.json_schema import read_architecture
 
-    return read(json.loads(document))
+    return read_architecture(json.loads(document))
 
 
 # The fingerprint
@@ -104,7 +104,7 @@ def test_numbers_to_seven_digits() -> None:
 
 def test_a_new_fact_at_its_default_changes_nothing() -> None:
     """What is at its default is not in it, so facts that a later schema adds do not move it."""
-    lock_text = json.dumps(canonical(architecture("qwen3-8b")))
+    lock_text = json.dumps(canonical_form(architecture("qwen3-8b")))
     assert (
         '"sinks"' not in lock_text
         and '"window"' not in lock_text

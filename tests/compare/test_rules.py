@@ -388,6 +388,9 @@ def test_every_finding_has_a_rule() -> None:
                 "weights_finding",
                 "_add",
                 "_tensor_findings",
+                "info_finding",
+                "weights_finding",
+                "quantization_finding",
                 "MissingFile",
             ):
                 used |= {

@@ -306,7 +306,7 @@ def test_json_keeps_the_contract(name: str) -> None:
     if name != "hostile":
         schema = json_schema()
         jsonschema.Draft202012Validator(
-            {"$ref": "#/$defs/Check", "$defs": schema["$defs"]}
+            {"$ref": "#/$defs/CheckDocument", "$defs": schema["$defs"]}
         ).validate(json.loads(documents.json_text(document)))
     assert [v["reference"] for v in document["verdicts"]] == [
         v.name for v in REPORTS[name].verdicts

@@ -13,7 +13,7 @@ from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import RopeScaling
 from llmarch.sources.aliases import bundled_models
 from llmarch.views import attention, feed_forward, model, tables
-from llmarch.views.evidence import value_at
+from llmarch.views.evidence import value_in
 
 SPECS = sorted(bundled_models())
 
@@ -201,7 +201,7 @@ def test_every_fact_is_shown(alias: str) -> None:
     assert [row[0] for row in table.rows] == list(reading.evidence)
     document = tables.asdict(reading.architecture)
     for path, text in table.rows:
-        value = value_at(document, path)
+        value = value_in(document, path)
         assert tables.fact_text(path, value) == text
         assert tables.fact_text(path, changed(value)) != text, path
 

@@ -1,0 +1,215 @@
+"""Encoders of other modalities (towers), and their projectors to the decoder's width.
+
+Matrices are written [outputs, inputs]; `hidden` is the encoder's own width.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+from .feed_forward import Dense
+from .frozen import Strict, frozen
+from .primitives import Norm, Rope
+
+
+@frozen(kw_only=True)
+class Linear(Strict):
+    """A matrix [outputs, inputs], with or without a bias."""
+
+    inputs: int
+    """Width of its input."""
+    outputs: int
+    """Width of its output."""
+    bias: bool = False
+    """Whether it has a bias [outputs]."""
+
+
+@frozen(kw_only=True)
+class Tower(Strict):
+    """A Vision Transformer (ViT) that encodes images, and the projector to the decoder's width.
+
+    Each layer has attention (query, key, value, output) and a feed-forward block, with norms.
+    """
+
+    kind: str
+    """Name of the encoder: `siglip`, `pixtral`, `moonvit`, or the config's model_type."""
+    layers: int
+    """Number of layers."""
+    hidden_size: int
+    """Width of the encoder's residual stream."""
+    heads: int
+    """Number of query heads."""
+    head_dim: int
+    """Dims of each head."""
+    attention_bias: bool
+    """Whether query, key, value and output projections have a bias."""
+    ffn: Dense
+    """Feed-forward block of each layer."""
+    norm: Norm
+    """Kind of the encoder's norms."""
+    layer_norms: int = 2
+    """Norms in each layer: 2 is pre-norm, 4 is before and after both blocks (sandwich)."""
+    outer_norms: int = 0
+    """Norms before and after the stack of layers, together."""
+    image_size: int | None = None
+    """Side of the square images that it was built for, in pixels. None: images of any size."""
+    patch_size: int
+    """Side of a patch in pixels."""
+    patch_embedding: Linear
+    """Projection of a patch's pixels; inputs = channels · patch_size² · patch_frames. It is usually
+    stored as a convolution."""
+    positions: int = 0
+    """Rows of the learned position table, for each axis. 0: no table."""
+    class_token: bool = False
+    """Whether a learned vector [hidden] is added to the patches as a token of its own."""
+    rope: Rope | None = None
+    """Rotary positions; patches have two axes, row and column. None: none."""
+    pooling_head: bool = False
+    """Whether there is a head that pools an image into one vector: a learned query that attends to
+    all patches, a norm and a feed-forward block."""
+    merge: int = 1
+    """Side of the square of patches that becomes one token: merge² patches are joined or averaged.
+    1: each patch is a token."""
+    projector: tuple[Linear, ...] = ()
+    """Matrices from the encoder's features to the decoder's width, in order."""
+    projector_activation: str | None = None
+    """Activation between the projector's matrices. None: none, or a single matrix."""
+    projector_norms: tuple[int, ...] = ()
+    """Widths of the projector's norms. Empty: no norms."""
+    projector_norm_bias: bool = False
+    """Whether the projector's norms have a bias beside the weight."""
+    kv_heads: int | None = None
+    """Number of key/value heads. None: as many as query heads."""
+    qk_norm: bool = False
+    """Whether queries and keys have an RMSNorm over each head, with weights [head_dim]."""
+    patch_frames: int = 1
+    """Frames of a video that a patch spans."""
+    position_axes: int = 1
+    """Number of position tables, one for each axis: 1 for the flat patch index, 2 for rows and
+    columns."""
+    deepstack: tuple[int, ...] = ()
+    """Encoder layers, counted from 0, whose features join the decoder as well (DeepStack): each
+    through a projector of its own, added to the stream after one of the first decoder layers."""
+    clipped: bool = False
+    """Whether each matrix of the layers has four stored numbers that bound its inputs and
+    outputs."""
+    standardized: bool = False
+    """Whether features are standardised with a stored mean [hidden] and scale [hidden]."""
+    tokens: int | None = None
+    """How many tokens an image becomes, at most. None: it follows from the size of the image."""
+    layer_scales: bool = False
+    """Whether the output of attention and that of the feed-forward block are each multiplied by a
+    learned vector [hidden]."""
+
+
+@frozen(kw_only=True)
+class Conformer(Strict):
+    """An audio encoder of Conformer layers (Gemma 3n and 4), and the projector to the decoder.
+
+    - two convolutions 3 × 3 with stride 2 and a norm each, and a matrix to the encoder's width
+    - layers: half an FFN, local attention with relative positions, a gated convolution, half an
+      FFN, a norm
+    - each FFN: [width, hidden], [hidden, width], a norm before and after
+    - attention: query, key, value, output and relative keys [hidden, hidden], a learned scale for
+      each dim of a head, a norm before and after
+    - convolution: [2 · hidden, hidden], depthwise [hidden, conv_kernel], [hidden, hidden], a norm
+      before and within
+    """
+
+    kind: str
+    """Name of the encoder: the config's model_type."""
+    layers: int
+    """Number of layers."""
+    hidden_size: int
+    """Width of the encoder's residual stream."""
+    heads: int
+    """Number of attention heads, each of hidden_size / heads dims."""
+    width: int
+    """Intermediate size of both feed-forward blocks of a layer."""
+    activation: str
+    """Activation of the feed-forward blocks and the convolution, as in `Dense.activation`."""
+    norm: Norm
+    """Kind of the encoder's norms."""
+    conv_kernel: int
+    """Width in frames of the depthwise convolution in each layer."""
+    chunk: int
+    """Length in frames of the blocks in which local attention is computed."""
+    left_context: int
+    """Earlier frames that a frame attends to."""
+    right_context: int
+    """Later frames that a frame attends to."""
+    softcap: float | None = None
+    """Soft cap of the attention scores: c · tanh(score / c). None: no cap."""
+    subsampling: tuple[int, ...]
+    """Output channels of the two convolutions at the input."""
+    subsampled: Linear
+    """Matrix from the convolutions' output (channels · mel bins / 4) to the encoder's width."""
+    output: Linear | None = None
+    """Matrix after the layers. None: there is none."""
+    vocabulary: int = 0
+    """Rows of an embedding of the encoder's own tokens, which passes the projector as features do,
+    with a norm for each of the two. 0: none."""
+    projector: tuple[Linear, ...] = ()
+    """Matrices from the encoder's features to the decoder's width, in order."""
+    clipped: bool = False
+    """Whether each matrix of the layers but the relative keys has four stored numbers that bound
+    its inputs and outputs."""
+
+
+@frozen(kw_only=True)
+class ConvBlock(Strict):
+    """A block of a convolutional encoder. Its norms are RMSNorms with weights only.
+
+    - `edge`: kernel × kernel from `inputs` to `width`, 1 × 1 to `outputs`, a norm after each
+    - `inverted`: depthwise `kernel` on `inputs`, 1 × 1 to `width`, depthwise `mid_kernel`, 1 × 1 to
+      `outputs`, a norm after each, and a learned scale [outputs]
+    - `attention`: a norm, queries of `width`, one key and one value head of `key_width` behind a
+      depthwise `kernel` with a norm each, an output matrix, and a learned scale [outputs]
+    """
+
+    kind: Literal["edge", "inverted", "attention"]
+    """Which of the three blocks this is."""
+    inputs: int
+    """Input channels."""
+    outputs: int
+    """Output channels."""
+    width: int
+    """Channels within the block; in `attention` those of all queries together."""
+    kernel: int = 0
+    """Side of the first convolution. 0: there is none."""
+    mid_kernel: int = 0
+    """Side of the depthwise convolution at `width`, in `inverted`. 0: there is none."""
+    key_width: int = 0
+    """Channels of the one key head and of the one value head, in `attention`. 0 in other blocks."""
+
+
+@frozen(kw_only=True)
+class ConvTower(Strict):
+    """A convolutional image encoder (MobileNetV5 in Gemma 3n), and the projector to the decoder.
+
+    - stem: a 3 × 3 convolution with bias, and a norm
+    - stages of blocks
+    - fusion of the last two stages: [fusion_width, their outputs together],
+      [outputs, fusion_width], a norm after each and one over all
+    """
+
+    kind: str
+    """Name of the encoder: the architecture's name in timm."""
+    stem: int
+    """Output channels of the first convolution."""
+    stages: tuple[tuple[ConvBlock, ...], ...]
+    """Blocks of each stage, in order."""
+    fusion_width: int
+    """Channels within the fusion of the last two stages."""
+    outputs: int
+    """Channels of the features after the fusion."""
+    tokens: int | None = None
+    """How many tokens an image becomes. None: not known."""
+    vocabulary: int = 0
+    """Rows of an embedding of the encoder's own tokens, which passes the projector as features do,
+    with a norm for each of the two. 0: none."""
+    projector: tuple[Linear, ...] = ()
+    """Matrices from the encoder's features to the decoder's width, in order."""
+
+
+Encoder = Union[Tower, Conformer, ConvTower]

@@ -1,0 +1,152 @@
+"""Feed-forward blocks: dense MLPs, and mixtures of experts with their routers.
+
+Matrices are written [outputs, inputs]; `hidden` is the width of the residual stream.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+from .frozen import Strict, frozen
+
+
+@frozen(kw_only=True)
+class Dense(Strict):
+    """A feed-forward block (MLP) that every token passes.
+
+    - gated: gate and up [width, hidden] each, down [hidden, width];
+      the output is down(activation(gate) · up)
+    - not gated: up [width, hidden], down [hidden, width]; the output is down(activation(up))
+    """
+
+    kind: Literal["dense"] = "dense"
+    """Which class of feed-forward block this is."""
+    width: int
+    """Intermediate size: how many channels lie between up and down projection."""
+    activation: str
+    """Activation function: `silu`, `gelu`, `gelu_tanh`, `relu2` (squared ReLU), `identity`. Gated
+    with silu is SwiGLU, with gelu is GeGLU."""
+    gated: bool = True
+    """Whether a gate matrix multiplies the up projection: three matrices instead of two."""
+    bias: bool = False
+    """Whether every matrix of the block has a bias."""
+    clamp: float | None = None
+    """Bound of the intermediate values: the gate is clamped from above, up to ±clamp. None: not
+    clamped."""
+    clamp_after: bool = False
+    """Whether the gate is clamped after its activation instead of before it."""
+    alpha: float | None = None
+    """Steepness of the activation, which is x · sigmoid(alpha · x) then (gpt-oss). None: the
+    activation as it is named."""
+    up_offset: int = 0
+    """Constant added to up before it is multiplied by the gate (1 in gpt-oss)."""
+    per_layer: bool = False
+    """Whether the intermediate values are multiplied by the layer's slice of the per-layer
+    embedding, which is `width` wide (see `Embedding.per_layer`)."""
+    sparsity: float | None = None
+    """Share of the gate's values that is set to zero: only the highest 1 − sparsity pass (Gemma
+    3n). None: all pass."""
+    own_skip: bool = False
+    """Whether the block's input is added to its normalised output (Gemma 3n's Laurel: two matrices
+    of low rank without an activation)."""
+
+
+@frozen(kw_only=True)
+class Router(Strict):
+    """How the experts of a token are chosen and weighted.
+
+    logits → scoring → choice of the best → weights: normalised or not, times `scale`.
+    """
+
+    scoring: Literal["softmax", "softmax_chosen", "sigmoid", "sqrt_softplus"]
+    """How logits become scores:
+
+    - `softmax`: over all experts
+    - `softmax_chosen`: over the chosen experts only
+    - `sigmoid`: each expert by itself
+    - `sqrt_softplus`: each expert by itself, sqrt(ln(1 + e^logit))
+    """
+    normalized: bool
+    """Whether the weights of the chosen experts are divided by their sum."""
+    scale: float = 1.0
+    """Constant factor of the weights, after they are normalised."""
+    softcap: float | None = None
+    """Soft cap of the logits before scoring: c · tanh(logit / c). None: no cap."""
+    selection_bias: bool = False
+    """Whether a stored number for each expert [experts] is added to the scores for the choice only,
+    not to the weights. It balances the load without a loss term."""
+    bias: bool = False
+    """Whether the router's matrix has a bias [experts], which the weights depend on too."""
+    token_table: int | None = None
+    """Rows of a stored table [token_table, active] that names the experts of each token id
+    (DeepSeek V4's first layers). None: experts are chosen by score."""
+    groups: int = 1
+    """Number of groups that the experts are divided into for the choice. 1: no groups."""
+    active_groups: int = 1
+    """How many groups remain: experts are chosen from the best ones only."""
+    group_score: Literal["max", "top2_sum"] | None = None
+    """How a group is ranked: by its best score (`max`), or by the sum of its two best scores with
+    the selection bias (`top2_sum`). None: there are no groups to rank."""
+    weights: Literal["output", "input"] = "output"
+    """What a weight multiplies: the expert's `output`, or its `input` (Llama 4)."""
+    own_norm: bool = False
+    """Whether the router reads the residual stream through an RMSNorm of its own without weight,
+    instead of the block's input."""
+    input_scale: bool = False
+    """Whether its input is multiplied by a learned vector [hidden], divided by sqrt(hidden)."""
+    expert_scale: bool = False
+    """Whether each expert's weight is multiplied by a learned number [experts]."""
+
+
+@frozen(kw_only=True)
+class MoE(Strict):
+    """A mixture of experts (MoE): a router sends each token to a few of many MLPs.
+
+    - router [experts + zero_experts, hidden]
+    - each routed expert: a `Dense` of `expert_width`
+    - shared experts: together one `Dense` of `shared_width` that serves every token
+    """
+
+    kind: Literal["moe"] = "moe"
+    """Which class of feed-forward block this is."""
+    experts: int
+    """Number of routed experts."""
+    active: int
+    """How many of them serve a token (top-k). With `zero_experts` it is the most that do."""
+    expert_width: int
+    """Intermediate size of each routed expert."""
+    activation: str
+    """Activation of all experts, as in `Dense.activation`."""
+    gated: bool = True
+    """Whether experts have a gate matrix, as in `Dense.gated`."""
+    bias: bool = False
+    """Whether the matrices of the routed experts have biases."""
+    clamp: float | None = None
+    """Bound of the routed experts' intermediate values, as in `Dense.clamp`. None: not clamped."""
+    clamp_after: bool = False
+    """Whether the gate is clamped after its activation, as in `Dense.clamp_after`."""
+    alpha: float | None = None
+    """Steepness of the activation, as in `Dense.alpha`. None: the activation as it is named."""
+    up_offset: int = 0
+    """Constant added to up, as in `Dense.up_offset`."""
+    shared_experts: int = 0
+    """Number of shared experts, which serve every token. 0: none."""
+    shared_width: int = 0
+    """Intermediate size of all shared experts together. 0: there are none."""
+    shared_gate: bool = False
+    """Whether the shared experts' output is multiplied by a sigmoid gate, from a matrix [1,
+    hidden]."""
+    shared_clamp: float | None = None
+    """Bound of the shared experts' intermediate values, as in `Dense.clamp`. None: not clamped."""
+    latent_width: int | None = None
+    """Width that the stream is projected to for the routed experts [latent_width, hidden]; their
+    sum is projected back [hidden, latent_width]. Router and shared experts read the stream itself.
+    None: experts work on the stream."""
+    zero_experts: int = 0
+    """Number of further choices of the router that return their input and have no weights
+    (LongCat)."""
+    router: Router
+    """How the experts of a token are chosen and weighted."""
+
+
+FFN = Union[Dense, MoE]

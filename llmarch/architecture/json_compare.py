@@ -1,0 +1,167 @@
+"""What `diff` and `check` write with `--format json`, and what a lock file holds."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from .json_show import SourceDocument
+from .schema import Architecture, Change, Finding, Severity
+
+
+class CheckedChangeDocument(TypedDict):
+    """A change as `check` judges it: with the severity that the project has set."""
+
+    rule: str
+    """Stable id of the rule, such as `kv-heads-changed` (docs/rules.md)."""
+    path: str
+    """Dotted path of the fact, or name of the tensor or file, that the change is about."""
+    old: Any
+    """Value that was expected. Null: there was no such fact, or the finding is new."""
+    new: Any
+    """Value that was read. Null: there is no such fact, or the finding is gone."""
+    severity: Severity
+    """What the change breaks."""
+    fails: bool
+    """Whether the change is at or above `fail_on`."""
+    line: int | None
+    """Line of the fact in the lock file. Null: no lock file was used."""
+
+
+class CheckErrorDocument(TypedDict):
+    """Why a model could not be read."""
+
+    message: str
+    """What went wrong."""
+    hint: str | None
+    """What to do about it. Null: nothing is known."""
+    exit_code: int
+    """Exit code that the error stands for."""
+
+
+class VerdictDocument(TypedDict):
+    """One model held against what was expected of it."""
+
+    reference: str
+    """The reference, as the lock file or the command line has it."""
+    against: str | None
+    """The other model's reference. Null: the model is held against its own entry in a lock file."""
+    old: str | None
+    """Commit that is expected. Null: not known."""
+    new: str | None
+    """Commit that was read. Null: not known."""
+    changes: list[CheckedChangeDocument]
+    """Changes and findings that are not ignored, worst first."""
+    ignored: int
+    """Number of changes that an `ignore` left out."""
+    partial: bool
+    """Whether the model was read only in part, so that more may have changed."""
+    error: CheckErrorDocument | None
+    """Why the model could not be read. Null: it was read."""
+    remarks: list[str]
+    """Why it was read in part, and what else a reader should know."""
+
+
+class CheckDocument(TypedDict):
+    """What `llmarch check --format json` writes."""
+
+    schema_version: int
+    """Version of this document."""
+    lock: str | None
+    """Path of the lock file. Null: no lock file was used."""
+    fail_on: Severity
+    """Severity at or above which a change fails."""
+    exit_code: int
+    """Exit code of the command: 0 clean, 1 changes fail, 2 or 3 a model could not be read, 4 a
+    model was read only in part."""
+    verdicts: list[VerdictDocument]
+    """One verdict for each model."""
+
+
+class DiffDocument(TypedDict):
+    """What `llmarch diff OLD NEW --format json` writes."""
+
+    schema_version: int
+    """Version of this document."""
+    old: SourceDocument
+    """Where the old model was read."""
+    new: SourceDocument
+    """Where the new model was read."""
+    changes: list[Change]
+    """All differences between the two architectures, worst first."""
+    check: NotRequired[CheckDocument]
+    """The differences as `check` judges them. Only with --fail-on or --ignore."""
+
+
+class ComparedModelDocument(TypedDict):
+    """One model held against the first, where `diff` is given several."""
+
+    new: SourceDocument
+    """Where the model was read."""
+    changes: list[Change]
+    """All differences from the first model, worst first."""
+
+
+class ComparisonDocument(TypedDict):
+    """What `llmarch diff A B C... --format json` writes for three models or more."""
+
+    schema_version: int
+    """Version of this document."""
+    old: SourceDocument
+    """Where the first model was read."""
+    comparisons: list[ComparedModelDocument]
+    """Each of the other models against the first."""
+    check: NotRequired[CheckDocument]
+    """The differences as `check` judges them. Only with --fail-on or --ignore."""
+
+
+class LockedTensorsDocument(TypedDict):
+    """The tensors of a checkpoint, in short."""
+
+    count: int
+    """Number of tensors."""
+    bytes: int
+    """Bytes of all tensors."""
+    digest: str
+    """Hash of all names, dtypes and shapes: `sha256:` and 64 hexadecimal digits."""
+
+
+class LockedModelDocument(TypedDict):
+    """One model of a lock file."""
+
+    repo: str | None
+    """Repository on the Hub, owner/name. Null: not from the Hub."""
+    revision: str | None
+    """Branch, tag or commit that was asked for. Null: none."""
+    commit: str | None
+    """Commit that was read. Null: not known."""
+    status: str
+    """How far the reading was checked, as `parameters.status` of `show`."""
+    fingerprint: str
+    """Hash of the architecture without names and storage: `sha256:` and 64 hexadecimal digits."""
+    parameters: dict[str, int]
+    """`total`, `active` and, where headers were read, `stored`, in elements."""
+    tensors: LockedTensorsDocument | None
+    """The tensors of the checkpoint. Null: no headers were read."""
+    architecture: Architecture
+    """The architecture. In the file, facts at their default are left out and `layers` is a list of
+    runs [number, kind]."""
+    findings: list[Finding]
+    """Findings at the time of the lock."""
+    unread_keys: dict[str, str]
+    """Keys of the config that nothing has read, each with its value as JSON (a hash of long
+    values)."""
+
+
+class LockDocument(TypedDict):
+    """A lock file, with `architecture.layers` one by one instead of in runs."""
+
+    llmarch_lock: int
+    """Version of the lock file's format."""
+    schema_version: int
+    """Version of the architectures within."""
+    written_by: str
+    """Version of llmarch that wrote the file."""
+    models: dict[str, LockedModelDocument]
+    """Models by reference."""

@@ -11,8 +11,8 @@ Exit codes of all commands:
 3  could not be read: no network; a gated, private or missing repository; offline and not cached
 4  read only in part: a shard that could not be fetched, tensors that could not be compared
 
-If several apply, the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain result
-never exits 0.
+If several apply, the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain
+result never exits 0.
 """
 
 
@@ -44,7 +44,7 @@ class UnknownFamily(ConfigError):
 
 
 class NotAModel(LlmarchError):
-    """A repository without a decoder language model: an adapter, a diffusion pipeline, only GGUF."""
+    """A repository without a decoder language model: an adapter, a pipeline, GGUF files."""
 
 
 class HeaderError(LlmarchError):

@@ -12,7 +12,7 @@ ADAPTER = "adapter_config.json"
 PIPELINE = "model_index.json"
 """The parts of a diffusers pipeline."""
 QUANTIZATION = "hf_quant_config.json"
-"""ModelOpt's quantization declaration, which some repositories have beside the config, not in it."""
+"""ModelOpt's quantization declaration: some repositories have it beside the config, not in it."""
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
@@ -28,4 +28,6 @@ def is_safe_name(name: str) -> bool:
 
     Names that are empty, too long or contain control characters are not safe either.
     """
-    return 0 < len(name) <= MAX_NAME and not _UNSAFE.search(name)
+    if not 0 < len(name) <= MAX_NAME:
+        return False
+    return _UNSAFE.search(name) is None

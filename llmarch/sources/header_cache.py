@@ -111,7 +111,7 @@ def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
 def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
     """Return the commit that a branch or tag had when it was looked up last, if it ever was."""
     try:
-        commit = _path(endpoint, repo_id, _BRANCHES, quote(revision, safe="")).read_text()
+        commit = _branch_path(endpoint, repo_id, revision).read_text()
     except (OSError, ValueError):
         return None
     return commit if len(commit) == 40 and commit.isalnum() else None
@@ -120,13 +120,18 @@ def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
 def remember_commit(endpoint: str, repo_id: str, revision: str, commit: str) -> None:
     """Store the commit that a branch or tag has now."""
     if last_commit(endpoint, repo_id, revision) != commit:
-        path = _path(endpoint, repo_id, _BRANCHES, quote(revision, safe=""))
-        _write(path, commit.encode())
+        _write(_branch_path(endpoint, repo_id, revision), commit.encode())
+
+
+def _branch_path(endpoint: str, repo_id: str, revision: str) -> Path:
+    return _path(endpoint, repo_id, _BRANCHES, quote(revision, safe=""))
 
 
 def _path(endpoint: str, repo_id: str, *names: str) -> Path:
-    host = quote(endpoint.partition("//")[2] or endpoint, safe="")
-    return cache_folder().joinpath(FORMAT, host, repo_id.replace("/", "--"), *names)
+    _, _, host = endpoint.partition("//")
+    host = quote(host or endpoint, safe="")
+    repo = repo_id.replace("/", "--")
+    return cache_folder().joinpath(FORMAT, host, repo, *names)
 
 
 def _entry_name(commit: str) -> str:
@@ -134,7 +139,9 @@ def _entry_name(commit: str) -> str:
 
 
 def _entry_files() -> Iterator[Path]:
-    return (file for file in cache_folder().glob("v[0-9]*/*/*/*.z") if file.is_file())
+    for file in cache_folder().glob("v[0-9]*/*/*/*.z"):
+        if file.is_file():
+            yield file
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -212,7 +219,7 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
 
 
 def _unpack_table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
-    """Return the tensor table of an entry. Raises ValueError if the numbers do not fit the groups."""
+    """Return the tensor table of an entry. Raises ValueError if groups and numbers do not fit."""
     from .raw import TensorGroup, TensorTable
 
     table = TensorTable()
@@ -233,4 +240,6 @@ def _unpack_table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTab
 
 def _width(group: TensorGroup) -> int:
     """Return how many numbers the names of the group have."""
-    return len(group.indices[0]) if group.indices else 0
+    if not group.indices:
+        return 0
+    return len(group.indices[0])

@@ -11,7 +11,7 @@ from .file_names import is_safe_name
 from .strict_json import parse_object, type_name
 
 MAX_INDEX = 50_000_000
-"""Bytes. The largest published index (Kimi K2) has 14 MB; parsed, it takes up to 25 times as much."""
+"""Bytes. The largest published index (Kimi K2) has 14 MB, and 25 times as much when parsed."""
 
 
 @dataclass

@@ -66,8 +66,10 @@ class _Comparison:
 
     def add_duplicate(self, name: str, counted_from: str, file: str) -> None:
         """Note a tensor that is stored in two files, and exclude the copy in `file`."""
-        self.duplicates.append(_LocatedTensor(name, f"{counted_from} and {file}"))
-        self.excluded.setdefault(file, set()).add(name)
+        duplicate = _LocatedTensor(name, f"{counted_from} and {file}")
+        self.duplicates.append(duplicate)
+        excluded = self.excluded.setdefault(file, set())
+        excluded.add(name)
 
 
 def merge(
@@ -116,9 +118,9 @@ def names_from_index(index: ShardIndex) -> Merged:
 
 
 def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
-    """Return the shards that the names of the others imply, such as the second of `-00001-of-00002`.
+    """Return the shards that the names of others imply: after `-00001-of-00002`, the second.
 
-    No more than MAX_SHARDS, for a name may claim any number.
+    No more than MAX_SHARDS, because a name may claim any number.
     """
     sets: dict[tuple[str, str, int], set[int]] = {}
     for file in files:
@@ -184,10 +186,14 @@ def _agrees(headers: Sequence[Header], index: ShardIndex) -> bool:
     Looks up whole columns: this is the usual case, and a checkpoint has 140,000 tensors. The counts
     are equal and every stored tensor is listed in its file, so none is stored twice or missing.
     """
-    if sum(len(h.names) for h in headers) != len(index.weight_map):
+    stored = sum(len(header.names) for header in headers)
+    if stored != len(index.weight_map):
         return False
-    listed_file = index.weight_map.get
-    return all({*map(listed_file, header.names)} <= {header.file} for header in headers)
+    for header in headers:
+        listed_files = {*map(index.weight_map.get, header.names)}
+        if not listed_files <= {header.file}:
+            return False
+    return True
 
 
 def _find_duplicates(headers: Sequence[Header]) -> _Comparison:

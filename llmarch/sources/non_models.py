@@ -92,8 +92,9 @@ def _adapter_error(document: Mapping[str, Any], name: str) -> NotAModel:
 
 
 def _pipeline_error(document: Mapping[str, Any], name: str) -> NotAModel:
+    shown = _shown(document.get("_class_name"))
     return NotAModel(
-        f"{name} is a diffusers pipeline{_shown(document.get('_class_name'))}, not a language model",
+        f"{name} is a diffusers pipeline{shown}, not a language model",
         "its text encoder, if it has one, is a separate model: "
         "download it and give its folder, such as ./text_encoder",
     )

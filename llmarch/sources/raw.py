@@ -20,10 +20,13 @@ _DIGITS = b"0123456789"
 _DIGITS_OR_SPACES = bytes(byte if byte in _DIGITS else 32 for byte in range(256))
 _NEWLINES_AS_DOTS = bytes.maketrans(b"\n", b".")
 _NUMBERS = {b"%d" % number: number for number in range(1000)}
-"""Numbers of layers and experts as they are written. Looking them up takes half the time of `int`."""
+"""Numbers of layers and experts as they are written. A look-up takes half the time of `int`."""
 
 DtypeShape = tuple[str, tuple[int, ...] | None]
 """Dtype and shape of a tensor; ("", None) if only its name is known."""
+
+_GroupKey = tuple[str, str, tuple[int, ...] | None, int]
+"""Pattern, dtype, shape and count of numbers; the count because a name may contain `{}` itself."""
 
 DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8,
@@ -39,12 +42,13 @@ DTYPE_BITS = {
 def fold(name: str) -> tuple[str, tuple[int, ...]]:
     """Return the pattern and the index of a name: `a.3.b.7` -> (`a.{}.b.{}`, (3, 7)).
 
-    Only whole dotted parts count as numbers, and only if written plainly (not `03`, not ten digits).
+    Only whole dotted parts count as numbers, and only plain ones (not `03`, not ten digits).
     """
     parts = _NUMBER.split(name)
     if len(parts) == 1 or "{}" in name:
         return name, ()
-    return "{}".join(parts[::2]), tuple(map(int, parts[1::2]))
+    words, numbers = parts[::2], parts[1::2]
+    return "{}".join(words), tuple(map(int, numbers))
 
 
 def unfold(pattern: str, index: tuple[int, ...]) -> str:
@@ -69,7 +73,9 @@ class TensorGroup:
     @property
     def elements(self) -> int:
         """Stored elements of the whole group; 0 if only the names are known."""
-        return prod(self.shape) * len(self.indices) if self.shape is not None else 0
+        if self.shape is None:
+            return 0
+        return prod(self.shape) * len(self.indices)
 
     @property
     def bits(self) -> int:
@@ -94,14 +100,14 @@ def _fold_together(names: Sequence[str]) -> _FoldedNames | None:
     """Fold names as one text; return None if they must be folded one by one.
 
     Deleting all digits turns `a.3.b.7` into `a..b.`, where each empty part stands for a number. So
-    the few different stripped names give the patterns, and the runs of digits in the whole text give
-    the indices, in order. The result is what `fold` gives for each name, because it is checked that
+    the few different stripped names give the patterns, and the runs of digits in the whole text
+    give the indices, in order. The result is what `fold` gives for each name, because
     - each name is one line of the text;
     - no name contains `{}`, which `fold` leaves as it is;
-    - no part was empty before (no `..`, no dot at either end), so each empty part was a run of digits;
+    - no part was empty before (no `..`, no dot at either end): each empty part was a run of digits;
     - there are as many runs of digits as empty parts. Each empty part was one run, so there is no
       other: no digits in a word (`w1`);
-    - each run is a key of _NUMBERS, so it is written as `fold` demands (not `03`) and below 1,000.
+    - each run is a key of _NUMBERS: written as `fold` demands (not `03`), and below 1,000.
     """
     text = "\n".join(names).encode("utf-8", "surrogatepass")
     stripped = text.translate(None, _DIGITS).split(b"\n")
@@ -131,8 +137,7 @@ class TensorTable:
     """
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[str, str, tuple[int, ...] | None, int], TensorGroup] = {}
-        """By pattern, dtype, shape and count of numbers, because a name may contain `{}` itself."""
+        self._groups: dict[_GroupKey, TensorGroup] = {}
 
     @classmethod
     def from_tensors(
@@ -155,7 +160,9 @@ class TensorTable:
 
     def add_group(self, group: TensorGroup) -> None:
         """Add a whole group. Its pattern, dtype and shape must not be in the table yet."""
-        self._groups[group.pattern, group.dtype, group.shape, len(group.indices[0])] = group
+        width = len(group.indices[0])
+        key = (group.pattern, group.dtype, group.shape, width)
+        self._groups[key] = group
 
     def extend(self, names: Sequence[str], kinds: Sequence[DtypeShape]) -> None:
         """Add many tensors: the same as `add` for each, in less than half the time.
@@ -177,7 +184,9 @@ class TensorTable:
         for key, kind in zip(keys, kinds, strict=True):
             found = groups.get(key)
             if found is None:
-                pattern, width = folded.patterns[key[0]], folded.widths[key[0]]
+                name, _ = key
+                pattern = folded.patterns[name]
+                width = folded.widths[name]
                 empty = TensorGroup(pattern, *kind)
                 group = self._groups.setdefault((pattern, *kind, width), empty)
                 found = groups[key] = (group.indices, width)

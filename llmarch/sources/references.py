@@ -7,7 +7,7 @@ Standard library only: every start of the program imports this.
     Qwen/Qwen3-8B                  a repository on the Hub
     Qwen/Qwen3-8B@main             the same at a branch, tag or commit
     https://huggingface.co/Qwen/Qwen3-8B/tree/main
-                                   the same; also hf://Qwen/Qwen3-8B@main, and the host of HF_ENDPOINT
+                                   the same; also hf://Qwen/Qwen3-8B@main; the host of HF_ENDPOINT
     ./folder                       a folder with a config, safetensors files, or both
     ./config.json, ./params.json   a config alone
     ./model.safetensors            one safetensors file

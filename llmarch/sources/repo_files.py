@@ -7,7 +7,7 @@ and the Hub share them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ _PYTORCH = re.compile(r"(?:pytorch_model.*|consolidated.*|model.*)\.(?:bin|pth|p
 _NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|rng_state|tokenizer|scaler).*")
 _NATIVE_PREFIX = "consolidated"
 """Beginning of the names of Mistral's native weights."""
+_NATIVE_INDEX = "consolidated.safetensors.index.json"
 _ADAPTER_PREFIX = "adapter_"
 _FRAMEWORKS = "another framework"
 _FORMATS = {
@@ -57,7 +58,7 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
     names = set(files)
     at_root = sorted(n for n in names if "/" not in n)
     weights = [n for n in at_root if n.endswith(".safetensors")]
-    native = [n for n in weights if n.startswith(_NATIVE_PREFIX)]
+    native = [n for n in weights if _is_native(n)]
     standard = [n for n in weights if not n.startswith((_NATIVE_PREFIX, _ADAPTER_PREFIX))]
     if PARAMS in names and (CONFIG not in names or (native and not standard)):
         config = PARAMS
@@ -67,11 +68,12 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
         shards = _choose_set(standard or native)
     indexes = [n for n in at_root if n.endswith(".safetensors.index.json")]
     index = _choose_index(shards, indexes, config)
-    return WeightFiles(config, index, tuple(shards), tuple(_other_weights(names, shards, index)))
+    others = find_other_weights(names, shards, index)
+    return WeightFiles(config, index, tuple(shards), tuple(others))
 
 
 def documents_to_read(files: Iterable[str]) -> list[str]:
-    """Return the JSON files that `non_model_error` and the reader need, in the order to read them."""
+    """Return the JSON files that `non_model_error` and the reader need, in reading order."""
     names = set(files)
     weights = choose_weights(names)
     wanted = [weights.config_file] if weights.config_file else []
@@ -106,8 +108,31 @@ def effective_config(
 def find_other_weights(
     files: Iterable[str], read: Iterable[str], index: str | None
 ) -> list[Finding]:
-    """Return the `other-weights` findings, once it is known which files are read."""
-    return list(_other_weights(files, read, index))
+    """Return one `other-weights` finding for each set of weights that is not read.
+
+    files: all names in the repository.
+    read: those that are read.
+    index: the index that is used, if any.
+    """
+    sets: dict[tuple[str, str], list[str]] = {}
+    for name in sorted({*files} - {*read}):
+        weight_format = _weight_format(name)
+        if weight_format is not None and name != index:
+            members = sets.setdefault((weight_format, _set_pattern(name)), [])
+            members.append(name)
+    findings: list[Finding] = []
+    for (weight_format, pattern), members in sets.items():
+        path, count = printable(members[0]), "1 file"
+        if len(members) > 1:
+            path, count = printable(pattern), f"{len(members)} files"
+        message = f"{path} ({count}): other weights ({weight_format}), not read and not counted"
+        findings.append(Finding(rule="other-weights", path=path, message=message))
+    return findings
+
+
+def _is_native(name: str) -> bool:
+    """Return whether a file belongs to Mistral's native weights."""
+    return name.startswith(_NATIVE_PREFIX)
 
 
 def _choose_set(candidates: list[str]) -> list[str]:
@@ -117,38 +142,29 @@ def _choose_set(candidates: list[str]) -> list[str]:
     sets: dict[tuple[str, str], list[str]] = {}
     for name in candidates:
         match = SHARD.fullmatch(name)
-        if match is not None:
-            sets.setdefault((match["stem"], match["total"]), []).append(name)
-    standard = [s for (stem, _), s in sets.items() if stem in ("model", "model.safetensors")]
-    return standard[0] if len(standard) == 1 else candidates
+        if match is not None and match["stem"] in ("model", "model.safetensors"):
+            members = sets.setdefault((match["stem"], match["total"]), [])
+            members.append(name)
+    if len(sets) != 1:
+        return candidates
+    (only,) = sets.values()
+    return only
 
 
 def _choose_index(shards: list[str], indexes: list[str], config: str | None) -> str | None:
     """Return the index that belongs to the shards, or, without shards, the one that may."""
-    native = config == PARAMS or any(s.startswith(_NATIVE_PREFIX) for s in shards)
-    wanted = f"{_NATIVE_PREFIX}.safetensors.index.json" if native else INDEX
-    if wanted in indexes:
-        return wanted
-    same_kind = [i for i in indexes if i.startswith(_NATIVE_PREFIX) == native]
-    possible = [i for i in same_kind if not i.startswith(_ADAPTER_PREFIX)]
-    return possible[0] if len(possible) == 1 and SINGLE not in shards else None
-
-
-def _other_weights(
-    files: Iterable[str], read: Iterable[str], index: str | None
-) -> Iterator[Finding]:
-    """Return one finding for each set of weights that is not read."""
-    sets: dict[tuple[str, str], list[str]] = {}
-    for name in sorted({*files} - {*read}):
-        weight_format = _weight_format(name)
-        if weight_format is not None and name != index:
-            sets.setdefault((weight_format, _set_pattern(name)), []).append(name)
-    for (weight_format, pattern), members in sets.items():
-        path, count = printable(members[0]), "1 file"
-        if len(members) > 1:
-            path, count = printable(pattern), f"{len(members)} files"
-        message = f"{path} ({count}): other weights ({weight_format}), not read and not counted"
-        yield Finding(rule="other-weights", path=path, message=message)
+    is_native = config == PARAMS or any(map(_is_native, shards))
+    usual = _NATIVE_INDEX if is_native else INDEX
+    if usual in indexes:
+        return usual
+    possible = [
+        index
+        for index in indexes
+        if _is_native(index) == is_native and not index.startswith(_ADAPTER_PREFIX)
+    ]
+    if len(possible) != 1 or SINGLE in shards:
+        return None
+    return possible[0]
 
 
 def _set_pattern(name: str) -> str:
@@ -168,8 +184,12 @@ def _weight_format(name: str) -> str | None:
     if suffix == ".safetensors":
         if base.startswith(_ADAPTER_PREFIX):
             return "PEFT adapter"
-        return "Mistral's native format" if base.startswith(_NATIVE_PREFIX) else "safetensors"
+        return "Mistral's native format" if _is_native(base) else "safetensors"
     if suffix in (".bin", ".pth", ".pt"):
-        is_pickle = suffix == ".pth" or _PYTORCH.fullmatch(base) is not None
-        return "PyTorch pickle" if is_pickle and not _NO_WEIGHTS.match(base) else None
-    return _FRAMEWORKS if base == "rust_model.ot" else _FORMATS.get(suffix)
+        has_weights = suffix == ".pth" or _PYTORCH.fullmatch(base)
+        if not has_weights or _NO_WEIGHTS.match(base):
+            return None
+        return "PyTorch pickle"
+    if base == "rust_model.ot":
+        return _FRAMEWORKS
+    return _FORMATS.get(suffix)

@@ -1,4 +1,4 @@
-"""Parse the JSON files of a repository strictly, with errors for people. Pure functions over bytes."""
+"""Parse the JSON files of a repository strictly, with errors for people. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Read repositories on the Hub: the caches first, then the first requests.
 
-The rest of the reading is in `resolve` and `fetch`. They, and all that they need, are imported while
-the first requests are under way.
+The rest of the reading is in `resolve` and `fetch`. They, and all that they need, are imported
+while the first requests are under way.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from ..raw import RawModel
 
 CONNECTIONS = 32
-"""Shards fetched at once. Measured on DeepSeek-V3's 161 shards (benchmarks/README.md): 8 take 2.9 s
-in all, 16 1.8 s, 32 1.4 s, 64 1.2 s. No more than 32, because huggingface_hub's session keeps 20 idle
-connections: beyond that each request would pay for a new one."""
+"""Shards fetched at once.
+
+Measured on DeepSeek-V3's 161 shards (benchmarks/README.md): 8 take 2.9 s in all, 16 1.8 s,
+32 1.4 s, 64 1.2 s. No more than 32, because huggingface_hub's session keeps 20 idle connections:
+beyond that each request would pay for a new one.
+"""
 _CONFIG_FINDINGS = ("repo-moved", "other-weights")
 """Rules of findings that do not depend on headers."""
 

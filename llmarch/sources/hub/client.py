@@ -5,11 +5,11 @@ Only the retries are our own. huggingface_hub's `http_backoff` is not used for t
 - wakes all threads at the same moment,
 - closes the shared session under the other threads when a connection fails, and
 - cannot repeat a request whose body broke off.
-Here the waits have jitter and a limit, a rate limit holds all threads back, and a body is never read
-further than wanted, so that a server that ignores `Range` does not make us download weights.
+Here the waits have jitter and a limit, a rate limit holds all threads back, and a body is never
+read further than wanted, so that a server that ignores `Range` does not make us download weights.
 
-Redirects are followed one by one here, not by httpx, which would read their bodies to the end. A retry
-can then begin where the last redirect led.
+Redirects are followed one by one here, not by httpx, which would read their bodies to the end. A
+retry can then begin where the last redirect led.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _Result = TypeVar("_Result")
 
 RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 ATTEMPTS = 16
-"""How often one request is tried. If every second request fails, one shard in 10^4 fails for good."""
+"""How often a request is tried. If every second one fails, one shard in 10^4 fails for good."""
 FEW_ATTEMPTS = 3
 """The same while the server has never answered (without a network the user should know soon), and
 after a timeout."""
@@ -54,7 +54,7 @@ ALL_WAIT = 3
 """Requests in a row that must be asked to wait before all threads wait. A single one is not a rate
 limit: it waits by itself."""
 MAX_SECONDS = 300.0
-"""Seconds for one body. The read timeout (HF_HUB_DOWNLOAD_TIMEOUT) sees only a silent connection."""
+"""Seconds for one body. HF_HUB_DOWNLOAD_TIMEOUT, the read timeout, only sees silent connections."""
 SLOW_SECONDS = 30.0
 """After so many seconds, a body slower than SLOWEST counts as a timeout."""
 SLOWEST = 500
@@ -62,6 +62,8 @@ SLOWEST = 500
 SILENCE = 60.0
 """Seconds beyond the read timeout in which no thread hears from the server. Then the headers of its
 answers never end, and httpx waits for them without a timeout."""
+MAX_SIZE_DIGITS = 18
+"""Digits of a number of bytes in a header; more are no file."""
 MAX_REDIRECTS = 20
 MAX_ERROR_BODY = 64_000
 """Bytes that are read of the body of an error or a redirect."""
@@ -137,12 +139,14 @@ class Client:
 
     def api_url(self, repo_id: str, *parts: str) -> str:
         """Return the address of a model's metadata."""
-        path = [quote(part, safe="") for part in parts]
-        return "/".join([f"{self.endpoint}/api/models/{quote(repo_id)}", *path])
+        model = f"{self.endpoint}/api/models/{quote(repo_id)}"
+        quoted = [quote(part, safe="") for part in parts]
+        return "/".join([model, *quoted])
 
     def file_url(self, repo_id: str, commit: str, file: str) -> str:
         """Return the address of a file at a commit."""
-        return f"{self.endpoint}/{quote(repo_id)}/resolve/{commit}/{quote(file)}"
+        repository = f"{self.endpoint}/{quote(repo_id)}"
+        return f"{repository}/resolve/{commit}/{quote(file)}"
 
     def get(
         self,
@@ -296,8 +300,8 @@ class Client:
     def _read_body(self, response: httpx2.Response, limit: int, *, skip: int, cut: bool) -> bytes:
         """Return up to `limit` bytes of the body after `skip`.
 
-        A longer body is cut (`cut`: the connection is dropped), or raises RequestFailed. A body that
-        ends at the limit is read to its end, so that the connection can be used again.
+        A longer body is cut (`cut`: the connection is dropped), or raises RequestFailed. A body
+        that ends at the limit is read to its end, so that the connection can be used again.
         """
         started = time.monotonic()
         length = _content_length(response)
@@ -434,4 +438,6 @@ def _parse_content_range(headers: httpx2.Headers, prefix: str) -> _ContentRange:
 
 def _parse_size(text: str) -> int | None:
     """Return a number of bytes; None if the text is not one, or larger than any file."""
-    return int(text) if text.isdecimal() and len(text) < 19 else None
+    if not text.isdecimal() or len(text) > MAX_SIZE_DIGITS:
+        return None
+    return int(text)

@@ -65,7 +65,8 @@ def repo_id_of(reference: Reference) -> str:
 
 def hf_cache_folder(repo_id: str) -> Path:
     """Return the folder of a repository in huggingface_hub's cache."""
-    return Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+    name = repo_id.replace("/", "--")
+    return Path(constants.HF_HUB_CACHE, f"models--{name}")
 
 
 def downloaded_snapshot(repo_id: str, commit: str) -> Path | None:

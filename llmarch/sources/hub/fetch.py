@@ -1,10 +1,10 @@
 """Read one repository over the network: config, index and all headers, never the weights.
 
-The look-up has pinned the commit, and everything uses that commit. Three things are requested at the
-same time: the config, the index, and the Hub's answer with all headers in one request (main branch;
-where the Hub does not offer it, the question costs no time). Without that answer the header of each
-shard is read by itself, see `shards`. Files that huggingface_hub has downloaded are read from its
-cache.
+The look-up has pinned the commit, and everything uses that commit. Three things are requested at
+the same time: the config, the index, and the Hub's answer with all headers in one request (main
+branch; where the Hub does not offer it, the question costs no time). Without that answer the header
+of each shard is read by itself, see `shards`. Files that huggingface_hub has downloaded are read
+from its cache.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Checkpoint:
     def index(self) -> ShardIndex | None:
         """The index; None if there is none or it could not be read. Waits for it.
 
-        Parsed only when it is needed, by the main thread, because parsing it stops all other threads.
+        Parsed only when it is needed, by the main thread, because parsing stops all other threads.
         Raises ConfigError.
         """
         data = None
@@ -72,8 +72,10 @@ class _Checkpoint:
     @property
     def shards(self) -> set[str]:
         """The files that look like shards, and those that the index names. Waits for the index."""
-        indexed = self.index.shards if self.index is not None else ()
-        return {*self.weights.shards, *indexed}
+        shards = {*self.weights.shards}
+        if self.index is not None:
+            shards |= self.index.shards
+        return shards
 
 
 class Download:
@@ -96,8 +98,8 @@ class Download:
     def read(self, pinned: PinnedRepo) -> RawModel:
         """Read config and headers at the pinned commit.
 
-        Raises NotAModel, ConfigError, HeaderError or ReadError. A shard that cannot be read makes the
-        result `partial`.
+        Raises NotAModel, ConfigError, HeaderError or ReadError. A shard that cannot be read makes
+        the result `partial`.
         """
         weights = choose_weights(pinned.files)
         names = documents_to_read(pinned.files)

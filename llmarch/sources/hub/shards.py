@@ -25,8 +25,10 @@ from .client import RequestFailed
 from .resolve import PinnedRepo, Resolver
 
 FIRST_RANGE = 100_000
-"""Bytes of a shard's first range when nothing is known about it. 97 % of the Hub's headers are shorter
-(huggingface_hub, `parse_safetensors_file_metadata`)."""
+"""Bytes of a shard's first range when nothing is known about it.
+
+97 % of the Hub's headers are shorter (huggingface_hub, `parse_safetensors_file_metadata`).
+"""
 LONGEST_FIRST_RANGE = 8_000_000
 GIVE_UP = 8
 """Shards that fail for good in a row before the rest is not tried."""
@@ -64,7 +66,8 @@ class HeaderSizes:
         `"NAME":{"dtype":"F8_E4M3","shape":[7168,18432],"data_offsets":[1000000000,2000000000]},`
         """
         for file, names in index.tensors_by_file.items():
-            size = 2_000 + sum(map(len, names)) + 84 * len(names)
+            characters = sum(map(len, names))
+            size = characters + 84 * len(names) + 2_000
             self.by_file[file] = min(LONGEST_FIRST_RANGE, size)
         self.known.set()
 
@@ -76,8 +79,8 @@ class HeaderSizes:
 class ShardReader:
     """The reading of all shards of one repository.
 
-    `start` submits shards, `finish` collects them: into `headers`, or into `missing` those that could
-    not be read.
+    `start` submits shards, `finish` collects them: into `headers`, or into `missing` those that
+    could not be read.
     """
 
     def __init__(
@@ -155,9 +158,10 @@ class ShardReader:
 
     def _give_up(self, reason: str) -> None:
         """Note all files that have not ended as unreadable."""
-        ended = {header.file for header in self.headers} | {*self.missing}
-        for file in {*self._files.values()} - ended:
-            self.missing[file] = MissingFile("shard-unreadable", reason)
+        read = {header.file for header in self.headers}
+        for file in self._files.values():
+            if file not in read:
+                self.missing.setdefault(file, MissingFile("shard-unreadable", reason))
 
     def _read_header(self, file: str) -> Header:
         """Read the header of one shard by one request; the rest of a longer one by another."""

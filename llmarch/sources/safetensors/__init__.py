@@ -25,8 +25,8 @@ _FILE_ENDS = '.safetensors":{'
 def header_length(data: bytes, *, file: str, file_size: int | None = None) -> int:
     """Return how many bytes of JSON follow the first eight bytes.
 
-    Raises HeaderError if the file is too short, or the length exceeds the file or MAX_HEADER. So this
-    is checked before anything else is read.
+    Raises HeaderError if the file is too short, or the length exceeds the file or MAX_HEADER. So
+    this is checked before anything else is read.
 
     data: the first eight bytes of the file; any more are ignored.
     file: its name, for messages.
@@ -53,8 +53,8 @@ def parse_header(data: bytes, *, file: str, file_size: int | None = None) -> Hea
     """Parse the header at the start of a file.
 
     Raises HeaderError, naming file and tensor, for everything that a loader would refuse: see
-    `header_length`; invalid JSON, duplicate names, unknown dtypes, shapes that are not sizes; offsets
-    that overlap, leave holes, exceed the file or do not match dtype and shape.
+    `header_length`; invalid JSON, duplicate names, unknown dtypes, shapes that are not sizes;
+    offsets that overlap, leave holes, exceed the file or do not match dtype and shape.
 
     data: bytes of the file from its start; anything after the header is ignored.
     file: its name, for messages.
@@ -79,9 +79,9 @@ def parse_header(data: bytes, *, file: str, file_size: int | None = None) -> Hea
 def parse_headers_document(text: str) -> list[Header] | None:
     """Parse the Hub's answer with all headers; None if the text has another form.
 
-    The answer is `{"index": {…}, "headers": {FILE: HEADER, …}}`. Raises HeaderError as `parse_header`
-    does, but the sizes of the files are not known here. `Header.size` is that of the header as the
-    safetensors library writes it, padded to eight bytes.
+    The answer is `{"index": {…}, "headers": {FILE: HEADER, …}}`. Raises HeaderError as
+    `parse_header` does, but the sizes of the files are not known here. `Header.size` is that of the
+    header as the safetensors library writes it, padded to eight bytes.
     """
     opening = _ALL_HEADERS.match(text)
     end = len(text.rstrip())
@@ -110,7 +110,9 @@ def _end_of_header(text: str, start: int, end: int) -> int:
     A tensor name that looks like the name of a file misleads this; the header is then not regular.
     """
     next_name = text.find(_FILE_ENDS, start)
-    return text.rfind(',"', start, next_name) if next_name >= 0 else end
+    if next_name < 0:
+        return end
+    return text.rfind(',"', start, next_name)
 
 
 def _decode(data: bytes, file: str) -> str:

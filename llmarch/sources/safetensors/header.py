@@ -136,10 +136,13 @@ def _size_error(
     sizes: Sequence[int],
 ) -> HeaderError:
     """Return the error for the first tensor whose offsets do not fit its size."""
-    tensors = zip(names, begins, ends, sizes, strict=True)
-    name, begin, end, size = next(t for t in tensors if t[2] - t[1] != t[3])
-    problem = f"dtype and shape take {size:,} bytes, but its offsets {begin} to {end} span {end - begin:,}"
-    return header_error(file, problem, name)
+    for name, begin, end, size in zip(names, begins, ends, sizes, strict=True):
+        span = end - begin
+        if span != size:
+            problem = f"dtype and shape take {size:,} bytes, but "
+            problem += f"its offsets {begin} to {end} span {span:,}"
+            return header_error(file, problem, name)
+    raise AssertionError
 
 
 def _check_order(

@@ -1,8 +1,8 @@
 """Parse a header that is written as the safetensors library writes it. The fast way.
 
 Such a header is perfectly regular, so that one pattern takes it apart and whole columns are checked
-at once. This takes a third of the time of building JSON objects for 92,000 tensors, in memory that a
-hostile header cannot blow up, and it sees duplicate names.
+at once. This takes a third of the time of building JSON objects for 92,000 tensors, in memory that
+a hostile header cannot blow up, and it sees duplicate names.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ _METADATA = re.compile(
 _ENTRY = re.compile(
     r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)'
 )
-"""One tensor and the comma or brace after it. The classes are all `[^x]`, which takes half the time of
-others; what they capture is checked afterwards, in whole columns."""
+"""One tensor, and the comma or brace after it.
+
+The classes are all `[^x]`, which take half the time of others. What they capture is checked
+afterwards, in whole columns.
+"""
 _FIXED = len('"":{"dtype":"],"data_offsets":[,]},')
 """Characters of an entry besides the four that are captured."""
 _KIND = re.compile(r'([A-Z0-9_]{1,16})","shape":\[([0-9,]{0,400})')
@@ -75,13 +78,14 @@ def _split(text: str) -> _Columns | None:
     """Split a header into columns; None if it is not regular.
 
     Why this is sound, although `findall` skips whatever does not match: an entry is as long as its
-    four captures and _FIXED. If all entries together are as long as the text after the metadata, then
-    none of it was skipped, and the text is nothing but entries, each right after the one before. Each
-    but the last ends in a comma, for a brace only matches at the end of the text, and the last ends in
-    a brace. So the structure is that of a JSON object, and only the captures may be anything else:
-    - Names contain no quote by the pattern, and no backslash and no control character by _PLAIN: they
-      are JSON strings without escapes.
-    - Offsets consist of digits. (A number may begin with 0, which JSON forbids; it is the same number.)
+    four captures and _FIXED. If all entries together are as long as the text after the metadata,
+    then nothing was skipped, and the text is nothing but entries, each right after the one before.
+    Each but the last ends in a comma, because a brace only matches at the end of the text, and the
+    last ends in a brace. So the structure is that of a JSON object, and only the four captures may
+    be anything else:
+    - Names contain no quote by the pattern, and no backslash and no control character by _PLAIN:
+      they are JSON strings without escapes.
+    - Offsets consist of digits. (JSON forbids a leading 0; here it does not change the number.)
     - Kinds are matched as wholes in `_parse_kind`.
     - Duplicate names, and a tensor called `__metadata__`, are refused by `check_offsets`.
     """

@@ -52,8 +52,9 @@ def alias_of(repo_id: str) -> str | None:
     """Return the alias whose spec has the config of a repository, or None. Case is ignored."""
     wanted = repo_id.lower()
     for alias, model in bundled_models().items():
-        repo_ids = (model.get("repo_id"), *(model.get("also") or ()))
-        if wanted in (str(name).lower() for name in repo_ids):
+        also = model.get("also") or ()
+        repo_ids = [str(repo_id).lower() for repo_id in (model.get("repo_id"), *also)]
+        if wanted in repo_ids:
             return alias
     return None
 
@@ -92,29 +93,33 @@ def close_matches(text: str, names: Iterable[str], count: int = 3) -> list[str]:
 def enumerate_names(names: Iterable[str]) -> str:
     """Return the names as a phrase: `a`, `a or b`, `a, b or c`."""
     *most, last = [printable(name, 80) for name in names]
-    return f"{', '.join(most)} or {last}" if most else last
+    if not most:
+        return last
+    return f"{', '.join(most)} or {last}"
 
 
 def _search(text: str) -> Iterator[list[str]]:
     """Return the aliases that match, from the strictest way of matching to the most lenient."""
-    aliases = bundled_models()
+    aliases = list(bundled_models())
     squashed = _squash(text)
-    bare = _squash(_without_suffixes(text))
-    yield [a for a in aliases if _squash(a) == squashed]
-    yield [a for a in aliases if squashed in map(_squash, _names(a))]
-    yield [a for a in aliases if bare in map(_squash, map(_without_suffixes, _names(a)))]
-    yield [a for a in aliases if bare and any(bare in _beginnings(n) for n in _names(a))]
+    yield [alias for alias in aliases if _squash(alias) == squashed]
+    yield [alias for alias in aliases if squashed in map(_squash, _names(alias))]
+    bare = _bare(text)
+    yield [alias for alias in aliases if bare in map(_bare, _names(alias))]
+    if bare:
+        yield [alias for alias in aliases if bare in _all_beginnings(alias)]
 
 
 def _names(alias: str) -> Iterator[str]:
     """Return the names under which a spec is known, with and without its organisation."""
     model = bundled_models()[alias]
     yield alias
-    for name in (model.get("name"), model.get("repo_id"), *(model.get("also") or ())):
+    repo_id, also = model.get("repo_id"), model.get("also")
+    for name in (model.get("name"), repo_id, *(also or ())):
         if isinstance(name, str):
             yield name
             yield name.rpartition("/")[2]
-    organisation = str(model.get("repo_id") or "").partition("/")[0]
+    organisation, _, _ = str(repo_id or "").partition("/")
     yield f"{organisation}-{alias}"
 
 
@@ -131,8 +136,9 @@ def _squash(text: str) -> str:
 
     The border between two digits stays, because qwen2-57b is not qwen2.5-7b.
     """
-    between_digits = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "|", text.lower())
-    return re.sub(r"[^a-z0-9|]", "", between_digits)
+    text = text.lower()
+    text = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "|", text)
+    return re.sub(r"[^a-z0-9|]", "", text)
 
 
 def _without_suffixes(text: str) -> str:
@@ -142,24 +148,34 @@ def _without_suffixes(text: str) -> str:
     return "-".join(words)
 
 
-def _beginnings(text: str) -> set[str]:
-    """Return the beginnings of a name that end with a word, squashed.
+def _bare(name: str) -> str:
+    return _squash(_without_suffixes(name))
+
+
+def _all_beginnings(alias: str) -> set[str]:
+    """Return the beginnings of all names of a spec that end with a word, squashed.
 
     Qwen3-Next-80B -> qwen3, qwen3next, qwen3next80b.
     """
-    words = _words(text)
-    return {_squash("-".join(words[:end])) for end in range(1, len(words) + 1)}
+    beginnings: set[str] = set()
+    for name in _names(alias):
+        words = _words(name)
+        for end in range(1, len(words) + 1):
+            beginnings.add(_squash("-".join(words[:end])))
+    return beginnings
 
 
 def _nearest(text: str) -> list[str]:
     """Return up to five aliases that look like `text`, the nearest first."""
     aliases = list(bundled_models())
     alias_of_form: dict[str, str] = {}
-    for alias in reversed(aliases):
-        alias_of_form.update({_squash(name): alias for name in _names(alias)})
+    for alias in aliases:
+        for name in _names(alias):
+            alias_of_form.setdefault(_squash(name), alias)
     forms = close_matches(_squash(text), alias_of_form, 12)
     near = [alias_of_form[form] for form in forms]
     words = _words(text)
     if words:
         near += [alias for alias in aliases if _words(alias)[0] == words[0]]
-    return list(dict.fromkeys(near))[:5]
+    distinct = list(dict.fromkeys(near))
+    return distinct[:5]

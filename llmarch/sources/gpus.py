@@ -38,12 +38,14 @@ class GPU(Frozen):
 @cache
 def gpu_table() -> dict[str, GPU]:
     """Return every GPU of the table by its normalized name and aliases."""
-    rows: list[dict[str, Any]] = json.loads(TABLE.read_bytes())["gpus"]
+    document = json.loads(TABLE.read_bytes())
+    rows: list[dict[str, Any]] = document["gpus"]
     table: dict[str, GPU] = {}
     for row in rows:
         gpu = GPU(row["name"], row["memory_bytes"], row["source"])
-        for name in (gpu.name, *row["aliases"]):
-            table[_normalize(name)] = gpu
+        table[_normalize(gpu.name)] = gpu
+        for alias in row["aliases"]:
+            table[_normalize(alias)] = gpu
     return table
 
 
@@ -74,12 +76,13 @@ def parse_gpus(text: str) -> tuple[int, GPU]:
 def _suggestion(name: str) -> str:
     """Return the hint for an unknown name: the nearest ones, or all if none is near."""
     table = gpu_table()
-    near = get_close_matches(_normalize(name), list(table), 3, 0.5)
-    if near:
-        label, found = "Near", [table[n].name for n in near]
-    else:
-        label, found = "Known", [gpu.name for gpu in table.values()]
-    return f"{label}: {', '.join(dict.fromkeys(found))}; or a size, as in 8x80GB."
+    label = "Near"
+    names = get_close_matches(_normalize(name), table, 3, 0.5)
+    if not names:
+        label = "Known"
+        names = list(table)
+    found = dict.fromkeys(table[n].name for n in names)
+    return f"{label}: {', '.join(found)}; or a size, as in 8x80GB."
 
 
 def _normalize(name: str) -> str:

@@ -66,8 +66,9 @@ def cache_folder() -> Path:
 
 def usage() -> CacheUsage:
     """Return how much is in the cache."""
+    folder = cache_folder()
     sizes = [file.stat().st_size for file in _entry_files()]
-    return CacheUsage(cache_folder(), len(sizes), sum(sizes))
+    return CacheUsage(folder, len(sizes), sum(sizes))
 
 
 def delete_all() -> CacheUsage:
@@ -119,12 +120,15 @@ def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
 
 def remember_commit(endpoint: str, repo_id: str, revision: str, commit: str) -> None:
     """Store the commit that a branch or tag has now."""
-    if last_commit(endpoint, repo_id, revision) != commit:
-        _write(_branch_path(endpoint, repo_id, revision), commit.encode())
+    if last_commit(endpoint, repo_id, revision) == commit:
+        return
+    path = _branch_path(endpoint, repo_id, revision)
+    _write(path, commit.encode())
 
 
 def _branch_path(endpoint: str, repo_id: str, revision: str) -> Path:
-    return _path(endpoint, repo_id, _BRANCHES, quote(revision, safe=""))
+    name = quote(revision, safe="")
+    return _path(endpoint, repo_id, _BRANCHES, name)
 
 
 def _path(endpoint: str, repo_id: str, *names: str) -> Path:

@@ -31,10 +31,12 @@ class ShardIndex:
     @cached_property
     def tensors_by_file(self) -> dict[str, list[str]]:
         """The tensors of each file, in the order of the index; the files are sorted."""
-        files: dict[str, list[str]] = {file: [] for file in sorted(self.shards)}
+        tensors: dict[str, list[str]] = {}
+        for file in sorted(self.shards):
+            tensors[file] = []
         for name, file in self.weight_map.items():
-            files[file].append(name)
-        return files
+            tensors[file].append(name)
+        return tensors
 
 
 def parse_index(data: bytes, *, file: str) -> ShardIndex:

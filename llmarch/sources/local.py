@@ -145,13 +145,16 @@ def _open_config_file(path: Path, text: str) -> RawModel:
     document = _read_object(path, path.name)
     if specs.is_spec(document):
         return specs.from_document(document, text=text, file=path)
-    known = path.name in (PARAMS, ADAPTER, PIPELINE)
-    name = path.name if known else CONFIG
+    name = CONFIG
+    if path.name in (PARAMS, ADAPTER, PIPELINE):
+        name = path.name
     if error := non_model_error([name], {name: document}, name=printable(text)):
         raise error
-    is_native = "dim" in document and "n_layers" in document and "model_type" not in document
-    config_file = PARAMS if is_native else path.name
-    return _raw_model(text, path.resolve().parent, document, config_file)
+    config_file = path.name
+    if "dim" in document and "n_layers" in document and "model_type" not in document:
+        config_file = PARAMS
+    folder = path.resolve().parent
+    return _raw_model(text, folder, document, config_file)
 
 
 def _open_safetensors_file(path: Path, text: str) -> RawModel:
@@ -187,7 +190,9 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
 def _shard_count(name: str) -> int:
     """Return of how many files a file is one, by its name."""
     match = SHARD.fullmatch(name)
-    return max(1, int(match["total"])) if match else 1
+    if match is None:
+        return 1
+    return max(1, int(match["total"]))
 
 
 def _raw_model(text: str, path: Path, config: dict[str, Any] | None, config_file: str) -> RawModel:
@@ -228,13 +233,15 @@ def _resolve_snapshot(path: Path) -> Path:
     folders = [folder for folder in snapshots.iterdir() if folder.is_dir()]
     if len(folders) == 1:
         return folders[0]
-    some = ", ".join(sorted(folder.name for folder in folders)[:3])
     message = f"{printable(str(path))} contains {len(folders)} snapshots"
-    raise ReadError(message, f"give one of them: {some}" if folders else None)
+    names = sorted(folder.name for folder in folders)
+    hint = f"give one of them: {', '.join(names[:3])}"
+    raise ReadError(message, hint if names else None)
 
 
 def _read_object(path: Path, name: str) -> dict[str, Any]:
-    return parse_object(_read_bytes(path, name, MAX_CONFIG), file=name)
+    data = _read_bytes(path, name, MAX_CONFIG)
+    return parse_object(data, file=name)
 
 
 def _read_bytes(path: Path, name: str, limit: int) -> bytes:

@@ -88,7 +88,8 @@ def merge(
     missing: the files that belong to the checkpoint but were not read.
     """
     missing = missing or {}
-    merged = Merged(TensorTable(), partial=bool(missing), header_bytes=sum(h.size for h in headers))
+    merged = Merged(TensorTable(), partial=bool(missing))
+    merged.header_bytes = sum(header.size for header in headers)
     comparison = _compare(headers, index, missing)
     for header in headers:
         excluded = comparison.excluded.get(header.file)
@@ -124,9 +125,12 @@ def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
     """
     sets: dict[tuple[str, str, int], set[int]] = {}
     for file in files:
-        if match := SHARD.fullmatch(file):
-            shard_set = (match["stem"], match["total"], len(match["number"]))
-            sets.setdefault(shard_set, set()).add(int(match["number"]))
+        match = SHARD.fullmatch(file)
+        if match is None:
+            continue
+        number = match["number"]
+        numbers = sets.setdefault((match["stem"], match["total"], len(number)), set())
+        numbers.add(int(number))
     found: dict[str, MissingFile] = {}
     for (stem, total, width), numbers in sets.items():
         count = int(total)
@@ -269,11 +273,17 @@ def _tensor_findings(
         pattern, _ = fold(tensor.name)
         groups.setdefault(pattern, []).append(tensor)
     for pattern, members in groups.items():
-        shown = printable(members[0].name)
+        example = members[0]
+        shown = printable(example.name)
         if len(members) > 1:
             shown += f" and {len(members) - 1} more like it"
-        message = f"{shown}: {problem} ({printable(members[0].location)})"
-        yield Finding(rule=rule, path=printable(pattern), message=message, severity=severity)
+        location = printable(example.location)
+        yield Finding(
+            rule=rule,
+            path=printable(pattern),
+            message=f"{shown}: {problem} ({location})",
+            severity=severity,
+        )
 
 
 def _total_size_findings(headers: Sequence[Header], index: ShardIndex) -> Iterator[Finding]:

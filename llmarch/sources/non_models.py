@@ -159,7 +159,9 @@ def _no_model_files_error(names: set[str], name: str) -> NotAModel:
 
 def _shown(class_name: object) -> str:
     """Return ` (NAME)` for a message, or nothing if there is no name."""
-    return f" ({printable(class_name)})" if isinstance(class_name, str) and class_name else ""
+    if not isinstance(class_name, str) or not class_name:
+        return ""
+    return f" ({printable(class_name)})"
 
 
 def _strings(value: object) -> list[str]:

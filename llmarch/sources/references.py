@@ -171,8 +171,11 @@ def _suggest_sibling(path: Path) -> str | None:
 
 def _hub_hosts() -> tuple[str, ...]:
     """Return the Hub's hosts, and that of HF_ENDPOINT last."""
-    endpoint = re.sub(r"^https?://", "", os.environ.get("HF_ENDPOINT", "")).rstrip("/")
-    return (*_HOSTS, endpoint) if endpoint else _HOSTS
+    endpoint = os.environ.get("HF_ENDPOINT", "")
+    host = re.sub(r"^https?://", "", endpoint).rstrip("/")
+    if not host:
+        return _HOSTS
+    return (*_HOSTS, host)
 
 
 def _parse_url(text: str) -> Reference:
@@ -207,14 +210,14 @@ def _split_address(text: str, address: str) -> list[str]:
     """Return the parts of an address after the host. Raises UnknownReference for other hosts."""
     from urllib.parse import unquote
 
-    hosts = [h for h in _hub_hosts() if address == h or address.startswith(f"{h}/")]
+    hosts = [host for host in _hub_hosts() if f"{address}/".startswith(f"{host}/")]
     if not hosts:
         raise UnknownReference(
             f"{text} is not an address of the Hub",
             f"llmarch reads {_hub_hosts()[-1]}; set HF_ENDPOINT for another",
         )
-    host = max(hosts, key=len)
-    return [unquote(part) for part in address[len(host) :].split("/") if part]
+    path = address[max(map(len, hosts)) :]
+    return [unquote(part) for part in path.split("/") if part]
 
 
 def _hub_reference(text: str, repo: str, revision: str | None) -> Reference:

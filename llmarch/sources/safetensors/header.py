@@ -47,7 +47,8 @@ class Header:
     @property
     def tensors(self) -> Iterator[tuple[str, str, tuple[int, ...] | None]]:
         """Name, dtype and shape of each tensor."""
-        for name, (dtype, shape) in zip(self.names, self.kinds, strict=True):
+        named_kinds = zip(self.names, self.kinds, strict=True)
+        for name, (dtype, shape) in named_kinds:
             yield name, dtype, shape
 
 

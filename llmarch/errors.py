@@ -71,11 +71,14 @@ def printable(text: str, limit: int = 200) -> str:
     Control and other unprintable characters are escaped, and text longer than `limit` is cut.
     """
     if not text.isprintable():
-        text = "".join([c if c.isprintable() else _escape(c) for c in text])
+        text = "".join(map(_escape, text))
     if len(text) > limit:
         return text[: limit - 1] + "…"
     return text
 
 
 def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    if character.isprintable():
+        return character
+    escaped = character.encode("unicode_escape")
+    return escaped.decode()

@@ -106,7 +106,8 @@ def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
     if model.partial or model.commit is None:
         return
     path = _path(endpoint, repo_id, _entry_name(model.commit))
-    _write(path, _pack(model, [endpoint, repo_id, model.commit]))
+    entry = _pack(model, [endpoint, repo_id, model.commit])
+    _write(path, entry)
 
 
 def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:

@@ -115,7 +115,8 @@ def read_header(path: Path, name: str) -> Header:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             length = header_length(start, file=name, file_size=size)
-            return parse_header(start + file.read(length), file=name, file_size=size)
+            data = start + file.read(length)
+            return parse_header(data, file=name, file_size=size)
     except OSError as error:
         raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
 

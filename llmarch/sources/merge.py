@@ -289,15 +289,18 @@ def _tensor_findings(
 def _total_size_findings(headers: Sequence[Header], index: ShardIndex) -> Iterator[Finding]:
     """Compare `metadata.total_size` of the index with the bytes of the tensors."""
     declared: object = index.metadata.get("total_size")
-    stored = sum(h.data_size for h in headers)
-    if declared is None or (declared == stored and type(declared) is int):
+    stored = sum(header.data_size for header in headers)
+    if declared is None:
+        return
+    if type(declared) is int and declared == stored:
         return
     old = None
     if type(declared) is int:
         shown, old = f"{declared:,}", declared
     elif isinstance(declared, float):
         shown = f"{declared:,}, a float"
-        old = declared if isfinite(declared) else None  # JSON has no NaN
+        if isfinite(declared):  # JSON has no NaN
+            old = declared
     else:
         shown = f"{printable(repr(declared), 40)}, not a number"
     file = printable(index.file)

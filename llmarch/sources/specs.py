@@ -20,14 +20,16 @@ def open(reference: Reference) -> RawModel:
     """Read the spec of `reference.alias`."""
     assert reference.alias is not None
     file = specs_folder() / f"{reference.alias}.json"
-    document = parse_object(file.read_bytes(), file=file.name)
+    data = file.read_bytes()
+    document = parse_object(data, file=file.name)
     return from_document(document, text=reference.text, file=file)
 
 
 def is_spec(document: dict[str, Any]) -> bool:
     """Return whether a JSON document is a spec, because a spec may be given by its path."""
-    has_config = isinstance(document.get("config"), dict)
-    return has_config and "alias" in document and "provenance" in document
+    if "alias" not in document or "provenance" not in document:
+        return False
+    return isinstance(document.get("config"), dict)
 
 
 def from_document(spec: dict[str, Any], *, text: str, file: Path) -> RawModel:

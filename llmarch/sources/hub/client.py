@@ -145,8 +145,8 @@ class Client:
 
     def file_url(self, repo_id: str, commit: str, file: str) -> str:
         """Return the address of a file at a commit."""
-        repository = f"{self.endpoint}/{quote(repo_id)}"
-        return f"{repository}/resolve/{commit}/{quote(file)}"
+        repo, path = quote(repo_id), quote(file)
+        return f"{self.endpoint}/{repo}/resolve/{commit}/{path}"
 
     def get(
         self,
@@ -177,14 +177,17 @@ class Client:
             if isinstance(outcome, Answer):
                 return outcome
             reason, wait = outcome.reason, outcome.wait
-            waited += wait or 0.0
-            if waited > PATIENCE:
-                raise RequestFailed(f"{reason}, the server asks to wait {wait:.0f} s")
+            if wait:
+                waited += wait
+                if waited > PATIENCE:
+                    raise RequestFailed(f"{reason}, the server asks to wait {wait:.0f} s")
             allowed = attempts
             if outcome.timed_out or not self.reached:
                 allowed = min(attempts, FEW_ATTEMPTS)
             if attempt >= allowed:
-                raise RequestFailed(f"{reason}, {attempt} times" if attempt > 1 else reason)
+                if attempt > 1:
+                    reason += f", {attempt} times"
+                raise RequestFailed(reason)
             if attempt % 4:
                 del request.hops[:-1]  # retry where the redirects led
             else:
@@ -201,13 +204,16 @@ class Client:
 
     def check_silence(self) -> None:
         """Raise RequestFailed if no thread has heard from the server for too long."""
-        if time.monotonic() - self._heard_at > constants.HF_HUB_DOWNLOAD_TIMEOUT + SILENCE:
-            self._heard_at = time.monotonic()
+        now = time.monotonic()
+        allowed = constants.HF_HUB_DOWNLOAD_TIMEOUT + SILENCE
+        if now - self._heard_at > allowed:
+            self._heard_at = now
             raise RequestFailed("the server keeps the connection open, but does not answer")
 
     def seconds_paused(self) -> float:
         """Return for how many seconds a rate limit still holds all threads back."""
-        return max(0.0, self._resume_at - time.monotonic())
+        left = self._resume_at - time.monotonic()
+        return max(0.0, left)
 
     def _attempt(self, request: _Request) -> Answer | _Fault:
         """Send the request once. Return the answer, or a fault that a retry may overcome."""
@@ -239,7 +245,8 @@ class Client:
             if status in RETRY_STATUS:
                 return Answer(b"", status, headers)
             if status == 416:  # the file ends before the range begins
-                return Answer(b"", status, headers, _parse_content_range(headers, "*").total)
+                _, total = _parse_content_range(headers, "*")
+                return Answer(b"", status, headers, total)
             if status >= 400:
                 body = b""
                 with suppress(_TruncatedBody, RequestFailed):
@@ -252,21 +259,25 @@ class Client:
     def _first_hop(self, request: _Request) -> httpx2.Request:
         headers = dict(self.headers)
         if request.ranged:
-            last = request.start + request.limit - 1
-            headers["range"] = f"bytes={request.start}-{last}"
+            first = request.start
+            last = first + request.limit - 1
+            headers["range"] = f"bytes={first}-{last}"
             headers["accept-encoding"] = "identity"
+        session = get_session()
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        return get_session().build_request("GET", request.url, headers=headers, timeout=timeout)
+        return session.build_request("GET", request.url, headers=headers, timeout=timeout)
 
     def _follow_redirects(self, hops: list[httpx2.Request]) -> httpx2.Response:
         """Send the last of `hops`, follow redirects and append them to `hops`."""
         while True:
             with self._lock:
                 self.requests += 1
-            response = get_session().send(hops[-1], stream=True, follow_redirects=False)
+            request = hops[-1]
+            response = get_session().send(request, stream=True, follow_redirects=False)
             self.reached = True
             self._heard_at = time.monotonic()
-            commit, path = response.headers.get("x-repo-commit"), hops[-1].url.path
+            commit = response.headers.get("x-repo-commit")
+            path = request.url.path
             if commit and "/resolve/" in path and f"/resolve/{commit}/" not in path:
                 response.close()
                 raise RequestFailed(f"the server answered for another commit, {commit}")
@@ -284,8 +295,9 @@ class Client:
     def _read_answer(self, request: _Request, response: httpx2.Response) -> Answer:
         """Read the body of a success: the part that was asked for, or the whole."""
         start, limit = request.start, request.limit
-        length = _content_length(response)
-        skip, stop, total = 0, None, length
+        total = length = _content_length(response)
+        stop = None
+        skip = 0
         if response.status_code == 206:
             stop, total = _parse_content_range(response.headers, f"{start}-")
         elif request.ranged:
@@ -293,8 +305,10 @@ class Client:
         if request.on_size is not None:
             request.on_size(length)
         data = self._read_body(response, limit, skip=skip, cut=request.ranged)
-        if stop is not None and len(data) < min(limit, stop - start):
-            raise _TruncatedBody(f"broke off after {len(data):,} of {stop - start:,} bytes")
+        if stop is not None:
+            promised = stop - start
+            if len(data) < min(limit, promised):
+                raise _TruncatedBody(f"broke off after {len(data):,} of {promised:,} bytes")
         return Answer(data, response.status_code, response.headers, total)
 
     def _read_body(self, response: httpx2.Response, limit: int, *, skip: int, cut: bool) -> bytes:
@@ -313,14 +327,14 @@ class Client:
             with self._lock:
                 self.bytes_read += len(chunk)
                 self._heard_at = time.monotonic()
-            if skip:
-                chunk, skip = chunk[skip:], max(0, skip - len(chunk))
-            data += chunk
+            data += chunk[skip:]
+            skip = max(0, skip - len(chunk))
             if len(data) > limit and not cut:
                 raise RequestFailed(f"the answer is longer than {limit:,} bytes")
             if len(data) >= limit and must_drop:
                 return bytes(data[:limit])
-            _check_speed(time.monotonic() - started, response.num_bytes_downloaded)
+            seconds = time.monotonic() - started
+            _check_speed(seconds, response.num_bytes_downloaded)
         received = response.num_bytes_downloaded
         if length is not None and received < length:
             raise _TruncatedBody(f"broke off after {received:,} of {length:,} bytes")
@@ -329,7 +343,8 @@ class Client:
     def _wait_for_rate_limit(self) -> None:
         """Wait while a rate limit holds all threads back."""
         while (left := self.seconds_paused()) > 0:
-            self._sleep(left + random.uniform(0, FIRST_WAIT))
+            jitter = random.uniform(0, FIRST_WAIT)
+            self._sleep(left + jitter)
         if self.stop.is_set():
             raise Cancelled
 
@@ -345,11 +360,14 @@ class Client:
             with self._lock:
                 self._rate_limited += 1
                 if self._rate_limited >= ALL_WAIT:
-                    self._resume_at = max(self._resume_at, time.monotonic() + requested)
-        self._sleep(wait + random.uniform(0, max(FIRST_WAIT, wait / 4)))
+                    resume_at = time.monotonic() + requested
+                    self._resume_at = max(self._resume_at, resume_at)
+        jitter = random.uniform(0, max(FIRST_WAIT, wait / 4))
+        self._sleep(wait + jitter)
 
     def _sleep(self, seconds: float) -> None:
-        self._heard_at = max(self._heard_at, time.monotonic() + seconds)
+        awake_at = time.monotonic() + seconds
+        self._heard_at = max(self._heard_at, awake_at)
         if self.stop.wait(seconds):
             raise Cancelled
 
@@ -359,9 +377,9 @@ def request_headers() -> dict[str, str]:
 
     `build_hf_headers` is not used: it first asks the Hub for its list of AI agents.
     """
-    agent = [f"llmarch/{__version__}", f"hf_hub/{huggingface_hub.__version__}"]
-    agent.append("python/" + ".".join(map(str, sys.version_info[:3])))
-    headers = {"user-agent": "; ".join(agent)}
+    hf_hub = huggingface_hub.__version__
+    python = ".".join(map(str, sys.version_info[:3]))
+    headers = {"user-agent": f"llmarch/{__version__}; hf_hub/{hf_hub}; python/{python}"}
     if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
         return headers
     token = get_token()
@@ -393,7 +411,7 @@ def requested_wait(headers: httpx2.Headers) -> float | None:
 def raise_for_error_body(response: httpx2.Response, body: bytes) -> None:
     """Raise huggingface_hub's exception for an error answer, given the beginning of its body."""
     dropped = (b"content-encoding", b"content-length", b"transfer-encoding")
-    headers = [(key, value) for key, value in response.headers.raw if key.lower() not in dropped]
+    headers = [pair for pair in response.headers.raw if pair[0].lower() not in dropped]
     status = response.status_code
     short = httpx2.Response(status, headers=headers, content=body, request=response.request)
     hf_raise_for_status(short)
@@ -431,8 +449,10 @@ def _parse_content_range(headers: httpx2.Headers, prefix: str) -> _ContentRange:
     part, _, total = rest.partition("/")
     if unit != "bytes" or not part.startswith(prefix):
         raise RequestFailed(f"the server answered with another range: {text[:80]!r}")
-    last = _parse_size(part.partition("-")[2])
-    stop = None if last is None else last + 1
+    _, _, last = part.partition("-")
+    stop = _parse_size(last)
+    if stop is not None:
+        stop += 1
     return _ContentRange(stop, _parse_size(total))
 
 

@@ -71,7 +71,8 @@ def hf_cache_folder(repo_id: str) -> Path:
 
 def downloaded_snapshot(repo_id: str, commit: str) -> Path | None:
     """Return the folder of a commit in huggingface_hub's cache, or None. Files may be missing."""
-    folder = hf_cache_folder(repo_id) / "snapshots" / commit
+    snapshots = hf_cache_folder(repo_id) / "snapshots"
+    folder = snapshots / commit
     return folder if folder.is_dir() else None
 
 

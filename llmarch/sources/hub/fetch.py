@@ -94,6 +94,7 @@ class Download:
         self.headers = headers
         self.progress = progress or ignore_progress
         self.requested_id = resolver.repo_id
+        self.revision = resolver.reference.revision or "main"
 
     def read(self, pinned: PinnedRepo) -> RawModel:
         """Read config and headers at the pinned commit.
@@ -152,9 +153,8 @@ class Download:
         if weights.index_file is None:
             return checkpoint
         checkpoint.index_request = submit(self._index_data, pinned, weights.index_file, sizes)
-        is_main = (self.resolver.reference.revision or "main") == "main"
         is_standard = bool(weights.shards) and weights.index_file == INDEX
-        if is_main and is_standard and pinned.snapshot is None:
+        if self.revision == "main" and is_standard and pinned.snapshot is None:
             checkpoint.all_headers = self.requests.all_headers
             if checkpoint.all_headers is None:
                 checkpoint.all_headers = submit(all_headers, self.client, self.requested_id)
@@ -166,22 +166,24 @@ class Download:
         missing: dict[str, MissingFile] = {}
         headers = self._from_one_answer(checkpoint)
         index = checkpoint.index
-        expected = {*weights.shards}
-        if index is not None:
-            expected |= index.shards & {*checkpoint.pinned.files}
-        if headers is None or sorted(h.file for h in headers) != sorted(expected):
+        if headers is None or not _is_complete(headers, checkpoint):
             reader = self._read_shards(checkpoint)
-            headers, missing = reader.headers, reader.missing
+            headers = reader.headers
+            missing = reader.missing
         if index is None and weights.index_file is not None:
             missing[weights.index_file] = MissingFile("index-unreadable", "could not be read")
         if index is not None and not headers and not weights.shards:
             return names_from_index(index)
+        shards = sorted(checkpoint.shards)
+        read = {header.file for header in headers}
         absent = MissingFile("shard-missing", "is listed by the index, but not in the repository")
-        for file in sorted(checkpoint.shards - {header.file for header in headers}):
-            missing.setdefault(file, absent)
-        for file, reason in missing_shards(sorted(checkpoint.shards)).items():
-            missing.setdefault(file, reason)
-        return merge(sorted(headers, key=lambda h: h.file), index, missing=missing)
+        for file in shards:
+            if file not in read:
+                missing.setdefault(file, absent)
+        for file, implied in missing_shards(shards).items():
+            missing.setdefault(file, implied)
+        headers = sorted(headers, key=lambda header: header.file)
+        return merge(headers, index, missing=missing)
 
     def _from_one_answer(self, checkpoint: _Checkpoint) -> list[Header] | None:
         """Return the headers in the answer with all headers, if it is of the pinned commit.
@@ -234,9 +236,9 @@ class Download:
     # Single files
 
     def _look_up_again(self) -> Answer:
-        revision = self.resolver.reference.revision or "main"
-        url = self.client.api_url(self.requested_id, "revision", revision)
-        return self.client.get(url, limit=MAX_LOOKUP)
+        client = self.client
+        url = client.api_url(self.requested_id, "revision", self.revision)
+        return client.get(url, limit=MAX_LOOKUP)
 
     def _index_data(self, pinned: PinnedRepo, file: str, sizes: HeaderSizes) -> bytes | None:
         """Return the bytes of the index; None if it could not be read."""
@@ -257,6 +259,15 @@ class Download:
         return self.resolver.required_document(
             lambda: self.client.get(url, limit=MAX_CONFIG), file, MAX_CONFIG
         )
+
+
+def _is_complete(headers: list[Header], checkpoint: _Checkpoint) -> bool:
+    """Return whether the headers are those of the checkpoint's files, each once."""
+    expected = {*checkpoint.weights.shards}
+    if checkpoint.index is not None:
+        expected |= checkpoint.index.shards & {*checkpoint.pinned.files}
+    files = [header.file for header in headers]
+    return sorted(files) == sorted(expected)
 
 
 def _rename_finding(requested_id: str, repo_id: str) -> Iterable[Finding]:

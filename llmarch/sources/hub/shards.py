@@ -55,8 +55,9 @@ class HeaderSizes:
         """
         if index_size is None or self.shards == 0:
             return
-        mean = int(1.5 * index_size / self.shards) + 2_000
-        self.mean = min(LONGEST_FIRST_RANGE, max(16_000, mean))
+        mean = 1.5 * index_size / self.shards + 2_000
+        mean = max(16_000, int(mean))
+        self.mean = min(LONGEST_FIRST_RANGE, mean)
         self.known.set()
 
     def estimate_from_names(self, index: ShardIndex) -> None:
@@ -159,23 +160,27 @@ class ShardReader:
     def _give_up(self, reason: str) -> None:
         """Note all files that have not ended as unreadable."""
         read = {header.file for header in self.headers}
+        missing_file = MissingFile("shard-unreadable", reason)
         for file in self._files.values():
             if file not in read:
-                self.missing.setdefault(file, MissingFile("shard-unreadable", reason))
+                self.missing.setdefault(file, missing_file)
 
     def _read_header(self, file: str) -> Header:
         """Read the header of one shard by one request; the rest of a longer one by another."""
-        downloaded = self._pinned.downloaded_file(file)
+        pinned, client = self._pinned, self._client
+        downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
             return local.read_header(downloaded, file)
-        url = self._client.file_url(self._pinned.repo_id, self._pinned.commit, file)
+        url = client.file_url(pinned.repo_id, pinned.commit, file)
+        expected = self._sizes.first_range(file)
         try:
-            first = self._client.get(url, limit=self._sizes.first_range(file), ranged=True)
+            first = client.get(url, limit=expected, ranged=True)
             data = first.data
             length = 8 + header_length(data[:8], file=file, file_size=first.total)
-            if len(data) < length:
-                rest = length - len(data)
-                data += self._client.get(url, limit=rest, start=len(data), ranged=True).data
+            missing = length - len(data)
+            if missing > 0:
+                rest = client.get(url, limit=missing, start=len(data), ranged=True)
+                data += rest.data
         except errors.RepositoryNotFoundError as error:
             raise self._resolver.explain_refusal(file, error) from None
         except errors.HfHubHTTPError as error:

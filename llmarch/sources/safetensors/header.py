@@ -98,7 +98,8 @@ def check_offsets(
     names, begins, ends: name and offsets of each tensor.
     sizes: the bytes of each tensor by its dtype and shape.
     """
-    if list(map(sub, ends, begins)) != sizes:
+    spans = list(map(sub, ends, begins))
+    if spans != sizes:
         raise _size_error(file, names, begins, ends, sizes)
     distinct = set(names)
     if METADATA in distinct:

@@ -86,8 +86,10 @@ def _refuse_constant(name: str) -> float:
 
 def _regular_size(header: Any) -> int:
     """Return the bytes that a header takes when the safetensors library writes it."""
-    text = json.dumps(_as_dicts(header), ensure_ascii=False, separators=(",", ":"))
-    return padded_size(len(text.encode("utf-8", "surrogatepass")))
+    document = _as_dicts(header)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    data = text.encode("utf-8", "surrogatepass")
+    return padded_size(len(data))
 
 
 def _as_dicts(value: Any) -> Any:

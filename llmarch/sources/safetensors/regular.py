@@ -89,18 +89,24 @@ def _split(text: str) -> _Columns | None:
     - Kinds are matched as wholes in `_parse_kind`.
     - Duplicate names, and a tensor called `__metadata__`, are refused by `check_offsets`.
     """
+    metadata, start = "{}", 1
     opening = _METADATA.match(text)
-    metadata, start = (opening[1], opening.end()) if opening else ("{}", 1)
+    if opening is not None:
+        metadata, start = opening[1], opening.end()
     entries = cast(list[tuple[str, str, str, str]], _ENTRY.findall(text, start))
     if not entries or text[0] != "{" or text[-1] != "}":
         return None
     names, kinds, begins, ends = map(list, zip(*entries, strict=True))
-    captured = sum(sum(map(len, column)) for column in (names, kinds, begins, ends))
-    if captured + _FIXED * len(entries) != len(text) - start:
+    length = _FIXED * len(entries)
+    for column in (names, kinds, begins, ends):
+        length += sum(map(len, column))
+    if length != len(text) - start:
         return None
-    if _delete("\n".join(names), _PLAIN) != b"\n" * (len(names) - 1):
+    separators = b"\n" * (len(names) - 1)
+    if _delete("\n".join(names), _PLAIN) != separators:
         return None
-    if _delete("".join(begins + ends), _DIGITS):
+    offsets = "".join(begins + ends)
+    if _delete(offsets, _DIGITS):
         return None
     return _Columns(metadata, names, kinds, begins, ends)
 

@@ -47,6 +47,15 @@ class _LocatedTensor(NamedTuple):
     location: str
 
 
+class _Mismatches(NamedTuple):
+    """Tensors that are not where the index says, with a file for each."""
+
+    unexpected: list[tuple[str, str]]
+    """Stored in a file where the index does not list them."""
+    absent: dict[str, str]
+    """Listed in a file that does not store them."""
+
+
 @dataclass(slots=True)
 class _Comparison:
     """Where the files and the index disagree."""
@@ -154,34 +163,43 @@ def _compare(
     comparison = _Comparison()
     if _agrees(headers, index):
         return comparison
-    unexpected: list[tuple[str, str]] = []  # tensor, and a file where the index does not list it
-    absent: dict[str, str] = {}  # tensor -> the file where the index lists it in vain
-    for header in headers:
-        listed = index.tensors_by_file.get(header.file, [])
-        listed_names, stored_names = set(listed), set(header.names)
-        unexpected += [(n, header.file) for n in header.names if n not in listed_names]
-        absent.update({n: header.file for n in listed if n not in stored_names})
+    mismatches = _find_mismatches(headers, index)
     found: dict[str, str] = {}  # unexpected tensor that counts -> its file
-    for name, file in unexpected:
+    for name, file in mismatches.unexpected:
         listed_file = index.weight_map.get(name)
         if name in found:
             comparison.add_duplicate(name, found[name], file)
         elif listed_file is None:
             found[name] = file
-            is_listed = file in index.tensors_by_file
-            unlisted = comparison.unlisted if is_listed else comparison.in_unlisted_files
+            unlisted = comparison.in_unlisted_files
+            if file in index.tensors_by_file:
+                unlisted = comparison.unlisted
             unlisted.append(_LocatedTensor(name, file))
-        elif name in absent or listed_file in missing:
+        elif name in mismatches.absent or listed_file in missing:
             found[name] = file
         else:
             comparison.add_duplicate(name, listed_file, file)
-    for name, listed_file in absent.items():
+    for name, listed_file in mismatches.absent.items():
         if name in found:
             location = f"{found[name]} instead of {listed_file}"
             comparison.misplaced.append(_LocatedTensor(name, location))
         else:
             comparison.not_stored.append(_LocatedTensor(name, listed_file))
     return comparison
+
+
+def _find_mismatches(headers: Sequence[Header], index: ShardIndex) -> _Mismatches:
+    """Compare each file that was read with the part of the index that is about it."""
+    unexpected: list[tuple[str, str]] = []
+    absent: dict[str, str] = {}
+    for header in headers:
+        file = header.file
+        listed = index.tensors_by_file.get(file, [])
+        listed_names = set(listed)
+        stored_names = set(header.names)
+        unexpected += [(name, file) for name in header.names if name not in listed_names]
+        absent |= {name: file for name in listed if name not in stored_names}
+    return _Mismatches(unexpected, absent)
 
 
 def _agrees(headers: Sequence[Header], index: ShardIndex) -> bool:

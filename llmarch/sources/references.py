@@ -33,7 +33,9 @@ ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors"]
 
 _REPO = r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"
 _REPO_AND_REVISION = re.compile(rf"(?P<repo>{_REPO})(?:@(?P<revision>\S+))?", re.ASCII)
-_REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
+_REVISION = re.compile(r"\w[\w./+-]*", re.ASCII)
+_BAD_REPO = re.compile(r"--|\.\.|(?:\.git|\.|-)\Z")
+_BAD_PATH = re.compile(r"\.\.|//|/\Z")
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "hub-ci.huggingface.co")
 _PAGES = ("tree", "blob", "resolve", "raw", "commit")
 """Pages of the Hub whose address contains a revision."""
@@ -180,7 +182,8 @@ def _hub_hosts() -> tuple[str, ...]:
 
 def _parse_url(text: str) -> Reference:
     """Parse a web address of the Hub. For that of a file in a repository, return the repository."""
-    address = re.sub(r"[?#].*", "", re.sub(r"^(?:https?|hf)://", "", text))
+    address = re.sub(r"^(?:https?|hf)://", "", text)
+    address = re.sub(r"[?#].*", "", address)
     if text.startswith("hf://"):
         match = _REPO_AND_REVISION.fullmatch(address.removeprefix("models/"))
         if match is None:
@@ -194,7 +197,8 @@ def _parse_url(text: str) -> Reference:
         raise UnknownReference(f"{text} is the address of a {kind}, not of a model")
     if parts[:1] == ["models"] and len(parts) > 2:
         parts = parts[1:]
-    repo, page = "/".join(parts[:2]), parts[2:]
+    repo = "/".join(parts[:2])
+    page = parts[2:]
     if not repo or ("/" in repo and not re.fullmatch(_REPO, repo, re.ASCII)):
         hint = "https://huggingface.co/org/name"
         raise UnknownReference(f"{text} does not name a repository", hint)
@@ -212,21 +216,24 @@ def _split_address(text: str, address: str) -> list[str]:
 
     hosts = [host for host in _hub_hosts() if f"{address}/".startswith(f"{host}/")]
     if not hosts:
-        raise UnknownReference(
-            f"{text} is not an address of the Hub",
-            f"llmarch reads {_hub_hosts()[-1]}; set HF_ENDPOINT for another",
-        )
-    path = address[max(map(len, hosts)) :]
+        hint = f"llmarch reads {_hub_hosts()[-1]}; set HF_ENDPOINT for another"
+        raise UnknownReference(f"{text} is not an address of the Hub", hint)
+    longest = max(map(len, hosts))
+    path = address[longest:]
     return [unquote(part) for part in path.split("/") if part]
 
 
 def _hub_reference(text: str, repo: str, revision: str | None) -> Reference:
     """Check the names by the rules of the Hub, so that no unusual path is ever requested."""
-    if len(repo) > 96 or "--" in repo or ".." in repo or repo.endswith((".git", ".", "-")):
+    if len(repo) > 96 or _BAD_REPO.search(repo):
         raise UnknownReference(f"{text} is not a valid name of a repository on the Hub")
-    if revision is not None:
-        has_bad_path = ".." in revision or "//" in revision or revision.endswith("/")
-        if has_bad_path or not _REVISION.fullmatch(revision):
-            hint = "give a branch, a tag or a commit"
-            raise UnknownReference(f"{text}: {revision} is not a valid revision", hint)
+    if revision is not None and not _is_revision(revision):
+        hint = "give a branch, a tag or a commit"
+        raise UnknownReference(f"{text}: {revision} is not a valid revision", hint)
     return Reference(text, "hub", repo_id=repo, revision=revision)
+
+
+def _is_revision(text: str) -> bool:
+    if _BAD_PATH.search(text):
+        return False
+    return _REVISION.fullmatch(text) is not None

@@ -60,11 +60,12 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
     weights = [n for n in at_root if n.endswith(".safetensors")]
     native = [n for n in weights if _is_native(n)]
     standard = [n for n in weights if not n.startswith((_NATIVE_PREFIX, _ADAPTER_PREFIX))]
-    if PARAMS in names and (CONFIG not in names or (native and not standard)):
+    only_native = bool(native) and not standard
+    config = CONFIG if CONFIG in names else None
+    if PARAMS in names and (config is None or only_native):
         config = PARAMS
         shards = native or standard
     else:
-        config = CONFIG if CONFIG in names else None
         shards = _choose_set(standard or native)
     indexes = [n for n in at_root if n.endswith(".safetensors.index.json")]
     index = _choose_index(shards, indexes, config)
@@ -122,9 +123,11 @@ def find_other_weights(
             members.append(name)
     findings: list[Finding] = []
     for (weight_format, pattern), members in sets.items():
-        path, count = printable(members[0]), "1 file"
-        if len(members) > 1:
-            path, count = printable(pattern), f"{len(members)} files"
+        count = f"{len(members)} files"
+        path = printable(pattern)
+        if len(members) == 1:
+            count = "1 file"
+            path = printable(members[0])
         message = f"{path} ({count}): other weights ({weight_format}), not read and not counted"
         findings.append(Finding(rule="other-weights", path=path, message=message))
     return findings

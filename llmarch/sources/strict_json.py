@@ -11,8 +11,9 @@ from ..errors import ConfigError, printable
 MAX_CONFIG = 20_000_000
 """Bytes of a JSON file, except of an index (see `index`)."""
 
-_CONFLICT = re.compile(rb"^(?:<{7}|>{7})(?: |$)", re.MULTILINE)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# Not compiled here, because most files need neither, and every start imports this module.
+_CONFLICT_MARKER = rb"^(?:<{7}|>{7})(?: |$)"
+_SURROGATE = rb"\\u[dD][89a-fA-F]"
 _TYPE_NAMES: dict[type, str] = {
     dict: "an object",
     list: "a list",
@@ -45,7 +46,7 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
         )
     try:
         value: Any = json.loads(data.decode("utf-8-sig"))
-        if b"\\" in data and _SURROGATE.search(data):
+        if b"\\" in data and re.search(_SURROGATE, data):
             json.dumps(value, ensure_ascii=False).encode()  # fails for an unpaired surrogate
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not UTF-8 text (byte {error.start})") from None
@@ -69,7 +70,7 @@ def type_name(value: object) -> str:
 
 def _syntax_error(data: bytes, name: str, error: json.JSONDecodeError) -> ConfigError:
     """Return the error to raise: a merge conflict in the file explains a syntax error better."""
-    conflict = _CONFLICT.search(data)
+    conflict = re.search(_CONFLICT_MARKER, data, re.MULTILINE)
     if conflict is not None:
         line = data.count(b"\n", 0, conflict.start()) + 1
         return ConfigError(

@@ -62,17 +62,19 @@ def parse_header(data: bytes, *, file: str, file_size: int | None = None) -> Hea
     """
     shown = printable(file)
     length = header_length(data, file=file, file_size=file_size)
-    if len(data) < 8 + length:
+    size = 8 + length
+    if len(data) < size:
         problem = f"{len(data) - 8:,} of {length:,} header bytes are there"
         raise HeaderError(f"{shown}: truncated, {problem}")
-    text = _decode(data[8 : 8 + length], file)
-    header = parse_regular(text, file, 8 + length)
+    text = _decode(data[8:size], file)
+    header = parse_regular(text, file, size)
     if header is None:
-        header = parse_irregular(text, file, 8 + length)
-    if file_size is not None and header.size + header.data_size != file_size:
-        stored = file_size - header.size
-        problem = f"its tensors take {header.data_size:,} bytes, but {stored:,} follow the header"
-        raise HeaderError(f"{shown}: {problem}")
+        header = parse_irregular(text, file, size)
+    if file_size is not None:
+        declared, stored = header.data_size, file_size - size
+        if declared != stored:
+            problem = f"its tensors take {declared:,} bytes, but {stored:,} follow the header"
+            raise HeaderError(f"{shown}: {problem}")
     return header
 
 

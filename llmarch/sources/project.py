@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ConfigError, ReadError, printable
 from .atomic import replace_file
@@ -87,13 +87,20 @@ def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:
         if own.is_file():
             return _read_toml(own), OWN
         if shared.is_file():
-            tool = _read_toml(shared).get("tool", {})
-            table: Any = tool.get("llmarch") if isinstance(tool, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            if isinstance(table, dict):
-                return table, f"{SHARED} [tool.llmarch]"  # pyright: ignore[reportUnknownVariableType]
+            table = _subtable(_subtable(_read_toml(shared), "tool"), "llmarch")
+            if table is not None:
+                return table, f"{SHARED} [tool.llmarch]"
         if (folder / ".git").exists():
             break
     return {}, ""
+
+
+def _subtable(table: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
+    """Return the table under a key; None if there is none or it is something else."""
+    if table is None:
+        return None
+    inner = table.get(key)
+    return cast(dict[str, Any], inner) if isinstance(inner, dict) else None
 
 
 def _umask() -> int:

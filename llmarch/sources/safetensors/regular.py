@@ -17,7 +17,8 @@ _METADATA = re.compile(
     r'\{"__metadata__":(\{(?:"(?:[^"\\]|\\.)*+":"(?:[^"\\]|\\.)*+",?+)*+\})(?:,(?=")|(?=\}))'
 )
 _ENTRY = re.compile(
-    r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)'
+    r'"([^"]*+)":\{"dtype":"([^]]{1,440}+)\],'
+    r'"data_offsets":\[([^,]{1,19}+),([^]]{1,19}+)\]\}(?:,|\}\Z)'
 )
 """One tensor, and the comma or brace after it.
 
@@ -58,20 +59,22 @@ def parse_regular(text: str, file: str, size: int) -> Header | None:
     columns = _split(text.rstrip(" "))
     if columns is None:
         return None
-    names, kinds = columns.names, columns.kinds
     try:
         metadata = _parse_metadata(columns.metadata)
-        parsed = {kind: _parse_kind(kind) for kind in set(kinds)}
+        parsed = {text: _parse_kind(text) for text in set(columns.kinds)}
     except ValueError:
         return None
-    sizes = [parsed[kind].size for kind in kinds]
+    size_of = {text: sized.size for text, sized in parsed.items()}
+    kind_of = {text: sized.kind for text, sized in parsed.items()}
+    sizes = list(map(size_of.__getitem__, columns.kinds))
+    kinds = list(map(kind_of.__getitem__, columns.kinds))
     ends = list(map(int, columns.ends))
     if columns.begins[0] == "0" and columns.begins[1:] == columns.ends[:-1]:
         begins = [0, *ends[:-1]]
     else:
         begins = list(map(int, columns.begins))
-    data_size = check_offsets(file, names, begins, ends, sizes)
-    return Header(file, size, data_size, names, [parsed[kind].kind for kind in kinds], metadata)
+    data_size = check_offsets(file, columns.names, begins, ends, sizes)
+    return Header(file, size, data_size, columns.names, kinds, metadata)
 
 
 def _split(text: str) -> _Columns | None:

@@ -84,10 +84,10 @@ class CachePart(Frozen):
     once: one from token `most_tokens` on.
     """
     page_tokens: int | None = None
-    """Tokens of a page, of which only whole ones are kept; None without pages."""
+    """Tokens of a page; only whole pages are kept. None without pages."""
     page_bytes: int = 0
     spare_pages: int = 0
-    """Pages that are kept beside those that hold tokens."""
+    """Pages that are kept in addition to those that hold tokens."""
 
     def bytes_at(self, tokens: int) -> int:
         """Return the bytes after `tokens` tokens."""

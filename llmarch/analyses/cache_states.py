@@ -65,7 +65,7 @@ def count_state_elements(a: Architecture, mixer: LinearAttention) -> int:
     """Return the elements of the recurrent state: n_v * d_k * d_v.
 
     RWKV-4 has a numerator, a denominator and a maximum for each channel; mLSTM a normaliser and a
-    maximum for each head beside its matrix.
+    maximum for each head in addition to its matrix.
     """
     if mixer.variant == "short_conv":
         return 0

@@ -1,6 +1,6 @@
 """Parameter counts of encoders (vision and audio towers) with their projectors, from facts alone.
 
-What an encoder is made of is said in the schema, class by class. See `parameters.py`.
+The schema describes what each kind of encoder is made of. See `parameters.py`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def count_tower(tower: Tower) -> int:
 
 
 def _count_tower_layer(tower: Tower) -> int:
-    """Count attention, MLP, norms, and what is stored beside their matrices."""
+    """Count attention, MLP, norms, layer scales and bounds of clipped linears."""
     width = tower.hidden_size
     queries = tower.heads * tower.head_dim
     keys = (tower.kv_heads or tower.heads) * tower.head_dim

@@ -34,7 +34,7 @@ WITHOUT_PRODUCTS = frozenset({"embedding", "per_layer_embedding", "norms", "laye
 class Flops(Frozen):
     """FLOPs by component.
 
-    Weights have the names of analyses/parameters.py; beside them are `attention_scores`,
+    Weights have the names of analyses/parameters.py; the others are `attention_scores`,
     `indexer_scores` and `recurrence`.
     """
 
@@ -303,7 +303,7 @@ def sum_chunk_positions(tokens: int, chunk: int) -> int:
 # --- weights that a step reads ------------------------------------------------------------------
 
 READ_BY_TOKENS = ("experts", "embedding", "per_layer_embedding", "head")
-"""Components of which a step does not simply read every active weight once."""
+"""Components for which a step does not read every active weight exactly once."""
 
 
 def count_weights_read(a: Architecture, batch: int = 1) -> dict[str, float]:

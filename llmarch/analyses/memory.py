@@ -42,7 +42,8 @@ usually stay at 16 bits."""
 QUANTISED_BITS = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
 """Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit
 scale per group of 128 (AWQ, GPTQ symmetric)."""
-DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
+CONFIG_DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
+"""Bits of the dtypes that configs name."""
 TYPICAL_MODULES = {
     "attention": "model.layers.5.self_attn.o_proj",
     "mlp": "model.layers.5.mlp.gate_proj",
@@ -95,14 +96,14 @@ def resolve_weights(
         source = f"{bits:.3f} bits in layers' matrices, 16 elsewhere"
         return Weights(name, dict.fromkeys(QUANTISED_COMPONENTS, bits), 16, source)
     if header_bits:
-        other_bits = DTYPE_BITS.get(a.dtype or "", 16)
+        other_bits = CONFIG_DTYPE_BITS.get(a.dtype or "", 16)
         return Weights(name, dict(header_bits), other_bits, "as the headers say")
     return _configured_weights(a, name)
 
 
 def _configured_weights(a: Architecture, name: WeightFormat) -> Weights:
     """Return how the config says that weights are stored. Raises ValueError if it does not."""
-    dtype_bits = DTYPE_BITS.get(a.dtype or "")
+    dtype_bits = CONFIG_DTYPE_BITS.get(a.dtype or "")
     quantization = a.quantization
     if quantization is None:
         if dtype_bits is None:

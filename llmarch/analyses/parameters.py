@@ -95,7 +95,7 @@ def _count_norms(a: Architecture, names: list[str | None]) -> int:
 
 
 def _count_outside_layers(a: Architecture) -> Counter[str]:
-    """Count what stands beside the layers: per-layer embedding, residual streams, other tensors."""
+    """Count what is outside the layers: per-layer embedding, residual streams, other tensors."""
     counts: Counter[str] = Counter()
     per_layer = a.embedding.per_layer
     if per_layer:

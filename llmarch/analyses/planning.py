@@ -156,7 +156,7 @@ def plan_model(
     )
     convention = Convention(engine, options.kv_dtype)
     try:
-        weights = choose_weights(reading, options.weights)
+        weights = resolve_requested_weights(reading, options.weights)
         plan = make_plan(a, request, convention, weights)
     except ValueError as error:
         raise PlanError(f"{reading.name}: {error}") from error
@@ -186,7 +186,7 @@ def _cache_curve(
     return curve
 
 
-def choose_weights(reading: Reading, name: str | None) -> Weights:
+def resolve_requested_weights(reading: Reading, name: str | None) -> Weights:
     """Return the weight format asked for.
 
     By default weights are as stored, or 16 bits if the config does not say how.

@@ -1,4 +1,7 @@
-"""Write docs/rules.md, the page of rules, from the table in llmarch/rules.py. Run after a rule changed."""
+"""Write docs/rules.md, the page of rules, from the table in llmarch/compare/rules.py.
+
+Run it after a rule or the catalogue of facts changed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`llmarch diff`."""
+"""The command `llmarch diff`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def diff(
         ),
     ],
     format: Output = Format.text,
-    everything: Annotated[bool, typer.Option("--all", help="Equal facts too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show equal facts too.")] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
     ] = False,
@@ -77,18 +77,27 @@ def diff(
 
 
 def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> Report:
-    """Each of the others held against the first, by the rules of `check`."""
+    """Compare each of the other models with the first, by the rules of `check`.
+
+    readings: the models.
+    fail_on: severity from which changes fail, None for that of the project.
+    ignore: rules that are ignored, besides those of the project.
+    """
     from ..compare.check import project_policy
     from ..compare.gate import judge
     from ..compare.lock import make_entry
     from ..compare.report import Report
 
-    rules = project_policy().with_options(fail_on, ignore)
+    policy = project_policy().with_options(fail_on, ignore)
     old, *others = map(make_entry, readings)
-    return Report(tuple(judge(old, new, rules) for new in others), rules.level)
+    return Report(tuple(judge(old, new, policy) for new in others), policy.level)
 
 
 def document(readings: list[Reading], verdict: Report | None) -> object:
+    """Return the JSON document of a comparison, with the verdict if one was asked for."""
     from ..renderers import json
 
-    return json.comparison(readings) | ({"check": json.report(verdict)} if verdict else {})
+    compared = json.comparison(readings)
+    if verdict is None:
+        return compared
+    return compared | {"check": json.report(verdict)}

@@ -1,4 +1,4 @@
-"""`llmarch rules`: what differences mean."""
+"""The command `llmarch rules`: what differences break."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import app
 from .common import Format, Output, examples, fail
 
 table = typer.Typer(
-    help="List the rules that differences have, or explain one.",
+    help="List the rules of differences, or explain one.",
     invoke_without_command=True,
     rich_markup_mode=None,
     epilog=examples(
@@ -24,6 +24,7 @@ app.add_typer(table, name="rules")
 
 @table.callback()
 def all_rules(context: typer.Context, format: Output = Format.text) -> None:
+    """List the rules, unless a subcommand was called."""
     if context.invoked_subcommand is not None:
         return
     from ..compare.rules import RULES
@@ -40,13 +41,15 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
         from ..renderers import text
         from ..views.documents import Table
 
-        text.table(Table(["rule", "severity", ""], [[r.id, r.severity, r.title] for r in RULES]))
+        rows = [[rule.id, rule.severity, rule.title] for rule in RULES]
+        text.table(Table(["rule", "severity", ""], rows))
 
 
 def complete_rule(incomplete: str) -> list[str]:
+    """Return the ids that begin with what was typed."""
     from ..compare.rules import RULES
 
-    return [r.id for r in RULES if r.id.startswith(incomplete)]
+    return [rule.id for rule in RULES if rule.id.startswith(incomplete)]
 
 
 @table.command()
@@ -55,18 +58,21 @@ def explain(
         str, typer.Argument(metavar="RULE", help="A rule's id.", autocompletion=complete_rule)
     ],
 ) -> None:
-    """Say what a rule covers, what breaks and for whom."""
+    """Explain a rule: what it covers, what breaks and for whom."""
     from ..compare.rules import CONSEQUENCES, find, nearest
     from ..renderers import text
 
     rule = find(id)
     if rule is None:
         near = nearest(id)
-        fail(
-            f"there is no rule {id!r}",
-            f"did you mean {' or '.join(near)}?" if near else "`llmarch rules` lists them",
-        )
-    covers = [] if rule.pattern is None else [("covers", [rule.pattern])]
-    severity = ("severity", [f"{rule.severity}: {CONSEQUENCES[rule.severity]}"])
-    lines = [*covers, severity, ("since", [rule.since]), ("what breaks", [rule.explanation])]
+        hint = f"did you mean {' or '.join(near)}?" if near else "`llmarch rules` lists them"
+        fail(f"there is no rule {id!r}", hint)
+    lines: list[tuple[str, list[str]]] = []
+    if rule.pattern is not None:
+        lines.append(("covers", [rule.pattern]))
+    lines += [
+        ("severity", [f"{rule.severity}: {CONSEQUENCES[rule.severity]}"]),
+        ("since", [rule.since]),
+        ("what breaks", [rule.explanation]),
+    ]
     text.explanation(f"{rule.id}: {rule.title}", lines)

@@ -267,7 +267,7 @@ def rules(table: Iterable[Rule]) -> str:
             " [ci.md](ci.md) says how a project sets them.",
             "## Facts",
             "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several."
-            " The first row that covers a path wins.",
+            " One rule covers each fact; the last one covers what no other does.",
             rule_rows(["rule", "covers", "severity", "what breaks, and for whom"], facts),
             "## Findings",
             "About a checkpoint and its files. One that is there now and was not before is a"
@@ -299,21 +299,18 @@ def rule_row(r: Rule) -> str:
 
 
 def comparison(c: Comparison) -> str:
-    title = "## " + " · ".join(escape(s.name) for s in c.strips)
-    parts = [title, table(c.table) if c.table.rows else "The architectures are the same."]
+    """Return several models side by side: what differs, what is equal, and their layers."""
+    parts = ["## " + " · ".join(escape(s.name) for s in c.strips)]
+    if c.same:
+        parts.append("The architectures are the same.")
+    if c.table.rows:
+        parts.append(table(c.table))
     if c.equal:
         more = f" · and {c.hidden} more" if c.hidden else ""
-        parts.append("Equal: " + escape(" · ".join(c.equal)) + more)
-    parts.append(
-        "\n".join(
-            [
-                "```text",
-                *(f"{printable(s.name):24} {s.symbols}" for s in c.strips),
-                *(f"{'':24} {symbol} {word}" for symbol, word in c.legend),
-                "```",
-            ]
-        )
-    )
+        parts.append(f"Equal: {escape(' · '.join(c.equal))}{more}")
+    layers = [f"{printable(s.name):24} {s.symbols}" for s in c.strips]
+    legend = [f"{'':24} {symbol} {word}" for symbol, word in c.legend]
+    parts.append("\n".join(["```text", *layers, *legend, "```"]))
     if c.notes:
         parts.append("\n".join(f"- {escape(n)}" for n in c.notes))
-    return "\n\n".join(parts) + "\n"
+    return document(parts)

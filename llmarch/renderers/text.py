@@ -248,14 +248,15 @@ def split(t: Table, width: int) -> Iterable[Table]:
 
 
 def comparison(c: Comparison) -> None:
+    """Print several models side by side: what differs, what is equal, and their layers."""
     out = console()
     out.print()
+    if c.same:
+        out.show(text("the architectures are the same"), below=1)
     if c.table.rows:
         for part in split(c.table, out.width):
             table(part, out)
             out.print()
-    elif c.same:
-        out.show(text("the architectures are the same"), below=1)
     if c.equal:
         more = [f"and {c.hidden} more (--all)"] if c.hidden else []
         pair(out, "equal", " · ".join([*c.equal, *more]))

@@ -26,16 +26,20 @@ from ..architecture.schema import (
     Rope,
     RopeScaling,
 )
-from . import numbers
-from .fact_rows import DECAY, Softmax, nope_layers, query_scaling, rotary, scaling, softmax
-from .numbers import number, plural
-from .wording import (
+from ..architecture.wording.mixers import (
+    DECAY,
     LINEAR,
-    compression,
+    Softmax,
+    compression_word,
+    head_sharing,
     linear_dims,
-    sharing,
+    query_scaling_word,
     values_scale_word,
 )
+from ..architecture.wording.positions import rope_scaling_word, rotary_word
+from . import numbers
+from .numbers import number, plural
+from .wording import nope_layers, softmax_mixers
 
 LINE = 64
 """Columns that short details may fill together; beside the labels this fits into 80."""
@@ -181,7 +185,7 @@ def reach_word(m: Mixer) -> str:
             return "state"
         case CompressedAttention():
             window = f"window {number(m.window)}"
-            beyond = compression(m)
+            beyond = compression_word(m)
             if beyond:
                 return f"{window} + {beyond}"
             return window
@@ -232,7 +236,7 @@ def is_nope_among_rotary(a: Architecture, m: Mixer) -> bool:
 
 def has_rotary(a: Architecture) -> bool:
     """Return whether some layers have rotary positions."""
-    mixers = softmax(a).values()
+    mixers = softmax_mixers(a).values()
     return any(m.rope for m in mixers)
 
 
@@ -264,7 +268,7 @@ def attention_heading(m: Attention) -> str:
     if m.head_dim == m.v_head_dim:
         dim = number(m.head_dim)
     bias = BIASED[m.qkv_bias, m.output_bias]
-    kind = sharing(m)
+    kind = head_sharing(m)
     return f"{kind}, {heads}, head dim {dim}, {bias}"
 
 
@@ -373,7 +377,7 @@ def score_details(m: Attention | LatentAttention) -> Iterator[str]:
         yield f"softmax scale {scale_word(m.scale)}"
     if isinstance(m, Attention) and m.scale_by_depth:
         yield "scores divided by the layer's number"
-    growth = query_scaling(m)
+    growth = query_scaling_word(m.query_scaling)
     if growth:
         yield f"queries × ({growth})"
 
@@ -460,7 +464,7 @@ def position_lines(a: Architecture) -> list[str]:
         context = f"context {number(a.context_length)}"
     if a.embedding.positions:
         return [f"learned, {number(a.embedding.positions)} positions · {context}"]
-    mixers = softmax(a)
+    mixers = softmax_mixers(a)
     if not mixers:
         return [context]
     if not has_rotary(a):
@@ -471,7 +475,7 @@ def position_lines(a: Architecture) -> list[str]:
 def rotary_lines(a: Architecture) -> list[str]:
     """Return the rotary positions of mixers, with the names of these where they differ."""
     names_by_rope: dict[str, list[str]] = {}
-    for name, m in softmax(a).items():
+    for name, m in softmax_mixers(a).items():
         if m.rope:
             rope = rope_word(m.rope, m)
             names_by_rope.setdefault(rope, []).append(name)
@@ -491,10 +495,10 @@ def rotary_lines(a: Architecture) -> list[str]:
 def rope_word(rope: Rope, m: Softmax) -> str:
     """Return `RoPE θ 10,000, 64 of 192 dims, interleaved, YaRN × 40 from 4,096`."""
     theta = numbers.theta(rope.theta)
-    words = [f"RoPE θ {theta}", rotary(rope, m)]
+    words = [f"RoPE θ {theta}", rotary_word(rope, m)]
     if rope.scaling:
         details = scaling_details(rope.scaling)
-        words.append(scaling(rope.scaling) + details)
+        words.append(rope_scaling_word(rope.scaling) + details)
     if rope.sections:
         axes = len(rope.sections)
         words.append(f"{axes} axes")

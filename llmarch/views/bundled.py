@@ -95,7 +95,7 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
     reading: the spec as it was read.
     """
     from ..analyses.parameters import count_parameters
-    from .wording import moe_of, recipe
+    from .wording import first_moe, recipe
 
     a = reading.architecture
     p = count_parameters(a)
@@ -107,7 +107,7 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
         "family": a.family,
         "model_type": a.model_type,
         "attention": sorted(attention_kinds(a)),
-        "moe": moe_of(a) is not None,
+        "moe": first_moe(a) is not None,
         "total": p.total,
         "active": p.active,
         "vision": p.vision,
@@ -138,11 +138,11 @@ def attention_kinds(a: Architecture) -> set[str]:
 def mixer_kinds(m: Mixer) -> set[str]:
     """Return the kinds of one mixer, without `nope`."""
     from ..architecture.schema import Attention, CompressedAttention, LatentAttention
-    from .wording import sharing
+    from ..architecture.wording.mixers import head_sharing
 
     match m:
         case Attention():
-            found = {sharing(m).lower(): True, "sliding": m.window, "chunked": m.chunk}
+            found = {head_sharing(m).lower(): True, "sliding": m.window, "chunked": m.chunk}
         case LatentAttention():
             found = {"mla": True, "sparse": m.indexer}
         case CompressedAttention():

@@ -10,9 +10,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ..architecture.schema import FFN, Architecture, Dense, MoE, Router
-from .fact_rows import SCORING, shared
+from ..architecture.wording.feed_forward import (
+    SCORING,
+    activation_word,
+    clamp_word,
+    ffn_word,
+    router_words,
+    shared_experts_word,
+)
 from .numbers import number
-from .wording import activation_word, clamp_word, ffn_word, router_words
 
 
 def layers_by_ffn(a: Architecture) -> Counter[str]:
@@ -62,7 +68,7 @@ def size_words(f: MoE) -> list[str]:
     width = number(f.expert_width)
     words = [f"{f.experts} routed, top-{f.active}, width {width}"]
     if f.shared_width:
-        words.append(f"shared: {shared(f)}")
+        words.append(f"shared: {shared_experts_word(f)}")
     else:
         words.append("no shared expert")
     if f.latent_width:

@@ -12,26 +12,21 @@ from typing import TYPE_CHECKING
 from ..analyses.cache import Cache, compute_cache, shown_contexts
 from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.schema import Architecture, Conformer, ConvTower, Norm, Tower
+from ..architecture.wording.model import (
+    norm_word,
+    quantization_word,
+    residual_word,
+    tower_word,
+)
 from ..checkpoint.reading import Reading
 from ..sources.raw import RawModel, TensorTable
 from . import numbers
 from .attention import attention_lines, position_lines
 from .documents import Sheet
-from .fact_rows import quantized
 from .feed_forward import dense_lines, moe_lines
 from .findings import finding_line
 from .numbers import number
-from .wording import (
-    headline,
-    multiplied,
-    norm_word,
-    pattern,
-    placement,
-    recipe,
-    residual_word,
-    state_word,
-    tower_word,
-)
+from .wording import headline, norm_placement, pattern, recipe, state_word, stream_factors
 
 if TYPE_CHECKING:
     from ..checkpoint.verify import Verification
@@ -149,8 +144,8 @@ def norm_lines(a: Architecture) -> list[str]:
     """Return the kinds of norm, where they sit, and fixed factors on the residual stream."""
     kinds = dict.fromkeys(norm_with_epsilon(n) for n in a.norms.values())
     words = " / ".join(kinds)
-    lines = [f"{words}, {placement(a)}"]
-    factors = multiplied(a)
+    lines = [f"{words}, {norm_placement(a)}"]
+    factors = stream_factors(a)
     if factors:
         lines.append(", ".join(factors))
     return lines
@@ -309,7 +304,7 @@ def declared_quantization(a: Architecture) -> str:
     q = a.quantization
     if q is None:
         return ""
-    return quantized(q.method, q.bits, q.format, q.block, q.group_size)
+    return quantization_word(q)
 
 
 def stored_lines(tensors: TensorTable, check: Verification, declared: str) -> list[str]:

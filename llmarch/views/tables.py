@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from typing import Any, cast
+from collections.abc import Callable, Iterable
 
-from ..architecture.layers import mixer_names, run_lengths
+from ..architecture.catalogue import find_fact, iterate_facts
+from ..architecture.layers import mixer_names
 from ..architecture.schema import Architecture, LinearAttention, Mixer
 from ..checkpoint.reading import Reading
 from ..tensors.folding import axes_folded
 from . import numbers
 from .attention import reach_word
 from .documents import Table
-from .evidence import value_in
+from .exact_values import value_text
 from .numbers import number
 from .wording import kind_word
 
@@ -72,32 +71,17 @@ def shape_text(sizes: Iterable[int]) -> str:
 
 
 def fact_table(r: Reading) -> Table:
-    """Return every fact of the architecture with its path, as --explain takes it."""
-    document = asdict(r.architecture)
+    """Return every fact of the architecture: its path, as --explain takes it, label and value."""
+    a = r.architecture
     rows: list[list[str]] = []
-    for path in r.evidence:
-        value = value_in(document, path)
-        rows.append([path, fact_text(path, value)])
-    return Table(["fact", "value"], rows, title="Facts")
-
-
-def fact_text(path: str, value: Any) -> str:
-    """Return a value in full; the layers of a model as runs: `3 × full_dense, 58 × full_moe`."""
-    if path == "layers":
-        runs = run_lengths(value)
-        return ", ".join(f"{n} × {kind}" for n, kind in runs)
-    match value:
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case None | () | []:
-            return "none"
-        case tuple() | list():
-            items = cast("Sequence[Any]", value)
-            return ", ".join(map(str, items))
-        case _:
-            return str(value)
+    for path, value in iterate_facts(a):
+        fact = find_fact(path, a)
+        label = fact.label if fact else ""
+        text = value_text(value)
+        if fact and fact.unit and isinstance(value, (int, float)):
+            text = f"{text} {fact.unit}"
+        rows.append([path, label, text])
+    return Table(["fact", "label", "value"], rows, title="Facts")
 
 
 TABLES: dict[str, Callable[[Reading], Table]] = {

@@ -1,7 +1,11 @@
-"""The field's words for what an Architecture holds: kinds of attention, layer recipes, norm placement. Pure and derived."""
+"""Words for a whole architecture: recipe of layers, pattern, norm placement, headline.
+
+Words for single blocks are in architecture/wording. Pure, like all views.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from itertools import groupby
 from typing import TypeVar
@@ -12,145 +16,210 @@ from ..architecture.schema import (
     Architecture,
     Attention,
     CompressedAttention,
-    Conformer,
-    ConvTower,
     Dense,
-    LatentAttention,
     LinearAttention,
     Mixer,
     MoE,
-    Norm,
-    Residual,
     Step,
-    Tower,
 )
+from ..architecture.wording.feed_forward import ffn_word
+from ..architecture.wording.mixers import Softmax, mixer_title, mixer_word
 
-LINEAR = {
-    "lightning": "Lightning attention",
-    "gated_deltanet": "Gated DeltaNet",
-    "kda": "Kimi Delta Attention",
-    "mamba2": "Mamba-2",
-    "mamba": "Mamba",
-    "short_conv": "gated short convolution",
-    "rwkv4": "RWKV-4",
-    "rwkv7": "RWKV-7",
-    "mlstm": "mLSTM",
-}
-ACTIVATIONS = {
-    "silu": "SwiGLU",
-    "gelu_tanh": "GeGLU (tanh)",
-    "gelu": "GeGLU",
-    "relu2": "squared ReLU",
-}
-PLAIN_ACTIVATIONS = {
-    "gelu_tanh": "GELU (tanh)",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "relu": "ReLU",
-    "relu2": "squared ReLU",
-}
 T = TypeVar("T", bound=Hashable)
 
+MOST_RUNS = 4
+"""Runs of equal layers that the recipe names in order; of more runs it counts the kinds."""
 
-def sharing(a: Attention) -> str:
-    """MHA, GQA or MQA."""
-    return "MHA" if a.kv_heads == a.heads else "MQA" if a.kv_heads == 1 else "GQA"
-
-
-def mixer_word(m: Mixer) -> str:
-    """One mixer in a layer recipe: `sliding GQA`, `MLA`, `Gated DeltaNet`."""
-    match m:
-        case Attention():
-            reach = (
-                "sliding "
-                if m.window
-                else "chunked "
-                if m.chunk
-                else "block-sparse "
-                if m.block_index
-                else ""
-            )
-            return (
-                reach
-                + ("gated " if m.gate else "")
-                + sharing(m)
-                + (" with shared KV" if m.kv_from else "")
-            )
-        case LatentAttention():
-            return (
-                "sparse MLA"
-                if m.indexer
-                else "sparse MLA (shared index)"
-                if m.index_from
-                else "MLA"
-            )
-        case LinearAttention():
-            return {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}.get(
-                m.variant, LINEAR[m.variant]
-            )
-        case CompressedAttention():
-            return "sliding latent" if m.ratio == 0 else "CSA" if m.indexer else "HCA"
+PLACEMENTS = {
+    (True, False): "pre-norm",
+    (False, True): "post-norm inside the residual",
+    (True, True): "sandwich (pre and post)",
+    (False, False): "no norm",
+}
+"""Where norms sit: (before the block, between block and addition)."""
 
 
-def mixer_title(m: Mixer) -> str:
-    """One mixer in a headline."""
-    match m:
-        case Attention():
-            return {
-                "MHA": "multi-head attention",
-                "GQA": "grouped-query attention",
-                "MQA": "multi-query attention",
-            }[sharing(m)]
-        case LatentAttention():
-            return "multi-head latent attention" + (
-                " with a sparse indexer" if m.indexer or m.index_from else ""
-            )
-        case LinearAttention():
-            return LINEAR[m.variant]
-        case CompressedAttention():
-            return "compressed latent attention"
+# Mixers
 
 
-def linear_heads(m: LinearAttention) -> str:
-    """`16 key, 64 value`; Mamba-2 counts groups instead of key heads, and a gated convolution has no heads."""
-    if m.variant == "short_conv":
+def used_mixer_names(a: Architecture) -> list[str]:
+    """Return the names of the mixers that layers use, in order of first use."""
+    kinds = dict.fromkeys(a.layers)
+    return list(dict.fromkeys(name for kind in kinds for name in mixer_names(a, kind)))
+
+
+def softmax_mixers(a: Architecture) -> dict[str, Softmax]:
+    """Return the mixers that layers use and that have a cache of keys and values, by name."""
+    found: dict[str, Softmax] = {}
+    for name in used_mixer_names(a):
+        m = a.mixers[name]
+        if not isinstance(m, LinearAttention):
+            found[name] = m
+    return found
+
+
+def position_kind(a: Architecture, m: Mixer) -> str:
+    """Return `RoPE`, `NoPE`, `learned`, or `none` for linear attention."""
+    if isinstance(m, LinearAttention):
         return "none"
-    if m.variant == "mamba2":
-        return f"{m.value_heads}, in {m.key_heads} group{'s' if m.key_heads > 1 else ''}"
-    return (
-        str(m.value_heads)
-        if m.key_heads == m.value_heads
-        else f"{m.key_heads} key, {m.value_heads} value"
-    )
+    if m.rope:
+        return "RoPE"
+    return "learned" if a.embedding.positions else "NoPE"
 
 
-def linear_dims(m: LinearAttention) -> str:
-    """`128`, `K 128, V 64`; Mamba-2 has heads of a width and a state size, a gated convolution its channels."""
-    if m.variant == "mamba2":
-        return f"{m.value_head_dim}, state {m.key_head_dim}"
-    return (
-        f"{m.key_head_dim:,}"
-        if m.key_head_dim == m.value_head_dim
-        else f"K {m.key_head_dim}, V {m.value_head_dim}"
-    )
+def positions(a: Architecture) -> str | None:
+    """Return the positions of attention layers: `RoPE`, `27 layers RoPE, 9 NoPE`."""
+    if a.embedding.positions:
+        return f"learned, {a.embedding.positions:,} rows"
+    counts: Counter[str] = Counter()
+    for kind in a.layers:
+        counts.update({position_kind(a, a.mixers[name]) for name in mixer_names(a, kind)})
+    del counts["none"]
+    if not counts:
+        return None
+    if len(counts) == 1:
+        return "none (NoPE)" if "NoPE" in counts else next(iter(counts))
+    (first, layers), *others = counts.most_common()
+    return ", ".join([f"{layers} layers {first}", *(f"{n} {kind}" for kind, n in others)])
 
 
-def values_word(m: Attention) -> str | None:
-    """Where values come from if not from a matrix of their own, and how they are normed."""
-    source = (
-        f"keys and values of {m.kv_from}"
-        if m.kv_from
-        else "the key projection"
-        if m.values_from_keys
-        else None
-    )
-    return (
-        ", ".join(w for w in (source, "RMSNorm without weight" if m.value_norm else None) if w)
-        or None
-    )
+def nope_layers(a: Architecture) -> str | None:
+    """Return `9 of 36`, where only some attention layers have no rotary positions."""
+    mixers = [a.mixers[name] for kind in a.layers for name in mixer_names(a, kind)]
+    rotary = [m.rope is not None for m in mixers if not isinstance(m, LinearAttention)]
+    if a.embedding.positions or all(rotary):
+        return None
+    return f"{rotary.count(False)} of {len(a.layers)}"
 
 
-def multiplied(a: Architecture) -> list[str]:
+# Layers
+
+
+def block_word(a: Architecture, block: Mixer | FFN) -> str:
+    """Return a block as the recipe names it; `(NoPE)` where other mixers have positions."""
+    if isinstance(block, (Dense, MoE)):
+        return ffn_word(block)
+    word = mixer_word(block)
+    if position_kind(a, block) != "NoPE":
+        return word
+    others = [m for m in a.mixers.values() if not isinstance(m, LinearAttention)]
+    return f"{word} (NoPE)" if any(m.rope for m in others) else word
+
+
+def kind_word(a: Architecture, kind: str) -> str:
+    """Return one kind of layer: `GQA + MoE`; parallel branches are joined by `∥`."""
+    words: list[str] = []
+    for step in a.layer_kinds[kind].steps:
+        word = " ∥ ".join(block_word(a, a.block(branch.block)) for branch in step.branches)
+        words.append(word if step.skip_from is None else f"{word} (shortcut)")
+    return " + ".join(words)
+
+
+def kinds_with(a: Architecture, block: str) -> list[str]:
+    """Return the kinds of layers that layers have and that run a block: `mixers.full`."""
+    found: list[str] = []
+    for kind in dict.fromkeys(a.layers):
+        branches = [branch for step in a.layer_kinds[kind].steps for branch in step.branches]
+        if any(branch.block == block for branch in branches):
+            found.append(kind)
+    return found
+
+
+def recipe(a: Architecture) -> list[tuple[int, str]]:
+    """Return the runs of equal layers in order, or how many there are of each kind."""
+    words = [kind_word(a, kind) for kind in a.layers]
+    runs = [(len(list(group)), word) for word, group in groupby(words)]
+    if len(runs) <= MOST_RUNS:
+        return runs
+    return [(words.count(word), word) for word in dict.fromkeys(words)]
+
+
+def period(items: Sequence[T]) -> int | None:
+    """Return the length of the shortest pattern that items repeat, None if there is none.
+
+    The last repetition may be cut short.
+    """
+    for length in range(2, len(items) // 2 + 1):
+        if all(item == items[i % length] for i, item in enumerate(items)):
+            return length if len(set(items)) > 1 else None
+    return None
+
+
+def pattern(a: Architecture) -> str | None:
+    """Return how mixers alternate: `5 sliding : 1 full`; None where they do not, regularly."""
+    mixers = [mixer_names(a, kind) for kind in a.layers]
+    names = [first.replace("nope", "NoPE") for first, *_ in filter(None, mixers)]
+    length = period(names)
+    if not length:
+        return None
+    return " : ".join(f"{len(list(group))} {name}" for name, group in groupby(names[:length]))
+
+
+def first_moe(a: Architecture) -> MoE | None:
+    """Return the first mixture of experts, None where all blocks are dense."""
+    return next((f for f in a.ffns.values() if isinstance(f, MoE)), None)
+
+
+def headline(a: Architecture) -> str:
+    """Return one line: `Sparse MoE decoder with grouped-query attention`."""
+    mixers = [a.mixers[name] for name in used_mixer_names(a)]
+    kind = "Sparse MoE" if first_moe(a) else "Dense"
+    if len({isinstance(m, LinearAttention) for m in mixers}) > 1:
+        kind += " hybrid"
+    titles = dict.fromkeys(map(mixer_title, mixers))
+    text = f"{kind} decoder with {' and '.join(titles)}"
+    reach = partial_reach(mixers)
+    if reach:
+        text += f" ({reach})"
+    if a.towers:
+        text += f", and a {' and '.join(a.towers)} encoder"
+    return text
+
+
+def partial_reach(mixers: Sequence[Mixer]) -> str:
+    """Return what limits the reach of attention: `sliding windows on some layers`, or nothing."""
+    softmax = [m for m in mixers if isinstance(m, Attention)]
+    windows = {m.window for m in softmax}
+    chunks = {m.chunk for m in softmax}
+    if len(windows) > 1:
+        return "sliding windows on some layers"
+    if windows - {None}:
+        return "sliding windows"
+    return "chunked on some layers" if len(chunks) > 1 else ""
+
+
+def state_word(a: Architecture) -> str:
+    """Return what the part of the cache that does not grow is called."""
+    mixers = a.mixers.values()
+    if any(isinstance(m, CompressedAttention) for m in mixers):
+        return "compressor state"
+    if any(isinstance(m, LinearAttention) for m in mixers):
+        return "recurrent state"
+    return "encoder's keys and values"
+
+
+# Norms and the residual stream
+
+
+def step_placement(s: Step) -> str:
+    """Return where the norms of a step sit: `pre-norm`, `parallel, post-norm`."""
+    before = bool(s.pre_norm or s.skip_from is not None or any(b.pre_norm for b in s.branches))
+    inside = bool(s.join_norm or any(b.post_norm for b in s.branches))
+    word = PLACEMENTS[before, inside]
+    if s.residual == "after_norm":
+        word = "post-norm (the stream continues from the norm)"
+    elif s.after_norm:
+        word = "post-norm"
+    return f"parallel, {word}" if len(s.branches) > 1 else word
+
+
+def norm_placement(a: Architecture) -> str:
+    """Return where norms sit over all layers; several answers are joined by ` / `."""
+    steps = [step for kind in dict.fromkeys(a.layers) for step in a.layer_kinds[kind].steps]
+    return " / ".join(dict.fromkeys(map(step_placement, steps)))
+
+
+def stream_factors(a: Architecture) -> list[str]:
     """Return fixed and learned factors on the residual stream, with the steps that have them.
 
     `blocks × 0.22` where all steps have it, else `stream × 0.707107 (attention ∥ Laurel)`.
@@ -175,226 +244,21 @@ def step_factors(s: Step) -> str:
     """Return `blocks × 0.22`, `stream × 3.55656`, both, or nothing for a step without factors."""
     scales = " / ".join(dict.fromkeys(f"{b.scale:g}" for b in s.branches))
     stream = f"{s.skip_scale:g}"
-    if scales == stream:
-        return "" if stream == "1" else f"blocks and stream × {stream}"
-    words = [f"blocks × {scales}" if scales != "1" else "", f"stream × {stream}"]
-    return ", ".join(word for word in words if word and word != "stream × 1")
+    words: list[str] = []
+    if scales == stream != "1":
+        words.append(f"blocks and stream × {stream}")
+    elif scales != stream:
+        if scales != "1":
+            words.append(f"blocks × {scales}")
+        if stream != "1":
+            words.append(f"stream × {stream}")
+    return ", ".join(words)
 
 
 def step_word(a: Architecture, s: Step) -> str:
     """Return the blocks of a step in short: `attention ∥ Laurel`, `MoE`."""
-    blocks = [a.block(b.block) for b in s.branches]
-    return " ∥ ".join(ffn_word(b) if isinstance(b, (Dense, MoE)) else "attention" for b in blocks)
-
-
-def router_words(f: MoE) -> list[str]:
-    """What a router has besides its scores: a table instead of them, experts that do nothing, a norm of its own, learned scales."""
-    r = f.router
-    table = f"a table of {r.token_table or 0:,} token ids names the experts"
-    busy = f.active * f.experts / (f.experts + f.zero_experts)
-    zero = f"{f.zero_experts:,} zero experts more, which return their input: on average {busy:.3g} of the chosen {f.active} compute"
-    own = "reads the stream through a norm of its own" + (
-        " and a learned scale" if r.input_scale else ""
-    )
-    words = (
-        (table, r.token_table),
-        (zero, f.zero_experts),
-        (own, r.own_norm),
-        ("a learned scale per expert", r.expert_scale),
-    )
-    return [w for w, there in words if there]
-
-
-def ffn_word(f: FFN) -> str:
-    if isinstance(f, MoE):
-        return "hash-routed MoE" if f.router.token_table else "MoE"
-    return "per-layer input" if f.per_layer else "Laurel" if f.own_skip else "dense"
-
-
-def compression(m: CompressedAttention) -> str | None:
-    """What a layer reads beyond its window."""
-    if not m.ratio:
-        return None
-    return f"1 entry per {m.ratio} tokens, " + (
-        f"the best {m.indexer.top_k:,} read" if m.indexer else "all read"
-    )
-
-
-def positions(a: Architecture, m: Mixer) -> str:
-    """`RoPE`, `NoPE`, `learned`, or `none` for linear attention."""
-    if isinstance(m, LinearAttention):
-        return "none"
-    return "RoPE" if m.rope else "learned" if a.embedding.positions else "NoPE"
-
-
-def block_word(a: Architecture, block: Mixer | FFN) -> str:
-    if isinstance(block, (Dense, MoE)):
-        return ffn_word(block)
-    word = mixer_word(block)
-    others = [m for m in a.mixers.values() if not isinstance(m, LinearAttention)]
-    if positions(a, block) == "NoPE" and any(m.rope for m in others):
-        word += " (NoPE)"
-    return word
-
-
-def kind_word(a: Architecture, kind: str) -> str:
-    """One kind of layer: `GQA + MoE`; parallel branches are joined by `∥`."""
-    return " + ".join(
-        " ∥ ".join(block_word(a, a.block(b.block)) for b in s.branches)
-        + (" (shortcut)" if s.skip_from is not None else "")
-        for s in a.layer_kinds[kind].steps
-    )
-
-
-def recipe(a: Architecture) -> list[tuple[int, str]]:
-    """The layers summed up: their runs in order when they are few, else how many of each kind."""
-    words = [kind_word(a, k) for k in a.layers]
-    runs = [(len(list(g)), w) for w, g in groupby(words)]
-    if len(runs) <= 4:
-        return runs
-    return [(words.count(w), w) for w in dict.fromkeys(words)]
-
-
-def period(items: Sequence[T]) -> int | None:
-    """The length of the shortest pattern that `items` repeats (the last repetition may be cut short); None if there is none."""
-    for p in range(2, len(items) // 2 + 1):
-        if all(items[i] == items[i % p] for i in range(len(items))):
-            return p if len(set(items)) > 1 else None
-    return None
-
-
-def pattern(a: Architecture) -> str | None:
-    """How mixers alternate, as in `5 sliding : 1 full`; None for one mixer or no regular pattern."""
-    names = [mixer_names(a, k)[0].replace("nope", "NoPE") for k in a.layers if mixer_names(a, k)]
-    p = period(names)
-    if not p:
-        return None
-    return " : ".join(f"{len(list(g))} {name}" for name, g in groupby(names[:p]))
-
-
-def step_placement(s: Step) -> str:
-    """pre, post, post inside the residual, sandwich or none; parallel where a step has several branches."""
-    before = bool(s.pre_norm or s.skip_from is not None or any(b.pre_norm for b in s.branches))
-    inside = bool(s.join_norm or any(b.post_norm for b in s.branches))
-    if s.residual == "after_norm":
-        word = "post-norm (the stream continues from the norm)"
-    elif s.after_norm:
-        word = "post-norm"
-    else:
-        word = {
-            (1, 0): "pre-norm",
-            (0, 1): "post-norm inside the residual",
-            (1, 1): "sandwich (pre and post)",
-            (0, 0): "no norm",
-        }[before, inside]
-    return ("parallel, " if len(s.branches) > 1 else "") + word
-
-
-def placement(a: Architecture) -> str:
-    """Where norms sit, over all layers; several answers are joined by ` / `."""
-    words = dict.fromkeys(
-        step_placement(s) for k in dict.fromkeys(a.layers) for s in a.layer_kinds[k].steps
-    )
-    return " / ".join(words)
-
-
-def norm_word(n: Norm) -> str:
-    name = "RMSNorm" if n.kind == "rmsnorm" else "LayerNorm"
-    return (
-        name
-        + (" with bias" if n.bias else "")
-        + (", weight + 1" if n.offset else "")
-        + ("" if n.weight else " without weight")
-    )
-
-
-def values_scale_word(m: Attention | LatentAttention) -> str | None:
-    """Fixed factors on values (MiMo), or on MLA's queries and latent (LongCat)."""
-    if isinstance(m, Attention):
-        return f"values × {m.value_scale:g}" if m.value_scale not in (None, 1) else None
-    factors = [("q", m.q_scale), ("kv latent", m.kv_scale)]
-    return ", ".join(f"{name} × {x:.4g}" for name, x in factors if x is not None) or None
-
-
-def gate_word(m: Attention) -> str | None:
-    """`sigmoid, head`."""
-    return f"{m.gate_activation}, {m.gate}" if m.gate else None
-
-
-def indexer_word(m: LatentAttention | CompressedAttention) -> str | None:
-    """`64 heads × 128, top 2,048`, or `none of its own`."""
-    if m.indexer:
-        return f"{m.indexer.heads} heads × {m.indexer.head_dim}, top {m.indexer.top_k:,}"
-    return "none of its own" if isinstance(m, LatentAttention) and m.index_from else None
-
-
-def block_index_word(m: Attention) -> str | None:
-    if (x := m.block_index) is None:
-        return None
-    local = f", the last {x.local_blocks} among them" if x.local_blocks else ""
-    return f"{x.heads} heads × {x.head_dim}, best {x.top_blocks} blocks of {x.block}{local}"
-
-
-def clamp_word(f: FFN) -> str | None:
-    """`7`, `7 (shared 16)`."""
-    if isinstance(f, Dense) or f.shared_clamp in (None, f.clamp):
-        return f"{f.clamp:g}" if f.clamp else None
-    return f"{f.clamp:g} (shared {f.shared_clamp:g})" if f.clamp else f"shared {f.shared_clamp:g}"
-
-
-def residual_word(r: Residual) -> str:
-    how = {"hyper": "under hyper-connections", "altup": "updated in turns (AltUp)"}
-    return f"{r.streams} streams {how[r.kind]}" if r.kind in how else "one stream"
-
-
-def tower_word(t: Tower | Conformer | ConvTower) -> str:
-    """`siglip, 27 layers × 1,152`."""
-    if isinstance(t, ConvTower):
-        return f"{t.kind}, {sum(map(len, t.stages))} convolutional blocks to {t.outputs:,}"
-    return f"{t.kind}, {t.layers} layers × {t.hidden_size:,}"
-
-
-def activation_word(f: FFN) -> str:
-    if not f.gated:
-        return PLAIN_ACTIVATIONS.get(f.activation, f.activation)
-    gpt_oss = f", α {f.alpha:g}, up + {f.up_offset}" if f.alpha else ""
-    return ACTIVATIONS.get(f.activation, f"gated {f.activation}") + gpt_oss
-
-
-def state_word(a: Architecture) -> str:
-    """What the fixed part of the cache is called."""
-    if any(isinstance(m, CompressedAttention) for m in a.mixers.values()):
-        return "compressor state"
-    return (
-        "recurrent state"
-        if any(isinstance(m, LinearAttention) for m in a.mixers.values())
-        else "encoder's keys and values"
-    )
-
-
-def moe_of(a: Architecture) -> MoE | None:
-    """The (first) mixture of experts."""
-    return next((f for f in a.ffns.values() if isinstance(f, MoE)), None)
-
-
-def headline(a: Architecture) -> str:
-    """One line: `Sparse MoE decoder with grouped-query attention`."""
-    kinds = [m for k in a.layers for m in map(a.mixers.__getitem__, mixer_names(a, k))]
-    unique = dict.fromkeys(mixer_title(m) for m in kinds)
-    windows = {m.window for m in kinds if isinstance(m, Attention)}
-    chunks = {m.chunk for m in kinds if isinstance(m, Attention)}
-    reach = (
-        " (sliding windows on some layers)"
-        if len(windows) > 1
-        else " (sliding windows)"
-        if windows - {None}
-        else ""
-    )
-    reach = reach or (" (chunked on some layers)" if len(chunks) > 1 else "")
-    sparse = "Sparse MoE" if moe_of(a) else "Dense"
-    towers = {"vision": "vision", "audio": "audio"}
-    seen = [towers.get(t, t) for t in a.towers]
-    kind = f"{sparse} {'hybrid ' if len({isinstance(m, LinearAttention) for m in kinds}) > 1 else ''}decoder"
-    return f"{kind} with {' and '.join(unique)}{reach}" + (
-        f", and a {' and '.join(seen)} encoder" if seen else ""
-    )
+    words: list[str] = []
+    for branch in s.branches:
+        block = a.block(branch.block)
+        words.append(ffn_word(block) if isinstance(block, (Dense, MoE)) else "attention")
+    return " ∥ ".join(words)

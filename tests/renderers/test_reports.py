@@ -192,7 +192,7 @@ def test_github_annotations() -> None:
         "::error file=locks/my models.lock,line=40,title=behaviour%3A rope-theta-changed::acme/bot@main: "
     )
     assert lines[1].endswith(
-        "1,000,000 → 10,000%0Apositions turn at another speed: it loads, and answers differently"
+        "1,000,000 → 10,000%0ARoPE base changed: it loads, and answers differently"
     )
     assert lines[3].startswith(
         "::notice file=locks/my models.lock,line=7,title=info%3A unread-key::acme/bot@main: a,b:c: is there"

@@ -1,0 +1,167 @@
+"""Declare every fact of the schema once: its words, its row in `diff`, what a change breaks.
+
+From the entries follow the rows of `diff` and of the comparison matrix, the line of equal facts,
+the table of `show --all`, the rules of changes and their page. What a fact means is the docstring
+of its field in the schema. Rows that are computed from the whole architecture (the recipe of
+layers, sizes, the cache) are in views/derived_rows.py. A file here is a group of facts; this one
+looks them up. `show` imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, NamedTuple, cast
+
+from ..schema import Architecture
+from . import (
+    attention,
+    encoders,
+    experts,
+    feed_forward,
+    layers,
+    linear,
+    model,
+    norms,
+    position,
+    sparse,
+    storage,
+)
+from .fact import Fact
+
+CATALOGUE: tuple[Fact, ...] = (
+    *model.FACTS,
+    *layers.FACTS,
+    *attention.FACTS,
+    *sparse.FACTS,
+    *linear.FACTS,
+    *experts.FACTS,
+    *feed_forward.FACTS,
+    *norms.FACTS,
+    *position.FACTS,
+    *encoders.FACTS,
+    *storage.FACTS,
+)
+"""All entries. Their order is the order of rules, and of rows within a section and a rank."""
+
+NAMED = ("mixers", "ffns", "norms", "layer_kinds", "towers", "other")
+"""Parts of an architecture that hold blocks by name."""
+
+PARTS = ("embedding", "head", "residual", "mtp", "quantization")
+"""Parts of an architecture that are one block without a name."""
+
+
+class Node(NamedTuple):
+    """One part of the paths that entries cover."""
+
+    parts: dict[str, Node]
+    facts: list[Fact]
+
+
+def expand_path(pattern: str) -> list[str]:
+    """Return the paths that a pattern stands for: `a.{b,c}` -> `a.b`, `a.c`."""
+    head, brace, rest = pattern.partition("{")
+    if not brace:
+        return [pattern]
+    choices, _, tail = rest.partition("}")
+    return [f"{head}{choice}{end}" for choice in choices.split(",") for end in expand_path(tail)]
+
+
+@cache
+def path_tree() -> Node:
+    """Return the paths of all entries as a tree of their parts."""
+    root = Node({}, [])
+    for fact in CATALOGUE:
+        for path in expand_path(fact.path):
+            node = root
+            for part in path.split("."):
+                node = node.parts.setdefault(part, Node({}, []))
+            node.facts.append(fact)
+    return root
+
+
+def facts_at(path: str) -> list[Fact]:
+    """Return the entries that cover a path: one, or one for each class that has the field.
+
+    A part of an entry's path that is the same word goes before `*`.
+    """
+    node = path_tree()
+    for part in path.split("."):
+        found = node.parts.get(part) or node.parts.get("*")
+        if found is None:
+            return []
+        node = found
+    return node.facts
+
+
+def find_fact(path: str, *architectures: Architecture) -> Fact | None:
+    """Return the entry that covers a path in one of these architectures.
+
+    path: the path of a leaf, or of a block that only some of them have.
+    architectures: those in which the class of its block is looked up.
+    """
+    facts = facts_at(path)
+    group, _, rest = path.partition(".")
+    name = rest.partition(".")[0]
+    for a in architectures:
+        block = named_blocks(a, group).get(name)
+        for fact in facts:
+            if block is not None and (not fact.kinds or isinstance(block, fact.kinds)):
+                return fact
+    return facts[0] if facts else None
+
+
+def named_blocks(a: Architecture, group: str) -> dict[str, Any]:
+    """Return the blocks of a group by name.
+
+    A part that is no dict has one block, without a name; a leaf of the architecture belongs to
+    the architecture itself.
+    """
+    part = getattr(a, group)
+    if group in NAMED:
+        return dict(part)
+    if group in PARTS:
+        return {} if part is None else {"": part}
+    return {"": a}
+
+
+def find_value(node: Any, path: str) -> Any:
+    """Return what is at a path below a node, None where a part on the way is not there."""
+    for part in filter(None, path.split(".")):
+        if isinstance(node, dict):
+            node = cast("dict[str, Any]", node).get(part)
+        elif isinstance(node, tuple):
+            items = cast("tuple[Any, ...]", node)
+            node = items[int(part)] if int(part) < len(items) else None
+        else:
+            node = getattr(node, part, None)
+    return node
+
+
+def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of every fact of an architecture, or of a part of it at `path`.
+
+    The order is that of the schema. `layers` is one fact; parts that are not there are None.
+    """
+    prefix = f"{path}." if path else ""
+    if is_dataclass(node):
+        for f in fields(node):
+            if f.compare:
+                yield from iterate_facts(getattr(node, f.name), f"{prefix}{f.name}")
+    elif isinstance(node, dict):
+        for name, item in cast("dict[str, Any]", node).items():
+            yield from iterate_facts(item, f"{prefix}{name}")
+    elif holds_records(node):
+        for i, item in enumerate(node):
+            yield from iterate_facts(item, f"{prefix}{i}")
+    else:
+        yield path, node
+
+
+def holds_records(node: Any) -> bool:
+    """Return whether a node is a tuple of schema objects, or of tuples of them."""
+    if not isinstance(node, tuple) or not node:
+        return False
+    first = cast("tuple[Any, ...]", node)[0]
+    return is_dataclass(first) or holds_records(first)

@@ -1,0 +1,511 @@
+"""Facts about softmax attention: heads, latents, windows, norms, biases, scores."""
+
+from __future__ import annotations
+
+from ...views.numbers import number
+from ..schema import Attention, CompressedAttention, LatentAttention
+from ..wording.mixers import (
+    Softmax,
+    head_sharing,
+    mixer_word,
+    query_scaling_word,
+    values_scale_word,
+    values_word,
+)
+from .fact import LEAD, ChangeRule, Fact
+
+SOFTMAX = (Attention, LatentAttention, CompressedAttention)
+INDEXED = (LatentAttention, CompressedAttention)
+SCALED = (Attention, LatentAttention)
+
+MIXER = ChangeRule(
+    "mixer-changed",
+    "weights",
+    "mixer changed",
+    "A kind of attention was added, removed or replaced by another kind, with its tensors.",
+)
+HEAD_DIM = ChangeRule(
+    "head-dim-changed",
+    "weights",
+    "head dimension changed",
+    "Projections have different shapes and the cache has a different size. Kernels are chosen by "
+    "the head dimension.",
+)
+LATENT_RANK = ChangeRule(
+    "latent-rank-changed",
+    "weights",
+    "rank of a latent changed",
+    "Down and up projections have different shapes. A different kv_lora_rank also changes the "
+    "size of the cache.",
+)
+ATTENTION_BIAS = ChangeRule(
+    "attention-bias-changed",
+    "weights",
+    "attention biases added or removed",
+    "The projections have bias tensors in one of the two models only.",
+)
+OUTPUT_GATE = ChangeRule(
+    "output-gate-changed",
+    "weights",
+    "output gate changed",
+    "The gate on the output of attention and its matrix were added, removed or replaced. In "
+    "linear attention the activation alone may differ.",
+)
+QK_NORM = ChangeRule(
+    "qk-norm-changed",
+    "weights",
+    "QK-norm changed",
+    "The weights of the norms of queries and keys were added or removed, or have a different "
+    "shape.",
+)
+SOFTMAX_SCALE = ChangeRule(
+    "softmax-scale-changed",
+    "behaviour",
+    "scale of the attention scores changed",
+    "Attention is sharper or flatter everywhere. The model loads and answers differently.",
+)
+
+
+def attention_kind(m: Softmax) -> str:
+    """Return `GQA`, `MHA, block-sparse`, `sparse MLA`, `compressed latent`."""
+    if isinstance(m, CompressedAttention):
+        return "compressed latent"
+    if isinstance(m, LatentAttention):
+        return mixer_word(m)
+    return f"{head_sharing(m)}, block-sparse" if m.block_index else head_sharing(m)
+
+
+def head_dim(m: Softmax) -> str:
+    """Return the dims of a head: `128`, `K 192, V 128`, `128 + 64 rope, V 128`."""
+    match m:
+        case Attention():
+            if m.head_dim == m.v_head_dim:
+                return number(m.head_dim)
+            return f"K {m.head_dim}, V {m.v_head_dim}"
+        case LatentAttention():
+            return f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} rope, V {m.v_head_dim}"
+        case CompressedAttention():
+            return f"{m.head_dim - m.rope_dim} + {m.rope_dim} rope, K = V"
+
+
+def latent_ranks(m: LatentAttention) -> str:
+    """Return `q 1,536, kv 512`."""
+    query = number(m.q_lora_rank) if m.q_lora_rank else "full"
+    return f"q {query}, kv {number(m.kv_lora_rank)}"
+
+
+def qk_norm(m: Softmax) -> str:
+    """Return what the norms of queries and keys are over: `per head, weight + 1`."""
+    if isinstance(m, CompressedAttention):
+        return "on the latents, and q per head without weight"
+    if isinstance(m, LatentAttention):
+        return "on the latents" if m.q_lora_rank else "on the kv latent"
+    norm = m.qk_norm
+    if norm is None:
+        return "none"
+    words = ["per head" if norm.scope == "head" else "whole projection"]
+    if not norm.weight:
+        words.append("no weight")
+    if norm.after_rope:
+        words.append("after RoPE")
+    if norm.offset:
+        words.append(f"weight + {norm.offset}")
+    return ", ".join(words)
+
+
+def bias(m: Softmax) -> str:
+    """Return the projections with a bias: `q, k, v`, or `none`."""
+    if isinstance(m, CompressedAttention):
+        return "none"
+    if isinstance(m, LatentAttention):
+        return "q, kv, o" if m.bias else "none"
+    words: list[str] = []
+    if m.qkv_bias:
+        words.append("q, k, v")
+    if m.output_bias:
+        words.append("o")
+    return ", ".join(words) or "none"
+
+
+def gate(m: Attention) -> str | None:
+    """Return activation and kind of the output gate: `sigmoid, head`."""
+    return f"{m.gate_activation}, {m.gate}" if m.gate else None
+
+
+def sinks(has_sinks: bool) -> str | None:
+    """Return how many attention sinks there are."""
+    return "one per query head" if has_sinks else None
+
+
+def softmax_scale(m: Attention | LatentAttention) -> str | None:
+    """Return the factor of the scores, None where it is that of the head dimension."""
+    words: list[str] = []
+    if m.scale is not None:
+        words.append(number(m.scale))
+    if isinstance(m, Attention) and m.scale_by_depth:
+        words.append("divided by the layer's number")
+    return ", ".join(words) or None
+
+
+def usual_scale(m: Attention | LatentAttention) -> str:
+    """Return the factor of the scores that follows from the head dimension: `1/√128`."""
+    if isinstance(m, Attention):
+        return f"1/√{m.head_dim}"
+    return f"1/√{m.qk_nope_head_dim + m.qk_rope_head_dim}"
+
+
+def cross_attention(tokens: int | None) -> str | None:
+    """Return how many tokens of an encoder are read."""
+    return f"up to {number(tokens)} tokens of an encoder" if tokens else None
+
+
+def image_mask(sees_ahead: str | None) -> str | None:
+    """Return how tokens of one image see each other."""
+    return "see each other in both directions" if sees_ahead else None
+
+
+FACTS = (
+    Fact(
+        "mixers.*{,.kind}",
+        "Attention",
+        "kind",
+        MIXER,
+        SOFTMAX,
+        words=attention_kind,
+        takes="block",
+        rank=LEAD,
+        equal="{}",
+    ),
+    Fact(
+        "mixers.*.heads",
+        "Attention",
+        "query heads",
+        ChangeRule(
+            "heads-changed",
+            "weights",
+            "number of query heads changed",
+            "Query and output projections have different shapes. Tensor-parallel degrees must "
+            "divide the new number.",
+        ),
+        SOFTMAX,
+        unit="heads",
+        rank=LEAD,
+        equal="{} query heads",
+    ),
+    Fact(
+        "mixers.*.kv_heads",
+        "Attention",
+        "KV heads",
+        ChangeRule(
+            "kv-heads-changed",
+            "weights",
+            "number of KV heads changed",
+            "Key and value projections have different shapes, and the cache has a different size. "
+            "Tensor-parallel degrees depend on the number.",
+        ),
+        (Attention,),
+        unit="heads",
+        rank=LEAD,
+        equal="{} KV heads",
+    ),
+    Fact(
+        "mixers.*.{head_dim,v_head_dim}",
+        "Attention",
+        "head dim",
+        HEAD_DIM,
+        (Attention,),
+        words=head_dim,
+        takes="block",
+        ratio="head_dim",
+        unit="dims",
+        rank=LEAD,
+        equal="head dim {}",
+    ),
+    Fact(
+        "mixers.*.{qk_nope_head_dim,qk_rope_head_dim,v_head_dim}",
+        "Attention",
+        "head dim",
+        HEAD_DIM,
+        (LatentAttention,),
+        words=head_dim,
+        takes="block",
+        unit="dims",
+        rank=LEAD,
+        equal="head dim {}",
+    ),
+    Fact(
+        "mixers.*.head_dim",
+        "Attention",
+        "head dim",
+        HEAD_DIM,
+        (CompressedAttention,),
+        words=head_dim,
+        takes="block",
+        ratio="head_dim",
+        unit="dims",
+        rank=LEAD,
+        equal="head dim {}",
+    ),
+    Fact(
+        "mixers.*.{q_lora_rank,kv_lora_rank}",
+        "Attention",
+        "MLA ranks",
+        LATENT_RANK,
+        (LatentAttention,),
+        words=latent_ranks,
+        takes="block",
+        unit="dims",
+        rank=LEAD,
+        equal="MLA ranks {}",
+    ),
+    Fact(
+        "mixers.*.kv_from",
+        "Attention",
+        "values",
+        ChangeRule(
+            "shared-kv-changed",
+            "weights",
+            "sharing of keys and values between layers changed",
+            "Layers gain or lose key and value matrices of their own, and the cache has a "
+            "different size.",
+        ),
+        (Attention,),
+        words=values_word,
+        takes="block",
+    ),
+    Fact(
+        "mixers.*.values_from_keys",
+        "Attention",
+        "values",
+        ChangeRule(
+            "values-changed",
+            "weights",
+            "source of the values changed",
+            "One of the two models has a value matrix; the other takes the values from the keys.",
+        ),
+        (Attention,),
+        words=None,
+    ),
+    Fact(
+        "mixers.*.value_norm",
+        "Attention",
+        "values",
+        ChangeRule(
+            "value-norm-changed",
+            "behaviour",
+            "norm of the values added or removed",
+            "The norm has no weights, so the model loads either way and computes something else.",
+        ),
+        (Attention,),
+        words=None,
+    ),
+    Fact(
+        "mixers.*.{value_scale,q_scale,kv_scale}",
+        "Attention",
+        "fixed factors",
+        ChangeRule(
+            "attention-factor-changed",
+            "behaviour",
+            "fixed factor in attention changed",
+            "Queries, latents or values are multiplied by a different number. The model loads and "
+            "answers differently.",
+        ),
+        SCALED,
+        words=values_scale_word,
+        takes="block",
+    ),
+    Fact(
+        "mixers.*.clip",
+        "Attention",
+        "clip",
+        ChangeRule(
+            "qkv-clip-changed",
+            "behaviour",
+            "clipping of queries, keys and values changed",
+            "Large activations are cut at a different bound, or are no longer cut.",
+        ),
+        (Attention,),
+    ),
+    Fact(
+        "mixers.*.window",
+        "Attention",
+        "window",
+        ChangeRule(
+            "window-changed",
+            "behaviour",
+            "window size changed",
+            "Answers differ for prompts longer than the smaller window. The cache of these layers "
+            "has a different size.",
+        ),
+        (Attention, CompressedAttention),
+        unit="tokens",
+        rank=LEAD,
+        equal="window {}",
+    ),
+    Fact(
+        "mixers.*.chunk",
+        "Attention",
+        "chunk",
+        ChangeRule(
+            "chunk-changed",
+            "behaviour",
+            "size of attention chunks changed",
+            "Tokens see other tokens than before. The cache of these layers has a different size.",
+        ),
+        (Attention,),
+        unit="tokens",
+        rank=LEAD,
+    ),
+    Fact(
+        "mixers.*.qk_norm{,.scope,.weight}",
+        "Attention",
+        "QK-norm",
+        QK_NORM,
+        SOFTMAX,
+        words=qk_norm,
+        takes="block",
+        equal="QK-norm {}",
+    ),
+    Fact(
+        "mixers.*.qk_norm.{offset,after_rope}",
+        "Attention",
+        "QK-norm",
+        ChangeRule(
+            "qk-norm-placement-changed",
+            "behaviour",
+            "use of the QK-norm weights changed",
+            "The same norm weights are used at another place or with another offset, so attention "
+            "scores differ.",
+        ),
+        (Attention,),
+        words=None,
+    ),
+    Fact(
+        "mixers.*.{qkv_bias,output_bias}",
+        "Attention",
+        "bias",
+        ATTENTION_BIAS,
+        (Attention, CompressedAttention),
+        words=bias,
+        takes="block",
+    ),
+    Fact(
+        "mixers.*.bias",
+        "Attention",
+        "bias",
+        ATTENTION_BIAS,
+        (LatentAttention,),
+        words=bias,
+        takes="block",
+    ),
+    Fact(
+        "mixers.*.gate",
+        "Attention",
+        "output gate",
+        OUTPUT_GATE,
+        (Attention,),
+        words=gate,
+        takes="block",
+    ),
+    Fact(
+        "mixers.*.gate_activation",
+        "Attention",
+        "output gate",
+        ChangeRule(
+            "gate-activation-changed",
+            "behaviour",
+            "activation of the output gate changed",
+            "The same gate weights let different amounts through.",
+        ),
+        (Attention,),
+        words=None,
+    ),
+    Fact(
+        "mixers.*.sinks",
+        "Attention",
+        "sinks",
+        ChangeRule(
+            "sinks-changed",
+            "weights",
+            "attention sinks added or removed",
+            "One of the two models has a learned logit for each head. Engines need kernels that "
+            "support sinks.",
+        ),
+        (Attention, CompressedAttention),
+        words=sinks,
+    ),
+    Fact(
+        "mixers.*.sees_ahead",
+        "Attention",
+        "image tokens",
+        ChangeRule(
+            "mask-changed",
+            "behaviour",
+            "mask of image tokens changed",
+            "Tokens of one image see each other in both directions in one of the two models only. "
+            "Answers about images differ, answers about text do not.",
+        ),
+        (Attention,),
+        words=image_mask,
+    ),
+    Fact(
+        "mixers.*.cross_tokens",
+        "Attention",
+        "cross attention",
+        ChangeRule(
+            "cross-attention-changed",
+            "behaviour",
+            "cross attention changed",
+            "Attention to an encoder was added or removed, or reads a different number of its "
+            "tokens. Their keys and values take a different amount of memory.",
+        ),
+        (Attention,),
+        words=cross_attention,
+        unit="tokens",
+    ),
+    Fact(
+        "mixers.*.softcap",
+        "Attention",
+        "softcap",
+        ChangeRule(
+            "attention-softcap-changed",
+            "behaviour",
+            "softcap of the attention scores changed",
+            "Large scores differ. Engines whose kernels have no softcap ignore it without a "
+            "warning.",
+        ),
+        (Attention,),
+    ),
+    Fact(
+        "mixers.*.scale",
+        "Attention",
+        "softmax scale",
+        SOFTMAX_SCALE,
+        SCALED,
+        words=softmax_scale,
+        takes="block",
+        implied=usual_scale,
+        ratio="scale",
+    ),
+    Fact(
+        "mixers.*.scale_by_depth",
+        "Attention",
+        "softmax scale",
+        SOFTMAX_SCALE,
+        (Attention,),
+        words=None,
+    ),
+    Fact(
+        "mixers.*.query_scaling{,.beta,.original_context,.shift}",
+        "Attention",
+        "query scaling",
+        ChangeRule(
+            "query-scaling-changed",
+            "behaviour",
+            "scaling of queries by position changed",
+            "Attention in long prompts is sharper or flatter.",
+        ),
+        SCALED,
+        words=query_scaling_word,
+    ),
+)

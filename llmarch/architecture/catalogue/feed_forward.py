@@ -1,0 +1,163 @@
+"""Facts about feed-forward blocks: widths, activations, biases, what dense blocks have besides."""
+
+from __future__ import annotations
+
+from ..schema import Dense, MoE
+from ..wording.feed_forward import activation_word, clamp_word
+from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .model import PER_LAYER_EMBEDDING
+
+BOTH = (Dense, MoE)
+SECTION = "Feed-forward"
+
+ACTIVATION = ChangeRule(
+    "activation-changed",
+    "behaviour",
+    "activation changed",
+    "Feed-forward blocks compute something else with the same weights.",
+)
+ACTIVATION_CLAMP = ChangeRule(
+    "activation-clamp-changed",
+    "behaviour",
+    "clamp of activations changed",
+    "Large activations are cut at a different bound or place, or are no longer cut.",
+)
+MLP_BIAS = ChangeRule(
+    "mlp-bias-changed",
+    "weights",
+    "bias of feed-forward blocks added or removed",
+    "The matrices of a feed-forward block have bias tensors in one of the two models only.",
+)
+
+
+def clamp(f: Dense | MoE) -> str | None:
+    """Return the bound of activations, and its place where it is behind the activation."""
+    text = clamp_word(f)
+    if text and f.clamp_after:
+        return f"{text}, after the activation"
+    return text
+
+
+def sparsity(share: float | None) -> str | None:
+    """Return the share of the gate's values that are set to zero: `95 %`."""
+    return f"{100 * share:g} % of the gate set to 0" if share else None
+
+
+FACTS = (
+    Fact(
+        "ffns.*{,.kind}",
+        SECTION,
+        "block",
+        ChangeRule(
+            "ffn-changed",
+            "weights",
+            "feed-forward block changed",
+            "A feed-forward block was added, removed or replaced: a dense one by a mixture of "
+            "experts, or the reverse.",
+        ),
+        words=None,
+    ),
+    Fact(
+        "ffns.*.width",
+        SECTION,
+        "dense width",
+        ChangeRule(
+            "mlp-width-changed",
+            "weights",
+            "feed-forward width changed",
+            "The matrices of the feed-forward block have different shapes.",
+        ),
+        (Dense,),
+        rank=LEAD,
+    ),
+    Fact(
+        "ffns.*.bias",
+        SECTION,
+        "dense bias",
+        MLP_BIAS,
+        (Dense,),
+    ),
+    Fact("ffns.*.bias", "MoE", "expert bias", MLP_BIAS, (MoE,)),
+    Fact(
+        "ffns.*.{activation,alpha,up_offset}",
+        SECTION,
+        "activation",
+        ACTIVATION,
+        BOTH,
+        words=activation_word,
+        takes="block",
+        equal="{}",
+    ),
+    Fact(
+        "ffns.*.gated",
+        SECTION,
+        "activation",
+        ChangeRule(
+            "mlp-gate-changed",
+            "weights",
+            "gate of the feed-forward block added or removed",
+            "The block has a gate matrix in one of the two models only.",
+        ),
+        BOTH,
+        words=None,
+    ),
+    Fact(
+        "ffns.*.{clamp,clamp_after}",
+        SECTION,
+        "activation clamp",
+        ACTIVATION_CLAMP,
+        BOTH,
+        words=clamp,
+        takes="block",
+        ratio="clamp",
+    ),
+    Fact(
+        "ffns.*.shared_clamp",
+        SECTION,
+        "activation clamp",
+        ChangeRule(
+            "shared-clamp-changed",
+            "behaviour",
+            "clamp of the shared experts changed",
+            "Large activations of the shared experts are cut at a different bound, or are no "
+            "longer cut.",
+        ),
+        (MoE,),
+        words=None,
+    ),
+    Fact(
+        "ffns.*.sparsity",
+        SECTION,
+        "activation sparsity",
+        ChangeRule(
+            "sparsity-changed",
+            "behaviour",
+            "activation sparsity changed",
+            "More or fewer of the gate's values are set to zero.",
+        ),
+        (Dense,),
+        words=sparsity,
+    ),
+    Fact(
+        "ffns.*.own_skip",
+        SECTION,
+        "own skip",
+        ChangeRule(
+            "own-skip-changed",
+            "behaviour",
+            "skip connection of a feed-forward block added or removed",
+            "A block adds its input to its output in one of the two models only. The same weights "
+            "give a different sum.",
+        ),
+        (Dense,),
+        rank=DETAIL,
+    ),
+    Fact(
+        "ffns.*.per_layer",
+        SECTION,
+        "per-layer input",
+        PER_LAYER_EMBEDDING,
+        (Dense,),
+        rank=DETAIL,
+    ),
+)

@@ -1,0 +1,184 @@
+"""Facts about layers: how many, how they are wired, norms around blocks, the residual stream."""
+
+from __future__ import annotations
+
+from ...views.numbers import epsilon
+from ..schema import Residual
+from ..wording.model import residual_word
+from .fact import DETAIL, LEAD, ChangeRule, Fact
+
+STEP = "layer_kinds.*.steps.*"
+
+WIRING = ChangeRule(
+    "wiring-changed",
+    "weights",
+    "wiring of blocks changed",
+    "Layers run other blocks, or the same in another order, or in parallel instead of one after "
+    "the other. Tensors of the blocks are missing or left over.",
+)
+NORM_PLACEMENT = ChangeRule(
+    "norm-placement-changed",
+    "behaviour",
+    "placement of norms changed",
+    "The same norms sit before, behind or beside other blocks. The model loads and computes "
+    "something else.",
+)
+RESIDUAL_SCALE = ChangeRule(
+    "residual-scale-changed",
+    "behaviour",
+    "scale of the residual stream changed",
+    "A block's output, or the stream it is added to, is multiplied by a different factor. "
+    "The model loads and answers differently.",
+)
+
+
+def mixing(r: Residual) -> str | None:
+    """Return how several streams are mixed: `20 Sinkhorn iterations, ε 1e-6`."""
+    words: list[str] = []
+    if r.active is not None:
+        words.append(f"layers work on stream {r.active}")
+    if r.iterations is not None:
+        words.append(f"{r.iterations} Sinkhorn iterations")
+    if r.eps is not None:
+        words.append(f"ε {epsilon(r.eps)}")
+    return ", ".join(words) or None
+
+
+FACTS = (
+    Fact(
+        "layers",
+        "Layers",
+        "recipe",
+        ChangeRule(
+            "layers-changed",
+            "weights",
+            "layers changed",
+            "Layers were added, removed, reordered or replaced by another kind. Tensors of layers "
+            "are missing or left over, and pipeline splits and adapters no longer fit.",
+        ),
+        words=None,
+        unit="layers",
+        rank=LEAD,
+    ),
+    Fact(
+        "hidden_size",
+        "Layers",
+        "hidden size",
+        ChangeRule(
+            "hidden-size-changed",
+            "weights",
+            "hidden size changed",
+            "The residual stream has a different width, so nearly every matrix has a different "
+            "shape. Old weights, adapters and steering vectors do not fit.",
+        ),
+        rank=LEAD,
+        equal="hidden {}",
+    ),
+    Fact(
+        "layer_kinds.*{,.steps,.steps.*,.steps.*.branches,.steps.*.branches.*}",
+        "Layers",
+        "wiring",
+        WIRING,
+        words=None,
+    ),
+    Fact(f"{STEP}.branches.*.block", "Layers", "wiring", WIRING, words=None),
+    Fact(f"{STEP}.skip_from", "Layers", "shortcut", WIRING, words=None),
+    Fact(
+        "residual{,.kind,.streams}",
+        "Layers",
+        "residual",
+        ChangeRule(
+            "residual-changed",
+            "weights",
+            "form of the residual stream changed",
+            "The model keeps a different number of streams, or mixes them in a different way with "
+            "weights of its own. Pipeline stages hand over a different amount of data.",
+        ),
+        words=residual_word,
+        takes="block",
+    ),
+    Fact(
+        "residual.{active,iterations,eps}",
+        "Layers",
+        "stream mixing",
+        ChangeRule(
+            "residual-mixing-changed",
+            "behaviour",
+            "mixing of residual streams changed",
+            "The same coefficients are used in a different way. The model loads and answers "
+            "differently.",
+        ),
+        words=mixing,
+        takes="block",
+        rank=DETAIL,
+    ),
+    Fact(
+        "residual.clip",
+        "Layers",
+        "coefficient bound",
+        ChangeRule(
+            "residual-clip-changed",
+            "info",
+            "training bound of stream coefficients changed",
+            "The bound holds in training only. Inference is the same.",
+        ),
+        rank=DETAIL,
+    ),
+    Fact(
+        f"{STEP}{{.pre_norm,.join_norm,.after_norm,.residual}}",
+        "Norms",
+        "placement",
+        NORM_PLACEMENT,
+        words=None,
+        rank=LEAD,
+    ),
+    Fact(
+        f"{STEP}.branches.*.{{pre_norm,post_norm}}",
+        "Norms",
+        "placement",
+        NORM_PLACEMENT,
+        words=None,
+        rank=LEAD,
+    ),
+    Fact(
+        "layer_kinds.*.norms",
+        "Norms",
+        "placement",
+        ChangeRule(
+            "norm-count-changed",
+            "weights",
+            "number of norms in a layer changed",
+            "Layers have more or fewer norms, each with weights. The number follows from the "
+            "wiring.",
+        ),
+        words=None,
+        rank=LEAD,
+    ),
+    Fact(
+        f"{STEP}.branches.*.scale",
+        "Norms",
+        "scaling of the stream",
+        RESIDUAL_SCALE,
+        words=None,
+    ),
+    Fact(
+        f"{STEP}.skip_scale",
+        "Norms",
+        "scaling of the stream",
+        RESIDUAL_SCALE,
+        words=None,
+    ),
+    Fact(
+        "layer_kinds.*.learned_scale",
+        "Norms",
+        "scaling of the stream",
+        ChangeRule(
+            "layer-scale-changed",
+            "weights",
+            "learned scale of layers added or removed",
+            "At the end of each layer the stream is multiplied by a stored number, which one of "
+            "the two models does not have.",
+        ),
+        words=None,
+    ),
+)

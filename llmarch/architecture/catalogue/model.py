@@ -1,0 +1,199 @@
+"""Facts about the model as a whole: vocabulary, embedding, head, prediction modules, storage."""
+
+from __future__ import annotations
+
+from ...views.numbers import number
+from ..schema import MTP, Other
+from .fact import DETAIL, LEAD, ChangeRule, Fact
+
+PER_LAYER_EMBEDDING = ChangeRule(
+    "per-layer-embedding-changed",
+    "weights",
+    "per-layer embedding changed",
+    "The second embedding, of which each layer takes a slice, has a different shape, or was added "
+    "or removed.",
+)
+EMBEDDING_SCALE = ChangeRule(
+    "embedding-scale-changed",
+    "behaviour",
+    "scale of the embedding changed",
+    "Every layer reads the embedding multiplied by a different factor. The model loads, and its "
+    "answers are wrong from the first token.",
+)
+MTP_RULE = ChangeRule(
+    "mtp-changed",
+    "info",
+    "multi-token prediction modules changed",
+    "Speculative decoding with these modules changes or is no longer possible. The main model is "
+    "the same.",
+)
+
+
+def logit_scale(scale: float | None) -> str | None:
+    """Return the factor of the logits, None where it is 1."""
+    if scale is None or scale == 1:
+        return None
+    return number(round(scale, 4))
+
+
+def mtp_layout(m: MTP) -> str | None:
+    """Return what a module is made of: `layer full_moe, 3 norms, own embedding and head`."""
+    if m.layer_kind is None:
+        return None
+    copies = [name for name in ("embedding", "head") if getattr(m, f"own_{name}")]
+    words = [f"layer {m.layer_kind}", f"{m.norms} norms"]
+    if copies:
+        words.append(f"own {' and '.join(copies)}")
+    return ", ".join(words)
+
+
+def other_tensor(t: Other) -> str:
+    """Return the shape and number of a tensor that no other fact explains: `3 × [1, 2]`."""
+    shape = f"[{', '.join(map(str, t.shape))}]"
+    return f"{t.count} × {shape}" if t.count > 1 else shape
+
+
+FACTS = (
+    Fact(
+        "vocab_size",
+        "Size",
+        "vocabulary",
+        ChangeRule(
+            "vocabulary-changed",
+            "weights",
+            "vocabulary size changed",
+            "Embedding and head have a different number of rows. Weights and adapters that hold "
+            "them do not load into the old shape, and the tokenizer must be the new one. "
+            "Fine-tunes that add tokens change it on purpose; ignore the rule there.",
+        ),
+        unit="tokens",
+        rank=LEAD,
+        equal="vocabulary {}",
+    ),
+    Fact(
+        "embedding.tied",
+        "Size",
+        "embedding",
+        ChangeRule(
+            "tied-embedding-changed",
+            "weights",
+            "embedding tying changed",
+            "If the head is untied, a loader looks for a matrix that a tied checkpoint does not "
+            "have, and starts it with random numbers. If it is tied, the loader ignores a stored "
+            "head.",
+        ),
+        words=None,
+        rank=LEAD,
+    ),
+    Fact(
+        "embedding.positions",
+        "Position",
+        "positions",
+        ChangeRule(
+            "learned-positions-changed",
+            "weights",
+            "table of learned positions changed",
+            "The table has a different number of rows, or was added or removed.",
+        ),
+        words=None,
+        unit="rows",
+    ),
+    Fact(
+        "embedding.norm",
+        "Norms",
+        "embedding norm",
+        ChangeRule(
+            "embedding-norm-changed",
+            "weights",
+            "norm after the embedding changed",
+            "The norm and its weights were added, removed or replaced.",
+        ),
+    ),
+    Fact("embedding.scale", "Size", "embedding scale", EMBEDDING_SCALE),
+    Fact(
+        "embedding.per_layer{,.width,.vocab_size}",
+        "Size",
+        "per-layer embedding",
+        PER_LAYER_EMBEDDING,
+        words=None,
+    ),
+    Fact(
+        "embedding.per_layer.scale",
+        "Size",
+        "per-layer embedding scale",
+        EMBEDDING_SCALE,
+        rank=DETAIL,
+    ),
+    Fact(
+        "head.bias",
+        "Size",
+        "head bias",
+        ChangeRule(
+            "head-bias-changed",
+            "weights",
+            "bias of the head added or removed",
+            "The head has a bias tensor in one of the two models only.",
+        ),
+    ),
+    Fact(
+        "head.softcap",
+        "Size",
+        "logit softcap",
+        ChangeRule(
+            "logit-softcap-changed",
+            "behaviour",
+            "softcap of the logits changed",
+            "Logits differ, and so do probabilities and perplexity. Greedy answers mostly stay "
+            "the same, sampled answers do not.",
+        ),
+    ),
+    Fact(
+        "head.scale",
+        "Size",
+        "logit scale",
+        ChangeRule(
+            "logit-scale-changed",
+            "behaviour",
+            "scale of the logits changed",
+            "The change acts like a different temperature: sampled answers and log-probabilities "
+            "differ.",
+        ),
+        words=logit_scale,
+    ),
+    Fact(
+        "final_norm",
+        "Norms",
+        "final norm",
+        ChangeRule(
+            "final-norm-changed",
+            "weights",
+            "final norm changed",
+            "The norm before the head and its weights were added, removed or replaced.",
+        ),
+        rank=DETAIL,
+    ),
+    Fact("mtp{,.modules}", "Size", "MTP modules", MTP_RULE, words=None, unit="modules"),
+    Fact(
+        "mtp.{layer_kind,norms,own_embedding,own_head}",
+        "Size",
+        "MTP layout",
+        MTP_RULE,
+        words=mtp_layout,
+        takes="block",
+        rank=DETAIL,
+    ),
+    Fact(
+        "other.*{,.shape,.count}",
+        "Size",
+        "other tensors",
+        ChangeRule(
+            "other-tensor-changed",
+            "weights",
+            "tensor outside the blocks changed",
+            "A tensor that no other fact explains was added or removed, or has a different shape.",
+        ),
+        words=other_tensor,
+        takes="block",
+        rank=DETAIL,
+    ),
+)

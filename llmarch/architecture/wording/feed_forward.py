@@ -1,0 +1,91 @@
+"""Words for feed-forward blocks: dense ones, mixtures of experts and their routers."""
+
+from __future__ import annotations
+
+from ...views.numbers import number
+from ..schema import FFN, Dense, MoE
+
+GATED_ACTIVATIONS = {
+    "silu": "SwiGLU",
+    "gelu_tanh": "GeGLU (tanh)",
+    "gelu": "GeGLU",
+    "relu2": "squared ReLU",
+}
+"""Names of activations in a gated block."""
+
+PLAIN_ACTIVATIONS = {
+    "gelu_tanh": "GELU (tanh)",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "relu": "ReLU",
+    "relu2": "squared ReLU",
+}
+"""Names of activations in a block without a gate."""
+
+SCORING = {
+    "softmax": "softmax",
+    "softmax_chosen": "softmax over the chosen",
+    "sigmoid": "sigmoid",
+    "sqrt_softplus": "√softplus",
+}
+"""Names of how a router scores experts."""
+
+
+def ffn_word(f: FFN) -> str:
+    """Return one block as the recipe of layers names it: `dense`, `MoE`, `Laurel`."""
+    if isinstance(f, MoE):
+        return "hash-routed MoE" if f.router.token_table else "MoE"
+    if f.per_layer:
+        return "per-layer input"
+    return "Laurel" if f.own_skip else "dense"
+
+
+def activation_word(f: FFN) -> str:
+    """Return `SwiGLU`, `GELU (tanh)`; with gpt-oss's factor and offset where there are such."""
+    if not f.gated:
+        return PLAIN_ACTIVATIONS.get(f.activation, f.activation)
+    name = GATED_ACTIVATIONS.get(f.activation, f"gated {f.activation}")
+    if f.alpha:
+        name += f", α {f.alpha:g}, up + {f.up_offset}"
+    return name
+
+
+def clamp_word(f: FFN) -> str | None:
+    """Return the bound of activations: `7`, `7 (shared 16)`, `shared 16`, or None."""
+    own = f"{f.clamp:g}" if f.clamp else None
+    if isinstance(f, Dense) or f.shared_clamp in (None, f.clamp):
+        return own
+    shared = f"shared {f.shared_clamp:g}"
+    return f"{own} ({shared})" if own else shared
+
+
+def shared_experts_word(f: MoE) -> str:
+    """Return the shared experts: `1 of width 2,048, sigmoid gate`, or `none`."""
+    if not f.shared_width:
+        return "none"
+    experts = f.shared_experts or 1
+    text = f"{experts} of width {number(f.shared_width // experts)}"
+    return f"{text}, sigmoid gate" if f.shared_gate else text
+
+
+def router_words(f: MoE) -> list[str]:
+    """Return what a router has besides its scores.
+
+    A table instead of scores, experts that do nothing, a norm of its own, learned scales.
+    """
+    r = f.router
+    words: list[str] = []
+    if r.token_table:
+        words.append(f"a table of {r.token_table:,} token ids names the experts")
+    if f.zero_experts:
+        computing = f.active * f.experts / (f.experts + f.zero_experts)
+        words.append(
+            f"{f.zero_experts:,} zero experts more, which return their input: "
+            f"on average {computing:.3g} of the chosen {f.active} compute"
+        )
+    if r.own_norm:
+        scaled = " and a learned scale" if r.input_scale else ""
+        words.append(f"reads the stream through a norm of its own{scaled}")
+    if r.expert_scale:
+        words.append("a learned scale per expert")
+    return words

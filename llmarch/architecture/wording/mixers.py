@@ -1,0 +1,178 @@
+"""Words for mixers: kinds of attention, heads and their dims, what a mixer reads and scales."""
+
+from __future__ import annotations
+
+from ...views.numbers import number
+from ..schema import (
+    Attention,
+    CompressedAttention,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    QueryScaling,
+)
+
+Softmax = Attention | LatentAttention | CompressedAttention
+
+LINEAR = {
+    "lightning": "Lightning attention",
+    "gated_deltanet": "Gated DeltaNet",
+    "kda": "Kimi Delta Attention",
+    "mamba2": "Mamba-2",
+    "mamba": "Mamba",
+    "short_conv": "gated short convolution",
+    "rwkv4": "RWKV-4",
+    "rwkv7": "RWKV-7",
+    "mlstm": "mLSTM",
+}
+"""Names of the variants of linear attention."""
+
+SHORT_LINEAR = {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}
+"""Names for the recipe of layers, where they are shorter."""
+
+DECAY = {
+    "lightning": "fixed per head",
+    "gated_deltanet": "learned per head",
+    "kda": "learned per channel",
+    "mamba2": "learned per head",
+    "mamba": "learned per channel and state",
+}
+"""How the state of a variant decays."""
+
+SHARING = {
+    "MHA": "multi-head attention",
+    "GQA": "grouped-query attention",
+    "MQA": "multi-query attention",
+}
+"""Names in full of how query heads share keys and values."""
+
+
+def head_sharing(a: Attention) -> str:
+    """Return MHA, GQA or MQA: how query heads share keys and values."""
+    if a.kv_heads == a.heads:
+        return "MHA"
+    if a.kv_heads == 1:
+        return "MQA"
+    return "GQA"
+
+
+def mixer_word(m: Mixer) -> str:
+    """Return one mixer as the recipe of layers names it: `sliding GQA`, `MLA`, `KDA`."""
+    match m:
+        case Attention():
+            return attention_word(m)
+        case LatentAttention():
+            if m.indexer:
+                return "sparse MLA"
+            if m.index_from:
+                return "sparse MLA (shared index)"
+            return "MLA"
+        case LinearAttention():
+            return SHORT_LINEAR.get(m.variant, LINEAR[m.variant])
+        case CompressedAttention():
+            if m.ratio == 0:
+                return "sliding latent"
+            return "CSA" if m.indexer else "HCA"
+
+
+def attention_word(m: Attention) -> str:
+    """Return `sliding gated GQA`, `block-sparse GQA`, `GQA with shared KV`."""
+    words: list[str] = []
+    if m.window:
+        words.append("sliding")
+    elif m.chunk:
+        words.append("chunked")
+    elif m.block_index:
+        words.append("block-sparse")
+    if m.gate:
+        words.append("gated")
+    words.append(head_sharing(m))
+    if m.kv_from:
+        words.append("with shared KV")
+    return " ".join(words)
+
+
+def mixer_title(m: Mixer) -> str:
+    """Return one mixer as a headline names it: `grouped-query attention`."""
+    match m:
+        case Attention():
+            return SHARING[head_sharing(m)]
+        case LatentAttention():
+            if m.indexer or m.index_from:
+                return "multi-head latent attention with a sparse indexer"
+            return "multi-head latent attention"
+        case LinearAttention():
+            return LINEAR[m.variant]
+        case CompressedAttention():
+            return "compressed latent attention"
+
+
+def linear_heads(m: LinearAttention) -> str:
+    """Return `16 key, 64 value`.
+
+    Mamba-2 counts groups instead of key heads, and a gated convolution has no heads.
+    """
+    if m.variant == "short_conv":
+        return "none"
+    if m.variant == "mamba2":
+        groups = "groups" if m.key_heads > 1 else "group"
+        return f"{m.value_heads}, in {m.key_heads} {groups}"
+    if m.key_heads == m.value_heads:
+        return str(m.value_heads)
+    return f"{m.key_heads} key, {m.value_heads} value"
+
+
+def linear_dims(m: LinearAttention) -> str:
+    """Return `128` or `K 128, V 64`.
+
+    Mamba-2 has heads of a width and a state size, a gated convolution has channels.
+    """
+    if m.variant == "mamba2":
+        return f"{m.value_head_dim}, state {m.key_head_dim}"
+    if m.key_head_dim == m.value_head_dim:
+        return f"{m.key_head_dim:,}"
+    return f"K {m.key_head_dim}, V {m.value_head_dim}"
+
+
+def values_word(m: Attention) -> str | None:
+    """Return where values come from, if not from a matrix of their own, and their norm."""
+    words: list[str] = []
+    if m.kv_from:
+        words.append(f"keys and values of {m.kv_from}")
+    if m.values_from_keys:
+        words.append("the key projection")
+    if m.value_norm:
+        words.append("RMSNorm without weight")
+    return ", ".join(words) or None
+
+
+def values_scale_word(m: Attention | LatentAttention) -> str | None:
+    """Return fixed factors on values (MiMo), or on MLA's queries and latent (LongCat)."""
+    if isinstance(m, Attention):
+        if m.value_scale in (None, 1):
+            return None
+        return f"values × {m.value_scale:g}"
+    words: list[str] = []
+    if m.q_scale is not None:
+        words.append(f"q × {m.q_scale:.4g}")
+    if m.kv_scale is not None:
+        words.append(f"kv latent × {m.kv_scale:.4g}")
+    return ", ".join(words) or None
+
+
+def query_scaling_word(q: QueryScaling | None) -> str | None:
+    """Return the factor of queries at a position: `1 + 0.1 ln(1 + ⌊pos / 8,192⌋)`."""
+    if q is None:
+        return None
+    position = f"(pos + {q.shift})" if q.shift else "pos"
+    return f"1 + {q.beta:g} ln(1 + ⌊{position} / {number(q.original_context)}⌋)"
+
+
+def compression_word(m: CompressedAttention) -> str | None:
+    """Return what a layer reads beyond its window: `1 entry per 4 tokens, the best 512 read`."""
+    if not m.ratio:
+        return None
+    read = "all read"
+    if m.indexer:
+        read = f"the best {m.indexer.top_k:,} read"
+    return f"1 entry per {m.ratio} tokens, {read}"

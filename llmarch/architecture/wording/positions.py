@@ -1,0 +1,46 @@
+"""Words for rotary positions and how they are stretched."""
+
+from __future__ import annotations
+
+from ...views.numbers import number
+from ..schema import LatentAttention, Rope, RopeScaling
+from .mixers import Softmax
+
+SCALING = {
+    "yarn": "YaRN",
+    "llama3": "llama3",
+    "linear": "linear",
+    "dynamic": "dynamic NTK",
+    "longrope": "LongRoPE",
+}
+"""Names of the kinds of scaling."""
+
+
+def rotary_word(r: Rope, m: Softmax) -> str:
+    """Return `all 128 dims`, or `64 of 192 dims, interleaved`.
+
+    r: the rotary positions.
+    m: the mixer that has them, for the dims of its heads.
+    """
+    if isinstance(m, LatentAttention):
+        head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
+    else:
+        head_dim = m.head_dim
+    dims = f"{r.rotary_dim} of {head_dim} dims"
+    if r.rotary_dim == head_dim:
+        dims = f"all {head_dim} dims"
+    return f"{dims}, interleaved" if r.interleaved else dims
+
+
+def rope_scaling_word(s: RopeScaling | None) -> str:
+    """Return `YaRN × 40 from 4,096`, or `none`."""
+    if s is None:
+        return "none"
+    if s.alpha:
+        return f"NTK with a fixed α of {number(s.alpha)}"
+    text = SCALING[s.kind]
+    if s.factor:
+        text += f" × {s.factor:g}"
+    if s.original_context:
+        text += f" from {number(s.original_context)}"
+    return text

@@ -1,0 +1,175 @@
+"""Rows that are computed from a whole architecture: the recipe of layers, sizes, the cache.
+
+They are sums over facts, so the catalogue does not have them. A fact whose entry has no words of
+its own is in the row of its section and label, here or in the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+
+from ..analyses.cache import CONTEXTS, compute_cache
+from ..analyses.parameters import count_parameters
+from ..architecture.catalogue.fact import LEAD, MAIN
+from ..architecture.schema import Architecture, LinearAttention, MoE
+from ..architecture.wording.mixers import DECAY
+from ..checkpoint.reading import Reading
+from . import numbers
+from .numbers import number
+from .rows import Key, Row
+from .wording import (
+    norm_placement,
+    pattern,
+    positions,
+    recipe,
+    state_word,
+    stream_factors,
+    used_mixer_names,
+)
+
+CACHE = "Cache (bf16)"
+
+DERIVED: dict[Key, tuple[int, str]] = {
+    ("Layers", "recipe"): (LEAD, ""),
+    ("Layers", "layers"): (LEAD, "{} layers"),
+    ("Layers", "pattern"): (LEAD, ""),
+    ("Linear attention", "decay"): (MAIN, ""),
+    ("MoE", "routed by token id"): (MAIN, ""),
+    ("Norms", "placement"): (LEAD, "{}"),
+    ("Norms", "scaling of the stream"): (MAIN, ""),
+    ("Position", "positions"): (LEAD, "{}"),
+    ("Size", "total"): (LEAD, ""),
+    ("Size", "active"): (LEAD, ""),
+    ("Size", "embedding"): (MAIN, ""),
+    ("Size", "per-layer embedding"): (MAIN, ""),
+    ("Size", "MTP modules"): (MAIN, ""),
+    ("Encoders", "encoders"): (LEAD, ""),
+    (CACHE, "per token"): (LEAD, "cache {} per token"),
+    (CACHE, "until windows fill"): (LEAD, ""),
+    (CACHE, "of it indexer"): (LEAD, ""),
+    (CACHE, "full windows"): (LEAD, ""),
+    (CACHE, "compressor state"): (LEAD, ""),
+    (CACHE, "recurrent state"): (LEAD, ""),
+    (CACHE, "encoder's keys and values"): (LEAD, ""),
+    **{(CACHE, f"at {numbers.context(tokens)}"): (MAIN, "") for tokens in CONTEXTS},
+    (CACHE, "at its most"): (MAIN, ""),
+}
+"""All derived rows in order, each with its rank and its phrase of the "equal" line."""
+
+
+def derived_rows(r: Reading) -> Iterator[Row]:
+    """Yield the derived rows of a model."""
+    a = r.architecture
+    yield from layer_rows(a)
+    yield from block_rows(a)
+    yield from size_rows(a)
+    yield from prediction_rows(r)
+    yield from cache_rows(a)
+
+
+def derived_row(section: str, label: str, text: str, number: float | None = None) -> Row:
+    """Return a row with the rank and phrase that DERIVED has for its section and label."""
+    rank, equal = DERIVED[section, label]
+    order = list(DERIVED).index((section, label)) - len(DERIVED)
+    return Row(section, label, text, number, rank=rank, order=order, equal=equal)
+
+
+def layer_rows(a: Architecture) -> Iterator[Row]:
+    """Yield the recipe of the layers, their number and pattern, norms around blocks."""
+    runs = [f"{n} × {word}" for n, word in recipe(a)]
+    yield derived_row("Layers", "recipe", "\n".join(runs))
+    yield derived_row("Layers", "layers", number(len(a.layers)), len(a.layers))
+    alternation = pattern(a)
+    if alternation:
+        yield derived_row("Layers", "pattern", alternation)
+    yield derived_row("Norms", "placement", norm_placement(a))
+    factors = stream_factors(a)
+    if factors:
+        yield derived_row("Norms", "scaling of the stream", ", ".join(factors))
+    kinds = positions(a)
+    if kinds:
+        yield derived_row("Position", "positions", kinds)
+
+
+def block_rows(a: Architecture) -> Iterator[Row]:
+    """Yield how the state of linear attention decays, and how many layers route by token id."""
+    mixers = [a.mixers[name] for name in used_mixer_names(a)]
+    variants = dict.fromkeys(m.variant for m in mixers if isinstance(m, LinearAttention))
+    decays = dict.fromkeys(DECAY[variant] for variant in variants if variant in DECAY)
+    if decays:
+        yield derived_row("Linear attention", "decay", " / ".join(decays))
+    tables = [table for kind in a.layers for table in token_tables(a, kind)]
+    if tables:
+        text = f"{len(tables)} of {len(a.layers)} layers, table of {number(tables[0])} ids"
+        yield derived_row("MoE", "routed by token id", text)
+
+
+def token_tables(a: Architecture, kind: str) -> Iterator[int]:
+    """Yield the sizes of the tables by which a kind of layer chooses experts."""
+    for block in a.blocks_of(kind):
+        if isinstance(block, MoE) and block.router.token_table is not None:
+            yield block.router.token_table
+
+
+def size_rows(a: Architecture) -> Iterator[Row]:
+    """Yield parameter counts: total, active, embeddings, encoders."""
+    p = count_parameters(a)
+    yield derived_row("Size", "total", numbers.count(p.total), p.total)
+    if p.active != p.total - p.vision:
+        yield derived_row("Size", "active", numbers.count(p.active), p.active)
+    tying = "tied" if a.embedding.tied else "untied"
+    embedding = f"{numbers.count(p.embedding)}, {tying}"
+    yield derived_row("Size", "embedding", embedding, p.embedding)
+    per_layer = a.embedding.per_layer
+    if per_layer:
+        parameters = numbers.count(p.by_component["per_layer_embedding"])
+        text = f"{number(per_layer.width)} wide, {parameters}"
+        yield derived_row("Size", "per-layer embedding", text, per_layer.width)
+    if p.vision:
+        yield derived_row("Encoders", "encoders", numbers.count(p.vision), p.vision)
+
+
+def prediction_rows(r: Reading) -> Iterator[Row]:
+    """Yield the number of MTP modules, and whether the checkpoint stores them."""
+    mtp = r.architecture.mtp
+    if mtp is None:
+        yield derived_row("Size", "MTP modules", "none")
+        return
+    text = number(mtp.modules)
+    if r.check and not r.check.mtp:
+        text += " announced, none stored"
+    elif mtp.layer_kind is None:
+        text += " announced, layout unknown"
+    yield derived_row("Size", "MTP modules", text, mtp.modules)
+
+
+def cache_rows(a: Architecture) -> Iterator[Row]:
+    """Yield the cache of one sequence.
+
+    Bytes a token, what does not grow, and totals at lengths that models share and at their own.
+    """
+    cache = compute_cache(a)
+    growing = ceil(cache.growing_bytes_per_token)
+    filling = ceil(cache.all_layers_bytes_per_token)
+    indexer = ceil(cache.indexer_bytes_per_token)
+    yield derived_row(CACHE, "per token", numbers.size(growing), growing)
+    row = derived_row(CACHE, "until windows fill", numbers.size(filling), filling)
+    yield replace(row, implied=filling == growing)
+    parts = {
+        "of it indexer": indexer,
+        "full windows": cache.window_bytes,
+        state_word(a): cache.state_bytes,
+    }
+    for label, size in parts.items():
+        if size:
+            yield derived_row(CACHE, label, numbers.size(size), size)
+    most = a.context_length
+    for tokens in CONTEXTS:
+        if most is None or tokens <= most:
+            size = cache.bytes_at(tokens)
+            yield derived_row(CACHE, f"at {numbers.context(tokens)}", numbers.size(size), size)
+    if most:
+        text = f"{numbers.size(cache.bytes_at(most))} ({numbers.context(most)})"
+        yield derived_row(CACHE, "at its most", text)

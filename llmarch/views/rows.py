@@ -1,0 +1,46 @@
+"""A row of `diff` and the comparison matrix: one fact of one model in words."""
+
+from __future__ import annotations
+
+from dataclasses import field
+
+from ..architecture.catalogue.fact import MAIN
+from ..architecture.frozen import Frozen, frozen
+
+Key = tuple[str, str]
+"""Section and label of a row."""
+
+
+@frozen
+class Row(Frozen):
+    """One fact of one model. Rows of several models with the same key stand side by side."""
+
+    section: str
+    label: str
+    text: str
+    """The fact in words. Blocks that do not have it are left out."""
+    number: float | None = None
+    """The number whose ratio to another model's is shown."""
+    full_text: str = ""
+    """The same with the blocks that do not have it; empty for derived rows."""
+    by_block: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """The words of each block, None for one without the fact. Empty if the row is derived."""
+    implied: bool = False
+    """Whether the row says nothing by itself: it is only shown beside one that does."""
+    rank: int = MAIN
+    """Rank within the section, as in the catalogue."""
+    order: int = 0
+    """Place among the rows of one section and rank."""
+    equal: str = ""
+    """Phrase of the "equal" line; see `Fact.equal`."""
+
+    @property
+    def key(self) -> Key:
+        """Return section and label."""
+        return self.section, self.label
+
+    @property
+    def holders(self) -> frozenset[str] | None:
+        """Return the blocks that have the fact, None where all of them do."""
+        having = frozenset(name for name, text in self.by_block.items() if text is not None)
+        return None if len(having) == len(self.by_block) else having

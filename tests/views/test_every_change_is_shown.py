@@ -1,0 +1,222 @@
+"""No output of `diff` or `show --all` loses a fact: each is changed once and must be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from helpers.mutations import Mutation, mutations
+
+import llmarch
+from llmarch.architecture.catalogue import find_fact, iterate_facts
+from llmarch.architecture.schema import Architecture
+from llmarch.checkpoint.reading import Reading
+from llmarch.compare.diff import diff
+from llmarch.renderers import json, markdown, text
+from llmarch.sources.aliases import bundled_models
+from llmarch.views.compared_rows import (
+    ComparedModel,
+    comparable_towers,
+    compared_model,
+    compared_models,
+    compared_rows,
+    key_of,
+)
+from llmarch.views.comparison import compare
+from llmarch.views.documents import Comparison
+from llmarch.views.exact_values import value_text
+from llmarch.views.tables import fact_table
+
+ALL = sorted(bundled_models())
+
+
+@cache
+def reading(alias: str) -> Reading:
+    return llmarch.load(alias)
+
+
+def with_change(alias: str, mutation: Mutation) -> Reading:
+    return replace(reading(alias), architecture=mutation.architecture)
+
+
+@cache
+def representatives() -> dict[str, list[Mutation]]:
+    """By model, one mutation for each class, field, and type of value and of its new value."""
+    found: dict[str, list[Mutation]] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for alias in ALL:
+        for mutation in mutations(reading(alias).architecture):
+            if mutation.kind not in seen:
+                seen.add(mutation.kind)
+                found.setdefault(alias, []).append(mutation)
+    return found
+
+
+def test_most_fields_of_the_schema_are_changed() -> None:
+    fields = {mutation.kind[:2] for found in representatives().values() for mutation in found}
+    assert len(fields) > 200
+
+
+def lost(alias: str, found: list[Mutation]) -> Iterator[str]:
+    """Yield the paths whose change an output does not show."""
+    old = reading(alias)
+    same = compare([old, old])
+    outputs = printed(same)
+    everything = fact_table(old)
+    for mutation in found:
+        new = with_change(alias, mutation)
+        document = compare([old, new])
+        if not diff(old.architecture, new.architecture) or document.same:
+            yield f"{mutation.path}: no change"
+        if not any(row[1] != row[2] for row in document.table.rows):
+            yield f"{mutation.path}: not in diff"
+        if any(a == b for a, b in zip(printed(document), outputs, strict=True)):
+            yield f"{mutation.path}: text, Markdown or JSON"
+        if json.comparison([old, new]) == json.comparison([old, old]):
+            yield f"{mutation.path}: JSON"
+        if fact_table(new) == everything:
+            yield f"{mutation.path}: not in show --all"
+
+
+def printed(document: Comparison) -> tuple[str, str]:
+    """The table in text and Markdown, without what stands beside it."""
+    table = replace(document, equal=[], hidden=0, same=False)
+    return text.captured(lambda out: text.table(table.table, out)), markdown.comparison(table)
+
+
+@pytest.mark.parametrize("alias", sorted(representatives()))
+def test_a_change_is_shown(alias: str) -> None:
+    assert list(lost(alias, representatives()[alias])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alias", ALL)
+def test_every_change_of_every_fact_is_shown(alias: str) -> None:
+    """All facts of all models, by their rows alone; what the models have alike is made once."""
+    old = reading(alias)
+    a = old.architecture
+    facts = dict(iterate_facts(a))
+
+    @cache
+    def first(towers: tuple[str, ...]) -> ComparedModel:
+        return compared_model(old, a, towers)
+
+    for mutation in mutations(a):
+        b = mutation.architecture
+        towers = tuple(comparable_towers([a, b]))
+        models = [first(towers), compared_model(replace(old, architecture=b), a, towers)]
+        assert models[1].changed, mutation.path
+        assert any(row.differs for row in compared_rows(models)), mutation.path
+        paths = dict(iterate_facts(b))  # what show --all lists
+        if paths.keys() == facts.keys():
+            changed = [path for path in facts if facts[path] != paths[path]]
+            texts = [(value_text(facts[path]), value_text(paths[path])) for path in changed]
+            assert texts and all(text != other for text, other in texts), mutation.path
+
+
+@pytest.mark.parametrize("alias", ALL)
+def test_every_change_between_models_has_a_row(alias: str) -> None:
+    """Against a few models behind it in the list; blocks and their wiring are in the recipe."""
+    start = ALL.index(alias)
+    for other in ALL[start + 1 : start + 60 : 12]:
+        models = compared_models([reading(alias), reading(other)])
+        shown = {(row.section, row.label) for row in compared_rows(models) if row.differs}
+        for change in diff(models[0].architecture, models[1].architecture):
+            key = key_of(change.path, find_fact(change.path, *(m.architecture for m in models)))
+            assert key in shown or is_in_recipe(change.path, shown), (other, change.path)
+
+
+def is_in_recipe(path: str, shown: set[tuple[str, str]]) -> bool:
+    """Whether a block or the wiring of a kind of layer changed, and so did the recipe."""
+    group, _, rest = path.partition(".")
+    is_block = group in ("mixers", "ffns") and "." not in rest
+    return ("Layers", "recipe") in shown and (is_block or group == "layer_kinds")
+
+
+def architecture(alias: str) -> Architecture:
+    return reading(alias).architecture
+
+
+def table(*models: str | Reading) -> dict[str, list[str]]:
+    """The cells of a comparison by their label."""
+    readings = [reading(m) if isinstance(m, str) else m for m in models]
+    return {row[0]: row[1 : len(readings) + 1] for row in compare(readings).table.rows}
+
+
+def test_a_fact_of_some_layers_is_not_equal_to_one_of_all() -> None:
+    """MiMo has sinks on sliding layers, gpt-oss on all."""
+    assert table("mimo-v2-flash", "gpt-oss-20b")["sinks"] == [
+        "full none\nsliding one per query head",
+        "one per query head",
+    ]
+    assert table("gemma3-27b", "mistral-small-3.1")["window"] == [
+        "sliding 1,024\nfull none",
+        "–",
+    ]
+    assert table("gemma2-9b", "gemma3-27b")["window"] == ["4,096", "1,024"]
+
+
+def test_models_are_the_same_only_without_changes() -> None:
+    """Two bundled models that differ in nothing but the modules that are not quantised."""
+    found = table("kimi-k2.5", "kimi-k2.6")
+    assert list(found) == ["unquantised modules"]
+    assert "lm_head" in found["unquantised modules"][0]
+    document = compare([reading("kimi-k2.5"), reading("kimi-k2.6")])
+    assert not document.same
+    assert "The architectures are the same." not in markdown.comparison(document)
+    equal = compare([reading("kimi-k2.5"), reading("kimi-k2.5")], everything=True)
+    assert equal.same and equal.table.rows
+    assert "The architectures are the same." in markdown.comparison(equal)
+
+
+def test_all_mixtures_of_experts_are_compared() -> None:
+    a = architecture("deepseek-v4-flash")
+    block = replace(a.ffns["moe_hash"], shared_clamp=3.0)
+    new = replace(a, ffns={**a.ffns, "moe_hash": block})
+    found = table("deepseek-v4-flash", replace(reading("deepseek-v4-flash"), architecture=new))
+    assert found["activation clamp"] == ["10", "MoE 10\nMoE hash 10 (shared 3)"]
+
+
+def test_a_value_that_the_words_round_is_shown_in_full() -> None:
+    a = architecture("qwen3-8b")
+    mixer = replace(a.mixers["full"], softcap=1.0000001)
+    old = replace(reading("qwen3-8b"), architecture=with_mixer(a, replace(mixer, softcap=1.0)))
+    new = replace(reading("qwen3-8b"), architecture=with_mixer(a, replace(mixer, softcap=1.000001)))
+    assert table(old, new)["softcap"] == ["full.softcap 1", "full.softcap 1.000001"]
+
+
+def with_mixer(a: Architecture, mixer: object) -> Architecture:
+    return replace(a, mixers={**a.mixers, "full": mixer})
+
+
+def test_a_block_of_another_name_is_a_change() -> None:
+    """Blocks are compared by name: the same block under a new name is shown as such."""
+    a = architecture("qwen3-8b")
+    kind = a.layer_kinds["full"]
+    steps = (
+        replace(kind.steps[0], branches=(replace(kind.steps[0].branches[0], block="mixers.all"),)),
+        *kind.steps[1:],
+    )
+    new = replace(
+        a,
+        mixers={"all": a.mixers["full"]},
+        layer_kinds={"full": replace(kind, steps=steps)},
+    )
+    found = table("qwen3-8b", replace(reading("qwen3-8b"), architecture=new))
+    assert found["kind"] == ["full GQA\nall none", "full none\nall GQA"]
+    assert "wiring" in found
+
+
+def test_layers_in_another_order_are_shown() -> None:
+    a = architecture("gpt-oss-20b")
+    new = replace(a, layers=(*a.layers[:2], *reversed(a.layers[2:6]), *a.layers[6:]))
+    found = table("gpt-oss-20b", replace(reading("gpt-oss-20b"), architecture=new))
+    assert "[2] sliding" in found["recipe"][0]
+
+
+def test_an_implied_softmax_scale_is_named() -> None:
+    """The usual scale is no fact by itself, but stands beside a scale of another model."""
+    assert table("deepseek-v3", "mistral-large-3")["softmax scale"] == ["0.135234", "1/√192"]
+    assert "softmax scale" not in table("qwen3-8b", "smollm3-3b")

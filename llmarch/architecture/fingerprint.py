@@ -60,12 +60,15 @@ def canonical_form(a: Architecture) -> dict[str, Any]:
     form: dict[str, Any] = {group: {} for group in NAMED_GROUPS}
     for path, numbered_path in numbers.items():
         group, _, name = path.partition(".")
-        number = numbered_path.partition(".")[2]
-        form[group][number] = replace_names(without_defaults(getattr(a, group)[name]), numbers)
+        _, _, number = numbered_path.partition(".")
+        member = without_defaults(getattr(a, group)[name])
+        form[group][number] = replace_names(member, numbers)
     for name, value in without_defaults(a).items():
-        if name not in STORAGE_FACTS and name not in NAMED_GROUPS:
-            form[name] = replace_names(value, numbers, name)
-    form["layers"] = run_lengths(numbers[f"layer_kinds.{kind}"] for kind in a.layers)
+        if name in STORAGE_FACTS or name in NAMED_GROUPS:
+            continue
+        form[name] = replace_names(value, numbers, name)
+    kinds = [numbers[f"layer_kinds.{kind}"] for kind in a.layers]
+    form["layers"] = run_lengths(kinds)
     return form
 
 
@@ -132,8 +135,12 @@ def replace_names(node: Any, numbers: dict[str, str], field: str = "") -> Any:
     if isinstance(node, list):
         return [replace_names(value, numbers) for value in cast("list[Any]", node)]
     if isinstance(node, str) and is_reference(field):
-        return numbers[referenced_path(field, node)]
-    return without_point(float(f"{node:.7g}")) if isinstance(node, float) else node
+        path = referenced_path(field, node)
+        return numbers[path]
+    if isinstance(node, float):
+        rounded = float(f"{node:.7g}")
+        return without_point(rounded)
+    return node
 
 
 def without_defaults(node: Any, remarks: bool = False) -> Any:
@@ -147,8 +154,10 @@ def without_defaults(node: Any, remarks: bool = False) -> Any:
         out: dict[str, Any] = {}
         for f in fields(node):
             value = getattr(node, f.name)
-            is_wanted = f.name == "kind" or value != default_of(f)
-            if is_wanted and (f.compare or remarks):
+            is_remark = not f.compare
+            if is_remark and not remarks:
+                continue
+            if f.name == "kind" or value != default_of(f):
                 out[f.name] = without_defaults(value, remarks)
         return out
     if isinstance(node, dict):

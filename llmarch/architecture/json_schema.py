@@ -49,8 +49,10 @@ def json_schema() -> dict[str, Any]:
 def describe(definition: dict[str, Any], meaning: ClassMeaning) -> None:
     """Add the descriptions of a class and of its fields to its definition."""
     definition["description"] = meaning.text
-    for name, schema in definition.get("properties", {}).items():
-        schema["description"] = meaning.fields[name].text
+    properties = definition.get("properties", {})
+    for name, schema in properties.items():
+        field = meaning.fields[name]
+        schema["description"] = field.text
 
 
 def validate(document: dict[str, Any]) -> None:

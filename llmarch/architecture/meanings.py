@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from inspect import cleandoc
 from pkgutil import get_data
@@ -29,7 +30,7 @@ MODULES = (
     "json_memory",
 )
 """Modules of this room whose classes have documented fields."""
-CONTAINERS = ("dict", "tuple", "list")
+CONTAINERS = frozenset({"dict", "tuple", "list"})
 
 
 @frozen
@@ -57,11 +58,22 @@ class ClassMeaning(Frozen):
 @cache
 def class_meanings() -> dict[str, ClassMeaning]:
     """Return every documented class by name; empty if the package is installed without source."""
-    trees = [ast.parse(source) for source in map(read_source, MODULES) if source]
-    statements = [statement for tree in trees for statement in tree.body]
-    classes = {s.name: s for s in statements if isinstance(s, ast.ClassDef)}
-    aliases = dict(find_unions(statements))
-    return {name: read_class(node, classes, aliases) for name, node in classes.items()}
+    classes: dict[str, ast.ClassDef] = {}
+    unions: dict[str, list[str]] = {}
+    for statement in read_statements():
+        if isinstance(statement, ast.ClassDef):
+            classes[statement.name] = statement
+        elif isinstance(statement, ast.Assign):
+            unions |= read_union(statement)
+    return {name: read_class(node, classes, unions) for name, node in classes.items()}
+
+
+def read_statements() -> Iterator[ast.stmt]:
+    """Yield the top-level statements of all modules."""
+    for module in MODULES:
+        source = read_source(module)
+        if source is not None:
+            yield from ast.parse(source).body
 
 
 def read_source(module: str) -> bytes | None:
@@ -72,56 +84,78 @@ def read_source(module: str) -> bytes | None:
         return None
 
 
-def find_unions(statements: Iterable[ast.stmt]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the names that stand for several classes, such as `Mixer`, with these classes."""
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Subscript):
-            target = statement.targets[0]
-            if isinstance(target, ast.Name):
-                yield target.id, names_in(statement.value.slice)
+def read_union(statement: ast.Assign) -> dict[str, list[str]]:
+    """Return the classes that a name like `Mixer` stands for; nothing for another assignment."""
+    target = statement.targets[0]
+    value = statement.value
+    if not isinstance(target, ast.Name) or not isinstance(value, ast.Subscript):
+        return {}
+    return {target.id: names_in(value.slice)}
 
 
 def read_class(
-    node: ast.ClassDef, classes: Iterable[str], aliases: dict[str, list[str]]
+    node: ast.ClassDef, classes: Iterable[str], unions: dict[str, list[str]]
 ) -> ClassMeaning:
-    """Return the docstrings of a class and of its fields."""
+    """Return the docstrings of a class and of its fields.
+
+    classes: names of all documented classes.
+    unions: names that stand for several classes, with these.
+    """
     fields: dict[str, FieldMeaning] = {}
-    for statement, following in zip(node.body, [*node.body[1:], None], strict=True):
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-            continue
-        names = names_in(statement.annotation)
-        expanded = [member for name in names for member in aliases.get(name, [name])]
-        fields[statement.target.id] = FieldMeaning(
-            text=docstring(following),
-            classes=tuple(name for name in expanded if name in classes),
-            is_container=any(name in CONTAINERS for name in names),
-        )
-    return ClassMeaning(unwrap(ast.get_docstring(node) or ""), fields)
+    field = ""
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            field = statement.target.id
+            fields[field] = read_field(statement.annotation, classes, unions)
+        elif field and isinstance(statement, ast.Expr):
+            fields[field] = replace(fields[field], text=docstring(statement))
+            field = ""
+    text = ast.get_docstring(node) or ""
+    return ClassMeaning(unwrap(text), fields)
 
 
-def docstring(statement: ast.stmt | None) -> str:
+def read_field(
+    annotation: ast.expr, classes: Iterable[str], unions: dict[str, list[str]]
+) -> FieldMeaning:
+    """Return what a type annotation tells about a field, without its text."""
+    names = names_in(annotation)
+    members: list[str] = []
+    for name in names:
+        members += unions.get(name, [name])
+    return FieldMeaning(
+        text="",
+        classes=tuple(name for name in members if name in classes),
+        is_container=not CONTAINERS.isdisjoint(names),
+    )
+
+
+def docstring(statement: ast.Expr) -> str:
     """Return the text of a statement that is a plain string, else an empty text."""
-    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
+    constant = statement.value
+    if not isinstance(constant, ast.Constant):
         return ""
-    value = statement.value.value
-    return unwrap(cleandoc(value)) if isinstance(value, str) else ""
+    text = constant.value
+    if not isinstance(text, str):
+        return ""
+    return unwrap(cleandoc(text))
 
 
 def unwrap(text: str) -> str:
     """Join the lines of each paragraph and list item."""
     out: list[str] = []
     for line in text.split("\n"):
-        starts_anew = not line or line.startswith("- ") or not out or not out[-1]
-        if starts_anew:
-            out.append(line)
-        else:
+        follows_text = bool(out and out[-1])
+        if line and follows_text and not line.startswith("- "):
             out[-1] += " " + line.strip()
+        else:
+            out.append(line)
     return "\n".join(out)
 
 
 def names_in(annotation: ast.expr) -> list[str]:
     """Return the names in a type annotation, in order."""
-    return [node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)]
+    nodes = ast.walk(annotation)
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
 
 
 class PathMeanings:
@@ -135,9 +169,10 @@ class PathMeanings:
         self.known = dict.fromkeys(known)
         self.fields_below: dict[str, set[str]] = {}
         for path in self.known:
-            parts = path.split(".")
-            for i in range(1, len(parts)):
-                self.fields_below.setdefault(".".join(parts[:i]), set()).add(parts[i])
+            above, _, field = path.rpartition(".")
+            while above:
+                self.fields_below.setdefault(above, set()).add(field)
+                above, _, field = above.rpartition(".")
 
     def blocks(self) -> list[str]:
         """Return the paths of all blocks, such as `mixers.full` and `mixers.full.rope`."""
@@ -171,11 +206,11 @@ class PathMeanings:
         parts = path.split(".")
         for i, part in enumerate(parts):
             if field:
-                container = classes[owner].fields[field]
-                end = i + 1 if container.is_container else i
-                owner = self.block_class(".".join(parts[:end]), container)
-                field = ""
-                if container.is_container:
+                found = classes[owner].fields[field]
+                end = i + found.is_container
+                block = ".".join(parts[:end])
+                owner, field = self.block_class(block, found), ""
+                if found.is_container:
                     continue
             if owner not in classes or part not in classes[owner].fields:
                 return "", ""
@@ -186,6 +221,8 @@ class PathMeanings:
         """Return the class of the block at a path: the one that has most of the block's fields."""
         needed = self.fields_below.get(path, set())
         classes = class_meanings()
-        return max(
-            field.classes, key=lambda name: len(needed & classes[name].fields.keys()), default=""
-        )
+
+        def matches(name: str) -> int:
+            return len(needed & classes[name].fields.keys())
+
+        return max(field.classes, key=matches, default="")

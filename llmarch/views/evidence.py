@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, cast
@@ -31,6 +31,8 @@ OBSERVED_MEANINGS = {
 }
 """Facts of models that were read from tensors alone and that the schema does not have."""
 MAX_NEAREST = 3
+SIMILAR = 0.7
+"""Least similarity of two words, as difflib measures it, to be offered as the nearest."""
 MAX_ITEMS = 8
 
 
@@ -66,30 +68,37 @@ def explain(reading: Reading | Observation, path: str) -> Explanation:
         message = f"{reading.name} has no fact at {printable(path)}"
         raise UnknownReference(message, nearest_hint(path, meanings))
     values = values_of(reading)
-    facts = [
-        ExplainedFact(p, value_in(values, p), fact_meaning(meanings, p), e)
-        for p, e in evidence.items()
-        if any(is_within(p, prefix) for prefix in prefixes)
-    ]
-    blocks = {p: meanings.meaning(p) for p in prefixes if p not in evidence}
-    return Explanation(blocks, facts)
+    facts: list[ExplainedFact] = []
+    for fact_path, fact_evidence in evidence.items():
+        if is_below_any(fact_path, prefixes):
+            value = value_in(values, fact_path)
+            meaning = fact_meaning(meanings, fact_path)
+            facts.append(ExplainedFact(fact_path, value, meaning, fact_evidence))
+    blocks = [prefix for prefix in prefixes if prefix not in evidence]
+    return Explanation({block: meanings.meaning(block) for block in blocks}, facts)
 
 
 def evidence_of(reading: Reading | Observation) -> dict[str, Evidence]:
     """Return the evidence of each fact by dotted path."""
-    return reading.observed.evidence if isinstance(reading, Observation) else reading.evidence
+    if isinstance(reading, Observation):
+        return reading.observed.evidence
+    return reading.evidence
 
 
 def values_of(reading: Reading | Observation) -> dict[str, Any]:
-    """Return the facts of a reading: nested, or by dotted path."""
+    """Return the facts of a reading: nested, or by dotted path with None for the others."""
     if isinstance(reading, Observation):
-        return reading.observed.facts
+        unknown = dict.fromkeys(reading.observed.evidence)
+        return unknown | reading.observed.facts
     return asdict(reading.architecture)
 
 
 def fact_meaning(meanings: PathMeanings, path: str) -> str:
     """Return the meaning of a fact, of those that only observed models have too."""
-    return meanings.meaning(path) or OBSERVED_MEANINGS.get(path.rpartition(".")[2], "")
+    meaning = meanings.meaning(path)
+    if meaning:
+        return meaning
+    return OBSERVED_MEANINGS.get(last_part(path), "")
 
 
 def value_in(values: dict[str, Any], path: str) -> Any:
@@ -105,9 +114,19 @@ def value_in(values: dict[str, Any], path: str) -> Any:
 # Finding paths
 
 
+def last_part(path: str) -> str:
+    """Return what stands after the last dot."""
+    return path.rpartition(".")[2]
+
+
 def is_within(path: str, prefix: str) -> bool:
     """Return whether a path is the prefix or below it."""
     return path == prefix or path.startswith(prefix + ".")
+
+
+def is_below_any(path: str, prefixes: Iterable[str]) -> bool:
+    """Return whether a path is one of the prefixes or below one."""
+    return any(is_within(path, prefix) for prefix in prefixes)
 
 
 def find_prefixes(asked: str, evidence: Mapping[str, Evidence]) -> list[str]:
@@ -122,15 +141,23 @@ def find_prefixes(asked: str, evidence: Mapping[str, Evidence]) -> list[str]:
     if any(is_within(path, asked) for path in evidence):
         return [asked]
     name = asked.replace("-", "_").replace(" ", "_").lower()
-    wanted = name.split(".")
-    found: dict[str, None] = {}
-    for path in evidence:
-        parts = path.split(".")
-        for end in range(len(wanted), len(parts) + 1):
-            if parts[end - len(wanted) : end] == wanted:
-                found[".".join(parts[:end])] = None
-                break
-    return list(found) or [p for p, e in evidence.items() if f".{e.ref}".endswith(f".{name}")]
+    ends = [end_at(path, name) for path in evidence]
+    by_name = [end for end in ends if end is not None]
+    if by_name:
+        return list(dict.fromkeys(by_name))
+    key = f".{name}"
+    return [path for path, source in evidence.items() if f".{source.ref}".endswith(key)]
+
+
+def end_at(path: str, name: str) -> str | None:
+    """Return a path up to a name within it, None without it.
+
+    `rope` in `mixers.full.rope.theta` gives `mixers.full.rope`.
+    """
+    before, found, _ = f".{path}.".partition(f".{name}.")
+    if not found:
+        return None
+    return f"{before}.{name}".removeprefix(".")
 
 
 def nearest_hint(asked: str, meanings: PathMeanings) -> str:
@@ -147,18 +174,17 @@ def nearest_paths(asked: str, meanings: PathMeanings) -> list[str]:
     The last are blocks whose meaning has the word: `mla` finds a `LatentAttention`.
     """
     paths = list(meanings.known)
-    last = asked.rpartition(".")[2]
-    names = sorted({path.rpartition(".")[2] for path in paths})
-    alike = get_close_matches(last, names, MAX_NEAREST, 0.7)
-    by_name = [path for path in paths if path.rpartition(".")[2] in alike]
+    names = sorted({last_part(path) for path in paths})
+    alike = get_close_matches(last_part(asked), names, MAX_NEAREST, SIMILAR)
+    by_name = [path for path in paths if last_part(path) in alike]
+    nearest = get_close_matches(asked, by_name, MAX_NEAREST, 0.0)
+    nearest += get_close_matches(asked, paths, MAX_NEAREST, SIMILAR)
     word = re.compile(rf"\b{re.escape(asked)}\b", re.IGNORECASE)
-    by_word = [block for block in meanings.blocks() if word.search(meanings.meaning(block))]
-    nearest = [
-        *get_close_matches(asked, by_name, MAX_NEAREST, 0.0),
-        *get_close_matches(asked, paths, MAX_NEAREST, 0.7),
-        *by_word,
-    ]
-    return list(dict.fromkeys(nearest))[:MAX_NEAREST]
+    for block in meanings.blocks():
+        if word.search(meanings.meaning(block)):
+            nearest.append(block)
+    different = list(dict.fromkeys(nearest))
+    return different[:MAX_NEAREST]
 
 
 # Output
@@ -171,9 +197,9 @@ def explanation_table(explanation: Explanation) -> Table:
     where it is first needed.
     """
     rows: list[list[str]] = []
-    shown: set[str] = set()
+    shown = {""}
     for path, meaning in explanation.blocks.items():
-        if meaning and meaning not in shown:
+        if meaning not in shown:
             rows.append([path, "", without_blank_lines(meaning)])
             shown.add(meaning)
     is_alone = len(explanation.facts) == 1
@@ -182,10 +208,11 @@ def explanation_table(explanation: Explanation) -> Table:
         if is_absent and not is_alone:
             continue
         lines = list(evidence_lines(fact.evidence))
-        if fact.meaning and fact.meaning not in shown:
-            lines = [without_blank_lines(fact.meaning), *lines]
+        if fact.meaning not in shown:
+            lines.insert(0, without_blank_lines(fact.meaning))
             shown.add(fact.meaning)
-        rows.append([fact.path, value_text(fact.value), "\n".join(lines)])
+        text = "\n".join(lines)
+        rows.append([fact.path, value_text(fact.value), text])
     return Table(["fact", "value", "meaning and evidence"], rows)
 
 
@@ -204,19 +231,29 @@ def evidence_lines(evidence: Evidence) -> Iterator[str]:
 def value_text(value: Any) -> str:
     """Return a value as people read it; of long lists the first items."""
     if isinstance(value, (list, tuple)):
-        items = [value_text(item) for item in cast("list[Any]", value)]
-        more = f", ... ({len(items)})" if len(items) > MAX_ITEMS else ""
-        return ", ".join(items[:MAX_ITEMS]) + more
+        return list_text(cast("list[Any]", value))
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return numbers.number(value) if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, (int, float)):
+        return numbers.number(value)
+    return str(value)
+
+
+def list_text(values: Sequence[Any]) -> str:
+    """Return `1, 2, 3, ... (62)`: the first items, and how many there are if not all are shown."""
+    items = [value_text(value) for value in values]
+    text = ", ".join(items[:MAX_ITEMS])
+    if len(items) > MAX_ITEMS:
+        text += f", ... ({len(items)})"
+    return text
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
     """Return value, evidence and meaning of each fact by its path, as JSON."""
-    return {
-        fact.path: {"value": fact.value, **asdict(fact.evidence), "meaning": fact.meaning}
-        for fact in explanation.facts
-    }
+    document: dict[str, Any] = {}
+    for fact in explanation.facts:
+        evidence = asdict(fact.evidence)
+        document[fact.path] = {"value": fact.value, **evidence, "meaning": fact.meaning}
+    return document

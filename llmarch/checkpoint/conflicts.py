@@ -19,7 +19,7 @@ from .findings import weights_finding
 from .indices import folded_names
 from .logical import LogicalTensor, Shape
 from .names import canonical
-from .packing.base import listed
+from .packing.base import format_shape
 
 COUNTS = frozenset({"heads", "kv_heads", "modules"})
 """Facts that stand in a shape multiplied by another one."""
@@ -85,7 +85,7 @@ class _Source(NamedTuple):
     """Elements of the dimension that one unit of the fact takes: head_dim for a number of heads."""
 
     def __str__(self) -> str:
-        text = f"{self.mismatch.name} {listed(self.mismatch.stored)}"
+        text = f"{self.mismatch.name} {format_shape(self.mismatch.stored)}"
         if self.per_unit > 1:
             return f"{text} ({self.per_unit} for each)"
         return text

@@ -20,7 +20,7 @@ from .logical import LogicalTensor
 from .matching import Match, Matching, MissingRow
 from .names import wrapper_prefix
 from .packing import Unpacked
-from .packing.base import listed
+from .packing.base import format_shape
 from .quantization import FLOATS, holds_integers, is_known_method
 from .roles import HEAD_NAMES, LAYER_NAME, MTP_NAME, MTP_TENSOR, is_buffer
 
@@ -236,7 +236,7 @@ class Classifier:
             tensor = tensors[group.sets[0].position]
             why = tensor.not_comparable
             if not why:
-                kind = f"{tensor.dtype} {listed(tensor.shape or ())}"
+                kind = f"{tensor.dtype} {format_shape(tensor.shape or ())}"
                 why = f"{kind}, in a packing that llmarch does not unpack"
             message = f"{group} not compared: {why}"
             self.findings.append(info_finding("not-comparable", group.path, message))
@@ -303,7 +303,7 @@ class Classifier:
             if len(group.sets) == 1:
                 _, tensor = unexpected[group.sets[0].position]
                 shape = tensor.shape
-                what = f" {tensor.dtype} {listed(shape)}" if shape is not None else ""
+                what = f" {tensor.dtype} {format_shape(shape)}" if shape is not None else ""
             them = "it" if group.count == 1 else "them"
             message = f"{group}{what}: no fact of the config explains {them}"
             new = list(shape) if shape is not None else None
@@ -375,7 +375,7 @@ def _shape_finding(match: Match) -> Finding:
     new = None
     if match.stored_shape is not None:
         new = list(match.stored_shape)
-        stored = listed(match.stored_shape)
+        stored = format_shape(match.stored_shape)
     elif tensor.elements:
         stored = f"{tensor.elements:,} elements"
     else:
@@ -383,7 +383,7 @@ def _shape_finding(match: Match) -> Finding:
     return weights_finding(
         "tensor-shape",
         folded_names(tensor.source, tensor.indices)[0],
-        f"expected {listed(match.expected_shape)} from the config, stored as {stored}",
+        f"expected {format_shape(match.expected_shape)} from the config, stored as {stored}",
         old=list(match.expected_shape),
         new=new,
     )

@@ -81,6 +81,7 @@ class Collector:
                 self.leave_open(path, reason=fact.reason)
             else:
                 self._add_proof(path, fact, tensors)
+
         return module
 
     def _module_path(self, found: Recognised) -> str:
@@ -95,6 +96,7 @@ class Collector:
             if not known or known == values:
                 break
             path = f"{found.group}.{found.name}_{number}"
+
         return path
 
     def _facts_of(self, module: str) -> dict[str, Any]:
@@ -112,9 +114,11 @@ class Collector:
             ref = f"{fact.config_keys}: {fact.ref}"
         elif names:
             ref = fact.ref or f"shape of {names[0]}"
+
         earlier: tuple[str, ...] = ()
         if self.facts.get(path) is not None:
             earlier = self.evidence[path].confirmed_by
+
         self.prove(
             path,
             fact.value,

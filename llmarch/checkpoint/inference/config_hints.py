@@ -28,7 +28,7 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
-def declared_quantization(config: Mapping[str, Any]) -> Quantization | None:
+def find_declared_quantization(config: Mapping[str, Any]) -> Quantization | None:
     """Return the quantization that a config of any family declares, or None."""
     for part in (config, text_config(config)):
         keys = ConfigKeys(part, file="config.json", family="no family", ref="")
@@ -38,10 +38,11 @@ def declared_quantization(config: Mapping[str, Any]) -> Quantization | None:
             continue
         if draft is not None:
             return build(draft, "", {})
+
     return None
 
 
-def declared_tie(config: Mapping[str, Any]) -> bool | None:
+def find_declared_tie(config: Mapping[str, Any]) -> bool | None:
     """Return whether the config ties the head to the embedding; None where its parts disagree."""
     values = [part.get("tie_word_embeddings") for part in (config, text_config(config))]
     flags = {value for value in values if isinstance(value, bool)}
@@ -50,7 +51,7 @@ def declared_tie(config: Mapping[str, Any]) -> bool | None:
     return flags.pop()
 
 
-def declared_heads(config: Mapping[str, Any], hidden: int | None) -> ConfigHeads | None:
+def find_declared_heads(config: Mapping[str, Any], hidden: int | None) -> ConfigHeads | None:
     """Return the heads that a config declares, or None where a value is no plain positive number.
 
     hidden: the hidden size, which gives the head dim where the config does not.
@@ -61,6 +62,7 @@ def declared_heads(config: Mapping[str, Any], hidden: int | None) -> ConfigHeads
     keys = "num_attention_heads, num_key_value_heads"
     if heads is None:
         return None
+
     if head_dim is not None:
         keys += ", head_dim"
     elif hidden is not None and hidden % heads == 0:
@@ -68,6 +70,7 @@ def declared_heads(config: Mapping[str, Any], hidden: int | None) -> ConfigHeads
         head_dim = hidden // heads
     else:
         return None
+
     kv_heads = _size(text, "num_key_value_heads") or heads
     return ConfigHeads(heads, kv_heads, head_dim, keys)
 

@@ -32,6 +32,7 @@ def recognise_moe(tensors: ModuleTensors) -> Recognised | None:
     router_tensor = router or _first_within(tensors, "router.", "gate.")
     if not down or not router_tensor:
         return None
+
     found = Recognised("ffns", "moe", "experts")
     _prove_expert_count(tensors, found, router, down)
     _prove_expert_matrices(tensors, found, down)
@@ -40,6 +41,7 @@ def recognise_moe(tensors: ModuleTensors) -> Recognised | None:
     _prove_shared_experts(tensors, found)
     for name in tensors.shapes:
         found.components[name] = _moe_component(name)
+
     return found
 
 
@@ -70,10 +72,12 @@ def _prove_expert_count(tensors: ModuleTensors, found: Recognised, router: str, 
         reason = f"no router matrix has an output for each expert ({stored or 0:,} are stored)"
         found.leave_open("experts", "zero_experts", reason=reason)
         return
+
     shape = tensors.shapes[router]
     outputs = tensors.outputs(router)
     if outputs is None and shape is not None and stored in shape:
         outputs = stored
+
     if stored is not None and shape is not None and outputs != stored:
         outputs = outputs or max(shape, default=0)
         reason = f"{router} has {outputs:,} outputs, but {stored:,} experts are stored"
@@ -108,6 +112,7 @@ def _prove_expert_matrices(tensors: ModuleTensors, found: Recognised, down: str)
         found.leave_open(
             "expert_width", reason="the experts' matrices do not have the hidden width"
         )
+
     _prove_bias(tensors, found, _expert_biases(tensors), down)
 
 
@@ -118,9 +123,11 @@ def _expert_width(tensors: ModuleTensors, down: str) -> int | None:
     """
     if "{}" in down:
         return tensors.inputs(down)
+
     shape = tensors.shapes[down]
     if shape is None or len(shape) != 3:
         return None
+
     _, rows, columns = shape
     if columns == tensors.hidden:
         return rows
@@ -156,6 +163,7 @@ def _prove_router(
     else:
         found.prove("router.selection_bias", bool(table), table or router)
         found.prove("router.bias", False, router)
+
     found.leave_open(
         "active",
         "router.scoring",
@@ -171,9 +179,11 @@ def _prove_shared_experts(tensors: ModuleTensors, found: Recognised) -> None:
         router = tensors.first("gate.weight", "router.weight")
         found.prove("shared_width", 0, router, ref="no tensors of shared experts")
         return
+
     width = tensors.inputs(down)
     if width is not None:
         found.prove("shared_width", width, down)
+
     gate = tensors.first("shared_expert_gate.weight", "shared_experts_gate.weight")
     found.prove("shared_gate", bool(gate), gate or down)
 
@@ -190,13 +200,16 @@ def recognise_dense(tensors: ModuleTensors) -> Recognised | None:
     # LFM2 and Mistral's own names: gate, down, up.
     if not down and _are_alike(tensors, "w1.weight", "w3.weight") and tensors.has("w2.weight"):
         gate, down, up = "w1.weight", "w2.weight", "w3.weight"
+
     # Qwen 1: up, gate, and a projection under another name.
     if _are_alike(tensors, "w1.weight", "w2.weight") and tensors.has("c_proj.weight"):
         up, gate, down = "w1.weight", "w2.weight", "c_proj.weight"
+
     if not down or not (up or fused):
         return None
     if any(shape is not None and len(shape) > 2 for shape in tensors.shapes.values()):
         return None
+
     found = Recognised("ffns", "dense", "mlp")
     width = tensors.inputs(down)
     outputs = tensors.outputs(up or fused)
@@ -205,6 +218,7 @@ def recognise_dense(tensors: ModuleTensors) -> Recognised | None:
         found.prove("width", width, down)
     else:
         found.leave_open("width", reason="the matrices do not have the hidden width")
+
     matrices = [name for name in (up, gate, fused, down) if tensors.has(name)]
     biases = [name.removesuffix("weight") + "bias" for name in matrices]
     _prove_bias(tensors, found, biases, down)
@@ -226,11 +240,13 @@ def recognise_per_layer_input(tensors: ModuleTensors) -> Recognised | None:
     """
     if set(tensors.shapes) != {"gate.weight", "projection.weight"}:
         return None
+
     found = Recognised("ffns", "per_layer_input", "mlp")
     found.prove("per_layer", True, "gate.weight", "projection.weight")
     width = tensors.inputs("projection.weight")
     if width is not None and width == tensors.outputs("gate.weight"):
         found.prove("width", width, "projection.weight")
+
     found.leave_open("activation", reason=_NO_ACTIVATION_TENSORS)
     return found
 
@@ -239,10 +255,12 @@ def recognise_low_rank(tensors: ModuleTensors) -> Recognised | None:
     """Recognise two matrices of low rank: left [rank, hidden], right [hidden, rank]."""
     if set(tensors.shapes) != {"linear_left.weight", "linear_right.weight"}:
         return None
+
     found = Recognised("ffns", tensors.name, "mlp")
     width = tensors.inputs("linear_right.weight")
     if width is not None and width == tensors.outputs("linear_left.weight"):
         found.prove("width", width, "linear_right.weight")
+
     found.leave_open("activation", reason=_NO_ACTIVATION_TENSORS)
     return found
 

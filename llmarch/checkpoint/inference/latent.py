@@ -24,12 +24,14 @@ def recognise_latent_attention(tensors: ModuleTensors) -> Recognised | None:
         return None
     if not tensors.has("kv_a_proj_with_mqa.weight", "kv_a_layernorm.weight"):
         return None
+
     found = Recognised("mixers", "latent_attention", "attention")
     queries = "q_b_proj.weight" if tensors.has("q_a_proj.weight") else "q_proj.weight"
     rope = _prove_ranks(tensors, found)
     _prove_latent_heads(tensors, found, (queries, kv_b, output), rope)
     if tensors.has("indexer.wk.weight", "indexer.weights_proj.weight"):
         _prove_indexer(tensors, found)
+
     found.leave_open("rope", reason=NO_ROPE_TENSORS)
     return found
 
@@ -39,13 +41,16 @@ def _prove_ranks(tensors: ModuleTensors, found: Recognised) -> int | None:
     kv_rank = tensors.size("kv_a_layernorm.weight", 0)
     if kv_rank is not None:
         found.prove("kv_lora_rank", kv_rank, "kv_a_layernorm.weight")
+
     q_rank = tensors.size("q_a_layernorm.weight", 0)
     if q_rank is not None and tensors.has("q_a_proj.weight"):
         found.prove("q_lora_rank", q_rank, "q_a_layernorm.weight")
+
     latent = "kv_a_proj_with_mqa.weight"
     width = tensors.outputs(latent)
     if width is None or kv_rank is None:
         return None
+
     rope = width - kv_rank
     found.prove("qk_rope_head_dim", rope, latent, ref="rows beyond kv_lora_rank")
     return rope
@@ -76,6 +81,7 @@ def _prove_latent_heads(
             reason="the shapes of q, kv_b and o are needed together",
         )
         return
+
     if sizes is not None:
         found.prove("heads", sizes.heads, *names, ref="(q - kv_b + o) / rope")
         found.prove("qk_nope_head_dim", sizes.nope, *names)
@@ -86,6 +92,7 @@ def _solve_latent_sizes(queries: int, keys: int, out: int, rope: int) -> _Latent
     heads, rest = divmod(queries - keys + out, rope)
     if rest or heads <= 0:
         return None
+
     nope, nope_rest = divmod(keys - out, heads)
     v, v_rest = divmod(out, heads)
     if nope_rest or v_rest:
@@ -138,13 +145,16 @@ def recognise_compressed_attention(tensors: ModuleTensors) -> Recognised | None:
     names = _compressed_names(tensors)
     if not all(names):
         return None
+
     found = Recognised("mixers", "compressed_attention", "attention")
     rank = tensors.size(names.q_norm, 0)
     if rank is not None:
         found.prove("q_lora_rank", rank, names.q_norm)
+
     head_dim = tensors.size(names.kv_norm, 0)
     if head_dim is not None:
         found.prove("head_dim", head_dim, names.kv_norm)
+
     _prove_sinks(tensors, found, names.q_b, head_dim)
     _prove_low_rank_output(tensors, found, names)
     _prove_compressor(tensors, found, head_dim)
@@ -159,10 +169,12 @@ def _prove_sinks(tensors: ModuleTensors, found: Recognised, q_b: str, head_dim: 
     sinks = tensors.first("attn_sink", "sinks")
     if not sinks:
         return
+
     found.prove("sinks", True, sinks)
     queries = tensors.size(q_b, 0)
     if not head_dim or queries is None or queries % head_dim:
         return
+
     heads = queries // head_dim
     if tensors.size(sinks, 0) == heads:
         found.prove("heads", heads, sinks, q_b)
@@ -181,9 +193,11 @@ def _prove_low_rank_output(
     columns = tensors.size(names.o_a, 1)
     if not values or rows is None or not columns:
         return
+
     groups, rest = divmod(values, columns)
     if rest or rows % groups or rows != tensors.inputs(names.o_b):
         return
+
     found.prove(
         "o_groups",
         groups,
@@ -202,6 +216,7 @@ def _prove_compressor(tensors: ModuleTensors, found: Recognised, head_dim: int |
     if ratio is None or width is None or not head_dim or width % head_dim:
         found.leave_open("ratio", reason="no compressor of keys and values is stored")
         return
+
     found.prove("ratio", ratio, table)
     found.prove("series", width // head_dim, table)
 
@@ -217,6 +232,7 @@ def _prove_compressed_indexer(tensors: ModuleTensors, found: Recognised) -> None
     )
     if not norm or not weights:
         return
+
     found.prove("indexer.head_dim", tensors.size(norm, 0), norm)
     found.prove("indexer.heads", tensors.outputs(weights), weights)
     found.leave_open(

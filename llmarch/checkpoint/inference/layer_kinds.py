@@ -102,7 +102,7 @@ class _LayerModule(NamedTuple):
 
 
 class LayerInference:
-    """Infers the kinds of layers of one model, and adds their facts to a collector."""
+    """One model's layers: run infers their kinds and adds the facts to a collector."""
 
     def __init__(
         self,
@@ -130,12 +130,14 @@ class LayerInference:
         for number in sorted(layers):
             signature = _signature(layers[number])
             alike.setdefault(signature, []).append(number)
+
         kind_of: dict[int, str] = {}
         for numbers in alike.values():
             together = join_layers([layers[number] for number in numbers])
             kind = self._infer_kind(together)
             for number in numbers:
                 kind_of[number] = kind
+
         kinds = [kind_of[number] for number in sorted(kind_of)]
         return InferredLayers(self.kinds, tuple(kinds))
 
@@ -157,6 +159,7 @@ class LayerInference:
                 norms.append(path)
             else:
                 blocks.append(path)
+
         unrecognised = self._count_parameters(modules)
         blocks.sort(key=lambda path: not path.startswith("mixers."))
         name = self._kind_name(blocks)
@@ -189,6 +192,7 @@ class LayerInference:
             ]
             if any(m.found is not None and m.found.group != "norms" for m in inner):
                 return inner
+
         return [_LayerModule(name, parts, found)]
 
     def _doubt_facts(self, modules: list[_LayerModule]) -> None:
@@ -196,13 +200,16 @@ class LayerInference:
         found = [module.found for module in modules if module.found is not None]
         if any(block.name == "dense" for block in found):
             _doubt_shared_experts(found)
+
         if self.partial:
             for block in found:
                 _doubt_unread(block)
             return
+
         unknown = _first_not_understood(modules)
         if unknown is None:
             return
+
         for block in found:
             if block.group != "norms":
                 block.doubt_absence(f"{unknown.source} is not understood, and may be it")
@@ -216,6 +223,7 @@ class LayerInference:
                 self.collector.count(component, tensor)
                 if component == "other":
                     unrecognised.append(tensor)
+
         self.collector.report_unrecognised(unrecognised, " in the layers")
         return unrecognised
 
@@ -242,8 +250,9 @@ class LayerInference:
         if placement is not None:
             self.collector.prove(path, placement, f"the norms' names: {', '.join(names)}")
         else:
-            reason = "the names of the norms do not show where they are"
+            reason = "the names of the norms do not show where they stand"
             self.collector.leave_open(path, reason=reason)
+
         return placement
 
 
@@ -277,7 +286,7 @@ def _signature(layer: list[LayerTensor]) -> _Signature:
 
 
 def _by_name(parts: list[NamedTensor]) -> dict[str, LogicalTensor]:
-    """Return the parts of a module by name, the first of each name."""
+    """Return the parts of a module by name; of two with one name the first."""
     return dict(reversed(parts))
 
 

@@ -39,6 +39,7 @@ def split_layers(tensors: Iterable[NamedTensor]) -> dict[int, list[LayerTensor]]
         for number, indices in by_layer.items():
             part = LayerTensor(position, name, tensor, indices)
             layers.setdefault(number, []).append(part)
+
     return layers
 
 
@@ -66,6 +67,7 @@ def split_modules(tensors: Iterable[NamedTensor]) -> Modules:
             if copy != "experts":
                 part = NamedTensor(_expert_name(part), part.tensor)
             modules.setdefault(copy, []).append(part)
+
     _join_experts(modules)
     _join_single_matrices(modules)
     _join_shared_experts(modules)
@@ -80,15 +82,18 @@ def _split_copies(module: str, part: NamedTensor) -> list[tuple[str, NamedTensor
     name, tensor = part
     if not name.startswith("{}.") or "expert" in module or "moe" in module:
         return [(module, part)]
+
     numbers = sorted({index[1] for index in tensor.indices})
     if len(numbers) > _MAX_REPEATED:
         return [(module, part)]
+
     name = name.removeprefix("{}.")
     copies: list[tuple[str, NamedTensor]] = []
     for number in numbers:
         indices = [index for index in tensor.indices if index[1] == number]
         copy = NamedTensor(name, tensor.subset(indices))
         copies.append((f"{module}_{number}", copy))
+
     return copies
 
 
@@ -124,6 +129,7 @@ def _join_shared_experts(modules: Modules) -> None:
     shared = "shared_experts"
     if shared not in modules:
         return
+
     others = [parts for module, parts in modules.items() if module != shared]
     for parts in others:
         if any(part.name.startswith("experts.") for part in parts):

@@ -23,7 +23,7 @@ from ..packing import unpack
 from ..quantization import holds_integers
 from ..roles import is_buffer
 from .collector import Collector
-from .config_hints import declared_heads, declared_quantization, declared_tie
+from .config_hints import find_declared_heads, find_declared_quantization, find_declared_tie
 from .layer_kinds import NOT_READ, InferredLayerKind, InferredLayers, LayerInference
 from .outside import OutsideInference
 from .stacks import NamedTensor, Stack, find_stack, separate_blocks, split_mtp, stack_sizes
@@ -66,6 +66,7 @@ class InferredModel(Frozen):
             for parent in parents:
                 inner = inner.setdefault(parent, {})
             inner[last] = value
+
         document["layer_kinds"] = {
             name: {
                 "blocks": list(kind.blocks),
@@ -103,7 +104,7 @@ class _ModelInference:
         self.table = table
         self.config = config
         self.partial = partial
-        self.unpacked = unpack(table, declared_quantization(config))
+        self.unpacked = unpack(table, find_declared_quantization(config))
         self.tensors = self._canonical_tensors()
         self.collector = Collector(self.unpacked.findings)
 
@@ -116,7 +117,7 @@ class _ModelInference:
 
     def run(self) -> InferredModel:
         stack = find_stack(self.tensors)
-        outside = OutsideInference(self.collector, declared_tie(self.config), self.partial)
+        outside = OutsideInference(self.collector, find_declared_tie(self.config), self.partial)
         hidden = outside.infer_embedding(stack)
         layers = self._infer_layers(stack, hidden)
         outside.run(stack.outside)
@@ -132,12 +133,14 @@ class _ModelInference:
                 self.collector.buffers += named.tensor.total_elements
             else:
                 tensors.append(named)
+
         split = split_mtp(tensors)
-        heads = declared_heads(self.config, hidden)
+        heads = find_declared_heads(self.config, hidden)
         inference = LayerInference(self.collector, hidden, heads, self.partial)
         inferred = inference.run(split.layers)
         for _, tensor in split.mtp:
             self.collector.count("mtp", tensor)
+
         numbers = {index[0] for _, tensor in split.layers for index in tensor.indices}
         return _Layers(inferred, numbers)
 
@@ -161,12 +164,15 @@ class _ModelInference:
             reason = "no numbered layers were found"
         elif layers.numbers != set(range(number)):
             reason = "some numbers of layers are missing"
+
         if reason:
             self.collector.leave_open("layers", reason=reason)
             return
+
         ref = stack.prefix
         if number > 1:
             ref = f"{stack.prefix.replace('{}.', '')}{{0-{number - 1}}}"
+
         self.collector.prove("layers", number, ref)
 
     def _rival_stack(self, stack: Stack) -> str:
@@ -212,6 +218,7 @@ class _ModelInference:
                 for component, elements in collector.parameters.items()
                 if elements
             }
+
         return InferredModel(
             facts=collector.facts,
             evidence=collector.evidence,

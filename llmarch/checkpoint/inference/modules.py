@@ -32,17 +32,20 @@ def recognise_norm(tensors: ModuleTensors) -> Recognised | None:
     """Recognise a norm of the hidden width. Its kind is certain only with a bias."""
     if not tensors.has("weight") or not set(tensors.shapes) <= {"weight", "bias"}:
         return None
+
     shape = tensors.shapes["weight"]
     if shape is not None and len(shape) != 1:
         return None
     if shape is not None and tensors.hidden is not None and shape[0] != tensors.hidden:
         return None
+
     found = Recognised("norms", tensors.name, "norms")
     found.prove_presence(tensors, "bias", "bias", beside="weight")
     if tensors.has("bias"):
         found.prove("kind", "layernorm", "bias")
     else:
         found.leave_open("kind", reason="RMSNorm and LayerNorm without bias have the same tensors")
+
     found.leave_open("offset", reason="the header does not show whether weights are stored minus 1")
     found.leave_open("eps", reason="an epsilon has no tensors")
     return found

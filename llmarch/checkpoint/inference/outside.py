@@ -35,7 +35,7 @@ _TOWERS = ("vision", "audio")
 
 
 class OutsideInference:
-    """Infers what is outside of one model's layers, and adds it to a collector."""
+    """What is outside of one model's layers: run infers it and adds it to a collector."""
 
     def __init__(self, collector: Collector, tied: bool | None, partial: bool) -> None:
         """Start without an embedding.
@@ -62,12 +62,14 @@ class OutsideInference:
         tensor = _decoder_embedding(embeddings or heads, vectors)
         if embeddings:
             self._embedding = tensor
+
         if tensor is None or tensor.shape is None or tensor.uncertain:
             reason = "no token embedding was found"
             if tensor is not None:
                 reason = f"the shape of {tensor.source} is not in the header"
             self.collector.leave_open("hidden_size", "vocab_size", reason=reason)
             return None
+
         vocab_size, hidden = tensor.shape
         self.collector.prove_by(tensor, "vocab_size", vocab_size)
         if stack.inside and (hidden,) not in vectors:
@@ -76,6 +78,7 @@ class OutsideInference:
             )
             self.collector.leave_open("hidden_size", reason=reason)
             return None
+
         self.hidden = hidden
         self.collector.prove_by(tensor, "hidden_size", hidden)
         return hidden
@@ -85,13 +88,16 @@ class OutsideInference:
         roles = self._split_by_role(outside)
         for _, tensor in roles.get("buffer", []):
             self.collector.buffers += tensor.total_elements
+
         for _, tensor in roles.get("mtp", []):
             self.collector.count("mtp", tensor)
+
         heads = [tensor for _, tensor in roles.get("head", [])]
         embeddings = [tensor for _, tensor in roles.get("embedding", [])]
         embedding = embeddings[0] if embeddings else None
         if embedding is not None:
             self.collector.count("embedding", embedding)
+
         self._infer_positions(roles.get("positions", []))
         self._infer_head_bias(roles.get("head_bias", []))
         others = self._count_others(roles.get("other", []))
@@ -102,6 +108,7 @@ class OutsideInference:
         for role, tensors in roles.items():
             if role in _TOWERS:
                 self._infer_tower(role, tensors)
+
         self.collector.report_unrecognised(others)
 
     def _split_by_role(self, outside: list[NamedTensor]) -> dict[str, list[NamedTensor]]:
@@ -115,6 +122,7 @@ class OutsideInference:
                 if named.tensor is not embedding:
                     role = "other"
             roles.setdefault(role, []).append(named)
+
         return roles
 
     # --- embedding and head ---
@@ -175,6 +183,7 @@ class OutsideInference:
                 ref = "embedding and head are one tensor"
             self.collector.prove("embedding.tied", True, ref)
             return
+
         reason = f"no {missing} is stored under its usual names, but {doubt}"
         self.collector.leave_open("embedding.tied", reason=reason)
 
@@ -198,6 +207,7 @@ class OutsideInference:
         """Open the vocabulary where head and embedding differ in rows: either may be it."""
         if embedding is None or not embedding.shape:
             return
+
         rows = embedding.shape[0]
         for head in heads:
             if not head.shape or head.uncertain or head.shape[0] == rows:
@@ -216,6 +226,7 @@ class OutsideInference:
             self.collector.count(component, tensor)
             if component == "other":
                 unrecognised.append(tensor)
+
         return unrecognised
 
     # --- final norm and towers ---
@@ -223,14 +234,18 @@ class OutsideInference:
     def _infer_final_norm(self, norms: list[NamedTensor]) -> None:
         for _, tensor in norms:
             self.collector.count("norms", tensor)
+
         parts = {name.rpartition(".")[2]: tensor for name, tensor in norms}
         if not parts:
             return
+
         found = recognise(ModuleTensors.from_logical("final", parts, self.hidden))
         if found is None:
             return
+
         if self.partial:
             found.doubt_absence(NOT_READ)
+
         self.collector.add_module(found, parts)
         self.collector.prove_by(norms[-1].tensor, "final_norm", "final")
 
@@ -238,10 +253,12 @@ class OutsideInference:
         """Infer the size of an encoder of another modality, and its number of layers."""
         for _, tensor in tensors:
             self.collector.count(name, tensor)
+
         layers, parameters = f"towers.{name}.layers", f"towers.{name}.parameters"
         if self.partial:
             self.collector.leave_open(layers, parameters, reason=NOT_READ)
             return
+
         number = _longest_stack(tensors)
         first = stored_name(tensors[0].tensor)
         if number:
@@ -249,6 +266,7 @@ class OutsideInference:
         else:
             reason = "its tensors are not numbered as layers are"
             self.collector.leave_open(layers, reason=reason)
+
         self.collector.prove(parameters, self.collector.parameters[name], first)
 
 
@@ -264,14 +282,17 @@ def _role_of(named: NamedTensor) -> str:
         return "buffer"
     if MTP_NAME.search(name):
         return "mtp"
+
     tower = tower_of(name)
     if tower:
         return tower
     if is_output_head(name):
         return "head"
+
     for pattern, role in _ROLE_PATTERNS:
         if pattern.search(name):
             return role
+
     if is_output_head(name.removesuffix("bias") + "weight"):
         return "head_bias"
     return "other"
@@ -294,8 +315,10 @@ def _decoder_embedding(
             fitting.append(named)
         if shape is not None and len(shape) == 2 and shape[1:] in vectors:
             wide.append(named)
+
     if not fitting:
         return None
+
     nearest = min(wide or fitting, key=lambda named: named.name.count("."))
     return nearest.tensor
 

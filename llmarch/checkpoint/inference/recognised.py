@@ -146,6 +146,7 @@ class ModuleTensors:
         matrix = self._matrix(name)
         if matrix is None:
             return None
+
         rows, columns = matrix
         if columns == self.hidden:
             return rows
@@ -161,6 +162,7 @@ class ModuleTensors:
         matrix = self._matrix(name)
         if matrix is None:
             return None
+
         rows, columns = matrix
         if rows == self.hidden:
             return columns

@@ -31,6 +31,7 @@ def recognise_kda(tensors: ModuleTensors) -> Recognised | None:
         "o_norm.weight",
     ):
         return None
+
     found = _delta_rule(tensors, "kda", norm="o_norm.weight", conv="q_conv1d.weight")
     heads = tensors.elements("A_log")
     keys = tensors.outputs("q_proj.weight")
@@ -39,6 +40,7 @@ def recognise_kda(tensors: ModuleTensors) -> Recognised | None:
         found.prove("key_head_dim", keys // heads, "q_proj.weight", "A_log")
     else:
         _leave_keys_open(found, keys)
+
     return found
 
 
@@ -51,6 +53,7 @@ def recognise_gated_deltanet(tensors: ModuleTensors) -> Recognised | None:
         return None
     if not tensors.first("in_proj_qkvz.weight", "in_proj_qkv.weight"):
         return None
+
     found = _delta_rule(tensors, "gated_deltanet", norm="norm.weight", conv="conv1d.weight")
     heads = tensors.elements("A_log")
     head_dim = tensors.size("norm.weight", 0)
@@ -59,6 +62,7 @@ def recognise_gated_deltanet(tensors: ModuleTensors) -> Recognised | None:
     if heads is not None and head_dim is not None and channels is not None:
         values = heads * head_dim
         keys = (channels - values) // 2
+
     _leave_keys_open(found, keys)
     return found
 
@@ -70,9 +74,11 @@ def _delta_rule(tensors: ModuleTensors, variant: str, *, norm: str, conv: str) -
     heads = tensors.elements("A_log")
     if heads is not None:
         found.prove("value_heads", heads, "A_log")
+
     head_dim = tensors.size(norm, 0)
     if head_dim is not None:
         found.prove("value_head_dim", head_dim, norm)
+
     _prove_kernel(tensors, found, conv)
     return found
 
@@ -89,6 +95,7 @@ def recognise_lightning(tensors: ModuleTensors) -> Recognised | None:
     names = ("qkv_proj.weight", "output_gate.weight", "norm.weight")
     if not tensors.has(*names, "out_proj.weight"):
         return None
+
     found = Recognised("mixers", "lightning", "attention")
     found.prove("variant", "lightning", *names)
     found.leave_open(
@@ -105,12 +112,14 @@ def recognise_mamba(tensors: ModuleTensors) -> Recognised | None:
     """Recognise state-space layers: Mamba 1 has an x_proj, Mamba 2 a dt_bias."""
     if not tensors.has("A_log", "D", "in_proj.weight", "conv1d.weight"):
         return None
+
     if tensors.has("x_proj.weight"):
         variant = "mamba"
     elif tensors.has("dt_bias"):
         variant = "mamba2"
     else:
         return None
+
     found = Recognised("mixers", variant, "attention")
     found.prove("variant", variant, "A_log", "D", "conv1d.weight")
     _prove_kernel(tensors, found, "conv1d.weight")
@@ -119,6 +128,7 @@ def recognise_mamba(tensors: ModuleTensors) -> Recognised | None:
     if variant == "mamba2" and heads is not None:
         found.prove("value_heads", heads, "A_log")
         _prove_state(tensors, found, heads)
+
     return found
 
 
@@ -136,6 +146,7 @@ def _prove_state(tensors: ModuleTensors, found: Recognised, heads: int) -> None:
         return
     if not heads or inner % heads:
         return
+
     found.prove(
         "value_head_dim",
         inner // heads,
@@ -159,14 +170,17 @@ def recognise_short_conv(tensors: ModuleTensors) -> Recognised | None:
     conv = tensors.first("conv.weight", "conv1d.weight")
     if not conv or not tensors.has("in_proj.weight", "out_proj.weight"):
         return None
+
     modules = {name.rpartition(".")[0] for name in tensors.shapes}
     if not modules <= {"in_proj", "out_proj", conv.removesuffix(".weight")}:
         return None
+
     hidden = tensors.hidden
     if hidden is None or tensors.size(conv, 0) != hidden:
         return None
     if tensors.shapes["in_proj.weight"] != (3 * hidden, hidden):
         return None
+
     found = Recognised("mixers", "short_conv", "attention")
     found.prove(
         "variant",
@@ -203,10 +217,12 @@ def recognise_linear_attention(tensors: ModuleTensors) -> Recognised | None:
     marks = [name for name in tensors.shapes if _STATE.match(name)]
     if not marks or not tensors.has("q_proj.weight", "k_proj.weight", "v_proj.weight"):
         return None
+
     found = Recognised("mixers", "linear_attention", "attention")
     conv = tensors.first("conv1d.weight", "q_conv1d.weight")
     if conv:
         _prove_kernel(tensors, found, conv)
+
     found.leave_open(
         "variant",
         *_LINEAR_HEADS,

@@ -58,6 +58,7 @@ def recognise_attention(tensors: ModuleTensors) -> Recognised | None:
     is_split = tensors.has("q_proj.weight", "k_proj.weight", "v_proj.weight")
     if not output or not (is_split or tensors.has("qkv_proj.weight")):
         return None
+
     found = Recognised("mixers", "attention", "attention")
     if is_split:
         _prove_heads(tensors, found, output, _split_widths(tensors, output))
@@ -65,12 +66,14 @@ def recognise_attention(tensors: ModuleTensors) -> Recognised | None:
     else:
         _prove_heads(tensors, found, output, _fused_widths(tensors, output))
         _prove_fused_bias(tensors, found)
+
     _prove_output_bias_and_sinks(tensors, found, output)
     if not tensors.first(*_Q_NORMS):
         found.leave_open(
             "qk_norm",
             reason="no weight of a QK-norm is stored; a QK-norm without weights has no tensors",
         )
+
     found.leave_open("rope", reason=NO_ROPE_TENSORS)
     found.leave_open("window", reason=NO_WINDOW_TENSORS)
     return found
@@ -83,6 +86,7 @@ def recognise_partial_attention(tensors: ModuleTensors) -> Recognised | None:
         return None
     if not all(_PARTIAL.fullmatch(name) for name in tensors.shapes):
         return None
+
     found = Recognised("mixers", "attention", "attention")
     has_keys = tensors.has("k_proj.weight")
     if has_keys:
@@ -95,6 +99,7 @@ def recognise_partial_attention(tensors: ModuleTensors) -> Recognised | None:
             "kv_from",
             reason="no key and value projections are stored: they may be another layer's",
         )
+
     _prove_heads_by_norm(tensors, found, output)
     found.leave_open(*_HEAD_FACTS, reason="without a value projection the shapes do not settle it")
     _prove_bias(tensors, found, ("q_proj", "k_proj") if has_keys else ("q_proj",))
@@ -125,6 +130,7 @@ def _fused_widths(tensors: ModuleTensors, output: str) -> _Widths:
         rest = fused - queries
         if rest > 0 and rest % 2 == 0:
             keys = rest // 2
+
     return _Widths(q=queries, k=keys, v=keys, o=queries)
 
 
@@ -171,6 +177,7 @@ def _prove_heads(tensors: ModuleTensors, found: Recognised, output: str, widths:
     if head_dim is None or k is None or o is None or not _fits(widths, head_dim.size):
         found.leave_open(*_HEAD_FACTS, reason=_open_reason(widths, head_dim))
         return
+
     size, by, ref, config_keys = head_dim
     prove = partial(found.prove, config_keys=config_keys)
     key_matrix = tensors.first("k_proj.weight", "qkv_proj.weight")
@@ -217,17 +224,21 @@ def _find_head_dim(
         by_norm = _head_dim_by_norm(tensors, found, widths, (q_norm, k_norm))
         if by_norm is not None:
             return by_norm
+
     _, k, v, o = widths
     if o is None or k is None:
         return None
+
     sinks = tensors.size("sinks", 0)
     if sinks and o and v == k and o % sinks == 0:
         return _HeadDim(o // sinks, ("sinks",), "one sink for each query head")
+
     config = tensors.heads
     if config is None or config.head_dim <= 0:
         return None
     if (o, k) != (config.heads * config.head_dim, config.kv_heads * config.head_dim):
         return None
+
     ref = f"{output} has {o:,} inputs, which the heads of the config fit"
     return _HeadDim(config.head_dim, (), ref, config.keys)
 
@@ -265,6 +276,7 @@ def _head_dim_by_norm(
     else:
         reason = f"{norms[0]} may be as wide as a head or as the projection"
         found.leave_open("qk_norm.scope", reason=reason)
+
     return None
 
 
@@ -285,9 +297,11 @@ def _prove_heads_by_norm(tensors: ModuleTensors, found: Recognised, output: str)
     q, k = tensors.outputs("q_proj.weight"), tensors.outputs("k_proj.weight")
     if shape is None or len(shape) != 1 or q is None or q != tensors.inputs(output):
         return
+
     size = shape[0]
     if not 0 < size < q or q % size:
         return
+
     found.prove("qk_norm.scope", "head", q_norm)
     found.prove("head_dim", size, q_norm, ref="the QK-norm is one head wide")
     found.prove("heads", q // size, "q_proj.weight", q_norm)

@@ -41,6 +41,7 @@ def find_stack(tensors: list[NamedTensor]) -> Stack:
     prefix = max(sizes, key=lambda p: (sizes[p], p), default="")
     if not prefix:
         return Stack("", [], tensors)
+
     match = LAYERS.match(prefix)
     holder = prefix[: match.end(1)] if match is not None else ""
     inside: list[NamedTensor] = []
@@ -50,6 +51,7 @@ def find_stack(tensors: list[NamedTensor]) -> Stack:
             inside.append(NamedTensor(name.removeprefix(prefix), tensor))
         else:
             outside.append(NamedTensor(name.removeprefix(holder), tensor))
+
     return Stack(prefix, inside, outside)
 
 
@@ -77,11 +79,13 @@ def separate_blocks(tensors: list[NamedTensor]) -> list[NamedTensor]:
     blocks = {t.pattern for _, t in in_layers if _BLOCKS.search(t.pattern)}
     if all(t.pattern in blocks for _, t in in_layers):
         return tensors
+
     separated: list[NamedTensor] = []
     for name, tensor in tensors:
         if tensor.pattern in blocks:
             name = "blocks." + name.removeprefix("layers.")
         separated.append(NamedTensor(name, tensor))
+
     return separated
 
 
@@ -98,6 +102,7 @@ def split_mtp(tensors: list[NamedTensor]) -> MTPSplit:
     numbers = {index[0] for tensor in marks for index in tensor.indices}
     if not numbers:
         return MTPSplit(tensors, [])
+
     split = MTPSplit([], [])
     for name, tensor in tensors:
         of_mtp = [index for index in tensor.indices if index[0] in numbers]
@@ -106,4 +111,5 @@ def split_mtp(tensors: list[NamedTensor]) -> MTPSplit:
             split.mtp.append(NamedTensor(name, tensor.subset(of_mtp)))
         if of_layers:
             split.layers.append(NamedTensor(name, tensor.subset(of_layers)))
+
     return split

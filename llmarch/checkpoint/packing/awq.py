@@ -12,19 +12,11 @@ from .base import INT32, Decoded, Packed, PackingFormat, Shape, ceil_div, zeros_
 
 
 def _unpack(p: Packed) -> Decoded | None:
+    """Return the logical matrix. Without scales the names are GPTQ's, which is tried first."""
     scales = p.companions.get(".scales")
-    if len(p.shape) != 2 or (scales is not None and len(scales) != 2):
+    if scales is None or len(scales) != 2 or len(p.shape) != 2:
         return None
-    if scales is None:
-        return _unpack_without_scales(p)
     return _unpack_gemm(p, scales) or _unpack_gemv(p, scales)
-
-
-def _unpack_without_scales(p: Packed) -> Decoded:
-    inputs, words = p.shape
-    bits = p.bits or 4
-    outputs = words * 32 // bits
-    return Decoded(bits, (outputs, inputs))
 
 
 def _unpack_gemm(p: Packed, scales: Shape) -> Decoded | None:
@@ -32,14 +24,17 @@ def _unpack_gemm(p: Packed, scales: Shape) -> Decoded | None:
     groups, outputs = scales
     if not outputs:
         return None
+
     bits = words * 32 / outputs
     if bits not in (2, 4, 8):
         return None
+
     group_size = ceil_div(inputs, groups) if groups else 0
     problem = ""
     zeros = p.companions.get(".qzeros")
     if zeros is not None and zeros != (groups, words):
         problem = zeros_problem(zeros, scales)
+
     return Decoded(
         width=bits,
         shape=(outputs, inputs),
@@ -52,6 +47,7 @@ def _unpack_gemv(p: Packed, scales: Shape) -> Decoded | None:
     outputs, words = p.shape
     if scales[0] != outputs:
         return None
+
     return Decoded(
         width=4,
         shape=(outputs, words * 8),

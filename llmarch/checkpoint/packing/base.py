@@ -156,9 +156,6 @@ def format_shape(shape: Shape) -> str:
     return f"[{', '.join(sizes)}]"
 
 
-listed = format_shape
-
-
 def scale_problem(stored: Shape | None, needed: Shape) -> str:
     """Return what is wrong with scales that need another shape, or "" for nothing."""
     if stored is None or stored == needed:

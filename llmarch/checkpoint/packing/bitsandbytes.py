@@ -33,10 +33,12 @@ def _unpack_4bit(p: Packed) -> Decoded:
     detail = "nf4"
     if any(suffix.endswith("fp4") for suffix in p.companions):
         detail = "fp4"
+
     problem = ""
     scales = p.first(".absmax", "_absmax")
     if scales is not None and not _covers(scales, elements):
         problem = f"scales of shape {format_shape(scales)} do not cover {elements:,} elements"
+
     return Decoded(
         width=4,
         elements=elements,
@@ -57,6 +59,7 @@ def _unpack_8bit(p: Packed) -> Decoded:
     outputs = p.shape[:1]
     if scales is not None and scales not in (outputs, (*outputs, 1)):
         problem = f"scales of shape {format_shape(scales)} do not cover {format_shape(p.shape)}"
+
     return Decoded(
         width=8,
         shape=p.shape,

@@ -37,6 +37,7 @@ class _Inputs(NamedTuple):
 def _unpack(p: Packed) -> Decoded | None:
     if len(p.shape) < 2:
         return None
+
     *lead, words = p.shape
     groups = _group_count(p)
     for bits in _candidate_bits(p):
@@ -50,6 +51,7 @@ def _unpack(p: Packed) -> Decoded | None:
                 problem=_scale_problem(p),
                 uncertain=p.bits is None and not inputs.by_index,
             )
+
     return Decoded(
         width=4,
         shape=(*lead, words * 8),

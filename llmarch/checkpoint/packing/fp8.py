@@ -35,9 +35,11 @@ def _unpack(p: Packed) -> Decoded:
     scale = p.first(*_SCALES, *_EXPERT_SCALES)
     if scale is None:
         return Decoded(8, p.shape)
+
     detail = _granularity(p, scale)
     if detail:
         return Decoded(8, p.shape, detail=detail)
+
     stored = format_shape(scale)
     values = format_shape(p.shape)
     return Decoded(
@@ -54,6 +56,7 @@ def _granularity(p: Packed, scale: Shape) -> str:
         return "per tensor"
     if len(p.shape) < 2:
         return "per element" if scale == p.shape else ""
+
     *lead, outputs, inputs = p.shape
     per_channel = (
         (*lead, outputs),
@@ -63,9 +66,11 @@ def _granularity(p: Packed, scale: Shape) -> str:
     )
     if scale in per_channel:
         return "per channel"
+
     for rows, columns in _candidate_blocks(p):
         if scale == blocks_of(p.shape, (rows, columns)):
             return f"blocks {rows} × {columns}"
+
     if lead and scale[0] == lead[0] and set(scale[1:]) <= {1}:
         return "per expert"
     return ""

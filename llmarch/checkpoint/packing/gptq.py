@@ -43,13 +43,16 @@ def _unpack(p: Packed) -> Decoded | None:
     if bits not in _BITS:
         problem = f"index or zero points give {bits:g} bits a value, expected {p.bits}"
         bits = p.bits
+
     if bits is None or bits not in _BITS:
         return None
+
     inputs = words * 32 // int(bits)
     detail = f"{bits:g} bits"
     scales = p.companions.get(".scales")
     if scales and scales[0] > 1:
         detail += f", groups of {ceil_div(inputs, scales[0])}"
+
     shape = (outputs, inputs)
     return Decoded(
         width=bits,
@@ -80,11 +83,14 @@ def _companion_problem(p: Packed, shape: tuple[int, int], bits: float) -> str:
         words = outputs * bits / 32
         if not _zeros_fit(zeros, scales[0], words):
             return zeros_problem(zeros, scales)
+
     if scales is None or p.group_size is None:
         return ""
+
     groups = ceil_div(inputs, p.group_size)
     if scales[0] == groups:
         return ""
+
     stored = format_shape(scales)
     needed = format_shape((groups, outputs))
     return f"scales have shape {stored}, but groups of {p.group_size} need {needed}"

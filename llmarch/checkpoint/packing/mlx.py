@@ -28,20 +28,24 @@ class _Mode(NamedTuple):
 def _unpack(p: Packed) -> Decoded | None:
     if len(p.shape) < 2:
         return None
+
     scales = p.companions.get(".scales")
     if scales is None or len(scales) != len(p.shape):
         return _unpack_without_groups(p, scales)
     if scales[:-1] != p.shape[:-1]:
         return None
+
     modes = _possible_modes(p.shape[-1], scales[-1], p.group_size)
     if not modes:
         return None
+
     *lead, groups = scales
     shapes: list[Shape] = [(*lead, groups * m.group_size) for m in modes]
     problem = ""
     biases = p.companions.get(".biases", scales)
     if biases != scales:
         problem = f"biases of shape {format_shape(biases)} do not fit scales {format_shape(scales)}"
+
     if len(modes) > 1:
         return Decoded(
             width=0,
@@ -50,6 +54,7 @@ def _unpack(p: Packed) -> Decoded | None:
             problem=problem,
             uncertain=True,
         )
+
     bits, group_size = modes[0]
     return Decoded(
         width=bits,
@@ -66,6 +71,7 @@ def _unpack_without_groups(p: Packed, scales: Shape | None) -> Decoded:
     problem = ""
     if scales is not None:
         problem = f"scales of shape {format_shape(scales)} do not cover {format_shape(p.shape)}"
+
     return Decoded(
         width=bits,
         shape=(*lead, words * 32 // bits),

@@ -17,6 +17,7 @@ _GROUP_BYTES = 16
 def _unpack_blocks(p: Packed) -> Decoded | None:
     if len(p.shape) < 3 or p.shape[-1] != _GROUP_BYTES:
         return None
+
     *lead, groups, _ = p.shape
     scale = p.companions.get("_scales")
     return Decoded(

@@ -83,6 +83,7 @@ class _Unpacker:
         """Stored groups by pattern."""
         for group in map(_escape_braces, table):
             self.groups.setdefault(group.pattern, []).append(group)
+
         self.unpacked: list[TensorGroup] = []
         """Groups that no format accepts: plain tensors, or companions."""
         self.companions: dict[str, list[list[Index]]] = {}
@@ -94,9 +95,11 @@ class _Unpacker:
         for groups in self.groups.values():
             for group in groups:
                 self._unpack_group(group)
+
         for group in self.unpacked:
             if not self._is_scale(group.pattern):
                 self.result.logical.append(_as_stored(group))
+
         self._count_scales()
         self._add_orphaned_scales()
         return self.result
@@ -115,6 +118,7 @@ class _Unpacker:
         if candidate is None:
             self.unpacked.append(group)
             return
+
         varying = self._varying_companions(group, candidate)
         parts = self._split(group, varying)
         if len(parts) > 1:
@@ -122,9 +126,11 @@ class _Unpacker:
             for part in parts:
                 self._unpack_group(part)
             return
+
         tensor = self._logical_tensor(group, candidate)
         for suffix in candidate.companions:
             self.companions.setdefault(candidate.stem + suffix, []).append(group.indices)
+
         self.result.logical.append(tensor)
         self.result.formats.setdefault(tensor.packing, candidate.format)
 
@@ -134,11 +140,13 @@ class _Unpacker:
         candidates = self._candidates(group)
         if not group.dtype:
             candidates = iter(sorted(candidates, key=self._preference))
+
         for candidate in candidates:
             if group.shape is None:
                 return candidate
             if candidate.format.accept(self._packed(group, group.shape, candidate)):
                 return candidate
+
         return None
 
     def _preference(self, candidate: _Candidate) -> tuple[bool, int]:
@@ -211,17 +219,20 @@ class _Unpacker:
                 continue
             if len(groups) > 1 or groups[0].indices != group.indices:
                 varying[suffix] = self._positions_of(candidate.stem + suffix)
+
         return varying
 
     def _split(self, group: TensorGroup, varying: _Varying) -> list[TensorGroup]:
         """Split a group so that all tensors of a part have their companions in the same groups."""
         if not varying:
             return [group]
+
         parts: dict[tuple[int | None, ...], list[Index]] = {}
         positions = list(varying.values())
         for index in group.indices:
             key = tuple([p.get(index) for p in positions])
             parts.setdefault(key, []).append(index)
+
         return [
             TensorGroup(group.pattern, group.dtype, group.shape, indices)
             for indices in parts.values()
@@ -249,6 +260,7 @@ class _Unpacker:
         decoded: Decoded | None = Decoded(f.width)
         if group.shape is not None:
             decoded = f.unpack(self._packed(group, group.shape, candidate))
+
         companions = list(candidate.companions.values())
         tensor = LogicalTensor(
             pattern=candidate.stem + f.logical_suffix,
@@ -264,8 +276,10 @@ class _Unpacker:
         if decoded is None:
             tensor.not_comparable = f"{f.name} values in a layout that llmarch does not unpack"
             return tensor
+
         if decoded.detail:
             tensor.packing = f"{f.name}, {decoded.detail}"
+
         tensor.shape = decoded.shape
         tensor.other_shapes = decoded.other_shapes
         tensor.elements = decoded.elements
@@ -276,6 +290,7 @@ class _Unpacker:
         if problem:
             path = folded_names(group.pattern, group.indices)[0]
             self._report("tensor-shape", path, f"{tensor.packing}: {problem}")
+
         return tensor
 
     # --- findings ---
@@ -300,10 +315,12 @@ class _Unpacker:
             companion = candidate.companions.get(suffix)
             if companion is not None and companion.indices == group.indices:
                 return
+
         without = group.indices
         for suffix in f.scales:
             positions = self._positions_of(candidate.stem + suffix)
             without = [index for index in without if index not in positions]
+
         if without:
             stored = [s for s in f.scales if candidate.stem + s in self.groups]
             suffix = stored[0] if stored else f.scales[0]
@@ -325,10 +342,12 @@ def _companion_problem(group: TensorGroup, candidate: _Candidate) -> str:
         for suffix, companion in candidate.companions.items():
             if companion.shape is not None and 0 in companion.shape:
                 return f"*{suffix} has no elements"
+
     for suffix in candidate.format.scales:
         companion = candidate.companions.get(suffix)
         if companion is not None and companion.dtype in _INTEGERS:
             return f"*{suffix} is {companion.dtype}, not floating-point"
+
     return ""
 
 

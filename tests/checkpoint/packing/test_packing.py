@@ -1,4 +1,7 @@
-"""Every packing format: stored tensors to logical ones, from headers alone. The layouts are cited in each format's file."""
+"""Every packing format: stored tensors to logical ones, from headers alone.
+
+The layouts are cited in each format's file.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def unpacked(tensors: Tensors, **declared: Any) -> Unpacked:
 
 
 def one(tensors: Tensors, **declared: Any) -> LogicalTensor:
-    """The one logical tensor that these stand for."""
+    """Return the one logical tensor that these unpack to."""
     u = unpacked(tensors, **declared)
     assert [f.message for f in u.findings] == []
     (x,) = u.logical
@@ -383,55 +386,115 @@ def test_scales_that_are_missing_are_a_finding() -> None:
     }
     (f,) = unpacked(two).findings
     assert (f.rule, f.path) == ("packed-without-scales", "l.{1,3}.weight")
+    assert f.message == "fp8 values without scales (*.weight_scale_inv)"
     (f,) = unpacked({"a.qweight": ("I32", (32, 96)), "a.g_idx": ("I32", (256,))}).findings
     assert f.rule == "packed-without-scales"
 
 
-@pytest.mark.parametrize(
-    "tensors",
-    [
+MISFITS: list[tuple[Tensors, str]] = [
+    (
         {"a.weight": ("F8_E4M3", (256, 256)), "a.weight_scale_inv": ("F32", (3, 2))},
+        "fp8: scales of shape [3, 2] do not cover [256, 256]",
+    ),
+    (
         {
             "a.weight": ("U8", (64, 32)),
             "a.weight_scale": ("F8_E4M3", (64, 5)),
             "a.weight_scale_2": ("F32", ()),
         },
+        "nvfp4, groups of 16: scales have shape [64, 5], expected [64, 4]",
+    ),
+    (
         {"a.down_proj_blocks": ("U8", (2, 64, 4, 16)), "a.down_proj_scales": ("U8", (2, 64, 5))},
+        "mxfp4, groups of 32: scales have shape [2, 64, 5], expected [2, 64, 4]",
+    ),
+    (
         {"a.weight_packed": ("I32", (64, 16)), "a.weight_scale": ("BF16", (63, 4))},
+        "compressed-tensors, 4 bits, groups of 32: scales of shape [63, 4] do not fit 64 outputs",
+    ),
+    (
         {
             "a.qweight": ("I32", (32, 96)),
             "a.qzeros": ("I32", (3, 12)),
             "a.scales": ("F16", (2, 96)),
             "a.g_idx": ("I32", (256,)),
         },
+        "gptq, 4 bits, groups of 128: zero points of shape [3, 12] do not fit scales [2, 96]",
+    ),
+    (
         {
             "a.qweight": ("I32", (32, 96)),
             "a.qzeros": ("I32", (2, 12)),
             "a.scales": ("F16", (2, 96)),
             "a.g_idx": ("I32", (0,)),
         },
+        "gptq, 4 bits, groups of 128: *.g_idx has no elements",
+    ),
+    (
         {"a.qweight": ("I32", (256, 12)), "a.qzeros": ("I32", ()), "a.scales": ("F16", (2, 96))},
+        "awq, 4 bits, groups of 128: zero points of shape [] do not fit scales [2, 96]",
+    ),
+    (
         {"a.weight": ("U32", (96, 32)), "a.scales": ("BF16", ()), "a.biases": ("BF16", (96, 4))},
+        "mlx: scales of shape [] do not cover [96, 32]",
+    ),
+    (
         {
             "a.weight": ("U32", (96, 32)),
             "a.scales": ("BF16", (96, 4)),
             "a.biases": ("BF16", (96, 5)),
         },
+        "mlx: biases of shape [96, 5] do not fit scales [96, 4]",
+    ),
+    (
         {"a.weight": ("I8", (64, 32)), "a.SCB": ("F32", (32,))},
+        "bitsandbytes, int8: scales of shape [32] do not cover [64, 32]",
+    ),
+    (
         {
             "a.weight": ("U8", (1024, 1)),
             "a.weight.absmax": ("F32", (31,)),
             "a.weight.quant_map": ("F32", (16,)),
         },
+        "bitsandbytes, nf4: scales of shape [31] do not cover 2,048 elements",
+    ),
+    (
         {
             "a.weight": ("U8", (64, 32)),
             "a.weight_scale": ("F8_E4M3", (64, 4)),
             "a.weight_scale_2": ("F32", (0,)),
         },
-    ],
-)
-def test_scales_that_do_not_fit_are_a_finding(tensors: Tensors) -> None:
-    assert [f.rule for f in unpacked(tensors).findings] == ["tensor-shape"]
+        "nvfp4, groups of 16: *.weight_scale_2 has no elements",
+    ),
+    (
+        {"a.weight": ("F8_E4M3", (256, 256)), "a.weight_scale": ("I32", ())},
+        "fp8, per tensor: *.weight_scale is I32, not floating-point",
+    ),
+]
+
+
+@pytest.mark.parametrize(("tensors", "message"), MISFITS)
+def test_scales_that_do_not_fit_are_a_finding(tensors: Tensors, message: str) -> None:
+    (finding,) = unpacked(tensors).findings
+    assert (finding.rule, finding.message) == ("tensor-shape", message)
+
+
+def test_gptq_words_must_hold_the_declared_bits() -> None:
+    tensors: Tensors = {
+        "a.qweight": ("I32", (40, 96)),
+        "a.scales": ("F16", (2, 96)),
+        "a.g_idx": ("I32", (256,)),
+    }
+    (finding,) = unpacked(tensors, method="gptq", bits=4).findings
+    expected = "index or zero points give 5 bits a value, expected 4"
+    assert finding.message == f"gptq, 4 bits, groups of 160: {expected}"
+
+
+def test_gptq_scales_must_have_the_declared_groups() -> None:
+    tensors: Tensors = {"a.qweight": ("I32", (32, 96)), "a.scales": ("F16", (2, 96))}
+    (finding,) = unpacked(tensors, method="gptq", bits=4, group_size=64).findings
+    expected = "scales have shape [2, 96], but groups of 64 need [4, 96]"
+    assert finding.message == f"gptq, 4 bits, groups of 128: {expected}"
 
 
 def test_one_scale_is_not_the_blocks_that_are_declared() -> None:
@@ -509,8 +572,8 @@ def test_names_that_only_look_packed_stand_for_themselves() -> None:
 
 @pytest.mark.parametrize("dtype", ["I32", "U32", "U8", "I8", "F8_E4M3", "BF16", ""])
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 0), (3, 0), (1, 1, 1, 1, 1), (7, 13)])
-def test_odd_shapes_never_raise(dtype: str, shape: tuple[int, ...]) -> None:
-    """Whatever is stored under a format's names and whatever its shape, the answer is a logical tensor or a reason."""
+def test_unusual_shapes_never_raise(dtype: str, shape: tuple[int, ...]) -> None:
+    """Whatever is stored under a format's names, the answer is a logical tensor or a reason."""
     for f in FORMATS:
         stem = "m.experts.down_proj" if f.endings[0].startswith("experts") else "m.x"
         value = stem if f.endings[0].startswith("experts") else stem + f.endings[0]

@@ -1,4 +1,4 @@
-"""Small models as repositories: configs and headers that transformers made, changed here and there."""
+"""Small models as repositories: configs and headers that transformers made, with changes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from helpers import paths
-from helpers.checkpoints import BYTES, Sparse, safetensors
+from helpers.checkpoints import Sparse, data_size, index, safetensors
 from helpers.loopback import Files
 
 FIXTURES = paths.FIXTURES / "headers"
 Tensors = dict[str, tuple[str, tuple[int, ...]]]
+"""Name -> dtype and shape."""
 Config = dict[str, Any]
-BYTES |= {"F16": 2, "I32": 4, "I8": 1, "U32": 4}
 
 
 def fixture(name: str) -> tuple[Config, Tensors]:
-    """The config and tensors of a model."""
-    document = json.loads(gzip.decompress((FIXTURES / f"{name}.json.gz").read_bytes()))
-    return document["config"], {
-        n: (dtype, tuple(shape)) for n, (dtype, shape) in document["tensors"].items()
-    }
+    """Return the config and tensors of a model."""
+    data = gzip.decompress((FIXTURES / f"{name}.json.gz").read_bytes())
+    document = json.loads(data)
+    tensors: Tensors = {}
+    for tensor, (dtype, shape) in document["tensors"].items():
+        tensors[tensor] = (dtype, tuple(shape))
+    return document["config"], tensors
 
 
 def files(
@@ -33,61 +35,90 @@ def files(
     shards: int = 1,
     more: Mapping[str, bytes] | None = None,
 ) -> Files:
-    """A repository of that model, changed; in so many shards with an index, if more than one."""
-    c, t = fixture(name)
-    text, held = json.dumps(config(c), indent=2).encode(), tensors(t)
+    """Return a repository of a model.
+
+    name: the fixture.
+    config, tensors: change its config and its tensors.
+    shards: number of files; with an index if more than one.
+    more: files to add.
+    """
+    original_config, original_tensors = fixture(name)
+    text = json.dumps(config(original_config), indent=2)
+    repository: dict[str, bytes | Sparse] = {"config.json": text.encode()}
+    stored = tensors(original_tensors)
     if shards == 1:
-        return {"config.json": text, "model.safetensors": safetensors(held), **(more or {})}
-    names = list(held)
+        repository["model.safetensors"] = safetensors(stored)
+    else:
+        repository |= split(stored, shards)
+    return {**repository, **(more or {})}
+
+
+def split(tensors: Tensors, shards: int) -> dict[str, bytes | Sparse]:
+    """Return the tensors in so many files of about as many tensors, and their index."""
+    names = list(tensors)
     size = -(-len(names) // shards)
-    parts = {
-        f"model-{i + 1:05d}-of-{shards:05d}.safetensors": {
-            n: held[n] for n in names[i * size : (i + 1) * size]
-        }
-        for i in range(shards)
+    repository: dict[str, bytes | Sparse] = {}
+    weight_map: dict[str, str] = {}
+    for i in range(shards):
+        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
+        part = {name: tensors[name] for name in names[i * size : (i + 1) * size]}
+        repository[file] = safetensors(part)
+        weight_map |= dict.fromkeys(part, file)
+    return {
+        "model.safetensors.index.json": index(weight_map, data_size(tensors)),
+        **repository,
     }
-    weight_map = {n: file for file, part in parts.items() for n in part}
-    total = sum(s.size for s in map(safetensors, parts.values())) - sum(
-        len(safetensors(p).head) for p in parts.values()
-    )
-    index = json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}).encode()
-    whole: dict[str, bytes | Sparse] = {file: safetensors(part) for file, part in parts.items()}
-    return {"config.json": text, "model.safetensors.index.json": index, **whole, **(more or {})}
 
 
 def having(**values: Any) -> Callable[[Config], Config]:
-    return lambda c: c | values
+    """Return the change of a config that sets these keys."""
+    return lambda config: config | values
 
 
-def without(*names: str) -> Callable[[Tensors], Tensors]:
-    return lambda t: {n: v for n, v in t.items() if not any(part in n for part in names)}
+def without(*parts: str) -> Callable[[Tensors], Tensors]:
+    """Return the change of tensors that removes those whose name contains one of the parts."""
 
-
-def layers(n: int) -> Callable[[Tensors], Tensors]:
-    """The tensors of a model with so many layers: the last one repeated, or the first n."""
-
-    def change(t: Tensors) -> Tensors:
-        numbers = [int(name.split(".")[2]) for name in t if name.startswith("model.layers.")]
-        last = max(numbers)
-        out = {
-            k: v
-            for k, v in t.items()
-            if not k.startswith("model.layers.") or int(k.split(".")[2]) < n
+    def change(tensors: Tensors) -> Tensors:
+        return {
+            name: tensor
+            for name, tensor in tensors.items()
+            if not any(part in name for part in parts)
         }
-        for i in range(last + 1, n):
-            out |= {
-                k.replace(f"layers.{last}.", f"layers.{i}."): v
-                for k, v in t.items()
-                if f"layers.{last}." in k
-            }
-        return out
+
+    return change
+
+
+def layers(count: int) -> Callable[[Tensors], Tensors]:
+    """Return the change of tensors to `count` layers: the first ones, or the last one repeated."""
+
+    def change(tensors: Tensors) -> Tensors:
+        changed: Tensors = {}
+        layer_numbers: dict[str, int] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("model.layers."):
+                layer_numbers[name] = int(name.split(".")[2])
+            if layer_numbers.get(name, 0) < count:
+                changed[name] = tensor
+        last = max(layer_numbers.values())
+        for i in range(last + 1, count):
+            for name, number in layer_numbers.items():
+                if number == last:
+                    copy = name.replace(f"layers.{last}.", f"layers.{i}.")
+                    changed[copy] = tensors[name]
+        return changed
 
     return change
 
 
 def resized(rows: int) -> Callable[[Tensors], Tensors]:
-    """Another vocabulary."""
-    return lambda t: {
-        n: (d, (rows, *s[1:])) if n in ("model.embed_tokens.weight", "lm_head.weight") else (d, s)
-        for n, (d, s) in t.items()
-    }
+    """Return the change of tensors to a vocabulary of `rows`."""
+
+    def change(tensors: Tensors) -> Tensors:
+        changed = dict(tensors)
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            if name in tensors:
+                dtype, (_, *rest) = tensors[name]
+                changed[name] = (dtype, (rows, *rest))
+        return changed
+
+    return change

@@ -33,10 +33,12 @@ def model(**changes: Any) -> RawModel:
         "scalar",
     ]
     fields: dict[str, Any] = {
-        "reference": "r", "kind": "hub", "name": "model", "config": {"b": 1, "a": [1.5, None, float("inf")]}, "config_file": "config.json",
+        "reference": "r", "kind": "hub", "name": "model", "config": {"b": 1, "a": [1.5, None,
+        float("inf")]}, "config_file": "config.json",
         "repo_id": REPO, "commit": COMMIT, "files": ("config.json", "ü.txt"), "header_bytes": 123,
         "findings": [Finding(rule="x", path="p", message="m", old=1, new=[2])],
-        "tensors": TensorTable.from_tensors((n, "BF16", () if n == "scalar" else (3, 4)) for n in names),
+        "tensors": TensorTable.from_tensors((n, "BF16", () if n == "scalar" else (3,
+        4)) for n in names),
     }  # fmt: skip
     return RawModel(**fields | changes)
 
@@ -164,7 +166,8 @@ def test_writers_and_readers_at_once() -> None:
         assert all(pool.map(work, range(60)))
     path = [str(Path(__file__).parent), *sys.path]
     each = "t.cache.store_model(t.ENDPOINT, t.REPO, t.model(header_bytes=i)); assert t.load()"
-    code = f"import sys; sys.path[:0] = {path!r}\nimport test_header_cache as t\nfor i in range(40): {each}"
+    imports = f"import sys; sys.path[:0] = {path!r}\nimport test_header_cache as t"
+    code = f"{imports}\nfor i in range(40): {each}"
     processes = [subprocess.Popen([sys.executable, "-c", code], env=os.environ) for _ in range(3)]
     assert [p.wait() for p in processes] == [0, 0, 0]
 

@@ -14,10 +14,9 @@ from llmarch.sources.index import parse_index
 
 
 def test_index() -> None:
-    index = parse_index(
-        b'{"metadata": {"total_size": 3}, "weight_map": {"a": "y.safetensors", "b": "x.safetensors", "c": "y.safetensors"}}',
-        file="i",
-    )
+    weight_map = {"a": "y.safetensors", "b": "x.safetensors", "c": "y.safetensors"}
+    document = {"metadata": {"total_size": 3}, "weight_map": weight_map}
+    index = parse_index(json.dumps(document).encode(), file="i")
     assert index.shards == {"x.safetensors", "y.safetensors"}
     assert index.tensors_by_file == {"x.safetensors": ["b"], "y.safetensors": ["a", "c"]}
     assert index.metadata == {"total_size": 3}

@@ -1,4 +1,4 @@
-"""Index against shards: each disagreement is one finding a pattern, and no tensor is counted twice."""
+"""Index against shards: one finding for each pattern, and no tensor is counted twice."""
 
 from __future__ import annotations
 
@@ -30,15 +30,21 @@ def index(weight_map: dict[str, str], **metadata: Any) -> ShardIndex:
     ("shards", "listed", "findings"),
     [
         ({A: [X, Y], B: [Z]}, {X: A, Y: A, Z: B}, []),
-        ({A: [X], B: [Z]}, {X: A, Y: A, Z: B}, [("index-tensor-missing", "layers.{}.x", "weights")]),
+        ({A: [X], B: [Z]}, {X: A, Y: A, Z: B}, [("index-tensor-missing", "layers.{}.x",
+         "weights")]),
         ({A: [], B: [Z]}, {X: A, Y: A, Z: B}, [("index-tensor-missing", "layers.{}.x", "weights")]),
-        ({A: [X], B: [Y, Z]}, {X: A, Y: A, Z: B}, [("index-wrong-shard", "layers.{}.x", "weights")]),
-        ({A: [X, Y], B: [Y, Z]}, {X: A, Y: A, Z: B}, [("tensor-in-two-shards", "layers.{}.x", "weights")]),
-        ({A: [X], B: [Y, Z], C: [Y]}, {X: A, Y: A, Z: B}, [("index-wrong-shard", "layers.{}.x", "weights"), ("tensor-in-two-shards",
+        ({A: [X], B: [Y, Z]}, {X: A, Y: A, Z: B}, [("index-wrong-shard", "layers.{}.x",
+         "weights")]),
+        ({A: [X, Y], B: [Y, Z]}, {X: A, Y: A, Z: B}, [("tensor-in-two-shards", "layers.{}.x",
+         "weights")]),
+        ({A: [X], B: [Y, Z], C: [Y]}, {X: A, Y: A, Z: B}, [("index-wrong-shard", "layers.{}.x",
+         "weights"), ("tensor-in-two-shards",
          "layers.{}.x", "weights")]),
         ({A: [X, Y], B: [Z]}, {X: A, Z: B}, [("index-tensor-unlisted", "layers.{}.x", "info")]),
-        ({A: [X, Y], B: [Z], C: ["new"]}, {X: A, Y: A, Z: B}, [("index-tensor-unlisted", "new", "weights")]),
-        ({A: [X, Y, "new"], B: [Z, "new"]}, {X: A, Y: A, Z: B}, [("tensor-in-two-shards", "new", "weights"), ("index-tensor-unlisted",
+        ({A: [X, Y], B: [Z], C: ["new"]}, {X: A, Y: A, Z: B}, [("index-tensor-unlisted", "new",
+         "weights")]),
+        ({A: [X, Y, "new"], B: [Z, "new"]}, {X: A, Y: A, Z: B}, [("tensor-in-two-shards", "new",
+         "weights"), ("index-tensor-unlisted",
          "new", "info")]),
         ({A: [X, Y], B: [Y, Z]}, None, [("tensor-in-two-shards", "layers.{}.x", "weights")]),
         ({A: [X, Y], B: [Z]}, None, []),
@@ -75,7 +81,8 @@ def test_findings_are_folded() -> None:
 
 @pytest.mark.parametrize(
     ("total", "said"),
-    [(8, None), (None, None), (9, "total_size is 9"), (0, "total_size is 0"), (8.0, "8.0, a float"), ("8", "not a number"), (True,
+    [(8, None), (None, None), (9, "total_size is 9"), (0, "total_size is 0"), (8.0, "8.0, a float"),
+     ("8", "not a number"), (True,
      "not a number"),
      ({"a": 1}, "not a number")],
 )  # fmt: skip

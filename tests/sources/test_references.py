@@ -74,7 +74,8 @@ def test_aliases(text: str, alias: str) -> None:
         ("", "does not name a model", "llmarch list"),
         ("   ", "does not name a model", "llmarch list"),
         ("a\x1b[31m", "does not name a model", "llmarch list"),
-        ("qwen3-8b@main", "qwen3-8b is a bundled model, which has no revisions", "Qwen/Qwen3-8B@main"),
+        ("qwen3-8b@main", "qwen3-8b is a bundled model, which has no revisions",
+         "Qwen/Qwen3-8B@main"),
         ("-", "not a bundled model", ""),
         ("it", "not a bundled model", ""),
         ("a/b/c", "neither an existing path", "org/name"),
@@ -118,7 +119,8 @@ def test_what_names_nothing(text: str, message: str, hint: str) -> None:
         ("https://huggingface.co/Qwen/Qwen3-8B/tree/refs%2Fpr%2F7", "Qwen/Qwen3-8B", "refs/pr/7"),
         ("https://huggingface.co/Qwen/Qwen3-8B/tree/refs/pr/7/sub", "Qwen/Qwen3-8B", "refs/pr/7"),
         ("https://huggingface.co/Qwen/Qwen3-8B/blob/v2/config.json", "Qwen/Qwen3-8B", "v2"),
-        (f"https://huggingface.co/Qwen/Qwen3-8B/resolve/{COMMIT}/model.safetensors?download=true", "Qwen/Qwen3-8B", COMMIT),
+        (f"https://huggingface.co/Qwen/Qwen3-8B/resolve/{COMMIT}/model.safetensors?download=true",
+         "Qwen/Qwen3-8B", COMMIT),
         ("https://huggingface.co/Qwen/Qwen3-8B/discussions/3", "Qwen/Qwen3-8B", None),
         ("https://huggingface.co/gpt2", "gpt2", None),
         ("hf://Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
@@ -178,7 +180,7 @@ def test_home(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_folders_without_a_dot(elsewhere: Path) -> None:
-    """An exact alias goes first, then a folder that holds a model, then the Hub and the search for aliases."""
+    """In this order: an exact alias, a folder with a model, the Hub, the search for aliases."""
     for name in ("qwen3-8b", "qwen3-8b-instruct", "acme/model", "empty", "acme/empty"):
         (elsewhere / name).mkdir(parents=True)
         if "empty" not in name:
@@ -196,7 +198,8 @@ def test_folders_without_a_dot(elsewhere: Path) -> None:
 
 def test_importing_it_is_cheap() -> None:
     heavy = {"pydantic", "huggingface_hub", "rich", "typer", "httpx2", "difflib"}
-    code = f"import sys, llmarch.sources.references; print(sorted({{m.partition('.')[0] for m in sys.modules}} & {heavy}))"
+    loaded = "{name.partition('.')[0] for name in sys.modules}"
+    code = f"import sys, llmarch.sources.references; print(sorted({loaded} & {heavy}))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert (
         subprocess.run(

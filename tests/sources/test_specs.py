@@ -64,7 +64,9 @@ def test_the_wheel_carries_the_specs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
-    code = "import llmarch, llmarch.sources.aliases as a; print(llmarch.__file__, len(a.bundled_models()), llmarch.load('qwen3-235b').name)"
+    imports = "import llmarch, llmarch.sources.aliases as a"
+    figures = "llmarch.__file__, len(a.bundled_models()), llmarch.load('qwen3-235b').name"
+    code = f"{imports}; print({figures})"
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=True,

@@ -1,4 +1,7 @@
-"""Reading repositories over the network: what is asked for, what is never read, and what happens when the network misbehaves."""
+"""Reading repositories over the network.
+
+What is requested, what is never read, and what happens when the network misbehaves.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ from llmarch.sources.raw import RawModel, TensorTable
 from llmarch.sources.references import parse_reference
 
 REPO = "acme/model"
+ADAPTER = b'{"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B"}'
 
 
 def read(text: str = REPO, **how: Any) -> RawModel:
@@ -309,6 +313,7 @@ def test_without_that_answer_shards_are_read(hub: Hub, fault: int | str) -> None
 
 
 FIRST = "model-00001-of-00003.safetensors"
+ENTRY = '"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}'
 
 
 @pytest.mark.parametrize(
@@ -317,7 +322,7 @@ FIRST = "model-00001-of-00003.safetensors"
         lambda text: json.dumps(json.loads(text)),  # with spaces
         lambda text: text[: len(text) // 2],
         lambda text: text.replace(FIRST, "other.safetensors"),
-        lambda text: text[:-2] + ',"other.safetensors":{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}}}',
+        lambda text: f'{text[:-2]},"other.safetensors":{{{ENTRY}}}}}}}',
         lambda text: text[:-2] + text[text.index(f',"{FIRST}"'.replace("00001", "00002")) :],
         lambda text: text[: text.index(f',"{FIRST}"'.replace("00001", "00003"))] + "}}",
         lambda text: '{"index":{},"headers":{}}',
@@ -643,13 +648,16 @@ def test_renamed_repository_is_followed_and_said(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("files", "message", "hint"),
     [
-        ({"adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B"}', "adapter_model.safetensors": b""},
+        ({"adapter_config.json": ADAPTER, "adapter_model.safetensors": b""},
          "LORA adapter for Qwen/Qwen3-8B", "llmarch show Qwen/Qwen3-8B"),
-        ({"model_index.json": b'{"_class_name": "FluxPipeline"}', "unet/config.json": b"{}"}, r"diffusers pipeline \(FluxPipeline\)",
+        ({"model_index.json": b'{"_class_name": "FluxPipeline"}', "unet/config.json": b"{}"},
+         r"diffusers pipeline \(FluxPipeline\)",
          "text_encoder"),
-        ({"config.json": b'{"model_type": "bert", "architectures": ["BertModel"]}', "modules.json": b"[]", "model.safetensors": b""},
+        ({"config.json": b'{"model_type": "bert", "architectures": ["BertModel"]}',
+         "modules.json": b"[]", "model.safetensors": b""},
          r"sentence encoder \(BertModel\)", "decoder"),
-        ({"model-Q4_K_M.gguf": b"", "README.md": b""}, "contains only GGUF files", "converted from"),
+        ({"model-Q4_K_M.gguf": b"", "README.md": b""}, "contains only GGUF files",
+         "converted from"),
         ({"onnx/model.onnx": b""}, "contains only ONNX files", "converted from"),
         ({"README.md": b""}, "neither a config.json nor safetensors", "model repository"),
     ],

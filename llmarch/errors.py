@@ -43,6 +43,13 @@ class UnknownFamily(ConfigError):
     """A model_type that no family file reads."""
 
 
+class InternalError(ConfigError):
+    """A fault of llmarch that a config brought to light. People are asked to report it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "This is a fault of llmarch. Please report it with the config.")
+
+
 class NotAModel(LlmarchError):
     """A repository without a decoder language model: an adapter, a pipeline, GGUF files."""
 

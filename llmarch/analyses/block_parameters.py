@@ -75,12 +75,12 @@ def count_attention(mixer: Attention, hidden_size: int) -> int:
     if mixer.kv_from or mixer.values_from_keys:
         values = 0
     inputs = queries + keys + values
-    if mixer.gate == "elementwise":
+    if mixer.gate == "elementwise":  # part of the queries' matrix, with a bias if they have one
         inputs += queries
-    elif mixer.gate == "head":
-        inputs += mixer.heads
     outputs = mixer.heads * mixer.v_head_dim
     total = count_projection(hidden_size, inputs, mixer.qkv_bias)
+    if mixer.gate == "head":  # a matrix without a bias (transformers Step3p7Attention, Laguna)
+        total += count_projection(hidden_size, mixer.heads, False)
     total += count_projection(outputs, hidden_size, mixer.output_bias)
     total += _count_qk_norm(mixer, queries, keys)
     if mixer.sinks:

@@ -5,16 +5,17 @@ A model that no family reads becomes an Observation where there are tensor heade
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..analyses.parameters import count_parameters
+from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.quantization import quantization
 from ..config.vocabulary import ConfigKeys, Family, build
-from ..errors import ConfigError, UnknownFamily
+from ..errors import ConfigError, InternalError, UnknownFamily
 from ..sources.raw import RawModel
 from ..tensors.template import TensorRow
 
@@ -153,8 +154,29 @@ def build_with_template(
         draft = draft.replace(quantization=quantization(config))
     architecture = build(draft, family.ref, evidence)
     rows = family.template(architecture)
-    count_parameters(architecture)  # raises for facts that make no model
+    check_counts(count_parameters(architecture), rows, config.file)
     return architecture, rows
+
+
+def check_counts(parameters: Parameters, rows: list[TensorRow], file: str) -> None:
+    """Compare the count from facts with the sum over the template, for each component.
+
+    Each of the two is the check of the other. Raises InternalError where they disagree.
+    """
+    expected: Counter[str] = Counter()
+    for row in rows:
+        expected[row.component] += row.parameters
+    counted = dict(parameters.by_component)
+    if parameters.mtp is not None:
+        counted["mtp"] = parameters.mtp
+    for component in {**counted, **expected}:
+        by_facts = counted.get(component, 0)
+        by_tensors = expected[component]
+        if by_facts != by_tensors:
+            raise InternalError(
+                f"{file}: llmarch counts {by_facts:,} parameters of {component} from the facts,"
+                f" but {by_tensors:,} from the tensors that it expects"
+            )
 
 
 def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:

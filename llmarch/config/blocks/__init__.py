@@ -31,6 +31,7 @@ from .layers import (
 from .mixers import (
     attention,
     attention_biases,
+    biases_beside_a_gate,
     head_dim,
     indexer,
     kv_heads,
@@ -79,6 +80,7 @@ __all__ = [
     "attention",
     "attention_biases",
     "best_two",
+    "biases_beside_a_gate",
     "decoder",
     "deepseek_ffns",
     "deepseek_moe",

@@ -79,6 +79,22 @@ def attention_biases(c: ConfigKeys, key: str = "attention_bias") -> dict[str, An
     return {"qkv_bias": bias, "output_bias": bias}
 
 
+def biases_beside_a_gate(c: ConfigKeys) -> dict[str, Any]:
+    """Read the biases of attention whose gate for each element is a matrix without a bias.
+
+    The facts cannot tell such a gate from one that is part of the queries' matrix and has their
+    bias (Qwen3-Next). Raises ConfigError if the other projections have biases, which no published
+    model has.
+    """
+    biases = attention_biases(c)
+    if biases["qkv_bias"].value:
+        raise ConfigError(
+            f"{c.file}: {c.key('attention_bias')} is true, which is not supported beside a gate"
+            " for each element that has no bias"
+        )
+    return biases
+
+
 def windowed(full: Draft, window: Sourced) -> dict[str, Draft]:
     """Return attention named `full`, and the same with a window named `sliding`."""
     return {"full": full, "sliding": full.replace(window=window)}

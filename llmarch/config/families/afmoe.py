@@ -45,7 +45,7 @@ def sliding(c: ConfigKeys) -> Draft:
 def gated_attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read GQA with QK-norm and a gate on the output."""
     norm = draft(s.QKNorm, scope="head")
-    biases = blocks.attention_biases(c)
+    biases = blocks.biases_beside_a_gate(c)
     return blocks.attention(c, qk_norm=norm, gate="elementwise", **biases, **facts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isqrt
 
 from ... import tensors
 from ...architecture import schema as s
@@ -105,8 +106,8 @@ def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     assert isinstance(t, s.Tower)
     prefix = "vision_tower."
     width = t.hidden_size
-    side = int(t.positions**0.5)
-    grid = (side, t.positions // side, width)
+    rows = max(n for n in range(1, isqrt(t.positions) + 1) if t.positions % n == 0)
+    grid = (rows, t.positions // rows, width)  # the facts do not tell a grid that is no square
     layer_parts = (
         tensors.fused_attention_parts("", "wqkv", "wo"),
         tensors.dense_parts("mlp", up="fc0", down="fc1"),

@@ -135,7 +135,9 @@ FAMILY = Family(
     title="Kimi Linear",
     ref=modeling("kimi_linear"),
     read=read,
-    naming=tensors.Naming(blocks={s.LinearAttention: kda_parts, s.MoE: MOE}),
+    naming=tensors.Naming(
+        blocks={s.LinearAttention: kda_parts, s.MoE: MOE}, mtp=tensors.mtp_as_layers
+    ),
     defaults={
         "kimi_linear": {
             "rms_norm_eps": 1e-5,

@@ -65,8 +65,6 @@ DEFAULT_ROPE = {"sliding": (10000.0, 1.0), "full": (500000.0, 0.5)}
 
 def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
     """Read the attention of a kind of layers with so many query heads."""
-    biases = blocks.attention_biases(c)
-    c.expect("qkv_bias", biases["qkv_bias"].value)
     gating = c.value("gating")
     if gating.value not in (True, "per-head", "per-element"):
         raise ConfigError(
@@ -74,6 +72,10 @@ def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
             " per-element"
         )
     c.ignore("gating_types")  # repeats gating for each layer
+    biases = blocks.attention_biases(c)
+    if gating.value == "per-element":
+        biases = blocks.biases_beside_a_gate(c)
+    c.expect("qkv_bias", biases["qkv_bias"].value)
     dim = blocks.head_dim(c)
     base, share = DEFAULT_ROPE[kind]
     reason = f"{c.ref}, as rope_parameters is absent"

@@ -179,18 +179,25 @@ def moe(c: ConfigKeys) -> Draft:
 
 
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
-    """Yield an MTP layer for each block; the first has the projection, the last the final norm."""
+    """Yield an MTP layer for each block of each module.
+
+    The first of a module has the projection, the last the final norm (vLLM nemotron_h_mtp.py).
+    """
     assert a.mtp and a.mtp.layer_kind
     h = a.hidden_size
     steps = a.layer_kinds[a.mtp.layer_kind].steps
     layer = "mtp.layers.{}."
+    count = a.mtp.modules * len(steps)
     for i, step in enumerate(steps):
         single = replace(a, layer_kinds={"mtp": s.LayerKind(steps=(step,))})
-        yield from tensors.layer_rows(single, "mtp", (i,), layer, naming, "mtp")
-    for i, name in ((0, "enorm"), (0, "hnorm"), (len(steps) - 1, "final_layernorm")):
-        yield tensors.TensorRow(f"{layer}{name}.weight", (h,), ((i,),), "mtp")
+        numbers = tuple(range(i, count, len(steps)))
+        yield from tensors.layer_rows(single, "mtp", numbers, layer, naming, "mtp")
+    first = (tuple(range(0, count, len(steps))),)
+    last = (tuple(range(len(steps) - 1, count, len(steps))),)
+    for axes, name in ((first, "enorm"), (first, "hnorm"), (last, "final_layernorm")):
+        yield tensors.TensorRow(f"{layer}{name}.weight", (h,), axes, "mtp")
     projection = f"{layer}eh_proj.weight"
-    yield tensors.TensorRow(projection, (h, 2 * h), ((0,),), "mtp", ("mtp.modules",))
+    yield tensors.TensorRow(projection, (h, 2 * h), first, "mtp", ("mtp.modules",))
 
 
 FAMILY = Family(

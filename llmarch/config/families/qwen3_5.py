@@ -7,11 +7,12 @@ Positions have three axes; one MTP layer is stored beside the model.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft
+from ..evidence import Draft, draft, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import qwen3_next
 from .qwen2 import gated_moe
@@ -64,7 +65,9 @@ def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
     own_embedding = c.flag("mtp_use_dedicated_embeddings", default=False)
     if not modules.value:
         return None
-    kind = next(name for name in reversed(layers) if name == "full")
+    kind: Any = next(name for name in reversed(layers) if name == "full")
+    if modules.value > 1:  # they share one projection, which the facts cannot tell
+        kind = unknown("llmarch knows the layout of one module")
     return draft(s.MTP, modules=modules, layer_kind=kind, norms=3, own_embedding=own_embedding)
 
 

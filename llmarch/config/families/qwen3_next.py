@@ -110,6 +110,9 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
     yield tensors.TensorRow("mtp.fc.weight", (h, 2 * h), (), "mtp", ("mtp.modules",))
     for norm in ("pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"):
         yield from tensors.norm_rows(f"mtp.{norm}", a.norms["rms"], h, (), "mtp")
+    if a.mtp.own_embedding:
+        facts = ("mtp.own_embedding",)
+        yield tensors.TensorRow("mtp.embed_tokens.weight", (a.vocab_size, h), (), "mtp", facts)
 
 
 FAMILY = Family(

@@ -116,6 +116,7 @@ class _ModelInference:
         return separate_blocks(named)
 
     def run(self) -> InferredModel:
+        """Infer the embedding first: recognising the layers needs the hidden size."""
         stack = find_stack(self.tensors)
         outside = OutsideInference(self.collector, find_declared_tie(self.config), self.partial)
         hidden = outside.infer_embedding(stack)

@@ -23,11 +23,17 @@ def limit_findings(findings: list[Finding]) -> list[Finding]:
 
 
 def _cut(findings: list[Finding]) -> list[Finding]:
-    ordered = sorted(findings, key=lambda f: f.severity == "info")
-    *kept, last = ordered[:MAX_FINDINGS]
+    ordered = sorted(findings, key=_is_info)
+    kept = ordered[:MAX_FINDINGS]
     left_out = len(ordered) - MAX_FINDINGS
+    last = kept.pop()
     message = f"{last.message}; and {left_out:,} more findings"
-    return [*kept, replace(last, message=message)]
+    kept.append(replace(last, message=message))
+    return kept
+
+
+def _is_info(finding: Finding) -> bool:
+    return finding.severity == "info"
 
 
 def escape_finding(finding: Finding) -> Finding:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ..tensors.template import TensorRow
 from .indices import Index
@@ -22,7 +22,7 @@ from .matching import Match, Matching, MissingRow
 
 @dataclass(slots=True, eq=False)
 class _Part:
-    """A part of a fused tensor, as one side has it. Compared and hashed by identity."""
+    """A part of a fused tensor. Compared and hashed by identity."""
 
     place: FusedPlace
     shapes: tuple[Shape, ...]
@@ -30,11 +30,27 @@ class _Part:
     elements: int | None
     experts: int | None
     """How many experts it stacks; None if it has no expert number."""
-    source: TensorRow | LogicalTensor
 
 
-_Parts = dict[Index, list[_Part]]
+@dataclass(slots=True, eq=False)
+class _RowPart(_Part):
+    """The tensors of a template row as a part."""
+
+    row: TensorRow
+
+
+@dataclass(slots=True, eq=False)
+class _TensorPart(_Part):
+    """Stored tensors as a part."""
+
+    tensor: LogicalTensor
+
+
+_RowParts = dict[Index, list[_RowPart]]
+_TensorParts = dict[Index, list[_TensorPart]]
 """The parts of one fused tensor name, by the numbers of the fused tensor."""
+
+_AnyPart = TypeVar("_AnyPart", bound=_Part)
 
 
 class _Fused(NamedTuple):
@@ -45,11 +61,10 @@ class _Fused(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """The parts of both sides that make the same fused tensors, and the numbers of these."""
+    """Parts of both sides that make the same fused tensors."""
 
-    expected: tuple[_Part, ...]
-    stored: tuple[_Part, ...]
-    indices: list[Index]
+    expected: tuple[_RowPart, ...]
+    stored: tuple[_TensorPart, ...]
 
 
 def match_fused(matching: Matching) -> None:
@@ -62,19 +77,27 @@ class _Fusing:
 
     def __init__(self, matching: Matching) -> None:
         self.matching = matching
-        self.expected: dict[str, _Parts] = {}
-        self.stored: dict[str, _Parts] = {}
+
+        self.expected: dict[str, _RowParts] = {}
+        self.stored: dict[str, _TensorParts] = {}
+
         self.matched_rows: dict[TensorRow, set[Index]] = {}
         """Numbers of the fused tensors that a row's tensors are matched in."""
+
         self.matched_tensors: dict[LogicalTensor, set[Index]] = {}
 
     def run(self) -> None:
+        """Match all that can be fused, and remove it from what is missing and extra."""
         places = _fused_places(self.matching.extra)
-        self._collect_rows({place.key for place in places.values()})
+        stored_keys = {place.key for place in places.values()}
+        self._collect_rows(stored_keys)
         self._collect_tensors(places)
+
         for key, stored in self.stored.items():
-            for pair in _pairs(self.expected[key], stored):
-                self._match(key, pair)
+            pairs = _pairs(self.expected[key], stored)
+            for pair, indices in pairs.items():
+                self._add_match(key, pair, indices)
+
         if self.matched_rows:
             self._remove_matched_rows()
             self._remove_matched_tensors()
@@ -83,7 +106,8 @@ class _Fusing:
 
     def _collect_rows(self, stored_keys: set[str]) -> None:
         """Collect missing rows that belong to a fused tensor of which something is stored."""
-        for key, place in _fused_places(self.matching.missing).items():
+        places = _fused_places(self.matching.missing)
+        for key, place in places.items():
             if place.key not in stored_keys:
                 continue
             parts = self.expected.setdefault(place.key, {})
@@ -102,82 +126,100 @@ class _Fusing:
                 else:
                     _add_tensor(parts, place, tensor)
 
-    def _add_experts(self, parts: _Parts, place: FusedPlace, tensor: LogicalTensor) -> None:
+    def _add_experts(self, parts: _TensorParts, place: FusedPlace, tensor: LogicalTensor) -> None:
         """Add tensors of single experts, stacked by layer.
 
         A layer with half of the experts or more is taken as a stack of all; those that it lacks
         are noted as missing experts.
         """
-        expected = _most_experts(self.expected[place.key])
         experts_of: dict[Index, set[int]] = {}
         for index in tensor.indices:
-            experts_of.setdefault(index[:-1], set()).add(index[-1])
-        stacks: dict[int, _Part] = {}
+            layer = index[:-1]
+            expert = index[-1]
+            experts_of.setdefault(layer, set()).add(expert)
+
+        expected = _most_experts(self.expected[place.key])
+        stacks: dict[int, _TensorPart] = {}
         for layer, experts in experts_of.items():
-            count = max(max(experts) + 1, expected)
+            highest = max(experts)
+            count = max(highest + 1, expected)
             if 2 * len(experts) < count:
                 continue
+
             if len(experts) < count:
-                absent = [(*layer, e) for e in range(count) if e not in experts]
-                self.matching.missing_experts.setdefault(tensor.source, []).extend(absent)
+                self._note_missing_experts(tensor, layer, set(range(count)) - experts)
+            # Layers with the same number of experts share a part, and match together.
             if count not in stacks:
                 stacks[count] = _stacked_part(place, tensor, count)
             parts.setdefault(layer, []).append(stacks[count])
 
+    def _note_missing_experts(self, tensor: LogicalTensor, layer: Index, experts: set[int]) -> None:
+        indices = self.matching.missing_experts.setdefault(tensor.source, [])
+        for expert in sorted(experts):
+            indices.append((*layer, expert))
+
     # --- matching ---
 
-    def _match(self, key: str, pair: _Pair) -> None:
-        """Record a match of fused tensors, and which rows and tensors it is made of."""
-        indices = pair.indices
+    def _add_match(self, key: str, pair: _Pair, indices: list[Index]) -> None:
+        """Add a match of fused tensors, and note the rows and tensors that it is made of."""
+        for part in pair.expected:
+            self.matched_rows.setdefault(part.row, set()).update(indices)
+        for part in pair.stored:
+            self.matched_tensors.setdefault(part.tensor, set()).update(indices)
+
         expected = _fuse(key, pair.expected)
         stored = _fuse(key, pair.stored)
-        shape = expected.shapes[0]
-        stored_shape = stored.shapes[0] if stored.shapes else None
         fits = _fits(key, expected, stored, pair.stored)
+
+        shape = expected.shapes[0]
         other = other_layout(key, shape)
-        if not fits and stored_shape is not None and other is not None:
-            shape = closer_layout(shape, other, stored_shape)
-        if fits:
-            elements = expected.elements
-        elif stored_shape is not None:
-            elements = prod(stored_shape)
-        else:
+        elements = expected.elements
+        stored_shape: Shape | None = None
+        if stored.shapes:
+            stored_shape = stored.shapes[0]
+        if not fits:
             elements = stored.elements
-        rows: list[TensorRow] = []
-        tensors: list[LogicalTensor] = []
-        for part in pair.expected:
-            if isinstance(part.source, TensorRow):
-                rows.append(part.source)
-                self.matched_rows.setdefault(part.source, set()).update(indices)
-        for part in pair.stored:
-            if isinstance(part.source, LogicalTensor):
-                tensors.append(_tensors_of(part.place, part.source, indices))
-                self.matched_tensors.setdefault(part.source, set()).update(indices)
-        total = (elements or 0) * len(indices)
-        self.matching.matches.append(
-            Match(key, tuple(rows), tuple(tensors), indices, total, fits, shape, stored_shape)
+            if stored_shape is not None:
+                elements = prod(stored_shape)
+            if stored_shape is not None and other is not None:
+                shape = closer_layout(shape, other, stored_shape)
+
+        match = Match(
+            key=key,
+            rows=tuple(part.row for part in pair.expected),
+            tensors=tuple(_tensors_of(part, indices) for part in pair.stored),
+            indices=indices,
+            elements=(elements or 0) * len(indices),
+            fits=fits,
+            expected_shape=shape,
+            stored_shape=stored_shape,
         )
+        self.matching.matches.append(match)
 
     # --- removing what is matched ---
 
     def _remove_matched_rows(self) -> None:
+        """Leave of the missing rows what no fused tensor has."""
         for key, rows in self.matching.missing.items():
             still_missing: list[MissingRow] = []
             for missing in rows:
+                found = self.matched_rows.get(missing.row)
                 left: MissingRow | None = missing
-                if missing.row in self.matched_rows:
-                    left = missing.without(self.matched_rows[missing.row])
+                if found is not None:
+                    left = missing.without(found)
                 if left is not None:
                     still_missing.append(left)
             self.matching.missing[key] = still_missing
 
     def _remove_matched_tensors(self) -> None:
+        """Leave of the extra tensors what is part of no fused tensor."""
         for key, tensors in self.matching.extra.items():
             still_extra: list[LogicalTensor] = []
             for tensor in tensors:
+                found = self.matched_tensors.get(tensor)
                 left = tensor
-                if tensor in self.matched_tensors:
-                    left = _without(tensor, self.matched_tensors[tensor])
+                if found is not None:
+                    left = _without(tensor, found)
                 if left.indices:
                     still_extra.append(left)
             self.matching.extra[key] = still_extra
@@ -196,83 +238,104 @@ def _fused_places(keys: Iterable[str]) -> dict[str, FusedPlace]:
 # --- parts of both sides ---
 
 
-def _add_row(parts: _Parts, place: FusedPlace, missing: MissingRow) -> None:
+def _add_row(parts: _RowParts, place: FusedPlace, missing: MissingRow) -> None:
     """Add the missing tensors of a row; where they have an expert number, all experts stacked."""
     row = missing.row
-    axes, shape, experts = row.axes, row.shape, None
+    axes = row.axes
+    shape = row.shape
+    experts = None
     if place.per_expert:
-        experts = len(row.axes[-1])
-        axes = row.axes[:-1]
+        *layers, expert_axis = row.axes
+        axes = tuple(layers)
+        experts = len(expert_axis)
         shape = (experts, *row.shape)
-    matched = {index[: len(axes)] for index in missing.matched}
-    part = _Part(place, (shape,), prod(shape), experts, row)
+    part = _RowPart(place, (shape,), prod(shape), experts, row)
+
+    # What is matched by name is no part; of a stack that is partly matched, nothing is.
+    width = len(axes)
+    matched = {index[:width] for index in missing.matched}
     for index in product(*axes):
         if index not in matched:
             parts.setdefault(index, []).append(part)
 
 
-def _add_tensor(parts: _Parts, place: FusedPlace, tensor: LogicalTensor) -> None:
+def _add_tensor(parts: _TensorParts, place: FusedPlace, tensor: LogicalTensor) -> None:
     """Add stored tensors without expert numbers."""
     part = _stored_part(place, tensor)
     for index in tensor.indices:
         parts.setdefault(index, []).append(part)
 
 
-def _stored_part(place: FusedPlace, tensor: LogicalTensor) -> _Part:
-    if tensor.shape is None:
-        return _Part(place, (), tensor.elements, None, tensor)
-    shapes = (tensor.shape, *tensor.other_shapes)
-    return _Part(place, shapes, prod(tensor.shape), None, tensor)
+def _stored_part(place: FusedPlace, tensor: LogicalTensor) -> _TensorPart:
+    shapes: tuple[Shape, ...] = ()
+    elements = tensor.elements
+    if tensor.shape is not None:
+        shapes = (tensor.shape, *tensor.other_shapes)
+        elements = prod(tensor.shape)
+    return _TensorPart(place, shapes, elements, None, tensor)
 
 
-def _stacked_part(place: FusedPlace, tensor: LogicalTensor, experts: int) -> _Part:
+def _stacked_part(place: FusedPlace, tensor: LogicalTensor, experts: int) -> _TensorPart:
     """Return the part that `experts` tensors make, stacked."""
     one = _stored_part(place, tensor)
     shapes = tuple((experts, *shape) for shape in one.shapes)
     elements = None
     if one.elements is not None:
         elements = one.elements * experts
-    return _Part(place, shapes, elements, experts, tensor)
+    return _TensorPart(place, shapes, elements, experts, tensor)
 
 
-def _most_experts(parts: _Parts) -> int:
+def _most_experts(parts: _RowParts) -> int:
     """Return how many experts the template stacks; 0 if it has none."""
-    shapes = {part.shapes[0] for several in parts.values() for part in several}
-    return max((shape[0] for shape in shapes if len(shape) > 1), default=0)
+    most = 0
+    for several in parts.values():
+        for part in several:
+            shape = part.shapes[0]
+            if len(shape) > 1:
+                most = max(most, shape[0])
+    return most
 
 
 # --- pairs ---
 
 
-def _pairs(expected: _Parts, stored: _Parts) -> list[_Pair]:
-    """Return the parts that match, the numbers with the same parts on both sides together."""
-    indices_of: dict[tuple[tuple[_Part, ...], tuple[_Part, ...]], list[Index]] = {}
+def _pairs(expected: _RowParts, stored: _TensorParts) -> dict[_Pair, list[Index]]:
+    """Return the parts that match, with the numbers at which both sides have these parts."""
+    pairs: dict[_Pair, list[Index]] = {}
     for index in sorted(expected.keys() & stored.keys()):
         ours = _by_slot(expected[index])
         theirs = _by_slot(stored[index])
-        if (_is_complete(ours) and _is_complete(theirs)) or _same_slots(ours, theirs):
-            indices_of.setdefault((ours, theirs), []).append(index)
-    return [_Pair(*parts, indices) for parts, indices in indices_of.items()]
+        both_complete = _is_complete(ours) and _is_complete(theirs)
+        if both_complete or _have_same_slots(ours, theirs):
+            pair = _Pair(ours, theirs)
+            pairs.setdefault(pair, []).append(index)
+    return pairs
 
 
-def _by_slot(parts: list[_Part]) -> tuple[_Part, ...]:
-    return tuple(sorted(parts, key=lambda part: part.place.slot))
+def _by_slot(parts: list[_AnyPart]) -> tuple[_AnyPart, ...]:
+    return tuple(sorted(parts, key=_slot))
+
+
+def _slot(part: _Part) -> int:
+    return part.place.slot
 
 
 def _is_complete(parts: Sequence[_Part]) -> bool:
     """Return whether each slot of the fused tensor is there once."""
-    slots = parts[0].place.slots
-    if any(part.place.slots != slots for part in parts):
+    counts = {part.place.slots for part in parts}
+    if len(counts) > 1:
         return False
-    return [part.place.slot for part in parts] == list(range(slots))
+    slots = [*map(_slot, parts)]
+    return slots == list(range(counts.pop()))
 
 
-def _same_slots(ours: Sequence[_Part], theirs: Sequence[_Part]) -> bool:
+def _have_same_slots(ours: Sequence[_Part], theirs: Sequence[_Part]) -> bool:
     """Return whether both sides have the same slots, each once: experts that have no gate."""
-    slots = [part.place.slot for part in ours]
+    slots = [*map(_slot, ours)]
+    other_slots = [*map(_slot, theirs)]
     if len(set(slots)) < len(slots):
         return False
-    return slots == [part.place.slot for part in theirs]
+    return slots == other_slots
 
 
 def _fuse(key: str, parts: Sequence[_Part]) -> _Fused:
@@ -285,6 +348,8 @@ def _fuse(key: str, parts: Sequence[_Part]) -> _Fused:
             total += part.elements
     if len(parts) == 1:
         return _Fused(parts[0].shapes, total)
+
+    # Where a packing leaves several shapes open, the first of each part go together, and so on.
     shapes: list[Shape] = []
     for combination in zip(*(part.shapes for part in parts), strict=False):
         shape = joined_shape(key, combination)
@@ -293,29 +358,37 @@ def _fuse(key: str, parts: Sequence[_Part]) -> _Fused:
     return _Fused(tuple(shapes), total)
 
 
-def _fits(key: str, expected: _Fused, stored: _Fused, stored_parts: Sequence[_Part]) -> bool:
+def _fits(key: str, expected: _Fused, stored: _Fused, stored_parts: Sequence[_TensorPart]) -> bool:
     """Return whether shapes agree in one of the layouts; else the elements, else the experts."""
     shape = expected.shapes[0]
     if stored.shapes:
-        return shape in stored.shapes or other_layout(key, shape) in stored.shapes
+        layouts = {shape, other_layout(key, shape)}
+        return not layouts.isdisjoint(stored.shapes)
     if stored.elements is not None:
         return stored.elements == expected.elements
+
     experts = {part.experts for part in stored_parts if part.experts is not None}
-    return not experts or len(shape) < 2 or experts == {shape[0]}
+    if not experts or len(shape) < 2:
+        # There are names alone, and nothing to compare.
+        return True
+    return experts == {shape[0]}
 
 
 # --- tensors by the numbers of fused ones ---
 
 
-def _tensors_of(place: FusedPlace, tensor: LogicalTensor, fused: list[Index]) -> LogicalTensor:
-    """Return the tensors that belong to the fused tensors at these numbers."""
-    if not place.per_expert:
+def _tensors_of(part: _TensorPart, fused: list[Index]) -> LogicalTensor:
+    """Return the tensors of a part that belong to the fused tensors at these numbers."""
+    tensor = part.tensor
+    if not part.place.per_expert:
         return tensor.subset(fused)
     layers = set(fused)
-    return tensor.subset([index for index in tensor.indices if index[:-1] in layers])
+    own = [index for index in tensor.indices if index[:-1] in layers]
+    return tensor.subset(own)
 
 
 def _without(tensor: LogicalTensor, fused: set[Index]) -> LogicalTensor:
     """Return the tensors that do not belong to the fused tensors at these numbers."""
     width = len(next(iter(fused)))
-    return tensor.subset([index for index in tensor.indices if index[:width] not in fused])
+    others = [index for index in tensor.indices if index[:width] not in fused]
+    return tensor.subset(others)

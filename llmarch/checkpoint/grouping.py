@@ -16,6 +16,9 @@ from .matching import MissingRow
 MIN_GROUPED = 3
 """From this many tensors of one module on, a finding names the module."""
 
+MAX_ENDINGS = 3
+"""How many tensors of a module a finding names."""
+
 
 @frozen
 class TensorSet(Frozen):
@@ -61,10 +64,14 @@ class ModuleGroup(Frozen):
         return text
 
     def _endings(self) -> str:
-        endings = [s.pattern.rpartition("{}.")[2] for s in self.sets]
-        first = ", ".join(endings[:3])
-        if len(endings) > 3:
-            return f"{first} and {len(endings) - 3} more"
+        endings: list[str] = []
+        for tensors in self.sets:
+            _, _, ending = tensors.pattern.rpartition("{}.")
+            endings.append(ending)
+        first = ", ".join(endings[:MAX_ENDINGS])
+        more = len(endings) - MAX_ENDINGS
+        if more > 0:
+            return f"{first} and {more} more"
         return first
 
 
@@ -75,14 +82,17 @@ def group_by_module(sets: Iterable[TensorSet], minimum: int = MIN_GROUPED) -> li
     """
     by_module: dict[tuple[str, object], list[TensorSet]] = {}
     for tensors in sets:
-        key = (_module_of(tensors.pattern), tensors.indices_key())
+        module = _module_of(tensors.pattern)
+        key = (module, tensors.indices_key())
         by_module.setdefault(key, []).append(tensors)
+
     groups: list[ModuleGroup] = []
     for (module, _), members in by_module.items():
         if module and len(members) >= minimum:
             groups.append(_group(module + "*", members))
-        else:
-            groups.extend(_group(member.pattern, [member]) for member in members)
+            continue
+        for member in members:
+            groups.append(_group(member.pattern, [member]))
     return groups
 
 
@@ -95,9 +105,9 @@ def _module_of(pattern: str) -> str:
 
 
 def _group(pattern: str, members: list[TensorSet]) -> ModuleGroup:
-    paths = members[0].folded_names(pattern)
+    path, *more = members[0].folded_names(pattern)
     count = sum(member.count for member in members)
-    return ModuleGroup(paths[0], len(paths) - 1, count, tuple(members))
+    return ModuleGroup(path, len(more), count, tuple(members))
 
 
 def stored_sets(tensors: Iterable[LogicalTensor]) -> list[TensorSet]:
@@ -112,6 +122,9 @@ def missing_sets(missing: Iterable[MissingRow]) -> list[TensorSet]:
     """Return the sets of tensors that rows lack, under the template's names."""
     sets: list[TensorSet] = []
     for position, (row, matched) in enumerate(missing):
-        indices = missing_indices(matched, row.axes) if matched else row.axes
-        sets.append(TensorSet(row.pattern, indices, row.count - len(matched), position))
+        indices: list[Index] | Axes = row.axes
+        if matched:
+            indices = missing_indices(matched, row.axes)
+        count = row.count - len(matched)
+        sets.append(TensorSet(row.pattern, indices, count, position))
     return sets

@@ -54,6 +54,7 @@ def folded_names(pattern: str, indices: Iterable[Index]) -> list[str]:
     indices = list(indices)
     if not indices or not indices[0]:
         return [pattern]
+
     parts = pattern.split("{}")
     names: list[str] = []
     for spans in index_products(indices):
@@ -68,11 +69,13 @@ def index_products(indices: Iterable[Index]) -> list[tuple[str, ...]]:
     (3, 0), (3, 1), (4, 0), (4, 1) are ("{3-4}", "{0-1}").
     """
     rest_of: dict[int, list[Index]] = {}
-    for index in indices:
-        rest_of.setdefault(index[0], []).append(index[1:])
+    for first, *rest in indices:
+        rest_of.setdefault(first, []).append(tuple(rest))
+
     firsts_of: dict[frozenset[Index], list[int]] = {}
-    for first, rest in rest_of.items():
-        firsts_of.setdefault(frozenset(rest), []).append(first)
+    for first, several in rest_of.items():
+        firsts_of.setdefault(frozenset(several), []).append(first)
+
     products: list[tuple[str, ...]] = []
     for rest, firsts in firsts_of.items():
         head = braced(firsts)

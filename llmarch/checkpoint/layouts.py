@@ -153,19 +153,28 @@ def joined_shape(key: str, parts: Sequence[Shape]) -> Shape | None:
         axis += 1
     if axis < 0:
         return None
-    before, after = first[:axis], first[axis + 1 :]
-    if any(shape[:axis] != before or shape[axis + 1 :] != after for shape in parts):
-        return None
-    outputs = sum(shape[axis] for shape in parts)
+
+    # All other dimensions must agree.
+    before = first[:axis]
+    after = first[axis + 1 :]
+    outputs = 0
+    for shape in parts:
+        if shape[:axis] != before or shape[axis + 1 :] != after:
+            return None
+        outputs += shape[axis]
     return (*before, outputs, *after)
 
 
 def _absorbed_shape(embed_q: Shape, unembed_out: Shape) -> Shape | None:
     """Return the shape of kv_b_proj from [H, rank, nope] and [H, v, rank]."""
-    heads, rank, nope = embed_q
-    if len(unembed_out) != 3 or (unembed_out[0], unembed_out[2]) != (heads, rank):
+    if len(unembed_out) != 3:
         return None
-    return (heads * (nope + unembed_out[1]), rank)
+    heads, rank, nope = embed_q
+    out_heads, value, out_rank = unembed_out
+    if out_heads != heads or out_rank != rank:
+        return None
+    outputs = heads * (nope + value)
+    return (outputs, rank)
 
 
 def other_layout(key: str, shape: Shape) -> Shape | None:
@@ -174,11 +183,14 @@ def other_layout(key: str, shape: Shape) -> Shape | None:
     Stacked experts have inputs first in Llama 4 and gpt-oss ([E, in, out]), outputs first
     elsewhere. MLX stores convolutions with channels last.
     """
+    if len(shape) < 3:
+        return None
+    first, second, *others = shape
     if len(shape) == 3 and ".experts." in key:
-        return (shape[0], shape[2], shape[1])
+        return (first, *others, second)
     is_convolution = "conv" in key or "patch_embed" in key
-    if len(shape) >= 3 and key.endswith(".weight") and is_convolution:
-        return (shape[0], *shape[2:], shape[1])
+    if is_convolution and key.endswith(".weight"):
+        return (first, *others, second)
     return None
 
 

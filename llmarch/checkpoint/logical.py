@@ -45,9 +45,10 @@ class LogicalTensor:
     @property
     def total_elements(self) -> int:
         """Return the elements of all its tensors; 0 where the size is not known."""
+        one = self.elements or 0
         if self.shape is not None:
-            return prod(self.shape) * len(self.indices)
-        return (self.elements or 0) * len(self.indices)
+            one = prod(self.shape)
+        return one * len(self.indices)
 
     def fits(self, shape: Shape) -> bool:
         """Return whether the stored tensor can have this shape; True if its size is unknown."""

@@ -37,17 +37,18 @@ class Match:
     @property
     def compared(self) -> bool:
         """Return whether shapes were compared at all."""
-        return all(x.has_size and not x.not_comparable for x in self.tensors)
+        return not any(x.not_comparable or not x.has_size for x in self.tensors)
 
     def count_of(self, row: TensorRow) -> int:
-        """Return how many tensors of a row are matched here.
-
-        Where the match stacks the experts of a row, its numbers leave out the row's last axis.
-        """
-        stacked = bool(self.indices) and len(row.axes) == len(self.indices[0]) + 1
-        if stacked:
-            return len(self.indices) * len(row.axes[-1])
-        return len(self.indices)
+        """Return how many tensors of a row are matched here."""
+        matched = len(self.indices)
+        if matched == 0:
+            return 0
+        width = len(self.indices[0])
+        # Where the match stacks the experts of a row, its numbers leave out the row's last axis.
+        if len(row.axes) == width + 1:
+            return matched * len(row.axes[-1])
+        return matched
 
 
 class MissingRow(NamedTuple):
@@ -68,21 +69,32 @@ class MissingRow(NamedTuple):
         found: numbers of the row, not empty. If they leave out the row's last axis, one of them
         stands for all experts of a layer.
         """
-        row = self.row
         width = len(next(iter(found)))
-        if not self.matched and width == 1:
-            # Narrow the axis. To list the numbers could mean to list 10^9 experts.
-            left = tuple(number for number in row.axes[0] if (number,) not in found)
-            if not left:
-                return None
-            return MissingRow(replace(row, axes=(left, *row.axes[1:])), [])
-        if len(found) >= prod(len(axis) for axis in row.axes[:width]):
+        axes = self.row.axes[:width]
+
+        if len(found) >= prod(map(len, axes)):
             return None
-        now = [index for index in product(*row.axes) if index[:width] in found]
-        matched = [*self.matched, *now]
-        if len(matched) >= row.count:
+        if width == 1 and not self.matched:
+            return self._without_numbers(found)
+
+        # A row that is matched in part lists its numbers.
+        matched = self.matched.copy()
+        for index in product(*self.row.axes):
+            if index[:width] in found:
+                matched.append(index)
+        if len(matched) >= self.row.count:
             return None
-        return MissingRow(row, matched)
+        return MissingRow(self.row, matched)
+
+    def _without_numbers(self, found: set[Index]) -> MissingRow:
+        """Return the row with a narrower first axis.
+
+        To list the numbers of its tensors instead could mean to list 10^9 experts.
+        """
+        first, *others = self.row.axes
+        left = tuple(number for number in first if (number,) not in found)
+        row = replace(self.row, axes=(left, *others))
+        return MissingRow(row, [])
 
 
 class Matching:
@@ -108,29 +120,36 @@ class Matching:
     def match_by_name(self) -> None:
         """Match rows with the tensors of the same canonical name."""
         for key, rows in self.rows.items():
-            left = self._without_duplicates(self.stored.get(key, []))
+            stored = self.stored.get(key, [])
+            left = self._without_duplicates(stored)
+            # Rows of one name have different numbers (kinds of layers): each takes its own.
             for row in rows:
                 left = self._match_row(key, row, left)
             if left:
                 self.extra[key] = left
-        for key, tensors in self.stored.items():
+
+        for key, stored in self.stored.items():
             if key not in self.rows:
-                self.extra[key] = self._without_duplicates(tensors)
+                self.extra[key] = self._without_duplicates(stored)
 
     def _without_duplicates(self, tensors: list[LogicalTensor]) -> list[LogicalTensor]:
         """Return tensors of one canonical name, each number once; note the rest as duplicates."""
-        if len({x.pattern for x in tensors}) < 2:
+        spellings = {tensor.pattern for tensor in tensors}
+        if len(spellings) < 2:
             return tensors
+
         seen: set[Index] = set()
         unique: list[LogicalTensor] = []
         for tensor in tensors:
             again = [index for index in tensor.indices if index in seen]
+            first = tensor
             if again:
                 self.duplicates.append(tensor.subset(again))
-                tensor = tensor.subset([index for index in tensor.indices if index not in seen])
-            seen.update(tensor.indices)
-            if tensor.indices:
-                unique.append(tensor)
+                new = [index for index in tensor.indices if index not in seen]
+                first = tensor.subset(new)
+            seen.update(first.indices)
+            if first.indices:
+                unique.append(first)
         return unique
 
     def _match_row(
@@ -144,8 +163,10 @@ class Matching:
         others: list[LogicalTensor] = []
         for tensor in tensors:
             if len(tensor.indices[0]) != len(row.axes):
+                # A name that looks like the row's, with more or fewer numbers.
                 others.append(tensor)
                 continue
+
             inside, outside = split_by_axes(tensor.indices, row.axes)
             matched += inside
             if not outside:
@@ -155,6 +176,7 @@ class Matching:
             else:
                 self.add_match(key, row, tensor.subset(inside))
                 others.append(tensor.subset(outside))
+
         if len(matched) < row.count:
             self.missing.setdefault(key, []).append(MissingRow(row, matched))
         return others
@@ -162,19 +184,28 @@ class Matching:
     def add_match(self, key: str, row: TensorRow, tensor: LogicalTensor) -> None:
         """Record that the tensors of a row are stored as these."""
         shape = row.shape
+        other = other_layout(key, shape)
         fits = tensor.fits(shape)
-        if not fits:
-            other = other_layout(key, shape)
-            if other is not None and tensor.fits(other):
-                fits = True
-            elif other is not None:
+        if not fits and other is not None:
+            fits = tensor.fits(other)
+            if not fits:
                 shape = closer_layout(shape, other, tensor.shape)
+
+        # A packed tensor may not know its size: what fits has the size of the template.
         elements = tensor.total_elements
         if fits:
             elements = prod(row.shape) * len(tensor.indices)
-        self.matches.append(
-            Match(key, (row,), (tensor,), tensor.indices, elements, fits, shape, tensor.shape)
+        match = Match(
+            key=key,
+            rows=(row,),
+            tensors=(tensor,),
+            indices=tensor.indices,
+            elements=elements,
+            fits=fits,
+            expected_shape=shape,
+            stored_shape=tensor.shape,
         )
+        self.matches.append(match)
 
     def match_missing(self, component: str, shape: Shape, tensor: LogicalTensor) -> bool:
         """Match a tensor, whatever its name, with the first missing row of a component and shape.
@@ -182,9 +213,9 @@ class Matching:
         Return whether there was one.
         """
         for key, missing in self.missing.items():
-            for row, _ in missing:
+            for position, (row, _) in enumerate(missing):
                 if row.component == component and row.shape == shape:
-                    self.missing[key] = [m for m in missing if m.row is not row]
+                    del missing[position]
                     self.add_match(key, row, tensor)
                     return True
         return False

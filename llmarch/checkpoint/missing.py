@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from ..architecture.schema import Architecture, Finding
 from ..tensors.template import TensorRow
-from .conflicts import absent_facts, conflict_finding
+from .conflicts import Conflict, conflict_finding
 from .findings import info_finding, weights_finding
 from .grouping import group_by_module, missing_sets
 from .indices import braced, folded_names, missing_indices
 from .matching import Matching, MissingRow
 from .names import canonical, wrapper_prefix
+from .optional_tensors import absent_facts
 from .roles import LAYER_NAME
 
 TOWERS = ("vision", "audio")
@@ -43,11 +44,14 @@ def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list
     missing = [m for rows in matching.missing.values() for m in rows]
     if partial:
         return _unread_findings(missing)
+
     mtp = [m for m in missing if m.row.component == "mtp"]
     findings = _mtp_findings(matching, mtp)
+
     towers = _missing_towers(matching, missing)
     findings += _tower_findings(matching, missing, towers)
     missing = [m for m in missing if m.row.component not in ("mtp", *towers)]
+
     numbers: set[int] = set()
     if missing:
         numbers = _missing_layers(a, matching)
@@ -55,11 +59,14 @@ def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list
         layers = _divide_by_layers(missing, numbers)
         findings += _layer_findings(a, layers.prefix, numbers)
         missing = layers.others
+
+    # What is left: single tensors, or modules.
     heads = [m for m in missing if _is_head(m)]
     tensors = [m for m in missing if not _is_head(m)]
     findings += map(_head_finding, heads)
     findings += _expert_findings(matching)
     findings += _tensor_findings(tensors)
+
     absent = [m.row for m in tensors if not m.matched]
     if numbers:
         # A missing layer is the finding; what its neighbours also lack is not taken as a fact.
@@ -98,9 +105,11 @@ def _mtp_findings(matching: Matching, missing: list[MissingRow]) -> list[Finding
 
 def _missing_towers(matching: Matching, missing: list[MissingRow]) -> list[str]:
     """Return the towers of which no tensor is stored."""
-    stored = {row.component for match in matching.matches for row in match.rows}
-    expected = {m.row.component for m in missing}
-    return [tower for tower in TOWERS if tower in expected and tower not in stored]
+    stored: set[str] = set()
+    for match in matching.matches:
+        stored.update(row.component for row in match.rows)
+    absent = {m.row.component for m in missing} - stored
+    return [tower for tower in TOWERS if tower in absent]
 
 
 def _tower_findings(
@@ -114,6 +123,7 @@ def _tower_findings(
         count = _count(m for m in missing if m.row.component == tower)
         message = f"no tensor of the {tower} tower is stored ({count:,} expected)"
         if mlx:
+            # mlx_lm.convert drops the towers of multimodal checkpoints.
             message += "; mlx-lm converts the language model only"
             findings.append(info_finding("tower-missing", path, message))
         else:
@@ -123,12 +133,13 @@ def _tower_findings(
 
 def _missing_layers(a: Architecture, matching: Matching) -> set[int]:
     """Return the layers of which no tensor is stored; none where no layer is stored at all."""
-    layers = set(range(len(a.layers)))
+    count = len(a.layers)
+    layers = set(range(count))
     for match in matching.matches:
         if match.indices[0] and LAYER_NAME.match(match.key):
             first_numbers = next(zip(*match.indices, strict=True))  # 90,000 at once, in C
             layers.difference_update(first_numbers)
-    if len(layers) == len(a.layers):
+    if len(layers) == count:
         return set()
     return layers
 
@@ -142,6 +153,8 @@ def _divide_by_layers(missing: list[MissingRow], layers: set[int]) -> _Layers:
         if not _is_in_layer(row):
             others.append(m)
             continue
+
+        # What the missing layers explain counts as matched.
         prefix = wrapper_prefix(row.pattern)
         elsewhere = {i for i in missing_indices(m.matched, row.axes) if i[0] not in layers}
         if elsewhere:
@@ -157,14 +170,17 @@ def _is_in_layer(row: TensorRow) -> bool:
 def _layer_findings(a: Architecture, prefix: str, layers: set[int]) -> list[Finding]:
     expected = len(a.layers)
     stored = expected - len(layers)
+
     path = f"{prefix}layers.{braced(sorted(layers))}.*"
     these = "this layer"
     if len(layers) > 1:
         these = f"these {len(layers)} layers"
+
     message = f"no tensor of {these} is stored"
+    conflict = Conflict("layers", expected, stored)
     return [
         weights_finding("tensor-missing", path, message, old=expected, new=stored),
-        conflict_finding("layers", expected, stored, [f"the missing {path}"]),
+        conflict_finding(conflict, [f"the missing {path}"]),
     ]
 
 
@@ -190,9 +206,10 @@ def _expert_findings(matching: Matching) -> list[Finding]:
 def _tensor_findings(missing: list[MissingRow]) -> list[Finding]:
     findings: list[Finding] = []
     for group in group_by_module(missing_sets(missing)):
+        first = missing[group.sets[0].position]
         shape = None
         if len(group.sets) == 1:
-            shape = list(missing[group.sets[0].position].row.shape)
+            shape = list(first.row.shape)
         them = "it" if group.count == 1 else "them"
         message = f"{group}: the config asks for {them}, the checkpoint has none"
         findings.append(weights_finding("tensor-missing", group.path, message, old=shape))

@@ -64,9 +64,12 @@ def quantization_findings(
     """
     tensors = [tensor for match in matches for tensor in match.tensors]
     packed = [x for x in tensors if x.packing]
+
+    # Packings of an unknown method may need no scales that llmarch knows.
     findings: list[Finding] = []
     if declared is None or is_known_method(declared):
         findings += unscaled(matches)
+
     if not packed:
         plain = [x for x in tensors if x.dtype]
         if declared is not None and not uncertain:
@@ -174,8 +177,8 @@ def wrong_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Find
     widths = sorted({x.width for x in packed if x.width and x.dtype})
     if declared.bits is None or not widths or declared.bits in widths:
         return []
-    stored = ", ".join(f"{width:g}" for width in widths)
-    message = f"the config declares {declared.bits:g} bits, the tensors have {stored}"
+    stored = [f"{width:g}" for width in widths]
+    message = f"the config declares {declared.bits:g} bits, the tensors have {', '.join(stored)}"
     return [packing_finding("quantization.bits", message, declared.bits, widths[0])]
 
 
@@ -207,13 +210,20 @@ class Exclusions:
         """The numbers of each folded module name or glob."""
         for name in names:
             if name.startswith("re:"):
-                regex = compile_pattern(name.removeprefix("re:"))
-                if regex is not None and len(self.regexes) < MAX_REGEXES:
-                    self.regexes.append(regex)
+                self._add_regex(name.removeprefix("re:"))
             else:
-                module = canonical(name + ".").removesuffix(".")
-                pattern, index = fold(module)
-                self.modules.setdefault(pattern, set()).add(index)
+                self._add_module(name)
+
+    def _add_regex(self, text: str) -> None:
+        """Add a regular expression, unless it could take long to match."""
+        regex = compile_pattern(text)
+        if regex is not None and len(self.regexes) < MAX_REGEXES:
+            self.regexes.append(regex)
+
+    def _add_module(self, name: str) -> None:
+        as_prefix = canonical(f"{name}.")  # rules rename modules inside of names only
+        pattern, index = fold(as_prefix.removesuffix("."))
+        self.modules.setdefault(pattern, set()).add(index)
 
     def excluded_indices(self, tensor: LogicalTensor) -> list[Index]:
         """Return the indices of a tensor that are excluded.
@@ -229,19 +239,30 @@ class Exclusions:
             if not _covers(pattern, module):
                 continue
             width = len(next(iter(numbers)))
-            excluded.update(i for i in tensor.indices if not width or i[:width] in numbers)
-        return [i for i in tensor.indices if i in excluded]
+            for index in tensor.indices:
+                if width == 0 or index[:width] in numbers:
+                    excluded.add(index)
+        return [index for index in tensor.indices if index in excluded]
 
     def _regex_matches(self, tensor: LogicalTensor) -> bool:
-        for index in (tensor.indices[0], tensor.indices[-1]):
-            name = unfold(tensor.source, index).removesuffix(".weight")
-            if len(name) <= MAX_PATTERN_LENGTH and any(regex.match(name) for regex in self.regexes):
+        first = tensor.indices[0]
+        last = tensor.indices[-1]
+        for index in (first, last):
+            name = unfold(tensor.source, index)
+            module = name.removesuffix(".weight")
+            if len(module) > MAX_PATTERN_LENGTH:
+                continue
+            if any(regex.match(module) for regex in self.regexes):
                 return True
         return False
 
 
 def _covers(pattern: str, module: str) -> bool:
     """Return whether a folded name or glob means a module, or one that holds it."""
-    if "*" in pattern or "?" in pattern:
-        return fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*")
-    return module == pattern or module.startswith(f"{pattern}.") or module.endswith(f".{pattern}")
+    is_glob = "*" in pattern or "?" in pattern
+    if is_glob:
+        inside = f"{pattern}.*"
+        return fnmatchcase(module, pattern) or fnmatchcase(module, inside)
+    if module == pattern:
+        return True
+    return module.startswith(f"{pattern}.") or module.endswith(f".{pattern}")

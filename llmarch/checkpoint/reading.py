@@ -124,16 +124,20 @@ def read(raw: RawModel) -> Reading:
             f"{raw.config_file}: its values do not make a {family.name} model ({what})",
             "Compare it with a published one.",
         ) from error
+
     unread = tuple(config.unread())
     if raw.tensors is None:
         findings = tuple(raw.findings)
         return Reading(raw, architecture, evidence, findings, unread, "computed", rows)
-    from .verify import verify
+
+    from .verify import verify  # not imported for bundled specs, which have no headers
 
     check = verify(architecture, rows, raw.tensors, partial=raw.partial)
     for path, tensors in check.confirmed.items():
         if path in evidence:
             evidence[path] = replace(evidence[path], confirmed_by=tensors)
+
+    # A finding of the source (an index that names another shape) is not seen by the check.
     status: Status = check.status
     if status == "verified" and any(f.severity != "info" for f in raw.findings):
         status = "conflict"

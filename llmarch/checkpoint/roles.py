@@ -31,5 +31,6 @@ def is_buffer(key: str, tensor: LogicalTensor) -> bool:
     """Return whether a tensor is a computed table; a vector called `attn.bias` is none."""
     if not BUFFER_NAME.search(key):
         return False
-    is_vector = tensor.shape is not None and len(tensor.shape) == 1
-    return not (key.endswith(".bias") and is_vector)
+    if key.endswith(".bias") and tensor.shape is not None:
+        return len(tensor.shape) != 1
+    return True

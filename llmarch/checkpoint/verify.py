@@ -2,7 +2,7 @@
 
     table -> packing (stored to logical tensors) -> names (one canonical name for each)
           -> matching, fusing (numbers and shapes)
-          -> unexpected, missing, conflicts, quantization -> Verification
+          -> classification -> unexpected, missing, conflicts, quantization -> Verification
 
 Nothing here makes an object for each tensor: tensors stay folded by pattern, lists of their numbers
 are compared as sets, and differences are named in folded form.
@@ -20,6 +20,7 @@ from ..architecture.schema import Architecture, Finding, Quantization
 from ..sources.raw import TensorTable
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
+from .classification import classify
 from .findings import limit_findings
 from .fusing import match_fused
 from .layouts import other_layout
@@ -28,7 +29,7 @@ from .missing import missing_findings
 from .names import naming_notes
 from .packing import unpack
 from .quantization import quantization_findings
-from .unexpected import Classifier
+from .unexpected import count_elements, unexpected_findings
 
 TRANSPOSED_EXPERTS = "experts stored with inputs and outputs transposed"
 CHANNELS_LAST = "convolutions stored with channels last"
@@ -92,20 +93,24 @@ def verify(
     matching = Matching(rows, unpacked.logical)
     matching.match_by_name()
     match_fused(matching)
-    extra = Classifier(architecture, matching, unpacked, declared)
-    extra.run()
+    classified = classify(architecture, matching, unpacked, declared)
     findings = [
         *unpacked.findings,
-        *extra.findings,
+        *unexpected_findings(architecture, matching, classified),
         *missing_findings(architecture, matching, partial),
-        *quantization_findings(matching.matches, unpacked, declared, extra.uncertain),
+        *quantization_findings(matching.matches, unpacked, declared, classified.uncertain),
     ]
     names_only = not table.has_shapes
-    uncertain = partial or names_only or extra.uncertain
+    uncertain = partial or names_only or classified.uncertain
+
     elements, bits = _sizes(matching.matches)
-    mtp = elements.pop("mtp", 0) + extra.mtp
+    mtp = elements.pop("mtp", 0) + count_elements(classified.mtp)
     bits.pop("mtp", 0)
     logical = sum(elements.values())
+    bits_per_weight = None
+    if logical:
+        bits_per_weight = sum(bits.values()) / logical
+    not_used = [*classified.buffers, *classified.unused, *classified.gptq_biases]
     return Verification(
         status=_status(findings, uncertain),
         findings=limit_findings(findings),
@@ -113,10 +118,10 @@ def verify(
         mtp=mtp,
         scales=unpacked.scales,
         stored=table.elements,
-        copies=extra.copies,
-        buffers=extra.buffers,
+        copies=count_elements(classified.copies),
+        buffers=count_elements(not_used),
         by_component=dict(elements),
-        bits_per_weight=sum(bits.values()) / logical if logical else None,
+        bits_per_weight=bits_per_weight,
         bits_by_component={c: bits[c] / n for c, n in elements.items() if n},
         confirmed=confirmed_facts(matching),
         notes=_notes(matching.matches),
@@ -153,47 +158,55 @@ def confirmed_facts(matching: Matching) -> dict[str, tuple[str, ...]]:
     All tensors of a fact must be stored with the shapes that it gives them.
     """
     confirmed_tensors: Counter[TensorRow] = Counter()
-    unconfirmed: set[str] = set()
+    unconfirmed: set[str] = set()  # facts
     for match in matching.matches:
         for row in match.rows:
             if not match.fits:
                 unconfirmed.update(row.proves)
             elif match.compared:
                 confirmed_tensors[row] += match.count_of(row)
-    tensors: dict[str, list[str]] = {}
+
+    tensors: dict[str, list[str]] = {}  # by fact
     for rows in matching.rows.values():
         for row in rows:
             if confirmed_tensors[row] >= row.count:
+                name = axes_folded(row.pattern, row.axes)
                 for path in row.proves:
-                    tensors.setdefault(path, []).append(axes_folded(row.pattern, row.axes))
+                    tensors.setdefault(path, []).append(name)
             elif row.component != "mtp":
+                # Re-quantised copies leave MTP modules out, which says nothing of other layers.
                 unconfirmed.update(row.proves)
     return {path: tuple(names) for path, names in tensors.items() if path not in unconfirmed}
 
 
 def _notes(matches: Iterable[Match]) -> tuple[str, ...]:
     """Return notes on packings, names and layouts, each once."""
-    components_of: dict[str, dict[str, None]] = {}
-    """By packing, the components stored in it."""
-    notes: dict[str, None] = {}
+    components_of: dict[str, dict[str, None]] = {}  # by packing
+    notes: dict[str, None] = {}  # the keys only: each note once, in order
     for match in matches:
+        component = match.rows[0].component
         templates = [row.pattern for row in match.rows]
         for tensor in match.tensors:
             if tensor.packing:
-                components = components_of.setdefault(tensor.packing, {})
-                components[match.rows[0].component] = None
-            for note in naming_notes(match.key, templates, tensor.pattern):
-                notes[note] = None
-        if _is_transposed(match):
-            is_experts = ".experts." in match.key
-            notes[TRANSPOSED_EXPERTS if is_experts else CHANNELS_LAST] = None
-    packings = [f"{packing}: {', '.join(names)}" for packing, names in components_of.items()]
+                components_of.setdefault(tensor.packing, {})[component] = None
+            names = naming_notes(match.key, templates, tensor.pattern)
+            notes.update(dict.fromkeys(names))
+        if not _is_transposed(match):
+            continue
+        if ".experts." in match.key:
+            notes[TRANSPOSED_EXPERTS] = None
+        else:
+            notes[CHANNELS_LAST] = None
+
+    packings: list[str] = []
+    for packing, components in components_of.items():
+        packings.append(f"{packing}: {', '.join(components)}")
     return (*packings, *notes)
 
 
 def _is_transposed(match: Match) -> bool:
     """Return whether the tensors of a match are stored in their other layout."""
     stored, expected = match.stored_shape, match.expected_shape
-    if not match.fits or stored is None or stored == expected:
+    if not match.fits or stored is None:
         return False
-    return stored == other_layout(match.key, expected)
+    return stored != expected and stored == other_layout(match.key, expected)

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, cast
 
 from ..architecture.catalogue import NAMED, find_value, holds_records
-from ..architecture.fingerprint import without_defaults
+from ..architecture.fingerprint import default_of
 from ..architecture.schema import (
     Architecture,
     Attention,
@@ -72,7 +72,7 @@ def items_text(items: tuple[Any, ...]) -> str:
 def record_text(record: Any) -> str:
     """Return the fields of a part that are not at their default: `theta 10,000, rotary_dim 64`."""
     values = [(f, getattr(record, f.name)) for f in fields(record)]
-    words = [f"{f.name} {value_text(value)}" for f, value in values if value != without_defaults(f)]
+    words = [f"{f.name} {value_text(value)}" for f, value in values if value != default_of(f)]
     return ", ".join(words) or "defaults"
 
 

@@ -108,16 +108,19 @@ def words_of_block(fact: Fact, block: Any) -> Words | None:
     value = find_value(block, path)
     taken = {"value": value, "owner": owner, "block": block}[fact.takes]
     implied = fact.implied(block) if fact.implied else "none"
-    return Words(fact.words(taken), implied, ratio_number(fact, block, value))
+    return Words(fact.words(taken), implied, number_of(fact, block, value))
 
 
-def ratio_number(fact: Fact, block: Any, value: Any) -> float | None:
-    """Return the number of a fact whose ratio to another model's means something."""
-    if fact.ratio not in ("", "value"):
-        value = getattr(block, fact.ratio)
-    elif fact.ratio == "" or fact.takes != "value":
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+def number_of(fact: Fact, block: Any, value: Any) -> float | None:
+    """Return the number of a fact whose ratio to another model's is shown.
+
+    fact: the entry.
+    block: the block that has the fact.
+    value: the value at the path of the fact.
+    """
+    if fact.number is not None:
+        return fact.number(block)
+    if fact.takes != "value" or isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return value
 

@@ -17,6 +17,7 @@ from ..architecture.wording.feed_forward import (
     ffn_word,
     router_words,
     shared_experts_word,
+    zero_experts_word,
 )
 from .numbers import number
 
@@ -89,7 +90,11 @@ def routing_words(f: MoE) -> list[str]:
         words.append(f"× {r.scale:g}")
     if r.weights == "input":
         words.append("weighting the expert's input")
-    return [*words, *router_words(f)]
+    words += router_words(f)
+    zeros = zero_experts_word(f)
+    if zeros:
+        words.append(f"zero experts: {zeros}")
+    return words
 
 
 def scoring_word(r: Router) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from ..architecture.catalogue import find_fact, iterate_facts
+from ..architecture.catalogue.fact import Fact
 from ..architecture.layers import mixer_names
 from ..architecture.schema import Architecture, LinearAttention, Mixer
 from ..checkpoint.reading import Reading
@@ -76,12 +78,21 @@ def fact_table(r: Reading) -> Table:
     rows: list[list[str]] = []
     for path, value in iterate_facts(a):
         fact = find_fact(path, a)
-        label = fact.label if fact else ""
-        text = value_text(value)
-        if fact and fact.unit and isinstance(value, (int, float)):
-            text = f"{text} {fact.unit}"
-        rows.append([path, label, text])
+        if fact is None:
+            rows.append([path, "", value_text(value)])
+        else:
+            rows.append([path, fact.label, fact_text(fact, value)])
     return Table(["fact", "label", "value"], rows, title="Facts")
+
+
+def fact_text(fact: Fact, value: Any) -> str:
+    """Return a value in full, a number with its unit: `4,096 tokens`."""
+    text = value_text(value)
+    if not fact.unit or not isinstance(value, (int, float)):
+        return text
+    if value == 1:
+        return f"{text} {fact.unit.removesuffix('s')}"
+    return f"{text} {fact.unit}"
 
 
 TABLES: dict[str, Callable[[Reading], Table]] = {

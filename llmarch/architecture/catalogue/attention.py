@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from ...views.numbers import number
 from ..schema import Attention, CompressedAttention, LatentAttention
 from ..wording.mixers import (
@@ -86,6 +88,11 @@ def head_dim(m: Softmax) -> str:
             return f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} rope, V {m.v_head_dim}"
         case CompressedAttention():
             return f"{m.head_dim - m.rope_dim} + {m.rope_dim} rope, K = V"
+
+
+def whole_head_dim(m: Attention) -> int | None:
+    """Return the dims of a head; None where keys and values have different ones."""
+    return m.head_dim if m.head_dim == m.v_head_dim else None
 
 
 def latent_ranks(m: LatentAttention) -> str:
@@ -216,7 +223,7 @@ FACTS = (
         (Attention,),
         words=head_dim,
         takes="block",
-        ratio="head_dim",
+        number=whole_head_dim,
         unit="dims",
         rank=LEAD,
         equal="head dim {}",
@@ -241,7 +248,7 @@ FACTS = (
         (CompressedAttention,),
         words=head_dim,
         takes="block",
-        ratio="head_dim",
+        number=attrgetter("head_dim"),
         unit="dims",
         rank=LEAD,
         equal="head dim {}",
@@ -485,7 +492,7 @@ FACTS = (
         words=softmax_scale,
         takes="block",
         implied=usual_scale,
-        ratio="scale",
+        number=attrgetter("scale"),
     ),
     Fact(
         "mixers.*.scale_by_depth",

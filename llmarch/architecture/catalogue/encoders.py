@@ -6,7 +6,7 @@ from ..schema import Conformer, ConvTower, Dense, Linear, Tower
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number
 from .norms import eps
 
 SECTION = "Encoders"
@@ -155,7 +155,13 @@ FACTS = (
     ),
     Fact("towers.*.norm.offset", SECTION, "norm", COMPUTATION, (Tower, Conformer), words=None),
     Fact(
-        "towers.*.norm.eps", SECTION, "norm ε", COMPUTATION, (Tower, Conformer), words=eps, ratio=""
+        "towers.*.norm.eps",
+        SECTION,
+        "norm ε",
+        COMPUTATION,
+        (Tower, Conformer),
+        words=eps,
+        number=no_number,
     ),
     Fact("towers.*.layer_norms", SECTION, "norms a layer", SHAPE, VIT, unit="norms"),
     Fact("towers.*.outer_norms", SECTION, "outer norms", SHAPE, VIT, words=counted, unit="norms"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from ...views.numbers import number
 from ..schema import MoE
-from ..wording.feed_forward import SCORING, router_words, shared_experts_word
+from ..wording.feed_forward import SCORING, router_words, shared_experts_word, zero_experts_word
 from .fact import LEAD, ChangeRule, Fact
 
 KINDS = (MoE,)
@@ -42,14 +44,6 @@ ROUTER_SCALES = ChangeRule(
 def active_experts(f: MoE) -> str:
     """Return how many routed experts serve a token: `8`, or `12 at most`."""
     return f"{number(f.active)} at most" if f.zero_experts else number(f.active)
-
-
-def zero_experts(f: MoE) -> str | None:
-    """Return how many experts return their input, and how many of the chosen compute."""
-    if not f.zero_experts:
-        return None
-    computing = f.active * f.experts / (f.experts + f.zero_experts)
-    return f"{number(f.zero_experts)}, on average {computing:.3g} of the chosen {f.active} compute"
 
 
 def latent_width(width: int | None) -> str | None:
@@ -114,7 +108,7 @@ FACTS = (
         KINDS,
         words=active_experts,
         takes="block",
-        ratio="active",
+        number=attrgetter("active"),
         unit="experts",
         rank=LEAD,
         equal="{} active",
@@ -170,7 +164,7 @@ FACTS = (
         KINDS,
         words=shared_experts_word,
         takes="block",
-        ratio="shared_experts",
+        number=attrgetter("shared_experts"),
         rank=LEAD,
         equal="shared expert {}",
     ),
@@ -185,9 +179,9 @@ FACTS = (
             "The router has a different number of rows. Zero experts return their input.",
         ),
         KINDS,
-        words=zero_experts,
+        words=zero_experts_word,
         takes="block",
-        ratio="zero_experts",
+        number=attrgetter("zero_experts"),
         unit="experts",
     ),
     Fact(

@@ -61,6 +61,10 @@ def plain_or_unknown(value: Any) -> str:
     return plain(value) or "unknown"
 
 
+def no_number(block: Any) -> None:
+    """Return None for every block: the ratio of a fact means nothing."""
+
+
 class Fact(NamedTuple):
     """One entry: facts of the schema that share a row of `diff`, and the rule of their changes.
 
@@ -92,10 +96,10 @@ class Fact(NamedTuple):
     """
     implied: Callable[[Any], str] | None = None
     """Returns what holds for a block without the fact, where another model has it."""
-    ratio: str = "value"
-    """Field of the block whose ratio is shown.
+    number: Callable[[Any], float | None] | None = None
+    """Returns the number of a block whose ratio to another model's is shown.
 
-    `value`: the value that `words` takes. Empty: no ratio.
+    None: the value that `words` takes, if it is a number.
     """
     unit: str = ""
     """What is counted, in the plural: `tokens`."""

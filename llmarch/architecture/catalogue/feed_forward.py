@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from ..schema import Dense, MoE
 from ..wording.feed_forward import activation_word, clamp_word
 from .fact import DETAIL, LEAD, ChangeRule, Fact
@@ -109,7 +111,7 @@ FACTS = (
         BOTH,
         words=clamp,
         takes="block",
-        ratio="clamp",
+        number=attrgetter("clamp"),
     ),
     Fact(
         "ffns.*.shared_clamp",

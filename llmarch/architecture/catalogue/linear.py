@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from ...views.numbers import number
 from ..schema import LinearAttention
 from ..wording.mixers import linear_dims, linear_heads, mixer_word
@@ -18,6 +20,13 @@ CONVOLUTION = ChangeRule(
     "The convolution before linear attention has a different width or bias, or was added or "
     "removed.",
 )
+
+
+def head_count(m: LinearAttention) -> int | None:
+    """Return the number of heads; None where keys and values have different ones, or none."""
+    if m.variant == "short_conv" or m.key_heads != m.value_heads:
+        return None
+    return m.value_heads
 
 
 def short_convolution(m: LinearAttention) -> str:
@@ -76,7 +85,7 @@ FACTS = (
         KINDS,
         words=linear_heads,
         takes="block",
-        ratio="value_heads",
+        number=head_count,
         unit="heads",
         rank=LEAD,
     ),
@@ -99,7 +108,7 @@ FACTS = (
         KINDS,
         words=short_convolution,
         takes="block",
-        ratio="conv_kernel",
+        number=attrgetter("conv_kernel"),
         unit="tokens",
     ),
     Fact(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...views.numbers import epsilon
 from ..schema import Attention, CompressedAttention, LatentAttention
 from ..wording.model import norm_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number
 
 NORM_EPS = ChangeRule(
     "norm-eps-changed",
@@ -46,7 +46,7 @@ FACTS = (
         equal="{}",
     ),
     Fact("norms.*.offset", "Norms", "kind", NORM_OFFSET, words=None, rank=LEAD),
-    Fact("norms.*.eps", "Norms", "ε", NORM_EPS, words=eps, ratio=""),
+    Fact("norms.*.eps", "Norms", "ε", NORM_EPS, words=eps, number=no_number),
     Fact(
         "mixers.*.norm_eps",
         "Norms",
@@ -54,7 +54,7 @@ FACTS = (
         NORM_EPS,
         (LatentAttention, CompressedAttention),
         words=eps,
-        ratio="",
+        number=no_number,
         rank=DETAIL,
     ),
     Fact(

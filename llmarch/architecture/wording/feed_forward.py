@@ -69,23 +69,23 @@ def shared_experts_word(f: MoE) -> str:
 
 
 def router_words(f: MoE) -> list[str]:
-    """Return what a router has besides its scores.
-
-    A table instead of scores, experts that do nothing, a norm of its own, learned scales.
-    """
+    """Return what a router has besides its scores: a table, a norm of its own, learned scales."""
     r = f.router
     words: list[str] = []
     if r.token_table:
         words.append(f"a table of {r.token_table:,} token ids names the experts")
-    if f.zero_experts:
-        computing = f.active * f.experts / (f.experts + f.zero_experts)
-        words.append(
-            f"{f.zero_experts:,} zero experts more, which return their input: "
-            f"on average {computing:.3g} of the chosen {f.active} compute"
-        )
     if r.own_norm:
-        scaled = " and a learned scale" if r.input_scale else ""
-        words.append(f"reads the stream through a norm of its own{scaled}")
+        norm = "reads the stream through a norm of its own"
+        words.append(f"{norm} and a learned scale" if r.input_scale else norm)
     if r.expert_scale:
         words.append("a learned scale per expert")
     return words
+
+
+def zero_experts_word(f: MoE) -> str | None:
+    """Return how many experts return their input: `256 return their input, …`."""
+    if not f.zero_experts:
+        return None
+    computing = f.active * f.experts / (f.experts + f.zero_experts)
+    zeros = number(f.zero_experts)
+    return f"{zeros} return their input, on average {computing:.3g} of {f.active} chosen compute"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import glossary_page
 import index_specs
 
 from llmarch.compare.rules import RULES
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 GENERATED: dict[str, Callable[[], str]] = {
     "specs/index.json": index_specs.index,
     "docs/rules.md": lambda: markdown.rules(RULES),
+    "docs/glossary.md": glossary_page.glossary,
 }
 """Path in the checkout -> its text as it should be."""
 

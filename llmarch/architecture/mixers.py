@@ -80,8 +80,8 @@ class BlockIndex(Strict):
     """
 
     heads: int
-    """Number of the indexer's query heads. Each chooses the blocks of as many query heads of the
-    attention as there are for each of them."""
+    """Number of the indexer's query heads. The query heads of the attention are divided among them:
+    each chooses the blocks for its share."""
     head_dim: int
     """Dims of each head and of the key. The key of every token is cached."""
     block: int

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, cast
 
+from ..architecture.catalogue import facts_at
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
 from ..architecture.schema import Evidence
@@ -136,6 +137,7 @@ def find_prefixes(asked: str, evidence: Mapping[str, Evidence]) -> list[str]:
 
     - the path itself
     - paths that end with it: `kv_heads`, `rope`, `rope.theta`
+    - facts whose row in `diff` has that label: `RoPE θ`, `MTP modules`
     - facts that were read from the config key of that name: `rope_theta`
     """
     if any(is_within(path, asked) for path in evidence):
@@ -145,8 +147,17 @@ def find_prefixes(asked: str, evidence: Mapping[str, Evidence]) -> list[str]:
     by_name = [end for end in ends if end is not None]
     if by_name:
         return list(dict.fromkeys(by_name))
+    by_label = [path for path in evidence if has_label(path, asked)]
+    if by_label:
+        return by_label
     key = f".{name}"
     return [path for path, source in evidence.items() if f".{source.ref}".endswith(key)]
+
+
+def has_label(path: str, label: str) -> bool:
+    """Return whether the row of a fact in `diff` has that label."""
+    wanted = label.lower()
+    return any(fact.label.lower() == wanted for fact in facts_at(path))
 
 
 def end_at(path: str, name: str) -> str | None:

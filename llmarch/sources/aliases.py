@@ -35,17 +35,15 @@ def bundled_models() -> Mapping[str, Mapping[str, Any]]:
     They come from index.json; without it from the spec files, which are opened one by one.
     """
     folder = specs_folder()
+    index = folder / "index.json"
+    models: dict[str, dict[str, Any]] = {}
     try:
-        index: dict[str, dict[str, dict[str, Any]]] = json.loads(
-            (folder / "index.json").read_bytes()
-        )
+        models = json.loads(index.read_bytes())["models"]
     except FileNotFoundError:
-        models: dict[str, dict[str, Any]] = {}
         for file in sorted(folder.glob("*.json")):
             spec = json.loads(file.read_bytes())
             models[file.stem] = {key: spec.get(key) for key in ("name", "repo_id", "also")}
-        return models
-    return index["models"]
+    return models
 
 
 def alias_of(repo_id: str) -> str | None:

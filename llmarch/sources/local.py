@@ -63,7 +63,8 @@ def open_folder(
     path = _resolve_snapshot(path)
     files = list_files(path)
     weights = choose_weights(files)
-    documents = {name: _read_object(path / name, name) for name in documents_to_read(files)}
+    names = documents_to_read(files)
+    documents = {name: _read_object(path / name, name) for name in names}
     if error := non_model_error(files, documents, name=printable(text)):
         raise error
     config = effective_config(weights, documents)
@@ -73,17 +74,16 @@ def open_folder(
         return model
     index = None
     shards = {*weights.shards}
-    if weights.index_file is not None:
-        data = _read_bytes(path / weights.index_file, weights.index_file, MAX_INDEX)
-        index = parse_index(data, file=weights.index_file)
+    index_file = weights.index_file
+    if index_file is not None:
+        data = _read_bytes(path / index_file, index_file, MAX_INDEX)
+        index = parse_index(data, file=index_file)
         shards |= index.shards
-    merged = _read_headers(path, sorted(shards), index, progress or ignore_progress)
+    progress = progress or ignore_progress
+    merged = _read_headers(path, sorted(shards), index, progress)
     if merged is not None:
-        model.tensors = merged.table
-        model.partial = merged.partial
-        model.header_bytes = merged.header_bytes
-        model.findings += merged.findings
-    model.findings += find_other_weights(files, shards, weights.index_file)
+        merged.add_to(model)
+    model.findings += find_other_weights(files, shards, index_file)
     return model
 
 
@@ -165,20 +165,16 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
     weights = choose_weights(files)
     config_file = weights.config_file or CONFIG
     total = _shard_count(path.name)
-    is_whole = (
-        weights.index_file is None
-        and total == 1
-        and (path.name == SINGLE or weights.shards == (path.name,))
-    )
+    is_only = path.name == SINGLE or weights.shards == (path.name,)
+    is_whole = is_only and total == 1 and weights.index_file is None
     config = None
     if is_whole and weights.config_file is not None:
         config = _read_object(folder / config_file, config_file)
         if error := non_model_error(files, {config_file: config}, name=printable(text)):
             raise error
-    merged = merge([read_header(path, path.name)], None)
+    header = read_header(path, path.name)
     model = _raw_model(text, folder if is_whole else path, config, config_file)
-    model.tensors = merged.table
-    model.header_bytes = merged.header_bytes
+    merge([header], None).add_to(model)
     model.files = (path.name,)
     if total > 1:
         model.partial = True

@@ -12,7 +12,7 @@ from ..architecture.schema import Finding, Severity
 from ..errors import printable
 from .file_names import SHARD
 from .index import ShardIndex
-from .raw import TensorTable, fold
+from .raw import RawModel, TensorTable, fold
 from .safetensors import Header
 
 MAX_SHARDS = 10_000
@@ -28,6 +28,13 @@ class Merged:
     """Whether a file that belongs to the checkpoint was not read."""
     header_bytes: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
+
+    def add_to(self, model: RawModel) -> None:
+        """Set the tensors of a model, and add the findings."""
+        model.tensors = self.table
+        model.partial = self.partial
+        model.header_bytes = self.header_bytes
+        model.findings += self.findings
 
 
 @frozen

@@ -103,13 +103,15 @@ class Download:
         the result `partial`.
         """
         weights = choose_weights(pinned.files)
+        submit = self.requests.executor.submit
         names = documents_to_read(pinned.files)
-        requests = {n: self.requests.executor.submit(self._document, pinned, n) for n in names}
+        requests = {name: submit(self._document, pinned, name) for name in names}
         checkpoint = None
         if self.headers and (weights.shards or weights.index_file):
             checkpoint = self._request_checkpoint(pinned, weights)
         try:
-            documents = {n: self.client.wait_for(request) for n, request in requests.items()}
+            wait_for = self.client.wait_for
+            documents = {name: wait_for(request) for name, request in requests.items()}
         except RequestFailed as error:
             raise ReadError(f"{self.requested_id}: {error}", "try again later") from None
         if error := non_model_error(pinned.files, documents, name=self.requested_id):
@@ -119,11 +121,9 @@ class Download:
             model.findings += weights.other_weights
             return model
         merged = self._read_checkpoint(checkpoint)
-        model.tensors = merged.table
-        model.partial = merged.partial
-        model.header_bytes = merged.header_bytes
-        model.findings += merged.findings
-        model.findings += find_other_weights(pinned.files, checkpoint.shards, weights.index_file)
+        merged.add_to(model)
+        shards = checkpoint.shards
+        model.findings += find_other_weights(pinned.files, shards, weights.index_file)
         return model
 
     def _model(

@@ -73,7 +73,8 @@ class Resolver(Frozen):
         if not isinstance(repo_id, str) or not _REPO_ID.fullmatch(repo_id) or ".." in repo_id:
             repo_id = self.repo_id
         files = _file_names(document.get("siblings"))
-        return PinnedRepo(repo_id, commit, files, downloaded_snapshot(repo_id, commit))
+        snapshot = downloaded_snapshot(repo_id, commit)
+        return PinnedRepo(repo_id, commit, files, snapshot)
 
     def required_document(
         self, request: Callable[[], Answer], name: str, limit: int
@@ -85,11 +86,13 @@ class Resolver(Frozen):
         limit: its longest size in bytes.
         """
         try:
-            return parse_object(request().data, file=name, limit=limit)
+            answer = request()
+            return parse_object(answer.data, file=name, limit=limit)
         except errors.HfHubHTTPError as error:
             raise self.explain_refusal(name, error) from None
         except RequestFailed as error:
-            raise self._explain_failure(name, printable(str(error))) from None
+            reason = printable(str(error))
+            raise self._explain_failure(name, reason) from None
 
     def _explain_failure(self, name: str, reason: str) -> ReadError:
         """Return the error for a request without an answer."""

@@ -113,11 +113,12 @@ def _parse_document(document: Any, file: str, size: int) -> Header:
         else:
             names.append(name)
             tensors.append(_parse_tensor(entry, name, file))
+    kinds = [tensor.kind for tensor in tensors]
     begins = [tensor.begin for tensor in tensors]
     ends = [tensor.end for tensor in tensors]
     sizes = [tensor.size for tensor in tensors]
     data_size = check_offsets(file, names, begins, ends, sizes)
-    return Header(file, size, data_size, names, [tensor.kind for tensor in tensors], metadata)
+    return Header(file, size, data_size, names, kinds, metadata)
 
 
 def _parse_tensor(entry: Any, name: str, file: str) -> _Tensor:

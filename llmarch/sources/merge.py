@@ -55,7 +55,7 @@ class _LocatedTensor(NamedTuple):
 
 
 class _Mismatches(NamedTuple):
-    """Tensors that are not where the index says, with a file for each."""
+    """Tensors that are not where the index lists them, with a file for each."""
 
     unexpected: list[tuple[str, str]]
     """Stored in a file where the index does not list them."""
@@ -68,9 +68,9 @@ class _Comparison:
     """Where the files and the index disagree."""
 
     not_stored: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """Listed by the index, but in none of the files; located where the index says."""
+    """Listed by the index, but stored in none of the files; located where the index lists them."""
     misplaced: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """Stored in another file than the index says."""
+    """Stored in another file than the index lists."""
     duplicates: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
     """Stored in two files."""
     unlisted: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])

@@ -1,4 +1,4 @@
-"""Recognise repositories that contain no decoder language model, and say what they are instead.
+"""Recognise repositories that contain no decoder language model, and report what they are instead.
 
 Pure functions of the list of file names and of the JSON documents among them.
 """

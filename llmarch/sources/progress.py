@@ -9,4 +9,4 @@ Progress = Callable[[int, int, str], None]
 
 
 def ignore_progress(done: int, total: int, label: str) -> None:
-    """Ignore progress: for callers that do not want to hear of it."""
+    """Ignore progress, for callers that do not report it."""

@@ -230,15 +230,15 @@ class RawModel:
     """Where it was read: a bundled spec, this machine, or the Hub."""
     name: str
     config: dict[str, Any] | None
-    """None: there is no config, only tensors."""
+    """None if there are only tensors."""
     config_file: str
     repo_id: str | None = None
     revision: str | None = None
     commit: str | None = None
     tensors: TensorTable | None = None
-    """None: no header was read."""
+    """None if no header was read."""
     partial: bool = False
-    """Whether some file could not be read; `findings` say why."""
+    """Whether some file could not be read; `findings` give the reason."""
     files: tuple[str, ...] = ()
     """Names in the folder or repository."""
     header_bytes: int = 0

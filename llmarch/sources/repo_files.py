@@ -99,8 +99,8 @@ def effective_config(
     config = documents.get(weights.config_file or "")
     if config is None:
         return None
-    beside = documents.get(QUANTIZATION, {})
-    quantization: object = beside.get("quantization")
+    modelopt = documents.get(QUANTIZATION, {})
+    quantization: object = modelopt.get("quantization")
     if "quantization_config" in config or not isinstance(quantization, dict):
         return dict(config)
     declared = {"quant_method": "modelopt", **cast("dict[str, Any]", quantization)}

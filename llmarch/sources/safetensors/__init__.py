@@ -126,7 +126,7 @@ def _decode(data: bytes, file: str) -> str:
 
 
 def _explain_first_bytes(data: bytes) -> str | None:
-    """Return the hint for a file that is something else, if its first bytes tell."""
+    """Return the hint for a file of another format, recognised by its first bytes."""
     if data.startswith(b"version "):
         return "it is a Git LFS pointer, not the file: run `git lfs pull`"
     if data.startswith((b"<!", b"<h", b"<H", b"<?")):

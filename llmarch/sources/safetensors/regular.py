@@ -46,7 +46,7 @@ class _Columns(NamedTuple):
 
 
 def parse_regular(text: str, file: str, size: int) -> Header | None:
-    """Parse a header; None if it is not regular. Then `parse_irregular` says what is wrong with it.
+    """Parse a header; None if it is not regular, so that `parse_irregular` must parse it.
 
     Raises HeaderError for a regular header that is wrong.
 

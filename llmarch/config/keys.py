@@ -1,11 +1,12 @@
-"""A config as a family reads it: typed look-ups that become Facts, limits, and the keys that mean nothing."""
+"""A config as a family reads it: typed look-ups that become facts, limits, and unread keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from difflib import get_close_matches
-from typing import Any, cast
+from math import isfinite
+from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Evidence
 from ..errors import ConfigError
@@ -14,45 +15,74 @@ from .evidence import Sourced
 MAX_LAYERS = 10_000
 MAX_SIZE = 10**6
 MAX_TOKENS = 10**10
-IN_TOKENS = ("position", "context", "window", "seq", "length", "vocab", "chunk", "floor")
+"""What a config may ask for: beyond these it is a mistake, or made to exhaust memory."""
+MAX_SHOWN = 60
+"""How many characters of a wrong value a message shows."""
+TOKEN_WORDS = ("position", "context", "window", "seq", "length", "vocab", "chunk", "floor")
 """Words in the names of keys that count tokens."""
 
-INERT = frozenset(
+INERT_KEYS = frozenset(
     """
-    architectures auto_map transformers_version _name_or_path _attn_implementation _attn_implementation_autoset torch_dtype dtype use_cache
-    bos_token_id eos_token_id pad_token_id sep_token_id unk_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id
-    image_token_id image_token_index video_token_id video_token_index vision_start_token_id vision_end_token_id audio_token_id
-    boa_token_id eoa_token_id eod_token_id
-    eoa_token_index boi_token_id eoi_token_id boi_token_index eoi_token_index image_break_token_id image_end_token_id
-    initializer_range initializer_factor attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob dropout
-    attention_probs_dropout_prob embedding_dropout classifier_dropout summary_activation summary_first_dropout summary_proj_to_labels
-    summary_type summary_use_proj task_specific_params gradient_checkpointing output_attentions output_hidden_states output_router_logits
-    return_dict router_aux_loss_coef router_z_loss_coef aux_loss_alpha seq_aux seq_length max_length temperature top_k top_p do_sample
-    id2label label2id problem_type pretraining_tp ep_size router_jitter_noise
-    is_decoder tie_encoder_decoder chunk_size_feed_forward tokenizer_class prefix pruned_heads
-    reorder_and_upcast_attn use_cpu_initialization model_type quantization_config quantization
-    unsloth_version unsloth_fixed is_llama_config for_llm_compressor rope_ratio_deprecated mlp_dropout head_pdrop
-    cache_implementation experts_implementation hidden_dropout_rate tf_legacy_loss torchscript use_bfloat16 finetuning_task
-    sep_token_ids bad_words_ids begin_suppress_tokens suppress_tokens encoder_no_repeat_ngram_size no_repeat_ngram_size num_beams
-    num_beam_groups num_return_sequences diversity_penalty repetition_penalty length_penalty min_length early_stopping
-    exponential_decay_length_penalty remove_invalid_values return_dict_in_generate output_scores typical_p ignore_index
-    vision_feature_layer vision_feature_select_strategy transformers.js_config
+    _attn_implementation _attn_implementation_autoset _name_or_path architectures
+    attention_dropout attention_probs_dropout_prob attn_pdrop audio_token_id auto_map
+    aux_loss_alpha bad_words_ids begin_suppress_tokens boa_token_id boi_token_id boi_token_index
+    bos_token_id cache_implementation chunk_size_feed_forward classifier_dropout
+    decoder_start_token_id diversity_penalty do_sample dropout dtype early_stopping embd_pdrop
+    embedding_dropout encoder_no_repeat_ngram_size eoa_token_id eoa_token_index eod_token_id
+    eoi_token_id eoi_token_index eos_token_id ep_size experts_implementation
+    exponential_decay_length_penalty finetuning_task for_llm_compressor forced_bos_token_id
+    forced_eos_token_id gradient_checkpointing head_pdrop hidden_dropout hidden_dropout_prob
+    hidden_dropout_rate id2label ignore_index image_break_token_id image_end_token_id
+    image_token_id image_token_index initializer_factor initializer_range is_decoder
+    is_llama_config label2id length_penalty max_length min_length mlp_dropout model_type
+    no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions
+    output_hidden_states output_router_logits output_scores pad_token_id prefix pretraining_tp
+    problem_type pruned_heads quantization quantization_config remove_invalid_values
+    reorder_and_upcast_attn repetition_penalty resid_pdrop return_dict return_dict_in_generate
+    rope_ratio_deprecated router_aux_loss_coef router_jitter_noise router_z_loss_coef
+    sep_token_id sep_token_ids seq_aux seq_length summary_activation summary_first_dropout
+    summary_proj_to_labels summary_type summary_use_proj suppress_tokens task_specific_params
+    temperature tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torch_dtype
+    torchscript transformers.js_config transformers_version typical_p unk_token_id unsloth_fixed
+    unsloth_version use_bfloat16 use_cache use_cpu_initialization video_token_id
+    video_token_index vision_end_token_id vision_feature_layer vision_feature_select_strategy
+    vision_start_token_id
     """.split()
 )
-"""Keys that say nothing about the architecture: token ids, training, generation, library bookkeeping."""
+"""Keys without effect on the architecture: token ids, training, generation, bookkeeping."""
 
-OFF = frozenset(
-    "add_cross_attention is_encoder_decoder cross_attention_hidden_size text_config vision_config audio_config".split()
+INERT_WHEN_OFF = frozenset(
+    """
+    add_cross_attention audio_config cross_attention_hidden_size is_encoder_decoder text_config
+    vision_config
+    """.split()
 )
-"""Keys that say nothing while they are false or null."""
+"""Keys without effect while they are false or null."""
+
+TYPE_NAMES = {
+    bool: "a boolean",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+    int: "an integer",
+    float: "a number",
+    type(None): "null",
+}
+
+
+class Found(NamedTuple):
+    """The result of a look-up: the key that has a value, the value, and where it comes from."""
+
+    key: str
+    value: Any
+    evidence: Evidence
 
 
 class ConfigKeys:
-    """A config as a family reads it: typed look-ups that become Facts, and a note of every key that was asked for.
+    """A config as a family reads it: typed look-ups that become facts.
 
-    `defaults` are the class defaults that hold for keys the file omits. `spelled` says how the file itself names a key (dotted), or where
-    a value comes from that none of its keys states (native.py). Raises ConfigError, naming file and key, for a missing key without
-    default, a wrong type, or an absurd size.
+    It notes every key that was asked for. A look-up raises ConfigError, which names file and key,
+    for a missing key without a default, a wrong type, or an absurd size.
     """
 
     def __init__(
@@ -66,20 +96,29 @@ class ConfigKeys:
         defaults_ref: str = "",
         model_type: str = "",
         prefix: str = "",
-        used: set[str] | None = None,
-        spelled: Mapping[str, str | Evidence] | None = None,
+        read_keys: set[str] | None = None,
+        native_keys: Mapping[str, str | Evidence] | None = None,
     ) -> None:
-        self.data, self.file, self.family, self.ref, self.prefix, self.model_type = (
-            data,
-            file,
-            family,
-            ref,
-            prefix,
-            model_type,
-        )
-        self.defaults, self.defaults_ref = defaults or {}, defaults_ref
-        self.spelled: Mapping[str, str | Evidence] = spelled or {}
-        self.used: set[str] = set() if used is None else used
+        """Wrap the keys of a config.
+
+        data: the keys and their values.
+        file, family, ref: for messages and evidence.
+        defaults, defaults_ref: the class defaults for keys that the file omits, and their source.
+        prefix: what stands before these keys in the file (`text_config.`).
+        read_keys: the keys that were asked for, shared by nested configs.
+        native_keys: how the file itself names a key, or the evidence of a value that none of its
+        keys states (mistral_native.py).
+        """
+        self.data = data
+        self.file = file
+        self.family = family
+        self.ref = ref
+        self.prefix = prefix
+        self.model_type = model_type
+        self.defaults: Mapping[str, Any] = defaults or {}
+        self.defaults_ref = defaults_ref
+        self.native_keys: Mapping[str, str | Evidence] = native_keys or {}
+        self.read_keys: set[str] = set() if read_keys is None else read_keys
 
     def child(
         self,
@@ -91,13 +130,13 @@ class ConfigKeys:
         ref: str = "",
         model_type: str = "",
     ) -> ConfigKeys:
-        """The config nested under `key` (an empty one if the key is absent or null)."""
-        self.used.add(self.prefix + key)
+        """Return the config nested under `key`, an empty one if the key is absent or null."""
+        self.ignore(key)
         data = self.data.get(key)
         if data is None:
             data = {}
         if not isinstance(data, dict):
-            raise self._wrong(key, data, "an object")
+            raise self._wrong_type(key, data, "an object")
         return ConfigKeys(
             cast("dict[str, Any]", data),
             file=self.file,
@@ -107,170 +146,184 @@ class ConfigKeys:
             defaults_ref=defaults_ref,
             model_type=model_type,
             prefix=f"{self.prefix}{key}.",
-            used=self.used,
-            spelled=self.spelled,
+            read_keys=self.read_keys,
+            native_keys=self.native_keys,
+        )
+
+    def with_context(self, **context: Any) -> ConfigKeys:
+        """Return the same keys for another family or model_type."""
+        return ConfigKeys(
+            self.data,
+            file=self.file,
+            prefix=self.prefix,
+            read_keys=self.read_keys,
+            native_keys=self.native_keys,
+            **context,
         )
 
     def has(self, key: str) -> bool:
-        """Whether the file has the key with a value other than null."""
+        """Return whether the file has the key with a value other than null."""
         return self.data.get(key) is not None
 
-    def knows(self, key: str) -> bool:
-        """Whether the file has the key, or the class a default for it."""
+    def is_known(self, key: str) -> bool:
+        """Return whether the file has the key, or the class a default for it."""
         return self.has(key) or self.defaults.get(key) is not None
 
     def key(self, key: str) -> str:
-        """The key as the file spells it, dotted."""
-        said = self.spelled.get(self.prefix + key)
-        return said if isinstance(said, str) else self.prefix + key
+        """Return the dotted key as the file names it."""
+        native = self.native_keys.get(self.prefix + key)
+        return native if isinstance(native, str) else self.prefix + key
 
     def _evidence(self, key: str) -> Evidence:
-        said = self.spelled.get(self.prefix + key)
-        return said if isinstance(said, Evidence) else Evidence(kind="config", ref=self.key(key))
+        """Return the evidence of the value that the file has for a key."""
+        native = self.native_keys.get(self.prefix + key)
+        return (
+            native if isinstance(native, Evidence) else Evidence(kind="config", ref=self.key(key))
+        )
 
     def unread(self) -> list[str]:
-        """Keys that nobody asked for and that are not known to be inert, dotted, as the file spells them, sorted."""
-        said = [self.spelled.get(name, name) for name in self._unread(self.data, self.prefix)]
-        return sorted(s for s in said if isinstance(s, str))
+        """Return the dotted keys that nothing asked for and that may have an effect, sorted."""
+        unread = self._unread(self.data, self.prefix)
+        names = [self.native_keys.get(name, name) for name in unread]
+        return sorted(name for name in names if isinstance(name, str))
 
-    def _unread(self, data: Mapping[str, Any], at: str) -> Iterator[str]:
+    def _unread(self, data: Mapping[str, Any], prefix: str) -> Iterator[str]:
         for key, value in data.items():
-            name = at + key
-            if isinstance(value, dict) and any(u.startswith(name + ".") for u in self.used):
+            name = prefix + key
+            if isinstance(value, dict) and any(k.startswith(name + ".") for k in self.read_keys):
                 yield from self._unread(cast("dict[str, Any]", value), name + ".")
-            elif (
-                name not in self.used
-                and key not in INERT
-                and not key.startswith("_")
-                and (value or key not in OFF)
-            ):
+            elif name not in self.read_keys and not _is_inert(key, value):
                 yield name
 
-    def _wrong(self, key: str, value: Any, need: str) -> ConfigError:
-        said = (
-            repr(value)
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-            else quoted(value)
-        )
-        kind = {
-            bool: "a boolean",
-            str: "a string",
-            list: "a list",
-            dict: "an object",
-            int: "an integer",
-            float: "a number",
-            type(None): "null",
-        }
+    def _wrong_type(self, key: str, value: Any, needed: str) -> ConfigError:
+        """Return the error for a value of a wrong type."""
+        plain_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        shown = repr(value) if plain_number else quoted(value)
+        given = TYPE_NAMES.get(cast(type, type(value)), "a value")
+        name = self.key(key)
         return ConfigError(
-            f"{self.file}: {self.key(key)} is {said} ({kind.get(cast(type, type(value)), 'a value')}); {need} is needed",
-            f"{self.family} reads it from {self.key(key)}.",
+            f"{self.file}: {name} is {shown} ({given}); {needed} is needed",
+            f"{self.family} reads it from {name}.",
         )
 
-    def _find(self, keys: tuple[str, ...], default: Any) -> tuple[str, Any, Evidence]:
+    def _find(self, keys: tuple[str, ...], default: Any) -> Found:
+        """Look keys up: the first that the file has, then `default`, then the class default.
+
+        Null counts as absent for the class default, but is the evidence for a `default`.
+        """
+        self.ignore(*keys)
         for key in keys:
-            self.used.add(self.prefix + key)
-        for key in keys:
-            if self.data.get(key) is not None or (
-                key in self.data and isinstance(self.spelled.get(self.prefix + key), Evidence)
-            ):
-                return key, self.data[key], self._evidence(key)
+            native = self.native_keys.get(self.prefix + key)
+            stated = key in self.data and isinstance(native, Evidence)
+            if stated or self.data.get(key) is not None:
+                return Found(key, self.data[key], self._evidence(key))
         null = next((k for k in keys if k in self.data), None)
         if default is MISSING:
-            for key in keys:
-                if key in self.defaults:
-                    return (
-                        key,
-                        self.defaults[key],
-                        Evidence(kind="default", ref=f"{self.key(key)}, {self.defaults_ref}"),
-                    )
-            close = get_close_matches(keys[0], [k for k in self.data if k not in keys], 1, 0.8)
-            what = "is null" if null else "is missing"
-            hint = f"{self.family} has no default for it." + (
-                f" Did {self.key(close[0])} mean it?" if close else ""
-            )
-            raise ConfigError(f"{self.file}: {self.key(null or keys[0])} {what}", hint)
+            return self._class_default(keys, null)
         if isinstance(default, Sourced):
-            return keys[0], default.value, default.evidence
+            return Found(keys[0], default.value, default.evidence)
         if null is not None:
-            return null, default, Evidence(kind="config", ref=f"{self.key(null)} (null)")
-        return (
-            keys[0],
-            default,
-            Evidence(kind="default", ref=f"{self.key(keys[0])}, {self.defaults_ref or self.ref}"),
-        )
+            return Found(null, default, Evidence(kind="config", ref=f"{self.key(null)} (null)"))
+        source = self.defaults_ref or self.ref
+        evidence = Evidence(kind="default", ref=f"{self.key(keys[0])}, {source}")
+        return Found(keys[0], default, evidence)
+
+    def _class_default(self, keys: tuple[str, ...], null: str | None) -> Found:
+        """Return the class default of the first key that has one.
+
+        null: the key that is in the file as null. Raises ConfigError if no key has a default.
+        """
+        for key in keys:
+            if key in self.defaults:
+                evidence = Evidence(kind="default", ref=f"{self.key(key)}, {self.defaults_ref}")
+                return Found(key, self.defaults[key], evidence)
+        close = get_close_matches(keys[0], [k for k in self.data if k not in keys], 1, 0.8)
+        hint = f"{self.family} has no default for it."
+        if close:
+            hint += f" Did you mean {self.key(close[0])}?"
+        problem = "is null" if null else "is missing"
+        raise ConfigError(f"{self.file}: {self.key(null or keys[0])} {problem}", hint)
 
     def value(self, *keys: str, default: Any = MISSING) -> Sourced:
-        """The first of `keys` that the file has, unchecked."""
-        _, value, evidence = self._find(keys, default)
-        return Sourced(value, evidence)
+        """Look up a value of any type: that of the first of `keys` that the file has."""
+        found = self._find(keys, default)
+        return Sourced(found.value, found.evidence)
 
     def optional(self, look_up: Callable[..., Sourced], *keys: str, **limits: int) -> Sourced:
-        """What `look_up` (`c.size`, `c.number`) makes of the keys; null in the file means none, whatever the class default."""
-        return (
-            look_up(*keys, default=None, **limits)
-            if any(k in self.data for k in keys)
-            else look_up(*keys, **limits)
-        )
+        """Look keys up by `look_up` (`c.size`, `c.number`); null means none.
+
+        Without this, null means the class default.
+        """
+        if any(key in self.data for key in keys):
+            return look_up(*keys, default=None, **limits)
+        return look_up(*keys, **limits)
 
     def ignore(self, *keys: Any) -> None:
-        """Keys that the modelling code does not use here (an MLP width where every layer is sparse): read, without effect."""
-        self.used.update(self.prefix + key for key in keys)
+        """Mark keys as read that have no effect here (an MLP's width where all layers are MoE)."""
+        self.read_keys.update([self.prefix + key for key in keys])
 
-    def expect(self, key: str, value: Any, means: Any = MISSING) -> Any:
-        """`value`, or what it `means`: the code does it whatever the config says. Where the key says the same it is the evidence; a key
-        that says otherwise stays unread, and is shown."""
+    def expect(self, key: str, value: Any, meaning: Any = MISSING) -> Any:
+        """Return `value`, or what it means: the code does it whatever the config says.
+
+        A key that agrees becomes its evidence. One that disagrees is left unread, so that people
+        see it.
+        """
         if self.data.get(key) in (None, value):
-            self.used.add(self.prefix + key)
-        out = value if means is MISSING else means
-        return (
-            Sourced(out, self._evidence(key)) if self.has(key) and self.data[key] == value else out
-        )
+            self.ignore(key)
+        fact = value if meaning is MISSING else meaning
+        if self.has(key) and self.data[key] == value:
+            return Sourced(fact, self._evidence(key))
+        return fact
 
     def size(
         self, *keys: str, default: Any = MISSING, least: int = 1, most: int | None = None
     ) -> Sourced:
-        """A count. What no real model has (a million experts) is an error; lengths in tokens may be longer."""
+        """Look up a count.
+
+        least, most: its limits, by default those of real models. Lengths in tokens may be longer.
+        """
         key, value, evidence = self._find(keys, default)
-        most = most or (MAX_TOKENS if any(word in key for word in IN_TOKENS) else MAX_SIZE)
         if value is None:
             return Sourced(None, evidence)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise self._wrong(key, value, "an integer")
+            raise self._wrong_type(key, value, "an integer")
+        if most is None:
+            counts_tokens = any(word in key for word in TOKEN_WORDS)
+            most = MAX_TOKENS if counts_tokens else MAX_SIZE
         if not least <= value <= most:
             raise ConfigError(
-                f"{self.file}: {self.key(key)} is {value:,}; {least:,} to {most:,} is what llmarch takes for a real model"
+                f"{self.file}: {self.key(key)} is {value:,}; llmarch accepts {least:,} to {most:,}"
             )
         return Sourced(value, evidence)
 
     def layer_count(self, *keys: str, default: Any = MISSING) -> Sourced:
-        """A count of layers."""
+        """Look up a number of layers, by default from `num_hidden_layers`."""
         return self.size(*(keys or ("num_hidden_layers",)), default=default, most=MAX_LAYERS)
 
     def number(self, *keys: str, default: Any = MISSING) -> Sourced:
+        """Look up a finite number, as a float."""
         key, value, evidence = self._find(keys, default)
         if value is None:
             return Sourced(None, evidence)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or value != value
-            or abs(value) == float("inf")
-        ):
-            raise self._wrong(key, value, "a number")
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not isfinite(value):
+            raise self._wrong_type(key, value, "a number")
         return Sourced(float(value), evidence)
 
     def flag(self, *keys: str, default: Any = MISSING) -> Sourced:
+        """Look up a boolean; null is false."""
         key, value, evidence = self._find(keys, default)
         if value is not None and not isinstance(value, bool):
-            raise self._wrong(key, value, "true or false")
+            raise self._wrong_type(key, value, "true or false")
         return Sourced(bool(value), evidence)
 
     def word(self, *keys: str, default: Any = MISSING) -> Sourced:
+        """Look up a string."""
         key, value, evidence = self._find(keys, default)
         if value is not None and not isinstance(value, str):
-            raise self._wrong(key, value, "a string")
+            raise self._wrong_type(key, value, "a string")
         return Sourced(value, evidence)
 
     def items(
@@ -278,29 +331,38 @@ class ConfigKeys:
         *keys: str,
         default: Any = MISSING,
         length: int | None = None,
-        of: type | tuple[type, ...] = object,
+        entry: type | tuple[type, ...] = object,
     ) -> Sourced:
-        """A list, of at least `length` entries (longer ones, as with MTP entries, are cut)."""
+        """Look up a list.
+
+        length: how many entries it needs at least; further ones (of MTP layers) are cut.
+        entry: the type of its entries.
+        """
         key, value, evidence = self._find(keys, default)
         if value is None:
             return Sourced(None, evidence)
         if not isinstance(value, (list, tuple)):
-            raise self._wrong(key, value, "a list")
-        items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
-        bad = next((v for v in items if not isinstance(v, of)), None)
-        if bad is not None:
-            raise ConfigError(
-                f"{self.file}: {self.key(key)} holds {quoted(bad)}, which has no place there"
-            )
-        if length is not None and len(items) < length:
-            raise ConfigError(
-                f"{self.file}: {self.key(key)} has {len(items)} entries for {length} layers"
-            )
-        return Sourced(items[:length], evidence)
+            raise self._wrong_type(key, value, "a list")
+        entries: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
+        name = f"{self.file}: {self.key(key)}"
+        wrong = next((e for e in entries if not isinstance(e, entry)), None)
+        if wrong is not None:
+            raise ConfigError(f"{name} holds {quoted(wrong)}, which has a wrong type")
+        if length is not None and len(entries) < length:
+            raise ConfigError(f"{name} has {len(entries)} entries for {length} layers")
+        return Sourced(entries[:length], evidence)
+
+
+def _is_inert(key: str, value: Any) -> bool:
+    """Return whether a key has no effect on the architecture, or none with this value."""
+    if key in INERT_KEYS or key.startswith("_"):
+        return True
+    return key in INERT_WHEN_OFF and not value
 
 
 def quoted(value: Any) -> str:
+    """Return a value as JSON for a message, cut if it is long."""
     import json
 
     text = json.dumps(value, ensure_ascii=True, default=repr)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..architecture.schema import Quantization
-from .vocabulary import ConfigKeys, Draft, Sourced, derived, draft, same_evidence
+from .evidence import Draft, Sourced, derived, draft, same_evidence
+from .keys import ConfigKeys
 
 
 def quantization(c: ConfigKeys) -> Draft | None:
@@ -74,7 +75,7 @@ def _plain(q: ConfigKeys) -> dict[str, Any]:
 
 
 def _fp8(q: ConfigKeys) -> dict[str, Any]:
-    block = q.items("weight_block_size", default=None, of=int)
+    block = q.items("weight_block_size", default=None, entry=int)
     return {
         "bits": 8.0,
         "format": q.word("fmt", default="e4m3"),

@@ -1,64 +1,87 @@
-"""The vocabulary that family files are written in: reading facts with their evidence, and naming tensors.
+"""What a family file is made of: how it reads a config, and what it calls the published tensors.
 
-A family file says what the keys of a config mean (`read`) and what the published tensors are called (`naming`). Reading gives
-a tree of `Node`s whose leaves are `Fact`s; `build` turns the tree into schema objects and a table of evidence by dotted path.
-A leaf that is a plain value is what the modelling code does whatever the config says: evidence `family`.
+A family file gives a `Family`. Its `read` turns the keys of a config into a tree of drafts, whose
+leaves are facts with their evidence (evidence.py); readers that families share are in `blocks`. Its
+`naming` gives the names of the tensors (tensors/naming.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import MTP, Architecture, Evidence
 from ..tensors.naming import Naming
 from ..tensors.template import TensorRow, fold_numbers, template
-from .evidence import Draft, Sourced, build, derived, draft, hard_coded, same_evidence, unknown
+from .evidence import Draft, build
 from .keys import ConfigKeys
+
+__all__ = ["TRANSFORMERS", "ConfigKeys", "Family", "MTPCandidate", "build", "modeling"]
+
+TRANSFORMERS = "transformers 5.23.0"
+"""The version that modelling code and class defaults were read from."""
+
+
+def modeling(model: str) -> str:
+    """Return the modelling code of a transformers model, as `Family.ref` names it."""
+    return f"{TRANSFORMERS} models/{model}/modeling_{model}.py"
+
+
+class MTPCandidate(NamedTuple):
+    """A layout of MTP modules that a checkpoint may have, and its tensors."""
+
+    mtp: MTP
+    rows: list[TensorRow]
 
 
 @frozen
 class Family(Frozen):
-    """A model family. `ref`: the modelling code its facts were read from, `refs` that of single model_types; `defaults`: class defaults by
-    model_type, of `config_class`; `naming`: published names, or a function of the architecture where these depend on it; `mtp_layouts`:
-    see `mtp_candidates`."""
+    """A family of models that one file reads."""
 
     name: str
     title: str
     ref: str
+    """The modelling code its facts were read from."""
     read: Callable[[ConfigKeys], Draft]
     naming: Naming | Callable[[Architecture], Naming]
+    """The published names, or a function if they depend on the architecture."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Class defaults by model_type."""
     config_class: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The class that declares the defaults, by model_type."""
     refs: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The modelling code of model_types for which it is not `ref`."""
     mtp_layouts: Callable[[Architecture], Iterable[MTP]] | None = None
+    """The MTP layouts that checkpoints are published with."""
 
     def config(
         self,
         data: Mapping[str, Any],
         file: str,
         model_type: str,
-        spelled: Mapping[str, str | Evidence] | None = None,
+        native_keys: Mapping[str, str | Evidence] | None = None,
     ) -> ConfigKeys:
-        return ConfigKeys(data, file=file, spelled=spelled, **self._about(model_type))
+        """Return a config for this family to read, with the defaults of the model_type.
+
+        native_keys: how the file names keys, if not as transformers does (see ConfigKeys).
+        """
+        return ConfigKeys(data, file=file, native_keys=native_keys, **self._context(model_type))
 
     def part(self, c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
-        """The config nested under `key` of a wrapper, read as `model_type`; the wrapper's own keys where it nests none."""
-        if c.has(key):
-            return c.child(key, **self._about(model_type))
-        c.ignore(key)
-        return ConfigKeys(
-            c.data,
-            file=c.file,
-            prefix=c.prefix,
-            used=c.used,
-            spelled=c.spelled,
-            **self._about(model_type),
-        )
+        """Return the config nested under `key` of a wrapper, to be read as `model_type`.
 
-    def _about(self, model_type: str) -> dict[str, Any]:
+        If the wrapper nests none, its own keys are read.
+        """
+        context = self._context(model_type)
+        if c.has(key):
+            return c.child(key, **context)
+        c.ignore(key)
+        return c.with_context(**context)
+
+    def _context(self, model_type: str) -> dict[str, Any]:
+        """Return the arguments of ConfigKeys that depend on the model_type."""
         return {
             "family": self.name,
             "ref": self.refs.get(model_type, self.ref),
@@ -68,42 +91,24 @@ class Family(Frozen):
         }
 
     def names(self, a: Architecture) -> Naming:
+        """Return the published names of an architecture's tensors."""
         return self.naming(a) if callable(self.naming) else self.naming
 
     def template(self, a: Architecture) -> list[TensorRow]:
-        return [fold_numbers(r) for r in template(a, self.names(a))]
+        """Return the tensors that a checkpoint of the architecture holds."""
+        return [fold_numbers(row) for row in template(a, self.names(a))]
 
-    def mtp_candidates(self, a: Architecture) -> list[tuple[MTP, list[TensorRow]]]:
-        """The MTP layouts that checkpoints of the family are published with, each with its rows: for headers to decide between, as a
-        config may not say whether the modules are stored, or whether with copies of embedding and head."""
+    def mtp_candidates(self, a: Architecture) -> list[MTPCandidate]:
+        """Return the MTP layouts that checkpoints are published with, each with its tensors.
+
+        Headers decide between them: a config may not tell whether the modules are stored, or
+        whether with copies of embedding and head.
+        """
         naming = self.names(a)
         if self.mtp_layouts is None or naming.mtp is None:
             return []
-        return [
-            (m, [fold_numbers(r) for r in naming.mtp(replace(a, mtp=m), naming)])
-            for m in self.mtp_layouts(a)
-        ]
-
-
-TRANSFORMERS = "transformers 5.23.0"
-
-
-def modeling(model: str) -> str:
-    """The modelling code of a transformers model, as `ref` gives it."""
-    return f"{TRANSFORMERS} models/{model}/modeling_{model}.py"
-
-
-__all__ = [
-    "TRANSFORMERS",
-    "ConfigKeys",
-    "Draft",
-    "Family",
-    "Sourced",
-    "build",
-    "derived",
-    "draft",
-    "hard_coded",
-    "modeling",
-    "same_evidence",
-    "unknown",
-]
+        candidates: list[MTPCandidate] = []
+        for mtp in self.mtp_layouts(a):
+            rows = naming.mtp(replace(a, mtp=mtp), naming)
+            candidates.append(MTPCandidate(mtp, [fold_numbers(row) for row in rows]))
+        return candidates

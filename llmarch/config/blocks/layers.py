@@ -35,7 +35,7 @@ def listed_layers(c: ConfigKeys, names: Mapping[str, str], *keys: str) -> Source
     The value is None if the config has no such list. Raises ConfigError for an unknown word.
     """
     keys = keys or ("layer_types",)
-    words = c.items(*keys, default=None, length=c.layer_count().value, of=str)
+    words = c.items(*keys, default=None, length=c.layer_count().value, entry=str)
     if words.value is None:
         return words
     unknown_word = next((word for word in words.value if word not in names), None)
@@ -83,7 +83,7 @@ def rope_layers(c: ConfigKeys, *, empty_is_absent: bool = False) -> Sourced:
     """
     layers = c.layer_count().value
     empty = empty_is_absent and c.data.get("no_rope_layers") == []
-    flags = c.items("no_rope_layers", default=None, length=0 if empty else layers, of=int)
+    flags = c.items("no_rope_layers", default=None, length=0 if empty else layers, entry=int)
     every = c.size("no_rope_layer_interval").value
     if flags.value:
         return same_evidence([bool(f) for f in flags.value], flags)
@@ -123,14 +123,14 @@ NOT_GIVEN = unknown("not in the config")
 
 
 def _sparse_types(c: ConfigKeys, key: str, layers: int) -> Sourced:
-    words = c.items(key, default=None, length=layers, of=str) if key else NOT_GIVEN
+    words = c.items(key, default=None, length=layers, entry=str) if key else NOT_GIVEN
     if words.value is None:
         return NOT_GIVEN
     return same_evidence([word == "sparse" for word in words.value], words)
 
 
 def _sparse_flags(c: ConfigKeys, key: str, layers: int) -> Sourced:
-    flags = c.items(key, default=None, length=layers, of=int) if key else NOT_GIVEN
+    flags = c.items(key, default=None, length=layers, entry=int) if key else NOT_GIVEN
     if flags.value is None:
         return NOT_GIVEN
     return same_evidence([bool(flag) for flag in flags.value], flags)
@@ -166,7 +166,7 @@ def moe_on_every_step(c: ConfigKeys) -> Sourced:
     A layer is MoE if its number, from 1, is a multiple of `decoder_sparse_step` and its index is
     not in `mlp_only_layers`.
     """
-    dense = set(c.items("mlp_only_layers", default=[], of=int).value)
+    dense = set(c.items("mlp_only_layers", default=[], entry=int).value)
     step = c.size("decoder_sparse_step").value
     source = derived(None, "decoder_sparse_step, mlp_only_layers")
     return moe_layers(c, lambda i: i not in dense and (i + 1) % step == 0, source, types="")

@@ -57,7 +57,7 @@ def rope(
         elif theta is None:
             raise ConfigError(f"{c.file}: {keys.prefix[:-1]} has no entry for {layer_type}")
     if theta is None:
-        theta = keys.number("rope_theta") if keys.knows("rope_theta") else c.number("rope_theta")
+        theta = keys.number("rope_theta") if keys.is_known("rope_theta") else c.number("rope_theta")
     c.value("rope_theta", default=None)
     keys.value("rope_type", "type", "partial_rotary_factor", "rope_theta", default=None)
     scaling = rope_scaling(keys) if scaled else None
@@ -114,7 +114,7 @@ def rope_scaling(keys: ConfigKeys) -> Draft | None:
         )
     facts: dict[str, Any] = {"kind": kind}
     for name, key in SCALING_KEYS.items():
-        if not keys.knows(key):
+        if not keys.is_known(key):
             keys.value(key, default=None)
         elif name == "original_context":
             facts[name] = keys.size(key)
@@ -124,7 +124,7 @@ def rope_scaling(keys: ConfigKeys) -> Draft | None:
         facts["truncate"] = keys.flag("truncate")
     for name in ("short_factor", "long_factor"):
         if keys.has(name):
-            facts[name] = keys.items(name, of=(int, float))
+            facts[name] = keys.items(name, entry=(int, float))
     return Draft(s.RopeScaling, facts)
 
 
@@ -132,9 +132,9 @@ def query_scaling(c: ConfigKeys) -> Draft | None:
     """Read Llama 4's query scaling from Mistral's keys, which stand among those of RoPE."""
     keys = rope_keys(c)
     keys.ignore("llama_4_scaling_beta", "max_position_embeddings")
-    if not keys.knows("llama_4_scaling_beta"):
+    if not keys.is_known("llama_4_scaling_beta"):
         return None
-    nested = keys.knows(ORIGINAL_CONTEXT)
+    nested = keys.is_known(ORIGINAL_CONTEXT)
     context = keys.size(ORIGINAL_CONTEXT) if nested else c.size("max_position_embeddings")
     beta = keys.number("llama_4_scaling_beta")
     if not beta.value:

@@ -68,8 +68,8 @@ def attention_layers(c: ConfigKeys) -> AttentionLayers:
     llmarch does not know.
     """
     layers: int = c.layer_count().value
-    types = c.items("layer_types", default=None, of=str)
-    ratios = c.items("compress_ratios", default=None, of=int)
+    types = c.items("layer_types", default=None, entry=str)
+    ratios = c.items("compress_ratios", default=None, entry=int)
     rates: Any = c.value("compress_rates", default=None).value
     if isinstance(rates, dict) and rates != RATES:
         raise ConfigError(
@@ -98,7 +98,7 @@ def attention_layers(c: ConfigKeys) -> AttentionLayers:
 def ffn_layers(c: ConfigKeys) -> Sourced:
     """Read which layers route by token id: `moe_hash`, or `moe`."""
     first = c.size("num_hash_layers", default=3, least=0)
-    words = c.items("mlp_layer_types", default=None, length=c.layer_count().value, of=str)
+    words = c.items("mlp_layer_types", default=None, length=c.layer_count().value, entry=str)
     if words.value is not None:
         names = ["moe_hash" if word == "hash_moe" else "moe" for word in words.value]
         return same_evidence(names, words)

@@ -129,7 +129,7 @@ def rope(c: ConfigKeys, layer_type: str, dim: Sourced) -> Draft:
 def proportional_rope(entry: ConfigKeys, dim: Sourced) -> Draft:
     """Read RoPE that rotates the first share of a head's pairs."""
     key = "partial_rotary_factor"
-    share = entry.number(key) if entry.knows(key) else entry.number(key, default=1.0)
+    share = entry.number(key) if entry.is_known(key) else entry.number(key, default=1.0)
     rotary = 2 * int(share.value * dim.value // 2)
     return draft(
         s.Rope,
@@ -257,7 +257,7 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
     v.expect("residual_weight", 0.5)
     hidden = v.size("hidden_size")
-    channels = v.items("subsampling_conv_channels", of=int)
+    channels = v.items("subsampling_conv_channels", entry=int)
     outputs = v.size("output_proj_dims")
     features = channels.value[-1] * 32  # 128 mel bins, halved twice
     formula = "the last of subsampling_conv_channels * 128 mel bins / 4"

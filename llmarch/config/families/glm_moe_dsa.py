@@ -54,7 +54,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     This is given by indexer_types, by a pattern of F and S, or by a frequency with an offset.
     """
     layers = c.layer_count().value
-    words = c.items("indexer_types", default=None, length=layers, of=str)
+    words = c.items("indexer_types", default=None, length=layers, entry=str)
     pattern = c.value("index_topk_pattern", default=None)
     every = c.size("index_topk_freq", default=1, least=0)
     offset = c.size("index_skip_topk_offset", default=2, least=0).value

@@ -81,7 +81,7 @@ def moonvit(c: ConfigKeys, text: Draft) -> Draft:
 
 def merged_patches(v: ConfigKeys) -> Sourced:
     """Read the side of the square of patches that makes a token."""
-    kernel = v.items("merge_kernel_size", of=int)
+    kernel = v.items("merge_kernel_size", entry=int)
     if len(kernel.value) != 2 or kernel.value[0] != kernel.value[1]:
         raise ConfigError(
             f"{v.file}: {v.key('merge_kernel_size')} is {kernel.value}; llmarch supports squares"

@@ -57,8 +57,8 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     """
     layers = c.layer_count().value
     nested = c.child("linear_attn_config")
-    full = nested.items("full_attn_layers", default=None, of=int)
-    linear = nested.items("kda_layers", default=None, of=int)
+    full = nested.items("full_attn_layers", default=None, entry=int)
+    linear = nested.items("kda_layers", default=None, entry=int)
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if listed.value is not None:
         return listed

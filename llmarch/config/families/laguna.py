@@ -39,7 +39,7 @@ class AttentionKinds(NamedTuple):
 def attention_kinds(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
     """Read a mixer for each type of layer, or for each number of query heads that a type has."""
     types: list[str] = layer_types.value
-    per_layer = c.items("num_attention_heads_per_layer", default=None, length=len(types), of=int)
+    per_layer = c.items("num_attention_heads_per_layer", default=None, length=len(types), entry=int)
     heads = c.size("num_attention_heads")
     counts: list[int] = [heads.value] * len(types)
     pattern = layer_types
@@ -102,7 +102,7 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
 
     mlp_only_layers and decoder_sparse_step, which the class does not read, say the same.
     """
-    dense = c.items("mlp_only_layers", default=[0], of=int)
+    dense = c.items("mlp_only_layers", default=[0], entry=int)
     c.expect("decoder_sparse_step", 1)
     return blocks.moe_layers(c, lambda i: i not in dense.value, dense)
 

@@ -38,7 +38,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     has layer_types.
     """
     layers = c.layer_count().value
-    flags = c.items("hybrid_layer_pattern", default=None, length=layers, of=int)
+    flags = c.items("hybrid_layer_pattern", default=None, length=layers, entry=int)
     c.ignore("hybrid_block_size")
     if flags.value is not None and not c.has("layer_types"):
         return same_evidence(["sliding" if flag else "full" for flag in flags.value], flags)

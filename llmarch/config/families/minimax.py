@@ -55,7 +55,7 @@ def hybrid(c: ConfigKeys) -> Draft:
 
 def m2(c: ConfigKeys) -> Draft:
     """Read M2. Raises ConfigError for lightning layers."""
-    if {*c.items("attn_type_list", default=[1], of=int).value} != {1}:
+    if {*c.items("attn_type_list", default=[1], entry=int).value} != {1}:
         raise ConfigError(
             f"{c.file}: attn_type_list has other types than 1; minimax_m2 has softmax attention"
         )
@@ -127,7 +127,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     up, as its class does not know the published key. Raises ConfigError if neither is there.
     """
     layers = c.layer_count().value
-    numbers = c.items("attn_type_list", default=None, length=layers, of=int)
+    numbers = c.items("attn_type_list", default=None, length=layers, entry=int)
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if numbers.value is not None:
         return same_evidence(["full" if n == 1 else "linear" for n in numbers.value], numbers)

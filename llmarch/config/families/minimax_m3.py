@@ -90,7 +90,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     nested = c.child("sparse_attention_config")
     key = "sparse_attention_freq"
     layers = c.layer_count().value
-    flags = nested.items(key, default=None, length=layers, of=int)
+    flags = nested.items(key, default=None, length=layers, entry=int)
     listed = blocks.listed_layers(c, {"minimax_m3_sparse": "sparse", "full_attention": "full"})
     if listed.value is not None:
         return listed

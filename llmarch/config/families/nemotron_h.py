@@ -85,7 +85,7 @@ def layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
 
     Raises ConfigError for an unknown word or letter.
     """
-    words = c.items(words_key, default=None, of=str)
+    words = c.items(words_key, default=None, entry=str)
     letters = c.word(letters_key, default=None)
     if words.value is not None:
         check_known(c, words_key, words.value, LETTERS)

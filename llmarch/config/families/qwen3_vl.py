@@ -72,7 +72,7 @@ def several_axes(c: ConfigKeys, rope: Draft, sections: list[int]) -> Draft:
     """
     keys = blocks.rope_keys(c)
     interleaved = keys.expect("mrope_interleaved", True)
-    given = keys.items("mrope_section", default=sections, of=int)
+    given = keys.items("mrope_section", default=sections, entry=int)
     return rope.replace(sections=given, sections_interleaved=interleaved)
 
 
@@ -122,7 +122,7 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
 def deepstack(v: ConfigKeys) -> Sourced:
     """Read the layers that feed the decoder. Qwen3.5's class has no such key; its files have it."""
     key = "deepstack_visual_indexes"
-    return v.items(key, of=int) if v.knows(key) else v.items(key, default=[])
+    return v.items(key, entry=int) if v.is_known(key) else v.items(key, default=[])
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

@@ -164,7 +164,7 @@ def block_name(kind: str, earlier: int) -> str:
 def clamps(c: ConfigKeys, key: str) -> Sourced:
     """Read one clamp for each layer, None where it is 0."""
     layers = c.layer_count().value
-    given = c.items(key, default=None, length=layers, of=(int, float, type(None)))
+    given = c.items(key, default=None, length=layers, entry=(int, float, type(None)))
     if given.value is None:
         return same_evidence([None] * layers, given)
     return same_evidence([limit or None for limit in given.value], given)

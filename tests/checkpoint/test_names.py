@@ -1,4 +1,4 @@
-"""Names: one form for every spelling, parts and their fused tensors, and whole checkpoints saved in other ways."""
+"""Names: one canonical name for every accepted one, and whole checkpoints with other names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from helpers.checkpoint_fixtures import (
     load,
     names_only,
     rename,
+    table_of,
     tensors_of,
 )
 
-from llmarch.checkpoint.layouts import FusedPlace, fused_place, joined_shape, other_layout
-from llmarch.checkpoint.names import canonical, wrapper_prefix
+from llmarch.checkpoint.names import CANONICAL_RULES, canonical, wrapper_prefix
 
 SAME = [
     (
@@ -73,87 +73,20 @@ OTHER = [
 
 
 @pytest.mark.parametrize("names", SAME)
-def test_spellings_of_one_tensor_have_one_form(names: tuple[str, ...]) -> None:
+def test_names_of_one_tensor_have_one_canonical_name(names: tuple[str, ...]) -> None:
     assert len({canonical(n) for n in names}) == 1
 
 
+def test_every_accepted_name_has_its_users() -> None:
+    assert all(rule.used_by for rule in CANONICAL_RULES)
+
+
 @pytest.mark.parametrize("names", OTHER)
-def test_other_tensors_keep_other_forms(names: tuple[str, ...]) -> None:
+def test_other_tensors_keep_other_names(names: tuple[str, ...]) -> None:
     assert len({canonical(n) for n in names}) == len(names)
 
 
-PLACES = [
-    (
-        "layers.{}.mlp.experts.{}.gate_proj.weight",
-        FusedPlace("layers.{}.mlp.experts.gate_up_proj", 0, 2, True),
-    ),
-    (
-        "layers.{}.mlp.experts.{}.up_proj.weight",
-        FusedPlace("layers.{}.mlp.experts.gate_up_proj", 1, 2, True),
-    ),
-    (
-        "layers.{}.mlp.experts.{}.down_proj.weight",
-        FusedPlace("layers.{}.mlp.experts.down_proj", per_expert=True),
-    ),
-    ("layers.{}.mlp.experts.gate_proj", FusedPlace("layers.{}.mlp.experts.gate_up_proj", 0, 2)),
-    (
-        "layers.{}.mlp.experts.gate_up_proj_bias",
-        FusedPlace("layers.{}.mlp.experts.gate_up_proj_bias"),
-    ),
-    (
-        "layers.{}.mlp.experts.up_proj_bias",
-        FusedPlace("layers.{}.mlp.experts.gate_up_proj_bias", 1, 2),
-    ),
-    ("layers.{}.self_attn.v_proj.bias", FusedPlace("layers.{}.self_attn.qkv_proj.bias", 2, 3)),
-    (
-        "layers.{}.mlp.shared_expert.up_proj.weight",
-        FusedPlace("layers.{}.mlp.shared_expert.gate_up_proj.weight", 1, 2),
-    ),
-    (
-        "layers.{}.self_attn.unembed_out.weight",
-        FusedPlace("layers.{}.self_attn.kv_b_proj.weight", 1, 2),
-    ),
-    (
-        "layers.{}.linear_attn.in_proj_z.weight",
-        FusedPlace("layers.{}.linear_attn.in_proj_qkvz.weight", 1, 2),
-    ),
-    ("layers.{}.input_layernorm.weight", None),
-]
-
-
-@pytest.mark.parametrize(("key", "expected"), PLACES)
-def test_places_in_fused_tensors(key: str, expected: FusedPlace | None) -> None:
-    assert fused_place(key) == expected
-
-
-def test_joining_parts() -> None:
-    assert joined_shape("x.qkv_proj.weight", [(4096, 2048), (512, 2048), (512, 2048)]) == (
-        5120,
-        2048,
-    )
-    assert joined_shape("x.qkv_proj.bias", [(4096,), (512,), (512,)]) == (5120,)
-    assert joined_shape("x.experts.gate_up_proj", [(8, 768, 2048), (8, 768, 2048)]) == (
-        8,
-        1536,
-        2048,
-    )
-    assert joined_shape("x.experts.gate_up_proj_bias", [(8, 768), (8, 768)]) == (8, 1536)
-    assert joined_shape("x.qkv_proj.weight", [(4096, 2048), (512, 1024)]) is None
-    assert joined_shape("x.qkv_proj.weight", [(4096,), (512,)]) is None
-    assert joined_shape("x.kv_b_proj.weight", [(128, 512, 128), (128, 128, 512)]) == (
-        128 * 256,
-        512,
-    )
-    assert joined_shape("x.kv_b_proj.weight", [(128, 512, 128), (64, 128, 512)]) is None
-
-
-def test_other_layouts() -> None:
-    assert other_layout("layers.{}.mlp.experts.gate_up_proj", (8, 2048, 1536)) == (8, 1536, 2048)
-    assert other_layout("layers.{}.linear_attn.conv1d.weight", (8192, 1, 4)) == (8192, 4, 1)
-    assert other_layout("layers.{}.mlp.gate_proj.weight", (8, 16)) is None
-
-
-# --- whole checkpoints, saved otherwise ---
+# --- whole checkpoints ---
 
 MOE, FUSED_MOE = "qwen3-30b-a3b-reduced", "qwen3-30b-a3b-reduced-fused"
 
@@ -199,7 +132,7 @@ def mlx_fc(at: str, name: str) -> str:
 
 
 def unstack(t: Tensors) -> Tensors:
-    """Take stacked gate_up_proj [E, in, 2I] and down_proj [E, I, out] apart, as quantised copies of Llama 4 have them."""
+    """Unstack gate_up_proj [E, in, 2I] and down_proj [E, I, out], as copies of Llama 4 do."""
     out: Tensors = {}
     for n, (d, s) in t.items():
         m = re.fullmatch(r"(.*\.experts\.)(gate_up_proj|down_proj)", n)
@@ -218,7 +151,10 @@ def unstack(t: Tensors) -> Tensors:
 
 
 def absorb(t: Tensors) -> Tensors:
-    """MLX's MLA: kv_b_proj [H * (nope + v), rank] as embed_q [H, rank, nope] and unembed_out [H, v, rank]."""
+    """Absorb MLA as MLX does.
+
+    kv_b_proj [H * (nope + v), rank] becomes embed_q [H, rank, nope] and unembed_out [H, v, rank].
+    """
     out: Tensors = {}
     for n, (d, s) in t.items():
         if n.endswith("kv_b_proj.weight") and s is not None:
@@ -353,7 +289,7 @@ RESAVED: list[tuple[str, str, Change, str]] = [
 @pytest.mark.parametrize(
     ("name", "change", "note"), [r[1:] for r in RESAVED], ids=[r[0] for r in RESAVED]
 )
-def test_a_checkpoint_saved_otherwise_is_the_same(name: str, change: Change, note: str) -> None:
+def test_a_checkpoint_with_other_names_is_the_same(name: str, change: Change, note: str) -> None:
     fixture = load(name)
 
     def mlx(config: dict[str, Any]) -> None:
@@ -364,12 +300,12 @@ def test_a_checkpoint_saved_otherwise_is_the_same(name: str, change: Change, not
     assert [f for f in c.findings if f.severity != "info"] == []
     assert c.status == "verified"
     assert c.logical == fixture["params"] + fixture["about"]["router_bias"]
-    assert c.stored == sum(g.elements for g in _table(change(tensors_of(fixture))))
+    assert c.stored == sum(g.elements for g in table_of(change(tensors_of(fixture))))
     assert not note or note in c.notes
 
 
 @pytest.mark.parametrize(("name", "change"), [r[1:3] for r in RESAVED], ids=[r[0] for r in RESAVED])
-def test_and_so_it_is_by_its_names_alone(name: str, change: Change) -> None:
+def test_its_names_alone_match_too(name: str, change: Change) -> None:
     c = check(name, both(change, names_only))
     assert [f for f in c.findings if f.severity != "info" and f.rule != "tensor-dtype"] == []
 
@@ -387,13 +323,13 @@ def test_one_wrong_part_of_a_fused_tensor_is_found() -> None:
 
 
 @pytest.mark.parametrize("expert", [3, 7])
-def test_an_expert_that_is_missing_is_named_in_its_own_spelling(expert: int) -> None:
+def test_a_missing_expert_is_named_as_the_checkpoint_does(expert: int) -> None:
     c = check("llama-4-maverick-reduced", both(unstack, drop(rf"experts\.{expert}\.up")))
     path = f"language_model.model.layers.{{1,3}}.feed_forward.experts.{expert}.up_proj.weight"
     assert [(f.rule, f.path) for f in c.findings] == [("tensor-missing", path)]
 
 
-def test_layers_may_be_spelled_in_two_ways() -> None:
+def test_layers_may_have_two_layouts() -> None:
     """Half of the layers fused, half not."""
 
     def half(t: Tensors) -> Tensors:
@@ -407,21 +343,15 @@ def test_layers_may_be_spelled_in_two_ways() -> None:
     assert (c.status, c.findings) == ("verified", [])
 
 
-def test_rules_only_ever_rewrite_to_what_they_leave_alone() -> None:
+def test_canonical_names_stay_as_they_are() -> None:
     for names in SAME:
         for n in names:
             assert canonical(canonical(n)) == canonical(n)
     assert wrapper_prefix("model.language_model.norm.weight") == "model.language_model."
 
 
-def _table(tensors: Tensors) -> Any:
-    from helpers.checkpoint_fixtures import table_of
-
-    return table_of(tensors)
-
-
 def test_a_multimodal_model_as_mlx_lm_converts_it() -> None:
-    """Mistral Small 4's text model in MLX: MLA absorbed, experts stacked one matrix at a time, 4 bits, no tower."""
+    """The text model of Mistral Small 4: MLA absorbed, experts stacked, 4 bits, no tower."""
 
     def mlx(t: Tensors) -> Tensors:
         out: Tensors = {}

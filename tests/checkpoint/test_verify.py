@@ -1,11 +1,11 @@
-"""The join, over checkpoints that llmarch had no hand in: every tensor accounted for, and every change to them found.
+"""Verify checkpoints that llmarch did not make: every tensor is explained, every change is found.
 
-The fixtures' headers are transformers' (tests/oracle/make_fixtures.py), the index files are the Hub's (tests/oracle/make_indexes.py).
+The fixtures' headers are transformers' (tests/oracle/make_fixtures.py), the index files are the
+Hub's (tests/oracle/make_indexes.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,14 +24,12 @@ from helpers.checkpoint_fixtures import (
     rename,
     resize,
     retype,
+    set_config,
+    set_quantization,
     table_of,
     tensors_of,
 )
 
-from llmarch.architecture.quantization import compile_pattern
-from llmarch.checkpoint.findings import MAX_FINDINGS, MAX_TEXT
-from llmarch.checkpoint.logical import LogicalTensor
-from llmarch.checkpoint.quantization import Exclusions
 from llmarch.checkpoint.verify import Verification, verify
 from llmarch.sources.raw import TensorTable
 
@@ -41,7 +39,7 @@ def rules(c: Verification) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_tensor_is_accounted_for(name: str) -> None:
+def test_every_tensor_is_explained(name: str) -> None:
     fixture = load(name)
     about = fixture["about"]
     c = check(name)
@@ -65,7 +63,7 @@ def test_every_tensor_is_accounted_for(name: str) -> None:
 
 
 def test_deepseek_v3_as_published() -> None:
-    """The Hub's own figure for DeepSeek-V3, 684,531,386,000, is explained: the model, one MTP module, and the scales."""
+    """The Hub's own figure, 684,531,386,000, is the model, one MTP module, and the scales."""
     c = check("deepseek-v3-fp8-mtp")
     assert (c.logical, c.mtp, c.scales, c.stored) == (
         671_026_419_200,
@@ -77,7 +75,7 @@ def test_deepseek_v3_as_published() -> None:
 
 
 @pytest.mark.parametrize("name", INDEXES)
-def test_names_of_published_indexes_join(name: str) -> None:
+def test_names_of_published_indexes_match(name: str) -> None:
     config, names = index_names(name)
     architecture, rows = read(config)
     c = verify(architecture, rows, TensorTable.from_tensors((n, "", None) for n in names))
@@ -88,7 +86,7 @@ def test_names_of_published_indexes_join(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "deepseek-v3-fp8-mtp"])
-def test_names_alone_join_too(name: str) -> None:
+def test_names_alone_match_too(name: str) -> None:
     c = check(name, names_only)
     assert [f for f in c.findings if f.severity != "info"] == []
     assert c.status == "partial"
@@ -98,14 +96,6 @@ def test_names_alone_join_too(name: str) -> None:
 
 MOE = "qwen3-30b-a3b-reduced"
 FP8 = "deepseek-v3-fp8-mtp-reduced"
-
-
-def config(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda c: c.update(changes)
-
-
-def quantised(**changes: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda c: c["quantization_config"].update(changes)
 
 
 WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
@@ -176,7 +166,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "one layer more",
         "qwen3-8b",
         None,
-        config(num_hidden_layers=35),
+        set_config(num_hidden_layers=35),
         "conflict",
         {("tensor-unexpected", "model.layers.35.*"), ("fact-contradicted", "layers")},
     ),
@@ -184,7 +174,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "four layers fewer",
         "qwen3-8b",
         None,
-        config(num_hidden_layers=40),
+        set_config(num_hidden_layers=40),
         "conflict",
         {("tensor-missing", "model.layers.{36-39}.*"), ("fact-contradicted", "layers")},
     ),
@@ -192,7 +182,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "another vocabulary",
         "qwen3-8b",
         None,
-        config(vocab_size=1000),
+        set_config(vocab_size=1000),
         "conflict",
         {
             ("tensor-shape", "model.embed_tokens.weight"),
@@ -204,7 +194,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "tied after all",
         "qwen3-8b",
         None,
-        config(tie_word_embeddings=True),
+        set_config(tie_word_embeddings=True),
         "verified",
         {("tied-copy-stored", "lm_head.weight")},
     ),
@@ -212,7 +202,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "not tied after all",
         "qwen3-0.6b",
         None,
-        config(tie_word_embeddings=False),
+        set_config(tie_word_embeddings=False),
         "conflict",
         {("untied-head-missing", "lm_head.weight")},
     ),
@@ -228,7 +218,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "biases not announced",
         "granite-3b-code",
         None,
-        config(attention_bias=False, mlp_bias=False),
+        set_config(attention_bias=False, mlp_bias=False),
         "conflict",
         {
             ("tensor-unexpected", "model.layers.{0-31}.*"),
@@ -241,7 +231,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "biases announced",
         "qwen3-8b",
         None,
-        config(attention_bias=True),
+        set_config(attention_bias=True),
         "conflict",
         {
             ("tensor-missing", "model.layers.{0-35}.*"),
@@ -297,7 +287,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "MTP not announced",
         FP8,
         None,
-        config(num_nextn_predict_layers=0),
+        set_config(num_nextn_predict_layers=0),
         "verified",
         {("mtp-stored", "model.layers.5.mlp.experts.{0-15}.*")},
     ),
@@ -313,7 +303,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "no scales at all",
         FP8,
         drop("_scale_inv"),
-        config(num_nextn_predict_layers=1),
+        set_config(num_nextn_predict_layers=1),
         "conflict",
         {("packed-without-scales", "*")},
     ),
@@ -337,7 +327,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "declared, not quantised",
         "qwen3-8b",
         None,
-        config(quantization_config={"quant_method": "fp8"}),
+        set_config(quantization_config={"quant_method": "fp8"}),
         "conflict",
         {("tensor-dtype", "quantization.method")},
     ),
@@ -345,7 +335,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "another method",
         "qwen3-0.6b-reduced-gptq",
         None,
-        quantised(quant_method="awq"),
+        set_quantization(quant_method="awq"),
         "conflict",
         {("tensor-dtype", "model.layers.{0-1}.self_attn.q_proj.qweight")},
     ),
@@ -353,7 +343,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "other bits",
         "qwen3-0.6b-reduced-gptq",
         None,
-        quantised(bits=8),
+        set_quantization(bits=8),
         "conflict",
         {("tensor-dtype", "quantization.bits")},
     ),
@@ -361,7 +351,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "quantised though excluded",
         "qwen3-0.6b-reduced-fp8-block",
         None,
-        quantised(modules_to_not_convert=["model.layers.1.self_attn.q_proj", "lm_head"]),
+        set_quantization(modules_to_not_convert=["model.layers.1.self_attn.q_proj", "lm_head"]),
         "conflict",
         {("tensor-dtype", "model.layers.1.self_attn.q_proj.weight")},
     ),
@@ -369,7 +359,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "an unknown packing",
         "qwen3-0.6b-reduced-gptq",
         rename("qweight", "codes"),
-        quantised(quant_method="aqlm"),
+        set_quantization(quant_method="aqlm"),
         "partial",
         {("not-comparable", "model.layers.{0-1}.*")},
     ),
@@ -428,7 +418,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "integers of the right shape, of a method that is not known",
         "qwen3-0.6b-reduced-fp8-block",
         both(rename("weight_scale_inv", "weight_scales"), retype(r"proj\.weight$", "I8")),
-        quantised(quant_method="eetq"),
+        set_quantization(quant_method="eetq"),
         "partial",
         {("not-comparable", "model.layers.{0-1}.*")},
     ),
@@ -490,7 +480,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         "an unknown packing of stacked experts",
         "qwen3-30b-a3b-reduced-fused",
         rename(r"experts\.(\w+_proj)$", r"experts.\1.codes"),
-        config(quantization_config={"quant_method": "aqlm"}),
+        set_config(quantization_config={"quant_method": "aqlm"}),
         "partial",
         {
             ("not-comparable", "model.layers.{0-2}.mlp.experts.gate_up_proj.codes"),
@@ -505,7 +495,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
     [w[1:] for w in WRONG],
     ids=[w[0] for w in WRONG],
 )
-def test_what_is_wrong_is_said(
+def test_every_change_is_found(
     name: str, change: Change | None, edit: Any, status: str, expected: set[tuple[str, str]]
 ) -> None:
     c = check(name, change, edit)
@@ -513,87 +503,6 @@ def test_what_is_wrong_is_said(
     found = {(f.rule, f.path) for f in c.findings}
     assert found == expected or {(r, "*") for r, _ in found} == expected
     assert all(f.message for f in c.findings)
-
-
-def test_both_values_are_named() -> None:
-    shape = next(
-        f
-        for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
-        if f.rule == "tensor-shape"
-    )
-    assert (shape.old, shape.new) == ([512, 2048], [1024, 2048])
-    fact = next(
-        f
-        for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
-        if f.rule == "fact-contradicted"
-    )
-    assert (fact.old, fact.new) == (4, 8)
-    assert "[1024, 2048] (128 for each)" in fact.message
-
-
-def test_another_head_dim_is_not_other_heads() -> None:
-    (fact,) = (
-        f
-        for f in check("qwen3-8b", config=config(head_dim=64)).findings
-        if f.rule == "fact-contradicted"
-    )
-    assert (fact.path, fact.old, fact.new) == ("mixers.full.head_dim", 64, 128)
-    assert "q_norm.weight [128] and" in fact.message
-
-
-TOLD: list[tuple[str, dict[str, Any], dict[str, tuple[object, object]]]] = [
-    ("llama-3-8b", {"head_dim": 64}, {"mixers.full.head_dim": (64, 128)}),
-    ("llama-3.2-1b", {"head_dim": 128}, {"mixers.full.head_dim": (128, 64)}),
-    ("llama-3.2-1b", {"hidden_size": 4096}, {"hidden_size": (4096, 2048)}),
-    ("granite-3.1-1b-a400m", {"num_key_value_heads": 16}, {"mixers.full.kv_heads": (16, 8)}),
-    ("phi-4", {"num_key_value_heads": 20}, {"mixers.full.kv_heads": (20, 10)}),
-    ("phi-4", {"intermediate_size": 8960}, {"ffns.dense.width": (8960, 17920)}),
-    ("gpt-oss-20b", {"hidden_size": 5760}, {"hidden_size": (5760, 2880)}),
-    ("deepseek-v3-reduced", {"num_attention_heads": 64}, {"mixers.full.heads": (64, 128)}),
-    ("deepseek-v3-reduced", {"qk_rope_head_dim": 128}, {"mixers.full.qk_rope_head_dim": (128, 64)}),
-    ("deepseek-v3-reduced", {"qk_nope_head_dim": 64}, {"mixers.full.qk_nope_head_dim": (64, 128)}),
-    ("deepseek-v3-reduced", {"v_head_dim": 64}, {"mixers.full.v_head_dim": (64, 128)}),
-    ("deepseek-v3-reduced", {"q_lora_rank": 3072}, {"mixers.full.q_lora_rank": (3072, 1536)}),
-    (
-        "deepseek-v4-flash-reduced-mtp",
-        {"q_lora_rank": 2048},
-        {f"mixers.{m}.q_lora_rank": (2048, 1024) for m in ("sliding", "csa", "hca")},
-    ),
-]
-"""One number of a config changed, and the facts that its tensors contradict: no other."""
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "expected"), TOLD, ids=[f"{n} {k}" for n, c, _ in TOLD for k in c]
-)
-def test_no_other_fact_is_contradicted_than_the_one_that_was_changed(
-    name: str, changes: dict[str, Any], expected: dict[str, tuple[object, object]]
-) -> None:
-    facts = {
-        f.path: (f.old, f.new)
-        for f in check(name, config=config(**changes)).findings
-        if f.rule == "fact-contradicted"
-    }
-    assert facts == expected
-
-
-@pytest.mark.parametrize("change", [{"num_experts": 256}, {"moe_intermediate_size": 1536}])
-def test_stacked_experts_stored_the_other_way_round_tell_the_right_fact(
-    change: dict[str, int],
-) -> None:
-    (told,) = [
-        f
-        for f in check(
-            "qwen3-vl-30b-a3b-reduced", config=lambda c: c["text_config"].update(change)
-        ).findings
-        if f.rule == "fact-contradicted"
-    ]
-    assert told.old == next(iter(change.values()))
-
-
-def test_a_shape_that_is_no_multiple_tells_nothing() -> None:
-    c = check("qwen3-8b", resize("k_proj", lambda s: (1000, s[1])))
-    assert rules(c) == {"tensor-shape"}
 
 
 def test_partial_reads_are_never_clean() -> None:
@@ -620,26 +529,16 @@ def test_facts_are_confirmed_by_the_tensors_that_prove_them() -> None:
 def test_bits_per_weight() -> None:
     c = check("gpt-oss-20b-mxfp4")
     assert c.bits_by_component["attention"] == 16
-    assert (
-        4.25 < c.bits_by_component["experts"] < 4.3
-    )  # four bits and an exponent for 32; biases are bf16
+    # Four bits, and an exponent for 32 values; biases are bf16.
+    assert 4.25 < c.bits_by_component["experts"] < 4.3
     assert c.bits_per_weight is not None
     assert 5 < c.bits_per_weight < 6
     assert check("qwen3-0.6b").bits_per_weight == 16
 
 
-def test_a_tensor_of_each_name_is_too_much_for_nobody() -> None:
-    tensors = {f"odd{i}.weight": ("BF16", (i + 1,)) for i in range(5000)}
-    architecture, rows = read(load("qwen3-0.6b")["config"])
-    c = verify(architecture, rows, table_of(tensors))
-    assert len(c.findings) == MAX_FINDINGS
-    assert "more findings" in c.findings[-1].message
-    assert c.status == "conflict"
-
-
 @pytest.mark.parametrize("name", ["qwen3-30b-a3b-reduced", "qwen3-30b-a3b-reduced-fused"])
-def test_a_monstrous_config_against_a_small_file(name: str) -> None:
-    """10,000 layers of 100,000 experts: 3 * 10^9 rows of template, none of which may be counted out."""
+def test_a_huge_config_against_a_small_file(name: str) -> None:
+    """10,000 layers of 100,000 experts are 3 * 10^9 tensors, which must not be listed."""
     fixture = load(name)
     fixture["config"].update(num_hidden_layers=10_000, num_experts=100_000)
     architecture, rows = read(fixture["config"])
@@ -656,79 +555,3 @@ def test_no_tensor_at_all() -> None:
     c = verify(architecture, rows, TensorTable())
     assert c.status == "conflict"
     assert c.logical == 0
-
-
-# --- what a repository may write into its config and names ---
-
-EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = [
-    ("lm_head", "lm_head.weight", [()], [()]),
-    ("gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(0,), (1,)]),
-    ("gate", "model.layers.{}.mlp.gate_proj.weight", [(0,)], []),
-    ("model.layers.1.mlp.gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(1,)]),
-    ("model.layers.1.self_attn", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(1,)]),
-    (
-        "model.layers.1.mlp",
-        "model.layers.{}.mlp.experts.{}.up_proj.weight",
-        [(0, 3), (1, 3)],
-        [(1, 3)],
-    ),
-    (
-        "language_model.model.layers.1.self_attn*",
-        "model.layers.{}.self_attn.q_proj.weight",
-        [(0,), (1,)],
-        [(1,)],
-    ),
-    ("*.mlp.shared_expert.*", "model.layers.{}.mlp.shared_expert.up_proj.weight", [(0,)], [(0,)]),
-    (
-        "model.vision_tower",
-        "vision_tower.transformer.layers.{}.attention.q_proj.weight",
-        [(0,)],
-        [(0,)],
-    ),
-    ("re:.*self_attn.*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
-    (
-        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
-        "model.layers.{}.mlp.experts.{}.up_proj.weight",
-        [(1, 0)],
-        [],
-    ),
-    (
-        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
-        "model.layers.{}.mlp.up_proj.weight",
-        [(0,)],
-        [(0,)],
-    ),
-]
-
-
-@pytest.mark.parametrize(("name", "pattern", "indices", "expected"), EXCLUDED)
-def test_what_exclusions_mean(
-    name: str, pattern: str, indices: list[tuple[int, ...]], expected: list[tuple[int, ...]]
-) -> None:
-    assert (
-        Exclusions((name,)).excluded_indices(
-            LogicalTensor(pattern, "U8", (1,), indices, pattern, "x")
-        )
-        == expected
-    )
-
-
-@pytest.mark.parametrize(
-    "regex", ["(a+)+$", "(a|aa)*b", ".*.*.*.*x", r"(a)\1", "(?=a)", "[", "a" * 400]
-)
-def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> None:
-    assert compile_pattern(regex) is None
-    assert (
-        Exclusions((f"re:{regex}",)).excluded_indices(
-            LogicalTensor("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")
-        )
-        == []
-    )
-
-
-def test_names_are_made_printable() -> None:
-    bad = "model.\x1b[31mred\u202e." + "x" * 1000
-    c = check("qwen3-0.6b", lambda t: {**t, bad: ("BF16", (1,))})
-    (f,) = c.findings
-    assert f.path.isprintable()
-    assert len(f.path) <= MAX_TEXT

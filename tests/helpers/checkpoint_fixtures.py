@@ -1,4 +1,4 @@
-"""Header fixtures as tables, changed and held against what their config says."""
+"""Header fixtures as tables, and ways to change them before they are verified."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tensors_of(fixture: dict[str, Any]) -> Tensors:
 
 
 def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
-    """The architecture and template of a config.json or params.json, without asking any header."""
+    """Return the architecture and template of a config.json or params.json."""
     file = "config.json" if "model_type" in config else "params.json"
     family, keys = configure(config, file)
     return build_with_template(family, keys, {})
@@ -55,21 +55,31 @@ def check(
     *,
     partial: bool = False,
 ) -> Verification:
-    """A fixture, with its tensors and its config changed, joined."""
+    """Return the verification of a fixture.
+
+    Args:
+        name: the fixture
+        change: makes other tensors of its tensors
+        config: changes its config in place
+        partial: some headers could not be read
+
+    """
     fixture = load(name)
     tensors = tensors_of(fixture)
-    if config:
+    if config is not None:
         config(fixture["config"])
+    if change is not None:
+        tensors = change(tensors)
     architecture, rows = read(fixture["config"])
-    return verify(
-        architecture, rows, table_of(change(tensors) if change else tensors), partial=partial
-    )
+    return verify(architecture, rows, table_of(tensors), partial=partial)
 
 
 def index_names(name: str) -> tuple[dict[str, Any], list[str]]:
-    """The config and the tensor names of an index fixture."""
+    """Return the config and the tensor names of an index fixture."""
     data = json.loads(text_of("indexes", name))
-    names = [n for pattern, products in data["names"].items() for n in unfolded(pattern, products)]
+    names: list[str] = []
+    for pattern, products in data["names"].items():
+        names += unfolded(pattern, products)
     assert len(names) == data["about"]["tensors"]
     return data["config"], names
 
@@ -87,7 +97,18 @@ def numbers(spans: str) -> list[int]:
     return [i for a, _, b in ends for i in range(int(a), int(b or a) + 1)]
 
 
-# --- changes ---
+# --- changes of a config ---
+
+
+def set_config(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda c: c.update(changes)
+
+
+def set_quantization(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda c: c["quantization_config"].update(changes)
+
+
+# --- changes of tensors ---
 
 
 def drop(pattern: str) -> Change:

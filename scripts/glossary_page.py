@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args, get_type_hints
 
+from llmarch.architecture import schema
 from llmarch.architecture.catalogue import facts_at
 from llmarch.architecture.catalogue.fact import SECTIONS, Fact
 from llmarch.architecture.meanings import class_meanings
@@ -102,19 +103,31 @@ def class_text(owner: str, places: list[Place]) -> str:
     paths = dict.fromkeys(f"`{place.path}`" for place in places if place.path)
     if paths:
         parts.append(f"Places: {', '.join(paths)}.\n")
-    parts.append("\n".join(table(owner, places)))
+    lines = fact_table(owner, places) if places else field_table(owner)
+    parts.append("\n".join(lines))
     return "\n".join(parts) + "\n"
 
 
-def table(owner: str, places: list[Place]) -> Iterator[str]:
+def fact_table(owner: str, places: list[Place]) -> Iterator[str]:
     """Yield the lines of the table of a class's facts."""
+    types = get_type_hints(getattr(schema, owner))
     yield "| fact | label | unit | meaning |"
     yield "| --- | --- | --- | --- |"
     for name, field in class_meanings()[owner].fields.items():
-        entry = catalogue_entry(places[0], name) if places else None
-        label = entry.label if entry else ""
-        unit = entry.unit if entry else ""
-        yield f"| `{name}` | {label} | {unit} | {cell(field.text)} |"
+        found = [catalogue_entry(place, name) for place in places]
+        entries = [entry for entry in found if entry]
+        labels = dict.fromkeys(entry.label for entry in entries)
+        is_number = int in (types[name], *get_args(types[name]))
+        unit = entries[0].unit if entries and is_number else ""
+        yield f"| `{name}` | {', '.join(labels)} | {unit} | {cell(field.text)} |"
+
+
+def field_table(owner: str) -> Iterator[str]:
+    """Yield the lines of the table of a class's fields, which are no facts of an architecture."""
+    yield "| field | meaning |"
+    yield "| --- | --- |"
+    for name, field in class_meanings()[owner].fields.items():
+        yield f"| `{name}` | {cell(field.text)} |"
 
 
 def cell(text: str) -> str:

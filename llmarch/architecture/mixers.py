@@ -287,8 +287,8 @@ class LinearAttention(Strict):
     gate_first: bool = False
     """Whether the gate is applied before the output's norm (Mamba-2) instead of after it."""
     norm_groups: int = 1
-    """Number of groups of channels that the output's norm treats separately. 1: as `variant`
-    says."""
+    """Number of groups of channels that the output's norm treats separately (Mamba-2). 1: the norm
+    is not divided."""
     state_dtype: str | None = None
     """Dtype of the recurrent state that the config asks for, such as `float32`. None: the config
     does not say; engines then choose."""

@@ -227,8 +227,8 @@ class Residual(Strict):
     `hyper` (manifold-constrained hyper-connections, DeepSeek V4), with n streams:
 
     - before each step a matrix [(2 + n) · n, n · hidden] with a bias and three scales reads all
-      streams, and gives the weights of their sum that the step reads, of its output to each stream
-      and of each stream to each
+      streams and gives three sets of weights: for the sum of streams that the step reads, for
+      adding its output to each stream, and for mixing the streams with each other
     - after the last layer a matrix [n, n · hidden] with a bias and a scale makes one stream
 
     `altup` (alternating updates, Gemma 3n), with n streams:

@@ -88,7 +88,8 @@ def fact_table(r: Reading) -> Table:
 def fact_text(fact: Fact, value: Any) -> str:
     """Return a value in full, a number with its unit: `4,096 tokens`."""
     text = value_text(value)
-    if not fact.unit or not isinstance(value, (int, float)):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not fact.unit or not is_number:
         return text
     if value == 1:
         return f"{text} {fact.unit.removesuffix('s')}"

@@ -194,7 +194,7 @@ FACTS = (
         words=matrix,
     ),
     Fact(
-        "towers.*.{positions,position_axes}",
+        "towers.*.positions",
         SECTION,
         "learned positions",
         SHAPE,
@@ -202,6 +202,7 @@ FACTS = (
         words=counted,
         unit="rows",
     ),
+    Fact("towers.*.position_axes", SECTION, "learned positions", SHAPE, VIT, words=None),
     Fact("towers.*.class_token", SECTION, "class token", SHAPE, VIT),
     Fact("towers.*.pooling_head", SECTION, "pooling head", SHAPE, VIT),
     Fact("towers.*.rope", SECTION, "RoPE", COMPUTATION, VIT, words=None),

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, Literal
 
+from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.quantization import compile_pattern
 from ..architecture.schema import Architecture, Quantization
@@ -42,8 +43,6 @@ usually stay at 16 bits."""
 QUANTISED_BITS = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
 """Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit
 scale per group of 128 (AWQ, GPTQ symmetric)."""
-CONFIG_DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
-"""Bits of the dtypes that configs name."""
 TYPICAL_MODULES = {
     "attention": "model.layers.5.self_attn.o_proj",
     "mlp": "model.layers.5.mlp.gate_proj",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import app
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect
+from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect_reference
 
 if TYPE_CHECKING:
     from ..compare.check import CheckResult
@@ -98,7 +98,7 @@ def check(
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Read models again and report what changed: those of the lock, or one against another."""
+    """Check models against their lock entries or another model."""
     from ..compare import check as checking
 
     targets = [parse_target(text) for text in output or ()]
@@ -148,7 +148,7 @@ def loader(offline: bool, refresh: bool) -> LoadEntry:
         from ..compare.lock import make_entry
         from ..errors import UnknownFamily
 
-        reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
+        reading = inspect_reference(ref, offline=offline, headers=headers, refresh=refresh)
         if isinstance(reading, Observation):
             hint = f"llmarch show {ref} shows what its tensors prove; that cannot be compared"
             raise UnknownFamily(reading.why, hint)

@@ -90,7 +90,9 @@ def end_if_partial(readings: Iterable[Reading | Observation]) -> None:
         raise typer.Exit(PARTIAL)
 
 
-def inspect(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading | Observation:
+def inspect_reference(
+    ref: str, *, offline: bool, headers: bool, refresh: bool
+) -> Reading | Observation:
     """Read a model as `llmarch.inspect` does, with a progress bar if stderr is a terminal."""
     import llmarch
 
@@ -116,14 +118,14 @@ def import_renderers() -> None:
     from ..views import model  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
-def load(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
+def load_reference(ref: str, *, offline: bool, headers: bool, refresh: bool) -> Reading:
     """Read a model of which all facts are known.
 
     Ends the program for a model that no family reads: it cannot be compared or planned for.
     """
     from ..checkpoint.reading import Observation
 
-    reading = inspect(ref, offline=offline, headers=headers, refresh=refresh)
+    reading = inspect_reference(ref, offline=offline, headers=headers, refresh=refresh)
     if isinstance(reading, Observation):
         fail(reading.why, f"llmarch show {ref} shows what its tensors prove")
     return reading

@@ -19,7 +19,7 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    load,
+    load_reference,
     write,
 )
 
@@ -60,7 +60,8 @@ def diff(
     if len(refs) < 2:
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
     readings = [
-        load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
+        load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+        for ref in refs
     ]
     from ..views import comparison
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import app
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load
+from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load_reference
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
 
-WIDEST_NAME = 48
+WIDEST_REFERENCE = 48
 
 
 @app.command(
@@ -54,7 +54,7 @@ def lock(
         before = dict(open_lock(output).entries)
     found: dict[str, Entry] = {}
     for ref in dict.fromkeys(refs):
-        reading = load(ref, offline=offline, headers=not config_only, refresh=refresh)
+        reading = load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         found[ref] = make_entry(reading)
     for ref, new in found.items():
         if new.partial:
@@ -62,7 +62,7 @@ def lock(
             fail(message, f"llmarch show {ref} gives the reason", code=4)
     locked = before | found
     write_file(output, lock_text(locked, f"llmarch {__version__}"))
-    width = min(WIDEST_NAME, max(map(len, found)))
+    width = min(WIDEST_REFERENCE, max(map(len, found)))
     for ref, new in found.items():
         print_entry(ref.ljust(width), before.get(ref), new)
     typer.echo(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")

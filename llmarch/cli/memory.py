@@ -17,7 +17,7 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    load,
+    load_reference,
     write,
 )
 
@@ -49,7 +49,7 @@ def memory(
         typer.Option(
             "--context",
             metavar="TOKENS",
-            help="Tokens of a sequence: 4096, 128k, 1M. Default: what all models have, at most 128k.",
+            help="Tokens of a sequence: 4096, 128k, 1M. Default: what all models have, up to 128k.",
         ),
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
@@ -107,7 +107,7 @@ def memory(
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Show the memory of weights, cache and state, on one GPU or several, and what fits."""
+    """Show the memory that weights, cache and state take on GPUs."""
     from ..analyses.planning import PlanOptions, plan_models
 
     number, gpu = find_gpu(gpus)
@@ -115,7 +115,8 @@ def memory(
         parse_context(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization
     )
     readings = [
-        load(ref, offline=offline, headers=not config_only, refresh=refresh) for ref in refs
+        load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+        for ref in refs
     ]
     planned = plan_models(readings, options)
     from ..views.memory import memory_view
@@ -124,12 +125,14 @@ def memory(
         format,
         "memory",
         lambda: memory_view(planned, gpu.name if gpu else None),
-        lambda: document(readings, planned, gpu),
+        lambda: memory_document(readings, planned, gpu),
     )
     end_if_partial(readings)
 
 
-def document(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None) -> object:
+def memory_document(
+    readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None
+) -> object:
     """Return the JSON document of plans."""
     from ..renderers import json
 

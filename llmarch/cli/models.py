@@ -44,7 +44,7 @@ def list_models(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of what `show`, `diff` and `memory` write with --format json."""
+    """Print the JSON Schema of the documents of --format json."""
     from ..architecture.json_schema import json_schema
     from ..renderers import json
 

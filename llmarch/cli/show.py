@@ -16,7 +16,7 @@ from .common import (
     Refresh,
     end_if_partial,
     examples,
-    inspect,
+    inspect_reference,
     write,
 )
 
@@ -59,7 +59,7 @@ def show(
     refresh: Refresh = False,
 ) -> None:
     """Show what a model's architecture is."""
-    reading = inspect(ref, offline=offline, headers=not config_only, refresh=refresh)
+    reading = inspect_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
     if explain is not None:
         from ..views import evidence
 
@@ -73,15 +73,15 @@ def show(
     else:
         asked = {"layers": layers, "tensors": tensors, "facts": everything}
         names = [name for name, wanted in asked.items() if wanted]
-        write(format, "sheet", lambda: pages(reading, names), lambda: document(reading))
+        write(format, "sheet", lambda: pages(reading, names), lambda: show_document(reading))
     end_if_partial([reading])
 
 
-def document(reading: Reading | Observation) -> object:
+def show_document(reading: Reading | Observation) -> object:
     """Return the JSON document of a model."""
     from ..renderers import json
 
-    return json.show(reading)
+    return json.model_document(reading)
 
 
 def pages(reading: Reading | Observation, tables: Sequence[str]) -> Sheet:
@@ -91,14 +91,14 @@ def pages(reading: Reading | Observation, tables: Sequence[str]) -> Sheet:
     if isinstance(reading, Observation):
         from ..views import inferred
 
-        sheet = inferred.sheet(reading)
-        sheet.tables.extend(inferred.TABLES[name](reading) for name in tables)
+        sheet = inferred.inferred_sheet(reading)
+        sheet.tables.extend(inferred.INFERRED_TABLES[name](reading) for name in tables)
         return sheet
     from ..views import model
 
-    sheet = model.sheet(reading)
+    sheet = model.model_sheet(reading)
     if tables:
-        from ..views.tables import TABLES
+        from ..views.tables import MODEL_TABLES
 
-        sheet.tables.extend(TABLES[name](reading) for name in tables)
+        sheet.tables.extend(MODEL_TABLES[name](reading) for name in tables)
     return sheet

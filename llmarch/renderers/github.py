@@ -14,7 +14,7 @@ from ..errors import printable
 
 SHOWN = 10
 """Annotations of one level that GitHub shows."""
-LONGEST = 1000
+LONGEST_PART = 1000
 """Characters of a line of a message."""
 
 DATA_CODES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
@@ -23,7 +23,7 @@ PROPERTY_CODES = ((":", "%3A"), (",", "%2C"))
 """What it takes for its own in a property besides."""
 
 Level = Literal["error", "warning", "notice"]
-ROOM: dict[Level, int] = {"error": SHOWN, "warning": SHOWN, "notice": SHOWN - 1}
+SHOWN_BY_LEVEL: dict[Level, int] = {"error": SHOWN, "warning": SHOWN, "notice": SHOWN - 1}
 """How many annotations of each level are written, worst first; the summary is a notice."""
 
 
@@ -32,13 +32,13 @@ def report(r: Report) -> str:
 
     Changes that fail are errors, others that matter warnings, the rest notices.
     """
-    by_level: dict[Level, list[str]] = {level: [] for level in ROOM}
+    by_level: dict[Level, list[str]] = {level: [] for level in SHOWN_BY_LEVEL}
     for level, line in change_annotations(r):
         by_level[level].append(line)
     shown: list[str] = []
     hidden = 0
     for level, lines in by_level.items():
-        room = ROOM[level]
+        room = SHOWN_BY_LEVEL[level]
         shown += lines[:room]
         hidden += len(lines[room:])
     summary = summary_lines(r)
@@ -100,7 +100,7 @@ def command(level: Level, title: str, message: str, file: str = "", line: int = 
         properties.append(f"line={line}")
     properties.append(f"title={_property(title)}")
     head = ",".join(properties)
-    lines = [_data(printable(part, LONGEST)) for part in message.split("\n")]
+    lines = [_data(printable(part, LONGEST_PART)) for part in message.split("\n")]
     content = "%0A".join(lines)
     return f"::{level} {head}::{content}"
 

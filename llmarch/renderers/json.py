@@ -46,7 +46,7 @@ def _escaped(found: re.Match[str]) -> str:
 # One model
 
 
-def show(r: Reading | Observation) -> dict[str, Any]:
+def model_document(r: Reading | Observation) -> dict[str, Any]:
     """Return the document of a model."""
     if isinstance(r, Observation):
         return observed_model(r)
@@ -227,11 +227,11 @@ def report(r: Report) -> dict[str, Any]:
         "lock": r.file or None,
         "fail_on": r.level,
         "exit_code": r.exit_code,
-        "verdicts": [verdict(r, v) for v in r.verdicts],
+        "verdicts": [verdict_document(r, v) for v in r.verdicts],
     }
 
 
-def verdict(r: Report, v: Verdict) -> dict[str, Any]:
+def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
     """Return a model of a report."""
     changes: list[dict[str, Any]] = []
     for c in v.changes:

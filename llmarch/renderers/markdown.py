@@ -28,7 +28,7 @@ _LIVE = re.compile(
 GitHub looks for them after Markdown, so a backslash does not help; an empty comment does."""
 
 ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
-ROOM = 60_000
+LONGEST_COMMENT = 60_000
 """Characters of a report, of the 65,536 that GitHub takes in a comment."""
 EXIT_MARKS = {0: "✅", 1: "❌"}
 """The mark of a report by its exit code; others stand for an incomplete one."""
@@ -105,7 +105,7 @@ def bullets(notes: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def document(parts: Iterable[str]) -> str:
+def page(parts: Iterable[str]) -> str:
     """Return paragraphs as a document."""
     content = "\n\n".join(parts)
     return f"{content}\n"
@@ -126,7 +126,7 @@ def sheet(s: Sheet) -> str:
         parts.append(heading(3, t.title))
         parts.append(table(t))
     parts.append(bullets(s.notes))
-    return document(parts)
+    return page(parts)
 
 
 def memory(v: MemoryView) -> str:
@@ -138,7 +138,7 @@ def memory(v: MemoryView) -> str:
         parts.append(plot_block(v.plot))
     if v.notes:
         parts.append(bullets(v.notes))
-    return document(parts)
+    return page(parts)
 
 
 def plot_block(p: Plot) -> str:
@@ -165,22 +165,22 @@ def report(r: Report) -> str:
     summary = "  \n".join([f"**{first}**", *others])
     parts = [f"## {mark} llmarch check", summary]
     for most in MOST_ROWS:
-        models = [verdict(r, v, most) for v in r.verdicts]
+        models = [verdict_block(r, v, most) for v in r.verdicts]
         length = sum(len(model) + 2 for model in models)
-        if length <= ROOM:
-            return document(parts + models)
+        if length <= LONGEST_COMMENT:
+            return page(parts + models)
     worst_first: list[Verdict] = []
     for outcome in OUTCOMES:
         worst_first += [v for v in r.verdicts if r.outcome(v) == outcome]
-    return document(parts + models_in_room(r, worst_first))
+    return page(parts + models_in_room(r, worst_first))
 
 
 def models_in_room(r: Report, verdicts: Sequence[Verdict]) -> list[str]:
     """Return the models that fit without tables, and how many are left out."""
     models: list[str] = []
-    room = ROOM
+    room = LONGEST_COMMENT
     for v in verdicts:
-        model = verdict(r, v, 0)
+        model = verdict_block(r, v, 0)
         room -= len(model) + 2
         if room < 0:
             models.append(f"and {len(verdicts) - len(models)} models more")
@@ -189,7 +189,7 @@ def models_in_room(r: Report, verdicts: Sequence[Verdict]) -> list[str]:
     return models
 
 
-def verdict(r: Report, v: Verdict, most: int) -> str:
+def verdict_block(r: Report, v: Verdict, most: int) -> str:
     """Return a model of a report.
 
     r: the report.
@@ -253,11 +253,11 @@ def rules(table: Iterable[Rule]) -> str:
     """Return the page of rules (docs/rules.md)."""
     from ..compare.rules import CONSEQUENCES, SEVERITIES
 
-    page = list(table)
-    facts = [r for r in page if r.pattern is not None]
-    findings = [r for r in page if r.pattern is None]
+    every = list(table)
+    facts = [r for r in every if r.pattern is not None]
+    findings = [r for r in every if r.pattern is None]
     severities = [[severity, CONSEQUENCES[severity]] for severity in SEVERITIES]
-    return document(
+    return page(
         [
             "# Rules",
             "Each difference between two models has a rule with a stable id."

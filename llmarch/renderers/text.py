@@ -297,7 +297,7 @@ def report(r: Report, out: Out | None = None) -> None:
         out.show(text(f"{r.file}: {models}"), indent=0, below=1)
     widest = max((len(v.name) for v in r.verdicts), default=0)
     for v in r.verdicts:
-        verdict(out, r, v, min(WIDEST_NAME, widest))
+        print_verdict(out, r, v, min(WIDEST_NAME, widest))
     out.print()
     style = "bold" if r.exit_code else ""
     for line in summary_lines(r):
@@ -307,7 +307,7 @@ def report(r: Report, out: Out | None = None) -> None:
         out.show(text(f"llmarch rules explain {failing[0].rule}", "dim"), indent=0)
 
 
-def verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
+def print_verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
     """Print a model of a report, its changes, and why it was not read as a whole.
 
     out: the console.

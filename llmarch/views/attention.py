@@ -55,7 +55,7 @@ BIASED = {
 
 def attention_lines(a: Architecture) -> list[str]:
     """Return a heading for mixers with the same heads, then what these see and have besides."""
-    uses = used_mixers(a)
+    uses = mixer_uses(a)
     groups = group_by_heading(uses)
     everywhere = details_of_all(groups)
     lines: list[str] = []
@@ -95,7 +95,7 @@ def layers_by_mixer(a: Architecture) -> Counter[str]:
     return layers
 
 
-def used_mixers(a: Architecture) -> list[MixerUse]:
+def mixer_uses(a: Architecture) -> list[MixerUse]:
     """Return the mixers that layers use, in order of first use."""
     uses: list[MixerUse] = []
     for name, layers in layers_by_mixer(a).items():

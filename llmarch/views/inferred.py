@@ -23,7 +23,7 @@ MOST_NAMED = 3
 """How many unknown facts are named for one reason; the rest is counted."""
 
 
-def sheet(o: Observation) -> Sheet:
+def inferred_sheet(o: Observation) -> Sheet:
     """Return the first screen about a model; labels without lines are left out."""
     seen = o.observed
     lines = [
@@ -182,7 +182,7 @@ def reasons(o: Observation) -> list[str]:
 # Tables
 
 
-def layer_table(o: Observation) -> Table:
+def inferred_layer_table(o: Observation) -> Table:
     """Return a row for each layer with its blocks."""
     rows: list[list[str]] = []
     for i, kind in enumerate(o.observed.layers):
@@ -191,7 +191,7 @@ def layer_table(o: Observation) -> Table:
     return Table(["layer", "blocks", "kind"], rows, title="Layers")
 
 
-def tensor_table(o: Observation) -> Table:
+def inferred_tensor_table(o: Observation) -> Table:
     """Return the tensors as they are stored, folded by name pattern."""
     assert o.raw.tensors is not None
     rows: list[list[str]] = []
@@ -206,7 +206,7 @@ def tensor_table(o: Observation) -> Table:
     return Table(columns, rows, title="Tensors")
 
 
-def fact_table(o: Observation) -> Table:
+def inferred_fact_table(o: Observation) -> Table:
     """Return every fact with its path; `unknown` where tensors do not prove it."""
     facts = o.observed.facts
     rows: list[list[str]] = []
@@ -218,9 +218,9 @@ def fact_table(o: Observation) -> Table:
     return Table(["fact", "value"], rows, title="Facts")
 
 
-TABLES: dict[str, Callable[[Observation], Table]] = {
-    "layers": layer_table,
-    "tensors": tensor_table,
-    "facts": fact_table,
+INFERRED_TABLES: dict[str, Callable[[Observation], Table]] = {
+    "layers": inferred_layer_table,
+    "tensors": inferred_tensor_table,
+    "facts": inferred_fact_table,
 }
 """What makes each table that `show` adds on request."""

@@ -12,7 +12,7 @@ from . import numbers
 from .documents import Table
 from .numbers import number, plural
 
-SYMBOLS = "●○▲△■□◆◇"
+SERIES_SYMBOLS = "●○▲△■□◆◇"
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """What the vertical axis may count in, as multiples of a binary unit."""
 
@@ -319,7 +319,7 @@ def context_plot(planned: Sequence[PlannedModel]) -> Plot | None:
     """
     plan = planned[0].plan
     series: list[Series] = []
-    for symbol, p in zip(SYMBOLS, planned, strict=False):
+    for symbol, p in zip(SERIES_SYMBOLS, planned, strict=False):
         if p.curve:
             series.append(Series(symbol, p.name, curve_points(p)))
     marks: list[Series] = []

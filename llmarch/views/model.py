@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..analyses.cache import Cache, compute_cache, shown_contexts
 from ..analyses.parameters import Parameters, count_parameters
+from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.schema import Architecture, Conformer, ConvTower, Norm, Tower
 from ..architecture.wording.model import (
     norm_word,
@@ -35,10 +36,9 @@ SHORT = 50
 """Columns that the recipe of the layers may fill on one line; a longer one has a line a kind."""
 SOURCES = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
 """Words for the kinds of source."""
-DTYPE_BITS = {"bfloat16": 16, "float16": 16, "float32": 32, "float8_e4m3fn": 8}
 
 
-def sheet(r: Reading) -> Sheet:
+def model_sheet(r: Reading) -> Sheet:
     """Return the first screen about a model; labels without lines are left out."""
     a = r.architecture
     lines = [
@@ -283,13 +283,13 @@ def weight_lines(r: Reading) -> list[str]:
     Bytes are those of the checkpoint, or of the config's dtype where no header was read.
     """
     a = r.architecture
-    declared = declared_quantization(a)
+    declared = quantization_words(a)
     if r.check is not None and r.raw.tensors is not None:
         return stored_lines(r.raw.tensors, r.check, declared)
     words: list[str] = []
     if declared:
         words.append(f"stored as {declared}")
-    bits = DTYPE_BITS.get(a.dtype or "")
+    bits = CONFIG_DTYPE_BITS.get(a.dtype or "")
     if bits:
         size = numbers.size(count_parameters(a).total * bits / 8)
         unquantized = " unquantised" if declared else ""
@@ -299,7 +299,7 @@ def weight_lines(r: Reading) -> list[str]:
     return [" · ".join(words)]
 
 
-def declared_quantization(a: Architecture) -> str:
+def quantization_words(a: Architecture) -> str:
     """Return `fp8 e4m3, 8 bits, blocks 128 × 128`, or nothing."""
     q = a.quantization
     if q is None:

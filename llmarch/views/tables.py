@@ -96,7 +96,7 @@ def fact_text(fact: Fact, value: Any) -> str:
     return f"{text} {fact.unit}"
 
 
-TABLES: dict[str, Callable[[Reading], Table]] = {
+MODEL_TABLES: dict[str, Callable[[Reading], Table]] = {
     "layers": layer_table,
     "tensors": tensor_table,
     "facts": fact_table,

@@ -44,7 +44,10 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("alias", sorted(bundled_models()))
 def test_show_json_keeps_the_contract(run: Run, alias: str) -> None:
-    """Totals equal the published ones, active figures their convention, MTP its own; the document fits the schema."""
+    """Totals equal the published ones, active figures their convention, MTP its own.
+
+    The document fits the schema.
+    """
     document = run.json("show", alias)
     validate(document)
     p = document["parameters"]
@@ -108,7 +111,10 @@ def test_the_readme_shows_what_the_program_prints(run: Run) -> None:
 
 
 def test_an_unknown_model_is_observed(run: Run, tmp_path: Path) -> None:
-    """No family, but headers: what they tell is shown, with what they do not tell and why; it cannot be compared."""
+    """A model without a family but with headers is shown; it cannot be compared.
+
+    What headers leave open stands with its reason.
+    """
     import gzip
 
     fixture = json.loads(
@@ -252,7 +258,8 @@ def test_schema_is_a_json_schema(run: Run) -> None:
         ('{"model_type": "qwen3", "num_hidden_layers": 1000000000}', "num_hidden_layers"),
         ('{"model_type": "qwen3", "num_hidden_layers": true}', "num_hidden_layers"),
         (
-            '{"model_type": "qwen3", "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 2, "head_dim": 4}',
+            '{"model_type": "qwen3", "num_hidden_layers": 2, "num_attention_heads": 3,'
+            ' "num_key_value_heads": 2, "head_dim": 4}',
             "multiple",
         ),
         ('{"model_type": "\\u001b[31mred"}', "\\x1b"),
@@ -330,8 +337,14 @@ def test_a_full_disk_is_one_message(command: str) -> None:
 
 def test_start_up_imports_nothing_heavy() -> None:
     """show of a bundled model needs neither pydantic nor huggingface_hub nor an HTTP client."""
-    code = "import sys; from llmarch.cli import main; sys.argv = ['llmarch', 'show', 'qwen3-235b']\ntry: main()\nexcept SystemExit: pass\n"
-    code += "print([m for m in ('pydantic', 'huggingface_hub', 'httpx', 'asyncio', 'numpy') if m in sys.modules])"
+    heavy = ("pydantic", "huggingface_hub", "httpx", "asyncio", "numpy")
+    lines = (
+        "import sys; from llmarch.cli import main; sys.argv = ['llmarch', 'show', 'qwen3-235b']",
+        "try: main()",
+        "except SystemExit: pass",
+        f"print([m for m in {heavy} if m in sys.modules])",
+    )
+    code = "\n".join(lines)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )

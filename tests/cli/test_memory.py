@@ -157,7 +157,7 @@ def test_every_engine(run: Run, engine: str) -> None:
     assert m["engine"] == engine and m["assumptions"]
 
 
-# --- GPUs ---------------------------------------------------------------------------------------------------------
+# GPUs
 
 
 def test_the_gpu_table_names_its_sources() -> None:
@@ -219,7 +219,7 @@ def test_tokens(text: str, n: int) -> None:
     assert numbers.tokens(text) == n
 
 
-# --- plot ---------------------------------------------------------------------------------------------------------
+# plot
 
 
 @given(

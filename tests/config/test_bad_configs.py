@@ -57,8 +57,8 @@ def test_spoiled_configs(path: Path) -> None:
         raw = RawModel("x", "local", "x", spoiled(spec["config"], chance), spec["config_file"])
         try:
             reading = read(raw)
-            model.sheet(reading), tables.layer_table(reading), tables.tensor_table(reading)
-            json.dumps(documents.show(reading))
+            model.model_sheet(reading), tables.layer_table(reading), tables.tensor_table(reading)
+            json.dumps(documents.model_document(reading))
         except InternalError:
             raise
         except LlmarchError as error:

@@ -83,25 +83,25 @@ def test_show_and_diff_in_text(
     reading: Reading, printed: Any, columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    shown = printed(lambda: text.sheet(model.sheet(reading)))
+    shown = printed(lambda: text.sheet(model.model_sheet(reading)))
     assert missing(shown, FINDINGS) == []
     compared = comparison.compare([reading, llmarch.load("qwen3-14b")])
     assert missing(printed(lambda: text.comparison(compared)), FINDINGS) == []
 
 
 def test_show_and_diff_in_markdown(reading: Reading) -> None:
-    assert missing(markdown.sheet(model.sheet(reading)), FINDINGS) == []
+    assert missing(markdown.sheet(model.model_sheet(reading)), FINDINGS) == []
     compared = comparison.compare([reading, llmarch.load("qwen3-14b")])
     assert missing(markdown.comparison(compared), FINDINGS) == []
 
 
 def test_show_in_json(reading: Reading, observation: Observation) -> None:
     for found in (reading, observation):
-        assert missing(json.dumps(documents.show(found)["findings"]), FINDINGS) == []
+        assert missing(json.dumps(documents.model_document(found)["findings"]), FINDINGS) == []
 
 
 def test_show_of_an_observed_model(observation: Observation, printed: Any) -> None:
-    sheet = inferred.sheet(observation)
+    sheet = inferred.inferred_sheet(observation)
     assert missing(printed(lambda: text.sheet(sheet)), FINDINGS) == []
     assert missing(markdown.sheet(sheet), FINDINGS) == []
 

@@ -1,5 +1,7 @@
-"""Reports in every format: valid by its schema, the same facts in each, and nothing of a repository's strings that a format could take for
-its own."""
+"""Reports in every format: valid by its schema, and the same facts in each.
+
+Nothing in a repository's strings is taken for a part of the format.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,10 @@ def test_sarif_places() -> None:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_github_takes_the_sarif(name: str) -> None:
-    """It refuses a whole file for one result without a file (github/codeql-action issue 2459), or with one that is no URI."""
+    """GitHub refuses a whole report for one result without a file, or with one that is no URI.
+
+    See github/codeql-action issue 2459.
+    """
     (run,) = sarif.report(REPORTS[name])["runs"]
     held = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
     for place in (place for part in held for place in part["locations"]):
@@ -189,13 +194,15 @@ def test_github_is_well_formed(name: str) -> None:
 def test_github_annotations() -> None:
     lines = github.report(REPORTS["changed"]).splitlines()
     assert lines[1].startswith(
-        "::error file=locks/my models.lock,line=40,title=behaviour%3A rope-theta-changed::acme/bot@main: "
+        "::error file=locks/my models.lock,line=40,"
+        "title=behaviour%3A rope-theta-changed::acme/bot@main: "
     )
     assert lines[1].endswith(
         "1,000,000 → 10,000%0ARoPE base changed: it loads, and answers differently"
     )
     assert lines[3].startswith(
-        "::notice file=locks/my models.lock,line=7,title=info%3A unread-key::acme/bot@main: a,b:c: is there"
+        "::notice file=locks/my models.lock,line=7,"
+        "title=info%3A unread-key::acme/bot@main: a,b:c: is there"
     )
     assert (
         lines[-1]
@@ -204,7 +211,7 @@ def test_github_annotations() -> None:
 
 
 def test_github_shows_ten_of_each() -> None:
-    """No more than GitHub shows: what fails goes first, and the summary says how many are left out."""
+    """No more than GitHub shows: what fails goes first, and the summary counts the rest."""
     many = [
         Change(rule="heads-changed", path=f"mixers.m{i}.heads", old=1, new=2, severity="weights")
         for i in range(25)
@@ -264,7 +271,10 @@ def test_markdown_folds_what_does_not_fail() -> None:
     ],
 )
 def test_markdown_pings_nobody(words: str) -> None:
-    """GitHub looks for mentions, issues and addresses after Markdown, so in what is left without backslashes and with entities decoded."""
+    """No mention, issue or address is left for GitHub, which looks for them after Markdown.
+
+    That is in text without backslashes and with entities decoded.
+    """
     shown = html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.escape(words)))
     assert not re.search(r"@\w|#\d|GH-\d|://|www\.", shown)
     assert shown.replace("<!-- -->", "") == words, "and it reads as it is"

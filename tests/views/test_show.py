@@ -20,7 +20,7 @@ SPECS = sorted(bundled_models())
 
 
 def lines(alias: str) -> dict[str, list[str]]:
-    return dict(model.sheet(llmarch.load(alias)).lines)
+    return dict(model.model_sheet(llmarch.load(alias)).lines)
 
 
 SHOWN: dict[tuple[str, str], list[str]] = {

@@ -313,4 +313,4 @@ def comparison(c: Comparison) -> str:
     parts.append("\n".join(["```text", *layers, *legend, "```"]))
     if c.notes:
         parts.append("\n".join(f"- {escape(n)}" for n in c.notes))
-    return document(parts)
+    return page(parts)

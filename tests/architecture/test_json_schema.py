@@ -66,7 +66,7 @@ def test_what_is_written_fits_the_schema() -> None:
     readings = [llmarch.load(alias) for alias in ("qwen3-8b", "gemma3n-e4b", "deepseek-v4-flash")]
     options = planning.PlanOptions()
     written = [
-        *(documents.show(r) for r in readings),
+        *(documents.model_document(r) for r in readings),
         documents.comparison(readings[:2]),
         documents.comparison(readings),
         documents.memory(readings, planning.plan_models(readings, options), None),
@@ -81,7 +81,7 @@ def test_what_is_written_fits_the_schema() -> None:
 def test_a_key_too_many_is_refused() -> None:
     from pydantic import ValidationError
 
-    document = json.loads(documents.json_text(documents.show(llmarch.load("qwen3-8b"))))
+    document = json.loads(documents.json_text(documents.model_document(llmarch.load("qwen3-8b"))))
     document["architecture"]["mixers"]["full"]["another"] = 1
     with pytest.raises(ValidationError, match="another"):
         read_architecture(document["architecture"])

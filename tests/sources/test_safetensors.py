@@ -88,7 +88,8 @@ def test_no_tensors(text: str) -> None:
         ("[" * 100_000, "nested too deeply"),
         ("{" + ENTRY + "," + ENTRY + "}", "tensor a: named twice"),
         ("{" + ENTRY + ", " + ENTRY + "}", "tensor a: named twice"),
-        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+         '"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
          "tensor a: named twice"),
         ('{"a":{"dtype":"U9","shape":[2],"data_offsets":[0,2]}}', "tensor a: unknown dtype U9"),
         ('{"a":{"dtype":7,"shape":[2],"data_offsets":[0,2]}}', "tensor a: dtype"),
@@ -119,7 +120,8 @@ def test_no_tensors(text: str) -> None:
         ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[0.0,2]}}', "data_offsets"),
         ('{"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}',
          "tensor a: its offsets 1 to 3 leave a hole of 1 bytes"),
-        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+        ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+         '"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
          "tensor b: its offsets 0 to 1 overlap"),
         ('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
          "its tensors take 1 bytes, but 2 follow"),
@@ -346,7 +348,8 @@ def test_damage_is_a_header_error_or_harmless(data: st.DataObject) -> None:
         theirs = deserialize(bytes(damaged))
     except SafetensorError as error:
         pytest.fail(f"taken by llmarch, but not by safetensors: {error}")
-    assert sorted((n, t["dtype"], tuple(t["shape"])) for n, t in theirs) == sorted(ours.tensors)  # type: ignore[call-overload]
+    expected = [(name, t["dtype"], tuple(t["shape"])) for name, t in theirs]  # type: ignore
+    assert sorted(expected) == sorted(ours.tensors)
 
 
 @given(st.binary(max_size=400))

@@ -126,8 +126,9 @@ def read(raw: RawModel) -> Reading:
         ) from error
 
     unread = tuple(config.unread())
+    stated = config.findings
     if raw.tensors is None:
-        findings = tuple(raw.findings)
+        findings = (*raw.findings, *stated)
         return Reading(raw, architecture, evidence, findings, unread, "computed", rows)
 
     from .verify import verify  # not imported for bundled specs, which have no headers
@@ -141,7 +142,9 @@ def read(raw: RawModel) -> Reading:
     status: Status = check.status
     if status == "verified" and any(f.severity != "info" for f in raw.findings):
         status = "conflict"
-    findings = (*raw.findings, *check.findings)
+    if any(f.severity != "info" for f in stated):
+        status = "conflict"
+    findings = (*raw.findings, *stated, *check.findings)
     return Reading(raw, architecture, evidence, findings, unread, status, rows, check)
 
 
@@ -153,7 +156,7 @@ def build_with_template(
     `evidence` is filled with the evidence of each fact. Raises one of INVALID_TOGETHER for values
     that make no model.
     """
-    draft = family.read(config)
+    draft = family.read_layers(config)
     if "quantization" not in draft.fields:
         draft = draft.replace(quantization=quantization(config))
     architecture = build(draft, family.ref, evidence)

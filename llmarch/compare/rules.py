@@ -264,6 +264,15 @@ FINDING_RULES = (
         "The repository also holds another format, an adapter or another variant. llmarch did "
         "not read it.",
     ),
+    # Findings: the config itself
+    Rule(
+        "layer-list-length",
+        None,
+        "weights",
+        "a list for the layers has another length than the model has layers",
+        "The model was cut, or a part of its config is another model's. transformers refuses most "
+        "such lists, and which entries the layers should have is not known.",
+    ),
     Rule(
         "unread-key",
         None,

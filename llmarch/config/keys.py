@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Any, NamedTuple, cast
 
-from ..architecture.schema import Evidence
+from ..architecture.schema import Evidence, Finding
 from ..errors import ConfigError
 from .evidence import Sourced
+from .findings import layer_list_length, layer_number_too_high
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 10**6
@@ -98,6 +99,8 @@ class ConfigKeys:
         prefix: str = "",
         read_keys: set[str] | None = None,
         native_keys: Mapping[str, str | Evidence] | None = None,
+        findings: list[Finding] | None = None,
+        overrides: frozenset[str] | None = None,
     ) -> None:
         """Wrap the keys of a config.
 
@@ -108,6 +111,10 @@ class ConfigKeys:
         read_keys: the keys that were asked for, shared by nested configs.
         native_keys: how the file itself names a key, or the evidence of a value that none of its
         keys states (mistral_native.py).
+        findings: what the config states twice and differently, and the like (findings.py); shared
+        by nested configs.
+        overrides: the keys whose values single layers have for themselves, in the config of these
+        layers (per_layer.py); None in a config that may have such layers.
         """
         self.data = data
         self.file = file
@@ -119,6 +126,8 @@ class ConfigKeys:
         self.defaults_ref = defaults_ref
         self.native_keys: Mapping[str, str | Evidence] = native_keys or {}
         self.read_keys: set[str] = set() if read_keys is None else read_keys
+        self.findings: list[Finding] = [] if findings is None else findings
+        self.overrides = overrides
 
     def child(
         self,
@@ -148,6 +157,7 @@ class ConfigKeys:
             prefix=f"{self.prefix}{key}.",
             read_keys=self.read_keys,
             native_keys=self.native_keys,
+            findings=self.findings,
         )
 
     def with_context(self, **context: Any) -> ConfigKeys:
@@ -158,7 +168,30 @@ class ConfigKeys:
             prefix=self.prefix,
             read_keys=self.read_keys,
             native_keys=self.native_keys,
+            findings=self.findings,
+            overrides=self.overrides,
             **context,
+        )
+
+    def at_layers(self, values: Mapping[str, Any], path: str) -> ConfigKeys:
+        """Return the config as it is for layers that have own `values` for some keys.
+
+        It notes the keys that were asked for apart from those of this config.
+        path: where the file has the values, dotted, relative to this config.
+        """
+        own_names = dict(_names_at(values, self.prefix, f"{self.prefix}{path}."))
+        return ConfigKeys(
+            {**self.data, **values},
+            file=self.file,
+            family=self.family,
+            ref=self.ref,
+            defaults=self.defaults,
+            defaults_ref=self.defaults_ref,
+            model_type=self.model_type,
+            prefix=self.prefix,
+            native_keys={**self.native_keys, **own_names},
+            findings=self.findings,
+            overrides=frozenset(values),
         )
 
     def has(self, key: str) -> bool:
@@ -212,6 +245,9 @@ class ConfigKeys:
         Null counts as absent for the class default, but is the evidence for a `default`.
         """
         self.ignore(*keys)
+        if self.overrides:
+            own = tuple(key for key in keys if key in self.overrides)
+            keys = (*own, *(key for key in keys if key not in own))
         for key in keys:
             native = self.native_keys.get(self.prefix + key)
             stated = key in self.data and isinstance(native, Evidence)
@@ -335,7 +371,8 @@ class ConfigKeys:
     ) -> Sourced:
         """Look up a list.
 
-        length: how many entries it needs at least; further ones (of MTP layers) are cut.
+        length: how many entries it needs at least. Further ones are cut; they are a finding,
+        unless they are those of MTP layers.
         entry: the type of its entries.
         """
         key, value, evidence = self._find(keys, default)
@@ -350,7 +387,22 @@ class ConfigKeys:
             raise ConfigError(f"{name} holds {quoted(wrong)}, which has a wrong type")
         if length is not None and len(entries) < length:
             raise ConfigError(f"{name} has {len(entries)} entries for {length} layers")
+        if length is not None:
+            layer_list_length(self, key, len(entries), length)
         return Sourced(entries[:length], evidence)
+
+    def layer_numbers(
+        self, *keys: str, layers: int, default: Any = MISSING, first: int = 0
+    ) -> Sourced:
+        """Look up a list of the numbers of some of the `layers`.
+
+        first: the number of the first layer. Numbers of layers that do not exist are a finding.
+        """
+        numbers = self.items(*keys, default=default, entry=int)
+        if numbers.value:
+            highest = max(numbers.value) - first
+            layer_number_too_high(self, numbers.evidence.ref, highest, layers)
+        return numbers
 
 
 def _is_inert(key: str, value: Any) -> bool:
@@ -358,6 +410,15 @@ def _is_inert(key: str, value: Any) -> bool:
     if key in INERT_KEYS or key.startswith("_"):
         return True
     return key in INERT_WHEN_OFF and not value
+
+
+def _names_at(values: Mapping[str, Any], prefix: str, own_prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each of the `values` under `prefix`, and the one that the file has."""
+    for key, value in values.items():
+        yield prefix + key, own_prefix + key
+        if isinstance(value, dict):
+            nested = cast("dict[str, Any]", value)
+            yield from _names_at(nested, f"{prefix}{key}.", f"{own_prefix}{key}.")
 
 
 def quoted(value: Any) -> str:

@@ -16,6 +16,7 @@ from ..architecture.schema import MTP, Architecture, Evidence
 from ..tensors.naming import Naming
 from ..tensors.template import TensorRow, fold_numbers, template
 from .evidence import Draft, build
+from .findings import check_layer_types
 from .keys import ConfigKeys
 
 __all__ = ["TRANSFORMERS", "ConfigKeys", "Family", "MTPCandidate", "build", "modeling"]
@@ -79,6 +80,17 @@ class Family(Frozen):
             return c.child(key, **context)
         c.ignore(key)
         return c.with_context(**context)
+
+    def read_layers(self, c: ConfigKeys) -> Draft:
+        """Read a config, and each layer with the values that it has for itself."""
+        if c.overrides is None and "per_layer_config" in c.data:
+            from .per_layer import read_by_layer
+
+            read = read_by_layer(c, self.read)
+        else:
+            read = self.read(c)
+        check_layer_types(c, len(read["layers"].value))
+        return read
 
     def _context(self, model_type: str) -> dict[str, Any]:
         """Return the arguments of ConfigKeys that depend on the model_type."""

@@ -160,6 +160,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
     ("index-total-size", lambda: small(shards=2), lambda: shards(other_size)),
     ("tensor-in-two-shards", small, twice),
     ("other-weights", small, lambda: small(more={"pytorch_model.bin": b""})),
+    (
+        "layer-list-length",
+        small,
+        lambda: small(having(per_layer_config={"28": {"intermediate_size": 1}})),
+    ),
     ("unread-key", small, lambda: small(having(attention_twist=3))),
 ]
 

@@ -17,6 +17,7 @@ from .ffns import (
 )
 from .layers import (
     HYBRID,
+    SLIDING,
     every_layer,
     listed_layers,
     moe_after_dense_prefix,
@@ -72,6 +73,7 @@ from .wiring import (
 
 __all__ = [
     "HYBRID",
+    "SLIDING",
     "Wiring",
     "activation",
     "add_layer_kind",

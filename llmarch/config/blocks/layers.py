@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..evidence import Sourced, derived, derived_from, same_evidence, unknown
+from ..findings import layer_number_too_high
 from ..keys import ConfigKeys, quoted
 
 SLIDING = {"sliding_attention": "sliding", "full_attention": "full"}
@@ -145,6 +146,8 @@ def _sparse_indices(c: ConfigKeys, key: str, layers: int) -> Sourced:
         indices = {int(i) for i in entries if str(i).strip()}
     except (TypeError, ValueError):
         raise ConfigError(f"{c.file}: {c.key(key)} is not a list of layer numbers") from None
+    if indices:
+        layer_number_too_high(c, given.evidence.ref, max(indices), layers)
     return same_evidence([i in indices for i in range(layers)], given)
 
 
@@ -166,7 +169,8 @@ def moe_on_every_step(c: ConfigKeys) -> Sourced:
     A layer is MoE if its number, from 1, is a multiple of `decoder_sparse_step` and its index is
     not in `mlp_only_layers`.
     """
-    dense = set(c.items("mlp_only_layers", default=[], entry=int).value)
+    layers = c.layer_count().value
+    dense = set(c.layer_numbers("mlp_only_layers", layers=layers, default=[]).value)
     step = c.size("decoder_sparse_step").value
     source = derived(None, "decoder_sparse_step, mlp_only_layers")
     return moe_layers(c, lambda i: i not in dense and (i + 1) % step == 0, source, types="")

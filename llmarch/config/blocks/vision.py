@@ -6,7 +6,7 @@ from typing import Any
 
 from ...architecture import schema as s
 from ...errors import ConfigError
-from ..evidence import Draft, Sourced, derived, draft
+from ..evidence import Draft, Sourced, derived, draft, hard_coded
 from ..keys import ConfigKeys
 from .ffns import activation
 
@@ -91,6 +91,14 @@ def patch_embedding(
         pixels *= 3
         formula = f"3 * {formula}"
     return draft(s.Linear, inputs=derived(pixels, formula), outputs=outputs, **facts)
+
+
+def rope_theta(v: ConfigKeys, default: float = 10000.0) -> Sourced:
+    """Read the base of an encoder's RoPE, which only files saved by transformers 5 have."""
+    keys = v.child("rope_parameters")
+    for kind in ("axial", "default"):  # two words for frequencies of rows and columns
+        keys.expect("rope_type", kind)
+    return keys.number("rope_theta", default=hard_coded(default, v.ref))
 
 
 def grid_positions(v: ConfigKeys) -> Sourced:

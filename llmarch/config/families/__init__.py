@@ -118,4 +118,4 @@ def read_text_part(c: ConfigKeys, default: str) -> tuple[ConfigKeys, Draft]:
     model_type = c.child("text_config").word("model_type", default=default).value
     family = find(model_type, c.file)
     part = family.part(c, "text_config", model_type)
-    return part, family.read(part)
+    return part, family.read_layers(part)

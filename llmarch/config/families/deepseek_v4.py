@@ -16,6 +16,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..findings import layer_list_length
 from ..vocabulary import ConfigKeys, Family, modeling
 
 RATIOS = {0: "sliding", 4: "csa", 128: "hca"}
@@ -90,6 +91,8 @@ def attention_layers(c: ConfigKeys) -> AttentionLayers:
             f"{c.file}: {source.evidence.ref} does not give each of {layers} layers a ratio of 0,"
             " 4 or 128"
         )
+    key = "compress_ratios" if types.value is None else "layer_types"
+    layer_list_length(c, key, len(given), layers)
     names = [RATIOS[ratio] for ratio in given]
     mtp = names[layers] if len(names) > layers else "sliding"
     return AttentionLayers(same_evidence(names[:layers], source), mtp)

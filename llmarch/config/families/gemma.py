@@ -22,7 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one. Raises NotAModel for an encoder."""
     if c.model_type == "gemma3" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3_text")
-        text = read(part)
+        text = FAMILY.read_layers(part)
         c.ignore("mm_tokens_per_image")  # read with the tower, if there is one
         return blocks.wrapped(c, part, text, vision=siglip)
     if c.flag("use_bidirectional_attention", default=False).value:

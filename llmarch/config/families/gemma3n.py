@@ -25,7 +25,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "gemma3n" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3n_text")
-        text = read(part)
+        text = FAMILY.read_layers(part)
         for modality in ("audio", "vision"):
             c.ignore(f"{modality}_config", f"{modality}_soft_tokens_per_image")
         return blocks.wrapped(c, part, text, vision=vision_tower, audio=audio_tower)
@@ -271,7 +271,7 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     return draft(
         s.Conformer,
         v.ref,
-        kind=v.word("model_type", default="gemma3n_audio"),
+        kind=same_evidence("gemma3n_audio", v.word("model_type", default="gemma3n_audio")),
         layers=v.layer_count("conf_num_hidden_layers"),
         hidden_size=hidden,
         heads=v.size("conf_num_attention_heads"),

@@ -25,7 +25,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "gemma4" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma4_text")
-        text = read(part)
+        text = FAMILY.read_layers(part)
         c.ignore("audio_config", "vision_config")
         c.ignore("vision_soft_tokens_per_image")  # vision_config repeats it
         return blocks.wrapped(c, part, text, vision=vision_tower, audio=audio_tower)
@@ -96,6 +96,13 @@ def sliding_facts(c: ConfigKeys) -> dict[str, Any]:
 def full_facts(c: ConfigKeys) -> dict[str, Any]:
     """Read what only full layers have: wider heads, and with attention_k_eq_v fewer KV heads."""
     values_from_keys = c.flag("attention_k_eq_v")
+    if "per_layer_config" in c.data:  # transformers writes it in place of the two keys for all
+        c.ignore("num_global_key_value_heads", "global_head_dim")
+        return {
+            "values_from_keys": values_from_keys,
+            "head_dim": c.size("head_dim"),
+            "kv_heads": c.size("num_key_value_heads"),
+        }
     few = c.size("num_global_key_value_heads", default=None)
     kv_heads = c.size("num_key_value_heads")
     c.ignore("head_dim")  # of sliding layers
@@ -224,9 +231,6 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
     hidden = v.size("hidden_size")
     dim = v.size("head_dim")
-    keys = v.child("rope_parameters")
-    keys.ignore("rope_type")
-    theta = keys.number("rope_theta", default=100.0) if v.has("rope_parameters") else 100.0
     mlp = blocks.dense(v, activation=blocks.activation(v, "hidden_activation"))
     return vision.transformer(
         v,
@@ -241,7 +245,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         layer_norms=4,
         positions=v.size("position_embedding_size"),
         position_axes=2,
-        rope=draft(s.Rope, theta=theta, rotary_dim=dim),
+        rope=draft(s.Rope, theta=vision.rope_theta(v, 100.0), rotary_dim=dim),
         merge=v.size("pooling_kernel_size"),
         tokens=v.size("default_output_length", "image_seq_length", default=None),
         projector=[draft(s.Linear, inputs=hidden, outputs=text["hidden_size"])],
@@ -265,7 +269,7 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     return draft(
         s.Conformer,
         v.ref,
-        kind=v.word("model_type", default="gemma4_audio"),
+        kind=same_evidence("gemma4_audio", v.word("model_type", default="gemma4_audio")),
         layers=v.layer_count(),
         hidden_size=hidden,
         heads=v.size("num_attention_heads"),

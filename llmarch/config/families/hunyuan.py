@@ -56,7 +56,7 @@ def same_on_every_layer(c: ConfigKeys, key: str, default: int | None = None) -> 
     given = c.value(key) if default is None else c.value(key, default=default)
     if not isinstance(given.value, list):
         return c.size(key) if default is None else c.size(key, default=default)
-    values = {*c.items(key, entry=int).value}
+    values = {*c.items(key, length=c.layer_count().value, entry=int).value}
     if len(values) != 1:
         raise ConfigError(
             f"{c.file}: {c.key(key)} differs from layer to layer; llmarch supports one value"

@@ -67,7 +67,7 @@ def moonvit(c: ConfigKeys, text: Draft) -> Draft:
         outer_norms=1,
         patch_embedding=vision.patch_embedding(v, hidden, "", bias=True),
         positions=derived(rows.value * columns.value, positions),
-        rope=draft(s.Rope, theta=10000.0, rotary_dim=dim, interleaved=True),
+        rope=draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=dim, interleaved=True),
         merge=merge,
         projector=[
             draft(s.Linear, inputs=merged, outputs=merged, bias=True),

@@ -57,8 +57,8 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     """
     layers = c.layer_count().value
     nested = c.child("linear_attn_config")
-    full = nested.items("full_attn_layers", default=None, entry=int)
-    linear = nested.items("kda_layers", default=None, entry=int)
+    full = nested.layer_numbers("full_attn_layers", layers=layers, default=None, first=1)
+    linear = nested.layer_numbers("kda_layers", layers=layers, default=None, first=1)
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if listed.value is not None:
         return listed

@@ -102,7 +102,7 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
 
     mlp_only_layers and decoder_sparse_step, which the class does not read, say the same.
     """
-    dense = c.items("mlp_only_layers", default=[0], entry=int)
+    dense = c.layer_numbers("mlp_only_layers", layers=c.layer_count().value, default=[0])
     c.expect("decoder_sparse_step", 1)
     return blocks.moe_layers(c, lambda i: i not in dense.value, dense)
 

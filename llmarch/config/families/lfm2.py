@@ -43,7 +43,7 @@ def read(c: ConfigKeys) -> Draft:
 def attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer, from layer_types or from the list of full layers."""
     listed = blocks.listed_layers(c, LAYER_TYPES)
-    full = c.items("full_attn_idxs", default=None, entry=int)
+    full = c.layer_numbers("full_attn_idxs", layers=c.layer_count().value, default=None)
     if listed.value is not None:
         return listed
     if full.value is None:

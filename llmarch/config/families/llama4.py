@@ -21,7 +21,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "llama4" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "llama4_text")
-        text = read(part)
+        text = FAMILY.read_layers(part)
         return blocks.wrapped(c, part, text, vision=vision_tower)
     rotates = blocks.rope_layers(c, empty_is_absent=True)
     masks = masked_layers(c, rotates)

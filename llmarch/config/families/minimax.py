@@ -55,7 +55,8 @@ def hybrid(c: ConfigKeys) -> Draft:
 
 def m2(c: ConfigKeys) -> Draft:
     """Read M2. Raises ConfigError for lightning layers."""
-    if {*c.items("attn_type_list", default=[1], entry=int).value} != {1}:
+    depth = c.layer_count().value
+    if {*c.items("attn_type_list", default=[1] * depth, length=depth, entry=int).value} != {1}:
         raise ConfigError(
             f"{c.file}: attn_type_list has other types than 1; minimax_m2 has softmax attention"
         )

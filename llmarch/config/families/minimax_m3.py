@@ -46,7 +46,7 @@ def wrapper(c: ConfigKeys) -> Draft:
     # read with the tower
     c.ignore("img_token_compression_config", "multimodal_projector_bias")
     c.ignore("projector_hidden_size", "projector_hidden_act")
-    return blocks.wrapped(c, part, read(part), vision=vision_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=vision_tower)
 
 
 def norm_offset(c: ConfigKeys) -> Sourced | int:
@@ -201,12 +201,13 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
             f"{c.file}: the projector's widths are not the decoder's {width.value:,}, which llmarch"
             " does not support"
         )
+    c.expect("merged_hidden_size", width.value * merge.value**2)
     merged = derived(width.value * merge.value**2, "hidden_size * spatial_merge_size^2")
     bias = c.expect("multimodal_projector_bias", True)
     tower = vision.transformer(
         v,
         frames=size("temporal_patch_size"),
-        kind=kind,
+        kind=same_evidence("minimax_m3_vl_vision", kind),
         norm=blocks.layer_norm(v, "layer_norm_eps"),
         outer_norms=1,
         image_size=v.size("image_size"),
@@ -217,9 +218,12 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         ],
         projector_activation=c.expect("projector_hidden_act", "gelu"),
     )
+    theta = v.number("rope_theta")
+    if v.has("rope_parameters"):
+        theta = vision.rope_theta(v)
     rotary = 6 * (tower["head_dim"].value // 6)
     dims = derived(rotary, "6 * (head_dim // 6): as many for each of three axes")
-    return tower.replace(rope=draft(s.Rope, theta=v.number("rope_theta"), rotary_dim=dims))
+    return tower.replace(rope=draft(s.Rope, theta=theta, rotary_dim=dims))
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

@@ -24,6 +24,7 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type in ("qwen3_vl", "qwen3_vl_moe"):
         return wrapper(c, FAMILY, f"{c.model_type}_text")
     layers = blocks.every_layer(c, "full")
+    c.expect("sliding_window", None)
     if c.model_type == "qwen3_vl_text":
         ffns = {"dense": blocks.dense(c)}
         wiring = blocks.layer_wiring(layers, "dense")
@@ -61,7 +62,7 @@ def wrapper(c: ConfigKeys, family: Family, text_type: str) -> Draft:
     def vision(c: ConfigKeys, text: Draft) -> Draft:
         return vision_tower(c, family, text)
 
-    return blocks.wrapped(c, part, family.read(part), vision=vision)
+    return blocks.wrapped(c, part, family.read_layers(part), vision=vision)
 
 
 def several_axes(c: ConfigKeys, rope: Draft, sections: list[int]) -> Draft:
@@ -116,7 +117,9 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
         projector_norm_bias=True,
         deepstack=deepstack(v),
     )
-    return tower.replace(rope=draft(s.Rope, theta=10000.0, rotary_dim=tower["head_dim"]))
+    return tower.replace(
+        rope=draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=tower["head_dim"])
+    )
 
 
 def deepstack(v: ConfigKeys) -> Sourced:

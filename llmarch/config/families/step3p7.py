@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
+from ..findings import layer_list_length
 from ..vocabulary import ConfigKeys, Family, modeling
 
 EXPECTED = {
@@ -44,12 +45,16 @@ def read(c: ConfigKeys) -> Draft:
         "full": lambda c: mixer(c, layers.value, "full"),
         "sliding": lambda c: mixer(c, layers.value, "sliding"),
     }
+    modules = mtp(c, layers, feed_forward, wiring)
+    used = [*layers.value]
+    if isinstance(modules, Draft):
+        used.append(mtp_mixer(c, layers))
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, readers, layers.value),
+        mixers=blocks.read_used_blocks(c, readers, used),
         ffns=feed_forward.blocks,
         norms={"rms": blocks.rms_norm(c, offset=1)},
-        mtp=mtp(c, wiring),
+        mtp=modules,
         **wiring,
     )
 
@@ -64,7 +69,7 @@ def wrapper(c: ConfigKeys) -> Draft:
     part = FAMILY.part(c, "text_config", "step3p5")
     c.ignore("image_token_len", "patch_token_len", "understand_projector_stride")
     c.ignore("projector_bias", "im_start_token", "im_end_token", "im_patch_token")
-    return blocks.wrapped(c, part, read(part), vision=vision_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=vision_tower)
 
 
 def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
@@ -73,7 +78,7 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
     rope_theta and partial_rotary_factors may have an entry for each layer, of which those of one
     kind agree.
     """
-    first = layers.index(kind)
+    first = next((i for i, name in enumerate(layers) if name == kind), len(layers) - 1)
     dim = blocks.head_dim(c)
     groups = c.size("num_attention_groups", "num_key_value_heads")
     heads = query_heads(c, kind, groups, dim)
@@ -91,9 +96,18 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
         qk_norm=draft(s.QKNorm, scope="head", offset=1),
         gate="head",
         window=c.size("sliding_window") if kind == "sliding" else None,
+        scale=softmax_scale(c, dim),
         rope=rope,
         **blocks.attention_biases(c),
     )
+
+
+def softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
+    """Read the factor of scores if it is not the usual 1 / sqrt(head dim)."""
+    scalar = c.number("query_pre_attn_scalar", default=dim)
+    if scalar.value == dim.value:
+        return None
+    return derived(round(scalar.value**-0.5, 9), f"1 / sqrt({scalar.evidence.ref})")
 
 
 def query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sourced:
@@ -109,7 +123,9 @@ def query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sour
     own = c.size("num_sliding_attention_heads", default=heads)
     if other.has("num_attention_heads"):
         own = other.size("num_attention_heads")
-    return own if kind == "sliding" else heads
+    if kind == "full" or "per_layer_config" in c.data:  # it has the heads of sliding layers
+        return heads
+    return own
 
 
 def entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sourced:
@@ -119,6 +135,7 @@ def entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sourc
     if not isinstance(entries, list):
         return c.number(key, default=default)
     numbers: list[Any] = entries  # pyright: ignore[reportUnknownVariableType]
+    layer_list_length(c, key, len(numbers), c.layer_count().value)
     if layer >= len(numbers) or not isinstance(numbers[layer], (int, float)):
         raise ConfigError(f"{c.file}: {c.key(key)} has no number for layer {layer}")
     return same_evidence(float(numbers[layer]), given)
@@ -202,16 +219,33 @@ def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
 READERS = {"dense": dense, "moe": moe}
 
 
-def mtp(c: ConfigKeys, wiring: blocks.Wiring) -> Draft | Sourced:
-    """Read the MTP modules: sliding layers with a dense MLP, each with a head of its own.
-
-    The lists of layers have entries for them at their end.
-    """
+def mtp(
+    c: ConfigKeys, layers: Sourced, feed_forward: FeedForward, wiring: blocks.Wiring
+) -> Draft | Sourced:
+    """Read the MTP modules: a layer with a dense MLP and a head of its own in each."""
     c.ignore("mtp_layer_types", "mtp_mlp_layer_types")
     modules = blocks.announced_mtp(c)
     if not modules.value:
         return same_evidence(None, modules)
-    return blocks.mtp(c, blocks.add_layer_kind(wiring, "sliding", "dense"), own_head=True)
+    if "dense" not in feed_forward.blocks:
+        no_clamp = hard_coded(None, c.ref)
+        feed_forward.blocks["dense"] = dense(c, no_clamp, no_clamp)
+    kind = blocks.add_layer_kind(wiring, mtp_mixer(c, layers), "dense")
+    return blocks.mtp(c, kind, own_head=True)
+
+
+def mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
+    """Return the mixer of MTP modules.
+
+    It is given by mtp_layer_types in files saved by transformers, and by the entries of layer_types
+    after those of the layers in the published ones. Without either it is that of the last layer.
+    """
+    own: Any = c.data.get("mtp_layer_types")
+    listed: Any = c.data.get("layer_types") or []
+    words = own or listed[len(layers.value) :]
+    if words and words[0] in blocks.SLIDING:
+        return blocks.SLIDING[words[0]]
+    return layers.value[-1]
 
 
 mtp_rows = partial(
@@ -272,7 +306,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         projector=projector(c, hidden.value, text["hidden_size"]),
     )
     dim = tower["head_dim"]
-    rope = draft(s.Rope, theta=10000.0, rotary_dim=dim, interleaved=True)
+    rope = draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=dim, interleaved=True)
     return tower.replace(rope=rope)
 
 

@@ -1,4 +1,7 @@
-"""Every class default in a family's table is the one that transformers declares (tests/oracle/class_defaults.py wrote the fixture)."""
+"""Every class default in a family's table is the one that transformers declares.
+
+tests/oracle/class_defaults.py wrote the fixture.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,12 @@ def declared(about: dict[str, Any], key: str) -> Any:
 
 @pytest.mark.parametrize(("family", "model_type", "key", "value"), ROWS)
 def test_default(family: Any, model_type: str, key: str, value: Any) -> None:
-    theirs = declared(CLASSES[family.config_class[model_type]], key)
+    name = family.config_class[model_type]
+    assert name in CLASSES, (
+        f"{name} is not in class_defaults.json: add {model_type} to TYPES in "
+        "tests/oracle/class_defaults.py and run `make oracle ARGS=class_defaults`"
+    )
+    theirs = declared(CLASSES[name], key)
     if isinstance(value, dict):  # a class's own rope_parameters: the keys that llmarch reads
         theirs = {k: theirs[k] for k in value}
     assert value == theirs

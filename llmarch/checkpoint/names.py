@@ -212,7 +212,7 @@ def canonicalizer(patterns: Iterable[str]) -> Callable[[str], str]:
     """
     if MISTRAL_NATIVE.isdisjoint(patterns):
         return canonical
-    from ..config.mistral_native import hub_name
+    from ..tensors.mistral_names import hub_name
 
     def canonical_of_native(pattern: str) -> str:
         return canonical(hub_name(pattern) or pattern)

@@ -1,19 +1,20 @@
-"""Mistral's native format as another spelling: params.json read with the families' own keys, and its tensor names as the Hub's.
+"""Translate params.json, Mistral's native config, to the keys that families read.
 
-`translate` gives a config in Hugging Face's keys and, for each of them, the native key (or where a value comes from that no key states),
-so that evidence and errors speak of the file that is there. `hub_name` turns a tensor's name pattern. Which class a file means is decided
-as vLLM and transformers' converters do: latent attention is Mistral Large 3's, experts without it Mixtral's, YaRN Ministral 3's.
+Evidence and errors still name the native keys. Which class a file means is decided as vLLM and
+transformers' converters do: latent attention is Mistral Large 3's, experts without it are
+Mixtral's, YaRN is Ministral 3's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..architecture.schema import Evidence
 from ..errors import ConfigError
 
-Spelling = dict[str, str | Evidence]
+NativeKeys = dict[str, str | Evidence]
+"""For each dotted key of the translation the native key, or the evidence of an implied value."""
 
 TEXT = {
     "hidden_size": "dim",
@@ -29,14 +30,21 @@ TEXT = {
     "max_position_embeddings": "max_position_embeddings",
     "dtype": "dtype",
 }
-"""Keys of config.json and their native names, at the top of params.json."""
+"""Keys of config.json, and their native names at the top of params.json."""
 
-LATENT = {
-    k: k
-    for k in ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+LATENT_KEYS = (
+    "q_lora_rank",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
+)
+LATENT = {key: key for key in LATENT_KEYS}
+
+MIXTRAL = {
+    "num_local_experts": "moe.num_experts",
+    "num_experts_per_tok": "moe.num_experts_per_tok",
 }
-
-MIXTRAL = {"num_local_experts": "moe.num_experts", "num_experts_per_tok": "moe.num_experts_per_tok"}
 
 EXPERTS = {
     "n_routed_experts": "moe.num_experts",
@@ -57,45 +65,75 @@ YARN = {
     "rope_parameters.beta_slow": "yarn.alpha",
 }
 
-VISION = {
-    **{f"vision_config.{k}": f"vision_encoder.{k}" for k in (
-        "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "num_channels", "image_size", "patch_size",
-        "rope_theta", "head_dim",
-    )},
+VISION_KEYS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "num_channels",
+    "image_size",
+    "patch_size",
+    "rope_theta",
+    "head_dim",
+)
+VISION = {f"vision_config.{key}": f"vision_encoder.{key}" for key in VISION_KEYS} | {
     "multimodal_projector_bias": "vision_encoder.adapter_bias",
     "spatial_merge_size": "vision_encoder.spatial_merge_size",
     "mm_projector_id": "vision_encoder.mm_projector_id",
     "add_pre_mm_projector_layer_norm": "vision_encoder.add_pre_mm_projector_layer_norm",
-}  # fmt: skip
+}
 
-UNUSED = {
-    "max_batch_size", "max_seq_len", "moe.expert_parallel", "moe.expert_model_parallel",
-    *(f"vision_encoder.{k}" for k in ("image_token_id", "image_break_token_id", "image_end_token_id", "max_image_size")),
-}  # fmt: skip
-"""Native keys that say nothing of the architecture: run time, parallelism, token ids, and what the image processor does; `lora` too."""
+INERT_KEYS = {
+    "max_batch_size",
+    "max_seq_len",
+    "moe.expert_parallel",
+    "moe.expert_model_parallel",
+    "vision_encoder.image_token_id",
+    "vision_encoder.image_break_token_id",
+    "vision_encoder.image_end_token_id",
+    "vision_encoder.max_image_size",
+}
+"""Native keys without effect on the architecture: run time, parallelism, token ids, images."""
+INERT_SECTIONS = ("lora", "quantization", "quantization_config")
+WINDOW_KEYS = ("sliding_window", "_sliding_window")
+MAX_LAYERS = 10_000
+"""How many layers a pattern of windows is repeated for."""
 
 
-def translate(params: Mapping[str, Any]) -> tuple[dict[str, Any], Spelling]:
-    """A config in Hugging Face's keys with its model_type, and how params.json spells each. Keys without a counterpart are kept under
-    their own name, for nobody to read."""
+class Translation(NamedTuple):
+    """A config in the keys that families read, and the native name of each key."""
+
+    config: dict[str, Any]
+    native_keys: NativeKeys
+
+
+def translate(params: Mapping[str, Any]) -> Translation:
+    """Translate params.json.
+
+    Keys without a counterpart are kept as `params.json KEY`, which no family reads, so that they
+    are shown as unread.
+    """
     native = _Native(params)
-    text_type, why = _class(native)
-    text, spelled = _text(native, text_type)
-    said = Evidence(kind="derived", ref=why)
-    config, at = {"model_type": text_type, **text}, ""
+    text_class = _text_class(native)
+    text = _text(native, text_class.model_type)
     if native.has("vision_encoder"):
-        config, at = {"model_type": "mistral3", "text_config": config}, "text_config."
-        spelled = {at + k: v for k, v in spelled.items()}
-    spelled |= {"model_type": said, f"{at}model_type": said}
-    if at:
-        _vision(native, config, spelled)
+        whole = _Config(native)
+        whole.config["text_config"] = text.config
+        whole.native_keys |= {f"text_config.{k}": v for k, v in text.native_keys.items()}
+        whole.put("text_config.model_type", text_class.model_type, text_class.evidence)
+        whole.put("model_type", "mistral3", text_class.evidence)
+        _add_vision(whole)
+    else:
+        whole = text
+        whole.put("model_type", text_class.model_type, text_class.evidence)
     for key in ("quantization", "quantization_config"):
         if isinstance(params.get(key), dict):
-            config[key] = params[key]
-    for key in native.left():
-        config[f"params.json {key}"] = native.get(key)
-        spelled[f"params.json {key}"] = key
-    return config, spelled
+            whole.config[key] = params[key]
+    for key in native.unread():
+        name = f"params.json {key}"  # with dots of its own, so it is no path
+        whole.config[name] = native.get(key)
+        whole.native_keys[name] = key
+    return Translation(whole.config, whole.native_keys)
 
 
 class _Native:
@@ -103,303 +141,261 @@ class _Native:
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.values = dict(_flat(params))
-        self.used: set[str] = set()
+        self.read_keys: set[str] = set()
 
     def has(self, key: str) -> bool:
+        """Return whether the file has a value other than null under a key or a section."""
         return any(
-            k == key or k.startswith(f"{key}.") for k, v in self.values.items() if v is not None
+            name == key or name.startswith(f"{key}.")
+            for name, value in self.values.items()
+            if value is not None
         )
 
     def get(self, key: str) -> Any:
-        self.used.add(key)
+        """Return the value of a key, None if it is absent, and note that it was read."""
+        self.read_keys.add(key)
         return self.values.get(key)
 
-    def left(self) -> list[str]:
-        known = self.used | UNUSED
+    def unread(self) -> list[str]:
+        """Return the keys that were not read and that may have an effect."""
+        known = self.read_keys | INERT_KEYS
         return [
-            k
-            for k in self.values
-            if k not in known
-            and k.partition(".")[0] not in ("lora", "quantization", "quantization_config")
+            name
+            for name in self.values
+            if name not in known and name.partition(".")[0] not in INERT_SECTIONS
         ]
 
 
-def _flat(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values; `multimodal.vision_encoder_args` gets its short name."""
     for key, value in data.items():
         if isinstance(value, dict) and value:
             nested: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
-            name = (
-                "vision_encoder."
-                if at == "multimodal." and key == "vision_encoder_args"
-                else f"{at}{key}."
-            )
+            name = f"{prefix}{key}."
+            if name == "multimodal.vision_encoder_args.":
+                name = "vision_encoder."
             yield from _flat(nested, name)
         elif not isinstance(value, dict):
-            yield at + key, value
+            yield prefix + key, value
 
 
-def _put(config: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    for p in parents:
-        config = config.setdefault(p, {})
-    config[last] = value
+class _Config:
+    """A config in the keys that families read, while it is made."""
+
+    def __init__(self, native: _Native) -> None:
+        self.native = native
+        self.config: dict[str, Any] = {}
+        self.native_keys: NativeKeys = {}
+
+    def get(self, path: str) -> Any:
+        """Return the value under a dotted key, None if it is absent."""
+        section: Any = self.config
+        *parents, last = path.split(".")
+        for parent in parents:
+            section = section.get(parent, {})
+        return section.get(last)
+
+    def put(self, path: str, value: Any, source: str | Evidence) -> None:
+        """Set a dotted key, and where its value comes from."""
+        self.native_keys[path] = source
+        section = self.config
+        *parents, last = path.split(".")
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = value
+
+    def imply(self, path: str, value: Any, source: Evidence) -> None:
+        """Set a dotted key unless the file has a value for it."""
+        if self.get(path) is None:
+            self.put(path, value, source)
+
+    def copy(self, table: Mapping[str, str]) -> None:
+        """Copy the keys of a table that the file has. Errors name the absent ones natively too."""
+        for path, name in table.items():
+            self.native_keys[path] = name
+            if name in self.native.values:
+                self.put(path, self.native.get(name), name)
 
 
-def _copy(
-    native: _Native, table: Mapping[str, str], config: dict[str, Any], spelled: Spelling
-) -> None:
-    """Every key of the table that the file has; absent ones are spelled too, for errors."""
-    for key, name in table.items():
-        spelled[key] = name
-        if name in native.values:
-            _put(config, key, native.get(name))
+class _TextClass(NamedTuple):
+    """The model_type of a text model, and what tells it."""
+
+    model_type: str
+    evidence: Evidence
 
 
-def _class(native: _Native) -> tuple[str, str]:
-    """The text model's model_type, and what tells it."""
+def _text_class(native: _Native) -> _TextClass:
+    """Return the class that a file means."""
+    model_type, reason = _text_class_and_reason(native)
+    return _TextClass(model_type, Evidence(kind="derived", ref=reason))
+
+
+def _text_class_and_reason(native: _Native) -> tuple[str, str]:
     kind = native.get("model_type")
+    if kind == "mamba":
+        return "mamba2", "model_type"
     if kind not in (None, "transformer"):
-        return (f"{kind}2" if kind == "mamba" else str(kind)), "model_type"
+        return str(kind), "model_type"
     if native.has("kv_lora_rank"):
         return "mistral4", "params.json has kv_lora_rank: latent attention"
     if native.has("moe"):
         return "mixtral", "params.json has moe, and no latent attention"
     if native.has("yarn") or native.has("llama_4_scaling"):
         return "ministral3", "params.json has yarn or llama_4_scaling"
-    if any(isinstance(native.values.get(k), list) for k in ("sliding_window", "_sliding_window")):
+    if any(isinstance(native.values.get(key), list) for key in WINDOW_KEYS):
         return "ministral", "params.json has a list of windows"
     return "mistral", "params.json has neither moe, yarn nor latent attention"
 
 
-def _text(native: _Native, model_type: str) -> tuple[dict[str, Any], Spelling]:
-    config: dict[str, Any] = {}
-    spelled: Spelling = {}
-    _copy(native, TEXT, config, spelled)
+def _text(native: _Native, model_type: str) -> _Config:
+    """Translate the keys of the text model."""
+    text = _Config(native)
+    text.copy(TEXT)
     if model_type == "mistral4":
-        _copy(native, LATENT, config, spelled)
-        _copy(native, EXPERTS, config, spelled)
+        text.copy(LATENT)
+        text.copy(EXPERTS)
     else:
-        native.used |= {k for k in LATENT if not native.has(k)}  # null in dense models
-        if model_type == "mixtral":
-            _copy(native, MIXTRAL, config, spelled)
-    _imply(native, model_type, config, spelled)
-    _windows(native, config, spelled)
-    _rope(native, model_type, config, spelled)
-    return config, spelled
+        native.read_keys.update(k for k in LATENT if not native.has(k))  # null in dense models
+    if model_type == "mixtral":
+        text.copy(MIXTRAL)
+    _add_older_keys(text)
+    _add_implied_values(text, model_type)
+    _add_windows(text)
+    _add_rope(text, model_type)
+    return text
 
 
-def _imply(native: _Native, model_type: str, config: dict[str, Any], spelled: Spelling) -> None:
-    """Values that the format means where it has no key for them."""
+def _add_older_keys(text: _Config) -> None:
+    """Add values that older files have under other keys."""
+    native = text.native
     if "tie_embeddings" in native.values:
-        config["tie_word_embeddings"], spelled["tie_word_embeddings"] = (
-            native.get("tie_embeddings"),
-            "tie_embeddings",
-        )
-    if "max_position_embeddings" not in config and "max_seq_len" in native.values:
-        config["max_position_embeddings"], spelled["max_position_embeddings"] = (
-            native.get("max_seq_len"),
-            "max_seq_len",
-        )
-    implied: dict[str, tuple[Any, Evidence]] = {
-        "hidden_act": ("silu", _absent("activation: silu")),
-        "tie_word_embeddings": (False, _absent("tied_embeddings: untied")),
-        "num_key_value_heads": (
-            config.get("num_attention_heads"),
-            _absent("n_kv_heads: as n_heads"),
-        ),
-        "max_position_embeddings": (
-            None,
-            Evidence(kind="unknown", ref="params.json has no max_position_embeddings"),
-        ),
-    }
-    if model_type == "mistral4":
-        implied["norm_topk_prob"] = (
-            True,
-            _absent("a key for it: the chosen weights are divided by their sum"),
-        )
-        if not native.has("moe"):
-            implied["first_k_dense_replace"] = (
-                config.get("num_hidden_layers"),
-                _absent("moe: every layer is dense"),
-            )
-    for key, (value, evidence) in implied.items():
-        if config.get(key) is None:
-            config[key], spelled[key] = value, evidence
+        text.put("tie_word_embeddings", native.get("tie_embeddings"), "tie_embeddings")
+    given = "max_position_embeddings" in text.config
+    if not given and "max_seq_len" in native.values:
+        text.put("max_position_embeddings", native.get("max_seq_len"), "max_seq_len")
 
 
-def _absent(what: str) -> Evidence:
-    return Evidence(
-        kind="default",
-        ref=f"params.json without {what}; mistral-inference 1.6.0, vLLM transformers_utils/configs/mistral.py",
-    )
-
-
-def _windows(native: _Native, config: dict[str, Any], spelled: Spelling) -> None:
-    """`sliding_window` is a number for all layers, or a list to repeat with null for full ones (also as `_sliding_window`)."""
-    key = next(
-        (k for k in ("sliding_window", "_sliding_window") if native.values.get(k) is not None),
-        "sliding_window",
-    )
-    window = native.get(key)
-    native.used.add("_sliding_window")
-    config["sliding_window"] = window
-    spelled["sliding_window"] = (
-        _absent("sliding_window: every layer is full") if window is None else key
-    )
-    if isinstance(window, list):
-        pattern: list[Any] = [*window]  # pyright: ignore[reportUnknownVariableType]
-        layers, sizes = (
-            config.get("num_hidden_layers"),
-            sorted({w for w in pattern if isinstance(w, int)}),
-        )
-        if (
-            not isinstance(layers, int)
-            or not pattern
-            or len(sizes) > 1
-            or any(w is not None and not isinstance(w, int) for w in pattern)
-        ):
-            raise ConfigError(
-                f"params.json: {key} is a list that gives no single window and pattern of layers"
-            )
-        repeated = [pattern[i % len(pattern)] for i in range(min(layers, 10_000))]
-        config["layer_types"] = [
-            "full_attention" if w is None else "sliding_attention" for w in repeated
-        ]
-        config["sliding_window"] = sizes[0] if sizes else None
-        spelled["layer_types"] = key
-
-
-def _rope(native: _Native, model_type: str, config: dict[str, Any], spelled: Spelling) -> None:
-    """`rope_theta`, `yarn` and `llama_4_scaling` stand together in rope_parameters where there is more than the first."""
-    theta: Any = native.get("rope_theta")
-    evidence: str | Evidence = "rope_theta"
-    if theta is None:
-        slides = config.get("sliding_window") is not None
-        theta, evidence = (
-            (1e4 if slides else 1e6),
-            _absent("rope_theta: 1e6, or 1e4 with a sliding window (mistral-src)"),
-        )
-    if not native.has("yarn") and not native.has("llama_4_scaling"):
-        config["rope_theta"], spelled["rope_theta"] = theta, evidence
+def _add_implied_values(text: _Config, model_type: str) -> None:
+    """Add the values that the format means if it has no key for them."""
+    heads = text.config.get("num_attention_heads")
+    text.imply("hidden_act", "silu", _absent("activation: silu"))
+    text.imply("tie_word_embeddings", False, _absent("tied_embeddings: untied"))
+    text.imply("num_key_value_heads", heads, _absent("n_kv_heads: as n_heads"))
+    unknown = Evidence(kind="unknown", ref="params.json has no max_position_embeddings")
+    text.imply("max_position_embeddings", None, unknown)
+    if model_type != "mistral4":
         return
-    own: dict[str, tuple[Any, str | Evidence]] = {
-        "rope_theta": (theta, evidence),
-        "rope_type": (
-            "yarn" if native.has("yarn") else "default",
-            "yarn" if native.has("yarn") else "llama_4_scaling",
-        ),
-    }
-    _copy(native, YARN, config, spelled)
-    if native.has("yarn"):
-        own |= _magnitude(native, model_type)
-    if native.has("llama_4_scaling"):
-        own["llama_4_scaling_beta"] = (native.get("llama_4_scaling.beta"), "llama_4_scaling.beta")
-        context, key = (
-            native.values.get("yarn.original_max_position_embeddings"),
-            "llama_4_scaling.original_max_position_embeddings",
-        )
-        if context is None:
-            own["original_max_position_embeddings"] = (native.get(key), key)
-        elif context == native.values.get(key):
-            native.used.add(key)  # one key serves both in config.json
-    for name, (value, source) in own.items():
-        _put(config, f"rope_parameters.{name}", value)
-        spelled[f"rope_parameters.{name}"] = source
+    normalized = _absent("a key for it: the chosen weights are divided by their sum")
+    text.imply("norm_topk_prob", True, normalized)
+    if not text.native.has("moe"):
+        layers = text.config.get("num_hidden_layers")
+        text.imply("first_k_dense_replace", layers, _absent("moe: every layer is dense"))
 
 
-def _magnitude(native: _Native, model_type: str) -> dict[str, tuple[Any, str | Evidence]]:
-    """What `yarn.apply_scale` means: false leaves sines and softmax as they are; true, or absent, corrects them as YaRN does.
+def _absent(meaning: str) -> Evidence:
+    """Return the evidence of what an absent key means in the reference code."""
+    code = "mistral-inference 1.6.0, vLLM transformers_utils/configs/mistral.py"
+    return Evidence(kind="default", ref=f"params.json without {meaning}; {code}")
 
-    transformers' converters write false as mscale = mscale_all_dim = 1. For dense models that says the same; its latent attention would
-    square mscale_all_dim into the softmax scale, which vLLM (as Mistral runs it) does only for true.
+
+def _add_windows(text: _Config) -> None:
+    """Add the window: a number for all layers, or a list to repeat with null for full ones.
+
+    The list may also be under `_sliding_window`.
     """
-    given = native.get("yarn.apply_scale")
-    source: str | Evidence = (
-        _absent("yarn.apply_scale: true") if given is None else "yarn.apply_scale"
-    )
-    if model_type == "mistral4" and given is False:
-        return {"attention_factor": (1.0, source)}
-    if model_type == "mistral4" or given is False:
-        return {"mscale": (1.0, source), "mscale_all_dim": (1.0, source)}
-    return {}
+    native = text.native
+    key = next((k for k in WINDOW_KEYS if native.values.get(k) is not None), WINDOW_KEYS[0])
+    window = native.get(key)
+    native.read_keys.update(WINDOW_KEYS)
+    if window is None:
+        every_layer_full = _absent("sliding_window: every layer is full")
+        text.put("sliding_window", None, every_layer_full)
+    elif isinstance(window, list):
+        pattern: list[Any] = [*window]  # pyright: ignore[reportUnknownVariableType]
+        _add_window_pattern(text, key, pattern)
+    else:
+        text.put("sliding_window", window, key)
 
 
-def _vision(native: _Native, config: dict[str, Any], spelled: Spelling) -> None:
-    """The Pixtral tower; Pixtral 12B has neither patch merger nor the norm before the projector."""
-    _copy(native, VISION, config, spelled)
-    implied: dict[str, tuple[Any, Evidence]] = {
-        "vision_config.hidden_act": ("silu", _absent("a key for it: silu")),
-        "multimodal_projector_bias": (True, _absent("adapter_bias: with bias")),
-        "spatial_merge_size": (1, _absent("spatial_merge_size: 1")),
-        "mm_projector_id": ("", _absent("mm_projector_id: no patch merger")),
-        "add_pre_mm_projector_layer_norm": (
-            False,
-            _absent("add_pre_mm_projector_layer_norm: none"),
-        ),
-        "projector_hidden_act": ("gelu", _absent("a key for it: GELU")),
-    }
-    for key, (value, evidence) in implied.items():
-        *parents, last = key.split(".")
-        at: Any = config
-        for p in parents:
-            at = at.get(p, {})
-        if at.get(last) is None:
-            _put(config, key, value)
-            spelled[key] = evidence
+def _add_window_pattern(text: _Config, key: str, pattern: list[Any]) -> None:
+    """Add the window and the types of the layers. Raises ConfigError for several windows."""
+    layers = text.config.get("num_hidden_layers")
+    windows = [window for window in pattern if window is not None]
+    alike = all(isinstance(window, int) and window == windows[0] for window in windows)
+    if not isinstance(layers, int) or not pattern or not alike:
+        raise ConfigError(
+            f"params.json: {key} is a list that gives no single window and pattern of layers"
+        )
+    repeated = [pattern[i % len(pattern)] for i in range(min(layers, MAX_LAYERS))]
+    types = ["full_attention" if window is None else "sliding_attention" for window in repeated]
+    text.put("layer_types", types, key)
+    text.put("sliding_window", windows[0] if windows else None, key)
 
 
-_LAYER, _HUB_LAYER = "layers.{}.", "model.layers.{}."
-_TOWER, _HUB_TOWER = "vision_encoder.transformer.layers.{}.", "vision_tower.transformer.layers.{}."
-_HEADS = {"wq": "q_proj", "wk": "k_proj", "wv": "v_proj", "wo": "o_proj"}
-_LATENT = {
-    "wq_a": "q_a_proj", "q_a_norm": "q_a_layernorm", "wq_b": "q_b_proj", "wkv_a_with_mqa": "kv_a_proj_with_mqa",
-    "kv_a_norm": "kv_a_layernorm", "wkv_b": "kv_b_proj",
-}  # fmt: skip
-_MLP = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
-
-NAMES: dict[str, str] = {
-    "tok_embeddings": "model.embed_tokens",
-    "norm": "model.norm",
-    "output": "lm_head",
-    _LAYER + "attention_norm": _HUB_LAYER + "input_layernorm",
-    _LAYER + "ffn_norm": _HUB_LAYER + "post_attention_layernorm",
-    **{
-        f"{_LAYER}attention.{a}": f"{_HUB_LAYER}self_attn.{b}"
-        for a, b in (_HEADS | _LATENT).items()
-    },
-    **{
-        f"{_LAYER}attention.{x}_fake_quantizer": f"{_HUB_LAYER}self_attn.{x}_fake_quantizer"
-        for x in "qkv"
-    },
-    **{f"{_LAYER}feed_forward.{a}": f"{_HUB_LAYER}mlp.{b}" for a, b in _MLP.items()},
-    _LAYER + "gate": _HUB_LAYER + "mlp.gate",
-    **{f"{_LAYER}experts.{{}}.{a}": f"{_HUB_LAYER}mlp.experts.{{}}.{b}" for a, b in _MLP.items()},
-    **{
-        f"{_LAYER}shared_experts.{a}": f"{_HUB_LAYER}mlp.shared_experts.{b}"
-        for a, b in _MLP.items()
-    },
-    _LAYER + "feed_forward.gate": _HUB_LAYER + "block_sparse_moe.gate",
-    **{
-        f"{_LAYER}feed_forward.experts.{{}}.{a}": f"{_HUB_LAYER}block_sparse_moe.experts.{{}}.{a}"
-        for a in _MLP
-    },
-    "vision_encoder.patch_conv": "vision_tower.patch_conv",
-    "vision_encoder.ln_pre": "vision_tower.ln_pre",
-    **{f"{_TOWER}attention.{a}": f"{_HUB_TOWER}attention.{b}" for a, b in _HEADS.items()},
-    **{f"{_TOWER}feed_forward.{a}": f"{_HUB_TOWER}feed_forward.{b}" for a, b in _MLP.items()},
-    **{f"{_TOWER}{n}": f"{_HUB_TOWER}{n}" for n in ("attention_norm", "ffn_norm")},
-    "pre_mm_projector_norm": "multi_modal_projector.norm",
-    "patch_merger.merging_layer": "multi_modal_projector.patch_merger.merging_layer",
-    "vision_language_adapter.w_in": "multi_modal_projector.linear_1",
-    "vision_language_adapter.w_out": "multi_modal_projector.linear_2",
-}
-"""Native module patterns and the Hub's, without the last part (`weight`, or a scale's name), which stays. Shapes are the same."""
+def _add_rope(text: _Config, model_type: str) -> None:
+    """Add RoPE: `rope_theta` alone, or rope_parameters with `yarn` and `llama_4_scaling`."""
+    native = text.native
+    theta: Any = native.get("rope_theta")
+    source: str | Evidence = "rope_theta"
+    if theta is None:
+        slides = text.config.get("sliding_window") is not None
+        theta = 1e4 if slides else 1e6
+        source = _absent("rope_theta: 1e6, or 1e4 with a sliding window (mistral-src)")
+    has_yarn = native.has("yarn")
+    if not has_yarn and not native.has("llama_4_scaling"):
+        text.put("rope_theta", theta, source)
+        return
+    text.put("rope_parameters.rope_theta", theta, source)
+    text.copy(YARN)
+    if has_yarn:
+        text.put("rope_parameters.rope_type", "yarn", "yarn")
+        _add_magnitude(text, model_type)
+    else:
+        text.put("rope_parameters.rope_type", "default", "llama_4_scaling")
+    if native.has("llama_4_scaling"):
+        _add_query_scaling(text)
 
 
-def hub_name(pattern: str) -> str | None:
-    """The Hub's name for a native tensor pattern (`layers.{}.attention.wq.weight`), scales included; None if it is not a native name."""
-    if pattern == _LAYER + "router_biases":
-        return _HUB_LAYER + "mlp.gate.e_score_correction_bias"
-    module, _, leaf = pattern.rpartition(".")
-    hub = NAMES.get(module)
-    return hub and f"{hub}.{leaf}"
+def _add_query_scaling(text: _Config) -> None:
+    """Add the scaling of queries by position, with YaRN's original context if both have one."""
+    native = text.native
+    beta = "llama_4_scaling.beta"
+    text.put("rope_parameters.llama_4_scaling_beta", native.get(beta), beta)
+    key = "llama_4_scaling.original_max_position_embeddings"
+    of_yarn = native.values.get("yarn.original_max_position_embeddings")
+    if of_yarn is None:
+        text.put("rope_parameters.original_max_position_embeddings", native.get(key), key)
+    elif of_yarn == native.values.get(key):
+        native.read_keys.add(key)
+
+
+def _add_magnitude(text: _Config, model_type: str) -> None:
+    """Add what `yarn.apply_scale` means.
+
+    False leaves sines and softmax as they are; true, or absent, corrects them as YaRN does.
+    transformers' converters write false as mscale = mscale_all_dim = 1. For dense models that is
+    the same; its latent attention would square mscale_all_dim into the softmax scale, which vLLM
+    (as Mistral runs it) does only for true.
+    """
+    given = text.native.get("yarn.apply_scale")
+    source: str | Evidence = "yarn.apply_scale"
+    if given is None:
+        source = _absent("yarn.apply_scale: true")
+    latent = model_type == "mistral4"
+    if latent and given is False:
+        text.put("rope_parameters.attention_factor", 1.0, source)
+    elif latent or given is False:
+        text.put("rope_parameters.mscale", 1.0, source)
+        text.put("rope_parameters.mscale_all_dim", 1.0, source)
+
+
+def _add_vision(whole: _Config) -> None:
+    """Add the Pixtral tower; Pixtral 12B has neither patch merger nor norm before the projector."""
+    whole.copy(VISION)
+    whole.imply("vision_config.hidden_act", "silu", _absent("a key for it: silu"))
+    whole.imply("multimodal_projector_bias", True, _absent("adapter_bias: with bias"))
+    whole.imply("spatial_merge_size", 1, _absent("spatial_merge_size: 1"))
+    whole.imply("mm_projector_id", "", _absent("mm_projector_id: no patch merger"))
+    norm = "add_pre_mm_projector_layer_norm"
+    whole.imply(norm, False, _absent(f"{norm}: none"))
+    whole.imply("projector_hidden_act", "gelu", _absent("a key for it: GELU"))

@@ -13,10 +13,11 @@ from helpers.paths import FIXTURES
 
 from llmarch.architecture.schema import Architecture, Attention, Evidence, MoE
 from llmarch.checkpoint.reading import configure
-from llmarch.config.mistral_native import NAMES, hub_name, translate
+from llmarch.config.mistral_native import translate
 from llmarch.config.vocabulary import build
 from llmarch.errors import ConfigError, UnknownFamily
 from llmarch.sources.raw import fold, unfold
+from llmarch.tensors.mistral_names import NAMES, hub_name
 from llmarch.tensors.template import TensorRow
 
 HEADERS = FIXTURES / "headers"
@@ -225,3 +226,9 @@ def test_hub_name(native: str, hub: str | None) -> None:
 
 def test_no_two_native_names_are_one_on_the_hub() -> None:
     assert len(set(NAMES.values())) == len(NAMES)
+
+
+@pytest.mark.parametrize("windows", [[], [4096, 8192], [{}], [None, "4096"], [[1]]])
+def test_a_list_that_is_no_pattern_of_one_window_is_refused(windows: list[Any]) -> None:
+    with pytest.raises(ConfigError, match="no single window and pattern of layers"):
+        translate(MISTRAL_7B | {"sliding_window": windows})

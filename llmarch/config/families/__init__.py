@@ -1,4 +1,4 @@
-"""Model families: one file each, found by `model_type`.
+"""Find the file that reads a family of models, by `model_type`.
 
 `MODEL_TYPES` gives the file that reads each `model_type`; files are imported when they are needed.
 A wrapper's type (`gemma3`) and its text part's (`gemma3_text`) are rows of their own.
@@ -86,25 +86,25 @@ MODEL_TYPES: dict[str, str] = {
 }
 
 
+MAX_SHOWN = 80
+"""How many characters of an unknown model_type a message shows."""
+
+
 def find(model_type: str, file: str = "config.json") -> Family:
-    """The family of a model_type. Raises UnknownFamily, naming the nearest ones."""
+    """Return the family that reads a model_type. Raises UnknownFamily, naming the nearest ones."""
     module = MODEL_TYPES.get(model_type)
-    if module is None:
-        close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
-        hint = (
-            f"Nearest known: {', '.join(close)}."
-            if close
-            else f"Known: {', '.join(sorted(MODEL_TYPES))}."
-        )
-        raise UnknownFamily(
-            f'{file}: model_type "{model_type[:80]}" is of no family that llmarch reads', hint
-        )
-    family: Family = import_module(f".{module}", __name__).FAMILY
-    return family
+    if module is not None:
+        return named(module)
+    hint = f"Supported: {', '.join(sorted(MODEL_TYPES))}."
+    close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
+    if close:
+        hint = f"Nearest supported ones: {', '.join(close)}."
+    shown = model_type[:MAX_SHOWN]
+    raise UnknownFamily(f'{file}: model_type "{shown}" is not supported', hint)
 
 
 def named(name: str) -> Family:
-    """The family in the file `name`, as `Architecture.family` gives it."""
+    """Return the family in the file `name`, as `Architecture.family` gives it."""
     family: Family = import_module(f".{name}", __name__).FAMILY
     return family
 

@@ -1,0 +1,79 @@
+"""Names of tensors in Mistral's native format, and the Hub's for them. Shapes are the same."""
+
+from __future__ import annotations
+
+LAYER = "layers.{}."
+HUB_LAYER = "model.layers.{}."
+TOWER = "vision_encoder.transformer.layers.{}."
+HUB_TOWER = "vision_tower.transformer.layers.{}."
+
+HEADS = {"wq": "q_proj", "wk": "k_proj", "wv": "v_proj", "wo": "o_proj"}
+LATENT = {
+    "wq_a": "q_a_proj",
+    "q_a_norm": "q_a_layernorm",
+    "wq_b": "q_b_proj",
+    "wkv_a_with_mqa": "kv_a_proj_with_mqa",
+    "kv_a_norm": "kv_a_layernorm",
+    "wkv_b": "kv_b_proj",
+}
+MLP = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+
+
+def _renamed(native: str, hub: str, modules: dict[str, str]) -> dict[str, str]:
+    """Return native module patterns and the Hub's, each under its prefix."""
+    return {native + own: hub + other for own, other in modules.items()}
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+NAMES: dict[str, str] = {
+    "tok_embeddings": "model.embed_tokens",
+    "norm": "model.norm",
+    "output": "lm_head",
+    f"{LAYER}attention_norm": f"{HUB_LAYER}input_layernorm",
+    f"{LAYER}ffn_norm": f"{HUB_LAYER}post_attention_layernorm",
+    **_renamed(f"{LAYER}attention.", f"{HUB_LAYER}self_attn.", HEADS | LATENT),
+    **_renamed(
+        f"{LAYER}attention.",
+        f"{HUB_LAYER}self_attn.",
+        _same("q_fake_quantizer", "k_fake_quantizer", "v_fake_quantizer"),
+    ),
+    **_renamed(f"{LAYER}feed_forward.", f"{HUB_LAYER}mlp.", MLP),
+    # Mistral Large 3
+    f"{LAYER}gate": f"{HUB_LAYER}mlp.gate",
+    **_renamed(f"{LAYER}experts.{{}}.", f"{HUB_LAYER}mlp.experts.{{}}.", MLP),
+    **_renamed(f"{LAYER}shared_experts.", f"{HUB_LAYER}mlp.shared_experts.", MLP),
+    # Mixtral
+    f"{LAYER}feed_forward.gate": f"{HUB_LAYER}block_sparse_moe.gate",
+    **_renamed(
+        f"{LAYER}feed_forward.experts.{{}}.",
+        f"{HUB_LAYER}block_sparse_moe.experts.{{}}.",
+        _same(*MLP),
+    ),
+    # Pixtral
+    "vision_encoder.patch_conv": "vision_tower.patch_conv",
+    "vision_encoder.ln_pre": "vision_tower.ln_pre",
+    **_renamed(f"{TOWER}attention.", f"{HUB_TOWER}attention.", HEADS),
+    **_renamed(f"{TOWER}feed_forward.", f"{HUB_TOWER}feed_forward.", MLP),
+    **_renamed(TOWER, HUB_TOWER, _same("attention_norm", "ffn_norm")),
+    "pre_mm_projector_norm": "multi_modal_projector.norm",
+    "patch_merger.merging_layer": "multi_modal_projector.patch_merger.merging_layer",
+    "vision_language_adapter.w_in": "multi_modal_projector.linear_1",
+    "vision_language_adapter.w_out": "multi_modal_projector.linear_2",
+}
+"""Native patterns of modules, and the Hub's. The last part of a tensor's name stays: `weight`, or
+that of a scale."""
+
+
+def hub_name(pattern: str) -> str | None:
+    """Return the Hub's name for a native pattern (`layers.{}.attention.wq.weight`).
+
+    None if it is not a native name.
+    """
+    if pattern == f"{LAYER}router_biases":
+        return f"{HUB_LAYER}mlp.gate.e_score_correction_bias"
+    module, _, leaf = pattern.rpartition(".")
+    hub = NAMES.get(module)
+    return None if hub is None else f"{hub}.{leaf}"

@@ -29,7 +29,7 @@ class ReportFormat(StrEnum):
     junit = "junit"
 
 
-DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
+SINGLE_DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
 """Formats that are one document, so that nothing else may share their file or stream."""
 
 FailOn = Annotated[
@@ -130,7 +130,7 @@ def parse_target(text: str) -> tuple[ReportFormat, str]:
 
 def refuse_shared_output(printed: Sequence[ReportFormat]) -> None:
     """End the program if a document would share standard output with another report."""
-    documents = [kind for kind in printed if kind in DOCUMENTS]
+    documents = [kind for kind in printed if kind in SINGLE_DOCUMENTS]
     if documents and len(printed) > 1:
         message = f"--output {documents[0]}=- cannot share standard output with another report"
         fail(message, "give all but one a file")

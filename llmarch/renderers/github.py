@@ -1,6 +1,6 @@
 """Annotations of GitHub Actions (workflow commands).
 
-GitHub shows ten of each level a step, so no more are written; a summary gives their number.
+GitHub shows ten of each level a step, so only ten are written; a summary gives their number.
 """
 
 from __future__ import annotations

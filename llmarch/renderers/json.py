@@ -197,7 +197,7 @@ def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None
 
 
 def comparison(readings: list[Reading]) -> dict[str, Any]:
-    """Two models and their changes; with more, each is held against the first."""
+    """Return two models and their changes; with more, each is compared with the first."""
     old, *others = readings
 
     def changes(new: Reading) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ NARROW = 18
 LABEL = 24
 """The widest first column that is a label and never broken."""
 WIDEST_NAME = 48
-"""The widest name of a model that what stands beside it is aligned to."""
+"""Columns of the names of models, unless all are shorter; wider names are not aligned."""
 COLOURS: dict[Outcome, str] = {"failed": "red", "uncertain": "yellow", "passed": "green"}
 
 
@@ -148,7 +148,7 @@ def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
 
 
 def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
-    """Print labels, and the lines that belong to each beside it."""
+    """Print each label with its lines."""
     grid = Grid.grid(padding=(0, 3, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -200,7 +200,7 @@ def table(t: Table, out: Out | None = None) -> None:
     for i, (label, *cells) in enumerate(t.rows):
         if i in t.sections:
             grid.add_row(text(t.sections[i], "cyan"))
-        grid.add_row(text(indent + label), *map(cell, cells))
+        grid.add_row(text(indent + label), *map(table_cell, cells))
     out.show(grid)
 
 
@@ -212,7 +212,7 @@ def column_width(t: Table, i: int) -> int:
     return max(map(len, lines))
 
 
-def cell(value: str) -> Text:
+def table_cell(value: str) -> Text:
     """Return a cell; a dash for what a model does not have is dim."""
     if value == ABSENT:
         return text(value, "dim")

@@ -42,7 +42,7 @@ from .numbers import number, plural
 from .wording import nope_layers, softmax_mixers
 
 LINE = 64
-"""Columns that short details may fill together; beside the labels this fits into 80."""
+"""Columns that short details may fill together; with the labels this fits into 80."""
 
 BIASED = {
     (True, True): "bias on q, k, v, o",
@@ -82,7 +82,7 @@ class MixerUse(Frozen):
     details: list[str]
 
     def without(self, details: list[str]) -> MixerUse:
-        """Return the mixer without details that are said elsewhere."""
+        """Return the mixer without the details that stand elsewhere."""
         own = [detail for detail in self.details if detail not in details]
         return MixerUse(self.mixer, self.layers, own)
 
@@ -151,7 +151,7 @@ def group_lines(a: Architecture, group: list[MixerUse], counted: bool) -> list[s
 
     a: the architecture.
     group: the mixers of the heading.
-    counted: whether the heading says how many layers use them.
+    counted: whether the heading counts the layers that use them.
     """
     several = len(group) > 1
     common = in_common(use.details for use in group)

@@ -150,7 +150,7 @@ def dense_lines(a: Architecture) -> list[str]:
 
 
 def special_line(f: Dense) -> str:
-    """Return what a block does that stands beside attention or adds the per-layer input."""
+    """Return the line of a block in parallel to attention or of the per-layer input."""
     name = ffn_word(f)
     if f.own_skip:
         rank = number(f.width)

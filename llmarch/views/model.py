@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SHORT = 50
 """Columns that the recipe of the layers may fill on one line; a longer one has a line a kind."""
-SOURCES = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
+SOURCE_WORDS = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
 """Words for the kinds of source."""
 
 
@@ -65,7 +65,7 @@ def origin(raw: RawModel, model_type: str) -> str:
     repository = raw.repo_id or raw.reference
     if raw.revision and raw.revision != "main":
         repository += f"@{raw.revision}"
-    source = SOURCES[raw.kind]
+    source = SOURCE_WORDS[raw.kind]
     if raw.commit:
         short = raw.commit[:7]
         source += f" {short}"
@@ -335,7 +335,7 @@ def stored_lines(tensors: TensorTable, check: Verification, declared: str) -> li
 STATUS = {
     "verified": "verified: every tensor of the checkpoint is explained, and none is missing",
     "partial": "partial: some of the checkpoint could not be read",
-    "conflict": "conflict: the checkpoint is not what its config says",
+    "conflict": "conflict: the checkpoint contradicts its config",
     "observed": "observed from tensor names and shapes; no family reads this model_type",
 }
 RECONSTRUCTED = (

@@ -153,6 +153,7 @@ class _Classifier:
             if LAYER_NAME.match(key) and _last_layer(tensor) >= layers:
                 beyond.add(tensor)
                 has_mtp = has_mtp or MTP_TENSOR.search(key) is not None
+
         further = self.result.further_layers
         if has_mtp:
             further = self.result.mtp
@@ -189,6 +190,7 @@ class _Classifier:
         """Return whether a tensor is the bias of a matrix that is packed by GPTQ."""
         if not tensor.source.endswith(".bias"):
             return False
+
         stem = tensor.pattern.removesuffix("bias")
         matrix = self.matching.canonical_name(f"{stem}weight")
         packing = self.packings.get(matrix, "")
@@ -268,6 +270,7 @@ def kv_sharing_layers(a: Architecture) -> set[int]:
         for block in a.blocks_of(kind):
             if isinstance(block, Attention) and block.kv_from:
                 kinds.add(kind)
+
     return {number for number, kind in enumerate(a.layers) if kind in kinds}
 
 
@@ -301,6 +304,7 @@ def _missing_parts(matching: Matching) -> dict[str, list[str]]:
         place = fused_place(key)
         if place is not None:
             parts.setdefault(place.key, []).append(key)
+
     return parts
 
 

@@ -272,6 +272,7 @@ def _stored_part(place: FusedPlace, tensor: LogicalTensor) -> _TensorPart:
     if tensor.shape is not None:
         shapes = (tensor.shape, *tensor.other_shapes)
         elements = prod(tensor.shape)
+
     return _TensorPart(place, shapes, elements, None, tensor)
 
 
@@ -282,6 +283,7 @@ def _stacked_part(place: FusedPlace, tensor: LogicalTensor, experts: int) -> _Te
     elements = None
     if one.elements is not None:
         elements = one.elements * experts
+
     return _TensorPart(place, shapes, elements, experts, tensor)
 
 
@@ -309,6 +311,7 @@ def _pairs(expected: _RowParts, stored: _TensorParts) -> dict[_Pair, list[Index]
         if both_complete or _have_same_slots(ours, theirs):
             pair = _Pair(ours, theirs)
             pairs.setdefault(pair, []).append(index)
+
     return pairs
 
 
@@ -382,6 +385,7 @@ def _tensors_of(part: _TensorPart, fused: list[Index]) -> LogicalTensor:
     tensor = part.tensor
     if not part.place.per_expert:
         return tensor.subset(fused)
+
     layers = set(fused)
     own = [index for index in tensor.indices if index[:-1] in layers]
     return tensor.subset(own)

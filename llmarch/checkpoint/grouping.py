@@ -61,6 +61,7 @@ class ModuleGroup(Frozen):
             text += f" ({self._endings()})"
         if self.more_places:
             text += f", here and in {self.more_places} more places"
+
         return text
 
     def _endings(self) -> str:
@@ -68,10 +69,12 @@ class ModuleGroup(Frozen):
         for tensors in self.sets:
             _, _, ending = tensors.pattern.rpartition("{}.")
             endings.append(ending)
+
         first = ", ".join(endings[:MAX_ENDINGS])
         more = len(endings) - MAX_ENDINGS
         if more > 0:
             return f"{first} and {more} more"
+
         return first
 
 
@@ -93,6 +96,7 @@ def group_by_module(sets: Iterable[TensorSet], minimum: int = MIN_GROUPED) -> li
             continue
         for member in members:
             groups.append(_group(member.pattern, [member]))
+
     return groups
 
 
@@ -127,4 +131,5 @@ def missing_sets(missing: Iterable[MissingRow]) -> list[TensorSet]:
             indices = missing_indices(matched, row.axes)
         count = row.count - len(matched)
         sets.append(TensorSet(row.pattern, indices, count, position))
+
     return sets

@@ -34,6 +34,7 @@ def split_by_axes(indices: Sequence[Index], axes: Axes) -> tuple[list[Index], li
             masks.append(map(allowed.__contains__, numbers))
     if not masks:
         return list(indices), []
+
     inside = [*map(all, zip(*masks, strict=True))]
     outside = map(not_, inside)
     return list(compress(indices, inside)), list(compress(indices, outside))
@@ -60,6 +61,7 @@ def folded_names(pattern: str, indices: Iterable[Index]) -> list[str]:
     for spans in index_products(indices):
         pieces = zip(parts, (*spans, ""), strict=True)
         names.append("".join(part + span for part, span in pieces))
+
     return names
 
 
@@ -83,4 +85,5 @@ def index_products(indices: Iterable[Index]) -> list[tuple[str, ...]]:
             products.extend((head, *tail) for tail in index_products(rest))
         else:
             products.append((head,))
+
     return products

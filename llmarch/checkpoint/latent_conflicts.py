@@ -100,4 +100,5 @@ def latent_mismatches(
             if isinstance(value_at(a, block), LatentAttention):
                 matrices = found.setdefault(block, {})
                 matrices.setdefault(name, mismatch)
+
     return found

@@ -185,12 +185,15 @@ def other_layout(key: str, shape: Shape) -> Shape | None:
     """
     if len(shape) < 3:
         return None
+
     first, second, *others = shape
     if len(shape) == 3 and ".experts." in key:
         return (first, *others, second)
+
     is_convolution = "conv" in key or "patch_embed" in key
     if is_convolution and key.endswith(".weight"):
         return (first, *others, second)
+
     return None
 
 

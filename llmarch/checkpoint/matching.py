@@ -218,4 +218,5 @@ class Matching:
                     del missing[position]
                     self.add_match(key, row, tensor)
                     return True
+
         return False

@@ -71,6 +71,7 @@ def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list
     if numbers:
         # A missing layer is the finding; what its neighbours also lack is not taken as a fact.
         absent = [row for row in absent if not _is_in_layer(row)]
+
     return findings + absent_facts(a, matching.rows, absent)
 
 
@@ -94,11 +95,13 @@ def _mtp_findings(matching: Matching, missing: list[MissingRow]) -> list[Finding
     """
     if not missing:
         return []
+
     modules = "of the multi-token-prediction modules that the config announces"
     if any(match.rows[0].component == "mtp" for match in matching.matches):
         message = f"{_count(missing):,} tensors {modules} are not stored"
     else:
         message = f"no tensor {modules} is stored"
+
     path = group_by_module(missing_sets(missing), minimum=2)[0].path
     return [info_finding("mtp-missing", path, message)]
 
@@ -128,6 +131,7 @@ def _tower_findings(
             findings.append(info_finding("tower-missing", path, message))
         else:
             findings.append(weights_finding("tower-missing", path, message))
+
     return findings
 
 
@@ -141,6 +145,7 @@ def _missing_layers(a: Architecture, matching: Matching) -> set[int]:
             layers.difference_update(first_numbers)
     if len(layers) == count:
         return set()
+
     return layers
 
 
@@ -200,6 +205,7 @@ def _expert_findings(matching: Matching) -> list[Finding]:
     for pattern, indices in matching.missing_experts.items():
         for path in folded_names(pattern, indices)[:MAX_EXPERT_PATHS]:
             findings.append(weights_finding("tensor-missing", path, message))
+
     return findings
 
 
@@ -213,4 +219,5 @@ def _tensor_findings(missing: list[MissingRow]) -> list[Finding]:
         them = "it" if group.count == 1 else "them"
         message = f"{group}: the config asks for {them}, the checkpoint has none"
         findings.append(weights_finding("tensor-missing", group.path, message, old=shape))
+
     return findings

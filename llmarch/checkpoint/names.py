@@ -256,10 +256,12 @@ def _prefix_note(templates: Sequence[str], stored: str) -> str:
         return "Mistral's own names"
     if not _LAYER.search(stored) or TOWER_NAME.match(canonical(stored)):
         return ""
+
     expected = wrapper_prefix(templates[0])
     prefix = wrapper_prefix(stored)
     if prefix == expected:
         return ""
+
     return f"names begin with {prefix or 'layers'} instead of {expected or 'layers'}"
 
 

@@ -67,6 +67,7 @@ def unannounced_facts(
             conflict = Conflict(path, old, optional.value)
             name = folded_names(tensor.source, tensor.indices)[0]
             found.setdefault(conflict, []).append(name)
+
     return [conflict_finding(conflict, names) for conflict, names in found.items()]
 
 
@@ -129,6 +130,7 @@ def _blocks_of_module(rows: Mapping[str, list[TensorRow]], key: str, layer: int)
         for row in rows_of_name:
             if row.axes and layer in row.axes[0]:
                 blocks.update(_blocks_of(row))
+
     return list(blocks)
 
 
@@ -139,4 +141,5 @@ def _blocks_of(row: TensorRow) -> dict[str, None]:
         if path.startswith(("mixers.", "ffns.")):
             kind, name, *_ = path.split(".")
             blocks[f"{kind}.{name}"] = None
+
     return blocks

@@ -108,6 +108,7 @@ def unscaled(matches: Iterable[Match]) -> list[Finding]:
                 path = folded_names(tensor.source, tensor.indices)[0]
                 message = f"stored as {tensor.dtype} without scales, so it cannot be decoded"
                 findings.append(packing_finding(path, message, None, tensor.dtype))
+
     return findings
 
 
@@ -144,6 +145,7 @@ def packed_but_undeclared(packed: list[LogicalTensor]) -> list[Finding]:
         path = folded_names(tensor.source, tensor.indices)[0]
         message = f"stored as {tensor.packing}, but the config declares no quantisation"
         findings.append(packing_finding(path, message, None, tensor.packing))
+
     return findings
 
 
@@ -156,12 +158,14 @@ def wrong_format(
     """
     if not is_known_method(declared):
         return []
+
     findings: list[Finding] = []
     for tensor in _first_of_each_packing(packed):
         if declared.method not in unpacked.formats[tensor.packing].methods:
             path = folded_names(tensor.source, tensor.indices)[0]
             message = f"stored as {tensor.packing}, but the config declares {declared.method}"
             findings.append(packing_finding(path, message, declared.method, tensor.packing))
+
     return findings
 
 
@@ -177,6 +181,7 @@ def wrong_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Find
     widths = sorted({x.width for x in packed if x.width and x.dtype})
     if declared.bits is None or not widths or declared.bits in widths:
         return []
+
     stored = [f"{width:g}" for width in widths]
     message = f"the config declares {declared.bits:g} bits, the tensors have {', '.join(stored)}"
     return [packing_finding("quantization.bits", message, declared.bits, widths[0])]
@@ -233,6 +238,7 @@ class Exclusions:
         """
         if self._regex_matches(tensor):
             return list(tensor.indices)
+
         module = canonical(tensor.pattern).removesuffix(".weight")
         excluded: set[Index] = set()
         for pattern, numbers in self.modules.items():
@@ -242,6 +248,7 @@ class Exclusions:
             for index in tensor.indices:
                 if width == 0 or index[:width] in numbers:
                     excluded.add(index)
+
         return [index for index in tensor.indices if index in excluded]
 
     def _regex_matches(self, tensor: LogicalTensor) -> bool:
@@ -265,4 +272,5 @@ def _covers(pattern: str, module: str) -> bool:
         return fnmatchcase(module, pattern) or fnmatchcase(module, inside)
     if module == pattern:
         return True
+
     return module.startswith(f"{pattern}.") or module.endswith(f".{pattern}")

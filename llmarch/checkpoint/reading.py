@@ -159,6 +159,7 @@ def build_with_template(
     draft = family.read_layers(config)
     if "quantization" not in draft.fields:
         draft = draft.replace(quantization=quantization(config))
+
     architecture = build(draft, family.ref, evidence)
     rows = family.template(architecture)
     check_counts(count_parameters(architecture), rows, config.file)
@@ -203,11 +204,13 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
         native_type: str = data["model_type"]
         family = families.find(native_type, file)
         return family, family.config(data, file, native_type, native_keys)
+
     model_type = data.get("model_type")
     if model_type is None:
         raise UnknownFamily(f"{file}: model_type is missing", _hint_of_architectures(data))
     if not isinstance(model_type, str):
         raise ConfigError(f"{file}: model_type is {model_type!r}; a string is needed")
+
     family = families.find(model_type, file)
     return family, family.config(data, file, model_type)
 

@@ -123,6 +123,7 @@ def _explains(width: Conflict, conflict: Conflict) -> bool:
         return is_heads or (is_as_wide and conflict != width)
     if conflict.block != width.block:
         return False
+
     return is_heads and _have_one_factor(conflict, width)
 
 
@@ -160,6 +161,7 @@ def _blame_head_dims(a: Architecture, sources: _Sources) -> _Sources:
             tensors += blamed.pop(replaced, [])
         # How much one head takes of a dimension says nothing of head_dim.
         blamed[conflict] = [_Source(tensor.mismatch) for tensor in tensors]
+
     return blamed
 
 
@@ -174,7 +176,7 @@ def _dimension_conflicts(
         return []
     dimensions = [*map(_Dimension, mismatch.expected, mismatch.stored)]
 
-    # Most rows prove the hidden size besides another fact; it is blamed only if nothing else is.
+    # Most rows prove the hidden size too; it is blamed only if every dimension as wide differs.
     paths = [path for path in mismatch.row.proves if path != "hidden_size"]
     if _is_hidden_size(a, dimensions):
         paths.append("hidden_size")
@@ -261,6 +263,7 @@ def _size_conflict(a: Architecture, paths: Sequence[str], dimension: _Dimension)
             return Conflict(path, value, half)
         if name in SIZES and value == expected:
             return Conflict(path, expected, stored)
+
     return None
 
 
@@ -313,6 +316,7 @@ def _count_conflict(
         new, rest = divmod(value * stored, expected)
         if expected % value == 0 and rest == 0:
             return Conflict(path, value, new)
+
     return None
 
 
@@ -329,6 +333,7 @@ def _is_count(a: Architecture, paths: Sequence[str], path: str) -> bool:
         return True
     if name == "heads" and isinstance(value_at(a, block), LatentAttention):
         return False
+
     return not {f"{block}.heads", f"{block}.kv_heads"}.issubset(paths)
 
 

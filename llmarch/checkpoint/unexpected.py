@@ -90,6 +90,7 @@ def _shape_mismatches(matching: Matching, wrong_shapes: list[Match]) -> list[Sha
         tensor = match.tensors[0]
         name = folded_names(tensor.source, tensor.indices)[0]
         mismatches.append(ShapeMismatch(row, match.expected_shape, match.stored_shape, name))
+
     return mismatches
 
 
@@ -103,6 +104,7 @@ def _not_comparable_findings(tensors: list[LogicalTensor]) -> list[Finding]:
             why = f"{tensor.dtype} {shape}, in a packing that llmarch does not unpack"
         message = f"{group} not compared: {why}"
         findings.append(info_finding("not-comparable", group.path, message))
+
     return findings
 
 
@@ -174,9 +176,11 @@ def _further_layer_findings(a: Architecture, tensors: list[LogicalTensor]) -> li
     """Report tensors of layers after the config's last, and another number of layers."""
     if not tensors:
         return []
+
     layers: set[int] = set()
     for tensor in tensors:
         layers.update(index[0] for index in tensor.indices)
+
     numbers = sorted(layers)
     expected = len(a.layers)
     stored = numbers[-1] + 1
@@ -202,6 +206,7 @@ def _unexplained_findings(extra: list[tuple[str, LogicalTensor]]) -> list[Findin
         them = "it" if group.count == 1 else "them"
         message = f"{what}: no fact of the config explains {them}"
         findings.append(weights_finding("tensor-unexpected", group.path, message, new=new))
+
     return findings
 
 

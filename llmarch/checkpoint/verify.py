@@ -149,6 +149,7 @@ def _sizes(matches: Iterable[Match]) -> tuple[Counter[str], Counter[str]]:
             component = match.rows[0].component
             elements[component] += match.elements
             bits[component] += sum(x.bits * len(x.indices) for x in match.tensors)
+
     return elements, bits
 
 
@@ -176,6 +177,7 @@ def confirmed_facts(matching: Matching) -> dict[str, tuple[str, ...]]:
             elif row.component != "mtp":
                 # Re-quantised copies leave MTP modules out, which says nothing of other layers.
                 unconfirmed.update(row.proves)
+
     return {path: tuple(names) for path, names in tensors.items() if path not in unconfirmed}
 
 
@@ -201,6 +203,7 @@ def _notes(matches: Iterable[Match]) -> tuple[str, ...]:
     packings: list[str] = []
     for packing, components in components_of.items():
         packings.append(f"{packing}: {', '.join(components)}")
+
     return (*packings, *notes)
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 MAX_REGEXES = 100
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
-PACKING_SEVERITY: Severity = "quantization"
-"""The severity of every disagreement between declaration and packings: the architecture is the
-same, but stored otherwise than declared."""
+PACKING_SEVERITY: Severity = "weights"
+"""The severity of every disagreement between declaration and packings: loaders build the modules
+that the config declares, and then find no scales, or tensors of another dtype and shape."""
 
 
 def packing_finding(path: str, message: str, old: Any, new: Any) -> Finding:

@@ -150,14 +150,15 @@ FINDING_RULES = (
     Rule(
         "tensor-dtype",
         None,
-        "quantization",
+        "weights",
         "tensor dtypes differ from the config",
-        "Engines that trust the config choose the wrong kernels or fail.",
+        "Loaders build the modules that the config declares. They fail on tensors of another "
+        "format, or use packed values without their scales.",
     ),
     Rule(
         "packed-without-scales",
         None,
-        "quantization",
+        "weights",
         "scales of quantised tensors are missing",
         "The values cannot be unpacked. Loaders fail or produce noise.",
     ),

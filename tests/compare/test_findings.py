@@ -194,6 +194,27 @@ def test_an_upload_brings_its_rule(
     )
 
 
+@pytest.mark.parametrize(("rule", "old", "new"), ROWS, ids=[r[0] for r in ROWS])
+def test_a_conflict_fails_the_gate_at_its_default_level(
+    hub: Hub, rule: str, old: Callable[[], Files], new: Callable[[], Files]
+) -> None:
+    """What makes the status `conflict` breaks something, so that no gate lets it pass."""
+    hub.add(REPO, old(), "old")
+    hub.add(REPO, new(), "new")
+    model = llmarch.inspect(f"{REPO}@new")
+    worst = [f for f in model.findings if f.severity != "info"]
+    assert all(f.severity in ("weights", "behaviour") for f in worst)
+    if model.status == "conflict":
+        assert worst
+        assert llmarch.check(f"{REPO}@new", against=f"{REPO}@old").exit_code == 1
+
+
+def test_no_finding_of_a_reading_is_below_the_default_level() -> None:
+    """`stored-tensors-changed` is a comparison's; no reading has it."""
+    below = {r.id for r in RULES if r.pattern is None and r.severity in ("capacity", "quantization")}
+    assert below == {"stored-tensors-changed"}
+
+
 def test_a_shard_or_an_index_that_the_server_does_not_give(hub: Hub) -> None:
     for number, (part, rule) in enumerate(
         {SECOND: "shard-unreadable", "index.json": "index-unreadable"}.items()

@@ -15,6 +15,7 @@ from math import prod
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Finding, Quantization
 from ...sources.raw import DTYPE_BITS, TensorGroup, TensorTable
+from ..findings import weights_finding
 from ..indices import Index, folded_names
 from ..logical import LogicalTensor
 from .base import Decoded, Packed, PackingFormat
@@ -332,8 +333,7 @@ class _Unpacker:
             self._report("packed-without-scales", path, message)
 
     def _report(self, rule: str, path: str, message: str) -> None:
-        finding = Finding(rule=rule, path=path, severity="quantization", message=message)
-        self.result.findings.append(finding)
+        self.result.findings.append(weights_finding(rule, path, message))
 
 
 def _companion_problem(group: TensorGroup, candidate: _Candidate) -> str:

@@ -30,6 +30,30 @@ class Quantization(Strict):
     activations: str | None = None
     """How activations are quantised at run time: `static` (stored scales) or `dynamic` (scales
     computed for each input). None: they are not, or the config does not say."""
+    strategy: str | None = None
+    """What one scale is for, in the words of the method: `tensor`, `channel`, `group`, `block`.
+    None: the config does not say."""
+    symmetric: bool | None = None
+    """Whether integers are symmetric around zero, so that a scale has no zero point (GPTQ's `sym`;
+    AWQ's `zero_point` is the opposite). None: the config does not say."""
+    activation_order: bool | None = None
+    """Whether columns were quantised in the order of their activations, so that groups are not
+    consecutive (GPTQ's `desc_act`). None: the config does not say."""
+    scale_format: str | None = None
+    """Number format of the scales: `ue8m0`, or `quantised` where scales are quantised a second time
+    (bitsandbytes). None: the config does not say."""
+    experts: str | None = None
+    """Format of the routed experts where it is another than that of other modules: `fp4` in
+    DeepSeek V4. None: they are stored as other modules."""
+    cache_dtype: str | None = None
+    """Dtype of the KV cache that the checkpoint was calibrated for: `fp8`. None: the config does
+    not say."""
+    targets: tuple[str, ...] = ()
+    """Classes or names of the modules that are quantised, as compressed-tensors writes them. Empty:
+    those that the method quantises by itself."""
+    modules: tuple[str, ...] = ()
+    """Modules with a format of their own, each with it, numbers folded:
+    `model.layers.{0-3}.mlp.gate: 8 bits`."""
     excluded: tuple[str, ...] = ()
     """Modules that are left unquantised, as the method writes them: module names, globs, or `re:`
     and a regular expression."""

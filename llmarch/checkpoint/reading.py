@@ -13,7 +13,7 @@ from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
-from ..config.quantization import quantization
+from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
 from ..sources.raw import RawModel
@@ -115,6 +115,11 @@ def read(raw: RawModel) -> Reading:
             "A config is needed to know what the tensors mean.",
         )
     family, config = configure(raw.config, raw.config_file)
+    if raw.quantization_file:
+        config.native_keys = {
+            **config.native_keys,
+            **spellings_beside(raw.config, raw.quantization_file),
+        }
     evidence: dict[str, Evidence] = {}
     try:
         architecture, rows = build_with_template(family, config, evidence)

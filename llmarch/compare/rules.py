@@ -163,6 +163,14 @@ FINDING_RULES = (
         "The values cannot be unpacked. Loaders fail or produce noise.",
     ),
     Rule(
+        "quantization-beside-config",
+        None,
+        "info",
+        "the quantisation is declared beside the config",
+        "vLLM reads the file that declares it. transformers reads config.json alone, and takes the "
+        "packed tensors for a model that is not quantised.",
+    ),
+    Rule(
         "not-comparable",
         None,
         "info",

@@ -1,181 +1,549 @@
-"""Read how a config says its checkpoint is stored.
+"""Read how a config says that its checkpoint is stored: `quantization_config`, MLX's `quantization`.
 
-The usual tools write `quantization_config`, MLX writes `quantization`. What is not read here has no
-effect on the architecture.
+Each tool has its own keys; here they become the facts of one `Quantization`. Every key is read into
+a fact, is known to have no effect on what is stored (`_INERT`), or is left as unread. Values are
+checked where they are read: a wrong type or an impossible number is a ConfigError with file and
+key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Quantization
+from ..errors import ConfigError
+from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
-from .keys import ConfigKeys
+from .keys import ConfigKeys, quoted
 
-CONFIG_KEYS = ("quantization_config", "compression_config", "quantization")
+_KEYS = ("quantization_config", "compression_config", "quantization")
+"""Keys of a config that declare a quantization, in the order in which vLLM asks for them."""
+
+MAX_ENTRY = 100
+"""Characters of a folded module name: a longer one, of many runs of numbers, is divided."""
+MAX_BITS = 32
+"""Bits of the widest number that a weight is stored in."""
+
+_INERT = frozenset(
+    """
+    quant_method producer version quantization_status global_compression_ratio sparsity_config
+    transform_config dequantize meta dataset tokenizer batch_size damp_percent static_groups
+    true_sequential mse model_name_or_path model_file_base_name model_seqlen block_name_to_quantize
+    module_name_preceding_first_block modules_in_block_to_quantize cache_block_outputs pad_token_id
+    max_input_length use_cuda_fp16 use_exllama exllama_config disable_exllama backend do_fuse
+    modules_to_fuse fuse_max_seq_len pack_dtype is_marlin_format iters low_gpu_mem_usage lr
+    minmax_lr nsamples seqlen autoround_version enable_quanted_input enable_minmax_tuning
+    gradient_accumulate_steps amp scale_dtype to_quant_block_names llm_int8_threshold
+    llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight bnb_4bit_compute_dtype
+    bnb_4bit_quant_storage
+    """.split()
+)
+"""Keys about how a tool quantised, or how it computes: none says what is stored."""
 
 
 def quantization(c: ConfigKeys) -> Draft | None:
-    """Read the quantization of a config, None if it declares none.
+    """Return the Quantization that a config declares, None where it declares none.
 
-    In a wrapper the text part may declare it (Kimi K2.6).
+    The text part of a wrapper may declare it (Kimi K2.6).
     """
-    key = next((k for k in CONFIG_KEYS if isinstance(c.data.get(k), dict)), None)
+    key = next((k for k in _KEYS if isinstance(c.data.get(k), dict)), None)
     if key is None:
-        nested = isinstance(c.data.get("text_config"), dict)
-        return quantization(c.child("text_config")) if nested else None
+        if isinstance(c.data.get("text_config"), dict):
+            return quantization(c.child("text_config"))
+        return None
     q = c.child(key)
-    q.ignore(*q.data)
+    beside = c.native_keys.get(c.prefix + key)
+    if isinstance(beside, str):
+        q.file = beside
+    q.ignore(*_INERT)
     if q.has("qformat_weight"):
-        return _mistral(q)
-    method = q.word("quant_method") if q.has("quant_method") else _unnamed_method(q, key)
-    read = READERS.get(method.value, _plain)
-    return draft(Quantization, method=method, **read(q))
+        return _native(q)
+    method = _method(q, key)
+    facts = _READERS.get(method.value, _integers)(q)
+    experts = _experts(c, q)
+    if experts is not None:
+        facts["experts"] = experts
+    return draft(Quantization, method=method, **facts)
 
 
-def _unnamed_method(q: ConfigKeys, key: str) -> Sourced:
-    """Return the tool that leaves its name out, by the keys that it writes."""
-    for written, method in (("quant_algo", "modelopt"), ("config_groups", "compressed-tensors")):
-        if q.has(written):
-            return derived(method, f"{written} without a quant_method")
-    if key == "quantization" or set(q.data) <= {"group_size", "bits", "mode"}:
+def spellings_beside(config: Mapping[str, Any], file: str) -> dict[str, str]:
+    """Return how keys of `quantization_config` are spelt where another file declares them."""
+    declared = cast("dict[str, Any]", config["quantization_config"])
+    names = {f"quantization_config.{key}": key for key in declared}
+    return {"quantization_config": file, **names}
+
+
+def _method(q: ConfigKeys, key: str) -> Sourced:
+    """Return the tool that wrote a checkpoint, from its keys where it leaves its name out."""
+    if q.has("quant_method"):
+        return q.word("quant_method")
+    for mark, method in (("quant_algo", "modelopt"), ("config_groups", "compressed-tensors")):
+        if q.has(mark):
+            return derived(method, f"{mark} without a quant_method")
+    named = {k for k, v in q.data.items() if not _is_override(k, v)}
+    if key == "quantization" or named <= {"group_size", "bits", "mode"}:
         return derived("mlx", "bits and group_size without a quant_method")
     return derived("unknown", "there is no quant_method")
 
 
-def _excluded(q: ConfigKeys, *keys: str) -> Sourced:
-    """Read the list of modules that are not quantized."""
-    given = q.value(*keys, default=None)
-    value: object = given.value
-    names = cast("list[object]", value) if isinstance(value, list) else []
-    return same_evidence([name for name in names if isinstance(name, str)], given)
+# --- values -------------------------------------------------------------------------------------
 
 
-def _plain(q: ConfigKeys) -> dict[str, Any]:
-    """Read bits and group size, as GPTQ, AWQ and MLX write them."""
-    group = q.value("group_size", default=None)
+def _invalid(q: ConfigKeys, key: str, need: str) -> ConfigError:
+    """Return the error that a key has a value that no checkpoint can have."""
+    return ConfigError(
+        f"{q.file}: {q.key(key)} is {quoted(q.data[key])}; {need} is needed",
+        "It says how the weights are stored.",
+    )
+
+
+def _present(q: ConfigKeys, keys: Iterable[str]) -> str | None:
+    """Return the first of the keys that has a value."""
+    return next((key for key in keys if q.has(key)), None)
+
+
+def _bits(q: ConfigKeys, *keys: str) -> Sourced:
+    """Return the bits of a value. Raises ConfigError unless they are above 0 and at most 32."""
+    bits = q.number(*keys, default=None)
+    key = _present(q, keys)
+    if key is not None and not 0 < bits.value <= MAX_BITS:
+        raise _invalid(q, key, f"a number of bits from 1 to {MAX_BITS}")
+    return bits
+
+
+def _group_size(q: ConfigKeys, *keys: str) -> Sourced:
+    """Return the values that share a scale, None for whole rows (-1). Raises ConfigError for 0."""
+    key = _present(q, keys)
+    size = q.value(*keys, default=None)
+    if key is None:
+        return size
+    is_number = isinstance(size.value, int) and not isinstance(size.value, bool)
+    if not is_number or size.value < -1 or size.value == 0:
+        raise _invalid(q, key, "a positive number of weights, or -1 for whole rows,")
+    if size.value == -1:
+        return same_evidence(None, size)
+    return size
+
+
+def _block(q: ConfigKeys, key: str) -> Sourced:
+    """Return a block [rows, columns], which some tools write as `128x128`."""
+    block = q.value(key, default=None)
+    if not q.has(key):
+        return block
+    sizes: object = block.value
+    if isinstance(sizes, str) and re.fullmatch(r"\d{1,9}x\d{1,9}", sizes):
+        sizes = [int(size) for size in sizes.split("x")]
+    if not isinstance(sizes, list):
+        raise _invalid(q, key, "a list of two positive sizes")
+    items = cast("list[object]", sizes)
+    if len(items) != 2 or not all(type(size) is int and size > 0 for size in items):
+        raise _invalid(q, key, "a list of two positive sizes")
+    return same_evidence(items, block)
+
+
+def _names(q: ConfigKeys, *keys: str) -> Sourced:
+    """Return a list of names, empty where there is none."""
+    names = q.items(*keys, default=None, entry=str)
+    return same_evidence(names.value or [], names)
+
+
+def _flag(q: ConfigKeys, key: str) -> Sourced:
+    """Return true or false, or None where the config does not say."""
+    flag = q.flag(key, default=None)
+    if not q.has(key):
+        return same_evidence(None, flag)
+    return flag
+
+
+def _objects(q: ConfigKeys, key: str) -> list[ConfigKeys]:
+    """Return the objects under the names of a nested object."""
+    named = q.child(key)
+    return [named.child(name) for name in named.data]
+
+
+# --- formats of single modules ------------------------------------------------------------------
+
+
+def _is_override(key: str, value: object) -> bool:
+    """Return whether a key is a module's name, as MLX writes it: with its own bits, true or false."""
+    return isinstance(value, dict) or (isinstance(value, bool) and "." in key)
+
+
+def module_format(number: str, bits: float | None, group_size: int | None = None) -> str:
+    """Return the words for a module's format: `4 bits, groups of 64`, `nvfp4`."""
+    words = [number] if number else []
+    if bits is not None:
+        words.append(f"{bits:g} bits")
+    if group_size:
+        words.append(f"groups of {group_size}")
+    return ", ".join(words)
+
+
+def fold_modules(formats: Mapping[str, str]) -> list[str]:
+    """Return module names with their formats, numbers folded: `layers.{0-3,5}.mlp: 8 bits`.
+
+    22,422 modules of one repository become 70 entries.
+    """
+    numbers_of: dict[tuple[str, str], list[tuple[int, ...]]] = {}
+    for name, words in formats.items():
+        pattern, index = fold(name)
+        numbers_of.setdefault((pattern, words), []).append(index)
+    entries: list[str] = []
+    for (pattern, words), indices in numbers_of.items():
+        entries += [f"{name}: {words}" for name in _folded(pattern, indices)]
+    return sorted(entries)
+
+
+def _folded(pattern: str, indices: list[tuple[int, ...]]) -> list[str]:
+    """Return the names of a pattern as products of numbers, each first number apart if need be."""
+    if not indices[0]:
+        return [pattern]
+    axes = [sorted(set(numbers)) for numbers in zip(*indices, strict=True)]
+    size = 1
+    for numbers in axes:
+        size *= len(numbers)
+    if size != len(set(indices)):
+        firsts: dict[int, list[tuple[int, ...]]] = {}
+        for index in indices:
+            firsts.setdefault(index[0], []).append(index)
+        if len(firsts) == 1:
+            return [pattern.format(*index) for index in indices]
+        return [name for part in firsts.values() for name in _folded(pattern, part)]
+    name = pattern.format(*map(_runs, axes))
+    longest = max(axes, key=len)
+    if len(name) <= MAX_ENTRY or len(longest) == 1:
+        return [name]
+    place = axes.index(longest)
+    middle = longest[len(longest) // 2]
+    halves = (
+        [index for index in indices if index[place] < middle],
+        [index for index in indices if index[place] >= middle],
+    )
+    return [name for half in halves for name in _folded(pattern, half)]
+
+
+def _runs(numbers: list[int]) -> str:
+    """Return sorted numbers in short, all of them: `{0-3,5}`, and a single one without braces."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    words = [str(a) if a == b else f"{a}-{b}" for a, b in runs]
+    if len(numbers) == 1:
+        return words[0]
+    return "{" + ",".join(words) + "}"
+
+
+# --- methods ------------------------------------------------------------------------------------
+
+
+def _integers(q: ConfigKeys) -> dict[str, Any]:
+    """Read the keys of GPTQ and AWQ, and of any method that is not known."""
+    symmetric = _flag(q, "sym")
+    if q.has("zero_point"):
+        zero_point = _flag(q, "zero_point")
+        symmetric = same_evidence(not zero_point.value, zero_point)
+    excluded = _names(q, "modules_to_not_convert")
+    rules = q.child("dynamic")
+    formats: dict[str, str] = {}
+    for rule in rules.data:
+        if rule.startswith("-:"):
+            excluded.value.append(f"re:{rule.removeprefix('-:')}")
+            rules.ignore(rule)
+        else:
+            part = rules.child(rule)
+            words = module_format(
+                "", _bits(part, "bits").value, _group_size(part, "group_size").value
+            )
+            formats[f"re:{rule.removeprefix('+:')}"] = words
+    if not q.flag("lm_head", default=False).value:
+        q.ignore("lm_head")
     return {
-        "bits": q.number("bits", "w_bit", default=None),
-        "group_size": same_evidence(_positive(group.value), group),
-        "format": q.value("version", "checkpoint_format", "mode", default=None),
-        "excluded": _excluded(q, "modules_to_not_convert"),
+        "bits": _bits(q, "bits", "w_bit"),
+        "group_size": _group_size(q, "group_size", "q_group_size"),
+        "format": _layout(q),
+        "symmetric": symmetric,
+        "activation_order": _flag(q, "desc_act"),
+        "excluded": excluded,
+        "modules": [f"{name}: {words}" for name, words in formats.items()],
+    }
+
+
+def _layout(q: ConfigKeys) -> Sourced:
+    """Return the layout of packed integers: AWQ's `version`, GPTQ's `checkpoint_format`."""
+    keys = ("version", "checkpoint_format", "packing_format", "mode", "format")
+    key = _present(q, keys)
+    for name in keys:
+        q.word(name, default=None)
+    return q.word(key or keys[0], default=None)
+
+
+def _mlx(q: ConfigKeys) -> dict[str, Any]:
+    """Read MLX's keys: beside them stand module names, with their own bits, `false` or `true`."""
+    formats: dict[str, str] = {}
+    excluded: list[str] = []
+    for name, value in q.data.items():
+        if not _is_override(name, value):
+            continue
+        if isinstance(value, bool):
+            q.ignore(name)
+            if not value:
+                excluded.append(name)
+            continue
+        part = q.child(name)
+        number = part.word("mode", default=None).value or ""
+        number = "" if number == "affine" else number
+        size = _group_size(part, "group_size").value
+        formats[name] = module_format(number, _bits(part, "bits").value, size)
+    return {
+        "bits": _bits(q, "bits"),
+        "group_size": _group_size(q, "group_size"),
+        "format": q.word("mode", default=None),
+        "excluded": excluded,
+        "modules": fold_modules(formats),
     }
 
 
 def _fp8(q: ConfigKeys) -> dict[str, Any]:
-    """Read FP8, with a scale for each block or each tensor."""
-    block = q.items("weight_block_size", default=None, entry=int)
-    return {
+    """Read the keys of FP8 weights, as DeepSeek and transformers write them."""
+    facts: dict[str, Any] = {
         "bits": 8.0,
         "format": q.word("fmt", default="e4m3"),
-        "block": same_evidence(block.value or None, block),
+        "block": _block(q, "weight_block_size"),
+        "scale_format": q.word("scale_fmt", default=None),
         "activations": q.word("activation_scheme", default=None),
-        "excluded": _excluded(q, "modules_to_not_convert", "ignored_layers"),
+        "excluded": _names(q, "modules_to_not_convert", "ignored_layers", "ignore"),
+        "cache_dtype": _cache_dtype(q),
     }
+    if q.has("quantized_layers"):
+        facts["modules"] = fold_modules(_quantized_layers(q))
+        q.ignore("config_groups", "group_size", "quant_algo")
+    if q.has("activation_scale_ub"):
+        q.number("activation_scale_ub")
+    return facts
 
 
 def _mxfp4(q: ConfigKeys) -> dict[str, Any]:
-    """Read MXFP4."""
     return {
         "bits": 4.0,
         "format": "mxfp4",
         "group_size": 32,
-        "excluded": _excluded(q, "modules_to_not_convert"),
+        "excluded": _names(q, "modules_to_not_convert"),
     }
 
 
 def _bitsandbytes(q: ConfigKeys) -> dict[str, Any]:
-    """Read bitsandbytes, of 4 or 8 bits."""
-    four_bit = q.flag("load_in_4bit", "_load_in_4bit", default=False)
-    bits = 8.0
-    stored_format: Sourced | str = "int8"
-    if four_bit.value:
-        bits = 4.0
-        stored_format = q.word("bnb_4bit_quant_type", default="nf4")
+    four = q.flag("load_in_4bit", "_load_in_4bit", default=False)
+    q.flag("load_in_8bit", "_load_in_8bit", default=False)
+    q.ignore("_load_in_4bit", "_load_in_8bit")
+    number = q.word("bnb_4bit_quant_type", default="nf4")
+    double = q.flag("bnb_4bit_use_double_quant", default=False)
+    scales = None
+    if four.value and double.value:
+        scales = same_evidence("quantised", double)
     return {
-        "bits": derived(bits, four_bit.evidence.ref),
-        "format": stored_format,
-        "excluded": _excluded(q, "llm_int8_skip_modules"),
+        "bits": derived(4.0 if four.value else 8.0, f"{four.evidence.ref}"),
+        "format": number if four.value else "int8",
+        "scale_format": scales,
+        "excluded": _names(q, "llm_int8_skip_modules"),
     }
 
 
 def _modelopt(q: ConfigKeys) -> dict[str, Any]:
-    """Read ModelOpt, whose algorithm names the bits: FP8, NVFP4, W4A8_AWQ."""
-    algorithm = q.value("quant_algo", default=None)
-    name = str(algorithm.value or "").upper()
-    bits = None
+    """Read ModelOpt's keys, those of hf_quant_config.json and those of config.json."""
+    algo = q.word("quant_algo", default=None)
+    name = (algo.value or "").upper()
+    layers = _quantized_layers(q)
+    size = _group_size(q, "group_size")
+    if size.value is None and name.startswith("NVFP4"):
+        size = derived(16, f"quant_algo {name}")
+    groups = _groups(q)
+    facts: dict[str, Any] = {
+        "bits": derived(algorithm_bits(name), f"quant_algo {name}"),
+        "format": same_evidence(name.lower() or None, algo),
+        "group_size": size,
+        "excluded": _names(q, "ignore", "exclude_modules"),
+        "cache_dtype": _cache_dtype(q),
+        "modules": fold_modules(layers),
+    }
+    q.ignore("exclude_modules")
+    flag = _flag(q, "has_zero_point")
+    facts["symmetric"] = flag if flag.value is None else same_evidence(not flag.value, flag)
+    q.flag("pre_quant_scale", default=None)
+    if not layers:
+        facts |= _group_facts(groups, ("targets", "modules"))
+    return facts
+
+
+def algorithm_bits(name: str) -> float | None:
+    """Return the bits of a weight by ModelOpt's name of the algorithm: W4A16_AWQ, FP8, NVFP4."""
+    match = re.match(r"W(\d+)A", name)
+    if match is not None:
+        return float(match[1])
     if "4" in name:
-        bits = 4.0
-    elif "8" in name:
-        bits = 8.0
-    return {
-        "bits": derived(bits, f"quant_algo {name}"),
-        "format": same_evidence(name.lower() or None, algorithm),
-        "group_size": 16 if name.startswith("NVFP4") else None,
-        "excluded": _excluded(q, "ignore", "exclude_modules"),
-    }
+        return 4.0
+    return 8.0 if "8" in name else None
 
 
-def _object(value: object) -> dict[str, Any]:
-    """Return the value if it is an object, else an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+def _quantized_layers(q: ConfigKeys) -> dict[str, str]:
+    """Return the format of each module that ModelOpt lists in `quantized_layers`."""
+    layers = q.child("quantized_layers")
+    formats: dict[str, str] = {}
+    for name in layers.data:
+        part = layers.child(name)
+        algo = part.word("quant_algo", default=None).value or "unknown"
+        _group_size(part, "group_size")
+        formats[name] = algo.lower()
+    layers.ignore(*layers.data)
+    return formats
 
 
-def _compressed_tensors(q: ConfigKeys) -> dict[str, Any]:
-    """Read compressed-tensors, by the first of its groups that is not empty."""
-    groups = _object(q.value("config_groups", default={}).value)
-    first = next((g for g in map(_object, groups.values()) if g), _object(None))
-    weights = _object(first.get("weights"))
-    inputs = _object(first.get("input_activations"))
-    bits = weights.get("num_bits")
-    block = weights.get("block_structure")
-    path = "config_groups.*.weights."
-    return {
-        "bits": derived(float(bits) if isinstance(bits, int) else None, f"{path}num_bits"),
+def _compressed(q: ConfigKeys) -> dict[str, Any]:
+    """Read compressed-tensors' keys: groups of modules, each with its own weights."""
+    every = ("bits", "block", "group_size", "activations", "strategy", "symmetric")
+    facts: dict[str, Any] = {
         "format": q.word("format", default=None),
-        "block": derived(block if isinstance(block, list) else None, f"{path}block_structure"),
-        "group_size": derived(_positive(weights.get("group_size")), f"{path}group_size"),
-        "activations": derived(_activations(inputs), "config_groups.*.input_activations"),
-        "excluded": _excluded(q, "ignore"),
+        "excluded": _names(q, "ignore"),
+        "cache_dtype": _cache_dtype(q),
     }
+    names = (*every, "activation_order", "targets", "modules")
+    return facts | _group_facts(_groups(q), names)
 
 
-def _positive(value: object) -> int | None:
-    """Return a positive integer, None for anything else."""
-    return value if isinstance(value, int) and value > 0 else None
+class _Group(NamedTuple):
+    """A group of `config_groups`: what is stored, and for which modules."""
+
+    targets: list[str]
+    weights: ConfigKeys
+    inputs: ConfigKeys
+    format: str | None
+    bits: Sourced
+    group_size: Sourced
+    block: Sourced
+    number: str
+
+    @property
+    def words(self) -> str:
+        """Return its format: `int, 4 bits, groups of 128`."""
+        return module_format(self.number, self.bits.value, self.group_size.value)
 
 
-def _activations(inputs: dict[str, Any]) -> str | None:
-    """Return whether scales of activations are computed at run time or stored; None for neither."""
-    if not inputs:
-        return None
-    return "dynamic" if inputs.get("dynamic") else "static"
+def _groups(q: ConfigKeys) -> list[_Group]:
+    """Return the groups that quantise weights."""
+    found: list[_Group] = []
+    for group in _objects(q, "config_groups"):
+        weights, inputs = group.child("weights"), group.child("input_activations")
+        group.child("output_activations")
+        targets = _names(group, "targets").value
+        for part in (weights, inputs):
+            part.ignore("observer", "observer_kwargs", "type", "dynamic", "symmetric", "strategy")
+            part.ignore("group_size", "num_bits", "block_structure", "scale_dtype", "zp_dtype")
+        word = group.word("format", default=None).value
+        if not weights.data:
+            continue
+        number = weights.word("type", default=None).value or ""
+        bits, size = _bits(weights, "num_bits"), _group_size(weights, "group_size")
+        _bits(inputs, "num_bits")
+        block = _block(weights, "block_structure")
+        found.append(_Group(targets, weights, inputs, word, bits, size, block, number))
+    return found
 
 
-def _mistral(q: ConfigKeys) -> Draft:
-    """Read Mistral's own: one FP8 scale a tensor.
+def _group_facts(groups: list[_Group], names: Iterable[str]) -> dict[str, Any]:
+    """Return facts of the first group that quantises weights, and the modules of the others."""
+    if not groups:
+        return {}
+    group = groups[0]
+    where = "config_groups.*.weights"
+    order = group.weights.value("actorder", default=None)
+    facts: dict[str, Any] = {
+        "bits": derived(group.bits.value, f"{where}.num_bits"),
+        "block": derived(group.block.value, f"{where}.block_structure"),
+        "group_size": derived(group.group_size.value, f"{where}.group_size"),
+        "activations": _activations(group.inputs),
+        "strategy": group.weights.word("strategy", default=None),
+        "symmetric": _flag(group.weights, "symmetric"),
+        "activation_order": same_evidence(_is_ordered(order.value), order),
+    }
+    targets = [name for each in groups for name in each.targets]
+    formats = {name: each.words for each in groups for name in each.targets}
+    listed = len(groups) > 1 or len(targets) > 8
+    facts["targets"] = [] if listed else targets
+    facts["modules"] = fold_modules(formats) if listed else []
+    return {name: facts[name] for name in names}
 
-    Scales of activations are stored (TENSOR) or computed (NO_SCALES).
+
+def _is_ordered(order: object) -> bool | None:
+    """Return whether columns are reordered; compressed-tensors writes true, "group" or "weight"."""
+    return None if order is None else bool(order)
+
+
+def _activations(inputs: ConfigKeys) -> Sourced:
+    """Return how activations are scaled: `dynamic`, `static`, or None for not at all."""
+    scheme = None
+    if inputs.data:
+        scheme = "dynamic" if inputs.data.get("dynamic") else "static"
+    return derived(scheme, "config_groups.*.input_activations")
+
+
+def _cache_dtype(q: ConfigKeys) -> Sourced:
+    """Return the dtype that the KV cache is declared to be kept in: `fp8`, `int8`, `nvfp4`."""
+    algo = q.word("kv_cache_quant_algo", default=None)
+    scheme = q.value("kv_cache_scheme", default=None)
+    if algo.value is not None or scheme.value is None:
+        return same_evidence(algo.value.lower() if algo.value else None, algo)
+    if isinstance(scheme.value, str):
+        return same_evidence(scheme.value.lower(), scheme)
+    part = q.child("kv_cache_scheme")
+    bits = _bits(part, "num_bits").value
+    number = part.word("type", default="float").value
+    part.ignore(*part.data)
+    if bits is None:
+        raise _invalid(q, "kv_cache_scheme", "an object with num_bits")
+    return same_evidence(f"{'fp' if number == 'float' else number}{bits:g}", scheme)
+
+
+def _experts(c: ConfigKeys, q: ConfigKeys) -> Sourced | None:
+    """Return the format of the routed experts, where it is another than that of other modules.
+
+    DeepSeek V4 says it outside of its quantization_config (`expert_dtype`), NVIDIA's copies of it
+    inside (`moe_quant_algo`).
     """
-    scheme = q.value("qscheme_act", default="TENSOR")
-    activations = "dynamic" if scheme.value == "NO_SCALES" else "static"
-    stored_format = q.word("qformat_weight")
+    if q.has("moe_quant_algo"):
+        algo = q.word("moe_quant_algo")
+        return same_evidence(algo.value.lower(), algo)
+    if c.has("expert_dtype"):
+        return c.word("expert_dtype")
+    return None
+
+
+def _native(q: ConfigKeys) -> Draft:
+    """Read Mistral's own keys.
+
+    There is one FP8 scale for each tensor; activations are static (TENSOR) or dynamic (NO_SCALES).
+    """
+    scheme = q.word("qscheme_act", default="TENSOR")
+    number = q.word("qformat_weight")
     return draft(
         Quantization,
-        method=same_evidence("fp8", stored_format),
+        method=same_evidence("fp8", number),
         bits=8.0,
-        format=same_evidence("e4m3", stored_format),
-        activations=same_evidence(activations, scheme),
+        format=same_evidence("e4m3", number),
+        activations=same_evidence("dynamic" if scheme.value == "NO_SCALES" else "static", scheme),
     )
 
 
-READERS: dict[str, Callable[[ConfigKeys], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[ConfigKeys], dict[str, Any]]] = {
     "bitsandbytes": _bitsandbytes,
-    "compressed-tensors": _compressed_tensors,
+    "compressed-tensors": _compressed,
     "modelopt": _modelopt,
     "mxfp4": _mxfp4,
     "fp8": _fp8,
     "fbgemm_fp8": _fp8,
+    "mlx": _mlx,
 }
-"""Readers by the name of the method; others have `bits` and `group_size`."""
+"""The reader of each method's keys; others are read like GPTQ."""

@@ -13,6 +13,8 @@ PIPELINE = "model_index.json"
 """The parts of a diffusers pipeline."""
 QUANTIZATION = "hf_quant_config.json"
 """ModelOpt's quantization declaration: some repositories have it beside the config, not in it."""
+QUANTIZE = ("quantize_config.json", "quant_config.json")
+"""Declarations of GPTQ and AWQ tools, which wrote them beside the config until 2024."""
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from .progress import Progress, ignore_progress
 from .raw import RawModel
 from .references import Reference
 from .repo_files import (
+    WeightFiles,
     choose_weights,
     documents_to_read,
     effective_config,
+    find_declaration,
     find_other_weights,
 )
 from .safetensors import Header, header_length, parse_header
@@ -70,6 +73,7 @@ def open_folder(
     config = effective_config(weights, documents)
     model = _raw_model(text, path, config, weights.config_file or CONFIG)
     model.files = tuple(files)
+    _note_declaration(model, weights, documents)
     if not headers and model.config is not None:
         return model
     index = None
@@ -167,13 +171,16 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
     total = _shard_count(path.name)
     is_only = path.name == SINGLE or weights.shards == (path.name,)
     is_whole = is_only and total == 1 and weights.index_file is None
-    config = None
+    documents: dict[str, dict[str, Any]] = {}
     if is_whole and weights.config_file is not None:
-        config = _read_object(folder / config_file, config_file)
-        if error := non_model_error(files, {config_file: config}, name=printable(text)):
+        names = documents_to_read(files)
+        documents = {name: _read_object(folder / name, name) for name in names}
+        if error := non_model_error(files, documents, name=printable(text)):
             raise error
     header = read_header(path, path.name)
+    config = effective_config(weights, documents)
     model = _raw_model(text, folder if is_whole else path, config, config_file)
+    _note_declaration(model, weights, documents)
     merge([header], None).add_to(model)
     model.files = (path.name,)
     if total > 1:
@@ -212,6 +219,16 @@ def _raw_model(text: str, path: Path, config: dict[str, Any] | None, config_file
             model.commit = path.name
             model.name = repo["name"]
     return model
+
+
+def _note_declaration(
+    model: RawModel, weights: WeightFiles, documents: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Note in the model which file beside the config declares its quantization, if one does."""
+    declaration = find_declaration(weights, documents)
+    if declaration is not None:
+        model.quantization_file = declaration.file
+        model.findings.append(declaration.finding)
 
 
 def _resolve_snapshot(path: Path) -> Path:

@@ -232,6 +232,8 @@ class RawModel:
     config: dict[str, Any] | None
     """None if there are only tensors."""
     config_file: str
+    quantization_file: str = ""
+    """Where the `quantization_config` comes from, if not from `config_file`."""
     repo_id: str | None = None
     revision: str | None = None
     commit: str | None = None

@@ -9,12 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding
 from ..errors import printable
-from .file_names import ADAPTER, CONFIG, INDEX, PARAMS, PIPELINE, QUANTIZATION, SHARD, SINGLE
+from .file_names import (
+    ADAPTER,
+    CONFIG,
+    INDEX,
+    PARAMS,
+    PIPELINE,
+    QUANTIZATION,
+    QUANTIZE,
+    SHARD,
+    SINGLE,
+)
 
 _PYTORCH = re.compile(r"(?:pytorch_model.*|consolidated.*|model.*)\.(?:bin|pth|pt)")
 _NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|rng_state|tokenizer|scaler).*")
@@ -22,6 +32,8 @@ _NATIVE_PREFIX = "consolidated"
 """Beginning of the names of Mistral's native weights."""
 _NATIVE_INDEX = "consolidated.safetensors.index.json"
 _ADAPTER_PREFIX = "adapter_"
+DECLARING_KEYS = ("quantization_config", "compression_config", "quantization")
+"""Keys under which a config declares its quantization."""
 _FRAMEWORKS = "another framework"
 _FORMATS = {
     ".gguf": "GGUF",
@@ -82,29 +94,83 @@ def documents_to_read(files: Iterable[str]) -> list[str]:
         wanted.append(ADAPTER)
     if PIPELINE in names and CONFIG not in names:
         wanted.append(PIPELINE)
-    if QUANTIZATION in names and weights.config_file == CONFIG:
-        wanted.append(QUANTIZATION)
+    if weights.config_file == CONFIG:
+        wanted += [name for name in (QUANTIZATION, *QUANTIZE) if name in names]
     return wanted
 
 
 def effective_config(
     weights: WeightFiles, documents: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """Return the config, completed by ModelOpt's quantization file; None if there is no config.
+    """Return the config, completed by a quantization file; None if there is no config.
 
-    That file becomes the `quantization_config` of a config that has none.
+    That file becomes the `quantization_config` of a config that declares none.
 
     documents: the parsed JSON files of `documents_to_read`, by name.
     """
     config = documents.get(weights.config_file or "")
     if config is None:
         return None
-    modelopt = documents.get(QUANTIZATION, {})
-    quantization: object = modelopt.get("quantization")
-    if "quantization_config" in config or not isinstance(quantization, dict):
+    declaration = find_declaration(weights, documents)
+    if declaration is None:
         return dict(config)
-    declared = {"quant_method": "modelopt", **cast("dict[str, Any]", quantization)}
-    return {**config, "quantization_config": declared}
+    return {**config, "quantization_config": declaration.quantization}
+
+
+class Declaration(NamedTuple):
+    """A quantization that a file beside the config declares."""
+
+    file: str
+    quantization: dict[str, Any]
+
+    @property
+    def finding(self) -> Finding:
+        """Return the remark that not every loader reads the file."""
+        message = (
+            f"only {self.file} declares the quantisation: vLLM reads that file, transformers "
+            "reads config.json alone and does not"
+        )
+        return Finding(rule="quantization-beside-config", path=self.file, message=message)
+
+
+def find_declaration(
+    weights: WeightFiles, documents: Mapping[str, Mapping[str, Any]]
+) -> Declaration | None:
+    """Return what a file beside config.json declares, None where the config declares it itself.
+
+    The files are those of vLLM's quantization configs (get_config_filenames, vllm 0.33.0), which
+    are read where config.json has no declaration. Files that leave out their method are ModelOpt's,
+    AutoGPTQ's or AutoAWQ's, by name and keys.
+
+    documents: the parsed JSON files of `documents_to_read`, by name.
+    """
+    config = documents.get(weights.config_file or "")
+    if config is None or _declares_quantization(config):
+        return None
+    modelopt: object = documents.get(QUANTIZATION, {}).get("quantization")
+    if isinstance(modelopt, dict):
+        keys = cast("dict[str, Any]", modelopt)
+        return Declaration(QUANTIZATION, {"quant_method": "modelopt", **keys})
+    for name in QUANTIZE:
+        keys = documents.get(name, {})
+        if "bits" in keys or "w_bit" in keys:
+            return Declaration(name, {"quant_method": _method_of(name, keys), **keys})
+    return None
+
+
+def _declares_quantization(config: Mapping[str, Any]) -> bool:
+    """Return whether a config, or its text part, says how its weights are stored."""
+    text: object = config.get("text_config")
+    if isinstance(text, dict) and _declares_quantization(cast("dict[str, Any]", text)):
+        return True
+    return any(isinstance(config.get(key), dict) for key in DECLARING_KEYS)
+
+
+def _method_of(file: str, keys: Mapping[str, Any]) -> str:
+    """Return the method of a declaration that may leave it out."""
+    if file == "quant_config.json" or "w_bit" in keys or "zero_point" in keys:
+        return "awq"
+    return "gptq"
 
 
 def find_other_weights(

@@ -304,7 +304,10 @@ def quantization_words(a: Architecture) -> str:
     q = a.quantization
     if q is None:
         return ""
-    return quantization_word(q)
+    words = quantization_word(q)
+    if q.cache_dtype:
+        words += f", KV cache {q.cache_dtype}"
+    return words
 
 
 def stored_lines(tensors: TensorTable, check: Verification, declared: str) -> list[str]:

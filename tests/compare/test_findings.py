@@ -93,6 +93,19 @@ def gptq_without_scales(t: Tensors) -> Tensors:
     return {n: v for n, v in t.items() if not n.endswith("layers.0.mlp.up_proj.scales")}
 
 
+def declared_beside() -> Files:
+    """A checkpoint whose quantization_config is in quantize_config.json instead."""
+    content = dict(files("qwen3-0.6b-reduced-gptq"))
+    data = content["config.json"]
+    assert isinstance(data, bytes)
+    config = json.loads(data)
+    declared = config.pop("quantization_config")
+    return content | {
+        "config.json": json.dumps(config).encode(),
+        "quantize_config.json": json.dumps(declared).encode(),
+    }
+
+
 ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
     (
         "fact-contradicted",
@@ -142,6 +155,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         "packed-without-scales",
         lambda: files("qwen3-0.6b-reduced-gptq"),
         lambda: files("qwen3-0.6b-reduced-gptq", tensors=gptq_without_scales),
+    ),
+    (
+        "quantization-beside-config",
+        lambda: files("qwen3-0.6b-reduced-gptq"),
+        declared_beside,
     ),
     ("not-comparable", small, lambda: small(tensors=packed)),
     (
@@ -211,7 +229,9 @@ def test_a_conflict_fails_the_gate_at_its_default_level(
 
 def test_no_finding_of_a_reading_is_below_the_default_level() -> None:
     """`stored-tensors-changed` is a comparison's; no reading has it."""
-    below = {r.id for r in RULES if r.pattern is None and r.severity in ("capacity", "quantization")}
+    below = {
+        r.id for r in RULES if r.pattern is None and r.severity in ("capacity", "quantization")
+    }
     assert below == {"stored-tensors-changed"}
 
 

@@ -191,6 +191,14 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     # Storage
     ("deepseek-v3", "quantization.activations", None, {"quantization-activations-changed"}),
     ("deepseek-v3", "quantization.excluded", ("lm_head",), {"quantization-excluded-changed"}),
+    ("deepseek-v3", "quantization.targets", ("Linear",), {"quantization-modules-changed"}),
+    ("deepseek-v3", "quantization.modules", ("lm_head: 8 bits",), {"quantization-modules-changed"}),
+    ("deepseek-v3", "quantization.cache_dtype", "fp8", {"quantization-cache-changed"}),
+    ("deepseek-v3", "quantization.symmetric", False, {"quantization-scheme-changed"}),
+    ("deepseek-v3", "quantization.activation_order", True, {"quantization-scheme-changed"}),
+    ("deepseek-v3", "quantization.strategy", "channel", {"quantization-scheme-changed"}),
+    ("deepseek-v3", "quantization.scale_format", "ue8m0", {"quantization-scheme-changed"}),
+    ("deepseek-v3", "quantization.experts", "fp4", {"quantization-changed"}),
     ("deepseek-v3", "quantization.bits", 4.0, {"quantization-changed"}),
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]

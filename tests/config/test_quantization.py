@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from helpers.paths import SPECS
 
+from llmarch.architecture.schema import Quantization
 from llmarch.checkpoint.reading import read
+from llmarch.errors import ConfigError
 from llmarch.sources.raw import RawModel
 
 BASE: dict[str, Any] = json.loads((SPECS / "qwen3-0.6b.json").read_text())["config"]
@@ -69,3 +71,118 @@ def test_declared(
     assert (q.method, q.bits, q.format) == expected
     said = "config" if "quant_method" in declared else "derived"
     assert reading.evidence["quantization.method"].kind == said
+
+
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"quant_method": "gptq", "bits": -4}, "bits"),
+    ({"quant_method": "gptq", "bits": 0}, "bits"),
+    ({"quant_method": "gptq", "bits": "four"}, "bits"),
+    ({"quant_method": "gptq", "bits": 4, "group_size": 0}, "group_size"),
+    ({"quant_method": "gptq", "bits": 4, "group_size": -2}, "group_size"),
+    ({"quant_method": "gptq", "bits": 4, "group_size": "all"}, "group_size"),
+    ({"quant_method": "gptq", "bits": 4, "desc_act": "no"}, "desc_act"),
+    ({"quant_method": "gptq", "bits": 4, "sym": 1}, "sym"),
+    ({"quant_method": "awq", "bits": 4, "version": 2}, "version"),
+    ({"quant_method": "awq", "bits": 4, "zero_point": "yes"}, "zero_point"),
+    ({"quant_method": "awq", "bits": 4, "modules_to_not_convert": "x"}, "modules_to_not_convert"),
+    ({"quant_method": "fp8", "weight_block_size": [0, 0]}, "weight_block_size"),
+    ({"quant_method": "fp8", "weight_block_size": [128]}, "weight_block_size"),
+    ({"quant_method": "fp8", "weight_block_size": 128}, "weight_block_size"),
+    ({"quant_method": "fp8", "scale_fmt": 8}, "scale_fmt"),
+    ({"quant_method": "modelopt", "quant_algo": 4}, "quant_algo"),
+    ({"quant_method": "modelopt", "quant_algo": "FP8", "quantized_layers": []}, "quantized_layers"),
+    ({"quant_method": "modelopt", "kv_cache_quant_algo": 8}, "kv_cache_quant_algo"),
+    ({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": -8}}, "num_bits"),
+    ({"quant_method": "compressed-tensors", "config_groups": []}, "config_groups"),
+    (
+        {"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": 4}}},
+        "config_groups.a.weights",
+    ),
+    (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"a": {"weights": {"num_bits": 0}}},
+        },
+        "config_groups.a.weights.num_bits",
+    ),
+    (
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"a": {"weights": {"num_bits": 4, "symmetric": "yes"}}},
+        },
+        "config_groups.a.weights.symmetric",
+    ),
+]
+
+
+@pytest.mark.parametrize(("declared", "key"), INVALID)
+def test_a_value_that_no_checkpoint_can_have_is_an_error(
+    declared: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        declared_in("quantization_config", declared)
+    assert str(error.value).startswith("config.json: quantization_config.")
+    assert key in str(error.value)
+
+
+def test_an_error_in_a_file_beside_the_config_names_that_file() -> None:
+    raw = raw_model({"quantization_config": {"quant_method": "gptq", "bits": -4}})
+    raw.quantization_file = "quantize_config.json"
+    with pytest.raises(ConfigError, match=r"^quantize_config\.json: bits is -4"):
+        read(raw)
+
+
+def raw_model(keys: dict[str, Any]) -> RawModel:
+    config = {**BASE, **keys}
+    return RawModel(reference="x", kind="local", name="x", config=config, config_file="config.json")
+
+
+def declared_in(key: str, declared: dict[str, Any], **keys: Any) -> Quantization:
+    """Return what a config declares, all of whose keys must be read."""
+    reading = read(raw_model({key: declared, **keys}))
+    assert reading.unread_keys == ()
+    assert reading.architecture.quantization is not None
+    return reading.architecture.quantization
+
+
+def test_keys_that_say_how_weights_are_scaled_are_facts() -> None:
+    gptq = {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True, "desc_act": False}
+    q = declared_in("quantization_config", gptq)
+    assert (q.symmetric, q.activation_order) == (True, False)
+    awq = {"quant_method": "awq", "bits": 4, "zero_point": True, "version": "gemm"}
+    assert declared_in("quantization_config", awq).symmetric is False
+    fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128], "scale_fmt": "ue8m0"}
+    q = declared_in("quantization_config", fp8, expert_dtype="fp4")
+    assert (q.scale_format, q.experts) == ("ue8m0", "fp4")
+
+
+@pytest.mark.parametrize(
+    ("keys", "dtype"),
+    [
+        ({"kv_cache_quant_algo": "FP8"}, "fp8"),
+        ({"kv_cache_quant_algo": None}, None),
+        ({"kv_cache_scheme": {"num_bits": 8, "type": "float", "dynamic": False}}, "fp8"),
+        ({"kv_cache_scheme": {"num_bits": 8, "type": "int"}}, "int8"),
+        ({"kv_cache_scheme": "FP8"}, "fp8"),
+        ({}, None),
+    ],
+)
+def test_the_dtype_of_the_cache(keys: dict[str, Any], dtype: str | None) -> None:
+    modelopt = {"quant_method": "modelopt", "quant_algo": "NVFP4", **keys}
+    assert declared_in("quantization_config", modelopt).cache_dtype == dtype
+
+
+def test_modules_with_a_format_of_their_own_are_folded() -> None:
+    layers = {f"model.layers.{i}.mlp.up_proj": {"quant_algo": "FP8"} for i in (0, 1, 2, 5)}
+    layers["lm_head"] = {"quant_algo": "NVFP4", "group_size": 16}
+    modelopt = {"quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+    q = declared_in("quantization_config", modelopt)
+    assert q.modules == ("lm_head: nvfp4", "model.layers.{0-2,5}.mlp.up_proj: fp8")
+    mlx = {"group_size": 64, "bits": 4, "model.norm": False, "lm_head": {"bits": 6}}
+    q = declared_in("quantization", mlx)
+    assert (q.modules, q.excluded) == (("lm_head: 6 bits",), ("model.norm",))
+
+
+def test_a_key_that_is_not_read_is_shown() -> None:
+    reading = read(raw_model({"quantization_config": {"quant_method": "gptq", "twist": 3}}))
+    assert reading.unread_keys == ("quantization_config.twist",)

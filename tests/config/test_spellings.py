@@ -50,13 +50,26 @@ ROWS: list[tuple[str, str, set[str]]] = [
     ("glm-5", "glm-5-fp8", {FORMAT}),
     ("glm-5.1", "glm-5.1-nvfp4", {FORMAT}),
     ("gemma4-26b", "gemma4-26b-nvfp4", {FORMAT}),
-    ("kimi-k2.5", "kimi-k2.5-nvfp4", {FORMAT, "quantization-excluded-changed"}),
+    (
+        "kimi-k2.5",
+        "kimi-k2.5-nvfp4",
+        {
+            FORMAT,
+            "quantization-excluded-changed",
+            "quantization-scheme-changed",
+            "quantization-cache-changed",
+        },
+    ),
     ("minimax-m2.5", "minimax-m2.5-nvfp4", {FORMAT}),
     # Quantised, and the config is that of the original: only hf_quant_config.json and the tensors tell.
     ("qwen3-235b", "qwen3-235b-nvfp4", set()),
     ("llama3.1-70b", "llama3.1-70b-fp8", set()),
     ("glm-5", "glm-5-nvfp4", set()),
-    ("deepseek-v4-flash", "deepseek-v4-flash-nvfp4", set()),
+    (
+        "deepseek-v4-flash",  # mxfp4 experts against nvfp4 ones
+        "deepseek-v4-flash-nvfp4",
+        {FORMAT, "quantization-excluded-changed", "quantization-modules-changed"},
+    ),
     ("nemotron-3-nano", "nemotron-3-nano-nvfp4", set()),
     ("nemotron-3-super", "nemotron-3-super-fp8", set()),
     ("nemotron-3-super", "nemotron-3-super-nvfp4", set()),
@@ -69,6 +82,8 @@ ROWS: list[tuple[str, str, set[str]]] = [
             "context-changed",
             "quantization-activations-changed",
             "quantization-excluded-changed",
+            "quantization-cache-changed",
+            "quantization-modules-changed",
         },
     ),
     (
@@ -83,6 +98,9 @@ STORAGE = {
     "dtype-changed",
     "quantization-activations-changed",
     "quantization-excluded-changed",
+    "quantization-cache-changed",
+    "quantization-modules-changed",
+    "quantization-scheme-changed",
 }
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
-from llmarch.sources.repo_files import choose_weights, documents_to_read, effective_config
+from llmarch.sources.repo_files import (
+    choose_weights,
+    documents_to_read,
+    effective_config,
+    find_declaration,
+)
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 NATIVE = ("consolidated-00001-of-00002.safetensors", "consolidated-00002-of-00002.safetensors")
@@ -100,6 +106,39 @@ def test_a_quantisation_that_only_modelopts_own_file_declares() -> None:
     assert effective_config(
         found, {"config.json": {"a": 1}, "hf_quant_config.json": {"quantization": 3}}
     ) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "declared", "method"),
+    [
+        ("quantize_config.json", {"bits": 4, "group_size": 128, "desc_act": True}, "gptq"),
+        ("quantize_config.json", {"bits": 4, "quant_method": "awq"}, "awq"),
+        ("quantize_config.json", {"w_bit": 4, "q_group_size": 128, "version": "GEMM"}, "awq"),
+        ("quant_config.json", {"w_bit": 4, "q_group_size": 128, "zero_point": True}, "awq"),
+    ],
+)
+def test_a_quantisation_that_a_file_of_gptq_or_awq_declares(
+    file: str, declared: dict[str, Any], method: str
+) -> None:
+    files = ["config.json", file, "model.safetensors"]
+    assert documents_to_read(files) == ["config.json", file]
+    found = choose_weights(files)
+    documents: dict[str, dict[str, Any]] = {"config.json": {"model_type": "x"}, file: declared}
+    config = effective_config(found, documents)
+    assert config == {
+        "model_type": "x",
+        "quantization_config": {"quant_method": method, **declared},
+    }
+    declaration = find_declaration(found, documents)
+    assert declaration is not None
+    assert declaration.finding.severity == "info"
+    assert file in declaration.finding.message and "transformers" in declaration.finding.message
+    for key in ("quantization_config", "compression_config", "quantization"):
+        own = {"model_type": "x", key: {"quant_method": "fp8"}}
+        assert find_declaration(found, {"config.json": own, file: declared}) is None
+        wrapped = {"model_type": "x", "text_config": own}
+        assert find_declaration(found, {"config.json": wrapped, file: declared}) is None
+    assert find_declaration(found, {**documents, file: {"something": "else"}}) is None
 
 
 def test_names_of_many_digits_take_no_time() -> None:

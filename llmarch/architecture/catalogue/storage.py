@@ -6,9 +6,25 @@ from ..schema import Quantization
 from ..wording.model import quantization_word
 from .fact import DETAIL, ChangeRule, Fact, plain_or_unknown
 
+_SCHEME = ChangeRule(
+    "quantization-scheme-changed",
+    "quantization",
+    "how weights are scaled changed",
+    "The bits are the same, but scales, zero points or the order of columns differ. Engines run a "
+    "different kernel, or have none.",
+)
+
+
+def _yes_or_no(value: bool | None) -> str | None:
+    """Return a flag in words, None where the config does not say."""
+    if value is None:
+        return None
+    return "yes" if value else "no"
+
+
 FACTS = (
     Fact(
-        "quantization{,.method,.bits,.format,.block,.group_size}",
+        "quantization{,.method,.bits,.format,.block,.group_size,.experts}",
         "Storage",
         "stored as",
         ChangeRule(
@@ -34,6 +50,61 @@ FACTS = (
             "before.",
         ),
         rank=DETAIL,
+    ),
+    Fact(
+        "quantization.strategy",
+        "Storage",
+        "scales per",
+        _SCHEME,
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.symmetric",
+        "Storage",
+        "symmetric integers",
+        _SCHEME,
+        words=_yes_or_no,
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.activation_order",
+        "Storage",
+        "activation order",
+        _SCHEME,
+        words=_yes_or_no,
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.scale_format",
+        "Storage",
+        "format of scales",
+        _SCHEME,
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.cache_dtype",
+        "Storage",
+        "KV cache dtype",
+        ChangeRule(
+            "quantization-cache-changed",
+            "quantization",
+            "declared dtype of the KV cache changed",
+            "The checkpoint is calibrated for a KV cache of another dtype. Engines that follow the "
+            "declaration take another amount of memory for a token, and round differently.",
+        ),
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.{targets,modules}",
+        "Storage",
+        "quantised modules",
+        ChangeRule(
+            "quantization-modules-changed",
+            "quantization",
+            "formats of single modules changed",
+            "More, fewer or other modules have a format of their own. Size and accuracy differ.",
+        ),
+        words=None,
     ),
     Fact(
         "quantization.excluded",

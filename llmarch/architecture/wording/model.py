@@ -45,4 +45,6 @@ def quantization_word(q: Quantization) -> str:
         words.append("blocks " + " × ".join(map(str, q.block)))
     elif q.group_size:
         words.append(f"groups of {q.group_size}")
+    if q.experts:
+        words.append(f"experts {q.experts}")
     return ", ".join(words)

@@ -31,6 +31,7 @@ from ..repo_files import (
     choose_weights,
     documents_to_read,
     effective_config,
+    find_declaration,
     find_other_weights,
 )
 from ..safetensors import Header, parse_headers_document
@@ -130,17 +131,22 @@ class Download:
         self, pinned: PinnedRepo, weights: WeightFiles, documents: dict[str, dict[str, Any]]
     ) -> RawModel:
         """Return the model without its tensors."""
+        declaration = find_declaration(weights, documents)
+        findings = list(_rename_finding(self.requested_id, pinned.repo_id))
+        if declaration is not None:
+            findings.append(declaration.finding)
         return RawModel(
             reference=self.resolver.reference.text,
             kind="hub",
             name=pinned.repo_id.rpartition("/")[2],
             config=effective_config(weights, documents),
             config_file=weights.config_file or CONFIG,
+            quantization_file=declaration.file if declaration is not None else "",
             repo_id=pinned.repo_id,
             revision=self.resolver.reference.revision,
             commit=pinned.commit,
             files=tuple(pinned.files),
-            findings=list(_rename_finding(self.requested_id, pinned.repo_id)),
+            findings=findings,
         )
 
     # Headers

@@ -109,6 +109,6 @@ class Rope(Strict):
     """How many pairs follow each axis of a position: time, height, width. None: positions have one
     axis. Text has the same number on all axes."""
     sections_interleaved: bool = False
-    """Whether pairs are assigned to the axes in turn, instead of one block of pairs to each axis."""
+    """Whether pairs are assigned to the axes in turn, instead of one block of pairs for each."""
     scaling: RopeScaling | None = None
     """Change of the frequencies for longer contexts. None: none."""

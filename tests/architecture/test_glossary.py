@@ -24,7 +24,7 @@ def test_every_record_of_the_schema_is_on_the_page() -> None:
 
 
 def test_every_fact_has_a_row_with_its_label() -> None:
-    """Leaves have the label of their row in `diff`; parts that hold others and remarks have none."""
+    """Leaves have the label of their row in `diff`; parts that hold others, and remarks, do not."""
     parts = re.split(r"^### (\w+)$", PAGE.partition("## Beside the architecture")[0], flags=re.M)
     for owner, text in zip(parts[1::2], parts[2::2], strict=True):
         fields = class_meanings()[owner].fields

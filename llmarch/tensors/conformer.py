@@ -9,6 +9,10 @@ from ..architecture.schema import Conformer
 from .template import TensorRow
 
 AUDIO = "audio"
+WIDTH_FACTS = ("towers.audio.width",)
+HEADS_FACTS = ("towers.audio.heads",)
+KERNEL_FACTS = ("towers.audio.conv_kernel",)
+SUBSAMPLING_FACTS = ("towers.audio.subsampling",)
 
 
 @frozen
@@ -34,45 +38,111 @@ class ConformerNames(Frozen):
 
     def matrices(self, width: int, hidden: int) -> dict[str, tuple[int, int]]:
         """Return the shapes of a layer's matrices by name, without those of positions."""
+        widen = (width, hidden)
+        narrow = (hidden, width)
+        square = (hidden, hidden)
         shapes: dict[str, tuple[int, int]] = {}
+
         for half in self.halves:
-            shapes[f"{half}.ffw_layer_1"] = (width, hidden)
-            shapes[f"{half}.ffw_layer_2"] = (hidden, width)
+            shapes[f"{half}.ffw_layer_1"] = widen
+            shapes[f"{half}.ffw_layer_2"] = narrow
+
         for name in ("q_proj", "k_proj", "v_proj"):
-            shapes[self.attention + name] = (hidden, hidden)
-        shapes[self.output] = (hidden, hidden)
+            shapes[self.attention + name] = square
+        shapes[self.output] = square
+
         shapes["lconv1d.linear_start"] = (2 * hidden, hidden)
-        shapes["lconv1d.linear_end"] = (hidden, hidden)
+        shapes["lconv1d.linear_end"] = square
         return shapes
 
+    def half_norms(self) -> list[str]:
+        """Return the norms before and after each half."""
+        norms: list[str] = []
+        for half in self.halves:
+            norms.append(f"{half}.pre_layer_norm")
+            norms.append(f"{half}.post_layer_norm")
+        return norms
 
-def conformer_rows(t: Conformer, prefix: str, names: ConformerNames) -> Iterator[TensorRow]:
+
+def conformer_rows(tower: Conformer, prefix: str, names: ConformerNames) -> Iterator[TensorRow]:
     """Yield the subsampling and the layers of a Conformer under `prefix`."""
-    yield from _subsampling_rows(t, f"{prefix}subsample_conv_projection.", names)
-    width = t.hidden_size
+    subsampling = f"{prefix}subsample_conv_projection."
+    yield from _subsampling_rows(tower, subsampling, names)
+
+    width = tower.hidden_size
     layer = prefix + names.layer
-    numbers = (tuple(range(t.layers)),)
-    facts = (f"towers.{AUDIO}.width",)
-    for name, shape in names.matrices(t.width, width).items():
-        yield TensorRow(f"{layer}{name}.{names.matrix}", shape, numbers, AUDIO, facts)
-    yield TensorRow(f"{layer}{names.positions}", (width, width), numbers, AUDIO, facts)
-    half_norms = [f"{half}.{at}_layer_norm" for half in names.halves for at in ("pre", "post")]
-    for name in (*half_norms, *names.norms):
-        yield TensorRow(f"{layer}{name}.weight", (width,), numbers, AUDIO)
-    scales = f"{layer}{names.attention}per_dim_scale"
-    yield TensorRow(scales, (width // t.heads,), numbers, AUDIO, (f"towers.{AUDIO}.heads",))
-    convolution = f"{layer}lconv1d.depthwise_conv1d.weight"
-    facts = (f"towers.{AUDIO}.conv_kernel",)
-    yield TensorRow(convolution, (width, 1, t.conv_kernel), numbers, AUDIO, facts)
+    axes = (tuple(range(tower.layers)),)
+    matrices = names.matrices(tower.width, width)
+    for name, shape in matrices.items():
+        yield TensorRow(
+            pattern=f"{layer}{name}.{names.matrix}",
+            shape=shape,
+            axes=axes,
+            component=AUDIO,
+            proves=WIDTH_FACTS,
+        )
+
+    yield TensorRow(
+        pattern=f"{layer}{names.positions}",
+        shape=(width, width),
+        axes=axes,
+        component=AUDIO,
+        proves=WIDTH_FACTS,
+    )
+
+    for name in (*names.half_norms(), *names.norms):
+        yield TensorRow(
+            pattern=f"{layer}{name}.weight",
+            shape=(width,),
+            axes=axes,
+            component=AUDIO,
+        )
+
+    head_dim = width // tower.heads
+    yield TensorRow(
+        pattern=f"{layer}{names.attention}per_dim_scale",
+        shape=(head_dim,),
+        axes=axes,
+        component=AUDIO,
+        proves=HEADS_FACTS,
+    )
+    yield TensorRow(
+        pattern=f"{layer}lconv1d.depthwise_conv1d.weight",
+        shape=(width, 1, tower.conv_kernel),
+        axes=axes,
+        component=AUDIO,
+        proves=KERNEL_FACTS,
+    )
 
 
-def _subsampling_rows(t: Conformer, prefix: str, names: ConformerNames) -> Iterator[TensorRow]:
+def _subsampling_rows(tower: Conformer, prefix: str, names: ConformerNames) -> Iterator[TensorRow]:
     """Yield the two convolutions that shorten the input, each with a norm, and a matrix."""
-    first, second = t.subsampling
-    facts = (f"towers.{AUDIO}.subsampling",)
-    for i, shape in enumerate(((first, 1, 3, 3), (second, first, 3, 3))):
+    first, second = tower.subsampling
+    shapes = (
+        (first, 1, 3, 3),
+        (second, first, 3, 3),
+    )
+    for i, shape in enumerate(shapes):
         name = prefix + names.convolution.format(i)
-        yield TensorRow(f"{name}.conv.weight", shape, (), AUDIO, facts)
-        yield TensorRow(f"{name}.norm.weight", shape[:1], (), AUDIO)
-    shape = (t.hidden_size, t.subsampled.inputs)
-    yield TensorRow(f"{prefix}input_proj_linear.weight", shape, (), AUDIO)
+        channels = shape[0]
+        yield TensorRow(
+            pattern=f"{name}.conv.weight",
+            shape=shape,
+            axes=(),
+            component=AUDIO,
+            proves=SUBSAMPLING_FACTS,
+        )
+        yield TensorRow(
+            pattern=f"{name}.norm.weight",
+            shape=(channels,),
+            axes=(),
+            component=AUDIO,
+        )
+
+    inputs = tower.subsampled.inputs
+    yield TensorRow(
+        pattern=f"{prefix}input_proj_linear.weight",
+        shape=(tower.hidden_size, inputs),
+        axes=(),
+        component=AUDIO,
+    )

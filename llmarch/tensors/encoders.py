@@ -13,7 +13,7 @@ VISION = "vision"
 
 def matrix_rows(
     name: str,
-    m: Linear,
+    matrix: Linear,
     shape: tuple[int, ...] = (),
     proves: tuple[str, ...] = (),
     component: str = VISION,
@@ -22,57 +22,107 @@ def matrix_rows(
 
     shape: how the matrix is stored, if not as [outputs, inputs].
     """
-    yield TensorRow(f"{name}.weight", shape or (m.outputs, m.inputs), (), component, proves)
-    if m.bias:
-        yield TensorRow(f"{name}.bias", (m.outputs,), (), component)
+    usual_shape = (matrix.outputs, matrix.inputs)
+    yield TensorRow(
+        pattern=f"{name}.weight",
+        shape=shape or usual_shape,
+        axes=(),
+        component=component,
+        proves=proves,
+    )
+
+    if matrix.bias:
+        yield TensorRow(
+            pattern=f"{name}.bias",
+            shape=(matrix.outputs,),
+            axes=(),
+            component=component,
+        )
 
 
 def tower_rows(
-    t: Tower, layer: str, norms: tuple[str, ...], attention: BlockTensors, ffn: BlockTensors
+    tower: Tower, layer: str, norms: tuple[str, ...], attention: BlockTensors, ffn: BlockTensors
 ) -> Iterator[TensorRow]:
     """Yield the encoder layers of a tower, named under the pattern `layer`."""
-    numbers = (tuple(range(t.layers)),)
+    width = tower.hidden_size
+    axes = (tuple(range(tower.layers)),)
+
     for name in norms:
-        yield from norm_rows(layer + name, t.norm, t.hidden_size, numbers, VISION)
-    for tensor in attention(_attention_of(t), t.hidden_size):
-        facts = ("towers.vision.hidden_size",) if tensor.proves else ()
-        yield TensorRow(layer + tensor.name, tensor.shape, numbers, VISION, facts)
-    for tensor in ffn(t.ffn, t.hidden_size):
+        yield from norm_rows(layer + name, tower.norm, width, axes, VISION)
+
+    mixer = _attention_of_tower(tower)
+    for tensor in attention(mixer, width):
+        facts: tuple[str, ...] = ()
+        if tensor.proves:
+            facts = ("towers.vision.hidden_size",)
+        yield TensorRow(
+            pattern=layer + tensor.name,
+            shape=tensor.shape,
+            axes=axes,
+            component=VISION,
+            proves=facts,
+        )
+
+    for tensor in ffn(tower.ffn, width):
         facts = tuple(f"towers.vision.ffn.{name}" for name in tensor.proves)
-        yield TensorRow(layer + tensor.name, tensor.shape, numbers, VISION, facts)
+        yield TensorRow(
+            pattern=layer + tensor.name,
+            shape=tensor.shape,
+            axes=axes,
+            component=VISION,
+            proves=facts,
+        )
 
 
-def _attention_of(t: Tower) -> Attention:
+def _attention_of_tower(tower: Tower) -> Attention:
     """Return the attention of a tower's layers as a decoder's block."""
+    norm = None
+    if tower.qk_norm:
+        norm = QKNorm(scope="head")
     return Attention(
-        heads=t.heads,
-        kv_heads=t.kv_heads or t.heads,
-        head_dim=t.head_dim,
-        v_head_dim=t.head_dim,
-        qk_norm=QKNorm(scope="head") if t.qk_norm else None,
-        qkv_bias=t.attention_bias,
-        output_bias=t.attention_bias,
+        heads=tower.heads,
+        kv_heads=tower.kv_heads or tower.heads,
+        head_dim=tower.head_dim,
+        v_head_dim=tower.head_dim,
+        qk_norm=norm,
+        qkv_bias=tower.attention_bias,
+        output_bias=tower.attention_bias,
     )
 
 
-def patch_rows(name: str, t: Tower, video: bool = False) -> Iterator[TensorRow]:
+def patch_rows(name: str, tower: Tower, video: bool = False) -> Iterator[TensorRow]:
     """Yield the patch embedding as the convolution it is stored as.
 
     Its shape is [width, channels, p, p], or [width, channels, frames, p, p] for `video`.
     """
-    frames = (t.patch_frames,) if video else ()
-    channels = t.patch_embedding.inputs // (t.patch_size**2 * t.patch_frames)
-    shape = (t.hidden_size, channels, *frames, t.patch_size, t.patch_size)
-    yield from matrix_rows(name, t.patch_embedding, shape, ("towers.vision.patch_size",))
+    matrix = tower.patch_embedding
+    side = tower.patch_size
+    frames = tower.patch_frames
+    pixels = side * side * frames
+    channels = matrix.inputs // pixels
+
+    shape: tuple[int, ...] = (tower.hidden_size, channels, side, side)
+    if video:
+        shape = (tower.hidden_size, channels, frames, side, side)
+
+    facts = ("towers.vision.patch_size",)
+    yield from matrix_rows(name, matrix, shape, facts)
 
 
-def position_rows(name: str, t: Tower, shape: tuple[int, ...] = ()) -> Iterator[TensorRow]:
+def position_rows(name: str, tower: Tower, shape: tuple[int, ...] = ()) -> Iterator[TensorRow]:
     """Yield the table of positions, of another `shape` if it is not [positions, width]."""
-    shape = shape or (t.positions, t.hidden_size)
-    yield TensorRow(name, shape, (), VISION, ("towers.vision.positions",))
+    usual_shape = (tower.positions, tower.hidden_size)
+    yield TensorRow(
+        pattern=name,
+        shape=shape or usual_shape,
+        axes=(),
+        component=VISION,
+        proves=("towers.vision.positions",),
+    )
 
 
-def projector_rows(t: Tower, *names: str) -> Iterator[TensorRow]:
+def projector_rows(tower: Tower, *names: str) -> Iterator[TensorRow]:
     """Yield the matrices of the projector, a name each."""
-    for name, matrix in zip(names, t.projector, strict=True):
+    named_matrices = zip(names, tower.projector, strict=True)
+    for name, matrix in named_matrices:
         yield from matrix_rows(name, matrix)

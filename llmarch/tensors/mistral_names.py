@@ -21,10 +21,15 @@ MLP = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
 
 def _renamed(native: str, hub: str, modules: dict[str, str]) -> dict[str, str]:
     """Return native module patterns and the Hub's, each under its prefix."""
-    return {native + own: hub + other for own, other in modules.items()}
+    names: dict[str, str] = {}
+    for native_module, hub_module in modules.items():
+        pattern = native + native_module
+        names[pattern] = hub + hub_module
+    return names
 
 
 def _same(*names: str) -> dict[str, str]:
+    """Return modules that are called the same in both formats."""
     return {name: name for name in names}
 
 
@@ -76,4 +81,6 @@ def hub_name(pattern: str) -> str | None:
         return f"{HUB_LAYER}mlp.gate.e_score_correction_bias"
     module, _, leaf = pattern.rpartition(".")
     hub = NAMES.get(module)
-    return None if hub is None else f"{hub}.{leaf}"
+    if hub is None:
+        return None
+    return f"{hub}.{leaf}"

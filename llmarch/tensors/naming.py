@@ -73,8 +73,13 @@ class Naming(Frozen):
 
     def parts(self, path: str, block: Mixer | FFN) -> BlockTensors:
         """Return what names the tensors of a block. Raises KeyError if nothing does."""
-        found = self.blocks.get(path) or self.blocks.get(type(block))
-        found = found or USUAL_BLOCKS.get(type(block))
-        if found is None:
+        kind = type(block)
+        builder = self.blocks.get(path)
+        if builder is None:
+            builder = self.blocks.get(kind)
+        if builder is None:
+            builder = USUAL_BLOCKS.get(kind)
+
+        if builder is None:
             raise KeyError(f"no names for {path}")
-        return found
+        return builder

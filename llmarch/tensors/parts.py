@@ -50,18 +50,29 @@ class Module(Frozen):
 
     def tensor(self, name: str, shape: tuple[int, ...], *proves: str) -> BlockTensor:
         """Return a tensor; `proves` names the fields of the block that its shape proves."""
-        full_name = f"{self.prefix}.{name}" if self.prefix else name
-        return BlockTensor(full_name, shape, self.component, proves)
+        full_name = name
+        if self.prefix:
+            full_name = f"{self.prefix}.{name}"
+        return BlockTensor(
+            name=full_name,
+            shape=shape,
+            component=self.component,
+            proves=proves,
+        )
 
     def vector(self, name: str, size: int, *proves: str) -> BlockTensor:
         """Return a tensor of one axis."""
-        return self.tensor(name, (size,), *proves)
+        shape = (size,)
+        return self.tensor(name, shape, *proves)
 
     def linear(
         self, name: str, outputs: int, inputs: int, *proves: str, bias: bool = False
     ) -> Iterator[BlockTensor]:
         """Yield a matrix [outputs, inputs], and its bias if it has one."""
-        yield self.tensor(f"{name}.weight", (outputs, inputs), *proves)
+        weight = f"{name}.weight"
+        shape = (outputs, inputs)
+        yield self.tensor(weight, shape, *proves)
+
         if bias:
             yield self.vector(f"{name}.bias", outputs)
 
@@ -81,30 +92,48 @@ def attention_parts(
 
     gate: the matrix of the output gate; without one the gate's rows are part of q.
     """
-    m = Module(prefix, "attention")
+    module = Module(prefix, "attention")
 
     def parts(a: Attention, hidden: int) -> Iterator[BlockTensor]:
+        """Yield the matrices, then norms, sinks and index as far as the block has them."""
+        has_keys = a.kv_from is None
+        has_values = has_keys and not a.values_from_keys
         gate_rows = _gate_rows(a)
-        queries = a.heads * a.head_dim
-        q_rows = queries if gate else queries + gate_rows
-        yield from m.linear(q, q_rows, hidden, "heads", "head_dim", bias=a.qkv_bias)
+
+        query_rows = a.heads * a.head_dim
+        if not gate:
+            query_rows += gate_rows
+        query_facts = ("heads", "head_dim")
+        yield from module.linear(q, query_rows, hidden, *query_facts, bias=a.qkv_bias)
+
         if gate and gate_rows:
-            yield from m.linear(gate, gate_rows, hidden, "gate")
-        if a.kv_from is None:
-            keys = a.kv_heads * a.head_dim
-            yield from m.linear(k, keys, hidden, "kv_heads", bias=a.qkv_bias)
-            if not a.values_from_keys:
-                values = a.kv_heads * a.v_head_dim
-                yield from m.linear(v, values, hidden, "v_head_dim", bias=a.qkv_bias)
-        yield from m.linear(o, hidden, a.heads * a.v_head_dim, bias=a.output_bias)
-        if a.qk_norm and a.qk_norm.weight:
-            yield m.vector(f"{q_norm}.weight", _norm_width(a, a.heads), "qk_norm.scope")
-            if a.kv_from is None:
-                yield m.vector(f"{k_norm}.weight", _norm_width(a, a.kv_heads), "qk_norm.scope")
+            yield from module.linear(gate, gate_rows, hidden, "gate")
+
+        if has_keys:
+            key_rows = a.kv_heads * a.head_dim
+            yield from module.linear(k, key_rows, hidden, "kv_heads", bias=a.qkv_bias)
+
+        if has_values:
+            value_rows = a.kv_heads * a.v_head_dim
+            yield from module.linear(v, value_rows, hidden, "v_head_dim", bias=a.qkv_bias)
+
+        output_inputs = a.heads * a.v_head_dim
+        yield from module.linear(o, hidden, output_inputs, bias=a.output_bias)
+
+        has_norms = a.qk_norm is not None and a.qk_norm.weight
+        if has_norms:
+            query_norm_width = _norm_width(a, a.heads)
+            yield module.vector(f"{q_norm}.weight", query_norm_width, "qk_norm.scope")
+
+        if has_norms and has_keys:
+            key_norm_width = _norm_width(a, a.kv_heads)
+            yield module.vector(f"{k_norm}.weight", key_norm_width, "qk_norm.scope")
+
         if a.sinks:
-            yield m.vector(sinks, a.heads, "sinks")
+            yield module.vector(sinks, a.heads, "sinks")
+
         if a.block_index:
-            yield from _block_index_parts(m, a.block_index, hidden)
+            yield from _block_index_parts(module, a.block_index, hidden)
 
     return parts
 
@@ -113,111 +142,158 @@ def _gate_rows(a: Attention) -> int:
     """Return how many rows the output gate has: one for each head or each of its dims."""
     if a.gate is None:
         return 0
-    return a.heads if a.gate == "head" else a.heads * a.head_dim
+    if a.gate == "head":
+        return a.heads
+    return a.heads * a.head_dim
 
 
 def _norm_width(a: Attention, heads: int) -> int:
     """Return the width of the norm on queries or keys of so many heads."""
-    whole = a.qk_norm is not None and a.qk_norm.scope == "projection"
-    return heads * a.head_dim if whole else a.head_dim
+    norm = a.qk_norm
+    if norm is None:
+        return a.head_dim
+    if norm.scope == "projection":
+        return heads * a.head_dim
+    return a.head_dim
 
 
-def _block_index_parts(m: Module, index: BlockIndex, hidden: int) -> Iterator[BlockTensor]:
+def _block_index_parts(module: Module, index: BlockIndex, hidden: int) -> Iterator[BlockTensor]:
     """Yield the index of block-sparse attention: queries of several heads, keys of one."""
-    queries = index.heads * index.head_dim
-    yield from m.linear("index_q_proj", queries, hidden, "block_index.heads")
-    yield from m.linear("index_k_proj", index.head_dim, hidden, "block_index.head_dim")
-    for name in ("index_q_norm", "index_k_norm"):
-        yield m.vector(f"{name}.weight", index.head_dim)
+    head_dim = index.head_dim
+    query_rows = index.heads * head_dim
+    yield from module.linear("index_q_proj", query_rows, hidden, "block_index.heads")
+    yield from module.linear("index_k_proj", head_dim, hidden, "block_index.head_dim")
+
+    norms = ("index_q_norm.weight", "index_k_norm.weight")
+    for name in norms:
+        yield module.vector(name, head_dim)
 
 
 def fused_attention_parts(
     prefix: str = "self_attn", qkv: str = "qkv_proj", o: str = "o_proj"
 ) -> BlockTensors:
     """Return the names of attention with q, k and v in one matrix, one after the other (Phi-3)."""
-    m = Module(prefix, "attention")
+    module = Module(prefix, "attention")
+    facts = ("heads", "kv_heads", "head_dim")
 
     def parts(a: Attention, hidden: int) -> Iterator[BlockTensor]:
-        rows = a.heads * a.head_dim + a.kv_heads * (a.head_dim + a.v_head_dim)
-        facts = ("heads", "kv_heads", "head_dim")
-        yield from m.linear(qkv, rows, hidden, *facts, bias=a.qkv_bias)
-        yield from m.linear(o, hidden, a.heads * a.v_head_dim, bias=a.output_bias)
+        """Yield the fused matrix and the output matrix."""
+        query_rows = a.heads * a.head_dim
+        key_rows = a.kv_heads * a.head_dim
+        value_rows = a.kv_heads * a.v_head_dim
+
+        rows = query_rows + key_rows + value_rows
+        yield from module.linear(qkv, rows, hidden, *facts, bias=a.qkv_bias)
+
+        output_inputs = a.heads * a.v_head_dim
+        yield from module.linear(o, hidden, output_inputs, bias=a.output_bias)
 
     return parts
 
 
 def mamba2_parts(prefix: str) -> BlockTensors:
     """Return the names of Mamba-2, whose gate, x, B, C and dt come from one projection."""
-    m = Module(prefix, "attention")
+    module = Module(prefix, "attention")
+    facts = ("value_heads", "value_head_dim", "key_heads", "key_head_dim")
 
     def parts(a: LinearAttention, hidden: int) -> Iterator[BlockTensor]:
-        inner = a.value_heads * a.value_head_dim
-        groups = a.key_heads * a.key_head_dim
-        channels = inner + 2 * groups
-        rows = inner + channels + a.value_heads
-        facts = ("value_heads", "value_head_dim", "key_heads", "key_head_dim")
-        yield from m.linear("in_proj", rows, hidden, *facts, bias=a.bias)
-        yield m.tensor("conv1d.weight", (channels, 1, a.conv_kernel or 0), "conv_kernel")
+        """Yield the projections, the convolution, and the numbers of each head."""
+        gate_rows = a.value_heads * a.value_head_dim
+        group_rows = a.key_heads * a.key_head_dim
+        channels = gate_rows + 2 * group_rows
+        rows = gate_rows + channels + a.value_heads
+        yield from module.linear("in_proj", rows, hidden, *facts, bias=a.bias)
+
+        kernel = a.conv_kernel or 0
+        convolution = (channels, 1, kernel)
+        yield module.tensor("conv1d.weight", convolution, "conv_kernel")
         if a.conv_bias:
-            yield m.vector("conv1d.bias", channels, "conv_bias")
+            yield module.vector("conv1d.bias", channels, "conv_bias")
+
         for name in ("A_log", "D", "dt_bias"):
-            yield m.vector(name, a.value_heads, "value_heads")
-        yield m.vector("norm.weight", inner)
-        yield from m.linear("out_proj", hidden, inner, bias=a.bias)
+            yield module.vector(name, a.value_heads, "value_heads")
+
+        yield module.vector("norm.weight", gate_rows)
+        yield from module.linear("out_proj", hidden, gate_rows, bias=a.bias)
 
     return parts
 
 
 def latent_parts(prefix: str = "self_attn") -> BlockTensors:
     """Return the names of MLA as DeepSeek has them, with the indexer if there is one."""
-    m = Module(prefix, "attention")
+    module = Module(prefix, "attention")
 
     def parts(a: LatentAttention, hidden: int) -> Iterator[BlockTensor]:
-        queries = a.heads * (a.qk_nope_head_dim + a.qk_rope_head_dim)
-        rank = a.q_lora_rank
-        if rank is None:
-            yield from m.linear("q_proj", queries, hidden, "heads", "q_lora_rank")
-        else:
-            yield from m.linear("q_a_proj", rank, hidden, "q_lora_rank", bias=a.bias)
-            yield m.vector("q_a_layernorm.weight", rank)
-            yield from m.linear("q_b_proj", queries, rank, "heads", "q_lora_rank")
+        """Yield the matrices of queries, of keys and values, of the output, and the indexer."""
+        yield from _latent_query_parts(module, a, hidden)
+
         latent = a.kv_lora_rank
-        kv_a = latent + a.qk_rope_head_dim
-        yield from m.linear("kv_a_proj_with_mqa", kv_a, hidden, "qk_rope_head_dim", bias=a.bias)
-        yield m.vector("kv_a_layernorm.weight", latent, "kv_lora_rank")
-        kv_b = a.heads * (a.qk_nope_head_dim + a.v_head_dim)
-        yield from m.linear("kv_b_proj", kv_b, latent, "qk_nope_head_dim")
-        yield from m.linear("o_proj", hidden, a.heads * a.v_head_dim, "v_head_dim", bias=a.bias)
+        kv_a_rows = latent + a.qk_rope_head_dim
+        kv_a = "kv_a_proj_with_mqa"
+        yield from module.linear(kv_a, kv_a_rows, hidden, "qk_rope_head_dim", bias=a.bias)
+        yield module.vector("kv_a_layernorm.weight", latent, "kv_lora_rank")
+
+        kv_b_rows = a.heads * (a.qk_nope_head_dim + a.v_head_dim)
+        yield from module.linear("kv_b_proj", kv_b_rows, latent, "qk_nope_head_dim")
+
+        output_inputs = a.heads * a.v_head_dim
+        yield from module.linear("o_proj", hidden, output_inputs, "v_head_dim", bias=a.bias)
+
         if a.indexer:
-            yield from _indexer_parts(m, a.indexer, rank or hidden, hidden)
+            query_inputs = a.q_lora_rank or hidden
+            yield from _indexer_parts(module, a.indexer, query_inputs, hidden)
 
     return parts
 
 
+def _latent_query_parts(module: Module, a: LatentAttention, hidden: int) -> Iterator[BlockTensor]:
+    """Yield the matrix of queries, or two with a norm between if queries have a latent."""
+    head_dim = a.qk_nope_head_dim + a.qk_rope_head_dim
+    query_rows = a.heads * head_dim
+    facts = ("heads", "q_lora_rank")
+    rank = a.q_lora_rank
+    if rank is None:
+        yield from module.linear("q_proj", query_rows, hidden, *facts)
+        return
+
+    yield from module.linear("q_a_proj", rank, hidden, "q_lora_rank", bias=a.bias)
+    yield module.vector("q_a_layernorm.weight", rank)
+    yield from module.linear("q_b_proj", query_rows, rank, *facts)
+
+
 def _indexer_parts(
-    m: Module, indexer: Indexer, query_inputs: int, hidden: int
+    module: Module, indexer: Indexer, query_inputs: int, hidden: int
 ) -> Iterator[BlockTensor]:
     """Yield DeepSeek V3.2's indexer: queries from the latent, one key head, a weight a head."""
-    dim = indexer.head_dim
-    queries = indexer.heads * dim
-    yield from m.linear("indexer.wq_b", queries, query_inputs, "indexer.head_dim")
-    yield from m.linear("indexer.wk", dim, hidden, "indexer.head_dim")
-    yield m.vector("indexer.k_norm.weight", dim)
-    yield m.vector("indexer.k_norm.bias", dim)
-    yield from m.linear("indexer.weights_proj", indexer.heads, hidden, "indexer.heads")
+    heads = indexer.heads
+    head_dim = indexer.head_dim
+    query_rows = heads * head_dim
+    yield from module.linear("indexer.wq_b", query_rows, query_inputs, "indexer.head_dim")
+    yield from module.linear("indexer.wk", head_dim, hidden, "indexer.head_dim")
+
+    for name in ("indexer.k_norm.weight", "indexer.k_norm.bias"):
+        yield module.vector(name, head_dim)
+
+    yield from module.linear("indexer.weights_proj", heads, hidden, "indexer.heads")
 
 
 def dense_parts(
     prefix: str = "mlp", gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj"
 ) -> BlockTensors:
     """Return the names of an MLP with one matrix each for gate, up and down."""
-    m = Module(prefix, "mlp")
+    module = Module(prefix, "mlp")
 
-    def parts(f: Dense, hidden: int) -> Iterator[BlockTensor]:
-        if f.gated:
-            yield from m.linear(gate, f.width, hidden, "width", bias=f.bias)
-        yield from m.linear(up, f.width, hidden, "width", bias=f.bias)
-        yield from m.linear(down, hidden, f.width, bias=f.bias)
+    def parts(mlp: Dense, hidden: int) -> Iterator[BlockTensor]:
+        """Yield the matrices to the MLP's width, then the one back."""
+        width = mlp.width
+        inner = [up]
+        if mlp.gated:
+            inner = [gate, up]
+
+        for name in inner:
+            yield from module.linear(name, width, hidden, "width", bias=mlp.bias)
+
+        yield from module.linear(down, hidden, width, bias=mlp.bias)
 
     return parts
 
@@ -226,12 +302,17 @@ def fused_dense_parts(
     prefix: str = "mlp", gate_up: str = "gate_up_proj", down: str = "down_proj"
 ) -> BlockTensors:
     """Return the names of an MLP with gate and up in one matrix (Phi-3, Granite 4's shared MLP)."""
-    m = Module(prefix, "mlp")
+    module = Module(prefix, "mlp")
 
-    def parts(f: Dense, hidden: int) -> Iterator[BlockTensor]:
-        rows = 2 * f.width if f.gated else f.width
-        yield from m.linear(gate_up, rows, hidden, "width", bias=f.bias)
-        yield from m.linear(down, hidden, f.width, bias=f.bias)
+    def parts(mlp: Dense, hidden: int) -> Iterator[BlockTensor]:
+        """Yield the fused matrix, then the one back."""
+        width = mlp.width
+        rows = width
+        if mlp.gated:
+            rows = 2 * width
+
+        yield from module.linear(gate_up, rows, hidden, "width", bias=mlp.bias)
+        yield from module.linear(down, hidden, width, bias=mlp.bias)
 
     return parts
 
@@ -255,26 +336,38 @@ def moe_parts(
     shared: the module of the shared experts, or their names if these are of another kind.
     latent: the projections to the experts' narrower width and back.
     """
-    shared_mlp = shared if callable(shared) else dense_parts(f"{prefix}.{shared}", gate, up, down)
     expert_mlp = dense_parts(f"{prefix}.{experts}", gate, up, down)
-    m = Module(prefix, "router")
+    shared_gate = f"{prefix}.{shared_gate}"
+    scores = Module(prefix, "router")
     projections = Module(prefix, "latent_projections")
 
-    def parts(f: MoE, hidden: int) -> Iterator[BlockTensor]:
-        choices = f.experts + f.zero_experts
-        bias = f.router.bias
-        yield from m.linear(router, choices, hidden, "experts", "zero_experts", bias=bias)
-        if f.router.selection_bias:
-            yield m.vector(selection_bias, choices, "router.selection_bias")
-        if f.router.token_table:
-            shape = (f.router.token_table, f.active)
-            yield m.tensor(token_table, shape, "router.token_table", "active")
-        yield from _expert_parts(f, expert_mlp, f.latent_width or hidden)
-        if f.latent_width:
-            down_name, up_name = latent
-            yield from projections.linear(down_name, f.latent_width, hidden, "latent_width")
-            yield from projections.linear(up_name, hidden, f.latent_width, "latent_width")
-        yield from _shared_parts(f, hidden, shared_mlp, f"{prefix}.{shared_gate}")
+    shared_mlp = shared
+    if isinstance(shared_mlp, str):
+        shared_mlp = dense_parts(f"{prefix}.{shared_mlp}", gate, up, down)
+
+    def parts(moe: MoE, hidden: int) -> Iterator[BlockTensor]:
+        """Yield the router, the experts with the projections around them, the shared experts."""
+        settings = moe.router
+        choices = moe.experts + moe.zero_experts
+        facts = ("experts", "zero_experts")
+        yield from scores.linear(router, choices, hidden, *facts, bias=settings.bias)
+
+        if settings.selection_bias:
+            yield scores.vector(selection_bias, choices, "router.selection_bias")
+
+        if settings.token_table:
+            shape = (settings.token_table, moe.active)
+            yield scores.tensor(token_table, shape, "router.token_table", "active")
+
+        width = moe.latent_width
+        yield from _expert_parts(moe, expert_mlp, width or hidden)
+
+        if width:
+            narrow, widen = latent
+            yield from projections.linear(narrow, width, hidden, "latent_width")
+            yield from projections.linear(widen, hidden, width, "latent_width")
+
+        yield from _shared_parts(moe, hidden, shared_mlp, shared_gate)
 
     return parts
 
@@ -293,46 +386,82 @@ def fused_moe_parts(
     outputs_first: whether the shape is [experts, outputs, inputs] (Qwen3.5, Gemma 4, Granite)
     instead of [experts, inputs, outputs] (gpt-oss, Llama 4).
     """
-    shared_mlp = shared if callable(shared) else dense_parts(f"{prefix}.{shared}")
+    shared_gate = f"{prefix}.{shared_gate}"
     scores = Module(prefix, "router")
     stacked = Module(prefix, "experts")
 
-    def experts(f: MoE, name: str, inputs: int, outputs: int) -> Iterator[BlockTensor]:
-        matrix = (outputs, inputs) if outputs_first else (inputs, outputs)
-        yield stacked.tensor(name, (f.experts, *matrix), "expert_width", "experts")
-        if f.bias:
-            yield stacked.tensor(f"{name}_bias", (f.experts, outputs), "bias")
+    shared_mlp = shared
+    if isinstance(shared_mlp, str):
+        shared_mlp = dense_parts(f"{prefix}.{shared_mlp}")
 
-    def parts(f: MoE, hidden: int) -> Iterator[BlockTensor]:
-        yield from scores.linear(router, f.experts, hidden, "experts", bias=f.router.bias)
-        yield from experts(f, gate_up, hidden, 2 * f.expert_width)
-        yield from experts(f, down, f.expert_width, hidden)
-        yield from _shared_parts(f, hidden, shared_mlp, f"{prefix}.{shared_gate}")
+    def experts(moe: MoE, name: str, inputs: int, outputs: int) -> Iterator[BlockTensor]:
+        """Yield a matrix of all experts, and the biases if they have them."""
+        shape = (moe.experts, inputs, outputs)
+        if outputs_first:
+            shape = (moe.experts, outputs, inputs)
+        yield stacked.tensor(name, shape, "expert_width", "experts")
+
+        if moe.bias:
+            biases = (moe.experts, outputs)
+            yield stacked.tensor(f"{name}_bias", biases, "bias")
+
+    def parts(moe: MoE, hidden: int) -> Iterator[BlockTensor]:
+        """Yield the router, the stacked experts, and the shared experts."""
+        width = moe.expert_width
+        bias = moe.router.bias
+        yield from scores.linear(router, moe.experts, hidden, "experts", bias=bias)
+
+        yield from experts(moe, gate_up, inputs=hidden, outputs=2 * width)
+        yield from experts(moe, down, inputs=width, outputs=hidden)
+
+        yield from _shared_parts(moe, hidden, shared_mlp, shared_gate)
 
     return parts
 
 
-def _expert_parts(f: MoE, mlp: BlockTensors, hidden: int) -> Iterator[BlockTensor]:
+def _expert_parts(moe: MoE, mlp: BlockTensors, hidden: int) -> Iterator[BlockTensor]:
     """Yield the tensors of an expert; those whose shape tells its width prove that."""
-    expert = Dense(width=f.expert_width, activation=f.activation, gated=f.gated, bias=f.bias)
+    expert = Dense(
+        width=moe.expert_width,
+        activation=moe.activation,
+        gated=moe.gated,
+        bias=moe.bias,
+    )
     for tensor in mlp(expert, hidden):
-        facts = ("expert_width", "experts") if tensor.proves else ()
-        yield replace(tensor, component="experts", experts=f.experts, proves=facts)
+        facts: tuple[str, ...] = ()
+        if tensor.proves:
+            facts = ("expert_width", "experts")
+        yield replace(
+            tensor,
+            component="experts",
+            experts=moe.experts,
+            proves=facts,
+        )
 
 
-def _shared_parts(f: MoE, hidden: int, mlp: BlockTensors, gate: str) -> Iterator[BlockTensor]:
+def _shared_parts(moe: MoE, hidden: int, mlp: BlockTensors, gate: str) -> Iterator[BlockTensor]:
     """Yield the shared experts, which are one MLP together, and their gate if they have one."""
-    if f.shared_width:
-        shared = Dense(width=f.shared_width, activation=f.activation, gated=f.gated)
+    component = "shared_experts"
+    if moe.shared_width:
+        shared = Dense(
+            width=moe.shared_width,
+            activation=moe.activation,
+            gated=moe.gated,
+        )
         for tensor in mlp(shared, hidden):
-            facts = ("shared_width",) if tensor.proves else ()
-            yield replace(tensor, component="shared_experts", proves=facts)
-    if f.shared_gate:
-        yield from Module("", "shared_experts").linear(gate, 1, hidden, "shared_gate")
+            facts: tuple[str, ...] = ()
+            if tensor.proves:
+                facts = ("shared_width",)
+            yield replace(tensor, component=component, proves=facts)
+
+    if moe.shared_gate:
+        module = Module("", component)
+        yield from module.linear(gate, 1, hidden, "shared_gate")
 
 
-def per_layer_input_parts(f: Dense, hidden: int) -> Iterator[BlockTensor]:
+def per_layer_input_parts(block: Dense, hidden: int) -> Iterator[BlockTensor]:
     """Yield the block that adds per-layer embeddings (Gemma 3n and 4): a gate and a projection."""
-    m = Module("", "mlp")
-    yield from m.linear("per_layer_input_gate", f.width, hidden, "width")
-    yield from m.linear("per_layer_projection", hidden, f.width)
+    module = Module("", "mlp")
+    width = block.width
+    yield from module.linear("per_layer_input_gate", width, hidden, "width")
+    yield from module.linear("per_layer_projection", hidden, width)

@@ -13,13 +13,14 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Architecture, Norm, Step
+from ..architecture.schema import Architecture, Norm, PerLayerEmbedding, Step
 
 if TYPE_CHECKING:
     from .naming import Naming
 
 Axes = tuple[tuple[int, ...] | range, ...]
 """The numbers that each `{}` of a pattern may be."""
+STREAM_FACTS = ("residual.streams",)
 
 
 @frozen
@@ -39,12 +40,14 @@ class TensorRow(Frozen):
     @property
     def count(self) -> int:
         """Return the number of tensors."""
-        return prod(len(axis) for axis in self.axes)
+        lengths = [len(axis) for axis in self.axes]
+        return prod(lengths)
 
     @property
     def parameters(self) -> int:
         """Return the number of elements of all tensors together."""
-        return self.count * prod(self.shape)
+        elements = prod(self.shape)
+        return self.count * elements
 
 
 def template(a: Architecture, naming: Naming) -> list[TensorRow]:
@@ -53,71 +56,136 @@ def template(a: Architecture, naming: Naming) -> list[TensorRow]:
     A tied head has no row of its own.
     """
     rows = [*_embedding_rows(a, naming)]
+
+    layer = naming.prefix + naming.layer
     for kind, numbers in _layers_by_kind(a).items():
-        rows.extend(layer_rows(a, kind, numbers, naming.prefix + naming.layer, naming))
+        rows.extend(layer_rows(a, kind, numbers, layer, naming))
+
     rows.extend(_stream_rows(a, naming))
+
     if a.final_norm:
         name = naming.prefix + naming.final_norm
-        rows.extend(norm_rows(name, a.norms[a.final_norm], a.hidden_size, ()))
+        norm = a.norms[a.final_norm]
+        rows.extend(norm_rows(name, norm, a.hidden_size, ()))
+
     rows.extend(_head_rows(a, naming))
-    if a.mtp and a.mtp.layer_kind and naming.mtp:
+
+    has_mtp = a.mtp is not None and a.mtp.layer_kind is not None
+    if has_mtp and naming.mtp:
         rows.extend(naming.mtp(a, naming))
+
     if a.towers and naming.tower:
         rows.extend(naming.tower(a))
+
     return rows
 
 
 def _layers_by_kind(a: Architecture) -> dict[str, tuple[int, ...]]:
     """Return the indices of the layers of each kind."""
-    numbers: dict[str, list[int]] = {}
+    indices: dict[str, list[int]] = {}
     for i, kind in enumerate(a.layers):
-        numbers.setdefault(kind, []).append(i)
-    return {kind: tuple(indices) for kind, indices in numbers.items()}
+        of_kind = indices.setdefault(kind, [])
+        of_kind.append(i)
+
+    return {kind: tuple(numbers) for kind, numbers in indices.items()}
 
 
 def _embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
     """Yield the embedding, learned positions, and per-layer embeddings."""
     width = a.hidden_size
-    name = naming.prefix + naming.embedding
-    facts: tuple[str, ...] = ("vocab_size", "hidden_size")
-    yield TensorRow(name, (a.vocab_size, width), (), "embedding", facts)
-    if a.embedding.positions:
-        name = naming.prefix + naming.positions
-        facts = ("embedding.positions",)
-        yield TensorRow(name, (a.embedding.positions, width), (), "embedding", facts)
-    own = a.embedding.per_layer
-    if own:
-        table, projection, norm = (naming.prefix + name for name in naming.per_layer)
-        all_layers = len(a.layers) * own.width
-        part = "per_layer_projection"
-        facts = ("embedding.per_layer.width",)
-        yield TensorRow(table, (own.vocab_size, all_layers), (), "per_layer_embedding", facts)
-        yield TensorRow(projection, (all_layers, width), (), part, facts)
-        yield TensorRow(norm, (own.width,), (), part)
+    yield TensorRow(
+        pattern=naming.prefix + naming.embedding,
+        shape=(a.vocab_size, width),
+        axes=(),
+        component="embedding",
+        proves=("vocab_size", "hidden_size"),
+    )
+
+    positions = a.embedding.positions
+    if positions:
+        yield TensorRow(
+            pattern=naming.prefix + naming.positions,
+            shape=(positions, width),
+            axes=(),
+            component="embedding",
+            proves=("embedding.positions",),
+        )
+
+    if a.embedding.per_layer:
+        yield from _per_layer_rows(a, a.embedding.per_layer, naming)
+
+
+def _per_layer_rows(
+    a: Architecture, embedding: PerLayerEmbedding, naming: Naming
+) -> Iterator[TensorRow]:
+    """Yield the table of per-layer embeddings, and the projection to them with its norm."""
+    table, projection, norm = naming.per_layer
+    width = embedding.width
+    all_layers = len(a.layers) * width
+    facts = ("embedding.per_layer.width",)
+    yield TensorRow(
+        pattern=naming.prefix + table,
+        shape=(embedding.vocab_size, all_layers),
+        axes=(),
+        component="per_layer_embedding",
+        proves=facts,
+    )
+    yield TensorRow(
+        pattern=naming.prefix + projection,
+        shape=(all_layers, a.hidden_size),
+        axes=(),
+        component="per_layer_projection",
+        proves=facts,
+    )
+    yield TensorRow(
+        pattern=naming.prefix + norm,
+        shape=(width,),
+        axes=(),
+        component="per_layer_projection",
+    )
 
 
 def _head_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
     """Yield the head unless it is tied, and its bias."""
     name = naming.prefix + naming.head
     if not a.embedding.tied:
-        shape = (a.vocab_size, a.hidden_size)
-        yield TensorRow(f"{name}.weight", shape, (), "head", ("embedding.tied",))
+        yield TensorRow(
+            pattern=f"{name}.weight",
+            shape=(a.vocab_size, a.hidden_size),
+            axes=(),
+            component="head",
+            proves=("embedding.tied",),
+        )
+
     if a.head.bias:
-        yield TensorRow(f"{name}.bias", (a.vocab_size,), (), "head", ("head.bias",))
+        yield TensorRow(
+            pattern=f"{name}.bias",
+            shape=(a.vocab_size,),
+            axes=(),
+            component="head",
+            proves=("head.bias",),
+        )
 
 
 def _stream_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
     """Yield what begins or ends several residual streams outside of the layers."""
+    width = a.hidden_size
     streams = a.residual.streams
+
     if a.residual.kind == "hyper":
-        name = naming.prefix + naming.hyper[-1]
-        yield from hyper_rows(name, streams, 1, a, (), "residual")
+        last = naming.prefix + naming.hyper[-1]
+        yield from hyper_rows(last, streams, 1, a, (), "residual")
+
     if a.residual.kind == "altup":
-        shape = (a.hidden_size, a.hidden_size)
-        further = (tuple(range(streams - 1)),)
+        further_streams = tuple(range(streams - 1))
         for name in naming.altup:
-            pattern = f"{naming.prefix}{name}.{{}}.weight"
-            yield TensorRow(pattern, shape, further, "residual", ("residual.streams",))
+            yield TensorRow(
+                pattern=f"{naming.prefix}{name}.{{}}.weight",
+                shape=(width, width),
+                axes=(further_streams,),
+                component="residual",
+                proves=STREAM_FACTS,
+            )
 
 
 def layer_norms(steps: Iterable[Step]) -> Iterator[str]:
@@ -125,19 +193,29 @@ def layer_norms(steps: Iterable[Step]) -> Iterator[str]:
     for step in steps:
         if step.pre_norm:
             yield step.pre_norm
+
         for branch in step.branches:
-            yield from (name for name in (branch.pre_norm, branch.post_norm) if name)
-        yield from (name for name in (step.join_norm, step.after_norm) if name)
+            if branch.pre_norm:
+                yield branch.pre_norm
+            if branch.post_norm:
+                yield branch.post_norm
+
+        if step.join_norm:
+            yield step.join_norm
+        if step.after_norm:
+            yield step.after_norm
 
 
 def norm_rows(
     name: str, norm: Norm, width: int, axes: Axes, component: str = "norms"
 ) -> Iterator[TensorRow]:
     """Yield the weight and the bias of a norm, as far as it has them."""
+    shape = (width,)
     if norm.weight:
-        yield TensorRow(f"{name}.weight", (width,), axes, component)
+        yield TensorRow(f"{name}.weight", shape, axes, component)
+
     if norm.bias:
-        yield TensorRow(f"{name}.bias", (width,), axes, component)
+        yield TensorRow(f"{name}.bias", shape, axes, component)
 
 
 def layer_rows(
@@ -153,24 +231,42 @@ def layer_rows(
     numbers: what the `{}` of `prefix` may be; without a `{}` there is one such layer.
     component: what all parameters count for (MTP), instead of the component of each block.
     """
-    steps = a.layer_kinds[kind].steps
-    axes: Axes = (numbers,) if "{}" in prefix else ()
-    for name, norm in zip(naming.norms, layer_norms(steps), strict=True):
-        yield from norm_rows(
-            prefix + name, a.norms[norm], a.hidden_size, axes, component or "norms"
-        )
-    residual = component or "residual"
-    if a.residual.kind == "hyper":
-        outputs = (2 + a.residual.streams) * a.residual.streams
-        for name in naming.hyper[:-1]:
-            yield from hyper_rows(prefix + name, outputs, 3, a, axes, residual)
-    if a.residual.kind == "altup":
-        yield from _altup_rows(prefix, a, axes, residual)
+    layer_kind = a.layer_kinds[kind]
+    steps = layer_kind.steps
+    axes: Axes = ()
+    if "{}" in prefix:
+        axes = (numbers,)
+
+    for name, norm_name in zip(naming.norms, layer_norms(steps), strict=True):
+        norm = a.norms[norm_name]
+        norm_component = component or "norms"
+        yield from norm_rows(prefix + name, norm, a.hidden_size, axes, norm_component)
+
+    yield from _layer_stream_rows(a, prefix, axes, naming, component or "residual")
     yield from _block_rows(a, steps, prefix, axes, naming, component)
-    if a.layer_kinds[kind].learned_scale:
-        name = prefix + naming.layer_scale
-        facts = (f"layer_kinds.{kind}.learned_scale",)
-        yield TensorRow(name, (1,), axes, component or "layer_scales", facts)
+
+    if layer_kind.learned_scale:
+        yield TensorRow(
+            pattern=prefix + naming.layer_scale,
+            shape=(1,),
+            axes=axes,
+            component=component or "layer_scales",
+            proves=(f"layer_kinds.{kind}.learned_scale",),
+        )
+
+
+def _layer_stream_rows(
+    a: Architecture, prefix: str, axes: Axes, naming: Naming, component: str
+) -> Iterator[TensorRow]:
+    """Yield what joins and updates several residual streams in a layer."""
+    streams = a.residual.streams
+    if a.residual.kind == "hyper":
+        outputs = (2 + streams) * streams
+        for name in naming.hyper[:-1]:
+            yield from hyper_rows(prefix + name, outputs, 3, a, axes, component)
+
+    if a.residual.kind == "altup":
+        yield from _altup_rows(prefix, a, axes, component)
 
 
 def _block_rows(
@@ -182,26 +278,55 @@ def _block_rows(
     component: str | None,
 ) -> Iterator[TensorRow]:
     """Yield the tensors of the blocks of a layer."""
-    seen: Counter[str] = Counter()
-    for path in (branch.block for step in steps for branch in step.branches):
+    earlier: Counter[str] = Counter()
+    branches = [branch for step in steps for branch in step.branches]
+    for branch in branches:
+        path = branch.block
         block = a.block(path)
-        for tensor in naming.parts(path, block)(block, a.hidden_size):
-            pattern = prefix + tensor.name.replace("#", str(seen[path]))
-            own_axes = axes if tensor.experts is None else (*axes, range(tensor.experts))
-            facts = tuple(f"{path}.{name}" for name in tensor.proves)
-            part = component or tensor.component
-            yield TensorRow(pattern, tensor.shape, own_axes, part, facts)
-        seen[path] += 1
+        number = str(earlier[path])
+        earlier[path] += 1
+        block_tensors = naming.parts(path, block)
+
+        for tensor in block_tensors(block, a.hidden_size):
+            name = tensor.name.replace("#", number)
+            tensor_axes = axes
+            if tensor.experts is not None:
+                experts = range(tensor.experts)
+                tensor_axes = (*axes, experts)
+            facts = tuple(f"{path}.{field}" for field in tensor.proves)
+            yield TensorRow(
+                pattern=prefix + name,
+                shape=tensor.shape,
+                axes=tensor_axes,
+                component=component or tensor.component,
+                proves=facts,
+            )
 
 
 def hyper_rows(
     name: str, outputs: int, scales: int, a: Architecture, axes: Axes, component: str
 ) -> Iterator[TensorRow]:
     """Yield a hyper-connection: a matrix over all streams, its bias, and its scales."""
-    shape = (outputs, a.residual.streams * a.hidden_size)
-    yield TensorRow(f"{name}fn", shape, axes, component, ("residual.streams",))
-    yield TensorRow(f"{name}base", (outputs,), axes, component)
-    yield TensorRow(f"{name}scale", (scales,), axes, component)
+    inputs = a.residual.streams * a.hidden_size
+    yield TensorRow(
+        pattern=f"{name}fn",
+        shape=(outputs, inputs),
+        axes=axes,
+        component=component,
+        proves=STREAM_FACTS,
+    )
+
+    vectors = {
+        "base": outputs,
+        "scale": scales,
+    }
+    for leaf, size in vectors.items():
+        yield TensorRow(
+            pattern=name + leaf,
+            shape=(size,),
+            axes=axes,
+            component=component,
+        )
 
 
 def _altup_rows(prefix: str, a: Architecture, axes: Axes, component: str) -> Iterator[TensorRow]:
@@ -214,10 +339,21 @@ def _altup_rows(prefix: str, a: Architecture, axes: Axes, component: str) -> Ite
         "modality_router.weight": (streams, width),
     }
     for name, shape in matrices.items():
-        facts = ("residual.streams",)
-        yield TensorRow(f"{prefix}altup.{name}", shape, axes, component, facts)
+        yield TensorRow(
+            pattern=f"{prefix}altup.{name}",
+            shape=shape,
+            axes=axes,
+            component=component,
+            proves=STREAM_FACTS,
+        )
+
     for name in ("router_norm.weight", "correct_output_scale"):
-        yield TensorRow(f"{prefix}altup.{name}", (width,), axes, component)
+        yield TensorRow(
+            pattern=f"{prefix}altup.{name}",
+            shape=(width,),
+            axes=axes,
+            component=component,
+        )
 
 
 def mtp_as_layers(
@@ -233,18 +369,45 @@ def mtp_as_layers(
     mtp = a.mtp
     assert mtp and mtp.layer_kind
     width = a.hidden_size
-    numbers = tuple(range(len(a.layers), len(a.layers) + mtp.modules))
+    first = len(a.layers)
+    numbers = tuple(range(first, first + mtp.modules))
     axes = (numbers,)
     layer = naming.prefix + naming.layer
-    table = (a.vocab_size, width)
     yield from layer_rows(a, mtp.layer_kind, numbers, layer, naming, "mtp")
+
     for norm in norms:
-        yield TensorRow(f"{layer}{norm}.weight", (width,), axes, "mtp")
-    yield TensorRow(f"{layer}eh_proj.weight", (width, 2 * width), axes, "mtp", ("mtp.modules",))
+        yield TensorRow(
+            pattern=f"{layer}{norm}.weight",
+            shape=(width,),
+            axes=axes,
+            component="mtp",
+        )
+
+    yield TensorRow(
+        pattern=f"{layer}eh_proj.weight",
+        shape=(width, 2 * width),
+        axes=axes,
+        component="mtp",
+        proves=("mtp.modules",),
+    )
+
     if mtp.own_embedding:
-        yield TensorRow(f"{layer}embed_tokens.weight", table, axes, "mtp", ("mtp.own_embedding",))
+        yield TensorRow(
+            pattern=f"{layer}embed_tokens.weight",
+            shape=(a.vocab_size, width),
+            axes=axes,
+            component="mtp",
+            proves=("mtp.own_embedding",),
+        )
+
     if mtp.own_head:
-        yield TensorRow(f"{layer}{head}.weight", table, axes, "mtp", ("mtp.own_head",))
+        yield TensorRow(
+            pattern=f"{layer}{head}.weight",
+            shape=(a.vocab_size, width),
+            axes=axes,
+            component="mtp",
+            proves=("mtp.own_head",),
+        )
 
 
 def fold_numbers(row: TensorRow) -> TensorRow:
@@ -252,12 +415,17 @@ def fold_numbers(row: TensorRow) -> TensorRow:
     pieces = row.pattern.split(".")
     if not any(piece.isdigit() for piece in pieces):
         return row
-    given = iter(row.axes)
+
+    row_axes = iter(row.axes)
     axes: list[tuple[int, ...] | range] = []
     for i, piece in enumerate(pieces):
         if piece == "{}":
-            axes.append(next(given))
+            axis = next(row_axes)
+            axes.append(axis)
         elif piece.isdigit():
-            axes.append((int(piece),))
+            number = int(piece)
+            axes.append((number,))
             pieces[i] = "{}"
-    return replace(row, pattern=".".join(pieces), axes=tuple(axes))
+
+    pattern = ".".join(pieces)
+    return replace(row, pattern=pattern, axes=tuple(axes))

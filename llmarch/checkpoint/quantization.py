@@ -7,23 +7,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from ..architecture.quantization import MAX_PATTERN_LENGTH, compile_pattern
 from ..architecture.schema import Finding, Quantization, Severity
-from ..sources.raw import fold, unfold
+from .exclusions import Exclusions, expand_modules
 from .indices import Index, folded_names
 from .logical import LogicalTensor
-from .names import canonical
 from .packing import FORMATS, Unpacked
 from .packing.base import FLOAT8
 
 if TYPE_CHECKING:
     from .matching import Match
 
-MAX_REGEXES = 100
+MAX_PATHS = 3
+"""Paths of one disagreement that are reported."""
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
+
+PLAIN = frozenset({"F16", "BF16", "F32"})
+"""Dtypes of weights that are not quantised."""
+
+_COMPONENTS = frozenset({"attention", "mlp", "experts", "shared_experts", "latent_projections"})
+"""Components whose linear modules are quantised. Methods leave embeddings, head, norms, routers,
+towers and MTP modules as they are, unless a list says otherwise."""
+
+_LINEAR = re.compile(
+    r"\.(?:[qkvo]|qkv|q_[ab]|kv_b|kv_a|o_[ab]|gate|up|down|gate_up|in|out)_proj(?:\.weight)?$"
+    r"|\.(?:kv_a_proj_with_mqa|in_proj_(?:qkvz?|z)|fc[12]_latent_proj)\.weight$"
+    r"|\.(?:wq_[ab]|wo_[ab]|wkv|w[123]|c_attn|c_proj|c_fc)\.weight$"
+)
+"""Names of the large linear modules that every method quantises by itself. Small ones (gates,
+decays, indexers) are left to lists, and are compared only with modules of their own name."""
+
+_SUBMODULES = re.compile(r"\.(?:indexer|compressor)\.")
+"""Parts of attention that are kept in 16 bits where the rest is quantised (DeepSeek V3.2, V4)."""
+
+_WIDTHS_DECLARED = frozenset({"mlx", "gptq", "awq"})
+"""Methods whose declaration gives the bits of every module."""
 
 PACKING_SEVERITY: Severity = "weights"
 """The severity of every disagreement between declaration and packings: loaders build the modules
@@ -80,6 +99,9 @@ def quantization_findings(
         findings += wrong_format(packed, unpacked, declared)
         findings += wrong_bits(packed, declared)
         findings += excluded_but_packed(packed, declared)
+        findings += declared_but_plain_modules(matches, declared)
+        reported = {finding.path for finding in unpacked.findings}
+        findings += [f for f in undeclared_bits(packed, declared) if f.path not in reported]
     return findings
 
 
@@ -108,7 +130,6 @@ def unscaled(matches: Iterable[Match]) -> list[Finding]:
                 path = folded_names(tensor.source, tensor.indices)[0]
                 message = f"stored as {tensor.dtype} without scales, so it cannot be decoded"
                 findings.append(packing_finding(path, message, None, tensor.dtype))
-
     return findings
 
 
@@ -145,7 +166,6 @@ def packed_but_undeclared(packed: list[LogicalTensor]) -> list[Finding]:
         path = folded_names(tensor.source, tensor.indices)[0]
         message = f"stored as {tensor.packing}, but the config declares no quantisation"
         findings.append(packing_finding(path, message, None, tensor.packing))
-
     return findings
 
 
@@ -158,15 +178,20 @@ def wrong_format(
     """
     if not is_known_method(declared):
         return []
-
     findings: list[Finding] = []
     for tensor in _first_of_each_packing(packed):
-        if declared.method not in unpacked.formats[tensor.packing].methods:
+        format = unpacked.formats[tensor.packing]
+        if declared.method not in format.methods and not _is_announced(format.name, declared):
             path = folded_names(tensor.source, tensor.indices)[0]
             message = f"stored as {tensor.packing}, but the config declares {declared.method}"
             findings.append(packing_finding(path, message, declared.method, tensor.packing))
-
     return findings
+
+
+def _is_announced(format: str, declared: Quantization) -> bool:
+    """Return whether the declaration names a format for experts or single modules."""
+    announced = [words.rpartition(": ")[2] for words in (declared.experts or "", *declared.modules)]
+    return any(format in words for words in announced)
 
 
 def _first_of_each_packing(packed: list[LogicalTensor]) -> list[LogicalTensor]:
@@ -181,7 +206,6 @@ def wrong_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Find
     widths = sorted({x.width for x in packed if x.width and x.dtype})
     if declared.bits is None or not widths or declared.bits in widths:
         return []
-
     stored = [f"{width:g}" for width in widths]
     message = f"the config declares {declared.bits:g} bits, the tensors have {', '.join(stored)}"
     return [packing_finding("quantization.bits", message, declared.bits, widths[0])]
@@ -202,75 +226,112 @@ def excluded_but_packed(packed: list[LogicalTensor], declared: Quantization) -> 
     return findings
 
 
-class Exclusions:
-    """Names of modules that are not quantised, in the ways that tools write them.
+class DeclaredModules:
+    """The modules that a declaration quantises."""
 
-    A module or the end of its path (transformers' modules_to_not_convert), a glob (ModelOpt's
-    ignore), or `re:` and a regular expression (compressed-tensors' ignore).
+    def __init__(self, declared: Quantization) -> None:
+        self.method = declared.method
+        self.group_size = declared.group_size
+        self.exclusions = Exclusions(declared.excluded)
+        self.listed: Exclusions | None = None
+        """The only modules that are quantised. None: those that the method quantises by itself."""
+        names = [*declared.targets, *(entry.rpartition(": ")[0] for entry in declared.modules)]
+        is_listing = declared.method in ("compressed-tensors", "modelopt") or declared.targets
+        if (
+            is_listing
+            and names
+            and not any(name.isidentifier() and name[:1].isupper() for name in names)
+        ):
+            modules = [
+                name for group in expand_modules(declared.modules).values() for name in group
+            ]
+            self.listed = Exclusions((*declared.targets, *modules))
+        # ModelOpt always writes what it left out: a config without a list is not complete.
+        lists_nothing = declared.method == "modelopt" and not declared.excluded and not names
+        self.is_known = self.exclusions.is_complete and not lists_nothing
+
+    def plain_indices(self, match: Match, tensor: LogicalTensor) -> list[Index]:
+        """Return the indices of a plain tensor whose modules should be quantised."""
+        if self.method == "mxfp4" and match.rows[0].component != "experts":
+            return []
+        if self.method == "mlx" and self._is_undivided(match.expected_shape):
+            return []
+        excluded = set(self.exclusions.excluded_indices(tensor, match.key))
+        indices = tensor.indices
+        if self.listed is not None:
+            indices = self.listed.excluded_indices(tensor, match.key)
+        return [index for index in indices if index not in excluded]
+
+    def _is_undivided(self, shape: tuple[int, ...]) -> bool:
+        """Return whether MLX cannot quantise a matrix: its inputs are no whole number of groups."""
+        return bool(self.group_size) and shape[-1] % (self.group_size or 1) != 0
+
+
+def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> list[Finding]:
+    """Report modules that the config quantises, and that are stored plain, without scales.
+
+    Loaders build them quantised, and find no scales. Modules are compared if they are large linear
+    ones (`_LINEAR`), or if others of the same name are packed.
     """
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.regexes: list[re.Pattern[str]] = []
-        self.modules: dict[str, set[Index]] = {}
-        """The numbers of each folded module name or glob."""
-        for name in names:
-            if name.startswith("re:"):
-                self._add_regex(name.removeprefix("re:"))
-            else:
-                self._add_module(name)
-
-    def _add_regex(self, text: str) -> None:
-        """Add a regular expression, unless it could take long to match."""
-        regex = compile_pattern(text)
-        if regex is not None and len(self.regexes) < MAX_REGEXES:
-            self.regexes.append(regex)
-
-    def _add_module(self, name: str) -> None:
-        as_prefix = canonical(f"{name}.")  # rules rename modules inside of names only
-        pattern, index = fold(as_prefix.removesuffix("."))
-        self.modules.setdefault(pattern, set()).add(index)
-
-    def excluded_indices(self, tensor: LogicalTensor) -> list[Index]:
-        """Return the indices of a tensor that are excluded.
-
-        Regular expressions are matched with the first and the last name only; one that matches
-        either excludes all.
-        """
-        if self._regex_matches(tensor):
-            return list(tensor.indices)
-
-        module = canonical(tensor.pattern).removesuffix(".weight")
-        excluded: set[Index] = set()
-        for pattern, numbers in self.modules.items():
-            if not _covers(pattern, module):
+    if not is_known_method(declared):
+        return []
+    modules = DeclaredModules(declared)
+    if not modules.is_known:
+        return []
+    packed = {m.key for m in matches if any(x.packing for x in m.tensors)}
+    findings: list[Finding] = []
+    for match in matches:
+        row = match.rows[0]
+        if row.component not in _COMPONENTS or len(match.expected_shape) < 2:
+            continue
+        is_linear = _LINEAR.search(match.key) and not _SUBMODULES.search(match.key)
+        if not is_linear and match.key not in packed:
+            continue
+        for tensor in match.tensors:
+            if tensor.packing or tensor.dtype not in PLAIN:
                 continue
-            width = len(next(iter(numbers)))
-            for index in tensor.indices:
-                if width == 0 or index[:width] in numbers:
-                    excluded.add(index)
-
-        return [index for index in tensor.indices if index in excluded]
-
-    def _regex_matches(self, tensor: LogicalTensor) -> bool:
-        first = tensor.indices[0]
-        last = tensor.indices[-1]
-        for index in (first, last):
-            name = unfold(tensor.source, index)
-            module = name.removesuffix(".weight")
-            if len(module) > MAX_PATTERN_LENGTH:
+            indices = modules.plain_indices(match, tensor)
+            if not indices:
                 continue
-            if any(regex.match(module) for regex in self.regexes):
-                return True
-        return False
+            message = (
+                f"stored as {tensor.dtype} without scales, but the config declares "
+                f"{declared.method} quantisation and does not exclude it"
+            )
+            for path in folded_names(tensor.source, indices)[:MAX_PATHS]:
+                findings.append(packing_finding(path, message, declared.method, tensor.dtype))
+    return findings
 
 
-def _covers(pattern: str, module: str) -> bool:
-    """Return whether a folded name or glob means a module, or one that holds it."""
-    is_glob = "*" in pattern or "?" in pattern
-    if is_glob:
-        inside = f"{pattern}.*"
-        return fnmatchcase(module, pattern) or fnmatchcase(module, inside)
-    if module == pattern:
-        return True
+def undeclared_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Finding]:
+    """Report modules whose bits are neither the declared ones nor declared for the module."""
+    widths = {tensor.width for tensor in packed}
+    if declared.method not in _WIDTHS_DECLARED or declared.bits not in widths:
+        return []
+    own_bits = _own_bits(declared)
+    findings: list[Finding] = []
+    for tensor in packed:
+        if not tensor.width or tensor.uncertain or not tensor.dtype:
+            continue
+        default = set(tensor.indices)
+        wrong: list[Index] = []
+        for bits, names in own_bits:
+            own = set(names.excluded_indices(tensor)) & default
+            default -= own
+            if bits != tensor.width:
+                wrong += own
+        if tensor.width != declared.bits:
+            wrong += default
+        if wrong:
+            path = folded_names(tensor.source, sorted(wrong))[0]
+            message = f"stored with {tensor.width:g} bits, which the config does not declare for it"
+            findings.append(packing_finding(path, message, declared.bits, tensor.width))
+    return findings
 
-    return module.startswith(f"{pattern}.") or module.endswith(f".{pattern}")
+
+def _own_bits(declared: Quantization) -> list[tuple[float, Exclusions]]:
+    """Return the bits that are declared for single modules, with the names of these."""
+    own: list[tuple[float, Exclusions]] = []
+    for words, names in expand_modules(declared.modules).items():
+        bits = re.search(r"([\d.]+) bits", words)
+        own.append((float(bits[1]) if bits else declared.bits or 0, Exclusions(tuple(names))))
+    return own

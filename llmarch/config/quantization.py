@@ -1,5 +1,6 @@
-"""Read how a config says that its checkpoint is stored: `quantization_config`, MLX's `quantization`.
+"""Read how a config says that its checkpoint is stored.
 
+The usual tools write `quantization_config`, MLX writes `quantization`.
 Each tool has its own keys; here they become the facts of one `Quantization`. Every key is read into
 a fact, is known to have no effect on what is stored (`_INERT`), or is left as unread. Values are
 checked where they are read: a wrong type or an impossible number is a ConfigError with file and
@@ -23,6 +24,7 @@ _KEYS = ("quantization_config", "compression_config", "quantization")
 
 MAX_ENTRY = 100
 """Characters of a folded module name: a longer one, of many runs of numbers, is divided."""
+UNQUANTISED_BITS = 16
 MAX_BITS = 32
 """Bits of the widest number that a weight is stored in."""
 
@@ -31,7 +33,7 @@ _INERT = frozenset(
     quant_method producer version quantization_status global_compression_ratio sparsity_config
     transform_config dequantize meta dataset tokenizer batch_size damp_percent static_groups
     true_sequential mse model_name_or_path model_file_base_name model_seqlen block_name_to_quantize
-    module_name_preceding_first_block modules_in_block_to_quantize cache_block_outputs pad_token_id
+    module_name_preceding_first_block cache_block_outputs pad_token_id
     max_input_length use_cuda_fp16 use_exllama exllama_config disable_exllama backend do_fuse
     modules_to_fuse fuse_max_seq_len pack_dtype is_marlin_format iters low_gpu_mem_usage lr
     minmax_lr nsamples seqlen autoround_version enable_quanted_input enable_minmax_tuning
@@ -149,6 +151,16 @@ def _names(q: ConfigKeys, *keys: str) -> Sourced:
     return same_evidence(names.value or [], names)
 
 
+def _nested_names(q: ConfigKeys, key: str) -> Sourced:
+    """Return the names of a list of lists of names (GPTQ, in the order of its work)."""
+    names = q.items(key, default=None, entry=(str, list))
+    flat: list[str] = []
+    entries: list[str | list[object]] = names.value or []
+    for entry in entries:
+        flat += [entry] if isinstance(entry, str) else [str(name) for name in entry]
+    return same_evidence(flat, names)
+
+
 def _flag(q: ConfigKeys, key: str) -> Sourced:
     """Return true or false, or None where the config does not say."""
     flag = q.flag(key, default=None)
@@ -167,7 +179,7 @@ def _objects(q: ConfigKeys, key: str) -> list[ConfigKeys]:
 
 
 def _is_override(key: str, value: object) -> bool:
-    """Return whether a key is a module's name, as MLX writes it: with its own bits, true or false."""
+    """Return whether a key is a module's name, under which MLX writes its bits, true or false."""
     return isinstance(value, dict) or (isinstance(value, bool) and "." in key)
 
 
@@ -260,6 +272,15 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
                 "", _bits(part, "bits").value, _group_size(part, "group_size").value
             )
             formats[f"re:{rule.removeprefix('+:')}"] = words
+    own = q.child("extra_config")  # AutoRound
+    for name in own.data:
+        part = own.child(name)
+        part.ignore(*part.data)
+        bits = _bits(part, "bits").value
+        if bits is not None and bits >= UNQUANTISED_BITS:
+            excluded.value.append(name)
+        elif bits is not None:
+            formats[name] = module_format("", bits, _group_size(part, "group_size").value)
     if not q.flag("lm_head", default=False).value:
         q.ignore("lm_head")
     return {
@@ -268,6 +289,7 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
         "format": _layout(q),
         "symmetric": symmetric,
         "activation_order": _flag(q, "desc_act"),
+        "targets": _nested_names(q, "modules_in_block_to_quantize"),
         "excluded": excluded,
         "modules": [f"{name}: {words}" for name, words in formats.items()],
     }

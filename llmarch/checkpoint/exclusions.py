@@ -1,0 +1,188 @@
+"""Match tensors with lists of module names, in the ways that quantization tools write them.
+
+A name is one of these:
+
+- a module, or any run of parts of its path: `lm_head`, `mlp.gate`, `model.layers.3` (transformers'
+  modules_to_not_convert, vLLM's is_layer_skipped)
+- a glob (ModelOpt's ignore): `model.layers.0*`
+- `re:` and a regular expression (compressed-tensors' ignore)
+
+Wrappers do not matter: engines rename `model.language_model.`, `language_model.model.` and
+`backbone.` before they compare.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase, translate
+from itertools import product
+from typing import Any
+
+from ..architecture.quantization import MAX_PATTERN_LENGTH, compile_pattern
+from ..sources.raw import fold, unfold
+from .indices import Index
+from .logical import LogicalTensor
+from .names import canonical
+
+MAX_REGEXES = 100
+MAX_GLOBS = 2000
+"""Globs of one list that are compared; those that differ only in numbers count once."""
+MAX_BRACED = 100_000
+"""Modules that one folded name may stand for."""
+
+_WRAPPERS = ("", "model.", "language_model.model.", "model.language_model.", "backbone.")
+"""Beginnings of the module names that regular expressions are written for."""
+_BRACES = re.compile(r"\{([\d,-]+)\}")
+
+
+class Exclusions:
+    """A list of module names, as an exclusion list has them."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.regexes: list[re.Pattern[str]] = []
+        self.modules: dict[str, set[Index]] = {}
+        """The numbers of each folded module name."""
+        self.globs: dict[str, set[Index]] = {}
+        """The numbers of each folded glob."""
+        self.is_complete = True
+        """Whether every name can be compared: a slow regular expression cannot."""
+        self._partial: list[str] = []
+        """Globs of a part of a number: `layers.0*`."""
+        for name in names:
+            if name.startswith("re:"):
+                self._add_regex(name.removeprefix("re:"))
+            else:
+                self._add_module(name)
+        self._partial_regex: re.Pattern[str] | None = None
+        if self._partial:
+            self._partial_regex = re.compile("|".join(map(translate, self._partial)))
+
+    def _add_regex(self, text: str) -> None:
+        """Add a regular expression, unless it could take long to match."""
+        regex = compile_pattern(text)
+        if regex is None or len(self.regexes) >= MAX_REGEXES:
+            self.is_complete = False
+            return
+        self.regexes.append(regex)
+
+    def _add_module(self, name: str) -> None:
+        pattern, index = fold(_module(f"{name}.").removesuffix("."))
+        is_glob = any(mark in pattern for mark in "*?")
+        if not is_glob:
+            self.modules.setdefault(pattern, set()).add(index)
+        elif len(self.globs) + len(self._partial) >= MAX_GLOBS:
+            self.is_complete = False
+        elif re.search(r"\d\*|\?|\*\d", pattern):
+            self._partial += [pattern.format(*index), f"{pattern.format(*index)}.*"]
+        else:
+            self.globs.setdefault(pattern, set()).add(index)
+
+    def excluded_indices(self, tensor: LogicalTensor, key: str = "") -> list[Index]:
+        """Return the indices of a tensor whose modules are in the list.
+
+        Args:
+            tensor: the tensor, as it is stored
+            key: its canonical name, if that is known better than from the tensor's own
+
+        """
+        own = _module(tensor.pattern).removesuffix(".weight")
+        excluded = self._excluded(tensor, own)
+        known = _module(key).removesuffix(".weight")
+        if known not in ("", own) and known.count("{}") == own.count("{}"):
+            excluded |= self._excluded(tensor, known)
+        return [index for index in tensor.indices if index in excluded]
+
+    def _excluded(self, tensor: LogicalTensor, module: str) -> set[Index]:
+        """Return the indices that are excluded under this name of the module."""
+        excluded: set[Index] = set()
+        for pattern, first in _parts(module):
+            numbers = self.modules.get(pattern)
+            if numbers is not None:
+                excluded |= _having(tensor.indices, numbers, first)
+        for pattern, numbers in self.globs.items():
+            if fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*"):
+                excluded |= _having(tensor.indices, numbers, 0)
+        if self._partial_regex is not None:
+            matches = self._partial_regex.match
+            excluded.update(i for i in tensor.indices if matches(unfold(module, i)))
+        for regex in self.regexes:
+            excluded |= _matching(regex, tensor, module)
+        return excluded
+
+
+def _module(name: str) -> str:
+    """Return a module's name without wrappers, and with the parts that all spellings share."""
+    return canonical(name.removeprefix("backbone.")).removeprefix("backbone.")
+
+
+def _parts(module: str) -> list[tuple[str, int]]:
+    """Return every run of parts of a path, with how many numbers stand before it."""
+    parts = module.split(".")
+    runs: list[tuple[str, int]] = []
+    numbers = 0
+    for start, part in enumerate(parts):
+        runs += [(".".join(parts[start:end]), numbers) for end in range(start + 1, len(parts) + 1)]
+        numbers += part == "{}"
+    return runs
+
+
+def _having(indices: list[Index], numbers: set[Index], first: int) -> set[Index]:
+    """Return the indices whose numbers from place `first` on are among `numbers`."""
+    width = len(next(iter(numbers)))
+    if width == 0:
+        return set(indices)
+    return {index for index in indices if index[first : first + width] in numbers}
+
+
+def _matching(regex: re.Pattern[str], tensor: LogicalTensor, module: str) -> set[Index]:
+    """Return the indices whose names a regular expression matches, in any of their spellings.
+
+    Where the expression has no digits, the numbers of a name make no difference, and one name
+    stands for all.
+    """
+    stored = tensor.source.removesuffix(".weight")
+    spellings = [stored, *(wrapper + module for wrapper in _WRAPPERS)]
+    if not any(character.isdigit() for character in regex.pattern):
+        name = tensor.indices[0]
+        is_match = any(_matches(regex, unfold(spelling, name)) for spelling in spellings)
+        return set(tensor.indices) if is_match else set()
+    return {
+        index
+        for index in tensor.indices
+        if any(_matches(regex, unfold(spelling, index)) for spelling in spellings)
+    }
+
+
+def _matches(regex: re.Pattern[str], name: str) -> bool:
+    return len(name) <= MAX_PATTERN_LENGTH and regex.match(name) is not None
+
+
+def expand_modules(entries: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the names of a quantization's `modules` by format, numbers unfolded.
+
+    Raises ValueError for an entry that stands for too many.
+    """
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        folded, _, words = entry.rpartition(": ")
+        pieces = _BRACES.split(folded)
+        axes: list[list[str]] = [_numbers(piece) for piece in pieces[1::2]]
+        size = 1
+        for axis in axes:
+            size *= len(axis)
+        if size > MAX_BRACED:
+            raise ValueError(f"{entry} stands for {size:,} modules")
+        for numbers in product(*axes):
+            parts: list[Any] = [*pieces]
+            parts[1::2] = numbers
+            names.setdefault(words, []).append("".join(parts))
+    return names
+
+
+def _numbers(runs: str) -> list[str]:
+    """Return the numbers of `0-2,5`."""
+    numbers: list[str] = []
+    for run in runs.split(","):
+        first, _, last = run.partition("-")
+        numbers += map(str, range(int(first), int(last or first) + 1))
+    return numbers

@@ -294,8 +294,8 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
             if not indices:
                 continue
             message = (
-                f"stored as {tensor.dtype} without scales, but the config declares "
-                f"{declared.method} quantisation and does not exclude it"
+                f"stored as {tensor.dtype}, but the config declares {declared.method} "
+                "quantisation and does not exclude it"
             )
             for path in folded_names(tensor.source, indices)[:MAX_PATHS]:
                 findings.append(packing_finding(path, message, declared.method, tensor.dtype))

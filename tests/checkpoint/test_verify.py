@@ -436,7 +436,10 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         retype(r"1\.self_attn\.k_proj\.weight$", "BF16"),
         None,
         "conflict",
-        {("tensor-unexpected", "model.layers.1.self_attn.k_proj.weight_scale_inv")},
+        {
+            ("tensor-unexpected", "model.layers.1.self_attn.k_proj.weight_scale_inv"),
+            ("tensor-dtype", "model.layers.1.self_attn.k_proj.weight"),
+        },
     ),
     (
         "one second scale is gone",

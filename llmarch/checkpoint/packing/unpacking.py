@@ -299,8 +299,17 @@ class _Unpacker:
     def _report_missing_companions(
         self, group: TensorGroup, candidate: _Candidate, varying: _Varying
     ) -> None:
-        """Report tensors without a companion that others of their group have; scales come later."""
+        """Report tensors without a companion that others of their group have.
+
+        Scales come later, except those that alone identify the format: without them the tensor is
+        of no format.
+        """
         f = candidate.format
+        scales = [varying[suffix] for suffix in f.scales if suffix in varying]
+        if scales and not f.certain:
+            without = [i for i in group.indices if not any(i in positions for positions in scales)]
+            message = f"{f.name} values without scales, which others have"
+            self._report_without(group, without, message)
         for suffix, positions in varying.items():
             if suffix in f.scales:
                 continue

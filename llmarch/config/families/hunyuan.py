@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
@@ -53,15 +55,24 @@ def same_on_every_layer(c: ConfigKeys, key: str, default: int | None = None) -> 
 
     Raises ConfigError if the layers differ.
     """
-    given = c.value(key) if default is None else c.value(key, default=default)
+    options: dict[str, Any] = {}
+    if default is not None:
+        options["default"] = default
+
+    given = c.value(key, **options)
     if not isinstance(given.value, list):
-        return c.size(key) if default is None else c.size(key, default=default)
-    values = {*c.items(key, length=c.layer_count().value, entry=int).value}
-    if len(values) != 1:
+        return c.size(key, **options)
+
+    layers = c.layer_count().value
+    entries = c.items(key, length=layers, entry=int).value
+    distinct = {*entries}
+    if len(distinct) != 1:
         raise ConfigError(
             f"{c.file}: {c.key(key)} differs from layer to layer; llmarch supports one value"
         )
-    return same_evidence(values.pop(), given)
+
+    (value,) = distinct
+    return same_evidence(value, given)
 
 
 FAMILY = Family(

@@ -17,15 +17,18 @@ def read(c: ConfigKeys) -> Draft:
     wiring = blocks.layer_wiring("full", layers)
     c.expect("qk_norm", True)
     norm = draft(s.QKNorm, scope="head")
-    full = blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c))
+    biases = blocks.attention_biases(c)
+    full = blocks.attention(c, qk_norm=norm, **biases)
     c.expect("mlp_bias", False)
+
     # in which precision and by which kernels
     c.ignore("enable_lm_head_fp32", "enable_attention_fp32_softmax", "enable_moe_fp32_combine")
     c.ignore("use_grouped_mm", "eod_token_id")
+    readers = {"dense": blocks.dense, "moe": moe}
     return blocks.decoder(
         c,
         mixers={"full": full},
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, layers.value),
+        ffns=blocks.read_used_blocks(c, readers, layers.value),
         mtp=blocks.mtp(c, blocks.last_kind(wiring)),
         **wiring,
     )
@@ -39,6 +42,7 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
     first = c.expect("first_k_dense_replace", 1)
     if not isinstance(first, Sourced):
         first = derived(None, "every layer but the first is MoE")
+
     return blocks.moe_layers(c, lambda i: i > 0, first)
 
 

@@ -39,87 +39,117 @@ def moonvit(c: ConfigKeys, text: Draft) -> Draft:
     Frames are averaged; merged patches pass an MLP of two layers. The published files have keys of
     the makers' code (vt_*), files saved by transformers those of its class.
     """
-    v = FAMILY.part(c, "vision_config", "kimi_k25_vision")
+    keys = FAMILY.part(c, "vision_config", "kimi_k25_vision")
     for key, value in FIXED.items():
-        v.expect(key, value)
-    v.ignore("model_type", "init_pos_emb_time", "pos_emb_time")  # positions in time are fixed sines
-    v.ignore("projector_ln_eps")
-    rows = v.size("init_pos_emb_height", "pos_emb_height")
-    columns = v.size("init_pos_emb_width", "pos_emb_width")
+        keys.expect(key, value)
+    keys.ignore(
+        "model_type", "init_pos_emb_time", "pos_emb_time"
+    )  # positions in time are fixed sines
+    keys.ignore("projector_ln_eps")
+    rows = keys.size("init_pos_emb_height", "pos_emb_height")
+    columns = keys.size("init_pos_emb_width", "pos_emb_width")
     positions = f"{rows.evidence.ref} * {columns.evidence.ref}"
-    hidden = v.size("vt_hidden_size", "hidden_size")
+    hidden = keys.size("vt_hidden_size", "hidden_size")
     heads = ("vt_num_attention_heads", "num_attention_heads")
-    dim = derived(hidden.value // v.size(*heads).value, "vision hidden size / heads")
+    dim = derived(hidden.value // keys.size(*heads).value, "vision hidden size / heads")
     width = text["hidden_size"]
-    check_projector(v, hidden, width)
-    merge = merged_patches(v)
+    check_projector(keys, hidden, width)
+    merge = merged_patches(keys)
     merged = derived(hidden.value * merge.value**2, "vision hidden size * merge^2")
     return vision.transformer(
-        v,
+        keys,
         hidden=("vt_hidden_size", "hidden_size"),
         heads=heads,
         width=("vt_intermediate_size", "intermediate_size"),
         channels="",
         kind="moonvit",
-        layers=v.layer_count("vt_num_hidden_layers", "num_hidden_layers"),
+        layers=keys.layer_count("vt_num_hidden_layers", "num_hidden_layers"),
         head_dim=dim,
         norm=draft(s.Norm, kind="layernorm", eps=1e-5, bias=True),
         outer_norms=1,
-        patch_embedding=vision.patch_embedding(v, hidden, "", bias=True),
+        patch_embedding=vision.patch_embedding(keys, hidden, "", bias=True),
         positions=derived(rows.value * columns.value, positions),
-        rope=draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=dim, interleaved=True),
+        rope=draft(s.Rope, theta=vision.rope_theta(keys), rotary_dim=dim, interleaved=True),
         merge=merge,
         projector=[
             draft(s.Linear, inputs=merged, outputs=merged, bias=True),
             draft(s.Linear, inputs=merged, outputs=width, bias=True),
         ],
-        projector_activation=v.expect("projector_hidden_act", "gelu"),
+        projector_activation=keys.expect("projector_hidden_act", "gelu"),
         projector_norms=same_evidence([hidden.value], hidden),
         projector_norm_bias=True,
     )
 
 
-def merged_patches(v: ConfigKeys) -> Sourced:
+def merged_patches(keys: ConfigKeys) -> Sourced:
     """Read the side of the square of patches that makes a token."""
-    kernel = v.items("merge_kernel_size", entry=int)
-    if len(kernel.value) != 2 or kernel.value[0] != kernel.value[1]:
-        raise ConfigError(
-            f"{v.file}: {v.key('merge_kernel_size')} is {kernel.value}; llmarch supports squares"
-        )
-    return same_evidence(kernel.value[0], kernel)
+    key = "merge_kernel_size"
+    kernel = keys.items(key, entry=int)
+    sides: list[int] = kernel.value
+    is_square = len(sides) == 2 and sides[0] == sides[1]
+    if not is_square:
+        raise ConfigError(f"{keys.file}: {keys.key(key)} is {sides}; llmarch supports squares")
+
+    side = sides[0]
+    return same_evidence(side, kernel)
 
 
-def check_projector(v: ConfigKeys, hidden: Sourced, width: Sourced) -> None:
+def check_projector(keys: ConfigKeys, hidden: Sourced, width: Sourced) -> None:
     """Raise ConfigError if the projector's widths are not those of tower and decoder."""
-    inputs = v.size("mm_hidden_size", default=hidden)
-    outputs = v.size("text_hidden_size", default=width)
+    inputs = keys.size("mm_hidden_size", default=hidden)
+    outputs = keys.size("text_hidden_size", default=width)
     if inputs.value != hidden.value or outputs.value != width.value:
         raise ConfigError(
-            f"{v.file}: the projector's widths are not those of tower and decoder, which llmarch"
+            f"{keys.file}: the projector's widths are not those of tower and decoder, which llmarch"
             " does not support"
         )
 
 
 def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
-    t = a.towers["vision"]
-    assert isinstance(t, s.Tower)
-    prefix = "vision_tower."
-    width = t.hidden_size
-    rows = max(n for n in range(1, isqrt(t.positions) + 1) if t.positions % n == 0)
-    grid = (rows, t.positions // rows, width)  # the facts do not tell a grid that is no square
-    layer_parts = (
-        tensors.fused_attention_parts("", "wqkv", "wo"),
-        tensors.dense_parts("mlp", up="fc0", down="fc1"),
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
+    patches = "vision_tower.patch_embed."
+    encoder = "vision_tower.encoder."
+    yield from tensors.patch_rows(f"{patches}proj", tower)
+
+    grid = position_grid(tower)
+    yield from tensors.position_rows(f"{patches}pos_emb.weight", tower, grid)
+
+    yield from tensors.tower_rows(
+        tower,
+        layer=f"{encoder}blocks.{{}}.",
+        norms=("norm0", "norm1"),
+        attention=tensors.fused_attention_parts("", "wqkv", "wo"),
+        ffn=tensors.dense_parts("mlp", up="fc0", down="fc1"),
     )
-    norms = ("norm0", "norm1")
-    yield from tensors.patch_rows(f"{prefix}patch_embed.proj", t)
-    yield from tensors.position_rows(f"{prefix}patch_embed.pos_emb.weight", t, grid)
-    yield from tensors.tower_rows(t, f"{prefix}encoder.blocks.{{}}.", norms, *layer_parts)
-    yield from tensors.norm_rows(f"{prefix}encoder.final_layernorm", t.norm, width, (), "vision")
-    norm_width = t.projector_norms[0]
-    yield from tensors.norm_rows("mm_projector.pre_norm", t.norm, norm_width, (), "vision")
-    yield from tensors.projector_rows(t, "mm_projector.proj.0", "mm_projector.proj.2")
+
+    norm_widths = {
+        f"{encoder}final_layernorm": tower.hidden_size,
+        "mm_projector.pre_norm": tower.projector_norms[0],
+    }
+    for name, width in norm_widths.items():
+        yield from tensors.norm_rows(name, tower.norm, width, (), "vision")
+
+    yield from tensors.projector_rows(
+        tower,
+        "mm_projector.proj.0",
+        "mm_projector.proj.2",
+    )
+
+
+def position_grid(tower: s.Tower) -> tuple[int, int, int]:
+    """Return the shape of the table of positions, [rows, columns, width].
+
+    The facts tell the number of positions only; the grid is taken to be as near to a square as
+    that number allows.
+    """
+    positions = tower.positions
+    root = isqrt(positions)
+    divisors = [side for side in range(1, root + 1) if positions % side == 0]
+    rows = max(divisors)
+    columns = positions // rows
+    return (rows, columns, tower.hidden_size)
 
 
 FAMILY = Family(

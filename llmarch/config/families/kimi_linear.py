@@ -62,16 +62,32 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if listed.value is not None:
         return listed
+
     if full.value is None or linear.value is None:
         reason = derived(None, "no layer lists: every 4th layer is full, from 4 on")
-        return blocks.pattern_of(c, lambda i: "full" if i and i % 4 == 0 else "linear", reason)
-    names = dict.fromkeys(full.value, "full") | dict.fromkeys(linear.value, "linear")
-    missing = next((i for i in range(1, layers + 1) if i not in names), None)
-    if missing is not None:
-        raise ConfigError(
-            f"{c.file}: layer {missing} is in neither {full.evidence.ref} nor {linear.evidence.ref}"
-        )
-    return derived_from([names[i] for i in range(1, layers + 1)], full, linear)
+        return blocks.pattern_of(c, layer_of_class, reason)
+
+    full_names = dict.fromkeys(full.value, "full")
+    linear_names = dict.fromkeys(linear.value, "linear")
+    names = full_names | linear_names
+
+    mixers: list[str] = []
+    for number in range(1, layers + 1):
+        if number not in names:
+            lists = f"{full.evidence.ref} nor {linear.evidence.ref}"
+            raise ConfigError(f"{c.file}: layer {number} is in neither {lists}")
+        mixers.append(names[number])
+
+    return derived_from(mixers, full, linear)
+
+
+def layer_of_class(i: int) -> str:
+    """Return the mixer of a layer by the class's own pattern, which counts from 0."""
+    if i == 0:
+        return "linear"
+    if i % 4 == 0:
+        return "full"
+    return "linear"
 
 
 def kda(c: ConfigKeys) -> Draft:
@@ -80,7 +96,9 @@ def kda(c: ConfigKeys) -> Draft:
 
     def size(key: str, own: str) -> Sourced:
         """Read the published nested key, or the class's own."""
-        return nested.size(key) if nested.has(key) else c.size(own)
+        if nested.has(key):
+            return nested.size(key)
+        return c.size(own)
 
     heads = size("num_heads", "linear_num_heads")
     dim = size("head_dim", "linear_head_dim")
@@ -104,22 +122,38 @@ def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor
     q, k and v have a convolution each; decay (f) and output gate (g) are computed in two steps
     through one head's width.
     """
-    m = tensors.Module("self_attn", "attention")
-    keys = a.key_heads * a.key_head_dim
-    values = a.value_heads * a.value_head_dim
-    dim = a.value_head_dim
+    module = tensors.Module("self_attn", "attention")
+    head_dim = a.value_head_dim
+    key_rows = a.key_heads * a.key_head_dim
+    value_rows = a.value_heads * head_dim
     kernel = a.conv_kernel or 0
-    for name, width in (("q", keys), ("k", keys), ("v", values)):
-        yield from m.linear(f"{name}_proj", width, hidden, "key_heads", "key_head_dim")
-        yield m.tensor(f"{name}_conv1d.weight", (width, 1, kernel), "conv_kernel")
+
+    facts = ("key_heads", "key_head_dim")
+    projections = {
+        "q": key_rows,
+        "k": key_rows,
+        "v": value_rows,
+    }
+    for name, rows in projections.items():
+        convolution = (rows, 1, kernel)
+        yield from module.linear(f"{name}_proj", rows, hidden, *facts)
+        yield module.tensor(f"{name}_conv1d.weight", convolution, "conv_kernel")
+
     for name in ("f", "g"):
-        yield from m.linear(f"{name}_a_proj", dim, hidden, "value_head_dim")
-        yield from m.linear(f"{name}_b_proj", values, dim)
-    yield from m.linear("b_proj", a.value_heads, hidden, "value_heads")
-    yield m.tensor("A_log", (1, 1, a.value_heads, 1))
-    yield m.vector("dt_bias", values)
-    yield m.vector("o_norm.weight", dim)
-    yield from m.linear("o_proj", hidden, values)
+        yield from module.linear(f"{name}_a_proj", head_dim, hidden, "value_head_dim")
+        yield from module.linear(f"{name}_b_proj", value_rows, head_dim)
+
+    yield from module.linear("b_proj", a.value_heads, hidden, "value_heads")
+    yield module.tensor("A_log", (1, 1, a.value_heads, 1))
+
+    vectors = {
+        "dt_bias": value_rows,
+        "o_norm.weight": head_dim,
+    }
+    for name, size in vectors.items():
+        yield module.vector(name, size)
+
+    yield from module.linear("o_proj", hidden, value_rows)
 
 
 MOE: Any = tensors.moe_parts(

@@ -5,6 +5,7 @@ The gate is on attention's output. A dense first layer, then MoE with a shared e
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from ... import tensors
@@ -39,23 +40,48 @@ class AttentionKinds(NamedTuple):
 def attention_kinds(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
     """Read a mixer for each type of layer, or for each number of query heads that a type has."""
     types: list[str] = layer_types.value
-    per_layer = c.items("num_attention_heads_per_layer", default=None, length=len(types), entry=int)
+    layers = len(types)
+    key = "num_attention_heads_per_layer"
+    per_layer = c.items(key, default=None, length=layers, entry=int)
     heads = c.size("num_attention_heads")
-    counts: list[int] = [heads.value] * len(types)
+
+    counts: list[int] = [heads.value] * layers
     pattern = layer_types
     if per_layer.value is not None:
         counts = per_layer.value
         pattern = derived_from(None, layer_types, per_layer)
+
     kinds = list(zip(types, counts, strict=True))
-    distinct = dict.fromkeys(kinds)
-    several = {t for t in types if sum(t == other for other, _ in distinct) > 1}
-    names = {(t, n): f"{t}_{n}" if t in several else t for t, n in distinct}
+    names = names_by_heads(kinds)
     mixers: dict[str, Draft] = {}
-    for (layer_type, count), name in names.items():
-        own = heads if per_layer.value is None else same_evidence(count, per_layer)
-        mixers[name] = mixer(c, layer_type, own)
+    for kind, name in names.items():
+        layer_type, count = kind
+        kind_heads = heads
+        if per_layer.value is not None:
+            kind_heads = same_evidence(count, per_layer)
+        mixers[name] = mixer(c, layer_type, kind_heads)
+
     c.ignore("sliding_window")
-    return AttentionKinds(mixers, same_evidence([names[kind] for kind in kinds], pattern))
+    layer_names = [names[kind] for kind in kinds]
+    return AttentionKinds(mixers, same_evidence(layer_names, pattern))
+
+
+def names_by_heads(kinds: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """Return the name of the mixer of each pair of a layer type and its query heads.
+
+    It is the type, with the heads if the type has several numbers of them.
+    """
+    distinct = dict.fromkeys(kinds)
+    pairs_of_type = Counter(layer_type for layer_type, _ in distinct)
+
+    names: dict[tuple[str, int], str] = {}
+    for kind in distinct:
+        layer_type, count = kind
+        name = layer_type
+        if pairs_of_type[layer_type] > 1:
+            name = f"{layer_type}_{count}"
+        names[kind] = name
+    return names
 
 
 GATES = {True: "head", "per-head": "head", "per-element": "elementwise"}
@@ -102,7 +128,8 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
 
     mlp_only_layers and decoder_sparse_step, which the class does not read, say the same.
     """
-    dense = c.layer_numbers("mlp_only_layers", layers=c.layer_count().value, default=[0])
+    layers = c.layer_count().value
+    dense = c.layer_numbers("mlp_only_layers", layers=layers, default=[0])
     c.expect("decoder_sparse_step", 1)
     return blocks.moe_layers(c, lambda i: i not in dense.value, dense)
 

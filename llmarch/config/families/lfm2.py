@@ -24,18 +24,25 @@ REPEATED = {
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     for key, original in REPEATED.items():
-        c.expect(key, c.number(original).value)
+        value = c.number(original).value
+        c.expect(key, value)
+
     for key in ("block_use_swiglu", "use_pos_enc"):
         c.expect(key, True)
     c.ignore("block_mlp_init_scale", "block_out_init_scale", "theta")
     c.ignore("block_use_xavier_init", "conv_use_xavier_init")
+
     layers = attention_layers(c)
+    readers = {"full": attention, "linear": short_conv}
+    mixers = blocks.read_used_blocks(c, readers, layers.value)
+    mlp = draft(s.Dense, width=mlp_width(c), activation="silu")
+    tied = c.flag("tie_embedding", "tie_word_embeddings")
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": attention, "linear": short_conv}, layers.value),
-        ffns={"dense": draft(s.Dense, width=mlp_width(c), activation="silu")},
+        mixers=mixers,
+        ffns={"dense": mlp},
         norms={"rms": blocks.rms_norm(c, "norm_eps")},
-        embedding=draft(s.Embedding, tied=c.flag("tie_embedding", "tie_word_embeddings")),
+        embedding=draft(s.Embedding, tied=tied),
         **blocks.layer_wiring(layers, "dense"),
     )
 
@@ -43,18 +50,23 @@ def read(c: ConfigKeys) -> Draft:
 def attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer, from layer_types or from the list of full layers."""
     listed = blocks.listed_layers(c, LAYER_TYPES)
-    full = c.layer_numbers("full_attn_idxs", layers=c.layer_count().value, default=None)
+    layers = c.layer_count().value
+    full = c.layer_numbers("full_attn_idxs", layers=layers, default=None)
     if listed.value is not None:
         return listed
+
     if full.value is None:
         reason = derived(None, "neither layer_types nor full_attn_idxs: every layer is full")
         return blocks.pattern_of(c, lambda i: "full", reason)
-    return blocks.pattern_of(c, lambda i: "full" if i in full.value else "linear", full)
+
+    names = dict.fromkeys(full.value, "full")
+    return blocks.pattern_of(c, lambda i: names.get(i, "linear"), full)
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm."""
-    return blocks.attention(c, qk_norm=draft(s.QKNorm, scope="head"))
+    norm = draft(s.QKNorm, scope="head")
+    return blocks.attention(c, qk_norm=norm)
 
 
 def short_conv(c: ConfigKeys) -> Draft:
@@ -85,19 +97,27 @@ def mlp_width(c: ConfigKeys) -> Sourced:
     multiple = c.size("block_multiple_of").value
     if not c.flag("block_auto_adjust_ff_dim").value:
         return whole
-    part = int(factor * int(2 * whole.value / 3))
-    rounded = multiple * -(-part // multiple)
+
+    two_thirds = int(2 * whole.value / 3)
+    part = int(factor * two_thirds)
+    multiples = -(-part // multiple)
+    rounded = multiple * multiples
     return derived(rounded, f"2/3 of {whole.evidence.ref}, rounded up to block_multiple_of")
 
 
 def short_conv_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of a short convolution."""
-    m = tensors.Module("conv", "attention")
-    yield from m.linear("in_proj", 3 * hidden, hidden, bias=a.bias)
-    yield m.tensor("conv.weight", (hidden, 1, a.conv_kernel or 0), "conv_kernel")
+    module = tensors.Module("conv", "attention")
+    rows = 3 * hidden
+    yield from module.linear("in_proj", rows, hidden, bias=a.bias)
+
+    kernel = a.conv_kernel or 0
+    convolution = (hidden, 1, kernel)
+    yield module.tensor("conv.weight", convolution, "conv_kernel")
     if a.conv_bias:
-        yield m.vector("conv.bias", hidden, "conv_bias")
-    yield from m.linear("out_proj", hidden, hidden, bias=a.bias)
+        yield module.vector("conv.bias", hidden, "conv_bias")
+
+    yield from module.linear("out_proj", hidden, hidden, bias=a.bias)
 
 
 FAMILY = Family(

@@ -23,16 +23,26 @@ def read(c: ConfigKeys) -> Draft:
         part = FAMILY.part(c, "text_config", "llama4_text")
         text = FAMILY.read_layers(part)
         return blocks.wrapped(c, part, text, vision=vision_tower)
+
     rotates = blocks.rope_layers(c, empty_is_absent=True)
     masks = masked_layers(c, rotates)
     kinds = list(zip(masks.value, rotates.value, strict=True))
     names = mixer_names(kinds)
+    layer_names = [names[kind] for kind in kinds]
+    layers = same_evidence(layer_names, masks)
     ffns = moe_layers(c)
+
+    mixers: dict[str, Draft] = {}
+    for kind in dict.fromkeys(kinds):
+        name = names[kind]
+        mixers[name] = mixer(c, *kind)
+
+    readers = {"moe": moe, "dense": mlp}
     return blocks.decoder(
         c,
-        mixers={names[kind]: mixer(c, *kind) for kind in dict.fromkeys(kinds)},
-        ffns=blocks.read_used_blocks(c, {"moe": moe, "dense": mlp}, ffns.value),
-        **blocks.layer_wiring(same_evidence([names[kind] for kind in kinds], masks), ffns),
+        mixers=mixers,
+        ffns=blocks.read_used_blocks(c, readers, ffns.value),
+        **blocks.layer_wiring(layers, ffns),
     )
 
 
@@ -41,7 +51,10 @@ def masked_layers(c: ConfigKeys, rotates: Sourced) -> Sourced:
     listed = blocks.listed_layers(c, LAYER_TYPES)
     if listed.value is not None:
         return listed
-    return same_evidence(["chunked" if r else "full" for r in rotates.value], rotates)
+
+    masks = {True: "chunked", False: "full"}
+    layers = [masks[bool(rotated)] for rotated in rotates.value]
+    return same_evidence(layers, rotates)
 
 
 def mixer_names(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
@@ -49,10 +62,13 @@ def mixer_names(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
 
     A full layer without RoPE is called `full`, unless other full layers have RoPE.
     """
+    unrotated = "full"
+    if ("full", True) in kinds:
+        unrotated = "nope"
     return {
         ("chunked", True): "chunked",
         ("full", True): "full",
-        ("full", False): "nope" if ("full", True) in kinds else "full",
+        ("full", False): unrotated,
         ("chunked", False): "chunked_nope",
     }
 
@@ -64,21 +80,42 @@ def mixer(c: ConfigKeys, mask: str, rotates: bool) -> Draft:
     queries by position.
     """
     dim = blocks.head_dim(c)
-    rope = blocks.rope(c, blocks.rotary_dim(c, dim), interleaved=True)
+    rotary_dim = blocks.rotary_dim(c, dim)
+    rope: Draft | None = blocks.rope(c, rotary_dim, interleaved=True)
+    if not rotates:
+        rope = None
+
     normed = c.flag("use_qk_norm")
-    norm = draft(s.QKNorm, scope="head", weight=False, after_rope=True)
+    norm: Draft | Sourced = same_evidence(None, normed)
+    if rotates and normed.value:
+        norm = draft(
+            s.QKNorm,
+            scope="head",
+            weight=False,
+            after_rope=True,
+        )
+
     tuned = c.value("attn_temperature_tuning")  # 4 in files of the first class, later true
-    scaling = draft(
-        s.QueryScaling, beta=c.number("attn_scale"), original_context=c.size("floor_scale"), shift=1
+    scaling: Draft | Sourced = draft(
+        s.QueryScaling,
+        beta=c.number("attn_scale"),
+        original_context=c.size("floor_scale"),
+        shift=1,
     )
-    chunk = c.optional(c.size, "attention_chunk_size")
+    if rotates or not tuned.value:
+        scaling = same_evidence(None, tuned)
+
+    chunk: Sourced | None = c.optional(c.size, "attention_chunk_size")
+    if mask != "chunked":
+        chunk = None
+
     return blocks.attention(
         c,
         head_dim=dim,
-        chunk=chunk if mask == "chunked" else None,
-        qk_norm=norm if rotates and normed.value else same_evidence(None, normed),
-        query_scaling=scaling if tuned.value and not rotates else same_evidence(None, tuned),
-        rope=rope if rotates else None,
+        chunk=chunk,
+        qk_norm=norm,
+        query_scaling=scaling,
+        rope=rope,
         **blocks.attention_biases(c),
     )
 
@@ -88,7 +125,11 @@ def moe_layers(c: ConfigKeys) -> Sourced:
     step = c.size("interleave_moe_layer_step").value
     source = derived(None, f"interleave_moe_layer_step {step}")
     return blocks.moe_layers(
-        c, lambda i: (i + 1) % step == 0, source, types="", indices="moe_layers"
+        c,
+        lambda i: (i + 1) % step == 0,
+        source,
+        types="",
+        indices="moe_layers",
     )
 
 
@@ -118,61 +159,77 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
 
     Pixel shuffle, an adapter of two layers, and one matrix to the decoder's width follow.
     """
-    v = FAMILY.part(c, "vision_config", "llama4_vision_model")
-    v.expect("multi_modal_projector_bias", False)
-    v.ignore("head_dim", "projector_dropout")
-    kind = v.word("model_type", default="llama4_vision_model")
-    width = v.size("intermediate_size")
-    outputs = v.size("projector_output_dim")
-    patches = vision.grid_positions(v).value
+    keys = FAMILY.part(c, "vision_config", "llama4_vision_model")
+    keys.expect("multi_modal_projector_bias", False)
+    keys.ignore("head_dim", "projector_dropout")
+    kind = keys.word("model_type", default="llama4_vision_model")
+    width = keys.size("intermediate_size")
+    outputs = keys.size("projector_output_dim")
+    patches = vision.grid_positions(keys).value
     tower = vision.transformer(
-        v,
+        keys,
         kind=same_evidence("llama4", kind),
-        ffn=vision.plain_mlp(v, width=width, activation=v.expect("hidden_act", "gelu")),
+        ffn=vision.plain_mlp(keys, width=width, activation=keys.expect("hidden_act", "gelu")),
         # the class builds its norms without the key
-        norm=draft(s.Norm, kind="layernorm", eps=v.expect("norm_eps", 1e-5), bias=True),
+        norm=draft(s.Norm, kind="layernorm", eps=keys.expect("norm_eps", 1e-5), bias=True),
         outer_norms=2,
-        image_size=v.size("image_size"),
+        image_size=keys.size("image_size"),
         positions=derived(patches + 1, "(image_size / patch_size)^2 + 1 for the class token"),
         class_token=True,
-        merge=derived(round(1 / v.number("pixel_shuffle_ratio").value), "1 / pixel_shuffle_ratio"),
+        merge=derived(
+            round(1 / keys.number("pixel_shuffle_ratio").value), "1 / pixel_shuffle_ratio"
+        ),
         projector=[
-            draft(s.Linear, inputs=width, outputs=v.size("projector_input_dim")),
+            draft(s.Linear, inputs=width, outputs=keys.size("projector_input_dim")),
             draft(s.Linear, inputs=outputs, outputs=outputs),
-            draft(s.Linear, inputs=v.size("vision_output_dim"), outputs=text["hidden_size"]),
+            draft(s.Linear, inputs=keys.size("vision_output_dim"), outputs=text["hidden_size"]),
         ],
         projector_activation="gelu",
     )
-    return tower.replace(rope=blocks.rope(v, tower["head_dim"], interleaved=True))
+    return tower.replace(rope=blocks.rope(keys, tower["head_dim"], interleaved=True))
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower, the adapter and the projector."""
-    t = a.towers["vision"]
-    assert isinstance(t, s.Tower)
-    width = t.hidden_size
-    facts = ("towers.vision.class_token",)
-    mlp = tensors.dense_parts("mlp", up="fc1", down="fc2")
-    layer = "vision_model.model.layers.{}."
-    yield from tensors.matrix_rows("vision_model.patch_embedding.linear", t.patch_embedding)
-    yield tensors.TensorRow("vision_model.class_embedding", (width,), (), "vision", facts)
-    yield from tensors.position_rows("vision_model.positional_embedding_vlm", t)
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
+    width = tower.hidden_size
+    prefix = "vision_model."
+    yield from tensors.matrix_rows(f"{prefix}patch_embedding.linear", tower.patch_embedding)
+    yield tensors.TensorRow(
+        pattern=f"{prefix}class_embedding",
+        shape=(width,),
+        axes=(),
+        component="vision",
+        proves=("towers.vision.class_token",),
+    )
+    yield from tensors.position_rows(f"{prefix}positional_embedding_vlm", tower)
+
     for name in ("layernorm_pre", "layernorm_post"):
-        yield from tensors.norm_rows(f"vision_model.{name}", t.norm, width, (), "vision")
-    yield from tensors.tower_rows(t, layer, tensors.PRE_NORMS, tensors.attention_parts(), mlp)
+        yield from tensors.norm_rows(prefix + name, tower.norm, width, (), "vision")
+
+    yield from tensors.tower_rows(
+        tower,
+        layer=f"{prefix}model.layers.{{}}.",
+        norms=tensors.PRE_NORMS,
+        attention=tensors.attention_parts(),
+        ffn=tensors.dense_parts("mlp", up="fc1", down="fc2"),
+    )
     yield from tensors.projector_rows(
-        t,
-        "vision_model.vision_adapter.mlp.fc1",
-        "vision_model.vision_adapter.mlp.fc2",
+        tower,
+        f"{prefix}vision_adapter.mlp.fc1",
+        f"{prefix}vision_adapter.mlp.fc2",
         "multi_modal_projector.linear_1",
     )
 
 
 def naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, with a prefix inside a wrapper."""
-    wrapper = bool(a.towers) or a.model_type == "llama4"
+    prefix = ""
+    if a.towers or a.model_type == "llama4":
+        prefix = "language_model."
     return tensors.Naming(
-        prefix="language_model." if wrapper else "",
+        prefix=prefix,
         blocks={
             s.Attention: tensors.attention_parts(),
             s.Dense: tensors.dense_parts("feed_forward"),

@@ -56,17 +56,23 @@ def attention(c: ConfigKeys) -> Draft:
     """Read MLA with factors on its latents."""
     c.expect("mla_scale_q_lora", True)
     c.expect("mla_scale_kv_lora", True)
+
     latent = blocks.latent_attention(c)
-    q_scale = latent_scale(c, latent["q_lora_rank"])
-    kv_scale = latent_scale(c, latent["kv_lora_rank"])
-    return latent.replace(q_scale=q_scale, kv_scale=kv_scale)
+    q_rank = latent["q_lora_rank"]
+    kv_rank = latent["kv_lora_rank"]
+    return latent.replace(
+        q_scale=latent_scale(c, q_rank),
+        kv_scale=latent_scale(c, kv_rank),
+    )
 
 
 def latent_scale(c: ConfigKeys, rank: Sourced) -> Sourced:
     """Return the factor on a latent: sqrt(hidden_size / rank)."""
     hidden = c.size("hidden_size")
-    root = (hidden.value / rank.value) ** 0.5
-    return derived(root, f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})")
+    ratio = hidden.value / rank.value
+    root = ratio**0.5
+    formula = f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})"
+    return derived(root, formula)
 
 
 def moe(c: ConfigKeys) -> Draft:
@@ -100,18 +106,40 @@ MTP_BLOCKS = {
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """Yield the MTP module, whose blocks have names of their own."""
     assert a.mtp and a.mtp.layer_kind
-    h = a.hidden_size
-    numbers = tuple(range(a.mtp.modules))
+    width = a.hidden_size
+    modules = tuple(range(a.mtp.modules))
     layer = "model.mtp.layers.{}."
-    own = replace(naming, norms=tensors.PRE_NORMS, blocks=MTP_BLOCKS)
-    yield from tensors.layer_rows(a, a.mtp.layer_kind, numbers, layer, own, "mtp")
+    own_naming = replace(naming, norms=tensors.PRE_NORMS, blocks=MTP_BLOCKS)
+    yield from tensors.layer_rows(a, a.mtp.layer_kind, modules, layer, own_naming, "mtp")
+
     for norm in ("enorm.m", "hnorm.m"):
-        yield tensors.TensorRow(f"{layer}{norm}.weight", (h,), (numbers,), "mtp")
-    projection = f"{layer}eh_proj.weight"
-    yield tensors.TensorRow(projection, (h, 2 * h), (numbers,), "mtp", ("mtp.modules",))
-    yield tensors.TensorRow("model.mtp.norm.weight", (h,), (), "mtp")
-    embedding = "model.mtp.embed_tokens.weight"
-    yield tensors.TensorRow(embedding, (a.vocab_size, h), (), "mtp", ("mtp.own_embedding",))
+        yield tensors.TensorRow(
+            pattern=f"{layer}{norm}.weight",
+            shape=(width,),
+            axes=(modules,),
+            component="mtp",
+        )
+
+    yield tensors.TensorRow(
+        pattern=f"{layer}eh_proj.weight",
+        shape=(width, 2 * width),
+        axes=(modules,),
+        component="mtp",
+        proves=("mtp.modules",),
+    )
+    yield tensors.TensorRow(
+        pattern="model.mtp.norm.weight",
+        shape=(width,),
+        axes=(),
+        component="mtp",
+    )
+    yield tensors.TensorRow(
+        pattern="model.mtp.embed_tokens.weight",
+        shape=(a.vocab_size, width),
+        axes=(),
+        component="mtp",
+        proves=("mtp.own_embedding",),
+    )
 
 
 FAMILY = Family(

@@ -21,9 +21,10 @@ def read(c: ConfigKeys) -> Draft:
     layers = attention_layers(c)
     all_but_first = derived(None, "every layer but the first is MoE")
     ffns = blocks.moe_layers(c, lambda i: i > 0, all_but_first, flags="moe_layer_freq")
+    readers = {"full": full, "sliding": sliding}
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value),
+        mixers=blocks.read_used_blocks(c, readers, layers.value),
         ffns=blocks.deepseek_ffns(c, ffns, blocks.sigmoid_router),
         norms={"rms": blocks.rms_norm(c, "rms_norm_eps", "layernorm_epsilon")},
         mtp=unknown("the config does not tell: tensors named model.mtp.* must"),
@@ -37,20 +38,33 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     The published hybrid_layer_pattern has 0 for full and 1 for sliding layers; transformers' class
     has layer_types.
     """
-    layers = c.layer_count().value
-    flags = c.items("hybrid_layer_pattern", default=None, length=layers, entry=int)
+    depth = c.layer_count().value
+    flags = c.items("hybrid_layer_pattern", default=None, length=depth, entry=int)
     c.ignore("hybrid_block_size")
     if flags.value is not None and not c.has("layer_types"):
-        return same_evidence(["sliding" if flag else "full" for flag in flags.value], flags)
-    reason = "layer 0 and every 6th are full, the others slide"
-    return blocks.sliding_layers(c, lambda i: i != 0 and (i + 1) % 6 != 0, reason)
+        names = {True: "sliding", False: "full"}
+        layers = [names[bool(flag)] for flag in flags.value]
+        return same_evidence(layers, flags)
+
+    return blocks.sliding_layers(
+        c,
+        lambda i: i != 0 and (i + 1) % 6 != 0,
+        "layer 0 and every 6th are full, the others slide",
+    )
 
 
 def full(c: ConfigKeys) -> Draft:
     """Read the attention of full layers."""
     theta = c.number("rope_theta", default=5000000.0)
     sinks = c.expect("add_full_attention_sink_bias", False)
-    return mixer(c, "", kv_heads=c.size("num_key_value_heads"), sinks=sinks, theta=theta)
+    kv_heads = c.size("num_key_value_heads")
+    return mixer(
+        c,
+        prefix="",
+        kv_heads=kv_heads,
+        sinks=sinks,
+        theta=theta,
+    )
 
 
 def sliding(c: ConfigKeys) -> Draft:
@@ -70,7 +84,13 @@ def sliding(c: ConfigKeys) -> Draft:
     c.ignore("attention_chunk_size")  # repeats the window
     theta = c.number("swa_rope_theta", default=10000.0)
     sinks = c.expect("add_swa_attention_sink_bias", True)
-    attention = mixer(c, "swa_", kv_heads=kv_heads, sinks=sinks, theta=theta)
+    attention = mixer(
+        c,
+        prefix="swa_",
+        kv_heads=kv_heads,
+        sinks=sinks,
+        theta=theta,
+    )
     return attention.replace(window=window(c))
 
 
@@ -84,11 +104,16 @@ def mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft:
 
     def size(key: str) -> Sourced:
         """Read the layer type's own key, or the common one."""
-        return c.size(prefix + key) if c.has(prefix + key) else c.size(key)
+        own = prefix + key
+        if c.has(own):
+            return c.size(own)
+        return c.size(key)
 
     dim = size("head_dim")
     share = c.number("partial_rotary_factor", default=0.334)
-    layer_type = "sliding_attention" if prefix else "full_attention"
+    layer_type = "full_attention"
+    if prefix:
+        layer_type = "sliding_attention"
     return draft(
         s.Attention,
         heads=size("num_attention_heads"),
@@ -108,7 +133,11 @@ def window(c: ConfigKeys) -> Sourced:
     """
     published = c.size("sliding_window_size", default=None)
     counted = c.size("sliding_window")
-    return published if published.value is not None else same_evidence(counted.value - 1, counted)
+    if published.value is not None:
+        return published
+
+    earlier_tokens = counted.value - 1
+    return same_evidence(earlier_tokens, counted)
 
 
 FAMILY = Family(

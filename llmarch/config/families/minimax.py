@@ -36,7 +36,10 @@ def read(c: ConfigKeys) -> Draft:
     if c.data.get("shared_intermediate_size") in (None, 0, [0]):
         # otherwise a gate mixes in a shared expert, which no published config has
         c.ignore("shared_intermediate_size", "shared_moe_mode")
-    return m2(c) if c.model_type == "minimax_m2" else hybrid(c)
+
+    if c.model_type == "minimax_m2":
+        return m2(c)
+    return hybrid(c)
 
 
 def hybrid(c: ConfigKeys) -> Draft:
@@ -90,19 +93,27 @@ def announced_mtp(c: ConfigKeys) -> Draft | None:
     c.value("mtp_transformer_layers", default=None)
     if not enabled.value or not modules.value:
         return None
-    reason = "the published checkpoints hold no MTP tensors and no code describes them"
-    return draft(s.MTP, modules=modules, layer_kind=unknown(reason))
+
+    kind = unknown("the published checkpoints hold no MTP tensors and no code describes them")
+    return draft(s.MTP, modules=modules, layer_kind=kind)
 
 
 def moe(c: ConfigKeys, router: Draft) -> Draft:
     """Read the MoE."""
     experts = ("num_local_experts", "num_experts")
-    return blocks.moe(c, router, experts=experts, width="intermediate_size")
+    return blocks.moe(
+        c,
+        router,
+        experts=experts,
+        width="intermediate_size",
+    )
 
 
 def partly_rotated(c: ConfigKeys) -> Draft:
     """Read GQA that rotates a part of each head."""
-    return blocks.attention(c, rope=blocks.rope(c, rotary_dim(c)))
+    dim = rotary_dim(c)
+    rope = blocks.rope(c, dim)
+    return blocks.attention(c, rope=rope)
 
 
 def rotary_dim(c: ConfigKeys) -> Sourced:
@@ -112,9 +123,12 @@ def rotary_dim(c: ConfigKeys) -> Sourced:
     """
     dim = blocks.head_dim(c)
     published = c.size("rotary_dim", default=None)
-    params = c.data.get("rope_parameters")
     share = "partial_rotary_factor"
-    has_share = c.has(share) or (isinstance(params, dict) and share in params)
+    has_share = c.has(share)
+    params = c.data.get("rope_parameters")
+    if isinstance(params, dict) and share in params:
+        has_share = True
+
     if has_share or published.value is None:
         return blocks.rotary_dim(c, dim)
     return published
@@ -131,15 +145,21 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     numbers = c.items("attn_type_list", default=None, length=layers, entry=int)
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if numbers.value is not None:
-        return same_evidence(["full" if n == 1 else "linear" for n in numbers.value], numbers)
+        names = {True: "full", False: "linear"}
+        mixers = [names[number == 1] for number in numbers.value]
+        return same_evidence(mixers, numbers)
+
     if listed.value is not None:
         return listed
+
     if c.model_type != "minimax":
         raise ConfigError(
             f"{c.file}: attn_type_list is missing", f"{c.family} has no default for it."
         )
+
     reason = derived(None, "no layer_types: full and lightning layers in turns")
-    return blocks.pattern_of(c, lambda i: "linear" if i % 2 else "full", reason)
+    turns = ("full", "linear")
+    return blocks.pattern_of(c, lambda i: turns[i % 2], reason)
 
 
 def scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
@@ -147,9 +167,12 @@ def scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
     c.value(*ALL_FACTOR_KEYS, default=None)
 
     def factor(block: str, name: str) -> Sourced:
-        return c.number(*(key.format(name) for key in FACTOR_KEYS[block]), default=1.0)
+        """Read `alpha` or `beta` of a block, 1 without a key."""
+        keys = [key.format(name) for key in FACTOR_KEYS[block]]
+        return c.number(*keys, default=1.0)
 
     def step(block: str) -> Draft:
+        """Return the step of a block with its factors."""
         branch = draft(s.Branch, block=block, pre_norm="rms", scale=factor(block, "beta"))
         return draft(
             s.Step,
@@ -165,9 +188,15 @@ def residual_kind(c: ConfigKeys) -> Sourced | str:
     """Read whether the residual is taken after the norm: the class always does, others may."""
     if c.model_type != "minimax":
         after = c.flag("postnorm", default=False)
-        return same_evidence("after_norm" if after.value else "plain", after)
+        kind = "plain"
+        if after.value:
+            kind = "after_norm"
+        return same_evidence(kind, after)
+
     after = c.expect("postnorm", True)
-    return same_evidence("after_norm", after) if isinstance(after, Sourced) else "after_norm"
+    if isinstance(after, Sourced):
+        return same_evidence("after_norm", after)
+    return "after_norm"
 
 
 def lightning(c: ConfigKeys) -> Draft:
@@ -191,13 +220,17 @@ def lightning(c: ConfigKeys) -> Draft:
 
 def lightning_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of lightning attention."""
-    m = tensors.Module("self_attn", "attention")
-    keys = a.key_heads * a.key_head_dim
-    values = a.value_heads * a.value_head_dim
-    yield from m.linear("qkv_proj", 2 * keys + values, hidden, "key_heads", "key_head_dim")
-    yield m.vector("norm.weight", values, "value_heads")
-    yield from m.linear("output_gate", values, hidden, "gate")
-    yield from m.linear("out_proj", hidden, values)
+    module = tensors.Module("self_attn", "attention")
+    key_rows = a.key_heads * a.key_head_dim
+    value_rows = a.value_heads * a.value_head_dim
+
+    rows = 2 * key_rows + value_rows
+    facts = ("key_heads", "key_head_dim")
+    yield from module.linear("qkv_proj", rows, hidden, *facts)
+
+    yield module.vector("norm.weight", value_rows, "value_heads")
+    yield from module.linear("output_gate", value_rows, hidden, "gate")
+    yield from module.linear("out_proj", hidden, value_rows)
 
 
 MOE = tensors.moe_parts(

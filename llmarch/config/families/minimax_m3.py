@@ -17,6 +17,8 @@ from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
 
+LAYER_TYPES = {"minimax_m3_sparse": "sparse", "full_attention": "full"}
+
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
@@ -78,7 +80,9 @@ def full(c: ConfigKeys) -> Draft:
 
 def block_sparse(c: ConfigKeys) -> Draft:
     """Read attention that reads some blocks of tokens, which an index chooses."""
-    return full(c).replace(block_index=block_index(c))
+    attention = full(c)
+    index = block_index(c)
+    return attention.replace(block_index=index)
 
 
 def attention_layers(c: ConfigKeys) -> Sourced:
@@ -91,21 +95,30 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     key = "sparse_attention_freq"
     layers = c.layer_count().value
     flags = nested.items(key, default=None, length=layers, entry=int)
-    listed = blocks.listed_layers(c, {"minimax_m3_sparse": "sparse", "full_attention": "full"})
+    listed = blocks.listed_layers(c, LAYER_TYPES)
     if listed.value is not None:
         return listed
     if flags.value is None:
         reason = f"no {c.key('layer_types')}, no {nested.key(key)}: every layer is full"
         return derived(["full"] * layers, reason)
-    return same_evidence(["sparse" if flag else "full" for flag in flags.value], flags)
+
+    names = {True: "sparse", False: "full"}
+    mixers = [names[bool(flag)] for flag in flags.value]
+    return same_evidence(mixers, flags)
 
 
 def moe_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are MoE: by mlp_layer_types, or the published moe_layer_freq; or all."""
     c.ignore("first_k_dense_replace")  # repeats moe_layer_freq in copies of the text config
-    names = (c.key("mlp_layer_types"), c.key("moe_layer_freq"))
-    reason = derived(None, f"no {names[0]}, no {names[1]}: every layer is MoE")
-    return blocks.moe_layers(c, lambda i: True, reason, flags="moe_layer_freq")
+    types = c.key("mlp_layer_types")
+    flags = c.key("moe_layer_freq")
+    reason = f"no {types}, no {flags}: every layer is MoE"
+    return blocks.moe_layers(
+        c,
+        lambda i: True,
+        derived(None, reason),
+        flags="moe_layer_freq",
+    )
 
 
 def block_index(c: ConfigKeys) -> Draft:
@@ -119,7 +132,9 @@ def block_index(c: ConfigKeys) -> Draft:
     def size(key: str, own: str, least: int = 1) -> Sourced:
         """Read the published key or, without it, the class's own."""
         c.ignore(own)
-        return nested.size(key, least=least) if nested.has(key) else c.size(own, least=least)
+        if nested.has(key):
+            return nested.size(key, least=least)
+        return c.size(own, least=least)
 
     return draft(
         s.BlockIndex,
@@ -149,7 +164,8 @@ def swiglu(c: ConfigKeys) -> dict[str, Any]:
 
 def dense(c: ConfigKeys) -> Draft:
     """Read the MLP."""
-    return blocks.dense(c, "dense_intermediate_size", **swiglu(c))
+    activation = swiglu(c)
+    return blocks.dense(c, "dense_intermediate_size", **activation)
 
 
 def moe(c: ConfigKeys) -> Draft:
@@ -180,22 +196,24 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     Each patch passes an MLP of two layers, then merged patches another. Raises ConfigError if the
     projector's widths are not the decoder's.
     """
-    v = FAMILY.part(c, "vision_config", "minimax_m3_vl_vision")
-    kind = vision.encoder_kind(v, "minimax_m3_vl_vision", "clip_vision_model")
-    nested = v.child("img_token_compression_config")
+    keys = FAMILY.part(c, "vision_config", "minimax_m3_vl_vision")
+    kind = vision.encoder_kind(keys, "minimax_m3_vl_vision", "clip_vision_model")
+    nested = keys.child("img_token_compression_config")
     nested.expect("image_token_compression_method", "patch_merge")
 
     def size(key: str) -> Sourced:
         """Read the published nested key or, without it, the class's own."""
-        v.ignore(key)
-        return nested.size(key) if nested.has(key) else v.size(key)
+        keys.ignore(key)
+        if nested.has(key):
+            return nested.size(key)
+        return keys.size(key)
 
     merge = size("spatial_merge_size")
-    v.ignore("vision_segment_max_frames", "vocab_size")
-    v.expect("position_embedding_type", "rope")
-    v.expect("rope_mode", "3d")
+    keys.ignore("vision_segment_max_frames", "vocab_size")
+    keys.expect("position_embedding_type", "rope")
+    keys.expect("rope_mode", "3d")
     width = text["hidden_size"]
-    projected = v.size("projection_dim", default=width).value
+    projected = keys.size("projection_dim", default=width).value
     if projected != width.value or c.size("projector_hidden_size").value != width.value:
         raise ConfigError(
             f"{c.file}: the projector's widths are not the decoder's {width.value:,}, which llmarch"
@@ -205,22 +223,22 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     merged = derived(width.value * merge.value**2, "hidden_size * spatial_merge_size^2")
     bias = c.expect("multimodal_projector_bias", True)
     tower = vision.transformer(
-        v,
+        keys,
         frames=size("temporal_patch_size"),
         kind=same_evidence("minimax_m3_vl_vision", kind),
-        norm=blocks.layer_norm(v, "layer_norm_eps"),
+        norm=blocks.layer_norm(keys, "layer_norm_eps"),
         outer_norms=1,
-        image_size=v.size("image_size"),
+        image_size=keys.size("image_size"),
         merge=merge,
         projector=[
             draft(s.Linear, inputs=inputs, outputs=width, bias=bias)
-            for inputs in (v.size("hidden_size"), width, merged, width)
+            for inputs in (keys.size("hidden_size"), width, merged, width)
         ],
         projector_activation=c.expect("projector_hidden_act", "gelu"),
     )
-    theta = v.number("rope_theta")
-    if v.has("rope_parameters"):
-        theta = vision.rope_theta(v)
+    theta = keys.number("rope_theta")
+    if keys.has("rope_parameters"):
+        theta = vision.rope_theta(keys)
     rotary = 6 * (tower["head_dim"].value // 6)
     dims = derived(rotary, "6 * (head_dim // 6): as many for each of three axes")
     return tower.replace(rope=draft(s.Rope, theta=theta, rotary_dim=dims))
@@ -228,17 +246,22 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its two projectors."""
-    t = a.towers["vision"]
-    assert isinstance(t, s.Tower)
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
     prefix = "vision_tower.vision_model."
-    layer = f"{prefix}encoder.layers.{{}}."
-    attention = tensors.attention_parts(o="out_proj")
-    mlp = tensors.dense_parts("mlp", up="fc1", down="fc2")
-    yield from tensors.patch_rows(f"{prefix}embeddings.patch_embedding", t, video=True)
-    yield from tensors.norm_rows(f"{prefix}pre_layrnorm", t.norm, t.hidden_size, (), "vision")
-    yield from tensors.tower_rows(t, layer, ("layer_norm1", "layer_norm2"), attention, mlp)
+    patches = f"{prefix}embeddings.patch_embedding"
+    norm = f"{prefix}pre_layrnorm"
+    yield from tensors.patch_rows(patches, tower, video=True)
+    yield from tensors.norm_rows(norm, tower.norm, tower.hidden_size, (), "vision")
+    yield from tensors.tower_rows(
+        tower,
+        layer=f"{prefix}encoder.layers.{{}}.",
+        norms=("layer_norm1", "layer_norm2"),
+        attention=tensors.attention_parts(o="out_proj"),
+        ffn=tensors.dense_parts("mlp", up="fc1", down="fc2"),
+    )
     yield from tensors.projector_rows(
-        t,
+        tower,
         "multi_modal_projector.linear_1",
         "multi_modal_projector.linear_2",
         "patch_merge_mlp.linear_1",
@@ -257,8 +280,11 @@ def naming(a: s.Architecture) -> tensors.Naming:
         down="w2",
         shared=tensors.dense_parts(f"{moe}.shared_experts"),
     )
+    prefix = ""
+    if a.model_type == "minimax_m3_vl":
+        prefix = "language_model."
     return tensors.Naming(
-        prefix="language_model." if a.model_type == "minimax_m3_vl" else "",
+        prefix=prefix,
         blocks={s.MoE: experts},
         tower=tower_rows,
     )

@@ -7,6 +7,7 @@ family's decoder, with a Pixtral vision tower.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
@@ -21,6 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "mistral3" or c.has("text_config"):
         return wrapper(c)
+
     window = c.optional(c.size, "sliding_window")
     layers = attention_layers(c, window)
     c.expect("layer_types", [f"{name}_attention" for name in layers.value])
@@ -30,15 +32,20 @@ def read(c: ConfigKeys) -> Draft:
         full = full.replace(window=window)
     if c.model_type == "ministral3":
         full = full.replace(query_scaling=blocks.query_scaling(c))
+
     if c.model_type == "mixtral":
-        ffns = {"moe": moe(c)}
+        ffn = "moe"
+        block = moe(c)
     else:
-        ffns = {"dense": blocks.dense(c, bias=c.expect("mlp_bias", False))}
-    (ffn,) = ffns
+        ffn = "dense"
+        mlp_bias = c.expect("mlp_bias", False)
+        block = blocks.dense(c, bias=mlp_bias)
+
+    mixers = blocks.windowed(full, window)
     return blocks.decoder(
         c,
-        mixers=blocks.used(blocks.windowed(full, window), layers),
-        ffns=ffns,
+        mixers=blocks.used(mixers, layers),
+        ffns={ffn: block},
         **blocks.layer_wiring(layers, ffn),
     )
 
@@ -48,18 +55,30 @@ def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
 
     Ministral 8B (2410) has a mask for each layer; the other classes have one for all.
     """
-    name = "full" if window.value is None else "sliding"
+    name = "sliding"
+    if window.value is None:
+        name = "full"
     if c.model_type != "ministral":
         return blocks.every_layer(c, name)
-    reason = f"every layer is {name}: {c.key('sliding_window')}"
-    return blocks.sliding_layers(c, lambda i: name == "sliding", reason)
+
+    key = c.key("sliding_window")
+    return blocks.sliding_layers(
+        c,
+        lambda i: name == "sliding",
+        f"every layer is {name}: {key}",
+    )
 
 
 def moe(c: ConfigKeys) -> Draft:
     """Read Mixtral's MoE."""
     router = draft(s.Router, scoring="softmax", normalized=True)
     experts = ("num_local_experts", "num_experts")
-    return blocks.moe(c, router, experts=experts, width="intermediate_size")
+    return blocks.moe(
+        c,
+        router,
+        experts=experts,
+        width="intermediate_size",
+    )
 
 
 def wrapper(c: ConfigKeys) -> Draft:
@@ -76,61 +95,93 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
     The projector is a norm, a matrix that merges patches, and an MLP of two layers. Pixtral 12B's
     neither merges nor norms, which two keys say that only params.json has.
     """
-    v = FAMILY.part(c, "vision_config", "pixtral")
-    kind = vision.encoder_kind(v, "pixtral")
-    v.ignore("head_dim", "vocab_size")  # the class divides; a left-over
-    hidden = v.size("hidden_size")
+    keys = FAMILY.part(c, "vision_config", "pixtral")
+    kind = vision.encoder_kind(keys, "pixtral")
+    keys.ignore("head_dim", "vocab_size")  # the class divides; a left-over
+    hidden = keys.size("hidden_size")
     normed = c.flag("add_pre_mm_projector_layer_norm", default=True).value
+    norm_widths: list[int] = []
+    if normed:
+        norm_widths = [hidden.value]
     tower = vision.transformer(
-        v,
+        keys,
         kind=kind,
         attention_bias=False,
-        ffn=blocks.dense(v),
+        ffn=blocks.dense(keys),
         norm=draft(s.Norm, kind="rmsnorm", eps=1e-5),
         outer_norms=1,
-        image_size=v.size("image_size"),
+        image_size=keys.size("image_size"),
         merge=c.size("spatial_merge_size"),
         projector=projector(c, hidden, text["hidden_size"]),
         projector_activation=blocks.activation(c, "projector_hidden_act"),
-        projector_norms=same_evidence([hidden.value] if normed else [], hidden),
+        projector_norms=same_evidence(norm_widths, hidden),
     )
-    return tower.replace(rope=blocks.rope(v, tower["head_dim"]))
+    return tower.replace(rope=blocks.rope(keys, tower["head_dim"]))
 
 
 def projector(c: ConfigKeys, hidden: Sourced, width: Sourced) -> list[Draft]:
     """Read the matrices from the tower's width to the decoder's."""
     bias = c.flag("multimodal_projector_bias")
+
+    key = "vision_feature_layer"
     taken = 1
-    if isinstance(c.data.get("vision_feature_layer"), list):
-        taken = len(c.items("vision_feature_layer").value)
+    if isinstance(c.data.get(key), list):
+        layers = c.items(key).value
+        taken = len(layers)
     formula = "vision hidden_size * layers in vision_feature_layer"
     features = derived(hidden.value * taken, formula)
     mlp = [
         draft(s.Linear, inputs=features, outputs=width, bias=bias),
         draft(s.Linear, inputs=width, outputs=width, bias=bias),
     ]
-    if c.word("mm_projector_id", default="patch_merge").value != "patch_merge":
+
+    kind = c.word("mm_projector_id", default="patch_merge").value
+    if kind != "patch_merge":
         return mlp
-    merged = hidden.value * c.size("spatial_merge_size").value ** 2
+
+    side = c.size("spatial_merge_size").value
+    merged = hidden.value * side**2
     inputs = derived(merged, "vision hidden_size * spatial_merge_size^2")
-    return [draft(s.Linear, inputs=inputs, outputs=hidden), *mlp]
+    merger = draft(s.Linear, inputs=inputs, outputs=hidden)
+    return [merger, *mlp]
 
 
 def pixtral_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
-    t = a.towers["vision"]
-    assert isinstance(t, s.Tower)
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
+    prefix = "vision_tower."
+    yield from tensors.patch_rows(f"{prefix}patch_conv", tower)
+    yield tensors.TensorRow(
+        pattern=f"{prefix}ln_pre.weight",
+        shape=(tower.hidden_size,),
+        axes=(),
+        component="vision",
+    )
+    yield from tensors.tower_rows(
+        tower,
+        layer=f"{prefix}transformer.layers.{{}}.",
+        norms=("attention_norm", "ffn_norm"),
+        attention=tensors.attention_parts("attention"),
+        ffn=tensors.dense_parts("feed_forward"),
+    )
+
     projector = "multi_modal_projector."
-    matrices = ("patch_merger.merging_layer", "linear_1", "linear_2")[-len(t.projector) :]
-    attention = tensors.attention_parts("attention")
-    mlp = tensors.dense_parts("feed_forward")
-    layer = "vision_tower.transformer.layers.{}."
-    yield from tensors.patch_rows("vision_tower.patch_conv", t)
-    yield tensors.TensorRow("vision_tower.ln_pre.weight", (t.hidden_size,), (), "vision")
-    yield from tensors.tower_rows(t, layer, ("attention_norm", "ffn_norm"), attention, mlp)
-    yield from tensors.projector_rows(t, *(projector + name for name in matrices))
-    for width in t.projector_norms:
-        yield tensors.TensorRow(f"{projector}norm.weight", (width,), (), "vision")
+    matrices = (
+        f"{projector}patch_merger.merging_layer",
+        f"{projector}linear_1",
+        f"{projector}linear_2",
+    )
+    count = len(tower.projector)
+    yield from tensors.projector_rows(tower, *matrices[-count:])
+
+    for width in tower.projector_norms:
+        yield tensors.TensorRow(
+            pattern=f"{projector}norm.weight",
+            shape=(width,),
+            axes=(),
+            component="vision",
+        )
 
 
 MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")
@@ -138,10 +189,17 @@ MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2
 
 def naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, with a prefix inside a wrapper."""
-    wrapper = bool(a.towers) or a.model_type == "mistral3"
+    prefix = ""
+    if a.towers or a.model_type == "mistral3":
+        prefix = "language_model."
+
+    builders: dict[Any, tensors.BlockTensors] = {}
+    if a.model_type == "mixtral":
+        builders[s.MoE] = MIXTRAL_MOE
+
     return tensors.Naming(
-        prefix="language_model." if wrapper else "",
-        blocks={s.MoE: MIXTRAL_MOE} if a.model_type == "mixtral" else {},
+        prefix=prefix,
+        blocks=builders,
         tower=pixtral_rows,
     )
 

@@ -35,16 +35,15 @@ def read(c: ConfigKeys) -> Draft:
     check_count(c, len(layers.value))
     mtp = mtp_module(c)
     used = [*layers.value]
-    kinds = {
-        name_of(block): draft(s.LayerKind, steps=[blocks.pre_norm_step(block)])
-        for block in dict.fromkeys(layers.value)
-    }
+    kinds: dict[str, Draft] = {}
+    for block in dict.fromkeys(layers.value):
+        kinds[name_of(block)] = layer_of_blocks(block)
+
     if mtp is not None:
         mtp_layers = layer_blocks(c, *MTP_KEYS).value
         used += mtp_layers
-        kinds["mtp"] = draft(
-            s.LayerKind, steps=[blocks.pre_norm_step(block) for block in mtp_layers]
-        )
+        kinds["mtp"] = layer_of_blocks(*mtp_layers)
+
     names = {name_of(block) for block in used}
     # keys of a rotary helper that nothing calls; numerics, initialisation and kernels
     c.ignore("rope_theta", "partial_rotary_factor", "residual_in_fp32", "rescale_prenorm_residual")
@@ -63,6 +62,12 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
+def layer_of_blocks(*paths: str) -> Draft:
+    """Return a layer with these blocks, each with a norm before it."""
+    steps = [blocks.pre_norm_step(path) for path in paths]
+    return draft(s.LayerKind, steps=steps)
+
+
 MTP_KEYS = ("mtp_layers_block_type", "mtp_hybrid_override_pattern")
 
 
@@ -72,7 +77,13 @@ def mtp_module(c: ConfigKeys) -> Draft | None:
     modules = c.size("num_nextn_predict_layers", least=0)
     if not modules.value:
         return None
-    return draft(s.MTP, modules=modules, layer_kind=same_evidence("mtp", layers), norms=3)
+    kind = same_evidence("mtp", layers)
+    return draft(
+        s.MTP,
+        modules=modules,
+        layer_kind=kind,
+        norms=3,
+    )
 
 
 def name_of(block: str) -> str:
@@ -89,22 +100,28 @@ def layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
     letters = c.word(letters_key, default=None)
     if words.value is not None:
         check_known(c, words_key, words.value, LETTERS)
-        return same_evidence([BLOCKS[LETTERS[word]] for word in words.value], words)
+        layers = [BLOCKS[LETTERS[word]] for word in words.value]
+        return same_evidence(layers, words)
+
     if letters.value is not None:
         check_known(c, letters_key, letters.value, BLOCKS)
-        return same_evidence([BLOCKS[letter] for letter in letters.value], letters)
+        layers = [BLOCKS[letter] for letter in letters.value]
+        return same_evidence(layers, letters)
+
     if words_key.startswith("mtp"):
-        return c.value(words_key, default=same_evidence([BLOCKS["*"], BLOCKS["E"]], letters))
+        layers = ["mixers.full", "ffns.moe"]
+        return c.value(words_key, default=same_evidence(layers, letters))
+
     return c.value(words_key)
 
 
 def check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str, str]) -> None:
     """Raise ConfigError if one of the `given` words or letters is not known."""
-    bad = next((word for word in given if word not in known), None)
-    if bad is not None:
-        raise ConfigError(
-            f"{c.file}: {c.key(key)} holds {bad!r}; {c.family} supports {', '.join(known)}"
-        )
+    for word in given:
+        if word in known:
+            continue
+        supported = ", ".join(known)
+        raise ConfigError(f"{c.file}: {c.key(key)} holds {word!r}; {c.family} supports {supported}")
 
 
 def check_count(c: ConfigKeys, layers: int) -> None:
@@ -123,7 +140,12 @@ def attention(c: ConfigKeys) -> Draft:
     `attention_head_dim` is the first files' key, which the class does not know.
     """
     dim = c.size("head_dim", "attention_head_dim")
-    return blocks.attention(c, head_dim=dim, rope=None, **blocks.attention_biases(c))
+    return blocks.attention(
+        c,
+        head_dim=dim,
+        rope=None,
+        **blocks.attention_biases(c),
+    )
 
 
 def mamba2(c: ConfigKeys) -> Draft:
@@ -184,20 +206,40 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
     The first of a module has the projection, the last the final norm (vLLM nemotron_h_mtp.py).
     """
     assert a.mtp and a.mtp.layer_kind
-    h = a.hidden_size
+    width = a.hidden_size
     steps = a.layer_kinds[a.mtp.layer_kind].steps
+    depth = len(steps)
     layer = "mtp.layers.{}."
-    count = a.mtp.modules * len(steps)
+    count = a.mtp.modules * depth
+
     for i, step in enumerate(steps):
-        single = replace(a, layer_kinds={"mtp": s.LayerKind(steps=(step,))})
-        numbers = tuple(range(i, count, len(steps)))
+        kind = s.LayerKind(steps=(step,))
+        single = replace(a, layer_kinds={"mtp": kind})
+        numbers = tuple(range(i, count, depth))
         yield from tensors.layer_rows(single, "mtp", numbers, layer, naming, "mtp")
-    first = (tuple(range(0, count, len(steps))),)
-    last = (tuple(range(len(steps) - 1, count, len(steps))),)
-    for axes, name in ((first, "enorm"), (first, "hnorm"), (last, "final_layernorm")):
-        yield tensors.TensorRow(f"{layer}{name}.weight", (h,), axes, "mtp")
-    projection = f"{layer}eh_proj.weight"
-    yield tensors.TensorRow(projection, (h, 2 * h), first, "mtp", ("mtp.modules",))
+
+    first_layers = tuple(range(0, count, depth))
+    last_layers = tuple(range(depth - 1, count, depth))
+    norms = {
+        "enorm": first_layers,
+        "hnorm": first_layers,
+        "final_layernorm": last_layers,
+    }
+    for name, numbers in norms.items():
+        yield tensors.TensorRow(
+            pattern=f"{layer}{name}.weight",
+            shape=(width,),
+            axes=(numbers,),
+            component="mtp",
+        )
+
+    yield tensors.TensorRow(
+        pattern=f"{layer}eh_proj.weight",
+        shape=(width, 2 * width),
+        axes=(first_layers,),
+        component="mtp",
+        proves=("mtp.modules",),
+    )
 
 
 FAMILY = Family(

@@ -34,20 +34,35 @@ def read(c: ConfigKeys) -> Draft:
 def attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read attention with QK-norm over the whole projections."""
     norm = draft(s.QKNorm, scope="projection")
-    return blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c), **facts)
+    biases = blocks.attention_biases(c)
+    return blocks.attention(
+        c,
+        qk_norm=norm,
+        **biases,
+        **facts,
+    )
 
 
 def full(c: ConfigKeys) -> Draft:
     """Read the attention of OLMo 3's full layers."""
-    rotary = blocks.rotary_dim(c, blocks.head_dim(c))
-    return attention(c, rope=blocks.rope(c, rotary, layer_type="full_attention"))
+    dim = blocks.head_dim(c)
+    rotary = blocks.rotary_dim(c, dim)
+    rope = blocks.rope(c, rotary, layer_type="full_attention")
+    return attention(c, rope=rope)
 
 
 def sliding(c: ConfigKeys) -> Draft:
     """Read the attention of OLMo 3's sliding layers, whose RoPE is not scaled."""
-    rotary = blocks.rotary_dim(c, blocks.head_dim(c))
-    rope = blocks.rope(c, rotary, layer_type="sliding_attention", scaled=False)
-    return attention(c, window=c.optional(c.size, "sliding_window"), rope=rope)
+    dim = blocks.head_dim(c)
+    rotary = blocks.rotary_dim(c, dim)
+    rope = blocks.rope(
+        c,
+        rotary,
+        layer_type="sliding_attention",
+        scaled=False,
+    )
+    window = c.optional(c.size, "sliding_window")
+    return attention(c, window=window, rope=rope)
 
 
 FAMILY = Family(

@@ -16,13 +16,19 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     norm = draft(s.QKNorm, scope="projection")
     clip = c.optional(c.number, "clip_qkv")
-    full = blocks.attention(c, qk_norm=norm, clip=clip, **blocks.attention_biases(c))
-    router = draft(s.Router, scoring="softmax", normalized=c.flag("norm_topk_prob"))
+    biases = blocks.attention_biases(c)
+    full = blocks.attention(c, qk_norm=norm, clip=clip, **biases)
+
+    normalized = c.flag("norm_topk_prob")
+    router = draft(s.Router, scoring="softmax", normalized=normalized)
+    moe = blocks.moe(c, router, width="intermediate_size")
+
+    layers = blocks.every_layer(c, "full")
     return blocks.decoder(
         c,
         mixers={"full": full},
-        ffns={"moe": blocks.moe(c, router, width="intermediate_size")},
-        **blocks.layer_wiring(blocks.every_layer(c, "full"), "moe"),
+        ffns={"moe": moe},
+        **blocks.layer_wiring(layers, "moe"),
     )
 
 

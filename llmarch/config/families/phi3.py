@@ -20,7 +20,10 @@ def read(c: ConfigKeys) -> Draft:
         c.expect(key, 1)
     c.size("original_max_position_embeddings", default=None)  # read with the scaling
     window = effective_window(c)
-    name = "full" if window.value is None else "sliding"
+    name = "sliding"
+    if window.value is None:
+        name = "full"
+
     return blocks.decoder(
         c,
         mixers={name: blocks.attention(c, window=window)},
@@ -33,9 +36,14 @@ def effective_window(c: ConfigKeys) -> Sourced:
     """Read the window, which has no effect if it is no less than the context."""
     window = c.optional(c.size, "sliding_window")
     context = c.size("max_position_embeddings")
-    if window.value is None or window.value < context.value:
+    if window.value is None:
         return window
-    return derived(None, f"{window.evidence.ref} {window.value:,} is no less than the context")
+    if window.value < context.value:
+        return window
+
+    key = window.evidence.ref
+    reason = f"{key} {window.value:,} is no less than the context"
+    return derived(None, reason)
 
 
 FAMILY = Family(

@@ -17,19 +17,26 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.expect("use_mrope", False)
-    return dense_decoder(c) if c.model_type == "qwen2" else moe_decoder(c)
+    if c.model_type == "qwen2":
+        return dense_decoder(c)
+    return moe_decoder(c)
 
 
 def dense_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen2`."""
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
-    reason = "sliding from layer max_window_layers on"
-    layers = blocks.optionally_sliding_layers(c, window, lambda i: i >= first, reason)
+    layers = blocks.optionally_sliding_layers(
+        c,
+        window,
+        lambda i: i >= first,
+        "sliding from layer max_window_layers on",
+    )
     full = blocks.attention(c, qkv_bias=True)
+    mixers = blocks.windowed(full, window)
     return blocks.decoder(
         c,
-        mixers=blocks.used(blocks.windowed(full, window), layers),
+        mixers=blocks.used(mixers, layers),
         ffns={"dense": blocks.dense(c)},
         **blocks.layer_wiring(layers, "dense"),
     )
@@ -39,21 +46,29 @@ def moe_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen2_moe`."""
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
-    reason = "sliding on even layers below max_window_layers"
-    layers = blocks.optionally_sliding_layers(c, window, lambda i: i % 2 == 0 and i < first, reason)
-    full = blocks.attention(c, qkv_bias=c.flag("qkv_bias"))
+    layers = blocks.optionally_sliding_layers(
+        c,
+        window,
+        lambda i: i % 2 == 0 and i < first,
+        "sliding on even layers below max_window_layers",
+    )
+    bias = c.flag("qkv_bias")
+    full = blocks.attention(c, qkv_bias=bias)
+    mixers = blocks.windowed(full, window)
     ffns = blocks.moe_on_every_step(c)
+    readers = {"moe": moe, "dense": blocks.dense}
     return blocks.decoder(
         c,
-        mixers=blocks.used(blocks.windowed(full, window), layers),
-        ffns=blocks.read_used_blocks(c, {"moe": moe, "dense": blocks.dense}, ffns.value),
+        mixers=blocks.used(mixers, layers),
+        ffns=blocks.read_used_blocks(c, readers, ffns.value),
         **blocks.layer_wiring(layers, ffns),
     )
 
 
 def moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose shared expert has a gate."""
-    return gated_moe(c, c.flag("norm_topk_prob"))
+    normalized = c.flag("norm_topk_prob")
+    return gated_moe(c, normalized)
 
 
 def gated_moe(c: ConfigKeys, normalized: Any) -> Draft:

@@ -16,18 +16,25 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    return dense_decoder(c) if c.model_type == "qwen3" else moe_decoder(c)
+    if c.model_type == "qwen3":
+        return dense_decoder(c)
+    return moe_decoder(c)
 
 
 def dense_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen3`."""
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
-    reason = "sliding from layer max_window_layers on"
-    layers = blocks.optionally_sliding_layers(c, window, lambda i: i >= first, reason)
+    layers = blocks.optionally_sliding_layers(
+        c,
+        window,
+        lambda i: i >= first,
+        "sliding from layer max_window_layers on",
+    )
+    mixers = blocks.windowed(attention(c), window)
     return blocks.decoder(
         c,
-        mixers=blocks.used(blocks.windowed(attention(c), window), layers),
+        mixers=blocks.used(mixers, layers),
         ffns={"dense": blocks.dense(c)},
         **blocks.layer_wiring(layers, "dense"),
     )
@@ -39,10 +46,12 @@ def moe_decoder(c: ConfigKeys) -> Draft:
     c.ignore("max_window_layers")  # in the published files
     layers = blocks.optionally_sliding_layers(c, window, lambda i: True, "every layer slides")
     ffns = blocks.moe_on_every_step(c)
+    mixers = blocks.windowed(attention(c), window)
+    readers = {"moe": moe, "dense": blocks.dense}
     return blocks.decoder(
         c,
-        mixers=blocks.used(blocks.windowed(attention(c), window), layers),
-        ffns=blocks.read_used_blocks(c, {"moe": moe, "dense": blocks.dense}, ffns.value),
+        mixers=blocks.used(mixers, layers),
+        ffns=blocks.read_used_blocks(c, readers, ffns.value),
         **blocks.layer_wiring(layers, ffns),
     )
 
@@ -50,13 +59,16 @@ def moe_decoder(c: ConfigKeys) -> Draft:
 def attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm."""
     c.expect("qkv_bias", False)
-    norm = draft(s.QKNorm, scope=c.expect("use_qk_norm", True, "head"))
-    return blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c))
+    scope = c.expect("use_qk_norm", True, "head")
+    norm = draft(s.QKNorm, scope=scope)
+    biases = blocks.attention_biases(c)
+    return blocks.attention(c, qk_norm=norm, **biases)
 
 
 def moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
-    return plain_moe(c, c.flag("norm_topk_prob"))
+    normalized = c.flag("norm_topk_prob")
+    return plain_moe(c, normalized)
 
 
 def plain_moe(c: ConfigKeys, normalized: Any) -> Draft:
@@ -64,7 +76,11 @@ def plain_moe(c: ConfigKeys, normalized: Any) -> Draft:
 
     normalized: whether the weights of the chosen experts are divided by their sum.
     """
-    router = draft(s.Router, scoring="softmax", normalized=normalized)
+    router = draft(
+        s.Router,
+        scoring="softmax",
+        normalized=normalized,
+    )
     shared_width = c.expect("shared_expert_intermediate_size", 0)
     return blocks.moe(c, router, shared_width=shared_width)
 

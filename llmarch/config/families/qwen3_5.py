@@ -25,15 +25,18 @@ def read(c: ConfigKeys) -> Draft:
         return wrapper(c, FAMILY, f"{c.model_type}_text")
     layers = qwen3_next.attention_layers(c)
     c.expect("mlp_only_layers", [])  # in the published files; the class has none
-    sparse = c.model_type == "qwen3_5_moe_text"
-    ffns = {"moe": moe(c)} if sparse else {"dense": blocks.dense(c)}
-    (ffn,) = ffns
+    if c.model_type == "qwen3_5_moe_text":
+        ffn = "moe"
+        block = moe(c)
+    else:
+        ffn = "dense"
+        block = blocks.dense(c)
     wiring = blocks.layer_wiring(layers, ffn)
     readers = {"full": attention, "linear": linear_attention}
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, readers, layers.value),
-        ffns=ffns,
+        ffns={ffn: block},
         norms={"rms": blocks.rms_norm(c, offset=1)},
         mtp=mtp(c, layers.value),
         **wiring,
@@ -44,19 +47,23 @@ def attention(c: ConfigKeys) -> Draft:
     """Read gated GQA with positions of three axes."""
     full = qwen3_next.gated_attention(c)
     gate = c.expect("attn_output_gate", True, "elementwise")
-    return full.replace(gate=gate, rope=several_axes(c, full["rope"], [11, 11, 10]))
+    sections = [11, 11, 10]
+    rope = several_axes(c, full["rope"], sections)
+    return full.replace(gate=gate, rope=rope)
 
 
 def linear_attention(c: ConfigKeys) -> Draft:
     """Read Gated DeltaNet, whose state has a dtype of its own."""
     gate = c.expect("output_gate_type", "swish", "silu")
     state_dtype = c.word("mamba_ssm_dtype", default=None)
-    return qwen3_next.delta_net(c).replace(gate=gate, state_dtype=state_dtype)
+    delta_net = qwen3_next.delta_net(c)
+    return delta_net.replace(gate=gate, state_dtype=state_dtype)
 
 
 def moe(c: ConfigKeys) -> Draft:
     """Read Qwen2-MoE's MoE; the chosen weights are always normalised."""
-    return gated_moe(c, c.expect("norm_topk_prob", True))
+    normalized = c.expect("norm_topk_prob", True)
+    return gated_moe(c, normalized)
 
 
 def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
@@ -68,18 +75,30 @@ def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
     kind: Any = next(name for name in reversed(layers) if name == "full")
     if modules.value > 1:  # they share one projection, which the facts cannot tell
         kind = unknown("llmarch knows the layout of one module")
-    return draft(s.MTP, modules=modules, layer_kind=kind, norms=3, own_embedding=own_embedding)
+
+    return draft(
+        s.MTP,
+        modules=modules,
+        layer_kind=kind,
+        norms=3,
+        own_embedding=own_embedding,
+    )
 
 
 def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet, with four projections."""
-    keys = a.key_heads * a.key_head_dim
-    values = a.value_heads * a.value_head_dim
-    m = qwen3_next.DELTA_NET
-    yield from m.linear("in_proj_qkv", 2 * keys + values, hidden, "key_heads", "key_head_dim")
-    yield from m.linear("in_proj_z", values, hidden, "gate")
+    module = qwen3_next.DELTA_NET
+    key_rows = a.key_heads * a.key_head_dim
+    value_rows = a.value_heads * a.value_head_dim
+
+    rows = 2 * key_rows + value_rows
+    facts = ("key_heads", "key_head_dim")
+    yield from module.linear("in_proj_qkv", rows, hidden, *facts)
+    yield from module.linear("in_proj_z", value_rows, hidden, "gate")
+
     for name in ("in_proj_b", "in_proj_a"):
-        yield from m.linear(name, a.value_heads, hidden, "value_heads")
+        yield from module.linear(name, a.value_heads, hidden, "value_heads")
+
     yield from qwen3_next.delta_net_state_parts(a, hidden)
 
 
@@ -105,8 +124,8 @@ FAMILY = Family(
     title="Qwen3.5",
     ref=modeling("qwen3_5"),
     refs={
-        t: modeling("qwen3_5_moe")
-        for t in ("qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_moe_vision")
+        model_type: modeling("qwen3_5_moe")
+        for model_type in ("qwen3_5_moe", "qwen3_5_moe_text", "qwen3_5_moe_vision")
     },
     read=read,
     naming=tensors.Naming(

@@ -22,11 +22,12 @@ def read(c: ConfigKeys) -> Draft:
     layers = attention_layers(c)
     ffns = blocks.moe_on_every_step(c)
     c.expect("use_sliding_window", False)
-    readers = {"full": gated_attention, "linear": delta_net}
+    mixer_readers = {"full": gated_attention, "linear": delta_net}
+    ffn_readers = {"moe": moe, "dense": blocks.dense}
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, readers, layers.value),
-        ffns=blocks.read_used_blocks(c, {"moe": moe, "dense": blocks.dense}, ffns.value),
+        mixers=blocks.read_used_blocks(c, mixer_readers, layers.value),
+        ffns=blocks.read_used_blocks(c, ffn_readers, ffns.value),
         norms={"rms": blocks.rms_norm(c, offset=1)},
         mtp=unknown("the config does not tell: tensors named mtp.* must"),
         **blocks.layer_wiring(layers, ffns),
@@ -35,20 +36,33 @@ def read(c: ConfigKeys) -> Draft:
 
 def attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer: by layer_types, or full on each full_attention_interval-th."""
-    every = c.size("full_attention_interval")
+    interval = c.size("full_attention_interval")
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if listed.value is not None:
         return listed
-    reason = f"{every.evidence.ref}: every {every.value}th layer is full"
-    return blocks.pattern_of(
-        c, lambda i: "linear" if (i + 1) % every.value else "full", derived(None, reason)
-    )
+
+    period: int = interval.value
+    reason = f"{interval.evidence.ref}: every {period}th layer is full"
+
+    def name_of(i: int) -> str:
+        """Return the mixer of a layer."""
+        number = i + 1
+        if number % period == 0:
+            return "full"
+        return "linear"
+
+    return blocks.pattern_of(c, name_of, derived(None, reason))
 
 
 def gated_attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm and a gate on the output."""
     norm = draft(s.QKNorm, scope="head", offset=1)
-    return blocks.attention(c, qk_norm=norm, gate="elementwise", **blocks.attention_biases(c))
+    return blocks.attention(
+        c,
+        qk_norm=norm,
+        gate="elementwise",
+        **blocks.attention_biases(c),
+    )
 
 
 def delta_net(c: ConfigKeys) -> Draft:
@@ -73,46 +87,74 @@ DELTA_NET = tensors.Module("linear_attn", "attention")
 
 def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet, with two projections."""
-    keys = a.key_heads * a.key_head_dim
-    values = a.value_heads * a.value_head_dim
-    rows = 2 * keys + 2 * values
-    yield from DELTA_NET.linear("in_proj_qkvz", rows, hidden, "key_heads", "key_head_dim")
-    yield from DELTA_NET.linear("in_proj_ba", 2 * a.value_heads, hidden, "value_heads")
+    key_rows = a.key_heads * a.key_head_dim
+    value_rows = a.value_heads * a.value_head_dim
+
+    rows = 2 * key_rows + 2 * value_rows
+    facts = ("key_heads", "key_head_dim")
+    yield from DELTA_NET.linear("in_proj_qkvz", rows, hidden, *facts)
+
+    beta_and_decay = 2 * a.value_heads
+    yield from DELTA_NET.linear("in_proj_ba", beta_and_decay, hidden, "value_heads")
+
     yield from delta_net_state_parts(a, hidden)
 
 
 def delta_net_state_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet that follow the projections of its input."""
-    m = DELTA_NET
-    values = a.value_heads * a.value_head_dim
-    channels = 2 * a.key_heads * a.key_head_dim + values
-    yield m.tensor("conv1d.weight", (channels, 1, a.conv_kernel or 0), "conv_kernel")
-    yield m.vector("dt_bias", a.value_heads)
-    yield m.vector("A_log", a.value_heads)
-    yield m.vector("norm.weight", a.value_head_dim, "value_head_dim")
-    yield from m.linear("out_proj", hidden, values)
+    module = DELTA_NET
+    key_rows = a.key_heads * a.key_head_dim
+    value_rows = a.value_heads * a.value_head_dim
+
+    channels = 2 * key_rows + value_rows
+    kernel = a.conv_kernel or 0
+    convolution = (channels, 1, kernel)
+    yield module.tensor("conv1d.weight", convolution, "conv_kernel")
+
+    for name in ("dt_bias", "A_log"):
+        yield module.vector(name, a.value_heads)
+
+    yield module.vector("norm.weight", a.value_head_dim, "value_head_dim")
+    yield from module.linear("out_proj", hidden, value_rows)
 
 
 def mtp_layouts(a: s.Architecture) -> Iterator[s.MTP]:
     """Yield one full-attention layer under mtp., which shares embedding and head."""
-    kind = next((k for k in reversed(a.layers) if k.startswith("full")), None)
-    if kind is not None:
-        yield from blocks.stored_mtp(kind)(a)
+    full_kinds = [kind for kind in a.layers if kind.startswith("full")]
+    if full_kinds:
+        last = full_kinds[-1]
+        layouts = blocks.stored_mtp(last)
+        yield from layouts(a)
 
 
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """Yield the MTP modules: layers, one projection, and norms like the model's."""
     assert a.mtp and a.mtp.layer_kind
-    h = a.hidden_size
-    numbers = tuple(range(a.mtp.modules))
+    width = a.hidden_size
+    modules = tuple(range(a.mtp.modules))
     layer = "mtp.layers.{}."
-    yield from tensors.layer_rows(a, a.mtp.layer_kind, numbers, layer, naming, "mtp")
-    yield tensors.TensorRow("mtp.fc.weight", (h, 2 * h), (), "mtp", ("mtp.modules",))
-    for norm in ("pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"):
-        yield from tensors.norm_rows(f"mtp.{norm}", a.norms["rms"], h, (), "mtp")
+    yield from tensors.layer_rows(a, a.mtp.layer_kind, modules, layer, naming, "mtp")
+
+    yield tensors.TensorRow(
+        pattern="mtp.fc.weight",
+        shape=(width, 2 * width),
+        axes=(),
+        component="mtp",
+        proves=("mtp.modules",),
+    )
+
+    norm = a.norms["rms"]
+    for name in ("pre_fc_norm_embedding", "pre_fc_norm_hidden", "norm"):
+        yield from tensors.norm_rows(f"mtp.{name}", norm, width, (), "mtp")
+
     if a.mtp.own_embedding:
-        facts = ("mtp.own_embedding",)
-        yield tensors.TensorRow("mtp.embed_tokens.weight", (a.vocab_size, h), (), "mtp", facts)
+        yield tensors.TensorRow(
+            pattern="mtp.embed_tokens.weight",
+            shape=(a.vocab_size, width),
+            axes=(),
+            component="mtp",
+            proves=("mtp.own_embedding",),
+        )
 
 
 FAMILY = Family(

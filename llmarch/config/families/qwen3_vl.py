@@ -30,28 +30,41 @@ def read(c: ConfigKeys) -> Draft:
         wiring = blocks.layer_wiring(layers, "dense")
     else:
         kinds = blocks.moe_on_every_step(c)
-        ffns = blocks.read_used_blocks(c, {"moe": moe, "dense": blocks.dense}, kinds.value)
+        readers = {"moe": moe, "dense": blocks.dense}
+        ffns = blocks.read_used_blocks(c, readers, kinds.value)
         wiring = blocks.layer_wiring(layers, kinds)
+
     # without the key the wrapper's class decides
     tied = c.flag("tie_word_embeddings", default=False)
-    embedding = draft(s.Embedding, tied=tied)
     return blocks.decoder(
-        c, mixers={"full": attention(c)}, ffns=ffns, embedding=embedding, **wiring
+        c,
+        mixers={"full": attention(c)},
+        ffns=ffns,
+        embedding=draft(s.Embedding, tied=tied),
+        **wiring,
     )
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm and positions of three axes."""
     dim = blocks.head_dim(c)
-    rope = several_axes(c, blocks.rope(c, blocks.rotary_dim(c, dim)), [24, 20, 20])
+    rotary_dim = blocks.rotary_dim(c, dim)
+    rope = blocks.rope(c, rotary_dim)
+    sections = [24, 20, 20]
     norm = draft(s.QKNorm, scope="head")
-    biases = blocks.attention_biases(c)
-    return blocks.attention(c, head_dim=dim, qk_norm=norm, rope=rope, **biases)
+    return blocks.attention(
+        c,
+        head_dim=dim,
+        qk_norm=norm,
+        rope=several_axes(c, rope, sections),
+        **blocks.attention_biases(c),
+    )
 
 
 def moe(c: ConfigKeys) -> Draft:
     """Read Qwen3's MoE; the chosen weights are always normalised."""
-    return plain_moe(c, c.expect("norm_topk_prob", True))
+    normalized = c.expect("norm_topk_prob", True)
+    return plain_moe(c, normalized)
 
 
 def wrapper(c: ConfigKeys, family: Family, text_type: str) -> Draft:
@@ -60,6 +73,7 @@ def wrapper(c: ConfigKeys, family: Family, text_type: str) -> Draft:
     c.expect("language_model_only", False)
 
     def vision(c: ConfigKeys, text: Draft) -> Draft:
+        """Read the tower with the classes of `family`."""
         return vision_tower(c, family, text)
 
     return blocks.wrapped(c, part, family.read_layers(part), vision=vision)
@@ -74,7 +88,10 @@ def several_axes(c: ConfigKeys, rope: Draft, sections: list[int]) -> Draft:
     keys = blocks.rope_keys(c)
     interleaved = keys.expect("mrope_interleaved", True)
     given = keys.items("mrope_section", default=sections, entry=int)
-    return rope.replace(sections=given, sections_interleaved=interleaved)
+    return rope.replace(
+        sections=given,
+        sections_interleaved=interleaved,
+    )
 
 
 def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
@@ -84,29 +101,29 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
     decoder.
     """
     model_type = f"{c.model_type}_vision"
-    v = family.part(c, "vision_config", model_type)
-    kind = vision.encoder_kind(v, model_type, c.model_type)
-    width = v.size("out_hidden_size")
+    keys = family.part(c, "vision_config", model_type)
+    kind = vision.encoder_kind(keys, model_type, c.model_type)
+    width = keys.size("out_hidden_size")
     if width.value != text["hidden_size"].value:
         raise ConfigError(
-            f"{c.file}: {v.key('out_hidden_size')} is {width.value:,}, but the decoder is"
+            f"{c.file}: {keys.key('out_hidden_size')} is {width.value:,}, but the decoder is"
             f" {text['hidden_size'].value:,} wide"
         )
-    hidden = v.size("hidden_size")
-    merge = v.size("spatial_merge_size")
-    frames = v.size("temporal_patch_size")
+    hidden = keys.size("hidden_size")
+    merge = keys.size("spatial_merge_size")
+    frames = keys.size("temporal_patch_size")
     inputs = hidden.value * merge.value**2
     merged = derived(inputs, "vision hidden_size * spatial_merge_size^2")
-    patches = vision.patch_embedding(v, hidden, "in_channels", frames, bias=True)
+    patches = vision.patch_embedding(keys, hidden, "in_channels", frames, bias=True)
     tower = vision.transformer(
-        v,
+        keys,
         heads=("num_heads",),
         frames=frames,
         kind=same_evidence(model_type, kind),
-        layers=v.layer_count("depth"),
+        layers=keys.layer_count("depth"),
         norm=draft(s.Norm, kind="layernorm", eps=1e-6, bias=True),
         patch_embedding=patches,
-        positions=v.size("num_position_embeddings"),
+        positions=keys.size("num_position_embeddings"),
         merge=merge,
         projector=[
             draft(s.Linear, inputs=merged, outputs=merged, bias=True),
@@ -115,47 +132,71 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
         projector_activation="gelu",
         projector_norms=same_evidence([hidden.value], hidden),
         projector_norm_bias=True,
-        deepstack=deepstack(v),
+        deepstack=deepstack(keys),
     )
-    return tower.replace(
-        rope=draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=tower["head_dim"])
-    )
+    theta = vision.rope_theta(keys)
+    rope = draft(s.Rope, theta=theta, rotary_dim=tower["head_dim"])
+    return tower.replace(rope=rope)
 
 
-def deepstack(v: ConfigKeys) -> Sourced:
+def deepstack(keys: ConfigKeys) -> Sourced:
     """Read the layers that feed the decoder. Qwen3.5's class has no such key; its files have it."""
     key = "deepstack_visual_indexes"
-    return v.items(key, entry=int) if v.is_known(key) else v.items(key, default=[])
+    if keys.is_known(key):
+        return keys.items(key, entry=int)
+    return keys.items(key, default=[])
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower, its merger and the mergers of deepstack."""
-    t = a.towers["vision"]
-    assert isinstance(t, s.Tower)
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
     prefix = "model.visual."
-    attention = tensors.fused_attention_parts("attn", "qkv", "proj")
-    mlp = tensors.dense_parts("mlp", up="linear_fc1", down="linear_fc2")
+    yield from tensors.patch_rows(f"{prefix}patch_embed.proj", tower, video=True)
+    yield from tensors.position_rows(f"{prefix}pos_embed.weight", tower)
+    yield from tensors.tower_rows(
+        tower,
+        layer=f"{prefix}blocks.{{}}.",
+        norms=("norm1", "norm2"),
+        attention=tensors.fused_attention_parts("attn", "qkv", "proj"),
+        ffn=tensors.dense_parts("mlp", up="linear_fc1", down="linear_fc2"),
+    )
+
     merger = f"{prefix}merger."
-    yield from tensors.patch_rows(f"{prefix}patch_embed.proj", t, video=True)
-    yield from tensors.position_rows(f"{prefix}pos_embed.weight", t)
-    yield from tensors.tower_rows(t, f"{prefix}blocks.{{}}.", ("norm1", "norm2"), attention, mlp)
-    yield from tensors.norm_rows(f"{merger}norm", MERGER_NORM, t.projector_norms[0], (), "vision")
-    yield from tensors.projector_rows(t, f"{merger}linear_fc1", f"{merger}linear_fc2")
-    if t.deepstack:
-        yield from deepstack_rows(t, f"{prefix}deepstack_merger_list.{{}}.")
+    norm_width = tower.projector_norms[0]
+    yield from tensors.norm_rows(f"{merger}norm", MERGER_NORM, norm_width, (), "vision")
+    yield from tensors.projector_rows(
+        tower,
+        f"{merger}linear_fc1",
+        f"{merger}linear_fc2",
+    )
+
+    if tower.deepstack:
+        yield from deepstack_rows(tower, f"{prefix}deepstack_merger_list.{{}}.")
 
 
-def deepstack_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
+def deepstack_rows(tower: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
     """Yield the mergers of deepstack, which norm after merging."""
-    part = "vision"
-    axes = (tuple(range(len(t.deepstack))),)
-    facts = ("towers.vision.deepstack",)
-    width = t.projector[0].inputs
-    yield from tensors.norm_rows(f"{prefix}norm", MERGER_NORM, width, axes, part)
-    for name, m in zip(("linear_fc1", "linear_fc2"), t.projector, strict=True):
-        shape = (m.outputs, m.inputs)
-        yield tensors.TensorRow(f"{prefix}{name}.weight", shape, axes, part, facts)
-        yield tensors.TensorRow(f"{prefix}{name}.bias", (m.outputs,), axes, part)
+    count = len(tower.deepstack)
+    axes = (tuple(range(count)),)
+    norm_width = tower.projector[0].inputs
+    yield from tensors.norm_rows(f"{prefix}norm", MERGER_NORM, norm_width, axes, "vision")
+
+    names = ("linear_fc1", "linear_fc2")
+    for name, matrix in zip(names, tower.projector, strict=True):
+        yield tensors.TensorRow(
+            pattern=f"{prefix}{name}.weight",
+            shape=(matrix.outputs, matrix.inputs),
+            axes=axes,
+            component="vision",
+            proves=("towers.vision.deepstack",),
+        )
+        yield tensors.TensorRow(
+            pattern=f"{prefix}{name}.bias",
+            shape=(matrix.outputs,),
+            axes=axes,
+            component="vision",
+        )
 
 
 MERGER_NORM = s.Norm(kind="layernorm", bias=True)
@@ -187,8 +228,8 @@ FAMILY = Family(
     title="Qwen3-VL",
     ref=modeling("qwen3_vl"),
     refs={
-        t: modeling("qwen3_vl_moe")
-        for t in ("qwen3_vl_moe", "qwen3_vl_moe_text", "qwen3_vl_moe_vision")
+        model_type: modeling("qwen3_vl_moe")
+        for model_type in ("qwen3_vl_moe", "qwen3_vl_moe_text", "qwen3_vl_moe_vision")
     },
     read=read,
     naming=tensors.Naming(

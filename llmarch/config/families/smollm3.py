@@ -42,14 +42,22 @@ def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
 
     The class asks use_sliding_window again where layer_types says sliding.
     """
-    slides = c.flag("use_sliding_window").value and window.value is not None
+    enabled = c.flag("use_sliding_window").value
+    slides = enabled and window.value is not None
     rotates = blocks.rope_layers(c)
-    reason = "sliding without RoPE, if use_sliding_window"
-    masks = blocks.sliding_layers(c, lambda i: slides and not rotates.value[i], reason)
+    masks = blocks.sliding_layers(
+        c,
+        lambda i: slides and not rotates.value[i],
+        "sliding without RoPE, if use_sliding_window",
+    )
+
     if not slides:
-        return same_evidence([NAMES["full", r] for r in rotates.value], rotates)
+        mixers = [NAMES["full", rotated] for rotated in rotates.value]
+        return same_evidence(mixers, rotates)
+
     pairs = zip(masks.value, rotates.value, strict=True)
-    return same_evidence([NAMES[pair] for pair in pairs], masks)
+    mixers = [NAMES[pair] for pair in pairs]
+    return same_evidence(mixers, masks)
 
 
 FAMILY = Family(

@@ -8,6 +8,7 @@ own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -78,7 +79,10 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
     rope_theta and partial_rotary_factors may have an entry for each layer, of which those of one
     kind agree.
     """
-    first = next((i for i, name in enumerate(layers) if name == kind), len(layers) - 1)
+    first = len(layers) - 1
+    if kind in layers:
+        first = layers.index(kind)
+
     dim = blocks.head_dim(c)
     groups = c.size("num_attention_groups", "num_key_value_heads")
     heads = query_heads(c, kind, groups, dim)
@@ -86,8 +90,18 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
     share = entry_of_layer(c, "partial_rotary_factors", first, 1.0)
     c.expect("yarn_only_types", ["full_attention"])
     rope = blocks.rope_of_type(
-        c, dim, f"{kind}_attention", theta=theta, share=share, scaled=kind == "full"
+        c,
+        dim,
+        f"{kind}_attention",
+        theta=theta,
+        share=share,
+        scaled=kind == "full",
     )
+
+    window = None
+    if kind == "sliding":
+        window = c.size("sliding_window")
+
     return blocks.attention(
         c,
         heads=heads,
@@ -95,7 +109,7 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
         head_dim=dim,
         qk_norm=draft(s.QKNorm, scope="head", offset=1),
         gate="head",
-        window=c.size("sliding_window") if kind == "sliding" else None,
+        window=window,
         scale=softmax_scale(c, dim),
         rope=rope,
         **blocks.attention_biases(c),
@@ -107,7 +121,10 @@ def softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
     scalar = c.number("query_pre_attn_scalar", default=dim)
     if scalar.value == dim.value:
         return None
-    return derived(round(scalar.value**-0.5, 9), f"1 / sqrt({scalar.evidence.ref})")
+
+    scale = round(scalar.value**-0.5, 9)
+    formula = f"1 / sqrt({scalar.evidence.ref})"
+    return derived(scale, formula)
 
 
 def query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sourced:
@@ -134,11 +151,20 @@ def entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sourc
     entries: Any = given.value
     if not isinstance(entries, list):
         return c.number(key, default=default)
+
     numbers: list[Any] = entries  # pyright: ignore[reportUnknownVariableType]
-    layer_list_length(c, key, len(numbers), c.layer_count().value)
-    if layer >= len(numbers) or not isinstance(numbers[layer], (int, float)):
+    count = len(numbers)
+    layers = c.layer_count().value
+    layer_list_length(c, key, count, layers)
+
+    entry = None
+    if layer < count:
+        entry = numbers[layer]
+    if not isinstance(entry, (int, float)):
         raise ConfigError(f"{c.file}: {c.key(key)} has no number for layer {layer}")
-    return same_evidence(float(numbers[layer]), given)
+
+    number = float(entry)
+    return same_evidence(number, given)
 
 
 class FeedForward(NamedTuple):
@@ -148,26 +174,46 @@ class FeedForward(NamedTuple):
     layers: Sourced
 
 
+class ClampedBlock(NamedTuple):
+    """What layers have in common that share a feed-forward block."""
+
+    kind: str
+    routed_clamp: float | None
+    shared_clamp: float | None
+
+
 def read_feed_forward(c: ConfigKeys) -> FeedForward:
     """Read each layer's block, dense or MoE; layers with other clamps have other blocks."""
     after_three = derived(None, "no moe_layers_enum: layers from 3 on are MoE")
     kinds = blocks.moe_layers(c, lambda i: i >= 3, after_three, indices="moe_layers_enum")
     routed = clamps(c, "swiglu_limits")
     shared = clamps(c, "swiglu_limits_shared")
-    names: dict[tuple[Any, ...], str] = {}
+
+    names: dict[ClampedBlock, str] = {}
+    blocks_of_kind: Counter[str] = Counter()
     ffns: dict[str, Draft] = {}
     layers: list[str] = []
-    for kind, routed_clamp, shared_clamp in zip(
-        kinds.value, routed.value, shared.value, strict=True
-    ):
-        key = (kind, routed_clamp if kind == "moe" else None, shared_clamp)
-        if key not in names:
-            names[key] = block_name(kind, sum(other[0] == kind for other in names))
-            own_clamp = same_evidence(key[1], routed)
-            ffns[names[key]] = READERS[kind](c, own_clamp, same_evidence(shared_clamp, shared))
-        layers.append(names[key])
+    rows = zip(kinds.value, routed.value, shared.value, strict=True)
+    for row in rows:
+        block = ClampedBlock(*row)
+        if block.kind != "moe":
+            block = block._replace(routed_clamp=None)  # it has no routed experts
+
+        if block not in names:
+            name = block_name(block.kind, blocks_of_kind[block.kind])
+            blocks_of_kind[block.kind] += 1
+            names[block] = name
+            ffns[name] = READERS[block.kind](
+                c,
+                same_evidence(block.routed_clamp, routed),
+                same_evidence(block.shared_clamp, shared),
+            )
+
+        layers.append(names[block])
+
     if "moe" not in kinds.value:
         c.ignore("moe_num_experts", "moe_top_k", "moe_intermediate_size", "share_expert_dim")
+
     return FeedForward(ffns, same_evidence(layers, kinds))
 
 
@@ -175,23 +221,30 @@ def block_name(kind: str, earlier: int) -> str:
     """Return the name of a block after so many `earlier` ones of its kind."""
     if earlier == 0:
         return kind
-    return f"{kind}_clamped" if earlier == 1 else f"{kind}_clamped_{earlier}"
+    if earlier == 1:
+        return f"{kind}_clamped"
+    return f"{kind}_clamped_{earlier}"
 
 
 def clamps(c: ConfigKeys, key: str) -> Sourced:
     """Read one clamp for each layer, None where it is 0."""
     layers = c.layer_count().value
-    given = c.items(key, default=None, length=layers, entry=(int, float, type(None)))
+    entry = (int, float, type(None))
+    given = c.items(key, default=None, length=layers, entry=entry)
     if given.value is None:
-        return same_evidence([None] * layers, given)
-    return same_evidence([limit or None for limit in given.value], given)
+        no_limits = [None] * layers
+        return same_evidence(no_limits, given)
+
+    limits = [limit or None for limit in given.value]
+    return same_evidence(limits, given)
 
 
 def dense(c: ConfigKeys, _: Sourced, clamp: Sourced) -> Draft:
     """Read an MLP with its clamp."""
     c.expect("mlp_bias", False)
-    after = same_evidence(clamp.value is not None, clamp)
-    return blocks.dense(c, clamp=clamp, clamp_after=after)
+    is_clamped = clamp.value is not None
+    clamp_after = same_evidence(is_clamped, clamp)
+    return blocks.dense(c, clamp=clamp, clamp_after=clamp_after)
 
 
 def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
@@ -230,7 +283,9 @@ def mtp(
     if "dense" not in feed_forward.blocks:
         no_clamp = hard_coded(None, c.ref)
         feed_forward.blocks["dense"] = dense(c, no_clamp, no_clamp)
-    kind = blocks.add_layer_kind(wiring, mtp_mixer(c, layers), "dense")
+
+    mixer_name = mtp_mixer(c, layers)
+    kind = blocks.add_layer_kind(wiring, mixer_name, "dense")
     return blocks.mtp(c, kind, own_head=True)
 
 
@@ -242,9 +297,14 @@ def mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
     """
     own: Any = c.data.get("mtp_layer_types")
     listed: Any = c.data.get("layer_types") or []
-    words = own or listed[len(layers.value) :]
-    if words and words[0] in blocks.SLIDING:
-        return blocks.SLIDING[words[0]]
+    depth = len(layers.value)
+    words = own or listed[depth:]
+    if not words:
+        return layers.value[-1]
+
+    first = words[0]
+    if first in blocks.SLIDING:
+        return blocks.SLIDING[first]
     return layers.value[-1]
 
 
@@ -255,19 +315,25 @@ mtp_rows = partial(
 )
 
 
-def moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
+def moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield stacked experts, gate, up and down apart; the shared expert is beside the block."""
     router = tensors.Module("moe", "router")
     experts = tensors.Module("moe", "experts")
     shared = tensors.Module("share_expert", "shared_experts")
-    yield from router.linear("gate", f.experts, hidden, "experts")
-    yield router.vector("router_bias", f.experts, "router.selection_bias")
-    for name in ("gate", "up", "down"):
-        matrix = (hidden, f.expert_width) if name == "down" else (f.expert_width, hidden)
-        facts = ("expert_width", "experts")
-        yield experts.tensor(f"{name}_proj.weight", (f.experts, *matrix), *facts)
-        matrix = (hidden, f.shared_width) if name == "down" else (f.shared_width, hidden)
-        yield shared.tensor(f"{name}_proj.weight", matrix, "shared_width")
+
+    yield from router.linear("gate", block.experts, hidden, "experts")
+    yield router.vector("router_bias", block.experts, "router.selection_bias")
+
+    for name in ("gate_proj.weight", "up_proj.weight", "down_proj.weight"):
+        matrix = (block.expert_width, hidden)
+        shared_matrix = (block.shared_width, hidden)
+        if name == "down_proj.weight":
+            matrix = (hidden, block.expert_width)
+            shared_matrix = (hidden, block.shared_width)
+
+        stacked = (block.experts, *matrix)
+        yield experts.tensor(name, stacked, "expert_width", "experts")
+        yield shared.tensor(name, shared_matrix, "shared_width")
 
 
 def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
@@ -277,36 +343,36 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     convolutions and a matrix make tokens of its patches. The published keys are the encoder's own,
     files saved by transformers have its class's.
     """
-    v = FAMILY.part(c, "vision_config", "step3p5_vision")
-    kind = vision.encoder_kind(v, "perception_encoder", "step3p5_vision")
+    keys = FAMILY.part(c, "vision_config", "step3p5_vision")
+    kind = vision.encoder_kind(keys, "perception_encoder", "step3p5_vision")
     for key in ("use_cls_token", "use_ln_post"):
-        v.expect(key, False)
+        keys.expect(key, False)
     for key in ("use_ln_pre", "use_abs_posemb", "use_rope2d"):
-        v.expect(key, True)
-    v.expect("pool_type", "none")
-    v.expect("output_dim", None)
-    v.ignore("ls_init_value", "layer_scale_init_value")
-    v.ignore("max_position_embeddings", "intermediate_size")
-    hidden = v.size("width", "hidden_size")
-    ratio = v.number("mlp_ratio", default=hard_coded(8960 / 1536, v.ref))
+        keys.expect(key, True)
+    keys.expect("pool_type", "none")
+    keys.expect("output_dim", None)
+    keys.ignore("ls_init_value", "layer_scale_init_value")
+    keys.ignore("max_position_embeddings", "intermediate_size")
+    hidden = keys.size("width", "hidden_size")
+    ratio = keys.number("mlp_ratio", default=hard_coded(8960 / 1536, keys.ref))
     width = derived(int(hidden.value * ratio.value), "int(vision width * mlp_ratio)")
     tower = vision.transformer(
-        v,
+        keys,
         hidden=("width", "hidden_size"),
         heads=("heads", "num_attention_heads"),
         kind=same_evidence("perception_encoder", kind),
-        layers=v.layer_count("layers", "num_hidden_layers"),
-        ffn=vision.plain_mlp(v, width=width),
-        norm=blocks.layer_norm(v, "layer_norm_eps"),
+        layers=keys.layer_count("layers", "num_hidden_layers"),
+        ffn=vision.plain_mlp(keys, width=width),
+        norm=blocks.layer_norm(keys, "layer_norm_eps"),
         outer_norms=1,
         layer_scales=True,
-        image_size=v.size("image_size"),
-        positions=vision.grid_positions(v),
+        image_size=keys.size("image_size"),
+        positions=vision.grid_positions(keys),
         merge=4,
         projector=projector(c, hidden.value, text["hidden_size"]),
     )
     dim = tower["head_dim"]
-    rope = draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=dim, interleaved=True)
+    rope = draft(s.Rope, theta=vision.rope_theta(keys), rotary_dim=dim, interleaved=True)
     return tower.replace(rope=rope)
 
 
@@ -314,7 +380,10 @@ def projector(c: ConfigKeys, hidden: int, width: Sourced) -> list[Draft]:
     """Read the two convolutions (as matrices over 3 x 3 patches) and the matrix."""
 
     def times(factor: int) -> Sourced:
-        return derived(factor * hidden, f"{factor} * vision width")
+        """Return a multiple of the encoder's width."""
+        width = factor * hidden
+        formula = f"{factor} * vision width"
+        return derived(width, formula)
 
     return [
         draft(s.Linear, inputs=times(9), outputs=times(2), bias=True),
@@ -325,33 +394,49 @@ def projector(c: ConfigKeys, hidden: int, width: Sourced) -> list[Draft]:
 
 def packed_attention(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield attention as torch's MultiheadAttention stores it."""
-    m = tensors.Module("attn", "attention")
-    inner = a.heads * a.head_dim
-    yield m.tensor("in_proj_weight", (3 * inner, hidden), "heads", "head_dim")
-    yield m.vector("in_proj_bias", 3 * inner)
-    yield from m.linear("out_proj", hidden, inner, bias=True)
+    module = tensors.Module("attn", "attention")
+    width = a.heads * a.head_dim
+    rows = 3 * width
+    yield module.tensor("in_proj_weight", (rows, hidden), "heads", "head_dim")
+    yield module.vector("in_proj_bias", rows)
+
+    yield from module.linear("out_proj", hidden, width, bias=True)
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the perception encoder and its projector."""
-    t = a.towers["vision"]
-    assert isinstance(t, s.Tower)
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
+    width = tower.hidden_size
     prefix = "vision_model."
     layer = f"{prefix}transformer.resblocks.{{}}."
-    mlp = tensors.dense_parts("mlp", up="c_fc", down="c_proj")
-    yield from tensors.patch_rows(f"{prefix}conv1", t)
-    yield from tensors.position_rows(f"{prefix}positional_embedding", t)
-    yield from tensors.norm_rows(f"{prefix}ln_pre", t.norm, t.hidden_size, (), "vision")
-    yield from tensors.tower_rows(t, layer, ("ln_1", "ln_2"), packed_attention, mlp)
-    facts = ("towers.vision.layer_scales",)
-    numbers = (tuple(range(t.layers)),)
+    yield from tensors.patch_rows(f"{prefix}conv1", tower)
+    yield from tensors.position_rows(f"{prefix}positional_embedding", tower)
+    yield from tensors.norm_rows(f"{prefix}ln_pre", tower.norm, width, (), "vision")
+    yield from tensors.tower_rows(
+        tower,
+        layer=layer,
+        norms=("ln_1", "ln_2"),
+        attention=packed_attention,
+        ffn=tensors.dense_parts("mlp", up="c_fc", down="c_proj"),
+    )
+
+    layers = tuple(range(tower.layers))
     for name in ("ls_1", "ls_2"):
-        scale = f"{layer}{name}.gamma"
-        yield tensors.TensorRow(scale, (t.hidden_size,), numbers, "vision", facts)
-    *convolutions, last = t.projector
-    for i, m in enumerate(convolutions, 1):
-        shape = (m.outputs, m.inputs // 9, 3, 3)
-        yield from tensors.matrix_rows(f"{prefix}vit_downsampler{i}", m, shape)
+        yield tensors.TensorRow(
+            pattern=f"{layer}{name}.gamma",
+            shape=(width,),
+            axes=(layers,),
+            component="vision",
+            proves=("towers.vision.layer_scales",),
+        )
+
+    *convolutions, last = tower.projector
+    for number, matrix in enumerate(convolutions, 1):
+        name = f"{prefix}vit_downsampler{number}"
+        channels = matrix.inputs // 9
+        shape = (matrix.outputs, channels, 3, 3)
+        yield from tensors.matrix_rows(name, matrix, shape)
     yield from tensors.matrix_rows("vit_large_projector", last)
 
 

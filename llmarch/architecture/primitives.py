@@ -33,7 +33,8 @@ class Norm(Strict):
 class RopeScaling(Strict):
     """How rotary frequencies are changed for contexts longer than the model was first trained on.
 
-    A field that belongs to another kind of scaling, or that the config leaves out, is None.
+    A field that belongs to another kind of scaling, or that has no effect, is None. What the config
+    leaves out has the value that transformers takes for it.
     """
 
     kind: Literal["linear", "dynamic", "llama3", "yarn", "longrope"]
@@ -50,7 +51,8 @@ class RopeScaling(Strict):
     factor: float | None = None
     """Ratio of the extended context to the original one; low frequencies are divided by it."""
     original_context: int | None = None
-    """Context length in tokens before the extension."""
+    """Context length in tokens before the extension; for `dynamic` that of the config, from which
+    on the base grows."""
     low_freq_factor: float | None = None
     """`llama3` only: pairs whose wavelength exceeds original_context / low_freq_factor tokens are
     divided by `factor` in full."""
@@ -59,10 +61,10 @@ class RopeScaling(Strict):
     keep their frequency."""
     beta_fast: float | None = None
     """`yarn` only: pairs that make more than this many turns within `original_context` keep their
-    frequency. None: 32, the default of implementations."""
+    frequency; 32 unless the config says otherwise."""
     beta_slow: float | None = None
     """`yarn` only: pairs that make fewer than this many turns within `original_context` are divided
-    by `factor` in full. None: 1, the default of implementations."""
+    by `factor` in full; 1 unless the config says otherwise."""
     mscale: float | None = None
     """`yarn` as in DeepSeek: with g(m) = 0.1 · m · ln(factor) + 1, cosines and sines are multiplied
     by g(mscale) / g(mscale_all_dim)."""
@@ -70,14 +72,15 @@ class RopeScaling(Strict):
     """`yarn` as in DeepSeek: the second m of `mscale`. The softmax scale is multiplied by
     g(mscale_all_dim)² too, which `LatentAttention.scale` includes."""
     attention_factor: float | None = None
-    """Factor of cosines and sines, so of queries and keys (`yarn`, `longrope`). None: computed, for
-    `yarn` as 0.1 · ln(factor) + 1 or from `mscale`."""
+    """Factor of cosines and sines, so of queries and keys (`yarn`, `longrope`). Unless the config
+    has one it is, for `yarn`, 0.1 · ln(factor) + 1 or what follows from `mscale`, and for
+    `longrope` sqrt(1 + ln(factor) / ln(original_context))."""
     alpha: float | None = None
     """`dynamic` with a fixed stretch (Hunyuan): the base is theta · alpha^(d / (d − 2)) at every
     length, d the rotary dims."""
     truncate: bool | None = None
-    """`yarn` only: whether the bounds of the blended range are rounded to whole pairs. None: true,
-    the default of implementations; gpt-oss does not round."""
+    """`yarn` only: whether the bounds of the blended range are rounded to whole pairs, as they are
+    unless the config says otherwise; gpt-oss does not round."""
     short_factor: tuple[float, ...] | None = None
     """`longrope` only: divisor of each pair's frequency (rotary_dim / 2 numbers) in sequences up to
     `original_context`."""

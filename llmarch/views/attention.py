@@ -13,6 +13,7 @@ from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import mixer_names
+from ..architecture.scaling_factors import has_usual_factor
 from ..architecture.schema import (
     Architecture,
     Attention,
@@ -521,6 +522,8 @@ def scaling_details(s: RopeScaling) -> str:
     words: list[str] = []
     for name, word, usual in SCALING_PARAMETERS:
         value = getattr(s, name)
+        if name == "attention_factor" and has_usual_factor(s):
+            continue
         if value is not None and value != usual:
             words.append(f"{word} {number(value)}")
     if s.mscale != s.mscale_all_dim:  # equal ones cancel out

@@ -140,7 +140,7 @@ def _yarn_softmax_scale(latent: Draft) -> Sourced | None:
     (0.1 * mscale_all_dim * ln(factor) + 1)^2.
     """
     scaling = latent["rope"]["scaling"] if latent["rope"] else None
-    if scaling is None or "mscale_all_dim" not in scaling.fields:
+    if not isinstance(scaling, Draft) or "mscale_all_dim" not in scaling.fields:
         return None
     mscale = scaling["mscale_all_dim"].value
     if not mscale:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING
 from typing import Any
 
 from ...architecture import schema as s
+from ...architecture.scaling_factors import longrope_factor, yarn_factor
+from ...architecture.schema import Evidence
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..keys import ConfigKeys, quoted
+from ..vocabulary import TRANSFORMERS
 
 UNSCALED = ("default", "mrope", "axial", None)
 """RoPE types that change no frequency. The last two are default frequencies over several axes."""
-SCALED = ("linear", "dynamic", "llama3", "yarn", "longrope")
-NEEDS_ORIGINAL_CONTEXT = ("llama3", "yarn", "longrope")
 ORIGINAL_CONTEXT = "original_max_position_embeddings"
-SCALING_KEYS = {
-    "original_context": ORIGINAL_CONTEXT,
-    "low_freq_factor": "low_freq_factor",
-    "high_freq_factor": "high_freq_factor",
-    "beta_fast": "beta_fast",
-    "beta_slow": "beta_slow",
-    "mscale": "mscale",
-    "mscale_all_dim": "mscale_all_dim",
-    "attention_factor": "attention_factor",
-    "alpha": "alpha",
-    "factor": "factor",
-}
-"""Fields of RopeScaling that are one number, and their keys."""
+CONTEXT = "max_position_embeddings"
+ROUNDED = hard_coded(True, f"{TRANSFORMERS} modeling_rope_utils.py")
+"""YaRN's range in classes with RoPE by layer type, where no config can say otherwise."""
+SCALING_KEYS = (
+    "factor",
+    "alpha",
+    "low_freq_factor",
+    "high_freq_factor",
+    "beta_fast",
+    "beta_slow",
+    "mscale",
+    "mscale_all_dim",
+    "attention_factor",
+    "truncate",
+    "short_factor",
+    "long_factor",
+)
+"""Keys of all kinds of scaling. Each kind has some of them; the others have no effect on it."""
 
 
 def rope(
@@ -38,6 +45,7 @@ def rope(
     layer_type: str | None = None,
     theta: Sourced | None = None,
     scaled: bool = True,
+    attention_factor: float | None = None,
 ) -> Draft:
     """Read RoPE from `rope_theta` and `rope_scaling`, or from `rope_parameters`.
 
@@ -46,6 +54,8 @@ def rope(
     layer_type: the entry of `rope_parameters` to read, if that has one for each layer type.
     theta: the base that replaces the config's own (Gemma 3's local base).
     scaled: whether the config's scaling applies.
+    attention_factor: what the class takes for YaRN's factor of queries and keys if the config has
+    none; None: the usual formula.
     The config's entry for `layer_type` takes precedence over `theta` and `scaled`.
     """
     keys = rope_keys(c)
@@ -58,21 +68,12 @@ def rope(
             raise ConfigError(f"{c.file}: {keys.prefix[:-1]} has no entry for {layer_type}")
     if theta is None:
         theta = keys.number("rope_theta") if keys.is_known("rope_theta") else c.number("rope_theta")
-    c.value("rope_theta", default=None)
-    keys.value("rope_type", "type", "partial_rotary_factor", "rope_theta", default=None)
-    scaling = rope_scaling(keys) if scaled else None
-    if scaling is not None:
-        scaling = _with_original_context(c, scaling)
+    c.ignore("rope_theta")
+    keys.ignore("rope_type", "type", "partial_rotary_factor", "rope_theta")
+    scaling = rope_scaling(c, keys, attention_factor) if scaled else None
+    if layer_type is not None and isinstance(scaling, Draft) and "truncate" in scaling.fields:
+        scaling = scaling.replace(truncate=ROUNDED)  # looked up beside the entries of the types
     return draft(s.Rope, theta=theta, rotary_dim=rotary, interleaved=interleaved, scaling=scaling)
-
-
-def _with_original_context(c: ConfigKeys, scaling: Draft) -> Draft:
-    """Fill in the original context that `scaling` needs and does not give itself."""
-    known = "original_context" in scaling.fields
-    if known or scaling["kind"].value not in NEEDS_ORIGINAL_CONTEXT:
-        return scaling
-    key = ORIGINAL_CONTEXT if c.has(ORIGINAL_CONTEXT) else "max_position_embeddings"
-    return scaling.replace(original_context=c.size(key))
 
 
 def rope_keys(c: ConfigKeys) -> ConfigKeys:
@@ -92,40 +93,154 @@ def rope_keys(c: ConfigKeys) -> ConfigKeys:
     return c.child("rope_parameters", defaults=defaults, defaults_ref=c.defaults_ref)
 
 
-def rope_scaling(keys: ConfigKeys) -> Draft | None:
-    """Read the scaling that the nested keys of RoPE describe. Return None for plain RoPE.
+def rope_scaling(
+    c: ConfigKeys, keys: ConfigKeys, attention_factor: float | None = None
+) -> Draft | Sourced | None:
+    """Read the scaling that the nested keys of RoPE describe, as far as it changes frequencies.
 
-    Raises ConfigError for a type that llmarch does not know.
+    What the config leaves out gets the value that transformers 5.23.0 takes for it
+    (modeling_rope_utils.py). Raises ConfigError for a type that llmarch does not know.
+
+    c: the keys around the nested ones.
+    attention_factor: see `rope`.
     """
     kind = keys.word(
         "rope_type", "type", default=MISSING if "rope_type" in keys.defaults else "default"
     )
-    keys.value("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", default=None)
+    keys.ignore("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", *SCALING_KEYS)
     if kind.value in UNSCALED:
-        for key in SCALING_KEYS.values():
-            keys.value(key, default=None)
+        keys.ignore(ORIGINAL_CONTEXT)
         return None
     if kind.value == "su":  # Phi-3's first files
         kind = same_evidence("longrope", kind)
-    if kind.value not in SCALED:
+    if kind.value not in SCALINGS:
         raise ConfigError(
             f"{keys.file}: the type {quoted(kind.value)} of {keys.prefix[:-1]} is not supported",
-            f"Supported: {', '.join(SCALED)}.",
+            f"Supported: {', '.join(SCALINGS)}.",
         )
-    facts: dict[str, Any] = {"kind": kind}
-    for name, key in SCALING_KEYS.items():
-        if not keys.is_known(key):
-            keys.value(key, default=None)
-        elif name == "original_context":
-            facts[name] = keys.size(key)
-        else:
-            facts[name] = keys.number(key)
-    if keys.has("truncate"):
-        facts["truncate"] = keys.flag("truncate")
-    for name in ("short_factor", "long_factor"):
-        if keys.has(name):
-            facts[name] = keys.items(name, entry=(int, float))
-    return Draft(s.RopeScaling, facts)
+    scaling = SCALINGS[kind.value](c, keys)
+    if kind.value == "yarn" and attention_factor and not keys.has("attention_factor"):
+        scaling["attention_factor"] = hard_coded(attention_factor, c.ref)
+    if kind.value == "linear" and scaling["factor"].value == 1:
+        return same_evidence(None, scaling["factor"])
+    return Draft(s.RopeScaling, {"kind": kind, **scaling})
+
+
+Facts = dict[str, Any]
+
+
+def linear(c: ConfigKeys, keys: ConfigKeys) -> Facts:
+    """Read linear scaling."""
+    keys.ignore(ORIGINAL_CONTEXT)
+    return {"factor": keys.number("factor")}
+
+
+def dynamic_ntk(c: ConfigKeys, keys: ConfigKeys) -> Facts:
+    """Read dynamic NTK, which grows from the context of the config, whatever the keys state.
+
+    With Hunyuan's `alpha` the base has one value for all lengths.
+    """
+    if keys.has("alpha"):
+        keys.ignore(ORIGINAL_CONTEXT)
+        return {"alpha": keys.number("alpha")}
+    context = c.size(CONTEXT)
+    keys.expect(ORIGINAL_CONTEXT, context.value)
+    return {"factor": keys.number("factor"), "original_context": context}
+
+
+def llama3(c: ConfigKeys, keys: ConfigKeys) -> Facts:
+    """Read Llama 3.1's scaling."""
+    return {
+        "factor": keys.number("factor"),
+        "original_context": original_context(c, keys),
+        "low_freq_factor": keys.number("low_freq_factor"),
+        "high_freq_factor": keys.number("high_freq_factor"),
+    }
+
+
+def yarn(c: ConfigKeys, keys: ConfigKeys) -> Facts:
+    """Read YaRN."""
+    original = original_context(c, keys)
+    factor = extension(c, keys, original)
+    facts: Facts = {}
+    computed = derived(yarn_factor(factor.value), "0.1 * ln(factor) + 1")
+    mscale = optional_number(keys, "mscale")
+    mscale_all_dim = optional_number(keys, "mscale_all_dim")
+    if mscale is not None and mscale_all_dim is not None and mscale.value and mscale_all_dim.value:
+        facts = {"mscale": mscale, "mscale_all_dim": mscale_all_dim}
+        both = yarn_factor(factor.value, mscale.value, mscale_all_dim.value)
+        computed = derived(both, "factor, mscale, mscale_all_dim")
+    attention_factor = optional_number(keys, "attention_factor")
+    return facts | {
+        "factor": factor,
+        "original_context": original,
+        "beta_fast": number_or(keys, "beta_fast", 32.0),
+        "beta_slow": number_or(keys, "beta_slow", 1.0),
+        "attention_factor": computed if attention_factor is None else attention_factor,
+        "truncate": keys.flag("truncate", default=keys.defaults.get("truncate", True)),
+    }
+
+
+def longrope(c: ConfigKeys, keys: ConfigKeys) -> Facts:
+    """Read LongRoPE, whose factors depend on the context of the config unless they are stated."""
+    original = original_context(c, keys)
+    facts: Facts = {"attention_factor": optional_number(keys, "attention_factor")}
+    if facts["attention_factor"] is None:
+        factor = extension(c, keys, original)
+        computed = longrope_factor(factor.value, original.value)
+        formula = "sqrt(1 + ln(factor) / ln(original context))"
+        facts = {"factor": factor, "attention_factor": derived(computed, formula)}
+    return facts | {
+        "original_context": original,
+        "short_factor": keys.items("short_factor", entry=(int, float)),
+        "long_factor": keys.items("long_factor", entry=(int, float)),
+    }
+
+
+SCALINGS: dict[str, Callable[[ConfigKeys, ConfigKeys], Facts]] = {
+    "linear": linear,
+    "dynamic": dynamic_ntk,
+    "llama3": llama3,
+    "yarn": yarn,
+    "longrope": longrope,
+}
+"""What reads each kind of scaling, from the keys around the nested ones and these."""
+
+
+def original_context(c: ConfigKeys, keys: ConfigKeys) -> Sourced:
+    """Read the context before the extension.
+
+    It is the key beside the nested ones (Phi-3), the nested one, or the context of the config.
+    """
+    if c.is_known(ORIGINAL_CONTEXT):
+        keys.ignore(ORIGINAL_CONTEXT)
+        return c.size(ORIGINAL_CONTEXT)
+    if keys.is_known(ORIGINAL_CONTEXT):
+        return keys.size(ORIGINAL_CONTEXT)
+    return c.size(CONTEXT)
+
+
+def extension(c: ConfigKeys, keys: ConfigKeys, original: Sourced) -> Sourced:
+    """Read the ratio of the extended context to the original one."""
+    if keys.is_known("factor"):
+        return keys.number("factor")
+    context = c.size(CONTEXT)
+    formula = f"{context.evidence.ref} / {original.evidence.ref}"
+    return derived(context.value / original.value, formula)
+
+
+def optional_number(keys: ConfigKeys, key: str) -> Sourced | None:
+    """Read a number that means nothing where it is null, or absent without a class default."""
+    return keys.number(key) if keys.is_known(key) else None
+
+
+def number_or(keys: ConfigKeys, key: str, value: float) -> Sourced:
+    """Read a number, in whose place transformers takes `value` if it is absent, null or 0."""
+    given = optional_number(keys, key)
+    if given is not None and given.value:
+        return given
+    ref = f"{keys.key(key)}, {ROUNDED.evidence.ref}"
+    return Sourced(value, Evidence(kind="default", ref=ref))
 
 
 def query_scaling(c: ConfigKeys) -> Draft | None:

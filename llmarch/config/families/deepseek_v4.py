@@ -170,14 +170,9 @@ def rope(c: ConfigKeys, dim: Sourced, entry: str, theta: Sourced, *, scaled: boo
     if keys.has("main") and keys.has("compress"):
         for name in ("main", "compress"):
             keys.child(name).ignore(*cast("Mapping[str, Any]", keys.data[name]))
-        node = blocks.rope(c, dim, interleaved=True, layer_type=entry)
-    else:
-        node = blocks.rope(c, dim, interleaved=True, theta=theta, scaled=scaled)
-        c.ignore("compress_rope_theta")
-    scaling = node["scaling"]
-    if scaling is None or scaling["kind"].value != "yarn" or "attention_factor" in scaling.fields:
-        return node
-    return node.replace(scaling=scaling.replace(attention_factor=1.0))
+        return blocks.rope(c, dim, interleaved=True, layer_type=entry, attention_factor=1.0)
+    c.ignore("compress_rope_theta")
+    return blocks.rope(c, dim, interleaved=True, theta=theta, scaled=scaled, attention_factor=1.0)
 
 
 def moe(c: ConfigKeys) -> Draft:

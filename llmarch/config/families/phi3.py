@@ -18,7 +18,7 @@ def read(c: ConfigKeys) -> Draft:
         c.expect(key, False)
     for key in ("full_attn_mod", "interpolate_factor"):
         c.expect(key, 1)
-    c.size("original_max_position_embeddings", default=None)  # read with the scaling
+    c.ignore("original_max_position_embeddings")  # read with the scaling
     window = effective_window(c)
     name = "sliding"
     if window.value is None:
@@ -62,6 +62,7 @@ FAMILY = Family(
             "rope_theta": 10000.0,
             "tie_word_embeddings": False,
             "sliding_window": None,
+            "original_max_position_embeddings": 4096,
         },
     },
     config_class={"phi3": "Phi3Config"},

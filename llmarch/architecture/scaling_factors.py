@@ -1,0 +1,47 @@
+"""The factors of queries and keys that YaRN and LongRoPE give where the config states none.
+
+They are those of transformers 5.23.0 modeling_rope_utils.py.
+"""
+
+from __future__ import annotations
+
+from math import isclose, log, sqrt
+
+from .primitives import RopeScaling
+
+
+def yarn_factor(factor: float, mscale: float = 0.0, mscale_all_dim: float = 0.0) -> float:
+    """Return YaRN's factor of queries and keys.
+
+    factor: the ratio of the extended context to the original one.
+    mscale, mscale_all_dim: DeepSeek's parameters, which count only if both are given and not 0.
+    """
+    if mscale and mscale_all_dim:
+        return _magnitude(factor, mscale) / _magnitude(factor, mscale_all_dim)
+    return _magnitude(factor, 1.0)
+
+
+def has_usual_factor(s: RopeScaling) -> bool:
+    """Return whether the factor of queries and keys is the one that follows from the others."""
+    if s.attention_factor is None or s.factor is None:
+        return s.attention_factor is None
+    usual = yarn_factor(s.factor, s.mscale or 0.0, s.mscale_all_dim or 0.0)
+    if s.kind == "longrope":
+        usual = longrope_factor(s.factor, s.original_context or 1)
+    return isclose(s.attention_factor, usual, rel_tol=1e-6)
+
+
+def _magnitude(factor: float, mscale: float) -> float:
+    if factor <= 1:
+        return 1.0
+    return 0.1 * mscale * log(factor) + 1.0
+
+
+def longrope_factor(factor: float, original_context: int) -> float:
+    """Return LongRoPE's factor of queries and keys.
+
+    factor: the ratio of the extended context to the original one.
+    """
+    if factor <= 1:
+        return 1.0
+    return sqrt(1 + log(factor) / log(original_context))

@@ -56,9 +56,9 @@ def load(
     All of them are in `llmarch.errors`, and subclasses of its `LlmarchError`.
     """
     raw = _read_raw(reference, offline, headers, refresh, progress)
-    from .checkpoint.reading import read
+    from .checkpoint.reading import read_model
 
-    return read(raw)
+    return read_model(raw)
 
 
 def inspect(
@@ -83,9 +83,9 @@ def inspect(
         LlmarchError: as for `load`; UnknownFamily only if there are no tensors either.
     """
     raw = _read_raw(reference, offline, headers, refresh, progress, meanwhile)
-    from .checkpoint.reading import inspect
+    from .checkpoint.reading import read_or_infer
 
-    return inspect(raw)
+    return read_or_infer(raw)
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:

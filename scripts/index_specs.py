@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from llmarch.checkpoint.reading import read
+from llmarch.checkpoint.reading import read_model
 from llmarch.sources import specs
 from llmarch.views.bundled import index_entry
 
@@ -19,7 +19,7 @@ def index() -> str:
         if path.name != "index.json":
             spec = json.loads(path.read_bytes())
             models[spec["alias"]] = index_entry(
-                spec, read(specs.from_document(spec, text=spec["alias"], file=path))
+                spec, read_model(specs.from_document(spec, text=spec["alias"], file=path))
             )
     lines = (
         f"{json.dumps(alias)}: {json.dumps(model, ensure_ascii=False)}"

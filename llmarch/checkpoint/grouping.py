@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from ..architecture.frozen import Frozen, frozen
 from ..tensors.folding import axes_folded
-from .indices import Axes, Index, folded_names, missing_indices
+from ..tensors.template import Axes
+from .indices import Index, folded_names, missing_indices
 from .logical import LogicalTensor
 from .matching import MissingRow
 

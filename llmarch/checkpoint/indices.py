@@ -12,9 +12,9 @@ from itertools import compress, islice, product
 from operator import not_
 
 from ..tensors.folding import braced
+from ..tensors.template import Axes
 
 Index = tuple[int, ...]
-Axes = tuple[tuple[int, ...] | range, ...]
 
 MAX_LISTED = 100_000
 """A difference of more indices than this is counted, not listed."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..architecture.schema import Architecture, LatentAttention
 from .conflicts import Conflict, ShapeMismatch, value_at
 
-LATENT = {
+LATENT_AXES = {
     "heads": 0,
     "qk_rope_head_dim": 0,
     "qk_nope_head_dim": 0,
@@ -21,7 +21,7 @@ LATENT = {
 
 
 def latent_sizes(m: LatentAttention) -> dict[str, int]:
-    """Return the sizes of the dimensions in LATENT.
+    """Return the sizes of the dimensions in LATENT_AXES.
 
     ======  ================  ===============
     matrix  key               size
@@ -58,13 +58,13 @@ def latent_conflict(
     rope  kv_a = rank + rope     q_b
     ====  =====================  ============
 
-    matrices: those of another shape, by their keys in LATENT.
+    matrices: those of another shape, by their keys in LATENT_AXES.
     """
     if m.heads <= 0 or m.v_head_dim <= 0:
         return None
     stored = latent_sizes(m)
     for key, matrix in matrices.items():
-        axis = LATENT[key]
+        axis = LATENT_AXES[key]
         stored[key] = matrix.stored[axis]
 
     solved = {
@@ -87,14 +87,14 @@ def latent_conflict(
 def latent_mismatches(
     a: Architecture, mismatches: Iterable[ShapeMismatch]
 ) -> dict[str, dict[str, ShapeMismatch]]:
-    """Return the matrices of MLA of another shape: by block, and by their keys in LATENT."""
+    """Return the matrices of MLA of another shape: by block, and by their keys in LATENT_AXES."""
     found: dict[str, dict[str, ShapeMismatch]] = {}
     for mismatch in mismatches:
         if len(mismatch.expected) != 2 or len(mismatch.stored) != 2:
             continue
         for path in mismatch.row.proves:
             block, _, name = path.rpartition(".")
-            axis = LATENT.get(name)
+            axis = LATENT_AXES.get(name)
             if axis is None or mismatch.expected[axis] == mismatch.stored[axis]:
                 continue
             if isinstance(value_at(a, block), LatentAttention):

@@ -5,7 +5,7 @@ checkpoint, so that equal tensors have equal names. A spelling is accepted here,
 WRAPPERS are the accepted prefixes, CANONICAL_RULES the accepted names, each with who writes it.
 Rules look at names only: what one family needs is accepted for all.
 
-`canonicalizer` adds Mistral's native names (config/mistral_native.py) for a checkpoint that has
+`canonicalizer` adds Mistral's native names (tensors/mistral_names.py) for a checkpoint that has
 them. `naming_notes` reports which accepted spelling a checkpoint uses.
 
 Sources: transformers 5.23.0 conversion_mapping.py (mixtral, qwen2_moe, llava, granitemoe);

@@ -88,13 +88,13 @@ class Observation(Frozen):
         return (*self.raw.findings, *self.observed.findings)
 
 
-def inspect(raw: RawModel) -> Reading | Observation:
-    """Return what `read` does, or an Observation where only tensor headers can be read.
+def read_or_infer(raw: RawModel) -> Reading | Observation:
+    """Return what `read_model` does, or an Observation where only tensor headers can be read.
 
-    That is where there is no family or no config. Raises what `read` raises, without headers.
+    That is where there is no family or no config. Raises what `read_model` raises, without headers.
     """
     try:
-        return read(raw)
+        return read_model(raw)
     except UnknownFamily as error:
         if raw.tensors is None or not raw.tensors.has_shapes:
             raise
@@ -104,7 +104,7 @@ def inspect(raw: RawModel) -> Reading | Observation:
         return Observation(raw, observed, error.message)
 
 
-def read(raw: RawModel) -> Reading:
+def read_model(raw: RawModel) -> Reading:
     """Return the architecture of raw evidence, compared with its tensor headers if there are any.
 
     Raises ConfigError (or UnknownFamily) where the config is not one that a family can read.

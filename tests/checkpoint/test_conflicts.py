@@ -10,7 +10,7 @@ from helpers.checkpoint_fixtures import check, load, read, resize, set_config
 
 from llmarch.architecture.schema import LatentAttention
 from llmarch.checkpoint.conflicts import Conflict, ShapeMismatch, format_value
-from llmarch.checkpoint.latent_conflicts import LATENT, latent_conflict, latent_sizes
+from llmarch.checkpoint.latent_conflicts import LATENT_AXES, latent_conflict, latent_sizes
 from llmarch.tensors.template import TensorRow
 
 MOE = "qwen3-30b-a3b-reduced"
@@ -134,7 +134,7 @@ def test_two_facts_of_mla_at_once_are_not_solved() -> None:
     assert isinstance(m, LatentAttention)
     changed = replace(m, heads=48, v_head_dim=80)
     assert latent_conflict("mixers.full", m, mismatches_of(m, changed)) is None
-    assert latent_sizes(m).keys() == LATENT.keys()
+    assert latent_sizes(m).keys() == LATENT_AXES.keys()
 
 
 # --- the message ---

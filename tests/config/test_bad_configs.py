@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from helpers.paths import SPECS
 
-from llmarch.checkpoint.reading import read
+from llmarch.checkpoint.reading import read_model
 from llmarch.errors import InternalError, LlmarchError
 from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
@@ -56,7 +56,7 @@ def test_spoiled_configs(path: Path) -> None:
     for _ in range(12):
         raw = RawModel("x", "local", "x", spoiled(spec["config"], chance), spec["config_file"])
         try:
-            reading = read(raw)
+            reading = read_model(raw)
             model.model_sheet(reading), tables.layer_table(reading), tables.tensor_table(reading)
             json.dumps(documents.model_document(reading))
         except InternalError:

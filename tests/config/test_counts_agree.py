@@ -23,7 +23,9 @@ Config = dict[str, Any]
 
 def read(name: str, edit: Callable[[Config], Config]) -> reading.Reading:
     spec = json.loads((SPECS / f"{name}.json").read_text())
-    return reading.read(RawModel("x", "local", "x", edit(spec["config"]), spec["config_file"]))
+    return reading.read_model(
+        RawModel("x", "local", "x", edit(spec["config"]), spec["config_file"])
+    )
 
 
 def setting(part: str = "", **values: Any) -> Callable[[Config], Config]:

@@ -9,7 +9,7 @@ import pytest
 from helpers.paths import SPECS
 
 from llmarch.architecture.schema import Quantization
-from llmarch.checkpoint.reading import read
+from llmarch.checkpoint.reading import read_model
 from llmarch.errors import ConfigError
 from llmarch.sources.raw import RawModel
 
@@ -65,7 +65,7 @@ def test_declared(
         config={**BASE, key: declared},
         config_file="config.json",
     )
-    reading = read(raw)
+    reading = read_model(raw)
     q = reading.architecture.quantization
     assert q is not None
     assert (q.method, q.bits, q.format) == expected
@@ -129,7 +129,7 @@ def test_an_error_in_a_file_beside_the_config_names_that_file() -> None:
     raw = raw_model({"quantization_config": {"quant_method": "gptq", "bits": -4}})
     raw.quantization_file = "quantize_config.json"
     with pytest.raises(ConfigError, match=r"^quantize_config\.json: bits is -4"):
-        read(raw)
+        read_model(raw)
 
 
 def raw_model(keys: dict[str, Any]) -> RawModel:
@@ -139,7 +139,7 @@ def raw_model(keys: dict[str, Any]) -> RawModel:
 
 def declared_in(key: str, declared: dict[str, Any], **keys: Any) -> Quantization:
     """Return what a config declares, all of whose keys must be read."""
-    reading = read(raw_model({key: declared, **keys}))
+    reading = read_model(raw_model({key: declared, **keys}))
     assert reading.unread_keys == ()
     assert reading.architecture.quantization is not None
     return reading.architecture.quantization
@@ -184,5 +184,5 @@ def test_modules_with_a_format_of_their_own_are_folded() -> None:
 
 
 def test_a_key_that_is_not_read_is_shown() -> None:
-    reading = read(raw_model({"quantization_config": {"quant_method": "gptq", "twist": 3}}))
+    reading = read_model(raw_model({"quantization_config": {"quant_method": "gptq", "twist": 3}}))
     assert reading.unread_keys == ("quantization_config.twist",)

@@ -16,7 +16,7 @@ from helpers.paths import ROOT
 import llmarch
 from llmarch.architecture.fingerprint import fingerprint
 from llmarch.architecture.schema import Architecture
-from llmarch.checkpoint.reading import read
+from llmarch.checkpoint.reading import read_model
 from llmarch.compare.diff import diff
 from llmarch.config.families import find
 from llmarch.sources import specs
@@ -106,7 +106,9 @@ STORAGE = {
 
 def as_read(config: Config, text: str = "test") -> Architecture:
     """The architecture of a config, every key of which must be read."""
-    reading = read(specs.from_document({"config": config}, text=text, file=Path("config.json")))
+    reading = read_model(
+        specs.from_document({"config": config}, text=text, file=Path("config.json"))
+    )
     assert reading.unread_keys == ()
     return reading.architecture
 

@@ -8,8 +8,7 @@ from helpers.checkpoint_fixtures import table_of, tensors_of
 
 import llmarch
 from llmarch.architecture.meanings import class_meanings
-from llmarch.checkpoint.reading import Observation
-from llmarch.checkpoint.reading import inspect as inspect_raw
+from llmarch.checkpoint.reading import Observation, read_or_infer
 from llmarch.errors import UnknownReference
 from llmarch.sources.raw import RawModel
 from llmarch.views.evidence import (
@@ -104,7 +103,7 @@ def test_observed_models_have_meanings() -> None:
     stored = fixture("qwen3-0.6b")
     config = {**stored["config"], "model_type": "nobody_knows"}
     raw = RawModel("x", "local", "x", config, "config.json", tensors=table_of(tensors_of(stored)))
-    reading = inspect_raw(raw)
+    reading = read_or_infer(raw)
     assert isinstance(reading, Observation)
     rows = explanation_table(explain(reading, "kv_heads")).rows
     assert rows[0][0] == "mixers.attention.kv_heads" and "key/value heads" in rows[0][2]

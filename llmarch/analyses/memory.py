@@ -43,6 +43,9 @@ usually stay at 16 bits."""
 QUANTISED_BITS = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
 """Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit
 scale per group of 128 (AWQ, GPTQ symmetric)."""
+FOUR_BIT_EXPERTS = {"fp4": 4 + 8 / 32, "mxfp4": 4 + 8 / 32, "nvfp4": 4 + 8 / 16}
+"""Bits a weight of routed experts that are stored in another format than other modules, with their
+share of the scales: DeepSeek V4's `fp4` has one of 8 bits for each 32 weights."""
 TYPICAL_MODULES = {
     "attention": "model.layers.5.self_attn.o_proj",
     "mlp": "model.layers.5.mlp.gate_proj",
@@ -117,9 +120,15 @@ def _configured_weights(a: Architecture, name: WeightFormat) -> Weights:
         for component in QUANTISED_COMPONENTS
         if component in stored and not is_excluded(quantization, component)
     ]
+    bits_by_component = dict.fromkeys(quantised, bits)
     words = ", ".join(quantised).replace("_", " ") or "nothing"
-    source = f"{bits:.4g} bits in {words}, as the config declares"
-    return Weights(name, dict.fromkeys(quantised, bits), dtype_bits or 16, source)
+    source = f"{bits:.4g} bits in {words}"
+    expert_bits = FOUR_BIT_EXPERTS.get(quantization.experts or "")
+    if expert_bits is not None and "experts" in stored:
+        bits_by_component["experts"] = expert_bits
+        others = ", ".join(c for c in quantised if c != "experts").replace("_", " ")
+        source = f"{expert_bits:.4g} bits in experts, {bits:.4g} in {others or 'nothing else'}"
+    return Weights(name, bits_by_component, dtype_bits or 16, f"{source}, as the config declares")
 
 
 def declared_bits(quantization: Quantization) -> float | None:

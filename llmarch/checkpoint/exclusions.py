@@ -25,6 +25,8 @@ from .logical import LogicalTensor
 from .names import canonical
 
 MAX_REGEXES = 100
+MAX_PATTERNS = 5000
+"""Folded names whose other spellings are known; further ones are compared as they are written."""
 MAX_GLOBS = 2000
 """Globs of one list that are compared; those that differ only in numbers count once."""
 MAX_BRACED = 100_000
@@ -46,6 +48,8 @@ class Exclusions:
         """The numbers of each folded glob."""
         self.is_complete = True
         """Whether every name can be compared: a slow regular expression cannot."""
+        self._patterns: dict[str, str] = {}
+        """Module names as they are compared, by name as it is written, both folded."""
         self._partial: list[str] = []
         """Globs of a part of a number: `layers.0*`."""
         for name in names:
@@ -66,14 +70,20 @@ class Exclusions:
         self.regexes.append(regex)
 
     def _add_module(self, name: str) -> None:
-        pattern, index = fold(_module(f"{name}.").removesuffix("."))
+        folded, index = fold(f"{name}.")
+        pattern = self._patterns.get(folded)
+        if pattern is None:
+            is_rewritten = len(self._patterns) < MAX_PATTERNS
+            pattern = _module(folded).removesuffix(".") if is_rewritten else folded[:-1]
+            self._patterns[folded] = pattern
         is_glob = any(mark in pattern for mark in "*?")
         if not is_glob:
             self.modules.setdefault(pattern, set()).add(index)
         elif len(self.globs) + len(self._partial) >= MAX_GLOBS:
             self.is_complete = False
         elif re.search(r"\d\*|\?|\*\d", pattern):
-            self._partial += [pattern.format(*index), f"{pattern.format(*index)}.*"]
+            glob = unfold(pattern, index)
+            self._partial += [glob, f"{glob}.*"]
         else:
             self.globs.setdefault(pattern, set()).add(index)
 
@@ -165,6 +175,9 @@ def expand_modules(entries: tuple[str, ...]) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for entry in entries:
         folded, _, words = entry.rpartition(": ")
+        if folded.startswith("re:"):
+            names.setdefault(words, []).append(folded)
+            continue
         pieces = _BRACES.split(folded)
         axes: list[list[str]] = [_numbers(piece) for piece in pieces[1::2]]
         size = 1

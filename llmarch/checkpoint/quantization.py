@@ -308,6 +308,8 @@ def undeclared_bits(packed: list[LogicalTensor], declared: Quantization) -> list
     if declared.method not in _WIDTHS_DECLARED or declared.bits not in widths:
         return []
     own_bits = _own_bits(declared)
+    if not all(names.is_complete for _, names in own_bits):
+        return []
     findings: list[Finding] = []
     for tensor in packed:
         if not tensor.width or tensor.uncertain or not tensor.dtype:

@@ -200,6 +200,8 @@ def fold_modules(formats: Mapping[str, str]) -> list[str]:
     """
     numbers_of: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     for name, words in formats.items():
+        if "{" in name or "}" in name:
+            continue  # no module has such a name
         pattern, index = fold(name)
         numbers_of.setdefault((pattern, words), []).append(index)
     entries: list[str] = []
@@ -262,6 +264,7 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
     excluded = _names(q, "modules_to_not_convert")
     rules = q.child("dynamic")
     formats: dict[str, str] = {}
+    rules_of_modules: list[str] = []
     for rule in rules.data:
         if rule.startswith("-:"):
             excluded.value.append(f"re:{rule.removeprefix('-:')}")
@@ -271,7 +274,7 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
             words = module_format(
                 "", _bits(part, "bits").value, _group_size(part, "group_size").value
             )
-            formats[f"re:{rule.removeprefix('+:')}"] = words
+            rules_of_modules.append(f"re:{rule.removeprefix('+:')}: {words}")
     own = q.child("extra_config")  # AutoRound
     for name in own.data:
         part = own.child(name)
@@ -291,7 +294,7 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
         "activation_order": _flag(q, "desc_act"),
         "targets": _nested_names(q, "modules_in_block_to_quantize"),
         "excluded": excluded,
-        "modules": [f"{name}: {words}" for name, words in formats.items()],
+        "modules": [*rules_of_modules, *fold_modules(formats)],
     }
 
 
@@ -338,12 +341,13 @@ def _fp8(q: ConfigKeys) -> dict[str, Any]:
         "block": _block(q, "weight_block_size"),
         "scale_format": q.word("scale_fmt", default=None),
         "activations": q.word("activation_scheme", default=None),
-        "excluded": _names(q, "modules_to_not_convert", "ignored_layers", "ignore"),
+        "excluded": _names(q, "modules_to_not_convert", "ignored_layers"),
         "cache_dtype": _cache_dtype(q),
     }
     if q.has("quantized_layers"):
         facts["modules"] = fold_modules(_quantized_layers(q))
-        q.ignore("config_groups", "group_size", "quant_algo")
+        # NVIDIA's copies of DeepSeek V4: this list is of what stays in FP8.
+        q.ignore("config_groups", "group_size", "quant_algo", "ignore")
     if q.has("activation_scale_ub"):
         q.number("activation_scale_ub")
     return facts

@@ -361,3 +361,13 @@ def test_bytes_start_at_the_weights_and_rise() -> None:
     totals = [p.one_copy.total for p in plans]
     assert totals[0] == 2 * count_parameters(a).total
     assert totals == sorted(totals)
+
+
+def test_experts_of_another_format_take_their_own_bits() -> None:
+    """DeepSeek V4 Flash: fp4 experts; its files are 148 GiB with their MTP module."""
+    a = llmarch.load("deepseek-v4-flash").architecture
+    weights = resolve_weights(a, "as-stored")
+    assert weights.bits["experts"] == 4.25
+    assert weights.bits["shared_experts"] == weights.bits["attention"] > 8
+    gib = weights.bytes_of(count_parameters(a).by_component) / 2**30
+    assert 143 < gib < 148

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from llmarch.architecture.quantization import compile_pattern
+from llmarch.checkpoint.exclusions import expand_modules
 from llmarch.checkpoint.logical import LogicalTensor
 from llmarch.checkpoint.quantization import Exclusions
 
@@ -32,6 +35,41 @@ EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = 
         "vision_tower.transformer.layers.{}.attention.q_proj.weight",
         [(0,)],
         [(0,)],
+    ),
+    # An engine's names: wrappers do not matter, on either side.
+    (
+        "model.language_model.layers.1.self_attn",
+        "language_model.model.layers.{}.self_attn.q_proj.weight",
+        [(0,), (1,)],
+        [(1,)],
+    ),
+    ("backbone.layers.1.mixer", "backbone.layers.{}.mixer.in_proj.weight", [(0,), (1,)], [(1,)]),
+    ("model.layers.1.mixer", "backbone.layers.{}.mixer.in_proj.weight", [(0,), (1,)], [(1,)]),
+    ("self_attn", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
+    (
+        "layers.1.block_sparse_moe.experts.3.w1",
+        "model.layers.{}.mlp.experts.{}.gate_proj.weight",
+        [(1, 2), (1, 3), (3, 3)],
+        [(1, 3)],
+    ),
+    # A glob of a part of a number.
+    (
+        "model.layers.1*",
+        "model.layers.{}.mlp.up_proj.weight",
+        [(0,), (1,), (2,), (10,), (19,), (21,)],
+        [(1,), (10,), (19,)],
+    ),
+    (
+        r"re:.*layers\.(0|2)\..*",
+        "model.layers.{}.mlp.up_proj.weight",
+        [(0,), (1,), (2,), (3,)],
+        [(0,), (2,)],
+    ),
+    (
+        r"re:model\.layers\.1\..*",
+        "language_model.model.layers.{}.mlp.up_proj.weight",
+        [(0,), (1,)],
+        [(1,)],
     ),
     ("re:.*self_attn.*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
     (
@@ -72,3 +110,24 @@ def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> 
         )
         == []
     )
+
+
+def test_long_lists_take_no_time() -> None:
+    names = tuple(f"model.part_{i}.layers.{i}.mlp.x{i}_proj" for i in range(100_000))
+    indices = [(i, j) for i in range(60) for j in range(100)]
+    started = time.monotonic()
+    exclusions = Exclusions(names)
+    for matrix in ("gate_proj", "up_proj", "down_proj"):
+        pattern = f"model.layers.{{}}.mlp.experts.{{}}.{matrix}.weight"
+        tensor = LogicalTensor(pattern, "U8", (1,), indices, pattern, "x")
+        assert exclusions.excluded_indices(tensor) == []
+    assert time.monotonic() - started < 3
+
+
+def test_modules_are_unfolded() -> None:
+    entries = ("a.{0-2,5}.b.{0-1}.c: 8 bits", "lm_head: fp8")
+    names = expand_modules(entries)
+    assert names["fp8"] == ["lm_head"]
+    assert len(names["8 bits"]) == 8 and names["8 bits"][-1] == "a.5.b.1.c"
+    with pytest.raises(ValueError, match="stands for"):
+        expand_modules(("a.{0-999999}.b: 8 bits",))

@@ -186,3 +186,27 @@ def test_modules_with_a_format_of_their_own_are_folded() -> None:
 def test_a_key_that_is_not_read_is_shown() -> None:
     reading = read_model(raw_model({"quantization_config": {"quant_method": "gptq", "twist": 3}}))
     assert reading.unread_keys == ("quantization_config.twist",)
+
+
+def test_rules_for_single_modules_of_gptq_and_autoround() -> None:
+    gptq = {
+        "quant_method": "gptq",
+        "bits": 4,
+        "dynamic": {r"-:.*lm_head": {}, r"+:.*\.down_proj": {"bits": 8, "group_size": 64}},
+    }
+    q = declared_in("quantization_config", gptq)
+    assert q.excluded == ("re:.*lm_head",)
+    assert q.modules == (r"re:.*\.down_proj: 8 bits, groups of 64",)
+    autoround = {
+        "quant_method": "auto-round",
+        "bits": 4,
+        "extra_config": {"model.layers.0.mlp.up_proj": {"bits": 8}, "lm_head": {"bits": 16}},
+    }
+    q = declared_in("quantization_config", autoround)
+    assert (q.modules, q.excluded) == (("model.layers.0.mlp.up_proj: 8 bits",), ("lm_head",))
+
+
+def test_names_with_braces_are_no_modules() -> None:
+    layers = {"model.{0-99999999}.x": {"quant_algo": "FP8"}, "a{b": {"quant_algo": "FP8"}}
+    q = declared_in("quantization_config", {"quant_algo": "FP8", "quantized_layers": layers})
+    assert q.modules == ()

@@ -68,7 +68,7 @@ ROWS: list[tuple[str, str, set[str]]] = [
     (
         "deepseek-v4-flash",  # mxfp4 experts against nvfp4 ones
         "deepseek-v4-flash-nvfp4",
-        {FORMAT, "quantization-excluded-changed", "quantization-modules-changed"},
+        {FORMAT, "quantization-modules-changed"},
     ),
     ("nemotron-3-nano", "nemotron-3-nano-nvfp4", set()),
     ("nemotron-3-super", "nemotron-3-super-fp8", set()),

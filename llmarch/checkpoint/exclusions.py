@@ -25,7 +25,7 @@ from .logical import LogicalTensor
 from .names import canonical
 
 MAX_REGEXES = 100
-MAX_PATTERNS = 5000
+MAX_PATTERNS = 2000
 """Folded names whose other spellings are known; further ones are compared as they are written."""
 MAX_GLOBS = 2000
 """Globs of one list that are compared; those that differ only in numbers count once."""

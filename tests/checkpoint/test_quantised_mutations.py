@@ -194,3 +194,20 @@ def test_bits_that_mlx_does_not_declare() -> None:
         if key in config:
             config[key] = {**config[key], name: {"group_size": 64, "bits": 6}}
     assert verified(read(config), tensors).status == "verified"
+
+
+def test_reshaped_scales(checkpoint: Checkpoint) -> None:
+    """Scales, zero points and indices of another shape than the values need."""
+    ignored = (".weight_format", "bitsandbytes__nf4", "bitsandbytes__fp4", ".weight_shape")
+    companions = tuple(suffix for format in FORMATS for suffix in format.companions)
+    names = [n for n in checkpoint.tensors if n.endswith(companions) and not n.endswith(ignored)]
+    for name in sample("reshape", [n for n in names if not n.startswith("mtp.")]):
+        dtype, shape = checkpoint.tensors[name]
+        assert shape is not None
+        others = [(7,)]
+        if shape:
+            last = shape[-1]
+            others = [(*shape[:-1], last * 2), (*shape[:-1], last + 1), shape[:-1]]
+        for other in others:
+            tensors = {**checkpoint.tensors, name: (dtype, other)}
+            assert_conflict(verified(checkpoint.facts, tensors), f"{name} {shape} -> {other}")

@@ -115,13 +115,13 @@ def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> 
 def test_long_lists_take_no_time() -> None:
     names = tuple(f"model.part_{i}.layers.{i}.mlp.x{i}_proj" for i in range(100_000))
     indices = [(i, j) for i in range(60) for j in range(100)]
-    started = time.monotonic()
+    started = time.process_time()
     exclusions = Exclusions(names)
     for matrix in ("gate_proj", "up_proj", "down_proj"):
         pattern = f"model.layers.{{}}.mlp.experts.{{}}.{matrix}.weight"
         tensor = LogicalTensor(pattern, "U8", (1,), indices, pattern, "x")
         assert exclusions.excluded_indices(tensor) == []
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_modules_are_unfolded() -> None:

@@ -8,15 +8,39 @@ AutoAWQ modules/linear:
 
 from __future__ import annotations
 
-from .base import INT32, Decoded, Packed, PackingFormat, Shape, ceil_div, zeros_problem
+from .base import (
+    INT32,
+    Decoded,
+    Packed,
+    PackingFormat,
+    Shape,
+    ceil_div,
+    format_shape,
+    zeros_problem,
+)
 
 
 def _unpack(p: Packed) -> Decoded | None:
     """Return the logical matrix. Without scales the names are GPTQ's, which is tried first."""
     scales = p.companions.get(".scales")
-    if scales is None or len(scales) != 2 or len(p.shape) != 2:
+    if scales is None or len(p.shape) != 2:
         return None
-    return _unpack_gemm(p, scales) or _unpack_gemv(p, scales)
+    if len(scales) != 2:
+        return _unpack_misfit(p, scales)
+    return _unpack_gemm(p, scales) or _unpack_gemv(p, scales) or _unpack_misfit(p, scales)
+
+
+def _unpack_misfit(p: Packed, scales: Shape) -> Decoded | None:
+    """Return the matrix that a GEMM declaration gives, whose scales do not fit."""
+    declared = p.declared
+    if declared is None or p.bits is None or (declared.format or "gemm").lower() != "gemm":
+        return None
+    inputs, words = p.shape
+    return Decoded(
+        width=p.bits,
+        shape=(words * 32 // p.bits, inputs),
+        problem=f"scales of shape {format_shape(scales)} do not fit {format_shape(p.shape)}",
+    )
 
 
 def _unpack_gemm(p: Packed, scales: Shape) -> Decoded | None:

@@ -18,6 +18,9 @@ _METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})
 _BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 """Elements that share a scale: bitsandbytes functional.py takes 64 to 4096, and 32."""
 
+_NESTED_BLOCK = 256
+"""Scales that share a scale of their own, where they are quantised (functional.py, nested)."""
+
 _QUANT_STATE = (
     ".quant_map",
     ".nested_absmax",
@@ -38,6 +41,8 @@ def _unpack_4bit(p: Packed) -> Decoded:
     scales = p.first(".absmax", "_absmax")
     if scales is not None and not _covers(scales, elements):
         problem = f"scales of shape {format_shape(scales)} do not cover {elements:,} elements"
+    elif scales is not None:
+        problem = _nested_problem(p, scales)
 
     return Decoded(
         width=4,
@@ -45,6 +50,20 @@ def _unpack_4bit(p: Packed) -> Decoded:
         detail=detail,
         problem=problem,
     )
+
+
+def _nested_problem(p: Packed, scales: Shape) -> str:
+    """Return what is wrong with the scales of quantised scales and with the tables, or ""."""
+    needed = {
+        ".nested_absmax": (ceil_div(scales[0], _NESTED_BLOCK),),
+        ".quant_map": (16,),
+        ".nested_quant_map": (256,),
+    }
+    for suffix, shape in needed.items():
+        stored = p.companions.get(suffix, shape)
+        if stored != shape:
+            return f"*{suffix} has shape {format_shape(stored)}, expected {format_shape(shape)}"
+    return ""
 
 
 def _covers(scales: Shape, elements: int) -> bool:

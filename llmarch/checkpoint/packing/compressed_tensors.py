@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .base import INT32, Decoded, Packed, PackingFormat, ceil_div, format_shape
+from .base import INT32, Decoded, Packed, PackingFormat, ceil_div, format_shape, scale_problem
 
 _METHODS = frozenset({"compressed-tensors"})
 _BITS = (4, 8, 2, 3, 6, 5)
@@ -48,7 +48,7 @@ def _unpack(p: Packed) -> Decoded | None:
                 shape=(*lead, inputs.number),
                 other_shapes=tuple((*lead, n) for n in inputs.padded),
                 detail=_detail(bits, inputs.number, groups),
-                problem=_scale_problem(p),
+                problem=_scale_problem(p) or _group_problem(p, inputs.number),
                 uncertain=p.bits is None and not inputs.by_index,
             )
 
@@ -77,6 +77,14 @@ def _scale_problem(p: Packed) -> str:
     if scale[:-1] == p.shape[:-1]:
         return ""
     return f"scales of shape {format_shape(scale)} do not fit {p.shape[-2]:,} outputs"
+
+
+def _group_problem(p: Packed, inputs: int) -> str:
+    """Return what is wrong with the number of scales in a row, or ""."""
+    scale = p.companions.get(".weight_scale")
+    if scale is None or p.group_size is None:
+        return ""
+    return scale_problem(scale, (*p.shape[:-1], ceil_div(inputs, p.group_size)))
 
 
 def _candidate_bits(p: Packed) -> tuple[int, ...]:

@@ -77,6 +77,11 @@ def _stored_bits(p: Packed) -> float:
 def _companion_problem(p: Packed, shape: tuple[int, int], bits: float) -> str:
     """Return what is wrong with scales or zero points, or "" where they cover all inputs."""
     outputs, inputs = shape
+    index = p.companions.get(".g_idx")
+    if index is not None and index not in ((inputs,), (0,)):
+        return (
+            f"index of shape {format_shape(index)} is not one number for each of {inputs:,} inputs"
+        )
     scales = p.companions.get(".scales")
     zeros = p.companions.get(".qzeros")
     if scales and zeros:

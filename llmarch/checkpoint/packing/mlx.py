@@ -32,12 +32,11 @@ def _unpack(p: Packed) -> Decoded | None:
     scales = p.companions.get(".scales")
     if scales is None or len(scales) != len(p.shape):
         return _unpack_without_groups(p, scales)
-    if scales[:-1] != p.shape[:-1]:
-        return None
-
-    modes = _possible_modes(p.shape[-1], scales[-1], p.group_size)
+    modes: list[_Mode] = []
+    if scales[:-1] == p.shape[:-1]:
+        modes = _possible_modes(p.shape[-1], scales[-1], p.group_size)
     if not modes:
-        return None
+        return _unpack_without_groups(p, scales) if p.bits else None
 
     *lead, groups = scales
     shapes: list[Shape] = [(*lead, groups * m.group_size) for m in modes]

@@ -18,7 +18,7 @@ from ...sources.raw import DTYPE_BITS, TensorGroup, TensorTable
 from ..findings import weights_finding
 from ..indices import Index, folded_names
 from ..logical import LogicalTensor
-from .base import Decoded, Packed, PackingFormat
+from .base import Decoded, Packed, PackingFormat, format_shape
 from .formats import FORMATS
 
 _CACHE_SCALE = re.compile(
@@ -31,6 +31,11 @@ docs/design/mistral_native.md, Scales)."""
 
 _INTEGERS = frozenset({"BOOL", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
 """Dtypes that no scale has (U8 holds exponents, or scales that are quantized themselves)."""
+
+_TENSOR_SCALES = frozenset(
+    {".weight_scale_2", ".input_scale", ".weight_global_scale", ".input_global_scale"}
+)
+"""Scales of which a matrix has one."""
 
 _MAX_PATHS = 3
 """Paths of one problem that are reported."""
@@ -351,6 +356,12 @@ def _companion_problem(group: TensorGroup, candidate: _Candidate) -> str:
         for suffix, companion in candidate.companions.items():
             if companion.shape is not None and 0 in companion.shape:
                 return f"*{suffix} has no elements"
+
+    is_matrix = group.shape is not None and len(group.shape) == 2
+    for suffix, companion in candidate.companions.items():
+        is_single = suffix in _TENSOR_SCALES and is_matrix and companion.shape is not None
+        if is_single and not set(companion.shape or ()) <= {1}:
+            return f"*{suffix} has shape {format_shape(companion.shape or ())}, expected one number"
 
     for suffix in candidate.format.scales:
         companion = candidate.companions.get(suffix)

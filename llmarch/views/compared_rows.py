@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
-from ..architecture.catalogue import CATALOGUE, expand_path, find_fact
+from ..architecture.catalogue import CATALOGUE, NAMED, expand_path, find_fact
 from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
@@ -56,11 +56,14 @@ class ComparedModel(Frozen):
     """Paths of the changes, by the row that their facts belong to."""
 
 
+# The models
+
+
 def compared_models(readings: Sequence[Reading]) -> list[ComparedModel]:
     """Return what is compared of each model; changes are those from the first."""
-    first = readings[0].architecture
-    towers = comparable_towers([r.architecture for r in readings])
-    return [compared_model(r, first, towers) for r in readings]
+    architectures = [r.architecture for r in readings]
+    towers = comparable_towers(architectures)
+    return [compared_model(r, architectures[0], towers) for r in readings]
 
 
 def compared_model(r: Reading, first: Architecture, towers: Sequence[str]) -> ComparedModel:
@@ -71,12 +74,15 @@ def compared_model(r: Reading, first: Architecture, towers: Sequence[str]) -> Co
     towers: names of the encoders whose details are compared.
     """
     a = r.architecture
-    rows = [*derived_rows(r), *fact_rows(a, towers)]
+    rows: dict[Key, Row] = {}
+    for row in (*derived_rows(r), *fact_rows(a, towers)):
+        rows[row.key] = row
     changed: dict[Key, list[str]] = {}
     for change in diff(first, a):
-        key = key_of(change.path, find_fact(change.path, first, a))
-        changed.setdefault(key, []).append(change.path)
-    return ComparedModel(a, {row.key: row for row in rows}, changed)
+        fact = find_fact(change.path, first, a)
+        paths = changed.setdefault(key_of(change.path, fact), [])
+        paths.append(change.path)
+    return ComparedModel(a, rows, changed)
 
 
 def comparable_towers(architectures: Sequence[Architecture]) -> list[str]:
@@ -85,11 +91,14 @@ def comparable_towers(architectures: Sequence[Architecture]) -> list[str]:
     Others are compared as a whole: their details have nothing in common.
     """
     first, *others = architectures
-    kinds = {name: (type(tower), tower.kind) for name, tower in first.towers.items()}
-    for a in others:
-        own = {name: (type(tower), tower.kind) for name, tower in a.towers.items()}
-        kinds = {name: kind for name, kind in kinds.items() if own.get(name) == kind}
-    return list(kinds)
+    found: list[str] = []
+    for name, tower in first.towers.items():
+        towers = [a.towers.get(name) for a in others]
+        alike = [other for other in towers if type(other) is type(tower)]
+        kinds = {other.kind for other in alike if other is not None}
+        if len(alike) == len(others) and kinds <= {tower.kind}:
+            found.append(name)
+    return found
 
 
 def key_of(path: str, fact: Fact | None) -> Key:
@@ -97,8 +106,21 @@ def key_of(path: str, fact: Fact | None) -> Key:
     if fact is None:
         return SECTIONS[-1], path
     if fact.group == "towers":
-        return fact.section, f"{path.split('.')[1]} {fact.label}"
+        name = block_name(path)
+        return fact.section, f"{name} {fact.label}"
     return fact.section, fact.label
+
+
+def block_name(path: str) -> str:
+    """Return the name of the block of a path, empty for a part without a name."""
+    group, _, rest = path.partition(".")
+    name, _, _ = rest.partition(".")
+    if group in NAMED:
+        return name
+    return ""
+
+
+# The rows
 
 
 def compared_rows(models: Sequence[ComparedModel]) -> Iterator[ComparedRow]:
@@ -117,16 +139,21 @@ def ordered_keys(models: Sequence[ComparedModel]) -> list[Key]:
     places: dict[Key, Place] = {}
     for model in models:
         for key, row in model.rows.items():
-            places.setdefault(key, (SECTIONS.index(row.section), row.rank, row.order))
+            section = SECTIONS.index(row.section)
+            places.setdefault(key, (section, row.rank, row.order))
     for model in models:
         for key, paths in model.changed.items():
             fact = find_fact(paths[0], models[0].architecture, model.architecture)
-            if fact is None:
-                places.setdefault(key, (len(SECTIONS), DETAIL, 0))
-            else:
-                place = SECTIONS.index(fact.section), fact.rank, CATALOGUE.index(fact)
-                places.setdefault(key, place)
-    return sorted(places, key=places.__getitem__)
+            places.setdefault(key, place_of(fact))
+    return sorted(places, key=lambda key: places[key])
+
+
+def place_of(fact: Fact | None) -> Place:
+    """Return the place of a row that has no words; unknown facts are last."""
+    if fact is None:
+        return len(SECTIONS), DETAIL, len(CATALOGUE)
+    section = SECTIONS.index(fact.section)
+    return section, fact.rank, CATALOGUE.index(fact)
 
 
 def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | None:
@@ -138,54 +165,70 @@ def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | Non
     changed = any(key in model.changed for model in models)
     if present[0].rank == DETAIL and not changed and len(present) < len(rows):
         return None
-    nobody: frozenset[str] = frozenset()
-    same_holders = len({row.holders if row else nobody for row in rows}) == 1
-    cells = [ABSENT if row is None else cell(row, full=not same_holders) for row in rows]
+    full = holders_differ(rows)
+    cells = [row_text(row, full) for row in rows]
     numbers = [row.number if row else None for row in rows]
     return ComparedRow(*key, cells, numbers, present[0].equal)
+
+
+def holders_differ(rows: Sequence[Row | None]) -> bool:
+    """Return whether not the same blocks of all models have the fact."""
+    nobody: frozenset[str] = frozenset()
+    holders = {nobody if row is None else row.holders for row in rows}
+    return len(holders) > 1
+
+
+def row_text(row: Row | None, full: bool) -> str:
+    """Return the cell of a row.
+
+    row: the row of a model, None where it has none.
+    full: whether to name the blocks that do not have the fact.
+    """
+    if row is None:
+        return ABSENT
+    if full and row.full_text:
+        return row.full_text
+    return row.text
 
 
 def row_of_values(models: Sequence[ComparedModel], key: Key, paths: Sequence[str]) -> ComparedRow:
     """Return a row with the values at some paths in full."""
     architectures = [model.architecture for model in models]
     fact = find_fact(paths[0], *architectures)
-    covers_one = fact is not None and paths == expand_path(fact.path)
-    return ComparedRow(*key, exact_cells(architectures, paths, with_places=not covers_one))
+    covers_one = fact is not None and expand_path(fact.path) == paths
+    cells = exact_cells(architectures, paths, with_places=not covers_one)
+    return ComparedRow(*key, cells)
 
 
-def cell(row: Row, full: bool) -> str:
-    """Return the text of a row.
-
-    full: whether to name the blocks without the fact, as not the same blocks of all models have it.
-    """
-    return row.full_text if full and row.full_text else row.text
+# What rows of words show
 
 
 def hidden_paths(models: Sequence[ComparedModel], key: Key, row: ComparedRow | None) -> list[str]:
-    """Return the changed paths of a row that its words do not show for every model."""
+    """Return the changed paths of a row that its words do not show for every model.
+
+    models: the models; changes are those from the first.
+    key: the key of the row.
+    row: the row of words, if there is one.
+    """
+    first = models[0]
     hidden: dict[str, None] = {}
     for i, model in enumerate(models):
+        differs = row is not None and row.cells[0] != row.cells[i]
         for path in model.changed.get(key, ()):
-            shown = row is not None and row.cells[0] != row.cells[i]
-            in_words = shown and in_words_of_block(models[0], model, key, path)
-            if not in_words and not in_recipe(models[0], model, path):
+            in_words = differs and words_differ(first, model, key, path)
+            if not in_words and not in_recipe(first, model, path):
                 hidden[path] = None
     return list(hidden)
 
 
-def in_words_of_block(old: ComparedModel, new: ComparedModel, key: Key, path: str) -> bool:
+def words_differ(old: ComparedModel, new: ComparedModel, key: Key, path: str) -> bool:
     """Return whether the block of a changed path has other words in the row."""
-    name = path.split(".")[1] if "." in path else ""
-    return words_of(old.rows.get(key), name) != words_of(new.rows.get(key), name)
-
-
-def words_of(row: Row | None, name: str) -> str | None:
-    """Return the words of a block in a row; the whole text of a row that is derived."""
-    if row is None:
-        return None
-    if not row.by_block:
-        return row.text
-    return row.by_block.get(name, row.by_block.get(""))
+    name = block_name(path)
+    words: list[str | None] = []
+    for model in (old, new):
+        row = model.rows.get(key)
+        words.append(row and row.words_of(name))
+    return words[0] != words[1]
 
 
 def in_recipe(old: ComparedModel, new: ComparedModel, path: str) -> bool:
@@ -193,17 +236,20 @@ def in_recipe(old: ComparedModel, new: ComparedModel, path: str) -> bool:
     if old.rows[RECIPE].text == new.rows[RECIPE].text:
         return False
     group, _, rest = path.partition(".")
-    name, _, field = rest.partition(".")
+    name, _, below = rest.partition(".")
     if group == "layer_kinds":
-        wiring = not field or field.startswith("steps")
-        return wiring and kind_words(old, [name]) != kind_words(new, [name])
-    if group not in ("mixers", "ffns") or field:
+        is_wiring = not below or below.startswith("steps")
+        return is_wiring and kind_words(old, [name]) != kind_words(new, [name])
+    if group not in ("mixers", "ffns") or below:
         return False
-    users = [kinds_with(model.architecture, f"{group}.{name}") for model in (old, new)]
-    return kind_words(old, users[0]) != kind_words(new, users[1])
+    block = f"{group}.{name}"
+    old_kinds = kinds_with(old.architecture, block)
+    new_kinds = kinds_with(new.architecture, block)
+    return kind_words(old, old_kinds) != kind_words(new, new_kinds)
 
 
 def kind_words(model: ComparedModel, kinds: Sequence[str]) -> set[str]:
     """Return the words of the kinds of layers that layers have."""
     a = model.architecture
-    return {kind_word(a, kind) for kind in kinds if kind in a.layers}
+    used = [kind for kind in kinds if kind in a.layers]
+    return {kind_word(a, kind) for kind in used}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..checkpoint.reading import Reading
 from . import numbers
@@ -12,7 +12,7 @@ from .documents import Comparison, Strip, Table
 from .model import remarks
 from .wording import kind_word
 
-SYMBOLS = "█▁▄░▒▀▖▚"
+LAYER_SYMBOLS = "█▁▄░▒▀▖▚"
 """Symbols of the kinds of layers, from the most common; further kinds share `·`."""
 
 
@@ -25,21 +25,24 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     models = compared_models(readings)
     rows = list(compared_rows(models))
     equal = [row for row in rows if not row.differs]
-    shown = rows if everything else [row for row in rows if row.differs]
-    phrases = [phrase for phrase in map(equal_phrase, equal) if phrase]
-    strips, legend = layer_strips(readings)
+    phrases = equal_phrases(equal)
+    hidden = len(equal) - len(phrases)
+    shown = [row for row in rows if row.differs]
+    if everything:
+        shown, hidden = rows, 0
+    symbols = layer_symbols(readings)
     return Comparison(
-        table=table(readings, shown),
+        table=comparison_table(readings, shown),
         equal=phrases,
-        hidden=0 if everything else len(equal) - len(phrases),
-        strips=strips,
-        legend=legend,
-        notes=[f"{r.name}: {remark}" for r in readings for remark in remarks(r)],
+        hidden=hidden,
+        strips=[strip(r, symbols) for r in readings],
+        legend=legend(readings, symbols),
+        notes=comparison_notes(readings),
         same=not any(model.changed for model in models),
     )
 
 
-def table(readings: Sequence[Reading], rows: Sequence[ComparedRow]) -> Table:
+def comparison_table(readings: Sequence[Reading], rows: Sequence[ComparedRow]) -> Table:
     """Return the rows as a table, with the ratio of the two where there are two models."""
     is_pair = len(readings) == 2
     columns = ["", *(r.name for r in readings)]
@@ -50,41 +53,68 @@ def table(readings: Sequence[Reading], rows: Sequence[ComparedRow]) -> Table:
     for row in rows:
         if row.section not in sections.values():
             sections[len(body)] = row.section
-        body.append([row.label, *row.cells])
+        cells = [row.label, *row.cells]
         if is_pair:
-            body[-1].append(ratio(row))
+            cells.append(ratio_text(row))
+        body.append(cells)
     return Table(columns, body, sections)
 
 
-def ratio(row: ComparedRow) -> str:
+def ratio_text(row: ComparedRow) -> str:
     """Return how the second number of a row compares with the first; nothing without numbers."""
     known = [number for number in row.numbers if number is not None]
-    return numbers.ratio(*known) if len(known) == 2 else ""
-
-
-def equal_phrase(row: ComparedRow) -> str:
-    """Return an equal fact in a phrase, nothing for one that is only counted."""
-    text = ", ".join(row.cells[0].split("\n"))
-    if text in ("none", "0"):
+    if len(known) < 2:
         return ""
-    return row.equal.format(text)
+    return numbers.ratio(*known)
 
 
-def layer_strips(readings: Sequence[Reading]) -> tuple[list[Strip], list[tuple[str, str]]]:
-    """Return the layers as symbols, and the legend.
-
-    Kinds of layers that models share have the same symbol. The most common kind has the full block.
-    """
-    words = [[kind_word(r.architecture, kind) for kind in r.architecture.layers] for r in readings]
-    total = Counter(word for layers in words for word in layers)
-    symbols = {word: symbol(i) for i, (word, _) in enumerate(total.most_common())}
-    strips: list[Strip] = []
-    for r, layers in zip(readings, words, strict=True):
-        strips.append(Strip(r.name, "".join(symbols[word] for word in layers)))
-    legend = dict.fromkeys(word for layers in words for word in layers)
-    return strips, [(symbols[word], word) for word in legend]
+def equal_phrases(rows: Iterable[ComparedRow]) -> list[str]:
+    """Return the equal facts that have a phrase; the others are only counted."""
+    phrases: list[str] = []
+    for row in rows:
+        text = row.cells[0].replace("\n", ", ")
+        if row.equal and text not in ("none", "0"):
+            phrases.append(row.equal.format(text))
+    return phrases
 
 
-def symbol(rank: int) -> str:
-    """Return the symbol of a kind of layer by how common it is."""
-    return SYMBOLS[rank] if rank < len(SYMBOLS) else "·"
+def comparison_notes(readings: Iterable[Reading]) -> list[str]:
+    """Return the remarks about each model, with its name."""
+    notes: list[str] = []
+    for r in readings:
+        notes += [f"{r.name}: {remark}" for remark in remarks(r)]
+    return notes
+
+
+# Layers
+
+
+def layer_words(r: Reading) -> list[str]:
+    """Return the kind of each layer in words."""
+    a = r.architecture
+    return [kind_word(a, kind) for kind in a.layers]
+
+
+def layer_symbols(readings: Iterable[Reading]) -> dict[str, str]:
+    """Return the symbol of each kind of layer. The most common kind has the full block."""
+    counts: Counter[str] = Counter()
+    for r in readings:
+        counts.update(layer_words(r))
+    symbols: dict[str, str] = {}
+    for rank, (word, _) in enumerate(counts.most_common()):
+        symbols[word] = LAYER_SYMBOLS[rank] if rank < len(LAYER_SYMBOLS) else "·"
+    return symbols
+
+
+def strip(r: Reading, symbols: dict[str, str]) -> Strip:
+    """Return the layers of a model as symbols; kinds that models share have the same symbol."""
+    layers = [symbols[word] for word in layer_words(r)]
+    return Strip(r.name, "".join(layers))
+
+
+def legend(readings: Iterable[Reading], symbols: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the symbols with the kinds of layers that they stand for, in order of first use."""
+    words: dict[str, None] = {}
+    for r in readings:
+        words |= dict.fromkeys(layer_words(r))
+    return [(symbols[word], word) for word in words]

@@ -20,7 +20,7 @@ from . import numbers
 from .numbers import number
 from .rows import Key, Row
 from .wording import (
-    norm_placement,
+    norm_placements,
     pattern,
     positions,
     recipe,
@@ -70,24 +70,33 @@ def derived_rows(r: Reading) -> Iterator[Row]:
 
 
 def derived_row(section: str, label: str, text: str, number: float | None = None) -> Row:
-    """Return a row with the rank and phrase that DERIVED has for its section and label."""
-    rank, equal = DERIVED[section, label]
-    order = list(DERIVED).index((section, label)) - len(DERIVED)
-    return Row(section, label, text, number, rank=rank, order=order, equal=equal)
+    """Return a row with the rank and phrase that DERIVED has for its section and label.
+
+    section: the section of the row.
+    label: its label.
+    text: the words of the row.
+    number: the number whose ratio to another model's is shown.
+    """
+    key = section, label
+    rank, equal = DERIVED[key]
+    before_catalogue = list(DERIVED).index(key) - len(DERIVED)
+    return Row(section, label, text, number, rank=rank, order=before_catalogue, equal=equal)
 
 
 def layer_rows(a: Architecture) -> Iterator[Row]:
     """Yield the recipe of the layers, their number and pattern, norms around blocks."""
-    runs = [f"{n} × {word}" for n, word in recipe(a)]
-    yield derived_row("Layers", "recipe", "\n".join(runs))
-    yield derived_row("Layers", "layers", number(len(a.layers)), len(a.layers))
+    runs = "\n".join(f"{n} × {word}" for n, word in recipe(a))
+    yield derived_row("Layers", "recipe", runs)
+    layers = len(a.layers)
+    yield derived_row("Layers", "layers", number(layers), layers)
     alternation = pattern(a)
     if alternation:
         yield derived_row("Layers", "pattern", alternation)
-    yield derived_row("Norms", "placement", norm_placement(a))
-    factors = stream_factors(a)
+    placements = norm_placements(a)
+    yield derived_row("Norms", "placement", placements)
+    factors = ", ".join(stream_factors(a))
     if factors:
-        yield derived_row("Norms", "scaling of the stream", ", ".join(factors))
+        yield derived_row("Norms", "scaling of the stream", factors)
     kinds = positions(a)
     if kinds:
         yield derived_row("Position", "positions", kinds)
@@ -95,14 +104,19 @@ def layer_rows(a: Architecture) -> Iterator[Row]:
 
 def block_rows(a: Architecture) -> Iterator[Row]:
     """Yield how the state of linear attention decays, and how many layers route by token id."""
-    mixers = [a.mixers[name] for name in used_mixer_names(a)]
-    variants = dict.fromkeys(m.variant for m in mixers if isinstance(m, LinearAttention))
-    decays = dict.fromkeys(DECAY[variant] for variant in variants if variant in DECAY)
+    decays: dict[str, None] = {}
+    for name in used_mixer_names(a):
+        m = a.mixers[name]
+        if isinstance(m, LinearAttention) and m.variant in DECAY:
+            decays[DECAY[m.variant]] = None
     if decays:
         yield derived_row("Linear attention", "decay", " / ".join(decays))
-    tables = [table for kind in a.layers for table in token_tables(a, kind)]
+    tables: list[int] = []
+    for kind in a.layers:
+        tables += token_tables(a, kind)
     if tables:
-        text = f"{len(tables)} of {len(a.layers)} layers, table of {number(tables[0])} ids"
+        size = number(tables[0])
+        text = f"{len(tables)} of {len(a.layers)} layers, table of {size} ids"
         yield derived_row("MoE", "routed by token id", text)
 
 
@@ -116,19 +130,25 @@ def token_tables(a: Architecture, kind: str) -> Iterator[int]:
 def size_rows(a: Architecture) -> Iterator[Row]:
     """Yield parameter counts: total, active, embeddings, encoders."""
     p = count_parameters(a)
-    yield derived_row("Size", "total", numbers.count(p.total), p.total)
+    total = numbers.count(p.total)
+    yield derived_row("Size", "total", total, p.total)
     if p.active != p.total - p.vision:
-        yield derived_row("Size", "active", numbers.count(p.active), p.active)
-    tying = "tied" if a.embedding.tied else "untied"
-    embedding = f"{numbers.count(p.embedding)}, {tying}"
-    yield derived_row("Size", "embedding", embedding, p.embedding)
+        active = numbers.count(p.active)
+        yield derived_row("Size", "active", active, p.active)
+    embedding = numbers.count(p.embedding)
+    tying = "untied"
+    if a.embedding.tied:
+        tying = "tied"
+    yield derived_row("Size", "embedding", f"{embedding}, {tying}", p.embedding)
     per_layer = a.embedding.per_layer
     if per_layer:
+        width = number(per_layer.width)
         parameters = numbers.count(p.by_component["per_layer_embedding"])
-        text = f"{number(per_layer.width)} wide, {parameters}"
+        text = f"{width} wide, {parameters}"
         yield derived_row("Size", "per-layer embedding", text, per_layer.width)
     if p.vision:
-        yield derived_row("Encoders", "encoders", numbers.count(p.vision), p.vision)
+        encoders = numbers.count(p.vision)
+        yield derived_row("Encoders", "encoders", encoders, p.vision)
 
 
 def prediction_rows(r: Reading) -> Iterator[Row]:
@@ -153,23 +173,28 @@ def cache_rows(a: Architecture) -> Iterator[Row]:
     cache = compute_cache(a)
     growing = ceil(cache.growing_bytes_per_token)
     filling = ceil(cache.all_layers_bytes_per_token)
-    indexer = ceil(cache.indexer_bytes_per_token)
-    yield derived_row(CACHE, "per token", numbers.size(growing), growing)
-    row = derived_row(CACHE, "until windows fill", numbers.size(filling), filling)
-    yield replace(row, implied=filling == growing)
+    yield size_row("per token", growing)
+    until_full = size_row("until windows fill", filling)
+    yield replace(until_full, implied=filling == growing)
     parts = {
-        "of it indexer": indexer,
+        "of it indexer": ceil(cache.indexer_bytes_per_token),
         "full windows": cache.window_bytes,
         state_word(a): cache.state_bytes,
     }
     for label, size in parts.items():
         if size:
-            yield derived_row(CACHE, label, numbers.size(size), size)
+            yield size_row(label, size)
     most = a.context_length
     for tokens in CONTEXTS:
         if most is None or tokens <= most:
-            size = cache.bytes_at(tokens)
-            yield derived_row(CACHE, f"at {numbers.context(tokens)}", numbers.size(size), size)
+            length = numbers.context(tokens)
+            yield size_row(f"at {length}", cache.bytes_at(tokens))
     if most:
-        text = f"{numbers.size(cache.bytes_at(most))} ({numbers.context(most)})"
-        yield derived_row(CACHE, "at its most", text)
+        size = numbers.size(cache.bytes_at(most))
+        length = numbers.context(most)
+        yield derived_row(CACHE, "at its most", f"{size} ({length})")
+
+
+def size_row(label: str, size: int) -> Row:
+    """Return a row of the cache with a number of bytes."""
+    return derived_row(CACHE, label, numbers.size(size), size)

@@ -41,7 +41,7 @@ MOST_PLACES = 2
 # Values
 
 
-def value_text(value: Any) -> str:
+def exact_text(value: Any) -> str:
     """Return a value in full; whole blocks in a word."""
     match value:
         case None | ():
@@ -71,7 +71,7 @@ def float_text(value: float) -> str:
 
 def items_text(items: tuple[Any, ...]) -> str:
     """Return the items of a list, a long one with repetitions as runs: `3 × full, 1 × linear`."""
-    texts = [value_text(item) for item in items]
+    texts = [exact_text(item) for item in items]
     if len(items) <= LONG or len(set(items)) == len(items):
         return ", ".join(texts)
     runs: list[str] = []
@@ -102,7 +102,7 @@ def fields_text(part: Any) -> str:
     for field in fields(part):
         value = getattr(part, field.name)
         if value != default_of(field):
-            words.append(f"{field.name} {value_text(value)}")
+            words.append(f"{field.name} {exact_text(value)}")
     return ", ".join(words) or "defaults"
 
 
@@ -119,7 +119,7 @@ def differing_texts(values: Sequence[Any]) -> list[str]:
             texts = items_not_shared(lists)
         if len(set(texts)) > 1:
             return texts
-    return [value_text(value) for value in values]
+    return [exact_text(value) for value in values]
 
 
 def items_by_place(lists: Sequence[tuple[Any, ...]]) -> list[str]:
@@ -130,7 +130,7 @@ def items_by_place(lists: Sequence[tuple[Any, ...]]) -> list[str]:
             places.append(place)
     texts: list[str] = []
     for items in lists:
-        words = [f"[{place}] {value_text(items[place])}" for place in places]
+        words = [f"[{place}] {exact_text(items[place])}" for place in places]
         texts.append(shortened(words))
     return texts
 
@@ -140,7 +140,7 @@ def items_not_shared(lists: Sequence[tuple[Any, ...]]) -> list[str]:
     shared = set(lists[0]).intersection(*lists[1:])
     texts: list[str] = []
     for items in lists:
-        words = [value_text(item) for item in items if item not in shared]
+        words = [exact_text(item) for item in items if item not in shared]
         texts.append(shortened(words) or ABSENT)
     return texts
 
@@ -216,9 +216,9 @@ def layer_kind_text(a: Architecture, name: str, field: str) -> str:
     """Return a kind of layer in words, or how many norms it has."""
     kind: LayerKind | None = a.layer_kinds.get(name)
     if kind is None:
-        return value_text(None)
+        return exact_text(None)
     if field == "norms":
-        return value_text(norms_of(kind))
+        return exact_text(norms_of(kind))
     return kind_word(a, name)
 
 

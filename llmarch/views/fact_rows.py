@@ -5,7 +5,7 @@ Rows that are computed from the whole architecture are in derived_rows.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,7 +19,16 @@ ACRONYMS = {"nope": "NoPE", "moe": "MoE", "csa": "CSA", "hca": "HCA"}
 """Parts of block names as people write them."""
 
 
-class Words(NamedTuple):
+class RowSource(NamedTuple):
+    """The entries of the catalogue that word one row."""
+
+    facts: list[Fact]
+    """Several only if each is of other classes."""
+    order: int
+    """Place in the catalogue."""
+
+
+class BlockWords(NamedTuple):
     """One block's fact in words."""
 
     text: str | None
@@ -35,80 +44,100 @@ def fact_rows(a: Architecture, towers: Iterable[str]) -> Iterator[Row]:
     a: the architecture.
     towers: names of the encoders that have rows of their details.
     """
-    for facts in facts_of_rows().values():
-        order = CATALOGUE.index(facts[0])
-        group = facts[0].group
+    for source in row_sources().values():
+        group = source.facts[0].group
         if group == "towers":
-            yield from tower_rows(a, order, facts, towers)
-        else:
-            words = words_of_blocks(facts, used_blocks(a, group))
-            row = merged_row(facts[0], order, words)
-            if row is not None:
-                yield row
+            yield from encoder_rows(a, source, towers)
+            continue
+        words = words_of_blocks(source.facts, used_blocks(a, group))
+        row = merged_row(source, words)
+        if row is not None:
+            yield row
 
 
-def tower_rows(
-    a: Architecture, order: int, facts: list[Fact], detailed: Iterable[str]
-) -> Iterator[Row]:
-    """Yield a row for each encoder, labelled with its name: `vision heads`."""
-    is_heading = "towers.*" in expand_path(facts[0].path)
-    for name in a.towers if is_heading else detailed:
-        words = words_of_blocks(facts, {name: a.towers[name]})
-        row = merged_row(facts[0]._replace(label=f"{name} {facts[0].label}"), order, words)
+def encoder_rows(a: Architecture, source: RowSource, detailed: Iterable[str]) -> Iterator[Row]:
+    """Yield a row for each encoder, labelled with its name: `vision heads`.
+
+    a: the architecture.
+    source: the entries of the row.
+    detailed: names of the encoders that have rows of their details; all have their first row.
+    """
+    fact = source.facts[0]
+    names = detailed
+    if "towers.*" in expand_path(fact.path):
+        names = a.towers
+    for name in names:
+        words = words_of_blocks(source.facts, {name: a.towers[name]})
+        named = fact._replace(label=f"{name} {fact.label}")
+        row = merged_row(RowSource([named], source.order), words)
         if row is not None:
             yield row
 
 
 @cache
-def facts_of_rows() -> dict[Key, list[Fact]]:
-    """Return the entries that word each row; several only if each is of other classes."""
-    rows: dict[Key, list[Fact]] = {}
-    for fact in CATALOGUE:
+def row_sources() -> dict[Key, RowSource]:
+    """Return the entries that word each row, in the order of the catalogue."""
+    sources: dict[Key, RowSource] = {}
+    for order, fact in enumerate(CATALOGUE):
         if fact.words is not None:
-            rows.setdefault((fact.section, fact.label), []).append(fact)
-    return rows
+            key = fact.section, fact.label
+            source = sources.setdefault(key, RowSource([], order))
+            source.facts.append(fact)
+    return sources
 
 
 def used_blocks(a: Architecture, group: str) -> dict[str, Any]:
     """Return the blocks of a group by name; of mixers those that layers use, in their order."""
     blocks = named_blocks(a, group)
-    if group == "mixers":
-        return {name: blocks[name] for name in used_mixer_names(a)}
-    return blocks
+    if group != "mixers":
+        return blocks
+    return {name: blocks[name] for name in used_mixer_names(a)}
 
 
-def words_of_blocks(facts: list[Fact], blocks: dict[str, Any]) -> dict[str, Words]:
+def words_of_blocks(facts: Sequence[Fact], blocks: dict[str, Any]) -> dict[str, BlockWords]:
     """Return the words of each block whose class has the fact."""
-    found: dict[str, Words] = {}
+    found: dict[str, BlockWords] = {}
     for name, block in blocks.items():
         for fact in facts:
-            if not fact.kinds or isinstance(block, fact.kinds):
-                words = words_of_block(fact, block)
-                if words is not None:
-                    found[name] = words
+            if not fact.belongs_to(block):
+                continue
+            words = words_of_block(fact, block)
+            if words is not None:
+                found[name] = words
     return found
 
 
-@cache
-def path_in_block(fact: Fact) -> str:
-    """Return the first path of an entry below its block: `rope.theta`, or `` for the block."""
-    path = expand_path(fact.path)[0]
-    _, *rest = path.split(".")
-    if "*" in path:
-        return ".".join(rest[1:])
-    return ".".join(rest)
-
-
-def words_of_block(fact: Fact, block: Any) -> Words | None:
+def words_of_block(fact: Fact, block: Any) -> BlockWords | None:
     """Return a block's fact in words; None where the part that would have it is not there."""
-    path = fact.path if isinstance(block, Architecture) else path_in_block(fact)
-    owner = find_value(block, path.rpartition(".")[0])
+    path = path_in_block(fact, block)
+    owner_path, _, _ = path.rpartition(".")
+    owner = find_value(block, owner_path)
     if fact.words is None or owner is None:
         return None
     value = find_value(block, path)
-    taken = {"value": value, "owner": owner, "block": block}[fact.takes]
-    implied = fact.implied(block) if fact.implied else "none"
-    return Words(fact.words(taken), implied, number_of(fact, block, value))
+    taken = {"value": value, "owner": owner, "block": block}
+    text = fact.words(taken[fact.takes])
+    implied = "none"
+    if fact.implied is not None:
+        implied = fact.implied(block)
+    return BlockWords(text, implied, number_of(fact, block, value))
+
+
+def path_in_block(fact: Fact, block: Any) -> str:
+    """Return the first path of an entry below its block: `rope.theta`, or `` for the block."""
+    if isinstance(block, Architecture):
+        return fact.path
+    path = first_path(fact)
+    _, *parts = path.split(".")
+    if parts[:1] == ["*"]:
+        parts = parts[1:]
+    return ".".join(parts)
+
+
+@cache
+def first_path(fact: Fact) -> str:
+    """Return the first of the paths that an entry covers."""
+    return expand_path(fact.path)[0]
 
 
 def number_of(fact: Fact, block: Any, value: Any) -> float | None:
@@ -120,36 +149,47 @@ def number_of(fact: Fact, block: Any, value: Any) -> float | None:
     """
     if fact.number is not None:
         return fact.number(block)
-    if fact.takes != "value" or isinstance(value, bool) or not isinstance(value, (int, float)):
+    if fact.takes != "value" or isinstance(value, bool):
         return None
-    return value
+    if isinstance(value, (int, float)):
+        return value
+    return None
 
 
-def merged_row(fact: Fact, order: int, words: dict[str, Words]) -> Row | None:
+def merged_row(source: RowSource, words: dict[str, BlockWords]) -> Row | None:
     """Return one row for all blocks, None where no block has the fact.
 
-    fact: the entry that describes the row.
-    order: its place in the catalogue.
+    source: the entries of the row; the first describes it.
     words: the words of each block.
     """
-    by_block = {name: block.text for name, block in words.items()}
-    having = {name: text for name, text in by_block.items() if text is not None}
-    everywhere = {name: having.get(name, block.implied) for name, block in words.items()}
+    fact = source.facts[0]
+    by_block: dict[str, str | None] = {}
+    having: dict[str, str] = {}
+    everywhere: dict[str, str] = {}
+    for name, block in words.items():
+        by_block[name] = block.text
+        everywhere[name] = block.implied
+        if block.text is not None:
+            having[name] = everywhere[name] = block.text
     implied = not having
-    if implied and not (words and fact.implied):
+    if implied and (fact.implied is None or not everywhere):
         return None
-    shown = everywhere if implied else having
-    first = next(iter(shown))
+    shown = having or everywhere
+    texts = set(shown.values())
+    number = None
+    if len(texts) == 1:
+        first = next(iter(shown))
+        number = words[first].number
     return Row(
         section=fact.section,
         label=fact.label,
         text=joined_texts(fact, shown),
         full_text=joined_texts(fact, everywhere),
         by_block=by_block,
-        number=words[first].number if len(set(shown.values())) == 1 else None,
+        number=number,
         implied=implied,
         rank=fact.rank,
-        order=order,
+        order=source.order,
         equal=fact.equal,
     )
 
@@ -159,16 +199,21 @@ def joined_texts(fact: Fact, texts: dict[str, str]) -> str:
 
     Norms have no names that mean something; their different texts are joined by ` / `.
     """
-    names: dict[str, list[str]] = {}
+    names_by_text: dict[str, list[str]] = {}
     for name, text in texts.items():
-        names.setdefault(text, []).append(block_title(name))
-    if fact.group == "norms":
-        return " / ".join(names)
-    if len(names) == 1:
-        return next(iter(names))
-    return "\n".join(f"{', '.join(blocks)} {text}" for text, blocks in names.items())
+        names = names_by_text.setdefault(text, [])
+        names.append(block_title(name))
+    if fact.group == "norms" or len(names_by_text) == 1:
+        return " / ".join(names_by_text)
+    lines: list[str] = []
+    for text, names in names_by_text.items():
+        blocks = ", ".join(names)
+        lines.append(f"{blocks} {text}")
+    return "\n".join(lines)
 
 
 def block_title(name: str) -> str:
     """Return the name of a block as people write it: `nope` -> `NoPE`."""
-    return " ".join(ACRONYMS.get(part, part) for part in name.split("_"))
+    parts = name.split("_")
+    words = [ACRONYMS.get(part, part) for part in parts]
+    return " ".join(words)

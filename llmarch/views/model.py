@@ -27,7 +27,7 @@ from .documents import Sheet
 from .feed_forward import dense_lines, moe_lines
 from .findings import finding_line
 from .numbers import number
-from .wording import headline, norm_placement, pattern, recipe, state_word, stream_factors
+from .wording import headline, norm_placements, pattern, recipe, state_word, stream_factors
 
 if TYPE_CHECKING:
     from ..checkpoint.verify import Verification
@@ -144,7 +144,7 @@ def norm_lines(a: Architecture) -> list[str]:
     """Return the kinds of norm, where they sit, and fixed factors on the residual stream."""
     kinds = dict.fromkeys(norm_with_epsilon(n) for n in a.norms.values())
     words = " / ".join(kinds)
-    lines = [f"{words}, {norm_placement(a)}"]
+    lines = [f"{words}, {norm_placements(a)}"]
     factors = stream_factors(a)
     if factors:
         lines.append(", ".join(factors))

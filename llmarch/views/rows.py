@@ -42,5 +42,16 @@ class Row(Frozen):
     @property
     def holders(self) -> frozenset[str] | None:
         """Return the blocks that have the fact, None where all of them do."""
-        having = frozenset(name for name, text in self.by_block.items() if text is not None)
-        return None if len(having) == len(self.by_block) else having
+        having: set[str] = set()
+        for name, text in self.by_block.items():
+            if text is not None:
+                having.add(name)
+        if len(having) == len(self.by_block):
+            return None
+        return frozenset(having)
+
+    def words_of(self, block: str) -> str | None:
+        """Return the words of a block; those of the whole row if it is derived."""
+        if not self.by_block:
+            return self.text
+        return self.by_block.get(block)

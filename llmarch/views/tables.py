@@ -14,7 +14,7 @@ from ..tensors.folding import axes_folded
 from . import numbers
 from .attention import reach_word
 from .documents import Table
-from .exact_values import value_text
+from .exact_values import exact_text
 from .numbers import number
 from .wording import kind_word
 
@@ -79,7 +79,7 @@ def fact_table(r: Reading) -> Table:
     for path, value in iterate_facts(a):
         fact = find_fact(path, a)
         if fact is None:
-            rows.append([path, "", value_text(value)])
+            rows.append([path, "", exact_text(value)])
         else:
             rows.append([path, fact.label, fact_text(fact, value)])
     return Table(["fact", "label", "value"], rows, title="Facts")
@@ -87,7 +87,7 @@ def fact_table(r: Reading) -> Table:
 
 def fact_text(fact: Fact, value: Any) -> str:
     """Return a value in full, a number with its unit: `4,096 tokens`."""
-    text = value_text(value)
+    text = exact_text(value)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not fact.unit or not is_number:
         return text

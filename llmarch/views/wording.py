@@ -44,8 +44,10 @@ PLACEMENTS = {
 
 def used_mixer_names(a: Architecture) -> list[str]:
     """Return the names of the mixers that layers use, in order of first use."""
-    kinds = dict.fromkeys(a.layers)
-    return list(dict.fromkeys(name for kind in kinds for name in mixer_names(a, kind)))
+    names: dict[str, None] = {}
+    for kind in dict.fromkeys(a.layers):
+        names |= dict.fromkeys(mixer_names(a, kind))
+    return list(names)
 
 
 def softmax_mixers(a: Architecture) -> dict[str, Softmax]:
@@ -64,32 +66,44 @@ def position_kind(a: Architecture, m: Mixer) -> str:
         return "none"
     if m.rope:
         return "RoPE"
-    return "learned" if a.embedding.positions else "NoPE"
+    if a.embedding.positions:
+        return "learned"
+    return "NoPE"
 
 
 def positions(a: Architecture) -> str | None:
     """Return the positions of attention layers: `RoPE`, `27 layers RoPE, 9 NoPE`."""
     if a.embedding.positions:
         return f"learned, {a.embedding.positions:,} rows"
-    counts: Counter[str] = Counter()
-    for kind in a.layers:
-        counts.update({position_kind(a, a.mixers[name]) for name in mixer_names(a, kind)})
-    del counts["none"]
+    counts = layers_by_position(a)
     if not counts:
         return None
-    if len(counts) == 1:
-        return "none (NoPE)" if "NoPE" in counts else next(iter(counts))
     (first, layers), *others = counts.most_common()
-    return ", ".join([f"{layers} layers {first}", *(f"{n} {kind}" for kind, n in others)])
+    if others:
+        words = [f"{layers} layers {first}"]
+        words += [f"{count} {kind}" for kind, count in others]
+        return ", ".join(words)
+    if first == "NoPE":
+        return "none (NoPE)"
+    return first
+
+
+def layers_by_position(a: Architecture) -> Counter[str]:
+    """Return how many layers have each kind of positions; linear attention has none."""
+    counts: Counter[str] = Counter()
+    for kind in a.layers:
+        mixers = [a.mixers[name] for name in mixer_names(a, kind)]
+        counts.update({position_kind(a, m) for m in mixers})
+    del counts["none"]
+    return counts
 
 
 def nope_layers(a: Architecture) -> str | None:
     """Return `9 of 36`, where only some attention layers have no rotary positions."""
-    mixers = [a.mixers[name] for kind in a.layers for name in mixer_names(a, kind)]
-    rotary = [m.rope is not None for m in mixers if not isinstance(m, LinearAttention)]
-    if a.embedding.positions or all(rotary):
+    counts = layers_by_position(a)
+    if not counts["NoPE"]:
         return None
-    return f"{rotary.count(False)} of {len(a.layers)}"
+    return f"{counts['NoPE']} of {len(a.layers)}"
 
 
 # Layers
@@ -100,18 +114,21 @@ def block_word(a: Architecture, block: Mixer | FFN) -> str:
     if isinstance(block, (Dense, MoE)):
         return ffn_word(block)
     word = mixer_word(block)
-    if position_kind(a, block) != "NoPE":
-        return word
     others = [m for m in a.mixers.values() if not isinstance(m, LinearAttention)]
-    return f"{word} (NoPE)" if any(m.rope for m in others) else word
+    if position_kind(a, block) == "NoPE" and any(m.rope for m in others):
+        return f"{word} (NoPE)"
+    return word
 
 
 def kind_word(a: Architecture, kind: str) -> str:
     """Return one kind of layer: `GQA + MoE`; parallel branches are joined by `∥`."""
     words: list[str] = []
     for step in a.layer_kinds[kind].steps:
-        word = " ∥ ".join(block_word(a, a.block(branch.block)) for branch in step.branches)
-        words.append(word if step.skip_from is None else f"{word} (shortcut)")
+        blocks = [a.block(branch.block) for branch in step.branches]
+        word = " ∥ ".join(block_word(a, block) for block in blocks)
+        if step.skip_from is not None:
+            word += " (shortcut)"
+        words.append(word)
     return " + ".join(words)
 
 
@@ -119,8 +136,9 @@ def kinds_with(a: Architecture, block: str) -> list[str]:
     """Return the kinds of layers that layers have and that run a block: `mixers.full`."""
     found: list[str] = []
     for kind in dict.fromkeys(a.layers):
-        branches = [branch for step in a.layer_kinds[kind].steps for branch in step.branches]
-        if any(branch.block == block for branch in branches):
+        steps = a.layer_kinds[kind].steps
+        blocks = [branch.block for step in steps for branch in step.branches]
+        if block in blocks:
             found.append(kind)
     return found
 
@@ -128,7 +146,10 @@ def kinds_with(a: Architecture, block: str) -> list[str]:
 def recipe(a: Architecture) -> list[tuple[int, str]]:
     """Return the runs of equal layers in order, or how many there are of each kind."""
     words = [kind_word(a, kind) for kind in a.layers]
-    runs = [(len(list(group)), word) for word, group in groupby(words)]
+    runs: list[tuple[int, str]] = []
+    for word, group in groupby(words):
+        length = len(list(group))
+        runs.append((length, word))
     if len(runs) <= MOST_RUNS:
         return runs
     return [(words.count(word), word) for word in dict.fromkeys(words)]
@@ -139,40 +160,54 @@ def period(items: Sequence[T]) -> int | None:
 
     The last repetition may be cut short.
     """
+    if len(set(items)) < 2:
+        return None
     for length in range(2, len(items) // 2 + 1):
-        if all(item == items[i % length] for i, item in enumerate(items)):
-            return length if len(set(items)) > 1 else None
+        repeated = [items[i % length] for i in range(len(items))]
+        if repeated == list(items):
+            return length
     return None
 
 
 def pattern(a: Architecture) -> str | None:
     """Return how mixers alternate: `5 sliding : 1 full`; None where they do not, regularly."""
-    mixers = [mixer_names(a, kind) for kind in a.layers]
-    names = [first.replace("nope", "NoPE") for first, *_ in filter(None, mixers)]
+    names: list[str] = []
+    for kind in a.layers:
+        names += mixer_names(a, kind)[:1]
     length = period(names)
-    if not length:
+    if length is None:
         return None
-    return " : ".join(f"{len(list(group))} {name}" for name, group in groupby(names[:length]))
+    runs: list[str] = []
+    for name, group in groupby(names[:length]):
+        count = len(list(group))
+        title = name.replace("nope", "NoPE")
+        runs.append(f"{count} {title}")
+    return " : ".join(runs)
 
 
 def first_moe(a: Architecture) -> MoE | None:
     """Return the first mixture of experts, None where all blocks are dense."""
-    return next((f for f in a.ffns.values() if isinstance(f, MoE)), None)
+    mixtures = (f for f in a.ffns.values() if isinstance(f, MoE))
+    return next(mixtures, None)
 
 
 def headline(a: Architecture) -> str:
     """Return one line: `Sparse MoE decoder with grouped-query attention`."""
     mixers = [a.mixers[name] for name in used_mixer_names(a)]
-    kind = "Sparse MoE" if first_moe(a) else "Dense"
-    if len({isinstance(m, LinearAttention) for m in mixers}) > 1:
+    titles = " and ".join(dict.fromkeys(mixer_title(m) for m in mixers))
+    kind = "Dense"
+    if first_moe(a):
+        kind = "Sparse MoE"
+    linear = {isinstance(m, LinearAttention) for m in mixers}
+    if len(linear) > 1:
         kind += " hybrid"
-    titles = dict.fromkeys(map(mixer_title, mixers))
-    text = f"{kind} decoder with {' and '.join(titles)}"
+    text = f"{kind} decoder with {titles}"
     reach = partial_reach(mixers)
     if reach:
         text += f" ({reach})"
     if a.towers:
-        text += f", and a {' and '.join(a.towers)} encoder"
+        towers = " and ".join(a.towers)
+        text += f", and a {towers} encoder"
     return text
 
 
@@ -185,7 +220,9 @@ def partial_reach(mixers: Sequence[Mixer]) -> str:
         return "sliding windows on some layers"
     if windows - {None}:
         return "sliding windows"
-    return "chunked on some layers" if len(chunks) > 1 else ""
+    if len(chunks) > 1:
+        return "chunked on some layers"
+    return ""
 
 
 def state_word(a: Architecture) -> str:
@@ -203,20 +240,26 @@ def state_word(a: Architecture) -> str:
 
 def step_placement(s: Step) -> str:
     """Return where the norms of a step sit: `pre-norm`, `parallel, post-norm`."""
-    before = bool(s.pre_norm or s.skip_from is not None or any(b.pre_norm for b in s.branches))
-    inside = bool(s.join_norm or any(b.post_norm for b in s.branches))
-    word = PLACEMENTS[before, inside]
+    pre_norms = [s.pre_norm, *(branch.pre_norm for branch in s.branches)]
+    inner_norms = [s.join_norm, *(branch.post_norm for branch in s.branches)]
+    before = any(pre_norms) or s.skip_from is not None
+    word = PLACEMENTS[before, any(inner_norms)]
     if s.residual == "after_norm":
         word = "post-norm (the stream continues from the norm)"
     elif s.after_norm:
         word = "post-norm"
-    return f"parallel, {word}" if len(s.branches) > 1 else word
+    if len(s.branches) > 1:
+        return f"parallel, {word}"
+    return word
 
 
-def norm_placement(a: Architecture) -> str:
+def norm_placements(a: Architecture) -> str:
     """Return where norms sit over all layers; several answers are joined by ` / `."""
-    steps = [step for kind in dict.fromkeys(a.layers) for step in a.layer_kinds[kind].steps]
-    return " / ".join(dict.fromkeys(map(step_placement, steps)))
+    words: dict[str, None] = {}
+    for kind in dict.fromkeys(a.layers):
+        steps = a.layer_kinds[kind].steps
+        words |= dict.fromkeys(step_placement(step) for step in steps)
+    return " / ".join(words)
 
 
 def stream_factors(a: Architecture) -> list[str]:
@@ -224,17 +267,19 @@ def stream_factors(a: Architecture) -> list[str]:
 
     `blocks × 0.22` where all steps have it, else `stream × 0.707107 (attention ∥ Laurel)`.
     """
-    kinds = [a.layer_kinds[k] for k in dict.fromkeys(a.layers)]
+    kinds = [a.layer_kinds[kind] for kind in dict.fromkeys(a.layers)]
     steps_by_factors: dict[str, dict[str, None]] = {}
     for kind in kinds:
         for step in kind.steps:
-            steps_by_factors.setdefault(step_factors(step), {})[step_word(a, step)] = None
+            steps = steps_by_factors.setdefault(step_factors(step), {})
+            steps[step_word(a, step)] = None
     words: list[str] = []
     for factors, steps in steps_by_factors.items():
         if factors and len(steps_by_factors) == 1:
             words.append(factors)
         elif factors:
-            words.append(f"{factors} ({', '.join(steps)})")
+            places = ", ".join(steps)
+            words.append(f"{factors} ({places})")
     if any(kind.learned_scale for kind in kinds):
         words.append("layers × one learned number")
     return words
@@ -242,16 +287,18 @@ def stream_factors(a: Architecture) -> list[str]:
 
 def step_factors(s: Step) -> str:
     """Return `blocks × 0.22`, `stream × 3.55656`, both, or nothing for a step without factors."""
-    scales = " / ".join(dict.fromkeys(f"{b.scale:g}" for b in s.branches))
+    scales = dict.fromkeys(f"{branch.scale:g}" for branch in s.branches)
+    blocks = " / ".join(scales)
     stream = f"{s.skip_scale:g}"
+    if blocks == stream == "1":
+        return ""
+    if blocks == stream:
+        return f"blocks and stream × {stream}"
     words: list[str] = []
-    if scales == stream != "1":
-        words.append(f"blocks and stream × {stream}")
-    elif scales != stream:
-        if scales != "1":
-            words.append(f"blocks × {scales}")
-        if stream != "1":
-            words.append(f"stream × {stream}")
+    if blocks != "1":
+        words.append(f"blocks × {blocks}")
+    if stream != "1":
+        words.append(f"stream × {stream}")
     return ", ".join(words)
 
 
@@ -260,5 +307,8 @@ def step_word(a: Architecture, s: Step) -> str:
     words: list[str] = []
     for branch in s.branches:
         block = a.block(branch.block)
-        words.append(ffn_word(block) if isinstance(block, (Dense, MoE)) else "attention")
+        word = "attention"
+        if isinstance(block, (Dense, MoE)):
+            word = ffn_word(block)
+        words.append(word)
     return " ∥ ".join(words)

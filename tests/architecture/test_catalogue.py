@@ -26,7 +26,7 @@ from llmarch.architecture.catalogue.fact import DETAIL, LEAD, MAIN, SECTIONS, Fa
 from llmarch.architecture.schema import Architecture
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.derived_rows import DERIVED
-from llmarch.views.fact_rows import facts_of_rows
+from llmarch.views.fact_rows import row_sources
 
 NOT_IN_THE_SCHEMA = {"layer_kinds.*.norms"}
 """Paths of changes that are computed: the number of norms follows from the wiring."""
@@ -149,7 +149,7 @@ def test_entries_are_whole() -> None:
 
 def test_rows_of_one_label_are_of_one_group_and_rank() -> None:
     """A row is made of the blocks of one group; each of its entries words other classes."""
-    for key, facts in facts_of_rows().items():
+    for key, (facts, _) in row_sources().items():
         assert key not in DERIVED
         assert len({fact.group for fact in facts}) == 1, key
         assert len({(fact.rank, fact.equal) for fact in facts}) == 1, key

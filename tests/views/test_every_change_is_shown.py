@@ -26,7 +26,7 @@ from llmarch.views.compared_rows import (
 )
 from llmarch.views.comparison import compare
 from llmarch.views.documents import Comparison
-from llmarch.views.exact_values import value_text
+from llmarch.views.exact_values import exact_text
 from llmarch.views.tables import fact_table
 
 ALL = sorted(bundled_models())
@@ -112,7 +112,7 @@ def test_every_change_of_every_fact_is_shown(alias: str) -> None:
         paths = dict(iterate_facts(b))  # what show --all lists
         if paths.keys() == facts.keys():
             changed = [path for path in facts if facts[path] != paths[path]]
-            texts = [(value_text(facts[path]), value_text(paths[path])) for path in changed]
+            texts = [(exact_text(facts[path]), exact_text(paths[path])) for path in changed]
             assert texts and all(text != other for text, other in texts), mutation.path
 
 

@@ -14,7 +14,7 @@ from llmarch.architecture.schema import RopeScaling
 from llmarch.sources.aliases import bundled_models
 from llmarch.views import attention, feed_forward, model, tables
 from llmarch.views.evidence import value_in
-from llmarch.views.exact_values import value_text
+from llmarch.views.exact_values import exact_text
 
 SPECS = sorted(bundled_models())
 
@@ -205,8 +205,8 @@ def test_every_fact_is_shown(alias: str) -> None:
     document = asdict(reading.architecture)
     for path, label, text in table.rows:
         value = value_in(document, path)
-        assert label and text.startswith(value_text(value)), path
-        assert value_text(changed(value)) != value_text(value), path
+        assert label and text.startswith(exact_text(value)), path
+        assert exact_text(changed(value)) != exact_text(value), path
 
 
 def paths(value: Any, at: str = "") -> list[str]:

@@ -65,7 +65,11 @@ def expand_path(pattern: str) -> list[str]:
     if not brace:
         return [pattern]
     choices, _, tail = rest.partition("}")
-    return [f"{head}{choice}{end}" for choice in choices.split(",") for end in expand_path(tail)]
+    ends = expand_path(tail)
+    paths: list[str] = []
+    for choice in choices.split(","):
+        paths += [f"{head}{choice}{end}" for end in ends]
+    return paths
 
 
 @cache
@@ -102,14 +106,16 @@ def find_fact(path: str, *architectures: Architecture) -> Fact | None:
     architectures: those in which the class of its block is looked up.
     """
     facts = facts_at(path)
+    if not facts:
+        return None
     group, _, rest = path.partition(".")
-    name = rest.partition(".")[0]
+    name, _, _ = rest.partition(".")
     for a in architectures:
         block = named_blocks(a, group).get(name)
         for fact in facts:
-            if block is not None and (not fact.kinds or isinstance(block, fact.kinds)):
+            if block is not None and fact.belongs_to(block):
                 return fact
-    return facts[0] if facts else None
+    return facts[0]
 
 
 def named_blocks(a: Architecture, group: str) -> dict[str, Any]:
@@ -121,19 +127,22 @@ def named_blocks(a: Architecture, group: str) -> dict[str, Any]:
     part = getattr(a, group)
     if group in NAMED:
         return dict(part)
-    if group in PARTS:
-        return {} if part is None else {"": part}
-    return {"": a}
+    if group not in PARTS:
+        return {"": a}
+    if part is None:
+        return {}
+    return {"": part}
 
 
 def find_value(node: Any, path: str) -> Any:
     """Return what is at a path below a node, None where a part on the way is not there."""
     for part in filter(None, path.split(".")):
         if isinstance(node, dict):
-            node = cast("dict[str, Any]", node).get(part)
+            blocks = cast("dict[str, Any]", node)
+            node = blocks.get(part)
         elif isinstance(node, tuple):
-            items = cast("tuple[Any, ...]", node)
-            node = items[int(part)] if int(part) < len(items) else None
+            items = dict(enumerate(cast("tuple[Any, ...]", node)))
+            node = items.get(int(part))
         else:
             node = getattr(node, part, None)
     return node
@@ -144,19 +153,25 @@ def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
     The order is that of the schema. `layers` is one fact; parts that are not there are None.
     """
-    prefix = f"{path}." if path else ""
+    parts = list(iterate_parts(node))
+    if not parts and path and not isinstance(node, dict):
+        yield path, node
+    for name, part in parts:
+        below = f"{path}.{name}".removeprefix(".")
+        yield from iterate_facts(part, below)
+
+
+def iterate_parts(node: Any) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of what a node holds; nothing for a fact."""
     if is_dataclass(node):
-        for f in fields(node):
-            if f.compare:
-                yield from iterate_facts(getattr(node, f.name), f"{prefix}{f.name}")
+        for field in fields(node):
+            if field.compare:
+                yield field.name, getattr(node, field.name)
     elif isinstance(node, dict):
-        for name, item in cast("dict[str, Any]", node).items():
-            yield from iterate_facts(item, f"{prefix}{name}")
+        yield from cast("dict[str, Any]", node).items()
     elif holds_records(node):
         for i, item in enumerate(node):
-            yield from iterate_facts(item, f"{prefix}{i}")
-    else:
-        yield path, node
+            yield str(i), item
 
 
 def holds_records(node: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from ...views.numbers import number
-from ..schema import Attention, CompressedAttention, LatentAttention
+from ..schema import Attention, CompressedAttention, LatentAttention, QKNorm
 from ..wording.mixers import (
     Softmax,
     head_sharing,
@@ -17,8 +17,8 @@ from ..wording.mixers import (
 from .fact import LEAD, ChangeRule, Fact
 
 SOFTMAX = (Attention, LatentAttention, CompressedAttention)
-INDEXED = (LatentAttention, CompressedAttention)
-SCALED = (Attention, LatentAttention)
+_SCALED = (Attention, LatentAttention)
+_SCOPES = {"head": "per head", "projection": "whole projection"}
 
 MIXER = ChangeRule(
     "mixer-changed",
@@ -53,14 +53,14 @@ OUTPUT_GATE = ChangeRule(
     "The gate on the output of attention and its matrix were added, removed or replaced. In "
     "linear attention the activation alone may differ.",
 )
-QK_NORM = ChangeRule(
+_QK_NORM = ChangeRule(
     "qk-norm-changed",
     "weights",
     "QK-norm changed",
     "The weights of the norms of queries and keys were added or removed, or have a different "
     "shape.",
 )
-SOFTMAX_SCALE = ChangeRule(
+_SOFTMAX_SCALE = ChangeRule(
     "softmax-scale-changed",
     "behaviour",
     "scale of the attention scores changed",
@@ -68,16 +68,21 @@ SOFTMAX_SCALE = ChangeRule(
 )
 
 
-def attention_kind(m: Softmax) -> str:
+def _attention_kind(m: Softmax) -> str:
     """Return `GQA`, `MHA, block-sparse`, `sparse MLA`, `compressed latent`."""
-    if isinstance(m, CompressedAttention):
-        return "compressed latent"
-    if isinstance(m, LatentAttention):
-        return mixer_word(m)
-    return f"{head_sharing(m)}, block-sparse" if m.block_index else head_sharing(m)
+    match m:
+        case CompressedAttention():
+            return "compressed latent"
+        case LatentAttention():
+            return mixer_word(m)
+        case Attention():
+            sharing = head_sharing(m)
+            if m.block_index:
+                return f"{sharing}, block-sparse"
+            return sharing
 
 
-def head_dim(m: Softmax) -> str:
+def _head_dim(m: Softmax) -> str:
     """Return the dims of a head: `128`, `K 192, V 128`, `128 + 64 rope, V 128`."""
     match m:
         case Attention():
@@ -87,30 +92,44 @@ def head_dim(m: Softmax) -> str:
         case LatentAttention():
             return f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} rope, V {m.v_head_dim}"
         case CompressedAttention():
-            return f"{m.head_dim - m.rope_dim} + {m.rope_dim} rope, K = V"
+            plain_dims = m.head_dim - m.rope_dim
+            return f"{plain_dims} + {m.rope_dim} rope, K = V"
 
 
-def whole_head_dim(m: Attention) -> int | None:
+def _whole_head_dim(m: Attention) -> int | None:
     """Return the dims of a head; None where keys and values have different ones."""
-    return m.head_dim if m.head_dim == m.v_head_dim else None
+    if m.head_dim != m.v_head_dim:
+        return None
+    return m.head_dim
 
 
-def latent_ranks(m: LatentAttention) -> str:
+def _latent_ranks(m: LatentAttention) -> str:
     """Return `q 1,536, kv 512`."""
-    query = number(m.q_lora_rank) if m.q_lora_rank else "full"
-    return f"q {query}, kv {number(m.kv_lora_rank)}"
+    query = "full"
+    if m.q_lora_rank:
+        query = number(m.q_lora_rank)
+    latent = number(m.kv_lora_rank)
+    return f"q {query}, kv {latent}"
 
 
-def qk_norm(m: Softmax) -> str:
+def _qk_norm(m: Softmax) -> str:
     """Return what the norms of queries and keys are over: `per head, weight + 1`."""
-    if isinstance(m, CompressedAttention):
-        return "on the latents, and q per head without weight"
-    if isinstance(m, LatentAttention):
-        return "on the latents" if m.q_lora_rank else "on the kv latent"
-    norm = m.qk_norm
-    if norm is None:
-        return "none"
-    words = ["per head" if norm.scope == "head" else "whole projection"]
+    match m:
+        case CompressedAttention():
+            return "on the latents, and q per head without weight"
+        case LatentAttention():
+            if m.q_lora_rank:
+                return "on the latents"
+            return "on the kv latent"
+        case Attention():
+            if m.qk_norm is None:
+                return "none"
+            return _qk_norm_words(m.qk_norm)
+
+
+def _qk_norm_words(norm: QKNorm) -> str:
+    """Return scope, weight and place of a norm of queries and keys."""
+    words = [_SCOPES[norm.scope]]
     if not norm.weight:
         words.append("no weight")
     if norm.after_rope:
@@ -120,31 +139,38 @@ def qk_norm(m: Softmax) -> str:
     return ", ".join(words)
 
 
-def bias(m: Softmax) -> str:
+def _bias(m: Softmax) -> str:
     """Return the projections with a bias: `q, k, v`, or `none`."""
-    if isinstance(m, CompressedAttention):
-        return "none"
-    if isinstance(m, LatentAttention):
-        return "q, kv, o" if m.bias else "none"
     words: list[str] = []
-    if m.qkv_bias:
-        words.append("q, k, v")
-    if m.output_bias:
-        words.append("o")
+    match m:
+        case Attention():
+            if m.qkv_bias:
+                words.append("q, k, v")
+            if m.output_bias:
+                words.append("o")
+        case LatentAttention():
+            if m.bias:
+                words.append("q, kv, o")
+        case CompressedAttention():
+            pass
     return ", ".join(words) or "none"
 
 
-def gate(m: Attention) -> str | None:
+def _gate(m: Attention) -> str | None:
     """Return activation and kind of the output gate: `sigmoid, head`."""
-    return f"{m.gate_activation}, {m.gate}" if m.gate else None
+    if m.gate is None:
+        return None
+    return f"{m.gate_activation}, {m.gate}"
 
 
-def sinks(has_sinks: bool) -> str | None:
+def _sinks(has_sinks: bool) -> str | None:
     """Return how many attention sinks there are."""
-    return "one per query head" if has_sinks else None
+    if not has_sinks:
+        return None
+    return "one per query head"
 
 
-def softmax_scale(m: Attention | LatentAttention) -> str | None:
+def _softmax_scale(m: Attention | LatentAttention) -> str | None:
     """Return the factor of the scores, None where it is that of the head dimension."""
     words: list[str] = []
     if m.scale is not None:
@@ -154,21 +180,26 @@ def softmax_scale(m: Attention | LatentAttention) -> str | None:
     return ", ".join(words) or None
 
 
-def usual_scale(m: Attention | LatentAttention) -> str:
+def _usual_scale(m: Attention | LatentAttention) -> str:
     """Return the factor of the scores that follows from the head dimension: `1/√128`."""
     if isinstance(m, Attention):
         return f"1/√{m.head_dim}"
-    return f"1/√{m.qk_nope_head_dim + m.qk_rope_head_dim}"
+    head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
+    return f"1/√{head_dim}"
 
 
-def cross_attention(tokens: int | None) -> str | None:
+def _cross_attention(tokens: int | None) -> str | None:
     """Return how many tokens of an encoder are read."""
-    return f"up to {number(tokens)} tokens of an encoder" if tokens else None
+    if tokens is None:
+        return None
+    return f"up to {number(tokens)} tokens of an encoder"
 
 
-def image_mask(sees_ahead: str | None) -> str | None:
+def _image_mask(sees_ahead: str | None) -> str | None:
     """Return how tokens of one image see each other."""
-    return "see each other in both directions" if sees_ahead else None
+    if sees_ahead is None:
+        return None
+    return "see each other in both directions"
 
 
 FACTS = (
@@ -178,7 +209,7 @@ FACTS = (
         "kind",
         MIXER,
         SOFTMAX,
-        words=attention_kind,
+        words=_attention_kind,
         takes="block",
         rank=LEAD,
         equal="{}",
@@ -221,9 +252,9 @@ FACTS = (
         "head dim",
         HEAD_DIM,
         (Attention,),
-        words=head_dim,
+        words=_head_dim,
         takes="block",
-        number=whole_head_dim,
+        number=_whole_head_dim,
         unit="dims",
         rank=LEAD,
         equal="head dim {}",
@@ -234,7 +265,7 @@ FACTS = (
         "head dim",
         HEAD_DIM,
         (LatentAttention,),
-        words=head_dim,
+        words=_head_dim,
         takes="block",
         unit="dims",
         rank=LEAD,
@@ -246,7 +277,7 @@ FACTS = (
         "head dim",
         HEAD_DIM,
         (CompressedAttention,),
-        words=head_dim,
+        words=_head_dim,
         takes="block",
         number=attrgetter("head_dim"),
         unit="dims",
@@ -259,7 +290,7 @@ FACTS = (
         "MLA ranks",
         LATENT_RANK,
         (LatentAttention,),
-        words=latent_ranks,
+        words=_latent_ranks,
         takes="block",
         unit="dims",
         rank=LEAD,
@@ -317,7 +348,7 @@ FACTS = (
             "Queries, latents or values are multiplied by a different number. The model loads and "
             "answers differently.",
         ),
-        SCALED,
+        _SCALED,
         words=values_scale_word,
         takes="block",
     ),
@@ -367,9 +398,9 @@ FACTS = (
         "mixers.*.qk_norm{,.scope,.weight}",
         "Attention",
         "QK-norm",
-        QK_NORM,
+        _QK_NORM,
         SOFTMAX,
-        words=qk_norm,
+        words=_qk_norm,
         takes="block",
         equal="QK-norm {}",
     ),
@@ -393,7 +424,7 @@ FACTS = (
         "bias",
         ATTENTION_BIAS,
         (Attention, CompressedAttention),
-        words=bias,
+        words=_bias,
         takes="block",
     ),
     Fact(
@@ -402,7 +433,7 @@ FACTS = (
         "bias",
         ATTENTION_BIAS,
         (LatentAttention,),
-        words=bias,
+        words=_bias,
         takes="block",
     ),
     Fact(
@@ -411,7 +442,7 @@ FACTS = (
         "output gate",
         OUTPUT_GATE,
         (Attention,),
-        words=gate,
+        words=_gate,
         takes="block",
     ),
     Fact(
@@ -439,7 +470,7 @@ FACTS = (
             "support sinks.",
         ),
         (Attention, CompressedAttention),
-        words=sinks,
+        words=_sinks,
     ),
     Fact(
         "mixers.*.sees_ahead",
@@ -453,7 +484,7 @@ FACTS = (
             "Answers about images differ, answers about text do not.",
         ),
         (Attention,),
-        words=image_mask,
+        words=_image_mask,
     ),
     Fact(
         "mixers.*.cross_tokens",
@@ -467,7 +498,7 @@ FACTS = (
             "tokens. Their keys and values take a different amount of memory.",
         ),
         (Attention,),
-        words=cross_attention,
+        words=_cross_attention,
         unit="tokens",
     ),
     Fact(
@@ -487,18 +518,18 @@ FACTS = (
         "mixers.*.scale",
         "Attention",
         "softmax scale",
-        SOFTMAX_SCALE,
-        SCALED,
-        words=softmax_scale,
+        _SOFTMAX_SCALE,
+        _SCALED,
+        words=_softmax_scale,
         takes="block",
-        implied=usual_scale,
+        implied=_usual_scale,
         number=attrgetter("scale"),
     ),
     Fact(
         "mixers.*.scale_by_depth",
         "Attention",
         "softmax scale",
-        SOFTMAX_SCALE,
+        _SOFTMAX_SCALE,
         (Attention,),
         words=None,
     ),
@@ -512,7 +543,7 @@ FACTS = (
             "scaling of queries by position changed",
             "Attention in long prompts is sharper or flatter.",
         ),
-        SCALED,
+        _SCALED,
         words=query_scaling_word,
     ),
 )

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
+from ...views.numbers import number
 from ..schema import Conformer, ConvTower, Dense, Linear, Tower
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
 from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number
+from .feed_forward import sparsity_words
 from .norms import eps
 
-SECTION = "Encoders"
-ANY = (Tower, Conformer, ConvTower)
-VIT = (Tower,)
-AUDIO = (Conformer,)
-CONVOLUTIONAL = (ConvTower,)
-SCALING_FIELDS = (
-    "kind,factor,original_context,low_freq_factor,high_freq_factor,beta_fast,beta_slow,mscale,"
-    "mscale_all_dim,attention_factor,alpha,truncate,short_factor,long_factor"
+_SECTION = "Encoders"
+_ANY = (Tower, Conformer, ConvTower)
+_VIT = (Tower,)
+_AUDIO = (Conformer,)
+_CONVOLUTIONAL = (ConvTower,)
+_SCALING = (
+    "towers.*.rope.scaling{,.kind,.factor,.original_context,.low_freq_factor,.high_freq_factor,"
+    ".beta_fast,.beta_slow,.mscale,.mscale_all_dim,.attention_factor,.alpha,.truncate,"
+    ".short_factor,.long_factor}"
 )
 
-SHAPE = ChangeRule(
+_SHAPE = ChangeRule(
     "tower-shape-changed",
     "weights",
     "shape of the encoder changed",
     "Tensors of the encoder were added or removed, or have different shapes. The checkpoint does "
     "not load as a whole.",
 )
-COMPUTATION = ChangeRule(
+_COMPUTATION = ChangeRule(
     "tower-computation-changed",
     "behaviour",
     "computation of the encoder changed",
     "The encoder computes something else with the same weights. Answers about images or sounds "
     "differ, answers about text do not.",
 )
-INPUT = ChangeRule(
+_INPUT = ChangeRule(
     "tower-input-changed",
     "capacity",
     "number of tokens of an image changed",
     "Images take a different share of the context and of the cache.",
 )
-PROJECTOR = ChangeRule(
+_PROJECTOR = ChangeRule(
     "projector-changed",
     "weights",
     "projector from encoder to decoder changed",
@@ -47,23 +50,28 @@ PROJECTOR = ChangeRule(
 )
 
 
-def matrices(linears: tuple[Linear, ...]) -> str | None:
+def _matrices(linears: tuple[Linear, ...]) -> str | None:
     """Return matrices in the order in which they are used: `1,152 → 4,096, 4,096 → 5,120`."""
-    words: list[str] = []
-    for linear in linears:
-        words.append(f"{matrix(linear)}")
+    words = [_matrix_words(linear) for linear in linears]
     return ", ".join(words) or None
 
 
-def matrix(linear: Linear | None) -> str | None:
-    """Return one matrix with its bias: `1,152 → 4,096 with bias`."""
+def _matrix(linear: Linear | None) -> str | None:
+    """Return one matrix, None where there is none."""
     if linear is None:
         return None
+    return _matrix_words(linear)
+
+
+def _matrix_words(linear: Linear) -> str:
+    """Return a matrix with its bias: `1,152 → 4,096 with bias`."""
     shape = f"{linear.inputs:,} → {linear.outputs:,}"
-    return f"{shape} with bias" if linear.bias else shape
+    if linear.bias:
+        return f"{shape} with bias"
+    return shape
 
 
-def activation(f: Dense) -> str:
+def _activation(f: Dense) -> str:
     """Return the activation of the encoder's feed-forward blocks, with their clamp."""
     words = [activation_word(f)]
     clamp = clamp_word(f)
@@ -72,15 +80,15 @@ def activation(f: Dense) -> str:
     if f.clamp_after:
         words.append("clamp after the activation")
     if f.sparsity:
-        words.append(f"{100 * f.sparsity:g} % of the gate set to 0")
+        words.append(sparsity_words(f.sparsity))
     if f.own_skip:
         words.append("its input is added")
     return ", ".join(words)
 
 
-def feed_forward(f: Dense) -> str:
+def _feed_forward(f: Dense) -> str:
     """Return the width of the encoder's feed-forward blocks, with their bias."""
-    words = [f"{f.width:,}"]
+    words = [number(f.width)]
     if f.gated:
         words.append("gated")
     if f.bias:
@@ -90,25 +98,31 @@ def feed_forward(f: Dense) -> str:
     return ", ".join(words)
 
 
-def stage_sizes(stages: tuple[tuple[object, ...], ...]) -> str:
+def _stage_sizes(stages: tuple[tuple[object, ...], ...]) -> str:
     """Return how many blocks each stage has: `3, 5, 37, 39 blocks`."""
-    return f"{', '.join(str(len(stage)) for stage in stages)} blocks"
+    sizes = [str(len(stage)) for stage in stages]
+    listed = ", ".join(sizes)
+    return f"{listed} blocks"
 
 
-def counted(number: int) -> str | None:
+def _counted(count: int) -> str | None:
     """Return a number, None for 0."""
-    return f"{number:,}" if number else None
+    if count == 0:
+        return None
+    return number(count)
 
 
-def repeated(number: int) -> str | None:
+def _repeated(count: int) -> str | None:
     """Return a number, None for 1."""
-    return f"{number:,}" if number != 1 else None
+    if count == 1:
+        return None
+    return number(count)
 
 
 FACTS = (
     Fact(
         "towers.*{,.kind}",
-        SECTION,
+        _SECTION,
         "encoder",
         ChangeRule(
             "tower-changed",
@@ -116,179 +130,185 @@ FACTS = (
             "encoder changed",
             "An encoder of images or sounds was added, removed or replaced by another kind.",
         ),
-        ANY,
+        _ANY,
         words=tower_word,
         takes="block",
         rank=LEAD,
     ),
-    Fact("towers.*.layers", SECTION, "layers", SHAPE, (Tower, Conformer), unit="layers"),
-    Fact("towers.*.hidden_size", SECTION, "hidden size", SHAPE, (Tower, Conformer)),
-    Fact("towers.*.heads", SECTION, "heads", SHAPE, (Tower, Conformer), unit="heads"),
-    Fact("towers.*.kv_heads", SECTION, "KV heads", SHAPE, VIT, unit="heads"),
-    Fact("towers.*.head_dim", SECTION, "head dim", SHAPE, VIT, unit="dims"),
-    Fact("towers.*.attention_bias", SECTION, "attention bias", SHAPE, VIT),
-    Fact("towers.*.qk_norm", SECTION, "QK-norm", SHAPE, VIT),
+    Fact("towers.*.layers", _SECTION, "layers", _SHAPE, (Tower, Conformer), unit="layers"),
+    Fact("towers.*.hidden_size", _SECTION, "hidden size", _SHAPE, (Tower, Conformer)),
+    Fact("towers.*.heads", _SECTION, "heads", _SHAPE, (Tower, Conformer), unit="heads"),
+    Fact("towers.*.kv_heads", _SECTION, "KV heads", _SHAPE, _VIT, unit="heads"),
+    Fact("towers.*.head_dim", _SECTION, "head dim", _SHAPE, _VIT, unit="dims"),
+    Fact("towers.*.attention_bias", _SECTION, "attention bias", _SHAPE, _VIT),
+    Fact("towers.*.qk_norm", _SECTION, "QK-norm", _SHAPE, _VIT),
     Fact(
         "towers.*.ffn{,.kind,.width,.gated,.bias,.per_layer}",
-        SECTION,
+        _SECTION,
         "feed-forward width",
-        SHAPE,
-        VIT,
-        words=feed_forward,
+        _SHAPE,
+        _VIT,
+        words=_feed_forward,
     ),
     Fact(
         "towers.*.ffn.{activation,alpha,up_offset,clamp,clamp_after,sparsity,own_skip}",
-        SECTION,
+        _SECTION,
         "activation",
-        COMPUTATION,
-        VIT,
-        words=activation,
+        _COMPUTATION,
+        _VIT,
+        words=_activation,
         takes="owner",
     ),
     Fact(
         "towers.*.norm{,.kind,.bias,.weight}",
-        SECTION,
+        _SECTION,
         "norm",
-        SHAPE,
+        _SHAPE,
         (Tower, Conformer),
         words=norm_word,
     ),
-    Fact("towers.*.norm.offset", SECTION, "norm", COMPUTATION, (Tower, Conformer), words=None),
+    Fact("towers.*.norm.offset", _SECTION, "norm", _COMPUTATION, (Tower, Conformer), words=None),
     Fact(
         "towers.*.norm.eps",
-        SECTION,
+        _SECTION,
         "norm ε",
-        COMPUTATION,
+        _COMPUTATION,
         (Tower, Conformer),
         words=eps,
         number=no_number,
     ),
-    Fact("towers.*.layer_norms", SECTION, "norms a layer", SHAPE, VIT, unit="norms"),
-    Fact("towers.*.outer_norms", SECTION, "outer norms", SHAPE, VIT, words=counted, unit="norms"),
-    Fact("towers.*.layer_scales", SECTION, "layer scales", SHAPE, VIT),
-    Fact("towers.*.image_size", SECTION, "image size", INPUT, VIT, unit="pixels"),
+    Fact("towers.*.layer_norms", _SECTION, "norms a layer", _SHAPE, _VIT, unit="norms"),
+    Fact(
+        "towers.*.outer_norms", _SECTION, "outer norms", _SHAPE, _VIT, words=_counted, unit="norms"
+    ),
+    Fact("towers.*.layer_scales", _SECTION, "layer scales", _SHAPE, _VIT),
+    Fact("towers.*.image_size", _SECTION, "image size", _INPUT, _VIT, unit="pixels"),
     Fact(
         "towers.*.tokens",
-        SECTION,
+        _SECTION,
         "tokens an image",
-        INPUT,
+        _INPUT,
         (Tower, ConvTower),
         unit="tokens",
     ),
-    Fact("towers.*.patch_size", SECTION, "patch size", SHAPE, VIT, unit="pixels"),
+    Fact("towers.*.patch_size", _SECTION, "patch size", _SHAPE, _VIT, unit="pixels"),
     Fact(
         "towers.*.patch_frames",
-        SECTION,
+        _SECTION,
         "frames a patch",
-        SHAPE,
-        VIT,
-        words=repeated,
+        _SHAPE,
+        _VIT,
+        words=_repeated,
         unit="frames",
     ),
     Fact(
         "towers.*.patch_embedding{,.inputs,.outputs,.bias}",
-        SECTION,
+        _SECTION,
         "patch embedding",
-        SHAPE,
-        VIT,
-        words=matrix,
+        _SHAPE,
+        _VIT,
+        words=_matrix,
     ),
     Fact(
         "towers.*.positions",
-        SECTION,
+        _SECTION,
         "learned positions",
-        SHAPE,
-        VIT,
-        words=counted,
+        _SHAPE,
+        _VIT,
+        words=_counted,
         unit="rows",
     ),
-    Fact("towers.*.position_axes", SECTION, "learned positions", SHAPE, VIT, words=None),
-    Fact("towers.*.class_token", SECTION, "class token", SHAPE, VIT),
-    Fact("towers.*.pooling_head", SECTION, "pooling head", SHAPE, VIT),
-    Fact("towers.*.rope", SECTION, "RoPE", COMPUTATION, VIT, words=None),
-    Fact("towers.*.rope.theta", SECTION, "RoPE θ", COMPUTATION, VIT),
+    Fact("towers.*.position_axes", _SECTION, "learned positions", _SHAPE, _VIT, words=None),
+    Fact("towers.*.class_token", _SECTION, "class token", _SHAPE, _VIT),
+    Fact("towers.*.pooling_head", _SECTION, "pooling head", _SHAPE, _VIT),
+    Fact("towers.*.rope", _SECTION, "RoPE", _COMPUTATION, _VIT, words=None),
+    Fact("towers.*.rope.theta", _SECTION, "RoPE θ", _COMPUTATION, _VIT),
     Fact(
         "towers.*.rope.{rotary_dim,interleaved,span,sections,sections_interleaved}",
-        SECTION,
+        _SECTION,
         "rotary dims",
-        COMPUTATION,
-        VIT,
+        _COMPUTATION,
+        _VIT,
         unit="dims",
     ),
     Fact(
-        f"towers.*.rope.scaling{{,.{',.'.join(SCALING_FIELDS.split(','))}}}",
-        SECTION,
+        _SCALING,
+        _SECTION,
         "RoPE scaling",
-        COMPUTATION,
-        VIT,
+        _COMPUTATION,
+        _VIT,
         words=rope_scaling_word,
         rank=DETAIL,
     ),
-    Fact("towers.*.merge", SECTION, "patches merged", COMPUTATION, VIT, words=repeated),
+    Fact("towers.*.merge", _SECTION, "patches merged", _COMPUTATION, _VIT, words=_repeated),
     Fact(
         "towers.*.projector{,.*,.*.inputs,.*.outputs,.*.bias}",
-        SECTION,
+        _SECTION,
         "projector",
-        PROJECTOR,
-        ANY,
-        words=matrices,
+        _PROJECTOR,
+        _ANY,
+        words=_matrices,
     ),
-    Fact("towers.*.projector_activation", SECTION, "projector activation", COMPUTATION, VIT),
+    Fact("towers.*.projector_activation", _SECTION, "projector activation", _COMPUTATION, _VIT),
     Fact(
-        "towers.*.{projector_norms,projector_norm_bias}", SECTION, "projector norms", PROJECTOR, VIT
+        "towers.*.{projector_norms,projector_norm_bias}",
+        _SECTION,
+        "projector norms",
+        _PROJECTOR,
+        _VIT,
     ),
-    Fact("towers.*.deepstack", SECTION, "deepstack layers", PROJECTOR, VIT),
-    Fact("towers.*.clipped", SECTION, "clipped linears", SHAPE, (Tower, Conformer)),
-    Fact("towers.*.standardized", SECTION, "standardised features", SHAPE, VIT),
-    Fact("towers.*.width", SECTION, "feed-forward width", SHAPE, AUDIO),
-    Fact("towers.*.activation", SECTION, "activation", COMPUTATION, AUDIO),
-    Fact("towers.*.conv_kernel", SECTION, "convolution kernel", SHAPE, AUDIO),
-    Fact("towers.*.chunk", SECTION, "attention chunk", COMPUTATION, AUDIO, unit="frames"),
-    Fact("towers.*.left_context", SECTION, "left context", COMPUTATION, AUDIO, unit="frames"),
+    Fact("towers.*.deepstack", _SECTION, "deepstack layers", _PROJECTOR, _VIT),
+    Fact("towers.*.clipped", _SECTION, "clipped linears", _SHAPE, (Tower, Conformer)),
+    Fact("towers.*.standardized", _SECTION, "standardised features", _SHAPE, _VIT),
+    Fact("towers.*.width", _SECTION, "feed-forward width", _SHAPE, _AUDIO),
+    Fact("towers.*.activation", _SECTION, "activation", _COMPUTATION, _AUDIO),
+    Fact("towers.*.conv_kernel", _SECTION, "convolution kernel", _SHAPE, _AUDIO),
+    Fact("towers.*.chunk", _SECTION, "attention chunk", _COMPUTATION, _AUDIO, unit="frames"),
+    Fact("towers.*.left_context", _SECTION, "left context", _COMPUTATION, _AUDIO, unit="frames"),
     Fact(
         "towers.*.right_context",
-        SECTION,
+        _SECTION,
         "right context",
-        COMPUTATION,
-        AUDIO,
-        words=counted,
+        _COMPUTATION,
+        _AUDIO,
+        words=_counted,
         unit="frames",
     ),
-    Fact("towers.*.softcap", SECTION, "softcap", COMPUTATION, AUDIO),
-    Fact("towers.*.subsampling", SECTION, "subsampling channels", SHAPE, AUDIO),
+    Fact("towers.*.softcap", _SECTION, "softcap", _COMPUTATION, _AUDIO),
+    Fact("towers.*.subsampling", _SECTION, "subsampling channels", _SHAPE, _AUDIO),
     Fact(
         "towers.*.subsampled{,.inputs,.outputs,.bias}",
-        SECTION,
+        _SECTION,
         "subsampling matrix",
-        SHAPE,
-        AUDIO,
-        words=matrix,
+        _SHAPE,
+        _AUDIO,
+        words=_matrix,
     ),
     Fact(
         "towers.*.output{,.inputs,.outputs,.bias}",
-        SECTION,
+        _SECTION,
         "output matrix",
-        SHAPE,
-        AUDIO,
-        words=matrix,
+        _SHAPE,
+        _AUDIO,
+        words=_matrix,
     ),
     Fact(
         "towers.*.vocabulary",
-        SECTION,
+        _SECTION,
         "tokens of its own",
-        SHAPE,
+        _SHAPE,
         (Conformer, ConvTower),
-        words=counted,
+        words=_counted,
     ),
-    Fact("towers.*.stem", SECTION, "stem channels", SHAPE, CONVOLUTIONAL),
+    Fact("towers.*.stem", _SECTION, "stem channels", _SHAPE, _CONVOLUTIONAL),
     Fact(
         "towers.*.stages{,.*,.*.*,.*.*.kind,.*.*.inputs,.*.*.outputs,.*.*.width,.*.*.kernel,"
         ".*.*.mid_kernel,.*.*.key_width}",
-        SECTION,
+        _SECTION,
         "stages",
-        SHAPE,
-        CONVOLUTIONAL,
-        words=stage_sizes,
+        _SHAPE,
+        _CONVOLUTIONAL,
+        words=_stage_sizes,
     ),
-    Fact("towers.*.{fusion_width,outputs}", SECTION, "fusion width", SHAPE, CONVOLUTIONAL),
+    Fact("towers.*.{fusion_width,outputs}", _SECTION, "fusion width", _SHAPE, _CONVOLUTIONAL),
 )

@@ -9,31 +9,31 @@ from ..schema import MoE
 from ..wording.feed_forward import SCORING, router_words, shared_experts_word, zero_experts_word
 from .fact import LEAD, ChangeRule, Fact
 
-KINDS = (MoE,)
-SECTION = "MoE"
-GROUP_SCORES = {"max": "the best expert", "top2_sum": "the sum of the best two"}
+_KINDS = (MoE,)
+_SECTION = "MoE"
+_GROUP_SCORES = {"max": "the best expert", "top2_sum": "the sum of the best two"}
 
-SHARED_EXPERTS = ChangeRule(
+_SHARED_EXPERTS = ChangeRule(
     "shared-experts-changed",
     "weights",
     "shared experts changed",
     "The experts that serve every token, or their gate, were added or removed, or have different "
     "shapes.",
 )
-ROUTER = ChangeRule(
+_ROUTER = ChangeRule(
     "router-changed",
     "behaviour",
     "choice or weighting of experts changed",
     "Other experts serve a token, or the same experts with other weights. The model loads and "
     "answers differently.",
 )
-ROUTER_BIAS = ChangeRule(
+_ROUTER_BIAS = ChangeRule(
     "router-bias-changed",
     "weights",
     "biases of the router added or removed",
     "The router has a bias for each expert in one of the two models only.",
 )
-ROUTER_SCALES = ChangeRule(
+_ROUTER_SCALES = ChangeRule(
     "router-scales-changed",
     "weights",
     "learned scales of the router added or removed",
@@ -41,17 +41,15 @@ ROUTER_SCALES = ChangeRule(
 )
 
 
-def active_experts(f: MoE) -> str:
+def _active_experts(f: MoE) -> str:
     """Return how many routed experts serve a token: `8`, or `12 at most`."""
-    return f"{number(f.active)} at most" if f.zero_experts else number(f.active)
+    active = number(f.active)
+    if f.zero_experts:
+        return f"{active} at most"
+    return active
 
 
-def latent_width(width: int | None) -> str | None:
-    """Return the width of the latent in which routed experts work."""
-    return number(width) if width else None
-
-
-def router(f: MoE) -> str:
+def _router(f: MoE) -> str:
     """Return how a router scores, chooses and weights experts."""
     r = f.router
     words = [SCORING[r.scoring]]
@@ -65,22 +63,26 @@ def router(f: MoE) -> str:
         words.append("renormalised")
     if r.weights == "input":
         words.append("weights the expert's input")
-    return ", ".join([*words, *router_words(f)])
+    words += router_words(f)
+    return ", ".join(words)
 
 
-def group_limit(f: MoE) -> str:
+def _group_limit(f: MoE) -> str:
     """Return `best 4 of 8 groups by the sum of the best two`, or `none`."""
     r = f.router
     if r.groups == 1:
         return "none"
     limit = f"best {r.active_groups} of {r.groups} groups"
-    return f"{limit} by {GROUP_SCORES[r.group_score]}" if r.group_score else limit
+    if r.group_score is None:
+        return limit
+    score = _GROUP_SCORES[r.group_score]
+    return f"{limit} by {score}"
 
 
 FACTS = (
     Fact(
         "ffns.*.experts",
-        SECTION,
+        _SECTION,
         "routed experts",
         ChangeRule(
             "expert-count-changed",
@@ -89,14 +91,14 @@ FACTS = (
             "Router and experts have different shapes, and the memory for weights changes with "
             "them. Expert-parallel degrees must divide the new number.",
         ),
-        KINDS,
+        _KINDS,
         unit="experts",
         rank=LEAD,
         equal="{} routed experts",
     ),
     Fact(
         "ffns.*.active",
-        SECTION,
+        _SECTION,
         "active experts",
         ChangeRule(
             "active-experts-changed",
@@ -105,8 +107,8 @@ FACTS = (
             "A different number of experts serves each token. The model loads, answers "
             "differently, and takes a different time for each token.",
         ),
-        KINDS,
-        words=active_experts,
+        _KINDS,
+        words=_active_experts,
         takes="block",
         number=attrgetter("active"),
         unit="experts",
@@ -115,7 +117,7 @@ FACTS = (
     ),
     Fact(
         "ffns.*.router.token_table",
-        SECTION,
+        _SECTION,
         "routed by token id",
         ChangeRule(
             "token-table-changed",
@@ -124,14 +126,14 @@ FACTS = (
             "A stored table of token ids chooses the experts in one of the two models, or has a "
             "different number of rows.",
         ),
-        KINDS,
+        _KINDS,
         words=None,
         unit="token ids",
         rank=LEAD,
     ),
     Fact(
         "ffns.*.expert_width",
-        SECTION,
+        _SECTION,
         "expert width",
         ChangeRule(
             "expert-width-changed",
@@ -139,13 +141,13 @@ FACTS = (
             "width of the routed experts changed",
             "The matrices of every routed expert have different shapes.",
         ),
-        KINDS,
+        _KINDS,
         rank=LEAD,
         equal="width {}",
     ),
     Fact(
         "ffns.*.latent_width",
-        SECTION,
+        _SECTION,
         "expert latent",
         ChangeRule(
             "expert-latent-changed",
@@ -154,14 +156,14 @@ FACTS = (
             "The projections around the routed experts were added or removed, or have different "
             "shapes.",
         ),
-        KINDS,
+        _KINDS,
     ),
     Fact(
         "ffns.*.{shared_experts,shared_width,shared_gate}",
-        SECTION,
+        _SECTION,
         "shared experts",
-        SHARED_EXPERTS,
-        KINDS,
+        _SHARED_EXPERTS,
+        _KINDS,
         words=shared_experts_word,
         takes="block",
         number=attrgetter("shared_experts"),
@@ -170,7 +172,7 @@ FACTS = (
     ),
     Fact(
         "ffns.*.zero_experts",
-        SECTION,
+        _SECTION,
         "zero experts",
         ChangeRule(
             "zero-experts-changed",
@@ -178,7 +180,7 @@ FACTS = (
             "number of zero experts changed",
             "The router has a different number of rows. Zero experts return their input.",
         ),
-        KINDS,
+        _KINDS,
         words=zero_experts_word,
         takes="block",
         number=attrgetter("zero_experts"),
@@ -186,38 +188,38 @@ FACTS = (
     ),
     Fact(
         "ffns.*.router.{scoring,softcap,normalized,weights,own_norm}",
-        SECTION,
+        _SECTION,
         "router",
-        ROUTER,
-        KINDS,
-        words=router,
+        _ROUTER,
+        _KINDS,
+        words=_router,
         takes="block",
         equal="{} router",
     ),
     Fact(
         "ffns.*.router.{selection_bias,bias}",
-        SECTION,
+        _SECTION,
         "router",
-        ROUTER_BIAS,
-        KINDS,
+        _ROUTER_BIAS,
+        _KINDS,
         words=None,
     ),
     Fact(
         "ffns.*.router.{input_scale,expert_scale}",
-        SECTION,
+        _SECTION,
         "router",
-        ROUTER_SCALES,
-        KINDS,
+        _ROUTER_SCALES,
+        _KINDS,
         words=None,
     ),
     Fact(
         "ffns.*.router.{groups,active_groups,group_score}",
-        SECTION,
+        _SECTION,
         "group limit",
-        ROUTER,
-        KINDS,
-        words=group_limit,
+        _ROUTER,
+        _KINDS,
+        words=_group_limit,
         takes="block",
     ),
-    Fact("ffns.*.router.scale", SECTION, "routed scale", ROUTER, KINDS),
+    Fact("ffns.*.router.scale", _SECTION, "routed scale", _ROUTER, _KINDS),
 )

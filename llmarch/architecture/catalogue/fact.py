@@ -52,7 +52,8 @@ def plain(value: Any) -> str | None:
     if isinstance(value, (int, float)):
         return number(value)
     if isinstance(value, tuple):
-        return ", ".join(str(plain(item)) for item in cast("tuple[Any, ...]", value))
+        items = cast("tuple[Any, ...]", value)
+        return ", ".join(str(plain(item)) for item in items)
     return str(value)
 
 
@@ -111,4 +112,12 @@ class Fact(NamedTuple):
     @property
     def group(self) -> str:
         """Return the first part of the path: `mixers`, `quantization`, `hidden_size`."""
-        return self.path.partition(".")[0].partition("{")[0]
+        first, _, _ = self.path.partition(".")
+        name, _, _ = first.partition("{")
+        return name
+
+    def belongs_to(self, block: object) -> bool:
+        """Return whether a block is of a class that has the fact."""
+        if not self.kinds:
+            return True
+        return isinstance(block, self.kinds)

@@ -9,22 +9,22 @@ from ..wording.feed_forward import activation_word, clamp_word
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 from .model import PER_LAYER_EMBEDDING
 
-BOTH = (Dense, MoE)
-SECTION = "Feed-forward"
+_BOTH = (Dense, MoE)
+_SECTION = "Feed-forward"
 
-ACTIVATION = ChangeRule(
+_ACTIVATION = ChangeRule(
     "activation-changed",
     "behaviour",
     "activation changed",
     "Feed-forward blocks compute something else with the same weights.",
 )
-ACTIVATION_CLAMP = ChangeRule(
+_ACTIVATION_CLAMP = ChangeRule(
     "activation-clamp-changed",
     "behaviour",
     "clamp of activations changed",
     "Large activations are cut at a different bound or place, or are no longer cut.",
 )
-MLP_BIAS = ChangeRule(
+_MLP_BIAS = ChangeRule(
     "mlp-bias-changed",
     "weights",
     "bias of feed-forward blocks added or removed",
@@ -32,7 +32,7 @@ MLP_BIAS = ChangeRule(
 )
 
 
-def clamp(f: Dense | MoE) -> str | None:
+def _clamp(f: Dense | MoE) -> str | None:
     """Return the bound of activations, and its place where it is behind the activation."""
     text = clamp_word(f)
     if text and f.clamp_after:
@@ -40,15 +40,23 @@ def clamp(f: Dense | MoE) -> str | None:
     return text
 
 
-def sparsity(share: float | None) -> str | None:
-    """Return the share of the gate's values that are set to zero: `95 %`."""
-    return f"{100 * share:g} % of the gate set to 0" if share else None
+def _sparsity(share: float | None) -> str | None:
+    """Return the share of the gate's values that are set to zero, None for none."""
+    if not share:
+        return None
+    return sparsity_words(share)
+
+
+def sparsity_words(share: float) -> str:
+    """Return `95 % of the gate set to 0`."""
+    percent = 100 * share
+    return f"{percent:g} % of the gate set to 0"
 
 
 FACTS = (
     Fact(
         "ffns.*{,.kind}",
-        SECTION,
+        _SECTION,
         "block",
         ChangeRule(
             "ffn-changed",
@@ -61,7 +69,7 @@ FACTS = (
     ),
     Fact(
         "ffns.*.width",
-        SECTION,
+        _SECTION,
         "dense width",
         ChangeRule(
             "mlp-width-changed",
@@ -74,25 +82,25 @@ FACTS = (
     ),
     Fact(
         "ffns.*.bias",
-        SECTION,
+        _SECTION,
         "dense bias",
-        MLP_BIAS,
+        _MLP_BIAS,
         (Dense,),
     ),
-    Fact("ffns.*.bias", "MoE", "expert bias", MLP_BIAS, (MoE,)),
+    Fact("ffns.*.bias", "MoE", "expert bias", _MLP_BIAS, (MoE,)),
     Fact(
         "ffns.*.{activation,alpha,up_offset}",
-        SECTION,
+        _SECTION,
         "activation",
-        ACTIVATION,
-        BOTH,
+        _ACTIVATION,
+        _BOTH,
         words=activation_word,
         takes="block",
         equal="{}",
     ),
     Fact(
         "ffns.*.gated",
-        SECTION,
+        _SECTION,
         "activation",
         ChangeRule(
             "mlp-gate-changed",
@@ -100,22 +108,22 @@ FACTS = (
             "gate of the feed-forward block added or removed",
             "The block has a gate matrix in one of the two models only.",
         ),
-        BOTH,
+        _BOTH,
         words=None,
     ),
     Fact(
         "ffns.*.{clamp,clamp_after}",
-        SECTION,
+        _SECTION,
         "activation clamp",
-        ACTIVATION_CLAMP,
-        BOTH,
-        words=clamp,
+        _ACTIVATION_CLAMP,
+        _BOTH,
+        words=_clamp,
         takes="block",
         number=attrgetter("clamp"),
     ),
     Fact(
         "ffns.*.shared_clamp",
-        SECTION,
+        _SECTION,
         "activation clamp",
         ChangeRule(
             "shared-clamp-changed",
@@ -129,7 +137,7 @@ FACTS = (
     ),
     Fact(
         "ffns.*.sparsity",
-        SECTION,
+        _SECTION,
         "activation sparsity",
         ChangeRule(
             "sparsity-changed",
@@ -138,11 +146,11 @@ FACTS = (
             "More or fewer of the gate's values are set to zero.",
         ),
         (Dense,),
-        words=sparsity,
+        words=_sparsity,
     ),
     Fact(
         "ffns.*.own_skip",
-        SECTION,
+        _SECTION,
         "own skip",
         ChangeRule(
             "own-skip-changed",
@@ -156,7 +164,7 @@ FACTS = (
     ),
     Fact(
         "ffns.*.per_layer",
-        SECTION,
+        _SECTION,
         "per-layer input",
         PER_LAYER_EMBEDDING,
         (Dense,),

@@ -7,23 +7,23 @@ from ..schema import Residual
 from ..wording.model import residual_word
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 
-STEP = "layer_kinds.*.steps.*"
+_STEP = "layer_kinds.*.steps.*"
 
-WIRING = ChangeRule(
+_WIRING = ChangeRule(
     "wiring-changed",
     "weights",
     "wiring of blocks changed",
     "Layers run other blocks, or the same in another order, or in parallel instead of one after "
     "the other. Tensors of the blocks are missing or left over.",
 )
-NORM_PLACEMENT = ChangeRule(
+_NORM_PLACEMENT = ChangeRule(
     "norm-placement-changed",
     "behaviour",
     "placement of norms changed",
     "The same norms sit before, behind or beside other blocks. The model loads and computes "
     "something else.",
 )
-RESIDUAL_SCALE = ChangeRule(
+_RESIDUAL_SCALE = ChangeRule(
     "residual-scale-changed",
     "behaviour",
     "scale of the residual stream changed",
@@ -32,7 +32,7 @@ RESIDUAL_SCALE = ChangeRule(
 )
 
 
-def mixing(r: Residual) -> str | None:
+def _mixing(r: Residual) -> str | None:
     """Return how several streams are mixed: `20 Sinkhorn iterations, ε 1e-6`."""
     words: list[str] = []
     if r.active is not None:
@@ -78,11 +78,11 @@ FACTS = (
         "layer_kinds.*{,.steps,.steps.*,.steps.*.branches,.steps.*.branches.*}",
         "Layers",
         "wiring",
-        WIRING,
+        _WIRING,
         words=None,
     ),
-    Fact(f"{STEP}.branches.*.block", "Layers", "wiring", WIRING, words=None),
-    Fact(f"{STEP}.skip_from", "Layers", "shortcut", WIRING, words=None),
+    Fact(f"{_STEP}.branches.*.block", "Layers", "wiring", _WIRING, words=None),
+    Fact(f"{_STEP}.skip_from", "Layers", "shortcut", _WIRING, words=None),
     Fact(
         "residual{,.kind,.streams}",
         "Layers",
@@ -108,7 +108,7 @@ FACTS = (
             "The same coefficients are used in a different way. The model loads and answers "
             "differently.",
         ),
-        words=mixing,
+        words=_mixing,
         takes="block",
         rank=DETAIL,
     ),
@@ -125,18 +125,18 @@ FACTS = (
         rank=DETAIL,
     ),
     Fact(
-        f"{STEP}{{.pre_norm,.join_norm,.after_norm,.residual}}",
+        f"{_STEP}{{.pre_norm,.join_norm,.after_norm,.residual}}",
         "Norms",
         "placement",
-        NORM_PLACEMENT,
+        _NORM_PLACEMENT,
         words=None,
         rank=LEAD,
     ),
     Fact(
-        f"{STEP}.branches.*.{{pre_norm,post_norm}}",
+        f"{_STEP}.branches.*.{{pre_norm,post_norm}}",
         "Norms",
         "placement",
-        NORM_PLACEMENT,
+        _NORM_PLACEMENT,
         words=None,
         rank=LEAD,
     ),
@@ -155,17 +155,17 @@ FACTS = (
         rank=LEAD,
     ),
     Fact(
-        f"{STEP}.branches.*.scale",
+        f"{_STEP}.branches.*.scale",
         "Norms",
         "scaling of the stream",
-        RESIDUAL_SCALE,
+        _RESIDUAL_SCALE,
         words=None,
     ),
     Fact(
-        f"{STEP}.skip_scale",
+        f"{_STEP}.skip_scale",
         "Norms",
         "scaling of the stream",
-        RESIDUAL_SCALE,
+        _RESIDUAL_SCALE,
         words=None,
     ),
     Fact(

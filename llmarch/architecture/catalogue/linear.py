@@ -10,10 +10,10 @@ from ..wording.mixers import linear_dims, linear_heads, mixer_word
 from .attention import ATTENTION_BIAS, HEAD_DIM, MIXER, OUTPUT_GATE
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 
-KINDS = (LinearAttention,)
-SECTION = "Linear attention"
+_KINDS = (LinearAttention,)
+_SECTION = "Linear attention"
 
-CONVOLUTION = ChangeRule(
+_CONVOLUTION = ChangeRule(
     "conv-kernel-changed",
     "weights",
     "short convolution changed",
@@ -22,43 +22,51 @@ CONVOLUTION = ChangeRule(
 )
 
 
-def head_count(m: LinearAttention) -> int | None:
+def _head_count(m: LinearAttention) -> int | None:
     """Return the number of heads; None where keys and values have different ones, or none."""
     if m.variant == "short_conv" or m.key_heads != m.value_heads:
         return None
     return m.value_heads
 
 
-def short_convolution(m: LinearAttention) -> str:
+def _short_convolution(m: LinearAttention) -> str:
     """Return the width of the convolution, with its bias; or `none`."""
     if not m.conv_kernel:
         return "none"
     width = number(m.conv_kernel)
-    return f"{width}, with bias" if m.conv_bias else width
+    if m.conv_bias:
+        return f"{width}, with bias"
+    return width
 
 
-def linear_gate(m: LinearAttention) -> str | None:
+def _linear_gate(m: LinearAttention) -> str | None:
     """Return the activation of the output gate and its order: `silu, before the norm`."""
     if not m.gate:
         return None
-    return f"{m.gate}, before the norm" if m.gate_first else m.gate
+    if m.gate_first:
+        return f"{m.gate}, before the norm"
+    return m.gate
 
 
-def norm_groups(groups: int) -> str | None:
+def _norm_groups(groups: int) -> str | None:
     """Return the number of groups that the output's norm is over, None for one."""
-    return number(groups) if groups > 1 else None
+    if groups == 1:
+        return None
+    return number(groups)
 
 
-def projection_bias(has_bias: bool) -> str | None:
+def _projection_bias(has_bias: bool) -> str | None:
     """Return where the projections have a bias."""
-    return "in and out" if has_bias else None
+    if not has_bias:
+        return None
+    return "in and out"
 
 
 FACTS = (
-    Fact("mixers.*{,.kind}", SECTION, "kind", MIXER, KINDS, words=None, rank=LEAD),
+    Fact("mixers.*{,.kind}", _SECTION, "kind", MIXER, _KINDS, words=None, rank=LEAD),
     Fact(
         "mixers.*.variant",
-        SECTION,
+        _SECTION,
         "kind",
         ChangeRule(
             "linear-attention-changed",
@@ -66,7 +74,7 @@ FACTS = (
             "kind of linear attention changed",
             "The recurrence is a different one, with other tensors and another state.",
         ),
-        KINDS,
+        _KINDS,
         words=mixer_word,
         takes="block",
         rank=LEAD,
@@ -74,7 +82,7 @@ FACTS = (
     ),
     Fact(
         "mixers.*.{key_heads,value_heads}",
-        SECTION,
+        _SECTION,
         "heads",
         ChangeRule(
             "linear-heads-changed",
@@ -82,19 +90,19 @@ FACTS = (
             "number of linear-attention heads changed",
             "Projections have different shapes, and the recurrent state has a different size.",
         ),
-        KINDS,
+        _KINDS,
         words=linear_heads,
         takes="block",
-        number=head_count,
+        number=_head_count,
         unit="heads",
         rank=LEAD,
     ),
     Fact(
         "mixers.*.{key_head_dim,value_head_dim}",
-        SECTION,
+        _SECTION,
         "head dim",
         HEAD_DIM,
-        KINDS,
+        _KINDS,
         words=linear_dims,
         takes="block",
         unit="dims",
@@ -102,27 +110,27 @@ FACTS = (
     ),
     Fact(
         "mixers.*.{conv_kernel,conv_bias}",
-        SECTION,
+        _SECTION,
         "short conv",
-        CONVOLUTION,
-        KINDS,
-        words=short_convolution,
+        _CONVOLUTION,
+        _KINDS,
+        words=_short_convolution,
         takes="block",
         number=attrgetter("conv_kernel"),
         unit="tokens",
     ),
     Fact(
         "mixers.*.gate",
-        SECTION,
+        _SECTION,
         "output gate",
         OUTPUT_GATE,
-        KINDS,
-        words=linear_gate,
+        _KINDS,
+        words=_linear_gate,
         takes="block",
     ),
     Fact(
         "mixers.*.gate_first",
-        SECTION,
+        _SECTION,
         "output gate",
         ChangeRule(
             "gate-order-changed",
@@ -131,20 +139,20 @@ FACTS = (
             "The same weights are used in a different order. The model loads and computes "
             "something else.",
         ),
-        KINDS,
+        _KINDS,
         words=None,
     ),
     Fact(
         "mixers.*.bias",
-        SECTION,
+        _SECTION,
         "bias",
         ATTENTION_BIAS,
-        KINDS,
-        words=projection_bias,
+        _KINDS,
+        words=_projection_bias,
     ),
     Fact(
         "mixers.*.norm_groups",
-        SECTION,
+        _SECTION,
         "norm groups",
         ChangeRule(
             "norm-groups-changed",
@@ -153,14 +161,14 @@ FACTS = (
             "The same norm weights apply to other groups of channels. Tensor-parallel degrees "
             "depend on the number of groups.",
         ),
-        KINDS,
-        words=norm_groups,
+        _KINDS,
+        words=_norm_groups,
         unit="groups",
         rank=DETAIL,
     ),
     Fact(
         "mixers.*.state_dtype",
-        SECTION,
+        _SECTION,
         "state dtype",
         ChangeRule(
             "state-dtype-changed",
@@ -169,7 +177,7 @@ FACTS = (
             "The state of a sequence takes a different amount of memory, and rounds differently "
             "over long prompts.",
         ),
-        KINDS,
+        _KINDS,
         rank=DETAIL,
     ),
 )

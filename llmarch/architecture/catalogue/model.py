@@ -13,14 +13,14 @@ PER_LAYER_EMBEDDING = ChangeRule(
     "The second embedding, of which each layer takes a slice, has a different shape, or was added "
     "or removed.",
 )
-EMBEDDING_SCALE = ChangeRule(
+_EMBEDDING_SCALE = ChangeRule(
     "embedding-scale-changed",
     "behaviour",
     "scale of the embedding changed",
     "Every layer reads the embedding multiplied by a different factor. The model loads, and its "
     "answers are wrong from the first token.",
 )
-MTP_RULE = ChangeRule(
+_MTP_RULE = ChangeRule(
     "mtp-changed",
     "info",
     "multi-token prediction modules changed",
@@ -29,28 +29,31 @@ MTP_RULE = ChangeRule(
 )
 
 
-def logit_scale(scale: float | None) -> str | None:
+def _logit_scale(scale: float | None) -> str | None:
     """Return the factor of the logits, None where it is 1."""
     if scale is None or scale == 1:
         return None
     return number(round(scale, 4))
 
 
-def mtp_layout(m: MTP) -> str | None:
-    """Return what a module is made of: `layer full_moe, 3 norms, own embedding and head`."""
+def _mtp_layout(m: MTP) -> str | None:
+    """Return what a module is made of: `layer full_moe, 3 norms, own embedding, own head`."""
     if m.layer_kind is None:
         return None
-    copies = [name for name in ("embedding", "head") if getattr(m, f"own_{name}")]
     words = [f"layer {m.layer_kind}", f"{m.norms} norms"]
-    if copies:
-        words.append(f"own {' and '.join(copies)}")
+    if m.own_embedding:
+        words.append("own embedding")
+    if m.own_head:
+        words.append("own head")
     return ", ".join(words)
 
 
-def other_tensor(t: Other) -> str:
+def _other_tensor(t: Other) -> str:
     """Return the shape and number of a tensor that no other fact explains: `3 × [1, 2]`."""
-    shape = f"[{', '.join(map(str, t.shape))}]"
-    return f"{t.count} × {shape}" if t.count > 1 else shape
+    sizes = ", ".join(map(str, t.shape))
+    if t.count == 1:
+        return f"[{sizes}]"
+    return f"{t.count} × [{sizes}]"
 
 
 FACTS = (
@@ -109,7 +112,7 @@ FACTS = (
             "The norm and its weights were added, removed or replaced.",
         ),
     ),
-    Fact("embedding.scale", "Size", "embedding scale", EMBEDDING_SCALE),
+    Fact("embedding.scale", "Size", "embedding scale", _EMBEDDING_SCALE),
     Fact(
         "embedding.per_layer{,.width,.vocab_size}",
         "Size",
@@ -121,7 +124,7 @@ FACTS = (
         "embedding.per_layer.scale",
         "Size",
         "per-layer embedding scale",
-        EMBEDDING_SCALE,
+        _EMBEDDING_SCALE,
         rank=DETAIL,
     ),
     Fact(
@@ -158,7 +161,7 @@ FACTS = (
             "The change acts like a different temperature: sampled answers and log-probabilities "
             "differ.",
         ),
-        words=logit_scale,
+        words=_logit_scale,
     ),
     Fact(
         "final_norm",
@@ -172,13 +175,13 @@ FACTS = (
         ),
         rank=DETAIL,
     ),
-    Fact("mtp{,.modules}", "Size", "MTP modules", MTP_RULE, words=None, unit="modules"),
+    Fact("mtp{,.modules}", "Size", "MTP modules", _MTP_RULE, words=None, unit="modules"),
     Fact(
         "mtp.{layer_kind,norms,own_embedding,own_head}",
         "Size",
         "MTP layout",
-        MTP_RULE,
-        words=mtp_layout,
+        _MTP_RULE,
+        words=_mtp_layout,
         takes="block",
         rank=DETAIL,
     ),
@@ -192,7 +195,7 @@ FACTS = (
             "tensor outside the blocks changed",
             "A tensor that no other fact explains was added or removed, or has a different shape.",
         ),
-        words=other_tensor,
+        words=_other_tensor,
         takes="block",
         rank=DETAIL,
     ),

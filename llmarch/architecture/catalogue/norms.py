@@ -7,13 +7,13 @@ from ..schema import Attention, CompressedAttention, LatentAttention
 from ..wording.model import norm_word
 from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number
 
-NORM_EPS = ChangeRule(
+_NORM_EPS = ChangeRule(
     "norm-eps-changed",
     "behaviour",
     "norm epsilon changed",
     "Small activations are normalised differently. Answers drift, mostly little.",
 )
-NORM_OFFSET = ChangeRule(
+_NORM_OFFSET = ChangeRule(
     "norm-offset-changed",
     "behaviour",
     "offset of norm weights changed",
@@ -24,7 +24,9 @@ NORM_OFFSET = ChangeRule(
 
 def eps(value: float | None) -> str | None:
     """Return `1e-6`, or None."""
-    return None if value is None else epsilon(value)
+    if value is None:
+        return None
+    return epsilon(value)
 
 
 FACTS = (
@@ -45,13 +47,13 @@ FACTS = (
         rank=LEAD,
         equal="{}",
     ),
-    Fact("norms.*.offset", "Norms", "kind", NORM_OFFSET, words=None, rank=LEAD),
-    Fact("norms.*.eps", "Norms", "ε", NORM_EPS, words=eps, number=no_number),
+    Fact("norms.*.offset", "Norms", "kind", _NORM_OFFSET, words=None, rank=LEAD),
+    Fact("norms.*.eps", "Norms", "ε", _NORM_EPS, words=eps, number=no_number),
     Fact(
         "mixers.*.norm_eps",
         "Norms",
         "latent ε",
-        NORM_EPS,
+        _NORM_EPS,
         (LatentAttention, CompressedAttention),
         words=eps,
         number=no_number,
@@ -61,7 +63,7 @@ FACTS = (
         "mixers.*.block_index.norm_offset",
         "Attention",
         "block index",
-        NORM_OFFSET,
+        _NORM_OFFSET,
         (Attention,),
         words=None,
     ),

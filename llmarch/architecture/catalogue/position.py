@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from ...views.numbers import number, theta
-from ..schema import CompressedAttention, RopeScaling
+from ..schema import CompressedAttention, Rope, RopeScaling
 from ..wording.mixers import Softmax
 from ..wording.positions import rope_scaling_word, rotary_word
 from .attention import SOFTMAX
 from .fact import DETAIL, LEAD, ChangeRule, Fact, plain_or_unknown
 
-SECTION = "Position"
-ROPE = "mixers.*.rope"
+_SECTION = "Position"
+_ROPE = "mixers.*.rope"
 
-ROTARY_DIMS = ChangeRule(
+_ROTARY_DIMS = ChangeRule(
     "rotary-dims-changed",
     "behaviour",
     "number of rotary dims changed",
     "More or fewer dims of each head carry positions. The model loads, and its answers are wrong.",
 )
-ROPE_SCALING = ChangeRule(
+_ROPE_SCALING = ChangeRule(
     "rope-scaling-changed",
     "behaviour",
     "RoPE scaling changed",
     "Positions beyond the trained context are stretched differently. Frequencies differ, for some "
     "kinds (llama3, YaRN, linear) also in short prompts. Long prompts suffer most.",
 )
-AXES = ("time", "height", "width")
-PARAMETERS = (
+_AXES = ("time", "height", "width")
+_PARAMETERS = (
     "low_freq_factor",
     "high_freq_factor",
     "beta_fast",
@@ -38,46 +38,59 @@ PARAMETERS = (
 """Numbers of a scaling that its words leave out."""
 
 
-def rotary_dims(m: Softmax) -> str | None:
+def _rotary_dims(m: Softmax) -> str | None:
     """Return how many dims of a head rotate: `64 of 192 dims, interleaved`."""
-    return rotary_word(m.rope, m) if m.rope else None
-
-
-def axes(m: Softmax) -> str | None:
-    """Return the pairs of each axis: `time 11, height 11, width 10 pairs, in turns`."""
-    rope = m.rope
-    if rope is None or not rope.sections:
+    if m.rope is None:
         return None
-    named = zip(AXES, rope.sections, strict=False)
-    pairs = ", ".join(f"{name} {count}" for name, count in named)
-    return f"{pairs} pairs, in turns" if rope.sections_interleaved else f"{pairs} pairs"
+    return rotary_word(m.rope, m)
 
 
-def scaling_parameters(s: RopeScaling) -> str | None:
+def _axes(rope: Rope) -> str | None:
+    """Return the pairs of each axis: `time 11, height 11, width 10 pairs, in turns`."""
+    if not rope.sections:
+        return None
+    words: list[str] = []
+    for axis, pairs in zip(_AXES, rope.sections, strict=False):
+        words.append(f"{axis} {pairs}")
+    text = ", ".join(words)
+    if rope.sections_interleaved:
+        return f"{text} pairs, in turns"
+    return f"{text} pairs"
+
+
+def _scaling_parameters(s: RopeScaling) -> str | None:
     """Return the further parameters of a scaling: `beta_fast 32, beta_slow 1, mscale 1`."""
-    values = [(name, getattr(s, name)) for name in PARAMETERS]
-    words = [f"{name} {number(value)}" for name, value in values if value is not None]
-    if s.truncate is not None:
-        words.append("range rounded" if s.truncate else "range not rounded")
+    words: list[str] = []
+    for name in _PARAMETERS:
+        value = getattr(s, name)
+        if value is not None:
+            words.append(f"{name} {number(value)}")
+    if s.truncate is True:
+        words.append("range rounded")
+    elif s.truncate is False:
+        words.append("range not rounded")
     return ", ".join(words) or None
 
 
-def scaling_factors(s: RopeScaling) -> str | None:
+def _scaling_factors(s: RopeScaling) -> str | None:
     """Return how LongRoPE's factors of frequencies run: `short 1 to 3, long 1 to 64`."""
-    if s.short_factor is None or s.long_factor is None:
+    if not s.short_factor or not s.long_factor:
         return None
-    ends = [
-        f"{name} {number(factors[0])} to {number(factors[-1])}"
-        for name, factors in (("short", s.short_factor), ("long", s.long_factor))
-        if factors
-    ]
-    return ", ".join(ends) or None
+    short = _ends(s.short_factor)
+    long = _ends(s.long_factor)
+    return f"short {short}, long {long}"
+
+
+def _ends(factors: tuple[float, ...]) -> str:
+    """Return the first and the last factor: `1 to 64`."""
+    first, last = number(factors[0]), number(factors[-1])
+    return f"{first} to {last}"
 
 
 FACTS = (
     Fact(
-        ROPE,
-        SECTION,
+        _ROPE,
+        _SECTION,
         "positions",
         ChangeRule(
             "rope-changed",
@@ -91,8 +104,8 @@ FACTS = (
         rank=LEAD,
     ),
     Fact(
-        f"{ROPE}.theta",
-        SECTION,
+        f"{_ROPE}.theta",
+        _SECTION,
         "RoPE θ",
         ChangeRule(
             "rope-theta-changed",
@@ -107,12 +120,12 @@ FACTS = (
         rank=LEAD,
     ),
     Fact(
-        f"{ROPE}.rotary_dim",
-        SECTION,
+        f"{_ROPE}.rotary_dim",
+        _SECTION,
         "rotary",
-        ROTARY_DIMS,
+        _ROTARY_DIMS,
         SOFTMAX,
-        words=rotary_dims,
+        words=_rotary_dims,
         takes="block",
         unit="dims",
     ),
@@ -120,14 +133,14 @@ FACTS = (
         "mixers.*.rope_dim",
         "Attention",
         "head dim",
-        ROTARY_DIMS,
+        _ROTARY_DIMS,
         (CompressedAttention,),
         words=None,
         unit="dims",
     ),
     Fact(
-        f"{ROPE}.interleaved",
-        SECTION,
+        f"{_ROPE}.interleaved",
+        _SECTION,
         "rotary",
         ChangeRule(
             "rope-pairing-changed",
@@ -140,8 +153,8 @@ FACTS = (
         words=None,
     ),
     Fact(
-        f"{ROPE}.span",
-        SECTION,
+        f"{_ROPE}.span",
+        _SECTION,
         "rotary span",
         ChangeRule(
             "rope-span-changed",
@@ -154,16 +167,16 @@ FACTS = (
         rank=DETAIL,
     ),
     Fact(
-        f"{ROPE}.scaling{{,.kind,.factor,.original_context,.alpha}}",
-        SECTION,
+        f"{_ROPE}.scaling{{,.kind,.factor,.original_context,.alpha}}",
+        _SECTION,
         "scaling",
-        ROPE_SCALING,
+        _ROPE_SCALING,
         SOFTMAX,
         words=rope_scaling_word,
     ),
     Fact(
-        f"{ROPE}.{{sections,sections_interleaved}}",
-        SECTION,
+        f"{_ROPE}.{{sections,sections_interleaved}}",
+        _SECTION,
         "axes",
         ChangeRule(
             "rope-axes-changed",
@@ -173,32 +186,32 @@ FACTS = (
             "other places, text mostly as before.",
         ),
         SOFTMAX,
-        words=axes,
-        takes="block",
+        words=_axes,
+        takes="owner",
     ),
     Fact(
-        f"{ROPE}.scaling.{{{','.join(PARAMETERS)},truncate}}",
-        SECTION,
+        f"{_ROPE}.scaling.{{{','.join(_PARAMETERS)},truncate}}",
+        _SECTION,
         "scaling parameters",
-        ROPE_SCALING,
+        _ROPE_SCALING,
         SOFTMAX,
-        words=scaling_parameters,
+        words=_scaling_parameters,
         takes="owner",
         rank=DETAIL,
     ),
     Fact(
-        f"{ROPE}.scaling.{{short_factor,long_factor}}",
-        SECTION,
+        f"{_ROPE}.scaling.{{short_factor,long_factor}}",
+        _SECTION,
         "scaling factors",
-        ROPE_SCALING,
+        _ROPE_SCALING,
         SOFTMAX,
-        words=scaling_factors,
+        words=_scaling_factors,
         takes="owner",
         rank=DETAIL,
     ),
     Fact(
         "context_length",
-        SECTION,
+        _SECTION,
         "context",
         ChangeRule(
             "context-changed",

@@ -3,51 +3,53 @@
 from __future__ import annotations
 
 from ...views.numbers import number
-from ..schema import Attention, CompressedAttention, LatentAttention
+from ..schema import Attention, BlockIndex, CompressedAttention, Indexer, LatentAttention
 from ..wording.mixers import compression_word
 from .attention import LATENT_RANK
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 
-INDEXED = (LatentAttention, CompressedAttention)
+_INDEXED = (LatentAttention, CompressedAttention)
 
 
-def compressed_ranks(m: CompressedAttention) -> str:
+def _compressed_ranks(m: CompressedAttention) -> str:
     """Return `q 1,024, o 8 groups × 1,024`."""
-    return f"q {number(m.q_lora_rank)}, o {m.o_groups} groups × {number(m.o_lora_rank)}"
+    query, output = number(m.q_lora_rank), number(m.o_lora_rank)
+    return f"q {query}, o {m.o_groups} groups × {output}"
 
 
-def compression_or_none(m: CompressedAttention) -> str:
+def _compression(m: CompressedAttention) -> str:
     """Return what a layer reads beyond its window, with overlapping entries; or `none`."""
     text = compression_word(m) or "none"
-    return f"{text}, {m.series} series" if m.series > 1 else text
+    if m.series > 1:
+        return f"{text}, {m.series} series"
+    return text
 
 
-def indexer(m: LatentAttention | CompressedAttention) -> str | None:
+def _indexer(m: LatentAttention | CompressedAttention) -> str | None:
     """Return `64 heads × 128, top 2,048`, or whose choice of tokens the mixer reads."""
-    if m.indexer:
-        return f"{m.indexer.heads} heads × {m.indexer.head_dim}, top {m.indexer.top_k:,}"
+    index = m.indexer
+    if index is not None:
+        top = number(index.top_k)
+        return f"{index.heads} heads × {index.head_dim}, top {top}"
     if isinstance(m, LatentAttention) and m.index_from:
         return f"that of {m.index_from}"
     return None
 
 
-def indexer_rope(m: LatentAttention | CompressedAttention) -> str | None:
+def _indexer_rope(index: Indexer) -> str:
     """Return how many of the indexer's dims rotate: `64 of 128 dims, interleaved`."""
-    if m.indexer is None:
-        return None
-    dims = f"{m.indexer.rope_dim} of {m.indexer.head_dim} dims"
-    return f"{dims}, interleaved" if m.indexer.rope_interleaved else dims
+    dims = f"{index.rope_dim} of {index.head_dim} dims"
+    if index.rope_interleaved:
+        return f"{dims}, interleaved"
+    return dims
 
 
-def block_index(m: Attention) -> str | None:
+def _block_index(index: BlockIndex | None) -> str | None:
     """Return `4 heads × 128, best 16 blocks of 128, the last 1 among them`."""
-    index = m.block_index
     if index is None:
         return None
-    words = [
-        f"{index.heads} heads × {index.head_dim}",
-        f"best {index.top_blocks} blocks of {index.block}",
-    ]
+    words = [f"{index.heads} heads × {index.head_dim}"]
+    words.append(f"best {index.top_blocks} blocks of {index.block}")
     if index.local_blocks:
         words.append(f"the last {index.local_blocks} among them")
     if index.norm_offset:
@@ -62,7 +64,7 @@ FACTS = (
         "latent ranks",
         LATENT_RANK,
         (CompressedAttention,),
-        words=compressed_ranks,
+        words=_compressed_ranks,
         takes="block",
         unit="dims",
         rank=LEAD,
@@ -94,7 +96,7 @@ FACTS = (
             "different shapes, or were added or removed, and the cache has a different size.",
         ),
         (CompressedAttention,),
-        words=compression_or_none,
+        words=_compression,
         takes="block",
     ),
     Fact(
@@ -108,8 +110,8 @@ FACTS = (
             "The indexer was added or removed, or has different shapes. Its keys take a different "
             "amount of the cache.",
         ),
-        INDEXED,
-        words=indexer,
+        _INDEXED,
+        words=_indexer,
         takes="block",
         rank=LEAD,
     ),
@@ -123,7 +125,7 @@ FACTS = (
             "number of tokens that sparse attention reads changed",
             "Prompts longer than that number get different answers and take a different time.",
         ),
-        INDEXED,
+        _INDEXED,
         words=None,
         unit="tokens",
         rank=LEAD,
@@ -152,9 +154,9 @@ FACTS = (
             "rotary positions of the indexer changed",
             "Sparse attention chooses other tokens.",
         ),
-        INDEXED,
-        words=indexer_rope,
-        takes="block",
+        _INDEXED,
+        words=_indexer_rope,
+        takes="owner",
         rank=DETAIL,
     ),
     Fact(
@@ -169,8 +171,7 @@ FACTS = (
             "shapes.",
         ),
         (Attention,),
-        words=block_index,
-        takes="block",
+        words=_block_index,
         rank=LEAD,
     ),
     Fact(

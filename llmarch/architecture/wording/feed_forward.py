@@ -34,10 +34,14 @@ SCORING = {
 def ffn_word(f: FFN) -> str:
     """Return one block as the recipe of layers names it: `dense`, `MoE`, `Laurel`."""
     if isinstance(f, MoE):
-        return "hash-routed MoE" if f.router.token_table else "MoE"
+        if f.router.token_table:
+            return "hash-routed MoE"
+        return "MoE"
     if f.per_layer:
         return "per-layer input"
-    return "Laurel" if f.own_skip else "dense"
+    if f.own_skip:
+        return "Laurel"
+    return "dense"
 
 
 def activation_word(f: FFN) -> str:
@@ -46,17 +50,21 @@ def activation_word(f: FFN) -> str:
         return PLAIN_ACTIVATIONS.get(f.activation, f.activation)
     name = GATED_ACTIVATIONS.get(f.activation, f"gated {f.activation}")
     if f.alpha:
-        name += f", α {f.alpha:g}, up + {f.up_offset}"
+        return f"{name}, α {f.alpha:g}, up + {f.up_offset}"
     return name
 
 
 def clamp_word(f: FFN) -> str | None:
     """Return the bound of activations: `7`, `7 (shared 16)`, `shared 16`, or None."""
-    own = f"{f.clamp:g}" if f.clamp else None
+    own = None
+    if f.clamp:
+        own = f"{f.clamp:g}"
     if isinstance(f, Dense) or f.shared_clamp in (None, f.clamp):
         return own
     shared = f"shared {f.shared_clamp:g}"
-    return f"{own} ({shared})" if own else shared
+    if own is None:
+        return shared
+    return f"{own} ({shared})"
 
 
 def shared_experts_word(f: MoE) -> str:
@@ -64,8 +72,10 @@ def shared_experts_word(f: MoE) -> str:
     if not f.shared_width:
         return "none"
     experts = f.shared_experts or 1
-    text = f"{experts} of width {number(f.shared_width // experts)}"
-    return f"{text}, sigmoid gate" if f.shared_gate else text
+    width = number(f.shared_width // experts)
+    if f.shared_gate:
+        return f"{experts} of width {width}, sigmoid gate"
+    return f"{experts} of width {width}"
 
 
 def router_words(f: MoE) -> list[str]:
@@ -73,10 +83,12 @@ def router_words(f: MoE) -> list[str]:
     r = f.router
     words: list[str] = []
     if r.token_table:
-        words.append(f"a table of {r.token_table:,} token ids names the experts")
-    if r.own_norm:
-        norm = "reads the stream through a norm of its own"
-        words.append(f"{norm} and a learned scale" if r.input_scale else norm)
+        size = number(r.token_table)
+        words.append(f"a table of {size} token ids names the experts")
+    if r.own_norm and r.input_scale:
+        words.append("reads the stream through a norm of its own and a learned scale")
+    elif r.own_norm:
+        words.append("reads the stream through a norm of its own")
     if r.expert_scale:
         words.append("a learned scale per expert")
     return words
@@ -86,6 +98,6 @@ def zero_experts_word(f: MoE) -> str | None:
     """Return how many experts return their input: `256 return their input, …`."""
     if not f.zero_experts:
         return None
-    computing = f.active * f.experts / (f.experts + f.zero_experts)
     zeros = number(f.zero_experts)
+    computing = f.active * f.experts / (f.experts + f.zero_experts)
     return f"{zeros} return their input, on average {computing:.3g} of {f.active} chosen compute"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...views.numbers import number
+from ...views.numbers import number, plural
 from ..schema import (
     Attention,
     CompressedAttention,
@@ -72,7 +72,9 @@ def mixer_word(m: Mixer) -> str:
         case CompressedAttention():
             if m.ratio == 0:
                 return "sliding latent"
-            return "CSA" if m.indexer else "HCA"
+            if m.indexer:
+                return "CSA"
+            return "HCA"
 
 
 def attention_word(m: Attention) -> str:
@@ -115,8 +117,8 @@ def linear_heads(m: LinearAttention) -> str:
     if m.variant == "short_conv":
         return "none"
     if m.variant == "mamba2":
-        groups = "groups" if m.key_heads > 1 else "group"
-        return f"{m.value_heads}, in {m.key_heads} {groups}"
+        groups = plural(m.key_heads, "group")
+        return f"{m.value_heads}, in {groups}"
     if m.key_heads == m.value_heads:
         return str(m.value_heads)
     return f"{m.key_heads} key, {m.value_heads} value"
@@ -164,8 +166,11 @@ def query_scaling_word(q: QueryScaling | None) -> str | None:
     """Return the factor of queries at a position: `1 + 0.1 ln(1 + ⌊pos / 8,192⌋)`."""
     if q is None:
         return None
-    position = f"(pos + {q.shift})" if q.shift else "pos"
-    return f"1 + {q.beta:g} ln(1 + ⌊{position} / {number(q.original_context)}⌋)"
+    position = "pos"
+    if q.shift:
+        position = f"(pos + {q.shift})"
+    length = number(q.original_context)
+    return f"1 + {q.beta:g} ln(1 + ⌊{position} / {length}⌋)"
 
 
 def compression_word(m: CompressedAttention) -> str | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from ...views.numbers import number
 from ..schema import Conformer, ConvTower, Norm, Quantization, Residual, Tower
+
+NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
+"""Names of the kinds of norm."""
 
 STREAMS = {"hyper": "under hyper-connections", "altup": "updated in turns (AltUp)"}
 """How several residual streams are mixed."""
@@ -10,7 +14,7 @@ STREAMS = {"hyper": "under hyper-connections", "altup": "updated in turns (AltUp
 
 def norm_word(n: Norm) -> str:
     """Return `RMSNorm, weight + 1`, `LayerNorm with bias`."""
-    text = "RMSNorm" if n.kind == "rmsnorm" else "LayerNorm"
+    text = NORMS[n.kind]
     if n.bias:
         text += " with bias"
     if n.offset:
@@ -22,27 +26,32 @@ def norm_word(n: Norm) -> str:
 
 def residual_word(r: Residual) -> str:
     """Return `one stream`, or `4 streams under hyper-connections`."""
-    if r.kind in STREAMS:
-        return f"{r.streams} streams {STREAMS[r.kind]}"
-    return "one stream"
+    if r.kind == "plain":
+        return "one stream"
+    mixing = STREAMS[r.kind]
+    return f"{r.streams} streams {mixing}"
 
 
 def tower_word(t: Tower | Conformer | ConvTower) -> str:
     """Return `siglip, 27 layers × 1,152`."""
-    if isinstance(t, ConvTower):
-        blocks = sum(map(len, t.stages))
-        return f"{t.kind}, {blocks} convolutional blocks to {t.outputs:,}"
-    return f"{t.kind}, {t.layers} layers × {t.hidden_size:,}"
+    if not isinstance(t, ConvTower):
+        width = number(t.hidden_size)
+        return f"{t.kind}, {t.layers} layers × {width}"
+    blocks = sum(map(len, t.stages))
+    width = number(t.outputs)
+    return f"{t.kind}, {blocks} convolutional blocks to {width}"
 
 
 def quantization_word(q: Quantization) -> str:
     """Return the stored format: `fp8 e4m3, 8 bits, blocks 128 × 128`."""
-    format = q.format if q.format != q.method else None
-    words = [f"{q.method} {format}" if format else q.method]
+    words = [q.method]
+    if q.format and q.format != q.method:
+        words = [f"{q.method} {q.format}"]
     if q.bits:
         words.append(f"{q.bits:g} bits")
     if q.block:
-        words.append("blocks " + " × ".join(map(str, q.block)))
+        sizes = " × ".join(map(str, q.block))
+        words.append(f"blocks {sizes}")
     elif q.group_size:
         words.append(f"groups of {q.group_size}")
     if q.experts:

@@ -29,7 +29,9 @@ def rotary_word(r: Rope, m: Softmax) -> str:
     dims = f"{r.rotary_dim} of {head_dim} dims"
     if r.rotary_dim == head_dim:
         dims = f"all {head_dim} dims"
-    return f"{dims}, interleaved" if r.interleaved else dims
+    if r.interleaved:
+        return f"{dims}, interleaved"
+    return dims
 
 
 def rope_scaling_word(s: RopeScaling | None) -> str:

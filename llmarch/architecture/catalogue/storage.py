@@ -9,9 +9,15 @@ from .fact import DETAIL, ChangeRule, Fact, plain_or_unknown
 _SCHEME = ChangeRule(
     "quantization-scheme-changed",
     "quantization",
-    "how weights are scaled changed",
+    "scaling of quantised weights changed",
     "The bits are the same, but scales, zero points or the order of columns differ. Engines run a "
     "different kernel, or have none.",
+)
+_MODULES = ChangeRule(
+    "quantization-modules-changed",
+    "quantization",
+    "formats of single modules changed",
+    "More, fewer or other modules have a format of their own. Size and accuracy differ.",
 )
 
 
@@ -19,7 +25,9 @@ def _yes_or_no(value: bool | None) -> str | None:
     """Return a flag in words, None where the config does not say."""
     if value is None:
         return None
-    return "yes" if value else "no"
+    if value:
+        return "yes"
+    return "no"
 
 
 FACTS = (
@@ -94,18 +102,8 @@ FACTS = (
         ),
         rank=DETAIL,
     ),
-    Fact(
-        "quantization.{targets,modules}",
-        "Storage",
-        "quantised modules",
-        ChangeRule(
-            "quantization-modules-changed",
-            "quantization",
-            "formats of single modules changed",
-            "More, fewer or other modules have a format of their own. Size and accuracy differ.",
-        ),
-        words=None,
-    ),
+    Fact("quantization.targets", "Storage", "quantised modules", _MODULES, words=None),
+    Fact("quantization.modules", "Storage", "formats of modules", _MODULES, words=None),
     Fact(
         "quantization.excluded",
         "Storage",

@@ -19,6 +19,7 @@ worse severity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -323,11 +324,24 @@ def change_rules() -> list[Rule]:
     ]
 
 
-def joined_patterns(patterns: list[str]) -> str:
-    """Return one pattern that covers what each of these covers: `{a,b.c}`."""
+def joined_patterns(patterns: Sequence[str]) -> str:
+    """Return one pattern for several: `a.b`, `a.{c,d}` -> `a.{b,c,d}`."""
     if len(patterns) == 1:
         return patterns[0]
-    return f"{{{','.join(patterns)}}}"
+    prefix = ""
+    for names in zip(*(pattern.split(".") for pattern in patterns), strict=False):
+        if len(set(names)) > 1 or "{" in names[0]:
+            break
+        prefix += f"{names[0]}."
+    ends: dict[str, None] = {}
+    for pattern in patterns:
+        end = pattern.removeprefix(prefix)
+        choices = [end]
+        if end.startswith("{") and end.index("}") == len(end) - 1:
+            choices = end[1:-1].split(",")
+        ends |= dict.fromkeys(choices)
+    listed = ",".join(ends)
+    return f"{prefix}{{{listed}}}"
 
 
 RULES: tuple[Rule, ...] = (*change_rules(), UNKNOWN_FACT, *FINDING_RULES)

@@ -207,7 +207,7 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
 
         data, native_keys = translate(data)
         native_type: str = data["model_type"]
-        family = families.find(native_type, file)
+        family = families.find_family(native_type, file)
         return family, family.config(data, file, native_type, native_keys)
 
     model_type = data.get("model_type")
@@ -216,7 +216,7 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
     if not isinstance(model_type, str):
         raise ConfigError(f"{file}: model_type is {model_type!r}; a string is needed")
 
-    family = families.find(model_type, file)
+    family = families.find_family(model_type, file)
     return family, family.config(data, file, model_type)
 
 

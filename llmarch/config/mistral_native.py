@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from ..architecture.schema import Evidence
 from ..errors import ConfigError
+from .keys import MAX_LAYERS
 
 NativeKeys = dict[str, str | Evidence]
 """For each dotted key of the translation the native key, or the evidence of an implied value."""
 
-TEXT = {
+_TEXT = {
     "hidden_size": "dim",
     "num_hidden_layers": "n_layers",
     "num_attention_heads": "n_heads",
@@ -32,21 +33,21 @@ TEXT = {
 }
 """Keys of config.json, and their native names at the top of params.json."""
 
-LATENT_KEYS = (
+_LATENT_KEYS = (
     "q_lora_rank",
     "kv_lora_rank",
     "qk_nope_head_dim",
     "qk_rope_head_dim",
     "v_head_dim",
 )
-LATENT = {key: key for key in LATENT_KEYS}
+_LATENT = {key: key for key in _LATENT_KEYS}
 
-MIXTRAL = {
+_MIXTRAL = {
     "num_local_experts": "moe.num_experts",
     "num_experts_per_tok": "moe.num_experts_per_tok",
 }
 
-EXPERTS = {
+_EXPERTS = {
     "n_routed_experts": "moe.num_experts",
     "num_experts_per_tok": "moe.num_experts_per_tok",
     "moe_intermediate_size": "moe.expert_hidden_dim",
@@ -58,14 +59,14 @@ EXPERTS = {
     "topk_group": "moe.num_expert_groups_per_tok",
 }
 
-YARN = {
+_YARN = {
     "rope_parameters.factor": "yarn.factor",
     "rope_parameters.original_max_position_embeddings": "yarn.original_max_position_embeddings",
     "rope_parameters.beta_fast": "yarn.beta",
     "rope_parameters.beta_slow": "yarn.alpha",
 }
 
-VISION_KEYS = (
+_VISION_KEYS = (
     "hidden_size",
     "num_hidden_layers",
     "num_attention_heads",
@@ -76,14 +77,14 @@ VISION_KEYS = (
     "rope_theta",
     "head_dim",
 )
-VISION = {f"vision_config.{key}": f"vision_encoder.{key}" for key in VISION_KEYS} | {
+_VISION = {f"vision_config.{key}": f"vision_encoder.{key}" for key in _VISION_KEYS} | {
     "multimodal_projector_bias": "vision_encoder.adapter_bias",
     "spatial_merge_size": "vision_encoder.spatial_merge_size",
     "mm_projector_id": "vision_encoder.mm_projector_id",
     "add_pre_mm_projector_layer_norm": "vision_encoder.add_pre_mm_projector_layer_norm",
 }
 
-INERT_KEYS = {
+_INERT_KEYS = {
     "max_batch_size",
     "max_seq_len",
     "moe.expert_parallel",
@@ -94,10 +95,8 @@ INERT_KEYS = {
     "vision_encoder.max_image_size",
 }
 """Native keys without effect on the architecture: run time, parallelism, token ids, images."""
-INERT_SECTIONS = ("lora", "quantization", "quantization_config")
-WINDOW_KEYS = ("sliding_window", "_sliding_window")
-MAX_LAYERS = 10_000
-"""How many layers a pattern of windows is repeated for."""
+_INERT_SECTIONS = ("lora", "quantization", "quantization_config")
+_WINDOW_KEYS = ("sliding_window", "_sliding_window")
 
 
 class Translation(NamedTuple):
@@ -158,11 +157,11 @@ class _Native:
 
     def unread(self) -> list[str]:
         """Return the keys that were not read and that may have an effect."""
-        known = self.read_keys | INERT_KEYS
+        known = self.read_keys | _INERT_KEYS
         return [
             name
             for name in self.values
-            if name not in known and name.partition(".")[0] not in INERT_SECTIONS
+            if name not in known and name.partition(".")[0] not in _INERT_SECTIONS
         ]
 
 
@@ -242,7 +241,7 @@ def _text_class_and_reason(native: _Native) -> tuple[str, str]:
         return "mixtral", "params.json has moe, and no latent attention"
     if native.has("yarn") or native.has("llama_4_scaling"):
         return "ministral3", "params.json has yarn or llama_4_scaling"
-    if any(isinstance(native.values.get(key), list) for key in WINDOW_KEYS):
+    if any(isinstance(native.values.get(key), list) for key in _WINDOW_KEYS):
         return "ministral", "params.json has a list of windows"
     return "mistral", "params.json has neither moe, yarn nor latent attention"
 
@@ -250,14 +249,14 @@ def _text_class_and_reason(native: _Native) -> tuple[str, str]:
 def _text(native: _Native, model_type: str) -> _Config:
     """Translate the keys of the text model."""
     text = _Config(native)
-    text.copy(TEXT)
+    text.copy(_TEXT)
     if model_type == "mistral4":
-        text.copy(LATENT)
-        text.copy(EXPERTS)
+        text.copy(_LATENT)
+        text.copy(_EXPERTS)
     else:
-        native.read_keys.update(k for k in LATENT if not native.has(k))  # null in dense models
+        native.read_keys.update(k for k in _LATENT if not native.has(k))  # null in dense models
     if model_type == "mixtral":
-        text.copy(MIXTRAL)
+        text.copy(_MIXTRAL)
     _add_older_keys(text)
     _add_implied_values(text, model_type)
     _add_windows(text)
@@ -304,9 +303,9 @@ def _add_windows(text: _Config) -> None:
     The list may also be under `_sliding_window`.
     """
     native = text.native
-    key = next((k for k in WINDOW_KEYS if native.values.get(k) is not None), WINDOW_KEYS[0])
+    key = next((k for k in _WINDOW_KEYS if native.values.get(k) is not None), _WINDOW_KEYS[0])
     window = native.get(key)
-    native.read_keys.update(WINDOW_KEYS)
+    native.read_keys.update(_WINDOW_KEYS)
     if window is None:
         every_layer_full = _absent("sliding_window: every layer is full")
         text.put("sliding_window", None, every_layer_full)
@@ -346,7 +345,7 @@ def _add_rope(text: _Config, model_type: str) -> None:
         text.put("rope_theta", theta, source)
         return
     text.put("rope_parameters.rope_theta", theta, source)
-    text.copy(YARN)
+    text.copy(_YARN)
     if has_yarn:
         text.put("rope_parameters.rope_type", "yarn", "yarn")
         _add_magnitude(text, model_type)
@@ -391,7 +390,7 @@ def _add_magnitude(text: _Config, model_type: str) -> None:
 
 def _add_vision(whole: _Config) -> None:
     """Add the Pixtral tower; Pixtral 12B has neither patch merger nor norm before the projector."""
-    whole.copy(VISION)
+    whole.copy(_VISION)
     whole.imply("vision_config.hidden_act", "silu", _absent("a key for it: silu"))
     whole.imply("multimodal_projector_bias", True, _absent("adapter_bias: with bias"))
     whole.imply("spatial_merge_size", 1, _absent("spatial_merge_size: 1"))

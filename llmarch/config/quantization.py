@@ -22,7 +22,7 @@ from .keys import ConfigKeys, quoted
 _KEYS = ("quantization_config", "compression_config", "quantization")
 """Keys of a config that declare a quantization, in the order in which vLLM asks for them."""
 
-MAX_ENTRY = 100
+MAX_ENTRY_SHOWN = 100
 """Characters of a folded module name: a longer one, of many runs of numbers, is divided."""
 UNQUANTISED_BITS = 16
 MAX_BITS = 32
@@ -227,7 +227,7 @@ def _folded(pattern: str, indices: list[tuple[int, ...]]) -> list[str]:
         return [name for part in firsts.values() for name in _folded(pattern, part)]
     name = pattern.format(*map(_runs, axes))
     longest = max(axes, key=len)
-    if len(name) <= MAX_ENTRY or len(longest) == 1:
+    if len(name) <= MAX_ENTRY_SHOWN or len(longest) == 1:
         return [name]
     place = axes.index(longest)
     middle = longest[len(longest) // 2]

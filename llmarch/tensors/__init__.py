@@ -1,15 +1,14 @@
 """The names and shapes of the tensors that a family predicts from an Architecture.
 
-Family files import this package and call `tensors.attention_parts()`.
+Family files import this package and call `tensors.split_attention_parts()`.
 """
 
-from .encoders import matrix_rows, patch_rows, position_rows, projector_rows, tower_rows
+from .encoders import encoder_layer_rows, matrix_rows, patch_rows, position_rows, projector_rows
 from .naming import POST_NORMS, PRE_NORMS, SANDWICH_NORMS, Naming
 from .parts import (
     BlockTensor,
     BlockTensors,
     Module,
-    attention_parts,
     dense_parts,
     fused_attention_parts,
     fused_dense_parts,
@@ -18,13 +17,14 @@ from .parts import (
     mamba2_parts,
     moe_parts,
     per_layer_input_parts,
+    split_attention_parts,
 )
 from .template import (
     TensorRow,
     hyper_rows,
-    layer_rows,
     mtp_as_layers,
     norm_rows,
+    rows_of_layers,
 )
 
 __all__ = [
@@ -36,14 +36,13 @@ __all__ = [
     "Module",
     "Naming",
     "TensorRow",
-    "attention_parts",
     "dense_parts",
+    "encoder_layer_rows",
     "fused_attention_parts",
     "fused_dense_parts",
     "fused_moe_parts",
     "hyper_rows",
     "latent_parts",
-    "layer_rows",
     "mamba2_parts",
     "matrix_rows",
     "moe_parts",
@@ -53,5 +52,6 @@ __all__ = [
     "per_layer_input_parts",
     "position_rows",
     "projector_rows",
-    "tower_rows",
+    "rows_of_layers",
+    "split_attention_parts",
 ]

@@ -8,7 +8,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Conformer
 from .template import TensorRow
 
-AUDIO = "audio"
+_AUDIO = "audio"
 WIDTH_FACTS = ("towers.audio.width",)
 HEADS_FACTS = ("towers.audio.heads",)
 KERNEL_FACTS = ("towers.audio.conv_kernel",)
@@ -78,7 +78,7 @@ def conformer_rows(tower: Conformer, prefix: str, names: ConformerNames) -> Iter
             pattern=f"{layer}{name}.{names.matrix}",
             shape=shape,
             axes=axes,
-            component=AUDIO,
+            component=_AUDIO,
             proves=WIDTH_FACTS,
         )
 
@@ -86,7 +86,7 @@ def conformer_rows(tower: Conformer, prefix: str, names: ConformerNames) -> Iter
         pattern=f"{layer}{names.positions}",
         shape=(width, width),
         axes=axes,
-        component=AUDIO,
+        component=_AUDIO,
         proves=WIDTH_FACTS,
     )
 
@@ -95,7 +95,7 @@ def conformer_rows(tower: Conformer, prefix: str, names: ConformerNames) -> Iter
             pattern=f"{layer}{name}.weight",
             shape=(width,),
             axes=axes,
-            component=AUDIO,
+            component=_AUDIO,
         )
 
     head_dim = width // tower.heads
@@ -103,14 +103,14 @@ def conformer_rows(tower: Conformer, prefix: str, names: ConformerNames) -> Iter
         pattern=f"{layer}{names.attention}per_dim_scale",
         shape=(head_dim,),
         axes=axes,
-        component=AUDIO,
+        component=_AUDIO,
         proves=HEADS_FACTS,
     )
     yield TensorRow(
         pattern=f"{layer}lconv1d.depthwise_conv1d.weight",
         shape=(width, 1, tower.conv_kernel),
         axes=axes,
-        component=AUDIO,
+        component=_AUDIO,
         proves=KERNEL_FACTS,
     )
 
@@ -129,14 +129,14 @@ def _subsampling_rows(tower: Conformer, prefix: str, names: ConformerNames) -> I
             pattern=f"{name}.conv.weight",
             shape=shape,
             axes=(),
-            component=AUDIO,
+            component=_AUDIO,
             proves=SUBSAMPLING_FACTS,
         )
         yield TensorRow(
             pattern=f"{name}.norm.weight",
             shape=(channels,),
             axes=(),
-            component=AUDIO,
+            component=_AUDIO,
         )
 
     inputs = tower.subsampled.inputs
@@ -144,5 +144,5 @@ def _subsampling_rows(tower: Conformer, prefix: str, names: ConformerNames) -> I
         pattern=f"{prefix}input_proj_linear.weight",
         shape=(tower.hidden_size, inputs),
         axes=(),
-        component=AUDIO,
+        component=_AUDIO,
     )

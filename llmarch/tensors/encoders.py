@@ -8,7 +8,7 @@ from ..architecture.schema import Attention, Linear, QKNorm, Tower
 from .parts import BlockTensors
 from .template import TensorRow, norm_rows
 
-VISION = "vision"
+_VISION = "vision"
 
 
 def matrix_rows(
@@ -16,7 +16,7 @@ def matrix_rows(
     matrix: Linear,
     shape: tuple[int, ...] = (),
     proves: tuple[str, ...] = (),
-    component: str = VISION,
+    component: str = _VISION,
 ) -> Iterator[TensorRow]:
     """Yield an encoder's matrix that stands alone.
 
@@ -40,7 +40,7 @@ def matrix_rows(
         )
 
 
-def tower_rows(
+def encoder_layer_rows(
     tower: Tower, layer: str, norms: tuple[str, ...], attention: BlockTensors, ffn: BlockTensors
 ) -> Iterator[TensorRow]:
     """Yield the encoder layers of a tower, named under the pattern `layer`."""
@@ -48,7 +48,7 @@ def tower_rows(
     axes = (tuple(range(tower.layers)),)
 
     for name in norms:
-        yield from norm_rows(layer + name, tower.norm, width, axes, VISION)
+        yield from norm_rows(layer + name, tower.norm, width, axes, _VISION)
 
     mixer = _attention_of_tower(tower)
     for tensor in attention(mixer, width):
@@ -59,7 +59,7 @@ def tower_rows(
             pattern=layer + tensor.name,
             shape=tensor.shape,
             axes=axes,
-            component=VISION,
+            component=_VISION,
             proves=facts,
         )
 
@@ -69,7 +69,7 @@ def tower_rows(
             pattern=layer + tensor.name,
             shape=tensor.shape,
             axes=axes,
-            component=VISION,
+            component=_VISION,
             proves=facts,
         )
 
@@ -116,7 +116,7 @@ def position_rows(name: str, tower: Tower, shape: tuple[int, ...] = ()) -> Itera
         pattern=name,
         shape=shape or usual_shape,
         axes=(),
-        component=VISION,
+        component=_VISION,
         proves=("towers.vision.positions",),
     )
 

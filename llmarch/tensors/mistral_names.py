@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-LAYER = "layers.{}."
-HUB_LAYER = "model.layers.{}."
-TOWER = "vision_encoder.transformer.layers.{}."
-HUB_TOWER = "vision_tower.transformer.layers.{}."
+_LAYER = "layers.{}."
+_HUB_LAYER = "model.layers.{}."
+_TOWER = "vision_encoder.transformer.layers.{}."
+_HUB_TOWER = "vision_tower.transformer.layers.{}."
 
-HEADS = {"wq": "q_proj", "wk": "k_proj", "wv": "v_proj", "wo": "o_proj"}
-LATENT = {
+_HEADS = {"wq": "q_proj", "wk": "k_proj", "wv": "v_proj", "wo": "o_proj"}
+_LATENT = {
     "wq_a": "q_a_proj",
     "q_a_norm": "q_a_layernorm",
     "wq_b": "q_b_proj",
@@ -16,7 +16,7 @@ LATENT = {
     "kv_a_norm": "kv_a_layernorm",
     "wkv_b": "kv_b_proj",
 }
-MLP = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+_MLP = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
 
 
 def _renamed(native: str, hub: str, modules: dict[str, str]) -> dict[str, str]:
@@ -37,32 +37,32 @@ NAMES: dict[str, str] = {
     "tok_embeddings": "model.embed_tokens",
     "norm": "model.norm",
     "output": "lm_head",
-    f"{LAYER}attention_norm": f"{HUB_LAYER}input_layernorm",
-    f"{LAYER}ffn_norm": f"{HUB_LAYER}post_attention_layernorm",
-    **_renamed(f"{LAYER}attention.", f"{HUB_LAYER}self_attn.", HEADS | LATENT),
+    f"{_LAYER}attention_norm": f"{_HUB_LAYER}input_layernorm",
+    f"{_LAYER}ffn_norm": f"{_HUB_LAYER}post_attention_layernorm",
+    **_renamed(f"{_LAYER}attention.", f"{_HUB_LAYER}self_attn.", _HEADS | _LATENT),
     **_renamed(
-        f"{LAYER}attention.",
-        f"{HUB_LAYER}self_attn.",
+        f"{_LAYER}attention.",
+        f"{_HUB_LAYER}self_attn.",
         _same("q_fake_quantizer", "k_fake_quantizer", "v_fake_quantizer"),
     ),
-    **_renamed(f"{LAYER}feed_forward.", f"{HUB_LAYER}mlp.", MLP),
+    **_renamed(f"{_LAYER}feed_forward.", f"{_HUB_LAYER}mlp.", _MLP),
     # Mistral Large 3
-    f"{LAYER}gate": f"{HUB_LAYER}mlp.gate",
-    **_renamed(f"{LAYER}experts.{{}}.", f"{HUB_LAYER}mlp.experts.{{}}.", MLP),
-    **_renamed(f"{LAYER}shared_experts.", f"{HUB_LAYER}mlp.shared_experts.", MLP),
+    f"{_LAYER}gate": f"{_HUB_LAYER}mlp.gate",
+    **_renamed(f"{_LAYER}experts.{{}}.", f"{_HUB_LAYER}mlp.experts.{{}}.", _MLP),
+    **_renamed(f"{_LAYER}shared_experts.", f"{_HUB_LAYER}mlp.shared_experts.", _MLP),
     # Mixtral
-    f"{LAYER}feed_forward.gate": f"{HUB_LAYER}block_sparse_moe.gate",
+    f"{_LAYER}feed_forward.gate": f"{_HUB_LAYER}block_sparse_moe.gate",
     **_renamed(
-        f"{LAYER}feed_forward.experts.{{}}.",
-        f"{HUB_LAYER}block_sparse_moe.experts.{{}}.",
-        _same(*MLP),
+        f"{_LAYER}feed_forward.experts.{{}}.",
+        f"{_HUB_LAYER}block_sparse_moe.experts.{{}}.",
+        _same(*_MLP),
     ),
     # Pixtral
     "vision_encoder.patch_conv": "vision_tower.patch_conv",
     "vision_encoder.ln_pre": "vision_tower.ln_pre",
-    **_renamed(f"{TOWER}attention.", f"{HUB_TOWER}attention.", HEADS),
-    **_renamed(f"{TOWER}feed_forward.", f"{HUB_TOWER}feed_forward.", MLP),
-    **_renamed(TOWER, HUB_TOWER, _same("attention_norm", "ffn_norm")),
+    **_renamed(f"{_TOWER}attention.", f"{_HUB_TOWER}attention.", _HEADS),
+    **_renamed(f"{_TOWER}feed_forward.", f"{_HUB_TOWER}feed_forward.", _MLP),
+    **_renamed(_TOWER, _HUB_TOWER, _same("attention_norm", "ffn_norm")),
     "pre_mm_projector_norm": "multi_modal_projector.norm",
     "patch_merger.merging_layer": "multi_modal_projector.patch_merger.merging_layer",
     "vision_language_adapter.w_in": "multi_modal_projector.linear_1",
@@ -77,8 +77,8 @@ def hub_name(pattern: str) -> str | None:
 
     None if it is not a native name.
     """
-    if pattern == f"{LAYER}router_biases":
-        return f"{HUB_LAYER}mlp.gate.e_score_correction_bias"
+    if pattern == f"{_LAYER}router_biases":
+        return f"{_HUB_LAYER}mlp.gate.e_score_correction_bias"
     module, _, leaf = pattern.rpartition(".")
     hub = NAMES.get(module)
     if hub is None:

@@ -16,13 +16,13 @@ from ..architecture.schema import (
     Mixer,
     MoE,
 )
-from .parts import BlockTensors, attention_parts, dense_parts, latent_parts, moe_parts
+from .parts import BlockTensors, dense_parts, latent_parts, moe_parts, split_attention_parts
 
 if TYPE_CHECKING:
     from .template import TensorRow
 
 USUAL_BLOCKS: dict[type, BlockTensors] = {
-    Attention: attention_parts(),
+    Attention: split_attention_parts(),
     LatentAttention: latent_parts(),
     Dense: dense_parts(),
     MoE: moe_parts(),

@@ -1,7 +1,7 @@
 """Names and shapes of the tensors of one block: attention, MLPs, mixtures of experts.
 
-A builder (`attention_parts`) takes the names of a family and returns a function from a block and
-the width of the stream to the block's tensors. Names are relative to the layer.
+A builder (`split_attention_parts`) takes the names of a family and returns a function from a block
+and the width of the stream to the block's tensors. Names are relative to the layer.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Module(Frozen):
             yield self.vector(f"{name}.bias", outputs)
 
 
-def attention_parts(
+def split_attention_parts(
     prefix: str = "self_attn",
     q: str = "q_proj",
     k: str = "k_proj",

@@ -59,7 +59,7 @@ def template(a: Architecture, naming: Naming) -> list[TensorRow]:
 
     layer = naming.prefix + naming.layer
     for kind, numbers in _layers_by_kind(a).items():
-        rows.extend(layer_rows(a, kind, numbers, layer, naming))
+        rows.extend(rows_of_layers(a, kind, numbers, layer, naming))
 
     rows.extend(_stream_rows(a, naming))
 
@@ -218,7 +218,7 @@ def norm_rows(
         yield TensorRow(f"{name}.bias", shape, axes, component)
 
 
-def layer_rows(
+def rows_of_layers(
     a: Architecture,
     kind: str,
     numbers: tuple[int, ...],
@@ -373,7 +373,7 @@ def mtp_as_layers(
     numbers = tuple(range(first, first + mtp.modules))
     axes = (numbers,)
     layer = naming.prefix + naming.layer
-    yield from layer_rows(a, mtp.layer_kind, numbers, layer, naming, "mtp")
+    yield from rows_of_layers(a, mtp.layer_kind, numbers, layer, naming, "mtp")
 
     for norm in norms:
         yield TensorRow(

@@ -16,7 +16,7 @@ from helpers.paths import FIXTURES
 from llmarch.analyses.cache import compute_cache
 from llmarch.analyses.cache_parts import Convention
 from llmarch.architecture.schema import Architecture, BlockIndex, Indexer
-from llmarch.config.families import MODEL_TYPES, find
+from llmarch.config.families import MODEL_TYPES, find_family
 from llmarch.config.vocabulary import build
 
 FIXTURE: dict[str, Any] = json.loads((FIXTURES / "cache_bytes.json").read_text())
@@ -135,7 +135,7 @@ def read(config: Config) -> Architecture:
     kind = config["model_type"]
     if kind not in MODEL_TYPES:
         return BY_HAND[kind](config)
-    family = find(kind)
+    family = find_family(kind)
     return build(family.read(family.config(config, "config.json", kind)), family.ref, {})
 
 

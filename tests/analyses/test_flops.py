@@ -25,7 +25,7 @@ from llmarch.analyses.flops import (
 )
 from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, LatentAttention, MoE, Router
-from llmarch.config.families import find
+from llmarch.config.families import find_family
 from llmarch.config.vocabulary import build
 
 FIXTURE: dict[str, Any] = json.loads((FIXTURES / "flops.json").read_text())
@@ -34,7 +34,7 @@ TOKENS: int = ABOUT["tokens"]
 
 
 def read(config: dict[str, Any]) -> Architecture:
-    family = find(config["model_type"])
+    family = find_family(config["model_type"])
     return build(
         family.read(family.config(config, "config.json", config["model_type"])), family.ref, {}
     )

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from helpers.paths import FIXTURES
 
-from llmarch.config.families import MODEL_TYPES, named
+from llmarch.config.families import MODEL_TYPES, family_named
 
 FIXTURE: dict[str, Any] = json.loads((FIXTURES / "class_defaults.json").read_text())
 CLASSES = {about["class"]: about for name, about in FIXTURE.items() if name != "_about"}
-FAMILIES = {name: named(name) for name in sorted(set(MODEL_TYPES.values()))}
+FAMILIES = {name: family_named(name) for name in sorted(set(MODEL_TYPES.values()))}
 ROWS = [
     pytest.param(family, model_type, key, value, id=f"{model_type}.{key}")
     for family in FAMILIES.values()

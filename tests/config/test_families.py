@@ -19,7 +19,7 @@ from helpers.paths import FIXTURES
 from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import configure
-from llmarch.config.families import MODEL_TYPES, find
+from llmarch.config.families import MODEL_TYPES, find_family
 from llmarch.config.vocabulary import build
 from llmarch.tensors.template import TensorRow
 
@@ -71,7 +71,7 @@ def test_the_template_is_the_checkpoint(name: str) -> None:
     elif (
         architecture.mtp is None
     ):  # the config does not tell; the family knows what a checkpoint may hold
-        [(_, stored)] = find(architecture.model_type).mtp_candidates(architecture)
+        [(_, stored)] = find_family(architecture.model_type).mtp_candidates(architecture)
         rows += stored
     expected = {n: tuple(shape) for n, (_, shape) in fixture["tensors"].items()}
     ours = names_of(rows)
@@ -108,7 +108,7 @@ def test_prod_is_not_trusted_blindly() -> None:
 
 
 def test_every_model_type_has_a_family_file() -> None:
-    assert all(find(t).name for t in MODEL_TYPES)
+    assert all(find_family(t).name for t in MODEL_TYPES)
 
 
 WITHOUT_CHECKPOINT = {

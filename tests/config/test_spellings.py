@@ -18,7 +18,7 @@ from llmarch.architecture.fingerprint import fingerprint
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import read_model
 from llmarch.compare.diff import diff
-from llmarch.config.families import find
+from llmarch.config.families import find_family
 from llmarch.sources import specs
 from llmarch.sources.aliases import bundled_models
 
@@ -177,7 +177,9 @@ def declared(config: Config) -> Config:
 
 def omitted(config: Config) -> Config:
     """Of these, the keys that published configs leave out. (Sizes they never do: without one a config is refused.)"""
-    known = find(config["model_type"]).defaults.get(str(text_of(config).get("model_type")), {})
+    known = find_family(config["model_type"]).defaults.get(
+        str(text_of(config).get("model_type")), {}
+    )
     return {k: v for k, v in declared(config).items() if k in known}
 
 

@@ -12,7 +12,7 @@ from helpers.paths import ROOT
 
 from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture, Attention, Evidence
-from llmarch.config.families import find
+from llmarch.config.families import find_family
 from llmarch.config.vocabulary import build
 from llmarch.errors import ConfigError, NotAModel
 from llmarch.tensors.template import TensorRow
@@ -25,7 +25,7 @@ Config = dict[str, Any]
 
 
 def read(config: Config) -> tuple[Architecture, list[TensorRow], dict[str, Evidence], list[str]]:
-    family = find(config["model_type"])
+    family = find_family(config["model_type"])
     c = family.config(config, "config.json", config["model_type"])
     evidence: dict[str, Evidence] = {}
     architecture = build(family.read(c), family.ref, evidence)

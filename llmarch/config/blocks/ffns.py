@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..keys import ConfigKeys
 
-EXPERTS = ("num_experts", "num_local_experts")
+EXPERT_COUNT_KEYS = ("num_experts", "num_local_experts")
 """Keys of the number of routed experts: most classes' own, and the one of their attribute map."""
 
 ACTIVATIONS = {
@@ -23,7 +23,7 @@ ACTIVATIONS = {
 """Names in transformers of functions that have another name in the schema."""
 
 
-def activation(c: ConfigKeys, *keys: str) -> Sourced:
+def activation_name(c: ConfigKeys, *keys: str) -> Sourced:
     """Read an activation, by default from `hidden_act`, under one name for one function."""
     given = c.word(*(keys or ("hidden_act",)))
     return same_evidence(ACTIVATIONS.get(given.value, given.value), given)
@@ -37,7 +37,7 @@ def dense(c: ConfigKeys, width: str = "intermediate_size", **facts: Any) -> Draf
     """
     usual: dict[str, Any] = {"width": c.size(width)}
     if "activation" not in facts:
-        usual["activation"] = activation(c)
+        usual["activation"] = activation_name(c)
     return Draft(s.Dense, usual | facts)
 
 
@@ -45,7 +45,7 @@ def moe(
     c: ConfigKeys,
     router: Draft,
     *,
-    experts: tuple[str, ...] = EXPERTS,
+    experts: tuple[str, ...] = EXPERT_COUNT_KEYS,
     active: tuple[str, ...] = ("num_experts_per_tok",),
     width: str = "moe_intermediate_size",
     **facts: Any,
@@ -63,7 +63,7 @@ def moe(
         "router": router,
     }
     if "activation" not in facts:
-        usual["activation"] = activation(c)
+        usual["activation"] = activation_name(c)
     return Draft(s.MoE, usual | facts)
 
 

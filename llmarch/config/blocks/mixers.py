@@ -16,7 +16,7 @@ LATENT_EPS = 1e-6
 """eps of the norms on MLA's latents. transformers' classes do not pass them `rms_norm_eps`."""
 
 
-def head_dim(c: ConfigKeys) -> Sourced:
+def read_head_dim(c: ConfigKeys) -> Sourced:
     """Read `head_dim`, or divide hidden_size by num_attention_heads if it is absent or null.
 
     Raises ConfigError if that division leaves a rest.
@@ -61,7 +61,7 @@ def attention(c: ConfigKeys, **facts: Any) -> Draft:
     facts: fields of Attention that replace or add to these. Without `rope` among them, RoPE is
     read from the config; `rope=None` means no RoPE.
     """
-    dim = facts["head_dim"] if "head_dim" in facts else head_dim(c)
+    dim = facts["head_dim"] if "head_dim" in facts else read_head_dim(c)
     usual: dict[str, Any] = {
         "heads": c.size("num_attention_heads"),
         "kv_heads": kv_heads(c),
@@ -152,7 +152,7 @@ def _yarn_softmax_scale(latent: Draft) -> Sourced | None:
     return derived(scale, "(0.1 * mscale_all_dim * ln(factor) + 1)^2 / sqrt(qk head dim)")
 
 
-def indexer(c: ConfigKeys, rope_dim: Sourced, *, interleaved: bool | Sourced) -> Draft:
+def lightning_indexer(c: ConfigKeys, rope_dim: Sourced, *, interleaved: bool | Sourced) -> Draft:
     """Read DeepSeek's lightning indexer, which chooses the tokens that attention reads."""
     return draft(
         s.Indexer,

@@ -14,7 +14,7 @@ from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..keys import ConfigKeys, quoted
 from ..vocabulary import TRANSFORMERS
 
-UNSCALED = ("default", "mrope", "axial", None)
+PLAIN_TYPES = ("default", "mrope", "axial", None)
 """RoPE types that change no frequency. The last two are default frequencies over several axes."""
 ORIGINAL_CONTEXT = "original_max_position_embeddings"
 CONTEXT = "max_position_embeddings"
@@ -108,7 +108,7 @@ def rope_scaling(
         "rope_type", "type", default=MISSING if "rope_type" in keys.defaults else "default"
     )
     keys.ignore("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", *SCALING_KEYS)
-    if kind.value in UNSCALED:
+    if kind.value in PLAIN_TYPES:
         keys.ignore(ORIGINAL_CONTEXT)
         return None
     if kind.value == "su":  # Phi-3's first files

@@ -8,7 +8,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, hard_coded
 from ..keys import ConfigKeys
-from .ffns import activation
+from .ffns import activation_name
 
 
 def encoder_kind(v: ConfigKeys, *supported: str) -> Sourced:
@@ -67,7 +67,7 @@ def transformer(
 def plain_mlp(v: ConfigKeys, **facts: Any) -> Draft:
     """Read an encoder's MLP: two matrices with biases, and an activation between them."""
     if "activation" not in facts:
-        facts["activation"] = activation(v)
+        facts["activation"] = activation_name(v)
     return draft(s.Dense, gated=False, bias=True, **facts)
 
 

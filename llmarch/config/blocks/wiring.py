@@ -9,7 +9,7 @@ from ...architecture import schema as s
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
 from ..keys import ConfigKeys
 
-Step = Callable[[str], Draft]
+StepMaker = Callable[[str], Draft]
 """From the path of a block (`mixers.full`) to the step of a layer that runs it."""
 
 Wiring = dict[str, Any]
@@ -42,7 +42,9 @@ def sandwich_step(block: str, norm: str = "rms") -> Draft:
     return draft(s.Step, branches=[draft(s.Branch, block=block, pre_norm=norm, post_norm=norm)])
 
 
-def layer_wiring(mixers: Sourced | str, ffns: Sourced | str, step: Step = pre_norm_step) -> Wiring:
+def layer_wiring(
+    mixers: Sourced | str, ffns: Sourced | str, step: StepMaker = pre_norm_step
+) -> Wiring:
     """Wire a decoder whose layers are a mixer and then a feed-forward block.
 
     mixers: the name of each layer's mixer, or the one that all layers have.
@@ -66,7 +68,7 @@ def _names(pattern: Sourced | str, layers: int) -> list[str]:
     return [pattern] * layers if isinstance(pattern, str) else pattern.value
 
 
-def layer_kind(mixer: str, ffn: str, step: Step = pre_norm_step) -> Draft:
+def layer_kind(mixer: str, ffn: str, step: StepMaker = pre_norm_step) -> Draft:
     """Return the layer kind of a mixer and then a feed-forward block."""
     return draft(s.LayerKind, steps=[step(f"mixers.{mixer}"), step(f"ffns.{ffn}")])
 

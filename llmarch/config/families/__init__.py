@@ -86,24 +86,24 @@ MODEL_TYPES: dict[str, str] = {
 }
 
 
-MAX_SHOWN = 80
+MAX_TYPE_SHOWN = 80
 """How many characters of an unknown model_type a message shows."""
 
 
-def find(model_type: str, file: str = "config.json") -> Family:
+def find_family(model_type: str, file: str = "config.json") -> Family:
     """Return the family that reads a model_type. Raises UnknownFamily, naming the nearest ones."""
     module = MODEL_TYPES.get(model_type)
     if module is not None:
-        return named(module)
+        return family_named(module)
     hint = f"Supported: {', '.join(sorted(MODEL_TYPES))}."
     close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
     if close:
         hint = f"Nearest supported ones: {', '.join(close)}."
-    shown = model_type[:MAX_SHOWN]
+    shown = model_type[:MAX_TYPE_SHOWN]
     raise UnknownFamily(f'{file}: model_type "{shown}" is not supported', hint)
 
 
-def named(name: str) -> Family:
+def family_named(name: str) -> Family:
     """Return the family in the file `name`, as `Architecture.family` gives it."""
     family: Family = import_module(f".{name}", __name__).FAMILY
     return family
@@ -116,6 +116,6 @@ def read_text_part(c: ConfigKeys, default: str) -> tuple[ConfigKeys, Draft]:
     Return the keys of the decoder, and what its family read from them.
     """
     model_type = c.child("text_config").word("model_type", default=default).value
-    family = find(model_type, c.file)
+    family = find_family(model_type, c.file)
     part = family.part(c, "text_config", model_type)
     return part, family.read_layers(part)

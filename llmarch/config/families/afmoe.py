@@ -89,7 +89,7 @@ FAMILY = Family(
             "post_mlp_layernorm",
         ),
         blocks={
-            s.Attention: tensors.attention_parts(gate="gate_proj"),
+            s.Attention: tensors.split_attention_parts(gate="gate_proj"),
             s.MoE: tensors.moe_parts(router="router.gate", selection_bias="expert_bias"),
         },
     ),

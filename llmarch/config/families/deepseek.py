@@ -38,7 +38,7 @@ def attention(c: ConfigKeys) -> Draft:
     if c.model_type != "deepseek_v32":
         return latent
     c.ignore("layer_types")  # which cache a layer gets
-    indexer = blocks.indexer(c, latent["qk_rope_head_dim"], interleaved=False)
+    indexer = blocks.lightning_indexer(c, latent["qk_rope_head_dim"], interleaved=False)
     return latent.replace(indexer=indexer)
 
 

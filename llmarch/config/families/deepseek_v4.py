@@ -126,7 +126,7 @@ def mixer(c: ConfigKeys, ratio: int) -> Draft:
     the window has not; YaRN's factor on scores is not applied.
     """
     rope_dim = rotary_dim(c)
-    indexer = blocks.indexer(c, rope_dim, interleaved=True) if ratio == 4 else None
+    indexer = blocks.lightning_indexer(c, rope_dim, interleaved=True) if ratio == 4 else None
     return draft(
         s.CompressedAttention,
         heads=c.size("num_attention_heads"),
@@ -218,7 +218,7 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
     assert m and m.layer_kind
     h = a.hidden_size
     numbers = tuple(range(m.modules))
-    yield from tensors.layer_rows(a, m.layer_kind, numbers, "mtp.{}.", naming, "mtp")
+    yield from tensors.rows_of_layers(a, m.layer_kind, numbers, "mtp.{}.", naming, "mtp")
     for norm in ("enorm", "hnorm", "norm"):
         yield tensors.TensorRow(f"mtp.{{}}.{norm}.weight", (h,), (numbers,), "mtp")
     for name in ("e_proj", "h_proj"):

@@ -37,7 +37,7 @@ def read(c: ConfigKeys) -> Draft:
 def gemma(c: ConfigKeys) -> Draft:
     """Read Gemma 1."""
     mixers = {"full": blocks.attention(c, **blocks.attention_biases(c))}
-    activation = blocks.activation(c, "hidden_activation", "hidden_act")
+    activation = blocks.activation_name(c, "hidden_activation", "hidden_act")
     if activation.value == "gelu":
         activation = derived("gelu_tanh", "the first files say gelu and mean its tanh form")
     wiring = blocks.layer_wiring(blocks.every_layer(c, "full"), "dense")
@@ -61,7 +61,7 @@ def gemma3(c: ConfigKeys) -> Draft:
     reason = f"full on every {every}th layer, the others slide"
     layers = blocks.sliding_layers(c, lambda i: (i + 1) % every != 0, reason)
     c.ignore("attn_logit_softcapping")  # the attention class stores it and never passes it on
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
     base = c.number("rope_local_base_freq")
     common: dict[str, Any] = {
@@ -92,7 +92,7 @@ def sandwiched(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced) -> Draf
     return decoder(
         c,
         blocks.used(mixers, layers),
-        blocks.activation(c, "hidden_activation"),
+        blocks.activation_name(c, "hidden_activation"),
         head=draft(s.Head, softcap=c.optional(c.number, "final_logit_softcapping")),
         **blocks.layer_wiring(layers, "dense", blocks.sandwich_step),
     )
@@ -142,8 +142,8 @@ def siglip_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     norms = ("layer_norm1", "layer_norm2")
     yield from tensors.patch_rows(f"{prefix}embeddings.patch_embedding", t)
     yield from tensors.position_rows(f"{prefix}embeddings.position_embedding.weight", t)
-    yield from tensors.tower_rows(
-        t, layer, norms, tensors.attention_parts(o="out_proj"), SIGLIP_MLP
+    yield from tensors.encoder_layer_rows(
+        t, layer, norms, tensors.split_attention_parts(o="out_proj"), SIGLIP_MLP
     )
     yield from tensors.norm_rows(f"{prefix}post_layernorm", t.norm, t.hidden_size, (), "vision")
     if t.pooling_head:

@@ -124,7 +124,7 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
 
 def feed_forward(c: ConfigKeys, share: float, mlps: set[str]) -> dict[str, Draft]:
     """Read the MLPs that layers use, Laurel, and the block that adds per-layer embeddings."""
-    geglu = blocks.activation(c, "hidden_activation")
+    geglu = blocks.activation_name(c, "hidden_activation")
     dense = draft(s.Dense, width=mlp_width(c), activation=geglu)
     sparse = dense.replace(sparsity=derived(share, "activation_sparsity_pattern"))
     ffns = {"dense": dense, "dense_sparse": sparse}

@@ -153,7 +153,7 @@ def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:
     wide: whether layers have an MLP of twice that width.
     """
     width = c.size("intermediate_size")
-    geglu = blocks.activation(c, "hidden_activation")
+    geglu = blocks.activation_name(c, "hidden_activation")
     ffns: dict[str, Draft] = {}
     if dense:
         ffns["dense"] = draft(s.Dense, width=width, activation=geglu)
@@ -231,7 +231,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
     hidden = v.size("hidden_size")
     dim = v.size("head_dim")
-    mlp = blocks.dense(v, activation=blocks.activation(v, "hidden_activation"))
+    mlp = blocks.dense(v, activation=blocks.activation_name(v, "hidden_activation"))
     return vision.transformer(
         v,
         channels="",
@@ -274,7 +274,7 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
         hidden_size=hidden,
         heads=v.size("num_attention_heads"),
         width=derived(4 * hidden.value, "4 * audio hidden_size"),
-        activation=blocks.activation(v),
+        activation=blocks.activation_name(v),
         norm=blocks.rms_norm(v),
         conv_kernel=v.size("conv_kernel_size"),
         chunk=v.size("attention_chunk_size"),
@@ -325,7 +325,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         yield from tensors.matrix_rows(projection, audio.projector[0], component="audio")
 
 
-VISION_ATTENTION = tensors.attention_parts(
+VISION_ATTENTION = tensors.split_attention_parts(
     q="q_proj.linear", k="k_proj.linear", v="v_proj.linear", o="o_proj.linear"
 )
 VISION_MLP = tensors.dense_parts("mlp", "gate_proj.linear", "up_proj.linear", "down_proj.linear")
@@ -351,7 +351,7 @@ def vision_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
     facts = ("towers.vision.patch_size",)
     yield from tensors.matrix_rows(patches, t.patch_embedding, proves=facts)
     norms = tensors.SANDWICH_NORMS
-    yield from tensors.tower_rows(t, layer, norms, VISION_ATTENTION, VISION_MLP)
+    yield from tensors.encoder_layer_rows(t, layer, norms, VISION_ATTENTION, VISION_MLP)
     if t.clipped:
         yield from bound_rows(layer, CLIPPED, t.layers, part)
     if t.standardized:

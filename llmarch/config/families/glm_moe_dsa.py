@@ -22,7 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     wiring = blocks.layer_wiring(attention, ffns)
     latent = blocks.latent_attention(c)
     interleaved = c.expect("indexer_rope_interleave", True)
-    indexer = blocks.indexer(c, latent["qk_rope_head_dim"], interleaved=interleaved)
+    indexer = blocks.lightning_indexer(c, latent["qk_rope_head_dim"], interleaved=interleaved)
     mixers = {
         "full": latent.replace(indexer=indexer),
         "full_shared": latent.replace(indexer=None, index_from="full"),

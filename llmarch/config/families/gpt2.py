@@ -73,7 +73,7 @@ def mlp(c: ConfigKeys) -> Draft:
     return draft(
         s.Dense,
         width=c.size("n_inner", default=four),
-        activation=blocks.activation(c, "activation_function"),
+        activation=blocks.activation_name(c, "activation_function"),
         gated=False,
         bias=True,
     )

@@ -43,7 +43,7 @@ def moe(c: ConfigKeys) -> Draft:
         experts=c.size("num_experts"),
         active=same_on_every_layer(c, "moe_topk"),
         expert_width=width,
-        activation=blocks.activation(c),
+        activation=blocks.activation_name(c),
         shared_experts=1,
         shared_width=width,
         router=draft(s.Router, scoring="softmax", normalized=True),
@@ -82,7 +82,9 @@ FAMILY = Family(
     read=read,
     naming=tensors.Naming(
         blocks={
-            s.Attention: tensors.attention_parts(q_norm="query_layernorm", k_norm="key_layernorm"),
+            s.Attention: tensors.split_attention_parts(
+                q_norm="query_layernorm", k_norm="key_layernorm"
+            ),
             s.MoE: tensors.moe_parts(router="gate.wg", shared="shared_mlp"),
         },
     ),

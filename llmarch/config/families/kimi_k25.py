@@ -116,7 +116,7 @@ def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     grid = position_grid(tower)
     yield from tensors.position_rows(f"{patches}pos_emb.weight", tower, grid)
 
-    yield from tensors.tower_rows(
+    yield from tensors.encoder_layer_rows(
         tower,
         layer=f"{encoder}blocks.{{}}.",
         norms=("norm0", "norm1"),

@@ -102,7 +102,7 @@ def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
     if gating.value == "per-element":
         biases = blocks.biases_beside_a_gate(c)
     c.expect("qkv_bias", biases["qkv_bias"].value)
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     base, share = DEFAULT_ROPE[kind]
     reason = f"{c.ref}, as rope_parameters is absent"
     rope = blocks.rope_of_type(
@@ -158,7 +158,7 @@ FAMILY = Family(
     read=read,
     naming=tensors.Naming(
         blocks={
-            s.Attention: tensors.attention_parts(gate="g_proj"),
+            s.Attention: tensors.split_attention_parts(gate="g_proj"),
             s.MoE: tensors.moe_parts(
                 selection_bias="experts.e_score_correction_bias", shared="shared_expert"
             ),

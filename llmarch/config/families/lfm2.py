@@ -129,7 +129,7 @@ FAMILY = Family(
         final_norm="model.embedding_norm",
         norms=("operator_norm", "ffn_norm"),
         blocks={
-            s.Attention: tensors.attention_parts(
+            s.Attention: tensors.split_attention_parts(
                 o="out_proj", q_norm="q_layernorm", k_norm="k_layernorm"
             ),
             s.LinearAttention: short_conv_parts,

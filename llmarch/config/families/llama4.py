@@ -79,7 +79,7 @@ def mixer(c: ConfigKeys, mask: str, rotates: bool) -> Draft:
     Layers with RoPE may norm q and k after it, without weights; layers without RoPE scale their
     queries by position.
     """
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     rotary_dim = blocks.rotary_dim(c, dim)
     rope: Draft | None = blocks.rope(c, rotary_dim, interleaved=True)
     if not rotates:
@@ -208,11 +208,11 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     for name in ("layernorm_pre", "layernorm_post"):
         yield from tensors.norm_rows(prefix + name, tower.norm, width, (), "vision")
 
-    yield from tensors.tower_rows(
+    yield from tensors.encoder_layer_rows(
         tower,
         layer=f"{prefix}model.layers.{{}}.",
         norms=tensors.PRE_NORMS,
-        attention=tensors.attention_parts(),
+        attention=tensors.split_attention_parts(),
         ffn=tensors.dense_parts("mlp", up="fc1", down="fc2"),
     )
     yield from tensors.projector_rows(
@@ -231,7 +231,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     return tensors.Naming(
         prefix=prefix,
         blocks={
-            s.Attention: tensors.attention_parts(),
+            s.Attention: tensors.split_attention_parts(),
             s.Dense: tensors.dense_parts("feed_forward"),
             s.MoE: tensors.fused_moe_parts("feed_forward"),
         },

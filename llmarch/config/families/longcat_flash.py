@@ -110,7 +110,7 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
     modules = tuple(range(a.mtp.modules))
     layer = "model.mtp.layers.{}."
     own_naming = replace(naming, norms=tensors.PRE_NORMS, blocks=MTP_BLOCKS)
-    yield from tensors.layer_rows(a, a.mtp.layer_kind, modules, layer, own_naming, "mtp")
+    yield from tensors.rows_of_layers(a, a.mtp.layer_kind, modules, layer, own_naming, "mtp")
 
     for norm in ("enorm.m", "hnorm.m"):
         yield tensors.TensorRow(

@@ -146,7 +146,7 @@ FAMILY = Family(
     ref=modeling("mimo_v2_flash"),
     read=read,
     naming=tensors.Naming(
-        blocks={s.Attention: tensors.attention_parts(sinks="attention_sink_bias")}
+        blocks={s.Attention: tensors.split_attention_parts(sinks="attention_sink_bias")}
     ),
     defaults={
         "mimo_v2_flash": {

@@ -121,7 +121,7 @@ def rotary_dim(c: ConfigKeys) -> Sourced:
 
     transformers' class for Text-01 ignores rotary_dim and rotates all dims; vLLM reads it.
     """
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     published = c.size("rotary_dim", default=None)
     share = "partial_rotary_factor"
     has_share = c.has(share)
@@ -206,7 +206,7 @@ def lightning(c: ConfigKeys) -> Draft:
     It has no rotary positions.
     """
     heads = c.size("num_attention_heads")
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     return draft(
         s.LinearAttention,
         variant="lightning",

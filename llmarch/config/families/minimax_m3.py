@@ -72,7 +72,7 @@ def full(c: ConfigKeys) -> Draft:
     c.ignore("partial_rotary_factor")  # rotary_dim is read
     return blocks.attention(
         c,
-        head_dim=blocks.head_dim(c),
+        head_dim=blocks.read_head_dim(c),
         qk_norm=draft(s.QKNorm, scope=scope, offset=norm_offset(c)),
         rope=blocks.rope(c, c.size("rotary_dim")),
     )
@@ -155,7 +155,7 @@ def swiglu(c: ConfigKeys) -> dict[str, Any]:
     changes it.
     """
     return {
-        "activation": same_evidence("silu", blocks.activation(c)),
+        "activation": same_evidence("silu", blocks.activation_name(c)),
         "clamp": c.number("swiglu_limit"),
         "alpha": c.number("swiglu_alpha"),
         "up_offset": 1,
@@ -253,11 +253,11 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     norm = f"{prefix}pre_layrnorm"
     yield from tensors.patch_rows(patches, tower, video=True)
     yield from tensors.norm_rows(norm, tower.norm, tower.hidden_size, (), "vision")
-    yield from tensors.tower_rows(
+    yield from tensors.encoder_layer_rows(
         tower,
         layer=f"{prefix}encoder.layers.{{}}.",
         norms=("layer_norm1", "layer_norm2"),
-        attention=tensors.attention_parts(o="out_proj"),
+        attention=tensors.split_attention_parts(o="out_proj"),
         ffn=tensors.dense_parts("mlp", up="fc1", down="fc2"),
     )
     yield from tensors.projector_rows(

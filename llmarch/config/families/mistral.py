@@ -113,7 +113,7 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
         image_size=keys.size("image_size"),
         merge=c.size("spatial_merge_size"),
         projector=projector(c, hidden, text["hidden_size"]),
-        projector_activation=blocks.activation(c, "projector_hidden_act"),
+        projector_activation=blocks.activation_name(c, "projector_hidden_act"),
         projector_norms=same_evidence(norm_widths, hidden),
     )
     return tower.replace(rope=blocks.rope(keys, tower["head_dim"]))
@@ -158,11 +158,11 @@ def pixtral_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         axes=(),
         component="vision",
     )
-    yield from tensors.tower_rows(
+    yield from tensors.encoder_layer_rows(
         tower,
         layer=f"{prefix}transformer.layers.{{}}.",
         norms=("attention_norm", "ffn_norm"),
-        attention=tensors.attention_parts("attention"),
+        attention=tensors.split_attention_parts("attention"),
         ffn=tensors.dense_parts("feed_forward"),
     )
 

@@ -179,7 +179,7 @@ def mlp(c: ConfigKeys) -> Draft:
     return draft(
         s.Dense,
         width=c.size("intermediate_size"),
-        activation=blocks.activation(c, "mlp_hidden_act"),
+        activation=blocks.activation_name(c, "mlp_hidden_act"),
         gated=False,
         bias=c.flag("mlp_bias"),
     )
@@ -192,7 +192,7 @@ def moe(c: ConfigKeys) -> Draft:
         c,
         blocks.sigmoid_router(c),
         experts=("n_routed_experts", "num_local_experts"),
-        activation=blocks.activation(c, "mlp_hidden_act"),
+        activation=blocks.activation_name(c, "mlp_hidden_act"),
         gated=False,
         shared_experts=c.size("n_shared_experts", least=0),
         shared_width=c.size("moe_shared_expert_intermediate_size"),
@@ -216,7 +216,7 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
         kind = s.LayerKind(steps=(step,))
         single = replace(a, layer_kinds={"mtp": kind})
         numbers = tuple(range(i, count, depth))
-        yield from tensors.layer_rows(single, "mtp", numbers, layer, naming, "mtp")
+        yield from tensors.rows_of_layers(single, "mtp", numbers, layer, naming, "mtp")
 
     first_layers = tuple(range(0, count, depth))
     last_layers = tuple(range(depth - 1, count, depth))
@@ -253,7 +253,7 @@ FAMILY = Family(
         final_norm="backbone.norm_f",
         norms=("norm",),
         blocks={
-            s.Attention: tensors.attention_parts("mixer"),
+            s.Attention: tensors.split_attention_parts("mixer"),
             s.LinearAttention: tensors.mamba2_parts("mixer"),
             s.Dense: tensors.dense_parts("mixer"),
             s.MoE: tensors.moe_parts("mixer"),

@@ -45,7 +45,7 @@ def attention(c: ConfigKeys, **facts: Any) -> Draft:
 
 def full(c: ConfigKeys) -> Draft:
     """Read the attention of OLMo 3's full layers."""
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
     rope = blocks.rope(c, rotary, layer_type="full_attention")
     return attention(c, rope=rope)
@@ -53,7 +53,7 @@ def full(c: ConfigKeys) -> Draft:
 
 def sliding(c: ConfigKeys) -> Draft:
     """Read the attention of OLMo 3's sliding layers, whose RoPE is not scaled."""
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
     rope = blocks.rope(
         c,

@@ -133,7 +133,7 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
     width = a.hidden_size
     modules = tuple(range(a.mtp.modules))
     layer = "mtp.layers.{}."
-    yield from tensors.layer_rows(a, a.mtp.layer_kind, modules, layer, naming, "mtp")
+    yield from tensors.rows_of_layers(a, a.mtp.layer_kind, modules, layer, naming, "mtp")
 
     yield tensors.TensorRow(
         pattern="mtp.fc.weight",

@@ -47,7 +47,7 @@ def read(c: ConfigKeys) -> Draft:
 
 def attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm and positions of three axes."""
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     rotary_dim = blocks.rotary_dim(c, dim)
     rope = blocks.rope(c, rotary_dim)
     sections = [24, 20, 20]
@@ -154,7 +154,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     prefix = "model.visual."
     yield from tensors.patch_rows(f"{prefix}patch_embed.proj", tower, video=True)
     yield from tensors.position_rows(f"{prefix}pos_embed.weight", tower)
-    yield from tensors.tower_rows(
+    yield from tensors.encoder_layer_rows(
         tower,
         layer=f"{prefix}blocks.{{}}.",
         norms=("norm1", "norm2"),

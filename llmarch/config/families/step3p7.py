@@ -83,7 +83,7 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
     if kind in layers:
         first = layers.index(kind)
 
-    dim = blocks.head_dim(c)
+    dim = blocks.read_head_dim(c)
     groups = c.size("num_attention_groups", "num_key_value_heads")
     heads = query_heads(c, kind, groups, dim)
     theta = entry_of_layer(c, "rope_theta", first, 10000.0)
@@ -413,7 +413,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.patch_rows(f"{prefix}conv1", tower)
     yield from tensors.position_rows(f"{prefix}positional_embedding", tower)
     yield from tensors.norm_rows(f"{prefix}ln_pre", tower.norm, width, (), "vision")
-    yield from tensors.tower_rows(
+    yield from tensors.encoder_layer_rows(
         tower,
         layer=layer,
         norms=("ln_1", "ln_2"),
@@ -446,7 +446,7 @@ FAMILY = Family(
     ref=modeling("step3p7"),
     read=read,
     naming=tensors.Naming(
-        blocks={s.Attention: tensors.attention_parts(gate="g_proj"), s.MoE: moe_parts},
+        blocks={s.Attention: tensors.split_attention_parts(gate="g_proj"), s.MoE: moe_parts},
         mtp=mtp_rows,
         tower=tower_rows,
     ),

@@ -11,7 +11,7 @@ import pytest
 from helpers.paths import SPECS
 
 from llmarch.architecture.schema import Architecture, Evidence
-from llmarch.config.families import find
+from llmarch.config.families import find_family
 from llmarch.config.vocabulary import build
 
 FACTS: dict[str, dict[str, Any]] = {
@@ -265,7 +265,7 @@ def architecture(spec: str) -> tuple[Architecture, dict[str, Evidence]]:
         config, spelled = translate(document["config"])
     else:
         config, spelled = document["config"], None
-    family = find(config["model_type"])
+    family = find_family(config["model_type"])
     evidence: dict[str, Evidence] = {}
     return build(
         family.read(family.config(config, "config.json", config["model_type"], spelled)),

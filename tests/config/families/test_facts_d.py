@@ -16,7 +16,7 @@ from llmarch import load
 from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import MoE
 from llmarch.compare.diff import diff
-from llmarch.config.families import named
+from llmarch.config.families import family_named
 from llmarch.views.wording import kind_word
 
 GLM_5_MLA = {
@@ -367,7 +367,7 @@ def test_counts_are_the_published_ones(spec: str) -> None:
         assert ours.active - tables == published["active"]
     mtp = ours.mtp or 0
     if "mtp" in published and a.mtp is None:
-        [(layout, stored)] = named(a.family).mtp_candidates(a)
+        [(layout, stored)] = family_named(a.family).mtp_candidates(a)
         mtp = count_parameters(replace(a, mtp=layout)).mtp
         assert mtp == sum(r.parameters for r in stored)
     assert mtp == published.get("mtp", mtp)

@@ -136,9 +136,20 @@ def read_model(raw: RawModel) -> Reading:
         findings = (*raw.findings, *stated)
         return Reading(raw, architecture, evidence, findings, unread, "computed", rows)
 
-    from .verify import verify  # not imported for bundled specs, which have no headers
+    # not imported for bundled specs, which have no headers
+    from .settling import TIED, settle_tie, settled_findings
+    from .verify import verify
 
-    check = verify(architecture, rows, raw.tensors, partial=raw.partial)
+    def compare(a: Architecture) -> Verification:
+        assert raw.tensors is not None
+        return verify(a, family.template(a), raw.tensors, partial=raw.partial)
+
+    if TIED in config.unsettled and not raw.partial:
+        architecture, check = settle_tie(architecture, compare, evidence)
+        rows = family.template(architecture)
+        stated = settled_findings(stated, config.unsettled, architecture)
+    else:
+        check = verify(architecture, rows, raw.tensors, partial=raw.partial)
     for path, tensors in check.confirmed.items():
         if path in evidence:
             evidence[path] = replace(evidence[path], confirmed_by=tensors)

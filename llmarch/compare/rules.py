@@ -276,6 +276,22 @@ FINDING_RULES = (
     ),
     # Findings: the config itself
     Rule(
+        "config-contradiction",
+        None,
+        "behaviour",
+        "the config says two different things about one fact",
+        "Some readers use one of the two values, some the other, so that the same files compute "
+        "different things in different engines.",
+    ),
+    Rule(
+        "newer-spelling",
+        None,
+        "info",
+        "the config has a spelling that older readers do not know",
+        "transformers 4, and what is built on it, looks for other keys and uses its defaults "
+        "where it does not find them.",
+    ),
+    Rule(
         "layer-list-length",
         None,
         "weights",

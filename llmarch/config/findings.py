@@ -5,12 +5,17 @@ What reads a config calls these functions. The findings end in `Reading.findings
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from math import isclose
+from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Finding
 
 if TYPE_CHECKING:
     from .keys import ConfigKeys
+
+MAX_SHOWN = 60
+"""How many characters of a value a message shows."""
 
 MTP_KEYS = (
     "num_nextn_predict_layers",
@@ -71,6 +76,100 @@ def check_layer_types(c: ConfigKeys, depth: int) -> None:
     words = c.data.get("layer_types")
     if isinstance(words, list):
         layer_list_length(c, "layer_types", len(words), depth)  # pyright: ignore[reportUnknownArgumentType]
+
+
+READERS = {
+    ("rope_type", "type"): "transformers reads the former, older readers the latter",
+    ("dtype", "torch_dtype"): "transformers 5 reads the former, older readers the latter",
+}
+"""Who reads which of two keys for one thing; llmarch reads the first."""
+
+SYNONYMS = {"su": "longrope", "mrope": "default", "axial": "default"}
+"""Words for RoPE types of which a config may have both."""
+
+
+def same_statement(a: Any, b: Any) -> bool:
+    """Return whether two values of a config mean the same: 1 and 1.0, float16 and torch.float16."""
+    if isinstance(a, str) and isinstance(b, str):
+        first, second = (SYNONYMS.get(word, word).removeprefix("torch.") for word in (a, b))
+        return first == second
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return isclose(a, b, rel_tol=1e-7)
+    return a == b
+
+
+def contradiction(
+    taken: ConfigKeys, key: str, other: ConfigKeys, other_key: str, readers: str = ""
+) -> None:
+    """Report two keys for one thing with different values, unless one of them has none.
+
+    taken, key: what llmarch reads.
+    readers: who reads which, for people.
+    """
+    a, b = taken.data.get(key), other.data.get(other_key)
+    if a is None or b is None or same_statement(a, b):
+        return
+    readers = readers or READERS.get((key, other_key), "llmarch reads the former")
+    first, second = taken.key(key), other.key(other_key)
+    add(
+        taken,
+        Finding(
+            rule="config-contradiction",
+            path=second,
+            message=f"{first} is {shown(a)}, but {second} is {shown(b)}: {readers}",
+            severity="behaviour",
+            old=b,
+            new=a,
+        ),
+    )
+
+
+def another_value(c: ConfigKeys, key: str, value: Any, source: str) -> None:
+    """Report a key that has another value than the class computes, which ignores the key.
+
+    source: what the class computes it from.
+    """
+    given = c.data.get(key)
+    if given is None or same_statement(given, value):
+        return
+    path = c.key(key)
+    add(
+        c,
+        Finding(
+            rule="config-contradiction",
+            path=path,
+            message=f"{path} is {shown(given)}, but {source} gives {shown(value)}: transformers"
+            " reads the latter",
+            severity="behaviour",
+            old=given,
+            new=value,
+        ),
+    )
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message: `500,000`, `"yarn"`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        text = json.dumps(value, default=repr)
+        return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+    return f"{value:,.15g}"
+
+
+def newer_spelling(c: ConfigKeys, key: str, consequence: str) -> None:
+    """Report a key that older readers do not know, in whose place they read others.
+
+    consequence: what they compute with.
+    """
+    path = c.key(key)
+    add(
+        c,
+        Finding(
+            rule="newer-spelling",
+            path=path,
+            message=f"{path} is read by transformers 5; {consequence}",
+            severity="info",
+        ),
+    )
 
 
 def add(c: ConfigKeys, finding: Finding) -> None:

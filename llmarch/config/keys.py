@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from ..architecture.schema import Evidence, Finding
 from ..errors import ConfigError
 from .evidence import Sourced
-from .findings import layer_list_length, layer_number_too_high
+from .findings import contradiction, layer_list_length, layer_number_too_high
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 10**6
@@ -100,6 +100,7 @@ class ConfigKeys:
         read_keys: set[str] | None = None,
         native_keys: Mapping[str, str | Evidence] | None = None,
         findings: list[Finding] | None = None,
+        unsettled: dict[str, Any] | None = None,
         overrides: frozenset[str] | None = None,
     ) -> None:
         """Wrap the keys of a config.
@@ -113,6 +114,8 @@ class ConfigKeys:
         keys states (mistral_native.py).
         findings: what the config states twice and differently, and the like (findings.py); shared
         by nested configs.
+        unsettled: facts that the config leaves open, by path, with the value that transformers
+        takes; a checkpoint decides. Shared by nested configs.
         overrides: the keys whose values single layers have for themselves, in the config of these
         layers (per_layer.py); None in a config that may have such layers.
         """
@@ -127,6 +130,7 @@ class ConfigKeys:
         self.native_keys: Mapping[str, str | Evidence] = native_keys or {}
         self.read_keys: set[str] = set() if read_keys is None else read_keys
         self.findings: list[Finding] = [] if findings is None else findings
+        self.unsettled: dict[str, Any] = {} if unsettled is None else unsettled
         self.overrides = overrides
 
     def child(
@@ -158,6 +162,7 @@ class ConfigKeys:
             read_keys=self.read_keys,
             native_keys=self.native_keys,
             findings=self.findings,
+            unsettled=self.unsettled,
         )
 
     def with_context(self, **context: Any) -> ConfigKeys:
@@ -169,6 +174,7 @@ class ConfigKeys:
             read_keys=self.read_keys,
             native_keys=self.native_keys,
             findings=self.findings,
+            unsettled=self.unsettled,
             overrides=self.overrides,
             **context,
         )
@@ -191,6 +197,7 @@ class ConfigKeys:
             prefix=self.prefix,
             native_keys={**self.native_keys, **own_names},
             findings=self.findings,
+            unsettled=self.unsettled,
             overrides=frozenset(values),
         )
 
@@ -252,6 +259,8 @@ class ConfigKeys:
             native = self.native_keys.get(self.prefix + key)
             stated = key in self.data and isinstance(native, Evidence)
             if stated or self.data.get(key) is not None:
+                for other in keys:
+                    contradiction(self, key, self, other)
                 return Found(key, self.data[key], self._evidence(key))
         null = next((k for k in keys if k in self.data), None)
         if default is MISSING:

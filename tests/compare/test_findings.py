@@ -183,6 +183,12 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         small,
         lambda: small(having(per_layer_config={"28": {"intermediate_size": 1}})),
     ),
+    ("config-contradiction", small, lambda: small(having(dtype="float32"))),
+    (
+        "newer-spelling",
+        small,
+        lambda: small(having(rope_theta=None, rope_parameters={"rope_theta": 1e6})),
+    ),
     ("unread-key", small, lambda: small(having(attention_twist=3))),
 ]
 

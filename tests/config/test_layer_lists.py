@@ -51,6 +51,8 @@ def lists_of(alias: str) -> Iterator[str]:
     depth = text.get("num_hidden_layers") or -1
     modules = text.get("num_nextn_predict_layers") or 0
     for key, value in text.items():
+        if key == "layers_block_type":
+            continue  # it is what gives the number of layers
         if isinstance(value, list) and len(value) in (depth, depth + modules):
             yield key
 

@@ -31,6 +31,14 @@ NOT_WHOLE = {
 }
 """Copies that lack vision_config or text_config. transformers fills in the tower or the decoder of
 the class defaults, which is not the published model."""
+FLAGS_DISAGREE = {
+    "specs/mistral-small-3.1",
+    "mistralai__Mistral-Small-3.1-24B-Instruct-2503/config.partial.json",
+    "specs/qwen3-vl-235b",
+    "specs/qwen3-vl-30b-a3b",
+}
+"""Wrappers whose class default of tie_word_embeddings is not that of the text part's class.
+transformers writes both out."""
 
 
 def given(name: str) -> Config:
@@ -60,7 +68,8 @@ def test_the_architecture_is_the_same(name: str) -> None:
     assert diff(before, after) == []
     assert fingerprint(before) == fingerprint(after)
     assert unread_after - unread_before == set()
-    assert [f for f in findings if f.severity != "info"] == []
+    wrong = {f.path for f in findings if f.severity != "info"}
+    assert wrong == ({"text_config.tie_word_embeddings"} if name in FLAGS_DISAGREE else set())
 
 
 def test_most_published_configs_are_tried() -> None:

@@ -13,6 +13,7 @@ from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..keys import ConfigKeys, quoted
 from ..vocabulary import TRANSFORMERS
+from .rope_statements import check_statements
 
 PLAIN_TYPES = ("default", "mrope", "axial", None)
 """RoPE types that change no frequency. The last two are default frequencies over several axes."""
@@ -82,6 +83,7 @@ def rope_keys(c: ConfigKeys) -> ConfigKeys:
     These are `rope_scaling`, which transformers prefers if a config has both, `rope_parameters`,
     or the class default of the latter.
     """
+    check_statements(c)
     for key in ("rope_parameters", "rope_scaling"):
         if not c.data.get(key):
             c.ignore(key)

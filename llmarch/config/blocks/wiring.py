@@ -8,6 +8,7 @@ from typing import Any
 from ...architecture import schema as s
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
 from ..keys import ConfigKeys
+from .tying import TiedBy, tied_head
 
 StepMaker = Callable[[str], Draft]
 """From the path of a block (`mixers.full`) to the step of a layer that runs it."""
@@ -187,10 +188,18 @@ TowerReader = Callable[[ConfigKeys, Draft], Draft]
 """From the keys of a wrapper and the decoder it holds to an encoder."""
 
 
-def wrapped(c: ConfigKeys, part: ConfigKeys, text: Draft, **readers: TowerReader) -> Draft:
+def wrapped(
+    c: ConfigKeys,
+    part: ConfigKeys,
+    text: Draft,
+    *,
+    tied_by: TiedBy = "wrapper",
+    **readers: TowerReader,
+) -> Draft:
     """Read a decoder inside a multimodal wrapper, whose family and model_type it gets.
 
     part, text: the wrapper's keys of the decoder, and what was read from them.
+    tied_by: whose flag the class ties the head by.
     readers: what reads the encoder of a modality, by its name; it is called if the wrapper has
     keys for it, as `vision_config`.
     """
@@ -198,20 +207,6 @@ def wrapped(c: ConfigKeys, part: ConfigKeys, text: Draft, **readers: TowerReader
         family=c.family,
         model_type=c.word("model_type", default=c.family),
         dtype=dtype_of(c if c.has("dtype") or c.has("torch_dtype") else part),
-        embedding=text["embedding"].replace(tied=_tied(c, part, text)),
+        embedding=text["embedding"].replace(tied=tied_head(c, part, text, tied_by)),
         towers={name: read(c, text) for name, read in readers.items() if c.has(f"{name}_config")},
     )
-
-
-def _tied(c: ConfigKeys, part: ConfigKeys, text: Draft) -> Sourced:
-    """Read whether the head of a wrapped decoder is tied.
-
-    Wrapper and part may both have `tie_word_embeddings`, and disagree: files saved by
-    transformers 5 spell out every default, and those of wrappers and text parts differ. Then the
-    head is untied. If neither has it, the default of the part holds.
-    """
-    key = "tie_word_embeddings"
-    outer = c.flag(key, default=None)
-    if c.has(key) and not (outer.value and part.has(key)):
-        return outer
-    return text["embedding"]["tied"]

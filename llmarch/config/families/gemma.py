@@ -236,7 +236,7 @@ FAMILY = Family(
             "sliding_window_pattern": 6,
             "final_logit_softcapping": None,
         },
-        "gemma3": {"mm_tokens_per_image": 256},
+        "gemma3": {"tie_word_embeddings": True, "mm_tokens_per_image": 256},
         "siglip_vision_model": {
             "hidden_size": 768,
             "intermediate_size": 3072,

@@ -12,6 +12,7 @@ from ...architecture import schema as s
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
 LAYER_TYPES = {"chunked_attention": "chunked", "full_attention": "full"}
@@ -22,8 +23,7 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type == "llama4" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "llama4_text")
         text = FAMILY.read_layers(part)
-        return blocks.wrapped(c, part, text, vision=vision_tower)
-
+        return blocks.wrapped(c, part, text, tied_by="part", vision=vision_tower)
     rotates = blocks.rope_layers(c, empty_is_absent=True)
     masks = masked_layers(c, rotates)
     kinds = list(zip(masks.value, rotates.value, strict=True))
@@ -186,7 +186,9 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         ],
         projector_activation="gelu",
     )
-    return tower.replace(rope=blocks.rope(keys, tower["head_dim"], interleaved=True))
+    dim = tower["head_dim"]
+    another_value(keys, "head_dim", dim.value, dim.evidence.ref)
+    return tower.replace(rope=blocks.rope(keys, dim, interleaved=True))
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

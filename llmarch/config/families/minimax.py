@@ -14,6 +14,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
+from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
 FACTOR_KEYS = {
@@ -130,7 +131,9 @@ def rotary_dim(c: ConfigKeys) -> Sourced:
         has_share = True
 
     if has_share or published.value is None:
-        return blocks.rotary_dim(c, dim)
+        rotary = blocks.rotary_dim(c, dim)
+        another_value(c, "rotary_dim", rotary.value, rotary.evidence.ref)
+        return rotary
     return published
 
 
@@ -164,7 +167,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
 
 def scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
     """Return how Text-01 and M1 add a block: the residual times alpha, the branch times beta."""
-    c.value(*ALL_FACTOR_KEYS, default=None)
+    c.ignore(*ALL_FACTOR_KEYS)
 
     def factor(block: str, name: str) -> Sourced:
         """Read `alpha` or `beta` of a block, 1 without a key."""

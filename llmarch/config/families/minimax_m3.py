@@ -48,7 +48,7 @@ def wrapper(c: ConfigKeys) -> Draft:
     # read with the tower
     c.ignore("img_token_compression_config", "multimodal_projector_bias")
     c.ignore("projector_hidden_size", "projector_hidden_act")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=vision_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), tied_by="either", vision=vision_tower)
 
 
 def norm_offset(c: ConfigKeys) -> Sourced | int:

@@ -14,6 +14,7 @@ from ...architecture import schema as s
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import read_text_part
 
@@ -116,7 +117,9 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
         projector_activation=blocks.activation_name(c, "projector_hidden_act"),
         projector_norms=same_evidence(norm_widths, hidden),
     )
-    return tower.replace(rope=blocks.rope(keys, tower["head_dim"]))
+    dim = tower["head_dim"]
+    another_value(keys, "head_dim", dim.value, dim.evidence.ref)
+    return tower.replace(rope=blocks.rope(keys, dim))
 
 
 def projector(c: ConfigKeys, hidden: Sourced, width: Sourced) -> list[Draft]:
@@ -259,6 +262,7 @@ FAMILY = Family(
             },
         },
         "mistral3": {
+            "tie_word_embeddings": True,
             "projector_hidden_act": "gelu",
             "multimodal_projector_bias": False,
             "spatial_merge_size": 2,

@@ -16,6 +16,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, Sourced, draft, same_evidence
+from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
 BLOCKS = {"M": "mixers.linear", "*": "mixers.full", "E": "ffns.moe", "-": "ffns.dense"}
@@ -32,7 +33,9 @@ LETTERS = {
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     layers = layer_blocks(c, "layers_block_type", "hybrid_override_pattern")
-    check_count(c, len(layers.value))
+    c.ignore("num_hidden_layers")
+    count_source = f"the length of {layers.evidence.ref}"
+    another_value(c, "num_hidden_layers", len(layers.value), count_source)
     mtp = mtp_module(c)
     used = [*layers.value]
     kinds: dict[str, Draft] = {}
@@ -122,16 +125,6 @@ def check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str
             continue
         supported = ", ".join(known)
         raise ConfigError(f"{c.file}: {c.key(key)} holds {word!r}; {c.family} supports {supported}")
-
-
-def check_count(c: ConfigKeys, layers: int) -> None:
-    """Raise ConfigError if num_hidden_layers, which the class ignores, is another number."""
-    given = c.layer_count(default=None).value
-    if given is not None and given != layers:
-        raise ConfigError(
-            f"{c.file}: {c.key('num_hidden_layers')} is {given}, but the pattern of layers has"
-            f" {layers}"
-        )
 
 
 def attention(c: ConfigKeys) -> Draft:

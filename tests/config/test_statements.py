@@ -1,0 +1,259 @@
+"""Two statements of one thing that differ are a finding with both values; a new spelling is told.
+
+The fixture tied_flags.json is written by tests/oracle/tied_flags.py, rope.json by rope.py.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from helpers.checkpoint_fixtures import NAMES, load
+from helpers.paths import FIXTURES, SPECS
+
+from llmarch.architecture.schema import Architecture, Attention, Finding
+from llmarch.checkpoint.reading import build_with_template, configure
+from llmarch.compare.diff import diff
+from llmarch.config.blocks.rope_statements import TYPES_OF_TRANSFORMERS_4
+from llmarch.config.findings import same_statement
+from llmarch.sources.aliases import bundled_models
+
+Config = dict[str, Any]
+CONTRADICTION = "config-contradiction"
+
+
+def read(config: Config, file: str = "config.json") -> tuple[Architecture, list[Finding]]:
+    family, keys = configure(config, file)
+    architecture, _ = build_with_template(family, keys, {})
+    return architecture, keys.findings
+
+
+def spec(alias: str) -> Config:
+    return json.loads((SPECS / f"{alias}.json").read_text())["config"]
+
+
+def text_of(config: Config) -> Config:
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) else config
+
+
+def with_text(config: Config, text: Config) -> Config:
+    return {**config, "text_config": text} if isinstance(config.get("text_config"), dict) else text
+
+
+def rules(config: Config) -> list[tuple[str, str, str]]:
+    return [(f.rule, f.path, f.severity) for f in read(config)[1]]
+
+
+ALIASES = sorted(a for a in bundled_models() if "model_type" in spec(a))
+FLAT = [a for a in ALIASES if isinstance(text_of(spec(a)).get("rope_theta"), (int, float))]
+OTHERWISE = {"nemotron_h", "kimi_linear", "granitemoehybrid", "deepseek_v4", "mimo_v2_flash"}
+"""model_types without RoPE, or with bases by type of layers."""
+
+# --- published configs --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_published_configs_do_not_contradict_themselves(alias: str) -> None:
+    assert rules(spec(alias)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nor_do_those_of_fixtures(name: str) -> None:
+    config = load(name)["config"]
+    file = "config.json" if "model_type" in config else "params.json"
+    assert read(config, file)[1] == []
+
+
+# --- RoPE ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alias", FLAT)
+def test_two_bases(alias: str) -> None:
+    """The nested base counts, as in transformers 5; the flat one is told."""
+    config = spec(alias)
+    text = text_of(config)
+    if text.get("model_type") in OTHERWISE:
+        pytest.skip("has no RoPE, or bases by type of layers")
+    old = text.get("rope_scaling") or text.get("rope_parameters") or {"rope_type": "default"}
+    if any(isinstance(value, dict) for value in old.values()):
+        pytest.skip("has a base for each type of layers")
+    rest = {k: v for k, v in text.items() if k != "rope_scaling"}
+    twice = {**rest, "rope_theta": 123.0, "rope_parameters": {**old, "rope_theta": 54321.0}}
+    architecture, found = read(with_text(config, twice))
+    (finding,) = [f for f in found if f.path.endswith("rope_theta")]
+    assert (finding.rule, finding.severity) == (CONTRADICTION, "behaviour")
+    assert "54,321" in finding.message and "123" in finding.message
+    thetas = {m.rope.theta for m in architecture.mixers.values() if getattr(m, "rope", None)}
+    assert 54321.0 in thetas and 123.0 not in thetas
+    once = {**twice, "rope_theta": 54321}
+    assert [f for f in read(with_text(config, once))[1] if f.rule == CONTRADICTION] == []
+
+
+LLAMA = spec("llama3.1-8b")
+SCALED = LLAMA["rope_scaling"]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"rope_scaling": {**SCALED, "type": "yarn"}}, "rope_scaling.type"),
+        ({"rope_scaling": {**SCALED, "type": "llama3"}}, None),
+        ({"rope_parameters": {**SCALED, "factor": 4.0}}, "rope_parameters.factor"),
+        ({"rope_parameters": {**SCALED, "rope_type": "yarn"}}, "rope_parameters.rope_type"),
+        ({"rope_parameters": {**SCALED, "rope_theta": 500000}}, None),
+        ({"rope_parameters": {"rope_theta": 1e4, "rope_type": "llama3"}}, None),
+        (
+            {"original_max_position_embeddings": 4096},
+            "rope_scaling.original_max_position_embeddings",
+        ),
+        ({"dtype": "float32"}, "torch_dtype"),
+        ({"dtype": "torch.bfloat16"}, None),
+        ({"bias": True}, "bias"),
+        (
+            {
+                "rope_scaling": {**SCALED, "partial_rotary_factor": 0.5},
+                "partial_rotary_factor": 1.0,
+            },
+            "partial_rotary_factor",
+        ),
+    ],
+)
+def test_statements_of_llama(change: Config, path: str | None) -> None:
+    found = rules(LLAMA | change)
+    expected = [] if path is None else [(CONTRADICTION, path, "behaviour")]
+    assert [f for f in found if f[0] == CONTRADICTION] == expected
+
+
+def test_a_base_beside_both_dicts() -> None:
+    """transformers takes rope_scaling and the flat base; rope_parameters has another base."""
+    parameters = {**SCALED, "rope_theta": 1e4}
+    architecture, found = read(LLAMA | {"rope_parameters": parameters})
+    assert [f.path for f in found] == []
+    mixer = architecture.mixers["full"]
+    assert isinstance(mixer, Attention) and mixer.rope and mixer.rope.theta == 5e5
+
+
+def test_bases_of_types_of_layers() -> None:
+    config = json.loads(gzip.decompress((FIXTURES / "resaved.json.gz").read_bytes()))["configs"][
+        "specs/gemma3-1b"
+    ]["saved"]
+    assert rules(config) == [("newer-spelling", "rope_parameters", "info")]
+    config |= {"rope_theta": 5.0, "rope_local_base_freq": 10000}
+    assert rules(config) == [(CONTRADICTION, "rope_theta", "behaviour")]
+    config |= {"rope_theta": 1e6, "rope_local_base_freq": 7.0}
+    assert rules(config) == [(CONTRADICTION, "rope_local_base_freq", "behaviour")]
+
+
+@pytest.mark.parametrize("alias", FLAT)
+def test_a_new_spelling_alone_is_told(alias: str) -> None:
+    name = f"specs/{alias}"
+    document = json.loads(gzip.decompress((FIXTURES / "resaved.json.gz").read_bytes()))
+    row = document["configs"].get(name)
+    if row is None or "rope_theta" in text_of(row["saved"]):
+        pytest.skip("transformers does not save it, or leaves the flat keys")
+    given, _ = read(spec(alias))
+    saved, found = read(row["saved"])
+    assert [c for c in diff(given, saved) if c.path != "quantization"] == []
+    told = [f for f in found if f.rule == "newer-spelling"]
+    assert [f.severity for f in told] == ["info"] * len(told)
+    model_type = text_of(row["saved"])["model_type"]
+    if "rope_parameters" in text_of(row["saved"]) and model_type in TYPES_OF_TRANSFORMERS_4:
+        assert len(told) == 1 and "rope_parameters" in told[0].message
+
+
+# --- other pairs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alias", "change", "path"),
+    [
+        ("nemotron-3-nano", {"num_hidden_layers": 50}, "num_hidden_layers"),
+        ("nemotron-3-nano", {"attention_head_dim": 64}, "attention_head_dim"),
+        ("minimax-m2", {"partial_rotary_factor": 0.25}, "rotary_dim"),
+        ("gpt2", {"num_attention_heads": 16}, "num_attention_heads"),
+        ("qwen3-30b-a3b", {"num_local_experts": 64}, "num_local_experts"),
+        ("deepseek-v3", {"num_experts": 128}, "num_experts"),
+    ],
+)
+def test_two_keys_for_one_thing(alias: str, change: Config, path: str) -> None:
+    assert (CONTRADICTION, path, "behaviour") in rules(spec(alias) | change)
+
+
+@pytest.mark.parametrize("alias", ["mistral-small-3.1", "llama4-scout"])
+def test_a_head_dim_that_the_class_of_a_tower_computes(alias: str) -> None:
+    config = spec(alias)
+    vision = config["vision_config"]
+    dim = vision["hidden_size"] // vision["num_attention_heads"]
+    for given, expected in ((dim, []), (dim + 16, [(CONTRADICTION, "behaviour")])):
+        found = rules({**config, "vision_config": {**vision, "head_dim": given}})
+        assert [(r, s) for r, path, s in found if path == "vision_config.head_dim"] == expected
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [
+        (1, 1.0, True),
+        (10000, 10000.000001, True),
+        ("bfloat16", "torch.bfloat16", True),
+        ("su", "longrope", True),
+        ("mrope", "default", True),
+        ("yarn", "llama3", False),
+        (True, False, False),
+        ([1], [1], True),
+        (1, "1", False),
+    ],
+)
+def test_values_that_mean_the_same(a: Any, b: Any, same: bool) -> None:
+    assert same_statement(a, b) is same
+
+
+# --- tie flags ----------------------------------------------------------------------------------
+
+FLAGS: list[tuple[str, str, bool | None, bool | None, bool]] = [
+    tuple(row) for row in json.loads((FIXTURES / "tied_flags.json").read_text())["rows"]
+]
+WRAPPED = {
+    "gemma3": "gemma3-4b",
+    "gemma4": "gemma4-26b",
+    "llama4": "llama4-scout",
+    "mistral3": "mistral-small-3.1",
+    "qwen3_vl_moe": "qwen3-vl-30b-a3b",
+    "qwen3_5": "qwen3.5-0.8b",
+    "qwen3_5_moe": "qwen3.5-35b-a3b",
+    "kimi_k25": "kimi-k2.5",
+    "minimax_m3_vl": "minimax-m3",
+}
+
+
+def with_flags(alias: str, top: bool | None, nested: bool | None) -> Config:
+    key = "tie_word_embeddings"
+    config = spec(alias)
+    text = {k: v for k, v in config["text_config"].items() if k != key}
+    if nested is not None:
+        text[key] = nested
+    whole = {k: v for k, v in config.items() if k != key} | {"text_config": text}
+    return whole if top is None else whole | {key: top}
+
+
+AS_PUBLISHED = {("mistral3", True, False), ("kimi_k25", True, False)}
+"""Both flags are class defaults: what transformers writes for a model that was published untied,
+without flags."""
+
+
+@pytest.mark.parametrize("row", FLAGS, ids=lambda row: f"{row[0]}-{row[2]}-{row[3]}")
+def test_flags_of_a_wrapper_and_its_text_part(
+    row: tuple[str, str, bool | None, bool | None, bool],
+) -> None:
+    model_type, _, top, nested, tied = row
+    architecture, found = read(with_flags(WRAPPED[model_type], top, nested))
+    contradictions = [f for f in found if f.path.endswith("tie_word_embeddings")]
+    both = top is not None and nested is not None
+    if both and (model_type, top, nested) not in AS_PUBLISHED:
+        assert architecture.embedding.tied is tied
+    if both and top != nested:
+        assert [(f.rule, f.severity) for f in contradictions] == [(CONTRADICTION, "behaviour")]
+    else:
+        assert contradictions == []

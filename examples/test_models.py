@@ -1,4 +1,7 @@
-"""A test of the models that a service runs: copy it beside your llmarch.lock. `pytest examples/test_models.py`"""
+"""A test of the models that a service runs: copy it beside your llmarch.lock.
+
+`pytest examples/test_models.py`
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from llmarch.architecture.schema import Attention
 
 
 def test_the_models_are_those_that_were_reviewed() -> None:
-    """Every model of the lock still has its architecture; after review, `llmarch check --update`."""
+    """Every model of the lock has its architecture; after review, `llmarch check --update`."""
     report = llmarch.check()
     assert report.exit_code == 0, f"\n{report}"
 

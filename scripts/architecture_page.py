@@ -33,9 +33,9 @@ llmarch therefore has two independent witnesses, and reports where they disagree
 2. The **headers of the weight files**, read without the weights, give the tensors that exist.
 
 ```
-reference → source → RawModel → family → Architecture → analyses (parameters, cache, memory) ─┐
-                        │                      └────────── diff → rules → gate ───────────────┼→ view → renderer
-                        └── tensor headers → match with the template → findings ──────────────┘
+reference → source → RawModel → family → Architecture → analyses ─────────┐
+                        │                      └────── diff → rules → gate ┼→ view → renderer
+                        └── tensor headers → match with the template ──────┘
 ```
 
 - From an `Architecture` the family derives a **tensor template**: name pattern, shape, layers,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import architecture_page
 import glossary_page
 import index_specs
 
@@ -17,6 +18,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "specs/index.json": index_specs.index,
     "docs/rules.md": lambda: markdown.rules(RULES),
     "docs/glossary.md": glossary_page.glossary,
+    "docs/design/architecture.md": architecture_page.page,
 }
 """Path in the checkout -> its text as it should be."""
 

@@ -1,4 +1,7 @@
-"""Write specs/index.json, which answers `list`, aliases and completion without opening every spec. Run after a spec changed."""
+"""Write specs/index.json, which answers `list`, aliases and completion without opening every spec.
+
+Run after a spec changed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ FOLDER = Path(__file__).parent.parent / "specs"
 
 
 def index() -> str:
-    """The text of the index, from the specs as they are."""
+    """Return the text of the index, from the specs as they are."""
     models = {}
     for path in sorted(FOLDER.glob("*.json")):
         if path.name != "index.json":

@@ -1,4 +1,6 @@
-"""Fixtures of all tests: the environment of whoever runs them is cleared, and a loopback Hub for those that ask for one."""
+"""Fixtures of all tests: the environment of whoever runs them is cleared, and a loopback Hub for
+those that ask for one.
+"""
 
 from __future__ import annotations
 

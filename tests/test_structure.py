@@ -1,4 +1,6 @@
-"""Imports run one way: reference -> source -> raw -> family -> Architecture -> analyses / diff -> view -> renderer."""
+"""Imports run one way: reference -> source -> raw -> family -> Architecture -> analyses / diff ->
+view -> renderer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ MODULES = {f"llmarch.{'.'.join(p.relative_to(PACKAGE).with_suffix('').parts)}" f
 
 
 def imports(path: Path) -> set[str]:
-    """Absolute names of what a file imports at run time, ours as `llmarch.x.y`; what only type checkers see is left out."""
+    """Absolute names of what a file imports at run time, ours as `llmarch.x.y`; what only type
+    checkers see is left out.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(n)
@@ -104,11 +108,12 @@ KINSHIP = {
     ("qwen3_5", "qwen3_next"),
     ("qwen3_5", "qwen3_vl"),
 }
-"""Which family file may import another one: the code of the first model is built on the second's."""
+"""Which family file may import another one: the code of the first model is built on the second's.
+"""
 
 
 def test_families_share_the_vocabulary_only() -> None:
-    """What families share is in config/blocks and tensors, unless one really is built on another."""
+    """What families share is in config/blocks and tensors, but for real kin."""
     families = "config.families."
     pairs = {
         (path.stem, module.removeprefix(families).split(".")[0])

@@ -23,12 +23,12 @@ from .cache_parts import ELEMENT_BYTES, PER_HEAD_BITS, CachePart, Convention
 from .cache_states import recurrent_parts
 
 VLLM_PAGE = 16
-"""Tokens of a page: CacheConfig.DEFAULT_BLOCK_SIZE (vllm: config/cache.py)."""
+"""Tokens of a page: CacheConfig.DEFAULT_BLOCK_SIZE (vllm/config/cache.py)."""
 VLLM_LATENT_PAGE = 64
 """Tokens of a page that FlashMLA asks for (vllm: v1/attention/backends/mla/flashmla.py)."""
 VLLM_IN_FLIGHT = 2 * 8192
 """Tokens scheduled and not yet settled: two batches (asynchronous scheduling) of
-max_num_batched_tokens, whose default for a server on an H100 is 8,192 (vllm: config/vllm.py
+max_num_batched_tokens, whose default for a server on an H100 is 8,192 (vllm/config/vllm.py
 max_in_flight_tokens, engine/arg_utils.py get_batch_defaults)."""
 SGLANG_SHARE = Fraction(4, 5)
 """The sliding pool's tokens as a share of the full pool's: swa_full_tokens_ratio (sglang:

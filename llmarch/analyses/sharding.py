@@ -4,7 +4,7 @@ Tensor parallelism divides heads and widths over ranks, expert parallelism the e
 share is an Architecture again, so that cache and parameters are counted as ever. Divided: query
 heads, KV heads down to one (then each is on several ranks), widths, recurrent heads and channels,
 the vocabulary. On every rank: MLA's latents with their down-projections, indexers and their keys,
-DeepSeek V4's single head and compressors, routers, norms. Read from vllm 0.33.0: config/model.py
+DeepSeek V4's single head and compressors, routers, norms. From vllm 0.33.0: vllm/config/model.py
 get_num_kv_heads, model_executor/layers/linear.py QKVParallelLinear, layers/mamba/mamba_utils.py,
 models/deepseek_v2.py (replicated down-projections and indexer), layers/fused_moe/config.py
 (experts); sglang 0.5.23 does the same: srt/configs/model_config.py, mamba_utils.py,

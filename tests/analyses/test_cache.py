@@ -39,7 +39,7 @@ SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
 
 @memo
 def model(name: str) -> Architecture:
-    """Return a bundled spec, or the architecture written down in architectures.py."""
+    """Return a bundled spec, or the architecture written down in helpers/architectures.py."""
     return (
         llmarch.load(str(SPEC_FILES[name])).architecture if name in SPEC_FILES else FLAGSHIPS[name]
     )

@@ -1,4 +1,7 @@
-"""Differences by path: nothing against itself, and mirrored the other way round. Their rules are in test_rules.py."""
+"""Differences by path: nothing against itself, and mirrored the other way round.
+
+Their rules are in test_rules.py.
+"""
 
 from __future__ import annotations
 

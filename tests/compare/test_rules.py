@@ -1,4 +1,6 @@
-"""The table of rules: every fact and every finding has one, each has its row here, and ids stay what they were."""
+"""The table of rules: every fact and every finding has one, each has its row here, and ids stay
+what they were.
+"""
 
 from __future__ import annotations
 
@@ -203,7 +205,8 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]
 UNREACHABLE = {"fact-changed"}
-"""The net below all others; test_every_leaf_has_a_rule_of_its_own holds that nothing falls into it."""
+"""The net below all others; test_every_leaf_has_a_rule_of_its_own holds that nothing falls into it.
+"""
 
 
 @cache
@@ -212,7 +215,9 @@ def architecture(alias: str) -> Architecture:
 
 
 def changed(node: Any, path: str, value: Any) -> Any:
-    """The node with another value at a path; None takes a name out of a dict, a tuple for a Branch is its block and norms."""
+    """The node with another value at a path; None takes a name out of a dict, a tuple for a Branch
+    is its block and norms.
+    """
     name, _, rest = path.partition(".")
     if isinstance(node, tuple):
         i = int(name)
@@ -259,7 +264,9 @@ def test_every_rule_for_facts_has_its_row() -> None:
 
 
 def leaves(hint: Any, at: str) -> Iterator[str]:
-    """The paths below a type at which a change can be reported: leaves, and parts that can come, go or become another kind."""
+    """The paths below a type at which a change can be reported: leaves, and parts that can come, go
+    or become another kind.
+    """
     if is_dataclass(hint):
         hints = get_type_hints(hint)
         for f in fields(hint):
@@ -424,7 +431,9 @@ def strings(node: ast.AST) -> list[str]:
 
 
 def test_ids_are_never_removed_and_never_reused() -> None:
-    """A new rule is a new line at the end of the list, with its severity; one that is given up stays in it, as `gone`."""
+    """A new rule is a new line at the end of the list, with its severity; one that is given up
+    stays in it, as `gone`.
+    """
     known = [
         line.split()
         for line in IDS.read_text(encoding="utf-8").splitlines()

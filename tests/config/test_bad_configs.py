@@ -1,4 +1,6 @@
-"""Configs with wrong values anywhere: each is read, or refused with one message; never a traceback, never without bounds."""
+"""Configs with wrong values anywhere: each is read, or refused with one message; never a traceback,
+never without bounds.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,34 @@ from llmarch.views import model, tables
 
 SPEC_FILES = sorted(p for p in SPECS.glob("*.json") if p.name != "index.json")
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 3, 10**9, 10**15, 1.5, float("nan"), float("inf"), "x", "32", "", [], [1], ["x"], [None], [[1]],
-    {}, {"a": 1}, {"rope_type": "yarn"}, {"type": "linear", "factor": "x"}, {"full_attention": 3}, ["full_attention"] * 3, "\x1b[31m",
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    3,
+    10**9,
+    10**15,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "x",
+    "32",
+    "",
+    [],
+    [1],
+    ["x"],
+    [None],
+    [[1]],
+    {},
+    {"a": 1},
+    {"rope_type": "yarn"},
+    {"type": "linear", "factor": "x"},
+    {"full_attention": 3},
+    ["full_attention"] * 3,
+    "\x1b[31m",
+)
 
 
 def paths(node: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

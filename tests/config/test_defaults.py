@@ -25,7 +25,10 @@ ROWS = [
 
 
 def declared(about: dict[str, Any], key: str) -> Any:
-    """What the class gives a config without `key`. Rope bases are spelled apart: one, or `global` and `local` (Gemma 3)."""
+    """What the class gives a config without `key`.
+
+    Rope bases are spelled apart: one, or `global` and `local` (Gemma 3).
+    """
     theta = about["default_theta"]
     if key == "rope_theta":
         return theta["global"] if isinstance(theta, dict) else theta

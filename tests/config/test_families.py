@@ -1,7 +1,9 @@
-"""Every family against checkpoints that llmarch had no hand in: names and shapes are transformers', renamed to the Hub's.
+"""Every family against checkpoints that llmarch had no hand in: names and shapes are transformers',
+renamed to the Hub's.
 
-The fixtures hold config and tensor headers (tests/oracle/make_fixtures.py). A plain one must equal the family's template tensor by
-tensor; the packed and re-spelled ones are the join's business (tests/checkpoint).
+The fixtures hold config and tensor headers (tests/oracle/make_fixtures.py). A plain one must equal
+the family's template tensor by tensor; the packed and re-spelled ones are the join's business
+(tests/checkpoint).
 """
 
 from __future__ import annotations

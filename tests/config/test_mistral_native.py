@@ -1,4 +1,6 @@
-"""Mistral's params.json is another spelling of the same architectures, and its tensor names another spelling of the Hub's."""
+"""Mistral's params.json is another spelling of the same architectures, and its tensor names another
+spelling of the Hub's.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,16 @@ FIXTURES: dict[str, dict[str, Any]] = {
 }
 NATIVE = sorted(n for n, f in FIXTURES.items() if f["about"].get("config_is") == "params.json")
 MISTRAL_7B = {
-    "dim": 4096, "n_layers": 32, "head_dim": 128, "hidden_dim": 14336, "n_heads": 32, "n_kv_heads": 8, "norm_eps": 1e-5,
+    "dim": 4096,
+    "n_layers": 32,
+    "head_dim": 128,
+    "hidden_dim": 14336,
+    "n_heads": 32,
+    "n_kv_heads": 8,
+    "norm_eps": 1e-5,
     "vocab_size": 32000,
-}  # fmt: skip
-"""As mistral_native.md gives it; v0.1 adds a sliding window."""
+}
+"""As docs/design/mistral_native.md gives it; v0.1 adds a sliding window."""
 
 
 def read(
@@ -73,7 +81,9 @@ def test_no_native_key_is_left(name: str) -> None:
     ],
 )
 def test_both_spellings_of_a_model_give_the_same_architecture(native: str, hub: str) -> None:
-    """But for the layers that the fixture leaves out, and the dtype, which params.json does not name."""
+    """But for the layers that the fixture leaves out, and the dtype, which params.json does not
+    name.
+    """
     a, b = read(FIXTURES[native]["config"])[0], read(FIXTURES[hub]["config"], "config.json")[0]
     tower = replace(a.towers["vision"], layers=b.towers["vision"].layers)
     assert replace(a, layers=b.layers, dtype=b.dtype, towers={"vision": tower}) == b
@@ -97,7 +107,9 @@ def test_evidence_and_errors_speak_of_the_native_keys() -> None:
 
 
 def test_what_absent_keys_mean() -> None:
-    """No window, untied, as many KV heads as heads; the base of the rotary positions went with the window."""
+    """No window, untied, as many KV heads as heads; the base of the rotary positions went with the
+    window.
+    """
     a = read({k: v for k, v in MISTRAL_7B.items() if k != "n_kv_heads"})[0]
     full = a.mixers["full"]
     assert isinstance(full, Attention) and full.rope
@@ -136,7 +148,9 @@ def test_mixtral() -> None:
 
 
 def test_pixtral_12b_has_no_merger() -> None:
-    """Its projector is two matrices with biases; sizes of mistral_native.md, headers of transformers' Pixtral converter."""
+    """Its projector is two matrices with biases; sizes of docs/design/mistral_native.md, headers of
+    transformers' Pixtral converter.
+    """
     tower = {
         "hidden_size": 1024,
         "num_channels": 3,

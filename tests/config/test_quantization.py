@@ -1,4 +1,6 @@
-"""How configs say that their checkpoints are quantised: each tool its own way, some without their name."""
+"""How configs say that their checkpoints are quantised: each tool its own way, some without their
+name.
+"""
 
 from __future__ import annotations
 

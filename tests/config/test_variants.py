@@ -1,4 +1,6 @@
-"""Configs in other spellings and settings: small ones as transformers reads them (tests/oracle/variants.py), and edited published ones."""
+"""Configs in other spellings and settings: small ones as transformers reads them
+(tests/oracle/variants.py), and edited published ones.
+"""
 
 from __future__ import annotations
 

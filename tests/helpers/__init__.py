@@ -1,1 +1,1 @@
-"""What several test files share: models as files, a loopback Hub, readings of specs and fixtures."""
+"""What several test files share: models as files, a loopback Hub, readings of specs."""

@@ -1,4 +1,6 @@
-"""Architectures written down by hand, for tests of analyses: of models without a family yet, and of single mixers."""
+"""Architectures written down by hand, for tests of analyses: of models without a family yet, and of
+single mixers.
+"""
 
 from __future__ import annotations
 
@@ -253,4 +255,4 @@ FLAGSHIPS: dict[str, Architecture] = {
     "glm-4.5-air": architecture({"full": gqa(96, 8, 128)}, ["full"] * 46),
     "mistral-small-4": architecture({"full": mla(32, 256, 64)}, ["full"] * 36),
 }
-"""Models by their published constants (reference: kv_cache.md section 4, published_numbers.md section 4, arch_facts.md)."""
+"""Models by their published constants, as their configs and modelling code have them."""

@@ -1,6 +1,8 @@
-"""Where people use the gate: what README and docs/ci.md tell them to copy, the GitHub Action, the pre-commit hooks, the pytest example.
+"""Where people use the gate: what README and docs/ci.md tell them to copy, the GitHub Action, the
+pre-commit hooks, the pytest example.
 
-All of it runs without a network: against the loopback Hub, and with packages that are installed here already.
+All of it runs without a network: against the loopback Hub, and with packages that are installed
+here already.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ pytestmark = [pytest.mark.usefixtures("work"), pytest.mark.slow]
 
 
 def shell(script: str, *, code: int = 0, **env: str) -> str:
-    """A script as GitHub runs it: bash, which ends at the first command that fails. llmarch is on the path."""
+    """A script as GitHub runs it: bash, which ends at the first command that fails. llmarch is on
+    the path.
+    """
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
         capture_output=True,
@@ -43,7 +47,9 @@ def shell(script: str, *, code: int = 0, **env: str) -> str:
 
 
 def offline_install() -> dict[str, str]:
-    """What lets pip build and install llmarch without a network: nothing else is installed, and what it needs is found here."""
+    """What lets pip build and install llmarch without a network: nothing else is installed, and
+    what it needs is found here.
+    """
     return {
         "PIP_NO_INDEX": "1",
         "PIP_NO_DEPS": "1",
@@ -234,8 +240,11 @@ def test_the_action_checks(models: Hub, runner: dict[str, str]) -> None:
 
 
 def commands(log: str) -> list[str]:
-    """The commands that a runner finds in a log (actions/runner, ActionCommand.cs): `::name …::` at the start of a line, behind blanks;
-    `##[name …]` anywhere; nothing between ::stop-commands:: and its token."""
+    """The commands that a runner finds in a log (actions/runner, ActionCommand.cs):
+
+    `::name …::` at the start of a line, behind blanks; `##[name …]` anywhere; nothing between
+    ::stop-commands:: and its token.
+    """
     found: list[str] = []
     stopped = ""
     for line in log.splitlines():
@@ -252,7 +261,9 @@ def commands(log: str) -> list[str]:
 
 
 def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, str]) -> None:
-    """A key of a config reaches the log in the report, a reference in an error; neither is a command there."""
+    """A key of a config reaches the log in the report, a reference in an error; neither is a
+    command there.
+    """
     _, check = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     shell(f"llmarch lock {BOT}@main")
     content = dict(models.repos[BOT]["first"])
@@ -280,7 +291,7 @@ def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, s
 
 
 def test_the_action_needs_a_python(tmp_path: Path, runner: dict[str, str]) -> None:
-    """The first Python that is new enough, and an error that says what to do where there is none."""
+    """The first Python that is new enough, or an error that says what to do."""
     install, _ = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     old = tmp_path / "old"
     old.mkdir()
@@ -346,7 +357,9 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_the_hooks(models: Hub, clone: Path, tmp_path: Path) -> None:
-    """A real pre-commit installs llmarch from a clone and runs both hooks: a model in the repository, and one on the Hub."""
+    """A real pre-commit installs llmarch from a clone and runs both hooks: a model in the
+    repository, and one on the Hub.
+    """
     project = tmp_path / "project"
     (project / "model").mkdir(parents=True)
     config, _ = fixture("qwen3-0.6b")

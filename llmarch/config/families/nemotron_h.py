@@ -196,7 +196,7 @@ def moe(c: ConfigKeys) -> Draft:
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """Yield an MTP layer for each block of each module.
 
-    The first of a module has the projection, the last the final norm (vLLM nemotron_h_mtp.py).
+    The first of a module has the projection, the last the final norm (vLLM models/nemotron_h_mtp).
     """
     assert a.mtp and a.mtp.layer_kind
     width = a.hidden_size

@@ -1,5 +1,6 @@
-"""Facts that a reader of the architecture comparison asks for, by spec and dotted path: from the makers' reports and the modelling code,
-never from llmarch's own output."""
+"""Facts that a reader of the architecture comparison asks for, by spec and dotted path: from the
+makers' reports and the modelling code, never from llmarch's own output.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Facts of the families from DeepSeek to Mistral Large 3 that a reader of the architecture comparison asks for: by spec and dotted path,
-from the makers' configs, reports and modelling code, never from llmarch's own output."""
+"""Facts of the families from DeepSeek to Mistral Large 3 that a reader of the architecture
+comparison asks for: by spec and dotted path, from the makers' configs, reports and modelling
+code, never from llmarch's own output.
+"""
 
 from __future__ import annotations
 
@@ -371,7 +373,7 @@ def test_the_mtp_of_qwen3_next_is_a_candidate() -> None:
 
 
 def test_glm_stores_its_mtp_with_or_without_copies() -> None:
-    """GLM-4.6's file is GLM-4.5's without the second embedding and head: 2 x 151,552 x 5,120 less."""
+    """GLM-4.6's file lacks the second embedding and head of GLM-4.5's: 2 x 151,552 x 5,120."""
     a, _, _, family, _ = read("glm-4.5")
     sizes = [sum(r.parameters for r in rows) for _, rows in family.mtp_candidates(a)]
     assert sizes == [5_539_962_272, 5_539_962_272 - 2 * 151_552 * 5_120]

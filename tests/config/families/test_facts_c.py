@@ -1,5 +1,6 @@
-"""Facts of the families of late 2025 and 2026, first half (Qwen3.5 to Hunyuan): by spec and dotted path, from the makers' configs, reports
-and modelling code, never from llmarch's own output."""
+"""Facts of the families of late 2025 and 2026, first half (Qwen3.5 to Hunyuan): by spec and dotted
+path, from the makers' configs, reports and modelling code, never from llmarch's own output.
+"""
 
 from __future__ import annotations
 

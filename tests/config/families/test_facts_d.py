@@ -1,5 +1,7 @@
-"""Facts of the families of late 2025 and 2026, second half (GLM-5 to LongCat): by spec and dotted path, from the makers' configs and
-reports and from modelling code, never from llmarch's own output."""
+"""Facts of the families of late 2025 and 2026, second half (GLM-5 to LongCat): by spec and dotted
+path, from the makers' configs and reports and from modelling code, never from llmarch's own
+output.
+"""
 
 from __future__ import annotations
 
@@ -336,12 +338,16 @@ def test_evidence(spec: str, path: str) -> None:
 
 
 AS_PARAMETERS = ("laguna", "afmoe")
-"""Families whose router-bias tables transformers counts as parameters, so that the published `active` has them."""
+"""Families whose router-bias tables transformers counts as parameters, so that the published
+`active` has them.
+"""
 
 
 @pytest.mark.parametrize("spec", FACTS)
 def test_counts_are_the_published_ones(spec: str) -> None:
-    """The Hub's total is the model and its MTP modules, to the last parameter (MiniMax-M2.5's has the FP8 scales besides)."""
+    """The Hub's total is the model and its MTP modules, to the last parameter (MiniMax-M2.5's has
+    the FP8 scales besides).
+    """
     a, _, _, rows = read(spec)
     published = {
         p["figure"]: p["value"]
@@ -379,7 +385,9 @@ def test_counts_are_the_published_ones(spec: str) -> None:
 
 
 def test_kimi_k2_6_declares_its_format_in_the_text_part() -> None:
-    """2.5 does so beside the text part: both store the routed experts alone as int4, in groups of 32."""
+    """2.5 does so beside the text part: both store the routed experts alone as int4, in groups of
+    32.
+    """
     for spec in ("kimi-k2.5", "kimi-k2.6"):
         stored = load(str(SPECS / f"{spec}.json")).architecture.quantization
         assert stored is not None
@@ -425,7 +433,8 @@ def test_step_3_7_is_step_3_5_with_a_tower() -> None:
 def test_the_moe_of_longcat_joins_at_the_layers_end() -> None:
     a, _, _, rows = read("longcat-flash")
     assert kind_word(a, "double") == "MLA + dense + MLA + dense + MoE (shortcut)"
-    # the two attentions of a layer have their own tensors; zero experts have none, but the router's rows
+    # the two attentions of a layer have their own tensors; zero experts have none, but the
+    # router's rows
     assert [
         r.axes[1] for r in rows if r.pattern == "model.layers.{}.self_attn.{}.o_proj.weight"
     ] == [(0,), (1,)]

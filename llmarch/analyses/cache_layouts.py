@@ -51,7 +51,7 @@ def cache_parts(a: Architecture, name: str, convention: Convention) -> list[Cach
     mixer = a.mixers[name]
     match mixer:
         case Attention():
-            return list(attention_parts(a, mixer, convention))
+            return list(attention_cache_parts(a, mixer, convention))
         case LatentAttention():
             return list(latent_attention_parts(a, mixer, convention))
         case CompressedAttention():
@@ -63,7 +63,7 @@ def cache_parts(a: Architecture, name: str, convention: Convention) -> list[Cach
 # --- softmax attention --------------------------------------------------------------------------
 
 
-def attention_parts(
+def attention_cache_parts(
     a: Architecture, mixer: Attention, convention: Convention
 ) -> Iterator[CachePart]:
     """Yield keys and values of the tokens that a query can see, and the keys of a block index.

@@ -245,7 +245,7 @@ class LayerInference:
         complete: whether all tensors of the layer are recognised.
         """
         names = [path.partition(".")[2] for path in norms]
-        placement = norm_placement(names, complete=complete and not self.partial)
+        placement = inferred_placement(names, complete=complete and not self.partial)
         path = f"layer_kinds.{kind}.placement"
         if placement is not None:
             self.collector.prove(path, placement, f"the norms' names: {', '.join(names)}")
@@ -256,7 +256,7 @@ class LayerInference:
         return placement
 
 
-def norm_placement(names: Iterable[str], *, complete: bool) -> str | None:
+def inferred_placement(names: Iterable[str], *, complete: bool) -> str | None:
     """Return where norms stand if their names settle it.
 
     Four norms are a sandwich. Two after attention and feed-forward, with none before, are inside

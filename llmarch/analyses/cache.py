@@ -9,13 +9,12 @@ engines.
 
 from __future__ import annotations
 
-from collections import Counter
 from fractions import Fraction
 from math import ceil
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import mixer_names, used_mixers
+from ..architecture.layers import layers_by_mixer, used_mixers
 from ..architecture.schema import (
     Architecture,
     Attention,
@@ -221,7 +220,7 @@ def compute_cache(a: Architecture, convention: Convention | None = None) -> Cach
             "transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), "
             f"not in {convention.dtype}"
         )
-    layers = Counter(name for kind in a.layers for name in mixer_names(a, kind))
+    layers = layers_by_mixer(a)
     groups: list[CacheGroup] = []
     for name in a.mixers:
         if layers[name]:

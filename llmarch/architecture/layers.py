@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -20,7 +21,15 @@ def mixer_names(a: Architecture, kind: str) -> list[str]:
     return [b.block.removeprefix("mixers.") for b in branches if b.block.startswith("mixers.")]
 
 
+def layers_by_mixer(a: Architecture) -> Counter[str]:
+    """Return how many layers use each mixer, by name, in the order of their first use."""
+    counts: Counter[str] = Counter()
+    for kind, layers in Counter(a.layers).items():
+        for name in mixer_names(a, kind):
+            counts[name] += layers
+    return counts
+
+
 def used_mixers(a: Architecture) -> dict[str, Mixer]:
     """Return the mixers that layers use by name, in the order of their first use."""
-    names = dict.fromkeys(name for kind in a.layers for name in mixer_names(a, kind))
-    return {name: a.mixers[name] for name in names}
+    return {name: a.mixers[name] for name in layers_by_mixer(a)}

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
-from rich.table import Table as Grid
 from rich.text import Text
 
 from ..views.documents import ABSENT, Comparison, Sheet, Strip, Table
 from .cleaning import clean_lines
 
 if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
     from ..architecture.schema import Change
     from ..compare.report import Outcome, Report, Verdict
     from ..views.memory import MemoryView
@@ -33,13 +34,17 @@ LABEL = 24
 """The widest first column that is a label and never broken."""
 WIDEST_NAME = 48
 """Columns of the names of models, unless all are shorter; wider names are not aligned."""
+LEFT_MARGIN = 2
+"""Columns before everything that is printed."""
+LABEL_GAP = 3
+"""Columns between a label and its lines."""
 COLOURS: dict[Outcome, str] = {"failed": "red", "uncertain": "yellow", "passed": "green"}
 
 
 class Out(Console):
     """A console that writes no blanks at the end of lines, unless it is a terminal."""
 
-    def show(self, what: RenderableType, indent: int = 2, below: int = 0) -> None:
+    def show(self, what: RenderableType, indent: int = LEFT_MARGIN, below: int = 0) -> None:
         """Print something.
 
         what: what to print.
@@ -100,6 +105,25 @@ def text(value: str, style: str = "") -> Text:
     return Text(cleaned, style=style, overflow="fold")
 
 
+def new_grid(gap: int, *, header: bool = False, collapse: bool = True) -> Grid:
+    """Return an empty table of rich without rules.
+
+    gap: blanks between its columns.
+    header: whether it shows the names of its columns.
+    collapse: whether the blanks of two columns overlap.
+    """
+    from rich.table import Table as Grid
+
+    return Grid(
+        box=None,
+        padding=(0, gap, 0, 0),
+        show_header=header,
+        header_style="bold",
+        collapse_padding=collapse,
+        pad_edge=False,
+    )
+
+
 # One model
 
 
@@ -148,19 +172,28 @@ def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
 
 
 def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
-    """Print each label with its lines."""
-    grid = Grid.grid(padding=(0, 3, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for label, label_lines in lines:
-        content = "\n".join(label_lines)
-        grid.add_row(text(label, "cyan"), text(content))
-    out.show(grid)
+    """Print each label with its lines, which are wrapped beside it.
+
+    Without rich's tables, because every `show` would pay for their import and layout.
+    """
+    labels = [text(label, "cyan") for label, _ in lines]
+    indent = max(label.cell_len for label in labels) + LABEL_GAP
+    room = max(out.width - LEFT_MARGIN - indent, 1)
+    printed = Text()
+    for label, (_, label_lines) in zip(labels, lines, strict=True):
+        wrapped = text("\n".join(label_lines)).wrap(out, room, overflow="fold")
+        label.pad_right(indent - label.cell_len)
+        for i, line in enumerate(wrapped):
+            printed += label if i == 0 else Text(" " * indent)
+            printed += line
+            printed += Text("\n")
+    printed.rstrip()
+    out.show(printed)
 
 
 def pair(out: Out, label: str, value: str) -> None:
     """Print one label with its text."""
-    grid = Grid.grid(padding=(0, 3, 0, 0))
+    grid = new_grid(LABEL_GAP)
     grid.add_row(text(label, "cyan"), text(value))
     out.show(grid)
 
@@ -180,13 +213,7 @@ def table(t: Table, out: Out | None = None) -> None:
     Where there is little room, wide columns are broken and narrow ones never.
     """
     out = out or console()
-    grid = Grid(
-        box=None,
-        padding=(0, 3, 0, 0),
-        show_header=any(t.columns),
-        header_style="bold",
-        pad_edge=False,
-    )
+    grid = new_grid(LABEL_GAP, header=any(t.columns), collapse=False)
     for i, column in enumerate(t.columns):
         width = column_width(t, i)
         is_label = i == 0 and (bool(t.sections) or width <= LABEL)
@@ -272,7 +299,7 @@ def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
     symbols = max(len(s.symbols) for s in items)
     words = [f"{symbol} {word}" for symbol, word in legend]
     key = text("   ".join(words), "dim")
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = new_grid(2)
     if names + symbols + 4 <= out.width:
         for s in items:
             grid.add_row(text(s.name), text(s.symbols))
@@ -341,7 +368,7 @@ def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -
     """
     from ..compare.report import change_meaning, change_text
 
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid = new_grid(2)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     explained: set[str] = set()

@@ -179,16 +179,14 @@ def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
     labels = [text(label, "cyan") for label, _ in lines]
     indent = max(label.cell_len for label in labels) + LABEL_GAP
     room = max(out.width - LEFT_MARGIN - indent, 1)
-    printed = Text()
+    blank = Text(" " * indent)
+    rows: list[Text] = []
     for label, (_, label_lines) in zip(labels, lines, strict=True):
-        wrapped = text("\n".join(label_lines)).wrap(out, room, overflow="fold")
         label.pad_right(indent - label.cell_len)
-        for i, line in enumerate(wrapped):
-            printed += label if i == 0 else Text(" " * indent)
-            printed += line
-            printed += Text("\n")
-    printed.rstrip()
-    out.show(printed)
+        wrapped = text("\n".join(label_lines)).wrap(out, room, overflow="fold")
+        starts = [label] + [blank] * (len(wrapped) - 1)
+        rows += [start + line for start, line in zip(starts, wrapped, strict=True)]
+    out.show(Text("\n").join(rows))
 
 
 def pair(out: Out, label: str, value: str) -> None:

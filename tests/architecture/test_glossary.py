@@ -24,11 +24,7 @@ def test_every_record_of_the_schema_is_on_the_page() -> None:
 
 
 def test_every_fact_has_a_row_with_its_label() -> None:
-<<<<<<< HEAD
     """Leaves have the label of their row in `diff`; parts that hold others, and remarks, do not."""
-=======
-    """Leaves have the label of their row in `diff`; parts that hold others have none."""
->>>>>>> fdb85bc (One name for one thing)
     parts = re.split(r"^### (\w+)$", PAGE.partition("## Beside the architecture")[0], flags=re.M)
     for owner, text in zip(parts[1::2], parts[2::2], strict=True):
         fields = class_meanings()[owner].fields

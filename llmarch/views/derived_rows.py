@@ -62,7 +62,7 @@ DERIVED: dict[Key, tuple[int, str]] = {
 def derived_rows(r: Reading) -> Iterator[Row]:
     """Yield the derived rows of a model."""
     a = r.architecture
-    yield from layer_rows(a)
+    yield from recipe_rows(a)
     yield from block_rows(a)
     yield from size_rows(a)
     yield from prediction_rows(r)
@@ -83,7 +83,7 @@ def derived_row(section: str, label: str, text: str, number: float | None = None
     return Row(section, label, text, number, rank=rank, order=before_catalogue, equal=equal)
 
 
-def layer_rows(a: Architecture) -> Iterator[Row]:
+def recipe_rows(a: Architecture) -> Iterator[Row]:
     """Yield the recipe of the layers, their number and pattern, norms around blocks."""
     runs = "\n".join(f"{n} × {word}" for n, word in recipe(a))
     yield derived_row("Layers", "recipe", runs)

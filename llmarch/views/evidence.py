@@ -223,7 +223,7 @@ def explanation_table(explanation: Explanation) -> Table:
             lines.insert(0, without_blank_lines(fact.meaning))
             shown.add(fact.meaning)
         text = "\n".join(lines)
-        rows.append([fact.path, value_text(fact.value), text])
+        rows.append([fact.path, explained_value(fact.value), text])
     return Table(["fact", "value", "meaning and evidence"], rows)
 
 
@@ -239,7 +239,7 @@ def evidence_lines(evidence: Evidence) -> Iterator[str]:
         yield f"confirmed by {tensor}"
 
 
-def value_text(value: Any) -> str:
+def explained_value(value: Any) -> str:
     """Return a value as people read it; of long lists the first items."""
     if isinstance(value, (list, tuple)):
         return list_text(cast("list[Any]", value))
@@ -254,7 +254,7 @@ def value_text(value: Any) -> str:
 
 def list_text(values: Sequence[Any]) -> str:
     """Return `1, 2, 3, ... (62)`: the first items, and how many there are if not all are shown."""
-    items = [value_text(value) for value in values]
+    items = [explained_value(value) for value in values]
     text = ", ".join(items[:MAX_ITEMS])
     if len(items) > MAX_ITEMS:
         text += f", ... ({len(items)})"

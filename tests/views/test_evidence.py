@@ -16,7 +16,7 @@ from llmarch.views.evidence import (
     explanation_document,
     explanation_table,
     find_prefixes,
-    value_text,
+    explained_value,
 )
 
 QWEN = llmarch.load("qwen3-235b")
@@ -126,4 +126,4 @@ def test_observed_models_have_meanings() -> None:
     ],
 )
 def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
-    assert value_text(value) == text
+    assert explained_value(value) == text

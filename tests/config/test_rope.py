@@ -1,4 +1,5 @@
-"""RoPE is resolved: two configs have the same facts if, and only if, transformers computes the same.
+"""RoPE is resolved: two configs have the same facts if, and only if, transformers computes the
+same.
 
 The fixture is written by tests/oracle/rope.py.
 """

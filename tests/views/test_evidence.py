@@ -13,10 +13,10 @@ from llmarch.errors import UnknownReference
 from llmarch.sources.raw import RawModel
 from llmarch.views.evidence import (
     explain,
+    explained_value,
     explanation_document,
     explanation_table,
     find_prefixes,
-    explained_value,
 )
 
 QWEN = llmarch.load("qwen3-235b")

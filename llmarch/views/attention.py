@@ -6,13 +6,12 @@ once; a detail that only some have stands with what these see. Pure, like all vi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from math import isqrt
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import mixer_names
+from ..architecture.layers import layers_by_mixer
 from ..architecture.scaling_factors import has_usual_factor
 from ..architecture.schema import (
     Architecture,
@@ -86,14 +85,6 @@ class MixerUse(Frozen):
         """Return the mixer without the details that stand elsewhere."""
         own = [detail for detail in self.details if detail not in details]
         return MixerUse(self.mixer, self.layers, own)
-
-
-def layers_by_mixer(a: Architecture) -> Counter[str]:
-    """Return how many layers use each mixer, in order of first use."""
-    layers: Counter[str] = Counter()
-    for kind in a.layers:
-        layers.update(mixer_names(a, kind))
-    return layers
 
 
 def mixer_uses(a: Architecture) -> list[MixerUse]:

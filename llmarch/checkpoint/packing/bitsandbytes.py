@@ -19,7 +19,7 @@ _BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 """Elements that share a scale: bitsandbytes functional.py takes 64 to 4096, and 32."""
 
 _NESTED_BLOCK = 256
-"""Scales that share a scale of their own, where they are quantised (functional.py, nested)."""
+"""Scales that share a scale of their own, where they are quantised (bitsandbytes, nested)."""
 
 _QUANT_STATE = (
     ".quant_map",

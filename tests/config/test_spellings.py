@@ -1,7 +1,9 @@
-"""Two spellings of the same architecture are equal, and a model differs from its quantised twin by `quantization` alone.
+"""Two spellings of the same architecture are equal, and a model differs from its quantised twin by
+`quantization` alone.
 
-The files in fixtures/pairs are published configs as they were found (`source`, `sha256` of the whole file); long lists of module names are
-cut after eight (`cut`: how many there were). What really differs between two published files is said in its row.
+The files in fixtures/pairs are published configs as they were found (`source`, `sha256` of the
+whole file); long lists of module names are cut after eight (`cut`: how many there were). What
+really differs between two published files is said in its row.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ ROWS: list[tuple[str, str, set[str]]] = [
         },
     ),
     ("minimax-m2.5", "minimax-m2.5-nvfp4", {FORMAT}),
-    # Quantised, and the config is that of the original: only hf_quant_config.json and the tensors tell.
+    # Quantised, and the config is that of the original: only hf_quant_config.json and the tensors
+    # tell.
     ("qwen3-235b", "qwen3-235b-nvfp4", set()),
     ("llama3.1-70b", "llama3.1-70b-fp8", set()),
     ("glm-5", "glm-5-nvfp4", set()),
@@ -165,7 +168,9 @@ def with_text(config: Config, text: Config) -> Config:
 
 
 def declared(config: Config) -> Config:
-    """What transformers' class gives the text model's config where a key is absent, of facts that are one plain value."""
+    """What transformers' class gives the text model's config where a key is absent, of facts that
+    are one plain value.
+    """
     model_type = str(text_of(config).get("model_type"))
     about = DEFAULTS.get(model_type, {"defaults": {}})
     return {
@@ -176,7 +181,10 @@ def declared(config: Config) -> Config:
 
 
 def omitted(config: Config) -> Config:
-    """Of these, the keys that published configs leave out. (Sizes they never do: without one a config is refused.)"""
+    """Of these, the keys that published configs leave out.
+
+    (Sizes they never do: without one a config is refused.)
+    """
     known = find_family(config["model_type"]).defaults.get(
         str(text_of(config).get("model_type")), {}
     )

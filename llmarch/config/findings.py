@@ -14,7 +14,7 @@ from ..architecture.schema import Finding
 if TYPE_CHECKING:
     from .keys import ConfigKeys
 
-MAX_SHOWN = 60
+MAX_LISTED_VALUES = 60
 """How many characters of a value a message shows."""
 
 MTP_KEYS = (
@@ -151,7 +151,7 @@ def shown(value: Any) -> str:
     """Return a value for a message: `500,000`, `"yarn"`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         text = json.dumps(value, default=repr)
-        return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+        return text if len(text) <= MAX_LISTED_VALUES else text[: MAX_LISTED_VALUES - 3] + "..."
     return f"{value:,.15g}"
 
 

@@ -22,7 +22,7 @@ from .evidence import Draft, Sourced, build, derived, same_evidence
 from .findings import layer_number_too_high
 from .keys import ConfigKeys, quoted
 
-KEY = "per_layer_config"
+PER_LAYER_KEY = "per_layer_config"
 MAX_VARIANTS = 500
 """Number of different sets of values. Each is a reading of the whole config."""
 
@@ -67,10 +67,10 @@ def read_by_layer(c: ConfigKeys, read: Reader) -> Draft:
     read: reads a config whose layers all have the same values.
     Raises ConfigError for a value that all layers must share.
     """
-    entries = c.child(KEY)
+    entries = c.child(PER_LAYER_KEY)
     depth = _depth(c, entries, read)
     variants = _variants(c, entries, depth)
-    shared = Variant({}, KEY, dict.fromkeys(_other_layers(variants, depth), ""))
+    shared = Variant({}, PER_LAYER_KEY, dict.fromkeys(_other_layers(variants, depth), ""))
     if shared.layers:
         variants.insert(0, shared)
     else:
@@ -78,7 +78,7 @@ def read_by_layer(c: ConfigKeys, read: Reader) -> Draft:
     sources = [Source(v, _read_variant(c, entries, v, read)) for v in variants]
     for source in sources[1:]:
         _check_shared_facts(c, sources[0].read, source)
-    return _Merger(sources).merge(f"{c.prefix}{KEY}")
+    return _Merger(sources).merge(f"{c.prefix}{PER_LAYER_KEY}")
 
 
 def _depth(c: ConfigKeys, entries: ConfigKeys, read: Reader) -> int:
@@ -87,13 +87,13 @@ def _depth(c: ConfigKeys, entries: ConfigKeys, read: Reader) -> int:
     A config whose every layer has an own value for a key need not have the key itself.
     """
     try:
-        return len(_layers_of(read(c.at_layers({}, KEY))))
+        return len(_layers_of(read(c.at_layers({}, PER_LAYER_KEY))))
     except ConfigError:
         first = next(iter(entries.data.items()), None)
         if first is None or not isinstance(first[1], dict):
             raise
         values = cast("dict[str, Any]", first[1])
-        return len(_layers_of(read(c.at_layers(values, f"{KEY}.{first[0]}"))))
+        return len(_layers_of(read(c.at_layers(values, f"{PER_LAYER_KEY}.{first[0]}"))))
 
 
 def _variants(c: ConfigKeys, entries: ConfigKeys, depth: int) -> list[Variant]:
@@ -112,7 +112,7 @@ def _variants(c: ConfigKeys, entries: ConfigKeys, depth: int) -> list[Variant]:
         own = _own_values(entries, key, cast("dict[str, Any]", values))
         if own:
             text = json.dumps(own, sort_keys=True)
-            variant = variants.setdefault(text, Variant(own, f"{KEY}.{key}"))
+            variant = variants.setdefault(text, Variant(own, f"{PER_LAYER_KEY}.{key}"))
             variant.layers[layer] = key
     if surplus:
         layer_number_too_high(c, entries.prefix[:-1], max(surplus), depth)

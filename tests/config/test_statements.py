@@ -1,6 +1,7 @@
 """Two statements of one thing that differ are a finding with both values; a new spelling is told.
 
-The fixture tied_flags.json is written by tests/oracle/tied_flags.py, rope.json by rope.py.
+The fixture tied_flags.json is written by tests/oracle/tied_flags.py, rope.json by
+tests/oracle/rope.py.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ OWN_THETAS = {
 FLAT_READERS = (
     "transformers 5 reads the former; transformers 4, and what is built on it, the latter"
 )
-ORIGINAL_CONTEXT = "original_max_position_embeddings"
+ORIGINAL_CONTEXT_KEY = "original_max_position_embeddings"
 
 TYPES_OF_TRANSFORMERS_4 = frozenset(
     """
@@ -53,7 +53,9 @@ def check_statements(c: ConfigKeys) -> None:
     main = main_entry(read)
     contradiction(main, "rope_theta", c, "rope_theta", FLAT_READERS)
     contradiction(main, "partial_rotary_factor", c, "partial_rotary_factor", FLAT_READERS)
-    contradiction(c, ORIGINAL_CONTEXT, main, ORIGINAL_CONTEXT, "transformers reads the former")
+    contradiction(
+        c, ORIGINAL_CONTEXT_KEY, main, ORIGINAL_CONTEXT_KEY, "transformers reads the former"
+    )
     for flat, name in OWN_THETAS.items():
         if _is_filled(read.data.get(name)):
             contradiction(part(read, name), "rope_theta", c, flat, FLAT_READERS)

@@ -13,7 +13,7 @@ from ..evidence import Draft, Sourced
 from ..findings import contradiction
 from ..keys import ConfigKeys
 
-KEY = "tie_word_embeddings"
+TIE_KEY = "tie_word_embeddings"
 FACT = "embedding.tied"
 
 TiedBy = Literal["wrapper", "part", "either"]
@@ -35,26 +35,28 @@ def tied_head(c: ConfigKeys, part: ConfigKeys, text: Draft, tied_by: TiedBy) -> 
     their class defaults, written out by transformers, the one of the part counts, as it does if
     there is none; that is how such models were published (Mistral Small 3.1).
     """
-    outer = c.flag(KEY, default=None)
+    outer = c.flag(TIE_KEY, default=None)
     inner: Sourced = text["embedding"]["tied"]
-    if not c.has(KEY):
-        default = c.defaults.get(KEY, inner.value)
+    if not c.has(TIE_KEY):
+        default = c.defaults.get(TIE_KEY, inner.value)
         if tied_by == "wrapper" and default != inner.value:
             c.unsettled[FACT] = default
         return inner
-    if not part.has(KEY):
+    if not part.has(TIE_KEY):
         return inner if tied_by == "part" else outer
     if outer.value == inner.value:
         return outer
     if tied_by == "part":
-        contradiction(part, KEY, c, KEY, BY_PART)
+        contradiction(part, TIE_KEY, c, TIE_KEY, BY_PART)
         c.unsettled[FACT] = inner.value
         return inner
     if tied_by == "either":
-        contradiction(c, KEY, part, KEY, BY_EITHER)
+        contradiction(c, TIE_KEY, part, TIE_KEY, BY_EITHER)
         c.unsettled[FACT] = True
         return outer if outer.value else inner
-    contradiction(c, KEY, part, KEY, BY_WRAPPER)
+    contradiction(c, TIE_KEY, part, TIE_KEY, BY_WRAPPER)
     c.unsettled[FACT] = outer.value
-    both_defaults = c.defaults.get(KEY) == outer.value and part.defaults.get(KEY) == inner.value
+    both_defaults = (
+        c.defaults.get(TIE_KEY) == outer.value and part.defaults.get(TIE_KEY) == inner.value
+    )
     return inner if both_defaults and outer.value else outer

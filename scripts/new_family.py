@@ -63,6 +63,8 @@ Next:
 2. `make oracle ARGS=class_defaults`: the defaults of {config_class}; put those that published
    configs omit into `defaults`.
 3. A spec with the published config (specs/README.md), then `make docs`.
+   A norm that is no RMSNorm, an MLP without a gate, a block with biases: blocks.layer_norm and
+   families/gpt2.py show these; with other names of norms give final_norm and the step too.
 4. A header-only checkpoint in tests/fixtures/headers/ (tests/oracle/README.md), and facts that no
    count would catch (scales, windows, norms, RoPE) in tests/config/families/.
 5. `make fast`, then `make test check`.

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
 
-_COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Characters that JSON allows and terminals obey: control characters, and those that turn the
-direction of writing."""
+_COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that JSON allows and terminals obey (control characters, and those that turn the
+direction of writing), and surrogates, which no file can hold."""
 
 
 def json_text(document: Any) -> str:

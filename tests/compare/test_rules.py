@@ -373,6 +373,7 @@ def test_rows_are_whole() -> None:
         assert re.fullmatch(r"\d+\.\d+\.\d+", r.since)
         assert r.title and not r.title.endswith(".") and not r.title.split()[0].istitle()
         assert re.search(r"[.][)]?$", r.explanation), r.id
+        assert not r.explanation.startswith("Say what"), f"{r.id}: {r.explanation}"
         assert 1 <= len(re.findall(r"[.](?:\s|$|\))", r.explanation)) <= 3, r.id
     assert set(CONSEQUENCES) == set(SEVERITIES)
 
@@ -420,8 +421,10 @@ def test_every_finding_has_a_rule() -> None:
         "index-tensor-missing",
         "unread-key",
     } <= used
-    assert sorted(i for i in used if find(i) is None) == []
-    assert sorted(r.id for r in RULES if r.pattern is None and r.id not in used) == []
+    unknown = sorted(i for i in used if find(i) is None)
+    assert unknown == [], "findings without a rule: run scripts/new_rule.py"
+    unused = sorted(r.id for r in RULES if r.pattern is None and r.id not in used)
+    assert unused == [], "rules of findings that no code reports"
 
 
 def strings(node: ast.AST) -> list[str]:
@@ -457,5 +460,5 @@ def test_the_page_is_that_of_the_table() -> None:
     from llmarch.renderers import markdown
 
     assert (ROOT / "docs/rules.md").read_text(encoding="utf-8") == markdown.rules(RULES), (
-        "run scripts/rules_page.py"
+        "run make docs"
     )

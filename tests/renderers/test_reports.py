@@ -22,6 +22,7 @@ from helpers.models import files, having
 from helpers.paths import FIXTURES
 
 from llmarch.architecture.schema import Change
+from llmarch.cli.check import ReportFormat, report_text
 from llmarch.compare.report import Report, Verdict
 from llmarch.errors import ReadError
 from llmarch.renderers import github, junit, markdown, sarif, text
@@ -86,6 +87,22 @@ REPORTS = {
     "unread": Report((GONE, PARTIAL, SAME), "behaviour", "llmarch.lock"),
     "pair": Report((CHANGED,), "weights"),
 }
+
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\ud800-\udfff]")
+
+
+@pytest.mark.parametrize("kind", ReportFormat)
+def test_every_format_says_what_could_not_be_read(kind: ReportFormat) -> None:
+    """A format that drops an error or a partial reading would pass for a clean one."""
+    content = report_text(REPORTS["unread"], kind)
+    assert "no repository" in content
+    assert "read in part: a shard" in content
+
+
+@pytest.mark.parametrize("kind", ReportFormat)
+def test_no_format_passes_control_characters_on(kind: ReportFormat) -> None:
+    assert CONTROL.findall(report_text(REPORTS["hostile"], kind)) == []
 
 
 @pytest.mark.parametrize("name", REPORTS)
@@ -343,10 +360,7 @@ def test_several_at_once(hub: Hub, run: Callable[..., tuple[str, str]]) -> None:
     run("lock", "acme/model@main")
     hub.add("acme/model", files("qwen3-0.6b", having(rope_theta=7)), "two")
     hub.heads["acme/model", "main"] = "two"
-    args = [
-        f"--output={kind}=report.{kind}"
-        for kind in ("text", "json", "markdown", "github", "sarif", "junit")
-    ]
+    args = [f"--output={kind}=report.{kind}" for kind in ReportFormat]
     out, _ = run("check", *args, code=1)
     assert out == Path("report.text").read_text(), (
         "text goes to standard output too where nothing else does"

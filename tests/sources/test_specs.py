@@ -41,7 +41,7 @@ def test_the_index_is_up_to_date() -> None:
     module = importlib.util.module_from_spec(script)
     script.loader.exec_module(module)
     assert (ROOT / "specs" / "index.json").read_text(encoding="utf-8") == module.index(), (
-        "run scripts/index_specs.py"
+        "run make docs"
     )
 
 

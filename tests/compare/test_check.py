@@ -79,7 +79,7 @@ HISTORY: dict[str, tuple[Callable[[], Files], int, set[str]]] = {
     "re-saved-by-another-version": (
         lambda: files("qwen3-0.6b", resaved, shards=2),
         0,
-        set(),
+        {"newer-spelling"},
     ),
 }
 

@@ -90,6 +90,9 @@ class Tower(Strict):
     deepstack: tuple[int, ...] = ()
     """Encoder layers, counted from 0, whose features join the decoder as well (DeepStack): each
     through a projector of its own, added to the stream after one of the first decoder layers."""
+    features: tuple[int, ...] = ()
+    """Layers whose outputs feed the projector side by side; 0 is the embedding of patches, 1 the
+    first layer. Empty: the last layer alone."""
     clipped: bool = False
     """Whether each matrix of the layers has four stored numbers that bound its inputs and
     outputs."""

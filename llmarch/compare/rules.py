@@ -300,6 +300,14 @@ FINDING_RULES = (
         "such lists, and which entries the layers should have is not known.",
     ),
     Rule(
+        "remote-code",
+        None,
+        "info",
+        "the config names model code of its own",
+        "Loaders that trust remote code compute with it in place of their own class. llmarch reads "
+        "a config as the library's class does.",
+    ),
+    Rule(
         "unread-key",
         None,
         "info",

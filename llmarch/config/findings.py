@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from math import isclose
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..architecture.schema import Finding
 
@@ -166,10 +166,32 @@ def newer_spelling(c: ConfigKeys, key: str, consequence: str) -> None:
         Finding(
             rule="newer-spelling",
             path=path,
-            message=f"{path} is read by transformers 5; {consequence}",
+            message=f"transformers 5 reads it; {consequence}",
             severity="info",
         ),
     )
+
+
+def remote_code(c: ConfigKeys) -> None:
+    """Report the model code that the config names beside the library's own (`auto_map`).
+
+    c: the keys at the top of a config. Loaders do not read nested ones.
+    """
+    named = c.data.get("auto_map")
+    if not isinstance(named, dict):
+        return
+    classes = cast("dict[str, Any]", named)
+    models = [v for k, v in classes.items() if k.startswith("AutoModel") and isinstance(v, str)]
+    for module in dict.fromkeys(name.rpartition(".")[0] for name in models):
+        add(
+            c,
+            Finding(
+                rule="remote-code",
+                path=f"{module}.py",
+                message="run by loaders that trust remote code (auto_map)",
+                severity="info",
+            ),
+        )
 
 
 def add(c: ConfigKeys, finding: Finding) -> None:

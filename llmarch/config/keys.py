@@ -38,24 +38,25 @@ INERT_KEYS = frozenset(
     is_llama_config label2id length_penalty max_length min_length mlp_dropout model_type
     no_repeat_ngram_size num_beam_groups num_beams num_return_sequences output_attentions
     output_hidden_states output_router_logits output_scores pad_token_id prefix pretraining_tp
-    problem_type pruned_heads quantization quantization_config remove_invalid_values
+    problem_type quantization quantization_config remove_invalid_values
     reorder_and_upcast_attn repetition_penalty resid_pdrop return_dict return_dict_in_generate
     rope_ratio_deprecated router_aux_loss_coef router_jitter_noise router_z_loss_coef
     sep_token_id sep_token_ids seq_aux seq_length summary_activation summary_first_dropout
     summary_proj_to_labels summary_type summary_use_proj suppress_tokens task_specific_params
-    temperature tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torch_dtype
-    torchscript transformers.js_config transformers_version typical_p unk_token_id unsloth_fixed
+    temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype
+    transformers.js_config transformers_version typical_p unk_token_id unsloth_fixed
     unsloth_version use_bfloat16 use_cache use_cpu_initialization video_token_id
-    video_token_index vision_end_token_id vision_feature_layer vision_feature_select_strategy
+    video_token_index vision_end_token_id
     vision_start_token_id
     """.split()
 )
-"""Keys without effect on the architecture: token ids, training, generation, bookkeeping."""
+"""Keys without effect on the architecture: token ids, training, generation, bookkeeping; `auto_map`
+only where it is nested (`findings.remote_code`)."""
 
 INERT_WHEN_OFF = frozenset(
     """
-    add_cross_attention audio_config cross_attention_hidden_size is_encoder_decoder text_config
-    vision_config
+    add_cross_attention audio_config cross_attention_hidden_size is_encoder_decoder pruned_heads
+    text_config tie_encoder_decoder torchscript vision_config
     """.split()
 )
 """Keys without effect while they are false or null."""
@@ -98,6 +99,7 @@ class ConfigKeys:
         model_type: str = "",
         prefix: str = "",
         read_keys: set[str] | None = None,
+        refuted_keys: set[str] | None = None,
         native_keys: Mapping[str, str | Evidence] | None = None,
         findings: list[Finding] | None = None,
         unsettled: dict[str, Any] | None = None,
@@ -110,6 +112,8 @@ class ConfigKeys:
         defaults, defaults_ref: the class defaults for keys that the file omits, and their source.
         prefix: what stands before these keys in the file (`text_config.`).
         read_keys: the keys that were asked for, shared by nested configs.
+        refuted_keys: keys with another value than the code has for them, which some block that is
+        in use would need to obey; shared by nested configs.
         native_keys: how the file itself names a key, or the evidence of a value that none of its
         keys states (mistral_native.py).
         findings: what the config states twice and differently, and the like (findings.py); shared
@@ -129,6 +133,7 @@ class ConfigKeys:
         self.defaults_ref = defaults_ref
         self.native_keys: Mapping[str, str | Evidence] = native_keys or {}
         self.read_keys: set[str] = set() if read_keys is None else read_keys
+        self.refuted_keys: set[str] = set() if refuted_keys is None else refuted_keys
         self.findings: list[Finding] = [] if findings is None else findings
         self.unsettled: dict[str, Any] = {} if unsettled is None else unsettled
         self.overrides = overrides
@@ -160,6 +165,7 @@ class ConfigKeys:
             model_type=model_type,
             prefix=f"{self.prefix}{key}.",
             read_keys=self.read_keys,
+            refuted_keys=self.refuted_keys,
             native_keys=self.native_keys,
             findings=self.findings,
             unsettled=self.unsettled,
@@ -172,6 +178,7 @@ class ConfigKeys:
             file=self.file,
             prefix=self.prefix,
             read_keys=self.read_keys,
+            refuted_keys=self.refuted_keys,
             native_keys=self.native_keys,
             findings=self.findings,
             unsettled=self.unsettled,
@@ -196,6 +203,7 @@ class ConfigKeys:
             model_type=self.model_type,
             prefix=self.prefix,
             native_keys={**self.native_keys, **own_names},
+            refuted_keys=self.refuted_keys,
             findings=self.findings,
             unsettled=self.unsettled,
             overrides=frozenset(values),
@@ -232,7 +240,9 @@ class ConfigKeys:
             name = prefix + key
             if isinstance(value, dict) and any(k.startswith(name + ".") for k in self.read_keys):
                 yield from self._unread(cast("dict[str, Any]", value), name + ".")
-            elif name not in self.read_keys and not _is_inert(key, value):
+            elif (name not in self.read_keys or name in self.refuted_keys) and not _is_inert(
+                key, value
+            ):
                 yield name
 
     def _wrong_type(self, key: str, value: Any, needed: str) -> ConfigError:
@@ -310,11 +320,13 @@ class ConfigKeys:
     def expect(self, key: str, value: Any, meaning: Any = MISSING) -> Any:
         """Return `value`, or what it means: the code does it whatever the config says.
 
-        A key that agrees becomes its evidence. One that disagrees is left unread, so that people
-        see it.
+        A key that agrees becomes its evidence. One that disagrees counts as unread, so that people
+        see it, even if something else reads it.
         """
         if self.data.get(key) in (None, value):
             self.ignore(key)
+        else:
+            self.refuted_keys.add(self.prefix + key)
         fact = value if meaning is MISSING else meaning
         if self.has(key) and self.data[key] == value:
             return Sourced(fact, self._evidence(key))

@@ -16,7 +16,7 @@ from ..architecture.schema import MTP, Architecture, Evidence
 from ..tensors.naming import Naming
 from ..tensors.template import TensorRow, fold_numbers, template
 from .evidence import Draft, build
-from .findings import check_layer_types
+from .findings import check_layer_types, remote_code
 from .keys import ConfigKeys
 
 __all__ = ["TRANSFORMERS", "ConfigKeys", "Family", "MTPCandidate", "build", "modeling"]
@@ -68,7 +68,9 @@ class Family(Frozen):
 
         native_keys: how the file names keys, if not as transformers does (see ConfigKeys).
         """
-        return ConfigKeys(data, file=file, native_keys=native_keys, **self._context(model_type))
+        c = ConfigKeys(data, file=file, native_keys=native_keys, **self._context(model_type))
+        remote_code(c)
+        return c
 
     def part(self, c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
         """Return the config nested under `key` of a wrapper, to be read as `model_type`.

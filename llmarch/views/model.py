@@ -220,6 +220,9 @@ def tower_lines(t: Tower | Conformer | ConvTower) -> list[str]:
             words.append(f"patches of {t.patch_size}")
             if t.image_size:
                 words.append(f"images {t.image_size} px")
+            if t.features:
+                layers = ", ".join(map(str, t.features))
+                lines.append(f"features of layers {layers} feed the projector")
             if t.deepstack:
                 layers = ", ".join(map(str, t.deepstack))
                 lines.append(f"features of layers {layers} feed the first decoder layers too")

@@ -189,6 +189,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         small,
         lambda: small(having(rope_theta=None, rope_parameters={"rope_theta": 1e6})),
     ),
+    (
+        "remote-code",
+        small,
+        lambda: small(having(auto_map={"AutoModelForCausalLM": "modeling_x.XForCausalLM"})),
+    ),
     ("unread-key", small, lambda: small(having(attention_twist=3))),
 ]
 

@@ -58,14 +58,14 @@ OTHERWISE = {"nemotron_h", "kimi_linear", "granitemoehybrid", "deepseek_v4", "mi
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_published_configs_do_not_contradict_themselves(alias: str) -> None:
-    assert rules(spec(alias)) == []
+    assert [row for row in rules(spec(alias)) if row[0] != "remote-code"] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nor_do_those_of_fixtures(name: str) -> None:
     config = load(name)["config"]
     file = "config.json" if "model_type" in config else "params.json"
-    assert read(config, file)[1] == []
+    assert [f for f in read(config, file)[1] if f.rule != "remote-code"] == []
 
 
 # --- RoPE ---------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_new_spelling_alone_is_told(alias: str) -> None:
     assert [f.severity for f in told] == ["info"] * len(told)
     model_type = text_of(row["saved"])["model_type"]
     if "rope_parameters" in text_of(row["saved"]) and model_type in TYPES_OF_TRANSFORMERS_4:
-        assert len(told) == 1 and "rope_parameters" in told[0].message
+        assert [f.path.rpartition(".")[2] for f in told] == ["rope_parameters"]
 
 
 # --- other pairs --------------------------------------------------------------------------------

@@ -63,8 +63,7 @@ def check_statements(c: ConfigKeys) -> None:
         newer_spelling(
             c,
             "rope_parameters",
-            "transformers 4, and what is built on it, knows rope_theta and rope_scaling alone, and"
-            " uses its defaults in their place",
+            "older readers look for rope_theta and rope_scaling and take their defaults",
         )
 
 

@@ -96,8 +96,10 @@ def patch_embedding(
 def rope_theta(v: ConfigKeys, default: float = 10000.0) -> Sourced:
     """Read the base of an encoder's RoPE, which only files saved by transformers 5 have."""
     keys = v.child("rope_parameters")
-    for kind in ("axial", "default"):  # two words for frequencies of rows and columns
-        keys.expect("rope_type", kind)
+    if keys.data.get("rope_type") == "default":  # another word for frequencies of two axes
+        keys.ignore("rope_type")
+    else:
+        keys.expect("rope_type", "axial")
     return keys.number("rope_theta", default=hard_coded(default, v.ref))
 
 

@@ -162,6 +162,8 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     keys = FAMILY.part(c, "vision_config", "llama4_vision_model")
     keys.expect("multi_modal_projector_bias", False)
     keys.ignore("head_dim", "projector_dropout")
+    keys.expect("vision_feature_layer", -1)  # the class takes the last layer's features, whole
+    keys.expect("vision_feature_select_strategy", "default")
     kind = keys.word("model_type", default="llama4_vision_model")
     width = keys.size("intermediate_size")
     outputs = keys.size("projector_output_dim")

@@ -221,6 +221,8 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         )
     c.expect("merged_hidden_size", width.value * merge.value**2)
     merged = derived(width.value * merge.value**2, "hidden_size * spatial_merge_size^2")
+    c.expect("vision_feature_layer", -1)
+    c.expect("vision_feature_select_strategy", "full")
     bias = c.expect("multimodal_projector_bias", True)
     tower = vision.transformer(
         keys,

@@ -11,10 +11,12 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import ConfigError
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..findings import another_value
+from ..keys import quoted
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import read_text_part
 
@@ -86,7 +88,12 @@ def wrapper(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     part, text = read_text_part(c, "mistral")
     # read with the tower, if there is one
-    c.ignore("projector_hidden_act", "multimodal_projector_bias", "spatial_merge_size")
+    c.ignore(
+        "vision_feature_layer",
+        "projector_hidden_act",
+        "multimodal_projector_bias",
+        "spatial_merge_size",
+    )
     return blocks.wrapped(c, part, text, vision=pixtral)
 
 
@@ -101,6 +108,7 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
     keys.ignore("head_dim", "vocab_size")  # the class divides; a left-over
     hidden = keys.size("hidden_size")
     normed = c.flag("add_pre_mm_projector_layer_norm", default=True).value
+    layers = feature_layers(c, keys.layer_count().value)
     norm_widths: list[int] = []
     if normed:
         norm_widths = [hidden.value]
@@ -113,7 +121,8 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
         outer_norms=1,
         image_size=keys.size("image_size"),
         merge=c.size("spatial_merge_size"),
-        projector=projector(c, hidden, text["hidden_size"]),
+        features=layers,
+        projector=projector(c, hidden, text["hidden_size"], layers),
         projector_activation=blocks.activation_name(c, "projector_hidden_act"),
         projector_norms=same_evidence(norm_widths, hidden),
     )
@@ -122,17 +131,33 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
     return tower.replace(rope=blocks.rope(keys, dim))
 
 
-def projector(c: ConfigKeys, hidden: Sourced, width: Sourced) -> list[Draft]:
-    """Read the matrices from the tower's width to the decoder's."""
-    bias = c.flag("multimodal_projector_bias")
+def feature_layers(c: ConfigKeys, depth: int) -> Sourced:
+    """Read which of `depth` layers feed the projector: an empty list for the last one alone.
 
+    The config has one number or a list; negative ones count from the end, as in Python. Raises
+    ConfigError for a layer that does not exist.
+    """
     key = "vision_feature_layer"
-    taken = 1
-    if isinstance(c.data.get(key), list):
-        layers = c.items(key).value
-        taken = len(layers)
+    given = c.value(key, default=-1)
+    entries: list[Any] = [given.value]
+    if isinstance(given.value, list):
+        entries = c.items(key).value
+    layers: list[int] = []
+    for entry in entries:
+        if not isinstance(entry, int) or not -depth <= entry + 1 <= depth + 1:
+            raise ConfigError(f"{c.file}: {c.key(key)} is {quoted(entry)} of {depth} layers")
+        layers.append(entry if entry >= 0 else depth + 1 + entry)
+    return same_evidence([] if layers == [depth] else layers, given)
+
+
+def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
+    """Read the matrices from the tower's width to the decoder's.
+
+    layers: the layers of the tower that feed them; none for the last one.
+    """
+    bias = c.flag("multimodal_projector_bias")
     formula = "vision hidden_size * layers in vision_feature_layer"
-    features = derived(hidden.value * taken, formula)
+    features = derived(hidden.value * max(1, len(layers.value)), formula)
     mlp = [
         draft(s.Linear, inputs=features, outputs=width, bias=bias),
         draft(s.Linear, inputs=width, outputs=width, bias=bias),

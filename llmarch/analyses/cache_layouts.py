@@ -138,16 +138,12 @@ def limit_to_window(
         window, whose first page may be cut (SlidingWindowSpec,
         ChunkedLocalAttentionSpec.max_admission_blocks_per_request).
     sglang: a share of a pool, or every token.
-    transformers: W - 1, for the next token is the W-th (cache_utils.py DynamicSlidingWindowLayer);
-        MiMo's window does not count the token itself
-        (models/mimo_v2_flash/configuration_mimo_v2_flash.py adds one).
+    transformers: W - 1, for the next token is the W-th (cache_utils.py DynamicSlidingWindowLayer).
     """
     reach = mixer.window or mixer.chunk or 0
     match convention.engine:
         case "transformers":
-            if a.model_type != "mimo_v2_flash":
-                reach -= 1
-            return replace(part, most_tokens=reach)
+            return replace(part, most_tokens=reach - 1)
         case "vllm" if convention.reserve:
             pages = divide_into_pages(a, part, convention)
             if mixer.chunk:

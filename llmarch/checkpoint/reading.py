@@ -130,6 +130,7 @@ def read_model(raw: RawModel) -> Reading:
             "Compare it with a published one.",
         ) from error
 
+    architecture = without_unknown_facts(raw, architecture, evidence)
     unread = tuple(config.unread())
     stated = config.findings
     if raw.tensors is None:
@@ -162,6 +163,20 @@ def read_model(raw: RawModel) -> Reading:
         status = "conflict"
     findings = (*raw.findings, *stated, *check.findings)
     return Reading(raw, architecture, evidence, findings, unread, status, rows, check)
+
+
+def without_unknown_facts(
+    raw: RawModel, architecture: Architecture, evidence: dict[str, Evidence]
+) -> Architecture:
+    """Return the architecture without what the config of a bundled spec says wrongly.
+
+    A reconstructed config may have a value of another model, or lack the model's own: its
+    provenance names such facts. `evidence` gets the reasons.
+    """
+    reasons: dict[str, str] = (raw.provenance or {}).get("unknown") or {}
+    for path, reason in reasons.items():
+        evidence[path] = Evidence(kind="unknown", ref=reason)
+    return replace(architecture, **dict.fromkeys(reasons)) if reasons else architecture
 
 
 def build_with_template(

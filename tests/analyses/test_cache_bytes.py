@@ -51,7 +51,7 @@ def gemma4(c: Config) -> Architecture:
 
 
 def mimo(c: Config) -> Architecture:
-    mixers = {"full": gqa(8, 1, 12, 8), "sliding": gqa(8, 2, 12, 8, window=8)}
+    mixers = {"full": gqa(8, 1, 12, 8), "sliding": gqa(8, 2, 12, 8, window=9)}
     return architecture(
         mixers,
         [["full", "sliding"][x] for x in c["hybrid_layer_pattern"]],

@@ -157,7 +157,7 @@ FLAGSHIPS: dict[str, Architecture] = {
         model_type="glm_moe_dsa",
     ),
     "mimo-v2-flash": architecture(
-        {"full": gqa(64, 4, 192, 128), "sliding": gqa(64, 8, 192, 128, window=128, sinks=True)},
+        {"full": gqa(64, 4, 192, 128), "sliding": gqa(64, 8, 192, 128, window=129, sinks=True)},
         ["full"] * 9 + ["sliding"] * 39,
         model_type="mimo_v2_flash",
     ),

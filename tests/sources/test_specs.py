@@ -30,6 +30,7 @@ def test_a_spec_is_whole(path: Path) -> None:
     assert isinstance(provenance["complete"], bool)
     if provenance["state"] == "reconstructed":
         assert provenance["reconstruction"]
+    assert set(provenance.get("unknown", {})) <= {"context_length"}
     assert all(isinstance(f["value"], int) and f["source"] for f in spec["published"])
 
 

@@ -58,7 +58,7 @@ SHOWN: dict[tuple[str, str], list[str]] = {
         "GQA, 64 query : 4 KV heads, head dim K 192, V 128, no bias · 9 layers",
         "GQA, 64 query : 8 KV heads, head dim K 192, V 128, no bias · 39 layers",
         "one attention sink per query head",
-        "sliding window 128",
+        "sliding window 129",
         "values × 0.707 · all layers",
     ],
     ("kimi-linear", "Attention"): [

@@ -51,6 +51,7 @@ from .rotary import (
     share_of_head,
 )
 from .wiring import (
+    MTP_OF_TRANSFORMERS,
     Wiring,
     add_layer_kind,
     announced_mtp,
@@ -62,17 +63,21 @@ from .wiring import (
     layer_norm,
     layer_wiring,
     mtp,
+    mtp_code,
+    mtp_of_unknown_layout,
     mtp_with_or_without_copies,
     post_norm_step,
     pre_norm_step,
     rms_norm,
     sandwich_step,
     stored_mtp,
+    untied_embedding,
     wrapped,
 )
 
 __all__ = [
     "HYBRID",
+    "MTP_OF_TRANSFORMERS",
     "SLIDING",
     "Wiring",
     "activation_name",
@@ -103,6 +108,8 @@ __all__ = [
     "moe_layers",
     "moe_on_every_step",
     "mtp",
+    "mtp_code",
+    "mtp_of_unknown_layout",
     "mtp_with_or_without_copies",
     "optionally_sliding_layers",
     "pattern_of",
@@ -125,6 +132,7 @@ __all__ = [
     "sigmoid_router",
     "sliding_layers",
     "stored_mtp",
+    "untied_embedding",
     "used",
     "windowed",
     "wrapped",

@@ -129,7 +129,8 @@ def latent_attention(c: ConfigKeys, **facts: Any) -> Draft:
         usual["rope"] = rope(c, rope_dim, interleaved=interleaved)
     latent = Draft(s.LatentAttention, usual | facts)
     # One latent serves all heads, whatever num_key_value_heads says; the class computes both dims.
-    c.ignore("num_key_value_heads", "head_dim", "qk_head_dim")
+    c.ignore("num_key_value_heads", "head_dim")
+    c.expect("qk_head_dim", usual["qk_nope_head_dim"].value + rope_dim.value)
     return latent.replace(scale=_yarn_softmax_scale(latent))
 
 

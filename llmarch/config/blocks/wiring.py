@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...architecture import schema as s
-from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
 from ..keys import ConfigKeys
+from ..vocabulary import TRANSFORMERS
 from .tying import TiedBy, tied_head
 
 StepMaker = Callable[[str], Draft]
@@ -83,6 +84,15 @@ def add_layer_kind(wiring: Wiring, mixer: str, ffn: str) -> str:
     return name
 
 
+MTP_OF_TRANSFORMERS = f"{TRANSFORMERS} modeling_layers.py (MtpLayer)"
+"""Code of MTP modules for any class: a layer, a projection, and three norms."""
+
+
+def mtp_code(name: str) -> str:
+    """Return vLLM's code of the MTP modules of a model, for evidence."""
+    return f"vLLM model_executor/models/{name}_mtp.py"
+
+
 def announced_mtp(c: ConfigKeys) -> Sourced:
     """Read how many MTP modules the config announces; None if it does not tell."""
     key = "num_nextn_predict_layers"
@@ -91,10 +101,16 @@ def announced_mtp(c: ConfigKeys) -> Sourced:
 
 
 def mtp(
-    c: ConfigKeys, layer_kind: str, *, own_embedding: bool = False, own_head: bool = False
+    c: ConfigKeys,
+    layer_kind: str,
+    code: str,
+    *,
+    own_embedding: bool = False,
+    own_head: bool = False,
 ) -> Draft | Sourced:
     """Read the MTP modules that the config announces.
 
+    code: what has been read for the layout, as transformers' modelling files leave MTP out.
     layer_kind: the kind of layer that each module holds.
     own_embedding, own_head: whether each module stores a copy of the embedding and of the head.
     """
@@ -103,11 +119,25 @@ def mtp(
         return same_evidence(None, modules)
     return draft(
         s.MTP,
+        code,
         modules=modules,
         layer_kind=layer_kind,
         norms=3,
         own_embedding=own_embedding,
         own_head=own_head,
+    )
+
+
+def mtp_of_unknown_layout(modules: Sourced, reason: str) -> Draft:
+    """Return announced MTP modules of which only the number is known."""
+    not_known = unknown(reason)
+    return draft(
+        s.MTP,
+        modules=modules,
+        layer_kind=not_known,
+        norms=same_evidence(0, not_known),
+        own_embedding=same_evidence(False, not_known),
+        own_head=same_evidence(False, not_known),
     )
 
 
@@ -182,6 +212,14 @@ def decoder(c: ConfigKeys, **parts: Any) -> Draft:
 def embedding(c: ConfigKeys, **facts: Any) -> Draft:
     """Read the embedding: whether the head is tied to it, and `facts` that are fields of it."""
     return Draft(s.Embedding, {"tied": c.flag("tie_word_embeddings"), **facts})
+
+
+def untied_embedding(c: ConfigKeys) -> Draft:
+    """Return the embedding of a class that cannot tie the head to it, whatever the config says."""
+    tied = c.expect("tie_word_embeddings", False)
+    if not isinstance(tied, Sourced):
+        tied = hard_coded(False, c.ref)
+    return draft(s.Embedding, tied=tied)
 
 
 TowerReader = Callable[[ConfigKeys, Draft], Draft]

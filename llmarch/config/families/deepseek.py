@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft, same_evidence
+from ..evidence import Draft, Sourced, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -27,9 +27,15 @@ def read(c: ConfigKeys) -> Draft:
         c,
         mixers={"full": attention(c)},
         ffns=blocks.deepseek_ffns(c, layers, router),
-        mtp=None if version_2 else blocks.mtp(c, last, own_embedding=True, own_head=True),
+        mtp=None if version_2 else mtp(c, last),
         **wiring,
     )
+
+
+def mtp(c: ConfigKeys, kind: str) -> Draft | Sourced:
+    """Read the MTP modules, which are published with copies of embedding and head."""
+    code = blocks.mtp_code("deepseek")
+    return blocks.mtp(c, kind, code, own_embedding=True, own_head=True)
 
 
 def attention(c: ConfigKeys) -> Draft:

@@ -40,7 +40,7 @@ def read(c: ConfigKeys) -> Draft:
     if modules.value:
         kind = blocks.add_layer_kind(wiring, attention.mtp, "moe")
         mixers.add(attention.mtp)
-        mtp = blocks.mtp(c, kind)
+        mtp = blocks.mtp(c, kind, blocks.mtp_code("deepseek_v4"))
     c.expect("num_key_value_heads", 1)
     c.ignore("expert_dtype")  # how experts are stored
     c.expect("attention_bias", False)
@@ -204,7 +204,8 @@ def experts(c: ConfigKeys, **choice: Any) -> Draft:
         experts=("n_routed_experts", "num_local_experts"),
         clamp=clamp,
         shared_clamp=clamp,
-        **blocks.shared_experts(c, "n_shared_experts"),
+        shared_experts=c.expect("n_shared_experts", 1),
+        shared_width=c.size("moe_intermediate_size"),
     )
 
 

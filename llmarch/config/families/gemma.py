@@ -14,7 +14,7 @@ from ...architecture import schema as s
 from ...errors import NotAModel
 from .. import blocks
 from ..blocks import vision
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -22,7 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one. Raises NotAModel for an encoder."""
     if c.model_type == "gemma3" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3_text")
-        text = FAMILY.read_layers(part)
+        text = seeing_images(FAMILY.read_layers(part))
         c.ignore("mm_tokens_per_image")  # read with the tower, if there is one
         return blocks.wrapped(c, part, text, vision=siglip)
     if c.flag("use_bidirectional_attention", default=False).value:
@@ -32,6 +32,16 @@ def read(c: ConfigKeys) -> Draft:
         )
     readers = {"gemma": gemma, "gemma2": gemma2}
     return readers.get(c.model_type, gemma3)(c)
+
+
+def seeing_images(text: Draft) -> Draft:
+    """Return a decoder in whose layers, all of them, tokens of one image see each other.
+
+    transformers' Gemma3Model makes its masks so.
+    """
+    sees = hard_coded("vision", modeling("gemma3"))
+    mixers = {name: mixer.replace(sees_ahead=sees) for name, mixer in text["mixers"].items()}
+    return text.replace(mixers=mixers)
 
 
 def gemma(c: ConfigKeys) -> Draft:

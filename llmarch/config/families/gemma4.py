@@ -78,7 +78,7 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
         qk_norm=draft(s.QKNorm, scope="head"),
         value_norm=True,
         scale=1.0,
-        sees_ahead=sees_ahead,
+        sees_ahead=sees_ahead if kind == "sliding" else None,  # full layers are causal
         rope=rope(c, f"{kind}_attention", facts["head_dim"]),
         **facts,
     )

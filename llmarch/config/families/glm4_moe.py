@@ -28,7 +28,7 @@ def read(c: ConfigKeys) -> Draft:
         c,
         mixers={"full": full},
         ffns=blocks.deepseek_ffns(c, layers, blocks.sigmoid_router),
-        mtp=blocks.mtp(c, last, own_embedding=True, own_head=True),
+        mtp=blocks.mtp(c, last, blocks.mtp_code("glm4_moe"), own_embedding=True, own_head=True),
         **wiring,
     )
 

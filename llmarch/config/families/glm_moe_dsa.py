@@ -45,7 +45,8 @@ def mtp(c: ConfigKeys, wiring: blocks.Wiring, ffn: str) -> Draft | Sourced:
     modules = blocks.announced_mtp(c)
     if not modules.value:
         return same_evidence(None, modules)
-    return blocks.mtp(c, blocks.add_layer_kind(wiring, "full", ffn))
+    kind = blocks.add_layer_kind(wiring, "full", ffn)
+    return blocks.mtp(c, kind, blocks.mtp_code("deepseek"))
 
 
 def attention_layers(c: ConfigKeys) -> Sourced:

@@ -50,6 +50,7 @@ def moe(c: ConfigKeys) -> Draft:
         active=("num_experts_per_tok", "experts_per_token"),
         width="intermediate_size",
         bias=True,
+        activation=c.expect("hidden_act", "silu"),
         clamp=c.number("swiglu_limit"),
         alpha=c.number("swiglu_alpha"),
         up_offset=1,
@@ -59,7 +60,6 @@ def moe(c: ConfigKeys) -> Draft:
 DEFAULTS: dict[str, Any] = {
     "rms_norm_eps": 1e-5,
     "rope_theta": 150000.0,
-    "hidden_act": "silu",
     "tie_word_embeddings": False,
     "attention_bias": True,
     "max_position_embeddings": 131072,

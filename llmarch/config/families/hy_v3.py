@@ -29,7 +29,7 @@ def read(c: ConfigKeys) -> Draft:
         c,
         mixers={"full": full},
         ffns=blocks.read_used_blocks(c, readers, layers.value),
-        mtp=blocks.mtp(c, blocks.last_kind(wiring)),
+        mtp=blocks.mtp(c, blocks.last_kind(wiring), blocks.mtp_code("hy_v3")),
         **wiring,
     )
 

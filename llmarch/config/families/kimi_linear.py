@@ -27,7 +27,8 @@ def read(c: ConfigKeys) -> Draft:
         mixers=blocks.read_used_blocks(c, {"full": nope_mla, "linear": kda}, layers.value),
         ffns=blocks.deepseek_ffns(c, ffns, router),
         context_length=c.size("model_max_length", "max_position_embeddings"),
-        mtp=blocks.mtp(c, last, own_embedding=True, own_head=True),
+        embedding=blocks.untied_embedding(c),
+        mtp=blocks.mtp(c, last, blocks.MTP_OF_TRANSFORMERS, own_embedding=True, own_head=True),
         **wiring,
     )
 
@@ -176,7 +177,6 @@ FAMILY = Family(
         "kimi_linear": {
             "rms_norm_eps": 1e-5,
             "hidden_act": "silu",
-            "tie_word_embeddings": False,
             "attention_bias": False,
             "max_position_embeddings": 1048576,
             "q_lora_rank": None,

@@ -127,17 +127,16 @@ def mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft:
 
 
 def window(c: ConfigKeys) -> Sourced:
-    """Read the window, as the published files count it: without the token itself.
+    """Read the window: earlier tokens and the token itself.
 
-    The class counts the token too, and files saved by transformers say 129.
+    Published files count the earlier tokens; the class adds one, and transformers saves that.
     """
     published = c.size("sliding_window_size", default=None)
-    counted = c.size("sliding_window")
-    if published.value is not None:
-        return published
-
-    earlier_tokens = counted.value - 1
-    return same_evidence(earlier_tokens, counted)
+    if published.value is None:
+        return c.size("sliding_window")
+    c.ignore("sliding_window")  # published files repeat the other key
+    key = c.key("sliding_window_size")
+    return derived(published.value + 1, f"{key} + 1, the token itself")
 
 
 FAMILY = Family(

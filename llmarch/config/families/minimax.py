@@ -13,7 +13,7 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
@@ -95,8 +95,8 @@ def announced_mtp(c: ConfigKeys) -> Draft | None:
     if not enabled.value or not modules.value:
         return None
 
-    kind = unknown("the published checkpoints hold no MTP tensors and no code describes them")
-    return draft(s.MTP, modules=modules, layer_kind=kind)
+    reason = "the published checkpoints hold no MTP tensors and no code describes them"
+    return blocks.mtp_of_unknown_layout(modules, reason)
 
 
 def moe(c: ConfigKeys, router: Draft) -> Draft:

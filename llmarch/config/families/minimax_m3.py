@@ -14,7 +14,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
 from ..blocks import vision
-from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 LAYER_TYPES = {"minimax_m3_sparse": "sparse", "full_attention": "full"}
@@ -61,8 +61,7 @@ def announced_mtp(c: ConfigKeys) -> Draft | None:
     modules = c.size("num_mtp_modules", default=0, least=0)
     if not modules.value:
         return None
-    kind = unknown("the published files hold no MTP tensors")
-    return draft(s.MTP, modules=modules, layer_kind=kind)
+    return blocks.mtp_of_unknown_layout(modules, "the published files hold no MTP tensors")
 
 
 def full(c: ConfigKeys) -> Draft:

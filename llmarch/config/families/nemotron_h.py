@@ -56,6 +56,7 @@ def read(c: ConfigKeys) -> Draft:
         c.expect(key, c.number("layer_norm_epsilon").value)
     return blocks.decoder(
         c,
+        embedding=blocks.untied_embedding(c),
         mixers=blocks.read_used_blocks(c, {"full": attention, "linear": mamba2}, names),
         ffns=blocks.read_used_blocks(c, {"dense": mlp, "moe": moe}, names),
         norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
@@ -83,6 +84,7 @@ def mtp_module(c: ConfigKeys) -> Draft | None:
     kind = same_evidence("mtp", layers)
     return draft(
         s.MTP,
+        blocks.mtp_code("nemotron_h"),
         modules=modules,
         layer_kind=kind,
         norms=3,
@@ -128,16 +130,18 @@ def check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str
 
 
 def attention(c: ConfigKeys) -> Draft:
-    """Read GQA without positions.
+    """Read GQA without positions, and without biases whatever attention_bias says.
 
     `attention_head_dim` is the first files' key, which the class does not know.
     """
     dim = c.size("head_dim", "attention_head_dim")
+    bias = c.expect("attention_bias", False)
     return blocks.attention(
         c,
         head_dim=dim,
+        qkv_bias=bias,
+        output_bias=bias,
         rope=None,
-        **blocks.attention_biases(c),
     )
 
 
@@ -256,12 +260,10 @@ FAMILY = Family(
     defaults={
         "nemotron_h": {
             "vocab_size": 131072,
-            "tie_word_embeddings": False,
             "num_attention_heads": 32,
             "num_key_value_heads": 8,
             "head_dim": 128,
             "max_position_embeddings": 4096,
-            "attention_bias": False,
             "intermediate_size": 21504,
             "mlp_hidden_act": "relu2",
             "mlp_bias": False,

@@ -7,12 +7,11 @@ Positions have three axes; one MTP layer is stored beside the model.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft, unknown
+from ..evidence import Draft, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import qwen3_next
 from .qwen2 import gated_moe
@@ -72,12 +71,13 @@ def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
     own_embedding = c.flag("mtp_use_dedicated_embeddings", default=False)
     if not modules.value:
         return None
-    kind: Any = next(name for name in reversed(layers) if name == "full")
     if modules.value > 1:  # they share one projection, which the facts cannot tell
-        kind = unknown("llmarch knows the layout of one module")
+        return blocks.mtp_of_unknown_layout(modules, "llmarch knows the layout of one module")
 
+    kind = next(name for name in reversed(layers) if name == "full")
     return draft(
         s.MTP,
+        blocks.mtp_code("qwen3_5"),
         modules=modules,
         layer_kind=kind,
         norms=3,

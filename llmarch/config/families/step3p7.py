@@ -54,6 +54,7 @@ def read(c: ConfigKeys) -> Draft:
         c,
         mixers=blocks.read_used_blocks(c, readers, used),
         ffns=feed_forward.blocks,
+        embedding=blocks.untied_embedding(c),
         norms={"rms": blocks.rms_norm(c, offset=1)},
         mtp=modules,
         **wiring,
@@ -244,7 +245,15 @@ def dense(c: ConfigKeys, _: Sourced, clamp: Sourced) -> Draft:
     c.expect("mlp_bias", False)
     is_clamped = clamp.value is not None
     clamp_after = same_evidence(is_clamped, clamp)
-    return blocks.dense(c, clamp=clamp, clamp_after=clamp_after)
+    return blocks.dense(c, activation=activation(c), clamp=clamp, clamp_after=clamp_after)
+
+
+def activation(c: ConfigKeys) -> Sourced | str:
+    """Return silu: the class computes it whatever the config says, also of `swigluoai`."""
+    if c.data.get("hidden_act") == "swigluoai":
+        c.ignore("hidden_act")
+        return "silu"
+    return c.expect("hidden_act", "silu")
 
 
 def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
@@ -261,6 +270,7 @@ def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
         router,
         experts=("moe_num_experts", "n_routed_experts", "num_experts"),
         active=("moe_top_k", "num_experts_per_tok"),
+        activation=activation(c),
         clamp=clamp,
         clamp_after=same_evidence(clamp.value is not None, clamp),
         shared_experts=1,
@@ -286,7 +296,7 @@ def mtp(
 
     mixer_name = mtp_mixer(c, layers)
     kind = blocks.add_layer_kind(wiring, mixer_name, "dense")
-    return blocks.mtp(c, kind, own_head=True)
+    return blocks.mtp(c, kind, blocks.mtp_code("step3p5"), own_head=True)
 
 
 def mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
@@ -454,8 +464,6 @@ FAMILY = Family(
         "step3p7": {"projector_bias": False},
         "step3p5": {
             "rms_norm_eps": 1e-5,
-            "hidden_act": "silu",
-            "tie_word_embeddings": False,
             "attention_bias": False,
             "max_position_embeddings": 128000,
             "num_attention_heads": 64,

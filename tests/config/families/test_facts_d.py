@@ -167,7 +167,7 @@ FACTS: dict[str, dict[str, Any]] = {
         "mixers.sliding.kv_heads": 8,
         "mixers.sliding.head_dim": 192,
         "mixers.sliding.v_head_dim": 128,
-        "mixers.sliding.window": 128,
+        "mixers.sliding.window": 129,
         "mixers.sliding.sinks": True,
         "mixers.full.sinks": False,
         "mixers.full.value_scale": 0.707,

@@ -34,7 +34,9 @@ def settle_tie(
         embedding = replace(architecture.embedding, tied=tied)
         architecture = replace(architecture, embedding=embedding)
         verification = check(architecture)
-    what = "no head is stored" if architecture.embedding.tied else "a head is stored"
+    what = "a head is stored"
+    if architecture.embedding.tied:
+        what = "no head is stored"
     evidence[TIED] = Evidence(kind="tensor", ref=what)
     return architecture, verification
 

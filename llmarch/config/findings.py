@@ -14,7 +14,7 @@ from ..architecture.schema import Finding
 if TYPE_CHECKING:
     from .keys import ConfigKeys
 
-MAX_LISTED_VALUES = 60
+MAX_SHOWN = 60
 """How many characters of a value a message shows."""
 
 MTP_KEYS = (
@@ -75,7 +75,8 @@ def check_layer_types(c: ConfigKeys, depth: int) -> None:
     """
     words = c.data.get("layer_types")
     if isinstance(words, list):
-        layer_list_length(c, "layer_types", len(words), depth)  # pyright: ignore[reportUnknownArgumentType]
+        entries = len(cast("list[Any]", words))
+        layer_list_length(c, "layer_types", entries, depth)
 
 
 READERS = {
@@ -151,7 +152,9 @@ def shown(value: Any) -> str:
     """Return a value for a message: `500,000`, `"yarn"`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         text = json.dumps(value, default=repr)
-        return text if len(text) <= MAX_LISTED_VALUES else text[: MAX_LISTED_VALUES - 3] + "..."
+        if len(text) > MAX_SHOWN:
+            text = text[: MAX_SHOWN - 3] + "..."
+        return text
     return f"{value:,.15g}"
 
 

@@ -182,8 +182,14 @@ def _without_layers(read: Draft) -> dict[str, Any]:
 
 def _layers_of(read: Draft) -> list[str]:
     """Return the name of each layer's kind."""
-    layers = read["layers"]
-    return layers.value if isinstance(layers, Sourced) else layers
+    return _plain(read["layers"])
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without its evidence."""
+    if isinstance(value, Sourced):
+        return value.value
+    return value
 
 
 class _Merger:
@@ -216,9 +222,8 @@ class _Merger:
                 self.take(self.source_of_kind(name), "layer_kinds", name)
         mtp = first.fields.get("mtp")
         if isinstance(mtp, Draft):
-            kind = mtp["layer_kind"]
-            kind = kind.value if isinstance(kind, Sourced) else kind
-            parts["mtp"] = self.follow(self.source_of_kind(kind), mtp)
+            number = self.source_of_kind(_plain(mtp["layer_kind"]))
+            parts["mtp"] = self.follow(number, mtp)
         return first.replace(**self.groups, **parts)
 
     def layers(self, names: list[str], path: str) -> Sourced:
@@ -244,13 +249,21 @@ class _Merger:
         if place in self.new_names:
             return self.new_names[place]
         part = self.follow(number, self.sources[number].read[group][name])
-        built = build(part, "", {})
-        taken = self.groups[group]
-        candidates = (name if n == 1 else f"{name}_{n}" for n in count(1))
-        new_name = next(n for n in candidates if built == build(taken.get(n, part), "", {}))
-        taken.setdefault(new_name, part)
+        new_name = self.add(group, name, part)
         self.new_names[place] = new_name
         return new_name
+
+    def add(self, group: str, name: str, part: Draft) -> str:
+        """Add a part to a group unless an equal one is there. Return its name there."""
+        taken = self.groups[group]
+        built = build(part, "", {})
+        candidate = name
+        for number in count(2):
+            other = taken.setdefault(candidate, part)
+            if build(other, "", {}) == built:
+                break
+            candidate = f"{name}_{number}"
+        return candidate
 
     def follow(self, number: int, tree: Any, name: str = "") -> Any:
         """Return a part of a source with new names for what it refers to.

@@ -89,8 +89,10 @@ def is_alone(c: ConfigKeys) -> bool:
 
 def main_entry(keys: ConfigKeys) -> ConfigKeys:
     """Return the entry of full attention, or the keys themselves if there are no entries."""
-    name = next((name for name in MAIN_ENTRIES if _is_filled(keys.data.get(name))), None)
-    return keys if name is None else part(keys, name)
+    for name in MAIN_ENTRIES:
+        if _is_filled(keys.data.get(name)):
+            return part(keys, name)
+    return keys
 
 
 def entries(keys: ConfigKeys) -> Iterator[ConfigKeys]:

@@ -68,10 +68,15 @@ def rope(
         elif theta is None:
             raise ConfigError(f"{c.file}: {keys.prefix[:-1]} has no entry for {layer_type}")
     if theta is None:
-        theta = keys.number("rope_theta") if keys.is_known("rope_theta") else c.number("rope_theta")
+        holder = c
+        if keys.is_known("rope_theta"):
+            holder = keys
+        theta = holder.number("rope_theta")
     c.ignore("rope_theta")
     keys.ignore("rope_type", "type", "partial_rotary_factor", "rope_theta")
-    scaling = rope_scaling(c, keys, attention_factor) if scaled else None
+    scaling: Draft | Sourced | None = None
+    if scaled:
+        scaling = rope_scaling(c, keys, attention_factor)
     if layer_type is not None and isinstance(scaling, Draft) and "truncate" in scaling.fields:
         scaling = scaling.replace(truncate=ROUNDED)  # looked up beside the entries of the types
     return draft(s.Rope, theta=theta, rotary_dim=rotary, interleaved=interleaved, scaling=scaling)
@@ -106,9 +111,10 @@ def rope_scaling(
     c: the keys around the nested ones.
     attention_factor: see `rope`.
     """
-    kind = keys.word(
-        "rope_type", "type", default=MISSING if "rope_type" in keys.defaults else "default"
-    )
+    class_default: Any = MISSING
+    if "rope_type" not in keys.defaults:
+        class_default = "default"
+    kind = keys.word("rope_type", "type", default=class_default)
     keys.ignore("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", *SCALING_KEYS)
     if kind.value in PLAIN_TYPES:
         keys.ignore(ORIGINAL_CONTEXT)
@@ -172,13 +178,15 @@ def yarn(c: ConfigKeys, keys: ConfigKeys) -> Facts:
         facts = {"mscale": mscale, "mscale_all_dim": mscale_all_dim}
         both = yarn_factor(factor.value, mscale.value, mscale_all_dim.value)
         computed = derived(both, "factor, mscale, mscale_all_dim")
-    attention_factor = optional_number(keys, "attention_factor")
+    stated = optional_number(keys, "attention_factor")
+    if stated is not None:
+        computed = stated
     return facts | {
         "factor": factor,
         "original_context": original,
         "beta_fast": number_or(keys, "beta_fast", 32.0),
         "beta_slow": number_or(keys, "beta_slow", 1.0),
-        "attention_factor": computed if attention_factor is None else attention_factor,
+        "attention_factor": computed,
         "truncate": keys.flag("truncate", default=keys.defaults.get("truncate", True)),
     }
 
@@ -233,7 +241,9 @@ def extension(c: ConfigKeys, keys: ConfigKeys, original: Sourced) -> Sourced:
 
 def optional_number(keys: ConfigKeys, key: str) -> Sourced | None:
     """Read a number that means nothing where it is null, or absent without a class default."""
-    return keys.number(key) if keys.is_known(key) else None
+    if keys.is_known(key):
+        return keys.number(key)
+    return None
 
 
 def number_or(keys: ConfigKeys, key: str, value: float) -> Sourced:

@@ -43,7 +43,9 @@ def tied_head(c: ConfigKeys, part: ConfigKeys, text: Draft, tied_by: TiedBy) -> 
             c.unsettled[FACT] = default
         return inner
     if not part.has(TIE_KEY):
-        return inner if tied_by == "part" else outer
+        if tied_by == "part":
+            return inner
+        return outer
     if outer.value == inner.value:
         return outer
     if tied_by == "part":
@@ -53,10 +55,14 @@ def tied_head(c: ConfigKeys, part: ConfigKeys, text: Draft, tied_by: TiedBy) -> 
     if tied_by == "either":
         contradiction(c, TIE_KEY, part, TIE_KEY, BY_EITHER)
         c.unsettled[FACT] = True
-        return outer if outer.value else inner
+        if outer.value:
+            return outer
+        return inner
     contradiction(c, TIE_KEY, part, TIE_KEY, BY_WRAPPER)
     c.unsettled[FACT] = outer.value
     both_defaults = (
         c.defaults.get(TIE_KEY) == outer.value and part.defaults.get(TIE_KEY) == inner.value
     )
-    return inner if both_defaults and outer.value else outer
+    if both_defaults and outer.value:
+        return inner
+    return outer

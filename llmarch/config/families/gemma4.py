@@ -17,7 +17,7 @@ from ...errors import NotAModel
 from ...tensors import conformer
 from .. import blocks
 from ..blocks import vision
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -69,6 +69,8 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
     if sees_ahead.value not in (None, "vision"):
         key = c.key("use_bidirectional_attention")
         raise NotAModel(f"{c.file}: {key} is {sees_ahead.value!r}: an encoder, not a decoder")
+    if kind == "full":  # causal, unlike those of Gemma 3
+        sees_ahead = hard_coded(None, c.ref)
     if shared:
         key = c.key("num_kv_shared_layers")
         facts["kv_from"] = derived(kind, f"{key}: the last layer of the kind that has its own")
@@ -78,7 +80,7 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
         qk_norm=draft(s.QKNorm, scope="head"),
         value_norm=True,
         scale=1.0,
-        sees_ahead=sees_ahead if kind == "sliding" else None,  # full layers are causal
+        sees_ahead=sees_ahead,
         rope=rope(c, f"{kind}_attention", facts["head_dim"]),
         **facts,
     )

@@ -92,8 +92,11 @@ def mlp_width(c: ConfigKeys) -> Sourced:
     It is block_ff_dim, or intermediate_size; unless block_auto_adjust_ff_dim is false, two thirds
     of that, times a factor, rounded up.
     """
-    whole = c.size("block_ff_dim") if c.has("block_ff_dim") else c.size("intermediate_size")
-    c.ignore("intermediate_size")  # another number in published files, which the class overwrites
+    key = "intermediate_size"
+    if c.has("block_ff_dim"):
+        c.ignore(key)  # another number in published files, which the class overwrites
+        key = "block_ff_dim"
+    whole = c.size(key)
     factor = c.number("block_ffn_dim_multiplier").value
     multiple = c.size("block_multiple_of").value
     if not c.flag("block_auto_adjust_ff_dim").value:

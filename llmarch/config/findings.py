@@ -151,11 +151,16 @@ def another_value(c: ConfigKeys, key: str, value: Any, source: str) -> None:
 def shown(value: Any) -> str:
     """Return a value for a message: `500,000`, `"yarn"`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = json.dumps(value, default=repr)
-        if len(text) > MAX_SHOWN:
-            text = text[: MAX_SHOWN - 3] + "..."
-        return text
+        return quoted(value)
     return f"{value:,.15g}"
+
+
+def quoted(value: Any) -> str:
+    """Return a value as JSON for a message, cut if it is long."""
+    text = json.dumps(value, default=repr)
+    if len(text) > MAX_SHOWN:
+        text = text[: MAX_SHOWN - 3] + "..."
+    return text
 
 
 def newer_spelling(c: ConfigKeys, key: str, consequence: str) -> None:

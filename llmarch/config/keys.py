@@ -11,14 +11,12 @@ from typing import Any, NamedTuple, cast
 from ..architecture.schema import Evidence, Finding
 from ..errors import ConfigError
 from .evidence import Sourced
-from .findings import contradiction, layer_list_length, layer_number_too_high
+from .findings import contradiction, layer_list_length, layer_number_too_high, quoted
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 10**6
 MAX_TOKENS = 10**10
 """What a config may ask for: beyond these it is a mistake, or made to exhaust memory."""
-MAX_SHOWN = 60
-"""How many characters of a wrong value a message shows."""
 TOKEN_WORDS = ("position", "context", "window", "seq", "length", "vocab", "chunk", "floor")
 """Words in the names of keys that count tokens."""
 
@@ -440,11 +438,3 @@ def _names_at(values: Mapping[str, Any], prefix: str, own_prefix: str) -> Iterat
         if isinstance(value, dict):
             nested = cast("dict[str, Any]", value)
             yield from _names_at(nested, f"{prefix}{key}.", f"{own_prefix}{key}.")
-
-
-def quoted(value: Any) -> str:
-    """Return a value as JSON for a message, cut if it is long."""
-    import json
-
-    text = json.dumps(value, ensure_ascii=True, default=repr)
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

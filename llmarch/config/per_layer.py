@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, cast
 from ..architecture.frozen import Frozen, frozen
 from ..errors import ConfigError
 from .evidence import Draft, Sourced, build, derived, same_evidence
-from .findings import layer_number_too_high
-from .keys import ConfigKeys, quoted
+from .findings import layer_number_too_high, quoted
+from .keys import ConfigKeys
 
 PER_LAYER_KEY = "per_layer_config"
 MAX_VARIANTS = 500

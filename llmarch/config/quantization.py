@@ -17,7 +17,8 @@ from ..architecture.schema import Quantization
 from ..errors import ConfigError
 from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
-from .keys import ConfigKeys, quoted
+from .findings import quoted
+from .keys import ConfigKeys
 
 _KEYS = ("quantization_config", "compression_config", "quantization")
 """Keys of a config that declare a quantization, in the order in which vLLM asks for them."""

@@ -46,7 +46,10 @@ def test_tokens_of_one_image(alias: str, expected: dict[str, str | None]) -> Non
 
 
 def test_a_window_counts_the_token_itself() -> None:
-    """The class of MiMo adds one to sliding_window_size (configuration_mimo_v2_flash.py)."""
+    """The class adds one to sliding_window_size.
+
+    transformers 5.23.0 models/mimo_v2_flash/configuration_mimo_v2_flash.py says so.
+    """
     config = json.loads((SPECS / "mimo-v2-flash.json").read_text())["config"]
     assert config["sliding_window_size"] == 128
     mixer: Any = reading("mimo-v2-flash").architecture.mixers["sliding"]

@@ -11,8 +11,8 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..evidence import Sourced, derived, derived_from, same_evidence, unknown
-from ..findings import layer_number_too_high
-from ..keys import ConfigKeys, quoted
+from ..findings import layer_number_too_high, quoted
+from ..keys import ConfigKeys
 
 SLIDING = {"sliding_attention": "sliding", "full_attention": "full"}
 HYBRID = {"linear_attention": "linear", "full_attention": "full"}

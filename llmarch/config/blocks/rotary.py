@@ -11,7 +11,8 @@ from ...architecture.scaling_factors import longrope_factor, yarn_factor
 from ...architecture.schema import Evidence
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
-from ..keys import ConfigKeys, quoted
+from ..findings import quoted
+from ..keys import ConfigKeys
 from ..vocabulary import TRANSFORMERS
 from .rope_statements import check_statements
 

@@ -15,8 +15,7 @@ from ...errors import ConfigError
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
-from ..findings import another_value
-from ..keys import quoted
+from ..findings import another_value, quoted
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import read_text_part
 

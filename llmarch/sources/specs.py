@@ -1,6 +1,6 @@
 """Read bundled specs: specs/ALIAS.json, a published config with its provenance.
 
-No network, one small file.
+No network, one small file. A wheel holds them in compressed blocks (hatch_build.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigError
-from .aliases import specs_folder
+from .aliases import bundled_models, specs_folder
 from .file_names import CONFIG
 from .raw import RawModel
 from .references import Reference
@@ -20,9 +20,20 @@ def open(reference: Reference) -> RawModel:
     """Read the spec of `reference.alias`."""
     assert reference.alias is not None
     file = specs_folder() / f"{reference.alias}.json"
-    data = file.read_bytes()
-    document = parse_object(data, file=file.name)
+    document = parse_object(read_spec(reference.alias), file=file.name)
     return from_document(document, text=reference.text, file=file)
+
+
+def read_spec(alias: str) -> bytes:
+    """Return the text of a spec file, from its block where the index names one."""
+    folder = specs_folder()
+    block = bundled_models().get(alias, {}).get("block")
+    if block is None:
+        return (folder / f"{alias}.json").read_bytes()
+    from zlib import decompress
+
+    name, position = block
+    return decompress((folder / name).read_bytes()).split(b"\0")[position]
 
 
 def is_spec(document: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -47,7 +48,7 @@ def test_the_index_is_up_to_date() -> None:
 
 
 def test_the_wheel_carries_the_specs(tmp_path: Path) -> None:
-    """Built, unpacked elsewhere, and run from there: the aliases are those of the repository."""
+    """Built, unpacked elsewhere, and run from there: the specs are those of the repository."""
     build = [
         sys.executable,
         "-m",
@@ -65,8 +66,10 @@ def test_the_wheel_carries_the_specs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
-    imports = "import llmarch, llmarch.sources.aliases as a"
-    figures = "llmarch.__file__, len(a.bundled_models()), llmarch.load('qwen3-235b').name"
+    imports = "import hashlib, llmarch; from llmarch.sources import aliases as a, specs as s"
+    texts = "b''.join(s.read_spec(alias) for alias in sorted(a.bundled_models()))"
+    digest = f"hashlib.sha256({texts}).hexdigest()"
+    figures = f"llmarch.__file__, {digest}, llmarch.load('qwen3-235b').name"
     code = f"{imports}; print({figures})"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -76,7 +79,7 @@ def test_the_wheel_carries_the_specs(tmp_path: Path) -> None:
         cwd=tmp_path,
         env=env,
     )
-    where, count, name = done.stdout.split()
-    assert (
-        where.startswith(str(tmp_path)) and int(count) == len(SPECS) and name == "Qwen3-235B-A22B"
-    )
+    where, digest, name = done.stdout.split()
+    files = b"".join(path.read_bytes() for path in sorted(SPECS, key=lambda path: path.stem))
+    assert where.startswith(str(tmp_path)) and name == "Qwen3-235B-A22B"
+    assert digest == hashlib.sha256(files).hexdigest()

@@ -55,7 +55,7 @@ def layer_wiring(
     A layer kind is called after its mixer, or `mixer_ffn` if the model has several FFNs.
     """
     patterns = [p for p in (mixers, ffns) if isinstance(p, Sourced)]
-    evidence = derived(None, "; ".join(p.evidence.ref for p in patterns))
+    evidence = derived(None, ", ".join(p.evidence.ref for p in patterns))
     if len(patterns) == 1:
         evidence = patterns[0]
     layers = len(patterns[0].value)

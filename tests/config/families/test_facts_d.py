@@ -289,7 +289,7 @@ LAYERS = {
 }
 
 EVIDENCE = {
-    ("glm-5.2", "layers"): ("derived", "indexer_types; mlp_layer_types"),
+    ("glm-5.2", "layers"): ("derived", "indexer_types, mlp_layer_types"),
     ("glm-5", "mixers.full.indexer.rope_interleaved"): ("config", "indexer_rope_interleave"),
     ("minimax-m3", "mixers.sparse.block_index.top_blocks"): (
         "config",

@@ -27,12 +27,12 @@ def open(reference: Reference) -> RawModel:
 def read_spec(alias: str) -> bytes:
     """Return the text of a spec file, from its block where the index names one."""
     folder = specs_folder()
-    block = bundled_models().get(alias, {}).get("block")
-    if block is None:
+    place = cast("tuple[str, int] | None", bundled_models().get(alias, {}).get("block"))
+    if place is None:
         return (folder / f"{alias}.json").read_bytes()
     from zlib import decompress
 
-    name, position = block
+    name, position = place
     return decompress((folder / name).read_bytes()).split(b"\0")[position]
 
 

@@ -82,12 +82,16 @@ class Weights(Frozen):
 
 
 def resolve_weights(
-    a: Architecture, name: WeightFormat, header_bits: Mapping[str, float] | None = None
+    a: Architecture,
+    name: WeightFormat,
+    header_bits: Mapping[str, float] | None = None,
+    header_words: str = "as the headers say",
 ) -> Weights:
     """Return a weight format for an architecture.
 
     header_bits: bits a weight by component according to the checkpoint's headers, if these were
         read.
+    header_words: what the headers say, as the source of the format.
 
     Raises ValueError if the config does not say how the weights are stored.
     """
@@ -99,7 +103,7 @@ def resolve_weights(
         return Weights(name, dict.fromkeys(QUANTISED_COMPONENTS, bits), 16, source)
     if header_bits:
         other_bits = CONFIG_DTYPE_BITS.get(a.dtype or "", 16)
-        return Weights(name, dict(header_bits), other_bits, "as the headers say")
+        return Weights(name, dict(header_bits), other_bits, header_words)
     return _configured_weights(a, name)
 
 

@@ -37,6 +37,13 @@ USUAL_CONTEXT = 131072
 SHORT_CONTEXT = 4096
 """The context that is taken if no model has a limit."""
 CURVE_POINTS = 96
+BITS_BY_HEADERS = "bits a weight by the headers, parameters by the config"
+HEADER_WORDS = {
+    "verified": "as the headers say",
+    "conflict": f"{BITS_BY_HEADERS}, which the headers contradict",
+    "partial": f"{BITS_BY_HEADERS}: not all headers could be read or compared",
+}
+"""What the bits of `as-stored` rest on, by the status of the reading."""
 
 
 @frozen
@@ -192,14 +199,15 @@ def resolve_requested_weights(reading: Reading, name: str | None) -> Weights:
     By default weights are as stored, or 16 bits if the config does not say how.
     """
     a, check = reading.architecture, reading.check
+    header_words = HEADER_WORDS.get(reading.status, BITS_BY_HEADERS)
     header_bits = None
     if check is not None and not check.names_only:
         header_bits = check.bits_by_component
     if name is not None:
         weight_format: WeightFormat = parse_choice("weight format", name, WEIGHT_FORMATS)
-        return resolve_weights(a, weight_format, header_bits)
+        return resolve_weights(a, weight_format, header_bits, header_words)
     try:
-        return resolve_weights(a, "as-stored", header_bits)
+        return resolve_weights(a, "as-stored", header_bits, header_words)
     except ValueError as error:
         weights = resolve_weights(a, "bf16")
         return replace(weights, source=f"{weights.source}, for {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
-from .json_show import SourceDocument
+from .json_show import CheckpointDocument, SourceDocument
 
 
 class FootprintDocument(TypedDict):
@@ -81,6 +81,11 @@ class PlanDocument(TypedDict):
 
     source: SourceDocument
     """Where the model was read."""
+    status: str
+    """How far the config is checked, as `parameters.status` of `show`. All figures of the plan are
+    the config's; in a `conflict` the checkpoint contradicts it."""
+    checkpoint: CheckpointDocument | None
+    """What the checkpoint stores. Null: no headers were read."""
     name: str
     """Name of the model for people."""
     context: int

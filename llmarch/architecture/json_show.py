@@ -126,6 +126,14 @@ class ParametersDocument(TypedDict):
 class CheckpointDocument(TypedDict):
     """What the tensor headers say about storage."""
 
+    tensors: int
+    """Stored tensors."""
+    bytes: int | None
+    """Bytes that all tensors take in their files. Null: only their names are known."""
+    weights: int | None
+    """Elements of the stored weights of the main model: unpacked, without scales, MTP modules,
+    copies and buffers. It is `parameters.total` where the checkpoint is as the config says. Null:
+    only names of tensors are known."""
     scales: int
     """Elements of scales, zero points and other metadata of quantised tensors."""
     copies: int

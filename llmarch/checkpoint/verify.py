@@ -53,6 +53,9 @@ class Verification(Frozen):
     """Elements of scales, zero points and other metadata of packings."""
     stored: int
     """Elements of everything, as the file holds it."""
+    weights: int = 0
+    """Elements of the stored weights of the main model, known to the template or not: unpacked,
+    without scales, MTP modules, copies and buffers."""
     copies: int = 0
     """Elements of a tied head that is stored again."""
     buffers: int = 0
@@ -111,6 +114,8 @@ def verify(
     if logical:
         bits_per_weight = sum(bits.values()) / logical
     not_used = [*classified.buffers, *classified.unused, *classified.gptq_biases]
+    copies, buffers = count_elements(classified.copies), count_elements(not_used)
+    all_weights = sum(tensor.total_elements for tensor in unpacked.logical)
     return Verification(
         status=_status(findings, uncertain),
         findings=limit_findings(findings),
@@ -118,8 +123,9 @@ def verify(
         mtp=mtp,
         scales=unpacked.scales,
         stored=table.elements,
-        copies=count_elements(classified.copies),
-        buffers=count_elements(not_used),
+        weights=all_weights - mtp - copies - buffers,
+        copies=copies,
+        buffers=buffers,
         by_component=dict(elements),
         bits_per_weight=bits_per_weight,
         bits_by_component={c: bits[c] / n for c, n in elements.items() if n},

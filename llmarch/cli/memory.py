@@ -124,10 +124,21 @@ def memory(
     write(
         format,
         "memory",
-        lambda: memory_view(planned, gpu.name if gpu else None),
+        lambda: memory_view(planned, gpu.name if gpu else None, conflict_warnings(readings)),
         lambda: memory_document(readings, planned, gpu),
     )
     end_if_partial(readings)
+
+
+def conflict_warnings(readings: list[Reading]) -> list[str]:
+    """Return what contradicts each config, with the model's name where there are several."""
+    from ..views.conflict import conflict_lines
+
+    warnings: list[str] = []
+    for reading in readings:
+        prefix = f"{reading.name}: " if len(readings) > 1 else ""
+        warnings += [f"{prefix}{line}" for line in conflict_lines(reading)]
+    return warnings
 
 
 def memory_document(

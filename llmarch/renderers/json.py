@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
+    from ..sources.raw import RawModel
 
 _COMMANDS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that JSON allows and terminals obey (control characters, and those that turn the
@@ -53,7 +54,7 @@ def model_document(r: Reading | Observation) -> dict[str, Any]:
     a = r.architecture
     checkpoint: dict[str, Any] | None = None
     if r.check is not None:
-        checkpoint = checkpoint_figures(r.check)
+        checkpoint = checkpoint_figures(r.check, r.raw)
     return {
         "schema_version": SCHEMA_VERSION,
         "source": model_source(r),
@@ -89,7 +90,7 @@ def observed_model(o: Observation) -> dict[str, Any]:
             "by_component": seen.by_component,
             "status": o.status,
         },
-        "checkpoint": checkpoint_figures(seen),
+        "checkpoint": checkpoint_figures(seen, o.raw),
         "cache": None,
         "evidence": {path: asdict(e) for path, e in seen.evidence.items()},
         "findings": [asdict(f) for f in o.findings],
@@ -149,12 +150,18 @@ def mtp_parameters(r: Reading, computed: int | None) -> int | None:
     return computed
 
 
-def checkpoint_figures(c: Verification | InferredModel) -> dict[str, Any]:
+def checkpoint_figures(c: Verification | InferredModel, raw: RawModel) -> dict[str, Any]:
     """Return what the headers weigh.
 
-    Scales, tied copies and buffers are elements; bits per weight are stored ones, with scales.
+    Weights, scales, tied copies and buffers are elements; bits per weight are stored ones, with
+    scales.
     """
+    tensors = raw.tensors
+    known = tensors is not None and tensors.has_shapes
     return {
+        "tensors": len(tensors) if tensors is not None else 0,
+        "bytes": tensors.bytes if tensors is not None and known else None,
+        "weights": c.weights if known else None,
         "scales": c.scales,
         "copies": c.copies,
         "buffers": c.buffers,
@@ -192,8 +199,17 @@ def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None
     return {
         "schema_version": SCHEMA_VERSION,
         "gpu": device,
-        "models": [{"source": model_source(r)} | plan.to_dict() for r, plan in pairs],
+        "models": [planned_model(r, plan) for r, plan in pairs],
     }
+
+
+def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:
+    """Return one plan, with how far its figures are checked and what the checkpoint stores."""
+    checkpoint: dict[str, Any] | None = None
+    if r.check is not None:
+        checkpoint = checkpoint_figures(r.check, r.raw)
+    where = {"source": model_source(r), "status": r.status, "checkpoint": checkpoint}
+    return where | plan.to_dict()
 
 
 def comparison(readings: list[Reading]) -> dict[str, Any]:

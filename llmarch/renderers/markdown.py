@@ -131,7 +131,10 @@ def sheet(s: Sheet) -> str:
 
 def memory(v: MemoryView) -> str:
     """Return memory plans: what was asked for, the table of bytes, lines, the plot, notes."""
-    parts = [heading(2, v.title), escape(v.asked), table(v.table)]
+    parts = [heading(2, v.title), escape(v.asked)]
+    if v.warnings:
+        parts.append(bullets(v.warnings))
+    parts.append(table(v.table))
     if v.lines:
         parts.append(rows(["", ""], line_rows(v.lines)))
     if v.plot:

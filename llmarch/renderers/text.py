@@ -152,6 +152,8 @@ def memory(v: MemoryView) -> None:
     out.print()
     out.show(text(v.title, "bold"))
     out.show(text(v.asked, "dim"), below=1)
+    if v.warnings:
+        out.show(text("\n".join(v.warnings), "yellow"), below=1)
     for part in split(v.table, out.width):
         table(part, out)
         out.print()

@@ -219,6 +219,11 @@ class TensorTable:
         """Stored elements of all tensors."""
         return sum(group.elements for group in self)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes that all tensors take in their files."""
+        return sum(group.bits for group in self) // 8
+
 
 @dataclass(slots=True)
 class RawModel:

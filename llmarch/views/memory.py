@@ -48,13 +48,20 @@ class MemoryView(Frozen):
     lines: list[tuple[str, list[str]]]
     plot: Plot | None
     notes: list[str]
+    warnings: list[str] = field(default_factory=list[str])
+    """What a reader must know before the figures."""
 
 
-def memory_view(planned: Sequence[PlannedModel], gpu_name: str | None = None) -> MemoryView:
+def memory_view(
+    planned: Sequence[PlannedModel],
+    gpu_name: str | None = None,
+    warnings: Sequence[str] = (),
+) -> MemoryView:
     """Return the view of one plan, or of several side by side.
 
     planned: plans under the same request.
     gpu_name: the GPU that was asked for, if any.
+    warnings: what a reader must know before the figures.
     """
     table = models_table(planned)
     lines: list[tuple[str, list[str]]] = []
@@ -68,6 +75,7 @@ def memory_view(planned: Sequence[PlannedModel], gpu_name: str | None = None) ->
         lines=lines,
         plot=context_plot(planned),
         notes=plan_notes(planned),
+        warnings=[*warnings],
     )
 
 

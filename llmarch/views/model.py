@@ -23,6 +23,7 @@ from ..checkpoint.reading import Reading
 from ..sources.raw import RawModel, TensorTable
 from . import numbers
 from .attention import attention_lines, position_lines
+from .conflict import conflict_lines, conflict_words
 from .documents import Sheet
 from .feed_forward import dense_lines, moe_lines
 from .findings import finding_line
@@ -42,6 +43,7 @@ def model_sheet(r: Reading) -> Sheet:
     """Return the first screen about a model; labels without lines are left out."""
     a = r.architecture
     lines = [
+        ("Conflict", conflict_lines(r)),
         ("Parameters", parameter_lines(a)),
         ("Layers", layer_lines(a)),
         ("Residual", residual_lines(a)),
@@ -326,8 +328,7 @@ def stored_lines(tensors: TensorTable, check: Verification, declared: str) -> li
         if declared:
             lines.append(f"declared {declared}")
         return lines
-    stored_bits = sum(group.bits for group in tensors)
-    size = numbers.size(stored_bits // 8)
+    size = numbers.size(tensors.bytes)
     line = f"{size} stored in {tensor_count} tensors"
     if declared and check.bits_per_weight:
         line += f", {check.bits_per_weight:.3g} bits per weight"
@@ -341,7 +342,6 @@ def stored_lines(tensors: TensorTable, check: Verification, declared: str) -> li
 STATUS = {
     "verified": "verified: every tensor of the checkpoint is explained, and none is missing",
     "partial": "partial: some of the checkpoint could not be read",
-    "conflict": "conflict: the checkpoint contradicts its config",
     "observed": "observed from tensor names and shapes; no family reads this model_type",
 }
 RECONSTRUCTED = (
@@ -354,7 +354,9 @@ INCOMPLETE = "the copy of the config is not complete; absent keys took class def
 def notes(r: Reading) -> list[str]:
     """Return what was read, then `remarks`."""
     status = STATUS.get(r.status)
-    if status is None:
+    if r.status == "conflict":
+        status = f"conflict: {conflict_words(r)}"
+    elif status is None:
         status = f"computed from {r.raw.config_file}; no tensor headers were read"
     return [status, *remarks(r)]
 

@@ -57,6 +57,11 @@ class InferredModel(Frozen):
     notes: tuple[str, ...] = ()
     """The packings that were found."""
 
+    @property
+    def weights(self) -> int:
+        """Return the elements of the weights whose sizes are known."""
+        return sum(self.by_component.values())
+
     def document(self) -> dict[str, Any]:
         """Return the facts as nested objects, as an Architecture has them; None where open."""
         document: dict[str, Any] = {}

@@ -33,3 +33,17 @@ def layers_by_mixer(a: Architecture) -> Counter[str]:
 def used_mixers(a: Architecture) -> dict[str, Mixer]:
     """Return the mixers that layers use by name, in the order of their first use."""
     return {name: a.mixers[name] for name in layers_by_mixer(a)}
+
+
+def is_whole(a: Architecture) -> bool:
+    """Return whether every kind of layer and every block that layers name is there."""
+    for kind in set(a.layers):
+        if kind not in a.layer_kinds:
+            return False
+    for kind in a.layer_kinds.values():
+        for step in kind.steps:
+            for branch in step.branches:
+                group, _, name = branch.block.partition(".")
+                if name not in getattr(a, group):
+                    return False
+    return True

@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 
-from ..architecture.catalogue import CATALOGUE, NAMED, expand_path, find_fact
+from ..architecture.catalogue import CATALOGUE, expand_path, find_fact
 from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from ..compare.diff import diff
 from .derived_rows import derived_rows
-from .documents import ABSENT
 from .exact_values import exact_cells
 from .fact_rows import fact_rows
 from .rows import Key, Row
-from .wording import kind_word, kinds_with
-
-RECIPE: Key = ("Layers", "recipe")
+from .shown_changes import ComparedModel, block_name, hidden_paths, holders_differ, row_text
 
 Place = tuple[int, int, int]
 """What sorts rows: section, rank, order."""
@@ -44,16 +41,6 @@ class ComparedRow(Frozen):
     def differs(self) -> bool:
         """Return whether the models do not all have the same."""
         return len(set(self.cells)) > 1
-
-
-@frozen
-class ComparedModel(Frozen):
-    """One model: its rows, and the facts that are different in the first model."""
-
-    architecture: Architecture
-    rows: dict[Key, Row]
-    changed: dict[Key, list[str]]
-    """Paths of the changes, by the row that their facts belong to."""
 
 
 # The models
@@ -82,7 +69,7 @@ def compared_model(r: Reading, first: Architecture, towers: Sequence[str]) -> Co
         fact = find_fact(change.path, first, a)
         paths = changed.setdefault(key_of(change.path, fact), [])
         paths.append(change.path)
-    return ComparedModel(a, rows, changed)
+    return ComparedModel(r, towers, rows, changed)
 
 
 def comparable_towers(architectures: Sequence[Architecture]) -> list[str]:
@@ -111,15 +98,6 @@ def key_of(path: str, fact: Fact | None) -> Key:
     return fact.section, fact.label
 
 
-def block_name(path: str) -> str:
-    """Return the name of the block of a path, empty for a part without a name."""
-    group, _, rest = path.partition(".")
-    name, _, _ = rest.partition(".")
-    if group in NAMED:
-        return name
-    return ""
-
-
 # The rows
 
 
@@ -129,7 +107,7 @@ def compared_rows(models: Sequence[ComparedModel]) -> Iterator[ComparedRow]:
         row = row_of_words(models, key)
         if row is not None:
             yield row
-        hidden = hidden_paths(models, key, row)
+        hidden = hidden_paths(models, key, row is not None)
         if hidden:
             yield row_of_values(models, key, hidden)
 
@@ -171,26 +149,6 @@ def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | Non
     return ComparedRow(*key, cells, numbers, present[0].equal)
 
 
-def holders_differ(rows: Sequence[Row | None]) -> bool:
-    """Return whether not the same blocks of all models have the fact."""
-    nobody: frozenset[str] = frozenset()
-    holders = {nobody if row is None else row.holders for row in rows}
-    return len(holders) > 1
-
-
-def row_text(row: Row | None, full: bool) -> str:
-    """Return the cell of a row.
-
-    row: the row of a model, None where it has none.
-    full: whether to name the blocks that do not have the fact.
-    """
-    if row is None:
-        return ABSENT
-    if full and row.full_text:
-        return row.full_text
-    return row.text
-
-
 def row_of_values(models: Sequence[ComparedModel], key: Key, paths: Sequence[str]) -> ComparedRow:
     """Return a row with the values at some paths in full."""
     architectures = [model.architecture for model in models]
@@ -198,58 +156,3 @@ def row_of_values(models: Sequence[ComparedModel], key: Key, paths: Sequence[str
     covers_one = fact is not None and expand_path(fact.path) == paths
     cells = exact_cells(architectures, paths, with_places=not covers_one)
     return ComparedRow(*key, cells)
-
-
-# What rows of words show
-
-
-def hidden_paths(models: Sequence[ComparedModel], key: Key, row: ComparedRow | None) -> list[str]:
-    """Return the changed paths of a row that its words do not show for every model.
-
-    models: the models; changes are those from the first.
-    key: the key of the row.
-    row: the row of words, if there is one.
-    """
-    first = models[0]
-    hidden: dict[str, None] = {}
-    for i, model in enumerate(models):
-        differs = row is not None and row.cells[0] != row.cells[i]
-        for path in model.changed.get(key, ()):
-            in_words = differs and words_differ(first, model, key, path)
-            if not in_words and not in_recipe(first, model, path):
-                hidden[path] = None
-    return list(hidden)
-
-
-def words_differ(old: ComparedModel, new: ComparedModel, key: Key, path: str) -> bool:
-    """Return whether the block of a changed path has other words in the row."""
-    name = block_name(path)
-    words: list[str | None] = []
-    for model in (old, new):
-        row = model.rows.get(key)
-        words.append(row and row.words_of(name))
-    return words[0] != words[1]
-
-
-def in_recipe(old: ComparedModel, new: ComparedModel, path: str) -> bool:
-    """Return whether a block or its wiring changed so that the recipe of layers shows it."""
-    if old.rows[RECIPE].text == new.rows[RECIPE].text:
-        return False
-    group, _, rest = path.partition(".")
-    name, _, below = rest.partition(".")
-    if group == "layer_kinds":
-        is_wiring = not below or below.startswith("steps")
-        return is_wiring and kind_words(old, [name]) != kind_words(new, [name])
-    if group not in ("mixers", "ffns") or below:
-        return False
-    block = f"{group}.{name}"
-    old_kinds = kinds_with(old.architecture, block)
-    new_kinds = kinds_with(new.architecture, block)
-    return kind_words(old, old_kinds) != kind_words(new, new_kinds)
-
-
-def kind_words(model: ComparedModel, kinds: Sequence[str]) -> set[str]:
-    """Return the words of the kinds of layers that layers have."""
-    a = model.architecture
-    used = [kind for kind in kinds if kind in a.layers]
-    return {kind_word(a, kind) for kind in used}

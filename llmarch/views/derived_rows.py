@@ -63,10 +63,38 @@ def derived_rows(r: Reading) -> Iterator[Row]:
     """Yield the derived rows of a model."""
     a = r.architecture
     yield from recipe_rows(a)
+    yield from placement_rows(a)
+    yield from position_kind_rows(a)
     yield from block_rows(a)
     yield from size_rows(a)
     yield from prediction_rows(r)
     yield from cache_rows(a)
+
+
+def find_derived_row(r: Reading, key: Key) -> Row | None:
+    """Return the derived row with a key, None where the model has none.
+
+    Only the rows that are made together with it are computed.
+    """
+    a = r.architecture
+    section, label = key
+    match section:
+        case "Layers":
+            rows = recipe_rows(a)
+        case "Norms":
+            rows = placement_rows(a)
+        case "Position":
+            rows = position_kind_rows(a)
+        case "MoE" | "Linear attention":
+            rows = block_rows(a)
+        case "Size" if label == "MTP modules":
+            rows = prediction_rows(r)
+        case "Size" | "Encoders":
+            rows = size_rows(a)
+        case _:
+            rows = cache_rows(a)
+    found = (row for row in rows if row.label == label)
+    return next(found, None)
 
 
 def derived_row(section: str, label: str, text: str, number: float | None = None) -> Row:
@@ -84,7 +112,7 @@ def derived_row(section: str, label: str, text: str, number: float | None = None
 
 
 def recipe_rows(a: Architecture) -> Iterator[Row]:
-    """Yield the recipe of the layers, their number and pattern, norms around blocks."""
+    """Yield the recipe of the layers, their number and pattern."""
     runs = "\n".join(f"{n} × {word}" for n, word in recipe(a))
     yield derived_row("Layers", "recipe", runs)
     layers = len(a.layers)
@@ -92,11 +120,19 @@ def recipe_rows(a: Architecture) -> Iterator[Row]:
     alternation = pattern(a)
     if alternation:
         yield derived_row("Layers", "pattern", alternation)
+
+
+def placement_rows(a: Architecture) -> Iterator[Row]:
+    """Yield where the norms around blocks sit, and the factors on the stream."""
     placements = norm_placements(a)
     yield derived_row("Norms", "placement", placements)
     factors = ", ".join(stream_factors(a))
     if factors:
         yield derived_row("Norms", "scaling of the stream", factors)
+
+
+def position_kind_rows(a: Architecture) -> Iterator[Row]:
+    """Yield the kinds of positions and how many layers have each."""
     kinds = positions(a)
     if kinds:
         yield derived_row("Position", "positions", kinds)

@@ -45,14 +45,40 @@ def fact_rows(a: Architecture, towers: Iterable[str]) -> Iterator[Row]:
     towers: names of the encoders that have rows of their details.
     """
     for source in row_sources().values():
-        group = source.facts[0].group
-        if group == "towers":
-            yield from encoder_rows(a, source, towers)
-            continue
-        words = words_of_blocks(source.facts, used_blocks(a, group))
-        row = merged_row(source, words)
-        if row is not None:
-            yield row
+        yield from rows_of_source(a, source, towers)
+
+
+def find_fact_row(a: Architecture, fact: Fact, key: Key, towers: Iterable[str]) -> Row | None:
+    """Return the row of words with a key, None where no block has the fact.
+
+    a: the architecture.
+    fact: the entry that the row is about, or another one of the same section and label.
+    key: the key of the row; of encoders the label has the name.
+    towers: names of the encoders that have rows of their details.
+    """
+    source = row_sources().get((fact.section, fact.label))
+    if source is None:
+        return None
+    rows = rows_of_source(a, source, towers)
+    found = (row for row in rows if row.key == key)
+    return next(found, None)
+
+
+def rows_of_source(a: Architecture, source: RowSource, towers: Iterable[str]) -> Iterator[Row]:
+    """Yield the row of some entries; of encoders one for each, none where no block has the fact.
+
+    a: the architecture.
+    source: the entries of the row.
+    towers: names of the encoders that have rows of their details.
+    """
+    group = source.facts[0].group
+    if group == "towers":
+        yield from encoder_rows(a, source, towers)
+        return
+    words = words_of_blocks(source.facts, used_blocks(a, group))
+    row = merged_row(source, words)
+    if row is not None:
+        yield row
 
 
 def encoder_rows(a: Architecture, source: RowSource, detailed: Iterable[str]) -> Iterator[Row]:

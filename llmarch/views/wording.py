@@ -72,20 +72,27 @@ def position_kind(a: Architecture, m: Mixer) -> str:
 
 
 def positions(a: Architecture) -> str | None:
-    """Return the positions of attention layers: `RoPE`, `27 layers RoPE, 9 NoPE`."""
+    """Return the positions of attention layers: `RoPE`, `27 layers RoPE, 9 NoPE`.
+
+    With a table of learned positions also where there are rotary ones beside it.
+    """
+    table = ""
     if a.embedding.positions:
-        return f"learned, {a.embedding.positions:,} rows"
+        table = f"learned, {a.embedding.positions:,} rows"
     counts = layers_by_position(a)
+    del counts["learned"]
     if not counts:
-        return None
+        return table or None
     (first, layers), *others = counts.most_common()
-    if others:
+    words = [first]
+    if others or (table and layers < len(a.layers)):
         words = [f"{layers} layers {first}"]
-        words += [f"{count} {kind}" for kind, count in others]
-        return ", ".join(words)
-    if first == "NoPE":
+    words += [f"{count} {kind}" for kind, count in others]
+    if table:
+        words.insert(0, table)
+    elif words == ["NoPE"]:
         return "none (NoPE)"
-    return first
+    return ", ".join(words)
 
 
 def layers_by_position(a: Architecture) -> Counter[str]:
@@ -280,8 +287,12 @@ def stream_factors(a: Architecture) -> list[str]:
         elif factors:
             places = ", ".join(steps)
             words.append(f"{factors} ({places})")
-    if any(kind.learned_scale for kind in kinds):
-        words.append("layers × one learned number")
+    scaled = [a.layer_kinds[kind].learned_scale for kind in a.layers]
+    layers = "layers"
+    if not all(scaled):
+        layers = f"{sum(scaled)} of {len(scaled)} layers"
+    if any(scaled):
+        words.append(f"{layers} × one learned number")
     return words
 
 

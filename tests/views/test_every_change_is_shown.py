@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import combinations
 
 import pytest
-from helpers.mutations import Mutation, mutations
+from helpers.mutations import Mutation, changed, mutations
 
 import llmarch
-from llmarch.architecture.catalogue import find_fact, iterate_facts
-from llmarch.architecture.schema import Architecture
+from llmarch.architecture.catalogue import CATALOGUE, find_fact, find_value, iterate_facts
+from llmarch.architecture.schema import Architecture, MoE
 from llmarch.checkpoint.reading import Reading
 from llmarch.compare.diff import diff
 from llmarch.renderers import json, markdown, text
@@ -25,11 +26,17 @@ from llmarch.views.compared_rows import (
     key_of,
 )
 from llmarch.views.comparison import compare
-from llmarch.views.documents import Comparison
+from llmarch.views.derived_rows import CACHE, DERIVED
+from llmarch.views.documents import Comparison, Table
 from llmarch.views.exact_values import exact_text
 from llmarch.views.tables import fact_table
 
 ALL = sorted(bundled_models())
+
+SUMS = {key for key in DERIVED if key[0] in ("Size", "Encoders", CACHE)} - {
+    (fact.section, fact.label) for fact in CATALOGUE
+}
+"""Rows of sizes, which change with many facts and are the row of none."""
 
 
 @cache
@@ -114,6 +121,92 @@ def test_every_change_of_every_fact_is_shown(alias: str) -> None:
             changed = [path for path in facts if facts[path] != paths[path]]
             texts = [(exact_text(facts[path]), exact_text(paths[path])) for path in changed]
             assert texts and all(text != other for text, other in texts), mutation.path
+
+
+@cache
+def representative_pairs() -> dict[str, list[tuple[Mutation, Mutation]]]:
+    """By model, two mutations of one row for each two kinds of mutation that share a row."""
+    found: dict[str, list[tuple[Mutation, Mutation]]] = {}
+    seen: set[tuple[tuple[str, str, str], ...]] = set()
+    for alias in ALL:
+        a = reading(alias).architecture
+        rows: dict[tuple[str, str], list[Mutation]] = {}
+        for mutation in mutations(a):
+            fact = find_fact(mutation.path, mutation.architecture, a)
+            rows.setdefault(key_of(mutation.path, fact), []).append(mutation)
+        for of_row in rows.values():
+            for x, y in combinations(of_row, 2):
+                kinds = tuple(sorted((x.kind, y.kind)))
+                nested = f"{y.path}.".startswith(f"{x.path}.")
+                if kinds not in seen and not nested and x.path != y.path:
+                    seen.add(kinds)
+                    found.setdefault(alias, []).append((x, y))
+    return found
+
+
+def both(x: Mutation, y: Mutation) -> Architecture:
+    """The architecture with two mutations."""
+    value = find_value(y.architecture, y.path)
+    return changed(x.architecture, y.path.split("."), value)
+
+
+def test_pairs_cover_the_rows_of_several_facts() -> None:
+    assert sum(map(len, representative_pairs().values())) > 600
+
+
+@pytest.mark.parametrize("alias", sorted(representative_pairs()))
+def test_a_second_change_in_one_row_is_shown(alias: str) -> None:
+    """Two changes look other than either of them alone, beside the old model and one another."""
+    old = reading(alias)
+    for x, y in representative_pairs()[alias]:
+        new = replace(old, architecture=both(x, y))
+        if len(diff(old.architecture, new.architecture)) < 2:
+            continue  # one takes the place of the other
+        outputs = tables([old, new])
+        matrix = tables([old, with_change(alias, x), new])
+        for one in (x, y):
+            other = with_change(alias, one)
+            for changed_by_both, by_one in zip(outputs, tables([old, other]), strict=True):
+                assert changed_by_both != by_one, (x.path, y.path, one.path)
+        for changed_by_both, by_one in zip(
+            matrix, tables([old, with_change(alias, x), with_change(alias, x)]), strict=True
+        ):
+            assert changed_by_both != by_one, (x.path, y.path)
+
+
+def tables(readings: list[Reading]) -> tuple[str, str]:
+    """The rows of the facts themselves in text and Markdown: no sizes or caches made of them."""
+    document = compare(readings)
+    kept = Table(document.table.columns, [], {})
+    section = ""
+    for i, row in enumerate(document.table.rows):
+        section = document.table.sections.get(i, section)
+        if (section, row[0]) not in SUMS:
+            kept.rows.append([section, *row[: len(readings) + 1]])
+    kept = replace(kept, columns=["section", *kept.columns[: len(readings) + 1]])
+    return printed(replace(document, table=kept))
+
+
+def test_two_changes_in_one_row_are_both_shown() -> None:
+    """What people met: rows whose words are sums, quotients or lists of several facts."""
+    a = architecture("gemma3n-e2b")
+    per_layer = a.embedding.per_layer
+    assert per_layer is not None
+    wider = replace(per_layer, width=per_layer.width * 2, vocab_size=per_layer.vocab_size + 64)
+    new = replace(a, embedding=replace(a.embedding, per_layer=wider))
+    rows = compare([reading("gemma3n-e2b"), replace(reading("gemma3n-e2b"), architecture=new)])
+    assert any("262,208" in row[2] for row in rows.table.rows)
+    a = architecture("nemotron-3-super")
+    name, block = next((n, f) for n, f in a.ffns.items() if isinstance(f, MoE))
+    changed_block = replace(block, shared_experts=2, shared_width=block.shared_width + 1)
+    new = replace(a, ffns={**a.ffns, name: changed_block})
+    found = table("nemotron-3-super", replace(reading("nemotron-3-super"), architecture=new))
+    assert found["shared experts"] == ["1 of width 5,376", "2, together of width 5,377"]
+    a = architecture("step-3.5-flash")
+    name, block = next((n, f) for n, f in a.ffns.items() if isinstance(f, MoE) and f.clamp)
+    new = replace(a, ffns={**a.ffns, name: replace(block, clamp=9.0, shared_clamp=11.0)})
+    found = table("step-3.5-flash", replace(reading("step-3.5-flash"), architecture=new))
+    assert "9 (shared 11)" in found["activation clamp"][1]
 
 
 @pytest.mark.parametrize("alias", ALL)

@@ -10,7 +10,7 @@ looks them up. `show` imports none of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple, cast
 
@@ -146,6 +146,29 @@ def find_value(node: Any, path: str) -> Any:
         else:
             node = getattr(node, part, None)
     return node
+
+
+def replace_value(node: Any, path: str, value: Any) -> Any:
+    """Return a node with another value at a path, all parts of which but the last are there.
+
+    node: a part of an architecture.
+    path: the path below it; of blocks by name the last part may be new.
+    value: the value; None removes a block from blocks by name.
+    """
+    name, _, rest = path.partition(".")
+    if rest:
+        value = replace_value(find_value(node, name), rest, value)
+    if isinstance(node, dict):
+        blocks = dict(cast("dict[str, Any]", node))
+        blocks[name] = value
+        if value is None:
+            del blocks[name]
+        return blocks
+    if isinstance(node, tuple):
+        items = list(cast("tuple[Any, ...]", node))
+        items[int(name)] = value
+        return tuple(items)
+    return replace(node, **{name: value})
 
 
 def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -59,23 +59,34 @@ def clamp_word(f: FFN) -> str | None:
     own = None
     if f.clamp:
         own = f"{f.clamp:g}"
-    if isinstance(f, Dense) or f.shared_clamp in (None, f.clamp):
+    if isinstance(f, Dense) or f.shared_clamp == f.clamp:
         return own
-    shared = f"shared {f.shared_clamp:g}"
+    if f.shared_clamp is not None:
+        shared = f"shared {f.shared_clamp:g}"
+    elif f.shared_width:
+        shared = "shared none"
+    else:
+        return own
     if own is None:
         return shared
     return f"{own} ({shared})"
 
 
 def shared_experts_word(f: MoE) -> str:
-    """Return the shared experts: `1 of width 2,048, sigmoid gate`, or `none`."""
+    """Return the shared experts: `1 of width 2,048, sigmoid gate`, or `none`.
+
+    The width of several is that of all together where it is no multiple of their number.
+    """
     if not f.shared_width:
         return "none"
-    experts = f.shared_experts or 1
-    width = number(f.shared_width // experts)
+    width, rest = divmod(f.shared_width, max(f.shared_experts, 1))
+    if rest or not f.shared_experts:
+        words = f"{f.shared_experts}, together of width {number(f.shared_width)}"
+    else:
+        words = f"{f.shared_experts} of width {number(width)}"
     if f.shared_gate:
-        return f"{experts} of width {width}, sigmoid gate"
-    return f"{experts} of width {width}"
+        return f"{words}, sigmoid gate"
+    return words
 
 
 def router_words(f: MoE) -> list[str]:

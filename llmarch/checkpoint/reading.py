@@ -161,7 +161,16 @@ def read_model(raw: RawModel) -> Reading:
         status = "conflict"
     if any(f.severity != "info" for f in stated):
         status = "conflict"
-    findings = (*raw.findings, *stated, *check.findings)
+    rival: list[Finding] = []
+    if raw.rival is not None:
+        from .rivals import rival_findings
+
+        rival = rival_findings(raw.rival, architecture, rows, check)
+        if rival:
+            status = "conflict"
+        elif raw.rival.partial and status == "verified":
+            status = "partial"
+    findings = (*raw.findings, *stated, *check.findings, *rival)
     return Reading(raw, architecture, evidence, findings, unread, status, rows, check)
 
 

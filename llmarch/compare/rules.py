@@ -226,16 +226,18 @@ FINDING_RULES = (
     Rule(
         "index-wrong-shard",
         None,
-        "weights",
+        "info",
         "the index names the wrong file for a tensor",
-        "Loaders that follow the index fail.",
+        "Engines read all files that the index lists and find the tensor. Tools that look up single "
+        "tensors in the index fail.",
     ),
     Rule(
         "index-tensor-unlisted",
         None,
-        "weights",
+        "info",
         "tensors are stored that the index does not list",
-        "Loaders that follow the index do not load them.",
+        "Engines read all files that the index lists and find them. Tools that look up single "
+        "tensors in the index do not.",
     ),
     Rule(
         "index-total-size",
@@ -271,8 +273,8 @@ FINDING_RULES = (
         None,
         "info",
         "other weights are stored beside those that were read",
-        "The repository also holds another format, an adapter or another variant. llmarch did "
-        "not read it.",
+        "The repository also holds another format, an adapter, another variant, or files that its "
+        "index does not list. Loaders do not read them, and llmarch did not either.",
     ),
     # Findings: the config itself
     Rule(
@@ -314,6 +316,14 @@ FINDING_RULES = (
         "a config key or its value was not read",
         "llmarch does not know what the key does. It may change the computation. A newer llmarch "
         "may read it.",
+    ),
+    Rule(
+        "weights-by-reader",
+        None,
+        "info",
+        "loaders read different files",
+        "The same repository is one model in transformers and may be another in vLLM, or loads in "
+        "one of them only. Keep one set of weights.",
     ),
 )
 

@@ -2,7 +2,8 @@
 
 An entry has a few hundred KB at most, for 140,000 tensors. A commit never changes, so an entry is
 never stale. Entries are written to a temporary file and renamed, so that concurrent or interrupted
-runs leave whole files. An entry that cannot be read (damaged, another format) counts as absent.
+runs leave whole files. An entry counts as absent if it is damaged, of another format, or holds what
+no reading leaves (a wrong type or total, a size that is negative or huge).
 
 Beside the entries is the commit that each branch had last, for offline use. The folder is
 LLMARCH_CACHE, else `llmarch` in the user's cache folder.
@@ -16,23 +17,32 @@ import shutil
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 from urllib.parse import quote
 
 from ..architecture.frozen import Frozen, frozen
 from .atomic import replace_file
 
 if TYPE_CHECKING:
+    from ..architecture.schema import Finding
     from .raw import RawModel, TensorGroup, TensorTable
+
 
 FORMAT = "v1"
 """Version of the entries; a folder of its own."""
-MAX_ENTRY = 500_000_000
+MAX_ENTRY = 100_000_000
 """Bytes of an unpacked entry (Kimi K2 has 2 MB)."""
+MAX_ENTRY_VALUES = 2_000_000
+"""Values in its JSON, by its commas and brackets."""
+MAX_ENTRY_TENSORS = 1_000_000
+"""Tensors of an entry; no more are read of a checkpoint."""
+LARGEST_SIZE = 2**63
+"""Limit of each size in a shape, and of counts of bytes."""
 _BRANCHES = "refs"
 """Folder with the last commit of each branch."""
 
@@ -90,7 +100,7 @@ def load_model(
     try:
         data = _path(endpoint, repo_id, _entry_name(commit)).read_bytes()
         model = _unpack(data, [endpoint, repo_id, commit])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, zlib.error):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, MemoryError, zlib.error):
         return None
     model.reference = reference
     model.revision = revision
@@ -103,7 +113,8 @@ def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
 
     A cache that cannot be written is not an error.
     """
-    if model.partial or model.commit is None:
+    is_partial = model.partial or (model.rival is not None and model.rival.partial)
+    if is_partial or model.commit is None:
         return
     path = _path(endpoint, repo_id, _entry_name(model.commit))
     entry = _pack(model, [endpoint, repo_id, model.commit])
@@ -164,29 +175,42 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
     The numbers are unsigned 32-bit integers, little-endian, in columns: for each group the first
     number of all its tensors, then the second, and so on.
     """
-    groups: list[list[Any]] | None = None
     numbers = array("I")
-    if model.tensors is not None:
-        groups = []
-        for group in model.tensors:
-            count, width = len(group.indices), _width(group)
-            groups.append([group.pattern, group.dtype, group.shape, count, width])
-            for column in zip(*group.indices, strict=True):
-                numbers.extend(column)
+    groups = _pack_table(model.tensors, numbers) if model.tensors is not None else None
+    rival: dict[str, Any] | None = None
+    if model.rival is not None:
+        rival = {
+            "words": model.rival.words,
+            "findings": [asdict(finding) for finding in model.rival.findings],
+            "groups": _pack_table(model.rival.tensors, numbers),
+        }
     head = {
         "key": key,
         "name": model.name,
         "repo_id": model.repo_id,
         "config": model.config,
         "config_file": model.config_file,
+        "quantization_file": model.quantization_file,
         "files": model.files,
         "header_bytes": model.header_bytes,
         "findings": [asdict(finding) for finding in model.findings],
         "groups": groups,
+        "rival": rival,
     }
     if sys.byteorder == "big":
         numbers.byteswap()
     return zlib.compress(json.dumps(head).encode() + b"\n" + numbers.tobytes(), 6)
+
+
+def _pack_table(table: TensorTable, numbers: array[int]) -> list[list[Any]]:
+    """Return the groups of a table, and append their numbers to `numbers`."""
+    groups: list[list[Any]] = []
+    for group in table:
+        count, width = len(group.indices), _width(group)
+        groups.append([group.pattern, group.dtype, group.shape, count, width])
+        for column in zip(*group.indices, strict=True):
+            numbers.extend(column)
+    return groups
 
 
 def _unpack(data: bytes, key: list[str]) -> RawModel:
@@ -194,53 +218,150 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
 
     Raises one of the errors that `load_model` takes for a damaged entry.
     """
-    from ..architecture.schema import Finding
-    from .raw import RawModel
+    from .raw import RawModel, RivalWeights
 
     unpacker = zlib.decompressobj()
     content = unpacker.decompress(data, MAX_ENTRY)
     if not unpacker.eof:
         raise ValueError("truncated")
     line, _, tail = content.partition(b"\n")
-    head = json.loads(line)
+    if sum(map(line.count, (b",", b"[", b"{"))) > MAX_ENTRY_VALUES:
+        raise ValueError("too many values")
+    head = _object(json.loads(line))
     if head["key"] != key:
         raise ValueError("of another commit")
     numbers = array("I", tail)
     if sys.byteorder == "big":
         numbers.byteswap()
-    groups = head["groups"]
+    tables = _TableReader(numbers)
+    tensors = rival = None
+    if head["groups"] is not None:
+        tensors = tables.read(head["groups"])
+    if head["rival"] is not None:
+        other = _object(head["rival"])
+        rival = RivalWeights(
+            words=_text(other["words"]),
+            tensors=tables.read(other["groups"]),
+            partial=False,
+            findings=_unpack_findings(other["findings"]),
+        )
+    tables.end()
+    config, repo_id = head["config"], head["repo_id"]
     return RawModel(
         reference="",
         kind="hub",
-        name=head["name"],
-        repo_id=head["repo_id"],
-        config=head["config"],
-        config_file=head["config_file"],
-        files=tuple(head["files"]),
-        header_bytes=head["header_bytes"],
-        findings=[Finding(**finding) for finding in head["findings"]],
-        tensors=_unpack_table(groups, numbers) if groups is not None else None,
+        name=_text(head["name"]),
+        repo_id=_text(repo_id) if repo_id is not None else None,
+        config=_object(config) if config is not None else None,
+        config_file=_text(head["config_file"]),
+        quantization_file=_text(head["quantization_file"]),
+        files=tuple(_text(file) for file in _list(head["files"])),
+        header_bytes=_size(head["header_bytes"]),
+        findings=_unpack_findings(head["findings"]),
+        tensors=tensors,
+        rival=rival,
     )
 
 
-def _unpack_table(groups: Iterable[list[Any]], numbers: array[int]) -> TensorTable:
-    """Return the tensor table of an entry. Raises ValueError if groups and numbers do not fit."""
-    from .raw import TensorGroup, TensorTable
+def _text(value: Any) -> str:
+    """Return a string of an entry. Raises TypeError if it is none."""
+    if type(value) is not str:
+        raise TypeError("a string is needed")
+    return value
 
-    table = TensorTable()
-    start = 0
-    for pattern, dtype, shape, count, width in groups:
-        stop = start + count * width
-        columns = [numbers[first : first + count] for first in range(start, stop, count or 1)]
-        indices: list[tuple[int, ...]] = list(zip(*columns, strict=True)) if width else [()] * count
+
+def _list(value: Any) -> list[Any]:
+    """Return a list of an entry. Raises TypeError if it is none."""
+    if type(value) is not list:
+        raise TypeError("a list is needed")
+    return cast("list[Any]", value)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Return an object of an entry. Raises TypeError if it is none."""
+    if type(value) is not dict:
+        raise TypeError("an object is needed")
+    return cast("dict[str, Any]", value)
+
+
+def _size(value: Any) -> int:
+    """Return a count or size of an entry. Raises TypeError or ValueError if it is none."""
+    if type(value) is not int:
+        raise TypeError("a whole number is needed")
+    if not 0 <= value < LARGEST_SIZE:
+        raise ValueError("a size out of range")
+    return value
+
+
+def _unpack_findings(documents: Any) -> list[Finding]:
+    """Return the findings of an entry. Raises TypeError or ValueError if they are none."""
+    from ..architecture.schema import Finding, Severity
+
+    findings: list[Finding] = []
+    for document in _list(documents):
+        finding = Finding(**_object(document))
+        for text in (finding.rule, finding.path, finding.message):
+            _text(text)
+        if finding.severity not in get_args(Severity):
+            raise ValueError("no severity")
+        json.dumps([finding.old, finding.new], allow_nan=False)
+        findings.append(finding)
+    return findings
+
+
+class _TableReader:
+    """Reads the tensor tables of an entry, whose numbers follow each other."""
+
+    def __init__(self, numbers: array[int]) -> None:
+        self._numbers = numbers
+        self._start = 0
+        self._tensors = 0
+
+    def read(self, groups: Any) -> TensorTable:
+        """Return the next table.
+
+        Raises TypeError or ValueError if the groups hold what no header does, or do not fit the
+        numbers.
+        """
+        from .raw import DTYPE_BITS, TensorGroup, TensorTable
+
+        table = TensorTable()
+        for group in _list(groups):
+            pattern, dtype, shape, count, width = _list(group)
+            if shape is not None:
+                shape = tuple(map(_size, _list(shape)))
+                if _text(dtype) not in DTYPE_BITS or prod(shape) >= LARGEST_SIZE:
+                    raise ValueError("a dtype or shape that no tensor has")
+            elif dtype != "":
+                raise ValueError("a dtype without a shape")
+            if _size(width) not in (0, _text(pattern).count("{}")):
+                raise ValueError("numbers that the pattern has no place for")
+            indices = self._indices(_size(count), width)
+            table.add_group(TensorGroup(pattern, dtype, shape, indices))
+        if len([*table]) != len(groups):
+            raise ValueError("a group that is there twice")
+        return table
+
+    def _indices(self, count: int, width: int) -> list[tuple[int, ...]]:
+        """Return the numbers of the next tensors, `width` of each."""
+        self._tensors += count
+        if self._tensors > MAX_ENTRY_TENSORS or count == 0:
+            raise ValueError(f"{count} tensors")
+        if width == 0:
+            return [()] * count
+        stop = self._start + count * width
+        firsts = range(self._start, stop, count)
+        columns = [self._numbers[first : first + count] for first in firsts]
+        self._start = stop
+        indices: list[tuple[int, ...]] = list(zip(*columns, strict=True))
         if len(indices) != count:
             raise ValueError("too few numbers")
-        sizes = tuple(shape) if shape is not None else None
-        table.add_group(TensorGroup(pattern, dtype, sizes, indices))
-        start = stop
-    if start != len(numbers):
-        raise ValueError("too many numbers")
-    return table
+        return indices
+
+    def end(self) -> None:
+        """Raise ValueError if there are more numbers."""
+        if self._start != len(self._numbers):
+            raise ValueError("too many numbers")
 
 
 def _width(group: TensorGroup) -> int:

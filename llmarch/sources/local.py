@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from ..architecture.schema import Finding
 from ..errors import ReadError, printable
 from . import specs
 from .file_names import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, is_safe_name
-from .index import MAX_INDEX, ShardIndex, parse_index
-from .merge import Merged, MissingFile, merge, missing_shards, names_from_index
+from .index import MAX_INDEX, parse_index
+from .merge import merge
 from .non_models import non_model_error
 from .progress import Progress, ignore_progress
 from .raw import RawModel
@@ -26,8 +26,9 @@ from .repo_files import (
     find_declaration,
     find_other_weights,
 )
-from .safetensors import Header, header_length, parse_header
+from .safetensors import Header, HeaderBudget, header_length, parse_header
 from .strict_json import MAX_CONFIG, parse_object
+from .weight_sets import decide_sets, merge_sets
 
 MAX_FILES = 20_000
 _CACHED_REPO = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)")
@@ -77,17 +78,16 @@ def open_folder(
     if not headers and model.config is not None:
         return model
     index = None
-    shards = {*weights.shards}
     index_file = weights.index_file
     if index_file is not None:
         data = _read_bytes(path / index_file, index_file, MAX_INDEX)
         index = parse_index(data, file=index_file)
-        shards |= index.shards
-    progress = progress or ignore_progress
-    merged = _read_headers(path, sorted(shards), index, progress)
-    if merged is not None:
-        merged.add_to(model)
-    model.findings += find_other_weights(files, shards, index_file)
+    sets = decide_sets(weights, index, files)
+    if sets.files:
+        found = _read_headers(path, sets.files, progress or ignore_progress)
+        stored = {*files, *found}
+        merge_sets(weights, sets, found, stored, index=index).add_to(model)
+    model.findings += find_other_weights(files, sets.files, index_file)
     return model
 
 
@@ -112,37 +112,39 @@ def list_files(path: Path) -> list[str]:
     return sorted(names)
 
 
-def read_header(path: Path, name: str) -> Header:
-    """Read the header of one file: its first bytes, never its weights. `name` is for messages."""
+def read_header(path: Path, name: str, budget: HeaderBudget | None = None) -> Header:
+    """Read the header of one file: its first bytes, never its weights.
+
+    path: the file.
+    name: its name, for messages.
+    budget: of the checkpoint that the file belongs to.
+
+    Raises HeaderError or ReadError.
+    """
+    budget = budget or HeaderBudget()
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             length = header_length(start, file=name, file_size=size)
+            budget.reserve(length, name)
             data = start + file.read(length)
-            return parse_header(data, file=name, file_size=size)
+            header = parse_header(data, file=name, file_size=size)
+            budget.count(header)
+            return header
     except OSError as error:
         raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
 
 
-def _read_headers(
-    folder: Path, shards: list[str], index: ShardIndex | None, progress: Progress
-) -> Merged | None:
-    """Read the header of every shard; None if the folder has no safetensors files at all."""
-    stored = {file for file in shards if (folder / file).is_file()}
-    if index is not None and not stored:
-        return names_from_index(index)
-    if not shards:
-        return None
-    headers: list[Header] = []
-    missing = missing_shards(shards)
-    for done, file in enumerate(shards, start=1):
-        if file in stored:
-            headers.append(read_header(folder / file, file))
-        else:
-            missing[file] = MissingFile("shard-missing", "is listed by the index, but missing")
+def _read_headers(folder: Path, shards: Collection[str], progress: Progress) -> dict[str, Header]:
+    """Read the header of each of these files that exists."""
+    headers: dict[str, Header] = {}
+    budget = HeaderBudget()
+    for done, file in enumerate(sorted(shards), start=1):
+        if (folder / file).exists():
+            headers[file] = read_header(folder / file, file, budget)
         progress(done, len(shards), "reading headers")
-    return merge(headers, index, missing=missing)
+    return headers
 
 
 def _open_config_file(path: Path, text: str) -> RawModel:

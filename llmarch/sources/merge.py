@@ -12,7 +12,7 @@ from ..architecture.schema import Finding, Severity
 from ..errors import printable
 from .file_names import SHARD
 from .index import ShardIndex
-from .raw import RawModel, TensorTable, fold
+from .raw import RawModel, RivalWeights, TensorTable, fold
 from .safetensors import Header
 
 MAX_SHARDS = 10_000
@@ -28,11 +28,14 @@ class Merged:
     """Whether a file that belongs to the checkpoint was not read."""
     header_bytes: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
+    rival: RivalWeights | None = None
+    """A second set, which other engines read."""
 
     def add_to(self, model: RawModel) -> None:
         """Set the tensors of a model, and add the findings."""
         model.tensors = self.table
         model.partial = self.partial
+        model.rival = self.rival
         model.header_bytes = self.header_bytes
         model.findings += self.findings
 
@@ -75,8 +78,6 @@ class _Comparison:
     """Stored in two files."""
     unlisted: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
     """In a file of the index, which does not list the tensor."""
-    in_unlisted_files: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """In a file that the index does not list at all."""
     excluded: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """For each file the duplicates that are counted from another file."""
 
@@ -99,7 +100,7 @@ def merge(
     Without an index every tensor counts; with one, a tensor that is in two files counts once, from
     the file that the index names.
 
-    headers: those of the files that were read, in the order of their names.
+    headers: those of the files that count and were read, in the order of their names.
     index: the index of the checkpoint, if it has one.
     missing: the files that belong to the checkpoint but were not read.
     """
@@ -178,10 +179,7 @@ def _compare(
             comparison.add_duplicate(name, found[name], file)
         elif listed_file is None:
             found[name] = file
-            unlisted = comparison.in_unlisted_files
-            if file in index.tensors_by_file:
-                unlisted = comparison.unlisted
-            unlisted.append(_LocatedTensor(name, file))
+            comparison.unlisted.append(_LocatedTensor(name, file))
         elif name in mismatches.absent or listed_file in missing:
             found[name] = file
         else:
@@ -268,7 +266,7 @@ def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> I
     )
     yield from _tensor_findings(
         "index-wrong-shard",
-        "weights",
+        "info",
         f"not in the file where {file} lists it",
         comparison.misplaced,
     )
@@ -280,12 +278,6 @@ def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> I
     )
     yield from _tensor_findings(
         "index-tensor-unlisted", "info", f"stored, but not listed by {file}", comparison.unlisted
-    )
-    yield from _tensor_findings(
-        "index-tensor-unlisted",
-        "weights",
-        f"in a file that {file} does not list, so it is not loaded",
-        comparison.in_unlisted_files,
     )
 
 

@@ -226,6 +226,18 @@ class TensorTable:
 
 
 @dataclass(slots=True)
+class RivalWeights:
+    """A second set of weights in the same repository, which other engines read."""
+
+    words: str
+    """Which files they are: `the 2 files that model.safetensors.index.json lists`."""
+    tensors: TensorTable
+    partial: bool
+    """Whether some of its files could not be read."""
+    findings: list[Finding]
+
+
+@dataclass(slots=True)
 class RawModel:
     """What a source read: the config as parsed, and the tensor headers if there are any."""
 
@@ -244,6 +256,8 @@ class RawModel:
     commit: str | None = None
     tensors: TensorTable | None = None
     """None if no header was read."""
+    rival: RivalWeights | None = None
+    """Where engines differ in which files they read: those that `tensors` are not of."""
     partial: bool = False
     """Whether some file could not be read; `findings` give the reason."""
     files: tuple[str, ...] = ()

@@ -54,7 +54,9 @@ class WeightFiles(Frozen):
     config_file: str | None
     index_file: str | None
     shards: tuple[str, ...]
-    """As far as file names tell; an index may list more."""
+    """As far as file names tell; where there is an index, its files count instead."""
+    is_one_set: bool
+    """Whether the names tell that all of `shards` belong together."""
     other_weights: tuple[Finding, ...]
     """One finding for each other set of weights, which is not read."""
 
@@ -79,10 +81,11 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
         shards = native or standard
     else:
         shards = _choose_set(standard or native)
+    is_one_set = shards == [SINGLE] or len(_model_sets(shards)) == 1
     indexes = [n for n in at_root if n.endswith(".safetensors.index.json")]
     index = _choose_index(shards, indexes, config)
     others = find_other_weights(names, shards, index)
-    return WeightFiles(config, index, tuple(shards), tuple(others))
+    return WeightFiles(config, index, tuple(shards), is_one_set, tuple(others))
 
 
 def documents_to_read(files: Iterable[str]) -> list[str]:
@@ -209,16 +212,22 @@ def _choose_set(candidates: list[str]) -> list[str]:
     """Return the single file or the only set of model shards; if neither exists, all candidates."""
     if SINGLE in candidates:
         return [SINGLE]
+    sets = _model_sets(candidates)
+    if len(sets) != 1:
+        return candidates
+    (only,) = sets.values()
+    return only
+
+
+def _model_sets(candidates: Iterable[str]) -> dict[tuple[str, str], list[str]]:
+    """Return the shards of each set that has the usual names, by stem and number of files."""
     sets: dict[tuple[str, str], list[str]] = {}
     for name in candidates:
         match = SHARD.fullmatch(name)
         if match is not None and match["stem"] in ("model", "model.safetensors"):
             members = sets.setdefault((match["stem"], match["total"]), [])
             members.append(name)
-    if len(sets) != 1:
-        return candidates
-    (only,) = sets.values()
-    return only
+    return sets
 
 
 def _choose_index(shards: list[str], indexes: list[str], config: str | None) -> str | None:

@@ -177,6 +177,7 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
     ("index-tensor-unlisted", lambda: small(shards=2), lambda: shards(unlisted)),
     ("index-total-size", lambda: small(shards=2), lambda: shards(other_size)),
     ("tensor-in-two-shards", small, twice),
+    ("weights-by-reader", small, lambda: {**small(shards=2), **small()}),
     ("other-weights", small, lambda: small(more={"pytorch_model.bin": b""})),
     (
         "layer-list-length",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 from llmarch.architecture.schema import Finding
 from llmarch.sources import header_cache as cache
-from llmarch.sources.raw import RawModel, TensorTable
+from llmarch.sources.raw import RawModel, RivalWeights, TensorTable
 
 ENDPOINT, REPO, COMMIT = "https://hub.example", "acme/model", "c" * 40
 
@@ -230,3 +232,105 @@ def test_where_it_is(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert cache.cache_folder() == Path(folder)
+
+
+def rewrite(home: Path, change: Callable[[dict[str, Any]], object], tail: bytes = b"") -> None:
+    """Write an entry that is well-formed, with another content."""
+    path = entry(home)
+    line, _, numbers = zlib.decompress(path.read_bytes()).partition(b"\n")
+    head = json.loads(line)
+    change(head)
+    path.write_bytes(zlib.compress(json.dumps(head).encode() + b"\n" + numbers + tail))
+
+
+def setting(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda head: head.update({key: value})
+
+
+def group(place: int, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(head: dict[str, Any]) -> None:
+        head["groups"][1][place] = value
+
+    return change
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+WRONG: list[Any] = [3, -1, 1.5, True, "x", [], [[]], {}, {"a": 1}, None, 10**30]
+OTHER_TYPES = [
+    setting(key, value)
+    for key, kinds in {
+        "config": (dict, type(None)),
+        "name": (str,),
+        "repo_id": (str, type(None)),
+        "config_file": (str,),
+        "quantization_file": (str,),
+        "files": (list,),
+        "header_bytes": (),
+        "findings": (list,),
+        "groups": (list, type(None)),
+        "rival": (type(None),),
+    }.items()
+    for value in WRONG
+    if type(value) not in kinds and (key, value) != ("header_bytes", 3)
+]
+HOSTILE: list[Callable[[dict[str, Any]], object]] = [
+    *OTHER_TYPES,
+    *(
+        group(place, value)
+        for place in range(5)
+        for value in WRONG
+        if (place, value) not in ((2, None), (2, []))
+    ),
+    setting("config", nested(900)),
+    setting("files", [3]),
+    setting("findings", [{"rule": 1, "path": "", "message": ""}]),
+    setting("findings", [{"rule": "a", "path": "b", "message": "c", "severity": "none"}]),
+    setting("findings", [{"rule": "a", "path": "b", "message": "c", "new": float("nan")}]),
+    setting("findings", [{"rule": "a", "path": "b", "message": "c", "twist": 1}]),
+    setting("rival", {"words": "w", "findings": [], "groups": [["x", "BF16", [1], 3, 1]]}),
+    setting("files", [""] * 3_000_000),
+    setting("groups", [["x", "BF16", [1], 10**10, 0]]),
+    group(2, [2**62, 4]),
+    group(2, [-3, -4]),
+    group(3, 62),
+    group(4, 3),
+    lambda head: head["groups"].append(head["groups"][0]),
+    lambda head: head.pop("groups"),
+]
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_a_well_formed_entry_with_hostile_content_is_none(
+    home: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    cache.store_model(ENDPOINT, REPO, model())
+    rewrite(home, lambda head: None)
+    assert load() is not None
+    rewrite(home, change)
+    assert load() is None
+
+
+def test_more_numbers_than_tensors_are_none(home: Path) -> None:
+    cache.store_model(ENDPOINT, REPO, model())
+    rewrite(home, lambda head: None, tail=b"0000")
+    assert load() is None
+
+
+def test_a_second_set_of_weights_is_kept() -> None:
+    table = TensorTable.from_tensors((f"layers.{i}.w", "F16", (5,)) for i in range(3))
+    finding = Finding(rule="x", path="p", message="m")
+    stored = model(rival=RivalWeights("the other", table, False, [finding]), quantization_file="q")
+    cache.store_model(ENDPOINT, REPO, stored)
+    found = load()
+    assert found is not None and found.rival is not None and same(found, stored)
+    assert (found.rival.words, found.rival.findings) == ("the other", [finding])
+    assert [(g.pattern, g.dtype, g.shape, g.indices) for g in found.rival.tensors] == [
+        ("layers.{}.w", "F16", (5,), [(0,), (1,), (2,)])
+    ]
+    assert found.quantization_file == "q"

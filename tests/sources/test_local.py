@@ -51,7 +51,10 @@ def test_without_index(tmp_path: Path) -> None:
     files = model(3)
     del files["model.safetensors.index.json"]
     found = read(write(tmp_path, files))
-    assert (count(found), found.partial, found.findings) == (len(llama()), False, [])
+    assert (count(found), found.partial) == (len(llama()), False)
+    (finding,) = found.findings
+    assert (finding.rule, finding.severity) == ("weights-by-reader", "info")
+    assert "transformers finds no weights" in finding.message
 
 
 def test_single_file(tmp_path: Path) -> None:
@@ -99,7 +102,8 @@ def test_missing_shard_with_and_without_index(tmp_path: Path) -> None:
     assert (found.partial, [f.rule for f in found.findings]) == (True, ["shard-missing"])
     del files["model.safetensors.index.json"]
     found = read(write(tmp_path / "b", files))
-    assert (found.partial, [f.rule for f in found.findings]) == (True, ["shard-missing"])
+    rules = [f.rule for f in found.findings]
+    assert (found.partial, rules) == (True, ["shard-missing", "weights-by-reader"])
     assert "the names of the others count 3 files" in found.findings[0].message
 
 
@@ -168,7 +172,8 @@ def test_files_that_only_the_index_names(tmp_path: Path) -> None:
             tmp_path, {"config.json": CONFIG_JSON, "model.safetensors.index.json": listed, **parts}
         )
     )
-    assert (count(found), found.findings) == (2, [])
+    assert (count(found), [f.rule for f in found.findings]) == (2, ["weights-by-reader"])
+    assert found.rival is not None and len([*found.rival.tensors]) == 1
 
 
 def test_no_model(tmp_path: Path) -> None:

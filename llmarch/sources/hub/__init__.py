@@ -38,8 +38,8 @@ Measured on DeepSeek-V3's 161 shards (benchmarks/README.md): 8 take 2.9 s in all
 32 1.4 s, 64 1.2 s. No more than 32, because huggingface_hub's session keeps 20 idle connections:
 beyond that each request would pay for a new one.
 """
-_CONFIG_FINDINGS = ("repo-moved", "other-weights")
-"""Rules of findings that do not depend on headers."""
+_CONFIG_FINDINGS = ("repo-moved", "quantization-beside-config")
+"""Rules of findings that depend neither on headers nor on the index."""
 
 
 def open(
@@ -114,11 +114,14 @@ def _read(
 
 
 def _drop_headers(model: RawModel) -> None:
-    """Remove the tensors, and the findings that come from headers."""
-    model.tensors = None
+    """Remove the tensors, and the findings that come from headers or the index."""
+    from ..repo_files import choose_weights
+
+    model.tensors = model.rival = None
     model.partial = False
     model.header_bytes = 0
-    model.findings = [f for f in model.findings if f.rule in _CONFIG_FINDINGS]
+    kept = [f for f in model.findings if f.rule in _CONFIG_FINDINGS]
+    model.findings = [*kept, *choose_weights(model.files).other_weights]
 
 
 def _send_first_requests(reference: Reference, headers: bool, refresh: bool) -> FirstRequests:

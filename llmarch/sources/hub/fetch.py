@@ -22,7 +22,7 @@ from ...architecture.schema import Finding
 from ...errors import HeaderError, ReadError
 from ..file_names import CONFIG, INDEX
 from ..index import MAX_INDEX, ShardIndex, parse_index
-from ..merge import Merged, MissingFile, merge, missing_shards, names_from_index
+from ..merge import Merged, MissingFile
 from ..non_models import non_model_error
 from ..progress import Progress, ignore_progress
 from ..raw import RawModel
@@ -34,8 +34,9 @@ from ..repo_files import (
     find_declaration,
     find_other_weights,
 )
-from ..safetensors import Header, parse_headers_document
+from ..safetensors import Header, HeaderBudget, parse_headers_document
 from ..strict_json import MAX_CONFIG, parse_object
+from ..weight_sets import WeightSets, decide_sets, merge_sets
 from .client import Answer, Client, RequestFailed
 from .common import MAX_LOOKUP, FirstRequests, all_headers
 from .resolve import PinnedRepo, Resolver
@@ -70,13 +71,10 @@ class _Checkpoint:
             return None
         return parse_index(data, file=self.weights.index_file)
 
-    @property
-    def shards(self) -> set[str]:
-        """The files that look like shards, and those that the index names. Waits for the index."""
-        shards = {*self.weights.shards}
-        if self.index is not None:
-            shards |= self.index.shards
-        return shards
+    @cached_property
+    def sets(self) -> WeightSets:
+        """The files that count. Waits for the index. Raises ConfigError."""
+        return decide_sets(self.weights, self.index, self.pinned.files)
 
 
 class Download:
@@ -123,8 +121,8 @@ class Download:
             return model
         merged = self._read_checkpoint(checkpoint)
         merged.add_to(model)
-        shards = checkpoint.shards
-        model.findings += find_other_weights(pinned.files, shards, weights.index_file)
+        counted = checkpoint.sets.files
+        model.findings += find_other_weights(pinned.files, counted, weights.index_file)
         return model
 
     def _model(
@@ -168,28 +166,17 @@ class Download:
 
     def _read_checkpoint(self, checkpoint: _Checkpoint) -> Merged:
         """Read all headers and compare them with the index."""
-        weights = checkpoint.weights
-        missing: dict[str, MissingFile] = {}
-        headers = self._from_one_answer(checkpoint)
-        index = checkpoint.index
-        if headers is None or not _is_complete(headers, checkpoint):
+        unreadable: dict[str, MissingFile] = {}
+        headers = _needed(self._from_one_answer(checkpoint), checkpoint)
+        if headers is None:
             reader = self._read_shards(checkpoint)
-            headers = reader.headers
-            missing = reader.missing
-        if index is None and weights.index_file is not None:
-            missing[weights.index_file] = MissingFile("index-unreadable", "could not be read")
-        if index is not None and not headers and not weights.shards:
-            return names_from_index(index)
-        shards = sorted(checkpoint.shards)
-        read = {header.file for header in headers}
-        absent = MissingFile("shard-missing", "is listed by the index, but not in the repository")
-        for file in shards:
-            if file not in read:
-                missing.setdefault(file, absent)
-        for file, implied in missing_shards(shards).items():
-            missing.setdefault(file, implied)
-        headers = sorted(headers, key=lambda header: header.file)
-        return merge(headers, index, missing=missing)
+            for file in sorted(checkpoint.sets.files):
+                if file in reader.refused:
+                    raise reader.refused[file]
+            headers, unreadable = reader.headers, reader.missing
+        weights, files = checkpoint.weights, checkpoint.pinned.files
+        index = checkpoint.index
+        return merge_sets(weights, checkpoint.sets, headers, files, unreadable, index)
 
     def _from_one_answer(self, checkpoint: _Checkpoint) -> list[Header] | None:
         """Return the headers in the answer with all headers, if it is of the pinned commit.
@@ -211,7 +198,9 @@ class Download:
                 text = answer.data.decode()
                 del answer
                 headers = parse_headers_document(text)
+                budget = HeaderBudget()
                 for header in headers or ():
+                    budget.count(header)
                     _ = header.table  # folded here, while the index is on its way
                 return headers
         return None
@@ -221,14 +210,13 @@ class Download:
         shards, sizes = checkpoint.weights.shards, checkpoint.sizes
         executor = self.requests.executor
         reader = ShardReader(self.resolver, checkpoint.pinned, sizes, executor, self.progress)
-        if checkpoint.index_request is not None and shards:
-            self._wait_for_sizes(checkpoint.index_request, sizes)
-        reader.start(shards)
-        index = checkpoint.index
-        if index is not None:
-            sizes.estimate_from_names(index)
-            unusual_names = index.shards & {*checkpoint.pinned.files} - {*shards}
-            reader.start(sorted(unusual_names))
+        if checkpoint.weights.is_one_set:  # before the index is there: they will count
+            if checkpoint.index_request is not None:
+                self._wait_for_sizes(checkpoint.index_request, sizes)
+            reader.start(shards)
+        if checkpoint.index is not None:
+            sizes.estimate_from_names(checkpoint.index)
+        reader.start(checkpoint.sets.files & {*checkpoint.pinned.files})
         reader.finish()
         return reader
 
@@ -267,13 +255,16 @@ class Download:
         )
 
 
-def _is_complete(headers: list[Header], checkpoint: _Checkpoint) -> bool:
-    """Return whether the headers are those of the checkpoint's files, each once."""
-    expected = {*checkpoint.weights.shards}
-    if checkpoint.index is not None:
-        expected |= checkpoint.index.shards & {*checkpoint.pinned.files}
-    files = [header.file for header in headers]
-    return sorted(files) == sorted(expected)
+def _needed(headers: list[Header] | None, checkpoint: _Checkpoint) -> dict[str, Header] | None:
+    """Return the headers of the files that count; None unless each of them is there once."""
+    if headers is None:
+        return None
+    expected = checkpoint.sets.files & {*checkpoint.pinned.files}
+    needed = [header for header in headers if header.file in expected]
+    if len(needed) != len(expected):
+        return None
+    by_file = {header.file: header for header in needed}
+    return by_file if len(by_file) == len(expected) else None
 
 
 def _rename_finding(requested_id: str, repo_id: str) -> Iterable[Finding]:

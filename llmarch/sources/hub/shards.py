@@ -15,12 +15,12 @@ from threading import Event
 
 from huggingface_hub import errors
 
-from ...errors import ReadError, printable
+from ...errors import HeaderError, ReadError, printable
 from .. import local
 from ..index import ShardIndex
 from ..merge import MissingFile
 from ..progress import Progress
-from ..safetensors import Header, header_length, parse_header
+from ..safetensors import Header, HeaderBudget, header_length, parse_header
 from .client import RequestFailed
 from .resolve import PinnedRepo, Resolver
 
@@ -80,8 +80,8 @@ class HeaderSizes:
 class ShardReader:
     """The reading of all shards of one repository.
 
-    `start` submits shards, `finish` collects them: into `headers`, or into `missing` those that
-    could not be read.
+    `start` submits shards, `finish` collects them: into `headers`, into `missing` those that could
+    not be read, or into `refused` those that are wrong.
     """
 
     def __init__(
@@ -92,8 +92,11 @@ class ShardReader:
         executor: ThreadPoolExecutor,
         progress: Progress,
     ) -> None:
-        self.headers: list[Header] = []
+        self.headers: dict[str, Header] = {}
         self.missing: dict[str, MissingFile] = {}
+        self.refused: dict[str, HeaderError] = {}
+        """Headers that are wrong; an error only if the file turns out to count."""
+        self._budget = HeaderBudget()
         self._resolver = resolver
         self._client = resolver.client
         self._pinned = pinned
@@ -106,8 +109,8 @@ class ShardReader:
         self._last_error = ""
 
     def start(self, files: Iterable[str]) -> None:
-        """Submit the reading of these files."""
-        for file in files:
+        """Submit the reading of those of these files that were not started before."""
+        for file in sorted({*files} - {*self._files.values()}):
             task = self._executor.submit(self._read_header, file)
             self._files[task] = file
             task.add_done_callback(self._ended.put)
@@ -126,13 +129,13 @@ class ShardReader:
                 self._give_up("was not tried any more after others had failed")
         total = len(self._files)
         self._progress(total, total, _READING)
-        if self.missing and not self.headers:
+        if self.missing and not self.headers and not self.refused:
             repo_id = self._resolver.repo_id
             message = f"{repo_id}: none of its {total} shards could be read: {self._last_error}"
             raise ReadError(message, "try again later")
 
     def _count_ended(self) -> int:
-        return len(self.headers) + len(self.missing)
+        return len(self.headers) + len(self.missing) + len(self.refused)
 
     def _next_ended(self) -> Future[Header]:
         """Wait for the next task that ends, and report progress and rate limits meanwhile."""
@@ -148,21 +151,23 @@ class ShardReader:
 
     def _collect(self, task: Future[Header]) -> None:
         """Take the header of a task that ended, or note why there is none."""
+        file = self._files[task]
         try:
-            self.headers.append(task.result())
+            self.headers[file] = task.result()
             self._failed_in_a_row = 0
+        except HeaderError as error:
+            self.refused[file] = error
         except RequestFailed as error:
             self._failed_in_a_row += 1
             self._last_error = printable(str(error))
             reason = f"could not be read: {self._last_error}"
-            self.missing[self._files[task]] = MissingFile("shard-unreadable", reason)
+            self.missing[file] = MissingFile("shard-unreadable", reason)
 
     def _give_up(self, reason: str) -> None:
         """Note all files that have not ended as unreadable."""
-        read = {header.file for header in self.headers}
         missing_file = MissingFile("shard-unreadable", reason)
         for file in self._files.values():
-            if file not in read:
+            if file not in self.headers and file not in self.refused:
                 self.missing.setdefault(file, missing_file)
 
     def _read_header(self, file: str) -> Header:
@@ -170,13 +175,14 @@ class ShardReader:
         pinned, client = self._pinned, self._client
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
-            return local.read_header(downloaded, file)
+            return local.read_header(downloaded, file, self._budget)
         url = client.file_url(pinned.repo_id, pinned.commit, file)
         expected = self._sizes.first_range(file)
         try:
             first = client.get(url, limit=expected, ranged=True)
             data = first.data
             length = 8 + header_length(data[:8], file=file, file_size=first.total)
+            self._budget.reserve(length, file)
             missing = length - len(data)
             if missing > 0:
                 rest = client.get(url, limit=missing, start=len(data), ranged=True)
@@ -188,5 +194,6 @@ class ShardReader:
         if len(data) < length:
             raise RequestFailed(f"the server sent {len(data):,} of {length:,} header bytes")
         header = parse_header(data, file=file, file_size=first.total)
+        self._budget.count(header)
         _ = header.table  # folded here, while other headers are on their way
         return header

@@ -9,11 +9,19 @@ from __future__ import annotations
 import re
 
 from ...errors import HeaderError, printable
+from .budget import HeaderBudget
 from .header import Header, padded_size
 from .irregular import parse_irregular, parse_irregular_headers
 from .regular import parse_regular
 
-__all__ = ["MAX_HEADER", "Header", "header_length", "parse_header", "parse_headers_document"]
+__all__ = [
+    "MAX_HEADER",
+    "Header",
+    "HeaderBudget",
+    "header_length",
+    "parse_header",
+    "parse_headers_document",
+]
 
 MAX_HEADER = 100_000_000
 """Bytes of JSON that the safetensors format allows."""

@@ -1,0 +1,196 @@
+"""Decide which files of a checkpoint count, as loaders do, and merge their headers. Pure functions.
+
+transformers reads model.safetensors where there is one, else the files that the index lists (5.23,
+`_get_resolved_checkpoint_files`). vLLM reads the files that the index lists, without an index all
+safetensors files (0.11, `filter_duplicate_safetensors_files`). So where there is an index, files
+that it does not list are other weights; and where model.safetensors is beside it, the two read
+different files, and both sets are compared with the config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Finding
+from ..errors import ConfigError, printable
+from .file_names import CONFIG, INDEX, SINGLE
+from .index import ShardIndex
+from .merge import Merged, MissingFile, merge, missing_shards, names_from_index
+from .raw import RivalWeights, TensorTable
+from .repo_files import WeightFiles
+from .safetensors import Header
+
+MAX_SHARD_FILES = 10_000
+"""Files of one checkpoint; the largest published ones have some 200."""
+_ABSENT = MissingFile("shard-missing", "is listed by the index, but missing")
+_UNREADABLE_INDEX = MissingFile("index-unreadable", "could not be read")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+"""What transformers reads where there is no safetensors file that it looks for."""
+
+
+@frozen
+class WeightSet(Frozen):
+    """Files that are one checkpoint."""
+
+    files: tuple[str, ...]
+    index: ShardIndex | None = None
+    words: str = ""
+    """Which files they are, where there is another set."""
+
+
+@frozen
+class WeightSets(Frozen):
+    """The files that count."""
+
+    main: WeightSet
+    rival: WeightSet | None = None
+    """Where transformers reads model.safetensors and vLLM the files that the index lists: those of
+    the two that are not `main`. Main is model.safetensors, unless the index lists it too."""
+
+    @property
+    def files(self) -> set[str]:
+        """Return the files of both sets."""
+        rival = self.rival.files if self.rival is not None else ()
+        return {*self.main.files, *rival}
+
+
+def decide_sets(
+    weights: WeightFiles, index: ShardIndex | None, stored: Collection[str]
+) -> WeightSets:
+    """Return the files that count.
+
+    weights: what the names of the files tell.
+    index: the index that belongs to them, if there is one and it could be read.
+    stored: the files that exist.
+
+    Raises ConfigError if they are too many.
+    """
+    if index is None:
+        return WeightSets(WeightSet(weights.shards))
+    if len(index.shards) > MAX_SHARD_FILES:
+        file = printable(index.file)
+        raise ConfigError(f"{file}: lists {len(index.shards):,} files, limit {MAX_SHARD_FILES:,}")
+    listed = WeightSet(tuple(sorted(index.shards)), index, _listed_words(index))
+    if SINGLE not in weights.shards or index.shards <= {SINGLE}:
+        return WeightSets(listed)
+    single = WeightSet((SINGLE,), words=SINGLE)
+    if SINGLE in index.shards:
+        return WeightSets(listed, single)
+    return WeightSets(single, listed if index.shards & {*stored} else None)
+
+
+def merge_sets(
+    weights: WeightFiles,
+    sets: WeightSets,
+    headers: Mapping[str, Header],
+    stored: Collection[str],
+    unreadable: Mapping[str, MissingFile] | None = None,
+    index: ShardIndex | None = None,
+) -> Merged:
+    """Merge the headers of each set, and report where loaders read different files.
+
+    weights: what the names of the files tell.
+    sets: the files that count.
+    headers: the header of each file that was read.
+    stored: the files that exist.
+    unreadable: the files that exist but could not be read.
+    index: the index, if there is one and it could be read.
+    """
+    unreadable = unreadable or {}
+    main, rival = sets.main, sets.rival
+    if main.index is not None and not main.index.shards & {*stored}:
+        return names_from_index(main.index)
+    missing = _missing_files(main, headers, stored, unreadable)
+    if weights.index_file is not None and index is None:
+        missing[weights.index_file] = _UNREADABLE_INDEX
+    merged = merge(_in_order(main, headers), main.index, missing=missing)
+    if rival is not None:
+        other = merge(
+            _in_order(rival, headers),
+            rival.index,
+            missing=_missing_files(rival, headers, stored, unreadable),
+        )
+        merged.rival = RivalWeights(rival.words, other.table, other.partial, other.findings)
+        merged.header_bytes = sum(header.size for header in headers.values())
+    merged.findings += _reader_findings(weights, sets, merged, index, stored)
+    return merged
+
+
+def _missing_files(
+    chosen: WeightSet,
+    headers: Mapping[str, Header],
+    stored: Collection[str],
+    unreadable: Mapping[str, MissingFile],
+) -> dict[str, MissingFile]:
+    """Return the files of a set that were not read, and those that their names imply."""
+    missing: dict[str, MissingFile] = {}
+    for file in chosen.files:
+        if file not in headers:
+            missing[file] = unreadable.get(file, _ABSENT)
+    for file, implied in missing_shards(chosen.files).items():
+        if file not in stored:
+            missing.setdefault(file, implied)
+    return missing
+
+
+def _in_order(chosen: WeightSet, headers: Mapping[str, Header]) -> list[Header]:
+    """Return the headers of a set, in the order of the files' names."""
+    return [headers[file] for file in sorted(chosen.files) if file in headers]
+
+
+# Where loaders differ
+
+
+def _reader_findings(
+    weights: WeightFiles,
+    sets: WeightSets,
+    merged: Merged,
+    index: ShardIndex | None,
+    stored: Collection[str],
+) -> list[Finding]:
+    """Return at most one finding: that loaders read different files of these."""
+    rival = merged.rival
+    if rival is not None and sets.rival is not None:
+        tables = {sets.main.words: merged.table, sets.rival.words: rival.tensors}
+        single = tables.pop(SINGLE)
+        ((words, listed),) = tables.items()
+        same = "the same" if _signature(single) == _signature(listed) else "other"
+        message = (
+            f"transformers reads {SINGLE} ({single.bytes:,} bytes), vLLM {words}"
+            f" ({listed.bytes:,} bytes), with {same} names, dtypes and shapes; both are compared"
+            " with the config, the weights themselves are not"
+        )
+        return [Finding(rule="weights-by-reader", path=SINGLE, message=message)]
+    if index is not None and index.file == INDEX and SINGLE in weights.shards:
+        if index.shards <= {SINGLE}:
+            return []
+        message = (
+            f"transformers reads {SINGLE}; vLLM goes by {INDEX}, which lists files that do not"
+            " exist, and finds no weights"
+        )
+        return [Finding(rule="weights-by-reader", path=INDEX, message=message)]
+    is_found = SINGLE in weights.shards or weights.index_file == INDEX
+    if is_found or weights.config_file != CONFIG:
+        return []
+    pickle = next((file for file in _PICKLES if file in stored), None)
+    found = f"reads {pickle}" if pickle else "finds no weights"
+    message = f"without {SINGLE} or {INDEX} transformers {found}; vLLM reads all safetensors files"
+    return [
+        Finding(rule="weights-by-reader", path=min(weights.shards, default=""), message=message)
+    ]
+
+
+def _signature(
+    table: TensorTable,
+) -> dict[tuple[str, str, tuple[int, ...] | None], set[tuple[int, ...]]]:
+    """Return the indices of every pattern, dtype and shape."""
+    return {(g.pattern, g.dtype, g.shape): {*g.indices} for g in table}
+
+
+def _listed_words(index: ShardIndex) -> str:
+    """Return `the 2 files that model.safetensors.index.json lists`."""
+    file = printable(index.file)
+    if len(index.shards) == 1:
+        return f"the file that {file} lists"
+    return f"the {len(index.shards)} files that {file} lists"

@@ -1,0 +1,129 @@
+"""Which files count: held against transformers, and the same from a folder, the Hub and the cache."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import paths
+from helpers.checkpoints import Sparse, safetensors, write
+from helpers.loopback import Files, Hub, serve
+
+import llmarch
+from llmarch.checkpoint.reading import Reading
+
+ORACLE: dict[str, Any] = json.loads(
+    gzip.decompress((paths.FIXTURES / "weight_files.json.gz").read_bytes())
+)
+ROWS: dict[str, dict[str, Any]] = {row["name"]: row for row in ORACLE["rows"]}
+DTYPES = {"new": "BF16", "old": "F32"}
+"""What tells the sets apart here; the oracle tells them apart by their values."""
+REPO = "acme/model"
+
+
+def files_of(row: dict[str, Any]) -> Files:
+    files: dict[str, bytes | Sparse] = {"config.json": json.dumps(ORACLE["config"]).encode()}
+    for name, text in row["texts"].items():
+        files[name] = text.encode()
+    for name, content in row["files"].items():
+        dtype = DTYPES[content["value"]]
+        shapes = {tensor: tuple(ORACLE["shapes"][tensor]) for tensor in content["tensors"]}
+        is_read = name.endswith(".safetensors")
+        tensors = {tensor: (dtype, shape) for tensor, shape in shapes.items()}
+        files[name] = safetensors(tensors) if is_read else b""
+    return files
+
+
+def values(reading: Reading) -> list[str]:
+    """Return the sets that the tensors are of."""
+    dtypes = {group.dtype for group in reading.raw.tensors or ()}
+    return sorted(value for value, dtype in DTYPES.items() if dtype in dtypes)
+
+
+def rules(reading: Reading) -> set[str]:
+    return {finding.rule for finding in reading.findings}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_transformers_agrees(tmp_path: Path, name: str) -> None:
+    row = ROWS[name]
+    reading = llmarch.load(str(write(tmp_path / "model", files_of(row))))
+    if "error" in row:  # other engines may load it, which is said
+        is_told = "weights-by-reader" in rules(reading)
+        assert reading.status == "verified" if is_told else "partial"
+        return
+    is_whole = row["missing"] == 0
+    if values(reading) != row["loads"]:
+        assert name == "pickle beside shards without index"
+        assert "weights-by-reader" in rules(reading)
+    elif name != "a tensor that only the index lists":
+        assert (reading.status == "verified") == is_whole, reading.findings
+    if not is_whole:
+        assert reading.status == "conflict"
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if "beside shards" in name])
+def test_where_readers_differ_it_is_told(tmp_path: Path, name: str) -> None:
+    row = ROWS[name]
+    reading = llmarch.load(str(write(tmp_path / "model", files_of(row))))
+    both = {"model.safetensors", "model.safetensors.index.json"} <= {*row["files"], *row["texts"]}
+    assert (reading.raw.rival is not None) == both
+    if both:
+        (finding,) = [f for f in reading.findings if f.rule == "weights-by-reader"]
+        assert "transformers reads model.safetensors" in finding.message
+        assert "vLLM the 2 files" in finding.message
+    assert "tensor-in-two-shards" not in rules(reading)
+
+
+def test_both_sets_are_compared_with_the_config(tmp_path: Path) -> None:
+    row = ROWS["one file beside shards"]
+    damaged = json.loads(json.dumps(row))
+    second = damaged["files"]["model-00002-of-00002.safetensors"]
+    del second["tensors"][2]
+    reading = llmarch.load(str(write(tmp_path / "model", files_of(damaged))))
+    assert reading.status == "conflict"
+    found = [f for f in reading.findings if f.severity != "info"]
+    assert {f.rule for f in found} == {"tensor-missing", "index-tensor-missing"}
+    for finding in found:
+        assert "in the 2 files that model.safetensors.index.json lists" in finding.message
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    from huggingface_hub import constants
+
+    with serve() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+        monkeypatch.setenv("LLMARCH_CACHE", str(tmp_path / "cache"))
+        yield server
+
+
+def facts(reading: Reading) -> tuple[Any, ...]:
+    raw = reading.raw
+    tables = [raw.tensors, raw.rival.tensors if raw.rival else None]
+    groups = [
+        sorted((g.pattern, g.dtype, g.shape, sorted(g.indices)) for g in table or ())
+        for table in tables
+    ]
+    return reading.status, sorted(map(str, reading.findings)), groups, raw.partial
+
+
+@pytest.mark.parametrize("one_request", [False, True])
+@pytest.mark.parametrize("name", ROWS)
+def test_every_source_gives_the_same_answer(
+    hub: Hub, tmp_path: Path, name: str, one_request: bool
+) -> None:
+    files = files_of(ROWS[name])
+    hub.add(REPO, files)
+    hub.one_request = one_request
+    local = llmarch.load(str(write(tmp_path / "model", files)))
+    remote = llmarch.load(REPO)
+    cached = llmarch.load(REPO)
+    assert facts(remote) == facts(local)
+    assert facts(cached) == facts(remote)

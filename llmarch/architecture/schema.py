@@ -364,3 +364,7 @@ class Change(Strict):
     """Value in the new model. None: it has no such fact."""
     severity: Severity
     """What the difference breaks."""
+    old_path: str | None = None
+    """Path of the fact in the old model, where its block has another name there. None: `path`."""
+    new_path: str | None = None
+    """Path of the fact in the new model, where its block has another name there. None: `path`."""

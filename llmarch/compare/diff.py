@@ -1,30 +1,34 @@
 """List the differences of two architectures by dotted path. Pure.
 
-`diff(a, a)` is empty, and `diff(b, a)` mirrors `diff(a, b)`.
+Blocks are compared with those that the same layers use (alignment.py). What a difference breaks is
+computed (severity.py). `diff(a, a)` is empty, and `diff(b, a)` mirrors `diff(a, b)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from math import isclose
 from typing import Any, NamedTuple, cast
 
+from ..architecture.catalogue import find_value
+from ..architecture.fingerprint import NAMED_GROUPS
 from ..architecture.layers import run_lengths
 from ..architecture.schema import Architecture, Change, LayerKind
+from .alignment import (
+    Alignment,
+    align,
+    have_one_form,
+    names_on_other_side,
+    rename_references,
+    used_by_layers,
+)
 from .rules import SEVERITIES, rule_for
+from .severity import Difference, Edit, severities
 
 PRECISION = 1e-7
 """Relative difference up to which floats are equal: that of 32-bit floats, in which some configs
 were written (9.999999974752427e-07 for 1e-06)."""
-
-
-class Difference(NamedTuple):
-    """Two values at a path, as JSON has them; None on a side that lacks the path."""
-
-    path: str
-    old: Any
-    new: Any
 
 
 def diff(old: Architecture, new: Architecture) -> list[Change]:
@@ -32,10 +36,21 @@ def diff(old: Architecture, new: Architecture) -> list[Change]:
 
     A block that was added, removed or replaced by another kind is one change.
     """
+    differences = list(find_differences(old, new))
     changes: list[Change] = []
-    for path, a, b in (*_differences(old, new, ""), *_norm_counts(old, new)):
-        rule = rule_for(path)
-        changes.append(Change(rule=rule.id, path=path, old=a, new=b, severity=rule.severity))
+    for difference, severity in zip(differences, severities(old, new, differences), strict=True):
+        path = difference.path
+        changes.append(
+            Change(
+                rule=rule_for(path).id,
+                path=path,
+                old=difference.old,
+                new=difference.new,
+                severity=severity,
+                old_path=difference.old_path if difference.old_path != path else None,
+                new_path=difference.new_path if difference.new_path != path else None,
+            )
+        )
     return worst_first(changes)
 
 
@@ -65,48 +80,175 @@ def same(a: Any, b: Any) -> bool:
     return a == b
 
 
-def _norm_counts(old: Architecture, new: Architecture) -> Iterator[Difference]:
-    """Yield the kinds of layers with a different number of norms.
+def find_differences(old: Architecture, new: Architecture) -> Iterator[Difference]:
+    """Yield the differences of two architectures in the order of the schema."""
+    aligned = _Aligned(old, new)
+    for f in fields(Architecture):
+        if f.name in NAMED_GROUPS:
+            yield from aligned.group(f.name)
+        elif f.name == "layers":
+            yield from aligned.layers()
+        else:
+            yield from aligned.part(f.name)
 
-    Then a norm was added or removed with its weights, not only moved.
+
+class _Block(NamedTuple):
+    """A block of the old and one of the new architecture that are compared."""
+
+    path: str
+    """The path that its differences are told by."""
+    old_path: str
+    new_path: str
+
+
+class _Aligned:
+    """Two architectures, and which blocks of one stand for which of the other."""
+
+    def __init__(self, old: Architecture, new: Architecture) -> None:
+        self.old = old
+        self.new = new
+        self.alignment: Alignment = align(old, new)
+        self.in_old = self.alignment.in_old()
+        self.in_new = self.alignment.in_new()
+        self.old_names = names_on_other_side(self.in_old, new, old)
+        """The old name of each new block, by which wirings are compared."""
+        self.new_names = names_on_other_side(self.in_new, old, new)
+        self.joined_names: dict[str, str] = {}
+        """Old blocks that became one, by the old block that they are compared as."""
+        for path in self.alignment.joined:
+            self.joined_names[path] = self.in_old.get(self.in_new[path], path)
+
+    def part(self, name: str) -> Iterator[Difference]:
+        """Yield the differences of a fact or a part of the whole model."""
+        yield from self._below(_Block(name, name, name))
+
+    def layers(self) -> Iterator[Difference]:
+        """Yield the difference of the layers, if they are not of the same kinds in order."""
+        paired = self.alignment.pairs
+        olds = [f"layer_kinds.{kind}" for kind in self.old.layers]
+        news = [f"layer_kinds.{kind}" for kind in self.new.layers]
+        if [paired.get(path) for path in olds] == news:
+            return
+        yield Difference(
+            "layers",
+            run_lengths(self.old.layers),
+            run_lengths(self.new.layers),
+            "layers",
+            "layers",
+            make=_layers_edit(news, self.in_old),
+            undo=_layers_edit(olds, self.in_new),
+        )
+
+    def group(self, group: str) -> Iterator[Difference]:
+        """Yield the differences of the blocks, norms or kinds of layers of a group."""
+        for path in _members(self.old, group):
+            partner = self.in_new.get(path)
+            if partner is None:
+                yield from self._whole(path, path, "")
+            else:
+                yield from self._block(_Block(path, path, partner))
+        paired = set(self.alignment.pairs.values())
+        for path in _members(self.new, group):
+            if path in self.alignment.split:
+                yield from self._block(_Block(path, self.alignment.split[path], path))
+            elif path not in paired:
+                yield from self._whole(path, "", path)
+
+    def _block(self, block: _Block) -> Iterator[Difference]:
+        """Yield the differences of two blocks."""
+        yield from self._below(block)
+        if not block.path.startswith("layer_kinds."):
+            return
+        kinds = find_value(self.old, block.old_path), find_value(self.new, block.new_path)
+        counts = norms_of(kinds[0]), norms_of(kinds[1])
+        if counts[0] != counts[1]:
+            yield Difference(
+                f"{block.path}.norms",
+                *counts,
+                f"{block.old_path}.norms",
+                f"{block.new_path}.norms",
+                make=Edit(block.old_path, rename_references(kinds[1], self.old_names)),
+                undo=Edit(block.new_path, rename_references(kinds[0], self.new_names)),
+            )
+
+    def _whole(self, path: str, old_path: str, new_path: str) -> Iterator[Difference]:
+        """Yield a block that one side does not have, unless it came or went with the MTP."""
+        side = self.old if old_path else self.new
+        if _comes_with_mtp(self.old, self.new) and path not in used_by_layers(side):
+            return
+        block = _plain(find_value(side, path))
+        values = (block, None) if old_path else (None, block)
+        yield Difference(path, *values, old_path, new_path)
+
+    def _below(self, block: _Block) -> Iterator[Difference]:
+        """Yield the differences below the paths of a block."""
+        old, new = find_value(self.old, block.old_path), find_value(self.new, block.new_path)
+        name = block.path.rpartition(".")[2]
+        as_old = rename_references(old, self.joined_names, name)
+        as_new = rename_references(new, self.old_names, name)
+        for below in _differing_paths(as_old, as_new, block.path):
+            rest = below.removeprefix(block.path)
+            yield self._difference(
+                _Block(below, f"{block.old_path}{rest}", f"{block.new_path}{rest}")
+            )
+
+    def _difference(self, block: _Block) -> Difference:
+        """Return the difference at the paths of a fact."""
+        name = block.path.rpartition(".")[2]
+        old, new = find_value(self.old, block.old_path), find_value(self.new, block.new_path)
+        return Difference(
+            block.path,
+            _plain(old),
+            _plain(new),
+            block.old_path,
+            block.new_path,
+            make=Edit(block.old_path, rename_references(new, self.old_names, name)),
+            undo=Edit(block.new_path, rename_references(old, self.new_names, name)),
+        )
+
+
+def _members(a: Architecture, group: str) -> list[str]:
+    """Return the paths of the members of a group."""
+    return [f"{group}.{name}" for name in getattr(a, group)]
+
+
+def _layers_edit(paths: Sequence[str], names: Mapping[str, str]) -> Edit | None:
+    """Return the edit that gives a model the layers of the other, None if it lacks a kind.
+
+    paths: the kinds of the other's layers.
+    names: the model's own kind for each of them.
     """
-    for name, kind in old.layer_kinds.items():
-        if name not in new.layer_kinds:
-            continue
-        a, b = norms_of(kind), norms_of(new.layer_kinds[name])
-        if a != b:
-            yield Difference(f"layer_kinds.{name}.norms", a, b)
+    if not names.keys() >= set(paths):
+        return None
+    return Edit("layers", tuple(names[path].partition(".")[2] for path in paths))
 
 
-def _differences(old: Any, new: Any, path: str) -> Iterator[Difference]:
-    """Yield the differences below a path; parts of different form are one difference."""
+def _comes_with_mtp(old: Architecture, new: Architecture) -> bool:
+    """Return whether only one of two models has MTP modules with a layout that is known."""
+    layouts = [a.mtp is not None and a.mtp.layer_kind is not None for a in (old, new)]
+    return layouts[0] != layouts[1]
+
+
+def _differing_paths(old: Any, new: Any, path: str) -> Iterator[str]:
+    """Yield the paths at which two parts differ; parts of different form differ as a whole."""
     if same(old, new) or (path == "dtype" and None in (old, new)):
         return  # a dtype that the config does not say is no other dtype
-    if path == "layers":
-        yield Difference(path, run_lengths(old), run_lengths(new))
-    elif _have_one_form(old, new):
-        prefix = f"{path}." if path else ""
+    if have_one_form(old, new):
         for f in fields(old):
             if f.compare:
-                a, b = getattr(old, f.name), getattr(new, f.name)
-                yield from _differences(a, b, f"{prefix}{f.name}")
+                yield from _differing_paths(
+                    getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}"
+                )
     elif isinstance(old, dict) and isinstance(new, dict):
         blocks = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         for name in dict.fromkeys([*blocks[0], *blocks[1]]):
-            yield from _differences(blocks[0].get(name), blocks[1].get(name), f"{path}.{name}")
+            yield from _differing_paths(blocks[0].get(name), blocks[1].get(name), f"{path}.{name}")
     elif _are_records(old, new):
         pairs = zip(cast("tuple[Any, ...]", old), cast("tuple[Any, ...]", new), strict=True)
         for i, (a, b) in enumerate(pairs):
-            yield from _differences(a, b, f"{path}.{i}")
+            yield from _differing_paths(a, b, f"{path}.{i}")
     else:
-        yield Difference(path, _plain(old), _plain(new))
-
-
-def _have_one_form(old: Any, new: Any) -> bool:
-    """Return whether both are schema objects of one class and, if they have it, one kind."""
-    if not is_dataclass(old) or type(old) is not type(new):
-        return False
-    return getattr(old, "kind", None) == getattr(new, "kind", None)
+        yield path
 
 
 def _are_records(old: Any, new: Any) -> bool:

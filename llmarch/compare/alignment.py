@@ -1,0 +1,271 @@
+"""Align the blocks of two architectures by the layers that use them, whatever their names. Pure.
+
+A block is named after what it does (`sliding`, `full`), so its name changes with its facts. The
+layers that use a block tell which one of the other architecture it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field, fields, is_dataclass, replace
+from typing import Any, NamedTuple, cast
+
+from ..architecture.fingerprint import NAMED_GROUPS, is_reference, number_names, referenced_path
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Architecture, LayerKind
+
+BESIDE_LAYERS = 0.5
+"""The weight of two blocks in one place outside of the layers: norms at the ends, MTP modules."""
+
+Pair = tuple[str, str]
+"""Paths of a block in the old and in the new architecture: `mixers.sliding`, `mixers.full`."""
+
+
+@frozen
+class Alignment(Frozen):
+    """Which blocks, norms and kinds of layers of two architectures stand for one another."""
+
+    pairs: Mapping[str, str]
+    """The path in the new architecture for the path in the old one; each block is in one pair."""
+    joined: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The same for old blocks without a partner: the new block that took their layers."""
+    split: Mapping[str, str] = field(default_factory=dict[str, str])
+    """For new blocks without a partner, the old block whose layers they took."""
+
+    def in_new(self) -> dict[str, str]:
+        """Return the path of the new block for each old block that has one."""
+        return {**self.joined, **self.pairs}
+
+    def in_old(self) -> dict[str, str]:
+        """Return the path of the old block for each new block that has one."""
+        return {**self.split, **reversed_pairs(self.pairs)}
+
+
+UNKNOWN = "′"
+"""What ends the name of a block, compared by name, that the other side has nothing for."""
+
+
+def reversed_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return the old path by the new one."""
+    return {new: old for old, new in pairs.items()}
+
+
+def names_on_other_side(
+    known: Mapping[str, str], side: Architecture, other: Architecture
+) -> dict[str, str]:
+    """Return the path on the other side for the paths of one.
+
+    known: those of blocks that stand for one another. A block without a counterpart must not equal
+    what has its name on the other side, so it gets a name of its own.
+    """
+    taken = all_members(other)
+    names = {path: path + UNKNOWN for path in all_members(side) if path in taken}
+    return {**names, **known}
+
+
+class _Candidate(NamedTuple):
+    """Two blocks that may stand for one another; of two candidates the larger is better."""
+
+    one_class: bool
+    equal: bool
+    weight: float
+    """How many layers use the two in one place."""
+    one_name: bool
+    place: int
+    """Less for later blocks, so that otherwise the order of the schema decides."""
+    pair: Pair
+
+
+def align(old: Architecture, new: Architecture) -> Alignment:
+    """Return which blocks of two architectures stand for one another.
+
+    Layers correspond by their number. Blocks of one class are matched first; of these blocks that
+    are equal, then those that share most layers, then those of one name. Blocks that share no
+    layers are matched by name.
+    """
+    weights = shared_layers(old, new)
+    pairs: dict[str, str] = {}
+    for group in ("norms", "mixers", "ffns", "layer_kinds"):
+        names = names_on_other_side(reversed_pairs(pairs), new, old)
+        candidates = sorted(_candidates(group, old, new, weights, names), reverse=True)
+        pairs |= _best_pairs(candidates)
+    return _with_leftovers(old, new, pairs, weights)
+
+
+def shared_layers(old: Architecture, new: Architecture) -> dict[Pair, float]:
+    """Return how many layers use two blocks, norms or kinds in one place."""
+    weights: dict[Pair, float] = {}
+
+    members = all_members(old), all_members(new)
+
+    def count(one: str | None, other: str | None, layers: float) -> None:
+        if one in members[0] and other in members[1]:
+            weights[one, other] = weights.get((one, other), 0) + layers
+
+    for (one, other), layers in _shared_kinds(old, new).items():
+        count(f"layer_kinds.{one}", f"layer_kinds.{other}", layers)
+        kinds = old.layer_kinds[one], new.layer_kinds[other]
+        for places in (_mixers, _ffns, _norms):
+            for first, second in zip(places(kinds[0]), places(kinds[1]), strict=False):
+                count(first, second, layers)
+    count(_norm_path(old.final_norm), _norm_path(new.final_norm), BESIDE_LAYERS)
+    count(_norm_path(old.embedding.norm), _norm_path(new.embedding.norm), BESIDE_LAYERS)
+    return weights
+
+
+def _shared_kinds(old: Architecture, new: Architecture) -> dict[Pair, float]:
+    """Return how many layers are of one kind in the old and of another in the new model."""
+    kinds: dict[Pair, float] = {}
+    for pair in zip(old.layers, new.layers, strict=False):
+        kinds[pair] = kinds.get(pair, 0) + 1
+    if old.mtp and new.mtp and old.mtp.layer_kind and new.mtp.layer_kind:
+        kinds.setdefault((old.mtp.layer_kind, new.mtp.layer_kind), BESIDE_LAYERS)
+    return kinds
+
+
+def _mixers(kind: LayerKind) -> list[str | None]:
+    """Return the paths of the mixers of a kind of layer in order."""
+    return [path for path in _blocks(kind) if path.startswith("mixers.")]
+
+
+def _ffns(kind: LayerKind) -> list[str | None]:
+    """Return the paths of the feed-forward blocks of a kind of layer in order."""
+    return [path for path in _blocks(kind) if path.startswith("ffns.")]
+
+
+def _blocks(kind: LayerKind) -> Iterator[str]:
+    for step in kind.steps:
+        for branch in step.branches:
+            yield branch.block
+
+
+def _norms(kind: LayerKind) -> list[str | None]:
+    """Return the path of the norm at each place of a kind of layer, None where there is none."""
+    names: list[str | None] = []
+    for step in kind.steps:
+        names += [step.pre_norm, step.join_norm, step.after_norm]
+        for branch in step.branches:
+            names += [branch.pre_norm, branch.post_norm]
+    return [_norm_path(name) for name in names]
+
+
+def _norm_path(name: str | None) -> str | None:
+    return name and f"norms.{name}"
+
+
+def _candidates(
+    group: str,
+    old: Architecture,
+    new: Architecture,
+    weights: Mapping[Pair, float],
+    names: Mapping[str, str],
+) -> Iterator[_Candidate]:
+    """Yield the members of a group that may stand for one another.
+
+    names: the old path of each new block that is matched already.
+    """
+    for i, (old_name, one) in enumerate(getattr(old, group).items()):
+        for j, (new_name, other) in enumerate(getattr(new, group).items()):
+            pair = f"{group}.{old_name}", f"{group}.{new_name}"
+            weight = weights.get(pair, 0)
+            if not weight and old_name != new_name:
+                continue
+            yield _Candidate(
+                one_class=have_one_form(one, other),
+                equal=one == rename_references(other, names),
+                weight=weight,
+                one_name=old_name == new_name,
+                place=-i - j,
+                pair=pair,
+            )
+
+
+def have_one_form(old: Any, new: Any) -> bool:
+    """Return whether both are schema objects of one class and, if they have it, one kind."""
+    if not is_dataclass(old) or type(old) is not type(new):
+        return False
+    return getattr(old, "kind", None) == getattr(new, "kind", None)
+
+
+def _best_pairs(candidates: Iterable[_Candidate]) -> dict[str, str]:
+    """Return the pairs of the best candidates, each block in one pair only."""
+    pairs: dict[str, str] = {}
+    taken: set[str] = set()
+    for candidate in candidates:
+        old, new = candidate.pair
+        if old not in pairs and new not in taken:
+            pairs[old] = new
+            taken.add(new)
+    return pairs
+
+
+def _with_leftovers(
+    old: Architecture, new: Architecture, pairs: Mapping[str, str], weights: Mapping[Pair, float]
+) -> Alignment:
+    """Add to each block without a partner the block of the other side that shares its layers."""
+    taken = set(pairs.values())
+    joined: dict[str, str] = {}
+    split: dict[str, str] = {}
+    olds, news = all_members(old), all_members(new)
+    for one, other in sorted(weights, key=lambda pair: -weights[pair]):
+        if not have_one_form(olds[one], news[other]):
+            continue
+        if one not in pairs:
+            joined.setdefault(one, other)
+        if other not in taken:
+            split.setdefault(other, one)
+    return Alignment(pairs, joined, split)
+
+
+# Names
+
+
+def rename_references(node: Any, names: Mapping[str, str], field_name: str = "") -> Any:
+    """Return a part of an architecture with other names where it names blocks.
+
+    names: the other path by the path of a block; what is not in it keeps its name.
+    field_name: the field that the part is the value of.
+    """
+    if isinstance(node, str) and is_reference(field_name):
+        path = referenced_path(field_name, node)
+        renamed = names.get(path, path)
+        if node == path:
+            return renamed
+        return renamed.partition(".")[2]
+    if isinstance(node, tuple):
+        items = cast("tuple[Any, ...]", node)
+        if not items or not (is_dataclass(items[0]) or isinstance(items[0], tuple)):
+            return items
+        renamed_items = tuple(rename_references(item, names) for item in items)
+        return renamed_items if renamed_items != items else items
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    changed: dict[str, Any] = {}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        renamed = rename_references(value, names, f.name)
+        if renamed is not value:
+            changed[f.name] = renamed
+    if not changed:
+        return node
+    return replace(node, **changed)
+
+
+def used_by_layers(a: Architecture) -> frozenset[str]:
+    """Return the paths of the blocks, norms and kinds that the decoder uses, its MTP apart.
+
+    Where the wiring names what does not exist, that is all there is.
+    """
+    try:
+        return frozenset(number_names(replace(a, mtp=None)))
+    except LookupError:
+        return frozenset(all_members(a))
+
+
+def all_members(a: Architecture) -> dict[str, Any]:
+    """Return the blocks, norms and kinds of layers of an architecture by path."""
+    members: dict[str, Any] = {}
+    for group in NAMED_GROUPS:
+        for name, member in getattr(a, group).items():
+            members[f"{group}.{name}"] = member
+    return members

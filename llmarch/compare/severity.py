@@ -1,0 +1,245 @@
+"""Compute what a difference breaks: make it alone, and compare the tensors that families predict.
+
+A difference is `weights` if names or shapes of tensors differ because of it. Where none do, it is
+what its rule says below that. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, cast
+
+from ..analyses.parameters import count_parameters
+from ..architecture.fingerprint import NAMED_GROUPS
+from ..architecture.schema import Architecture, Severity
+from ..checkpoint.reading import INVALID_TOGETHER
+from ..config.families import family_named
+from ..tensors.template import TensorRow, template
+from .alignment import used_by_layers
+from .rules import rule_for
+
+MTP = "mtp"
+"""The component of MTP modules. The main model is whole without them."""
+
+UNPREDICTABLE = (*INVALID_TOGETHER, AssertionError, ImportError)
+"""What is raised where an architecture has no template: its facts do not go together, or a family
+is not known to this version."""
+
+TensorKey = tuple[str, tuple[int, ...], tuple[Any, ...]]
+"""Name pattern, shape, and the numbers in the name after the first, such as those of experts."""
+
+Tensors = dict[TensorKey, set[int]]
+"""The first numbers in the names of tensors, such as those of layers."""
+
+
+class Edit(NamedTuple):
+    """A value to put at a path of an architecture."""
+
+    path: str
+    value: Any
+
+
+class Difference(NamedTuple):
+    """Two values of a fact, as JSON has them; None on a side that lacks it."""
+
+    path: str
+    """Where the fact is, as people see it."""
+    old: Any
+    new: Any
+    old_path: str
+    """Where it is in the old architecture, if it is there."""
+    new_path: str
+    """Where it is in the new architecture, if it is there."""
+    make: Edit | None = None
+    """What makes the difference in the old architecture. None: no single edit does."""
+    undo: Edit | None = None
+    """What undoes it in the new architecture."""
+
+
+class Side:
+    """One of the two architectures, and the tensors that its family predicts."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.tensors: Tensors | None = None
+        if has_all_tensors(architecture):
+            self.tensors = predict_tensors(architecture)
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Return the paths of what the decoder uses."""
+        return used_by_layers(self.architecture)
+
+    def names_changed_by(self, edits: Iterable[Edit | None]) -> set[str] | None:
+        """Return the names of the tensors that edits change. None: that is not known."""
+        if self.tensors is None:
+            return None
+        edited = self.architecture
+        try:
+            for edit in edits:
+                if edit is None:
+                    return None
+                edited = with_value(edited, edit.path.split("."), edit.value)
+        except UNPREDICTABLE:
+            return None
+        tensors = predict_tensors(edited)
+        if tensors is None:
+            return None
+        return changed_names(self.tensors, tensors)
+
+
+def severities(
+    old: Architecture, new: Architecture, differences: Sequence[Difference]
+) -> list[Severity]:
+    """Return what each difference between two architectures breaks.
+
+    A difference is `weights` if it alone, made in the old or undone in the new architecture,
+    changes tensors in which the two differ. If neither can be predicted, its rule says so. If
+    tensors differ, at least one difference is `weights`.
+    """
+    sides = Side(old), Side(new)
+    found: list[Severity] = []
+    for difference in differences:
+        found.append(_severity_without_tensors(difference, sides))
+    if sides[0].tensors is None or sides[1].tensors is None:
+        return list(map(partial(_severity_of_rule, sides=sides), differences))
+    changed = changed_names(sides[0].tensors, sides[1].tensors)
+    if not changed:
+        return found
+    for number in _changing_tensors(differences, sides, changed):
+        found[number] = "weights"
+    return found
+
+
+def _changing_tensors(
+    differences: Sequence[Difference], sides: tuple[Side, Side], changed: set[str]
+) -> list[int]:
+    """Return the numbers of the differences by which tensors differ; there is at least one.
+
+    changed: the names of the tensors in which the sides differ.
+    """
+    relevant = [n for n, difference in enumerate(differences) if _is_used(difference, sides)]
+    by_rule = [n for n in relevant if rule_for(differences[n].path).severity == "weights"]
+    others = [differences[n] for n in relevant if n not in by_rule]
+    suspected = relevant
+    if _together_change_nothing(others, sides, changed):
+        suspected = by_rule
+    breaking = [n for n in suspected if _changes_tensors(differences[n], sides, changed)]
+    return breaking or by_rule or relevant
+
+
+def _together_change_nothing(
+    differences: Sequence[Difference], sides: tuple[Side, Side], changed: set[str]
+) -> bool:
+    """Return whether differences that change no tensor as a rule do so here too, all at once."""
+    made = sides[0].names_changed_by(difference.make for difference in differences)
+    undone = sides[1].names_changed_by(difference.undo for difference in differences)
+    return made is not None and undone is not None and not (made | undone) & changed
+
+
+def _changes_tensors(difference: Difference, sides: tuple[Side, Side], changed: set[str]) -> bool:
+    """Return whether a difference by itself changes tensors in which the two sides differ."""
+    predicted = False
+    for side, edit in zip(sides, (difference.make, difference.undo), strict=True):
+        names = side.names_changed_by([edit])
+        if names is None:
+            continue
+        predicted = True
+        if names & changed:
+            return True
+    return not predicted and rule_for(difference.path).severity == "weights"
+
+
+def _severity_of_rule(difference: Difference, sides: tuple[Side, Side]) -> Severity:
+    """Return the severity that the table has, for architectures whose tensors are not known."""
+    if not _is_used(difference, sides):
+        return "info"
+    return rule_for(difference.path).severity
+
+
+def _severity_without_tensors(difference: Difference, sides: tuple[Side, Side]) -> Severity:
+    """Return what a difference breaks that changes no tensor."""
+    severity = _severity_of_rule(difference, sides)
+    if severity == "weights":
+        return "behaviour"
+    return severity
+
+
+def _is_used(difference: Difference, sides: tuple[Side, Side]) -> bool:
+    """Return whether the decoder of a side uses the block of a difference; MTP is apart."""
+    for side, path in zip(sides, (difference.old_path, difference.new_path), strict=True):
+        group, _, rest = path.partition(".")
+        if group not in NAMED_GROUPS:
+            return True
+        name, _, _ = rest.partition(".")
+        if f"{group}.{name}" in side.used:
+            return True
+    return False
+
+
+# Tensors
+
+
+def has_all_tensors(a: Architecture) -> bool:
+    """Return whether the family predicts as many parameters as the facts of an architecture have.
+
+    A family knows what its models may have, so that it has no tensor for other facts.
+    """
+    try:
+        counts = count_parameters(a).by_component
+    except UNPREDICTABLE:
+        return False
+    rows = main_rows(a)
+    return rows is not None and sum(counts.values()) == sum(row.parameters for row in rows)
+
+
+def main_rows(a: Architecture) -> list[TensorRow] | None:
+    """Return the tensor template of the main model; None where there is none."""
+    try:
+        family = family_named(a.family)
+        rows = template(a, family.names(a))
+    except UNPREDICTABLE:
+        return None
+    return [row for row in rows if row.component != MTP]
+
+
+def predict_tensors(a: Architecture) -> Tensors | None:
+    """Return the tensors of the main model, folded; None where they cannot be predicted."""
+    rows = main_rows(a)
+    if rows is None:
+        return None
+    tensors: Tensors = {}
+    for row in rows:
+        first, *others = row.axes or ((0,),)
+        key = row.pattern, row.shape, tuple(tuple(axis) for axis in others)
+        tensors.setdefault(key, set()).update(first)
+    return tensors
+
+
+def changed_names(old: Tensors, new: Tensors) -> set[str]:
+    """Return the name patterns of the tensors that only one side has, or in other shapes."""
+    return {key[0] for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+
+
+# Edits
+
+
+def with_value(node: Any, parts: Sequence[str], value: Any) -> Any:
+    """Return a part of an architecture with another value at a path.
+
+    Raises LookupError, AttributeError or TypeError if the part has no such path.
+    """
+    if not parts:
+        return value
+    name, *rest = parts
+    if isinstance(node, tuple):
+        items = list(cast("tuple[Any, ...]", node))
+        items[int(name)] = with_value(items[int(name)], rest, value)
+        return tuple(items)
+    if isinstance(node, dict):
+        blocks = dict(cast("dict[str, Any]", node))
+        blocks[name] = with_value(blocks.get(name), rest, value)
+        return blocks
+    return replace(node, **{name: with_value(getattr(node, name), rest, value)})

@@ -67,10 +67,11 @@ class _Candidate(NamedTuple):
     """Two blocks that may stand for one another; of two candidates the larger is better."""
 
     one_class: bool
+    one_name: bool
+    """Whether they have one name, and layers in common if one family named both."""
     equal: bool
     weight: float
     """How many layers use the two in one place."""
-    one_name: bool
     place: int
     """Less for later blocks, so that otherwise the order of the schema decides."""
     pair: Pair
@@ -79,9 +80,10 @@ class _Candidate(NamedTuple):
 def align(old: Architecture, new: Architecture) -> Alignment:
     """Return which blocks of two architectures stand for one another.
 
-    Layers correspond by their number. Blocks of one class are matched first; of these blocks that
-    are equal, then those that share most layers, then those of one name. Blocks that share no
-    layers are matched by name.
+    Layers correspond by their number. Blocks of one class are matched first; of these such as have
+    one name and share layers, then such as are equal, then such as share most layers. Blocks that
+    share no layers are matched by name; those of different families before others, because there a
+    name is the role that a block has in its family.
     """
     weights = shared_layers(old, new)
     pairs: dict[str, str] = {}
@@ -90,6 +92,12 @@ def align(old: Architecture, new: Architecture) -> Alignment:
         candidates = sorted(_candidates(group, old, new, weights, names), reverse=True)
         pairs |= _best_pairs(candidates)
     return _with_leftovers(old, new, pairs, weights)
+
+
+def align_names(old: Architecture, new: Architecture) -> Alignment:
+    """Return the alignment of blocks that have one name, for outputs that name blocks."""
+    others = all_members(new)
+    return Alignment({path: path for path in all_members(old) if path in others})
 
 
 def shared_layers(old: Architecture, new: Architecture) -> dict[Pair, float]:
@@ -164,6 +172,7 @@ def _candidates(
 
     names: the old path of each new block that is matched already.
     """
+    names_are_roles = old.family != new.family
     for i, (old_name, one) in enumerate(getattr(old, group).items()):
         for j, (new_name, other) in enumerate(getattr(new, group).items()):
             pair = f"{group}.{old_name}", f"{group}.{new_name}"
@@ -172,9 +181,9 @@ def _candidates(
                 continue
             yield _Candidate(
                 one_class=have_one_form(one, other),
+                one_name=old_name == new_name and (weight > 0 or names_are_roles),
                 equal=one == rename_references(other, names),
                 weight=weight,
-                one_name=old_name == new_name,
                 place=-i - j,
                 pair=pair,
             )

@@ -36,7 +36,7 @@ def diff(old: Architecture, new: Architecture) -> list[Change]:
 
     A block that was added, removed or replaced by another kind is one change.
     """
-    differences = list(find_differences(old, new))
+    differences = list(differing_facts(old, new))
     changes: list[Change] = []
     for difference, severity in zip(differences, severities(old, new, differences), strict=True):
         path = difference.path
@@ -80,9 +80,14 @@ def same(a: Any, b: Any) -> bool:
     return a == b
 
 
-def find_differences(old: Architecture, new: Architecture) -> Iterator[Difference]:
-    """Yield the differences of two architectures in the order of the schema."""
-    aligned = _Aligned(old, new)
+def differing_facts(
+    old: Architecture, new: Architecture, alignment: Alignment | None = None
+) -> Iterator[Difference]:
+    """Yield the differences of two architectures in the order of the schema.
+
+    alignment: which blocks are compared; None for those that the same layers use.
+    """
+    aligned = _Aligned(old, new, alignment or align(old, new))
     for f in fields(Architecture):
         if f.name in NAMED_GROUPS:
             yield from aligned.group(f.name)
@@ -104,10 +109,10 @@ class _Block(NamedTuple):
 class _Aligned:
     """Two architectures, and which blocks of one stand for which of the other."""
 
-    def __init__(self, old: Architecture, new: Architecture) -> None:
+    def __init__(self, old: Architecture, new: Architecture, alignment: Alignment) -> None:
         self.old = old
         self.new = new
-        self.alignment: Alignment = align(old, new)
+        self.alignment = alignment
         self.in_old = self.alignment.in_old()
         self.in_new = self.alignment.in_new()
         self.old_names = names_on_other_side(self.in_old, new, old)

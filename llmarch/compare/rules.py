@@ -13,8 +13,8 @@ Severities, from worst:
 - `quantization`: the same architecture is stored differently
 - `info`: nothing breaks
 
-Where a path alone does not decide (a different gate may need tensors or not), a rule has the
-worse severity.
+What a change breaks is computed (severity.py); a rule has what it breaks at worst as a rule. Where
+that is not `weights` and no tensor differs, it is the severity of the change.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 from ..analyses.parameters import count_parameters
@@ -20,7 +20,7 @@ from ..tensors.template import TensorRow, template
 from .alignment import used_by_layers
 from .rules import rule_for
 
-MTP = "mtp"
+MTP_COMPONENT = "mtp"
 """The component of MTP modules. The main model is whole without them."""
 
 UNPREDICTABLE = (*INVALID_TOGETHER, AssertionError, ImportError)
@@ -104,7 +104,10 @@ def severities(
     for difference in differences:
         found.append(_severity_without_tensors(difference, sides))
     if sides[0].tensors is None or sides[1].tensors is None:
-        return list(map(partial(_severity_of_rule, sides=sides), differences))
+        unpredicted: list[Severity] = []
+        for difference in differences:
+            unpredicted.append(_severity_of_rule(difference, sides))
+        return unpredicted
     changed = changed_names(sides[0].tensors, sides[1].tensors)
     if not changed:
         return found
@@ -202,7 +205,7 @@ def main_rows(a: Architecture) -> list[TensorRow] | None:
         rows = template(a, family.names(a))
     except UNPREDICTABLE:
         return None
-    return [row for row in rows if row.component != MTP]
+    return [row for row in rows if row.component != MTP_COMPONENT]
 
 
 def predict_tensors(a: Architecture) -> Tensors | None:

@@ -271,6 +271,9 @@ def rules(table: Iterable[Rule]) -> str:
             "## Facts",
             "Of the paths, `*` is one part, `**` any number, `{a,b}` one of several."
             " One rule covers each fact; the last one covers what no other does.",
+            "What a change breaks is computed: it is `weights` if names or shapes of tensors differ"
+            " because of it, whatever the rule. Else it is what the rule says, or `behaviour` where"
+            " that is `weights`. A change of what the decoder does not use is `info`.",
             rule_rows(["rule", "covers", "severity", "what breaks, and for whom"], facts),
             "## Findings",
             "About a checkpoint and its files. One that is there now and was not before is a"

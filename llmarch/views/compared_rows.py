@@ -14,7 +14,8 @@ from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
-from ..compare.diff import diff
+from ..compare.alignment import align_names
+from ..compare.diff import differing_facts
 from .derived_rows import derived_rows
 from .exact_values import exact_cells
 from .fact_rows import fact_rows
@@ -65,10 +66,10 @@ def compared_model(r: Reading, first: Architecture, towers: Sequence[str]) -> Co
     for row in (*derived_rows(r), *fact_rows(a, towers)):
         rows[row.key] = row
     changed: dict[Key, list[str]] = {}
-    for change in diff(first, a):
-        fact = find_fact(change.path, first, a)
-        paths = changed.setdefault(key_of(change.path, fact), [])
-        paths.append(change.path)
+    for difference in differing_facts(first, a, align_names(first, a)):
+        fact = find_fact(difference.path, first, a)
+        paths = changed.setdefault(key_of(difference.path, fact), [])
+        paths.append(difference.path)
     return ComparedModel(r, towers, rows, changed)
 
 

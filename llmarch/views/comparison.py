@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
+from ..compare.diff import differing_facts
 from . import numbers
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .documents import Comparison, Strip, Table
@@ -38,8 +40,14 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
         strips=[strip(r, symbols) for r in readings],
         legend=legend(readings, symbols),
         notes=comparison_notes(readings),
-        same=not any(model.changed for model in models),
+        same=are_same([model.architecture for model in models]),
     )
+
+
+def are_same(architectures: Sequence[Architecture]) -> bool:
+    """Return whether nothing differs from the first architecture but names of blocks."""
+    first, *others = architectures
+    return not any(any(differing_facts(first, other)) for other in others)
 
 
 def comparison_table(readings: Sequence[Reading], rows: Sequence[ComparedRow]) -> Table:

@@ -11,7 +11,7 @@ import pytest
 
 import llmarch
 from llmarch.architecture.schema import Architecture, Change
-from llmarch.compare.diff import diff, find_differences
+from llmarch.compare.diff import diff, differing_facts
 from llmarch.compare.rules import SEVERITIES
 from llmarch.compare.severity import Difference
 from llmarch.sources.aliases import bundled_models
@@ -33,8 +33,8 @@ def test_nothing_differs_from_itself(alias: str) -> None:
 def test_the_other_way_round_is_the_mirror(old: str) -> None:
     """Against every model behind it in the list, no difference is lost."""
     for new in ALL[ALL.index(old) + 1 :]:
-        there = find_differences(architecture(old), architecture(new))
-        back = find_differences(architecture(new), architecture(old))
+        there = differing_facts(architecture(old), architecture(new))
+        back = differing_facts(architecture(new), architecture(old))
         assert sorted(map(both_sides, there)) == sorted(map(mirrored, back)), new
 
 

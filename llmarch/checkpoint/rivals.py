@@ -1,4 +1,4 @@
-"""Compare a second set of weights with the config, where engines differ in which files they read."""
+"""Compare a second set of weights with the config, where engines differ in what they read."""
 
 from __future__ import annotations
 

@@ -228,8 +228,8 @@ FINDING_RULES = (
         None,
         "info",
         "the index names the wrong file for a tensor",
-        "Engines read all files that the index lists and find the tensor. Tools that look up single "
-        "tensors in the index fail.",
+        "Engines read all files that the index lists and find the tensor. Tools that look up single"
+        " tensors in the index fail.",
     ),
     Rule(
         "index-tensor-unlisted",

@@ -1,4 +1,4 @@
-"""Which files count: held against transformers, and the same from a folder, the Hub and the cache."""
+"""Which files count: held against transformers, the same from a folder, the Hub and the cache."""
 
 from __future__ import annotations
 

@@ -14,22 +14,15 @@ from math import ceil
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import layers_by_mixer, used_mixers
-from ..architecture.schema import (
-    Architecture,
-    Attention,
-    CompressedAttention,
-    LatentAttention,
-    LinearAttention,
-)
-from .cache_layouts import VLLM_IN_FLIGHT, cache_parts, compute_page_tokens, has_sliding_pool
-from .cache_parts import CachePart, Convention, Role
+from ..architecture.layers import layers_by_mixer, mixer_names, used_mixers
+from ..architecture.schema import Architecture
+from .cache_layouts import cache_parts, mixer_cache_parts
+from .cache_parts import FIXED_ROLES, CachePart, Convention, Role
+from .engines import engine_of
+from .engines.base import LayerParts
 
 CONTEXTS = (4096, 32768, 131072)
 """The lengths that are always shown, unless they are longer than the model's own."""
-MODEL_DTYPES = ("bf16", "fp16", "fp32")
-FIXED_ROLES: tuple[Role, ...] = ("conv", "state", "cross")
-"""Roles of parts whose size does not depend on the number of tokens."""
 
 
 @frozen
@@ -89,9 +82,6 @@ def part_to_dict(part: CachePart) -> dict[str, Any]:
     tokens_per_entry = None
     if part.law == "grow":
         tokens_per_entry = _json_number(part.tokens_per_entry)
-    page_bytes = None
-    if part.page_tokens:
-        page_bytes = part.page_bytes
     return {
         "role": part.role,
         "dtype": part.dtype,
@@ -99,8 +89,8 @@ def part_to_dict(part: CachePart) -> dict[str, Any]:
         "entry_bytes": part.entry_bytes,
         "tokens_per_entry": tokens_per_entry,
         "most_tokens": part.most_tokens,
-        "page_tokens": part.page_tokens,
-        "page_bytes": page_bytes,
+        "page_tokens": None,
+        "page_bytes": None,
     }
 
 
@@ -215,18 +205,41 @@ def compute_cache(a: Architecture, convention: Convention | None = None) -> Cach
     Raises ValueError if a mixer cannot be stored in the dtype or the engine does not have it.
     """
     convention = convention or Convention()
-    if convention.engine == "transformers" and convention.dtype not in MODEL_DTYPES:
-        raise ValueError(
-            "transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), "
-            f"not in {convention.dtype}"
-        )
+    engine = engine_of(convention.engine)
+    engine.check_dtype(convention.dtype)
     layers = layers_by_mixer(a)
     groups: list[CacheGroup] = []
     for name in a.mixers:
         if layers[name]:
             parts = cache_parts(a, name, convention)
             groups.append(CacheGroup(name, layers[name], tuple(parts)))
-    return Cache(convention, tuple(groups), tuple(cache_assumptions(a, convention)))
+    mixers = list(used_mixers(a).values())
+    assumptions = engine.layout_assumptions(a, mixers)
+    return Cache(convention, tuple(groups), tuple(assumptions))
+
+
+def list_layer_parts(
+    a: Architecture, convention: Convention, drafted_layers: int = 0
+) -> tuple[LayerParts, ...]:
+    """Return what each layer of an architecture keeps, in the order of the layers.
+
+    drafted_layers: layers of the model's own MTP modules that run as well, at the end.
+
+    Raises ValueError if a mixer cannot be stored in the dtype.
+    """
+    engine_of(convention.engine).check_dtype(convention.dtype)
+    parts_of: dict[str, tuple[CachePart, ...]] = {}
+    kinds = list(a.layers)
+    if drafted_layers and a.mtp is not None and a.mtp.layer_kind is not None:
+        kinds += [a.mtp.layer_kind] * drafted_layers
+    layers: list[LayerParts] = []
+    for index, kind in enumerate(kinds):
+        for name in mixer_names(a, kind):
+            if name not in parts_of:
+                parts_of[name] = tuple(mixer_cache_parts(a, a.mixers[name], convention))
+            if parts_of[name]:
+                layers.append(LayerParts(name, index, parts_of[name]))
+    return tuple(layers)
 
 
 def shown_contexts(a: Architecture) -> list[int]:
@@ -235,78 +248,3 @@ def shown_contexts(a: Architecture) -> list[int]:
     if not own:
         return list(CONTEXTS)
     return [*(tokens for tokens in CONTEXTS if tokens < own), own]
-
-
-# --- assumptions --------------------------------------------------------------------------------
-
-
-def cache_assumptions(a: Architecture, convention: Convention) -> list[str]:
-    """Return what the figures rest on besides the architecture, for this model."""
-    match convention.engine:
-        case "ideal":
-            return _ideal_assumptions(a)
-        case "vllm" if convention.reserve:
-            return _vllm_assumptions(a, convention)
-        case "sglang" if convention.reserve:
-            return _sglang_assumptions(a)
-        case "transformers":
-            return _transformers_assumptions(a)
-        case _:
-            return []
-
-
-def _ideal_assumptions(a: Architecture) -> list[str]:
-    lines = ["nothing paged, padded or replicated"]
-    if _has_mixer(a, LinearAttention):
-        lines.append("recurrent state float32 where the model's code computes it so")
-    return lines
-
-
-def _vllm_assumptions(a: Architecture, convention: Convention) -> list[str]:
-    lines: list[str] = []
-    if _has_mixer(a, CompressedAttention):
-        lines.append("pages of 256 tokens, 64 of a window, 4 or 8 of a compressor")
-    elif _has_mixer(a, Attention, LatentAttention):
-        lines.append(f"pages of {compute_page_tokens(a, convention)} tokens")
-    if _has_windows(a):
-        lines.append(
-            f"windows reserved for {VLLM_IN_FLIGHT:,} tokens in flight "
-            "(2 × max_num_batched_tokens 8,192)"
-        )
-    if _has_mixer(a, LinearAttention):
-        lines.append("two states a sequence (prefix caching on)")
-    return lines
-
-
-def _sglang_assumptions(a: Architecture) -> list[str]:
-    if not _has_windows(a):
-        return []
-    if not has_sliding_pool(a):
-        return ["sliding layers keep every token"]
-    share = "0.8"
-    if _has_mixer(a, CompressedAttention):
-        share = "0.1"
-    return [f"windows in a pool of {share} × the tokens"]
-
-
-def _transformers_assumptions(a: Architecture) -> list[str]:
-    lines: list[str] = []
-    if _has_windows(a):
-        lines.append("windows hold W - 1 tokens between calls")
-    if _has_mixer(a, LinearAttention):
-        lines.append("K columns of each convolution, not K - 1")
-    return lines
-
-
-def _has_mixer(a: Architecture, *classes: type) -> bool:
-    return any(isinstance(mixer, classes) for mixer in used_mixers(a).values())
-
-
-def _has_windows(a: Architecture) -> bool:
-    """Return whether a layer has a sliding window or chunks."""
-    for mixer in used_mixers(a).values():
-        if isinstance(mixer, CompressedAttention):
-            return True
-        if isinstance(mixer, Attention) and (mixer.window or mixer.chunk):
-            return True
-    return False

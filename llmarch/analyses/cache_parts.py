@@ -1,21 +1,23 @@
-"""What caches are counted in: conventions of engines, cache dtypes, and the parts of a cache.
+"""What caches are counted in: cache dtypes, the entries of each layout, and the parts of a cache.
 
-Sizes are bytes, lengths tokens. Versions read: vLLM 0.33.0, SGLang 0.5.23, transformers 5.23.0
-(`vllm: FILE`, `sglang: FILE`, `transformers: FILE` name files of these, here and in the modules
-that import this one).
+Sizes are bytes, lengths tokens. `vllm: FILE`, `sglang: FILE`, `transformers: FILE` name files of
+the versions that `engines/` says were read.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 from typing import Literal
 
 from ..architecture.frozen import Frozen, frozen
 
-Engine = Literal["ideal", "vllm", "sglang", "transformers"]
-ENGINES: tuple[Engine, ...] = ("ideal", "vllm", "sglang", "transformers")
 ELEMENT_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "fp8": 1, "int8": 1}
 """Bytes of one element, where a cache is a plain array of them."""
+GGML_BLOCK = 32
+"""Elements of a block of the ggml types below (llama.cpp: ggml/src/ggml-common.h)."""
+GGML_BLOCK_BYTES = {"q8_0": 34, "q5_1": 24, "q5_0": 22, "q4_1": 20, "q4_0": 18, "iq4_nl": 18}
+"""Bytes of a block of elements with its scale, where a cache is rows of such blocks."""
 PER_HEAD_BITS = {"fp8_per_token_head": 8, "int8_per_token_head": 8, "int4_per_token_head": 4}
 """Bits of one element; K and V of each token and head also have a float32 scale (vllm: the Triton
 backend's layout)."""
@@ -25,19 +27,38 @@ PACKED_LAYOUTS = {
     "DeepSeek V4: fp8 with a byte of scale per 64, bf16 rotary dims",
     "nvfp4_ds_mla": "MLA: fp4 latent, fp8 scale per 16, fp8 rotary key",
 }
-CACHE_DTYPES = (*ELEMENT_BYTES, *PER_HEAD_BITS, *PACKED_LAYOUTS)
+CACHE_DTYPES = (*ELEMENT_BYTES, *PER_HEAD_BITS, *PACKED_LAYOUTS, *GGML_BLOCK_BYTES)
+SHORT_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+"""The short names of the dtypes that configs name."""
+DTYPE_WORDS = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "f16": "fp16",
+    "float32": "fp32",
+    "float": "fp32",
+    "f32": "fp32",
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+    "fp8_inc": "fp8",
+    "float8_e4m3fn": "fp8",
+    "float8_e5m2": "fp8",
+    "fp8_e4m3fn": "fp8",
+    "f8": "fp8",
+}
+"""What engines and checkpoints call the dtypes of a cache, and our name of each."""
+MODEL_DTYPE_VARIANTS = ("lightning", "mlstm")
+"""Recurrent variants whose own code keeps the state in the model's dtype."""
 
 
 @frozen
 class Convention(Frozen):
     """The rules by which the bytes of a cache are counted."""
 
-    engine: Engine = "ideal"
+    engine: str = "ideal"
+    """Name of the engine, one of `engines.ENGINES`."""
     dtype: str = "bf16"
     """The dtype of keys and values, one of CACHE_DTYPES."""
-    reserve: bool = True
-    """Whether what vllm and sglang set aside beyond the tokens themselves is counted: pages, tokens
-    in flight, a second state, a share of a pool. False keeps their layouts all the same."""
 
     @property
     def unquantised_dtype(self) -> str:
@@ -49,11 +70,6 @@ class Convention(Frozen):
             return self.dtype
         return "bf16"
 
-    @property
-    def has_pages(self) -> bool:
-        """Return whether tokens are kept in pages."""
-        return self.engine == "vllm" and self.reserve
-
 
 Role = Literal["kv", "index", "conv", "state", "cross"]
 """What a part is.
@@ -63,6 +79,18 @@ index: keys of a sparse indexer.
 conv: columns of a short convolution.
 state: recurrent or compressor state.
 cross: keys and values of an encoder's tokens.
+"""
+FIXED_ROLES: tuple[Role, ...] = ("conv", "state", "cross")
+"""Roles of parts whose size does not depend on the number of tokens."""
+PartKind = Literal["full", "latent", "sliding", "chunked", "sliding_latent", "ring", "recurrent"]
+"""What engines that divide a cache into blocks ask of a part.
+
+full: keys and values of every token.
+latent: one vector for every token, or for every few.
+sliding, chunked: keys and values of a window or a chunk.
+sliding_latent: a window of vectors.
+ring: the tokens that a compressor is working on.
+recurrent: a state, or the columns of a convolution.
 """
 
 
@@ -83,11 +111,11 @@ class CachePart(Frozen):
     cycle: one for each token since the last multiple of `most_tokens`.
     once: one from token `most_tokens` on.
     """
-    page_tokens: int | None = None
-    """Tokens of a page; only whole pages are kept. None without pages."""
-    page_bytes: int = 0
-    spare_pages: int = 0
-    """Pages that are kept in addition to those that hold tokens."""
+    kind: PartKind = "full"
+    form: tuple[int, ...] = ()
+    """What tells layers of equal bytes apart: KV heads, dims of a key, dims of a value."""
+    ring: int = 0
+    """Tokens of the ring that a fixed part holds; 0 for others."""
 
     def bytes_at(self, tokens: int) -> int:
         """Return the bytes after `tokens` tokens."""
@@ -100,26 +128,17 @@ class CachePart(Frozen):
             case "once":
                 return self.entry_bytes * (tokens >= limit)
             case "grow":
-                return self._growing_bytes_at(tokens)
-
-    def _growing_bytes_at(self, tokens: int) -> int:
-        kept = tokens
-        if self.most_tokens is not None:
-            kept = min(tokens, self.most_tokens)
-        if self.page_tokens is None:
-            return int(kept / self.tokens_per_entry) * self.entry_bytes
-        if kept == 0:
-            return 0
-        pages = -(-kept // self.page_tokens)
-        return (pages + self.spare_pages) * self.page_bytes
+                kept = tokens
+                if self.most_tokens is not None:
+                    kept = min(tokens, self.most_tokens)
+                every = self.tokens_per_entry
+                return kept * every.denominator // every.numerator * self.entry_bytes
 
     @property
     def bytes_per_token(self) -> Fraction:
-        """Return the bytes that a token adds below any limit, a page divided over its tokens."""
+        """Return the bytes that a token adds below any limit."""
         if self.law != "grow":
             return Fraction(0)
-        if self.page_tokens:
-            return Fraction(self.page_bytes, self.page_tokens)
         return self.entry_bytes / self.tokens_per_entry
 
     @property
@@ -135,3 +154,67 @@ class CachePart(Frozen):
         if self.law == "cycle":
             return self.entry_bytes * ((self.most_tokens or 1) - 1)
         return self.bytes_at(self.most_tokens or 0)
+
+
+# --- the bytes of an entry ----------------------------------------------------------------------
+
+
+def row_bytes(elements: int, dtype: str) -> int | None:
+    """Return the bytes of a row of elements in a plain or ggml dtype; None in other dtypes."""
+    if dtype in ELEMENT_BYTES:
+        return elements * ELEMENT_BYTES[dtype]
+    if dtype in GGML_BLOCK_BYTES:
+        return ceil(elements / GGML_BLOCK) * GGML_BLOCK_BYTES[dtype]
+    return None
+
+
+def kv_entry_bytes(kv_heads: int, key_dim: int, value_dim: int, dtype: str) -> int:
+    """Return the bytes of one token's keys and values. Raises ValueError for layouts of MLA."""
+    elements = key_dim + value_dim
+    keys, values = row_bytes(kv_heads * key_dim, dtype), row_bytes(kv_heads * value_dim, dtype)
+    if keys is not None and values is not None:
+        return keys + values
+    if dtype in PER_HEAD_BITS:
+        two_scales = 2 * 4
+        return kv_heads * (elements * PER_HEAD_BITS[dtype] // 8 + two_scales)
+    if dtype == "nvfp4":
+        scales = key_dim // 16 + value_dim // 16
+        return kv_heads * (elements // 2 + scales)
+    raise ValueError(
+        f"{dtype} is a layout of MLA and of DeepSeek V4's attention, "
+        "not of separate keys and values"
+    )
+
+
+def latent_entry_bytes(rank: int, rope_dim: int, dtype: str) -> int:
+    """Return the bytes of one token's latent and rotary key.
+
+    For 512 + 64: 1,152 in bf16, 656 as fp8_ds_mla, 352 as nvfp4_ds_mla. Raises ValueError for
+    layouts of separate keys and values.
+    """
+    plain = row_bytes(rank + rope_dim, dtype)
+    if plain is not None:
+        return plain
+    if dtype == "fp8_ds_mla":
+        scales = 4 * ceil(rank / 128)
+        return rank + scales + 2 * rope_dim
+    if dtype == "nvfp4_ds_mla":
+        scales = rank // 16
+        return rank // 2 + scales + rope_dim
+    raise ValueError(f"{dtype} is a layout of separate keys and values, not of MLA's latent")
+
+
+def compressed_entry_bytes(head_dim: int, rope_dim: int, dtype: str) -> int:
+    """Return the bytes of one entry of DeepSeek V4. Raises ValueError for layouts of other mixers.
+
+    For 512: 1,024 in bf16; as fp8_ds_mla 448 in fp8, 64 rotary dims in bf16 and 7 scales of a byte,
+    padded to 584.
+    """
+    plain = row_bytes(head_dim, dtype)
+    if plain is not None:
+        return plain
+    if dtype == "fp8_ds_mla":
+        plain_dim = head_dim - rope_dim
+        scales = ceil(plain_dim / 64)
+        return 8 * ceil((plain_dim + 2 * rope_dim + scales) / 8)
+    raise ValueError(f"{dtype} is not a layout of DeepSeek V4's attention")

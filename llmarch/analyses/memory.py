@@ -1,24 +1,38 @@
 """What a model takes on one GPU or several, and what fits: weights, cache and state, in bytes.
 
-Activations, CUDA graphs and communication buffers are not modelled: they live in the share of a GPU
-that `utilization` leaves free.
+What an engine keeps beside them (activations, captured graphs, libraries) is its allowance, by the
+rules of `engines/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import used_mixers
 from ..architecture.quantization import compile_pattern
 from ..architecture.schema import Architecture, Quantization
-from .cache import FIXED_ROLES, Cache, compute_cache
+from .cache import list_layer_parts
 from .cache_parts import Convention
-from .parameters import count_parameters
+from .engines import engine_of
+from .engines.base import (
+    AllowancePart,
+    AllowanceRequest,
+    Capacity,
+    Engine,
+    EngineOptions,
+    GPUTraits,
+    Pool,
+    PoolGroup,
+    PoolRequest,
+)
+from .parameters import count_drafter, count_parameters
 from .sharding import (
     Parallel,
     check_tensor_degrees,
@@ -27,11 +41,9 @@ from .sharding import (
     division_remarks,
     parameter_bytes,
     shard_architecture,
+    stage_ranges,
 )
 
-UTILIZATION = 0.9
-"""The share of a GPU's memory that weights and cache may take; the engines' own defaults are near
-(vllm 0.33.0: gpu_memory_utilization 0.92)."""
 LONGEST_CONTEXT = 2**31
 """The longest context that is tried for a model without a limit."""
 
@@ -217,6 +229,16 @@ class Footprint(Frozen):
 
 
 @frozen
+class Reserve(Frozen):
+    """What a user says that an engine keeps on a GPU, in bytes; None leaves it to the estimate."""
+
+    activations: int | None = None
+    graphs: int | None = None
+    whole: int | None = None
+    """All of the allowance, whatever its parts."""
+
+
+@frozen
 class Request(Frozen):
     """What a plan is made for."""
 
@@ -225,8 +247,16 @@ class Request(Frozen):
     parallel: Parallel = field(default_factory=Parallel)
     gpu_bytes: int | None = None
     """Memory of one GPU; None if no GPU is named, and then nothing fits or does not fit."""
-    utilization: float = UTILIZATION
-    """The share of `gpu_bytes` that may be filled."""
+    utilization: float | None = None
+    """The share of `gpu_bytes` that may be filled; None: the engine's own default."""
+    gpu_name: str = ""
+    """The kind of GPU, on which some defaults of engines depend."""
+    options: EngineOptions = field(default_factory=EngineOptions)
+    reserve: Reserve = field(default_factory=Reserve)
+    pool_bytes: int | None = None
+    """Bytes of the cache's pool on a GPU, if the user says them; None: what is left."""
+    speculative: bool = False
+    """Whether the model's own MTP modules run."""
 
     @property
     def sequences(self) -> int:
@@ -235,11 +265,9 @@ class Request(Frozen):
         return -(-self.batch // groups)
 
     @property
-    def budget(self) -> int | None:
-        """Return the bytes of a GPU that may be filled."""
-        if self.gpu_bytes is None:
-            return None
-        return int(self.gpu_bytes * self.utilization)
+    def gpu(self) -> GPUTraits:
+        """Return what an engine's defaults depend on."""
+        return GPUTraits(self.gpu_name, self.gpu_bytes)
 
 
 @frozen
@@ -253,6 +281,19 @@ class Plan(Frozen):
     """A single undivided copy with the whole batch."""
     per_gpu: Footprint
     """The fullest GPU."""
+    utilization: float
+    """The share of a GPU that may be filled."""
+    budget: int | None
+    """Bytes of a GPU that may be filled; None without a GPU."""
+    allowance: tuple[AllowancePart, ...]
+    """What the engine keeps on the fullest GPU beside weights and cache."""
+    room: int | None
+    """Bytes that are left for the cache on the GPU with least; None without a GPU."""
+    capacity: Capacity | None
+    """What the engine makes of the room; None without a GPU or a pool that was asked for."""
+    groups: tuple[PoolGroup, ...]
+    fits: bool | None
+    """Whether the batch fits; None without a GPU."""
     largest_context: int | None
     """The longest context that fits at the batch asked for, at most `context_limit`; 0 if not even
     one token fits, None without a GPU."""
@@ -262,6 +303,7 @@ class Plan(Frozen):
     """The model's own context length."""
     remarks: tuple[str, ...]
     assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
     degrees: dict[int, list[str]]
     """For each usual degree of tensor parallelism, why it is not possible; empty if it is."""
 
@@ -271,16 +313,9 @@ class Plan(Frozen):
         return self.per_gpu.times(self.request.parallel.gpus)
 
     @property
-    def budget(self) -> int | None:
-        """Return the bytes of a GPU that may be filled."""
-        return self.request.budget
-
-    @property
-    def fits(self) -> bool | None:
-        """Return whether the fullest GPU is within its budget; None without a GPU."""
-        if self.budget is None:
-            return None
-        return self.per_gpu.total <= self.budget
+    def reserved(self) -> int:
+        """Return the bytes that the engine keeps within its share beside weights and cache."""
+        return sum(part.size for part in self.allowance if part.inside)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON, bytes as whole numbers."""
@@ -289,6 +324,7 @@ class Plan(Frozen):
             "context": request.context,
             "batch": request.batch,
             "engine": self.convention.engine,
+            "engine_version": engine_of(self.convention.engine).version,
             "cache_dtype": self.convention.dtype,
             "weights": {
                 "format": weights.name,
@@ -301,21 +337,318 @@ class Plan(Frozen):
                 "tensor": parallel.tensor,
                 "expert": parallel.expert,
                 "replicas": parallel.replicas,
+                "pipeline": parallel.pipeline,
+                "decode_context": parallel.decode_context,
             },
             "one_copy": self.one_copy.to_dict(),
             "per_gpu": self.per_gpu.to_dict(),
             "all_gpus": self.all_gpus.to_dict(),
             "gpu_bytes": request.gpu_bytes,
-            "utilization": request.utilization,
+            "utilization": self.utilization,
             "budget_bytes": self.budget,
+            "allowance": [allowance_to_dict(part) for part in self.allowance],
+            "allowance_bytes": self.reserved,
+            "room_bytes": self.room,
+            "pool": self._pool_to_dict(),
             "fits": self.fits,
             "largest_context": self.largest_context,
             "largest_batch": self.largest_batch,
             "context_limit": self.context_limit,
             "remarks": list(self.remarks),
             "assumptions": list(self.assumptions),
+            "warnings": list(self.warnings),
             "tensor_degrees": {str(degree): why for degree, why in self.degrees.items()},
         }
+
+    def _pool_to_dict(self) -> dict[str, Any] | None:
+        pool = self.capacity
+        if pool is None:
+            return None
+        return {
+            "memory_bytes": pool.memory_bytes,
+            "tokens": pool.tokens,
+            "concurrency": pool.concurrency,
+            "blocks": pool.blocks,
+            "block_bytes": pool.block_bytes,
+            "blocks_per_sequence": pool.blocks_per_sequence,
+            "groups": [
+                {"kind": g.kind, "layers": g.layers, "block_tokens": g.block_tokens}
+                for g in self.groups
+            ],
+        }
+
+
+def allowance_to_dict(part: AllowancePart) -> dict[str, Any]:
+    """Return one part of an allowance as JSON."""
+    return {
+        "name": part.name,
+        "bytes": part.size,
+        "source": part.source,
+        "given": part.given,
+        "inside_share": part.inside,
+    }
+
+
+class Division:
+    """How one model is divided over ranks: why it cannot be, or what a rank of each stage holds."""
+
+    def __init__(self, a: Architecture, parallel: Parallel) -> None:
+        self._architecture = a
+        self._parallel = parallel
+        self.errors = divisibility_errors(a, parallel)
+
+    @cached_property
+    def share(self) -> Architecture:
+        """Return the share of one rank, with the layers of all stages."""
+        return shard_architecture(self._architecture, self._parallel)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the division leaves undivided, in words."""
+        return tuple(division_remarks(self._architecture, self._parallel))
+
+    @cached_property
+    def parameters(self) -> list[dict[str, int]]:
+        """Return the parameters of a rank of each stage by component."""
+        a, parallel = self._architecture, self._parallel
+        if parallel.pipeline == 1:
+            return [count_rank_parameters(a, parallel)]
+        stages = range(parallel.pipeline)
+        return [count_rank_parameters(a, parallel, stage) for stage in stages]
+
+
+class Planner:
+    """Make the plans of one model; what scenarios share is computed once."""
+
+    def __init__(self, a: Architecture) -> None:
+        self.architecture = a
+        self._divisions: dict[Parallel, Division] = {}
+        self._pools: dict[object, Pool] = {}
+        self._cache_assumptions: dict[Convention, tuple[str, ...]] = {}
+
+    def plan(self, request: Request, convention: Convention, weights: Weights) -> Plan:
+        """Return the plan of a request.
+
+        Raises ValueError if the parallel degrees do not divide the architecture, or if the cache
+        cannot be kept in the convention's dtype.
+        """
+        a, parallel = self.architecture, request.parallel
+        division = self.division(parallel)
+        if division.errors:
+            raise ValueError("; ".join(division.errors))
+        engine = engine_of(convention.engine)
+        ranks = parallel.tensor * parallel.pipeline
+        utilization = request.utilization
+        if utilization is None:
+            utilization = engine.share(request.gpu, request.options, ranks)
+        budget = None
+        if request.gpu_bytes is not None:
+            budget = int(request.gpu_bytes * utilization)
+        pool = self.pool(request, convention)
+        whole = pool
+        if ranks > 1 or parallel.decode_context > 1:
+            whole = self.pool(replace(request, parallel=Parallel()), convention)
+        stages = range(parallel.pipeline)
+        stage_weights = [self._stage_weights(request, weights, stage) for stage in stages]
+        allowances = [
+            self._allowance(engine, request, stage, stage_weights[stage]) for stage in stages
+        ]
+        fullest = self._fullest_stage(pool, request, stage_weights, allowances)
+        rooms = self._rooms(request, budget, stage_weights, allowances)
+        room = capacity = fits = largest_context = largest_batch = None
+        if rooms is not None:
+            room = min(rooms)
+            capacity = pool.capacity(rooms, request.context)
+            fits = min(rooms) >= 0 and pool.fits(rooms, request.context, request.sequences)
+            limit = a.context_length or LONGEST_CONTEXT
+            largest_context = find_largest_context(pool, rooms, request.sequences, limit)
+            largest_batch = pool.largest_batch(rooms, request.context) * parallel.replicas
+        return Plan(
+            request=request,
+            convention=convention,
+            weights=weights,
+            one_copy=self._footprint(
+                whole, weights.bytes_of(self._all_parameters(request)), request, request.batch
+            ),
+            per_gpu=self._footprint(
+                pool, stage_weights[fullest], request, request.sequences, fullest
+            ),
+            utilization=utilization,
+            budget=budget,
+            allowance=tuple(allowances[fullest]),
+            room=room,
+            capacity=capacity,
+            groups=pool.groups,
+            fits=fits,
+            largest_context=largest_context,
+            largest_batch=largest_batch,
+            context_limit=a.context_length,
+            remarks=division.remarks,
+            assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
+            warnings=tuple(self._warnings(request)),
+            degrees=self._degrees,
+        )
+
+    @cached_property
+    def _parameters(self) -> dict[str, int]:
+        return count_parameters(self.architecture).by_component
+
+    @cached_property
+    def _degrees(self) -> dict[int, list[str]]:
+        return check_tensor_degrees(self.architecture)
+
+    # --- the parts of a plan
+
+    def pool(self, request: Request, convention: Convention) -> Pool:
+        """Return the pool of a rank; it is made once for requests that share it."""
+        engine = engine_of(convention.engine)
+        batched = engine.batched_tokens(request.gpu, request.options)
+        sequences = engine.max_sequences(request.gpu, request.options)
+        parallel, options = request.parallel, request.options
+        key = (parallel, convention, options, batched, sequences, request.speculative)
+        pool = self._pools.get(key)
+        if pool is None:
+            share = self.division(parallel).share
+            stages: tuple[range, ...] = ()
+            if parallel.pipeline > 1:
+                stages = tuple(stage_ranges(len(share.layers), parallel.pipeline))
+            pool = engine.pool(
+                PoolRequest(
+                    architecture=share,
+                    convention=convention,
+                    layers=list_layer_parts(share, convention, self._drafted_layers(request)),
+                    options=options,
+                    batched_tokens=batched,
+                    max_sequences=sequences,
+                    decode_context=parallel.decode_context,
+                    stages=stages,
+                )
+            )
+            self._pools[key] = pool
+        return pool
+
+    def division(self, parallel: Parallel) -> Division:
+        """Return the model's division over ranks; it is made once."""
+        division = self._divisions.get(parallel)
+        if division is None:
+            division = Division(self.architecture, parallel)
+            self._divisions[parallel] = division
+        return division
+
+    def _drafted_layers(self, request: Request) -> int:
+        """Return how many layers of MTP modules run."""
+        mtp = self.architecture.mtp
+        if not request.speculative or mtp is None or mtp.layer_kind is None:
+            return 0
+        return mtp.modules
+
+    def _all_parameters(self, request: Request) -> dict[str, int]:
+        """Return the parameters of an undivided copy by component."""
+        if request.speculative:
+            return add_counts(self._parameters, count_drafter(self.architecture))
+        return self._parameters
+
+    def _stage_weights(self, request: Request, weights: Weights, stage: int) -> int:
+        """Return the bytes of a rank's weights in a pipeline stage."""
+        division = self.division(request.parallel)
+        parameters = division.parameters[stage]
+        if request.speculative and stage == request.parallel.pipeline - 1:
+            parameters = add_counts(parameters, count_drafter(division.share))
+        return weights.bytes_of(parameters)
+
+    def _allowance(
+        self, engine: Engine, request: Request, stage: int, weight_bytes: int
+    ) -> list[AllowancePart]:
+        """Return what the engine keeps on a rank of a stage, with the user's figures."""
+        reserve = request.reserve
+        if reserve.whole is not None:
+            return [AllowancePart("reserve", reserve.whole, "as given", given=True)]
+        parts = engine.allowance(
+            AllowanceRequest(
+                architecture=self.architecture,
+                share=self.division(request.parallel).share,
+                weight_bytes=weight_bytes,
+                gpu=request.gpu,
+                ranks=request.parallel.tensor,
+                batched_tokens=engine.batched_tokens(request.gpu, request.options),
+                max_sequences=engine.max_sequences(request.gpu, request.options),
+                last_stage=stage == request.parallel.pipeline - 1,
+            )
+        )
+        given = {"activations": reserve.activations, "graphs": reserve.graphs}
+        resolved: list[AllowancePart] = []
+        for part in parts:
+            size = given.pop(part.name, None)
+            if size is not None:
+                part = replace(part, size=size, source="as given", given=True)
+            resolved.append(part)
+        for name, size in given.items():
+            if size is not None:
+                resolved.append(AllowancePart(name, size, "as given", given=True))
+        return resolved
+
+    def _rooms(
+        self,
+        request: Request,
+        budget: int | None,
+        stage_weights: list[int],
+        allowances: list[list[AllowancePart]],
+    ) -> list[int] | None:
+        """Return the bytes for the cache in each stage; None without a GPU or a given pool."""
+        if request.pool_bytes is not None:
+            return [request.pool_bytes] * len(stage_weights)
+        if budget is None:
+            return None
+        rooms: list[int] = []
+        for weight_bytes, parts in zip(stage_weights, allowances, strict=True):
+            kept = sum(part.size for part in parts if part.inside)
+            rooms.append(budget - weight_bytes - kept)
+        return rooms
+
+    def _fullest_stage(
+        self,
+        pool: Pool,
+        request: Request,
+        stage_weights: list[int],
+        allowances: list[list[AllowancePart]],
+    ) -> int:
+        """Return the number of the stage whose ranks take most."""
+        totals: list[int] = []
+        for stage, weight_bytes in enumerate(stage_weights):
+            kept = sum(part.size for part in allowances[stage] if part.inside)
+            held = pool.bytes_at(request.context, request.sequences, stage)
+            totals.append(weight_bytes + kept + held)
+        return totals.index(max(totals))
+
+    def _footprint(
+        self, pool: Pool, weight_bytes: int, request: Request, sequences: int, stage: int = 0
+    ) -> Footprint:
+        """Return the bytes of weights, and of the cache of sequences."""
+        return Footprint(
+            weights=weight_bytes,
+            cache=pool.cache_bytes(request.context, sequences, stage),
+            state=pool.state_bytes(request.context, sequences, stage),
+        )
+
+    def _layout_assumptions(self, convention: Convention) -> tuple[str, ...]:
+        if convention not in self._cache_assumptions:
+            mixers = list(used_mixers(self.architecture).values())
+            engine = engine_of(convention.engine)
+            lines = engine.layout_assumptions(self.architecture, mixers)
+            self._cache_assumptions[convention] = tuple(lines)
+        return self._cache_assumptions[convention]
+
+    def _warnings(self, request: Request) -> list[str]:
+        """Return what a reader must know about the request, as sentences."""
+        limit = self.architecture.context_length
+        if limit and request.context > limit:
+            return [f"the context asked for is beyond the model's own of {limit:,}"]
+        return []
+
+
+def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Return the sums of two counts by component."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
 def make_plan(a: Architecture, request: Request, convention: Convention, weights: Weights) -> Plan:
@@ -324,68 +657,21 @@ def make_plan(a: Architecture, request: Request, convention: Convention, weights
     Raises ValueError if the parallel degrees do not divide the architecture, or if the cache cannot
     be kept in the convention's dtype.
     """
-    parallel = request.parallel
-    errors = divisibility_errors(a, parallel)
-    if errors:
-        raise ValueError("; ".join(errors))
-    cache = compute_cache(a, convention)
-    rank_cache = compute_cache(shard_architecture(a, parallel), convention)
-    weight_bytes = weights.bytes_of(count_parameters(a).by_component)
-    rank_weight_bytes = weights.bytes_of(count_rank_parameters(a, parallel))
-    largest_context = largest_batch = None
-    if request.budget is not None:
-        room = request.budget - rank_weight_bytes
-        limit = a.context_length or LONGEST_CONTEXT
-        largest_context = find_largest_context(rank_cache, room, request.sequences, limit)
-        rank_batch = find_largest_batch(rank_cache, room, request.context)
-        largest_batch = rank_batch * parallel.replicas
-    return Plan(
-        request=request,
-        convention=convention,
-        weights=weights,
-        one_copy=compute_footprint(weight_bytes, cache, request.context, request.batch),
-        per_gpu=compute_footprint(
-            rank_weight_bytes, rank_cache, request.context, request.sequences
-        ),
-        largest_context=largest_context,
-        largest_batch=largest_batch,
-        context_limit=a.context_length,
-        remarks=tuple(division_remarks(a, parallel)),
-        assumptions=cache.assumptions,
-        degrees=check_tensor_degrees(a),
-    )
+    return Planner(a).plan(request, convention, weights)
 
 
-def compute_footprint(weight_bytes: int, cache: Cache, tokens: int, batch: int) -> Footprint:
-    """Return the bytes of weights, and of the cache of `batch` sequences of `tokens` tokens."""
-    state = 0
-    for group in cache.groups:
-        for part in group.parts_with(*FIXED_ROLES):
-            state += batch * group.layers * part.bytes_at(tokens)
-    growing = cache.bytes_at(tokens, batch) - state
-    return Footprint(weight_bytes, growing, state)
-
-
-def find_largest_context(cache: Cache, room: int, batch: int, limit: int) -> int:
-    """Return the most tokens of each of `batch` sequences that fit into `room` bytes.
+def find_largest_context(pool: Pool, rooms: Sequence[int], batch: int, limit: int) -> int:
+    """Return the most tokens of each of `batch` sequences that fit into the rooms of the stages.
 
     It is at most `limit`, and found by halving, as bytes never fall with tokens.
     """
-    if cache.bytes_at(limit, batch) <= room:
+    if pool.fits(rooms, limit, batch):
         return limit
     fits, too_long = 0, limit
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if cache.bytes_at(middle, batch) <= room:
+        if pool.fits(rooms, middle, batch):
             fits = middle
         else:
             too_long = middle
     return fits
-
-
-def find_largest_batch(cache: Cache, room: int, tokens: int) -> int:
-    """Return how many sequences of `tokens` tokens fit into `room` bytes."""
-    sequence = cache.bytes_at(tokens)
-    if sequence == 0:
-        return 0
-    return max(0, room) // sequence

@@ -187,18 +187,29 @@ def count_mtp(a: Architecture) -> int | None:
         return 0
     if mtp.layer_kind is None:
         return None
-    hidden_size = a.hidden_size
-    matrix = a.vocab_size * hidden_size
-    module = sum(
+    copies = 0
+    matrix = a.vocab_size * a.hidden_size
+    if mtp.own_embedding:
+        copies += matrix
+    if mtp.own_head:
+        copies += matrix
+    return sum(count_drafter(a).values()) + mtp.modules * copies
+
+
+def count_drafter(a: Architecture) -> dict[str, int]:
+    """Count the MTP modules as they run, by component: without copies of embedding and head.
+
+    Empty without modules, or if their layout is not known.
+    """
+    mtp = a.mtp
+    if mtp is None or mtp.layer_kind is None:
+        return {}
+    counts = count_layer(a, mtp.layer_kind)
+    counts["mtp"] = sum(
         [
-            count_layer(a, mtp.layer_kind).total(),
-            count_projection(2 * hidden_size, hidden_size),
-            mtp.norms * hidden_size,
-            count_hyper_head(a.residual, hidden_size),
+            count_projection(2 * a.hidden_size, a.hidden_size),
+            mtp.norms * a.hidden_size,
+            count_hyper_head(a.residual, a.hidden_size),
         ]
     )
-    if mtp.own_embedding:
-        module += matrix
-    if mtp.own_head:
-        module += matrix
-    return mtp.modules * module
+    return {component: mtp.modules * n for component, n in counts.items() if n}

@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..errors import PlanError
-from .cache import compute_cache
-from .cache_parts import CACHE_DTYPES, ENGINES, Convention, Engine
+from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
+from .engines import ENGINES, find_engine
+from .engines.base import Engine, EngineOptions
 from .flops import Flops, count_weights_read, flops_per_token
 from .memory import (
-    UTILIZATION,
     WEIGHT_FORMATS,
     Plan,
+    Planner,
     Request,
+    Reserve,
     WeightFormat,
     Weights,
-    make_plan,
     resolve_weights,
 )
-from .sharding import Parallel, shard_architecture
+from .sharding import Parallel
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -53,7 +54,8 @@ class PlanOptions(Frozen):
     context: int | None = None
     """None: the longest that all models have."""
     batch: int = 1
-    kv_dtype: str = "bf16"
+    kv_dtype: str = "auto"
+    """The dtype of keys and values; `auto` is the engine's own choice."""
     weights: str | None = None
     """The weight format; None: as stored."""
     gpus: int | None = None
@@ -62,16 +64,43 @@ class PlanOptions(Frozen):
     """None: all GPUs in one tensor-parallel group."""
     expert: int | None = None
     engine: str = "ideal"
-    utilization: float = UTILIZATION
+    utilization: float | None = None
+    """The share of a GPU that may be filled; None: the engine's own default."""
+    pipeline: int | None = None
+    data: int | None = None
+    """Groups of ranks with sequences of their own; None: what the GPUs leave."""
+    decode_context: int | None = None
+    engine_options: EngineOptions = EngineOptions()
+    reserve: Reserve = Reserve()
+    pool_bytes: int | None = None
+    """Bytes of the cache's pool on a GPU; None: what is left."""
+    speculative: bool = False
+    """Whether the model's own MTP modules run."""
 
     def make_parallel(self) -> Parallel:
-        """Return how the models are divided over the GPUs."""
-        tensor = self.tensor or self.gpus or 1
+        """Return how the models are divided over the GPUs.
+
+        Raises PlanError if the degrees make another number of GPUs than was asked for.
+        """
+        pipeline = self.pipeline or 1
+        groups = self.data or 1
+        tensor = self.tensor
+        if tensor is None:
+            tensor = max(1, (self.gpus or 1) // (pipeline * groups))
         expert = self.expert or 1
+        degrees = tensor * pipeline * groups
+        gpus = self.gpus or max(degrees, expert)
+        if self.data is not None and gpus != degrees:
+            raise PlanError(
+                f"TP {tensor} × PP {pipeline} × DP {groups} are {degrees} GPUs, not {gpus}",
+                "Leave one of --tp, --pp, --dp and the number of --gpus out.",
+            )
         return Parallel(
             tensor=tensor,
             expert=expert,
-            gpus=self.gpus or max(tensor, expert),
+            gpus=gpus,
+            pipeline=pipeline,
+            decode_context=self.decode_context or 1,
         )
 
 
@@ -114,8 +143,8 @@ def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[Plann
 
     Raises PlanError if an option is not known, or if a model cannot be divided or stored as asked.
     """
-    engine: Engine = parse_choice("engine", options.engine, ENGINES)
-    parse_choice("cache dtype", options.kv_dtype, CACHE_DTYPES)
+    engine = parse_engine(options.engine)
+    parse_cache_dtype(options.kv_dtype)
     limits = [reading.architecture.context_length for reading in readings]
     context = options.context
     if not context:
@@ -154,17 +183,26 @@ def plan_model(
     gpu_bytes = None
     if options.gpu:
         gpu_bytes = options.gpu.memory_bytes
+    gpu_name = ""
+    if options.gpu:
+        gpu_name = options.gpu.name
     request = Request(
         context=options.context or 1,
         batch=options.batch,
         parallel=options.make_parallel(),
         gpu_bytes=gpu_bytes,
         utilization=options.utilization,
+        gpu_name=gpu_name,
+        options=options.engine_options,
+        reserve=options.reserve,
+        pool_bytes=options.pool_bytes,
+        speculative=options.speculative,
     )
-    convention = Convention(engine, options.kv_dtype)
+    convention = Convention(engine.name, resolve_cache_dtype(a, engine, options.kv_dtype))
+    planner = Planner(a)
     try:
         weights = resolve_requested_weights(reading, options.weights)
-        plan = make_plan(a, request, convention, weights)
+        plan = planner.plan(request, convention, weights)
     except ValueError as error:
         raise PlanError(f"{reading.name}: {error}") from error
     return PlannedModel(
@@ -176,21 +214,59 @@ def plan_model(
             alone=weight_bytes_per_token(a, weights, 1),
             batched=weight_bytes_per_token(a, weights, options.batch),
         ),
-        curve=_cache_curve(a, request, convention, longest),
+        curve=_cache_curve(planner, request, convention, longest),
     )
 
 
 def _cache_curve(
-    a: Architecture, request: Request, convention: Convention, longest: int
+    planner: Planner, request: Request, convention: Convention, longest: int
 ) -> list[tuple[int, int]]:
     """Return (context, bytes) of one GPU's cache and state, from 0 to the longest context."""
-    rank_cache = compute_cache(shard_architecture(a, request.parallel), convention)
+    pool = planner.pool(request, convention)
     contexts = {round(longest * i / CURVE_POINTS) for i in range(CURVE_POINTS + 1)}
     curve: list[tuple[int, int]] = []
     for tokens in sorted(contexts):
-        size = rank_cache.bytes_at(tokens, request.sequences)
+        size = 0
+        if tokens:
+            size = pool.bytes_at(tokens, request.sequences)
         curve.append((tokens, size))
     return curve
+
+
+def parse_engine(name: str) -> Engine:
+    """Return the engine of a name in any case. Raises PlanError that lists them."""
+    engine = find_engine(name)
+    if engine is None:
+        raise PlanError(f"no engine is called {name!r}", f"Known: {', '.join(ENGINES)}.")
+    return engine
+
+
+def parse_cache_dtype(name: str) -> str:
+    """Return our name of a cache dtype, or `auto`. Raises PlanError that lists them."""
+    lowered = name.lower()
+    known = DTYPE_WORDS.get(lowered, lowered)
+    if known == "auto":
+        return known
+    return parse_choice("cache dtype", known, ("auto", *CACHE_DTYPES))
+
+
+def resolve_cache_dtype(a: Architecture, engine: Engine, name: str) -> str:
+    """Return the dtype of a model's cache.
+
+    `auto` is what the checkpoint declares where the engine follows it, else the model's own 16
+    bits.
+    """
+    known = parse_cache_dtype(name)
+    if known != "auto":
+        return known
+    if a.quantization is not None and engine.follows_checkpoint:
+        declared = (a.quantization.cache_dtype or "").lower()
+        declared = DTYPE_WORDS.get(declared, declared)
+        if declared in CACHE_DTYPES:
+            return declared
+    if a.dtype == "float16":
+        return "fp16"
+    return "bf16"
 
 
 def resolve_requested_weights(reading: Reading, name: str | None) -> Weights:

@@ -48,12 +48,16 @@ class Parallel(Frozen):
     expert: int = 1
     """Ranks that share the experts; with 1, experts are divided by width like all else."""
     gpus: int = 1
-    """All GPUs: gpus / tensor groups of ranks serve sequences of their own."""
+    """All GPUs: gpus / (tensor · pipeline) groups of ranks serve sequences of their own."""
+    pipeline: int = 1
+    """Stages that divide the layers."""
+    decode_context: int = 1
+    """Ranks of a tensor-parallel group that divide the tokens of a sequence among them."""
 
     @property
     def replicas(self) -> int:
         """Return how many groups of ranks hold different sequences (data parallelism)."""
-        return self.gpus // self.tensor
+        return self.gpus // (self.tensor * self.pipeline)
 
     @property
     def expert_width(self) -> int:
@@ -93,11 +97,73 @@ def divisibility_errors(a: Architecture, parallel: Parallel) -> list[str]:
                     errors.append(f"{groups} state groups are not divisible by {tensor}")
             case _:
                 pass
-    if gpus % tensor or gpus % expert:
-        errors.append(f"{gpus} GPUs are not a multiple of both TP {tensor} and EP {expert}")
+    errors += _stage_errors(a, parallel)
+    errors += _decode_context_errors(a, parallel)
+    if gpus % (tensor * parallel.pipeline) or (gpus // parallel.pipeline) % expert:
+        errors.append(_count_error(parallel))
     if tensor % expert and expert % tensor:
         errors.append(f"TP {tensor} and EP {expert} do not divide one another")
     return list(dict.fromkeys(errors))
+
+
+def _count_error(parallel: Parallel) -> str:
+    """Return why the number of GPUs does not suit the degrees."""
+    tensor, expert, gpus = parallel.tensor, parallel.expert, parallel.gpus
+    if parallel.pipeline == 1:
+        return f"{gpus} GPUs are not a multiple of both TP {tensor} and EP {expert}"
+    return (
+        f"{gpus} GPUs are not a multiple of TP {tensor} × PP {parallel.pipeline} "
+        f"and of EP {expert} a stage"
+    )
+
+
+def _stage_errors(a: Architecture, parallel: Parallel) -> Iterator[str]:
+    """Yield why the layers cannot be divided into stages."""
+    layers = len(a.layers)
+    if parallel.pipeline > layers:
+        yield f"{layers} layers are fewer than {parallel.pipeline} pipeline stages"
+
+
+def _decode_context_errors(a: Architecture, parallel: Parallel) -> Iterator[str]:
+    """Yield why ranks cannot divide the tokens of a sequence (vllm/config/parallel.py).
+
+    The ranks are those that would hold copies of a KV head; windows are not divided.
+    """
+    ranks, degree = parallel.tensor, parallel.decode_context
+    if degree == 1:
+        return
+    if ranks % degree:
+        yield f"DCP {degree} does not divide TP {ranks}"
+        return
+    for mixer in used_mixers(a).values():
+        match mixer:
+            case Attention(window=None, chunk=None, kv_heads=heads):
+                copies = max(1, ranks // heads)
+                if copies % degree:
+                    yield f"{heads} KV heads on {ranks} ranks have {copies} copies, not {degree}"
+            case Attention():
+                yield f"DCP {degree} does not divide windows"
+            case CompressedAttention():
+                yield f"DCP {degree} does not divide DeepSeek V4's windows"
+            case _:
+                pass
+
+
+def stage_ranges(layers: int, stages: int) -> list[range]:
+    """Return the layers of each pipeline stage.
+
+    Layers that are left over go one each to the stages before the last, from the end on (vllm:
+    distributed/utils.py get_pp_indices).
+    """
+    sizes = [layers // stages] * stages
+    for i in range(2, layers % stages + 2):
+        sizes[-i] += 1
+    ranges: list[range] = []
+    first = 0
+    for size in sizes:
+        ranges.append(range(first, first + size))
+        first += size
+    return ranges
 
 
 def divided_dimensions(a: Architecture, parallel: Parallel) -> Iterator[DividedDimension]:
@@ -267,16 +333,41 @@ def shard_tower(tower: Tower, ranks: int) -> Tower:
     return replace(tower, heads=tower.heads // ranks, kv_heads=kv_heads, ffn=ffn)
 
 
-def count_rank_parameters(a: Architecture, parallel: Parallel) -> dict[str, int]:
+def count_rank_parameters(
+    a: Architecture, parallel: Parallel, stage: int | None = None
+) -> dict[str, int]:
     """Count the parameters of one rank by component.
+
+    stage: number of a pipeline stage: the first has the embedding, the last the head, with a tied
+        matrix both; encoders are on every stage. None: all layers.
 
     Routers are whole: they rank all experts, wherever these are.
     """
-    share = count_parameters(shard_architecture(a, parallel)).by_component
-    router = count_parameters(a).by_component.get("router")
+    part = a
+    if stage is not None:
+        layers = stage_ranges(len(a.layers), parallel.pipeline)[stage]
+        part = replace(a, layers=a.layers[layers.start : layers.stop])
+    share = count_parameters(shard_architecture(part, parallel)).by_component
+    router = count_parameters(part).by_component.get("router")
     if router:
-        return share | {"router": router}
-    return share
+        share = share | {"router": router}
+    if stage is None:
+        return share
+    return _without_other_stages(a, share, stage, parallel.pipeline - 1)
+
+
+def _without_other_stages(
+    a: Architecture, share: dict[str, int], stage: int, last: int
+) -> dict[str, int]:
+    """Return a stage's parameters without an embedding or head that another stage holds."""
+    kept = dict(share)
+    holds_embedding = stage == 0 or (a.embedding.tied and stage == last)
+    if not holds_embedding:
+        for component in ("embedding", "per_layer_embedding"):
+            kept.pop(component, None)
+    if stage != last:
+        kept.pop("head", None)
+    return kept
 
 
 def parameter_bytes(parameters: Mapping[str, int], bits_of: Callable[[str], float]) -> int:

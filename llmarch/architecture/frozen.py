@@ -8,7 +8,7 @@ fields of the schema that took 36 ms, against 12 ms here, and made `llmarch show
 from __future__ import annotations
 
 from dataclasses import Field, FrozenInstanceError, dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform, overload
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Frozen:
         raise FrozenInstanceError(f"cannot delete {name!r}")
 
     def _compared(self) -> tuple[object, ...]:
-        return tuple(self.__dict__[f.name] for f in fields(self) if f.compare)
+        values = self.__dict__
+        return tuple([values[name] for name in _compared_names(type(self))])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frozen) or type(self) is not type(other):
@@ -45,6 +46,12 @@ class Frozen:
     def __repr__(self) -> str:
         shown = [f"{f.name}={self.__dict__[f.name]!r}" for f in fields(self) if f.repr]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@cache
+def _compared_names(cls: type[Frozen]) -> tuple[str, ...]:
+    """Return the names of the fields that make records of a class equal."""
+    return tuple(f.name for f in fields(cls) if f.compare)
 
 
 class Strict(Frozen):

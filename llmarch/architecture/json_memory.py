@@ -45,7 +45,57 @@ class ParallelDocument(TypedDict):
     """Degree of expert parallelism: GPUs that share the experts. 1: experts are cut by tensor
     parallelism like the other matrices."""
     replicas: int
-    """Copies of the model, each with sequences of its own: gpus / tensor."""
+    """Copies of the model, each with sequences of its own: gpus / (tensor · pipeline)."""
+    pipeline: int
+    """Pipeline stages, each with a part of the layers."""
+    decode_context: int
+    """GPUs of a tensor-parallel group that divide the tokens of a sequence among them."""
+
+
+class AllowancePartDocument(TypedDict):
+    """One thing that an engine keeps on a GPU beside weights and cache."""
+
+    name: str
+    """`activations`, `graphs`, `runtime` or `reserve`."""
+    bytes: int
+    """Bytes on the fullest GPU."""
+    source: str
+    """From where the size is known, as a phrase."""
+    given: bool
+    """Whether the user gave the size."""
+    inside_share: bool
+    """Whether it is taken from the share that the engine may fill, and so from the cache's room."""
+
+
+class PoolGroupDocument(TypedDict):
+    """Layers that an engine keeps in the same blocks."""
+
+    kind: str
+    """What the layers keep: `full`, `mla`, `sliding`, `sliding_mla`, `chunked`, `state`, or what
+    the engine's pools are for."""
+    layers: int
+    """Number of layers on a GPU."""
+    block_tokens: int
+    """Tokens of a block."""
+
+
+class PoolDocument(TypedDict):
+    """What the engine makes of the memory that is left for its cache: what it prints itself."""
+
+    memory_bytes: int
+    """Bytes of the pool on one GPU ("Available KV cache memory")."""
+    tokens: int
+    """Tokens in the pool ("GPU KV cache size")."""
+    concurrency: float
+    """Sequences of the whole context that fit at once ("Maximum concurrency")."""
+    blocks: int | None
+    """Blocks of the pool. Null: the engine has none."""
+    block_bytes: int | None
+    """Bytes of a block over all layers of a GPU. Null: the engine has none."""
+    blocks_per_sequence: int | None
+    """Blocks that a sequence of the whole context takes. Null: the engine has none."""
+    groups: list[PoolGroupDocument]
+    """Groups of layers that share blocks."""
 
 
 class FlopsDocument(TypedDict):
@@ -93,7 +143,10 @@ class PlanDocument(TypedDict):
     batch: int
     """Number of sequences at once, over all GPUs."""
     engine: str
-    """Convention by which cache bytes are counted: `ideal`, `vllm`, `sglang` or `transformers`."""
+    """Engine by whose rules bytes are counted: `ideal`, `transformers`, `vllm`, `sglang`,
+    `llama.cpp`, `trtllm` or `mlx`."""
+    engine_version: str
+    """Version of the engine that the rules were read from. Empty: there is none."""
     cache_dtype: str
     """Dtype or layout of keys and values."""
     weights: WeightsDocument
@@ -109,11 +162,21 @@ class PlanDocument(TypedDict):
     gpu_bytes: int | None
     """Memory of one GPU in bytes. Null: no GPU was named."""
     utilization: float
-    """Share of a GPU's memory that weights and cache may fill."""
+    """Share of a GPU's memory that may be filled, as the engine means it."""
     budget_bytes: int | None
     """Bytes of one GPU that may be filled: gpu_bytes · utilization. Null: no GPU was named."""
+    allowance: list[AllowancePartDocument]
+    """What the engine keeps on the fullest GPU beside weights and cache, part by part."""
+    allowance_bytes: int
+    """Bytes of the parts of the allowance that are taken from the budget."""
+    room_bytes: int | None
+    """Bytes that are left for the cache on the GPU with least: budget, less weights and allowance,
+    or the pool that was asked for. Negative: the weights do not fit. Null: no GPU was named."""
+    pool: PoolDocument | None
+    """What the engine makes of that room. Null: no GPU was named."""
     fits: bool | None
-    """Whether `per_gpu` is within the budget. Null: no GPU was named."""
+    """Whether weights, allowance and the cache of the batch are within the budget. Null: no GPU was
+    named."""
     largest_context: int | None
     """Largest context in tokens that fits at this batch; 0 if not even one token does. Null: no GPU
     was named."""
@@ -126,6 +189,8 @@ class PlanDocument(TypedDict):
     """What the division leaves on several GPUs at once, as sentences."""
     assumptions: list[str]
     """What else the figures rest on, as sentences."""
+    warnings: list[str]
+    """What a reader must know about the request, as sentences: a context beyond the model's own."""
     tensor_degrees: dict[str, list[str]]
     """Usual degrees of tensor parallelism, each with the reasons why it is not possible; an empty
     list means that it is."""

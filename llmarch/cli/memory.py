@@ -58,9 +58,10 @@ def memory(
         typer.Option(
             "--kv-dtype",
             metavar="DTYPE",
-            help="Dtype of keys and values: bf16, fp16, fp8, fp32, ... (docs/cache.md).",
+            help="Dtype of keys and values: auto (the engine's own choice), bf16, fp8, q8_0, ... "
+            "(docs/cache.md).",
         ),
-    ] = "bf16",
+    ] = "auto",
     weights: Annotated[
         str | None,
         typer.Option(
@@ -90,29 +91,150 @@ def memory(
         typer.Option(
             "--engine",
             metavar="NAME",
-            help="Whose cache layout: ideal, vllm, sglang, transformers (docs/cache.md).",
+            help="Whose rules: ideal, transformers, vllm, sglang, llama.cpp, trtllm, mlx "
+            "(docs/cache.md).",
         ),
     ] = "ideal",
     utilization: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--utilization",
+            "--gpu-memory-utilization",
+            "--mem-fraction-static",
             min=0.01,
             max=1.0,
-            help="Fraction of a GPU's memory for weights and cache.",
+            help="Fraction of a GPU's memory that may be filled. Default: the engine's own, "
+            "or 0.9.",
         ),
-    ] = 0.9,
+    ] = None,
+    pp: Annotated[
+        int | None, typer.Option("--pp", min=1, help="Pipeline stages. Default: 1.")
+    ] = None,
+    dp: Annotated[
+        int | None,
+        typer.Option(
+            "--dp",
+            min=1,
+            help="Groups of ranks with sequences of their own (attention-DP with --ep). "
+            "Default: what the GPUs leave.",
+        ),
+    ] = None,
+    dcp: Annotated[
+        int | None,
+        typer.Option(
+            "--dcp", min=1, help="Ranks that divide the tokens of a sequence. Default: 1."
+        ),
+    ] = None,
+    max_num_batched_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-num-batched-tokens",
+            "--chunked-prefill-size",
+            "--ubatch-size",
+            min=1,
+            metavar="TOKENS",
+            help="Tokens of one batch. Default: the engine's own for the GPU.",
+        ),
+    ] = None,
+    max_num_seqs: Annotated[
+        int | None,
+        typer.Option(
+            "--max-num-seqs",
+            "--max-running-requests",
+            min=1,
+            help="Sequences of one batch. Default: the engine's own for the GPU.",
+        ),
+    ] = None,
+    prefix_caching: Annotated[
+        bool,
+        typer.Option(
+            "--prefix-caching/--no-prefix-caching",
+            help="Whether prefixes are kept for later requests.",
+        ),
+    ] = True,
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            "--block-size", min=1, metavar="TOKENS", help="Tokens of a block of the cache."
+        ),
+    ] = None,
+    async_scheduling: Annotated[
+        bool,
+        typer.Option(
+            "--async-scheduling/--no-async-scheduling",
+            help="Whether a second batch is scheduled while one runs (vLLM): windows are reserved "
+            "for both.",
+        ),
+    ] = False,
+    activations: Annotated[
+        str | None,
+        typer.Option(
+            "--activations", metavar="SIZE", help="Peak activations: 2GiB. Default: an estimate."
+        ),
+    ] = None,
+    graphs: Annotated[
+        str | None,
+        typer.Option(
+            "--graphs",
+            metavar="SIZE",
+            help="Captured graphs: 500MiB, or 0 for eager mode. Default: an estimate.",
+        ),
+    ] = None,
+    reserve: Annotated[
+        str | None,
+        typer.Option(
+            "--reserve",
+            metavar="SIZE",
+            help="All that is kept beside weights and cache, in place of the estimates.",
+        ),
+    ] = None,
+    kv_cache_memory: Annotated[
+        str | None,
+        typer.Option(
+            "--kv-cache-memory",
+            "--kv-cache-memory-bytes",
+            metavar="SIZE",
+            help="The cache's pool on a GPU: 15.58GiB. Default: what is left.",
+        ),
+    ] = None,
     format: Output = Format.text,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
     """Show the memory that weights, cache and state take on GPUs."""
+    from ..analyses.engines.base import EngineOptions
+    from ..analyses.memory import Reserve
     from ..analyses.planning import PlanOptions, plan_models
 
     number, gpu = find_gpu(gpus)
     options = PlanOptions(
-        parse_context(context), batch, kv_dtype, weights, number, gpu, tp, ep, engine, utilization
+        context=parse_context(context),
+        batch=batch,
+        kv_dtype=kv_dtype,
+        weights=weights,
+        gpus=number,
+        gpu=gpu,
+        tensor=tp,
+        expert=ep,
+        engine=engine,
+        utilization=utilization,
+        pipeline=pp,
+        data=dp,
+        decode_context=dcp,
+        engine_options=EngineOptions(
+            batched_tokens=max_num_batched_tokens,
+            max_sequences=max_num_seqs,
+            prefix_caching=prefix_caching,
+            block_size=block_size,
+            batches_in_flight=1 + async_scheduling,
+        ),
+        reserve=Reserve(
+            activations=parse_size("--activations", activations),
+            graphs=parse_size("--graphs", graphs),
+            whole=parse_size("--reserve", reserve),
+        ),
+        pool_bytes=parse_size("--kv-cache-memory", kv_cache_memory),
     )
     readings = [
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
@@ -169,3 +291,15 @@ def parse_context(context: str | None) -> int | None:
         return numbers.tokens(context)
     except (ValueError, OverflowError):
         fail(f"--context {context} is not a number of tokens", "such as 4096, 128k or 1M")
+
+
+def parse_size(option: str, text: str | None) -> int | None:
+    """Return the bytes that an option means. Ends the program for text that is no size."""
+    if text is None:
+        return None
+    from ..views import numbers
+
+    try:
+        return numbers.size_bytes(text)
+    except (ValueError, OverflowError):
+        fail(f"{option} {text} is not a size", "such as 1.5GiB, 800MB or 0")

@@ -101,13 +101,17 @@ def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:
 
 
 def parallel_words(p: Plan) -> str:
-    """Return `TP 8`, or `TP 2 × 4 groups, EP 8`."""
+    """Return `TP 8`, or `TP 2 × PP 2 × 4 groups, EP 8, DCP 2`."""
     parallel = p.request.parallel
     words = f"TP {parallel.tensor}"
+    if parallel.pipeline > 1:
+        words += f" × PP {parallel.pipeline}"
     if parallel.replicas > 1:
         words += f" × {parallel.replicas} groups"
     if parallel.expert > 1:
         words += f", EP {parallel.expert}"
+    if parallel.decode_context > 1:
+        words += f", DCP {parallel.decode_context}"
     return words
 
 
@@ -182,6 +186,8 @@ def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
     """Return the labelled lines of one plan; labels without lines are left out."""
     lines = [
         ("Fits", fit_lines(p.plan)),
+        ("Engine", allowance_lines(p.plan)),
+        ("Pool", pool_lines(p.plan)),
         ("Largest", largest_lines(p.plan)),
         ("Divided", list(p.plan.remarks)),
         ("TP degrees", degree_lines(p.plan)),
@@ -194,13 +200,18 @@ def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
 
 def fit_words(p: Plan) -> str:
     """Return `yes, 3 GiB to spare`, or `no, 5 GiB too much`; nothing without GPUs."""
-    if p.budget is None:
+    if p.fits is None:
         return ""
-    spare = p.budget - p.per_gpu.total
+    if p.room is None or p.budget is None:
+        return "yes" if p.fits else "no"
+    needed = p.per_gpu.cache + p.per_gpu.state
+    spare = p.room - needed
     size = numbers.size(abs(spare))
+    if p.fits:
+        return f"yes, {size} to spare"
     if spare < 0:
         return f"no, {size} too much"
-    return f"yes, {size} to spare"
+    return "no, the last block is held back"
 
 
 def fit_lines(p: Plan) -> list[str]:
@@ -208,11 +219,41 @@ def fit_lines(p: Plan) -> list[str]:
     if p.budget is None or p.request.gpu_bytes is None:
         return []
     verdict = fit_words(p)
-    used = numbers.size(p.per_gpu.total)
+    used = numbers.size(p.per_gpu.total + p.reserved)
     budget = numbers.size(p.budget)
-    percent = 100 * p.request.utilization
+    percent = 100 * p.utilization
     whole = numbers.size(p.request.gpu_bytes)
     return [f"{verdict}: {used} of the {budget} that may be used ({percent:g} % of {whole})"]
+
+
+def allowance_lines(p: Plan) -> list[str]:
+    """Return what the engine keeps beside weights and cache, a part a line."""
+    if p.request.gpu_bytes is None:
+        return []
+    lines: list[str] = []
+    for part in p.allowance:
+        outside = ""
+        if not part.inside:
+            outside = ", outside the share"
+        lines.append(f"{part.name} {numbers.size(part.size)} ({part.source}{outside})")
+    return lines
+
+
+def pool_lines(p: Plan) -> list[str]:
+    """Return what the engine prints of its pool: memory, tokens, concurrency at the context."""
+    if p.capacity is None or p.room is None:
+        return []
+    if p.room <= 0:
+        return ["no memory is left for the cache"]
+    size = numbers.size(p.room)
+    tokens, context = number(p.capacity.tokens), number(p.request.context)
+    concurrency = f"{p.capacity.concurrency:.2f}"
+    lines = [f"KV cache memory {size}: {tokens} tokens"]
+    lines.append(f"maximum concurrency for {context} tokens per request: {concurrency}x")
+    if p.capacity.blocks is not None and p.capacity.block_bytes is not None:
+        blocks, block = number(p.capacity.blocks), numbers.size(p.capacity.block_bytes)
+        lines.append(f"{blocks} blocks of {block}")
+    return lines
 
 
 def largest_lines(p: Plan) -> list[str]:
@@ -220,7 +261,7 @@ def largest_lines(p: Plan) -> list[str]:
     if p.largest_context is None or p.largest_batch is None:
         return []
     if p.largest_batch == 0 and p.largest_context == 0:
-        if p.budget and p.per_gpu.weights > p.budget:
+        if p.room is not None and p.room <= 0 and not p.reserved:
             return ["nothing: the weights alone are too large"]
         return ["no context at this batch"]
     batch = number(p.request.batch)
@@ -287,13 +328,12 @@ def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
     """Return contexts beyond a model's own, and what several plans rest on."""
     lines: list[str] = []
     for p in planned:
-        limit = p.plan.context_limit
-        if limit and p.plan.request.context > limit:
-            own = number(limit)
-            lines.append(f"{p.name}: the context asked for is beyond its own of {own}")
+        for warning in p.plan.warnings:
+            lines.append(f"{p.name}: {warning}")
     if len(planned) > 1:
         lines += grounds(planned)
-    if planned[0].plan.budget is not None:
+    first = planned[0].plan
+    if first.budget is not None and not first.allowance:
         others = "activations, graphs and communication buffers"
         lines.append(f"{others} must fit into the rest of each GPU")
     return lines
@@ -347,7 +387,7 @@ def curve_points(p: PlannedModel) -> list[tuple[int, int]]:
     """Return (context, bytes) of cache and state, with GPUs also of one GPU's weights."""
     if p.plan.budget is None:
         return p.curve
-    weights = p.plan.per_gpu.weights
+    weights = p.plan.per_gpu.weights + p.plan.reserved
     return [(context, cached + weights) for context, cached in p.curve]
 
 

@@ -4,6 +4,23 @@ from __future__ import annotations
 
 TOKEN_UNITS = {"k": 1024, "m": 1024**2}
 MOST_TOKENS = 2**40
+SIZE_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+    "k": 2**10,
+    "m": 2**20,
+    "g": 2**30,
+    "t": 2**40,
+}
+"""What people write after a size in bytes."""
 
 
 def number(n: float) -> str:
@@ -130,3 +147,16 @@ def ratio(old: float, new: float) -> str:
     if times < 0.01:
         return f"× {times:.1e}"
     return f"× {three}"
+
+
+def size_bytes(text: str) -> int:
+    """Return the bytes of a size: `1.5GiB`, `800 MB`, `0`. Raises ValueError for other text."""
+    cleaned = text.replace(",", "").replace("_", "").strip().lower()
+    digits = cleaned.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = cleaned.removeprefix(digits).strip()
+    if unit not in SIZE_UNITS:
+        raise ValueError(f"{text!r} has no known unit")
+    value = float(digits)
+    if not 0 <= value < 2**60:
+        raise ValueError(f"{text!r} is not a size")
+    return int(value * SIZE_UNITS[unit])

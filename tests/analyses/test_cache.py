@@ -10,7 +10,6 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache as memo
-from math import ceil
 
 import pytest
 from helpers.architectures import (
@@ -29,8 +28,8 @@ from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.cache import Cache, compute_cache, shown_contexts
-from llmarch.analyses.cache_layouts import VLLM_IN_FLIGHT
-from llmarch.analyses.cache_parts import CACHE_DTYPES, ENGINES, Convention, Engine
+from llmarch.analyses.cache_parts import CACHE_DTYPES, Convention
+from llmarch.analyses.engines import ENGINES
 from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
 
@@ -45,8 +44,8 @@ def model(name: str) -> Architecture:
     )
 
 
-def engine(name: Engine, dtype: str = "bf16", reserve: bool = True) -> Convention:
-    return Convention(name, dtype, reserve)
+def engine(name: str, dtype: str = "bf16") -> Convention:
+    return Convention(name, dtype)
 
 
 def fixed(c: Cache) -> int:
@@ -117,14 +116,14 @@ def test_what_transformers_holds_beside_what_grows(name: str) -> None:
         ("glm-5", engine("transformers"), 89856 + 19968, 0),
         ("glm-5.2", engine("vllm", "fp8_ds_mla"), 53940, 0),
         ("glm-5.2", engine("transformers"), 89856 + 5376, 0),
-        ("qwen3-next", engine("vllm", reserve=False), 24576, 39518208),
+        ("qwen3-next", engine("vllm"), 24576, 39518208),
         ("qwen3-next", engine("sglang"), 24576, 77266944),
-        ("qwen3.5-397b", engine("vllm", reserve=False), 30720, 192061440),
-        ("kimi-linear", engine("vllm", reserve=False), 8064, 43417600),
+        ("qwen3.5-397b", engine("vllm"), 30720, 192061440),
+        ("kimi-linear", engine("vllm"), 8064, 43417600),
         ("kimi-linear", engine("sglang"), 8064, 43417600),
-        ("minimax-m1", engine("vllm", reserve=False), 40960, 146800640),
+        ("minimax-m1", engine("vllm"), 40960, 146800640),
         ("minimax-m1", engine("ideal", "fp32"), 81920, 293601280),
-        ("nemotron-3-nano", engine("vllm", reserve=False), 6144, 49082368),
+        ("nemotron-3-nano", engine("vllm"), 6144, 49082368),
         ("nemotron-3-super", engine("sglang"), 8192, 170229760),
         ("gemma3-27b", engine("ideal", "fp8"), 40960, 218103808),
     ],
@@ -140,10 +139,10 @@ def test_where_engines_and_dtypes_differ(
 
 
 @pytest.mark.parametrize(
-    ("name", "no_indexer", "bf16_indexer", "vllm", "vllm_pages", "windows"),
+    ("name", "no_indexer", "bf16_indexer", "vllm", "windows"),
     [
-        ("deepseek-v4-flash", 5536, 6880, Fraction("3850.25"), Fraction(3915), 5636096),
-        ("deepseek-v4-pro", 7928, 9848, Fraction("5511.4375"), Fraction("5609.25"), 7995392),
+        ("deepseek-v4-flash", 5536, 6880, Fraction("3850.25"), 5636096),
+        ("deepseek-v4-pro", 7928, 9848, Fraction("5511.4375"), 7995392),
     ],
 )
 def test_deepseek_v4(
@@ -151,7 +150,6 @@ def test_deepseek_v4(
     no_indexer: int,
     bf16_indexer: int,
     vllm: Fraction,
-    vllm_pages: Fraction,
     windows: int,
 ) -> None:
     a = model(name)
@@ -161,92 +159,29 @@ def test_deepseek_v4(
         "fp8 with a scale: 132 bytes every 4 tokens, not 256"
     )
     assert compute_cache(a, engine("transformers")).growing_bytes_per_token == bf16_indexer
-    assert compute_cache(a, engine("vllm", "fp8", reserve=False)).growing_bytes_per_token == vllm
-    assert compute_cache(a, engine("vllm", "fp8")).growing_bytes_per_token == vllm_pages
+    assert compute_cache(a, engine("vllm", "fp8")).growing_bytes_per_token == vllm
     assert ideal.window_bytes == windows
 
 
-def test_deepseek_v4_pages_and_states() -> None:
-    """Pages of vLLM's fp8 layout, and the compressor's state, layer kind by layer kind."""
+def test_deepseek_v4_states() -> None:
     a = model("deepseek-v4-flash")
-    pages = {
-        g.mixer: [(p.role, p.page_tokens, p.page_bytes) for p in g.parts]
-        for g in compute_cache(a, engine("vllm", "fp8")).groups
-    }
-    assert pages["sliding"] == [("kv", 64, 37440)]
-    assert pages["csa"] == [
-        ("kv", 64, 37440),
-        ("kv", 256, 37440),
-        ("state", 4, 32832),
-        ("index", 256, 8640),
-        ("state", 4, 8640),
-    ]
-    assert pages["hca"] == [("kv", 64, 37440), ("kv", 256, 1728), ("state", 8, 32832)]
     states = {
         g.mixer: sum(p.largest_bytes for p in g.parts_with("state"))
         for g in compute_cache(a).groups
     }
     assert states == {"sliding": 0, "csa": 65536 + 16384, "hca": 524288}
-    assert (
-        compute_cache(a, engine("vllm", "fp8", reserve=False)).groups[0].parts[0].entry_bytes == 584
-    )
+    assert compute_cache(a, engine("vllm", "fp8")).groups[0].parts[0].entry_bytes == 584
 
 
-# --- pages and reserves -------------------------------------------------------------------------
+# --- layouts ------------------------------------------------------------------------------------
 
 
-def test_vllm_reserves_windows_with_tokens_in_flight() -> None:
-    """Count ceil(min(W - 1 + M, T) / 16) + 1 pages for a window.
-
-    A chunk has ceil(min(C + M, T) / 16), a full layer ceil(T / 16).
-    """
-    layer = 2 * 8 * 128 * 2
-    a = architecture({"sliding": gqa(32, 8, 128, window=1024)}, ["sliding"])
-    assert (
-        compute_cache(a, engine("vllm")).bytes_at(100000)
-        == (ceil((1023 + VLLM_IN_FLIGHT) / 16) + 1) * 16 * layer
-    )
-    assert compute_cache(a, engine("vllm")).bytes_at(1000) == (63 + 1) * 16 * layer
-    a = architecture({"chunked": gqa(32, 8, 128, chunk=8192)}, ["chunked"])
-    assert compute_cache(a, engine("vllm")).bytes_at(100000) == (8192 + VLLM_IN_FLIGHT) * layer
-    a = architecture({"full": gqa(32, 8, 128)}, ["full"])
-    assert compute_cache(a, engine("vllm")).bytes_at(1000) == 1008 * layer
-
-
-def test_vllm_pages_of_hybrids_cover_a_state() -> None:
-    """Check Qwen3-Next's pages: 544 tokens in bf16, 1,056 with a float32 state.
-
-    A sequence holds two states, each as large as a page.
-    """
-    a = model("qwen3-next")
-    c = compute_cache(a, engine("vllm"))
-    full, linear = (
-        next(g for g in c.groups if g.mixer == "full"),
-        next(g for g in c.groups if g.mixer != "full"),
-    )
-    assert full.parts[0].page_tokens == 544
-    assert sum(p.largest_bytes for p in linear.parts) == 2 * 544 * 2048
-    wide = {
-        n: replace(m, state_dtype="float32") if isinstance(m, LinearAttention) else m
-        for n, m in a.mixers.items()
-    }
-    c = compute_cache(replace(a, mixers=wide), engine("vllm"))
-    assert next(g for g in c.groups if g.mixer == "full").parts[0].page_tokens == 1056
-
-
-def test_sglang_pools() -> None:
-    """Count 0.8 of the tokens if SGLang has a pool for the model, else every token (Gemma 3)."""
-    c = compute_cache(model("gpt-oss-20b"), engine("sglang"))
-    assert c.growing_bytes_per_token == 24576 + Fraction(4, 5) * 24576
-    assert compute_cache(model("gemma3-27b"), engine("sglang")).growing_bytes_per_token == 507904
-    assert (
-        compute_cache(model("gemma3-27b"), engine("sglang", reserve=False)).growing_bytes_per_token
-        == 507904
-    )
-    assert (
-        compute_cache(model("gpt-oss-20b"), engine("sglang", reserve=False)).growing_bytes_per_token
-        == 24576
-    )
+def test_sglang_keeps_every_token_of_models_without_a_sliding_pool() -> None:
+    """Gemma 3 has none, gpt-oss has one."""
+    gemma = compute_cache(model("gemma3-27b"), engine("sglang"))
+    assert gemma.growing_bytes_per_token == 507904
+    gpt_oss = compute_cache(model("gpt-oss-20b"), engine("sglang"))
+    assert gpt_oss.growing_bytes_per_token == 24576
 
 
 def test_packed_layouts() -> None:
@@ -501,7 +436,7 @@ MIXERS = {
 }
 NAMES = st.lists(st.sampled_from(sorted(MIXERS)), min_size=1, max_size=6)
 CONVENTIONS = st.builds(
-    Convention, st.sampled_from(ENGINES), st.sampled_from(["bf16", "fp32"]), st.booleans()
+    Convention, st.sampled_from(list(ENGINES)), st.sampled_from(["bf16", "fp32"])
 )
 MONOTONE = CONVENTIONS.filter(lambda c: c.engine != "transformers")
 """transformers keeps an unfinished compression window only until it is full."""
@@ -539,16 +474,12 @@ def test_windows_are_capped(names: list[str], convention: Convention, tokens: in
 
 @given(NAMES, CONVENTIONS, LENGTHS)
 def test_layers_add_up(names: list[str], convention: Convention, tokens: int) -> None:
-    """Check that the whole is the sum of its groups, and of its layers one by one.
-
-    Without pages: page sizes of vLLM's hybrids depend on all layers.
-    """
+    """Check that the whole is the sum of its groups, and of its layers one by one."""
     c = compute_cache(architecture(MIXERS, names), convention)
     assert c.bytes_at(tokens) == sum(g.bytes_at(tokens) for g in c.groups)
-    if not convention.has_pages:
-        assert c.bytes_at(tokens) == sum(
-            compute_cache(architecture(MIXERS, [n]), convention).bytes_at(tokens) for n in names
-        )
+    assert c.bytes_at(tokens) == sum(
+        compute_cache(architecture(MIXERS, [n]), convention).bytes_at(tokens) for n in names
+    )
 
 
 @given(

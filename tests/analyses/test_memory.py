@@ -77,7 +77,7 @@ def test_what_a_rank_holds(name: str, n: int, growing: int, all_layers: int, fix
 def test_a_rank_in_vllms_dtypes() -> None:
     c = compute_cache(
         shard_architecture(model("qwen3-next"), Parallel(4, 1, 4)),
-        Convention("vllm", reserve=False),
+        Convention("vllm"),
     )
     assert c.state_bytes == 9879552
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmarch.analyses.engines import ENGINES
 from llmarch.architecture.json_schema import validate
 from llmarch.cli import main
 from llmarch.errors import UnknownReference
@@ -95,7 +96,14 @@ def test_json_keeps_the_contract(run: Run) -> None:
     validate(document)
     assert document["gpu"]["name"] == "H200" and document["gpu"]["source"]
     v32, gemma = document["models"]
-    assert v32["parallel"] == {"gpus": 8, "tensor": 2, "expert": 4, "replicas": 4}
+    assert v32["parallel"] == {
+        "gpus": 8,
+        "tensor": 2,
+        "expert": 4,
+        "replicas": 4,
+        "pipeline": 1,
+        "decode_context": 1,
+    }
     for m in (v32, gemma):
         for part in ("one_copy", "per_gpu", "all_gpus"):
             f = m[part]
@@ -119,7 +127,7 @@ def test_without_gpus_nothing_is_said_of_fitting(run: Run) -> None:
 def test_the_default_context_is_what_models_share(run: Run) -> None:
     assert [m["context"] for m in run.json("qwen3-235b", "llama3-8b")["models"]] == [8192, 8192]
     out, _ = run("llama3-8b", "--context", "1M")
-    assert "beyond its own of 8,192" in out
+    assert "beyond the model's own of 8,192" in out
 
 
 def test_unsaid_dtypes_are_held_at_16_bits(run: Run) -> None:
@@ -139,7 +147,11 @@ def test_unsaid_dtypes_are_held_at_16_bits(run: Run) -> None:
         (["qwen3-235b", "--kv-dtype", "fp7"], "no cache dtype is called 'fp7'"),
         (["qwen3-235b", "--kv-dtype", "fp8_ds_mla"], "is a layout of MLA"),
         (["qwen3-235b", "--weights", "fp3"], "no weight format is called 'fp3'"),
-        (["qwen3-235b", "--engine", "mlx"], "no engine is called 'mlx'"),
+        (["qwen3-235b", "--engine", "tgi"], "no engine is called 'tgi'"),
+        (["qwen3-235b", "--graphs", "many"], "is not a size"),
+        (["qwen3-235b", "--engine", "llama.cpp", "--kv-dtype", "fp8"], "llama.cpp keeps no cache"),
+        (["gemma3-27b", "--tp", "8", "--dcp", "2"], "DCP 2 does not divide windows"),
+        (["llama3.1-8b", "--tp", "2", "--pp", "2", "--dp", "4", "--gpus", "8xH100"], "16 GPUs"),
         (["qwen3-235b", "--engine", "transformers", "--kv-dtype", "fp8"], "model's dtype"),
         (["gpt2-xl", "--weights", "as-stored"], "does not say"),
         (["deepseek-v3", "--gpus", "8xH200", "--tp", "3"], "not a multiple"),
@@ -151,10 +163,19 @@ def test_errors_are_one_message(run: Run, args: list[str], said: str) -> None:
     assert out == "" and said in err
 
 
-@pytest.mark.parametrize("engine", ["ideal", "vllm", "sglang", "transformers"])
+@pytest.mark.parametrize("engine", list(ENGINES))
 def test_every_engine(run: Run, engine: str) -> None:
-    m = run.json("gemma3-27b", "--engine", engine)["models"][0]
-    assert m["engine"] == engine and m["assumptions"]
+    """Every engine plans every kind of model, and says what it keeps and what its pool holds."""
+    for ref in ("gemma3-27b", "qwen3-next", "deepseek-v3.2", "llama3.1-8b"):
+        document = run.json(ref, "--engine", engine.upper(), "--gpus", "8xH200")
+        validate(document)
+        m = document["models"][0]
+        assert m["engine"] == engine
+        assert m["allowance_bytes"] == sum(p["bytes"] for p in m["allowance"] if p["inside_share"])
+        assert m["room_bytes"] == (
+            m["budget_bytes"] - m["per_gpu"]["weights"] - m["allowance_bytes"]
+        )
+        assert m["pool"]["tokens"] > 0 and m["pool"]["concurrency"] > 0
 
 
 # GPUs

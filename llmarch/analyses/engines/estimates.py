@@ -1,0 +1,117 @@
+"""Estimates of what engines keep on a GPU beside weights and cache, with the parts shown.
+
+An engine measures these by a dry run; here they are counted from the shapes of the largest tensors
+and from what public logs of vLLM show (engine logs). Nothing
+is fitted to a model. Sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from ...architecture.layers import used_mixers
+from ...architecture.schema import (
+    FFN,
+    Architecture,
+    Attention,
+    CompressedAttention,
+    Dense,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+    MoE,
+)
+from .base import GIB, AllowancePart, AllowanceRequest
+
+ELEMENT = 2
+"""Bytes of an activation."""
+LOGIT_BYTES = 38
+"""Bytes of a logit while a batch is sampled with top-k and top-p: the logit in 16 and in 32 bits,
+the sorted copy with 64-bit indices, and the sort's own buffers (vllm: v1/sample/ops/
+topk_topp_sampler.py apply_top_k_top_p; logs give 35 to 40)."""
+RESIDUALS = 2.5
+"""Tensors as wide as the stream that are alive beside the largest pair."""
+RUNTIME = GIB // 5
+"""Code modules, cuBLAS workspaces and metadata of one process."""
+COMMUNICATION = 2 * GIB // 5
+"""Buffers of collectives between ranks."""
+AMD_RUNTIME = GIB
+"""What ROCm's libraries keep in addition."""
+GRAPH_BYTES_PER_LAYER = 6 * 2**20
+"""Bytes of captured graphs per layer of the model, over all captured batch sizes."""
+AMD_NAMES = ("MI", "RX", "Radeon")
+
+
+def estimate_activations(request: AllowanceRequest) -> AllowancePart:
+    """Return the largest activations of one batch: a layer's, or those of sampling."""
+    forward = int(request.batched_tokens * token_activation_bytes(request.share))
+    sampling = 0
+    if request.last_stage:
+        sequences = min(request.max_sequences, request.batched_tokens)
+        sampling = sequences * request.architecture.vocab_size * LOGIT_BYTES
+    tokens = f"{request.batched_tokens:,} tokens through a layer"
+    if sampling > forward:
+        sequences = min(request.max_sequences, request.batched_tokens)
+        tokens = f"sampling {sequences:,} sequences over the vocabulary"
+    return AllowancePart("activations", max(forward, sampling), f"estimate: {tokens}")
+
+
+def token_activation_bytes(share: Architecture) -> float:
+    """Return the bytes of the activations of a token at their peak, on a rank.
+
+    A layer's widest block (an MLP's gate, up and product; the same for each chosen expert, or its
+    output), and the streams.
+    """
+    widest = 0
+    for ffn in share.ffns.values():
+        widest = max(widest, _ffn_elements(ffn, share.hidden_size))
+    for mixer in used_mixers(share).values():
+        widest = max(widest, _mixer_elements(mixer))
+    return ELEMENT * (widest + RESIDUALS * share.hidden_size)
+
+
+def _ffn_elements(ffn: FFN, hidden_size: int) -> int:
+    match ffn:
+        case Dense(width=width):
+            return 3 * width
+        case MoE(active=active, expert_width=width, shared_width=shared):
+            outputs = max(2 * width, hidden_size)
+            return active * (outputs + width) + 3 * shared
+
+
+def _mixer_elements(mixer: Mixer) -> int:
+    match mixer:
+        case Attention(heads=heads, kv_heads=kv_heads):
+            return 2 * heads * mixer.head_dim + kv_heads * (mixer.head_dim + mixer.v_head_dim)
+        case LatentAttention(heads=heads):
+            key_dim = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
+            return heads * (2 * key_dim + 2 * mixer.v_head_dim)
+        case CompressedAttention(heads=heads, head_dim=dim):
+            return 3 * heads * dim
+        case LinearAttention(key_heads=keys, value_heads=values):
+            return 2 * (2 * keys * mixer.key_head_dim + 2 * values * mixer.value_head_dim)
+
+
+def graphs_part(request: AllowanceRequest) -> AllowancePart:
+    """Return the memory of captured graphs."""
+    layers = len(request.architecture.layers)
+    size = layers * GRAPH_BYTES_PER_LAYER
+    return AllowancePart("graphs", size, f"estimate: captured graphs of {layers} layers")
+
+
+def runtime_part(request: AllowanceRequest) -> AllowancePart:
+    """Return what the driver, the libraries and collectives keep.
+
+    The driver keeps some of what nvidia-smi shows: torch sees 0.3 to 0.9 GiB less (23.7 of 24 GiB,
+    44.4 of 45, 79.2 of 79.7, 139.8 of 140.4).
+    """
+    size = RUNTIME
+    words = ["libraries"]
+    memory = request.gpu.memory_bytes
+    if memory is not None:
+        size += 3 * GIB // 10 + memory // 400
+        words.append("the driver's share")
+    if request.ranks > 1:
+        size += COMMUNICATION
+        words.append("collectives")
+    if request.gpu.name.startswith(AMD_NAMES):
+        size += AMD_RUNTIME
+    return AllowancePart("runtime", size, f"estimate: {', '.join(words)}")

@@ -1,0 +1,117 @@
+"""llama.cpp: one buffer of cells for the whole context, allocated at the start.
+
+Read in the llama.cpp that llama-cpp-python 0.3.36 carries: src/llama-kv-cache.cpp,
+src/llama-kv-cache-iswa.cpp, src/llama-memory-recurrent.cpp, src/llama-hparams.cpp,
+src/llama-context.cpp. Each slot has its own stream of cells (`--parallel`), padded to 256. Sliding
+layers have min(context, window + ubatch) cells, padded to 256. Recurrent layers keep columns and
+state in float32, whatever the type of the cache. MLA caches the latent once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from ...architecture.schema import Architecture, Attention, LinearAttention, Mixer
+from ..cache_parts import ELEMENT_BYTES, GGML_BLOCK_BYTES, CachePart, Convention
+from .base import (
+    AllowancePart,
+    AllowanceRequest,
+    Engine,
+    EngineOptions,
+    GPUTraits,
+    Pool,
+    PoolRequest,
+)
+from .estimates import estimate_activations, runtime_part
+
+CELL_PADDING = 256
+"""Cells are a multiple of this (llama-context.cpp, llama-kv-cache-iswa.cpp: GGML_PAD)."""
+UBATCH = 512
+"""Tokens of a physical batch by default (common/common.h: n_ubatch)."""
+PLAIN_CACHE_TYPES = ("bf16", "fp16", "fp32")
+FULL_SIZE_TYPES = frozenset(("mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "phi3"))
+"""Models whose windows the converter or the loader leaves out: their layers keep every token
+(src/llama-model.cpp: hparams.swa_type stays NONE)."""
+
+
+class CellPool(Pool):
+    """The cells of all slots, allocated for the whole context."""
+
+    def __init__(self, request: PoolRequest) -> None:
+        super().__init__(request)
+        self._ubatch = request.batched_tokens
+
+    def part_bytes(self, part: CachePart, tokens: int) -> int:
+        """Return the bytes of the cells of one layer's part in a slot of `tokens` tokens."""
+        held = pad_cells(tokens)
+        if part.most_tokens is not None:
+            held = pad_cells(min(held, part.most_tokens + self._ubatch))
+        return int(held / part.tokens_per_entry) * part.entry_bytes
+
+
+def pad_cells(tokens: int) -> int:
+    """Return the cells that are allocated for tokens."""
+    return CELL_PADDING * ceil(tokens / CELL_PADDING)
+
+
+class LlamaCpp(Engine):
+    """llama.cpp."""
+
+    name = "llama.cpp"
+    version = "llama-cpp-python 0.3.36"
+    files = (
+        "src/llama-kv-cache.cpp",
+        "src/llama-kv-cache-iswa.cpp",
+        "src/llama-memory-recurrent.cpp",
+        "src/llama-hparams.cpp",
+    )
+    utilization = 1.0
+    utilization_meaning = "weights, cells, the compute buffer and libraries"
+
+    def check_dtype(self, dtype: str) -> None:
+        """Raise ValueError if the cache is not kept in the dtype."""
+        if dtype not in PLAIN_CACHE_TYPES and dtype not in GGML_BLOCK_BYTES:
+            known = ", ".join((*PLAIN_CACHE_TYPES, *GGML_BLOCK_BYTES))
+            raise ValueError(f"llama.cpp keeps no cache in {dtype}; it has {known}")
+
+    def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return the tokens of a physical batch (`--ubatch-size`)."""
+        return options.batched_tokens or UBATCH
+
+    def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
+        """Return the part of a window; in models whose windows are left out, of every token."""
+        if a.model_type in FULL_SIZE_TYPES:
+            return part
+        return super().limit_to_window(a, mixer, part)
+
+    def conv_dtype(self, convention: Convention) -> str:
+        """Return the dtype of the convolution's columns: float32."""
+        return "fp32"
+
+    def state_dtype(self, a: Architecture, mixer: LinearAttention, convention: Convention) -> str:
+        """Return the dtype of the recurrent state: float32."""
+        return "fp32"
+
+    def indexer_dtype(self, convention: Convention) -> str:
+        """Return the dtype of a sparse indexer's keys: that of the cache's keys."""
+        if convention.dtype in ELEMENT_BYTES:
+            return convention.dtype
+        return "fp16"
+
+    def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
+        """Return what is kept beside weights and cache: the compute buffer, and the runtime."""
+        return [estimate_activations(request), runtime_part(request)]
+
+    def pool(self, request: PoolRequest) -> Pool:
+        """Return the cells of a device."""
+        return CellPool(request)
+
+    def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
+        """Return what the layout rests on besides the architecture, for a model's mixers."""
+        lines = [f"cells padded to {CELL_PADDING}, a stream for each slot"]
+        if any(isinstance(m, Attention) and m.window for m in mixers):
+            lines.append("windows hold W and a physical batch, padded")
+        if any(isinstance(m, LinearAttention) for m in mixers):
+            lines.append("states and convolution columns in float32")
+        return lines

@@ -1,0 +1,243 @@
+"""SGLang: pools of tokens, one for full layers, one for sliding ones, and slots of states.
+
+Read in sglang 0.5.23: srt/model_executor/pool_configurator.py,
+srt/mem_cache/kv_cache_configurator.py, srt/configs/mamba_utils.py, srt/configs/model_config.py,
+srt/arg_groups/memory_hook.py. `mem_fraction_static` is the share for weights and pools; activations
+and graphs are outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from ...architecture.schema import (
+    Architecture,
+    Attention,
+    CompressedAttention,
+    LinearAttention,
+    Mixer,
+)
+from ..cache_parts import FIXED_ROLES, CachePart, Convention
+from .base import (
+    GIB,
+    AllowancePart,
+    AllowanceRequest,
+    Capacity,
+    Engine,
+    EngineOptions,
+    GPUTraits,
+    Pool,
+    PoolGroup,
+    PoolRequest,
+    configured_state_dtype,
+    has_windows,
+)
+from .estimates import estimate_activations, graphs_part, runtime_part
+
+SHARE = Fraction(4, 5)
+"""The sliding pool's tokens as a share of the full pool's: swa_full_tokens_ratio (sglang:
+srt/server_args.py)."""
+COMPRESSED_SHARE = Fraction(1, 10)
+"""The same share for DeepSeek V4, by its own default (sglang: pool_configurator.py)."""
+POOLS = frozenset(
+    ("llama4", "deepseek_v4", "gpt_oss", "mimo_v2_flash", "step3p5", "step3p7", "gemma4", "laguna")
+)
+"""Models that have a sliding pool at all; in others a sliding layer keeps every token
+(sglang: model_config.py is_hybrid_swa_model)."""
+STATE_SHARE = Fraction(9, 19)
+"""The states' share of the room: mamba_full_memory_ratio 0.9 of states to cache (srt/
+arg_groups/fields/schedule.py)."""
+SLOTS_PER_REQUEST = 3
+"""Slots of states that a running request takes with the radix cache on
+(sglang: kv_cache_configurator.py MAMBA_CACHE_SIZE_MAX_RUNNING_REQUESTS_RATIO)."""
+SPARE_SLOTS = 1
+"""Slots beside those that max_mamba_cache_size names (srt/mem_cache/memory_pool.py)."""
+MIB = 2**20
+
+
+class TokenPool(Pool):
+    """SGLang's pools of tokens, and slots of states."""
+
+    def __init__(self, request: PoolRequest) -> None:
+        super().__init__(request)
+        compressed = any(
+            isinstance(mixer, CompressedAttention) for mixer in request.architecture.mixers.values()
+        )
+        share = SHARE
+        if compressed:
+            share = COMPRESSED_SHARE
+        if request.options.sliding_share is not None:
+            share = Fraction(str(request.options.sliding_share))
+        self.sliding_share = share
+
+    def part_bytes(self, part: CachePart, tokens: int) -> int:
+        """Return the bytes of one layer's part: windows have a share of the tokens."""
+        if part.most_tokens is None:
+            return part.bytes_at(tokens)
+        share = self.sliding_share
+        return tokens * share.numerator // share.denominator * part.entry_bytes
+
+    def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
+        """Return the bytes of the slots of sequences, and of the spare slot."""
+        one = super().state_bytes(tokens, 1, stage)
+        return (sequences + SPARE_SLOTS) * one
+
+    def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
+        """Return the tokens of the full pool, and how many sequences it holds.
+
+        States take their share of the room first.
+        """
+        held: list[int] = []
+        slots: list[int] = []
+        for stage, room in enumerate(rooms):
+            state = super().state_bytes(tokens, 1, stage)
+            left = max(0, room)
+            if state:
+                slots.append(int(left * STATE_SHARE) // state - SPARE_SLOTS)
+                left -= (slots[-1] + SPARE_SLOTS) * state
+            cell = self._cell_bytes(stage)
+            if cell:
+                held.append(int(left / cell))
+        most = min(held, default=0)
+        concurrency = most / tokens
+        if slots:
+            concurrency = min(concurrency, min(slots) / self._slots_per_request)
+        return Capacity(max(0, min(rooms)), most, concurrency)
+
+    @property
+    def _slots_per_request(self) -> int:
+        if self.request.options.prefix_caching:
+            return SLOTS_PER_REQUEST
+        return 1
+
+    def _cell_bytes(self, stage: int) -> Fraction:
+        """Return the bytes of one token of the full pool, with its share of the sliding one."""
+        total = Fraction(0)
+        for part, layers in self.stages[stage].items():
+            if part.role in FIXED_ROLES:
+                continue
+            per_token = part.bytes_per_token
+            if part.most_tokens is not None:
+                per_token *= self.sliding_share
+            total += layers * per_token
+        return total
+
+    @property
+    def groups(self) -> tuple[PoolGroup, ...]:
+        """Return the pools: of full layers, of sliding ones, of states."""
+        layers: dict[str, int] = {}
+        for part, n in self.stages[0].items():
+            if part.role in ("kv", "state"):
+                kind = part.kind
+                if part.most_tokens is not None:
+                    kind = "sliding"
+                layers[kind] = layers.get(kind, 0) + n
+        return tuple(PoolGroup(kind, n, 1) for kind, n in layers.items())
+
+    @property
+    def assumptions(self) -> list[str]:
+        """Return what the figures of the pool rest on, in words."""
+        mixers = list(self.request.architecture.mixers.values())
+        lines: list[str] = []
+        if has_windows(mixers):
+            lines.append("sliding layers keep every token")
+            if any(part.most_tokens is not None for stage in self.stages for part in stage):
+                share = float(self.sliding_share)
+                lines = [f"windows in a pool of {share:g} × the tokens"]
+        if any(part.role == "state" and part.kind == "recurrent" for part in self.stages[0]):
+            lines.append("states: 9/19 of the room, one slot to spare")
+        return lines
+
+
+class SGLang(Engine):
+    """SGLang."""
+
+    name = "sglang"
+    version = "0.5.23"
+    files = (
+        "srt/model_executor/pool_configurator.py",
+        "srt/mem_cache/kv_cache_configurator.py",
+        "srt/configs/mamba_utils.py",
+        "srt/arg_groups/memory_hook.py",
+    )
+    utilization_meaning = "weights and pools"
+    follows_checkpoint = True
+
+    def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
+        """Return the part of a window; in models without a sliding pool, of every token."""
+        if a.model_type.removesuffix("_text") not in POOLS:
+            return part
+        return replace(part, most_tokens=mixer.window or mixer.chunk)
+
+    def sparse_dtype(self, dtype: str) -> str:
+        """Return the dtype in which sparse attention keeps its cache (DSA)."""
+        if dtype == "fp8":
+            return "fp8_ds_mla"
+        return dtype
+
+    def state_dtype(self, a: Architecture, mixer: LinearAttention, convention: Convention) -> str:
+        """Return the dtype of the recurrent state: the config's, else float32.
+
+        srt/configs/mamba_utils.py mamba2_state_dtype.
+        """
+        return configured_state_dtype(mixer) or "fp32"
+
+    def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
+        """Return mem_fraction_static as SGLang chooses it (sglang: memory_hook.py).
+
+        The GPU without 512 MiB, 1.5 MiB a token of a chunk, 128 MiB a rank, 2 MiB a sequence of
+        the largest graph and 8 MiB a graph of a chunk; at least 10 GiB from 60 GiB on.
+        """
+        if gpu.memory_bytes is None:
+            return self.utilization
+        chunk = self.batched_tokens(gpu, options)
+        batch = self.max_sequences(gpu, options)
+        if ranks >= 4:
+            batch = max(batch, 160)
+        reserved = 512 * MIB + 3 * max(chunk, 2048) * MIB // 2
+        reserved += ranks * 128 * MIB + 2 * batch * MIB
+        if gpu.memory_bytes > 60 * GIB:
+            reserved = max(reserved, 10 * GIB)
+        return round((gpu.memory_bytes - reserved) / gpu.memory_bytes, 3)
+
+    def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return chunked_prefill_size by the GPU's memory: 2,048 to 16,384."""
+        if options.batched_tokens:
+            return options.batched_tokens
+        memory = gpu.memory_bytes
+        if memory is None:
+            return 4096
+        for limit, tokens in ((20, 2048), (60, 4096), (160, 8192)):
+            if memory < limit * GIB:
+                return tokens
+        return 16384
+
+    def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return the largest batch of a captured graph by the GPU's memory: 8 to 512."""
+        if options.max_sequences:
+            return options.max_sequences
+        memory = gpu.memory_bytes
+        if memory is None:
+            return 160
+        for limit, sequences in ((20, 8), (35, 48), (60, 32), (160, 256)):
+            if memory < limit * GIB:
+                return sequences
+        return 512
+
+    def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
+        """Return activations, graphs and libraries, which are outside mem_fraction_static.
+
+        Of the share, only what the driver and libraries keep before the weights is lost.
+        """
+        outside = [estimate_activations(request), graphs_part(request)]
+        return [*(replace(part, inside=False) for part in outside), runtime_part(request)]
+
+    def pool(self, request: PoolRequest) -> Pool:
+        """Return the pools of a rank's cache."""
+        return TokenPool(request)
+
+    def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
+        """Return what the layout rests on besides the architecture, for a model's mixers."""
+        return []

@@ -1,0 +1,64 @@
+"""NVIDIA TensorRT-LLM's PyTorch backend: blocks of one pool for each size of window.
+
+The package was not opened: what is here is its documented behaviour (docs: KV cache system,
+`free_gpu_memory_fraction`, `tokens_per_block`) and one log. Blocks have 32 tokens; layers with the
+same window share a pool; the fraction is of the memory that is free once weights and activations
+are in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...architecture.schema import Architecture, LinearAttention, Mixer
+from ..cache_parts import Convention
+from .base import (
+    AllowancePart,
+    AllowanceRequest,
+    Engine,
+    EngineOptions,
+    GPUTraits,
+    Pool,
+    PoolRequest,
+    configured_state_dtype,
+)
+from .blocks import WindowPools
+from .estimates import estimate_activations, runtime_part
+
+BLOCK_TOKENS = 32
+"""Tokens of a block: KvCacheConfig.tokens_per_block."""
+
+
+class TensorRTLLM(Engine):
+    """NVIDIA TensorRT-LLM."""
+
+    name = "trtllm"
+    version = "1.x (documentation)"
+    files = ("docs: features/kvcache.md",)
+    utilization = 0.9
+    utilization_meaning = "the cache, of what weights and activations leave free"
+    follows_checkpoint = True
+
+    def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return the tokens of one batch: max_num_tokens, 8,192 by default."""
+        return options.batched_tokens or 8192
+
+    def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return the sequences of one batch: max_batch_size, 2,048 by default."""
+        return options.max_sequences or 2048
+
+    def state_dtype(self, a: Architecture, mixer: LinearAttention, convention: Convention) -> str:
+        """Return the dtype of the recurrent state: the config's, else the model's."""
+        return configured_state_dtype(mixer) or convention.unquantised_dtype
+
+    def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
+        """Return what is kept beside weights and cache; it comes before the fraction."""
+        return [estimate_activations(request), runtime_part(request)]
+
+    def pool(self, request: PoolRequest) -> Pool:
+        """Return the pools of blocks."""
+        return WindowPools(request, request.options.block_size or BLOCK_TOKENS)
+
+    def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
+        """Return what the layout rests on besides the architecture, for a model's mixers."""
+        return [f"blocks of {BLOCK_TOKENS} tokens"]

@@ -1,0 +1,405 @@
+"""vLLM: one pool of blocks that all layers share, in the share of a GPU that it may use.
+
+Read in vLLM 0.33.0: v1/worker/gpu_worker.py (determine_available_memory), engine/arg_utils.py
+(get_batch_defaults), platforms/interface.py (_align_hybrid_block_size), models/deepseek_v4/ and
+model_executor/models/config.py; the planner is in `vllm_pools.py`. `gpu_memory_utilization` is the
+share of a GPU for weights, peak activations, captured graphs and libraries; the pool gets the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from math import ceil
+
+from ...architecture.schema import (
+    Architecture,
+    CompressedAttention,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+)
+from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
+from .base import (
+    GIB,
+    AllowancePart,
+    AllowanceRequest,
+    Capacity,
+    Engine,
+    EngineOptions,
+    GPUTraits,
+    LayerParts,
+    Pool,
+    PoolGroup,
+    PoolRequest,
+    configured_state_dtype,
+    has_latents,
+    has_states,
+    has_windows,
+)
+from .estimates import estimate_activations, graphs_part, runtime_part
+from .vllm_pools import (
+    LayerSpec,
+    PoolSettings,
+    SpecGroup,
+    block_bytes,
+    block_tables,
+    group_layers,
+    stage_groups,
+)
+
+BLOCK = 16
+"""Tokens of a block: CacheConfig.DEFAULT_BLOCK_SIZE (vllm/config/cache.py)."""
+LATENT_BLOCK = 64
+"""Tokens of a block that FlashMLA asks for (v1/attention/backends/mla/flashmla.py)."""
+LATENT_STEP = 128
+"""Step of the blocks of hybrids with MLA (platforms/interface.py _align_hybrid_block_size)."""
+COMPRESSED_BLOCK = 256
+COMPRESSED_WINDOW_BLOCK = 64
+RING_BLOCKS = {4: 4, 128: 8}
+"""Tokens of the blocks of DeepSeek V4's entries, window, and compressors by their ratio
+(vllm: v1/attention/backends/mla/indexer.py and sparse_swa.py, models/deepseek_v4/compressor.py)."""
+LARGE_GPU = 160 * GIB
+MEDIUM_GPU = 70 * GIB
+NO_COLUMNS = ("mamba", "short_conv", "rwkv4", "rwkv7")
+"""Recurrent variants whose columns do not widen with drafted tokens (vllm: mamba_utils.py: mamba1 and
+short_conv are called without num_spec)."""
+
+
+class SharedBlocks(Pool):
+    """vLLM's pool of blocks on a rank."""
+
+    def __init__(self, request: PoolRequest) -> None:
+        super().__init__(request)
+        options = request.options
+        mixers = list(request.architecture.mixers.values())
+        packed = any(isinstance(mixer, CompressedAttention) for mixer in mixers)
+        states = 1
+        if options.prefix_caching:
+            states = 2
+        self.settings = PoolSettings(
+            in_flight=request.batched_tokens * options.batches_in_flight,
+            states=states,
+            decode_context=request.decode_context,
+            packed=packed,
+        )
+        specs: list[LayerSpec] = []
+        indices: list[int] = []
+        for layer in request.layers:
+            found = self._layer_specs(layer)
+            specs += found
+            indices += [layer.index] * len(found)
+        self.spec_groups = group_layers(specs, packed)
+        tables = block_tables(self.spec_groups)
+        self._tables = [table for table in tables if table.specs[0].kind != "state"]
+        self._state_tables = [table for table in tables if table.specs[0].kind == "state"]
+        self._stage_blocks = [block_bytes(self.spec_groups)]
+        if request.stages:
+            numbers = [range_of(indices, stage) for stage in request.stages]
+            shares = [stage_groups(self.spec_groups, layers) for layers in numbers]
+            self._stage_blocks = [block_bytes(share) for share in shares]
+
+    # --- the layers' specs
+
+    @cached_property
+    def block_tokens(self) -> int:
+        """Return the tokens of an attention block.
+
+        With recurrent layers it grows until it covers the whole state of a layer, by the block
+        that was asked for, by 128 with MLA.
+        """
+        mixers = list(self.request.architecture.mixers.values())
+        if self.settings.packed:
+            return COMPRESSED_BLOCK
+        block = BLOCK
+        if has_latents(mixers):
+            block = LATENT_BLOCK
+        block = self.request.options.block_size or block
+        step = block
+        if has_latents(mixers):
+            step = max(block, LATENT_STEP)
+        state, entry = self._largest_state, self._largest_entry
+        if not state or not entry:
+            return block
+        return max(block, step * ceil(state / (step * entry)))
+
+    @cached_property
+    def _largest_state(self) -> int:
+        """Return the bytes of the largest recurrent state of a layer; 0 without any."""
+        return max((self._state_content(layer) for layer in self.request.layers), default=0)
+
+    @cached_property
+    def _largest_entry(self) -> int:
+        """Return the bytes of a token in the attention layer that needs most; 0 without any."""
+        sizes = [0]
+        for layer in self.request.layers:
+            sizes += [p.entry_bytes for p in layer.parts if p.kind in ("full", "latent", "sliding")]
+        return max(sizes)
+
+    def _state_content(self, layer: LayerParts) -> int:
+        """Return the bytes of a layer's columns and state, with a column for each drafted token."""
+        parts = [part for part in layer.parts if part.kind == "recurrent"]
+        size = sum(part.entry_bytes for part in parts)
+        mixer = self.request.architecture.mixers.get(layer.mixer)
+        drafted = self.request.options.draft_tokens
+        if drafted and isinstance(mixer, LinearAttention) and mixer.variant not in NO_COLUMNS:
+            for part in parts:
+                if part.role == "conv":
+                    size += drafted * part.form[0] * ELEMENT_BYTES[part.dtype]
+        return size
+
+    def _layer_specs(self, layer: LayerParts) -> list[LayerSpec]:
+        """Return what a layer asks of the pool."""
+        specs: list[LayerSpec] = []
+        for part in layer.parts:
+            if part.kind != "recurrent":
+                specs.append(self._part_spec(part))
+        content = self._state_content(layer)
+        if content:
+            specs.append(self._state_spec(content))
+        return specs
+
+    def _state_spec(self, content: int) -> LayerSpec:
+        """Return a state, padded to the bytes of an attention block."""
+        padded = None
+        page = self.block_tokens * self._largest_entry
+        if page > content:
+            padded = page
+        drafted = self.request.options.draft_tokens
+        return LayerSpec("state", self.block_tokens, content, padded, drafted=drafted)
+
+    def _part_spec(self, part: CachePart) -> LayerSpec:
+        """Return one part of a layer as a spec; DeepSeek V4's pages are padded to their unit."""
+        form = (*part.form, part.dtype)
+        block = self.block_tokens
+        reach = part.most_tokens or 0
+        match part.kind:
+            case "sliding":
+                return LayerSpec("sliding", block, block * part.entry_bytes, None, reach, form)
+            case "chunked":
+                return LayerSpec("chunked", block, block * part.entry_bytes, None, reach, form)
+            case "sliding_latent":
+                block = COMPRESSED_WINDOW_BLOCK
+                content = block * part.entry_bytes
+                return LayerSpec("sliding_mla", block, content, self._padded(content), reach, form)
+            case "ring":
+                return self._ring_spec(part)
+            case "latent":
+                content = int(block / part.tokens_per_entry) * part.entry_bytes
+                form = (*form, int(part.tokens_per_entry), part.role)
+                return LayerSpec("mla", block, content, self._padded(content), 0, form)
+            case _ if part.role == "cross":
+                return LayerSpec("cross", block, block * part.entry_bytes, None, 0, form)
+            case _:
+                return LayerSpec("full", block, block * part.entry_bytes, None, 0, form)
+
+    def _ring_spec(self, part: CachePart) -> LayerSpec:
+        """Return a compressor's ring: a window of float32 rows."""
+        series = 2
+        if part.ring == 128:
+            series = 1
+        block = RING_BLOCKS.get(part.ring // series, 4)
+        content = block * part.entry_bytes // part.ring
+        padded = self._padded(content)
+        form = (part.entry_bytes // part.ring,)
+        return LayerSpec("sliding_mla", block, content, padded, part.ring, form)
+
+    def _padded(self, content: int) -> int | None:
+        """Return the bytes that a page of DeepSeek V4 is padded to; None for other models."""
+        if not self.settings.packed:
+            return None
+        unit = 512
+        if self.request.convention.dtype in ("fp8", "fp8_ds_mla"):
+            unit = 576
+        return unit * ceil(content / unit)
+
+    # --- the pool
+
+    def blocks_for(self, tokens: int) -> int:
+        """Return the blocks that a sequence of `tokens` tokens takes."""
+        growing = sum(table.blocks(tokens, self.settings) for table in self._tables)
+        return growing + self._state_blocks
+
+    def cache_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
+        """Return the bytes of the blocks of all groups but the recurrent ones."""
+        blocks = self.blocks_for(tokens) - self._state_blocks
+        return sequences * blocks * self._stage_blocks[stage]
+
+    def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
+        """Return the bytes of the blocks that hold states."""
+        return sequences * self._state_blocks * self._stage_blocks[stage]
+
+    @cached_property
+    def _state_blocks(self) -> int:
+        return sum(table.blocks(1, self.settings) for table in self._state_tables)
+
+    def block_count(self, rooms: Sequence[int]) -> int:
+        """Return the blocks of the pool: as many as the stage with least has."""
+        counts = [
+            max(0, room) // size
+            for room, size in zip(rooms, self._stage_blocks, strict=True)
+            if size
+        ]
+        return min(counts, default=0)
+
+    def fits(self, rooms: Sequence[int], tokens: int, sequences: int) -> bool:
+        """Return whether sequences of `tokens` tokens fit; one block is held back as the null."""
+        if not self.spec_groups:
+            return True
+        return sequences * self.blocks_for(tokens) <= self.block_count(rooms) - 1
+
+    def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
+        """Return what vLLM prints: tokens in the pool, and maximum concurrency at the context."""
+        blocks = self.block_count(rooms)
+        one = self.blocks_for(tokens)
+        concurrency = 0.0
+        if one:
+            concurrency = blocks / one
+        return Capacity(
+            memory_bytes=max(0, min(rooms)),
+            tokens=int(concurrency * tokens),
+            concurrency=concurrency,
+            blocks=blocks,
+            block_bytes=max(self._stage_blocks),
+            blocks_per_sequence=one,
+        )
+
+    def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
+        """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""
+        one = self.blocks_for(tokens)
+        if not one:
+            return 0
+        return max(0, self.block_count(rooms) - 1) // one
+
+    @property
+    def groups(self) -> tuple[PoolGroup, ...]:
+        """Return the groups of layers that share blocks."""
+        return tuple(group_words(group) for group in self.spec_groups)
+
+    @property
+    def assumptions(self) -> list[str]:
+        """Return what the figures of the pool rest on, in words."""
+        mixers = list(self.request.architecture.mixers.values())
+        lines = [f"pages of {self.block_tokens:,} tokens"]
+        if self.settings.packed:
+            lines = ["pages of 256 tokens, 64 of a window, 4 or 8 of a compressor"]
+        if has_windows(mixers):
+            tokens = self.settings.in_flight
+            lines.append(f"windows reserved for {tokens:,} tokens in flight")
+        if has_states(mixers):
+            lines.append(self._state_words())
+        sizes = {len(group.layers) for group in self.spec_groups}
+        if len(self.spec_groups) > 1:
+            lines.append(f"{len(self.spec_groups)} groups of up to {max(sizes)} layers")
+        return lines
+
+    def _state_words(self) -> str:
+        if self.settings.states == 2:
+            return "two states a sequence (prefix caching on)"
+        return "one state a sequence (prefix caching off)"
+
+
+def group_words(group: SpecGroup) -> PoolGroup:
+    """Return a group as it is shown."""
+    spec = group.specs[0]
+    return PoolGroup(spec.kind, len(group.layers), spec.block)
+
+
+def range_of(indices: Sequence[int], stage: range) -> range:
+    """Return the numbers of the specs whose decoder layer is in a stage; they are consecutive."""
+    numbers = [number for number, index in enumerate(indices) if index in stage]
+    if not numbers:
+        return range(0)
+    return range(numbers[0], numbers[-1] + 1)
+
+
+class VLLM(Engine):
+    """vLLM."""
+
+    name = "vllm"
+    version = "0.33.0"
+    files = (
+        "v1/core/kv_cache_planning.py",
+        "v1/core/kv_cache_utils.py",
+        "v1/kv_cache_interface.py",
+        "v1/worker/gpu_worker.py",
+        "platforms/interface.py",
+        "engine/arg_utils.py",
+    )
+    utilization = 0.92
+    utilization_meaning = "weights, activations, graphs, libraries and the pool"
+    follows_checkpoint = True
+
+    def block_index_dtype(self, convention: Convention) -> str:
+        """Return the dtype of a block index's keys: they are not quantised."""
+        return convention.unquantised_dtype
+
+    def sparse_dtype(self, dtype: str) -> str:
+        """Return the dtype in which sparse attention keeps its cache.
+
+        FlashMLA's sparse kernels keep an fp8 cache as fp8_ds_mla
+        (v1/attention/backends/mla/flashmla_sparse.py).
+        """
+        if dtype == "fp8":
+            return "fp8_ds_mla"
+        return dtype
+
+    def state_dtype(self, a: Architecture, mixer: LinearAttention, convention: Convention) -> str:
+        """Return the dtype of the recurrent state.
+
+        What the config says (LinearAttention.state_dtype), else the model's dtype, but float32 for
+        KDA, RWKV and Nemotron-H (vllm: mamba_utils.py
+        MambaStateDtypeCalculator, models/config.py).
+        """
+        if mixer.variant in MODEL_DTYPE_VARIANTS:
+            return convention.unquantised_dtype
+        configured = configured_state_dtype(mixer)
+        if configured:
+            return configured
+        if mixer.variant in ("kda", "rwkv4", "rwkv7") or a.model_type == "nemotron_h":
+            return "fp32"
+        return convention.unquantised_dtype
+
+    def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return max_num_batched_tokens of a server, by the GPU's memory.
+
+        16,384 from 160 GiB, 8,192 from 70 GiB but for an A100 or a GB10, else 2,048.
+        """
+        if options.batched_tokens:
+            return options.batched_tokens
+        memory = gpu.memory_bytes
+        if memory is None or (memory >= MEDIUM_GPU and not _is_small_tier(gpu)):
+            if memory is not None and memory >= LARGE_GPU:
+                return 16384
+            return 8192
+        return 2048
+
+    def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
+        """Return max_num_seqs of a server: 1,024 where batches are large, else 256."""
+        if options.max_sequences:
+            return options.max_sequences
+        memory = gpu.memory_bytes
+        if memory is None or (memory >= MEDIUM_GPU and not _is_small_tier(gpu)):
+            return 1024
+        return 256
+
+    def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
+        """Return activations, graphs and libraries, which gpu_memory_utilization includes."""
+        return [estimate_activations(request), graphs_part(request), runtime_part(request)]
+
+    def pool(self, request: PoolRequest) -> Pool:
+        """Return the pool of a rank's cache."""
+        return SharedBlocks(request)
+
+    def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
+        """Return what the layout rests on besides the architecture, for a model's mixers."""
+        sparse = any(isinstance(m, LatentAttention) and m.indexer for m in mixers)
+        if sparse:
+            return ["an fp8 cache of sparse attention as fp8_ds_mla"]
+        return []
+
+
+def _is_small_tier(gpu: GPUTraits) -> bool:
+    """Return whether vLLM keeps a GPU of much memory at the small defaults."""
+    name = gpu.name.lower()
+    return "a100" in name or "gb10" in name or "spark" in name

@@ -62,8 +62,8 @@ RING_BLOCKS = {4: 4, 128: 8}
 LARGE_GPU = 160 * GIB
 MEDIUM_GPU = 70 * GIB
 NO_COLUMNS = ("mamba", "short_conv", "rwkv4", "rwkv7")
-"""Recurrent variants whose columns do not widen with drafted tokens (vllm: mamba_utils.py: mamba1 and
-short_conv are called without num_spec)."""
+"""Recurrent variants whose columns do not widen with drafted tokens (vllm: mamba_utils.py:
+mamba1 and short_conv are called without num_spec)."""
 
 
 class SharedBlocks(Pool):

@@ -17,7 +17,9 @@ def program() -> NoReturn:
     """
     gc.disable()
     from .cli import main
+    from .renderers.output import prepare_streams
 
+    prepare_streams()
     code: object = 2
     with suppress(OSError):  # stderr is closed too, so there is nowhere to report it
         try:
@@ -26,14 +28,15 @@ def program() -> NoReturn:
             code = end.code or 0
         try:
             sys.stdout.flush()
-        except BrokenPipeError:  # whoever read the pipe has closed it; typer exits with 1 then
-            code = code or 1
+        except SystemExit as end:  # whoever read the pipe has closed it
+            code = end.code
         except OSError as error:
             if not code:
                 code = 2
                 print(f"error: {error}", file=sys.stderr)
-        sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)
+        with suppress(SystemExit):
+            sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 2)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,15 @@ Exit codes of all commands:
 2  wrong usage or bad input: no such model; a config, lock or setting that cannot be read as one
 3  could not be read: no network; a gated, private or missing repository; offline and not cached
 4  read only in part: a shard that could not be fetched, tensors that could not be compared
+70 a fault of llmarch itself; the message asks for a report
+141 whoever read the output has closed the pipe: `llmarch show REF | head -1`
 
 If several apply, the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain
 result never exits 0.
 """
+
+INTERNAL = 70
+"""The exit code for any exception that llmarch does not raise on purpose."""
 
 
 class LlmarchError(Exception):

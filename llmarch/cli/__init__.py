@@ -28,8 +28,9 @@ def top(
     """Handle the options that stand before a command."""
     if version:
         from .. import __version__
+        from ..renderers.output import write_text
 
-        typer.echo(f"llmarch {__version__}")
+        write_text(f"llmarch {__version__}")
         raise typer.Exit
 
 
@@ -41,13 +42,13 @@ FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models
 def main() -> None:
     """Run the program. An error becomes one message and an exit code, never a traceback."""
     from ..errors import LlmarchError
-    from .common import fail
+    from .common import fail, fail_internally
 
     command = sys.argv[1:2]
     files = {FILES[name] for name in command if name in FILES}
-    for file in files or sorted(set(FILES.values())):  # help and completion need all of them
-        import_module(f".{file}", __name__)
     try:
+        for file in files or sorted(set(FILES.values())):  # help and completion need all of them
+            import_module(f".{file}", __name__)
         app(prog_name="llmarch")
     except LlmarchError as error:
         fail(error.message, error.hint, error.exit_code)
@@ -55,3 +56,5 @@ def main() -> None:
         fail(str(error))
     except MemoryError:
         fail("not enough memory")
+    except Exception as error:  # a fault of llmarch, which must not read as "changes"
+        fail_internally(error)

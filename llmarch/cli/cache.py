@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ..renderers.output import write_text
 from . import app
 from .common import Format, Output, write
 
@@ -41,4 +42,4 @@ def clear() -> None:
     removed = header_cache.delete_all()
     word = "entry" if removed.entries == 1 else "entries"
     size = numbers.size(removed.bytes)
-    typer.echo(f"removed {numbers.number(removed.entries)} {word}, {size}")
+    write_text(f"removed {numbers.number(removed.entries)} {word}, {size}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..renderers.output import Form, write_text
 from . import app
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect_reference
 
@@ -31,6 +32,13 @@ class ReportFormat(StrEnum):
 
 SINGLE_DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
 """Formats that are one document, so that nothing else may share their file or stream."""
+FORMS: dict[ReportFormat, Form] = {
+    ReportFormat.json: "json",
+    ReportFormat.sarif: "json",
+    ReportFormat.markdown: "markup",
+    ReportFormat.junit: "markup",
+}
+"""How a format spells characters that a stream cannot hold; `text` for others."""
 
 FailOn = Annotated[
     str | None,
@@ -110,7 +118,7 @@ def check(
         fail("--update writes the lock; --against names a model")
     if not any(path == "-" for _, path in targets):
         targets.insert(0, (format, "-"))
-    for kind, path in targets:
+    for kind, path in sorted(targets, key=lambda target: target[1] == "-"):  # files first
         write_report(done.report, kind, path)
     code = update_lock(done) if update else done.report.exit_code
     raise typer.Exit(code)
@@ -168,7 +176,7 @@ def write_report(report: Report, kind: ReportFormat, path: str) -> None:
 
         text.report(report)
     else:
-        typer.echo(report_text(report, kind), nl=False)
+        write_text(report_text(report, kind), FORMS.get(kind, "text"), end="")
 
 
 def report_text(report: Report, kind: ReportFormat) -> str:
@@ -216,7 +224,7 @@ def update_lock(done: CheckResult) -> int:
     if changed:
         project.write_file(done.path, lock_text(new, f"llmarch {__version__}"))
     words = f"{', '.join(changed)} updated" if changed else "nothing to update"
-    typer.echo(f"{done.path}: {words}", err=True)
+    write_text(f"{done.path}: {words}", error=True)
     codes: list[int] = []
     for v in done.report.verdicts:
         if v.error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from ..renderers.output import write_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -73,11 +75,11 @@ def write(
     if format is Format.json:
         from ..renderers import json
 
-        typer.echo(json.json_text(document()))
+        write_text(json.json_text(document()), "json")
     elif format is Format.markdown:
         from ..renderers import markdown
 
-        typer.echo(getattr(markdown, kind)(view()).removesuffix("\n"))
+        write_text(getattr(markdown, kind)(view()).removesuffix("\n"), "markup")
     else:
         from ..renderers import text
 
@@ -143,5 +145,24 @@ def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:
     lines = [printable(line) for line in message.split("\n")]
     if hint:
         lines += [f"  {printable(line)}" for line in hint.split("\n")]
-    typer.echo("error: " + "\n".join(lines), err=True)
+    write_text("error: " + "\n".join(lines), error=True)
     raise SystemExit(code)
+
+
+def fail_internally(error: Exception) -> NoReturn:
+    """Print that llmarch itself failed, and where, and end the program."""
+    from traceback import extract_tb
+
+    from .. import __version__
+    from ..errors import INTERNAL
+
+    place = "its start"
+    frames = extract_tb(error.__traceback__)
+    if frames:
+        file = "/".join(frames[-1].filename.replace("\\", "/").rsplit("/", 2)[-2:])
+        place = f"{file}, line {frames[-1].lineno}"
+    fail(
+        f"llmarch {__version__} failed: {type(error).__name__}: {error} ({place})",
+        "This is a fault of llmarch. Please report it, with the command and the config.",
+        INTERNAL,
+    )

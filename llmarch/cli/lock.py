@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..renderers.output import write_text
 from . import app
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load_reference
 
@@ -65,7 +66,7 @@ def lock(
     width = min(WIDEST_REFERENCE, max(map(len, found)))
     for ref, new in found.items():
         print_entry(ref.ljust(width), before.get(ref), new)
-    typer.echo(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")
+    write_text(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")
 
 
 def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
@@ -86,7 +87,7 @@ def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
         mark = "="
     commit = [new.commit[:7]] if new.commit else []
     words = [f"{mark} {ref}", *commit, numbers.count(new.parameters["total"]), new.status]
-    typer.echo(printable("   ".join(words)))
+    write_text(printable("   ".join(words)))
     for f in new.findings:
         if f.severity != "info":
-            typer.echo(printable(f"    {f.severity}: {finding_line(f)}", 1000))
+            write_text(printable(f"    {f.severity}: {finding_line(f)}", 1000))

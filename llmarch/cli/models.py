@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..renderers.output import write_text
 from . import app
 from .common import Format, Output, examples, write
 
@@ -48,4 +49,4 @@ def schema() -> None:
     from ..architecture.json_schema import json_schema
     from ..renderers import json
 
-    typer.echo(json.json_text(json_schema()))
+    write_text(json.json_text(json_schema()), "json")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..renderers.output import write_text
 from . import app
 from .common import Format, Output, examples, fail
 
@@ -32,11 +33,11 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
     if format is Format.json:
         from ..renderers import json
 
-        typer.echo(json.json_text(json.rules(RULES)))
+        write_text(json.json_text(json.rules(RULES)), "json")
     elif format is Format.markdown:
         from ..renderers import markdown
 
-        typer.echo(markdown.rules(RULES), nl=False)
+        write_text(markdown.rules(RULES), "markup", end="")
     else:
         from ..renderers import text
         from ..views.documents import Table

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from functools import cache
+from math import isfinite
 from typing import Any, cast
 
 from ..architecture.frozen import Frozen, frozen
@@ -79,11 +80,12 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
 
     ref: the modelling code that plain values rest on, unless their draft has one of its own.
     evidence: gets the evidence of each leaf under its dotted path.
-    Raises ValueError for a word that its field does not allow, and InternalError for a field that
-    the class does not have.
+    Raises ValueError for a word that its field does not allow or a number that is not finite, and
+    InternalError for a field that the class does not have.
     """
     if isinstance(tree, Sourced):
         evidence[path] = tree.evidence
+        _check_finite(tree.value, tree.evidence.ref or path)
         return _frozen_list(tree.value)
     if isinstance(tree, Draft):
         return _build_draft(tree, tree.ref or ref, evidence, path)
@@ -95,7 +97,16 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
         if any(isinstance(item, (Draft, Sourced)) for item in items):
             return tuple(build(v, ref, evidence, f"{path}.{i}") for i, v in enumerate(items))
     evidence[path] = Evidence(kind="family", ref=ref)
+    _check_finite(tree, path)
     return _frozen_list(tree)
+
+
+def _check_finite(value: Any, name: str) -> None:
+    """Raise ValueError for a number, or a list with one, that is infinite or NaN."""
+    items = cast("list[Any]", value) if isinstance(value, (list, tuple)) else [value]
+    for item in items:
+        if isinstance(item, float) and not isfinite(item):
+            raise ValueError(f"{name} is {item}, which is not a finite number")
 
 
 def _frozen_list(value: Any) -> Any:

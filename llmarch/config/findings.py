@@ -6,7 +6,8 @@ What reads a config calls these functions. The findings end in `Reading.findings
 from __future__ import annotations
 
 import json
-from math import isclose
+from dataclasses import replace
+from math import isclose, isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from ..architecture.schema import Finding
@@ -203,7 +204,20 @@ def remote_code(c: ConfigKeys) -> None:
 
 
 def add(c: ConfigKeys, finding: Finding) -> None:
-    """Add a finding, unless it was made before: families read some keys several times."""
+    """Add a finding, unless it was made before: families read some keys several times.
+
+    Values are numbers, words or null: anything that JSON does not have is a word (`nan`).
+    """
+    finding = replace(finding, old=_json_value(finding.old), new=_json_value(finding.new))
     known = any((f.rule, f.path) == (finding.rule, finding.path) for f in c.findings)
     if not known:
         c.findings.append(finding)
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON has it: a number that is not finite as a word."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item) for item in cast("list[Any]", value)]
+    return value

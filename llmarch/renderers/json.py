@@ -9,7 +9,8 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING, Any, cast
 
 from ..analyses.cache import compute_cache, shown_contexts
 from ..analyses.parameters import count_parameters
@@ -33,9 +34,28 @@ direction of writing), and surrogates, which no file can hold."""
 
 
 def json_text(document: Any) -> str:
-    """Return the document as text; the same input gives the same bytes."""
-    content = json.dumps(document, indent=2, ensure_ascii=False)
+    """Return the document as text; the same input gives the same bytes.
+
+    JSON has no NaN and no infinite numbers: they are null.
+    """
+    try:
+        content = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        content = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
     return _COMMANDS.sub(_escaped, content)
+
+
+def _finite(value: Any) -> Any:
+    """Return a document in which null stands for every number that is not finite."""
+    match value:
+        case dict():
+            return {key: _finite(inner) for key, inner in cast("dict[str, Any]", value).items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in cast("list[Any]", value)]
+        case float() if not isfinite(value):
+            return None
+        case _:
+            return value
 
 
 def _escaped(found: re.Match[str]) -> str:

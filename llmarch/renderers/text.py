@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from io import StringIO, TextIOWrapper
+from io import StringIO
 from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
@@ -68,8 +68,6 @@ def console() -> Out:
     A terminal has its own width; elsewhere it is COLUMNS or 120, so that nothing is cut off.
     """
     stdout: TextIO = sys.stdout
-    if isinstance(stdout, TextIOWrapper):
-        stdout.reconfigure(errors="replace")
     if stdout.isatty():
         return new_console()
     columns = os.environ.get("COLUMNS", "")

@@ -3,7 +3,7 @@
 python scripts/new_family.py NAME --from CONFIG.json [--title "Title"]
 
 NAME is the file in llmarch/config/families/. The stub reads a Llama-like decoder; the config's
-model_type gets a row in MODEL_TYPES, and its configuration class is asked for by the oracle.
+model_type gets a row in MODEL_TYPES.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FAMILIES = ROOT / "llmarch" / "config" / "families"
 REGISTRY = FAMILIES / "__init__.py"
-ORACLE = ROOT / "tests" / "oracle" / "class_defaults.py"
 
 STUB = '''"""{title}: what it is, and what differs from its nearest neighbour."""
 
@@ -55,18 +54,20 @@ FAMILY = Family(
 '''
 
 NEXT = """\
-wrote {file}, and {model_type} in its registry and in {oracle}
+wrote {file}, and {model_type} in its registry
 
 Next:
 1. `llmarch show {config}` says which keys are missing or not read. Read each key, or `c.ignore` it
    with the reason. blocks.attention, dense, moe_* and the others are in llmarch/config/blocks/.
-2. `make oracle ARGS=class_defaults`: the defaults of {config_class}; put those that published
-   configs omit into `defaults`.
+2. `make oracle ARGS="model_types {model_type}"` writes what transformers makes of the type: class
+   defaults (put those that published configs omit into `defaults`), and all tensors at the defaults
+   and with one key changed at a time. `pytest tests/config -k {model_type}` holds the family
+   against them. Without a class in transformers, add the type to WITHOUT_FIXTURE in
+   tests/config/test_model_types.py and a checkpoint to tests/fixtures/headers/.
 3. A spec with the published config (specs/README.md), then `make docs`.
    A norm that is no RMSNorm, an MLP without a gate, a block with biases: blocks.layer_norm and
    families/gpt2.py show these; with other names of norms give final_norm and the step too.
-4. A header-only checkpoint in tests/fixtures/headers/ (tests/oracle/README.md), and facts that no
-   count would catch (scales, windows, norms, RoPE) in tests/config/families/.
+4. Facts that no count would catch (scales, windows, norms, RoPE) in tests/config/families/.
 5. `make fast`, then `make test check`.
 """
 
@@ -98,11 +99,6 @@ def registered(source: str, model_type: str, name: str) -> str:
     return source.replace(table[1], "\n".join(rows))
 
 
-def with_type(source: str, model_type: str) -> str:
-    """Return tests/oracle/class_defaults.py with `model_type` at the end of TYPES."""
-    return re.sub(r'(?s)(TYPES = """.*?)(""")', rf"\1 {model_type}\2", source, count=1)
-
-
 def begin(name: str, config: Path, title: str) -> str:
     """Write the stub, its rows, and return what to do next. Raises StubError."""
     file = FAMILIES / f"{name}.py"
@@ -114,8 +110,7 @@ def begin(name: str, config: Path, title: str) -> str:
     values = {"name": name, "title": title, "model_type": model_type, "config_class": config_class}
     file.write_text(STUB.format(**values), encoding="utf-8")
     REGISTRY.write_text(registry, encoding="utf-8")
-    ORACLE.write_text(with_type(ORACLE.read_text(encoding="utf-8"), model_type), encoding="utf-8")
-    shown = {"file": file.relative_to(ROOT), "oracle": ORACLE.relative_to(ROOT), "config": config}
+    shown = {"file": file.relative_to(ROOT), "config": config}
     return NEXT.format(**values, **shown)
 
 

@@ -95,11 +95,12 @@ def _count_qk_norm(mixer: Attention, queries: int, keys: int) -> int:
     norm = mixer.qk_norm
     if norm is None or not norm.weight:
         return 0
-    if norm.scope == "projection":
-        return queries + keys
+    per_width = 2 if norm.bias else 1  # weight, and bias
+    if norm.scope != "head":
+        return per_width * (queries + keys)
     if mixer.kv_from:
-        return mixer.head_dim
-    return 2 * mixer.head_dim
+        return per_width * mixer.head_dim
+    return per_width * 2 * mixer.head_dim
 
 
 def _count_block_index(index: BlockIndex, hidden_size: int) -> int:
@@ -379,8 +380,15 @@ def count_router(moe: MoE, hidden_size: int) -> int:
 
 
 def count_shared_experts(moe: MoE, hidden_size: int) -> int:
-    """Count the shared experts, together one MLP without biases, and their gate."""
-    shared = Dense(width=moe.shared_width, activation=moe.activation, gated=moe.gated)
+    """Count the shared experts, together one MLP, and their gate."""
+    if not moe.shared_width:
+        return 0
+    shared = Dense(
+        width=moe.shared_width,
+        activation=moe.activation,
+        gated=moe.gated,
+        bias=moe.shared_bias,
+    )
     total = count_dense(shared, hidden_size)
     if moe.shared_gate:
         total += hidden_size

@@ -136,6 +136,8 @@ class MoE(Strict):
     shared_gate: bool = False
     """Whether the shared experts' output is multiplied by a sigmoid gate, from a matrix [1,
     hidden]."""
+    shared_bias: bool = False
+    """Whether the matrices of the shared experts have biases."""
     shared_clamp: float | None = None
     """Bound of the shared experts' intermediate values, as in `Dense.clamp`. None: not clamped."""
     latent_width: int | None = None

@@ -13,14 +13,20 @@ from .primitives import Rope
 
 @frozen(kw_only=True)
 class QKNorm(Strict):
-    """RMSNorm of queries and keys, one for each, before their product (QK-norm)."""
+    """Norm of queries and keys, one for each, before their product (QK-norm)."""
 
-    scope: Literal["head", "projection"]
+    scope: Literal["head", "own_head", "projection"]
     """What is normalised at once, and how wide the weights are:
 
     - `head`: each head by itself; weights [head_dim], shared by all heads
+    - `own_head`: each head by itself, with weights of its own; [heads, head_dim] and
+      [kv_heads, head_dim]
     - `projection`: all heads together; weights [heads · head_dim] and [kv_heads · head_dim]
     """
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    """Which norm it is, as in `Norm.kind`: `rmsnorm` or `layernorm`."""
+    bias: bool = False
+    """Whether each norm has a learned bias, as wide as its weight."""
     offset: int = 0
     """Constant added to the weight, as in `Norm.offset`: 1 multiplies by (1 + weight)."""
     weight: bool = True

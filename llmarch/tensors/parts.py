@@ -19,6 +19,7 @@ from ..architecture.schema import (
     LatentAttention,
     LinearAttention,
     MoE,
+    QKNorm,
 )
 
 
@@ -120,14 +121,10 @@ def split_attention_parts(
         output_inputs = a.heads * a.v_head_dim
         yield from module.linear(o, hidden, output_inputs, bias=a.output_bias)
 
-        has_norms = a.qk_norm is not None and a.qk_norm.weight
-        if has_norms:
-            query_norm_width = _norm_width(a, a.heads)
-            yield module.vector(f"{q_norm}.weight", query_norm_width, "qk_norm.scope")
-
-        if has_norms and has_keys:
-            key_norm_width = _norm_width(a, a.kv_heads)
-            yield module.vector(f"{k_norm}.weight", key_norm_width, "qk_norm.scope")
+        if a.qk_norm is not None:
+            yield from _qk_norm_tensors(module, q_norm, a, a.qk_norm, a.heads)
+            if has_keys:
+                yield from _qk_norm_tensors(module, k_norm, a, a.qk_norm, a.kv_heads)
 
         if a.sinks:
             yield module.vector(sinks, a.heads, "sinks")
@@ -147,14 +144,20 @@ def _gate_rows(a: Attention) -> int:
     return a.heads * a.head_dim
 
 
-def _norm_width(a: Attention, heads: int) -> int:
-    """Return the width of the norm on queries or keys of so many heads."""
-    norm = a.qk_norm
-    if norm is None:
-        return a.head_dim
-    if norm.scope == "projection":
-        return heads * a.head_dim
-    return a.head_dim
+def _qk_norm_tensors(
+    module: Module, name: str, a: Attention, norm: QKNorm, heads: int
+) -> Iterator[BlockTensor]:
+    """Yield the weight and the bias of the norm on queries or keys of so many heads."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "head": (a.head_dim,),
+        "own_head": (heads, a.head_dim),
+        "projection": (heads * a.head_dim,),
+    }
+    shape = shapes[norm.scope]
+    if norm.weight:
+        yield module.tensor(f"{name}.weight", shape, "qk_norm.scope")
+    if norm.bias:
+        yield module.tensor(f"{name}.bias", shape, "qk_norm.bias")
 
 
 def _block_index_parts(module: Module, index: BlockIndex, hidden: int) -> Iterator[BlockTensor]:
@@ -170,14 +173,18 @@ def _block_index_parts(module: Module, index: BlockIndex, hidden: int) -> Iterat
 
 
 def fused_attention_parts(
-    prefix: str = "self_attn", qkv: str = "qkv_proj", o: str = "o_proj"
+    prefix: str = "self_attn",
+    qkv: str = "qkv_proj",
+    o: str = "o_proj",
+    q_norm: str = "q_norm",
+    k_norm: str = "k_norm",
 ) -> BlockTensors:
     """Return the names of attention with q, k and v in one matrix, one after the other (Phi-3)."""
     module = Module(prefix, "attention")
     facts = ("heads", "kv_heads", "head_dim")
 
     def parts(a: Attention, hidden: int) -> Iterator[BlockTensor]:
-        """Yield the fused matrix and the output matrix."""
+        """Yield the fused matrix, the output matrix, and the norms of queries and keys."""
         query_rows = a.heads * a.head_dim
         key_rows = a.kv_heads * a.head_dim
         value_rows = a.kv_heads * a.v_head_dim
@@ -187,6 +194,10 @@ def fused_attention_parts(
 
         output_inputs = a.heads * a.v_head_dim
         yield from module.linear(o, hidden, output_inputs, bias=a.output_bias)
+
+        if a.qk_norm is not None:
+            yield from _qk_norm_tensors(module, q_norm, a, a.qk_norm, a.heads)
+            yield from _qk_norm_tensors(module, k_norm, a, a.qk_norm, a.kv_heads)
 
     return parts
 
@@ -447,6 +458,7 @@ def _shared_parts(moe: MoE, hidden: int, mlp: BlockTensors, gate: str) -> Iterat
             width=moe.shared_width,
             activation=moe.activation,
             gated=moe.gated,
+            bias=moe.shared_bias,
         )
         for tensor in mlp(shared, hidden):
             facts: tuple[str, ...] = ()

@@ -408,8 +408,13 @@ def qk_norm_word(n: QKNorm, rotary: bool) -> str:
     n: the norm.
     rotary: whether the model has rotary positions, so that the order matters.
     """
-    scope = "per head" if n.scope == "head" else "over the whole projection"
-    words = [f"QK-norm: RMSNorm {scope}"]
+    scopes = {
+        "head": "per head",
+        "own_head": "per head, with weights of its own",
+        "projection": "over the whole projection",
+    }
+    kinds = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
+    words = [f"QK-norm: {kinds[n.norm]} {scopes[n.scope]}"]
     if n.after_rope:
         words.append("after RoPE")
     elif rotary:
@@ -418,6 +423,8 @@ def qk_norm_word(n: QKNorm, rotary: bool) -> str:
         words.append("no weight")
     elif n.offset:
         words.append("weight + 1")
+    if n.bias:
+        words.append("bias")
     return ", ".join(words)
 
 

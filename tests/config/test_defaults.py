@@ -1,11 +1,13 @@
 """Every class default in a family's table is the one that transformers declares.
 
-tests/oracle/class_defaults.py wrote the fixture.
+tests/oracle/model_types.py and class_defaults.py wrote the fixtures.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +16,16 @@ from helpers.paths import FIXTURES
 from llmarch.config.families import MODEL_TYPES, family_named
 
 FIXTURE: dict[str, Any] = json.loads((FIXTURES / "class_defaults.json").read_text())
-CLASSES = {about["class"]: about for name, about in FIXTURE.items() if name != "_about"}
+
+
+def classes() -> Iterator[dict[str, Any]]:
+    """Yield what is known of each configuration class."""
+    for path in sorted((FIXTURES / "model_types").glob("*.json.gz")):
+        yield from json.loads(gzip.decompress(path.read_bytes()))["defaults"]
+    yield from (about for name, about in FIXTURE.items() if name != "_about")
+
+
+CLASSES = {about["class"]: about for about in classes()}
 FAMILIES = {name: family_named(name) for name in sorted(set(MODEL_TYPES.values()))}
 ROWS = [
     pytest.param(family, model_type, key, value, id=f"{model_type}.{key}")
@@ -46,8 +57,8 @@ def declared(about: dict[str, Any], key: str) -> Any:
 def test_default(family: Any, model_type: str, key: str, value: Any) -> None:
     name = family.config_class[model_type]
     assert name in CLASSES, (
-        f"{name} is not in class_defaults.json: add {model_type} to TYPES in "
-        "tests/oracle/class_defaults.py and run `make oracle ARGS=class_defaults`"
+        f"{name} is in no fixture: run `make oracle ARGS='model_types {model_type}'`, which needs "
+        "no other files"
     )
     theirs = declared(CLASSES[name], key)
     if isinstance(value, dict):  # a class's own rope_parameters: the keys that llmarch reads

@@ -111,23 +111,3 @@ def test_prod_is_not_trusted_blindly() -> None:
 
 def test_every_model_type_has_a_family_file() -> None:
     assert all(find_family(t).name for t in MODEL_TYPES)
-
-
-WITHOUT_CHECKPOINT = {
-    "minimax": "transformers' own type of what is published as minimax_m1; variants.json.gz has it",
-    "minimax_text_01": "read as minimax_m1",
-    "minimax_m3_vl_text": "the text part of minimax_m3_vl",
-    "ministral": "read as mistral",
-}
-"""Model types that no header-only checkpoint is of, and what stands for them."""
-
-
-def test_every_model_type_has_a_checkpoint() -> None:
-    configs = [f["config"] for f in FIXTURES.values()]
-    parts = [c for config in configs for c in (config, *config.values()) if isinstance(c, dict)]
-    seen = {c.get("model_type") for c in parts} | WITHOUT_CHECKPOINT.keys()
-    absent = sorted(MODEL_TYPES.keys() - seen)
-    assert absent == [], (
-        f"{', '.join(absent)}: no fixture in tests/fixtures/headers/. Add a row to "
-        "tests/oracle/make_fixtures.py and run it (tests/oracle/README.md)"
-    )

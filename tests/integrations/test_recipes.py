@@ -86,7 +86,7 @@ def test_a_family(copy: Path, run: Run) -> None:
     assert shown["parameters"]["total"] == TOTAL
     assert shown["unread_keys"] == []
     undone = run(*pytest_args("tests/config/test_defaults.py"), code=1)
-    assert "make oracle ARGS=class_defaults" in undone.stdout
+    assert "make oracle ARGS='model_types walked'" in undone.stdout
     run(*pytest_args("tests/test_structure.py"))
     again = run("scripts/new_family.py", "other", "--from", "config.json", code=2)
     assert "walked has a family already" in again.stderr

@@ -69,6 +69,7 @@ def getattr_read(cls):
     """getattr(config, "x", d) in the modelling file beside the configuration file."""
     path = pathlib.Path(inspect.getsourcefile(cls)); path = path.with_name(path.name.replace("configuration_", "modeling_"))
     out = {}
+    if not path.exists(): return out  # the class borrows another model's code
     for node in ast.walk(ast.parse(path.read_text())):
         if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) == 3
                 and ast.unparse(node.args[0]).endswith("config") and isinstance(node.args[1], ast.Constant) and not node.args[1].value.startswith("_")):

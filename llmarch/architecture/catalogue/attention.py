@@ -18,7 +18,11 @@ from .fact import LEAD, ChangeRule, Fact
 
 SOFTMAX = (Attention, LatentAttention, CompressedAttention)
 _SCALED = (Attention, LatentAttention)
-_SCOPES = {"head": "per head", "projection": "whole projection"}
+_SCOPES = {
+    "head": "per head",
+    "own_head": "per head, own weights",
+    "projection": "whole projection",
+}
 
 MIXER = ChangeRule(
     "mixer-changed",
@@ -130,8 +134,12 @@ def _qk_norm(m: Softmax) -> str:
 def _qk_norm_words(norm: QKNorm) -> str:
     """Return scope, weight and place of a norm of queries and keys."""
     words = [_SCOPES[norm.scope]]
+    if norm.norm == "layernorm":
+        words.append("LayerNorm")
     if not norm.weight:
         words.append("no weight")
+    if norm.bias:
+        words.append("bias")
     if norm.after_rope:
         words.append("after RoPE")
     if norm.offset:
@@ -395,7 +403,7 @@ FACTS = (
         rank=LEAD,
     ),
     Fact(
-        "mixers.*.qk_norm{,.scope,.weight}",
+        "mixers.*.qk_norm{,.scope,.weight,.bias}",
         "Attention",
         "QK-norm",
         _QK_NORM,
@@ -405,7 +413,7 @@ FACTS = (
         equal="QK-norm {}",
     ),
     Fact(
-        "mixers.*.qk_norm.{offset,after_rope}",
+        "mixers.*.qk_norm.{norm,offset,after_rope}",
         "Attention",
         "QK-norm",
         ChangeRule(

@@ -88,6 +88,7 @@ FACTS = (
         (Dense,),
     ),
     Fact("ffns.*.bias", "MoE", "expert bias", _MLP_BIAS, (MoE,)),
+    Fact("ffns.*.shared_bias", "MoE", "shared expert bias", _MLP_BIAS, (MoE,)),
     Fact(
         "ffns.*.{activation,alpha,up_offset}",
         _SECTION,

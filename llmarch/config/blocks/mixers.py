@@ -36,6 +36,20 @@ def read_head_dim(c: ConfigKeys) -> Sourced:
     return derived(hidden // heads, " / ".join(names))
 
 
+def divided_head_dim(c: ConfigKeys, width: tuple[str, ...], heads: tuple[str, ...]) -> Sourced:
+    """Divide the width of the stream by the number of heads, for classes without `head_dim`.
+
+    width, heads: the keys of both, the first of which messages name. Raises ConfigError if the
+    division leaves a rest.
+    """
+    total, count = c.size(*width).value, c.size(*heads).value
+    if total % count:
+        raise ConfigError(
+            f"{c.file}: {width[0]} {total:,} is not a multiple of {heads[0]} {count:,}"
+        )
+    return derived(total // count, f"{width[0]} / {heads[0]}")
+
+
 def kv_heads(c: ConfigKeys) -> Sourced:
     """Read `num_key_value_heads`; if it is absent or null, every query head has its own.
 
@@ -55,9 +69,10 @@ def kv_heads(c: ConfigKeys) -> Sourced:
     return groups
 
 
-def attention(c: ConfigKeys, **facts: Any) -> Draft:
+def attention(c: ConfigKeys, *, interleaved: bool = False, **facts: Any) -> Draft:
     """Read MHA, GQA or MQA from the usual keys.
 
+    interleaved: whether RoPE pairs neighbouring dims, instead of dims half a head apart.
     facts: fields of Attention that replace or add to these. Without `rope` among them, RoPE is
     read from the config; `rope=None` means no RoPE.
     """
@@ -69,7 +84,7 @@ def attention(c: ConfigKeys, **facts: Any) -> Draft:
         "v_head_dim": dim,
     }
     if "rope" not in facts:
-        usual["rope"] = rope(c, rotary_dim(c, dim))
+        usual["rope"] = rope(c, rotary_dim(c, dim), interleaved=interleaved)
     return Draft(s.Attention, usual | facts)
 
 

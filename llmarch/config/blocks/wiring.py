@@ -24,14 +24,19 @@ def rms_norm(c: ConfigKeys, *keys: str, offset: int = 0) -> Draft:
     return draft(s.Norm, kind="rmsnorm", eps=eps, offset=offset)
 
 
-def layer_norm(c: ConfigKeys, *keys: str) -> Draft:
-    """Read a LayerNorm with a bias, its eps from `keys`."""
-    return draft(s.Norm, kind="layernorm", eps=c.number(*keys), bias=True)
+def layer_norm(c: ConfigKeys, *keys: str, bias: bool = True, offset: int = 0) -> Draft:
+    """Read a LayerNorm, its eps from `keys`; `offset` is added to the weight."""
+    return draft(s.Norm, kind="layernorm", eps=c.number(*keys), bias=bias, offset=offset)
 
 
 def pre_norm_step(block: str, norm: str = "rms") -> Draft:
     """Return a step of norm, block, add."""
     return draft(s.Step, branches=[draft(s.Branch, block=block, pre_norm=norm)])
+
+
+def layer_norm_step(block: str) -> Draft:
+    """Return a step of LayerNorm, block, add; the norm is called `layer`."""
+    return pre_norm_step(block, "layer")
 
 
 def post_norm_step(block: str, norm: str = "rms") -> Draft:
@@ -42,6 +47,31 @@ def post_norm_step(block: str, norm: str = "rms") -> Draft:
 def sandwich_step(block: str, norm: str = "rms") -> Draft:
     """Return a step of norm, block, norm, add (Gemma 2 and later)."""
     return draft(s.Step, branches=[draft(s.Branch, block=block, pre_norm=norm, post_norm=norm)])
+
+
+def parallel_step(mixer: str, ffn: str, norm: str, *, own_norms: bool = False) -> Draft:
+    """Return a step in which a mixer and a feed-forward block run side by side.
+
+    own_norms: whether each has a norm of its own (GPT-NeoX), instead of one for both (GPT-J).
+    """
+    paths = (f"mixers.{mixer}", f"ffns.{ffn}")
+    if own_norms:
+        branches = [draft(s.Branch, block=path, pre_norm=norm) for path in paths]
+        return draft(s.Step, branches=branches)
+    branches = [draft(s.Branch, block=path) for path in paths]
+    return draft(s.Step, branches=branches, pre_norm=norm)
+
+
+def parallel_wiring(mixers: Sourced, ffn: str, norm: str, *, own_norms: bool = False) -> Wiring:
+    """Wire a decoder whose mixer and feed-forward block run in parallel (`parallel_step`).
+
+    mixers: the name of each layer's mixer.
+    """
+    kinds = {
+        mixer: draft(s.LayerKind, steps=[parallel_step(mixer, ffn, norm, own_norms=own_norms)])
+        for mixer in dict.fromkeys(mixers.value)
+    }
+    return {"layer_kinds": kinds, "layers": mixers}
 
 
 def layer_wiring(

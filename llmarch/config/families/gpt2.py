@@ -11,7 +11,6 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
@@ -33,24 +32,14 @@ def read(c: ConfigKeys) -> Draft:
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         mixers={"full": attention(c)},
         ffns={"dense": mlp(c)},
-        **blocks.layer_wiring(pattern, "dense", layer_norm_step),
+        **blocks.layer_wiring(pattern, "dense", blocks.layer_norm_step),
     )
-
-
-def layer_norm_step(block: str) -> Draft:
-    """Return a step of LayerNorm, block, add."""
-    return blocks.pre_norm_step(block, "layer")
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
-    hidden = c.size("n_embd", "hidden_size").value
     heads = c.size("n_head", "num_attention_heads")
-    if hidden % heads.value:
-        raise ConfigError(
-            f"{c.file}: n_embd {hidden:,} is not a multiple of n_head {heads.value:,}"
-        )
-    dim = derived(hidden // heads.value, "n_embd / n_head")
+    dim = blocks.divided_head_dim(c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads"))
     scaled = c.flag("scale_attn_weights")
     scale: Sourced | None = None if scaled.value else same_evidence(1.0, scaled)
     biases: dict[str, Any] = {"qkv_bias": True, "output_bias": True}

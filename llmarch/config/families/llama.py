@@ -1,4 +1,4 @@
-"""Llama 2, 3, 3.1, 3.2 and models converted to it (Yi, Granite Code, InternLM).
+"""Llama 2, 3, 3.1, 3.2 and models with its code (Yi, Granite Code, InternLM, InternLM 3, IQuest).
 
 Pre-norm, RoPE, MHA or GQA, SwiGLU.
 """
@@ -14,7 +14,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     # `bias` is InternLM's key, which conversions keep; vLLM reads it too
-    bias = c.flag("attention_bias", "bias")
+    bias = c.flag("attention_bias", "qkv_bias", "bias")
     for key in ("rope_interleaved", "sliding_window", "use_sliding_window"):
         c.expect(key, False)
     return blocks.decoder(
@@ -41,6 +41,32 @@ FAMILY = Family(
             "attention_bias": False,
             "mlp_bias": False,
         },
+        "internlm3": {
+            "hidden_act": "silu",
+            "head_dim": 128,
+            "max_position_embeddings": 32768,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "mlp_bias": False,
+        },
+        "iquestcoder": {
+            "hidden_act": "silu",
+            "head_dim": 128,
+            "max_position_embeddings": 131072,
+            "num_key_value_heads": 8,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "mlp_bias": False,
+        },
     },
-    config_class={"llama": "LlamaConfig"},
+    config_class={
+        "llama": "LlamaConfig",
+        "internlm3": "InternLM3Config",
+        "iquestcoder": "IQuestCoderConfig",
+    },
 )

@@ -1,0 +1,87 @@
+"""GPT-J and CodeGen: attention and MLP in parallel after one LayerNorm, RoPE on part of each head.
+
+RoPE pairs neighbouring dims. The head has a bias, attention has none. CodeGen stores queries, keys
+and values as one matrix.
+"""
+
+from __future__ import annotations
+
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..evidence import Draft, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
+
+
+def read(c: ConfigKeys) -> Draft:
+    """Read a decoder."""
+    c.ignore("n_ctx", "rotary", "scale_attn_weights")  # keys of the first code, without effect
+    layers = c.layer_count("n_layer", "num_hidden_layers")
+    pattern = same_evidence(["full"] * layers.value, layers)
+    return blocks.decoder(
+        c,
+        hidden_size=c.size("n_embd", "hidden_size"),
+        context_length=c.size("n_positions", "max_position_embeddings"),
+        head=draft(s.Head, bias=True),
+        norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
+        final_norm="layer",
+        mixers={"full": attention(c)},
+        ffns={"dense": mlp(c)},
+        **blocks.parallel_wiring(pattern, "dense", "layer"),
+    )
+
+
+def attention(c: ConfigKeys) -> Draft:
+    """Read MHA. Raises ConfigError if the heads do not divide the width."""
+    heads = c.size("n_head", "num_attention_heads")
+    dim = blocks.divided_head_dim(c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads"))
+    rotary = c.size("rotary_dim", most=dim.value)
+    rope = draft(s.Rope, theta=10000.0, rotary_dim=rotary, interleaved=True)
+    return draft(s.Attention, heads=heads, kv_heads=heads, head_dim=dim, v_head_dim=dim, rope=rope)
+
+
+def mlp(c: ConfigKeys) -> Draft:
+    """Read the MLP."""
+    hidden = c.size("n_embd", "hidden_size").value
+    four = derived(4 * hidden, "4 * n_embd, as n_inner is null")
+    width = c.size("n_inner", default=None)
+    if width.value is None:
+        width = four
+    activation = blocks.activation_name(c, "activation_function")
+    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
+
+
+def naming(a: s.Architecture) -> tensors.Naming:
+    """Return the published names."""
+    attention = tensors.split_attention_parts("attn", o="out_proj")
+    if a.model_type == "codegen":
+        attention = tensors.fused_attention_parts("attn", "qkv_proj", "out_proj")
+    return tensors.Naming(
+        embedding="transformer.wte.weight",
+        layer="transformer.h.{}.",
+        final_norm="transformer.ln_f",
+        norms=("ln_1",),
+        blocks={
+            s.Attention: attention,
+            s.Dense: tensors.dense_parts(up="fc_in", down="fc_out"),
+        },
+    )
+
+
+DEFAULTS = {
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "n_positions": 2048,
+    "rotary_dim": 64,
+    "tie_word_embeddings": False,
+}
+FAMILY = Family(
+    name="gptj",
+    title="GPT-J",
+    ref=modeling("gptj"),
+    refs={"codegen": modeling("codegen")},
+    read=read,
+    naming=naming,
+    defaults={"gptj": DEFAULTS, "codegen": DEFAULTS},
+    config_class={"gptj": "GPTJConfig", "codegen": "CodeGenConfig"},
+)

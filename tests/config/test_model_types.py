@@ -1,0 +1,150 @@
+"""Every decoder type at its class defaults and with one field changed at a time is read exactly.
+
+tests/oracle/model_types.py wrote the fixtures from transformers' classes: names, shapes and numbers
+of all tensors. What is read here must have that total and match those tensors, or be refused; the
+refusals are listed below with the reason.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import re
+from functools import cache
+from math import prod
+from typing import Any
+
+import pytest
+from helpers.paths import FIXTURES
+
+from llmarch.analyses.parameters import count_parameters
+from llmarch.checkpoint.reading import Reading, read_model
+from llmarch.config.families import MODEL_TYPES
+from llmarch.errors import ConfigError, NotAModel
+from llmarch.sources.raw import RawModel, TensorTable, unfold
+
+FOLDER = FIXTURES / "model_types"
+TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))
+READ = [name for name in TYPES if name in MODEL_TYPES]
+Tables = list[tuple[str, list[int], list[list[list[int]]], int]]
+
+CANNOT_RUN = (
+    "is not a multiple of (text_config\\.)?num_key_value_heads",
+    "out_hidden_size is [0-9,]+, but the decoder is",
+)
+"""Refusals of configurations that the class builds and cannot run."""
+
+REFUSED: dict[str, dict[str, str]] = {
+    "afmoe": {"attention_bias=True": "the gate is a matrix without a bias (biases_beside_a_gate)"},
+    "helium": {
+        "hidden_size|num_attention_heads|head_dim": "the class needs heads as wide as hidden"
+    },
+    "laguna": {"gating=False": "no published model is without a gate"},
+    "minimax_m3_vl": {"hidden_size=": "the class needs a projector as wide as the decoder"},
+    "mimo_v2_flash": {"": "the class declares no n_shared_experts; published configs have it"},
+}
+"""By model type: the settings that are refused (a pattern of the keys set), and why."""
+
+DIFFERENT: dict[str, dict[str, str]] = {
+    "deepseek_v2": {"mlp_bias=True": "biases of shared experts are not read"},
+    "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
+    "gpt2": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
+    "hy_v3": {"mlp_bias=True": "biases of shared experts are not read"},
+    "kimi_k25": {
+        "projection_hidden_size|pos_emb_height|vision_config.hidden_size": "published towers only"
+    },
+    "longcat_flash": {"": "the class allocates zero experts; checkpoints hold none"},
+    "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
+    "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
+    "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
+}
+"""By model type: the settings that are read otherwise than the class builds them, and why."""
+
+ENCODER = "use_bidirectional_attention=True"
+"""A setting that makes a model an encoder, which is refused as no decoder."""
+
+
+@cache
+def fixture(model_type: str) -> dict[str, Any]:
+    return json.loads(gzip.decompress((FOLDER / f"{model_type}.json.gz").read_bytes()))
+
+
+def tensors(rows: Tables) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Return the tensors of a folded table."""
+    found: list[tuple[str, str, tuple[int, ...]]] = []
+    for pattern, shape, columns, _ in rows:
+        numbers = [[n for a, b in column for n in range(a, b + 1)] for column in columns]
+        for index in itertools.product(*numbers):
+            found.append((unfold(pattern, index), "BF16", tuple(shape)))
+    return found
+
+
+def wrong(model_type: str, row: dict[str, Any]) -> str | None:
+    """Return what is read otherwise than transformers builds it, or None."""
+    document = fixture(model_type)
+    rows: Tables = document["tables"][row["tensors"]]
+    config = {**document["rows"][0]["saved"], **row["saved"], "model_type": model_type}
+    raw = RawModel(
+        reference=model_type,
+        kind="local",
+        name=model_type,
+        config=config,
+        config_file="config.json",
+        tensors=TensorTable.from_tensors(tensors(rows)),
+    )
+    try:
+        reading = read_model(raw)
+    except (ConfigError, NotAModel) as error:
+        return f"refused: {error}"
+    total = sum(prod(shape) * count for _, shape, _, count in rows)
+    if not isinstance(reading, Reading):
+        return "no family reads it"
+    counted = count_parameters(reading.architecture).total
+    if counted != total:
+        return f"total {counted:,} instead of {total:,}"
+    if reading.status != "verified":
+        found = "; ".join(f.message for f in reading.findings[:3])
+        return f"{reading.status}: {found}"
+    return None
+
+
+@pytest.mark.parametrize("model_type", READ)
+def test_each_setting_is_exact(model_type: str) -> None:
+    failures: list[str] = []
+    used: set[str] = set()
+    for row in fixture(model_type)["rows"]:
+        message = wrong(model_type, row)
+        if message is None:
+            continue
+        settings = " ".join(f"{key}={value}" for key, value in row["set"].items())
+        refused = message.startswith("refused")
+        if refused and (ENCODER in settings or any(re.search(p, message) for p in CANNOT_RUN)):
+            continue
+        known = REFUSED if refused else DIFFERENT
+        reasons = [p for p in known.get(model_type, {}) if re.search(p, settings)]
+        used.update(reasons)
+        if not reasons:
+            failures.append(f"{settings or 'class defaults'}: {message}")
+    assert failures == []
+    assert used == {*REFUSED.get(model_type, {}), *DIFFERENT.get(model_type, {})}, "outdated"
+
+
+def test_every_model_type_has_a_fixture() -> None:
+    absent = sorted(MODEL_TYPES.keys() - set(TYPES) - WITHOUT_FIXTURE.keys())
+    assert absent == [], (
+        f"{', '.join(absent)}: `make oracle ARGS='model_types {' '.join(absent)}'` needs "
+        "no other files, or add the type to WITHOUT_FIXTURE with the reason"
+    )
+
+
+WITHOUT_FIXTURE = {
+    "gemma3n": "its vision tower is timm's; tests/fixtures/headers has it",
+    "kimi_k2": "a name of deepseek_v3",
+    "minimax_m1": "a name of minimax",
+    "minimax_text_01": "a name of minimax",
+    "qwen3_vl_moe_text": "the text part of qwen3_vl_moe",
+    "qwen3_vl_text": "the text part of qwen3_vl",
+    "step3p5": "a text part that no auto class builds",
+}
+"""Model types that no class of transformers builds, and what their counts are held against."""

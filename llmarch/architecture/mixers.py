@@ -23,7 +23,7 @@ class QKNorm(Strict):
       [kv_heads, head_dim]
     - `projection`: all heads together; weights [heads · head_dim] and [kv_heads · head_dim]
     """
-    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    norm_kind: Literal["rmsnorm", "layernorm"] = "rmsnorm"
     """Which norm it is, as in `Norm.kind`: `rmsnorm` or `layernorm`."""
     bias: bool = False
     """Whether each norm has a learned bias, as wide as its weight."""

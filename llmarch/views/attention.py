@@ -414,7 +414,7 @@ def qk_norm_word(n: QKNorm, rotary: bool) -> str:
         "projection": "over the whole projection",
     }
     kinds = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
-    words = [f"QK-norm: {kinds[n.norm]} {scopes[n.scope]}"]
+    words = [f"QK-norm: {kinds[n.norm_kind]} {scopes[n.scope]}"]
     if n.after_rope:
         words.append("after RoPE")
     elif rotary:

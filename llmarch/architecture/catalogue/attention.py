@@ -134,7 +134,7 @@ def _qk_norm(m: Softmax) -> str:
 def _qk_norm_words(norm: QKNorm) -> str:
     """Return scope, weight and place of a norm of queries and keys."""
     words = [_SCOPES[norm.scope]]
-    if norm.norm == "layernorm":
+    if norm.norm_kind == "layernorm":
         words.append("LayerNorm")
     if not norm.weight:
         words.append("no weight")
@@ -413,7 +413,7 @@ FACTS = (
         equal="QK-norm {}",
     ),
     Fact(
-        "mixers.*.qk_norm.{norm,offset,after_rope}",
+        "mixers.*.qk_norm.{norm_kind,offset,after_rope}",
         "Attention",
         "QK-norm",
         ChangeRule(

@@ -44,7 +44,7 @@ def full(c: ConfigKeys) -> Draft:
         return blocks.attention(c, rope=None, **biases)
     norm = None
     if c.flag("use_qk_norm").value:
-        norm = draft(s.QKNorm, norm="layernorm", scope="own_head")
+        norm = draft(s.QKNorm, norm_kind="layernorm", scope="own_head")
     return blocks.attention(c, interleaved=True, qk_norm=norm, **biases)
 
 

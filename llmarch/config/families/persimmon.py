@@ -13,7 +13,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     norm = None
     if c.flag("qk_layernorm").value:
-        norm = draft(s.QKNorm, norm="layernorm", scope="head", bias=True)
+        norm = draft(s.QKNorm, norm_kind="layernorm", scope="head", bias=True)
     heads = c.size("num_attention_heads")
     mixer = blocks.attention(c, kv_heads=heads, qkv_bias=True, output_bias=True, qk_norm=norm)
     return blocks.decoder(

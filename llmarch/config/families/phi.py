@@ -16,7 +16,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     norm = None
     if c.flag("qk_layernorm").value:
-        norm = draft(s.QKNorm, norm="layernorm", scope="head", bias=True)
+        norm = draft(s.QKNorm, norm_kind="layernorm", scope="head", bias=True)
     mixer = blocks.attention(c, qkv_bias=True, output_bias=True, qk_norm=norm)
     return blocks.decoder(
         c,

@@ -19,7 +19,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     norm = None
     if c.flag("qk_layernorm").value:
-        norm = draft(s.QKNorm, norm="layernorm", scope="own_head")
+        norm = draft(s.QKNorm, norm_kind="layernorm", scope="own_head")
     layers = blocks.every_layer(c, "full")
     wiring = blocks.layer_wiring(layers, "dense", blocks.layer_norm_step)
     if c.flag("use_parallel_residual").value:

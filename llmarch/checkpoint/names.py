@@ -1,12 +1,13 @@
-"""The accepted names of a tensor, and the one canonical name of each.
+"""The names of a tensor that are recognised, and the one canonical name of each.
 
 `canonical` removes what wrappers and library versions add or rename, alike for template and
-checkpoint, so that equal tensors have equal names. A spelling is accepted here, and only here:
-WRAPPERS are the accepted prefixes, CANONICAL_RULES the accepted names, each with who writes it.
-Rules look at names only: what one family needs is accepted for all.
+checkpoint, so that equal tensors have equal names. A spelling is recognised here, and only here:
+WRAPPERS are the prefixes, CANONICAL_RULES the names, each with who writes it. Rules look at names
+only: what one family needs is recognised for all. Whether a loader of the family finds the name
+is another question (loaders.py).
 
 `canonicalizer` adds Mistral's native names (tensors/mistral_names.py) for a checkpoint that has
-them. `naming_notes` reports which accepted spelling a checkpoint uses.
+them. `naming_notes` reports which spelling a checkpoint uses.
 
 Sources: transformers 5.23.0 conversion_mapping.py (mixtral, qwen2_moe, llava, granitemoe);
 mlx-lm models/switch_layers.py (switch_mlp) and models/deepseek_v3.py (embed_q, unembed_out).
@@ -22,7 +23,7 @@ from .layouts import fused_place
 from .roles import TOWER_NAME
 
 WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")
-"""Accepted prefixes, in any number and order.
+"""Recognised prefixes, in any number and order.
 
 model.           the head class of most families
 language_model.  multimodal classes: Llama 4, Gemma 3, Mistral Small 3.1, Kimi K2.5, MiniMax-M3;
@@ -33,7 +34,7 @@ text_model.      text parts of multimodal classes
 
 
 class NameRule(NamedTuple):
-    """An accepted spelling and what it becomes."""
+    """A recognised spelling and what it becomes."""
 
     pattern: re.Pattern[str]
     replacement: str
@@ -123,7 +124,7 @@ CANONICAL_RULES = (
         "(wqkv), MPT and DBRX (Wqkv), vision towers (qkv); Phi 3 has qkv_proj",
     ),
 )
-"""Accepted names and the canonical ones, applied in this order to a name without wrappers."""
+"""Recognised names and the canonical ones, applied in this order to a name without wrappers."""
 
 _SHARED = r"(?:shared?_experts?|shared_mlp)"
 _ATTENTION = r"(attn|attention|self_attn|self_attention)"

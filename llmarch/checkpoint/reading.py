@@ -5,6 +5,7 @@ A model that no family reads becomes an Observation where there are tensor heade
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from ..config import families
 from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
-from ..sources.raw import RawModel
+from ..sources.raw import RawModel, TensorTable
 from ..tensors.template import TensorRow
 
 if TYPE_CHECKING:
@@ -141,16 +142,18 @@ def read_model(raw: RawModel) -> Reading:
     from .settling import TIED, settle_tie, settled_findings
     from .verify import verify
 
-    def compare(a: Architecture) -> Verification:
-        assert raw.tensors is not None
-        return verify(a, family.template(a), raw.tensors, partial=raw.partial)
+    def compare_with(tensors: TensorTable, a: Architecture, *, partial: bool) -> Verification:
+        names = family.conversion(a)
+        return verify(a, family.template(a), tensors, conversion=names, partial=partial)
+
+    compare = functools.partial(compare_with, raw.tensors, partial=raw.partial)
 
     if TIED in config.unsettled and not raw.partial:
         architecture, check = settle_tie(architecture, compare, evidence)
         rows = family.template(architecture)
         stated = settled_findings(stated, config.unsettled, architecture)
     else:
-        check = verify(architecture, rows, raw.tensors, partial=raw.partial)
+        check = compare(architecture)
     for path, tensors in check.confirmed.items():
         if path in evidence:
             evidence[path] = replace(evidence[path], confirmed_by=tensors)
@@ -165,7 +168,8 @@ def read_model(raw: RawModel) -> Reading:
     if raw.rival is not None:
         from .rivals import rival_findings
 
-        rival = rival_findings(raw.rival, architecture, rows, check)
+        other = compare_with(raw.rival.tensors, architecture, partial=raw.rival.partial)
+        rival = rival_findings(raw.rival, other, check)
         if rival:
             status = "conflict"
         elif raw.rival.partial and status == "verified":

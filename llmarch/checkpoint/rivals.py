@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..architecture.schema import Architecture, Finding
+from ..architecture.schema import Finding
 from ..sources.raw import RivalWeights
-from ..tensors.template import TensorRow
-from .verify import Verification, verify
+from .verify import Verification
 
 
-def rival_findings(
-    rival: RivalWeights, a: Architecture, rows: list[TensorRow], check: Verification
-) -> list[Finding]:
+def rival_findings(rival: RivalWeights, other: Verification, check: Verification) -> list[Finding]:
     """Return what is wrong with the second set, and not with the first.
 
     rival: the second set.
-    a: the architecture by the config.
-    rows: its tensor template.
+    other: its comparison with the config.
     check: the comparison of the first set.
     """
-    other = verify(a, rows, rival.tensors, partial=rival.partial)
     found = [*rival.findings, *other.findings]
     return list(_named(found, check.findings, rival.words))
 

@@ -18,12 +18,13 @@ from typing import Literal
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Finding, Quantization
 from ..sources.raw import TensorTable
+from ..tensors.conversion import Conversion
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
 from .classification import classify
 from .findings import limit_findings
 from .fusing import match_fused
-from .layouts import other_layout
+from .loaders import is_transposed, loader_findings, orientation_findings
 from .matching import Match, Matching
 from .missing import missing_findings
 from .names import naming_notes
@@ -78,6 +79,7 @@ def verify(
     rows: list[TensorRow],
     table: TensorTable,
     *,
+    conversion: Conversion,
     quantization: Quantization | None = None,
     partial: bool = False,
 ) -> Verification:
@@ -87,6 +89,7 @@ def verify(
         architecture: the architecture by the config
         rows: the tensor template of that architecture
         table: the headers
+        conversion: how transformers finds the tensors of the model_type
         quantization: what the config declares, if not the architecture's own
         partial: some headers could not be read, so that an absence proves nothing
 
@@ -101,6 +104,8 @@ def verify(
         *unpacked.findings,
         *unexpected_findings(architecture, matching, classified),
         *missing_findings(architecture, matching, partial),
+        *loader_findings(architecture, matching, conversion),
+        *orientation_findings(architecture, matching, conversion),
         *quantization_findings(matching.matches, unpacked, declared, classified.uncertain),
     ]
     names_only = not table.has_shapes
@@ -199,7 +204,7 @@ def _notes(matches: Iterable[Match]) -> tuple[str, ...]:
                 components_of.setdefault(tensor.packing, {})[component] = None
             names = naming_notes(match.key, templates, tensor.pattern)
             notes.update(dict.fromkeys(names))
-        if not _is_transposed(match):
+        if not is_transposed(match):
             continue
         if ".experts." in match.key:
             notes[TRANSPOSED_EXPERTS] = None
@@ -211,11 +216,3 @@ def _notes(matches: Iterable[Match]) -> tuple[str, ...]:
         packings.append(f"{packing}: {', '.join(components)}")
 
     return (*packings, *notes)
-
-
-def _is_transposed(match: Match) -> bool:
-    """Return whether the tensors of a match are stored in their other layout."""
-    stored, expected = match.stored_shape, match.expected_shape
-    if not match.fits or stored is None:
-        return False
-    return stored != expected and stored == other_layout(match.key, expected)

@@ -325,6 +325,30 @@ FINDING_RULES = (
         "The same repository is one model in transformers and may be another in vLLM, or loads in "
         "one of them only. Keep one set of weights.",
     ),
+    Rule(
+        "names-not-loaded",
+        None,
+        "weights",
+        "tensors have names that no loader of the model finds",
+        "The tensors are there under names of another class. transformers does not find them, "
+        "starts the weights at random and prints a warning. Other loaders fail.",
+    ),
+    Rule(
+        "layout-not-loaded",
+        None,
+        "weights",
+        "experts or convolutions have swapped dimensions",
+        "Loaders of the model fail on the shapes, or read inputs as outputs where both are of one "
+        "size.",
+    ),
+    Rule(
+        "names-mixed",
+        None,
+        "info",
+        "tensors are named in several ways",
+        "Loaders of the model find all of them. Parts of several checkpoints may have been put "
+        "together, and other tools expect one way.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import MTP, Architecture, Evidence
+from ..tensors.conversion import Conversion
 from ..tensors.naming import Naming
 from ..tensors.template import TensorRow, fold_numbers, template
 from .evidence import Draft, build
@@ -48,6 +49,8 @@ class Family(Frozen):
     read: Callable[[ConfigKeys], Draft]
     naming: Naming | Callable[[Architecture], Naming]
     """The published names, or a function if they depend on the architecture."""
+    conversions: Mapping[str, Conversion] = field(default_factory=dict[str, Conversion])
+    """How transformers finds the stored tensors, for model_types that have rules of their own."""
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Class defaults by model_type."""
     config_class: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -107,6 +110,10 @@ class Family(Frozen):
     def names(self, a: Architecture) -> Naming:
         """Return the published names of an architecture's tensors."""
         return self.naming(a) if callable(self.naming) else self.naming
+
+    def conversion(self, a: Architecture) -> Conversion:
+        """Return how transformers finds the stored tensors of an architecture."""
+        return self.conversions.get(a.model_type, Conversion())
 
     def template(self, a: Architecture) -> list[TensorRow]:
         """Return the tensors that a checkpoint of the architecture holds."""

@@ -3,6 +3,19 @@
 Family files import this package and call `tensors.split_attention_parts()`.
 """
 
+from .conversion import (
+    BLOCK_SPARSE_RENAME,
+    EXPERT_CONVERSION,
+    LLAVA_RENAMES,
+    MERGED_EXPERTS,
+    MERGED_TEXT_EXPERTS,
+    MERGED_W_EXPERTS,
+    MIXTRAL_CONVERSION,
+    UNWRAPPED_CONVERSION,
+    Conversion,
+    Merge,
+    Rename,
+)
 from .encoders import encoder_layer_rows, matrix_rows, patch_rows, position_rows, projector_rows
 from .naming import POST_NORMS, PRE_NORMS, SANDWICH_NORMS, Naming
 from .parts import (
@@ -28,13 +41,24 @@ from .template import (
 )
 
 __all__ = [
+    "BLOCK_SPARSE_RENAME",
+    "EXPERT_CONVERSION",
+    "LLAVA_RENAMES",
+    "MERGED_EXPERTS",
+    "MERGED_TEXT_EXPERTS",
+    "MERGED_W_EXPERTS",
+    "MIXTRAL_CONVERSION",
     "POST_NORMS",
     "PRE_NORMS",
     "SANDWICH_NORMS",
+    "UNWRAPPED_CONVERSION",
     "BlockTensor",
     "BlockTensors",
+    "Conversion",
+    "Merge",
     "Module",
     "Naming",
+    "Rename",
     "TensorRow",
     "dense_parts",
     "encoder_layer_rows",

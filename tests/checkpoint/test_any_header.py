@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 
-from helpers.checkpoint_fixtures import Tensors, load, read, table_of, tensors_of
+from helpers.checkpoint_fixtures import (
+    Tensors,
+    load,
+    read,
+    table_of,
+    tensors_of,
+    verify_headers,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.inference.model import infer_model
-from llmarch.checkpoint.verify import verify
 from llmarch.sources.raw import DTYPE_BITS
 from llmarch.tensors.template import TensorRow
 
@@ -58,7 +64,7 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
         n: (data.draw(dtypes), data.draw(shapes))
         for n in data.draw(st.lists(names, max_size=6, unique=True), label="new")
     }
-    c = verify(architecture, rows, table_of(changed))
+    c = verify_headers(architecture, rows, table_of(changed))
     assert all(f.message for f in c.findings)
     if changed == tensors:
         assert c.status == "verified"
@@ -71,7 +77,7 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
 @given(tensors=st.dictionaries(names, st.tuples(dtypes, shapes | st.none()), max_size=12))
 def test_any_header_at_all(tensors: Tensors) -> None:
     architecture, rows, _ = known("qwen3-0.6b-reduced-fp8-block")
-    assert verify(architecture, rows, table_of(tensors)).status == "conflict"
+    assert verify_headers(architecture, rows, table_of(tensors)).status == "conflict"
     o = infer_model(table_of(tensors))
     assert o.total is None or o.total >= 0
 
@@ -94,5 +100,7 @@ def test_a_lost_weight_is_never_overlooked(name: str, data: st.DataObject) -> No
     victim = data.draw(
         st.sampled_from([n for n in sorted(tensors) if not any(o in n for o in optional)])
     )
-    c = verify(architecture, rows, table_of({n: v for n, v in tensors.items() if n != victim}))
+    c = verify_headers(
+        architecture, rows, table_of({n: v for n, v in tensors.items() if n != victim})
+    )
     assert c.status == "conflict"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.checkpoint_fixtures import check, load, read, table_of
+from helpers.checkpoint_fixtures import check, load, read, table_of, verify_headers
 
 from llmarch.checkpoint.findings import (
     MAX_FINDINGS,
@@ -11,13 +11,12 @@ from llmarch.checkpoint.findings import (
     limit_findings,
     weights_finding,
 )
-from llmarch.checkpoint.verify import verify
 
 
 def test_findings_are_limited() -> None:
     tensors = {f"odd{i}.weight": ("BF16", (i + 1,)) for i in range(5000)}
     architecture, rows = read(load("qwen3-0.6b")["config"])
-    c = verify(architecture, rows, table_of(tensors))
+    c = verify_headers(architecture, rows, table_of(tensors))
     assert len(c.findings) == MAX_FINDINGS
     assert "more findings" in c.findings[-1].message
     assert c.status == "conflict"

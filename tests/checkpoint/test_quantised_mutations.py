@@ -6,11 +6,19 @@ import random
 from typing import Any
 
 import pytest
-from helpers.checkpoint_fixtures import NAMES, Tensors, load, read, table_of, tensors_of
+from helpers.checkpoint_fixtures import (
+    NAMES,
+    Tensors,
+    load,
+    read,
+    table_of,
+    tensors_of,
+    verify_headers,
+)
 
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.packing import FORMATS, unpack
-from llmarch.checkpoint.verify import Verification, verify
+from llmarch.checkpoint.verify import Verification
 from llmarch.tensors.template import TensorRow
 
 QUANTISED = (
@@ -47,7 +55,7 @@ class Checkpoint:
 
 
 def verified(facts: tuple[Architecture, list[TensorRow]], tensors: Tensors) -> Verification:
-    return verify(*facts, table_of(tensors))
+    return verify_headers(*facts, table_of(tensors))
 
 
 def packed_names(checkpoint: Checkpoint) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -28,9 +28,10 @@ from helpers.checkpoint_fixtures import (
     set_quantization,
     table_of,
     tensors_of,
+    verify_headers,
 )
 
-from llmarch.checkpoint.verify import Verification, verify
+from llmarch.checkpoint.verify import Verification
 from llmarch.sources.raw import TensorTable
 
 
@@ -78,7 +79,7 @@ def test_deepseek_v3_as_published() -> None:
 def test_names_of_published_indexes_match(name: str) -> None:
     config, names = index_names(name)
     architecture, rows = read(config)
-    c = verify(architecture, rows, TensorTable.from_tensors((n, "", None) for n in names))
+    c = verify_headers(architecture, rows, TensorTable.from_tensors((n, "", None) for n in names))
     assert rules(c) <= {"buffers-stored"} | (
         {"mtp-missing"} if "reap" in name else set()
     )  # pruned, and saved without the module
@@ -545,7 +546,7 @@ def test_a_huge_config_against_a_small_file(name: str) -> None:
     fixture = load(name)
     fixture["config"].update(num_hidden_layers=10_000, num_experts=100_000)
     architecture, rows = read(fixture["config"])
-    c = verify(architecture, rows, table_of(tensors_of(fixture)))
+    c = verify_headers(architecture, rows, table_of(tensors_of(fixture)))
     assert c.status == "conflict"
     assert [(f.path, f.old, f.new) for f in c.findings if f.rule == "fact-contradicted"] == [
         ("ffns.moe.experts", 100_000, 16),
@@ -555,6 +556,6 @@ def test_a_huge_config_against_a_small_file(name: str) -> None:
 
 def test_no_tensor_at_all() -> None:
     architecture, rows = read(load("qwen3-0.6b")["config"])
-    c = verify(architecture, rows, TensorTable())
+    c = verify_headers(architecture, rows, TensorTable())
     assert c.status == "conflict"
     assert c.logical == 0

@@ -93,6 +93,14 @@ def gptq_without_scales(t: Tensors) -> Tensors:
     return {n: v for n, v in t.items() if not n.endswith("layers.0.mlp.up_proj.scales")}
 
 
+def renamed(t: Tensors, prefix: str, other: str) -> Tensors:
+    return {other + n.removeprefix(prefix) if n.startswith(prefix) else n: v for n, v in t.items()}
+
+
+def turned_experts(t: Tensors) -> Tensors:
+    return {n: (d, (s[0], s[2], s[1]) if len(s) == 3 else s) for n, (d, s) in t.items()}
+
+
 def declared_beside() -> Files:
     """A checkpoint whose quantization_config is in quantize_config.json instead."""
     content = dict(files("qwen3-0.6b-reduced-gptq"))
@@ -196,6 +204,17 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         lambda: small(having(auto_map={"AutoModelForCausalLM": "modeling_x.XForCausalLM"})),
     ),
     ("unread-key", small, lambda: small(having(attention_twist=3))),
+    ("names-not-loaded", small, lambda: small(tensors=lambda t: renamed(t, "", "transformer."))),
+    (
+        "layout-not-loaded",
+        lambda: files("qwen3-30b-a3b-reduced-fused"),
+        lambda: files("qwen3-30b-a3b-reduced-fused", tensors=turned_experts),
+    ),
+    (
+        "names-mixed",
+        small,
+        lambda: small(tensors=lambda t: renamed(t, "model.layers.3.", "layers.3.")),
+    ),
 ]
 
 

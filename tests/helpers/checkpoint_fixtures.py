@@ -14,6 +14,7 @@ from helpers.paths import FIXTURES
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.checkpoint.verify import Verification, verify
+from llmarch.config.families import family_named
 from llmarch.sources.raw import TensorTable
 from llmarch.tensors.template import TensorRow
 
@@ -44,6 +45,14 @@ def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
     return build_with_template(family, keys, {})
 
 
+def verify_headers(
+    architecture: Architecture, rows: list[TensorRow], table: TensorTable, *, partial: bool = False
+) -> Verification:
+    """Return the verification of headers, with the names that the family's loaders find."""
+    conversion = family_named(architecture.family).conversion(architecture)
+    return verify(architecture, rows, table, conversion=conversion, partial=partial)
+
+
 def table_of(tensors: Tensors) -> TensorTable:
     return TensorTable.from_tensors((n, dtype, shape) for n, (dtype, shape) in tensors.items())
 
@@ -71,7 +80,7 @@ def check(
     if change is not None:
         tensors = change(tensors)
     architecture, rows = read(fixture["config"])
-    return verify(architecture, rows, table_of(tensors), partial=partial)
+    return verify_headers(architecture, rows, table_of(tensors), partial=partial)
 
 
 def index_names(name: str) -> tuple[dict[str, Any], list[str]]:

@@ -97,7 +97,7 @@ def one_narrower(t):
 
 def with_head(t):
     """A stored head beside a tied embedding, or none where there is one."""
-    heads = [n for n in t if n.endswith("lm_head.weight")]
+    heads = [n for n in t if n.endswith("head.weight")]
     if heads: return {n: x for n, x in t.items() if n not in heads}
     n = next((n for n in t if n.endswith("embed_tokens.weight")), None)
     return {**t, "lm_head.weight": t[n].clone()} if n else t
@@ -159,6 +159,10 @@ def config_of(raw):
     for part in (raw, *(raw[k] for k in ("text_config", "vision_config") if isinstance(raw.get(k), dict))):
         part.pop("quantization_config", None); part.pop("auto_map", None)
     raw["model_type"] = CLASS.get(raw["model_type"], raw["model_type"])
+    if raw["model_type"] == "minimax":  # M1's names of the class's keys
+        for block, key in (("full_attention", "full_attn"), ("linear_attention", "linear_attn"), ("mlp", "mlp")):
+            for factor in ("alpha", "beta"):
+                if f"layernorm_{block}_{factor}" in raw: raw[f"{key}_{factor}_factor"] = raw.pop(f"layernorm_{block}_{factor}")
     if "attn_type_list" in raw: raw["layer_types"] = ["full_attention" if t else "linear_attention" for t in raw["attn_type_list"]]
     return AutoConfig.for_model(**raw)
 

@@ -93,6 +93,7 @@ FAMILY = Family(
             s.MoE: tensors.moe_parts(router="router.gate", selection_bias="expert_bias"),
         },
     ),
+    conversions={"afmoe": tensors.EXPERT_CONVERSION},
     defaults={
         "afmoe": {
             "rms_norm_eps": 1e-5,

@@ -130,6 +130,9 @@ FAMILY = Family(
     refs={"deepseek_v2": modeling("deepseek_v2"), "deepseek_v32": modeling("deepseek_v32")},
     read=read,
     naming=tensors.Naming(mtp=tensors.mtp_as_layers),
+    conversions=dict.fromkeys(
+        ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"), tensors.EXPERT_CONVERSION
+    ),
     defaults={"deepseek_v2": V2, "deepseek_v3": V3, "deepseek_v32": V32, "kimi_k2": V3},
     config_class={
         "deepseek_v2": "DeepseekV2Config",

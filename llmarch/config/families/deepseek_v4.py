@@ -272,6 +272,38 @@ def compressor_parts(
     yield m.tensor("ape", (a.ratio, columns), "ratio", "series")
 
 
+DEEPSEEK_V4_CONVERSION = tensors.Conversion(
+    renames=(
+        tensors.Rename(r"\.attn\.", ".self_attn."),
+        tensors.Rename(r"\.ffn\.", ".mlp."),
+        tensors.Rename(r"\.indexer\.compressor\.", ".compressor.indexer."),
+        tensors.Rename(r"^embed\.weight(?!\w)", "embed_tokens.weight"),
+        tensors.Rename(r"^head\.weight(?!\w)", "lm_head.weight"),
+        tensors.Rename(r"^hc_head_(fn|base|scale)(?!\w)", r"hc_head.hc_\1"),
+        tensors.Rename(r"\.attn_norm\.", ".input_layernorm."),
+        tensors.Rename(r"\.ffn_norm\.", ".post_attention_layernorm."),
+        tensors.Rename(r"\.hc_(attn|ffn)_(fn|base|scale)(?!\w)", r".\1_hc.\2"),
+        tensors.Rename(r"\.attn_sink(?!\w)", ".sinks"),
+        tensors.Rename(r"\.indexer\.weights_proj\.", ".compressor.indexer.scorer.weights_proj."),
+        tensors.Rename(r"\.indexer\.wq_b\.", ".compressor.indexer.q_b_proj."),
+        tensors.Rename(r"\.norm\.", ".kv_norm."),
+        tensors.Rename(r"\.ape(?!\w)", ".position_bias"),
+        tensors.Rename(r"\.wq_a\.", ".q_a_proj."),
+        tensors.Rename(r"\.self_attn\.wq_b\.", ".self_attn.q_b_proj."),
+        tensors.Rename(r"\.wkv\.", ".kv_proj."),
+        tensors.Rename(r"\.wgate\.", ".gate_proj."),
+        tensors.Rename(r"\.wo_([ab])\.", r".o_\1_proj."),
+        tensors.Rename(r"\.q_norm\.", ".q_a_norm."),
+        tensors.Rename(r"\.gate\.bias(?!\w)", ".gate.e_score_correction_bias"),
+        tensors.Rename(r"\.shared_experts\.w1\.", ".shared_experts.gate_proj."),
+        tensors.Rename(r"\.shared_experts\.w2\.", ".shared_experts.down_proj."),
+        tensors.Rename(r"\.shared_experts\.w3\.", ".shared_experts.up_proj."),
+    ),
+    merges=tensors.MERGED_W_EXPERTS,
+)
+"""`deepseek_v4`."""
+
+
 FAMILY = Family(
     name="deepseek_v4",
     title="DeepSeek V4",
@@ -292,6 +324,7 @@ FAMILY = Family(
         },
         mtp=mtp_rows,
     ),
+    conversions={"deepseek_v4": DEEPSEEK_V4_CONVERSION},
     defaults={
         "deepseek_v4": {
             "rms_norm_eps": 1e-6,

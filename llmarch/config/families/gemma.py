@@ -192,6 +192,10 @@ def naming(a: s.Architecture) -> tensors.Naming:
     )
 
 
+SIGLIP_RENAME = tensors.Rename(r"^vision_model\.", "", scope="vision_tower")
+"""`CLIPVisionModel`: the tower without its inner module."""
+
+
 FAMILY = Family(
     name="gemma",
     title="Gemma",
@@ -204,6 +208,7 @@ FAMILY = Family(
     },
     read=read,
     naming=naming,
+    conversions={"gemma3": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, SIGLIP_RENAME))},
     defaults={
         "gemma": {
             "num_key_value_heads": 16,

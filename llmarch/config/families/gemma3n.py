@@ -477,6 +477,7 @@ FAMILY = Family(
     ref=modeling("gemma3n"),
     read=read,
     naming=naming,
+    conversions={"gemma3n_text": tensors.UNWRAPPED_CONVERSION},
     defaults={
         "gemma3n": {"tie_word_embeddings": True},
         "gemma3n_text": {

@@ -39,6 +39,7 @@ FAMILY = Family(
     ref=modeling("glm4_moe"),
     read=read,
     naming=tensors.Naming(mtp=tensors.mtp_as_layers),
+    conversions={"glm4_moe": tensors.EXPERT_CONVERSION},
     defaults={
         "glm4_moe": {
             "rms_norm_eps": 1e-5,

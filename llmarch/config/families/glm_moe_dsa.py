@@ -85,6 +85,7 @@ FAMILY = Family(
     ref=modeling("glm_moe_dsa"),
     read=read,
     naming=tensors.Naming(mtp=tensors.mtp_as_layers),
+    conversions={"glm_moe_dsa": tensors.EXPERT_CONVERSION},
     defaults={
         "glm_moe_dsa": {
             "rms_norm_eps": 1e-5,

@@ -104,6 +104,7 @@ FAMILY = Family(
         norms=("ln_1", "ln_2"),
         blocks={s.Attention: attention_parts, s.Dense: dense_parts},
     ),
+    conversions={"gpt2": tensors.Conversion(base="transformer")},
     defaults={
         "gpt2": {
             "n_positions": 1024,

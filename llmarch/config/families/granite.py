@@ -158,6 +158,16 @@ MULTIPLIED: dict[str, Any] = {
 }
 SPARSE = {"num_local_experts": 8, "num_experts_per_tok": 2}
 
+GRANITE_MOE_CONVERSION = tensors.Conversion(
+    renames=(
+        tensors.Rename(r"(moe)\.input_linear\.weight(?!\w)", r"\1.experts.gate_up_proj"),
+        tensors.Rename(r"(moe)\.output_linear\.weight(?!\w)", r"\1.experts.down_proj"),
+        tensors.Rename(r"(moe)\.router\.layer\.weight(?!\w)", r"\1.router.weight"),
+    )
+)
+"""`granitemoe`: how transformers 5 renames stacked experts and the router."""
+
+
 FAMILY = Family(
     name="granite",
     title="Granite",
@@ -165,6 +175,7 @@ FAMILY = Family(
     refs={"granitemoe": modeling("granitemoe"), "granitemoehybrid": modeling("granitemoehybrid")},
     read=read,
     naming=naming,
+    conversions=dict.fromkeys(("granitemoe", "granitemoehybrid"), GRANITE_MOE_CONVERSION),
     defaults={
         "granite": MULTIPLIED | {"mlp_bias": False},
         "granitemoe": MULTIPLIED | SPARSE,

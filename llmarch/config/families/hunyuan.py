@@ -88,6 +88,7 @@ FAMILY = Family(
             s.MoE: tensors.moe_parts(router="gate.wg", shared="shared_mlp"),
         },
     ),
+    conversions={"hunyuan_v1_moe": tensors.EXPERT_CONVERSION},
     defaults={
         "hunyuan_v1_moe": {
             "hidden_act": "silu",

@@ -77,6 +77,16 @@ FAMILY = Family(
         },
         mtp=partial(tensors.mtp_as_layers, norms=MTP_NORMS),
     ),
+    conversions={
+        "hy_v3": tensors.Conversion(
+            renames=(
+                tensors.Rename(r"mlp\.router\.gate\.weight(?!\w)", "mlp.gate.weight"),
+                tensors.Rename(r"mlp\.expert_bias(?!\w)", "mlp.e_score_correction_bias"),
+                tensors.Rename(r"mlp\.shared_mlp\.", "mlp.shared_experts."),
+            ),
+            merges=tensors.MERGED_EXPERTS,
+        )
+    },
     defaults={
         "hy_v3": {
             "rms_norm_eps": 1e-5,

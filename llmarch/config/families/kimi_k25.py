@@ -152,12 +152,37 @@ def position_grid(tower: s.Tower) -> tuple[int, int, int]:
     return (rows, columns, tower.hidden_size)
 
 
+KIMI_K25_CONVERSION = tensors.Conversion(
+    renames=(
+        tensors.Rename(r"language_model.model(?!\w)", "model.language_model"),
+        tensors.Rename(r"language_model.lm_head(?!\w)", "lm_head"),
+        tensors.Rename(r"(vision_tower.encoder.blocks.\{\}).norm1(?!\w)", r"\1.norm2"),
+        tensors.Rename(r"(vision_tower.encoder.blocks.\{\}).norm0(?!\w)", r"\1.norm1"),
+        tensors.Rename(r"(vision_tower.encoder.blocks.\{\}.mlp).fc1(?!\w)", r"\1.fc2"),
+        tensors.Rename(r"(vision_tower.encoder.blocks.\{\}.mlp).fc0(?!\w)", r"\1.fc1"),
+        tensors.Rename(r"(vision_tower.encoder.blocks.\{\}).wo(?!\w)", r"\1.attn.proj"),
+        tensors.Rename(r"vision_tower.encoder(?!\w)", "model.vision_tower"),
+        tensors.Rename(r"(vision_tower.*)blocks(?!\w)", r"\1layers"),
+        tensors.Rename(
+            r"vision_tower.patch_embed.pos_emb.weight(?!\w)",
+            "model.vision_tower.patch_embed.pos_emb.position_embeddings",
+        ),
+    ),
+    merges=(
+        tensors.Merge((r"wqkv(?!\w)",), ("attn.q_proj", "attn.k_proj", "attn.v_proj")),
+        *tensors.MERGED_EXPERTS,
+    ),
+)
+"""`kimi_k25`. The projector's two matrices keep their published names here."""
+
+
 FAMILY = Family(
     name="kimi_k25",
     title="Kimi K2.5",
     ref=modeling("kimi_k25"),
     read=read,
     naming=tensors.Naming(prefix="language_model.", mtp=tensors.mtp_as_layers, tower=moonvit_rows),
+    conversions={"kimi_k25": KIMI_K25_CONVERSION},
     defaults={
         "kimi_k25": {"tie_word_embeddings": True},
         "kimi_k25_vision": {

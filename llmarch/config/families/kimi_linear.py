@@ -173,6 +173,22 @@ FAMILY = Family(
     naming=tensors.Naming(
         blocks={s.LinearAttention: kda_parts, s.MoE: MOE}, mtp=tensors.mtp_as_layers
     ),
+    conversions={
+        "kimi_linear": tensors.Conversion(
+            renames=(
+                tensors.Rename(r"self_attn\.(f_a_proj|f_b_proj)\.", r"self_attn.forget_gate.\1."),
+                tensors.Rename(r"self_attn\.(dt_bias|A_log)(?!\w)", r"self_attn.forget_gate.\1"),
+                tensors.BLOCK_SPARSE_RENAME,
+            ),
+            merges=(
+                tensors.Merge(
+                    tuple(rf"self_attn\.{x}_conv1d\.weight(?!\w)" for x in "qkv"),
+                    ("self_attn.conv1d.weight",),
+                ),
+                *tensors.MERGED_W_EXPERTS,
+            ),
+        )
+    },
     defaults={
         "kimi_linear": {
             "rms_norm_eps": 1e-5,

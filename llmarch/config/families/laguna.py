@@ -164,6 +164,17 @@ FAMILY = Family(
             ),
         }
     ),
+    conversions={
+        "laguna": tensors.Conversion(
+            renames=(
+                tensors.Rename(
+                    r"mlp\.experts\.e_score_correction_bias", "mlp.gate.e_score_correction_bias"
+                ),
+                tensors.Rename(r"mlp\.shared_expert\.", "mlp.shared_experts."),
+            ),
+            merges=tensors.MERGED_EXPERTS,
+        )
+    },
     defaults={
         "laguna": {
             "rms_norm_eps": 1e-6,

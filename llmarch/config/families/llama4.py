@@ -249,6 +249,11 @@ FAMILY = Family(
     ref=modeling("llama4"),
     read=read,
     naming=naming,
+    conversions={
+        "llama4": tensors.Conversion(
+            outside=("language_model", "vision_model", "multi_modal_projector")
+        )
+    },
     defaults={
         "llama4_text": {
             "num_key_value_heads": 8,

@@ -163,6 +163,7 @@ FAMILY = Family(
         },
         mtp=mtp_rows,
     ),
+    conversions={"longcat_flash": tensors.EXPERT_CONVERSION},
     defaults={
         "longcat_flash": {
             "rms_norm_eps": 1e-5,

@@ -147,6 +147,12 @@ FAMILY = Family(
     naming=tensors.Naming(
         blocks={s.Attention: tensors.split_attention_parts(sinks="attention_sink_bias")}
     ),
+    conversions={
+        "mimo_v2_flash": tensors.Conversion(
+            renames=(tensors.Rename(r"self_attn\.attention_sink_bias", "self_attn.sinks"),),
+            merges=tensors.MERGED_EXPERTS,
+        )
+    },
     defaults={
         "mimo_v2_flash": {
             "rms_norm_eps": 1e-5,

@@ -256,6 +256,9 @@ FAMILY = Family(
     refs={"minimax_m1": VLLM, "minimax_text_01": VLLM, "minimax_m2": modeling("minimax_m2")},
     read=read,
     naming=tensors.Naming(blocks={s.LinearAttention: lightning_parts, s.MoE: MOE}),
+    conversions=dict.fromkeys(
+        ("minimax", "minimax_m1", "minimax_m2", "minimax_text_01"), tensors.MIXTRAL_CONVERSION
+    ),
     defaults={
         "minimax": TEXT_01,
         "minimax_text_01": TEXT_01,

@@ -291,12 +291,46 @@ def naming(a: s.Architecture) -> tensors.Naming:
     )
 
 
+MINIMAX_M3_CONVERSION = tensors.Conversion(
+    renames=(
+        tensors.Rename(r"^language_model\.lm_head(?!\w)", "lm_head"),
+        tensors.Rename(r"^language_model\.model\.", "model.language_model."),
+        tensors.Rename(
+            r"^vision_tower\.vision_model\.embeddings\.patch_embedding\.",
+            "model.vision_tower.embeddings.proj.",
+        ),
+        tensors.Rename(
+            r"^vision_tower\.vision_model\.encoder\.layers\.", "model.vision_tower.layers."
+        ),
+        tensors.Rename(
+            r"^vision_tower\.vision_model\.pre_layrnorm\.", "model.vision_tower.pre_layrnorm."
+        ),
+        tensors.Rename(r"^multi_modal_projector\.", "model.multi_modal_projector."),
+        tensors.Rename(r"^patch_merge_mlp\.linear_", "model.multi_modal_projector.merge_linear_"),
+        tensors.Rename(r"\.block_sparse_moe\.(experts|gate|shared_experts)\.", r".mlp.\1."),
+        tensors.Rename(
+            r"\.block_sparse_moe\.e_score_correction_bias(?!\w)",
+            ".mlp.gate.e_score_correction_bias",
+        ),
+        tensors.Rename(r"\.self_attn\.index_([qk]_proj|[qk]_norm)\.", r".self_attn.indexer.\1."),
+    ),
+    merges=(
+        *tensors.MERGED_W_EXPERTS,
+        tensors.Merge(
+            (r"\.gate_proj\.weight(?!\w)", r"\.up_proj\.weight(?!\w)"), (".gate_up_proj.weight",)
+        ),
+    ),
+)
+"""`minimax_m3_vl`."""
+
+
 FAMILY = Family(
     name="minimax_m3",
     title="MiniMax-M3",
     ref=modeling("minimax_m3_vl"),
     read=read,
     naming=naming,
+    conversions={"minimax_m3_vl": MINIMAX_M3_CONVERSION},
     defaults={
         "minimax_m3_vl": {"tie_word_embeddings": False, "projector_hidden_size": 6144},
         "minimax_m3_vl_text": {

@@ -212,6 +212,7 @@ def pixtral_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
 
 
 MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")
+MISTRAL4_MOE = tensors.fused_moe_parts(router="gate", shared="shared_experts", outputs_first=True)
 
 
 def naming(a: s.Architecture) -> tensors.Naming:
@@ -220,7 +221,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     if a.towers or a.model_type == "mistral3":
         prefix = "language_model."
 
-    builders: dict[Any, tensors.BlockTensors] = {}
+    builders: dict[Any, tensors.BlockTensors] = {s.MoE: MISTRAL4_MOE}
     if a.model_type == "mixtral":
         builders[s.MoE] = MIXTRAL_MOE
 
@@ -251,6 +252,17 @@ FAMILY = Family(
     },
     read=read,
     naming=naming,
+    conversions={
+        "mistral": tensors.Conversion(native=True),
+        "ministral": tensors.Conversion(native=True),
+        "ministral3": tensors.Conversion(native=True),
+        "mixtral": tensors.Conversion(
+            renames=tensors.MIXTRAL_CONVERSION.renames,
+            merges=tensors.MIXTRAL_CONVERSION.merges,
+            native=True,
+        ),
+        "mistral3": tensors.Conversion(renames=tensors.LLAVA_RENAMES, native=True),
+    },
     defaults={
         "mistral": MISTRAL,
         "ministral": MISTRAL,

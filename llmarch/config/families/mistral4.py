@@ -79,7 +79,14 @@ FAMILY = Family(
     title="Mistral Large 3",
     ref=modeling("mistral4"),
     read=read,
-    naming=tensors.Naming(),
+    naming=tensors.Naming(
+        blocks={
+            s.MoE: tensors.fused_moe_parts(
+                router="gate", shared="shared_experts", outputs_first=True
+            )
+        }
+    ),
+    conversions={"mistral4": tensors.Conversion(native=True)},
     defaults={"mistral4": DEFAULTS},
     config_class={"mistral4": "Mistral4Config"},
 )

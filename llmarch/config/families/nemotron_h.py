@@ -257,6 +257,18 @@ FAMILY = Family(
         },
         mtp=mtp_rows,
     ),
+    conversions={
+        "nemotron_h": tensors.Conversion(
+            renames=(tensors.Rename(r"backbone\.", "model."),),
+            merges=(
+                tensors.Merge((r"experts\.\{\}\.up_proj\.weight(?!\w)",), ("experts.up_proj",)),
+                tensors.Merge(
+                    (r"experts\.\{\}\.down_proj\.weight(?!\w)",),
+                    ("experts.down_proj",),
+                ),
+            ),
+        )
+    },
     defaults={
         "nemotron_h": {
             "vocab_size": 131072,

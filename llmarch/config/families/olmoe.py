@@ -38,6 +38,7 @@ FAMILY = Family(
     ref=modeling("olmoe"),
     read=read,
     naming=tensors.Naming(),
+    conversions={"olmoe": tensors.EXPERT_CONVERSION},
     defaults={
         "olmoe": {
             "hidden_act": "silu",

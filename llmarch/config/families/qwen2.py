@@ -105,6 +105,7 @@ FAMILY = Family(
     refs={"qwen2_moe": modeling("qwen2_moe")},
     read=read,
     naming=tensors.Naming(blocks={s.MoE: tensors.moe_parts(shared="shared_expert")}),
+    conversions={"qwen2_moe": tensors.EXPERT_CONVERSION},
     defaults={
         "qwen2": DENSE,
         "qwen2_moe": DENSE

@@ -92,6 +92,7 @@ FAMILY = Family(
     refs={"qwen3_moe": modeling("qwen3_moe")},
     read=read,
     naming=tensors.Naming(),
+    conversions={"qwen3_moe": tensors.EXPERT_CONVERSION},
     defaults={
         "qwen3": {
             "num_key_value_heads": 32,

@@ -139,6 +139,13 @@ FAMILY = Family(
         mtp=qwen3_next.mtp_rows,
         tower=tower_rows,
     ),
+    conversions={
+        "qwen3_5_moe": tensors.Conversion(merges=tensors.MERGED_TEXT_EXPERTS),
+        "qwen3_5_text": tensors.UNWRAPPED_CONVERSION,
+        "qwen3_5_moe_text": tensors.Conversion(
+            renames=tensors.UNWRAPPED_CONVERSION.renames, merges=tensors.MERGED_EXPERTS
+        ),
+    },
     defaults={
         "qwen3_5": {"tie_word_embeddings": False},
         "qwen3_5_moe": {"tie_word_embeddings": False},

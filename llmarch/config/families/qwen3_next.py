@@ -169,6 +169,7 @@ FAMILY = Family(
         },
         mtp=mtp_rows,
     ),
+    conversions={"qwen3_next": tensors.EXPERT_CONVERSION},
     defaults={
         "qwen3_next": {
             "num_key_value_heads": 2,

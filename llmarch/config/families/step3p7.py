@@ -450,6 +450,47 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.matrix_rows("vit_large_projector", last)
 
 
+STEP3P7_CONVERSION = tensors.Conversion(
+    renames=(
+        tensors.Rename(r"^vision_model\.", "model.vision_model."),
+        tensors.Rename(r"^vit_large_projector\.", "model.multi_modal_projector."),
+        tensors.Rename(r"^model\.(embed_tokens|layers|norm)\.", r"model.language_model.\1."),
+        tensors.Rename(r"\.moe\.gate\.weight(?!\w)", ".mlp.gate.weight"),
+        tensors.Rename(r"\.moe\.router_bias(?!\w)", ".mlp.gate.e_score_correction_bias"),
+        tensors.Rename(r"\.moe\.down_proj\.weight(?!\w)", ".mlp.experts.down_proj"),
+        tensors.Rename(r"\.share_expert\.", ".mlp.shared_experts."),
+        tensors.Rename(r"^conv1\.weight", "embeddings.patch_embedding.weight", "vision_model"),
+        tensors.Rename(
+            r"^positional_embedding", "embeddings.position_embedding.weight", "vision_model"
+        ),
+        tensors.Rename(r"^transformer\.resblocks\.", "layers.", "vision_model"),
+        tensors.Rename(r"^ln_pre\.", "pre_layernorm.", "vision_model"),
+        tensors.Rename(r"^vit_downsampler([12])\.", r"downsampler\1.", "vision_model"),
+        tensors.Rename(r"\.ls_([12])\.gamma", r".lambda_\1", "vision_model"),
+        tensors.Rename(r"\.mlp\.c_fc\.", ".mlp.fc1.", "vision_model"),
+        tensors.Rename(r"\.mlp\.c_proj\.", ".mlp.fc2.", "vision_model"),
+        tensors.Rename(r"\.attn\.", ".self_attn.", "vision_model"),
+        tensors.Rename(r"\.ln_1\.", ".layernorm_before.", "vision_model"),
+        tensors.Rename(r"\.ln_2\.", ".layernorm_after.", "vision_model"),
+    ),
+    merges=(
+        tensors.Merge(
+            (r"moe\.gate_proj\.weight(?!\w)", r"moe\.up_proj\.weight(?!\w)"),
+            ("mlp.experts.gate_up_proj",),
+        ),
+        *(
+            tensors.Merge(
+                (rf"attn\.in_proj_{kind}",),
+                tuple(f"attn.{x}_proj.{kind}" for x in "qkv"),
+                "vision_model",
+            )
+            for kind in ("weight", "bias")
+        ),
+    ),
+)
+"""`step3p7` and `step3p5_vision`."""
+
+
 FAMILY = Family(
     name="step3p7",
     title="Step Flash",
@@ -460,6 +501,7 @@ FAMILY = Family(
         mtp=mtp_rows,
         tower=tower_rows,
     ),
+    conversions={"step3p7": STEP3P7_CONVERSION},
     defaults={
         "step3p7": {"projector_bias": False},
         "step3p5": {

@@ -1,0 +1,176 @@
+"""How a library turns the names of stored tensors into those of a model class, as data.
+
+transformers 5 renames what it finds in a checkpoint before it looks for it in the model, by rules
+that depend on the model_type. A stored name loads if it becomes the name of a parameter. Where the
+published name and a stored one become the same parameters, both load.
+
+The rules are facts with a source, one `Conversion` for each model_type that has any, beside the
+names of its family. What several families share is here. Patterns are of folded names, whose
+numbers are `{}`.
+
+Source: transformers 5.23.0 conversion_mapping.py and core_model_loading.py (rename_source_key).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from ..architecture.frozen import Frozen, frozen
+
+
+@frozen
+class Rename(Frozen):
+    """What a part of a stored name becomes."""
+
+    pattern: str
+    """A regular expression. The whole first match is replaced."""
+    replacement: str
+    scope: str | None = None
+    """The module whose tensors alone are renamed, by their names within it; "" is the base model.
+    """
+
+
+@frozen
+class Merge(Frozen):
+    """Tensors that become one, or one that becomes several: experts stacked, gate and up joined."""
+
+    patterns: tuple[str, ...]
+    replacements: tuple[str, ...]
+    scope: str | None = None
+
+
+@frozen
+class Conversion(Frozen):
+    """How transformers finds the stored tensors of a model_type."""
+
+    base: str = "model"
+    """The module of the base model in the class with a head. Names may lack it, or have it once
+    too often."""
+    outside: tuple[str, ...] = ("lm_head",)
+    """The modules of the class that are not in the base model."""
+    renames: tuple[Rename, ...] = ()
+    """Applied in this order."""
+    merges: tuple[Merge, ...] = ()
+    """Applied after the renames, at most one of them."""
+    either_orientation: bool = False
+    """Whether stacked experts load with inputs first and with outputs first."""
+    native: bool = False
+    """Whether mistral-common and vLLM load Mistral's native names (tensors/mistral_names.py)."""
+
+    def parameters(self, patterns: Iterable[str]) -> frozenset[str]:
+        """Return the parameters that published names become."""
+        found: set[str] = set()
+        for pattern in patterns:
+            for name in self._converted(pattern):
+                found.add(self._parameter(name))
+        return frozenset(found)
+
+    def loads(self, pattern: str, parameters: frozenset[str]) -> bool:
+        """Return whether a stored name becomes one of these parameters, or several of them."""
+        if pattern in parameters:
+            return True
+        return all(self._finds(name, parameters) for name in self._converted(pattern))
+
+    def _converted(self, pattern: str) -> tuple[str, ...]:
+        """Return what the rules make of a name."""
+        name = pattern
+        for rule in (*self.renames, LEGACY_RENAME):
+            name = self._replaced(name, rule.scope, rule.pattern, rule.replacement)
+        for merge in self.merges:
+            for source in merge.patterns:
+                names = tuple(
+                    self._replaced(name, merge.scope, source, target)
+                    for target in merge.replacements
+                )
+                if names != (name,):
+                    return names
+        return (name,)
+
+    def _replaced(self, name: str, scope: str | None, pattern: str, replacement: str) -> str:
+        prefix = self._scope_of(name, scope)
+        if prefix is None:
+            return name
+        inner = name[len(prefix) :]
+        return prefix + _compiled(pattern).sub(replacement, inner, count=1)
+
+    def _scope_of(self, name: str, scope: str | None) -> str | None:
+        """Return the prefix of the scope that a name is in; None if it is in another."""
+        if scope is None:
+            return ""
+        inside = f"{scope}." if scope else ""
+        for prefix in (f"{self.base}.{inside}", inside):
+            if name.startswith(prefix):
+                return prefix
+        return None
+
+    def _parameter(self, name: str) -> str:
+        """Return the name of the parameter that a converted published name stands for."""
+        core = name.removeprefix(f"{self.base}.")
+        if core.partition(".")[0] in self.outside:
+            return core
+        return f"{self.base}.{core}"
+
+    def _finds(self, name: str, parameters: frozenset[str]) -> bool:
+        """Return whether a converted name is a parameter, but for the base model's prefix."""
+        prefix = f"{self.base}."
+        spellings = (name, prefix + name, name.removeprefix(prefix))
+        return not parameters.isdisjoint(spellings)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+LEGACY_RENAME = Rename(
+    r"^(?:model\.language_model\.model|language_model\.model\.model)(?!\w)", "model.language_model"
+)
+"""Applied for every model_type: names as transformers 5.10 to 5.22 saved some of them."""
+
+
+def _merged_experts(scope: str | None = None) -> tuple[Merge, ...]:
+    module = r"mlp\.experts\.\{\}\."
+    parts = tuple(rf"{module}{part}_proj\.weight(?!\w)" for part in ("gate", "up"))
+    return (
+        Merge(parts, ("mlp.experts.gate_up_proj",), scope),
+        Merge((rf"{module}down_proj\.weight(?!\w)",), ("mlp.experts.down_proj",), scope),
+    )
+
+
+MERGED_EXPERTS = _merged_experts()
+"""Experts as Qwen2-MoE, DeepSeek V3 and most others have them (`qwen2_moe`)."""
+
+MERGED_TEXT_EXPERTS = _merged_experts("language_model")
+"""The same in the language model of a wrapper."""
+
+MERGED_W_EXPERTS = (
+    Merge(
+        (r"\.experts\.\{\}\.w1\.weight(?!\w)", r"\.experts\.\{\}\.w3\.weight(?!\w)"),
+        (".experts.gate_up_proj",),
+    ),
+    Merge((r"\.experts\.\{\}\.w2\.weight(?!\w)",), (".experts.down_proj",)),
+)
+"""Experts as Mixtral has them (`mixtral`, `kimi_linear`, `deepseek_v4`, `minimax_m3_vl`)."""
+
+BLOCK_SPARSE_RENAME = Rename(r"\.block_sparse_moe\.", ".mlp.")
+"""`mixtral`, `kimi_linear`."""
+
+LLAVA_RENAMES = (
+    Rename(r"^language_model.lm_head(?!\w)", "lm_head"),
+    Rename(r"^language_model(?!\w)", "model.language_model"),
+    Rename(r"^vision_tower(?!\w)", "model.vision_tower"),
+    Rename(r"^multi_modal_projector(?!\w)", "model.multi_modal_projector"),
+    Rename(r"^language_model.model(?!\w)", "language_model", scope=""),
+)
+"""A language model and an encoder as LLaVA wraps them (`llava` and `LlavaModel`)."""
+
+EXPERT_CONVERSION = Conversion(merges=MERGED_EXPERTS)
+"""A model with experts whose names transformers leaves as they are, but stacks."""
+
+MIXTRAL_CONVERSION = Conversion(renames=(BLOCK_SPARSE_RENAME,), merges=MERGED_W_EXPERTS)
+"""`mixtral`, `minimax`, `minimax_m2`."""
+
+UNWRAPPED_CONVERSION = Conversion(renames=(Rename(r"^model\.language_model\.", "model."),))
+"""A text model alone, of which the names of the multimodal model load too (`qwen3_5_text`)."""

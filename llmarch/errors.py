@@ -77,6 +77,15 @@ class PlanError(LlmarchError):
     """
 
 
+class MissingExtra(LlmarchError):
+    """A format that needs a package which is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs a package that is not installed", f"pip install 'llmarch[{extra}]'"
+        )
+
+
 def printable(text: str, limit: int = 200) -> str:
     """Return text from outside, safe to put into a message.
 

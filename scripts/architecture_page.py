@@ -15,6 +15,7 @@ ROOMS = (
     "analyses",
     "compare",
     "views",
+    "layout",
     "renderers",
     "cli",
 )

@@ -64,6 +64,7 @@ ROOMS = (
     "sources",
     "compare",
     "views",
+    "layout",
     "renderers",
     "cli",
 )
@@ -72,6 +73,7 @@ FORBIDDEN = {
     "analyses": {"tensors", "config"},
     "sources": {"tensors", "config", "analyses", "checkpoint"},
     "views": {"sources"},
+    "layout": {"sources", "analyses", "checkpoint", "config", "tensors", "compare"},
     "renderers": {"sources"},
 }
 """What a room may not import although it comes earlier: a source knows no family, only

@@ -14,7 +14,7 @@ from ..wording.mixers import (
     values_scale_word,
     values_word,
 )
-from .fact import LEAD, ChangeRule, Fact
+from .fact import LEAD, ChangeRule, Fact, not_in_panel
 
 SOFTMAX = (Attention, LatentAttention, CompressedAttention)
 _SCALED = (Attention, LatentAttention)
@@ -221,6 +221,7 @@ FACTS = (
         takes="block",
         rank=LEAD,
         equal="{}",
+        panel=not_in_panel,
     ),
     Fact(
         "mixers.*.heads",
@@ -237,6 +238,7 @@ FACTS = (
         unit="heads",
         rank=LEAD,
         equal="{} query heads",
+        box="{heads} heads",
     ),
     Fact(
         "mixers.*.kv_heads",
@@ -253,6 +255,7 @@ FACTS = (
         unit="heads",
         rank=LEAD,
         equal="{} KV heads",
+        box="{kv_heads} KV",
     ),
     Fact(
         "mixers.*.{head_dim,v_head_dim}",
@@ -303,6 +306,7 @@ FACTS = (
         unit="dims",
         rank=LEAD,
         equal="MLA ranks {}",
+        box="latent {kv_lora_rank}",
     ),
     Fact(
         "mixers.*.kv_from",

@@ -7,7 +7,7 @@ from ..schema import Conformer, ConvTower, Dense, Linear, Tower
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number
+from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number, not_in_panel
 from .feed_forward import sparsity_words
 from .norms import eps
 
@@ -135,8 +135,23 @@ FACTS = (
         takes="block",
         rank=LEAD,
     ),
-    Fact("towers.*.layers", _SECTION, "layers", _SHAPE, (Tower, Conformer), unit="layers"),
-    Fact("towers.*.hidden_size", _SECTION, "hidden size", _SHAPE, (Tower, Conformer)),
+    Fact(
+        "towers.*.layers",
+        _SECTION,
+        "layers",
+        _SHAPE,
+        (Tower, Conformer),
+        unit="layers",
+        panel=not_in_panel,
+    ),
+    Fact(
+        "towers.*.hidden_size",
+        _SECTION,
+        "hidden size",
+        _SHAPE,
+        (Tower, Conformer),
+        panel=not_in_panel,
+    ),
     Fact("towers.*.heads", _SECTION, "heads", _SHAPE, (Tower, Conformer), unit="heads"),
     Fact("towers.*.kv_heads", _SECTION, "KV heads", _SHAPE, _VIT, unit="heads"),
     Fact("towers.*.head_dim", _SECTION, "head dim", _SHAPE, _VIT, unit="dims"),
@@ -158,6 +173,7 @@ FACTS = (
         _VIT,
         words=_activation,
         takes="owner",
+        panel=not_in_panel,
     ),
     Fact(
         "towers.*.norm{,.kind,.bias,.weight}",
@@ -166,6 +182,7 @@ FACTS = (
         _SHAPE,
         (Tower, Conformer),
         words=norm_word,
+        panel=not_in_panel,
     ),
     Fact("towers.*.norm.offset", _SECTION, "norm", _COMPUTATION, (Tower, Conformer), words=None),
     Fact(
@@ -176,10 +193,26 @@ FACTS = (
         (Tower, Conformer),
         words=eps,
         number=no_number,
+        panel=not_in_panel,
     ),
-    Fact("towers.*.layer_norms", _SECTION, "norms a layer", _SHAPE, _VIT, unit="norms"),
     Fact(
-        "towers.*.outer_norms", _SECTION, "outer norms", _SHAPE, _VIT, words=_counted, unit="norms"
+        "towers.*.layer_norms",
+        _SECTION,
+        "norms a layer",
+        _SHAPE,
+        _VIT,
+        unit="norms",
+        panel=not_in_panel,
+    ),
+    Fact(
+        "towers.*.outer_norms",
+        _SECTION,
+        "outer norms",
+        _SHAPE,
+        _VIT,
+        words=_counted,
+        unit="norms",
+        panel=not_in_panel,
     ),
     Fact("towers.*.layer_scales", _SECTION, "layer scales", _SHAPE, _VIT),
     Fact("towers.*.image_size", _SECTION, "image size", _INPUT, _VIT, unit="pixels"),
@@ -191,7 +224,15 @@ FACTS = (
         (Tower, ConvTower),
         unit="tokens",
     ),
-    Fact("towers.*.patch_size", _SECTION, "patch size", _SHAPE, _VIT, unit="pixels"),
+    Fact(
+        "towers.*.patch_size",
+        _SECTION,
+        "patch size",
+        _SHAPE,
+        _VIT,
+        unit="pixels",
+        panel=not_in_panel,
+    ),
     Fact(
         "towers.*.patch_frames",
         _SECTION,
@@ -208,6 +249,7 @@ FACTS = (
         _SHAPE,
         _VIT,
         words=_matrix,
+        panel=not_in_panel,
     ),
     Fact(
         "towers.*.positions",
@@ -248,8 +290,16 @@ FACTS = (
         _PROJECTOR,
         _ANY,
         words=_matrices,
+        panel=not_in_panel,
     ),
-    Fact("towers.*.projector_activation", _SECTION, "projector activation", _COMPUTATION, _VIT),
+    Fact(
+        "towers.*.projector_activation",
+        _SECTION,
+        "projector activation",
+        _COMPUTATION,
+        _VIT,
+        panel=not_in_panel,
+    ),
     Fact(
         "towers.*.{projector_norms,projector_norm_bias}",
         _SECTION,
@@ -262,10 +312,18 @@ FACTS = (
     Fact("towers.*.clipped", _SECTION, "clipped linears", _SHAPE, (Tower, Conformer)),
     Fact("towers.*.standardized", _SECTION, "standardised features", _SHAPE, _VIT),
     Fact("towers.*.width", _SECTION, "feed-forward width", _SHAPE, _AUDIO),
-    Fact("towers.*.activation", _SECTION, "activation", _COMPUTATION, _AUDIO),
+    Fact("towers.*.activation", _SECTION, "activation", _COMPUTATION, _AUDIO, panel=not_in_panel),
     Fact("towers.*.conv_kernel", _SECTION, "convolution kernel", _SHAPE, _AUDIO),
     Fact("towers.*.chunk", _SECTION, "attention chunk", _COMPUTATION, _AUDIO, unit="frames"),
-    Fact("towers.*.left_context", _SECTION, "left context", _COMPUTATION, _AUDIO, unit="frames"),
+    Fact(
+        "towers.*.left_context",
+        _SECTION,
+        "left context",
+        _COMPUTATION,
+        _AUDIO,
+        unit="frames",
+        panel=not_in_panel,
+    ),
     Fact(
         "towers.*.right_context",
         _SECTION,
@@ -274,8 +332,9 @@ FACTS = (
         _AUDIO,
         words=_counted,
         unit="frames",
+        panel=not_in_panel,
     ),
-    Fact("towers.*.softcap", _SECTION, "softcap", _COMPUTATION, _AUDIO),
+    Fact("towers.*.softcap", _SECTION, "softcap", _COMPUTATION, _AUDIO, panel=not_in_panel),
     Fact("towers.*.subsampling", _SECTION, "subsampling channels", _SHAPE, _AUDIO),
     Fact(
         "towers.*.subsampled{,.inputs,.outputs,.bias}",
@@ -284,6 +343,7 @@ FACTS = (
         _SHAPE,
         _AUDIO,
         words=_matrix,
+        panel=not_in_panel,
     ),
     Fact(
         "towers.*.output{,.inputs,.outputs,.bias}",

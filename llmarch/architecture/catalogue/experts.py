@@ -67,6 +67,13 @@ def _router(f: MoE) -> str:
     return ", ".join(words)
 
 
+def _shared_count(f: MoE) -> str | None:
+    """Return the number of shared experts: `1 shared`."""
+    if not f.shared_width:
+        return None
+    return f"{f.shared_experts or 1} shared"
+
+
 def _group_limit(f: MoE) -> str:
     """Return `best 4 of 8 groups by the sum of the best two`, or `none`."""
     r = f.router
@@ -114,6 +121,7 @@ FACTS = (
         unit="experts",
         rank=LEAD,
         equal="{} active",
+        box="{active} of {experts:,}",
     ),
     Fact(
         "ffns.*.router.token_table",
@@ -169,6 +177,7 @@ FACTS = (
         number=attrgetter("shared_experts"),
         rank=LEAD,
         equal="shared expert {}",
+        box=_shared_count,
     ),
     Fact(
         "ffns.*.zero_experts",

@@ -62,6 +62,10 @@ def plain_or_unknown(value: Any) -> str:
     return plain(value) or "unknown"
 
 
+def not_in_panel(value: Any) -> None:
+    """Return None for every value: a figure says it in another place than the panel's values."""
+
+
 def no_number(block: Any) -> None:
     """Return None for every block: the ratio of a fact means nothing."""
 
@@ -108,6 +112,13 @@ class Fact(NamedTuple):
     """LEAD, MAIN or DETAIL."""
     equal: str = ""
     """Phrase of the "equal" line: `{} KV heads`. Empty: equal facts are only counted."""
+    box: str | Callable[[Any], str | None] = ""
+    """Phrase in the block's box in a figure, with the block's fields: `{kv_heads} KV`.
+
+    Or what returns the phrase of a block. Empty: the fact is in the block's panel only.
+    """
+    panel: Callable[[Any], str | None] | None = None
+    """As `words`, for the block's panel in a figure: returns None for what goes without saying."""
 
     @property
     def group(self) -> str:

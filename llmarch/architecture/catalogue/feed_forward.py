@@ -79,6 +79,7 @@ FACTS = (
         ),
         (Dense,),
         rank=LEAD,
+        box="width {width:,}",
     ),
     Fact(
         "ffns.*.bias",

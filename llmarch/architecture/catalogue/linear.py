@@ -8,7 +8,7 @@ from ...views.numbers import number
 from ..schema import LinearAttention
 from ..wording.mixers import linear_dims, linear_heads, mixer_word
 from .attention import ATTENTION_BIAS, HEAD_DIM, MIXER, OUTPUT_GATE
-from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .fact import DETAIL, LEAD, ChangeRule, Fact, not_in_panel
 
 _KINDS = (LinearAttention,)
 _SECTION = "Linear attention"
@@ -27,6 +27,13 @@ def _head_count(m: LinearAttention) -> int | None:
     if m.variant == "short_conv" or m.key_heads != m.value_heads:
         return None
     return m.value_heads
+
+
+def _state_size(m: LinearAttention) -> str | None:
+    """Return the size of the state of a head: `state 128 × 128`."""
+    if m.variant == "short_conv":
+        return None
+    return f"state {m.key_head_dim} × {m.value_head_dim}"
 
 
 def _short_convolution(m: LinearAttention) -> str:
@@ -79,6 +86,7 @@ FACTS = (
         takes="block",
         rank=LEAD,
         equal="{}",
+        panel=not_in_panel,
     ),
     Fact(
         "mixers.*.{key_heads,value_heads}",
@@ -107,6 +115,7 @@ FACTS = (
         takes="block",
         unit="dims",
         rank=LEAD,
+        box=_state_size,
     ),
     Fact(
         "mixers.*.{conv_kernel,conv_bias}",

@@ -45,6 +45,14 @@ def _rotary_dims(m: Softmax) -> str | None:
     return rotary_word(m.rope, m)
 
 
+def _partial_rotary(m: Softmax) -> str | None:
+    """Return `_rotary_dims` where not all dims rotate, or neighbours rotate together."""
+    words = _rotary_dims(m)
+    if words is None or (words.startswith("all ") and words.endswith(" dims")):
+        return None
+    return words
+
+
 def _axes(rope: Rope) -> str | None:
     """Return the pairs of each axis: `time 11, height 11, width 10 pairs, in turns`."""
     if not rope.sections:
@@ -128,6 +136,7 @@ FACTS = (
         words=_rotary_dims,
         takes="block",
         unit="dims",
+        panel=_partial_rotary,
     ),
     Fact(
         "mixers.*.rope_dim",

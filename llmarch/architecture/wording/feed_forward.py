@@ -44,6 +44,17 @@ def ffn_word(f: FFN) -> str:
     return "dense"
 
 
+def ffn_class_title(f: FFN) -> str:
+    """Return the class of a feed-forward block as a figure titles it: `Mixture of experts`."""
+    if isinstance(f, MoE):
+        return "Mixture of experts"
+    if f.per_layer:
+        return "Per-layer input"
+    if f.own_skip:
+        return "Laurel (low-rank)"
+    return "Feed-forward"
+
+
 def activation_word(f: FFN) -> str:
     """Return `SwiGLU`, `GELU (tanh)`; with gpt-oss's factor and offset where there are such."""
     if not f.gated:

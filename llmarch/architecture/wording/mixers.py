@@ -109,6 +109,21 @@ def mixer_title(m: Mixer) -> str:
             return "compressed latent attention"
 
 
+def mixer_class_title(m: Mixer) -> str:
+    """Return the class of a mixer as a figure titles it: `Grouped-query attention`.
+
+    What mixers of a class may differ in, such as a window or an indexer, is not in it.
+    """
+    match m:
+        case Attention() if m.cross_tokens is not None:
+            return "Cross-attention"
+        case LatentAttention():
+            return "Multi-head latent attention"
+        case _:
+            title = mixer_title(m)
+            return title[:1].upper() + title[1:]
+
+
 def linear_heads(m: LinearAttention) -> str:
     """Return `16 key, 64 value`.
 

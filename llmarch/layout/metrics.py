@@ -1,0 +1,76 @@
+"""Measure text by a table of advance widths, wrap it and cut it."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+from .advances import REGULAR, SEMIBOLD
+
+NAME, COUNT, TITLE, FACT, SMALL = 20, 16, 13, 11, 10
+"""Sizes of text: the model's name, the number of layers, titles, facts, norms and marks."""
+LINE_HEIGHT = 14
+"""Height of a line of facts."""
+OTHER = 1000
+"""Width of a character that is not in the table, in thousandths of the size."""
+
+
+def table_of(by_width: dict[int, str]) -> dict[str, int]:
+    """Return the width of each character."""
+    return {character: width for width, text in by_width.items() for character in text}
+
+
+TABLES = table_of(REGULAR), table_of(SEMIBOLD)
+"""Widths of regular and of bold text."""
+
+
+@cache
+def text_width(text: str, size: float = FACT, bold: bool = False) -> float:
+    """Return how wide a text is; kerning, which only narrows it, is left out.
+
+    text: the text, on one line.
+    size: its size.
+    bold: whether it is semibold.
+    """
+    table = TABLES[bold]
+    total = 0
+    for character in text:
+        width = table.get(character)
+        if width is None:
+            width = 0 if unicodedata.combining(character) else OTHER
+        total += width
+    return size * total / 1000
+
+
+def cut_text(text: str, size: float, room: float, bold: bool = False) -> str:
+    """Return a text that is not wider than `room`: itself, or its beginning with an ellipsis."""
+    if text_width(text, size, bold) <= room:
+        return text
+    kept = text
+    while kept and text_width(f"{kept}…", size, bold) > room:
+        kept = kept[:-1].rstrip(" ,·/")
+    return f"{kept}…"
+
+
+def wrapped_lines(
+    text: str, size: float, room: float, *, bold: bool = False, most: int = 3
+) -> list[str]:
+    """Return a text on several lines, broken at spaces.
+
+    text: the text.
+    size: its size.
+    room: width of a line.
+    bold: whether it is semibold.
+    most: lines at most; the last one is cut where the text is longer.
+    """
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if line and text_width(longer, size, bold) > room and len(lines) < most - 1:
+            lines.append(line)
+            line = word
+        else:
+            line = longer
+    lines.append(line)
+    return [cut_text(text_line, size, room, bold) for text_line in lines]

@@ -1,0 +1,212 @@
+"""Describe the figure of a model, or of several side by side, without a form.
+
+`figure` is the entry. Pure, like all views; `layout/` gives the figure places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from ...architecture.catalogue.fact import DETAIL
+from ...checkpoint.reading import Reading
+from ..compared_rows import ComparedModel, compared_models, compared_rows
+from ..derived_rows import CACHE, DERIVED
+from ..documents import ABSENT
+from ..fact_rows import row_sources
+from ..numbers import plural
+from ..rows import Key
+from ..wording import headline
+from .description import Figure, Mark, ModelPicture, ModelStack, Panel, Value
+from .differences import MODELS, PlacedChange, placed_changes
+from .marks import marked_stacks
+from .panels import block_panels, label_of, mtp_panels, tower_panels, value
+from .stacks import layer_strip, model_stack, plain_words
+
+WHOLE: dict[Key, str] = {
+    ("Size", "total"): "parameters",
+    ("Size", "active"): "active",
+    ("Layers", "layers"): "layers",
+    ("Layers", "hidden size"): "hidden size",
+    ("Size", "vocabulary"): "vocabulary",
+    ("Position", "context"): "context",
+    ("Layers", "residual"): "residual",
+    (CACHE, "per token"): "cache per token",
+    (CACHE, "at 32k"): "cache at 32k",
+    ("Size", "MTP modules"): "MTP modules",
+    ("Norms", "kind"): "norms",
+    ("Norms", "placement"): "norm placement",
+}
+"""Facts about a model as a whole that a figure always has, with their labels."""
+USUAL = {"none", "0", "one stream", ABSENT}
+"""Words that are not said of a single model."""
+ELSEWHERE = ("recipe", "pattern", "decay", "embedding", "routed by token id", "encoders")
+"""Derived rows that the strip, the boxes or the panels say."""
+
+
+def figure(readings: Sequence[Reading]) -> Figure:
+    """Return the figure of one model, of a pair, or of three and more models over a matrix."""
+    models = compared_models(readings)
+    pictures = [model_picture(r, m) for r, m in zip(readings, models, strict=True)]
+    if len(readings) == 1:
+        return single_figure(readings[0], pictures[0])
+    if len(readings) == 2:
+        return pair_figure(readings, models, pictures)
+    return row_figure(models, pictures)
+
+
+def model_picture(r: Reading, m: ComparedModel) -> ModelPicture:
+    """Return one model with its stack and strip, without marks."""
+    a = r.architecture
+    origin = " · ".join(filter(None, (r.raw.repo_id, a.model_type)))
+    return ModelPicture(
+        name=r.name,
+        origin=origin,
+        headline=headline(a),
+        stack=model_stack(a),
+        strip=layer_strip(r.name, a),
+        facts=tuple(whole_facts(m)),
+    )
+
+
+def whole_facts(m: ComparedModel) -> Iterable[tuple[str, str]]:
+    """Yield label and words of the facts about a model as a whole."""
+    for key, label in WHOLE.items():
+        row = m.rows.get(key)
+        if row is not None and row.text not in USUAL:
+            yield label, row.text
+
+
+def single_figure(r: Reading, picture: ModelPicture) -> Figure:
+    """Return the figure of one model."""
+    architectures = [r.architecture]
+    panels = [
+        *block_panels(architectures),
+        *mtp_panels(architectures),
+        *tower_panels(architectures),
+    ]
+    return Figure(
+        models=(picture,),
+        panels=tuple(panels),
+        title=f"Architecture of {picture.name}",
+        summary=model_summary(picture),
+    )
+
+
+def model_summary(picture: ModelPicture) -> str:
+    """Return a model in a sentence or two: headline, facts, recipe of the layers."""
+    facts = ", ".join(f"{label} {words}" for label, words in picture.facts)
+    layers = ", ".join(f"{kind.count} × {kind.words}" for kind in picture.strip.kinds)
+    return f"{picture.name}: {picture.headline}; {facts}; layers: {layers}."
+
+
+# A pair
+
+
+def pair_figure(
+    readings: Sequence[Reading], models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]
+) -> Figure:
+    """Return the figure of two models side by side, with what differs marked or named."""
+    architectures = [r.architecture for r in readings]
+    panels = [
+        *block_panels(architectures),
+        *mtp_panels(architectures),
+        *tower_panels(architectures),
+    ]
+    whole = whole_values(models)
+    shown = {key for key, v in whole.items() if v.mark}
+    found = list(placed_changes(models[0], models[1], panels, shown))
+    norm_mark = strongest(v for (section, _), v in whole.items() if section == "Norms")
+    stacks = marked_stacks((pictures[0].stack, pictures[1].stack), panels, norm_mark)
+    overview = Panel(key=MODELS, role="io", title="The models", values=tuple(whole.values()))
+    return Figure(
+        models=tuple(with_stack(p, s) for p, s in zip(pictures, stacks, strict=True)),
+        panels=tuple(with_notes(panel, found) for panel in (overview, *panels)),
+        title=f"{pictures[0].name} and {pictures[1].name} side by side",
+        summary=pair_summary(models, pictures),
+        drawn=frozenset(d.path for d in found if d.drawn),
+        named=frozenset(d.path for d in found if not d.drawn),
+    )
+
+
+def with_stack(picture: ModelPicture, stack: ModelStack) -> ModelPicture:
+    """Return a model with another stack."""
+    return replace(picture, stack=stack)
+
+
+def strongest(values: Iterable[Value]) -> Mark:
+    """Return `form` if a value differs, else nothing: a norm has no numbers in a figure."""
+    if any(v.mark for v in values if not v.label.endswith("ε")):
+        return "form"
+    return ""
+
+
+def whole_values(models: Sequence[ComparedModel]) -> dict[Key, Value]:
+    """Return the facts about the models as a whole, and further ones that differ."""
+    values: dict[Key, Value] = {}
+    for key, label in WHOLE.items():
+        rows = [m.rows.get(key) for m in models]
+        cells = [ABSENT if row is None else row.text for row in rows]
+        if set(cells) - USUAL:
+            values[key] = value(label, cells)
+    for row in compared_rows(models):
+        key = row.section, row.label
+        if key not in WHOLE and is_about_whole(key) and row.differs:
+            cells = [plain_words(cell.replace("\n", ", ")) for cell in row.cells]
+            values.setdefault(key, value(label_of(key), cells))
+    return values
+
+
+def is_about_whole(key: Key) -> bool:
+    """Return whether a row is about a model as a whole, and said in no other place."""
+    section, label = key
+    if section in (CACHE, "Storage", "Config", "Encoders"):
+        return False
+    if key in DERIVED:
+        return label not in ELSEWHERE
+    source = row_sources().get(key)
+    if source is None or source.facts[0].rank == DETAIL:
+        return False
+    return source.facts[0].group not in ("mixers", "ffns", "towers", "layer_kinds", "other")
+
+
+def with_notes(panel: Panel, found: Sequence[PlacedChange]) -> Panel:
+    """Return a panel that names the differences that the figure does not draw."""
+    labels = dict.fromkeys(d.label for d in found if d.panel == panel.key and not d.drawn)
+    return replace(panel, notes=tuple(labels))
+
+
+def pair_summary(models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]) -> str:
+    """Return how two models differ, then what each is."""
+    rows = [row for row in compared_rows(models) if row.differs]
+    names = " and ".join(picture.name for picture in pictures)
+    count = plural(len(rows), "difference")
+    words: list[str] = []
+    for row in rows:
+        cells = " / ".join(cell.replace("\n", ", ") for cell in row.cells)
+        words.append(f"{row.section} {row.label}: {cells}")
+    listed = "; ".join(words)
+    each = " ".join(map(model_summary, pictures))
+    return plain_words(f"{names}: {count}. {listed}. {each}")
+
+
+# Three and more models
+
+
+def row_figure(models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]) -> Figure:
+    """Return the figure of three and more models: a row of stacks over the matrix of `diff`."""
+    matrix: list[tuple[str, Value]] = []
+    for row in compared_rows(models):
+        if row.differs:
+            cells = [plain_words(cell) for cell in row.cells]
+            matrix.append((row.section, value(row.label, cells)))
+    names = ", ".join(picture.name for picture in pictures)
+    changed = {path for m in models for paths in m.changed.values() for path in paths}
+    return Figure(
+        models=tuple(pictures),
+        panels=(),
+        title=f"{names} side by side",
+        summary=plain_words(" ".join(map(model_summary, pictures))),
+        matrix=tuple(matrix),
+        drawn=frozenset(changed),
+    )

@@ -1,0 +1,184 @@
+"""Marks of what differs between two models, put on boxes and norms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..documents import ABSENT
+from .blocks import mark_of, without_numbers
+from .description import (
+    Box,
+    BranchPicture,
+    Column,
+    Mark,
+    ModelStack,
+    Panel,
+    Pill,
+    StepPicture,
+    Value,
+)
+from .differences import class_at
+
+PanelMarks = dict[str, Mark]
+"""Mark of the boxes of a class of blocks."""
+
+
+def marked_stacks(
+    stacks: tuple[ModelStack, ModelStack], panels: Sequence[Panel], norm_mark: Mark
+) -> tuple[ModelStack, ModelStack]:
+    """Return two models' stacks with marks on what differs.
+
+    stacks: the stacks without marks.
+    panels: the panels of the pair.
+    norm_mark: whether kinds or places of norms differ.
+    """
+    lines = tuple(block_lines(stack) for stack in stacks)
+    both: list[ModelStack] = []
+    for i, stack in enumerate(stacks):
+        marks = panel_marks(panels, i)
+        other = stacks[1 - i]
+        partners = {class_at(p, i): class_at(p, 1 - i) for p in panels}
+        other_lines = {name: lines[1 - i].get(partner, ()) for name, partner in partners.items()}
+        both.append(
+            replace(
+                stack,
+                columns=tuple(
+                    marked_column(c, marks, other_lines, norm_mark) for c in stack.columns
+                ),
+                embedding=marked_box(stack.embedding, other.embedding),
+                entry=tuple(marked_pills(stack.entry, other.entry)),
+                exit=tuple(marked_pills(stack.exit, other.exit, norm_mark)),
+                sources=tuple(marked_sources(stack.sources, other.sources)),
+                head=marked_box(stack.head, other.head),
+                mtp=stack.mtp and marked_box(stack.mtp, other.mtp),
+                streams=stack.streams and replace(stack.streams, mark=stream_mark(stack, other)),
+            )
+        )
+    first, second = both
+    return first, second
+
+
+def panel_marks(panels: Sequence[Panel], i: int) -> PanelMarks:
+    """Return the mark of each class of blocks of a model: that of the strongest value."""
+    marks: PanelMarks = {}
+    for panel in panels:
+        found: set[Mark] = {v.mark for v in panel.values}
+        first, _, second = panel.key.partition("|")
+        if "form" in found or (second and first != second) or " · " in panel.title:
+            marks[class_at(panel, i)] = "form"
+        elif "size" in found:
+            marks[class_at(panel, i)] = "size"
+        if not first or panel.key.endswith("|"):
+            marks[class_at(panel, i)] = "form"
+    return marks
+
+
+def block_lines(stack: ModelStack) -> dict[str, tuple[str, ...]]:
+    """Return what boxes say, by class of block; of several boxes of a class the first."""
+    lines: dict[str, tuple[str, ...]] = {}
+    for column in stack.columns:
+        for step in column.steps:
+            for branch in step.branches:
+                lines.setdefault(branch.box.panel, branch.box.lines)
+    return lines
+
+
+def marked_column(
+    column: Column, marks: PanelMarks, others: dict[str, tuple[str, ...]], norm_mark: Mark
+) -> Column:
+    """Return a column with marks.
+
+    column: the column.
+    marks: by class of block.
+    others: what the other model's boxes say, by the class of this model's.
+    norm_mark: mark of the norms.
+    """
+    steps = tuple(marked_step(step, marks, others, norm_mark) for step in column.steps)
+    return replace(column, steps=steps)
+
+
+def marked_step(
+    step: StepPicture, marks: PanelMarks, others: dict[str, tuple[str, ...]], norm_mark: Mark
+) -> StepPicture:
+    """Return a step with marks; see `marked_column`."""
+    branches: list[BranchPicture] = []
+    for branch in step.branches:
+        box = branch.box
+        mark = marks.get(box.panel, "")
+        lines = line_marks(box.lines, others.get(box.panel, ()))
+        if mark != "form":
+            mark = ""
+        branches.append(
+            replace(
+                branch,
+                box=replace(box, mark=mark, line_marks=lines),
+                pre_norm=marked_norm(branch.pre_norm, norm_mark),
+                post_norm=marked_norm(branch.post_norm, norm_mark),
+            )
+        )
+    return replace(
+        step,
+        branches=tuple(branches),
+        pre_norm=marked_norm(step.pre_norm, norm_mark),
+        join_norm=marked_norm(step.join_norm, norm_mark),
+        after_norm=marked_norm(step.after_norm, norm_mark),
+    )
+
+
+def marked_norm(pill: Pill | None, mark: Mark) -> Pill | None:
+    """Return a norm with a mark."""
+    if pill is None:
+        return None
+    return replace(pill, mark=mark)
+
+
+def marked_pills(pills: Sequence[Pill], others: Sequence[Pill], norm_mark: Mark = "") -> list[Pill]:
+    """Return pills with marks where the other model does not have the same."""
+    texts = {pill.text for pill in others}
+    marked: list[Pill] = []
+    for pill in pills:
+        mark: Mark = "" if pill.text in texts else "form"
+        if pill.role == "norm" and not mark:
+            mark = norm_mark
+        marked.append(replace(pill, mark=mark))
+    return marked
+
+
+def marked_box(box: Box, other: Box | None) -> Box:
+    """Return a box marked against that of the other model, None where it has no such box."""
+    if other is None:
+        return replace(box, mark="form")
+    forms = [without_numbers(" ".join((b.title, *b.lines))) for b in (box, other)]
+    if forms[0] != forms[1]:
+        return replace(box, mark="form", line_marks=line_marks(box.lines, other.lines))
+    return replace(box, line_marks=line_marks(box.lines, other.lines))
+
+
+def line_marks(lines: Sequence[str], others: Sequence[str]) -> tuple[Mark, ...]:
+    """Return the mark of each line: `size` where the other model has other numbers."""
+    marks: list[Mark] = []
+    for i, line in enumerate(lines):
+        mark: Mark = ""
+        if i < len(others) and mark_of(line, others[i]) == "size":
+            mark = "size"
+        marks.append(mark)
+    return tuple(marks)
+
+
+def marked_sources(boxes: Sequence[Box], others: Sequence[Box]) -> list[Box]:
+    """Return encoders and further embeddings with marks."""
+    by_path = {box.path: box for box in others}
+    return [marked_box(box, by_path.get(box.path)) for box in boxes]
+
+
+def stream_mark(stack: ModelStack, other: ModelStack) -> Mark:
+    """Return whether the residual streams differ."""
+    if stack.streams == other.streams:
+        return ""
+    return "form"
+
+
+def has_no_value(v: Value) -> bool:
+    """Return whether no model has a value."""
+    return set(v.cells) == {ABSENT}

@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from ..architecture.frozen import Frozen, frozen
 from .atomic import replace_file
+from .regular_files import read_regular
 
 if TYPE_CHECKING:
     from ..architecture.schema import Finding
@@ -98,7 +99,7 @@ def load_model(
     reference, revision: of the model that is returned, for they are not stored.
     """
     try:
-        data = _path(endpoint, repo_id, _entry_name(commit)).read_bytes()
+        data = read_regular(_path(endpoint, repo_id, _entry_name(commit)), MAX_ENTRY)
         model = _unpack(data, [endpoint, repo_id, commit])
     except (OSError, ValueError, LookupError, TypeError, RecursionError, MemoryError, zlib.error):
         return None
@@ -124,7 +125,7 @@ def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
 def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
     """Return the commit that a branch or tag had when it was looked up last, if it ever was."""
     try:
-        commit = _branch_path(endpoint, repo_id, revision).read_text()
+        commit = read_regular(_branch_path(endpoint, repo_id, revision), 100).decode()
     except (OSError, ValueError):
         return None
     return commit if len(commit) == 40 and commit.isalnum() else None

@@ -18,6 +18,7 @@ from .non_models import non_model_error
 from .progress import Progress, ignore_progress
 from .raw import RawModel
 from .references import Reference
+from .regular_files import open_regular, read_regular
 from .repo_files import (
     WeightFiles,
     choose_weights,
@@ -123,7 +124,7 @@ def read_header(path: Path, name: str, budget: HeaderBudget | None = None) -> He
     """
     budget = budget or HeaderBudget()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(8)
             length = header_length(start, file=name, file_size=size)
@@ -263,8 +264,7 @@ def _read_object(path: Path, name: str) -> dict[str, Any]:
 def _read_bytes(path: Path, name: str, limit: int) -> bytes:
     """Read a file, up to one byte more than `limit` (the parser refuses it then)."""
     try:
-        with path.open("rb") as file:
-            return file.read(limit + 1)
+        return read_regular(path, limit)
     except OSError as error:
         raise ReadError(f"{printable(name)}: {error.strerror}") from None
 

@@ -9,10 +9,13 @@ from typing import Any, cast
 
 from ..errors import ConfigError, ReadError, printable
 from .atomic import replace_file
+from .regular_files import read_regular
 from .strict_json import parse_object
 
 MAX_LOCK = 100_000_000
 """Bytes."""
+MAX_SETTINGS = 20_000_000
+"""Bytes; of a longer file the rest is not read."""
 OWN = "llmarch.toml"
 """File with nothing but llmarch's settings."""
 SHARED = "pyproject.toml"
@@ -45,7 +48,7 @@ def read_lock(path: str) -> tuple[dict[str, Any], str]:
     """Return the JSON of a lock, and its text. Raises ConfigError."""
     shown = printable(path)
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(Path(path), MAX_LOCK)
     except FileNotFoundError:
         hint = f"`llmarch lock REF... -o {shown}` writes one"
         raise ConfigError(f"{shown}: no such file", hint) from None
@@ -113,7 +116,7 @@ def _umask() -> int:
 def _read_toml(path: Path) -> dict[str, Any]:
     shown = printable(str(path))
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(read_regular(path, MAX_SETTINGS).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{shown}: not valid TOML: {printable(str(error))}") from None
     except OSError as error:

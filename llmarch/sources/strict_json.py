@@ -11,6 +11,10 @@ from ..errors import ConfigError, printable
 MAX_CONFIG = 20_000_000
 """Bytes of a JSON file, except of an index (see `index`)."""
 
+MAX_VALUES = 1_000_000
+"""Values of a JSON file, by its commas and brackets. Parsed ones take up to 200 bytes each, so that
+`[],[],…` takes 25 times the memory of its text. The largest published index has 140,000."""
+
 # Not compiled here, because most files need neither, and every start imports this module.
 _CONFLICT_MARKER = rb"^(?:<{7}|>{7})(?: |$)"
 _SURROGATE = rb"\\u[dD][89a-fA-F]"
@@ -44,6 +48,9 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
         raise ConfigError(
             f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository"
         )
+    values = sum(map(data.count, (b",", b"[", b"{")))
+    if values > MAX_VALUES:
+        raise ConfigError(f"{name}: contains some {values:,} values, limit {MAX_VALUES:,}")
     try:
         value: Any = json.loads(data.decode("utf-8-sig"))
         if b"\\" in data and re.search(_SURROGATE, data):

@@ -16,6 +16,7 @@ from huggingface_hub import constants
 from ...errors import ReadError
 from .. import header_cache
 from ..references import Reference
+from ..regular_files import read_regular
 from .common import (
     COMMIT,
     MAX_LOOKUP,
@@ -182,7 +183,8 @@ def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
     commit = revision
     if not COMMIT.fullmatch(commit):
         with suppress(OSError):
-            commit = (hf_cache_folder(repo_id) / "refs" / revision).read_text().strip()
+            reference_file = hf_cache_folder(repo_id) / "refs" / revision
+            commit = read_regular(reference_file, 100).decode(errors="replace").strip()
     folder = downloaded_snapshot(repo_id, commit) if COMMIT.fullmatch(commit) else None
     if folder is None:
         shown = f"{repo_id}@{reference.revision}" if reference.revision else repo_id

@@ -26,6 +26,7 @@ from ..merge import Merged, MissingFile
 from ..non_models import non_model_error
 from ..progress import Progress, ignore_progress
 from ..raw import RawModel
+from ..regular_files import read_regular
 from ..repo_files import (
     WeightFiles,
     choose_weights,
@@ -238,7 +239,7 @@ class Download:
         """Return the bytes of the index; None if it could not be read."""
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
-            return downloaded.read_bytes()
+            return read_regular(downloaded, MAX_INDEX)
         url = self.client.file_url(pinned.repo_id, pinned.commit, file)
         with suppress(RequestFailed, errors.HfHubHTTPError):
             return self.client.get(url, limit=MAX_INDEX, on_size=sizes.estimate_from_size).data
@@ -248,7 +249,7 @@ class Download:
         """Return a JSON document of the repository. Raises ReadError or ConfigError."""
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
-            return parse_object(downloaded.read_bytes(), file=file)
+            return parse_object(read_regular(downloaded, MAX_CONFIG), file=file)
         url = self.client.file_url(pinned.repo_id, pinned.commit, file)
         return self.resolver.required_document(
             lambda: self.client.get(url, limit=MAX_CONFIG), file, MAX_CONFIG

@@ -69,12 +69,23 @@ class Resolver(Frozen):
         commit = document.get("sha")
         if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
             raise ReadError(f"{self.repo_id}: the answer of {endpoint} names no commit")
+        self._check_pinned(commit)
         repo_id = document.get("id")
         if not isinstance(repo_id, str) or not _REPO_ID.fullmatch(repo_id) or ".." in repo_id:
             repo_id = self.repo_id
         files = _file_names(document.get("siblings"))
         snapshot = downloaded_snapshot(repo_id, commit)
         return PinnedRepo(repo_id, commit, files, snapshot)
+
+    def _check_pinned(self, commit: str) -> None:
+        """Raise ReadError if the reference names a commit and this is another one."""
+        asked = (self.reference.revision or "").lower()
+        if COMMIT.fullmatch(asked) and asked != commit:
+            endpoint = self.client.endpoint
+            raise ReadError(
+                f"{self.repo_id}: {endpoint} answers for commit {commit} instead of {asked}",
+                "is HF_ENDPOINT right? is there a proxy or mirror in between?",
+            )
 
     def required_document(
         self, request: Callable[[], Answer], name: str, limit: int

@@ -6,6 +6,7 @@ Spaces, escapes, another order of keys: the safetensors library reads them all b
 from __future__ import annotations
 
 import json
+from threading import Lock
 from typing import Any, NamedTuple, cast
 
 from ...errors import printable
@@ -22,6 +23,10 @@ from .header import (
 
 MAX_IRREGULAR = 16_000_000
 """Bytes of JSON. As objects they take many times as much memory."""
+MAX_IRREGULAR_VALUES = 2_000_000
+"""Values of such a header, by its commas and brackets."""
+_ONE_AT_A_TIME = Lock()
+"""Held while a header is JSON objects, because several threads read headers."""
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -50,13 +55,17 @@ def parse_irregular(text: str, file: str, size: int) -> Header:
             f"{len(text):,} bytes of header are not written as the safetensors library writes them"
         )
         raise header_error(file, problem)
-    try:
-        document = _parse_json(text)
-    except ValueError as error:
-        raise header_error(file, f"the header is not JSON ({printable(str(error))})") from None
-    except RecursionError:
-        raise header_error(file, "the header is nested too deeply") from None
-    return _parse_document(document, file, size)
+    values = sum(map(text.count, ",[{"))
+    if values > MAX_IRREGULAR_VALUES:
+        raise header_error(file, f"the header contains some {values:,} values")
+    with _ONE_AT_A_TIME:
+        try:
+            document = _parse_json(text)
+        except ValueError as error:
+            raise header_error(file, f"the header is not JSON ({printable(str(error))})") from None
+        except RecursionError:
+            raise header_error(file, "the header is nested too deeply") from None
+        return _parse_document(document, file, size)
 
 
 def parse_irregular_headers(text: str) -> list[Header] | None:
@@ -64,7 +73,7 @@ def parse_irregular_headers(text: str) -> list[Header] | None:
 
     Raises HeaderError for a header that is wrong.
     """
-    if len(text) > 4 * MAX_IRREGULAR:
+    if len(text) > 4 * MAX_IRREGULAR or sum(map(text.count, ",[{")) > 2 * MAX_IRREGULAR_VALUES:
         return None
     try:
         document = _parse_json(text)

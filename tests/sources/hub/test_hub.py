@@ -38,6 +38,7 @@ from llmarch.sources.hub import client as http
 from llmarch.sources.hub import shards
 from llmarch.sources.raw import RawModel, TensorTable
 from llmarch.sources.references import parse_reference
+from llmarch.sources.safetensors import budget
 
 REPO = "acme/model"
 ADAPTER = b'{"peft_type": "LORA", "base_model_name_or_path": "Qwen/Qwen3-8B"}'
@@ -292,6 +293,26 @@ def test_files_of_another_commit_are_not_taken(hub: Hub, files: dict[str, bytes 
     hub.add(REPO, files)
     hub.commit_of_file = "e" * 40
     with pytest.raises(ReadError, match="the server answered for another commit, eeee"):
+        read()
+
+
+def test_a_pinned_commit_that_the_server_answers_with_another(hub: Hub) -> None:
+    pinned, other = hub.add(REPO, model(2)), hub.add(REPO, model(2), "other")
+    assert read(f"{REPO}@{pinned}", refresh=True).commit == pinned
+    hub.heads[REPO, pinned] = "other"
+    with pytest.raises(ReadError, match=f"answers for commit {other} instead of {pinned}"):
+        read(f"{REPO}@{pinned}", refresh=True)
+
+
+@pytest.mark.parametrize("limit", ["MAX_ALL_BYTES", "MAX_ALL_TENSORS"])
+@pytest.mark.parametrize("one_request", [False, True])
+def test_all_headers_together_have_a_limit(
+    hub: Hub, limit: str, one_request: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add(REPO, model(3))
+    hub.one_request = one_request and limit == "MAX_ALL_TENSORS"
+    monkeypatch.setattr(budget, limit, {"MAX_ALL_BYTES": 2_000, "MAX_ALL_TENSORS": 30}[limit])
+    with pytest.raises(HeaderError, match="this checkpoint"):
         read()
 
 

@@ -6,18 +6,16 @@ rules of `engines/`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
-from math import prod
-from typing import Any, Literal
+from typing import Any
 
-from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import used_mixers
-from ..architecture.quantization import compile_pattern
-from ..architecture.schema import Architecture, Quantization
+from ..architecture.schema import Architecture, MoE
+from .block_parameters import count_expert
 from .cache import list_layer_parts
 from .cache_parts import Convention
 from .engines import engine_of
@@ -27,172 +25,26 @@ from .engines.base import (
     Capacity,
     Engine,
     EngineOptions,
+    ExpertTile,
     GPUTraits,
     Pool,
     PoolGroup,
     PoolRequest,
 )
-from .parameters import count_drafter, count_parameters
+from .parameters import count_drafter, count_mtp, count_parameters
 from .sharding import (
     Parallel,
     check_tensor_degrees,
     count_rank_parameters,
     divisibility_errors,
     division_remarks,
-    parameter_bytes,
     shard_architecture,
     stage_ranges,
 )
+from .weight_formats import Weights
 
 LONGEST_CONTEXT = 2**31
 """The longest context that is tried for a model without a limit."""
-
-WeightFormat = Literal["bf16", "fp8", "int4", "as-stored"]
-WEIGHT_FORMATS: tuple[WeightFormat, ...] = ("bf16", "fp8", "int4", "as-stored")
-QUANTISED_COMPONENTS = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
-"""Components that quantised checkpoints quantise; embedding, head, norms, routers and encoders
-usually stay at 16 bits."""
-QUANTISED_BITS = {"fp8": 8 + 32 / (128 * 128), "int4": 4 + 16 / 128}
-"""Bits a weight: fp8 with a float32 scale per 128 x 128 (DeepSeek-V3's layout), int4 with a 16-bit
-scale per group of 128 (AWQ, GPTQ symmetric)."""
-FOUR_BIT_EXPERTS = {"fp4": 4 + 8 / 32, "mxfp4": 4 + 8 / 32, "nvfp4": 4 + 8 / 16}
-"""Bits a weight of routed experts that are stored in another format than other modules, with their
-share of the scales: DeepSeek V4's `fp4` has one of 8 bits for each 32 weights."""
-TYPICAL_MODULES = {
-    "attention": "model.layers.5.self_attn.o_proj",
-    "mlp": "model.layers.5.mlp.gate_proj",
-    "experts": "model.layers.5.mlp.experts.0.gate_proj",
-    "shared_experts": "model.layers.5.mlp.shared_experts.gate_proj",
-    "latent_projections": "model.layers.5.mixer.fc1_latent_proj",
-}
-"""The module that represents a component when a config lists what it left unquantised."""
-
-
-# --- weights ------------------------------------------------------------------------------------
-
-
-@frozen
-class Weights(Frozen):
-    """How many bits a weight takes."""
-
-    name: str
-    """The weight format."""
-    bits: dict[str, float]
-    """Bits a weight by component."""
-    other_bits: float
-    """Bits a weight of the other components."""
-    source: str
-    """From where the bits are known."""
-
-    def bits_of(self, component: str) -> float:
-        """Return the bits a weight of a component."""
-        return self.bits.get(component, self.other_bits)
-
-    def bytes_of(self, parameters: Mapping[str, int]) -> int:
-        """Return the bytes of parameters by component."""
-        return parameter_bytes(parameters, self.bits_of)
-
-
-def resolve_weights(
-    a: Architecture,
-    name: WeightFormat,
-    header_bits: Mapping[str, float] | None = None,
-    header_words: str = "as the headers say",
-) -> Weights:
-    """Return a weight format for an architecture.
-
-    header_bits: bits a weight by component according to the checkpoint's headers, if these were
-        read.
-    header_words: what the headers say, as the source of the format.
-
-    Raises ValueError if the config does not say how the weights are stored.
-    """
-    if name == "bf16":
-        return Weights(name, {}, 16, "16 bits a weight")
-    if name in QUANTISED_BITS:
-        bits = QUANTISED_BITS[name]
-        source = f"{bits:.3f} bits in layers' matrices, 16 elsewhere"
-        return Weights(name, dict.fromkeys(QUANTISED_COMPONENTS, bits), 16, source)
-    if header_bits:
-        other_bits = CONFIG_DTYPE_BITS.get(a.dtype or "", 16)
-        return Weights(name, dict(header_bits), other_bits, header_words)
-    return _configured_weights(a, name)
-
-
-def _configured_weights(a: Architecture, name: WeightFormat) -> Weights:
-    """Return how the config says that weights are stored. Raises ValueError if it does not."""
-    dtype_bits = CONFIG_DTYPE_BITS.get(a.dtype or "")
-    quantization = a.quantization
-    if quantization is None:
-        if dtype_bits is None:
-            raise ValueError("the config does not say how its weights are stored")
-        return Weights(name, {}, dtype_bits, f"{a.dtype}, as the config says")
-    bits = declared_bits(quantization)
-    if bits is None:
-        raise ValueError(f"how many bits {quantization.method} takes is not in the config")
-    stored = count_parameters(a).by_component
-    quantised = [
-        component
-        for component in QUANTISED_COMPONENTS
-        if component in stored and not is_excluded(quantization, component)
-    ]
-    bits_by_component = dict.fromkeys(quantised, bits)
-    words = ", ".join(quantised).replace("_", " ") or "nothing"
-    source = f"{bits:.4g} bits in {words}"
-    expert_bits = FOUR_BIT_EXPERTS.get(quantization.experts or "")
-    if expert_bits is not None and "experts" in stored:
-        bits_by_component["experts"] = expert_bits
-        others = ", ".join(c for c in quantised if c != "experts").replace("_", " ")
-        source = f"{expert_bits:.4g} bits in experts, {bits:.4g} in {others or 'nothing else'}"
-    return Weights(name, bits_by_component, dtype_bits or 16, f"{source}, as the config declares")
-
-
-def declared_bits(quantization: Quantization) -> float | None:
-    """Return the bits a weight takes with its share of scales; None if the config has no bits.
-
-    fp8: a scale of 32 bits a block.
-    mxfp4, nvfp4: a scale of 8 bits a group.
-    bitsandbytes nf4: 32 bits per 64 weights.
-    Others: a scale of 16 bits a group, and a zero point as wide as a weight (gptq, awq) or of 16
-        bits (mlx).
-
-    Scales per channel or per tensor are left out: they are almost nothing.
-    """
-    bits = quantization.bits
-    if bits is None:
-        return None
-    method = quantization.method
-    if "fp4" in f"{method} {quantization.format or ''}":
-        return bits + 8 / (quantization.group_size or 16)
-    if method == "bitsandbytes":
-        if bits == 4:
-            return bits + 32 / 64
-        return bits
-    if quantization.block:
-        return bits + 32 / prod(quantization.block)
-    if quantization.group_size:
-        zero_points = {"gptq": bits, "awq": bits, "mlx": 16}
-        return bits + (16 + zero_points.get(method, 0)) / quantization.group_size
-    return bits
-
-
-def is_excluded(quantization: Quantization, component: str) -> bool:
-    """Return whether the config's list leaves a component unquantised.
-
-    The list has `re:` patterns, globs, and names of modules or of those above them.
-    """
-    module = TYPICAL_MODULES[component]
-    return any(_matches_module(pattern, module) for pattern in quantization.excluded)
-
-
-def _matches_module(pattern: str, module: str) -> bool:
-    if pattern.startswith("re:"):
-        regex = compile_pattern(pattern.removeprefix("re:"))
-        return regex is not None and regex.match(module) is not None
-    if pattern in module.split("."):
-        return True
-    return fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*")
-
 
 # --- plans --------------------------------------------------------------------------------------
 
@@ -257,6 +109,8 @@ class Request(Frozen):
     """Bytes of the cache's pool on a GPU, if the user says them; None: what is left."""
     speculative: bool = False
     """Whether the model's own MTP modules run."""
+    text_only: bool = False
+    """Whether encoders are left out."""
 
     @property
     def sequences(self) -> int:
@@ -304,6 +158,9 @@ class Plan(Frozen):
     remarks: tuple[str, ...]
     assumptions: tuple[str, ...]
     warnings: tuple[str, ...]
+    drafter_bytes: int | None
+    """Bytes of an undivided copy of the MTP modules that the checkpoint holds, as `show` counts
+    them; None if their layout is not known."""
     degrees: dict[int, list[str]]
     """For each usual degree of tensor parallelism, why it is not possible; empty if it is."""
 
@@ -331,6 +188,9 @@ class Plan(Frozen):
                 "source": weights.source,
                 "bits": weights.bits,
                 "other_bits": weights.other_bits,
+                "mtp_bytes": self.drafter_bytes,
+                "mtp_loaded": request.speculative,
+                "encoders_loaded": not request.text_only,
             },
             "parallel": {
                 "gpus": parallel.gpus,
@@ -396,6 +256,7 @@ class Division:
         self._architecture = a
         self._parallel = parallel
         self.errors = divisibility_errors(a, parallel)
+        self._rank_parameters: dict[ExpertTile | None, list[dict[str, int]]] = {}
 
     @cached_property
     def share(self) -> Architecture:
@@ -407,14 +268,52 @@ class Division:
         """Return what the division leaves undivided, in words."""
         return tuple(division_remarks(self._architecture, self._parallel))
 
-    @cached_property
-    def parameters(self) -> list[dict[str, int]]:
-        """Return the parameters of a rank of each stage by component."""
+    def rank_parameters(self, tile: ExpertTile | None = None) -> list[dict[str, int]]:
+        """Return the parameters of a rank of each stage by component.
+
+        tile: what kernels pad experts to; None: no padding.
+        """
+        if tile not in self._rank_parameters:
+            self._rank_parameters[tile] = self._count_ranks(tile)
+        return self._rank_parameters[tile]
+
+    def _count_ranks(self, tile: ExpertTile | None) -> list[dict[str, int]]:
         a, parallel = self._architecture, self._parallel
         if parallel.pipeline == 1:
-            return [count_rank_parameters(a, parallel)]
-        stages = range(parallel.pipeline)
-        return [count_rank_parameters(a, parallel, stage) for stage in stages]
+            return [self._padded(count_rank_parameters(a, parallel), a.layers, tile)]
+        counted: list[dict[str, int]] = []
+        for stage, layers in enumerate(stage_ranges(len(a.layers), parallel.pipeline)):
+            parameters = count_rank_parameters(a, parallel, stage)
+            names = a.layers[layers.start : layers.stop]
+            counted.append(self._padded(parameters, names, tile))
+        return counted
+
+    def _padded(
+        self, parameters: dict[str, int], layers: Sequence[str], tile: ExpertTile | None
+    ) -> dict[str, int]:
+        """Return parameters with experts padded to whole tiles."""
+        if tile is None:
+            return parameters
+        share = self.share
+        extra = 0
+        for kind, times in Counter(layers).items():
+            for block in share.blocks_of(kind):
+                if isinstance(block, MoE):
+                    extra += times * padding_of_experts(block, share.hidden_size, tile)
+        return parameters | {"experts": parameters.get("experts", 0) + extra}
+
+
+def padding_of_experts(moe: MoE, hidden_size: int, tile: ExpertTile) -> int:
+    """Return the parameters that padding adds to the routed experts of one layer."""
+    stream = moe.latent_width or hidden_size
+    multiple = tile.gated
+    if not moe.gated:
+        multiple = tile.ungated
+    padded_stream = -(-stream // tile.stream) * tile.stream
+    padded_width = -(-moe.expert_width // multiple) * multiple
+    expert = count_expert(moe, hidden_size)
+    grown = expert * padded_stream * padded_width // (stream * moe.expert_width)
+    return moe.experts * (grown - expert)
 
 
 class Planner:
@@ -449,7 +348,7 @@ class Planner:
         if ranks > 1 or parallel.decode_context > 1:
             whole = self.pool(replace(request, parallel=Parallel()), convention)
         stages = range(parallel.pipeline)
-        stage_weights = [self._stage_weights(request, weights, stage) for stage in stages]
+        stage_weights = [self._stage_weights(engine, request, weights, stage) for stage in stages]
         allowances = [
             self._allowance(engine, request, stage, stage_weights[stage]) for stage in stages
         ]
@@ -486,6 +385,7 @@ class Planner:
             remarks=division.remarks,
             assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
             warnings=tuple(self._warnings(request)),
+            drafter_bytes=self._drafter_bytes(weights),
             degrees=self._degrees,
         )
 
@@ -544,14 +444,32 @@ class Planner:
 
     def _all_parameters(self, request: Request) -> dict[str, int]:
         """Return the parameters of an undivided copy by component."""
+        parameters = self._loaded(self._parameters, request)
         if request.speculative:
-            return add_counts(self._parameters, count_drafter(self.architecture))
-        return self._parameters
+            return add_counts(parameters, count_drafter(self.architecture))
+        return parameters
 
-    def _stage_weights(self, request: Request, weights: Weights, stage: int) -> int:
+    def _drafter_bytes(self, weights: Weights) -> int | None:
+        """Return the bytes of the MTP modules with their copies of embedding and head."""
+        stored = count_mtp(self.architecture)
+        if not stored:
+            return stored
+        layers = count_drafter(self.architecture)
+        copies = stored - sum(layers.values())
+        return weights.bytes_of(add_counts(layers, {"embedding": copies}))
+
+    def _loaded(self, parameters: dict[str, int], request: Request) -> dict[str, int]:
+        """Return the parameters that are loaded: in text-only mode without encoders."""
+        if not request.text_only:
+            return parameters
+        towers = self.architecture.towers
+        return {name: n for name, n in parameters.items() if name not in towers}
+
+    def _stage_weights(self, engine: Engine, request: Request, weights: Weights, stage: int) -> int:
         """Return the bytes of a rank's weights in a pipeline stage."""
         division = self.division(request.parallel)
-        parameters = division.parameters[stage]
+        tile = engine.expert_tile(weights.experts, request.gpu)
+        parameters = self._loaded(division.rank_parameters(tile)[stage], request)
         if request.speculative and stage == request.parallel.pipeline - 1:
             parameters = add_counts(parameters, count_drafter(division.share))
         return weights.bytes_of(parameters)

@@ -16,17 +16,15 @@ from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
 from .engines import ENGINES, find_engine
 from .engines.base import Engine, EngineOptions
 from .flops import Flops, count_weights_read, flops_per_token
-from .memory import (
+from .memory import Plan, Planner, Request, Reserve
+from .sharding import Parallel
+from .weight_formats import (
+    QUANTISED_COMPONENTS,
     WEIGHT_FORMATS,
-    Plan,
-    Planner,
-    Request,
-    Reserve,
-    WeightFormat,
     Weights,
+    canonical_format,
     resolve_weights,
 )
-from .sharding import Parallel
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -76,6 +74,8 @@ class PlanOptions(Frozen):
     """Bytes of the cache's pool on a GPU; None: what is left."""
     speculative: bool = False
     """Whether the model's own MTP modules run."""
+    text_only: bool = False
+    """Whether encoders are left out."""
 
     def make_parallel(self) -> Parallel:
         """Return how the models are divided over the GPUs.
@@ -197,6 +197,7 @@ def plan_model(
         reserve=options.reserve,
         pool_bytes=options.pool_bytes,
         speculative=options.speculative,
+        text_only=options.text_only,
     )
     convention = Convention(engine.name, resolve_cache_dtype(a, engine, options.kv_dtype))
     planner = Planner(a)
@@ -274,19 +275,36 @@ def resolve_requested_weights(reading: Reading, name: str | None) -> Weights:
 
     By default weights are as stored, or 16 bits if the config does not say how.
     """
-    a, check = reading.architecture, reading.check
-    header_words = HEADER_WORDS.get(reading.status, BITS_BY_HEADERS)
-    header_bits = None
-    if check is not None and not check.names_only:
-        header_bits = check.bits_by_component
+    a = reading.architecture
+    stored_bits, words = stored_format(reading)
     if name is not None:
-        weight_format: WeightFormat = parse_choice("weight format", name, WEIGHT_FORMATS)
-        return resolve_weights(a, weight_format, header_bits, header_words)
+        known = parse_choice("weight format", canonical_format(name), WEIGHT_FORMATS)
+        return resolve_weights(a, known, stored_bits, words)
     try:
-        return resolve_weights(a, "as-stored", header_bits, header_words)
+        return resolve_weights(a, "as-stored", stored_bits, words)
     except ValueError as error:
         weights = resolve_weights(a, "bf16")
         return replace(weights, source=f"{weights.source}, for {error}")
+
+
+def stored_format(reading: Reading) -> tuple[dict[str, float] | None, str]:
+    """Return the bits a weight by component as stored, and who says so; None if nobody does.
+
+    The headers if these were read, else what the config declares module by module.
+    """
+    check = reading.check
+    if check is not None and not check.names_only and check.bits_by_component:
+        return check.bits_by_component, HEADER_WORDS.get(reading.status, BITS_BY_HEADERS)
+    bits = reading.declared_bits()
+    if bits is None:
+        return None, ""
+    quantised = [
+        f"{bits[name]:.4g} in {name.replace('_', ' ')}"
+        for name in QUANTISED_COMPONENTS
+        if bits.get(name, 16) < 16
+    ]
+    words = ", ".join(quantised) or "16 everywhere"
+    return bits, f"bits: {words}, as the config declares"
 
 
 def weight_bytes_per_token(a: Architecture, weights: Weights, batch: int) -> int:

@@ -13,7 +13,7 @@ pool_configurator.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -368,11 +368,3 @@ def _without_other_stages(
     if stage != last:
         kept.pop("head", None)
     return kept
-
-
-def parameter_bytes(parameters: Mapping[str, int], bits_of: Callable[[str], float]) -> int:
-    """Return the bytes of parameters by component, given the bits a weight of each component."""
-    size = 0.0
-    for component, n in parameters.items():
-        size += n * bits_of(component) / 8
-    return round(size)

@@ -25,13 +25,20 @@ class WeightsDocument(TypedDict):
     """How the weights are held in memory."""
 
     format: str
-    """`as-stored`, `bf16`, `fp8` or `int4`."""
+    """`as-stored`, or a format that was asked for: `bf16`, `fp8`, `q4_k` (docs/cache.md)."""
     source: str
     """Where the bits are known from, as a phrase."""
     bits: dict[str, float]
     """Bits of each weight by component, scales included."""
     other_bits: float
     """Bits of each weight in all other components."""
+    mtp_bytes: int | None
+    """Bytes of the MTP modules that the checkpoint holds besides: `show` counts them among what is
+    stored. Null: their layout is not known."""
+    mtp_loaded: bool
+    """Whether MTP modules are loaded and part of the weights (`--speculative`)."""
+    encoders_loaded: bool
+    """Whether encoders are loaded and part of the weights (not with `--text-only`)."""
 
 
 class ParallelDocument(TypedDict):

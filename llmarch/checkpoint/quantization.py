@@ -30,7 +30,7 @@ _COMPONENTS = frozenset({"attention", "mlp", "experts", "shared_experts", "laten
 """Components whose linear modules are quantised. Methods leave embeddings, head, norms, routers,
 towers and MTP modules as they are, unless a list says otherwise."""
 
-_LINEAR = re.compile(
+LINEAR_MODULES = re.compile(
     r"\.(?:[qkvo]|qkv|q_[ab]|kv_b|kv_a|o_[ab]|gate|up|down|gate_up|in|out)_proj(?:\.weight)?$"
     r"|\.(?:kv_a_proj_with_mqa|in_proj_(?:qkvz?|z)|fc[12]_latent_proj)\.weight$"
     r"|\.(?:wq_[ab]|wo_[ab]|wkv|w[123]|c_attn|c_proj|c_fc)\.weight$"
@@ -38,7 +38,7 @@ _LINEAR = re.compile(
 """Names of the large linear modules that every method quantises by itself. Small ones (gates,
 decays, indexers) are left to lists, and are compared only with modules of their own name."""
 
-_SUBMODULES = re.compile(r"\.(?:indexer|compressor)\.")
+SUBMODULES = re.compile(r"\.(?:indexer|compressor)\.")
 """Parts of attention that are kept in 16 bits where the rest is quantised (DeepSeek V3.2, V4)."""
 
 _WIDTHS_DECLARED = frozenset({"mlx", "gptq", "awq"})
@@ -271,7 +271,7 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
     """Report modules that the config quantises, and that are stored plain, without scales.
 
     Loaders build them quantised, and find no scales. Modules are compared if they are large linear
-    ones (`_LINEAR`), or if others of the same name are packed.
+    ones (`LINEAR_MODULES`), or if others of the same name are packed.
     """
     if not is_known_method(declared):
         return []
@@ -284,7 +284,7 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
         row = match.rows[0]
         if row.component not in _COMPONENTS or len(match.expected_shape) < 2:
             continue
-        is_linear = _LINEAR.search(match.key) and not _SUBMODULES.search(match.key)
+        is_linear = LINEAR_MODULES.search(match.key) and not SUBMODULES.search(match.key)
         if not is_linear and match.key not in packed:
             continue
         for tensor in match.tensors:

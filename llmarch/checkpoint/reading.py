@@ -61,6 +61,18 @@ class Reading(Frozen):
         """Return the name of the model."""
         return self.raw.name
 
+    def declared_bits(self) -> dict[str, float] | None:
+        """Return the mean bits of a weight by component as the config declares them.
+
+        None if it declares no quantisation, or one without bits.
+        """
+        quantization = self.architecture.quantization
+        if quantization is None:
+            return None
+        from .declared_bits import bits_as_declared
+
+        return bits_as_declared(self.rows, quantization, self.architecture.dtype)
+
 
 @frozen
 class Observation(Frozen):

@@ -67,7 +67,8 @@ def memory(
         typer.Option(
             "--weights",
             metavar="FORMAT",
-            help="Format of the weights: bf16, fp8, int4, as-stored (default).",
+            help="Format of the weights: as-stored (default), bf16, fp8, int4, mxfp4, nvfp4, nf4, "
+            "q4_k_m, ... (docs/cache.md).",
         ),
     ] = None,
     gpus: Annotated[
@@ -166,6 +167,18 @@ def memory(
             "for both.",
         ),
     ] = False,
+    speculative: Annotated[
+        str | None,
+        typer.Option(
+            "--speculative",
+            metavar="mtp[:N]",
+            help="Draft N tokens (1) in a step with the model's own MTP modules: their weights, "
+            "their cache, a state for each token.",
+        ),
+    ] = None,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="Load no encoders of images or sounds.")
+    ] = False,
     activations: Annotated[
         str | None,
         typer.Option(
@@ -228,6 +241,7 @@ def memory(
             prefix_caching=prefix_caching,
             block_size=block_size,
             batches_in_flight=1 + async_scheduling,
+            draft_tokens=parse_drafts(speculative),
         ),
         reserve=Reserve(
             activations=parse_size("--activations", activations),
@@ -235,6 +249,8 @@ def memory(
             whole=parse_size("--reserve", reserve),
         ),
         pool_bytes=parse_size("--kv-cache-memory", kv_cache_memory),
+        speculative=speculative is not None,
+        text_only=text_only,
     )
     readings = [
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
@@ -303,3 +319,13 @@ def parse_size(option: str, text: str | None) -> int | None:
         return numbers.size_bytes(text)
     except (ValueError, OverflowError):
         fail(f"{option} {text} is not a size", "such as 1.5GiB, 800MB or 0")
+
+
+def parse_drafts(text: str | None) -> int:
+    """Return the tokens that `--speculative` drafts. Ends the program for another method."""
+    if text is None:
+        return 0
+    method, _, tokens = text.partition(":")
+    if method.lower() != "mtp" or not (tokens or "1").isdigit():
+        fail(f"--speculative {text} is not known", "such as mtp, or mtp:3 for three tokens a step")
+    return int(tokens or 1)

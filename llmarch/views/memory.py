@@ -192,7 +192,7 @@ def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
         ("Divided", list(p.plan.remarks)),
         ("TP degrees", degree_lines(p.plan)),
         ("A token", token_lines(p)),
-        ("Weights", [p.plan.weights.source]),
+        ("Weights", loading_lines(p.plan)),
         ("Cache", list(p.plan.assumptions)),
     ]
     return [(label, text) for label, text in lines if text]
@@ -301,6 +301,17 @@ def degree_lines(p: Plan) -> list[str]:
     for reason, degrees in refused.items():
         others = ", ".join(degrees)
         lines.append(f"not by {others}: {reason}")
+    return lines
+
+
+def loading_lines(p: Plan) -> list[str]:
+    """Return how weights are held, and what of the checkpoint is not loaded."""
+    lines = [p.weights.source]
+    if p.drafter_bytes and not p.request.speculative:
+        size = numbers.size(p.drafter_bytes)
+        lines.append(f"MTP modules ({size}) are not loaded: --speculative mtp")
+    if p.request.text_only:
+        lines.append("encoders are not loaded")
     return lines
 
 

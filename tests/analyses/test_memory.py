@@ -17,14 +17,9 @@ from hypothesis import strategies as st
 import llmarch
 from llmarch.analyses.cache import compute_cache
 from llmarch.analyses.cache_parts import Convention
-from llmarch.analyses.memory import (
-    Plan,
-    Request,
-    declared_bits,
-    make_plan,
-    resolve_weights,
-)
+from llmarch.analyses.memory import Plan, Request, make_plan
 from llmarch.analyses.parameters import count_parameters
+from llmarch.analyses.planning import resolve_requested_weights
 from llmarch.analyses.sharding import (
     Parallel,
     check_tensor_degrees,
@@ -32,11 +27,26 @@ from llmarch.analyses.sharding import (
     divisibility_errors,
     division_remarks,
     shard_architecture,
+    stage_ranges,
+)
+from llmarch.analyses.weight_formats import (
+    FORMAT_BITS,
+    WEIGHT_FORMATS,
+    Weights,
+    declared_bits,
+    resolve_weights,
 )
 from llmarch.architecture.schema import Architecture, Quantization
+from llmarch.checkpoint.declared_bits import bits_as_declared
 
 SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
 GIB = 2**30
+
+
+@memo
+def stored(name: str) -> Weights:
+    """Return how a bundled model's config says that its weights are stored."""
+    return resolve_requested_weights(llmarch.load(name), None)
 
 
 @memo
@@ -233,27 +243,90 @@ def test_weight_formats() -> None:
     ],
 )
 def test_as_the_config_declares(name: str, gib: float) -> None:
-    a = model(name)
-    assert resolve_weights(a, "as-stored").bytes_of(
-        count_parameters(a).by_component
-    ) / GIB == pytest.approx(gib, rel=0.005)
+    a, weights = model(name), stored(name)
+    size = weights.bytes_of(count_parameters(a).by_component) / GIB
+    assert size == pytest.approx(gib, rel=0.005)
+
+
+def quantised(name: str) -> set[str]:
+    """Return the components that a model's config stores in fewer than 16 bits."""
+    return {component for component, bits in stored(name).bits.items() if bits < 16}
 
 
 def test_exclusions() -> None:
-    held = resolve_weights(model("kimi-k2-thinking"), "as-stored")
-    assert set(held.bits) == {"experts"} and held.bits["experts"] == 4.5
-    assert set(resolve_weights(model("gpt-oss-20b"), "as-stored").bits) == {"experts"}
-    assert set(resolve_weights(model("deepseek-v3"), "as-stored").bits) == {
-        "attention",
-        "mlp",
-        "experts",
-        "shared_experts",
-    }
+    assert quantised("kimi-k2-thinking") == {"experts"}
+    assert stored("kimi-k2-thinking").bits["experts"] == 4.5
+    assert quantised("gpt-oss-20b") == {"experts"}
+    assert quantised("deepseek-v3") == {"attention", "mlp", "experts", "shared_experts"}
+    reading = llmarch.load("qwen3-8b")
     hostile = Quantization(method="x", bits=4.0, excluded=("re:(a+)+$", "re:(", "re:.*.*.*.*.*x"))
-    assert resolve_weights(replace(model("qwen3-8b"), quantization=hostile), "as-stored").bits == {
-        "attention": 4.0,
-        "mlp": 4.0,
-    }
+    bits = bits_as_declared(reading.rows, hostile, "bfloat16")
+    assert bits is not None and bits["mlp"] == 4.0 and bits["attention"] < 4.01
+
+
+def test_modules_with_a_format_of_their_own() -> None:
+    """ModelOpt's mixed precision, by module and layer."""
+    mixed = stored("qwen3.6-27b").bits
+    assert mixed["mlp"] == mixed["head"] == 4.5 and 8 < mixed["attention"] < 8.1
+    rows = llmarch.load("qwen3-8b").rows
+    gate = "model.layers.{0-17}.mlp.down_proj"
+    for words, bits in (("8 bits", 8.0), ("fp8", FORMAT_BITS["fp8"]), ("w4a16_nvfp4", 4.5)):
+        half = Quantization(
+            method="modelopt", format="mixed_precision", modules=(f"{gate}: {words}",)
+        )
+        mean = bits_as_declared(rows, half, "bfloat16")
+        assert mean is not None and mean["mlp"] == pytest.approx(16 + (bits - 16) / 6)
+        assert mean["attention"] == 16
+
+
+# loaded by engines, GiB a GPU, as their logs say
+LOADED = [
+    ("gpt-oss-120b", Parallel(), 65.97),
+    ("gpt-oss-20b", Parallel(), 13.72),
+    ("qwen3-next", Parallel(2, 1, 2), 74.28),
+    ("deepseek-r1", Parallel(8, 1, 8), 79.41),
+    ("llama3.1-70b", Parallel(1, 1, 4, 4), 33.86),
+]
+
+
+@pytest.mark.parametrize(("name", "parallel", "gib"), LOADED)
+def test_weights_as_loaded(name: str, parallel: Parallel, gib: float) -> None:
+    """MXFP4 kernels pad 2,880 channels; a stage holds its layers and an embedding or head."""
+    p = make_plan(model(name), Request(1, parallel=parallel), Convention("vllm"), stored(name))
+    assert p.per_gpu.weights / GIB == pytest.approx(gib, rel=0.005)
+
+
+def test_stages_hold_all_layers_once() -> None:
+    for layers, stages in ((80, 4), (62, 4), (61, 8), (7, 7)):
+        ranges = stage_ranges(layers, stages)
+        assert [n for part in ranges for n in part] == list(range(layers))
+    assert [len(r) for r in stage_ranges(62, 4)] == [15, 16, 16, 15]
+    a = model("llama3.1-70b")
+    counted = [count_rank_parameters(a, Parallel(1, 1, 4, 4), n) for n in range(4)]
+    assert sum(sum(c.values()) for c in counted) == count_parameters(a).total + 3 * 8192
+
+
+def test_mtp_modules_and_encoders_are_loaded_where_asked() -> None:
+    a, weights = model("deepseek-v3"), resolve_weights(model("deepseek-v3"), "bf16")
+    plain = make_plan(a, Request(100), Convention(), weights)
+    drafting = make_plan(a, Request(100, speculative=True), Convention(), weights)
+    mtp = count_parameters(a).mtp
+    assert mtp is not None and plain.drafter_bytes == 2 * mtp
+    copies = 2 * a.vocab_size * a.hidden_size
+    assert drafting.one_copy.weights - plain.one_copy.weights == 2 * (mtp - copies)
+    assert drafting.one_copy.cache - plain.one_copy.cache == 100 * 1152
+    seeing = model("qwen3.5-35b-a3b")
+    weights = resolve_weights(seeing, "bf16")
+    blind = make_plan(seeing, Request(1, text_only=True), Convention("vllm"), weights)
+    assert blind.per_gpu.weights / GIB == pytest.approx(64.69, rel=0.005)
+
+
+@pytest.mark.parametrize("name", WEIGHT_FORMATS)
+def test_every_format(name: str) -> None:
+    a = model("qwen3-8b")
+    weights = resolve_weights(a, name)
+    size = weights.bytes_of(count_parameters(a).by_component)
+    assert 0.1 * 2 * count_parameters(a).total < size <= 4 * count_parameters(a).total
 
 
 @pytest.mark.parametrize(
@@ -365,9 +438,8 @@ def test_bytes_start_at_the_weights_and_rise() -> None:
 
 def test_experts_of_another_format_take_their_own_bits() -> None:
     """DeepSeek V4 Flash: fp4 experts; its files are 148 GiB with their MTP module."""
-    a = llmarch.load("deepseek-v4-flash").architecture
-    weights = resolve_weights(a, "as-stored")
+    a, weights = model("deepseek-v4-flash"), stored("deepseek-v4-flash")
     assert weights.bits["experts"] == 4.25
-    assert weights.bits["shared_experts"] == weights.bits["attention"] > 8
+    assert 8 < weights.bits["shared_experts"] < weights.bits["attention"] < 9
     gib = weights.bytes_of(count_parameters(a).by_component) / 2**30
     assert 143 < gib < 148

@@ -243,6 +243,18 @@ class AllowanceRequest(Frozen):
     """Whether the rank holds the head."""
 
 
+@frozen
+class ExpertTile(Frozen):
+    """Channels that kernels pad routed experts to whole multiples of."""
+
+    stream: int
+    """Of the stream, or of the latent that experts work on."""
+    gated: int
+    """Of the width of a gated expert."""
+    ungated: int
+    """Of the width of an expert without a gate."""
+
+
 # --- the engine ---------------------------------------------------------------------------------
 
 
@@ -350,6 +362,10 @@ class Engine:
     def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return the sequences of one batch."""
         return options.max_sequences or 1
+
+    def expert_tile(self, weight_format: str, gpu: GPUTraits) -> ExpertTile | None:
+        """Return what its kernels pad experts to; None if they do not."""
+        return None
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what the engine keeps on a GPU beside weights and cache."""

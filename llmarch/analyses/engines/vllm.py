@@ -27,6 +27,7 @@ from .base import (
     Capacity,
     Engine,
     EngineOptions,
+    ExpertTile,
     GPUTraits,
     LayerParts,
     Pool,
@@ -37,7 +38,7 @@ from .base import (
     has_states,
     has_windows,
 )
-from .estimates import estimate_activations, graphs_part, runtime_part
+from .estimates import AMD_NAMES, estimate_activations, graphs_part, runtime_part
 from .vllm_pools import (
     LayerSpec,
     PoolSettings,
@@ -382,6 +383,22 @@ class VLLM(Engine):
         if memory is None or (memory >= MEDIUM_GPU and not _is_small_tier(gpu)):
             return 1024
         return 256
+
+    def expert_tile(self, weight_format: str, gpu: GPUTraits) -> ExpertTile | None:
+        """Return what its kernels pad experts to; None if they do not.
+
+        MXFP4: 256 channels of the stream, 128 of an expert (Marlin on Hopper, TensorRT-LLM's
+        kernels on Blackwell), 256 each on AMD (vllm: fused_moe/oracle/mxfp4.py
+        mxfp4_round_up_hidden_size_and_intermediate_size). NVFP4: 64 of an expert, 128 without a
+        gate (vllm: quantization/utils/flashinfer_fp4_moe.py).
+        """
+        if weight_format == "mxfp4":
+            if gpu.name.startswith(AMD_NAMES):
+                return ExpertTile(256, 256, 256)
+            return ExpertTile(256, 128, 128)
+        if weight_format == "nvfp4":
+            return ExpertTile(1, 64, 128)
+        return None
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return activations, graphs and libraries, which gpu_memory_utilization includes."""

@@ -21,8 +21,9 @@ from llmarch.analyses.engines.vllm_pools import (
     group_layers,
     least_padding,
 )
-from llmarch.analyses.memory import Planner, Request, resolve_weights
+from llmarch.analyses.memory import Planner, Request
 from llmarch.analyses.sharding import Parallel
+from llmarch.analyses.weight_formats import resolve_weights
 
 FIXTURE = SPECS.parent / "tests" / "fixtures" / "vllm_pools.json.gz"
 ROWS: list[dict[str, Any]] = json.loads(gzip.decompress(FIXTURE.read_bytes()))["rows"]

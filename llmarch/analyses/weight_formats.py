@@ -1,0 +1,230 @@
+"""How many bits a weight takes: as stored, or in a format that is asked for.
+
+Sizes of ggml's types are those of ggml/src/ggml-common.h in llama.cpp; which types a file type
+mixes is in llama.cpp's src/llama-quant.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from ..architecture.dtypes import CONFIG_DTYPE_BITS
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Architecture, Quantization
+
+QUANTISED_COMPONENTS = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
+"""Components that quantised checkpoints quantise; embedding, head, norms, routers and encoders
+usually stay at 16 bits."""
+FORMAT_BITS: dict[str, float] = {
+    "fp8": 8 + 32 / (128 * 128),
+    "mxfp8": 8 + 8 / 32,
+    "int8": 8 + 16 / 4096,
+    "int4": 4 + 16 / 128,
+    "awq": 4 + (16 + 4) / 128,
+    "gptq": 4 + (16 + 4) / 128,
+    "nf4": 4 + 32 / 64,
+    "fp4": 4 + 8 / 32,
+    "mxfp4": 4 + 8 / 32,
+    "nvfp4": 4 + 8 / 16,
+}
+"""Bits a weight in the layers' matrices, the share of scales included.
+
+fp8: a float32 scale per 128 x 128 (DeepSeek-V3's layout).
+mxfp8, mxfp4, fp4 (DeepSeek V4's experts): an 8-bit scale per 32.
+int8: a 16-bit scale per row, of some 4,096 weights.
+int4 (also called w4a16): a 16-bit scale per 128.
+awq, gptq: the same, and a zero point of 4 bits.
+nf4: a float32 scale per 64 (bitsandbytes).
+nvfp4: an 8-bit scale per 16.
+"""
+GGML_BITS: dict[str, float] = {
+    "q8_0": 8.5,
+    "q6_k": 6.5625,
+    "q5_k": 5.5,
+    "q5_1": 6.0,
+    "q5_0": 5.5,
+    "q4_k": 4.5,
+    "q4_1": 5.0,
+    "q4_0": 4.5,
+    "q3_k": 3.4375,
+    "q2_k": 2.625,
+    "iq4_nl": 4.5,
+    "iq4_xs": 4.25,
+    "iq3_s": 3.4375,
+    "iq3_xxs": 3.0625,
+    "iq2_s": 2.5625,
+    "iq2_xs": 2.3125,
+    "iq2_xxs": 2.0625,
+    "iq1_m": 1.75,
+    "iq1_s": 1.5625,
+    "tq2_0": 2.0625,
+    "tq1_0": 1.6875,
+}
+"""Bits a weight in ggml's types: all matrices, embedding and head as well."""
+GGML_HEAD = "q6_k"
+"""The least type of the head (and of a tied embedding) in files of a smaller type."""
+GGML_MIXES: dict[str, tuple[str, str]] = {
+    "q3_k_m": ("q3_k", "q4_k"),
+    "q4_k_m": ("q4_k", "q6_k"),
+    "q4_k_s": ("q4_k", "q5_k"),
+    "q5_k_m": ("q5_k", "q6_k"),
+    "q5_k_s": ("q5_k", "q5_k"),
+}
+"""File types that mix: the type of most matrices, and that of half of the layers' values and
+down-projections."""
+SIXTEEN_BITS = ("bf16", "fp16")
+WEIGHT_FORMATS = (*SIXTEEN_BITS, "fp32", *FORMAT_BITS, *GGML_BITS, *GGML_MIXES, "as-stored")
+"""The names of all formats."""
+FORMAT_WORDS = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "f16": "fp16",
+    "float32": "fp32",
+    "f32": "fp32",
+    "w4a16": "int4",
+    "w8a8": "int8",
+    "w8a16": "int8",
+    "int8-bnb": "int8",
+    "fp8_e4m3": "fp8",
+    "bnb": "nf4",
+    "bnb-4bit": "nf4",
+    "auto": "as-stored",
+    "stored": "as-stored",
+}
+"""What else formats are called."""
+PADDED_FORMATS = ("mxfp4", "fp4", "nvfp4")
+"""Formats of experts whose kernels may pad them."""
+
+
+@frozen
+class Weights(Frozen):
+    """How many bits a weight takes."""
+
+    name: str
+    """The weight format."""
+    bits: dict[str, float]
+    """Bits a weight by component."""
+    other_bits: float
+    """Bits a weight of the other components."""
+    source: str
+    """From where the bits are known."""
+    experts: str = ""
+    """Format of the routed experts, if it is one that kernels may pad."""
+
+    def bits_of(self, component: str) -> float:
+        """Return the bits a weight of a component."""
+        return self.bits.get(component, self.other_bits)
+
+    def bytes_of(self, parameters: Mapping[str, int]) -> int:
+        """Return the bytes of parameters by component."""
+        return parameter_bytes(parameters, self)
+
+
+def parameter_bytes(parameters: Mapping[str, int], weights: Weights) -> int:
+    """Return the bytes of parameters by component in a format."""
+    size = 0.0
+    for component, n in parameters.items():
+        size += n * weights.bits_of(component) / 8
+    return round(size)
+
+
+def canonical_format(name: str) -> str:
+    """Return our name of a weight format, whatever its case; an unknown one as it is."""
+    lowered = name.lower()
+    return FORMAT_WORDS.get(lowered, lowered)
+
+
+def resolve_weights(
+    a: Architecture,
+    name: str,
+    stored_bits: Mapping[str, float] | None = None,
+    stored_words: str = "as the headers say",
+) -> Weights:
+    """Return a weight format for an architecture.
+
+    stored_bits: bits a weight by component as the checkpoint stores them or the config declares
+        them, if that is known.
+    stored_words: who says so.
+
+    Raises ValueError if the config does not say how the weights are stored.
+    """
+    if name in SIXTEEN_BITS:
+        return Weights(name, {}, 16, "16 bits a weight")
+    if name == "fp32":
+        return Weights(name, {}, 32, "32 bits a weight")
+    if name in FORMAT_BITS:
+        bits = FORMAT_BITS[name]
+        source = f"{bits:.3f} bits in layers' matrices, 16 elsewhere"
+        padded = name if name in PADDED_FORMATS else ""
+        return Weights(name, dict.fromkeys(QUANTISED_COMPONENTS, bits), 16, source, padded)
+    if name in GGML_BITS:
+        return _ggml_weights(a, name, GGML_BITS[name], GGML_BITS[name])
+    if name in GGML_MIXES:
+        most, more = GGML_MIXES[name]
+        return _ggml_weights(a, name, GGML_BITS[most], GGML_BITS[more])
+    other_bits = CONFIG_DTYPE_BITS.get(a.dtype or "", 16)
+    if stored_bits:
+        experts = stored_experts(a, stored_bits)
+        return Weights(name, dict(stored_bits), other_bits, stored_words, experts)
+    if a.quantization is not None:
+        raise ValueError(f"how many bits {a.quantization.method} takes is not in the config")
+    if a.dtype not in CONFIG_DTYPE_BITS:
+        raise ValueError("the config does not say how its weights are stored")
+    return Weights(name, {}, other_bits, f"{a.dtype}, as the config says")
+
+
+def stored_experts(a: Architecture, stored_bits: Mapping[str, float]) -> str:
+    """Return the format of stored experts, if it is one that kernels may pad."""
+    quantization = a.quantization
+    if quantization is None or not 4 <= stored_bits.get("experts", 16) < 5:
+        return ""
+    words = f"{quantization.experts or ''} {quantization.method} {quantization.format or ''}"
+    for name in ("nvfp4", "mxfp4", "fp4"):
+        if name in words:
+            return name
+    return ""
+
+
+def _ggml_weights(a: Architecture, name: str, bits: float, more: float) -> Weights:
+    """Return a ggml file type: half of the down-projections may have more bits."""
+    by_component = dict.fromkeys(QUANTISED_COMPONENTS, bits)
+    for component in ("mlp", "experts", "shared_experts"):
+        by_component[component] = bits + (more - bits) / 6
+    head = max(bits, GGML_BITS[GGML_HEAD])
+    embedding = head if a.embedding.tied else bits
+    by_component |= {"embedding": embedding, "head": head, "per_layer_embedding": bits}
+    source = f"{bits:g} bits in matrices, {head:g} in the head, 16 in encoders"
+    if more > bits:
+        source = f"{source}, {more:g} in half of the down-projections"
+    return Weights(name, by_component, 16, source)
+
+
+def declared_bits(quantization: Quantization) -> float | None:
+    """Return the bits a weight takes with its share of scales; None if the config has no bits.
+
+    fp8: a scale of 32 bits a block.
+    mxfp4, nvfp4: a scale of 8 bits a group.
+    bitsandbytes nf4: 32 bits per 64 weights.
+    Others: a scale of 16 bits a group, and a zero point as wide as a weight (gptq, awq) or of 16
+        bits (mlx).
+
+    Scales per channel or per tensor are left out: they are almost nothing.
+    """
+    bits = quantization.bits
+    if bits is None:
+        return None
+    method = quantization.method
+    if "fp4" in f"{method} {quantization.format or ''}":
+        return bits + 8 / (quantization.group_size or 16)
+    if method == "bitsandbytes":
+        if bits == 4:
+            return bits + 32 / 64
+        return bits
+    if quantization.block:
+        return bits + 32 / prod(quantization.block)
+    if quantization.group_size:
+        zero_points = {"gptq": bits, "awq": bits, "mlx": 16}
+        return bits + (16 + zero_points.get(method, 0)) / quantization.group_size
+    return bits

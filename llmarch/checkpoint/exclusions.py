@@ -122,7 +122,7 @@ class Exclusions:
 
 def _module(name: str) -> str:
     """Return a module's name without wrappers, and with the parts that all spellings share."""
-    return canonical(name.removeprefix("backbone.")).removeprefix("backbone.")
+    return canonical(name)
 
 
 def _parts(module: str) -> list[tuple[str, int]]:

@@ -32,6 +32,8 @@ WRAPPER_USERS = {
     "language_model.": "classes that wrap a language model, such as LLaVA's",
     "transformer.": "GPT-2's",
     "text_model.": "the text parts of CLIP's kind",
+    "gpt_neox.": "GPT-NeoX's",
+    "backbone.": "Nemotron-H's",
 }
 """Whose names begin with a prefix."""
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from .layouts import fused_place
 from .roles import TOWER_NAME
 
-WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.")
+WRAPPERS = ("model.", "language_model.", "transformer.", "text_model.", "gpt_neox.", "backbone.")
 """Recognised prefixes, in any number and order.
 
 model.           the head class of most families
@@ -30,6 +30,8 @@ language_model.  multimodal classes: Llama 4, Gemma 3, Mistral Small 3.1, Kimi K
                  transformers 5 writes model.language_model.
 transformer.     the head class of GPT-2
 text_model.      text parts of multimodal classes
+gpt_neox.        the head class of GPT-NeoX
+backbone.        the head class of Nemotron-H
 """
 
 

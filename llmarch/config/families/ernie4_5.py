@@ -88,6 +88,12 @@ FAMILY = Family(
     refs={"ernie4_5_moe": modeling("ernie4_5_moe")},
     read=read,
     naming=tensors.Naming(blocks={s.MoE: moe_parts}),
+    conversions={
+        "ernie4_5_moe": tensors.Conversion(
+            renames=(tensors.Rename(r"mlp\.(moe_statics\.)", r"mlp.gate.\1"),),
+            merges=tensors.MERGED_EXPERTS,
+        )
+    },
     defaults={
         "ernie4_5": {**DEFAULTS, "num_key_value_heads": 2, "head_dim": 128},
         "ernie4_5_moe": {

@@ -89,6 +89,12 @@ FAMILY = Family(
     refs={"exaone_moe": modeling("exaone_moe")},
     read=read,
     naming=naming,
+    conversions={
+        "exaone_moe": tensors.Conversion(
+            renames=(tensors.Rename(r"mlp\.(e_score_correction_bias)", r"mlp.gate.\1"),),
+            merges=tensors.MERGED_EXPERTS,
+        )
+    },
     defaults={
         "exaone4": DEFAULTS,
         "exaone_moe": {

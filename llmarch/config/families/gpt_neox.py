@@ -45,6 +45,11 @@ FAMILY = Family(
             s.Dense: tensors.dense_parts(up="dense_h_to_4h", down="dense_4h_to_h"),
         },
     ),
+    conversions={
+        "gpt_neox": tensors.Conversion(
+            base="gpt_neox", renames=(tensors.Rename(r"^embed_out\.", "lm_head."),)
+        )
+    },
     defaults={
         "gpt_neox": {
             "attention_bias": True,

@@ -82,6 +82,7 @@ FAMILY = Family(
     refs={"codegen": modeling("codegen")},
     read=read,
     naming=naming,
+    conversions=dict.fromkeys(("gptj", "codegen"), tensors.Conversion(base="transformer")),
     defaults={"gptj": DEFAULTS, "codegen": DEFAULTS},
     config_class={"gptj": "GPTJConfig", "codegen": "CodeGenConfig"},
 )

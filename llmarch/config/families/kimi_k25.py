@@ -162,7 +162,7 @@ KIMI_K25_CONVERSION = tensors.Conversion(
         tensors.Rename(r"(vision_tower.encoder.blocks.\{\}.mlp).fc0(?!\w)", r"\1.fc1"),
         tensors.Rename(r"(vision_tower.encoder.blocks.\{\}).wo(?!\w)", r"\1.attn.proj"),
         tensors.Rename(r"vision_tower.encoder(?!\w)", "model.vision_tower"),
-        tensors.Rename(r"(vision_tower.*)blocks(?!\w)", r"\1layers"),
+        tensors.Rename(r"blocks(?!\w)", "layers"),
         tensors.Rename(
             r"vision_tower.patch_embed.pos_emb.weight(?!\w)",
             "model.vision_tower.patch_embed.pos_emb.position_embeddings",

@@ -330,7 +330,7 @@ FAMILY = Family(
     ref=modeling("minimax_m3_vl"),
     read=read,
     naming=naming,
-    conversions={"minimax_m3_vl": MINIMAX_M3_CONVERSION},
+    conversions=dict.fromkeys(("minimax_m3_vl", "minimax_m3_vl_text"), MINIMAX_M3_CONVERSION),
     defaults={
         "minimax_m3_vl": {"tie_word_embeddings": False, "projector_hidden_size": 6144},
         "minimax_m3_vl_text": {

@@ -310,6 +310,14 @@ FINDING_RULES = (
         "a config as the library's class does.",
     ),
     Rule(
+        "value-not-described",
+        None,
+        "weights",
+        "the config has a value that llmarch does not describe",
+        "The model's code obeys the key, but no fact says what it does there. The model has other "
+        "tensors than llmarch expects, or computes something else.",
+    ),
+    Rule(
         "unread-key",
         None,
         "info",

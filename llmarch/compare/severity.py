@@ -27,6 +27,10 @@ UNPREDICTABLE = (*INVALID_TOGETHER, AssertionError, ImportError)
 """What is raised where an architecture has no template: its facts do not go together, or a family
 is not known to this version."""
 
+COUNTED_ELSEWHERE = ".shared_experts"
+"""End of the path of a number by itself without effect: shared experts are one MLP, and how wide it
+is, is another fact."""
+
 TensorKey = tuple[str, tuple[int, ...], tuple[Any, ...]]
 """Name pattern, shape, and the numbers in the name after the first, such as those of experts."""
 
@@ -165,6 +169,8 @@ def _severity_of_rule(difference: Difference, sides: tuple[Side, Side]) -> Sever
 def _severity_without_tensors(difference: Difference, sides: tuple[Side, Side]) -> Severity:
     """Return what a difference breaks that changes no tensor."""
     severity = _severity_of_rule(difference, sides)
+    if difference.path.endswith(COUNTED_ELSEWHERE):
+        return "info"
     if severity == "weights":
         return "behaviour"
     return severity

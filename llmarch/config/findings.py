@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import isclose, isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from ..architecture.schema import Finding
+from ..architecture.schema import Finding, Severity
 
 if TYPE_CHECKING:
     from .keys import ConfigKeys
@@ -30,10 +30,11 @@ MTP_KEYS = (
 def layer_list_length(c: ConfigKeys, key: str, entries: int, depth: int) -> None:
     """Report a list for the layers that has more or fewer entries than there are layers.
 
-    That it has entries for the layers of MTP modules too is usual.
+    That it has entries for the layers of MTP modules too is usual, or one for all of them.
     """
     modules = [c.data.get(name) for name in MTP_KEYS]
-    if entries == depth or entries - depth in modules:
+    one_for_all = entries == depth + 1 and most_modules(c) > 0
+    if entries == depth or entries - depth in modules or one_for_all:
         return
     path = c.key(key)
     add(
@@ -49,11 +50,15 @@ def layer_list_length(c: ConfigKeys, key: str, entries: int, depth: int) -> None
     )
 
 
+def most_modules(c: ConfigKeys) -> int:
+    """Return the number of MTP modules that a config announces, the largest if it has several."""
+    modules = [c.data.get(name) for name in MTP_KEYS]
+    return max((n for n in modules if isinstance(n, int)), default=0)
+
+
 def layer_number_too_high(c: ConfigKeys, path: str, number: int, depth: int) -> None:
     """Report an entry for a layer after the last, and after those of MTP modules."""
-    modules = [c.data.get(name) for name in MTP_KEYS]
-    allowed = max((n for n in modules if isinstance(n, int)), default=0)
-    if number < depth + allowed:
+    if number < depth + most_modules(c):
         return
     add(
         c,
@@ -145,6 +150,44 @@ def another_value(c: ConfigKeys, key: str, value: Any, source: str) -> None:
             severity="behaviour",
             old=given,
             new=value,
+        ),
+    )
+
+
+def value_not_described(c: ConfigKeys, key: str, value: Any, breaks: Severity) -> None:
+    """Report a value that the class obeys and that no fact of the architecture describes.
+
+    value: the only one that llmarch describes.
+    breaks: what another one changes.
+    """
+    path = c.key(key)
+    given = c.data.get(key)
+    add(
+        c,
+        Finding(
+            rule="value-not-described",
+            path=path,
+            message=f"{path} is {shown(given)}: the model's code obeys it, but llmarch describes"
+            f" only models with {shown(value)}",
+            severity=breaks,
+            old=value,
+            new=given,
+        ),
+    )
+
+
+def sliding_without_window(c: ConfigKeys) -> None:
+    """Report layers that `layer_types` lets slide although `use_sliding_window` is false."""
+    path = c.key("layer_types")
+    switch = c.key("use_sliding_window")
+    add(
+        c,
+        Finding(
+            rule="config-contradiction",
+            path=path,
+            message=f"{path} has sliding_attention, but {switch} is false, so that there is no"
+            " window: transformers refuses the model, or these layers read nothing",
+            severity="behaviour",
         ),
     )
 

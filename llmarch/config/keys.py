@@ -8,10 +8,16 @@ from difflib import get_close_matches
 from math import isfinite
 from typing import Any, NamedTuple, cast
 
-from ..architecture.schema import Evidence, Finding
+from ..architecture.schema import Evidence, Finding, Severity
 from ..errors import ConfigError
 from .evidence import Sourced
-from .findings import contradiction, layer_list_length, layer_number_too_high, quoted
+from .findings import (
+    contradiction,
+    layer_list_length,
+    layer_number_too_high,
+    quoted,
+    value_not_described,
+)
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 10**6
@@ -329,6 +335,16 @@ class ConfigKeys:
         if self.has(key) and self.data[key] == value:
             return Sourced(fact, self._evidence(key))
         return fact
+
+    def describe_only(self, key: str, value: Any, breaks: Severity) -> Any:
+        """Return `value`, the only one of a key that llmarch describes; the class obeys others too.
+
+        Another one is a finding, because the model then has or computes what no fact says.
+        breaks: what it changes in the model: tensors (`weights`), or what it answers.
+        """
+        if self.data.get(key) not in (None, value):
+            value_not_described(self, key, value, breaks)
+        return self.expect(key, value)
 
     def size(
         self, *keys: str, default: Any = MISSING, least: int = 1, most: int | None = None

@@ -194,6 +194,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
     ),
     ("config-contradiction", small, lambda: small(having(dtype="float32"))),
     (
+        "value-not-described",
+        lambda: files("gpt2-124m"),
+        lambda: files("gpt2-124m", having(add_cross_attention=True)),
+    ),
+    (
         "newer-spelling",
         small,
         lambda: small(having(rope_theta=None, rope_parameters={"rope_theta": 1e6})),

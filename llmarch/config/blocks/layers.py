@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..evidence import Sourced, derived, derived_from, same_evidence, unknown
-from ..findings import layer_number_too_high, quoted
+from ..findings import layer_number_too_high, quoted, sliding_without_window
 from ..keys import ConfigKeys
 
 SLIDING = {"sliding_attention": "sliding", "full_attention": "full"}
@@ -73,6 +73,8 @@ def optionally_sliding_layers(
         return sliding_layers(c, rule, reason)
     disabled = "use_sliding_window is false: every layer is full"
     listed = sliding_layers(c, lambda i: False, disabled)
+    if "sliding" in listed.value:
+        sliding_without_window(c)
     return same_evidence(["full"] * len(listed.value), listed)
 
 

@@ -18,6 +18,8 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     version_2 = c.model_type == "deepseek_v2"
+    if version_2:
+        c.describe_only("mlp_bias", False, "weights")
     layers = blocks.moe_after_dense_prefix(c)
     router = v2_router if version_2 else blocks.sigmoid_router
     wiring = blocks.layer_wiring("full", layers)

@@ -44,7 +44,7 @@ def read(c: ConfigKeys) -> Draft:
     c.expect("num_key_value_heads", 1)
     c.ignore("expert_dtype")  # how experts are stored
     c.expect("attention_bias", False)
-    c.expect("mlp_bias", False)
+    c.describe_only("mlp_bias", False, "weights")
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, MIXERS, mixers),
@@ -147,9 +147,9 @@ def mixer(c: ConfigKeys, ratio: int) -> Draft:
 
 def rotary_dim(c: ConfigKeys) -> Sourced:
     """Read how many dims of a head are rotated."""
-    if c.has("qk_rope_head_dim"):
-        c.ignore("partial_rotary_factor")
+    if c.has("qk_rope_head_dim") and not c.has("partial_rotary_factor"):
         return c.size("qk_rope_head_dim")
+    c.ignore("qk_rope_head_dim")
     share = c.number("partial_rotary_factor", default=64 / 512)
     return blocks.share_of_head(c.size("head_dim"), share)
 

@@ -23,6 +23,9 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type == "gemma3" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3_text")
         text = seeing_images(FAMILY.read_layers(part))
+        if c.model_type == "gemma3":
+            no_cap = part.expect("final_logit_softcapping", None)  # the wrapper has no softcap
+            text = text.replace(head=draft(s.Head, softcap=no_cap))
         c.ignore("mm_tokens_per_image")  # read with the tower, if there is one
         return blocks.wrapped(c, part, text, vision=siglip)
     if c.flag("use_bidirectional_attention", default=False).value:

@@ -258,9 +258,9 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the Conformer."""
     v = FAMILY.part(c, "audio_config", "gemma3n_audio")
     v.ignore("gradient_clipping", "vocab_offset", "sscp_conv_group_norm_eps", "sscp_conv_eps")
-    v.expect("conf_residual_weight", 0.5)
-    v.expect("sscp_conv_kernel_size", [[3, 3], [3, 3]])
-    v.expect("sscp_conv_stride_size", [[2, 2], [2, 2]])
+    v.describe_only("conf_residual_weight", 0.5, "behaviour")
+    v.describe_only("sscp_conv_kernel_size", [[3, 3], [3, 3]], "weights")
+    v.describe_only("sscp_conv_stride_size", [[2, 2], [2, 2]], "weights")
     v.size("conf_reduction_factor")
     c.ignore("conf_reduction_factor")
     hidden = v.size("hidden_size")

@@ -261,7 +261,7 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "audio_config", "gemma4_audio")
     v.ignore("gradient_clipping", "attention_invalid_logits_value")
     v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
-    v.expect("residual_weight", 0.5)
+    v.describe_only("residual_weight", 0.5, "behaviour")
     hidden = v.size("hidden_size")
     channels = v.items("subsampling_conv_channels", entry=int)
     outputs = v.size("output_proj_dims")

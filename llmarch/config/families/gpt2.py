@@ -22,6 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     positions = c.size("n_positions", "max_position_embeddings")
     # keys of the first GPT-2 code, which nothing reads now
     c.ignore("n_ctx", "n_special", "predict_special_tokens", "output_past")
+    c.describe_only("add_cross_attention", False, "weights")
     pattern = same_evidence(["full"] * layers.value, layers)
     return blocks.decoder(
         c,

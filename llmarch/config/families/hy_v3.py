@@ -19,7 +19,7 @@ def read(c: ConfigKeys) -> Draft:
     norm = draft(s.QKNorm, scope="head")
     biases = blocks.attention_biases(c)
     full = blocks.attention(c, qk_norm=norm, **biases)
-    c.expect("mlp_bias", False)
+    c.describe_only("mlp_bias", False, "weights")
 
     # in which precision and by which kernels
     c.ignore("enable_lm_head_fp32", "enable_attention_fp32_softmax", "enable_moe_fp32_combine")

@@ -83,7 +83,7 @@ def moe(c: ConfigKeys) -> Draft:
         s.Router,
         scoring="softmax",
         selection_bias=True,
-        bias=c.expect("router_bias", False),
+        bias=c.describe_only("router_bias", False, "weights"),
         normalized=c.expect("norm_topk_prob", False),
         scale=c.number("routed_scaling_factor"),
     )

@@ -33,13 +33,14 @@ ALL_FACTOR_KEYS = [
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    c.expect("sliding_window", None)
     if c.data.get("shared_intermediate_size") in (None, 0, [0]):
         # otherwise a gate mixes in a shared expert, which no published config has
         c.ignore("shared_intermediate_size", "shared_moe_mode")
 
     if c.model_type == "minimax_m2":
+        c.expect("sliding_window", None)
         return m2(c)
+    c.describe_only("sliding_window", None, "behaviour")
     return hybrid(c)
 
 

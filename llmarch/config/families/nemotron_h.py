@@ -184,7 +184,7 @@ def mlp(c: ConfigKeys) -> Draft:
 
 def moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
-    c.expect("mlp_bias", False)
+    c.describe_only("mlp_bias", False, "weights")
     return blocks.moe(
         c,
         blocks.sigmoid_router(c),

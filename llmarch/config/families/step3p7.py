@@ -242,7 +242,7 @@ def clamps(c: ConfigKeys, key: str) -> Sourced:
 
 def dense(c: ConfigKeys, _: Sourced, clamp: Sourced) -> Draft:
     """Read an MLP with its clamp."""
-    c.expect("mlp_bias", False)
+    c.describe_only("mlp_bias", False, "weights")
     is_clamped = clamp.value is not None
     clamp_after = same_evidence(is_clamped, clamp)
     return blocks.dense(c, activation=activation(c), clamp=clamp, clamp_after=clamp_after)

@@ -1,0 +1,181 @@
+"""What one changed key breaks: held against transformers (tests/oracle/gate_pairs.py).
+
+Each pair is a shrunk published config and one edit of it. The oracle is `weights` if names or
+shapes of tensors differ, `behaviour` if the logits do, else `none`.
+"""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+from helpers.paths import ROOT
+
+from llmarch.checkpoint.reading import read_model
+from llmarch.compare.gate import find_differences
+from llmarch.compare.lock import Entry, make_entry
+from llmarch.compare.rules import SEVERITIES
+from llmarch.config.families import MODEL_TYPES
+from llmarch.errors import LlmarchError
+from llmarch.sources.raw import RawModel
+
+Config = dict[str, Any]
+FIXTURE = ROOT / "tests/fixtures/gate_pairs.json.gz"
+BREAKING = ("weights", "behaviour")
+REFUSED = "refused"
+
+CONTRADICTION = "transformers obeys one of two values, other engines the other: a finding"
+NOT_RUN = "the oracle runs no images and no sounds"
+NOT_REACHED = "the small random values of the oracle do not reach the limit"
+BY_HEADERS = "the tie flags of wrapper and part disagree; the stored head decides"
+
+DIFFERENCES: dict[tuple[str, str], str] = {
+    ("gpt_oss", "swiglu_limit"): NOT_REACHED,
+    ("deepseek_v4", "swiglu_limit"): NOT_REACHED,
+    ("gemma4", "text_config.use_bidirectional_attention"): NOT_RUN,
+    ("gemma4", "audio_config.residual_weight"): NOT_RUN,
+    ("mistral3", "vision_feature_layer"): NOT_RUN,
+    ("mistral3", "vision_config.head_dim"): CONTRADICTION,
+    ("mistral3", "vision_config.rope_theta"): CONTRADICTION,
+    ("nemotron_h", "num_hidden_layers"): CONTRADICTION,
+    ("gemma3", "text_config.tie_word_embeddings"): BY_HEADERS,
+    ("mistral3", "text_config.tie_word_embeddings"): BY_HEADERS,
+    ("qwen3_vl", "text_config.tie_word_embeddings"): BY_HEADERS,
+    ("minimax_m2", "use_routing_bias"): "the published code and vLLM obey it, transformers does not",
+}
+"""Where llmarch says more than the oracle on purpose, by model_type and key."""
+
+
+class Result(NamedTuple):
+    """What llmarch says about one pair."""
+
+    model: str
+    model_type: str
+    key: str
+    how: str
+    oracle: str
+    found: str
+    """The worst severity; `none` without a change, `refused` if the new config cannot be read."""
+
+
+@cache
+def fixture() -> dict[str, Any]:
+    return json.loads(gzip.decompress(FIXTURE.read_bytes()))
+
+
+def entry(config: Config) -> Entry:
+    return make_entry(read_model(RawModel("model", "local", "model", config, "config.json")))
+
+
+def edited(base: Config, pair: dict[str, Any]) -> Config:
+    """The config with one key set, added or removed."""
+    config = copy.deepcopy(base)
+    *parts, last = pair["key"].split(".")
+    place = config
+    for part in parts:
+        place = place[part]
+    if pair["how"] == "del":
+        place.pop(last, None)
+    else:
+        place[last] = pair["value"]
+    return config
+
+
+@cache
+def results() -> list[Result]:
+    bases: dict[str, Config] = fixture()["bases"]
+    olds = {model: entry(base) for model, base in bases.items()}
+    found: list[Result] = []
+    for pair in fixture()["pairs"]:
+        model = pair["model"]
+        worst = severity(olds[model], edited(bases[model], pair))
+        model_type = bases[model]["model_type"]
+        found.append(
+            Result(model, model_type, pair["key"], pair["how"], pair["oracle"], worst)
+        )
+    return found
+
+
+def severity(old: Entry, config: Config) -> str:
+    try:
+        changes = find_differences(old, entry(config))
+    except LlmarchError:
+        return REFUSED
+    return min((c.severity for c in changes), key=SEVERITIES.index, default="none")
+
+
+def known(result: Result) -> bool:
+    return (result.model_type, result.key) in DIFFERENCES
+
+
+def breaking(severity: str) -> str:
+    return severity if severity in BREAKING else "none"
+
+
+def test_no_real_change_is_missed() -> None:
+    missed = [r for r in results() if r.oracle in BREAKING and breaking(r.found) == "none"]
+    assert [r for r in missed if r.found != REFUSED] == []
+
+
+def test_nothing_harmless_stops_a_build() -> None:
+    alarms = [r for r in results() if r.oracle == "none" and r.found in BREAKING]
+    assert [r for r in alarms if not known(r)] == []
+
+
+def test_severities_are_those_of_the_oracle() -> None:
+    """Of configs that llmarch reads; what it says besides is in DIFFERENCES, with the reason."""
+    comparable = [r for r in results() if r.found != REFUSED and not known(r)]
+    other = [r for r in comparable if breaking(r.found) != r.oracle]
+    assert len(other) <= 0.005 * len(comparable), other
+    assert len(comparable) > 0.97 * len(results())
+
+
+def test_every_exception_is_needed() -> None:
+    needed = {(r.model_type, r.key) for r in results() if breaking(r.found) != r.oracle}
+    assert DIFFERENCES.keys() <= needed
+
+
+def test_what_cannot_be_read_lacks_a_key_or_contradicts_itself() -> None:
+    """A build stops there too, with exit code 2."""
+    refused = [r for r in results() if r.found == REFUSED]
+    assert len(refused) < 0.015 * len(results())
+
+
+def test_most_families_are_there() -> None:
+    families = {MODEL_TYPES[base["model_type"]] for base in fixture()["bases"].values()}
+    missing = set(MODEL_TYPES.values()) - families
+    assert missing == WITHOUT_ORACLE
+
+
+WITHOUT_ORACLE = {"kimi_k25"}
+"""Families whose models take the oracle too long, or that it cannot build."""
+
+
+def test_pairs_of_every_kind() -> None:
+    counts = Counter(r.oracle for r in results())
+    assert counts["weights"] > 500 and counts["behaviour"] > 250 and counts["none"] > 1000
+
+
+def numbers_of(key: str) -> Iterator[Result]:
+    """Yield the results of a key of DeepSeek V4."""
+    for result in results():
+        if result.model_type == "deepseek_v4" and result.key == key:
+            yield result
+
+
+def test_the_top_k_that_shapes_a_table_is_weights() -> None:
+    """DeepSeek V4 stores the chosen experts of each token id (`tid2eid`)."""
+    found = {r.found for r in numbers_of("num_experts_per_tok")}
+    assert found == {"weights"}
+
+
+@pytest.mark.parametrize("oracle", BREAKING)
+def test_all_models_have_breaking_pairs(oracle: str) -> None:
+    models = {r.model for r in results() if r.oracle == oracle}
+    assert models == fixture()["bases"].keys()

@@ -23,6 +23,20 @@ class CheckedChangeDocument(TypedDict):
     """Value that was read. Null: there is no such fact, or the finding is gone."""
     severity: Severity
     """What the change breaks."""
+    old_path: str | None
+    """Path of the fact in the old model, where its block has another name there. Null: `path`."""
+    new_path: str | None
+    """Path of the fact in the new model, where its block has another name there. Null: `path`."""
+    paths: list[str]
+    """Paths of all facts that changed alike, where several are told as one. Empty: `path` alone."""
+    key: str | None
+    """Dotted key of the config that made the change. Null: none alone, or not known."""
+    key_old: Any
+    """Value of the key in the old config. Null: null, absent, or not known."""
+    key_new: Any
+    """Value of the key in the new config. Null: null or absent."""
+    consequence: str | None
+    """What the change means here, in a few words. Empty: nothing, as far as is known."""
     fails: bool
     """Whether the change is at or above `fail_on`."""
     line: int | None

@@ -368,3 +368,14 @@ class Change(Strict):
     """Path of the fact in the old model, where its block has another name there. None: `path`."""
     new_path: str | None = None
     """Path of the fact in the new model, where its block has another name there. None: `path`."""
+    paths: tuple[str, ...] = ()
+    """Paths of all facts that changed alike, where several are told as one. Empty: `path` alone."""
+    key: str | None = None
+    """Dotted key of the config that made the difference. None: none alone, or not known."""
+    key_old: Any = None
+    """Value of the key in the old config. None: null, absent, or not known."""
+    key_new: Any = None
+    """Value of the key in the new config. None: null or absent."""
+    consequence: str | None = None
+    """What the difference means here, in a few words; `check` says it. Empty: nothing, as far as
+    is known. None: nobody judged it."""

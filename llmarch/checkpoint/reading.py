@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
+NOT_DESCRIBED = "value-not-described"
+"""A finding of the config that contradicts no tensor: the tensors say by themselves if any do."""
+
 INVALID_TOGETHER = (
     ArithmeticError,
     AttributeError,
@@ -174,7 +177,7 @@ def read_model(raw: RawModel) -> Reading:
     status: Status = check.status
     if status == "verified" and any(f.severity != "info" for f in raw.findings):
         status = "conflict"
-    if any(f.severity != "info" for f in stated):
+    if any(f.severity != "info" and f.rule != NOT_DESCRIBED for f in stated):
         status = "conflict"
     rival: list[Finding] = []
     if raw.rival is not None:

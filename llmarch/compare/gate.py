@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError
 from ..views import numbers
+from .config_keys import with_keys
+from .consequences import with_consequence
 from .diff import diff, worst_first
+from .grouping import group_alike
 from .lock import Entry, StoredTensors
 from .policy import Policy
 from .report import Verdict, rule_of
@@ -80,6 +83,7 @@ def judge(
 ) -> Verdict:
     """Compare `new` with `old` and return the verdict. Lines are as in `judge_reference`."""
     changes, ignored = policy.apply(find_differences(old, new))
+    told = [with_consequence(change, old, new) for change in group_alike(changes)]
     doubts = list(reasons_for_doubt(old, new))
     remarks = list(doubts)
     if new.commit and old.commit == new.commit and changes:
@@ -92,7 +96,7 @@ def judge(
         against=against,
         old=short_commit(old),
         new=short_commit(new),
-        changes=tuple(worst_first(changes)),
+        changes=tuple(worst_first(told)),
         ignored=ignored,
         partial=bool(doubts),
         model_line=model_line,
@@ -116,7 +120,7 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
 
     Other stored tensors are a change of their own only if no other change explains them.
     """
-    changes = diff(old.architecture, new.architecture)
+    changes = with_keys(diff(old.architecture, new.architecture), old.told, new.told)
     changes += _finding_changes(old, new)
     changes += _unread_key_changes(old, new)
     if _has_other_tensors(old, new) and not any(map(explains_stored_tensors, changes)):

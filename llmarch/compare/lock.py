@@ -19,6 +19,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..errors import ConfigError, printable
+from .config_keys import Told
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -60,6 +61,8 @@ class Entry(Frozen):
     """Config keys that nothing reads, with their values: their effect is not known."""
     partial: bool = False
     """Whether some of it could not be read; never so in a lock."""
+    told: Told = field(default=Told(), compare=False)
+    """The config and the evidence of facts, where the model was read now."""
 
 
 @frozen
@@ -100,6 +103,7 @@ def make_entry(reading: Reading) -> Entry:
         findings=reading.findings,
         unread_keys={key: config_value(raw.config or {}, key) for key in reading.unread_keys},
         partial=reading.status == "partial" or raw.partial,
+        told=Told(raw.config or {}, reading.evidence),
     )
 
 

@@ -5,8 +5,7 @@ An uncertain result never passes: it has an exit code of its own.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, Literal, cast
 
@@ -14,9 +13,13 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change
 from ..errors import LlmarchError, printable
 from ..views import numbers
+from .grouping import places_text
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 
 Outcome = Literal["failed", "uncertain", "passed"]
+
+LONGEST_WORD = 40
+"""Characters of a config's string that is shown beside its key."""
 
 
 @frozen
@@ -140,13 +143,42 @@ def change_text(change: Change) -> str:
         return str(change.new)
     if is_finding and change.new is None:
         return f"no longer found: {change.old}"
-    return f"{value_text(change.old)} → {value_text(change.new)}"
+    words = [f"{value_text(change.old)} → {value_text(change.new)}", places_text(change)]
+    key = key_text(change)
+    if key:
+        words.append(f"({key})")
+    return " ".join(filter(None, words))
+
+
+def key_text(change: Change) -> str:
+    """Return the config key that made a change, with its values where the fact has others.
+
+    `query_pre_attn_scalar 224 → 256`, or `sliding_window`; nothing where no key is known.
+    """
+    if change.key is None:
+        return ""
+    values = change.key_old, change.key_new
+    if values == (change.old, change.new) or not all(map(is_short, values)):
+        return change.key
+    return f"{change.key} {value_text(values[0])} → {value_text(values[1])}"
+
+
+def is_short(value: Any) -> bool:
+    """Return whether a value of a config stands in a line beside its key."""
+    if isinstance(value, str):
+        return len(value) <= LONGEST_WORD
+    return value is None or isinstance(value, (bool, int, float))
 
 
 def change_meaning(change: Change) -> str:
-    """Return the title of the rule, and what a change of that severity breaks."""
+    """Return the title of the rule, and what the change breaks here."""
     title = rule_of(change).title
-    return f"{title}: {CONSEQUENCES[change.severity]}"
+    consequence = change.consequence
+    if consequence is None:
+        consequence = CONSEQUENCES[change.severity]
+    if not consequence:
+        return title
+    return f"{title}: {consequence}"
 
 
 def value_text(value: Any) -> str:
@@ -168,9 +200,33 @@ def value_text(value: Any) -> str:
         case list():
             return ", ".join(map(value_text, cast("list[Any]", value))) or "none"
         case {"kind": str(kind)} | {"method": str(kind)}:
-            return kind
+            return kind.replace("_", " ")
+        case {"steps": list() | tuple()}:
+            return ", ".join(block_names(value["steps"]))
+        case {"modules": int(n)}:
+            return numbers.plural(n, "module")
+        case dict():
+            return described_part(cast("dict[str, Any]", value))
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return str(value)
+
+
+def block_names(steps: Iterable[Any]) -> list[str]:
+    """Return the blocks that the steps of a layer run, in order: `mixers.full`, `ffns.dense`."""
+    return [branch["block"] for step in steps for branch in step["branches"]]
+
+
+def described_part(part: Mapping[str, Any]) -> str:
+    """Return a part of an architecture by what it has: `theta 10,000, rotary_dim 128`."""
+    words: list[str] = []
+    for name, value in part.items():
+        if value is None or value is False or value in ((), []):
+            continue
+        text = value_text(value)
+        if isinstance(value, dict):
+            text = f"({text})"
+        words.append(f"{name} {text}")
+    return ", ".join(words) or "defaults"
 
 
 OUTCOMES: dict[Outcome, str] = {"failed": "✗", "uncertain": "?", "passed": "✓"}

@@ -7,7 +7,7 @@ its rule. Ids are never reused (tests/fixtures/rule_ids.txt).
 
 Severities, from worst:
 
-- `weights`: tensor names or shapes differ, the checkpoint no longer loads
+- `weights`: tensor names or shapes differ, weights of the one do not load into the other
 - `behaviour`: it loads and computes something else
 - `capacity`: cache, context or memory differ
 - `quantization`: the same architecture is stored differently
@@ -29,7 +29,7 @@ from ..architecture.schema import Severity
 SEVERITIES: tuple[Severity, ...] = ("weights", "behaviour", "capacity", "quantization", "info")
 
 CONSEQUENCES: dict[Severity, str] = {
-    "weights": "the checkpoint no longer loads",
+    "weights": "tensors differ, so that weights of the one do not load into the other",
     "behaviour": "it loads, and answers differently",
     "capacity": "the size of the cache or the context differs",
     "quantization": "the same architecture is stored differently",

@@ -244,7 +244,7 @@ class ConfigKeys:
             name = prefix + key
             if isinstance(value, dict) and any(k.startswith(name + ".") for k in self.read_keys):
                 yield from self._unread(cast("dict[str, Any]", value), name + ".")
-            elif (name not in self.read_keys or name in self.refuted_keys) and not _is_inert(
+            elif (name not in self.read_keys or name in self.refuted_keys) and not is_inert(
                 key, value
             ):
                 yield name
@@ -440,7 +440,7 @@ class ConfigKeys:
         return numbers
 
 
-def _is_inert(key: str, value: Any) -> bool:
+def is_inert(key: str, value: Any) -> bool:
     """Return whether a key has no effect on the architecture, or none with this value."""
     if key in INERT_KEYS or key.startswith("_"):
         return True

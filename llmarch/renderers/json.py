@@ -16,7 +16,7 @@ from ..analyses.cache import compute_cache, shown_contexts
 from ..analyses.parameters import count_parameters
 from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
-from ..compare.diff import diff
+from ..compare.config_keys import told_changes
 from ..views.wording import block_word
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
     old, *others = readings
 
     def changes(new: Reading) -> list[dict[str, Any]]:
-        return [asdict(c) for c in diff(old.architecture, new.architecture)]
+        return [asdict(c) for c in told_changes(old, new)]
 
     if len(others) == 1:
         return {

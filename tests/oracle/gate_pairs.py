@@ -1,11 +1,12 @@
 """What one changed key of a config does, by transformers: names or shapes of tensors differ, logits differ, or nothing.
 
-    ORACLE/bin/python tests/oracle/gate_pairs.py SECONDS SPEC...     -> tests/fixtures/gate_pairs.json.gz
+    ORACLE/bin/python tests/oracle/gate_pairs.py SECONDS SPEC|TYPE...     -> tests/fixtures/gate_pairs.json.gz
 
 ORACLE is a scratch environment with torch 2.13.0 and transformers 5.23.0, as for make_fixtures.py; never a dependency of llmarch. Published
 configs are shrunk (shrink.py), and one key at a time is set, added, spelled out or removed. `weights`: names or shapes of parameters differ;
 `behaviour`: with weights of the same seed the logits differ by `delta` (more than 1e-5); `none`: neither. Towers are built, but not run. SECONDS
-is the time for each model; models that the fixture has already are replaced, the others stay. A wrapper without vision_config is read as text.
+is the time for each model; models that the fixture has already are replaced, the others stay. A TYPE (a model_type) is the defaults of its
+class. With --text a wrapper's text part is taken alone.
 """
 import gzip
 import os, sys, json, copy, zlib, time, warnings, re, pathlib
@@ -181,11 +182,20 @@ def model_pairs(name, raw, budget):
     return base, rows
 
 
+def class_config(model_type):
+    """The defaults of a class, as a published config would have them."""
+    usual = transformers.PreTrainedConfig().to_dict()
+    full = AutoConfig.for_model(model_type).to_dict()
+    kept = {k: v for k, v in full.items() if k not in usual or k == "tie_word_embeddings"}
+    return {k: v for k, v in kept.items() if not k.startswith("_")} | {"model_type": model_type}
+
+
 def main(budget, files):
     document = json.loads(gzip.decompress(FIXTURE.read_bytes()))
     for path in files:
-        name = "spec:" + pathlib.Path(path).stem
-        raw = json.loads(pathlib.Path(path).read_text())["config"]
+        is_spec = path.endswith(".json")
+        name = "spec:" + pathlib.Path(path).stem if is_spec else "class:" + path
+        raw = json.loads(pathlib.Path(path).read_text())["config"] if is_spec else class_config(path)
         if "vision_config" in raw and "--text" in sys.argv: raw = raw["text_config"]
         t0 = time.time()
         try: base, rows = model_pairs(name, raw, budget)

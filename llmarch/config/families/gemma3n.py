@@ -171,7 +171,7 @@ def steps(c: ConfigKeys, mixer: str, mlp: str) -> list[Draft]:
     Attention and Laurel read the same norm; the sum of stream, attention and Laurel is divided by
     sqrt(2).
     """
-    c.flag("altup_correct_scale")
+    c.describe_only("altup_correct_scale", True, "behaviour")
     half = 0.5**0.5
     branches = [
         draft(s.Branch, block=block, post_norm="rms", scale=half)

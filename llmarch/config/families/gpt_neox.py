@@ -8,7 +8,7 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft
+from ..evidence import Draft, Sourced
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -24,10 +24,19 @@ def read(c: ConfigKeys) -> Draft:
         c,
         norms={"layer": blocks.layer_norm(c, "layer_norm_eps")},
         final_norm="layer",
-        mixers={"full": blocks.attention(c, **biases)},
+        mixers={"full": blocks.attention(c, rope=blocks.rope(c, rotated_dims(c)), **biases)},
         ffns={"dense": blocks.dense(c, gated=False, bias=True)},
         **wiring,
     )
+
+
+def rotated_dims(c: ConfigKeys) -> Sourced:
+    """Read how many dims of a head are rotated; published configs say it as `rotary_pct`."""
+    dim = blocks.read_head_dim(c)
+    if blocks.rope_keys(c).has("partial_rotary_factor"):
+        c.ignore("rotary_pct")
+        return blocks.rotary_dim(c, dim)
+    return blocks.share_of_head(dim, c.number("rotary_pct", default=0.25))
 
 
 FAMILY = Family(

@@ -1,0 +1,137 @@
+"""Find the config keys that made the changes between two configs. Pure.
+
+The evidence of a fact names the key that it was read from or computed from. Where one key alone
+differs between the configs, it made all changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Change, Evidence
+from ..config.keys import is_inert
+from .diff import diff
+from .rules import find
+
+if TYPE_CHECKING:
+    from ..checkpoint.reading import Reading
+
+NESTED_CONFIGS = frozenset({"text_config", "vision_config", "audio_config", "llm_config"})
+"""Keys whose values are whole configs."""
+
+KEY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+"""A key in a formula: `query_pre_attn_scalar` of `1 / sqrt(query_pre_attn_scalar)`."""
+
+
+@frozen
+class Told(Frozen):
+    """What one side tells of its facts: its config, and where each fact comes from."""
+
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The config as parsed; empty where it is not known, as in a lock without it."""
+    evidence: Mapping[str, Evidence] = field(default_factory=dict[str, Evidence])
+    """By dotted path of the fact."""
+
+
+def with_keys(changes: Iterable[Change], old: Told, new: Told) -> list[Change]:
+    """Return the changes of facts with the config key that made each, where one is known."""
+    changed = changed_keys(old.config, new.config)
+    told: list[Change] = []
+    for change in changes:
+        key = _key_of(change, old, new, changed)
+        if key is None:
+            told.append(change)
+            continue
+        old_value, new_value = config_value_at(old.config, key), config_value_at(new.config, key)
+        told.append(replace(change, key=key, key_old=old_value, key_new=new_value))
+    return told
+
+
+def told_changes(old: Reading, new: Reading) -> list[Change]:
+    """Return the changes between two models that were read, with the keys that made them."""
+    changes = diff(old.architecture, new.architecture)
+    sides = [Told(r.raw.config or {}, r.evidence) for r in (old, new)]
+    return with_keys(changes, *sides)
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys that have an effect and other values; none if a config is unknown."""
+    if not old or not new:
+        return []
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    keys = dict.fromkeys([*before, *after])
+    return [key for key in keys if before.get(key) != after.get(key)]
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of a config and their values; nested parts by their own keys."""
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        elif not is_inert(key, value):
+            yield f"{prefix}{key}", value
+
+
+def config_value_at(config: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key, None where there is none."""
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = cast("Mapping[str, Any]", value).get(part)
+    return value
+
+
+def _key_of(change: Change, old: Told, new: Told, changed: Sequence[str]) -> str | None:
+    """Return the key that made a change, None where it is not known or a finding."""
+    rule = find(change.rule)
+    if rule is None or rule.pattern is None:
+        return None
+    named = [
+        *_named_keys(new.evidence, change.new_path or change.path),
+        *_named_keys(old.evidence, change.old_path or change.path),
+    ]
+    for key in changed:
+        if key in named or key.rpartition(".")[2] in named:
+            return key
+    if changed and common_part(changed):
+        return common_part(changed)
+    if not changed and not (old.config and new.config):
+        return _only_key(new.evidence, change.new_path or change.path)
+    return None
+
+
+def common_part(keys: Sequence[str]) -> str:
+    """Return the key, or the part of the config, that all changed keys belong to; or nothing.
+
+    `rope_scaling.factor` and `rope_scaling.rope_type` belong to `rope_scaling`; of a wrapper's text
+    part, which is not named alone, all keys belong to nothing.
+    """
+    common: list[str] = []
+    for parts in zip(*(key.split(".") for key in keys), strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    if len(keys) > 1 and common and common[-1] in NESTED_CONFIGS:
+        return ""
+    return ".".join(common)
+
+
+def _named_keys(evidence: Mapping[str, Evidence], path: str) -> list[str]:
+    """Return the keys that the evidence of a fact names, or that of the part it belongs to."""
+    while path:
+        if path in evidence:
+            return KEY.findall(evidence[path].ref)
+        path = path.rpartition(".")[0]
+    return []
+
+
+def _only_key(evidence: Mapping[str, Evidence], path: str) -> str | None:
+    """Return the key that a fact was read from as it is."""
+    if path in evidence and evidence[path].kind == "config":
+        return evidence[path].ref
+    return None

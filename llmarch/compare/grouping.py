@@ -1,0 +1,56 @@
+"""Make one change of several that say the same of several blocks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..architecture.fingerprint import NAMED_GROUPS
+from ..architecture.schema import Change
+from .rules import SEVERITIES
+
+GROUP_WORDS = {
+    "mixers": "mixers",
+    "ffns": "feed-forward blocks",
+    "norms": "norms",
+    "layer_kinds": "kinds of layers",
+}
+
+
+def group_alike(changes: Iterable[Change]) -> list[Change]:
+    """Return the changes with those as one that say the same of several blocks, at its worst."""
+    groups: dict[object, list[Change]] = {}
+    for number, change in enumerate(changes):
+        group, below = split_path(change.path)
+        alike: object = number
+        if group in NAMED_GROUPS and below:
+            values = repr((change.old, change.new))
+            alike = change.rule, group, below, values, change.key
+        groups.setdefault(alike, []).append(change)
+    return [_as_one(members) for members in groups.values()]
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Return the group of a path, and what is below the block's name.
+
+    `mixers.full.rope.theta` gives `mixers` and `rope.theta`.
+    """
+    group, _, rest = path.partition(".")
+    _, _, below = rest.partition(".")
+    return group, below
+
+
+def _as_one(changes: list[Change]) -> Change:
+    """Return the worst of changes that are alike, with the paths of all."""
+    if len(changes) == 1:
+        return changes[0]
+    worst = min(changes, key=lambda change: SEVERITIES.index(change.severity))
+    return replace(worst, paths=tuple(change.path for change in changes))
+
+
+def places_text(change: Change) -> str:
+    """Return `in 3 mixers` for a change of several blocks, nothing for one."""
+    if len(change.paths) < 2:
+        return ""
+    group, _ = split_path(change.path)
+    return f"in {len(change.paths)} {GROUP_WORDS[group]}"

@@ -384,7 +384,7 @@ class Planner:
             context_limit=a.context_length,
             remarks=division.remarks,
             assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
-            warnings=tuple(self._warnings(request)),
+            warnings=tuple(self._warnings(request, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
             degrees=self._degrees,
         )
@@ -556,12 +556,16 @@ class Planner:
             self._cache_assumptions[convention] = tuple(lines)
         return self._cache_assumptions[convention]
 
-    def _warnings(self, request: Request) -> list[str]:
+    def _warnings(self, request: Request, allowance: Sequence[AllowancePart]) -> list[str]:
         """Return what a reader must know about the request, as sentences."""
+        lines: list[str] = []
         limit = self.architecture.context_length
         if limit and request.context > limit:
-            return [f"the context asked for is beyond the model's own of {limit:,}"]
-        return []
+            lines.append(f"the context asked for is beyond the model's own of {limit:,}")
+        if request.gpu_bytes is not None and not any(part.inside for part in allowance):
+            others = "activations, graphs and communication buffers"
+            lines.append(f"{others} must fit into the rest of each GPU")
+        return lines
 
 
 def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -143,7 +143,7 @@ def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[Plann
 
     Raises PlanError if an option is not known, or if a model cannot be divided or stored as asked.
     """
-    engine = parse_engine(options.engine)
+    parse_engine(options.engine)
     parse_cache_dtype(options.kv_dtype)
     limits = [reading.architecture.context_length for reading in readings]
     context = options.context
@@ -151,7 +151,7 @@ def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[Plann
         context = _shared_context(limits)
         options = replace(options, context=context)
     longest = _longest_context(context, limits)
-    return [plan_model(reading, options, engine, longest) for reading in readings]
+    return [plan_model(reading, options, longest) for reading in readings]
 
 
 def _shared_context(limits: list[int | None]) -> int:
@@ -172,14 +172,38 @@ def _longest_context(context: int, limits: list[int | None]) -> int:
     return longest
 
 
-def plan_model(
-    reading: Reading, options: PlanOptions, engine: Engine, longest: int
-) -> PlannedModel:
+def plan_model(reading: Reading, options: PlanOptions, longest: int) -> PlannedModel:
     """Return the plan of one model. Raises PlanError as `plan_models` does.
 
     longest: the context at which the curve ends.
     """
     a = reading.architecture
+    request, convention = plan_request(a, options)
+    planner = Planner(a)
+    try:
+        weights = resolve_requested_weights(reading, options.weights)
+        plan = planner.plan(request, convention, weights)
+    except ValueError as error:
+        raise PlanError(f"{reading.name}: {error}") from error
+    return PlannedModel(
+        name=reading.name,
+        architecture=a,
+        plan=plan,
+        flops=flops_per_token(a, request.context),
+        reads=WeightReads(
+            alone=weight_bytes_per_token(a, weights, 1),
+            batched=weight_bytes_per_token(a, weights, options.batch),
+        ),
+        curve=_cache_curve(planner, request, convention, longest),
+    )
+
+
+def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Convention]:
+    """Return what a plan of a model is made for, and by whose rules.
+
+    Raises PlanError if an option is not known.
+    """
+    engine = parse_engine(options.engine)
     gpu_bytes = None
     if options.gpu:
         gpu_bytes = options.gpu.memory_bytes
@@ -200,23 +224,7 @@ def plan_model(
         text_only=options.text_only,
     )
     convention = Convention(engine.name, resolve_cache_dtype(a, engine, options.kv_dtype))
-    planner = Planner(a)
-    try:
-        weights = resolve_requested_weights(reading, options.weights)
-        plan = planner.plan(request, convention, weights)
-    except ValueError as error:
-        raise PlanError(f"{reading.name}: {error}") from error
-    return PlannedModel(
-        name=reading.name,
-        architecture=a,
-        plan=plan,
-        flops=flops_per_token(a, request.context),
-        reads=WeightReads(
-            alone=weight_bytes_per_token(a, weights, 1),
-            batched=weight_bytes_per_token(a, weights, options.batch),
-        ),
-        curve=_cache_curve(planner, request, convention, longest),
-    )
+    return request, convention
 
 
 def _cache_curve(

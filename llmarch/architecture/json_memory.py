@@ -197,7 +197,8 @@ class PlanDocument(TypedDict):
     assumptions: list[str]
     """What else the figures rest on, as sentences."""
     warnings: list[str]
-    """What a reader must know about the request, as sentences: a context beyond the model's own."""
+    """What a reader must know, as sentences: what contradicts the config, a context beyond the
+    model's own, what must fit into the rest of a GPU."""
     tensor_degrees: dict[str, list[str]]
     """Usual degrees of tensor parallelism, each with the reasons why it is not possible; an empty
     list means that it is."""

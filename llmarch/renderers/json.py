@@ -17,6 +17,7 @@ from ..analyses.parameters import count_parameters
 from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
 from ..compare.config_keys import told_changes
+from ..views.conflict import conflict_lines
 from ..views.wording import block_word
 
 if TYPE_CHECKING:
@@ -229,7 +230,9 @@ def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:
     if r.check is not None:
         checkpoint = checkpoint_figures(r.check, r.raw)
     where = {"source": model_source(r), "status": r.status, "checkpoint": checkpoint}
-    return where | plan.to_dict()
+    document = plan.to_dict()
+    warnings = [*conflict_lines(r), *document["warnings"]]
+    return where | document | {"warnings": warnings}
 
 
 def comparison(readings: list[Reading]) -> dict[str, Any]:

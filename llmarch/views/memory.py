@@ -337,16 +337,18 @@ def token_lines(p: PlannedModel) -> list[str]:
 
 def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
     """Return contexts beyond a model's own, and what several plans rest on."""
-    lines: list[str] = []
+    names_by_warning: dict[str, list[str]] = {}
     for p in planned:
         for warning in p.plan.warnings:
-            lines.append(f"{p.name}: {warning}")
+            names_by_warning.setdefault(warning, []).append(p.name)
+    lines: list[str] = []
+    for warning, names in names_by_warning.items():
+        if len(names) == len(planned) > 1:
+            lines.append(warning)
+        else:
+            lines.append(f"{', '.join(names)}: {warning}")
     if len(planned) > 1:
         lines += grounds(planned)
-    first = planned[0].plan
-    if first.budget is not None and not first.allowance:
-        others = "activations, graphs and communication buffers"
-        lines.append(f"{others} must fit into the rest of each GPU")
     return lines
 
 

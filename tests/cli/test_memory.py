@@ -130,6 +130,62 @@ def test_the_default_context_is_what_models_share(run: Run) -> None:
     assert "beyond the model's own of 8,192" in out
 
 
+def test_what_the_text_warns_of_is_in_the_json(run: Run) -> None:
+    args = ("llama3-8b", "--context", "1M", "--gpus", "H100")
+    warnings = run.json(*args)["models"][0]["warnings"]
+    assert len(warnings) == 2 and "8,192" in warnings[0] and "must fit" in warnings[1]
+    text = " ".join(run(*args)[0].split())
+    assert all(warning in text for warning in warnings)
+
+
+def test_flags_of_engines(run: Run) -> None:
+    """What engines call their flags, and what changes with them."""
+    plain = run.json(
+        "qwen3.5-35b-a3b",
+        "--engine",
+        "vllm",
+        "--kv-cache-memory",
+        "15.58GiB",
+        "--context",
+        "8192",
+        "--no-prefix-caching",
+    )["models"][0]
+    assert round(plain["pool"]["concurrency"], 2) == 70.27
+    assert plain["pool"]["memory_bytes"] == int(15.58 * 2**30) == plain["room_bytes"]
+    drafting = run.json(
+        "qwen3.5-35b-a3b",
+        "--engine",
+        "vllm",
+        "--kv-cache-memory",
+        "15.58GiB",
+        "--context",
+        "8192",
+        "--no-prefix-caching",
+        "--speculative",
+        "mtp:2",
+    )
+    assert drafting["models"][0]["pool"]["concurrency"] < plain["pool"]["concurrency"]
+    assert drafting["models"][0]["weights"]["mtp_loaded"] is True
+    staged = run.json(
+        "llama3.1-70b",
+        "--pp",
+        "4",
+        "--gpus",
+        "4xH100",
+        "--engine",
+        "vllm",
+        "--graphs",
+        "0",
+        "--activations",
+        "1GiB",
+    )["models"][0]
+    assert staged["parallel"]["pipeline"] == 4 and staged["parallel"]["tensor"] == 1
+    given = {p["name"]: p["bytes"] for p in staged["allowance"] if p["given"]}
+    assert given == {"graphs": 0, "activations": 2**30}
+    out, err = run("qwen3-8b", "--speculative", "eagle", code=2)
+    assert "is not known" in err and not out
+
+
 def test_unsaid_dtypes_are_held_at_16_bits(run: Run) -> None:
     held = run.json("gpt2-xl")["models"][0]["weights"]
     assert held["format"] == "bf16" and "does not say" in held["source"]

@@ -27,7 +27,7 @@ LOGIT_BYTES = 38
 """Bytes of a logit while a batch is sampled with top-k and top-p: the logit in 16 and in 32 bits,
 the sorted copy with 64-bit indices, and the sort's own buffers (vllm: v1/sample/ops/
 topk_topp_sampler.py apply_top_k_top_p; logs give 35 to 40)."""
-RESIDUALS = 2.5
+RESIDUALS = 3
 """Tensors as wide as the stream that are alive beside the largest pair."""
 RUNTIME = GIB // 5
 """Code modules, cuBLAS workspaces and metadata of one process."""
@@ -42,7 +42,7 @@ AMD_NAMES = ("MI", "RX", "Radeon")
 
 def estimate_activations(request: AllowanceRequest) -> AllowancePart:
     """Return the largest activations of one batch: a layer's, or those of sampling."""
-    forward = int(request.batched_tokens * token_activation_bytes(request.share))
+    forward = request.batched_tokens * token_activation_bytes(request.share)
     sampling = 0
     if request.last_stage:
         sequences = min(request.max_sequences, request.batched_tokens)
@@ -54,7 +54,7 @@ def estimate_activations(request: AllowanceRequest) -> AllowancePart:
     return AllowancePart("activations", max(forward, sampling), f"estimate: {tokens}")
 
 
-def token_activation_bytes(share: Architecture) -> float:
+def token_activation_bytes(share: Architecture) -> int:
     """Return the bytes of the activations of a token at their peak, on a rank.
 
     A layer's widest block (an MLP's gate, up and product; the same for each chosen expert, or its

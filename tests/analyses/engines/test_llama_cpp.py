@@ -1,0 +1,102 @@
+"""Hold llama.cpp's cells and states against what it allocates (tests/oracle/llama_cpp_cache.py)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from helpers.architectures import architecture, gqa, mamba2, mla, recurrent
+from helpers.paths import SPECS
+
+from llmarch.analyses.cache import list_layer_parts
+from llmarch.analyses.cache_parts import Convention
+from llmarch.analyses.engines import engine_of
+from llmarch.analyses.engines.base import EngineOptions, GPUTraits, Pool, PoolRequest
+from llmarch.architecture.schema import Architecture, Mixer
+
+FIXTURE = SPECS.parent / "tests" / "fixtures" / "llama_cpp_cache.json.gz"
+MODELS: list[dict[str, Any]] = json.loads(gzip.decompress(FIXTURE.read_bytes()))["models"]
+MIB = 2**20
+TYPES = {"f16": "fp16", "f32": "fp32"}
+
+
+def make_mixer(kind: str, *sizes: int) -> Mixer:
+    """Return the mixer of a row's layer."""
+    match kind, sizes:
+        case "full", (kv, dim, value):
+            return gqa(kv, kv, dim, value)
+        case "sliding", (kv, dim, value, window):
+            return gqa(kv, kv, dim, value, window=window)
+        case "mla", (rank, rope):
+            return mla(8, rank, rope)
+        case "mamba2", (heads, dim, groups, state, _):
+            return mamba2(heads, dim, groups, state)
+        case "gated_deltanet", (keys, key_dim, values, value_dim, kernel):
+            return recurrent("gated_deltanet", (keys, key_dim), (values, value_dim), kernel)
+        case "short_conv", (width, kernel):
+            return recurrent("short_conv", (0, 0), (1, width), kernel)
+        case _:
+            raise AssertionError(kind)
+
+
+def make_architecture(layers: list[list[Any]]) -> Architecture:
+    """Return the architecture of a row; a layer with `+` has two mixers."""
+    mixers: dict[str, Mixer] = {}
+    names: list[str | tuple[str, ...]] = []
+    for layer in layers:
+        if layer == ["none"]:
+            continue
+        parts = [layer]
+        if "+" in layer:
+            cut = layer.index("+")
+            parts = [layer[:cut], layer[cut + 1 :]]
+        own: list[str] = []
+        for part in parts:
+            name = "_".join(map(str, part))
+            mixers[name] = make_mixer(*part)
+            own.append(name)
+        names += own
+    return architecture(mixers, names, hidden_size=256)
+
+
+def make_pool(a: Architecture, row: dict[str, Any]) -> Pool:
+    engine = engine_of("llama.cpp")
+    convention = Convention("llama.cpp", TYPES.get(row["type"], row["type"]))
+    options = EngineOptions(batched_tokens=row["ubatch"])
+    return engine.pool(
+        PoolRequest(
+            architecture=a,
+            convention=convention,
+            layers=list_layer_parts(a, convention),
+            options=options,
+            batched_tokens=engine.batched_tokens(GPUTraits(), options),
+            max_sequences=1,
+        )
+    )
+
+
+def test_there_are_rows_of_every_kind() -> None:
+    kinds = {layer[0] for m in MODELS for layer in m["layers"]}
+    assert kinds >= {"full", "sliding", "mla", "mamba2", "gated_deltanet", "short_conv"}
+    assert sum(len(m["rows"]) for m in MODELS) > 2500
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m["arch"])
+def test_equal_to_what_llama_cpp_allocates(model: dict[str, Any]) -> None:
+    """Its log has two digits of a MiB; several caches are printed one by one."""
+    a = make_architecture(model["layers"])
+    for row in model["rows"]:
+        pool = make_pool(a, row)
+        cached = sum(float(cache["k"]) + float(cache["v"]) for cache in row["kv"])
+        printed = 0.005 * 2 * len(row["kv"]) + 1e-6
+        assert pool.cache_bytes(row["ctx"], row["slots"]) / MIB == pytest.approx(
+            cached, abs=printed
+        ), row
+        state = sum(float(cache["r"]) + float(cache["s"]) for cache in row["state"])
+        assert pool.state_bytes(row["ctx"], row["slots"]) / MIB == pytest.approx(
+            state, abs=0.0101
+        ), row
+        cells = max((cache["cells"] for cache in row["kv"]), default=0)
+        assert cells == 0 or cells == 256 * -(-row["ctx"] // 256), row

@@ -5,7 +5,7 @@ An uncertain result never passes: it has an exit code of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal, cast
 
@@ -17,6 +17,14 @@ from .grouping import places_text
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 
 Outcome = Literal["failed", "uncertain", "passed"]
+
+ABSENT_KEY = "absent"
+"""What is shown for a key that a config does not have, or has with null."""
+
+LONG_LIST = 8
+"""Names beyond which a list is first_names."""
+MOST_NAMES = 6
+"""Names that are shown of a long list."""
 
 LONGEST_WORD = 40
 """Characters of a config's string that is shown beside its key."""
@@ -143,11 +151,37 @@ def change_text(change: Change) -> str:
         return str(change.new)
     if is_finding and change.new is None:
         return f"no longer found: {change.old}"
-    words = [f"{value_text(change.old)} → {value_text(change.new)}", places_text(change)]
+    old, new = differing_items(change.old, change.new)
+    words = [f"{value_text(old)} → {value_text(new)}", places_text(change)]
     key = key_text(change)
     if key:
         words.append(f"({key})")
     return " ".join(filter(None, words))
+
+
+def differing_items(old: Any, new: Any) -> tuple[Any, Any]:
+    """Return two values of a fact; of long lists of names those that not both have, first."""
+    lists = [cast("list[Any]", value) for value in (old, new) if isinstance(value, list)]
+    if len(lists) < 2 or max(map(len, lists)) <= LONG_LIST:
+        return first_names(old), first_names(new)
+    shown_lists: list[Any] = []
+    for items, others in (lists, reversed(lists)):
+        own = [item for item in items if item not in others]
+        shared = [item for item in items if item in others]
+        shown = own or shared
+        shown_lists.append(first_names([*own, *shared], len(shown)))
+    return shown_lists[0], shown_lists[1]
+
+
+def first_names(value: Any, most: int = LONG_LIST) -> Any:
+    """Return a value, of a long list of names its first items and how many more there are."""
+    if not isinstance(value, list):
+        return value
+    items = cast("list[Any]", value)
+    most = min(most, MOST_NAMES)
+    if len(items) <= LONG_LIST or not all(isinstance(item, str) for item in items):
+        return items
+    return [*items[:most], f"and {len(items) - most} more"]
 
 
 def key_text(change: Change) -> str:
@@ -160,7 +194,8 @@ def key_text(change: Change) -> str:
     values = change.key_old, change.key_new
     if values == (change.old, change.new) or not all(map(is_short, values)):
         return change.key
-    return f"{change.key} {value_text(values[0])} → {value_text(values[1])}"
+    old, new = (ABSENT_KEY if value is None else value_text(value) for value in values)
+    return f"{change.key} {old} → {new}"
 
 
 def is_short(value: Any) -> bool:
@@ -197,23 +232,20 @@ def value_text(value: Any) -> str:
         case [[int(), str()], *_]:
             runs = cast("list[tuple[int, str]]", value)
             return ", ".join(f"{n} × {kind}" for n, kind in runs)
-        case list():
+        case list() | tuple():
             return ", ".join(map(value_text, cast("list[Any]", value))) or "none"
         case {"kind": str(kind)} | {"method": str(kind)}:
             return kind.replace("_", " ")
-        case {"steps": list() | tuple()}:
-            return ", ".join(block_names(value["steps"]))
+        case {"steps": parts} | {"branches": parts}:
+            return value_text(parts)
+        case {"block": str(block)}:
+            return block
         case {"modules": int(n)}:
             return numbers.plural(n, "module")
         case dict():
             return described_part(cast("dict[str, Any]", value))
         case _:
             return str(value)
-
-
-def block_names(steps: Iterable[Any]) -> list[str]:
-    """Return the blocks that the steps of a layer run, in order: `mixers.full`, `ffns.dense`."""
-    return [branch["block"] for step in steps for branch in step["branches"]]
 
 
 def described_part(part: Mapping[str, Any]) -> str:

@@ -50,7 +50,10 @@ def seeing_images(text: Draft) -> Draft:
 def gemma(c: ConfigKeys) -> Draft:
     """Read Gemma 1."""
     mixers = {"full": blocks.attention(c, **blocks.attention_biases(c))}
-    activation = blocks.activation_name(c, "hidden_activation", "hidden_act")
+    keys = ["hidden_activation", "hidden_act"]
+    if c.has("hidden_activation") and c.data.get("hidden_act") == "gelu":
+        c.ignore(keys.pop())  # the corrected files keep it
+    activation = blocks.activation_name(c, *keys)
     if activation.value == "gelu":
         activation = derived("gelu_tanh", "the first files say gelu and mean its tanh form")
     wiring = blocks.layer_wiring(blocks.every_layer(c, "full"), "dense")

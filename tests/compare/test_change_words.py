@@ -1,0 +1,85 @@
+"""Changes in words: no report prints records as JSON, and alike changes are one line."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+import llmarch
+from llmarch.architecture.schema import Change
+from llmarch.checkpoint.reading import Reading
+from llmarch.compare.config_keys import changed_keys, common_part, told_changes
+from llmarch.compare.gate import judge
+from llmarch.compare.grouping import group_alike
+from llmarch.compare.lock import make_entry
+from llmarch.compare.policy import Policy
+from llmarch.compare.report import Report, change_text
+from llmarch.renderers import github, junit, markdown, sarif, text
+from llmarch.sources.aliases import bundled_models
+
+ALL = sorted(bundled_models())
+RECORD = re.compile(r"""[\[{(]\s*["'\[{(]|\bNone\b|\bTrue\b|\bFalse\b""")
+"""The beginning of a record or list as JSON or Python write it, and Python's words."""
+
+
+@cache
+def reading(alias: str) -> Reading:
+    return llmarch.load(alias)
+
+
+@pytest.mark.parametrize("old", ALL)
+def test_values_are_in_words(old: str) -> None:
+    start = ALL.index(old)
+    for new in ALL[start + 1 : start + 90 : 11]:
+        for change in group_alike(told_changes(reading(old), reading(new))):
+            assert not RECORD.search(change_text(change)), change
+
+
+@pytest.mark.parametrize("new", ["qwen3-next", "gemma3n-e2b", "deepseek-v4-flash", "gpt2"])
+def test_no_report_has_records(new: str) -> None:
+    old = make_entry(reading("gemma3-27b"))
+    verdict = judge(old, make_entry(reading(new)), Policy())
+    report = Report((verdict,), "behaviour")
+    for format in (github.report, junit.report, markdown.report):
+        assert '{"' not in format(report) and "{'" not in format(report)
+    for message in sarif_messages(report):
+        assert not RECORD.search(message)
+    assert "{'" not in text.captured(lambda out: text.report(report, out))
+
+
+def sarif_messages(report: Report) -> list[str]:
+    return [result["message"]["text"] for result in sarif.report(report)["runs"][0]["results"]]
+
+
+def test_of_long_lists_what_differs_is_told() -> None:
+    old = [f"model.layers.{i}.mlp.gate" for i in range(60)]
+    change = alike("quantization.excluded", old=old, new=[*old[1:], "lm_head"])
+    assert change_text(change) == "model.layers.0.mlp.gate, and 59 more → lm_head, and 59 more"
+    change = alike("quantization.excluded", old=[], new=old)
+    assert change_text(change).endswith("model.layers.5.mlp.gate, and 54 more")
+
+
+def alike(path: str, **values: object) -> Change:
+    usual: dict[str, object] = {"old": 1.0, "new": 2.0, "severity": "behaviour"}
+    return Change(rule="rope-theta-changed", path=path, **{**usual, **values})  # type: ignore[arg-type]
+
+
+def test_alike_changes_are_one() -> None:
+    paths = [f"mixers.{name}.rope.theta" for name in ("full", "sliding", "nope")]
+    (one,) = group_alike(map(alike, paths))
+    assert one.paths == tuple(paths)
+    assert change_text(one) == "1 → 2 in 3 mixers"
+    assert len(group_alike([alike(paths[0]), alike(paths[1], new=3.0)])) == 2
+    (worst,) = group_alike([alike(paths[0]), alike(paths[1], severity="weights")])
+    assert worst.severity == "weights" and worst.path == paths[1]
+
+
+def test_the_key_that_all_changed_keys_belong_to() -> None:
+    old = {"rope_scaling": None, "hidden_size": 4}
+    new = {"rope_scaling": {"type": "yarn", "factor": 2.0}, "hidden_size": 4, "_name": "x"}
+    assert common_part(changed_keys(old, new)) == "rope_scaling"
+    assert common_part(["text_config.a", "text_config.b"]) == ""
+    assert common_part(["text_config.a"]) == "text_config.a"
+    assert common_part(["a", "b"]) == ""

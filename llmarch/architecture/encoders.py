@@ -87,6 +87,11 @@ class Tower(Strict):
     position_axes: int = 1
     """Number of position tables, one for each axis: 1 for the flat patch index, 2 for rows and
     columns."""
+    window: int | None = None
+    """Side in pixels of the square windows that attention is kept within. None: a patch attends to
+    the whole image."""
+    full_layers: tuple[int, ...] = ()
+    """Layers, counted from 0, that attend to the whole image although there is a `window`."""
     deepstack: tuple[int, ...] = ()
     """Encoder layers, counted from 0, whose features join the decoder as well (DeepStack): each
     through a projector of its own, added to the stream after one of the first decoder layers."""

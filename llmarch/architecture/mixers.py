@@ -134,6 +134,9 @@ class Attention(Strict):
     chunk: int | None = None
     """Length in tokens of the chunks that the context is cut into (Llama 4): a query reads the
     tokens of its own chunk up to itself. None: no chunks."""
+    alibi: float | None = None
+    """ALiBi: a score loses slope · distance, with a slope of its own for each head. Of n heads (a
+    power of two) the i-th, counted from 1, has slope 2^(−alibi · i / n). None: no ALiBi."""
     sinks: bool = False
     """Whether each query head has a learned logit [heads] that joins the softmax and has no value
     (attention sink), so that a head can attend to nothing."""

@@ -48,6 +48,8 @@ class Naming(Frozen):
     embedding: str = "model.embed_tokens.weight"
     positions: str = ""
     """The table of learned positions."""
+    embedding_norm: str = ""
+    """The norm right after the embedding."""
     layer: str = "model.layers.{}."
     """The prefix of a layer, with `{}` for its number."""
     final_norm: str = "model.norm"

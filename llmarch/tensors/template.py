@@ -111,6 +111,10 @@ def _embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
             proves=("embedding.positions",),
         )
 
+    if a.embedding.norm:
+        norm = a.norms[a.embedding.norm]
+        yield from norm_rows(naming.prefix + naming.embedding_norm, norm, width, ())
+
     if a.embedding.per_layer:
         yield from _per_layer_rows(a, a.embedding.per_layer, naming)
 

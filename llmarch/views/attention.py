@@ -466,6 +466,8 @@ def position_lines(a: Architecture) -> list[str]:
     mixers = softmax_mixers(a)
     if not mixers:
         return [context]
+    if any(isinstance(m, Attention) and m.alibi is not None for m in mixers.values()):
+        return [f"ALiBi · {context}"]
     if not has_rotary(a):
         return [f"NoPE: no positional encoding in attention · {context}"]
     return [*rotary_lines(a), context]

@@ -8,7 +8,7 @@ from typing import Any
 from ..architecture.catalogue import find_fact, iterate_facts
 from ..architecture.catalogue.fact import Fact
 from ..architecture.layers import mixer_names
-from ..architecture.schema import Architecture, LinearAttention, Mixer
+from ..architecture.schema import Architecture, Attention, LinearAttention, Mixer
 from ..checkpoint.reading import Reading
 from ..tensors.folding import axes_folded
 from . import numbers
@@ -40,12 +40,14 @@ def joined(words: Iterable[str]) -> str:
 
 
 def position_word(a: Architecture, m: Mixer) -> str:
-    """Return the positions of one mixer: `RoPE θ 10,000`, `NoPE`, `learned`, or `-` for a state."""
+    """Return the positions of one mixer: `RoPE θ 10,000`, `ALiBi`, `NoPE`, `learned`, or `-`."""
     if isinstance(m, LinearAttention):
         return "-"
     if m.rope:
         theta = numbers.theta(m.rope.theta)
         return f"RoPE θ {theta}"
+    if isinstance(m, Attention) and m.alibi is not None:
+        return "ALiBi"
     if a.embedding.positions:
         return "learned"
     return "NoPE"

@@ -61,11 +61,13 @@ def softmax_mixers(a: Architecture) -> dict[str, Softmax]:
 
 
 def position_kind(a: Architecture, m: Mixer) -> str:
-    """Return `RoPE`, `NoPE`, `learned`, or `none` for linear attention."""
+    """Return `RoPE`, `ALiBi`, `NoPE`, `learned`, or `none` for linear attention."""
     if isinstance(m, LinearAttention):
         return "none"
     if m.rope:
         return "RoPE"
+    if isinstance(m, Attention) and m.alibi is not None:
+        return "ALiBi"
     if a.embedding.positions:
         return "learned"
     return "NoPE"

@@ -119,6 +119,7 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("qwen3-8b", "mixers.full.clip", 8.0, {"qkv-clip-changed"}),
     ("gemma4-26b", "mixers.sliding.sees_ahead", None, {"mask-changed"}),
     ("qwen3-8b", "mixers.full.sinks", True, {"sinks-changed"}),
+    ("qwen3-8b", "mixers.full.alibi", 8.0, {"alibi-changed"}),
     ("qwen3-next", "mixers.full.gate", None, {"output-gate-changed"}),
     ("qwen3-8b", "mixers.full.gate_activation", "softplus", {"gate-activation-changed"}),
     ("gemma2-9b", "mixers.full.softcap", None, {"attention-softcap-changed"}),

@@ -31,7 +31,7 @@ Tables = list[tuple[str, list[int], list[list[list[int]]], int]]
 
 CANNOT_RUN = (
     "is not a multiple of (text_config\\.)?num_key_value_heads",
-    "out_hidden_size is [0-9,]+, but the decoder is",
+    "hidden_size is [0-9,]+, but the decoder is",
 )
 """Refusals of configurations that the class builds and cannot run."""
 
@@ -42,6 +42,7 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "laguna": {"gating=False": "no published model is without a gate"},
     "minimax_m3_vl": {"hidden_size=": "the class needs a projector as wide as the decoder"},
+    "mellum": {"num_nextn_predict_layers=True": "a number of modules"},
     "mimo_v2_flash": {"": "the class declares no n_shared_experts; published configs have it"},
 }
 """By model type: the settings that are refused (a pattern of the keys set), and why."""
@@ -143,6 +144,8 @@ WITHOUT_FIXTURE = {
     "kimi_k2": "a name of deepseek_v3",
     "minimax_m1": "a name of minimax",
     "minimax_text_01": "a name of minimax",
+    "qwen2_5_vl_text": "the text part of qwen2_5_vl",
+    "qwen2_vl_text": "the text part of qwen2_vl",
     "qwen3_vl_moe_text": "the text part of qwen3_vl_moe",
     "qwen3_vl_text": "the text part of qwen3_vl",
     "step3p5": "a text part that no auto class builds",

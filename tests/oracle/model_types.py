@@ -49,10 +49,12 @@ GIVEN = {
     "gpt_neo": {"attention_types": [[["global", "local"], 4]], "num_layers": 8}, "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 262144},
     "qwen3_5": {"vision_config.out_hidden_size": 4096}, "qwen3_5_moe": {"vision_config.out_hidden_size": 2048}, "qwen3_vl": {"vision_config.out_hidden_size": 4096},
     "qwen3_vl_moe": {"vision_config.out_hidden_size": 2048}, "dots1": {"n_shared_experts": 2, "n_routed_experts": 128, "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "num_experts_per_tok": 6},
+    "qwen2_vl": {"vision_config.hidden_size": 8192}, "qwen2_5_vl": {"vision_config.out_hidden_size": 8192},
     "qwen4_exp_text": {"head_dim": 128},
 }
 # Where the reverse conversion is not what the Hub has: (pattern, replacement), as tests/oracle/make_fixtures.py
 PUBLISHED = {"gpt2": [(r"^transformer\.", "")], "bloom": [(r"^transformer\.", "")],
+             "kimi_k25": [(r"\.model\.blocks\.", ".model.layers."), (r"\.encoder\.patch_embed\.", ".patch_embed."), (r"^model\.mm_projector\.", "mm_projector.")],
              "minimax": [(r".*\.(diagonal_decay|key_decay|query_decay|slope_rate)$", "")]}   # buffers that no file holds
 
 

@@ -171,6 +171,13 @@ def _gate(m: Attention) -> str | None:
     return f"{m.gate_activation}, {m.gate}"
 
 
+def _alibi(largest: float | None) -> str | None:
+    """Return the smallest slope of the heads: `slopes to 2^−8`."""
+    if largest is None:
+        return None
+    return f"slopes to 2^−{number(largest)}"
+
+
 def _sinks(has_sinks: bool) -> str | None:
     """Return how many attention sinks there are."""
     if not has_sinks:
@@ -469,6 +476,20 @@ FACTS = (
         ),
         (Attention,),
         words=None,
+    ),
+    Fact(
+        "mixers.*.alibi",
+        "Attention",
+        "ALiBi",
+        ChangeRule(
+            "alibi-changed",
+            "behaviour",
+            "ALiBi changed",
+            "Scores fall with the distance of tokens in another way. The model loads, and its "
+            "answers are wrong.",
+        ),
+        (Attention,),
+        words=_alibi,
     ),
     Fact(
         "mixers.*.sinks",

@@ -308,6 +308,8 @@ FACTS = (
         _VIT,
     ),
     Fact("towers.*.features", _SECTION, "layers that feed the projector", _COMPUTATION, _VIT),
+    Fact("towers.*.window", _SECTION, "attention window", _COMPUTATION, _VIT, unit="pixels"),
+    Fact("towers.*.full_layers", _SECTION, "layers without a window", _COMPUTATION, _VIT),
     Fact("towers.*.deepstack", _SECTION, "deepstack layers", _PROJECTOR, _VIT),
     Fact("towers.*.clipped", _SECTION, "clipped linears", _SHAPE, (Tower, Conformer)),
     Fact("towers.*.standardized", _SECTION, "standardised features", _SHAPE, _VIT),

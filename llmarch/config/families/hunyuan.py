@@ -1,4 +1,4 @@
-"""Hunyuan-A13B: GQA with QK-norm after RoPE, and MoE with a shared MLP of the experts' width."""
+"""Hunyuan, dense and A13B: GQA with QK-norm after RoPE; the MoE has a shared MLP."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
+    if c.model_type == "hunyuan_v1_dense":
+        return dense_decoder(c)
     c.expect("use_cla", False)
     c.ignore("cla_share_factor")  # of use_cla
     for key in ("use_qk_norm", "use_mixed_mlp_moe"):
@@ -26,6 +28,30 @@ def read(c: ConfigKeys) -> Draft:
         mixers={"full": full},
         ffns={"moe": moe(c)},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "moe"),
+    )
+
+
+def dense_decoder(c: ConfigKeys) -> Draft:
+    """Read a dense model."""
+    for key in ("use_qk_norm", "use_rotary_pos_emb"):
+        c.expect(key, True)
+    for key in ("use_cla", "mlp_bias"):
+        c.expect(key, False)
+    norm = draft(s.QKNorm, scope="head", after_rope=True)
+    full = blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c))
+    c.expect("attention_head_dim", full["head_dim"].value)
+    c.ignore(
+        "cla_share_factor", "norm_type", "org_vocab_size", "add_classification_head", "class_num"
+    )
+    c.ignore(
+        "im_start_id", "im_end_id", "im_newline_id", "text_start_id", "text_end_id", "mask_init_id"
+    )
+    c.ignore("pool_type", "sep_token_id", "num_experts")
+    return blocks.decoder(
+        c,
+        mixers={"full": full},
+        ffns={"dense": blocks.dense(c)},
+        **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense"),
     )
 
 
@@ -89,7 +115,16 @@ FAMILY = Family(
         },
     ),
     conversions={"hunyuan_v1_moe": tensors.EXPERT_CONVERSION},
+    refs={"hunyuan_v1_dense": modeling("hunyuan_v1_dense")},
     defaults={
+        "hunyuan_v1_dense": {
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+        },
         "hunyuan_v1_moe": {
             "hidden_act": "silu",
             "max_position_embeddings": 2048,
@@ -101,5 +136,8 @@ FAMILY = Family(
             "moe_topk": 1,
         },
     },
-    config_class={"hunyuan_v1_moe": "HunYuanMoEV1Config"},
+    config_class={
+        "hunyuan_v1_dense": "HunYuanDenseV1Config",
+        "hunyuan_v1_moe": "HunYuanMoEV1Config",
+    },
 )

@@ -1,6 +1,7 @@
-"""OLMo 2 and 3: norms on each block's output but inside the residual, QK-norm over the projection.
+"""OLMo 1 to 3: from 2 on norms on each block's output inside the residual, and QK-norm.
 
-OLMo 3 adds sliding layers.
+QK-norm is over the whole projection. OLMo 3 adds sliding layers. OLMo 1 has LayerNorm without
+weights before each block.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
+    if c.model_type == "olmo":
+        return olmo_1(c)
     if c.model_type == "olmo2":
         layers = blocks.every_layer(c, "full")
         mixers = {"full": attention(c)}
@@ -28,6 +31,21 @@ def read(c: ConfigKeys) -> Draft:
         mixers=mixers,
         ffns={"dense": blocks.dense(c)},
         **blocks.layer_wiring(layers, "dense", blocks.post_norm_step),
+    )
+
+
+def olmo_1(c: ConfigKeys) -> Draft:
+    """Read OLMo 1, whose eps is written in the code."""
+    norm = draft(s.Norm, kind="layernorm", eps=1e-5, weight=False)
+    clip = c.optional(c.number, "clip_qkv")
+    full = blocks.attention(c, clip=clip, **blocks.attention_biases(c))
+    return blocks.decoder(
+        c,
+        norms={"layer": norm},
+        final_norm="layer",
+        mixers={"full": full},
+        ffns={"dense": blocks.dense(c)},
+        **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense", blocks.layer_norm_step),
     )
 
 
@@ -69,10 +87,18 @@ FAMILY = Family(
     name="olmo",
     title="OLMo",
     ref=modeling("olmo2"),
-    refs={"olmo3": modeling("olmo3")},
+    refs={"olmo": modeling("olmo"), "olmo3": modeling("olmo3")},
     read=read,
     naming=tensors.Naming(norms=tensors.POST_NORMS),
     defaults={
+        "olmo": {
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "attention_bias": False,
+            "clip_qkv": None,
+        },
         "olmo2": {
             "hidden_act": "silu",
             "max_position_embeddings": 2048,
@@ -91,5 +117,5 @@ FAMILY = Family(
             "sliding_window": 4096,
         },
     },
-    config_class={"olmo2": "Olmo2Config", "olmo3": "Olmo3Config"},
+    config_class={"olmo": "OlmoConfig", "olmo2": "Olmo2Config", "olmo3": "Olmo3Config"},
 )

@@ -148,13 +148,13 @@ def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[Plann
     limits = [reading.architecture.context_length for reading in readings]
     context = options.context
     if not context:
-        context = _shared_context(limits)
+        context = shared_context(limits)
         options = replace(options, context=context)
     longest = _longest_context(context, limits)
     return [plan_model(reading, options, longest) for reading in readings]
 
 
-def _shared_context(limits: list[int | None]) -> int:
+def shared_context(limits: list[int | None]) -> int:
     """Return the longest usual context that all models with a limit have."""
     known = [limit for limit in limits if limit]
     if not known:

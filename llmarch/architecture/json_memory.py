@@ -230,3 +230,35 @@ class MemoryDocument(TypedDict):
     """The kind of GPU that was named. Null: none."""
     models: list[PlanDocument]
     """One plan for each model."""
+
+
+class LayoutDocument(TypedDict):
+    """One way to divide a model over the same number of GPUs."""
+
+    parallel: ParallelDocument
+    """The degrees."""
+    largest_batch: int | None
+    """Most sequences of the context that fit."""
+    largest_context: int | None
+    """Longest context in tokens that fits at the batch that was asked for."""
+    room_bytes: int | None
+    """Bytes that are left for the cache on the GPU with least."""
+
+
+class FitDocument(TypedDict):
+    """What `llmarch fit REF --format json` writes."""
+
+    schema_version: int
+    """Version of this document."""
+    gpu: GPUDocument
+    """The kind of GPU that was named."""
+    fits: bool
+    """Whether a layout fits."""
+    launch: str
+    """The command that starts the server of the best layout. Empty: the engine has none."""
+    formats_that_fit: list[str]
+    """Smaller formats of weights that would fit, if this one does not."""
+    layouts: list[LayoutDocument]
+    """Layouts that fit the same number of GPUs, the best first."""
+    plan: PlanDocument
+    """The plan of the best layout; if none fits, of the one that comes nearest."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from .json_compare import CheckDocument, ComparisonDocument, DiffDocument, LockDocument
-from .json_memory import MemoryDocument
+from .json_memory import FitDocument, MemoryDocument
 from .json_show import ShowDocument
 from .meanings import ClassMeaning, class_meanings
 from .schema import SCHEMA_VERSION, Architecture
@@ -20,13 +20,14 @@ DOCUMENTS: dict[str, type[Any]] = {
     "changes": DiffDocument,
     "comparisons": ComparisonDocument,
     "models": MemoryDocument,
+    "layouts": FitDocument,
     "verdicts": CheckDocument,
 }
 """Each document that `--format json` writes, by a key that only it has."""
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of `--format json` of `show`, `diff`, `memory`, `check`."""
+    """Return the JSON Schema (2020-12) of `--format json` of the commands that write documents."""
     documents: dict[str, dict[str, Any]] = {}
     parts: dict[str, dict[str, Any]] = {}
     for kind in DOCUMENTS.values():
@@ -56,7 +57,7 @@ def describe(definition: dict[str, Any], meaning: ClassMeaning) -> None:
 
 
 def validate(document: dict[str, Any]) -> None:
-    """Check a document of `show`, `diff`, `memory` or `check` against its schema.
+    """Check a document of `show`, `diff`, `memory`, `fit` or `check` against its schema.
 
     Raises pydantic.ValidationError.
     """

@@ -21,6 +21,7 @@ from ..views.conflict import conflict_lines
 from ..views.wording import block_word
 
 if TYPE_CHECKING:
+    from ..analyses.advice import Advice
     from ..analyses.planning import PlannedModel
     from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
@@ -233,6 +234,16 @@ def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:
     document = plan.to_dict()
     warnings = [*conflict_lines(r), *document["warnings"]]
     return where | document | {"warnings": warnings}
+
+
+def fit(reading: Reading, advice: Advice, gpu: GPU) -> dict[str, Any]:
+    """Return the document of a layout in which a model fits."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "gpu": {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
+        **advice.to_dict(),
+        "plan": planned_model(reading, advice.planned),
+    }
 
 
 def comparison(readings: list[Reading]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import field, replace
+from typing import TYPE_CHECKING
 
 from ..analyses.memory import Footprint, Plan
 from ..analyses.planning import PlannedModel
@@ -11,6 +12,9 @@ from ..architecture.frozen import Frozen, frozen
 from . import numbers
 from .documents import Table
 from .numbers import number, plural
+
+if TYPE_CHECKING:
+    from ..analyses.advice import Advice
 
 SERIES_SYMBOLS = "●○▲△■□◆◇"
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -77,6 +81,34 @@ def memory_view(
         notes=plan_notes(planned),
         warnings=[*warnings],
     )
+
+
+def fit_view(advice: Advice, gpu_name: str) -> MemoryView:
+    """Return the view of a layout in which a model fits, with the command that starts it."""
+    planned = advice.planned
+    view = memory_view([planned], gpu_name)
+    gpus = planned.plan.request.parallel.gpus
+    smallest = f"{gpus} × {gpu_name} are the fewest: {parallel_words(planned.plan)}"
+    if not advice.fits:
+        smallest = f"not on {gpus} × {gpu_name}"
+    formats = ", ".join(advice.formats)
+    lines: list[tuple[str, list[str]]] = [("Smallest", [smallest])]
+    if formats:
+        lines.append(("Instead", [f"with --weights {formats} it would fit"]))
+    others = [
+        f"{parallel_words(plan)}: {number(plan.largest_batch or 0)} sequences"
+        for plan in advice.layouts
+    ]
+    if len(others) > 1:
+        lines.append(("Layouts", others))
+    if advice.launch and advice.fits:
+        lines.append(("Launch", [advice.launch]))
+    shown = [(label, text) for label, text in view.lines if label in FIT_LABELS]
+    return replace(view, lines=[*lines, *shown], plot=None)
+
+
+FIT_LABELS = ("Fits", "Engine", "Pool", "Largest", "Divided", "Weights", "Cache")
+"""Labelled lines of a plan that `fit` shows as well."""
 
 
 def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:

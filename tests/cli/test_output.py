@@ -26,6 +26,9 @@ COMMANDS = [
     "memory qwen3-8b --gpus 1xH100",
     "memory qwen3-8b gemma3-27b -f markdown",
     "memory qwen3-8b -f json",
+    "fit qwen3-8b --gpus L40S",
+    "fit qwen3-8b --gpus L40S -f markdown",
+    "fit qwen3-8b --gpus L40S -f json",
     "list",
     "list -f markdown",
     "list -f json",
@@ -129,7 +132,7 @@ def test_reports_for_files_are_written_before_standard_output(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "error", [KeyError("a"), RecursionError("deep"), ZeroDivisionError(), AssertionError("no")]
 )
-@pytest.mark.parametrize("command", ["show", "diff", "memory", "check", "lock"])
+@pytest.mark.parametrize("command", ["show", "diff", "memory", "fit", "check", "lock"])
 def test_a_fault_of_llmarch_is_no_result(
     command: str,
     error: Exception,

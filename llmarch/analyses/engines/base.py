@@ -97,6 +97,25 @@ class GPUTraits(Frozen):
     memory_bytes: int | None = None
 
 
+@frozen
+class Launch(Frozen):
+    """A server to start: what its command line says."""
+
+    model: str
+    context: int
+    sequences: int
+    """Sequences that one group of ranks serves."""
+    tensor: int = 1
+    pipeline: int = 1
+    data: int = 1
+    expert: int = 1
+    decode_context: int = 1
+    cache_dtype: str = ""
+    """Dtype of the cache, if it is not the engine's own choice."""
+    utilization: float | None = None
+    """Share of a GPU, if it is not the engine's own default."""
+
+
 # --- what is answered ---------------------------------------------------------------------------
 
 
@@ -347,6 +366,17 @@ class Engine:
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
         """Return what the layout rests on besides the architecture, for a model's mixers."""
+        return []
+
+    # --- the command line
+
+    launch_flags: dict[str, str] = {}
+    """Flags of the command line and the option of a plan that each sets."""
+    launch_programs: tuple[str, ...] = ()
+    """Words by which the command line is known."""
+
+    def launch(self, server: Launch) -> list[str]:
+        """Return the words of the command that starts a server; empty if there is none."""
         return []
 
     # --- the memory of a GPU

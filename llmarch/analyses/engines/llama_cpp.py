@@ -20,6 +20,7 @@ from .base import (
     Engine,
     EngineOptions,
     GPUTraits,
+    Launch,
     Pool,
     PoolRequest,
 )
@@ -68,6 +69,34 @@ class LlamaCpp(Engine):
     )
     utilization = 1.0
     utilization_meaning = "weights, cells, the compute buffer and libraries"
+
+    launch_programs = ("llama-server", "llama-cli")
+    launch_flags = {
+        "-m": "model",
+        "--model": "model",
+        "-c": "cells",
+        "--ctx-size": "cells",
+        "-np": "batch",
+        "--parallel": "batch",
+        "-ub": "batched_tokens",
+        "--ubatch-size": "batched_tokens",
+        "-ctk": "kv_dtype",
+        "--cache-type-k": "kv_dtype",
+    }
+
+    def launch(self, server: Launch) -> list[str]:
+        """Return the words of `llama-server` (llama.cpp: common/arg.cpp).
+
+        The context is that of all slots together.
+        """
+        cells = str(server.context * server.sequences)
+        words = ["llama-server", "-m", server.model, "-c", cells, "-np", str(server.sequences)]
+        words += ["-ngl", "999"]
+        if server.cache_dtype:
+            names = {"fp16": "f16", "fp32": "f32"}
+            name = names.get(server.cache_dtype, server.cache_dtype)
+            words += ["-ctk", name, "-ctv", name]
+        return words
 
     def check_dtype(self, dtype: str) -> None:
         """Raise ValueError if the cache is not kept in the dtype."""

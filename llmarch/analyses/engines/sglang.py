@@ -28,6 +28,7 @@ from .base import (
     Engine,
     EngineOptions,
     GPUTraits,
+    Launch,
     Pool,
     PoolGroup,
     PoolRequest,
@@ -164,6 +165,55 @@ class SGLang(Engine):
     )
     utilization_meaning = "weights and pools"
     follows_checkpoint = True
+    launch_programs = ("sglang", "sglang.launch_server")
+    launch_flags = {
+        "--model-path": "model",
+        "--model": "model",
+        "--tp-size": "tensor",
+        "--tensor-parallel-size": "tensor",
+        "--tp": "tensor",
+        "--pp-size": "pipeline",
+        "--pipeline-parallel-size": "pipeline",
+        "--ep-size": "expert",
+        "--dcp-size": "decode_context",
+        "--expert-parallel-size": "expert",
+        "--context-length": "context",
+        "--kv-cache-dtype": "kv_dtype",
+        "--mem-fraction-static": "utilization",
+        "--chunked-prefill-size": "batched_tokens",
+        "--max-running-requests": "max_sequences",
+        "--disable-radix-cache": "no_prefix_caching",
+        "--disable-cuda-graph": "eager",
+        "--dp-size": "attention_data",
+        "--data-parallel-size": "attention_data",
+        "--dp": "attention_data",
+    }
+
+    def launch(self, server: Launch) -> list[str]:
+        """Return the words of SGLang's server (sglang: srt/server_args.py).
+
+        Its tensor parallelism counts all ranks of a stage; groups with sequences of their own are
+        attention-DP within it.
+        """
+        words = ["python", "-m", "sglang.launch_server", "--model-path", server.model]
+        ranks = server.tensor * server.data
+        if ranks > 1:
+            words += ["--tp-size", str(ranks)]
+        if server.data > 1:
+            words += ["--dp-size", str(server.data), "--enable-dp-attention"]
+        if server.pipeline > 1:
+            words += ["--pp-size", str(server.pipeline)]
+        if server.expert > 1:
+            words += ["--ep-size", str(server.expert)]
+        if server.decode_context > 1:
+            words += ["--dcp-size", str(server.decode_context)]
+        words += ["--context-length", str(server.context)]
+        if server.cache_dtype:
+            names = {"fp8": "fp8_e4m3", "bf16": "bfloat16"}
+            words += ["--kv-cache-dtype", names.get(server.cache_dtype, "auto")]
+        if server.utilization is not None:
+            words += ["--mem-fraction-static", f"{server.utilization:g}"]
+        return words
 
     def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
         """Return the part of a window; in models without a sliding pool, of every token."""

@@ -29,6 +29,7 @@ from .base import (
     EngineOptions,
     ExpertTile,
     GPUTraits,
+    Launch,
     LayerParts,
     Pool,
     PoolGroup,
@@ -60,6 +61,18 @@ COMPRESSED_WINDOW_BLOCK = 64
 RING_BLOCKS = {4: 4, 128: 8}
 """Tokens of the blocks of DeepSeek V4's entries, window, and compressors by their ratio
 (vllm: v1/attention/backends/mla/indexer.py and sparse_swa.py, models/deepseek_v4/compressor.py)."""
+VLLM_CACHE_WORDS = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp8": "fp8",
+    "nvfp4": "nvfp4",
+    "fp8_ds_mla": "fp8_ds_mla",
+    "nvfp4_ds_mla": "nvfp4_ds_mla",
+    "fp8_per_token_head": "fp8_per_token_head",
+    "int8_per_token_head": "int8_per_token_head",
+    "int4_per_token_head": "int4_per_token_head",
+}
+"""What --kv-cache-dtype calls the dtypes (vllm/config/cache.py CacheDType)."""
 LARGE_GPU = 160 * GIB
 MEDIUM_GPU = 70 * GIB
 NO_COLUMNS = ("mamba", "short_conv", "rwkv4", "rwkv7")
@@ -330,6 +343,47 @@ class VLLM(Engine):
     utilization = 0.92
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
     follows_checkpoint = True
+    launch_programs = ("vllm",)
+    launch_flags = {
+        "--model": "model",
+        "--tensor-parallel-size": "tensor",
+        "-tp": "tensor",
+        "--pipeline-parallel-size": "pipeline",
+        "-pp": "pipeline",
+        "--data-parallel-size": "data",
+        "-dp": "data",
+        "--decode-context-parallel-size": "decode_context",
+        "-dcp": "decode_context",
+        "--enable-expert-parallel": "expert",
+        "--max-model-len": "context",
+        "--kv-cache-dtype": "kv_dtype",
+        "--gpu-memory-utilization": "utilization",
+        "--max-num-batched-tokens": "batched_tokens",
+        "--max-num-seqs": "max_sequences",
+        "--block-size": "block_size",
+        "--no-enable-prefix-caching": "no_prefix_caching",
+        "--enforce-eager": "eager",
+    }
+
+    def launch(self, server: Launch) -> list[str]:
+        """Return the words of `vllm serve` (vllm: engine/arg_utils.py)."""
+        words = ["vllm", "serve", server.model]
+        for flag, degree in (
+            ("--tensor-parallel-size", server.tensor),
+            ("--pipeline-parallel-size", server.pipeline),
+            ("--data-parallel-size", server.data),
+            ("--decode-context-parallel-size", server.decode_context),
+        ):
+            if degree > 1:
+                words += [flag, str(degree)]
+        if server.expert > 1:
+            words.append("--enable-expert-parallel")
+        words += ["--max-model-len", str(server.context)]
+        if server.cache_dtype:
+            words += ["--kv-cache-dtype", VLLM_CACHE_WORDS.get(server.cache_dtype, "auto")]
+        if server.utilization is not None:
+            words += ["--gpu-memory-utilization", f"{server.utilization:g}"]
+        return words
 
     def block_index_dtype(self, convention: Convention) -> str:
         """Return the dtype of a block index's keys: they are not quantised."""

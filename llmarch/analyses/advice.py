@@ -1,0 +1,344 @@
+"""Find a layout in which a model fits, and read and write the engines' command lines.
+
+The search goes over tensor, pipeline, data, expert and decode context parallelism, from the fewest
+GPUs on.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import used_mixers
+from ..architecture.schema import Architecture, LatentAttention, MoE
+from ..errors import PlanError
+from .engines import ENGINES
+from .engines.base import Engine, EngineOptions, Launch
+from .memory import Plan, Planner, Reserve
+from .planning import (
+    PlannedModel,
+    PlanOptions,
+    parse_engine,
+    plan_models,
+    plan_request,
+    resolve_requested_weights,
+    shared_context,
+)
+from .sharding import Parallel, divisibility_errors
+from .weight_formats import resolve_weights
+
+if TYPE_CHECKING:
+    from ..checkpoint.reading import Reading
+
+GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of GPUs that are tried, where the user names none."""
+NODE_GPUS = 8
+"""GPUs of a usual machine: tensor parallelism stays within one."""
+SMALLER_FORMATS = ("fp8", "nvfp4", "int4")
+"""Formats of weights that are tried where the stored one does not fit."""
+PIPELINE_ENGINES = ("vllm", "sglang", "trtllm", "llama.cpp")
+MOST_LAYOUTS = 6
+"""Layouts that are shown."""
+
+
+@frozen
+class Advice(Frozen):
+    """A layout in which a model fits, or what stands in the way."""
+
+    planned: PlannedModel
+    """The plan of the best layout; of the one that comes nearest if none fits."""
+    layouts: tuple[Plan, ...]
+    """Plans of the layouts that fit the same number of GPUs, the best first."""
+    formats: tuple[str, ...]
+    """Smaller formats of weights that would fit, if this one does not."""
+    launch: str
+    """The command that starts the server; empty if the engine has none."""
+
+    @property
+    def fits(self) -> bool:
+        """Return whether the batch fits."""
+        return bool(self.plan.fits)
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan of the best layout."""
+        return self.planned.plan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the advice as JSON, without the plan."""
+        return {
+            "fits": self.fits,
+            "launch": self.launch,
+            "formats_that_fit": list(self.formats),
+            "layouts": [
+                {
+                    "parallel": plan.to_dict()["parallel"],
+                    "largest_batch": plan.largest_batch,
+                    "largest_context": plan.largest_context,
+                    "room_bytes": plan.room,
+                }
+                for plan in self.layouts
+            ],
+        }
+
+
+def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -> Advice:
+    """Return the layout with the fewest GPUs in which a model fits.
+
+    counts: numbers of GPUs to try; none: those of `options`, else the usual ones.
+
+    Raises PlanError if an option is not known, without a kind of GPU, or if no layout divides the
+    model.
+    """
+    if options.gpu is None:
+        raise PlanError("no kind of GPU is named", "Name one: --gpus H100, or 8xH100.")
+    engine = parse_engine(options.engine)
+    a = reading.architecture
+    if not options.context:
+        options = replace(options, context=shared_context([a.context_length]))
+    planner = Planner(a)
+    weights = resolve_requested_weights(reading, options.weights)
+    tried = counts or GPU_COUNTS
+    best: list[Plan] = []
+    for gpus in tried:
+        plans: list[Plan] = []
+        for parallel in possible_layouts(a, gpus, engine):
+            if not _is_asked_for(parallel, options):
+                continue
+            request, convention = plan_request(a, replace(options, gpus=None))
+            try:
+                plans.append(planner.plan(replace(request, parallel=parallel), convention, weights))
+            except ValueError as error:
+                raise PlanError(f"{reading.name}: {error}") from error
+        best = sorted(plans, key=_preference) or best
+        if best and best[0].fits:
+            break
+    if not best:
+        raise PlanError(f"{reading.name}: no layout divides it over {tried[-1]} GPUs")
+    first = best[0]
+    formats: list[str] = []
+    if not first.fits:
+        for name in SMALLER_FORMATS:
+            smaller = resolve_weights(a, name)
+            if planner.plan(first.request, first.convention, smaller).fits:
+                formats.append(name)
+    fitting = [plan for plan in best if plan.fits]
+    launch = launch_line(reading.raw.repo_id or str(reading.raw.reference), first, options)
+    (planned,) = plan_models([reading], _options_of_layout(options, first.request.parallel))
+    return Advice(planned, tuple(fitting[:MOST_LAYOUTS]), tuple(formats), launch)
+
+
+def _options_of_layout(options: PlanOptions, parallel: Parallel) -> PlanOptions:
+    """Return the options with the degrees of a layout."""
+    return replace(
+        options,
+        gpus=parallel.gpus,
+        tensor=parallel.tensor,
+        expert=parallel.expert,
+        pipeline=parallel.pipeline,
+        data=parallel.replicas,
+        decode_context=parallel.decode_context,
+    )
+
+
+def _is_asked_for(parallel: Parallel, options: PlanOptions) -> bool:
+    """Return whether a layout has the degrees that were asked for."""
+    asked = (
+        (options.tensor, parallel.tensor),
+        (options.pipeline, parallel.pipeline),
+        (options.data, parallel.replicas),
+        (options.expert, parallel.expert),
+        (options.decode_context, parallel.decode_context),
+    )
+    return all(degree is None or degree == has for degree, has in asked)
+
+
+def _preference(plan: Plan) -> tuple[bool, bool, int, int, int, int]:
+    """Return what the best layout has least of.
+
+    It fits, has one stage, holds most sequences, and is simple.
+    """
+    parallel = plan.request.parallel
+    return (
+        not plan.fits,
+        parallel.pipeline > 1,
+        -(plan.largest_batch or 0),
+        parallel.decode_context,
+        parallel.replicas,
+        parallel.expert,
+    )
+
+
+def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Parallel]:
+    """Yield the layouts that divide a model over GPUs."""
+    has_experts = any(isinstance(ffn, MoE) for ffn in a.ffns.values())
+    has_latents = any(isinstance(m, LatentAttention) for m in used_mixers(a).values())
+    for pipeline in divisors(gpus):
+        if pipeline > 1 and engine.name not in PIPELINE_ENGINES:
+            continue
+        for tensor in divisors(gpus // pipeline):
+            if tensor > NODE_GPUS or (engine.name == "llama.cpp" and tensor > 1):
+                continue
+            experts = [1]
+            if has_experts and gpus > pipeline:
+                experts.append(gpus // pipeline)
+            contexts = [1]
+            if has_latents and tensor > 1 and engine.name in ("vllm", "sglang", "ideal"):
+                contexts.append(tensor)
+            for expert in experts:
+                for decode_context in contexts:
+                    parallel = Parallel(tensor, expert, gpus, pipeline, decode_context)
+                    if not divisibility_errors(a, parallel):
+                        yield parallel
+
+
+def divisors(n: int) -> list[int]:
+    """Return the divisors of a number, from 1 on."""
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+# --- command lines ------------------------------------------------------------------------------
+
+
+def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
+    """Return the command that starts a server for a plan; empty if the engine has none."""
+    parallel = plan.request.parallel
+    dtype = ""
+    if options.kv_dtype.lower() != "auto":
+        dtype = plan.convention.dtype
+    server = Launch(
+        model=model,
+        context=plan.request.context,
+        sequences=plan.request.sequences,
+        tensor=parallel.tensor,
+        pipeline=parallel.pipeline,
+        data=parallel.replicas,
+        expert=parallel.expert,
+        decode_context=parallel.decode_context,
+        cache_dtype=dtype,
+        utilization=options.utilization,
+    )
+    return shlex.join(ENGINES[plan.convention.engine].launch(server))
+
+
+def read_launch_line(line: str) -> tuple[str, PlanOptions]:
+    """Return the model and the options that an engine's command line says.
+
+    `vllm serve MODEL --tensor-parallel-size 8`, `python -m sglang.launch_server --model-path MODEL`
+    and `llama-server -m FILE`. Flags that do not change memory are passed over.
+
+    Raises PlanError if no engine or no model can be seen.
+    """
+    try:
+        words = shlex.split(line.replace("\\\n", " "))
+    except ValueError as error:
+        raise PlanError(f"the command line cannot be read: {error}") from error
+    engine = _engine_of_line(words)
+    values = _read_flags(words, engine)
+    model = values.pop("model", "") or _model_of_line(words)
+    if not model:
+        raise PlanError("the command line names no model")
+    return model, _options_of_flags(engine, values)
+
+
+def _engine_of_line(words: list[str]) -> Engine:
+    names = {word.rsplit("/", 1)[-1] for word in words}
+    for engine in ENGINES.values():
+        if names & set(engine.launch_programs):
+            return engine
+    known = ", ".join(name for e in ENGINES.values() for name in e.launch_programs[:1])
+    raise PlanError("no engine is known that starts so", f"Known: {known}.")
+
+
+def _read_flags(words: list[str], engine: Engine) -> dict[str, str]:
+    """Return the values of the flags that matter; `true` for flags without one."""
+    values: dict[str, str] = {}
+    for position, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        name = engine.launch_flags.get(flag.replace("_", "-") if flag.startswith("--") else flag)
+        if name is None:
+            continue
+        following = words[position + 1 : position + 2]
+        if not equals:
+            value = "true"
+            if following and not following[0].startswith("-"):
+                value = following[0]
+        values[name] = value
+    return values
+
+
+def _model_of_line(words: list[str]) -> str:
+    """Return what stands after `serve`."""
+    if "serve" in words:
+        after = words[words.index("serve") + 1 :]
+        if after and not after[0].startswith("-"):
+            return after[0]
+    return ""
+
+
+def _options_of_flags(engine: Engine, values: dict[str, str]) -> PlanOptions:
+    """Return the options of a plan. Raises PlanError for a value that is no number."""
+
+    def number(name: str) -> int | None:
+        if name not in values:
+            return None
+        return read_tokens(values[name])
+
+    tensor, data, expert = number("tensor") or 1, number("data"), None
+    attention_data = number("attention_data")
+    if attention_data:
+        data, tensor = attention_data, max(1, tensor // attention_data)
+    if "expert" in values:
+        expert = tensor * (data or 1)
+        if values["expert"].isdigit():
+            expert = int(values["expert"])
+    batch, context = number("batch") or 1, number("context")
+    cells = number("cells")
+    if cells is not None:
+        context = cells // batch
+    utilization = None
+    if "utilization" in values:
+        utilization = float(values["utilization"])
+    reserve = Reserve()
+    if "eager" in values:
+        reserve = Reserve(graphs=0)
+    pipeline = number("pipeline") or 1
+    return PlanOptions(
+        context=context,
+        batch=batch,
+        kv_dtype=values.get("kv_dtype", "auto"),
+        gpus=tensor * pipeline * (data or 1),
+        tensor=tensor,
+        expert=expert,
+        engine=engine.name,
+        utilization=utilization,
+        pipeline=pipeline,
+        data=data,
+        decode_context=number("decode_context"),
+        engine_options=EngineOptions(
+            batched_tokens=number("batched_tokens"),
+            max_sequences=number("max_sequences"),
+            prefix_caching="no_prefix_caching" not in values,
+            block_size=number("block_size"),
+        ),
+        reserve=reserve,
+    )
+
+
+def read_tokens(text: str) -> int:
+    """Return a number as engines read it: `32k` is 32,000, `32K` 32,768, `25.6k` 25,600.
+
+    vllm: utils/argparse_utils.py human_readable_int. Raises PlanError for other text.
+    """
+    factors = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
+    factor = factors.get(text[-1:], 1)
+    digits = text
+    if factor > 1:
+        digits = text[:-1]
+    try:
+        return int(float(digits) * factor)
+    except (ValueError, OverflowError) as error:
+        raise PlanError(f"{text!r} is not a number") from error

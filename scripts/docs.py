@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import architecture_page
+import families_page
 import glossary_page
 import index_specs
 
@@ -18,6 +19,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "specs/index.json": index_specs.index,
     "docs/rules.md": lambda: markdown.rules(RULES),
     "docs/glossary.md": glossary_page.glossary,
+    "docs/families.md": families_page.page,
     "docs/design/architecture.md": architecture_page.page,
 }
 """Path in the checkout -> its text as it should be."""

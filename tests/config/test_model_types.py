@@ -2,7 +2,7 @@
 
 tests/oracle/model_types.py wrote the fixtures from transformers' classes: names, shapes and numbers
 of all tensors. What is read here must have that total and match those tensors, or be refused; the
-refusals are listed below with the reason.
+refusals are listed in helpers/model_types.py with the reason.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from math import prod
 from typing import Any
 
 import pytest
+from helpers.model_types import CANNOT_RUN, DIFFERENT, ENCODER, REFUSED, WITHOUT_FIXTURE
 from helpers.paths import FIXTURES
 
 from llmarch.analyses.parameters import count_parameters
@@ -28,42 +29,6 @@ FOLDER = FIXTURES / "model_types"
 TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))
 READ = [name for name in TYPES if name in MODEL_TYPES]
 Tables = list[tuple[str, list[int], list[list[list[int]]], int]]
-
-CANNOT_RUN = (
-    "is not a multiple of (text_config\\.)?num_key_value_heads",
-    "hidden_size is [0-9,]+, but the decoder is",
-)
-"""Refusals of configurations that the class builds and cannot run."""
-
-REFUSED: dict[str, dict[str, str]] = {
-    "afmoe": {"attention_bias=True": "the gate is a matrix without a bias (biases_beside_a_gate)"},
-    "helium": {
-        "hidden_size|num_attention_heads|head_dim": "the class needs heads as wide as hidden"
-    },
-    "laguna": {"gating=False": "no published model is without a gate"},
-    "minimax_m3_vl": {"hidden_size=": "the class needs a projector as wide as the decoder"},
-    "mellum": {"num_nextn_predict_layers=True": "a number of modules"},
-    "mimo_v2_flash": {"": "the class declares no n_shared_experts; published configs have it"},
-}
-"""By model type: the settings that are refused (a pattern of the keys set), and why."""
-
-DIFFERENT: dict[str, dict[str, str]] = {
-    "deepseek_v2": {"mlp_bias=True": "biases of shared experts are not read"},
-    "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
-    "gpt2": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
-    "hy_v3": {"mlp_bias=True": "biases of shared experts are not read"},
-    "kimi_k25": {
-        "projection_hidden_size|pos_emb_height|vision_config.hidden_size": "published towers only"
-    },
-    "longcat_flash": {"": "the class allocates zero experts; checkpoints hold none"},
-    "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
-    "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
-    "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
-}
-"""By model type: the settings that are read otherwise than the class builds them, and why."""
-
-ENCODER = "use_bidirectional_attention=True"
-"""A setting that makes a model an encoder, which is refused as no decoder."""
 
 
 @cache
@@ -137,17 +102,3 @@ def test_every_model_type_has_a_fixture() -> None:
         f"{', '.join(absent)}: `make oracle ARGS='model_types {' '.join(absent)}'` needs "
         "no other files, or add the type to WITHOUT_FIXTURE with the reason"
     )
-
-
-WITHOUT_FIXTURE = {
-    "gemma3n": "its vision tower is timm's; tests/fixtures/headers has it",
-    "kimi_k2": "a name of deepseek_v3",
-    "minimax_m1": "a name of minimax",
-    "minimax_text_01": "a name of minimax",
-    "qwen2_5_vl_text": "the text part of qwen2_5_vl",
-    "qwen2_vl_text": "the text part of qwen2_vl",
-    "qwen3_vl_moe_text": "the text part of qwen3_vl_moe",
-    "qwen3_vl_text": "the text part of qwen3_vl",
-    "step3p5": "a text part that no auto class builds",
-}
-"""Model types that no class of transformers builds, and what their counts are held against."""

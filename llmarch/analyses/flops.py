@@ -24,7 +24,7 @@ from ..architecture.schema import (
     MoE,
 )
 from .block_parameters import count_expert
-from .parameters import count_parameters
+from .parameters import count_head, count_parameters
 
 WITHOUT_PRODUCTS = frozenset({"embedding", "per_layer_embedding", "norms", "layer_scales", "other"})
 """Components that are looked up or scale the stream."""
@@ -81,7 +81,7 @@ def weight_flops(a: Architecture) -> dict[str, int]:
     for component, n in count_parameters(a).active_by_component.items():
         if component not in WITHOUT_PRODUCTS:
             flops[component] = 2 * n
-    if a.embedding.tied:
+    if a.embedding.tied and a.head.predicts_tokens:
         flops["head"] = flops.get("head", 0) + 2 * a.vocab_size * a.hidden_size
     return flops
 
@@ -320,7 +320,7 @@ def count_weights_read(a: Architecture, batch: int = 1) -> dict[str, float]:
     per_layer = a.embedding.per_layer
     if per_layer:
         read["per_layer_embedding"] = batch * per_layer.width * len(a.layers)
-    read["head"] = a.vocab_size * (a.hidden_size + a.head.bias)
+    read["head"] = count_head(a, tied=False)
     experts = 0.0
     for block, layers in iterate_blocks(a):
         if isinstance(block, MoE):

@@ -76,13 +76,26 @@ def _count_vocabulary_and_norms(a: Architecture) -> Counter[str]:
     """Count embedding, head, and the norms outside the layers."""
     matrix = a.vocab_size * a.hidden_size
     positions = (a.embedding.positions or 0) * a.hidden_size
-    head = 0
-    if a.head.bias:
-        head += a.vocab_size
-    if not a.embedding.tied:
-        head += matrix
     norms = _count_norms(a, [a.final_norm, a.embedding.norm])
-    return Counter(embedding=matrix + positions, head=head, norms=norms)
+    return Counter(embedding=matrix + positions, head=count_head(a, a.embedding.tied), norms=norms)
+
+
+def count_head(a: Architecture, tied: bool) -> int:
+    """Count the head of a language model, and one of another kind.
+
+    tied: whether the head of a language model is the embedding, and counts as that.
+    """
+    head = a.head
+    total = 0
+    if head.predicts_tokens and not tied:
+        total += count_projection(a.hidden_size, a.vocab_size)
+    if head.kind == "language_model":
+        return total + head.bias * a.vocab_size
+    width = a.hidden_size
+    if head.inner_width:
+        total += count_projection(width, head.inner_width, bias=True)
+        width = head.inner_width
+    return total + count_projection(width, head.outputs or 0, bias=head.bias)
 
 
 def _count_norms(a: Architecture, names: list[str | None]) -> int:

@@ -23,7 +23,7 @@ from hashlib import sha256
 from typing import Any, cast
 
 from .layers import run_lengths
-from .schema import Architecture
+from .schema import Architecture, Head
 
 STORAGE_FACTS = frozenset({"family", "model_type", "dtype", "quantization"})
 """Top-level facts that are not part of the fingerprint."""
@@ -146,7 +146,7 @@ def replace_names(node: Any, numbers: dict[str, str], field: str = "") -> Any:
 def without_defaults(node: Any, remarks: bool = False) -> Any:
     """Return a part of an architecture as JSON, without the facts at their default.
 
-    `kind` always stays. Whole numbers have no point.
+    A `kind` that names the class always stays. Whole numbers have no point.
 
     remarks: whether texts for people, which are not compared, stay too.
     """
@@ -157,7 +157,8 @@ def without_defaults(node: Any, remarks: bool = False) -> Any:
             is_remark = not f.compare
             if is_remark and not remarks:
                 continue
-            if f.name == "kind" or value != default_of(f):
+            names_class = f.name == "kind" and not isinstance(node, Head)
+            if names_class or value != default_of(f):
                 out[f.name] = without_defaults(value, remarks)
         return out
     if isinstance(node, dict):

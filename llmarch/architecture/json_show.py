@@ -261,3 +261,5 @@ class ShowDocument(TypedDict):
     """What is wrong or noteworthy about the checkpoint and its files."""
     unread_keys: list[str]
     """Keys of the config that nothing has read."""
+    draft: str | None
+    """What draft head this is, for another model, as a phrase. Null: it is a model."""

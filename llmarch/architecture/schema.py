@@ -176,14 +176,52 @@ class Embedding(Strict):
 
 @frozen(kw_only=True)
 class Head(Strict):
-    """The output head [vocab_size, hidden_size], from the last hidden state to logits."""
+    """The output head, from the last hidden states to logits, labels or scores.
 
+    - of a language model: [vocab_size, hidden_size]
+    - of a classifier or reward model: [outputs, hidden_size], or with a hidden layer
+      [inner_width, hidden_size] with a bias, ReLU, and [outputs, inner_width]
+    """
+
+    kind: Literal[
+        "language_model",
+        "sequence_classification",
+        "token_classification",
+        "question_answering",
+        "reward",
+        "value",
+        "none",
+    ] = "language_model"
+    """What the head is for, by the class that the config names in `architectures`:
+
+    - `language_model`: predicts the next token
+    - `sequence_classification`, `token_classification`: labels for the text, or for each token
+    - `question_answering`: start and end of an answer
+    - `reward`: scores of an answer, or of its steps
+    - `value`: estimates the reward beside the language model, for reinforcement learning
+    - `none`: a base model, as embedding models are, whose hidden states are the result
+    """
+    outputs: int | None = None
+    """Rows of a head that is not a language model's: its labels or scores. None: a language model
+    has vocab_size, a base model none."""
+    inner_width: int | None = None
+    """Width of the hidden layer of a reward model's head. None: the head is one matrix."""
+    lm_head: bool = False
+    """Whether the head of the language model is there beside one of another kind."""
     bias: bool = False
-    """Whether the head has a bias [vocab_size]."""
+    """Whether the head has a bias, one number for each output."""
     softcap: float | None = None
     """Soft cap of the logits: c · tanh(logit / c). None: no cap."""
     scale: float | None = None
     """Constant factor of the logits. None: 1."""
+    module: str | None = None
+    """Name of the head's module in the checkpoint, where it is not the usual one of the kind
+    (`v_head`). None: it is."""
+
+    @property
+    def predicts_tokens(self) -> bool:
+        """Return whether there is the head of a language model, tied or not."""
+        return self.kind == "language_model" or self.lm_head
 
 
 @frozen(kw_only=True)

@@ -34,6 +34,8 @@ class Classification:
     """Of matches that could not be compared."""
     copies: _Tensors = field(default_factory=_Tensors)
     """Of a head that is tied and stored all the same."""
+    left_heads: _Tensors = field(default_factory=_Tensors)
+    """Of a language model's head that a reward model was trained without."""
     buffers: _Tensors = field(default_factory=_Tensors)
     """Computed tables, which older library versions saved."""
     unused: _Tensors = field(default_factory=_Tensors)
@@ -102,6 +104,7 @@ class _Classifier:
     def run(self) -> Classification:
         """Classify all tensors; each step leaves fewer to the next."""
         self._classify_tied_heads()
+        self._classify_left_heads()
         self._classify_matches()
         self._classify_extra()
         return self.result
@@ -113,7 +116,7 @@ class _Classifier:
         name only.
         """
         a = self.architecture
-        if not a.embedding.tied:
+        if not a.embedding.tied or not a.head.predicts_tokens:
             return
 
         shape = (a.vocab_size, a.hidden_size)
@@ -129,6 +132,20 @@ class _Classifier:
                     self.result.copies.append(tensor)
 
             self.matching.extra[key] = others
+
+    def _classify_left_heads(self) -> None:
+        """Classify a language model's head that is stored in a reward model.
+
+        vLLM leaves it out (AutoWeightsLoader of models/qwen2_rm.py ignores `lm_head.`).
+        """
+        a = self.architecture
+        if a.head.kind != "reward" or a.head.lm_head:
+            return
+        shape = (a.vocab_size, a.hidden_size)
+        for key in sorted(HEAD_NAMES & self.matching.extra.keys()):
+            tensors = self.matching.extra[key]
+            self.result.left_heads += [x for x in tensors if x.fits(shape)]
+            self.matching.extra[key] = [x for x in tensors if not x.fits(shape)]
 
     def _classify_matches(self) -> None:
         """Classify matches that could not be compared, or do not fit."""

@@ -11,6 +11,14 @@ MAX_FINDINGS = 200
 MAX_TEXT = 400
 """Characters of a path or message."""
 
+TIED_HEAD = (
+    "of the shape of the token embedding, which the config ties the head to; not counted. Headers"
+    " do not tell whether it is a copy: if it differs, transformers 5 loads it, while vLLM and"
+    " SGLang compute with the embedding"
+)
+"""What is said of a stored head of a tied model (transformers 5.23.0 PreTrainedModel.tie_weights;
+load_weights of vLLM's and SGLang's models skip `lm_head.` where the config ties)."""
+
 
 def limit_findings(findings: list[Finding]) -> list[Finding]:
     """Return at most MAX_FINDINGS findings with printable text, those above `info` first.

@@ -190,7 +190,7 @@ def _layer_findings(a: Architecture, prefix: str, layers: set[int]) -> list[Find
 
 
 def _is_head(missing: MissingRow) -> bool:
-    return missing.row.component == "head" and missing.row.pattern.endswith(".weight")
+    return "embedding.tied" in missing.row.proves
 
 
 def _head_finding(missing: MissingRow) -> Finding:

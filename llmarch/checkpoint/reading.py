@@ -14,11 +14,13 @@ from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
+from ..config.head import add_head
 from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
 from ..sources.raw import RawModel, TensorTable
 from ..tensors.template import TensorRow
+from .drafts import DraftHead, draft_error
 
 if TYPE_CHECKING:
     from .inference.model import InferredModel
@@ -85,6 +87,8 @@ class Observation(Frozen):
     observed: InferredModel
     why: str
     """Why no family reads it."""
+    draft: str = ""
+    """What draft head it is, for another model: `an EAGLE-3 draft head`. Empty: a model."""
 
     @property
     def name(self) -> str:
@@ -117,7 +121,8 @@ def read_or_infer(raw: RawModel) -> Reading | Observation:
         from .inference.model import infer_model
 
         observed = infer_model(raw.tensors, raw.config, partial=raw.partial)
-        return Observation(raw, observed, error.message)
+        draft = error.kind if isinstance(error, DraftHead) else ""
+        return Observation(raw, observed, error.message, draft)
 
 
 def read_model(raw: RawModel) -> Reading:
@@ -130,6 +135,9 @@ def read_model(raw: RawModel) -> Reading:
             f"{raw.reference}: there is no config.json or params.json",
             "A config is needed to know what the tensors mean.",
         )
+    draft_head = draft_error(raw)
+    if draft_head is not None:
+        raise draft_head
     family, config = configure(raw.config, raw.config_file)
     if raw.quantization_file:
         config.native_keys = {
@@ -154,6 +162,7 @@ def read_model(raw: RawModel) -> Reading:
         return Reading(raw, architecture, evidence, findings, unread, "computed", rows)
 
     # not imported for bundled specs, which have no headers
+    from .heads import settle_head
     from .settling import TIED, settle_tie, settled_findings
     from .verify import verify
 
@@ -163,6 +172,10 @@ def read_model(raw: RawModel) -> Reading:
 
     compare = functools.partial(compare_with, raw.tensors, partial=raw.partial)
 
+    settled: list[Finding] = []
+    if not raw.partial and raw.tensors.has_shapes:
+        architecture, settled = settle_head(architecture, raw, config.unsettled, evidence)
+        rows = family.template(architecture)
     if TIED in config.unsettled and not raw.partial:
         architecture, check = settle_tie(architecture, compare, evidence)
         rows = family.template(architecture)
@@ -189,7 +202,7 @@ def read_model(raw: RawModel) -> Reading:
             status = "conflict"
         elif raw.rival.partial and status == "verified":
             status = "partial"
-    findings = (*raw.findings, *stated, *check.findings, *rival)
+    findings = (*raw.findings, *stated, *settled, *check.findings, *rival)
     return Reading(raw, architecture, evidence, findings, unread, status, rows, check)
 
 
@@ -215,7 +228,7 @@ def build_with_template(
     `evidence` is filled with the evidence of each fact. Raises one of INVALID_TOGETHER for values
     that make no model.
     """
-    draft = family.read_layers(config)
+    draft = add_head(config, family.read_layers(config), family.config_class.values())
     if "quantization" not in draft.fields:
         draft = draft.replace(quantization=quantization(config))
 

@@ -31,6 +31,8 @@ SIZES = frozenset(
         "kv_lora_rank",
         "experts",
         "positions",
+        "outputs",
+        "inner_width",
         "head_dim",
         "v_head_dim",
         "key_heads",

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from ..architecture.schema import Architecture, Finding
 from .classification import Classification
 from .conflicts import Conflict, ShapeMismatch, conflict_finding
-from .findings import info_finding, weights_finding
+from .findings import TIED_HEAD, info_finding, weights_finding
 from .grouping import group_by_module, stored_sets
+from .heads import head_conflicts
 from .indices import braced, folded_names
 from .logical import LogicalTensor
 from .matching import Match, Matching
@@ -32,6 +33,7 @@ def unexpected_findings(
     mismatches = _shape_mismatches(matching, classified.wrong_shapes)
     return [
         *_copy_findings(classified.copies),
+        *map(_left_head_finding, classified.left_heads),
         *map(_shape_finding, classified.wrong_shapes),
         *_not_comparable_findings(classified.not_comparable),
         *shape_conflicts(a, mismatches),
@@ -43,6 +45,7 @@ def unexpected_findings(
         *_gptq_bias_findings(classified.gptq_biases),
         *_unexplained_findings(classified.unexpected),
         *unannounced_facts(a, matching.rows, classified.unexpected),
+        *head_conflicts(a, (tensor for _, tensor in classified.unexpected)),
         *_duplicate_findings(matching.duplicates),
     ]
 
@@ -112,8 +115,12 @@ def _not_comparable_findings(tensors: list[LogicalTensor]) -> list[Finding]:
 
 
 def _copy_findings(tensors: list[LogicalTensor]) -> list[Finding]:
-    message = "a copy of the token embedding, which the head is tied to; not counted"
-    return [info_finding("tied-copy-stored", tensor.source, message) for tensor in tensors]
+    return [info_finding("tied-copy-stored", tensor.source, TIED_HEAD) for tensor in tensors]
+
+
+def _left_head_finding(tensor: LogicalTensor) -> Finding:
+    message = "the head of a language model, which the reward model does not have; not counted"
+    return info_finding("unused-stored", tensor.source, message)
 
 
 def _buffer_findings(

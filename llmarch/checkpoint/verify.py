@@ -118,7 +118,12 @@ def verify(
     bits_per_weight = None
     if logical:
         bits_per_weight = sum(bits.values()) / logical
-    not_used = [*classified.buffers, *classified.unused, *classified.gptq_biases]
+    not_used = [
+        *classified.buffers,
+        *classified.unused,
+        *classified.left_heads,
+        *classified.gptq_biases,
+    ]
     copies, buffers = count_elements(classified.copies), count_elements(not_used)
     all_weights = sum(tensor.total_elements for tensor in unpacked.logical)
     return Verification(

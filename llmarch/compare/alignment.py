@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.fingerprint import NAMED_GROUPS, is_reference, number_names, referenced_path
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Architecture, LayerKind
+from ..architecture.schema import Architecture, Head, LayerKind
 
 BESIDE_LAYERS = 0.5
 """The weight of two blocks in one place outside of the layers: norms at the ends, MTP modules."""
@@ -193,6 +193,8 @@ def have_one_form(old: Any, new: Any) -> bool:
     """Return whether both are schema objects of one class and, if they have it, one kind."""
     if not is_dataclass(old) or type(old) is not type(new):
         return False
+    if isinstance(old, Head):
+        return True  # each kind has the same facts
     return getattr(old, "kind", None) == getattr(new, "kind", None)
 
 

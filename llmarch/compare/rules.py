@@ -131,8 +131,9 @@ FINDING_RULES = (
         None,
         "info",
         "a tied head is stored",
-        "The checkpoint has a second copy of the embedding. Loaders ignore it; it takes room on "
-        "disk.",
+        "The config ties the head to the token embedding, and the checkpoint has a tensor of the "
+        "same shape for it. If it is a copy, it only takes room on disk. If it is not, loaders "
+        "differ: transformers 5 loads it, vLLM and SGLang compute with the embedding.",
     ),
     Rule(
         "buffers-stored",
@@ -356,6 +357,22 @@ FINDING_RULES = (
         "tensors are named in several ways",
         "Loaders of the model find all of them. Parts of several checkpoints may have been put "
         "together, and other tools expect one way.",
+    ),
+    Rule(
+        "head-unknown",
+        None,
+        "info",
+        "the class has a head that llmarch does not know",
+        "`architectures` names a class of the repository's own code. Its head is read as that of a "
+        "language model, unless stored tensors show another one.",
+    ),
+    Rule(
+        "head-from-tensors",
+        None,
+        "info",
+        "the checkpoint shows another head than the class has",
+        "A value head beside a language model, or an embedding model without a head. Loaders that "
+        "know neither leave out what they do not know, or stop.",
     ),
 )
 

@@ -123,7 +123,7 @@ def _build_draft(tree: Draft, ref: str, evidence: dict[str, Evidence], path: str
     given: dict[str, Any] = {}
     for name, field in declared.items():
         field_path = f"{path}.{name}" if path else name
-        if name == "kind" and field.default is not MISSING:
+        if name == "kind" and field.default is not MISSING and not _is_choice(field):
             _check_kind(tree, field.default, field_path)
         elif name in tree.fields:
             given[name] = build(tree.fields[name], ref, evidence, field_path)
@@ -137,6 +137,11 @@ def _build_draft(tree: Draft, ref: str, evidence: dict[str, Evidence], path: str
 def _fields_of(cls: type) -> dict[str, Field[Any]]:
     """Return the fields of a schema class by name."""
     return {field.name: field for field in fields(cls)}
+
+
+def _is_choice(field: Field[Any]) -> bool:
+    """Return whether a Literal field has several words, so that it is no name of its class."""
+    return len(_allowed_words(str(field.type))) > 1
 
 
 def _check_kind(tree: Draft, kind: str, path: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import MTP, Architecture, Evidence
 from ..tensors.conversion import Conversion
-from ..tensors.naming import Naming
+from ..tensors.naming import Naming, in_base
 from ..tensors.template import TensorRow, fold_numbers, template
 from .evidence import Draft, build
 from .findings import check_layer_types, remote_code
@@ -29,6 +29,20 @@ TRANSFORMERS = "transformers 5.23.0"
 def modeling(model: str) -> str:
     """Return the modelling code of a transformers model, as `Family.ref` names it."""
     return f"{TRANSFORMERS} models/{model}/modeling_{model}.py"
+
+
+QUESTION_ANSWERERS = frozenset(
+    """
+    arcee exaone4 llama ministral nemotron qwen2 qwen3 qwen3_moe qwen3_next seed_oss smollm3
+    """.split()
+)
+"""Model types whose ForQuestionAnswering has the decoder in `transformer`, the others in `model`
+(base_model_prefix in their modelling code)."""
+
+
+def answers_under_transformer(a: Architecture) -> bool:
+    """Return whether names begin with `transformer.`, as of some question answerers."""
+    return a.head.kind == "question_answering" and a.model_type in QUESTION_ANSWERERS
 
 
 class MTPCandidate(NamedTuple):
@@ -109,11 +123,21 @@ class Family(Frozen):
 
     def names(self, a: Architecture) -> Naming:
         """Return the published names of an architecture's tensors."""
-        return self.naming(a) if callable(self.naming) else self.naming
+        naming = self.naming(a) if callable(self.naming) else self.naming
+        if answers_under_transformer(a):
+            return in_base(naming, "transformer")
+        return naming
 
     def conversion(self, a: Architecture) -> Conversion:
         """Return how transformers finds the stored tensors of an architecture."""
-        return self.conversions.get(a.model_type, Conversion())
+        conversion = self.conversions.get(a.model_type, Conversion())
+        if answers_under_transformer(a):
+            conversion = replace(conversion, base="transformer")
+        if a.head.outputs is None:
+            return conversion
+        module = a.head.module or self.names(a).score_heads[a.head.kind]
+        outside = (*conversion.outside, module.partition(".")[0])
+        return replace(conversion, outside=outside)
 
     def template(self, a: Architecture) -> list[TensorRow]:
         """Return the tensors that a checkpoint of the architecture holds."""

@@ -87,6 +87,7 @@ def model_document(r: Reading | Observation) -> dict[str, Any]:
         "evidence": {path: asdict(e) for path, e in r.evidence.items()},
         "findings": [asdict(f) for f in r.findings],
         "unread_keys": list(r.unread_keys),
+        "draft": None,
     }
 
 
@@ -117,6 +118,7 @@ def observed_model(o: Observation) -> dict[str, Any]:
         "evidence": {path: asdict(e) for path, e in seen.evidence.items()},
         "findings": [asdict(f) for f in o.findings],
         "unread_keys": [],
+        "draft": o.draft or None,
     }
 
 

@@ -17,7 +17,7 @@ from .conversion import (
     Rename,
 )
 from .encoders import encoder_layer_rows, matrix_rows, patch_rows, position_rows, projector_rows
-from .naming import POST_NORMS, PRE_NORMS, SANDWICH_NORMS, Naming
+from .naming import POST_NORMS, PRE_NORMS, SANDWICH_NORMS, SCORE_HEADS, Naming
 from .parts import (
     BlockTensor,
     BlockTensors,
@@ -51,6 +51,7 @@ __all__ = [
     "POST_NORMS",
     "PRE_NORMS",
     "SANDWICH_NORMS",
+    "SCORE_HEADS",
     "UNWRAPPED_CONVERSION",
     "BlockTensor",
     "BlockTensors",

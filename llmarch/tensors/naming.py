@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.frozen import Frozen, frozen
@@ -38,6 +38,16 @@ SANDWICH_NORMS = (
     "post_feedforward_layernorm",
 )
 
+SCORE_HEADS = {
+    "sequence_classification": "score",
+    "token_classification": "score",
+    "question_answering": "qa_outputs",
+    "reward": "score",
+    "value": "v_head.summary",
+}
+"""Modules of heads that are not a language model's, by kind (transformers 5.23.0
+modeling_layers.py; TRL AutoModelForCausalLMWithValueHead)."""
+
 
 @frozen
 class Naming(Frozen):
@@ -54,6 +64,8 @@ class Naming(Frozen):
     """The prefix of a layer, with `{}` for its number."""
     final_norm: str = "model.norm"
     head: str = "lm_head"
+    score_heads: Mapping[str, str] = field(default_factory=lambda: SCORE_HEADS)
+    """The module of a head that is not a language model's, by its kind; no prefix is before it."""
     norms: tuple[str, ...] = PRE_NORMS
     """A layer's norms in the order of its wiring."""
     hyper: tuple[str, ...] = ()
@@ -85,3 +97,14 @@ class Naming(Frozen):
         if builder is None:
             raise KeyError(f"no names for {path}")
         return builder
+
+
+def in_base(naming: Naming, base: str) -> Naming:
+    """Return the names with the decoder in another module of the class than `model`."""
+    names = {name: getattr(naming, name) for name in ("embedding", "layer", "final_norm")}
+    moved = {
+        name: f"{base}.{value.removeprefix('model.')}"
+        for name, value in names.items()
+        if value.startswith("model.")
+    }
+    return replace(naming, **moved)

@@ -150,9 +150,9 @@ def _per_layer_rows(
 
 
 def _head_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
-    """Yield the head unless it is tied, and its bias."""
+    """Yield the head of a language model unless it is tied, and a head of another kind."""
     name = naming.prefix + naming.head
-    if not a.embedding.tied:
+    if a.head.predicts_tokens and not a.embedding.tied:
         yield TensorRow(
             pattern=f"{name}.weight",
             shape=(a.vocab_size, a.hidden_size),
@@ -161,7 +161,9 @@ def _head_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
             proves=("embedding.tied",),
         )
 
-    if a.head.bias:
+    if a.head.kind != "language_model":
+        yield from _score_rows(a, naming)
+    elif a.head.bias:
         yield TensorRow(
             pattern=f"{name}.bias",
             shape=(a.vocab_size,),
@@ -169,6 +171,27 @@ def _head_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
             component="head",
             proves=("head.bias",),
         )
+
+
+def _score_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
+    """Yield the head of a classifier or reward model, which stands outside of the decoder."""
+    head = a.head
+    if head.outputs is None:
+        return
+    module = head.module or naming.score_heads[head.kind]
+    width = a.hidden_size
+    last = module
+    if head.inner_width:
+        # a Sequential of a matrix, an activation and a matrix
+        inner_shapes = {"weight": (head.inner_width, width), "bias": (head.inner_width,)}
+        for leaf, shape in inner_shapes.items():
+            yield TensorRow(f"{module}.0.{leaf}", shape, (), "head", ("head.inner_width",))
+        width = head.inner_width
+        last = f"{module}.2"
+
+    yield TensorRow(f"{last}.weight", (head.outputs, width), (), "head", ("head.outputs",))
+    if head.bias:
+        yield TensorRow(f"{last}.bias", (head.outputs,), (), "head", ("head.bias",))
 
 
 def _stream_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:

@@ -43,7 +43,11 @@ def inferred_sheet(o: Observation) -> Sheet:
     if not isinstance(model_type, str):
         model_type = "no model_type"
     where = origin(o.raw, model_type)
-    return Sheet(o.name, where, "Inferred from tensor names and shapes", shown, reasons(o))
+    headline = "Inferred from tensor names and shapes"
+    if o.draft:
+        headline = f"{o.draft} for another model, by tensor names and shapes".removeprefix("an ")
+        headline = headline[0].upper() + headline[1:]
+    return Sheet(o.name, where, headline, shown, reasons(o))
 
 
 def component_lines(seen: InferredModel) -> list[str]:

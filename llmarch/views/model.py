@@ -14,6 +14,7 @@ from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.schema import Architecture, Conformer, ConvTower, Norm, Tower
 from ..architecture.wording.model import (
+    head_word,
     norm_word,
     quantization_word,
     residual_word,
@@ -53,6 +54,7 @@ def model_sheet(r: Reading) -> Sheet:
         ("MoE", moe_lines(a)),
         ("Feed-forward", dense_lines(a)),
         ("Vocabulary", vocabulary_lines(a)),
+        ("Head", head_lines(a)),
         ("MTP", mtp_lines(r)),
         *((name.capitalize(), tower_lines(tower)) for name, tower in a.towers.items()),
         ("KV cache", cache_lines(a)),
@@ -80,7 +82,7 @@ def origin(raw: RawModel, model_type: str) -> str:
 def parameter_lines(a: Architecture) -> list[str]:
     """Return total and active parameters, then embedding, head and encoders."""
     p = count_parameters(a)
-    tied = a.embedding.tied
+    tied = a.embedding.tied and a.head.predicts_tokens
     total = numbers.count(p.total)
     lines = [f"{total} total"]
     if p.active != p.total - p.vision:
@@ -90,6 +92,8 @@ def parameter_lines(a: Architecture) -> list[str]:
     parts = f"embedding {embedding}, head {head}, untied"
     if tied:
         parts = f"embedding {embedding}, tied with the head"
+    elif not a.head.predicts_tokens:
+        parts = f"embedding {embedding}, head {head}"
     if p.vision:
         encoder = numbers.count(p.vision)
         parts += f" · encoder {encoder} (in the total)"
@@ -184,6 +188,22 @@ def vocabulary_lines(a: Architecture) -> list[str]:
         width = number(embedding.per_layer.width)
         lines.append(f"per-layer embedding of {width} for each layer and token, {size}")
     return lines
+
+
+def head_lines(a: Architecture) -> list[str]:
+    """Return what a head is for that is not a language model's, and its outputs."""
+    head = a.head
+    if head.kind == "language_model":
+        return []
+    words = [head_word(head.kind)]
+    if head.outputs:
+        words.append(numbers.plural(head.outputs, "output"))
+    if head.inner_width:
+        width = number(head.inner_width)
+        words.append(f"hidden layer of {width}")
+    if head.lm_head and head.kind != "value":
+        words.append("beside the head of the language model")
+    return [", ".join(words)]
 
 
 def mtp_lines(r: Reading) -> list[str]:

@@ -330,4 +330,6 @@ def test_every_finding_rule_has_a_row() -> None:
         "single-shard",
         "tensor-unrecognised",
         "unused-stored",
-    }, "the first two have no architecture to compare; tests/checkpoint has the last"
+        "head-unknown",
+        "head-from-tensors",
+    }, "the first two have no architecture to compare; tests/checkpoint has the others"

@@ -45,6 +45,8 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("qwen3-8b", "ffns.dense.per_layer", True, {"per-layer-embedding-changed"}),
     ("gemma3-27b", "embedding.scale", 1.0, {"embedding-scale-changed"}),
     ("gemma3n-e2b", "embedding.per_layer.scale", 2.0, {"embedding-scale-changed"}),
+    ("qwen3-0.6b", "head.kind", "none", {"head-kind-changed"}),
+    ("qwen3-8b", "head.lm_head", True, {"head-tensors-changed"}),
     ("qwen3-8b", "head.bias", True, {"head-bias-changed"}),
     ("gemma2-9b", "head.softcap", None, {"logit-softcap-changed"}),
     ("qwen3-8b", "head.scale", 0.5, {"logit-scale-changed"}),
@@ -206,6 +208,7 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]
 LOADS = {
+    "head.lm_head": "behaviour",
     "ffns.dense.per_layer": "behaviour",
     "layer_kinds.double.steps.4.skip_from": "behaviour",
     "mixers.full.index_from": "behaviour",
@@ -266,6 +269,21 @@ def test_a_change_has_its_rule(alias: str, path: str, value: Any, rules: set[str
     assert [(c.rule, c.path, c.old, c.new) for c in there] == [
         (c.rule, c.path, c.new, c.old) for c in back
     ]
+
+
+def test_another_kind_of_head_is_as_bad_as_its_tensors() -> None:
+    """A base model lacks the head of an untied language model, and nothing of a tied one."""
+    classifier = schema.Head(kind="sequence_classification", outputs=2)
+    both = {"head.kind": "weights", "head.outputs": "weights"}
+    for alias, head, expected in (
+        ("qwen3-8b", schema.Head(kind="none"), {"head.kind": "weights"}),
+        ("qwen3-0.6b", schema.Head(kind="none"), {"head.kind": "behaviour"}),
+        ("qwen3-8b", classifier, both),
+        ("qwen3-0.6b", classifier, both),
+    ):
+        old = architecture(alias)
+        changes = diff(old, replace(old, head=head))
+        assert {c.path: c.severity for c in changes} == expected
 
 
 def test_every_rule_for_facts_has_its_row() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...views.numbers import number
-from ..schema import MTP, Other
+from ...views.numbers import number, plural
+from ..schema import MTP, Head, Other
+from ..wording.model import head_word
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 
 PER_LAYER_EMBEDDING = ChangeRule(
@@ -34,6 +35,32 @@ def _logit_scale(scale: float | None) -> str | None:
     if scale is None or scale == 1:
         return None
     return number(round(scale, 4))
+
+
+def _head_kind(kind: str) -> str | None:
+    """Return what a head is for; None where it is a language model's."""
+    if kind == "language_model":
+        return None
+    return head_word(kind)
+
+
+def _implied_head(_: Head) -> str:
+    """Return what the usual head is for."""
+    return head_word("language_model")
+
+
+def _head_outputs(h: Head) -> str | None:
+    """Return what the head of a classifier or reward model has: `1 output, hidden layer 3,584`."""
+    if h.outputs is None:
+        return None
+    words = [plural(h.outputs, "output")]
+    if h.inner_width:
+        words.append(f"hidden layer {number(h.inner_width)}")
+    if h.module:
+        words.append(h.module)
+    if h.lm_head:
+        words.append("beside the head of the language model")
+    return ", ".join(words)
 
 
 def _mtp_layout(m: MTP) -> str | None:
@@ -126,6 +153,36 @@ FACTS = (
         "per-layer embedding scale",
         _EMBEDDING_SCALE,
         rank=DETAIL,
+    ),
+    Fact(
+        "head.kind",
+        "Size",
+        "head",
+        ChangeRule(
+            "head-kind-changed",
+            "behaviour",
+            "kind of the head changed",
+            "A language model, a classifier, a reward model and a base model answer with different "
+            "things: tokens, labels, scores, hidden states. Engines choose class and task by "
+            "`architectures`, and a head that the checkpoint does not have starts with random "
+            "numbers.",
+        ),
+        words=_head_kind,
+        implied=_implied_head,
+    ),
+    Fact(
+        "head.{outputs,inner_width,lm_head,module}",
+        "Size",
+        "head tensors",
+        ChangeRule(
+            "head-tensors-changed",
+            "weights",
+            "tensors of the head changed",
+            "The head of a classifier or reward model was added or removed, or has a different "
+            "number of outputs or another hidden layer: its weights do not load.",
+        ),
+        words=_head_outputs,
+        takes="block",
     ),
     Fact(
         "head.bias",

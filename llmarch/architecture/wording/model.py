@@ -12,6 +12,23 @@ STREAMS = {"hyper": "under hyper-connections", "altup": "updated in turns (AltUp
 """How several residual streams are mixed."""
 
 
+HEADS = {
+    "language_model": "language model",
+    "sequence_classification": "sequence classification",
+    "token_classification": "token classification",
+    "question_answering": "question answering",
+    "reward": "reward model",
+    "value": "language model with a value head",
+    "none": "no head (base model)",
+}
+"""Words for the kinds of heads."""
+
+
+def head_word(kind: str) -> str:
+    """Return what a head is for: `sequence classification`."""
+    return HEADS[kind]
+
+
 def norm_word(n: Norm) -> str:
     """Return `RMSNorm, weight + 1`, `LayerNorm with bias`."""
     text = NORMS[n.kind]

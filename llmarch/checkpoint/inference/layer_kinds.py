@@ -42,9 +42,13 @@ _COMPONENTS = (
     (re.compile(r"layer_scal(?:ar|e)s?$"), "layer_scales"),
     (re.compile(r"embed_tokens_per_layer\."), "per_layer_embedding"),
     (re.compile(r"per_layer_(?:model_)?projection(?:_norm)?\."), "per_layer_projection"),
+    (re.compile(r"midlayer\.self_attn\."), "attention"),
+    (re.compile(r"midlayer\.mlp\."), "mlp"),
+    (re.compile(r"fc\.(?:weight|bias)$"), "draft_projection"),
+    (re.compile(r"(?:d2t|t2d)$"), "vocabulary_map"),
 )
 """Components of tensors in no block, by name: residual streams and what mixes them, learned scales
-of layers, per-layer embeddings."""
+of layers, per-layer embeddings, the parts of EAGLE draft heads."""
 
 _SANDWICH = {
     "input_layernorm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ...architecture.schema import Finding
+from ..findings import TIED_HEAD
 from ..logical import LogicalTensor
 from ..roles import HEAD_NAMES, MTP_NAME, is_buffer
 from .collector import Collector, stored_name
@@ -199,7 +200,7 @@ class OutsideInference:
                 Finding(
                     rule="tied-copy-stored",
                     path=head.source,
-                    message="a copy of the token embedding, which the head is tied to; not counted",
+                    message=TIED_HEAD,
                 )
             )
 

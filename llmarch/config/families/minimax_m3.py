@@ -321,7 +321,7 @@ MINIMAX_M3_CONVERSION = tensors.Conversion(
         ),
     ),
 )
-"""`minimax_m3_vl`."""
+"""`minimax_m3_vl`, and its text part by itself, whose names lack the prefix."""
 
 
 FAMILY = Family(

@@ -239,7 +239,13 @@ FAMILY = Family(
         blocks={s.MoE: tensors.fused_moe_parts(router="gate")},
         tower=tower_rows,
     ),
-    conversions={"qwen3_vl_moe": tensors.Conversion(either_orientation=True)},
+    conversions={
+        "qwen3_vl_moe": tensors.Conversion(either_orientation=True),
+        "qwen3_vl_text": tensors.UNWRAPPED_CONVERSION,
+        "qwen3_vl_moe_text": tensors.Conversion(
+            renames=tensors.UNWRAPPED_CONVERSION.renames, either_orientation=True
+        ),
+    },
     defaults={
         "qwen3_vl": {"tie_word_embeddings": False},
         "qwen3_vl_moe": {"tie_word_embeddings": False},

@@ -1,0 +1,166 @@
+"""Read the head of a model from the class that its config names in `architectures`.
+
+transformers builds the class that the caller asks for and writes its name into the config; vLLM and
+SGLang pick class, head and task by that name. Names: transformers 5.23.0 modeling_layers.py
+(Generic... classes) and models/gpt2; vLLM model_executor/models/qwen2_rm.py (Qwen's reward models).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple, cast
+
+from ..architecture import schema as s
+from ..architecture.schema import Evidence, Finding
+from .evidence import Draft, Sourced, derived, draft, same_evidence
+from .findings import add, shown
+from .keys import ConfigKeys
+
+HEAD = "head.kind"
+"""Key in `ConfigKeys.unsettled` of a head whose kind or module the stored tensors tell."""
+
+KEY = "architectures"
+DEFAULT_LABELS = 2
+"""Outputs of a classifier whose config counts no labels (PreTrainedConfig.num_labels)."""
+
+LANGUAGE_MODEL = re.compile(
+    r"(For(CausalLM|ConditionalGeneration|ImageTextToText|Vision2Seq|MultimodalLM)|LMHeadModel)$"
+)
+REWARD = re.compile(r"(Reward|Score|Value|Critic|PRM|Prm|RM)(Model\w*)?$")
+"""Classes of reward models, which are code of their repositories."""
+
+
+class HeadClass(NamedTuple):
+    """What a class builds as its head."""
+
+    pattern: re.Pattern[str]
+    """Its name."""
+    kind: str
+    outputs: int | None = None
+    """None: one for each label."""
+    bias: bool = False
+
+
+HEAD_CLASSES = (
+    HeadClass(re.compile(r"ForSequenceClassification$"), "sequence_classification"),
+    HeadClass(re.compile(r"ForTokenClassification$"), "token_classification", bias=True),
+    HeadClass(re.compile(r"ForQuestionAnswering$"), "question_answering", 2, bias=True),
+    HeadClass(re.compile(r"^Qwen\d\w*ForRewardModel$"), "reward", 1, bias=True),
+    HeadClass(re.compile(r"^Qwen\d\w*ForProcessRewardModel$"), "reward", 2, bias=True),
+)
+
+
+def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft:
+    """Return the draft of an architecture with the head that the config's class has.
+
+    tree: what a family read, with the head of a language model.
+    config_classes: names of the family's config classes.
+    What only the stored tensors can tell is noted in `c.unsettled`.
+    """
+    named = _class_name(c)
+    if named is None:
+        c.unsettled[HEAD] = None
+        ref = f"AutoModelForCausalLM: {c.key(KEY)} names no class"
+        return _with_kind(tree, Sourced("language_model", Evidence(kind="default", ref=ref)))
+
+    kind = Sourced("language_model", Evidence(kind="config", ref=c.key(KEY)))
+    if LANGUAGE_MODEL.search(named):
+        return _with_kind(tree, kind)
+    if _is_base_model(named, [*config_classes, c.model_type]):
+        return tree.replace(head=draft(s.Head, kind=same_evidence("none", kind)))
+    for head in HEAD_CLASSES:
+        if head.pattern.search(named):
+            return tree.replace(head=_read_head(c, tree, head, kind))
+
+    c.unsettled[HEAD] = named
+    if REWARD.search(named):
+        outputs = derived(1, f"a reward, as {named} is called")
+        return tree.replace(head=draft(s.Head, kind=same_evidence("reward", kind), outputs=outputs))
+    message = f"{c.key(KEY)} names {shown(named)}, whose head llmarch does not know"
+    add(
+        c,
+        Finding(
+            rule="head-unknown",
+            path=c.key(KEY),
+            message=f"{message}: read as a language model, unless stored tensors say otherwise",
+        ),
+    )
+    ref = f"{c.key(KEY)} names {named}, whose head is not known: read as a language model's"
+    return _with_kind(tree, derived("language_model", ref))
+
+
+def _class_name(c: ConfigKeys) -> str | None:
+    """Return the first class that the config names."""
+    if isinstance(c.data.get(KEY), str):
+        return c.word(KEY, default=None).value
+    names = c.items(KEY, default=None, entry=str).value
+    return names[0] if names else None
+
+
+def _with_kind(tree: Draft, kind: Sourced) -> Draft:
+    return tree.replace(head=tree["head"].replace(kind=kind))
+
+
+def _is_base_model(named: str, owners: Iterable[str]) -> bool:
+    """Return whether a class is one of the family's without a head: `LlamaModel`.
+
+    owners: names of config classes and model types, which have the same stem.
+    """
+    stem = named.removesuffix("Model")
+    if stem == named:
+        return False
+    stems = {owner.removesuffix("Config").replace("_", "").lower() for owner in owners}
+    return stem.replace("_", "").lower() in stems
+
+
+def _read_head(c: ConfigKeys, tree: Draft, head: HeadClass, kind: Sourced) -> Draft:
+    """Read the head of a classifier, a question answerer or a known reward model."""
+    facts: dict[str, Any] = {"kind": same_evidence(head.kind, kind), "bias": head.bias}
+    if head.outputs is None:
+        facts["outputs"] = count_labels(c)
+    else:
+        facts["outputs"] = same_evidence(head.outputs, kind)
+    if head.kind == "token_classification":
+        facts["bias"] = c.flag("token_classification_bias", default=same_evidence(True, kind))
+    if head.kind == "reward":
+        facts["inner_width"] = tree["hidden_size"]
+    return draft(s.Head, **facts)
+
+
+def count_labels(c: ConfigKeys) -> Sourced:
+    """Return how many labels a classifier has, one output each.
+
+    `num_labels` goes before the number of names in `id2label`, as in PreTrainedConfig.
+    """
+    c.ignore("label2id", "problem_type")
+    names = c.value("id2label", default=None)
+    table: Any = names.value
+    named: int | None = None
+    if isinstance(table, dict):
+        named = len(cast("dict[str, Any]", table))
+    if c.has("num_labels"):
+        labels = c.size("num_labels")
+        if named is not None and named != labels.value:
+            _report_label_names(c, labels.value, named)
+        return labels
+    if named:
+        return same_evidence(named, names)
+    ref = "num_labels, transformers 5.23.0 PreTrainedConfig"
+    return Sourced(DEFAULT_LABELS, Evidence(kind="default", ref=ref))
+
+
+def _report_label_names(c: ConfigKeys, labels: int, named: int) -> None:
+    path, other = c.key("num_labels"), c.key("id2label")
+    message = f"{path} is {labels}, but {other} names {named}: transformers obeys the former"
+    add(
+        c,
+        Finding(
+            rule="config-contradiction",
+            path=other,
+            message=message,
+            severity="behaviour",
+            old=named,
+            new=labels,
+        ),
+    )

@@ -20,7 +20,7 @@ from .keys import ConfigKeys
 HEAD = "head.kind"
 """Key in `ConfigKeys.unsettled` of a head whose kind or module the stored tensors tell."""
 
-KEY = "architectures"
+CLASS_KEY = "architectures"
 DEFAULT_LABELS = 2
 """Outputs of a classifier whose config counts no labels (PreTrainedConfig.num_labels)."""
 
@@ -61,10 +61,10 @@ def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft
     named = _class_name(c)
     if named is None:
         c.unsettled[HEAD] = None
-        ref = f"AutoModelForCausalLM: {c.key(KEY)} names no class"
+        ref = f"AutoModelForCausalLM: {c.key(CLASS_KEY)} names no class"
         return _with_kind(tree, Sourced("language_model", Evidence(kind="default", ref=ref)))
 
-    kind = Sourced("language_model", Evidence(kind="config", ref=c.key(KEY)))
+    kind = Sourced("language_model", Evidence(kind="config", ref=c.key(CLASS_KEY)))
     if LANGUAGE_MODEL.search(named):
         return _with_kind(tree, kind)
     if _is_base_model(named, [*config_classes, c.model_type]):
@@ -77,24 +77,24 @@ def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft
     if REWARD.search(named):
         outputs = derived(1, f"a reward, as {named} is called")
         return tree.replace(head=draft(s.Head, kind=same_evidence("reward", kind), outputs=outputs))
-    message = f"{c.key(KEY)} names {shown(named)}, whose head llmarch does not know"
+    message = f"{c.key(CLASS_KEY)} names {shown(named)}, whose head llmarch does not know"
     add(
         c,
         Finding(
             rule="head-unknown",
-            path=c.key(KEY),
+            path=c.key(CLASS_KEY),
             message=f"{message}: read as a language model, unless stored tensors say otherwise",
         ),
     )
-    ref = f"{c.key(KEY)} names {named}, whose head is not known: read as a language model's"
+    ref = f"{c.key(CLASS_KEY)} names {named}, whose head is not known: read as a language model's"
     return _with_kind(tree, derived("language_model", ref))
 
 
 def _class_name(c: ConfigKeys) -> str | None:
     """Return the first class that the config names."""
-    if isinstance(c.data.get(KEY), str):
-        return c.word(KEY, default=None).value
-    names = c.items(KEY, default=None, entry=str).value
+    if isinstance(c.data.get(CLASS_KEY), str):
+        return c.word(CLASS_KEY, default=None).value
+    names = c.items(CLASS_KEY, default=None, entry=str).value
     return names[0] if names else None
 
 

@@ -17,7 +17,14 @@ from .conversion import (
     Rename,
 )
 from .encoders import encoder_layer_rows, matrix_rows, patch_rows, position_rows, projector_rows
-from .naming import POST_NORMS, PRE_NORMS, SANDWICH_NORMS, SCORE_HEADS, Naming
+from .naming import (
+    CLASSIFIER_HEADS,
+    POST_NORMS,
+    PRE_NORMS,
+    SANDWICH_NORMS,
+    SCORE_HEADS,
+    Naming,
+)
 from .parts import (
     BlockTensor,
     BlockTensors,
@@ -42,6 +49,7 @@ from .template import (
 
 __all__ = [
     "BLOCK_SPARSE_RENAME",
+    "CLASSIFIER_HEADS",
     "EXPERT_CONVERSION",
     "LLAVA_RENAMES",
     "MERGED_EXPERTS",

@@ -48,6 +48,9 @@ SCORE_HEADS = {
 """Modules of heads that are not a language model's, by kind (transformers 5.23.0
 modeling_layers.py; TRL AutoModelForCausalLMWithValueHead)."""
 
+CLASSIFIER_HEADS = {**SCORE_HEADS, "token_classification": "classifier"}
+"""The same for classes of their own, older than the shared ones (GPT-2, BLOOM, Falcon, MPT)."""
+
 
 @frozen
 class Naming(Frozen):

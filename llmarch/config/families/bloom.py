@@ -60,6 +60,7 @@ FAMILY = Family(
     ref=modeling("bloom"),
     read=read,
     naming=tensors.Naming(
+        score_heads=tensors.CLASSIFIER_HEADS,
         embedding="word_embeddings.weight",
         embedding_norm="word_embeddings_layernorm",
         layer="h.{}.",

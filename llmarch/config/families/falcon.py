@@ -89,6 +89,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     if len(kind.steps) == 1:
         norms = ("ln_attn", "ln_mlp") if kind.steps[0].pre_norm is None else norms[:1]
     return tensors.Naming(
+        score_heads=tensors.CLASSIFIER_HEADS,
         embedding="transformer.word_embeddings.weight",
         layer="transformer.h.{}.",
         final_norm="transformer.ln_f",

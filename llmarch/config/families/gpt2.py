@@ -102,7 +102,7 @@ FAMILY = Family(
         positions="wpe.weight",
         layer="h.{}.",
         final_norm="ln_f",
-        score_heads={**tensors.SCORE_HEADS, "token_classification": "classifier"},
+        score_heads=tensors.CLASSIFIER_HEADS,
         norms=("ln_1", "ln_2"),
         blocks={s.Attention: attention_parts, s.Dense: dense_parts},
     ),

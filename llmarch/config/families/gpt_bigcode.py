@@ -66,6 +66,7 @@ FAMILY = Family(
     ref=modeling("gpt_bigcode"),
     read=read,
     naming=tensors.Naming(
+        score_heads=tensors.CLASSIFIER_HEADS,
         embedding="transformer.wte.weight",
         positions="transformer.wpe.weight",
         layer="transformer.h.{}.",

@@ -48,7 +48,7 @@ FAMILY = Family(
         embedding="gpt_neox.embed_in.weight",
         layer="gpt_neox.layers.{}.",
         final_norm="gpt_neox.final_layer_norm",
-        score_heads={**tensors.SCORE_HEADS, "token_classification": "classifier"},
+        score_heads=tensors.CLASSIFIER_HEADS,
         head="embed_out",
         blocks={
             s.Attention: tensors.fused_attention_parts("attention", "query_key_value", "dense"),

@@ -67,6 +67,7 @@ FAMILY = Family(
     ref=modeling("mpt"),
     read=read,
     naming=tensors.Naming(
+        score_heads=tensors.CLASSIFIER_HEADS,
         embedding="transformer.wte.weight",
         layer="transformer.blocks.{}.",
         final_norm="transformer.norm_f",

@@ -34,7 +34,7 @@ def top(
         raise typer.Exit
 
 
-COMMANDS = ("cache", "check", "diff", "draw", "fit", "lock", "memory", "rules", "show")
+COMMANDS = ("cache", "check", "diff", "draw", "fit", "gpus", "lock", "memory", "rules", "show")
 FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models"}
 """The file of each command."""
 

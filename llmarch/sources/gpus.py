@@ -21,7 +21,7 @@ MAX_GPUS = 100_000
 _COUNT_AND_NAME = re.compile(r"(?:(\d{1,20})\s*[x×*]\s*)?(.+)", re.IGNORECASE)
 _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(gb|gib)", re.IGNORECASE)
 _UNITS = {"gb": ("GB", 10**9), "gib": ("GiB", 2**30)}
-_VENDORS = ("nvidia ", "amd ", "instinct ", "geforce ")
+_VENDORS = ("nvidia ", "amd ", "instinct ", "geforce ", "tesla ")
 
 
 @frozen
@@ -47,6 +47,12 @@ def gpu_table() -> dict[str, GPU]:
         for alias in row["aliases"]:
             table[_normalize(alias)] = gpu
     return table
+
+
+def list_gpus() -> list[dict[str, Any]]:
+    """Return the rows of the table, as JSON."""
+    document = json.loads(TABLE.read_bytes())
+    return document["gpus"]
 
 
 def parse_gpus(text: str) -> tuple[int, GPU]:

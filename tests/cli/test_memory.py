@@ -256,11 +256,34 @@ def test_the_gpu_table_names_its_sources() -> None:
         ("8×b200", 8, "B200"),
         ("A100 40GB", 1, "A100 40GB"),
         ("2x24GB", 2, "24 GB"),
+        ("NVIDIA H100 80GB HBM3", 1, "H100"),
+        ("NVIDIA A100-SXM4-40GB", 1, "A100 40GB"),
+        ("NVIDIA GeForce RTX 3090", 1, "RTX 3090"),
+        ("4 x Tesla T4", 4, "T4"),
+        ("Tesla V100-SXM2-16GB", 1, "V100 16GB"),
     ],
 )
 def test_gpus_by_name(text: str, number: int, name: str) -> None:
     n, gpu = parse_gpus(text)
     assert (n, gpu.name) == (number, name)
+
+
+def test_cards_of_one_size_give_one_answer() -> None:
+    """An RTX 3090 and an RTX 4090 have 24 GiB each, but for some MiB."""
+    older, newer = (parse_gpus(name)[1].memory_bytes for name in ("RTX3090", "RTX4090"))
+    assert abs(older - newer) < 20 * 2**20
+
+
+def test_the_table_is_listed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for options in ([], ["--format", "json"], ["--format", "markdown"]):
+        monkeypatch.setattr(sys, "argv", ["llmarch", "gpus", *options])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code
+        out = capsys.readouterr().out
+        assert all(gpu.name in out for gpu in gpu_table().values())
 
 
 def test_sizes_of_ones_own() -> None:

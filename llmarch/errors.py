@@ -6,7 +6,8 @@ command line prints both and exits with `exit_code`. This module imports nothing
 Exit codes of all commands:
 
 0  clean
-1  changes at or above the level (`check`, `diff --fail-on`); any difference (`diff --exit-code`)
+1  changes at or above the level (`check`, `diff --fail-on`); any difference, or a checkpoint
+   that contradicts its config (`diff --exit-code`)
 2  wrong usage or bad input: no such model; a config, lock or setting that cannot be read as one
 3  could not be read: no network; a gated, private or missing repository; offline and not cached
 4  read only in part: a shard that could not be fetched, tensors that could not be compared

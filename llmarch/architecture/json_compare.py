@@ -41,6 +41,9 @@ class CheckedChangeDocument(TypedDict):
     """Whether the change is at or above `fail_on`."""
     line: int | None
     """Line of the fact in the lock file. Null: no lock file was used."""
+    finding: Finding | None
+    """The finding that the change is about, with the tensor or fact as its path, and where it has
+    them the value by the config as `old` and the stored one as `new`. Null: it is about a fact."""
 
 
 class CheckErrorDocument(TypedDict):
@@ -93,14 +96,24 @@ class CheckDocument(TypedDict):
     """One verdict for each model."""
 
 
+class ComparedSourceDocument(SourceDocument):
+    """Where a model was read, and what its checkpoint says of its config."""
+
+    status: str
+    """How far the config is checked, as `parameters.status` of `show`. In a `conflict` the
+    checkpoint contradicts the config, which `changes` compare."""
+    findings: list[Finding]
+    """What was found about the checkpoint and its files."""
+
+
 class DiffDocument(TypedDict):
     """What `llmarch diff OLD NEW --format json` writes."""
 
     schema_version: int
     """Version of this document."""
-    old: SourceDocument
+    old: ComparedSourceDocument
     """Where the old model was read."""
-    new: SourceDocument
+    new: ComparedSourceDocument
     """Where the new model was read."""
     changes: list[Change]
     """All differences between the two architectures, worst first."""
@@ -111,7 +124,7 @@ class DiffDocument(TypedDict):
 class ComparedModelDocument(TypedDict):
     """One model held against the first, where `diff` is given several."""
 
-    new: SourceDocument
+    new: ComparedSourceDocument
     """Where the model was read."""
     changes: list[Change]
     """All differences from the first model, worst first."""
@@ -122,7 +135,7 @@ class ComparisonDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
-    old: SourceDocument
+    old: ComparedSourceDocument
     """Where the first model was read."""
     comparisons: list[ComparedModelDocument]
     """Each of the other models against the first."""

@@ -5,7 +5,7 @@ A name is one of these:
 - a module, or any run of parts of its path: `lm_head`, `mlp.gate`, `model.layers.3` (transformers'
   modules_to_not_convert, vLLM's is_layer_skipped)
 - a glob (ModelOpt's ignore): `model.layers.0*`
-- `re:` and a regular expression (compressed-tensors' ignore)
+- `re:` and a regular expression (compressed-tensors' ignore), matched by RE2 in linear time
 
 Wrappers do not matter: engines rename `model.language_model.`, `language_model.model.` and
 `backbone.` before they compare.
@@ -14,11 +14,17 @@ Wrappers do not matter: engines rename `model.language_model.`, `language_model.
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase, translate
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from ..architecture.quantization import MAX_PATTERN_LENGTH, compile_pattern
+from ..architecture.quantization import (
+    MAX_PATTERN_LENGTH,
+    LinearPattern,
+    compile_linear,
+    compile_pattern,
+)
 from ..sources.raw import fold, unfold
 from .indices import Index
 from .logical import LogicalTensor
@@ -41,13 +47,15 @@ class Exclusions:
     """A list of module names, as an exclusion list has them."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.regexes: list[re.Pattern[str]] = []
+        self.regexes: list[LinearPattern] = []
         self.modules: dict[str, set[Index]] = {}
         """The numbers of each folded module name."""
         self.globs: dict[str, set[Index]] = {}
         """The numbers of each folded glob."""
         self.is_complete = True
-        """Whether every name can be compared: a slow regular expression cannot."""
+        """Whether every name can be compared: not every regular expression can."""
+        self.unread: list[str] = []
+        """The regular expressions that cannot be compared, as they are written."""
         self._patterns: dict[str, str] = {}
         """Module names as they are compared, by name as it is written, both folded."""
         self._partial: list[str] = []
@@ -57,15 +65,20 @@ class Exclusions:
                 self._add_regex(name.removeprefix("re:"))
             else:
                 self._add_module(name)
-        self._partial_regex: re.Pattern[str] | None = None
+        self.regexes = _joined(self.regexes)
+        self._partial_regex: LinearPattern | None = None
         if self._partial:
-            self._partial_regex = re.compile("|".join(map(translate, self._partial)))
+            self._partial_regex = compile_linear("|".join(map(_glob_expression, self._partial)))
+            self.is_complete &= self._partial_regex is not None
 
     def _add_regex(self, text: str) -> None:
-        """Add a regular expression, unless it could take long to match."""
-        regex = compile_pattern(text)
-        if regex is None or len(self.regexes) >= MAX_REGEXES:
+        """Add a regular expression, if RE2 takes it."""
+        regex = None
+        if len(self.regexes) < MAX_REGEXES:
+            regex = compile_pattern(text)
+        if regex is None:
             self.is_complete = False
+            self.unread.append(text)
             return
         self.regexes.append(regex)
 
@@ -144,7 +157,53 @@ def _having(indices: list[Index], numbers: set[Index], first: int) -> set[Index]
     return {index for index in indices if index[first : first + width] in numbers}
 
 
-def _matching(regex: re.Pattern[str], tensor: LogicalTensor, module: str) -> set[Index]:
+@lru_cache(maxsize=4)
+def exclusions_of(names: tuple[str, ...]) -> Exclusions:
+    """Return the list of these names. Made once for a list, which may have 100,000."""
+    return Exclusions(names)
+
+
+def _joined(regexes: list[LinearPattern]) -> list[LinearPattern]:
+    """Return regular expressions that match what these match: one for those with digits, one more.
+
+    A name is then compared once or twice, however long the list is.
+    """
+    groups: dict[bool, list[LinearPattern]] = {}
+    for regex in regexes:
+        groups.setdefault(has_digits(regex.pattern), []).append(regex)
+    joined: list[LinearPattern] = []
+    for group in groups.values():
+        one = compile_linear("|".join(f"(?:{regex.pattern})" for regex in group))
+        joined += group if one is None or len(group) == 1 else [one]
+    return joined
+
+
+def has_digits(expression: str) -> bool:
+    """Return whether the numbers of a name can make a difference to an expression."""
+    return any(character.isdigit() for character in expression)
+
+
+def _glob_expression(glob: str) -> str:
+    """Return a glob as a regular expression for the whole name, as fnmatch means it."""
+    parts: list[str] = []
+    position = 0
+    while position < len(glob):
+        character = glob[position]
+        end = glob.find("]", position + 2) if character == "[" else -1
+        if end > 0:
+            members = glob[position + 1 : end].replace("\\", "\\\\")
+            negated = "^" if members.startswith("!") else ""
+            parts.append(f"[{negated}{members.removeprefix('!')}]")
+            position = end
+        elif character in "*?":
+            parts.append(".*" if character == "*" else ".")
+        else:
+            parts.append(f"\\x{{{ord(character):x}}}")
+        position += 1
+    return f"(?s:{''.join(parts)})$"
+
+
+def _matching(regex: LinearPattern, tensor: LogicalTensor, module: str) -> set[Index]:
     """Return the indices whose names a regular expression matches, in any of their spellings.
 
     Where the expression has no digits, the numbers of a name make no difference, and one name
@@ -152,7 +211,7 @@ def _matching(regex: re.Pattern[str], tensor: LogicalTensor, module: str) -> set
     """
     stored = tensor.source.removesuffix(".weight")
     spellings = [stored, *(wrapper + module for wrapper in _WRAPPERS)]
-    if not any(character.isdigit() for character in regex.pattern):
+    if not has_digits(regex.pattern):
         name = tensor.indices[0]
         is_match = any(_matches(regex, unfold(spelling, name)) for spelling in spellings)
         return set(tensor.indices) if is_match else set()
@@ -163,7 +222,7 @@ def _matching(regex: re.Pattern[str], tensor: LogicalTensor, module: str) -> set
     }
 
 
-def _matches(regex: re.Pattern[str], name: str) -> bool:
+def _matches(regex: LinearPattern, name: str) -> bool:
     return len(name) <= MAX_PATTERN_LENGTH and regex.match(name) is not None
 
 

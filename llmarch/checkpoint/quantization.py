@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Finding, Quantization, Severity
-from .exclusions import Exclusions, expand_modules
+from ..errors import printable
+from .exclusions import Exclusions, exclusions_of, expand_modules
 from .indices import Index, folded_names
 from .logical import LogicalTensor
 from .packing import FORMATS, Unpacked
@@ -100,8 +101,27 @@ def quantization_findings(
         findings += wrong_bits(packed, declared)
         findings += excluded_but_packed(packed, declared)
         findings += declared_but_plain_modules(matches, declared)
+        findings += patterns_not_compared(declared)
         reported = {finding.path for finding in unpacked.findings}
         findings += [f for f in undeclared_bits(packed, declared) if f.path not in reported]
+    return findings
+
+
+def patterns_not_compared(declared: Quantization) -> list[Finding]:
+    """Report the regular expressions of a declaration that no module was compared with."""
+    findings: list[Finding] = []
+    for path, names in (("excluded", declared.excluded), ("targets", declared.targets)):
+        unread = exclusions_of(names).unread
+        if not unread:
+            continue
+        some = ", ".join(printable(text, 60) for text in unread[:MAX_PATHS])
+        more = f" and {len(unread) - MAX_PATHS} more" if len(unread) > MAX_PATHS else ""
+        message = (
+            f"{some}{more}: regular expressions are matched in linear time (RE2), without"
+            " look-around and back-references; what these mean was not compared"
+        )
+        path = f"quantization.{path}"
+        findings.append(Finding(rule="pattern-not-compared", path=path, message=message))
     return findings
 
 
@@ -215,7 +235,7 @@ def excluded_but_packed(packed: list[LogicalTensor], declared: Quantization) -> 
     """Report modules that are stored quantised although the config excludes them."""
     if not declared.excluded:
         return []
-    exclusions = Exclusions(declared.excluded)
+    exclusions = exclusions_of(declared.excluded)
     findings: list[Finding] = []
     for tensor in packed:
         excluded = exclusions.excluded_indices(tensor)
@@ -232,7 +252,7 @@ class DeclaredModules:
     def __init__(self, declared: Quantization) -> None:
         self.method = declared.method
         self.group_size = declared.group_size
-        self.exclusions = Exclusions(declared.excluded)
+        self.exclusions = exclusions_of(declared.excluded)
         self.listed: Exclusions | None = None
         """The only modules that are quantised. None: those that the method quantises by itself."""
         names = [*declared.targets, *(entry.rpartition(": ")[0] for entry in declared.modules)]

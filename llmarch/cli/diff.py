@@ -48,7 +48,11 @@ def diff(
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Show equal facts too.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Exit with 1 if there are differences, or a checkpoint contradicts its config.",
+        ),
     ] = False,
     fail_on: FailOn = None,
     ignore: Ignored = None,
@@ -72,7 +76,7 @@ def diff(
         if format is not Format.json:
             emit(verdict, ReportFormat(format), "-")
         raise typer.Exit(verdict.exit_code)
-    if exit_code and not compared.same:
+    if exit_code and (compared.conflicts or not compared.same):
         raise typer.Exit(1)
     end_if_partial(readings)
 

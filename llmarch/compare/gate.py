@@ -102,6 +102,7 @@ def judge(
         model_line=model_line,
         fact_lines=fact_lines or {},
         remarks=tuple(remarks),
+        findings={(f.rule, f.path): f for f in (*old.findings, *new.findings)},
     )
 
 

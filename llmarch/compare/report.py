@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import Any, Literal, cast
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Change
+from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError, printable
 from ..views import numbers
 from .grouping import places_text
@@ -55,6 +55,10 @@ class Verdict(Frozen):
     """The line of the lock file for each fact path."""
     remarks: tuple[str, ...] = ()
     """Why the comparison is incomplete, and what else a reader should know."""
+    findings: Mapping[tuple[str, str], Finding] = field(
+        default_factory=dict[tuple[str, str], Finding]
+    )
+    """By rule and path the findings that changes are about."""
     against: str | None = None
     """The reference of the expected model, if it is another one than `name`."""
 

@@ -270,6 +270,14 @@ FINDING_RULES = (
         "The Hub forwards the old name until somebody else takes it. Use the new name.",
     ),
     Rule(
+        "pattern-not-compared",
+        None,
+        "info",
+        "a regular expression of the quantization could not be compared",
+        "The modules that it names were not compared with the declaration: whether they are stored "
+        "as declared is not known.",
+    ),
+    Rule(
         "other-weights",
         None,
         "info",

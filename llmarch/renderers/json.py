@@ -258,15 +258,21 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
     if len(others) == 1:
         return {
             "schema_version": SCHEMA_VERSION,
-            "old": model_source(old),
-            "new": model_source(others[0]),
+            "old": compared_source(old),
+            "new": compared_source(others[0]),
             "changes": changes(others[0]),
         }
     return {
         "schema_version": SCHEMA_VERSION,
-        "old": model_source(old),
-        "comparisons": [{"new": model_source(n), "changes": changes(n)} for n in others],
+        "old": compared_source(old),
+        "comparisons": [{"new": compared_source(n), "changes": changes(n)} for n in others],
     }
+
+
+def compared_source(r: Reading) -> dict[str, Any]:
+    """Return where a reading comes from, how far it is checked, and what was found."""
+    findings = [asdict(f) for f in r.findings]
+    return model_source(r) | {"status": r.status, "findings": findings}
 
 
 def report(r: Report) -> dict[str, Any]:
@@ -288,7 +294,9 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
     changes: list[dict[str, Any]] = []
     for c in v.changes:
         line = v.line_of(c.path) if r.file else None
-        changes.append(asdict(c) | {"fails": r.fails(c), "line": line})
+        finding = v.findings.get((c.rule, c.path))
+        about = asdict(finding) if finding is not None else None
+        changes.append(asdict(c) | {"fails": r.fails(c), "line": line, "finding": about})
     error: dict[str, Any] | None = None
     if v.error:
         error = {

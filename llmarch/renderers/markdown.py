@@ -307,8 +307,11 @@ def rule_row(r: Rule) -> str:
 def comparison(c: Comparison) -> str:
     """Return several models side by side: what differs, what is equal, and their layers."""
     parts = ["## " + " · ".join(escape(s.name) for s in c.strips)]
-    if c.same:
-        parts.append("The architectures are the same.")
+    if c.verdict:
+        end = "" if c.conflicts else "."
+        parts.append(f"{c.verdict[0].upper()}{c.verdict[1:]}{end}")
+    if c.conflicts:
+        parts.append(bullets(c.conflicts))
     if c.table.rows:
         parts.append(table(c.table))
     if c.equal:

@@ -276,8 +276,9 @@ def comparison(c: Comparison) -> None:
     """Print several models side by side: what differs, what is equal, and their layers."""
     out = console()
     out.print()
-    if c.same:
-        out.show(text("the architectures are the same"), below=1)
+    said = [c.verdict] if c.verdict else []
+    if said or c.conflicts:
+        out.show(text("\n".join([*said, *c.conflicts]), "yellow" if c.conflicts else ""), below=1)
     if c.table.rows:
         for part in split(c.table, out.width):
             table(part, out)

@@ -10,6 +10,7 @@ from ..checkpoint.reading import Reading
 from ..compare.diff import differing_facts
 from . import numbers
 from .compared_rows import ComparedRow, compared_models, compared_rows
+from .conflict import conflict_lines
 from .documents import Comparison, Strip, Table
 from .model import remarks
 from .wording import kind_word
@@ -33,6 +34,8 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     if everything:
         shown, hidden = rows, 0
     symbols = layer_symbols(readings)
+    same = are_same([model.architecture for model in models])
+    conflicts = conflict_notes(readings)
     return Comparison(
         table=comparison_table(readings, shown),
         equal=phrases,
@@ -40,8 +43,27 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
         strips=[strip(r, symbols) for r in readings],
         legend=legend(readings, symbols),
         notes=comparison_notes(readings),
-        same=are_same([model.architecture for model in models]),
+        same=same,
+        verdict=verdict_words(same, conflicts),
+        conflicts=conflicts,
     )
+
+
+def verdict_words(same: bool, conflicts: Sequence[str]) -> str:
+    """Return that the architectures are the same, where they are; of conflicts only by config."""
+    if not same:
+        return ""
+    if conflicts:
+        return "the configs say the same architecture, but a checkpoint is another one:"
+    return "the architectures are the same"
+
+
+def conflict_notes(readings: Iterable[Reading]) -> list[str]:
+    """Return what contradicts what in each model that has a conflict, and what is stored."""
+    notes: list[str] = []
+    for r in readings:
+        notes += [f"{r.name}: {line}" for line in conflict_lines(r)]
+    return notes
 
 
 def are_same(architectures: Sequence[Architecture]) -> bool:

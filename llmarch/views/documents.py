@@ -56,3 +56,7 @@ class Comparison(Frozen):
     notes: list[str]
     same: bool
     """Whether the architectures have no differences at all."""
+    verdict: str = ""
+    """Says so, where they have none."""
+    conflicts: list[str] = field(default_factory=list[str])
+    """What contradicts what, for each checkpoint that contradicts its config."""

@@ -99,17 +99,61 @@ def test_what_exclusions_mean(
     )
 
 
-@pytest.mark.parametrize(
-    "regex", ["(a+)+$", "(a|aa)*b", ".*.*.*.*x", r"(a)\1", "(?=a)", "[", "a" * 400]
-)
-def test_regular_expressions_that_could_take_long_are_left_alone(regex: str) -> None:
+@pytest.mark.parametrize("regex", [r"(a)\1", "(?=a)", "[", "a" * 2000])
+def test_regular_expressions_that_cannot_be_compared_are_told(regex: str) -> None:
     assert compile_pattern(regex) is None
-    assert (
-        Exclusions((f"re:{regex}",)).excluded_indices(
-            LogicalTensor("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")
-        )
-        == []
+    exclusions = Exclusions((f"re:{regex}",))
+    assert exclusions.unread == [regex] and not exclusions.is_complete
+    tensor = LogicalTensor("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")
+    assert exclusions.excluded_indices(tensor) == []
+
+
+@pytest.mark.parametrize("regex", ["(a+)+$", "(a|aa)*!", ".*.*.*.*x", ".?" * 60 + "!"])
+def test_regular_expressions_that_backtrack_elsewhere(regex: str) -> None:
+    names = tuple(f"re:{regex}{i or ''}" for i in range(90))
+    tensor = LogicalTensor(
+        "a" * 60 + ".{}", "U8", (1,), [(i,) for i in range(2000)], "a" * 60 + ".{}", "x"
     )
+    started = time.process_time()
+    assert Exclusions(names).excluded_indices(tensor) == []
+    assert time.process_time() - started < 5
+
+
+LISTS = {
+    "names": tuple(f"model.layers.{i}.mlp.up_proj{i}" for i in range(100_000)),
+    "numbers": tuple(f"model.layers.{i}.mlp.up_proj" for i in range(100_000)),
+    "globs": tuple(f"model.layers.{i}.mlp*x{i}" for i in range(100_000)),
+    "parts of numbers": tuple(f"model.layers.{i}*" for i in range(100_000)),
+    "expressions": tuple(f"re:.*layers\\.{i}\\..*" for i in range(100_000)),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_long_list_costs_little(kind: str) -> None:
+    started = time.process_time()
+    exclusions = Exclusions(LISTS[kind])
+    name = "model.layers.{}.mlp.up_proj.weight"
+    tensor = LogicalTensor(name, "U8", (1,), [(i,) for i in range(100)], name, "x")
+    exclusions.excluded_indices(tensor)
+    assert time.process_time() - started < 5, "some 0.3 s"
+
+
+@pytest.mark.parametrize(
+    ("glob", "number", "expected"),
+    [
+        ("model.layers.0*", 0, True),
+        ("model.layers.1*", 12, True),
+        ("model.layers.1?.mlp", 12, True),
+        ("model.layers.1?.mlp", 1, False),
+        ("model.layers.[12]?.mlp", 12, True),
+        ("model.layers.[!1]?.mlp", 12, False),
+        ("model.layers.1*.attn", 12, False),
+    ],
+)
+def test_globs_of_parts_of_numbers(glob: str, number: int, expected: bool) -> None:
+    name = "model.layers.{}.mlp.up_proj.weight"
+    tensor = LogicalTensor(name, "U8", (1,), [(number,)], name, "x")
+    assert bool(Exclusions((glob,)).excluded_indices(tensor)) == expected
 
 
 def test_long_lists_take_no_time() -> None:

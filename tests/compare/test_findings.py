@@ -26,6 +26,16 @@ def small(*config: Any, **more: Any) -> Files:
     return files(SMALL, *config, **more)
 
 
+def excluding(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the change of a config that excludes modules from its quantisation."""
+
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        declared = config["quantization_config"] | {"modules_to_not_convert": list(names)}
+        return config | {"quantization_config": declared}
+
+    return change
+
+
 def adding(**tensors: tuple[str, tuple[int, ...]]) -> Callable[[Tensors], Tensors]:
     return lambda t: t | {n.replace("__", "."): v for n, v in tensors.items()}
 
@@ -186,6 +196,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
     ("index-total-size", lambda: small(shards=2), lambda: shards(other_size)),
     ("tensor-in-two-shards", small, twice),
     ("weights-by-reader", small, lambda: {**small(shards=2), **small()}),
+    (
+        "pattern-not-compared",
+        lambda: files("qwen3-0.6b-reduced-fp8-block"),
+        lambda: files("qwen3-0.6b-reduced-fp8-block", excluding("re:(?=lm)lm_head")),
+    ),
     ("other-weights", small, lambda: small(more={"pytorch_model.bin": b""})),
     (
         "layer-list-length",

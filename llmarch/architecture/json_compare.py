@@ -96,24 +96,14 @@ class CheckDocument(TypedDict):
     """One verdict for each model."""
 
 
-class ComparedSourceDocument(SourceDocument):
-    """Where a model was read, and what its checkpoint says of its config."""
-
-    status: str
-    """How far the config is checked, as `parameters.status` of `show`. In a `conflict` the
-    checkpoint contradicts the config, which `changes` compare."""
-    findings: list[Finding]
-    """What was found about the checkpoint and its files."""
-
-
 class DiffDocument(TypedDict):
     """What `llmarch diff OLD NEW --format json` writes."""
 
     schema_version: int
     """Version of this document."""
-    old: ComparedSourceDocument
+    old: SourceDocument
     """Where the old model was read."""
-    new: ComparedSourceDocument
+    new: SourceDocument
     """Where the new model was read."""
     changes: list[Change]
     """All differences between the two architectures, worst first."""
@@ -124,7 +114,7 @@ class DiffDocument(TypedDict):
 class ComparedModelDocument(TypedDict):
     """One model held against the first, where `diff` is given several."""
 
-    new: ComparedSourceDocument
+    new: SourceDocument
     """Where the model was read."""
     changes: list[Change]
     """All differences from the first model, worst first."""
@@ -135,7 +125,7 @@ class ComparisonDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
-    old: ComparedSourceDocument
+    old: SourceDocument
     """Where the first model was read."""
     comparisons: list[ComparedModelDocument]
     """Each of the other models against the first."""

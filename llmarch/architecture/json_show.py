@@ -82,6 +82,11 @@ class SourceDocument(TypedDict, total=False):
     """Where a bundled config was found. Only for bundled models."""
     published: list[PublishedFigureDocument]
     """Figures that others published. Only for bundled models."""
+    status: str
+    """How far the config is checked, as `parameters.status` of `show`. Only in `diff`, whose
+    changes are those of the configs: in a `conflict` the checkpoint contradicts its own."""
+    findings: list[Finding]
+    """What was found about the checkpoint and its files. Only in `diff`."""
 
 
 class ParametersDocument(TypedDict):

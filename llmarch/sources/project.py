@@ -54,7 +54,7 @@ def read_lock(path: str) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{shown}: no such file", hint) from None
     except OSError as error:
         raise ConfigError(f"{shown}: {error.strerror}") from None
-    return parse_object(data, file=path, limit=MAX_LOCK), data.decode("utf-8-sig")
+    return parse_object(data, file=path, limit=MAX_LOCK, is_own=True), data.decode("utf-8-sig")
 
 
 def write_file(path: str, text: str) -> None:

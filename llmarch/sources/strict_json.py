@@ -29,7 +29,9 @@ _TYPE_NAMES: dict[type, str] = {
 }
 
 
-def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str, Any]:
+def parse_object(
+    data: bytes, *, file: str, limit: int = MAX_CONFIG, is_own: bool = False
+) -> dict[str, Any]:
     """Parse a file that must hold a JSON object in UTF-8.
 
     NaN and Infinity are accepted: published configs contain them (Mamba's time_step_limit).
@@ -38,6 +40,7 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     data: the bytes of the file.
     file: its name, for messages.
     limit: refuse a longer file.
+    is_own: whether llmarch wrote the file, which then holds neither NaN nor Infinity.
     """
     name = printable(file)
     if len(data) > limit:
@@ -52,7 +55,8 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     if values > MAX_VALUES:
         raise ConfigError(f"{name}: contains some {values:,} values, limit {MAX_VALUES:,}")
     try:
-        value: Any = json.loads(data.decode("utf-8-sig"))
+        refuse = _refuse_constant if is_own else None
+        value: Any = json.loads(data.decode("utf-8-sig"), parse_constant=refuse)
         if b"\\" in data and re.search(_SURROGATE, data):
             json.dumps(value, ensure_ascii=False).encode()  # fails for an unpaired surrogate
     except UnicodeDecodeError as error:
@@ -68,6 +72,10 @@ def parse_object(data: bytes, *, file: str, limit: int = MAX_CONFIG) -> dict[str
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: contains {type_name(value)}, not a JSON object")
     return cast(dict[str, Any], value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def type_name(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`diff` beside a checkpoint that contradicts its config, and findings with their values in JSON."""
+"""`diff` beside a checkpoint that contradicts its config; findings with their values in JSON."""
 
 from __future__ import annotations
 

@@ -61,3 +61,11 @@ def test_any_bytes(data: bytes) -> None:
         parse_object(data, file="f")
     except ConfigError as error:
         assert error.message.isprintable()
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_file_of_llmarchs_own_holds_only_json_numbers(constant: str) -> None:
+    data = f'{{"a": [{constant}]}}'.encode()
+    assert parse_object(data, file="config.json")["a"]
+    with pytest.raises(ConfigError, match=f"x.lock: {constant} is not a JSON number"):
+        parse_object(data, file="x.lock", is_own=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import paths
+from helpers import models, paths
 from helpers.checkpoints import Sparse, safetensors, write
 from helpers.loopback import Files, Hub, serve
 
@@ -112,6 +112,26 @@ def facts(reading: Reading) -> tuple[Any, ...]:
         for table in tables
     ]
     return reading.status, sorted(map(str, reading.findings)), groups, raw.partial
+
+
+@pytest.mark.parametrize("one_request", [False, True])
+@pytest.mark.parametrize("file", ["quantize_config.json", "quant_config.json"])
+def test_a_declaration_beside_the_config(
+    hub: Hub, tmp_path: Path, file: str, one_request: bool
+) -> None:
+    content = dict(models.files("qwen3-0.6b-reduced-gptq", shards=2))
+    config = json.loads(content["config.json"])  # pyright: ignore[reportArgumentType]
+    content[file] = json.dumps(config.pop("quantization_config")).encode()
+    content["config.json"] = json.dumps(config).encode()
+    hub.add(REPO, content)
+    hub.one_request = one_request
+    local = llmarch.load(str(write(tmp_path / "model", content)))
+    assert local.status == "verified" and "quantization-beside-config" in rules(local)
+    for _ in ("remote", "cached"):
+        reading = llmarch.load(REPO)
+        assert facts(reading) == facts(local)
+        assert reading.architecture == local.architecture
+        assert reading.evidence == local.evidence
 
 
 @pytest.mark.parametrize("one_request", [False, True])

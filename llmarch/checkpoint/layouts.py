@@ -47,6 +47,7 @@ _GATE_UP = ("gate_proj", "up_proj")
 _QKV = ("q_proj", "k_proj", "v_proj")
 _QKVZ = ("in_proj_qkv", "in_proj_z")
 _BA = ("in_proj_b", "in_proj_a")
+_CONVOLUTIONS = ("q_conv1d", "k_conv1d", "v_conv1d")
 _ABSORBED = ("embed_q", "unembed_out")
 _FUSED_NAMES = (
     # Experts one by one (Qwen 3, DeepSeek V3), which transformers 5 and MLX stack.
@@ -105,6 +106,9 @@ _FUSED_NAMES = (
         _BA,
     ),
     _fused(r"^(.*)\.(in_proj_qkvz|in_proj_ba)\.weight$", r"\1.\2.weight"),
+    # Kimi Delta Attention: a convolution each (as published) or one (transformers).
+    _fused(r"^(.*)\.(q_conv1d|k_conv1d|v_conv1d)\.weight$", r"\1.conv1d.weight", _CONVOLUTIONS),
+    _fused(r"^(.*\.self_attn)\.(conv1d)\.weight$", r"\1.\2.weight"),
     # MLA as mlx-lm absorbs it (models/deepseek_v3.py).
     _fused(
         r"^(.*)\.(embed_q|unembed_out)\.weight$",
@@ -142,6 +146,7 @@ def joined_shape(key: str, parts: Sequence[Shape]) -> Shape | None:
     matrices                      [I, h] and [I, h]           [2 I, h]
     stacked experts               [E, I, h] and [E, I, h]     [E, 2 I, h]
     biases                        [I] and [I]                 [2 I]
+    convolutions                  [C, 1, k], three times      [3 C, 1, k]
     MLA absorbed by MLX, by head  [H, rank, n], [H, v, rank]  [H (n + v), rank]
     ============================  ==========================  ======================
     """
@@ -151,6 +156,8 @@ def joined_shape(key: str, parts: Sequence[Shape]) -> Shape | None:
     axis = len(first) - 2
     if key.endswith("bias"):
         axis += 1
+    if key.endswith("conv1d.weight"):
+        axis = 0
     if axis < 0:
         return None
 

@@ -11,6 +11,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
+from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
 from .indices import Index, split_by_axes
 from .layouts import closer_layout, other_layout
@@ -100,7 +101,9 @@ class MissingRow(NamedTuple):
 class Matching:
     """Template rows and stored tensors, matched or left over, by canonical name."""
 
-    def __init__(self, rows: Iterable[TensorRow], tensors: list[LogicalTensor]) -> None:
+    def __init__(
+        self, rows: Iterable[TensorRow], tensors: list[LogicalTensor], conversion: Conversion
+    ) -> None:
         self.rows: dict[str, list[TensorRow]] = {}
         self.stored: dict[str, list[LogicalTensor]] = {}
         self.matches: list[Match] = []
@@ -111,11 +114,25 @@ class Matching:
         """Tensors stored a second time under another name."""
         self.missing_experts: dict[str, list[Index]] = {}
         """By stored pattern, experts that are missing from stacks that otherwise match."""
-        self.canonical_name = canonicalizer({x.pattern for x in tensors})
+        stored_patterns = {x.pattern for x in tensors}
+        row_name, self._stored_name = canonicalizer(stored_patterns, conversion)
         for row in rows:
-            self.rows.setdefault(canonical(row.pattern), []).append(row)
+            self.rows.setdefault(row_name(row.pattern), []).append(row)
         for tensor in tensors:
             self.stored.setdefault(self.canonical_name(tensor.pattern), []).append(tensor)
+
+    def canonical_name(self, pattern: str) -> str:
+        """Return the canonical name of a stored tensor.
+
+        A rename that leads to no row is not applied to a name that has one without it.
+        """
+        renamed = self._stored_name(pattern)
+        if renamed in self.rows:
+            return renamed
+        unchanged = canonical(pattern)
+        if unchanged in self.rows:
+            return unchanged
+        return renamed
 
     def match_by_name(self) -> None:
         """Match rows with the tensors of the same canonical name."""

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from ..tensors.conversion import Conversion
 from .layouts import fused_place
 from .roles import TOWER_NAME
 
@@ -125,6 +126,11 @@ CANONICAL_RULES = (
         "GPT-2 (c_attn), Baichuan (W_pack), GPT-NeoX and Falcon (query_key_value), InternLM2 "
         "(wqkv), MPT and DBRX (Wqkv), vision towers (qkv); Phi 3 has qkv_proj",
     ),
+    _rule(
+        r"\.(attn|self_attn)\.in_proj_(weight|bias)$",
+        r".\1.qkv_proj.\2",
+        "Step 3.7's tower, as torch's MultiheadAttention",
+    ),
 )
 """Recognised names and the canonical ones, applied in this order to a name without wrappers."""
 
@@ -208,19 +214,27 @@ def canonical_in_layer(name: str) -> str:
     return name
 
 
-def canonicalizer(patterns: Iterable[str]) -> Callable[[str], str]:
-    """Return `canonical` for the names of one checkpoint.
+def canonicalizer(
+    patterns: Iterable[str], conversion: Conversion
+) -> tuple[Callable[[str], str], Callable[[str], str]]:
+    """Return what makes canonical names of the template's rows, and of the stored names.
 
-    If they are Mistral's native names, the returned function translates them first.
+    Both are renamed first as transformers does for the model_type, so that published names and
+    those of its class are equal. If the stored names are Mistral's native ones, they are
+    translated before.
     """
+
+    def canonical_of_row(pattern: str) -> str:
+        return canonical(conversion.renamed(pattern))
+
     if MISTRAL_NATIVE.isdisjoint(patterns):
-        return canonical
+        return canonical_of_row, canonical_of_row
     from ..tensors.mistral_names import hub_name
 
     def canonical_of_native(pattern: str) -> str:
-        return canonical(hub_name(pattern) or pattern)
+        return canonical_of_row(hub_name(pattern) or pattern)
 
-    return canonical_of_native
+    return canonical_of_row, canonical_of_native
 
 
 # --- notes --------------------------------------------------------------------------------------

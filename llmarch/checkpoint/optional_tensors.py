@@ -12,7 +12,6 @@ from ..tensors.template import TensorRow
 from .conflicts import Conflict, conflict_finding, value_at
 from .indices import folded_names
 from .logical import LogicalTensor
-from .names import canonical
 
 
 class _OptionalTensor(NamedTuple):
@@ -84,9 +83,10 @@ def absent_facts(
         missing: rows of which nothing is stored
 
     """
+    key_of = {row.pattern: key for key, of_name in rows.items() for row in of_name}
     found: dict[Conflict, list[str]] = {}
     for row in missing:
-        key = canonical(row.pattern)
+        key = key_of[row.pattern]
         optional = _optional_tensor(key)
         if optional is None or not row.axes:
             continue

@@ -96,7 +96,7 @@ def verify(
     """
     declared = quantization or architecture.quantization
     unpacked = unpack(table, declared)
-    matching = Matching(rows, unpacked.logical)
+    matching = Matching(rows, unpacked.logical, conversion)
     matching.match_by_name()
     match_fused(matching)
     classified = classify(architecture, matching, unpacked, declared)

@@ -73,18 +73,23 @@ class Conversion(Frozen):
             return True
         return all(self._finds(name, parameters) for name in self._converted(pattern))
 
-    def _converted(self, pattern: str) -> tuple[str, ...]:
-        """Return what the rules make of a name."""
+    def renamed(self, pattern: str) -> str:
+        """Return what the renames make of a name."""
         name = pattern
         for rule in (*self.renames, LEGACY_RENAME):
             name = self._replaced(name, rule.scope, rule.pattern, rule.replacement)
+        return name
+
+    def _converted(self, pattern: str) -> tuple[str, ...]:
+        """Return what all rules make of a name."""
+        name = self.renamed(pattern)
         for merge in self.merges:
             for source in merge.patterns:
                 names = tuple(
                     self._replaced(name, merge.scope, source, target)
                     for target in merge.replacements
                 )
-                if names != (name,):
+                if set(names) != {name}:
                     return names
         return (name,)
 

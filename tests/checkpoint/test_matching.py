@@ -12,6 +12,7 @@ from llmarch.checkpoint.matching import Matching, MissingRow
 from llmarch.checkpoint.missing import missing_findings
 from llmarch.checkpoint.packing import unpack
 from llmarch.checkpoint.unexpected import unexpected_findings
+from llmarch.tensors.conversion import Conversion
 from llmarch.tensors.template import TensorRow
 
 NORMS = TensorRow("layers.{}.norm.weight", (8,), (range(4),), "norms")
@@ -60,7 +61,7 @@ def test_reports_change_nothing(change: Change) -> None:
     fixture["config"]["quantization_config"] = {"quant_method": "aqlm"}
     architecture, rows = read(fixture["config"])
     unpacked = unpack(table_of(change(tensors_of(fixture))), architecture.quantization)
-    matching = Matching(rows, unpacked.logical)
+    matching = Matching(rows, unpacked.logical, Conversion())
     matching.match_by_name()
     match_fused(matching)
     classified = classify(architecture, matching, unpacked, architecture.quantization)

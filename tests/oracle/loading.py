@@ -140,6 +140,21 @@ SPELLINGS = {
 }
 
 
+def own_names(model):
+    """The parameters under the names that the class gives them; tied ones once."""
+    tied = set(getattr(model, "all_tied_weights_keys", None) or {})
+    return {n: x.detach() for n, x in model.state_dict().items() if n not in tied}
+
+
+OWN_NAMES = {
+    "the class's own names": lambda own, saved, base: own,
+    "the class's own names without the base's": lambda own, saved, base: {n.removeprefix(f"{base}."): x for n, x in own.items()},
+    "the class's own names in layer 1": lambda own, saved, base: {
+        **{n: x for n, x in saved.items() if ".1." not in LAYER_NUMBER.findall(n)[:1]}, **{n: x for n, x in own.items() if ".1." in LAYER_NUMBER.findall(n)[:1]}},
+}
+LAYER_NUMBER = re.compile(r"\.\d+\.")
+
+
 def fold(name): return re.sub(r"(?<=\.)\d+(?=\.|$)", "{}", name), tuple(map(int, re.findall(r"(?<=\.)\d+(?=\.|$)", name)))
 
 
@@ -212,6 +227,9 @@ def main():
             tensors = change(saved)
             if spelling != "as saved" and {n: x.shape for n, x in tensors.items()} == {n: x.shape for n, x in saved.items()}: continue
             rows[spelling] = {"tensors": folded(tensors), **loaded(type(model), model.config, tensors)}
+        for spelling, change in OWN_NAMES.items():
+            tensors = change(own_names(model), saved, model.base_model_prefix)
+            if tensors.keys() != saved.keys(): rows[spelling] = {"tensors": folded(tensors), **loaded(type(model), model.config, tensors)}
         models[path.stem] = {"class": type(model).__name__, "config": written, "rows": rows}
         print(path.stem, len(rows), file=sys.stderr, flush=True)
     about = {"by": "tests/oracle/loading.py", "transformers": transformers.__version__, "left_out": LEFT_OUT}

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Evidence, Finding
 from ...sources.raw import TensorTable
+from ...tensors.conversion import Conversion
 from .. import names as spelling
 from ..findings import limit_findings
 from ..grouping import group_by_module, stored_sets
@@ -116,7 +117,7 @@ class _ModelInference:
     def _canonical_tensors(self) -> list[NamedTensor]:
         tensors = self.unpacked.logical
         patterns = {tensor.pattern for tensor in tensors}
-        canonical = spelling.canonicalizer(patterns)
+        _, canonical = spelling.canonicalizer(patterns, Conversion())
         named = [NamedTensor(canonical(tensor.pattern), tensor) for tensor in tensors]
         return separate_blocks(named)
 

@@ -170,7 +170,7 @@ FAMILY = Family(
                 tensors.Rename(
                     r"mlp\.experts\.e_score_correction_bias", "mlp.gate.e_score_correction_bias"
                 ),
-                tensors.Rename(r"mlp\.shared_expert\.", "mlp.shared_experts."),
+                tensors.Rename(r"mlp\.shared_expert.", "mlp.shared_experts."),
             ),
             merges=tensors.MERGED_EXPERTS,
         )

@@ -458,6 +458,7 @@ STEP3P7_CONVERSION = tensors.Conversion(
         tensors.Rename(r"\.moe\.gate\.weight(?!\w)", ".mlp.gate.weight"),
         tensors.Rename(r"\.moe\.router_bias(?!\w)", ".mlp.gate.e_score_correction_bias"),
         tensors.Rename(r"\.moe\.down_proj\.weight(?!\w)", ".mlp.experts.down_proj"),
+        tensors.Rename(r"\.moe\.(gate|up)_proj\.weight(?!\w)", r".mlp.experts.\1_proj"),
         tensors.Rename(r"\.share_expert\.", ".mlp.shared_experts."),
         tensors.Rename(r"^conv1\.weight", "embeddings.patch_embedding.weight", "vision_model"),
         tensors.Rename(
@@ -475,7 +476,7 @@ STEP3P7_CONVERSION = tensors.Conversion(
     ),
     merges=(
         tensors.Merge(
-            (r"moe\.gate_proj\.weight(?!\w)", r"moe\.up_proj\.weight(?!\w)"),
+            (r"mlp\.experts\.gate_proj(?!\w)", r"mlp\.experts\.up_proj(?!\w)"),
             ("mlp.experts.gate_up_proj",),
         ),
         *(

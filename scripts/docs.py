@@ -11,16 +11,28 @@ import families_page
 import glossary_page
 import index_specs
 
+import llmarch
 from llmarch.compare.rules import RULES
 from llmarch.renderers import markdown
+from llmarch.renderers.svg import svg
+from llmarch.views.figure import figure
 
 ROOT = Path(__file__).parent.parent
+
+
+def picture(*aliases: str) -> Callable[[], str]:
+    """Return what makes the figure of bundled models."""
+    return lambda: svg(figure([llmarch.load(alias) for alias in aliases]))
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "specs/index.json": index_specs.index,
     "docs/rules.md": lambda: markdown.rules(RULES),
     "docs/glossary.md": glossary_page.glossary,
     "docs/families.md": families_page.page,
     "docs/design/architecture.md": architecture_page.page,
+    "docs/pictures/llama3-8b--olmo2-7b.svg": picture("llama3-8b", "olmo2-7b"),
+    "docs/pictures/deepseek-v4-flash.svg": picture("deepseek-v4-flash"),
 }
 """Path in the checkout -> its text as it should be."""
 
@@ -43,6 +55,7 @@ def main() -> int:
             print(f"{path} is not current: run `make docs`")
         return int(bool(changed))
     for path in changed:
+        (ROOT / path).parent.mkdir(exist_ok=True)
         (ROOT / path).write_text(GENERATED[path](), encoding="utf-8")
         print(f"wrote {path}")
     return 0

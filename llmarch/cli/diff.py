@@ -22,6 +22,7 @@ from .common import (
     load_reference,
     write,
 )
+from .pictures import figure_drawings, picture_format, print_sketch, write_picture
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -45,6 +46,18 @@ def diff(
             autocompletion=complete,
         ),
     ],
+    sketch: Annotated[
+        bool, typer.Option("--sketch", help="Print sketches of the blocks first.")
+    ] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the figure into a file too: .svg, .png, .pdf or .html.",
+        ),
+    ] = None,
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Show equal facts too.")] = False,
     exit_code: Annotated[
@@ -63,10 +76,15 @@ def diff(
     """Show how two models differ, or compare several."""
     if len(refs) < 2:
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
+    suffix = picture_format(output)
     readings = [
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         for ref in refs
     ]
+    if output is not None:
+        write_picture(figure_drawings(readings, suffix), output)
+    if sketch and format is not Format.json:
+        print_sketch(readings, fenced=format is Format.markdown)
     from ..views import comparison
 
     compared = comparison.compare(readings, everything)

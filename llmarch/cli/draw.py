@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,13 +15,15 @@ from .common import (
     complete,
     end_if_partial,
     examples,
-    fail,
+    inspect_reference,
     load_reference,
 )
+from .pictures import figure_drawings, picture_format, write_picture
 
 if TYPE_CHECKING:
-    from ..layout.drawing import Drawing
-    from ..renderers.themes import Theme
+    from collections.abc import Sequence
+
+    from ..checkpoint.reading import Observation, Reading
 
 
 class ThemeName(StrEnum):
@@ -38,10 +39,7 @@ class PartName(StrEnum):
 
     layers = "layers"
     panels = "panels"
-    order = "strip"
-
-
-FORMATS = (".svg", ".png", ".pdf", ".html")
+    layer_strip = "strip"
 
 
 @app.command(
@@ -89,47 +87,18 @@ def draw(
     refresh: Refresh = False,
 ) -> None:
     """Draw a model's architecture, or several side by side with what differs marked."""
-    suffix = Path(output or "-.svg").suffix.lower()
-    if suffix not in FORMATS:
-        fail(f"--output {output} is no format to draw in", "the formats are " + ", ".join(FORMATS))
-    readings = [
-        load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
-        for ref in refs
-    ]
-    from ..layout.compose import drawing
-    from ..views.figure import figure
-
-    described = figure(readings)
-    parts = frozenset(map(str, only or PartName))
-    drawings = [drawing(described, narrow=narrow, parts=parts)]
-    if suffix == ".html" and not narrow and len(refs) < 3:
-        drawings.append(drawing(described, narrow=True, parts=parts))
-    data = rendered(drawings, suffix, theme.value, scale)
-    if output is None:
-        typer.echo(data.decode(), nl=False)
-    else:
-        from ..sources.atomic import replace_file
-
-        replace_file(Path(output), data, mode=0o644)
+    suffix = picture_format(output)
+    readings = read_models(refs, offline=offline, headers=not config_only, refresh=refresh)
+    parts = frozenset(part.value for part in only or PartName)
+    drawings = figure_drawings(readings, suffix, narrow=narrow, parts=parts)
+    write_picture(drawings, output, theme.value, scale)
     end_if_partial(readings)
 
 
-def rendered(drawings: list[Drawing], suffix: str, theme: Theme, scale: float) -> bytes:
-    """Return drawings in the format of a file's suffix; only HTML has room for more than one."""
-    if suffix == ".html":
-        from ..renderers.html import html_page
-
-        return html_page(tuple(drawings), theme=theme, scale=scale).encode()
-    if suffix == ".svg":
-        from ..renderers.svg import drawing_svg
-
-        return drawing_svg(drawings[0], theme=theme, scale=scale).encode()
-    one = "light" if theme == "auto" else theme
-    if suffix == ".pdf":
-        from ..renderers.pdf import pdf
-
-        return pdf(drawings[0], theme=one, scale=scale)
-    from ..renderers.png import png
-    from ..renderers.svg import drawing_svg
-
-    return png(drawing_svg(drawings[0], theme=one, scale=scale))
+def read_models(
+    refs: list[str], *, offline: bool, headers: bool, refresh: bool
+) -> Sequence[Reading | Observation]:
+    """Read models; a single one may be one of which only the tensors are known."""
+    if len(refs) == 1:
+        return [inspect_reference(refs[0], offline=offline, headers=headers, refresh=refresh)]
+    return [load_reference(ref, offline=offline, headers=headers, refresh=refresh) for ref in refs]

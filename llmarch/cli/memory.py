@@ -20,6 +20,7 @@ from .common import (
     load_reference,
     write,
 )
+from .pictures import picture_format, write_picture
 
 if TYPE_CHECKING:
     from ..analyses.planning import PlannedModel
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         "llmarch memory deepseek-v3 --kv-dtype fp8 --gpus 8xH200 --ep 8",
         "llmarch memory qwen3-30b-a3b --engine vllm --gpus 2xRTX4090 --tp 2",
         "llmarch memory llama3.1-8b gemma3-27b qwen3-next --context 128k",
+        "llmarch memory deepseek-v3 --gpus 8xH200 -o memory.svg",
     )
 )
 def memory(
@@ -210,6 +212,15 @@ def memory(
             help="The cache's pool on a GPU: 15.58GiB. Default: what is left.",
         ),
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write charts into a file too: .svg, .png, .pdf or .html.",
+        ),
+    ] = None,
     format: Output = Format.text,
     config_only: ConfigOnly = False,
     offline: Offline = False,
@@ -220,6 +231,8 @@ def memory(
     from ..analyses.memory import Reserve
     from ..analyses.planning import PlanOptions, plan_models
 
+    if output is not None:
+        picture_format(output)
     number, gpu = find_gpu(gpus)
     options = PlanOptions(
         context=parse_context(context),
@@ -257,12 +270,18 @@ def memory(
         for ref in refs
     ]
     planned = plan_models(readings, options)
+    gpu_name = gpu.name if gpu else None
+    if output is not None:
+        from ..layout.charts import chart_drawing
+        from ..views.charts import memory_charts
+
+        write_picture([chart_drawing(memory_charts(planned, gpu_name))], output)
     from ..views.memory import memory_view
 
     write(
         format,
         "memory",
-        lambda: memory_view(planned, gpu.name if gpu else None, conflict_warnings(readings)),
+        lambda: memory_view(planned, gpu_name, conflict_warnings(readings)),
         lambda: memory_document(readings, planned, gpu),
     )
     end_if_partial(readings)

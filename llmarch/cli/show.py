@@ -46,6 +46,9 @@ def show(
     everything: Annotated[
         bool, typer.Option("--all", help="Add a table of every fact with its path.")
     ] = False,
+    sketch: Annotated[
+        bool, typer.Option("--sketch", help="Print a sketch of the blocks first.")
+    ] = False,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -71,6 +74,10 @@ def show(
             lambda: evidence.explanation_document(explained),
         )
     else:
+        if sketch and format is not Format.json:
+            from .pictures import print_sketch
+
+            print_sketch([reading], fenced=format is Format.markdown)
         asked = {"layers": layers, "tensors": tensors, "facts": everything}
         names = [name for name, wanted in asked.items() if wanted]
         write(format, "sheet", lambda: pages(reading, names), lambda: show_document(reading))

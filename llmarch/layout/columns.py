@@ -238,7 +238,10 @@ def draw_steps(rise: Rise, plan: ColumnPlan) -> None:
     entries: dict[int, list[float]] = {}
     lane = LaneSide(-plan.outer, lane_start(plan))
     for i, step in enumerate(plan.column.steps):
-        if step.skip_from is None:
+        if not step.wiring_known:
+            rise.up(14)
+            draw_blocks(rise, plan, i)
+        elif step.skip_from is None:
             readers = [s for s in plan.column.steps if s.skip_from == i]
             rise.up(14)
             split = rise.y
@@ -253,7 +256,8 @@ def draw_steps(rise: Rise, plan: ColumnPlan) -> None:
             draw_factors(rise.group, plan, step, center)
         else:
             start = entries[step.skip_from].pop(0)
-            draw_lane(rise, plan, i, start, lane)
+            taps = [y for heights in entries.values() for y in heights]
+            draw_lane(rise, plan, i, start, lane, taps)
         rise.pill(step.after_norm)
 
 
@@ -322,7 +326,24 @@ def draw_factors(group: Group, plan: ColumnPlan, step: StepPicture, center: floa
         group.text(middle, center - 8, step.stream_factor, SMALL, "muted", anchor="middle")
 
 
-def draw_lane(rise: Rise, plan: ColumnPlan, i: int, start: float, lane: LaneSide) -> None:
+def lane_bottom(start: float, end: float, height: float, taps: Sequence[float]) -> float:
+    """Return where blocks beside the steps begin, so that no later line crosses them.
+
+    start, end: heights at which their line leaves the axis and comes back, if there is room.
+    height: their height.
+    taps: heights at which lines to blocks further out leave the axis.
+    """
+    middle = (start + end) / 2 + height / 2
+    for bottom in (middle, *(y - 8 for y in sorted(taps, reverse=True))):
+        crossed = any(bottom - height - 4 < y < bottom + 4 for y in taps)
+        if not crossed and bottom <= start - 8:
+            return bottom
+    return min([start, *taps]) - 8
+
+
+def draw_lane(
+    rise: Rise, plan: ColumnPlan, i: int, start: float, lane: LaneSide, taps: Sequence[float]
+) -> None:
     """Draw a step whose blocks stand beside the steps that they skip.
 
     rise: the axis.
@@ -330,6 +351,7 @@ def draw_lane(rise: Rise, plan: ColumnPlan, i: int, start: float, lane: LaneSide
     i: number of the step.
     start: height at which its input leaves the axis.
     lane: where it stands.
+    taps: heights at which lines to further blocks beside the steps leave the axis.
     """
     step, blocks = plan.column.steps[i], plan.blocks[i]
     own = Rise()
@@ -340,9 +362,9 @@ def draw_lane(rise: Rise, plan: ColumnPlan, i: int, start: float, lane: LaneSide
     reach = -own.group.bounds.left if lane.direction > 0 else own.group.bounds.right
     x = lane.direction * (lane.start + GAP + reach)
     lane.start += 2 * GAP + own.group.width
-    rise.up(max(20.0, height + 24 - (start - rise.y)))
+    bottom = lane_bottom(start, rise.y - 37, height, taps)
+    rise.up(max(20.0, rise.y - (bottom - height + 5)))
     center = rise.plus()
-    bottom = (start + center) / 2 + height / 2
     group = rise.group
     group.wire((0, start), (x, start), (x, bottom))
     group.place(own.group, x, bottom)
@@ -388,19 +410,29 @@ def draw_with_predicted_streams(rise: Rise, plan: ColumnPlan) -> None:
     assert plan.streams is not None
     count = plan.streams.count
     lines = plan.stream_lines[: max(count - 1, 1)]
-    bottom = draw_bar(rise, lines, f"predict {count} streams from all")
+    predict = (f"predict {count} streams from all", f"predict {count} streams", "predict")
+    bottom = draw_bar(rise, plan, lines, predict)
     draw_steps(rise, plan)
-    top = draw_bar(rise, lines, f"correct {count} streams by the active one")
+    correct = (f"correct {count} streams by the active one", f"correct {count} streams", "correct")
+    top = draw_bar(rise, plan, lines, correct)
     for x in lines:
         rise.group.wire((x, bottom.y), (x, top.bottom))
 
 
-def draw_bar(rise: Rise, lines: Sequence[float], text: str) -> Area:
-    """Lead the axis and further lines into one bar; return its place."""
+def draw_bar(rise: Rise, plan: ColumnPlan, lines: Sequence[float], texts: Sequence[str]) -> Area:
+    """Lead the axis and further lines into one bar; return its place.
+
+    rise: the axis.
+    plan: the column.
+    lines: where the further lines run.
+    texts: what the bar does, from the longest; the first that has room is written.
+    """
     rise.up(12, arrow=True)
     far = lines[-1]
-    needed = text_width(text, SMALL) + 20
-    reach = max(10.0, needed - abs(far) - 8)
+    room = abs(far) + 8 + plan.half
+    fitting = (text for text in texts if text_width(text, SMALL) + 20 <= room)
+    text = next(fitting, texts[-1])
+    reach = max(10.0, text_width(text, SMALL) + 20 - abs(far) - 8)
     left, right = far - 8, reach
     if far > 0:
         left, right = -reach, far + 8
@@ -483,12 +515,13 @@ def draw_mixed_step(
         rise.pill(Pill(text=f"reads what step {step.skip_from + 1} reads", role="io"))
     draw_norm(rise, step)
     draw_blocks(rise, plan, i)
+    for factor in (step.factor, step.stream_factor and f"streams {step.stream_factor}"):
+        rise.pill(Pill(text=factor, role="io") if factor else None)
     rise.pill(step.after_norm)
     rise.up(12)
     mix = draw_on_bundle(group, bundle, rise.y + 8.5, "mix")
     side = mix.x if plan.outer > 0 else mix.right
     group.wire((0, rise.y), (side, mix.middle), arrow=True)
-    draw_factors(group, plan, step, rise.y + 12)
     rise.y = mix.y
 
 

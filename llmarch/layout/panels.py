@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..views.figure.description import LayerStrip, Mark, Panel, Reuse, Value
 from .columns import KIND_COLOURS
-from .drawing import FRAME, WIRE, Area, Cells, Group, Rectangle, Wire
+from .drawing import FRAME, WIRE, Area, Cells, Group, Rectangle, Sign, Wire
 from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
 from .parts import marker
 from .pictures import pictures_group
@@ -30,13 +30,15 @@ def panel_group(panel: Panel, width: float) -> Group:
             y += 13
     area = Area(0, 0, width, y + 8)
     group.add(Rectangle(area, f"panel {panel.role}", 8, FRAME, panel.path))
+    if panel.mark == "form":
+        group.add(Sign("flag", width - PAD - 7, 18))
     return group
 
 
 def panel_title(group: Group, panel: Panel, width: float) -> float:
     """Write the title of a panel; return the height below it."""
     y = 18.0
-    for line in wrapped_lines(panel.title, TITLE, width - 2 * PAD, bold=True):
+    for line in wrapped_lines(panel.title, TITLE, width - 2 * PAD - 16, bold=True):
         group.text(PAD, y, line, TITLE, bold=True)
         y += 16
     return y - 2
@@ -51,6 +53,8 @@ def panel_pictures(group: Group, panel: Panel, y: float, width: float) -> float:
     each = (width - 2 * PAD - gutter * (count - 1)) / count
     lowest = y
     for i, pictures in enumerate(panel.pictures):
+        if not pictures:
+            continue
         drawn = pictures_group(pictures, each)
         group.place(drawn, PAD + (each + gutter) * i, y + 2)
         lowest = max(lowest, y + 2 + drawn.bounds.bottom)

@@ -97,7 +97,7 @@ class Page:
 
     def rectangle(self, area: Area, radius: float, css: str) -> None:
         """Draw a rectangle with round corners."""
-        r = min(radius, area.width / 2, area.height / 2)
+        r = min(radius, 0.49 * area.width, 0.49 * area.height)  # fpdf2 draws none from one half
         corners: dict[str, Any] = {}
         if r:
             corners = {"round_corners": True, "corner_radius": r * self.factor}

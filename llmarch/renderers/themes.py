@@ -13,6 +13,10 @@ from ..architecture.frozen import Frozen, frozen
 
 Theme = Literal["light", "dark", "auto"]
 ROLES = ("attention", "linear", "dense", "moe", "norm", "io", "tower")
+LINE_ROLES = ("attention", "moe", "linear", "dense", "tower", "io")
+"""Whose strokes the lines of a chart have."""
+DASHES: tuple[tuple[float, ...], ...] = ((), (8, 3), (2, 3), (12, 3), (5, 5), (1, 2))
+"""Dashes of the lines of a chart, so that they differ in print too."""
 
 
 @frozen(kw_only=True)
@@ -76,6 +80,9 @@ def paints(p: Palette) -> dict[str, Paint]:
         found[f"{role}-hollow"] = Paint(stroke=stroke, width=0.7)
     for i, colour in enumerate(p.kinds):
         found[f"k{i}"] = Paint(fill=colour)
+    for i, (role, dash) in enumerate(zip(LINE_ROLES, DASHES, strict=True)):
+        stroke = p.strokes[ROLES.index(role)]
+        found[f"line{i}"] = Paint(stroke=stroke, width=2.0, dash=dash)
     return found | {
         "paper": Paint(fill=p.paper),
         "ink": Paint(fill=p.ink),
@@ -83,6 +90,8 @@ def paints(p: Palette) -> dict[str, Paint]:
         "wire": Paint(stroke=p.line, width=1.2),
         "head": Paint(fill=p.line),
         "reuse": Paint(stroke=p.muted, width=1.0),
+        "grid": Paint(stroke=p.muted, stroke_opacity=0.3),
+        "limit": Paint(stroke=p.ink, width=1.2, dash=(6, 4)),
         "plus": Paint(fill=p.paper, stroke=p.line, width=1.2),
         "block": Paint(fill=p.paper, stroke=p.line, width=1.4),
         "frame": Paint(stroke=p.muted, dash=(4, 3)),

@@ -21,7 +21,7 @@ from .description import Figure, Mark, ModelPicture, ModelStack, Panel, Value
 from .differences import MODELS, PlacedChange, placed_changes
 from .marks import marked_stacks
 from .panels import block_panels, label_of, mtp_panels, tower_panels, value
-from .stacks import layer_strip, model_stack, plain_words
+from .stacks import KindColours, layer_strip, model_stack, plain_words
 
 WHOLE: dict[Key, str] = {
     ("Size", "total"): "parameters",
@@ -47,7 +47,8 @@ ELSEWHERE = ("recipe", "pattern", "decay", "embedding", "routed by token id", "e
 def figure(readings: Sequence[Reading]) -> Figure:
     """Return the figure of one model, of a pair, or of three and more models over a matrix."""
     models = compared_models(readings)
-    pictures = [model_picture(r, m) for r, m in zip(readings, models, strict=True)]
+    colours: KindColours = {}
+    pictures = [model_picture(r, m, colours) for r, m in zip(readings, models, strict=True)]
     if len(readings) == 1:
         return single_figure(readings[0], pictures[0])
     if len(readings) == 2:
@@ -55,7 +56,7 @@ def figure(readings: Sequence[Reading]) -> Figure:
     return row_figure(models, pictures)
 
 
-def model_picture(r: Reading, m: ComparedModel) -> ModelPicture:
+def model_picture(r: Reading, m: ComparedModel, colours: KindColours) -> ModelPicture:
     """Return one model with its stack and strip, without marks."""
     a = r.architecture
     origin = " · ".join(filter(None, (r.raw.repo_id, a.model_type)))
@@ -63,8 +64,8 @@ def model_picture(r: Reading, m: ComparedModel) -> ModelPicture:
         name=r.name,
         origin=origin,
         headline=headline(a),
-        stack=model_stack(a),
-        strip=layer_strip(r.name, a),
+        stack=model_stack(a, colours),
+        strip=layer_strip(r.name, a, colours),
         facts=tuple(whole_facts(m)),
     )
 

@@ -72,6 +72,8 @@ class StepPicture(Frozen):
     """Factor of the branches: `× 0.22`."""
     stream_factor: str = ""
     """Factor of the stream."""
+    wiring_known: bool = True
+    """Whether it is known that the blocks are added to the stream."""
 
 
 @frozen(kw_only=True)
@@ -221,6 +223,8 @@ class Panel(Frozen):
     notes: tuple[str, ...] = ()
     """Facts that differ and have no value above, by label."""
     path: str = ""
+    mark: Mark = ""
+    """`form` if one of two models has no such blocks."""
 
 
 @frozen(kw_only=True)

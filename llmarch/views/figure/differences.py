@@ -93,10 +93,26 @@ def edited(a: Architecture, edit: Edit | None) -> Architecture | None:
     """Return an architecture with one value changed, None where no single value does it."""
     if edit is None:
         return None
+    owner, _, _ = edit.path.rpartition(".")
+    if owner and find_value(a, owner) is None:
+        return None
     changed = replace_value(a, edit.path, edit.value)
-    if not is_whole(changed):
+    if not is_whole(changed) or not named_norms(changed) <= changed.norms.keys():
+        return None
+    if changed.mtp is not None and changed.mtp.layer_kind not in (None, *changed.layer_kinds):
         return None
     return changed
+
+
+def named_norms(a: Architecture) -> set[str]:
+    """Return the names of all norms that a model places."""
+    names = {a.final_norm, a.embedding.norm}
+    for kind in a.layer_kinds.values():
+        for step in kind.steps:
+            names |= {step.pre_norm, step.join_norm, step.after_norm}
+            for branch in step.branches:
+                names |= {branch.pre_norm, branch.post_norm}
+    return {name for name in names if name is not None}
 
 
 class Words(NamedTuple):

@@ -6,6 +6,7 @@ Labels, words and their order are those of the catalogue.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...architecture.catalogue.fact import DETAIL, Fact
@@ -106,6 +107,10 @@ def block_panel(key: str, architectures: Sequence[Architecture], sides: list[Blo
     present = next(blocks for blocks in sides if blocks)
     path, block = next(iter(present.items()))
     values = [*derived_values(architectures, sides), *fact_values(sides)]
+    mark: Mark = ""
+    if not all(sides):
+        mark = "form"
+        values = [replace(v, mark="") for v in values]
     return Panel(
         key=key,
         role=block_role(block),
@@ -116,6 +121,7 @@ def block_panel(key: str, architectures: Sequence[Architecture], sides: list[Blo
         ),
         values=tuple(values),
         path=path,
+        mark=mark,
     )
 
 
@@ -183,7 +189,7 @@ def fact_values(sides: Sequence[Blocks]) -> Iterator[Value]:
             continue
         cells = [cell(source.facts, blocks) for blocks in sides]
         shown = any(is_said(source.facts, blocks) for blocks in sides)
-        differs = len(set(cells)) > 1
+        differs = len(set(cells) - {NOTHING, ABSENT}) > 0 and len(set(cells)) > 1
         if source.facts[0].rank == DETAIL:
             continue
         if shown or (differs and all(sides)):
@@ -256,16 +262,21 @@ def tower_panels(architectures: Sequence[Architecture]) -> list[Panel]:
     for name in names:
         path = f"towers.{name}"
         towers = [a.towers.get(name) for a in architectures]
+        mark: Mark = "" if None not in towers else "form"
         sides = [{} if tower is None else {path: tower} for tower in towers]
         pictures = [() if tower is None else (tower_chain(tower),) for tower in towers]
+        values = fact_values(sides)
+        if mark:
+            values = (replace(v, mark="") for v in values)
         panels.append(
             Panel(
                 key=path,
                 role="tower",
                 title=f"{name.capitalize()} encoder",
                 pictures=tuple(pictures),
-                values=tuple(fact_values(sides)),
+                values=tuple(values),
                 path=path,
+                mark=mark,
             )
         )
     return panels
@@ -296,6 +307,9 @@ def mtp_panels(architectures: Sequence[Architecture]) -> list[Panel]:
     sides = [mtp_facts(a) for a in architectures]
     labels = dict.fromkeys(label for facts in sides for label in facts)
     values = [value(label, [facts.get(label, ABSENT) for facts in sides]) for label in labels]
+    mark: Mark = "" if all(sides) else "form"
+    if mark:
+        values = [replace(v, mark="") for v in values]
     return [
         Panel(
             key="mtp",
@@ -304,6 +318,7 @@ def mtp_panels(architectures: Sequence[Architecture]) -> list[Panel]:
             pictures=tuple(mtp_chains(a) for a in architectures),
             values=tuple(values),
             path="mtp",
+            mark=mark,
         )
     ]
 

@@ -43,14 +43,17 @@ PER_LAYER = "embedding.per_layer"
 PLAIN_SIGNS = {"∥": "||", "⌊": "floor(", "⌋": ")"}
 """What is written for signs that common fonts lack."""
 
+KindColours = dict[str, int]
+"""Number of the colour of each kind of layers, by its words: models that share a kind share it."""
 
-def model_stack(a: Architecture) -> ModelStack:
-    """Return a model from the embedding to the head."""
+
+def model_stack(a: Architecture, colours: KindColours) -> ModelStack:
+    """Return a model from the embedding to the head; see `kind_labels`."""
     mtp = None
     if a.mtp is not None:
         mtp = mtp_box(a, a.mtp)
     return ModelStack(
-        columns=tuple(column(a, labels) for labels in kinds_by_wiring(a)),
+        columns=tuple(column(a, labels) for labels in kinds_by_wiring(a, colours)),
         layers=len(a.layers),
         embedding=embedding_box(a),
         entry=tuple(entry_pills(a)),
@@ -66,12 +69,21 @@ def model_stack(a: Architecture) -> ModelStack:
 # Layers
 
 
-def kind_labels(a: Architecture) -> list[KindLabel]:
-    """Return the kinds of layers in the order of their first use."""
+def kind_labels(a: Architecture, colours: KindColours) -> list[KindLabel]:
+    """Return the kinds of layers in the order of their first use.
+
+    a: the architecture.
+    colours: numbers of the kinds of models before; gets those of new kinds.
+    """
     labels: list[KindLabel] = []
+    taken: set[int] = set()
     for kind, count in Counter(a.layers).items():
         words = plain_words(kind_word(a, kind))
-        labels.append(KindLabel(name=kind, count=count, words=words, number=len(labels)))
+        number = colours.setdefault(words, len(colours))
+        if number in taken:  # two kinds with the same words
+            number = colours.setdefault(f"{words}, {kind}", len(colours))
+        taken.add(number)
+        labels.append(KindLabel(name=kind, count=count, words=words, number=number))
     return labels
 
 
@@ -82,10 +94,10 @@ def plain_words(text: str) -> str:
     return text
 
 
-def kinds_by_wiring(a: Architecture) -> list[tuple[KindLabel, ...]]:
+def kinds_by_wiring(a: Architecture, colours: KindColours) -> list[tuple[KindLabel, ...]]:
     """Return the kinds of layers, those of one wiring together."""
     by_wiring: dict[object, list[KindLabel]] = {}
-    for label in kind_labels(a):
+    for label in kind_labels(a, colours):
         by_wiring.setdefault(wiring(a, label.name), []).append(label)
     return [tuple(labels) for labels in by_wiring.values()]
 
@@ -350,9 +362,9 @@ def deepstack_boxes(a: Architecture, labels: Sequence[KindLabel]) -> list[Box]:
 # The strip
 
 
-def layer_strip(name: str, a: Architecture) -> LayerStrip:
+def layer_strip(name: str, a: Architecture, colours: KindColours) -> LayerStrip:
     """Return the layers of a model in order, and what they reuse of each other."""
-    kinds = kind_labels(a)
+    kinds = kind_labels(a, colours)
     numbers = {label.name: label.number for label in kinds}
     layers = tuple(numbers[kind] for kind in a.layers)
     return LayerStrip(name=name, layers=layers, kinds=tuple(kinds), reuses=tuple(reuses(a)))

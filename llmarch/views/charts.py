@@ -1,0 +1,149 @@
+"""Charts: lines against the context and stacked bars, as data without a form.
+
+`memory_charts` are of plans, `parameter_charts` of architectures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..analyses.memory import Plan
+from ..analyses.parameters import count_parameters
+from ..analyses.planning import PlannedModel
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Architecture
+from . import numbers
+from .memory import Plot, context_plot, request_words
+
+MOST_SEGMENTS = 6
+"""Segments of a bar that are named; the smallest are counted as other."""
+OTHER_COMPONENTS = "other"
+
+
+@frozen
+class Segment(Frozen):
+    """A part of a bar."""
+
+    name: str
+    size: float
+    text: str
+    """The size in words."""
+
+
+@frozen
+class Bar(Frozen):
+    """One bar of segments."""
+
+    name: str
+    segments: tuple[Segment, ...]
+    text: str
+    """The whole in words."""
+
+
+@frozen
+class BarChart(Frozen):
+    """Bars of one scale."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    limit: Segment | None = None
+    """A size that all bars are held against: the memory that may be used."""
+
+
+@frozen
+class ChartSheet(Frozen):
+    """Charts below a title."""
+
+    title: str
+    subtitle: str
+    bars: tuple[BarChart, ...]
+    plot: Plot | None = None
+
+    @property
+    def summary(self) -> str:
+        """Return what the bars say, for those who do not see them."""
+        sentences: list[str] = []
+        for chart in self.bars:
+            for bar in chart.bars:
+                parts = ", ".join(f"{s.name} {s.text}" for s in bar.segments)
+                sentences.append(f"{chart.title}, {bar.name}: {bar.text} ({parts}).")
+        return " ".join(sentences)
+
+
+def memory_charts(planned: Sequence[PlannedModel], gpu_name: str | None = None) -> ChartSheet:
+    """Return the charts of plans: memory of a GPU, parameters, the cache against the context.
+
+    planned: plans under the same request.
+    gpu_name: the GPU that was asked for, if any.
+    """
+    architectures = {p.name: p.architecture for p in planned}
+    return ChartSheet(
+        title=" · ".join(p.name for p in planned),
+        subtitle=request_words(planned, gpu_name),
+        bars=(memory_bars(planned), parameter_bars(architectures)),
+        plot=context_plot(planned),
+    )
+
+
+def memory_bars(planned: Sequence[PlannedModel]) -> BarChart:
+    """Return weights, cache and state of one GPU, or of one copy without GPUs."""
+    first = planned[0].plan
+    title = "memory of one copy"
+    limit = None
+    if first.budget is not None:
+        title = "memory of one GPU"
+        text = numbers.size(first.budget)
+        limit = Segment(f"may be used: {text}", first.budget, text)
+    bars = tuple(memory_bar(p.name, p.plan) for p in planned)
+    return BarChart(title, bars, limit)
+
+
+def memory_bar(name: str, plan: Plan) -> Bar:
+    """Return what a plan takes of one GPU, or of one copy without GPUs."""
+    footprint = plan.one_copy if plan.budget is None else plan.per_gpu
+    parts = {"weights": footprint.weights, "KV cache": footprint.cache, "state": footprint.state}
+    if plan.budget is not None:
+        parts["engine"] = plan.reserved
+    segments = [Segment(n, size, numbers.size(size)) for n, size in parts.items() if size]
+    whole = sum(segment.size for segment in segments)
+    return Bar(name, tuple(segments), numbers.size(whole))
+
+
+def parameter_charts(architectures: Mapping[str, Architecture]) -> ChartSheet:
+    """Return the parameters of models by component."""
+    title = " · ".join(architectures)
+    return ChartSheet(title, "", (parameter_bars(architectures),))
+
+
+def parameter_bars(architectures: Mapping[str, Architecture]) -> BarChart:
+    """Return the parameters of models by component, the same components in the same order."""
+    counts = {name: count_parameters(a).by_component for name, a in architectures.items()}
+    sums: dict[str, int] = {}
+    for components in counts.values():
+        for component, n in components.items():
+            sums[component] = sums.get(component, 0) + n
+    ordered = sorted(sums, key=lambda component: -sums[component])
+    named = ordered
+    if len(ordered) > MOST_SEGMENTS:
+        named = ordered[: MOST_SEGMENTS - 1]
+    bars = [parameter_bar(name, components, named) for name, components in counts.items()]
+    return BarChart("parameters by component", tuple(bars))
+
+
+def parameter_bar(name: str, components: Mapping[str, int], named: Sequence[str]) -> Bar:
+    """Return the parameters of one model.
+
+    name: the model.
+    components: its parameters by component.
+    named: the components with a segment of their own.
+    """
+    segments: list[Segment] = []
+    for component in named:
+        n = components.get(component, 0)
+        if n:
+            segments.append(Segment(component.replace("_", " "), n, numbers.count(n)))
+    rest = sum(n for component, n in components.items() if component not in named)
+    if rest:
+        segments.append(Segment(OTHER_COMPONENTS, rest, numbers.count(rest)))
+    whole = sum(components.values())
+    return Bar(name, tuple(segments), numbers.count(whole))

@@ -1,0 +1,58 @@
+"""Sketches: every block of a figure is in them, they fit their width, and ASCII is ASCII."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+import llmarch
+from llmarch.checkpoint.reading import Reading
+from llmarch.renderers.sketch import sketch_lines
+from llmarch.sources.aliases import bundled_models
+from llmarch.views.figure import figure
+
+Run = Callable[..., tuple[str, str]]
+ALL = sorted(bundled_models())
+
+
+@cache
+def reading(alias: str) -> Reading:
+    return llmarch.load(alias)
+
+
+@pytest.mark.parametrize("alias", ALL)
+def test_every_block_is_sketched(alias: str) -> None:
+    described = figure([reading(alias)])
+    lines = sketch_lines(described, 100)
+    text = "\n".join(lines)
+    for column in described.models[0].stack.columns:
+        for step in column.steps:
+            for branch in step.branches:
+                assert branch.box.title in text
+                assert all(line in text for line in branch.box.lines)
+    ascii_text = "\n".join(sketch_lines(described, 100, ascii_only=True))
+    assert ascii_text.isascii() and "?" not in ascii_text
+
+
+def test_frames_are_closed() -> None:
+    lines = sketch_lines(figure([reading("deepseek-v3")]), 100)
+    framed = [line for line in lines if line.startswith(("│", "╭", "╰"))]
+    assert len({len(line) for line in framed}) == 1
+    assert framed[0].count("╭") == framed[-1].count("╰") == 2
+
+
+def test_models_stand_below_one_another_where_there_is_no_room() -> None:
+    described = figure([reading("llama3-8b"), reading("olmo2-7b")])
+    wide, narrow = sketch_lines(described, 100), sketch_lines(described, 60)
+    assert len(narrow) > 1.5 * len(wide)
+    assert max(map(len, narrow)) <= 60
+    assert any(" ≠" in line for line in wide) and any(" ~" in line for line in wide)
+
+
+def test_show_and_diff_print_sketches(run: Run) -> None:
+    shown, _ = run("show", "gpt2", "--sketch")
+    assert "Multi-head attention" in shown and shown.endswith(run("show", "gpt2")[0])
+    compared, _ = run("diff", "gpt2", "llama3-8b", "--sketch", "--format", "markdown")
+    assert compared.startswith("```text")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil
 
 from ...architecture.frozen import Frozen, frozen
@@ -32,6 +33,8 @@ from ..cache_parts import (
 )
 
 GIB = 2**30
+REMEMBERED = 4096
+"""Lengths whose bytes a pool remembers: the searches of many scenarios ask for the same ones."""
 
 
 # --- what is asked ------------------------------------------------------------------------------
@@ -165,9 +168,14 @@ class Pool:
                     for part in layer.parts:
                         parts[part] = parts.get(part, 0) + 1
             self.stages.append(parts)
+        self._sequence_bytes = lru_cache(REMEMBERED)(self._add_parts)
 
     def cache_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes of what grows with the tokens of sequences, or is a window."""
+        return sequences * self._sequence_bytes(tokens, stage)
+
+    def _add_parts(self, tokens: int, stage: int) -> int:
+        """Return the bytes of one sequence's parts that are not fixed."""
         shared = ceil(tokens / self.request.decode_context)
         total = 0
         for part, layers in self.stages[stage].items():
@@ -176,7 +184,7 @@ class Pool:
                 if part.grows:
                     held = shared
                 total += layers * self.part_bytes(part, held)
-        return sequences * total
+        return total
 
     def part_bytes(self, part: CachePart, tokens: int) -> int:
         """Return the bytes of one layer's part after `tokens` tokens of a sequence."""

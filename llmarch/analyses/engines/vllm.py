@@ -9,7 +9,7 @@ share of a GPU for weights, peak activations, captured graphs and libraries; the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil
 
 from ...architecture.schema import (
@@ -22,6 +22,7 @@ from ...architecture.schema import (
 from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
 from .base import (
     GIB,
+    REMEMBERED,
     AllowancePart,
     AllowanceRequest,
     Capacity,
@@ -104,6 +105,7 @@ class SharedBlocks(Pool):
             specs += found
             indices += [layer.index] * len(found)
         self.spec_groups = group_layers(specs, packed)
+        self._sequence_blocks = lru_cache(REMEMBERED)(self._add_tables)
         tables = block_tables(self.spec_groups)
         self._tables = [table for table in tables if table.specs[0].kind != "state"]
         self._state_tables = [table for table in tables if table.specs[0].kind == "state"]
@@ -231,6 +233,9 @@ class SharedBlocks(Pool):
 
     def blocks_for(self, tokens: int) -> int:
         """Return the blocks that a sequence of `tokens` tokens takes."""
+        return self._sequence_blocks(tokens)
+
+    def _add_tables(self, tokens: int) -> int:
         growing = sum(table.blocks(tokens, self.settings) for table in self._tables)
         return growing + self._state_blocks
 

@@ -20,7 +20,10 @@ SETTINGS_KEYS = ("fail-on", "ignore", "severity")
 
 
 class Ignore(NamedTuple):
-    """A rule whose changes do not count; with a path (`*` matches anything), only those there."""
+    """A rule whose changes do not count; with a path (`*` matches anything), only those there.
+
+    A block may have another name in each of two models: the path in either counts.
+    """
 
     rule: str
     path: str | None = None
@@ -31,7 +34,8 @@ class Ignore(NamedTuple):
             return False
         if self.path is None:
             return True
-        return change.path == self.path or fnmatchcase(change.path, self.path)
+        paths = {change.path, change.old_path, change.new_path} - {None}
+        return any(path == self.path or fnmatchcase(str(path), self.path) for path in paths)
 
 
 @frozen

@@ -13,7 +13,7 @@ import llmarch
 from llmarch.architecture.schema import Architecture, Change
 from llmarch.compare.diff import diff, differing_facts
 from llmarch.compare.rules import SEVERITIES
-from llmarch.compare.severity import Difference
+from llmarch.compare.severity import Difference, predict_tensors
 from llmarch.sources.aliases import bundled_models
 
 ALL = sorted(bundled_models())
@@ -46,6 +46,8 @@ def test_severities_are_the_same_both_ways(old: str) -> None:
         there = diff(architecture(old), architecture(new))
         back = diff(architecture(new), architecture(old))
         assert severities_by_path(there, "old_path") == severities_by_path(back, "new_path"), new
+        tensors = predict_tensors(architecture(old)), predict_tensors(architecture(new))
+        assert any(c.severity == "weights" for c in there) == (tensors[0] != tensors[1]), new
         ranks = [SEVERITIES.index(c.severity) for c in there]
         assert ranks == sorted(ranks), new
 

@@ -77,12 +77,12 @@ def attention(c: ConfigKeys, *, interleaved: bool = False, **facts: Any) -> Draf
     read from the config; `rope=None` means no RoPE.
     """
     dim = facts["head_dim"] if "head_dim" in facts else read_head_dim(c)
-    usual: dict[str, Any] = {
-        "heads": c.size("num_attention_heads"),
-        "kv_heads": kv_heads(c),
-        "head_dim": dim,
-        "v_head_dim": dim,
-    }
+    usual: dict[str, Any] = {"heads": c.size("num_attention_heads")}
+    if "kv_heads" in facts:
+        c.ignore("num_key_value_heads")
+    else:
+        usual["kv_heads"] = kv_heads(c)
+    usual |= {"head_dim": dim, "v_head_dim": dim}
     if "rope" not in facts:
         usual["rope"] = rope(c, rotary_dim(c, dim), interleaved=interleaved)
     return Draft(s.Attention, usual | facts)

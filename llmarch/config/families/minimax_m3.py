@@ -15,6 +15,7 @@ from ...errors import ConfigError
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
+from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
 LAYER_TYPES = {"minimax_m3_sparse": "sparse", "full_attention": "full"}
@@ -68,13 +69,28 @@ def full(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm that rotates a part of each head."""
     c.expect("use_qk_norm", True)
     scope = c.expect("qk_norm_type", "per_head", "head")
-    c.ignore("partial_rotary_factor")  # rotary_dim is read
+    dim = blocks.read_head_dim(c)
     return blocks.attention(
         c,
-        head_dim=blocks.read_head_dim(c),
+        head_dim=dim,
         qk_norm=draft(s.QKNorm, scope=scope, offset=norm_offset(c)),
-        rope=blocks.rope(c, c.size("rotary_dim")),
+        rope=blocks.rope(c, rotary_dim(c, dim)),
     )
+
+
+def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
+    """Read how many dims of a head are rotated, from the share that transformers reads.
+
+    It ignores rotary_dim, which the published files state too and other engines read.
+    """
+    published = c.size("rotary_dim")
+    rotary = blocks.rotary_dim(c, dim)
+    another_value(c, "rotary_dim", rotary.value, rotary.evidence.ref)
+    share = "partial_rotary_factor"
+    states_share = c.has(share) or blocks.rope_keys(c).has(share)
+    if states_share and rotary.value != published.value:
+        return rotary
+    return published
 
 
 def block_sparse(c: ConfigKeys) -> Draft:

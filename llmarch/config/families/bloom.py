@@ -16,7 +16,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     layers = c.layer_count("n_layer", "num_hidden_layers")
     hidden = c.size("hidden_size", "n_embed")
-    c.expect("apply_residual_connection_post_layernorm", False)
+    c.describe_only("apply_residual_connection_post_layernorm", False, "behaviour")
     c.ignore(
         "slow_but_exact", "masked_softmax_fusion", "attention_softmax_in_fp32", "skip_bias_add"
     )

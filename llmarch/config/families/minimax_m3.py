@@ -81,16 +81,16 @@ def full(c: ConfigKeys) -> Draft:
 def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     """Read how many dims of a head are rotated, from the share that transformers reads.
 
-    It ignores rotary_dim, which the published files state too and other engines read.
+    It ignores rotary_dim, which the published files state too and other engines read; that the
+    class writes its default of it out contradicts nothing.
     """
     published = c.size("rotary_dim")
     rotary = blocks.rotary_dim(c, dim)
-    another_value(c, "rotary_dim", rotary.value, rotary.evidence.ref)
-    share = "partial_rotary_factor"
-    states_share = c.has(share) or blocks.rope_keys(c).has(share)
-    if states_share and rotary.value != published.value:
-        return rotary
-    return published
+    if published.value == rotary.value:
+        return published
+    if published.value != c.defaults.get("rotary_dim"):
+        another_value(c, "rotary_dim", rotary.value, rotary.evidence.ref)
+    return rotary
 
 
 def block_sparse(c: ConfigKeys) -> Draft:

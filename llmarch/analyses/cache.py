@@ -175,9 +175,9 @@ class Cache(Frozen):
     def state_dtype(self) -> str | None:
         """Return the dtypes of recurrent or compressor state: `fp32, conv bf16`."""
         state, conv = self.dtypes_of("state"), self.dtypes_of("conv")
-        if conv and conv != state:
+        if state and conv and conv != state:
             return f"{state}, conv {conv}"
-        return state or None
+        return state or conv or None
 
     def to_dict(self, contexts: list[int]) -> dict[str, Any]:
         """Return the bytes of one sequence as JSON, with totals at some lengths.

@@ -7,14 +7,8 @@ from dataclasses import replace
 
 from ..architecture.fingerprint import NAMED_GROUPS
 from ..architecture.schema import Change
+from ..architecture.wording.names import GROUP_WORDS
 from .rules import SEVERITIES
-
-GROUP_WORDS = {
-    "mixers": "mixers",
-    "ffns": "feed-forward blocks",
-    "norms": "norms",
-    "layer_kinds": "kinds of layers",
-}
 
 
 def group_alike(changes: Iterable[Change]) -> list[Change]:

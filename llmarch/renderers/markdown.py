@@ -307,6 +307,9 @@ def rule_row(r: Rule) -> str:
 def comparison(c: Comparison) -> str:
     """Return several models side by side: what differs, what is equal, and their layers."""
     parts = ["## " + " · ".join(escape(s.name) for s in c.strips)]
+    if c.headline:
+        parts.append(escape(c.headline))
+    parts.append("\n".join(f"- {escape(name)}: {escape(origin)}" for name, origin in c.origins))
     if c.verdict:
         end = "" if c.conflicts else "."
         parts.append(f"{c.verdict[0].upper()}{c.verdict[1:]}{end}")

@@ -276,6 +276,11 @@ def comparison(c: Comparison) -> None:
     """Print several models side by side: what differs, what is equal, and their layers."""
     out = console()
     out.print()
+    if c.headline:
+        out.show(text(c.headline, "bold"))
+    for name, origin in c.origins:
+        out.show(text(f"{name}: {origin}", "dim"))
+    out.print()
     said = [c.verdict] if c.verdict else []
     if said or c.conflicts:
         out.show(text("\n".join([*said, *c.conflicts]), "yellow" if c.conflicts else ""), below=1)

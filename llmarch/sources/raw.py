@@ -268,3 +268,5 @@ class RawModel:
     """Of a spec: where its config was published."""
     published: tuple[dict[str, Any], ...] = ()
     """Of a spec: published figures."""
+    released: str | None = None
+    """Of a spec: the month of the release, `2024-12`."""

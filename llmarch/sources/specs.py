@@ -62,4 +62,5 @@ def from_document(spec: dict[str, Any], *, text: str, file: Path) -> RawModel:
         repo_id=spec.get("repo_id"),
         provenance=spec.get("provenance"),
         published=tuple(spec.get("published") or ()),
+        released=spec.get("released"),
     )

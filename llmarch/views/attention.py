@@ -32,10 +32,12 @@ from ..architecture.wording.mixers import (
     Softmax,
     compression_word,
     head_sharing,
+    heads_word,
     linear_dims,
     query_scaling_word,
     values_scale_word,
 )
+from ..architecture.wording.names import name_title
 from ..architecture.wording.positions import rope_scaling_word, rotary_word
 from . import numbers
 from .numbers import number, plural
@@ -66,7 +68,7 @@ def attention_lines(a: Architecture) -> list[str]:
             lines += group_lines(a, own, counted=False)
         else:
             layers = sum(use.layers for use in group)
-            lines.append(f"{heading} · {layers} layers")
+            lines.append(f"{heading} · {plural(layers, 'layer')}")
             lines += group_lines(a, own, counted=True)
     hybrid = any(isinstance(use.mixer, LinearAttention) for use in uses)
     scope = "all attention layers" if hybrid else "all layers"
@@ -156,7 +158,7 @@ def group_lines(a: Architecture, group: list[MixerUse], counted: bool) -> list[s
         if not isinstance(use.mixer, LinearAttention):
             reach = reach_phrase(a, use.mixer)
             if several or not counted:
-                reach += f" on {use.layers} layers"
+                reach += f" on {plural(use.layers, 'layer')}"
             words.insert(0, reach)
         if len(words) > 1:
             lines += packed(plain)
@@ -193,7 +195,7 @@ def reach_word(m: Mixer) -> str:
                 return f"chunks of {number(m.chunk)}"
             if m.block_index:
                 blocks = m.block_index
-                return f"the best {blocks.top_blocks} blocks of {blocks.block}"
+                return f"the best {plural(blocks.top_blocks, 'block')} of {number(blocks.block)}"
     return "full"
 
 
@@ -243,8 +245,8 @@ def mixer_heading(m: Mixer) -> str:
         case LatentAttention():
             return latent_heading(m)
         case CompressedAttention():
-            heads = f"{m.heads} query heads over one latent that is key and value"
-            dims = f"head dim {m.head_dim}, the last {m.rope_dim} rotary"
+            heads = f"{plural(m.heads, 'query head')} over one latent that is key and value"
+            dims = f"head dim {number(m.head_dim)}, the last {number(m.rope_dim)} rotary"
             rank = number(m.q_lora_rank)
             return f"{heads}, {dims} · q rank {rank}"
         case LinearAttention():
@@ -253,10 +255,10 @@ def mixer_heading(m: Mixer) -> str:
 
 def attention_heading(m: Attention) -> str:
     """Return `GQA, 32 query : 8 KV heads, head dim 128, no bias`."""
-    heads = f"{m.heads} query : {m.kv_heads} KV heads"
+    heads = f"{number(m.heads)} query : {plural(m.kv_heads, 'KV head')}"
     if m.heads == m.kv_heads:
-        heads = f"{m.heads} heads"
-    dim = f"K {m.head_dim}, V {m.v_head_dim}"
+        heads = plural(m.heads, "head")
+    dim = f"K {number(m.head_dim)}, V {number(m.v_head_dim)}"
     if m.head_dim == m.v_head_dim:
         dim = number(m.head_dim)
     bias = BIASED[m.qkv_bias, m.output_bias]
@@ -273,7 +275,7 @@ def latent_heading(m: LatentAttention) -> str:
     if m.q_lora_rank:
         q_rank = number(m.q_lora_rank)
     kv_rank = number(m.kv_lora_rank)
-    return f"{name}, {m.heads} heads · latent ranks q {q_rank}, kv {kv_rank}"
+    return f"{name}, {plural(m.heads, 'head')} · latent ranks q {q_rank}, kv {kv_rank}"
 
 
 def linear_heading(m: LinearAttention) -> str:
@@ -281,14 +283,14 @@ def linear_heading(m: LinearAttention) -> str:
     name = LINEAR[m.variant]
     dims = linear_dims(m)
     if m.variant == "short_conv":
-        return f"{name} of {m.conv_kernel} tokens, {dims} channels"
+        return f"{name} of {plural(m.conv_kernel or 0, 'token')}, {dims} channels"
     if m.variant == "mamba2":
         groups = plural(m.key_heads, "group")
-        heads = f"{m.value_heads} heads in {groups}"
+        heads = f"{plural(m.value_heads, 'head')} in {groups}"
     elif m.key_heads == m.value_heads:
-        heads = f"{m.value_heads} heads"
+        heads = plural(m.value_heads, "head")
     else:
-        heads = f"{m.key_heads} key : {m.value_heads} value heads"
+        heads = f"{number(m.key_heads)} key : {plural(m.value_heads, 'value head')}"
     return f"{name}, {heads}, head dim {dims}"
 
 
@@ -303,9 +305,9 @@ def mixer_details(a: Architecture, m: Mixer) -> list[str]:
 
 def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
     """Yield the dims of MLA's heads, its indexer, factors, and a bias."""
-    dims = f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim}"
+    dims = f"{number(m.qk_nope_head_dim)} + {number(m.qk_rope_head_dim)}"
     position = "rotary" if m.rope else "shared"
-    yield f"head dims: {dims} {position} for q and k, {m.v_head_dim} for v"
+    yield f"head dims: {dims} {position} for q and k, {number(m.v_head_dim)} for v"
     if m.indexer:
         most = number(m.indexer.top_k)
         yield f"{indexer_heads(m.indexer)}, reads the best {most} tokens"
@@ -321,7 +323,7 @@ def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
 def compressed_details(a: Architecture, m: CompressedAttention) -> Iterator[str]:
     """Yield the output projection's groups, sinks, and the indexer's heads."""
     rank = number(m.o_lora_rank)
-    yield f"output projection in {m.o_groups} groups of rank {rank}"
+    yield f"output projection in {plural(m.o_groups, 'group')} of rank {rank}"
     if m.sinks:
         yield "one attention sink per query head"
     if m.indexer:
@@ -330,7 +332,7 @@ def compressed_details(a: Architecture, m: CompressedAttention) -> Iterator[str]
 
 def indexer_heads(x: Indexer) -> str:
     """Return `lightning indexer: 64 heads × 128`."""
-    return f"lightning indexer: {x.heads} heads × {x.head_dim}"
+    return f"lightning indexer: {heads_word(x)}"
 
 
 def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
@@ -348,7 +350,7 @@ def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
     if m.clip:
         yield f"q, k, v clipped at ±{m.clip:g}"
     if m.kv_from:
-        yield f"keys and values of {m.kv_from}"
+        yield f"keys and values of {name_title(m.kv_from)}"
     if m.values_from_keys:
         yield "values: the key projection"
     if m.value_norm:
@@ -430,7 +432,7 @@ def qk_norm_word(n: QKNorm, rotary: bool) -> str:
 
 def block_index_detail(x: BlockIndex) -> str:
     """Return `block indexer: 4 heads × 128, the last block always read`."""
-    words = f"block indexer: {x.heads} heads × {x.head_dim}"
+    words = f"block indexer: {heads_word(x)}"
     if x.local_blocks == 1:
         return f"{words}, the last block always read"
     if x.local_blocks:
@@ -449,8 +451,8 @@ def scale_word(scale: float) -> str:
         return shown
     root = isqrt(square)
     if root * root == square:
-        return f"{shown} (1/{root})"
-    return f"{shown} (1/√{square})"
+        return f"{shown} (1/{number(root)})"
+    return f"{shown} (1/√{number(square)})"
 
 
 # Positions
@@ -479,7 +481,7 @@ def rotary_lines(a: Architecture) -> list[str]:
     for name, m in softmax_mixers(a).items():
         if m.rope:
             rope = rope_word(m.rope, m)
-            names_by_rope.setdefault(rope, []).append(name)
+            names_by_rope.setdefault(rope, []).append(name_title(name))
     lines = list(names_by_rope)
     scope = " · every attention layer"
     if len(names_by_rope) > 1:

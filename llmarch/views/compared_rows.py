@@ -7,20 +7,22 @@ in full. So no fact is lost because its words are too short, or because it has n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 
-from ..architecture.catalogue import CATALOGUE, expand_path, find_fact
+from ..analyses.cache import CONTEXTS
+from ..architecture.catalogue import CATALOGUE, block_name, find_fact
 from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from ..compare.alignment import align_names
 from ..compare.diff import differing_facts
+from .common_names import with_names_of
 from .derived_rows import derived_rows
 from .exact_values import exact_cells
 from .fact_rows import fact_rows
 from .rows import Key, Row
-from .shown_changes import ComparedModel, block_name, hidden_paths, holders_differ, row_text
+from .shown_changes import ComparedModel, hidden_paths, holders_differ, row_text
 
 Place = tuple[int, int, int]
 """What sorts rows: section, rank, order."""
@@ -37,6 +39,8 @@ class ComparedRow(Frozen):
     """The number of each cell whose ratio means something."""
     equal: str = ""
     """Phrase of the "equal" line."""
+    rank: int = DETAIL
+    """Rank within the section, as in the catalogue; DETAIL for values in full."""
 
     @property
     def differs(self) -> bool:
@@ -49,21 +53,38 @@ class ComparedRow(Frozen):
 
 def compared_models(readings: Sequence[Reading]) -> list[ComparedModel]:
     """Return what is compared of each model; changes are those from the first."""
-    architectures = [r.architecture for r in readings]
+    first = readings[0].architecture
+    architectures = [with_names_of(first, r.architecture) for r in readings]
     towers = comparable_towers(architectures)
-    return [compared_model(r, architectures[0], towers) for r in readings]
+    contexts = compared_contexts(architectures)
+    models: list[ComparedModel] = []
+    for r, a in zip(readings, architectures, strict=True):
+        models.append(compared_model(replace(r, architecture=a), first, towers, contexts))
+    return models
 
 
-def compared_model(r: Reading, first: Architecture, towers: Sequence[str]) -> ComparedModel:
+def compared_contexts(architectures: Sequence[Architecture]) -> list[int]:
+    """Return the context lengths at which caches are compared.
+
+    The usual ones, and the longest that all models have.
+    """
+    lengths = [a.context_length for a in architectures if a.context_length]
+    return sorted({*CONTEXTS, min(lengths, default=CONTEXTS[0])})
+
+
+def compared_model(
+    r: Reading, first: Architecture, towers: Sequence[str], contexts: Sequence[int] = CONTEXTS
+) -> ComparedModel:
     """Return the rows of a model and its changes.
 
     r: the model.
     first: the architecture that it is compared with.
     towers: names of the encoders whose details are compared.
+    contexts: the lengths at which caches are compared.
     """
     a = r.architecture
     rows: dict[Key, Row] = {}
-    for row in (*derived_rows(r), *fact_rows(a, towers)):
+    for row in (*derived_rows(r, contexts), *fact_rows(a, towers)):
         rows[row.key] = row
     changed: dict[Key, list[str]] = {}
     for difference in differing_facts(first, a, align_names(first, a)):
@@ -74,17 +95,18 @@ def compared_model(r: Reading, first: Architecture, towers: Sequence[str]) -> Co
 
 
 def comparable_towers(architectures: Sequence[Architecture]) -> list[str]:
-    """Return the encoders of the first model that all have of one class and kind.
+    """Return the encoders that several models have, all of one class and kind.
 
     Others are compared as a whole: their details have nothing in common.
     """
-    first, *others = architectures
+    kinds: dict[str, list[tuple[type, str]]] = {}
+    for a in architectures:
+        for name, tower in a.towers.items():
+            of_name = kinds.setdefault(name, [])
+            of_name.append((type(tower), tower.kind))
     found: list[str] = []
-    for name, tower in first.towers.items():
-        towers = [a.towers.get(name) for a in others]
-        alike = [other for other in towers if type(other) is type(tower)]
-        kinds = {other.kind for other in alike if other is not None}
-        if len(alike) == len(others) and kinds <= {tower.kind}:
+    for name, of_name in kinds.items():
+        if len(of_name) > 1 and len(set(of_name)) == 1:
             found.append(name)
     return found
 
@@ -145,15 +167,28 @@ def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | Non
     if present[0].rank == DETAIL and not changed and len(present) < len(rows):
         return None
     full = holders_differ(rows)
-    cells = [row_text(row, full) for row in rows]
+    cells = told_apart([row_text(row, full) for row in rows], rows)
     numbers = [row.number if row else None for row in rows]
-    return ComparedRow(*key, cells, numbers, present[0].equal)
+    return ComparedRow(*key, cells, numbers, present[0].equal, present[0].rank)
+
+
+def told_apart(texts: Sequence[str], rows: Sequence[Row | None]) -> list[str]:
+    """Return the cells of a row, without rounding where it hides that models differ.
+
+    texts: the cells as they are printed otherwise.
+    rows: the row of each model, None where it has none.
+    """
+    exact = [row.exact if row else "" for row in rows]
+    cells: list[str] = []
+    for text, own in zip(texts, exact, strict=True):
+        alike = {other for other, same in zip(exact, texts, strict=True) if same == text}
+        cells.append(own if own and len(alike) > 1 else text)
+    return cells
 
 
 def row_of_values(models: Sequence[ComparedModel], key: Key, paths: Sequence[str]) -> ComparedRow:
     """Return a row with the values at some paths in full."""
     architectures = [model.architecture for model in models]
     fact = find_fact(paths[0], *architectures)
-    covers_one = fact is not None and expand_path(fact.path) == paths
-    cells = exact_cells(architectures, paths, with_places=not covers_one)
+    cells = exact_cells(architectures, paths, fact)
     return ComparedRow(*key, cells)

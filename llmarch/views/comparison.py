@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from unicodedata import east_asian_width
 
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
@@ -12,11 +14,17 @@ from . import numbers
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .conflict import conflict_lines
 from .documents import Comparison, Strip, Table
+from .headings import column_names, comparison_origin
+from .headline import headline_of_pair
 from .model import remarks
 from .wording import kind_word
 
 LAYER_SYMBOLS = "█▁▄░▒▀▖▚"
-"""Symbols of the kinds of layers, from the most common; further kinds share `·`."""
+"""Symbols of the most common kinds of layers; further kinds have letters."""
+
+
+NARROW_WIDTHS = ("Na", "N")
+"""Classes of Unicode characters that take one column of a terminal."""
 
 
 def compare(readings: list[Reading], everything: bool = False) -> Comparison:
@@ -34,15 +42,21 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     if everything:
         shown, hidden = rows, 0
     symbols = layer_symbols(readings)
+    names = column_names(readings)
+    headline = ""
+    if len(readings) == 2:
+        headline = headline_of_pair(names, rows)
     same = are_same([model.architecture for model in models])
-    conflicts = conflict_notes(readings)
+    conflicts = conflict_notes(names, readings)
     return Comparison(
-        table=comparison_table(readings, shown),
+        headline=headline,
+        origins=list(zip(names, map(comparison_origin, readings), strict=True)),
+        table=comparison_table(names, shown),
         equal=phrases,
         hidden=hidden,
-        strips=[strip(r, symbols) for r in readings],
+        strips=[strip(name, r, symbols) for name, r in zip(names, readings, strict=True)],
         legend=legend(readings, symbols),
-        notes=comparison_notes(readings),
+        notes=comparison_notes(names, readings),
         same=same,
         verdict=verdict_words(same, conflicts),
         conflicts=conflicts,
@@ -58,11 +72,11 @@ def verdict_words(same: bool, conflicts: Sequence[str]) -> str:
     return "the architectures are the same"
 
 
-def conflict_notes(readings: Iterable[Reading]) -> list[str]:
+def conflict_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[str]:
     """Return what contradicts what in each model that has a conflict, and what is stored."""
     notes: list[str] = []
-    for r in readings:
-        notes += [f"{r.name}: {line}" for line in conflict_lines(r)]
+    for name, r in zip(names, readings, strict=True):
+        notes += [f"{name}: {line}" for line in conflict_lines(r)]
     return notes
 
 
@@ -72,10 +86,10 @@ def are_same(architectures: Sequence[Architecture]) -> bool:
     return not any(any(differing_facts(first, other)) for other in others)
 
 
-def comparison_table(readings: Sequence[Reading], rows: Sequence[ComparedRow]) -> Table:
+def comparison_table(names: Sequence[str], rows: Sequence[ComparedRow]) -> Table:
     """Return the rows as a table, with the ratio of the two where there are two models."""
-    is_pair = len(readings) == 2
-    columns = ["", *(r.name for r in readings)]
+    is_pair = len(names) == 2
+    columns = ["", *names]
     if is_pair:
         columns.append("")
     body: list[list[str]] = []
@@ -108,11 +122,11 @@ def equal_phrases(rows: Iterable[ComparedRow]) -> list[str]:
     return phrases
 
 
-def comparison_notes(readings: Iterable[Reading]) -> list[str]:
+def comparison_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[str]:
     """Return the remarks about each model, with its name."""
     notes: list[str] = []
-    for r in readings:
-        notes += [f"{r.name}: {remark}" for remark in remarks(r)]
+    for name, r in zip(names, readings, strict=True):
+        notes += [f"{name}: {remark}" for remark in remarks(r)]
     return notes
 
 
@@ -130,16 +144,23 @@ def layer_symbols(readings: Iterable[Reading]) -> dict[str, str]:
     counts: Counter[str] = Counter()
     for r in readings:
         counts.update(layer_words(r))
-    symbols: dict[str, str] = {}
-    for rank, (word, _) in enumerate(counts.most_common()):
-        symbols[word] = LAYER_SYMBOLS[rank] if rank < len(LAYER_SYMBOLS) else "·"
-    return symbols
+    words = [word for word, _ in counts.most_common()]
+    return dict(zip(words, different_symbols(), strict=False))
 
 
-def strip(r: Reading, symbols: dict[str, str]) -> Strip:
+def different_symbols() -> Iterator[str]:
+    """Yield symbols of one column, no two alike: blocks, then letters of any script."""
+    yield from LAYER_SYMBOLS
+    for code in range(sys.maxunicode):
+        letter = chr(code)
+        if letter.isalpha() and east_asian_width(letter) in NARROW_WIDTHS:
+            yield letter
+
+
+def strip(name: str, r: Reading, symbols: dict[str, str]) -> Strip:
     """Return the layers of a model as symbols; kinds that models share have the same symbol."""
     layers = [symbols[word] for word in layer_words(r)]
-    return Strip(r.name, "".join(layers))
+    return Strip(name, "".join(layers))
 
 
 def legend(readings: Iterable[Reading], symbols: dict[str, str]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ its own is in the row of its section and label, here or in the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -31,6 +31,9 @@ from .wording import (
 
 CACHE = "Cache (bf16)"
 
+MOST: Key = (CACHE, "at its most")
+"""The row of the cache at each model's own context length."""
+
 DERIVED: dict[Key, tuple[int, str]] = {
     ("Layers", "recipe"): (LEAD, ""),
     ("Layers", "layers"): (LEAD, "{} layers"),
@@ -54,13 +57,13 @@ DERIVED: dict[Key, tuple[int, str]] = {
     (CACHE, "recurrent state"): (LEAD, ""),
     (CACHE, "encoder's keys and values"): (LEAD, ""),
     **{(CACHE, f"at {numbers.context(tokens)}"): (MAIN, "") for tokens in CONTEXTS},
-    (CACHE, "at its most"): (MAIN, ""),
+    MOST: (MAIN, ""),
 }
 """All derived rows in order, each with its rank and its phrase of the "equal" line."""
 
 
-def derived_rows(r: Reading) -> Iterator[Row]:
-    """Yield the derived rows of a model."""
+def derived_rows(r: Reading, contexts: Sequence[int] = CONTEXTS) -> Iterator[Row]:
+    """Yield the derived rows of a model, with its cache at some context lengths."""
     a = r.architecture
     yield from recipe_rows(a)
     yield from placement_rows(a)
@@ -68,7 +71,7 @@ def derived_rows(r: Reading) -> Iterator[Row]:
     yield from block_rows(a)
     yield from size_rows(a)
     yield from prediction_rows(r)
-    yield from cache_rows(a)
+    yield from cache_rows(a, contexts)
 
 
 def find_derived_row(r: Reading, key: Key) -> Row | None:
@@ -97,18 +100,32 @@ def find_derived_row(r: Reading, key: Key) -> Row | None:
     return next(found, None)
 
 
-def derived_row(section: str, label: str, text: str, number: float | None = None) -> Row:
+def derived_row(
+    section: str, label: str, text: str, number: float | None = None, exact: str = ""
+) -> Row:
     """Return a row with the rank and phrase that DERIVED has for its section and label.
 
     section: the section of the row.
     label: its label.
     text: the words of the row.
     number: the number whose ratio to another model's is shown.
+    exact: the words without rounding.
     """
     key = section, label
+    if key not in DERIVED:
+        key = MOST  # a context length of the models that are compared
     rank, equal = DERIVED[key]
     before_catalogue = list(DERIVED).index(key) - len(DERIVED)
-    return Row(section, label, text, number, rank=rank, order=before_catalogue, equal=equal)
+    return Row(
+        section,
+        label,
+        text,
+        number,
+        exact=exact,
+        rank=rank,
+        order=before_catalogue,
+        equal=equal,
+    )
 
 
 def recipe_rows(a: Architecture) -> Iterator[Row]:
@@ -166,25 +183,33 @@ def token_tables(a: Architecture, kind: str) -> Iterator[int]:
 def size_rows(a: Architecture) -> Iterator[Row]:
     """Yield parameter counts: total, active, embeddings, encoders."""
     p = count_parameters(a)
-    total = numbers.count(p.total)
-    yield derived_row("Size", "total", total, p.total)
+    yield count_row("Size", "total", p.total)
     if p.active != p.total - p.vision:
-        active = numbers.count(p.active)
-        yield derived_row("Size", "active", active, p.active)
-    embedding = numbers.count(p.embedding)
+        yield count_row("Size", "active", p.active)
     tying = "untied"
     if a.embedding.tied:
         tying = "tied"
-    yield derived_row("Size", "embedding", f"{embedding}, {tying}", p.embedding)
+    yield count_row("Size", "embedding", p.embedding, f"{{}}, {tying}")
     per_layer = a.embedding.per_layer
     if per_layer:
         width = number(per_layer.width)
-        parameters = numbers.count(p.by_component["per_layer_embedding"])
-        text = f"{width} wide, {parameters}"
-        yield derived_row("Size", "per-layer embedding", text, per_layer.width)
+        parameters = p.by_component["per_layer_embedding"]
+        yield count_row("Size", "per-layer embedding", parameters, f"{width} wide, {{}}")
     if p.vision:
-        encoders = numbers.count(p.vision)
-        yield derived_row("Encoders", "encoders", encoders, p.vision)
+        yield count_row("Encoders", "encoders", p.vision)
+
+
+def count_row(section: str, label: str, parameters: int, words: str = "{}") -> Row:
+    """Return a row with a number of parameters.
+
+    section: the section of the row.
+    label: its label.
+    parameters: the number.
+    words: the words around it.
+    """
+    text = words.format(numbers.count(parameters))
+    exact = words.format(number(parameters))
+    return derived_row(section, label, text, parameters, exact)
 
 
 def prediction_rows(r: Reading) -> Iterator[Row]:
@@ -201,10 +226,10 @@ def prediction_rows(r: Reading) -> Iterator[Row]:
     yield derived_row("Size", "MTP modules", text, mtp.modules)
 
 
-def cache_rows(a: Architecture) -> Iterator[Row]:
+def cache_rows(a: Architecture, contexts: Sequence[int] = CONTEXTS) -> Iterator[Row]:
     """Yield the cache of one sequence.
 
-    Bytes a token, what does not grow, and totals at lengths that models share and at their own.
+    Bytes a token, what does not grow, and totals at some context lengths and at the model's own.
     """
     cache = compute_cache(a)
     growing = ceil(cache.growing_bytes_per_token)
@@ -221,16 +246,20 @@ def cache_rows(a: Architecture) -> Iterator[Row]:
         if size:
             yield size_row(label, size)
     most = a.context_length
-    for tokens in CONTEXTS:
+    for tokens in contexts:
         if most is None or tokens <= most:
             length = numbers.context(tokens)
-            yield size_row(f"at {length}", cache.bytes_at(tokens))
+            row = size_row(f"at {length}", cache.bytes_at(tokens))
+            yield replace(row, order=tokens - numbers.MOST_TOKENS)
     if most:
-        size = numbers.size(cache.bytes_at(most))
+        size = cache.bytes_at(most)
         length = numbers.context(most)
-        yield derived_row(CACHE, "at its most", f"{size} ({length})")
+        text = f"{numbers.size(size)} ({length})"
+        exact = f"{number(size)} B ({number(most)})"
+        yield derived_row(CACHE, "at its most", text, exact=exact)
 
 
 def size_row(label: str, size: int) -> Row:
     """Return a row of the cache with a number of bytes."""
-    return derived_row(CACHE, label, numbers.size(size), size)
+    exact = f"{number(size)} B"
+    return derived_row(CACHE, label, numbers.size(size), size, exact)

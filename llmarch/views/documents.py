@@ -45,6 +45,10 @@ class Strip(Frozen):
 class Comparison(Frozen):
     """Several models side by side: what differs, what is equal, and their layers."""
 
+    headline: str
+    """How the second of two models differs, in a sentence; empty for more models."""
+    origins: list[tuple[str, str]]
+    """The name of each model with where it was read."""
     table: Table
     equal: list[str]
     """Equal facts in words."""

@@ -7,8 +7,9 @@ from dataclasses import fields, is_dataclass
 from itertools import groupby
 from typing import Any, cast
 
-from ..architecture.catalogue import NAMED, find_value, holds_records
-from ..architecture.fingerprint import default_of
+from ..architecture.catalogue import NAMED, expand_path, find_value, holds_records
+from ..architecture.catalogue.fact import Fact
+from ..architecture.fingerprint import default_of, is_reference
 from ..architecture.schema import (
     Architecture,
     Attention,
@@ -26,15 +27,18 @@ from ..architecture.schema import (
 from ..architecture.wording.feed_forward import ffn_word
 from ..architecture.wording.mixers import mixer_word
 from ..architecture.wording.model import norm_word, tower_word
+from ..architecture.wording.names import GROUP_WORDS, fields_title, name_title
 from ..compare.diff import norms_of
 from .documents import ABSENT
+from .fact_rows import row_sources
+from .numbers import plural
 from .wording import kind_word
 
 LONG = 8
 """Items of a list beyond which only those that differ are shown."""
 MOST_ITEMS = 6
 """Items that are shown of what differs."""
-MOST_PLACES = 2
+MOST_PLACES = 3
 """Places with the same values that are named; more are counted."""
 
 
@@ -158,28 +162,26 @@ def shortened(texts: Sequence[str]) -> str:
 
 
 def exact_cells(
-    architectures: Sequence[Architecture], paths: Sequence[str], with_places: bool
+    architectures: Sequence[Architecture], paths: Sequence[str], fact: Fact | None
 ) -> list[str]:
     """Return a cell for each model that has the values at some paths in full.
 
-    Paths with the same values share a line, which names them if they are few: `full.gate yes`.
+    Paths with the same values share a line, which names them if they are few: `full, sliding: yes`.
 
     architectures: the models.
     paths: the paths of facts that no row of words tells apart.
-    with_places: whether to name the paths; without, there is only one.
+    fact: the entry of the row, which need not be named again.
     """
     places: dict[tuple[str, ...], list[str]] = {}
     for path in paths:
         for leaf in differing_paths([find_value(a, path) for a in architectures], path):
             texts = texts_at(architectures, leaf)
             places.setdefault(tuple(texts), []).append(leaf)
-    if not with_places and len(places) == 1:
-        return list(next(iter(places)))
     columns: list[list[str]] = [[] for _ in architectures]
     for texts, found in places.items():
-        place = place_text(found)
+        place = place_text(found, fact)
         for column, text in zip(columns, texts, strict=True):
-            column.append(f"{place} {text}")
+            column.append(f"{place}: {text}" if place else text)
     return ["\n".join(column) for column in columns]
 
 
@@ -209,7 +211,19 @@ def texts_at(architectures: Sequence[Architecture], path: str) -> list[str]:
     name, _, field = rest.partition(".")
     if group == "layer_kinds" and field in ("", "norms"):
         return [layer_kind_text(a, name, field) for a in architectures]
-    return differing_texts([find_value(a, path) for a in architectures])
+    texts = differing_texts([find_value(a, path) for a in architectures])
+    _, _, last = path.rpartition(".")
+    if is_reference(last) or group in ("layers", "layer_kinds"):
+        return [reference_title(text) for text in texts]
+    return texts
+
+
+def reference_title(text: str) -> str:
+    """Return the names of blocks or kinds of layers as people write them: `ffns.dense_wide`."""
+    for group in NAMED:
+        text = text.replace(f"{group}.", "")
+    words = [name_title(word) for word in text.split(" ")]
+    return " ".join(words)
 
 
 def layer_kind_text(a: Architecture, name: str, field: str) -> str:
@@ -218,16 +232,51 @@ def layer_kind_text(a: Architecture, name: str, field: str) -> str:
     if kind is None:
         return exact_text(None)
     if field == "norms":
-        return exact_text(norms_of(kind))
+        return plural(norms_of(kind), "norm")
     return kind_word(a, name)
 
 
-def place_text(paths: Sequence[str]) -> str:
-    """Return where values are: paths below their group, or how many there are."""
-    if len(paths) > MOST_PLACES:
-        return f"{len(paths)} places:"
-    short: list[str] = []
+def place_text(paths: Sequence[str], fact: Fact | None) -> str:
+    """Return where values are: `full, sliding`, `MoE router groups`, `5 kinds of layers`.
+
+    paths: the paths that have the same values.
+    fact: the entry of the row; its field is not named where it has only one.
+    """
+    names_by_field: dict[str, list[str]] = {}
     for path in paths:
-        group, _, below = path.partition(".")
-        short.append(below if group in NAMED else path)
-    return ", ".join(short)
+        name, field = name_and_field(path)
+        if fact is not None and is_only_field(fact, path):
+            field = ""
+        names = names_by_field.setdefault(field, [])
+        names.append(name)
+    places: list[str] = []
+    for field, names in names_by_field.items():
+        titles = ", ".join(filter(None, names))
+        if len(names) > MOST_PLACES:
+            titles = f"{len(names)} {GROUP_WORDS[paths[0].partition('.')[0]]}"
+        places.append(f"{titles} {field}".strip())
+    return ", ".join(places)
+
+
+def name_and_field(path: str) -> tuple[str, str]:
+    """Return the block of a path and what is below it in words: `MoE`, `router groups`."""
+    group, _, rest = path.partition(".")
+    if group in NAMED:
+        name, _, below = rest.partition(".")
+    else:
+        name, below = "", rest
+    if group == "layer_kinds" and below == "norms":
+        below = ""
+    return name_title(name), fields_title(below or ("" if name else group))
+
+
+def is_only_field(fact: Fact, path: str) -> bool:
+    """Return whether the label of a row says which field is at a path.
+
+    It does where the entry has one field, and the row no words that are about others too.
+    """
+    has_words = (fact.section, fact.label) in row_sources()
+    if has_words and fact.words is None:
+        return False
+    endings = {ending.rpartition(".")[2] for ending in expand_path(fact.path)}
+    return endings == {path.rpartition(".")[2]}

@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 from ..architecture.catalogue import CATALOGUE, expand_path, find_value, named_blocks
 from ..architecture.catalogue.fact import Fact
 from ..architecture.schema import Architecture
+from ..architecture.wording.names import name_title
 from .rows import Key, Row
 from .wording import used_mixer_names
-
-ACRONYMS = {"nope": "NoPE", "moe": "MoE", "csa": "CSA", "hca": "HCA"}
-"""Parts of block names as people write them."""
 
 
 class RowSource(NamedTuple):
@@ -89,9 +87,9 @@ def encoder_rows(a: Architecture, source: RowSource, detailed: Iterable[str]) ->
     detailed: names of the encoders that have rows of their details; all have their first row.
     """
     fact = source.facts[0]
-    names = detailed
+    names = [name for name in detailed if name in a.towers]
     if "towers.*" in expand_path(fact.path):
-        names = a.towers
+        names = list(a.towers)
     for name in names:
         words = words_of_blocks(source.facts, {name: a.towers[name]})
         named = fact._replace(label=f"{name} {fact.label}")
@@ -228,18 +226,14 @@ def joined_texts(fact: Fact, texts: dict[str, str]) -> str:
     names_by_text: dict[str, list[str]] = {}
     for name, text in texts.items():
         names = names_by_text.setdefault(text, [])
-        names.append(block_title(name))
+        names.append(name_title(name))
     if fact.group == "norms" or len(names_by_text) == 1:
         return " / ".join(names_by_text)
     lines: list[str] = []
     for text, names in names_by_text.items():
         blocks = ", ".join(names)
-        lines.append(f"{blocks} {text}")
+        if text.startswith(f"{blocks} "):
+            lines.append(text)  # `sliding latent` instead of `sliding sliding latent`
+        else:
+            lines.append(f"{blocks} {text}")
     return "\n".join(lines)
-
-
-def block_title(name: str) -> str:
-    """Return the name of a block as people write it: `nope` -> `NoPE`."""
-    parts = name.split("_")
-    words = [ACRONYMS.get(part, part) for part in parts]
-    return " ".join(words)

@@ -19,7 +19,7 @@ from ..architecture.wording.feed_forward import (
     shared_experts_word,
     zero_experts_word,
 )
-from .numbers import number
+from .numbers import number, plural
 
 
 def layers_by_ffn(a: Architecture) -> Counter[str]:
@@ -52,7 +52,7 @@ def moe_lines(a: Architecture) -> list[str]:
         different = [word for word in moe_words(other) if word not in usual]
         words = ", ".join(different)
         if words:
-            lines.append(f"{words} · {times} layers")
+            lines.append(f"{words} · {plural(times, 'layer')}")
     return lines
 
 
@@ -67,7 +67,7 @@ def moe_words(f: MoE) -> list[str]:
 def size_words(f: MoE) -> list[str]:
     """Return `128 routed, top-8, width 1,536` and the shared experts."""
     width = number(f.expert_width)
-    words = [f"{f.experts} routed, top-{f.active}, width {width}"]
+    words = [f"{number(f.experts)} routed, top-{number(f.active)}, width {width}"]
     if f.shared_width:
         words.append(f"shared: {shared_experts_word(f)}")
     else:
@@ -83,9 +83,9 @@ def routing_words(f: MoE) -> list[str]:
     r = f.router
     words = [scoring_word(r)]
     if r.groups > 1:
-        words.append(f"best {r.active_groups} of {r.groups} groups")
+        words.append(f"best {number(r.active_groups)} of {number(r.groups)} groups")
     if r.normalized and r.scoring != "softmax_chosen" and f.active > 1:
-        words.append(f"weights of the chosen {f.active} renormalised")
+        words.append(f"weights of the chosen {number(f.active)} renormalised")
     if r.scale != 1:
         words.append(f"× {r.scale:g}")
     if r.weights == "input":
@@ -144,7 +144,7 @@ def dense_lines(a: Architecture) -> list[str]:
             continue
         line = ", ".join(dense_words(block))
         plain.append(line)
-        counted.append(f"{line} · {times} layers")
+        counted.append(f"{line} · {plural(times, 'layer')}")
     several = len(plain) > 1
     return [*(counted if several else plain), *special]
 

@@ -21,13 +21,14 @@ from ..architecture.wording.model import (
     tower_word,
 )
 from ..checkpoint.reading import Reading
-from ..sources.raw import RawModel, TensorTable
+from ..sources.raw import TensorTable
 from . import numbers
 from .attention import attention_lines, position_lines
 from .conflict import conflict_lines, conflict_words
 from .documents import Sheet
 from .feed_forward import dense_lines, moe_lines
 from .findings import finding_line
+from .headings import origin
 from .numbers import number
 from .wording import headline, norm_placements, pattern, recipe, state_word, stream_factors
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 SHORT = 50
 """Columns that the recipe of the layers may fill on one line; a longer one has a line a kind."""
-SOURCE_WORDS = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
-"""Words for the kinds of source."""
 
 
 def model_sheet(r: Reading) -> Sheet:
@@ -62,18 +61,6 @@ def model_sheet(r: Reading) -> Sheet:
     ]
     shown = [(label, text) for label, text in lines if text]
     return Sheet(r.name, origin(r.raw, a.model_type), headline(a), shown, notes(r))
-
-
-def origin(raw: RawModel, model_type: str) -> str:
-    """Return where a model was read: `Qwen/Qwen3-8B@v1 · qwen3 · Hub 1a2b3c4`."""
-    repository = raw.repo_id or raw.reference
-    if raw.revision and raw.revision != "main":
-        repository += f"@{raw.revision}"
-    source = SOURCE_WORDS[raw.kind]
-    if raw.commit:
-        short = raw.commit[:7]
-        source += f" {short}"
-    return f"{repository} · {model_type} · {source}"
 
 
 # Sizes
@@ -232,16 +219,18 @@ def tower_lines(t: Tower | Conformer | ConvTower) -> list[str]:
     match t:
         case ConvTower():
             if t.tokens:
-                words.append(f"{t.tokens} tokens an image")
+                tokens = numbers.plural(t.tokens, "token")
+                words.append(f"{tokens} an image")
         case Conformer():
-            words.append(f"{t.heads} heads")
-            words.append(f"convolutions of {t.conv_kernel}")
-            words.append(f"attention over {t.chunk} + {t.left_context} frames")
+            words.append(numbers.plural(t.heads, "head"))
+            words.append(f"convolutions of {number(t.conv_kernel)}")
+            frames = f"{number(t.chunk)} + {number(t.left_context)}"
+            words.append(f"attention over {frames} frames")
         case Tower():
-            words.append(f"{t.heads} heads")
-            words.append(f"patches of {t.patch_size}")
+            words.append(numbers.plural(t.heads, "head"))
+            words.append(f"patches of {number(t.patch_size)}")
             if t.image_size:
-                words.append(f"images {t.image_size} px")
+                words.append(f"images {number(t.image_size)} px")
             if t.features:
                 layers = ", ".join(map(str, t.features))
                 lines.append(f"features of layers {layers} feed the projector")

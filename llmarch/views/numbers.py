@@ -48,8 +48,8 @@ def count(n: int) -> str:
 def plural(n: int, noun: str) -> str:
     """Return `1 module`, `2 modules`."""
     if n == 1:
-        return f"{n} {noun}"
-    return f"{n} {noun}s"
+        return f"1 {noun}"
+    return f"{n:,} {noun}s"
 
 
 def size(n: float) -> str:

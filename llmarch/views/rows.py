@@ -25,6 +25,8 @@ class Row(Frozen):
     """The same with the blocks that do not have it; empty for derived rows."""
     by_block: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     """The words of each block, None for one without the fact. Empty if the row is derived."""
+    exact: str = ""
+    """The same without rounding, for models that have other values and the same text."""
     implied: bool = False
     """Whether the row says nothing by itself: it is only shown beside one that does."""
     rank: int = MAIN

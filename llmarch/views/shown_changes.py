@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 
-from ..architecture.catalogue import NAMED, find_fact, find_value, replace_value
+from ..architecture.catalogue import block_name, find_fact, find_value, replace_value
 from ..architecture.fingerprint import default_of
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import is_whole
@@ -62,15 +62,6 @@ def hidden_paths(models: Sequence[ComparedModel], key: Key, has_words: bool) -> 
             if not names_removed_norm(first, model, path):
                 hidden[path] = None
     return list(hidden)
-
-
-def block_name(path: str) -> str:
-    """Return the name of the block of a path, empty for a part without a name."""
-    group, _, rest = path.partition(".")
-    name, _, _ = rest.partition(".")
-    if group in NAMED:
-        return name
-    return ""
 
 
 def holders_differ(rows: Sequence[Row | None]) -> bool:

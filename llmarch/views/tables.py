@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
-from ..architecture.catalogue import find_fact, iterate_facts
+from ..architecture.catalogue import CATALOGUE, block_name, find_fact, iterate_facts
 from ..architecture.catalogue.fact import Fact
 from ..architecture.layers import mixer_names
 from ..architecture.schema import Architecture, Attention, LinearAttention, Mixer
@@ -83,8 +84,35 @@ def fact_table(r: Reading) -> Table:
         if fact is None:
             rows.append([path, "", exact_text(value)])
         else:
-            rows.append([path, fact.label, fact_text(fact, value)])
+            rows.append([path, full_label(fact, path), fact_text(fact, value)])
     return Table(["fact", "label", "value"], rows, title="Facts")
+
+
+def full_label(fact: Fact, path: str) -> str:
+    """Return the label of a fact, with its section where another section has the same label.
+
+    Those of encoders have their name, as in `diff`: `vision heads`.
+
+    fact: the entry of the fact.
+    path: its path.
+    """
+    if fact.group == "towers":
+        name = block_name(path)
+        return f"{name} {fact.label}"
+    if len(sections_by_label()[fact.label]) > 1:
+        return f"{fact.label} ({fact.section})"
+    return fact.label
+
+
+@cache
+def sections_by_label() -> dict[str, set[str]]:
+    """Return the sections that have a row with each label; encoders' have their name besides."""
+    sections: dict[str, set[str]] = {}
+    for fact in CATALOGUE:
+        if fact.group == "towers":
+            continue
+        sections.setdefault(fact.label, set()).add(fact.section)
+    return sections
 
 
 def fact_text(fact: Fact, value: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TypeVar
 
 from ..architecture.layers import mixer_names
@@ -24,6 +24,8 @@ from ..architecture.schema import (
 )
 from ..architecture.wording.feed_forward import ffn_word
 from ..architecture.wording.mixers import Softmax, mixer_title, mixer_word
+from ..architecture.wording.names import name_title
+from .numbers import plural
 
 T = TypeVar("T", bound=Hashable)
 
@@ -88,7 +90,7 @@ def positions(a: Architecture) -> str | None:
     (first, layers), *others = counts.most_common()
     words = [first]
     if others or (table and layers < len(a.layers)):
-        words = [f"{layers} layers {first}"]
+        words = [f"{plural(layers, 'layer')} {first}"]
     words += [f"{count} {kind}" for kind, count in others]
     if table:
         words.insert(0, table)
@@ -179,18 +181,50 @@ def period(items: Sequence[T]) -> int | None:
 
 
 def pattern(a: Architecture) -> str | None:
-    """Return how mixers alternate: `5 sliding : 1 full`; None where they do not, regularly."""
+    """Return how mixers alternate: `5 sliding : 1 full`; None where they do not, regularly.
+
+    A last group that is another one is named: `3 linear : 1 full, the last group 2 : 1`.
+    """
     names: list[str] = []
     for kind in a.layers:
         names += mixer_names(a, kind)[:1]
     length = period(names)
     if length is None:
+        return uneven_pattern(names)
+    group = names[:length]
+    rest = names[len(names) - len(names) % length :]
+    words = [mixer_group_words(group)]
+    if rest:
+        words.append(f"the last group {mixer_group_words(rest)}")
+    return ", ".join(words)
+
+
+def uneven_pattern(names: Sequence[str]) -> str | None:
+    """Return a pattern whose last group has the same mixers in other numbers; None without one.
+
+    names: the mixer of each layer.
+    """
+    runs = [(name, len(list(group))) for name, group in groupby(names)]
+    if len(set(names)) < 2:
         return None
+    starts = [i for i, (name, _) in enumerate(runs) if name == runs[0][0]]
+    groups = [runs[i:j] for i, j in pairwise([*starts, len(runs)])]
+    *equal, last = groups
+    if len(equal) < 2 or any(group != equal[0] for group in equal):
+        return None
+    if [name for name, _ in last] != [name for name, _ in equal[0]]:
+        return None
+    group = " : ".join(f"{count} {name_title(name)}" for name, count in equal[0])
+    numbers = " : ".join(str(count) for _, count in last)
+    return f"{group}, the last group {numbers}"
+
+
+def mixer_group_words(names: Sequence[str]) -> str:
+    """Return the mixers of some layers in order: `5 sliding : 1 full`."""
     runs: list[str] = []
-    for name, group in groupby(names[:length]):
+    for name, group in groupby(names):
         count = len(list(group))
-        title = name.replace("nope", "NoPE")
-        runs.append(f"{count} {title}")
+        runs.append(f"{count} {name_title(name)}")
     return " : ".join(runs)
 
 

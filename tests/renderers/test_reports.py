@@ -313,7 +313,7 @@ def test_markdown_fits_into_a_comment() -> None:
     )
     content = markdown.report(wide)
     assert len(content) < 65_536
-    assert "**8000 changes at or above 'behaviour'" in content and all(
+    assert "**8,000 changes at or above 'behaviour'" in content and all(
         f"acme/m{n}@" in content for n in range(20)
     )
     assert content.count("and 380 more") == 20

@@ -15,6 +15,7 @@ from llmarch.sources.aliases import bundled_models
 from llmarch.views import attention, feed_forward, model, tables
 from llmarch.views.evidence import value_in
 from llmarch.views.exact_values import exact_text
+from llmarch.views.wording import pattern
 
 SPECS = sorted(bundled_models())
 
@@ -45,10 +46,10 @@ SHOWN: dict[tuple[str, str], list[str]] = {
         "full on 2 layers · keys and values of full",
     ],
     ("gemma4-e2b", "Attention"): [
-        "MQA, 8 query : 1 KV heads, head dim 256, no bias · 28 layers",
+        "MQA, 8 query : 1 KV head, head dim 256, no bias · 28 layers",
         "sliding window 512 on 12 layers",
         "sliding window 512 on 16 layers · keys and values of sliding",
-        "MQA, 8 query : 1 KV heads, head dim 512, no bias · 7 layers",
+        "MQA, 8 query : 1 KV head, head dim 512, no bias · 7 layers",
         "full on 3 layers",
         "full on 4 layers · keys and values of full",
         "QK-norm: RMSNorm per head, before RoPE · all layers",
@@ -225,3 +226,29 @@ def test_all_adds_a_table(run: Any) -> None:
     assert "mixers.full.kv_heads" in run("show", "qwen3-8b", "--all", "-f", "markdown")[0].replace(
         "\\", ""
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ("aaabaaab", "3 a : 1 b"),
+        ("aaabaaabaab", "3 a : 1 b, the last group 2 : 1"),
+        ("aaabaaabaa", "3 a : 1 b, the last group 2 a"),
+        ("aaabaaabaaaab", "3 a : 1 b, the last group 4 : 1"),
+        ("aaabaabaaab", None),
+        ("aaabaaabb", None),
+        ("aaaa", None),
+        ("", None),
+    ],
+)
+def test_a_pattern_says_how_its_last_group_differs(names: str, expected: str | None) -> None:
+    a = llmarch.load("gemma3-27b").architecture
+    mixers = dict.fromkeys("ab", a.mixers["full"])
+    kinds = {}
+    for name in "ab":
+        kind = a.layer_kinds["full"]
+        first, *rest = kind.steps
+        branch = replace(first.branches[0], block=f"mixers.{name}")
+        kinds[name] = replace(kind, steps=(replace(first, branches=(branch,)), *rest))
+    a = replace(a, mixers=mixers, layer_kinds=kinds, layers=tuple(names))
+    assert pattern(a) == expected

@@ -134,6 +134,15 @@ def named_blocks(a: Architecture, group: str) -> dict[str, Any]:
     return {"": part}
 
 
+def block_name(path: str) -> str:
+    """Return the name of the block of a path, empty for a part without a name."""
+    group, _, rest = path.partition(".")
+    name, _, _ = rest.partition(".")
+    if group in NAMED:
+        return name
+    return ""
+
+
 def find_value(node: Any, path: str) -> Any:
     """Return what is at a path below a node, None where a part on the way is not there."""
     for part in filter(None, path.split(".")):

@@ -92,12 +92,13 @@ def _head_dim(m: Softmax) -> str:
         case Attention():
             if m.head_dim == m.v_head_dim:
                 return number(m.head_dim)
-            return f"K {m.head_dim}, V {m.v_head_dim}"
+            return f"K {number(m.head_dim)}, V {number(m.v_head_dim)}"
         case LatentAttention():
-            return f"{m.qk_nope_head_dim} + {m.qk_rope_head_dim} rope, V {m.v_head_dim}"
+            dims = f"{number(m.qk_nope_head_dim)} + {number(m.qk_rope_head_dim)} rope"
+            return f"{dims}, V {number(m.v_head_dim)}"
         case CompressedAttention():
             plain_dims = m.head_dim - m.rope_dim
-            return f"{plain_dims} + {m.rope_dim} rope, K = V"
+            return f"{number(plain_dims)} + {number(m.rope_dim)} rope, K = V"
 
 
 def _whole_head_dim(m: Attention) -> int | None:
@@ -198,9 +199,9 @@ def _softmax_scale(m: Attention | LatentAttention) -> str | None:
 def _usual_scale(m: Attention | LatentAttention) -> str:
     """Return the factor of the scores that follows from the head dimension: `1/√128`."""
     if isinstance(m, Attention):
-        return f"1/√{m.head_dim}"
+        return f"1/√{number(m.head_dim)}"
     head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
-    return f"1/√{head_dim}"
+    return f"1/√{number(head_dim)}"
 
 
 def _cross_attention(tokens: int | None) -> str | None:

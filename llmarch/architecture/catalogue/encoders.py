@@ -100,8 +100,10 @@ def _feed_forward(f: Dense) -> str:
 
 def _stage_sizes(stages: tuple[tuple[object, ...], ...]) -> str:
     """Return how many blocks each stage has: `3, 5, 37, 39 blocks`."""
-    sizes = [str(len(stage)) for stage in stages]
+    sizes = [number(len(stage)) for stage in stages]
     listed = ", ".join(sizes)
+    if sizes == ["1"]:
+        return "1 block"
     return f"{listed} blocks"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
-from ...views.numbers import number
+from ...views.numbers import number, plural
 from ..schema import MoE
 from ..wording.feed_forward import SCORING, router_words, shared_experts_word, zero_experts_word
 from .fact import LEAD, ChangeRule, Fact
@@ -59,8 +59,11 @@ def _router(f: MoE) -> str:
         words.append("selection bias")
     if r.bias:
         words.append("bias")
-    if r.normalized and r.scoring != "softmax_chosen":
+    usual = r.scoring == "softmax_chosen"  # these weights sum to 1 by themselves
+    if r.normalized and not usual:
         words.append("renormalised")
+    elif usual and not r.normalized:
+        words.append("not renormalised")
     if r.weights == "input":
         words.append("weights the expert's input")
     words += router_words(f)
@@ -79,7 +82,7 @@ def _group_limit(f: MoE) -> str:
     r = f.router
     if r.groups == 1:
         return "none"
-    limit = f"best {r.active_groups} of {r.groups} groups"
+    limit = f"best {number(r.active_groups)} of {plural(r.groups, 'group')}"
     if r.group_score is None:
         return limit
     score = _GROUP_SCORES[r.group_score]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...views.numbers import number, plural
 from ..schema import MTP, Head, Other
 from ..wording.model import head_word
+from ..wording.names import name_title
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 
 PER_LAYER_EMBEDDING = ChangeRule(
@@ -63,11 +64,16 @@ def _head_outputs(h: Head) -> str | None:
     return ", ".join(words)
 
 
+def _one(block: object) -> str:
+    """Return `1` for every block: the factor of what has none."""
+    return "1"
+
+
 def _mtp_layout(m: MTP) -> str | None:
-    """Return what a module is made of: `layer full_moe, 3 norms, own embedding, own head`."""
+    """Return what a module is made of: `layer full MoE, 3 norms, own embedding, own head`."""
     if m.layer_kind is None:
         return None
-    words = [f"layer {m.layer_kind}", f"{m.norms} norms"]
+    words = [f"layer {name_title(m.layer_kind)}", plural(m.norms, "norm")]
     if m.own_embedding:
         words.append("own embedding")
     if m.own_head:
@@ -77,7 +83,7 @@ def _mtp_layout(m: MTP) -> str | None:
 
 def _other_tensor(t: Other) -> str:
     """Return the shape and number of a tensor that no other fact explains: `3 × [1, 2]`."""
-    sizes = ", ".join(map(str, t.shape))
+    sizes = ", ".join(map(number, t.shape))
     if t.count == 1:
         return f"[{sizes}]"
     return f"{t.count} × [{sizes}]"
@@ -139,7 +145,7 @@ FACTS = (
             "The norm and its weights were added, removed or replaced.",
         ),
     ),
-    Fact("embedding.scale", "Size", "embedding scale", _EMBEDDING_SCALE),
+    Fact("embedding.scale", "Size", "embedding scale", _EMBEDDING_SCALE, implied=_one),
     Fact(
         "embedding.per_layer{,.width,.vocab_size}",
         "Size",
@@ -152,6 +158,7 @@ FACTS = (
         "Size",
         "per-layer embedding scale",
         _EMBEDDING_SCALE,
+        implied=_one,
         rank=DETAIL,
     ),
     Fact(
@@ -219,6 +226,7 @@ FACTS = (
             "differ.",
         ),
         words=_logit_scale,
+        implied=_one,
     ),
     Fact(
         "final_norm",

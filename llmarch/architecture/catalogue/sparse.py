@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ...views.numbers import number
+from ...views.numbers import number, plural
 from ..schema import Attention, BlockIndex, CompressedAttention, Indexer, LatentAttention
-from ..wording.mixers import compression_word
+from ..wording.mixers import compression_word, heads_word
+from ..wording.names import name_title
 from .attention import LATENT_RANK
 from .fact import DETAIL, LEAD, ChangeRule, Fact
 
@@ -14,7 +15,7 @@ _INDEXED = (LatentAttention, CompressedAttention)
 def _compressed_ranks(m: CompressedAttention) -> str:
     """Return `q 1,024, o 8 groups × 1,024`."""
     query, output = number(m.q_lora_rank), number(m.o_lora_rank)
-    return f"q {query}, o {m.o_groups} groups × {output}"
+    return f"q {query}, o {plural(m.o_groups, 'group')} × {output}"
 
 
 def _compression(m: CompressedAttention) -> str:
@@ -30,15 +31,15 @@ def _indexer(m: LatentAttention | CompressedAttention) -> str | None:
     index = m.indexer
     if index is not None:
         top = number(index.top_k)
-        return f"{index.heads} heads × {index.head_dim}, top {top}"
+        return f"{heads_word(index)}, top {top}"
     if isinstance(m, LatentAttention) and m.index_from:
-        return f"that of {m.index_from}"
+        return f"that of {name_title(m.index_from)}"
     return None
 
 
 def _indexer_rope(index: Indexer) -> str:
     """Return how many of the indexer's dims rotate: `64 of 128 dims, interleaved`."""
-    dims = f"{index.rope_dim} of {index.head_dim} dims"
+    dims = f"{number(index.rope_dim)} of {number(index.head_dim)} dims"
     if index.rope_interleaved:
         return f"{dims}, interleaved"
     return dims
@@ -48,8 +49,8 @@ def _block_index(index: BlockIndex | None) -> str | None:
     """Return `4 heads × 128, best 16 blocks of 128, the last 1 among them`."""
     if index is None:
         return None
-    words = [f"{index.heads} heads × {index.head_dim}"]
-    words.append(f"best {index.top_blocks} blocks of {index.block}")
+    words = [heads_word(index)]
+    words.append(f"best {plural(index.top_blocks, 'block')} of {number(index.block)}")
     if index.local_blocks:
         words.append(f"the last {index.local_blocks} among them")
     if index.norm_offset:

@@ -9,7 +9,7 @@ GATED_ACTIVATIONS = {
     "silu": "SwiGLU",
     "gelu_tanh": "GeGLU (tanh)",
     "gelu": "GeGLU",
-    "relu2": "squared ReLU",
+    "relu2": "gated squared ReLU",
 }
 """Names of activations in a gated block."""
 
@@ -57,12 +57,15 @@ def ffn_class_title(f: FFN) -> str:
 
 def activation_word(f: FFN) -> str:
     """Return `SwiGLU`, `GELU (tanh)`; with gpt-oss's factor and offset where there are such."""
-    if not f.gated:
-        return PLAIN_ACTIVATIONS.get(f.activation, f.activation)
-    name = GATED_ACTIVATIONS.get(f.activation, f"gated {f.activation}")
-    if f.alpha:
-        return f"{name}, α {f.alpha:g}, up + {f.up_offset}"
-    return name
+    if f.gated:
+        words = [GATED_ACTIVATIONS.get(f.activation, f"gated {f.activation}")]
+    else:
+        words = [PLAIN_ACTIVATIONS.get(f.activation, f.activation)]
+    if f.alpha is not None:
+        words.append(f"α {f.alpha:g}")
+    if f.up_offset:
+        words.append(f"up + {f.up_offset:g}")
+    return ", ".join(words)
 
 
 def clamp_word(f: FFN) -> str | None:
@@ -92,9 +95,9 @@ def shared_experts_word(f: MoE) -> str:
         return "none"
     width, rest = divmod(f.shared_width, max(f.shared_experts, 1))
     if rest or not f.shared_experts:
-        words = f"{f.shared_experts}, together of width {number(f.shared_width)}"
+        words = f"{number(f.shared_experts)}, together of width {number(f.shared_width)}"
     else:
-        words = f"{f.shared_experts} of width {number(width)}"
+        words = f"{number(f.shared_experts)} of width {number(width)}"
     if f.shared_gate:
         return f"{words}, sigmoid gate"
     return words
@@ -107,10 +110,14 @@ def router_words(f: MoE) -> list[str]:
     if r.token_table:
         size = number(r.token_table)
         words.append(f"a table of {size} token ids names the experts")
-    if r.own_norm and r.input_scale:
-        words.append("reads the stream through a norm of its own and a learned scale")
-    elif r.own_norm:
-        words.append("reads the stream through a norm of its own")
+    inputs: list[str] = []
+    if r.own_norm:
+        inputs.append("a norm of its own")
+    if r.input_scale:
+        inputs.append("a learned scale")
+    if inputs:
+        between = " and ".join(inputs)
+        words.append(f"reads the stream through {between}")
     if r.expert_scale:
         words.append("a learned scale per expert")
     return words
@@ -122,4 +129,5 @@ def zero_experts_word(f: MoE) -> str | None:
         return None
     zeros = number(f.zero_experts)
     computing = f.active * f.experts / (f.experts + f.zero_experts)
-    return f"{zeros} return their input, on average {computing:.3g} of {f.active} chosen compute"
+    chosen = number(f.active)
+    return f"{zeros} return their input, on average {computing:.3g} of {chosen} chosen compute"

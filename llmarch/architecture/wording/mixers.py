@@ -5,12 +5,15 @@ from __future__ import annotations
 from ...views.numbers import number, plural
 from ..schema import (
     Attention,
+    BlockIndex,
     CompressedAttention,
+    Indexer,
     LatentAttention,
     LinearAttention,
     Mixer,
     QueryScaling,
 )
+from .names import name_title
 
 Softmax = Attention | LatentAttention | CompressedAttention
 
@@ -131,12 +134,13 @@ def linear_heads(m: LinearAttention) -> str:
     """
     if m.variant == "short_conv":
         return "none"
+    values = number(m.value_heads)
     if m.variant == "mamba2":
         groups = plural(m.key_heads, "group")
-        return f"{m.value_heads}, in {groups}"
+        return f"{values}, in {groups}"
     if m.key_heads == m.value_heads:
-        return str(m.value_heads)
-    return f"{m.key_heads} key, {m.value_heads} value"
+        return values
+    return f"{number(m.key_heads)} key, {values} value"
 
 
 def linear_dims(m: LinearAttention) -> str:
@@ -145,17 +149,17 @@ def linear_dims(m: LinearAttention) -> str:
     Mamba-2 has heads of a width and a state size, a gated convolution has channels.
     """
     if m.variant == "mamba2":
-        return f"{m.value_head_dim}, state {m.key_head_dim}"
+        return f"{number(m.value_head_dim)}, state {number(m.key_head_dim)}"
     if m.key_head_dim == m.value_head_dim:
-        return f"{m.key_head_dim:,}"
-    return f"K {m.key_head_dim}, V {m.value_head_dim}"
+        return number(m.key_head_dim)
+    return f"K {number(m.key_head_dim)}, V {number(m.value_head_dim)}"
 
 
 def values_word(m: Attention) -> str | None:
     """Return where values come from, if not from a matrix of their own, and their norm."""
     words: list[str] = []
     if m.kv_from:
-        words.append(f"keys and values of {m.kv_from}")
+        words.append(f"keys and values of {name_title(m.kv_from)}")
     if m.values_from_keys:
         words.append("the key projection")
     if m.value_norm:
@@ -183,7 +187,7 @@ def query_scaling_word(q: QueryScaling | None) -> str | None:
         return None
     position = "pos"
     if q.shift:
-        position = f"(pos + {q.shift})"
+        position = f"(pos + {number(q.shift)})"
     length = number(q.original_context)
     return f"1 + {q.beta:g} ln(1 + ⌊{position} / {length}⌋)"
 
@@ -194,5 +198,11 @@ def compression_word(m: CompressedAttention) -> str | None:
         return None
     read = "all read"
     if m.indexer:
-        read = f"the best {m.indexer.top_k:,} read"
-    return f"1 entry per {m.ratio} tokens, {read}"
+        read = f"the best {number(m.indexer.top_k)} read"
+    return f"1 entry per {plural(m.ratio, 'token')}, {read}"
+
+
+def heads_word(x: Indexer | BlockIndex) -> str:
+    """Return the heads of an indexer: `64 heads × 128`."""
+    heads = plural(x.heads, "head")
+    return f"{heads} × {number(x.head_dim)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...views.numbers import number
+from ...views.numbers import number, plural
 from ..schema import Conformer, ConvTower, Norm, Quantization, Residual, Tower
 
 NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
@@ -46,17 +46,19 @@ def residual_word(r: Residual) -> str:
     if r.kind == "plain":
         return "one stream"
     mixing = STREAMS[r.kind]
-    return f"{r.streams} streams {mixing}"
+    streams = plural(r.streams, "stream")
+    return f"{streams} {mixing}"
 
 
 def tower_word(t: Tower | Conformer | ConvTower) -> str:
     """Return `siglip, 27 layers × 1,152`."""
     if not isinstance(t, ConvTower):
         width = number(t.hidden_size)
-        return f"{t.kind}, {t.layers} layers × {width}"
-    blocks = sum(map(len, t.stages))
+        layers = plural(t.layers, "layer")
+        return f"{t.kind}, {layers} × {width}"
+    blocks = plural(sum(map(len, t.stages)), "convolutional block")
     width = number(t.outputs)
-    return f"{t.kind}, {blocks} convolutional blocks to {width}"
+    return f"{t.kind}, {blocks} to {width}"
 
 
 def quantization_word(q: Quantization) -> str:
@@ -65,12 +67,13 @@ def quantization_word(q: Quantization) -> str:
     if q.format and q.format != q.method:
         words = [f"{q.method} {q.format}"]
     if q.bits:
-        words.append(f"{q.bits:g} bits")
+        bits = "bit" if q.bits == 1 else "bits"
+        words.append(f"{q.bits:g} {bits}")
     if q.block:
-        sizes = " × ".join(map(str, q.block))
+        sizes = " × ".join(map(number, q.block))
         words.append(f"blocks {sizes}")
-    elif q.group_size:
-        words.append(f"groups of {q.group_size}")
+    if q.group_size:
+        words.append(f"groups of {number(q.group_size)}")
     if q.experts:
         words.append(f"experts {q.experts}")
     return ", ".join(words)

@@ -26,9 +26,9 @@ def rotary_word(r: Rope, m: Softmax) -> str:
         head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
     else:
         head_dim = m.head_dim
-    dims = f"{r.rotary_dim} of {head_dim} dims"
+    dims = f"{number(r.rotary_dim)} of {number(head_dim)} dims"
     if r.rotary_dim == head_dim:
-        dims = f"all {head_dim} dims"
+        dims = f"all {number(head_dim)} dims"
     if r.interleaved:
         return f"{dims}, interleaved"
     return dims

@@ -1,0 +1,93 @@
+"""What stands above a comparison: names that tell the models apart, and where each was read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from ..checkpoint.reading import Reading
+from ..sources.raw import RawModel
+
+SOURCE_WORDS = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
+"""Words for the kinds of source."""
+HUB = "https://huggingface.co"
+
+
+def column_names(readings: Sequence[Reading]) -> list[str]:
+    """Return a name for each model, no two alike.
+
+    Models of one name have what tells them apart: revision or commit, repository, reference. What
+    is left, one model given twice, has a number.
+    """
+    raws = [r.raw for r in readings]
+    names = [raw.name for raw in raws]
+    qualifiers: list[Callable[[RawModel], str]] = [with_revision, with_repository, with_reference]
+    for qualify in qualifiers:
+        names = longer_where_alike(names, [qualify(raw) for raw in raws])
+    seen: Counter[str] = Counter()
+    numbered: list[str] = []
+    for name in names:
+        seen[name] += 1
+        number = seen[name]
+        numbered.append(f"{name} ({number})" if number > 1 else name)
+    return numbered
+
+
+def longer_where_alike(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """Return the longer name where several models have the same and longer ones tell them apart.
+
+    names: the name of each model.
+    longer: another name of each model.
+    """
+    longer_of: dict[str, set[str]] = {}
+    for name, other in zip(names, longer, strict=True):
+        longer_of.setdefault(name, set()).add(other)
+    result: list[str] = []
+    for name, other in zip(names, longer, strict=True):
+        result.append(other if len(longer_of[name]) > 1 else name)
+    return result
+
+
+def with_revision(raw: RawModel) -> str:
+    """Return `Qwen3-8B@v1`; the short commit where no revision was asked for."""
+    revision = raw.revision or (raw.commit or "")[:7]
+    if not revision:
+        return raw.name
+    return f"{raw.name}@{revision}"
+
+
+def with_repository(raw: RawModel) -> str:
+    """Return `Qwen/Qwen3-8B@v1`."""
+    repository = raw.repo_id or raw.name
+    revision = raw.revision or (raw.commit or "")[:7]
+    if not revision:
+        return repository
+    return f"{repository}@{revision}"
+
+
+def with_reference(raw: RawModel) -> str:
+    """Return the model as the user named it, with the kind of its source."""
+    source = SOURCE_WORDS[raw.kind]
+    return f"{raw.reference} ({source})"
+
+
+def origin(raw: RawModel, model_type: str) -> str:
+    """Return where a model was read: `Qwen/Qwen3-8B@v1 · qwen3 · Hub 1a2b3c4`."""
+    repository = raw.repo_id or raw.reference
+    if raw.revision and raw.revision != "main":
+        repository += f"@{raw.revision}"
+    source = SOURCE_WORDS[raw.kind]
+    if raw.commit:
+        short = raw.commit[:7]
+        source += f" {short}"
+    return f"{repository} · {model_type} · {source}"
+
+
+def comparison_origin(r: Reading) -> str:
+    """Return where a model was read, when it was released, and its address on the Hub."""
+    words = [origin(r.raw, r.architecture.model_type)]
+    if r.raw.released:
+        words.insert(1, f"released {r.raw.released}")
+    if r.raw.repo_id and r.raw.kind != "local":
+        words.append(f"{HUB}/{r.raw.repo_id}")
+    return " · ".join(words)

@@ -1,0 +1,219 @@
+"""Say in one sentence how a model differs from another one.
+
+Made from the rows that lead a section (their rank in the catalogue). What is another design comes
+first, then sizes by how much they differ: `DeepSeek-V3's architecture with half the query heads,
+1.5 × the routed experts and 12 % fewer active parameters`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import log
+
+from ..architecture.catalogue.fact import LEAD
+from .compared_rows import ComparedRow
+from .documents import ABSENT
+from .numbers import plural
+
+DESIGN_SECTIONS = (
+    "Layers",
+    "Attention",
+    "Linear attention",
+    "MoE",
+    "Feed-forward",
+    "Norms",
+    "Position",
+)
+"""Sections whose rows are about the architecture."""
+LEFT_OUT = {"recipe", "pattern", "RoPE θ"}
+"""Rows that repeat what others say, or whose ratio tells nothing."""
+PARAMETERS = {"active": "active parameters", "total": "parameters"}
+"""Rows of parameter counts, the first of which that differs is named last."""
+KIND = "kind"
+"""Label of the row that names the kind of a section's blocks."""
+EXPERTS = ("MoE", "routed experts")
+"""The row that only mixtures of experts have."""
+MOST_DESIGNS = 3
+MOST_SIZES = 2
+LONGEST = 80
+"""Characters of the phrase about a row; the values of a longer one are left to the table."""
+CLOSE = 0.1
+"""Relative difference below which a size is given in per cent."""
+NUMBERS_AND_PLURALS = re.compile(r"[\d,.]+|(?<=[a-z])s\b")
+"""Numbers, and the plural that follows from them."""
+
+
+def headline_of_pair(names: Sequence[str], rows: Sequence[ComparedRow]) -> str:
+    """Return the sentence about the second of two models, nothing where no row differs.
+
+    names: the names of both.
+    rows: their rows.
+    """
+    first, second = names
+    differing = [row for row in rows if row.differs]
+    if not differing:
+        return ""
+    telling = [row for row in differing if row.rank == LEAD and row.section in DESIGN_SECTIONS]
+    telling = [row for row in telling if row.label not in LEFT_OUT]
+    designs = design_phrases(telling)
+    shown = designs[:MOST_DESIGNS]
+    phrases = shown + size_phrases(telling, differing)
+    if not phrases:
+        return small_difference(first, differing)
+    more = len(designs) - len(shown)
+    if more:
+        phrases.append(f"{plural(more, 'more difference')} of design")
+    if len(designs) < MOST_DESIGNS:
+        return f"{first}'s architecture with {listed(phrases)}"
+    return f"{second} is another design than {first}: {listed(phrases)}"
+
+
+# Other designs
+
+
+def design_phrases(rows: Sequence[ComparedRow]) -> list[str]:
+    """Return a phrase for each row that tells of another form and not only of other numbers.
+
+    Where a section has blocks of another kind, its other rows follow from that.
+    """
+    other_kinds = {row.section for row in rows if row.label == KIND and is_other_form(row)}
+    phrases: list[str] = []
+    for row in rows:
+        follows = row.section in other_kinds and row.label != KIND
+        if (row.section, row.label) == EXPERTS and ABSENT in row.cells:
+            phrases.append(experts_phrase(row))
+        elif not follows and row.section != EXPERTS[0] and is_other_form(row):
+            phrases.append(design_phrase(row))
+    return phrases
+
+
+def is_other_form(row: ComparedRow) -> bool:
+    """Return whether the cells of a row differ in more than their numbers."""
+    if row.section == "Feed-forward" and ABSENT in row.cells:
+        return False
+    forms = {NUMBERS_AND_PLURALS.sub("", cell) for cell in row.cells}
+    return len(forms) > 1
+
+
+def experts_phrase(row: ComparedRow) -> str:
+    """Return `a mixture of 128 experts`, or `dense blocks instead of 128 experts`."""
+    old, new = row.cells
+    if new == ABSENT:
+        return f"dense blocks instead of {old} experts"
+    return f"a mixture of {new} experts"
+
+
+def design_phrase(row: ComparedRow) -> str:
+    """Return `MLA instead of GQA`, `no sparse indexer`, `window 4,096`."""
+    old, new = map(one_line, row.cells)
+    if row.label == KIND and ABSENT not in (old, new):
+        return f"{new} instead of {old}"
+    if row.label == KIND and old == ABSENT:
+        return f"{new} layers"
+    if row.label == KIND:
+        return f"no {old} layers"
+    if new in (ABSENT, "none"):
+        return f"no {row.label}"
+    if old in (ABSENT, "none"):
+        return f"{row.label} {new}"
+    if row.label == "positions":
+        learned, _, _ = row.cells[0].partition(", ")
+        return f"{new} instead of {learned} positions"
+    phrase = f"{row.label} {new} instead of {old}"
+    if len(phrase) > LONGEST:
+        return f"another {row.label}"
+    return phrase
+
+
+def one_line(cell: str) -> str:
+    """Return a cell on one line, a list in parentheses: `(sliding 4,096, full none)`."""
+    words = cell.replace("\n", ", ")
+    if ", " in words:
+        return f"({words})"
+    return words
+
+
+# Sizes
+
+
+def size_phrases(telling: Sequence[ComparedRow], rows: Sequence[ComparedRow]) -> list[str]:
+    """Return the sizes that differ most, then a number of parameters.
+
+    telling: the rows that may be named.
+    rows: all that differ.
+    """
+    sizes = [row for row in telling if ratio_of(row) != 1]
+    sizes.sort(key=weight, reverse=True)
+    phrases = [size_phrase(ratio_of(row), row.label) for row in sizes[:MOST_SIZES]]
+    for label, noun in PARAMETERS.items():
+        for row in rows:
+            if row.section == "Size" and row.label == label and is_seen(ratio_of(row)):
+                return [*phrases, size_phrase(ratio_of(row), noun)]
+    return phrases
+
+
+def ratio_of(row: ComparedRow) -> float:
+    """Return the second number of a row by the first; 1 where it has not two."""
+    old, new = (*row.numbers, None, None)[:2]
+    if not old or not new or old * new < 0:
+        return 1
+    return new / old
+
+
+def weight(row: ComparedRow) -> float:
+    """Return how much the numbers of a row differ: the logarithm of their ratio."""
+    return abs(log(ratio_of(row)))
+
+
+def is_seen(ratio: float) -> bool:
+    """Return whether a ratio differs from 1 with two digits of a per cent."""
+    return abs(ratio - 1) >= 0.001
+
+
+def size_phrase(ratio: float, noun: str) -> str:
+    """Return `1.5 × the routed experts`, `half the query heads`, `2.7 % fewer parameters`."""
+    if (abs(ratio - 1) < 0.2 and noun in PARAMETERS.values()) or abs(ratio - 1) < CLOSE:
+        return close_phrase(ratio, noun)
+    if ratio == 2:
+        return f"twice the {noun}"
+    if ratio == 0.5:
+        return f"half the {noun}"
+    return f"{ratio:.3g} × the {noun}"
+
+
+def close_phrase(ratio: float, noun: str) -> str:
+    """Return `2.7 % fewer parameters`, `a 5 % larger hidden size`."""
+    percent = f"{100 * abs(ratio - 1):.2g} %"
+    if noun.endswith("s"):
+        word = "more" if ratio > 1 else "fewer"
+        return f"{percent} {word} {noun}"
+    word = "larger" if ratio > 1 else "smaller"
+    return f"a {percent} {word} {noun}"
+
+
+# Small differences
+
+
+def small_difference(first: str, rows: Sequence[ComparedRow]) -> str:
+    """Return the sentence about models that differ in no leading fact."""
+    sections = {row.section for row in rows}
+    if sections <= {"Config"}:
+        return f"{first}'s architecture under another name"
+    if sections <= {"Config", "Storage"}:
+        return f"{first}'s architecture, stored in another way"
+    facts = [row for row in rows if row.section in DESIGN_SECTIONS] or list(rows)
+    labels = list(dict.fromkeys(row.label for row in facts))
+    shown = labels[:MOST_DESIGNS]
+    more = len(labels) - len(shown)
+    if more:
+        shown.append(f"{more} more")
+    return f"{first}'s architecture but for {listed(shown)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return `a, b and c`."""
+    if len(words) < 2:
+        return "".join(words)
+    *most, last = words
+    return f"{', '.join(most)} and {last}"

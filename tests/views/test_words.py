@@ -1,0 +1,161 @@
+"""What people read in `show` and `diff` has words of people: swept over all specs and many pairs.
+
+No label or cell holds a path or the name of a field of llmarch; config keys, config values, names
+of tensors and of families are what people search for. Numbers have separators, one of something is
+in the singular.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from helpers.mutations import mutations
+
+import llmarch
+from llmarch.architecture.catalogue import CATALOGUE, find_value
+from llmarch.checkpoint.reading import Reading
+from llmarch.sources.aliases import bundled_models
+from llmarch.views.comparison import compare, different_symbols, layer_symbols, strip
+from llmarch.views.model import model_sheet
+from llmarch.views.numbers import plural
+from llmarch.views.tables import fact_table
+
+ALL = sorted(bundled_models())
+PAIRS = 300
+
+INTERNAL = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._][A-Za-z0-9]+)+")
+"""Words with points or underscores: paths, fields, config keys, tensors, files."""
+ONE_OF_MANY = re.compile(r"(?<![\d.,×√/^-])\b1 (?:[A-Za-z-]+ )?[a-z-]{2,}s\b")
+MANY_OF_ONE = re.compile(
+    r"(?<![.,\d])\b(?!1 )\d[\d,]* (?:KV |query |value )?"
+    r"(?:head|layer|block|norm|group|token|module|stream|frame|dim|row|expert|bit)\b(?! ids)"
+)
+LONG_NUMBER = re.compile(r"(?<![\w.,-])\d{4,}(?![\w-])")
+SAME_WORD_TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b", re.IGNORECASE)
+
+
+@cache
+def reading(alias: str) -> Reading:
+    return llmarch.load(alias)
+
+
+@cache
+def config_text(alias: str) -> str:
+    """What a config says, in lower case, with the names that llmarch gives a whole model."""
+    r = reading(alias)
+    encoders = [tower.kind for tower in r.architecture.towers.values()]
+    text = json.dumps([r.raw.config, r.raw.config_file, r.architecture.family, encoders])
+    return text.lower()
+
+
+@cache
+def config_keys() -> frozenset[str]:
+    """The keys of all configs: also those whose default a config does not write out."""
+    keys: set[str] = set()
+
+    def visit(node: object) -> None:
+        if isinstance(node, dict):
+            keys.update(map(str, node))
+            for value in node.values():
+                visit(value)
+        elif isinstance(node, list):
+            for item in node:
+                visit(item)
+
+    for alias in ALL:
+        visit(reading(alias).raw.config)
+    return frozenset(keys)
+
+
+def faults(text: str, *aliases: str, new: str = "") -> list[str]:
+    """What is wrong with a text about some models, of which one may have a new value."""
+    texts = [*map(config_text, aliases), new.lower()]
+    found: list[str] = []
+    for word in INTERNAL.findall(text):
+        known = any(word.lower() in config for config in texts)
+        if not known and word not in config_keys():
+            found.append(word)
+    for pattern in (ONE_OF_MANY, MANY_OF_ONE, LONG_NUMBER, SAME_WORD_TWICE):
+        found += [match.group() for match in pattern.finditer(text)]
+    return [f"{fault}: {text}" for fault in found]
+
+
+def compared_texts(readings: list[Reading]) -> Iterator[str]:
+    """Yield what a comparison says in labels, cells, the equal line and the legend."""
+    document = compare(readings, everything=True)
+    for row in document.table.rows:
+        yield row[0]
+        for cell in row[1:]:
+            yield from cell.split("\n")
+    yield from document.equal
+    for _, words in document.legend:
+        yield words
+
+
+@pytest.mark.parametrize("alias", ALL)
+def test_show_has_words_of_people(alias: str) -> None:
+    sheet = model_sheet(reading(alias))
+    found = faults(sheet.headline, alias)
+    for label, lines in sheet.lines:
+        for line in [label, *lines]:
+            found += faults(line, alias)
+    assert found == []
+
+
+def test_diff_has_words_of_people() -> None:
+    """Of random pairs, and of pairs whose second model has one other fact."""
+    choose = random.Random(15)
+    found: list[str] = []
+    for _ in range(PAIRS):
+        pair = choose.sample(ALL, 2)
+        for text in compared_texts([reading(alias) for alias in pair]):
+            found += faults(text, *pair)
+    assert found == []
+
+
+@pytest.mark.parametrize("alias", ["deepseek-v3.2", "gemma3n-e2b", "longcat-flash", "qwen3-next"])
+def test_values_in_full_have_words_of_people(alias: str) -> None:
+    """A change that the words of a row hide is told by its place: `full, sliding`."""
+    old = reading(alias)
+    found: list[str] = []
+    for mutation in mutations(old.architecture):
+        new = replace(old, architecture=mutation.architecture)
+        value = str(find_value(new.architecture, mutation.path))
+        for label, *cells in compare([old, new]).table.rows:
+            for text in [label, *cells[0].split("\n"), *cells[1].split("\n")]:
+                found += faults(text, alias, new=value)
+    assert found == []
+
+
+def test_facts_have_labels_that_tell_them_apart() -> None:
+    """Facts of several sections with one label have the section beside it in `show --all`."""
+    labels: dict[str, set[str]] = {}
+    for alias in ("deepseek-v3", "qwen3-next", "gpt2"):
+        for path, label, _ in fact_table(reading(alias)).rows:
+            group = path.partition(".")[0]
+            labels.setdefault(label, set()).add(group)
+    assert all(len(groups) == 1 for label, groups in labels.items() if label.startswith("kind"))
+    assert {fact.section for fact in CATALOGUE if fact.label == "kind"} > {"Attention", "Norms"}
+
+
+def test_layer_symbols_are_different_for_any_number_of_kinds() -> None:
+    symbols = [symbol for symbol, _ in zip(different_symbols(), range(5000), strict=False)]
+    assert len(set(symbols)) == 5000
+    choose = random.Random(7)
+    for _ in range(40):
+        readings = [reading(alias) for alias in choose.sample(ALL, 9)]
+        by_word = layer_symbols(readings)
+        assert len(set(by_word.values())) == len(by_word)
+        for r in readings:
+            assert len(strip(r.name, r, by_word).symbols) == len(r.architecture.layers)
+
+
+@pytest.mark.parametrize(("n", "words"), [(0, "0 heads"), (1, "1 head"), (1024, "1,024 heads")])
+def test_plural(n: int, words: str) -> None:
+    assert plural(n, "head") == words

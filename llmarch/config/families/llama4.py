@@ -253,7 +253,6 @@ FAMILY = Family(
         "llama4": tensors.Conversion(
             outside=("language_model", "vision_model", "multi_modal_projector")
         ),
-        "llama4_text": tensors.Conversion(base="language_model", outside=("model", "lm_head")),
     },
     defaults={
         "llama4_text": {

@@ -44,6 +44,8 @@ class ProvenanceDocument(TypedDict, total=False):
     """What a reader should know about the copy. Null: nothing."""
     reconstruction: list[dict[str, Any]]
     """For a reconstructed config: groups of keys, what each was taken from, how certain it is."""
+    stand_in: str
+    """Repository of a quantised copy whose config this is, without its quantisation."""
 
 
 class PublishedFigureDocument(TypedDict):
@@ -87,6 +89,9 @@ class SourceDocument(TypedDict, total=False):
     changes are those of the configs: in a `conflict` the checkpoint contradicts its own."""
     findings: list[Finding]
     """What was found about the checkpoint and its files. Only in `diff`."""
+    uncertain: dict[str, str]
+    """Facts that nobody was found to state, by path, with how certain each is. Only of bundled
+    models whose config is reconstructed."""
 
 
 class ParametersDocument(TypedDict):

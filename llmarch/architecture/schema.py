@@ -368,6 +368,9 @@ class Evidence(Strict):
     reason."""
     confirmed_by: tuple[str, ...] = ()
     """Tensors, folded by pattern, whose shapes agree with the value."""
+    certainty: str = ""
+    """How certain the value is, where the config was put together from what others say of it:
+    `cited twice`, `derived`, `uncertain`. Empty: it is the published one."""
 
 
 @frozen(kw_only=True)

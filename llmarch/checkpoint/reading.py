@@ -14,6 +14,7 @@ from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
+from ..config.certainty import add_certainty
 from ..config.head import add_head
 from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import ConfigKeys, Family, build
@@ -155,6 +156,7 @@ def read_model(raw: RawModel) -> Reading:
         ) from error
 
     architecture = without_unknown_facts(raw, architecture, evidence)
+    add_certainty(evidence, raw.provenance)
     unread = tuple(config.unread())
     stated = config.findings
     if raw.tensors is None:

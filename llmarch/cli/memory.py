@@ -281,20 +281,25 @@ def memory(
     write(
         format,
         "memory",
-        lambda: memory_view(planned, gpu_name, conflict_warnings(readings)),
+        lambda: memory_view(planned, gpu_name, reading_warnings(readings)),
         lambda: memory_document(readings, planned, gpu),
     )
     end_if_partial(readings)
 
 
-def conflict_warnings(readings: list[Reading]) -> list[str]:
-    """Return what contradicts each config, with the model's name where there are several."""
+def reading_warnings(readings: list[Reading]) -> list[str]:
+    """Return what contradicts each config, and what was read in place of what was named.
+
+    The model's name stands before each line where there are several.
+    """
     from ..views.conflict import conflict_lines
+    from ..views.model import stand_ins
 
     warnings: list[str] = []
     for reading in readings:
         prefix = f"{reading.name}: " if len(readings) > 1 else ""
-        warnings += [f"{prefix}{line}" for line in conflict_lines(reading)]
+        lines = [*conflict_lines(reading), *stand_ins(reading)]
+        warnings += [f"{prefix}{line}" for line in lines]
     return warnings
 
 

@@ -382,6 +382,15 @@ FINDING_RULES = (
         "A value head beside a language model, or an embedding model without a head. Loaders that "
         "know neither leave out what they do not know, or stop.",
     ),
+    Rule(
+        "name-not-exact",
+        None,
+        "info",
+        "the name is not exactly that of the model",
+        "There is no bundled spec under that name. Another model's was taken, whose name differs "
+        "by a suffix such as -Base or -Instruct, or is longer. As a rule its architecture is the "
+        "same; its context may not be.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

@@ -17,6 +17,7 @@ from ..analyses.parameters import count_parameters
 from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
 from ..compare.config_keys import told_changes
+from ..config.certainty import marked_facts
 from ..views.conflict import conflict_lines
 from ..views.wording import block_word
 
@@ -140,6 +141,9 @@ def model_source(r: Reading | Observation) -> dict[str, Any]:
     }
     if raw.provenance:
         document |= {"provenance": raw.provenance, "published": list(raw.published)}
+    if isinstance(r, Reading):
+        marked = marked_facts(r.evidence)
+        document["uncertain"] = {path: r.evidence[path].certainty for path in marked}
     return document
 
 

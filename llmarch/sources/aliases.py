@@ -81,6 +81,21 @@ def find_alias(text: str) -> str:
     raise UnknownReference(f"{text} is not a bundled model, an org/name or a path", hint)
 
 
+def is_name_of(text: str, alias: str) -> bool:
+    """Return whether a text is an alias or a name of its model, but for signs between words.
+
+    In capitals it is taken for a name: `Qwen2.5-7B` is not the model whose alias is qwen2.5-7b,
+    which is Qwen2.5-7B-Instruct.
+    """
+    squashed = _squash(text)
+    if text == text.lower() and squashed == _squash(alias):
+        return True
+    model = bundled_models()[alias]
+    names = [str(name) for name in (model["name"], model["repo_id"], *(model["also"] or ()))]
+    names += [name.rpartition("/")[2] for name in names]
+    return squashed in map(_squash, names)
+
+
 def close_matches(text: str, names: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` names that look like `text`, the nearest first."""
     from difflib import get_close_matches

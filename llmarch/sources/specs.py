@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from ..architecture.schema import Finding
 from ..errors import ConfigError
-from .aliases import bundled_models, specs_folder
+from .aliases import bundled_models, is_name_of, specs_folder
 from .file_names import CONFIG
 from .raw import RawModel
 from .references import Reference
@@ -21,7 +22,16 @@ def open(reference: Reference) -> RawModel:
     assert reference.alias is not None
     file = specs_folder() / f"{reference.alias}.json"
     document = parse_object(read_spec(reference.alias), file=file.name)
-    return from_document(document, text=reference.text, file=file)
+    raw = from_document(document, text=reference.text, file=file)
+    if not is_name_of(reference.text, reference.alias):
+        raw.findings.append(another_name(raw))
+    return raw
+
+
+def another_name(raw: RawModel) -> Finding:
+    """Return the finding that a name was taken for that of another model."""
+    message = f"there is no spec of {raw.reference}; this is {raw.repo_id or raw.name}"
+    return Finding(rule="name-not-exact", path=raw.name, message=message)
 
 
 def read_spec(alias: str) -> bytes:

@@ -63,7 +63,7 @@ def has_text(model: Mapping[str, Any], text: str) -> bool:
 
 def model_table(models: list[dict[str, Any]]) -> Table:
     """Return the table of `llmarch list`."""
-    columns = ["alias", "family", "year", "parameters", "layers", "context"]
+    columns = ["alias", "family", "year", "parameters", "layers", "context", "config"]
     rows = list(map(model_row, models))
     return Table(columns, rows)
 
@@ -78,6 +78,9 @@ def model_row(m: Mapping[str, Any]) -> list[str]:
     context = "?"
     if m["context"]:
         context = numbers.context(m["context"])
+        mark = m["uncertain"].get("context_length")
+        if mark:
+            context += f" ({mark})"
     return [
         m["alias"],
         m["family"],
@@ -85,7 +88,19 @@ def model_row(m: Mapping[str, Any]) -> list[str]:
         size,
         "\n".join(m["recipe"]),
         context,
+        CONFIG_WORDS.get(m["config"], ""),
     ]
+
+
+CONFIG_WORDS = {"reconstructed": "reconstructed", "stand-in": "stand-in"}
+"""Words for the states of configs that are no copies of the published ones."""
+
+
+def config_state(provenance: Mapping[str, Any]) -> str:
+    """Return how a bundled config relates to the published one (specs/README.md)."""
+    if provenance.get("stand_in"):
+        return "stand-in"
+    return provenance["state"]
 
 
 def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
@@ -95,6 +110,7 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
     reading: the spec as it was read.
     """
     from ..analyses.parameters import count_parameters
+    from ..config.certainty import marked_facts
     from .wording import first_moe, recipe
 
     a = reading.architecture
@@ -112,6 +128,8 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
         "active": p.active,
         "vision": p.vision,
         "context": a.context_length,
+        "config": config_state(spec["provenance"]),
+        "uncertain": marked_facts(reading.evidence),
         "recipe": [f"{n} × {word}" for n, word in recipe(a)],
     }
 

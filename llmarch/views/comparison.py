@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from unicodedata import east_asian_width
 
 from ..architecture.schema import Architecture
@@ -13,10 +13,12 @@ from ..compare.diff import differing_facts
 from . import numbers
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .conflict import conflict_lines
-from .documents import Comparison, Strip, Table
+from .documents import ABSENT, Comparison, Strip, Table
+from .doubts import marked_rows
 from .headings import column_names, comparison_origin
 from .headline import headline_of_pair
 from .model import remarks
+from .rows import Key
 from .wording import kind_word
 
 LAYER_SYMBOLS = "█▁▄░▒▀▖▚"
@@ -51,7 +53,7 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     return Comparison(
         headline=headline,
         origins=list(zip(names, map(comparison_origin, readings), strict=True)),
-        table=comparison_table(names, shown),
+        table=comparison_table(names, shown, list(map(marked_rows, readings))),
         equal=phrases,
         hidden=hidden,
         strips=[strip(name, r, symbols) for name, r in zip(names, readings, strict=True)],
@@ -86,8 +88,13 @@ def are_same(architectures: Sequence[Architecture]) -> bool:
     return not any(any(differing_facts(first, other)) for other in others)
 
 
-def comparison_table(names: Sequence[str], rows: Sequence[ComparedRow]) -> Table:
-    """Return the rows as a table, with the ratio of the two where there are two models."""
+def comparison_table(
+    names: Sequence[str], rows: Sequence[ComparedRow], marks: Sequence[Mapping[Key, str]]
+) -> Table:
+    """Return the rows as a table, with the ratio of the two where there are two models.
+
+    marks: of each model, the marks of its rows.
+    """
     is_pair = len(names) == 2
     columns = ["", *names]
     if is_pair:
@@ -97,11 +104,23 @@ def comparison_table(names: Sequence[str], rows: Sequence[ComparedRow]) -> Table
     for row in rows:
         if row.section not in sections.values():
             sections[len(body)] = row.section
-        cells = [row.label, *row.cells]
+        cells = [row.label, *marked_cells(row, marks)]
         if is_pair:
             cells.append(ratio_text(row))
         body.append(cells)
     return Table(columns, body, sections)
+
+
+def marked_cells(row: ComparedRow, marks: Sequence[Mapping[Key, str]]) -> list[str]:
+    """Return the cells of a row, with a mark on what a reconstructed config does not tell surely.
+
+    marks: of each model, the marks of its rows.
+    """
+    cells: list[str] = []
+    for cell, of_model in zip(row.cells, marks, strict=True):
+        mark = of_model.get((row.section, row.label))
+        cells.append(f"{cell} ({mark})" if mark and cell != ABSENT else cell)
+    return cells
 
 
 def ratio_text(row: ComparedRow) -> str:

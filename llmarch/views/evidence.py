@@ -235,6 +235,8 @@ def without_blank_lines(text: str) -> str:
 def evidence_lines(evidence: Evidence) -> Iterator[str]:
     """Yield the evidence of a fact in words, a line for each source."""
     yield SOURCES[evidence.kind].format(evidence.ref)
+    if evidence.certainty:
+        yield f"the config is reconstructed; this value is {evidence.certainty}"
     for tensor in evidence.confirmed_by:
         yield f"confirmed by {tensor}"
 

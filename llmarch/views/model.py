@@ -26,6 +26,7 @@ from . import numbers
 from .attention import attention_lines, position_lines
 from .conflict import conflict_lines, conflict_words
 from .documents import Sheet
+from .doubts import doubt_lines
 from .feed_forward import dense_lines, moe_lines
 from .findings import finding_line
 from .headings import origin
@@ -34,6 +35,9 @@ from .wording import headline, norm_placements, pattern, recipe, state_word, str
 
 if TYPE_CHECKING:
     from ..checkpoint.verify import Verification
+
+Lines = list[tuple[str, list[str]]]
+"""Labels, each with its lines."""
 
 SHORT = 50
 """Columns that the recipe of the layers may fill on one line; a longer one has a line a kind."""
@@ -59,8 +63,15 @@ def model_sheet(r: Reading) -> Sheet:
         ("KV cache", cache_lines(a)),
         ("Weights", weight_lines(r)),
     ]
-    shown = [(label, text) for label, text in lines if text]
+    shown = marked_lines(r, [(label, text) for label, text in lines if text])
     return Sheet(r.name, origin(r.raw, a.model_type), headline(a), shown, notes(r))
+
+
+def marked_lines(r: Reading, lines: Lines) -> Lines:
+    """Return labelled lines, each label with what is uncertain of its facts."""
+    doubts = doubt_lines(r)
+    marked = [(label, [*text, *doubts.pop(label, [])]) for label, text in lines]
+    return [*marked, *doubts.items()]
 
 
 # Sizes
@@ -357,6 +368,12 @@ RECONSTRUCTED = (
     "the config is reconstructed: no published copy was found; each value's source is in the spec"
     " (--format json)"
 )
+ANOTHER_NAME = "name-not-exact"
+"""The rule of a name that was taken for another model's."""
+STAND_IN = (
+    "stand-in: the config is that of {}, without its quantisation; the maker's own file was not"
+    " seen"
+)
 INCOMPLETE = "the copy of the config is not complete; absent keys took class defaults"
 
 
@@ -370,6 +387,15 @@ def notes(r: Reading) -> list[str]:
     return [status, *remarks(r)]
 
 
+def stand_ins(r: Reading) -> list[str]:
+    """Return what was read in place of what was named: another model, a copy's config."""
+    lines = [finding_line(f) for f in r.findings if f.rule == ANOTHER_NAME]
+    copy = (r.raw.provenance or {}).get("stand_in")
+    if copy:
+        lines.append(STAND_IN.format(copy))
+    return lines
+
+
 def remarks(r: Reading) -> list[str]:
     """Return what a reader must know: the config's state, findings, and keys without a use."""
     lines: list[str] = []
@@ -378,7 +404,9 @@ def remarks(r: Reading) -> list[str]:
         lines.append(RECONSTRUCTED)
     elif provenance.get("complete") is False:
         lines.append(INCOMPLETE)
-    lines += map(finding_line, r.findings)
+    lines += stand_ins(r)
+    others = [f for f in r.findings if f.rule != ANOTHER_NAME]
+    lines += map(finding_line, others)
     if r.unread_keys:
         keys = ", ".join(r.unread_keys)
         lines.append(f"keys that llmarch does not read: {keys}")

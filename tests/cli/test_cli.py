@@ -163,7 +163,13 @@ def test_explain(run: Run) -> None:
     assert "config key num_key_value_heads" in out and "Number of key/value heads" in out
     eps = run.json("show", "qwen3-235b", "--explain", "norms")["norms.rms.eps"]
     assert "square root" in eps.pop("meaning")
-    assert eps == {"value": 1e-6, "kind": "config", "ref": "rms_norm_eps", "confirmed_by": []}
+    assert eps == {
+        "value": 1e-6,
+        "kind": "config",
+        "ref": "rms_norm_eps",
+        "confirmed_by": [],
+        "certainty": "",
+    }
     _, err = run("show", "qwen3-235b", "--explain", "mixers.full.kvheads", code=2)
     assert "mixers.full.kv_heads" in err
 

@@ -347,4 +347,5 @@ def test_every_finding_rule_has_a_row() -> None:
         "unused-stored",
         "head-unknown",
         "head-from-tensors",
+        "name-not-exact",
     }, "the first two have no architecture to compare; tests/checkpoint has the others"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from ...architecture.wording.names import name_title
 from ...checkpoint.inference.model import InferredModel
 from ...checkpoint.reading import Observation
 from .. import numbers
-from ..fact_rows import block_title
 from ..inferred import block_paths, value_word
 from .description import (
     Box,
@@ -84,7 +84,7 @@ def observed_kinds(seen: InferredModel) -> list[KindLabel]:
 def block_words(path: str) -> str:
     """Return the name of a block as people write it: `latent attention`, `MoE`."""
     _, _, name = path.rpartition(".")
-    return block_title(name)
+    return name_title(name)
 
 
 def observed_column(seen: InferredModel, label: KindLabel) -> Column:

@@ -165,15 +165,10 @@ class _Classifier:
 
         layers = len(self.architecture.layers)
         beyond: set[LogicalTensor] = set()
-        has_mtp = self.architecture.mtp is not None
         for key, tensor in extra:
             if LAYER_NAME.match(key) and _last_layer(tensor) >= layers:
                 beyond.add(tensor)
-                has_mtp = has_mtp or MTP_TENSOR.search(key) is not None
-
-        further = self.result.further_layers
-        if has_mtp:
-            further = self.result.mtp
+        modules = mtp_layers(self.matching)
 
         # What a layer beyond the last has of a tensor is apart from what the others have.
         kv_sharing = kv_sharing_layers(self.architecture)
@@ -182,7 +177,9 @@ class _Classifier:
             if tensor in beyond:
                 after_last = [index for index in tensor.indices if index[0] >= layers]
                 before = [index for index in tensor.indices if index[0] < layers]
-                further.append(tensor.subset(after_last))
+                _add_part(self.result.mtp, tensor, [i for i in after_last if i[0] in modules])
+                others = [i for i in after_last if i[0] not in modules]
+                _add_part(self.result.further_layers, tensor, others)
                 own = tensor.subset(before)
             if own.indices:
                 self._classify_tensor(key, own, kv_sharing)
@@ -296,6 +293,22 @@ def _is_unused(key: str, tensor: LogicalTensor, kv_sharing: set[int]) -> bool:
     if not KEYS_AND_VALUES.match(key):
         return False
     return kv_sharing.issuperset(index[0] for index in tensor.indices)
+
+
+def mtp_layers(matching: Matching) -> set[int]:
+    """Return the numbers of stored layers that are MTP modules by what they hold."""
+    layers: set[int] = set()
+    for key, tensors in matching.stored.items():
+        if LAYER_NAME.match(key) and MTP_TENSOR.search(key):
+            for tensor in tensors:
+                layers.update(index[0] for index in tensor.indices)
+    return layers
+
+
+def _add_part(tensors: _Tensors, tensor: LogicalTensor, indices: list[Index]) -> None:
+    """Add the part of a tensor at these numbers, if there are any."""
+    if indices:
+        tensors.append(tensor.subset(indices))
 
 
 def _last_layer(tensor: LogicalTensor) -> int:

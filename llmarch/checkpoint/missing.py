@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..architecture.schema import Architecture, Finding
 from ..tensors.template import TensorRow
+from .classification import mtp_layers
 from .conflicts import Conflict, conflict_finding
 from .findings import info_finding, weights_finding
 from .grouping import group_by_module, missing_sets
@@ -47,6 +48,7 @@ def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list
 
     mtp = [m for m in missing if m.row.component == "mtp"]
     findings = _mtp_findings(matching, mtp)
+    findings += _decoder_layer_findings(a, matching)
 
     towers = _missing_towers(matching, missing)
     findings += _tower_findings(matching, missing, towers)
@@ -104,6 +106,22 @@ def _mtp_findings(matching: Matching, missing: list[MissingRow]) -> list[Finding
 
     path = group_by_module(missing_sets(missing), minimum=2)[0].path
     return [info_finding("mtp-missing", path, message)]
+
+
+def _decoder_layer_findings(a: Architecture, matching: Matching) -> list[Finding]:
+    """Report layers that are stored in place of an MTP module and have nothing of one."""
+    plain: set[int] = set()
+    for match in matching.matches:
+        if match.rows[0].component == "mtp" and LAYER_NAME.match(match.key):
+            plain.update(index[0] for index in match.indices)
+    plain -= mtp_layers(matching)
+    if not plain:
+        return []
+
+    layers = len(a.layers)
+    conflict = Conflict("layers", layers, max(plain) + 1)
+    name = f"layers.{braced(sorted(plain))}.*, which has nothing of an MTP module"
+    return [conflict_finding(conflict, [name])]
 
 
 def _missing_towers(matching: Matching, missing: list[MissingRow]) -> list[str]:

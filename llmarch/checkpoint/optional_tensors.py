@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from ..architecture.schema import Architecture, Finding
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
-from .conflicts import Conflict, conflict_finding, value_at
+from .conflicts import Conflict, conflict_finding
 from .indices import folded_names
 from .logical import LogicalTensor
+from .variants import value_at
 
 
 class _OptionalTensor(NamedTuple):

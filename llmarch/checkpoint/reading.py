@@ -22,6 +22,7 @@ from ..errors import ConfigError, InternalError, UnknownFamily
 from ..sources.raw import RawModel, TensorTable
 from ..tensors.template import TensorRow
 from .drafts import DraftHead, draft_error
+from .variants import INVALID_TOGETHER, KeyVariant, KeyVariants
 
 if TYPE_CHECKING:
     from .inference.model import InferredModel
@@ -31,17 +32,6 @@ Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
 NOT_DESCRIBED = "value-not-described"
 """A finding of the config that contradicts no tensor: the tensors say by themselves if any do."""
-
-INVALID_TOGETHER = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    StopIteration,
-    TypeError,
-    ValueError,
-)
-"""What family code raises for keys that are each valid by themselves while their combination is
-not: a factor of 0, a list that names no known layer."""
 
 
 @frozen
@@ -168,9 +158,12 @@ def read_model(raw: RawModel) -> Reading:
     from .settling import TIED, settle_tie, settled_findings
     from .verify import verify
 
+    keys = key_variants(raw.config, config)
+
     def compare_with(tensors: TensorTable, a: Architecture, *, partial: bool) -> Verification:
         names = family.conversion(a)
-        return verify(a, family.template(a), tensors, conversion=names, partial=partial)
+        rows = family.template(a)
+        return verify(a, rows, tensors, conversion=names, keys=keys, partial=partial)
 
     compare = functools.partial(compare_with, raw.tensors, partial=raw.partial)
 
@@ -222,6 +215,22 @@ def without_unknown_facts(
     return replace(architecture, **dict.fromkeys(reasons)) if reasons else architecture
 
 
+def key_variants(data: dict[str, Any], config: ConfigKeys) -> KeyVariants:
+    """Return a config that has been read, to be read again with other values of its keys.
+
+    data: as the file has it.
+    """
+
+    def read(changed: dict[str, Any]) -> KeyVariant:
+        family, keys = configure(changed, config.file)
+        evidence: dict[str, Evidence] = {}
+        return KeyVariant(build_architecture(family, keys, evidence), evidence)
+
+    if config.file == "params.json":  # its keys have other names
+        return KeyVariants(data, None, read)
+    return KeyVariants(data, config.read_keys, read)
+
+
 def build_with_template(
     family: Family, config: ConfigKeys, evidence: dict[str, Evidence]
 ) -> tuple[Architecture, list[TensorRow]]:
@@ -230,14 +239,20 @@ def build_with_template(
     `evidence` is filled with the evidence of each fact. Raises one of INVALID_TOGETHER for values
     that make no model.
     """
-    draft = add_head(config, family.read_layers(config), family.config_class.values())
-    if "quantization" not in draft.fields:
-        draft = draft.replace(quantization=quantization(config))
-
-    architecture = build(draft, family.ref, evidence)
+    architecture = build_architecture(family, config, evidence)
     rows = family.template(architecture)
     check_counts(count_parameters(architecture), rows, config.file)
     return architecture, rows
+
+
+def build_architecture(
+    family: Family, config: ConfigKeys, evidence: dict[str, Evidence]
+) -> Architecture:
+    """Return the architecture of a config; `evidence` is filled, as in `build_with_template`."""
+    draft = add_head(config, family.read_layers(config), family.config_class.values())
+    if "quantization" not in draft.fields:
+        draft = draft.replace(quantization=quantization(config))
+    return build(draft, family.ref, evidence)
 
 
 def check_counts(parameters: Parameters, rows: list[TensorRow], file: str) -> None:

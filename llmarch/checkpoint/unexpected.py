@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..architecture.schema import Architecture, Finding
 from .classification import Classification
-from .conflicts import Conflict, ShapeMismatch, conflict_finding
+from .conflicts import Conflict, conflict_finding
 from .findings import TIED_HEAD, info_finding, weights_finding
 from .grouping import group_by_module, stored_sets
 from .heads import head_conflicts
@@ -16,11 +16,13 @@ from .matching import Match, Matching
 from .names import wrapper_prefix
 from .optional_tensors import unannounced_facts
 from .packing.base import format_shape
-from .shape_conflicts import shape_conflicts
 
 
 def unexpected_findings(
-    a: Architecture, matching: Matching, classified: Classification
+    a: Architecture,
+    matching: Matching,
+    classified: Classification,
+    contradicted: Iterable[Finding],
 ) -> list[Finding]:
     """Return the findings for all classes of stored tensors, and the facts that these contradict.
 
@@ -28,15 +30,15 @@ def unexpected_findings(
         a: the architecture by the config
         matching: rows and the tensors stored for them
         classified: the tensors that are not as the template says
+        contradicted: the facts that sizes contradict
 
     """
-    mismatches = _shape_mismatches(matching, classified.wrong_shapes)
     return [
         *_copy_findings(classified.copies),
         *map(_left_head_finding, classified.left_heads),
         *map(_shape_finding, classified.wrong_shapes),
         *_not_comparable_findings(classified.not_comparable),
-        *shape_conflicts(a, mismatches),
+        *contradicted,
         *_mtp_findings(a, classified.mtp),
         *_buffer_findings(classified.buffers),
         *_unused_findings(classified.unused),
@@ -75,26 +77,6 @@ def _shape_finding(match: Match) -> Finding:
         old=list(match.expected_shape),
         new=new,
     )
-
-
-def _shape_mismatches(matching: Matching, wrong_shapes: list[Match]) -> list[ShapeMismatch]:
-    """Return the matches that may contradict a fact.
-
-    If a row matches elsewhere with its shape, this is one bad tensor and no wrong fact.
-    """
-    fitting = {
-        row for match in matching.matches if match.fits and match.compared for row in match.rows
-    }
-    mismatches: list[ShapeMismatch] = []
-    for match in wrong_shapes:
-        row, *others = match.rows
-        if others or row in fitting or match.stored_shape is None:
-            continue
-        tensor = match.tensors[0]
-        name = folded_names(tensor.source, tensor.indices)[0]
-        mismatches.append(ShapeMismatch(row, match.expected_shape, match.stored_shape, name))
-
-    return mismatches
 
 
 def _not_comparable_findings(tensors: list[LogicalTensor]) -> list[Finding]:

@@ -17,11 +17,13 @@ from typing import Literal
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Finding, Quantization
+from ..config.families import family_named
 from ..sources.raw import TensorTable
 from ..tensors.conversion import Conversion
-from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
 from .classification import classify
+from .confirming import confirmed_facts
+from .explaining import contradicted_facts
 from .findings import limit_findings
 from .fusing import match_fused
 from .loaders import is_transposed, loader_findings, orientation_findings
@@ -31,6 +33,7 @@ from .names import naming_notes
 from .packing import unpack
 from .quantization import quantization_findings
 from .unexpected import count_elements, unexpected_findings
+from .variants import KeyVariants
 
 TRANSPOSED_EXPERTS = "experts stored with inputs and outputs transposed"
 CHANNELS_LAST = "convolutions stored with channels last"
@@ -81,6 +84,7 @@ def verify(
     *,
     conversion: Conversion,
     quantization: Quantization | None = None,
+    keys: KeyVariants | None = None,
     partial: bool = False,
 ) -> Verification:
     """Return what the headers of a checkpoint say of a template.
@@ -91,6 +95,7 @@ def verify(
         table: the headers
         conversion: how transformers finds the tensors of the model_type
         quantization: what the config declares, if not the architecture's own
+        keys: the config, to be read again with the values that tensors suggest
         partial: some headers could not be read, so that an absence proves nothing
 
     """
@@ -100,9 +105,15 @@ def verify(
     matching.match_by_name()
     match_fused(matching)
     classified = classify(architecture, matching, unpacked, declared)
+    template_of = family_named(architecture.family).template
+    contradicted: list[Finding] = []
+    if classified.wrong_shapes or classified.unexpected or any(matching.missing.values()):
+        contradicted = contradicted_facts(
+            architecture, rows, unpacked.logical, template_of, keys=keys, partial=partial
+        )
     findings = [
         *unpacked.findings,
-        *unexpected_findings(architecture, matching, classified),
+        *unexpected_findings(architecture, matching, classified, contradicted),
         *missing_findings(architecture, matching, partial),
         *loader_findings(architecture, matching, conversion),
         *orientation_findings(architecture, matching, conversion),
@@ -139,7 +150,7 @@ def verify(
         by_component=dict(elements),
         bits_per_weight=bits_per_weight,
         bits_by_component={c: bits[c] / n for c, n in elements.items() if n},
-        confirmed=confirmed_facts(matching),
+        confirmed=confirmed_facts(architecture, matching, template_of),
         notes=_notes(matching.matches),
         names_only=names_only,
     )
@@ -167,34 +178,6 @@ def _sizes(matches: Iterable[Match]) -> tuple[Counter[str], Counter[str]]:
             bits[component] += sum(x.bits * len(x.indices) for x in match.tensors)
 
     return elements, bits
-
-
-def confirmed_facts(matching: Matching) -> dict[str, tuple[str, ...]]:
-    """Return the facts that shapes prove, and the tensors that prove them.
-
-    All tensors of a fact must be stored with the shapes that it gives them.
-    """
-    confirmed_tensors: Counter[TensorRow] = Counter()
-    unconfirmed: set[str] = set()  # facts
-    for match in matching.matches:
-        for row in match.rows:
-            if not match.fits:
-                unconfirmed.update(row.proves)
-            elif match.compared:
-                confirmed_tensors[row] += match.count_of(row)
-
-    tensors: dict[str, list[str]] = {}  # by fact
-    for rows in matching.rows.values():
-        for row in rows:
-            if confirmed_tensors[row] >= row.count:
-                name = axes_folded(row.pattern, row.axes)
-                for path in row.proves:
-                    tensors.setdefault(path, []).append(name)
-            elif row.component != "mtp":
-                # Re-quantised copies leave MTP modules out, which says nothing of other layers.
-                unconfirmed.update(row.proves)
-
-    return {path: tuple(names) for path, names in tensors.items() if path not in unconfirmed}
 
 
 def _notes(matches: Iterable[Match]) -> tuple[str, ...]:

@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
 from typing import Any
 
 import pytest
-from helpers.checkpoint_fixtures import check, load, read, resize, set_config
+from helpers.checkpoint_fixtures import (
+    NAMES,
+    check,
+    load,
+    resize,
+    set_config,
+    table_of,
+    tensors_of,
+    verify_headers,
+)
 
-from llmarch.architecture.schema import LatentAttention
-from llmarch.checkpoint.conflicts import Conflict, ShapeMismatch, format_value
-from llmarch.checkpoint.latent_conflicts import LATENT_AXES, latent_conflict, latent_sizes
+from llmarch.architecture.schema import Architecture, Evidence
+from llmarch.checkpoint.conflicts import format_value
+from llmarch.checkpoint.reading import build_with_template, configure, key_variants
+from llmarch.checkpoint.variants import (
+    INVALID_TOGETHER,
+    KeyVariant,
+    KeyVariants,
+    integer_facts,
+    value_at,
+    with_value,
+)
+from llmarch.config.families import family_named
+from llmarch.errors import LlmarchError
 from llmarch.tensors.template import TensorRow
 
 MOE = "qwen3-30b-a3b-reduced"
 
 
 def test_both_values_are_named() -> None:
-    shape = next(
-        f
-        for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
-        if f.rule == "tensor-shape"
-    )
+    found = check(MOE, resize("[kv]_proj", lambda s: (1024, s[1]))).findings
+    shape, _ = (f for f in found if f.rule == "tensor-shape")
     assert (shape.old, shape.new) == ([512, 2048], [1024, 2048])
-    fact = next(
-        f
-        for f in check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
-        if f.rule == "fact-contradicted"
-    )
+    (fact,) = (f for f in found if f.rule == "fact-contradicted")
     assert (fact.old, fact.new) == (4, 8)
-    assert "[1024, 2048] (128 for each)" in fact.message
+    assert "[1024, 2048] (128 for each) and 1 more" in fact.message
+
+
+def test_one_tensor_against_others_contradicts_no_fact() -> None:
+    """v_proj says 4 KV heads, k_proj 8."""
+    found = check(MOE, resize("k_proj", lambda s: (1024, s[1]))).findings
+    assert [f.rule for f in found] == ["tensor-shape"]
+
+
+WITH_MTP_LAYERS = [
+    name
+    for name in NAMES
+    if name.endswith("-mtp") and not name.startswith(("longcat", "nemotron", "qwen3"))
+]
+"""Checkpoints whose MTP modules are numbered after the layers, and DeepSeek V4's."""
+
+
+@pytest.mark.parametrize("name", WITH_MTP_LAYERS)
+@pytest.mark.parametrize("fewer", [1, 2])
+def test_decoder_layers_are_no_mtp_modules(name: str, fewer: int) -> None:
+    """A config with fewer layers, whose MTP modules would be decoder layers by their numbers."""
+
+    def shorten(config: dict[str, Any]) -> None:
+        part = config.get("text_config", config)
+        part["num_hidden_layers"] -= fewer
+        for key in ("layer_types", "mlp_layer_types"):
+            if key in part:
+                part[key] = part[key][:-fewer]
+
+    found = check(name, config=shorten)
+    assert found.status == "conflict"
+    assert "layers" in {f.path for f in found.findings if f.rule == "fact-contradicted"}
 
 
 def test_another_head_dim_is_not_other_heads() -> None:
@@ -99,42 +142,101 @@ def test_a_shape_that_is_no_multiple_contradicts_no_fact() -> None:
     assert {f.rule for f in c.findings} == {"tensor-shape"}
 
 
-# --- MLA ---
+# --- every number of a config, changed once ---
 
-LATENT_FACTS = ["heads", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"]
+ONE_OF_EACH_TYPE = {
+    load(name)["config"].get("model_type", "native"): name for name in reversed(NAMES)
+}
+LEFT_OUT = {
+    "num_experts_per_tok": "the width of a table of token ids, which are no weights",
+    "num_nextn_predict_layers": "copies leave MTP modules out, which contradicts nothing",
+    "num_mtp_modules": "likewise",
+    "mtp_num_hidden_layers": "likewise",
+}
 
 
-def mismatches_of(old: LatentAttention, new: LatentAttention) -> dict[str, ShapeMismatch]:
-    """Return the matrices of MLA that two sets of facts give other shapes."""
-    mismatches: dict[str, ShapeMismatch] = {}
-    new_sizes = latent_sizes(new)
-    for key, expected in latent_sizes(old).items():
-        stored = new_sizes[key]
-        if expected == stored:
+def facts_of(
+    config: dict[str, Any],
+) -> tuple[Architecture, list[TensorRow], KeyVariants, KeyVariant]:
+    file = "config.json" if "model_type" in config else "params.json"
+    family, keys = configure(config, file)
+    evidence: dict[str, Evidence] = {}
+    architecture, rows = build_with_template(family, keys, evidence)
+    return architecture, rows, key_variants(config, keys), KeyVariant(architecture, evidence)
+
+
+def with_key(config: dict[str, Any], key: str, value: int) -> dict[str, Any]:
+    changed = copy.deepcopy(config)
+    *parents, name = key.split(".")
+    part = changed
+    for parent in parents:
+        part = part[parent]
+    part[name] = value
+    return changed
+
+
+@pytest.mark.parametrize("name", sorted(ONE_OF_EACH_TYPE.values()))
+def test_a_number_that_is_wrong_in_the_config_is_named(name: str) -> None:
+    """In the path of the finding, or in its message where another fact explains as much."""
+    fixture = load(name)
+    true, true_rows, variants, _ = facts_of(fixture["config"])
+    table = table_of(tensors_of(fixture))
+    tried = 0
+    for position, (key, value) in enumerate(variants.values.items()):
+        other = value // 2 if position % 2 and value > 1 else value * 2
+        if key.rpartition(".")[2] in LEFT_OUT:
             continue
-        row = TensorRow(key, (expected, expected), (), "attention")
-        mismatches[key] = ShapeMismatch(row, row.shape, (stored, stored), key)
-    return mismatches
+        try:
+            a, rows, keys, (_, evidence) = facts_of(with_key(fixture["config"], key, other))
+        except (*INVALID_TOGETHER, LlmarchError):
+            continue
+        rewired = a.layers != true.layers and len(a.layers) == len(true.layers)
+        if rows == true_rows or rewired:
+            continue
+        tried += 1
+        check = verify_headers(a, rows, table, keys=keys)
+        found = [f for f in check.findings if f.rule == "fact-contradicted"]
+        differing = [p for p in evidence if value_at(a, p) != value_at(true, p)]
+        said = " ".join(f"{f.path} {f.message}" for f in found)
+        assert any(path in said for path in differing), (key, value, other, said)
+        if "would give" not in said:
+            assert {f.path for f in found} <= set(differing), (key, value, other, said)
+            for finding in found:
+                if finding.path != "layers":
+                    assert finding.new == value_at(true, finding.path)
+    assert tried > 2
 
 
-@pytest.mark.parametrize("fact", LATENT_FACTS)
-@pytest.mark.parametrize("value", [1, 48, 1000])
-def test_each_fact_of_mla_is_solved(fact: str, value: int) -> None:
-    architecture, _ = read(load("deepseek-v3-reduced")["config"])
-    m = architecture.mixers["full"]
-    assert isinstance(m, LatentAttention)
-    changed = replace(m, **{fact: value})
-    conflict = latent_conflict("mixers.full", m, mismatches_of(m, changed))
-    assert conflict == Conflict(f"mixers.full.{fact}", getattr(m, fact), value)
+def test_a_product_is_not_its_factors() -> None:
+    """q is heads * head_dim, k is kv_heads * head_dim; only a norm of heads gives head_dim."""
+    factors = {f"mixers.full.{name}" for name in ("heads", "kv_heads", "head_dim", "v_head_dim")}
+    assert factors.isdisjoint(check("llama-3-8b").confirmed)
+    assert factors <= check("qwen3-8b").confirmed.keys()
+    latent = check("deepseek-v3-reduced").confirmed
+    assert {"mixers.full.heads", "mixers.full.qk_nope_head_dim"} <= latent.keys()
 
 
-def test_two_facts_of_mla_at_once_are_not_solved() -> None:
-    architecture, _ = read(load("deepseek-v3-reduced")["config"])
-    m = architecture.mixers["full"]
-    assert isinstance(m, LatentAttention)
-    changed = replace(m, heads=48, v_head_dim=80)
-    assert latent_conflict("mixers.full", m, mismatches_of(m, changed)) is None
-    assert latent_sizes(m).keys() == LATENT_AXES.keys()
+@pytest.mark.parametrize("name", sorted(ONE_OF_EACH_TYPE.values()))
+def test_no_other_value_of_a_proved_number_gives_the_same_shapes(name: str) -> None:
+    """Nor with one other number changed with it."""
+    fixture = load(name)
+    a, rows, _, _ = facts_of(fixture["config"])
+    confirmed = verify_headers(a, rows, table_of(tensors_of(fixture))).confirmed
+    template = family_named(a.family).template
+    numbers = [p for p in confirmed if type(value_at(a, p)) is int and value_at(a, p)]
+    shapes = [(row.pattern, row.axes, row.shape) for row in rows if row.component != "mtp"]
+    for path in numbers:
+        block = ".".join(path.split(".")[:2])
+        beside = [p for p in integer_facts(a, block if "." in path else "") if p != path]
+        doubled = with_value(a, path, 2 * value_at(a, path))
+        others = [with_value(doubled, p, value_at(a, p) // 2) for p in beside if value_at(a, p) > 1]
+        for other in (doubled, *others):
+            try:
+                changed = template(other)
+            except INVALID_TOGETHER:
+                continue
+            found = [(r.pattern, r.axes, r.shape) for r in changed if r.component != "mtp"]
+            assert found != shapes, path
 
 
 # --- the message ---

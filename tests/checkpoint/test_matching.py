@@ -66,7 +66,7 @@ def test_reports_change_nothing(change: Change) -> None:
     match_fused(matching)
     classified = classify(architecture, matching, unpacked, architecture.quantization)
     for _ in range(2):
-        first = unexpected_findings(architecture, matching, classified)
-        assert unexpected_findings(architecture, matching, classified) == first
+        first = unexpected_findings(architecture, matching, classified, [])
+        assert unexpected_findings(architecture, matching, classified, []) == first
         missing = missing_findings(architecture, matching, partial=False)
         assert missing_findings(architecture, matching, partial=False) == missing

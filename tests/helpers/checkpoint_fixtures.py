@@ -12,7 +12,8 @@ from typing import Any
 
 from helpers.paths import FIXTURES
 from llmarch.architecture.schema import Architecture
-from llmarch.checkpoint.reading import build_with_template, configure
+from llmarch.checkpoint.reading import build_with_template, configure, key_variants
+from llmarch.checkpoint.variants import KeyVariants
 from llmarch.checkpoint.verify import Verification, verify
 from llmarch.config.families import family_named
 from llmarch.sources.raw import TensorTable
@@ -46,11 +47,27 @@ def read(config: dict[str, Any]) -> tuple[Architecture, list[TensorRow]]:
 
 
 def verify_headers(
-    architecture: Architecture, rows: list[TensorRow], table: TensorTable, *, partial: bool = False
+    architecture: Architecture,
+    rows: list[TensorRow],
+    table: TensorTable,
+    *,
+    keys: KeyVariants | None = None,
+    partial: bool = False,
 ) -> Verification:
     """Return the verification of headers, with the names that the family's loaders find."""
     conversion = family_named(architecture.family).conversion(architecture)
-    return verify(architecture, rows, table, conversion=conversion, partial=partial)
+    return verify(architecture, rows, table, conversion=conversion, keys=keys, partial=partial)
+
+
+def verify_config(
+    config: dict[str, Any], table: TensorTable, *, partial: bool = False
+) -> Verification:
+    """Return the verification of headers by a config.json or params.json."""
+    file = "config.json" if "model_type" in config else "params.json"
+    family, keys = configure(config, file)
+    architecture, rows = build_with_template(family, keys, {})
+    variants = key_variants(config, keys)
+    return verify_headers(architecture, rows, table, keys=variants, partial=partial)
 
 
 def table_of(tensors: Tensors) -> TensorTable:
@@ -79,8 +96,7 @@ def check(
         config(fixture["config"])
     if change is not None:
         tensors = change(tensors)
-    architecture, rows = read(fixture["config"])
-    return verify_headers(architecture, rows, table_of(tensors), partial=partial)
+    return verify_config(fixture["config"], table_of(tensors), partial=partial)
 
 
 def index_names(name: str) -> tuple[dict[str, Any], list[str]]:

@@ -1,0 +1,147 @@
+"""Build the architecture that a model has with other values of facts, or of keys of its config."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, NamedTuple, cast
+
+from ..architecture.frozen import Frozen
+from ..architecture.schema import Architecture, Evidence
+from ..errors import LlmarchError
+from ..tensors.template import TensorRow
+
+MAX_LAYERS_READ = 20_000
+"""Layers that `Variants.of_keys` reads in all, so that a config cannot make it slow."""
+
+INVALID_TOGETHER = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What family code raises for keys that are each valid by themselves while their combination is
+not: a factor of 0, a list that names no known layer."""
+
+INVALID = (*INVALID_TOGETHER, LlmarchError)
+"""What is raised for values that make no model."""
+
+
+TemplateOf = Callable[[Architecture], list[TensorRow]]
+"""Gives the template of an architecture."""
+
+
+class KeyVariant(NamedTuple):
+    """An architecture with other values, and the evidence of its facts."""
+
+    architecture: Architecture
+    evidence: Mapping[str, Evidence]
+
+
+Read = Callable[[dict[str, Any]], KeyVariant]
+"""Read a whole config."""
+
+
+class KeyVariants:
+    """A config, read again with other values of single keys."""
+
+    def __init__(self, data: Mapping[str, Any], read_keys: set[str] | None, read: Read) -> None:
+        """Take what a config says.
+
+        read_keys: the dotted keys that the family asked for; None if the file has other names.
+        read: reads a config like this one. What it raises means that the values make no model.
+        """
+        self._data = data
+        self._read = read
+        self._layers_left = MAX_LAYERS_READ
+        self.values = dict(_integers(data, ""))
+        """The integers of the config that have to do with the architecture, by dotted key."""
+        if read_keys is not None:
+            self.values = {key: v for key, v in self.values.items() if key in read_keys}
+
+    def read(self, changes: Mapping[str, int]) -> KeyVariant | None:
+        """Return the architecture with other values of keys; None if they make no model."""
+        if self._layers_left <= 0:
+            return None
+        data = copy.deepcopy(dict(self._data))
+        for key, value in changes.items():
+            _set_key(data, key, value)
+        try:
+            variant = self._read(data)
+        except INVALID:
+            self._layers_left -= 10
+            return None
+        self._layers_left -= 10 + len(variant.architecture.layers)
+        return variant
+
+
+def _integers(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, int]]:
+    """Yield the integers of a config with their dotted keys."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _integers(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield prefix + key, value
+
+
+def _set_key(data: dict[str, Any], key: str, value: int) -> None:
+    *parents, name = key.split(".")
+    for parent in parents:
+        data = data[parent]
+    data[name] = value
+
+
+# --- facts --------------------------------------------------------------------------------------
+
+
+def value_at(a: Architecture, path: str) -> Any:
+    """Return the fact at a dotted path; None if there is none."""
+    value: Any = a
+    for part in path.split("."):
+        if isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get(part)
+        elif isinstance(value, tuple):
+            entries = cast("tuple[Any, ...]", value)
+            value = entries[int(part)] if part.isdigit() and int(part) < len(entries) else None
+        else:
+            value = getattr(value, part, None)
+    return value
+
+
+def with_value(a: Architecture, path: str, value: Any) -> Architecture:
+    """Return the architecture with another value of the fact at a dotted path, which it has."""
+    return _with_value(a, path.split("."), value)
+
+
+def _with_value(record: Any, parts: list[str], value: Any) -> Any:
+    if not parts:
+        return value
+    first, *others = parts
+    if isinstance(record, dict):
+        known = cast("dict[str, Any]", record)
+        return {**known, first: _with_value(known[first], others, value)}
+    changed = _with_value(getattr(record, first), others, value)
+    return replace(record, **{first: changed})
+
+
+def integer_facts(a: Architecture, path: str) -> Iterator[str]:
+    """Yield the paths of the integers in a record, and of those in records that it holds.
+
+    path: of the record (`mixers.full`); empty for the architecture without its blocks.
+    """
+    record = value_at(a, path) if path else a
+    for name, value in _fields(record):
+        inner = f"{path}.{name}" if path else name
+        if isinstance(value, int) and not isinstance(value, bool):
+            yield inner
+        elif isinstance(value, Frozen) and path:
+            yield from integer_facts(a, inner)
+
+
+def _fields(record: Any) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(record):
+        for field in fields(record):
+            yield field.name, getattr(record, field.name)

@@ -16,7 +16,7 @@ from ..architecture.schema import Architecture
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
 from .matching import Matching
-from .variants import INVALID, TemplateOf, integer_facts, value_at, with_value
+from .variants import INVALID, TemplateOf, integer_facts, value_at, with_fact
 
 _Name = tuple[str, tuple[int, ...]]
 """The pattern of a row, and the first number of each axis."""
@@ -44,7 +44,7 @@ def confirmed_facts(
     unknown: set[str] = set()
     for path in _integers_of(a, tensors):
         try:
-            after = numbers.of(template_of(with_value(a, path, value_at(a, path) + 1)))
+            after = numbers.of(template_of(with_fact(a, path, value_at(a, path) + 1)))
         except INVALID:
             unknown.add(path)
             continue

@@ -26,11 +26,11 @@ from .indices import Index, folded_names
 from .logical import LogicalTensor
 from .matching import Match, Matching
 from .packing.base import format_shape
-from .variants import INVALID, KeyVariants, TemplateOf, integer_facts, value_at, with_value
+from .variants import INVALID, KeyVariants, TemplateOf, integer_facts, value_at, with_fact
 
 MAX_CAUSES = 4
 """How many facts are blamed one after the other."""
-MAX_VALUES = 6
+MAX_TRIALS = 6
 """How many values of one fact are tried."""
 MAX_SIZES = 60
 """How many sizes are asked for the value of a fact."""
@@ -105,7 +105,7 @@ class _Hypothesis(NamedTuple):
     """How many tensors more are as expected."""
 
 
-def contradicted_facts(
+def explained_by_facts(
     a: Architecture,
     rows: list[TensorRow],
     tensors: list[LogicalTensor],
@@ -261,7 +261,7 @@ class _Search:
         del values[value]
         # A fact is no larger than the sizes that it is a factor of.
         largest = max((size.stored for size in sizes), default=0)
-        return [v for v, _ in values.most_common() if v <= largest][:MAX_VALUES]
+        return [v for v, _ in values.most_common() if v <= largest][:MAX_TRIALS]
 
     def value(self, knob: _Knob, variant: _Variant) -> int:
         """Return the present value of a key or fact."""
@@ -289,7 +289,7 @@ class _Search:
         try:
             for knob, value in changes.items():
                 if not knob.is_key:
-                    a = with_value(a, knob.name, value)
+                    a = with_fact(a, knob.name, value)
             rows = self.template_of(a)
         except INVALID:
             return None

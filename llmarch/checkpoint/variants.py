@@ -111,19 +111,19 @@ def value_at(a: Architecture, path: str) -> Any:
     return value
 
 
-def with_value(a: Architecture, path: str, value: Any) -> Architecture:
+def with_fact(a: Architecture, path: str, value: Any) -> Architecture:
     """Return the architecture with another value of the fact at a dotted path, which it has."""
-    return _with_value(a, path.split("."), value)
+    return _with_fact(a, path.split("."), value)
 
 
-def _with_value(record: Any, parts: list[str], value: Any) -> Any:
+def _with_fact(record: Any, parts: list[str], value: Any) -> Any:
     if not parts:
         return value
     first, *others = parts
     if isinstance(record, dict):
         known = cast("dict[str, Any]", record)
-        return {**known, first: _with_value(known[first], others, value)}
-    changed = _with_value(getattr(record, first), others, value)
+        return {**known, first: _with_fact(known[first], others, value)}
+    changed = _with_fact(getattr(record, first), others, value)
     return replace(record, **{first: changed})
 
 

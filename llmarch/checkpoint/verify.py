@@ -23,7 +23,7 @@ from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
 from .classification import classify
 from .confirming import confirmed_facts
-from .explaining import contradicted_facts
+from .explaining import explained_by_facts
 from .findings import limit_findings
 from .fusing import match_fused
 from .loaders import is_transposed, loader_findings, orientation_findings
@@ -108,7 +108,7 @@ def verify(
     template_of = family_named(architecture.family).template
     contradicted: list[Finding] = []
     if classified.wrong_shapes or classified.unexpected or any(matching.missing.values()):
-        contradicted = contradicted_facts(
+        contradicted = explained_by_facts(
             architecture, rows, unpacked.logical, template_of, keys=keys, partial=partial
         )
     findings = [

@@ -26,7 +26,7 @@ from llmarch.checkpoint.variants import (
     KeyVariants,
     integer_facts,
     value_at,
-    with_value,
+    with_fact,
 )
 from llmarch.config.families import family_named
 from llmarch.errors import LlmarchError
@@ -228,8 +228,8 @@ def test_no_other_value_of_a_proved_number_gives_the_same_shapes(name: str) -> N
     for path in numbers:
         block = ".".join(path.split(".")[:2])
         beside = [p for p in integer_facts(a, block if "." in path else "") if p != path]
-        doubled = with_value(a, path, 2 * value_at(a, path))
-        others = [with_value(doubled, p, value_at(a, p) // 2) for p in beside if value_at(a, p) > 1]
+        doubled = with_fact(a, path, 2 * value_at(a, path))
+        others = [with_fact(doubled, p, value_at(a, p) // 2) for p in beside if value_at(a, p) > 1]
         for other in (doubled, *others):
             try:
                 changed = template(other)

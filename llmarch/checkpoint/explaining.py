@@ -354,7 +354,7 @@ class _Search:
         return findings
 
     def conflict(self, path: str, variant: _Variant, knob: _Knob) -> Conflict:
-        """Return a fact with its two values; of kinds of layers, those of the key that wires them."""
+        """Return a fact with its two values; of kinds of layers, the key that wires them."""
         if path == LAYERS_PATH and knob.is_key:
             assert self.keys is not None
             old = f"{knob.name} {self.keys.values[knob.name]}"

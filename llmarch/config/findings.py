@@ -176,6 +176,26 @@ def value_not_described(c: ConfigKeys, key: str, value: Any, breaks: Severity) -
     )
 
 
+def unknown_word(c: ConfigKeys, path: str, word: str, kind: str, breaks: Severity) -> None:
+    """Report a word that no reader of the config knows.
+
+    path: the key as the file names it.
+    kind: what such a word would be: `activation`.
+    breaks: what another word changes.
+    """
+    add(
+        c,
+        Finding(
+            rule="value-not-described",
+            path=path,
+            message=f"{path} is {shown(word)}, which is no {kind} that transformers knows; what the"
+            " model computes with is not known",
+            severity=breaks,
+            new=word,
+        ),
+    )
+
+
 def sliding_without_window(c: ConfigKeys) -> None:
     """Report layers that `layer_types` lets slide although `use_sliding_window` is false."""
     path = c.key("layer_types")

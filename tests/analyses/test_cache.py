@@ -515,3 +515,12 @@ def test_contexts() -> None:
     assert shown_contexts(architecture(MIXERS, ["full"], context=40960)) == [4096, 32768, 40960]
     assert shown_contexts(architecture(MIXERS, ["full"])) == [4096, 32768, 131072]
     assert shown_contexts(architecture(MIXERS, ["full"], context=131072)) == [4096, 32768, 131072]
+
+
+@pytest.mark.parametrize("alias", sorted(p.stem for p in SPECS.glob("*.json") if p.stem != "index"))
+def test_dtypes_of_states_are_words(alias: str) -> None:
+    """LFM2 keeps the inputs of its convolution, and no other state."""
+    dtype = compute_cache(model(alias)).state_dtype
+    assert dtype is None or all(part.strip() for part in dtype.split(","))
+    if alias.startswith("lfm2"):
+        assert dtype == "conv bf16"

@@ -22,6 +22,8 @@ class Collector:
         """Values by path, None where a fact is open."""
         self.evidence: dict[str, Evidence] = {}
         self.findings = list(findings)
+        self._unrecognised: dict[str, dict[str, LogicalTensor]] = {}
+        """By where they are, and by name."""
         self.parameters: Counter[str] = Counter()
         """Elements by component; towers and MTP modules are components too."""
         self.bits: Counter[str] = Counter()
@@ -61,11 +63,21 @@ class Collector:
 
     def report_unrecognised(self, tensors: Iterable[LogicalTensor], where: str = "") -> None:
         """Report tensors that are counted, but that nothing is known of."""
-        for group in group_by_module(stored_sets(tensors)):
-            message = f"{group}{where}: counted, but not recognised"
-            self.findings.append(
-                Finding(rule="tensor-unrecognised", path=group.path, message=message)
-            )
+        known = self._unrecognised.setdefault(where, {})
+        for tensor in tensors:
+            alike = known.get(tensor.source)
+            # Layers of different widths have the same names: one finding for all.
+            indices = [*(alike.indices if alike else []), *tensor.indices]
+            known[tensor.source] = tensor.subset(indices)
+
+    def finish(self) -> None:
+        """Add the findings of unrecognised tensors, those of all layers together."""
+        for where, tensors in self._unrecognised.items():
+            for group in group_by_module(stored_sets(tensors.values())):
+                message = f"{group}{where}: counted, but not recognised"
+                self.findings.append(
+                    Finding(rule="tensor-unrecognised", path=group.path, message=message)
+                )
 
     # --- modules ---
 

@@ -27,7 +27,15 @@ from .collector import Collector
 from .config_hints import find_declared_heads, find_declared_quantization, find_declared_tie
 from .layer_kinds import NOT_READ, InferredLayerKind, InferredLayers, LayerInference
 from .outside import OutsideInference
-from .stacks import NamedTensor, Stack, find_stack, separate_blocks, split_mtp, stack_sizes
+from .stacks import (
+    NamedTensor,
+    Stack,
+    find_stack,
+    separate_blocks,
+    separate_experts,
+    split_mtp,
+    stack_sizes,
+)
 
 _RIVAL_FACTOR = 10
 """A second stack with more than one part in this many of all parameters may be layers as well."""
@@ -119,7 +127,7 @@ class _ModelInference:
         patterns = {tensor.pattern for tensor in tensors}
         _, canonical = spelling.canonicalizer(patterns, Conversion())
         named = [NamedTensor(canonical(tensor.pattern), tensor) for tensor in tensors]
-        return separate_blocks(named)
+        return separate_experts(separate_blocks(named))
 
     def run(self) -> InferredModel:
         """Infer the embedding first: recognising the layers needs the hidden size."""
@@ -130,6 +138,7 @@ class _ModelInference:
         outside.run(stack.outside)
         self._infer_context_length()
         self._infer_layer_count(stack, layers)
+        self.collector.finish()
         return self._result(layers.inferred)
 
     def _infer_layers(self, stack: Stack, hidden: int | None) -> _Layers:

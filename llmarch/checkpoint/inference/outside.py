@@ -17,7 +17,7 @@ from .towers import tower_of
 
 _EMBEDDING = re.compile(
     r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|tokens_embed|embed_in"
-    r"|token_embedding|embedding|embeddings|embed)\.weight$"
+    r"|token_embeddings?|embedding|embeddings|embed)\.weight$"
 )
 _POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings|positions_embed)\.weight$")
 _FINAL_NORM = re.compile(
@@ -124,6 +124,13 @@ class OutsideInference:
                     role = "other"
             roles.setdefault(role, []).append(named)
 
+        norms = roles.get("final_norm", [])
+        final = _final_norm_of(norms)
+        roles["other"] = [
+            *roles.get("other", []),
+            *(named for named in norms if named not in final),
+        ]
+        roles["final_norm"] = final
         return roles
 
     # --- embedding and head ---
@@ -297,6 +304,18 @@ def _role_of(named: NamedTensor) -> str:
     if is_output_head(name.removesuffix("bias") + "weight"):
         return "head_bias"
     return "other"
+
+
+def _final_norm_of(norms: list[NamedTensor]) -> list[NamedTensor]:
+    """Return the tensors of the norm after the layers: those of one module, the outermost.
+
+    A projector or pooler may have a module called `norm` of its own.
+    """
+    modules = [named.name.rpartition(".")[0] for named in norms]
+    if not modules:
+        return []
+    outermost = min(modules, key=lambda module: module.count("."))
+    return [named for named, module in zip(norms, modules, strict=True) if module == outermost]
 
 
 def _decoder_embedding(

@@ -14,6 +14,7 @@ from .towers import tower_of
 LAYERS = re.compile(r"^(.*?)\b(layers|layer|h|blocks|block)\.\{\}\.")
 """The start of a name in a stack of layers, up to the number of the layer."""
 
+_EXPERTS_MODULE = ".block_sparse_moe."
 _BLOCKS = re.compile(r"(?:^|\.)blocks\.\{\}\.")
 
 
@@ -86,6 +87,29 @@ def separate_blocks(tensors: list[NamedTensor]) -> list[NamedTensor]:
             name = "blocks." + name.removeprefix("layers.")
         separated.append(NamedTensor(name, tensor))
 
+    return separated
+
+
+def separate_experts(tensors: list[NamedTensor]) -> list[NamedTensor]:
+    """Name a module called `block_sparse_moe` so again, where its layers have an `mlp` beside it.
+
+    Canonical names have `mlp` for both. In Grok 2 they are two blocks, experts and a dense one.
+    """
+    layers_of_experts: set[int] = set()
+    layers_of_mlp: set[int] = set()
+    for name, tensor in tensors:
+        if not tensor.indices[0] or ".mlp." not in name:
+            continue
+        layers = layers_of_experts if _EXPERTS_MODULE in tensor.pattern else layers_of_mlp
+        layers.update(index[0] for index in tensor.indices)
+    if layers_of_experts.isdisjoint(layers_of_mlp):
+        return tensors
+
+    separated: list[NamedTensor] = []
+    for name, tensor in tensors:
+        if _EXPERTS_MODULE in tensor.pattern:
+            name = name.replace(".mlp.", _EXPERTS_MODULE, 1)
+        separated.append(NamedTensor(name, tensor))
     return separated
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ...architecture import schema as s
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..findings import unknown_word
 from ..keys import ConfigKeys
 
 EXPERT_COUNT_KEYS = ("num_experts", "num_local_experts")
@@ -21,11 +22,21 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 """Names in transformers of functions that have another name in the schema."""
+KNOWN_ACTIVATIONS = frozenset(
+    """
+    gelu gelu_10 gelu_accurate gelu_fast gelu_new gelu_python gelu_python_tanh gelu_pytorch_tanh
+    hardswish laplace leaky_relu linear mish prelu quick_gelu relu relu2 relu6 sigmoid silu
+    sqrtsoftplus swiglu swigluoai swish tanh xielu
+    """.split()
+)
+"""Words that transformers 5.23.0 activations.py (ACT2CLS) knows, and those of single classes."""
 
 
 def activation_name(c: ConfigKeys, *keys: str) -> Sourced:
     """Read an activation, by default from `hidden_act`, under one name for one function."""
     given = c.word(*(keys or ("hidden_act",)))
+    if given.evidence.kind == "config" and given.value not in KNOWN_ACTIVATIONS:
+        unknown_word(c, given.evidence.ref, given.value, "activation", "behaviour")
     return same_evidence(ACTIVATIONS.get(given.value, given.value), given)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...architecture import schema as s
+from ...architecture.dtypes import CONFIG_DTYPES
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
+from ..findings import unknown_word
 from ..keys import ConfigKeys
 from ..vocabulary import TRANSFORMERS
 from .tying import TiedBy, tied_head
@@ -214,7 +216,13 @@ def dtype_of(c: ConfigKeys) -> Sourced:
     given = c.value("dtype", "torch_dtype", default=unknown("the config names no dtype"))
     if not isinstance(given.value, str):
         return same_evidence(None, given)
-    return same_evidence(given.value.removeprefix("torch."), given)
+    word = given.value.removeprefix("torch.")
+    if word == "auto":
+        return unknown("the config leaves the dtype to the files (auto)")
+    if word not in CONFIG_DTYPES:
+        unknown_word(c, given.evidence.ref, given.value, "dtype", "quantization")
+        return unknown(f"{given.evidence.ref} names no dtype")
+    return same_evidence(word, given)
 
 
 def decoder(c: ConfigKeys, **parts: Any) -> Draft:

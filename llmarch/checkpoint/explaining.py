@@ -19,6 +19,7 @@ from math import isqrt
 from typing import Any, NamedTuple
 
 from ..architecture.schema import Architecture, Evidence, Finding
+from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
 from .conflicts import Conflict, conflict_finding, format_value
 from .fusing import match_fused
@@ -111,6 +112,7 @@ def explained_by_facts(
     tensors: list[LogicalTensor],
     template_of: TemplateOf,
     *,
+    conversion: Conversion,
     keys: KeyVariants | None,
     partial: bool,
 ) -> list[Finding]:
@@ -121,11 +123,12 @@ def explained_by_facts(
         rows: its template
         tensors: what is stored
         template_of: gives the template of another architecture
+        conversion: how transformers finds the tensors of the model_type
         keys: the config, to be read again; None if there is none
         partial: some headers could not be read, so that an absence proves nothing
 
     """
-    search = _Search(_Variant(a, rows, {}, {}), tensors, template_of, keys, partial)
+    search = _Search(_Variant(a, rows, {}, {}), tensors, template_of, conversion, keys, partial)
     return search.run()
 
 
@@ -137,12 +140,14 @@ class _Search:
         config: _Variant,
         tensors: list[LogicalTensor],
         template_of: TemplateOf,
+        conversion: Conversion,
         keys: KeyVariants | None,
         partial: bool,
     ) -> None:
         self.architecture = config.architecture
         self.tensors = tensors
         self.template_of = template_of
+        self.conversion = conversion
         self.keys = keys
         self.partial = partial
         self.config = self.outcome(config)
@@ -311,11 +316,11 @@ class _Search:
         sizes: what is to be known alone. That of a row of the template needs no comparison.
         """
         if sizes is not None:
-            without_tensors = Matching(variant.rows, [])
+            without_tensors = Matching(variant.rows, [], self.conversion)
             if all(size.key in without_tensors.rows for size in sizes):
                 return _Outcome(variant, without_tensors)
 
-        matching = Matching(variant.rows, self.tensors)
+        matching = Matching(variant.rows, self.tensors, self.conversion)
         matching.match_by_name()
         match_fused(matching)
         outcome = _Outcome(variant, matching)

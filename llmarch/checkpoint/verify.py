@@ -109,7 +109,13 @@ def verify(
     contradicted: list[Finding] = []
     if classified.wrong_shapes or classified.unexpected or any(matching.missing.values()):
         contradicted = explained_by_facts(
-            architecture, rows, unpacked.logical, template_of, keys=keys, partial=partial
+            architecture,
+            rows,
+            unpacked.logical,
+            template_of,
+            conversion=conversion,
+            keys=keys,
+            partial=partial,
         )
     findings = [
         *unpacked.findings,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Finding, Quantization
 from ...sources.raw import DTYPE_BITS, TensorGroup, TensorTable
+from ..exclusions import Exclusions, own_group_sizes
 from ..findings import weights_finding
 from ..indices import Index, folded_names
 from ..logical import LogicalTensor
@@ -95,6 +96,9 @@ class _Unpacker:
         self.companions: dict[str, list[list[Index]]] = {}
         """Patterns of companions, with the indices of the values that they belong to."""
         self._positions: dict[str, dict[Index, int]] = {}
+        self._own_group_sizes: list[tuple[int, Exclusions]] = []
+        if declared is not None:
+            self._own_group_sizes = own_group_sizes(declared)
 
     def run(self) -> Unpacked:
         """Unpack all groups, then account for plain tensors and companions."""
@@ -193,7 +197,18 @@ class _Unpacker:
             for suffix, companion in candidate.companions.items()
             if companion.shape is not None
         }
-        return Packed(shape, group.dtype, shapes, self.declared)
+        return Packed(shape, group.dtype, shapes, self._declared_of(group))
+
+    def _declared_of(self, group: TensorGroup) -> Quantization | None:
+        """Return the declaration, with the group size that a module has for itself."""
+        declared = self.declared
+        if declared is None:
+            return None
+        first = _as_stored(group).subset(group.indices[:1])
+        for size, names in self._own_group_sizes:
+            if names.excluded_indices(first):
+                return replace(declared, group_size=size)
+        return declared
 
     # --- which companions ---
 

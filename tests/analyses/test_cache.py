@@ -523,4 +523,4 @@ def test_dtypes_of_states_are_words(alias: str) -> None:
     dtype = compute_cache(model(alias)).state_dtype
     assert dtype is None or all(part.strip() for part in dtype.split(","))
     if alias.startswith("lfm2"):
-        assert dtype == "conv bf16"
+        assert dtype == "bf16"

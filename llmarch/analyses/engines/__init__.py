@@ -1,21 +1,53 @@
-"""Inference engines, one file each: how they store a cache, and what they keep of a GPU."""
+"""Inference engines, one file each: how they store a cache, and what they keep of a GPU.
+
+An engine's file is imported when the engine is asked for: `show` needs the ideal one alone.
+"""
 
 from __future__ import annotations
 
-from .base import Engine
-from .ideal import Ideal
-from .llama_cpp import LlamaCpp
-from .mlx import MLX
-from .sglang import SGLang
-from .transformers import Transformers
-from .trtllm import TensorRTLLM
-from .vllm import VLLM
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
 
-ENGINES: dict[str, Engine] = {
-    engine.name: engine
-    for engine in (Ideal(), Transformers(), VLLM(), SGLang(), LlamaCpp(), TensorRTLLM(), MLX())
+from .base import Engine
+
+CLASSES = {
+    "ideal": "ideal.Ideal",
+    "transformers": "transformers.Transformers",
+    "vllm": "vllm.VLLM",
+    "sglang": "sglang.SGLang",
+    "llama.cpp": "llama_cpp.LlamaCpp",
+    "trtllm": "trtllm.TensorRTLLM",
+    "mlx": "mlx.MLX",
 }
-"""All engines by name."""
+"""File and class of each engine, by its name."""
+
+
+class Engines(Mapping[str, Engine]):
+    """All engines by name."""
+
+    def __getitem__(self, name: str) -> Engine:
+        """Return the engine of a name. Raises KeyError for an unknown one."""
+        return _engine(CLASSES[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(CLASSES)
+
+    def __len__(self) -> int:
+        """Return how many engines there are."""
+        return len(CLASSES)
+
+
+@cache
+def _engine(path: str) -> Engine:
+    """Import a file and make its engine."""
+    module, _, name = path.rpartition(".")
+    engine: Engine = getattr(import_module(f".{module}", __name__), name)()
+    return engine
+
+
+ENGINES = Engines()
 ALIASES = {
     "llamacpp": "llama.cpp",
     "llama_cpp": "llama.cpp",

@@ -18,9 +18,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ..errors import UnknownFamily
-from ..sources.raw import RawModel, TensorTable
-from .names import canonical
-from .roles import LAYER_NAME, MTP_NAME, MTP_TENSOR
+from ..sources.raw import RawModel
 
 CONFIG_KEYS = {
     "speculators_config": "a draft model of speculators",
@@ -44,24 +42,17 @@ MODEL_TYPES = {
 """Values of model_type that only draft heads have."""
 
 CLASSES = (
-    (re.compile(r"^Eagle3|Eagle3$"), "an EAGLE-3 draft head"),
-    (re.compile(r"^Eagle(?![\d_])|LMEagle$|ModelEagle$"), "an EAGLE draft head"),
-    (re.compile(r"Medusa"), "Medusa heads"),
-    (re.compile(r"Speculator"), "a draft model of speculators"),
-    (re.compile(r"DFlash|DraftModel"), "a draft model"),
-    (re.compile(r"NextN$|MTP(Model)?$"), "modules of multi-token prediction by themselves"),
+    (r"^Eagle3|Eagle3$", "an EAGLE-3 draft head"),
+    (r"^Eagle(?![\d_])|LMEagle$|ModelEagle$", "an EAGLE draft head"),
+    (r"Medusa", "Medusa heads"),
+    (r"Speculator", "a draft model of speculators"),
+    (r"DFlash|DraftModel", "a draft model"),
+    (r"NextN$|MTP(Model)?$", "modules of multi-token prediction by themselves"),
 )
-"""Names of classes in `architectures`."""
+"""Patterns of the names of classes in `architectures`."""
 
-TENSORS = (
-    (re.compile(r"^midlayer\."), "an EAGLE-3 draft head"),
-    (re.compile(r"^(d2t|t2d)$"), "an EAGLE-3 draft head"),
-    (re.compile(r"^fc\.weight$"), "an EAGLE draft head"),
-)
-"""Names that only draft heads have."""
-
-MEDUSA = re.compile(r"^(medusa_heads?\.)?\{\}\.\{\}\.(linear\.)?(weight|bias)$")
-"""Names of Medusa heads, which stand beside no layers."""
+CLASS_WORDS = ("Eagle", "Medusa", "Speculator", "DFlash", "DraftModel", "NextN", "MTP")
+"""One of these is in each of those names, so that most are told without a pattern."""
 
 
 class DraftHead(UnknownFamily):
@@ -86,6 +77,8 @@ def draft_error(raw: RawModel) -> DraftHead | None:
     """Return the error that says that a repository has a draft head, if it has one."""
     sign = config_sign(raw.config or {})
     if sign is None and raw.tensors is not None:
+        from .draft_tensors import tensor_sign
+
         sign = tensor_sign(raw.tensors)
     if sign is None:
         return None
@@ -105,39 +98,9 @@ def config_sign(config: Mapping[str, Any]) -> tuple[str, str] | None:
     if not isinstance(named, list):
         return None
     for name in cast("list[Any]", named):
+        if not isinstance(name, str) or not any(word in name for word in CLASS_WORDS):
+            continue
         for pattern, kind in CLASSES:
-            if isinstance(name, str) and pattern.search(name):
+            if re.search(pattern, name):
                 return kind, f"architectures names {name}"
     return None
-
-
-def tensor_sign(table: TensorTable) -> tuple[str, str] | None:
-    """Return what draft head stores such tensors, and one of them; None if none does."""
-    names = {canonical(group.pattern): group.pattern for group in table}
-    for sign, kind in TENSORS:
-        for name, stored in names.items():
-            if sign.search(name):
-                return kind, stored
-
-    layers = _layer_numbers(table, LAYER_NAME)
-    medusa = next((stored for name, stored in names.items() if MEDUSA.match(name)), None)
-    if medusa is not None and not layers:
-        return "Medusa heads", medusa
-
-    # Modules that are stored as layers, and no other layer.
-    modules = _layer_numbers(table, MTP_TENSOR)
-    own = next((stored for name, stored in names.items() if MTP_NAME.search(name)), None)
-    if (layers and layers == modules) or (own is not None and not layers):
-        first = own or next(stored for name, stored in names.items() if MTP_TENSOR.search(name))
-        return "modules of multi-token prediction by themselves", first
-    return None
-
-
-def _layer_numbers(table: TensorTable, name: re.Pattern[str]) -> set[int]:
-    """Return the numbers of the layers that have tensors with a name."""
-    numbers: set[int] = set()
-    for group in table:
-        key = canonical(group.pattern)
-        if LAYER_NAME.match(key) and name.search(key):
-            numbers.update(index[0] for index in group.indices)
-    return numbers

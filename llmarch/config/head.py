@@ -24,18 +24,25 @@ CLASS_KEY = "architectures"
 DEFAULT_LABELS = 2
 """Outputs of a classifier whose config counts no labels (PreTrainedConfig.num_labels)."""
 
-LANGUAGE_MODEL = re.compile(
-    r"(For(CausalLM|ConditionalGeneration|ImageTextToText|Vision2Seq|MultimodalLM)|LMHeadModel)$"
+LANGUAGE_MODELS = (
+    "ForCausalLM",
+    "ForConditionalGeneration",
+    "ForImageTextToText",
+    "ForVision2Seq",
+    "ForMultimodalLM",
+    "LMHeadModel",
 )
-REWARD = re.compile(r"(Reward|Score|Value|Critic|PRM|Prm|RM)(Model\w*)?$")
+"""What the names of classes with the head of a language model end with."""
+
+REWARD = r"(Reward|Score|Value|Critic|PRM|Prm|RM)(Model\w*)?$"
 """Classes of reward models, which are code of their repositories."""
 
 
 class HeadClass(NamedTuple):
     """What a class builds as its head."""
 
-    pattern: re.Pattern[str]
-    """Its name."""
+    pattern: str
+    """A pattern of its name."""
     kind: str
     outputs: int | None = None
     """None: one for each label."""
@@ -43,11 +50,11 @@ class HeadClass(NamedTuple):
 
 
 HEAD_CLASSES = (
-    HeadClass(re.compile(r"ForSequenceClassification$"), "sequence_classification"),
-    HeadClass(re.compile(r"ForTokenClassification$"), "token_classification", bias=True),
-    HeadClass(re.compile(r"ForQuestionAnswering$"), "question_answering", 2, bias=True),
-    HeadClass(re.compile(r"^Qwen\d\w*ForRewardModel$"), "reward", 1, bias=True),
-    HeadClass(re.compile(r"^Qwen\d\w*ForProcessRewardModel$"), "reward", 2, bias=True),
+    HeadClass(r"ForSequenceClassification$", "sequence_classification"),
+    HeadClass(r"ForTokenClassification$", "token_classification", bias=True),
+    HeadClass(r"ForQuestionAnswering$", "question_answering", 2, bias=True),
+    HeadClass(r"^Qwen\d\w*ForRewardModel$", "reward", 1, bias=True),
+    HeadClass(r"^Qwen\d\w*ForProcessRewardModel$", "reward", 2, bias=True),
 )
 
 
@@ -65,16 +72,16 @@ def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft
         return _with_kind(tree, Sourced("language_model", Evidence(kind="default", ref=ref)))
 
     kind = Sourced("language_model", Evidence(kind="config", ref=c.key(CLASS_KEY)))
-    if LANGUAGE_MODEL.search(named):
+    if named.endswith(LANGUAGE_MODELS):
         return _with_kind(tree, kind)
     if _is_base_model(named, [*config_classes, c.model_type]):
         return tree.replace(head=draft(s.Head, kind=same_evidence("none", kind)))
     for head in HEAD_CLASSES:
-        if head.pattern.search(named):
+        if re.search(head.pattern, named):
             return tree.replace(head=_read_head(c, tree, head, kind))
 
     c.unsettled[HEAD] = named
-    if REWARD.search(named):
+    if re.search(REWARD, named):
         outputs = derived(1, f"a reward, as {named} is called")
         return tree.replace(head=draft(s.Head, kind=same_evidence("reward", kind), outputs=outputs))
     message = f"{c.key(CLASS_KEY)} names {shown(named)}, whose head llmarch does not know"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import llmarch
-from llmarch.checkpoint.drafts import DraftHead, config_sign, tensor_sign
+from llmarch.checkpoint.draft_tensors import tensor_sign
+from llmarch.checkpoint.drafts import DraftHead, config_sign
 from llmarch.checkpoint.reading import Observation, read_or_infer
 from llmarch.errors import LlmarchError
 from llmarch.sources.aliases import bundled_models

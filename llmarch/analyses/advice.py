@@ -16,7 +16,8 @@ from ..architecture.layers import used_mixers
 from ..architecture.schema import Architecture, LatentAttention, MoE
 from ..errors import PlanError
 from .engines import ENGINES
-from .engines.base import Engine, EngineOptions, Launch
+from .engines.base import Engine
+from .engines.pools import EngineOptions, Launch
 from .memory import Plan, Planner, Reserve
 from .planning import (
     PlannedModel,

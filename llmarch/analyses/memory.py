@@ -19,11 +19,11 @@ from .block_parameters import count_expert
 from .cache import list_layer_parts
 from .cache_parts import Convention
 from .engines import engine_of
-from .engines.base import (
+from .engines.base import Engine
+from .engines.pools import (
     AllowancePart,
     AllowanceRequest,
     Capacity,
-    Engine,
     EngineOptions,
     ExpertTile,
     GPUTraits,

@@ -14,7 +14,8 @@ from ..architecture.schema import Architecture
 from ..errors import PlanError
 from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
 from .engines import ENGINES, find_engine
-from .engines.base import Engine, EngineOptions
+from .engines.base import Engine
+from .engines.pools import EngineOptions
 from .flops import Flops, count_weights_read, flops_per_token
 from .memory import Plan, Planner, Request, Reserve
 from .sharding import Parallel

@@ -227,7 +227,7 @@ def memory(
     refresh: Refresh = False,
 ) -> None:
     """Show the memory that weights, cache and state take on GPUs."""
-    from ..analyses.engines.base import EngineOptions
+    from ..analyses.engines.pools import EngineOptions
     from ..analyses.memory import Reserve
     from ..analyses.planning import PlanOptions, plan_models
 

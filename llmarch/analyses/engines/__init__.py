@@ -11,7 +11,7 @@ from importlib import import_module
 
 from .base import Engine
 
-CLASSES = {
+ENGINE_CLASSES = {
     "ideal": "ideal.Ideal",
     "transformers": "transformers.Transformers",
     "vllm": "vllm.VLLM",
@@ -28,15 +28,15 @@ class Engines(Mapping[str, Engine]):
 
     def __getitem__(self, name: str) -> Engine:
         """Return the engine of a name. Raises KeyError for an unknown one."""
-        return _engine(CLASSES[name])
+        return _engine(ENGINE_CLASSES[name])
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
-        return iter(CLASSES)
+        return iter(ENGINE_CLASSES)
 
     def __len__(self) -> int:
         """Return how many engines there are."""
-        return len(CLASSES)
+        return len(ENGINE_CLASSES)
 
 
 @cache

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from math import ceil
+from typing import TYPE_CHECKING
 
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import (
@@ -24,7 +23,6 @@ from ...architecture.schema import (
 )
 from ..cache_parts import (
     ELEMENT_BYTES,
-    FIXED_ROLES,
     MODEL_DTYPE_VARIANTS,
     SHORT_DTYPES,
     CachePart,
@@ -32,33 +30,17 @@ from ..cache_parts import (
     compressed_entry_bytes,
 )
 
-GIB = 2**30
-REMEMBERED = 4096
-"""Lengths whose bytes a pool remembers: the searches of many scenarios ask for the same ones."""
-
-
-# --- what is asked ------------------------------------------------------------------------------
-
-
-@frozen
-class EngineOptions(Frozen):
-    """Flags of an engine that change what it allocates; None leaves them to the engine."""
-
-    batched_tokens: int | None = None
-    """Tokens of one batch: vLLM's max_num_batched_tokens, SGLang's chunked_prefill_size, the
-    ubatch of llama.cpp."""
-    max_sequences: int | None = None
-    """Sequences of one batch: vLLM's max_num_seqs, SGLang's max_running_requests."""
-    prefix_caching: bool = True
-    """Whether prefixes are kept for later requests."""
-    block_size: int | None = None
-    """Tokens of a block of the cache."""
-    draft_tokens: int = 0
-    """Tokens that speculative decoding drafts in one step; 0 without it."""
-    batches_in_flight: int = 1
-    """Batches that are scheduled and not yet settled."""
-    sliding_share: float | None = None
-    """SGLang: tokens of the sliding pool as a share of the full pool's."""
+if TYPE_CHECKING:
+    from .pools import (
+        AllowancePart,
+        AllowanceRequest,
+        EngineOptions,
+        ExpertTile,
+        GPUTraits,
+        Launch,
+        Pool,
+        PoolRequest,
+    )
 
 
 @frozen
@@ -70,219 +52,6 @@ class LayerParts(Frozen):
     index: int
     """Number of the decoder layer, by which pipeline stages are divided."""
     parts: tuple[CachePart, ...]
-
-
-@frozen
-class PoolRequest(Frozen):
-    """What a pool is made for: one rank of a model."""
-
-    architecture: Architecture
-    """The share of one rank."""
-    convention: Convention
-    layers: tuple[LayerParts, ...]
-    """All layers of the model in order, those of a drafter last."""
-    options: EngineOptions
-    batched_tokens: int
-    """Tokens of one batch, resolved."""
-    max_sequences: int
-    """Sequences of one batch, resolved."""
-    decode_context: int = 1
-    """Ranks that divide the tokens of a sequence among them."""
-    stages: tuple[range, ...] = ()
-    """Layers of each pipeline stage; empty without pipeline parallelism."""
-
-
-@frozen
-class GPUTraits(Frozen):
-    """What an engine's defaults depend on."""
-
-    name: str = ""
-    memory_bytes: int | None = None
-
-
-@frozen
-class Launch(Frozen):
-    """A server to start: what its command line says."""
-
-    model: str
-    context: int
-    sequences: int
-    """Sequences that one group of ranks serves."""
-    tensor: int = 1
-    pipeline: int = 1
-    data: int = 1
-    expert: int = 1
-    decode_context: int = 1
-    cache_dtype: str = ""
-    """Dtype of the cache, if it is not the engine's own choice."""
-    utilization: float | None = None
-    """Share of a GPU, if it is not the engine's own default."""
-
-
-# --- what is answered ---------------------------------------------------------------------------
-
-
-@frozen
-class Capacity(Frozen):
-    """What an engine makes of the memory that is left for its cache."""
-
-    memory_bytes: int
-    """Bytes that the pool may take on one rank."""
-    tokens: int
-    """Tokens that the pool holds, as the engine counts them."""
-    concurrency: float
-    """Sequences of the whole context that the pool holds at once."""
-    blocks: int | None = None
-    """Blocks of the pool; None without blocks."""
-    block_bytes: int | None = None
-    """Bytes of a block over all layers of a rank."""
-    blocks_per_sequence: int | None = None
-    """Blocks that a sequence of the whole context takes."""
-
-
-@frozen
-class PoolGroup(Frozen):
-    """Layers that an engine keeps in the same blocks."""
-
-    kind: str
-    """`full`, `mla`, `sliding`, `chunked`, `state`, `cross`."""
-    layers: int
-    block_tokens: int
-    """Tokens of a block; 0 where a block is a whole state."""
-
-
-class Pool:
-    """The memory of a cache on one rank of each pipeline stage, by the rules of an engine.
-
-    This class is the pool without blocks: each sequence takes what its layers keep.
-    """
-
-    def __init__(self, request: PoolRequest) -> None:
-        self.request = request
-        self.stages: list[dict[CachePart, int]] = []
-        """The parts of each stage, and in how many of its layers each is."""
-        for stage in request.stages or (range(len(request.layers) + 1),):
-            parts: dict[CachePart, int] = {}
-            for layer in request.layers:
-                if not request.stages or layer.index in stage:
-                    for part in layer.parts:
-                        parts[part] = parts.get(part, 0) + 1
-            self.stages.append(parts)
-        self._sequence_bytes = lru_cache(REMEMBERED)(self._add_parts)
-
-    def cache_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
-        """Return the bytes of what grows with the tokens of sequences, or is a window."""
-        return sequences * self._sequence_bytes(tokens, stage)
-
-    def _add_parts(self, tokens: int, stage: int) -> int:
-        """Return the bytes of one sequence's parts that are not fixed."""
-        shared = ceil(tokens / self.request.decode_context)
-        total = 0
-        for part, layers in self.stages[stage].items():
-            if part.role not in FIXED_ROLES:
-                held = tokens
-                if part.grows:
-                    held = shared
-                total += layers * self.part_bytes(part, held)
-        return total
-
-    def part_bytes(self, part: CachePart, tokens: int) -> int:
-        """Return the bytes of one layer's part after `tokens` tokens of a sequence."""
-        return part.bytes_at(tokens)
-
-    def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
-        """Return the bytes of what does not depend on the tokens."""
-        total = 0
-        for part, layers in self.stages[stage].items():
-            if part.role in FIXED_ROLES:
-                total += layers * part.bytes_at(tokens)
-        return sequences * total
-
-    def bytes_at(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
-        """Return the bytes that sequences of `tokens` tokens take in a stage."""
-        cached = self.cache_bytes(tokens, sequences, stage)
-        return cached + self.state_bytes(tokens, sequences, stage)
-
-    def fits(self, rooms: Sequence[int], tokens: int, sequences: int) -> bool:
-        """Return whether sequences of `tokens` tokens fit into the room of every stage."""
-        return all(
-            self.bytes_at(tokens, sequences, stage) <= room for stage, room in enumerate(rooms)
-        )
-
-    def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
-        """Return what the rooms of the stages hold, for sequences of `tokens` tokens."""
-        concurrency = 0.0
-        ratios: list[float] = []
-        for stage, room in enumerate(rooms):
-            one = self.bytes_at(tokens, 1, stage)
-            if one:
-                ratios.append(max(0, room) / one)
-        if ratios:
-            concurrency = min(ratios)
-        return Capacity(max(0, min(rooms)), int(concurrency * tokens), concurrency)
-
-    def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
-        """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""
-        return int(self.capacity(rooms, tokens).concurrency)
-
-    @property
-    def groups(self) -> tuple[PoolGroup, ...]:
-        """Return the groups of layers that share blocks; empty without blocks."""
-        return ()
-
-    @property
-    def assumptions(self) -> list[str]:
-        """Return what the figures of the pool rest on, in words."""
-        return []
-
-
-@frozen
-class AllowancePart(Frozen):
-    """One thing that an engine keeps on a GPU beside weights and cache."""
-
-    name: str
-    """`activations`, `graphs`, `runtime`, or `reserve`."""
-    size: int
-    """Bytes."""
-    source: str
-    """From where the size is known, as a phrase."""
-    given: bool = False
-    """Whether a user gave the size."""
-    inside: bool = True
-    """Whether it is taken from the share that the engine may fill."""
-
-
-@frozen
-class AllowanceRequest(Frozen):
-    """What an allowance is estimated for: one rank of a model."""
-
-    architecture: Architecture
-    share: Architecture
-    """The share of one rank."""
-    weight_bytes: int
-    """Bytes of the rank's weights."""
-    gpu: GPUTraits
-    ranks: int
-    """Ranks that work on a token together."""
-    batched_tokens: int
-    max_sequences: int
-    last_stage: bool = True
-    """Whether the rank holds the head."""
-
-
-@frozen
-class ExpertTile(Frozen):
-    """Channels that kernels pad routed experts to whole multiples of."""
-
-    stream: int
-    """Of the stream, or of the latent that experts work on."""
-    gated: int
-    """Of the width of a gated expert."""
-    ungated: int
-    """Of the width of an expert without a gate."""
-
-
-# --- the engine ---------------------------------------------------------------------------------
 
 
 class Engine:
@@ -411,6 +180,8 @@ class Engine:
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pool of a rank's cache."""
+        from .pools import Pool
+
         return Pool(request)
 
 

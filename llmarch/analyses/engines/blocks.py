@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from ..cache_parts import CachePart
-from .base import Capacity, Pool, PoolGroup, PoolRequest
+from .pools import Capacity, Pool, PoolGroup, PoolRequest
 
 
 class WindowPools(Pool):

@@ -19,7 +19,7 @@ from ...architecture.schema import (
     Mixer,
     MoE,
 )
-from .base import GIB, AllowancePart, AllowanceRequest
+from .pools import GIB, AllowancePart, AllowanceRequest
 
 ELEMENT = 2
 """Bytes of an activation."""

@@ -14,17 +14,17 @@ from math import ceil
 
 from ...architecture.schema import Architecture, Attention, LinearAttention, Mixer
 from ..cache_parts import ELEMENT_BYTES, GGML_BLOCK_BYTES, CachePart, Convention
-from .base import (
+from .base import Engine
+from .estimates import estimate_activations, runtime_part
+from .pools import (
     AllowancePart,
     AllowanceRequest,
-    Engine,
     EngineOptions,
     GPUTraits,
     Launch,
     Pool,
     PoolRequest,
 )
-from .estimates import estimate_activations, runtime_part
 
 CELL_PADDING = 256
 """Cells are a multiple of this (llama-context.cpp, llama-kv-cache-iswa.cpp: GGML_PAD)."""

@@ -11,7 +11,8 @@ from math import ceil
 
 from ...architecture.schema import Architecture, Mixer
 from ..cache_parts import CachePart
-from .base import Engine, Pool, PoolRequest
+from .base import Engine
+from .pools import Pool, PoolRequest
 
 STEP_TOKENS = 256
 """Tokens by which an array grows: KVCache.step (mlx_lm/models/cache.py)."""

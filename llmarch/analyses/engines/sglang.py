@@ -20,22 +20,20 @@ from ...architecture.schema import (
     Mixer,
 )
 from ..cache_parts import FIXED_ROLES, CachePart, Convention
-from .base import (
+from .base import Engine, configured_state_dtype, has_windows
+from .estimates import estimate_activations, graphs_part, runtime_part
+from .pools import (
     GIB,
     AllowancePart,
     AllowanceRequest,
     Capacity,
-    Engine,
     EngineOptions,
     GPUTraits,
     Launch,
     Pool,
     PoolGroup,
     PoolRequest,
-    configured_state_dtype,
-    has_windows,
 )
-from .estimates import estimate_activations, graphs_part, runtime_part
 
 SHARE = Fraction(4, 5)
 """The sliding pool's tokens as a share of the full pool's: swa_full_tokens_ratio (sglang:

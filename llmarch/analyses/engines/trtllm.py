@@ -12,18 +12,10 @@ from collections.abc import Sequence
 
 from ...architecture.schema import Architecture, LinearAttention, Mixer
 from ..cache_parts import Convention
-from .base import (
-    AllowancePart,
-    AllowanceRequest,
-    Engine,
-    EngineOptions,
-    GPUTraits,
-    Pool,
-    PoolRequest,
-    configured_state_dtype,
-)
+from .base import Engine, configured_state_dtype
 from .blocks import WindowPools
 from .estimates import estimate_activations, runtime_part
+from .pools import AllowancePart, AllowanceRequest, EngineOptions, GPUTraits, Pool, PoolRequest
 
 BLOCK_TOKENS = 32
 """Tokens of a block: KvCacheConfig.tokens_per_block."""

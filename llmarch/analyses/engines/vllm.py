@@ -20,27 +20,22 @@ from ...architecture.schema import (
     Mixer,
 )
 from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
-from .base import (
+from .base import Engine, LayerParts, configured_state_dtype, has_latents, has_states, has_windows
+from .estimates import AMD_NAMES, estimate_activations, graphs_part, runtime_part
+from .pools import (
     GIB,
     REMEMBERED,
     AllowancePart,
     AllowanceRequest,
     Capacity,
-    Engine,
     EngineOptions,
     ExpertTile,
     GPUTraits,
     Launch,
-    LayerParts,
     Pool,
     PoolGroup,
     PoolRequest,
-    configured_state_dtype,
-    has_latents,
-    has_states,
-    has_windows,
 )
-from .estimates import AMD_NAMES, estimate_activations, graphs_part, runtime_part
 from .vllm_pools import (
     LayerSpec,
     PoolSettings,

@@ -13,7 +13,7 @@ from helpers.paths import SPECS
 from llmarch.analyses.cache import list_layer_parts
 from llmarch.analyses.cache_parts import Convention
 from llmarch.analyses.engines import engine_of
-from llmarch.analyses.engines.base import EngineOptions, GPUTraits, Pool, PoolRequest
+from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, Pool, PoolRequest
 from llmarch.architecture.schema import Architecture, Mixer
 
 FIXTURE = SPECS.parent / "tests" / "fixtures" / "llama_cpp_cache.json.gz"

@@ -12,7 +12,7 @@ from helpers.paths import SPECS
 
 import llmarch
 from llmarch.analyses.cache_parts import Convention
-from llmarch.analyses.engines.base import EngineOptions
+from llmarch.analyses.engines.pools import EngineOptions
 from llmarch.analyses.engines.vllm import SharedBlocks
 from llmarch.analyses.engines.vllm_pools import (
     LayerSpec,

@@ -6,6 +6,7 @@ Each command has a file of its own and imports what it needs when it runs. Exit 
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -34,7 +35,26 @@ def top(
         raise typer.Exit
 
 
-COMMANDS = ("cache", "check", "diff", "draw", "fit", "gpus", "lock", "memory", "rules", "show")
+COMPLETION = "_LLMARCH_COMPLETE"
+"""The variable by which a shell asks for completions."""
+COMMANDS = {
+    "show": "Show what a model's architecture is.",
+    "diff": "Show how two models differ, or compare several.",
+    "draw": "Draw a model's architecture, or several side by side with what differs marked.",
+    "memory": "Show the memory that weights, cache and state take on GPUs.",
+    "fit": "Find the fewest GPUs and the layout in which a model fits, and the command to start it.",
+    "check": "Check models against their lock entries or another model.",
+    "lock": "Pin models in a lock file, for `check` to compare with later.",
+    "list": "List the bundled models with their main facts.",
+    "rules": "List the rules of differences, or explain one.",
+    "gpus": "List the GPUs that --gpus knows, with their memory and its source.",
+    "cache": "Show or empty the cache of tensor headers.",
+    "schema": "Print the JSON Schema of the documents of --format json.",
+}
+"""The commands in the order in which people need them, with the first sentence of their help.
+
+The list of commands is printed from here, so that `--help` need not import them all.
+"""
 FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models"}
 """The file of each command."""
 
@@ -44,11 +64,8 @@ def main() -> None:
     from ..errors import LlmarchError
     from .common import fail, fail_internally
 
-    command = sys.argv[1:2]
-    files = {FILES[name] for name in command if name in FILES}
     try:
-        for file in files or sorted(set(FILES.values())):  # help and completion need all of them
-            import_module(f".{file}", __name__)
+        register_commands(sys.argv[1:])
         app(prog_name="llmarch")
     except LlmarchError as error:
         fail(error.message, error.hint, error.exit_code)
@@ -58,3 +75,19 @@ def main() -> None:
         fail("not enough memory")
     except Exception as error:  # a fault of llmarch, which must not read as "changes"
         fail_internally(error)
+
+
+def register_commands(arguments: list[str]) -> None:
+    """Import the command that is called; all for completion, none for the list of commands."""
+    asks_for_list = not arguments or arguments[0] in ("-h", "--help")
+    if asks_for_list and COMPLETION not in os.environ:
+        for name, summary in COMMANDS.items():
+            app.command(name, help=summary)(_not_imported)
+        return
+    files = {FILES[name] for name in arguments[:1] if name in FILES}
+    for file in files or dict.fromkeys(FILES[name] for name in COMMANDS):
+        import_module(f".{file}", __name__)
+
+
+def _not_imported() -> None:
+    """Stand for a command in the list of commands."""

@@ -42,7 +42,8 @@ COMMANDS = {
     "diff": "Show how two models differ, or compare several.",
     "draw": "Draw a model's architecture, or several side by side with what differs marked.",
     "memory": "Show the memory that weights, cache and state take on GPUs.",
-    "fit": "Find the fewest GPUs and the layout in which a model fits, and the command to start it.",
+    "fit": "Find the fewest GPUs and the layout in which a model fits, and the command to "
+    "start it.",
     "check": "Check models against their lock entries or another model.",
     "lock": "Pin models in a lock file, for `check` to compare with later.",
     "list": "List the bundled models with their main facts.",

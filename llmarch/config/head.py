@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from ..architecture import schema as s
 from ..architecture.schema import Evidence, Finding
@@ -37,25 +37,15 @@ LANGUAGE_MODELS = (
 REWARD = r"(Reward|Score|Value|Critic|PRM|Prm|RM)(Model\w*)?$"
 """Classes of reward models, which are code of their repositories."""
 
-
-class HeadClass(NamedTuple):
-    """What a class builds as its head."""
-
-    pattern: str
-    """A pattern of its name."""
-    kind: str
-    outputs: int | None = None
-    """None: one for each label."""
-    bias: bool = False
-
-
-HEAD_CLASSES = (
-    HeadClass(r"ForSequenceClassification$", "sequence_classification"),
-    HeadClass(r"ForTokenClassification$", "token_classification", bias=True),
-    HeadClass(r"ForQuestionAnswering$", "question_answering", 2, bias=True),
-    HeadClass(r"^Qwen\d\w*ForRewardModel$", "reward", 1, bias=True),
-    HeadClass(r"^Qwen\d\w*ForProcessRewardModel$", "reward", 2, bias=True),
-)
+HEAD_CLASSES: dict[str, dict[str, Any]] = {
+    r"ForSequenceClassification$": {"kind": "sequence_classification"},
+    r"ForTokenClassification$": {"kind": "token_classification", "bias": True},
+    r"ForQuestionAnswering$": {"kind": "question_answering", "outputs": 2, "bias": True},
+    r"^Qwen\d\w*ForRewardModel$": {"kind": "reward", "outputs": 1, "bias": True},
+    r"^Qwen\d\w*ForProcessRewardModel$": {"kind": "reward", "outputs": 2, "bias": True},
+}
+"""What a class builds as its head, by a pattern of its name; without `outputs` one for each label.
+"""
 
 
 def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft:
@@ -76,9 +66,9 @@ def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft
         return _with_kind(tree, kind)
     if _is_base_model(named, [*config_classes, c.model_type]):
         return tree.replace(head=draft(s.Head, kind=same_evidence("none", kind)))
-    for head in HEAD_CLASSES:
-        if re.search(head.pattern, named):
-            return tree.replace(head=_read_head(c, tree, head, kind))
+    for pattern, built in HEAD_CLASSES.items():
+        if re.search(pattern, named):
+            return tree.replace(head=_read_head(c, tree, built, kind))
 
     c.unsettled[HEAD] = named
     if re.search(REWARD, named):
@@ -121,16 +111,20 @@ def _is_base_model(named: str, owners: Iterable[str]) -> bool:
     return stem.replace("_", "").lower() in stems
 
 
-def _read_head(c: ConfigKeys, tree: Draft, head: HeadClass, kind: Sourced) -> Draft:
+def _read_head(c: ConfigKeys, tree: Draft, built: dict[str, Any], kind: Sourced) -> Draft:
     """Read the head of a classifier, a question answerer or a known reward model."""
-    facts: dict[str, Any] = {"kind": same_evidence(head.kind, kind), "bias": head.bias}
-    if head.outputs is None:
-        facts["outputs"] = count_labels(c)
+    name = built["kind"]
+    facts: dict[str, Any] = {
+        "kind": same_evidence(name, kind),
+        "bias": built.get("bias", False),
+    }
+    if "outputs" in built:
+        facts["outputs"] = same_evidence(built["outputs"], kind)
     else:
-        facts["outputs"] = same_evidence(head.outputs, kind)
-    if head.kind == "token_classification":
+        facts["outputs"] = count_labels(c)
+    if name == "token_classification":
         facts["bias"] = c.flag("token_classification_bias", default=same_evidence(True, kind))
-    if head.kind == "reward":
+    if name == "reward":
         facts["inner_width"] = tree["hidden_size"]
     return draft(s.Head, **facts)
 

@@ -96,6 +96,8 @@ SHOWN: dict[tuple[str, str], list[str]] = {
         "RoPE θ 50,000, 64 of 192 dims, interleaved, YaRN × 64 from 4,096 (β fast 1)"
         " · every attention layer",
         "context 262,144",
+        "uncertain: scaling parameters",
+        "derived: context",
     ],
 }
 """Lines of `show` in full, by model and label: facts that only some layers have, or rare ones."""

@@ -17,6 +17,8 @@ from helpers.paths import FIXTURES
 from llmarch.checkpoint.reading import Reading, read_model
 from llmarch.sources.raw import RawModel, TensorTable, unfold
 
+pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+
 MODELS: dict[str, Any] = json.loads(gzip.decompress((FIXTURES / "loading.json.gz").read_bytes()))[
     "models"
 ]

@@ -21,6 +21,8 @@ from llmarch.checkpoint.packing import FORMATS, unpack
 from llmarch.checkpoint.verify import Verification
 from llmarch.tensors.template import TensorRow
 
+pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+
 QUANTISED = (
     "deepseek-v4-flash-reduced-mtp-fp4",
     "glm-5.2-reduced-nvfp4",

@@ -25,6 +25,8 @@ from llmarch.config.families import MODEL_TYPES
 from llmarch.errors import ConfigError, NotAModel
 from llmarch.sources.raw import RawModel, TensorTable, unfold
 
+pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+
 FOLDER = FIXTURES / "model_types"
 TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))
 READ = [name for name in TYPES if name in MODEL_TYPES]

@@ -19,6 +19,8 @@ from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.compare.diff import diff
 from llmarch.errors import LlmarchError
 
+pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+
 Config = dict[str, Any]
 
 MODELS: dict[str, Any] = json.loads(gzip.decompress((FIXTURES / "switches.json.gz").read_bytes()))[

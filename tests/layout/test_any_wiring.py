@@ -26,6 +26,8 @@ from llmarch.checkpoint.reading import Reading
 from llmarch.layout.compose import drawing
 from llmarch.views.figure import figure
 
+pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+
 SOURCES = (
     "gpt2",
     "deepseek-v3.2",

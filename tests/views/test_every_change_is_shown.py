@@ -32,6 +32,8 @@ from llmarch.views.documents import Comparison, Table
 from llmarch.views.exact_values import exact_text
 from llmarch.views.tables import fact_table
 
+pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+
 ALL = sorted(bundled_models())
 
 SUMS = {key for key in DERIVED if key[0] in ("Size", "Encoders", CACHE)} - {

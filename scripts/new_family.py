@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 FAMILIES = ROOT / "llmarch" / "config" / "families"
 REGISTRY = FAMILIES / "__init__.py"
 
-STUB = '''"""{title}: what it is, and what differs from its nearest neighbour."""
+STUB = '''"""{plain_title}: what it is, and what differs from its nearest neighbour."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(c: ConfigKeys) -> Draft:
 
 FAMILY = Family(
     name="{name}",
-    title="{title}",
+    title={quoted_title},
     ref=modeling("{model_type}"),
     read=read,
     naming=tensors.Naming(),
@@ -63,7 +63,8 @@ Next:
    defaults (put those that published configs omit into `defaults`), and all tensors at the defaults
    and with one key changed at a time. `pytest tests/config -k {model_type}` holds the family
    against them. Without a class in transformers, add the type to WITHOUT_FIXTURE in
-   tests/config/test_model_types.py and a checkpoint to tests/fixtures/headers/.
+   tests/helpers/model_types.py, leave `defaults` and `config_class` empty, and add a checkpoint to
+   tests/fixtures/headers/.
 3. A spec with the published config (specs/README.md), then `make docs`.
    A norm that is no RMSNorm, an MLP without a gate, a block with biases: blocks.layer_norm and
    families/gpt2.py show these; with other names of norms give final_norm and the step too.
@@ -107,7 +108,13 @@ def begin(name: str, config: Path, title: str) -> str:
     model_type = model_type_of(config)
     registry = registered(REGISTRY.read_text(encoding="utf-8"), model_type, name)
     config_class = "".join(part.title() for part in model_type.split("_")) + "Config"
-    values = {"name": name, "title": title, "model_type": model_type, "config_class": config_class}
+    values = {
+        "name": name,
+        "plain_title": re.sub(r'["\\\\]', "", title),
+        "quoted_title": json.dumps(title, ensure_ascii=False),
+        "model_type": model_type,
+        "config_class": config_class,
+    }
     file.write_text(STUB.format(**values), encoding="utf-8")
     REGISTRY.write_text(registry, encoding="utf-8")
     shown = {"file": file.relative_to(ROOT), "config": config}

@@ -5,6 +5,7 @@ python scripts/new_rule.py ID SEVERITY "title"
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ ROW = """\
         "{id}",
         None,
         "{severity}",
-        "{title}",
+        {title},
         "Say what breaks and for whom.",
     ),
 """
@@ -54,7 +55,7 @@ def with_row(source: str, row: str) -> str:
 def begin(id: str, severity: str, title: str) -> None:
     """Write the row and the id. Raises RuleError."""
     checked(id, severity, title)
-    row = ROW.format(id=id, severity=severity, title=title)
+    row = ROW.format(id=id, severity=severity, title=json.dumps(title, ensure_ascii=False))
     RULES.write_text(with_row(RULES.read_text(encoding="utf-8"), row), encoding="utf-8")
     with IDS.open("a", encoding="utf-8") as ids:
         ids.write(f"{id} {severity}\n")

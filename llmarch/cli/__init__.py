@@ -13,16 +13,20 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    help="Show what an LLM's architecture is, exactly, and what changed between two of them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def make_app() -> typer.Typer:
+    """Return the program without its commands."""
+    made = typer.Typer(
+        help="Show what an LLM's architecture is, exactly, and what changed between two of them.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback(invoke_without_command=True)(top)
+    return made
 
 
-@app.callback(invoke_without_command=True)
 def top(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
@@ -35,6 +39,8 @@ def top(
         raise typer.Exit
 
 
+app = make_app()
+"""The program, to which the file of each command adds it."""
 COMPLETION = "_LLMARCH_COMPLETE"
 """The variable by which a shell asks for completions."""
 COMMANDS = {
@@ -66,8 +72,8 @@ def main() -> None:
     from .common import fail, fail_internally
 
     try:
-        register_commands(sys.argv[1:])
-        app(prog_name="llmarch")
+        program = app_for(sys.argv[1:])
+        program(prog_name="llmarch")
     except LlmarchError as error:
         fail(error.message, error.hint, error.exit_code)
     except OSError as error:  # such as a disk that is full
@@ -78,16 +84,21 @@ def main() -> None:
         fail_internally(error)
 
 
-def register_commands(arguments: list[str]) -> None:
-    """Import the command that is called; all for completion, none for the list of commands."""
+def app_for(arguments: list[str]) -> typer.Typer:
+    """Return the program with the command that is called.
+
+    It has all of them for completion, and their names and summaries for the list of commands.
+    """
     asks_for_list = not arguments or arguments[0] in ("-h", "--help")
     if asks_for_list and COMPLETION not in os.environ:
+        listing = make_app()
         for name, summary in COMMANDS.items():
-            app.command(name, help=summary)(_not_imported)
-        return
+            listing.command(name, help=summary)(_not_imported)
+        return listing
     files = {FILES[name] for name in arguments[:1] if name in FILES}
     for file in files or dict.fromkeys(FILES[name] for name in COMMANDS):
         import_module(f".{file}", __name__)
+    return app
 
 
 def _not_imported() -> None:

@@ -18,7 +18,7 @@ def run(code: str) -> str:
 
 
 def test_summaries_are_the_first_sentences_of_the_help() -> None:
-    cli.register_commands(["every command, as for an unknown one"])
+    cli.app_for(["every command, as for an unknown one"])
     group: Any = typer.main.get_command(cli.app)
     assert set(group.commands) == set(cli.COMMANDS)
     for name, summary in cli.COMMANDS.items():
@@ -28,7 +28,7 @@ def test_summaries_are_the_first_sentences_of_the_help() -> None:
 
 def test_the_list_of_commands_imports_none() -> None:
     modules = run(
-        "import sys; from llmarch import cli; cli.register_commands(['--help']); "
+        "import sys; from llmarch import cli; cli.app_for(['--help']); "
         "print(*[m for m in sys.modules if m.startswith('llmarch.cli.')])"
     )
     assert modules.split() == []
@@ -37,7 +37,7 @@ def test_the_list_of_commands_imports_none() -> None:
 def test_completion_needs_all_commands() -> None:
     imported = run(
         "import os, sys; os.environ['_LLMARCH_COMPLETE'] = 'complete_bash'; "
-        "from llmarch import cli; cli.register_commands([]); "
+        "from llmarch import cli; cli.app_for([]); "
         "print(*[m for m in sys.modules if m.startswith('llmarch.cli.')])"
     )
     assert {f"llmarch.cli.{file}" for file in cli.FILES.values()} <= set(imported.split())

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from llmarch import load  # noqa: E402
-from llmarch.analyses.engines.base import EngineOptions  # noqa: E402
+from llmarch.analyses.engines.pools import EngineOptions  # noqa: E402
 from llmarch.analyses.engines.vllm import SharedBlocks  # noqa: E402
 from llmarch.analyses.memory import Plan, Planner, Reserve  # noqa: E402
 from llmarch.analyses.planning import PlanOptions, plan_request, resolve_requested_weights  # noqa: E402

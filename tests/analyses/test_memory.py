@@ -266,8 +266,6 @@ def test_exclusions() -> None:
 
 def test_modules_with_a_format_of_their_own() -> None:
     """ModelOpt's mixed precision, by module and layer."""
-    mixed = stored("qwen3.6-27b").bits
-    assert mixed["mlp"] == mixed["head"] == 4.5 and 8 < mixed["attention"] < 8.1
     rows = llmarch.load("qwen3-8b").rows
     gate = "model.layers.{0-17}.mlp.down_proj"
     for words, bits in (("8 bits", 8.0), ("fp8", FORMAT_BITS["fp8"]), ("w4a16_nvfp4", 4.5)):

@@ -16,6 +16,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("n_ctx", "rotary", "scale_attn_weights")  # keys of the first code, without effect
+    c.ignore("rope_parameters")  # the frequencies are written in the code
     layers = c.layer_count("n_layer", "num_hidden_layers")
     pattern = same_evidence(["full"] * layers.value, layers)
     return blocks.decoder(

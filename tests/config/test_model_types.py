@@ -32,6 +32,9 @@ TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.jso
 READ = [name for name in TYPES if name in MODEL_TYPES]
 Tables = list[tuple[str, list[int], list[list[list[int]]], int]]
 
+LARGE = {"kimi_k25"}
+"""Types of which every third setting is read: one takes more than a second."""
+
 
 @cache
 def fixture(model_type: str) -> dict[str, Any]:
@@ -81,7 +84,10 @@ def wrong(model_type: str, row: dict[str, Any]) -> str | None:
 def test_each_setting_is_exact(model_type: str) -> None:
     failures: list[str] = []
     used: set[str] = set()
-    for row in fixture(model_type)["rows"]:
+    rows = fixture(model_type)["rows"]
+    if model_type in LARGE:
+        rows = rows[::3]
+    for row in rows:
         message = wrong(model_type, row)
         if message is None:
             continue
@@ -95,6 +101,8 @@ def test_each_setting_is_exact(model_type: str) -> None:
         if not reasons:
             failures.append(f"{settings or 'class defaults'}: {message}")
     assert failures == []
+    if model_type in LARGE:
+        return
     assert used == {*REFUSED.get(model_type, {}), *DIFFERENT.get(model_type, {})}, "outdated"
 
 

@@ -119,7 +119,7 @@ def test_diff_has_words_of_people() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("alias", ["deepseek-v3.2", "gemma3n-e2b", "longcat-flash", "qwen3-next"])
+@pytest.mark.parametrize("alias", ["deepseek-v3.2", "gemma4-e2b", "longcat-flash", "qwen3-next"])
 def test_values_in_full_have_words_of_people(alias: str) -> None:
     """A change that the words of a row hide is told by its place: `full, sliding`."""
     old = reading(alias)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from .schema import Architecture, Mixer
+from .schema import Architecture, LayerKind, Mixer
 
 
 def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
@@ -33,6 +33,16 @@ def layers_by_mixer(a: Architecture) -> Counter[str]:
 def used_mixers(a: Architecture) -> dict[str, Mixer]:
     """Return the mixers that layers use by name, in the order of their first use."""
     return {name: a.mixers[name] for name in layers_by_mixer(a)}
+
+
+def norm_places(kind: LayerKind) -> list[str | None]:
+    """Return the norm at each place of a kind of layer by its name in `norms`, None for no norm."""
+    places: list[str | None] = []
+    for step in kind.steps:
+        places += [step.pre_norm, step.join_norm, step.after_norm]
+        for branch in step.branches:
+            places += [branch.pre_norm, branch.post_norm]
+    return places
 
 
 def is_whole(a: Architecture) -> bool:

@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from math import prod
 
+from ..architecture.paths import find_value, replace_value
 from ..architecture.schema import Architecture
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
 from .matching import Matching
-from .variants import INVALID, TemplateOf, integer_facts, value_at, with_fact
+from .variants import INVALID, TemplateOf, integer_facts
 
 _Name = tuple[str, tuple[int, ...]]
 """The pattern of a row, and the first number of each axis."""
@@ -44,7 +45,7 @@ def confirmed_facts(
     unknown: set[str] = set()
     for path in _integers_of(a, tensors):
         try:
-            after = numbers.of(template_of(with_fact(a, path, value_at(a, path) + 1)))
+            after = numbers.of(template_of(replace_value(a, path, find_value(a, path) + 1)))
         except INVALID:
             unknown.add(path)
             continue
@@ -54,7 +55,7 @@ def confirmed_facts(
     proved = _determined(equations)
     confirmed: dict[str, tuple[str, ...]] = {}
     for path, names in tensors.items():
-        is_number = type(value_at(a, path)) is int
+        is_number = type(find_value(a, path)) is int
         if not is_number or (path in proved and path not in unknown):
             confirmed[path] = tuple(names)
     return confirmed
@@ -127,7 +128,7 @@ def _integers_of(a: Architecture, paths: Collection[str]) -> list[str]:
     """Return the numbers of the blocks that have these facts, and those of the model."""
     blocks = {".".join(path.split(".")[:2]) for path in paths if "." in path}
     found = {*integer_facts(a, "")}
-    found.update(path for path in paths if type(value_at(a, path)) is int)
+    found.update(path for path in paths if type(find_value(a, path)) is int)
     for block in blocks:
         found.update(integer_facts(a, block))
     return sorted(found)

@@ -18,6 +18,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import Any, NamedTuple
 
+from ..architecture.paths import find_value, replace_value
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
@@ -27,7 +28,7 @@ from .indices import Index, folded_names
 from .logical import LogicalTensor
 from .matching import Match, Matching
 from .packing.base import format_shape
-from .variants import INVALID, KeyVariants, TemplateOf, integer_facts, value_at, with_fact
+from .variants import INVALID, KeyVariants, TemplateOf, integer_facts
 
 MAX_CAUSES = 4
 """How many facts are blamed one after the other."""
@@ -234,7 +235,7 @@ class _Search:
         paths = {path for row in rows if row.component != "mtp" for path in row.proves}
         a = current.variant.architecture
         facts = {"hidden_size", "vocab_size"}
-        facts.update(path for path in paths if type(value_at(a, path)) is int)
+        facts.update(path for path in paths if type(find_value(a, path)) is int)
         facts.update(path for path in paths if path.endswith(tuple(CHOICES)))
         for block in {_block_of(path) for path in paths if "." in path}:
             facts.update(integer_facts(a, block))
@@ -245,7 +246,7 @@ class _Search:
         variant = current.variant
         for name, choices in CHOICES.items():
             if knob.name.endswith(name):
-                now = value_at(variant.architecture, knob.name)
+                now = find_value(variant.architecture, knob.name)
                 return [choice for choice in choices if choice != now]
 
         value = self.value(knob, variant)
@@ -271,7 +272,7 @@ class _Search:
     def value(self, knob: _Knob, variant: _Variant) -> int:
         """Return the present value of a key or fact."""
         if not knob.is_key:
-            return value_at(variant.architecture, knob.name)
+            return find_value(variant.architecture, knob.name)
         assert self.keys is not None
         return variant.changes.get(knob, self.keys.values[knob.name])
 
@@ -294,7 +295,7 @@ class _Search:
         try:
             for knob, value in changes.items():
                 if not knob.is_key:
-                    a = with_fact(a, knob.name, value)
+                    a = replace_value(a, knob.name, value)
             rows = self.template_of(a)
         except INVALID:
             return None
@@ -364,8 +365,8 @@ class _Search:
             assert self.keys is not None
             old = f"{knob.name} {self.keys.values[knob.name]}"
             return Conflict(path, old, f"{knob.name} {variant.changes[knob]}")
-        old = value_at(self.architecture, path)
-        return Conflict(path, old, value_at(variant.architecture, path))
+        old = find_value(self.architecture, path)
+        return Conflict(path, old, find_value(variant.architecture, path))
 
     def new_facts(self, before: _Outcome, hypothesis: _Hypothesis) -> list[str]:
         """Return the facts that a hypothesis adds to those that have other values already."""
@@ -510,7 +511,7 @@ def _distinct(hypotheses: Iterable[_Hypothesis]) -> list[_Hypothesis]:
 def _facts_of_key(before: Architecture, variant: _Variant, key: str) -> list[str]:
     """Return the facts that are another value of a key, or else those that follow from it."""
     after, evidence = variant.architecture, variant.evidence
-    changed = [path for path in evidence if value_at(before, path) != value_at(after, path)]
+    changed = [path for path in evidence if find_value(before, path) != find_value(after, path)]
     of_key = [p for p in changed if evidence[p].kind == "config" and evidence[p].ref == key]
     if not of_key and LAYERS_PATH in changed:
         return [LAYERS_PATH]

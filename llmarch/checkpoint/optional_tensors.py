@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Finding
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
 from .conflicts import Conflict, conflict_finding
 from .indices import folded_names
 from .logical import LogicalTensor
-from .variants import value_at
 
 
 class _OptionalTensor(NamedTuple):
@@ -60,8 +60,8 @@ def unannounced_facts(
         layer = first_index[0]
         for block in _blocks_of_module(rows, key, layer):
             path = f"{block}.{optional.field}"
-            old = value_at(a, path)
-            if old or (old is None and not hasattr(value_at(a, block), optional.field)):
+            old = find_value(a, path)
+            if old or (old is None and not hasattr(find_value(a, block), optional.field)):
                 continue
 
             conflict = Conflict(path, old, optional.value)
@@ -95,7 +95,7 @@ def absent_facts(
         name = axes_folded(row.pattern, row.axes)
         for block in _blocks_of_module(rows, key, layer):
             path = f"{block}.{optional.field}"
-            old = value_at(a, path)
+            old = find_value(a, path)
             if not old:
                 continue
 

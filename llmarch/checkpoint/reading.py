@@ -17,15 +17,15 @@ from ..config import families
 from ..config.certainty import add_certainty
 from ..config.head import add_head
 from ..config.quantization import quantization, spellings_beside
-from ..config.vocabulary import ConfigKeys, Family, build
+from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
 from ..sources.raw import RawModel, TensorTable
 from ..tensors.template import TensorRow
 from .drafts import DraftHead, draft_error
-from .variants import INVALID_TOGETHER, KeyVariant, KeyVariants
 
 if TYPE_CHECKING:
     from .inference.model import InferredModel
+    from .variants import KeyVariant, KeyVariants
     from .verify import Verification
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
@@ -220,6 +220,7 @@ def key_variants(data: dict[str, Any], config: ConfigKeys) -> KeyVariants:
 
     data: as the file has it.
     """
+    from .variants import KeyVariant, KeyVariants
 
     def read(changed: dict[str, Any]) -> KeyVariant:
         family, keys = configure(changed, config.file)

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, cast
 
 from ..architecture.frozen import Frozen
+from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Evidence
+from ..config.vocabulary import INVALID_TOGETHER
 from ..errors import LlmarchError
 from ..tensors.template import TensorRow
 
 MAX_LAYERS_READ = 20_000
-"""Layers that `Variants.of_keys` reads in all, so that a config cannot make it slow."""
-
-INVALID_TOGETHER = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    StopIteration,
-    TypeError,
-    ValueError,
-)
-"""What family code raises for keys that are each valid by themselves while their combination is
-not: a factor of 0, a list that names no known layer."""
+"""Layers that `KeyVariants.read` reads in all, so that a config cannot make it slow."""
 
 INVALID = (*INVALID_TOGETHER, LlmarchError)
 """What is raised for values that make no model."""
@@ -97,43 +88,12 @@ def _set_key(data: dict[str, Any], key: str, value: int) -> None:
 # --- facts --------------------------------------------------------------------------------------
 
 
-def value_at(a: Architecture, path: str) -> Any:
-    """Return the fact at a dotted path; None if there is none."""
-    value: Any = a
-    for part in path.split("."):
-        if isinstance(value, dict):
-            value = cast("dict[str, Any]", value).get(part)
-        elif isinstance(value, tuple):
-            entries = cast("tuple[Any, ...]", value)
-            value = entries[int(part)] if part.isdigit() and int(part) < len(entries) else None
-        else:
-            value = getattr(value, part, None)
-    return value
-
-
-def with_fact(a: Architecture, path: str, value: Any) -> Architecture:
-    """Return the architecture with another value of the fact at a dotted path, which it has."""
-    return _with_fact(a, path.split("."), value)
-
-
-def _with_fact(record: Any, parts: list[str], value: Any) -> Any:
-    if not parts:
-        return value
-    first, *others = parts
-    if isinstance(record, dict):
-        known = cast("dict[str, Any]", record)
-        return {**known, first: _with_fact(known[first], others, value)}
-    changed = _with_fact(getattr(record, first), others, value)
-    return replace(record, **{first: changed})
-
-
 def integer_facts(a: Architecture, path: str) -> Iterator[str]:
     """Yield the paths of the integers in a record, and of those in records that it holds.
 
     path: of the record (`mixers.full`); empty for the architecture without its blocks.
     """
-    record = value_at(a, path) if path else a
-    for name, value in _fields(record):
+    for name, value in _fields(find_value(a, path)):
         inner = f"{path}.{name}" if path else name
         if isinstance(value, int) and not isinstance(value, bool):
             yield inner

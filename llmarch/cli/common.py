@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..checkpoint.reading import Observation, Reading
+    from ..sources.gpus import GPU
 
 PARTIAL = 4
 """The exit code for a checkpoint that was read only in part."""
@@ -131,6 +132,27 @@ def load_reference(ref: str, *, offline: bool, headers: bool, refresh: bool) -> 
     if isinstance(reading, Observation):
         fail(reading.why, f"llmarch show {ref} shows what its tensors prove")
     return reading
+
+
+def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:
+    """Return how many GPUs are asked for, and which; None for both without the option."""
+    if gpus is None:
+        return None, None
+    from ..sources.gpus import parse_gpus
+
+    return parse_gpus(gpus)
+
+
+def parse_context(context: str | None) -> int | None:
+    """Return the tokens that `--context` means. Ends the program for text that is no number."""
+    if context is None:
+        return None
+    from ..views import numbers
+
+    try:
+        return numbers.tokens(context)
+    except (ValueError, OverflowError):
+        fail(f"--context {context} is not a number of tokens", "such as 4096, 128k or 1M")
 
 
 def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:

@@ -17,10 +17,11 @@ from .common import (
     end_if_partial,
     examples,
     fail,
+    find_gpu,
     load_reference,
+    parse_context,
     write,
 )
-from .memory import find_gpu, parse_context
 
 if TYPE_CHECKING:
     from ..analyses.advice import Advice

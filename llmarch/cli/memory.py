@@ -17,7 +17,9 @@ from .common import (
     end_if_partial,
     examples,
     fail,
+    find_gpu,
     load_reference,
+    parse_context,
     write,
 )
 from .pictures import picture_format, write_picture
@@ -310,27 +312,6 @@ def memory_document(
     from ..renderers import json
 
     return json.memory(readings, planned, gpu)
-
-
-def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:
-    """Return how many GPUs are asked for, and which; None for both without the option."""
-    if gpus is None:
-        return None, None
-    from ..sources.gpus import parse_gpus
-
-    return parse_gpus(gpus)
-
-
-def parse_context(context: str | None) -> int | None:
-    """Return the tokens that `--context` means. Ends the program for text that is no number."""
-    if context is None:
-        return None
-    from ..views import numbers
-
-    try:
-        return numbers.tokens(context)
-    except (ValueError, OverflowError):
-        fail(f"--context {context} is not a number of tokens", "such as 4096, 128k or 1M")
 
 
 def parse_size(option: str, text: str | None) -> int | None:

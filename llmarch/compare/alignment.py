@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.fingerprint import NAMED_GROUPS, is_reference, number_names, referenced_path
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.layers import norm_places
 from ..architecture.schema import Architecture, Head, LayerKind
 
 BESIDE_LAYERS = 0.5
@@ -149,12 +150,7 @@ def _blocks(kind: LayerKind) -> Iterator[str]:
 
 def _norms(kind: LayerKind) -> list[str | None]:
     """Return the path of the norm at each place of a kind of layer, None where there is none."""
-    names: list[str | None] = []
-    for step in kind.steps:
-        names += [step.pre_norm, step.join_norm, step.after_norm]
-        for branch in step.branches:
-            names += [branch.pre_norm, branch.post_norm]
-    return [_norm_path(name) for name in names]
+    return [_norm_path(name) for name in norm_places(kind)]
 
 
 def _norm_path(name: str | None) -> str | None:

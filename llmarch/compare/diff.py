@@ -11,9 +11,9 @@ from dataclasses import asdict, fields, is_dataclass
 from math import isclose
 from typing import Any, NamedTuple, cast
 
-from ..architecture.catalogue import find_value
 from ..architecture.fingerprint import NAMED_GROUPS
-from ..architecture.layers import run_lengths
+from ..architecture.layers import norm_places, run_lengths
+from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Change, LayerKind
 from .alignment import (
     Alignment,
@@ -61,12 +61,7 @@ def worst_first(changes: Iterable[Change]) -> list[Change]:
 
 def norms_of(kind: LayerKind) -> int:
     """Return how many norms a kind of layer has."""
-    places: list[str | None] = []
-    for step in kind.steps:
-        places += [step.pre_norm, step.join_norm, step.after_norm]
-        for branch in step.branches:
-            places += [branch.pre_norm, branch.post_norm]
-    return sum(place is not None for place in places)
+    return sum(place is not None for place in norm_places(kind))
 
 
 def same(a: Any, b: Any) -> bool:

@@ -7,15 +7,15 @@ what its rule says below that. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from ..analyses.parameters import count_parameters
 from ..architecture.fingerprint import NAMED_GROUPS
+from ..architecture.paths import replace_value
 from ..architecture.schema import Architecture, Severity
-from ..checkpoint.reading import INVALID_TOGETHER
 from ..config.families import family_named
+from ..config.vocabulary import INVALID_TOGETHER
 from ..tensors.template import TensorRow, template
 from .alignment import used_by_layers
 from .rules import rule_for
@@ -85,7 +85,7 @@ class Side:
             for edit in edits:
                 if edit is None:
                     return None
-                edited = with_value(edited, edit.path.split("."), edit.value)
+                edited = replace_value(edited, edit.path, edit.value)
         except UNPREDICTABLE:
             return None
         tensors = predict_tensors(edited)
@@ -230,25 +230,3 @@ def predict_tensors(a: Architecture) -> Tensors | None:
 def changed_names(old: Tensors, new: Tensors) -> set[str]:
     """Return the name patterns of the tensors that only one side has, or in other shapes."""
     return {key[0] for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-
-
-# Edits
-
-
-def with_value(node: Any, parts: Sequence[str], value: Any) -> Any:
-    """Return a part of an architecture with another value at a path.
-
-    Raises LookupError, AttributeError or TypeError if the part has no such path.
-    """
-    if not parts:
-        return value
-    name, *rest = parts
-    if isinstance(node, tuple):
-        items = list(cast("tuple[Any, ...]", node))
-        items[int(name)] = with_value(items[int(name)], rest, value)
-        return tuple(items)
-    if isinstance(node, dict):
-        blocks = dict(cast("dict[str, Any]", node))
-        blocks[name] = with_value(blocks.get(name), rest, value)
-        return blocks
-    return replace(node, **{name: with_value(getattr(node, name), rest, value)})

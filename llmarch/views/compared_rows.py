@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
 from ..analyses.cache import CONTEXTS
-from ..architecture.catalogue import CATALOGUE, block_name, find_fact
+from ..architecture.catalogue import CATALOGUE, find_fact
 from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
@@ -21,7 +21,7 @@ from .common_names import with_names_of
 from .derived_rows import derived_rows
 from .exact_values import exact_cells
 from .fact_rows import fact_rows
-from .rows import Key, Row
+from .rows import Key, Row, key_of
 from .shown_changes import ComparedModel, hidden_paths, holders_differ, row_text
 
 Place = tuple[int, int, int]
@@ -109,16 +109,6 @@ def comparable_towers(architectures: Sequence[Architecture]) -> list[str]:
         if len(of_name) > 1 and len(set(of_name)) == 1:
             found.append(name)
     return found
-
-
-def key_of(path: str, fact: Fact | None) -> Key:
-    """Return the row that a path belongs to; encoders have their name in the label."""
-    if fact is None:
-        return SECTIONS[-1], path
-    if fact.group == "towers":
-        name = block_name(path)
-        return fact.section, f"{name} {fact.label}"
-    return fact.section, fact.label
 
 
 # The rows

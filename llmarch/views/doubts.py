@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ..architecture.catalogue import find_fact
-from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from ..config.certainty import UNCERTAIN, marked_facts
-from .rows import Key
+
+if TYPE_CHECKING:
+    from .rows import Key
 
 SHOW_LABELS = {
     "Linear attention": "Attention",
@@ -22,23 +23,19 @@ SHOW_LABELS = {
 
 def marked_rows(r: Reading) -> dict[Key, str]:
     """Return the mark of each row of `diff` that words a marked fact: `uncertain`, `derived`."""
+    marked = marked_facts(r.evidence)
+    if not marked:  # as of most models, for which `show` does without the catalogue
+        return {}
+    from ..architecture.catalogue import find_fact
+    from .rows import key_of
+
     rows: dict[Key, str] = {}
-    for path, mark in marked_facts(r.evidence).items():
-        key = row_key(path, r.architecture)
-        if key is not None and rows.get(key) != UNCERTAIN:
+    for path, mark in marked.items():
+        fact = find_fact(path, r.architecture)
+        key = key_of(path, fact)
+        if fact is not None and rows.get(key) != UNCERTAIN:
             rows[key] = mark
     return rows
-
-
-def row_key(path: str, a: Architecture) -> Key | None:
-    """Return section and label of the row that words a fact."""
-    fact = find_fact(path, a)
-    if fact is None:
-        return None
-    if fact.group == "towers":
-        name = path.split(".")[1]
-        return fact.section, f"{name} {fact.label}"
-    return fact.section, fact.label
 
 
 def doubt_lines(r: Reading) -> dict[str, list[str]]:

@@ -7,9 +7,10 @@ from dataclasses import fields, is_dataclass
 from itertools import groupby
 from typing import Any, cast
 
-from ..architecture.catalogue import NAMED, expand_path, find_value, holds_records
+from ..architecture.catalogue import NAMED, expand_path, holds_records
 from ..architecture.catalogue.fact import Fact
 from ..architecture.fingerprint import default_of, is_reference
+from ..architecture.paths import find_value
 from ..architecture.schema import (
     Architecture,
     Attention,

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from ..architecture.catalogue import CATALOGUE, expand_path, find_value, named_blocks
+from ..architecture.catalogue import CATALOGUE, expand_path, named_blocks
 from ..architecture.catalogue.fact import Fact
+from ..architecture.paths import find_value
 from ..architecture.schema import Architecture
 from ..architecture.wording.names import name_title
 from .rows import Key, Row

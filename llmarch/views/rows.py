@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from ..architecture.catalogue.fact import MAIN
+from ..architecture.catalogue import block_name
+from ..architecture.catalogue.fact import MAIN, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 
 Key = tuple[str, str]
@@ -57,3 +58,13 @@ class Row(Frozen):
         if not self.by_block:
             return self.text
         return self.by_block.get(block)
+
+
+def key_of(path: str, fact: Fact | None) -> Key:
+    """Return the row that a path belongs to; encoders have their name in the label."""
+    if fact is None:
+        return SECTIONS[-1], path
+    if fact.group == "towers":
+        name = block_name(path)
+        return fact.section, f"{name} {fact.label}"
+    return fact.section, fact.label

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 
-from ..architecture.catalogue import block_name, find_fact, find_value, replace_value
+from ..architecture.catalogue import block_name, find_fact
 from ..architecture.fingerprint import default_of
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import is_whole
+from ..architecture.paths import find_value, replace_value
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from .derived_rows import DERIVED, find_derived_row

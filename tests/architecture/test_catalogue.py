@@ -19,10 +19,10 @@ from llmarch.architecture.catalogue import (
     expand_path,
     facts_at,
     find_fact,
-    find_value,
     iterate_facts,
 )
 from llmarch.architecture.catalogue.fact import DETAIL, LEAD, MAIN, SECTIONS, Fact
+from llmarch.architecture.paths import find_value
 from llmarch.architecture.schema import Architecture
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.derived_rows import DERIVED

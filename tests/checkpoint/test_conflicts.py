@@ -17,18 +17,13 @@ from helpers.checkpoint_fixtures import (
     verify_headers,
 )
 
+from llmarch.architecture.paths import find_value, replace_value
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.conflicts import format_value
 from llmarch.checkpoint.reading import build_with_template, configure, key_variants
-from llmarch.checkpoint.variants import (
-    INVALID_TOGETHER,
-    KeyVariant,
-    KeyVariants,
-    integer_facts,
-    value_at,
-    with_fact,
-)
+from llmarch.checkpoint.variants import KeyVariant, KeyVariants, integer_facts
 from llmarch.config.families import family_named
+from llmarch.config.vocabulary import INVALID_TOGETHER
 from llmarch.errors import LlmarchError
 from llmarch.tensors.template import TensorRow
 
@@ -196,14 +191,14 @@ def test_a_number_that_is_wrong_in_the_config_is_named(name: str) -> None:
         tried += 1
         check = verify_headers(a, rows, table, keys=keys)
         found = [f for f in check.findings if f.rule == "fact-contradicted"]
-        differing = [p for p in evidence if value_at(a, p) != value_at(true, p)]
+        differing = [p for p in evidence if find_value(a, p) != find_value(true, p)]
         said = " ".join(f"{f.path} {f.message}" for f in found)
         assert any(path in said for path in differing), (key, value, other, said)
         if "would give" not in said:
             assert {f.path for f in found} <= set(differing), (key, value, other, said)
             for finding in found:
                 if finding.path != "layers":
-                    assert finding.new == value_at(true, finding.path)
+                    assert finding.new == find_value(true, finding.path)
     assert tried > 2
 
 
@@ -223,13 +218,15 @@ def test_no_other_value_of_a_proved_number_gives_the_same_shapes(name: str) -> N
     a, rows, _, _ = facts_of(fixture["config"])
     confirmed = verify_headers(a, rows, table_of(tensors_of(fixture))).confirmed
     template = family_named(a.family).template
-    numbers = [p for p in confirmed if type(value_at(a, p)) is int and value_at(a, p)]
+    numbers = [p for p in confirmed if type(find_value(a, p)) is int and find_value(a, p)]
     shapes = [(row.pattern, row.axes, row.shape) for row in rows]
     for path in numbers:
         block = ".".join(path.split(".")[:2])
         beside = [p for p in integer_facts(a, block if "." in path else "") if p != path]
-        doubled = with_fact(a, path, 2 * value_at(a, path))
-        others = [with_fact(doubled, p, value_at(a, p) // 2) for p in beside if value_at(a, p) > 1]
+        doubled = replace_value(a, path, 2 * find_value(a, path))
+        others = [
+            replace_value(doubled, p, find_value(a, p) // 2) for p in beside if find_value(a, p) > 1
+        ]
         for other in (doubled, *others):
             try:
                 changed = template(other)

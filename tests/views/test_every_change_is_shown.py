@@ -11,7 +11,8 @@ import pytest
 from helpers.mutations import Mutation, changed, mutations
 
 import llmarch
-from llmarch.architecture.catalogue import CATALOGUE, NAMED, find_fact, find_value, iterate_facts
+from llmarch.architecture.catalogue import CATALOGUE, NAMED, find_fact, iterate_facts
+from llmarch.architecture.paths import find_value
 from llmarch.architecture.schema import Architecture, MoE
 from llmarch.checkpoint.reading import Reading
 from llmarch.compare.diff import diff
@@ -24,12 +25,12 @@ from llmarch.views.compared_rows import (
     compared_model,
     compared_models,
     compared_rows,
-    key_of,
 )
 from llmarch.views.comparison import compare
 from llmarch.views.derived_rows import CACHE, DERIVED
 from llmarch.views.documents import Comparison, Table
 from llmarch.views.exact_values import exact_text
+from llmarch.views.rows import key_of
 from llmarch.views.tables import fact_table
 
 pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines

@@ -12,8 +12,8 @@ import pytest
 from helpers.mutations import Mutation, mutations
 
 import llmarch
-from llmarch.architecture.catalogue import replace_value
 from llmarch.architecture.layers import is_whole
+from llmarch.architecture.paths import replace_value
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import Reading
 from llmarch.compare.diff import diff, differing_facts

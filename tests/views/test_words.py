@@ -18,7 +18,8 @@ import pytest
 from helpers.mutations import mutations
 
 import llmarch
-from llmarch.architecture.catalogue import CATALOGUE, find_value
+from llmarch.architecture.catalogue import CATALOGUE
+from llmarch.architecture.paths import find_value
 from llmarch.checkpoint.reading import Reading
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.comparison import compare, different_symbols, layer_symbols, strip

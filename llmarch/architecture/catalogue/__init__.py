@@ -4,13 +4,13 @@ From the entries follow the rows of `diff` and of the comparison matrix, the lin
 the table of `show --all`, the rules of changes and their page. What a fact means is the docstring
 of its field in the schema. Rows that are computed from the whole architecture (the recipe of
 layers, sizes, the cache) are in views/derived_rows.py. A file here is a group of facts; this one
-looks them up. `show` imports none of them.
+looks them up. `show` imports them only for a model with marked values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, cast
 
@@ -141,43 +141,6 @@ def block_name(path: str) -> str:
     if group in NAMED:
         return name
     return ""
-
-
-def find_value(node: Any, path: str) -> Any:
-    """Return what is at a path below a node, None where a part on the way is not there."""
-    for part in filter(None, path.split(".")):
-        if isinstance(node, dict):
-            blocks = cast("dict[str, Any]", node)
-            node = blocks.get(part)
-        elif isinstance(node, tuple):
-            items = dict(enumerate(cast("tuple[Any, ...]", node)))
-            node = items.get(int(part))
-        else:
-            node = getattr(node, part, None)
-    return node
-
-
-def replace_value(node: Any, path: str, value: Any) -> Any:
-    """Return a node with another value at a path, all parts of which but the last are there.
-
-    node: a part of an architecture.
-    path: the path below it; of blocks by name the last part may be new.
-    value: the value; None removes a block from blocks by name.
-    """
-    name, _, rest = path.partition(".")
-    if rest:
-        value = replace_value(find_value(node, name), rest, value)
-    if isinstance(node, dict):
-        blocks = dict(cast("dict[str, Any]", node))
-        blocks[name] = value
-        if value is None:
-            del blocks[name]
-        return blocks
-    if isinstance(node, tuple):
-        items = list(cast("tuple[Any, ...]", node))
-        items[int(name)] = value
-        return tuple(items)
-    return replace(node, **{name: value})
 
 
 def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -40,6 +40,19 @@ def activation_name(c: ConfigKeys, *keys: str) -> Sourced:
     return same_evidence(ACTIVATIONS.get(given.value, given.value), given)
 
 
+def mlp_width(c: ConfigKeys, key: str, *hidden: str) -> Sourced:
+    """Read the width of an MLP; without it or where it is null, four times that of the stream.
+
+    key: the key of the MLP's width.
+    hidden: the keys of the stream's width, the first of which the evidence names.
+    """
+    stream = c.size(*hidden).value
+    given = c.size(key, default=None)
+    if given.value is None:
+        return derived(4 * stream, f"4 * {hidden[0]}, as {key} is null")
+    return given
+
+
 def dense(c: ConfigKeys, width: str = "intermediate_size", **facts: Any) -> Draft:
     """Read a gated MLP.
 

@@ -19,9 +19,12 @@ HYBRID = {"linear_attention": "linear", "full_attention": "full"}
 """transformers' words in `layer_types`, and the names of the mixers."""
 
 
-def every_layer(c: ConfigKeys, name: str) -> Sourced:
-    """Return `name` for each layer of a model whose layers are all alike."""
-    layers = c.layer_count()
+def every_layer(c: ConfigKeys, name: str, *keys: str) -> Sourced:
+    """Return `name` for each layer of a model whose layers are all alike.
+
+    keys: of the number of layers, by default `num_hidden_layers`.
+    """
+    layers = c.layer_count(*keys)
     return same_evidence([name] * layers.value, layers)
 
 

@@ -50,6 +50,19 @@ def divided_head_dim(c: ConfigKeys, width: tuple[str, ...], heads: tuple[str, ..
     return derived(total // count, f"{width[0]} / {heads[0]}")
 
 
+def divided_attention(
+    c: ConfigKeys, width: tuple[str, ...], heads: tuple[str, ...], **facts: Any
+) -> Draft:
+    """Read MHA of a class without `head_dim` and without RoPE.
+
+    width, heads: as for `divided_head_dim`, which raises ConfigError.
+    facts: fields of Attention that replace or add to these.
+    """
+    count, dim = c.size(*heads), divided_head_dim(c, width, heads)
+    usual = {"heads": count, "kv_heads": count, "head_dim": dim, "v_head_dim": dim}
+    return Draft(s.Attention, usual | facts)
+
+
 def kv_heads(c: ConfigKeys) -> Sourced:
     """Read `num_key_value_heads`; if it is absent or null, every query head has its own.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, same_evidence, unknown
+from ..evidence import Draft, derived, draft, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = c.layer_count("n_layer", "num_hidden_layers")
+    layers = blocks.every_layer(c, "full", "n_layer", "num_hidden_layers")
     hidden = c.size("hidden_size", "n_embed")
     c.describe_only("apply_residual_connection_post_layernorm", False, "behaviour")
     c.ignore(
@@ -23,7 +23,6 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("skip_bias_add_qkv", "bias_dropout_fusion", "offset_alibi", "unk_token_id")
     four = derived(4 * hidden.value, "4 * hidden_size")
     mlp = draft(s.Dense, width=four, activation="gelu_tanh", gated=False, bias=True)
-    pattern = same_evidence(["full"] * layers.value, layers)
     return blocks.decoder(
         c,
         hidden_size=hidden,
@@ -33,21 +32,16 @@ def read(c: ConfigKeys) -> Draft:
         final_norm="layer",
         mixers={"full": attention(c)},
         ffns={"dense": mlp},
-        **blocks.layer_wiring(pattern, "dense", blocks.layer_norm_step),
+        **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MHA with ALiBi. Raises ConfigError if the heads do not divide the width."""
-    keys = ("n_head", "num_attention_heads")
-    heads = c.size(*keys)
-    dim = blocks.divided_head_dim(c, ("hidden_size", "n_embed"), keys)
-    return draft(
-        s.Attention,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=dim,
-        v_head_dim=dim,
+    return blocks.divided_attention(
+        c,
+        ("hidden_size", "n_embed"),
+        ("n_head", "num_attention_heads"),
         qkv_bias=True,
         output_bias=True,
         alibi=8.0,

@@ -11,7 +11,7 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, Sourced, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 HEADS = ("num_attention_heads", "n_head")
@@ -19,14 +19,10 @@ HEADS = ("num_attention_heads", "n_head")
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = c.layer_count("num_hidden_layers", "n_layer")
-    pattern = same_evidence(["full"] * layers.value, layers)
+    layers = blocks.every_layer(c, "full", "num_hidden_layers", "n_layer")
     bias = c.flag("bias")
     hidden = c.size("hidden_size", "n_embed")
-    four = derived(4 * hidden.value, "4 * hidden_size, as ffn_hidden_size is null")
-    width = c.size("ffn_hidden_size", default=None)
-    if width.value is None:
-        width = four
+    width = blocks.mlp_width(c, "ffn_hidden_size", "hidden_size", "n_embed")
     activation = blocks.activation_name(c, "activation")
     return blocks.decoder(
         c,
@@ -35,11 +31,11 @@ def read(c: ConfigKeys) -> Draft:
         final_norm="layer",
         mixers={"full": attention(c, bias)},
         ffns={"dense": draft(s.Dense, width=width, activation=activation, gated=False, bias=bias)},
-        **wiring(c, pattern),
+        **wiring(c, layers),
     )
 
 
-def wiring(c: ConfigKeys, pattern: Sourced) -> blocks.Wiring:
+def wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
     """Read whether attention and MLP are parallel, and whether each has its own norm."""
     new = c.flag("new_decoder_architecture").value
     parallel = c.flag("parallel_attn").value
@@ -50,9 +46,9 @@ def wiring(c: ConfigKeys, pattern: Sourced) -> blocks.Wiring:
                 f"{c.file}: parallel_attn is false beside new_decoder_architecture, which the class"
                 " cannot run"
             )
-        return blocks.layer_wiring(pattern, "dense", blocks.layer_norm_step)
+        return blocks.layer_wiring(layers, "dense", blocks.layer_norm_step)
     own_norms = norms == 2 or (norms is None and new)
-    return blocks.parallel_wiring(pattern, "dense", "layer", own_norms=own_norms)
+    return blocks.parallel_wiring(layers, "dense", "layer", own_norms=own_norms)
 
 
 def attention(c: ConfigKeys, bias: Sourced) -> Draft:

@@ -7,23 +7,21 @@ keys and values are one matrix.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = c.layer_count("n_layer", "num_hidden_layers")
+    layers = blocks.every_layer(c, "full", "n_layer", "num_hidden_layers")
     positions = c.size("n_positions", "max_position_embeddings")
     # keys of the first GPT-2 code, which nothing reads now
     c.ignore("n_ctx", "n_special", "predict_special_tokens", "output_past")
     c.describe_only("add_cross_attention", False, "weights")
-    pattern = same_evidence(["full"] * layers.value, layers)
     return blocks.decoder(
         c,
         hidden_size=c.size("n_embd", "hidden_size"),
@@ -33,40 +31,29 @@ def read(c: ConfigKeys) -> Draft:
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         mixers={"full": attention(c)},
         ffns={"dense": mlp(c)},
-        **blocks.layer_wiring(pattern, "dense", blocks.layer_norm_step),
+        **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
-    heads = c.size("n_head", "num_attention_heads")
-    dim = blocks.divided_head_dim(c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads"))
     scaled = c.flag("scale_attn_weights")
-    scale: Sourced | None = None if scaled.value else same_evidence(1.0, scaled)
-    biases: dict[str, Any] = {"qkv_bias": True, "output_bias": True}
-    return draft(
-        s.Attention,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=dim,
-        v_head_dim=dim,
-        scale=scale,
+    return blocks.divided_attention(
+        c,
+        ("n_embd", "hidden_size"),
+        ("n_head", "num_attention_heads"),
+        scale=None if scaled.value else same_evidence(1.0, scaled),
         scale_by_depth=c.flag("scale_attn_by_inverse_layer_idx"),
-        **biases,
+        qkv_bias=True,
+        output_bias=True,
     )
 
 
 def mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
-    hidden = c.size("n_embd", "hidden_size").value
-    four = derived(4 * hidden, "4 * n_embd, as n_inner is null")
-    return draft(
-        s.Dense,
-        width=c.size("n_inner", default=four),
-        activation=blocks.activation_name(c, "activation_function"),
-        gated=False,
-        bias=True,
-    )
+    width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
+    activation = blocks.activation_name(c, "activation_function")
+    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
 
 
 def conv1d(

@@ -5,18 +5,17 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, same_evidence
+from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = c.layer_count("n_layer", "num_hidden_layers")
+    layers = blocks.every_layer(c, "full", "n_layer", "num_hidden_layers")
     positions = c.size("n_positions", "max_position_embeddings")
     c.ignore("attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "inference_runner")
     c.ignore("max_batch_size", "max_sequence_length", "pad_key_length", "pre_allocate_kv_cache")
     c.ignore("validate_runner_input", "n_ctx", "num_key_value_heads")
-    pattern = same_evidence(["full"] * layers.value, layers)
     return blocks.decoder(
         c,
         hidden_size=c.size("n_embd", "hidden_size"),
@@ -26,23 +25,20 @@ def read(c: ConfigKeys) -> Draft:
         final_norm="layer",
         mixers={"full": attention(c)},
         ffns={"dense": mlp(c)},
-        **blocks.layer_wiring(pattern, "dense", blocks.layer_norm_step),
+        **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MQA, or MHA without multi_query."""
-    keys = ("n_head", "num_attention_heads")
-    heads = c.size(*keys)
-    dim = blocks.divided_head_dim(c, ("n_embd", "hidden_size"), keys)
     shared = c.flag("multi_query")
     scaled = c.flag("scale_attn_weights")
-    return draft(
-        s.Attention,
-        heads=heads,
-        kv_heads=same_evidence(1, shared) if shared.value else heads,
-        head_dim=dim,
-        v_head_dim=dim,
+    groups = {"kv_heads": same_evidence(1, shared)} if shared.value else {}
+    return blocks.divided_attention(
+        c,
+        ("n_embd", "hidden_size"),
+        ("n_head", "num_attention_heads"),
+        **groups,
         scale=None if scaled.value else same_evidence(1.0, scaled),
         qkv_bias=True,
         output_bias=True,
@@ -51,11 +47,7 @@ def attention(c: ConfigKeys) -> Draft:
 
 def mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
-    hidden = c.size("n_embd", "hidden_size").value
-    four = derived(4 * hidden, "4 * n_embd, as n_inner is null")
-    width = c.size("n_inner", default=None)
-    if width.value is None:
-        width = four
+    width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
     activation = blocks.activation_name(c, "activation_function")
     return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, same_evidence
+from ..evidence import Draft, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -17,8 +17,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("n_ctx", "rotary", "scale_attn_weights")  # keys of the first code, without effect
     c.ignore("rope_parameters")  # the frequencies are written in the code
-    layers = c.layer_count("n_layer", "num_hidden_layers")
-    pattern = same_evidence(["full"] * layers.value, layers)
+    layers = blocks.every_layer(c, "full", "n_layer", "num_hidden_layers")
     return blocks.decoder(
         c,
         hidden_size=c.size("n_embd", "hidden_size"),
@@ -28,7 +27,7 @@ def read(c: ConfigKeys) -> Draft:
         final_norm="layer",
         mixers={"full": attention(c)},
         ffns={"dense": mlp(c)},
-        **blocks.parallel_wiring(pattern, "dense", "layer"),
+        **blocks.parallel_wiring(layers, "dense", "layer"),
     )
 
 
@@ -43,11 +42,7 @@ def attention(c: ConfigKeys) -> Draft:
 
 def mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
-    hidden = c.size("n_embd", "hidden_size").value
-    four = derived(4 * hidden, "4 * n_embd, as n_inner is null")
-    width = c.size("n_inner", default=None)
-    if width.value is None:
-        width = four
+    width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
     activation = blocks.activation_name(c, "activation_function")
     return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, same_evidence
+from ..evidence import Draft, derived, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = c.layer_count("n_layers", "num_hidden_layers")
-    pattern = same_evidence(["full"] * layers.value, layers)
+    layers = blocks.every_layer(c, "full", "n_layers", "num_hidden_layers")
     hidden = c.size("d_model", "hidden_size")
     c.expect("no_bias", True)
     c.ignore("expansion_ratio", "learned_pos_emb", "embedding_fraction", "init_device", "norm_type")
@@ -26,7 +25,7 @@ def read(c: ConfigKeys) -> Draft:
         final_norm="layer",
         mixers={"full": attention(c)},
         ffns={"dense": draft(s.Dense, width=four, activation="gelu", gated=False)},
-        **blocks.layer_wiring(pattern, "dense", blocks.layer_norm_step),
+        **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
@@ -40,14 +39,10 @@ def attention(c: ConfigKeys) -> Draft:
     keys.ignore("attn_impl", "attn_pdrop", "model_type", "architectures", "dtype", "id2label")
     keys.ignore("label2id", "problem_type", "return_dict", "is_encoder_decoder", "_name_or_path")
     keys.ignore("chunk_size_feed_forward", "output_attentions", "output_hidden_states")
-    heads = c.size("n_heads", "num_attention_heads")
-    dim = blocks.divided_head_dim(c, ("d_model", "hidden_size"), ("n_heads", "num_attention_heads"))
-    return draft(
-        s.Attention,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=dim,
-        v_head_dim=dim,
+    return blocks.divided_attention(
+        c,
+        ("d_model", "hidden_size"),
+        ("n_heads", "num_attention_heads"),
         scale=keys.optional(keys.number, "softmax_scale"),
         clip=keys.optional(keys.number, "clip_qkv"),
         alibi=keys.number("alibi_bias_max"),

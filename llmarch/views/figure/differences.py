@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ...architecture.catalogue import find_fact, find_value, replace_value
-from ...architecture.layers import is_whole
+from ...architecture.catalogue import find_fact
+from ...architecture.layers import is_whole, norm_places
+from ...architecture.paths import find_value, replace_value
 from ...architecture.schema import Architecture
 from ...compare.diff import differing_facts
 from ...compare.severity import Difference, Edit
-from ..compared_rows import key_of
 from ..documents import ABSENT
 from ..fact_rows import row_sources
-from ..rows import Key
+from ..rows import Key, key_of
 from ..shown_changes import ComparedModel, block_name, row_text, row_without
 from ..wording import kind_word
 from .description import Panel
@@ -108,10 +108,7 @@ def named_norms(a: Architecture) -> set[str]:
     """Return the names of all norms that a model places."""
     names = {a.final_norm, a.embedding.norm}
     for kind in a.layer_kinds.values():
-        for step in kind.steps:
-            names |= {step.pre_norm, step.join_norm, step.after_norm}
-            for branch in step.branches:
-                names |= {branch.pre_norm, branch.post_norm}
+        names.update(norm_places(kind))
     return {name for name in names if name is not None}
 
 

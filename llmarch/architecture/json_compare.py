@@ -142,6 +142,9 @@ class LockedTensorsDocument(TypedDict):
     """Bytes of all tensors."""
     digest: str
     """Hash of all names, dtypes and shapes: `sha256:` and 64 hexadecimal digits."""
+    rows: NotRequired[list[tuple[str, str, list[int], int]]]
+    """Name pattern, dtype, shape and number of the tensors that differ only in numbers of their
+    names. Empty: too many, so that the hash alone is kept."""
 
 
 class LockedModelDocument(TypedDict):

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError
-from ..views import numbers
 from .config_keys import with_keys
 from .consequences import with_consequence
 from .diff import diff, worst_first
 from .grouping import group_alike
-from .lock import Entry, StoredTensors
+from .lock import Entry
 from .policy import Policy
 from .report import Verdict, rule_of
+from .stored import told_differences
 
 LoadEntry = Callable[[str, bool], Entry]
 """Read a reference, with tensor headers or without. Raises LlmarchError."""
@@ -125,12 +125,13 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
     changes += _finding_changes(old, new)
     changes += _unread_key_changes(old, new)
     if _has_other_tensors(old, new) and not any(map(explains_stored_tensors, changes)):
+        before, after = told_differences(old.tensors, new.tensors)
         changes.append(
             Change(
                 rule="stored-tensors-changed",
                 path="tensors",
-                old=_tensor_text(old.tensors),
-                new=_tensor_text(new.tensors),
+                old=before,
+                new=after,
                 severity="quantization",
             )
         )
@@ -176,12 +177,6 @@ def _has_other_tensors(old: Entry, new: Entry) -> bool:
     if old.tensors is None or new.tensors is None:
         return False
     return old.tensors.digest != new.tensors.digest
-
-
-def _tensor_text(tensors: StoredTensors | None) -> str | None:
-    if tensors is None:
-        return None
-    return f"{tensors.count:,} tensors, {numbers.size(tensors.bytes)}"
 
 
 def explains_stored_tensors(change: Change) -> bool:

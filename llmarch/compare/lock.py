@@ -20,6 +20,7 @@ from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..errors import ConfigError, printable
 from .config_keys import Told
+from .stored import StoredRow, StoredTensors, stored_rows
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -31,15 +32,6 @@ LINE_WIDTH = 110
 """Columns of a list that is written on one line."""
 LONGEST_VALUE = 80
 """Characters of an unread key's value; a longer value is kept as its hash."""
-
-
-@frozen
-class StoredTensors(Frozen):
-    """The tensors of a checkpoint: how many, their bytes, and a hash (see `hash_tensors`)."""
-
-    count: int
-    bytes: int
-    digest: str
 
 
 @frozen
@@ -89,7 +81,9 @@ def make_entry(reading: Reading) -> Entry:
     tensors = None
     if raw.tensors is not None:
         size = sum(group.bits for group in raw.tensors) // 8
-        tensors = StoredTensors(len(raw.tensors), size, hash_tensors(raw.tensors))
+        tensors = StoredTensors(
+            len(raw.tensors), size, hash_tensors(raw.tensors), stored_rows(raw.tensors)
+        )
     return Entry(
         reference=raw.reference,
         repo=raw.repo_id,
@@ -166,7 +160,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
     layers = run_lengths(entry.architecture.layers)
     tensors = None
     if entry.tensors:
-        tensors = asdict(entry.tensors)
+        tensors = asdict(entry.tensors) | {"rows": [list(row) for row in entry.tensors.rows]}
     return {
         "repo": entry.repo,
         "revision": entry.revision,
@@ -400,7 +394,7 @@ def _parse_entry(reference: str, model: Any, name: str) -> Entry:
         )
     tensors = None
     if model["tensors"]:
-        tensors = StoredTensors(**model["tensors"])
+        tensors = _parse_tensors(model["tensors"])
     return Entry(
         reference=reference,
         repo=model["repo"],
@@ -414,3 +408,12 @@ def _parse_entry(reference: str, model: Any, name: str) -> Entry:
         findings=tuple(model["findings"]),
         unread_keys=model["unread_keys"],
     )
+
+
+def _parse_tensors(document: Mapping[str, Any]) -> StoredTensors:
+    """Return the stored tensors of a validated model; locks of older versions have no rows."""
+    rows = tuple(
+        StoredRow(pattern, dtype, tuple(shape), count)
+        for pattern, dtype, shape, count in document.get("rows", ())
+    )
+    return StoredTensors(document["count"], document["bytes"], document["digest"], rows)

@@ -1,0 +1,84 @@
+"""Say how stored tensors differ: a phrase for each kind of difference, and none where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from helpers.models import Tensors, fixture
+
+from llmarch.compare.stored import StoredRow, stored_differences, stored_rows
+from llmarch.sources.raw import TensorTable
+
+MODELS = ("qwen3-0.6b", "qwen3-30b-a3b-reduced", "deepseek-v2-lite-reduced", "gemma-3-4b")
+
+
+def rows(tensors: Tensors) -> tuple[StoredRow, ...]:
+    table = TensorTable.from_tensors((name, d, s) for name, (d, s) in tensors.items())
+    return stored_rows(table)
+
+
+def with_dtype(t: Tensors) -> Tensors:
+    return {name: ("F32", shape) for name, (_, shape) in t.items()}
+
+
+def with_prefix(t: Tensors) -> Tensors:
+    return {f"wrapped.{name}": kind for name, kind in t.items()}
+
+
+def with_swapped(t: Tensors) -> Tensors:
+    return {
+        name: (d, s[::-1]) if name.endswith("down_proj.weight") else (d, s)
+        for name, (d, s) in t.items()
+    }
+
+
+def with_split_norms(t: Tensors) -> Tensors:
+    """The down projections in two halves."""
+    changed: Tensors = {}
+    for name, (d, s) in t.items():
+        if name.endswith("down_proj.weight"):
+            half = (s[0] // 2, *s[1:])
+            changed |= {f"{name}_a": (d, half), f"{name}_b": (d, half)}
+        else:
+            changed[name] = (d, s)
+    return changed
+
+
+def with_one_more(t: Tensors) -> Tensors:
+    return t | {"model.extra.weight": ("BF16", (3,))}
+
+
+def with_one_fewer(t: Tensors) -> Tensors:
+    return dict(list(t.items())[:-1])
+
+
+EDITS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
+    "dtype": (with_dtype, "BF16 → F32 in {n} tensors"),
+    "prefix": (with_prefix, "names begin with wrapped. instead of nothing in {n} tensors"),
+    "swapped": (with_swapped, "dimensions swapped in "),
+    "split": (with_split_norms, "with as many elements: "),
+    "more": (with_one_more, "1 tensor more: model.extra.weight"),
+    "fewer": (with_one_fewer, "1 tensor fewer: "),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_differs_is_said(model: str, edit: str) -> None:
+    _, tensors = fixture(model)
+    change, phrase = EDITS[edit]
+    before, after = rows(tensors), rows(change(tensors))
+    assert stored_differences(before, before) == []
+    (said,) = stored_differences(before, after)
+    assert phrase.format(n=f"{len(tensors):,}") in said
+    assert len(stored_differences(after, before)) == 1
+
+
+def test_several_differences_are_several_phrases() -> None:
+    _, tensors = fixture("qwen3-0.6b")
+    said = stored_differences(rows(tensors), rows(with_one_more(with_dtype(tensors))))
+    assert len(said) == 2 and said[1] == "1 tensor more: model.extra.weight"
+    shapes = {name: (d, (*s, 1)) for name, (d, s) in tensors.items()}
+    (said,) = stored_differences(rows(tensors), rows(shapes))
+    assert said.startswith("other shapes: ") and said.endswith(" more")

@@ -18,6 +18,7 @@ from .engines.base import Engine
 from .engines.pools import EngineOptions
 from .flops import Flops, count_weights_read, flops_per_token
 from .memory import Plan, Planner, Request, Reserve
+from .roofline import SpeedBounds, Speeds, bound_speed
 from .sharding import Parallel
 from .weight_formats import (
     QUANTISED_COMPONENTS,
@@ -124,6 +125,8 @@ class PlannedModel(Frozen):
     reads: WeightReads
     curve: list[tuple[int, int]]
     """(context, bytes) of one GPU's cache and state."""
+    speed: SpeedBounds | None = None
+    """Bounds of time; None without a GPU whose bandwidth is known."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -136,6 +139,7 @@ class PlannedModel(Frozen):
                 "batch": self.reads.batched,
             },
             "curve": curve,
+            "speed": self.speed.to_dict() if self.speed is not None else None,
         }
 
 
@@ -196,7 +200,22 @@ def plan_model(reading: Reading, options: PlanOptions, longest: int) -> PlannedM
             batched=weight_bytes_per_token(a, weights, options.batch),
         ),
         curve=_cache_curve(planner, request, convention, longest),
+        speed=_bound_speed(a, request, convention, weights, options.gpu),
     )
+
+
+def _bound_speed(
+    a: Architecture,
+    request: Request,
+    convention: Convention,
+    weights: Weights,
+    gpu: GPU | None,
+) -> SpeedBounds | None:
+    """Return the bounds of time on a kind of GPU, None if its bandwidth is not known."""
+    if gpu is None or gpu.bandwidth is None:
+        return None
+    speeds = Speeds(gpu.bandwidth, gpu.peaks)
+    return bound_speed(a, request, convention, weights, speeds)
 
 
 def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Convention]:

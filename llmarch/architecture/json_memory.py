@@ -124,6 +124,32 @@ class WeightReadsDocument(TypedDict):
     """With the batch that was asked for: the share of each sequence."""
 
 
+class SpeedDocument(TypedDict):
+    """Bounds of time by the roofline: what memory bandwidth and peak operations allow at most."""
+
+    decode_tokens_per_second: float
+    """Most tokens a second of one sequence."""
+    decode_tokens_per_second_all: float
+    """Most tokens a second of all sequences of the batch together."""
+    decode_bound: str
+    """What limits a decoding step: `memory` or `compute`."""
+    step_bytes_per_gpu: int
+    """Bytes of weights, cache and state that one GPU reads in a decoding step."""
+    prefill_seconds: float | None
+    """Least seconds for a prompt of the whole context. Null: no peak is known for the GPU."""
+    compute_type: str | None
+    """Type of the peak that is taken: `bf16`, `fp8`, `int8` or `fp4`. Null: no peak is known."""
+    peak_flops_per_second: float | None
+    """Operations of that type that a GPU computes in a second, without sparsity."""
+    bandwidth_bytes_per_second: float
+    """Bytes that a GPU's memory delivers in a second."""
+    experts_touched_per_layer: float | None
+    """Experts of a MoE layer that a step of the batch is expected to read, if each token chooses
+    evenly and by itself. Null: the model has no experts."""
+    experts_per_layer: int | None
+    """Routed experts of that layer. Null: the model has no experts."""
+
+
 class CurvePointDocument(TypedDict):
     """One point of the cache's growth."""
 
@@ -206,12 +232,14 @@ class PlanDocument(TypedDict):
     """Floating-point operations to decode one token at this context."""
     weight_bytes_read_per_token: WeightReadsDocument
     """Bytes of weights that are read to decode one token."""
+    speed: SpeedDocument | None
+    """Bounds of decoding and prefill. Null: no GPU was named, or its bandwidth is not known."""
     curve: list[CurvePointDocument]
     """Growth of the cache with the context."""
 
 
 class GPUDocument(TypedDict):
-    """The kind of GPU that was named."""
+    """The kind of GPU that was named; of several kinds, what the least of them has."""
 
     name: str
     """Name of the GPU."""
@@ -219,6 +247,12 @@ class GPUDocument(TypedDict):
     """Memory of one GPU in bytes."""
     source: str
     """Who states that size."""
+    bandwidth_bytes_per_second: float | None
+    """Bytes that its memory delivers in a second. Null: not known."""
+    peak_flops_per_second: dict[str, float]
+    """Operations a second by type, without sparsity. Empty: not known."""
+    note: str
+    """What a reader must know of the figures, as a sentence; empty if there is nothing."""
 
 
 class MemoryDocument(TypedDict):

@@ -13,22 +13,80 @@ if TYPE_CHECKING:
 
 @app.command(epilog=examples("llmarch gpus", "llmarch gpus --format json"))
 def gpus(format: Output = Format.text) -> None:
-    """List the GPUs that --gpus knows, with their memory and its source."""
-    from ..sources.gpus import list_gpus
+    """List the GPUs, Macs and cloud instances that --gpus knows."""
+    from ..sources.gpus import list_gpus, read_table
 
     rows = list_gpus()
-    write(format, "table", lambda: gpu_rows_table(rows), lambda: rows)
+    shared = read_table()["unified"]
+    instances = read_table()["instances"]
+    write(
+        format,
+        "table",
+        lambda: gpu_rows_table(rows, shared, instances),
+        lambda: gpus_document(rows, shared, instances),
+    )
 
 
-def gpu_rows_table(rows: list[dict[str, Any]]) -> Table:
+Rows = list[dict[str, Any]]
+
+
+def gpus_document(rows: Rows, shared: Rows, instances: Rows) -> Rows:
+    """Return the JSON document: one list, as GPUs, Macs with one memory each, and instances."""
+    from ..sources.gpus import parse_gpus
+
+    document: Rows = [*rows]
+    for row in shared:
+        for size in row["sizes_gb"]:
+            _, gpu = parse_gpus(f"{row['name']} {size}GB")
+            document.append(
+                {
+                    "name": gpu.name,
+                    "memory_bytes": gpu.memory_bytes,
+                    "vendor_gb": size,
+                    "source": row["source"],
+                    "bandwidth_gb_s": row["bandwidth_gb_s"],
+                    "dense_tflops": {},
+                }
+            )
+    for row in instances:
+        document.append({"name": row["name"], "gpus": row["gpus"], "gpu": row["gpu"]})
+    return document
+
+
+def gpu_rows_table(rows: Rows, shared: Rows, instances: Rows) -> Table:
     """Return the table of GPUs as it is shown."""
     from ..views import numbers
     from ..views.documents import Table
 
     cells: list[list[str]] = []
     for row in rows:
-        seen = "vendor's GB as 10⁹ bytes"
-        if row["seen_by"]:
-            seen = "as the driver shows it"
-        cells.append([row["name"], numbers.size(row["memory_bytes"]), seen, row["what"]])
-    return Table(["GPU", "memory", "", ""], cells)
+        memory = numbers.size(row["memory_bytes"])
+        if not row["seen_by"]:
+            memory = f"{row['vendor_gb']} GB"
+        speeds = [peak_words(row["dense_tflops"].get(kind)) for kind in SHOWN_PEAKS]
+        what = row["what"]
+        if row["name"] in what and len(what) < len(row["name"]) + 10:
+            what = ""
+        cells.append([row["name"], memory, f"{row['bandwidth_gb_s']:,}", *speeds, what])
+    macs = len(cells)
+    for row in shared:
+        sizes = " ".join(str(size) for size in row["sizes_gb"])
+        bandwidth = f"{row['bandwidth_gb_s']:,}"
+        cells.append([row["name"], "", bandwidth, "", "", "", f"{sizes} GB: name it with one"])
+    clouds = len(cells)
+    for row in instances:
+        cells.append([row["name"], "", "", "", "", "", f"{row['gpus']} × {row['gpu']}"])
+    titles = {0: "GPUs", macs: "Macs", clouds: "Cloud instances"}
+    peaks = [f"{kind} TF/s" for kind in SHOWN_PEAKS]
+    return Table(["", "memory", "GB/s", *peaks, ""], cells, titles)
+
+
+SHOWN_PEAKS = ("bf16", "fp8", "fp4")
+"""Peaks that are shown as text; JSON has all."""
+
+
+def peak_words(tera: float | None) -> str:
+    """Return a peak in 10¹² operations a second; nothing for an unknown one."""
+    if tera is None:
+        return ""
+    return f"{tera:,.0f}"

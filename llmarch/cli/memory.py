@@ -283,10 +283,17 @@ def memory(
     write(
         format,
         "memory",
-        lambda: memory_view(planned, gpu_name, reading_warnings(readings)),
+        lambda: memory_view(planned, gpu_name, [*reading_warnings(readings), *gpu_notes(gpu)]),
         lambda: memory_document(readings, planned, gpu),
     )
     end_if_partial(readings)
+
+
+def gpu_notes(gpu: GPU | None) -> list[str]:
+    """Return what a reader must know of a kind of GPU."""
+    if gpu is None or not gpu.note:
+        return []
+    return [gpu.note]
 
 
 def reading_warnings(readings: list[Reading]) -> list[str]:

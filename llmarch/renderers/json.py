@@ -222,7 +222,7 @@ def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None
     """
     device: dict[str, Any] | None = None
     if gpu is not None:
-        device = {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source}
+        device = gpu_to_dict(gpu)
     pairs = zip(readings, planned, strict=True)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -242,11 +242,23 @@ def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:
     return where | document | {"warnings": warnings}
 
 
+def gpu_to_dict(gpu: GPU) -> dict[str, Any]:
+    """Return a kind of GPU as JSON."""
+    return {
+        "name": gpu.name,
+        "memory_bytes": gpu.memory_bytes,
+        "source": gpu.source,
+        "bandwidth_bytes_per_second": gpu.bandwidth,
+        "peak_flops_per_second": gpu.peaks,
+        "note": gpu.note,
+    }
+
+
 def fit(reading: Reading, advice: Advice, gpu: GPU) -> dict[str, Any]:
     """Return the document of a layout in which a model fits."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "gpu": {"name": gpu.name, "memory_bytes": gpu.memory_bytes, "source": gpu.source},
+        "gpu": gpu_to_dict(gpu),
         **advice.to_dict(),
         "plan": planned_model(reading, advice.planned),
     }

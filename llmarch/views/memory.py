@@ -15,6 +15,7 @@ from .numbers import number, plural
 
 if TYPE_CHECKING:
     from ..analyses.advice import Advice
+    from ..analyses.roofline import SpeedBounds
 
 SERIES_SYMBOLS = "●○▲△■□◆◇"
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -107,7 +108,7 @@ def fit_view(advice: Advice, gpu_name: str) -> MemoryView:
     return replace(view, lines=[*lines, *shown], plot=None)
 
 
-FIT_LABELS = ("Fits", "Engine", "Pool", "Largest", "Divided", "Weights", "Cache")
+FIT_LABELS = ("Fits", "Engine", "Pool", "Largest", "Divided", "Speed", "Weights", "Cache")
 """Labelled lines of a plan that `fit` shows as well."""
 
 
@@ -202,6 +203,8 @@ def models_table(planned: Sequence[PlannedModel]) -> Table:
         ["compute", *map(numbers.flops, compute)],
         ["weights read", *map(numbers.size, weights_read)],
     ]
+    if all(p.speed for p in planned):
+        parts["Bounds of speed"] = speed_rows(planned)
     rows: list[list[str]] = []
     sections: dict[int, str] = {}
     for title, part in parts.items():
@@ -209,6 +212,18 @@ def models_table(planned: Sequence[PlannedModel]) -> Table:
         rows += part
     names = [p.name for p in planned]
     return Table(["", *names], rows, sections)
+
+
+def speed_rows(planned: Sequence[PlannedModel]) -> list[list[str]]:
+    """Return the rows of bounds of time, a column for each model."""
+    bounds = [p.speed for p in planned if p.speed is not None]
+    one = [numbers.three_digits(b.decode_tokens_per_second) for b in bounds]
+    every = [numbers.three_digits(b.decode_tokens_per_second_all) for b in bounds]
+    rows = [["tokens/s a sequence, at most", *one], ["tokens/s in all, at most", *every]]
+    if all(b.prefill_seconds is not None for b in bounds):
+        least = [numbers.duration(b.prefill_seconds or 0) for b in bounds]
+        rows.append(["a prompt, at least", *least])
+    return rows
 
 
 # Lines
@@ -224,6 +239,7 @@ def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
         ("Divided", list(p.plan.remarks)),
         ("TP degrees", degree_lines(p.plan)),
         ("A token", token_lines(p)),
+        ("Speed", speed_lines(p)),
         ("Weights", loading_lines(p.plan)),
         ("Cache", list(p.plan.assumptions)),
     ]
@@ -365,6 +381,42 @@ def token_lines(p: PlannedModel) -> list[str]:
         batched = numbers.size(p.reads.batched)
         reads += f", {batched} as one of {batch}"
     return [f"{total} at context {context}, {cached} of it over the cache", reads]
+
+
+def speed_lines(p: PlannedModel) -> list[str]:
+    """Return the bounds of decoding and of a prompt, and what they rest on; nothing without."""
+    speed = p.speed
+    if speed is None:
+        return []
+    request = p.plan.request
+    context = numbers.context(request.context)
+    bandwidth = f"{speed.bandwidth / 1e9:,.0f} GB/s"
+    one = numbers.three_digits(speed.decode_tokens_per_second)
+    decode = f"at most {one} tokens/s a sequence"
+    if request.batch > 1:
+        every = numbers.three_digits(speed.decode_tokens_per_second_all)
+        decode += f", {every} in all"
+    read = numbers.size(speed.step_bytes)
+    reason = f"a GPU reads {read} a step at {bandwidth}"
+    if speed.decode_bound == "compute":
+        reason = f"operations, at {peak_words(speed)}"
+    lines = [f"{decode} ({reason})"]
+    if speed.prefill_seconds is not None:
+        least = numbers.duration(speed.prefill_seconds)
+        lines.append(f"a prompt of {context} takes at least {least} (at {peak_words(speed)})")
+    else:
+        lines.append("a prompt: not known, no peak of operations is stated for this GPU")
+    if speed.experts_touched is not None and request.batch > 1:
+        touched = numbers.three_digits(speed.experts_touched)
+        lines.append(f"a step reads some {touched} of {speed.experts} experts a layer, if even")
+    lines.append("bounds of the roofline: communication, launches and idle units come on top")
+    return lines
+
+
+def peak_words(speed: SpeedBounds) -> str:
+    """Return `1,979 TFLOP/s of fp8 a GPU`."""
+    peak = (speed.peak or 0) / 1e12
+    return f"{peak:,.0f} TFLOP/s of {speed.compute_type} a GPU"
 
 
 def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:

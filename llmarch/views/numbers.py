@@ -72,6 +72,17 @@ def flops(n: float) -> str:
     return f"{three_digits(n)} TFLOP"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in its usual unit: `32 ms`, `1.9 s`, `3.2 min`, `1.1 h`."""
+    if seconds < 1:
+        return f"{three_digits(seconds * 1000)} ms"
+    if seconds < 120:
+        return f"{three_digits(seconds)} s"
+    if seconds < 7200:
+        return f"{three_digits(seconds / 60)} min"
+    return f"{three_digits(seconds / 3600)} h"
+
+
 def three_digits(n: float) -> str:
     """Return three significant digits, all of a whole number: `188`, `5.88`, `68.6`, `1,026`."""
     if n >= 100:

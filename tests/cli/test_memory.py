@@ -16,7 +16,7 @@ from llmarch.architecture.json_schema import validate
 from llmarch.cli import main
 from llmarch.errors import UnknownReference
 from llmarch.renderers import plot
-from llmarch.sources.gpus import TABLE, gpu_table, parse_gpus
+from llmarch.sources.gpus import TABLE, gpu_table, mac_working_set, parse_gpus
 from llmarch.views import numbers
 from llmarch.views.memory import Plot, Series, y_ticks
 
@@ -245,6 +245,33 @@ def test_the_gpu_table_names_its_sources() -> None:
             r["source"] and r["vendor_gb"] * 10**9 <= r["memory_bytes"] <= r["vendor_gb"] * 2**30
         ), r
         assert (r["memory_bytes"] == r["vendor_gb"] * 10**9) == (r["seen_by"] is None)
+        peaks = r["dense_tflops"]
+        assert 200 < r["bandwidth_gb_s"] < 10_000 and r["speed_source"], r
+        assert set(peaks) <= {"bf16", "fp8", "int8", "fp4"}, r
+        rising = [peaks[kind] for kind in ("bf16", "fp8", "fp4") if kind in peaks]
+        assert rising == sorted(rising), r
+
+
+def test_every_instance_and_mac_is_a_gpu() -> None:
+    document = json.loads(TABLE.read_text())
+    for row in document["instances"]:
+        number, gpu = parse_gpus(row["name"])
+        assert (number, gpu.name) == (row["gpus"], row["gpu"])
+    for row in document["unified"]:
+        sizes = [parse_gpus(f"{row['name']} {gb}GB")[1].memory_bytes for gb in row["sizes_gb"]]
+        assert sizes == sorted(sizes) and all(
+            gb * 0.6 < size / 2**30 < gb * 0.8
+            for gb, size in zip(row["sizes_gb"], sizes, strict=True)
+        )
+        with pytest.raises(UnknownReference, match="memory of the Mac"):
+            parse_gpus(row["name"])
+
+
+@pytest.mark.parametrize(
+    ("gib", "logged"), [(16, 10922.67), (32, 21845.34), (64, 49152.0), (96, 73728.0)]
+)
+def test_a_mac_gives_its_gpu_what_llama_cpp_logs(gib: int, logged: float) -> None:
+    assert mac_working_set(gib) / 2**20 == pytest.approx(logged, abs=0.7)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +288,19 @@ def test_the_gpu_table_names_its_sources() -> None:
         ("NVIDIA GeForce RTX 3090", 1, "RTX 3090"),
         ("4 x Tesla T4", 4, "T4"),
         ("Tesla V100-SXM2-16GB", 1, "V100 16GB"),
+        ("NVIDIA H20", 1, "H20"),
+        ("NVIDIA L20", 1, "L20"),
+        ("NVIDIA A800-SXM4-80GB", 1, "A800"),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", 1, "RTX 4070 Ti SUPER"),
+        ("NVIDIA H100 PCIe", 1, "H100 PCIe"),
+        ("p5.48xlarge", 8, "H100"),
+        ("2xp5en.48xlarge", 16, "H200"),
+        ("Standard_ND96isr_MI300X_v5", 8, "MI300X"),
+        ("M4 Max 128GB", 1, "Apple M4 Max 128 GB"),
+        ("apple-m2-ultra-192gb", 1, "Apple M2 Ultra 192 GB"),
+        ("CPU 64GB", 1, "CPU 64 GiB"),
+        ("4xH100+4xH100", 8, "H100"),
+        ("2xH100+2xA100", 4, "(H100 + A100)"),
     ],
 )
 def test_gpus_by_name(text: str, number: int, name: str) -> None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
-from hashlib import sha256
 from typing import Any, cast
 
 from .layers import run_lengths
@@ -49,7 +48,12 @@ def fingerprint(a: Architecture) -> str:
 
 
 def digest(document: object) -> str:
-    """Return `sha256:` and the hash of a JSON document, whatever the order of its keys."""
+    """Return `sha256:` and the hash of a JSON document, whatever the order of its keys.
+
+    hashlib is imported here: it loads OpenSSL, and most commands ask for no fingerprint.
+    """
+    from hashlib import sha256
+
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return "sha256:" + sha256(text.encode()).hexdigest()
 

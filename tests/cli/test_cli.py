@@ -344,7 +344,7 @@ def test_a_full_disk_is_one_message(command: str) -> None:
 def test_start_up_imports_nothing_heavy() -> None:
     """show of a published config needs no pydantic, no HTTP client and no catalogue of facts."""
     ours = ("llmarch.architecture.catalogue", "llmarch.compare", "llmarch.checkpoint.variants")
-    heavy = ("pydantic", "huggingface_hub", "httpx", "asyncio", "numpy", *ours)
+    heavy = ("pydantic", "huggingface_hub", "httpx", "asyncio", "numpy", "hashlib", *ours)
     lines = (
         "import sys; from llmarch.cli import main; sys.argv = ['llmarch', 'show', 'qwen3-235b']",
         "try: main()",

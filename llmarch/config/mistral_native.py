@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..architecture.schema import Evidence
-from ..errors import ConfigError
+from ..errors import ConfigError, UnknownFamily
 from .keys import MAX_LAYERS
 
 NativeKeys = dict[str, str | Evidence]
@@ -232,7 +232,9 @@ def _text_class(native: _Native) -> _TextClass:
 def _text_class_and_reason(native: _Native) -> tuple[str, str]:
     kind = native.get("model_type")
     if kind == "mamba":
-        return "mamba2", "model_type"
+        raise UnknownFamily(
+            'params.json: model_type "mamba" is not supported', "config.json with mamba2 is."
+        )
     if kind not in (None, "transformer"):
         return str(kind), "model_type"
     if native.has("kv_lora_rank"):

@@ -212,7 +212,7 @@ def test_unknown_keys_are_shown_under_their_own_name() -> None:
 
 
 def test_another_kind_of_model() -> None:
-    with pytest.raises(UnknownFamily, match="mamba2"):
+    with pytest.raises(UnknownFamily, match='"mamba" is not supported'):
         read({"dim": 4096, "n_layers": 64, "model_type": "mamba"})
 
 

@@ -43,6 +43,7 @@ from .mixers import (
     used,
     windowed,
 )
+from .recurrent import expanded_width, mamba2
 from .rotary import (
     all_of_head,
     query_scaling,
@@ -103,6 +104,7 @@ __all__ = [
     "dtype_of",
     "embedding",
     "every_layer",
+    "expanded_width",
     "kv_heads",
     "last_kind",
     "latent_attention",
@@ -112,6 +114,7 @@ __all__ = [
     "layer_wiring",
     "lightning_indexer",
     "listed_layers",
+    "mamba2",
     "mlp_width",
     "moe",
     "moe_after_dense_prefix",

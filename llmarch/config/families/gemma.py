@@ -1,4 +1,4 @@
-"""Gemma 1, 2 and 3: norms times (1 + weight), GeGLU, tied embeddings times sqrt(hidden).
+"""Gemma 1, 2 and 3, VaultGemma: norms times (1 + weight), GeGLU, embeddings times sqrt(hidden).
 
 Gemma 2 and 3 norm before and after each block and mix sliding with full layers. Gemma 3 has
 QK-norm, two RoPE bases, and from 4B on a SigLIP vision tower (`gemma3` wraps `gemma3_text`).
@@ -33,7 +33,7 @@ def read(c: ConfigKeys) -> Draft:
             f"{c.file}: {c.prefix}use_bidirectional_attention is true: an encoder"
             " (as EmbeddingGemma), not a decoder"
         )
-    readers = {"gemma": gemma, "gemma2": gemma2}
+    readers = {"gemma": gemma, "gemma2": gemma2, "vaultgemma": gemma2}
     return readers.get(c.model_type, gemma3)(c)
 
 
@@ -61,7 +61,7 @@ def gemma(c: ConfigKeys) -> Draft:
 
 
 def gemma2(c: ConfigKeys) -> Draft:
-    """Read Gemma 2, with softcaps on scores and logits."""
+    """Read Gemma 2 or VaultGemma, with softcaps on scores and logits."""
     reason = "even layers slide, odd ones are full"
     layers = blocks.sliding_layers(c, lambda i: i % 2 == 0, reason)
     softcap = c.optional(c.number, "attn_logit_softcapping")
@@ -103,14 +103,20 @@ def scale(c: ConfigKeys) -> Sourced:
 
 
 def sandwiched(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced) -> Draft:
-    """Read what Gemma 2 and 3 share: norms around each block, and a softcap on logits."""
+    """Read what Gemma 2 and 3 share: norms around each block, and a softcap on logits.
+
+    VaultGemma has the norms before the blocks only.
+    """
     c.ignore("hidden_act")  # the classes read hidden_activation
+    step = blocks.sandwich_step
+    if c.model_type == "vaultgemma":
+        step = blocks.pre_norm_step
     return decoder(
         c,
         blocks.used(mixers, layers),
         blocks.activation_name(c, "hidden_activation"),
         head=draft(s.Head, softcap=c.optional(c.number, "final_logit_softcapping")),
-        **blocks.layer_wiring(layers, "dense", blocks.sandwich_step),
+        **blocks.layer_wiring(layers, "dense", step),
     )
 
 
@@ -193,14 +199,36 @@ def naming(a: s.Architecture) -> tensors.Naming:
     wrapper = bool(a.towers) or a.model_type == "gemma3"
     return tensors.Naming(
         prefix="language_model." if wrapper else "",
-        norms=tensors.PRE_NORMS if a.model_type == "gemma" else tensors.SANDWICH_NORMS,
+        norms=NORMS.get(a.model_type, tensors.SANDWICH_NORMS),
         tower=siglip_rows,
     )
+
+
+NORMS = {
+    "gemma": tensors.PRE_NORMS,
+    "vaultgemma": ("input_layernorm", "pre_feedforward_layernorm"),
+}
+"""The norms of a layer, of model types whose blocks have none on their outputs."""
 
 
 SIGLIP_RENAME = tensors.Rename(r"^vision_model\.", "", scope="vision_tower")
 """`CLIPVisionModel`: the tower without its inner module."""
 
+
+GEMMA2 = {
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": True,
+    "attention_bias": False,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+    "final_logit_softcapping": 30.0,
+    "attn_logit_softcapping": 50.0,
+}
 
 FAMILY = Family(
     name="gemma",
@@ -210,6 +238,7 @@ FAMILY = Family(
         "gemma2": modeling("gemma2"),
         "gemma3": modeling("gemma3"),
         "gemma3_text": modeling("gemma3"),
+        "vaultgemma": modeling("vaultgemma"),
         "siglip_vision_model": modeling("siglip"),
     },
     read=read,
@@ -226,20 +255,8 @@ FAMILY = Family(
             "tie_word_embeddings": True,
             "attention_bias": False,
         },
-        "gemma2": {
-            "num_key_value_heads": 4,
-            "head_dim": 256,
-            "hidden_activation": "gelu_pytorch_tanh",
-            "max_position_embeddings": 8192,
-            "rms_norm_eps": 1e-6,
-            "rope_theta": 10000.0,
-            "tie_word_embeddings": True,
-            "attention_bias": False,
-            "query_pre_attn_scalar": 256,
-            "sliding_window": 4096,
-            "final_logit_softcapping": 30.0,
-            "attn_logit_softcapping": 50.0,
-        },
+        "gemma2": GEMMA2,
+        "vaultgemma": GEMMA2,
         "gemma3_text": {
             "vocab_size": 262208,
             "num_attention_heads": 8,
@@ -277,5 +294,6 @@ FAMILY = Family(
         "gemma3": "Gemma3Config",
         "gemma3_text": "Gemma3TextConfig",
         "siglip_vision_model": "SiglipVisionConfig",
+        "vaultgemma": "VaultGemmaConfig",
     },
 )

@@ -1,5 +1,7 @@
 """Granite 3 (`granite`, `granitemoe`) and 4 (`granitemoehybrid`): Llama's blocks, multiplied.
 
+The `_swa` types have sliding layers, sinks and a RoPE base for each layer.
+
 Embeddings, attention scores and each block's output are multiplied, logits divided. Granite 4 H
 has Mamba-2 on most layers and attention without positions on the others, each with experts and a
 shared MLP, or with the shared MLP alone.
@@ -11,7 +13,6 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
@@ -30,9 +31,46 @@ def read(c: ConfigKeys) -> Draft:
         return hybrid(c)
     mixers = {"full": attention(c)}
     layers = blocks.every_layer(c, "full")
+    if c.model_type.endswith("_swa"):
+        mixers, layers = sliding_mixers(c)
     if c.model_type == "granitemoe":
         return multiplied(c, mixers, layers, moe=moe(c))
+    if c.model_type.startswith("granitemoe"):
+        return multiplied(c, mixers, layers, moe=moe(c, **shared_mlp(c)))
     return multiplied(c, mixers, layers, dense=blocks.dense(c, bias=c.flag("mlp_bias")))
+
+
+def sliding_mixers(c: ConfigKeys) -> tuple[dict[str, Draft], Sourced]:
+    """Read the mixers of a model with sliding layers and a RoPE base for each layer.
+
+    Return them by name, and the name of each layer's. A base of 0 stands for no RoPE.
+    """
+    layers = blocks.sliding_layers(c, lambda i: i % 4 != 0, "every fourth layer is full")
+    depth = len(layers.value)
+    usual = blocks.rope_keys(c).number("rope_theta", default=c.defaults["rope_theta"])
+    bases = c.items("layer_rope_theta", default=None, length=depth, entry=(int, float))
+    thetas: list[float] = [float(base) for base in bases.value or [usual.value] * depth]
+    evidence = bases if bases.value else usual
+    full = attention(c).replace(sinks=True)
+    variants = blocks.windowed(full, c.optional(c.size, "sliding_window"))
+    mixers: dict[str, Draft] = {}
+    names: dict[tuple[str, float], str] = {}
+    for layer, theta in zip(layers.value, thetas, strict=True):
+        if (layer, theta) in names:
+            continue
+        rope = variants[layer]["rope"].replace(theta=same_evidence(theta, evidence))
+        same_type = sum(other == layer for other, _ in names)
+        name = f"{layer}_{same_type + 1}" if same_type else layer
+        names[layer, theta] = name
+        mixers[name] = variants[layer].replace(rope=rope if theta else same_evidence(None, bases))
+    pattern = [names[pair] for pair in zip(layers.value, thetas, strict=True)]
+    return mixers, same_evidence(pattern, layers)
+
+
+def shared_mlp(c: ConfigKeys) -> dict[str, Any]:
+    """Read the shared MLP beside the experts, which a width of 0 leaves out."""
+    width = c.size("shared_intermediate_size", least=0)
+    return {"shared_experts": same_evidence(int(width.value > 0), width), "shared_width": width}
 
 
 def hybrid(c: ConfigKeys) -> Draft:
@@ -45,12 +83,10 @@ def hybrid(c: ConfigKeys) -> Draft:
         layers = derived(["linear"] * c.layer_count().value, reason)
     readers = {"full": attention_without_positions, "linear": mamba2}
     mixers = blocks.read_used_blocks(c, readers, layers.value)
-    shared_width = "shared_intermediate_size"
     if c.size("num_local_experts", least=0).value:
-        shared: dict[str, Any] = {"shared_experts": 1, "shared_width": c.size(shared_width)}
-        return multiplied(c, mixers, layers, moe=moe(c, **shared))
+        return multiplied(c, mixers, layers, moe=moe(c, **shared_mlp(c)))
     c.ignore("intermediate_size", "num_experts_per_tok")
-    return multiplied(c, mixers, layers, dense=blocks.dense(c, shared_width))
+    return multiplied(c, mixers, layers, dense=blocks.dense(c, "shared_intermediate_size"))
 
 
 def attention(c: ConfigKeys) -> Draft:
@@ -67,38 +103,8 @@ def attention_without_positions(c: ConfigKeys) -> Draft:
 
 
 def mamba2(c: ConfigKeys) -> Draft:
-    """Read Mamba-2, whose output is multiplied by silu(gate), then normed in groups.
-
-    Raises ConfigError if the heads do not add up to mamba_expand * hidden_size.
-    """
-    inner = c.size("mamba_expand").value * c.size("hidden_size").value
-    heads = c.size("mamba_n_heads")
-    if c.value("mamba_d_head").value == "auto":
-        formula = "mamba_expand * hidden_size / mamba_n_heads"
-        dim = derived(inner // heads.value, formula)
-    else:
-        dim = c.size("mamba_d_head")
-    width = dim.value * heads.value
-    if width != inner:
-        raise ConfigError(
-            f"{c.file}: {c.key('mamba_n_heads')} * mamba_d_head is {width:,}, but"
-            f" mamba_expand * hidden_size is {inner:,}"
-        )
-    c.ignore("mamba_chunk_size", "time_step_limit")
-    return draft(
-        s.LinearAttention,
-        variant="mamba2",
-        value_heads=heads,
-        value_head_dim=dim,
-        key_heads=c.size("mamba_n_groups"),
-        key_head_dim=c.size("mamba_d_state"),
-        conv_kernel=c.size("mamba_d_conv"),
-        conv_bias=c.flag("mamba_conv_bias"),
-        bias=c.flag("mamba_proj_bias"),
-        gate="silu",
-        gate_first=True,
-        norm_groups=c.size("mamba_n_groups"),
-    )
+    """Read Mamba-2."""
+    return blocks.mamba2(c, blocks.expanded_width(c))
 
 
 def moe(c: ConfigKeys, **facts: Any) -> Draft:
@@ -130,13 +136,11 @@ def multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn: 
 def naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, which are Llama's without experts and Mamba-2."""
     shared = tensors.fused_dense_parts("shared_mlp", "input_linear", "output_linear")
+    router, gate_up, down = "router.layer", "input_linear.weight", "output_linear.weight"
+    if a.model_type == "granitemoe_swa":
+        router, gate_up, down = "router", "experts.gate_up_proj", "experts.down_proj"
     experts = tensors.fused_moe_parts(
-        "block_sparse_moe",
-        "router.layer",
-        shared,
-        gate_up="input_linear.weight",
-        down="output_linear.weight",
-        outputs_first=True,
+        "block_sparse_moe", router, shared, gate_up=gate_up, down=down, outputs_first=True
     )
     blocks: dict[Any, Any] = {s.MoE: experts, s.LinearAttention: tensors.mamba2_parts("mamba")}
     if a.model_type == "granitemoehybrid":
@@ -168,17 +172,41 @@ GRANITE_MOE_CONVERSION = tensors.Conversion(
 """`granitemoe`: how transformers 5 renames stacked experts and the router."""
 
 
+KINDS = {
+    "granite_swa": "GraniteSWAConfig",
+    "granitemoe": "GraniteMoeConfig",
+    "granitemoe_swa": "GraniteMoeSWAConfig",
+    "granitemoehybrid": "GraniteMoeHybridConfig",
+    "granitemoeshared": "GraniteMoeSharedConfig",
+}
+"""The configuration class of each model type but the first."""
+
 FAMILY = Family(
     name="granite",
     title="Granite",
     ref=modeling("granite"),
-    refs={"granitemoe": modeling("granitemoe"), "granitemoehybrid": modeling("granitemoehybrid")},
+    refs={name: modeling(name) for name in KINDS},
     read=read,
     naming=naming,
-    conversions=dict.fromkeys(("granitemoe", "granitemoehybrid"), GRANITE_MOE_CONVERSION),
+    conversions=dict.fromkeys(
+        ("granitemoe", "granitemoehybrid", "granitemoeshared"), GRANITE_MOE_CONVERSION
+    ),
     defaults={
         "granite": MULTIPLIED | {"mlp_bias": False},
         "granitemoe": MULTIPLIED | SPARSE,
+        "granitemoeshared": MULTIPLIED | SPARSE | {"shared_intermediate_size": 0},
+        "granitemoe_swa": MULTIPLIED
+        | SPARSE
+        | {"shared_intermediate_size": 0, "sliding_window": 128},
+        "granite_swa": MULTIPLIED
+        | {
+            "max_position_embeddings": 8192,
+            "mlp_bias": False,
+            "num_key_value_heads": 4,
+            "rms_norm_eps": 1e-5,
+            "sliding_window": 128,
+            "tie_word_embeddings": True,
+        },
         "granitemoehybrid": MULTIPLIED
         | SPARSE
         | {
@@ -193,9 +221,5 @@ FAMILY = Family(
             "mamba_proj_bias": False,
         },
     },
-    config_class={
-        "granite": "GraniteConfig",
-        "granitemoe": "GraniteMoeConfig",
-        "granitemoehybrid": "GraniteMoeHybridConfig",
-    },
+    config_class={"granite": "GraniteConfig", **KINDS},
 )

@@ -1,4 +1,7 @@
-"""LFM2: gated short convolutions on most layers, GQA with QK-norm on the others, MLPs."""
+"""LFM2: gated short convolutions on most layers, GQA with QK-norm on the others, MLPs.
+
+LFM2 MoE has experts after its first layers.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +38,45 @@ def read(c: ConfigKeys) -> Draft:
     layers = attention_layers(c)
     readers = {"full": attention, "linear": short_conv}
     mixers = blocks.read_used_blocks(c, readers, layers.value)
-    mlp = draft(s.Dense, width=mlp_width(c), activation="silu")
+    ffns, wiring = feed_forward(c, layers)
     tied = c.flag("tie_embedding", "tie_word_embeddings")
     return blocks.decoder(
         c,
         mixers=mixers,
-        ffns={"dense": mlp},
+        ffns=ffns,
         norms={"rms": blocks.rms_norm(c, "norm_eps")},
         embedding=draft(s.Embedding, tied=tied),
-        **blocks.layer_wiring(layers, "dense"),
+        **wiring,
     )
+
+
+def feed_forward(c: ConfigKeys, layers: Sourced) -> tuple[dict[str, Draft], blocks.Wiring]:
+    """Read the feed-forward blocks by name, and the wiring of layers with these mixers."""
+    if c.model_type == "lfm2":
+        mlp = draft(s.Dense, width=mlp_width(c), activation="silu")
+        return {"dense": mlp}, blocks.layer_wiring(layers, "dense")
+    first = c.size("num_dense_layers", least=0)
+    ffns = blocks.moe_layers(c, lambda i: i >= first.value, first, types="")
+    readers = {"dense": plain_mlp, "moe": moe}
+    read_blocks = blocks.read_used_blocks(c, readers, ffns.value)
+    return read_blocks, blocks.layer_wiring(layers, ffns)
+
+
+def plain_mlp(c: ConfigKeys) -> Draft:
+    """Read the MLP of LFM2 MoE's first layers."""
+    return blocks.dense(c, activation="silu")
+
+
+def moe(c: ConfigKeys) -> Draft:
+    """Read the MoE, whose experts are chosen by sigmoid and a bias."""
+    router = draft(
+        s.Router,
+        scoring="sigmoid",
+        selection_bias=c.flag("use_expert_bias"),
+        normalized=c.flag("norm_topk_prob"),
+        scale=c.number("routed_scaling_factor"),
+    )
+    return blocks.moe(c, router, activation="silu")
 
 
 def attention_layers(c: ConfigKeys) -> Sourced:
@@ -124,11 +156,27 @@ def short_conv_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.Bloc
     yield from module.linear("out_proj", hidden, hidden, bias=a.bias)
 
 
+MERGED_EXPERTS = (
+    tensors.Merge(
+        (
+            r"feed_forward\.experts\.\{\}\.w1\.weight(?!\w)",
+            r"feed_forward\.experts\.\{\}\.w3\.weight(?!\w)",
+        ),
+        ("feed_forward.experts.gate_up_proj",),
+    ),
+    tensors.Merge(
+        (r"feed_forward\.experts\.\{\}\.w2\.weight(?!\w)",),
+        ("feed_forward.experts.down_proj",),
+    ),
+)
+
 FAMILY = Family(
     name="lfm2",
     title="LFM2",
     ref=modeling("lfm2"),
+    refs={"lfm2_moe": modeling("lfm2_moe")},
     read=read,
+    conversions={"lfm2_moe": tensors.Conversion(merges=MERGED_EXPERTS)},
     naming=tensors.Naming(
         final_norm="model.embedding_norm",
         norms=("operator_norm", "ffn_norm"),
@@ -138,6 +186,13 @@ FAMILY = Family(
             ),
             s.LinearAttention: short_conv_parts,
             s.Dense: tensors.dense_parts("feed_forward", "w1", "w3", "w2"),
+            s.MoE: tensors.moe_parts(
+                "feed_forward",
+                selection_bias="expert_bias",
+                gate="w1",
+                up="w3",
+                down="w2",
+            ),
         },
     ),
     defaults={
@@ -155,6 +210,24 @@ FAMILY = Family(
             "block_ffn_dim_multiplier": 1.0,
             "block_auto_adjust_ff_dim": True,
         },
+        "lfm2_moe": {
+            "vocab_size": 65536,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "max_position_embeddings": 128000,
+            "norm_eps": 1e-5,
+            "rope_theta": 1000000.0,
+            "tie_word_embeddings": True,
+            "conv_bias": False,
+            "conv_L_cache": 3,
+            "moe_intermediate_size": 1792,
+            "norm_topk_prob": True,
+            "num_dense_layers": 2,
+            "num_experts": 32,
+            "num_experts_per_tok": 4,
+            "routed_scaling_factor": 1.0,
+            "use_expert_bias": True,
+        },
     },
-    config_class={"lfm2": "Lfm2Config"},
+    config_class={"lfm2": "Lfm2Config", "lfm2_moe": "Lfm2MoeConfig"},
 )

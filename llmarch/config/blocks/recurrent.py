@@ -1,0 +1,52 @@
+"""Read recurrent mixers whose keys several families have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...architecture import schema as s
+from ...errors import ConfigError
+from ..evidence import Draft, Sourced, derived, draft
+from ..keys import ConfigKeys
+
+
+def expanded_width(c: ConfigKeys) -> Sourced:
+    """Return the channels of Mamba: mamba_expand * hidden_size."""
+    width = c.size("mamba_expand").value * c.size("hidden_size").value
+    return derived(width, "mamba_expand * hidden_size")
+
+
+def mamba2(c: ConfigKeys, width: Sourced, **facts: Any) -> Draft:
+    """Read Mamba-2 from the keys that begin with `mamba_` (Bamba, Granite 4, Falcon-H1).
+
+    Its output is multiplied by silu(gate), then normed in groups.
+    width: its channels.
+    facts: fields of LinearAttention that replace or add to these.
+    Raises ConfigError if the heads do not add up to the channels.
+    """
+    heads = c.size("mamba_n_heads")
+    if c.value("mamba_d_head").value == "auto":
+        formula = f"{width.evidence.ref} / mamba_n_heads"
+        dim = derived(width.value // heads.value, formula)
+    else:
+        dim = c.size("mamba_d_head")
+    total = dim.value * heads.value
+    if total != width.value:
+        raise ConfigError(
+            f"{c.file}: {c.key('mamba_n_heads')} * mamba_d_head is {total:,}, but"
+            f" {width.evidence.ref} is {width.value:,}"
+        )
+    c.ignore("mamba_chunk_size", "time_step_limit")
+    usual: dict[str, Any] = {
+        "value_heads": heads,
+        "value_head_dim": dim,
+        "key_heads": c.size("mamba_n_groups"),
+        "key_head_dim": c.size("mamba_d_state"),
+        "conv_kernel": c.size("mamba_d_conv"),
+        "conv_bias": c.flag("mamba_conv_bias"),
+        "bias": c.flag("mamba_proj_bias"),
+        "norm_groups": c.size("mamba_n_groups"),
+    }
+    return draft(
+        s.LinearAttention, variant="mamba2", gate="silu", gate_first=True, **(usual | facts)
+    )

@@ -1,0 +1,76 @@
+"""Mamba-2 and Codestral Mamba: a norm and a Mamba-2 mixer in each layer, and nothing else."""
+
+from __future__ import annotations
+
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..evidence import Draft, draft, unknown
+from ..vocabulary import ConfigKeys, Family, modeling
+
+
+def read(c: ConfigKeys) -> Draft:
+    """Read a decoder."""
+    c.ignore("time_step_rank", "time_step_min", "time_step_max", "time_step_floor")
+    c.ignore("time_step_limit", "chunk_size", "expand", "rms_norm", "norm_before_gate")
+    c.ignore("residual_in_fp32", "rescale_prenorm_residual")
+    kind = draft(s.LayerKind, steps=[blocks.pre_norm_step("mixers.linear")])
+    return blocks.decoder(
+        c,
+        context_length=unknown("a state has no longest context, and the config names none"),
+        norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
+        mixers={"linear": mamba2(c)},
+        ffns={},
+        layer_kinds={"linear": kind},
+        layers=blocks.every_layer(c, "linear"),
+    )
+
+
+def mamba2(c: ConfigKeys) -> Draft:
+    """Read the mixer, whose output is multiplied by the gate, then normed in groups."""
+    c.expect("hidden_act", "silu")
+    groups = c.size("n_groups")
+    return draft(
+        s.LinearAttention,
+        variant="mamba2",
+        value_heads=c.size("num_heads"),
+        value_head_dim=c.size("head_dim"),
+        key_heads=groups,
+        key_head_dim=c.size("state_size"),
+        conv_kernel=c.size("conv_kernel"),
+        conv_bias=c.flag("use_conv_bias"),
+        bias=c.flag("use_bias"),
+        gate="silu",
+        gate_first=True,
+        norm_groups=groups,
+    )
+
+
+FAMILY = Family(
+    name="mamba2",
+    title="Mamba-2",
+    ref=modeling("mamba2"),
+    read=read,
+    naming=tensors.Naming(
+        embedding="backbone.embeddings.weight",
+        layer="backbone.layers.{}.",
+        final_norm="backbone.norm_f",
+        norms=("norm",),
+        blocks={s.LinearAttention: tensors.mamba2_parts("mixer")},
+    ),
+    conversions={"mamba2": tensors.Conversion(base="backbone")},
+    defaults={
+        "mamba2": {
+            "conv_kernel": 4,
+            "head_dim": 64,
+            "layer_norm_epsilon": 1e-5,
+            "n_groups": 8,
+            "num_heads": 128,
+            "state_size": 128,
+            "tie_word_embeddings": False,
+            "use_bias": False,
+            "use_conv_bias": True,
+        },
+    },
+    config_class={"mamba2": "Mamba2Config"},
+)

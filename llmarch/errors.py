@@ -6,16 +6,16 @@ command line prints both and exits with `exit_code`. This module imports nothing
 Exit codes of all commands:
 
 0  clean
-1  changes at or above the level (`check`, `diff --fail-on`); any difference (`diff --exit-code`)
+1  a conflict; changes at or above the level (`check`, `diff --fail-on`); any (`diff --exit-code`)
 2  wrong usage or bad input: no such model; a config, lock or setting that cannot be read as one
 3  could not be read: no network; a gated, private or missing repository; offline and not cached
 4  read only in part: a shard that could not be fetched, tensors that could not be compared
-5  does not fit (`fit --check`)
+5  does not fit, or that is not known (`fit --check`)
 70 a fault of llmarch itself; the message asks for a report
 141 whoever read the output has closed the pipe: `llmarch show REF | head -1`
 
-If several apply, the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain
-result never exits 0.
+A conflict is a checkpoint that contradicts its config (`lock`, `check`, `diff`). If several apply,
+the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain result never exits 0.
 """
 
 INTERNAL = 70

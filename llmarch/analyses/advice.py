@@ -57,10 +57,14 @@ class Advice(Frozen):
     """Smaller formats of weights that would fit, if this one does not."""
     launch: str
     """The command that starts the server; empty if the engine has none."""
+    contradicted: bool = False
+    """Whether the checkpoint contradicts the config that the plan is made from."""
 
     @property
-    def fits(self) -> bool:
-        """Return whether the batch fits."""
+    def fits(self) -> bool | None:
+        """Return whether the batch fits; None if the checkpoint contradicts its config."""
+        if self.contradicted:
+            return None
         return bool(self.plan.fits)
 
     @property
@@ -129,7 +133,13 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
     fitting = [plan for plan in best if plan.fits]
     launch = launch_line(reading.raw.repo_id or str(reading.raw.reference), first, options)
     (planned,) = plan_models([reading], _options_of_layout(options, first.request.parallel))
-    return Advice(planned, tuple(fitting[:MOST_LAYOUTS]), tuple(formats), launch)
+    return Advice(
+        planned,
+        tuple(fitting[:MOST_LAYOUTS]),
+        tuple(formats),
+        launch,
+        contradicted=reading.status == "conflict",
+    )
 
 
 def _options_of_layout(options: PlanOptions, parallel: Parallel) -> PlanOptions:

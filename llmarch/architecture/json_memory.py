@@ -286,8 +286,8 @@ class FitDocument(TypedDict):
     """Version of this document."""
     gpu: GPUDocument
     """The kind of GPU that was named."""
-    fits: bool
-    """Whether a layout fits."""
+    fits: bool | None
+    """Whether a layout fits. Null: not known, because the checkpoint contradicts its config."""
     launch: str
     """The command that starts the server of the best layout. Empty: the engine has none."""
     formats_that_fit: list[str]

@@ -15,6 +15,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.certainty import add_certainty
+from ..config.findings import NOT_DESCRIBED
 from ..config.head import add_head
 from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from .verify import Verification
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
-
-NOT_DESCRIBED = "value-not-described"
-"""A finding of the config that contradicts no tensor: the tensors say by themselves if any do."""
 
 
 @frozen

@@ -208,12 +208,13 @@ def report_text(report: Report, kind: ReportFormat) -> str:
             return junit.report(report)
 
 
-UNCERTAIN_CODES = (4, 2, 3)
-"""Exit codes for models that were not read as a whole, the one that wins last."""
+UPDATE_CODES = (4, 2, 3, 1)
+"""Exit codes for models that were not updated, the one that wins last: read in part, unreadable, a
+checkpoint that contradicts its config."""
 
 
 def update_lock(done: CheckResult) -> int:
-    """Write the lock as it is now. Return the exit code for what could not be read."""
+    """Write the lock as it is now. Return the exit code for models that were not updated."""
     from .. import __version__
     from ..compare.lock import lock_text
     from ..sources import project
@@ -226,9 +227,12 @@ def update_lock(done: CheckResult) -> int:
     words = f"{', '.join(changed)} updated" if changed else "nothing to update"
     write_text(f"{done.path}: {words}", error=True)
     codes: list[int] = []
+    for name in done.refused_updates():
+        write_text(f"{done.path}: {name} has a conflict: not updated", error=True)
+        codes.append(1)
     for v in done.report.verdicts:
         if v.error:
             codes.append(v.error.exit_code)
         elif v.partial:
             codes.append(4)
-    return max(codes, key=UNCERTAIN_CODES.index, default=0)
+    return max(codes, key=UPDATE_CODES.index, default=0)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..sources.gpus import GPU
 
 DOES_NOT_FIT = 5
-"""The exit code of `--check` for a model that does not fit."""
+"""The exit code of `--check` for a model that does not fit, or of which that is not known."""
 
 
 @app.command(
@@ -83,7 +83,7 @@ def fit(
         bool,
         typer.Option("--allow-overflow", help="Allow a context beyond the model's own."),
     ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 5 if it does not fit.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 5 unless it fits.")] = False,
     format: Output = Format.text,
     config_only: ConfigOnly = False,
     offline: Offline = False,
@@ -137,10 +137,11 @@ def write_advice(format: Format, reading: Reading, advice: Advice, gpu: GPU) -> 
     """Write the advice in a format."""
     from ..renderers import json
     from ..views.memory import fit_view
+    from ..views.reading_warnings import reading_warnings
 
     write(
         format,
         "memory",
-        lambda: fit_view(advice, gpu.name),
+        lambda: fit_view(advice, gpu.name, reading_warnings([reading])),
         lambda: json.fit(reading, advice, gpu),
     )

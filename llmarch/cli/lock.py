@@ -38,6 +38,13 @@ def lock(
             help="The lock file. Its other models are kept.",
         ),
     ] = "llmarch.lock",
+    allow_conflict: Annotated[
+        bool,
+        typer.Option(
+            "--allow-conflict",
+            help="Pin a model whose checkpoint contradicts its config; `check` fails all the same.",
+        ),
+    ] = False,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -58,15 +65,31 @@ def lock(
         reading = load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         found[ref] = make_entry(reading)
     for ref, new in found.items():
-        if new.partial:
-            message = f"{ref} could be read only in part; nothing is written"
-            fail(message, f"llmarch show {ref} gives the reason", code=4)
+        refuse_unsound(ref, new, allow_conflict)
     locked = before | found
     write_file(output, lock_text(locked, f"llmarch {__version__}"))
     width = min(WIDEST_REFERENCE, max(map(len, found)))
     for ref, new in found.items():
         print_entry(ref.ljust(width), before.get(ref), new)
     write_text(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")
+
+
+def refuse_unsound(ref: str, entry: Entry, allow_conflict: bool) -> None:
+    """End the program for a model that was read in part, or whose checkpoint is a conflict.
+
+    allow_conflict: whether conflicts are pinned.
+    """
+    hint = f"llmarch show {ref} gives the reason"
+    if entry.partial:
+        fail(f"{ref} could be read only in part; nothing is written", hint, code=4)
+    conflicts = entry.conflicts()
+    if conflicts and not allow_conflict:
+        rules = ", ".join(dict.fromkeys(finding.rule for finding in conflicts))
+        fail(
+            f"{ref} has a conflict ({rules}); nothing is written",
+            f"{hint}; --allow-conflict pins it all the same, and `check` fails",
+            code=1,
+        )
 
 
 def print_entry(ref: str, old: Entry | None, new: Entry) -> None:

@@ -279,6 +279,7 @@ def memory(
 
         write_picture([chart_drawing(memory_charts(planned, gpu_name))], output)
     from ..views.memory import memory_view
+    from ..views.reading_warnings import reading_warnings
 
     write(
         format,
@@ -294,22 +295,6 @@ def gpu_notes(gpu: GPU | None) -> list[str]:
     if gpu is None or not gpu.note:
         return []
     return [gpu.note]
-
-
-def reading_warnings(readings: list[Reading]) -> list[str]:
-    """Return what contradicts each config, and what was read in place of what was named.
-
-    The model's name stands before each line where there are several.
-    """
-    from ..views.conflict import conflict_lines
-    from ..views.model import stand_ins
-
-    warnings: list[str] = []
-    for reading in readings:
-        prefix = f"{reading.name}: " if len(readings) > 1 else ""
-        lines = [*conflict_lines(reading), *stand_ins(reading)]
-        warnings += [f"{prefix}{line}" for line in lines]
-    return warnings
 
 
 def memory_document(

@@ -29,12 +29,21 @@ class CheckResult(Frozen):
     """The models that were read as a whole, as they are now."""
 
     def updated_entries(self) -> dict[str, Entry]:
-        """Return the entries of the lock, with those that were read replaced."""
+        """Return the entries of the lock, with those that were read replaced.
+
+        A model whose checkpoint contradicts its config is not replaced.
+        """
         entries: dict[str, Entry] = {}
         if self.lock:
             entries.update(self.lock.entries)
-        entries.update(self.read_entries)
+        for name, entry in self.read_entries.items():
+            if not entry.conflicts():
+                entries[name] = entry
         return entries
+
+    def refused_updates(self) -> list[str]:
+        """Return the models that `updated_entries` does not replace, because of a conflict."""
+        return [name for name, entry in self.read_entries.items() if entry.conflicts()]
 
 
 def project_policy() -> Policy:

@@ -135,7 +135,7 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
                 severity="quantization",
             )
         )
-    return changes
+    return [*changes, *_standing_conflicts(old, new)]
 
 
 def _finding_changes(old: Entry, new: Entry) -> Iterator[Change]:
@@ -156,6 +156,20 @@ def _finding_changes(old: Entry, new: Entry) -> Iterator[Change]:
     for key, finding in after.items():
         if key in before and before[key].message != finding.message:
             yield finding_change(finding, before[key].message, finding.message)
+
+
+def _standing_conflicts(old: Entry, new: Entry) -> Iterator[Change]:
+    """Yield the findings that make `new` a conflict and that `old` has with the same message.
+
+    No change made them, but a checkpoint that contradicts its config never passes in silence.
+    """
+    before = {(finding.rule, finding.path): finding for finding in old.findings}
+    changed = _has_other_tensors(old, new)
+    for finding in new.conflicts():
+        known = before.get((finding.rule, finding.path))
+        if known is None or (changed and known.message != finding.message):
+            continue
+        yield finding_change(finding, finding.message, finding.message)
 
 
 def _unread_key_changes(old: Entry, new: Entry) -> Iterator[Change]:

@@ -18,6 +18,7 @@ from ..architecture.fingerprint import digest, fingerprint, without_defaults
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
+from ..config.findings import NOT_DESCRIBED
 from ..errors import ConfigError, printable
 from .config_keys import Told
 from .stored import StoredRow, StoredTensors, stored_rows
@@ -55,6 +56,15 @@ class Entry(Frozen):
     """Whether some of it could not be read; never so in a lock."""
     told: Told = field(default=Told(), compare=False)
     """The config and the evidence of facts, where the model was read now."""
+
+    def conflicts(self) -> list[Finding]:
+        """Return the findings by which the checkpoint contradicts its config; none if it does not.
+
+        What a config says beyond the facts (`value-not-described`) contradicts nothing.
+        """
+        if self.status != "conflict":
+            return []
+        return [f for f in self.findings if f.severity != "info" and f.rule != NOT_DESCRIBED]
 
 
 @frozen

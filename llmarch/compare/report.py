@@ -155,6 +155,8 @@ def change_text(change: Change) -> str:
         return str(change.new)
     if is_finding and change.new is None:
         return f"no longer found: {change.old}"
+    if is_finding and change.old == change.new:
+        return f"as before: {change.new}"
     old, new = differing_items(change.old, change.new)
     words = [f"{value_text(old)} → {value_text(new)}", places_text(change)]
     key = key_text(change)

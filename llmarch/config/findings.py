@@ -15,6 +15,10 @@ from ..architecture.schema import Finding, Severity
 if TYPE_CHECKING:
     from .keys import ConfigKeys
 
+NOT_DESCRIBED = "value-not-described"
+"""The rule of a value that no fact describes. It contradicts no tensor: the tensors say by
+themselves if any do."""
+
 MAX_SHOWN = 60
 """How many characters of a value a message shows."""
 

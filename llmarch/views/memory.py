@@ -84,14 +84,20 @@ def memory_view(
     )
 
 
-def fit_view(advice: Advice, gpu_name: str) -> MemoryView:
-    """Return the view of a layout in which a model fits, with the command that starts it."""
+def fit_view(advice: Advice, gpu_name: str, warnings: Sequence[str] = ()) -> MemoryView:
+    """Return the view of a layout in which a model fits, with the command that starts it.
+
+    gpu_name: the kind of GPU that was asked for.
+    warnings: what a reader must know before the figures.
+    """
     planned = advice.planned
-    view = memory_view([planned], gpu_name)
+    view = memory_view([planned], gpu_name, warnings)
     gpus = planned.plan.request.parallel.gpus
     smallest = f"{gpus} × {gpu_name} are the fewest: {parallel_words(planned.plan)}"
-    if not advice.fits:
+    if not planned.plan.fits:
         smallest = f"not on {gpus} × {gpu_name}"
+    if advice.contradicted:
+        smallest = f"not known; by the config alone: {smallest}"
     formats = ", ".join(advice.formats)
     lines: list[tuple[str, list[str]]] = [("Smallest", [smallest])]
     if formats:
@@ -105,11 +111,15 @@ def fit_view(advice: Advice, gpu_name: str) -> MemoryView:
     if advice.launch and advice.fits:
         lines.append(("Launch", [advice.launch]))
     shown = [(label, text) for label, text in view.lines if label in FIT_LABELS]
+    if advice.contradicted:
+        shown = [(CONFIG_FITS if label == "Fits" else label, text) for label, text in shown]
     return replace(view, lines=[*lines, *shown], plot=None)
 
 
 FIT_LABELS = ("Fits", "Engine", "Pool", "Largest", "Divided", "Speed", "Weights", "Cache")
 """Labelled lines of a plan that `fit` shows as well."""
+CONFIG_FITS = "By the config"
+"""The label of whether a model fits, where its checkpoint contradicts the config."""
 
 
 def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:

@@ -326,12 +326,13 @@ def test_a_config_key_that_nobody_reads(locked: Hub, run: Run) -> None:
 
 
 def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
-    """Report no change for a finding that the lock has, and `info` when it is fixed."""
+    """A conflict that the lock has fails as before; it is `info` when it is fixed."""
     hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
     hub.heads[BOT, "main"] = "first"
-    out, _ = run("lock", BOT)
+    run("lock", BOT, code=1)
+    out, _ = run("lock", BOT, "--allow-conflict")
     assert "weights: tensor-missing" in out and "conflict" in out
-    reports(run, code=0)
+    reports(run, code=1)
     push(hub, "mended", files("qwen3-0.6b"))
     (change,) = reports(run, code=0)[0]["changes"]
     assert (change["rule"], change["new"], change["severity"]) == ("tensor-missing", None, "info")

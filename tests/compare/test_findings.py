@@ -18,6 +18,7 @@ from llmarch.compare.rules import RULES
 pytestmark = pytest.mark.usefixtures("work")
 
 REPO = "acme/model"
+Run = Callable[..., Any]
 SMALL = "qwen3-0.6b"
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -276,6 +277,37 @@ def test_a_conflict_fails_the_gate_at_its_default_level(
     if model.status == "conflict":
         assert worst
         assert llmarch.check(f"{REPO}@new", against=f"{REPO}@old").exit_code == 1
+
+
+@pytest.mark.parametrize(("rule", "old", "new"), ROWS, ids=[r[0] for r in ROWS])
+def test_no_command_passes_on_a_conflict(
+    hub: Hub, run: Run, rule: str, old: Callable[[], Files], new: Callable[[], Files]
+) -> None:
+    """What promises something promises nothing of a conflict, the same one as before included.
+
+    Of what is no conflict nothing fails that passed before.
+    """
+    hub.add(REPO, new())
+    model = llmarch.inspect(REPO)
+    failed = int(model.status == "conflict")
+    partial = 4 if model.status == "partial" or model.raw.partial else 0
+    run("lock", REPO, code=partial or failed)
+    assert Path("llmarch.lock").exists() == (failed + partial == 0)
+    run("lock", REPO, "--allow-conflict", code=partial)
+    if not partial:
+        run("check", code=failed)
+        run("check", "--update", code=failed)
+        run("check", code=failed)
+        run("check", REPO, "--against", REPO, code=failed)
+        run("diff", REPO, REPO, "--fail-on", "behaviour", code=failed)
+    run("diff", REPO, REPO, "--exit-code", code=failed or partial)
+    fit = run("fit", REPO, "--gpus", "H200", "--check", code=partial or 5 * failed)[0]
+    memory = run("memory", REPO, "--gpus", "H200", code=partial)[0]
+    for said in (fit, memory):
+        first = said.index("contradict") if failed else 0
+        assert first <= said.index("GiB")
+        assert ("contradict" in said) == bool(failed)
+    assert ("Fits" in fit) != bool(failed)
 
 
 def test_no_finding_of_a_reading_is_below_the_default_level() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..views.charts import Bar, BarChart, ChartSheet
-from ..views.memory import Plot
-from .drawing import WEDGE, Area, Drawing, Group, Rectangle, Wire, finished
+from ..views.charts import Bar, BarChart, ChartSheet, Segment
+from ..views.memory import Plot, Series
+from .drawing import WEDGE, WIRE, Anchor, Area, Drawing, Group, Point, Rectangle, Wire, finished
 from .metrics import FACT, NAME, SMALL, TITLE, text_width, wrapped_lines
 
 CHART_WIDTH = 560.0
@@ -45,9 +46,7 @@ def bars_chart(chart: BarChart) -> Group:
     """Return bars of one scale, each below its name, and what the colours are."""
     group = Group()
     group.text(0, 8, chart.title, TITLE, bold=True)
-    sizes = [sum(segment.size for segment in bar.segments) for bar in chart.bars]
-    most = max([*sizes, chart.limit.size if chart.limit else 0, 1])
-    scale = (CHART_WIDTH - WHOLE_ROOM) / most
+    scale = (CHART_WIDTH - WHOLE_ROOM) / longest_bar(chart)
     names = segment_names(chart)
     y = 24.0
     for bar in chart.bars:
@@ -57,20 +56,59 @@ def bars_chart(chart: BarChart) -> Group:
         draw_bar_segments(group, bar, names, scale, y)
         y += BAR_HEIGHT + 8
     if chart.limit is not None:
-        x = chart.limit.size * scale
-        group.add(Wire(((x, 22), (x, y - 2)), css="limit"))
-        anchor = "end" if x > CHART_WIDTH / 2 else "start"
-        group.text(x, y + 6, chart.limit.name, SMALL, "muted", anchor=anchor)
+        draw_limit(group, chart.limit, scale, y)
         y += 16
-    sizes_by_name: dict[str, str] = {}
-    if len(chart.bars) == 1:
-        sizes_by_name = {segment.name: segment.text for segment in chart.bars[0].segments}
-    labels: list[tuple[str, str]] = []
-    for i, name in enumerate(names):
-        size = sizes_by_name.get(name, "")
-        labels.append((f"k{i % BAR_COLOURS}", f"{name} {size}".rstrip()))
+    labels = bar_labels(chart, names)
     draw_names(group, labels, y + 4)
     return group
+
+
+def longest_bar(chart: BarChart) -> float:
+    """Return the size of the longest bar, or of the limit if that is larger."""
+    sizes = [1.0]
+    for bar in chart.bars:
+        size = sum(segment.size for segment in bar.segments)
+        sizes.append(size)
+    if chart.limit is not None:
+        sizes.append(chart.limit.size)
+    return max(sizes)
+
+
+def draw_limit(group: Group, limit: Segment, scale: float, y: float) -> None:
+    """Draw the limit as a line over all bars, and its name below it.
+
+    group: where it is drawn.
+    limit: the limit.
+    scale: pixels of a unit.
+    y: the lower edge of the bars.
+    """
+    x = limit.size * scale
+    line = Wire(((x, 22), (x, y - 2)), css="limit")
+    group.add(line)
+    anchor: Anchor = "start"
+    if x > CHART_WIDTH / 2:
+        anchor = "end"
+    group.text(x, y + 6, limit.name, SMALL, "muted", anchor=anchor)
+
+
+def bar_labels(chart: BarChart, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the class and the name of each colour; of a single bar also the size in words."""
+    sizes: dict[str, str] = {}
+    if len(chart.bars) == 1:
+        segments = chart.bars[0].segments
+        sizes = {segment.name: segment.text for segment in segments}
+    labels: list[tuple[str, str]] = []
+    for i, name in enumerate(names):
+        size = sizes.get(name, "")
+        words = f"{name} {size}".rstrip()
+        labels.append((bar_colour(i), words))
+    return labels
+
+
+def bar_colour(i: int) -> str:
+    """Return the class of the colour of a segment."""
+    number = i % BAR_COLOURS
+    return f"k{number}"
 
 
 def segment_names(chart: BarChart) -> list[str]:
@@ -78,8 +116,9 @@ def segment_names(chart: BarChart) -> list[str]:
     sums: dict[str, float] = {}
     for bar in chart.bars:
         for segment in bar.segments:
-            sums[segment.name] = sums.get(segment.name, 0) + segment.size
-    return sorted(sums, key=lambda name: -sums[name])
+            before = sums.get(segment.name, 0)
+            sums[segment.name] = before + segment.size
+    return sorted(sums, key=sums.__getitem__, reverse=True)
 
 
 def draw_bar_segments(group: Group, bar: Bar, names: Sequence[str], scale: float, y: float) -> None:
@@ -94,10 +133,12 @@ def draw_bar_segments(group: Group, bar: Bar, names: Sequence[str], scale: float
     x = 0.0
     for segment in bar.segments:
         width = segment.size * scale
-        css = f"k{names.index(segment.name) % BAR_COLOURS}"
-        group.add(Rectangle(Area(x, y, max(width - 1, 0.5), BAR_HEIGHT), css, 1, WEDGE))
+        area = Area(x, y, max(width - 1, 0.5), BAR_HEIGHT)
+        colour = bar_colour(names.index(segment.name))
+        group.add(Rectangle(area, colour, 1, WEDGE))
         x += width
-    group.text(x + 6, y + BAR_HEIGHT / 2, bar.text, FACT, bold=True)
+    middle = y + BAR_HEIGHT / 2
+    group.text(x + 6, middle, bar.text, FACT, bold=True)
 
 
 def draw_names(group: Group, names: Sequence[tuple[str, str]], y: float) -> None:
@@ -106,10 +147,40 @@ def draw_names(group: Group, names: Sequence[tuple[str, str]], y: float) -> None
     for css, name in names:
         needed = text_width(name, FACT) + 32
         if x and x + needed > CHART_WIDTH:
-            x, y = 0.0, y + 16
-        group.add(Rectangle(Area(x, y, 10, 10), css, 2))
+            x = 0.0
+            y += 16
+        swatch = Area(x, y, 10, 10)
+        group.add(Rectangle(swatch, css, 2))
         group.text(x + 15, y + 5, name, FACT)
         x += needed
+
+
+class Plane(NamedTuple):
+    """The area of a plot, and what its right and upper edges stand for."""
+
+    area: Area
+    longest: float
+    highest: float
+
+    def column(self, x: float) -> float:
+        """Return where a value of the horizontal axis is."""
+        shift = self.area.width * x / self.longest
+        return self.area.x + shift
+
+    def row(self, y: float) -> float:
+        """Return where a value of the vertical axis is; higher ones are at the upper edge."""
+        shown = min(y / self.highest, 1.0)
+        return self.area.bottom - self.area.height * shown
+
+
+def plot_plane(plot: Plot) -> Plane:
+    """Return the plane of a plot, beside the labels of its vertical axis."""
+    labels = [label for _, label in plot.y_ticks]
+    margin = max(text_width(label, SMALL) for label in labels) + 8
+    area = Area(margin, 28, CHART_WIDTH - margin - 20, PLANE_HEIGHT)
+    longest, _ = plot.x_ticks[-1]
+    highest, _ = plot.y_ticks[-1]
+    return Plane(area, longest, highest)
 
 
 # Lines
@@ -119,39 +190,64 @@ def plot_chart(plot: Plot) -> Group:
     """Return lines over a plane with its ticks, and what each line is."""
     group = Group()
     group.text(0, 8, plot.title, TITLE, bold=True, room=CHART_WIDTH)
-    margin = max(text_width(label, SMALL) for _, label in plot.y_ticks) + 8
-    plane = Area(margin, 28, CHART_WIDTH - margin - 20, PLANE_HEIGHT)
-    longest, highest = plot.x_ticks[-1][0], plot.y_ticks[-1][0]
+    plane = plot_plane(plot)
     draw_axes(group, plot, plane)
     for i, series in enumerate(plot.series):
-        points: list[tuple[float, float]] = []
-        for x, y in series.points:
-            shown = min(y / highest, 1.0)
-            points.append(
-                (plane.x + plane.width * x / longest, plane.bottom - plane.height * shown)
-            )
-        if len(points) > 1:
-            group.add(Wire(tuple(points), css=f"line{i % BAR_COLOURS}"))
+        draw_series(group, series, plane, line_colour(i))
     for mark in plot.marks:
-        y = plane.bottom - plane.height * min(mark.points[0][1] / highest, 1.0)
-        group.add(Wire(((plane.x, y), (plane.right, y)), css="limit"))
-    y = plane.bottom + 30
-    names = [(f"line{i % BAR_COLOURS}", series.name) for i, series in enumerate(plot.series)]
-    names += [("limit", mark.name) for mark in plot.marks]
-    for css, name in names:
-        group.add(Wire(((margin, y), (margin + 22, y)), css=css))
-        group.text(margin + 30, y, name, FACT, room=CHART_WIDTH - margin - 30)
-        y += 16
+        _, y = mark.points[0]
+        draw_level(group, plane, plane.row(y), "limit")
+    draw_line_names(group, plot, plane)
     return group
 
 
-def draw_axes(group: Group, plot: Plot, plane: Area) -> None:
+def line_colour(i: int) -> str:
+    """Return the class of the colour of a line."""
+    number = i % BAR_COLOURS
+    return f"line{number}"
+
+
+def draw_series(group: Group, series: Series, plane: Plane, css: str) -> None:
+    """Draw a line through the points of a series; one point alone is no line."""
+    points: list[Point] = []
+    for x, y in series.points:
+        point = plane.column(x), plane.row(y)
+        points.append(point)
+    if len(points) > 1:
+        line = Wire(tuple(points), css=css)
+        group.add(line)
+
+
+def draw_level(group: Group, plane: Plane, y: float, css: str, level: int = WIRE) -> None:
+    """Draw a horizontal line over the whole plane."""
+    start = plane.area.x, y
+    end = plane.area.right, y
+    line = Wire((start, end), css=css, level=level)
+    group.add(line)
+
+
+def draw_line_names(group: Group, plot: Plot, plane: Plane) -> None:
+    """Write below the plane what each line is."""
+    names = [(line_colour(i), series.name) for i, series in enumerate(plot.series)]
+    names += [("limit", mark.name) for mark in plot.marks]
+    left = plane.area.x
+    room = CHART_WIDTH - left - 30
+    y = plane.area.bottom + 30
+    for css, name in names:
+        sample = Wire(((left, y), (left + 22, y)), css=css)
+        group.add(sample)
+        group.text(left + 30, y, name, FACT, room=room)
+        y += 16
+
+
+def draw_axes(group: Group, plot: Plot, plane: Plane) -> None:
     """Draw the ticks of both axes: a grid line for each size, labels below for lengths."""
-    highest, longest = plot.y_ticks[-1][0], plot.x_ticks[-1][0]
+    area = plane.area
     for size, label in plot.y_ticks:
-        y = plane.bottom - plane.height * size / highest
-        group.add(Wire(((plane.x, y), (plane.right, y)), css="grid", level=WEDGE))
-        group.text(plane.x - 6, y, label, SMALL, "muted", anchor="end")
+        y = plane.row(size)
+        draw_level(group, plane, y, "grid", WEDGE)
+        group.text(area.x - 6, y, label, SMALL, "muted", anchor="end")
     for tokens, label in plot.x_ticks:
-        x = plane.x + plane.width * tokens / longest
-        group.text(x, plane.bottom + 11, label, SMALL, "muted", anchor="middle")
+        x = plane.column(tokens)
+        below = area.bottom + 11
+        group.text(x, below, label, SMALL, "muted", anchor="middle")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..views.figure.description import Box, BranchPicture, Column, Pill, StepPicture, Streams
-from .drawing import Area, Group, Rectangle, Sign
+from .drawing import Anchor, Area, Group, Rectangle, Sign
 from .metrics import COUNT, FACT, SMALL, text_width
 from .parts import box_group, frame, pill_group, small_box
 
@@ -22,6 +22,12 @@ MOST_STREAMS = 4
 SPACING = 4.0
 """Between the lines of several streams."""
 KIND_COLOURS = 6
+PLUS_RADIUS = 7.0
+"""Half the width of an addition: lines end there."""
+BESIDE_PLUS = 12.0
+"""Distance of a text from the axis beside an addition."""
+INLET_SPACING = 8.0
+"""Between the lines of what enters from outside."""
 
 
 @dataclass(slots=True)
@@ -33,8 +39,10 @@ class Rise:
 
     def up(self, length: float, arrow: bool = False) -> None:
         """Draw the line on."""
-        self.group.wire((0, self.y), (0, self.y - length), arrow=arrow)
+        start = 0, self.y
         self.y -= length
+        end = 0, self.y
+        self.group.wire(start, end, arrow=arrow)
 
     def pill(self, pill: Pill | None) -> None:
         """Lead the line into a pill, if there is one."""
@@ -47,10 +55,11 @@ class Rise:
     def box(self, box: Group) -> Area:
         """Lead the line into a box; return the place of the box."""
         self.up(9, arrow=True)
-        area = box.anchors["box"]
-        self.y -= area.height
-        self.group.place(box, -area.width / 2, self.y)
-        return Area(-area.width / 2, self.y, area.width, area.height)
+        own = box.anchors["box"]
+        self.y -= own.height
+        left = -own.width / 2
+        self.group.place(box, left, self.y)
+        return own.moved(left, self.y)
 
     def plus(self) -> float:
         """Lead the line into an addition; return its height."""
@@ -84,28 +93,31 @@ def step_blocks(step: StepPicture, least: float, inner: int) -> Group:
     """
     rise = Rise()
     if len(step.branches) == 1:
-        branch = step.branches[0]
+        (branch,) = step.branches
         areas = [branch_blocks(rise, branch, least)]
     else:
         areas = parallel_blocks(rise, step.branches, least)
     rise.pill(step.join_norm)
-    group = rise.group
-    group.anchors["out"] = Area(0, rise.y, 0, 0)
-    innermost = max(range(len(areas)), key=lambda j: inner * areas[j].center)
+    anchors = rise.group.anchors
+    anchors["out"] = Area(0, rise.y, 0, 0)
+    innermost = max(areas, key=lambda area: inner * area.center)
     for j, (branch, area) in enumerate(zip(step.branches, areas, strict=True)):
-        group.anchors[f"block:{branch.box.panel}#{j}"] = area
-        if branch.box.inlet and j == innermost:
-            group.anchors[f"inlet:{branch.box.inlet}"] = area
-    return group
+        box = branch.box
+        anchors[f"block:{box.panel}#{j}"] = area
+        if box.inlet and area is innermost:
+            anchors[f"inlet:{box.inlet}"] = area
+    return rise.group
 
 
 def branch_blocks(rise: Rise, branch: BranchPicture, least: float) -> Area:
     """Draw one branch along a line; return the place of its box."""
     rise.pill(branch.pre_norm)
-    area = rise.box(box_group(branch.box, least))
+    box = box_group(branch.box, least)
+    area = rise.box(box)
     rise.pill(branch.post_norm)
     if branch.factor:
-        rise.pill(Pill(text=branch.factor, role="io"))
+        factor = Pill(text=branch.factor, role="io")
+        rise.pill(factor)
     return area
 
 
@@ -117,12 +129,12 @@ def parallel_blocks(rise: Rise, branches: Sequence[BranchPicture], least: float)
         own = Rise()
         area = branch_blocks(own, branch, least)
         drawn.append((own, area))
-    total = sum(own.group.width for own, _ in drawn) + GAP * (len(drawn) - 1)
     top = min(own.y for own, _ in drawn) - 8
-    left = -total / 2
+    widths = [own.group.width for own, _ in drawn]
+    left = -(sum(widths) + GAP * (len(widths) - 1)) / 2
+    fork = rise.y
     centers: list[float] = []
     areas: list[Area] = []
-    fork = rise.y
     for own, area in drawn:
         own.up(own.y - top)
         center = left - own.group.bounds.left
@@ -130,9 +142,9 @@ def parallel_blocks(rise: Rise, branches: Sequence[BranchPicture], least: float)
         centers.append(center)
         areas.append(area.moved(center, fork))
         left += own.group.width + GAP
-    rise.group.wire((centers[0], fork), (centers[-1], fork))
     rise.y += top
-    rise.group.wire((centers[0], rise.y), (centers[-1], rise.y))
+    for y in (fork, rise.y):
+        rise.group.wire((centers[0], y), (centers[-1], y))
     return areas
 
 
@@ -160,7 +172,23 @@ class ColumnPlan:
     @property
     def edge(self) -> float:
         """Return where the residual line runs."""
-        return self.outer * (self.half + 18)
+        reach = self.half + 18
+        return self.outer * reach
+
+    @property
+    def end(self) -> float:
+        """Return where lines from the outer side end at an addition."""
+        return self.outer * PLUS_RADIUS
+
+    @property
+    def inner_anchor(self) -> Anchor:
+        """Return the anchor of a text that stands on the inner side of the axis."""
+        return anchor_beside(-self.outer)
+
+    @property
+    def mixed(self) -> bool:
+        """Return whether each step mixes several streams."""
+        return self.streams is not None and self.streams.kind == "hyper"
 
     @property
     def stream_lines(self) -> list[float]:
@@ -168,7 +196,15 @@ class ColumnPlan:
         assert self.streams is not None
         count = min(self.streams.count, MOST_STREAMS)
         first = self.edge + self.outer * 6
-        return [first + self.outer * SPACING * i for i in range(count)]
+        spacing = self.outer * SPACING
+        return [first + spacing * i for i in range(count)]
+
+
+def anchor_beside(direction: int) -> Anchor:
+    """Return the anchor of a text on a side of an axis: it begins or ends there."""
+    if direction > 0:
+        return "start"
+    return "end"
 
 
 def column_group(
@@ -192,13 +228,12 @@ def column_group(
     wired: whether what enters from outside has lines.
     """
     if not wired:
-        column = replace(column, steps=tuple(named_inlets(step) for step in column.steps))
+        steps = [named_inlets(step) for step in column.steps]
+        column = replace(column, steps=tuple(steps))
     outer = 1 if mirrored else -1
     blocks = [step_blocks(step, least, -outer) for step in column.steps]
-    mixed = streams is not None and streams.kind == "hyper"
-    on_axis = [b for b, s in zip(blocks, column.steps, strict=True) if s.skip_from is None or mixed]
-    half = max(max(b.bounds.right, -b.bounds.left) for b in on_axis)
-    plan = ColumnPlan(column, blocks, half, outer, streams, wired=wired)
+    plan = ColumnPlan(column, blocks, 0.0, outer, streams, wired=wired)
+    plan.half = axis_reach(plan)
     rise = Rise()
     if streams is None:
         draw_steps(rise, plan)
@@ -214,14 +249,25 @@ def column_group(
     return framed(rise, plan, alone)
 
 
+def axis_reach(plan: ColumnPlan) -> float:
+    """Return how far the blocks that stand on the axis reach from it."""
+    reach: list[float] = []
+    for blocks, step in zip(plan.blocks, plan.column.steps, strict=True):
+        if step.skip_from is None or plan.mixed:
+            reach += [blocks.bounds.right, -blocks.bounds.left]
+    return max(reach)
+
+
 def named_inlets(step: StepPicture) -> StepPicture:
     """Return a step whose boxes name what enters from outside."""
     branches: list[BranchPicture] = []
     for branch in step.branches:
         box = branch.box
         if box.inlet:
-            box = replace(box, lines=(*box.lines, inlet_words(box)), inlet="")
-        branches.append(replace(branch, box=box))
+            words = inlet_words(box)
+            box = replace(box, lines=(*box.lines, words), inlet="")
+            branch = replace(branch, box=box)
+        branches.append(branch)
     return replace(step, branches=tuple(branches))
 
 
@@ -242,23 +288,30 @@ def draw_steps(rise: Rise, plan: ColumnPlan) -> None:
             rise.up(14)
             draw_blocks(rise, plan, i)
         elif step.skip_from is None:
-            readers = [s for s in plan.column.steps if s.skip_from == i]
-            rise.up(14)
-            split = rise.y
-            draw_norm(rise, step)
-            if step.stream_from_norm:
-                rise.up(10)
-                split = rise.y
-            entries[i] = draw_taps(rise, len(readers))
-            draw_blocks(rise, plan, i)
-            center = rise.plus()
-            draw_residual(rise.group, plan, split, center)
-            draw_factors(rise.group, plan, step, center)
+            entries[i] = draw_axis_step(rise, plan, i)
         else:
             start = entries[step.skip_from].pop(0)
             taps = [y for heights in entries.values() for y in heights]
             draw_lane(rise, plan, i, start, lane, taps)
         rise.pill(step.after_norm)
+
+
+def draw_axis_step(rise: Rise, plan: ColumnPlan, i: int) -> list[float]:
+    """Draw a step on the axis; return the heights at which later steps read its input."""
+    step = plan.column.steps[i]
+    readers = [later for later in plan.column.steps if later.skip_from == i]
+    rise.up(14)
+    split = rise.y
+    rise.pill(step.pre_norm)
+    if step.stream_from_norm:
+        rise.up(10)
+        split = rise.y
+    taps = draw_taps(rise, len(readers))
+    draw_blocks(rise, plan, i)
+    center = rise.plus()
+    draw_residual(rise.group, plan, split, center)
+    draw_factors(rise.group, plan, step, center)
+    return taps
 
 
 @dataclass(slots=True)
@@ -268,16 +321,23 @@ class LaneSide:
     direction: int
     start: float
 
+    def take(self, blocks: Group) -> float:
+        """Return the axis of the next blocks, and note where those after them may begin."""
+        reach = blocks.bounds.right
+        if self.direction > 0:
+            reach = -blocks.bounds.left
+        axis = self.start + GAP + reach
+        self.start += 2 * GAP + blocks.width
+        return self.direction * axis
+
 
 def lane_start(plan: ColumnPlan) -> float:
     """Return how far from the axis the first lane for skipping blocks is."""
-    count = sum(name.startswith("inlet:") for b in plan.blocks for name in b.anchors)
-    return plan.half + GAP + 8 * (count + len(plan.column.added))
-
-
-def draw_norm(rise: Rise, step: StepPicture) -> None:
-    """Draw the norm of a step that feeds all its branches."""
-    rise.pill(step.pre_norm)
+    count = len(plan.column.added)
+    for blocks in plan.blocks:
+        inlets = [name for name in blocks.anchors if name.startswith("inlet:")]
+        count += len(inlets)
+    return plan.half + GAP + INLET_SPACING * count
 
 
 def draw_taps(rise: Rise, count: int) -> list[float]:
@@ -295,11 +355,14 @@ def draw_blocks(rise: Rise, plan: ColumnPlan, i: int) -> None:
     blocks = plan.blocks[i]
     rise.group.place(blocks, 0, rise.y, f"{i}/")
     for name, area in blocks.anchors.items():
-        if name.startswith("inlet:"):
-            inner = -plan.outer
-            side = area.right if inner > 0 else area.x
-            path = name.removeprefix("inlet:")
-            plan.inlets.append(Inlet(path, side, area.middle + rise.y))
+        if not name.startswith("inlet:"):
+            continue
+        side = area.right
+        if plan.outer > 0:
+            side = area.x
+        path = name.removeprefix("inlet:")
+        y = area.middle + rise.y
+        plan.inlets.append(Inlet(path, side, y))
     rise.y += blocks.anchors["out"].y
 
 
@@ -311,19 +374,24 @@ def draw_residual(group: Group, plan: ColumnPlan, split: float, center: float) -
     split: height at which it leaves.
     center: height of the addition.
     """
-    group.add(Sign("dot", 0, split))
-    end = plan.outer * 7
-    group.wire((0, split), (plan.edge, split), (plan.edge, center), (end, center), arrow=True)
+    fork = Sign("dot", 0, split)
+    group.add(fork)
+    start = 0, split
+    corners = (plan.edge, split), (plan.edge, center)
+    end = plan.end, center
+    group.wire(start, *corners, end, arrow=True)
 
 
 def draw_factors(group: Group, plan: ColumnPlan, step: StepPicture, center: float) -> None:
     """Write the factors of the branches and of the stream beside an addition."""
     if step.factor:
-        anchor = "start" if plan.outer < 0 else "end"
-        group.text(-plan.outer * 12, center - 1, step.factor, SMALL, "muted", anchor=anchor)
+        x = -plan.outer * BESIDE_PLUS
+        anchor = plan.inner_anchor
+        group.text(x, center - 1, step.factor, SMALL, "muted", anchor=anchor)
     if step.stream_factor:
-        middle = (plan.edge + plan.outer * 7) / 2
-        group.text(middle, center - 8, step.stream_factor, SMALL, "muted", anchor="middle")
+        middle = (plan.edge + plan.end) / 2
+        above = center - 8
+        group.text(middle, above, step.stream_factor, SMALL, "muted", anchor="middle")
 
 
 def lane_bottom(start: float, end: float, height: float, taps: Sequence[float]) -> float:
@@ -334,11 +402,14 @@ def lane_bottom(start: float, end: float, height: float, taps: Sequence[float]) 
     taps: heights at which lines to blocks further out leave the axis.
     """
     middle = (start + end) / 2 + height / 2
-    for bottom in (middle, *(y - 8 for y in sorted(taps, reverse=True))):
-        crossed = any(bottom - height - 4 < y < bottom + 4 for y in taps)
+    below_taps = [tap - 8 for tap in sorted(taps, reverse=True)]
+    for bottom in (middle, *below_taps):
+        top = bottom - height
+        crossed = any(top - 4 < tap < bottom + 4 for tap in taps)
         if not crossed and bottom <= start - 8:
             return bottom
-    return min([start, *taps]) - 8
+    lowest = min([start, *taps])
+    return lowest - 8
 
 
 def draw_lane(
@@ -353,40 +424,48 @@ def draw_lane(
     lane: where it stands.
     taps: heights at which lines to further blocks beside the steps leave the axis.
     """
-    step, blocks = plan.column.steps[i], plan.blocks[i]
-    own = Rise()
-    own.pill(step.pre_norm)
-    own.group.place(blocks, 0, own.y, f"{i}/")
-    own.y += blocks.anchors["out"].y
+    step = plan.column.steps[i]
+    own = lane_blocks(plan, i)
     height = -own.y
-    reach = -own.group.bounds.left if lane.direction > 0 else own.group.bounds.right
-    x = lane.direction * (lane.start + GAP + reach)
-    lane.start += 2 * GAP + own.group.width
+    x = lane.take(own.group)
     bottom = lane_bottom(start, rise.y - 37, height, taps)
-    rise.up(max(20.0, rise.y - (bottom - height + 5)))
+    top = bottom - height
+    rise.up(max(20.0, rise.y - (top + 5)))
     center = rise.plus()
     group = rise.group
     group.wire((0, start), (x, start), (x, bottom))
     group.place(own.group, x, bottom)
-    end = lane.direction * 7
-    group.wire((x, bottom - height), (x, center), (end, center), arrow=True)
+    end = lane.direction * PLUS_RADIUS
+    group.wire((x, top), (x, center), (end, center), arrow=True)
+    shift = lane.direction * BESIDE_PLUS
     if step.factor:
-        anchor = "start" if lane.direction > 0 else "end"
-        group.text(lane.direction * 12, center - 8, step.factor, SMALL, "muted", anchor=anchor)
+        anchor = anchor_beside(lane.direction)
+        group.text(shift, center - 8, step.factor, SMALL, "muted", anchor=anchor)
     if step.stream_factor:
-        anchor = "end" if lane.direction > 0 else "start"
-        shift = -lane.direction * 12
-        group.text(shift, center, step.stream_factor, SMALL, "muted", anchor=anchor)
+        anchor = anchor_beside(-lane.direction)
+        group.text(-shift, center, step.stream_factor, SMALL, "muted", anchor=anchor)
+
+
+def lane_blocks(plan: ColumnPlan, i: int) -> Rise:
+    """Return the blocks of a step that skips others, on an axis of their own."""
+    blocks = plan.blocks[i]
+    own = Rise()
+    own.pill(plan.column.steps[i].pre_norm)
+    own.group.place(blocks, 0, own.y, f"{i}/")
+    own.y += blocks.anchors["out"].y
+    return own
 
 
 def draw_added(rise: Rise, plan: ColumnPlan) -> None:
     """Draw what joins the stream at the end of the layer, from outside."""
+    inner = -plan.outer
+    anchor = plan.inner_anchor
     for box in plan.column.added:
         center = rise.plus()
-        inner = -plan.outer
-        anchor = "start" if inner > 0 else "end"
-        rise.group.text(inner * 12, center - 9, box.title, SMALL, "muted", anchor=anchor)
-        plan.inlets.append(Inlet(box.inlet, inner * 7, center))
+        x = inner * BESIDE_PLUS
+        rise.group.text(x, center - 9, box.title, SMALL, "muted", anchor=anchor)
+        inlet = Inlet(box.inlet, inner * PLUS_RADIUS, center)
+        plan.inlets.append(inlet)
 
 
 def draw_inlets(group: Group, plan: ColumnPlan) -> None:
@@ -394,9 +473,12 @@ def draw_inlets(group: Group, plan: ColumnPlan) -> None:
     if not plan.wired:
         return
     for i, inlet in enumerate(plan.inlets):
-        x = -plan.outer * (plan.half + GAP + 8 * i)
-        group.wire((x, 0), (x, inlet.y), (inlet.x, inlet.y), arrow=True)
-        group.anchors[f"inlet:{inlet.path}:{i}"] = Area(x, 0, 0, 0)
+        distance = plan.half + GAP + INLET_SPACING * i
+        x = -plan.outer * distance
+        end = inlet.x, inlet.y
+        group.wire((x, 0), (x, inlet.y), end, arrow=True)
+        name = f"inlet:{inlet.path}:{i}"
+        group.anchors[name] = Area(x, 0, 0, 0)
 
 
 # Several streams
@@ -409,14 +491,17 @@ def draw_with_predicted_streams(rise: Rise, plan: ColumnPlan) -> None:
     """
     assert plan.streams is not None
     count = plan.streams.count
-    lines = plan.stream_lines[: max(count - 1, 1)]
+    others = max(count - 1, 1)
+    lines = plan.stream_lines[:others]
     predict = (f"predict {count} streams from all", f"predict {count} streams", "predict")
+    correct = (f"correct {count} streams by the active one", f"correct {count} streams", "correct")
     bottom = draw_bar(rise, plan, lines, predict)
     draw_steps(rise, plan)
-    correct = (f"correct {count} streams by the active one", f"correct {count} streams", "correct")
     top = draw_bar(rise, plan, lines, correct)
     for x in lines:
-        rise.group.wire((x, bottom.y), (x, top.bottom))
+        start = x, bottom.y
+        end = x, top.bottom
+        rise.group.wire(start, end)
 
 
 def draw_bar(rise: Rise, plan: ColumnPlan, lines: Sequence[float], texts: Sequence[str]) -> Area:
@@ -428,15 +513,17 @@ def draw_bar(rise: Rise, plan: ColumnPlan, lines: Sequence[float], texts: Sequen
     texts: what the bar does, from the longest; the first that has room is written.
     """
     rise.up(12, arrow=True)
-    far = lines[-1]
-    room = abs(far) + 8 + plan.half
+    outermost = lines[-1]
+    far = abs(outermost) + 8
+    room = far + plan.half
     fitting = (text for text in texts if text_width(text, SMALL) + 20 <= room)
     text = next(fitting, texts[-1])
-    reach = max(10.0, text_width(text, SMALL) + 20 - abs(far) - 8)
-    left, right = far - 8, reach
-    if far > 0:
-        left, right = -reach, far + 8
-    area = Area(left, rise.y - 17, right - left, 17)
+    width = text_width(text, SMALL) + 20
+    reach = max(10.0, width - abs(outermost) - 8)
+    left = -far
+    if outermost > 0:
+        left = -reach
+    area = Area(left, rise.y - 17, far + reach, 17)
     rise.group.add(Rectangle(area, "io", 4))
     rise.group.text(area.center, area.middle, text, SMALL, anchor="middle")
     rise.y -= 17
@@ -448,31 +535,50 @@ def draw_with_mixed_streams(rise: Rise, plan: ColumnPlan) -> None:
 
     The streams run outside; the axis has the blocks alone. Streams keep their order at both turns.
     """
-    lines = plan.stream_lines
-    half = SPACING * (len(lines) - 1) / 2
-    entries = [-half + SPACING * i for i in range(len(lines))]
-    lanes = sorted(lines)
-    group = rise.group
-    turns = [10 + SPACING * i for i in range(len(lines))]
-    if plan.outer > 0:
-        turns.reverse()
-    lowest = rise.y - max(turns)
-    for entry, x, turn in zip(entries, lanes, turns, strict=True):
-        group.wire((entry, rise.y), (entry, rise.y - turn), (x, rise.y - turn), (x, lowest))
-    rise.y = lowest
-    bundle = Bundle(lanes, rise.y)
+    turn = StreamTurn(plan)
+    turn.draw_outwards(rise)
+    bundle = Bundle(turn.lanes, rise.y)
     for i, step in enumerate(plan.column.steps):
         draw_mixed_step(rise, plan, i, step, bundle)
-    turns.reverse()
-    top = rise.y - 6
-    for entry, x, turn in zip(entries, lanes, turns, strict=True):
-        end = (entry, top - max(turns) - 6)
-        group.wire((x, bundle.y), (x, top - turn), (entry, top - turn), end)
-    rise.y = top - max(turns) - 6
+    turn.draw_inwards(rise, bundle)
+    entries = turn.entries
     if plan.column.closing or plan.column.added:
-        group.wire((entries[0], rise.y), (entries[-1], rise.y))
+        rise.group.wire((entries[0], rise.y), (entries[-1], rise.y))
     else:
         plan.exits = entries
+
+
+class StreamTurn:
+    """Where several streams turn from the axis to their lanes outside, and back."""
+
+    def __init__(self, plan: ColumnPlan) -> None:
+        lines = plan.stream_lines
+        half = SPACING * (len(lines) - 1) / 2
+        steps = [SPACING * i for i in range(len(lines))]
+        self.entries = [step - half for step in steps]
+        self.lanes = sorted(lines)
+        self.heights = [step + 10 for step in steps]
+        if plan.outer > 0:
+            self.heights.reverse()
+
+    def draw_outwards(self, rise: Rise) -> None:
+        """Draw the streams from the axis to their lanes."""
+        bottom = rise.y
+        lowest = bottom - max(self.heights)
+        for entry, x, height in zip(self.entries, self.lanes, self.heights, strict=True):
+            y = bottom - height
+            rise.group.wire((entry, bottom), (entry, y), (x, y), (x, lowest))
+        rise.y = lowest
+
+    def draw_inwards(self, rise: Rise, bundle: Bundle) -> None:
+        """Draw the streams from their lanes back to the axis."""
+        top = rise.y - 6
+        highest = top - max(self.heights) - 6
+        heights = reversed(self.heights)
+        for entry, x, height in zip(self.entries, self.lanes, heights, strict=True):
+            y = top - height
+            rise.group.wire((x, bundle.y), (x, y), (entry, y), (entry, highest))
+        rise.y = highest
 
 
 @dataclass(slots=True)
@@ -485,12 +591,16 @@ class Bundle:
     @property
     def center(self) -> float:
         """Return the middle of the lines."""
-        return (self.lines[0] + self.lines[-1]) / 2
+        first = self.lines[0]
+        last = self.lines[-1]
+        return (first + last) / 2
 
     def up(self, group: Group, y: float) -> None:
         """Draw the lines on to a height."""
         for x in self.lines:
-            group.wire((x, self.y), (x, y))
+            start = x, self.y
+            end = x, y
+            group.wire(start, end)
         self.y = y
 
 
@@ -508,28 +618,40 @@ def draw_mixed_step(
     group = rise.group
     rise.y -= 10
     read = draw_on_bundle(group, bundle, rise.y, "read")
-    side = read.x if plan.outer > 0 else read.right
-    group.wire((side, read.middle), (0, read.middle), (0, read.middle - 14))
-    rise.y = read.middle - 14
+    turn = read.middle - 14
+    group.wire((axis_side(read, plan), read.middle), (0, read.middle), (0, turn))
+    rise.y = turn
     if step.skip_from is not None:
-        rise.pill(Pill(text=f"reads what step {step.skip_from + 1} reads", role="io"))
-    draw_norm(rise, step)
+        source = step.skip_from + 1
+        rise.pill(Pill(text=f"reads what step {source} reads", role="io"))
+    rise.pill(step.pre_norm)
     draw_blocks(rise, plan, i)
-    for factor in (step.factor, step.stream_factor and f"streams {step.stream_factor}"):
-        rise.pill(Pill(text=factor, role="io") if factor else None)
+    if step.factor:
+        rise.pill(Pill(text=step.factor, role="io"))
+    if step.stream_factor:
+        rise.pill(Pill(text=f"streams {step.stream_factor}", role="io"))
     rise.pill(step.after_norm)
     rise.up(12)
     mix = draw_on_bundle(group, bundle, rise.y + 8.5, "mix")
-    side = mix.x if plan.outer > 0 else mix.right
-    group.wire((0, rise.y), (side, mix.middle), arrow=True)
+    end = axis_side(mix, plan), mix.middle
+    group.wire((0, rise.y), end, arrow=True)
     rise.y = mix.y
+
+
+def axis_side(area: Area, plan: ColumnPlan) -> float:
+    """Return the side of a box of the outer side that is nearer to the axis."""
+    if plan.outer > 0:
+        return area.x
+    return area.right
 
 
 def draw_exits(rise: Rise, plan: ColumnPlan, length: float) -> None:
     """Draw the streams on to the end of the layer."""
+    bottom = rise.y
+    top = bottom - length
     for x in plan.exits:
-        rise.group.wire((x, rise.y), (x, rise.y - length))
-    rise.y -= length
+        rise.group.wire((x, bottom), (x, top))
+    rise.y = top
 
 
 def draw_on_bundle(group: Group, bundle: Bundle, y: float, word: str) -> Area:
@@ -542,10 +664,11 @@ def draw_on_bundle(group: Group, bundle: Bundle, y: float, word: str) -> Area:
     """
     box = small_box(word)
     bundle.up(group, y)
-    area = Area(bundle.center - box.width / 2, y - box.height, box.width, box.height)
-    group.place_corner(box, area.x, area.y)
-    bundle.y = area.y
-    return area
+    left = bundle.center - box.width / 2
+    top = y - box.height
+    group.place_corner(box, left, top)
+    bundle.y = top
+    return Area(left, top, box.width, box.height)
 
 
 # The frame
@@ -558,27 +681,62 @@ def framed(rise: Rise, plan: ColumnPlan, alone: bool) -> Group:
     plan: the column.
     alone: whether it is the only kind of layers, whose name stands under the strip.
     """
-    kinds = plan.column.kinds
-    heads = [f"{kind.count} ×" if alone else f"{kind.count} × {kind.words}" for kind in kinds]
-    drawn = rise.group
-    left, right = drawn.bounds.left - GAP - 2, drawn.bounds.right + GAP + 2
-    needed = max(text_width(head, FACT, bold=True) for head in heads) + 24
-    extra = max(0.0, needed - (right - left)) / 2
-    area = Area(left - extra, rise.y, right - left + 2 * extra, -rise.y)
+    heads = column_heads(plan.column, alone)
+    area = column_frame(rise, heads)
     group = Group()
     frame(group, area, "block", 12)
-    group.place(drawn, 0, 0)
-    group.anchors |= {"frame": area, "in": Area(0, 0, 0, 0), "out": Area(0, rise.y, 0, 0)}
+    group.place(rise.group, 0, 0)
+    group.anchors["frame"] = area
+    group.anchors["in"] = Area(0, 0, 0, 0)
+    group.anchors["out"] = Area(0, rise.y, 0, 0)
     if alone:
-        anchor = "end" if plan.outer > 0 else "start"
-        x = area.right - 4 if plan.outer > 0 else area.x + 4
-        group.text(x, area.y - 16, heads[0], COUNT, anchor=anchor, bold=True)
-        return group
-    top = area.y - 6 - 18 * len(kinds)
-    for i, (kind, head) in enumerate(zip(kinds, heads, strict=True)):
+        draw_count(group, plan, area, heads[0])
+    else:
+        draw_heads(group, plan.column, area, heads)
+    return group
+
+
+def column_heads(column: Column, alone: bool) -> list[str]:
+    """Return what stands above a column for each kind of layers: how many they are, and which."""
+    if alone:
+        return [f"{kind.count} ×" for kind in column.kinds]
+    return [f"{kind.count} × {kind.words}" for kind in column.kinds]
+
+
+def column_frame(rise: Rise, heads: Sequence[str]) -> Area:
+    """Return the frame around a drawn column, which is as wide as the texts above it."""
+    bounds = rise.group.bounds
+    left = bounds.left - GAP - 2
+    right = bounds.right + GAP + 2
+    widths = [text_width(head, FACT, bold=True) for head in heads]
+    needed = max(widths) + 24
+    extra = max(0.0, needed - (right - left)) / 2
+    width = right - left + 2 * extra
+    return Area(left - extra, rise.y, width, -rise.y)
+
+
+def draw_count(group: Group, plan: ColumnPlan, area: Area, head: str) -> None:
+    """Write how many layers there are above the outer side of a frame."""
+    anchor = plan.inner_anchor
+    x = area.x + 4
+    if plan.outer > 0:
+        x = area.right - 4
+    y = area.y - 16
+    group.text(x, y, head, COUNT, anchor=anchor, bold=True)
+
+
+def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[str]) -> None:
+    """Write above a frame which kinds of layers it stands for, with their colours in the strip."""
+    top = area.y - 6 - 18 * len(heads)
+    for i, (kind, head) in enumerate(zip(column.kinds, heads, strict=True)):
         middle = top + 18 * i + 9
         swatch = Area(area.x + 2, middle - 5, 10, 10)
-        group.add(Rectangle(swatch, f"k{kind.number % KIND_COLOURS}", 2))
+        group.add(Rectangle(swatch, kind_colour(kind.number), 2))
         group.text(area.x + 18, middle, head, FACT, bold=True)
     group.bounds.include(Area(area.x, top, 1, 1))
-    return group
+
+
+def kind_colour(number: int) -> str:
+    """Return the class of the colour of a kind of layers."""
+    colour = number % KIND_COLOURS
+    return f"k{colour}"

@@ -19,6 +19,8 @@ WEDGE, FRAME, WIRE, SOLID, MARKER, TEXT, SIGN = range(7)
 """Levels from the bottom: what lies over what."""
 ARROW = 5.0
 """Length of an arrowhead."""
+HALF_ARROW = 3.0
+"""Half its width."""
 
 
 class Area(NamedTuple):
@@ -42,16 +44,20 @@ class Area(NamedTuple):
     @property
     def center(self) -> float:
         """Return the middle from left to right."""
-        return self.x + self.width / 2
+        half = self.width / 2
+        return self.x + half
 
     @property
     def middle(self) -> float:
         """Return the middle from top to bottom."""
-        return self.y + self.height / 2
+        half = self.height / 2
+        return self.y + half
 
     def moved(self, dx: float, dy: float) -> Area:
         """Return it at another place."""
-        return Area(self.x + dx, self.y + dy, self.width, self.height)
+        x = self.x + dx
+        y = self.y + dy
+        return Area(x, y, self.width, self.height)
 
 
 class Rectangle(NamedTuple):
@@ -66,7 +72,8 @@ class Rectangle(NamedTuple):
 
     def moved(self, dx: float, dy: float) -> Rectangle:
         """Return it at another place."""
-        return self._replace(area=self.area.moved(dx, dy))
+        area = self.area.moved(dx, dy)
+        return self._replace(area=area)
 
 
 class Cells(NamedTuple):
@@ -78,7 +85,8 @@ class Cells(NamedTuple):
 
     def moved(self, dx: float, dy: float) -> Cells:
         """Return them at another place."""
-        return self._replace(areas=tuple(area.moved(dx, dy) for area in self.areas))
+        areas = [area.moved(dx, dy) for area in self.areas]
+        return self._replace(areas=tuple(areas))
 
 
 class Label(NamedTuple):
@@ -100,12 +108,21 @@ class Label(NamedTuple):
     def area(self) -> Area:
         """Return what the text covers."""
         width = text_width(self.text, self.size, self.bold)
-        shift = {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
-        return Area(self.x - shift, self.y - self.size / 2, width, self.size)
+        left = self.x - anchor_shift(self.anchor, width)
+        top = self.y - self.size / 2
+        return Area(left, top, width, self.size)
 
     def moved(self, dx: float, dy: float) -> Label:
         """Return it at another place."""
-        return self._replace(x=self.x + dx, y=self.y + dy)
+        x = self.x + dx
+        y = self.y + dy
+        return self._replace(x=x, y=y)
+
+
+def anchor_shift(anchor: Anchor, width: float) -> float:
+    """Return how far from the left edge of a text its anchor is."""
+    shifts = {"start": 0.0, "middle": width / 2, "end": width}
+    return shifts[anchor]
 
 
 class Wire(NamedTuple):
@@ -118,26 +135,35 @@ class Wire(NamedTuple):
 
     def moved(self, dx: float, dy: float) -> Wire:
         """Return it at another place."""
-        return self._replace(points=moved_points(self.points, dx, dy))
+        points = moved_points(self.points, dx, dy)
+        return self._replace(points=points)
 
     @property
     def segments(self) -> Iterator[tuple[Point, Point]]:
         """Yield the straight parts."""
-        yield from zip(self.points, self.points[1:], strict=False)
+        ends = self.points[1:]
+        yield from zip(self.points, ends, strict=False)
 
     @property
     def head(self) -> tuple[Point, ...]:
         """Return the corners of the arrowhead."""
-        (x0, y0), (x1, y1) = self.points[-2:]
-        dx = (x1 > x0) - (x1 < x0)
-        dy = (y1 > y0) - (y1 < y0)
-        base_x, base_y = x1 - ARROW * dx, y1 - ARROW * dy
-        side = 3.0
+        before, tip = self.points[-2:]
+        dx = direction(before[0], tip[0])
+        dy = direction(before[1], tip[1])
+        base_x = tip[0] - ARROW * dx
+        base_y = tip[1] - ARROW * dy
+        across_x = HALF_ARROW * dy
+        across_y = HALF_ARROW * dx
         return (
-            (x1, y1),
-            (base_x - side * dy, base_y - side * dx),
-            (base_x + side * dy, base_y + side * dx),
+            tip,
+            (base_x - across_x, base_y - across_y),
+            (base_x + across_x, base_y + across_y),
         )
+
+
+def direction(start: float, end: float) -> int:
+    """Return 1 where a line goes to higher numbers, -1 where to lower ones, 0 where to neither."""
+    return (end > start) - (end < start)
 
 
 class Polygon(NamedTuple):
@@ -149,7 +175,8 @@ class Polygon(NamedTuple):
 
     def moved(self, dx: float, dy: float) -> Polygon:
         """Return it at another place."""
-        return self._replace(points=moved_points(self.points, dx, dy))
+        points = moved_points(self.points, dx, dy)
+        return self._replace(points=points)
 
 
 class Sign(NamedTuple):
@@ -162,12 +189,24 @@ class Sign(NamedTuple):
 
     def moved(self, dx: float, dy: float) -> Sign:
         """Return it at another place."""
-        return self._replace(x=self.x + dx, y=self.y + dy)
+        x = self.x + dx
+        y = self.y + dy
+        return self._replace(x=x, y=y)
 
     @property
     def radius(self) -> float:
         """Return its radius."""
-        return {"plus": 7.0, "dot": 2.0, "flag": 7.0}[self.kind]
+        if self.kind == "dot":
+            return 2.0
+        return 7.0
+
+    @property
+    def area(self) -> Area:
+        """Return what the sign covers."""
+        r = self.radius
+        left = self.x - r
+        top = self.y - r
+        return Area(left, top, 2 * r, 2 * r)
 
 
 DrawnShape = Union[Rectangle, Cells, Label, Wire, Polygon, Sign]
@@ -175,7 +214,8 @@ DrawnShape = Union[Rectangle, Cells, Label, Wire, Polygon, Sign]
 
 def moved_points(points: Sequence[Point], dx: float, dy: float) -> tuple[Point, ...]:
     """Return points at another place."""
-    return tuple((x + dx, y + dy) for x, y in points)
+    moved = [(x + dx, y + dy) for x, y in points]
+    return tuple(moved)
 
 
 @dataclass(slots=True)
@@ -194,6 +234,16 @@ class Bounds:
         self.right = max(self.right, area.right)
         self.bottom = max(self.bottom, area.bottom)
 
+    @property
+    def width(self) -> float:
+        """Return how wide they are."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Return how tall they are."""
+        return self.bottom - self.top
+
 
 @dataclass(slots=True)
 class Group:
@@ -207,18 +257,18 @@ class Group:
     @property
     def width(self) -> float:
         """Return how wide it is."""
-        return self.bounds.right - self.bounds.left
+        return self.bounds.width
 
     @property
     def height(self) -> float:
         """Return how tall it is."""
-        return self.bounds.bottom - self.bounds.top
+        return self.bounds.height
 
     def add(self, shape: DrawnShape) -> None:
         """Add a shape; frames, boxes and texts make the group reach around them."""
         self.shapes.append(shape)
         match shape:
-            case Rectangle() | Label():
+            case Rectangle() | Label() | Sign():
                 self.bounds.include(shape.area)
             case Cells():
                 for area in shape.areas:
@@ -226,9 +276,6 @@ class Group:
             case Wire() | Polygon():
                 for x, y in shape.points:
                     self.bounds.include(Area(x, y, 0, 0))
-            case Sign():
-                r = shape.radius
-                self.bounds.include(Area(shape.x - r, shape.y - r, 2 * r, 2 * r))
 
     def text(
         self,
@@ -252,15 +299,23 @@ class Group:
         bold: whether it is semibold.
         room: its width at most, None for any.
         """
-        shown = text if room is None else cut_text(text, size, room, bold)
-        whole = "" if shown == text else text
-        self.add(Label(x, y, shown, size, css, anchor, bold, whole))
+        shown = text
+        if room is not None:
+            shown = cut_text(text, size, room, bold)
+        label = Label(x, y, shown, size, css, anchor, bold)
+        if shown != text:
+            label = label._replace(whole=text)
+        self.add(label)
 
     def wire(self, *points: Point, arrow: bool = False, css: str = "wire") -> None:
         """Add a line through points; parts without a length are left out."""
-        kept = [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
+        kept: list[Point] = []
+        for point in points:
+            if not kept or point != kept[-1]:
+                kept.append(point)
         if len(kept) > 1:
-            self.add(Wire(tuple(kept), arrow, css))
+            wire = Wire(tuple(kept), arrow, css)
+            self.add(wire)
 
     def place(self, group: Group, x: float, y: float, prefix: str = "") -> None:
         """Add the shapes and anchors of a group whose origin comes to a place.
@@ -270,15 +325,19 @@ class Group:
         prefix: what the names of its anchors get in front.
         """
         for shape in group.shapes:
-            self.shapes.append(shape.moved(x, y))
+            moved = shape.moved(x, y)
+            self.shapes.append(moved)
         for name, area in group.anchors.items():
             self.anchors[prefix + name] = area.moved(x, y)
         b = group.bounds
-        self.bounds.include(Area(b.left + x, b.top + y, group.width, group.height))
+        whole = Area(b.left, b.top, b.width, b.height)
+        self.bounds.include(whole.moved(x, y))
 
     def place_corner(self, group: Group, x: float, y: float, prefix: str = "") -> None:
         """Add a group whose upper left corner comes to a place; see `place`."""
-        self.place(group, x - group.bounds.left, y - group.bounds.top, prefix)
+        left = x - group.bounds.left
+        top = y - group.bounds.top
+        self.place(group, left, top, prefix)
 
 
 class Drawing(NamedTuple):
@@ -302,14 +361,19 @@ def finished(group: Group, margin: float, title: str, summary: str) -> Drawing:
     page = Group()
     page.place_corner(group, margin, margin)
     shapes = sorted(page.shapes, key=lambda shape: shape.level)
-    width = group.width + 2 * margin
-    height = group.height + 2 * margin
-    return Drawing(width, height, tuple(shapes), title, summary)
+    return Drawing(
+        width=group.width + 2 * margin,
+        height=group.height + 2 * margin,
+        shapes=tuple(shapes),
+        title=title,
+        summary=summary,
+    )
 
 
 def union(areas: Iterable[Area]) -> Area:
     """Return the smallest area around some areas."""
-    bounds = Bounds(float("inf"), float("inf"), float("-inf"), float("-inf"))
+    infinity = float("inf")
+    bounds = Bounds(infinity, infinity, -infinity, -infinity)
     for area in areas:
         bounds.include(area)
-    return Area(bounds.left, bounds.top, bounds.right - bounds.left, bounds.bottom - bounds.top)
+    return Area(bounds.left, bounds.top, bounds.width, bounds.height)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..views.figure.description import Figure
 from .drawing import FRAME, Area, Group, Rectangle
 from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
-from .panels import PAD
+from .panels import PAD, line_middles
 from .parts import marker
 
 LABELS = 150.0
@@ -15,11 +15,11 @@ LABELS = 150.0
 def matrix_group(figure: Figure, width: float) -> Group:
     """Return the facts that differ, a column for each model."""
     group = Group()
-    count = len(figure.models)
-    each = (width - LABELS) / count
-    for i, model in enumerate(figure.models):
-        x = LABELS + each * i
+    each = (width - LABELS) / len(figure.models)
+    x = LABELS
+    for model in figure.models:
         group.text(x, 16, model.name, TITLE, bold=True, room=each - PAD)
+        x += each
     y = 30.0
     section = ""
     for name, value in figure.matrix:
@@ -28,7 +28,8 @@ def matrix_group(figure: Figure, width: float) -> Group:
             group.text(PAD, y + 12, section, SMALL, "muted", bold=True)
             y += 20
         y = matrix_row(group, value.label, value.cells, y, each)
-    group.add(Rectangle(Area(0, 0, width, y + 8), "panel io", 8, FRAME))
+    area = Area(0, 0, width, y + 8)
+    group.add(Rectangle(area, "panel io", 8, FRAME))
     return group
 
 
@@ -42,17 +43,19 @@ def matrix_row(group: Group, label: str, cells: tuple[str, ...], y: float, each:
     each: the width of a column.
     """
     labels = wrapped_lines(label, FACT, LABELS - 2 * PAD)
-    columns = [cell_lines(cell, each - 2 * PAD) for cell in cells]
+    room = each - 2 * PAD
+    columns = [cell_lines(cell, room) for cell in cells]
     rows = max(len(labels), *map(len, columns))
-    for i, line in enumerate(labels):
-        group.text(PAD, y + LINE_HEIGHT * i + LINE_HEIGHT / 2, line, FACT, "muted")
+    middles = line_middles(range(rows), y, rows)
+    for line, middle in zip(labels, middles, strict=False):
+        group.text(PAD, middle, line, FACT, "muted")
     for j, lines in enumerate(columns):
         x = LABELS + each * j
         differs = cells[j] != cells[0]
-        for i, line in enumerate(lines):
-            middle = y + LINE_HEIGHT * i + LINE_HEIGHT / 2
+        for line, middle in zip(lines, middles, strict=False):
             if differs:
-                marker(group, x, middle, text_width(line, FACT, bold=True), "start")
+                width = text_width(line, FACT, bold=True)
+                marker(group, x, middle, width, "start")
             group.text(x, middle, line, FACT, bold=differs)
     return y + LINE_HEIGHT * rows + 2
 
@@ -61,5 +64,6 @@ def cell_lines(cell: str, room: float) -> list[str]:
     """Return a cell on as many lines as it needs."""
     lines: list[str] = []
     for text in cell.split("\n"):
-        lines += wrapped_lines(text, FACT, room, bold=True, most=8)
+        parts = wrapped_lines(text, FACT, room, bold=True, most=8)
+        lines.extend(parts)
     return lines

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Sized
 
 from ..views.figure.description import LayerStrip, Mark, Panel, Reuse, Value
-from .columns import KIND_COLOURS
-from .drawing import FRAME, WIRE, Area, Cells, Group, Rectangle, Sign, Wire
+from .columns import kind_colour
+from .drawing import FRAME, WIRE, Anchor, Area, Cells, Group, Rectangle, Sign, Wire
 from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
 from .parts import marker
 from .pictures import pictures_group
@@ -20,44 +21,59 @@ def panel_group(panel: Panel, width: float) -> Group:
     group = Group()
     y = panel_title(group, panel, width)
     y = panel_pictures(group, panel, y, width)
-    pair = len(panel.values[0].cells) == 2 if panel.values else False
     for v in panel.values:
-        y = value_pair(group, v, y, width) if pair else value_line(group, v, y, width)
-    if panel.notes:
-        text = "differs too: " + ", ".join(panel.notes)
-        for line in wrapped_lines(text, SMALL, width - 2 * PAD, most=99):
-            group.text(PAD, y + 8, line, SMALL)
-            y += 13
+        if len(panel.values[0].cells) == 2:
+            y = value_pair(group, v, y, width)
+        else:
+            y = value_line(group, v, y, width)
+    y = panel_notes(group, panel, y, width)
     area = Area(0, 0, width, y + 8)
-    group.add(Rectangle(area, f"panel {panel.role}", 8, FRAME, panel.path))
+    css = f"panel {panel.role}"
+    group.add(Rectangle(area, css, 8, FRAME, panel.path))
     if panel.mark == "form":
-        group.add(Sign("flag", width - PAD - 7, 18))
+        flag = Sign("flag", width - PAD - 7, 18)
+        group.add(flag)
     return group
 
 
 def panel_title(group: Group, panel: Panel, width: float) -> float:
     """Write the title of a panel; return the height below it."""
+    room = width - 2 * PAD - 16
     y = 18.0
-    for line in wrapped_lines(panel.title, TITLE, width - 2 * PAD - 16, bold=True):
+    for line in wrapped_lines(panel.title, TITLE, room, bold=True):
         group.text(PAD, y, line, TITLE, bold=True)
         y += 16
     return y - 2
 
 
+def panel_notes(group: Group, panel: Panel, y: float, width: float) -> float:
+    """Write which differences a panel does not show; return the height below them."""
+    if not panel.notes:
+        return y
+    text = "differs too: " + ", ".join(panel.notes)
+    room = width - 2 * PAD
+    for line in wrapped_lines(text, SMALL, room, most=99):
+        group.text(PAD, y + 8, line, SMALL)
+        y += 13
+    return y
+
+
 def panel_pictures(group: Group, panel: Panel, y: float, width: float) -> float:
     """Draw the pictures of a panel side by side, one model each; return the height below them."""
-    count = len(panel.pictures)
     if not any(panel.pictures):
         return y
     gutter = 20.0
+    count = len(panel.pictures)
     each = (width - 2 * PAD - gutter * (count - 1)) / count
+    top = y + 2
     lowest = y
     for i, pictures in enumerate(panel.pictures):
         if not pictures:
             continue
         drawn = pictures_group(pictures, each)
-        group.place(drawn, PAD + (each + gutter) * i, y + 2)
-        lowest = max(lowest, y + 2 + drawn.bounds.bottom)
+        left = PAD + (each + gutter) * i
+        group.place(drawn, left, top)
+        lowest = max(lowest, top + drawn.bounds.bottom)
     return lowest + 8
 
 
@@ -70,28 +86,45 @@ def value_line(group: Group, v: Value, y: float, width: float) -> float:
     width: the width of the panel.
     """
     labels = wrapped_lines(v.label, FACT, 0.36 * width)
-    room = width - 3 * PAD - max(text_width(label, FACT) for label in labels)
+    room = width - 3 * PAD - widest_line(labels)
     lines = wrapped_lines(v.cells[0], FACT, room, bold=True, most=6)
     rows = max(len(labels), len(lines))
     write_lines(group, labels, PAD, y, rows, "muted", "start", "")
-    for i, line in enumerate(lines):
-        middle = y + LINE_HEIGHT * (i + (rows - len(lines)) / 2) + LINE_HEIGHT / 2
+    for line, middle in zip(lines, line_middles(lines, y, rows), strict=True):
         group.text(width - PAD, middle, line, FACT, anchor="end", bold=True)
     return y + LINE_HEIGHT * rows
+
+
+def widest_line(lines: Sequence[str]) -> float:
+    """Return the width of the widest of some lines."""
+    widths = [text_width(line, FACT) for line in lines]
+    return max(widths)
+
+
+def line_middles(lines: Sized, y: float, rows: int) -> list[float]:
+    """Return the middle of each line, where lines stand in the middle of some rows.
+
+    lines: the lines.
+    y: the height above the rows.
+    rows: number of rows.
+    """
+    above = (rows - len(lines)) / 2
+    half = LINE_HEIGHT / 2
+    return [y + LINE_HEIGHT * (i + above) + half for i in range(len(lines))]
 
 
 def value_pair(group: Group, v: Value, y: float, width: float) -> float:
     """Write a value of two models on the sides of its label; return the height below it."""
     labels = wrapped_lines(v.label, FACT, 0.3 * width)
-    label_width = max(text_width(label, FACT) for label in labels)
-    room = (width - label_width) / 2 - PAD - 12
-    cells = [wrapped_lines(cell, FACT, room, bold=bool(v.mark), most=8) for cell in v.cells]
-    rows = max(len(labels), *map(len, cells))
-    for i, line in enumerate(labels):
-        middle = y + LINE_HEIGHT * (i + (rows - len(labels)) / 2) + LINE_HEIGHT / 2
-        group.text(width / 2, middle, line, FACT, "muted", anchor="middle")
-    write_lines(group, cells[0], PAD, y, rows, "", "start", v.mark)
-    write_lines(group, cells[1], width - PAD, y, rows, "", "end", v.mark)
+    room = (width - widest_line(labels)) / 2 - PAD - 12
+    bold = bool(v.mark)
+    old, new = (wrapped_lines(cell, FACT, room, bold=bold, most=8) for cell in v.cells)
+    rows = max(len(labels), len(old), len(new))
+    center = width / 2
+    for line, middle in zip(labels, line_middles(labels, y, rows), strict=True):
+        group.text(center, middle, line, FACT, "muted", anchor="middle")
+    write_lines(group, old, PAD, y, rows, "", "start", v.mark)
+    write_lines(group, new, width - PAD, y, rows, "", "end", v.mark)
     return y + LINE_HEIGHT * rows
 
 
@@ -102,7 +135,7 @@ def write_lines(
     y: float,
     rows: int,
     css: str,
-    anchor: str,
+    anchor: Anchor,
     mark: Mark,
 ) -> None:
     """Write lines in the middle of some rows.
@@ -113,16 +146,17 @@ def write_lines(
     y: the height above the rows.
     rows: number of rows.
     css: class of the text; empty for that which its mark asks for.
-    anchor: `start` or `end`.
+    anchor: which point of a line `x` is.
     mark: how they differ.
     """
-    for i, line in enumerate(lines):
-        middle = y + LINE_HEIGHT * (i + (rows - len(lines)) / 2) + LINE_HEIGHT / 2
+    bold = bool(mark)
+    if not css:
+        css = "ink" if mark else "muted"
+    for line, middle in zip(lines, line_middles(lines, y, rows), strict=True):
         if mark:
-            marker(group, x, middle, text_width(line, FACT, bold=True), anchor)
-        shown = css or ("ink" if mark else "muted")
-        at = "end" if anchor == "end" else "start"
-        group.text(x, middle, line, FACT, shown, anchor=at, bold=bool(mark))
+            width = text_width(line, FACT, bold=True)
+            marker(group, x, middle, width, anchor)
+        group.text(x, middle, line, FACT, css, anchor=anchor, bold=bold)
 
 
 # Call-outs
@@ -134,7 +168,8 @@ def call_outs(facts: Sequence[tuple[str, str]], width: float) -> Group:
     facts: label and words of each.
     width: the width of the rows; words that need half of it have a row of their own.
     """
-    long = [fact for fact in facts if call_out_width(*fact) > width / 2]
+    half = width / 2
+    long = [fact for fact in facts if call_out_width(fact) > half]
     short = [fact for fact in facts if fact not in long]
     group = Group()
     y = short_call_outs(group, short, width)
@@ -155,13 +190,15 @@ def short_call_outs(group: Group, facts: Sequence[tuple[str, str]], width: float
         return 0.0
     gaps = max(len(columns) - 1, 1)
     space = min((width - sum(columns)) / gaps, 44.0)
-    for i, row in enumerate(rows):
+    y = 0.0
+    for row in rows:
         x = 0.0
         for (label, words), column in zip(row, columns, strict=False):
-            group.text(x, 38 * i + 5, label, SMALL, "muted")
-            group.text(x, 38 * i + 20, words, TITLE, bold=True)
+            group.text(x, y + 5, label, SMALL, "muted")
+            group.text(x, y + 20, words, TITLE, bold=True)
             x += column + space
-    return 38.0 * len(rows)
+        y += 38
+    return y
 
 
 def call_out_grid(
@@ -172,18 +209,27 @@ def call_out_grid(
     columns: list[float] = []
     for count in range(1, len(facts) + 1):
         each = -(-len(facts) // count)
-        rows = [facts[i : i + each] for i in range(0, len(facts), each)]
-        columns = [
-            max(call_out_width(*row[j]) for row in rows if j < len(row)) for j in range(each)
-        ]
-        if sum(columns) + 20 * (each - 1) <= width:
+        starts = range(0, len(facts), each)
+        rows = [facts[start : start + each] for start in starts]
+        columns = [widest_call_out(rows, j) for j in range(each)]
+        gaps = 20 * (each - 1)
+        if sum(columns) + gaps <= width:
             break
     return rows, columns
 
 
-def call_out_width(label: str, words: str) -> float:
-    """Return the width of a call-out."""
-    return max(text_width(label, SMALL), text_width(words, TITLE, bold=True))
+def widest_call_out(rows: Sequence[Sequence[tuple[str, str]]], j: int) -> float:
+    """Return the width of a column of call-outs; the last row may have none in it."""
+    facts = [row[j] for row in rows if j < len(row)]
+    return max(map(call_out_width, facts))
+
+
+def call_out_width(fact: tuple[str, str]) -> float:
+    """Return the width of a call-out: label over words."""
+    label, words = fact
+    upper = text_width(label, SMALL)
+    lower = text_width(words, TITLE, bold=True)
+    return max(upper, lower)
 
 
 # The strip
@@ -203,48 +249,90 @@ def strip_group(strip: LayerStrip, cell: float, width: float, named: bool) -> Gr
         group.text(0, 7, strip.name, FACT, bold=True, room=width)
         y = 18
     y = draw_reuses(group, strip, cell, y)
+    draw_cells(group, strip, cell, y)
+    draw_first_and_last(group, strip, cell, y + 26)
+    draw_legend(group, strip, y + 42, width)
+    return group
+
+
+def draw_cells(group: Group, strip: LayerStrip, cell: float, y: float) -> None:
+    """Draw a cell for each layer, their lower edges in line.
+
+    group: where they are drawn.
+    strip: the layers.
+    cell: width of a cell with the gap after it.
+    y: the upper edge of the tallest.
+    """
+    floor = y + 18
+    width = max(cell - 1, 0.8)
     by_kind: dict[int, list[Area]] = {}
     for i, kind in enumerate(strip.layers):
         height = 10.0
         if len(strip.kinds) > 1:
             height = 18.0 - 3 * (kind % 4)
-        area = Area(i * cell, y + 18 - height, max(cell - 1, 0.8), height)
+        area = Area(i * cell, floor - height, width, height)
         by_kind.setdefault(kind, []).append(area)
     for kind, areas in sorted(by_kind.items()):
-        group.add(Cells(tuple(areas), f"k{kind % KIND_COLOURS}"))
-    last = len(strip.layers) - 1
-    for i in sorted({0, last}):
-        anchor = "end" if i and cell < 14 else "middle"
-        x = (i + 1) * cell if anchor == "end" else (i + 0.5) * cell
-        if not i and cell < 14:
-            x, anchor = 0, "start"
-        group.text(x, y + 26, str(i + 1), SMALL, "muted", anchor=anchor)
-    draw_legend(group, strip, y + 42, width)
-    return group
+        cells = Cells(tuple(areas), kind_colour(kind))
+        group.add(cells)
+
+
+def draw_first_and_last(group: Group, strip: LayerStrip, cell: float, y: float) -> None:
+    """Write the numbers of the first and the last layer below their cells.
+
+    They are in the middle of their cells, or at the ends of the strip where cells are narrow.
+    """
+    count = len(strip.layers)
+    anchors: tuple[Anchor, Anchor] = "middle", "middle"
+    first, last = 0.5 * cell, (count - 0.5) * cell
+    if cell < 14:
+        anchors = "start", "end"
+        first, last = 0.0, count * cell
+    group.text(first, y, "1", SMALL, "muted", anchor=anchors[0])
+    if count > 1:
+        group.text(last, y, str(count), SMALL, "muted", anchor=anchors[1])
 
 
 def draw_legend(group: Group, strip: LayerStrip, y: float, width: float) -> None:
     """Write which kind of layer each colour stands for, and what layers reuse."""
+    entries: list[tuple[str, str]] = []
+    for kind in strip.kinds:
+        entries.append((kind_colour(kind.number), f"{kind.count} × {kind.words}"))
+    for text in reuse_words(strip.reuses):
+        entries.append(("", text))
     x = 0.0
-    entries = [(f"k{k.number % KIND_COLOURS}", f"{k.count} × {k.words}") for k in strip.kinds]
-    entries += [("", text) for text in reuse_words(strip.reuses)]
     for css, text in entries:
         needed = text_width(text, FACT) + 30
         if x and x + needed > width:
-            x, y = 0.0, y + 16
-        if css:
-            group.add(Rectangle(Area(x, y - 5, 10, 10), css, 2))
-        else:
-            group.add(Wire(((x, y + 4), (x, y - 4), (x + 10, y - 4), (x + 10, y + 4)), css="reuse"))
+            x = 0.0
+            y += 16
+        draw_sample(group, x, y, css)
         group.text(x + 15, y, text, FACT, room=width - 15)
         x += needed
 
 
+def draw_sample(group: Group, x: float, y: float, css: str) -> None:
+    """Draw what an entry of a legend explains: a colour, or the line of a reuse.
+
+    group: where it is drawn.
+    x, y: its left edge, and the middle of the entry.
+    css: class of the colour; empty for the line.
+    """
+    if css:
+        swatch = Area(x, y - 5, 10, 10)
+        group.add(Rectangle(swatch, css, 2))
+        return
+    bottom, top = y + 4, y - 4
+    right = x + 10
+    points = ((x, bottom), (x, top), (right, top), (right, bottom))
+    group.add(Wire(points, css="reuse"))
+
+
 def reuse_words(reuses: Sequence[Reuse]) -> list[str]:
     """Return what layers reuse in words: `20 layers reuse keys and values of an earlier one`."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for reuse in reuses:
-        counts[reuse.what] = counts.get(reuse.what, 0) + len(reuse.layers)
+        counts[reuse.what] += len(reuse.layers)
     return [f"{count} layers reuse the {what} of an earlier one" for what, count in counts.items()]
 
 
@@ -253,25 +341,33 @@ def draw_reuses(group: Group, strip: LayerStrip, cell: float, y: float) -> float
 
     Lines whose layers overlap run on different heights.
     """
+    tracks = reuse_tracks(strip.reuses)
+    if not tracks:
+        return y
+    floor = y + REUSE_TRACK * (max(tracks) + 1) + 4
+    for reuse, track in zip(strip.reuses, tracks, strict=True):
+        height = floor - REUSE_TRACK * (track + 1)
+        shift = cell * 0.12 * (track % 3)
+        x = (reuse.source + 0.5) * cell - shift
+        ends = [(layer + 0.5) * cell for layer in reuse.layers]
+        points = ((x, floor), (x, height), (max(ends), height))
+        group.add(Wire(points, css="reuse", level=WIRE))
+        for end in ends:
+            drop = (end, height), (end, floor)
+            group.add(Wire(drop, css="reuse"))
+    return floor
+
+
+def reuse_tracks(reuses: Sequence[Reuse]) -> list[int]:
+    """Return the track of the line of each reuse: the lowest that no earlier line still needs."""
     ends: list[int] = []
-    placed: list[tuple[Reuse, int]] = []
-    for reuse in strip.reuses:
+    tracks: list[int] = []
+    for reuse in reuses:
+        free = (i for i, end in enumerate(ends) if end < reuse.source)
+        track = next(free, len(ends))
         last = max(reuse.layers)
-        track = next((i for i, end in enumerate(ends) if end < reuse.source), len(ends))
         if track == len(ends):
             ends.append(last)
         ends[track] = last
-        placed.append((reuse, track))
-    if not placed:
-        return y
-    floor = y + REUSE_TRACK * len(ends) + 4
-    shift = cell * 0.12
-    for reuse, track in placed:
-        height = floor - REUSE_TRACK * (track + 1)
-        x = (reuse.source + 0.5) * cell - shift * (track % 3)
-        points = ((x, floor), (x, height), ((max(reuse.layers) + 0.5) * cell, height))
-        group.add(Wire(points, css="reuse", level=WIRE))
-        for layer in reuse.layers:
-            end = (layer + 0.5) * cell
-            group.add(Wire(((end, height), (end, floor)), css="reuse"))
-    return floor
+        tracks.append(track)
+    return tracks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..views.figure.description import Box, Mark, Pill
-from .drawing import FRAME, MARKER, Area, Group, Rectangle, Sign
+from .drawing import FRAME, MARKER, Anchor, Area, Group, Rectangle, Sign, anchor_shift
 from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
 
 WIDE, TIGHT = 150.0, 118.0
@@ -19,33 +19,52 @@ def box_group(box: Box, least: float = WIDE) -> Group:
     box: what it says.
     least: its width at least; titles break at it if it is that of a tight figure.
     """
-    room = least if least < WIDE else WIDEST_TITLE
+    room = WIDEST_TITLE
+    if least < WIDE:
+        room = least
     titles = wrapped_lines(box.title, TITLE, room, bold=True)
     lines = box_lines(box, room + 20)
-    widths = [text_width(title, TITLE, bold=True) + 20 for title in titles]
-    widths += [text_width(line, FACT) + 18 for line, _ in lines]
-    width = max(least, *widths)
-    top = 16.0 * len(titles) - 16
-    height = top + 24 + LINE_HEIGHT * len(lines) + 2 * bool(lines)
-    group = Group()
-    differs = " differs" if box.mark == "form" else ""
+    width = box_width(titles, lines, least)
+    first_line = 13 + 16.0 * len(titles)
+    height = first_line - 5 + LINE_HEIGHT * len(lines)
+    if lines:
+        height += 2
     area = Area(0, 0, width, height)
-    group.add(Rectangle(area, f"{box.role}{differs}", 6, path=box.path))
-    for i, title in enumerate(titles):
-        group.text(width / 2, 13 + 16 * i, title, TITLE, anchor="middle", bold=True)
-    for i, (line, mark) in enumerate(lines):
-        fact_line(group, width / 2, 29 + top + LINE_HEIGHT * i, line, mark)
+    group = Group()
+    css: str = box.role
     if box.mark == "form":
-        group.add(Sign("flag", width - 1, 1))
+        css = f"{box.role} differs"
+    group.add(Rectangle(area, css, 6, path=box.path))
+    center = width / 2
+    for i, title in enumerate(titles):
+        group.text(center, 13 + 16 * i, title, TITLE, anchor="middle", bold=True)
+    for i, (line, mark) in enumerate(lines):
+        y = first_line + LINE_HEIGHT * i
+        fact_line(group, center, y, line, mark)
+    if box.mark == "form":
+        flag = Sign("flag", width - 1, 1)
+        group.add(flag)
     group.anchors["box"] = area
     return group
+
+
+def box_width(titles: Sequence[str], lines: Sequence[tuple[str, Mark]], least: float) -> float:
+    """Return the width of a box, in which its titles and lines have room."""
+    width = least
+    for title in titles:
+        needed = text_width(title, TITLE, bold=True) + 20
+        width = max(width, needed)
+    for line, _ in lines:
+        needed = text_width(line, FACT) + 18
+        width = max(width, needed)
+    return width
 
 
 def box_lines(box: Box, room: float) -> list[tuple[str, Mark]]:
     """Return the lines under a box's title with their marks, broken where they are long."""
     lines: list[tuple[str, Mark]] = []
-    for i, line in enumerate(box.lines):
-        mark: Mark = box.line_marks[i] if box.line_marks else ""
+    marks = box.line_marks or ("",) * len(box.lines)
+    for line, mark in zip(box.lines, marks, strict=True):
         for part in wrapped_lines(line, FACT, room):
             lines.append((part, mark))
     return lines
@@ -60,7 +79,7 @@ def fact_line(group: Group, x: float, y: float, text: str, mark: Mark) -> None:
     group.text(x, y, text, FACT, css, anchor="middle")
 
 
-def marker(group: Group, x: float, y: float, width: float, anchor: str) -> None:
+def marker(group: Group, x: float, y: float, width: float, anchor: Anchor) -> None:
     """Add a marker behind a text.
 
     group: where it is added.
@@ -68,17 +87,20 @@ def marker(group: Group, x: float, y: float, width: float, anchor: str) -> None:
     width: the width of the text.
     anchor: which point of the text `x` is.
     """
-    left = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
-    group.add(Rectangle(Area(left - 4, y - 7, width + 8, LINE_HEIGHT), "marker", 3, MARKER))
+    left = x - anchor_shift(anchor, width)
+    area = Area(left - 4, y - 7, width + 8, LINE_HEIGHT)
+    group.add(Rectangle(area, "marker", 3, MARKER))
 
 
 def pill_group(pill: Pill) -> Group:
     """Return a pill with the middle of its lower edge at the origin; its anchor is `pill`."""
     width = text_width(pill.text, SMALL) + 20
-    differs = " differs" if pill.mark else ""
-    group = Group()
     area = Area(-width / 2, -17, width, 17)
-    group.add(Rectangle(area, f"{pill.role}{differs}", 8.5))
+    css: str = pill.role
+    if pill.mark:
+        css = f"{pill.role} differs"
+    group = Group()
+    group.add(Rectangle(area, css, 8.5))
     group.text(0, -8.5, pill.text, SMALL, anchor="middle")
     group.anchors["pill"] = area
     return group
@@ -87,17 +109,14 @@ def pill_group(pill: Pill) -> Group:
 def small_box(text: str, css: str = "io") -> Group:
     """Return a small box with a word, its upper left corner at the origin."""
     width = text_width(text, SMALL) + 12
+    area = Area(0, 0, width, 17)
     group = Group()
-    group.add(Rectangle(Area(0, 0, width, 17), css, 4))
-    group.text(width / 2, 8.5, text, SMALL, anchor="middle")
+    group.add(Rectangle(area, css, 4))
+    group.text(area.center, area.middle, text, SMALL, anchor="middle")
     return group
 
 
 def frame(group: Group, area: Area, css: str, radius: float) -> None:
     """Add a frame that lines may cross."""
-    group.add(Rectangle(area, css, radius, FRAME))
-
-
-def widest(groups: Sequence[Group]) -> float:
-    """Return the width of the widest group, 0 without any."""
-    return max((group.width for group in groups), default=0.0)
+    rectangle = Rectangle(area, css, radius, FRAME)
+    group.add(rectangle)

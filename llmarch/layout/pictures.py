@@ -6,6 +6,7 @@ Each is drawn from the origin to the right and down, and is as wide as it is ask
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..views.figure.description import (
     BarsPicture,
@@ -55,20 +56,25 @@ def picture_group(picture: Picture, width: float) -> Group:
 def heads_group(picture: HeadsPicture, width: float) -> Group:
     """Return query heads as squares over the key and value heads that they share."""
     heads = min(picture.heads, MOST_HEADS)
-    shared = picture.kv_heads if picture.heads % max(picture.kv_heads, 1) == 0 else picture.heads
-    groups = max(1, min(shared, heads))
+    groups = max(1, min(sharing_groups(picture), heads))
     each = max(1, heads // groups)
-    gap = min(4.0, 0.3 * width / groups) if groups > 1 else 0.0
-    step = min(11.0, (width - gap * (groups - 1)) / (groups * each))
+    gap = 0.0
+    if groups > 1:
+        gap = min(4.0, 0.3 * width / groups)
+    gaps = gap * (groups - 1)
+    step = min(11.0, (width - gaps) / (groups * each))
     thin = 1.5 if step > 4 else 0.5
-    x = (width - groups * each * step - gap * (groups - 1)) / 2
+    square = max(step - thin, 0.8)
+    tall = min(9.0, max(step, 5.0))
+    key = max(each * step - thin, 0.8)
+    x = (width - groups * each * step - gaps) / 2
     queries: list[Area] = []
     keys: list[Area] = []
     for _ in range(groups):
         for q in range(each):
-            tall = min(9.0, max(step, 5.0))
-            queries.append(Area(x + q * step, 0, max(step - thin, 0.8), tall))
-        keys.append(Area(x, 12, max(each * step - thin, 0.8), 7))
+            left = x + q * step
+            queries.append(Area(left, 0, square, tall))
+        keys.append(Area(x, 12, key, 7))
         x += each * step + gap
     colour = "linear" if picture.linear else "attention"
     group = Group()
@@ -78,18 +84,32 @@ def heads_group(picture: HeadsPicture, width: float) -> Group:
     return group
 
 
+def sharing_groups(picture: HeadsPicture) -> int:
+    """Return how many groups of query heads share a key and value head."""
+    if picture.heads % max(picture.kv_heads, 1):
+        return picture.heads
+    return picture.kv_heads
+
+
 def bars_group(picture: BarsPicture, width: float) -> Group:
     """Return widths as bars; what is kept of the stream is filled."""
-    most = max(max(length for _, length in picture.bars), 1)
-    left = max(text_width(label, SMALL) for label, _ in picture.bars) + 8
+    most = max(length for _, length in picture.bars)
+    labels = [text_width(label, SMALL) for label, _ in picture.bars]
+    left = max(labels) + 8
+    room = width - left
+    last = len(picture.bars) - 1
     group = Group()
     for i, (label, length) in enumerate(picture.bars):
-        group.text(0, 13 * i + 5, label, SMALL, "muted")
-        is_kept = picture.last_is_kept and i == len(picture.bars) - 1
-        css = f"{picture.role}-full" if is_kept else f"{picture.role}-light"
-        bar = Area(left, 13 * i, max((width - left) * length / most, 1.5), 9)
+        y = 13 * i
+        group.text(0, y + 5, label, SMALL, "muted")
+        css = f"{picture.role}-light"
+        if picture.last_is_kept and i == last:
+            css = f"{picture.role}-full"
+        shown = room * length / max(most, 1)
+        bar = Area(left, y, max(shown, 1.5), 9)
         group.add(Rectangle(bar, css, 1.5))
-    group.bounds.include(Area(0, 0, width, 13 * len(picture.bars) - 2))
+    height = 13 * len(picture.bars) - 2
+    group.bounds.include(Area(0, 0, width, height))
     return group
 
 
@@ -98,36 +118,85 @@ def bars_group(picture: BarsPicture, width: float) -> Group:
 
 def experts_group(picture: ExpertsPicture, width: float) -> Group:
     """Return routed experts as a grid over their router, beside those that serve every token."""
-    total = max(picture.experts + picture.zero_experts, 1)
     side = SHARED_ROOM if picture.shared else 0.0
-    columns = grid_columns(total, width - side)
-    step = cell_size(total, columns, width - side)
-    rows = -(-total // columns)
-    gap = 2.0 if step > 8 else 1.0
-    left = (width - columns * step - side) / 2
-    chosen = chosen_experts(picture)
-    kinds: dict[str, list[Area]] = {"moe-full": [], "moe-light": [], "moe-hollow": []}
-    for i in range(total):
-        x, y = left + i % columns * step, i // columns * step
-        css = "moe-hollow" if i >= picture.experts else "moe-light"
-        if i in chosen:
-            css = "moe-full"
-        kinds[css].append(Area(x, y, step - gap, step - gap))
+    room = width - side
+    grid = expert_grid(picture, room)
     group = Group()
-    for css, areas in kinds.items():
-        if areas:
-            group.add(Cells(tuple(areas), css))
-    height = max(rows * step, 14.0)
-    right = left + columns * step - gap
+    draw_experts(group, picture, grid)
+    height = max(grid.rows * grid.step, 14.0)
     if picture.shared:
-        bottom = draw_shared(group, picture.shared, right + 28, step, rows)
+        center = grid.right + 28
+        bottom = draw_shared(group, picture.shared, center, grid.step, grid.rows)
         height = max(height, bottom)
-        group.text(right + 28, height + 10, "shared", SMALL, "muted", anchor="middle")
-    router = Area(left, height + 3, max(right - left, text_width("router", SMALL) + 4), 14)
+        group.text(center, height + 10, "shared", SMALL, "muted", anchor="middle")
+    widest = max(grid.right - grid.left, text_width("router", SMALL) + 4)
+    router = Area(grid.left, height + 3, widest, 14)
     group.add(Rectangle(router, "moe-light", 3))
-    group.text(router.center, height + 10, "router", SMALL, anchor="middle")
+    group.text(router.center, router.middle, "router", SMALL, anchor="middle")
     group.bounds.include(Area(0, 0, width, height + 18))
     return group
+
+
+class ExpertGrid(NamedTuple):
+    """The grid of the routed experts."""
+
+    left: float
+    columns: int
+    rows: int
+    step: float
+    """Size of a cell with the gap after it."""
+
+    @property
+    def right(self) -> float:
+        """Return the right edge of its cells."""
+        width = self.columns * self.step
+        return self.left + width - cell_gap(self.step)
+
+    def cell(self, i: int) -> Area:
+        """Return a cell, by its number from the upper left corner."""
+        row, column = divmod(i, self.columns)
+        size = self.step - cell_gap(self.step)
+        x = self.left + column * self.step
+        return Area(x, row * self.step, size, size)
+
+
+def expert_grid(picture: ExpertsPicture, room: float) -> ExpertGrid:
+    """Return the grid that holds all experts, in the middle of the room."""
+    total = max(picture.experts + picture.zero_experts, 1)
+    columns = grid_columns(total, room)
+    step = cell_size(total, columns, room)
+    left = (room - columns * step) / 2
+    return ExpertGrid(left, columns, rows_of(total, columns), step)
+
+
+def rows_of(total: int, columns: int) -> int:
+    """Return how many rows so many cells take."""
+    return -(-total // columns)
+
+
+def cell_gap(step: float) -> float:
+    """Return the gap between cells of a size."""
+    if step > 8:
+        return 2.0
+    return 1.0
+
+
+def draw_experts(group: Group, picture: ExpertsPicture, grid: ExpertGrid) -> None:
+    """Draw a cell for each routed expert: filled if it is chosen, hollow if it does nothing."""
+    chosen = chosen_experts(picture)
+    kinds: dict[str, list[Area]] = {"moe-full": [], "moe-light": [], "moe-hollow": []}
+    total = max(picture.experts + picture.zero_experts, 1)
+    for i in range(total):
+        css = "moe-light"
+        if i >= picture.experts:
+            css = "moe-hollow"
+        if i in chosen:
+            css = "moe-full"
+        kinds[css].append(grid.cell(i))
+    for css, areas in kinds.items():
+        if areas:
+            cells = Cells(tuple(areas), css)
+            group.add(cells)
 
 
 def cell_size(total: int, columns: int, room: float) -> float:
@@ -137,19 +206,19 @@ def cell_size(total: int, columns: int, room: float) -> float:
     columns: cells in a row.
     room: width of the grid at most.
     """
-    rows = -(-total // columns)
-    return min(room / columns, TALLEST_GRID / rows, LARGEST_CELL)
+    rows = rows_of(total, columns)
+    widest = room / columns
+    tallest = TALLEST_GRID / rows
+    return min(widest, tallest, LARGEST_CELL)
 
 
 def grid_columns(total: int, room: float) -> int:
     """Return the number of columns with the largest cells; a full grid unless it costs much."""
-
-    def size(columns: int) -> float:
-        return cell_size(total, columns, room)
-
-    best = max(range(1, total + 1), key=size)
-    full = max((c for c in range(1, total + 1) if total % c == 0), key=size)
-    if size(full) > RAGGED_GAIN * size(best):
+    sizes = {c: cell_size(total, c, room) for c in range(1, total + 1)}
+    best = max(sizes, key=sizes.__getitem__)
+    even = [columns for columns in sizes if total % columns == 0]
+    full = max(even, key=sizes.__getitem__)
+    if sizes[full] > RAGGED_GAIN * sizes[best]:
         return full
     return best
 
@@ -158,10 +227,13 @@ def chosen_experts(picture: ExpertsPicture) -> set[int]:
     """Return which experts are filled: as many as serve a token, spread evenly."""
     chosen: set[int] = set()
     for i in range(picture.active):
-        chosen.add(round((i + 0.5) * picture.experts * GOLDEN) % picture.experts)
+        place = (i + 0.5) * picture.experts * GOLDEN
+        expert = round(place) % picture.experts
+        chosen.add(expert)
     spare = (i for i in range(picture.experts) if i not in chosen)
     while len(chosen) < picture.active:
-        chosen.add(next(spare))
+        expert = next(spare)
+        chosen.add(expert)
     return chosen
 
 
@@ -174,18 +246,22 @@ def draw_shared(group: Group, count: int, center: float, step: float, rows: int)
     step: size of a cell.
     rows: rows of the grid beside it.
     """
-    across = -(-count // max(rows, 1))
-    down = -(-count // across)
-    step = min(step, (SHARED_ROOM - 10) / across)
-    gap = 2.0 if step > 8 else 1.0
-    left = center - across * step / 2 + gap / 2
-    top = max((rows * step - down * step) / 2, 4.0)
+    columns = rows_of(count, max(rows, 1))
+    own_rows = rows_of(count, columns)
+    size = min(step, (SHARED_ROOM - 10) / columns)
+    gap = cell_gap(size)
+    width = columns * size
+    height = own_rows * size
+    left = center - width / 2
+    top = max((rows * size - height) / 2, 4.0)
     cells: list[Area] = []
     for i in range(count):
-        x, y = left + i % across * step, top + i // across * step
-        cells.append(Area(x, y, step - gap, step - gap))
+        row, column = divmod(i, columns)
+        x = left + gap / 2 + column * size
+        y = top + row * size
+        cells.append(Area(x, y, size - gap, size - gap))
     group.add(Cells(tuple(cells), "moe-full"))
-    ring = Area(center - across * step / 2 - 3.5, top - 4, across * step + 7, down * step + 7)
+    ring = Area(left - 3.5, top - 4, width + 7, height + 7)
     group.add(Rectangle(ring, "moe-hollow", 3))
     return ring.bottom
 
@@ -196,16 +272,19 @@ def draw_shared(group: Group, count: int, center: float, step: float, rows: int)
 def chain_group(picture: ChainPicture, width: float) -> Group:
     """Return parts from left to right, joined by arrows; a further row where they do not fit."""
     group = Group()
-    x, y = 0.0, 0.0
+    x = y = 0.0
     for i, part in enumerate(picture.parts):
         size = text_width(part, SMALL) + 14
         if i and x + 12 + size > width:
-            x, y = 0.0, y + 24
+            x = 0.0
+            y += 24
+        middle = y + 8.5
         if i:
-            group.wire((x, y + 8.5), (x + 12, y + 8.5), arrow=True, css="reuse")
+            group.wire((x, middle), (x + 12, middle), arrow=True, css="reuse")
             x += 12
-        group.add(Rectangle(Area(x, y, size, 17), picture.role, 4))
-        group.text(x + size / 2, y + 8.5, part, SMALL, anchor="middle")
-        x += size
+        area = Area(x, y, size, 17)
+        group.add(Rectangle(area, picture.role, 4))
+        group.text(area.center, middle, part, SMALL, anchor="middle")
+        x = area.right
     group.bounds.include(Area(0, 0, width, y + 17))
     return group

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..architecture.frozen import Frozen, frozen
@@ -16,9 +17,9 @@ from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
 from .engines import ENGINES, find_engine
 from .engines.base import Engine
 from .engines.pools import EngineOptions
-from .flops import Flops, count_weights_read, flops_per_token
+from .flops import Flops
 from .memory import Plan, Planner, Request, Reserve
-from .roofline import SpeedBounds, Speeds, bound_speed
+from .roofline import Roofline, SpeedBounds, Speeds
 from .sharding import Parallel
 from .weight_formats import (
     QUANTISED_COMPONENTS,
@@ -124,7 +125,7 @@ class PlannedModel(Frozen):
     """FLOPs of a token at the context."""
     reads: WeightReads
     curve: list[tuple[int, int]]
-    """(context, bytes) of one GPU's cache and state."""
+    """(context, bytes) of one GPU's cache and state; empty unless asked for."""
     speed: SpeedBounds | None = None
     """Bounds of time; None without a GPU whose bandwidth is known."""
 
@@ -143,20 +144,32 @@ class PlannedModel(Frozen):
         }
 
 
-def plan_models(readings: Sequence[Reading], options: PlanOptions) -> list[PlannedModel]:
+def plan_models(
+    readings: Sequence[Reading], options: PlanOptions, curve: bool = True
+) -> list[PlannedModel]:
     """Return a plan for each model, all for the same context.
+
+    curve: whether plans have the growth of the cache with the context.
 
     Raises PlanError if an option is not known, or if a model cannot be divided or stored as asked.
     """
-    parse_engine(options.engine)
-    parse_cache_dtype(options.kv_dtype)
     limits = [reading.architecture.context_length for reading in readings]
     context = options.context
     if not context:
         context = shared_context(limits)
         options = replace(options, context=context)
-    longest = _longest_context(context, limits)
-    return [plan_model(reading, options, longest) for reading in readings]
+    longest = None
+    if curve:
+        longest = _longest_context(context, limits)
+    return [ModelPlanner(reading).plan(options, longest) for reading in readings]
+
+
+def check_words(options: PlanOptions) -> None:
+    """Raise PlanError for a name of an engine, cache dtype or weight format that is not known."""
+    parse_engine(options.engine)
+    parse_cache_dtype(options.kv_dtype)
+    if options.weights is not None:
+        parse_choice("weight format", canonical_format(options.weights), WEIGHT_FORMATS)
 
 
 def shared_context(limits: list[int | None]) -> int:
@@ -177,45 +190,57 @@ def _longest_context(context: int, limits: list[int | None]) -> int:
     return longest
 
 
-def plan_model(reading: Reading, options: PlanOptions, longest: int) -> PlannedModel:
-    """Return the plan of one model. Raises PlanError as `plan_models` does.
+class ModelPlanner:
+    """Make the plans of one model as read; what requests share is computed once."""
 
-    longest: the context at which the curve ends.
-    """
-    a = reading.architecture
-    request, convention = plan_request(a, options)
-    planner = Planner(a)
-    try:
-        weights = resolve_requested_weights(reading, options.weights)
-        plan = planner.plan(request, convention, weights)
-    except ValueError as error:
-        raise PlanError(f"{reading.name}: {error}") from error
-    return PlannedModel(
-        name=reading.name,
-        architecture=a,
-        plan=plan,
-        flops=flops_per_token(a, request.context),
-        reads=WeightReads(
-            alone=weight_bytes_per_token(a, weights, 1),
-            batched=weight_bytes_per_token(a, weights, options.batch),
-        ),
-        curve=_cache_curve(planner, request, convention, longest),
-        speed=_bound_speed(a, request, convention, weights, options.gpu),
-    )
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.planner = Planner(reading.architecture)
+        self.roofline = Roofline(reading.architecture)
+        self.weights = cache(partial(resolve_requested_weights, reading))
+        """The weights in a format, by its name; None: as stored."""
 
+    def plan(self, options: PlanOptions, longest: int | None = None) -> PlannedModel:
+        """Return the plan of the model.
 
-def _bound_speed(
-    a: Architecture,
-    request: Request,
-    convention: Convention,
-    weights: Weights,
-    gpu: GPU | None,
-) -> SpeedBounds | None:
-    """Return the bounds of time on a kind of GPU, None if its bandwidth is not known."""
-    if gpu is None or gpu.bandwidth is None:
-        return None
-    speeds = Speeds(gpu.bandwidth, gpu.peaks)
-    return bound_speed(a, request, convention, weights, speeds)
+        longest: the context at which the curve ends; None: no curve.
+
+        Raises PlanError if an option is not known, or if the model cannot be divided or stored as
+        asked.
+        """
+        a, name = self.reading.architecture, self.reading.name
+        request, convention = plan_request(a, options)
+        try:
+            weights = self.weights(options.weights)
+            plan = self.planner.plan(request, convention, weights)
+        except ValueError as error:
+            raise PlanError(f"{name}: {error}") from error
+        curve: list[tuple[int, int]] = []
+        if longest is not None:
+            curve = _cache_curve(self.planner, request, convention, longest)
+        speed = None
+        if options.gpu is not None and options.gpu.bandwidth is not None:
+            speeds = Speeds(options.gpu.bandwidth, options.gpu.peaks)
+            speed = self.roofline.bounds(request, convention, weights, speeds)
+        return PlannedModel(
+            name=name,
+            architecture=a,
+            plan=plan,
+            flops=self.roofline.flops(request.context),
+            reads=WeightReads(
+                alone=self.weight_bytes_per_token(weights, 1),
+                batched=self.weight_bytes_per_token(weights, options.batch),
+            ),
+            curve=curve,
+            speed=speed,
+        )
+
+    def weight_bytes_per_token(self, weights: Weights, batch: int) -> int:
+        """Return the weight bytes that a decoding step reads, one sequence's share."""
+        size = 0.0
+        for component, n in self.roofline.weights_read(batch).items():
+            size += n * weights.bits_of(component) / 8
+        return round(size / batch)
 
 
 def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Convention]:
@@ -333,14 +358,6 @@ def stored_format(reading: Reading) -> tuple[dict[str, float] | None, str]:
     ]
     words = ", ".join(quantised) or "16 everywhere"
     return bits, f"bits: {words}, as the config declares"
-
-
-def weight_bytes_per_token(a: Architecture, weights: Weights, batch: int) -> int:
-    """Return the weight bytes that a decoding step reads, one sequence's share."""
-    size = 0.0
-    for component, n in count_weights_read(a, batch).items():
-        size += n * weights.bits_of(component) / 8
-    return round(size / batch)
 
 
 def parse_choice(noun: str, value: str, known: tuple[_Name, ...]) -> _Name:

@@ -7,13 +7,17 @@ left out, so times are lower bounds and tokens a second upper bounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, CompressedAttention, LatentAttention, MoE
 from .cache import list_layer_parts
 from .cache_parts import CachePart, Convention
+from .engines.base import LayerParts
+from .engines.pools import REMEMBERED
 from .flops import (
     count_weights_read,
     expected_distinct_experts,
@@ -22,7 +26,7 @@ from .flops import (
     prefill_flops,
 )
 from .memory import Request
-from .sharding import shard_architecture
+from .sharding import Parallel, shard_architecture
 from .weight_formats import Weights
 
 FASTER_TYPES: dict[str, tuple[str, ...]] = {
@@ -95,79 +99,112 @@ class SpeedBounds(Frozen):
         }
 
 
-def bound_speed(
-    a: Architecture, request: Request, convention: Convention, weights: Weights, speeds: Speeds
-) -> SpeedBounds:
-    """Return the bounds of decoding at the context, and of a prompt as long.
+class Roofline:
+    """The bounds of one model; what requests share is computed once."""
 
-    Weights are taken as divided evenly over the GPUs that share them; what is replicated only adds
-    to the time. The cache is that of one rank, replicated heads and latents included. Pipeline
-    stages follow one another for a sequence, and work at once on several.
-    """
-    parallel = request.parallel
-    group = parallel.tensor * parallel.pipeline
-    share = shard_architecture(a, parallel)
-    tokens = -(-request.context // parallel.decode_context)
-    cached = request.sequences * cache_bytes_read(share, tokens, convention)
-    weight_bytes = _weight_bytes_of_gpu(a, request, weights)
-    step_bytes = weight_bytes + cached / parallel.pipeline
-    compute_type, peak = _fastest_type(a, weights, speeds.peaks)
-    flops = flops_per_token(a, request.context).total * request.sequences / group
-    memory_time = step_bytes / speeds.bandwidth
-    compute_time = 0.0
-    prefill = None
-    if peak:
-        compute_time = flops / peak
-        prefill = prefill_flops(a, request.context).total / (parallel.tensor * peak)
-        prefill = max(prefill, weight_bytes * parallel.pipeline / speeds.bandwidth)
-    stage_time = max(memory_time, compute_time)
-    bound = "memory"
-    if compute_time > memory_time:
-        bound = "compute"
-    touched, experts = experts_touched(a, request.batch)
-    return SpeedBounds(
-        decode_tokens_per_second=1 / (stage_time * parallel.pipeline),
-        decode_tokens_per_second_all=request.batch / stage_time,
-        decode_bound=bound,
-        step_bytes=round(step_bytes),
-        prefill_seconds=prefill,
-        compute_type=compute_type,
-        peak=peak,
-        bandwidth=speeds.bandwidth,
-        experts_touched=touched,
-        experts=experts,
-    )
+    def __init__(self, a: Architecture) -> None:
+        self.architecture = a
+        remember = lru_cache(REMEMBERED)
+        self.flops = remember(partial(flops_per_token, a))
+        """FLOPs of a token at a context."""
+        self.weights_read = remember(partial(count_weights_read, a))
+        """Weights that a decoding step of a batch reads, by component."""
+        self._prefill = remember(partial(prefill_flops, a))
+        self._share = remember(partial(shard_architecture, a))
+        self._parts: dict[tuple[Parallel, Convention], tuple[LayerParts, ...]] = {}
+        self._experts = remember(partial(experts_touched, a))
+
+    def bounds(
+        self, request: Request, convention: Convention, weights: Weights, speeds: Speeds
+    ) -> SpeedBounds:
+        """Return the bounds of decoding at the context, and of a prompt as long.
+
+        Weights are taken as divided evenly over the GPUs that share them; what is replicated only
+        adds to the time. The cache is that of one rank, replicated heads and latents included.
+        Pipeline stages follow one another for a sequence, and work at once on several.
+        """
+        parallel = request.parallel
+        weight_bytes = self._weight_bytes(request, weights)
+        cached = request.sequences * self._cache_bytes(request, convention)
+        step_bytes = weight_bytes + cached / parallel.pipeline
+        kind, peak = fastest_type(self.architecture, weights, speeds.peaks)
+        memory_time = step_bytes / speeds.bandwidth
+        compute_time = 0.0
+        prefill = None
+        if peak:
+            ranks = parallel.tensor * parallel.pipeline
+            operations = self.flops(request.context).total * request.sequences
+            compute_time = operations / ranks / peak
+            prompt = self._prefill(request.context).total / (parallel.tensor * peak)
+            prefill = max(prompt, weight_bytes * parallel.pipeline / speeds.bandwidth)
+        stage_time = max(memory_time, compute_time)
+        bound = "memory"
+        if compute_time > memory_time:
+            bound = "compute"
+        touched, experts = self._experts(request.batch)
+        return SpeedBounds(
+            decode_tokens_per_second=1 / (stage_time * parallel.pipeline),
+            decode_tokens_per_second_all=request.batch / stage_time,
+            decode_bound=bound,
+            step_bytes=round(step_bytes),
+            prefill_seconds=prefill,
+            compute_type=kind,
+            peak=peak,
+            bandwidth=speeds.bandwidth,
+            experts_touched=touched,
+            experts=experts,
+        )
+
+    def _weight_bytes(self, request: Request, weights: Weights) -> float:
+        """Return the weight bytes that one GPU reads in a decoding step of its batch.
+
+        With expert parallelism, the sequences of all groups choose among experts that all GPUs
+        share.
+        """
+        parallel = request.parallel
+        group = parallel.tensor * parallel.pipeline
+        size = 0.0
+        for component, n in self.weights_read(request.sequences).items():
+            if component != "experts":
+                size += n * weights.bits_of(component) / 8 / group
+        sharing = max(parallel.tensor, parallel.expert) * parallel.pipeline
+        sequences = request.sequences * -(-sharing // group)
+        experts = self.weights_read(sequences).get("experts", 0.0)
+        return size + experts * weights.bits_of("experts") / 8 / sharing
+
+    def _cache_bytes(self, request: Request, convention: Convention) -> int:
+        """Return the bytes of cache that a sequence's step reads on one rank of all stages."""
+        share = self._share(request.parallel)
+        tokens = -(-request.context // request.parallel.decode_context)
+        return cache_bytes_read(share, tokens, self._layer_parts(request.parallel, convention))
+
+    def _layer_parts(self, parallel: Parallel, convention: Convention) -> tuple[LayerParts, ...]:
+        key = (parallel, convention)
+        if key not in self._parts:
+            self._parts[key] = list_layer_parts(self._share(parallel), convention)
+        return self._parts[key]
 
 
-def _weight_bytes_of_gpu(a: Architecture, request: Request, weights: Weights) -> float:
-    """Return the weight bytes that one GPU reads in a decoding step of its batch.
-
-    With expert parallelism, the sequences of all groups choose among experts that all GPUs share.
-    """
-    parallel = request.parallel
-    group = parallel.tensor * parallel.pipeline
-    size = 0.0
-    for component, n in count_weights_read(a, request.sequences).items():
-        if component != "experts":
-            size += n * weights.bits_of(component) / 8 / group
-    sharing = max(parallel.tensor, parallel.expert) * parallel.pipeline
-    sequences = request.sequences * -(-sharing // group)
-    experts = count_weights_read(a, sequences).get("experts", 0.0)
-    return size + experts * weights.bits_of("experts") / 8 / sharing
-
-
-def cache_bytes_read(a: Architecture, context: int, convention: Convention) -> int:
+def cache_bytes_read(a: Architecture, context: int, layers: Iterable[LayerParts]) -> int:
     """Return the bytes of cache and state that one sequence's step reads.
+
+    layers: what the layers of the architecture keep.
 
     A sparse indexer's keys are read whole, and of the entries that it chooses from, top_k.
     """
+    layers_of: Counter[str] = Counter()
+    parts_of: dict[str, tuple[CachePart, ...]] = {}
+    for layer in layers:
+        layers_of[layer.mixer] += 1
+        parts_of[layer.mixer] = layer.parts
     size = 0
-    for layer in list_layer_parts(a, convention):
-        mixer = a.mixers[layer.mixer]
+    for name, parts in parts_of.items():
+        mixer = a.mixers[name]
         top_k = None
         if isinstance(mixer, LatentAttention | CompressedAttention) and mixer.indexer:
             top_k = mixer.indexer.top_k
-        size += sum(_part_bytes_read(part, context, top_k) for part in layer.parts)
+        read = sum(_part_bytes_read(part, context, top_k) for part in parts)
+        size += layers_of[name] * read
     return size
 
 
@@ -192,7 +229,7 @@ def experts_touched(a: Architecture, batch: int) -> tuple[float | None, int | No
     return expected_distinct_experts(largest, batch), largest.experts
 
 
-def _fastest_type(
+def fastest_type(
     a: Architecture, weights: Weights, peaks: Mapping[str, float]
 ) -> tuple[str | None, float | None]:
     """Return the fastest type in which a GPU multiplies the weights, and its peak."""

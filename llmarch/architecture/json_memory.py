@@ -235,7 +235,7 @@ class PlanDocument(TypedDict):
     speed: SpeedDocument | None
     """Bounds of decoding and prefill. Null: no GPU was named, or its bandwidth is not known."""
     curve: list[CurvePointDocument]
-    """Growth of the cache with the context."""
+    """Growth of the cache with the context; empty without `--curve`."""
 
 
 class GPUDocument(TypedDict):
@@ -255,15 +255,75 @@ class GPUDocument(TypedDict):
     """What a reader must know of the figures, as a sentence; empty if there is nothing."""
 
 
+class ScenarioDocument(TypedDict):
+    """One model under one request, as a flat row: a line of `--format csv`."""
+
+    model: str
+    """Name of the model for people."""
+    engine: str
+    """Engine by whose rules bytes are counted."""
+    context_tokens: int
+    """Tokens of each sequence."""
+    batch_sequences: int
+    """Number of sequences at once, over all GPUs."""
+    gpu: str | None
+    """Kind of GPU. Null: none was named."""
+    gpus: int | None
+    """Number of GPUs. Null: none were named."""
+    weights_format: str
+    """Format of the weights."""
+    cache_dtype: str
+    """Dtype or layout of keys and values; as it was asked for where the request is not possible."""
+    not_possible: str | None
+    """Why the request cannot be planned. Null: it is, and the figures follow."""
+    tensor_parallel: int | None
+    """Degree of tensor parallelism. Null here and below: not planned, or not known."""
+    weights_bytes_per_gpu: int | None
+    """Bytes of weights on the fullest GPU."""
+    cache_bytes_per_gpu: int | None
+    """Bytes of keys, values and latents on the fullest GPU."""
+    state_bytes_per_gpu: int | None
+    """Bytes on the fullest GPU that do not depend on the context."""
+    engine_bytes_per_gpu: int | None
+    """Bytes that the engine keeps on it within its share beside weights and cache."""
+    total_bytes_per_gpu: int | None
+    """Sum of the four."""
+    budget_bytes_per_gpu: int | None
+    """Bytes of a GPU that may be filled."""
+    room_bytes_per_gpu: int | None
+    """Bytes that are left for the cache on the GPU with least."""
+    fits: bool | None
+    """Whether the batch fits."""
+    largest_context_tokens: int | None
+    """Largest context that fits at this batch."""
+    largest_batch_sequences: int | None
+    """Largest batch that fits at this context."""
+    pool_tokens: int | None
+    """Tokens in the engine's pool."""
+    concurrency_sequences: float | None
+    """Sequences of the whole context that fit at once."""
+    flops_per_token: int | None
+    """Floating-point operations to decode one token."""
+    decode_tokens_per_second_at_most: float | None
+    """Most tokens a second of one sequence."""
+    decode_tokens_per_second_all_at_most: float | None
+    """Most tokens a second of all sequences."""
+    prefill_seconds_at_least: float | None
+    """Least seconds for a prompt of the whole context."""
+
+
 class MemoryDocument(TypedDict):
     """What `llmarch memory REF... --format json` writes."""
 
     schema_version: int
     """Version of this document."""
     gpu: GPUDocument | None
-    """The kind of GPU that was named. Null: none."""
+    """The kind of GPU that was named. Null: none, or several scenarios."""
     models: list[PlanDocument]
-    """One plan for each model."""
+    """One plan for each model; with several scenarios one for each that is possible."""
+    scenarios: list[ScenarioDocument]
+    """With several contexts, batches, dtypes, formats or kinds of GPUs, a row for each model and
+    combination; else empty."""
 
 
 class LayoutDocument(TypedDict):

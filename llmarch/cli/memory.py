@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +13,6 @@ from .common import (
     ConfigOnly,
     Format,
     Offline,
-    Output,
     Refresh,
     complete,
     end_if_partial,
@@ -26,8 +27,22 @@ from .pictures import picture_format, write_picture
 
 if TYPE_CHECKING:
     from ..analyses.planning import PlannedModel
+    from ..analyses.scenarios import Scenario
     from ..checkpoint.reading import Reading
     from ..sources.gpus import GPU
+
+
+THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
+"""A number with commas between its thousands."""
+
+
+class MemoryFormat(StrEnum):
+    """How to write plans."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+    csv = "csv"
 
 
 @app.command(
@@ -37,6 +52,7 @@ if TYPE_CHECKING:
         "llmarch memory qwen3-30b-a3b --engine vllm --gpus 2xRTX4090 --tp 2",
         "llmarch memory llama3.1-8b gemma3-27b qwen3-next --context 128k",
         "llmarch memory deepseek-v3 --gpus 8xH200 -o memory.svg",
+        "llmarch memory qwen3-32b --context 8k,32k,128k --batch 1,16 --gpus 2xH100,4xL40S -f csv",
     )
 )
 def memory(
@@ -53,10 +69,11 @@ def memory(
         typer.Option(
             "--context",
             metavar="TOKENS",
-            help="Tokens of a sequence: 4096, 128k, 1M. Default: what all models have, up to 128k.",
+            help="Tokens of a sequence: 4096, 128k, 1M. Default: what all models have, up to 128k. "
+            "Several, with commas: each is planned; so for --batch, --kv-dtype, --weights, --gpus.",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
+    batch: Annotated[str, typer.Option("--batch", metavar="N", help="Sequences at a time.")] = "1",
     kv_dtype: Annotated[
         str,
         typer.Option(
@@ -223,7 +240,13 @@ def memory(
             help="Write charts into a file too: .svg, .png, .pdf or .html.",
         ),
     ] = None,
-    format: Output = Format.text,
+    curve: Annotated[
+        bool,
+        typer.Option("--curve", help="Write the cache's growth with the context into the JSON."),
+    ] = False,
+    format: Annotated[
+        MemoryFormat, typer.Option("--format", "-f", help="Output format.")
+    ] = MemoryFormat.text,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -232,17 +255,18 @@ def memory(
     from ..analyses.engines.pools import EngineOptions
     from ..analyses.memory import Reserve
     from ..analyses.planning import PlanOptions, plan_models
+    from ..analyses.scenarios import Choices, plan_scenarios
 
     if output is not None:
         picture_format(output)
-    number, gpu = find_gpu(gpus)
+    choices = Choices(
+        contexts=tuple(parse_context(part) for part in split_contexts(context)),
+        batches=tuple(parse_batch(part) for part in split_list(batch)),
+        kv_dtypes=tuple(part or "auto" for part in split_list(kv_dtype)),
+        weights=tuple(split_list(weights)),
+        gpus=tuple(find_gpu(part) for part in split_list(gpus)),
+    )
     options = PlanOptions(
-        context=parse_context(context),
-        batch=batch,
-        kv_dtype=kv_dtype,
-        weights=weights,
-        gpus=number,
-        gpu=gpu,
         tensor=tp,
         expert=ep,
         engine=engine,
@@ -271,7 +295,17 @@ def memory(
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         for ref in refs
     ]
-    planned = plan_models(readings, options)
+    if choices.count > 1 or format is MemoryFormat.csv:
+        if output is not None:
+            fail("charts show one scenario", "name one context, batch, format and kind of GPU")
+        scenarios = plan_scenarios(readings, choices.combine(options), curve)
+        write_scenarios(format, readings, list(scenarios))
+        end_if_partial(readings)
+        return
+    (options,) = choices.combine(options)
+    gpu = options.gpu
+    is_document = format is MemoryFormat.json
+    planned = plan_models(readings, options, curve or not is_document)
     gpu_name = gpu.name if gpu else None
     if output is not None:
         from ..layout.charts import chart_drawing
@@ -282,12 +316,61 @@ def memory(
     from ..views.reading_warnings import reading_warnings
 
     write(
-        format,
+        Format(format.value),
         "memory",
         lambda: memory_view(planned, gpu_name, [*reading_warnings(readings), *gpu_notes(gpu)]),
         lambda: memory_document(readings, planned, gpu),
     )
     end_if_partial(readings)
+
+
+def split_list(text: str | None) -> list[str | None]:
+    """Return the parts of an option between commas; one None without the option."""
+    if text is None:
+        return [None]
+    parts = [part.strip() for part in text.split(",")]
+    return list(dict.fromkeys(part for part in parts if part)) or [text]
+
+
+def split_contexts(text: str | None) -> list[str | None]:
+    """Return the contexts between commas; `131,072` is one."""
+    if text is not None and THOUSANDS.fullmatch(text):
+        return [text]
+    return split_list(text)
+
+
+def parse_batch(text: str | None) -> int:
+    """Return the sequences that `--batch` means. Ends the program for text that is no number."""
+    if text is None or not text.isdecimal() or not 0 < int(text[:20]) < 10**12:
+        fail(f"--batch {text} is not a number of sequences", "such as 1, 64, or 1,8,64 for several")
+    return int(text)
+
+
+def write_scenarios(
+    format: MemoryFormat, readings: list[Reading], scenarios: list[Scenario]
+) -> None:
+    """Write the plans of several scenarios: a table, CSV with units in its names, or JSON."""
+    if format is MemoryFormat.csv:
+        from ..renderers.csv import rows_text
+        from ..renderers.output import write_text
+
+        write_text(rows_text([scenario.to_row() for scenario in scenarios]), "json")
+        return
+    from ..views.scenarios import scenarios_table
+
+    write(
+        Format(format.value),
+        "table",
+        lambda: scenarios_table(scenarios),
+        lambda: scenarios_document(readings, scenarios),
+    )
+
+
+def scenarios_document(readings: list[Reading], scenarios: list[Scenario]) -> object:
+    """Return the JSON document of scenarios."""
+    from ..renderers import json
+
+    return json.scenarios(readings, scenarios)
 
 
 def gpu_notes(gpu: GPU | None) -> list[str]:

@@ -24,6 +24,7 @@ from ..views.wording import block_word
 if TYPE_CHECKING:
     from ..analyses.advice import Advice
     from ..analyses.planning import PlannedModel
+    from ..analyses.scenarios import Scenario
     from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
     from ..compare.report import Report, Verdict
@@ -228,7 +229,24 @@ def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None
         "schema_version": SCHEMA_VERSION,
         "gpu": device,
         "models": [planned_model(r, plan) for r, plan in pairs],
+        "scenarios": [],
     }
+
+
+def scenarios(readings: list[Reading], planned: Iterable[Scenario]) -> dict[str, Any]:
+    """Return the document of memory plans under several requests.
+
+    readings: the models.
+    planned: each model under each request, model by model.
+    """
+    reading_by_name = {reading.name: reading for reading in readings}
+    plans: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for scenario in planned:
+        rows.append(scenario.to_row())
+        if scenario.planned is not None:
+            plans.append(planned_model(reading_by_name[scenario.name], scenario.planned))
+    return {"schema_version": SCHEMA_VERSION, "gpu": None, "models": plans, "scenarios": rows}
 
 
 def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:

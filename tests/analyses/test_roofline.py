@@ -7,6 +7,7 @@ import math
 import pytest
 
 import llmarch
+from llmarch.analyses.cache import list_layer_parts
 from llmarch.analyses.cache_parts import Convention
 from llmarch.analyses.flops import flops_per_token, prefill_flops
 from llmarch.analyses.planning import PlannedModel, PlanOptions, plan_models
@@ -61,12 +62,15 @@ def test_a_sparse_indexer_reads_its_choice_and_all_its_keys() -> None:
     a = llmarch.inspect("deepseek-v3.2", headers=False).architecture
     dense = llmarch.inspect("deepseek-v3", headers=False).architecture
     convention = Convention()
-    short, long = (cache_bytes_read(a, n, convention) for n in (2048, 131072))
+    short, long = (cache_bytes_read(a, n, list_layer_parts(a, convention)) for n in (2048, 131072))
     latents = 61 * 2048 * 576 * 2
     keys = 61 * (128 + 4)  # fp8, and a float32 scale
     assert short == latents + 2048 * keys
     assert long == latents + 131072 * keys
-    assert cache_bytes_read(dense, 131072, convention) == 61 * 131072 * 576 * 2
+    assert (
+        cache_bytes_read(dense, 131072, list_layer_parts(dense, convention))
+        == 61 * 131072 * 576 * 2
+    )
 
 
 def test_latents_are_read_by_every_rank_and_divided_by_decode_context() -> None:

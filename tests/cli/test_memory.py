@@ -113,7 +113,7 @@ def test_json_keeps_the_contract(run: Run) -> None:
         assert (
             m["weight_bytes_read_per_token"]["batch"] < m["weight_bytes_read_per_token"]["batch_1"]
         )
-    assert v32["curve"][-1]["context"] == 131072
+    assert v32["curve"] == []
 
 
 def test_without_gpus_nothing_is_said_of_fitting(run: Run) -> None:
@@ -383,3 +383,30 @@ def test_ticks_are_round_and_cover(most: int) -> None:
 
 def test_the_table_is_shipped_in_the_package() -> None:
     assert TABLE.is_relative_to(Path(parse_gpus.__code__.co_filename).parent.parent)
+
+
+# Scenarios
+
+
+def test_lists_make_a_row_each(run: Run) -> None:
+    options = ("--context", "8k,32k", "--batch", "1,4", "--gpus", "1xH100,1xH200")
+    document = run.json("qwen3-8b", *options)
+    validate(document)
+    assert len(document["scenarios"]) == len(document["models"]) == 8
+    asked = {(s["context_tokens"], s["batch_sequences"], s["gpu"]) for s in document["scenarios"]}
+    assert len(asked) == 8
+    out, _ = run("qwen3-8b", *options, "--format", "csv")
+    text = out.splitlines()
+    assert len(text) == 9 and text[0].startswith("model,engine,context_tokens")
+
+
+def test_one_context_may_have_commas(run: Run) -> None:
+    document = run.json("qwen3-8b", "--context", "131,072")
+    assert document["models"][0]["context"] == 131072 and not document["scenarios"]
+
+
+def test_the_curve_is_there_where_it_is_asked_for(run: Run) -> None:
+    assert run.json("qwen3-8b")["models"][0]["curve"] == []
+    assert len(run.json("qwen3-8b", "--curve")["models"][0]["curve"]) == 97
+    document = run.json("qwen3-8b", "--curve", "--context", "4k,8k")
+    assert [m["curve"][-1]["context"] for m in document["models"]] == [4096, 8192]

@@ -172,6 +172,14 @@ class LockedModelDocument(TypedDict):
     unread_keys: dict[str, str]
     """Keys of the config that nothing has read, each with its value as JSON (a hash of long
     values)."""
+    read_by: NotRequired[str]
+    """Version of llmarch that read the model. Absent: not known."""
+    config_file: NotRequired[str]
+    """Name of the file that the config comes from."""
+    quantization_file: NotRequired[str]
+    """Name of the file that its `quantization_config` comes from. Empty: the same one."""
+    config: NotRequired[dict[str, Any]]
+    """The config as it was published. Absent: very long, or an older llmarch wrote the lock."""
 
 
 class LockDocument(TypedDict):

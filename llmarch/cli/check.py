@@ -14,9 +14,9 @@ from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, insp
 
 if TYPE_CHECKING:
     from ..compare.check import CheckResult
-    from ..compare.gate import LoadEntry
-    from ..compare.lock import Entry
+    from ..compare.lock import Entry, Lock
     from ..compare.report import Report
+    from ..compare.rereading import LoadEntry
 
 
 class ReportFormat(StrEnum):
@@ -72,7 +72,9 @@ def check(
     ref: Annotated[
         str | None,
         typer.Argument(
-            metavar="[REF]", help="One model. Default: all of the lock.", autocompletion=complete
+            metavar="[REF]",
+            help="One model, or a pattern such as 'acme/*'. Default: all of the lock.",
+            autocompletion=complete,
         ),
     ] = None,
     against: Annotated[
@@ -208,6 +210,16 @@ def report_text(report: Report, kind: ReportFormat) -> str:
             return junit.report(report)
 
 
+def is_changed(lock: Lock, new: Entry, name: str) -> bool:
+    """Return whether the lock would hold something else of a model; who read it does not count."""
+    from ..compare.lock import entry_document
+
+    if name in lock.outdated:
+        return True
+    reader = {"read_by": ""}
+    return entry_document(new) | reader != entry_document(lock.entries[name]) | reader
+
+
 UPDATE_CODES = (4, 2, 3, 1)
 """Exit codes for models that were not updated, the one that wins last: read in part, unreadable, a
 checkpoint that contradicts its config."""
@@ -221,7 +233,14 @@ def update_lock(done: CheckResult) -> int:
 
     assert done.lock is not None
     new = done.updated_entries()
-    changed = [name for name in new if new[name] != done.lock.entries[name]]
+    left = [name for name in done.lock.outdated if name not in new]
+    if left:
+        fail(
+            f"{done.path}: an older llmarch wrote {', '.join(left)}, which cannot be read again",
+            f"`llmarch check --update` reads all models; `llmarch lock --remove {left[0]}` forgets"
+            " one",
+        )
+    changed = [name for name in new if is_changed(done.lock, new[name], name)]
     if changed:
         project.write_file(done.path, lock_text(new, f"llmarch {__version__}"))
     words = f"{', '.join(changed)} updated" if changed else "nothing to update"

@@ -8,6 +8,7 @@ import typer
 
 from ..renderers.output import write_text
 from . import app
+from .check import loader
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load_reference
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ def lock(
     from pathlib import Path
 
     from .. import __version__
-    from ..compare.check import open_lock
+    from ..compare.check import all_entries, open_lock
     from ..compare.lock import lock_text, make_entry
     from ..sources.project import write_file
 
     before: dict[str, Entry] = {}
     if Path(output).exists():
-        before = dict(open_lock(output).entries)
+        before = all_entries(open_lock(output), loader(offline, refresh))
     found: dict[str, Entry] = {}
     for ref in dict.fromkeys(refs):
         reading = load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)

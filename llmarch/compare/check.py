@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from fnmatch import fnmatchcase
 
 from ..architecture.frozen import Frozen, frozen
 from ..errors import ConfigError, LlmarchError, UnknownReference, printable
 from ..sources import project
-from .gate import LoadEntry, judge, judge_reference
+from .gate import judge, judge_reference
 from .lock import Entry, Lock, parse_lock
 from .policy import Policy, parse_policy
 from .report import Report, Verdict
+from .rereading import LoadEntry, renew
 
 
 @frozen
@@ -27,15 +29,15 @@ class CheckResult(Frozen):
     lock: Lock | None = None
     read_entries: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
     """The models that were read as a whole, as they are now."""
+    locked: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
+    """The entries of the lock, those of an older llmarch as this one reads them."""
 
     def updated_entries(self) -> dict[str, Entry]:
         """Return the entries of the lock, with those that were read replaced.
 
         A model whose checkpoint contradicts its config is not replaced.
         """
-        entries: dict[str, Entry] = {}
-        if self.lock:
-            entries.update(self.lock.entries)
+        entries = dict(self.locked)
         for name, entry in self.read_entries.items():
             if not entry.conflicts():
                 entries[name] = entry
@@ -97,26 +99,36 @@ def _check_lock(
 ) -> CheckResult:
     """Compare one reference, or all models of a lock file, with their entries."""
     lock = open_lock(path)
-    if not lock.entries:
+    if not lock.references:
         raise ConfigError(
             f"{printable(path)} has no models, so there is nothing to check",
             f"`llmarch lock REF... -o {printable(path)}` adds one",
         )
-    names = list(lock.entries)
+    names = lock.references
     if reference is not None:
-        names = [find_entry_name(reference, lock, path)]
+        names = find_entry_names(reference, lock, path)
 
     def load_with_headers(ref: str, tensors: bool) -> Entry:
         return load(ref, tensors and headers)
 
     verdicts: list[Verdict] = []
     read_entries: dict[str, Entry] = {}
+    entries = dict(lock.entries)
     for name in names:
+        asked = name
+        if reference is not None and not is_glob(reference):
+            asked = reference
+        try:
+            locked = locked_entry(lock, name, load_with_headers)
+        except LlmarchError as error:
+            verdicts.append(Verdict(asked, None, None, error=error))
+            continue
+        entries[name] = locked
         verdict, entry = judge_reference(
-            lock.entries[name],
+            locked,
             load_with_headers,
             policy,
-            reference=reference or name,
+            reference=asked,
             model_line=lock.model_lines[name],
             fact_lines=lock.fact_lines[name],
         )
@@ -124,7 +136,7 @@ def _check_lock(
         if entry is not None and entry.reference == name:
             read_entries[name] = entry
     report = Report(tuple(verdicts), policy.level, project.relative_path(path))
-    return CheckResult(report, path, lock, read_entries)
+    return CheckResult(report, path, lock, read_entries, entries)
 
 
 def check_pair(
@@ -137,15 +149,43 @@ def check_pair(
         return Verdict(reference, None, None, error=error, against=against)
 
 
-def find_entry_name(reference: str, lock: Lock, path: str) -> str:
-    """Return the name of the lock entry to compare a reference with: its own, or the only one.
+def locked_entry(lock: Lock, name: str, load: LoadEntry) -> Entry:
+    """Return an entry of the lock; what an older llmarch wrote is read again. Raises LlmarchError.
 
-    Raises UnknownReference if there are several entries and none is its own.
+    load: reads a reference.
     """
-    if reference in lock.entries:
-        return reference
-    if len(lock.entries) == 1:
-        return next(iter(lock.entries))
-    raise UnknownReference(
-        f"{path} does not have {reference}", f"It has {', '.join(lock.entries)}."
-    )
+    if name in lock.outdated:
+        return renew(lock.outdated[name], load)
+    return lock.entries[name]
+
+
+def all_entries(lock: Lock, load: LoadEntry) -> dict[str, Entry]:
+    """Return all entries of a lock, as `locked_entry` does. Raises LlmarchError."""
+    return {name: locked_entry(lock, name, load) for name in lock.references}
+
+
+def find_entry_names(reference: str, lock: Lock, path: str) -> list[str]:
+    """Return the names of the lock entries to compare a reference with.
+
+    reference: a name; or a pattern with `*`, `?` or `[`, that stands for all names that match it.
+
+    Returns its own entry, or the only one. Raises UnknownReference if there are several entries and
+    none is its own.
+    """
+    names = lock.references
+    if reference in names:
+        return [reference]
+    hint = f"It has {', '.join(names)}."
+    if is_glob(reference):
+        found = [name for name in names if fnmatchcase(name, reference)]
+        if not found:
+            raise UnknownReference(f"{path} has no model {printable(reference)}", hint)
+        return found
+    if len(names) == 1:
+        return names
+    raise UnknownReference(f"{path} does not have {reference}", hint)
+
+
+def is_glob(reference: str) -> bool:
+    """Return whether a reference is a pattern of names: it has `*`, `?` or `[`."""
+    return any(character in reference for character in "*?[")

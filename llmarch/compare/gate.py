@@ -6,7 +6,8 @@ read only in part, or has no tensor headers although its lock entry has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError
@@ -17,10 +18,10 @@ from .grouping import group_alike
 from .lock import Entry
 from .policy import Policy
 from .report import Verdict, rule_of
+from .rereading import LoadEntry, read_again
 from .stored import told_differences
 
-LoadEntry = Callable[[str, bool], Entry]
-"""Read a reference, with tensor headers or without. Raises LlmarchError."""
+READING_CHANGED = "reading-changed"
 
 UNREAD_RULES = frozenset(
     {
@@ -67,10 +68,15 @@ def judge_reference(
             fact_lines=fact_lines or {},
         )
         return verdict, None
-    verdict = judge(old, new, policy, model_line=model_line, fact_lines=fact_lines)
+    expected = old
+    if find_differences(old, new):
+        expected = read_again(old, new, load)
+    verdict = judge(
+        old, new, policy, expected=expected, model_line=model_line, fact_lines=fact_lines
+    )
     if new.partial:
         return verdict, None
-    return verdict, new
+    return verdict, replace(new, reading=None)
 
 
 def judge(
@@ -78,16 +84,27 @@ def judge(
     new: Entry,
     policy: Policy,
     *,
+    expected: Entry | None = None,
     model_line: int = 1,
     fact_lines: Mapping[str, int] | None = None,
 ) -> Verdict:
-    """Compare `new` with `old` and return the verdict. Lines are as in `judge_reference`."""
-    changes, ignored = policy.apply(find_differences(old, new))
+    """Compare `new` with `old` and return the verdict. Lines are as in `judge_reference`.
+
+    expected: `old` as this llmarch reads the same model; None: as it is.
+    """
+    if expected is None:
+        expected = old
+    differences = find_differences(expected, new)
+    readings = reading_changes(old, expected, new)
+    changes, ignored = policy.apply([*differences, *readings])
     told = [with_consequence(change, old, new) for change in group_alike(changes)]
     doubts = list(reasons_for_doubt(old, new))
     remarks = list(doubts)
-    if new.commit and old.commit == new.commit and changes:
-        remarks.append("the commit is the same: another llmarch version read it")
+    if any(change.rule == READING_CHANGED for change in changes):
+        remarks.append(
+            "another llmarch version wrote the lock and reads the same files differently:"
+            " `llmarch check --update` adopts it"
+        )
     against = None
     if old.reference != new.reference:
         against = old.reference
@@ -136,6 +153,31 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
             )
         )
     return [*changes, *_standing_conflicts(old, new)]
+
+
+def reading_changes(old: Entry, expected: Entry, new: Entry) -> Iterator[Change]:
+    """Yield what another llmarch read in the model of the lock, one change for each difference.
+
+    old: the entry of the lock.
+    expected: the same model as this llmarch reads it.
+    new: the model as it is now. What contradicts its config is told as that.
+    """
+    if expected is old:
+        return
+    conflicts = {(finding.rule, finding.path) for finding in new.conflicts()}
+    for change in find_differences(old, expected):
+        is_standing = change.old == change.new
+        if is_standing or (change.rule, change.path) in conflicts:
+            continue
+        yield Change(
+            rule="reading-changed",
+            path=change.path,
+            old=change.old,
+            new=change.new,
+            severity="info",
+            old_path=change.old_path,
+            new_path=change.new_path,
+        )
 
 
 def _finding_changes(old: Entry, new: Entry) -> Iterator[Change]:

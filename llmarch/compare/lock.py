@@ -2,8 +2,8 @@
 
 It is JSON because the architecture is nested and has nulls, which TOML lacks, and because the
 standard library reads and writes JSON. Models are sorted by reference and each fact has a line of
-its own, so that a review shows what changed; facts at their default are left out. SCHEMA_VERSION is
-that of the architecture inside: a lock of another version is not read.
+its own, so that a review shows what changed; facts at their default are left out. It holds the
+config too, so that another version of llmarch can read the model again (rereading.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from .. import __version__
 from ..architecture.fingerprint import digest, fingerprint, without_defaults
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import run_lengths
@@ -21,18 +22,36 @@ from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..config.findings import NOT_DESCRIBED
 from ..errors import ConfigError, printable
 from .config_keys import Told
+from .lock_versions import (
+    LOCK_VERSION,
+    UPGRADE,
+    check_versions,
+    newer_words,
+    written_by_newer,
+    written_by_older,
+)
 from .stored import StoredRow, StoredTensors, stored_rows
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
     from ..sources.raw import TensorTable
 
-LOCK_VERSION = 1
 MOST_LAYERS = 10_000
 LINE_WIDTH = 110
 """Columns of a list that is written on one line."""
+LONGEST_CONFIG = 200_000
+"""Characters of a config; a longer one is not kept."""
 LONGEST_VALUE = 80
 """Characters of an unread key's value; a longer value is kept as its hash."""
+
+
+@frozen
+class ConfigFiles(Frozen):
+    """The files that a config comes from."""
+
+    config: str = "config.json"
+    quantization: str = ""
+    """Where the `quantization_config` stands, if not in the config."""
 
 
 @frozen
@@ -55,7 +74,13 @@ class Entry(Frozen):
     partial: bool = False
     """Whether some of it could not be read; never so in a lock."""
     told: Told = field(default=Told(), compare=False)
-    """The config and the evidence of facts, where the model was read now."""
+    """The config, and the evidence of facts where the model was read now."""
+    files: ConfigFiles = field(default=ConfigFiles(), compare=False)
+    """Where the config comes from."""
+    read_by: str = field(default="", compare=False)
+    """The version of llmarch that read it, such as `llmarch 0.1.0`; empty if not known."""
+    reading: Reading | None = field(default=None, compare=False, repr=False)
+    """The reading that it was made from; None for an entry of a lock."""
 
     def conflicts(self) -> list[Finding]:
         """Return the findings by which the checkpoint contradicts its config; none if it does not.
@@ -77,6 +102,26 @@ class Lock(Frozen):
     fact_lines: Mapping[str, Mapping[str, int]] = field(
         default_factory=dict[str, "Mapping[str, int]"]
     )
+    outdated: Mapping[str, OutdatedEntry] = field(default_factory=dict[str, "OutdatedEntry"])
+    """Models that an older llmarch described in a way that is not read any more."""
+
+    @property
+    def references(self) -> list[str]:
+        """Return all models in the order of the file, which sorts them."""
+        return sorted([*self.entries, *self.outdated])
+
+
+@frozen
+class OutdatedEntry(Frozen):
+    """What is left of a model of the lock whose facts this version does not read."""
+
+    reference: str
+    repo: str | None
+    commit: str | None
+    config: Mapping[str, Any]
+    """Empty if the lock does not hold it."""
+    files: ConfigFiles
+    tensors: StoredTensors | None
 
 
 def make_entry(reading: Reading) -> Entry:
@@ -108,6 +153,9 @@ def make_entry(reading: Reading) -> Entry:
         unread_keys={key: config_value(raw.config or {}, key) for key in reading.unread_keys},
         partial=reading.status == "partial" or raw.partial,
         told=Told(raw.config or {}, reading.evidence),
+        files=ConfigFiles(raw.config_file, raw.quantization_file),
+        read_by=f"llmarch {__version__}",
+        reading=reading,
     )
 
 
@@ -139,6 +187,9 @@ def hash_tensors(table: TensorTable) -> str:
 
 # --- writing ------------------------------------------------------------------------------------
 
+CONFIG_KEY = "config"
+CONFIG_DEPTH = 3
+"""Keys down to the config of a model: `models`, the reference, `config`."""
 FactPath = tuple[str, ...]
 """The keys that lead to a value of the document; indices of lists are written as digits."""
 
@@ -190,6 +241,20 @@ def entry_document(entry: Entry) -> dict[str, Any]:
             for finding in entry.findings
         ],
         "unread_keys": dict(entry.unread_keys),
+        **_config_document(entry),
+    }
+
+
+def _config_document(entry: Entry) -> dict[str, Any]:
+    """Return the config of an entry, and who read it, as JSON; a long config is left out."""
+    config = entry.told.config
+    if not config or len(json.dumps(config)) > LONGEST_CONFIG:
+        return {"read_by": entry.read_by}
+    return {
+        "read_by": entry.read_by,
+        "config_file": entry.files.config,
+        "quantization_file": entry.files.quantization,
+        "config": dict(config),
     }
 
 
@@ -220,6 +285,10 @@ def _write_lines(
     outer_indent = " " * (len(before) - len(before.lstrip()))
     indent = outer_indent + "  "
     yield _Line(before + opening, [path])
+    if is_list and CONFIG_KEY in path[:CONFIG_DEPTH] and not any(_items(v) for _, v in items):
+        yield from _filled_lines([json.dumps(v) for _, v in items], indent)
+        yield _Line(outer_indent + closing + after, [])
+        return
     last_key, _ = items[-1]
     for key, item in items:
         comma = ","
@@ -231,6 +300,18 @@ def _write_lines(
         else:
             yield from _write_lines(item, item_path, f"{indent}{json.dumps(key)}: ", comma)
     yield _Line(outer_indent + closing + after, [])
+
+
+def _filled_lines(items: list[str], indent: str) -> Iterator[_Line]:
+    """Yield lines with as many items as fit on each."""
+    line = ""
+    for number, item in enumerate(items, 1):
+        word = item + "," * (number < len(items))
+        if line and len(indent) + len(line) + len(word) >= LINE_WIDTH:
+            yield _Line(indent + line, [])
+            line = ""
+        line = f"{line} {word}" if line else word
+    yield _Line(indent + line, [])
 
 
 def _write_list_item(item: Any, path: FactPath, indent: str, comma: str) -> Iterator[_Line]:
@@ -270,39 +351,18 @@ def parse_lock(document: dict[str, Any], content: str, file: str) -> Lock:
     Raises ConfigError with the path of what is wrong.
     """
     name = printable(file)
-    _check_versions(document, name)
-    entries = {
-        reference: _parse_entry(reference, model, name)
-        for reference, model in _validate_models(document, name).items()
-    }
+    check_versions(document, name)
+    entries, outdated = _read_entries(document, name)
     lines = list(_write_lines(document))
     if _join_lines(lines) != content.replace("\r\n", "\n"):
         # Formatted by another program: only the lines of models can be found.
         _check_repeated_keys(content, name)
         lines = []
-    fact_lines = _locate_facts(lines, list(entries))
+    fact_lines = _locate_facts(lines, [*entries, *outdated])
     model_lines: dict[str, int] = {}
     for reference, found in fact_lines.items():
         model_lines[reference] = found.get("", 0) or _find_model_line(content, reference)
-    return Lock(entries, str(document.get("written_by")), model_lines, fact_lines)
-
-
-def _check_versions(document: dict[str, Any], name: str) -> None:
-    """Raise ConfigError unless the document is a lock of the versions that are read here."""
-    version = document.get("llmarch_lock")
-    schema_version = document.get("schema_version")
-    if version is None:
-        raise ConfigError(
-            f"{name} is not an llmarch lock file",
-            "`llmarch lock REF... -o llmarch.lock` writes one",
-        )
-    if version != LOCK_VERSION or schema_version != SCHEMA_VERSION:
-        found = f"lock version {version!r}, schema version {schema_version!r}"
-        raise ConfigError(
-            f"{name}: {printable(found)}",
-            f"this llmarch reads {LOCK_VERSION} and {SCHEMA_VERSION}: write it again with "
-            "`llmarch lock`, or use the llmarch that wrote it",
-        )
+    return Lock(entries, str(document.get("written_by")), model_lines, fact_lines, outdated)
 
 
 def _locate_facts(lines: list[_Line], references: list[str]) -> dict[str, dict[str, int]]:
@@ -348,8 +408,75 @@ def _find_model_line(content: str, reference: str) -> int:
     return content.count("\n", 0, position) + 1
 
 
-def _validate_models(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the models with their architectures as the schema's classes. Raises ConfigError."""
+def _read_entries(
+    document: dict[str, Any], name: str
+) -> tuple[dict[str, Entry], dict[str, OutdatedEntry]]:
+    """Return the models of a lock, and those that an older llmarch wrote and this cannot read.
+
+    Raises ConfigError if a model cannot be read and no older llmarch is the reason.
+    """
+    older = written_by_older(document)
+    try:
+        models = _validate_models(document)
+        return {
+            reference: _parse_entry(reference, model, older=older)
+            for reference, model in models.items()
+        }, {}
+    except InvalidModel as error:
+        if written_by_newer(document):
+            raise ConfigError(f"{name}: {newer_words(document)}", UPGRADE) from None
+        if not older:
+            raise ConfigError(f"{name}: {error.message}", error.hint) from None
+    entries: dict[str, Entry] = {}
+    outdated: dict[str, OutdatedEntry] = {}
+    for reference, model in document["models"].items():
+        try:
+            (read,) = _validate_models(document | {"models": {reference: model}}).values()
+            entries[reference] = _parse_entry(reference, read, older=True)
+        except InvalidModel as error:
+            kept = _outdated_entry(reference, model)
+            if kept is None:
+                raise ConfigError(f"{name}: {error.message}", error.hint) from None
+            outdated[reference] = kept
+    return entries, outdated
+
+
+class InvalidModel(ConfigError):
+    """A model of a lock that does not have the form of this version."""
+
+
+def _outdated_entry(reference: str, model: Any) -> OutdatedEntry | None:
+    """Return what a model of an older lock can be read again from; None if there is nothing."""
+    match model:
+        case {"config": dict()} | {"repo": str(), "commit": str()}:
+            known = cast("dict[str, Any]", model)
+        case _:
+            return None
+    tensors: StoredTensors | None = None
+    match known.get("tensors"):
+        case {"count": int(count), "bytes": int(size), "digest": str(found)}:
+            tensors = StoredTensors(count, size, found)
+        case _:
+            pass
+    return OutdatedEntry(
+        reference=reference,
+        repo=known.get("repo"),
+        commit=known.get("commit"),
+        config=known.get("config") or {},
+        files=_config_files(known),
+        tensors=tensors,
+    )
+
+
+def _config_files(model: Mapping[str, Any]) -> ConfigFiles:
+    """Return the files that the config of a locked model comes from."""
+    return ConfigFiles(
+        str(model.get("config_file") or "config.json"), str(model.get("quantization_file") or "")
+    )
+
+
+def _validate_models(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the models with their architectures as the schema's classes. Raises InvalidModel."""
     from pydantic import ValidationError
 
     from ..architecture.json_schema import locked_models
@@ -363,9 +490,8 @@ def _validate_models(document: dict[str, Any], name: str) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         where = printable(".".join(str(part) for part in first["loc"]))
-        raise ConfigError(
-            f"{name}: {where}: {first['msg']}", "write it again with `llmarch lock`"
-        ) from None
+        message = f"{where}: {first['msg']}"
+        raise InvalidModel(message, "write it again with `llmarch lock`") from None
 
 
 def _expand_layers(model: Any) -> Any:
@@ -389,16 +515,20 @@ def _expand_layers(model: Any) -> Any:
     return whole | {"architecture": architecture | {"layers": layers}}
 
 
-def _parse_entry(reference: str, model: Any, name: str) -> Entry:
-    """Return the entry of a validated model. Raises ConfigError if its fingerprint is wrong."""
+def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
+    """Return the entry of a validated model. Raises InvalidModel if its fingerprint is wrong.
+
+    older: whether an older llmarch wrote it, whose fingerprint may be another.
+    """
     architecture: Architecture = model["architecture"]
     try:
-        matches = fingerprint(architecture) == model["fingerprint"]
+        found = fingerprint(architecture)
+        matches = older or found == model["fingerprint"]
     except LookupError:  # the wiring names a block or norm that does not exist
-        matches = False
+        found, matches = "", False
     if not matches:
-        raise ConfigError(
-            f"{name}: the architecture of {printable(reference)} does not match its fingerprint",
+        raise InvalidModel(
+            f"the architecture of {printable(reference)} does not match its fingerprint",
             "one of the two was edited by hand: write it again with `llmarch lock`, or restore "
             "the file from version control",
         )
@@ -411,12 +541,15 @@ def _parse_entry(reference: str, model: Any, name: str) -> Entry:
         revision=model["revision"],
         commit=model["commit"],
         status=model["status"],
-        fingerprint=model["fingerprint"],
+        fingerprint=found,
         parameters=model["parameters"],
         tensors=tensors,
         architecture=architecture,
         findings=tuple(model["findings"]),
         unread_keys=model["unread_keys"],
+        told=Told(model.get("config") or {}),
+        files=_config_files(model),
+        read_by=model.get("read_by") or "",
     )
 
 

@@ -18,6 +18,9 @@ from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 
 Outcome = Literal["failed", "uncertain", "passed"]
 
+COMPARED = ("reading-changed",)
+"""Rules of no path of their own that have a value on both sides, as facts have."""
+
 ABSENT_KEY = "absent"
 """What is shown for a key that a config does not have, or has with null."""
 
@@ -150,7 +153,7 @@ def change_line(change: Change) -> str:
 
 def change_text(change: Change) -> str:
     """Return `1,000,000 → 10,000` for a fact, the message for a finding."""
-    is_finding = rule_of(change).pattern is None
+    is_finding = rule_of(change).pattern is None and change.rule not in COMPARED
     if is_finding and change.old is None:
         return str(change.new)
     if is_finding and change.new is None:

@@ -180,6 +180,14 @@ FINDING_RULES = (
         "llmarch cannot unpack their packing or layout. Whether they fit is not known.",
     ),
     Rule(
+        "reading-changed",
+        None,
+        "info",
+        "another llmarch reads the same files differently",
+        "The model did not change: another version of llmarch reads another fact from the same "
+        "config and tensors. `llmarch check --update` adopts it.",
+    ),
+    Rule(
         "stored-tensors-changed",
         None,
         "quantization",

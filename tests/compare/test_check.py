@@ -164,7 +164,7 @@ def test_update_after_review(locked: Hub, run: Run) -> None:
     assert "rope-theta-changed" in out and f"{BOT}@main updated" in err
     after = Path("llmarch.lock").read_text()
     changed = [line for line in after.splitlines() if line not in before.splitlines()]
-    assert len(changed) == 3, "commit, fingerprint and theta"
+    assert len(changed) == 4, "commit, fingerprint and theta, there and in the config"
     assert '"theta": 10000,' in "\n".join(changed)
     run("check")
     assert "nothing to update" in run("check", "--update")[1]
@@ -340,7 +340,7 @@ def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
 
 
 def test_another_llmarch_read_the_same_commit(locked: Hub, run: Run) -> None:
-    """A change at the same commit is llmarch's own: it is said so."""
+    """A change at the same commit is llmarch's own: it is said so, and fails nothing."""
     from llmarch.architecture.schema import Architecture
     from llmarch.compare.check import open_lock
     from llmarch.compare.lock import lock_text, make_entry
@@ -358,7 +358,13 @@ def test_another_llmarch_read_the_same_commit(locked: Hub, run: Run) -> None:
         entries[name], architecture=other.architecture, fingerprint=other.fingerprint
     )
     Path("llmarch.lock").write_text(lock_text(entries, "llmarch 0.0.9"))
-    assert "another llmarch version read it" in run("check", code=1)[0]
+    (change,) = reports(run, code=0)[0]["changes"]
+    assert (change["rule"], change["severity"]) == ("reading-changed", "info")
+    assert (change["path"], change["old"]) == ("mixers.full.rope.theta", 7)
+    out = run("check")[0]
+    assert "another llmarch version wrote the lock" in out and "7 → 1,000,000" in out
+    run("check", "--update")
+    assert reports(run, code=0)[0]["changes"] == []
 
 
 # Settings

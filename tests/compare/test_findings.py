@@ -372,6 +372,7 @@ def test_every_finding_rule_has_a_row() -> None:
         "index-unreadable",
         "repo-moved",
         "headers-not-cached",
+        "reading-changed",
     }
     assert {r.id for r in RULES if r.pattern is None} - shown == {
         "single-shard",

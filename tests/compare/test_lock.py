@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -147,7 +148,8 @@ def test_every_bundled_model_comes_back(entries: dict[str, Entry]) -> None:
     assert content == lock_text(dict(reversed(entries.items())), "llmarch 0.1.0"), (
         "sorted, whatever the order"
     )
-    assert content.isascii() and max(map(len, content.splitlines())) < 140
+    lines = [line for line in content.splitlines() if not re.search(r'": ".{80,}"', line)]
+    assert content.isascii() and max(map(len, lines)) < 140, "strings of a config stay whole"
 
 
 def test_facts_have_lines(entries: dict[str, Entry]) -> None:

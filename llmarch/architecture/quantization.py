@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .frozen import Strict, frozen
 
@@ -43,6 +43,14 @@ class Quantization(Strict):
     scale_format: str | None = None
     """Number format of the scales: `ue8m0`, or `quantised` where scales are quantised a second time
     (bitsandbytes). None: the config does not say."""
+    number: str | None = None
+    """What quantised weights are: `int` or `float`. None: the config does not say."""
+    packed_dtype: str | None = None
+    """Dtype of the words that hold packed weights (GPTQModel's `pack_dtype`, bitsandbytes'
+    `bnb_4bit_quant_storage`): `int32`, `uint8`. None: the config does not say."""
+    sparsity: str | None = None
+    """Format of weights without their zeros, in compressed-tensors' words: `sparse-24-bitmask`.
+    None: zeros are stored as other weights."""
     experts: str | None = None
     """Format of the routed experts where it is another than that of other modules: `fp4` in
     DeepSeek V4. None: they are stored as other modules."""
@@ -58,6 +66,74 @@ class Quantization(Strict):
     excluded: tuple[str, ...] = ()
     """Modules that are left unquantised, as the method writes them: module names, globs, or `re:`
     and a regular expression."""
+
+
+class ModuleFormat(NamedTuple):
+    """What a declaration says of single modules; None where it says the same as of the others."""
+
+    number: str | None = None
+    bits: float | None = None
+    group_size: int | None = None
+    block: tuple[int, int] | None = None
+    strategy: str | None = None
+    symmetric: bool | None = None
+    activation_order: bool | None = None
+    activations: str | None = None
+    format: str | None = None
+
+    @property
+    def words(self) -> str:
+        """Return the format in words: `int, 4 bits, groups of 128, asymmetric`."""
+        words = [self.number] if self.number else []
+        if self.bits is not None:
+            words.append(f"{self.bits:g} bits")
+        if self.group_size:
+            words.append(f"groups of {self.group_size}")
+        if self.block is not None:
+            words.append(f"blocks {self.block[0]} × {self.block[1]}")
+        if self.strategy in _SCOPES:
+            words.append(f"per {self.strategy}")
+        if self.symmetric is False:
+            words.append("asymmetric")
+        if self.activation_order:
+            words.append("reordered")
+        if self.activations is not None:
+            words.append(f"{self.activations} activations")
+        if self.format is not None:
+            words.append(self.format)
+        return ", ".join(words)
+
+
+_SCOPES = ("tensor", "channel")
+"""Strategies that are named where a format has neither groups nor blocks."""
+_NUMBERS = ("int", "float")
+
+
+def parse_module_format(words: str) -> ModuleFormat:
+    """Return the format that `ModuleFormat.words` puts into words, as far as these tell."""
+    found: dict[str, Any] = {}
+    for word in words.split(", "):
+        first, _, rest = word.partition(" ")
+        if word in _NUMBERS:
+            found["number"] = word
+        elif rest == "bits":
+            found["bits"] = float(first)
+        elif word.startswith("groups of "):
+            found["group_size"] = int(rest.removeprefix("of "))
+        elif first == "blocks":
+            rows, columns = rest.split(" × ")
+            found["block"] = (int(rows), int(columns))
+        elif first == "per":
+            found["strategy"] = rest
+        elif word == "asymmetric":
+            found["symmetric"] = False
+        elif word == "reordered":
+            found["activation_order"] = True
+        elif rest == "activations":
+            found["activations"] = first
+        elif word:
+            found["format"] = word
+    return ModuleFormat(**found)
 
 
 MAX_PATTERN_LENGTH = 1000

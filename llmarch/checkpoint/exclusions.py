@@ -22,7 +22,6 @@ from typing import Any
 from ..architecture.quantization import (
     MAX_PATTERN_LENGTH,
     LinearPattern,
-    Quantization,
     compile_linear,
     compile_pattern,
 )
@@ -41,7 +40,6 @@ MAX_BRACED = 100_000
 
 _WRAPPERS = ("", "model.", "language_model.model.", "model.language_model.", "backbone.")
 """Beginnings of the module names that regular expressions are written for."""
-_GROUPS = re.compile(r"groups of (\d+)")
 _BRACES = re.compile(r"\{([\d,-]+)\}")
 
 
@@ -226,20 +224,6 @@ def _matching(regex: LinearPattern, tensor: LogicalTensor, module: str) -> set[I
 
 def _matches(regex: LinearPattern, name: str) -> bool:
     return len(name) <= MAX_PATTERN_LENGTH and regex.match(name) is not None
-
-
-def own_group_sizes(declared: Quantization) -> list[tuple[int, Exclusions]]:
-    """Return the group sizes that are declared for single modules, with the names of these."""
-    sizes: list[tuple[int, Exclusions]] = []
-    try:
-        modules = expand_modules(declared.modules)
-    except ValueError:  # reported where the list itself is checked
-        return []
-    for words, names in modules.items():
-        size = _GROUPS.search(words)
-        if size is not None:
-            sizes.append((int(size[1]), Exclusions(tuple(names))))
-    return sizes
 
 
 def expand_modules(entries: tuple[str, ...]) -> dict[str, list[str]]:

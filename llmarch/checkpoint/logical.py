@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
+from typing import NamedTuple
 
+from ..architecture.schema import Quantization
 from .indices import Index
 
 Shape = tuple[int, ...]
+
+
+class StoredCompanion(NamedTuple):
+    """A tensor stored beside packed values: scales, zero points, an index."""
+
+    dtype: str
+    shape: Shape | None
+    """None for a name without header."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +47,12 @@ class LogicalTensor:
     """Why the tensor cannot be compared with a template; empty if it can."""
     uncertain: bool = False
     """Whether none of its shapes is certain (MLX without its group size)."""
+    format: str = ""
+    """Name of its packing format; empty: not packed."""
+    companions: Mapping[str, StoredCompanion] = field(default_factory=dict[str, StoredCompanion])
+    """What is stored beside packed values, by suffix."""
+    declared: Quantization | None = None
+    """What the config declares for these tensors' modules; None: nothing."""
 
     @property
     def has_size(self) -> bool:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Finding, Quantization, Severity
 from ..errors import printable
+from .declared_storage import storage_findings
 from .exclusions import Exclusions, exclusions_of, expand_modules
 from .indices import Index, folded_names
 from .logical import LogicalTensor
+from .module_declarations import ModuleDeclarations, is_class_name
 from .packing import FORMATS, Unpacked
 from .packing.base import FLOAT8
 
@@ -41,6 +43,17 @@ decays, indexers) are left to lists, and are compared only with modules of their
 
 SUBMODULES = re.compile(r"\.(?:indexer|compressor)\.")
 """Parts of attention that are kept in 16 bits where the rest is quantised (DeepSeek V3.2, V4)."""
+
+_NAMED_COMPONENTS = frozenset({"head", "embedding"})
+"""Components that are quantised only where a declaration names them."""
+
+_LISTING = frozenset({"modelopt"})
+"""Methods whose modules with a format of their own are all that are quantised."""
+
+_HEAD_DECLARED = frozenset(
+    {"gptq", "gptqmodel", "auto_gptq", "auto-round", "intel/auto-round", "awq"}
+)
+"""Methods that quantise the head only where the declaration names it (`lm_head: true`)."""
 
 _WIDTHS_DECLARED = frozenset({"mlx", "gptq", "awq"})
 """Methods whose declaration gives the bits of every module."""
@@ -92,7 +105,7 @@ def quantization_findings(
 
     if not packed:
         plain = [x for x in tensors if x.dtype]
-        if declared is not None and not uncertain:
+        if declared is not None and not uncertain and declares_some_module(matches, declared):
             findings += declared_but_plain(plain, declared)
     elif declared is None:
         findings += packed_but_undeclared(packed)
@@ -100,9 +113,12 @@ def quantization_findings(
         findings += wrong_format(packed, unpacked, declared)
         findings += wrong_bits(packed, declared)
         findings += excluded_but_packed(packed, declared)
+        findings += packed_but_not_declared(matches, declared)
         findings += declared_but_plain_modules(matches, declared)
         findings += patterns_not_compared(declared)
         reported = {finding.path for finding in unpacked.findings}
+        findings += storage_findings([x for x in packed if not unpacked.is_reported(x)])
+        reported |= {finding.path for finding in findings}
         findings += [f for f in undeclared_bits(packed, declared) if f.path not in reported]
     return findings
 
@@ -255,20 +271,35 @@ class DeclaredModules:
         self.exclusions = exclusions_of(declared.excluded)
         self.listed: Exclusions | None = None
         """The only modules that are quantised. None: those that the method quantises by itself."""
-        names = [*declared.targets, *(entry.rpartition(": ")[0] for entry in declared.modules)]
-        is_listing = declared.method in ("compressed-tensors", "modelopt") or declared.targets
-        if (
-            is_listing
-            and names
-            and not any(name.isidentifier() and name[:1].isupper() for name in names)
-        ):
-            modules = [
-                name for group in expand_modules(declared.modules).values() for name in group
-            ]
-            self.listed = Exclusions((*declared.targets, *modules))
+        modules = [name for group in expand_modules(declared.modules).values() for name in group]
+        names = [*declared.targets, *modules]
+        is_listing = bool(declared.targets) or (declared.method in _LISTING and bool(names))
+        is_listing |= declared.method == "compressed-tensors"
+        self.has_all_linear = any(is_class_name(name) and "Linear" in name for name in names)
+        """Whether a target is the class of linear modules, which the head is of too."""
+        if is_listing and not self.has_all_linear:
+            self.listed = Exclusions(tuple(name for name in names if not is_class_name(name)))
+        self.named = Exclusions(tuple(name for name in modules if not is_class_name(name)))
+        """Modules that have a format of their own."""
         # ModelOpt always writes what it left out: a config without a list is not complete.
         lists_nothing = declared.method == "modelopt" and not declared.excluded and not names
         self.is_known = self.exclusions.is_complete and not lists_nothing
+
+    def quantises(self, match: Match, is_packed_elsewhere: bool) -> bool:
+        """Return whether the declaration can be about a row's tensors.
+
+        They are the matrices of layers, and the head where its class is a target.
+        is_packed_elsewhere: tensors of the same name are packed.
+        """
+        component = match.rows[0].component
+        if len(match.expected_shape) < 2:
+            return False
+        if component == "head":
+            return self.method == "compressed-tensors" and self.has_all_linear
+        if component not in _COMPONENTS:
+            return False
+        is_linear = LINEAR_MODULES.search(match.key) and not SUBMODULES.search(match.key)
+        return bool(is_linear) or is_packed_elsewhere
 
     def plain_indices(self, match: Match, tensor: LogicalTensor) -> list[Index]:
         """Return the indices of a plain tensor whose modules should be quantised."""
@@ -287,6 +318,43 @@ class DeclaredModules:
         return bool(self.group_size) and shape[-1] % (self.group_size or 1) != 0
 
 
+def declares_some_module(matches: list[Match], declared: Quantization) -> bool:
+    """Return whether a declaration leaves any large linear module to be quantised."""
+    if not is_known_method(declared):
+        return True
+    modules = DeclaredModules(declared)
+    linear = [match for match in matches if modules.quantises(match, is_packed_elsewhere=False)]
+    return not linear or any(
+        modules.plain_indices(match, tensor) for match in linear for tensor in match.tensors
+    )
+
+
+def packed_but_not_declared(matches: list[Match], declared: Quantization) -> list[Finding]:
+    """Report modules that are stored quantised although the declaration is not about them."""
+    if not is_known_method(declared):
+        return []
+    modules = DeclaredModules(declared)
+    if modules.listed is not None and not modules.listed.is_complete:
+        return []
+    findings: list[Finding] = []
+    for match in matches:
+        is_head = match.rows[0].component == "head" and declared.method in _HEAD_DECLARED
+        names = modules.named if is_head else modules.listed
+        if names is None:
+            continue
+        for tensor in match.tensors:
+            if not tensor.packing:
+                continue
+            listed = set(names.excluded_indices(tensor, match.key))
+            others = [index for index in tensor.indices if index not in listed]
+            if not others:
+                continue
+            message = f"stored as {tensor.packing}, but the config does not declare it quantised"
+            path = folded_names(tensor.source, others)[0]
+            findings.append(packing_finding(path, message, None, tensor.packing))
+    return findings
+
+
 def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> list[Finding]:
     """Report modules that the config quantises, and that are stored plain, without scales.
 
@@ -301,16 +369,16 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
     packed = {m.key for m in matches if any(x.packing for x in m.tensors)}
     findings: list[Finding] = []
     for match in matches:
-        row = match.rows[0]
-        if row.component not in _COMPONENTS or len(match.expected_shape) < 2:
-            continue
-        is_linear = LINEAR_MODULES.search(match.key) and not SUBMODULES.search(match.key)
-        if not is_linear and match.key not in packed:
-            continue
+        is_meant = modules.quantises(match, match.key in packed)
+        is_named = match.rows[0].component in _NAMED_COMPONENTS
         for tensor in match.tensors:
             if tensor.packing or tensor.dtype not in PLAIN:
                 continue
-            indices = modules.plain_indices(match, tensor)
+            indices: list[Index] = []
+            if is_meant:
+                indices = modules.plain_indices(match, tensor)
+            elif is_named and len(match.expected_shape) > 1:
+                indices = modules.named.excluded_indices(tensor, match.key)
             if not indices:
                 continue
             message = (
@@ -327,33 +395,16 @@ def undeclared_bits(packed: list[LogicalTensor], declared: Quantization) -> list
     widths = {tensor.width for tensor in packed}
     if declared.method not in _WIDTHS_DECLARED or declared.bits not in widths:
         return []
-    own_bits = _own_bits(declared)
-    if not all(names.is_complete for _, names in own_bits):
+    if not ModuleDeclarations(declared).is_complete:
         return []
     findings: list[Finding] = []
     for tensor in packed:
-        if not tensor.width or tensor.uncertain or not tensor.dtype:
+        own = tensor.declared or declared
+        if not tensor.width or tensor.uncertain or not tensor.dtype or tensor.width == own.bits:
             continue
-        default = set(tensor.indices)
-        wrong: list[Index] = []
-        for bits, names in own_bits:
-            own = set(names.excluded_indices(tensor)) & default
-            default -= own
-            if bits != tensor.width:
-                wrong += own
-        if tensor.width != declared.bits:
-            wrong += default
-        if wrong:
-            path = folded_names(tensor.source, sorted(wrong))[0]
-            message = f"stored with {tensor.width:g} bits, which the config does not declare for it"
-            findings.append(packing_finding(path, message, declared.bits, tensor.width))
+        path = folded_names(tensor.source, tensor.indices)[0]
+        message = (
+            f"stored with {tensor.width:g} bits, but the config declares {own.bits or 0:g} for it"
+        )
+        findings.append(packing_finding(path, message, own.bits, tensor.width))
     return findings
-
-
-def _own_bits(declared: Quantization) -> list[tuple[float, Exclusions]]:
-    """Return the bits that are declared for single modules, with the names of these."""
-    own: list[tuple[float, Exclusions]] = []
-    for words, names in expand_modules(declared.modules).items():
-        bits = re.search(r"([\d.]+) bits", words)
-        own.append((float(bits[1]) if bits else declared.bits or 0, Exclusions(tuple(names))))
-    return own

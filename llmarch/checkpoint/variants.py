@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from ..architecture.frozen import Frozen
 from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Evidence
+from ..config.quantization import QUANTIZATION_KEYS
 from ..config.vocabulary import INVALID_TOGETHER
 from ..errors import LlmarchError
 from ..tensors.template import TensorRow
@@ -48,7 +49,8 @@ class KeyVariants:
         self._data = data
         self._read = read
         self._layers_left = MAX_LAYERS_READ
-        self.values = dict(_integers(data, ""))
+        self._paths = dict(_integer_paths(data, ()))
+        self.values = {key: _value_at(data, path) for key, path in self._paths.items()}
         """The integers of the config that have to do with the architecture, by dotted key."""
         if read_keys is not None:
             self.values = {key: v for key, v in self.values.items() if key in read_keys}
@@ -59,7 +61,7 @@ class KeyVariants:
             return None
         data = copy.deepcopy(dict(self._data))
         for key, value in changes.items():
-            _set_key(data, key, value)
+            _set_value(data, self._paths[key], value)
         try:
             variant = self._read(data)
         except INVALID:
@@ -69,17 +71,31 @@ class KeyVariants:
         return variant
 
 
-def _integers(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, int]]:
-    """Yield the integers of a config with their dotted keys."""
+def _integer_paths(
+    data: Mapping[str, Any], parents: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the dotted key of each integer of a config, and the keys that lead to it.
+
+    One key may itself have dots: MLX declares storage under names of modules. What says how weights
+    are stored is left out, as no tensor's logical shape depends on it.
+    """
     for key, value in data.items():
-        if isinstance(value, dict):
-            yield from _integers(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        path = (*parents, key)
+        if isinstance(value, dict) and key not in QUANTIZATION_KEYS:
+            yield from _integer_paths(cast("dict[str, Any]", value), path)
         elif isinstance(value, int) and not isinstance(value, bool):
-            yield prefix + key, value
+            yield ".".join(path), path
 
 
-def _set_key(data: dict[str, Any], key: str, value: int) -> None:
-    *parents, name = key.split(".")
+def _value_at(data: Mapping[str, Any], path: tuple[str, ...]) -> int:
+    found: Any = data
+    for key in path:
+        found = found[key]
+    return found
+
+
+def _set_value(data: dict[str, Any], path: tuple[str, ...], value: int) -> None:
+    *parents, name = path
     for parent in parents:
         data = data[parent]
     data[name] = value

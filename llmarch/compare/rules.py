@@ -173,6 +173,22 @@ FINDING_RULES = (
         "packed tensors for a model that is not quantised.",
     ),
     Rule(
+        "quantization-word-unknown",
+        None,
+        "weights",
+        "the declared quantisation has a word that loaders do not know",
+        "The method, or a word of one of its keys, is none that loaders have. They refuse the "
+        "checkpoint, or load it in another way than was meant.",
+    ),
+    Rule(
+        "declaration-not-obeyed",
+        None,
+        "info",
+        "the declared quantisation differs from what loaders read in the file",
+        "The checkpoint says by itself how it is packed, and loaders go by that. What the config "
+        "says of it has no effect.",
+    ),
+    Rule(
         "not-comparable",
         None,
         "info",

@@ -13,14 +13,36 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
+from ..architecture.quantization import ModuleFormat
 from ..architecture.schema import Quantization
 from ..errors import ConfigError
 from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
-from .findings import quoted
+from .findings import another_value, quoted
 from .keys import ConfigKeys
+from .quantization_words import (
+    ACTIVATION_ORDERS,
+    ACTIVATION_SCHEMES,
+    ALGORITHMS,
+    AWQ_FORMATS,
+    COMPRESSED_FORMATS,
+    FOUR_BIT_TYPES,
+    FP8_FORMATS,
+    GPTQ_FORMATS,
+    MLX_MODES,
+    NUMBER_KINDS,
+    SCALE_FORMATS,
+    SPARSE_FORMATS,
+    STATUSES,
+    STORAGE_DTYPES,
+    STRATEGIES,
+    WORD_DTYPES,
+    checked_word,
+    report_method,
+    report_unknown,
+)
 
-_KEYS = ("quantization_config", "compression_config", "quantization")
+QUANTIZATION_KEYS = ("quantization_config", "compression_config", "quantization")
 """Keys of a config that declare a quantization, in the order in which vLLM asks for them."""
 
 MAX_ENTRY_SHOWN = 100
@@ -31,16 +53,15 @@ MAX_BITS = 32
 
 _INERT = frozenset(
     """
-    quant_method producer version quantization_status global_compression_ratio sparsity_config
-    transform_config dequantize meta dataset tokenizer batch_size damp_percent static_groups
-    true_sequential mse model_name_or_path model_file_base_name model_seqlen block_name_to_quantize
+    quant_method producer version global_compression_ratio transform_config dequantize meta dataset
+    tokenizer batch_size damp_percent static_groups true_sequential act_group_aware mse
+    model_name_or_path model_file_base_name model_seqlen block_name_to_quantize
     module_name_preceding_first_block cache_block_outputs pad_token_id
     max_input_length use_cuda_fp16 use_exllama exllama_config disable_exllama backend do_fuse
-    modules_to_fuse fuse_max_seq_len pack_dtype is_marlin_format iters low_gpu_mem_usage lr
+    modules_to_fuse fuse_max_seq_len is_marlin_format iters low_gpu_mem_usage lr
     minmax_lr nsamples seqlen autoround_version enable_quanted_input enable_minmax_tuning
     gradient_accumulate_steps amp scale_dtype to_quant_block_names llm_int8_threshold
     llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight bnb_4bit_compute_dtype
-    bnb_4bit_quant_storage
     """.split()
 )
 """Keys about how a tool quantised, or how it computes: none says what is stored."""
@@ -51,7 +72,7 @@ def quantization(c: ConfigKeys) -> Draft | None:
 
     The text part of a wrapper may declare it (Kimi K2.6).
     """
-    key = next((k for k in _KEYS if isinstance(c.data.get(k), dict)), None)
+    key = declaring_key(c)
     if key is None:
         if isinstance(c.data.get("text_config"), dict):
             return quantization(c.child("text_config"))
@@ -64,11 +85,34 @@ def quantization(c: ConfigKeys) -> Draft | None:
     if q.has("qformat_weight"):
         return _native(q)
     method = _method(q, key)
+    report_method(q, method, c.key(key))
     facts = _READERS.get(method.value, _integers)(q)
     experts = _experts(c, q)
     if experts is not None:
         facts["experts"] = experts
     return draft(Quantization, method=method, **facts)
+
+
+def declaring_key(c: ConfigKeys) -> str | None:
+    """Return the key under which a config declares a quantization, None where it declares none.
+
+    An object without keys declares none. Raises ConfigError for a value that is no object.
+    """
+    found: list[str] = []
+    for key in QUANTIZATION_KEYS:
+        value = c.data.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, dict):
+            raise ConfigError(
+                f"{c.file}: {c.key(key)} is {quoted(value)}; an object is needed",
+                "It says how the weights are stored.",
+            )
+        if value:
+            found.append(key)
+        else:
+            c.ignore(key)
+    return found[0] if found else None
 
 
 def spellings_beside(config: Mapping[str, Any], file: str) -> dict[str, str]:
@@ -184,16 +228,6 @@ def _is_override(key: str, value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, bool) and "." in key)
 
 
-def module_format(number: str, bits: float | None, group_size: int | None = None) -> str:
-    """Return the words for a module's format: `4 bits, groups of 64`, `nvfp4`."""
-    words = [number] if number else []
-    if bits is not None:
-        words.append(f"{bits:g} bits")
-    if group_size:
-        words.append(f"groups of {group_size}")
-    return ", ".join(words)
-
-
 def fold_modules(formats: Mapping[str, str]) -> list[str]:
     """Return module names with their formats, numbers folded: `layers.{0-3,5}.mlp: 8 bits`.
 
@@ -258,6 +292,7 @@ def _runs(numbers: list[int]) -> str:
 
 def _integers(q: ConfigKeys) -> dict[str, Any]:
     """Read the keys of GPTQ and AWQ, and of any method that is not known."""
+    method = q.data.get("quant_method")
     symmetric = _flag(q, "sym")
     if q.has("zero_point"):
         zero_point = _flag(q, "zero_point")
@@ -272,25 +307,29 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
             rules.ignore(rule)
         else:
             part = rules.child(rule)
-            words = module_format(
-                "", _bits(part, "bits").value, _group_size(part, "group_size").value
-            )
-            rules_of_modules.append(f"re:{rule.removeprefix('+:')}: {words}")
-    own = q.child("extra_config")  # AutoRound
-    for name in own.data:
-        part = own.child(name)
+            part.ignore("desc_act", "sym")
+            own = _bits_and_group(part)
+            rules_of_modules.append(f"re:{rule.removeprefix('+:')}: {own.words}")
+    extra = q.child("extra_config")  # AutoRound
+    for name in extra.data:
+        part = extra.child(name)
         part.ignore(*part.data)
-        bits = _bits(part, "bits").value
-        if bits is not None and bits >= UNQUANTISED_BITS:
+        own = _bits_and_group(part)
+        if own.bits is not None and own.bits >= UNQUANTISED_BITS:
             excluded.value.append(name)
-        elif bits is not None:
-            formats[name] = module_format("", bits, _group_size(part, "group_size").value)
-    if not q.flag("lm_head", default=False).value:
-        q.ignore("lm_head")
+        elif own.bits is not None:
+            formats[name] = own.words
+    bits = _bits(q, "bits", "w_bit")
+    group_size = _group_size(q, "group_size", "q_group_size")
+    if _present(q, ("group_size", "q_group_size")) is None and method in LAYOUTS:
+        group_size = q.value("group_size", default=DEFAULT_GROUP)
+    if q.flag("lm_head", default=False).value:
+        formats["lm_head"] = ModuleFormat(bits=bits.value, group_size=group_size.value).words
     return {
-        "bits": _bits(q, "bits", "w_bit"),
-        "group_size": _group_size(q, "group_size", "q_group_size"),
-        "format": _layout(q),
+        "bits": bits,
+        "group_size": group_size,
+        "format": _layout(q, LAYOUTS.get(str(method), frozenset())),
+        "packed_dtype": checked_word(q, "pack_dtype", WORD_DTYPES, default=None),
         "symmetric": symmetric,
         "activation_order": _flag(q, "desc_act"),
         "targets": _nested_names(q, "modules_in_block_to_quantize"),
@@ -299,13 +338,33 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
     }
 
 
-def _layout(q: ConfigKeys) -> Sourced:
-    """Return the layout of packed integers: AWQ's `version`, GPTQ's `checkpoint_format`."""
+LAYOUTS = {"gptq": GPTQ_FORMATS | AWQ_FORMATS, "awq": GPTQ_FORMATS | AWQ_FORMATS}
+"""Words for layouts, by method. GPTQModel writes both methods' under `checkpoint_format`."""
+
+
+DEFAULT_GROUP = 128
+"""Group size of GPTQ and AWQ where a config has none (transformers' GPTQConfig, AwqConfig)."""
+
+
+def _bits_and_group(part: ConfigKeys) -> ModuleFormat:
+    """Return the bits and the group size that a module has for itself."""
+    size = _group_size(part, "group_size").value
+    return ModuleFormat(bits=_bits(part, "bits").value, group_size=size)
+
+
+def _layout(q: ConfigKeys, words: frozenset[str]) -> Sourced:
+    """Return the layout of packed integers: AWQ's `version`, GPTQ's `checkpoint_format`.
+
+    words: those that the method has; empty where it is not known.
+    """
     keys = ("version", "checkpoint_format", "packing_format", "mode", "format")
     key = _present(q, keys)
     for name in keys:
         q.word(name, default=None)
-    return q.word(key or keys[0], default=None)
+    layout = q.word(key or keys[0], default=None)
+    if key is not None and words:
+        report_unknown(q, key, layout.value, words)
+    return layout
 
 
 def _mlx(q: ConfigKeys) -> dict[str, Any]:
@@ -321,14 +380,13 @@ def _mlx(q: ConfigKeys) -> dict[str, Any]:
                 excluded.append(name)
             continue
         part = q.child(name)
-        number = part.word("mode", default=None).value or ""
-        number = "" if number == "affine" else number
-        size = _group_size(part, "group_size").value
-        formats[name] = module_format(number, _bits(part, "bits").value, size)
+        mode = checked_word(part, "mode", MLX_MODES, default=None).value
+        own = _bits_and_group(part)
+        formats[name] = own._replace(format=None if mode == "affine" else mode).words
     return {
         "bits": _bits(q, "bits"),
         "group_size": _group_size(q, "group_size"),
-        "format": q.word("mode", default=None),
+        "format": checked_word(q, "mode", MLX_MODES, default=None),
         "excluded": excluded,
         "modules": fold_modules(formats),
     }
@@ -338,10 +396,10 @@ def _fp8(q: ConfigKeys) -> dict[str, Any]:
     """Read the keys of FP8 weights, as DeepSeek and transformers write them."""
     facts: dict[str, Any] = {
         "bits": 8.0,
-        "format": q.word("fmt", default="e4m3"),
+        "format": checked_word(q, "fmt", FP8_FORMATS, default="e4m3"),
         "block": _block(q, "weight_block_size"),
-        "scale_format": q.word("scale_fmt", default=None),
-        "activations": q.word("activation_scheme", default=None),
+        "scale_format": checked_word(q, "scale_fmt", SCALE_FORMATS, default=None),
+        "activations": checked_word(q, "activation_scheme", ACTIVATION_SCHEMES, default=None),
         "excluded": _names(q, "modules_to_not_convert", "ignored_layers"),
         "cache_dtype": _cache_dtype(q),
     }
@@ -367,7 +425,8 @@ def _bitsandbytes(q: ConfigKeys) -> dict[str, Any]:
     four = q.flag("load_in_4bit", "_load_in_4bit", default=False)
     q.flag("load_in_8bit", "_load_in_8bit", default=False)
     q.ignore("_load_in_4bit", "_load_in_8bit")
-    number = q.word("bnb_4bit_quant_type", default="nf4")
+    number = checked_word(q, "bnb_4bit_quant_type", FOUR_BIT_TYPES, default="nf4")
+    storage = checked_word(q, "bnb_4bit_quant_storage", STORAGE_DTYPES, default=None)
     double = q.flag("bnb_4bit_use_double_quant", default=False)
     scales = None
     if four.value and double.value:
@@ -376,21 +435,26 @@ def _bitsandbytes(q: ConfigKeys) -> dict[str, Any]:
         "bits": derived(4.0 if four.value else 8.0, f"{four.evidence.ref}"),
         "format": number if four.value else "int8",
         "scale_format": scales,
+        "packed_dtype": storage if four.value else None,
         "excluded": _names(q, "llm_int8_skip_modules"),
     }
 
 
 def _modelopt(q: ConfigKeys) -> dict[str, Any]:
     """Read ModelOpt's keys, those of hf_quant_config.json and those of config.json."""
-    algo = q.word("quant_algo", default=None)
+    algo = checked_word(q, "quant_algo", ALGORITHMS, default=None)
     name = (algo.value or "").upper()
     layers = _quantized_layers(q)
     size = _group_size(q, "group_size")
     if size.value is None and name.startswith("NVFP4"):
         size = derived(16, f"quant_algo {name}")
     groups = _groups(q)
+    bits = algorithm_bits(name)
+    for group in groups:
+        if not layers:
+            _hold_to_algorithm(group, name, bits, size.value)
     facts: dict[str, Any] = {
-        "bits": derived(algorithm_bits(name), f"quant_algo {name}"),
+        "bits": derived(bits, f"quant_algo {name}"),
         "format": same_evidence(name.lower() or None, algo),
         "group_size": size,
         "excluded": _names(q, "ignore", "exclude_modules"),
@@ -404,6 +468,18 @@ def _modelopt(q: ConfigKeys) -> dict[str, Any]:
     if not layers:
         facts |= _group_facts(groups, ("targets", "modules"))
     return facts
+
+
+def _hold_to_algorithm(
+    group: _Group, name: str, bits: float | None, group_size: int | None
+) -> None:
+    """Report a group of modules whose weights are others than those of the algorithm."""
+    of_group = (("num_bits", group.bits.value, bits), ("group_size", group.group_size.value, None))
+    if name.startswith("NVFP4"):
+        of_group = (*of_group[:1], ("group_size", group.group_size.value, group_size))
+    for key, stated, implied in of_group:
+        if stated is not None and implied is not None:
+            another_value(group.weights, key, implied, f"quant_algo {name}")
 
 
 def algorithm_bits(name: str) -> float | None:
@@ -422,7 +498,7 @@ def _quantized_layers(q: ConfigKeys) -> dict[str, str]:
     formats: dict[str, str] = {}
     for name in layers.data:
         part = layers.child(name)
-        algo = part.word("quant_algo", default=None).value or "unknown"
+        algo = checked_word(part, "quant_algo", ALGORITHMS, default=None).value or "unknown"
         _group_size(part, "group_size")
         formats[name] = algo.lower()
     layers.ignore(*layers.data)
@@ -431,14 +507,22 @@ def _quantized_layers(q: ConfigKeys) -> dict[str, str]:
 
 def _compressed(q: ConfigKeys) -> dict[str, Any]:
     """Read compressed-tensors' keys: groups of modules, each with its own weights."""
-    every = ("bits", "block", "group_size", "activations", "strategy", "symmetric")
+    every = ("bits", "block", "group_size", "activations", "strategy", "symmetric", "number")
+    sparse = q.child("sparsity_config")
+    sparsity = checked_word(sparse, "format", SPARSE_FORMATS, default=None)
+    sparse.ignore(*sparse.data)
+    checked_word(q, "quantization_status", STATUSES, default=None)
     facts: dict[str, Any] = {
-        "format": q.word("format", default=None),
+        "format": checked_word(q, "format", COMPRESSED_FORMATS, default=None),
+        "sparsity": same_evidence(None, sparsity) if sparsity.value == "dense" else sparsity,
         "excluded": _names(q, "ignore"),
         "cache_dtype": _cache_dtype(q),
     }
     names = (*every, "activation_order", "targets", "modules")
-    return facts | _group_facts(_groups(q), names)
+    groups = _groups(q)
+    if groups and groups[0].format is not None:
+        facts["format"] = derived(groups[0].format, "config_groups.*.format")
+    return facts | _group_facts(groups, names)
 
 
 class _Group(NamedTuple):
@@ -451,12 +535,26 @@ class _Group(NamedTuple):
     bits: Sourced
     group_size: Sourced
     block: Sourced
-    number: str
+    number: Sourced
+    strategy: Sourced
+    symmetric: Sourced
+    order: Sourced
 
     @property
     def words(self) -> str:
         """Return its format: `int, 4 bits, groups of 128`."""
-        return module_format(self.number, self.bits.value, self.group_size.value)
+        block: list[int] | None = self.block.value
+        return ModuleFormat(
+            number=self.number.value,
+            bits=self.bits.value,
+            group_size=self.group_size.value,
+            block=(block[0], block[1]) if block else None,
+            strategy=self.strategy.value,
+            symmetric=self.symmetric.value,
+            activation_order=self.order.value,
+            activations=_activations(self.inputs).value,
+            format=self.format,
+        ).words
 
 
 def _groups(q: ConfigKeys) -> list[_Group]:
@@ -469,14 +567,27 @@ def _groups(q: ConfigKeys) -> list[_Group]:
         for part in (weights, inputs):
             part.ignore("observer", "observer_kwargs", "type", "dynamic", "symmetric", "strategy")
             part.ignore("group_size", "num_bits", "block_structure", "scale_dtype", "zp_dtype")
-        word = group.word("format", default=None).value
+            checked_word(part, "type", NUMBER_KINDS, default=None)
+            checked_word(part, "strategy", STRATEGIES, default=None)
+        word = checked_word(group, "format", COMPRESSED_FORMATS, default=None).value
         if not weights.data:
             continue
-        number = weights.word("type", default=None).value or ""
-        bits, size = _bits(weights, "num_bits"), _group_size(weights, "group_size")
         _bits(inputs, "num_bits")
-        block = _block(weights, "block_structure")
-        found.append(_Group(targets, weights, inputs, word, bits, size, block, number))
+        found.append(
+            _Group(
+                targets,
+                weights,
+                inputs,
+                word,
+                bits=_bits(weights, "num_bits"),
+                group_size=_group_size(weights, "group_size"),
+                block=_block(weights, "block_structure"),
+                number=weights.word("type", default=None),
+                strategy=weights.word("strategy", default=None),
+                symmetric=_flag(weights, "symmetric"),
+                order=_activation_order(weights),
+            )
+        )
     return found
 
 
@@ -486,15 +597,15 @@ def _group_facts(groups: list[_Group], names: Iterable[str]) -> dict[str, Any]:
         return {}
     group = groups[0]
     where = "config_groups.*.weights"
-    order = group.weights.value("actorder", default=None)
     facts: dict[str, Any] = {
         "bits": derived(group.bits.value, f"{where}.num_bits"),
         "block": derived(group.block.value, f"{where}.block_structure"),
         "group_size": derived(group.group_size.value, f"{where}.group_size"),
         "activations": _activations(group.inputs),
-        "strategy": group.weights.word("strategy", default=None),
-        "symmetric": _flag(group.weights, "symmetric"),
-        "activation_order": same_evidence(_is_ordered(order.value), order),
+        "strategy": group.strategy,
+        "symmetric": group.symmetric,
+        "number": group.number,
+        "activation_order": group.order,
     }
     targets = [name for each in groups for name in each.targets]
     formats = {name: each.words for each in groups for name in each.targets}
@@ -504,9 +615,16 @@ def _group_facts(groups: list[_Group], names: Iterable[str]) -> dict[str, Any]:
     return {name: facts[name] for name in names}
 
 
-def _is_ordered(order: object) -> bool | None:
-    """Return whether columns are reordered; compressed-tensors writes true, "group" or "weight"."""
-    return None if order is None else bool(order)
+def _activation_order(weights: ConfigKeys) -> Sourced:
+    """Return whether the groups of a row are not consecutive.
+
+    compressed-tensors writes true or "group" for that; after "weight" they are consecutive.
+    """
+    order = weights.value("actorder", default=None)
+    if isinstance(order.value, str):
+        report_unknown(weights, "actorder", order.value, ACTIVATION_ORDERS)
+        return same_evidence(ACTIVATION_ORDERS.get(order.value.lower()), order)
+    return same_evidence(None if order.value is None else bool(order.value), order)
 
 
 def _activations(inputs: ConfigKeys) -> Sourced:

@@ -27,14 +27,18 @@ def small(*config: Any, **more: Any) -> Files:
     return files(SMALL, *config, **more)
 
 
-def excluding(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return the change of a config that excludes modules from its quantisation."""
+def declaring(**keys: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the change of a config that declares its quantisation with other keys."""
 
     def change(config: dict[str, Any]) -> dict[str, Any]:
-        declared = config["quantization_config"] | {"modules_to_not_convert": list(names)}
-        return config | {"quantization_config": declared}
+        return config | {"quantization_config": config["quantization_config"] | keys}
 
     return change
+
+
+def excluding(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the change of a config that excludes modules from its quantisation."""
+    return declaring(modules_to_not_convert=list(names))
 
 
 def adding(**tensors: tuple[str, tuple[int, ...]]) -> Callable[[Tensors], Tensors]:
@@ -179,6 +183,16 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         "quantization-beside-config",
         lambda: files("qwen3-0.6b-reduced-gptq"),
         declared_beside,
+    ),
+    (
+        "quantization-word-unknown",
+        lambda: files("qwen3-0.6b-reduced-fp8-block"),
+        lambda: files("qwen3-0.6b-reduced-fp8-block", declaring(activation_scheme="lazy")),
+    ),
+    (
+        "declaration-not-obeyed",
+        lambda: files("qwen3-0.6b-reduced-bnb-nf4"),
+        lambda: files("qwen3-0.6b-reduced-bnb-nf4", declaring(bnb_4bit_quant_type="fp4")),
     ),
     ("not-comparable", small, lambda: small(tensors=packed)),
     (

@@ -83,6 +83,27 @@ FACTS = (
         rank=DETAIL,
     ),
     Fact(
+        "quantization.number",
+        "Storage",
+        "numbers",
+        _SCHEME,
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.packed_dtype",
+        "Storage",
+        "packed in",
+        _SCHEME,
+        rank=DETAIL,
+    ),
+    Fact(
+        "quantization.sparsity",
+        "Storage",
+        "sparsity",
+        _SCHEME,
+        rank=DETAIL,
+    ),
+    Fact(
         "quantization.scale_format",
         "Storage",
         "format of scales",

@@ -9,6 +9,7 @@ AutoAWQ modules/linear:
 from __future__ import annotations
 
 from .base import (
+    FLOATS16,
     INT32,
     Decoded,
     Packed,
@@ -19,27 +20,35 @@ from .base import (
     zeros_problem,
 )
 
+AWQ_METHODS = frozenset({"awq", "awq_marlin"})
+"""Methods that have this format and no other."""
+
 
 def _unpack(p: Packed) -> Decoded | None:
-    """Return the logical matrix. Without scales the names are GPTQ's, which is tried first."""
+    """Return the logical matrix. Without scales the declaration decides its layout."""
     scales = p.companions.get(".scales")
-    if scales is None or len(p.shape) != 2:
+    if len(p.shape) != 2:
         return None
+    if scales is None:
+        return _unpack_misfit(p, scales)
     if len(scales) != 2:
         return _unpack_misfit(p, scales)
     return _unpack_gemm(p, scales) or _unpack_gemv(p, scales) or _unpack_misfit(p, scales)
 
 
-def _unpack_misfit(p: Packed, scales: Shape) -> Decoded | None:
-    """Return the matrix that a GEMM declaration gives, whose scales do not fit."""
+def _unpack_misfit(p: Packed, scales: Shape | None) -> Decoded | None:
+    """Return the matrix that a GEMM declaration gives, whose scales do not fit or are missing."""
     declared = p.declared
     if declared is None or p.bits is None or (declared.format or "gemm").lower() != "gemm":
         return None
     inputs, words = p.shape
+    problem = ""
+    if scales is not None:
+        problem = f"scales of shape {format_shape(scales)} do not fit {format_shape(p.shape)}"
     return Decoded(
         width=p.bits,
         shape=(words * 32 // p.bits, inputs),
-        problem=f"scales of shape {format_shape(scales)} do not fit {format_shape(p.shape)}",
+        problem=problem,
     )
 
 
@@ -51,6 +60,8 @@ def _unpack_gemm(p: Packed, scales: Shape) -> Decoded | None:
 
     bits = words * 32 / outputs
     if bits not in (2, 4, 8):
+        return None
+    if p.bits is not None and bits != p.bits and not _zeros_agree(p, words):
         return None
 
     group_size = ceil_div(inputs, groups) if groups else 0
@@ -65,6 +76,12 @@ def _unpack_gemm(p: Packed, scales: Shape) -> Decoded | None:
         detail=f"{bits:g} bits, groups of {group_size}",
         problem=problem,
     )
+
+
+def _zeros_agree(p: Packed, words: int) -> bool:
+    """Return whether zero points are as wide as the packed matrix, as with any number of bits."""
+    zeros = p.companions.get(".qzeros")
+    return zeros is not None and len(zeros) == 2 and zeros[1] == words
 
 
 def _unpack_gemv(p: Packed, scales: Shape) -> Decoded | None:
@@ -82,7 +99,7 @@ def _unpack_gemv(p: Packed, scales: Shape) -> Decoded | None:
 FORMATS = (
     PackingFormat(
         name="awq",
-        methods=frozenset({"awq", "auto-round", "intel/auto-round", "awq_marlin", "modelopt"}),
+        methods=AWQ_METHODS | {"auto-round", "intel/auto-round", "modelopt"},
         endings=(".qweight",),
         suffix=".qweight",
         logical_suffix=".weight",
@@ -91,5 +108,6 @@ FORMATS = (
         extras=(".qzeros",),
         unpack=_unpack,
         certain=True,
+        companion_dtypes={".scales": FLOATS16, ".qzeros": INT32},
     ),
 )

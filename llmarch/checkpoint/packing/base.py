@@ -7,10 +7,19 @@ header leaves open stays open (`other_shapes`, `elements`), and the matching dec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Quantization
 from ..logical import Shape
+
+FLOATS16 = frozenset({"F16", "BF16"})
+REAL_DTYPES = FLOATS16 | {"F32"}
+"""Dtypes of scales that are real numbers."""
+FLOAT32 = frozenset({"F32"})
+UINT8 = frozenset({"U8"})
+EXPONENTS = frozenset({"U8", "F8_E8M0"})
+"""Dtypes of scales that are powers of two (E8M0)."""
 
 FLOAT8 = frozenset({"F8_E4M3", "F8_E5M2"})
 """Dtypes of FP8 weights."""
@@ -126,6 +135,10 @@ class PackingFormat(Frozen):
     """Whether name and dtype identify the format, so that missing scales are a finding."""
     width: float = 0.0
     """Bits of one value, where every tensor of the format has the same."""
+    companion_dtypes: Mapping[str, frozenset[str]] = field(
+        default_factory=dict[str, frozenset[str]]
+    )
+    """Dtypes that writers give to companions, by suffix. A suffix that is left out: any."""
     accept: Callable[[Packed], bool] = lambda packed: True
     """Return whether the shapes can be this format's."""
 

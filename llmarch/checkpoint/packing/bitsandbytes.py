@@ -12,7 +12,17 @@ from __future__ import annotations
 from math import prod
 
 from ...sources.raw import DTYPE_BITS
-from .base import STACKED_EXPERTS, Decoded, Packed, PackingFormat, Shape, ceil_div, format_shape
+from .base import (
+    FLOAT32,
+    STACKED_EXPERTS,
+    UINT8,
+    Decoded,
+    Packed,
+    PackingFormat,
+    Shape,
+    ceil_div,
+    format_shape,
+)
 
 _METHODS = frozenset({"bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit"})
 _BLOCK_SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -28,6 +38,14 @@ _QUANT_STATE = (
     ".quant_state.bitsandbytes__nf4",
     ".quant_state.bitsandbytes__fp4",
 )
+_STATE_NAMES = _QUANT_STATE[-2:]
+_STATE_DTYPES = {
+    ".absmax": UINT8 | FLOAT32,
+    ".quant_map": FLOAT32,
+    ".nested_absmax": FLOAT32,
+    ".nested_quant_map": FLOAT32,
+    **dict.fromkeys(_STATE_NAMES, UINT8),
+}
 
 
 def _unpack_4bit(p: Packed) -> Decoded:
@@ -100,6 +118,7 @@ FORMATS = (
         marks=(".weight_format",),
         unpack=_unpack_8bit,
         width=8,
+        companion_dtypes={".SCB": FLOAT32, ".weight_format": UINT8},
     ),
     PackingFormat(
         name="bitsandbytes",
@@ -112,6 +131,7 @@ FORMATS = (
         marks=_QUANT_STATE,
         unpack=_unpack_4bit,
         width=4,
+        companion_dtypes=_STATE_DTYPES,
     ),
     PackingFormat(
         name="bitsandbytes",
@@ -123,5 +143,6 @@ FORMATS = (
         extras=_QUANT_STATE,
         unpack=_unpack_4bit,
         width=4,
+        companion_dtypes=_STATE_DTYPES,
     ),
 )

@@ -14,9 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .base import INT32, Decoded, Packed, PackingFormat, ceil_div, format_shape, scale_problem
+from .base import (
+    INT32,
+    REAL_DTYPES,
+    Decoded,
+    Packed,
+    PackingFormat,
+    ceil_div,
+    format_shape,
+    scale_problem,
+)
 
 _METHODS = frozenset({"compressed-tensors"})
+_SHAPES = frozenset({"I32", "I64"})
 _BITS = (4, 8, 2, 3, 6, 5)
 """Bits to try where the config declares none, the most frequent first."""
 
@@ -153,6 +163,13 @@ FORMATS = (
         unpack=_unpack,
         certain=True,
         width=4,
+        companion_dtypes={
+            ".weight_scale": REAL_DTYPES,
+            ".weight_shape": _SHAPES,
+            ".weight_zero_point": INT32,
+            ".weight_g_idx": INT32,
+            ".input_scale": REAL_DTYPES,
+        },
     ),
     PackingFormat(
         name="int8",
@@ -165,5 +182,12 @@ FORMATS = (
         extras=(".weight_zero_point", ".input_scale", ".input_zero_point", ".azp_adj"),
         unpack=_unpack_int8,
         width=8,
+        companion_dtypes={
+            ".weight_scale": REAL_DTYPES,
+            ".weight_zero_point": frozenset({"I8"}),
+            ".input_scale": REAL_DTYPES,
+            ".input_zero_point": frozenset({"I8", "I32"}),
+            ".azp_adj": frozenset({"I32"}),
+        },
     ),
 )

@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 from .base import (
+    EXPONENTS,
     FLOAT8,
+    REAL_DTYPES,
     STACKED_EXPERTS,
     Decoded,
     Packed,
@@ -23,6 +25,8 @@ from .base import (
 
 _SCALES = (".weight_scale_inv", ".weight_scale", ".qscale_weight", ".scale")
 _EXPERT_SCALES = ("_scale_inv", "_weight_scale_inv", "_weight_scale", "_scale")
+_INPUT_SCALES = (".input_scale", ".qscale_act", ".activation_scale")
+_EXPERT_INPUT_SCALES = ("_input_scale", "_activation_scale")
 _BLOCKS = ((128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32))
 """Blocks to try where the config declares none."""
 
@@ -104,9 +108,7 @@ FORMATS = (
         dtypes=FLOAT8,
         scales=_SCALES,
         extras=(
-            ".input_scale",
-            ".qscale_act",
-            ".activation_scale",
+            *_INPUT_SCALES,
             ".input_scale_ub",
             ".weight_zero_point",
             ".input_zero_point",
@@ -114,6 +116,10 @@ FORMATS = (
         unpack=_unpack,
         certain=True,
         width=8,
+        companion_dtypes={
+            **dict.fromkeys(_SCALES, REAL_DTYPES | EXPONENTS),
+            **dict.fromkeys(_INPUT_SCALES, REAL_DTYPES),
+        },
     ),
     PackingFormat(
         name="fp8",
@@ -123,9 +129,13 @@ FORMATS = (
         logical_suffix="",
         dtypes=FLOAT8,
         scales=_EXPERT_SCALES,
-        extras=("_input_scale", "_activation_scale"),
+        extras=_EXPERT_INPUT_SCALES,
         unpack=_unpack,
         certain=True,
         width=8,
+        companion_dtypes={
+            **dict.fromkeys(_EXPERT_SCALES, REAL_DTYPES | EXPONENTS),
+            **dict.fromkeys(_EXPERT_INPUT_SCALES, REAL_DTYPES),
+        },
     ),
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from math import ceil, floor
 
+from .awq import AWQ_METHODS
 from .base import (
+    FLOATS16,
     INT32,
     Decoded,
     Packed,
@@ -26,25 +28,24 @@ _BITS = (2, 3, 4, 8)
 def _accept(p: Packed) -> bool:
     """Return whether the scales are as wide as the packed matrix.
 
-    GPTQ packs along the inputs; AWQ, which has the same names, packs along the outputs.
+    GPTQ packs along the inputs; AWQ, which has the same names, packs along the outputs, and has no
+    index. Where neither fits, the declaration decides.
     """
     if len(p.shape) != 2:
         return False
+    is_awq = p.declared is not None and p.declared.method in AWQ_METHODS
     scales = p.companions.get(".scales")
     if scales is None:
+        return not is_awq
+    if len(scales) == 2 and scales[1] == p.shape[1]:
         return True
-    return len(scales) == 2 and scales[1] == p.shape[1]
+    return not is_awq and ".g_idx" in p.companions
 
 
 def _unpack(p: Packed) -> Decoded | None:
     words, outputs = p.shape
     bits = _stored_bits(p)
-    problem = ""
-    if bits not in _BITS:
-        problem = f"index or zero points give {bits:g} bits a value, expected {p.bits}"
-        bits = p.bits
-
-    if bits is None or bits not in _BITS:
+    if bits is None:
         return None
 
     inputs = words * 32 // int(bits)
@@ -58,20 +59,27 @@ def _unpack(p: Packed) -> Decoded | None:
         width=bits,
         shape=shape,
         detail=detail,
-        problem=problem or _companion_problem(p, shape, bits),
+        problem=_companion_problem(p, shape, bits),
     )
 
 
-def _stored_bits(p: Packed) -> float:
-    """Return the bits that words and index or zero points give, or else the declared bits."""
+def _stored_bits(p: Packed) -> float | None:
+    """Return the bits on which most of index, zero points and declaration agree.
+
+    Where all differ, the first of them that gives a possible number.
+    """
     words, outputs = p.shape
     index = p.companions.get(".g_idx")
     zeros = p.companions.get(".qzeros")
+    given: list[float] = []
     if index and len(index) == 1 and index[0]:
-        return words * 32 / index[0]
+        given.append(words * 32 / index[0])
     if zeros and len(zeros) == 2 and outputs:
-        return zeros[1] * 32 / outputs
-    return p.bits or 0
+        given.append(zeros[1] * 32 / outputs)
+    if p.bits is not None:
+        given.append(p.bits)
+    possible = [bits for bits in given if bits in _BITS]
+    return max(possible, key=possible.count, default=None)
 
 
 def _companion_problem(p: Packed, shape: tuple[int, int], bits: float) -> str:
@@ -83,6 +91,8 @@ def _companion_problem(p: Packed, shape: tuple[int, int], bits: float) -> str:
             f"index of shape {format_shape(index)} is not one number for each of {inputs:,} inputs"
         )
     scales = p.companions.get(".scales")
+    if scales is not None and (len(scales) != 2 or scales[1] != outputs):
+        return f"scales of shape {format_shape(scales)} do not fit {outputs:,} outputs"
     zeros = p.companions.get(".qzeros")
     if scales and zeros:
         words = outputs * bits / 32
@@ -126,5 +136,6 @@ FORMATS = (
         unpack=_unpack,
         accept=_accept,
         certain=True,
+        companion_dtypes={".scales": FLOATS16, ".qzeros": INT32, ".g_idx": INT32},
     ),
 )

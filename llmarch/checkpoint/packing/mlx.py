@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .base import Decoded, Packed, PackingFormat, Shape, format_shape
+from .base import REAL_DTYPES, UINT8, Decoded, Packed, PackingFormat, Shape, format_shape
 
 _BITS = (2, 3, 4, 5, 6, 8)
 _GROUP_SIZES = (64, 32, 128, 16)
@@ -34,7 +34,7 @@ def _unpack(p: Packed) -> Decoded | None:
         return _unpack_without_groups(p, scales)
     modes: list[_Mode] = []
     if scales[:-1] == p.shape[:-1]:
-        modes = _possible_modes(p.shape[-1], scales[-1], p.group_size)
+        modes = _possible_modes(p.shape[-1], scales[-1], p)
     if not modes:
         return _unpack_without_groups(p, scales) if p.bits else None
 
@@ -45,6 +45,8 @@ def _unpack(p: Packed) -> Decoded | None:
     if biases != scales:
         problem = f"biases of shape {format_shape(biases)} do not fit scales {format_shape(scales)}"
 
+    if len(modes) > 1 and p.bits is not None and p.group_size is not None:
+        problem = problem or _undeclared_mode(p, modes)
     if len(modes) > 1:
         return Decoded(
             width=0,
@@ -79,10 +81,20 @@ def _unpack_without_groups(p: Packed, scales: Shape | None) -> Decoded:
     )
 
 
-def _possible_modes(words: int, groups: int, declared: int | None) -> list[_Mode]:
+def _undeclared_mode(p: Packed, modes: list[_Mode]) -> str:
+    """Return the text for words and scales of a row that allow other modes than the declared."""
+    allowed = [f"{mode.bits} bits in groups of {mode.group_size}" for mode in modes]
+    return (
+        f"the config declares {p.bits} bits in groups of {p.group_size} for it, but words and"
+        f" scales are of {' or '.join(allowed)}"
+    )
+
+
+def _possible_modes(words: int, groups: int, p: Packed) -> list[_Mode]:
     """Return the modes that words and groups of a row allow.
 
-    Where one of them has the declared group size, it is the only one.
+    The declared one is the only one if it is among them. Where the config has no bits, or several,
+    its group size decides.
     """
     fitting = [
         _Mode(bits, size)
@@ -90,7 +102,9 @@ def _possible_modes(words: int, groups: int, declared: int | None) -> list[_Mode
         for bits in _BITS
         if words * 32 == groups * size * bits
     ]
-    as_declared = [m for m in fitting if m.group_size == declared]
+    as_declared = [m for m in fitting if m == (p.bits, p.group_size)]
+    if p.bits is None or p.group_size is None:
+        as_declared = [m for m in fitting if m.group_size == p.group_size]
     return as_declared or fitting
 
 
@@ -106,5 +120,6 @@ FORMATS = (
         extras=(".biases",),
         unpack=_unpack,
         certain=True,
+        companion_dtypes={".scales": REAL_DTYPES | UINT8, ".biases": REAL_DTYPES},
     ),
 )

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from .base import Decoded, Packed, PackingFormat, scale_problem
+from .base import EXPONENTS, UINT8, Decoded, Packed, PackingFormat, scale_problem
 
 _GROUP_SIZE = 32
 _GROUP_BYTES = 16
@@ -58,6 +58,7 @@ FORMATS = (
         unpack=_unpack_blocks,
         certain=True,
         width=4,
+        companion_dtypes={"_scales": UINT8},
     ),
     PackingFormat(
         name="mxfp4",
@@ -70,6 +71,7 @@ FORMATS = (
         unpack=_unpack_matrix,
         accept=_accept_matrix,
         width=4,
+        companion_dtypes={".scale": EXPONENTS, ".weight_scale": EXPONENTS},
     ),
     PackingFormat(
         name="mxfp4",
@@ -82,5 +84,6 @@ FORMATS = (
         unpack=_unpack_matrix,
         accept=_accept_matrix,
         width=4,
+        companion_dtypes={".weight_scale": EXPONENTS},
     ),
 )

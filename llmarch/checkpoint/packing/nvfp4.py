@@ -8,10 +8,20 @@
 
 from __future__ import annotations
 
-from .base import STACKED_EXPERTS, Decoded, Packed, PackingFormat, Shape, scale_problem
+from .base import (
+    FLOAT32,
+    REAL_DTYPES,
+    STACKED_EXPERTS,
+    Decoded,
+    Packed,
+    PackingFormat,
+    Shape,
+    scale_problem,
+)
 
 _BYTES = frozenset({"U8"})
 _MODELOPT = frozenset({"modelopt", "modelopt_fp4", "nvfp4"})
+_SCALES = frozenset({"F8_E4M3"})
 _GROUP_BYTES = 8
 """Bytes of the 16 values that share a scale."""
 
@@ -59,6 +69,12 @@ FORMATS = (
         unpack=_unpack,
         accept=_accept,
         width=4,
+        companion_dtypes={
+            ".weight_scale": _SCALES,
+            ".weight_scale_2": FLOAT32,
+            ".input_scale": FLOAT32,
+            ".pre_quant_scale": REAL_DTYPES,
+        },
     ),
     PackingFormat(
         name="nvfp4",
@@ -72,6 +88,11 @@ FORMATS = (
         unpack=_unpack,
         accept=_accept,
         width=4,
+        companion_dtypes={
+            "_weight_scale": _SCALES,
+            "_weight_scale_2": FLOAT32,
+            "_input_scale": FLOAT32,
+        },
     ),
     PackingFormat(
         name="nvfp4",
@@ -86,5 +107,11 @@ FORMATS = (
         accept=_accept,
         certain=True,
         width=4,
+        companion_dtypes={
+            ".weight_scale": _SCALES,
+            ".weight_global_scale": FLOAT32,
+            ".input_global_scale": FLOAT32,
+            ".weight_shape": frozenset({"I32", "I64"}),
+        },
     ),
 )

@@ -8,17 +8,17 @@ points) is not stored for exactly the tensors of its group.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from math import prod
 
 from ...architecture.frozen import Frozen, frozen
 from ...architecture.schema import Finding, Quantization
 from ...sources.raw import DTYPE_BITS, TensorGroup, TensorTable
-from ..exclusions import Exclusions, own_group_sizes
 from ..findings import weights_finding
 from ..indices import Index, folded_names
-from ..logical import LogicalTensor
+from ..logical import LogicalTensor, StoredCompanion
+from ..module_declarations import ModuleDeclarations
 from .base import Decoded, Packed, PackingFormat, format_shape
 from .formats import FORMATS
 
@@ -29,9 +29,6 @@ _CACHE_SCALE = re.compile(
 )
 """Scales of the KV cache and of attention, which belong to no weight (vLLM's BaseKVCacheMethod;
 docs/design/mistral_native.md, Scales)."""
-
-_INTEGERS = frozenset({"BOOL", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
-"""Dtypes that no scale has (U8 holds exponents, or scales that are quantized themselves)."""
 
 _TENSOR_SCALES = frozenset(
     {".weight_scale_2", ".input_scale", ".weight_global_scale", ".input_global_scale"}
@@ -53,6 +50,13 @@ class Unpacked:
     """What disagrees within the packings."""
     formats: dict[str, PackingFormat] = field(default_factory=dict[str, PackingFormat])
     """The formats that were found, by label (`fp8, blocks 128 × 128`)."""
+    disagreeing: dict[str, set[Index]] = field(default_factory=dict[str, set[Index]])
+    """By pattern: the tensors that `findings` are about."""
+
+    def is_reported(self, tensor: LogicalTensor) -> bool:
+        """Return whether `findings` tell of all tensors of a logical one."""
+        reported = self.disagreeing.get(tensor.source, set())
+        return all(index in reported for index in tensor.indices)
 
 
 def unpack(table: TensorTable, declared: Quantization | None) -> Unpacked:
@@ -96,9 +100,9 @@ class _Unpacker:
         self.companions: dict[str, list[list[Index]]] = {}
         """Patterns of companions, with the indices of the values that they belong to."""
         self._positions: dict[str, dict[Index, int]] = {}
-        self._own_group_sizes: list[tuple[int, Exclusions]] = []
+        self._declarations: ModuleDeclarations | None = None
         if declared is not None:
-            self._own_group_sizes = own_group_sizes(declared)
+            self._declarations = ModuleDeclarations(declared)
 
     def run(self) -> Unpacked:
         """Unpack all groups, then account for plain tensors and companions."""
@@ -133,6 +137,9 @@ class _Unpacker:
         parts = self._split(group, varying)
         if len(parts) > 1:
             self._report_missing_companions(group, candidate, varying)
+        else:
+            parts = self._split_by_declaration(group)
+        if len(parts) > 1:
             for part in parts:
                 self._unpack_group(part)
             return
@@ -200,15 +207,22 @@ class _Unpacker:
         return Packed(shape, group.dtype, shapes, self._declared_of(group))
 
     def _declared_of(self, group: TensorGroup) -> Quantization | None:
-        """Return the declaration, with the group size that a module has for itself."""
-        declared = self.declared
-        if declared is None:
+        """Return what the config declares for the module of a group's first tensor."""
+        if self._declarations is None:
             return None
         first = _as_stored(group).subset(group.indices[:1])
-        for size, names in self._own_group_sizes:
-            if names.excluded_indices(first):
-                return replace(declared, group_size=size)
-        return declared
+        return self._declarations.parts(first)[0][0]
+
+    def _split_by_declaration(self, group: TensorGroup) -> list[TensorGroup]:
+        """Split a group so that the config declares one format for all modules of a part."""
+        if self._declarations is None or not self._declarations.has_own_formats:
+            return [group]
+        parts = self._declarations.parts(_as_stored(group))
+        if len(parts) == 1:
+            return [group]
+        return [
+            TensorGroup(group.pattern, group.dtype, group.shape, indices) for _, indices in parts
+        ]
 
     # --- which companions ---
 
@@ -293,6 +307,12 @@ class _Unpacker:
             width=f.width,
             bits=sum(map(_bits_of_one, [group, *companions])),
             scales=sum(map(_elements_of_one, companions)),
+            format=f.name,
+            companions={
+                suffix: StoredCompanion(companion.dtype, companion.shape)
+                for suffix, companion in candidate.companions.items()
+            },
+            declared=self._declared_of(group),
         )
         if decoded is None:
             tensor.not_comparable = f"{f.name} values in a layout that llmarch does not unpack"
@@ -310,6 +330,7 @@ class _Unpacker:
         problem = decoded.problem or _companion_problem(group, candidate)
         if problem:
             path = folded_names(group.pattern, group.indices)[0]
+            self.result.disagreeing.setdefault(group.pattern, set()).update(group.indices)
             self._report("tensor-shape", path, f"{tensor.packing}: {problem}")
 
         return tensor
@@ -358,6 +379,9 @@ class _Unpacker:
             self._report_without(group, without, message)
 
     def _report_without(self, group: TensorGroup, indices: list[Index], message: str) -> None:
+        if not indices:
+            return
+        self.result.disagreeing.setdefault(group.pattern, set()).update(indices)
         for path in folded_names(group.pattern, indices)[:_MAX_PATHS]:
             self._report("packed-without-scales", path, message)
 
@@ -378,12 +402,20 @@ def _companion_problem(group: TensorGroup, candidate: _Candidate) -> str:
         if is_single and not set(companion.shape or ()) <= {1}:
             return f"*{suffix} has shape {format_shape(companion.shape or ())}, expected one number"
 
-    for suffix in candidate.format.scales:
+    for suffix, dtypes in candidate.format.companion_dtypes.items():
         companion = candidate.companions.get(suffix)
-        if companion is not None and companion.dtype in _INTEGERS:
-            return f"*{suffix} is {companion.dtype}, not floating-point"
+        if companion is not None and companion.dtype not in ("", *dtypes):
+            return f"*{suffix} is {companion.dtype}, expected {alternatives(dtypes)}"
 
     return ""
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Return sorted words as a choice: `BF16, F16 or F32`."""
+    *first, last = sorted(words)
+    if not first:
+        return last
+    return f"{', '.join(first)} or {last}"
 
 
 def _as_stored(group: TensorGroup) -> LogicalTensor:

@@ -1,0 +1,140 @@
+"""The words that a declaration of quantisation may have, and findings about words that none has.
+
+Sources: the config classes of transformers 5.23.0 (utils/quantization_config.py), of vLLM
+(model_executor/layers/quantization), of compressed-tensors 0.20.0 (quant_args.py,
+CompressionFormat), ModelOpt's names of algorithms (torch/export/quant_utils.py) and GPTQModel's of
+formats (quantization/config.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from ..architecture.schema import Finding
+from .evidence import Sourced
+from .findings import add, quoted
+from .keys import ConfigKeys
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+METHODS = _words(
+    """
+    aqlm auto-round auto_gptq awq awq_marlin bitblas bitnet bitsandbytes bitsandbytes_4bit
+    bitsandbytes_8bit compressed-tensors deepgemm_fp8 deepspeedfp eetq experts_int8 fbgemm_fp8
+    fouroversix fp4 fp8 fp_quant gemma gguf gptq gptq_bitblas gptq_marlin gptq_marlin_24 gptqmodel
+    higgs hqq inc intel/auto-round ipex marlin metal mistral mlx modelopt modelopt_fp4
+    modelopt_mixed modelopt_mxfp8 moe_wna16 mxfp4 mxfp8 neuron_quant nvfp4 petit_nvfp4 ptpc_fp8 qqq
+    quanto quark rtn sinq spqr torchao tpu_int8 vptq w4afp8 w8a8_fp8 w8a8_int8
+    """
+)
+"""Methods that transformers, vLLM or SGLang load, and MLX."""
+FP8_FORMATS = {
+    "e4m3": "F8_E4M3",
+    "float8_e4m3": "F8_E4M3",
+    "float8_e4m3fn": "F8_E4M3",
+    "e5m2": "F8_E5M2",
+    "float8_e5m2": "F8_E5M2",
+}
+"""Values of `fmt`, with the dtype of the weights."""
+ACTIVATION_SCHEMES = _words("dynamic static")
+SCALE_FORMATS = _words("float ue8m0")
+NUMBER_KINDS = _words("int float")
+STRATEGIES = _words("tensor channel group block token tensor_group attn_head")
+ACTIVATION_ORDERS = {"group": True, "dynamic": True, "weight": False, "static": False}
+"""Values of `actorder`, and whether the groups of a row are then not consecutive."""
+COMPRESSED_FORMATS = _words(
+    """
+    dense fakequant sparse-bitmask sparse-24-bitmask int-quantized float-quantized naive-quantized
+    pack-quantized marlin-24 mixed-precision nvfp4-pack-quantized mxfp4-pack-quantized
+    mxfp6-pack-quantized mxfp8-quantized
+    """
+)
+SPARSE_FORMATS = _words("dense sparse-bitmask sparse-24-bitmask marlin-24")
+STATUSES = _words("initialized calibration frozen compressed decompressed")
+GPTQ_FORMATS = _words("gptq gptq_v2 marlin bitblas exllama exllama_v2 ipex auto_round")
+AWQ_FORMATS = _words("gemm gemv gemv_fast marlin exllama exllama_v2 ipex llm-awq")
+WORD_DTYPES = {"int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64"}
+"""Values of `pack_dtype`, with the dtype of the packed words."""
+STORAGE_DTYPES = {
+    "uint8": "U8",
+    "int8": "I8",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+}
+"""Values of `bnb_4bit_quant_storage`, with the dtype of the packed words."""
+FOUR_BIT_TYPES = _words("nf4 fp4")
+MLX_MODES = _words("affine mxfp4 mxfp8 nvfp4")
+ALGORITHMS = _words(
+    """
+    fp8 fp8_per_channel_per_token fp8_pb_wo fp8_pb_real fp8_block_scales
+    fp8_2d_blockwise_weight_only int8_sq int8_weight_only w8a8_sq_per_channel
+    w8a8_sq_per_tensor_plugin w8a16 w8a16_gptq w4a16 w4a16_awq w4a16_gptq w4a8_awq int4_awq nvfp4
+    nvfp4_awq nvfp4_svdquant w4a16_nvfp4 w4a8_nvfp4_fp8 mxfp4 w4a8_mxfp4_fp8 w4a8_mxfp4_mxfp8 mxfp8
+    mixed_precision
+    """
+)
+"""ModelOpt's `quant_algo`, in small letters."""
+
+
+def checked_word(
+    q: ConfigKeys, key: str, words: Collection[str], *, default: str | None
+) -> Sourced:
+    """Look up a word, and report one that is none of `words` (in small letters)."""
+    word = q.word(key, default=default)
+    if q.has(key):
+        report_unknown(q, key, word.value, words)
+    return word
+
+
+def report_unknown(q: ConfigKeys, key: str, word: str, words: Collection[str]) -> None:
+    """Report a word that no loader has for a key."""
+    if word.removeprefix("torch.").lower() in words:
+        return
+    close = get_close_matches(word.lower(), sorted(words), n=1)
+    hint = f"; did you mean {quoted(close[0])}?" if close else ""
+    path = q.key(key)
+    message = f"{path} is {quoted(word)}, which no loader knows{hint}"
+    add_word_finding(q, path, message, word)
+
+
+def report_method(q: ConfigKeys, method: Sourced, key: str) -> None:
+    """Report a declaration whose method no loader knows, or which leaves it out.
+
+    key: of the declaration.
+    """
+    path = q.key("quant_method")
+    if not q.has("quant_method"):
+        if method.value == "unknown":
+            message = f"{key} has no quant_method, without which transformers and vLLM refuse it"
+            add_word_finding(q, path, message, None)
+        return
+    if method.value in METHODS:
+        return
+    if method.value.lower() in METHODS:
+        message = (
+            f"{path} is {quoted(method.value)}: transformers knows only"
+            f" {quoted(method.value.lower())} and refuses it, vLLM reads it in small letters"
+        )
+        add_word_finding(q, path, message, method.value)
+        return
+    report_unknown(q, "quant_method", method.value, METHODS)
+
+
+def add_word_finding(q: ConfigKeys, path: str, message: str, word: str | None) -> None:
+    """Add the finding that a declaration of quantisation has a word that loaders refuse."""
+    add(
+        q,
+        Finding(
+            rule="quantization-word-unknown",
+            path=path,
+            message=message,
+            severity="weights",
+            new=word,
+        ),
+    )

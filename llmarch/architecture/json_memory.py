@@ -356,3 +356,49 @@ class FitDocument(TypedDict):
     """Layouts that fit the same number of GPUs, the best first."""
     plan: PlanDocument
     """The plan of the best layout; if none fits, of the one that comes nearest."""
+
+
+class CalibratedFigureDocument(TypedDict):
+    """One figure of a start-up log beside that of the plan."""
+
+    figure: str
+    """`weights`, `activations`, `graphs`, `runtime`, `room`, `cache`, `state`, `gpu`, `tokens`,
+    `blocks` or `concurrency`; of one GPU."""
+    unit: str
+    """`bytes`, `tokens`, `blocks` or `sequences`."""
+    logged: float
+    """What the engine logged."""
+    planned: float | None
+    """What the plan has. Null: it has none without a kind of GPU."""
+    planned_with_logged_room: float | None
+    """What the plan has if the room for the cache is the logged one. Null: it does not follow from
+    the room, or the room was not logged."""
+    percent: float | None
+    """By how many percent the plan is off. Null: no figure."""
+
+
+class CalibrationDocument(TypedDict):
+    """What `llmarch calibrate LOG --format json` writes."""
+
+    schema_version: int
+    """Version of this document."""
+    source: SourceDocument
+    """Where the model was read."""
+    name: str
+    """Name of the model for people."""
+    engine: str
+    """The engine whose log it is."""
+    engine_version_logged: str
+    """Its version by the log. Empty: the log does not say."""
+    engine_version_read: str
+    """The version that the rules of the plan were read from."""
+    model_logged: str
+    """The model as the log names it. Empty: it does not."""
+    context_tokens: int
+    """Tokens of a sequence that both are of."""
+    figures: list[CalibratedFigureDocument]
+    """The figures that the log has."""
+    reasons: list[str]
+    """Where plan and log differ and why, as sentences."""
+    switches: str
+    """Options of `llmarch memory` with which a plan has what was logged."""

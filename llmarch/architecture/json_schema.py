@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from .json_compare import CheckDocument, ComparisonDocument, DiffDocument, LockDocument
-from .json_memory import FitDocument, MemoryDocument
+from .json_memory import CalibrationDocument, FitDocument, MemoryDocument
 from .json_show import ShowDocument
 from .meanings import ClassMeaning, class_meanings
 from .schema import SCHEMA_VERSION, Architecture
@@ -21,6 +21,7 @@ DOCUMENTS: dict[str, type[Any]] = {
     "comparisons": ComparisonDocument,
     "models": MemoryDocument,
     "layouts": FitDocument,
+    "reasons": CalibrationDocument,
     "verdicts": CheckDocument,
 }
 """Each document that `--format json` writes, by a key that only it has."""

@@ -54,6 +54,7 @@ COMMANDS = {
     "lock": "Pin models in a lock file, for `check` to compare with later.",
     "list": "List the bundled models with their main facts.",
     "rules": "List the rules of differences, or explain one.",
+    "calibrate": "Compare what an engine logged when it started with what llmarch plans for it.",
     "gpus": "List the GPUs, Macs and cloud instances that --gpus knows.",
     "cache": "Show or empty the cache of tensor headers.",
     "schema": "Print the JSON Schema of the documents of --format json.",

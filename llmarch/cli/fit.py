@@ -90,7 +90,8 @@ def fit(
     refresh: Refresh = False,
 ) -> None:
     """Find the fewest GPUs and the layout in which a model fits, and the command to start it."""
-    from ..analyses.advice import advise, read_launch_line
+    from ..analyses.advice import advise
+    from ..analyses.launch_lines import read_launch_line
     from ..analyses.planning import PlanOptions
 
     number, gpu = find_gpu(gpus)

@@ -23,6 +23,7 @@ from ..views.wording import block_word
 
 if TYPE_CHECKING:
     from ..analyses.advice import Advice
+    from ..analyses.calibration import Calibration
     from ..analyses.planning import PlannedModel
     from ..analyses.scenarios import Scenario
     from ..checkpoint.inference.model import InferredModel
@@ -279,6 +280,16 @@ def fit(reading: Reading, advice: Advice, gpu: GPU) -> dict[str, Any]:
         "gpu": gpu_to_dict(gpu),
         **advice.to_dict(),
         "plan": planned_model(reading, advice.planned),
+    }
+
+
+def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
+    """Return the document of a start-up log beside the plan of the same start."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": model_source(reading),
+        "name": reading.name,
+        **compared.to_dict(),
     }
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from llmarch import load
-from llmarch.analyses.advice import divisors, possible_layouts, read_launch_line, read_tokens
+from llmarch.analyses.advice import divisors, possible_layouts
 from llmarch.analyses.engines import ENGINES
+from llmarch.analyses.launch_lines import read_launch_line, read_tokens
 from llmarch.architecture.json_schema import validate
 from llmarch.cli import main
 from llmarch.errors import PlanError

@@ -151,6 +151,19 @@ class Engine:
     """Flags of the command line and the option of a plan that each sets."""
     launch_programs: tuple[str, ...] = ()
     """Words by which the command line is known."""
+    log_sign: str = ""
+    """A regular expression that only this engine's logs match; empty if none can be read."""
+    log_patterns: tuple[tuple[str, str], ...] = ()
+    """What a start-up log says, as (figure, regular expression).
+
+    Figures are those of analyses/calibration.py. The first group is the number, a second one its
+    unit, further pairs are added; of `concurrency` the first group is the tokens of a request, the
+    second the number.
+    """
+    log_settings: tuple[str, ...] = ()
+    """Regular expressions of what a start-up log repeats of the command line: (name, value)."""
+    log_options: dict[str, str] = {}
+    """Names in the log and the option of a plan that each is, where no flag is called so."""
 
     def launch(self, server: Launch) -> list[str]:
         """Return the words of the command that starts a server; empty if there is none."""

@@ -56,6 +56,10 @@ def pad_cells(tokens: int) -> int:
     return CELL_PADDING * ceil(tokens / CELL_PADDING)
 
 
+DEVICES = r"\b(?:CUDA|Metal|ROCm|Vulkan|SYCL)\w*"
+"""What logs call the device of a buffer that is not on the CPU, as a regular expression."""
+
+
 class LlamaCpp(Engine):
     """llama.cpp."""
 
@@ -70,6 +74,26 @@ class LlamaCpp(Engine):
     utilization = 1.0
     utilization_meaning = "weights, cells, the compute buffer and libraries"
 
+    log_sign = r"llama_context:|llama_kv_cache|llama_model_loader:|llm_load_"
+    log_patterns = (
+        ("version", r"^build: (\S+)"),
+        ("weights", rf"{DEVICES} model buffer size = +([\d.]+) (MiB)"),
+        ("activations", rf"{DEVICES} compute buffer size = +([\d.]+) (MiB)"),
+        ("cache", r"llama_kv_cache\w*: size = +([\d.]+) (MiB)"),
+        ("state", r"llama_memory_recurrent: size = +([\d.]+) (MiB)"),
+    )
+    log_settings = (
+        r"general\.(name) +str += +(.+)",
+        r"\b(n_ctx|n_seq_max|n_ubatch) += (\d+)",
+        r"\b(K) \((\w+)\):",
+    )
+    log_options = {
+        "name": "model",
+        "n_ctx": "cells",
+        "n_seq_max": "batch",
+        "n_ubatch": "batched_tokens",
+        "K": "kv_dtype",
+    }
     launch_programs = ("llama-server", "llama-cli")
     launch_flags = {
         "-m": "model",

@@ -164,6 +164,20 @@ class SGLang(Engine):
     utilization_meaning = "weights and pools"
     follows_checkpoint = True
     launch_programs = ("sglang", "sglang.launch_server")
+    log_sign = r"server_args=|max_total_num_tokens=|\bsglang\b"
+    log_patterns = (
+        ("version", r"\bsglang[ =]v?(\d[\w.]*)"),
+        ("weights", r"Load weight end\..*? mem usage=([\d.]+) (GB)"),
+        ("graphs", r"Capture cuda graph end\..*? mem usage=([\d.]+) (GB)"),
+        ("room", r"KV Cache is allocated\..*? KV size: ([\d.]+) (GB)"),
+        ("room", r"KV Cache is allocated\..*? K size: ([\d.]+) (GB), V size: ([\d.]+) (GB)"),
+        ("tokens", r"max_total_num_tokens=(\d+)"),
+    )
+    log_settings = (
+        r"\b(\w+)=('[^']*'|-?[\d.]+|True|False)",
+        r"'(\w+)': ('[^']*'|-?[\d.]+|True|False)",
+    )
+    log_options = {"context_len": "context"}
     launch_flags = {
         "--model-path": "model",
         "--model": "model",

@@ -26,6 +26,20 @@ class TensorRTLLM(Engine):
 
     name = "trtllm"
     version = "1.x (documentation)"
+    log_sign = r"\[TensorRT-LLM\]|\[TRT-LLM\]"
+    log_patterns = (
+        ("version", r"TensorRT-LLM version: (\S+)"),
+        ("tokens", r"max tokens in paged KV cache \((\d+)\)"),
+        ("tokens", r"Max tokens in paged KV cache: (\d+)"),
+        ("room", r"Allocated ([\d.]+) (GiB) for max tokens in paged KV cache"),
+    )
+    log_settings = (r"\b(\w+)=('[^']*'|-?[\d.]+|True|False)",)
+    log_options = {
+        "model": "model",
+        "tensor_parallel_size": "tensor",
+        "pipeline_parallel_size": "pipeline",
+        "max_seq_len": "context",
+    }
     files = ("docs: features/kvcache.md",)
     utilization = 0.9
     utilization_meaning = "the cache, of what weights and activations leave free"

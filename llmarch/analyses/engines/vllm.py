@@ -344,6 +344,28 @@ class VLLM(Engine):
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
     follows_checkpoint = True
     launch_programs = ("vllm",)
+    log_sign = r"vLLM API server version|Initializing an? (?:V1 )?LLM engine|\bvllm\b"
+    log_patterns = (
+        ("version", r"vLLM API server version (\S+)"),
+        ("version", r"LLM engine \(v([^)\s]+)\)"),
+        ("weights", r"[Mm]odel loading took ([\d.]+) (Gi?B)"),
+        ("weights", r"[Ll]oading model weights took ([\d.]+) (Gi?B)"),
+        ("weights", r"model weights take ([\d.]+)(GiB)"),
+        ("activations", r"PyTorch activation peak memory takes ([\d.]+)(GiB)"),
+        ("runtime", r"non_torch_memory takes ([\d.]+)(GiB)"),
+        ("graphs", r"Graph capturing finished in .*? took ([\d.]+) (GiB)"),
+        ("gpu", r"total_gpu_memory \(([\d.]+)(GiB)\)"),
+        ("room", r"Available KV cache memory: (-?[\d.]+) (GiB)"),
+        ("room", r"memory reserved for KV Cache is ([\d.]+)(GiB)"),
+        ("tokens", r"GPU KV cache size: ([\d,]+) tokens"),
+        ("blocks", r"# (?:GPU|cuda) blocks: (\d+)"),
+        ("concurrency", r"Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x"),
+    )
+    log_settings = (
+        r"'(\w+)': ('[^']*'|-?[\d.]+|True|False)",
+        r"\b(\w+)=('[^']*'|-?[\d.]+|True|False|\w+)",
+    )
+    log_options = {"max_seq_len": "context"}
     launch_flags = {
         "--model": "model",
         "--tensor-parallel-size": "tensor",

@@ -1,0 +1,364 @@
+"""Compare plans with what an engine logged when it started.
+
+A log says what the engine measured: weights, what it keeps beside them, the room that is left, and
+what it makes of it. Where a plan differs, the parts say which estimate is off; and the plan with
+the logged room says whether the rule of the pool is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..architecture.frozen import Frozen, frozen
+from ..errors import PlanError
+from .engines import ENGINES
+from .engines.base import Engine
+from .launch_lines import options_of_flags
+from .memory import Plan
+from .planning import ModelPlanner, PlanOptions, shared_context
+
+if TYPE_CHECKING:
+    from ..checkpoint.reading import Reading
+
+UNITS = {"GiB": 2**30, "GB": 2**30, "MiB": 2**20}
+"""Bytes of the units that logs name; engines that print GB divide by 2^30 all the same (vllm:
+utils/mem_constants.py, sglang: srt/utils/common.py get_available_gpu_memory)."""
+SIZES = ("gpu", "weights", "activations", "graphs", "runtime", "room", "cache", "state")
+"""Figures in bytes, in the order in which they are shown."""
+ROOM_COUNTS = ("tokens", "blocks", "concurrency")
+"""Figures that follow from the room."""
+GPU_PARTS = ("weights", "activations", "graphs", "runtime")
+"""What is taken from a GPU before the room is left."""
+LEAST_OF_RANKS = ("room", "tokens", "blocks")
+"""Figures of which the rank with least counts; of the others the rank with most."""
+AIMS = {"tokens": 1, "blocks": 1, "concurrency": 1, "weights": 2, "cache": 1, "state": 1, "room": 5}
+"""How many percent a figure may be off before a reason is looked for; others: 25."""
+MOST_LINES = 1_000_000
+"""Lines of a log that are read."""
+MOST_CHARACTERS = 20_000
+"""Characters of a line that are read."""
+_ESCAPES = re.compile("\x1b\\[[0-9;]*[A-Za-z]")
+
+
+@frozen
+class EngineLog(Frozen):
+    """What a start-up log says."""
+
+    engine: str
+    version: str
+    """Version of the engine as it logged it; empty if it did not."""
+    model: str
+    """The model that was loaded, as it was named; empty if the log does not say."""
+    options: PlanOptions
+    """The options that the log repeats."""
+    figures: dict[str, float]
+    """Sizes in bytes, counts, and the concurrency by name."""
+    request_tokens: int | None
+    """Tokens of a request for the concurrency."""
+
+
+def parse_log(text: str) -> EngineLog:
+    """Return what a start-up log of vLLM, SGLang, llama.cpp or TensorRT-LLM says.
+
+    Raises PlanError if no engine can be recognised, or if it logged no figure that is known.
+    """
+    lines = [line[:MOST_CHARACTERS] for line in _ESCAPES.sub("", text).splitlines()[:MOST_LINES]]
+    engine = _engine_of_log(lines)
+    figures: dict[str, float] = {}
+    words: dict[str, str] = {}
+    patterns = [(name, re.compile(pattern)) for name, pattern in engine.log_patterns]
+    request_tokens = None
+    for line in lines:
+        for name, pattern in patterns:
+            match = pattern.search(line)
+            if match is None:
+                continue
+            if name == "version":
+                words[name] = match[1]
+            elif name == "concurrency":
+                request_tokens = int(match[1].replace(",", ""))
+                figures[name] = float(match[2])
+            else:
+                _keep(figures, name, _figure(match))
+    if not figures:
+        raise PlanError(
+            f"the log of {engine.name} has no figure of memory",
+            "Give the lines from the start of the server to its first request.",
+        )
+    settings = _read_settings(engine, lines)
+    model = settings.pop("model", "")
+    return EngineLog(
+        engine=engine.name,
+        version=words.get("version", ""),
+        model=model,
+        options=options_of_flags(engine, settings),
+        figures=figures,
+        request_tokens=request_tokens,
+    )
+
+
+def _engine_of_log(lines: Sequence[str]) -> Engine:
+    """Return the engine whose signs are on most lines."""
+    most, found = 0, None
+    for engine in ENGINES.values():
+        if not engine.log_sign:
+            continue
+        sign = re.compile(engine.log_sign)
+        patterns = [re.compile(pattern) for _, pattern in engine.log_patterns]
+        seen = 0
+        for line in lines:
+            seen += bool(sign.search(line)) + any(p.search(line) for p in patterns)
+        if seen > most:
+            most, found = seen, engine
+    if found is None:
+        known = ", ".join(engine.name for engine in ENGINES.values() if engine.log_sign)
+        raise PlanError("the log is of no engine that is known", f"Known: {known}.")
+    return found
+
+
+def _figure(match: re.Match[str]) -> float:
+    """Return the number of a match; in bytes, and the sum of several, if it has units."""
+    groups = match.groups()
+    if len(groups) == 1:
+        return float(groups[0].replace(",", ""))
+    pairs = zip(groups[::2], groups[1::2], strict=True)
+    return sum(float(number) * UNITS[unit] for number, unit in pairs)
+
+
+def _keep(figures: dict[str, float], name: str, value: float) -> None:
+    """Keep a figure of several ranks: of the rank that decides."""
+    if name not in figures:
+        figures[name] = value
+    elif name in LEAST_OF_RANKS:
+        figures[name] = min(figures[name], value)
+    else:
+        figures[name] = max(figures[name], value)
+
+
+def _read_settings(engine: Engine, lines: Sequence[str]) -> dict[str, str]:
+    """Return the options of the command line that the log repeats, by the plan's names.
+
+    The first expression that finds a setting counts.
+    """
+    settings: dict[str, str] = {}
+    for expression in engine.log_settings:
+        pattern = re.compile(expression)
+        for line in lines:
+            for name, value in pattern.findall(line):
+                flag = engine.launch_flags.get(f"--{name.replace('_', '-')}")
+                option = engine.log_options.get(name) or flag
+                cleaned = value.strip().strip("'\"")
+                if option is not None and cleaned not in ("None", "False", "auto", ""):
+                    settings.setdefault(option, cleaned.replace("True", "true"))
+    return settings
+
+
+class FigureDifference(NamedTuple):
+    """One figure as logged and as planned."""
+
+    name: str
+    logged: float
+    planned: float | None
+    """None: a plan has no such figure without a kind of GPU."""
+    with_logged_room: float | None
+    """What the plan says with the logged room; None: it does not depend on it."""
+
+    @property
+    def percent(self) -> float | None:
+        """Return by how many percent the plan is off; None without a figure, or of nothing."""
+        if self.planned is None or not self.logged:
+            return None
+        return 100 * (self.planned - self.logged) / self.logged
+
+    @property
+    def is_within(self) -> bool:
+        """Return whether the plan is as near as it aims to be."""
+        return self.percent is None or abs(self.percent) <= AIMS.get(self.name, 25)
+
+
+@frozen
+class Calibration(Frozen):
+    """A log beside the plan of the same start."""
+
+    log: EngineLog
+    plan: Plan
+    differences: tuple[FigureDifference, ...]
+    reasons: tuple[str, ...]
+    """Where plan and log differ, and why, as sentences."""
+    switches: str
+    """Options of `memory` with which a plan has what was logged."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as JSON."""
+        return {
+            "engine": self.log.engine,
+            "engine_version_logged": self.log.version,
+            "engine_version_read": ENGINES[self.log.engine].version,
+            "model_logged": self.log.model,
+            "context_tokens": self.plan.request.context,
+            "figures": [
+                {
+                    "figure": d.name,
+                    "unit": figure_unit(d.name),
+                    "logged": d.logged,
+                    "planned": d.planned,
+                    "planned_with_logged_room": d.with_logged_room,
+                    "percent": d.percent,
+                }
+                for d in self.differences
+            ],
+            "reasons": list(self.reasons),
+            "switches": self.switches,
+        }
+
+
+def figure_unit(name: str) -> str:
+    """Return the unit of a figure: `bytes`, `tokens`, `blocks` or `sequences`."""
+    if name in SIZES:
+        return "bytes"
+    if name == "concurrency":
+        return "sequences"
+    return name
+
+
+def calibrate(reading: Reading, log: EngineLog, options: PlanOptions) -> Calibration:
+    """Return a log beside the plan of the model.
+
+    options: those of the log, with the kind of GPU if the user names one.
+
+    Raises PlanError if the model cannot be planned so.
+    """
+    own = reading.architecture.context_length
+    context = log.request_tokens or options.context or shared_context([own])
+    options = replace(options, context=context)
+    planner = ModelPlanner(reading)
+    plan = planner.plan(options).plan
+    logged_room = log.figures.get("room")
+    given = None
+    if logged_room is not None:
+        given = planner.plan(replace(options, pool_bytes=int(logged_room))).plan
+    planned = _planned_figures(plan)
+    following = _planned_figures(given) if given is not None else {}
+    differences: list[FigureDifference] = []
+    for name in (*SIZES, *ROOM_COUNTS):
+        if name in log.figures:
+            with_room = following.get(name) if name in ROOM_COUNTS else None
+            differences.append(
+                FigureDifference(name, log.figures[name], planned.get(name), with_room)
+            )
+    return Calibration(
+        log=log,
+        plan=plan,
+        differences=tuple(differences),
+        reasons=tuple(_reasons(differences, log, plan, bool(reading.architecture.towers))),
+        switches=_switches(log),
+    )
+
+
+def _planned_figures(plan: Plan) -> dict[str, float]:
+    """Return the figures of a plan by the names of a log's."""
+    figures: dict[str, float] = {
+        "weights": plan.per_gpu.weights,
+        "cache": plan.per_gpu.cache,
+        "state": plan.per_gpu.state,
+    }
+    if plan.request.gpu_bytes is not None:
+        figures["gpu"] = plan.request.gpu_bytes
+        figures |= {part.name: part.size for part in plan.allowance}
+    if plan.room is not None:
+        figures["room"] = plan.room
+    if plan.capacity is not None:
+        figures["tokens"] = plan.capacity.tokens
+        figures["concurrency"] = plan.capacity.concurrency
+        if plan.capacity.blocks is not None:
+            figures["blocks"] = plan.capacity.blocks
+    return figures
+
+
+def _reasons(
+    differences: Sequence[FigureDifference], log: EngineLog, plan: Plan, has_encoders: bool
+) -> list[str]:
+    """Return where plan and log differ and why, as sentences."""
+    by_name = {d.name: d for d in differences}
+    lines: list[str] = []
+    weights = by_name.get("weights")
+    if weights is not None and not weights.is_within:
+        lines.append(_weights_reason(weights, plan, has_encoders))
+    room = by_name.get("room")
+    if room is not None and not room.is_within and room.planned is not None:
+        lines += _room_reasons(room, by_name)
+    for name in ROOM_COUNTS:
+        count = by_name.get(name)
+        if count is not None:
+            lines += _count_reasons(count, log)
+    return lines
+
+
+def _weights_reason(weights: FigureDifference, plan: Plan, has_encoders: bool) -> str:
+    """Return why weights may differ."""
+    more = weights.logged > (weights.planned or 0)
+    if more:
+        return (
+            "weights: the engine holds more than the plan: another format (--weights), MTP modules "
+            "or a drafter (--speculative), or padding of its kernels"
+        )
+    reason = "weights: the engine holds less than the plan: another format (--weights)"
+    if plan.request.text_only or not has_encoders:
+        return reason
+    return f"{reason}, or encoders that are not loaded (--text-only)"
+
+
+def _room_reasons(room: FigureDifference, by_name: dict[str, FigureDifference]) -> list[str]:
+    """Return which part of a GPU accounts for another room."""
+    missing = (room.planned or 0) - room.logged
+    told = 0.0
+    parts: list[str] = []
+    for name in GPU_PARTS:
+        part = by_name.get(name)
+        if part is not None and part.planned is not None:
+            more = part.logged - part.planned
+            told += more
+            parts.append(f"{name} {_signed(more)}")
+    line = f"room: the plan has {_signed(missing)} of the log's"
+    if parts:
+        line += f"; of that the log tells: {', '.join(parts)}"
+    rest = missing - told
+    if abs(rest) > abs(missing) / 10:
+        line += f"; not told by the log: {_signed(rest)} (other memory on the GPU, its real size)"
+    return [line]
+
+
+def _count_reasons(count: FigureDifference, log: EngineLog) -> list[str]:
+    """Return whether tokens or concurrency differ by the room or by the rule of the pool."""
+    if count.with_logged_room is None or not count.logged:
+        return []
+    off = 100 * (count.with_logged_room - count.logged) / count.logged
+    if abs(off) > AIMS[count.name]:
+        read = ENGINES[log.engine].version
+        logged = log.version or "not logged"
+        return [
+            f"{count.name}: {off:+.1f} % even with the logged room: the rule of the pool is "
+            f"another (version read: {read}; logged: {logged}), or a flag is not in the log"
+        ]
+    if not count.is_within:
+        return [f"{count.name}: follows from the room; with the logged room it is {off:+.2f} % off"]
+    return []
+
+
+def _signed(size: float) -> str:
+    return f"{size / 2**30:+.2f} GiB"
+
+
+def _switches(log: EngineLog) -> str:
+    """Return the options of `memory` with which a plan has what was logged."""
+    gib = {name: log.figures[name] / 2**30 for name in log.figures if name in SIZES}
+    words: list[str] = []
+    for name in ("activations", "graphs"):
+        if name in gib:
+            words += [f"--{name}", f"{gib[name]:.2f}GiB"]
+    if "room" in gib:
+        words = ["--kv-cache-memory", f"{gib['room']:.2f}GiB"]
+    return " ".join(words)

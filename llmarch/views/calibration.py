@@ -1,0 +1,74 @@
+"""The view of a start-up log beside the plan of the same start."""
+
+from __future__ import annotations
+
+from ..analyses.calibration import SIZES, Calibration, FigureDifference
+from ..analyses.engines import engine_of
+from . import numbers
+from .documents import ABSENT, Sheet, Table
+from .numbers import plural
+
+FIGURE_LABELS = {
+    "gpu": "memory of a GPU",
+    "room": "room for the cache",
+    "tokens": "tokens in the pool",
+    "concurrency": "concurrency",
+    "state": "recurrent state",
+    "cache": "KV cache",
+}
+"""What figures are called where it is not their name."""
+
+
+def calibration_view(name: str, calibration: Calibration) -> Sheet:
+    """Return the sheet of a comparison.
+
+    name: the model's name for people.
+    """
+    log, plan = calibration.log, calibration.plan
+    version = log.version or "of a version that it does not log"
+    read = engine_of(log.engine).version or "no version"
+    lines: list[tuple[str, list[str]]] = []
+    if calibration.reasons:
+        lines.append(("Differs", list(calibration.reasons)))
+    else:
+        lines.append(("Differs", ["nothing beyond what a plan aims at"]))
+    if calibration.switches:
+        lines.append(("Repeat", [f"llmarch memory … --engine {log.engine} {calibration.switches}"]))
+    context = numbers.context(plan.request.context)
+    gpus = plural(plan.request.parallel.gpus, "GPU")
+    return Sheet(
+        title=name,
+        origin=f"log of {log.engine} {version}; rules read in {read}",
+        headline=f"context {context} · {gpus} · weights {plan.weights.name}",
+        lines=lines,
+        notes=[],
+        tables=[figures_table(calibration)],
+    )
+
+
+def figures_table(calibration: Calibration) -> Table:
+    """Return the table of figures, a row each."""
+    columns = ["on one GPU", "log", "llmarch", "off", "with the logged room"]
+    return Table(columns, [figure_row(d) for d in calibration.differences])
+
+
+def figure_row(difference: FigureDifference) -> list[str]:
+    """Return the cells of one figure."""
+    off = ABSENT
+    if difference.percent is not None:
+        off = f"{difference.percent:+.1f} %"
+    figures = (difference.logged, difference.planned, difference.with_logged_room)
+    logged, planned, with_room = (logged_words(difference.name, figure) for figure in figures)
+    label = FIGURE_LABELS.get(difference.name, difference.name)
+    return [label, logged, planned, off, with_room]
+
+
+def logged_words(name: str, figure: float | None) -> str:
+    """Return a figure with its unit; a dash for none."""
+    if figure is None:
+        return ABSENT
+    if name in SIZES:
+        return numbers.size(figure)
+    if name == "concurrency":
+        return f"{figure:.2f}x"
+    return numbers.number(figure)

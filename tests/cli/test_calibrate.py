@@ -1,0 +1,157 @@
+"""Start-up logs of engines: what is read of them, and what is said of a plan beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.paths import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+import llmarch
+from llmarch.analyses.calibration import Calibration, calibrate, parse_log
+from llmarch.analyses.engines import ENGINES
+from llmarch.architecture.json_schema import validate
+from llmarch.cli import main
+from llmarch.errors import PlanError
+from llmarch.sources.gpus import parse_gpus
+
+GIB = 2**30
+LOGS = ROOT / "tests" / "fixtures" / "start_logs"
+VLLM, VLLM_OLD, SGLANG, LLAMA_CPP, TENSORRT = (
+    (LOGS / f"{name}.txt").read_text(encoding="utf-8")
+    for name in ("vllm", "vllm_0.6", "sglang", "llama_cpp", "tensorrt_llm")
+)
+"""Lines as the engines print them, with figures that were logged (tests/fixtures/engine_logs.json);
+those that no public log states are made up in between."""
+
+
+def compared(text: str, ref: str, gpus: str | None = None) -> Calibration:
+    log = parse_log(text)
+    options = log.options
+    if gpus is not None:
+        options = replace(options, gpu=parse_gpus(gpus)[1])
+    return calibrate(llmarch.inspect(ref, headers=False), log, options)
+
+
+def test_current_lines_of_vllm() -> None:
+    log = parse_log(VLLM)
+    assert (log.engine, log.version, log.model) == ("vllm", "0.19.0", "Qwen/Qwen3-8B")
+    assert log.request_tokens == 40960 and log.options.context == 40960
+    assert log.figures == {
+        "weights": pytest.approx(15.2683 * GIB),
+        "room": pytest.approx(53.54 * GIB),
+        "graphs": pytest.approx(0.61 * GIB),
+        "tokens": 389888,
+        "concurrency": 9.52,
+    }
+
+
+def test_tokens_that_follow_from_the_room_are_no_fault_of_the_rule() -> None:
+    calibration = compared(VLLM, "qwen3-8b", "A100")
+    tokens = next(d for d in calibration.differences if d.name == "tokens")
+    assert tokens.with_logged_room == pytest.approx(389888, rel=1e-3)
+    assert any("follows from the room" in reason for reason in calibration.reasons)
+    assert calibration.switches == "--kv-cache-memory 53.54GiB"
+
+
+def test_a_rule_that_differs_is_told_with_both_versions() -> None:
+    wrong = VLLM.replace("389,888", "300,000")
+    calibration = compared(wrong, "qwen3-8b", "A100")
+    (reason,) = [r for r in calibration.reasons if r.startswith("tokens")]
+    assert "even with the logged room" in reason
+    assert "0.19.0" in reason and ENGINES["vllm"].version in reason
+
+
+def test_the_parts_account_for_another_room() -> None:
+    calibration = compared(VLLM_OLD, "llama3.1-8b", "RTX3090")
+    figures = {d.name: d for d in calibration.differences}
+    assert set(figures) >= {"gpu", "weights", "activations", "runtime", "room", "blocks"}
+    (reason,) = [r for r in calibration.reasons if r.startswith("room")]
+    told = [float(x) for x in re.findall(r"([+-][\d.]+) GiB", reason)]
+    assert told[0] == pytest.approx(sum(told[1:]), abs=0.03)
+
+
+def test_options_that_the_log_repeats() -> None:
+    log = parse_log(SGLANG)
+    assert log.engine == "sglang" and log.model == "Qwen/Qwen3-235B-A22B-FP8"
+    assert (log.options.tensor, log.options.utilization) == (4, 0.93)
+    assert log.figures["room"] == pytest.approx(16.46 * GIB)
+    assert log.options.engine_options.batched_tokens == 8192
+
+
+def test_cells_of_llama_cpp_are_equal() -> None:
+    calibration = compared(LLAMA_CPP, "qwen3-8b")
+    cache = next(d for d in calibration.differences if d.name == "cache")
+    assert cache.planned == cache.logged == 612 * 2**20
+    assert calibration.log.options.kv_dtype == "q8_0"
+    (reason,) = calibration.reasons
+    assert "another format" in reason and "encoders" not in reason
+
+
+def test_tensorrt_llm() -> None:
+    log = parse_log(TENSORRT)
+    assert log.engine == "trtllm" and log.version == "1.2.0"
+    assert log.figures == {"tokens": 190656, "room": pytest.approx(2.18 * GIB)}
+
+
+def test_of_several_ranks_the_one_that_decides_counts() -> None:
+    ranks = VLLM + VLLM.replace("53.54", "52.10").replace("15.2683", "15.9")
+    figures = parse_log(ranks).figures
+    assert figures["room"] == pytest.approx(52.10 * GIB)
+    assert figures["weights"] == pytest.approx(15.9 * GIB)
+
+
+@pytest.mark.parametrize("engine", [e for e in ENGINES.values() if e.log_sign])
+def test_every_pattern_is_a_figure(engine: object) -> None:
+    names = {"version", "concurrency", "gpu", "weights", "activations", "graphs", "runtime"}
+    names |= {"room", "cache", "state", "tokens", "blocks"}
+    for name, pattern in getattr(engine, "log_patterns"):  # noqa: B009
+        assert name in names
+        groups = re.compile(pattern).groups
+        assert groups == 1 or groups % 2 == 0
+
+
+@given(st.text(max_size=300), st.integers(0, 1000))
+def test_any_text_is_a_log_or_an_error(noise: str, cut: int) -> None:
+    for text in (noise, VLLM[:cut] + noise + VLLM[cut:]):
+        try:
+            assert parse_log(text).figures
+        except PlanError as error:
+            assert str(error)
+
+
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "vllm.log"
+    file.write_text(VLLM)
+    for options in ([], ["--format", "json"], ["--format", "markdown"]):
+        argv = ["llmarch", "calibrate", str(file), "qwen3-8b", "--gpus", "A100", *options]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out = capsys.readouterr().out
+        assert not stop.value.code
+        if "json" in options:
+            document = json.loads(out)
+            validate(document)
+            assert document["figures"][0]["unit"] == "bytes"
+        else:
+            assert "389,888" in out and "0.19.0" in out and "with the logged room" in out
+
+
+@pytest.mark.parametrize("name", ["missing.log", "."])
+def test_a_log_that_cannot_be_read(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["llmarch", "calibrate", name, "qwen3-8b"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert "cannot be read" in capsys.readouterr().err

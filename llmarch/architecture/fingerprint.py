@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, cast
 
+from .frozen import Frozen
 from .layers import run_lengths
 from .schema import Architecture, Head
 
@@ -109,12 +110,12 @@ def find_references(node: Any) -> Iterator[str]:
     if isinstance(node, tuple):
         for item in cast("tuple[Any, ...]", node):
             yield from find_references(item)
-    elif is_dataclass(node):
-        for f in fields(node):
-            value = getattr(node, f.name)
-            if isinstance(value, str) and is_reference(f.name):
-                yield referenced_path(f.name, value)
-            else:
+    elif isinstance(node, Frozen):
+        for name in node.__dataclass_fields__:
+            value = getattr(node, name)
+            if isinstance(value, str) and is_reference(name):
+                yield referenced_path(name, value)
+            elif isinstance(value, (tuple, Frozen)):
                 yield from find_references(value)
 
 

@@ -43,7 +43,7 @@ class Frozen:
 
     def _compared(self) -> tuple[object, ...]:
         values = self.__dict__
-        return tuple([values[name] for name in _compared_names(type(self))])
+        return tuple([values[name] for name in compared_names(type(self))])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frozen) or type(self) is not type(other):
@@ -59,7 +59,7 @@ class Frozen:
 
 
 @cache
-def _compared_names(cls: type[Frozen]) -> tuple[str, ...]:
+def compared_names(cls: type[Frozen]) -> tuple[str, ...]:
     """Return the names of the fields that make records of a class equal."""
     return tuple(f.name for f in fields(cls) if f.compare)
 

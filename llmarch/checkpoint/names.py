@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from ..tensors.conversion import Conversion
@@ -34,6 +35,10 @@ text_model.      text parts of multimodal classes
 gpt_neox.        the head class of GPT-NeoX
 backbone.        the head class of Nemotron-H
 """
+
+MANY_NAMES = 1 << 14
+"""Of how many names the canonical ones are kept: more than a template has, and no more memory than
+a few MB whatever a repository holds."""
 
 
 class NameRule(NamedTuple):
@@ -199,6 +204,7 @@ def wrapper_prefix(pattern: str) -> str:
             return pattern[:end]
 
 
+@lru_cache(maxsize=MANY_NAMES)
 def canonical(pattern: str) -> str:
     """Return the name without wrappers, equal for all accepted spellings of a tensor."""
     name = pattern[len(wrapper_prefix(pattern)) :]
@@ -224,9 +230,7 @@ def canonicalizer(
     translated before.
     """
 
-    def canonical_of_row(pattern: str) -> str:
-        return canonical(conversion.renamed(pattern))
-
+    canonical_of_row = _canonical_of_row(conversion)
     if MISTRAL_NATIVE.isdisjoint(patterns):
         return canonical_of_row, canonical_of_row
     from ..tensors.mistral_names import hub_name
@@ -235,6 +239,17 @@ def canonicalizer(
         return canonical_of_row(hub_name(pattern) or pattern)
 
     return canonical_of_row, canonical_of_native
+
+
+@cache
+def _canonical_of_row(conversion: Conversion) -> Callable[[str], str]:
+    """Return what makes canonical names; a search for a conflict asks for each many times."""
+
+    @lru_cache(maxsize=MANY_NAMES)
+    def canonical_of_row(pattern: str) -> str:
+        return canonical(conversion.renamed(pattern))
+
+    return canonical_of_row
 
 
 # --- notes --------------------------------------------------------------------------------------

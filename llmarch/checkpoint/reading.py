@@ -38,8 +38,8 @@ class Reading(Frozen):
 
     raw: RawModel
     architecture: Architecture
-    evidence: dict[str, Evidence]
-    """By dotted path of the fact."""
+    config_evidence: dict[str, Evidence]
+    """By dotted path of the fact, without the tensors that prove it."""
     findings: tuple[Finding, ...]
     unread_keys: tuple[str, ...]
     """Config keys that nothing read."""
@@ -54,6 +54,20 @@ class Reading(Frozen):
     def name(self) -> str:
         """Return the name of the model."""
         return self.raw.name
+
+    @functools.cached_property
+    def evidence(self) -> dict[str, Evidence]:
+        """Return the evidence of each fact by its dotted path, with the tensors that prove it.
+
+        Where only the source is asked for, `config_evidence` has it without that search.
+        """
+        if self.check is None:
+            return self.config_evidence
+        found = dict(self.config_evidence)
+        for path, tensors in self.check.confirmed.items():
+            if path in found:
+                found[path] = replace(found[path], confirmed_by=tensors)
+        return found
 
     def declared_bits(self) -> dict[str, float] | None:
         """Return the mean bits of a weight by component as the config declares them.
@@ -175,9 +189,6 @@ def read_model(raw: RawModel) -> Reading:
         stated = settled_findings(stated, config.unsettled, architecture)
     else:
         check = compare(architecture)
-    for path, tensors in check.confirmed.items():
-        if path in evidence:
-            evidence[path] = replace(evidence[path], confirmed_by=tensors)
 
     # A finding of the source (an index that names another shape) is not seen by the check.
     status: Status = check.status

@@ -10,8 +10,9 @@ are compared as sets, and differences are named in folded form.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import field
 from typing import Literal
 
@@ -69,12 +70,20 @@ class Verification(Frozen):
     bits_per_weight: float | None = None
     bits_by_component: dict[str, float] = field(default_factory=dict[str, float])
     """Stored bits per weight, scales included."""
-    confirmed: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Fact path -> the tensors whose shapes prove it."""
     notes: tuple[str, ...] = ()
     """Which packings, names and layouts the checkpoint uses."""
     names_only: bool = False
     """Whether there were no shapes."""
+    prove: Callable[[], dict[str, tuple[str, ...]]] = field(default=dict, repr=False, compare=False)
+    """Find what `confirmed` returns."""
+
+    @functools.cached_property
+    def confirmed(self) -> dict[str, tuple[str, ...]]:
+        """Return the tensors whose shapes prove each fact, by its dotted path.
+
+        To find them takes longer than all else of a verification, so it is done when asked for.
+        """
+        return self.prove()
 
 
 def verify(
@@ -156,9 +165,9 @@ def verify(
         by_component=dict(elements),
         bits_per_weight=bits_per_weight,
         bits_by_component={c: bits[c] / n for c, n in elements.items() if n},
-        confirmed=confirmed_facts(architecture, matching, template_of),
         notes=_notes(matching.matches),
         names_only=names_only,
+        prove=functools.partial(confirmed_facts, architecture, matching, template_of),
     )
 
 

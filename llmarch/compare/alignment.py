@@ -7,7 +7,7 @@ layers that use a block tell which one of the other architecture it stands for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import field, is_dataclass, replace
 from typing import Any, NamedTuple, cast
 
 from ..architecture.fingerprint import NAMED_GROUPS, is_reference, number_names, referenced_path
@@ -54,14 +54,14 @@ def reversed_pairs(pairs: Mapping[str, str]) -> dict[str, str]:
 def names_on_other_side(
     known: Mapping[str, str], side: Architecture, other: Architecture
 ) -> dict[str, str]:
-    """Return the path on the other side for the paths of one.
+    """Return the path on the other side for the paths of one, where it is another.
 
     known: those of blocks that stand for one another. A block without a counterpart must not equal
     what has its name on the other side, so it gets a name of its own.
     """
     taken = all_members(other)
     names = {path: path + UNKNOWN for path in all_members(side) if path in taken}
-    return {**names, **known}
+    return {path: name for path, name in {**names, **known}.items() if path != name}
 
 
 class _Candidate(NamedTuple):
@@ -233,6 +233,8 @@ def rename_references(node: Any, names: Mapping[str, str], field_name: str = "")
     names: the other path by the path of a block; what is not in it keeps its name.
     field_name: the field that the part is the value of.
     """
+    if not names:
+        return node
     if isinstance(node, str) and is_reference(field_name):
         path = referenced_path(field_name, node)
         renamed = names.get(path, path)
@@ -241,18 +243,18 @@ def rename_references(node: Any, names: Mapping[str, str], field_name: str = "")
         return renamed.partition(".")[2]
     if isinstance(node, tuple):
         items = cast("tuple[Any, ...]", node)
-        if not items or not (is_dataclass(items[0]) or isinstance(items[0], tuple)):
+        if not items or not isinstance(items[0], (Frozen, tuple)):
             return items
         renamed_items = tuple(rename_references(item, names) for item in items)
         return renamed_items if renamed_items != items else items
-    if not is_dataclass(node) or isinstance(node, type):
+    if not isinstance(node, Frozen):
         return node
     changed: dict[str, Any] = {}
-    for f in fields(node):
-        value = getattr(node, f.name)
-        renamed = rename_references(value, names, f.name)
+    for name in node.__dataclass_fields__:
+        value = getattr(node, name)
+        renamed = rename_references(value, names, name)
         if renamed is not value:
-            changed[f.name] = renamed
+            changed[name] = renamed
     if not changed:
         return node
     return replace(node, **changed)

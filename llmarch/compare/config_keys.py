@@ -54,7 +54,7 @@ def with_keys(changes: Iterable[Change], old: Told, new: Told) -> list[Change]:
 def told_changes(old: Reading, new: Reading) -> list[Change]:
     """Return the changes between two models that were read, with the keys that made them."""
     changes = diff(old.architecture, new.architecture)
-    sides = [Told(r.raw.config or {}, r.evidence) for r in (old, new)]
+    sides = [Told(r.raw.config or {}, r.config_evidence) for r in (old, new)]
     return with_keys(changes, *sides)
 
 

@@ -6,6 +6,7 @@ computed (severity.py). `diff(a, a)` is empty, and `diff(b, a)` mirrors `diff(a,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from math import isclose
@@ -118,6 +119,16 @@ class _Aligned:
         for path in self.alignment.joined:
             self.joined_names[path] = self.in_old.get(self.in_new[path], path)
 
+    @functools.cached_property
+    def used_in_old(self) -> frozenset[str]:
+        """Return the paths of what the old layers use."""
+        return used_by_layers(self.old)
+
+    @functools.cached_property
+    def used_in_new(self) -> frozenset[str]:
+        """Return the paths of what the new layers use."""
+        return used_by_layers(self.new)
+
     def part(self, name: str) -> Iterator[Difference]:
         """Yield the differences of a fact or a part of the whole model."""
         yield from self._below(_Block(name, name, name))
@@ -174,8 +185,10 @@ class _Aligned:
     def _whole(self, path: str, old_path: str, new_path: str) -> Iterator[Difference]:
         """Yield a block that one side does not have, unless it came or went with the MTP."""
         side = self.old if old_path else self.new
-        if _comes_with_mtp(self.old, self.new) and path not in used_by_layers(side):
-            return
+        if _comes_with_mtp(self.old, self.new):
+            used = self.used_in_old if old_path else self.used_in_new
+            if path not in used:
+                return
         block = _plain(find_value(side, path))
         values = (block, None) if old_path else (None, block)
         yield Difference(path, *values, old_path, new_path)

@@ -152,7 +152,7 @@ def make_entry(reading: Reading) -> Entry:
         findings=reading.findings,
         unread_keys={key: config_value(raw.config or {}, key) for key in reading.unread_keys},
         partial=reading.status == "partial" or raw.partial,
-        told=Told(raw.config or {}, reading.evidence),
+        told=Told(raw.config or {}, reading.config_evidence),
         files=ConfigFiles(raw.config_file, raw.quantization_file),
         read_by=f"llmarch {__version__}",
         reading=reading,

@@ -144,8 +144,8 @@ def model_source(r: Reading | Observation) -> dict[str, Any]:
     if raw.provenance:
         document |= {"provenance": raw.provenance, "published": list(raw.published)}
     if isinstance(r, Reading):
-        marked = marked_facts(r.evidence)
-        document["uncertain"] = {path: r.evidence[path].certainty for path in marked}
+        marked = marked_facts(r.config_evidence)
+        document["uncertain"] = {path: r.config_evidence[path].certainty for path in marked}
     return document
 
 
@@ -174,7 +174,7 @@ def mtp_parameters(r: Reading, computed: int | None) -> int | None:
     """
     if r.check is not None and r.status != "partial":
         return r.check.mtp
-    evidence = r.evidence.get("mtp")
+    evidence = r.config_evidence.get("mtp")
     if evidence is not None and evidence.kind == "unknown":
         return None
     return computed

@@ -23,7 +23,7 @@ SHOW_LABELS = {
 
 def marked_rows(r: Reading) -> dict[Key, str]:
     """Return the mark of each row of `diff` that words a marked fact: `uncertain`, `derived`."""
-    marked = marked_facts(r.evidence)
+    marked = marked_facts(r.config_evidence)
     if not marked:  # as of most models, for which `show` does without the catalogue
         return {}
     from ..architecture.catalogue import find_fact

@@ -43,8 +43,12 @@ def fact_rows(a: Architecture, towers: Iterable[str]) -> Iterator[Row]:
     a: the architecture.
     towers: names of the encoders that have rows of their details.
     """
+    blocks: dict[str, dict[str, Any]] = {}
     for source in row_sources().values():
-        yield from rows_of_source(a, source, towers)
+        group = source.facts[0].group
+        if group not in blocks:
+            blocks[group] = used_blocks(a, group)
+        yield from rows_of_source(a, source, towers, blocks[group])
 
 
 def find_fact_row(a: Architecture, fact: Fact, key: Key, towers: Iterable[str]) -> Row | None:
@@ -58,23 +62,25 @@ def find_fact_row(a: Architecture, fact: Fact, key: Key, towers: Iterable[str]) 
     source = row_sources().get((fact.section, fact.label))
     if source is None:
         return None
-    rows = rows_of_source(a, source, towers)
+    rows = rows_of_source(a, source, towers, used_blocks(a, fact.group))
     found = (row for row in rows if row.key == key)
     return next(found, None)
 
 
-def rows_of_source(a: Architecture, source: RowSource, towers: Iterable[str]) -> Iterator[Row]:
+def rows_of_source(
+    a: Architecture, source: RowSource, towers: Iterable[str], blocks: dict[str, Any]
+) -> Iterator[Row]:
     """Yield the row of some entries; of encoders one for each, none where no block has the fact.
 
     a: the architecture.
     source: the entries of the row.
     towers: names of the encoders that have rows of their details.
+    blocks: the used blocks of the group that the entries are about.
     """
-    group = source.facts[0].group
-    if group == "towers":
+    if source.facts[0].group == "towers":
         yield from encoder_rows(a, source, towers)
         return
-    words = words_of_blocks(source.facts, used_blocks(a, group))
+    words = words_of_blocks(source.facts, blocks)
     row = merged_row(source, words)
     if row is not None:
         yield row

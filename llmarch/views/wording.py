@@ -102,9 +102,10 @@ def positions(a: Architecture) -> str | None:
 def layers_by_position(a: Architecture) -> Counter[str]:
     """Return how many layers have each kind of positions; linear attention has none."""
     counts: Counter[str] = Counter()
-    for kind in a.layers:
+    for kind, layers in Counter(a.layers).items():
         mixers = [a.mixers[name] for name in mixer_names(a, kind)]
-        counts.update({position_kind(a, m) for m in mixers})
+        for position in {position_kind(a, m) for m in mixers}:
+            counts[position] += layers
     del counts["none"]
     return counts
 
@@ -156,7 +157,8 @@ def kinds_with(a: Architecture, block: str) -> list[str]:
 
 def recipe(a: Architecture) -> list[tuple[int, str]]:
     """Return the runs of equal layers in order, or how many there are of each kind."""
-    words = [kind_word(a, kind) for kind in a.layers]
+    by_kind = {kind: kind_word(a, kind) for kind in dict.fromkeys(a.layers)}
+    words = [by_kind[kind] for kind in a.layers]
     runs: list[tuple[int, str]] = []
     for word, group in groupby(words):
         length = len(list(group))

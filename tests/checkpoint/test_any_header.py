@@ -66,6 +66,7 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
     }
     c = verify_headers(architecture, rows, table_of(changed))
     assert all(f.message for f in c.findings)
+    assert all(c.confirmed.values())
     if changed == tensors:
         assert c.status == "verified"
     elif c.status == "verified":
@@ -77,7 +78,9 @@ def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> N
 @given(tensors=st.dictionaries(names, st.tuples(dtypes, shapes | st.none()), max_size=12))
 def test_any_header_at_all(tensors: Tensors) -> None:
     architecture, rows, _ = known("qwen3-0.6b-reduced-fp8-block")
-    assert verify_headers(architecture, rows, table_of(tensors)).status == "conflict"
+    c = verify_headers(architecture, rows, table_of(tensors))
+    assert c.status == "conflict"
+    assert all(c.confirmed.values())
     o = infer_model(table_of(tensors))
     assert o.total is None or o.total >= 0
 

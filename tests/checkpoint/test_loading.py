@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers.folded import Folded, folded_table
 from helpers.paths import FIXTURES
 
 from llmarch.checkpoint.reading import Reading, read_model
-from llmarch.sources.raw import RawModel, TensorTable, unfold
+from llmarch.sources.raw import RawModel
 
 pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
 
@@ -36,14 +38,11 @@ BEHAVIOUR = {("mistral-small-3.1", "a head more or less")}
 """Rows that load and are a conflict all the same: the config ties the head that is stored."""
 
 
-def table(row: dict[str, Any]) -> TensorTable:
-    """Return the stored tensors of a row, which are folded by pattern and shape."""
-    tensors: list[tuple[str, str, tuple[int, ...]]] = []
+def folded(row: dict[str, Any]) -> Iterator[Folded]:
+    """Yield the stored tensors of a row."""
     for key, indices in row["tensors"].items():
         pattern, _, shape = key.partition(" ")
-        dimensions = tuple(json.loads(shape))
-        tensors += [(unfold(pattern, tuple(index)), "F32", dimensions) for index in indices]
-    return TensorTable.from_tensors(tensors)
+        yield pattern, tuple(json.loads(shape)), map(tuple, indices)
 
 
 def reading_of(name: str, spelling: str) -> Reading:
@@ -54,7 +53,7 @@ def reading_of(name: str, spelling: str) -> Reading:
         name=name,
         config=model["config"],
         config_file="config.json",
-        tensors=table(model["rows"][spelling]),
+        tensors=folded_table(folded(model["rows"][spelling]), "F32"),
     )
     return read_model(raw)
 

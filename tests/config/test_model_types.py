@@ -11,19 +11,21 @@ import gzip
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from math import prod
 from typing import Any
 
 import pytest
+from helpers.folded import Folded, folded_table
 from helpers.model_types import CANNOT_RUN, DIFFERENT, ENCODER, REFUSED, WITHOUT_FIXTURE
 from helpers.paths import FIXTURES
 
 from llmarch.analyses.parameters import count_parameters
-from llmarch.checkpoint.reading import Reading, read_model
+from llmarch.checkpoint.reading import read_model
 from llmarch.config.families import MODEL_TYPES
 from llmarch.errors import ConfigError, NotAModel
-from llmarch.sources.raw import RawModel, TensorTable, unfold
+from llmarch.sources.raw import RawModel
 
 pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
 
@@ -41,14 +43,11 @@ def fixture(model_type: str) -> dict[str, Any]:
     return json.loads(gzip.decompress((FOLDER / f"{model_type}.json.gz").read_bytes()))
 
 
-def tensors(rows: Tables) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Return the tensors of a folded table."""
-    found: list[tuple[str, str, tuple[int, ...]]] = []
+def folded(rows: Tables) -> Iterator[Folded]:
+    """Yield the tensors of a table of the fixture."""
     for pattern, shape, columns, _ in rows:
         numbers = [[n for a, b in column for n in range(a, b + 1)] for column in columns]
-        for index in itertools.product(*numbers):
-            found.append((unfold(pattern, index), "BF16", tuple(shape)))
-    return found
+        yield pattern, tuple(shape), itertools.product(*numbers)
 
 
 def wrong(model_type: str, row: dict[str, Any]) -> str | None:
@@ -62,21 +61,21 @@ def wrong(model_type: str, row: dict[str, Any]) -> str | None:
         name=model_type,
         config=config,
         config_file="config.json",
-        tensors=TensorTable.from_tensors(tensors(rows)),
+        tensors=folded_table(folded(rows), "BF16"),
     )
     try:
         reading = read_model(raw)
     except (ConfigError, NotAModel) as error:
         return f"refused: {error}"
     total = sum(prod(shape) * count for _, shape, _, count in rows)
-    if not isinstance(reading, Reading):
-        return "no family reads it"
     counted = count_parameters(reading.architecture).total
     if counted != total:
         return f"total {counted:,} instead of {total:,}"
     if reading.status != "verified":
         found = "; ".join(f.message for f in reading.findings[:3])
         return f"{reading.status}: {found}"
+    if row["set"] == {} and not any(e.confirmed_by for e in reading.evidence.values()):
+        return "its shapes prove nothing"
     return None
 
 

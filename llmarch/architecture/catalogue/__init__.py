@@ -10,10 +10,10 @@ looks them up. `show` imports them only for a model with marked values.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, cast
 
+from ..frozen import Frozen, compared_names
 from ..schema import Architecture
 from . import (
     attention,
@@ -85,6 +85,10 @@ def path_tree() -> Node:
     return root
 
 
+PLAIN_VALUES = (str, int, float, type(None))
+"""Types of values that hold no others."""
+
+
 def facts_at(path: str) -> list[Fact]:
     """Return the entries that cover a path: one, or one for each class that has the field.
 
@@ -153,15 +157,17 @@ def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, node
     for name, part in parts:
         below = f"{path}.{name}".removeprefix(".")
-        yield from iterate_facts(part, below)
+        if isinstance(part, PLAIN_VALUES):
+            yield below, part  # most facts: what follows says the same of them, and takes longer
+        else:
+            yield from iterate_facts(part, below)
 
 
 def iterate_parts(node: Any) -> Iterator[tuple[str, Any]]:
     """Yield name and value of what a node holds; nothing for a fact."""
-    if is_dataclass(node):
-        for field in fields(node):
-            if field.compare:
-                yield field.name, getattr(node, field.name)
+    if isinstance(node, Frozen):
+        for name in compared_names(type(node)):
+            yield name, getattr(node, name)
     elif isinstance(node, dict):
         yield from cast("dict[str, Any]", node).items()
     elif holds_records(node):
@@ -174,4 +180,4 @@ def holds_records(node: Any) -> bool:
     if not isinstance(node, tuple) or not node:
         return False
     first = cast("tuple[Any, ...]", node)[0]
-    return is_dataclass(first) or holds_records(first)
+    return isinstance(first, Frozen) or holds_records(first)

@@ -130,30 +130,38 @@ class Words(NamedTuple):
         """Return whether the figure is another one without the difference."""
         for model, edit in ((new, self.difference.undo), (old, self.difference.make)):
             without = edited(model.architecture, edit)
-            if without is not None and self.text(model, without) != self.text(
-                model, model.architecture
-            ):
+            if without is None:
+                continue
+            said = zip(
+                self.texts(model, model.architecture), self.texts(model, without), strict=True
+            )
+            if any(text != other for text, other in said):
                 return True
         if self.difference.undo is None or self.difference.make is None:
             return self.shows_part(old, new)
         return False
 
-    def text(self, model: ComparedModel, a: Architecture) -> object:
-        """Return what the figure says of an architecture.
+    def texts(self, model: ComparedModel, a: Architecture) -> Iterator[object]:
+        """Yield what the figure says of an architecture, the place of the fact itself first.
 
         model: the model that it is a variant of.
         a: the architecture.
         """
-        if self.group in ("layers", "layer_kinds"):
-            return layers_text(a)
+        if self.group not in ("layers", "layer_kinds"):
+            yield self.own_text(model, a)
+            yield around(a)
+        yield layers_text(a)
+
+    def own_text(self, model: ComparedModel, a: Architecture) -> str | None:
+        """Return the value of the panel or of the row that the fact has, None without one."""
         if self.panel is not None:
-            return self.panel_text(a), layers_text(a), around(a)
+            return self.panel_text(a)
         if self.key not in self.shown:
-            return around(a), layers_text(a)
+            return None
         row = model.rows.get(self.key)
         if a is not model.architecture:
             row = row_without(model, a, self.key, self.difference.path)
-        return row_text(row, full=False), around(a), layers_text(a)
+        return row_text(row, full=False)
 
     def panel_text(self, a: Architecture) -> str:
         """Return the value of the panel in which the fact is."""

@@ -11,6 +11,9 @@ from .engines.pools import EngineOptions, Launch
 from .memory import Plan, Reserve
 from .planning import PlanOptions
 
+ALL_LAYERS = 100_000
+"""More layers than any model has: what a flag without a number means."""
+
 
 def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
     """Return the command that starts a server for a plan; empty if the engine has none."""
@@ -111,6 +114,11 @@ def options_of_flags(engine: Engine, values: dict[str, str]) -> PlanOptions:
     utilization = None
     if "utilization" in values:
         utilization = float(values["utilization"])
+    cpu_expert_layers = 0
+    if "cpu_moe" in values:
+        cpu_expert_layers = ALL_LAYERS
+        if values["cpu_moe"].isdecimal():
+            cpu_expert_layers = int(values["cpu_moe"])
     reserve = Reserve()
     if "eager" in values:
         reserve = Reserve(graphs=0)
@@ -134,6 +142,7 @@ def options_of_flags(engine: Engine, values: dict[str, str]) -> PlanOptions:
             block_size=number("block_size"),
         ),
         reserve=reserve,
+        cpu_expert_layers=cpu_expert_layers,
     )
 
 

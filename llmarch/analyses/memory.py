@@ -111,6 +111,8 @@ class Request(Frozen):
     """Whether the model's own MTP modules run."""
     text_only: bool = False
     """Whether encoders are left out."""
+    cpu_expert_layers: int = 0
+    """Layers, from the first on, whose routed experts stay in the memory of the CPU."""
 
     @property
     def sequences(self) -> int:
@@ -161,6 +163,8 @@ class Plan(Frozen):
     drafter_bytes: int | None
     """Bytes of an undivided copy of the MTP modules that the checkpoint holds, as `show` counts
     them; None if their layout is not known."""
+    cpu_bytes: int
+    """Bytes of weights that stay in the memory of the CPU."""
     degrees: dict[int, list[str]]
     """For each usual degree of tensor parallelism, why it is not possible; empty if it is."""
 
@@ -202,6 +206,7 @@ class Plan(Frozen):
             },
             "one_copy": self.one_copy.to_dict(),
             "per_gpu": self.per_gpu.to_dict(),
+            "cpu_weights_bytes": self.cpu_bytes,
             "all_gpus": self.all_gpus.to_dict(),
             "gpu_bytes": request.gpu_bytes,
             "utilization": self.utilization,
@@ -336,6 +341,8 @@ class Planner:
         if division.errors:
             raise ValueError("; ".join(division.errors))
         engine = engine_of(convention.engine)
+        if request.cpu_expert_layers and not engine.keeps_experts_on_cpu:
+            raise ValueError(f"{engine.name} keeps no experts on the CPU")
         ranks = parallel.tensor * parallel.pipeline
         utilization = request.utilization
         if utilization is None:
@@ -386,6 +393,7 @@ class Planner:
             assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
             warnings=tuple(self._warnings(request, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
+            cpu_bytes=self._cpu_bytes(request, weights),
             degrees=self._degrees,
         )
 
@@ -472,7 +480,27 @@ class Planner:
         parameters = self._loaded(division.rank_parameters(tile)[stage], request)
         if request.speculative and stage == request.parallel.pipeline - 1:
             parameters = add_counts(parameters, count_drafter(division.share))
-        return weights.bytes_of(parameters)
+        on_cpu = weights.bytes_of({"experts": self._cpu_experts(request, division.share, stage)})
+        return weights.bytes_of(parameters) - on_cpu
+
+    def _cpu_experts(self, request: Request, share: Architecture, stage: int) -> int:
+        """Return the routed experts' parameters of a rank's stage that stay on the CPU.
+
+        llama.cpp: common/arg.cpp, `--n-cpu-moe N`: tensors `ffn_(up|down|gate)_exps` of the first N
+        layers.
+        """
+        layers = stage_ranges(len(share.layers), request.parallel.pipeline)[stage]
+        parameters = 0
+        for index in range(layers.start, min(layers.stop, request.cpu_expert_layers)):
+            for block in share.blocks_of(share.layers[index]):
+                if isinstance(block, MoE):
+                    parameters += block.experts * count_expert(block, share.hidden_size)
+        return parameters
+
+    def _cpu_bytes(self, request: Request, weights: Weights) -> int:
+        """Return the bytes of an undivided copy that stay on the CPU."""
+        whole = replace(request, parallel=Parallel())
+        return weights.bytes_of({"experts": self._cpu_experts(whole, self.architecture, 0)})
 
     def _allowance(
         self, engine: Engine, request: Request, stage: int, weight_bytes: int

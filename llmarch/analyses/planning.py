@@ -79,6 +79,8 @@ class PlanOptions(Frozen):
     """Whether the model's own MTP modules run."""
     text_only: bool = False
     """Whether encoders are left out."""
+    cpu_expert_layers: int = 0
+    """Layers, from the first on, whose routed experts stay in the memory of the CPU."""
 
     def make_parallel(self) -> Parallel:
         """Return how the models are divided over the GPUs.
@@ -219,7 +221,8 @@ class ModelPlanner:
         if longest is not None:
             curve = _cache_curve(self.planner, request, convention, longest)
         speed = None
-        if options.gpu is not None and options.gpu.bandwidth is not None:
+        on_gpus = not options.cpu_expert_layers
+        if on_gpus and options.gpu is not None and options.gpu.bandwidth is not None:
             speeds = Speeds(options.gpu.bandwidth, options.gpu.peaks)
             speed = self.roofline.bounds(request, convention, weights, speeds)
         return PlannedModel(
@@ -267,6 +270,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
         pool_bytes=options.pool_bytes,
         speculative=options.speculative,
         text_only=options.text_only,
+        cpu_expert_layers=options.cpu_expert_layers,
     )
     convention = Convention(engine.name, resolve_cache_dtype(a, engine, options.kv_dtype))
     return request, convention

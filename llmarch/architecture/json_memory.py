@@ -190,6 +190,8 @@ class PlanDocument(TypedDict):
     """Bytes of one undivided copy of the model with the whole batch."""
     per_gpu: FootprintDocument
     """Bytes on the fullest GPU."""
+    cpu_weights_bytes: int
+    """Bytes of the weights of one copy that stay in the memory of the CPU (`--cpu-moe`)."""
     all_gpus: FootprintDocument
     """Bytes on all GPUs together: `per_gpu` times their number."""
     gpu_bytes: int | None

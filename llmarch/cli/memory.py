@@ -200,6 +200,16 @@ def memory(
     text_only: Annotated[
         bool, typer.Option("--text-only", help="Load no encoders of images or sounds.")
     ] = False,
+    cpu_moe: Annotated[
+        int,
+        typer.Option(
+            "--cpu-moe",
+            "--n-cpu-moe",
+            min=0,
+            metavar="N",
+            help="Keep the routed experts of the first N layers on the CPU (llama.cpp).",
+        ),
+    ] = 0,
     activations: Annotated[
         str | None,
         typer.Option(
@@ -290,6 +300,7 @@ def memory(
         pool_bytes=parse_size("--kv-cache-memory", kv_cache_memory),
         speculative=speculative is not None,
         text_only=text_only,
+        cpu_expert_layers=cpu_moe,
     )
     readings = [
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)

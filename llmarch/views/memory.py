@@ -183,11 +183,12 @@ def footprint_rows(footprints: Sequence[Footprint]) -> list[list[str]]:
 
 
 def single_table(p: Plan) -> Table:
-    """Return the bytes of an undivided copy; with several GPUs also of one and of all of them."""
+    """Return the bytes of an undivided copy, of one GPU where it holds less, and of all GPUs."""
     gpus = p.request.parallel.gpus
     columns = {"one copy": p.one_copy}
-    if gpus > 1:
+    if gpus > 1 or p.cpu_bytes:
         columns["one GPU"] = p.per_gpu
+    if gpus > 1:
         columns[f"all {gpus} GPUs"] = p.all_gpus
     rows = footprint_rows(list(columns.values()))
     return Table(["", *columns], rows)
@@ -368,6 +369,10 @@ def loading_lines(p: Plan) -> list[str]:
     if p.drafter_bytes and not p.request.speculative:
         size = numbers.size(p.drafter_bytes)
         lines.append(f"MTP modules ({size}) are not loaded: --speculative mtp")
+    if p.cpu_bytes:
+        size = numbers.size(p.cpu_bytes)
+        number_of = number(p.request.cpu_expert_layers)
+        lines.append(f"experts up to layer {number_of} ({size}) stay in the memory of the CPU")
     if p.request.text_only:
         lines.append("encoders are not loaded")
     return lines

@@ -9,14 +9,25 @@ import re
 import pytest
 
 import llmarch
-from llmarch.analyses.planning import PlanOptions, plan_models
+from llmarch.analyses.launch_lines import read_launch_line
+from llmarch.analyses.parameters import count_parameters
+from llmarch.analyses.planning import ModelPlanner, PlanOptions, plan_models
 from llmarch.analyses.scenarios import Choices, Scenario, plan_scenarios
+from llmarch.architecture.schema import MoE
 from llmarch.errors import PlanError
 from llmarch.renderers.csv import rows_text
+from llmarch.sources.aliases import bundled_models
 from llmarch.sources.gpus import parse_gpus
 from llmarch.views.scenarios import scenarios_table
 
 REFS = ("qwen3-8b", "gemma3-27b", "deepseek-v3.2")
+
+
+def has_experts(ref: str) -> bool:
+    a = llmarch.inspect(ref, headers=False).architecture
+    return any(isinstance(ffn, MoE) for ffn in a.ffns.values())
+
+
 CHOICES = Choices(
     contexts=(None, 4096, 32768),
     batches=(1, 16),
@@ -99,3 +110,32 @@ def test_unknown_words_are_errors_not_rows() -> None:
     for wrong in ({"engine": "vlm"}, {"kv_dtype": "fp9"}, {"weights": "int3.5"}):
         with pytest.raises(PlanError):
             list(plan_scenarios([reading], [PlanOptions(**wrong)]))  # type: ignore[arg-type]
+
+
+MOE_REFS = sorted(ref for ref in bundled_models() if has_experts(ref))
+
+
+@pytest.mark.parametrize("ref", MOE_REFS)
+def test_experts_on_the_cpu_leave_the_gpu(ref: str) -> None:
+    """What the CPU holds is missing on the GPU; all layers' experts are all routed experts."""
+    planner = ModelPlanner(llmarch.inspect(ref, headers=False))
+    a = planner.reading.architecture
+    plans = [
+        planner.plan(PlanOptions(context=1024, cpu_expert_layers=n, weights="bf16")).plan
+        for n in (0, len(a.layers) // 2, 1_000_000)
+    ]
+    whole = plans[0].per_gpu.weights
+    on_cpu = [plan.cpu_bytes for plan in plans]
+    assert on_cpu[0] == 0 and on_cpu == sorted(on_cpu)
+    assert on_cpu[2] == 2 * count_parameters(a).by_component["experts"]
+    for plan in plans:
+        assert plan.per_gpu.weights + plan.cpu_bytes == whole
+        assert plan.one_copy.weights == whole
+
+
+def test_only_engines_that_can_keep_experts_on_the_cpu() -> None:
+    planner = ModelPlanner(llmarch.inspect("gpt-oss-20b", headers=False))
+    with pytest.raises(PlanError, match="on the CPU"):
+        planner.plan(PlanOptions(context=1024, cpu_expert_layers=1, engine="vllm"))
+    _, options = read_launch_line("llama-server -m gpt-oss-20b -c 8192 --n-cpu-moe 12")
+    assert options.cpu_expert_layers == 12

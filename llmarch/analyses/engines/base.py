@@ -69,6 +69,9 @@ class Engine:
     follows_checkpoint: bool = False
     """Whether `auto` takes the dtype of the cache that the checkpoint declares."""
 
+    keeps_experts_on_cpu: bool = False
+    """Whether routed experts of some layers may stay in the memory of the CPU."""
+
     # --- the layout of a layer's cache
 
     def check_dtype(self, dtype: str) -> None:

@@ -15,6 +15,7 @@ class Ideal(Engine):
     """No engine: the bytes that are read again."""
 
     name = "ideal"
+    keeps_experts_on_cpu = True
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
         """Return what the layout rests on besides the architecture, for a model's mixers."""

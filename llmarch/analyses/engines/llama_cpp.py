@@ -64,6 +64,7 @@ class LlamaCpp(Engine):
     """llama.cpp."""
 
     name = "llama.cpp"
+    keeps_experts_on_cpu = True
     version = "llama-cpp-python 0.3.36"
     files = (
         "src/llama-kv-cache.cpp",
@@ -106,6 +107,10 @@ class LlamaCpp(Engine):
         "--ubatch-size": "batched_tokens",
         "-ctk": "kv_dtype",
         "--cache-type-k": "kv_dtype",
+        "-ncmoe": "cpu_moe",
+        "--n-cpu-moe": "cpu_moe",
+        "-cmoe": "cpu_moe",
+        "--cpu-moe": "cpu_moe",
     }
 
     def launch(self, server: Launch) -> list[str]:

@@ -37,8 +37,10 @@ class CheckedChangeDocument(TypedDict):
     """Value of the key in the new config. Null: null or absent."""
     consequence: str | None
     """What the change means here, in a few words. Empty: nothing, as far as is known."""
+    id: str | None
+    """Short stable id of the change, for `check --accept`."""
     fails: bool
-    """Whether the change is at or above `fail_on`."""
+    """Whether the change is at or above `fail_on`, or one of `fail_rules`."""
     line: int | None
     """Line of the fact in the lock file. Null: no lock file was used."""
     finding: Finding | None
@@ -72,6 +74,8 @@ class VerdictDocument(TypedDict):
     """Changes and findings that are not ignored, worst first."""
     ignored: int
     """Number of changes that an `ignore` left out."""
+    accepted: list[str]
+    """Ids of changes that were accepted."""
     partial: bool
     """Whether the model was read only in part, so that more may have changed."""
     error: CheckErrorDocument | None
@@ -94,6 +98,10 @@ class CheckDocument(TypedDict):
     model was read only in part."""
     verdicts: list[VerdictDocument]
     """One verdict for each model."""
+    fail_rules: list[str]
+    """Rules whose changes fail whatever their severity."""
+    notes: list[str]
+    """Ignores that expired or that covered no change."""
 
 
 class DiffDocument(TypedDict):
@@ -172,6 +180,8 @@ class LockedModelDocument(TypedDict):
     unread_keys: dict[str, str]
     """Keys of the config that nothing has read, each with its value as JSON (a hash of long
     values)."""
+    accepted: NotRequired[dict[str, str]]
+    """Changes that somebody accepted, in words by their id. Absent: none."""
     read_by: NotRequired[str]
     """Version of llmarch that read the model. Absent: not known."""
     config_file: NotRequired[str]

@@ -420,3 +420,7 @@ class Change(Strict):
     consequence: str | None = None
     """What the difference means here, in a few words; `check` says it. Empty: nothing, as far as
     is known. None: nobody judged it."""
+    id: str | None = None
+    """Short stable id of the difference, for `check --accept`. None: nobody judged it."""
+    fails: bool | None = None
+    """Whether the difference fails the check. None: nobody judged it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,9 +44,9 @@ FailOn = Annotated[
     str | None,
     typer.Option(
         "--fail-on",
-        metavar="LEVEL",
+        metavar="LEVEL|RULE",
         help="Exit with 1 for changes at this level or above: weights, behaviour, capacity,"
-        " quantization, info.",
+        " quantization, info; or of this rule, beside the level. Several by commas.",
     ),
 ]
 Ignored = Annotated[
@@ -93,6 +93,14 @@ def check(
     update: Annotated[
         bool, typer.Option("--update", help="Accept the changes: write them into the lock.")
     ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="ID",
+            help="Accept one change by its id, and write that into the lock. Repeatable.",
+        ),
+    ] = None,
     format: Annotated[
         ReportFormat, typer.Option("--format", "-f", help="Format of the report.")
     ] = ReportFormat.text,
@@ -113,17 +121,34 @@ def check(
 
     targets = [parse_target(text) for text in output or ()]
     refuse_shared_output([kind for kind, path in targets if path == "-"])
-    policy = checking.project_policy().with_options(fail_on, ignore or ())
+    policy = checking.project_policy().with_options(fail_on, ignore or (), accept=accept or ())
     load = loader(offline, refresh)
     done = checking.run_check(ref, against, lock, policy, load, headers=not config_only)
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
+    refuse_unknown_ids(done.report, accept or [])
     if not any(path == "-" for _, path in targets):
         targets.insert(0, (format, "-"))
     for kind, path in sorted(targets, key=lambda target: target[1] == "-"):  # files first
         write_report(done.report, kind, path)
-    code = update_lock(done) if update else done.report.exit_code
+    code = done.report.exit_code
+    if update:
+        code = update_lock(done)
+    elif accept and done.lock is not None:
+        write_accepted(done)
     raise typer.Exit(code)
+
+
+def refuse_unknown_ids(report: Report, ids: Sequence[str]) -> None:
+    """End the program if an id to accept is that of no change."""
+    accepted = {change.id for verdict in report.verdicts for change in verdict.accepted}
+    unknown = [id for id in ids if id not in accepted]
+    if not unknown:
+        return
+    changes = [change for verdict in report.verdicts for change in verdict.changes]
+    known = [f"{change.id}  {change.rule}  {change.path}" for change in changes]
+    hint = "\n".join(known) or "there is no change"
+    fail(f"--accept {', '.join(unknown)}: no change has this id", hint)
 
 
 def parse_target(text: str) -> tuple[ReportFormat, str]:
@@ -227,22 +252,7 @@ checkpoint that contradicts its config."""
 
 def update_lock(done: CheckResult) -> int:
     """Write the lock as it is now. Return the exit code for models that were not updated."""
-    from .. import __version__
-    from ..compare.lock import lock_text
-    from ..sources import project
-
-    assert done.lock is not None
-    new = done.updated_entries()
-    left = [name for name in done.lock.outdated if name not in new]
-    if left:
-        fail(
-            f"{done.path}: an older llmarch wrote {', '.join(left)}, which cannot be read again",
-            f"`llmarch check --update` reads all models; `llmarch lock --remove {left[0]}` forgets"
-            " one",
-        )
-    changed = [name for name in new if is_changed(done.lock, new[name], name)]
-    if changed:
-        project.write_file(done.path, lock_text(new, f"llmarch {__version__}"))
+    changed = write_entries(done, done.updated_entries())
     words = f"{', '.join(changed)} updated" if changed else "nothing to update"
     write_text(f"{done.path}: {words}", error=True)
     codes: list[int] = []
@@ -255,3 +265,32 @@ def update_lock(done: CheckResult) -> int:
         elif v.partial:
             codes.append(4)
     return max(codes, key=UPDATE_CODES.index, default=0)
+
+
+def write_accepted(done: CheckResult) -> None:
+    """Write the changes that were accepted into the lock."""
+    changed = write_entries(done, done.accepting_entries())
+    if changed:
+        write_text(f"{done.path}: accepted changes of {', '.join(changed)}", error=True)
+
+
+def write_entries(done: CheckResult, entries: Mapping[str, Entry]) -> list[str]:
+    """Write the entries that differ from those of the lock, and return their names.
+
+    The lock is read again first: what others wrote into it since is kept.
+    """
+    from .. import __version__
+    from ..compare.check import merge_lock
+
+    assert done.lock is not None
+    left = [name for name in done.lock.outdated if name not in entries]
+    if left:
+        fail(
+            f"{done.path}: an older llmarch wrote {', '.join(left)}, which cannot be read again",
+            f"`llmarch check --update` reads all models; `llmarch lock --remove {left[0]}` forgets"
+            " one",
+        )
+    changed = {name: new for name, new in entries.items() if is_changed(done.lock, new, name)}
+    if changed:
+        merge_lock(done.path, changed, renewed=entries, written_by=f"llmarch {__version__}")
+    return list(changed)

@@ -106,14 +106,13 @@ def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> R
     fail_on: severity from which changes fail, None for that of the project.
     ignore: rules that are ignored, besides those of the project.
     """
-    from ..compare.check import project_policy
+    from ..compare.check import make_report, project_policy
     from ..compare.gate import judge
     from ..compare.lock import make_entry
-    from ..compare.report import Report
 
     policy = project_policy().with_options(fail_on, ignore)
     old, *others = map(make_entry, readings)
-    return Report(tuple(judge(old, new, policy) for new in others), policy.level)
+    return make_report(tuple(judge(old, new, policy) for new in others), policy)
 
 
 def document(readings: list[Reading], verdict: Report | None) -> object:

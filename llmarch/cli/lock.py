@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import printable
 from ..renderers.output import write_text
 from . import app
 from .check import loader
@@ -21,15 +23,17 @@ WIDEST_REFERENCE = 48
     epilog=examples(
         "llmarch lock Qwen/Qwen3-8B@main acme/support-bot",
         "llmarch lock ./model -o models.lock",
+        "llmarch lock -r models.txt",
+        "llmarch lock --remove acme/support-bot",
     )
 )
 def lock(
     refs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="REF...", help="Models to pin, as `show` takes them.", autocompletion=complete
+            metavar="[REF...]", help="Models to pin, as `show` takes them.", autocompletion=complete
         ),
-    ],
+    ] = None,
     output: Annotated[
         str,
         typer.Option(
@@ -39,6 +43,23 @@ def lock(
             help="The lock file. Its other models are kept.",
         ),
     ] = "llmarch.lock",
+    requirements: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--requirements",
+            "-r",
+            metavar="FILE",
+            help="Pin the models of a file too: one on each line, # begins a comment. Repeatable.",
+        ),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remove",
+            metavar="REF",
+            help="Forget a model of the lock, or all that match a pattern. Repeatable.",
+        ),
+    ] = None,
     allow_conflict: Annotated[
         bool,
         typer.Option(
@@ -51,28 +72,88 @@ def lock(
     refresh: Refresh = False,
 ) -> None:
     """Pin models in a lock file, for `check` to compare with later."""
-    from pathlib import Path
-
     from .. import __version__
-    from ..compare.check import all_entries, open_lock
-    from ..compare.lock import lock_text, make_entry
-    from ..sources.project import write_file
+    from ..compare.check import all_entries, merge_lock, open_lock
+    from ..sources import project
 
+    named = [*(refs or []), *listed_models(requirements or [])]
+    if not named and not remove:
+        fail(
+            "no model is named", "give REF, a file of them with -r, or one to forget with --remove"
+        )
     before: dict[str, Entry] = {}
-    if Path(output).exists():
-        before = all_entries(open_lock(output), loader(offline, refresh))
-    found: dict[str, Entry] = {}
-    for ref in dict.fromkeys(refs):
-        reading = load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
-        found[ref] = make_entry(reading)
+    gone: list[str] = []
+    if project.exists(output):
+        current = open_lock(output)
+        gone = matching_names(remove or [], current.references, output)
+        before = all_entries(current, loader(offline, refresh), leave_out=gone)
+    elif remove:
+        fail(f"{output}: no such file, so there is nothing to remove")
+    found = read_entries(named, before, offline=offline, headers=not config_only, refresh=refresh)
     for ref, new in found.items():
         refuse_unsound(ref, new, allow_conflict)
-    locked = before | found
-    write_file(output, lock_text(locked, f"llmarch {__version__}"))
-    width = min(WIDEST_REFERENCE, max(map(len, found)))
+    removed = [name for name in gone if name not in found]
+    locked = merge_lock(
+        output, found, removed=removed, renewed=before, written_by=f"llmarch {__version__}"
+    )
+    width = min(WIDEST_REFERENCE, max(map(len, [*found, *removed]), default=0))
     for ref, new in found.items():
         print_entry(ref.ljust(width), before.get(ref), new)
+    for name in removed:
+        write_text(printable(f"- {name}"))
     write_text(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")
+
+
+def read_entries(
+    refs: Iterable[str],
+    before: Mapping[str, Entry],
+    *,
+    offline: bool,
+    headers: bool,
+    refresh: bool,
+) -> dict[str, Entry]:
+    """Return the models as they are now; what was accepted of them before stays accepted."""
+    from dataclasses import replace
+
+    from ..compare.lock import make_entry
+
+    found: dict[str, Entry] = {}
+    for ref in dict.fromkeys(refs):
+        reading = load_reference(ref, offline=offline, headers=headers, refresh=refresh)
+        entry = replace(make_entry(reading), reading=None)
+        if ref in before:
+            entry = replace(entry, accepted=before[ref].accepted)
+        found[ref] = entry
+    return found
+
+
+def listed_models(files: Iterable[str]) -> list[str]:
+    """Return the references of files with one on each line; `#` begins a comment."""
+    from ..sources.project import read_lines
+
+    refs: list[str] = []
+    for file in files:
+        for line in read_lines(file):
+            text = line.partition("#")[0].strip()
+            if text:
+                refs.append(text)
+    return refs
+
+
+def matching_names(patterns: Iterable[str], names: list[str], file: str) -> list[str]:
+    """Return the names in a lock that patterns match. Ends the program for one that matches none.
+
+    file: the path of the lock, for the error.
+    """
+    from fnmatch import fnmatchcase
+
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        if not matched:
+            fail(f"{file} does not have {pattern}", f"It has {', '.join(names)}.")
+        found |= dict.fromkeys(matched)
+    return list(found)
 
 
 def refuse_unsound(ref: str, entry: Entry, allow_conflict: bool) -> None:
@@ -100,7 +181,6 @@ def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
     old: the entry that the lock had, if any.
     new: the entry that is written.
     """
-    from ..errors import printable
     from ..views import numbers
     from ..views.findings import finding_line
 

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
+from datetime import date
 from fnmatch import fnmatchcase
 
 from ..architecture.frozen import Frozen, frozen
 from ..errors import ConfigError, LlmarchError, UnknownReference, printable
 from ..sources import project
 from .gate import judge, judge_reference
-from .lock import Entry, Lock, parse_lock
+from .lock import Entry, Lock, lock_text, parse_lock
 from .policy import Policy, parse_policy
-from .report import Report, Verdict
+from .report import Report, Verdict, change_line
 from .rereading import LoadEntry, renew
 
 
@@ -35,17 +36,57 @@ class CheckResult(Frozen):
     def updated_entries(self) -> dict[str, Entry]:
         """Return the entries of the lock, with those that were read replaced.
 
-        A model whose checkpoint contradicts its config is not replaced.
+        A model whose checkpoint contradicts its config is not replaced, unless that was accepted.
         """
         entries = dict(self.locked)
+        refused = self.refused_updates()
         for name, entry in self.read_entries.items():
-            if not entry.conflicts():
-                entries[name] = entry
+            if name not in refused:
+                entries[name] = replace(entry, accepted=self._accepted(name, standing=True))
         return entries
 
     def refused_updates(self) -> list[str]:
         """Return the models that `updated_entries` does not replace, because of a conflict."""
-        return [name for name, entry in self.read_entries.items() if entry.conflicts()]
+        refused: list[str] = []
+        for verdict in self.report.verdicts:
+            entry = self.read_entries.get(verdict.name)
+            if entry is None:
+                continue
+            conflicts = {(finding.rule, finding.path) for finding in entry.conflicts()}
+            if any((change.rule, change.path) in conflicts for change in verdict.changes):
+                refused.append(verdict.name)
+        return refused
+
+    def accepting_entries(self) -> dict[str, Entry]:
+        """Return the entries of the lock with the changes that this check accepted."""
+        entries = dict(self.locked)
+        for verdict in self.report.verdicts:
+            if verdict.name in entries:
+                entry = entries[verdict.name]
+                accepted = {**entry.accepted, **self._accepted(verdict.name, standing=False)}
+                entries[verdict.name] = replace(entry, accepted=accepted)
+        return entries
+
+    def _accepted(self, name: str, *, standing: bool) -> dict[str, str]:
+        """Return the accepted changes of a model, in words by their id.
+
+        standing: only what is found of the model itself, which an update does not remove.
+        """
+        known: Mapping[str, str] = {}
+        if name in self.locked:
+            known = self.locked[name].accepted
+        accepted: dict[str, str] = {}
+        for verdict in self.report.verdicts:
+            if verdict.name != name:
+                continue
+            for change in verdict.accepted:
+                is_finding = (change.rule, change.path) in verdict.findings
+                if standing and (not is_finding or change.new is None):
+                    continue
+                if change.id is not None:
+                    words = f"{date.today()}: {change_line(change)}"
+                    accepted[change.id] = known.get(change.id, words)
+        return accepted
 
 
 def project_policy() -> Policy:
@@ -58,6 +99,40 @@ def open_lock(path: str) -> Lock:
     """Read a lock file. Raises ConfigError."""
     document, content = project.read_lock(path)
     return parse_lock(document, content, path)
+
+
+def merge_lock(
+    path: str,
+    added: Mapping[str, Entry],
+    *,
+    removed: Iterable[str] = (),
+    renewed: Mapping[str, Entry] | None = None,
+    written_by: str,
+) -> dict[str, Entry]:
+    """Write entries into a lock file, and keep what it has beside them. Return all its entries.
+
+    The file is read again under a lock of the operating system, so that of two programs at once
+    neither loses what the other wrote.
+
+    added: entries to write.
+    removed: names of entries to leave out.
+    renewed: entries that stand for those of an older llmarch.
+
+    Raises ConfigError if the file cannot be read or written.
+    """
+    with project.exclusive(path):
+        entries: dict[str, Entry] = {}
+        if project.exists(path):
+            current = open_lock(path)
+            entries.update(current.entries)
+            for name in current.outdated:
+                if name in (renewed or {}):
+                    entries[name] = (renewed or {})[name]
+        entries.update(added)
+        for name in removed:
+            entries.pop(name, None)
+        project.write_file(path, lock_text(entries, written_by))
+    return entries
 
 
 def run_check(
@@ -91,7 +166,7 @@ def run_check(
             f"llmarch check REF --against {against}",
         )
     verdict = check_pair(reference, against, policy, load, headers)
-    return CheckResult(Report((verdict,), policy.level))
+    return CheckResult(make_report((verdict,), policy))
 
 
 def _check_lock(
@@ -135,8 +210,28 @@ def _check_lock(
         verdicts.append(verdict)
         if entry is not None and entry.reference == name:
             read_entries[name] = entry
-    report = Report(tuple(verdicts), policy.level, project.relative_path(path))
+    report = make_report(
+        tuple(verdicts), policy, project.relative_path(path), whole=reference is None
+    )
     return CheckResult(report, path, lock, read_entries, entries)
+
+
+def make_report(
+    verdicts: tuple[Verdict, ...], policy: Policy, file: str = "", *, whole: bool = False
+) -> Report:
+    """Return the report of verdicts under a policy.
+
+    file: the path of the lock.
+    whole: whether all its models were checked.
+    """
+    used = {ignore for verdict in verdicts for ignore in verdict.used_ignores}
+    return Report(
+        verdicts,
+        policy.level,
+        file,
+        fail_rules=policy.fail_rules,
+        notes=tuple(policy.notes(used, whole=whole)),
+    )
 
 
 def check_pair(
@@ -159,15 +254,20 @@ def locked_entry(lock: Lock, name: str, load: LoadEntry) -> Entry:
     return lock.entries[name]
 
 
-def all_entries(lock: Lock, load: LoadEntry) -> dict[str, Entry]:
-    """Return all entries of a lock, as `locked_entry` does. Raises LlmarchError."""
-    return {name: locked_entry(lock, name, load) for name in lock.references}
+def all_entries(lock: Lock, load: LoadEntry, leave_out: Iterable[str] = ()) -> dict[str, Entry]:
+    """Return the entries of a lock, as `locked_entry` does. Raises LlmarchError.
+
+    leave_out: names of entries that nobody needs.
+    """
+    unneeded = set(leave_out)
+    names = [name for name in lock.references if name not in unneeded]
+    return {name: locked_entry(lock, name, load) for name in names}
 
 
 def find_entry_names(reference: str, lock: Lock, path: str) -> list[str]:
     """Return the names of the lock entries to compare a reference with.
 
-    reference: a name; or a pattern with `*`, `?` or `[`, that stands for all names that match it.
+    reference: a name; or a pattern with `*` or `?`, which stands for all names that match it.
 
     Returns its own entry, or the only one. Raises UnknownReference if there are several entries and
     none is its own.
@@ -187,5 +287,5 @@ def find_entry_names(reference: str, lock: Lock, path: str) -> list[str]:
 
 
 def is_glob(reference: str) -> bool:
-    """Return whether a reference is a pattern of names: it has `*`, `?` or `[`."""
-    return any(character in reference for character in "*?[")
+    """Return whether a reference is a pattern of names: it has `*` or `?`."""
+    return "*" in reference or "?" in reference

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError
+from .change_ids import change_id
 from .config_keys import with_keys
 from .consequences import with_consequence
 from .diff import diff, worst_first
@@ -96,11 +97,21 @@ def judge(
         expected = old
     differences = find_differences(expected, new)
     readings = reading_changes(old, expected, new)
-    changes, ignored = policy.apply([*differences, *readings])
-    told = [with_consequence(change, old, new) for change in group_alike(changes)]
+    policy = policy.of(new.reference, new.repo)
+    judged = policy.judge([*differences, *readings])
+    findings = {(f.rule, f.path): f for f in (*old.findings, *new.findings)}
+    told: list[Change] = []
+    accepted: list[Change] = []
+    for change in group_alike(judged.changes):
+        found = findings.get((change.rule, change.path))
+        named = replace(change, id=change_id(new.reference, change, found))
+        if named.id in policy.accept or named.id in old.accepted:
+            accepted.append(named)
+        else:
+            told.append(with_consequence(named, old, new))
     doubts = list(reasons_for_doubt(old, new))
     remarks = list(doubts)
-    if any(change.rule == READING_CHANGED for change in changes):
+    if any(change.rule == READING_CHANGED for change in told):
         remarks.append(
             "another llmarch version wrote the lock and reads the same files differently:"
             " `llmarch check --update` adopts it"
@@ -114,12 +125,14 @@ def judge(
         old=short_commit(old),
         new=short_commit(new),
         changes=tuple(worst_first(told)),
-        ignored=ignored,
+        ignored=judged.ignored,
+        accepted=tuple(accepted),
+        used_ignores=judged.used,
         partial=bool(doubts),
         model_line=model_line,
         fact_lines=fact_lines or {},
         remarks=tuple(remarks),
-        findings={(f.rule, f.path): f for f in (*old.findings, *new.findings)},
+        findings=findings,
     )
 
 

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import __version__
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 MOST_LAYERS = 10_000
 LINE_WIDTH = 110
 """Columns of a list that is written on one line."""
+NUMBER_KEY = "$number"
+"""The key of an object that stands for NaN or Infinity in a config."""
 LONGEST_CONFIG = 200_000
 """Characters of a config; a longer one is not kept."""
 LONGEST_VALUE = 80
@@ -71,6 +74,8 @@ class Entry(Frozen):
     findings: tuple[Finding, ...] = ()
     unread_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Config keys that nothing reads, with their values: their effect is not known."""
+    accepted: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Changes that somebody accepted, in words by their id."""
     partial: bool = False
     """Whether some of it could not be read; never so in a lock."""
     told: Told = field(default=Told(), compare=False)
@@ -241,8 +246,16 @@ def entry_document(entry: Entry) -> dict[str, Any]:
             for finding in entry.findings
         ],
         "unread_keys": dict(entry.unread_keys),
+        **_accepted_document(entry),
         **_config_document(entry),
     }
+
+
+def _accepted_document(entry: Entry) -> dict[str, Any]:
+    """Return the accepted changes of an entry as JSON; nothing if there are none."""
+    if not entry.accepted:
+        return {}
+    return {"accepted": dict(sorted(entry.accepted.items()))}
 
 
 def _config_document(entry: Entry) -> dict[str, Any]:
@@ -254,8 +267,36 @@ def _config_document(entry: Entry) -> dict[str, Any]:
         "read_by": entry.read_by,
         "config_file": entry.files.config,
         "quantization_file": entry.files.quantization,
-        "config": dict(config),
+        "config": _finite(config),
     }
+
+
+def _finite(value: Any) -> Any:
+    """Return a value of a config without NaN and Infinity, which JSON does not have."""
+    match value:
+        case Mapping():
+            items = cast("Mapping[str, Any]", value).items()
+            return {key: _finite(item) for key, item in items}
+        case list():
+            return [_finite(item) for item in cast("list[Any]", value)]
+        case float() if not isfinite(value):
+            return {NUMBER_KEY: str(value)}
+        case _:
+            return value
+
+
+def _with_numbers(value: Any) -> Any:
+    """Return a value of a config as it was before `_finite`."""
+    match value:
+        case {"$number": "nan" | "inf" | "-inf" as name, **others} if not others:
+            return float(name)
+        case dict():
+            items = cast("dict[str, Any]", value).items()
+            return {key: _with_numbers(item) for key, item in items}
+        case list():
+            return [_with_numbers(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def _join_lines(lines: Iterator[_Line] | list[_Line]) -> str:
@@ -462,7 +503,7 @@ def _outdated_entry(reference: str, model: Any) -> OutdatedEntry | None:
         reference=reference,
         repo=known.get("repo"),
         commit=known.get("commit"),
-        config=known.get("config") or {},
+        config=_with_numbers(known.get("config") or {}),
         files=_config_files(known),
         tensors=tensors,
     )
@@ -547,7 +588,8 @@ def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
         architecture=architecture,
         findings=tuple(model["findings"]),
         unread_keys=model["unread_keys"],
-        told=Told(model.get("config") or {}),
+        accepted=model.get("accepted") or {},
+        told=Told(_with_numbers(model.get("config") or {})),
         files=_config_files(model),
         read_by=model.get("read_by") or "",
     )

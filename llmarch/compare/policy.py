@@ -1,12 +1,13 @@
 """The policy of a project: which changes fail, which are ignored, and severities of its own. Pure.
 
-It comes from the settings file and from options.
+It comes from the settings file and from options. Settings of one model add to those of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
 
@@ -14,9 +15,19 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change
 from ..errors import ConfigError, printable
 from . import rules
+from .change_ids import ID
 from .rules import SEVERITIES, Severity
 
-SETTINGS_KEYS = ("fail-on", "ignore", "severity")
+MODEL_KEYS = ("fail-on", "ignore", "severity")
+"""Settings of one model."""
+SETTINGS_KEYS = (*MODEL_KEYS, "model")
+IGNORE_KEYS = ("rule", "path", "reason", "until")
+
+SPELLINGS: dict[str, Severity] = {
+    "behavior": "behaviour",
+    "quantisation": "quantization",
+}
+"""Other spellings of severities."""
 
 
 class Ignore(NamedTuple):
@@ -27,6 +38,12 @@ class Ignore(NamedTuple):
 
     rule: str
     path: str | None = None
+    reason: str = ""
+    """Why it is ignored, as the settings say."""
+    until: date | None = None
+    """The last day on which it is ignored. None: no end."""
+    where: str = ""
+    """The setting or option that it comes from."""
 
     def covers(self, change: Change) -> bool:
         """Return whether the change is ignored."""
@@ -34,8 +51,33 @@ class Ignore(NamedTuple):
             return False
         if self.path is None:
             return True
-        paths = {change.path, change.old_path, change.new_path} - {None}
+        paths = {change.path, change.old_path, change.new_path, *change.paths} - {None}
         return any(path == self.path or fnmatchcase(str(path), self.path) for path in paths)
+
+    def is_expired(self, today: date) -> bool:
+        """Return whether its last day is over."""
+        return self.until is not None and self.until < today
+
+    def __str__(self) -> str:
+        """Return `window-changed:mixers.full.window (reason)` as people read it."""
+        text = self.rule
+        if self.path is not None:
+            text += f":{self.path}"
+        if self.reason:
+            text += f" ({self.reason})"
+        return text
+
+
+@frozen
+class Judged(Frozen):
+    """The changes of a model under a policy."""
+
+    changes: tuple[Change, ...]
+    """Those that are not ignored, with the configured severities, and whether each fails."""
+    ignored: int
+    """How many are ignored."""
+    used: frozenset[Ignore]
+    """The ignores that covered a change."""
 
 
 @frozen
@@ -47,47 +89,124 @@ class Policy(Frozen):
     ignore: tuple[Ignore, ...] = ()
     severities: Mapping[str, Severity] = field(default_factory=dict[str, Severity])
     """Severities by rule id, in place of those of the rule table."""
+    fail_rules: frozenset[str] = frozenset()
+    """Rules whose changes fail whatever their severity."""
+    accept: frozenset[str] = frozenset()
+    """Ids of changes that do not count (change_ids.py)."""
+    models: tuple[tuple[str, Policy], ...] = ()
+    """Settings of models, by reference or repository; `*` matches anything. They are whole: what
+    a model does not set is that of all."""
+    today: date = field(default_factory=date.today)
 
-    def apply(self, changes: Iterable[Change]) -> tuple[list[Change], int]:
-        """Return the changes that are not ignored, and how many are.
+    def of(self, *names: str | None) -> Policy:
+        """Return the policy of a model.
 
-        The changes get the severities that the project configured.
+        names: what it is called: its reference, and its repository.
+        """
+        for pattern, policy in self.models:
+            for name in names:
+                if name and (name == pattern or fnmatchcase(name, pattern)):
+                    return policy
+        return self
+
+    def judge(self, changes: Iterable[Change]) -> Judged:
+        """Return the changes that count, how many are ignored, and by what.
+
+        The changes get the severities that the project configured, and whether they fail.
         """
         counted: list[Change] = []
         ignored = 0
+        used: set[Ignore] = set()
+        active = [ignore for ignore in self.ignore if not ignore.is_expired(self.today)]
         for change in changes:
-            if any(ignore.covers(change) for ignore in self.ignore):
+            covering = [ignore for ignore in active if ignore.covers(change)]
+            used.update(covering)
+            if covering:
                 ignored += 1
-            else:
-                counted.append(replace(change, severity=self._severity(change)))
-        return counted, ignored
+                continue
+            severity = self._severity(change)
+            counted.append(replace(change, severity=severity, fails=self._fails(change, severity)))
+        return Judged(tuple(counted), ignored, frozenset(used))
+
+    def _fails(self, change: Change, severity: Severity) -> bool:
+        """Return whether a change fails; a finding that is gone fails by its severity only."""
+        is_gone = _is_finding(change) and change.new is None
+        if change.rule in self.fail_rules and not is_gone:
+            return True
+        return SEVERITIES.index(severity) <= SEVERITIES.index(self.level)
 
     def _severity(self, change: Change) -> Severity:
         """Return the configured severity; a finding that is gone keeps its own, `info`."""
-        severity = self.severities.get(change.rule, change.severity)
-        rule = rules.find(change.rule)
-        if rule is None or rule.pattern is not None:
-            return severity
-        if change.new is None:
+        if _is_finding(change) and change.new is None:
             return change.severity
-        return severity
+        return self.severities.get(change.rule, change.severity)
 
     def with_options(
-        self, level: str | None, ignore: Iterable[str], where: str = "the command line"
+        self,
+        level: str | Iterable[str] | None,
+        ignore: Iterable[str],
+        where: str = "the command line",
+        *,
+        accept: Iterable[str] = (),
     ) -> Policy:
         """Return the policy with options added.
 
-        level: replaces the policy's own, unless it is None.
+        level: a severity, or rules, that replace what fails by the settings, unless it is None or
+            empty; several are separated by commas.
         ignore: added to what is ignored already.
+        accept: ids of changes that do not count.
         where: names the origin of the options in errors.
 
         Raises ConfigError as `parse_policy` does.
         """
-        chosen = self.level
-        if level is not None:
-            chosen = parse_severity(level, f"{where}: --fail-on")
-        added = [parse_ignore(text, f"{where}: --ignore") for text in ignore]
-        return replace(self, level=chosen, ignore=(*self.ignore, *added))
+        chosen = _fail_settings(level, f"{where}: --fail-on")
+        added = tuple(parse_ignore(text, f"{where}: --ignore") for text in ignore)
+        ids = frozenset(parse_change_id(text, f"{where}: --accept") for text in accept)
+        return self._with_added(chosen, added, ids)
+
+    def _with_added(
+        self,
+        chosen: tuple[Severity | None, frozenset[str]] | None,
+        added: tuple[Ignore, ...],
+        accept: frozenset[str],
+    ) -> Policy:
+        """Return the policy, and those of its models, with options added."""
+        changed = replace(
+            self,
+            ignore=(*self.ignore, *added),
+            accept=self.accept | accept,
+            models=tuple(
+                (name, each._with_added(chosen, added, accept)) for name, each in self.models
+            ),
+        )
+        if chosen is None:
+            return changed
+        level, fail_rules = chosen
+        return replace(changed, level=level or self.level, fail_rules=fail_rules)
+
+    def notes(self, used: Iterable[Ignore], *, whole: bool) -> list[str]:
+        """Return what a reader should know of the ignores: expired ones, and those without use.
+
+        used: the ignores that covered a change.
+        whole: whether all models were checked, so that an ignore of the settings had its chance.
+        """
+        seen = set(used)
+        every = dict.fromkeys(self.ignore)
+        for _, policy in self.models:
+            every |= dict.fromkeys(policy.ignore)
+        notes: list[str] = []
+        for ignore in every:
+            if ignore.is_expired(self.today):
+                notes.append(f"{ignore.where}: {ignore} expired on {ignore.until}")
+            elif ignore not in seen and (whole or "--ignore" in ignore.where):
+                notes.append(f"{ignore.where}: {ignore} matched no change")
+        return notes
+
+
+def _is_finding(change: Change) -> bool:
+    """Return whether a change is about a finding, which has no path in an architecture."""
+    rule = rules.find(change.rule)
+    return rule is not None and rule.pattern is None
 
 
 def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
@@ -95,28 +214,135 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
 
     Raises ConfigError for unknown keys, rules and severities.
     """
+    policy = _parse_settings(table, where, Policy(), SETTINGS_KEYS)
+    models = table.get("model", {})
+    if not isinstance(models, dict):
+        raise ConfigError(
+            f"{where}: model must be a table of models",
+            'such as [tool.llmarch.model."org/name"]',
+        )
+    own: list[tuple[str, Policy]] = []
+    for name, settings in cast("dict[str, Any]", models).items():
+        place = f"{where}: model.{printable(name)}"
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{place} must be a table of settings")
+        known = cast("dict[str, Any]", settings)
+        own.append((name, _parse_settings(known, place, policy, MODEL_KEYS)))
+    return replace(policy, models=tuple(own))
+
+
+def _parse_settings(
+    table: Mapping[str, Any], where: str, base: Policy, keys: tuple[str, ...]
+) -> Policy:
+    """Return the policy of a table; what it does not set is that of `base`."""
     for key in table:
-        if key not in SETTINGS_KEYS:
+        if key not in keys:
             raise ConfigError(
                 f"{where}: no setting is called {printable(repr(key))}",
-                f"The settings are {', '.join(SETTINGS_KEYS)}.",
+                f"The settings are {', '.join(keys)}.",
             )
-    return Policy(
-        parse_severity(table.get("fail-on", "behaviour"), f"{where}: fail-on"),
-        tuple(_parse_ignores(table.get("ignore", []), where)),
-        _parse_severities(table.get("severity", {}), where),
+    ignores = _parse_ignores(table.get("ignore", []), where)
+    severities = _parse_severities(table.get("severity", {}), where)
+    policy = replace(
+        base,
+        ignore=(*base.ignore, *ignores),
+        severities={**base.severities, **severities},
     )
+    chosen = _fail_settings(table.get("fail-on"), f"{where}: fail-on")
+    if chosen is None:
+        return policy
+    level, fail_rules = chosen
+    return replace(policy, level=level or base.level, fail_rules=fail_rules)
+
+
+def _fail_settings(value: object, where: str) -> tuple[Severity | None, frozenset[str]] | None:
+    """Return the severity and the rules of `fail-on`; None where it is not set.
+
+    value: a severity or the id of a rule, several separated by commas, or a list of those.
+
+    Raises ConfigError for what is neither, and for two severities.
+    """
+    if value is None:
+        return None
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, (list, tuple)):
+        parse_severity(value, where)
+        return None
+    words: list[str] = []
+    for text in cast("list[object]", texts):
+        if not isinstance(text, str):
+            parse_severity(text, where)
+        words += [word.strip() for word in str(text).split(",")]
+    if not words:
+        return None
+    levels: list[Severity] = [
+        parse_severity(word, where) for word in words if not _looks_like_rule(word)
+    ]
+    if len(set(levels)) > 1:
+        raise ConfigError(f"{where} names two severities: {', '.join(levels)}", "name one")
+    named = frozenset(parse_rule(word, where) for word in words if _looks_like_rule(word))
+    level: Severity | None = None
+    if levels:
+        level = levels[0]
+    return level, named
+
+
+def _looks_like_rule(word: str) -> bool:
+    """Return whether a word is the id of a rule rather than a severity: ids have a hyphen."""
+    return "-" in word
 
 
 def _parse_ignores(value: Any, where: str) -> list[Ignore]:
+    """Return the ignores of a settings table, each a text or a table."""
     if not isinstance(value, list) or not all(
-        isinstance(text, str) for text in cast("list[Any]", value)
+        isinstance(item, (str, dict)) for item in cast("list[Any]", value)
     ):
         raise ConfigError(
             f"{where}: ignore must be a list of rules",
-            'such as ["vocabulary-changed", "window-changed:mixers.sliding.window"]',
+            'such as ["vocabulary-changed", {rule = "window-changed", reason = "#12", until = '
+            "2027-01-31}]",
         )
-    return [parse_ignore(text, f"{where}: ignore") for text in cast("list[str]", value)]
+    place = f"{where}: ignore"
+    ignores: list[Ignore] = []
+    for item in cast("list[Any]", value):
+        if isinstance(item, str):
+            ignores.append(parse_ignore(item, place))
+        else:
+            ignores.append(_parse_ignore_table(cast("dict[str, Any]", item), place))
+    return ignores
+
+
+def _parse_ignore_table(table: Mapping[str, Any], where: str) -> Ignore:
+    """Return the ignore of a table with rule, path, reason and until. Raises ConfigError."""
+    for key in table:
+        if key not in IGNORE_KEYS:
+            raise ConfigError(
+                f"{where}: no setting is called {printable(repr(key))}",
+                f"An ignore has {', '.join(IGNORE_KEYS)}.",
+            )
+    for key in ("rule", "path", "reason"):
+        if not isinstance(table.get(key, ""), str):
+            raise ConfigError(f"{where}: {key} is {printable(repr(table[key]))}, which is no text")
+    if not table.get("rule"):
+        raise ConfigError(f"{where}: an ignore has no rule", "`llmarch rules` lists them")
+    ignore = parse_ignore(table["rule"], where)
+    return ignore._replace(
+        path=table.get("path") or ignore.path,
+        reason=table.get("reason", ""),
+        until=_parse_day(table.get("until"), f"{where}: until"),
+    )
+
+
+def _parse_day(value: object, where: str) -> date | None:
+    """Return a day, written as a date of TOML or as a text. Raises ConfigError."""
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        raise ConfigError(
+            f"{where} is {printable(repr(value))}, which is no day", "such as 2027-01-31"
+        ) from None
 
 
 def _parse_severities(value: Any, where: str) -> dict[str, Severity]:
@@ -140,7 +366,17 @@ def parse_ignore(text: str, where: str) -> Ignore:
             f"{where}: {printable(repr(text))} has no path after its colon",
             "such as window-changed:mixers.sliding.window",
         )
-    return Ignore(parse_rule(rule.strip(), where), path.strip() or None)
+    return Ignore(parse_rule(rule.strip(), where), path.strip() or None, where=where)
+
+
+def parse_change_id(text: str, where: str) -> str:
+    """Return the id of a change. Raises ConfigError for other text."""
+    if not ID.fullmatch(text):
+        raise ConfigError(
+            f"{where}: {printable(repr(text))} is not the id of a change",
+            "`llmarch check` shows one beside each change that fails, such as 1a2b3c4d5e6f",
+        )
+    return text
 
 
 def parse_rule(rule: str, where: str) -> str:
@@ -155,7 +391,9 @@ def parse_rule(rule: str, where: str) -> str:
 
 
 def parse_severity(value: object, where: str) -> Severity:
-    """Return the value if it is a severity. Raises ConfigError."""
+    """Return the value if it is a severity, in either spelling. Raises ConfigError."""
+    if isinstance(value, str):
+        value = SPELLINGS.get(value, value)
     if value not in SEVERITIES:
         raise ConfigError(
             f"{where} is {printable(repr(value))}, which is not a severity",

@@ -14,6 +14,7 @@ from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError, printable
 from ..views import numbers
 from .grouping import places_text
+from .policy import Ignore
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 
 Outcome = Literal["failed", "uncertain", "passed"]
@@ -48,6 +49,10 @@ class Verdict(Frozen):
     finding is a change whose `old` is None."""
     ignored: int = 0
     """How many changes were ignored."""
+    accepted: tuple[Change, ...] = ()
+    """Changes that were accepted by their id, with it."""
+    used_ignores: frozenset[Ignore] = frozenset()
+    """The ignores of the policy that covered a change."""
     partial: bool = False
     """Whether the comparison is incomplete: more may have changed."""
     error: LlmarchError | None = None
@@ -82,13 +87,19 @@ class Report(Frozen):
     level: Severity
     file: str = ""
     """The path of the lock file as it was given; empty without one."""
+    fail_rules: frozenset[str] = frozenset()
+    """Rules whose changes fail whatever their severity."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the policy: ignores that expired or that nothing needs."""
 
     def failing(self, verdict: Verdict) -> tuple[Change, ...]:
         """Return the changes of a verdict at or above the level."""
         return tuple(filter(self.fails, verdict.changes))
 
     def fails(self, change: Change) -> bool:
-        """Return whether a change is at or above the level."""
+        """Return whether a change fails, as it was judged; else whether it is at the level."""
+        if change.fails is not None:
+            return change.fails
         rank = SEVERITIES.index(change.severity)
         return rank <= SEVERITIES.index(self.level)
 
@@ -302,6 +313,8 @@ def verdict_state(verdict: Verdict) -> str:
         words.append("same architecture")
     if verdict.ignored:
         words.append(f"{verdict.ignored} ignored")
+    if verdict.accepted:
+        words.append(f"{len(verdict.accepted)} accepted")
     return ", ".join(words)
 
 
@@ -322,6 +335,7 @@ def summary_lines(report: Report) -> list[str]:
     failing = sum(len(report.failing(verdict)) for verdict in verdicts)
     below = sum(len(verdict.changes) for verdict in verdicts) - failing
     ignored = sum(verdict.ignored for verdict in verdicts)
+    accepted = sum(len(verdict.accepted) for verdict in verdicts)
     unread = sum(verdict.error is not None for verdict in verdicts)
     partial = sum(verdict.partial for verdict in verdicts)
     counts = [f"{count_noun(failing, 'change')} at or above '{report.level}'"]
@@ -329,13 +343,15 @@ def summary_lines(report: Report) -> list[str]:
         counts.append(f"{below} below")
     if ignored:
         counts.append(f"{ignored} ignored")
+    if accepted:
+        counts.append(f"{accepted} accepted")
     lines = [" · ".join(counts)]
     if unread:
         lines.append(f"{count_noun(unread, 'model')} could not be read")
     if partial:
         models = count_noun(partial, "model")
         lines.append(f"{models} read only in part: more may have changed")
-    return lines
+    return [*lines, *report.notes]
 
 
 def count_noun(n: int, noun: str) -> str:

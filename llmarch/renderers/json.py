@@ -331,6 +331,8 @@ def report(r: Report) -> dict[str, Any]:
         "fail_on": r.level,
         "exit_code": r.exit_code,
         "verdicts": [verdict_document(r, v) for v in r.verdicts],
+        "fail_rules": sorted(r.fail_rules),
+        "notes": list(r.notes),
     }
 
 
@@ -356,6 +358,7 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
         "new": v.new,
         "changes": changes,
         "ignored": v.ignored,
+        "accepted": [c.id for c in v.accepted],
         "partial": v.partial,
         "error": error,
         "remarks": list(v.remarks),

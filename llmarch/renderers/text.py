@@ -383,9 +383,13 @@ def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -
             grid.add_row(text(c.severity, "dim"), text(line, "dim"))
             continue
         shown = text(line)
+        below: list[str] = []
         if c.rule not in explained:
-            meaning = change_meaning(c)
-            shown += text(f"\n{meaning}", "dim")
+            below.append(change_meaning(c))
+        if c.id:
+            below.append(f"id {c.id}")
+        if below:
+            shown += text("\n" + " · ".join(below), "dim")
         explained.add(c.rule)
         grid.add_row(text(c.severity, colour), shown)
     out.show(grid, indent=4)

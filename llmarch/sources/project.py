@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, cast
 
 from ..errors import ConfigError, ReadError, printable
@@ -74,6 +78,47 @@ def write_file(path: str, text: str) -> None:
         replace_file(target, text.encode(), mode=mode)
     except OSError as error:
         raise ConfigError(f"{printable(path)}: cannot be written: {error.strerror}") from None
+
+
+def read_lines(path: str) -> list[str]:
+    """Return the lines of a text file of the project. Raises ConfigError."""
+    shown = printable(path)
+    try:
+        data = read_regular(Path(path), MAX_SETTINGS)
+        return data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{shown}: is not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{shown}: {error.strerror}") from None
+
+
+def exists(path: str) -> bool:
+    """Return whether there is a regular file at a path, a link to one included."""
+    return Path(path).is_file()
+
+
+@contextmanager
+def exclusive(path: str) -> Generator[None]:
+    """Keep other runs of llmarch from writing a file meanwhile.
+
+    The operating system's lock is on a file in the folder of temporary files, so that none is left
+    in the project, and ends with the program, whatever ends it. Where such a file cannot be made,
+    nothing is kept.
+    """
+    from filelock import FileLock
+
+    name = sha256(str(Path(path).resolve()).encode()).hexdigest()[:32]
+    target = Path(gettempdir()) / f"llmarch-{name}.lock"
+    try:
+        held = FileLock(target, mode=0o666)
+        held.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:

@@ -15,8 +15,9 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.certainty import add_certainty
+from ..config.class_names import check_class
 from ..config.findings import NOT_DESCRIBED
-from ..config.head import add_head
+from ..config.head import add_head, model_class
 from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
@@ -260,6 +261,10 @@ def build_architecture(
 ) -> Architecture:
     """Return the architecture of a config; `evidence` is filled, as in `build_with_template`."""
     draft = add_head(config, family.read_layers(config), family.config_class.values())
+    named = model_class(config)
+    if named is not None:
+        others = family.other_classes.get(config.model_type, ())
+        check_class(config, named, family.config_class, others)
     if "quantization" not in draft.fields:
         draft = draft.replace(quantization=quantization(config))
     return build(draft, family.ref, evidence)

@@ -415,6 +415,15 @@ FINDING_RULES = (
         "by a suffix such as -Base or -Instruct, or is longer. As a rule its architecture is the "
         "same; its context may not be.",
     ),
+    Rule(
+        "class-of-another-type",
+        None,
+        "behaviour",
+        "the config names a class of another model_type",
+        "vLLM and SGLang pick the model by `architectures` and build the other class, or none; "
+        "transformers' Auto classes go by model_type. The same files make two models, one of which "
+        "does not load or computes something else.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

@@ -55,7 +55,7 @@ def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft
     config_classes: names of the family's config classes.
     What only the stored tensors can tell is noted in `c.unsettled`.
     """
-    named = _class_name(c)
+    named = model_class(c)
     if named is None:
         c.unsettled[HEAD] = None
         ref = f"AutoModelForCausalLM: {c.key(CLASS_KEY)} names no class"
@@ -87,12 +87,19 @@ def add_head(c: ConfigKeys, tree: Draft, config_classes: Iterable[str]) -> Draft
     return _with_kind(tree, derived("language_model", ref))
 
 
-def _class_name(c: ConfigKeys) -> str | None:
-    """Return the first class that the config names."""
+def model_class(c: ConfigKeys) -> str | None:
+    """Return the first class that the config names; None where it names none."""
     if isinstance(c.data.get(CLASS_KEY), str):
         return c.word(CLASS_KEY, default=None).value
     names = c.items(CLASS_KEY, default=None, entry=str).value
     return names[0] if names else None
+
+
+def has_known_head(named: str) -> bool:
+    """Return whether the name of a class tells its head as transformers' names do."""
+    if named.endswith(LANGUAGE_MODELS):
+        return True
+    return any(re.search(pattern, named) for pattern in HEAD_CLASSES)
 
 
 def _with_kind(tree: Draft, kind: Sourced) -> Draft:

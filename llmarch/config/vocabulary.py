@@ -88,6 +88,9 @@ class Family(Frozen):
     """Class defaults by model_type."""
     config_class: Mapping[str, str] = field(default_factory=dict[str, str])
     """The class that declares the defaults, by model_type."""
+    other_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """What the names of model classes begin with that neither the model_type nor the config class
+    tells, by model_type: those of published files and of other loaders."""
     refs: Mapping[str, str] = field(default_factory=dict[str, str])
     """The modelling code of model_types for which it is not `ref`."""
     mtp_layouts: Callable[[Architecture], Iterable[MTP]] | None = None

@@ -142,6 +142,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         small,
         lambda: small(tensors=lambda t: t | {"model.norm.weight": ("BF16", (7,))}),
     ),
+    (
+        "class-of-another-type",
+        small,
+        lambda: small(having(architectures=["LlamaForCausalLM"])),
+    ),
     ("untied-head-missing", small, lambda: small(having(tie_word_embeddings=False))),
     (
         "tower-missing",

@@ -121,5 +121,6 @@ FAMILY = Family(
             "tie_word_embeddings": True,
         },
     },
+    other_classes={"falcon": ("RW",)},
     config_class={"falcon": "FalconConfig"},
 )

@@ -64,6 +64,11 @@ FAMILY = Family(
             "mlp_bias": False,
         },
     },
+    other_classes={
+        "llama": ("Aquila", "InternLM", "Xverse"),
+        "internlm3": ("Llama",),
+        "iquestcoder": ("Llama",),
+    },
     config_class={
         "llama": "LlamaConfig",
         "internlm3": "InternLM3Config",

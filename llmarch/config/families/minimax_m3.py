@@ -384,6 +384,10 @@ FAMILY = Family(
             "rope_theta": 10000.0,
         },
     },
+    other_classes={
+        "minimax_m3_vl": ("MiniMaxM3Sparse",),
+        "minimax_m3_vl_text": ("MiniMaxM3Sparse",),
+    },
     config_class={
         "minimax_m3_vl": "MiniMaxM3VLConfig",
         "minimax_m3_vl_text": "MiniMaxM3VLTextConfig",

@@ -73,5 +73,6 @@ FAMILY = Family(
             "use_qkv_bias": False,
         },
     },
+    other_classes={"stablelm": ("StableLMEpoch",)},
     config_class={"stablelm": "StableLmConfig"},
 )

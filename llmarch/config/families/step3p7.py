@@ -529,6 +529,7 @@ FAMILY = Family(
             "layer_norm_eps": 1e-5,
         },
     },
+    other_classes={"step3p7": ("Step3p7Flash",), "step3p5": ("Step3p7Flash",)},
     config_class={
         "step3p7": "Step3p7Config",
         "step3p5": "Step3p7TextConfig",

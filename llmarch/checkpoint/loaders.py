@@ -20,6 +20,7 @@ from ..config.vocabulary import TRANSFORMERS
 from ..tensors.conversion import Conversion
 from ..tensors.mistral_names import hub_name
 from .findings import info_finding, weights_finding
+from .foreign_names import WRITERS, unwrapped, wrappers_in
 from .grouping import group_by_module, stored_sets
 from .indices import folded_names
 from .layouts import other_layout
@@ -28,14 +29,15 @@ from .matching import Match, Matching
 from .names import MISTRAL_NATIVE, canonical, wrapper_prefix
 from .roles import HEAD_NAMES, LAYER_NAME
 
-WRAPPER_USERS = {
-    "language_model.": "classes that wrap a language model, such as LLaVA's",
-    "transformer.": "GPT-2's",
-    "text_model.": "the text parts of CLIP's kind",
-    "gpt_neox.": "GPT-NeoX's",
-    "backbone.": "Nemotron-H's",
+NAME_USERS = {
+    "language_model.": "so do names of classes that wrap a language model, such as LLaVA's",
+    "transformer.": "so do GPT-2's names",
+    "text_model.": "so do names of the text parts of CLIP's kind",
+    "gpt_neox.": "so do GPT-NeoX's names",
+    "backbone.": "so do Nemotron-H's names",
+    **{part: f"{writer} writes {part.rstrip('.')}" for part, writer in WRITERS.items()},
 }
-"""Whose names begin with a prefix."""
+"""Whose names have a part."""
 
 _SWITCH = re.compile(r"\.switch_(?:mlp|glu)\.")
 _MLX_NAME = re.compile(
@@ -59,6 +61,12 @@ class _Refused:
         """Return how many tensors they are."""
         return sum(len(tensor.indices) for tensor in self.tensors)
 
+    def folded(self, prefix: str) -> str:
+        """Return a prefix with the numbers of all tensors: `model.layers.{0-3}.`."""
+        width = prefix.count("{}")
+        numbers = {index[:width] for tensor in self.tensors for index in tensor.indices}
+        return folded_names(prefix, sorted(numbers))[0]
+
     def add(self, match: Match, tensor: LogicalTensor) -> None:
         """Add a stored tensor of a match."""
         self.tensors.append(tensor)
@@ -69,12 +77,12 @@ class _Refused:
 class _Loaders:
     """The loaders of one model_type, for the checkpoint at hand."""
 
-    def __init__(self, conversion: Conversion, matches: list[Match]) -> None:
+    def __init__(self, conversion: Conversion, matches: list[Match], writer: str = "") -> None:
         self.conversion = conversion
         stored = [tensor for match in matches for tensor in match.tensors]
         patterns = {tensor.pattern for tensor in stored}
         self.native = conversion.native and not MISTRAL_NATIVE.isdisjoint(patterns)
-        self.mlx = any(is_mlx(tensor) for tensor in stored)
+        self.mlx = writer == "mlx" or any(is_mlx(tensor) for tensor in stored)
         self.wrapped = any(
             "language_model." in wrapper_prefix(row.pattern) for m in matches for row in m.rows
         )
@@ -141,16 +149,19 @@ def at_experts(stored: str, name: str) -> str:
     return ".".join([module, *parts[-2:]])
 
 
-def loader_findings(a: Architecture, matching: Matching, conversion: Conversion) -> list[Finding]:
+def loader_findings(
+    a: Architecture, matching: Matching, conversion: Conversion, writer: str
+) -> list[Finding]:
     """Return findings for names and layouts that no loader finds, and for mixed spellings.
 
     Args:
         a: the architecture by the config
         matching: all matches of the template with the stored tensors
         conversion: how transformers finds the tensors of the model_type
+        writer: the library that wrote the files, as their headers say
 
     """
-    loaders = _Loaders(conversion, matching.matches)
+    loaders = _Loaders(conversion, matching.matches, writer)
     by_prefix: dict[str, _Refused] = {}
     others = _Refused()
     total = 0
@@ -159,7 +170,7 @@ def loader_findings(a: Architecture, matching: Matching, conversion: Conversion)
             total += len(tensor.indices)
             if loaders.find(match, tensor):
                 continue
-            prefix = _wrong_prefix(loaders, match, tensor)
+            prefix = _wrong_prefix(loaders, matching, match, tensor)
             if prefix is None:
                 others.add(match, tensor)
             else:
@@ -169,15 +180,24 @@ def loader_findings(a: Architecture, matching: Matching, conversion: Conversion)
     for prefix, refused in by_prefix.items():
         findings.append(_prefix_finding(a, prefix, refused, total))
     findings += _name_findings(a, others)
-    findings += _mixed_findings(matching.matches)
+    findings += _mixed_findings(matching)
     return findings
 
 
-def _wrong_prefix(loaders: _Loaders, match: Match, tensor: LogicalTensor) -> str | None:
+def _wrong_prefix(
+    loaders: _Loaders, matching: Matching, match: Match, tensor: LogicalTensor
+) -> str | None:
     """Return the prefix for which alone a tensor is not found; None if other parts are wrong too.
 
-    That is the shortest one without which it would be found, or all that its name begins with.
+    That is the shortest one without which it would be found, or all that its name begins with; or
+    the name up to the last part that training code has put into it.
     """
+    unknown = matching.prefixes.get(tensor.pattern, "")
+    if unknown:
+        return unknown
+    wrappers = wrappers_in(tensor.pattern)
+    if wrappers:
+        return _up_to(tensor.pattern, wrappers)
     parameters = loaders.conversion.parameters(row.pattern for row in match.rows)
     prefix = wrapper_prefix(tensor.pattern)
     rest = tensor.pattern[len(prefix) :]
@@ -193,24 +213,34 @@ def _wrong_prefix(loaders: _Loaders, match: Match, tensor: LogicalTensor) -> str
     return None
 
 
+def _up_to(pattern: str, wrappers: list[str]) -> str:
+    """Return a name up to the last of the `wrappers` in it."""
+    end = 0
+    for wrapper in wrappers:
+        end = pattern.index(wrapper, end) + len(wrapper)
+    return pattern[:end]
+
+
 def _prefix_finding(a: Architecture, prefix: str, refused: _Refused, total: int) -> Finding:
-    first = refused.tensors[0]
-    begins = f"begin with {prefix}"
-    path = f"{prefix}*"
-    if not prefix:
-        begins = f"begin with {first.pattern.partition('.')[0]}"
-        path = folded_names(first.source, first.indices)[0]
     expected = wrapper_prefix(next(iter(refused.expected))) or "no prefix"
-    users = [who for wrapper, who in WRAPPER_USERS.items() if wrapper in prefix]
+    begins, path = prefix, f"{prefix}*"
+    if "{}" in prefix:  # put in by training code, layer by layer
+        expected = unwrapped(prefix)
+        path = f"{refused.folded(prefix)}*"
+    if not prefix:
+        first = refused.tensors[0]
+        begins = first.pattern.partition(".")[0]
+        path = folded_names(first.source, first.indices)[0]
+    users = [who for part, who in NAME_USERS.items() if f".{part}" in f".{prefix}"]
     whose = ""
     if users:
-        whose = f" ({' and '.join(users)} names begin so)"
+        whose = f" ({'; '.join(users)})"
     return weights_finding(
         "names-not-loaded",
         path,
-        f"the names of {refused.count:,} of {total:,} tensors {begins}{whose}. Loaders of"
-        f" {a.model_type} look for {expected}: {TRANSFORMERS} does not find these tensors and"
-        " starts the weights at random",
+        f"the names of {refused.count:,} of {total:,} tensors begin with {begins}{whose}; loaders"
+        f" of {a.model_type} look for {expected} instead. {TRANSFORMERS} does not find these"
+        " tensors and starts the weights at random",
         old=expected,
         new=prefix,
     )
@@ -248,12 +278,14 @@ def _nearest(key: str, expected: Iterable[str]) -> str:
 # --- mixed spellings ----------------------------------------------------------------------------
 
 
-def _mixed_findings(matches: Iterable[Match]) -> list[Finding]:
-    """Report a decoder whose tensors are named in several ways."""
+def _mixed_findings(matching: Matching) -> list[Finding]:
+    """Report a decoder whose tensors are named in several ways that loaders know."""
     prefixes: dict[str, int] = {}
     spellings: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    for match in matches:
+    for match in matching.matches:
         if match.rows[0].component == "mtp" or not LAYER_NAME.match(match.key):
+            continue
+        if any(_is_foreign(matching, tensor) for tensor in match.tensors):
             continue
         for tensor in match.tensors:
             prefix = wrapper_prefix(tensor.pattern)
@@ -276,6 +308,11 @@ def _mixed_findings(matches: Iterable[Match]) -> list[Finding]:
     return findings
 
 
+def _is_foreign(matching: Matching, tensor: LogicalTensor) -> bool:
+    """Return whether a name has a part that no loader knows."""
+    return tensor.pattern in matching.prefixes or bool(wrappers_in(tensor.pattern))
+
+
 # --- orientation --------------------------------------------------------------------------------
 
 
@@ -286,15 +323,16 @@ def _is_stacked(match: Match) -> bool:
 
 
 def orientation_findings(
-    a: Architecture, matching: Matching, conversion: Conversion
+    a: Architecture, matching: Matching, conversion: Conversion, writer: str
 ) -> list[Finding]:
     """Return findings for stacked experts and convolutions whose dimensions are swapped.
 
-    They are accepted where all tensors of their kind are stored so, and a loader of the family
-    takes them: mlx-lm for convolutions with channels last and for its own experts; engines that
-    read packed experts; transformers where its rules turn them.
+    They are accepted where all tensors of their kind are stored so, and a loader of the checkpoint
+    takes them: mlx-lm takes convolutions with channels last and its own experts, where names,
+    packing or headers show that it wrote them; engines that read packed experts; transformers where
+    its rules turn them.
     """
-    mlx = _Loaders(conversion, matching.matches).mlx
+    mlx = _Loaders(conversion, matching.matches, writer).mlx
     kinds: dict[str, list[Match]] = {}
     for match in matching.matches:
         if match.fits and _has_two_layouts(match) and _is_stacked(match):
@@ -310,7 +348,7 @@ def orientation_findings(
         if experts and conversion.either_orientation:
             continue
         mixed = len(swapped) < len(of_kind)
-        taken = mlx or not experts or all(map(_is_packed, swapped))
+        taken = mlx or (experts and all(map(_is_packed, swapped)))
         if mixed or not taken:
             findings += [_orientation_finding(a, match, mixed=mixed) for match in swapped]
     return findings

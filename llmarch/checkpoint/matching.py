@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
+from .foreign_names import foreign_prefixes, unwrapped
 from .indices import Index, split_by_axes
 from .layouts import closer_layout, other_layout
 from .logical import LogicalTensor, Shape
@@ -118,14 +119,28 @@ class Matching:
         row_name, self._stored_name = canonicalizer(stored_patterns, conversion)
         for row in rows:
             self.rows.setdefault(row_name(row.pattern), []).append(row)
+        self.prefixes: dict[str, str] = {}
+        """By stored pattern, a prefix that nothing knows and without which the name has a row."""
+        unknown: list[LogicalTensor] = []
         for tensor in tensors:
+            key = self.canonical_name(tensor.pattern)
+            if key in self.rows:
+                self.stored.setdefault(key, []).append(tensor)
+            else:
+                unknown.append(tensor)
+        known = sum(len(tensor.indices) for found in self.stored.values() for tensor in found)
+        if unknown and known < sum(row.count for found in self.rows.values() for row in found):
+            self.prefixes = foreign_prefixes(unknown, self.rows, self.stored, self.canonical_name)
+        for tensor in unknown:
             self.stored.setdefault(self.canonical_name(tensor.pattern), []).append(tensor)
 
-    def canonical_name(self, pattern: str) -> str:
+    def canonical_name(self, stored: str) -> str:
         """Return the canonical name of a stored tensor.
 
         A rename that leads to no row is not applied to a name that has one without it.
         """
+        prefix = self.prefixes.get(stored, "")
+        pattern = unwrapped(stored[len(prefix) :])
         renamed = self._stored_name(pattern)
         if renamed in self.rows:
             return renamed

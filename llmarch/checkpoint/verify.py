@@ -130,8 +130,8 @@ def verify(
         *unpacked.findings,
         *unexpected_findings(architecture, matching, classified, contradicted),
         *missing_findings(architecture, matching, partial),
-        *loader_findings(architecture, matching, conversion),
-        *orientation_findings(architecture, matching, conversion),
+        *loader_findings(architecture, matching, conversion, table.writer),
+        *orientation_findings(architecture, matching, conversion, table.writer),
         *quantization_findings(matching.matches, unpacked, declared, classified.uncertain),
     ]
     names_only = not table.has_shapes

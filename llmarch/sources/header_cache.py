@@ -184,6 +184,7 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
             "words": model.rival.words,
             "findings": [asdict(finding) for finding in model.rival.findings],
             "groups": _pack_table(model.rival.tensors, numbers),
+            "writer": model.rival.tensors.writer,
         }
     head = {
         "key": key,
@@ -196,6 +197,7 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
         "header_bytes": model.header_bytes,
         "findings": [asdict(finding) for finding in model.findings],
         "groups": groups,
+        "writer": model.tensors.writer if model.tensors is not None else "",
         "rival": rival,
     }
     if sys.byteorder == "big":
@@ -238,11 +240,14 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
     tensors = rival = None
     if head["groups"] is not None:
         tensors = tables.read(head["groups"])
+        tensors.writer = _text(head["writer"])
     if head["rival"] is not None:
         other = _object(head["rival"])
+        rival_tensors = tables.read(other["groups"])
+        rival_tensors.writer = _text(other["writer"])
         rival = RivalWeights(
             words=_text(other["words"]),
-            tensors=tables.read(other["groups"]),
+            tensors=rival_tensors,
             partial=False,
             findings=_unpack_findings(other["findings"]),
         )

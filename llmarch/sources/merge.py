@@ -116,11 +116,18 @@ def merge(
         for name, dtype, shape in header.tensors:
             if name not in excluded:
                 merged.table.add(name, dtype, shape)
+    merged.table.writer = _common_writer(headers)
     merged.findings += _missing_file_findings(missing)
     merged.findings += _comparison_findings(comparison, index)
     if index is not None and not merged.partial:
         merged.findings += _total_size_findings(headers, index)
     return merged
+
+
+def _common_writer(headers: Sequence[Header]) -> str:
+    """Return the `format` that all headers name; empty where they differ."""
+    writers = {header.metadata.get("format", "") for header in headers}
+    return writers.pop() if len(writers) == 1 else ""
 
 
 def names_from_index(index: ShardIndex) -> Merged:

@@ -138,6 +138,9 @@ class TensorTable:
 
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, TensorGroup] = {}
+        self.writer = ""
+        """Library that wrote the files, as `format` in their headers says: `pt`, `mlx`. Empty where
+        they do not say, or differ."""
 
     @classmethod
     def from_tensors(

@@ -240,9 +240,9 @@ RESAVED: list[tuple[str, str, Change, str]] = [
     ("gpt-oss by MLX", "gpt-oss-20b", split_gpt_oss, ""),
     ("absorbed MLA", "deepseek-v3-reduced", absorb, "kv_b_proj absorbed per head"),
     (
-        "convolutions with channels last",
+        "convolutions with channels last, as MLX has them",
         "qwen3-next-reduced-mtp",
-        channels_last,
+        both(channels_last, stack()),
         "convolutions stored with channels last",
     ),
     (

@@ -104,6 +104,36 @@ class CheckDocument(TypedDict):
     """Ignores that expired or that covered no change."""
 
 
+class CommitDocument(TypedDict):
+    """One commit of a repository, compared with the last one before it that could be read."""
+
+    commit: str
+    """Its hash."""
+    day: str
+    """Day of the commit, such as 2026-01-31. Empty: not known."""
+    title: str
+    """First line of its message."""
+    changes: list[Change]
+    """What it changed, worst first. Empty for the oldest one."""
+    partial: bool
+    """Whether it was read only in part, so that more may have changed."""
+    error: str | None
+    """Why it could not be read. Null: it was read."""
+    remarks: list[str]
+    """Why it was read in part."""
+
+
+class LogDocument(TypedDict):
+    """What `llmarch log REF --format json` writes."""
+
+    schema_version: int
+    """Version of this document."""
+    repo: str
+    """Repository on the Hub, owner/name."""
+    commits: list[CommitDocument]
+    """Commits, newest first."""
+
+
 class DiffDocument(TypedDict):
     """What `llmarch diff OLD NEW --format json` writes."""
 

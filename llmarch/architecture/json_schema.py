@@ -9,7 +9,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from .json_compare import CheckDocument, ComparisonDocument, DiffDocument, LockDocument
+from .json_compare import (
+    CheckDocument,
+    ComparisonDocument,
+    DiffDocument,
+    LockDocument,
+    LogDocument,
+)
 from .json_memory import CalibrationDocument, FitDocument, MemoryDocument
 from .json_show import ShowDocument
 from .meanings import ClassMeaning, class_meanings
@@ -23,6 +29,7 @@ DOCUMENTS: dict[str, type[Any]] = {
     "layouts": FitDocument,
     "reasons": CalibrationDocument,
     "verdicts": CheckDocument,
+    "commits": LogDocument,
 }
 """Each document that `--format json` writes, by a key that only it has."""
 

@@ -52,6 +52,7 @@ COMMANDS = {
     "start it.",
     "check": "Check models against their lock entries or another model.",
     "lock": "Pin models in a lock file, for `check` to compare with later.",
+    "log": "List the commits of a repository that changed the architecture, and what each changed.",
     "list": "List the bundled models with their main facts.",
     "rules": "List the rules of differences, or explain one.",
     "calibrate": "Compare what an engine logged when it started with what llmarch plans for it.",

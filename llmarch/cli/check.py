@@ -82,7 +82,16 @@ def check(
         typer.Option(
             "--against",
             metavar="REF|LOCK",
-            help="Compare with another model, or with a lock file.",
+            help="Compare with another model, with a lock file, or with the base_model that the "
+            "model's card names.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="REV",
+            help="Compare with an earlier revision of the repository, and say when what changed.",
         ),
     ] = None,
     lock: Annotated[
@@ -123,7 +132,13 @@ def check(
     refuse_shared_output([kind for kind, path in targets if path == "-"])
     policy = checking.project_policy().with_options(fail_on, ignore or (), accept=accept or ())
     load = loader(offline, refresh)
+    if since is not None:
+        against = earlier_revision(ref, since, against, update)
+    elif against == BASE_MODEL:
+        against = base_reference(ref, offline)
     done = checking.run_check(ref, against, lock, policy, load, headers=not config_only)
+    if since is not None and ref is not None:
+        done = with_history(done, ref, since, load, headers=not config_only)
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
     refuse_unknown_ids(done.report, accept or [])
@@ -137,6 +152,53 @@ def check(
     elif accept and done.lock is not None:
         write_accepted(done)
     raise typer.Exit(code)
+
+
+BASE_MODEL = "base_model"
+"""What `--against` takes for the model that the card names."""
+
+
+def base_reference(ref: str | None, offline: bool) -> str:
+    """Return the base model that the card of a model names. Ends the program without a model."""
+    if ref is None:
+        fail("--against base_model: REF is needed, whose card names it")
+    from ..sources.cards import base_model_of
+    from ..sources.references import parse_reference
+
+    return base_model_of(parse_reference(ref), offline=offline)
+
+
+def earlier_revision(ref: str | None, since: str, against: str | None, update: bool) -> str:
+    """Return the reference of a model at an earlier revision. Ends the program for wrong usage."""
+    from ..sources.references import parse_reference
+
+    if ref is None:
+        fail("--since: REF is needed, a repository on the Hub")
+    if against is not None or update:
+        fail("--since compares a repository with itself: neither --against nor --update")
+    reference = parse_reference(ref)
+    if reference.kind != "hub":
+        fail(f"--since: {ref} is no repository on the Hub")
+    return f"{reference.repo_id}@{since}"
+
+
+def with_history(
+    done: CheckResult, ref: str, since: str, load: LoadEntry, *, headers: bool
+) -> CheckResult:
+    """Return the check with a remark for each commit since then that changed something."""
+    from dataclasses import replace
+
+    from ..compare.history import commit_remark, walk
+    from .commits import MOST_COMMITS, listed_commits
+
+    (verdict,) = done.report.verdicts
+    if not verdict.changes:
+        return done
+    repo, commits = listed_commits(ref, since, MOST_COMMITS)
+    steps = walk(repo, commits, load, headers)[:-1]
+    remarks = [commit_remark(step) for step in steps if step.verdict.changes]
+    told = replace(verdict, remarks=(*verdict.remarks, *remarks))
+    return replace(done, report=replace(done.report, verdicts=(told,)))
 
 
 def refuse_unknown_ids(report: Report, ids: Sequence[str]) -> None:

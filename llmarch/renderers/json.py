@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..analyses.scenarios import Scenario
     from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
+    from ..compare.history import CommitStep
     from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
@@ -334,6 +335,27 @@ def report(r: Report) -> dict[str, Any]:
         "fail_rules": sorted(r.fail_rules),
         "notes": list(r.notes),
     }
+
+
+def history(repo: str, steps: Sequence[CommitStep]) -> dict[str, Any]:
+    """Return the document of a repository's commits, newest first."""
+    commits: list[dict[str, Any]] = []
+    for step in steps:
+        error = None
+        if step.verdict.error is not None:
+            error = step.verdict.error.message
+        commits.append(
+            {
+                "commit": step.commit,
+                "day": step.day,
+                "title": step.title,
+                "changes": [asdict(change) for change in step.verdict.changes],
+                "partial": step.verdict.partial,
+                "error": error,
+                "remarks": list(step.verdict.remarks),
+            }
+        )
+    return {"schema_version": SCHEMA_VERSION, "repo": repo, "commits": commits}
 
 
 def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:

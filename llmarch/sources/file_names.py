@@ -16,6 +16,10 @@ QUANTIZATION = "hf_quant_config.json"
 QUANTIZE = ("quantize_config.json", "quant_config.json")
 """Declarations of GPTQ and AWQ tools, which wrote them beside the config until 2024."""
 SINGLE = "model.safetensors"
+CARD = "README.md"
+"""The model card."""
+MAX_CARD = 5_000_000
+"""Bytes of a model card."""
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from helpers.checkpoints import Sparse
 
@@ -67,6 +67,8 @@ class Hub:
     """The commit that it names, if not the right one."""
     ignore_range: bool = False
     """Whether files are sent whole, whatever range is requested."""
+    commits_a_page: int = 3
+    """Commits in one answer of the list of commits."""
     commit_of_file: str | None = None
     """The commit that files name, if not the right one."""
     foreign_lookup: bool = False
@@ -107,6 +109,10 @@ class Hub:
         """Add a revision of a repository. Return its commit."""
         self.repos.setdefault(repo, {})[revision] = files
         return commit_of(repo, revision)
+
+    def days(self) -> Iterator[str]:
+        """Yield the days of the revisions of a repository, one after the other."""
+        return (f"2026-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29))
 
     def reset(self) -> None:
         """Forget the requests so far."""
@@ -230,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         if cdn is not None:
             repo, commit, file = cdn.groups()
             return self.send_file(hub.files(repo, commit)[file], {}, reset, short)
-        api = r"/api/models/([^/]+/[^/]+)/(revision|safetensors-metadata)/(.+)"
+        api = r"/api/models/([^/]+/[^/]+)/(revision|safetensors-metadata|commits)/(.+)"
         match = re.fullmatch(api, path) or re.fullmatch(r"/([^/]+/[^/]+)/(resolve)/(.+)", path)
         if match is None:
             return self.refuse(404, "NotFound")
@@ -242,6 +248,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404 if authorization else 401, "RepoNotFound")
         if route == "revision":
             return self.send_lookup(path, repo, rest)
+        if route == "commits":
+            return self.send_commits(repo, rest)
         if repo in hub.gated and authorization != f"Bearer {TOKEN}":
             return self.refuse(403, "GatedRepo")
         if route == "safetensors-metadata":
@@ -275,6 +283,28 @@ class Handler(BaseHTTPRequestHandler):
                 body = json.dumps(document).encode()
                 return self.send_body(200, body, {"Content-Type": "application/json"})
         return self.refuse(404, "RevisionNotFound")
+
+    def send_commits(self, repo: str, revision: str) -> None:
+        """Send a page of commits: the revisions in the order in which they were added."""
+        hub = self.hub
+        revision = hub.heads.get((repo, revision), revision)
+        names = list(hub.repos[repo])
+        known = [i for i, n in enumerate(names) if revision in (n, commit_of(repo, n))]
+        if not known:
+            return self.refuse(404, "RevisionNotFound")
+        commits = [
+            {"id": commit_of(repo, name), "title": f"Upload {name}", "date": f"{day}T10:00:00Z"}
+            for name, day in zip(names, hub.days(), strict=False)
+        ][known[0] :: -1]
+        query = parse_qs(self.path.partition("?")[2])
+        page = int(query.get("p", ["0"])[0])
+        first = page * hub.commits_a_page
+        headers = {"Content-Type": "application/json"}
+        if first + hub.commits_a_page < len(commits):
+            address = f"{hub.url}/api/models/{repo}/commits/{revision}?p={page + 1}"
+            headers["Link"] = f'<{address}>; rel="next"'
+        body = json.dumps(commits[first : first + hub.commits_a_page]).encode()
+        return self.send_body(200, body, headers)
 
     def send_all_headers(self, repo: str, index_file: str, reset: bool) -> None:
         """Send the answer with all headers of the main branch, if it is offered."""

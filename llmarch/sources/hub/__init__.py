@@ -173,18 +173,27 @@ def _from_header_cache(reference: Reference, offline: bool) -> RawModel | None:
     )
 
 
+def hf_cached_commit(reference: Reference) -> str:
+    """Return the commit that a revision was at when huggingface_hub downloaded it.
+
+    Without a download, return the revision as it is.
+    """
+    revision = reference.revision or "main"
+    commit = revision
+    if not COMMIT.fullmatch(commit):
+        with suppress(OSError):
+            reference_file = hf_cache_folder(repo_id_of(reference)) / "refs" / revision
+            commit = read_regular(reference_file, 100).decode(errors="replace").strip()
+    return commit
+
+
 def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
     """Read what huggingface_hub has downloaded. Raises ReadError if that is nothing."""
     from ...architecture.schema import Finding
     from .. import local
 
     repo_id = repo_id_of(reference)
-    revision = reference.revision or "main"
-    commit = revision
-    if not COMMIT.fullmatch(commit):
-        with suppress(OSError):
-            reference_file = hf_cache_folder(repo_id) / "refs" / revision
-            commit = read_regular(reference_file, 100).decode(errors="replace").strip()
+    commit = hf_cached_commit(reference)
     folder = downloaded_snapshot(repo_id, commit) if COMMIT.fullmatch(commit) else None
     if folder is None:
         shown = f"{repo_id}@{reference.revision}" if reference.revision else repo_id

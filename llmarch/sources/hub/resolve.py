@@ -102,11 +102,11 @@ class Resolver(Frozen):
         except errors.HfHubHTTPError as error:
             raise self.explain_refusal(name, error) from None
         except RequestFailed as error:
-            reason = printable(str(error))
-            raise self._explain_failure(name, reason) from None
+            raise self.explain_failure(name, str(error)) from None
 
-    def _explain_failure(self, name: str, reason: str) -> ReadError:
+    def explain_failure(self, name: str, reason: str) -> ReadError:
         """Return the error for a request without an answer."""
+        reason = printable(reason)
         if self.client.reached:
             message = f"{self.repo_id}: {name} could not be read: {reason}"
             hint = "try again later; a token (HF_TOKEN) raises rate limits"

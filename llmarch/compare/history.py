@@ -1,0 +1,96 @@
+"""When what changed in a repository: its commits, each compared with the one before.
+
+Pure, but for what `load` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..architecture.frozen import Frozen, frozen
+from ..errors import LlmarchError
+from .gate import judge
+from .lock import Entry
+from .policy import Policy
+from .report import Verdict, change_line
+from .rereading import LoadEntry
+
+
+@frozen
+class CommitStep(Frozen):
+    """One commit, compared with the last one before it that could be read."""
+
+    commit: str
+    day: str
+    """`2026-01-31`; empty if it is not known."""
+    title: str
+    """The first line of the commit's message."""
+    verdict: Verdict
+    is_first: bool = False
+    """Whether there is none before it, so that nothing was compared."""
+
+    @property
+    def is_told(self) -> bool:
+        """Return whether there is something to say: a change, or that it could not be read."""
+        verdict = self.verdict
+        return bool(verdict.changes or verdict.error or verdict.partial or self.is_first)
+
+
+@frozen
+class CommitInfo(Frozen):
+    """A commit as the Hub lists it."""
+
+    commit: str
+    day: str
+    title: str
+
+
+def walk(
+    repo: str, commits: Sequence[CommitInfo], load: LoadEntry, headers: bool
+) -> list[CommitStep]:
+    """Return a step for each commit, newest first.
+
+    commits: newest first; the last one is only compared with.
+    load: reads a reference.
+    headers: whether tensor headers are read.
+    """
+    policy = Policy()
+    steps: list[CommitStep] = []
+    before: Entry | None = None
+    for info in reversed(commits):
+        reference = f"{repo}@{info.commit}"
+        try:
+            entry = load(reference, headers)
+        except LlmarchError as error:
+            verdict = Verdict(reference, None, info.commit, error=error)
+            steps.append(CommitStep(info.commit, info.day, info.title, verdict))
+            continue
+        is_first = before is None
+        if before is None:
+            verdict = Verdict(reference, None, info.commit)
+        else:
+            verdict = judge(before, entry, policy)
+        before = replace(entry, reading=None)
+        steps.append(CommitStep(info.commit, info.day, info.title, verdict, is_first))
+    return steps[::-1]
+
+
+def commit_lines(step: CommitStep) -> list[str]:
+    """Return what a commit changed, a line for each change."""
+    verdict = step.verdict
+    if verdict.error is not None:
+        return [f"could not be read: {verdict.error.message}"]
+    lines = [change_line(change) for change in verdict.changes]
+    if verdict.partial:
+        lines += verdict.remarks
+    if step.is_first:
+        lines.append("the first commit that was read")
+    return lines
+
+
+def commit_remark(step: CommitStep) -> str:
+    """Return `8d0b7aa 2026-01-31 (Fix theta): rope-theta-changed`."""
+    rules = ", ".join(dict.fromkeys(change.rule for change in step.verdict.changes))
+    words = [step.commit[:7], step.day, f"({step.title})" * bool(step.title)]
+    return f"{' '.join(filter(None, words))}: {rules}"

@@ -91,7 +91,7 @@ class ModuleFormat(NamedTuple):
             words.append(f"groups of {self.group_size}")
         if self.block is not None:
             words.append(f"blocks {self.block[0]} × {self.block[1]}")
-        if self.strategy in _SCOPES:
+        if self.strategy is not None and not self.group_size and self.block is None:
             words.append(f"per {self.strategy}")
         if self.symmetric is False:
             words.append("asymmetric")
@@ -104,8 +104,6 @@ class ModuleFormat(NamedTuple):
         return ", ".join(words)
 
 
-_SCOPES = ("tensor", "channel")
-"""Strategies that are named where a format has neither groups nor blocks."""
 _NUMBERS = ("int", "float")
 
 

@@ -14,7 +14,7 @@ from .indices import Index, split_by_axes
 from .layouts import fused_place
 from .logical import LogicalTensor
 from .matching import Match, Matching, MissingRow
-from .packing import Unpacked
+from .packing import FORMATS, Unpacked
 from .quantization import FLOATS, holds_integers, is_known_method
 from .roles import HEAD_NAMES, LAYER_NAME, MTP_NAME, MTP_TENSOR, is_buffer
 
@@ -91,8 +91,11 @@ class _Classifier:
         self.result = Classification()
 
         self.companions: tuple[str, ...] = ()
-        """Endings of scales and other companions of the formats that are stored."""
-        for packing_format in unpacked.formats.values():
+        """Endings of scales and other companions of the formats that are stored or declared."""
+        known = list(unpacked.formats.values())
+        if declared is not None:
+            known += [f for f in FORMATS if declared.method in f.methods]
+        for packing_format in known:
             self.companions += packing_format.companions
 
         self.not_unpacked: set[str] = set()

@@ -42,10 +42,10 @@ Problems = Iterator[Problem]
 def storage_findings(packed: Iterable[LogicalTensor]) -> list[Finding]:
     """Return the findings about packed tensors that are stored in another way than declared."""
     tensors = [x for x in packed if x.declared is not None and x.dtype]
-    found: dict[tuple[str, str], list[tuple[LogicalTensor, Problem]]] = {}
+    found: dict[tuple[str, str, bool], list[tuple[LogicalTensor, Problem]]] = {}
     for tensor in tensors:
         for problem in _problems(tensor):
-            kind = (problem.key, str(problem.declared))
+            kind = (problem.key, str(problem.declared), problem.is_obeyed)
             found.setdefault(kind, []).append((tensor, problem))
     findings = [_finding(*pairs[0], others=len(pairs) - 1) for pairs in found.values()]
     named = {finding.path for finding in findings}
@@ -207,10 +207,12 @@ def _compressed(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _of_format(tensor, "number", "int", *_INTEGER_FORMATS)
     elif d.number == "float":
         yield from _of_format(tensor, "number", "float", "fp8", "nvfp4", "mxfp4")
+    if tensor.format == "fp8":
+        yield from _of_dtype(tensor, "number", d.number, {"F8_E4M3"})
     if d.sparsity is not None:
         message = f"zeros are stored, but {_statement('sparsity', d.sparsity)} leaves them out"
         yield Problem("sparsity", d.sparsity, None, message)
-    if d.symmetric is False and tensor.format in _INTEGER_FORMATS:
+    if d.symmetric is False:
         yield from _needed(tensor, "symmetric", False, "weight_zero_point")
     else:
         yield from _unwanted(tensor, "symmetric", True, "weight_zero_point")
@@ -221,7 +223,21 @@ def _compressed(tensor: LogicalTensor, d: Quantization) -> Problems:
         else:
             yield from _unwanted(tensor, "activation_order", False, "weight_g_idx")
     yield from _compressed_inputs(tensor, d)
+    yield from _without_size(d)
     yield from _covers(tensor, _scale(tensor, "weight_scale"), _compressed_shapes(tensor, d))
+
+
+def _without_size(d: Quantization) -> Problems:
+    """Yield the problem of a strategy without the size that it needs."""
+    if d.strategy in ("group", "tensor_group") and d.group_size is None:
+        message = f"strategy {d.strategy} is declared without group_size, which it needs"
+        yield Problem("strategy", d.strategy, None, message)
+    if d.strategy == "group" and d.format == "nvfp4-pack-quantized":
+        message = "strategy group is declared, but nvfp4-pack-quantized is tensor_group"
+        yield Problem("strategy", d.strategy, d.format, message)
+    if d.strategy == "block" and d.block is None:
+        message = "strategy block is declared without block_structure, which it needs"
+        yield Problem("strategy", d.strategy, None, message)
 
 
 def _compressed_inputs(tensor: LogicalTensor, d: Quantization) -> Problems:
@@ -297,7 +313,7 @@ def _fp8(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _covers(
             tensor,
             scale,
-            {"a declaration without block": tensor_shapes(tensor) | channel_shapes(tensor)},
+            {"a declaration without block": tensor_shapes(tensor)},
         )
     yield from _exponents(scale, d)
     if d.activations == "static":
@@ -321,6 +337,7 @@ def _exponents(scale: StoredCompanion | None, d: Quantization) -> Problems:
 def _fbgemm(tensor: LogicalTensor, d: Quantization) -> Problems:
     """Yield what FBGEMM's FP8 does not store so (transformers' FbgemmFp8Linear, vLLM's config)."""
     yield from _of_format(tensor, "method", d.method, "fp8")
+    yield from _of_dtype(tensor, "method", d.method, {"F8_E4M3"})
     yield from _scale_names(tensor, d.method)
     shapes = {f"method {d.method}": channel_shapes(tensor)}
     yield from _covers(tensor, companion_scale(tensor), shapes)
@@ -391,10 +408,14 @@ def _modelopt(tensor: LogicalTensor, d: Quantization) -> Problems:
 
 
 _GPTQ_LAYOUTS = frozenset({"gptq", "gptq_v2"})
-_GEMM_LAYOUTS = frozenset({"gemm", "exllama", "exllama_v2", "ipex"})
+_GEMM_LAYOUTS = frozenset({"gemm"})
 _GEMV_LAYOUTS = frozenset({"gemv", "gemv_fast"})
 _REPACKED = frozenset({"marlin", "bitblas", "marlin-24", "llm-awq"})
 """Layouts in which a kernel has other tensors: llmarch does not unpack them."""
+
+
+_AWQ_LAYOUT_METHODS = frozenset({"awq", "awq_marlin", "gptq", "gptqmodel"})
+"""Methods for which a layout of AutoAWQ names AWQ's tensors (AutoRound's are named otherwise)."""
 
 
 def _integers(tensor: LogicalTensor, d: Quantization) -> Problems:
@@ -413,7 +434,7 @@ def _integers(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _of_format(tensor, "format", d.format)
     elif layout in _GPTQ_LAYOUTS:
         yield from _of_format(tensor, "format", d.format, "gptq")
-    elif layout in _GEMM_LAYOUTS | _GEMV_LAYOUTS and d.method == "awq":
+    elif layout in _GEMM_LAYOUTS | _GEMV_LAYOUTS and d.method in _AWQ_LAYOUT_METHODS:
         yield from _of_format(tensor, "format", d.format, "awq")
         is_gemv = tensor.packing.endswith("GEMV")
         if tensor.format == "awq" and is_gemv != (layout in _GEMV_LAYOUTS):

@@ -39,6 +39,7 @@ from .quantization_words import (
     WORD_DTYPES,
     checked_word,
     report_method,
+    report_missing,
     report_unknown,
 )
 
@@ -444,6 +445,8 @@ def _modelopt(q: ConfigKeys) -> dict[str, Any]:
     """Read ModelOpt's keys, those of hf_quant_config.json and those of config.json."""
     algo = checked_word(q, "quant_algo", ALGORITHMS, default=None)
     name = (algo.value or "").upper()
+    if algo.value is None:
+        report_missing(q, "quant_algo", "modelopt")
     layers = _quantized_layers(q)
     size = _group_size(q, "group_size")
     if size.value is None and name.startswith("NVFP4"):

@@ -126,6 +126,12 @@ def report_method(q: ConfigKeys, method: Sourced, key: str) -> None:
     report_unknown(q, "quant_method", method.value, METHODS)
 
 
+def report_missing(q: ConfigKeys, key: str, method: str) -> None:
+    """Report a key that is missing or null, without which no loader reads the method's tensors."""
+    path = q.key(key)
+    add_word_finding(q, path, f"{path} has no value, without which no loader reads {method}", None)
+
+
 def add_word_finding(q: ConfigKeys, path: str, message: str, word: str | None) -> None:
     """Add the finding that a declaration of quantisation has a word that loaders refuse."""
     add(

@@ -23,6 +23,7 @@ from .base import (
     ceil_div,
     format_shape,
     scale_problem,
+    zeros_problem,
 )
 
 _METHODS = frozenset({"compressed-tensors"})
@@ -58,7 +59,9 @@ def _unpack(p: Packed) -> Decoded | None:
                 shape=(*lead, inputs.number),
                 other_shapes=tuple((*lead, n) for n in inputs.padded),
                 detail=_detail(bits, inputs.number, groups),
-                problem=_scale_problem(p) or _group_problem(p, inputs.number),
+                problem=_scale_problem(p)
+                or _group_problem(p, inputs.number)
+                or _companion_problem(p, inputs.number, bits),
                 uncertain=p.bits is None and not inputs.by_index,
             )
 
@@ -95,6 +98,29 @@ def _group_problem(p: Packed, inputs: int) -> str:
     if scale is None or p.group_size is None:
         return ""
     return scale_problem(scale, (*p.shape[:-1], ceil_div(inputs, p.group_size)))
+
+
+def _companion_problem(p: Packed, inputs: int, bits: int) -> str:
+    """Return what is wrong with the stored shape, the index or the zero points, or "".
+
+    Zero points are packed along the outputs, one for each scale.
+    """
+    stored = p.companions.get(".weight_shape")
+    if stored is not None and stored != (len(p.shape),):
+        return f"*.weight_shape has shape {format_shape(stored)}, expected [{len(p.shape)}]"
+    index = p.companions.get(".weight_g_idx")
+    if index is not None and index != (inputs,):
+        return (
+            f"index of shape {format_shape(index)} is not one number for each of {inputs:,} inputs"
+        )
+    zeros = p.companions.get(".weight_zero_point")
+    scale = p.companions.get(".weight_scale")
+    if zeros is None or scale is None or len(scale) != len(p.shape):
+        return ""
+    *lead, outputs, groups = scale
+    if zeros == (*lead, ceil_div(outputs * bits, 32), groups):
+        return ""
+    return zeros_problem(zeros, scale)
 
 
 def _candidate_bits(p: Packed) -> tuple[int, ...]:

@@ -30,10 +30,18 @@ _CACHE_SCALE = re.compile(
 """Scales of the KV cache and of attention, which belong to no weight (vLLM's BaseKVCacheMethod;
 docs/design/mistral_native.md, Scales)."""
 
-_TENSOR_SCALES = frozenset(
-    {".weight_scale_2", ".input_scale", ".weight_global_scale", ".input_global_scale"}
+_SINGLE = frozenset(
+    {
+        ".weight_scale_2",
+        ".input_scale",
+        ".activation_scale",
+        ".qscale_act",
+        ".weight_global_scale",
+        ".input_global_scale",
+        ".weight_format",
+    }
 )
-"""Scales of which a matrix has one."""
+"""Companions that are one number for a matrix."""
 
 _MAX_PATHS = 3
 """Paths of one problem that are reported."""
@@ -314,6 +322,9 @@ class _Unpacker:
             },
             declared=self._declared_of(group),
         )
+        if decoded is None and group.shape is not None and len(group.shape) < 2:
+            message = f"{f.name} values of shape {format_shape(group.shape)} are no matrix"
+            self._report_misfit(group, message)
         if decoded is None:
             tensor.not_comparable = f"{f.name} values in a layout that llmarch does not unpack"
             return tensor
@@ -329,9 +340,7 @@ class _Unpacker:
         self._report_missing_scales(group, candidate)
         problem = decoded.problem or _companion_problem(group, candidate)
         if problem:
-            path = folded_names(group.pattern, group.indices)[0]
-            self.result.disagreeing.setdefault(group.pattern, set()).update(group.indices)
-            self._report("tensor-shape", path, f"{tensor.packing}: {problem}")
+            self._report_misfit(group, f"{tensor.packing}: {problem}")
 
         return tensor
 
@@ -385,6 +394,12 @@ class _Unpacker:
         for path in folded_names(group.pattern, indices)[:_MAX_PATHS]:
             self._report("packed-without-scales", path, message)
 
+    def _report_misfit(self, group: TensorGroup, message: str) -> None:
+        """Report values and companions whose shapes or dtypes do not fit each other."""
+        self.result.disagreeing.setdefault(group.pattern, set()).update(group.indices)
+        path = folded_names(group.pattern, group.indices)[0]
+        self._report("tensor-shape", path, message)
+
     def _report(self, rule: str, path: str, message: str) -> None:
         self.result.findings.append(weights_finding(rule, path, message))
 
@@ -398,7 +413,7 @@ def _companion_problem(group: TensorGroup, candidate: _Candidate) -> str:
 
     is_matrix = group.shape is not None and len(group.shape) == 2
     for suffix, companion in candidate.companions.items():
-        is_single = suffix in _TENSOR_SCALES and is_matrix and companion.shape is not None
+        is_single = suffix in _SINGLE and is_matrix and companion.shape is not None
         if is_single and not set(companion.shape or ()) <= {1}:
             return f"*{suffix} has shape {format_shape(companion.shape or ())}, expected one number"
 

@@ -72,14 +72,23 @@ class ModuleFormat(NamedTuple):
     """What a declaration says of single modules; None where it says the same as of the others."""
 
     number: str | None = None
+    """Kind of number: `int` or `float`."""
     bits: float | None = None
+    """Bits of a weight."""
     group_size: int | None = None
+    """Weights of a row that share a scale."""
     block: tuple[int, int] | None = None
+    """Rows and columns that share a scale."""
     strategy: str | None = None
+    """What shares a scale: `tensor`, `channel`, `group`, `block`."""
     symmetric: bool | None = None
+    """Whether there are no zero points."""
     activation_order: bool | None = None
+    """Whether columns are reordered by their activations."""
     activations: str | None = None
+    """Dtype of the activations."""
     format: str | None = None
+    """Name of the packing."""
 
     @property
     def words(self) -> str:

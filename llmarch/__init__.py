@@ -110,6 +110,7 @@ def check(
     lock: str = "llmarch.lock",
     fail_on: str | None = None,
     ignore: Iterable[str] = (),
+    accept: Iterable[str] = (),
     offline: bool = False,
     headers: bool = True,
     refresh: bool = False,
@@ -122,8 +123,10 @@ def check(
         reference: the model to check; None checks all models of the lock.
         against: another lock or another model; None compares with the entry in `lock`.
         lock: path of the lock.
-        fail_on: severity from which a change fails; None is the one in the settings.
+        fail_on: severity from which a change fails, and rules that always do, separated by commas;
+            None is what the settings say.
         ignore: ids of rules that never fail, added to those in the settings.
+        accept: ids of single changes that do not count, as reports have them.
         offline, headers, refresh: see `load`.
 
     Returns:
@@ -138,7 +141,7 @@ def check(
     def read(text: str, tensors: bool) -> Entry:
         return make_entry(load(text, offline=offline, headers=tensors, refresh=refresh))
 
-    policy = project_policy().with_options(fail_on, ignore, "llmarch.check")
+    policy = project_policy().with_options(fail_on, ignore, "llmarch.check", accept=accept)
     return run_check(reference, against, lock, policy, read, headers=headers).report
 
 

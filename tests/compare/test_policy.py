@@ -20,6 +20,7 @@ from helpers import paths
 from helpers.loopback import Hub
 from helpers.models import files, having, without
 
+import llmarch
 from llmarch.architecture.schema import Change, Finding
 from llmarch.compare.change_ids import change_id
 from llmarch.compare.policy import parse_policy, parse_severity
@@ -168,6 +169,8 @@ def test_a_change_is_accepted_by_its_id(changed: Hub, run: Run) -> None:
     pair = (f"{BOT}@third", "--against", f"{BOT}@first")
     (change,) = checked(run, *pair, code=1)["verdicts"][0]["changes"]
     run("check", *pair, "--accept", change["id"])
+    report = llmarch.check(f"{BOT}@third", against=f"{BOT}@first", accept=[change["id"]])
+    assert report.exit_code == 0 and len(report.verdicts[0].accepted) == 1
 
 
 def test_a_conflict_is_accepted_by_its_id(hub: Hub, run: Run) -> None:
@@ -265,7 +268,6 @@ def test_runs_at_once_lose_nothing(hub: Hub, run: Run) -> None:
 
 def test_an_update_keeps_what_another_run_wrote_meanwhile(changed: Hub, run: Run) -> None:
     """Between the reading of the lock and its writing another model may be pinned."""
-    import llmarch
     from llmarch.compare import check as checking
     from llmarch.compare.lock import make_entry
 

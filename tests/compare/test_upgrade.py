@@ -6,6 +6,7 @@ The fixtures are locks that earlier commits of llmarch wrote of the same files.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from helpers.models import files, having, without
 import llmarch
 from llmarch.architecture.fingerprint import fingerprint, without_defaults
 from llmarch.architecture.json_schema import read_architecture
+from llmarch.compare.rereading import FILE_RULES
+from llmarch.compare.rules import RULES
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -229,3 +232,11 @@ def test_a_conflict_that_an_older_llmarch_did_not_see_fails(models: Hub, run: Ru
     found = changes(run, code=1)
     assert found == {BOT: [("tensor-missing", "model.layers.3.mlp.down_proj.weight")]}
     assert commit_of(BOT, "first") == document["models"][BOT]["commit"]
+
+
+def test_findings_of_files_are_those_of_the_sources() -> None:
+    """Config and tensors do not tell of them, so that the locked ones count as they are."""
+    text = "\n".join(path.read_text() for path in (paths.ROOT / "llmarch/sources").rglob("*.py"))
+    quoted = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text))
+    ids = {rule.id for rule in RULES if rule.pattern is None}
+    assert quoted & ids == FILE_RULES

@@ -85,6 +85,10 @@ def count_attention(mixer: Attention, hidden_size: int) -> int:
     total += _count_qk_norm(mixer, queries, keys)
     if mixer.sinks:
         total += mixer.heads
+    if mixer.output_norm:
+        total += outputs
+    if mixer.differential:
+        total += 4 * mixer.head_dim
     if mixer.block_index:
         total += _count_block_index(mixer.block_index, hidden_size)
     return total
@@ -247,8 +251,69 @@ def count_mamba2(mixer: LinearAttention, hidden_size: int) -> int:
             count_projection(hidden_size, inputs, mixer.bias),
             _count_convolution(mixer, convolved),
             3 * heads,  # A_log, D, dt_bias
-            values,  # norm over all channels
+            mixer.output_norm * values,  # norm over all channels
+            count_projection(values, hidden_size, _has_output_bias(mixer)),
+        ]
+    )
+
+
+def count_mamba(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count Mamba-1 (modeling_mamba, modeling_falcon_mamba, modeling_jamba)."""
+    states, channels = _key_channels(mixer), _value_channels(mixer)
+    rank = mixer.dt_rank or 0
+    selected = rank + 2 * states  # dt, B, C
+    norms = selected if mixer.inner_norm == "weighted" else 0
+    return sum(
+        [
+            count_projection(hidden_size, 2 * channels, mixer.bias),  # gate, x
+            _count_convolution(mixer, channels),
+            count_projection(channels, selected) + norms,
+            count_projection(rank, channels, bias=True),  # dt
+            channels * states,  # A_log
+            channels,  # D
+            count_projection(channels, hidden_size, mixer.bias),  # out
+        ]
+    )
+
+
+def count_rg_lru(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count Griffin's recurrent block (modeling_recurrent_gemma)."""
+    channels, head_dim = _value_channels(mixer), mixer.value_head_dim
+    gate = mixer.value_heads * count_projection(head_dim, head_dim, mixer.bias)
+    return sum(
+        [
+            2 * count_projection(hidden_size, channels, mixer.bias),  # gate, x
+            _count_convolution(mixer, channels),
+            2 * gate,  # of the input, of the recurrence
+            channels,  # decay
+            count_projection(channels, hidden_size, mixer.bias),  # out
+        ]
+    )
+
+
+def count_mlstm(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count mLSTM (modeling_xlstm), whose norm has a bias if the projections have."""
+    keys, values = _key_channels(mixer), _value_channels(mixer)
+    return sum(
+        [
+            count_projection(hidden_size, 2 * keys + values, mixer.bias),  # q, k, v
+            count_projection(hidden_size, values, mixer.bias),  # output gate
+            2 * count_projection(hidden_size, mixer.value_heads, bias=True),  # input, forget
+            values * (1 + mixer.bias),  # norm
             count_projection(values, hidden_size, mixer.bias),  # out
+        ]
+    )
+
+
+def count_rwkv4(mixer: LinearAttention, hidden_size: int) -> int:
+    """Count RWKV-4's time mix (modeling_rwkv)."""
+    channels = _value_channels(mixer)
+    return sum(
+        [
+            3 * count_projection(hidden_size, channels),  # receptance, key, value
+            3 * hidden_size,  # their mixes with the token before
+            2 * channels,  # decay, bonus of the token itself
+            count_projection(channels, hidden_size),  # out
         ]
     )
 
@@ -321,12 +386,20 @@ def count_kda(mixer: LinearAttention, hidden_size: int) -> int:
 
 VARIANTS: dict[str, Callable[[LinearAttention, int], int]] = {
     "mamba2": count_mamba2,
+    "mamba": count_mamba,
+    "rg_lru": count_rg_lru,
+    "mlstm": count_mlstm,
+    "rwkv4": count_rwkv4,
     "short_conv": count_short_conv,
     "lightning": count_lightning,
     "gated_deltanet": count_gated_deltanet,
     "kda": count_kda,
 }
 """The variants of LinearAttention that families have."""
+
+
+def _has_output_bias(mixer: LinearAttention) -> bool:
+    return mixer.bias if mixer.output_bias is None else mixer.output_bias
 
 
 def _key_channels(mixer: LinearAttention) -> int:
@@ -347,12 +420,17 @@ def _count_convolution(mixer: LinearAttention, channels: int) -> int:
 
 
 def count_dense(ffn: Dense, hidden_size: int) -> int:
-    """Count an MLP: gate (if gated) and up, then down."""
+    """Count an MLP: gate (if gated) and up, then down, and what is within."""
     up = count_projection(hidden_size, ffn.width, ffn.bias)
     down = count_projection(ffn.width, hidden_size, ffn.bias)
+    total = up + down
     if ffn.gated:
-        return up + up + down
-    return up + down
+        total += up
+    if ffn.inner_norm:
+        total += ffn.width
+    if ffn.channel_mix:  # the gate of the output, and two mixes with the token before
+        total += count_projection(hidden_size, hidden_size) + 2 * hidden_size
+    return total + ffn.activation_numbers
 
 
 def count_expert(moe: MoE, hidden_size: int) -> int:

@@ -37,13 +37,13 @@ def recurrent_parts(
 def count_conv_channels(a: Architecture, mixer: LinearAttention) -> int:
     """Return the channels of the short convolution.
 
-    They are q, k and v together, in Mamba-2 x, B and C; in Mamba-1 and the gated convolution x
-    alone.
+    They are q, k and v together, in Mamba-2 x, B and C; in Mamba-1, RG-LRU and the gated
+    convolution x alone.
     """
     if mixer.variant in ("rwkv4", "rwkv7"):
         return a.hidden_size
     values = mixer.value_heads * mixer.value_head_dim
-    if mixer.variant in ("mamba", "short_conv"):
+    if mixer.variant in ("mamba", "short_conv", "rg_lru"):
         return values
     keys = mixer.key_heads * mixer.key_head_dim
     return 2 * keys + values
@@ -58,7 +58,7 @@ def count_state_elements(a: Architecture, mixer: LinearAttention) -> int:
     if mixer.variant == "short_conv":
         return 0
     if mixer.variant == "rwkv4":
-        return 3 * a.hidden_size
+        return 3 * mixer.value_heads * mixer.value_head_dim
     matrix = mixer.value_heads * mixer.key_head_dim * mixer.value_head_dim
     if mixer.variant == "mlstm":
         normaliser = mixer.value_heads * mixer.key_head_dim

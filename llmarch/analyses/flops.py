@@ -82,7 +82,7 @@ def weight_flops(a: Architecture) -> dict[str, int]:
         if component not in WITHOUT_PRODUCTS:
             flops[component] = 2 * n
     if a.embedding.tied and a.head.predicts_tokens:
-        flops["head"] = flops.get("head", 0) + 2 * a.vocab_size * a.hidden_size
+        flops["head"] = flops.get("head", 0) + 2 * a.vocab_size * a.embedding_width
     return flops
 
 
@@ -263,12 +263,13 @@ RECURRENCE_PASSES = {
     "rwkv7": 4,
     "rwkv4": 0,
     "short_conv": 0,
+    "rg_lru": 0,
 }
 """How often a token's step multiplies the whole state, as each recurrence is written.
 
 Lightning, Mamba and mLSTM add an outer product and read with the query: 2. The delta rule also
 reads with the key before it writes: 3. RWKV-7 reads once more for its in-context rate and adds two
-outer products: 4. RWKV-4 has no products with a matrix, and a convolution alone has no state.
+outer products: 4. RWKV-4 and RG-LRU have no products with a matrix, a convolution alone no state.
 Sources: transformers, functions `torch_*recurrent*` or the slow path of modeling_qwen3_next,
 kimi_linear, minimax, nemotron_h, jamba, rwkv, xlstm; RWKV-7 paper, equation 17.
 """
@@ -316,7 +317,7 @@ def count_weights_read(a: Architecture, batch: int = 1) -> dict[str, float]:
     for component, n in count_parameters(a).active_by_component.items():
         if component not in READ_BY_TOKENS:
             read[component] = n
-    read["embedding"] = batch * a.hidden_size
+    read["embedding"] = batch * a.embedding_width
     per_layer = a.embedding.per_layer
     if per_layer:
         read["per_layer_embedding"] = batch * per_layer.width * len(a.layers)

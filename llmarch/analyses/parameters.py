@@ -55,7 +55,7 @@ def count_parameters(a: Architecture) -> Parameters:
     encoders = {name: count_encoder(tower) for name, tower in a.towers.items()}
     counts.update(encoders)
 
-    embedding = a.vocab_size * a.hidden_size
+    embedding = a.vocab_size * a.embedding_width
     head = counts["head"]
     active = active_counts.total()
     return Parameters(
@@ -74,10 +74,15 @@ def count_parameters(a: Architecture) -> Parameters:
 
 def _count_vocabulary_and_norms(a: Architecture) -> Counter[str]:
     """Count embedding, head, and the norms outside the layers."""
-    matrix = a.vocab_size * a.hidden_size
+    matrix = a.vocab_size * a.embedding_width
     positions = (a.embedding.positions or 0) * a.hidden_size
     norms = _count_norms(a, [a.final_norm, a.embedding.norm])
-    return Counter(embedding=matrix + positions, head=count_head(a, a.embedding.tied), norms=norms)
+    counts = Counter(
+        embedding=matrix + positions, head=count_head(a, a.embedding.tied), norms=norms
+    )
+    if a.embedding.width:  # into the stream, and from it to the head
+        counts["embedding_projections"] = 2 * count_projection(a.embedding.width, a.hidden_size)
+    return counts
 
 
 def count_head(a: Architecture, tied: bool) -> int:
@@ -88,7 +93,7 @@ def count_head(a: Architecture, tied: bool) -> int:
     head = a.head
     total = 0
     if head.predicts_tokens and not tied:
-        total += count_projection(a.hidden_size, a.vocab_size)
+        total += count_projection(a.embedding_width, a.vocab_size)
     if head.kind == "language_model":
         return total + head.bias * a.vocab_size
     width = a.hidden_size

@@ -40,6 +40,16 @@ class Dense(Strict):
     activation as it is named."""
     up_offset: int = 0
     """Constant added to up before it is multiplied by the gate (1 in gpt-oss)."""
+    gate_scale: float = 1.0
+    """Constant factor of the gate before its activation (Falcon-H1)."""
+    inner_norm: bool = False
+    """Whether an RMSNorm with weights [width] is on the input of the down projection (BitNet)."""
+    activation_numbers: int = 0
+    """Stored numbers of the activation: 4 of `xielu`, two slopes of which are learned. 0: none."""
+    channel_mix: bool = False
+    """Whether the block is RWKV's: its inputs are mixed with those of the token before, by learned
+    vectors [hidden] for up and for a gate [hidden, hidden] on the output, whose activation is
+    sigmoid."""
     per_layer: bool = False
     """Whether the intermediate values are multiplied by the layer's slice of the per-layer
     embedding, which is `width` wide (see `Embedding.per_layer`)."""
@@ -58,13 +68,15 @@ class Router(Strict):
     logits → scoring → choice of the best → weights: normalised or not, times `scale`.
     """
 
-    scoring: Literal["softmax", "softmax_chosen", "sigmoid", "sqrt_softplus"]
+    scoring: Literal["softmax", "softmax_chosen", "sigmoid", "sqrt_softplus", "sparsemixer"]
     """How logits become scores:
 
     - `softmax`: over all experts
     - `softmax_chosen`: over the chosen experts only
     - `sigmoid`: each expert by itself
     - `sqrt_softplus`: each expert by itself, sqrt(ln(1 + e^logit))
+    - `sparsemixer`: two times the best of those left, by a softmax over the logits near it (Phi
+      3.5 MoE)
     """
     normalized: bool
     """Whether the weights of the chosen experts are divided by their sum."""

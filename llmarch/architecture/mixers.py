@@ -149,6 +149,13 @@ class Attention(Strict):
     The matrix may be stored within the query projection. None: no gate."""
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     """Activation of the gate. Without effect where `gate` is None."""
+    output_norm: bool = False
+    """Whether an RMSNorm with weights [heads · v_head_dim] is on the input of the output projection
+    (BitNet)."""
+    differential: bool = False
+    """Differential attention: the second half of the heads is subtracted from the first, times a
+    factor of each layer from four learned vectors [head_dim], and each pair of heads is normed
+    without weights (DiffLlama)."""
     clip: float | None = None
     """Bound of queries, keys and values: each element is clamped to ±clip. None: not clamped."""
     sees_ahead: Literal["vision"] | None = None
@@ -250,6 +257,14 @@ class LinearAttention(Strict):
     - `kda`: query, key and value [2K + V, hidden], decay and gate of rank value_head_dim each,
       β [value_heads, hidden], norm [value_head_dim], output [hidden, V]
     - `mamba2`: gate, x, B, C and dt [2V + 2K + value_heads, hidden], norm [V], output [hidden, V]
+    - `mamba`: gate and x [2V, hidden], dt, B and C from x [dt_rank + 2K, V], dt [V, dt_rank], a
+      decay [V, K], output [hidden, V]
+    - `rg_lru`: gate and x [V, hidden] each, two gates of x for each head [value_heads,
+      value_head_dim, value_head_dim], a decay [V], output [hidden, V], all but the decay with bias
+    - `mlstm`: query, key and value [2K + V, hidden], output gate [V, hidden], input and forget
+      gates [value_heads, hidden] with bias, norm [V], output [hidden, V]
+    - `rwkv4`: receptance, key and value [V, hidden] each, their three mixes with the token before
+      [hidden], decay and bonus [V], output [hidden, V]
     - `short_conv`: B, C and x [3V, hidden], output [hidden, V]
     """
 
@@ -265,6 +280,7 @@ class LinearAttention(Strict):
         "rwkv4",
         "rwkv7",
         "mlstm",
+        "rg_lru",
     ]
     """The recurrence:
 
@@ -273,8 +289,10 @@ class LinearAttention(Strict):
     - `kda` (Kimi Delta Attention): delta rule with a learned decay for each channel
     - `mamba2`, `mamba`: selective state space models
     - `short_conv`: a gated short convolution without a recurrent state
-    - `rwkv4`, `rwkv7`, `mlstm`, and also `mamba`: known to the cache and FLOP analyses; no family
-      reads them yet
+    - `rg_lru` (real-gated linear recurrent unit, Griffin): one gated number for each channel
+    - `rwkv4`: a decaying mean of values, weighted by the exponential of their keys
+    - `mlstm` (xLSTM): a matrix with input and forget gates, and a normaliser
+    - `rwkv7`: known to the cache and FLOP analyses; no family reads it yet
     """
     key_heads: int
     """Number of query and key heads. In Mamba-2 the groups that share B and C."""
@@ -290,14 +308,29 @@ class LinearAttention(Strict):
     conv_bias: bool = False
     """Whether the convolution has a bias."""
     bias: bool = False
-    """Whether the projections in and out have a bias (Mamba-2, `short_conv`)."""
-    gate: Literal["sigmoid", "silu"] | None = None
-    """Activation of the gate on the output, before the output projection. None: no such gate."""
+    """Whether the projections have a bias: in and out, but out where `output_bias` says."""
+    output_bias: bool | None = None
+    """Whether the projection out has a bias, where it is not as `bias` (Falcon-H1). None: it is."""
+    gate: Literal["sigmoid", "silu", "gelu_tanh"] | None = None
+    """Activation of the gate on the output, before the output projection: `sigmoid`, `silu` or
+    `gelu_tanh`. None: no such gate."""
     gate_first: bool = False
     """Whether the gate is applied before the output's norm (Mamba-2) instead of after it."""
     norm_groups: int = 1
     """Number of groups of channels that the output's norm treats separately (Mamba-2). 1: the norm
     is not divided."""
+    output_norm: bool = True
+    """Whether there is the norm that the variant has on its output. Without effect for variants
+    that have none. False: none (Falcon-H1)."""
+    dt_rank: int | None = None
+    """Rank of the time steps in `mamba`. None: another variant."""
+    inner_norm: Literal["weighted", "weightless"] | None = None
+    """RMSNorms of time steps, B and C in `mamba`, `weighted` (Jamba) or `weightless` (Falcon
+    Mamba). None: none."""
+    input_scales: tuple[float, ...] | None = None
+    """Constant factors of gate, x, B, C and dt (Falcon-H1). None: 1 each."""
+    gate_softcap: float | None = None
+    """Soft cap of the input and forget gates of `mlstm`: c · tanh(gate / c). None: no cap."""
     state_dtype: str | None = None
     """Dtype of the recurrent state that the config asks for, such as `float32`. None: the config
     does not say; engines then choose."""

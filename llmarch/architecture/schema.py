@@ -97,6 +97,8 @@ class Branch(Strict):
     """Name in `norms` of the norm on the block's output, before the addition. None: none."""
     scale: float = 1.0
     """Constant factor of the block's output, after its norm."""
+    input_scale: float = 1.0
+    """Constant factor of the block's input, after its norm."""
 
 
 @frozen(kw_only=True)
@@ -168,6 +170,14 @@ class Embedding(Strict):
     """Constant factor of the embedding, such as sqrt(hidden_size) in Gemma. None: 1."""
     positions: int | None = None
     """Rows of a learned table of absolute positions [positions, hidden_size]. None: no table."""
+    position_offset: int = 0
+    """Row of the first position: rows before it belong to none (2 in OPT)."""
+    sinusoidal: bool = False
+    """Whether fixed sines and cosines of the position are added. They are computed, not stored."""
+    width: int | None = None
+    """Width of the table, where it is not that of the stream (OPT 350M): [vocab_size, width], with
+    a matrix [hidden_size, width] after it and one [width, hidden_size] before the head, which is
+    [vocab_size, width] too. None: hidden_size, and no such matrices."""
     norm: str | None = None
     """Name in `norms` of a norm right after the embedding. None: none."""
     per_layer: PerLayerEmbedding | None = None
@@ -337,6 +347,11 @@ class Architecture(Strict):
     """Storage format of the weights that the config declares. None: it declares none."""
     other: dict[str, Other] = field(default_factory=dict[str, Other])
     """Tensors that no other fact explains, by name."""
+
+    @property
+    def embedding_width(self) -> int:
+        """Return the width of the token embedding, in most models that of the stream."""
+        return self.embedding.width or self.hidden_size
 
     def block(self, path: str) -> Mixer | FFN:
         """Return the block that a `Branch` names: `mixers.full` or `ffns.moe`."""

@@ -122,7 +122,7 @@ class _Classifier:
         if not a.embedding.tied or not a.head.predicts_tokens:
             return
 
-        shape = (a.vocab_size, a.hidden_size)
+        shape = (a.vocab_size, a.embedding_width)
         for key in sorted(HEAD_NAMES & self.matching.extra.keys()):
             tensors = self.matching.extra[key]
             others: _Tensors = []
@@ -144,7 +144,7 @@ class _Classifier:
         a = self.architecture
         if a.head.kind != "reward" or a.head.lm_head:
             return
-        shape = (a.vocab_size, a.hidden_size)
+        shape = (a.vocab_size, a.embedding_width)
         for key in sorted(HEAD_NAMES & self.matching.extra.keys()):
             tensors = self.matching.extra[key]
             self.result.left_heads += [x for x in tensors if x.fits(shape)]

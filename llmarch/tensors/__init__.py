@@ -15,6 +15,7 @@ from .conversion import (
     Conversion,
     Merge,
     Rename,
+    merged_experts,
 )
 from .encoders import encoder_layer_rows, matrix_rows, patch_rows, position_rows, projector_rows
 from .naming import (
@@ -34,11 +35,11 @@ from .parts import (
     fused_dense_parts,
     fused_moe_parts,
     latent_parts,
-    mamba2_parts,
     moe_parts,
     per_layer_input_parts,
     split_attention_parts,
 )
+from .recurrent import mamba2_parts, mamba_parts
 from .template import (
     TensorRow,
     hyper_rows,
@@ -77,7 +78,9 @@ __all__ = [
     "hyper_rows",
     "latent_parts",
     "mamba2_parts",
+    "mamba_parts",
     "matrix_rows",
+    "merged_experts",
     "moe_parts",
     "mtp_as_layers",
     "norm_rows",

@@ -135,19 +135,24 @@ LEGACY_RENAME = Rename(
 """Applied for every model_type: names as transformers 5.10 to 5.22 saved some of them."""
 
 
-def _merged_experts(scope: str | None = None) -> tuple[Merge, ...]:
-    module = r"mlp\.experts\.\{\}\."
-    parts = tuple(rf"{module}{part}_proj\.weight(?!\w)" for part in ("gate", "up"))
+def merged_experts(
+    block: str = "mlp",
+    scope: str | None = None,
+    parts: tuple[str, str, str] = ("gate_proj", "up_proj", "down_proj"),
+) -> tuple[Merge, ...]:
+    """Return the merges of the experts in a module `block`, whose matrices are `parts`."""
+    module = rf"{block}\.experts\.\{{\}}\."
+    gate, up, down = (rf"{module}{part}\.weight(?!\w)" for part in parts)
     return (
-        Merge(parts, ("mlp.experts.gate_up_proj",), scope),
-        Merge((rf"{module}down_proj\.weight(?!\w)",), ("mlp.experts.down_proj",), scope),
+        Merge((gate, up), (f"{block}.experts.gate_up_proj",), scope),
+        Merge((down,), (f"{block}.experts.down_proj",), scope),
     )
 
 
-MERGED_EXPERTS = _merged_experts()
+MERGED_EXPERTS = merged_experts()
 """Experts as Qwen2-MoE, DeepSeek V3 and most others have them (`qwen2_moe`)."""
 
-MERGED_TEXT_EXPERTS = _merged_experts("language_model")
+MERGED_TEXT_EXPERTS = merged_experts(scope="language_model")
 """The same in the language model of a wrapper."""
 
 MERGED_W_EXPERTS = (

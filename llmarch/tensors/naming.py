@@ -61,6 +61,8 @@ class Naming(Frozen):
     embedding: str = "model.embed_tokens.weight"
     positions: str = ""
     """The table of learned positions."""
+    embedding_projections: tuple[str, str] = ("", "")
+    """The matrices from a narrow embedding into the stream, and from it to the head."""
     embedding_norm: str = ""
     """The norm right after the embedding."""
     layer: str = "model.layers.{}."

@@ -17,7 +17,6 @@ from ..architecture.schema import (
     Dense,
     Indexer,
     LatentAttention,
-    LinearAttention,
     MoE,
     QKNorm,
 )
@@ -88,6 +87,7 @@ def split_attention_parts(
     k_norm: str = "k_norm",
     sinks: str = "sinks",
     gate: str = "",
+    output_norm: str = "attn_sub_norm",
 ) -> BlockTensors:
     """Return the names of attention with one matrix each for q, k, v and o.
 
@@ -128,6 +128,13 @@ def split_attention_parts(
 
         if a.sinks:
             yield module.vector(sinks, a.heads, "sinks")
+
+        if a.output_norm:
+            yield module.vector(f"{output_norm}.weight", output_inputs, "output_norm")
+
+        if a.differential:
+            for name in ("lambda_q1", "lambda_k1", "lambda_q2", "lambda_k2"):
+                yield module.vector(name, a.head_dim, "differential")
 
         if a.block_index:
             yield from _block_index_parts(module, a.block_index, hidden)
@@ -202,34 +209,6 @@ def fused_attention_parts(
     return parts
 
 
-def mamba2_parts(prefix: str) -> BlockTensors:
-    """Return the names of Mamba-2, whose gate, x, B, C and dt come from one projection."""
-    module = Module(prefix, "attention")
-    facts = ("value_heads", "value_head_dim", "key_heads", "key_head_dim")
-
-    def parts(a: LinearAttention, hidden: int) -> Iterator[BlockTensor]:
-        """Yield the projections, the convolution, and the numbers of each head."""
-        gate_rows = a.value_heads * a.value_head_dim
-        group_rows = a.key_heads * a.key_head_dim
-        channels = gate_rows + 2 * group_rows
-        rows = gate_rows + channels + a.value_heads
-        yield from module.linear("in_proj", rows, hidden, *facts, bias=a.bias)
-
-        kernel = a.conv_kernel or 0
-        convolution = (channels, 1, kernel)
-        yield module.tensor("conv1d.weight", convolution, "conv_kernel")
-        if a.conv_bias:
-            yield module.vector("conv1d.bias", channels, "conv_bias")
-
-        for name in ("A_log", "D", "dt_bias"):
-            yield module.vector(name, a.value_heads, "value_heads")
-
-        yield module.vector("norm.weight", gate_rows)
-        yield from module.linear("out_proj", hidden, gate_rows, bias=a.bias)
-
-    return parts
-
-
 def latent_parts(prefix: str = "self_attn") -> BlockTensors:
     """Return the names of MLA as DeepSeek has them, with the indexer if there is one."""
     module = Module(prefix, "attention")
@@ -288,8 +267,16 @@ def _indexer_parts(
     yield from module.linear("indexer.weights_proj", heads, hidden, "indexer.heads")
 
 
+XIELU = {"alpha_p": (1,), "alpha_n": (1,), "beta": (), "eps": ()}
+"""The numbers that an xIELU activation stores, and their shapes."""
+
+
 def dense_parts(
-    prefix: str = "mlp", gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj"
+    prefix: str = "mlp",
+    gate: str = "gate_proj",
+    up: str = "up_proj",
+    down: str = "down_proj",
+    inner_norm: str = "ffn_sub_norm",
 ) -> BlockTensors:
     """Return the names of an MLP with one matrix each for gate, up and down."""
     module = Module(prefix, "mlp")
@@ -305,6 +292,12 @@ def dense_parts(
             yield from module.linear(name, width, hidden, "width", bias=mlp.bias)
 
         yield from module.linear(down, hidden, width, bias=mlp.bias)
+
+        if mlp.inner_norm:
+            yield module.vector(f"{inner_norm}.weight", width, "inner_norm")
+        if mlp.activation_numbers:
+            for name, shape in XIELU.items():
+                yield module.tensor(f"act_fn.{name}", shape, "activation_numbers")
 
     return parts
 

@@ -93,13 +93,17 @@ def _layers_by_kind(a: Architecture) -> dict[str, tuple[int, ...]]:
 def _embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
     """Yield the embedding, learned positions, and per-layer embeddings."""
     width = a.hidden_size
+    facts = ("vocab_size", "hidden_size")
+    if a.embedding.width:
+        facts = ("vocab_size", "embedding.width")
     yield TensorRow(
         pattern=naming.prefix + naming.embedding,
-        shape=(a.vocab_size, width),
+        shape=(a.vocab_size, a.embedding_width),
         axes=(),
         component="embedding",
-        proves=("vocab_size", "hidden_size"),
+        proves=facts,
     )
+    yield from _narrow_embedding_rows(a, naming)
 
     positions = a.embedding.positions
     if positions:
@@ -117,6 +121,23 @@ def _embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
 
     if a.embedding.per_layer:
         yield from _per_layer_rows(a, a.embedding.per_layer, naming)
+
+
+def _narrow_embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
+    """Yield the matrices between the stream and an embedding that has another width."""
+    width = a.embedding.width
+    if not width:
+        return
+    into, out = naming.embedding_projections
+    shapes = {into: (a.hidden_size, width), out: (width, a.hidden_size)}
+    for name, shape in shapes.items():
+        yield TensorRow(
+            pattern=f"{naming.prefix}{name}.weight",
+            shape=shape,
+            axes=(),
+            component="embedding_projections",
+            proves=("embedding.width",),
+        )
 
 
 def _per_layer_rows(
@@ -155,7 +176,7 @@ def _head_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
     if a.head.predicts_tokens and not a.embedding.tied:
         yield TensorRow(
             pattern=f"{name}.weight",
-            shape=(a.vocab_size, a.hidden_size),
+            shape=(a.vocab_size, a.embedding_width),
             axes=(),
             component="head",
             proves=("embedding.tied",),

@@ -29,6 +29,7 @@ from ..architecture.schema import (
 from ..architecture.wording.mixers import (
     DECAY,
     LINEAR,
+    WITHOUT_HEADS,
     Softmax,
     compression_word,
     head_sharing,
@@ -38,7 +39,7 @@ from ..architecture.wording.mixers import (
     values_scale_word,
 )
 from ..architecture.wording.names import name_title
-from ..architecture.wording.positions import rope_scaling_word, rotary_word
+from ..architecture.wording.positions import absolute_positions, rope_scaling_word, rotary_word
 from . import numbers
 from .numbers import number, plural
 from .wording import nope_layers, softmax_mixers
@@ -223,7 +224,7 @@ def is_nope_among_rotary(a: Architecture, m: Mixer) -> bool:
     """Return whether a softmax mixer has no positions although others have rotary ones."""
     if isinstance(m, LinearAttention):
         return False
-    if m.rope or a.embedding.positions:
+    if m.rope or absolute_positions(a.embedding):
         return False
     return has_rotary(a)
 
@@ -284,6 +285,8 @@ def linear_heading(m: LinearAttention) -> str:
     dims = linear_dims(m)
     if m.variant == "short_conv":
         return f"{name} of {plural(m.conv_kernel or 0, 'token')}, {dims} channels"
+    if m.variant in WITHOUT_HEADS:
+        return f"{name}, {dims}"
     if m.variant == "mamba2":
         groups = plural(m.key_heads, "group")
         heads = f"{plural(m.value_heads, 'head')} in {groups}"
@@ -337,8 +340,12 @@ def indexer_heads(x: Indexer) -> str:
 
 def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
     """Yield QK-norm, gate, sinks, caps, where values come from, and factors on scores."""
+    if m.differential:
+        yield "differential: half of the heads minus the other half"
     if m.qk_norm:
         yield qk_norm_word(m.qk_norm, has_rotary(a))
+    if m.output_norm:
+        yield "RMSNorm before the output projection"
     if m.gate:
         yield f"{m.gate} output gate ({m.gate_activation})"
     if m.block_index:
@@ -389,8 +396,18 @@ def linear_details(a: Architecture, m: LinearAttention) -> Iterator[str]:
         yield f"{m.gate} output gate{order}"
     if m.bias:
         yield "bias on the projections"
-    if m.norm_groups > 1:
+    if m.norm_groups > 1 and m.output_norm:
         yield f"output norm in {m.norm_groups} groups"
+    if not m.output_norm:
+        yield "no norm on the output"
+    if m.dt_rank:
+        yield f"time steps of rank {m.dt_rank}"
+    if m.inner_norm:
+        yield f"{m.inner_norm} RMSNorm on time steps, B and C"
+    if m.gate_softcap:
+        yield f"gates softcap {m.gate_softcap:g}"
+    if m.input_scales:
+        yield f"gate, x, B, C, dt × {', '.join(f'{scale:.4g}' for scale in m.input_scales)}"
     if m.state_dtype:
         yield f"state kept in {m.state_dtype}"
 
@@ -463,8 +480,9 @@ def position_lines(a: Architecture) -> list[str]:
     context = "context unknown"
     if a.context_length:
         context = f"context {number(a.context_length)}"
-    if a.embedding.positions:
-        return [f"learned, {number(a.embedding.positions)} positions · {context}"]
+    table = absolute_positions(a.embedding)
+    if table:
+        return [f"{table} · {context}"]
     mixers = softmax_mixers(a)
     if not mixers:
         return [context]

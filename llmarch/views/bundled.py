@@ -141,13 +141,14 @@ def attention_kinds(a: Architecture) -> set[str]:
     name of its variant.
     """
     from ..architecture.schema import LinearAttention
+    from ..architecture.wording.positions import absolute_kind
 
     kinds: set[str] = set()
     for kind in dict.fromkeys(a.layers):
         for name in mixer_names(a, kind):
             m = a.mixers[name]
             kinds |= mixer_kinds(m)
-            if isinstance(m, LinearAttention) or m.rope or a.embedding.positions:
+            if isinstance(m, LinearAttention) or m.rope or absolute_kind(a.embedding):
                 continue
             kinds.add("nope")
     return kinds

@@ -160,11 +160,17 @@ def special_line(f: Dense) -> str:
 
 
 def dense_words(f: Dense) -> Iterator[str]:
-    """Yield activation, width, bias, clamp and sparsity."""
+    """Yield activation, width, bias, clamp, factors, norms and sparsity."""
     activation, *details = activation_words(f)
     yield activation
     yield f"width {number(f.width)}"
     yield from details
+    if f.gate_scale != 1:
+        yield f"gate × {f.gate_scale:.4g}"
+    if f.inner_norm:
+        yield "RMSNorm before the down projection"
+    if f.channel_mix:
+        yield "mixed with the token before, gated output"
     if f.sparsity:
         percent = 100 * (1 - f.sparsity)
         yield f"only the highest {percent:.2g} % of the gate pass"

@@ -10,6 +10,7 @@ from ..architecture.catalogue import CATALOGUE, block_name, find_fact, iterate_f
 from ..architecture.catalogue.fact import Fact
 from ..architecture.layers import mixer_names
 from ..architecture.schema import Architecture, Attention, LinearAttention, Mixer
+from ..architecture.wording.positions import absolute_kind
 from ..checkpoint.reading import Reading
 from ..tensors.folding import axes_folded
 from . import numbers
@@ -41,7 +42,7 @@ def joined(words: Iterable[str]) -> str:
 
 
 def position_word(a: Architecture, m: Mixer) -> str:
-    """Return the positions of one mixer: `RoPE θ 10,000`, `ALiBi`, `NoPE`, `learned`, or `-`."""
+    """Return the positions of one mixer: `RoPE θ 10,000`, `ALiBi`, `NoPE`, or `learned`."""
     if isinstance(m, LinearAttention):
         return "-"
     if m.rope:
@@ -49,9 +50,7 @@ def position_word(a: Architecture, m: Mixer) -> str:
         return f"RoPE θ {theta}"
     if isinstance(m, Attention) and m.alibi is not None:
         return "ALiBi"
-    if a.embedding.positions:
-        return "learned"
-    return "NoPE"
+    return absolute_kind(a.embedding) or "NoPE"
 
 
 def tensor_table(r: Reading) -> Table:

@@ -25,6 +25,7 @@ from ..architecture.schema import (
 from ..architecture.wording.feed_forward import ffn_word
 from ..architecture.wording.mixers import Softmax, mixer_title, mixer_word
 from ..architecture.wording.names import name_title
+from ..architecture.wording.positions import absolute_kind
 from .numbers import plural
 
 T = TypeVar("T", bound=Hashable)
@@ -63,16 +64,14 @@ def softmax_mixers(a: Architecture) -> dict[str, Softmax]:
 
 
 def position_kind(a: Architecture, m: Mixer) -> str:
-    """Return `RoPE`, `ALiBi`, `NoPE`, `learned`, or `none` for linear attention."""
+    """Return `RoPE`, `ALiBi`, `NoPE`, `learned`, `sinusoidal`, or `none` for linear layers."""
     if isinstance(m, LinearAttention):
         return "none"
     if m.rope:
         return "RoPE"
     if isinstance(m, Attention) and m.alibi is not None:
         return "ALiBi"
-    if a.embedding.positions:
-        return "learned"
-    return "NoPE"
+    return absolute_kind(a.embedding) or "NoPE"
 
 
 def positions(a: Architecture) -> str | None:
@@ -83,8 +82,10 @@ def positions(a: Architecture) -> str | None:
     table = ""
     if a.embedding.positions:
         table = f"learned, {a.embedding.positions:,} rows"
+    elif a.embedding.sinusoidal:
+        table = "sinusoidal"
     counts = layers_by_position(a)
-    del counts["learned"]
+    del counts["learned"], counts["sinusoidal"]
     if not counts:
         return table or None
     (first, layers), *others = counts.most_common()
@@ -339,11 +340,14 @@ def step_factors(s: Step) -> str:
     scales = dict.fromkeys(f"{branch.scale:g}" for branch in s.branches)
     blocks = " / ".join(scales)
     stream = f"{s.skip_scale:g}"
-    if blocks == stream == "1":
+    inputs = " / ".join(dict.fromkeys(f"{branch.input_scale:g}" for branch in s.branches))
+    if blocks == stream == inputs == "1":
         return ""
-    if blocks == stream:
+    if blocks == stream and inputs == "1":
         return f"blocks and stream × {stream}"
     words: list[str] = []
+    if inputs != "1":
+        words.append(f"inputs × {inputs}")
     if blocks != "1":
         words.append(f"blocks × {blocks}")
     if stream != "1":

@@ -18,6 +18,7 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "laguna": {"gating=False": "no published model is without a gate"},
     "minimax_m3_vl": {"hidden_size=": "the class needs a projector as wide as the decoder"},
+    "xlstm": {"embedding_dim": "the class cannot run it"},
     "mellum": {"num_nextn_predict_layers=True": "a number of modules"},
     "mimo_v2_flash": {"": "the class declares no n_shared_experts; published configs have it"},
 }
@@ -35,6 +36,8 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
     "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
+    "xglm": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
+    "xlstm": {"num_blocks": "config-contradiction: another key says the same of layers"},
 }
 """By model type: the settings that are read otherwise than the class builds them, and why."""
 

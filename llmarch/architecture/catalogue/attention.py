@@ -14,7 +14,7 @@ from ..wording.mixers import (
     values_scale_word,
     values_word,
 )
-from .fact import LEAD, ChangeRule, Fact, not_in_panel
+from .fact import DETAIL, INNER_NORM, LEAD, ChangeRule, Fact, not_in_panel
 
 SOFTMAX = (Attention, LatentAttention, CompressedAttention)
 _SCALED = (Attention, LatentAttention)
@@ -491,6 +491,20 @@ FACTS = (
         ),
         (Attention,),
         words=_alibi,
+    ),
+    Fact("mixers.*.output_norm", "Attention", "output norm", INNER_NORM, (Attention,), rank=DETAIL),
+    Fact(
+        "mixers.*.differential",
+        "Attention",
+        "differential",
+        ChangeRule(
+            "differential-attention-changed",
+            "weights",
+            "differential attention added or removed",
+            "Half of the heads is subtracted from the other half in one of the two models only, "
+            "with learned vectors. Engines need kernels for it.",
+        ),
+        (Attention,),
     ),
     Fact(
         "mixers.*.sinks",

@@ -160,7 +160,7 @@ FACTS = (
     Fact("towers.*.attention_bias", _SECTION, "attention bias", _SHAPE, _VIT),
     Fact("towers.*.qk_norm", _SECTION, "QK-norm", _SHAPE, _VIT),
     Fact(
-        "towers.*.ffn{,.kind,.width,.gated,.bias,.per_layer}",
+        "towers.*.ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm,.activation_numbers,.channel_mix}",
         _SECTION,
         "feed-forward width",
         _SHAPE,
@@ -168,7 +168,7 @@ FACTS = (
         words=_feed_forward,
     ),
     Fact(
-        "towers.*.ffn.{activation,alpha,up_offset,clamp,clamp_after,sparsity,own_skip}",
+        "towers.*.ffn.{activation,alpha,up_offset,gate_scale,clamp,clamp_after,sparsity,own_skip}",
         _SECTION,
         "activation",
         _COMPUTATION,

@@ -43,6 +43,21 @@ class ChangeRule(NamedTuple):
     """Version of llmarch that introduced the rule."""
 
 
+BLOCK_FACTOR = ChangeRule(
+    "block-factor-changed",
+    "behaviour",
+    "constant factor within a block changed",
+    "A block's input, or a part of what it computes, is multiplied by a different number. The "
+    "model loads and answers differently.",
+)
+INNER_NORM = ChangeRule(
+    "inner-norm-changed",
+    "weights",
+    "norm within a block changed",
+    "A norm between a block's projections was added or removed, with its weights.",
+)
+
+
 def plain(value: Any) -> str | None:
     """Return a value in words, None for what a block does not have (None, False, nothing)."""
     if value is None or value is False or value == ():

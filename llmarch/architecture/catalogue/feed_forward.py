@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from ..schema import Dense, MoE
 from ..wording.feed_forward import activation_word, clamp_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .fact import BLOCK_FACTOR, DETAIL, INNER_NORM, LEAD, ChangeRule, Fact
 from .model import PER_LAYER_EMBEDDING
 
 _BOTH = (Dense, MoE)
@@ -51,6 +51,20 @@ def sparsity_words(share: float) -> str:
     """Return `95 % of the gate set to 0`."""
     percent = 100 * share
     return f"{percent:g} % of the gate set to 0"
+
+
+def _factor(value: float) -> str | None:
+    """Return a constant factor, None for 1."""
+    if value == 1:
+        return None
+    return f"{value:g}"
+
+
+def _stored_numbers(count: int) -> str | None:
+    """Return how many numbers an activation has in each layer, None for none."""
+    if not count:
+        return None
+    return f"{count} numbers a layer"
 
 
 FACTS = (
@@ -136,6 +150,35 @@ FACTS = (
         ),
         (MoE,),
         words=None,
+    ),
+    Fact("ffns.*.gate_scale", _SECTION, "gate factor", BLOCK_FACTOR, (Dense,), words=_factor),
+    Fact("ffns.*.inner_norm", _SECTION, "inner norm", INNER_NORM, (Dense,)),
+    Fact(
+        "ffns.*.activation_numbers",
+        _SECTION,
+        "activation parameters",
+        ChangeRule(
+            "activation-parameters-changed",
+            "weights",
+            "stored numbers of the activation changed",
+            "The activation has more or fewer numbers of its own in each layer.",
+        ),
+        (Dense,),
+        words=_stored_numbers,
+        rank=DETAIL,
+    ),
+    Fact(
+        "ffns.*.channel_mix",
+        _SECTION,
+        "channel mix",
+        ChangeRule(
+            "channel-mix-changed",
+            "weights",
+            "RWKV's channel mix added or removed",
+            "The block mixes its input with the token before and gates its output in one of the "
+            "two models only, with tensors of its own and a state.",
+        ),
+        (Dense,),
     ),
     Fact(
         "ffns.*.sparsity",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...views.numbers import epsilon
 from ..schema import Residual
 from ..wording.model import residual_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .fact import BLOCK_FACTOR, DETAIL, LEAD, ChangeRule, Fact
 
 _STEP = "layer_kinds.*.steps.*"
 
@@ -159,6 +159,13 @@ FACTS = (
         "Norms",
         "scaling of the stream",
         _RESIDUAL_SCALE,
+        words=None,
+    ),
+    Fact(
+        f"{_STEP}.branches.*.input_scale",
+        "Norms",
+        "scaling of the stream",
+        BLOCK_FACTOR,
         words=None,
     ),
     Fact(

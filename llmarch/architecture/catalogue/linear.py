@@ -6,9 +6,9 @@ from operator import attrgetter
 
 from ...views.numbers import number
 from ..schema import LinearAttention
-from ..wording.mixers import linear_dims, linear_heads, mixer_word
+from ..wording.mixers import WITHOUT_HEADS, linear_dims, linear_heads, mixer_word
 from .attention import ATTENTION_BIAS, HEAD_DIM, MIXER, OUTPUT_GATE
-from .fact import DETAIL, LEAD, ChangeRule, Fact, not_in_panel
+from .fact import BLOCK_FACTOR, DETAIL, INNER_NORM, LEAD, ChangeRule, Fact, not_in_panel
 
 _KINDS = (LinearAttention,)
 _SECTION = "Linear attention"
@@ -24,14 +24,14 @@ _CONVOLUTION = ChangeRule(
 
 def _head_count(m: LinearAttention) -> int | None:
     """Return the number of heads; None where keys and values have different ones, or none."""
-    if m.variant == "short_conv" or m.key_heads != m.value_heads:
+    if m.variant in WITHOUT_HEADS or m.key_heads != m.value_heads:
         return None
     return m.value_heads
 
 
 def _state_size(m: LinearAttention) -> str | None:
     """Return the size of the state of a head: `state 128 × 128`."""
-    if m.variant == "short_conv":
+    if m.variant in WITHOUT_HEADS:
         return None
     return f"state {m.key_head_dim} × {m.value_head_dim}"
 
@@ -55,6 +55,16 @@ def _linear_gate(m: LinearAttention) -> str | None:
     return m.gate
 
 
+def _inner_norms(m: LinearAttention) -> str | None:
+    """Return the norms within Mamba, and that its output's norm is missing."""
+    words: list[str] = []
+    if m.inner_norm:
+        words.append(f"time steps, B and C ({m.inner_norm})")
+    if not m.output_norm:
+        words.append("none on the output")
+    return ", ".join(words) or None
+
+
 def _norm_groups(groups: int) -> str | None:
     """Return the number of groups that the output's norm is over, None for one."""
     if groups == 1:
@@ -62,11 +72,10 @@ def _norm_groups(groups: int) -> str | None:
     return number(groups)
 
 
-def _projection_bias(has_bias: bool) -> str | None:
-    """Return where the projections have a bias."""
-    if not has_bias:
-        return None
-    return "in and out"
+def _projection_bias(m: LinearAttention) -> str | None:
+    """Return where the projections have a bias: `in`, `out`, `in and out`, or None."""
+    out = m.bias if m.output_bias is None else m.output_bias
+    return " and ".join(word for word, has in (("in", m.bias), ("out", out)) if has) or None
 
 
 FACTS = (
@@ -152,12 +161,13 @@ FACTS = (
         words=None,
     ),
     Fact(
-        "mixers.*.bias",
+        "mixers.*.{bias,output_bias}",
         _SECTION,
         "bias",
         ATTENTION_BIAS,
         _KINDS,
         words=_projection_bias,
+        takes="block",
     ),
     Fact(
         "mixers.*.norm_groups",
@@ -173,6 +183,51 @@ FACTS = (
         _KINDS,
         words=_norm_groups,
         unit="groups",
+        rank=DETAIL,
+    ),
+    Fact(
+        "mixers.*.{inner_norm,output_norm}",
+        _SECTION,
+        "inner norms",
+        INNER_NORM,
+        _KINDS,
+        words=_inner_norms,
+        takes="block",
+        rank=DETAIL,
+    ),
+    Fact(
+        "mixers.*.dt_rank",
+        _SECTION,
+        "time step rank",
+        ChangeRule(
+            "time-step-rank-changed",
+            "weights",
+            "rank of the time steps changed",
+            "The matrices that give each channel its time step have different shapes.",
+        ),
+        _KINDS,
+        rank=DETAIL,
+    ),
+    Fact(
+        "mixers.*.input_scales",
+        _SECTION,
+        "input factors",
+        BLOCK_FACTOR,
+        _KINDS,
+        rank=DETAIL,
+    ),
+    Fact(
+        "mixers.*.gate_softcap",
+        _SECTION,
+        "gate softcap",
+        ChangeRule(
+            "gate-softcap-changed",
+            "behaviour",
+            "soft cap of the gates changed",
+            "Large values of the input and forget gates are cut at a different bound, or are no "
+            "longer cut.",
+        ),
+        _KINDS,
         rank=DETAIL,
     ),
     Fact(

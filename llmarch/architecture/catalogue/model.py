@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...views.numbers import number, plural
-from ..schema import MTP, Head, Other
+from ..schema import MTP, Embedding, Head, Other
 from ..wording.model import head_word
 from ..wording.names import name_title
 from .fact import DETAIL, LEAD, ChangeRule, Fact
@@ -22,6 +22,13 @@ _EMBEDDING_SCALE = ChangeRule(
     "Every layer reads the embedding multiplied by a different factor. The model loads, and its "
     "answers are wrong from the first token.",
 )
+_POSITION_TABLE = ChangeRule(
+    "absolute-positions-changed",
+    "behaviour",
+    "absolute positions changed",
+    "Positions are added to the embedding in another way, or counted from another row. The model "
+    "loads and computes something else.",
+)
 _MTP_RULE = ChangeRule(
     "mtp-changed",
     "info",
@@ -29,6 +36,13 @@ _MTP_RULE = ChangeRule(
     "Speculative decoding with these modules changes or is no longer possible. The main model is "
     "the same.",
 )
+
+
+def _position_offset(e: Embedding) -> str | None:
+    """Return the row of the first position; None where it is the first one."""
+    if not e.position_offset:
+        return None
+    return f"row {e.position_offset}"
 
 
 def _logit_scale(scale: float | None) -> str | None:
@@ -133,6 +147,30 @@ FACTS = (
         ),
         words=None,
         unit="rows",
+    ),
+    Fact(
+        "embedding.position_offset",
+        "Position",
+        "position offset",
+        _POSITION_TABLE,
+        words=_position_offset,
+        takes="block",
+        rank=DETAIL,
+    ),
+    Fact("embedding.sinusoidal", "Position", "positions", _POSITION_TABLE, words=None),
+    Fact(
+        "embedding.width",
+        "Size",
+        "embedding width",
+        ChangeRule(
+            "embedding-width-changed",
+            "weights",
+            "width of the embedding changed",
+            "The embedding and the head have different shapes, and matrices between them and the "
+            "stream are missing or left over.",
+        ),
+        unit="channels",
+        rank=DETAIL,
     ),
     Fact(
         "embedding.norm",

@@ -14,6 +14,7 @@ GATED_ACTIVATIONS = {
 """Names of activations in a gated block."""
 
 PLAIN_ACTIVATIONS = {
+    "xielu": "xIELU",
     "gelu_tanh": "GELU (tanh)",
     "gelu": "GELU",
     "silu": "SiLU",
@@ -27,6 +28,7 @@ SCORING = {
     "softmax_chosen": "softmax over the chosen",
     "sigmoid": "sigmoid",
     "sqrt_softplus": "√softplus",
+    "sparsemixer": "SparseMixer",
 }
 """Names of how a router scores experts."""
 

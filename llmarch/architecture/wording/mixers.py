@@ -27,11 +27,15 @@ LINEAR = {
     "rwkv4": "RWKV-4",
     "rwkv7": "RWKV-7",
     "mlstm": "mLSTM",
+    "rg_lru": "RG-LRU",
 }
 """Names of the variants of linear attention."""
 
 SHORT_LINEAR = {"lightning": "Lightning", "kda": "KDA", "short_conv": "short conv"}
 """Names for the recipe of layers, where they are shorter."""
+
+WITHOUT_HEADS = ("short_conv", "mamba", "rwkv4")
+"""Variants that treat each channel by itself."""
 
 DECAY = {
     "lightning": "fixed per head",
@@ -39,6 +43,9 @@ DECAY = {
     "kda": "learned per channel",
     "mamba2": "learned per head",
     "mamba": "learned per channel and state",
+    "rwkv4": "learned per channel",
+    "rg_lru": "learned per channel",
+    "mlstm": "forget gate per head",
 }
 """How the state of a variant decays."""
 
@@ -132,7 +139,7 @@ def linear_heads(m: LinearAttention) -> str:
 
     Mamba-2 counts groups instead of key heads, and a gated convolution has no heads.
     """
-    if m.variant == "short_conv":
+    if m.variant in WITHOUT_HEADS:
         return "none"
     values = number(m.value_heads)
     if m.variant == "mamba2":
@@ -150,6 +157,12 @@ def linear_dims(m: LinearAttention) -> str:
     """
     if m.variant == "mamba2":
         return f"{number(m.value_head_dim)}, state {number(m.key_head_dim)}"
+    if m.variant == "mamba":
+        return f"{number(m.value_head_dim)} channels, state {number(m.key_head_dim)}"
+    if m.variant == "rwkv4":
+        return f"{number(m.value_head_dim)} channels"
+    if m.variant == "rg_lru":
+        return number(m.value_head_dim)
     if m.key_head_dim == m.value_head_dim:
         return number(m.key_head_dim)
     return f"K {number(m.key_head_dim)}, V {number(m.value_head_dim)}"

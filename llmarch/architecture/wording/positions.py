@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...views.numbers import number
-from ..schema import LatentAttention, Rope, RopeScaling
+from ..schema import Embedding, LatentAttention, Rope, RopeScaling
 from .mixers import Softmax
 
 SCALING = {
@@ -14,6 +14,22 @@ SCALING = {
     "longrope": "LongRoPE",
 }
 """Names of the kinds of scaling."""
+
+
+def absolute_kind(e: Embedding) -> str | None:
+    """Return what kind of absolute positions is added to the embedding, None for none."""
+    if e.positions:
+        return "learned"
+    if e.sinusoidal:
+        return "sinusoidal"
+    return None
+
+
+def absolute_positions(e: Embedding) -> str | None:
+    """Return the positions that are added to the embedding: `learned, 2,048 positions`, or None."""
+    if e.positions:
+        return f"learned, {number(e.positions - e.position_offset)} positions"
+    return absolute_kind(e)
 
 
 def rotary_word(r: Rope, m: Softmax) -> str:

@@ -43,7 +43,7 @@ from .mixers import (
     used,
     windowed,
 )
-from .recurrent import expanded_width, mamba2
+from .recurrent import expanded_width, mamba, mamba2, time_step_rank
 from .rotary import (
     all_of_head,
     query_scaling,
@@ -65,6 +65,7 @@ from .wiring import (
     last_kind,
     layer_kind,
     layer_norm,
+    layer_norm_after,
     layer_norm_step,
     layer_wiring,
     mtp,
@@ -110,10 +111,12 @@ __all__ = [
     "latent_attention",
     "layer_kind",
     "layer_norm",
+    "layer_norm_after",
     "layer_norm_step",
     "layer_wiring",
     "lightning_indexer",
     "listed_layers",
+    "mamba",
     "mamba2",
     "mlp_width",
     "moe",
@@ -147,6 +150,7 @@ __all__ = [
     "sigmoid_router",
     "sliding_layers",
     "stored_mtp",
+    "time_step_rank",
     "untied_embedding",
     "used",
     "windowed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from ...architecture import schema as s
@@ -38,6 +39,9 @@ def mamba2(c: ConfigKeys, width: Sourced, **facts: Any) -> Draft:
         )
     c.ignore("mamba_chunk_size", "time_step_limit")
     usual: dict[str, Any] = {
+        "variant": "mamba2",
+        "gate": "silu",
+        "gate_first": True,
         "value_heads": heads,
         "value_head_dim": dim,
         "key_heads": c.size("mamba_n_groups"),
@@ -47,6 +51,28 @@ def mamba2(c: ConfigKeys, width: Sourced, **facts: Any) -> Draft:
         "bias": c.flag("mamba_proj_bias"),
         "norm_groups": c.size("mamba_n_groups"),
     }
+    return Draft(s.LinearAttention, usual | facts)
+
+
+def time_step_rank(c: ConfigKeys, key: str) -> Sourced:
+    """Read the rank of Mamba's time steps; `auto` is a sixteenth of hidden_size, rounded up."""
+    if c.value(key).value != "auto":
+        return c.size(key)
+    return derived(ceil(c.size("hidden_size").value / 16), "hidden_size / 16, rounded up")
+
+
+def mamba(channels: Sourced, state: Sourced, **facts: Any) -> Draft:
+    """Return Mamba-1, whose channels have a state each.
+
+    facts: further fields of LinearAttention.
+    """
     return draft(
-        s.LinearAttention, variant="mamba2", gate="silu", gate_first=True, **(usual | facts)
+        s.LinearAttention,
+        variant="mamba",
+        value_heads=1,
+        value_head_dim=channels,
+        key_heads=1,
+        key_head_dim=state,
+        gate="silu",
+        **facts,
     )

@@ -41,6 +41,11 @@ def layer_norm_step(block: str) -> Draft:
     return pre_norm_step(block, "layer")
 
 
+def layer_norm_after(block: str) -> Draft:
+    """Return a step of block, add, LayerNorm on the stream, as in the first Transformer."""
+    return draft(s.Step, branches=[draft(s.Branch, block=block)], after_norm="layer")
+
+
 def post_norm_step(block: str, norm: str = "rms") -> Draft:
     """Return a step of block, norm, add (OLMo 2)."""
     return draft(s.Step, branches=[draft(s.Branch, block=block, post_norm=norm)])

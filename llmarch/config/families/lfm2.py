@@ -156,19 +156,7 @@ def short_conv_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.Bloc
     yield from module.linear("out_proj", hidden, hidden, bias=a.bias)
 
 
-MERGED_EXPERTS = (
-    tensors.Merge(
-        (
-            r"feed_forward\.experts\.\{\}\.w1\.weight(?!\w)",
-            r"feed_forward\.experts\.\{\}\.w3\.weight(?!\w)",
-        ),
-        ("feed_forward.experts.gate_up_proj",),
-    ),
-    tensors.Merge(
-        (r"feed_forward\.experts\.\{\}\.w2\.weight(?!\w)",),
-        ("feed_forward.experts.down_proj",),
-    ),
-)
+MERGED = tensors.merged_experts("feed_forward", parts=("w1", "w3", "w2"))
 
 FAMILY = Family(
     name="lfm2",
@@ -176,7 +164,7 @@ FAMILY = Family(
     ref=modeling("lfm2"),
     refs={"lfm2_moe": modeling("lfm2_moe")},
     read=read,
-    conversions={"lfm2_moe": tensors.Conversion(merges=MERGED_EXPERTS)},
+    conversions={"lfm2_moe": tensors.Conversion(merges=MERGED)},
     naming=tensors.Naming(
         final_norm="model.embedding_norm",
         norms=("operator_norm", "ffn_norm"),

@@ -56,6 +56,8 @@ def count_tower(tower: Tower) -> int:
         total += _count_pooling_head(tower)
     if tower.standardized:
         total += 2 * width  # mean and scale
+    if tower.newline:
+        total += tower.projector[-1].outputs
     return total
 
 
@@ -67,19 +69,25 @@ def _count_tower_layer(tower: Tower) -> int:
     total = sum(
         [
             count_projection(width, queries + 2 * keys, tower.attention_bias),  # q, k, v
-            count_projection(queries, width, tower.attention_bias),  # o
+            count_projection(queries, width, _has_output_bias(tower)),
             count_dense(tower.ffn, width),
             tower.layer_norms * count_norm(tower.norm, width),
         ]
     )
     if tower.qk_norm:
         total += 2 * tower.head_dim
+    if tower.qk_norm_whole:
+        total += queries + keys
     if tower.layer_scales:
         total += 2 * width
     if tower.clipped:
         linears = 4 + 2 + tower.ffn.gated
         total += BOUNDS * linears
     return total
+
+
+def _has_output_bias(tower: Tower) -> bool:
+    return tower.attention_bias if tower.output_bias is None else tower.output_bias
 
 
 def _count_pooling_head(tower: Tower) -> int:

@@ -43,6 +43,9 @@ class Tower(Strict):
     """Dims of each head."""
     attention_bias: bool
     """Whether query, key, value and output projections have a bias."""
+    output_bias: bool | None = None
+    """Whether the output projection has a bias, where it is not as `attention_bias`. None: it
+    is."""
     ffn: Dense
     """Feed-forward block of each layer."""
     norm: Norm
@@ -82,6 +85,12 @@ class Tower(Strict):
     """Number of key/value heads. None: as many as query heads."""
     qk_norm: bool = False
     """Whether queries and keys have an RMSNorm over each head, with weights [head_dim]."""
+    qk_norm_whole: bool = False
+    """Whether queries and keys have an RMSNorm over all heads together, with weights [heads ·
+    head_dim] (InternViT)."""
+    newline: bool = False
+    """Whether a learned vector, as wide as the decoder, ends each row of an image's features
+    (LLaVA-NeXT)."""
     patch_frames: int = 1
     """Frames of a video that a patch spans."""
     position_axes: int = 1

@@ -158,9 +158,9 @@ class Attention(Strict):
     without weights (DiffLlama)."""
     clip: float | None = None
     """Bound of queries, keys and values: each element is clamped to ±clip. None: not clamped."""
-    sees_ahead: Literal["vision"] | None = None
-    """`vision`: tokens of one image attend to each other in both directions. None: strictly
-    causal."""
+    sees_ahead: Literal["vision", "prefix"] | None = None
+    """Which tokens attend to each other in both directions: those of one image (`vision`), or all
+    of the prompt (`prefix`: PaliGemma). None: none, attention is strictly causal."""
     kv_from: str | None = None
     """Name of the mixer whose keys and values this one reuses: those of its last layer before. It
     has no key and value projections then, and caches nothing. None: its own."""

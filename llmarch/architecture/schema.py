@@ -312,6 +312,9 @@ class Architecture(Strict):
     """Name of the llmarch family file that read the config."""
     model_type: str
     """`model_type` of the config, by which loaders pick the model's code."""
+    decoder_type: str | None = None
+    """`model_type` of the decoder in a wrapper that may hold another family's (LLaVA). None: the
+    code of `model_type` says which decoder it is."""
     hidden_size: int
     """Width of the residual stream."""
     vocab_size: int

@@ -5,7 +5,9 @@ Family files import this package and call `tensors.split_attention_parts()`.
 
 from .conversion import (
     BLOCK_SPARSE_RENAME,
+    CLIP_RENAME,
     EXPERT_CONVERSION,
+    LLAVA_NEXT_RENAMES,
     LLAVA_RENAMES,
     MERGED_EXPERTS,
     MERGED_TEXT_EXPERTS,
@@ -17,7 +19,17 @@ from .conversion import (
     Rename,
     merged_experts,
 )
-from .encoders import encoder_layer_rows, matrix_rows, patch_rows, position_rows, projector_rows
+from .encoders import (
+    FC_MLP,
+    clip_rows,
+    encoder_layer_rows,
+    matrix_rows,
+    patch_rows,
+    pixtral_rows,
+    position_rows,
+    projector_norm_rows,
+    projector_rows,
+)
 from .naming import (
     CLASSIFIER_HEADS,
     POST_NORMS,
@@ -25,6 +37,7 @@ from .naming import (
     SANDWICH_NORMS,
     SCORE_HEADS,
     Naming,
+    in_base,
 )
 from .parts import (
     BlockTensor,
@@ -51,7 +64,10 @@ from .template import (
 __all__ = [
     "BLOCK_SPARSE_RENAME",
     "CLASSIFIER_HEADS",
+    "CLIP_RENAME",
     "EXPERT_CONVERSION",
+    "FC_MLP",
+    "LLAVA_NEXT_RENAMES",
     "LLAVA_RENAMES",
     "MERGED_EXPERTS",
     "MERGED_TEXT_EXPERTS",
@@ -70,12 +86,14 @@ __all__ = [
     "Naming",
     "Rename",
     "TensorRow",
+    "clip_rows",
     "dense_parts",
     "encoder_layer_rows",
     "fused_attention_parts",
     "fused_dense_parts",
     "fused_moe_parts",
     "hyper_rows",
+    "in_base",
     "latent_parts",
     "mamba2_parts",
     "mamba_parts",
@@ -86,7 +104,9 @@ __all__ = [
     "norm_rows",
     "patch_rows",
     "per_layer_input_parts",
+    "pixtral_rows",
     "position_rows",
+    "projector_norm_rows",
     "projector_rows",
     "rows_of_layers",
     "split_attention_parts",

@@ -176,6 +176,15 @@ LLAVA_RENAMES = (
 )
 """A language model and an encoder as LLaVA wraps them (`llava` and `LlavaModel`)."""
 
+LLAVA_NEXT_RENAMES = (
+    *LLAVA_RENAMES,
+    Rename(r"^image_newline(?!\w)", "model.image_newline"),
+)
+"""The same with the vector that ends a row of features (`llava_next`)."""
+
+CLIP_RENAME = Rename(r"^vision_model\.", "", scope="vision_tower")
+"""`CLIPVisionModel`: the tower without its inner module."""
+
 EXPERT_CONVERSION = Conversion(merges=MERGED_EXPERTS)
 """A model with experts whose names transformers leaves as they are, but stacks."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..architecture.schema import Attention, Linear, QKNorm, Tower
-from .parts import BlockTensors
+from .parts import BlockTensors, dense_parts, split_attention_parts
 from .template import TensorRow, norm_rows
 
 _VISION = "vision"
@@ -79,6 +79,11 @@ def _attention_of_tower(tower: Tower) -> Attention:
     norm = None
     if tower.qk_norm:
         norm = QKNorm(scope="head")
+    if tower.qk_norm_whole:
+        norm = QKNorm(scope="projection")
+    output_bias = tower.output_bias
+    if output_bias is None:
+        output_bias = tower.attention_bias
     return Attention(
         heads=tower.heads,
         kv_heads=tower.kv_heads or tower.heads,
@@ -86,7 +91,7 @@ def _attention_of_tower(tower: Tower) -> Attention:
         v_head_dim=tower.head_dim,
         qk_norm=norm,
         qkv_bias=tower.attention_bias,
-        output_bias=tower.attention_bias,
+        output_bias=output_bias,
     )
 
 
@@ -126,3 +131,70 @@ def projector_rows(tower: Tower, *names: str) -> Iterator[TensorRow]:
     named_matrices = zip(names, tower.projector, strict=True)
     for name, matrix in named_matrices:
         yield from matrix_rows(name, matrix)
+
+
+FC_MLP = dense_parts("mlp", up="fc1", down="fc2")
+"""The MLP of CLIP's and most other towers."""
+
+
+def clip_rows(tower: Tower, prefix: str, flat: bool = False) -> Iterator[TensorRow]:
+    """Yield a tower in CLIP's names, which SigLIP has too.
+
+    flat: whether the patch embedding is stored as a matrix instead of a convolution (SigLIP 2).
+    """
+    embeddings = f"{prefix}embeddings."
+    if flat:
+        yield from matrix_rows(f"{embeddings}patch_embedding", tower.patch_embedding)
+    else:
+        yield from patch_rows(f"{embeddings}patch_embedding", tower)
+    if tower.class_token:
+        yield TensorRow(f"{embeddings}class_embedding", (tower.hidden_size,), (), _VISION)
+    yield from position_rows(f"{embeddings}position_embedding.weight", tower)
+    outer = ("pre_layrnorm", "post_layernorm")  # the former is spelled so
+    for name in outer[-tower.outer_norms :]:
+        yield from norm_rows(prefix + name, tower.norm, tower.hidden_size, (), _VISION)
+    yield from encoder_layer_rows(
+        tower,
+        layer=f"{prefix}encoder.layers.{{}}.",
+        norms=("layer_norm1", "layer_norm2"),
+        attention=split_attention_parts(o="out_proj"),
+        ffn=FC_MLP,
+    )
+    if tower.pooling_head:
+        yield from _pooling_rows(tower, f"{prefix}head.")
+
+
+def _pooling_rows(t: Tower, prefix: str) -> Iterator[TensorRow]:
+    """Yield the head that pools an image by attention with one learned query."""
+    width = t.hidden_size
+    output = Linear(inputs=width, outputs=width, bias=True)
+    facts = ("towers.vision.pooling_head",)
+    yield TensorRow(f"{prefix}probe", (1, 1, width), (), _VISION, facts)
+    packed = f"{prefix}attention.in_proj_"
+    yield TensorRow(f"{packed}weight", (3 * width, width), (), _VISION)
+    yield TensorRow(f"{packed}bias", (3 * width,), (), _VISION)
+    yield from matrix_rows(f"{prefix}attention.out_proj", output)
+    yield from norm_rows(f"{prefix}layernorm", t.norm, width, (), _VISION)
+    for tensor in FC_MLP(t.ffn, width):
+        yield TensorRow(prefix + tensor.name, tensor.shape, (), _VISION)
+
+
+def pixtral_rows(tower: Tower, prefix: str) -> Iterator[TensorRow]:
+    """Yield a tower in Pixtral's names."""
+    yield from patch_rows(f"{prefix}patch_conv", tower)
+    yield TensorRow(f"{prefix}ln_pre.weight", (tower.hidden_size,), (), _VISION)
+    yield from encoder_layer_rows(
+        tower,
+        layer=f"{prefix}transformer.layers.{{}}.",
+        norms=("attention_norm", "ffn_norm"),
+        attention=split_attention_parts("attention"),
+        ffn=dense_parts("feed_forward"),
+    )
+
+
+def projector_norm_rows(tower: Tower, name: str) -> Iterator[TensorRow]:
+    """Yield the one norm of a projector, with its bias if it has one."""
+    for width in tower.projector_norms:
+        yield TensorRow(f"{name}.weight", (width,), (), _VISION)
+        if tower.projector_norm_bias:
+            yield TensorRow(f"{name}.bias", (width,), (), _VISION)

@@ -106,7 +106,8 @@ class Naming(Frozen):
 
 def in_base(naming: Naming, base: str) -> Naming:
     """Return the names with the decoder in another module of the class than `model`."""
-    names = {name: getattr(naming, name) for name in ("embedding", "layer", "final_norm")}
+    fields = ("embedding", "positions", "embedding_norm", "layer", "final_norm")
+    names = {name: getattr(naming, name) for name in fields}
     moved = {
         name: f"{base}.{value.removeprefix('model.')}"
         for name, value in names.items()

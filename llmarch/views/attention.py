@@ -362,8 +362,10 @@ def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
         yield "values: the key projection"
     if m.value_norm:
         yield "values: RMSNorm without weight"
-    if m.sees_ahead:
+    if m.sees_ahead == "vision":
         yield "tokens of one image see each other"
+    elif m.sees_ahead == "prefix":
+        yield "tokens of the prompt see each other"
     if m.cross_tokens:
         yield f"reads up to {number(m.cross_tokens)} tokens of an encoder"
     yield from score_details(m)

@@ -29,6 +29,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
     "gpt2": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
     "hy_v3": {"mlp_bias=True": "biases of shared experts are not read"},
+    "internvl": {"use_mask_token=True": "a token of training alone"},
     "kimi_k25": {
         "projection_hidden_size|pos_emb_height|vision_config.hidden_size": "published towers only"
     },

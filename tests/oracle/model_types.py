@@ -50,7 +50,8 @@ GIVEN = {
     "qwen3_5": {"vision_config.out_hidden_size": 4096}, "qwen3_5_moe": {"vision_config.out_hidden_size": 2048}, "qwen3_vl": {"vision_config.out_hidden_size": 4096},
     "qwen3_vl_moe": {"vision_config.out_hidden_size": 2048}, "dots1": {"n_shared_experts": 2, "n_routed_experts": 128, "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "num_experts_per_tok": 6},
     "qwen2_vl": {"vision_config.hidden_size": 8192}, "qwen2_5_vl": {"vision_config.out_hidden_size": 8192},
-    "qwen4_exp_text": {"head_dim": 128},
+    "qwen4_exp_text": {"head_dim": 128}, "vipllava": {"vision_config.num_hidden_layers": 12},
+    "aya_vision": {"vision_config.num_attention_heads": 16},
 }
 # Where the reverse conversion is not what the Hub has: (pattern, replacement), as tests/oracle/make_fixtures.py
 PUBLISHED = {"gpt2": [(r"^transformer\.", "")], "bloom": [(r"^transformer\.", "")],

@@ -212,9 +212,11 @@ def _cross_attention(tokens: int | None) -> str | None:
 
 
 def _image_mask(sees_ahead: str | None) -> str | None:
-    """Return how tokens of one image see each other."""
+    """Return how tokens of one image see each other, and in `prefix` all of the prompt."""
     if sees_ahead is None:
         return None
+    if sees_ahead == "prefix":
+        return "see the whole prompt, as its text does"
     return "see each other in both directions"
 
 

@@ -30,6 +30,14 @@ def _yes_or_no(value: bool | None) -> str | None:
     return "no"
 
 
+_MODEL_TYPE = ChangeRule(
+    "model-type-changed",
+    "info",
+    "model_type changed",
+    "Loaders choose the model class by model_type. An engine that does not know the new "
+    "value refuses the model. The changes of other facts say whether it computes the same.",
+)
+
 FACTS = (
     Fact(
         "quantization{,.method,.bits,.format,.block,.group_size,.experts}",
@@ -154,14 +162,9 @@ FACTS = (
         "model_type",
         "Config",
         "model type",
-        ChangeRule(
-            "model-type-changed",
-            "info",
-            "model_type changed",
-            "Loaders choose the model class by model_type. An engine that does not know the new "
-            "value refuses the model. The changes of other facts say whether it computes the same.",
-        ),
+        _MODEL_TYPE,
     ),
+    Fact("decoder_type", "Config", "decoder", _MODEL_TYPE),
     Fact(
         "family",
         "Config",

@@ -6,13 +6,17 @@ A wrapper's type (`gemma3`) and its text part's (`gemma3_text`) are rows of thei
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ...errors import UnknownFamily
 
 if TYPE_CHECKING:
+    from ...architecture.schema import Architecture
+    from ...tensors.naming import Naming
     from ..evidence import Draft
     from ..vocabulary import ConfigKeys, Family
 
@@ -20,6 +24,7 @@ MODEL_TYPES: dict[str, str] = {
     "afmoe": "afmoe",
     "apertus": "apertus",
     "arcee": "arcee",
+    "aya_vision": "cohere2_vision",
     "bamba": "bamba",
     "biogpt": "biogpt",
     "bitnet": "bitnet",
@@ -27,6 +32,7 @@ MODEL_TYPES: dict[str, str] = {
     "codegen": "gptj",
     "cohere": "cohere",
     "cohere2": "cohere",
+    "cohere2_vision": "cohere2_vision",
     "ctrl": "ctrl",
     "cwm": "cwm",
     "deepseek_v2": "deepseek",
@@ -73,7 +79,9 @@ MODEL_TYPES: dict[str, str] = {
     "hunyuan_v1_moe": "hunyuan",
     "hy_v3": "hy_v3",
     "hyperclovax": "hyperclovax",
+    "idefics3": "idefics3",
     "internlm3": "llama",
+    "internvl": "internvl",
     "iquestcoder": "llama",
     "jais2": "jais2",
     "jamba": "jamba",
@@ -83,9 +91,14 @@ MODEL_TYPES: dict[str, str] = {
     "laguna": "laguna",
     "lfm2": "lfm2",
     "lfm2_moe": "lfm2",
+    "lfm2_vl": "lfm2_vl",
     "llama": "llama",
     "llama4": "llama4",
     "llama4_text": "llama4",
+    "llava": "llava",
+    "llava_next": "llava",
+    "llava_next_video": "llava",
+    "llava_onevision": "llava",
     "longcat_flash": "longcat_flash",
     "mamba": "mamba",
     "mamba2": "mamba2",
@@ -113,6 +126,7 @@ MODEL_TYPES: dict[str, str] = {
     "olmo3": "olmo",
     "olmoe": "olmoe",
     "opt": "opt",
+    "paligemma": "paligemma",
     "persimmon": "persimmon",
     "phi": "phi",
     "phi3": "phi3",
@@ -138,12 +152,14 @@ MODEL_TYPES: dict[str, str] = {
     "rwkv": "rwkv",
     "seed_oss": "seed_oss",
     "smollm3": "smollm3",
+    "smolvlm": "idefics3",
     "solar_open": "solar_open",
     "stablelm": "stablelm",
     "starcoder2": "starcoder2",
     "step3p5": "step3p7",
     "step3p7": "step3p7",
     "vaultgemma": "gemma",
+    "vipllava": "llava",
     "xglm": "biogpt",
     "xlstm": "xlstm",
     "youtu": "youtu",
@@ -173,6 +189,14 @@ def family_named(name: str) -> Family:
     return family
 
 
+def naming_of_decoder(a: Architecture) -> Naming:
+    """Return the published names of the decoder in a wrapper that may hold another family's."""
+    model_type = a.decoder_type or a.model_type
+    family = family_named(MODEL_TYPES[model_type])
+    decoder = replace(a, family=family.name, model_type=model_type, decoder_type=None, towers={})
+    return family.names(decoder)
+
+
 def read_text_part(c: ConfigKeys, default: str) -> tuple[ConfigKeys, Draft]:
     """Read the decoder of a wrapper that may hold another family's.
 
@@ -183,3 +207,22 @@ def read_text_part(c: ConfigKeys, default: str) -> tuple[ConfigKeys, Draft]:
     family = find_family(model_type, c.file)
     part = family.part(c, "text_config", model_type)
     return part, family.read_layers(part)
+
+
+def read_wrapper(
+    c: ConfigKeys,
+    default: str,
+    vision: Callable[[ConfigKeys, Draft], Draft],
+    tied_by: Literal["wrapper", "part", "either"] = "wrapper",
+) -> Draft:
+    """Read a vision-language wrapper whose decoder may be of any family.
+
+    default: the model_type of a `text_config` that has none.
+    vision: what reads the tower, from the wrapper's keys and the decoder.
+    tied_by: whose flag ties the head.
+    """
+    from ..blocks.wiring import wrapped
+
+    part, text = read_text_part(c, default)
+    whole = wrapped(c, part, text, tied_by=tied_by, vision=vision)
+    return whole.replace(decoder_type=text["model_type"])

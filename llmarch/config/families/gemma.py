@@ -13,7 +13,7 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import NotAModel
 from .. import blocks
-from ..blocks import vision
+from ..blocks import towers
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
@@ -136,62 +136,26 @@ def decoder(c: ConfigKeys, mixers: dict[str, Draft], activation: Sourced, **part
 def siglip(c: ConfigKeys, text: Draft) -> Draft:
     """Read the SigLIP tower, and Gemma 3's projector: patches averaged, a norm, one matrix."""
     v = FAMILY.part(c, "vision_config", "siglip_vision_model")
-    kind = vision.encoder_kind(v, "siglip_vision_model")
     hidden = v.size("hidden_size")
     side = v.size("image_size").value // v.size("patch_size").value
     merge = side // int(c.size("mm_tokens_per_image").value ** 0.5)
-    return vision.transformer(
+    return towers.siglip(
         v,
-        kind=same_evidence("siglip", kind),
-        norm=blocks.layer_norm(v, "layer_norm_eps"),
-        outer_norms=1,
-        image_size=v.size("image_size"),
-        patch_embedding=vision.patch_embedding(v, hidden, bias=True),
-        positions=vision.grid_positions(v),
-        pooling_head=v.flag("vision_use_head"),
         merge=derived(merge, "image_size / patch_size / sqrt(mm_tokens_per_image)"),
         projector=[draft(s.Linear, inputs=hidden, outputs=text["hidden_size"])],
         projector_norms=same_evidence([hidden.value], hidden),
     )
 
 
-def siglip_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def gemma3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the SigLIP tower and the projector, whose matrix is stored as [inputs, outputs]."""
     t = a.towers["vision"]
     assert isinstance(t, s.Tower)
-    prefix = "vision_tower.vision_model."
-    layer = f"{prefix}encoder.layers.{{}}."
-    norms = ("layer_norm1", "layer_norm2")
-    yield from tensors.patch_rows(f"{prefix}embeddings.patch_embedding", t)
-    yield from tensors.position_rows(f"{prefix}embeddings.position_embedding.weight", t)
-    yield from tensors.encoder_layer_rows(
-        t, layer, norms, tensors.split_attention_parts(o="out_proj"), SIGLIP_MLP
-    )
-    yield from tensors.norm_rows(f"{prefix}post_layernorm", t.norm, t.hidden_size, (), "vision")
-    if t.pooling_head:
-        yield from pooling_rows(t, f"{prefix}head.")
+    yield from tensors.clip_rows(t, "vision_tower.vision_model.")
     matrix = "multi_modal_projector.mm_input_projection_weight"
     yield tensors.TensorRow(matrix, (t.projector[0].inputs, t.projector[0].outputs), (), "vision")
     norm = "multi_modal_projector.mm_soft_emb_norm.weight"
     yield tensors.TensorRow(norm, (t.projector_norms[0],), (), "vision")
-
-
-def pooling_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
-    """Yield the head that pools an image by attention with one learned query."""
-    width = t.hidden_size
-    output = s.Linear(inputs=width, outputs=width, bias=True)
-    facts = ("towers.vision.pooling_head",)
-    yield tensors.TensorRow(f"{prefix}probe", (1, 1, width), (), "vision", facts)
-    packed = f"{prefix}attention.in_proj_"
-    yield tensors.TensorRow(f"{packed}weight", (3 * width, width), (), "vision")
-    yield tensors.TensorRow(f"{packed}bias", (3 * width,), (), "vision")
-    yield from tensors.matrix_rows(f"{prefix}attention.out_proj", output)
-    yield from tensors.norm_rows(f"{prefix}layernorm", t.norm, width, (), "vision")
-    for tensor in SIGLIP_MLP(t.ffn, width):
-        yield tensors.TensorRow(prefix + tensor.name, tensor.shape, (), "vision")
-
-
-SIGLIP_MLP = tensors.dense_parts("mlp", up="fc1", down="fc2")
 
 
 def naming(a: s.Architecture) -> tensors.Naming:
@@ -200,7 +164,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     return tensors.Naming(
         prefix="language_model." if wrapper else "",
         norms=NORMS.get(a.model_type, tensors.SANDWICH_NORMS),
-        tower=siglip_rows,
+        tower=gemma3_tower_rows,
     )
 
 
@@ -209,10 +173,6 @@ NORMS = {
     "vaultgemma": ("input_layernorm", "pre_feedforward_layernorm"),
 }
 """The norms of a layer, of model types whose blocks have none on their outputs."""
-
-
-SIGLIP_RENAME = tensors.Rename(r"^vision_model\.", "", scope="vision_tower")
-"""`CLIPVisionModel`: the tower without its inner module."""
 
 
 GEMMA2 = {
@@ -243,7 +203,9 @@ FAMILY = Family(
     },
     read=read,
     naming=naming,
-    conversions={"gemma3": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, SIGLIP_RENAME))},
+    conversions={
+        "gemma3": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
+    },
     defaults={
         "gemma": {
             "num_key_value_heads": 16,
@@ -275,18 +237,7 @@ FAMILY = Family(
             "final_logit_softcapping": None,
         },
         "gemma3": {"tie_word_embeddings": True, "mm_tokens_per_image": 256},
-        "siglip_vision_model": {
-            "hidden_size": 768,
-            "intermediate_size": 3072,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 12,
-            "num_channels": 3,
-            "image_size": 224,
-            "patch_size": 16,
-            "hidden_act": "gelu_pytorch_tanh",
-            "layer_norm_eps": 1e-6,
-            "vision_use_head": True,
-        },
+        "siglip_vision_model": towers.SIGLIP,
     },
     config_class={
         "gemma": "GemmaConfig",

@@ -11,11 +11,9 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import ConfigError
 from .. import blocks
-from ..blocks import vision
+from ..blocks import towers
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
-from ..findings import another_value, quoted
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import read_text_part
 
@@ -103,50 +101,20 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
     neither merges nor norms, which two keys say that only params.json has.
     """
     keys = FAMILY.part(c, "vision_config", "pixtral")
-    kind = vision.encoder_kind(keys, "pixtral")
-    keys.ignore("head_dim", "vocab_size")  # the class divides; a left-over
     hidden = keys.size("hidden_size")
     normed = c.flag("add_pre_mm_projector_layer_norm", default=True).value
-    layers = feature_layers(c, keys.layer_count().value)
+    layers = towers.feature_layers(c, keys.layer_count().value)
     norm_widths: list[int] = []
     if normed:
         norm_widths = [hidden.value]
-    tower = vision.transformer(
+    return towers.pixtral(
         keys,
-        kind=kind,
-        attention_bias=False,
-        ffn=blocks.dense(keys),
-        norm=draft(s.Norm, kind="rmsnorm", eps=1e-5),
-        outer_norms=1,
-        image_size=keys.size("image_size"),
         merge=c.size("spatial_merge_size"),
         features=layers,
         projector=projector(c, hidden, text["hidden_size"], layers),
         projector_activation=blocks.activation_name(c, "projector_hidden_act"),
         projector_norms=same_evidence(norm_widths, hidden),
     )
-    dim = tower["head_dim"]
-    another_value(keys, "head_dim", dim.value, dim.evidence.ref)
-    return tower.replace(rope=blocks.rope(keys, dim))
-
-
-def feature_layers(c: ConfigKeys, depth: int) -> Sourced:
-    """Read which of `depth` layers feed the projector: an empty list for the last one alone.
-
-    The config has one number or a list; negative ones count from the end, as in Python. Raises
-    ConfigError for a layer that does not exist.
-    """
-    key = "vision_feature_layer"
-    given = c.value(key, default=-1)
-    entries: list[Any] = [given.value]
-    if isinstance(given.value, list):
-        entries = c.items(key).value
-    layers: list[int] = []
-    for entry in entries:
-        if not isinstance(entry, int) or not -depth <= entry + 1 <= depth + 1:
-            raise ConfigError(f"{c.file}: {c.key(key)} is {quoted(entry)} of {depth} layers")
-        layers.append(entry if entry >= 0 else depth + 1 + entry)
-    return same_evidence([] if layers == [depth] else layers, given)
 
 
 def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
@@ -173,25 +141,11 @@ def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -
     return [merger, *mlp]
 
 
-def pixtral_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def mistral3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
-    prefix = "vision_tower."
-    yield from tensors.patch_rows(f"{prefix}patch_conv", tower)
-    yield tensors.TensorRow(
-        pattern=f"{prefix}ln_pre.weight",
-        shape=(tower.hidden_size,),
-        axes=(),
-        component="vision",
-    )
-    yield from tensors.encoder_layer_rows(
-        tower,
-        layer=f"{prefix}transformer.layers.{{}}.",
-        norms=("attention_norm", "ffn_norm"),
-        attention=tensors.split_attention_parts("attention"),
-        ffn=tensors.dense_parts("feed_forward"),
-    )
+    yield from tensors.pixtral_rows(tower, "vision_tower.")
 
     projector = "multi_modal_projector."
     matrices = (
@@ -228,7 +182,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     return tensors.Naming(
         prefix=prefix,
         blocks=builders,
-        tower=pixtral_rows,
+        tower=mistral3_tower_rows,
     )
 
 
@@ -302,18 +256,9 @@ FAMILY = Family(
             "projector_hidden_act": "gelu",
             "multimodal_projector_bias": False,
             "spatial_merge_size": 2,
+            "vision_feature_layer": -1,
         },
-        "pixtral": {
-            "hidden_size": 1024,
-            "intermediate_size": 4096,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "num_channels": 3,
-            "image_size": 1024,
-            "patch_size": 16,
-            "hidden_act": "gelu",
-            "rope_theta": 10000.0,
-        },
+        "pixtral": towers.PIXTRAL,
     },
     config_class={
         "mistral": "MistralConfig",

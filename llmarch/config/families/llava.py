@@ -1,0 +1,154 @@
+"""LLaVA 1.5, NeXT (1.6), OneVision and ViP: a decoder of any family behind a CLIP or SigLIP tower.
+
+Features of one encoder layer or several pass an MLP of two layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..blocks import towers
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
+from . import naming_of_decoder, read_wrapper
+
+DECODERS = {"llava_onevision": "qwen2"}
+"""The decoder of a wrapper whose config does not say, where it is not Llama."""
+
+READERS = {
+    "clip_vision_model": towers.clip,
+    "siglip_vision_model": towers.siglip,
+    "pixtral": towers.pixtral,
+}
+ROWS = {
+    "clip": tensors.clip_rows,
+    "siglip": tensors.clip_rows,
+    "pixtral": tensors.pixtral_rows,
+}
+PREFIXES = {
+    "clip": "vision_tower.vision_model.",
+    "siglip": "vision_tower.vision_model.",
+    "pixtral": "vision_tower.",
+}
+"""What reads a tower, what yields its tensors, and what their names begin with."""
+
+
+def read(c: ConfigKeys) -> Draft:
+    """Read the wrapper of a decoder."""
+    c.ignore("image_seq_length", "image_grid_pinpoints", "vision_aspect_ratio", "vocab_size")
+    c.ignore("use_image_newline_parameter", "video_seq_length", "hidden_size")
+    c.ignore("spatial_pool_mode", "spatial_pool_stride")
+    tied_by = "either" if c.model_type == "llava_onevision" else "wrapper"
+    default = DECODERS.get(c.model_type, "llama")
+    return read_wrapper(c, default, vision_tower, tied_by=tied_by)
+
+
+def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+    """Read the tower and its projector."""
+    usual = "siglip_vision_model" if c.model_type == "llava_onevision" else "clip_vision_model"
+    kind = c.child("vision_config").word("model_type", default=usual).value
+    v = FAMILY.part(c, "vision_config", kind)
+    layers = towers.feature_layers(c, v.layer_count().value)
+    facts: dict[str, Any] = {
+        "features": layers,
+        "projector": projector(c, v.size("hidden_size"), text["hidden_size"], layers),
+        "projector_activation": blocks.activation_name(c, "projector_hidden_act"),
+        "newline": c.model_type in ("llava_next", "llava_next_video", "llava_onevision"),
+    }
+    if c.model_type == "vipllava":
+        c.ignore("projector_layernorm_eps")
+        width = facts["projector"][0]["inputs"]
+        facts["projector_norms"] = same_evidence([width.value], width)
+        facts["projector_norm_bias"] = True
+    c.ignore("vision_feature_select_strategy")
+    return READERS.get(kind, towers.clip)(v, **facts)
+
+
+def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
+    """Read the MLP from the tower's width, times the layers that feed it, to the decoder's."""
+    bias: Any = True
+    if c.model_type != "vipllava":
+        bias = c.flag("multimodal_projector_bias")
+    formula = "vision hidden_size * layers in vision_feature_layer"
+    inputs = derived(hidden.value * max(1, len(layers.value)), formula)
+    return [
+        draft(s.Linear, inputs=inputs, outputs=width, bias=bias),
+        draft(s.Linear, inputs=width, outputs=width, bias=bias),
+    ]
+
+
+def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+    """Yield the tower, its projector, and the vector that ends a row of features."""
+    tower = a.towers["vision"]
+    assert isinstance(tower, s.Tower)
+    yield from ROWS[tower.kind](tower, PREFIXES[tower.kind])
+    module = "multi_modal_projector."
+    yield from tensors.projector_norm_rows(tower, f"{module}projector_layernorm")
+    yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
+    if tower.newline:
+        width = tower.projector[-1].outputs
+        facts = ("towers.vision.newline",)
+        yield tensors.TensorRow("image_newline", (width,), (), "vision", facts)
+
+
+def naming(a: s.Architecture) -> tensors.Naming:
+    """Return the published names: the decoder's own, in a module."""
+    return replace(naming_of_decoder(a), prefix="language_model.", tower=tower_rows)
+
+
+NEXT = ("llava_next", "llava_next_video", "llava_onevision")
+CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
+NEXT_CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_NEXT_RENAMES, tensors.CLIP_RENAME))
+LLAVA = {
+    "multimodal_projector_bias": True,
+    "projector_hidden_act": "gelu",
+    "tie_word_embeddings": False,
+    "vision_feature_layer": -2,
+}
+
+FAMILY = Family(
+    name="llava",
+    title="LLaVA",
+    ref=modeling("llava"),
+    refs={
+        "llava_next": modeling("llava_next"),
+        "llava_next_video": modeling("llava_next_video"),
+        "llava_onevision": modeling("llava_onevision"),
+        "vipllava": modeling("vipllava"),
+        **towers.REFS,
+    },
+    read=read,
+    naming=naming,
+    conversions={
+        "llava": CONVERSION,
+        "vipllava": CONVERSION,
+        **dict.fromkeys(NEXT, NEXT_CONVERSION),
+    },
+    defaults={
+        "llava": LLAVA,
+        "llava_next": LLAVA,
+        "llava_next_video": LLAVA,
+        "llava_onevision": {**LLAVA, "vision_feature_layer": -1},
+        "vipllava": {
+            "projector_hidden_act": "gelu",
+            "tie_word_embeddings": False,
+            "vision_feature_layer": [-2, -5, -8, -11, 6],
+        },
+        "clip_vision_model": towers.CLIP,
+        "siglip_vision_model": towers.SIGLIP,
+        "pixtral": towers.PIXTRAL,
+    },
+    config_class={
+        "llava": "LlavaConfig",
+        "llava_next": "LlavaNextConfig",
+        "llava_next_video": "LlavaNextVideoConfig",
+        "llava_onevision": "LlavaOnevisionConfig",
+        "vipllava": "VipLlavaConfig",
+        **towers.CONFIG_CLASS,
+    },
+)

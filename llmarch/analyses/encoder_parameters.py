@@ -110,6 +110,8 @@ def _count_projectors(tower: Tower) -> int:
     if tower.projector_norm_bias:
         norms *= 2
     total = projector + norms
+    if tower.projector_ffn:
+        total += count_dense(tower.projector_ffn, tower.projector[-1].outputs)
     if tower.deepstack:
         layer_norm = 2 * tower.projector[0].inputs
         total += len(tower.deepstack) * (projector + layer_norm)

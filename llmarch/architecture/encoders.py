@@ -77,6 +77,9 @@ class Tower(Strict):
     """Matrices from the encoder's features to the decoder's width, in order."""
     projector_activation: str | None = None
     """Activation between the projector's matrices. None: none, or a single matrix."""
+    projector_ffn: Dense | None = None
+    """Feed-forward block after the projector's matrices, as wide in and out as the last of them
+    (GLM-4V). None: none."""
     projector_norms: tuple[int, ...] = ()
     """Widths of the projector's norms. Empty: no norms."""
     projector_norm_bias: bool = False

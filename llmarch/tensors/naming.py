@@ -73,6 +73,8 @@ class Naming(Frozen):
     """The module of a head that is not a language model's, by its kind; no prefix is before it."""
     norms: tuple[str, ...] = PRE_NORMS
     """A layer's norms in the order of its wiring."""
+    kind_norms: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """The same for the kinds of layers that have other ones."""
     hyper: tuple[str, ...] = ()
     """Prefixes of hyper-connections: a layer's, in the order of its steps, and the last one's,
     which joins the streams after the layers."""

@@ -285,7 +285,8 @@ def rows_of_layers(
     if "{}" in prefix:
         axes = (numbers,)
 
-    for name, norm_name in zip(naming.norms, layer_norms(steps), strict=True):
+    norm_names = naming.kind_norms.get(kind, naming.norms)
+    for name, norm_name in zip(norm_names, layer_norms(steps), strict=True):
         norm = a.norms[norm_name]
         norm_component = component or "norms"
         yield from norm_rows(prefix + name, norm, a.hidden_size, axes, norm_component)

@@ -1,4 +1,6 @@
-"""GPT-2: learned positions, LayerNorm before each block, MHA, an ungated MLP, biases, tied.
+"""GPT-2 and the first GPT: learned positions, LayerNorm, MHA, an ungated MLP, biases, tied.
+
+GPT-2 norms before each block, GPT after each addition and not at the end.
 
 Its matrices are Conv1D: stored as [inputs, outputs], unlike those of every other family. Queries,
 keys and values are one matrix.
@@ -7,11 +9,12 @@ keys and values are one matrix.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft, same_evidence
+from ..evidence import Draft, derived, draft, hard_coded, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -22,28 +25,34 @@ def read(c: ConfigKeys) -> Draft:
     # keys of the first GPT-2 code, which nothing reads now
     c.ignore("n_ctx", "n_special", "predict_special_tokens", "output_past")
     c.describe_only("add_cross_attention", False, "weights")
+    first = c.model_type == "openai-gpt"
+    step = blocks.layer_norm_after if first else blocks.layer_norm_step
     return blocks.decoder(
         c,
         hidden_size=c.size("n_embd", "hidden_size"),
         context_length=positions,
         embedding=blocks.embedding(c, positions=positions),
-        final_norm="layer",
+        final_norm=None if first else "layer",
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         mixers={"full": attention(c)},
-        ffns={"dense": mlp(c)},
-        **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
+        ffns={"dense": first_mlp(c) if first else mlp(c)},
+        **blocks.layer_wiring(layers, "dense", step),
     )
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
-    scaled = c.flag("scale_attn_weights")
+    scaled = c.flag("scale_attn_weights", default=hard_coded(True, c.ref))
+    by_depth = c.flag("scale_attn_by_inverse_layer_idx", default=hard_coded(False, c.ref))
+    if c.model_type != "openai-gpt":
+        scaled = c.flag("scale_attn_weights")
+        by_depth = c.flag("scale_attn_by_inverse_layer_idx")
     return blocks.divided_attention(
         c,
         ("n_embd", "hidden_size"),
         ("n_head", "num_attention_heads"),
         scale=None if scaled.value else same_evidence(1.0, scaled),
-        scale_by_depth=c.flag("scale_attn_by_inverse_layer_idx"),
+        scale_by_depth=by_depth,
         qkv_bias=True,
         output_bias=True,
     )
@@ -53,6 +62,15 @@ def mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
     width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
     activation = blocks.activation_name(c, "activation_function")
+    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
+
+
+def first_mlp(c: ConfigKeys) -> Draft:
+    """Read the MLP of the first GPT, whose `gelu` is the tanh form."""
+    width = derived(4 * c.size("n_embd").value, "4 * n_embd")
+    activation = blocks.activation_name(c, "afn")
+    if activation.value == "gelu":
+        activation = same_evidence("gelu_tanh", activation)
     return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
 
 
@@ -79,30 +97,61 @@ def dense_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
     yield from conv1d(m, "c_proj", f.width, hidden, "width")
 
 
+BLOCKS = {s.Attention: attention_parts, s.Dense: dense_parts}
+GPT2 = tensors.Naming(
+    embedding="wte.weight",
+    positions="wpe.weight",
+    layer="h.{}.",
+    final_norm="ln_f",
+    score_heads=tensors.CLASSIFIER_HEADS,
+    norms=("ln_1", "ln_2"),
+    blocks=BLOCKS,
+)
+
+
+def naming(a: s.Architecture) -> tensors.Naming:
+    """Return the published names."""
+    if a.model_type != "openai-gpt":
+        return GPT2
+    return replace(
+        GPT2,
+        embedding="transformer.tokens_embed.weight",
+        positions="transformer.positions_embed.weight",
+        layer="transformer.h.{}.",
+    )
+
+
+CLASS_DEFAULTS = {
+    "n_positions": 1024,
+    "activation_function": "gelu_new",
+    "layer_norm_epsilon": 1e-5,
+    "tie_word_embeddings": True,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+}
 FAMILY = Family(
     name="gpt2",
     title="GPT-2",
     ref=modeling("gpt2"),
     read=read,
-    naming=tensors.Naming(
-        embedding="wte.weight",
-        positions="wpe.weight",
-        layer="h.{}.",
-        final_norm="ln_f",
-        score_heads=tensors.CLASSIFIER_HEADS,
-        norms=("ln_1", "ln_2"),
-        blocks={s.Attention: attention_parts, s.Dense: dense_parts},
+    naming=naming,
+    refs={"openai-gpt": modeling("openai")},
+    conversions=dict.fromkeys(
+        ("gpt2", "gpt-sw3", "openai-gpt"), tensors.Conversion(base="transformer")
     ),
-    conversions={"gpt2": tensors.Conversion(base="transformer")},
     defaults={
-        "gpt2": {
-            "n_positions": 1024,
-            "activation_function": "gelu_new",
+        "gpt2": CLASS_DEFAULTS,
+        "gpt-sw3": CLASS_DEFAULTS,
+        "openai-gpt": {
+            "afn": "gelu",
             "layer_norm_epsilon": 1e-5,
+            "n_positions": 512,
             "tie_word_embeddings": True,
-            "scale_attn_weights": True,
-            "scale_attn_by_inverse_layer_idx": False,
         },
     },
-    config_class={"gpt2": "GPT2Config"},
+    config_class={
+        "gpt2": "GPT2Config",
+        "gpt-sw3": "GPT2Config",
+        "openai-gpt": "OpenAIGPTConfig",
+    },
 )

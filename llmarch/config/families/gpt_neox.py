@@ -1,19 +1,25 @@
 """GPT-NeoX, Pythia and their kin: LayerNorm, attention and MLP in parallel, biases everywhere.
 
-A quarter of each head is rotated. Queries, keys and values are one matrix, head by head.
+A quarter of each head is rotated. Queries, keys and values are one matrix, head by head. GPT-NeoX
+Japanese has its blocks one after the other, and one bias, in its last layer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, Sourced
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
+    if c.model_type == "gpt_neox_japanese":
+        return japanese(c)
     layers = blocks.every_layer(c, "full")
     biases = blocks.attention_biases(c)
     if c.flag("use_parallel_residual").value:
@@ -30,6 +36,39 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
+def japanese(c: ConfigKeys) -> Draft:
+    """Read GPT-NeoX Japanese, whose last attention has a bias on its output."""
+    dim = blocks.divided_head_dim(c, ("hidden_size",), ("num_attention_heads",))
+    heads = c.size("num_attention_heads")
+    full = blocks.attention(c, head_dim=dim, kv_heads=heads)
+    depth = c.layer_count()
+    names = ["full"] * (depth.value - 1) + ["full_last"]
+    layers = same_evidence(names, depth)
+    inner = c.size("hidden_size").value * c.size("intermediate_multiple_size").value
+    width = derived(inner, "hidden_size * intermediate_multiple_size")
+    activation = blocks.activation_name(c)
+    mlp = draft(s.Dense, width=width, activation=activation, gated=False)
+    mixers = {"full": full, "full_last": full.replace(output_bias=True)}
+    return blocks.decoder(
+        c,
+        norms={"layer": blocks.layer_norm(c, "layer_norm_eps")},
+        final_norm="layer",
+        mixers=blocks.used(mixers, layers),
+        ffns={"dense": mlp},
+        **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
+    )
+
+
+def japanese_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
+    """Yield the tensors of GPT-NeoX Japanese's attention."""
+    module = tensors.Module("attention", "attention")
+    inner = a.heads * a.head_dim
+    yield from module.linear("query_key_value", 3 * inner, hidden, "heads", "head_dim")
+    yield from module.linear("dense", hidden, inner)
+    if a.output_bias:
+        yield module.vector("dense_bias", hidden, "output_bias")
+
+
 def rotated_dims(c: ConfigKeys) -> Sourced:
     """Read how many dims of a head are rotated; published configs say it as `rotary_pct`."""
     dim = blocks.read_head_dim(c)
@@ -39,26 +78,46 @@ def rotated_dims(c: ConfigKeys) -> Sourced:
     return blocks.share_of_head(dim, c.number("rotary_pct", default=0.25))
 
 
+NEOX = tensors.Naming(
+    embedding="gpt_neox.embed_in.weight",
+    layer="gpt_neox.layers.{}.",
+    final_norm="gpt_neox.final_layer_norm",
+    score_heads=tensors.CLASSIFIER_HEADS,
+    head="embed_out",
+    blocks={
+        s.Attention: tensors.fused_attention_parts("attention", "query_key_value", "dense"),
+        s.Dense: tensors.dense_parts(up="dense_h_to_4h", down="dense_4h_to_h"),
+    },
+)
+
+
+def naming(a: s.Architecture) -> tensors.Naming:
+    """Return the published names."""
+    if a.model_type == "gpt_neox":
+        return NEOX
+    return replace(
+        NEOX,
+        embedding="gpt_neox_japanese.embed_in.weight",
+        layer="gpt_neox_japanese.layers.{}.",
+        final_norm="gpt_neox_japanese.final_layer_norm",
+        blocks={**NEOX.blocks, s.Attention: japanese_parts},
+    )
+
+
 FAMILY = Family(
     name="gpt_neox",
     title="GPT-NeoX",
     ref=modeling("gpt_neox"),
     read=read,
-    naming=tensors.Naming(
-        embedding="gpt_neox.embed_in.weight",
-        layer="gpt_neox.layers.{}.",
-        final_norm="gpt_neox.final_layer_norm",
-        score_heads=tensors.CLASSIFIER_HEADS,
-        head="embed_out",
-        blocks={
-            s.Attention: tensors.fused_attention_parts("attention", "query_key_value", "dense"),
-            s.Dense: tensors.dense_parts(up="dense_h_to_4h", down="dense_4h_to_h"),
-        },
-    ),
+    refs={"gpt_neox_japanese": modeling("gpt_neox_japanese")},
+    naming=naming,
     conversions={
         "gpt_neox": tensors.Conversion(
             base="gpt_neox", renames=(tensors.Rename(r"^embed_out\.", "lm_head."),)
-        )
+        ),
+        "gpt_neox_japanese": tensors.Conversion(
+            base="gpt_neox_japanese", outside=("embed_out",)
+        ),
     },
     defaults={
         "gpt_neox": {
@@ -70,6 +129,17 @@ FAMILY = Family(
             "tie_word_embeddings": False,
             "use_parallel_residual": True,
         },
+        "gpt_neox_japanese": {
+            "hidden_act": "gelu",
+            "intermediate_multiple_size": 4,
+            "layer_norm_eps": 1e-5,
+            "max_position_embeddings": 2048,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": True,
+        },
     },
-    config_class={"gpt_neox": "GPTNeoXConfig"},
+    config_class={
+        "gpt_neox": "GPTNeoXConfig",
+        "gpt_neox_japanese": "GPTNeoXJapaneseConfig",
+    },
 )

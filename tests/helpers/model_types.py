@@ -27,6 +27,7 @@ REFUSED: dict[str, dict[str, str]] = {
 DIFFERENT: dict[str, dict[str, str]] = {
     "deepseek_v2": {"mlp_bias=True": "biases of shared experts are not read"},
     "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
+    "gpt-sw3": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
     "gpt2": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
     "hy_v3": {"mlp_bias=True": "biases of shared experts are not read"},
     "internvl": {"use_mask_token=True": "a token of training alone"},

@@ -71,6 +71,13 @@ def _matrix_words(linear: Linear) -> str:
     return shape
 
 
+def _projector_ffn(t: Tower) -> str | None:
+    """Return the block after the projector's matrices: `SwiGLU, width 13,696`."""
+    if t.projector_ffn is None:
+        return None
+    return f"{activation_word(t.projector_ffn)}, width {number(t.projector_ffn.width)}"
+
+
 def _activation(f: Dense) -> str:
     """Return the activation of the encoder's feed-forward blocks, with their clamp."""
     words = [activation_word(f)]
@@ -174,25 +181,24 @@ FACTS = (
     Fact(
         "towers.*.projector_ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm}",
         _SECTION,
-        "feed-forward block of the projector",
+        "projector's feed-forward",
         _PROJECTOR,
         _VIT,
-        words=_feed_forward,
+        words=_projector_ffn,
+        takes="block",
     ),
     Fact(
         "towers.*.projector_ffn.{activation,alpha,up_offset,gate_scale,clamp,clamp_after}",
         _SECTION,
-        "activation of the projector's block",
+        "projector's feed-forward",
         _COMPUTATION,
         _VIT,
-        words=_activation,
-        takes="owner",
-        panel=not_in_panel,
+        words=None,
     ),
     Fact(
         "towers.*.projector_ffn.{sparsity,own_skip,activation_numbers,channel_mix}",
         _SECTION,
-        "projector's block",
+        "projector's feed-forward",
         _PROJECTOR,
         _VIT,
         words=None,

@@ -1,4 +1,4 @@
-"""Aria's decoder: Llama's attention, and a MoE whose experts are stacked, gates and ups together."""
+"""Aria's decoder: Llama's attention, and a MoE whose experts are stacked, gate and up together."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, hard_coded, same_evidence
+from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -42,19 +42,19 @@ def read(c: ConfigKeys) -> Draft:
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
-    scaled = c.flag("scale_attn_weights", default=hard_coded(True, c.ref))
-    by_depth = c.flag("scale_attn_by_inverse_layer_idx", default=hard_coded(False, c.ref))
-    if c.model_type != "openai-gpt":
-        scaled = c.flag("scale_attn_weights")
-        by_depth = c.flag("scale_attn_by_inverse_layer_idx")
-    return blocks.divided_attention(
+    mixer = blocks.divided_attention(
         c,
         ("n_embd", "hidden_size"),
         ("n_head", "num_attention_heads"),
-        scale=None if scaled.value else same_evidence(1.0, scaled),
-        scale_by_depth=by_depth,
         qkv_bias=True,
         output_bias=True,
+    )
+    if c.model_type == "openai-gpt":
+        return mixer
+    scaled = c.flag("scale_attn_weights")
+    return mixer.replace(
+        scale=None if scaled.value else same_evidence(1.0, scaled),
+        scale_by_depth=c.flag("scale_attn_by_inverse_layer_idx"),
     )
 
 

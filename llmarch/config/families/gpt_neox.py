@@ -115,9 +115,7 @@ FAMILY = Family(
         "gpt_neox": tensors.Conversion(
             base="gpt_neox", renames=(tensors.Rename(r"^embed_out\.", "lm_head."),)
         ),
-        "gpt_neox_japanese": tensors.Conversion(
-            base="gpt_neox_japanese", outside=("embed_out",)
-        ),
+        "gpt_neox_japanese": tensors.Conversion(base="gpt_neox_japanese", outside=("embed_out",)),
     },
     defaults={
         "gpt_neox": {

@@ -35,6 +35,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
         "projection_hidden_size|pos_emb_height|vision_config.hidden_size": "published towers only"
     },
     "longcat_flash": {"": "the class allocates zero experts; checkpoints hold none"},
+    "lighton_ocr": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
     "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
@@ -48,9 +49,13 @@ ENCODER = "use_bidirectional_attention=True"
 
 WITHOUT_FIXTURE = {
     "gemma3n": "its vision tower is timm's; tests/fixtures/headers has it",
+    "glm4v_moe_text": "the text part of glm4v_moe",
+    "glm4v_text": "the text part of glm4v",
+    "glm_ocr_text": "the text part of glm_ocr",
     "kimi_k2": "a name of deepseek_v3",
     "minimax_m1": "a name of minimax",
     "minimax_text_01": "a name of minimax",
+    "paddleocr_vl_text": "the text part of paddleocr_vl",
     "qwen2_5_vl_text": "the text part of qwen2_5_vl",
     "qwen2_vl_text": "the text part of qwen2_vl",
     "qwen3_vl_moe_text": "the text part of qwen3_vl_moe",

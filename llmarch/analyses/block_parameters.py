@@ -137,6 +137,8 @@ def count_latent_attention(mixer: LatentAttention, hidden_size: int) -> int:
             count_projection(outputs, hidden_size, mixer.bias),  # o
         ]
     )
+    if mixer.gate:
+        total += count_projection(hidden_size, mixer.heads)
     if mixer.indexer:
         query_inputs = mixer.q_lora_rank or hidden_size
         total += _count_indexer(mixer.indexer, query_inputs, hidden_size)
@@ -363,18 +365,20 @@ def count_gated_deltanet(mixer: LinearAttention, hidden_size: int) -> int:
 def count_kda(mixer: LinearAttention, hidden_size: int) -> int:
     """Count Kimi Delta Attention (modeling_kimi_linear).
 
-    Decay and output gate are low-rank; their rank is the head dim.
+    Decay and output gate are low-rank, unless they have one matrix each; their rank is the head dim.
     """
     heads, rank = mixer.value_heads, mixer.value_head_dim
     keys, values = _key_channels(mixer), _value_channels(mixer)
     convolved = 2 * keys + values  # q, k, v
-    low_rank = count_projection(hidden_size, rank) + count_projection(rank, values)
+    gate = count_projection(hidden_size, rank) + count_projection(rank, values)
+    if mixer.full_rank:
+        gate = count_projection(hidden_size, values)
     return sum(
         [
             count_projection(hidden_size, convolved),
             _count_convolution(mixer, convolved),
-            low_rank,  # decay
-            low_rank,  # output gate
+            gate,  # decay
+            gate,  # output gate
             values,  # dt_bias
             heads,  # A_log
             count_projection(hidden_size, heads),  # beta

@@ -238,6 +238,9 @@ class LatentAttention(Strict):
     index_from: str | None = None
     """Name of the mixer whose choice of tokens this one reuses: that of its last layer before.
     None: its own choice, or every token."""
+    gate: Literal["head"] | None = None
+    """Gate on the attention's output, as in `Attention.gate`: `head`, one sigmoid for each head
+    from a matrix [heads, hidden] (Ling 2.6). None: no gate."""
     q_scale: float | None = None
     """Constant factor of the queries (LongCat). None: 1."""
     kv_scale: float | None = None
@@ -327,6 +330,15 @@ class LinearAttention(Strict):
     inner_norm: Literal["weighted", "weightless"] | None = None
     """RMSNorms of time steps, B and C in `mamba`, `weighted` (Jamba) or `weightless` (Falcon
     Mamba). None: none."""
+    full_rank: bool = False
+    """Whether decay and output gate of `kda` come from one matrix each [V, hidden] (Ling 2.6),
+    instead of two with the rank of a head between them."""
+    decay_bound: float | None = None
+    """Bound of the logarithm of the decay of `kda`, which then is the bound times a sigmoid (Ling
+    2.6). None: a softplus without a bound."""
+    beta_scale: float = 1.0
+    """Constant factor of the strength β with which `gated_deltanet` writes: 2 lets the state change
+    its sign (OLMo Hybrid)."""
     input_scales: tuple[float, ...] | None = None
     """Constant factors of gate, x, B, C and dt (Falcon-H1). None: 1 each."""
     gate_softcap: float | None = None

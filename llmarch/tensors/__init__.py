@@ -52,7 +52,7 @@ from .parts import (
     per_layer_input_parts,
     split_attention_parts,
 )
-from .recurrent import mamba2_parts, mamba_parts
+from .recurrent import mamba2_parts, mamba_parts, short_conv_parts
 from .template import (
     TensorRow,
     hyper_rows,
@@ -109,5 +109,6 @@ __all__ = [
     "projector_norm_rows",
     "projector_rows",
     "rows_of_layers",
+    "short_conv_parts",
     "split_attention_parts",
 ]

@@ -209,7 +209,9 @@ def fused_attention_parts(
     return parts
 
 
-def latent_parts(prefix: str = "self_attn") -> BlockTensors:
+def latent_parts(
+    prefix: str = "self_attn", o: str = "o_proj", gate: str = "g_proj"
+) -> BlockTensors:
     """Return the names of MLA as DeepSeek has them, with the indexer if there is one."""
     module = Module(prefix, "attention")
 
@@ -227,7 +229,10 @@ def latent_parts(prefix: str = "self_attn") -> BlockTensors:
         yield from module.linear("kv_b_proj", kv_b_rows, latent, "qk_nope_head_dim")
 
         output_inputs = a.heads * a.v_head_dim
-        yield from module.linear("o_proj", hidden, output_inputs, "v_head_dim", bias=a.bias)
+        yield from module.linear(o, hidden, output_inputs, "v_head_dim", bias=a.bias)
+
+        if a.gate:
+            yield from module.linear(gate, a.heads, hidden, "gate")
 
         if a.indexer:
             query_inputs = a.q_lora_rank or hidden

@@ -68,3 +68,18 @@ def mamba_parts(prefix: str) -> BlockTensors:
         yield from module.linear("out_proj", hidden, channels, bias=a.bias)
 
     return parts
+
+
+def short_conv_parts(a: LinearAttention, hidden: int) -> Iterator[BlockTensor]:
+    """Yield the tensors of LFM's short convolution."""
+    module = Module("conv", "attention")
+    rows = 3 * hidden
+    yield from module.linear("in_proj", rows, hidden, bias=a.bias)
+
+    kernel = a.conv_kernel or 0
+    convolution = (hidden, 1, kernel)
+    yield module.tensor("conv.weight", convolution, "conv_kernel")
+    if a.conv_bias:
+        yield module.vector("conv.bias", hidden, "conv_bias")
+
+    yield from module.linear("out_proj", hidden, hidden, bias=a.bias)

@@ -316,6 +316,8 @@ def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
         yield f"{indexer_heads(m.indexer)}, reads the best {most} tokens"
     if m.bias:
         yield "bias on q, kv, o"
+    if m.gate:
+        yield "sigmoid output gate per head"
     other_eps = {n.eps for n in a.norms.values()}
     if m.norm_eps is not None and m.norm_eps not in other_eps:
         epsilon = numbers.epsilon(m.norm_eps)
@@ -406,6 +408,12 @@ def linear_details(a: Architecture, m: LinearAttention) -> Iterator[str]:
         yield f"time steps of rank {m.dt_rank}"
     if m.inner_norm:
         yield f"{m.inner_norm} RMSNorm on time steps, B and C"
+    if m.full_rank:
+        yield "decay and gate of full rank"
+    if m.decay_bound is not None:
+        yield f"decay bounded at exp({m.decay_bound:g})"
+    if m.beta_scale != 1:
+        yield f"β × {m.beta_scale:g}"
     if m.gate_softcap:
         yield f"gates softcap {m.gate_softcap:g}"
     if m.input_scales:

@@ -163,6 +163,10 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("nemotron-3-nano", "mixers.linear.dt_rank", 8, {"time-step-rank-changed"}),
     ("nemotron-3-nano", "mixers.linear.inner_norm", "weighted", {"inner-norm-changed"}),
     ("nemotron-3-nano", "mixers.linear.input_scales", (1.0, 2.0), {"block-factor-changed"}),
+    ("kimi-linear", "mixers.linear.full_rank", True, {"gate-rank-changed"}),
+    ("kimi-linear", "mixers.linear.decay_bound", -5.0, {"decay-bound-changed"}),
+    ("qwen3-next", "mixers.linear.beta_scale", 2.0, {"block-factor-changed"}),
+    ("deepseek-v3", "mixers.full.gate", "head", {"output-gate-changed"}),
     ("nemotron-3-nano", "mixers.linear.gate_softcap", 15.0, {"gate-softcap-changed"}),
     ("nemotron-3-nano", "mixers.linear.state_dtype", "bfloat16", {"state-dtype-changed"}),
     ("qwen3-8b", "mixers.full", None, {"mixer-changed"}),
@@ -232,6 +236,7 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]
 LOADS = {
+    "mixers.linear.full_rank": "behaviour",
     "mixers.linear.dt_rank": "behaviour",
     "mixers.linear.inner_norm": "behaviour",
     "head.lm_head": "behaviour",

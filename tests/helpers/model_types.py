@@ -38,6 +38,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "lighton_ocr": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
+    "olmo_hybrid": {"": "the reverse conversion divides its joined convolution into equal parts"},
     "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
     "xglm": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
     "xlstm": {"num_blocks": "config-contradiction: another key says the same of layers"},

@@ -56,6 +56,7 @@ GIVEN = {
 # Where the reverse conversion is not what the Hub has: (pattern, replacement), as tests/oracle/make_fixtures.py
 PUBLISHED = {"gpt2": [(r"^transformer\.", "")], "bloom": [(r"^transformer\.", "")],
              "kimi_k25": [(r"\.model\.blocks\.", ".model.layers."), (r"\.encoder\.patch_embed\.", ".patch_embed."), (r"^model\.mm_projector\.", "mm_projector.")],
+             "olmo_hybrid": [(r"(\.(?:3|7|11|15|19|23|27|31)\.)feedforward_layer_norm", r"\1post_attention_layernorm")],   # full layers have that name
              "minimax": [(r".*\.(diagonal_decay|key_decay|query_decay|slope_rate)$", "")]}   # buffers that no file holds
 
 

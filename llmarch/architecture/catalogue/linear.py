@@ -65,6 +65,13 @@ def _inner_norms(m: LinearAttention) -> str | None:
     return ", ".join(words) or None
 
 
+def _factor(value: float) -> str | None:
+    """Return a constant factor, None for 1."""
+    if value == 1:
+        return None
+    return f"× {value:g}"
+
+
 def _norm_groups(groups: int) -> str | None:
     """Return the number of groups that the output's norm is over, None for one."""
     if groups == 1:
@@ -208,6 +215,34 @@ FACTS = (
         _KINDS,
         rank=DETAIL,
     ),
+    Fact(
+        "mixers.*.full_rank",
+        _SECTION,
+        "full-rank gates",
+        ChangeRule(
+            "gate-rank-changed",
+            "weights",
+            "rank of decay and output gate changed",
+            "Decay and output gate come from one matrix each in one of the two models, and from "
+            "two narrow ones in the other.",
+        ),
+        _KINDS,
+        rank=DETAIL,
+    ),
+    Fact(
+        "mixers.*.decay_bound",
+        _SECTION,
+        "bound of the decay",
+        ChangeRule(
+            "decay-bound-changed",
+            "behaviour",
+            "bound of the decay changed",
+            "The same weights give another decay. The model loads and computes something else.",
+        ),
+        _KINDS,
+        rank=DETAIL,
+    ),
+    Fact("mixers.*.beta_scale", _SECTION, "β", BLOCK_FACTOR, _KINDS, words=_factor, rank=DETAIL),
     Fact(
         "mixers.*.input_scales",
         _SECTION,

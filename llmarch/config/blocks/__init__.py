@@ -43,9 +43,10 @@ from .mixers import (
     used,
     windowed,
 )
-from .recurrent import expanded_width, mamba, mamba2, time_step_rank
+from .recurrent import expanded_width, mamba, mamba2, short_conv, time_step_rank
 from .rotary import (
     all_of_head,
+    proportional_rope,
     query_scaling,
     rope,
     rope_keys,
@@ -132,6 +133,7 @@ __all__ = [
     "parallel_wiring",
     "pattern_of",
     "post_norm_step",
+    "proportional_rope",
     "pre_norm_step",
     "query_scaling",
     "read_head_dim",
@@ -147,6 +149,7 @@ __all__ = [
     "share_of_head",
     "shared_experts",
     "shared_kv_layers",
+    "short_conv",
     "sigmoid_router",
     "sliding_layers",
     "stored_mtp",

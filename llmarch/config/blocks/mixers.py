@@ -141,7 +141,6 @@ def latent_attention(c: ConfigKeys, **facts: Any) -> Draft:
     rope_dim = c.size("qk_rope_head_dim")
     usual: dict[str, Any] = {
         "heads": c.size("num_attention_heads"),
-        "q_lora_rank": c.optional(c.size, "q_lora_rank"),
         "kv_lora_rank": c.size("kv_lora_rank"),
         "qk_nope_head_dim": c.size("qk_nope_head_dim"),
         "qk_rope_head_dim": rope_dim,
@@ -149,6 +148,8 @@ def latent_attention(c: ConfigKeys, **facts: Any) -> Draft:
         "bias": c.flag("attention_bias", default=False),
         "norm_eps": LATENT_EPS,
     }
+    if "q_lora_rank" not in facts:
+        usual["q_lora_rank"] = c.optional(c.size, "q_lora_rank")
     if "rope_interleave" in c.defaults:
         interleaved = c.flag("rope_interleave")
     else:

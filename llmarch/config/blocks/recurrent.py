@@ -76,3 +76,20 @@ def mamba(channels: Sourced, state: Sourced, **facts: Any) -> Draft:
         gate="silu",
         **facts,
     )
+
+
+def short_conv(c: ConfigKeys) -> Draft:
+    """Read LFM's short convolution: of three projections B, C and x it is C * conv(B * x)."""
+    hidden = c.size("hidden_size")
+    bias = c.flag("conv_bias")
+    return draft(
+        s.LinearAttention,
+        variant="short_conv",
+        key_heads=1,
+        value_heads=1,
+        key_head_dim=hidden,
+        value_head_dim=hidden,
+        conv_kernel=c.size("conv_L_cache"),
+        conv_bias=bias,
+        bias=bias,
+    )

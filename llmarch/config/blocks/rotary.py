@@ -295,6 +295,19 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     return share_of_head(dim, share)
 
 
+def proportional_rope(entry: ConfigKeys, dim: Sourced) -> Draft:
+    """Read RoPE that rotates the first share of a head's pairs, from the keys of a layer type."""
+    key = "partial_rotary_factor"
+    share = entry.number(key) if entry.is_known(key) else entry.number(key, default=1.0)
+    rotary = 2 * int(share.value * dim.value // 2)
+    return draft(
+        s.Rope,
+        theta=entry.number("rope_theta"),
+        rotary_dim=derived(rotary, f"head_dim * {share.evidence.ref}"),
+        span=dim,
+    )
+
+
 def rope_of_type(
     c: ConfigKeys,
     dim: Sourced,

@@ -132,20 +132,7 @@ def rope(c: ConfigKeys, layer_type: str, dim: Sourced) -> Draft:
         entry = keys.child(layer_type, defaults=defaults, defaults_ref=c.defaults_ref)
         if entry.word("rope_type").value != "proportional":
             return draft(s.Rope, theta=entry.number("rope_theta"), rotary_dim=dim)
-    return proportional_rope(entry, dim)
-
-
-def proportional_rope(entry: ConfigKeys, dim: Sourced) -> Draft:
-    """Read RoPE that rotates the first share of a head's pairs."""
-    key = "partial_rotary_factor"
-    share = entry.number(key) if entry.is_known(key) else entry.number(key, default=1.0)
-    rotary = 2 * int(share.value * dim.value // 2)
-    return draft(
-        s.Rope,
-        theta=entry.number("rope_theta"),
-        rotary_dim=derived(rotary, f"head_dim * {share.evidence.ref}"),
-        span=dim,
-    )
+    return blocks.proportional_rope(entry, dim)
 
 
 def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:

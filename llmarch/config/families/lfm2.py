@@ -5,8 +5,6 @@ LFM2 MoE has experts after its first layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
@@ -36,7 +34,7 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("block_use_xavier_init", "conv_use_xavier_init")
 
     layers = attention_layers(c)
-    readers = {"full": attention, "linear": short_conv}
+    readers = {"full": attention, "linear": blocks.short_conv}
     mixers = blocks.read_used_blocks(c, readers, layers.value)
     ffns, wiring = feed_forward(c, layers)
     tied = c.flag("tie_embedding", "tie_word_embeddings")
@@ -101,23 +99,6 @@ def attention(c: ConfigKeys) -> Draft:
     return blocks.attention(c, qk_norm=norm)
 
 
-def short_conv(c: ConfigKeys) -> Draft:
-    """Read the short convolution: of three projections B, C and x it is C * conv(B * x)."""
-    hidden = c.size("hidden_size")
-    bias = c.flag("conv_bias")
-    return draft(
-        s.LinearAttention,
-        variant="short_conv",
-        key_heads=1,
-        value_heads=1,
-        key_head_dim=hidden,
-        value_head_dim=hidden,
-        conv_kernel=c.size("conv_L_cache"),
-        conv_bias=bias,
-        bias=bias,
-    )
-
-
 def mlp_width(c: ConfigKeys) -> Sourced:
     """Read the width of the MLPs.
 
@@ -141,21 +122,6 @@ def mlp_width(c: ConfigKeys) -> Sourced:
     return derived(rounded, f"2/3 of {whole.evidence.ref}, rounded up to block_multiple_of")
 
 
-def short_conv_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
-    """Yield the tensors of a short convolution."""
-    module = tensors.Module("conv", "attention")
-    rows = 3 * hidden
-    yield from module.linear("in_proj", rows, hidden, bias=a.bias)
-
-    kernel = a.conv_kernel or 0
-    convolution = (hidden, 1, kernel)
-    yield module.tensor("conv.weight", convolution, "conv_kernel")
-    if a.conv_bias:
-        yield module.vector("conv.bias", hidden, "conv_bias")
-
-    yield from module.linear("out_proj", hidden, hidden, bias=a.bias)
-
-
 MERGED = tensors.merged_experts("feed_forward", parts=("w1", "w3", "w2"))
 
 FAMILY = Family(
@@ -172,7 +138,7 @@ FAMILY = Family(
             s.Attention: tensors.split_attention_parts(
                 o="out_proj", q_norm="q_layernorm", k_norm="k_layernorm"
             ),
-            s.LinearAttention: short_conv_parts,
+            s.LinearAttention: tensors.short_conv_parts,
             s.Dense: tensors.dense_parts("feed_forward", "w1", "w3", "w2"),
             s.MoE: tensors.moe_parts(
                 "feed_forward",

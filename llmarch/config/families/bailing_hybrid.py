@@ -1,0 +1,149 @@
+"""Ling and Ring 2.6: Kimi Delta Attention, MLA with a gate on every sixth layer, and DeepSeek's MoE.
+
+Decay and output gate of the linear layers are of full rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ... import tensors
+from ...architecture import schema as s
+from .. import blocks
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..vocabulary import ConfigKeys, Family, modeling
+
+
+def read(c: ConfigKeys) -> Draft:
+    """Read a decoder."""
+    c.ignore("pretraining_tp", "mtp_loss_scaling_factor")
+    layers = attention_layers(c)
+    first = c.size("first_k_dense_replace", least=0)
+    ffns = blocks.moe_layers(c, lambda i: i >= first.value, first)
+    announced = c.size("num_nextn_predict_layers", "num_mtp_layers", least=0)
+    mtp: Draft | Sourced = same_evidence(None, announced)
+    if announced.value:
+        mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
+    mixers = blocks.read_used_blocks(c, {"full": latent, "linear": kda}, layers.value)
+    return blocks.decoder(
+        c,
+        context_length=c.size("max_position_embeddings", "model_max_length"),
+        embedding=blocks.untied_embedding(c),
+        mixers=mixers,
+        ffns=blocks.deepseek_ffns(c, ffns, blocks.sigmoid_router),
+        mtp=mtp,
+        **blocks.layer_wiring(layers, ffns),
+    )
+
+
+def attention_layers(c: ConfigKeys) -> Sourced:
+    """Read which layers have MLA: the last of each group."""
+    listed = blocks.listed_layers(c, blocks.HYBRID)
+    group = c.size("layer_group_size")
+    if listed.value is not None:
+        return listed
+    rule = derived(None, f"the last of {group.value} layers is full (layer_group_size)")
+    return blocks.pattern_of(c, lambda i: "linear" if (i + 1) % group.value else "full", rule)
+
+
+def latent(c: ConfigKeys) -> Draft:
+    """Read MLA, whose queries have no latent."""
+    c.ignore("q_lora_rank", "linear_head_dim")
+    return blocks.latent_attention(c, q_lora_rank=None, gate="head")
+
+
+def kda(c: ConfigKeys) -> Draft:
+    """Read Kimi Delta Attention. Saved files name its sizes apart from those of MLA."""
+    heads = c.size("linear_num_heads", default=c.size("num_attention_heads"))
+    dim = c.size("linear_head_dim", default=c.size("head_dim"))
+    kernel = c.size("linear_conv_kernel_dim", default=c.size("short_conv_kernel_size"))
+    bounded = c.flag("kda_safe_gate")
+    bound = c.number("kda_lower_bound")
+    return draft(
+        s.LinearAttention,
+        variant="kda",
+        key_heads=heads,
+        value_heads=heads,
+        key_head_dim=dim,
+        value_head_dim=dim,
+        conv_kernel=kernel,
+        gate="sigmoid",
+        full_rank=True,
+        decay_bound=bound if bounded.value else same_evidence(None, bounded),
+    )
+
+
+def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+    """Yield the tensors of KDA."""
+    module = tensors.Module("attention", "attention")
+    rows = a.value_heads * a.value_head_dim
+    for name in ("q", "k", "v"):
+        yield from module.linear(f"{name}_proj", rows, hidden, "key_heads", "key_head_dim")
+        yield module.tensor(f"{name}_conv1d.weight", (rows, 1, a.conv_kernel or 0), "conv_kernel")
+    for name in ("f_proj", "g_proj"):
+        yield from module.linear(name, rows, hidden, "full_rank")
+    yield from module.linear("b_proj", a.value_heads, hidden, "value_heads")
+    yield module.vector("A_log", a.value_heads)
+    yield module.vector("dt_bias", rows)
+    yield module.vector("o_norm.weight", a.value_head_dim, "value_head_dim")
+    yield from module.linear("dense", hidden, rows)
+
+
+FAMILY = Family(
+    name="bailing_hybrid",
+    title="Ling hybrid",
+    ref=modeling("bailing_hybrid"),
+    read=read,
+    naming=tensors.Naming(
+        embedding="model.word_embeddings.weight",
+        blocks={
+            s.LatentAttention: tensors.latent_parts("attention", o="dense"),
+            s.LinearAttention: kda_parts,
+            s.MoE: tensors.moe_parts(selection_bias="gate.expert_bias"),
+        },
+    ),
+    conversions={
+        "bailing_hybrid": replace(
+            tensors.EXPERT_CONVERSION,
+            renames=(
+                tensors.Rename(r"^model\.word_embeddings\.", "model.embed_tokens."),
+                tensors.Rename(r"\.attention\.", ".self_attn."),
+                tensors.Rename(r"self_attn\.f_proj\.", "self_attn.forget_gate.f_proj."),
+                tensors.Rename(r"self_attn\.dt_bias", "self_attn.forget_gate.dt_bias"),
+                tensors.Rename(r"self_attn\.A_log", "self_attn.forget_gate.A_log"),
+                tensors.Rename(r"\.self_attn\.dense\.", ".self_attn.o_proj."),
+                tensors.Rename(r"\.mlp\.gate\.expert_bias", ".mlp.gate.e_score_correction_bias"),
+            ),
+        )
+    },
+    defaults={
+        "bailing_hybrid": {
+            "attention_bias": False,
+            "first_k_dense_replace": 2,
+            "head_dim": 128,
+            "hidden_act": "silu",
+            "kda_lower_bound": -5.0,
+            "kda_safe_gate": True,
+            "kv_lora_rank": 512,
+            "layer_group_size": 6,
+            "max_position_embeddings": 262144,
+            "moe_intermediate_size": 768,
+            "n_group": 8,
+            "n_shared_experts": 1,
+            "norm_topk_prob": True,
+            "num_experts_per_tok": 8,
+            "num_local_experts": 512,
+            "num_mtp_layers": 1,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 6000000.0,
+            "routed_scaling_factor": 2.5,
+            "short_conv_kernel_size": 4,
+            "topk_group": 4,
+            "v_head_dim": 128,
+        },
+    },
+    config_class={"bailing_hybrid": "BailingHybridConfig"},
+)

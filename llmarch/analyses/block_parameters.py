@@ -365,7 +365,7 @@ def count_gated_deltanet(mixer: LinearAttention, hidden_size: int) -> int:
 def count_kda(mixer: LinearAttention, hidden_size: int) -> int:
     """Count Kimi Delta Attention (modeling_kimi_linear).
 
-    Decay and output gate are low-rank, unless they have one matrix each; their rank is the head dim.
+    Decay and output gate have one matrix each, or two with the rank of a head between them.
     """
     heads, rank = mixer.value_heads, mixer.value_head_dim
     keys, values = _key_channels(mixer), _value_channels(mixer)

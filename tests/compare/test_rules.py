@@ -236,7 +236,6 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]
 LOADS = {
-    "mixers.linear.full_rank": "behaviour",
     "mixers.linear.dt_rank": "behaviour",
     "mixers.linear.inner_norm": "behaviour",
     "head.lm_head": "behaviour",

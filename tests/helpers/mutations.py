@@ -15,6 +15,7 @@ NEW_PARTS: dict[type, Any] = {
     schema.Rope: schema.Rope(theta=12345.0, rotary_dim=2),
     schema.RopeScaling: schema.RopeScaling(kind="yarn", factor=3.0, original_context=77),
     schema.QKNorm: schema.QKNorm(scope="head"),
+    schema.Dense: schema.Dense(width=33, activation="gelu"),
     schema.QueryScaling: schema.QueryScaling(beta=0.3, original_context=77),
     schema.Indexer: schema.Indexer(heads=3, head_dim=5, top_k=7, rope_dim=2),
     schema.BlockIndex: schema.BlockIndex(heads=3, head_dim=5, block=7, top_blocks=2),

@@ -165,10 +165,12 @@ def _bias(m: Softmax) -> str:
     return ", ".join(words) or "none"
 
 
-def _gate(m: Attention) -> str | None:
+def _gate(m: Attention | LatentAttention) -> str | None:
     """Return activation and kind of the output gate: `sigmoid, head`."""
     if m.gate is None:
         return None
+    if isinstance(m, LatentAttention):
+        return f"sigmoid, {m.gate}"
     return f"{m.gate_activation}, {m.gate}"
 
 
@@ -463,7 +465,7 @@ FACTS = (
         "Attention",
         "output gate",
         OUTPUT_GATE,
-        (Attention,),
+        _SCALED,
         words=_gate,
         takes="block",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from ...views.numbers import plural
 from ..schema import Dense, MoE
 from ..wording.feed_forward import activation_word, clamp_word
 from .fact import BLOCK_FACTOR, DETAIL, INNER_NORM, LEAD, ChangeRule, Fact
@@ -64,7 +65,7 @@ def _stored_numbers(count: int) -> str | None:
     """Return how many numbers an activation has in each layer, None for none."""
     if not count:
         return None
-    return f"{count} numbers a layer"
+    return f"{plural(count, 'number')} a layer"
 
 
 FACTS = (

@@ -1,4 +1,4 @@
-"""Ling and Ring 2.6: Kimi Delta Attention, MLA with a gate on every sixth layer, and DeepSeek's MoE.
+"""Ling and Ring 2.6: Kimi Delta Attention, gated MLA on every sixth layer, DeepSeek's MoE.
 
 Decay and output gate of the linear layers are of full rank.
 """
@@ -138,7 +138,7 @@ FAMILY = Family(
             "qk_nope_head_dim": 128,
             "qk_rope_head_dim": 64,
             "rms_norm_eps": 1e-6,
-            "rope_theta": 6000000.0,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 6000000.0},
             "routed_scaling_factor": 2.5,
             "short_conv_kernel_size": 4,
             "topk_group": 4,

@@ -1,4 +1,4 @@
-"""LFM3: short convolutions on half of the layers, full and sliding GQA with a gate on the others."""
+"""LFM3: short convolutions on half of the layers, full and sliding gated GQA on the others."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from ..architecture.schema import Architecture, MoE
 from .block_parameters import count_expert
 from .cache import list_layer_parts
 from .cache_parts import Convention
+from .drafting import Drafter
 from .engines import engine_of
 from .engines.base import Engine
 from .engines.pools import (
@@ -113,6 +114,8 @@ class Request(Frozen):
     """Whether encoders are left out."""
     cpu_expert_layers: int = 0
     """Layers, from the first on, whose routed experts stay in the memory of the CPU."""
+    drafter: Drafter | None = None
+    """Another model, or a head, that drafts tokens."""
 
     @property
     def sequences(self) -> int:
@@ -174,6 +177,11 @@ class Plan(Frozen):
         return self.per_gpu.times(self.request.parallel.gpus)
 
     @property
+    def beyond_context(self) -> bool:
+        """Return whether the context asked for is beyond the model's own."""
+        return bool(self.context_limit) and self.request.context > (self.context_limit or 0)
+
+    @property
     def reserved(self) -> int:
         """Return the bytes that the engine keeps within its share beside weights and cache."""
         return sum(part.size for part in self.allowance if part.inside)
@@ -194,6 +202,7 @@ class Plan(Frozen):
                 "other_bits": weights.other_bits,
                 "mtp_bytes": self.drafter_bytes,
                 "mtp_loaded": request.speculative,
+                "drafter": self._drafter_to_dict(),
                 "encoders_loaded": not request.text_only,
             },
             "parallel": {
@@ -221,8 +230,19 @@ class Plan(Frozen):
             "context_limit": self.context_limit,
             "remarks": list(self.remarks),
             "assumptions": list(self.assumptions),
+            "context_overflow": self.beyond_context,
             "warnings": list(self.warnings),
             "tensor_degrees": {str(degree): why for degree, why in self.degrees.items()},
+        }
+
+    def _drafter_to_dict(self) -> dict[str, Any] | None:
+        drafter = self.request.drafter
+        if drafter is None:
+            return None
+        return {
+            "name": drafter.name,
+            "bytes_per_gpu": drafter.rank_bytes(self.request.parallel),
+            "tokens": self.request.options.draft_tokens,
         }
 
     def _pool_to_dict(self) -> dict[str, Any] | None:
@@ -374,7 +394,7 @@ class Planner:
             convention=convention,
             weights=weights,
             one_copy=self._footprint(
-                whole, weights.bytes_of(self._all_parameters(request)), request, request.batch
+                whole, self._whole_bytes(request, weights), request, request.batch
             ),
             per_gpu=self._footprint(
                 pool, stage_weights[fullest], request, request.sequences, fullest
@@ -413,18 +433,26 @@ class Planner:
         batched = engine.batched_tokens(request.gpu, request.options)
         sequences = engine.max_sequences(request.gpu, request.options)
         parallel, options = request.parallel, request.options
-        key = (parallel, convention, options, batched, sequences, request.speculative)
+        drafter_name = ""
+        if request.drafter is not None:
+            drafter_name = request.drafter.name
+        drafting = (request.speculative, drafter_name)
+        key = (parallel, convention, options, batched, sequences, drafting)
         pool = self._pools.get(key)
         if pool is None:
             share = self.division(parallel).share
             stages: tuple[range, ...] = ()
             if parallel.pipeline > 1:
                 stages = tuple(stage_ranges(len(share.layers), parallel.pipeline))
+            layers = list_layer_parts(share, convention, self._drafted_layers(request))
+            if request.drafter is not None:
+                first = len(share.layers) + self._drafted_layers(request)
+                layers += request.drafter.layer_parts(parallel, convention, first)
             pool = engine.pool(
                 PoolRequest(
                     architecture=share,
                     convention=convention,
-                    layers=list_layer_parts(share, convention, self._drafted_layers(request)),
+                    layers=layers,
                     options=options,
                     batched_tokens=batched,
                     max_sequences=sequences,
@@ -481,7 +509,17 @@ class Planner:
         if request.speculative and stage == request.parallel.pipeline - 1:
             parameters = add_counts(parameters, count_drafter(division.share))
         on_cpu = weights.bytes_of({"experts": self._cpu_experts(request, division.share, stage)})
-        return weights.bytes_of(parameters) - on_cpu
+        size = weights.bytes_of(parameters) - on_cpu
+        if request.drafter is not None and stage == request.parallel.pipeline - 1:
+            size += request.drafter.rank_bytes(request.parallel)
+        return size
+
+    def _whole_bytes(self, request: Request, weights: Weights) -> int:
+        """Return the bytes of an undivided copy, with the drafter."""
+        size = weights.bytes_of(self._all_parameters(request))
+        if request.drafter is not None:
+            size += request.drafter.rank_bytes(Parallel())
+        return size
 
     def _cpu_experts(self, request: Request, share: Architecture, stage: int) -> int:
         """Return the routed experts' parameters of a rank's stage that stay on the CPU.

@@ -14,6 +14,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..errors import PlanError
 from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
+from .drafting import Drafter
 from .engines import ENGINES, find_engine
 from .engines.base import Engine
 from .engines.pools import EngineOptions
@@ -79,6 +80,8 @@ class PlanOptions(Frozen):
     """Whether the model's own MTP modules run."""
     text_only: bool = False
     """Whether encoders are left out."""
+    drafter: Drafter | None = None
+    """Another model, or a head, that drafts tokens."""
     cpu_expert_layers: int = 0
     """Layers, from the first on, whose routed experts stay in the memory of the CPU."""
 
@@ -271,6 +274,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
         speculative=options.speculative,
         text_only=options.text_only,
         cpu_expert_layers=options.cpu_expert_layers,
+        drafter=options.drafter,
     )
     convention = Convention(engine.name, resolve_cache_dtype(a, engine, options.kv_dtype))
     return request, convention

@@ -121,19 +121,21 @@ class Roofline:
 
         Weights are taken as divided evenly over the GPUs that share them; what is replicated only
         adds to the time. The cache is that of one rank, replicated heads and latents included.
-        Pipeline stages follow one another for a sequence, and work at once on several.
+        Pipeline stages follow one another for a sequence, and work at once on several. Of drafted
+        tokens all are taken as accepted, and the drafter as costing nothing.
         """
         parallel = request.parallel
         weight_bytes = self._weight_bytes(request, weights)
         cached = request.sequences * self._cache_bytes(request, convention)
         step_bytes = weight_bytes + cached / parallel.pipeline
         kind, peak = fastest_type(self.architecture, weights, speeds.peaks)
+        tokens = 1 + request.options.draft_tokens
         memory_time = step_bytes / speeds.bandwidth
         compute_time = 0.0
         prefill = None
         if peak:
             ranks = parallel.tensor * parallel.pipeline
-            operations = self.flops(request.context).total * request.sequences
+            operations = self.flops(request.context).total * request.sequences * tokens
             compute_time = operations / ranks / peak
             prompt = self._prefill(request.context).total / (parallel.tensor * peak)
             prefill = max(prompt, weight_bytes * parallel.pipeline / speeds.bandwidth)
@@ -143,8 +145,8 @@ class Roofline:
             bound = "compute"
         touched, experts = self._experts(request.batch)
         return SpeedBounds(
-            decode_tokens_per_second=1 / (stage_time * parallel.pipeline),
-            decode_tokens_per_second_all=request.batch / stage_time,
+            decode_tokens_per_second=tokens / (stage_time * parallel.pipeline),
+            decode_tokens_per_second_all=request.batch * tokens / stage_time,
             decode_bound=bound,
             step_bytes=round(step_bytes),
             prefill_seconds=prefill,

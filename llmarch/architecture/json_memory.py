@@ -21,6 +21,17 @@ class FootprintDocument(TypedDict):
     """Sum of the three."""
 
 
+class DrafterDocument(TypedDict):
+    """A model or a head that drafts tokens for another."""
+
+    name: str
+    """Its name for people."""
+    bytes_per_gpu: int
+    """Bytes of its weights on one GPU."""
+    tokens: int
+    """Tokens that it drafts in a step."""
+
+
 class WeightsDocument(TypedDict):
     """How the weights are held in memory."""
 
@@ -37,6 +48,9 @@ class WeightsDocument(TypedDict):
     stored. Null: their layout is not known."""
     mtp_loaded: bool
     """Whether MTP modules are loaded and part of the weights (`--speculative`)."""
+    drafter: DrafterDocument | None
+    """Another model, or a head, that drafts tokens; its weights are part of those of a GPU. Null:
+    none."""
     encoders_loaded: bool
     """Whether encoders are loaded and part of the weights (not with `--text-only`)."""
 
@@ -224,6 +238,8 @@ class PlanDocument(TypedDict):
     """What the division leaves on several GPUs at once, as sentences."""
     assumptions: list[str]
     """What else the figures rest on, as sentences."""
+    context_overflow: bool
+    """Whether the context that was asked for is beyond the model's own."""
     warnings: list[str]
     """What a reader must know, as sentences: what contradicts the config, a context beyond the
     model's own, what must fit into the rest of a GPU."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -19,6 +20,7 @@ from .common import (
     examples,
     fail,
     find_gpu,
+    inspect_reference,
     load_reference,
     parse_context,
     write,
@@ -26,6 +28,7 @@ from .common import (
 from .pictures import picture_format, write_picture
 
 if TYPE_CHECKING:
+    from ..analyses.drafting import Drafter
     from ..analyses.planning import PlannedModel
     from ..analyses.scenarios import Scenario
     from ..checkpoint.reading import Reading
@@ -192,9 +195,9 @@ def memory(
         str | None,
         typer.Option(
             "--speculative",
-            metavar="mtp[:N]",
-            help="Draft N tokens (1) in a step with the model's own MTP modules: their weights, "
-            "their cache, a state for each token.",
+            metavar="METHOD[:REF][:N]",
+            help="Draft N tokens (1) in a step: mtp with the model's own MTP modules, draft:REF "
+            "with another model, eagle:REF with a head. Their weights and cache, a state a token.",
         ),
     ] = None,
     text_only: Annotated[
@@ -276,6 +279,7 @@ def memory(
         weights=tuple(split_list(weights)),
         gpus=tuple(find_gpu(part) for part in split_list(gpus)),
     )
+    speculation = parse_speculation(speculative)
     options = PlanOptions(
         tensor=tp,
         expert=ep,
@@ -290,7 +294,7 @@ def memory(
             prefix_caching=prefix_caching,
             block_size=block_size,
             batches_in_flight=1 + async_scheduling,
-            draft_tokens=parse_drafts(speculative),
+            draft_tokens=speculation.tokens,
         ),
         reserve=Reserve(
             activations=parse_size("--activations", activations),
@@ -298,7 +302,7 @@ def memory(
             whole=parse_size("--reserve", reserve),
         ),
         pool_bytes=parse_size("--kv-cache-memory", kv_cache_memory),
-        speculative=speculative is not None,
+        speculative=speculation.mtp,
         text_only=text_only,
         cpu_expert_layers=cpu_moe,
     )
@@ -306,6 +310,9 @@ def memory(
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         for ref in refs
     ]
+    if speculation.drafter:
+        drafter = read_drafter(speculation.drafter, readings[0], offline=offline, refresh=refresh)
+        options = replace(options, drafter=drafter)
     if choices.count > 1 or format is MemoryFormat.csv:
         if output is not None:
             fail("charts show one scenario", "name one context, batch, format and kind of GPU")
@@ -412,11 +419,46 @@ def parse_size(option: str, text: str | None) -> int | None:
         fail(f"{option} {text} is not a size", "such as 1.5GiB, 800MB or 0")
 
 
-def parse_drafts(text: str | None) -> int:
-    """Return the tokens that `--speculative` drafts. Ends the program for another method."""
+class Speculation(NamedTuple):
+    """What `--speculative` says."""
+
+    mtp: bool = False
+    """Whether the model's own MTP modules draft."""
+    drafter: str = ""
+    """The reference of another model, or of a head; empty if none is named."""
+    tokens: int = 0
+
+
+DRAFT_METHODS = ("draft", "eagle", "eagle3")
+"""Methods of `--speculative` that name another model or a head."""
+
+
+def parse_speculation(text: str | None) -> Speculation:
+    """Return what `--speculative` says. Ends the program for another method."""
     if text is None:
-        return 0
-    method, _, tokens = text.partition(":")
-    if method.lower() != "mtp" or not (tokens or "1").isdigit():
-        fail(f"--speculative {text} is not known", "such as mtp, or mtp:3 for three tokens a step")
-    return int(tokens or 1)
+        return Speculation()
+    method, _, rest = text.partition(":")
+    ref, _, digits = rest.rpartition(":")
+    if method.lower() == "mtp" and (rest or "1").isdecimal():
+        return Speculation(mtp=True, tokens=int(rest or 1))
+    if not digits.isdecimal():
+        ref, digits = rest, "1"
+    if method.lower() not in DRAFT_METHODS or not ref:
+        fail(
+            f"--speculative {text} is not known",
+            "such as mtp:3, eagle:ORG/HEAD:3, or draft:qwen3-0.6b:5 for five tokens a step",
+        )
+    return Speculation(drafter=ref, tokens=int(digits))
+
+
+def read_drafter(ref: str, target: Reading, *, offline: bool, refresh: bool) -> Drafter:
+    """Return a drafter: a model whose facts are known, or a head by its tensors and config."""
+    from ..analyses.drafting import Drafter, draft_head
+    from ..analyses.planning import resolve_requested_weights
+    from ..checkpoint.reading import Observation
+
+    reading = inspect_reference(ref, offline=offline, headers=True, refresh=refresh)
+    if isinstance(reading, Observation):
+        return draft_head(reading, target.architecture)
+    weights = resolve_requested_weights(reading, None)
+    return Drafter(reading.name, reading.architecture, weights)

@@ -369,6 +369,11 @@ def loading_lines(p: Plan) -> list[str]:
     if p.drafter_bytes and not p.request.speculative:
         size = numbers.size(p.drafter_bytes)
         lines.append(f"MTP modules ({size}) are not loaded: --speculative mtp")
+    drafter = p.request.drafter
+    if drafter is not None:
+        size = numbers.size(drafter.rank_bytes(p.request.parallel))
+        drafted = plural(p.request.options.draft_tokens, "token")
+        lines.append(f"{drafter.name} ({size} a GPU) drafts {drafted} a step")
     if p.cpu_bytes:
         size = numbers.size(p.cpu_bytes)
         number_of = number(p.request.cpu_expert_layers)

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 from ..architecture.quantization import ModuleFormat
-from ..architecture.schema import Quantization
+from ..architecture.schema import Finding, Quantization
 from ..errors import ConfigError
 from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
-from .findings import another_value, quoted
+from .findings import add, another_value, quoted
 from .keys import ConfigKeys
 from .quantization_words import (
     ACTIVATION_ORDERS,
@@ -113,7 +113,44 @@ def declaring_key(c: ConfigKeys) -> str | None:
             found.append(key)
         else:
             c.ignore(key)
+    for other in found[1:]:
+        _compare_declarations(c, found[0], other)
     return found[0] if found else None
+
+
+def _compare_declarations(c: ConfigKeys, key: str, other: str) -> None:
+    """Report keys of two declarations in one config that differ (MLX writes both, the same)."""
+    first: dict[str, Any] = c.data[key]
+    second: dict[str, Any] = c.data[other]
+    for name in sorted(first.keys() & second.keys()):
+        if first[name] == second[name]:
+            continue
+        add(
+            c,
+            Finding(
+                rule="config-contradiction",
+                path=f"{c.key(other)}.{name}",
+                message=f"{c.key(key)}.{name} is {quoted(first[name])}, but"
+                f" {c.key(other)}.{name} is {quoted(second[name])}: transformers and vLLM read the"
+                " former, mlx-lm the latter",
+                severity="behaviour",
+                old=second[name],
+                new=first[name],
+            ),
+        )
+    for name in sorted(first.keys() ^ second.keys()):
+        value = first.get(name, second.get(name))
+        if _is_override(name, value):
+            add(
+                c,
+                Finding(
+                    rule="config-contradiction",
+                    path=f"{c.key(key if name in first else other)}.{name}",
+                    message=f"only {c.key(key if name in first else other)} has a format for"
+                    f" {name}: transformers and vLLM read {c.key(key)}, mlx-lm {c.key(other)}",
+                    severity="behaviour",
+                ),
+            )
 
 
 def spellings_beside(config: Mapping[str, Any], file: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from .regular_files import open_regular, read_regular
 from .repo_files import (
     WeightFiles,
     choose_weights,
+    declarations_that_differ,
     documents_to_read,
     effective_config,
     find_declaration,
@@ -232,6 +233,7 @@ def _note_declaration(
     if declaration is not None:
         model.quantization_file = declaration.file
         model.findings.append(declaration.finding)
+    model.findings += declarations_that_differ(weights, documents)
 
 
 def _resolve_snapshot(path: Path) -> Path:

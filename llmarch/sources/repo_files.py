@@ -161,6 +161,82 @@ def find_declaration(
     return None
 
 
+READERS_BESIDE = {
+    QUANTIZATION: "TensorRT-LLM reads the latter",
+    QUANTIZE[0]: "GPTQModel reads the latter",
+    QUANTIZE[1]: "AutoAWQ reads the latter",
+}
+"""Who reads a file that declares the quantization beside a config that declares it too."""
+
+_ONE_THING = (
+    ("quant_method",),
+    ("quant_algo",),
+    ("bits", "w_bit"),
+    ("group_size", "q_group_size"),
+    ("desc_act",),
+    ("sym",),
+    ("zero_point",),
+    ("checkpoint_format",),
+)
+"""Keys of declarations that mean the same."""
+
+
+def declarations_that_differ(
+    weights: WeightFiles, documents: Mapping[str, Mapping[str, Any]]
+) -> list[Finding]:
+    """Return a finding for each value of a declaration beside the config that the config denies.
+
+    documents: the parsed JSON files of `documents_to_read`, by name.
+    """
+    config = documents.get(weights.config_file or "")
+    if config is None:
+        return []
+    key = next((k for k in DECLARING_KEYS if isinstance(config.get(k), dict)), None)
+    if key is None:
+        return []
+    declared = cast("dict[str, Any]", config[key])
+    findings: list[Finding] = []
+    without = {name: document for name, document in documents.items() if name != CONFIG}
+    for name in (QUANTIZATION, *QUANTIZE):
+        alone = {CONFIG: cast("Mapping[str, Any]", {}), name: without.get(name, {})}
+        beside = find_declaration(weights, alone)
+        if beside is not None:
+            findings += _differences(key, declared, beside)
+    return findings
+
+
+def _differences(key: str, declared: dict[str, Any], beside: Declaration) -> list[Finding]:
+    """Return the findings about what a file declares in another way than the config."""
+    findings: list[Finding] = []
+    for names in _ONE_THING:
+        mine = next((n for n in names if declared.get(n) is not None), None)
+        other = next((n for n in names if beside.quantization.get(n) is not None), None)
+        if mine is None or other is None:
+            continue
+        if names == ("quant_method",) and "quant_algo" in declared:
+            continue  # ModelOpt's keys under another method (DeepSeek V4)
+        first, second = declared[mine], beside.quantization[other]
+        if str(first).lower() == str(second).lower():
+            continue
+        words = f"{key}.{mine} is {printable(str(first))}, but {beside.file} says"
+        message = (
+            f"{words} {printable(str(second))}: transformers and vLLM read the former,"
+            f" {READERS_BESIDE[beside.file]}"
+        )
+        path = f"{beside.file}: {other}"
+        findings.append(
+            Finding(
+                rule="config-contradiction",
+                path=path,
+                message=message,
+                severity="behaviour",
+                old=second,
+                new=first,
+            )
+        )
+    return findings
+
+
 def _declares_quantization(config: Mapping[str, Any]) -> bool:
     """Return whether a config, or its text part, says how its weights are stored."""
     text: object = config.get("text_config")

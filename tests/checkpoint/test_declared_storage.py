@@ -6,13 +6,23 @@ reshaped and renamed, in one module and in all.
 
 from __future__ import annotations
 
+import json
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from helpers.checkpoint_fixtures import Tensors
-from helpers.quantised_checkpoints import CLEAN, QuantisedCheckpoint
+from helpers.quantised_checkpoints import (
+    CLEAN,
+    GPTQ,
+    MODELOPT_FP8,
+    NVFP4,
+    QuantisedCheckpoint,
+    plain,
+)
 
+import llmarch
 from llmarch.checkpoint.reading import Reading
 from llmarch.errors import ConfigError
 
@@ -350,3 +360,60 @@ def test_tensors_that_are_all_converted_are_a_conflict(style: str, suffix: str) 
     for other in ("F64", "I16", "F8_E5M2"):
         stored = {n: (other if n in names else d, s) for n, (d, s) in tensors.items()}
         assert conflicts(style, stored), f"{style}: all {suffix} -> {other}"
+
+
+# --- two declarations -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("beside", "path"),
+    [
+        ({"group_size": 64, "bits": 8}, "quantization.bits"),
+        ({"group_size": 32, "bits": 4}, "quantization.group_size"),
+        ({"group_size": 64, "bits": 4, "a.b": {"bits": 8}}, "quantization.a.b"),
+        ({"group_size": 64, "bits": 4}, ""),
+    ],
+)
+def test_two_declarations_in_one_config(beside: dict[str, Any], path: str) -> None:
+    """MLX writes its declaration twice; mlx-lm reads another of them than transformers."""
+    mlx = clean("mlx")
+    result = mlx._replace(config={**mlx.config, "quantization": beside}).verified()
+    found = [f.path for f in result.findings if f.rule == "config-contradiction"]
+    assert found == ([path] if path else [])
+    assert result.status == ("conflict" if path else "verified")
+
+
+@pytest.mark.parametrize(
+    ("style", "file", "document", "key"),
+    [
+        ("modelopt-nvfp4", "hf_quant_config.json", {"quantization": NVFP4}, ""),
+        ("modelopt-nvfp4", "hf_quant_config.json", {"quantization": MODELOPT_FP8}, "quant_algo"),
+        ("gptq", "quantize_config.json", GPTQ, ""),
+        ("gptq", "quantize_config.json", {**GPTQ, "bits": 8}, "bits"),
+        ("gptq", "quantize_config.json", {**GPTQ, "group_size": 32}, "group_size"),
+        ("awq", "quant_config.json", {"w_bit": 4, "q_group_size": 128}, ""),
+        ("awq", "quant_config.json", {"w_bit": 8, "q_group_size": 128}, "w_bit"),
+        ("gptq", "quant_config.json", {"w_bit": 4, "q_group_size": 128}, "quant_method"),
+    ],
+)
+def test_a_declaration_beside_the_config_that_differs(
+    tmp_path: Path, style: str, file: str, document: dict[str, Any], key: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(clean(style).config))
+    (tmp_path / file).write_text(json.dumps(document))
+    found = [f for f in llmarch.inspect(str(tmp_path)).findings if f.severity != "info"]
+    assert [f.path for f in found] == ([f"{file}: {key}"] if key else [])
+
+
+@pytest.mark.parametrize("declared", ["fp8", [4], 8])
+def test_a_declaration_that_is_no_object_is_an_error(declared: Any) -> None:
+    config, tensors = plain()
+    broken = QuantisedCheckpoint({**config, "quantization_config": declared}, tensors)
+    with pytest.raises(ConfigError, match=r"quantization_config is .* an object is needed"):
+        broken.verified()
+
+
+def test_an_empty_declaration_is_none() -> None:
+    config, tensors = plain()
+    result = QuantisedCheckpoint({**config, "quantization_config": {}}, tensors).verified()
+    assert (result.status, result.unread_keys) == ("verified", ())

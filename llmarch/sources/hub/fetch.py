@@ -30,6 +30,7 @@ from ..regular_files import read_regular
 from ..repo_files import (
     WeightFiles,
     choose_weights,
+    declarations_that_differ,
     documents_to_read,
     effective_config,
     find_declaration,
@@ -134,6 +135,7 @@ class Download:
         findings = list(_rename_finding(self.requested_id, pinned.repo_id))
         if declaration is not None:
             findings.append(declaration.finding)
+        findings += declarations_that_differ(weights, documents)
         return RawModel(
             reference=self.resolver.reference.text,
             kind="hub",

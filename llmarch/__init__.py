@@ -69,12 +69,14 @@ def inspect(
     refresh: bool = False,
     progress: Progress | None = None,
     meanwhile: Callable[[], object] | None = None,
+    config_suffices: bool = False,
 ) -> Reading | Observation:
     """Read a model as `load` does; if its family is not supported, infer from tensors alone.
 
     Args:
         reference: see `load`, as for `offline`, `headers`, `refresh` and `progress`.
         meanwhile: called at most once, while the network is waited for.
+        config_suffices: also return an Observation where there is a config and no tensor header.
 
     Returns:
         A Reading; or an Observation of what names and shapes of tensors tell.
@@ -85,7 +87,7 @@ def inspect(
     raw = _read_raw(reference, offline, headers, refresh, progress, meanwhile)
     from .checkpoint.reading import read_or_infer
 
-    return read_or_infer(raw)
+    return read_or_infer(raw, config_suffices=config_suffices)
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
@@ -137,9 +139,14 @@ def check(
     """
     from .compare.check import project_policy, run_check
     from .compare.lock import make_entry
+    from .sources.identity import identify_files
 
     def read(text: str, tensors: bool) -> Entry:
-        return make_entry(load(text, offline=offline, headers=tensors, refresh=refresh))
+        reading = inspect(
+            text, offline=offline, headers=tensors, refresh=refresh, config_suffices=True
+        )
+        identify_files(reading.raw)
+        return make_entry(reading)
 
     policy = project_policy().with_options(fail_on, ignore, "llmarch.check", accept=accept)
     return run_check(reference, against, lock, policy, read, headers=headers).report

@@ -185,6 +185,33 @@ class LockedTensorsDocument(TypedDict):
     names. Empty: too many, so that the hash alone is kept."""
 
 
+class LockedFilesDocument(TypedDict):
+    """What is beside the architecture: compared by value or hash, never read."""
+
+    keys: dict[str, str]
+    """Token ids and classes of own code: dotted keys of the config with their values as JSON."""
+    files: dict[str, str]
+    """What identifies the content of code, of small files and of weights, by name: `git:`,
+    `sha256:`, `size:`. Empty: not known."""
+
+
+class ObservedFactsDocument(TypedDict):
+    """What tensors show of a model that no family reads."""
+
+    facts: dict[str, Any]
+    """Values by dotted path, as far as they are known."""
+    unknown: list[str]
+    """Paths of facts that stay open."""
+    kinds: dict[str, list[str]]
+    """Paths of the blocks and norms of each kind of layer."""
+    layers: list[tuple[int, str]]
+    """Layers as runs [number, kind]."""
+    components: dict[str, int]
+    """Elements by component."""
+    packings: list[str]
+    """Packings that were found."""
+
+
 class LockedModelDocument(TypedDict):
     """One model of a lock file."""
 
@@ -202,9 +229,16 @@ class LockedModelDocument(TypedDict):
     """`total`, `active` and, where headers were read, `stored`, in elements."""
     tensors: LockedTensorsDocument | None
     """The tensors of the checkpoint. Null: no headers were read."""
-    architecture: Architecture
+    architecture: Architecture | None
     """The architecture. In the file, facts at their default are left out and `layers` is a list of
-    runs [number, kind]."""
+    runs [number, kind]. Null: no family reads the model, and `observed` has what is known."""
+    observed: NotRequired[ObservedFactsDocument]
+    """What tensors show of a model that no family reads. Absent: a family reads it."""
+    config_keys: NotRequired[dict[str, str]]
+    """Of an observed model whose config is too long to be held: its keys by their dotted names,
+    each with its value as JSON (a hash of long values)."""
+    beside: NotRequired[LockedFilesDocument]
+    """Token ids, own code and small files. Absent: an older llmarch wrote the lock."""
     findings: list[Finding]
     """Findings at the time of the lock."""
     unread_keys: dict[str, str]

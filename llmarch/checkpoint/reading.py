@@ -112,19 +112,24 @@ class Observation(Frozen):
         return (*self.raw.findings, *self.observed.findings)
 
 
-def read_or_infer(raw: RawModel) -> Reading | Observation:
+def read_or_infer(raw: RawModel, *, config_suffices: bool = False) -> Reading | Observation:
     """Return what `read_model` does, or an Observation where only tensor headers can be read.
 
     That is where there is no family or no config. Raises what `read_model` raises, without headers.
+
+    config_suffices: whether an Observation may have a config alone, of which nothing is known.
     """
     try:
         return read_model(raw)
     except UnknownFamily as error:
-        if raw.tensors is None or not raw.tensors.has_shapes:
-            raise
+        table = raw.tensors
+        if table is None or not table.has_shapes:
+            if not config_suffices or raw.config is None:
+                raise
+            table = TensorTable()
         from .inference.model import infer_model
 
-        observed = infer_model(raw.tensors, raw.config, partial=raw.partial)
+        observed = infer_model(table, raw.config, partial=raw.partial)
         draft = error.kind if isinstance(error, DraftHead) else ""
         return Observation(raw, observed, error.message, draft)
 

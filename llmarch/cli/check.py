@@ -241,14 +241,13 @@ def loader(offline: bool, refresh: bool) -> LoadEntry:
     """
 
     def read(ref: str, headers: bool) -> Entry:
-        from ..checkpoint.reading import Observation
         from ..compare.lock import make_entry
-        from ..errors import UnknownFamily
+        from ..sources.identity import identify_files
 
-        reading = inspect_reference(ref, offline=offline, headers=headers, refresh=refresh)
-        if isinstance(reading, Observation):
-            hint = f"llmarch show {ref} shows what its tensors prove; that cannot be compared"
-            raise UnknownFamily(reading.why, hint)
+        reading = inspect_reference(
+            ref, offline=offline, headers=headers, refresh=refresh, config_suffices=True
+        )
+        identify_files(reading.raw)
         return make_entry(reading)
 
     return read

@@ -94,7 +94,7 @@ def end_if_partial(readings: Iterable[Reading | Observation]) -> None:
 
 
 def inspect_reference(
-    ref: str, *, offline: bool, headers: bool, refresh: bool
+    ref: str, *, offline: bool, headers: bool, refresh: bool, config_suffices: bool = False
 ) -> Reading | Observation:
     """Read a model as `llmarch.inspect` does, with a progress bar if stderr is a terminal."""
     import llmarch
@@ -106,6 +106,7 @@ def inspect_reference(
         headers=headers,
         refresh=refresh,
         meanwhile=import_renderers,
+        config_suffices=config_suffices,
     )
     if "/" not in ref or not sys.stderr.isatty():
         return read()

@@ -19,13 +19,15 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    load_reference,
+    inspect_reference,
     write,
 )
 from .pictures import figure_drawings, picture_format, print_sketch, write_picture
 
 if TYPE_CHECKING:
-    from ..checkpoint.reading import Reading
+    from collections.abc import Sequence
+
+    from ..checkpoint.reading import Observation, Reading
     from ..compare.report import Report
 
 
@@ -78,16 +80,22 @@ def diff(
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
     suffix = picture_format(output)
     readings = [
-        load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+        inspect_reference(
+            ref,
+            offline=offline,
+            headers=not config_only,
+            refresh=refresh,
+            config_suffices=True,
+        )
         for ref in refs
     ]
     if output is not None:
         write_picture(figure_drawings(readings, suffix), output)
     if sketch and format is not Format.json:
         print_sketch(readings, fenced=format is Format.markdown)
-    from ..views import comparison
+    from ..views.observed_comparison import compare_any
 
-    compared = comparison.compare(readings, everything)
+    compared = compare_any(readings, everything)
     verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None
     write(format, "comparison", lambda: compared, lambda: document(readings, verdict))
     if verdict is not None:
@@ -99,7 +107,9 @@ def diff(
     end_if_partial(readings)
 
 
-def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> Report:
+def judged(
+    readings: Sequence[Reading | Observation], fail_on: str | None, ignore: list[str]
+) -> Report:
     """Compare each of the other models with the first, by the rules of `check`.
 
     readings: the models.
@@ -109,13 +119,16 @@ def judged(readings: list[Reading], fail_on: str | None, ignore: list[str]) -> R
     from ..compare.check import make_report, project_policy
     from ..compare.gate import judge
     from ..compare.lock import make_entry
+    from ..sources.identity import identify_files
 
+    for r in readings:
+        identify_files(r.raw)
     policy = project_policy().with_options(fail_on, ignore)
     old, *others = map(make_entry, readings)
     return make_report(tuple(judge(old, new, policy) for new in others), policy)
 
 
-def document(readings: list[Reading], verdict: Report | None) -> object:
+def document(readings: Sequence[Reading | Observation], verdict: Report | None) -> object:
     """Return the JSON document of a comparison, with the verdict if one was asked for."""
     from ..renderers import json
 

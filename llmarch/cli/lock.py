@@ -11,7 +11,7 @@ from ..errors import printable
 from ..renderers.output import write_text
 from . import app
 from .check import loader
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, load_reference
+from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect_reference
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
@@ -116,10 +116,14 @@ def read_entries(
     from dataclasses import replace
 
     from ..compare.lock import make_entry
+    from ..sources.identity import identify_files
 
     found: dict[str, Entry] = {}
     for ref in dict.fromkeys(refs):
-        reading = load_reference(ref, offline=offline, headers=headers, refresh=refresh)
+        reading = inspect_reference(
+            ref, offline=offline, headers=headers, refresh=refresh, config_suffices=True
+        )
+        identify_files(reading.raw)
         entry = replace(make_entry(reading), reading=None)
         if ref in before:
             entry = replace(entry, accepted=before[ref].accepted)
@@ -190,7 +194,9 @@ def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
     elif old == new:
         mark = "="
     commit = [new.commit[:7]] if new.commit else []
-    words = [f"{mark} {ref}", *commit, numbers.count(new.parameters["total"]), new.status]
+    total = new.parameters.get("total")
+    size = "total unknown" if total is None else numbers.count(total)
+    words = [f"{mark} {ref}", *commit, size, new.status]
     write_text(printable("   ".join(words)))
     for f in new.findings:
         if f.severity != "info":

@@ -6,19 +6,30 @@ read only in part, or has no tensor headers although its lock entry has.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..architecture.schema import Change, Finding
+from ..architecture.schema import Change, Finding, Severity
 from ..errors import LlmarchError
+from .beside import code_differences, file_differences, key_differences
 from .change_ids import change_id
 from .config_keys import with_keys
 from .consequences import with_consequence
 from .diff import diff, worst_first
 from .grouping import group_alike
 from .lock import Entry
+from .observed import (
+    FactComparison,
+    ObservedFacts,
+    compare_facts,
+    facts_of_architecture,
+    key_changes,
+    merge_keys,
+    tensor_severity,
+)
 from .policy import Policy
-from .report import Verdict, rule_of
+from .report import Verdict, count_noun, rule_of
 from .rereading import LoadEntry, read_again
 from .stored import told_differences
 
@@ -109,8 +120,8 @@ def judge(
             accepted.append(named)
         else:
             told.append(with_consequence(named, old, new))
-    doubts = list(reasons_for_doubt(old, new))
-    remarks = list(doubts)
+    doubts = [*reasons_for_doubt(old, new), *_observed_doubts(expected, new)]
+    remarks = [*doubts, *_observed_remarks(old, new)]
     if any(change.rule == READING_CHANGED for change in told):
         remarks.append(
             "another llmarch version wrote the lock and reads the same files differently:"
@@ -151,10 +162,16 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
 
     Other stored tensors are a change of their own only if no other change explains them.
     """
-    changes = with_keys(diff(old.architecture, new.architecture), old.told, new.told)
-    changes += _finding_changes(old, new)
-    changes += _unread_key_changes(old, new)
-    if _has_other_tensors(old, new) and not any(map(explains_stored_tensors, changes)):
+    if old.architecture is None or new.architecture is None:
+        changes = observed_changes(old, new)
+    else:
+        changes = with_keys(diff(old.architecture, new.architecture), old.told, new.told)
+        changes += _finding_changes(old, new)
+        changes += _unread_key_changes(old, new)
+    is_told = False
+    if old.observed is None and new.observed is None:
+        is_told = any(map(explains_stored_tensors, changes))
+    if _has_other_tensors(old, new) and not is_told:
         before, after = told_differences(old.tensors, new.tensors)
         changes.append(
             Change(
@@ -162,10 +179,71 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
                 path="tensors",
                 old=before,
                 new=after,
-                severity="quantization",
+                severity=_stored_severity(old, new),
             )
         )
-    return [*changes, *_standing_conflicts(old, new)]
+    return [*changes, *_standing_conflicts(old, new), *_beside_changes(old, new)]
+
+
+def observed_changes(old: Entry, new: Entry) -> list[Change]:
+    """Return the changes of two models of which one at least is observed, but for stored tensors.
+
+    Findings of one observed and one read model are not compared: they come from different checks.
+    """
+    facts = compare_known(old, new)
+    before, after = old.known_keys(), new.known_keys()
+    if not before or not after:
+        before, after = _model_type_key(old), _model_type_key(new)
+    changes = merge_keys(facts.changes, key_changes(before, after))
+    if old.observed is not None and new.observed is not None:
+        changes += _finding_changes(old, new)
+    return changes
+
+
+def _model_type_key(entry: Entry) -> dict[str, str]:
+    """Return the one key that is known of every model, whether or not its config is."""
+    if entry.architecture is not None:
+        return {"model_type": json.dumps(entry.architecture.model_type)}
+    return {"model_type": entry.known_keys().get("model_type", "null")}
+
+
+def compare_known(old: Entry, new: Entry) -> FactComparison:
+    """Return the facts that both sides know and that differ, and those that one side lacks."""
+    return compare_facts(_known_facts(old), _known_facts(new), _stored_severity(old, new))
+
+
+def _known_facts(entry: Entry) -> ObservedFacts:
+    """Return the facts of a model in the form in which observed ones are compared."""
+    if entry.architecture is not None:
+        return facts_of_architecture(entry.architecture)
+    return entry.observed or ObservedFacts()
+
+
+def _stored_severity(old: Entry, new: Entry) -> Severity:
+    """Return what other stored tensors break: with a family, its findings tell the rest."""
+    if old.architecture is not None and new.architecture is not None:
+        return "quantization"
+    before, after = old.observed or ObservedFacts(), new.observed or ObservedFacts()
+    repacked = before.packings != after.packings and before.components == after.components
+    return tensor_severity(old.tensors, new.tensors, repacked=repacked)
+
+
+def _beside_changes(old: Entry, new: Entry) -> Iterator[Change]:
+    """Yield what changed beside the architecture: token ids, own code, and small files.
+
+    Other bytes of the weights are told where the tensors are the same, of one model at two times.
+    """
+    sides = old.beside, new.beside
+    for found in key_differences(*sides, code=False):
+        yield Change(rule="token-ids-changed", **found._asdict(), severity="info")
+    for found in (*key_differences(*sides, code=True), *code_differences(*sides)):
+        yield Change(rule="remote-code-changed", **found._asdict(), severity="behaviour")
+    same_model = old.reference == new.reference
+    if new.repo is not None:
+        same_model = old.repo == new.repo
+    phrases = file_differences(*sides, weights=same_model and _have_same_tensors(old, new))
+    if phrases:
+        yield Change(rule="files-changed", path="files", old=None, new=phrases, severity="info")
 
 
 def reading_changes(old: Entry, expected: Entry, new: Entry) -> Iterator[Change]:
@@ -281,6 +359,45 @@ def reasons_for_doubt(old: Entry, new: Entry) -> Iterator[str]:
         yield f"read in part: {_unread_reason(new)}"
     if old.partial:
         yield f"{old.reference} read in part: {_unread_reason(old)}"
+
+
+def _observed_doubts(old: Entry, new: Entry) -> Iterator[str]:
+    """Yield why a comparison with an observed model is incomplete.
+
+    Where config and tensors are certainly the same, it is not: another llmarch reads the model.
+    """
+    if (old.observed is None) == (new.observed is None):
+        return
+    if _have_same_tensors(old, new) and _same_config_keys(old, new):
+        return
+    facts = compare_known(old, new)
+    unread = new if new.observed is not None else old
+    yield (
+        f"no family reads {unread.reference}: what its tensors and its config show was compared,"
+        f" {count_noun(len(facts.open), 'fact')} could not be"
+    )
+
+
+def _observed_remarks(old: Entry, new: Entry) -> Iterator[str]:
+    """Yield how observed models were compared."""
+    if old.observed is not None and new.observed is not None:
+        yield (
+            "no family reads it: facts that tensors prove, every config key and the stored tensors"
+            " are compared"
+        )
+    elif (old.observed is None) != (new.observed is None) and not [*_observed_doubts(old, new)]:
+        reader = "a family reads it now"
+        if new.observed is not None:
+            reader = "no family reads it any more"
+        yield f"{reader}; its config and tensors are the same: `llmarch check --update` adopts that"
+
+
+def _same_config_keys(old: Entry, new: Entry) -> bool:
+    """Return whether both configs are known and have the same keys with the same values."""
+    before, after = old.known_keys(), new.known_keys()
+    if not before or not after:
+        return False
+    return not [*key_changes(before, after)]
 
 
 def _have_same_tensors(old: Entry, new: Entry) -> bool:

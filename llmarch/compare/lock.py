@@ -21,7 +21,8 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..config.findings import NOT_DESCRIBED
-from ..errors import ConfigError, printable
+from ..errors import ConfigError, UnknownFamily, printable
+from .beside import Beside, told_keys, what_is_beside
 from .config_keys import Told
 from .lock_versions import (
     LOCK_VERSION,
@@ -31,10 +32,11 @@ from .lock_versions import (
     written_by_newer,
     written_by_older,
 )
+from .observed import ObservedFacts, config_keys, locked_facts
 from .stored import StoredRow, StoredTensors, stored_rows
 
 if TYPE_CHECKING:
-    from ..checkpoint.reading import Reading
+    from ..checkpoint.reading import Observation, Reading
     from ..sources.raw import TensorTable
 
 MOST_LAYERS = 10_000
@@ -70,7 +72,8 @@ class Entry(Frozen):
     parameters: Mapping[str, int]
     tensors: StoredTensors | None
     """None if only the config was read."""
-    architecture: Architecture
+    architecture: Architecture | None
+    """None for a model that no family reads: `observed` has what is known of it."""
     findings: tuple[Finding, ...] = ()
     unread_keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Config keys that nothing reads, with their values: their effect is not known."""
@@ -84,8 +87,19 @@ class Entry(Frozen):
     """Where the config comes from."""
     read_by: str = field(default="", compare=False)
     """The version of llmarch that read it, such as `llmarch 0.1.0`; empty if not known."""
-    reading: Reading | None = field(default=None, compare=False, repr=False)
+    reading: Reading | Observation | None = field(default=None, compare=False, repr=False)
     """The reading that it was made from; None for an entry of a lock."""
+    observed: ObservedFacts | None = None
+    """What tensors show of a model that no family reads; None for one that a family reads."""
+    config_keys: Mapping[str, str] = field(default_factory=dict[str, str], compare=False)
+    """The keys of a config that the lock does not hold because it is too long, by their dotted
+    names, with values or their hashes as JSON; only of an observed model."""
+    beside: Beside = Beside()
+    """Token ids, own code and small files."""
+
+    def known_keys(self) -> Mapping[str, str]:
+        """Return the keys of the config as far as they are known, with values as JSON."""
+        return self.config_keys or config_keys(self.told.config)
 
     def conflicts(self) -> list[Finding]:
         """Return the findings by which the checkpoint contradicts its config; none if it does not.
@@ -129,8 +143,12 @@ class OutdatedEntry(Frozen):
     tensors: StoredTensors | None
 
 
-def make_entry(reading: Reading) -> Entry:
+def make_entry(reading: Reading | Observation) -> Entry:
     """Return what a lock keeps of a reading."""
+    from ..checkpoint.reading import Observation
+
+    if isinstance(reading, Observation):
+        return observed_entry(reading)
     from ..analyses.parameters import count_parameters
 
     architecture, raw = reading.architecture, reading.raw
@@ -138,12 +156,6 @@ def make_entry(reading: Reading) -> Entry:
     parameters = {"total": counts.total, "active": counts.active}
     if reading.check:
         parameters["stored"] = reading.check.stored
-    tensors = None
-    if raw.tensors is not None:
-        size = sum(group.bits for group in raw.tensors) // 8
-        tensors = StoredTensors(
-            len(raw.tensors), size, hash_tensors(raw.tensors), stored_rows(raw.tensors)
-        )
     return Entry(
         reference=raw.reference,
         repo=raw.repo_id,
@@ -152,7 +164,7 @@ def make_entry(reading: Reading) -> Entry:
         status=reading.status,
         fingerprint=fingerprint(architecture),
         parameters=parameters,
-        tensors=tensors,
+        tensors=_stored_tensors(raw.tensors),
         architecture=architecture,
         findings=reading.findings,
         unread_keys={key: config_value(raw.config or {}, key) for key in reading.unread_keys},
@@ -161,7 +173,51 @@ def make_entry(reading: Reading) -> Entry:
         files=ConfigFiles(raw.config_file, raw.quantization_file),
         read_by=f"llmarch {__version__}",
         reading=reading,
+        beside=what_is_beside(raw),
     )
+
+
+def observed_entry(o: Observation) -> Entry:
+    """Return what a lock keeps of a model that no family reads.
+
+    Raises UnknownFamily for a part of a checkpoint without its config: it is no model.
+    """
+    raw, seen = o.raw, o.observed
+    if raw.config is None and raw.partial:
+        raise UnknownFamily(o.why, "give the folder, with the config and the other files")
+    facts = locked_facts(o)
+    parameters: dict[str, int] = {}
+    if raw.tensors is not None:
+        parameters["stored"] = seen.stored
+        if seen.total is not None:
+            parameters = {"total": seen.total, **parameters}
+    return Entry(
+        reference=raw.reference,
+        repo=raw.repo_id,
+        revision=raw.revision,
+        commit=raw.commit,
+        status=o.status,
+        fingerprint=facts.fingerprint,
+        parameters=parameters,
+        tensors=_stored_tensors(raw.tensors),
+        architecture=None,
+        findings=o.findings,
+        partial=o.status == "partial",
+        told=Told(raw.config or {}, seen.evidence),
+        files=ConfigFiles(raw.config_file, raw.quantization_file),
+        read_by=f"llmarch {__version__}",
+        reading=o,
+        observed=facts,
+        beside=what_is_beside(raw),
+    )
+
+
+def _stored_tensors(table: TensorTable | None) -> StoredTensors | None:
+    """Return the tensors of a checkpoint in short; None without headers."""
+    if table is None:
+        return None
+    size = sum(group.bits for group in table) // 8
+    return StoredTensors(len(table), size, hash_tensors(table), stored_rows(table))
 
 
 def config_value(config: Mapping[str, Any], key: str) -> str:
@@ -223,11 +279,14 @@ def lock_document(entries: Mapping[str, Entry], written_by: str) -> dict[str, An
 
 def entry_document(entry: Entry) -> dict[str, Any]:
     """Return one model of the lock as JSON; its layers are written as runs."""
-    layers = run_lengths(entry.architecture.layers)
+    architecture: dict[str, Any] | None = None
+    if entry.architecture is not None:
+        layers = run_lengths(entry.architecture.layers)
+        architecture = without_defaults(entry.architecture, remarks=True) | {"layers": layers}
     tensors = None
     if entry.tensors:
         tensors = asdict(entry.tensors) | {"rows": [list(row) for row in entry.tensors.rows]}
-    return {
+    document: dict[str, Any] = {
         "repo": entry.repo,
         "revision": entry.revision,
         "commit": entry.commit,
@@ -235,7 +294,7 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "fingerprint": entry.fingerprint,
         "parameters": dict(entry.parameters),
         "tensors": tensors,
-        "architecture": without_defaults(entry.architecture, remarks=True) | {"layers": layers},
+        "architecture": architecture,
         "findings": [
             {
                 "rule": finding.rule,
@@ -247,8 +306,14 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         ],
         "unread_keys": dict(entry.unread_keys),
         **_accepted_document(entry),
+        "beside": {"keys": dict(entry.beside.keys or {}), "files": dict(entry.beside.files)},
         **_config_document(entry),
     }
+    if entry.observed is not None:
+        document["observed"] = entry.observed.document()
+        if "config" not in document:
+            document["config_keys"] = dict(entry.known_keys())
+    return document
 
 
 def _accepted_document(entry: Entry) -> dict[str, Any]:
@@ -416,7 +481,12 @@ def _locate_facts(lines: list[_Line], references: list[str]) -> dict[str, dict[s
     for number, line in enumerate(lines, 1):
         for path in line.paths:
             match path:
-                case ("models", reference, "architecture", *fact) | ("models", reference, *fact):
+                case (
+                    ("models", reference, "architecture", *fact)
+                    | ("models", reference, "observed", "facts", *fact)
+                    | ("models", reference, "config" | "config_keys", *fact)
+                    | ("models", reference, *fact)
+                ):
                     located[reference].setdefault(".".join(fact), number)
                 case _:
                     pass
@@ -561,13 +631,10 @@ def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
 
     older: whether an older llmarch wrote it, whose fingerprint may be another.
     """
-    architecture: Architecture = model["architecture"]
-    try:
-        found = fingerprint(architecture)
-        matches = older or found == model["fingerprint"]
-    except LookupError:  # the wiring names a block or norm that does not exist
-        found, matches = "", False
-    if not matches:
+    architecture: Architecture | None = model["architecture"]
+    observed = _parse_observed(model.get("observed"))
+    found = _fingerprint_of(architecture or observed)
+    if not found or (found != model["fingerprint"] and not older):
         raise InvalidModel(
             f"the architecture of {printable(reference)} does not match its fingerprint",
             "one of the two was edited by hand: write it again with `llmarch lock`, or restore "
@@ -592,6 +659,45 @@ def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
         told=Told(_with_numbers(model.get("config") or {})),
         files=_config_files(model),
         read_by=model.get("read_by") or "",
+        observed=observed,
+        config_keys=model.get("config_keys", {}),
+        beside=_parse_beside(model),
+    )
+
+
+def _parse_beside(model: Mapping[str, Any]) -> Beside:
+    """Return what is beside the architecture; locks of older versions have the config at most."""
+    if "beside" in model:
+        return Beside(**model["beside"])
+    if model.get("config"):
+        return Beside(told_keys(model["config"]))
+    return Beside()
+
+
+def _fingerprint_of(facts: Architecture | ObservedFacts | None) -> str:
+    """Return the fingerprint of the facts of a model; nothing if it has none that fit together."""
+    if isinstance(facts, ObservedFacts):
+        return facts.fingerprint
+    try:
+        return "" if facts is None else fingerprint(facts)
+    except LookupError:  # the wiring names a block or norm that does not exist
+        return ""
+
+
+def _parse_observed(document: Mapping[str, Any] | None) -> ObservedFacts | None:
+    """Return the observed facts of a validated model; None for one that a family reads."""
+    if document is None:
+        return None
+    layers: list[str] = []
+    for n, kind in document["layers"]:
+        layers += [kind] * min(n, MOST_LAYERS - len(layers))
+    return ObservedFacts(
+        facts=document["facts"],
+        unknown=tuple(document["unknown"]),
+        kinds={kind: tuple(paths) for kind, paths in document["kinds"].items()},
+        layers=tuple(layers),
+        components=document["components"],
+        packings=tuple(document["packings"]),
     )
 
 

@@ -19,7 +19,7 @@ from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
 
 Outcome = Literal["failed", "uncertain", "passed"]
 
-COMPARED = ("reading-changed",)
+COMPARED = ("reading-changed", "token-ids-changed", "remote-code-changed")
 """Rules of no path of their own that have a value on both sides, as facts have."""
 
 ABSENT_KEY = "absent"

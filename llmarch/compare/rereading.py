@@ -60,6 +60,8 @@ def read_again(old: Entry, new: Entry, load: LoadEntry) -> Entry:
         return replace(new, reference=old.reference, reading=None)
     tables = _tensors_of(new) if _same_tensors(old, new) else None
     by_config = read_config(old.reference, old.told.config, old.files, None)
+    if old.architecture is None and (by_config is None or not _same_tensors(old, new)):
+        return old
     if by_config is not None:
         old = replace(old, told=Told(old.told.config, by_config.evidence))
     if by_config is not None and _same_tensors(old, new):
@@ -158,6 +160,7 @@ def _as_entry(reading: Reading, old: Entry) -> Entry:
         fingerprint=entry.fingerprint,
         parameters=entry.parameters,
         architecture=entry.architecture,
+        observed=entry.observed,
         findings=entry.findings,
         unread_keys=entry.unread_keys,
         told=entry.told,
@@ -173,7 +176,7 @@ def _with_file_findings(entry: Entry, old: Entry) -> Entry:
 
 def _settled(architecture: Architecture, old: Entry) -> Architecture:
     """Return the architecture of a config alone, with what the tensors decided at the lock."""
-    if old.tensors is None:
+    if old.tensors is None or old.architecture is None:
         return architecture
     embedding = replace(architecture.embedding, tied=old.architecture.embedding.tied)
     return replace(architecture, head=old.architecture.head, embedding=embedding)

@@ -343,6 +343,30 @@ FINDING_RULES = (
         "a config as the library's class does.",
     ),
     Rule(
+        "token-ids-changed",
+        None,
+        "info",
+        "token ids of the config changed",
+        "Engines end generation at other tokens, or begin and fill inputs with others. What the "
+        "model computes is the same.",
+    ),
+    Rule(
+        "remote-code-changed",
+        None,
+        "behaviour",
+        "code of the repository changed",
+        "Loaders that trust remote code run it: another class, or another file of it, may compute "
+        "anything. llmarch does not read it.",
+    ),
+    Rule(
+        "files-changed",
+        None,
+        "info",
+        "other files of the repository changed",
+        "Generation settings, the chat template, the tokenizer, the processor or the values of the "
+        "weights are others. llmarch compares their hashes and reads none of them.",
+    ),
+    Rule(
         "value-not-described",
         None,
         "weights",

@@ -17,6 +17,8 @@ from ..analyses.parameters import count_parameters
 from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
 from ..compare.config_keys import told_changes
+from ..compare.gate import find_differences
+from ..compare.lock import make_entry
 from ..config.certainty import marked_facts
 from ..views.conflict import conflict_lines
 from ..views.wording import block_word
@@ -294,12 +296,14 @@ def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
     }
 
 
-def comparison(readings: list[Reading]) -> dict[str, Any]:
+def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     """Return two models and their changes; with more, each is compared with the first."""
     old, *others = readings
 
-    def changes(new: Reading) -> list[dict[str, Any]]:
-        return [asdict(c) for c in told_changes(old, new)]
+    def changes(new: Reading | Observation) -> list[dict[str, Any]]:
+        if isinstance(old, Reading) and isinstance(new, Reading):
+            return [asdict(c) for c in told_changes(old, new)]
+        return [asdict(c) for c in find_differences(make_entry(old), make_entry(new))]
 
     if len(others) == 1:
         return {
@@ -315,7 +319,7 @@ def comparison(readings: list[Reading]) -> dict[str, Any]:
     }
 
 
-def compared_source(r: Reading) -> dict[str, Any]:
+def compared_source(r: Reading | Observation) -> dict[str, Any]:
     """Return where a reading comes from, how far it is checked, and what was found."""
     findings = [asdict(f) for f in r.findings]
     return model_source(r) | {"status": r.status, "findings": findings}

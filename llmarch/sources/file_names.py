@@ -23,6 +23,19 @@ MAX_CARD = 5_000_000
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
 
+_CODE = re.compile(r".+\.py")
+_SMALL_FILE = re.compile(
+    r"""
+    generation_config\.json
+    | (?:(?:additional_)?chat_templates/)?[^/]+\.jinja | chat_template\.json
+    | tokenizer[^/]*\.(?:json|model) | (?:added_tokens|special_tokens_map|vocab|tekken)\.json
+    | (?:vocab|merges)\.txt | [^/]+\.tiktoken | [^/]*(?:spiece|sentencepiece|bpe)[^/]*\.model
+    | (?:[a-z_]+_)?(?:pre)?processor_config\.json | feature_extractor[^/]*\.json
+    """,
+    re.VERBOSE,
+)
+_WEIGHTS = re.compile(r"[^/]+\.safetensors")
+
 MAX_NAME = 1000
 """Characters of a file name with its folders."""
 
@@ -37,3 +50,26 @@ def is_safe_name(name: str) -> bool:
     if not 0 < len(name) <= MAX_NAME:
         return False
     return _UNSAFE.search(name) is None
+
+
+def is_code_file(name: str) -> bool:
+    """Return whether a file holds code that loaders may run."""
+    return _CODE.fullmatch(name) is not None
+
+
+def is_small_file(name: str) -> bool:
+    """Return whether a file sets what the model is given or answers.
+
+    That is generation, the chat template, the tokenizer and the processors.
+    """
+    return _SMALL_FILE.fullmatch(name) is not None
+
+
+def is_weight_file(name: str) -> bool:
+    """Return whether a file holds weights of the repository itself."""
+    return _WEIGHTS.fullmatch(name) is not None
+
+
+def is_beside_file(name: str) -> bool:
+    """Return whether a file is compared by its content with that of another commit."""
+    return is_code_file(name) or is_small_file(name) or is_weight_file(name)

@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from ..architecture.frozen import Frozen, frozen
 from .atomic import replace_file
+from .file_names import is_beside_file
 from .regular_files import read_regular
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def _pack(model: RawModel, key: list[str]) -> bytes:
         "config_file": model.config_file,
         "quantization_file": model.quantization_file,
         "files": model.files,
+        "file_ids": {n: ids for n, ids in model.file_ids.items() if is_beside_file(n)},
         "header_bytes": model.header_bytes,
         "findings": [asdict(finding) for finding in model.findings],
         "groups": groups,
@@ -262,6 +264,9 @@ def _unpack(data: bytes, key: list[str]) -> RawModel:
         config_file=_text(head["config_file"]),
         quantization_file=_text(head["quantization_file"]),
         files=tuple(_text(file) for file in _list(head["files"])),
+        file_ids={
+            _text(name): _text(ids) for name, ids in _object(head.get("file_ids", {})).items()
+        },
         header_bytes=_size(head["header_bytes"]),
         findings=_unpack_findings(head["findings"]),
         tensors=tensors,

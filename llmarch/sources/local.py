@@ -76,6 +76,7 @@ def open_folder(
     config = effective_config(weights, documents)
     model = _raw_model(text, path, config, weights.config_file or CONFIG)
     model.files = tuple(files)
+    model.folder = str(path)
     _note_declaration(model, weights, documents)
     if not headers and model.config is not None:
         return model

@@ -265,6 +265,11 @@ class RawModel:
     """Whether some file could not be read; `findings` give the reason."""
     files: tuple[str, ...] = ()
     """Names in the folder or repository."""
+    file_ids: dict[str, str] = field(default_factory=dict[str, str])
+    """What identifies the content of files, by name, as far as it is known: `git:` and the hash of
+    the blob, `sha256:` and the hash of the content, `size:` and the bytes, separated by blanks."""
+    folder: str = ""
+    """Of a local model: the path of its folder, as far as it has one."""
     header_bytes: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     provenance: dict[str, Any] | None = None

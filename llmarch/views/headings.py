@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ..checkpoint.reading import Reading
+from ..checkpoint.reading import Observation, Reading
 from ..sources.raw import RawModel
 
 SOURCE_WORDS = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
@@ -13,7 +13,7 @@ SOURCE_WORDS = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
 HUB = "https://huggingface.co"
 
 
-def column_names(readings: Sequence[Reading]) -> list[str]:
+def column_names(readings: Sequence[Reading | Observation]) -> list[str]:
     """Return a name for each model, no two alike.
 
     Models of one name have what tells them apart: revision or commit, repository, reference. What
@@ -83,9 +83,17 @@ def origin(raw: RawModel, model_type: str) -> str:
     return f"{repository} · {model_type} · {source}"
 
 
-def comparison_origin(r: Reading) -> str:
+def model_type_words(r: Reading | Observation) -> str:
+    """Return the model_type of a model, as its config says it where no family reads it."""
+    if isinstance(r, Reading):
+        return r.architecture.model_type
+    model_type = (r.raw.config or {}).get("model_type")
+    return model_type if isinstance(model_type, str) else "no model_type"
+
+
+def comparison_origin(r: Reading | Observation) -> str:
     """Return where a model was read, when it was released, and its address on the Hub."""
-    words = [origin(r.raw, r.architecture.model_type)]
+    words = [origin(r.raw, model_type_words(r))]
     if r.raw.released:
         words.insert(1, f"released {r.raw.released}")
     if r.raw.repo_id and r.raw.kind != "local":

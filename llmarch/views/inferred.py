@@ -15,6 +15,7 @@ from ..tensors.folding import axes_folded
 from . import numbers
 from .documents import Sheet, Table
 from .findings import finding_line
+from .headings import model_type_words
 from .model import origin
 from .numbers import number
 from .tables import shape_text
@@ -38,11 +39,7 @@ def inferred_sheet(o: Observation) -> Sheet:
         ("Unknown", unknown_lines(seen)),
     ]
     shown = [(label, text) for label, text in lines if text]
-    config = o.raw.config or {}
-    model_type = config.get("model_type")
-    if not isinstance(model_type, str):
-        model_type = "no model_type"
-    where = origin(o.raw, model_type)
+    where = origin(o.raw, model_type_words(o))
     headline = "Inferred from tensor names and shapes"
     if o.draft:
         headline = f"{o.draft} for another model, by tensor names and shapes".removeprefix("an ")

@@ -310,7 +310,11 @@ def test_headers_that_are_not_read_any_more(locked: Hub, run: Run) -> None:
 
 def test_a_config_that_no_family_reads(locked: Hub, run: Run) -> None:
     push(locked, "unknown", files("qwen3-0.6b", having(model_type="qwen_from_mars"), shards=2))
-    assert "qwen_from_mars" in reports(run, code=2)[0]["error"]["message"]
+    bot, _ = reports(run, code=1)
+    assert [(c["path"], c["old"], c["new"]) for c in bot["changes"]] == [
+        ("model_type", '"qwen3"', '"qwen_from_mars"')
+    ]
+    assert bot["partial"] and "no family reads" in bot["remarks"][0]
     push(locked, "broken", {**files("qwen3-0.6b"), "config.json": b"{"})
     assert "not valid JSON" in reports(run, code=2)[0]["error"]["message"]
 

@@ -269,6 +269,21 @@ def rules(new: str, old: str, **options: Any) -> set[str]:
     return {c.rule for c in verdict.changes}
 
 
+ROWS += [
+    ("token-ids-changed", small, lambda: small(having(eos_token_id=[151643, 151645]))),
+    (
+        "remote-code-changed",
+        lambda: small(more={"modeling_x.py": b"x = 1"}),
+        lambda: small(more={"modeling_x.py": b"x = 2"}),
+    ),
+    (
+        "files-changed",
+        lambda: small(more={"chat_template.jinja": b"old"}),
+        lambda: small(more={"chat_template.jinja": b"new"}),
+    ),
+]
+
+
 @pytest.mark.parametrize(("rule", "old", "new"), ROWS, ids=[r[0] for r in ROWS])
 def test_an_upload_brings_its_rule(
     hub: Hub, rule: str, old: Callable[[], Files], new: Callable[[], Files]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha1
+from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -71,6 +71,8 @@ class Hub:
     """Commits in one answer of the list of commits."""
     commit_of_file: str | None = None
     """The commit that files name, if not the right one."""
+    blobs: bool = True
+    """Whether the look-up gives the hashes of files, as the Hub does where it is asked."""
     foreign_lookup: bool = False
     """Whether the look-up is redirected to another host."""
     delay: float = 0.0
@@ -279,6 +281,8 @@ class Handler(BaseHTTPRequestHandler):
             commit = commit_of(repo, name)
             if revision in (name, commit):
                 siblings = [{"rfilename": file} for file in files]
+                if hub.blobs and self.path.endswith("?blobs=true"):
+                    siblings = [blob(file, content) for file, content in files.items()]
                 document = {"id": repo, "sha": commit, "siblings": siblings}
                 body = json.dumps(document).encode()
                 return self.send_body(200, body, {"Content-Type": "application/json"})
@@ -390,6 +394,16 @@ FAULTS: dict[int | str | None, Callable[[Handler], None]] = {
     "interim": Handler.interim,
     "flood": Handler.flood,
 }
+
+
+def blob(name: str, content: bytes | Sparse) -> dict[str, Any]:
+    """Return a file as the look-up describes it; large ones are in LFS."""
+    if isinstance(content, Sparse):
+        oid = sha256(content.head).hexdigest()
+        lfs = {"sha256": oid, "size": content.size, "pointerSize": 134}
+        return {"rfilename": name, "blobId": "0" * 40, "size": content.size, "lfs": lfs}
+    oid = sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    return {"rfilename": name, "blobId": oid, "size": len(content)}
 
 
 class Server(ThreadingHTTPServer):

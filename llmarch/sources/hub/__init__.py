@@ -24,6 +24,7 @@ from .common import (
     all_headers,
     downloaded_snapshot,
     hf_cache_folder,
+    lookup_url,
     repo_id_of,
     with_bundled_hint,
 )
@@ -105,6 +106,7 @@ def _read(
             client.endpoint, repo_id, pinned.commit, reference=reference.text, revision=revision
         )
         if cached is not None:
+            cached.file_ids = pinned.file_ids
             return cached
     from .fetch import Download
 
@@ -146,7 +148,7 @@ def _send_first_requests(reference: Reference, headers: bool, refresh: bool) -> 
     every_header = None
     if headers and revision == "main" and not cached and not downloaded:
         every_header = executor.submit(all_headers, client, repo_id)
-    url = client.api_url(repo_id, "revision", revision)
+    url = lookup_url(client, repo_id, revision)
     lookup = executor.submit(client.get, url, limit=MAX_LOOKUP)
     return FirstRequests(client, executor, lookup, every_header, cached)
 

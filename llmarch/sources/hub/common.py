@@ -57,6 +57,11 @@ def all_headers(client: Client, repo_id: str) -> Answer | None:
     return None
 
 
+def lookup_url(client: Client, repo_id: str, revision: str) -> str:
+    """Return the address of the look-up: commit and files of a revision, with the files' hashes."""
+    return client.api_url(repo_id, "revision", revision) + "?blobs=true"
+
+
 def repo_id_of(reference: Reference) -> str:
     """Return the repository id of a Hub reference, which always has one."""
     assert reference.repo_id is not None

@@ -40,7 +40,7 @@ from ..safetensors import Header, HeaderBudget, parse_headers_document
 from ..strict_json import MAX_CONFIG, parse_object
 from ..weight_sets import WeightSets, decide_sets, merge_sets
 from .client import Answer, Client, RequestFailed
-from .common import MAX_LOOKUP, FirstRequests, all_headers
+from .common import MAX_LOOKUP, FirstRequests, all_headers, lookup_url
 from .resolve import PinnedRepo, Resolver
 from .shards import HeaderSizes, ShardReader
 
@@ -147,6 +147,7 @@ class Download:
             revision=self.resolver.reference.revision,
             commit=pinned.commit,
             files=tuple(pinned.files),
+            file_ids=pinned.file_ids,
             findings=findings,
         )
 
@@ -234,8 +235,7 @@ class Download:
 
     def _look_up_again(self) -> Answer:
         client = self.client
-        url = client.api_url(self.requested_id, "revision", self.revision)
-        return client.get(url, limit=MAX_LOOKUP)
+        return client.get(lookup_url(client, self.requested_id, self.revision), limit=MAX_LOOKUP)
 
     def _index_data(self, pinned: PinnedRepo, file: str, sizes: HeaderSizes) -> bytes | None:
         """Return the bytes of the index; None if it could not be read."""

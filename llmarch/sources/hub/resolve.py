@@ -21,6 +21,7 @@ from ..strict_json import parse_object
 from .client import Answer, Client, RequestFailed
 from .common import COMMIT, MAX_LOOKUP, downloaded_snapshot, repo_id_of, with_bundled_hint
 
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REPO_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?", re.ASCII)
 
 
@@ -32,6 +33,8 @@ class PinnedRepo:
     """Its present id; it may have been renamed since the user's reference was written."""
     commit: str
     files: list[str]
+    file_ids: dict[str, str]
+    """What identifies the content of each file, where the Hub says it (`RawModel.file_ids`)."""
     snapshot: Path | None
     """The folder of this commit in huggingface_hub's cache; files may be missing."""
 
@@ -73,9 +76,11 @@ class Resolver(Frozen):
         repo_id = document.get("id")
         if not isinstance(repo_id, str) or not _REPO_ID.fullmatch(repo_id) or ".." in repo_id:
             repo_id = self.repo_id
-        files = _file_names(document.get("siblings"))
+        described = _described_files(document.get("siblings"))
+        files = sorted(described)
+        file_ids = {name: ids for name, ids in described.items() if ids}
         snapshot = downloaded_snapshot(repo_id, commit)
-        return PinnedRepo(repo_id, commit, files, snapshot)
+        return PinnedRepo(repo_id, commit, files, file_ids, snapshot)
 
     def _check_pinned(self, commit: str) -> None:
         """Raise ReadError if the reference names a commit and this is another one."""
@@ -144,14 +149,37 @@ class Resolver(Frozen):
         return ReadError(message, with_bundled_hint(hint, repo_id))
 
 
-def _file_names(siblings: Any) -> list[str]:
-    """Return the safe file names among the look-up's `siblings`, sorted."""
+def _described_files(siblings: Any) -> dict[str, str]:
+    """Return the safe file names among the look-up's `siblings`, with what identifies each."""
     if not isinstance(siblings, list):
-        return []
-    files: list[str] = []
+        return {}
+    found: dict[str, str] = {}
     for sibling in cast(list[Any], siblings):
-        if isinstance(sibling, dict):
-            name: Any = cast(dict[str, Any], sibling).get("rfilename")
-            if isinstance(name, str) and is_safe_name(name):
-                files.append(name)
-    return sorted(files)
+        if not isinstance(sibling, dict):
+            continue
+        described = cast(dict[str, Any], sibling)
+        name: Any = described.get("rfilename")
+        if isinstance(name, str) and is_safe_name(name):
+            found[name] = _file_id(described)
+    return found
+
+
+def _file_id(described: dict[str, Any]) -> str:
+    """Return the hash of a file's content and its size, as far as the look-up says them.
+
+    Of a file in LFS that is the SHA-256: the blob of git is only its pointer.
+    """
+    words: list[str] = []
+    lfs = described.get("lfs")
+    if isinstance(lfs, dict):
+        content: Any = cast(dict[str, Any], lfs).get("sha256")
+        if isinstance(content, str) and _HASH.fullmatch(content):
+            words.append(f"sha256:{content}")
+    else:
+        blob = described.get("blobId")
+        if isinstance(blob, str) and _HASH.fullmatch(blob):
+            words.append(f"git:{blob}")
+    size = described.get("size")
+    if words and type(size) is int and size >= 0:
+        words.append(f"size:{size}")
+    return " ".join(words)

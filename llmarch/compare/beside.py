@@ -1,0 +1,167 @@
+"""Compare what is beside the architecture: token ids, code of the repository, and its small files.
+
+None of it is read: keys are compared by value and files by what identifies their content. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import field
+from typing import Any, NamedTuple, cast
+
+from ..architecture.frozen import Frozen, frozen
+from ..sources.file_names import is_beside_file, is_code_file, is_small_file, is_weight_file
+from ..sources.raw import RawModel
+
+TOKEN_KEYS = ("eos_token_id", "bos_token_id", "pad_token_id")
+"""Keys of the tokens at which generation ends, and those that begin and fill inputs."""
+CODE_KEY = "auto_map"
+"""The key that names classes of the repository's own code."""
+
+REMOVED = "removed"
+"""What stands for code that is not there any more."""
+SHORT_ID = 12
+"""Characters of the hash of a file that are shown."""
+MOST_FILES = 1000
+"""Files that a lock keeps; a repository with more of them has only the first."""
+
+
+@frozen
+class Beside(Frozen):
+    """What is beside the architecture of one model."""
+
+    keys: Mapping[str, str] | None = None
+    """Token ids and classes of own code: dotted keys of the config with their values as JSON; None
+    where the config is not known."""
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What identifies the content of files, by name (`RawModel.file_ids`); empty: not known."""
+
+
+def what_is_beside(raw: RawModel) -> Beside:
+    """Return what is beside the architecture of a model that was read."""
+    names = [name for name in sorted(raw.file_ids) if is_beside_file(name)]
+    files = {name: raw.file_ids[name] for name in names[:MOST_FILES]}
+    return Beside(told_keys(raw.config or {}), files)
+
+
+def is_beside(key: str) -> bool:
+    """Return whether a dotted key of a config is one that is compared here."""
+    *parents, last = key.split(".")
+    return last in TOKEN_KEYS or CODE_KEY in (*parents, last)
+
+
+def told_keys(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the keys of a config that are compared here, nested ones too; null is absent."""
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            found |= told_keys(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        elif value is not None and is_beside(f"{prefix}{key}"):
+            found[f"{prefix}{key}"] = json.dumps(value, sort_keys=True)
+    return found
+
+
+class BesideChange(NamedTuple):
+    """A key or a file that is another one, with its values in words; None: it is not there.
+
+    Of code that is gone the new value is `REMOVED`: unlike a finding that is gone, that matters.
+    """
+
+    path: str
+    old: str | None
+    new: str | None
+
+
+def key_differences(old: Beside, new: Beside, *, code: bool) -> Iterator[BesideChange]:
+    """Yield the token ids that differ, or the classes of own code."""
+    if old.keys is None or new.keys is None:
+        return
+    for key in dict.fromkeys([*old.keys, *new.keys]):
+        before, after = old.keys.get(key), new.keys.get(key)
+        if before == after or (CODE_KEY in key.split(".")) != code:
+            continue
+        if code and after is None:
+            after = REMOVED
+        yield BesideChange(key, before, after)
+
+
+def code_differences(old: Beside, new: Beside) -> Iterator[BesideChange]:
+    """Yield the files of code that have another content, are new or are gone."""
+    if not old.files or not new.files:
+        return
+    for name in sorted({*old.files, *new.files}):
+        if is_code_file(name) and _differ(old, new, name):
+            before, after = old.files.get(name), new.files.get(name)
+            yield BesideChange(name, _short_id(before), _short_id(after) or REMOVED)
+
+
+def file_differences(old: Beside, new: Beside, *, weights: bool) -> str:
+    """Return which other files differ, in words; nothing where none does, or they are not known.
+
+    weights: whether weight files of one name are compared too.
+    """
+    if not old.files or not new.files:
+        return ""
+    phrases = [*_file_phrases(old, new)]
+    if weights:
+        phrases += _weight_phrases(old, new)
+    return "; ".join(phrases)
+
+
+def _file_phrases(old: Beside, new: Beside) -> Iterator[str]:
+    """Yield which small files changed, were added and are gone."""
+    changed: list[str] = []
+    added: list[str] = []
+    removed: list[str] = []
+    for name in sorted({*old.files, *new.files}):
+        if not is_small_file(name) or not _differ(old, new, name):
+            continue
+        if name not in old.files:
+            added.append(name)
+        elif name not in new.files:
+            removed.append(name)
+        else:
+            changed.append(name)
+    for names, word in ((changed, "changed"), (added, "added"), (removed, "removed")):
+        if names:
+            yield f"{', '.join(names)} {word}"
+
+
+def _weight_phrases(old: Beside, new: Beside) -> list[str]:
+    """Return which weight files of one name have other bytes; none if they were split anew."""
+    names = [name for name in sorted({*old.files} & {*new.files}) if is_weight_file(name)]
+    other = [name for name in names if _differ(old, new, name)]
+    if not other:
+        return []
+    if len(other) == 1:
+        return [f"weights: {other[0]} has other bytes"]
+    return [f"weights: {len(other)} of {len(names)} files have other bytes, {other[0]} first"]
+
+
+def _differ(old: Beside, new: Beside, name: str) -> bool:
+    """Return whether a file certainly is not the same on both sides.
+
+    A file has one hash or several, each with its kind. Those of a kind that both sides have decide;
+    without one, nothing is known.
+    """
+    before, after = old.files.get(name), new.files.get(name)
+    if before is None or after is None:
+        return before is not after
+    olds, news = _hashes(before), _hashes(after)
+    for kind in ("sha256", "git", "size"):
+        if kind in olds and kind in news:
+            return olds[kind] != news[kind]
+    return False
+
+
+def _hashes(text: str) -> dict[str, str]:
+    """Return the parts of `git:1a2b… size:120` by their kind."""
+    return {kind: value for kind, _, value in (part.partition(":") for part in text.split())}
+
+
+def _short_id(text: str | None) -> str | None:
+    """Return the first hash of a file, shortened; None for a file that is not there."""
+    if text is None:
+        return None
+    return next(iter(_hashes(text).values()), "")[:SHORT_ID]

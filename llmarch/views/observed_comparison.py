@@ -1,0 +1,114 @@
+"""Models side by side of which one at least is observed: facts, config keys and stored tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..architecture.schema import Change
+from ..checkpoint.reading import Observation, Reading
+from ..compare.gate import find_differences, judge
+from ..compare.lock import Entry, make_entry
+from ..compare.policy import Policy
+from ..compare.report import value_text
+from .comparison import compare, different_symbols, layer_words
+from .conflict import conflict_lines
+from .documents import ABSENT, Comparison, Strip, Table
+from .findings import finding_line
+from .headings import column_names, comparison_origin
+from .inferred import blocks_text
+
+UNCHANGED = "="
+"""The cell of a model that has the value of the first."""
+
+
+def compare_any(readings: Sequence[Reading | Observation], everything: bool = False) -> Comparison:
+    """Return several models side by side, whether or not a family reads them.
+
+    readings: the models; the first is the one that the others are compared with.
+    everything: whether equal facts have rows too, of models that families read.
+    """
+    read = [r for r in readings if isinstance(r, Reading)]
+    if len(read) == len(readings):
+        return compare(read, everything)
+    return compare_observed(readings)
+
+
+def compare_observed(readings: Sequence[Reading | Observation]) -> Comparison:
+    """Return several models side by side, of which no family reads one or more.
+
+    readings: the models; the first is the one that the others are compared with.
+    """
+    entries = [make_entry(r) for r in readings]
+    first, *others = entries
+    changes = [find_differences(first, other) for other in others]
+    names = column_names(readings)
+    symbols = _symbols(readings)
+    same = not any(changes)
+    return Comparison(
+        headline="",
+        origins=list(zip(names, map(comparison_origin, readings), strict=True)),
+        table=_table(names, changes),
+        equal=[],
+        hidden=0,
+        strips=[
+            Strip(name, "".join(symbols[word] for word in _layer_words(r)))
+            for name, r in zip(names, readings, strict=True)
+        ],
+        legend=[(symbol, word) for word, symbol in symbols.items()],
+        notes=_notes(names, readings, entries),
+        same=same,
+        verdict="what both show is the same" if same else "",
+        conflicts=[
+            f"{name}: {line}"
+            for name, r in zip(names, readings, strict=True)
+            if isinstance(r, Reading)
+            for line in conflict_lines(r)
+        ],
+    )
+
+
+def _table(names: Sequence[str], changes: Sequence[Sequence[Change]]) -> Table:
+    """Return a row for each path that differs in a model from the first."""
+    rows: dict[str, list[str]] = {}
+    for number, of_model in enumerate(changes):
+        for change in of_model:
+            cells = rows.setdefault(change.path, ["", *[UNCHANGED] * len(changes)])
+            cells[0] = _cell(change.old)
+            cells[1 + number] = _cell(change.new)
+    return Table(["", *names], [[path, *cells] for path, cells in rows.items()])
+
+
+def _cell(value: object) -> str:
+    """Return a value in words, a dash where there is none."""
+    return ABSENT if value is None else value_text(value)
+
+
+def _symbols(readings: Sequence[Reading | Observation]) -> dict[str, str]:
+    """Return a symbol for each kind of layer, by its words."""
+    words: dict[str, None] = {}
+    for r in readings:
+        words |= dict.fromkeys(_layer_words(r))
+    return dict(zip(words, different_symbols(), strict=False))
+
+
+def _layer_words(r: Reading | Observation) -> list[str]:
+    """Return the kind of each layer in words."""
+    if isinstance(r, Reading):
+        return layer_words(r)
+    seen = r.observed
+    return [blocks_text(seen, kind) or "unrecognised" for kind in seen.layers]
+
+
+def _notes(
+    names: Sequence[str], readings: Sequence[Reading | Observation], entries: Sequence[Entry]
+) -> list[str]:
+    """Return why models are observed, what could not be compared, and the findings."""
+    notes: list[str] = []
+    for name, r in zip(names, readings, strict=True):
+        if isinstance(r, Observation):
+            notes.append(f"{name}: observed: {r.why}")
+        notes += [f"{name}: {finding_line(finding)}" for finding in r.findings]
+    first, *others = entries
+    for other in others:
+        notes += judge(first, other, Policy()).remarks
+    return list(dict.fromkeys(notes))

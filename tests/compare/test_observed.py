@@ -1,0 +1,278 @@
+"""Gate models that no family reads: their observed facts, every config key, and the tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.loopback import Hub
+from helpers.models import Config, Tensors, files, fixture, having, layers, resized
+
+import llmarch
+from llmarch.architecture.json_schema import validate
+from llmarch.checkpoint.reading import read_or_infer
+from llmarch.compare.gate import find_differences, judge
+from llmarch.compare.lock import Entry, lock_text, make_entry, parse_lock
+from llmarch.compare.policy import Policy
+from llmarch.sources.raw import RawModel, TensorTable
+
+pytestmark = pytest.mark.usefixtures("work")
+
+Run = Callable[..., Any]
+MODELS = (
+    "qwen3-0.6b",
+    "gpt2-124m",
+    "gemma-3-4b",
+    "gpt-oss-20b-mxfp4",
+    "deepseek-v2-lite-reduced",
+    "deepseek-v4-flash-reduced-mtp",
+    "qwen3-next-reduced-mtp",
+    "qwen3-0.6b-reduced-awq",
+    "nemotron-h-56b-reduced",
+)
+MARS = {"model_type": "from_mars"}
+
+
+def entry(config: Config | None, tensors: Tensors | None, reference: str = "m") -> Entry:
+    table = None
+    if tensors is not None:
+        table = TensorTable.from_tensors((name, d, s) for name, (d, s) in tensors.items())
+    raw = RawModel(
+        reference=reference,
+        kind="local",
+        name=reference,
+        config=config,
+        config_file="config.json",
+        tensors=table,
+    )
+    return make_entry(read_or_infer(raw, config_suffices=True))
+
+
+@cache
+def pair(name: str) -> tuple[Entry, Entry]:
+    """The same model as a family reads it and as it is observed."""
+    config, tensors = fixture(name)
+    return entry(config, tensors), entry(config | MARS, tensors)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_read_and_an_observed_model_differ_in_nothing_that_both_show(name: str) -> None:
+    """Only the key differs that no family knows; what could not be compared is said."""
+    for old, new in (pair(name), pair(name)[::-1]):
+        (change,) = find_differences(old, new)
+        assert (change.path, change.severity) == ("model_type", "behaviour")
+        verdict = judge(old, new, Policy())
+        assert verdict.partial and "could not be" in verdict.remarks[0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_observed_model_is_locked_as_it_is(name: str) -> None:
+    _, observed = pair(name)
+    text = lock_text({"m": observed}, "llmarch")
+    lock = parse_lock(json.loads(text), text, "llmarch.lock")
+    assert lock.entries["m"] == observed
+    assert find_differences(lock.entries["m"], observed) == []
+    assert lock.fact_lines["m"]["hidden_size"] > 1 and lock.fact_lines["m"]["model_type"] > 1
+    before, facts, after = text.partition('"facts": {')
+    edited = before + facts + after.replace('"hidden_size": ', '"hidden_size": 1', 1)
+    with pytest.raises(llmarch.errors.ConfigError, match="does not match its fingerprint"):
+        parse_lock(json.loads(edited), edited, "llmarch.lock")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_family_that_comes_with_an_upgrade_breaks_nobody(name: str) -> None:
+    """Locked while no family read it, read by one now: the same config and tensors pass."""
+    config, _ = fixture(name)
+    read, observed = pair(name)
+    from dataclasses import replace
+
+    from llmarch.compare.observed import config_keys
+
+    before = replace(observed, config_keys=config_keys(config))
+    verdict = judge(before, read, Policy())
+    assert not verdict.partial and not verdict.changes
+    assert "a family reads it now" in verdict.remarks[0]
+
+
+@pytest.mark.parametrize("name", MODELS[:4])
+def test_every_key_that_changes_is_told(name: str) -> None:
+    """Of an unknown model each key counts, nested ones too, with what it may break."""
+    config, _ = fixture(name)
+    old = entry(config | MARS, None)
+    for key, value in config.items():
+        if key == "model_type" or value is None:
+            continue
+        other = {**value, "twist": 1} if isinstance(value, dict) else [value, 7]
+        for edited in (
+            config | MARS | {key: other},
+            {k: v for k, v in (config | MARS).items() if k != key},
+        ):
+            changes = find_differences(old, entry(edited, None))
+            assert changes, key
+            assert all(c.path.split(".")[0] == key for c in changes), key
+            assert all(c.rule in ("unread-key", "token-ids-changed") for c in changes)
+    unknown = find_differences(old, entry(config | MARS | {"attention_twist": 3}, None))
+    assert [(c.path, c.old, c.new, c.severity) for c in unknown] == [
+        ("attention_twist", None, "3", "behaviour")
+    ]
+    assert find_differences(old, entry(config | MARS | {"attention_twist": None}, None)) == []
+    for key in ("transformers_version", "use_cache"):
+        (change,) = find_differences(old, entry(config | MARS | {key: "5.99"}, None))
+        assert change.severity == "info"
+
+
+def with_dtype(t: Tensors) -> Tensors:
+    return {name: ("F32", shape) for name, (_, shape) in t.items()}
+
+
+def without_last(t: Tensors) -> Tensors:
+    return dict(list(t.items())[:-1])
+
+
+def with_prefix(t: Tensors) -> Tensors:
+    return {f"wrapped.{name}": kind for name, kind in t.items()}
+
+
+def test_every_change_of_tensors_is_told() -> None:
+    config, tensors = fixture("qwen3-0.6b")
+    _, old = pair("qwen3-0.6b")
+
+    def rules(change: Callable[[Tensors], Tensors]) -> dict[str, str]:
+        found = find_differences(old, entry(config | MARS, change(tensors)))
+        return {c.rule: c.severity for c in found}
+
+    assert rules(with_dtype) == {"stored-tensors-changed": "quantization"}
+    assert rules(without_last)["stored-tensors-changed"] == "weights"
+    assert rules(with_prefix)["stored-tensors-changed"] == "weights"
+    assert rules(resized(151_940)) == {
+        "vocabulary-changed": "weights",
+        "stored-tensors-changed": "weights",
+    }
+    assert rules(layers(27)) == {"layers-changed": "weights", "stored-tensors-changed": "weights"}
+
+
+def test_a_packed_copy_is_stored_differently() -> None:
+    """The same sizes in another packing: `quantization`, as for a model that a family reads."""
+    config, tensors = fixture("qwen3-0.6b-reduced-awq")
+    plain, _ = fixture("qwen3-0.6b")
+    _, whole = fixture("qwen3-0.6b")
+    n = config["num_hidden_layers"]
+    old = entry(plain | MARS | {"num_hidden_layers": n}, layers(n)(whole))
+    changes = find_differences(old, entry(config | MARS, tensors))
+    (stored,) = [c for c in changes if c.rule == "stored-tensors-changed"]
+    assert stored.severity == "quantization"
+
+
+# On the command line
+
+
+@pytest.fixture
+def mars(hub: Hub, run: Run) -> Hub:
+    """A repository of a model_type that no family reads, locked."""
+    hub.add("acme/mars", files("qwen3-0.6b", having(**MARS)), "first")
+    hub.heads["acme/mars", "main"] = "first"
+    out, _ = run("lock", "acme/mars", "qwen3-8b")
+    assert "observed" in out
+    return hub
+
+
+def push(hub: Hub, revision: str, config: Callable[[Config], Config]) -> None:
+    hub.add("acme/mars", files("qwen3-0.6b", config), revision)
+    hub.heads["acme/mars", "main"] = revision
+
+
+def verdict(run: Run, *args: str, code: int = 0) -> dict[str, Any]:
+    document = json.loads(run("check", *args, "-f", "json", code=code)[0])
+    validate(document)
+    return document["verdicts"][0]
+
+
+def test_check_of_an_observed_model(mars: Hub, run: Run) -> None:
+    assert verdict(run)["changes"] == []
+    assert "no family reads it" in run("check")[0]
+    push(mars, "twist", having(**MARS, attention_twist=3))
+    (change,) = verdict(run, code=1)["changes"]
+    assert (change["rule"], change["path"], change["severity"]) == (
+        "unread-key",
+        "attention_twist",
+        "behaviour",
+    )
+    assert "attention_twist   3" in run("check", code=1)[0]
+    verdict(run, "--ignore", "unread-key:attention_twist")
+    Path("llmarch.toml").write_text('severity = {"unread-key" = "info"}\n')
+    verdict(run)
+    run("check", "--update")
+    Path("llmarch.toml").unlink()
+    assert verdict(run)["changes"] == []
+    push(mars, "read", lambda config: config)
+    assert "model_type" in {c["path"] for c in verdict(run, code=1)["changes"]}
+    assert llmarch.check(ignore=["unread-key"]).exit_code == 4, "not all of it was compared"
+
+
+def test_check_of_a_config_alone(run: Run, tmp_path: Path) -> None:
+    config, _ = fixture("qwen3-0.6b")
+    folder = Path("mars")
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config | MARS))
+    run("lock", "./mars")
+    assert verdict(run)["changes"] == []
+    (folder / "config.json").write_text(json.dumps(config | MARS | {"rope_theta": 7}))
+    assert [c["path"] for c in verdict(run, code=1)["changes"]] == ["rope_theta"]
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "json"])
+def test_diff_with_observed_models(mars: Hub, run: Run, format: str) -> None:
+    push(mars, "twist", having(**MARS, attention_twist=3))
+    pairs: tuple[tuple[str, ...], ...] = (
+        ("acme/mars@first", "acme/mars@twist"),
+        ("acme/mars@first", "qwen3-0.6b"),
+        ("qwen3-0.6b", "acme/mars@twist"),
+        ("qwen3-0.6b", "acme/mars@first", "acme/mars@twist"),
+        ("acme/mars@first", "acme/mars@first"),
+    )
+    for refs in pairs:
+        out, _ = run("diff", *refs, "-f", format)
+        same = len(set(refs)) < 2
+        if format == "json":
+            validate(json.loads(out))
+            assert same or "model_type" in out or "attention_twist" in out
+        else:
+            out = out.replace("\\", "")
+            assert ("attention_twist" in out) == any(ref.endswith("twist") for ref in refs)
+            assert "no family" in out or "from_mars" in out
+        run("diff", *refs, "--exit-code", code=0 if same else 1)
+        run("diff", *refs, "--fail-on", "behaviour", "-f", format, code=0 if same else 1)
+
+
+def test_a_draft_head_is_gated(hub: Hub, run: Run) -> None:
+    tensors = {
+        "fc.weight": ("BF16", (64, 192)),
+        "midlayer.self_attn.q_proj.weight": ("BF16", (64, 128)),
+        "midlayer.mlp.up_proj.weight": ("BF16", (96, 64)),
+        "d2t": ("I64", (100,)),
+        "lm_head.weight": ("BF16", (100, 64)),
+    }
+    from helpers.checkpoints import safetensors
+
+    config = {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 64}
+
+    def push_draft(revision: str, **keys: Any) -> None:
+        hub.add(
+            "acme/draft",
+            {
+                "config.json": json.dumps(config | keys).encode(),
+                "model.safetensors": safetensors(tensors),
+            },
+            revision,
+        )
+        hub.heads["acme/draft", "main"] = revision
+
+    push_draft("first")
+    run("lock", "acme/draft")
+    assert verdict(run)["changes"] == []
+    push_draft("second", draft_vocab_size=100)
+    assert [c["path"] for c in verdict(run, code=1)["changes"]] == ["draft_vocab_size"]

@@ -18,6 +18,7 @@ from ..config.certainty import add_certainty
 from ..config.class_names import check_class
 from ..config.findings import NOT_DESCRIBED
 from ..config.head import add_head, model_class
+from ..config.impossible import check_facts
 from ..config.quantization import quantization, spellings_beside
 from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
@@ -272,7 +273,9 @@ def build_architecture(
         check_class(config, named, family.config_class, others)
     if "quantization" not in draft.fields:
         draft = draft.replace(quantization=quantization(config))
-    return build(draft, family.ref, evidence)
+    architecture: Architecture = build(draft, family.ref, evidence)
+    check_facts(config, architecture, evidence)
+    return architecture
 
 
 def check_counts(parameters: Parameters, rows: list[TensorRow], file: str) -> None:

@@ -448,6 +448,16 @@ FINDING_RULES = (
         "transformers' Auto classes go by model_type. The same files make two models, one of which "
         "does not load or computes something else.",
     ),
+    Rule(
+        "config-refused",
+        None,
+        "weights",
+        "transformers refuses a value of the config",
+        "A value is of another type than the class declares, or does not go with others: more "
+        "experts a token than there are, factors for another number of frequencies. transformers "
+        "builds no model, or fails in the first forward pass; other engines may read the value "
+        "differently.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

@@ -22,6 +22,19 @@ themselves if any do."""
 MAX_SHOWN = 60
 """How many characters of a value a message shows."""
 
+FAILS = "transformers 5.23.0 refuses the config or fails in the model"
+"""What becomes of a config that it cannot read or run."""
+
+LAYER_TYPES = frozenset(
+    """
+    attention chunked_attention compressed_sparse_attention conv deepseek_sparse_attention
+    full_attention heavily_compressed_attention hybrid hybrid_sliding indexed_attention
+    linear_attention mamba minimax_m3_sparse moe qwen_sparse_attention reference_sliding_attention
+    sliding_attention window_attention
+    """.split()
+)
+"""Words of `layer_types` that transformers 5.23.0 takes (configuration_utils.py), old ones too."""
+
 MTP_KEYS = (
     "num_nextn_predict_layers",
     "num_mtp_layers",
@@ -84,9 +97,14 @@ def check_layer_types(c: ConfigKeys, depth: int) -> None:
     transformers 5 refuses it for every class (PreTrainedConfig.validate_layer_type in 5.23.0).
     """
     words = c.data.get("layer_types")
-    if isinstance(words, list):
-        entries = len(cast("list[Any]", words))
-        layer_list_length(c, "layer_types", entries, depth)
+    if not isinstance(words, list):
+        return
+    words = cast("list[Any]", words)
+    layer_list_length(c, "layer_types", len(words), depth)
+    unknown = [word for word in words if not isinstance(word, str) or word not in LAYER_TYPES]
+    if unknown:
+        problem = f"holds {quoted(unknown[0])}, which is no type of layer"
+        refused_by_transformers(c, "layer_types", problem, unknown[0])
 
 
 READERS = {
@@ -176,6 +194,24 @@ def value_not_described(c: ConfigKeys, key: str, value: Any, breaks: Severity) -
             severity=breaks,
             old=value,
             new=given,
+        ),
+    )
+
+
+def refused_by_transformers(c: ConfigKeys, key: str, problem: str, value: Any) -> None:
+    """Report a value with which transformers builds or runs no model.
+
+    problem: what is wrong, after the name of the key: `is null; an integer is needed`.
+    """
+    path = c.key(key)
+    add(
+        c,
+        Finding(
+            rule="config-refused",
+            path=path,
+            message=f"{path} {problem}: {FAILS}",
+            severity="weights",
+            new=value,
         ),
     )
 

@@ -417,9 +417,9 @@ class ConfigKeys:
             raise self._wrong_type(key, value, "a list")
         entries: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
         name = f"{self.file}: {self.key(key)}"
-        wrong = next((e for e in entries if not isinstance(e, entry)), None)
-        if wrong is not None:
-            raise ConfigError(f"{name} holds {quoted(wrong)}, which has a wrong type")
+        wrong = [e for e in entries if not isinstance(e, entry)]
+        if wrong:
+            raise ConfigError(f"{name} holds {quoted(wrong[0])}, which has a wrong type")
         if length is not None and len(entries) < length:
             raise ConfigError(f"{name} has {len(entries)} entries for {length} layers")
         if length is not None:

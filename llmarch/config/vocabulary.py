@@ -17,6 +17,7 @@ from ..tensors.conversion import Conversion
 from ..tensors.naming import Naming, in_base
 from ..tensors.template import TensorRow, fold_numbers, template
 from .evidence import Draft, build
+from .fields import check_field_types
 from .findings import check_layer_types, remote_code
 from .keys import ConfigKeys
 
@@ -109,6 +110,7 @@ class Family(Frozen):
         """
         c = ConfigKeys(data, file=file, native_keys=native_keys, **self._context(model_type))
         remote_code(c)
+        check_field_types(c)
         return c
 
     def part(self, c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
@@ -118,7 +120,9 @@ class Family(Frozen):
         """
         context = self._context(model_type)
         if c.has(key):
-            return c.child(key, **context)
+            part = c.child(key, **context)
+            check_field_types(part)
+            return part
         c.ignore(key)
         return c.with_context(**context)
 

@@ -142,6 +142,7 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         small,
         lambda: small(tensors=lambda t: t | {"model.norm.weight": ("BF16", (7,))}),
     ),
+    ("config-refused", small, lambda: small(having(rms_norm_eps=0))),
     (
         "class-of-another-type",
         small,

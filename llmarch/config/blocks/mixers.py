@@ -9,6 +9,7 @@ from typing import Any
 from ...architecture import schema as s
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft
+from ..findings import refused_by_transformers
 from ..keys import ConfigKeys
 from .rotary import rope, rotary_dim
 
@@ -157,10 +158,23 @@ def latent_attention(c: ConfigKeys, **facts: Any) -> Draft:
     if "rope" not in facts:
         usual["rope"] = rope(c, rope_dim, interleaved=interleaved)
     latent = Draft(s.LatentAttention, usual | facts)
-    # One latent serves all heads, whatever num_key_value_heads says; the class computes both dims.
+    # The class computes both dims.
     c.ignore("num_key_value_heads", "head_dim")
+    check_latent_heads(c, usual["heads"].value)
     c.expect("qk_head_dim", usual["qk_nope_head_dim"].value + rope_dim.value)
     return latent.replace(scale=_yarn_softmax_scale(latent))
+
+
+def check_latent_heads(c: ConfigKeys, heads: int) -> None:
+    """Report a number of KV heads with which MLA's classes fail.
+
+    One latent serves all heads, whatever num_key_value_heads says; but the classes repeat the keys
+    of each head `heads // num_key_value_heads` times, which must be once.
+    """
+    groups = c.data.get("num_key_value_heads")
+    if isinstance(groups, int) and (groups <= 0 or heads // groups != 1):
+        problem = f"is {groups:,} for {heads:,} heads, which each have keys of their own"
+        refused_by_transformers(c, "num_key_value_heads", problem, groups)
 
 
 def _yarn_softmax_scale(latent: Draft) -> Sourced | None:

@@ -11,7 +11,7 @@ from ...architecture.scaling_factors import longrope_factor, yarn_factor
 from ...architecture.schema import Evidence
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
-from ..findings import quoted
+from ..findings import quoted, refused_by_transformers
 from ..keys import ConfigKeys
 from ..vocabulary import TRANSFORMERS
 from .rope_statements import check_statements
@@ -73,6 +73,9 @@ def rope(
         if keys.is_known("rope_theta"):
             holder = keys
         theta = holder.number("rope_theta")
+        refuse_null(holder, "rope_theta")
+        if not c.has("rope_theta"):
+            refuse_null(keys, "rope_theta")
     c.ignore("rope_theta")
     keys.ignore("rope_type", "type", "partial_rotary_factor", "rope_theta")
     scaling: Draft | Sourced | None = None
@@ -116,6 +119,7 @@ def rope_scaling(
     if "rope_type" not in keys.defaults:
         class_default = "default"
     kind = keys.word("rope_type", "type", default=class_default)
+    refuse_null(keys, "rope_type", "type")
     keys.ignore("rope_theta", "mrope_section", "mrope_interleaved", "finetuned", *SCALING_KEYS)
     if kind.value in PLAIN_TYPES:
         keys.ignore(ORIGINAL_CONTEXT)
@@ -171,6 +175,9 @@ def yarn(c: ConfigKeys, keys: ConfigKeys) -> Facts:
     """Read YaRN."""
     original = original_context(c, keys)
     factor = extension(c, keys, original)
+    if not keys.is_known("factor"):
+        problem = "is missing; YaRN needs it"
+        refused_by_transformers(keys, "factor", problem, None)
     facts: Facts = {}
     computed = derived(yarn_factor(factor.value), "0.1 * ln(factor) + 1")
     mscale = optional_number(keys, "mscale")
@@ -223,6 +230,7 @@ def original_context(c: ConfigKeys, keys: ConfigKeys) -> Sourced:
 
     It is the key beside the nested ones (Phi-3), the nested one, or the context of the config.
     """
+    refuse_null(keys, ORIGINAL_CONTEXT)
     if c.is_known(ORIGINAL_CONTEXT):
         keys.ignore(ORIGINAL_CONTEXT)
         return c.size(ORIGINAL_CONTEXT)
@@ -234,10 +242,20 @@ def original_context(c: ConfigKeys, keys: ConfigKeys) -> Sourced:
 def extension(c: ConfigKeys, keys: ConfigKeys, original: Sourced) -> Sourced:
     """Read the ratio of the extended context to the original one."""
     if keys.is_known("factor"):
+        refuse_null(keys, "factor")
         return keys.number("factor")
     context = c.size(CONTEXT)
     formula = f"{context.evidence.ref} / {original.evidence.ref}"
     return derived(context.value / original.value, formula)
+
+
+def refuse_null(keys: ConfigKeys, *names: str) -> None:
+    """Report keys of RoPE that are null, unless another of the names has a value."""
+    if any(keys.has(name) for name in names):
+        return
+    for name in names:
+        if name in keys.data:
+            refused_by_transformers(keys, name, "is null; a value is needed", None)
 
 
 def optional_number(keys: ConfigKeys, key: str) -> Sourced | None:
@@ -284,6 +302,7 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     """Read how many of the `dim` dims of a head are rotated, from `partial_rotary_factor`."""
     keys = rope_keys(c)
     key = "partial_rotary_factor"
+    refuse_null(keys, key)
     if keys.has(key):
         share = keys.number(key)
         if keys is not c:

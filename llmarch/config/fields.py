@@ -1,0 +1,71 @@
+"""Compare the types of a config's values with those that transformers' class takes for its keys.
+
+transformers 5 declares a type for most keys and refuses a config with a value of another one: null
+where a number is needed, 4.0 for 4, 0 for 0.0 (huggingface_hub's `strict` dataclasses).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from .field_types import FIELDS, USUAL_TYPES
+from .findings import refused_by_transformers, shown
+from .keys import ConfigKeys
+
+LETTERS = {
+    "bool": "b",
+    "int": "i",
+    "float": "f",
+    "str": "s",
+    "list": "l",
+    "dict": "d",
+    "NoneType": "n",
+}
+"""How field_types.py writes the types of JSON."""
+TYPE_WORDS = {
+    "b": "true or false",
+    "i": "an integer",
+    "f": "a number with a decimal point",
+    "s": "a string",
+    "l": "a list",
+    "d": "an object",
+    "n": "null",
+}
+
+
+def check_field_types(c: ConfigKeys) -> None:
+    """Report values of a type that transformers' class for the model_type refuses."""
+    declared = field_letters(c.model_type)
+    for key, value in c.data.items():
+        letters = declared.get(key)
+        if letters is not None and letter_of(value) not in letters:
+            _report(c, key, value, letters)
+
+
+def letter_of(value: object) -> str:
+    """Return the letter of the type of a value of JSON."""
+    return LETTERS.get(value.__class__.__name__, "")
+
+
+@cache
+def field_letters(model_type: str) -> dict[str, str]:
+    """Return the letters of the types that each key of a model_type takes."""
+    found: dict[str, str] = {}
+    for word in FIELDS.get(model_type, "").split():
+        key, stated, letters = word.partition("=")
+        found[key] = letters if stated else _usual()[key]
+    return found
+
+
+@cache
+def _usual() -> dict[str, str]:
+    return {key: letters for letters, keys in USUAL_TYPES.items() for key in keys.split()}
+
+
+def _report(c: ConfigKeys, key: str, value: Any, letters: str) -> None:
+    needed = " or ".join(TYPE_WORDS[letter] for letter in letters)
+    given = shown(value)
+    if value is not None:
+        given += f" ({TYPE_WORDS.get(letter_of(value), 'a value')})"
+    refused_by_transformers(c, key, f"is {given}; {needed} is needed", value)

@@ -223,8 +223,9 @@ class _Classifier:
         """
         if tensor.source.endswith(self.companions):
             return False
-        if self.declared is None and tensor.dtype in FLOATS:
-            return False  # nothing hints at a packing
+        is_known = self.declared is None or is_known_method(self.declared)
+        if is_known and tensor.dtype in FLOATS:
+            return False  # nothing hints at a packing, or at another than the declared one
 
         # The parts of a packed matrix are named after it (`q_proj.codes`), some of them deeper.
         stem = tensor.source

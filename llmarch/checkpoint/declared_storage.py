@@ -15,7 +15,7 @@ from ..config.quantization_words import FP8_FORMATS, STORAGE_DTYPES, WORD_DTYPES
 from .findings import info_finding, weights_finding
 from .indices import folded_names
 from .logical import LogicalTensor, Shape, StoredCompanion
-from .packing.base import EXPONENTS, INT32, blocks_of, ceil_div, format_shape
+from .packing.base import EXPONENTS, blocks_of, ceil_div, format_shape
 from .packing.unpacking import alternatives
 
 MAX_MIXED = 3
@@ -218,6 +218,7 @@ def _compressed(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _unwanted(tensor, "symmetric", True, "weight_zero_point")
     if tensor.format == "compressed-tensors":
         yield from _needed(tensor, "format", "pack-quantized", "weight_shape")
+        yield from _of_dtype(tensor, "format", "pack-quantized", {"I32"})
         if d.activation_order:
             yield from _needed(tensor, "activation_order", True, "weight_g_idx")
         else:
@@ -442,8 +443,8 @@ def _integers(tensor: LogicalTensor, d: Quantization) -> Problems:
             yield Problem("format", d.format, tensor.packing, message)
     word = d.packed_dtype or "int32"
     dtype = WORD_DTYPES.get(word.removeprefix("torch.").lower())
-    dtypes = INT32 if dtype == "I32" else {dtype or ""}
-    yield from _of_dtype(tensor, "packed_dtype", word, dtypes)
+    if dtype is not None:
+        yield from _of_dtype(tensor, "packed_dtype", word, {dtype})
     if d.activation_order and tensor.format == "gptq" and d.group_size is not None:
         yield from _needed(tensor, "activation_order", True, "g_idx")
     if tensor.format == "awq" and d.symmetric:

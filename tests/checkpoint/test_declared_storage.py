@@ -362,6 +362,22 @@ def test_tensors_that_are_all_converted_are_a_conflict(style: str, suffix: str) 
         assert conflicts(style, stored), f"{style}: all {suffix} -> {other}"
 
 
+ONE_CHANGE: list[tuple[str, str, str, Any]] = [
+    ("gptq", "qzeros", "qzeros", ("I32", ())),
+    ("gptq", "qweight", "qweight", ("U32", (32, 256))),
+    ("ct-int4", "weight_packed", "weight_packed", ("U32", (256, 32))),
+    ("awq", "qweight", "qweight", ("I32", (256, 32, 1))),
+    ("ct-all-ignored", "weight", "weight.x", ("BF16", (256, 256))),
+]
+
+
+@pytest.mark.parametrize(("style", "old", "new", "tensor"), ONE_CHANGE)
+def test_changes_that_a_fuzzer_found(style: str, old: str, new: str, tensor: Any) -> None:
+    left = {n: t for n, t in clean(style).tensors.items() if n != f"{ONE[0]}.{old}"}
+    assert len(left) == len(clean(style).tensors) - 1
+    assert conflicts(style, {**left, f"{ONE[0]}.{new}": tensor})
+
+
 # --- two declarations -----------------------------------------------------------------------------
 
 

@@ -94,7 +94,7 @@ def _companion_problem(p: Packed, shape: tuple[int, int], bits: float) -> str:
     if scales is not None and (len(scales) != 2 or scales[1] != outputs):
         return f"scales of shape {format_shape(scales)} do not fit {outputs:,} outputs"
     zeros = p.companions.get(".qzeros")
-    if scales and zeros:
+    if scales and zeros is not None:
         words = outputs * bits / 32
         if not _zeros_fit(zeros, scales[0], words):
             return zeros_problem(zeros, scales)

@@ -322,7 +322,7 @@ class _Unpacker:
             },
             declared=self._declared_of(group),
         )
-        if decoded is None and group.shape is not None and len(group.shape) < 2:
+        if decoded is None and group.shape is not None and len(group.shape) != 2:
             message = f"{f.name} values of shape {format_shape(group.shape)} are no matrix"
             self._report_misfit(group, message)
         if decoded is None:

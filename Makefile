@@ -18,10 +18,10 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 test: $(VENV)/installed  ## Run all tests in two processes; coverage must not fall below its floor. ARGS go to pytest.
-	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 fast: $(VENV)/installed  ## Run the tests that are not slow, without coverage. ARGS go to pytest.
-	$(BIN)/python -m pytest --numprocesses auto -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow' $(ARGS)
 
 check: $(VENV)/installed  ## Lint, format, spelling, types, and generated files that are current.
 	$(BIN)/ruff check .

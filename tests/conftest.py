@@ -38,6 +38,7 @@ CALLERS = (
     ),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
     *("LLMARCH_CACHE", "XDG_CACHE_HOME", "PYTHONIOENCODING", "GITHUB_ACTIONS"),
+    *("PYTHONDONTWRITEBYTECODE",),
 )
 """Variables of the caller's environment that change what llmarch prints or reads."""
 
@@ -48,11 +49,18 @@ settings.register_profile(
 settings.load_profile("tests")
 
 
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the bytecode of child processes: each module is compiled once, not by each."""
+    return tmp_path_factory.mktemp("bytecode")
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch, bytecode: Path) -> None:
     """Clear what the caller's environment would change."""
     for name in CALLERS:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from llmarch.layout.drawing import (
 from llmarch.layout.metrics import TABLES
 
 Segment = tuple[Point, Point]
+Bounds = tuple[float, float, float, float]
+"""Left, right, upper and lower end of a line."""
 
 
 def problems(drawing: Drawing) -> list[str]:
@@ -76,11 +78,13 @@ def off_the_page(drawing: Drawing) -> Iterator[str]:
 
 def overlap(a: Area, b: Area, slack: float = 0.5) -> bool:
     """Whether two areas have more than a border in common."""
+    ax, ay, a_width, a_height = a
+    bx, by, b_width, b_height = b
     return (
-        a.x < b.right - slack
-        and b.x < a.right - slack
-        and a.y < b.bottom - slack
-        and b.y < a.bottom - slack
+        ax < bx + b_width - slack
+        and bx < ax + a_width - slack
+        and ay < by + b_height - slack
+        and by < ay + a_height - slack
     )
 
 
@@ -96,9 +100,13 @@ def contains(a: Area, b: Area, slack: float = 0.5) -> bool:
 
 def texts_over_texts(drawing: Drawing) -> Iterator[str]:
     found = [(label.area, label.text) for label in labels(drawing) if label.text]
-    for (a, text), (b, other) in combinations(found, 2):
-        if overlap(a, b):
-            yield f"text over text: {text} | {other}"
+    found.sort(key=lambda item: item[0].y)
+    for i, (a, text) in enumerate(found):
+        for b, other in found[i + 1 :]:
+            if b.y >= a.bottom:
+                break  # and so are all further down
+            if overlap(a, b):
+                yield f"text over text: {text} | {other}"
 
 
 def texts_out_of_boxes(drawing: Drawing) -> Iterator[str]:
@@ -123,14 +131,20 @@ def segments(wire: Wire) -> list[Segment]:
     return list(wire.segments)
 
 
-def crosses(segment: Segment, area: Area, slack: float) -> bool:
-    """Whether a line has a part within an area, `slack` from its border."""
+def bounds(segment: Segment) -> Bounds:
     (x0, y0), (x1, y1) = segment
+    return min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+
+
+def crosses(line: Bounds, area: Area, slack: float) -> bool:
+    """Whether a line has a part within an area, `slack` from its border."""
+    left, right, top, bottom = line
+    x, y, width, height = area
     return (
-        min(x0, x1) < area.right - slack
-        and max(x0, x1) > area.x + slack
-        and min(y0, y1) < area.bottom - slack
-        and max(y0, y1) > area.y + slack
+        left < x + width - slack
+        and right > x + slack
+        and top < y + height - slack
+        and bottom > y + slack
     )
 
 
@@ -138,11 +152,12 @@ def lines_through(drawing: Drawing) -> Iterator[str]:
     solid = [box.area for box in boxes(drawing, SOLID)]
     texts = [(label.area, label.text) for label in labels(drawing)]
     for segment in [segment for wire in wires(drawing) for segment in segments(wire)]:
+        line = bounds(segment)
         for area in solid:
-            if crosses(segment, area, 2.0):
+            if crosses(line, area, 2.0):
                 yield f"line through a box: {segment} {area}"
         for area, text in texts:
-            if crosses(segment, area, 0.5):
+            if crosses(line, area, 0.5):
                 yield f"line through a text: {text}"
 
 
@@ -157,7 +172,7 @@ def lines_on_lines(drawing: Drawing) -> Iterator[str]:
 def loose_ends(drawing: Drawing) -> Iterator[str]:
     """Lines of the stream that do not begin and end at a box, a sign or another line."""
     streams = [wire for wire in wires(drawing) if wire.css == "wire"]
-    lines = [(i, segment) for i, wire in enumerate(streams) for segment in segments(wire)]
+    lines = [(i, bounds(segment)) for i, wire in enumerate(streams) for segment in segments(wire)]
     places = [box.area for box in boxes(drawing, FRAME, SOLID)]
     for shape in drawing.shapes:
         if isinstance(shape, Sign):

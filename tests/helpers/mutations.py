@@ -8,8 +8,10 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import llmarch
 from llmarch.architecture import schema
 from llmarch.architecture.schema import Architecture
+from llmarch.sources.aliases import bundled_models
 
 NEW_PARTS: dict[type, Any] = {
     schema.Rope: schema.Rope(theta=12345.0, rotary_dim=2),
@@ -51,13 +53,36 @@ class Mutation(NamedTuple):
     """Path of the fact."""
     kind: tuple[str, str, str]
     """Class that has the field, the field, and from what to what it changed: `None to int`."""
-    architecture: Architecture
+    original: Architecture
+    value: Any
+    """What the fact becomes."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture with the change; made when asked for, as most are only listed."""
+        return changed(self.original, self.path.split("."), self.value)
 
 
 def mutations(a: Architecture) -> Iterator[Mutation]:
     """Yield a mutation of every fact of an architecture, and of every part that may come or go."""
     for path, kind, value in changes(a, Architecture, "", a):
-        yield Mutation(path, kind, changed(a, path.split("."), value))
+        yield Mutation(path, kind, a, value)
+
+
+@cache
+def representatives() -> dict[str, list[Mutation]]:
+    """One mutation for each class, field, and type of value and of its new value.
+
+    They are by the first bundled model that has them.
+    """
+    found: dict[str, list[Mutation]] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for alias in sorted(bundled_models()):
+        for mutation in mutations(llmarch.load(alias).architecture):
+            if mutation.kind not in seen:
+                seen.add(mutation.kind)
+                found.setdefault(alias, []).append(mutation)
+    return found
 
 
 def changes(node: Any, hint: Any, path: str, a: Architecture) -> Iterator[tuple[str, Any, Any]]:

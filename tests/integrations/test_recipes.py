@@ -56,7 +56,7 @@ def run(copy: Path) -> Run:
     """Run Python in the copy: `run("-m", "llmarch", "show", "x", code=2)`."""
 
     def python(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {**os.environ, "PYTHONPATH": str(copy)}
         done = subprocess.run(
             [sys.executable, *args], cwd=copy, env=env, capture_output=True, text=True, check=False
         )

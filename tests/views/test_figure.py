@@ -9,7 +9,7 @@ from functools import cache
 from itertools import combinations
 
 import pytest
-from helpers.mutations import Mutation, mutations
+from helpers.mutations import representatives
 
 import llmarch
 from llmarch.architecture.layers import is_whole
@@ -28,19 +28,6 @@ PAIRS = random.Random(3).sample(list(combinations(ALL, 2)), 60)
 @cache
 def reading(alias: str) -> Reading:
     return llmarch.load(alias)
-
-
-@cache
-def representatives() -> dict[str, list[Mutation]]:
-    """By model, one mutation for each class, field, and type of value and of its new value."""
-    found: dict[str, list[Mutation]] = {}
-    seen: set[tuple[str, str, str]] = set()
-    for alias in ALL:
-        for mutation in mutations(reading(alias).architecture):
-            if mutation.kind not in seen:
-                seen.add(mutation.kind)
-                found.setdefault(alias, []).append(mutation)
-    return found
 
 
 SUMS = {"parameters", "active", "cache per token", "cache at 32k"}
@@ -89,6 +76,7 @@ def has_prediction_layer(a: Architecture) -> bool:
     return a.mtp is None or a.mtp.layer_kind in (None, *a.layer_kinds)
 
 
+@pytest.mark.no_cover  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("alias", sorted(representatives()))
 def test_a_change_is_drawn_or_named(alias: str) -> None:
     old = reading(alias)
@@ -109,6 +97,7 @@ def test_every_change_of_a_pair_is_drawn_or_named(pair: tuple[str, str]) -> None
     assert list(unseen(old, new)) == []
 
 
+@pytest.mark.no_cover  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("pair", PAIRS[:12], ids=" ".join)
 def test_what_is_said_to_be_drawn_is_drawn(pair: tuple[str, str]) -> None:
     """Each change that counts as drawn is taken back on its own: the figure is another one then."""

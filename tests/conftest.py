@@ -39,6 +39,7 @@ CALLERS = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
     *("LLMARCH_CACHE", "XDG_CACHE_HOME", "PYTHONIOENCODING", "GITHUB_ACTIONS"),
     *("PYTHONDONTWRITEBYTECODE",),
+    "LLMARCH_PROJECT_URL",
 )
 """Variables of the caller's environment that change what llmarch prints or reads."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -39,6 +39,12 @@ class CheckedChangeDocument(TypedDict):
     """What the change means here, in a few words. Empty: nothing, as far as is known."""
     id: str | None
     """Short stable id of the change, for `check --accept`."""
+    title: NotRequired[str]
+    """What changed, in a few words: the title of the rule."""
+    meaning: NotRequired[str]
+    """The title, and what the change breaks here."""
+    text: NotRequired[str]
+    """The values in words: `1,000,000 → 10,000`, or the message of a finding."""
     fails: bool
     """Whether the change is at or above `fail_on`, or one of `fail_rules`."""
     line: int | None
@@ -59,6 +65,34 @@ class CheckErrorDocument(TypedDict):
     """Exit code that the error stands for."""
 
 
+class ComparedSideDocument(TypedDict):
+    """Where one side of a comparison was read."""
+
+    reference: str
+    """As the lock file or the command line has it."""
+    repo: str | None
+    """Repository on the Hub, owner/name. Null: not from the Hub."""
+    revision: str | None
+    """Branch, tag or commit that was asked for. Null: none."""
+    commit: str | None
+    """Full commit that was read. Null: not known."""
+
+
+class CheckSummaryDocument(TypedDict):
+    """Totals over all models of a check."""
+
+    models: int
+    """Number of models."""
+    failing: int
+    """Number of changes at or above `fail_on`."""
+    ignored: int
+    """Number of changes that an `ignore` left out."""
+    unreadable: int
+    """Number of models that could not be read."""
+    partial: int
+    """Number of models that were read only in part."""
+
+
 class VerdictDocument(TypedDict):
     """One model held against what was expected of it."""
 
@@ -66,10 +100,16 @@ class VerdictDocument(TypedDict):
     """The reference, as the lock file or the command line has it."""
     against: str | None
     """The other model's reference. Null: the model is held against its own entry in a lock file."""
+    outcome: NotRequired[Literal["failed", "uncertain", "passed"]]
+    """How the comparison ended; failing changes go before an incomplete comparison."""
     old: str | None
-    """Commit that is expected. Null: not known."""
+    """Commit that is expected, its first seven digits. Null: not known."""
     new: str | None
-    """Commit that was read. Null: not known."""
+    """Commit that was read, its first seven digits. Null: not known."""
+    old_model: NotRequired[ComparedSideDocument | None]
+    """Where the expected model was read. Null: not known."""
+    new_model: NotRequired[ComparedSideDocument | None]
+    """Where the model was read. Null: it could not be read."""
     changes: list[CheckedChangeDocument]
     """Changes and findings that are not ignored, worst first."""
     ignored: int
@@ -93,6 +133,12 @@ class CheckDocument(TypedDict):
     """Path of the lock file. Null: no lock file was used."""
     fail_on: Severity
     """Severity at or above which a change fails."""
+    llmarch_version: NotRequired[str]
+    """Version of llmarch that wrote the document."""
+    counts: NotRequired[dict[Severity, int]]
+    """Number of changes by severity, from worst."""
+    summary: NotRequired[CheckSummaryDocument]
+    """Totals over all models."""
     exit_code: int
     """Exit code of the command: 0 clean, 1 changes fail, 2 or 3 a model could not be read, 4 a
     model was read only in part."""

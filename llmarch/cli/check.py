@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import LlmarchError
 from ..renderers.output import Form, write_text
 from . import app
 from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect_reference
@@ -28,13 +30,20 @@ class ReportFormat(StrEnum):
     github = "github"
     sarif = "sarif"
     junit = "junit"
+    gitlab = "gitlab"
 
 
-SINGLE_DOCUMENTS = (ReportFormat.json, ReportFormat.sarif, ReportFormat.junit)
+SINGLE_DOCUMENTS = (
+    ReportFormat.json,
+    ReportFormat.sarif,
+    ReportFormat.junit,
+    ReportFormat.gitlab,
+)
 """Formats that are one document, so that nothing else may share their file or stream."""
 FORMS: dict[ReportFormat, Form] = {
     ReportFormat.json: "json",
     ReportFormat.sarif: "json",
+    ReportFormat.gitlab: "json",
     ReportFormat.markdown: "markup",
     ReportFormat.junit: "markup",
 }
@@ -130,15 +139,19 @@ def check(
 
     targets = [parse_target(text) for text in output or ()]
     refuse_shared_output([kind for kind, path in targets if path == "-"])
-    policy = checking.project_policy().with_options(fail_on, ignore or (), accept=accept or ())
-    load = loader(offline, refresh)
-    if since is not None:
-        against = earlier_revision(ref, since, against, update)
-    elif against == BASE_MODEL:
-        against = base_reference(ref, offline)
-    done = checking.run_check(ref, against, lock, policy, load, headers=not config_only)
-    if since is not None and ref is not None:
-        done = with_history(done, ref, since, load, headers=not config_only)
+    try:
+        policy = checking.project_policy().with_options(fail_on, ignore or (), accept=accept or ())
+        load = loader(offline, refresh)
+        if since is not None:
+            against = earlier_revision(ref, since, against, update)
+        elif against == BASE_MODEL:
+            against = base_reference(ref, offline)
+        done = checking.run_check(ref, against, lock, policy, load, headers=not config_only)
+        if since is not None and ref is not None:
+            done = with_history(done, ref, since, load, headers=not config_only)
+    except LlmarchError as error:
+        write_failure(error, targets)
+        raise
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
     refuse_unknown_ids(done.report, accept or [])
@@ -211,6 +224,20 @@ def refuse_unknown_ids(report: Report, ids: Sequence[str]) -> None:
     known = [f"{change.id}  {change.rule}  {change.path}" for change in changes]
     hint = "\n".join(known) or "there is no change"
     fail(f"--accept {', '.join(unknown)}: no change has this id", hint)
+
+
+def write_failure(error: LlmarchError, targets: Sequence[tuple[ReportFormat, str]]) -> None:
+    """Write why a check could not begin into each report that `--output` asks for.
+
+    What cannot be written is left out: the error itself ends the program with its message.
+    """
+    from ..compare.report import failed_report
+    from ..errors import ConfigError
+
+    report = failed_report(error)
+    for kind, path in sorted(targets, key=lambda target: target[1] == "-"):
+        with suppress(ConfigError):
+            write_report(report, kind, path)
 
 
 def parse_target(text: str) -> tuple[ReportFormat, str]:
@@ -294,6 +321,10 @@ def report_text(report: Report, kind: ReportFormat) -> str:
             from ..renderers import junit
 
             return junit.report(report)
+        case ReportFormat.gitlab:
+            from ..renderers import gitlab, json
+
+            return json.json_text(gitlab.report(report)) + "\n"
 
 
 def is_changed(lock: Lock, new: Entry, name: str) -> bool:

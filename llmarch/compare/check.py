@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from datetime import date
 from fnmatch import fnmatchcase
+from time import monotonic
 
 from ..architecture.frozen import Frozen, frozen
 from ..errors import ConfigError, LlmarchError, UnknownReference, printable
@@ -193,6 +194,7 @@ def _check_lock(
         asked = name
         if reference is not None and not is_glob(reference):
             asked = reference
+        start = monotonic()
         try:
             locked = locked_entry(lock, name, load_with_headers)
         except LlmarchError as error:
@@ -207,7 +209,7 @@ def _check_lock(
             model_line=lock.model_lines[name],
             fact_lines=lock.fact_lines[name],
         )
-        verdicts.append(verdict)
+        verdicts.append(replace(verdict, seconds=monotonic() - start))
         if entry is not None and entry.reference == name:
             read_entries[name] = entry
     report = make_report(
@@ -238,10 +240,12 @@ def check_pair(
     reference: str, against: str, policy: Policy, load: LoadEntry, headers: bool
 ) -> Verdict:
     """Compare one model with another. A model that cannot be read is the verdict's error."""
+    start = monotonic()
     try:
-        return judge(load(against, headers), load(reference, headers), policy)
+        verdict = judge(load(against, headers), load(reference, headers), policy)
     except LlmarchError as error:
-        return Verdict(reference, None, None, error=error, against=against)
+        verdict = Verdict(reference, None, None, error=error, against=against)
+    return replace(verdict, seconds=monotonic() - start)
 
 
 def locked_entry(lock: Lock, name: str, load: LoadEntry) -> Entry:

@@ -29,7 +29,7 @@ from .observed import (
     tensor_severity,
 )
 from .policy import Policy
-from .report import Verdict, count_noun, rule_of
+from .report import ComparedSide, Verdict, count_noun, rule_of
 from .rereading import LoadEntry, read_again
 from .stored import told_differences
 
@@ -78,6 +78,7 @@ def judge_reference(
             error=error,
             model_line=model_line,
             fact_lines=fact_lines or {},
+            old_side=compared_side(old),
         )
         return verdict, None
     expected = old
@@ -144,7 +145,14 @@ def judge(
         fact_lines=fact_lines or {},
         remarks=tuple(remarks),
         findings=findings,
+        old_side=compared_side(old),
+        new_side=compared_side(new),
     )
+
+
+def compared_side(entry: Entry) -> ComparedSide:
+    """Return where one side of a comparison was read."""
+    return ComparedSide(entry.reference, entry.repo, entry.revision, entry.commit)
 
 
 def short_commit(entry: Entry) -> str | None:

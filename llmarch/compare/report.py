@@ -35,6 +35,20 @@ LONGEST_WORD = 40
 
 
 @frozen
+class ComparedSide(Frozen):
+    """One side of a comparison: where the model was read."""
+
+    reference: str
+    """As the lock or the command line gives it."""
+    repo: str | None = None
+    """The repository on the Hub; None for another source."""
+    revision: str | None = None
+    """The branch, tag or commit that was asked for."""
+    commit: str | None = None
+    """The full commit that was read."""
+
+
+@frozen
 class Verdict(Frozen):
     """The result of comparing one model with what was expected of it."""
 
@@ -69,6 +83,12 @@ class Verdict(Frozen):
     """By rule and path the findings that changes are about."""
     against: str | None = None
     """The reference of the expected model, if it is another one than `name`."""
+    old_side: ComparedSide | None = None
+    """Where the expected model was read."""
+    new_side: ComparedSide | None = None
+    """Where the model was read; None if it could not be."""
+    seconds: float | None = None
+    """How long it took to read and compare the model; None: not measured."""
 
     def line_of(self, path: str) -> int:
         """Return the line of the lock file for a fact, or for its nearest parent that has one."""
@@ -127,6 +147,11 @@ class Report(Frozen):
         if any(verdict.partial for verdict in self.verdicts):
             return 4
         return 0
+
+    def counts(self) -> dict[Severity, int]:
+        """Return how many changes there are of each severity, from worst."""
+        found = [change.severity for verdict in self.verdicts for change in verdict.changes]
+        return {severity: found.count(severity) for severity in SEVERITIES}
 
     def __str__(self) -> str:
         """Return a line for each change, error and remark, and the summary.
@@ -316,6 +341,18 @@ def verdict_state(verdict: Verdict) -> str:
     if verdict.accepted:
         words.append(f"{len(verdict.accepted)} accepted")
     return ", ".join(words)
+
+
+def verdict_remarks(verdict: Verdict) -> list[str]:
+    """Return what a reader should know of a model that was read as a whole."""
+    if verdict.partial:
+        return []
+    return list(verdict.remarks)
+
+
+def failed_report(error: LlmarchError, file: str = "") -> Report:
+    """Return the report of a check that could not begin, with the reason as its only verdict."""
+    return Report((Verdict("llmarch check", None, None, error=error),), "behaviour", file)
 
 
 def verdict_reasons(verdict: Verdict) -> list[str]:

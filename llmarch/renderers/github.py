@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from ..architecture.schema import Change
-from ..compare.report import Report, Verdict, change_meaning, change_text, summary_lines
+from ..compare.report import (
+    Report,
+    Verdict,
+    change_meaning,
+    change_text,
+    summary_lines,
+    verdict_remarks,
+)
 from ..errors import printable
 
 SHOWN = 10
@@ -33,7 +40,7 @@ def report(r: Report) -> str:
     Changes that fail are errors, others that matter warnings, the rest notices.
     """
     by_level: dict[Level, list[str]] = {level: [] for level in SHOWN_BY_LEVEL}
-    for level, line in change_annotations(r):
+    for level, line in (*change_annotations(r), *remark_annotations(r)):
         by_level[level].append(line)
     shown: list[str] = []
     hidden = 0
@@ -66,6 +73,13 @@ def change_annotations(r: Report) -> Iterator[tuple[Level, str]]:
             lines = [f"{v.name} was read only in part", *v.remarks]
             message = "\n".join(lines)
             yield "error", command("error", "read only in part", message, *place(r, v))
+
+
+def remark_annotations(r: Report) -> Iterator[tuple[Level, str]]:
+    """Yield the level and the line of each remark on a model that was read as a whole."""
+    for v in r.verdicts:
+        for remark in verdict_remarks(v):
+            yield "notice", command("notice", "remark", f"{v.name}: {remark}", *place(r, v))
 
 
 def change_level(r: Report, c: Change) -> Level:

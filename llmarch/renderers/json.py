@@ -19,6 +19,7 @@ from ..checkpoint.reading import Observation, Reading
 from ..compare.config_keys import told_changes
 from ..compare.gate import find_differences
 from ..compare.lock import make_entry
+from ..compare.report import change_meaning, change_text, rule_of
 from ..config.certainty import marked_facts
 from ..views.conflict import conflict_lines
 from ..views.wording import block_word
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
     from ..compare.history import CommitStep
-    from ..compare.report import Report, Verdict
+    from ..compare.report import ComparedSide, Report, Verdict
     from ..compare.rules import Rule
     from ..sources.gpus import GPU
     from ..sources.raw import RawModel
@@ -330,11 +331,23 @@ def report(r: Report) -> dict[str, Any]:
 
     `old` of a finding is null where it is new, `new` where it is no longer found.
     """
+    from .. import __version__
+
+    verdicts = r.verdicts
     return {
         "schema_version": SCHEMA_VERSION,
+        "llmarch_version": __version__,
         "lock": r.file or None,
         "fail_on": r.level,
         "exit_code": r.exit_code,
+        "counts": r.counts(),
+        "summary": {
+            "models": len(verdicts),
+            "failing": sum(len(r.failing(v)) for v in verdicts),
+            "ignored": sum(v.ignored for v in verdicts),
+            "unreadable": sum(v.error is not None for v in verdicts),
+            "partial": sum(v.partial for v in verdicts),
+        },
         "verdicts": [verdict_document(r, v) for v in r.verdicts],
         "fail_rules": sorted(r.fail_rules),
         "notes": list(r.notes),
@@ -369,7 +382,9 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
         line = v.line_of(c.path) if r.file else None
         finding = v.findings.get((c.rule, c.path))
         about = asdict(finding) if finding is not None else None
-        changes.append(asdict(c) | {"fails": r.fails(c), "line": line, "finding": about})
+        told = {"title": rule_of(c).title, "meaning": change_meaning(c), "text": change_text(c)}
+        judged = {"fails": r.fails(c), "line": line, "finding": about}
+        changes.append(asdict(c) | judged | told)
     error: dict[str, Any] | None = None
     if v.error:
         error = {
@@ -380,8 +395,11 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
     return {
         "reference": v.name,
         "against": v.against,
+        "outcome": r.outcome(v),
         "old": v.old,
         "new": v.new,
+        "old_model": side_document(v.old_side),
+        "new_model": side_document(v.new_side),
         "changes": changes,
         "ignored": v.ignored,
         "accepted": [c.id for c in v.accepted],
@@ -389,6 +407,11 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
         "error": error,
         "remarks": list(v.remarks),
     }
+
+
+def side_document(side: ComparedSide | None) -> dict[str, Any] | None:
+    """Return where one side of a comparison was read; None if that is not known."""
+    return None if side is None else asdict(side)
 
 
 def rules(table: Iterable[Rule]) -> list[dict[str, Any]]:

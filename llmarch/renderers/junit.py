@@ -9,7 +9,14 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
 from ..architecture.schema import Change
-from ..compare.report import Report, Verdict, change_line, change_meaning, summary_lines
+from ..compare.report import (
+    Report,
+    Verdict,
+    change_line,
+    change_meaning,
+    compared_commits,
+    summary_lines,
+)
 from .cleaning import clean
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -23,8 +30,10 @@ def report(r: Report) -> str:
         "failures": str(outcomes.count("failed")),
         "errors": str(outcomes.count("uncertain")),
     }
-    suites = ET.Element("testsuites", {"name": "llmarch", **counts})
-    suite = ET.SubElement(suites, "testsuite", {"name": "llmarch check", **counts, "skipped": "0"})
+    times = time_attribute([v.seconds for v in r.verdicts])
+    suites = ET.Element("testsuites", {"name": "llmarch", **counts, **times})
+    attributes = {"name": "llmarch check", **counts, "skipped": "0", **times}
+    suite = ET.SubElement(suites, "testsuite", attributes)
     for v in r.verdicts:
         add_case(suite, r, v)
     ET.SubElement(suite, "system-out").text = "\n".join(summary_lines(r))
@@ -39,7 +48,11 @@ def add_case(suite: ET.Element, r: Report, v: Verdict) -> None:
     It has a failure with the changes that fail, or an error with the reason why the model was not
     read as a whole. All else is its output.
     """
-    attributes = {"name": clean(v.name), "classname": "llmarch.check"}
+    attributes = {
+        "name": clean(v.name),
+        "classname": "llmarch.check",
+        **time_attribute([v.seconds]),
+    }
     case = ET.SubElement(suite, "testcase", attributes)
     failing = r.failing(v)
     if failing:
@@ -49,11 +62,20 @@ def add_case(suite: ET.Element, r: Report, v: Verdict) -> None:
         add_problem(case, "error", problem, v.error.message, [v.error.hint or ""])
     elif v.partial:
         add_problem(case, "error", "Partial", "read only in part", v.remarks)
-    output = [change_line(c) for c in v.changes if not r.fails(c)]
+    output = [commits for commits in [compared_commits(v)] if commits]
+    output += [change_line(c) for c in v.changes if not r.fails(c)]
     output += v.remarks
     if output:
         element = ET.SubElement(case, "system-out")
         element.text = "\n".join(map(clean, output))
+
+
+def time_attribute(seconds: Sequence[float | None]) -> dict[str, str]:
+    """Return the time that models took together, in seconds; nothing where it was not measured."""
+    known = [s for s in seconds if s is not None]
+    if not known:
+        return {}
+    return {"time": f"{sum(known):.3f}"}
 
 
 def add_failure(case: ET.Element, failing: Sequence[Change]) -> None:

@@ -199,13 +199,15 @@ def verdict_block(r: Report, v: Verdict, most: int) -> str:
     v: the model's verdict.
     most: how many rows a table may have.
     """
-    from ..compare.report import compared_commits, verdict_mark, verdict_reasons, verdict_state
+    from ..compare.report import verdict_mark, verdict_reasons, verdict_state
 
-    mark, name, commits = verdict_mark(r, v), escape(v.name), escape(compared_commits(v))
+    mark, name, commits = verdict_mark(r, v), escape(v.name), linked_commits(v)
     title = f"{mark} **{name}** {commits}".rstrip()
-    if not v.changes and not v.error and not v.partial:
+    if not v.changes and not v.error and not v.remarks:
         state = verdict_state(v)
         return f"{title}: {state}"
+    if not v.changes and not v.error and not v.partial:
+        title = f"{title}: {verdict_state(v)}"
     reasons = verdict_reasons(v)[: most + 3]
     lines = [title]
     lines += [f"- {escape(printable(reason, CELL))}" for reason in reasons]
@@ -218,6 +220,19 @@ def verdict_block(r: Report, v: Verdict, most: int) -> str:
         label = f"{len(others)} below '{r.level}'"
         lines += ["", folded(label, changes(others, most))]
     return "\n".join(lines)
+
+
+def linked_commits(v: Verdict) -> str:
+    """Return the commits that are compared, with links to those on the Hub."""
+    from ..compare.report import compared_commits
+    from .links import commit_url
+
+    words = escape(compared_commits(v))
+    for commit, side in ((v.old, v.old_side), (v.new, v.new_side)):
+        url = commit_url(side) if side is not None else ""
+        if commit and url and f"[{commit}]" not in words:
+            words = words.replace(commit, f"[{commit}]({url})", 1)
+    return words
 
 
 def folded(label: str, content: str) -> str:
@@ -246,7 +261,19 @@ def changes(found: Sequence[Change], most: int) -> str:
     left_out = len(found) - len(body)
     if left_out:
         shown += f"\n\nand {left_out} more"
-    return shown
+    return f"{shown}\n\n{rule_lines(found[:most])}"
+
+
+def rule_lines(found: Iterable[Change]) -> str:
+    """Return what breaks, a line for each rule and meaning, with a link to the rule."""
+    from ..compare.report import change_meaning
+    from .links import rule_url
+
+    lines: dict[str, None] = {}
+    for c in found:
+        meaning = escape(printable(change_meaning(c), CELL))
+        lines[f"- [{c.rule}]({rule_url(c.rule)}): {meaning}"] = None
+    return "\n".join(lines)
 
 
 # Rules
@@ -293,7 +320,7 @@ def rule_rows(columns: list[str], found: Iterable[Rule]) -> str:
 def rule_row(r: Rule) -> str:
     """Return the row of a rule; a finding covers no path."""
     title, explanation = escape(r.title), escape(r.explanation)
-    cells = [f"`{r.id}`", r.severity]
+    cells = [f'<a id="{r.id}"></a>`{r.id}`', r.severity]
     if r.pattern is not None:
         cells.insert(1, f"`{r.pattern}`")
     cells.append(f"**{title}**<br>{explanation}")

@@ -15,9 +15,18 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..architecture.schema import Change
-from ..compare.report import Report, Verdict, change_meaning, change_text, rule_of
+from ..compare.report import (
+    ComparedSide,
+    Report,
+    Verdict,
+    change_meaning,
+    change_text,
+    rule_of,
+    verdict_remarks,
+)
 from ..compare.rules import CONSEQUENCES, Rule, Severity
 from .cleaning import clean
+from .links import project_url, rule_url
 
 LEVELS: dict[Severity, str] = {
     "weights": "error",
@@ -35,17 +44,21 @@ def report(r: Report) -> dict[str, Any]:
     ids = sorted(rules)
     driver = {
         "name": "llmarch",
+        "version": __version__,
         "semanticVersion": __version__,
+        "informationUri": project_url(),
         "rules": [descriptor(rules[id]) for id in ids],
     }
-    notes = [note for v in r.verdicts for note in notifications(r, v)]
+    errors = [note for v in r.verdicts for note in notifications(r, v)]
+    remarks = [note for v in r.verdicts for note in remark_notifications(r, v)]
     invocation = {
-        "executionSuccessful": not notes,
+        "executionSuccessful": not errors,
         "exitCode": r.exit_code,
-        "toolExecutionNotifications": notes,
+        "toolExecutionNotifications": [*errors, *remarks],
     }
     run = {
         "tool": {"driver": driver},
+        "automationDetails": {"id": run_id(r)},
         "invocations": [invocation],
         "results": [result(r, v, c, ids.index(c.rule)) for v in r.verdicts for c in v.changes],
         "columnKind": "utf16CodeUnits",
@@ -60,13 +73,22 @@ def report(r: Report) -> dict[str, Any]:
 def descriptor(rule: Rule) -> dict[str, Any]:
     """Return the description of a rule."""
     breaks = f"{rule.explanation} In short: {CONSEQUENCES[rule.severity]}."
+    url = rule_url(rule.id)
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.explanation},
-        "help": {"text": f"{breaks} See `llmarch rules explain {rule.id}`."},
+        "helpUri": url,
+        "help": {
+            "text": f"{breaks} See `llmarch rules explain {rule.id}`.",
+            "markdown": f"**{rule.title}**\n\n{breaks}\n\n[{rule.id}]({url})",
+        },
         "defaultConfiguration": {"level": LEVELS[rule.severity]},
-        "properties": {"severity": rule.severity, "since": rule.since},
+        "properties": {
+            "severity": rule.severity,
+            "since": rule.since,
+            "tags": ["llmarch", rule.severity],
+        },
     }
 
 
@@ -87,8 +109,36 @@ def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
         "message": {"text": clean(message)},
         "locations": [location(r, v, c.path)],
         "partialFingerprints": {"llmarchChange/v1": change_digest(v, c)},
-        "properties": {"severity": c.severity, "model": clean(v.name)},
+        "properties": {
+            "severity": c.severity,
+            "model": clean(v.name),
+            "old": side_properties(v.old_side),
+            "new": side_properties(v.new_side),
+        },
     }
+
+
+def run_id(r: Report) -> str:
+    """Return the category of a run, so that reports of several locks do not replace each other.
+
+    GitHub takes what is before the last slash for the category.
+    """
+    words = [r.file] if r.file else [v.name for v in r.verdicts[:1]]
+    subject = clean("".join(words)) or "models"
+    return f"llmarch/{subject}/"
+
+
+def side_properties(side: ComparedSide | None) -> dict[str, str]:
+    """Return where one side of a comparison was read, without what is not known."""
+    if side is None:
+        return {}
+    values = {
+        "reference": side.reference,
+        "repository": side.repo,
+        "revision": side.revision,
+        "commit": side.commit,
+    }
+    return {name: clean(value) for name, value in values.items() if value}
 
 
 def result_level(r: Report, c: Change) -> str:
@@ -148,11 +198,18 @@ def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
         reasons = [v.error.message]
     elif v.partial:
         reasons = list(v.remarks)
-    return [
-        {
-            "level": "error",
-            "message": {"text": clean(f"{v.name}: {reason}")},
-            "locations": [physical_location(r, v)],
-        }
-        for reason in reasons
-    ]
+    return [notification(r, v, "error", reason) for reason in reasons]
+
+
+def remark_notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
+    """Return what else a reader should know of a model."""
+    return [notification(r, v, "note", remark) for remark in verdict_remarks(v)]
+
+
+def notification(r: Report, v: Verdict, level: str, words: str) -> dict[str, Any]:
+    """Return a notification about a model."""
+    return {
+        "level": level,
+        "message": {"text": clean(f"{v.name}: {words}")},
+        "locations": [physical_location(r, v)],
+    }

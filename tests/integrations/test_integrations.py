@@ -287,7 +287,9 @@ def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, s
     out = run_action(check, {"reference": "##[add-mask]e"}, code=2, **runner)
     assert "##[add-mask]e" in out and commands(out) == ["error", "notice"]
     out = run_action(check, {"lock": "##[add-mask]e"}, code=2, **runner)
-    assert "##[add-mask]e: no such file" in out and commands(out) == [], "errors are in the log too"
+    assert "##[add-mask]e: no such file" in out, "errors are in the log too"
+    assert commands(out) == ["error", "notice"], "and an annotation"
+    assert "no such file" in Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
 
 
 def test_the_action_needs_a_python(tmp_path: Path, runner: dict[str, str]) -> None:

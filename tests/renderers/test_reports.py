@@ -10,6 +10,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -23,9 +24,10 @@ from helpers.paths import FIXTURES
 
 from llmarch.architecture.schema import Change
 from llmarch.cli.check import ReportFormat, report_text
-from llmarch.compare.report import Report, Verdict
-from llmarch.errors import ReadError
-from llmarch.renderers import github, junit, markdown, sarif, text
+from llmarch.compare.report import ComparedSide, Report, Verdict, failed_report
+from llmarch.compare.rules import SEVERITIES, rules_by_id
+from llmarch.errors import ConfigError, ReadError
+from llmarch.renderers import github, gitlab, junit, markdown, sarif, text
 from llmarch.renderers import json as documents
 
 pytestmark = pytest.mark.usefixtures("work")
@@ -35,6 +37,36 @@ SARIF = jsonschema.Draft4Validator(
     json.loads(gzip.decompress((SCHEMAS / "sarif-2.1.0-rtm.5.json.gz").read_bytes()))
 )
 JUNIT = xmlschema.XMLSchema(SCHEMAS / "junit-10.xsd")
+GITLAB = jsonschema.Draft202012Validator(
+    {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["description", "check_name", "fingerprint", "severity", "location"],
+            "additionalProperties": False,
+            "properties": {
+                "description": {"type": "string", "minLength": 1},
+                "check_name": {"type": "string", "pattern": "^[a-z0-9-]+$"},
+                "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+                "location": {
+                    "type": "object",
+                    "required": ["path", "lines"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "path": {"type": "string", "pattern": "^(?!\\./)"},
+                        "lines": {
+                            "type": "object",
+                            "required": ["begin"],
+                            "properties": {"begin": {"type": "integer", "minimum": 1}},
+                        },
+                    },
+                },
+            },
+        },
+    }
+)
+"""The fields that GitLab documents for Code Quality (docs.gitlab.com/ci/testing/code_quality)."""
 EVIL = "\x1b[31m<b>&]]>\x00\ufffe%0A::error::|`x`\r\n::stop-commands::\u202e\ud800"
 
 THETA = Change(
@@ -79,7 +111,31 @@ PARTIAL = Verdict(
     "acme/half", "a", "b", partial=True, remarks=("read in part: a shard",), model_line=6
 )
 
+SIDES = (
+    ComparedSide("acme/bot@v1", "acme/bot", "v1", "3f1c2e9" + "0" * 33),
+    ComparedSide("acme/bot@v2", "acme/bot", "v2", "8d0b7aa" + "0" * 33),
+)
+REMARKED = Verdict(
+    "acme/bot@v2",
+    "3f1c2e9",
+    "8d0b7aa",
+    remarks=("another llmarch read it",),
+    against="acme/bot@v1",
+    old_side=SIDES[0],
+    new_side=SIDES[1],
+    seconds=1.25,
+)
+STOLEN = replace(REMARKED, changes=(THETA, CONTEXT, ODD, KEY))
+
+
 REPORTS = {
+    "remark": Report((REMARKED,), "behaviour", "llmarch.lock"),
+    "revisions": Report((STOLEN,), "capacity"),
+    **{
+        severity: Report((replace(REMARKED, changes=(change,)),), "behaviour", "llmarch.lock")
+        for severity, change in zip(SEVERITIES, (SHARD, THETA, CONTEXT, ODD, KEY), strict=True)
+    },
+    "usage": failed_report(ConfigError("llmarch.lock: no such file", "write one")),
     "clean": Report((SAME,), "behaviour", "llmarch.lock"),
     "empty": Report((), "behaviour", "llmarch.lock"),
     "changed": Report((SAME, CHANGED), "behaviour", "locks/my models.lock"),
@@ -98,6 +154,106 @@ def test_every_format_says_what_could_not_be_read(kind: ReportFormat) -> None:
     content = report_text(REPORTS["unread"], kind)
     assert "no repository" in content
     assert "read in part: a shard" in content
+
+
+@pytest.mark.parametrize("kind", ReportFormat)
+@pytest.mark.parametrize("name", [*SEVERITIES, "remark", "revisions"])
+def test_every_format_has_changes_and_remarks(kind: ReportFormat, name: str) -> None:
+    """Each severity, with what a reader should know besides; both sides with their commits."""
+    content = html.unescape(report_text(REPORTS[name], kind)).replace("\\", "")
+    assert "another llmarch read it" in content
+    for v in REPORTS[name].verdicts:
+        assert all(c.rule in content for c in v.changes)
+    if kind is not ReportFormat.github:
+        plain = content.replace("<!-- -->", "")
+        changed = name != "remark" or kind is not ReportFormat.gitlab
+        wanted = ("3f1c2e9", "8d0b7aa", "acme/bot@v1", "acme/bot@v2") if changed else ()
+        if kind is ReportFormat.sarif and name == "remark":
+            wanted = ("acme/bot@v2",)
+        assert [word for word in wanted if word not in plain] == []
+
+
+@pytest.mark.parametrize("kind", ReportFormat)
+def test_every_format_says_why_a_check_could_not_begin(kind: ReportFormat) -> None:
+    assert "no such file" in report_text(REPORTS["usage"], kind)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_gitlab_is_valid(name: str) -> None:
+    report = REPORTS[name]
+    entries = json.loads(documents.json_text(gitlab.report(report)))
+    GITLAB.validate(entries)
+    changes = [c for v in report.verdicts for c in v.changes]
+    named = [e for e in entries if not e["check_name"].startswith("llmarch-")]
+    assert [e["check_name"] for e in named] == [c.rule for c in changes]
+    assert [e["severity"] in ("major", "critical") for e in named] == [
+        report.fails(c) for c in changes
+    ]
+    fingerprints = [e["fingerprint"] for e in entries]
+    assert len(set(fingerprints)) == len(fingerprints), "GitLab shows one of several alike"
+    if report.exit_code > 1:
+        assert any(e["severity"] == "critical" for e in entries)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_sarif_describes_tool_and_rules(name: str) -> None:
+    (run,) = json.loads(documents.json_text(sarif.report(REPORTS[name])))["runs"]
+    driver = run["tool"]["driver"]
+    assert driver["informationUri"].startswith("https://") and driver["version"]
+    assert run["automationDetails"]["id"].endswith("/")
+    for rule in driver["rules"]:
+        assert rule["helpUri"].endswith(f"/docs/rules.md#{rule['id']}")
+        assert rules_by_id()[rule["id"]].explanation in rule["help"]["markdown"]
+
+
+def test_sarif_of_two_locks_are_two_analyses() -> None:
+    ids = {
+        sarif.report(Report((SAME,), "behaviour", file))["runs"][0]["automationDetails"]["id"]
+        for file in ("a.lock", "b.lock", "")
+    }
+    assert len(ids) == 3
+
+
+def test_links_of_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, used in (
+        ("https://github.com/acme/llmarch", "https://github.com/acme/llmarch"),
+        ("javascript:alert(1)", "https://github.com/OWNER/llmarch"),
+        ("https://x/) [y](z", "https://github.com/OWNER/llmarch"),
+    ):
+        monkeypatch.setenv("LLMARCH_PROJECT_URL", given)
+        assert sarif.report(REPORTS["clean"])["runs"][0]["tool"]["driver"]["informationUri"] == used
+
+
+def test_markdown_links_rules_and_commits() -> None:
+    content = markdown.report(REPORTS["behaviour"])
+    assert f"[3f1c2e9](https://huggingface.co/acme/bot/commit/{SIDES[0].commit})" in content
+    assert f"[8d0b7aa](https://huggingface.co/acme/bot/commit/{SIDES[1].commit})" in content
+    assert "/docs/rules.md#rope-theta-changed): RoPE base changed: it loads, and" in content
+    page = Path(FIXTURES.parent.parent, "docs/rules.md").read_text(encoding="utf-8")
+    assert all(f'<a id="{id}"></a>' in page for id in rules_by_id())
+
+
+def test_junit_has_times() -> None:
+    root = ET.fromstring(junit.report(REPORTS["remark"]).encode())
+    times = [element.attrib.get("time") for element in root.iter() if "name" in element.attrib]
+    assert times == ["1.250"] * 3
+    root = ET.fromstring(junit.report(REPORTS["clean"]).encode())
+    assert all("time" not in element.attrib for element in root.iter())
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_json_counts_what_it_has(name: str) -> None:
+    document = documents.report(REPORTS[name])
+    changes = [c for v in document["verdicts"] for c in v["changes"]]
+    assert sum(document["counts"].values()) == len(changes)
+    assert document["summary"]["failing"] == sum(c["fails"] for c in changes)
+    assert document["llmarch_version"]
+    for v, verdict in zip(REPORTS[name].verdicts, document["verdicts"], strict=True):
+        assert verdict["outcome"] == REPORTS[name].outcome(v)
+        if v.old_side is not None:
+            assert verdict["old_model"]["commit"] == v.old_side.commit
+    for c in changes:
+        assert c["title"] == rules_by_id()[c["rule"]].title and c["meaning"].startswith(c["title"])
 
 
 @pytest.mark.parametrize("kind", ReportFormat)
@@ -349,6 +505,14 @@ def test_exit_codes() -> None:
         "hostile": 1,
         "unread": 3,
         "pair": 1,
+        "remark": 0,
+        "revisions": 1,
+        "usage": 2,
+        "weights": 1,
+        "behaviour": 1,
+        "capacity": 0,
+        "quantization": 0,
+        "info": 0,
     }
     assert Report((PARTIAL,), "behaviour").exit_code == 4
     assert Report((GONE, CHANGED), "behaviour").exit_code == 1
@@ -361,6 +525,10 @@ def test_several_at_once(hub: Hub, run: Callable[..., tuple[str, str]]) -> None:
     hub.add("acme/model", files("qwen3-0.6b", having(rope_theta=7)), "two")
     hub.heads["acme/model", "main"] = "two"
     args = [f"--output={kind}=report.{kind}" for kind in ReportFormat]
+    _, err = run("check", "--lock", "none.lock", *args, code=2)
+    assert "none.lock: no such file" in err
+    for kind in ReportFormat:
+        assert "none.lock: no such file" in Path(f"report.{kind}").read_text(), kind
     out, _ = run("check", *args, code=1)
     assert out == Path("report.text").read_text(), (
         "text goes to standard output too where nothing else does"

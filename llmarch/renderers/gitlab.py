@@ -1,0 +1,91 @@
+"""GitLab's Code Quality report: the subset of Code Climate's format that merge requests show.
+
+Each entry has `description`, `check_name`, `fingerprint`, `severity` and `location` with a path
+relative to the repository and a line (docs.gitlab.com/ci/testing/code_quality). A comparison that
+is incomplete is an entry too: an empty list would pass for a clean one.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Literal
+
+from ..architecture.schema import Change
+from ..compare.report import Report, Verdict, change_meaning, change_text, compared_commits
+from .cleaning import clean
+from .sarif import change_digest
+
+CodeQualitySeverity = Literal["info", "minor", "major", "critical", "blocker"]
+
+UNREAD_CHECK = "llmarch-not-read"
+"""The name of the check that a model could be read, and as a whole."""
+REMARK_CHECK = "llmarch-remark"
+"""The name of what else a reader should know."""
+
+
+def report(r: Report) -> list[dict[str, Any]]:
+    """Return the list of entries: changes, models not read as a whole, then remarks."""
+    entries: list[dict[str, Any]] = []
+    for v in r.verdicts:
+        entries += [change_entry(r, v, c) for c in v.changes]
+        if v.error:
+            words = [v.error.message, v.error.hint or ""]
+            entries.append(
+                told_entry(r, v, UNREAD_CHECK, "critical", ". ".join(filter(None, words)))
+            )
+        for remark in v.remarks:
+            if v.partial:
+                entries.append(told_entry(r, v, UNREAD_CHECK, "critical", remark))
+            else:
+                entries.append(told_entry(r, v, REMARK_CHECK, "info", remark))
+        if v.partial and not v.remarks:
+            entries.append(told_entry(r, v, UNREAD_CHECK, "critical", "read only in part"))
+    return entries
+
+
+def change_entry(r: Report, v: Verdict, c: Change) -> dict[str, Any]:
+    """Return the entry of one change."""
+    commits = compared_commits(v)
+    where = f"{v.name} ({commits})" if commits else v.name
+    description = f"{where}: {c.path}: {change_text(c)} ({change_meaning(c)})"
+    return entry(r, v, c.rule, change_severity(r, c), description, change_digest(v, c), c.path)
+
+
+def told_entry(
+    r: Report, v: Verdict, name: str, severity: CodeQualitySeverity, words: str
+) -> dict[str, Any]:
+    """Return the entry of something about a whole model."""
+    identity = "\0".join((v.name, name, words))
+    fingerprint = sha256(identity.encode(errors="backslashreplace")).hexdigest()
+    return entry(r, v, name, severity, f"{v.name}: {words}", fingerprint)
+
+
+def entry(
+    r: Report,
+    v: Verdict,
+    name: str,
+    severity: CodeQualitySeverity,
+    description: str,
+    fingerprint: str,
+    path: str = "",
+) -> dict[str, Any]:
+    """Return one entry, at the line of a fact in the lock; without a lock, at the model as a file.
+
+    path: the dotted path of the fact; the line of the model for none.
+    """
+    file = (r.file or v.name).replace("\\", "/").removeprefix("./")
+    line = v.line_of(path) if r.file else 1
+    return {
+        "description": clean(description),
+        "check_name": name,
+        "fingerprint": fingerprint,
+        "severity": severity,
+        "location": {"path": clean(file) or ".", "lines": {"begin": line}},
+    }
+
+
+def change_severity(r: Report, c: Change) -> CodeQualitySeverity:
+    """Return what GitLab shows for a change: what fails is major or critical."""
+    if r.fails(c):
+        return "critical" if c.severity == "weights" else "major"
+    return "info" if c.severity == "info" else "minor"

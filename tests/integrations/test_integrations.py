@@ -181,6 +181,26 @@ def test_workflow_of_the_docs() -> None:
 # The action
 
 
+def step_named(name: str) -> dict[str, Any]:
+    """A step of the action."""
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    return next(step for step in steps if step["name"] == name)
+
+
+def test_the_action_pins_what_it_installs() -> None:
+    """Actions by commit, packages by hash; headers are cached between runs."""
+    steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    uses = [step["uses"] for step in steps if "uses" in step]
+    assert uses and all(re.search(r"@[0-9a-f]{40}$", name) for name in uses)
+    text = (ROOT / "action-requirements.txt").read_text()
+    pinned = re.findall(r"^([\w-]+)==\S+ .*\\\n(?=    --hash=sha256:)", text, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[\w-]+==", text, re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [*project["project"]["dependencies"], "hatchling"]
+    names = {re.split(r"[<>=\[ ]", name)[0].replace("_", "-") for name in needed}
+    assert names <= set(pinned)
+
+
 def run_action(step: dict[str, Any], inputs: dict[str, str], code: int = 0, **env: str) -> str:
     """A step of the action, with its expressions filled in."""
     action = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -207,7 +227,7 @@ def runner(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_action_checks(models: Hub, runner: dict[str, str]) -> None:
-    _, check = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    check = step_named("llmarch check")
     shell(f"llmarch lock {BASE} {BOT}@main")
 
     def outputs() -> list[str]:
@@ -264,7 +284,7 @@ def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, s
     """A key of a config reaches the log in the report, a reference in an error; neither is a
     command there.
     """
-    _, check = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    check = step_named("llmarch check")
     shell(f"llmarch lock {BOT}@main")
     content = dict(models.repos[BOT]["first"])
     data = content["config.json"]
@@ -294,7 +314,7 @@ def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, s
 
 def test_the_action_needs_a_python(tmp_path: Path, runner: dict[str, str]) -> None:
     """The first Python that is new enough, or an error that says what to do."""
-    install, _ = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    install = step_named("Install llmarch")
     old = tmp_path / "old"
     old.mkdir()
     (old / "bash").symlink_to(shutil.which("bash") or "/bin/bash")
@@ -308,9 +328,10 @@ def test_the_action_needs_a_python(tmp_path: Path, runner: dict[str, str]) -> No
 
 
 def test_the_action_installs(tmp_path: Path, runner: dict[str, str]) -> None:
-    install, _ = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    install = step_named("Install llmarch")
     run_action(install, {}, **runner, **offline_install())
-    _, added = Path(runner["GITHUB_PATH"]).read_text().splitlines()
+    assert Path(runner["GITHUB_PATH"]).read_text() == "before\n", "the user's path stays as it is"
+    added = f"{runner['RUNNER_TEMP']}/llmarch/bin"
     env = {**os.environ, "PYTHONPATH": offline_install()["PYTHONPATH"]}
     done = subprocess.run(
         [f"{added}/llmarch", "show", "qwen3-8b"],

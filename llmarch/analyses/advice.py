@@ -162,7 +162,8 @@ def _is_asked_for(parallel: Parallel, options: PlanOptions) -> bool:
         (options.expert, parallel.expert),
         (options.decode_context, parallel.decode_context),
     )
-    return all(degree is None or degree == has for degree, has in asked)
+    others = [degree for degree, own in asked if degree not in (None, own)]
+    return not others
 
 
 def _preference(plan: Plan) -> tuple[bool, bool, int, int, int, int]:

@@ -60,11 +60,15 @@ class CacheGroup(Frozen):
 
 
 def _bytes_per_token(parts: list[CachePart]) -> Fraction:
-    return sum((part.bytes_per_token for part in parts), Fraction(0))
+    total = Fraction(0)
+    for part in parts:
+        total += part.bytes_per_token
+    return total
 
 
 def _largest_bytes(parts: list[CachePart]) -> int:
-    return sum(part.largest_bytes for part in parts)
+    sizes = [part.largest_bytes for part in parts]
+    return sum(sizes)
 
 
 def _most_tokens(parts: list[CachePart]) -> int | None:
@@ -110,14 +114,17 @@ class Cache(Frozen):
 
     def bytes_at(self, tokens: int, batch: int = 1) -> int:
         """Return the bytes that `batch` sequences of `tokens` tokens keep."""
-        sequence = sum(group.bytes_at(tokens) for group in self.groups)
+        sequence = 0
+        for group in self.groups:
+            sequence += group.bytes_at(tokens)
         return batch * sequence
 
     def _per_token(self, *roles: Role) -> Fraction:
         """Return the bytes that a token adds to the parts of all layers with these roles."""
         total = Fraction(0)
         for group in self.groups:
-            total += group.layers * _bytes_per_token(group.parts_with(*roles))
+            parts = group.parts_with(*roles)
+            total += group.layers * _bytes_per_token(parts)
         return total
 
     def _full(self, *roles: Role) -> int:
@@ -135,7 +142,8 @@ class Cache(Frozen):
         """
         total = Fraction(0)
         for group in self.groups:
-            growing = [part for part in group.parts_with("kv", "index") if part.grows]
+            entries = group.parts_with("kv", "index")
+            growing = [part for part in entries if part.grows]
             total += group.layers * _bytes_per_token(growing)
         return total
 
@@ -247,4 +255,5 @@ def shown_contexts(a: Architecture) -> list[int]:
     own = a.context_length
     if not own:
         return list(CONTEXTS)
-    return [*(tokens for tokens in CONTEXTS if tokens < own), own]
+    shorter = [tokens for tokens in CONTEXTS if tokens < own]
+    return [*shorter, own]

@@ -36,7 +36,8 @@ def cache_parts(a: Architecture, name: str, convention: Convention) -> list[Cach
 
     Raises ValueError for a dtype that the mixer cannot be stored in.
     """
-    return mixer_cache_parts(a, a.mixers[name], convention)
+    mixer = a.mixers[name]
+    return mixer_cache_parts(a, mixer, convention)
 
 
 def mixer_cache_parts(a: Architecture, mixer: Mixer, convention: Convention) -> list[CachePart]:

@@ -171,15 +171,18 @@ def row_bytes(elements: int, dtype: str) -> int | None:
 def kv_entry_bytes(kv_heads: int, key_dim: int, value_dim: int, dtype: str) -> int:
     """Return the bytes of one token's keys and values. Raises ValueError for layouts of MLA."""
     elements = key_dim + value_dim
-    keys, values = row_bytes(kv_heads * key_dim, dtype), row_bytes(kv_heads * value_dim, dtype)
+    keys = row_bytes(kv_heads * key_dim, dtype)
+    values = row_bytes(kv_heads * value_dim, dtype)
     if keys is not None and values is not None:
         return keys + values
     if dtype in PER_HEAD_BITS:
         two_scales = 2 * 4
-        return kv_heads * (elements * PER_HEAD_BITS[dtype] // 8 + two_scales)
+        numbers = elements * PER_HEAD_BITS[dtype] // 8
+        return kv_heads * (numbers + two_scales)
     if dtype == "nvfp4":
         scales = key_dim // 16 + value_dim // 16
-        return kv_heads * (elements // 2 + scales)
+        numbers = elements // 2
+        return kv_heads * (numbers + scales)
     raise ValueError(
         f"{dtype} is a layout of MLA and of DeepSeek V4's attention, "
         "not of separate keys and values"
@@ -216,5 +219,6 @@ def compressed_entry_bytes(head_dim: int, rope_dim: int, dtype: str) -> int:
     if dtype == "fp8_ds_mla":
         plain_dim = head_dim - rope_dim
         scales = ceil(plain_dim / 64)
-        return 8 * ceil((plain_dim + 2 * rope_dim + scales) / 8)
+        used = plain_dim + 2 * rope_dim + scales
+        return 8 * ceil(used / 8)
     raise ValueError(f"{dtype} is not a layout of DeepSeek V4's attention")

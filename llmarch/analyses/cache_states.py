@@ -23,14 +23,15 @@ def recurrent_parts(
     if columns and channels:
         dtype = engine.conv_dtype(convention)
         size = columns * channels * ELEMENT_BYTES[dtype]
-        parts.append(
-            CachePart("conv", dtype, size, law="fixed", kind="recurrent", form=(channels,))
-        )
+        form = (channels,)
+        conv = CachePart("conv", dtype, size, law="fixed", kind="recurrent", form=form)
+        parts.append(conv)
     elements = count_state_elements(a, mixer)
     if elements:
         dtype = engine.state_dtype(a, mixer, convention)
         size = elements * ELEMENT_BYTES[dtype]
-        parts.append(CachePart("state", dtype, size, law="fixed", kind="recurrent"))
+        state = CachePart("state", dtype, size, law="fixed", kind="recurrent")
+        parts.append(state)
     return parts
 
 

@@ -43,7 +43,8 @@ class Flops(Frozen):
     @property
     def total(self) -> int:
         """Return the sum over all components."""
-        return sum(self.by_component.values())
+        components = self.by_component.values()
+        return sum(components)
 
 
 def flops_per_token(a: Architecture, context: int, *, absorbed: bool = True) -> Flops:
@@ -57,7 +58,9 @@ def flops_per_token(a: Architecture, context: int, *, absorbed: bool = True) -> 
     def count(mixer: Mixer) -> dict[str, int]:
         return mixer_flops_per_token(mixer, context, absorbed)
 
-    return Flops(weight_flops(a) | sum_over_mixers(a, count))
+    of_weights = weight_flops(a)
+    of_mixers = sum_over_mixers(a, count)
+    return Flops(of_weights | of_mixers)
 
 
 def prefill_flops(a: Architecture, tokens: int) -> Flops:
@@ -66,10 +69,12 @@ def prefill_flops(a: Architecture, tokens: int) -> Flops:
     def count(mixer: Mixer) -> dict[str, int]:
         return mixer_prefill_flops(mixer, tokens)
 
-    weights: dict[str, int] = {}
-    for component, n in weight_flops(a).items():
-        weights[component] = n * tokens
-    return Flops(weights | sum_over_mixers(a, count))
+    total: dict[str, int] = {}
+    per_token = weight_flops(a)
+    for component, n in per_token.items():
+        total[component] = n * tokens
+    total |= sum_over_mixers(a, count)
+    return Flops(total)
 
 
 def weight_flops(a: Architecture) -> dict[str, int]:
@@ -185,7 +190,8 @@ def attention_pair_flops(mixer: Attention | CompressedAttention) -> int:
     value_dim = mixer.head_dim
     if isinstance(mixer, Attention):
         value_dim = mixer.v_head_dim
-    return 2 * mixer.heads * (mixer.head_dim + value_dim)
+    channels = mixer.head_dim + value_dim
+    return 2 * mixer.heads * channels
 
 
 def latent_pair_flops(mixer: LatentAttention, absorbed: bool) -> int:
@@ -199,7 +205,8 @@ def latent_pair_flops(mixer: LatentAttention, absorbed: bool) -> int:
     if absorbed:
         key_dim = mixer.kv_lora_rank + mixer.qk_rope_head_dim
         value_dim = mixer.kv_lora_rank
-    return 2 * mixer.heads * (key_dim + value_dim)
+    channels = key_dim + value_dim
+    return 2 * mixer.heads * channels
 
 
 def indexer_pair_flops(mixer: Attention | LatentAttention | CompressedAttention) -> int:
@@ -298,7 +305,9 @@ def sum_clipped(tokens: int, every: int = 1, most: int | None = None) -> int:
 def sum_chunk_positions(tokens: int, chunk: int) -> int:
     """Return the sum over t = 1 .. tokens of the place of t in its chunk, counted from 1."""
     whole_chunks, rest = divmod(tokens, chunk)
-    return whole_chunks * sum_clipped(chunk) + sum_clipped(rest)
+    of_whole_chunks = whole_chunks * sum_clipped(chunk)
+    of_rest = sum_clipped(rest)
+    return of_whole_chunks + of_rest
 
 
 # --- weights that a step reads ------------------------------------------------------------------

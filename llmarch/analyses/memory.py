@@ -126,7 +126,8 @@ class Request(Frozen):
     @property
     def gpu(self) -> GPUTraits:
         """Return what an engine's defaults depend on."""
-        return GPUTraits(self.gpu_name, self.gpu_bytes)
+        name = self.gpu_name
+        return GPUTraits(name, self.gpu_bytes)
 
 
 @frozen
@@ -174,7 +175,8 @@ class Plan(Frozen):
     @property
     def all_gpus(self) -> Footprint:
         """Return the bytes of all GPUs together."""
-        return self.per_gpu.times(self.request.parallel.gpus)
+        gpus = self.request.parallel.gpus
+        return self.per_gpu.times(gpus)
 
     @property
     def beyond_context(self) -> bool:
@@ -291,16 +293,19 @@ class Division:
     @cached_property
     def remarks(self) -> tuple[str, ...]:
         """Return what the division leaves undivided, in words."""
-        return tuple(division_remarks(self._architecture, self._parallel))
+        remarks = division_remarks(self._architecture, self._parallel)
+        return tuple(remarks)
 
     def rank_parameters(self, tile: ExpertTile | None = None) -> list[dict[str, int]]:
         """Return the parameters of a rank of each stage by component.
 
         tile: what kernels pad experts to; None: no padding.
         """
-        if tile not in self._rank_parameters:
-            self._rank_parameters[tile] = self._count_ranks(tile)
-        return self._rank_parameters[tile]
+        counted = self._rank_parameters.get(tile)
+        if counted is None:
+            counted = self._count_ranks(tile)
+            self._rank_parameters[tile] = counted
+        return counted
 
     def _count_ranks(self, tile: ExpertTile | None) -> list[dict[str, int]]:
         a, parallel = self._architecture, self._parallel
@@ -320,12 +325,13 @@ class Division:
         if tile is None:
             return parameters
         share = self.share
-        extra = 0
+        experts = parameters.get("experts", 0)
         for kind, times in Counter(layers).items():
             for block in share.blocks_of(kind):
                 if isinstance(block, MoE):
-                    extra += times * padding_of_experts(block, share.hidden_size, tile)
-        return parameters | {"experts": parameters.get("experts", 0) + extra}
+                    padding = padding_of_experts(block, share.hidden_size, tile)
+                    experts += times * padding
+        return parameters | {"experts": experts}
 
 
 def padding_of_experts(moe: MoE, hidden_size: int, tile: ExpertTile) -> int:
@@ -419,7 +425,8 @@ class Planner:
 
     @cached_property
     def _parameters(self) -> dict[str, int]:
-        return count_parameters(self.architecture).by_component
+        counted = count_parameters(self.architecture)
+        return counted.by_component
 
     @cached_property
     def _degrees(self) -> dict[int, list[str]]:
@@ -492,7 +499,8 @@ class Planner:
             return stored
         layers = count_drafter(self.architecture)
         copies = stored - sum(layers.values())
-        return weights.bytes_of(add_counts(layers, {"embedding": copies}))
+        drafter = add_counts(layers, {"embedding": copies})
+        return weights.bytes_of(drafter)
 
     def _loaded(self, parameters: dict[str, int], request: Request) -> dict[str, int]:
         """Return the parameters that are loaded: in text-only mode without encoders."""
@@ -636,7 +644,11 @@ class Planner:
 
 def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     """Return the sums of two counts by component."""
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+    total = dict(one)
+    for name, n in other.items():
+        before = total.get(name, 0)
+        total[name] = before + n
+    return total
 
 
 def make_plan(a: Architecture, request: Request, convention: Convention, weights: Weights) -> Plan:
@@ -645,7 +657,8 @@ def make_plan(a: Architecture, request: Request, convention: Convention, weights
     Raises ValueError if the parallel degrees do not divide the architecture, or if the cache cannot
     be kept in the convention's dtype.
     """
-    return Planner(a).plan(request, convention, weights)
+    planner = Planner(a)
+    return planner.plan(request, convention, weights)
 
 
 def find_largest_context(pool: Pool, rooms: Sequence[int], batch: int, limit: int) -> int:

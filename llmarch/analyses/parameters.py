@@ -158,9 +158,11 @@ def count_hyper_connection(residual: Residual, hidden_size: int) -> int:
     """Count the hyper-connection of one step (modeling_deepseek_v4): a matrix, three scales."""
     if residual.kind != "hyper":
         return 0
-    weights = (2 + residual.streams) * residual.streams
+    streams = residual.streams
+    weights = (2 + streams) * streams
     scales = 3
-    return count_projection(residual.streams * hidden_size, weights, bias=True) + scales
+    mixing = count_projection(streams * hidden_size, weights, bias=True)
+    return mixing + scales
 
 
 def count_hyper_head(residual: Residual, hidden_size: int) -> int:
@@ -190,8 +192,9 @@ def count_altup_layer(residual: Residual, hidden_size: int) -> int:
 def _count_residual(residual: Residual, hidden_size: int) -> int:
     """Count what makes the streams from the embedding, and one stream of them at the end."""
     if residual.kind == "altup":
+        matrix = count_projection(hidden_size, hidden_size)
         further_streams = residual.streams - 1
-        return 2 * further_streams * count_projection(hidden_size, hidden_size)
+        return 2 * further_streams * matrix
     return count_hyper_head(residual, hidden_size)
 
 

@@ -57,7 +57,8 @@ class Parallel(Frozen):
     @property
     def replicas(self) -> int:
         """Return how many groups of ranks hold different sequences (data parallelism)."""
-        return self.gpus // (self.tensor * self.pipeline)
+        gpus_of_replica = self.tensor * self.pipeline
+        return self.gpus // gpus_of_replica
 
     @property
     def expert_width(self) -> int:
@@ -65,7 +66,8 @@ class Parallel(Frozen):
 
         It is what is left of tensor parallelism when the experts themselves are divided.
         """
-        return max(1, self.tensor // self.expert)
+        width = self.tensor // self.expert
+        return max(1, width)
 
 
 # --- what can be divided ------------------------------------------------------------------------
@@ -120,8 +122,9 @@ def _count_error(parallel: Parallel) -> str:
 def _stage_errors(a: Architecture, parallel: Parallel) -> Iterator[str]:
     """Yield why the layers cannot be divided into stages."""
     layers = len(a.layers)
-    if parallel.pipeline > layers:
-        yield f"{layers} layers are fewer than {parallel.pipeline} pipeline stages"
+    stages = parallel.pipeline
+    if stages > layers:
+        yield f"{layers} layers are fewer than {stages} pipeline stages"
 
 
 def _decode_context_errors(a: Architecture, parallel: Parallel) -> Iterator[str]:
@@ -161,14 +164,16 @@ def stage_ranges(layers: int, stages: int) -> list[range]:
     ranges: list[range] = []
     first = 0
     for size in sizes:
-        ranges.append(range(first, first + size))
-        first += size
+        end = first + size
+        ranges.append(range(first, end))
+        first = end
     return ranges
 
 
 def divided_dimensions(a: Architecture, parallel: Parallel) -> Iterator[DividedDimension]:
     """Yield the sizes that must divide evenly."""
-    for mixer in used_mixers(a).values():
+    mixers = used_mixers(a).values()
+    for mixer in mixers:
         yield from _mixer_dimensions(mixer, parallel.tensor)
     for ffn in a.ffns.values():
         yield from _ffn_dimensions(ffn, parallel)
@@ -268,6 +273,8 @@ def shard_architecture(a: Architecture, parallel: Parallel) -> Architecture:
     ranks = parallel.tensor
     if ranks == parallel.expert == 1:
         return a
+    mixers = {name: shard_mixer(mixer, ranks) for name, mixer in a.mixers.items()}
+    ffns = {name: shard_ffn(ffn, parallel) for name, ffn in a.ffns.items()}
     towers = dict(a.towers)
     for name, tower in a.towers.items():
         if isinstance(tower, Tower):
@@ -275,8 +282,8 @@ def shard_architecture(a: Architecture, parallel: Parallel) -> Architecture:
     return replace(
         a,
         vocab_size=-(-a.vocab_size // ranks),
-        mixers={name: shard_mixer(mixer, ranks) for name, mixer in a.mixers.items()},
-        ffns={name: shard_ffn(ffn, parallel) for name, ffn in a.ffns.items()},
+        mixers=mixers,
+        ffns=ffns,
         towers=towers,
     )
 
@@ -319,18 +326,21 @@ def can_shard_tower(tower: object, ranks: int) -> bool:
     sizes = [tower.heads, tower.ffn.width]
     if tower.kv_heads:
         sizes.append(tower.kv_heads)
-    return all(size % ranks == 0 for size in sizes)
+    rests = [size % ranks for size in sizes]
+    return not any(rests)
 
 
 def shard_tower(tower: Tower, ranks: int) -> Tower:
     """Return one rank's share of an encoder: divided like a decoder, or whole."""
     if not can_shard_tower(tower, ranks):
         return tower
+    heads = tower.heads // ranks
     kv_heads = tower.kv_heads
     if kv_heads:
         kv_heads //= ranks
-    ffn = replace(tower.ffn, width=tower.ffn.width // ranks)
-    return replace(tower, heads=tower.heads // ranks, kv_heads=kv_heads, ffn=ffn)
+    width = tower.ffn.width // ranks
+    ffn = replace(tower.ffn, width=width)
+    return replace(tower, heads=heads, kv_heads=kv_heads, ffn=ffn)
 
 
 def count_rank_parameters(

@@ -124,10 +124,10 @@ class Weights(Frozen):
 
 def parameter_bytes(parameters: Mapping[str, int], weights: Weights) -> int:
     """Return the bytes of parameters by component in a format."""
-    size = 0.0
+    bits = 0.0
     for component, n in parameters.items():
-        size += n * weights.bits_of(component) / 8
-    return round(size)
+        bits += n * weights.bits_of(component)
+    return round(bits / 8)
 
 
 def canonical_format(name: str) -> str:
@@ -178,7 +178,8 @@ def resolve_weights(
 def stored_experts(a: Architecture, stored_bits: Mapping[str, float]) -> str:
     """Return the format of stored experts, if it is one that kernels may pad."""
     quantization = a.quantization
-    if quantization is None or not 4 <= stored_bits.get("experts", 16) < 5:
+    bits = stored_bits.get("experts", 16)
+    if quantization is None or not 4 <= bits < 5:
         return ""
     words = f"{quantization.experts or ''} {quantization.method} {quantization.format or ''}"
     for name in ("nvfp4", "mxfp4", "fp4"):

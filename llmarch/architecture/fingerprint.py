@@ -126,7 +126,10 @@ def is_reference(field: str) -> bool:
 
 def referenced_path(field: str, value: str) -> str:
     """Return the path that the value of such a field refers to."""
-    return value if field == PATH_REFERENCE else f"{GROUP_OF_REFERENCE[field]}.{value}"
+    if field == PATH_REFERENCE:
+        return value
+    group = GROUP_OF_REFERENCE[field]
+    return f"{group}.{value}"
 
 
 def replace_names(node: Any, numbers: dict[str, str], field: str = "") -> Any:
@@ -176,8 +179,9 @@ def without_defaults(node: Any, remarks: bool = False) -> Any:
 
 def without_point(number: float) -> float:
     """Return a whole number as an integer, others as they are."""
-    is_whole = number.is_integer() and abs(number) < LARGEST_EXACT
-    return int(number) if is_whole else number
+    if number.is_integer() and abs(number) < LARGEST_EXACT:
+        return int(number)
+    return number
 
 
 def default_of(field: Field[Any]) -> Any:

@@ -54,14 +54,20 @@ class Frozen:
         return hash(self._compared())
 
     def __repr__(self) -> str:
-        shown = [f"{f.name}={self.__dict__[f.name]!r}" for f in fields(self) if f.repr]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        shown: list[str] = []
+        for f in fields(self):
+            if f.repr:
+                value = self.__dict__[f.name]
+                shown.append(f"{f.name}={value!r}")
+        arguments = ", ".join(shown)
+        return f"{type(self).__name__}({arguments})"
 
 
 @cache
 def compared_names(cls: type[Frozen]) -> tuple[str, ...]:
     """Return the names of the fields that make records of a class equal."""
-    return tuple(f.name for f in fields(cls) if f.compare)
+    names = [f.name for f in fields(cls) if f.compare]
+    return tuple(names)
 
 
 class Strict(Frozen):

@@ -69,8 +69,13 @@ def validate(document: dict[str, Any]) -> None:
 
     Raises pydantic.ValidationError.
     """
-    kind = next((DOCUMENTS[key] for key in DOCUMENTS if key in document), DiffDocument)
-    TypeAdapter[Any](kind).validate_python(document)
+    kind: Any = DiffDocument
+    for key, keyed in DOCUMENTS.items():
+        if key in document:
+            kind = keyed
+            break
+    adapter = TypeAdapter[Any](kind)
+    adapter.validate_python(document)
 
 
 def locked_models(document: dict[str, Any]) -> dict[str, Any]:

@@ -12,19 +12,29 @@ from .schema import Architecture, LayerKind, Mixer
 
 def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
     """Return the layers as runs: [[3, "full_dense"], [58, "full_moe"]]."""
-    return [[len(list(group)), kind] for kind, group in groupby(layers)]
+    runs: list[list[Any]] = []
+    for kind, group in groupby(layers):
+        count = len(list(group))
+        runs.append([count, kind])
+    return runs
 
 
 def mixer_names(a: Architecture, kind: str) -> list[str]:
     """Return the names of the mixers that a kind of layer uses, in the order of its wiring."""
-    branches = (branch for step in a.layer_kinds[kind].steps for branch in step.branches)
-    return [b.block.removeprefix("mixers.") for b in branches if b.block.startswith("mixers.")]
+    names: list[str] = []
+    for step in a.layer_kinds[kind].steps:
+        for branch in step.branches:
+            group, _, name = branch.block.partition(".")
+            if group == "mixers":
+                names.append(name)
+    return names
 
 
 def layers_by_mixer(a: Architecture) -> Counter[str]:
     """Return how many layers use each mixer, by name, in the order of their first use."""
     counts: Counter[str] = Counter()
-    for kind, layers in Counter(a.layers).items():
+    kinds = Counter(a.layers)
+    for kind, layers in kinds.items():
         for name in mixer_names(a, kind):
             counts[name] += layers
     return counts
@@ -39,9 +49,11 @@ def norm_places(kind: LayerKind) -> list[str | None]:
     """Return the norm at each place of a kind of layer by its name in `norms`, None for no norm."""
     places: list[str | None] = []
     for step in kind.steps:
-        places += [step.pre_norm, step.join_norm, step.after_norm]
+        around = [step.pre_norm, step.join_norm, step.after_norm]
+        places += around
         for branch in step.branches:
-            places += [branch.pre_norm, branch.post_norm]
+            places.append(branch.pre_norm)
+            places.append(branch.post_norm)
     return places
 
 

@@ -154,8 +154,11 @@ def unwrap(text: str) -> str:
 
 def names_in(annotation: ast.expr) -> list[str]:
     """Return the names in a type annotation, in order."""
-    nodes = ast.walk(annotation)
-    return [node.id for node in nodes if isinstance(node, ast.Name)]
+    names: list[str] = []
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Name):
+            names.append(node.id)
+    return names
 
 
 class PathMeanings:

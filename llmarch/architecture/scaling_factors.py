@@ -17,7 +17,9 @@ def yarn_factor(factor: float, mscale: float = 0.0, mscale_all_dim: float = 0.0)
     mscale, mscale_all_dim: DeepSeek's parameters, which count only if both are given and not 0.
     """
     if mscale and mscale_all_dim:
-        return _magnitude(factor, mscale) / _magnitude(factor, mscale_all_dim)
+        numerator = _magnitude(factor, mscale)
+        denominator = _magnitude(factor, mscale_all_dim)
+        return numerator / denominator
     return _magnitude(factor, 1.0)
 
 

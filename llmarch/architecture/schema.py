@@ -359,12 +359,18 @@ class Architecture(Strict):
     def block(self, path: str) -> Mixer | FFN:
         """Return the block that a `Branch` names: `mixers.full` or `ffns.moe`."""
         group, _, name = path.partition(".")
-        return self.mixers[name] if group == "mixers" else self.ffns[name]
+        if group == "mixers":
+            return self.mixers[name]
+        return self.ffns[name]
 
     def blocks_of(self, kind: str) -> list[Mixer | FFN]:
         """Return the blocks of a layer kind, in the order of its wiring."""
-        steps = self.layer_kinds[kind].steps
-        return [self.block(branch.block) for step in steps for branch in step.branches]
+        blocks: list[Mixer | FFN] = []
+        for step in self.layer_kinds[kind].steps:
+            for branch in step.branches:
+                block = self.block(branch.block)
+                blocks.append(block)
+        return blocks
 
 
 @frozen(kw_only=True)

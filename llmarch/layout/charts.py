@@ -22,20 +22,18 @@ WHOLE_ROOM = 80.0
 def chart_drawing(sheet: ChartSheet) -> Drawing:
     """Return charts with places, one below the other."""
     group = Group()
-    y = 10.0
-    for line in wrapped_lines(sheet.title, NAME, CHART_WIDTH, bold=True):
-        group.text(0, y, line, NAME, bold=True)
-        y += 24
-    for line in wrapped_lines(sheet.subtitle, FACT, CHART_WIDTH):
-        group.text(0, y, line, FACT, "muted")
-        y += 15
+    title = wrapped_lines(sheet.title, NAME, CHART_WIDTH, bold=True)
+    subtitle = wrapped_lines(sheet.subtitle, FACT, CHART_WIDTH)
+    y = group.paragraph(0, 10, title, NAME, step=24, bold=True)
+    y = group.paragraph(0, y, subtitle, FACT, "muted", step=15)
     for chart in sheet.bars:
         y += 14
         drawn = bars_chart(chart)
         group.place(drawn, 0, y)
         y += drawn.bounds.bottom + 10
     if sheet.plot is not None:
-        group.place(plot_chart(sheet.plot), 0, y + 14)
+        plot = plot_chart(sheet.plot)
+        group.place(plot, 0, y + 14)
     return finished(group, CHART_MARGIN, sheet.title, sheet.summary)
 
 
@@ -46,11 +44,13 @@ def bars_chart(chart: BarChart) -> Group:
     """Return bars of one scale, each below its name, and what the colours are."""
     group = Group()
     group.text(0, 8, chart.title, TITLE, bold=True)
-    scale = (CHART_WIDTH - WHOLE_ROOM) / longest_bar(chart)
+    room = CHART_WIDTH - WHOLE_ROOM
+    scale = room / longest_bar(chart)
     names = segment_names(chart)
+    is_named = len(chart.bars) > 1
     y = 24.0
     for bar in chart.bars:
-        if len(chart.bars) > 1:
+        if is_named:
             group.text(0, y + 6, bar.name, FACT, room=CHART_WIDTH)
             y += 16
         draw_bar_segments(group, bar, names, scale, y)
@@ -146,12 +146,14 @@ def draw_names(group: Group, names: Sequence[tuple[str, str]], y: float) -> None
     x = 0.0
     for css, name in names:
         needed = text_width(name, FACT) + 32
-        if x and x + needed > CHART_WIDTH:
+        is_wider = x + needed > CHART_WIDTH
+        if x and is_wider:
             x = 0.0
             y += 16
         swatch = Area(x, y, 10, 10)
         group.add(Rectangle(swatch, css, 2))
-        group.text(x + 15, y + 5, name, FACT)
+        left = x + 15
+        group.text(left, y + 5, name, FACT)
         x += needed
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..views.figure.description import Figure, ModelPicture, Panel
-from .drawing import Area, Drawing, Group, Polygon, Sign, finished
+from .drawing import Anchor, Area, Drawing, Group, Point, Polygon, Sign, finished
 from .matrix import LABELS, matrix_group
 from .metrics import COUNT, FACT, NAME, TITLE, text_width, wrapped_lines
 from .panels import call_outs, panel_group, strip_group
@@ -68,39 +68,45 @@ def drawing(
 def without_layers(figure: Figure, strips: bool) -> Group:
     """Return the panels of a figure side by side, or the matrix, and its strips if asked for."""
     each = SINGLE_PANEL if len(figure.models) == 1 else PAIR_PANEL
-    width = max(each, min(len(figure.panels), 3) * (each + PANEL_GAP) - PANEL_GAP)
+    across = min(len(figure.panels), 3)
+    width = max(each, across * (each + PANEL_GAP) - PANEL_GAP)
     group = Group()
     y = 0.0
     if figure.matrix:
         width = LABELS + MATRIX_CELL * len(figure.models)
-        group.place(matrix_group(figure, width), 0, 0)
+        matrix = matrix_group(figure, width)
+        group.place(matrix, 0, 0)
         y = group.bounds.bottom + 24
     elif figure.panels:
-        drawn = [(panel, panel_group(panel, each)) for panel in figure.panels]
+        drawn = drawn_panels(figure.panels, each)
         y = place_further(group, [drawn], width, 0, each)
     if strips:
         group = with_strips(group, figure, y, width)
     return group
 
 
+def drawn_panels(panels: Sequence[Panel], width: float) -> list[tuple[Panel, Group]]:
+    """Return panels, each with its drawing."""
+    return [(panel, panel_group(panel, width)) for panel in panels]
+
+
 # Names
 
 
-def title_group(model: ModelPicture, width: float, anchor: str = "start") -> Group:
+def title_group(model: ModelPicture, width: float, anchor: Anchor = "start") -> Group:
     """Return the name of a model over its origin and headline.
 
     model: the model.
     width: width of the lines.
     anchor: `start`, or `end` for a model on the right.
     """
-    group = Group()
     x = width if anchor == "end" else 0.0
-    at = "end" if anchor == "end" else "start"
     size = fitting_size(model.name, width)
-    group.text(x, 10, model.name, size, anchor=at, bold=True, room=width)
-    group.text(x, 31, model.origin, FACT, "muted", anchor=at, room=width)
-    for i, line in enumerate(wrapped_lines(model.headline, FACT, width, most=4)):
-        group.text(x, 47 + 14 * i, line, FACT, anchor=at)
+    headline = wrapped_lines(model.headline, FACT, width, most=4)
+    group = Group()
+    group.text(x, 10, model.name, size, anchor=anchor, bold=True, room=width)
+    group.text(x, 31, model.origin, FACT, "muted", anchor=anchor, room=width)
+    group.paragraph(x, 47, headline, FACT, step=14, anchor=anchor)
     return group
 
 
@@ -118,7 +124,8 @@ def key_group() -> Group:
     width = text_width("size differs", FACT)
     marker(group, 4, 7, width, "start")
     group.text(4, 7, "size differs")
-    group.add(Sign("flag", width + 32, 7))
+    flag = Sign("flag", width + 32, 7)
+    group.add(flag)
     group.text(width + 46, 7, "form differs")
     return group
 
@@ -128,18 +135,12 @@ def key_group() -> Group:
 
 def single_group(figure: Figure) -> Group:
     """Return one model: its stack, and panels beside it."""
-    model = figure.models[0]
-    stack = stack_group(model.stack, StackStyle(tight=len(model.stack.columns) > 2))
-    panels = sorted_panels(figure, [stack])
-    drawn = [(panel, panel_group(panel, SINGLE_PANEL)) for panel in panels]
-    most = max(stack.height + 60, TALL)
-    blocks = [item for item in drawn if item[0].role not in OUTSIDE]
-    outside = [item for item in drawn if item[0].role in OUTSIDE]
-    if column_height(drawn) <= stack.height:
-        blocks, outside = drawn, []
-    columns = [*panel_columns(blocks, most), *panel_columns(outside, most)]
-    panels_width = len(columns) * (SINGLE_PANEL + 20) - 20 if drawn else 0.0
-    tallest = max((column_height(column) for column in columns), default=0.0)
+    (model,) = figure.models
+    style = StackStyle(tight=len(model.stack.columns) > 2)
+    stack = stack_group(model.stack, style)
+    columns = single_columns(figure, stack)
+    heights = [column_height(column) for column in columns]
+    tallest = max(heights, default=0.0)
     layers = stack.anchors["layers"]
     below = stack.bounds.bottom - layers.bottom
     edge = stack.bounds.right
@@ -147,29 +148,50 @@ def single_group(figure: Figure) -> Group:
     if tallest <= stack.height - below:
         edge = right_above(stack, layers.bottom + 8)
         room = stack.height - below
-    width = max(stack.width, edge - stack.bounds.left + GUTTER + panels_width)
+    left = -stack.bounds.left
+    panels_width = 0.0
+    if columns:
+        panels_width = len(columns) * (SINGLE_PANEL + 20) - 20
+    width = max(stack.width, left + edge + GUTTER + panels_width)
     group = Group()
-    group.place(title_group(model, width), 0, 0)
+    y = place_heading(group, model, width)
+    top = y + (max(stack.height, tallest) - stack.height) / 2
+    facing = Facing(stack, left, top - stack.bounds.top, 0)
+    group.place(stack, facing.x, facing.y)
+    x = left + edge + GUTTER
+    places: dict[str, Area] = {}
+    for column, height in zip(columns, heights, strict=True):
+        place_panels(group, column, x, top + (room - height) / 2, places, SINGLE_PANEL)
+        x += SINGLE_PANEL + 20
+    if columns:
+        names = [panel.key for panel, _ in columns[0]]
+        draw_wedges(group, figure, [facing], names, places)
+    return group
+
+
+def place_heading(group: Group, model: ModelPicture, width: float) -> float:
+    """Place the name and the call-outs of a model; return the height below them."""
+    title = title_group(model, width)
+    group.place(title, 0, 0)
     y = group.bounds.bottom + 22
     calls = call_outs(model.facts, width)
     group.place(calls, 0, y)
-    y = group.bounds.bottom + 28
-    height = max(stack.height, tallest)
-    left = -stack.bounds.left
-    top = y + (height - stack.height) / 2 - stack.bounds.top
-    group.place(stack, left, top)
-    x = left + edge + GUTTER
-    places: dict[str, Area] = {}
-    for i, column in enumerate(columns):
-        at = y + (max(height, room) - column_height(column)) / 2
-        if room < stack.height:
-            at = top + stack.bounds.top + (room - column_height(column)) / 2
-        place_panels(group, column, x, at, places, SINGLE_PANEL)
-        x += SINGLE_PANEL + 20
-        if i == 0:
-            names = [panel.key for panel, _ in column]
-            draw_wedges(group, figure, [Facing(stack, left, top, 0)], names, places)
-    return group
+    return group.bounds.bottom + 28
+
+
+def single_columns(figure: Figure, stack: Group) -> list[list[tuple[Panel, Group]]]:
+    """Return the panels beside a stack in columns; those about other things than its layers last.
+
+    One column holds all where they are no taller than the stack.
+    """
+    panels = sorted_panels(figure, [stack], figure.panels)
+    drawn = drawn_panels(panels, SINGLE_PANEL)
+    most = max(stack.height + 60, TALL)
+    if column_height(drawn) <= stack.height:
+        return panel_columns(drawn, most)
+    blocks = [item for item in drawn if item[0].role not in OUTSIDE]
+    outside = [item for item in drawn if item[0].role in OUTSIDE]
+    return [*panel_columns(blocks, most), *panel_columns(outside, most)]
 
 
 def right_above(stack: Group, y: float) -> float:
@@ -186,19 +208,21 @@ def panel_columns(
     drawn: Sequence[tuple[Panel, Group]], most: float
 ) -> list[list[tuple[Panel, Group]]]:
     """Return panels in columns that are not taller than `most`."""
-    columns: list[list[tuple[Panel, Group]]] = [[]]
+    columns: list[list[tuple[Panel, Group]]] = []
     for item in drawn:
-        if columns[-1] and column_height([*columns[-1], item]) > most:
+        if not columns or column_height([*columns[-1], item]) > most:
             columns.append([])
-        columns[-1].append(item)
-    return [column for column in columns if column]
+        column = columns[-1]
+        column.append(item)
+    return columns
 
 
 def column_height(column: Sequence[tuple[Panel, Group]]) -> float:
     """Return the height of panels, one below the other."""
     if not column:
         return 0.0
-    return sum(group.height + PANEL_GAP for _, group in column) - PANEL_GAP
+    heights = [group.height + PANEL_GAP for _, group in column]
+    return sum(heights) - PANEL_GAP
 
 
 def place_panels(
@@ -219,8 +243,9 @@ def place_panels(
     """
     for panel, drawn in column:
         group.place(drawn, x, y)
-        places[panel.key] = Area(x, y, width, drawn.height)
-        y += drawn.height + PANEL_GAP
+        place = Area(x, y, width, drawn.height)
+        places[panel.key] = place
+        y = place.bottom + PANEL_GAP
     return y - PANEL_GAP
 
 
@@ -229,38 +254,84 @@ def place_panels(
 
 def pair_group(figure: Figure) -> Group:
     """Return two models on the sides of their panels."""
-    tight = sum(len(model.stack.columns) for model in figure.models) > 2
-    styles = [StackStyle(tight=tight), StackStyle(tight=tight, mirrored=True)]
-    stacks = [
-        stack_group(model.stack, style) for model, style in zip(figure.models, styles, strict=True)
-    ]
-    panels = [*figure.panels[:1], *sorted_panels(figure, stacks, figure.panels[1:])]
-    drawn = [(panel, panel_group(panel, PAIR_PANEL)) for panel in panels]
-    columns = panel_columns(drawn, max(stacks[0].height, stacks[1].height, 1.6 * TALL) + 120)
-    main, further = (columns or [[]])[0], columns[1:]
-    width = stacks[0].width + stacks[1].width + 2 * GUTTER
+    stacks = pair_stacks(figure)
+    left, right = stacks
+    tallest = max(left.height, right.height)
+    overview, others = figure.panels[:1], figure.panels[1:]
+    panels = [*overview, *sorted_panels(figure, stacks, others)]
+    drawn = drawn_panels(panels, PAIR_PANEL)
+    columns = panel_columns(drawn, max(tallest, 1.6 * TALL) + 120)
+    main = columns[0] if columns else []
+    width = left.width + right.width + 2 * GUTTER
     width += PAIR_PANEL if panels else 2 * GUTTER
     group = Group()
-    half = width / 2 - 90
-    group.place(title_group(figure.models[0], half), 0, 0)
-    group.place(title_group(figure.models[1], half, "end"), width - half, 0)
-    key = key_group()
-    group.place(key, width / 2 - key.width / 2, 0)
+    place_pair_titles(group, figure, width, width / 2 - 90)
+    place_key(group, width, 0)
     y = group.bounds.bottom + 20
-    height = max(stacks[0].height, stacks[1].height, column_height(main))
-    facing: list[Facing] = []
-    for i, stack in enumerate(stacks):
-        left = -stack.bounds.left if i == 0 else width - stack.bounds.right
-        top = y + (height - stack.height) / 2 - stack.bounds.top
-        group.place(stack, left, top)
-        facing.append(Facing(stack, left, top, i))
+    height = max(tallest, column_height(main))
+    facing = place_stacks(group, stacks, width, y, height)
     places: dict[str, Area] = {}
-    x = stacks[0].width + GUTTER
-    place_panels(group, main, x, y + (height - column_height(main)) / 2, places, PAIR_PANEL)
+    x = left.width + GUTTER
+    top = y + (height - column_height(main)) / 2
+    place_panels(group, main, x, top, places, PAIR_PANEL)
     names = [panel.key for panel, _ in main[1:]]
     draw_wedges(group, figure, facing, names, places)
-    place_further(group, further, width, y + height + 24)
+    place_further(group, columns[1:], width, y + height + 24)
     return group
+
+
+def pair_stacks(figure: Figure) -> list[Group]:
+    """Return the stacks of two models, the second one mirrored."""
+    old, new = (model.stack for model in figure.models)
+    tight = len(old.columns) + len(new.columns) > 2
+    left = stack_group(old, StackStyle(tight=tight))
+    right = stack_group(new, StackStyle(tight=tight, mirrored=True))
+    return [left, right]
+
+
+def place_pair_titles(group: Group, figure: Figure, width: float, each: float) -> None:
+    """Place the names of two models at the sides of a figure.
+
+    group: where they are placed.
+    figure: the figure.
+    width: its width.
+    each: the width of each name.
+    """
+    old, new = figure.models
+    left = title_group(old, each)
+    right = title_group(new, each, "end")
+    group.place(left, 0, 0)
+    group.place(right, width - each, 0)
+
+
+def place_key(group: Group, width: float, y: float) -> None:
+    """Place what the marks of a pair mean in the middle of a figure."""
+    key = key_group()
+    left = width / 2 - key.width / 2
+    group.place(key, left, y)
+
+
+def place_stacks(
+    group: Group, stacks: Sequence[Group], width: float, y: float, height: float
+) -> list[Facing]:
+    """Place two stacks at the sides of a figure, in the middle of a height.
+
+    group: where they are placed.
+    stacks: the stacks.
+    width: the width of the figure.
+    y: the height above them.
+    height: the height in whose middle they stand.
+    """
+    facing: list[Facing] = []
+    for side, stack in enumerate(stacks):
+        x = -stack.bounds.left
+        if side == 1:
+            x = width - stack.bounds.right
+        top = y + (height - stack.height) / 2
+        placed = Facing(stack, x, top - stack.bounds.top, side)
+        group.place(stack, placed.x, placed.y)
+        facing.append(placed)
+    return facing
 
 
 def place_further(
@@ -279,17 +350,18 @@ def place_further(
     each: the width of a panel.
     Returns the height below them.
     """
-    panels = [item for column in columns for item in column]
+    panels = [drawn for column in columns for _, drawn in column]
     if not panels:
         return y
     step = each + PANEL_GAP
     across = max(1, int((width + PANEL_GAP) // step))
     left = (width - across * step + PANEL_GAP) / 2
     bottoms = [y] * across
-    for _, drawn in panels:
-        i = bottoms.index(min(bottoms))
-        group.place(drawn, left + i * step, bottoms[i])
-        bottoms[i] += drawn.height + PANEL_GAP
+    for drawn in panels:
+        highest = min(bottoms)
+        i = bottoms.index(highest)
+        group.place(drawn, left + i * step, highest)
+        bottoms[i] = highest + drawn.height + PANEL_GAP
     return max(bottoms) + PANEL_GAP
 
 
@@ -310,41 +382,48 @@ class Facing:
         """Return the places of the blocks of the facing column, by anchor."""
         found: dict[str, Area] = {}
         for name, area in self.stack.anchors.items():
-            if name.startswith("facing/") and "/block:" in name:
+            is_block = name.startswith("facing/") and "/block:" in name
+            if is_block:
                 found[name] = area.moved(self.x, self.y)
         return found
 
     def box_of(self, key: str) -> Area | None:
         """Return the topmost box of a panel's class with nothing between it and the panels."""
-        name = (key.split("|") * 2)[self.side]
+        names = key.split("|")
+        name = names[-1] if self.side else names[0]
         blocks = self.blocks()
-        found = [a for anchor, a in blocks.items() if f"/block:{name}#" in anchor]
-        clear = [area for area in found if not self.is_behind(area, list(blocks.values()))]
+        others = list(blocks.values())
+        found = [area for anchor, area in blocks.items() if f"/block:{name}#" in anchor]
+        clear = [area for area in found if not self.is_behind(area, others)]
         return min(clear, key=lambda area: area.y, default=None)
 
     def is_behind(self, area: Area, others: Sequence[Area]) -> bool:
         """Return whether another box stands between a box and the panels."""
         for other in others:
-            level = other.y < area.bottom and area.y < other.bottom
-            between = other.x > area.x if self.side == 0 else other.x < area.x
-            if level and between:
+            is_level = other.y < area.bottom and area.y < other.bottom
+            is_nearer = other.x > area.x
+            if self.side == 1:
+                is_nearer = other.x < area.x
+            if is_level and is_nearer:
                 return True
         return False
 
 
-def sorted_panels(
-    figure: Figure, stacks: Sequence[Group], panels: Sequence[Panel] | None = None
-) -> list[Panel]:
+def sorted_panels(figure: Figure, stacks: Sequence[Group], panels: Sequence[Panel]) -> list[Panel]:
     """Return panels by the height of their boxes, so that wedges do not cross."""
+    facing: list[Facing] = []
+    for side, stack in enumerate(stacks):
+        placed = Facing(stack, 0, -stack.bounds.top, side)
+        facing.append(placed)
 
     def height(panel: Panel) -> float:
-        for side, stack in enumerate(stacks):
-            box = Facing(stack, 0, -stack.bounds.top, side).box_of(panel.key)
+        for placed in facing:
+            box = placed.box_of(panel.key)
             if box is not None:
                 return box.y
         return 1e6
 
-    return sorted(figure.panels if panels is None else panels, key=height)
+    return sorted(panels, key=height)
 
 
 def draw_wedges(
@@ -364,7 +443,6 @@ def draw_wedges(
     """
     roles = {panel.key: panel.role for panel in figure.panels}
     for side in facing:
-        frame = side.stack.anchors["facing/frame"].moved(side.x, side.y)
         last = 0.0
         for name in names:
             box = side.box_of(name)
@@ -372,18 +450,25 @@ def draw_wedges(
                 continue
             last = box.bottom
             panel = places[name]
-            near, edge, far = box.right, frame.right, panel.x
-            if side.side:
-                near, edge, far = box.x, frame.x, panel.right
-            points = (
-                (near, box.y),
-                (edge, box.y),
-                (far, panel.y + 4),
-                (far, panel.bottom - 4),
-                (edge, box.bottom),
-                (near, box.bottom),
-            )
-            group.add(Polygon(points, f"wedge {roles[name]}"))
+            points = wedge_points(side, box, panel)
+            css = f"wedge {roles[name]}"
+            group.add(Polygon(points, css))
+
+
+def wedge_points(side: Facing, box: Area, panel: Area) -> tuple[Point, ...]:
+    """Return the corners of the wedge from a box over the edge of its column to its panel."""
+    column = side.stack.anchors["facing/frame"].moved(side.x, side.y)
+    near, edge, far = box.right, column.right, panel.x
+    if side.side == 1:
+        near, edge, far = box.x, column.x, panel.right
+    return (
+        (near, box.y),
+        (edge, box.y),
+        (far, panel.y + 4),
+        (far, panel.bottom - 4),
+        (edge, box.bottom),
+        (near, box.bottom),
+    )
 
 
 # Narrow
@@ -391,53 +476,68 @@ def draw_wedges(
 
 def narrow_group(figure: Figure) -> Group:
     """Return a figure of one column: stacks, then panels, then strips."""
-    style = [
-        StackStyle(tight=True, room=NARROW_WIDTH),
-        StackStyle(tight=True, room=NARROW_WIDTH, mirrored=True),
-    ]
-    stacks = [stack_group(m.stack, s) for m, s in zip(figure.models, style, strict=False)]
-    side_by_side = sum(stack.width for stack in stacks) + 16 <= NARROW_WIDTH
-    width = max(NARROW_WIDTH, *(stack.width for stack in stacks))
+    stacks = narrow_stacks(figure)
+    widths = [stack.width for stack in stacks]
+    width = max(NARROW_WIDTH, *widths)
     group = Group()
-    y = 0.0
-    if side_by_side and len(stacks) == 2:
-        half = (width - 12) / 2
-        left = title_group(figure.models[0], half)
-        right = title_group(figure.models[1], half, "end")
-        group.place(left, 0, 0)
-        group.place(right, width - half, 0)
+    if len(stacks) == 2 and sum(widths) + 16 <= NARROW_WIDTH:
+        place_pair_titles(group, figure, width, (width - 12) / 2)
         y = group.bounds.bottom + 20
         height = max(stack.height for stack in stacks)
-        for i, stack in enumerate(stacks):
-            x = -stack.bounds.left if i == 0 else width - stack.bounds.right
-            group.place(stack, x, y + (height - stack.height) / 2 - stack.bounds.top)
+        place_stacks(group, stacks, width, y, height)
         y += height + 20
     else:
-        for model, stack in zip(figure.models, stacks, strict=True):
-            group.place(title_group(model, width), 0, y)
-            y = group.bounds.bottom + 18
-            if len(stacks) == 1:
-                group.place(call_outs(model.facts, width), 0, y)
-                y = group.bounds.bottom + 22
-            group.place_corner(stack, (width - stack.width) / 2, y)
-            y += stack.height + 24
-    if len(figure.models) == 2:
-        key = key_group()
-        group.place(key, width / 2 - key.width / 2, y)
+        y = place_in_turn(group, figure, stacks, width)
+    if len(stacks) == 2:
+        place_key(group, width, y)
         y += 26
-    drawn = [(panel, panel_group(panel, width)) for panel in figure.panels]
-    if drawn:
-        place_panels(group, drawn, 0, y, {}, width)
+    panels = drawn_panels(figure.panels, width)
+    place_panels(group, panels, 0, y, {}, width)
     return group
+
+
+def narrow_stacks(figure: Figure) -> list[Group]:
+    """Return the stacks of one or two models for a narrow figure, the second one mirrored."""
+    stacks: list[Group] = []
+    for side, model in enumerate(figure.models):
+        style = StackStyle(tight=True, room=NARROW_WIDTH, mirrored=side == 1)
+        stack = stack_group(model.stack, style)
+        stacks.append(stack)
+    return stacks
+
+
+def place_in_turn(group: Group, figure: Figure, stacks: Sequence[Group], width: float) -> float:
+    """Place each model below the one before; return the height below them.
+
+    group: where they are placed.
+    figure: the figure.
+    stacks: the stack of each model.
+    width: the width of the figure.
+    """
+    y = 0.0
+    for model, stack in zip(figure.models, stacks, strict=True):
+        title = title_group(model, width)
+        group.place(title, 0, y)
+        y = group.bounds.bottom + 18
+        if len(stacks) == 1:
+            calls = call_outs(model.facts, width)
+            group.place(calls, 0, y)
+            y = group.bounds.bottom + 22
+        left = (width - stack.width) / 2
+        group.place_corner(stack, left, y)
+        y += stack.height + 24
+    return y
 
 
 def with_strips(group: Group, figure: Figure, y: float, width: float) -> Group:
     """Return a group with the strips of all models below a height."""
-    cell = width / max(len(model.strip.layers) for model in figure.models)
-    for model in figure.models:
-        strip = strip_group(model.strip, cell, width, named=len(figure.models) > 1)
-        group.place(strip, 0, y)
-        y += strip.bounds.bottom + 12
+    strips = [model.strip for model in figure.models]
+    longest = max(len(strip.layers) for strip in strips)
+    several = len(strips) > 1
+    for strip in strips:
+        drawn = strip_group(strip, width / longest, width, named=several)
+        group.place(drawn, 0, y)
+        y += drawn.bounds.bottom + 12
     return group
 
 
@@ -451,19 +551,19 @@ def row_group(figure: Figure) -> Group:
     widths = [max(stack.width, 200.0) for stack in stacks]
     group = Group()
     x = 0.0
-    tops: list[Group] = []
     for model, width in zip(figure.models, widths, strict=True):
         title = title_group(model, width)
         group.place(title, x, 0)
-        tops.append(title)
-        x += width + GUTTER
-    y = group.bounds.bottom + 20
-    height = max(stack.height for stack in stacks)
-    x = 0.0
-    for stack, width in zip(stacks, widths, strict=True):
-        group.place_corner(stack, x + (width - stack.width) / 2, y + height - stack.height)
         x += width + GUTTER
     whole = x - GUTTER
+    y = group.bounds.bottom + 20
+    floor = y + max(stack.height for stack in stacks)
+    x = 0.0
+    for stack, width in zip(stacks, widths, strict=True):
+        left = x + (width - stack.width) / 2
+        group.place_corner(stack, left, floor - stack.height)
+        x += width + GUTTER
     if figure.matrix:
-        group.place(matrix_group(figure, whole), 0, y + height + 24)
+        matrix = matrix_group(figure, whole)
+        group.place(matrix, 0, floor + 24)
     return group

@@ -311,11 +311,12 @@ class Group:
         """Add a line through points; parts without a length are left out."""
         kept: list[Point] = []
         for point in points:
-            if not kept or point != kept[-1]:
+            has_length = not kept or point != kept[-1]
+            if has_length:
                 kept.append(point)
         if len(kept) > 1:
-            wire = Wire(tuple(kept), arrow, css)
-            self.add(wire)
+            corners = tuple(kept)
+            self.add(Wire(corners, arrow, css))
 
     def place(self, group: Group, x: float, y: float, prefix: str = "") -> None:
         """Add the shapes and anchors of a group whose origin comes to a place.
@@ -338,6 +339,33 @@ class Group:
         left = x - group.bounds.left
         top = y - group.bounds.top
         self.place(group, left, top, prefix)
+
+    def paragraph(
+        self,
+        x: float,
+        y: float,
+        lines: Iterable[str],
+        size: float = FACT,
+        css: str = "ink",
+        *,
+        step: float,
+        anchor: Anchor = "start",
+        bold: bool = False,
+    ) -> float:
+        """Add lines of text, one below the other; return where the next one would be.
+
+        x, y: as for `text`, of the first line.
+        lines: the lines.
+        size: their size.
+        css: their class.
+        step: from one line to the next.
+        anchor: which point of a line `x` is.
+        bold: whether they are semibold.
+        """
+        for line in lines:
+            self.text(x, y, line, size, css, anchor=anchor, bold=bold)
+            y += step
+        return y
 
 
 class Drawing(NamedTuple):

@@ -17,7 +17,10 @@ OTHER = 1000
 
 def table_of(by_width: dict[int, str]) -> dict[str, int]:
     """Return the width of each character."""
-    return {character: width for width, text in by_width.items() for character in text}
+    table: dict[str, int] = {}
+    for width, characters in by_width.items():
+        table |= dict.fromkeys(characters, width)
+    return table
 
 
 TABLES = table_of(REGULAR), table_of(SEMIBOLD)
@@ -47,9 +50,11 @@ def cut_text(text: str, size: float, room: float, bold: bool = False) -> str:
     if text_width(text, size, bold) <= room:
         return text
     kept = text
-    while kept and text_width(f"{kept}…", size, bold) > room:
+    shown = f"{kept}…"
+    while kept and text_width(shown, size, bold) > room:
         kept = kept[:-1].rstrip(" ,·/")
-    return f"{kept}…"
+        shown = f"{kept}…"
+    return shown
 
 
 def wrapped_lines(

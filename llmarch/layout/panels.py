@@ -39,10 +39,8 @@ def panel_group(panel: Panel, width: float) -> Group:
 def panel_title(group: Group, panel: Panel, width: float) -> float:
     """Write the title of a panel; return the height below it."""
     room = width - 2 * PAD - 16
-    y = 18.0
-    for line in wrapped_lines(panel.title, TITLE, room, bold=True):
-        group.text(PAD, y, line, TITLE, bold=True)
-        y += 16
+    lines = wrapped_lines(panel.title, TITLE, room, bold=True)
+    y = group.paragraph(PAD, 18, lines, TITLE, step=16, bold=True)
     return y - 2
 
 
@@ -50,12 +48,12 @@ def panel_notes(group: Group, panel: Panel, y: float, width: float) -> float:
     """Write which differences a panel does not show; return the height below them."""
     if not panel.notes:
         return y
-    text = "differs too: " + ", ".join(panel.notes)
+    names = ", ".join(panel.notes)
+    text = f"differs too: {names}"
     room = width - 2 * PAD
-    for line in wrapped_lines(text, SMALL, room, most=99):
-        group.text(PAD, y + 8, line, SMALL)
-        y += 13
-    return y
+    lines = wrapped_lines(text, SMALL, room, most=99)
+    below = group.paragraph(PAD, y + 8, lines, SMALL, step=13)
+    return below - 8
 
 
 def panel_pictures(group: Group, panel: Panel, y: float, width: float) -> float:
@@ -64,16 +62,17 @@ def panel_pictures(group: Group, panel: Panel, y: float, width: float) -> float:
         return y
     gutter = 20.0
     count = len(panel.pictures)
-    each = (width - 2 * PAD - gutter * (count - 1)) / count
+    gutters = gutter * (count - 1)
+    each = (width - 2 * PAD - gutters) / count
     top = y + 2
     lowest = y
-    for i, pictures in enumerate(panel.pictures):
-        if not pictures:
-            continue
-        drawn = pictures_group(pictures, each)
-        left = PAD + (each + gutter) * i
-        group.place(drawn, left, top)
-        lowest = max(lowest, top + drawn.bounds.bottom)
+    x = PAD
+    for pictures in panel.pictures:
+        if pictures:
+            drawn = pictures_group(pictures, each)
+            group.place(drawn, x, top)
+            lowest = max(lowest, top + drawn.bounds.bottom)
+        x += each + gutter
     return lowest + 8
 
 
@@ -174,12 +173,10 @@ def call_outs(facts: Sequence[tuple[str, str]], width: float) -> Group:
     group = Group()
     y = short_call_outs(group, short, width)
     for label, words in long:
+        lines = wrapped_lines(words, TITLE, width, bold=True)
         group.text(0, y + 5, label, SMALL, "muted")
-        y += 20
-        for line in wrapped_lines(words, TITLE, width, bold=True):
-            group.text(0, y, line, TITLE, bold=True)
-            y += 16
-        y += 2
+        below = group.paragraph(0, y + 20, lines, TITLE, step=16, bold=True)
+        y = below + 2
     return group
 
 

@@ -184,16 +184,19 @@ def cell_gap(step: float) -> float:
 def draw_experts(group: Group, picture: ExpertsPicture, grid: ExpertGrid) -> None:
     """Draw a cell for each routed expert: filled if it is chosen, hollow if it does nothing."""
     chosen = chosen_experts(picture)
-    kinds: dict[str, list[Area]] = {"moe-full": [], "moe-light": [], "moe-hollow": []}
+    full: list[Area] = []
+    light: list[Area] = []
+    hollow: list[Area] = []
     total = max(picture.experts + picture.zero_experts, 1)
     for i in range(total):
-        css = "moe-light"
-        if i >= picture.experts:
-            css = "moe-hollow"
+        cell = grid.cell(i)
         if i in chosen:
-            css = "moe-full"
-        kinds[css].append(grid.cell(i))
-    for css, areas in kinds.items():
+            full.append(cell)
+        elif i < picture.experts:
+            light.append(cell)
+        else:
+            hollow.append(cell)
+    for areas, css in ((full, "moe-full"), (light, "moe-light"), (hollow, "moe-hollow")):
         if areas:
             cells = Cells(tuple(areas), css)
             group.add(cells)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..views.figure.description import Column, ModelStack
 from .columns import GAP, Rise, column_group
@@ -65,37 +66,54 @@ def layers_group(stack: ModelStack, style: StackStyle) -> Group:
     if style.mirrored:
         columns.reverse()
     if stack.kinds == 1:
-        group = Group()
-        drawn = draw_column(stack, columns[0], style)
-        group.place(drawn, 0, 0, "facing/")
-        group.anchors["layers"] = drawn.anchors["frame"]
-        keep_inlets(group, drawn, 0, 0)
-        return group
-    rows = column_rows(stack, columns, style)
-    wired = len(rows) == 1
-    inner = Group()
-    bottom = 0.0
-    for row in reversed(rows):
-        drawn_row = columns_group(stack, row, style, wired)
-        inner.place(drawn_row, -drawn_row.bounds.left, bottom)
-        keep_inlets(inner, drawn_row, -drawn_row.bounds.left, bottom)
-        bottom -= drawn_row.height + BETWEEN
+        return single_column(stack, columns[0], style)
+    inner = rows_group(stack, columns, style)
     label = f"{stack.layers} layers, in the order of the strip below"
-    needed = text_width(label, FACT) + 28
-    area = Area(
-        -BETWEEN - max(0.0, needed - inner.width - 2 * BETWEEN) / 2,
-        inner.bounds.top - 22,
-        max(inner.width + 2 * BETWEEN, needed),
-        inner.height + 34,
-    )
-    axis = free_axis(area.center, [a.x for n, a in inner.anchors.items() if is_inlet(n)])
-    group = Group()
+    area = layers_frame(inner, label)
+    inlets = [area.x for name, area in inner.anchors.items() if is_inlet(name)]
+    axis = free_axis(area.center, inlets)
     area = area.moved(-axis, -area.bottom)
+    group = Group()
     frame(group, area, "frame", 16)
     group.text(area.x + 14, area.y + 12, label, FACT, "muted")
     group.place(inner, -axis, -12)
     group.anchors["layers"] = area
     return group
+
+
+def single_column(stack: ModelStack, column: Column, style: StackStyle) -> Group:
+    """Return the only column of a model, which needs no frame around it."""
+    drawn = draw_column(stack, column, style)
+    group = Group()
+    group.place(drawn, 0, 0, "facing/")
+    group.anchors["layers"] = drawn.anchors["frame"]
+    keep_inlets(group, drawn, 0, 0)
+    return group
+
+
+def rows_group(stack: ModelStack, columns: Sequence[Column], style: StackStyle) -> Group:
+    """Return columns in as many rows as they need, the first at the top."""
+    rows = column_rows(stack, columns, style)
+    wired = len(rows) == 1
+    group = Group()
+    bottom = 0.0
+    for row in reversed(rows):
+        drawn = columns_group(stack, row, style, wired)
+        left = -drawn.bounds.left
+        group.place(drawn, left, bottom)
+        keep_inlets(group, drawn, left, bottom)
+        bottom -= drawn.height + BETWEEN
+    return group
+
+
+def layers_frame(inner: Group, label: str) -> Area:
+    """Return the frame around columns, which is as wide as the label in it."""
+    width = inner.width + 2 * BETWEEN
+    needed = text_width(label, FACT) + 28
+    extra = max(0.0, needed - width)
+    left = -BETWEEN - extra / 2
+    top = inner.bounds.top - 22
+    return Area(left, top, max(width, needed), inner.height + 34)
 
 
 def draw_column(
@@ -117,15 +135,16 @@ def column_rows(
     stack: ModelStack, columns: Sequence[Column], style: StackStyle
 ) -> list[list[Column]]:
     """Return the columns in rows that fit the room."""
-    rows: list[list[Column]] = [[]]
+    rows: list[list[Column]] = []
     used = 0.0
     for column in columns:
-        width = draw_column(stack, column, style).width + BETWEEN
-        if rows[-1] and used + width > style.room:
+        drawn = draw_column(stack, column, style)
+        used += drawn.width + BETWEEN
+        if not rows or used > style.room:
             rows.append([])
-            used = 0.0
-        rows[-1].append(column)
-        used += width
+            used = drawn.width + BETWEEN
+        row = rows[-1]
+        row.append(column)
     return rows
 
 
@@ -135,36 +154,43 @@ def columns_group(
     """Return columns side by side, drawn out to one height, their bottoms at y = 0."""
     first = [draw_column(stack, column, style, wired=wired) for column in columns]
     tallest = max(drawn.height for drawn in first)
+    facing = 0
+    if not style.mirrored:
+        facing = len(columns) - 1
     group = Group()
     x = 0.0
-    facing = 0 if style.mirrored else len(columns) - 1
     for i, (column, drawn) in enumerate(zip(columns, first, strict=True)):
         stretch = tallest - drawn.height
         stretched = draw_column(stack, column, style, stretch=stretch, wired=wired)
-        prefix = "facing/" if i == facing else f"{i}/"
-        at = x - stretched.bounds.left
-        group.place(stretched, at, 0, prefix)
-        keep_inlets(group, stretched, at, 0, f"{i}/")
+        prefix = f"{i}/"
+        axis = x - stretched.bounds.left
+        keep_inlets(group, stretched, axis, 0, prefix)
+        if i == facing:
+            prefix = "facing/"
+        group.place(stretched, axis, 0, prefix)
         x += stretched.width + BETWEEN
     return group
 
 
 def is_inlet(name: str) -> bool:
     """Return whether an anchor is where something enters a column from outside."""
-    return name.startswith("inlet:") and name.count(":") > 1
+    parts = name.split(":")
+    return parts[0] == "inlet" and len(parts) > 2
 
 
 def keep_inlets(group: Group, drawn: Group, x: float, y: float, column: str = "") -> None:
     """Note where things enter a column that was placed, under a name of its own."""
-    for name, area in drawn.anchors.items():
-        if is_inlet(name):
-            group.anchors[f"{name}{column}"] = area.moved(x, y)
+    inlets = [name for name in drawn.anchors if is_inlet(name)]
+    for name in inlets:
+        area = drawn.anchors[name]
+        group.anchors[f"{name}{column}"] = area.moved(x, y)
 
 
 def free_axis(x: float, taken: Sequence[float]) -> float:
     """Return the place nearest to the right of `x` at which no vertical line is near."""
+    step = APART / 2
     while any(abs(x - other) < APART for other in taken):
-        x += APART / 2
+        x += step
     return x
 
 
@@ -178,21 +204,41 @@ def draw_above(group: Group, stack: ModelStack, style: StackStyle) -> None:
     rise.up(10 if stack.kinds > 1 else 28)
     for pill in stack.exit:
         rise.pill(pill)
+    head_box = box_group(stack.head, style.least)
     if stack.mtp is None:
         rise.up(2)
-        rise.box(box_group(stack.head, style.least))
+        rise.box(head_box)
         return
     rise.up(10)
     fork = rise.y
-    head = rise.box(box_group(stack.head, style.least))
+    head = rise.box(head_box)
     mtp = box_group(stack.mtp, 100)
     box = mtp.anchors["box"]
-    near = style.inner * (head.width / 2 + 24)
-    left = near if style.inner > 0 else near - box.width
+    left = left_edge(box, head.width / 2 + 24, style.inner)
     group.place(mtp, left, head.bottom - box.height)
     x = left + box.width / 2
     group.add(Sign("dot", 0, fork))
     group.wire((0, fork), (x, fork), (x, head.bottom), arrow=True)
+
+
+def left_edge(box: Area, distance: float, side: int) -> float:
+    """Return the left edge of a box at a distance from the axis, on the side of a direction."""
+    if side > 0:
+        return distance
+    return -distance - box.width
+
+
+class Floors(NamedTuple):
+    """Heights below the layers, from above."""
+
+    layers: float
+    """The lower edge of the layers."""
+    pills: float
+    """Where the operations after the embedding begin."""
+    joined: float
+    """Where encoders' tokens join those of the embedding."""
+    boxes: float
+    """The lower edge of all boxes."""
 
 
 # Below the layers
@@ -210,32 +256,55 @@ class PlacedSource:
 def draw_below(group: Group, stack: ModelStack, style: StackStyle) -> None:
     """Draw the embedding, and what enters beside it: into the stream, or into blocks."""
     inlets = {name: area for name, area in group.anchors.items() if is_inlet(name)}
-    floor = group.anchors["layers"].bottom
-    paths = [b.path for b in stack.sources if any(inlet_path(n) == b.path for n in inlets)]
-    tracks = floor + 12 + TRACK * len(paths)
-    pills = tracks + 25.0 * len(stack.entry) + 4
-    joined = [box for box in stack.sources if box.path in stack.joined]
-    top = pills + 10 + TRACK * bool(joined)
+    entered = {inlet_path(name) for name in inlets}
+    paths = [box.path for box in stack.sources if box.path in entered]
     embedding = box_group(stack.embedding, style.least)
     boxes = [box_group(box, style.least) for box in stack.sources]
-    lowest = top + max(b.anchors["box"].height for b in (embedding, *boxes))
-    sources = place_sources(group, stack, style, embedding, boxes, lowest)
-    rise = Rise(group, lowest - embedding.anchors["box"].height)
-    rise.up(rise.y - pills)
-    for pill in stack.entry:
-        rise.pill(pill)
-    rise.up(rise.y - floor, arrow=True)
-    tops = {source.path: pills + 6 for source in sources if source.path in stack.joined}
-    draw_joined(group, [s for s in sources if s.path in tops], pills + 6)
+    floors = floors_below(group, stack, len(paths), [embedding, *boxes])
+    sources = place_sources(group, stack, style, embedding, boxes, floors.boxes)
+    draw_entry(group, stack, embedding, floors)
+    joined = [source for source in sources if source.path in stack.joined]
+    draw_joined(group, joined, floors.joined)
+    tops = {source.path: floors.joined for source in joined}
+    by_path = {source.path: source for source in sources}
     for i, path in enumerate(paths):
-        height = floor + 10 + TRACK * i
-        source = next(s for s in sources if s.path == path)
+        height = floors.layers + 10 + TRACK * i
         targets = [area for name, area in inlets.items() if inlet_path(name) == path]
-        draw_track(group, source, targets, height)
+        draw_track(group, by_path[path], targets, height)
         tops[path] = height
     for source in sources:
         if source.path in tops:
-            group.wire((source.x, source.area.y), (source.x, tops[source.path]))
+            start = source.x, source.area.y
+            end = source.x, tops[source.path]
+            group.wire(start, end)
+
+
+def floors_below(group: Group, stack: ModelStack, tracks: int, boxes: Sequence[Group]) -> Floors:
+    """Return the heights of what is below the layers.
+
+    group: the layers.
+    stack: the model.
+    tracks: lines that run side by side into the columns.
+    boxes: the boxes of the embedding and of what enters beside it.
+    """
+    layers = group.anchors["layers"].bottom
+    first_pill = layers + 12 + TRACK * tracks
+    pills = first_pill + 25.0 * len(stack.entry) + 4
+    top = pills + 10
+    if any(box.path in stack.joined for box in stack.sources):
+        top += TRACK
+    heights = [box.anchors["box"].height for box in boxes]
+    return Floors(layers, pills, joined=pills + 6, boxes=top + max(heights))
+
+
+def draw_entry(group: Group, stack: ModelStack, embedding: Group, floors: Floors) -> None:
+    """Draw the stream from the embedding into the layers, with the operations on its way."""
+    box = embedding.anchors["box"]
+    rise = Rise(group, floors.boxes - box.height)
+    rise.up(rise.y - floors.pills)
+    for pill in stack.entry:
+        rise.pill(pill)
+    rise.up(rise.y - floors.layers, arrow=True)
 
 
 def inlet_path(name: str) -> str:
@@ -261,15 +330,19 @@ def place_sources(
     lowest: their lower edge.
     """
     area = embedding.anchors["box"]
-    group.place(embedding, -area.width / 2, lowest - area.height)
-    taken = [a.x for name, a in group.anchors.items() if is_inlet(name)]
-    place = places_around if style.room < float("inf") else places_beside
+    half = area.width / 2
+    group.place(embedding, -half, lowest - area.height)
+    taken = [area.x for name, area in group.anchors.items() if is_inlet(name)]
     drawn = [box.anchors["box"] for box in boxes]
+    if style.room < float("inf"):
+        placed = places_around(half, drawn, style.inner, lowest)
+    else:
+        placed = places_beside(half, drawn, style.inner, lowest)
     sources: list[PlacedSource] = []
-    placed = place(area.width / 2, drawn, style.inner, lowest)
     for box, own, (corner, x) in zip(stack.sources, boxes, placed, strict=True):
         group.place(own, corner.x, corner.y)
-        sources.append(PlacedSource(box.path, corner, free_axis(x, taken)))
+        axis = free_axis(x, taken)
+        sources.append(PlacedSource(box.path, corner, axis))
     return sources
 
 
@@ -283,13 +356,14 @@ def places_beside(
     inner: direction of the inner side.
     lowest: the lower edge of all.
     """
-    near = inner * (half + 2 * GAP)
+    distance = half + 2 * GAP
     places: list[tuple[Area, float]] = []
     for box in boxes:
-        left = near if inner > 0 else near - box.width
-        place = box.moved(left, lowest - box.height)
+        left = left_edge(box, distance, inner)
+        top = lowest - box.height
+        place = box.moved(left, top)
         places.append((place, place.center))
-        near += inner * (box.width + GAP)
+        distance += box.width + GAP
     return places
 
 
@@ -302,35 +376,36 @@ def places_around(
     """
     places: list[tuple[Area, float]] = []
     for i, box in enumerate(boxes):
-        side = inner if i % 2 == 0 else -inner
-        row = i // 2
-        gap = side * (half + GAP)
+        row, second = divmod(i, 2)
+        side = -inner if second else inner
         bottom = lowest + row * 70.0
-        if row == 0:
-            near = side * (half + 2 * GAP)
-            left = near if side > 0 else near - box.width
-            place = box.moved(left, bottom - box.height)
-            places.append((place, place.center))
-        else:
-            left = side * GAP / 2 if side > 0 else -GAP / 2 - box.width
-            place = box.moved(left, bottom - box.height)
-            places.append((place, gap + 4.0 * (row - 1)))
+        distance = half + 2 * GAP
+        if row:
+            distance = GAP / 2
+        left = left_edge(box, distance, side)
+        place = box.moved(left, bottom - box.height)
+        line = place.center
+        if row:
+            line = side * (half + GAP) + 4.0 * (row - 1)
+        places.append((place, line))
     return places
 
 
 def draw_joined(group: Group, sources: Sequence[PlacedSource], height: float) -> None:
     """Draw the line on which encoders' tokens join those of the embedding."""
-    if not sources:
-        return
     for side in (-1, 1):
-        farthest = max((side * source.x for source in sources), default=0.0)
+        distances = [side * source.x for source in sources]
+        farthest = max(distances, default=0.0)
         if farthest > 0:
-            group.wire((side * farthest, height), (0, height), arrow=True)
+            start = side * farthest, height
+            group.wire(start, (0, height), arrow=True)
 
 
 def draw_track(group: Group, source: PlacedSource, targets: Sequence[Area], height: float) -> None:
     """Draw the line from a source to the columns that it enters."""
-    span = union([*targets, Area(source.x, height, 0, 0)])
+    start = Area(source.x, height, 0, 0)
+    span = union([*targets, start])
     group.wire((span.x, height), (span.right, height))
     for target in targets:
-        group.wire((target.x, height), (target.x, target.y))
+        entry = target.x, height
+        group.wire(entry, (target.x, target.y))

@@ -15,5 +15,6 @@ def clean(text: str) -> str:
 
 def clean_lines(text: str) -> str:
     """Return a string with its line ends, each line escaped."""
-    lines = [printable(line, LONGEST_LINE) for line in text.split("\n")]
-    return "\n".join(lines)
+    lines = text.split("\n")
+    shown = [printable(line, LONGEST_LINE) for line in lines]
+    return "\n".join(shown)

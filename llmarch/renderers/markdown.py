@@ -45,15 +45,16 @@ def escape(value: str) -> str:
     Lines become `<br>`.
     """
     lines = clean_lines(value).split("\n")
-    return "<br>".join(map(_escape, lines))
+    escaped = map(_escape, lines)
+    return "<br>".join(escaped)
 
 
 def _escape(line: str) -> str:
     """Return one line without markup and without references that GitHub would resolve."""
     for character, entity in ENTITIES:
         line = line.replace(character, entity)
-    line = _SPECIAL.sub(r"\\\1", line)
-    return _LIVE.sub("<!-- -->", line)
+    plain = _SPECIAL.sub(r"\\\1", line)
+    return _LIVE.sub("<!-- -->", plain)
 
 
 # Tables and lists
@@ -61,15 +62,17 @@ def _escape(line: str) -> str:
 
 def rows(columns: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """Return a table of escaped cells."""
-    lines = [table_row(columns)]
-    lines.append("|" + " --- |" * len(columns))
+    header = table_row(columns)
+    rule = "|" + " --- |" * len(columns)
+    lines = [header, rule]
     lines += map(table_row, body)
     return "\n".join(lines)
 
 
 def table_row(cells: Sequence[str]) -> str:
     """Return one row of a table."""
-    shown = [escape(cell) or " " for cell in cells]
+    escaped = map(escape, cells)
+    shown = [cell or " " for cell in escaped]
     row = " | ".join(shown)
     return f"| {row} |"
 
@@ -88,20 +91,23 @@ def table(t: Table) -> str:
 def heading(level: int, title: str) -> str:
     """Return a heading; level 1 is that of the page."""
     marks = "#" * level
-    return f"{marks} {escape(title)}"
+    words = escape(title)
+    return f"{marks} {words}"
 
 
 def line_rows(lines: list[tuple[str, list[str]]]) -> list[list[str]]:
     """Return labels and the lines that belong to each as rows of a table."""
     body: list[list[str]] = []
     for label, label_lines in lines:
-        body.append([label, "\n".join(label_lines)])
+        text = "\n".join(label_lines)
+        body.append([label, text])
     return body
 
 
 def bullets(notes: Iterable[str]) -> str:
     """Return a list with an entry for each note."""
-    lines = [f"- {escape(note)}" for note in notes]
+    escaped = map(escape, notes)
+    lines = [f"- {note}" for note in escaped]
     return "\n".join(lines)
 
 
@@ -116,16 +122,15 @@ def page(parts: Iterable[str]) -> str:
 
 def sheet(s: Sheet) -> str:
     """Return a model: title and origin, labelled lines, tables, notes."""
-    where, what = escape(s.origin), escape(s.headline)
-    parts = [
-        heading(2, s.title),
-        f"{where}  \n{what}",
-        rows(["fact", "value"], line_rows(s.lines)),
-    ]
+    where = escape(s.origin)
+    what = escape(s.headline)
+    facts = rows(["fact", "value"], line_rows(s.lines))
+    parts = [heading(2, s.title), f"{where}  \n{what}", facts]
     for t in s.tables:
         parts.append(heading(3, t.title))
         parts.append(table(t))
-    parts.append(bullets(s.notes))
+    notes = bullets(s.notes)
+    parts.append(notes)
     return page(parts)
 
 
@@ -148,7 +153,8 @@ def plot_block(p: Plot) -> str:
     """Return a plot as a fenced block."""
     from . import plot
 
-    lines = [printable(line, PLOT_LINE) for line in plot.plot_lines(p, plot.WIDEST)]
+    drawn = plot.plot_lines(p, plot.WIDEST)
+    lines = [printable(line, PLOT_LINE) for line in drawn]
     return "\n".join(["```text", *lines, "```"])
 
 
@@ -312,7 +318,8 @@ def rules(table: Iterable[Rule]) -> str:
 
 def rule_rows(columns: list[str], found: Iterable[Rule]) -> str:
     """Return a table of rules."""
-    lines = [rows(columns, [])]
+    header = rows(columns, [])
+    lines = [header]
     lines += map(rule_row, found)
     return "\n".join(lines)
 

@@ -52,7 +52,8 @@ class SafeStream:
 
     def __getattr__(self, name: str) -> object:
         """Return anything else of the stream itself."""
-        return getattr(self._stream, name)
+        stream = self._stream
+        return getattr(stream, name)
 
 
 def prepare_streams() -> None:

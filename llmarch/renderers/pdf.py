@@ -168,7 +168,12 @@ class Page:
 
 def style_of(paint: Paint) -> str:
     """Return whether a shape is filled, outlined, or both."""
-    return ("F" if paint.fill else "") + ("D" if paint.stroke else "")
+    style = ""
+    if paint.fill:
+        style += "F"
+    if paint.stroke:
+        style += "D"
+    return style
 
 
 def paint_context(paint: Paint, factor: float) -> dict[str, Any]:
@@ -180,10 +185,12 @@ def paint_context(paint: Paint, factor: float) -> dict[str, Any]:
         found["stroke_opacity"] = paint.stroke_opacity
     if paint.dash:
         dash, gap = paint.dash
-        found["dash_pattern"] = {"dash": dash * factor, "gap": gap * factor}
+        pattern = {"dash": dash * factor, "gap": gap * factor}
+        found["dash_pattern"] = pattern
     return found
 
 
 def colour(text: str) -> tuple[int, int, int]:
     """Return red, green and blue of `#RRGGBB`, 0 to 255."""
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+    red, green, blue = bytes.fromhex(text[1:7])
+    return red, green, blue

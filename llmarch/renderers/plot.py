@@ -63,7 +63,8 @@ def row_of(y: float, most: int) -> int:
     """Return the row of a value; row 0 is the top, that of `most` and above."""
     bottom = HEIGHT - 1
     share = min(1.0, y / most)
-    return bottom - round(share * bottom)
+    height = round(share * bottom)
+    return bottom - height
 
 
 def value_between(series: Series, x: float) -> float | None:

@@ -78,7 +78,8 @@ def plain_line(line: str, ascii_only: bool) -> str:
 
 def block_width(lines: Sequence[str]) -> int:
     """Return the columns that lines take."""
-    return max(map(len, lines), default=0)
+    widths = map(len, lines)
+    return max(widths, default=0)
 
 
 def beside(blocks: Sequence[Sequence[str]], gap: str) -> list[str]:

@@ -43,7 +43,8 @@ def svg(figure: Figure, *, theme: Theme = "auto", narrow: bool = False, scale: f
     narrow: whether it is drawn for a phone or a column of print.
     scale: factor of its width and height.
     """
-    return drawing_svg(drawing(figure, narrow=narrow), theme=theme, scale=scale)
+    placed = drawing(figure, narrow=narrow)
+    return drawing_svg(placed, theme=theme, scale=scale)
 
 
 def drawing_svg(d: Drawing, *, theme: Theme = "auto", scale: float = 1.0) -> str:
@@ -72,8 +73,10 @@ def escaped(text: str) -> str:
 
 def number_text(n: float) -> str:
     """Return a number with one decimal at most."""
-    text = f"{n:.1f}".removesuffix(".0")
-    return "0" if text == "-0" else text
+    text = f"{n:.1f}"
+    if text == "-0.0":
+        return "0"
+    return text.removesuffix(".0")
 
 
 # Styles
@@ -203,13 +206,17 @@ def wire_text(wire: Wire) -> str:
 
 def point_text(point: Point) -> str:
     """Return a point of a path."""
-    x, y = point
-    return f"{number_text(x)} {number_text(y)}"
+    x, y = map(number_text, point)
+    return f"{x} {y}"
 
 
 def points_text(points: Iterable[Point]) -> str:
     """Return the points of a polygon."""
-    return " ".join(f"{number_text(x)},{number_text(y)}" for x, y in points)
+    texts: list[str] = []
+    for point in points:
+        x, y = map(number_text, point)
+        texts.append(f"{x},{y}")
+    return " ".join(texts)
 
 
 def sign_text(sign: Sign) -> str:

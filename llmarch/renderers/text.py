@@ -192,7 +192,8 @@ def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
 def pair(out: Out, label: str, value: str) -> None:
     """Print one label with its text."""
     grid = new_grid(LABEL_GAP)
-    grid.add_row(text(label, "cyan"), text(value))
+    name = text(label, "cyan")
+    grid.add_row(name, text(value))
     out.show(grid)
 
 
@@ -231,10 +232,11 @@ def table(t: Table, out: Out | None = None) -> None:
 
 def column_width(t: Table, i: int) -> int:
     """Return the widest line of a column."""
-    lines = [t.columns[i]]
+    cells = [t.columns[i]]
     for row in t.rows:
-        lines += row[i].split("\n")
-    return max(map(len, lines))
+        lines = row[i].split("\n")
+        cells += lines
+    return max(map(len, cells))
 
 
 def table_cell(value: str) -> Text:

@@ -25,7 +25,9 @@ def specs_folder() -> Path:
     """
     package = Path(__file__).parent.parent
     installed = package / "_specs"
-    return installed if installed.is_dir() else package.parent / "specs"
+    if installed.is_dir():
+        return installed
+    return package.parent / "specs"
 
 
 @cache
@@ -50,9 +52,9 @@ def alias_of(repo_id: str) -> str | None:
     """Return the alias whose spec has the config of a repository, or None. Case is ignored."""
     wanted = repo_id.lower()
     for alias, model in bundled_models().items():
-        also = model.get("also") or ()
-        repo_ids = [str(repo_id).lower() for repo_id in (model.get("repo_id"), *also)]
-        if wanted in repo_ids:
+        others = model.get("also") or ()
+        repo_ids = (model.get("repo_id"), *others)
+        if any(str(own).lower() == wanted for own in repo_ids):
             return alias
     return None
 
@@ -108,7 +110,8 @@ def enumerate_names(names: Iterable[str]) -> str:
     *most, last = [printable(name, 80) for name in names]
     if not most:
         return last
-    return f"{', '.join(most)} or {last}"
+    others = ", ".join(most)
+    return f"{others} or {last}"
 
 
 def _search(text: str) -> Iterator[list[str]]:
@@ -141,7 +144,8 @@ def _words(text: str) -> list[str]:
 
     `Mistral-Small-3.1_24B` -> mistral, small, 3.1, 24b.
     """
-    return re.findall(r"[a-z0-9]+(?:\.[0-9]+[a-z0-9]*)*", text.lower())
+    lowered = text.lower()
+    return re.findall(r"[a-z0-9]+(?:\.[0-9]+[a-z0-9]*)*", lowered)
 
 
 def _squash(text: str) -> str:
@@ -149,9 +153,9 @@ def _squash(text: str) -> str:
 
     The border between two digits stays, because qwen2-57b is not qwen2.5-7b.
     """
-    text = text.lower()
-    text = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "|", text)
-    return re.sub(r"[^a-z0-9|]", "", text)
+    lowered = text.lower()
+    joined = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", "|", lowered)
+    return re.sub(r"[^a-z0-9|]", "", joined)
 
 
 def _without_suffixes(text: str) -> str:
@@ -172,9 +176,11 @@ def _all_beginnings(alias: str) -> set[str]:
     """
     beginnings: set[str] = set()
     for name in _names(alias):
-        words = _words(name)
-        for end in range(1, len(words) + 1):
-            beginnings.add(_squash("-".join(words[:end])))
+        beginning: list[str] = []
+        for word in _words(name):
+            beginning.append(word)
+            joined = "-".join(beginning)
+            beginnings.add(_squash(joined))
     return beginnings
 
 

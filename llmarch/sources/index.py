@@ -32,10 +32,12 @@ class ShardIndex:
     def tensors_by_file(self) -> dict[str, list[str]]:
         """The tensors of each file, in the order of the index; the files are sorted."""
         tensors: dict[str, list[str]] = {}
-        for file in sorted(self.shards):
+        files = sorted(self.shards)
+        for file in files:
             tensors[file] = []
         for name, file in self.weight_map.items():
-            tensors[file].append(name)
+            names = tensors[file]
+            names.append(name)
         return tensors
 
 

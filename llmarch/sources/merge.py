@@ -132,7 +132,8 @@ def _common_writer(headers: Sequence[Header]) -> str:
 
 def names_from_index(index: ShardIndex) -> Merged:
     """Return the tensor names of an index without its shards; the table has no shapes."""
-    table = TensorTable.from_tensors((name, "", None) for name in index.weight_map)
+    named = [(name, "", None) for name in index.weight_map]
+    table = TensorTable.from_tensors(named)
     file = printable(index.file)
     message = (
         f"{file} lists {len(index.shards)} files, but none of them exists: "
@@ -235,9 +236,11 @@ def _find_duplicates(headers: Sequence[Header]) -> _Comparison:
     comparison = _Comparison()
     first: dict[str, str] = {}
     for header in headers:
+        file = header.file
         for name in header.names:
-            if first.setdefault(name, header.file) is not header.file:
-                comparison.add_duplicate(name, first[name], header.file)
+            counted_from = first.setdefault(name, file)
+            if counted_from is not file:
+                comparison.add_duplicate(name, counted_from, file)
     return comparison
 
 

@@ -62,11 +62,15 @@ def non_model_error(
     names = set(files)
     weights = choose_weights(names)
     if ADAPTER in names and not weights.shards:
-        return _adapter_error(documents.get(ADAPTER, {}), name)
+        adapter = documents.get(ADAPTER, {})
+        return _adapter_error(adapter, name)
     if PIPELINE in names and CONFIG not in names:
-        return _pipeline_error(documents.get(PIPELINE, {}), name)
+        pipeline = documents.get(PIPELINE, {})
+        return _pipeline_error(pipeline, name)
     config = documents.get(CONFIG)
-    kind = _other_kind(config, names) if config is not None else None
+    kind = None
+    if config is not None:
+        kind = _other_kind(config, names)
     if kind is not None:
         return NotAModel(
             f"{name} is {kind}, not a decoder language model",
@@ -168,4 +172,5 @@ def _strings(value: object) -> list[str]:
     """Return the strings in a list; none if the value is not a list."""
     if not isinstance(value, list):
         return []
-    return [item for item in cast("list[object]", value) if isinstance(item, str)]
+    items = cast("list[object]", value)
+    return [item for item in items if isinstance(item, str)]

@@ -58,7 +58,8 @@ def read_lock(path: str) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{shown}: no such file", hint) from None
     except OSError as error:
         raise ConfigError(f"{shown}: {error.strerror}") from None
-    return parse_object(data, file=path, limit=MAX_LOCK, is_own=True), data.decode("utf-8-sig")
+    document = parse_object(data, file=path, limit=MAX_LOCK, is_own=True)
+    return document, data.decode("utf-8-sig")
 
 
 def write_file(path: str, text: str) -> None:
@@ -131,11 +132,13 @@ def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        own, shared = folder / OWN, folder / SHARED
+        own = folder / OWN
+        shared = folder / SHARED
         if own.is_file():
             return _read_toml(own), OWN
         if shared.is_file():
-            table = _subtable(_subtable(_read_toml(shared), "tool"), "llmarch")
+            tools = _subtable(_read_toml(shared), "tool")
+            table = _subtable(tools, "llmarch")
             if table is not None:
                 return table, f"{SHARED} [tool.llmarch]"
         if (folder / ".git").exists():
@@ -148,7 +151,9 @@ def _subtable(table: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
     if table is None:
         return None
     inner = table.get(key)
-    return cast(dict[str, Any], inner) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict):
+        return None
+    return cast(dict[str, Any], inner)
 
 
 def _umask() -> int:
@@ -161,8 +166,10 @@ def _umask() -> int:
 def _read_toml(path: Path) -> dict[str, Any]:
     shown = printable(str(path))
     try:
-        return tomllib.loads(read_regular(path, MAX_SETTINGS).decode())
+        data = read_regular(path, MAX_SETTINGS)
+        return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{shown}: not valid TOML: {printable(str(error))}") from None
+        reason = printable(str(error))
+        raise ConfigError(f"{shown}: not valid TOML: {reason}") from None
     except OSError as error:
         raise ReadError(f"{shown}: {error.strerror}") from None

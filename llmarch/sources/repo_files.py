@@ -153,11 +153,14 @@ def find_declaration(
     modelopt: object = documents.get(QUANTIZATION, {}).get("quantization")
     if isinstance(modelopt, dict):
         keys = cast("dict[str, Any]", modelopt)
-        return Declaration(QUANTIZATION, {"quant_method": "modelopt", **keys})
+        declared = {"quant_method": "modelopt", **keys}
+        return Declaration(QUANTIZATION, declared)
     for name in QUANTIZE:
         keys = documents.get(name, {})
         if "bits" in keys or "w_bit" in keys:
-            return Declaration(name, {"quant_method": _method_of(name, keys), **keys})
+            method = _method_of(name, keys)
+            declared = {"quant_method": method, **keys}
+            return Declaration(name, declared)
     return None
 
 

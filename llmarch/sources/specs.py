@@ -30,20 +30,24 @@ def open(reference: Reference) -> RawModel:
 
 def another_name(raw: RawModel) -> Finding:
     """Return the finding that a name was taken for that of another model."""
-    message = f"there is no spec of {raw.reference}; this is {raw.repo_id or raw.name}"
+    wanted = raw.reference
+    own = raw.repo_id or raw.name
+    message = f"there is no spec of {wanted}; this is {own}"
     return Finding(rule="name-not-exact", path=raw.name, message=message)
 
 
 def read_spec(alias: str) -> bytes:
     """Return the text of a spec file, from its block where the index names one."""
     folder = specs_folder()
-    place = cast("tuple[str, int] | None", bundled_models().get(alias, {}).get("block"))
+    model = bundled_models().get(alias, {})
+    place = cast("tuple[str, int] | None", model.get("block"))
     if place is None:
         return (folder / f"{alias}.json").read_bytes()
     from zlib import decompress
 
     name, position = place
-    return decompress((folder / name).read_bytes()).split(b"\0")[position]
+    block = decompress((folder / name).read_bytes())
+    return block.split(b"\0")[position]
 
 
 def is_spec(document: dict[str, Any]) -> bool:

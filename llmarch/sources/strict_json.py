@@ -80,7 +80,8 @@ def _refuse_constant(name: str) -> None:
 
 def type_name(value: object) -> str:
     """Return the JSON type of a parsed value with its article, for messages."""
-    return _TYPE_NAMES[type(value)]
+    cls = type(value)
+    return _TYPE_NAMES[cls]
 
 
 def _syntax_error(data: bytes, name: str, error: json.JSONDecodeError) -> ConfigError:

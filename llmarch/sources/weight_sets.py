@@ -51,8 +51,10 @@ class WeightSets(Frozen):
     @property
     def files(self) -> set[str]:
         """Return the files of both sets."""
-        rival = self.rival.files if self.rival is not None else ()
-        return {*self.main.files, *rival}
+        files = set(self.main.files)
+        if self.rival is not None:
+            files.update(self.rival.files)
+        return files
 
 
 def decide_sets(
@@ -191,6 +193,7 @@ def _signature(
 def _listed_words(index: ShardIndex) -> str:
     """Return `the 2 files that model.safetensors.index.json lists`."""
     file = printable(index.file)
-    if len(index.shards) == 1:
+    count = len(index.shards)
+    if count == 1:
         return f"the file that {file} lists"
-    return f"the {len(index.shards)} files that {file} lists"
+    return f"the {count} files that {file} lists"

@@ -71,12 +71,14 @@ class Conversion(Frozen):
         """Return whether a stored name becomes one of these parameters, or several of them."""
         if pattern in parameters:
             return True
-        return all(self._finds(name, parameters) for name in self._converted(pattern))
+        names = self._converted(pattern)
+        return all(self._finds(name, parameters) for name in names)
 
     def renamed(self, pattern: str) -> str:
         """Return what the renames make of a name."""
         name = pattern
-        for rule in (*self.renames, LEGACY_RENAME):
+        rules = (*self.renames, LEGACY_RENAME)
+        for rule in rules:
             name = self._replaced(name, rule.scope, rule.pattern, rule.replacement)
         return name
 
@@ -97,8 +99,9 @@ class Conversion(Frozen):
         prefix = self._scope_of(name, scope)
         if prefix is None:
             return name
-        inner = name[len(prefix) :]
-        return prefix + _compiled(pattern).sub(replacement, inner, count=1)
+        inner = name.removeprefix(prefix)
+        replaced = _compiled(pattern).sub(replacement, inner, count=1)
+        return prefix + replaced
 
     def _scope_of(self, name: str, scope: str | None) -> str | None:
         """Return the prefix of the scope that a name is in; None if it is in another."""
@@ -113,7 +116,8 @@ class Conversion(Frozen):
     def _parameter(self, name: str) -> str:
         """Return the name of the parameter that a converted published name stands for."""
         core = name.removeprefix(f"{self.base}.")
-        if core.partition(".")[0] in self.outside:
+        module, _, _ = core.partition(".")
+        if module in self.outside:
             return core
         return f"{self.base}.{core}"
 

@@ -86,5 +86,7 @@ def axes_folded(pattern: str, axes: Sequence[Sequence[int]]) -> str:
         return pattern
     pieces = pattern.split("{}")
     numbers = (*map(braced, axes), "")
-    pairs = zip(pieces, numbers, strict=True)
-    return "".join(piece + short for piece, short in pairs)
+    parts: list[str] = []
+    for piece, short in zip(pieces, numbers, strict=True):
+        parts += [piece, short]
+    return "".join(parts)

@@ -155,10 +155,11 @@ def _qk_norm_tensors(
     module: Module, name: str, a: Attention, norm: QKNorm, heads: int
 ) -> Iterator[BlockTensor]:
     """Yield the weight and the bias of the norm on queries or keys of so many heads."""
+    width = heads * a.head_dim
     shapes: dict[str, tuple[int, ...]] = {
         "head": (a.head_dim,),
         "own_head": (heads, a.head_dim),
-        "projection": (heads * a.head_dim,),
+        "projection": (width,),
     }
     shape = shapes[norm.scope]
     if norm.weight:

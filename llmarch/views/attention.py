@@ -231,8 +231,9 @@ def is_nope_among_rotary(a: Architecture, m: Mixer) -> bool:
 
 def has_rotary(a: Architecture) -> bool:
     """Return whether some layers have rotary positions."""
-    mixers = softmax_mixers(a).values()
-    return any(m.rope for m in mixers)
+    mixers = softmax_mixers(a)
+    ropes = [mixer.rope for mixer in mixers.values()]
+    return any(ropes)
 
 
 # Headings
@@ -302,8 +303,9 @@ def linear_heading(m: LinearAttention) -> str:
 
 def mixer_details(a: Architecture, m: Mixer) -> list[str]:
     """Return what a mixer has besides heads and reach, a few words each."""
-    details = DETAILS[type(m)]
-    return list(details(a, m))
+    details_of = DETAILS[type(m)]
+    details = details_of(a, m)
+    return list(details)
 
 
 def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
@@ -526,10 +528,12 @@ def rotary_lines(a: Architecture) -> list[str]:
 def rope_word(rope: Rope, m: Softmax) -> str:
     """Return `RoPE θ 10,000, 64 of 192 dims, interleaved, YaRN × 40 from 4,096`."""
     theta = numbers.theta(rope.theta)
-    words = [f"RoPE θ {theta}", rotary_word(rope, m)]
+    words = [f"RoPE θ {theta}"]
+    words.append(rotary_word(rope, m))
     if rope.scaling:
+        name = rope_scaling_word(rope.scaling)
         details = scaling_details(rope.scaling)
-        words.append(rope_scaling_word(rope.scaling) + details)
+        words.append(name + details)
     if rope.sections:
         axes = len(rope.sections)
         words.append(f"{axes} axes")

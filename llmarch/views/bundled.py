@@ -64,7 +64,7 @@ def has_text(model: Mapping[str, Any], text: str) -> bool:
 def model_table(models: list[dict[str, Any]]) -> Table:
     """Return the table of `llmarch list`."""
     columns = ["alias", "family", "year", "parameters", "layers", "context", "config"]
-    rows = list(map(model_row, models))
+    rows = [model_row(model) for model in models]
     return Table(columns, rows)
 
 

@@ -93,9 +93,10 @@ def memory_bars(planned: Sequence[PlannedModel]) -> BarChart:
     if first.budget is not None:
         title = "memory of one GPU"
         text = numbers.size(first.budget)
-        limit = Segment(f"may be used: {text}", first.budget, text)
-    bars = tuple(memory_bar(p.name, p.plan) for p in planned)
-    return BarChart(title, bars, limit)
+        name = f"may be used: {text}"
+        limit = Segment(name, first.budget, text)
+    bars = [memory_bar(p.name, p.plan) for p in planned]
+    return BarChart(title, tuple(bars), limit)
 
 
 def memory_bar(name: str, plan: Plan) -> Bar:
@@ -112,7 +113,8 @@ def memory_bar(name: str, plan: Plan) -> Bar:
 def parameter_charts(architectures: Mapping[str, Architecture]) -> ChartSheet:
     """Return the parameters of models by component."""
     title = " · ".join(architectures)
-    return ChartSheet(title, "", (parameter_bars(architectures),))
+    bars = parameter_bars(architectures)
+    return ChartSheet(title, "", (bars,))
 
 
 def parameter_bars(architectures: Mapping[str, Architecture]) -> BarChart:

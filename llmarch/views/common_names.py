@@ -49,8 +49,9 @@ def word_of(a: Architecture, path: str) -> str:
     group, _, name = path.partition(".")
     if group == "layer_kinds":
         return kind_word(a, name)
-    member = getattr(a, group)[name]
-    return WORDS[group](member)
+    members = getattr(a, group)
+    wording = WORDS[group]
+    return wording(members[name])
 
 
 def without_clashes(names: Mapping[str, str], a: Architecture) -> dict[str, str]:
@@ -89,5 +90,6 @@ def renamed(a: Architecture, names: Mapping[str, str]) -> Architecture:
 def new_name_of(group: str, name: str, names: Mapping[str, str]) -> str:
     """Return the new name of a member of a group."""
     path = f"{group}.{name}"
-    _, _, new_name = names.get(path, path).partition(".")
+    new_path = names.get(path, path)
+    _, _, new_name = new_path.partition(".")
     return new_name

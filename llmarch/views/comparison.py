@@ -155,7 +155,8 @@ def comparison_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[
 def layer_words(r: Reading) -> list[str]:
     """Return the kind of each layer in words."""
     a = r.architecture
-    return [kind_word(a, kind) for kind in a.layers]
+    words = {kind: kind_word(a, kind) for kind in a.layer_kinds}
+    return [words[kind] for kind in a.layers]
 
 
 def layer_symbols(readings: Iterable[Reading]) -> dict[str, str]:

@@ -176,8 +176,11 @@ def block_rows(a: Architecture) -> Iterator[Row]:
 def token_tables(a: Architecture, kind: str) -> Iterator[int]:
     """Yield the sizes of the tables by which a kind of layer chooses experts."""
     for block in a.blocks_of(kind):
-        if isinstance(block, MoE) and block.router.token_table is not None:
-            yield block.router.token_table
+        if not isinstance(block, MoE):
+            continue
+        table = block.router.token_table
+        if table is not None:
+            yield table
 
 
 def size_rows(a: Architecture) -> Iterator[Row]:

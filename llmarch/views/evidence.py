@@ -89,8 +89,9 @@ def evidence_of(reading: Reading | Observation) -> dict[str, Evidence]:
 def values_of(reading: Reading | Observation) -> dict[str, Any]:
     """Return the facts of a reading: nested, or by dotted path with None for the others."""
     if isinstance(reading, Observation):
-        unknown = dict.fromkeys(reading.observed.evidence)
-        return unknown | reading.observed.facts
+        inferred = reading.observed
+        unknown = dict.fromkeys(inferred.evidence)
+        return unknown | inferred.facts
     return asdict(reading.architecture)
 
 
@@ -117,7 +118,8 @@ def value_in(values: dict[str, Any], path: str) -> Any:
 
 def last_part(path: str) -> str:
     """Return what stands after the last dot."""
-    return path.rpartition(".")[2]
+    _, _, name = path.rpartition(".")
+    return name
 
 
 def is_within(path: str, prefix: str) -> bool:
@@ -165,10 +167,12 @@ def end_at(path: str, name: str) -> str | None:
 
     `rope` in `mixers.full.rope.theta` gives `mixers.full.rope`.
     """
-    before, found, _ = f".{path}.".partition(f".{name}.")
+    dotted = f".{path}."
+    before, found, _ = dotted.partition(f".{name}.")
     if not found:
         return None
-    return f"{before}.{name}".removeprefix(".")
+    end = f"{before}.{name}"
+    return end.removeprefix(".")
 
 
 def nearest_hint(asked: str, meanings: PathMeanings) -> str:
@@ -257,16 +261,19 @@ def explained_value(value: Any) -> str:
 def list_text(values: Sequence[Any]) -> str:
     """Return `1, 2, 3, ... (62)`: the first items, and how many there are if not all are shown."""
     items = [explained_value(value) for value in values]
-    text = ", ".join(items[:MAX_ITEMS])
-    if len(items) > MAX_ITEMS:
-        text += f", ... ({len(items)})"
-    return text
+    count = len(items)
+    if count <= MAX_ITEMS:
+        return ", ".join(items)
+    first = ", ".join(items[:MAX_ITEMS])
+    return f"{first}, ... ({count})"
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
     """Return value, evidence and meaning of each fact by its path, as JSON."""
     document: dict[str, Any] = {}
     for fact in explanation.facts:
-        evidence = asdict(fact.evidence)
-        document[fact.path] = {"value": fact.value, **evidence, "meaning": fact.meaning}
+        entry: dict[str, Any] = {"value": fact.value}
+        entry |= asdict(fact.evidence)
+        entry["meaning"] = fact.meaning
+        document[fact.path] = entry
     return document

@@ -70,7 +70,8 @@ def exact_text(value: Any) -> str:
 def float_text(value: float) -> str:
     """Return a float with all its digits; a whole number without a point."""
     if value.is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
+        whole = int(value)
+        return f"{whole:,}"
     return repr(value)
 
 
@@ -223,7 +224,8 @@ def reference_title(text: str) -> str:
     """Return the names of blocks or kinds of layers as people write them: `ffns.dense_wide`."""
     for group in NAMED:
         text = text.replace(f"{group}.", "")
-    words = [name_title(word) for word in text.split(" ")]
+    names = text.split(" ")
+    words = map(name_title, names)
     return " ".join(words)
 
 

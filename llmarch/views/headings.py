@@ -68,7 +68,8 @@ def with_repository(raw: RawModel) -> str:
 def with_reference(raw: RawModel) -> str:
     """Return the model as the user named it, with the kind of its source."""
     source = SOURCE_WORDS[raw.kind]
-    return f"{raw.reference} ({source})"
+    name = raw.reference
+    return f"{name} ({source})"
 
 
 def origin(raw: RawModel, model_type: str) -> str:

@@ -163,12 +163,14 @@ def ratio_of(row: ComparedRow) -> float:
 
 def weight(row: ComparedRow) -> float:
     """Return how much the numbers of a row differ: the logarithm of their ratio."""
-    return abs(log(ratio_of(row)))
+    ratio = ratio_of(row)
+    return abs(log(ratio))
 
 
 def is_seen(ratio: float) -> bool:
     """Return whether a ratio differs from 1 with two digits of a per cent."""
-    return abs(ratio - 1) >= 0.001
+    change = abs(ratio - 1)
+    return change >= 0.001
 
 
 def size_phrase(ratio: float, noun: str) -> str:
@@ -216,4 +218,5 @@ def listed(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     *most, last = words
-    return f"{', '.join(most)} and {last}"
+    others = ", ".join(most)
+    return f"{others} and {last}"

@@ -82,7 +82,8 @@ def kind_lines(seen: InferredModel) -> list[str]:
 def blocks_text(seen: InferredModel, kind: str) -> str:
     """Return the blocks of a kind of layer, joined by ` + `."""
     blocks = seen.kinds[kind].blocks
-    return " + ".join(map(block_label, blocks))
+    labels = [block_label(path) for path in blocks]
+    return " + ".join(labels)
 
 
 def vocabulary_words(seen: InferredModel) -> list[str]:
@@ -114,12 +115,14 @@ def fact_lines(seen: InferredModel, path: str) -> list[str]:
     prefix = f"{path}."
     words: list[str] = []
     for name, value in seen.facts.items():
-        if name.startswith(prefix) and value not in (None, False):
+        is_said = value not in (None, False)
+        if is_said and name.startswith(prefix):
             fact = name.removeprefix(prefix)
             words.append(fact_words(fact, value))
     if not words:
         return []
-    return [", ".join(words)]
+    line = ", ".join(words)
+    return [line]
 
 
 def fact_words(name: str, value: Any) -> str:
@@ -175,7 +178,8 @@ def unknown_lines(seen: InferredModel) -> list[str]:
 
 def reasons(o: Observation) -> list[str]:
     """Return why no family reads the model, and the findings."""
-    lines = [f"observed: {o.why}; facts that tensor names and shapes do not prove are unknown"]
+    why = f"observed: {o.why}; facts that tensor names and shapes do not prove are unknown"
+    lines = [why]
     lines += map(finding_line, o.findings)
     return lines
 

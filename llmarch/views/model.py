@@ -122,13 +122,14 @@ def layer_lines(a: Architecture) -> list[str]:
     lines = [f"{n} × {word}" for n, word in recipe(a)]
     columns = sum(map(len, lines))
     if columns < SHORT:
-        lines = [", ".join(lines)]
+        line = ", ".join(lines)
+        lines = [line]
     alternation = pattern(a)
     if alternation:
         lines.append(f"pattern {alternation}")
     hidden = number(a.hidden_size)
-    lines.append(f"hidden size {hidden}")
-    return lines
+    width = f"hidden size {hidden}"
+    return [*lines, width]
 
 
 def residual_lines(a: Architecture) -> list[str]:
@@ -141,17 +142,20 @@ def residual_lines(a: Architecture) -> list[str]:
         return [f"{streams}; layers work on stream {r.active} and correct the others"]
     epsilon = numbers.epsilon(r.eps or 0)
     steps = f"{r.iterations} Sinkhorn iterations, ε {epsilon}"
-    return [streams, f"mixing made doubly stochastic by {steps}"]
+    mixing = f"mixing made doubly stochastic by {steps}"
+    return [streams, mixing]
 
 
 def norm_lines(a: Architecture) -> list[str]:
     """Return the kinds of norm, where they sit, and fixed factors on the residual stream."""
-    kinds = dict.fromkeys(norm_with_epsilon(n) for n in a.norms.values())
-    words = " / ".join(kinds)
-    lines = [f"{words}, {norm_placements(a)}"]
+    norms = [norm_with_epsilon(norm) for norm in a.norms.values()]
+    kinds = " / ".join(dict.fromkeys(norms))
+    placement = norm_placements(a)
+    lines = [f"{kinds}, {placement}"]
     factors = stream_factors(a)
     if factors:
-        lines.append(", ".join(factors))
+        line = ", ".join(factors)
+        lines.append(line)
     return lines
 
 
@@ -381,9 +385,11 @@ def notes(r: Reading) -> list[str]:
     """Return what was read, then `remarks`."""
     status = STATUS.get(r.status)
     if r.status == "conflict":
-        status = f"conflict: {conflict_words(r)}"
+        words = conflict_words(r)
+        status = f"conflict: {words}"
     elif status is None:
-        status = f"computed from {r.raw.config_file}; no tensor headers were read"
+        file = r.raw.config_file
+        status = f"computed from {file}; no tensor headers were read"
     return [status, *remarks(r)]
 
 

@@ -64,7 +64,8 @@ def key_of(path: str, fact: Fact | None) -> Key:
     """Return the row that a path belongs to; encoders have their name in the label."""
     if fact is None:
         return SECTIONS[-1], path
+    label = fact.label
     if fact.group == "towers":
         name = block_name(path)
-        return fact.section, f"{name} {fact.label}"
-    return fact.section, fact.label
+        label = f"{name} {label}"
+    return fact.section, label

@@ -48,8 +48,10 @@ PLACEMENTS = {
 def used_mixer_names(a: Architecture) -> list[str]:
     """Return the names of the mixers that layers use, in order of first use."""
     names: dict[str, None] = {}
-    for kind in dict.fromkeys(a.layers):
-        names |= dict.fromkeys(mixer_names(a, kind))
+    kinds = dict.fromkeys(a.layers)
+    for kind in kinds:
+        used = mixer_names(a, kind)
+        names |= dict.fromkeys(used)
     return list(names)
 
 
@@ -148,10 +150,11 @@ def kind_word(a: Architecture, kind: str) -> str:
 def kinds_with(a: Architecture, block: str) -> list[str]:
     """Return the kinds of layers that layers have and that run a block: `mixers.full`."""
     found: list[str] = []
-    for kind in dict.fromkeys(a.layers):
+    kinds = dict.fromkeys(a.layers)
+    for kind in kinds:
         steps = a.layer_kinds[kind].steps
-        blocks = [branch.block for step in steps for branch in step.branches]
-        if block in blocks:
+        branches = [branch for step in steps for branch in step.branches]
+        if any(branch.block == block for branch in branches):
             found.append(kind)
     return found
 
@@ -174,11 +177,13 @@ def period(items: Sequence[T]) -> int | None:
 
     The last repetition may be cut short.
     """
-    if len(set(items)) < 2:
+    whole = list(items)
+    count = len(whole)
+    if len(set(whole)) < 2:
         return None
-    for length in range(2, len(items) // 2 + 1):
-        repeated = [items[i % length] for i in range(len(items))]
-        if repeated == list(items):
+    for length in range(2, count // 2 + 1):
+        repeated = [whole[i % length] for i in range(count)]
+        if repeated == whole:
             return length
     return None
 
@@ -190,16 +195,19 @@ def pattern(a: Architecture) -> str | None:
     """
     names: list[str] = []
     for kind in a.layers:
-        names += mixer_names(a, kind)[:1]
+        first = mixer_names(a, kind)[:1]
+        names += first
     length = period(names)
     if length is None:
         return uneven_pattern(names)
     group = names[:length]
-    rest = names[len(names) - len(names) % length :]
-    words = [mixer_group_words(group)]
+    whole = len(names) // length * length
+    rest = names[whole:]
+    words = mixer_group_words(group)
     if rest:
-        words.append(f"the last group {mixer_group_words(rest)}")
-    return ", ".join(words)
+        last = mixer_group_words(rest)
+        words = f"{words}, the last group {last}"
+    return words
 
 
 def uneven_pattern(names: Sequence[str]) -> str | None:

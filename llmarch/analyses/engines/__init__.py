@@ -28,7 +28,8 @@ class Engines(Mapping[str, Engine]):
 
     def __getitem__(self, name: str) -> Engine:
         """Return the engine of a name. Raises KeyError for an unknown one."""
-        return _engine(ENGINE_CLASSES[name])
+        path = ENGINE_CLASSES[name]
+        return _engine(path)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
@@ -42,9 +43,10 @@ class Engines(Mapping[str, Engine]):
 @cache
 def _engine(path: str) -> Engine:
     """Import a file and make its engine."""
-    module, _, name = path.rpartition(".")
-    engine: Engine = getattr(import_module(f".{module}", __name__), name)()
-    return engine
+    module_name, _, name = path.rpartition(".")
+    module = import_module(f".{module_name}", __name__)
+    engine_class: type[Engine] = getattr(module, name)
+    return engine_class()
 
 
 ENGINES = Engines()
@@ -63,7 +65,8 @@ ALIASES = {
 def find_engine(name: str) -> Engine | None:
     """Return the engine of a name in any case, or None."""
     lowered = name.lower()
-    return ENGINES.get(ALIASES.get(lowered, lowered))
+    usual_name = ALIASES.get(lowered, lowered)
+    return ENGINES.get(usual_name)
 
 
 def engine_of(name: str) -> Engine:

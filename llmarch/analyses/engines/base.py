@@ -92,7 +92,8 @@ class Engine:
 
         min(T, W); of a chunk the most that it ever holds.
         """
-        return replace(part, most_tokens=mixer.window or mixer.chunk)
+        reach = mixer.window or mixer.chunk
+        return replace(part, most_tokens=reach)
 
     def sparse_dtype(self, dtype: str) -> str:
         """Return the dtype in which sparse attention keeps its cache."""
@@ -142,7 +143,10 @@ class Engine:
         What the config says, else what the model's own code computes: float32 but for Lightning and
         mLSTM.
         """
-        return configured_state_dtype(mixer) or computed_state_dtype(mixer, convention)
+        configured = configured_state_dtype(mixer)
+        if configured:
+            return configured
+        return computed_state_dtype(mixer, convention)
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
         """Return what the layout rests on besides the architecture, for a model's mixers."""
@@ -203,7 +207,8 @@ class Engine:
 
 def configured_state_dtype(mixer: LinearAttention) -> str | None:
     """Return the dtype of the recurrent state that the config asks for; None without one."""
-    return SHORT_DTYPES.get(mixer.state_dtype or "")
+    configured = mixer.state_dtype or ""
+    return SHORT_DTYPES.get(configured)
 
 
 def computed_state_dtype(mixer: LinearAttention, convention: Convention) -> str:

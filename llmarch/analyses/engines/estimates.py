@@ -94,7 +94,8 @@ def graphs_part(request: AllowanceRequest) -> AllowancePart:
     """Return the memory of captured graphs."""
     layers = len(request.architecture.layers)
     size = layers * GRAPH_BYTES_PER_LAYER
-    return AllowancePart("graphs", size, f"estimate: captured graphs of {layers} layers")
+    words = f"estimate: captured graphs of {layers} layers"
+    return AllowancePart("graphs", size, words)
 
 
 def runtime_part(request: AllowanceRequest) -> AllowancePart:

@@ -53,7 +53,8 @@ class CellPool(Pool):
 
 def pad_cells(tokens: int) -> int:
     """Return the cells that are allocated for tokens."""
-    return CELL_PADDING * ceil(tokens / CELL_PADDING)
+    blocks = ceil(tokens / CELL_PADDING)
+    return CELL_PADDING * blocks
 
 
 DEVICES = r"\b(?:CUDA|Metal|ROCm|Vulkan|SYCL)\w*"
@@ -159,7 +160,8 @@ class LlamaCpp(Engine):
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache: the compute buffer, and the runtime."""
-        return [estimate_activations(request), runtime_part(request)]
+        activations = estimate_activations(request)
+        return [activations, runtime_part(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the cells of a device."""

@@ -23,7 +23,9 @@ class StepPool(Pool):
 
     def part_bytes(self, part: CachePart, tokens: int) -> int:
         """Return the bytes of one layer's part after `tokens` tokens of a sequence."""
-        return part.bytes_at(STEP_TOKENS * ceil(tokens / STEP_TOKENS))
+        steps = ceil(tokens / STEP_TOKENS)
+        grown = STEP_TOKENS * steps
+        return part.bytes_at(grown)
 
 
 class MLX(Engine):

@@ -140,7 +140,8 @@ class Pool:
 
     def cache_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes of what grows with the tokens of sequences, or is a window."""
-        return sequences * self._sequence_bytes(tokens, stage)
+        one = self._sequence_bytes(tokens, stage)
+        return sequences * one
 
     def _add_parts(self, tokens: int, stage: int) -> int:
         """Return the bytes of one sequence's parts that are not fixed."""
@@ -161,21 +162,25 @@ class Pool:
     def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes of what does not depend on the tokens."""
         total = 0
-        for part, layers in self.stages[stage].items():
+        parts = self.stages[stage].items()
+        for part, layers in parts:
             if part.role in FIXED_ROLES:
-                total += layers * part.bytes_at(tokens)
+                size = part.bytes_at(tokens)
+                total += layers * size
         return sequences * total
 
     def bytes_at(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes that sequences of `tokens` tokens take in a stage."""
+        state = self.state_bytes(tokens, sequences, stage)
         cached = self.cache_bytes(tokens, sequences, stage)
-        return cached + self.state_bytes(tokens, sequences, stage)
+        return cached + state
 
     def fits(self, rooms: Sequence[int], tokens: int, sequences: int) -> bool:
         """Return whether sequences of `tokens` tokens fit into the room of every stage."""
-        return all(
-            self.bytes_at(tokens, sequences, stage) <= room for stage, room in enumerate(rooms)
-        )
+        for stage, room in enumerate(rooms):
+            if self.bytes_at(tokens, sequences, stage) > room:
+                return False
+        return True
 
     def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
         """Return what the rooms of the stages hold, for sequences of `tokens` tokens."""
@@ -184,14 +189,17 @@ class Pool:
         for stage, room in enumerate(rooms):
             one = self.bytes_at(tokens, 1, stage)
             if one:
-                ratios.append(max(0, room) / one)
+                ratio = max(0, room) / one
+                ratios.append(ratio)
         if ratios:
             concurrency = min(ratios)
-        return Capacity(max(0, min(rooms)), int(concurrency * tokens), concurrency)
+        smallest = max(0, min(rooms))
+        return Capacity(smallest, int(concurrency * tokens), concurrency)
 
     def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
         """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""
-        return int(self.capacity(rooms, tokens).concurrency)
+        capacity = self.capacity(rooms, tokens)
+        return int(capacity.concurrency)
 
     @property
     def groups(self) -> tuple[PoolGroup, ...]:

@@ -81,7 +81,8 @@ class TokenPool(Pool):
     def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes of the slots of sequences, and of the spare slot."""
         one = super().state_bytes(tokens, 1, stage)
-        return (sequences + SPARE_SLOTS) * one
+        slots = sequences + SPARE_SLOTS
+        return slots * one
 
     def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
         """Return the tokens of the full pool, and how many sequences it holds.
@@ -231,7 +232,8 @@ class SGLang(Engine):
         """Return the part of a window; in models without a sliding pool, of every token."""
         if a.model_type.removesuffix("_text") not in POOLS:
             return part
-        return replace(part, most_tokens=mixer.window or mixer.chunk)
+        reach = mixer.window or mixer.chunk
+        return replace(part, most_tokens=reach)
 
     def sparse_dtype(self, dtype: str) -> str:
         """Return the dtype in which sparse attention keeps its cache (DSA)."""

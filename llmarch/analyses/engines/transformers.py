@@ -58,7 +58,8 @@ class Transformers(Engine):
         transformers: cache_utils.py DynamicSlidingWindowLayer.
         """
         reach = mixer.window or mixer.chunk or 0
-        return replace(part, most_tokens=reach - 1)
+        earlier = reach - 1
+        return replace(part, most_tokens=earlier)
 
     def indexer_dtype(self, convention: Convention) -> str:
         """Return the dtype of a sparse indexer's keys: the model's."""

@@ -55,15 +55,18 @@ class TensorRTLLM(Engine):
 
     def state_dtype(self, a: Architecture, mixer: LinearAttention, convention: Convention) -> str:
         """Return the dtype of the recurrent state: the config's, else the model's."""
-        return configured_state_dtype(mixer) or convention.unquantised_dtype
+        configured = configured_state_dtype(mixer)
+        return configured or convention.unquantised_dtype
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache; it comes before the fraction."""
-        return [estimate_activations(request), runtime_part(request)]
+        activations = estimate_activations(request)
+        return [activations, runtime_part(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pools of blocks."""
-        return WindowPools(request, request.options.block_size or BLOCK_TOKENS)
+        block = request.options.block_size or BLOCK_TOKENS
+        return WindowPools(request, block)
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
         """Return what the layout rests on besides the architecture, for a model's mixers."""

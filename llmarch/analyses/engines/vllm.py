@@ -260,7 +260,8 @@ class SharedBlocks(Pool):
         """Return whether sequences of `tokens` tokens fit; one block is held back as the null."""
         if not self.spec_groups:
             return True
-        return sequences * self.blocks_for(tokens) <= self.block_count(rooms) - 1
+        needed = sequences * self.blocks_for(tokens)
+        return needed < self.block_count(rooms)
 
     def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
         """Return what vLLM prints: tokens in the pool, and maximum concurrency at the context."""
@@ -288,7 +289,8 @@ class SharedBlocks(Pool):
     @property
     def groups(self) -> tuple[PoolGroup, ...]:
         """Return the groups of layers that share blocks."""
-        return tuple(group_words(group) for group in self.spec_groups)
+        words = map(group_words, self.spec_groups)
+        return tuple(words)
 
     @property
     def assumptions(self) -> list[str]:
@@ -316,7 +318,8 @@ class SharedBlocks(Pool):
 def group_words(group: SpecGroup) -> PoolGroup:
     """Return a group as it is shown."""
     spec = group.specs[0]
-    return PoolGroup(spec.kind, len(group.layers), spec.block)
+    layers = len(group.layers)
+    return PoolGroup(spec.kind, layers, spec.block)
 
 
 def range_of(indices: Sequence[int], stage: range) -> range:
@@ -478,7 +481,9 @@ class VLLM(Engine):
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return activations, graphs and libraries, which gpu_memory_utilization includes."""
-        return [estimate_activations(request), graphs_part(request), runtime_part(request)]
+        activations = estimate_activations(request)
+        graphs = graphs_part(request)
+        return [activations, graphs, runtime_part(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pool of a rank's cache."""

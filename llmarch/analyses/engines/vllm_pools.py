@@ -79,7 +79,8 @@ class SpecGroup(NamedTuple):
     @property
     def page(self) -> int:
         """Return the bytes of a block over all layers of the group."""
-        return sum(spec.page for spec in self.specs)
+        pages = [spec.page for spec in self.specs]
+        return sum(pages)
 
 
 # --- how many blocks a sequence takes -----------------------------------------------------------
@@ -197,7 +198,8 @@ def _unified(spec: LayerSpec, largest: int) -> LayerSpec:
         return replace(spec, padded=largest)
     if largest % spec.page == 0:
         ratio = largest // spec.page
-        return replace(spec, block=spec.block * ratio, content=spec.content * ratio)
+        block = spec.block * ratio
+        return replace(spec, block=block, content=spec.content * ratio)
     if spec.kind == "mla":
         raise ValueError("a latent's block divides no block of the other layers")
     return replace(spec, padded=largest)
@@ -309,7 +311,8 @@ def _uniform_buckets(specs: Sequence[LayerSpec]) -> list[_Bucket]:
     gathered: list[list[int]] = []
     for number, spec in enumerate(specs):
         for layers in gathered:
-            if is_uniform_type([specs[layers[0]], spec]):
+            first = specs[layers[0]]
+            if is_uniform_type([first, spec]):
                 layers.append(number)
                 break
         else:
@@ -318,7 +321,8 @@ def _uniform_buckets(specs: Sequence[LayerSpec]) -> list[_Bucket]:
     for layers in gathered:
         by_page: dict[int, list[int]] = {}
         for number in layers:
-            by_page.setdefault(specs[number].page, []).append(number)
+            page = specs[number].page
+            by_page.setdefault(page, []).append(number)
         buckets.append(_Bucket(layers, by_page))
     return buckets
 
@@ -355,7 +359,8 @@ def least_padding(sizes: Sequence[int], floor: int) -> int:
 
 def block_bytes(groups: Sequence[SpecGroup]) -> int:
     """Return the bytes of a block over all layers of a rank: those of the widest group."""
-    return max((group.page for group in groups), default=0)
+    pages = [group.page for group in groups]
+    return max(pages, default=0)
 
 
 def stage_groups(groups: Sequence[SpecGroup], layers: range) -> list[SpecGroup]:

@@ -64,11 +64,12 @@ def expand_path(pattern: str) -> list[str]:
     head, brace, rest = pattern.partition("{")
     if not brace:
         return [pattern]
-    choices, _, tail = rest.partition("}")
+    names, _, tail = rest.partition("}")
     ends = expand_path(tail)
     paths: list[str] = []
-    for choice in choices.split(","):
-        paths += [f"{head}{choice}{end}" for end in ends]
+    for choice in names.split(","):
+        start = head + choice
+        paths += [start + end for end in ends]
     return paths
 
 

@@ -201,8 +201,9 @@ def _softmax_scale(m: Attention | LatentAttention) -> str | None:
 def _usual_scale(m: Attention | LatentAttention) -> str:
     """Return the factor of the scores that follows from the head dimension: `1/√128`."""
     if isinstance(m, Attention):
-        return f"1/√{number(m.head_dim)}"
-    head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
+        head_dim = m.head_dim
+    else:
+        head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
     return f"1/√{number(head_dim)}"
 
 

@@ -52,8 +52,9 @@ _PROJECTOR = ChangeRule(
 
 def _matrices(linears: tuple[Linear, ...]) -> str | None:
     """Return matrices in the order in which they are used: `1,152 → 4,096, 4,096 → 5,120`."""
-    words = [_matrix_words(linear) for linear in linears]
-    return ", ".join(words) or None
+    words = map(_matrix_words, linears)
+    joined = ", ".join(words)
+    return joined or None
 
 
 def _matrix(linear: Linear | None) -> str | None:

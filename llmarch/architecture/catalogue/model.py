@@ -98,9 +98,10 @@ def _mtp_layout(m: MTP) -> str | None:
 def _other_tensor(t: Other) -> str:
     """Return the shape and number of a tensor that no other fact explains: `3 × [1, 2]`."""
     sizes = ", ".join(map(number, t.shape))
+    shape = f"[{sizes}]"
     if t.count == 1:
-        return f"[{sizes}]"
-    return f"{t.count} × [{sizes}]"
+        return shape
+    return f"{t.count} × {shape}"
 
 
 FACTS = (

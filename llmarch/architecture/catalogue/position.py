@@ -91,7 +91,8 @@ def _scaling_factors(s: RopeScaling) -> str | None:
 
 def _ends(factors: tuple[float, ...]) -> str:
     """Return the first and the last factor: `1 to 64`."""
-    first, last = number(factors[0]), number(factors[-1])
+    first = number(factors[0])
+    last = number(factors[-1])
     return f"{first} to {last}"
 
 

@@ -14,8 +14,10 @@ _INDEXED = (LatentAttention, CompressedAttention)
 
 def _compressed_ranks(m: CompressedAttention) -> str:
     """Return `q 1,024, o 8 groups × 1,024`."""
-    query, output = number(m.q_lora_rank), number(m.o_lora_rank)
-    return f"q {query}, o {plural(m.o_groups, 'group')} × {output}"
+    query = number(m.q_lora_rank)
+    output = number(m.o_lora_rank)
+    groups = plural(m.o_groups, "group")
+    return f"q {query}, o {groups} × {output}"
 
 
 def _compression(m: CompressedAttention) -> str:

@@ -218,4 +218,5 @@ def compression_word(m: CompressedAttention) -> str | None:
 def heads_word(x: Indexer | BlockIndex) -> str:
     """Return the heads of an indexer: `64 heads × 128`."""
     heads = plural(x.heads, "head")
-    return f"{heads} × {number(x.head_dim)}"
+    width = number(x.head_dim)
+    return f"{heads} × {width}"

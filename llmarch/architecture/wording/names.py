@@ -43,8 +43,10 @@ ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 def name_title(name: str) -> str:
     """Return the name of a block or a field as people write it: `nope` -> `NoPE`."""
-    parts = name.split("_")
-    words = [ACRONYMS.get(part, part) for part in parts]
+    words: list[str] = []
+    for part in name.split("_"):
+        word = ACRONYMS.get(part, part)
+        words.append(word)
     return " ".join(words)
 
 
@@ -68,6 +70,7 @@ def fields_title(path: str) -> str:
 def ordinal(n: int) -> str:
     """Return `1st`, `2nd`, `11th`."""
     ending = "th"
-    if n % 100 not in (11, 12, 13):
+    is_teen = n % 100 in (11, 12, 13)
+    if not is_teen:
         ending = ENDINGS.get(n % 10, ending)
     return f"{n}{ending}"

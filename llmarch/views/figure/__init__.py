@@ -48,7 +48,10 @@ def figure(readings: Sequence[Reading]) -> Figure:
     """Return the figure of one model, of a pair, or of three and more models over a matrix."""
     models = compared_models(readings)
     colours: KindColours = {}
-    pictures = [model_picture(r, m, colours) for r, m in zip(readings, models, strict=True)]
+    pictures: list[ModelPicture] = []
+    for r, m in zip(readings, models, strict=True):
+        picture = model_picture(r, m, colours)
+        pictures.append(picture)
     if len(readings) == 1:
         return single_figure(readings[0], pictures[0])
     if len(readings) == 2:
@@ -74,7 +77,9 @@ def whole_facts(m: ComparedModel) -> Iterable[tuple[str, str]]:
     """Yield label and words of the facts about a model as a whole."""
     for key, label in WHOLE.items():
         row = m.rows.get(key)
-        if row is not None and row.text not in USUAL:
+        if row is None:
+            continue
+        if row.text not in USUAL:
             yield label, row.text
 
 
@@ -96,8 +101,10 @@ def single_figure(r: Reading, picture: ModelPicture) -> Figure:
 
 def model_summary(picture: ModelPicture) -> str:
     """Return a model in a sentence or two: headline, facts, recipe of the layers."""
-    facts = ", ".join(f"{label} {words}" for label, words in picture.facts)
-    layers = ", ".join(f"{kind.count} × {kind.words}" for kind in picture.strip.kinds)
+    words = [f"{label} {words}" for label, words in picture.facts]
+    facts = ", ".join(words)
+    kinds = [f"{kind.count} × {kind.words}" for kind in picture.strip.kinds]
+    layers = ", ".join(kinds)
     return f"{picture.name}: {picture.headline}; {facts}; layers: {layers}."
 
 
@@ -117,16 +124,20 @@ def pair_figure(
     whole = whole_values(models)
     shown = {key for key, v in whole.items() if v.mark}
     found = list(placed_changes(models[0], models[1], panels, shown))
-    norm_mark = strongest(v for (section, _), v in whole.items() if section == "Norms")
-    stacks = marked_stacks((pictures[0].stack, pictures[1].stack), panels, norm_mark)
+    norms = [v for (section, _), v in whole.items() if section == "Norms"]
+    old, new = pictures
+    stacks = marked_stacks((old.stack, new.stack), panels, strongest(norms))
     overview = Panel(key=MODELS, role="io", title="The models", values=tuple(whole.values()))
+    noted = [with_notes(panel, found) for panel in (overview, *panels)]
+    drawn = [change.path for change in found if change.drawn]
+    named = [change.path for change in found if not change.drawn]
     return Figure(
-        models=tuple(with_stack(p, s) for p, s in zip(pictures, stacks, strict=True)),
-        panels=tuple(with_notes(panel, found) for panel in (overview, *panels)),
-        title=f"{pictures[0].name} and {pictures[1].name} side by side",
+        models=(with_stack(old, stacks[0]), with_stack(new, stacks[1])),
+        panels=tuple(noted),
+        title=f"{old.name} and {new.name} side by side",
         summary=pair_summary(models, pictures),
-        drawn=frozenset(d.path for d in found if d.drawn),
-        named=frozenset(d.path for d in found if not d.drawn),
+        drawn=frozenset(drawn),
+        named=frozenset(named),
     )
 
 
@@ -148,14 +159,23 @@ def whole_values(models: Sequence[ComparedModel]) -> dict[Key, Value]:
     for key, label in WHOLE.items():
         rows = [m.rows.get(key) for m in models]
         cells = [ABSENT if row is None else row.text for row in rows]
-        if set(cells) - USUAL:
+        is_said = not USUAL.issuperset(cells)
+        if is_said:
             values[key] = value(label, cells)
     for row in compared_rows(models):
         key = row.section, row.label
-        if key not in WHOLE and is_about_whole(key) and row.differs:
-            cells = [plain_words(cell.replace("\n", ", ")) for cell in row.cells]
-            values.setdefault(key, value(label_of(key), cells))
+        is_shown = key in WHOLE or not is_about_whole(key)
+        if row.differs and not is_shown:
+            cells = [plain_words(on_one_line(cell)) for cell in row.cells]
+            label = label_of(key)
+            values.setdefault(key, value(label, cells))
     return values
+
+
+def on_one_line(cell: str) -> str:
+    """Return a cell on one line."""
+    lines = cell.split("\n")
+    return ", ".join(lines)
 
 
 def is_about_whole(key: Key) -> bool:
@@ -166,14 +186,20 @@ def is_about_whole(key: Key) -> bool:
     if key in DERIVED:
         return label not in ELSEWHERE
     source = row_sources().get(key)
-    if source is None or source.facts[0].rank == DETAIL:
+    if source is None:
         return False
-    return source.facts[0].group not in ("mixers", "ffns", "towers", "layer_kinds", "other")
+    fact = source.facts[0]
+    if fact.rank == DETAIL:
+        return False
+    return fact.group not in ("mixers", "ffns", "towers", "layer_kinds", "other")
 
 
 def with_notes(panel: Panel, found: Sequence[PlacedChange]) -> Panel:
     """Return a panel that names the differences that the figure does not draw."""
-    labels = dict.fromkeys(d.label for d in found if d.panel == panel.key and not d.drawn)
+    labels: dict[str, None] = {}
+    for change in found:
+        if change.panel == panel.key and not change.drawn:
+            labels[change.label] = None
     return replace(panel, notes=tuple(labels))
 
 
@@ -184,7 +210,7 @@ def pair_summary(models: Sequence[ComparedModel], pictures: Sequence[ModelPictur
     count = plural(len(rows), "difference")
     words: list[str] = []
     for row in rows:
-        cells = " / ".join(cell.replace("\n", ", ") for cell in row.cells)
+        cells = " / ".join(map(on_one_line, row.cells))
         words.append(f"{row.section} {row.label}: {cells}")
     listed = "; ".join(words)
     each = " ".join(map(model_summary, pictures))
@@ -200,14 +226,19 @@ def row_figure(models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]
     for row in compared_rows(models):
         if row.differs:
             cells = [plain_words(cell) for cell in row.cells]
-            matrix.append((row.section, value(row.label, cells)))
+            shown = value(row.label, cells)
+            matrix.append((row.section, shown))
     names = ", ".join(picture.name for picture in pictures)
-    changed = {path for m in models for paths in m.changed.values() for path in paths}
+    summaries = map(model_summary, pictures)
+    summary = " ".join(summaries)
+    changed: set[str] = set()
+    for model in models:
+        changed.update(*model.changed.values())
     return Figure(
         models=tuple(pictures),
         panels=(),
         title=f"{names} side by side",
-        summary=plain_words(" ".join(map(model_summary, pictures))),
+        summary=plain_words(summary),
         matrix=tuple(matrix),
         drawn=frozenset(changed),
     )

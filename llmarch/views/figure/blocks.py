@@ -90,7 +90,9 @@ def group_of(block: Block) -> str:
 
 def title_of(blocks: Iterable[Block]) -> str:
     """Return the titles of blocks of one class, each once."""
-    return " / ".join(dict.fromkeys(map(class_title, blocks)))
+    titles = map(class_title, blocks)
+    different = dict.fromkeys(titles)
+    return " / ".join(different)
 
 
 # What a box says
@@ -131,20 +133,33 @@ def merged_text(texts: Sequence[str]) -> str:
     different = list(dict.fromkeys(texts))
     if len(different) == 1:
         return different[0]
-    if len(different) > MOST_VALUES and all(NUMBERS.fullmatch(text) for text in different):
-        ordered = sorted(different, key=lambda text: float(text.replace(",", "")))
+    if len(different) > MOST_VALUES and all(map(NUMBERS.fullmatch, different)):
+        ordered = sorted(different, key=number_value)
         return f"{ordered[0]} – {ordered[-1]}"
     words = [text.split(" ") for text in texts]
     common = common_words(words)
     first, *others = words
-    return " / ".join([" ".join(first), *(" ".join(other[common:]) for other in others)])
+    shown = [" ".join(first)]
+    for other in others:
+        rest = other[common:]
+        shown.append(" ".join(rest))
+    return " / ".join(shown)
+
+
+def number_value(text: str) -> float:
+    """Return the number that a text with separators stands for."""
+    digits = text.replace(",", "")
+    return float(digits)
 
 
 def common_words(texts: Sequence[Sequence[str]]) -> int:
     """Return how many words all texts begin with; each keeps one word at least."""
+    longest = min(map(len, texts)) - 1
     count = 0
-    shortest = min(map(len, texts))
-    while count < shortest - 1 and len({text[count] for text in texts}) == 1:
+    for words in zip(*texts, strict=False):
+        is_common = len(set(words)) == 1
+        if count >= longest or not is_common:
+            break
         count += 1
     return count
 
@@ -206,16 +221,20 @@ def latent_picture(a: Architecture, query_rank: int | None, cached: int) -> Bars
     query_rank: width of the query latent, None without one.
     cached: elements that are cached of each token.
     """
-    bars = [width_bar("stream", a.hidden_size)]
+    stream = width_bar("stream", a.hidden_size)
+    kept = width_bar("cached", cached)
+    bars = (stream, kept)
     if query_rank:
-        bars.append(width_bar("query latent", query_rank))
-    bars.append(width_bar("cached", cached))
-    return BarsPicture(bars=tuple(bars), role="attention", last_is_kept=True)
+        query = width_bar("query latent", query_rank)
+        bars = (stream, query, kept)
+    return BarsPicture(bars=bars, role="attention", last_is_kept=True)
 
 
 def width_bar(label: str, width: int) -> tuple[str, int]:
     """Return label and length of a bar."""
-    return f"{label} {number(width)}", width
+    shown = number(width)
+    words = f"{label} {shown}"
+    return words, width
 
 
 def experts_picture(block: MoE) -> ExpertsPicture:

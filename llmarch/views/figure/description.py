@@ -132,7 +132,10 @@ class ModelStack(Frozen):
     @property
     def kinds(self) -> int:
         """Return the number of kinds of layers."""
-        return sum(len(column.kinds) for column in self.columns)
+        count = 0
+        for column in self.columns:
+            count += len(column.kinds)
+        return count
 
 
 @frozen(kw_only=True)

@@ -86,7 +86,10 @@ def panel_of(
 
 def class_at(panel: Panel, i: int) -> str:
     """Return the class of blocks that a panel shows of a model, by the model's number."""
-    return (panel.key.split("|") * 2)[i]
+    names = panel.key.split("|")
+    if len(names) == 1:
+        return names[0]
+    return names[i]
 
 
 def edited(a: Architecture, edit: Edit | None) -> Architecture | None:
@@ -106,10 +109,11 @@ def edited(a: Architecture, edit: Edit | None) -> Architecture | None:
 
 def named_norms(a: Architecture) -> set[str]:
     """Return the names of all norms that a model places."""
-    names = {a.final_norm, a.embedding.norm}
+    names = [a.final_norm, a.embedding.norm]
     for kind in a.layer_kinds.values():
-        names.update(norm_places(kind))
-    return {name for name in names if name is not None}
+        names += norm_places(kind)
+    named = filter(None, names)
+    return set(named)
 
 
 class Words(NamedTuple):
@@ -123,7 +127,8 @@ class Words(NamedTuple):
     @property
     def group(self) -> str:
         """Return the part of the architecture that has the fact."""
-        group, _, _ = self.difference.path.partition(".")
+        path = self.difference.path
+        group, _, _ = path.partition(".")
         return group
 
     def show_change(self, old: ComparedModel, new: ComparedModel) -> bool:
@@ -181,13 +186,15 @@ class Words(NamedTuple):
     def blocks(self, a: Architecture) -> Blocks:
         """Return the blocks that the panel shows of an architecture."""
         assert self.panel is not None
+        found: Blocks = {}
         if self.group == "towers":
             name = block_name(self.difference.path)
-            return {name: a.towers[name]} if name in a.towers else {}
+            if name in a.towers:
+                found[name] = a.towers[name]
+            return found
         by_class = blocks_by_class(a)
-        names = dict.fromkeys(self.panel.key.split("|"))
-        found: Blocks = {}
-        for name in names:
+        names = self.panel.key.split("|")
+        for name in dict.fromkeys(names):
             found |= by_class.get(name, {})
         return found
 

@@ -77,10 +77,11 @@ def panel_marks(panels: Sequence[Panel], i: int) -> PanelMarks:
 def block_lines(stack: ModelStack) -> dict[str, tuple[str, ...]]:
     """Return what boxes say, by class of block; of several boxes of a class the first."""
     lines: dict[str, tuple[str, ...]] = {}
-    for column in stack.columns:
-        for step in column.steps:
-            for branch in step.branches:
-                lines.setdefault(branch.box.panel, branch.box.lines)
+    steps = [step for column in stack.columns for step in column.steps]
+    for step in steps:
+        for branch in step.branches:
+            box = branch.box
+            lines.setdefault(box.panel, box.lines)
     return lines
 
 
@@ -138,9 +139,11 @@ def marked_pills(pills: Sequence[Pill], others: Sequence[Pill], norm_mark: Mark 
     texts = {pill.text for pill in others}
     marked: list[Pill] = []
     for pill in pills:
-        mark: Mark = "" if pill.text in texts else "form"
-        if pill.role == "norm" and not mark:
+        mark: Mark = ""
+        if pill.role == "norm":
             mark = norm_mark
+        if pill.text not in texts:
+            mark = "form"
         marked.append(replace(pill, mark=mark))
     return marked
 
@@ -169,7 +172,11 @@ def line_marks(lines: Sequence[str], others: Sequence[str]) -> tuple[Mark, ...]:
 def marked_sources(boxes: Sequence[Box], others: Sequence[Box]) -> list[Box]:
     """Return encoders and further embeddings with marks."""
     by_path = {box.path: box for box in others}
-    return [marked_box(box, by_path.get(box.path)) for box in boxes]
+    marked: list[Box] = []
+    for box in boxes:
+        other = by_path.get(box.path)
+        marked.append(marked_box(box, other))
+    return marked
 
 
 def stream_mark(stack: ModelStack, other: ModelStack) -> Mark:
@@ -181,4 +188,5 @@ def stream_mark(stack: ModelStack, other: ModelStack) -> Mark:
 
 def has_no_value(v: Value) -> bool:
     """Return whether no model has a value."""
-    return set(v.cells) == {ABSENT}
+    words = set(v.cells)
+    return words == {ABSENT}

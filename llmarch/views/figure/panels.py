@@ -88,7 +88,8 @@ def aligned_classes(architectures: Sequence[Architecture]) -> list[tuple[str, ..
 
 def part_of(blocks: Blocks) -> str:
     """Return the part of a layer that blocks of a class stand for."""
-    return block_part(next(iter(blocks.values())))
+    first = next(iter(blocks.values()))
+    return block_part(first)
 
 
 def block_panels(architectures: Sequence[Architecture]) -> list[Panel]:
@@ -328,7 +329,8 @@ def mtp_chains(a: Architecture) -> tuple[ChainPicture, ...]:
     if a.mtp is None or a.mtp.layer_kind is None:
         return ()
     parts = ("hidden, next embedding", "norms", "projection", "layer", "head")
-    return (ChainPicture(parts=parts, role="io"),)
+    chain = ChainPicture(parts=parts, role="io")
+    return (chain,)
 
 
 def mtp_facts(a: Architecture) -> dict[str, str]:

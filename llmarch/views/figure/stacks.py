@@ -98,7 +98,9 @@ def kinds_by_wiring(a: Architecture, colours: KindColours) -> list[tuple[KindLab
     """Return the kinds of layers, those of one wiring together."""
     by_wiring: dict[object, list[KindLabel]] = {}
     for label in kind_labels(a, colours):
-        by_wiring.setdefault(wiring(a, label.name), []).append(label)
+        form = wiring(a, label.name)
+        labels = by_wiring.setdefault(form, [])
+        labels.append(label)
     return [tuple(labels) for labels in by_wiring.values()]
 
 
@@ -116,8 +118,10 @@ def wiring(a: Architecture, kind: str) -> object:
 
 def branch_wiring(a: Architecture, branch: Branch) -> object:
     """Return what branches of one box have alike."""
-    norms = norm_text(a, branch.pre_norm), norm_text(a, branch.post_norm)
-    return block_class(a.block(branch.block)), branch.scale, norms
+    before = norm_text(a, branch.pre_norm)
+    after = norm_text(a, branch.post_norm)
+    block = a.block(branch.block)
+    return block_class(block), branch.scale, before, after
 
 
 def norm_text(a: Architecture, name: str | None) -> str | None:
@@ -138,15 +142,18 @@ def norm_pill(a: Architecture, name: str | None) -> Pill | None:
 def column(a: Architecture, labels: tuple[KindLabel, ...]) -> Column:
     """Return the kinds of layers of one wiring as one column."""
     layers = [a.layer_kinds[label.name] for label in labels]
-    steps = [step_picture(a, layers, i) for i in range(len(layers[0].steps))]
+    first = layers[0]
+    steps = [step_picture(a, layers, i) for i in range(len(first.steps))]
     closing: list[Pill] = []
-    if layers[0].learned_scale:
-        closing.append(Pill(text="× learned scale", role="io"))
+    if first.learned_scale:
+        scale = Pill(text="× learned scale", role="io")
+        closing.append(scale)
+    added = deepstack_boxes(a, labels)
     return Column(
         kinds=labels,
         steps=tuple(steps),
         closing=tuple(closing),
-        added=tuple(deepstack_boxes(a, labels)),
+        added=tuple(added),
     )
 
 
@@ -192,9 +199,10 @@ def skipped_to(step: Step, i: int) -> int | None:
     step: the step.
     i: its number.
     """
-    if step.skip_from is None or not 0 <= step.skip_from < i:
+    source = step.skip_from
+    if source is None or not 0 <= source < i:
         return None
-    return step.skip_from
+    return source
 
 
 def factor_text(factor: float) -> str:
@@ -234,7 +242,9 @@ def cross_paths(a: Architecture) -> list[str]:
     """Return the mixers that read tokens of an encoder."""
     found: list[str] = []
     for name, mixer in a.mixers.items():
-        if isinstance(mixer, Attention) and mixer.cross_tokens is not None:
+        if not isinstance(mixer, Attention):
+            continue
+        if mixer.cross_tokens is not None:
             found.append(f"mixers.{name}")
     return found
 
@@ -245,9 +255,11 @@ def cross_paths(a: Architecture) -> list[str]:
 def embedding_box(a: Architecture) -> Box:
     """Return the token embedding with what is added to it."""
     e = a.embedding
-    lines = [f"{number(a.vocab_size)} × {number(a.hidden_size)}"]
+    rows, width = number(a.vocab_size), number(a.hidden_size)
+    lines = [f"{rows} × {width}"]
     if e.positions:
-        lines.append(f"+ {number(e.positions)} learned positions")
+        positions = number(e.positions)
+        lines.append(f"+ {positions} learned positions")
     if e.scale not in (None, 1):
         lines.append(f"× {e.scale:.4g}")
     return Box(path="embedding", role="io", title="Token embedding", lines=tuple(lines))
@@ -289,15 +301,18 @@ def streams(a: Architecture) -> Streams | None:
 
 def head_box(a: Architecture) -> Box:
     """Return the output head."""
-    lines = ["own matrix"]
+    head = a.head
+    matrix = "own matrix"
     if a.embedding.tied:
-        lines = ["tied with embedding"]
-    if a.head.bias:
-        lines[0] += ", bias"
-    if a.head.scale not in (None, 1):
-        lines.append(f"× {a.head.scale:.4g}")
-    if a.head.softcap:
-        lines.append(f"softcap {number(a.head.softcap)}")
+        matrix = "tied with embedding"
+    if head.bias:
+        matrix += ", bias"
+    lines = [matrix]
+    if head.scale not in (None, 1):
+        lines.append(f"× {head.scale:.4g}")
+    if head.softcap:
+        softcap = number(head.softcap)
+        lines.append(f"softcap {softcap}")
     return Box(path="head", role="io", title="Output head", lines=tuple(lines))
 
 
@@ -328,11 +343,15 @@ def tower_box(name: str, tower: Encoder) -> Box:
     lines: list[str] = []
     match tower:
         case ConvTower():
-            lines.append(f"{sum(map(len, tower.stages))} convolutional blocks")
+            blocks = sum(map(len, tower.stages))
+            lines.append(f"{blocks} convolutional blocks")
         case Tower() | Conformer():
-            lines.append(f"{tower.layers} layers, width {number(tower.hidden_size)}")
+            width = number(tower.hidden_size)
+            lines.append(f"{tower.layers} layers, width {width}")
     if tower.projector:
-        lines.append(f"projector to {number(tower.projector[-1].outputs)}")
+        last = tower.projector[-1]
+        outputs = number(last.outputs)
+        lines.append(f"projector to {outputs}")
     path = f"towers.{name}"
     title = f"{name.capitalize()} encoder"
     return Box(path=path, role="tower", title=title, lines=tuple(lines), panel=path)
@@ -366,8 +385,14 @@ def layer_strip(name: str, a: Architecture, colours: KindColours) -> LayerStrip:
     """Return the layers of a model in order, and what they reuse of each other."""
     kinds = kind_labels(a, colours)
     numbers = {label.name: label.number for label in kinds}
-    layers = tuple(numbers[kind] for kind in a.layers)
-    return LayerStrip(name=name, layers=layers, kinds=tuple(kinds), reuses=tuple(reuses(a)))
+    layers = [numbers[kind] for kind in a.layers]
+    reused = reuses(a)
+    return LayerStrip(
+        name=name,
+        layers=tuple(layers),
+        kinds=tuple(kinds),
+        reuses=tuple(reused),
+    )
 
 
 def reuses(a: Architecture) -> list[Reuse]:

@@ -444,7 +444,7 @@ FINDING_RULES = (
         None,
         "behaviour",
         "the config names a class of another model_type",
-        "vLLM and SGLang pick the model by `architectures` and build the other class, or none; "
+        "vLLM and SGLang pick the model by `architectures` and build the other class; "
         "transformers' Auto classes go by model_type. The same files make two models, one of which "
         "does not load or computes something else.",
     ),

@@ -91,8 +91,10 @@ def _class_finding(c: ConfigKeys, named: str, owner: str | None) -> Finding:
     """
     severity: Severity = "behaviour"
     if owner is None:
+        severity = "info"
         whose = "which no model_type that llmarch reads has"
-        engines = "vLLM and SGLang, which pick the model by this name, do not find it"
+        engines = "vLLM and SGLang, which pick the model by this name, do not find it and run it"
+        engines += " by transformers' code, if at all"
     else:
         whose = f"a class of {owner}"
         engines = f"vLLM and SGLang pick the model by this name and build {owner}"

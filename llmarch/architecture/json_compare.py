@@ -190,7 +190,10 @@ class DiffDocument(TypedDict):
     new: SourceDocument
     """Where the new model was read."""
     changes: list[Change]
-    """All differences between the two architectures, worst first."""
+    """All differences, worst first: of the architectures, and as `check` tells them of findings,
+    of config keys that nothing reads, and of stored tensors."""
+    remarks: NotRequired[list[str]]
+    """Facts that only one of the two configs says, which is no change."""
     check: NotRequired[CheckDocument]
     """The differences as `check` judges them. Only with --fail-on or --ignore."""
 
@@ -201,7 +204,9 @@ class ComparedModelDocument(TypedDict):
     new: SourceDocument
     """Where the model was read."""
     changes: list[Change]
-    """All differences from the first model, worst first."""
+    """All differences from the first model, worst first, as in `DiffDocument`."""
+    remarks: NotRequired[list[str]]
+    """Facts that only one of the two configs says, which is no change."""
 
 
 class ComparisonDocument(TypedDict):

@@ -102,7 +102,7 @@ def diff(
         if format is not Format.json:
             emit(verdict, ReportFormat(format), "-")
         raise typer.Exit(verdict.exit_code)
-    if exit_code and (compared.conflicts or not compared.same):
+    if exit_code and (compared.conflicts or compared.changed):
         raise typer.Exit(1)
     end_if_partial(readings)
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change, Evidence
 from ..config.keys import is_inert
-from .diff import diff
 from .rules import find
-
-if TYPE_CHECKING:
-    from ..checkpoint.reading import Reading
 
 NESTED_CONFIGS = frozenset({"text_config", "vision_config", "audio_config", "llm_config"})
 """Keys whose values are whole configs."""
@@ -49,13 +45,6 @@ def with_keys(changes: Iterable[Change], old: Told, new: Told) -> list[Change]:
         old_value, new_value = config_value_at(old.config, key), config_value_at(new.config, key)
         told.append(replace(change, key=key, key_old=old_value, key_new=new_value))
     return told
-
-
-def told_changes(old: Reading, new: Reading) -> list[Change]:
-    """Return the changes between two models that were read, with the keys that made them."""
-    changes = diff(old.architecture, new.architecture)
-    sides = [Told(r.raw.config or {}, r.config_evidence) for r in (old, new)]
-    return with_keys(changes, *sides)
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

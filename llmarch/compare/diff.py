@@ -27,6 +27,9 @@ from .alignment import (
 from .rules import SEVERITIES, rule_for
 from .severity import Difference, Edit, severities
 
+OFTEN_UNSAID = frozenset({"dtype"})
+"""Facts that a config may leave to the checkpoint: one that says nothing says nothing else."""
+
 PRECISION = 1e-7
 """Relative difference up to which floats are equal: that of 32-bit floats, in which some configs
 were written (9.999999974752427e-07 for 1e-06)."""
@@ -244,8 +247,8 @@ def _comes_with_mtp(old: Architecture, new: Architecture) -> bool:
 
 def _differing_paths(old: Any, new: Any, path: str) -> Iterator[str]:
     """Yield the paths at which two parts differ; parts of different form differ as a whole."""
-    if same(old, new) or (path == "dtype" and None in (old, new)):
-        return  # a dtype that the config does not say is no other dtype
+    if same(old, new) or (path in OFTEN_UNSAID and None in (old, new)):
+        return
     if have_one_form(old, new):
         for f in fields(old):
             if f.compare:

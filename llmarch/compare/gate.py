@@ -7,7 +7,7 @@ read only in part, or has no tensor headers although its lock entry has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..architecture.schema import Change, Finding, Severity
@@ -31,7 +31,11 @@ from .observed import (
 from .policy import Policy
 from .report import ComparedSide, Verdict, count_noun, rule_of
 from .rereading import LoadEntry, read_again
-from .stored import told_differences
+from .stored import told_differences, told_dtypes
+
+STORED_TENSORS = "stored-tensors-changed"
+BESIDE_RULES = ("token-ids-changed", "remote-code-changed", "files-changed")
+"""Rules of what changed beside the architecture."""
 
 READING_CHANGED = "reading-changed"
 
@@ -176,20 +180,7 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
         changes = with_keys(diff(old.architecture, new.architecture), old.told, new.told)
         changes += _finding_changes(old, new)
         changes += _unread_key_changes(old, new)
-    is_told = False
-    if old.observed is None and new.observed is None:
-        is_told = any(map(explains_stored_tensors, changes))
-    if _has_other_tensors(old, new) and not is_told:
-        before, after = told_differences(old.tensors, new.tensors)
-        changes.append(
-            Change(
-                rule="stored-tensors-changed",
-                path="tensors",
-                old=before,
-                new=after,
-                severity=_stored_severity(old, new),
-            )
-        )
+    changes += _stored_changes(old, new, changes)
     return [*changes, *_standing_conflicts(old, new), *_beside_changes(old, new)]
 
 
@@ -254,6 +245,60 @@ def _beside_changes(old: Entry, new: Entry) -> Iterator[Change]:
         yield Change(rule="files-changed", path="files", old=None, new=phrases, severity="info")
 
 
+def told_changes(old: Entry, new: Entry) -> list[Change]:
+    """Return all changes between two models, worst first.
+
+    A conflict that both have is none: it is among the findings of each. Token ids, code and small
+    files are those of every other model: they are told of two states of one repository or folder.
+    """
+    states_of_one = are_states_of_one(old, new)
+    told: list[Change] = []
+    for change in find_differences(old, new):
+        if change.rule in BESIDE_RULES and not states_of_one:
+            continue
+        if change.old != change.new:
+            told.append(change)
+    return worst_first(told)
+
+
+def are_states_of_one(old: Entry, new: Entry) -> bool:
+    """Return whether two entries may be one model at two times: of one repository, or of folders.
+
+    A bundled spec is a model by itself.
+    """
+    kinds = {entry.reading.raw.kind for entry in (old, new) if entry.reading is not None}
+    return "spec" not in kinds and old.repo == new.repo
+
+
+def _stored_changes(old: Entry, new: Entry, changes: Sequence[Change]) -> Iterator[Change]:
+    """Yield the change of how tensors are stored, if no other change explains it.
+
+    A change of weights explains which tensors there are, not that all are of another dtype.
+
+    changes: the changes of facts, findings and keys.
+    """
+    if not _has_other_tensors(old, new):
+        return
+    explaining: list[Change] = []
+    if old.observed is None and new.observed is None:
+        explaining = list(filter(explains_stored_tensors, changes))
+    if any(change.severity == "quantization" for change in explaining):
+        return
+    words = told_differences(old.tensors, new.tensors)
+    if explaining:
+        words = told_dtypes(old.tensors, new.tensors)
+    if words is None:
+        return
+    before, after = words
+    yield Change(
+        rule=STORED_TENSORS,
+        path="tensors",
+        old=before,
+        new=after,
+        severity=_stored_severity(old, new),
+    )
+
+
 def reading_changes(old: Entry, expected: Entry, new: Entry) -> Iterator[Change]:
     """Yield what another llmarch read in the model of the lock, one change for each difference.
 
@@ -314,9 +359,9 @@ def _standing_conflicts(old: Entry, new: Entry) -> Iterator[Change]:
 
 
 def _unread_key_changes(old: Entry, new: Entry) -> Iterator[Change]:
-    """Yield the config keys that nothing reads and that are new or have another value."""
-    for key, value in new.unread_keys.items():
-        before = old.unread_keys.get(key)
+    """Yield the config keys that nothing reads and that came, went or have another value."""
+    for key in dict.fromkeys([*new.unread_keys, *old.unread_keys]):
+        before, value = old.unread_keys.get(key), new.unread_keys.get(key)
         if before != value:
             yield Change(
                 rule="unread-key",

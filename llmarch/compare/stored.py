@@ -238,3 +238,17 @@ def told_differences(
         return before, after
     phrases = stored_differences(old.rows, new.rows) or ["other numbers in their names"]
     return before, f"{after} ({'; '.join(phrases)})"
+
+
+def told_dtypes(
+    old: StoredTensors | None, new: StoredTensors | None
+) -> tuple[str | None, str | None] | None:
+    """Return the same where only other dtypes are told; None if those of equal names are equal."""
+    if old is None or new is None:
+        return None
+    gone, added = Counter(_by_row(old.rows)), Counter(_by_row(new.rows))
+    shared = gone & added
+    phrases = _other_dtypes(gone - shared, added - shared)
+    if not phrases:
+        return None
+    return stored_text(old), f"{stored_text(new)} ({'; '.join(phrases)})"

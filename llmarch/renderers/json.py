@@ -16,9 +16,6 @@ from ..analyses.cache import compute_cache, shown_contexts
 from ..analyses.parameters import count_parameters
 from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
-from ..compare.config_keys import told_changes
-from ..compare.gate import find_differences
-from ..compare.lock import make_entry
 from ..compare.report import change_meaning, change_text, rule_of
 from ..config.certainty import marked_facts
 from ..views.conflict import conflict_lines
@@ -299,12 +296,21 @@ def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
 
 def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     """Return two models and their changes; with more, each is compared with the first."""
+    from ..compare.gate import told_changes
+    from ..compare.lock import make_entry
+    from ..views.comparison import unsaid_facts
+    from ..views.headings import column_names
+
     old, *others = readings
 
     def changes(new: Reading | Observation) -> list[dict[str, Any]]:
-        if isinstance(old, Reading) and isinstance(new, Reading):
-            return [asdict(c) for c in told_changes(old, new)]
-        return [asdict(c) for c in find_differences(make_entry(old), make_entry(new))]
+        return [asdict(c) for c in told_changes(make_entry(old), make_entry(new))]
+
+    def remarks(new: Reading | Observation) -> list[str]:
+        if not isinstance(old, Reading) or not isinstance(new, Reading):
+            return []
+        pair = [old, new]
+        return unsaid_facts(column_names(pair), pair)
 
     if len(others) == 1:
         return {
@@ -312,11 +318,15 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
             "old": compared_source(old),
             "new": compared_source(others[0]),
             "changes": changes(others[0]),
+            "remarks": remarks(others[0]),
         }
     return {
         "schema_version": SCHEMA_VERSION,
         "old": compared_source(old),
-        "comparisons": [{"new": compared_source(n), "changes": changes(n)} for n in others],
+        "comparisons": [
+            {"new": compared_source(n), "changes": changes(n), "remarks": remarks(n)}
+            for n in others
+        ],
     }
 
 

@@ -274,9 +274,9 @@ def split(t: Table, width: int) -> Iterable[Table]:
 # Several models
 
 
-def comparison(c: Comparison) -> None:
+def comparison(c: Comparison, out: Out | None = None) -> None:
     """Print several models side by side: what differs, what is equal, and their layers."""
-    out = console()
+    out = out or console()
     out.print()
     if c.headline:
         out.show(text(c.headline, "bold"))

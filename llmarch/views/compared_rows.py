@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
+from functools import cache
 
 from ..analyses.cache import CONTEXTS
 from ..architecture.catalogue import CATALOGUE, find_fact
@@ -16,7 +17,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from ..compare.alignment import align_names
-from ..compare.diff import differing_facts
+from ..compare.diff import OFTEN_UNSAID, differing_facts
 from .common_names import with_names_of
 from .derived_rows import derived_rows
 from .exact_values import exact_cells
@@ -52,14 +53,20 @@ class ComparedRow(Frozen):
 
 
 def compared_models(readings: Sequence[Reading]) -> list[ComparedModel]:
-    """Return what is compared of each model; changes are those from the first."""
+    """Return what is compared of each model; changes are those from the first.
+
+    What a checkpoint stores is only compared where all of them were read.
+    """
     first = readings[0].architecture
     architectures = [with_names_of(first, r.architecture) for r in readings]
     towers = comparable_towers(architectures)
     contexts = compared_contexts(architectures)
+    all_checked = all(r.check is not None for r in readings)
     models: list[ComparedModel] = []
     for r, a in zip(readings, architectures, strict=True):
-        models.append(compared_model(replace(r, architecture=a), first, towers, contexts))
+        check = r.check if all_checked else None
+        compared = replace(r, architecture=a, check=check)
+        models.append(compared_model(compared, first, towers, contexts))
     return models
 
 
@@ -156,10 +163,19 @@ def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | Non
     changed = any(key in model.changed for model in models)
     if present[0].rank == DETAIL and not changed and len(present) < len(rows):
         return None
+    if not changed and len({row.text for row in present}) > 1 and key in unsaid_keys():
+        return None  # a remark says which model does not say it
     full = holders_differ(rows)
     cells = told_apart([row_text(row, full) for row in rows], rows)
     numbers = [row.number if row else None for row in rows]
     return ComparedRow(*key, cells, numbers, present[0].equal, present[0].rank)
+
+
+@cache
+def unsaid_keys() -> frozenset[Key]:
+    """Return the rows of facts of which a config that does not say them is no other one."""
+    facts = [find_fact(path) for path in OFTEN_UNSAID]
+    return frozenset(key_of(fact.path, fact) for fact in facts if fact is not None)
 
 
 def told_apart(texts: Sequence[str], rows: Sequence[Row | None]) -> list[str]:

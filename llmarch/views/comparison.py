@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from unicodedata import east_asian_width
 
+from ..architecture.paths import find_value
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
-from ..compare.diff import differing_facts
+from ..compare.diff import OFTEN_UNSAID, differing_facts
+from ..compare.lock import make_entry
 from . import numbers
+from .checkpoint_rows import with_checkpoint_rows
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .conflict import conflict_lines
 from .documents import ABSENT, Comparison, Strip, Table
@@ -36,7 +39,8 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     everything: whether equal facts have rows too, instead of being summed up.
     """
     models = compared_models(readings)
-    rows = list(compared_rows(models))
+    entries = list(map(make_entry, readings))
+    rows = with_checkpoint_rows(list(compared_rows(models)), entries)
     equal = [row for row in rows if not row.differs]
     phrases = equal_phrases(equal)
     hidden = len(equal) - len(phrases)
@@ -49,6 +53,7 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     if len(readings) == 2:
         headline = headline_of_pair(names, rows)
     same = are_same([model.architecture for model in models])
+    differing = [row.label for row in rows if row.differs]
     conflicts = conflict_notes(names, readings)
     return Comparison(
         headline=headline,
@@ -58,19 +63,27 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
         hidden=hidden,
         strips=[strip(name, r, symbols) for name, r in zip(names, readings, strict=True)],
         legend=legend(readings, symbols),
-        notes=comparison_notes(names, readings),
+        notes=[*unsaid_facts(names, readings), *comparison_notes(names, readings)],
         same=same,
-        verdict=verdict_words(same, conflicts),
+        changed=bool(differing),
+        verdict=verdict_words(same, differing, conflicts),
         conflicts=conflicts,
     )
 
 
-def verdict_words(same: bool, conflicts: Sequence[str]) -> str:
-    """Return that the architectures are the same, where they are; of conflicts only by config."""
+def verdict_words(same: bool, differing: Sequence[str], conflicts: Sequence[str]) -> str:
+    """Return what is the same, where the architectures are.
+
+    same: whether they are by their configs.
+    differing: the labels of all rows that differ.
+    conflicts: what contradicts what in checkpoints.
+    """
     if not same:
         return ""
     if conflicts:
         return "the configs say the same architecture, but a checkpoint is another one:"
+    if differing:
+        return f"one architecture; what differs beside it: {', '.join(differing)}"
     return "the architectures are the same"
 
 
@@ -139,6 +152,23 @@ def equal_phrases(rows: Iterable[ComparedRow]) -> list[str]:
         if row.equal and text not in ("none", "0"):
             phrases.append(row.equal.format(text))
     return phrases
+
+
+def unsaid_facts(names: Sequence[str], readings: Sequence[Reading]) -> list[str]:
+    """Return the facts that some configs leave unsaid: no changes, but they are told.
+
+    names: the name of each model.
+    readings: the models.
+    """
+    lines: list[str] = []
+    for path in sorted(OFTEN_UNSAID):
+        values = [find_value(r.architecture, path) for r in readings]
+        said: list[str] = []
+        for name, value in zip(names, values, strict=True):
+            said.append(f"{name} {value if value is not None else 'does not say it'}")
+        if None in values and any(value is not None for value in values):
+            lines.append(f"{path}, no change: {', '.join(said)}")
+    return lines
 
 
 def comparison_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[str]:

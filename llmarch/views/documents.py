@@ -60,6 +60,8 @@ class Comparison(Frozen):
     notes: list[str]
     same: bool
     """Whether the architectures have no differences at all."""
+    changed: bool = False
+    """Whether anything differs: the architectures, stored tensors, findings, unread keys."""
     verdict: str = ""
     """Says so, where they have none."""
     conflicts: list[str] = field(default_factory=list[str])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from math import log
 
 from ..architecture.catalogue.fact import LEAD
+from .checkpoint_rows import BESIDE_FACTS, FINDINGS, UNREAD_KEYS
 from .compared_rows import ComparedRow
 from .documents import ABSENT
 from .numbers import plural
@@ -32,6 +33,14 @@ PARAMETERS = {"active": "active parameters", "total": "parameters"}
 """Rows of parameter counts, the first of which that differs is named last."""
 KIND = "kind"
 """Label of the row that names the kind of a section's blocks."""
+BESIDE = {
+    "Config": "under another name",
+    "Storage": "stored in another way",
+    UNREAD_KEYS: "with other keys that llmarch does not read",
+    FINDINGS: "with other findings",
+    BESIDE_FACTS: "with other files or token ids",
+}
+"""What a model is where it differs only in a section that is not about the architecture."""
 EXPERTS = ("MoE", "routed experts")
 """The row that only mixtures of experts have."""
 MOST_DESIGNS = 3
@@ -200,10 +209,9 @@ def close_phrase(ratio: float, noun: str) -> str:
 def small_difference(first: str, rows: Sequence[ComparedRow]) -> str:
     """Return the sentence about models that differ in no leading fact."""
     sections = {row.section for row in rows}
-    if sections <= {"Config"}:
-        return f"{first}'s architecture under another name"
-    if sections <= {"Config", "Storage"}:
-        return f"{first}'s architecture, stored in another way"
+    if sections <= BESIDE.keys():
+        phrases = [phrase for section, phrase in BESIDE.items() if section in sections]
+        return f"{first}'s architecture, {listed(phrases)}"
     facts = [row for row in rows if row.section in DESIGN_SECTIONS] or list(rows)
     labels = list(dict.fromkeys(row.label for row in facts))
     shown = labels[:MOST_DESIGNS]

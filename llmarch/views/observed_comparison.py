@@ -57,6 +57,7 @@ def compare_observed(readings: Sequence[Reading | Observation]) -> Comparison:
         legend=[(symbol, word) for word, symbol in symbols.items()],
         notes=_notes(names, readings, entries),
         same=same,
+        changed=not same,
         verdict="what both show is the same" if same else "",
         conflicts=[
             f"{name}: {line}"

@@ -10,10 +10,10 @@ import pytest
 import llmarch
 from llmarch.architecture.schema import Change
 from llmarch.checkpoint.reading import Reading
-from llmarch.compare.config_keys import changed_keys, common_part, told_changes
-from llmarch.compare.gate import judge
+from llmarch.compare.config_keys import changed_keys, common_part
+from llmarch.compare.gate import judge, told_changes
 from llmarch.compare.grouping import group_alike
-from llmarch.compare.lock import make_entry
+from llmarch.compare.lock import Entry, make_entry
 from llmarch.compare.policy import Policy
 from llmarch.compare.report import Report, change_text
 from llmarch.renderers import github, junit, markdown, sarif, text
@@ -29,11 +29,16 @@ def reading(alias: str) -> Reading:
     return llmarch.load(alias)
 
 
+@cache
+def entry(alias: str) -> Entry:
+    return make_entry(reading(alias))
+
+
 @pytest.mark.parametrize("old", ALL)
 def test_values_are_in_words(old: str) -> None:
     start = ALL.index(old)
     for new in ALL[start + 1 : start + 90 : 11]:
-        for change in group_alike(told_changes(reading(old), reading(new))):
+        for change in group_alike(told_changes(entry(old), entry(new))):
             assert not RECORD.search(change_text(change)), change
 
 

@@ -48,10 +48,12 @@ def reading(alias: str) -> Reading:
 
 @cache
 def config_text(alias: str) -> str:
-    """What a config says, in lower case, with the names that llmarch gives a whole model."""
+    """What a config says, in lower case, with the names that llmarch gives a whole model, and the
+    tensors and files that its findings are about."""
     r = reading(alias)
     encoders = [tower.kind for tower in r.architecture.towers.values()]
-    text = json.dumps([r.raw.config, r.raw.config_file, r.architecture.family, encoders])
+    found = [finding.path for finding in r.findings]
+    text = json.dumps([r.raw.config, r.raw.config_file, r.architecture.family, encoders, found])
     return text.lower()
 
 

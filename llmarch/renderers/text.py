@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -32,6 +33,10 @@ NARROW = 18
 """Columns of a table no wider than this are never broken: numbers, shapes, words."""
 LABEL = 24
 """The widest first column that is a label and never broken."""
+LABEL_INDENT = 2
+"""Columns that a label stands to the right of its section."""
+SHORTEST = 12
+"""Columns that a text is given at least."""
 WIDEST_NAME = 48
 """Columns of the names of models, unless all are shorter; wider names are not aligned."""
 LEFT_MARGIN = 2
@@ -209,34 +214,115 @@ def print_notes(out: Out, notes: list[str]) -> None:
 def table(t: Table, out: Out | None = None) -> None:
     """Print a table without rules; sections are headings of their own.
 
-    Where there is little room, wide columns are broken and narrow ones never.
+    Where there is little room, wide columns are broken and narrow ones never. Where that is not
+    enough, all columns are broken between words, and at last each cell has a line. Nothing is cut.
     """
     out = out or console()
+    room = out.width - LEFT_MARGIN
+    natural = [column_width(t, i) for i in range(len(t.columns))]
+    narrowest = [min(width, SHORTEST) if width > NARROW else width for width in natural]
+    if has_labels(t, natural):
+        narrowest[0] = natural[0] + LABEL_INDENT
+    if total_width(narrowest, LABEL_GAP) <= room:
+        out.show(table_grid(t, natural))
+        return
+    narrowest = [unbroken_width(t, i, width) for i, width in enumerate(natural)]
+    natural[0] += LABEL_INDENT
+    for gap in range(LABEL_GAP, 0, -1):
+        if total_width(narrowest, gap) <= room:
+            out.show(broken_grid(t, fitted_widths(natural, narrowest, room, gap), gap))
+            return
+    print_stacked(t, out)
+
+
+def has_labels(t: Table, widths: Sequence[int]) -> bool:
+    """Return whether the first column has labels, which are not broken if there is room."""
+    return bool(t.sections) or widths[0] <= LABEL
+
+
+def total_width(widths: Sequence[int], gap: int) -> int:
+    """Return the width of a table with `gap` blanks behind each column."""
+    return sum(widths) + gap * len(widths)
+
+
+def unbroken_width(t: Table, i: int, natural: int) -> int:
+    """Return the width at which no label, number or short word of a column is broken."""
+    if i == 0:
+        return min(natural, LABEL) + LABEL_INDENT
+    words = t.columns[i].split()
+    for row in t.rows:
+        words += row[i].split()
+    longest = max(map(cell_len, words), default=0)
+    if natural > NARROW:
+        return min(longest, SHORTEST)
+    return longest
+
+
+def fitted_widths(
+    natural: Sequence[int], narrowest: Sequence[int], room: int, gap: int
+) -> list[int]:
+    """Return the widths of columns of a table that fits: the widest are made narrower first."""
+    widths = list(natural)
+    while total_width(widths, gap) > room:
+        spare = [i for i, width in enumerate(widths) if width > narrowest[i]]
+        widest = max(spare, key=lambda i: widths[i])
+        widths[widest] -= 1
+    return widths
+
+
+def table_grid(t: Table, widths: Sequence[int]) -> Grid:
+    """Return a table whose narrow columns, of these natural widths, are never broken."""
     grid = new_grid(LABEL_GAP, header=any(t.columns), collapse=False)
-    for i, column in enumerate(t.columns):
-        width = column_width(t, i)
-        is_label = i == 0 and (bool(t.sections) or width <= LABEL)
+    for i, (column, width) in enumerate(zip(t.columns, widths, strict=True)):
+        is_label = i == 0 and has_labels(t, widths)
         grid.add_column(
             text(column),
             no_wrap=is_label or (i > 0 and width <= NARROW),
             overflow="fold",
-            min_width=min(width, LABEL) + 2 if is_label else None,
+            min_width=min(width, LABEL) + LABEL_INDENT if is_label else None,
         )
+    add_rows(grid, t)
+    return grid
+
+
+def broken_grid(t: Table, widths: Sequence[int], gap: int) -> Grid:
+    """Return a table with columns of these widths, broken between words."""
+    grid = new_grid(gap, header=any(t.columns), collapse=False)
+    for column, width in zip(t.columns, widths, strict=True):
+        grid.add_column(text(column), overflow="fold", width=width)
+    add_rows(grid, t)
+    return grid
+
+
+def add_rows(grid: Grid, t: Table) -> None:
+    """Add the rows of a table, with its sections as headings."""
     indent = "  " if t.sections else ""
     for i, (label, *cells) in enumerate(t.rows):
         if i in t.sections:
             grid.add_row(text(t.sections[i], "cyan"))
         grid.add_row(text(indent + label), *map(table_cell, cells))
-    out.show(grid)
+
+
+def print_stacked(t: Table, out: Out) -> None:
+    """Print a table with a line for each cell, behind the name of its column."""
+    for i, (label, *cells) in enumerate(t.rows):
+        if i in t.sections:
+            out.show(text(t.sections[i], "cyan"))
+        out.show(Padding(text(label, "bold"), (0, 0, 0, 2)))
+        for name, cell in zip(t.columns[1:], cells, strict=True):
+            if cell:
+                named = f"{name}: {cell}" if name else cell
+                out.show(Padding(text(named), (0, 0, 0, 4)))
 
 
 def column_width(t: Table, i: int) -> int:
-    """Return the widest line of a column."""
-    cells = [t.columns[i]]
+    """Return the widest line of a column; sections stand in the first, left of the labels."""
+    lines = [t.columns[i]]
     for row in t.rows:
-        lines = row[i].split("\n")
-        cells += lines
-    return max(map(len, cells))
+        lines += row[i].split("\n")
+    if i == 0:
+        lines += [name[LABEL_INDENT:] for name in t.sections.values()]
+    return max(map(cell_len, lines))
 
 
 def table_cell(value: str) -> Text:

@@ -55,6 +55,10 @@ _HEAD_DECLARED = frozenset(
 )
 """Methods that quantise the head only where the declaration names it (`lm_head: true`)."""
 
+_OWN_TENSORS = frozenset({"aqlm", "hqq", "spqr", "vptq"})
+"""Methods that llmarch does not unpack, and whose tensors have names of their own: `codebooks`,
+`W_q`, `dense_weights`, `centroids`. Their loaders find nothing in the formats unpacked here."""
+
 _WIDTHS_DECLARED = frozenset({"mlx", "gptq", "awq"})
 """Methods whose declaration gives the bits of every module."""
 
@@ -210,9 +214,9 @@ def wrong_format(
 ) -> list[Finding]:
     """Report packings that the declared method cannot produce.
 
-    Nothing is reported for methods that llmarch does not know.
+    Nothing is reported for methods whose tensors llmarch does not know.
     """
-    if not is_known_method(declared):
+    if not is_known_method(declared) and declared.method not in _OWN_TENSORS:
         return []
     findings: list[Finding] = []
     for tensor in _first_of_each_packing(packed):

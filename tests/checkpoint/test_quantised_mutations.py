@@ -173,6 +173,15 @@ def test_another_method_declared(checkpoint: Checkpoint, declared: dict[str, Any
     assert_conflict(verified(read(config), checkpoint.tensors), f"declared {declared}")
 
 
+@pytest.mark.parametrize("method", ["aqlm", "hqq", "spqr", "vptq"])
+def test_method_with_tensors_of_its_own_declared(checkpoint: Checkpoint, method: str) -> None:
+    """Loaders of these methods find none of their tensors in a checkpoint of another packing."""
+    keys = [k for k in checkpoint.config if k.startswith("quant")]
+    config = {k: v for k, v in checkpoint.config.items() if k not in keys}
+    config["quantization_config"] = {"quant_method": method}
+    assert_conflict(verified(read(config), checkpoint.tensors), f"declared {method}")
+
+
 def test_declared_though_plain(checkpoint: Checkpoint) -> None:
     """The whole checkpoint in 16 bits, under its declaration."""
     packed = packed_names(checkpoint)

@@ -63,7 +63,7 @@ def gpu_rows_table(rows: Rows, shared: Rows, instances: Rows) -> Table:
         memory = numbers.size(row["memory_bytes"])
         if not row["seen_by"]:
             memory = f"{row['vendor_gb']} GB"
-        speeds = [peak_words(row["dense_tflops"].get(kind)) for kind in SHOWN_PEAKS]
+        speeds = [tera_text(row["dense_tflops"].get(kind)) for kind in SHOWN_PEAKS]
         what = row["what"]
         if row["name"] in what and len(what) < len(row["name"]) + 10:
             what = ""
@@ -85,7 +85,7 @@ SHOWN_PEAKS = ("bf16", "fp8", "fp4")
 """Peaks that are shown as text; JSON has all."""
 
 
-def peak_words(tera: float | None) -> str:
+def tera_text(tera: float | None) -> str:
     """Return a peak in 10¹² operations a second; nothing for an unknown one."""
     if tera is None:
         return ""

@@ -258,7 +258,7 @@ FACTS = (
         ChangeRule(
             "gate-softcap-changed",
             "behaviour",
-            "soft cap of the gates changed",
+            "softcap of the gates changed",
             "Large values of the input and forget gates are cut at a different bound, or are no "
             "longer cut.",
         ),

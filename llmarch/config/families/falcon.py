@@ -31,11 +31,11 @@ def read(c: ConfigKeys) -> Draft:
         final_norm="layer",
         mixers={"full": attention(c, bias)},
         ffns={"dense": draft(s.Dense, width=width, activation=activation, gated=False, bias=bias)},
-        **wiring(c, layers),
+        **falcon_wiring(c, layers),
     )
 
 
-def wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
+def falcon_wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
     """Read whether attention and MLP are parallel, and whether each has its own norm."""
     new = c.flag("new_decoder_architecture").value
     parallel = c.flag("parallel_attn").value

@@ -45,12 +45,14 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     """
     repeated = c.items("attention_types", default=[])
     if c.has("attention_layers"):
-        return listed(c, c.items("attention_layers", length=c.layer_count("num_layers").value))
+        return mixers_of_words(
+            c, c.items("attention_layers", length=c.layer_count("num_layers").value)
+        )
     words: list[Any] = [word for types, times in repeated.value for word in types * times]
-    return listed(c, same_evidence(words, repeated))
+    return mixers_of_words(c, same_evidence(words, repeated))
 
 
-def listed(c: ConfigKeys, words: Sourced) -> Sourced:
+def mixers_of_words(c: ConfigKeys, words: Sourced) -> Sourced:
     """Return the names of the layers' mixers for words, one for each layer."""
     names = [LAYER_TYPES[word] for word in words.value]
     depth = c.layer_count("num_layers").value

@@ -20,7 +20,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     reason = "no layer_types: every layer is full"
     layer_types = blocks.sliding_layers(c, lambda i: False, reason)
-    attention = attention_kinds(c, layer_types)
+    attention = mixers_by_heads(c, layer_types)
     ffns = ffn_layers(c)
     return blocks.decoder(
         c,
@@ -37,7 +37,7 @@ class AttentionKinds(NamedTuple):
     layers: Sourced
 
 
-def attention_kinds(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
+def mixers_by_heads(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
     """Read a mixer for each type of layer, or for each number of query heads that a type has."""
     types: list[str] = layer_types.value
     layers = len(types)

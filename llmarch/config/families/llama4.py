@@ -27,7 +27,7 @@ def read(c: ConfigKeys) -> Draft:
     rotates = blocks.rope_layers(c, empty_is_absent=True)
     masks = masked_layers(c, rotates)
     kinds = list(zip(masks.value, rotates.value, strict=True))
-    names = mixer_names(kinds)
+    names = mixers_by_mask(kinds)
     layer_names = [names[kind] for kind in kinds]
     layers = same_evidence(layer_names, masks)
     ffns = moe_layers(c)
@@ -57,7 +57,7 @@ def masked_layers(c: ConfigKeys, rotates: Sourced) -> Sourced:
     return same_evidence(layers, rotates)
 
 
-def mixer_names(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
+def mixers_by_mask(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
     """Return the name of the mixer of each mask with and without RoPE.
 
     A full layer without RoPE is called `full`, unless other full layers have RoPE.

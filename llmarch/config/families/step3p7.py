@@ -201,7 +201,7 @@ def read_feed_forward(c: ConfigKeys) -> FeedForward:
             block = block._replace(routed_clamp=None)  # it has no routed experts
 
         if block not in names:
-            name = block_name(block.kind, blocks_of_kind[block.kind])
+            name = numbered_block(block.kind, blocks_of_kind[block.kind])
             blocks_of_kind[block.kind] += 1
             names[block] = name
             ffns[name] = READERS[block.kind](
@@ -218,7 +218,7 @@ def read_feed_forward(c: ConfigKeys) -> FeedForward:
     return FeedForward(ffns, same_evidence(layers, kinds))
 
 
-def block_name(kind: str, earlier: int) -> str:
+def numbered_block(kind: str, earlier: int) -> str:
     """Return the name of a block after so many `earlier` ones of its kind."""
     if earlier == 0:
         return kind

@@ -341,8 +341,8 @@ def rule_row(r: Rule) -> str:
 def comparison(c: Comparison) -> str:
     """Return several models side by side: what differs, what is equal, and their layers."""
     parts = ["## " + " · ".join(escape(s.name) for s in c.strips)]
-    if c.headline:
-        parts.append(escape(c.headline))
+    if c.summary:
+        parts.append(escape(c.summary))
     parts.append("\n".join(f"- {escape(name)}: {escape(origin)}" for name, origin in c.origins))
     if c.verdict:
         end = "" if c.conflicts else "."

@@ -364,8 +364,8 @@ def comparison(c: Comparison, out: Out | None = None) -> None:
     """Print several models side by side: what differs, what is equal, and their layers."""
     out = out or console()
     out.print()
-    if c.headline:
-        out.show(text(c.headline, "bold"))
+    if c.summary:
+        out.show(text(c.summary, "bold"))
     for name, origin in c.origins:
         out.show(text(f"{name}: {origin}", "dim"))
     out.print()

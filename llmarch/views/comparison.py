@@ -19,7 +19,7 @@ from .conflict import conflict_lines
 from .documents import ABSENT, Comparison, Strip, Table
 from .doubts import marked_rows
 from .headings import column_names, comparison_origin
-from .headline import headline_of_pair
+from .headline import Headline, headline_of_pair
 from .model import remarks
 from .rows import Key
 from .wording import kind_word
@@ -49,14 +49,15 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
         shown, hidden = rows, 0
     symbols = layer_symbols(readings)
     names = column_names(readings)
-    headline = ""
+    headline = Headline()
     if len(readings) == 2:
         headline = headline_of_pair(names, rows)
     same = are_same([model.architecture for model in models])
     differing = [row.label for row in rows if row.differs]
     conflicts = conflict_notes(names, readings)
     return Comparison(
-        headline=headline,
+        headline=headline.sentence,
+        untold=headline.untold,
         origins=list(zip(names, map(comparison_origin, readings), strict=True)),
         table=comparison_table(names, shown, list(map(marked_rows, readings))),
         equal=phrases,

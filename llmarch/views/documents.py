@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 
 from ..architecture.frozen import Frozen, frozen
+from .numbers import plural
 
 ABSENT = "–"
 """The cell of a table for what a model does not have."""
@@ -60,9 +61,19 @@ class Comparison(Frozen):
     notes: list[str]
     same: bool
     """Whether the architectures have no differences at all."""
+    untold: int = 0
+    """How many differences of the design the headline does not tell."""
     changed: bool = False
     """Whether anything differs: the architectures, stored tensors, findings, unread keys."""
     verdict: str = ""
     """Says so, where they have none."""
     conflicts: list[str] = field(default_factory=list[str])
     """What contradicts what, for each checkpoint that contradicts its config."""
+
+    @property
+    def summary(self) -> str:
+        """Return the headline, and how many differences of the design it does not tell."""
+        if not self.untold:
+            return self.headline
+        more = plural(self.untold, "more difference")
+        return f"{self.headline}; {more} of design"

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import log
+from typing import NamedTuple
 
 from ..architecture.catalogue.fact import LEAD
+from ..architecture.frozen import Frozen, frozen
 from .checkpoint_rows import BESIDE_FACTS, FINDINGS, UNREAD_KEYS
 from .compared_rows import ComparedRow
+from .derived_rows import CACHE, DERIVED
 from .documents import ABSENT
-from .numbers import plural
+from .rows import Key
 
 DESIGN_SECTIONS = (
     "Layers",
@@ -29,6 +32,9 @@ DESIGN_SECTIONS = (
 """Sections whose rows are about the architecture."""
 LEFT_OUT = {"recipe", "pattern", "RoPE θ"}
 """Rows that repeat what others say, or whose ratio tells nothing."""
+REPEATED: frozenset[Key] = frozenset({("Layers", "recipe"), ("Layers", "pattern")})
+"""Rows that are not counted: what others say, layer by layer."""
+MTP_MODULES: Key = ("Size", "MTP modules")
 PARAMETERS = {"active": "active parameters", "total": "parameters"}
 """Rows of parameter counts, the first of which that differs is named last."""
 KIND = "kind"
@@ -53,8 +59,25 @@ NUMBERS_AND_PLURALS = re.compile(r"[\d,.]+|(?<=[a-z])s\b")
 """Numbers, and the plural that follows from them."""
 
 
-def headline_of_pair(names: Sequence[str], rows: Sequence[ComparedRow]) -> str:
-    """Return the sentence about the second of two models, nothing where no row differs.
+class HeadlinePart(NamedTuple):
+    """A phrase of the sentence, and the row that it is about."""
+
+    phrase: str
+    row: ComparedRow
+
+
+@frozen
+class Headline(Frozen):
+    """The sentence about the second of two models."""
+
+    sentence: str = ""
+    """Empty where no row differs."""
+    untold: int = 0
+    """How many rows of the design differ and are not in the sentence."""
+
+
+def headline_of_pair(names: Sequence[str], rows: Sequence[ComparedRow]) -> Headline:
+    """Return the sentence about the second of two models, empty where no row differs.
 
     names: the names of both.
     rows: their rows.
@@ -62,38 +85,60 @@ def headline_of_pair(names: Sequence[str], rows: Sequence[ComparedRow]) -> str:
     first, second = names
     differing = [row for row in rows if row.differs]
     if not differing:
-        return ""
+        return Headline()
     telling = [row for row in differing if row.rank == LEAD and row.section in DESIGN_SECTIONS]
     telling = [row for row in telling if row.label not in LEFT_OUT]
     designs = design_phrases(telling)
     shown = designs[:MOST_DESIGNS]
-    phrases = shown + size_phrases(telling, differing)
-    if not phrases:
+    told = shown + size_phrases(telling, differing)
+    if not told:
         return small_difference(first, differing)
-    more = len(designs) - len(shown)
-    if more:
-        phrases.append(f"{plural(more, 'more difference')} of design")
+    phrases = listed([one.phrase for one in told])
+    sentence = f"{second} is another design than {first}: {phrases}"
     if len(designs) < MOST_DESIGNS:
-        return f"{first}'s architecture with {listed(phrases)}"
-    return f"{second} is another design than {first}: {listed(phrases)}"
+        sentence = f"{first}'s architecture with {phrases}"
+    return Headline(sentence, count_untold(differing, [one.row for one in told]))
+
+
+def count_untold(differing: Sequence[ComparedRow], told: Sequence[ComparedRow]) -> int:
+    """Return how many rows of the design differ and are not told.
+
+    Sums over facts and what repeats other rows are not counted, nor what is beside the design.
+    """
+    told_keys = {(row.section, row.label) for row in told}
+    untold = 0
+    for row in differing:
+        key = row.section, row.label
+        if row.section in BESIDE or key in REPEATED or is_sum(key):
+            continue
+        if key not in told_keys:
+            untold += 1
+    return untold
+
+
+def is_sum(key: Key) -> bool:
+    """Return whether a row is a sum over facts: parameters, or bytes of the cache."""
+    section, _ = key
+    is_size = section in ("Size", "Encoders") and key in DERIVED and key != MTP_MODULES
+    return is_size or section == CACHE
 
 
 # Other designs
 
 
-def design_phrases(rows: Sequence[ComparedRow]) -> list[str]:
+def design_phrases(rows: Sequence[ComparedRow]) -> list[HeadlinePart]:
     """Return a phrase for each row that tells of another form and not only of other numbers.
 
     Where a section has blocks of another kind, its other rows follow from that.
     """
     other_kinds = {row.section for row in rows if row.label == KIND and is_other_form(row)}
-    phrases: list[str] = []
+    phrases: list[HeadlinePart] = []
     for row in rows:
         follows = row.section in other_kinds and row.label != KIND
         if (row.section, row.label) == EXPERTS and ABSENT in row.cells:
-            phrases.append(experts_phrase(row))
+            phrases.append(HeadlinePart(experts_phrase(row), row))
         elif not follows and row.section != EXPERTS[0] and is_other_form(row):
-            phrases.append(design_phrase(row))
+            phrases.append(HeadlinePart(design_phrase(row), row))
     return phrases
 
 
@@ -146,7 +191,7 @@ def one_line(cell: str) -> str:
 # Sizes
 
 
-def size_phrases(telling: Sequence[ComparedRow], rows: Sequence[ComparedRow]) -> list[str]:
+def size_phrases(telling: Sequence[ComparedRow], rows: Sequence[ComparedRow]) -> list[HeadlinePart]:
     """Return the sizes that differ most, then a number of parameters.
 
     telling: the rows that may be named.
@@ -154,11 +199,13 @@ def size_phrases(telling: Sequence[ComparedRow], rows: Sequence[ComparedRow]) ->
     """
     sizes = [row for row in telling if ratio_of(row) != 1]
     sizes.sort(key=weight, reverse=True)
-    phrases = [size_phrase(ratio_of(row), row.label) for row in sizes[:MOST_SIZES]]
+    phrases: list[HeadlinePart] = []
+    for row in sizes[:MOST_SIZES]:
+        phrases.append(HeadlinePart(size_phrase(ratio_of(row), row.label), row))
     for label, noun in PARAMETERS.items():
         for row in rows:
             if row.section == "Size" and row.label == label and is_seen(ratio_of(row)):
-                return [*phrases, size_phrase(ratio_of(row), noun)]
+                return [*phrases, HeadlinePart(size_phrase(ratio_of(row), noun), row)]
     return phrases
 
 
@@ -206,19 +253,19 @@ def close_phrase(ratio: float, noun: str) -> str:
 # Small differences
 
 
-def small_difference(first: str, rows: Sequence[ComparedRow]) -> str:
+def small_difference(first: str, rows: Sequence[ComparedRow]) -> Headline:
     """Return the sentence about models that differ in no leading fact."""
     sections = {row.section for row in rows}
     if sections <= BESIDE.keys():
         phrases = [phrase for section, phrase in BESIDE.items() if section in sections]
-        return f"{first}'s architecture, {listed(phrases)}"
-    facts = [row for row in rows if row.section in DESIGN_SECTIONS] or list(rows)
+        return Headline(f"{first}'s architecture, {listed(phrases)}")
+    facts = [row for row in rows if row.section in DESIGN_SECTIONS]
+    facts = facts or [row for row in rows if row.section not in BESIDE]
     labels = list(dict.fromkeys(row.label for row in facts))
     shown = labels[:MOST_DESIGNS]
-    more = len(labels) - len(shown)
-    if more:
-        shown.append(f"{more} more")
-    return f"{first}'s architecture but for {listed(shown)}"
+    told = [row for row in facts if row.label in shown]
+    sentence = f"{first}'s architecture but for {listed(shown)}"
+    return Headline(sentence, count_untold(rows, told))
 
 
 def listed(words: Sequence[str]) -> str:

@@ -103,3 +103,21 @@ def test_a_factor_that_a_model_does_not_have_is_1() -> None:
     rows = compare([reading("gemma3-27b"), reading("qwen3-8b")]).table.rows
     cells = {row[0]: row[1:3] for row in rows}
     assert cells["embedding scale"] == ["73.3212", "1"]
+
+
+def test_what_the_sentence_leaves_out_is_counted() -> None:
+    """A further difference is in the sentence, or one more is counted."""
+    first, second = reading("deepseek-v3"), reading("kimi-k2")
+    before = compare([first, second])
+    a = second.architecture
+    edits = {
+        "vocab_size": replace(a, vocab_size=a.vocab_size + 64),
+        "context_length": replace(a, context_length=(a.context_length or 0) * 2),
+        "embedding scale": replace(a, embedding=replace(a.embedding, scale=3.0)),
+    }
+    for edit, edited in edits.items():
+        after = compare([first, replace(second, architecture=edited)])
+        told_more = after.headline != before.headline
+        assert told_more or after.untold == before.untold + (edit == "embedding scale"), edit
+        assert f"{after.untold} more differences of design" in after.summary
+    assert compare([first, first]).untold == 0

@@ -291,7 +291,7 @@ def _stored_changes(old: Entry, new: Entry, changes: Sequence[Change]) -> Iterat
         return
     before, after = words
     yield Change(
-        rule=STORED_TENSORS,
+        rule="stored-tensors-changed",
         path="tensors",
         old=before,
         new=after,

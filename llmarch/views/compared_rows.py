@@ -16,7 +16,7 @@ from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
-from ..compare.alignment import align_names
+from ..compare.alignment import Alignment, align, align_names
 from ..compare.diff import OFTEN_UNSAID, differing_facts
 from .common_names import with_names_of
 from .derived_rows import derived_rows
@@ -93,12 +93,26 @@ def compared_model(
     rows: dict[Key, Row] = {}
     for row in (*derived_rows(r, contexts), *fact_rows(a, towers)):
         rows[row.key] = row
+    changed = changed_paths(first, a, align_names(first, a))
+    by_layers = changed_paths(first, a, align(first, a))
+    return ComparedModel(r, towers, rows, changed, frozenset(by_layers))
+
+
+def changed_paths(
+    first: Architecture, a: Architecture, alignment: Alignment
+) -> dict[Key, list[str]]:
+    """Return the paths at which two architectures differ, by the row that they belong to.
+
+    first: the architecture that the other one is compared with.
+    a: the other one.
+    alignment: which blocks are compared.
+    """
     changed: dict[Key, list[str]] = {}
-    for difference in differing_facts(first, a, align_names(first, a)):
+    for difference in differing_facts(first, a, alignment):
         fact = find_fact(difference.path, first, a)
         paths = changed.setdefault(key_of(difference.path, fact), [])
         paths.append(difference.path)
-    return ComparedModel(r, towers, rows, changed)
+    return changed
 
 
 def comparable_towers(architectures: Sequence[Architecture]) -> list[str]:
@@ -160,7 +174,7 @@ def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | Non
     present = [row for row in rows if row is not None]
     if all(row.implied for row in present):
         return None
-    changed = any(key in model.changed for model in models)
+    changed = any(key in model.changed or key in model.changed_by_layers for model in models)
     if present[0].rank == DETAIL and not changed and len(present) < len(rows):
         return None
     if not changed and len({row.text for row in present}) > 1 and key in unsaid_keys():

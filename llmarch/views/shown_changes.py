@@ -36,7 +36,9 @@ class ComparedModel(Frozen):
     """Names of the encoders whose details are compared."""
     rows: dict[Key, Row]
     changed: dict[Key, list[str]]
-    """Paths of the changes, by the row that their facts belong to."""
+    """Paths of the changes, by the row that their facts belong to; blocks of one name compared."""
+    changed_by_layers: frozenset[Key] = frozenset()
+    """Rows of the changes where blocks are compared that the same layers use, as rules do."""
 
     @property
     def architecture(self) -> Architecture:

@@ -12,6 +12,7 @@ from helpers.mutations import Mutation, changed, mutations, representatives
 
 import llmarch
 from llmarch.architecture.catalogue import CATALOGUE, NAMED, find_fact, iterate_facts
+from llmarch.architecture.catalogue.fact import DETAIL
 from llmarch.architecture.paths import find_value
 from llmarch.architecture.schema import Architecture, MoE
 from llmarch.checkpoint.reading import Reading
@@ -221,6 +222,20 @@ def test_every_change_between_models_has_a_row(alias: str) -> None:
             path = path_by_name(change.path, a, b)
             key = key_of(path, find_fact(path, a, b))
             assert key in shown or is_in_recipe(path, shown), (other, path)
+
+
+@pytest.mark.parametrize("alias", ["gemma3n-e2b", "deepseek-v3.2", "gpt2", "step-3.5-flash"])
+def test_details_of_blocks_with_other_names_have_rows(alias: str) -> None:
+    """A detail that rules find where the same layers use blocks of two names, in both orders."""
+    for other in (name for name in ALL[::9] if name != alias):
+        for pair in ([alias, other], [other, alias]):
+            models = compared_models([reading(name) for name in pair])
+            a, b = models[0].architecture, models[1].architecture
+            shown = {(row.section, row.label) for row in compared_rows(models) if row.differs}
+            for change in diff(a, b):
+                fact = find_fact(change.path, a, b)
+                if fact is not None and fact.rank == DETAIL:
+                    assert key_of(change.path, fact) in shown, (pair, change.path)
 
 
 def path_by_name(path: str, a: Architecture, b: Architecture) -> str:

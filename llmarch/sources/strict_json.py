@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, cast
 
 from ..errors import ConfigError, printable
@@ -67,8 +68,11 @@ def parse_object(
         raise _syntax_error(data, name, error) from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply") from None
-    except ValueError as error:  # a number of more than 4300 digits
-        raise ConfigError(f"{name}: {error}") from None
+    except ValueError as error:
+        problem = str(error)
+        if "int_max_str_digits" in problem:
+            problem = f"contains a number of more than {sys.get_int_max_str_digits():,} digits"
+        raise ConfigError(f"{name}: {problem}") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: contains {type_name(value)}, not a JSON object")
     return cast(dict[str, Any], value)

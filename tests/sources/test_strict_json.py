@@ -36,6 +36,7 @@ def test_what_published_configs_hold() -> None:
             "Git LFS pointer",
             "git lfs pull",
         ),
+        (b'{"a": ' + b"9" * 6000 + b"}", "contains a number of more than 4,300 digits$", None),
         (b"[1]", "contains a list, not a JSON object", None),
         (b'"x"', "contains a string, not a JSON object", None),
         (b"null", "contains null, not a JSON object", None),

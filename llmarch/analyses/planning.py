@@ -20,7 +20,7 @@ from .engines.base import Engine
 from .engines.pools import EngineOptions
 from .flops import Flops
 from .memory import Plan, Planner, Request, Reserve
-from .roofline import Roofline, SpeedBounds, Speeds
+from .roofline import Roofline, SpeedBounds
 from .sharding import Parallel
 from .weight_formats import (
     QUANTISED_COMPONENTS,
@@ -201,7 +201,7 @@ class ModelPlanner:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.planner = Planner(reading.architecture)
-        self.roofline = Roofline(reading.architecture)
+        self.roofline = Roofline(self.planner)
         self.weights = cache(partial(resolve_requested_weights, reading))
         """The weights in a format, by its name; None: as stored."""
 
@@ -226,8 +226,8 @@ class ModelPlanner:
         speed = None
         on_gpus = not options.cpu_expert_layers
         if on_gpus and options.gpu is not None and options.gpu.bandwidth is not None:
-            speeds = Speeds(options.gpu.bandwidth, options.gpu.peaks)
-            speed = self.roofline.bounds(request, convention, weights, speeds)
+            bandwidth, peaks = options.gpu.bandwidth, options.gpu.peaks
+            speed = self.roofline.bounds(request, convention, weights, bandwidth, peaks)
         return PlannedModel(
             name=name,
             architecture=a,

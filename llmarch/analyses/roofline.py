@@ -25,8 +25,8 @@ from .flops import (
     iterate_blocks,
     prefill_flops,
 )
-from .memory import Request
-from .sharding import Parallel, shard_architecture
+from .memory import Planner, Request
+from .sharding import Parallel
 from .weight_formats import Weights
 
 FASTER_TYPES: dict[str, tuple[str, ...]] = {
@@ -46,16 +46,6 @@ COMPUTE_TYPES = {
 }
 """The fastest type for products of a weight format; others are unpacked to 16 bits."""
 FLOAT8_METHODS = ("fp8", "fbgemm_fp8", "finegrained_fp8")
-
-
-@frozen
-class Speeds(Frozen):
-    """What a GPU does in a second at most."""
-
-    bandwidth: float
-    """Bytes."""
-    peaks: Mapping[str, float]
-    """Operations by type; empty if not known."""
 
 
 @frozen
@@ -102,22 +92,31 @@ class SpeedBounds(Frozen):
 class Roofline:
     """The bounds of one model; what requests share is computed once."""
 
-    def __init__(self, a: Architecture) -> None:
-        self.architecture = a
+    def __init__(self, planner: Planner) -> None:
+        """Take the model and its division over ranks from the planner of its memory."""
+        a = planner.architecture
+        self._planner = planner
         remember = lru_cache(REMEMBERED)
         self.flops = remember(partial(flops_per_token, a))
         """FLOPs of a token at a context."""
         self.weights_read = remember(partial(count_weights_read, a))
         """Weights that a decoding step of a batch reads, by component."""
         self._prefill = remember(partial(prefill_flops, a))
-        self._share = remember(partial(shard_architecture, a))
-        self._parts: dict[tuple[Parallel, Convention], tuple[LayerParts, ...]] = {}
+        self._parts = remember(self._list_parts)
         self._experts = remember(partial(experts_touched, a))
 
     def bounds(
-        self, request: Request, convention: Convention, weights: Weights, speeds: Speeds
+        self,
+        request: Request,
+        convention: Convention,
+        weights: Weights,
+        bandwidth: float,
+        peaks: Mapping[str, float],
     ) -> SpeedBounds:
         """Return the bounds of decoding at the context, and of a prompt as long.
+
+        bandwidth: bytes a second of a GPU's memory.
+        peaks: operations a second of a GPU by type; empty if not known.
 
         Weights are taken as divided evenly over the GPUs that share them; what is replicated only
         adds to the time. The cache is that of one rank, replicated heads and latents included.
@@ -128,9 +127,9 @@ class Roofline:
         weight_bytes = self._weight_bytes(request, weights)
         cached = request.sequences * self._cache_bytes(request, convention)
         step_bytes = weight_bytes + cached / parallel.pipeline
-        kind, peak = fastest_type(self.architecture, weights, speeds.peaks)
+        kind, peak = fastest_type(self._planner.architecture, weights, peaks)
         tokens = 1 + request.options.draft_tokens
-        memory_time = step_bytes / speeds.bandwidth
+        memory_time = step_bytes / bandwidth
         compute_time = 0.0
         prefill = None
         if peak:
@@ -138,7 +137,7 @@ class Roofline:
             operations = self.flops(request.context).total * request.sequences * tokens
             compute_time = operations / ranks / peak
             prompt = self._prefill(request.context).total / (parallel.tensor * peak)
-            prefill = max(prompt, weight_bytes * parallel.pipeline / speeds.bandwidth)
+            prefill = max(prompt, weight_bytes * parallel.pipeline / bandwidth)
         stage_time = max(memory_time, compute_time)
         bound = "memory"
         if compute_time > memory_time:
@@ -152,7 +151,7 @@ class Roofline:
             prefill_seconds=prefill,
             compute_type=kind,
             peak=peak,
-            bandwidth=speeds.bandwidth,
+            bandwidth=bandwidth,
             experts_touched=touched,
             experts=experts,
         )
@@ -176,15 +175,15 @@ class Roofline:
 
     def _cache_bytes(self, request: Request, convention: Convention) -> int:
         """Return the bytes of cache that a sequence's step reads on one rank of all stages."""
-        share = self._share(request.parallel)
-        tokens = -(-request.context // request.parallel.decode_context)
-        return cache_bytes_read(share, tokens, self._layer_parts(request.parallel, convention))
+        parallel = request.parallel
+        share = self._planner.division(parallel).share
+        tokens = -(-request.context // parallel.decode_context)
+        return cache_bytes_read(share, tokens, self._parts(parallel, convention))
 
-    def _layer_parts(self, parallel: Parallel, convention: Convention) -> tuple[LayerParts, ...]:
-        key = (parallel, convention)
-        if key not in self._parts:
-            self._parts[key] = list_layer_parts(self._share(parallel), convention)
-        return self._parts[key]
+    def _list_parts(self, parallel: Parallel, convention: Convention) -> tuple[LayerParts, ...]:
+        """Return what the layers of one rank keep, those of a drafter apart."""
+        share = self._planner.division(parallel).share
+        return list_layer_parts(share, convention)
 
 
 def cache_bytes_read(a: Architecture, context: int, layers: Iterable[LayerParts]) -> int:

@@ -32,12 +32,12 @@ Rows = list[dict[str, Any]]
 
 def gpus_document(rows: Rows, shared: Rows, instances: Rows) -> Rows:
     """Return the JSON document: one list, as GPUs, Macs with one memory each, and instances."""
-    from ..sources.gpus import parse_gpus
+    from ..sources.gpus import mac_gpu
 
     document: Rows = [*rows]
     for row in shared:
         for size in row["sizes_gb"]:
-            _, gpu = parse_gpus(f"{row['name']} {size}GB")
+            gpu = mac_gpu(row, size)
             document.append(
                 {
                     "name": gpu.name,

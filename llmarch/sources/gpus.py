@@ -138,10 +138,10 @@ def _parse_kind(text: str) -> tuple[int, GPU]:
 def _slowest(gpus: Sequence[GPU], name: str) -> GPU:
     """Return a GPU that is as small and as slow as the least of several kinds."""
     least = min(gpus, key=lambda gpu: gpu.memory_bytes)
-    bandwidths = [gpu.bandwidth for gpu in gpus]
+    bandwidths = [gpu.bandwidth for gpu in gpus if gpu.bandwidth is not None]
     bandwidth = None
-    if None not in bandwidths:
-        bandwidth = min(speed for speed in bandwidths if speed is not None)
+    if len(bandwidths) == len(gpus):
+        bandwidth = min(bandwidths)
     peaks: dict[str, float] = {}
     for kind in least.peaks:
         if all(kind in gpu.peaks for gpu in gpus):
@@ -172,11 +172,19 @@ def _find_shared_memory(name: str) -> GPU | None:
                 f"{printable(name)}: the memory of the Mac is not known",
                 f"name it with one of {known}: {example!r}",
             )
-        memory = mac_working_set(size)
-        label = f"{row['name']} {size} GB"
-        bandwidth = row["bandwidth_gb_s"] * 1e9
-        return GPU(label, memory, row["source"], bandwidth, note=MAC_NOTE)
+        return mac_gpu(row, size)
     return None
+
+
+def mac_gpu(row: dict[str, Any], gb: int) -> GPU:
+    """Return the GPU of a Mac of the table with one of its sizes of memory."""
+    return GPU(
+        f"{row['name']} {gb} GB",
+        mac_working_set(gb),
+        row["source"],
+        bandwidth=row["bandwidth_gb_s"] * 1e9,
+        note=MAC_NOTE,
+    )
 
 
 def mac_working_set(gib: int) -> int:

@@ -4,19 +4,16 @@ those that ask for one.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from helpers.loopback import Hub, serve
+from helpers.program import Run
 from huggingface_hub import constants
 from hypothesis import settings
 
-from llmarch.cli import main
 from llmarch.sources.hub import client
-
-Run = Callable[..., tuple[str, str]]
 
 CALLERS = (
     *(
@@ -99,15 +96,6 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the program in this process: `run("check", code=1)` -> (stdout, stderr)."""
-
-    def program(*args: str, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["llmarch", *args])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        assert (stop.value.code or 0) == code, err + out
-        return out, err
-
-    return program
+    return Run(capsys)

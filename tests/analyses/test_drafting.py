@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.checkpoints import safetensors, write
+from helpers.program import Run
 
 import llmarch
 from llmarch.analyses.drafting import Drafter
 from llmarch.analyses.engines.pools import EngineOptions
 from llmarch.analyses.planning import ModelPlanner, PlanOptions, resolve_requested_weights
-from llmarch.architecture.json_schema import validate
-from llmarch.cli import main
 from llmarch.errors import PlanError
 
 GIB = 2**30
@@ -91,9 +89,6 @@ def head(tmp_path: Path) -> Path:
         "draft_vocab_size": 32000,
         "torch_dtype": "bfloat16",
     }
-    folder = tmp_path / "head"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
     shapes = {
         "fc.weight": (4096, 12288),
         "midlayer.self_attn.q_proj.weight": (4096, 8192),
@@ -106,26 +101,20 @@ def head(tmp_path: Path) -> Path:
         "lm_head.weight": (32000, 4096),
     }
     tensors = {name: ("BF16", shape) for name, shape in shapes.items()}
-    write(folder, {"model.safetensors": safetensors(tensors)})
-    return folder
+    return write(
+        tmp_path / "head",
+        {"config.json": json.dumps(config).encode(), "model.safetensors": safetensors(tensors)},
+    )
 
 
-def run_json(monkeypatch: pytest.MonkeyPatch, capsys: Any, *words: str) -> Any:
-    monkeypatch.setattr(sys, "argv", ["llmarch", "memory", *words, "--format", "json"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert not stop.value.code
-    document = json.loads(capsys.readouterr().out)
-    validate(document)
-    return document["models"][0]
+def memory(run: Run, *words: str) -> dict[str, Any]:
+    return run.document("memory", *words)["models"][0]
 
 
-def test_a_head_is_planned_by_its_tensors_and_config(
-    head: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_head_is_planned_by_its_tensors_and_config(head: Path, run: Run) -> None:
     words = ("llama3.1-8b", "--context", "4096")
-    plain = run_json(monkeypatch, capsys, *words)
-    drafted = run_json(monkeypatch, capsys, *words, "--speculative", f"eagle:{head}:5")
+    plain = memory(run, *words)
+    drafted = memory(run, *words, "--speculative", f"eagle:{head}:5")
     stored = (head / "model.safetensors").stat().st_size
     added = drafted["one_copy"]["weights"] - plain["one_copy"]["weights"]
     assert stored * 0.99 < added <= stored
@@ -133,20 +122,13 @@ def test_a_head_is_planned_by_its_tensors_and_config(
     assert drafted["weights"]["drafter"] == {"name": "head", "bytes_per_gpu": added, "tokens": 5}
 
 
-def test_a_method_that_is_not_known(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_method_that_is_not_known(run: Run) -> None:
     for text in ("ngram:5", "draft", "draft:", "mtp:x"):
-        monkeypatch.setattr(sys, "argv", ["llmarch", "memory", "qwen3-8b", "--speculative", text])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        assert "--speculative" in capsys.readouterr().err
+        _, err = run("memory", "qwen3-8b", "--speculative", text, code=2)
+        assert "--speculative" in err
 
 
-def test_a_context_beyond_the_models_own_is_data(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_context_beyond_the_models_own_is_data(run: Run) -> None:
     for context, beyond in (("32768", False), ("65536", True)):
-        model = run_json(monkeypatch, capsys, "qwen3-8b", "--context", context)
+        model = memory(run, "qwen3-8b", "--context", context)
         assert model["context_overflow"] is beyond

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.paths import ROOT
+from helpers.paths import FIXTURES
+from helpers.program import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
 from llmarch.analyses.calibration import Calibration, calibrate, parse_log
 from llmarch.analyses.engines import ENGINES
-from llmarch.architecture.json_schema import validate
-from llmarch.cli import main
 from llmarch.errors import PlanError
 from llmarch.sources.gpus import parse_gpus
 
 GIB = 2**30
-LOGS = ROOT / "tests" / "fixtures" / "start_logs"
+LOGS = FIXTURES / "start_logs"
 VLLM, VLLM_OLD, SGLANG, LLAMA_CPP, TENSORRT = (
     (LOGS / f"{name}.txt").read_text(encoding="utf-8")
     for name in ("vllm", "vllm_0.6", "sglang", "llama_cpp", "tensorrt_llm")
@@ -126,32 +123,17 @@ def test_any_text_is_a_log_or_an_error(noise: str, cut: int) -> None:
             assert str(error)
 
 
-def test_the_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(tmp_path: Path, run: Run) -> None:
     file = tmp_path / "vllm.log"
     file.write_text(VLLM)
-    for options in ([], ["--format", "json"], ["--format", "markdown"]):
-        argv = ["llmarch", "calibrate", str(file), "qwen3-8b", "--gpus", "A100", *options]
-        monkeypatch.setattr(sys, "argv", argv)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out = capsys.readouterr().out
-        assert not stop.value.code
-        if "json" in options:
-            document = json.loads(out)
-            validate(document)
-            assert document["figures"][0]["unit"] == "bytes"
-        else:
-            assert "389,888" in out and "0.19.0" in out and "with the logged room" in out
+    command = ("calibrate", str(file), "qwen3-8b", "--gpus", "A100")
+    document = run.document(*command)
+    assert document["figures"][0]["unit"] == "bytes"
+    for form in ("text", "markdown"):
+        out, _ = run(*command, "--format", form)
+        assert "389,888" in out and "0.19.0" in out and "with the logged room" in out
 
 
 @pytest.mark.parametrize("name", ["missing.log", "."])
-def test_a_log_that_cannot_be_read(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["llmarch", "calibrate", name, "qwen3-8b"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-    assert "cannot be read" in capsys.readouterr().err
+def test_a_log_that_cannot_be_read(name: str, run: Run) -> None:
+    assert "cannot be read" in run("calibrate", name, "qwen3-8b", code=2)[1]

@@ -11,35 +11,10 @@ from typing import Any
 
 import pytest
 from helpers.paths import ROOT
+from helpers.program import Run
 
-from llmarch.architecture.json_schema import json_schema, validate
-from llmarch.cli import main
+from llmarch.architecture.json_schema import json_schema
 from llmarch.sources.aliases import bundled_models
-
-
-class Run:
-    """One in-process run of the program."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.capsys, self.monkeypatch = capsys, monkeypatch
-
-    def __call__(self, *args: str, code: int = 0, columns: int | None = None) -> tuple[str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["llmarch", *args])
-        self.monkeypatch.setenv("COLUMNS", str(columns or ""))
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = self.capsys.readouterr()
-        assert (stop.value.code or 0) == code, err or out
-        assert "Traceback" not in err
-        return out, err
-
-    def json(self, *args: str, code: int = 0) -> Any:
-        return json.loads(self(*args, "--format", "json", code=code)[0])
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(capsys, monkeypatch)
 
 
 @pytest.mark.parametrize("alias", sorted(bundled_models()))
@@ -48,8 +23,7 @@ def test_show_json_keeps_the_contract(run: Run, alias: str) -> None:
 
     The document fits the schema.
     """
-    document = run.json("show", alias)
-    validate(document)
+    document = run.document("show", alias)
     p = document["parameters"]
     published = {f["figure"]: f["value"] for f in document["source"]["published"]}
     assert p["total"] == published["total"]
@@ -138,8 +112,7 @@ def test_an_unknown_model_is_observed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "mystery"}')
     out, _ = run("show", str(tmp_path))
     assert "observed" in out and "experts 16" in out and "rotary positions have no tensors" in out
-    document = run.json("show", str(tmp_path))
-    validate(document)
+    document = run.document("show", str(tmp_path))
     assert document["parameters"]["status"] == "observed"
     assert document["parameters"]["total"] == fixture["params"]
     assert document["architecture"]["ffns"]["moe"]["active"] is None
@@ -193,8 +166,7 @@ def test_diff_text_shows_what_differs_first(run: Run) -> None:
 
 
 def test_diff_json(run: Run) -> None:
-    document = run.json("diff", "deepseek-v3", "kimi-k2")
-    validate(document)
+    document = run.document("diff", "deepseek-v3", "kimi-k2")
     changes = {
         c["path"]: (c["old"], c["new"], c["rule"], c["severity"]) for c in document["changes"]
     }

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.program import Run
 
 import llmarch
 from llmarch.layout.compose import drawing
@@ -17,8 +17,6 @@ from llmarch.renderers import pdf, png
 from llmarch.renderers.html import html_page
 from llmarch.renderers.svg import svg
 from llmarch.views.figure import figure
-
-Run = Callable[..., tuple[str, str]]
 
 
 def test_svg_goes_to_standard_output(run: Run) -> None:

@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
-from typing import Any
 
 import pytest
+from helpers.program import Run
 
 from llmarch import load
 from llmarch.analyses.advice import divisors, possible_layouts
 from llmarch.analyses.engines import ENGINES
 from llmarch.analyses.launch_lines import read_launch_line, read_tokens
-from llmarch.architecture.json_schema import validate
-from llmarch.cli import main
 from llmarch.errors import PlanError
 
 
-class Run:
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.capsys, self.monkeypatch = capsys, monkeypatch
-
-    def __call__(self, *args: str, code: int = 0) -> tuple[str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["llmarch", "fit", *args])
-        self.monkeypatch.setenv("COLUMNS", "120")
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = self.capsys.readouterr()
-        assert (stop.value.code or 0) == code, err or out
-        return out, err
-
-    def json(self, *args: str, code: int = 0) -> Any:
-        document = json.loads(self(*args, "--format", "json", code=code)[0])
-        validate(document)
-        return document
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(capsys, monkeypatch)
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(capsys, "fit", columns=120)
 
 
 def test_the_fewest_gpus(run: Run) -> None:
     """Fewer do not fit, whatever the layout."""
-    found = run.json("llama3.1-70b", "--gpus", "H100", "--context", "32k")
+    found = run.document("llama3.1-70b", "--gpus", "H100", "--context", "32k")
     gpus = found["plan"]["parallel"]["gpus"]
     assert found["fits"] and gpus == 4
-    half = run.json("llama3.1-70b", "--gpus", "2xH100", "--context", "32k", "--check", code=5)
+    half = run.document("llama3.1-70b", "--gpus", "2xH100", "--context", "32k", "--check", code=5)
     assert not half["fits"] and half["formats_that_fit"] == ["fp8", "nvfp4", "int4"]
     assert half["layouts"] == []
 
@@ -56,7 +33,9 @@ def test_the_fewest_gpus(run: Run) -> None:
 @pytest.mark.parametrize("ref", ["qwen3-30b-a3b", "deepseek-v3", "gemma3-27b", "qwen3-next"])
 def test_every_engine(run: Run, engine: str, ref: str) -> None:
     """The command that is shown, read again, gives the layout and the same verdict."""
-    found = run.json(ref, "--gpus", "H200", "--context", "16k", "--batch", "4", "--engine", engine)
+    found = run.document(
+        ref, "--gpus", "H200", "--context", "16k", "--batch", "4", "--engine", engine
+    )
     assert found["fits"] and found["plan"]["fits"]
     line = found["launch"]
     assert bool(line) == (engine in ("vllm", "sglang", "llama.cpp"))
@@ -101,9 +80,9 @@ def test_command_lines(line: str, engine: str | None, context: int | None, tenso
 
 def test_a_command_line_is_judged(run: Run) -> None:
     line = "vllm serve llama3.1-70b -tp 2 --max-model-len 32768"
-    found = run.json("--from", line, "--gpus", "H100", "--check", code=5)
+    found = run.document("--from", line, "--gpus", "H100", "--check", code=5)
     assert found["plan"]["parallel"]["tensor"] == 2 and not found["fits"]
-    assert run.json("--from", line, "--gpus", "H200", "--check")["fits"]
+    assert run.document("--from", line, "--gpus", "H200", "--check")["fits"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +100,7 @@ def test_a_command_line_is_judged(run: Run) -> None:
 )
 def test_errors(run: Run, args: list[str], said: str | None) -> None:
     if said is None:
-        assert run.json(*args)["plan"]["parallel"]["replicas"] == 3
+        assert run.document(*args)["plan"]["parallel"]["replicas"] == 3
         return
     out, err = run(*args, code=2)
     assert said in err and not out

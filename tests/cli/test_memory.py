@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.program import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmarch.analyses.engines import ENGINES
-from llmarch.architecture.json_schema import validate
-from llmarch.cli import main
 from llmarch.errors import UnknownReference
 from llmarch.renderers import plot
 from llmarch.sources.gpus import TABLE, gpu_table, mac_working_set, parse_gpus
@@ -21,27 +18,9 @@ from llmarch.views import numbers
 from llmarch.views.memory import Plot, Series, y_ticks
 
 
-class Run:
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self.capsys, self.monkeypatch = capsys, monkeypatch
-
-    def __call__(self, *args: str, code: int = 0, columns: int = 100) -> tuple[str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["llmarch", "memory", *args])
-        self.monkeypatch.setenv("COLUMNS", str(columns))
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = self.capsys.readouterr()
-        assert (stop.value.code or 0) == code, err or out
-        assert "Traceback" not in err
-        return out, err
-
-    def json(self, *args: str) -> Any:
-        return json.loads(self(*args, "--format", "json")[0])
-
-
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(capsys, monkeypatch)
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return Run(capsys, "memory", columns=100)
 
 
 def test_one_model_on_gpus(run: Run) -> None:
@@ -77,7 +56,7 @@ def test_markdown(run: Run) -> None:
 
 
 def test_json_keeps_the_contract(run: Run) -> None:
-    document = run.json(
+    document = run.document(
         "deepseek-v3.2",
         "gemma3-27b",
         "--gpus",
@@ -93,7 +72,6 @@ def test_json_keeps_the_contract(run: Run) -> None:
         "--kv-dtype",
         "bf16",
     )
-    validate(document)
     assert document["gpu"]["name"] == "H200" and document["gpu"]["source"]
     v32, gemma = document["models"]
     assert v32["parallel"] == {
@@ -223,8 +201,7 @@ def test_errors_are_one_message(run: Run, args: list[str], said: str) -> None:
 def test_every_engine(run: Run, engine: str) -> None:
     """Every engine plans every kind of model, and says what it keeps and what its pool holds."""
     for ref in ("gemma3-27b", "qwen3-next", "deepseek-v3.2", "llama3.1-8b"):
-        document = run.json(ref, "--engine", engine.upper(), "--gpus", "8xH200")
-        validate(document)
+        document = run.document(ref, "--engine", engine.upper(), "--gpus", "8xH200")
         m = document["models"][0]
         assert m["engine"] == engine
         assert m["allowance_bytes"] == sum(p["bytes"] for p in m["allowance"] if p["inside_share"])
@@ -314,15 +291,10 @@ def test_cards_of_one_size_give_one_answer() -> None:
     assert abs(older - newer) < 20 * 2**20
 
 
-def test_the_table_is_listed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_table_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    gpus = Run(capsys, "gpus")
     for options in ([], ["--format", "json"], ["--format", "markdown"]):
-        monkeypatch.setattr(sys, "argv", ["llmarch", "gpus", *options])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert not stop.value.code
-        out = capsys.readouterr().out
+        out, _ = gpus(*options)
         assert all(gpu.name in out for gpu in gpu_table().values())
 
 
@@ -390,8 +362,7 @@ def test_the_table_is_shipped_in_the_package() -> None:
 
 def test_lists_make_a_row_each(run: Run) -> None:
     options = ("--context", "8k,32k", "--batch", "1,4", "--gpus", "1xH100,1xH200")
-    document = run.json("qwen3-8b", *options)
-    validate(document)
+    document = run.document("qwen3-8b", *options)
     assert len(document["scenarios"]) == len(document["models"]) == 8
     asked = {(s["context_tokens"], s["batch_sequences"], s["gpu"]) for s in document["scenarios"]}
     assert len(asked) == 8

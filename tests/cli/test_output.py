@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from helpers.program import Run
 
 from llmarch.cli import common, main
 from llmarch.renderers import output
@@ -137,7 +138,7 @@ def test_a_fault_of_llmarch_is_no_result(
     command: str,
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
@@ -146,25 +147,14 @@ def test_a_fault_of_llmarch_is_no_result(
 
     monkeypatch.setattr(llmarch, "inspect", fail)
     options = {"check": ["--against", "llama3-8b"], "diff": ["llama3-8b"]}
-    monkeypatch.setattr(sys, "argv", ["llmarch", command, "qwen3-8b", *options.get(command, [])])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 70
-    message = capsys.readouterr().err
+    _, message = run(command, "qwen3-8b", *options.get(command, []), code=70)
     assert type(error).__name__ in message and "Please report it" in message
-    assert "Traceback" not in message
 
 
-def test_a_fault_before_the_command_runs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_fault_before_the_command_runs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     def fail(*_: object) -> None:
         raise ImportError("no module")
 
     monkeypatch.setattr("llmarch.cli.import_module", fail)
-    monkeypatch.setattr(sys, "argv", ["llmarch", "show", "qwen3-8b"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 70
-    assert "Please report it" in capsys.readouterr().err
+    assert "Please report it" in run("show", "qwen3-8b", code=70)[1]
     assert common.PARTIAL != 70

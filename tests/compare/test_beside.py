@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.checkpoints import Sparse
+from helpers.checkpoints import Sparse, write
 from helpers.loopback import Files, Hub
 from helpers.models import Config, files, having
+from helpers.program import Run
 
 import llmarch
 from llmarch.sources.identity import content_id
@@ -77,23 +78,16 @@ def small(keys: Mapping[str, Any] = {}, more: Mapping[str, bytes] | None = None)
     return files("qwen3-0.6b", having(**keys), more=more)
 
 
-def write(folder: str, content: Files) -> str:
-    for name, data in content.items():
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(data, Sparse):
-            with path.open("wb") as file:
-                file.write(data.head)
-                file.truncate(data.size)
-        else:
-            path.write_bytes(data)
+def written(folder: str, content: Files) -> str:
+    """Write files to a folder; return the reference to it."""
+    write(Path(folder), content)
     return f"./{folder}"
 
 
 def found(hub: Hub | None, old: Files, new: Files) -> Found:
     """What a check finds from one revision to another, on the Hub or between two folders."""
     if hub is None:
-        report = llmarch.check(write("new", new), against=write("old", old))
+        report = llmarch.check(written("new", new), against=written("old", old))
     else:
         hub.add(REPO, old, "old")
         hub.add(REPO, new, "new")
@@ -151,7 +145,7 @@ def test_other_bytes_of_the_weights(hub: Hub) -> None:
     assert report.verdicts[0].changes == ()
 
 
-def test_the_lock_keeps_them(hub: Hub, run: Callable[..., Any]) -> None:
+def test_the_lock_keeps_them(hub: Hub, run: Run) -> None:
     """From a lock, from the cache without a network, and without a request more."""
     hub.add(REPO, small(more={"tokenizer.json": b"1"}), "old")
     hub.add(REPO, small(more={"tokenizer.json": b"2"}), "new")
@@ -179,7 +173,7 @@ def test_a_folder_and_the_hub_agree(hub: Hub) -> None:
     """The same files are the same, whether git, LFS or this machine hashed them."""
     content = small(more={"tokenizer.json": b"1", "modeling_x.py": b"2"})
     hub.add(REPO, content)
-    folder = write("here", content)
+    folder = written("here", content)
     assert llmarch.check(folder, against=REPO).verdicts[0].changes == ()
     Path("here/tokenizer.json").write_bytes(b"3")
     (change,) = llmarch.check(folder, against=REPO).verdicts[0].changes

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 from helpers.loopback import TOKEN, Files, Hub, commit_of
 from helpers.models import files, fixture, having, layers, resized, without
+from helpers.program import Run
 
 import llmarch
 
 pytestmark = pytest.mark.usefixtures("work")
 
 BOT = "acme/support-bot"
-Run = Callable[..., Any]
 
 
 def reports(run: Run, *args: str, code: int) -> list[dict[str, Any]]:
     """Return the verdicts of `check` as JSON."""
-    document = json.loads(run("check", *args, "-f", "json", code=code)[0])
+    document = run.json("check", *args, code=code)
     assert document["exit_code"] == code
     return document["verdicts"]
 
@@ -105,15 +105,13 @@ def resaved(c: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def locked(hub: Hub, run: Run) -> Hub:
     """Return a Hub with the first commit of the repository, locked beside a bundled model."""
-    hub.add(BOT, files("qwen3-0.6b", shards=2), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b", shards=2), "first")
     run("lock", f"{BOT}@main", "qwen3-8b")
     return hub
 
 
 def push(hub: Hub, revision: str, content: Files) -> None:
-    hub.add(BOT, content, revision)
-    hub.heads[BOT, "main"] = revision
+    hub.push(BOT, content, revision)
 
 
 @pytest.mark.parametrize("commit", HISTORY)
@@ -139,10 +137,9 @@ def test_a_quantised_re_upload(hub: Hub, run: Run) -> None:
     """Same architecture, stored differently: `quantization`, and nothing above."""
     config, _ = fixture("qwen3-0.6b-reduced-fp8-block")
     original = {k: v for k, v in config.items() if k != "quantization_config"}
-    hub.add(
+    hub.push(
         BOT, files("qwen3-0.6b", lambda _: original, layers(config["num_hidden_layers"])), "first"
     )
-    hub.heads[BOT, "main"] = "first"
     run("lock", BOT)
     push(hub, "fp8", fp8())
     (bot,) = reports(run, code=0)
@@ -234,11 +231,8 @@ def test_diff_with_a_level(hub: Hub, run: Run) -> None:
     out, _ = run(*pair, "--fail-on", "behaviour", "--ignore", "vocabulary-changed", code=1)
     assert "rope-theta-changed" in out and "vocabulary-changed" not in out and "1 ignored" in out
     run(*pair, "--fail-on", "weights", "--ignore", "vocabulary-changed")
-    document = json.loads(run(*pair, "--fail-on", "weights", "-f", "json", code=1)[0])
+    document = run.document(*pair, "--fail-on", "weights", code=1)
     assert document["check"]["exit_code"] == 1
-    from llmarch.architecture.json_schema import validate
-
-    validate(document)
     _, err = run(*pair, "--fail-on", "everything", code=2)
     assert "weights, behaviour, capacity, quantization, info" in err
 
@@ -331,8 +325,7 @@ def test_a_config_key_that_nobody_reads(locked: Hub, run: Run) -> None:
 
 def test_a_repository_that_was_wrong_before(hub: Hub, run: Run) -> None:
     """A conflict that the lock has fails as before; it is `info` when it is fixed."""
-    hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
     run("lock", BOT, code=1)
     out, _ = run("lock", BOT, "--allow-conflict")
     assert "weights: tensor-missing" in out and "conflict" in out

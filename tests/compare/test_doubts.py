@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.loopback import Hub
 from helpers.models import files, having, without
+from helpers.program import Run
 
-Run = Callable[..., Any]
 BOT = "acme/support-bot"
 
 
@@ -19,25 +18,22 @@ pytestmark = pytest.mark.usefixtures("work")
 
 
 def changes(run: Run, *args: str, code: int) -> list[dict[str, Any]]:
-    return json.loads(run("check", *args, "-f", "json", code=code)[0])["verdicts"][0]["changes"]
+    return run.json("check", *args, code=code)["verdicts"][0]["changes"]
 
 
 def broken(hub: Hub, run: Run, settings: str = "") -> None:
     """Write a lock of a repository that lacks a tensor already."""
-    hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
     run("lock", BOT, "--allow-conflict")
     Path("llmarch.toml").write_text(settings)
 
 
 def test_a_hole_that_grows_is_a_change(hub: Hub, run: Run) -> None:
     """The same rule at the same path says more than before."""
-    hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.27.")), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b", tensors=without("layers.27.")), "first")
     run("lock", BOT, "--allow-conflict")
     assert all(change["old"] == change["new"] for change in changes(run, code=1))
-    hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.27.", "layers.26.")), "second")
-    hub.heads[BOT, "main"] = "second"
+    hub.push(BOT, files("qwen3-0.6b", tensors=without("layers.27.", "layers.26.")), "second")
     found = changes(run, code=1)
     assert "fact-contradicted" in {c["rule"] for c in found}
     grown = next(c for c in found if c["rule"] == "fact-contradicted")
@@ -52,8 +48,7 @@ def test_a_hole_that_grows_is_a_change(hub: Hub, run: Run) -> None:
 
 def test_what_was_mended_breaks_nothing_whatever_its_severity(hub: Hub, run: Run) -> None:
     broken(hub, run, '[severity]\ntensor-missing = "behaviour"\n')
-    hub.add(BOT, files("qwen3-0.6b"), "mended")
-    hub.heads[BOT, "main"] = "mended"
+    hub.push(BOT, files("qwen3-0.6b"), "mended")
     (change,) = changes(run, code=0)
     assert (change["rule"], change["severity"], change["new"]) == ("tensor-missing", "info", None)
 
@@ -84,20 +79,18 @@ def test_one_report_on_standard_output(hub: Hub, run: Run) -> None:
 
 def test_another_value_of_a_key_that_nobody_reads(hub: Hub, run: Run) -> None:
     """What it does is not known, so that it changed is said; long values are held as their hash."""
-    hub.add(BOT, files("qwen3-0.6b", having(attention_twist=3, long_twist=["x"] * 100)), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b", having(attention_twist=3, long_twist=["x"] * 100)), "first")
     run("lock", BOT)
     locked = json.loads(Path("llmarch.lock").read_text())["models"][BOT]["unread_keys"]
     assert locked["attention_twist"] == "3" and locked["long_twist"].startswith("sha256:")
     assert changes(run, code=0) == []
-    hub.add(
+    hub.push(
         BOT,
         files(
             "qwen3-0.6b", having(attention_twist=4, long_twist=["x"] * 101, new_twist={"a": None})
         ),
         "second",
     )
-    hub.heads[BOT, "main"] = "second"
     found = {c["path"]: (c["old"], c["new"]) for c in changes(run, code=0)}
     assert found["attention_twist"] == ("3", "4") and found["new_twist"] == (None, '{"a": null}')
     assert set(found) == {"attention_twist", "long_twist", "new_twist"}

@@ -11,6 +11,7 @@ import pytest
 from helpers.checkpoints import safetensors
 from helpers.loopback import Files, Hub, commit_of
 from helpers.models import Tensors, files, fixture, having, layers, without
+from helpers.program import Run
 
 import llmarch
 from llmarch.compare.rules import RULES
@@ -18,7 +19,6 @@ from llmarch.compare.rules import RULES
 pytestmark = pytest.mark.usefixtures("work")
 
 REPO = "acme/model"
-Run = Callable[..., Any]
 SMALL = "qwen3-0.6b"
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.checkpoints import write
 from helpers.loopback import Hub, commit_of
 from helpers.models import files, having, resized, without
+from helpers.program import Run
 
-from llmarch.architecture.json_schema import validate
 from llmarch.errors import ConfigError
 from llmarch.sources.cards import base_models
 
 pytestmark = pytest.mark.usefixtures("work")
 
-Run = Callable[..., Any]
 BOT, BASE = "acme/support-bot", "acme/base"
 THETA = "rope-theta-changed"
 
@@ -43,12 +40,8 @@ def test_a_fine_tune_against_the_base_model_of_its_card(tuned: Hub, run: Run) ->
     out, _ = run("check", BOT, "--against", "base_model", code=1)
     assert f"against {BASE}" in out and "vocabulary-changed" in out
     run("check", BOT, "--against", "base_model", "--ignore", "vocabulary-changed")
-    folder = Path("tuned")
-    folder.mkdir()
     config = files("qwen3-0.6b")["config.json"]
-    assert isinstance(config, bytes)
-    (folder / "config.json").write_bytes(config)
-    (folder / "README.md").write_bytes(card(f"base_model:\n- {BASE}")["README.md"])
+    write(Path("tuned"), {"config.json": config, **card(f"base_model:\n- {BASE}")})
     run("check", "./tuned", "--against", "base_model", "--config-only")
 
 
@@ -130,8 +123,7 @@ def pushed(hub: Hub) -> Hub:
 
 def history(run: Run, *args: str) -> dict[str, list[str]]:
     """Return the rules of what each commit changed, newest first, by its title."""
-    document = json.loads(run("log", *args, "-f", "json")[0])
-    validate(document)
+    document = run.document("log", *args)
     assert document["repo"] == BOT
     return {
         commit["title"]: [c["rule"] for c in commit["changes"] if c["rule"] != "files-changed"]

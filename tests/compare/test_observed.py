@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 from helpers.loopback import Hub
-from helpers.models import Config, Tensors, files, fixture, having, layers, resized
+from helpers.models import (
+    Config,
+    Tensors,
+    files,
+    fixture,
+    having,
+    layers,
+    resized,
+    with_dtype,
+    with_prefix,
+)
+from helpers.program import Run
 
 import llmarch
 from llmarch.architecture.json_schema import validate
@@ -22,7 +33,6 @@ from llmarch.sources.raw import RawModel, TensorTable
 
 pytestmark = pytest.mark.usefixtures("work")
 
-Run = Callable[..., Any]
 MODELS = (
     "qwen3-0.6b",
     "gpt2-124m",
@@ -125,16 +135,8 @@ def test_every_key_that_changes_is_told(name: str) -> None:
         assert change.severity == "info"
 
 
-def with_dtype(t: Tensors) -> Tensors:
-    return {name: ("F32", shape) for name, (_, shape) in t.items()}
-
-
 def without_last(t: Tensors) -> Tensors:
     return dict(list(t.items())[:-1])
-
-
-def with_prefix(t: Tensors) -> Tensors:
-    return {f"wrapped.{name}": kind for name, kind in t.items()}
 
 
 def test_every_change_of_tensors_is_told() -> None:
@@ -145,9 +147,9 @@ def test_every_change_of_tensors_is_told() -> None:
         found = find_differences(old, entry(config | MARS, change(tensors)))
         return {c.rule: c.severity for c in found}
 
-    assert rules(with_dtype) == {"stored-tensors-changed": "quantization"}
+    assert rules(with_dtype("F32")) == {"stored-tensors-changed": "quantization"}
     assert rules(without_last)["stored-tensors-changed"] == "weights"
-    assert rules(with_prefix)["stored-tensors-changed"] == "weights"
+    assert rules(with_prefix("", "wrapped."))["stored-tensors-changed"] == "weights"
     assert rules(resized(151_940)) == {
         "vocabulary-changed": "weights",
         "stored-tensors-changed": "weights",
@@ -173,22 +175,18 @@ def test_a_packed_copy_is_stored_differently() -> None:
 @pytest.fixture
 def mars(hub: Hub, run: Run) -> Hub:
     """A repository of a model_type that no family reads, locked."""
-    hub.add("acme/mars", files("qwen3-0.6b", having(**MARS)), "first")
-    hub.heads["acme/mars", "main"] = "first"
+    hub.push("acme/mars", files("qwen3-0.6b", having(**MARS)), "first")
     out, _ = run("lock", "acme/mars", "qwen3-8b")
     assert "observed" in out
     return hub
 
 
 def push(hub: Hub, revision: str, config: Callable[[Config], Config]) -> None:
-    hub.add("acme/mars", files("qwen3-0.6b", config), revision)
-    hub.heads["acme/mars", "main"] = revision
+    hub.push("acme/mars", files("qwen3-0.6b", config), revision)
 
 
 def verdict(run: Run, *args: str, code: int = 0) -> dict[str, Any]:
-    document = json.loads(run("check", *args, "-f", "json", code=code)[0])
-    validate(document)
-    return document["verdicts"][0]
+    return run.document("check", *args, code=code)["verdicts"][0]
 
 
 def test_check_of_an_observed_model(mars: Hub, run: Run) -> None:
@@ -261,7 +259,7 @@ def test_a_draft_head_is_gated(hub: Hub, run: Run) -> None:
     config = {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 64}
 
     def push_draft(revision: str, **keys: Any) -> None:
-        hub.add(
+        hub.push(
             "acme/draft",
             {
                 "config.json": json.dumps(config | keys).encode(),
@@ -269,7 +267,6 @@ def test_a_draft_head_is_gated(hub: Hub, run: Run) -> None:
             },
             revision,
         )
-        hub.heads["acme/draft", "main"] = revision
 
     push_draft("first")
     run("lock", "acme/draft")

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 from helpers import paths
 from helpers.loopback import Hub
 from helpers.models import files, having, without
+from helpers.program import Run
 
 import llmarch
 from llmarch.architecture.schema import Change, Finding
@@ -27,7 +27,6 @@ from llmarch.compare.policy import parse_policy, parse_severity
 
 pytestmark = pytest.mark.usefixtures("work")
 
-Run = Callable[..., Any]
 BOT, TWIN = "acme/support-bot", "acme/twin"
 LOCK = Path("llmarch.lock")
 THETA = "rope-theta-changed"
@@ -37,12 +36,10 @@ THETA = "rope-theta-changed"
 def changed(hub: Hub, run: Run) -> Hub:
     """Two models that were locked and whose base of RoPE changed since, one's context too."""
     for repo in (BOT, TWIN):
-        hub.add(repo, files("qwen3-0.6b"), "first")
-        hub.heads[repo, "main"] = "first"
+        hub.push(repo, files("qwen3-0.6b"), "first")
     run("lock", BOT, f"{TWIN}@main")
     for repo, more in ((BOT, {"max_position_embeddings": 4096}), (TWIN, {})):
-        hub.add(repo, files("qwen3-0.6b", having(rope_theta=10_000, **more)), "second")
-        hub.heads[repo, "main"] = "second"
+        hub.push(repo, files("qwen3-0.6b", having(rope_theta=10_000, **more)), "second")
     return hub
 
 
@@ -51,7 +48,7 @@ def settings(text: str) -> None:
 
 
 def checked(run: Run, *args: str, code: int) -> dict[str, Any]:
-    return json.loads(run("check", *args, "-f", "json", code=code)[0])
+    return run.json("check", *args, code=code)
 
 
 def day(days: int) -> str:
@@ -161,8 +158,7 @@ def test_a_change_is_accepted_by_its_id(changed: Hub, run: Run) -> None:
     assert [v["accepted"] for v in report["verdicts"]] == [[ids[THETA]], [other]]
     locked = json.loads(LOCK.read_text())["models"][BOT]["accepted"][ids[THETA]]
     assert locked.startswith(day(0)) and "1,000,000 → 10,000" in locked
-    changed.add(BOT, files("qwen3-0.6b", having(rope_theta=20_000)), "third")
-    changed.heads[BOT, "main"] = "third"
+    changed.push(BOT, files("qwen3-0.6b", having(rope_theta=20_000)), "third")
     run("check", code=1)
     run("check", "--update")
     assert "accepted" not in json.loads(LOCK.read_text())["models"][BOT]
@@ -175,12 +171,10 @@ def test_a_change_is_accepted_by_its_id(changed: Hub, run: Run) -> None:
 
 def test_a_conflict_is_accepted_by_its_id(hub: Hub, run: Run) -> None:
     """The id is the same whether the finding is new, was locked, or is told in other words."""
-    hub.add(BOT, files("qwen3-0.6b"), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b"), "first")
     run("lock", BOT)
     broken = files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj"))
-    hub.add(BOT, broken, "second")
-    hub.heads[BOT, "main"] = "second"
+    hub.push(BOT, broken, "second")
     (found,) = checked(run, code=1)["verdicts"][0]["changes"]
     run("check", "--update", code=1)
     run("lock", BOT, "--allow-conflict")
@@ -191,8 +185,7 @@ def test_a_conflict_is_accepted_by_its_id(hub: Hub, run: Run) -> None:
     run("check", "--update")
     run("lock", BOT, "--allow-conflict")
     run("check")
-    hub.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp", "layers.4.mlp")), "third")
-    hub.heads[BOT, "main"] = "third"
+    hub.push(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp", "layers.4.mlp")), "third")
     run("check", code=1)
 
 

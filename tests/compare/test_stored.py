@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from helpers.models import Tensors, fixture
+from helpers.models import Tensors, fixture, with_dtype, with_prefix
 
 from llmarch.compare.stored import StoredRow, stored_differences, stored_rows
 from llmarch.sources.raw import TensorTable
@@ -16,14 +16,6 @@ MODELS = ("qwen3-0.6b", "qwen3-30b-a3b-reduced", "deepseek-v2-lite-reduced", "ge
 def rows(tensors: Tensors) -> tuple[StoredRow, ...]:
     table = TensorTable.from_tensors((name, d, s) for name, (d, s) in tensors.items())
     return stored_rows(table)
-
-
-def with_dtype(t: Tensors) -> Tensors:
-    return {name: ("F32", shape) for name, (_, shape) in t.items()}
-
-
-def with_prefix(t: Tensors) -> Tensors:
-    return {f"wrapped.{name}": kind for name, kind in t.items()}
 
 
 def with_swapped(t: Tensors) -> Tensors:
@@ -54,8 +46,11 @@ def with_one_fewer(t: Tensors) -> Tensors:
 
 
 EDITS: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
-    "dtype": (with_dtype, "BF16 → F32 in {n} tensors"),
-    "prefix": (with_prefix, "names begin with wrapped. instead of nothing in {n} tensors"),
+    "dtype": (with_dtype("F32"), "BF16 → F32 in {n} tensors"),
+    "prefix": (
+        with_prefix("", "wrapped."),
+        "names begin with wrapped. instead of nothing in {n} tensors",
+    ),
     "swapped": (with_swapped, "dimensions swapped in "),
     "split": (with_split_norms, "with as many elements: "),
     "more": (with_one_more, "1 tensor more: model.extra.weight"),
@@ -77,7 +72,7 @@ def test_what_differs_is_said(model: str, edit: str) -> None:
 
 def test_several_differences_are_several_phrases() -> None:
     _, tensors = fixture("qwen3-0.6b")
-    said = stored_differences(rows(tensors), rows(with_one_more(with_dtype(tensors))))
+    said = stored_differences(rows(tensors), rows(with_one_more(with_dtype("F32")(tensors))))
     assert len(said) == 2 and said[1] == "1 tensor more: model.extra.weight"
     shapes = {name: (d, (*s, 1)) for name, (d, s) in tensors.items()}
     (said,) = stored_differences(rows(tensors), rows(shapes))

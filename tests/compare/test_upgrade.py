@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from helpers import paths
 from helpers.loopback import Hub, commit_of
-from helpers.models import files, having, without
+from helpers.models import files, fixture, having, without
+from helpers.program import Run
 
 import llmarch
 from llmarch.architecture.fingerprint import fingerprint, without_defaults
@@ -24,7 +25,6 @@ from llmarch.compare.rules import RULES
 
 pytestmark = pytest.mark.usefixtures("work")
 
-Run = Callable[..., Any]
 LOCKS = sorted((paths.FIXTURES / "locks").glob("*.lock"))
 BOT = "acme/support-bot"
 LOCK = Path("llmarch.lock")
@@ -42,7 +42,7 @@ def models(hub: Hub) -> Hub:
 
 def changes(run: Run, *args: str, code: int = 0) -> dict[str, list[tuple[str, str]]]:
     """Return rule and path of each change by model."""
-    document = json.loads(run("check", *args, "-f", "json", code=code)[0])
+    document = run.json("check", *args, code=code)
     return {
         verdict["reference"]: [(change["rule"], change["path"]) for change in verdict["changes"]]
         for verdict in document["verdicts"]
@@ -132,13 +132,10 @@ def test_what_changed_is_told_from_what_the_reading_changed(
     forget: Callable[[dict[str, Any]], None],
 ) -> None:
     """With another config or other tensors both sides are read by this version."""
-    models.add(BOT, files("qwen3-0.6b", shards=2), "first")
-    models.heads[BOT, "main"] = "first"
+    models.push(BOT, files("qwen3-0.6b", shards=2), "first")
     locked_by_an_older(run, BOT, edit=lambda m: (misread(m), forget(m)))
-    models.add(BOT, files("qwen3-0.6b", having(**config), without("nothing", *tensors)), "second")
-    models.heads[BOT, "main"] = "second"
-    document = json.loads(run("check", "-f", "json", code=int("unread-key" not in str(rules)))[0])
-    (verdict,) = document["verdicts"]
+    models.push(BOT, files("qwen3-0.6b", having(**config), without("nothing", *tensors)), "second")
+    (verdict,) = run.json("check", code=int("unread-key" not in str(rules)))["verdicts"]
     found = {(change["rule"], change["path"]) for change in verdict["changes"]}
     assert rules | MISREAD <= found
     assert not {rule for rule, _ in found} & {"rope-theta-changed"}
@@ -146,19 +143,16 @@ def test_what_changed_is_told_from_what_the_reading_changed(
 
 def test_a_folder_is_read_again_from_the_config_in_the_lock(run: Run) -> None:
     """There is no commit, and the tensors may be others."""
+    config, _ = fixture("qwen3-0.6b")
     folder = Path("model")
     folder.mkdir()
-    config = files("qwen3-0.6b")["config.json"]
-    assert isinstance(config, bytes)
-    (folder / "config.json").write_bytes(config)
+    file = folder / "config.json"
+    file.write_text(json.dumps(config))
     locked_by_an_older(run, "./model", edit=misread)
-    changed = json.loads(config) | {"max_position_embeddings": 4096}
-    (folder / "config.json").write_text(json.dumps(changed))
+    file.write_text(json.dumps(config | {"max_position_embeddings": 4096}))
     assert set(changes(run)["./model"]) == MISREAD | {("context-changed", "context_length")}
     (change, *_) = [
-        c
-        for c in json.loads(run("check", "-f", "json")[0])["verdicts"][0]["changes"]
-        if c["rule"] == "context-changed"
+        c for c in run.json("check")["verdicts"][0]["changes"] if c["rule"] == "context-changed"
     ]
     assert (change["key"], change["key_old"], change["key_new"]) == (
         "max_position_embeddings",
@@ -169,20 +163,17 @@ def test_a_folder_is_read_again_from_the_config_in_the_lock(run: Run) -> None:
 
 def test_the_key_of_a_change_is_told_with_its_old_value(models: Hub, run: Run) -> None:
     """The lock holds the config, so that the old value is known and a vanished key named."""
-    models.add(BOT, files("gemma-3-4b", having(text_config=scaled(224))), "first")
-    models.heads[BOT, "main"] = "first"
+    models.push(BOT, files("gemma-3-4b", having(text_config=scaled(224))), "first")
     run("lock", BOT)
-    models.add(BOT, files("gemma-3-4b", having(text_config=scaled(256))), "second")
-    models.heads[BOT, "main"] = "second"
+    models.push(BOT, files("gemma-3-4b", having(text_config=scaled(256))), "second")
     out, _ = run("check", code=1)
     assert "query_pre_attn_scalar 224 → 256" in out and "absent" not in out
 
 
 def scaled(scalar: int) -> dict[str, Any]:
     """Return the text config of Gemma 3 with another scalar."""
-    config = files("gemma-3-4b")["config.json"]
-    assert isinstance(config, bytes)
-    return json.loads(config)["text_config"] | {"query_pre_attn_scalar": scalar}
+    config, _ = fixture("gemma-3-4b")
+    return config["text_config"] | {"query_pre_attn_scalar": scalar}
 
 
 def unknown_fact(model: dict[str, Any]) -> None:
@@ -223,8 +214,7 @@ def test_a_lock_of_a_newer_llmarch_says_upgrade(models: Hub, run: Run) -> None:
 
 def test_a_conflict_that_an_older_llmarch_did_not_see_fails(models: Hub, run: Run) -> None:
     """It is the one thing that an upgrade does tell loudly."""
-    models.add(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
-    models.heads[BOT, "main"] = "first"
+    models.push(BOT, files("qwen3-0.6b", tensors=without("layers.3.mlp.down_proj")), "first")
     run("lock", BOT, "--allow-conflict")
     document = json.loads(LOCK.read_text())
     document["models"][BOT] |= {"findings": [], "status": "verified"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.models import files, having
-from helpers.paths import FIXTURES, ROOT
+from helpers.paths import FIXTURES, SPECS
 
 import llmarch
 from llmarch.architecture.schema import Finding
@@ -29,7 +29,7 @@ STRANGE = ["BertForTokenClassification", "FooBarForCausalLM", "LlamaLlamaForCaus
 def specs() -> dict[str, dict[str, Any]]:
     """Return the config of one bundled spec by its model_type."""
     configs: dict[str, dict[str, Any]] = {}
-    for path in sorted((ROOT / "specs").glob("*.json")):
+    for path in sorted(SPECS.glob("*.json")):
         config = json.loads(path.read_text()).get("config")
         if config and "model_type" in config:
             configs.setdefault(config["model_type"], config)
@@ -73,9 +73,9 @@ def test_every_class_of_a_known_type_is_told_with_its_type() -> None:
                 assert other in told.message or "a class of" in told.message, name
 
 
-@pytest.mark.parametrize("alias", sorted(p.stem for p in (ROOT / "specs").glob("*.json")))
+@pytest.mark.parametrize("alias", sorted(p.stem for p in SPECS.glob("*.json")))
 def test_published_configs_name_classes_of_their_types(alias: str) -> None:
-    config = json.loads((ROOT / "specs" / f"{alias}.json").read_text()).get("config")
+    config = json.loads((SPECS / f"{alias}.json").read_text()).get("config")
     if config and "model_type" in config:
         assert findings(config) == []
 

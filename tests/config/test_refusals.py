@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 import pytest
-from helpers.paths import FIXTURES, ROOT
+from helpers.paths import FIXTURES, SPECS
 
 from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.config.field_types import FIELDS
@@ -187,9 +187,9 @@ def test_the_rows_cover_the_model_types() -> None:
     }
 
 
-@pytest.mark.parametrize("alias", sorted(p.stem for p in (ROOT / "specs").glob("*.json")))
+@pytest.mark.parametrize("alias", sorted(p.stem for p in SPECS.glob("*.json")))
 def test_published_configs_are_taken(alias: str) -> None:
-    config = json.loads((ROOT / "specs" / f"{alias}.json").read_text()).get("config")
+    config = json.loads((SPECS / f"{alias}.json").read_text()).get("config")
     if config and "model_type" in config:
         family, keys = configure(config, "config.json")
         build_with_template(family, keys, {})

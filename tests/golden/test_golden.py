@@ -5,14 +5,12 @@ A change of a text is seen here in full. If it is meant: pytest tests/golden --s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.program import Run
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-
-Run = Callable[..., tuple[str, str]]
 
 SHOWN = {
     "gpt2": "MHA, learned positions, LayerNorm",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from helpers.paths import FIXTURES
 from llmarch.architecture.schema import Architecture
@@ -24,6 +24,7 @@ INDEXES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "indexes")
 
 Tensors = dict[str, tuple[str, tuple[int, ...] | None]]
 Change = Callable[[Tensors], Tensors]
+Changed = TypeVar("Changed")
 
 
 @cache
@@ -163,10 +164,12 @@ def names_only(t: Tensors) -> Tensors:
     return dict.fromkeys(t, ("", None))
 
 
-def both(*changes: Change) -> Change:
-    def all_of(t: Tensors) -> Tensors:
+def both(*changes: Callable[[Changed], Changed]) -> Callable[[Changed], Changed]:
+    """Return several changes as one."""
+
+    def all_of(changed: Changed) -> Changed:
         for change in changes:
-            t = change(t)
-        return t
+            changed = change(changed)
+        return changed
 
     return all_of

@@ -112,6 +112,11 @@ class Hub:
         self.repos.setdefault(repo, {})[revision] = files
         return commit_of(repo, revision)
 
+    def push(self, repo: str, files: Files, revision: str) -> str:
+        """Add a revision that the main branch moves to. Return its commit."""
+        self.heads[repo, "main"] = revision
+        return self.add(repo, files, revision)
+
     def days(self) -> Iterator[str]:
         """Yield the days of the revisions of a repository, one after the other."""
         return (f"2026-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29))

@@ -122,3 +122,21 @@ def resized(rows: int) -> Callable[[Tensors], Tensors]:
         return changed
 
     return change
+
+
+def with_dtype(dtype: str, part: str = "") -> Callable[[Tensors], Tensors]:
+    """Return the change of tensors whose name contains a part to another dtype."""
+    return lambda tensors: {n: (dtype if part in n else d, s) for n, (d, s) in tensors.items()}
+
+
+def with_prefix(old: str, new: str) -> Callable[[Tensors], Tensors]:
+    """Return the change of a prefix to another one."""
+
+    def change(tensors: Tensors) -> Tensors:
+        renamed: Tensors = {}
+        for name, kind in tensors.items():
+            moved = new + name.removeprefix(old) if name.startswith(old) else name
+            renamed[moved] = kind
+        return renamed
+
+    return change

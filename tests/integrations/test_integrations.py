@@ -77,8 +77,7 @@ def models(hub: Hub) -> Hub:
     plain = {k: v for k, v in config.items() if k != "quantization_config"}
     hub.add(BASE, files("qwen3-0.6b", lambda _: plain, layers(n)))
     tuned, rows = plain | {"vocab_size": 151_940}, resized(151_940)
-    hub.add(BOT, files("qwen3-0.6b", lambda _: tuned, lambda t: rows(layers(n)(t))), "first")
-    hub.heads[BOT, "main"] = "first"
+    hub.push(BOT, files("qwen3-0.6b", lambda _: tuned, lambda t: rows(layers(n)(t))), "first")
     hub.add(
         f"{BOT}-FP8",
         files("qwen3-0.6b", lambda _: config | {"vocab_size": 151_940}, lambda _: rows(tensors)),
@@ -91,12 +90,11 @@ def push_theta(hub: Hub) -> None:
     content = dict(hub.repos[BOT]["first"])
     data = content["config.json"]
     assert isinstance(data, bytes)
-    hub.add(
+    hub.push(
         BOT,
         content | {"config.json": json.dumps(json.loads(data) | {"rope_theta": 10_000}).encode()},
         "theta",
     )
-    hub.heads[BOT, "main"] = "theta"
 
 
 def blocks(file: str, section: str, language: str) -> list[str]:
@@ -295,12 +293,11 @@ def test_a_repository_cannot_command_the_runner(models: Hub, runner: dict[str, s
         "::stop-commands::x",
         "x" * 90 + " ::error::fake",
     )
-    models.add(
+    models.push(
         BOT,
         content | {"config.json": json.dumps(json.loads(data) | dict.fromkeys(evil, 1)).encode()},
         "evil",
     )
-    models.heads[BOT, "main"] = "evil"
     out = run_action(check, {}, **runner)
     assert "##[set-output name=exit-code;]0" in out, "it is told, nevertheless"
     assert commands(out) == ["notice"] * 5

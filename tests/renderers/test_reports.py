@@ -9,7 +9,6 @@ import gzip
 import html
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import xmlschema
 from helpers.loopback import Hub
 from helpers.models import files, having
 from helpers.paths import FIXTURES
+from helpers.program import Run
 
 from llmarch.architecture.schema import Change
 from llmarch.cli.check import ReportFormat, report_text
@@ -518,12 +518,10 @@ def test_exit_codes() -> None:
     assert Report((GONE, CHANGED), "behaviour").exit_code == 1
 
 
-def test_several_at_once(hub: Hub, run: Callable[..., tuple[str, str]]) -> None:
-    hub.add("acme/model", files("qwen3-0.6b"), "one")
-    hub.heads["acme/model", "main"] = "one"
+def test_several_at_once(hub: Hub, run: Run) -> None:
+    hub.push("acme/model", files("qwen3-0.6b"), "one")
     run("lock", "acme/model@main")
-    hub.add("acme/model", files("qwen3-0.6b", having(rope_theta=7)), "two")
-    hub.heads["acme/model", "main"] = "two"
+    hub.push("acme/model", files("qwen3-0.6b", having(rope_theta=7)), "two")
     args = [f"--output={kind}=report.{kind}" for kind in ReportFormat]
     _, err = run("check", "--lock", "none.lock", *args, code=2)
     assert "none.lock: no such file" in err

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 import pytest
+from helpers.program import Run
 
 import llmarch
 from llmarch.checkpoint.reading import Reading
@@ -13,7 +13,6 @@ from llmarch.renderers.sketch import sketch_lines
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.figure import figure
 
-Run = Callable[..., tuple[str, str]]
 ALL = sorted(bundled_models())
 
 

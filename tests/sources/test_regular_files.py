@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers.checkpoints import model, write
+from helpers.program import Run
 
 import llmarch
-from llmarch.cli import main
 from llmarch.errors import ConfigError, HeaderError, LlmarchError, ReadError
 from llmarch.sources import header_cache, project
 from llmarch.sources.local import read_header
@@ -58,7 +57,7 @@ def test_a_file_that_is_named(tmp_path: Path, kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lock_and_the_cache(
-    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "x.lock"
@@ -66,11 +65,7 @@ def test_a_lock_and_the_cache(
     with pytest.raises(ConfigError, match=f"is {kind}, not a file"):
         project.read_lock("x.lock")
     for words in (["check", "--lock", "x.lock"], ["check", "qwen3-8b", "--against", "x.lock"]):
-        monkeypatch.setattr(sys, "argv", ["llmarch", *words])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        assert f"is {kind}" in capsys.readouterr().err
+        assert f"is {kind}" in run(*words, code=2)[1]
     KINDS[kind](tmp_path / "llmarch.toml")
     assert project.read_settings(tmp_path) == ({}, "")
     monkeypatch.setenv("LLMARCH_CACHE", str(tmp_path / "cache"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +9,7 @@ from typing import NamedTuple
 import pytest
 from helpers.checkpoints import write
 from helpers.models import Config, Tensors, files, fixture, having, layers, resized, without
-
-from llmarch.architecture.json_schema import validate
-from llmarch.cli import main
+from helpers.program import Run
 
 WORDS = "the checkpoint contradicts its config"
 
@@ -32,18 +28,6 @@ CHANGES = {
 FIXTURE = "llama-3-8b"
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    def run(*args: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["llmarch", *args])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert not stop.value.code
-        return capsys.readouterr().out
-
-    return run
-
-
 def folder(tmp_path: Path, change: str = "") -> str:
     config, tensors = CHANGES.get(change, Change())
     return str(write(tmp_path / "model", files(FIXTURE, config, tensors)))
@@ -51,12 +35,10 @@ def folder(tmp_path: Path, change: str = "") -> str:
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_both_figures_stand_first(
-    run: Callable[..., str], tmp_path: Path, change: str, form: str
-) -> None:
+def test_both_figures_stand_first(run: Run, tmp_path: Path, change: str, form: str) -> None:
     path = folder(tmp_path, change)
-    show = run("show", path, "-f", form)
-    memory = run("memory", path, "-f", form)
+    show, _ = run("show", path, "-f", form)
+    memory, _ = run("memory", path, "-f", form)
     for out, figures in ((show, "Parameters"), (memory, "one copy")):
         assert WORDS in out and out.index(WORDS) < out.index(figures)
         assert " by the config, " in out and " stored, " in out
@@ -64,12 +46,10 @@ def test_both_figures_stand_first(
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_json_has_both_figures(run: Callable[..., str], tmp_path: Path, change: str) -> None:
+def test_json_has_both_figures(run: Run, tmp_path: Path, change: str) -> None:
     path = folder(tmp_path, change)
-    show = json.loads(run("show", path, "-f", "json"))
-    memory = json.loads(run("memory", path, "-f", "json"))
-    validate(show)
-    validate(memory)
+    show = run.document("show", path)
+    memory = run.document("memory", path)
     plan = memory["models"][0]
     assert plan["status"] == show["parameters"]["status"] == "conflict"
     assert plan["checkpoint"] == show["checkpoint"]
@@ -88,17 +68,13 @@ def two_sizes(tensor: tuple[str, tuple[int, ...]]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("form", ["text", "markdown"])
-def test_a_sound_checkpoint_has_no_conflict(
-    run: Callable[..., str], tmp_path: Path, form: str
-) -> None:
+def test_a_sound_checkpoint_has_no_conflict(run: Run, tmp_path: Path, form: str) -> None:
     path = folder(tmp_path)
-    assert "onflict" not in run("show", path, "-f", form)
-    memory = run("memory", path, "-f", form)
+    assert "onflict" not in run("show", path, "-f", form)[0]
+    memory, _ = run("memory", path, "-f", form)
     assert "contradict" not in memory and "as the headers say" in memory
 
 
-def test_a_sound_checkpoint_stores_what_the_config_says(
-    run: Callable[..., str], tmp_path: Path
-) -> None:
-    show = json.loads(run("show", folder(tmp_path), "-f", "json"))
+def test_a_sound_checkpoint_stores_what_the_config_says(run: Run, tmp_path: Path) -> None:
+    show = run.json("show", folder(tmp_path))
     assert show["checkpoint"]["weights"] == show["parameters"]["total"]

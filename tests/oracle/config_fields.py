@@ -27,11 +27,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
 import torch
 import transformers
+from shrink import CLASS, text_of
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 transformers.logging.set_verbosity(transformers.logging.CRITICAL)
 OUT = pathlib.Path(__file__).resolve().parents[2] / "llmarch/config/field_types.py"
-CLASS = {"kimi_k2": "deepseek_v3", "minimax_m1": "minimax", "minimax_text_01": "minimax"}
 LETTERS = {int: "i", float: "f", bool: "b", str: "s", list: "l", tuple: "l", dict: "d", type(None): "n"}
 LEFT_OUT = {"dtype", "transformers_version", "per_layer_config", "quantization_config"}
 
@@ -72,7 +72,7 @@ def refused(models):
     found = collections.defaultdict(set)
     for model in models.values():
         config = model["config"]
-        text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+        text = text_of(config)
         model_type = text.get("model_type", config["model_type"])
         for key, value, stage, error in model["rows"]:
             if not stage or "." in key:

@@ -20,12 +20,11 @@ from transformers import AutoConfig, AutoModel, AutoModelForQuestionAnswering, A
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import model_types
-from shrink import shrink
+from shrink import CLASS, shrink
 
 transformers.logging.set_verbosity_error(); transformers.logging.disable_progress_bar()
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CLASS = {"kimi_k2": "deepseek_v3", "minimax_m1": "minimax", "minimax_text_01": "minimax"}
 LEFT_OUT = {"gemma3n": "its vision tower is timm's", "kimi_k25": "its tower takes 30 s each", "minimax_m3_vl": "the published layer lists do not shrink",
             "longcat_flash": "its class builds matrices for experts that have none", "step3p7": "its base class saves names of its own",
             "llama4": "AutoModel builds the language model",

@@ -18,12 +18,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from shrink import shrink
+from shrink import CLASS, shrink
 
 transformers.logging.set_verbosity_error(); transformers.logging.disable_progress_bar()
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CLASS = {"kimi_k2": "deepseek_v3", "minimax_m1": "minimax", "minimax_text_01": "minimax"}
 LEFT_OUT = {"gemma3n": "its vision tower is timm's", "kimi_k25": "its tower takes 30 s each", "minimax_m3_vl": "the published layer lists do not shrink"}
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+\.")
 

@@ -31,12 +31,11 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from shrink import shrink
+from shrink import CLASS, shrink, text_of
 
 transformers.logging.set_verbosity(transformers.logging.CRITICAL)
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CLASS = {"kimi_k2": "deepseek_v3", "minimax_m1": "minimax", "minimax_text_01": "minimax"}
 ABSENT = "<absent>"
 # Keys that name tokens, dropout, training or output: they are no part of an architecture.
 PASS = re.compile(
@@ -54,10 +53,6 @@ SCALINGS = {
     "longrope": {"short_factor": [1.0] * 8, "long_factor": [2.0] * 8, "original_max_position_embeddings": 16},
     "nonsense": {"factor": 4.0},
 }
-
-
-def text_of(config):
-    return config["text_config"] if isinstance(config.get("text_config"), dict) else config
 
 
 def spoilt(value, at=""):

@@ -28,6 +28,7 @@ warnings.filterwarnings("ignore")
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from shrink import text_of
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 transformers.logging.set_verbosity_error()
@@ -54,10 +55,6 @@ def another(value):
     if isinstance(value, float):
         return value * 1.5 if value else 0.5
     return WORDS.get(value) if isinstance(value, str) else None
-
-
-def text_of(config):
-    return config["text_config"] if isinstance(config.get("text_config"), dict) else config
 
 
 def changes(config):

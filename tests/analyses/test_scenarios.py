@@ -14,6 +14,7 @@ from llmarch.analyses.parameters import count_parameters
 from llmarch.analyses.planning import ModelPlanner, PlanOptions, plan_models
 from llmarch.analyses.scenarios import Choices, Scenario, plan_scenarios
 from llmarch.architecture.schema import MoE
+from llmarch.checkpoint.reading import Reading
 from llmarch.errors import PlanError
 from llmarch.renderers.csv import rows_text
 from llmarch.sources.aliases import bundled_models
@@ -38,8 +39,12 @@ CHOICES = Choices(
 
 
 @pytest.fixture(scope="module")
-def planned() -> list[Scenario]:
-    readings = [llmarch.inspect(ref, headers=False) for ref in REFS]
+def readings() -> list[Reading]:
+    return [llmarch.inspect(ref, headers=False) for ref in REFS]
+
+
+@pytest.fixture(scope="module")
+def planned(readings: list[Reading]) -> list[Scenario]:
     return list(plan_scenarios(readings, CHOICES.combine(PlanOptions(engine="vllm"))))
 
 
@@ -49,10 +54,10 @@ def test_every_combination_is_planned_once(planned: list[Scenario]) -> None:
     assert len(set(rows)) == len(rows)
 
 
-def test_a_scenario_is_the_plan_alone(planned: list[Scenario]) -> None:
-    readings = {(r := llmarch.inspect(ref, headers=False)).name: r for ref in REFS}
+def test_a_scenario_is_the_plan_alone(readings: list[Reading], planned: list[Scenario]) -> None:
+    by_name = {reading.name: reading for reading in readings}
     for scenario in planned[::5]:
-        reading = readings[scenario.name]
+        reading = by_name[scenario.name]
         if scenario.planned is None:
             with pytest.raises(PlanError, match=re.escape(scenario.reason)):
                 plan_models([reading], scenario.options)

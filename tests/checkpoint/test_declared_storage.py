@@ -192,6 +192,11 @@ NOT_STORED: dict[tuple[str, str], str] = {
 """Values that differ from what a style declares and have no other tensors, with the reason."""
 
 
+def is_unstored(style: str, key: str, value: Any) -> bool:
+    """Return whether a value has no other tensors than the declared one."""
+    return (style, key) in NOT_STORED or (style, f"{key}={value}") in NOT_STORED
+
+
 def value_at(style: str, key: str) -> Any:
     found: Any = clean(style).config["quantization_config"]
     for name in key.split("/"):
@@ -231,8 +236,7 @@ def read_or_none(checkpoint: QuantisedCheckpoint) -> Reading | None:
 @pytest.mark.parametrize(("style", "key", "value"), changes(), ids=str)
 def test_another_declaration_is_a_finding(style: str, key: str, value: Any) -> None:
     result = read_or_none(clean(style).declaring(key, value))
-    is_unstored = (style, key) in NOT_STORED or (style, f"{key}={value}") in NOT_STORED
-    if is_unstored:
+    if is_unstored(style, key, value):
         assert result is not None
         assert result.status == "verified", [f.message for f in result.findings]
         return
@@ -250,8 +254,7 @@ LOADERS_OBEY_THE_FILE = {
 def test_loaders_that_obey_the_declaration_make_it_a_conflict(
     style: str, key: str, value: Any
 ) -> None:
-    is_unstored = (style, key) in NOT_STORED or (style, f"{key}={value}") in NOT_STORED
-    if is_unstored or ((style, key) in LOADERS_OBEY_THE_FILE and value != "foo"):
+    if is_unstored(style, key, value) or ((style, key) in LOADERS_OBEY_THE_FILE and value != "foo"):
         return
     result = read_or_none(clean(style).declaring(key, value))
     assert result is None or result.status == "conflict", f"{style} declared with {key} {value}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from helpers.checkpoint_fixtures import local_model
 
 import llmarch
 from llmarch.checkpoint.draft_tensors import tensor_sign
@@ -113,14 +114,7 @@ def raw(config: dict[str, Any], tensors: Tensors | None) -> RawModel:
     table = None
     if tensors is not None:
         table = TensorTable.from_tensors([(n, "BF16", shape) for n, shape in tensors.items()])
-    return RawModel(
-        reference="draft",
-        kind="local",
-        name="draft",
-        config=config,
-        config_file="config.json",
-        tensors=table,
-    )
+    return local_model(config, table, "draft")
 
 
 @pytest.mark.parametrize(("config", "tensors", "kind"), DRAFTS)

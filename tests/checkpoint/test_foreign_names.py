@@ -12,6 +12,7 @@ from helpers.checkpoint_fixtures import (
     both,
     check,
     load,
+    local_model,
     rename,
     table_of,
     tensors_of,
@@ -20,7 +21,6 @@ from helpers.checkpoint_fixtures import (
 from llmarch.architecture.schema import Finding
 from llmarch.checkpoint.foreign_names import WRITERS
 from llmarch.checkpoint.reading import Reading, read_model
-from llmarch.sources.raw import RawModel
 
 pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
 
@@ -105,16 +105,7 @@ def reading_of(name: str, change: Change, writer: str) -> Reading:
     fixture = load(name)
     table = table_of(change(tensors_of(fixture)))
     table.writer = writer
-    return read_model(
-        RawModel(
-            reference=name,
-            kind="local",
-            name=name,
-            config=fixture["config"],
-            config_file="config.json",
-            tensors=table,
-        )
-    )
+    return read_model(local_model(fixture["config"], table, name))
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)

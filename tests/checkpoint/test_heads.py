@@ -11,12 +11,13 @@ import json
 from typing import Any
 
 import pytest
+from helpers.checkpoint_fixtures import local_model
 from helpers.paths import FIXTURES
 
 from llmarch.analyses.parameters import count_parameters
 from llmarch.checkpoint.reading import Reading, read_model
 from llmarch.config.families import MODEL_TYPES
-from llmarch.sources.raw import RawModel, TensorTable, unfold
+from llmarch.sources.raw import TensorTable, unfold
 
 ROWS_OF_TRANSFORMERS: dict[str, Any] = json.loads(
     gzip.decompress((FIXTURES / "heads.json.gz").read_bytes())
@@ -46,17 +47,7 @@ def stored(row: dict[str, Any]) -> Tensors:
 def read(config: dict[str, Any], tensors: Tensors, files: tuple[str, ...] = ()) -> Reading:
     """Read a config beside headers."""
     table = TensorTable.from_tensors([(n, "BF16", shape) for n, shape in tensors.items()])
-    return read_model(
-        RawModel(
-            reference="m",
-            kind="local",
-            name="m",
-            config=config,
-            config_file="config.json",
-            tensors=table,
-            files=files,
-        )
-    )
+    return read_model(local_model(config, table, "m", files=files))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers.checkpoint_fixtures import local_model
 from helpers.folded import Folded, folded_table
 from helpers.paths import FIXTURES
 
 from llmarch.checkpoint.reading import Reading, read_model
-from llmarch.sources.raw import RawModel
 
 pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
 
@@ -47,15 +47,8 @@ def folded(row: dict[str, Any]) -> Iterator[Folded]:
 
 def reading_of(name: str, spelling: str) -> Reading:
     model = MODELS[name]
-    raw = RawModel(
-        reference=name,
-        kind="local",
-        name=name,
-        config=model["config"],
-        config_file="config.json",
-        tensors=folded_table(folded(model["rows"][spelling]), "F32"),
-    )
-    return read_model(raw)
+    table = folded_table(folded(model["rows"][spelling]), "F32")
+    return read_model(local_model(model["config"], table, name))
 
 
 @pytest.mark.parametrize(("name", "spelling"), ROWS)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import llmarch
 from llmarch.analyses.calibration import Calibration, calibrate, parse_log
 from llmarch.analyses.engines import ENGINES
+from llmarch.analyses.engines.base import Engine
 from llmarch.errors import PlanError
 from llmarch.sources.gpus import parse_gpus
 
@@ -105,10 +106,10 @@ def test_of_several_ranks_the_one_that_decides_counts() -> None:
 
 
 @pytest.mark.parametrize("engine", [e for e in ENGINES.values() if e.log_sign])
-def test_every_pattern_is_a_figure(engine: object) -> None:
+def test_every_pattern_is_a_figure(engine: Engine) -> None:
     names = {"version", "concurrency", "gpu", "weights", "activations", "graphs", "runtime"}
     names |= {"room", "cache", "state", "tokens", "blocks"}
-    for name, pattern in getattr(engine, "log_patterns"):  # noqa: B009
+    for name, pattern in engine.log_patterns:
         assert name in names
         groups = re.compile(pattern).groups
         assert groups == 1 or groups % 2 == 0

@@ -6,10 +6,9 @@ import re
 from functools import cache
 
 import pytest
+from helpers.facts import reading
 
-import llmarch
 from llmarch.architecture.schema import Change
-from llmarch.checkpoint.reading import Reading
 from llmarch.compare.config_keys import changed_keys, common_part
 from llmarch.compare.gate import judge, told_changes
 from llmarch.compare.grouping import group_alike
@@ -22,11 +21,6 @@ from llmarch.sources.aliases import bundled_models
 ALL = sorted(bundled_models())
 RECORD = re.compile(r"""[\[{(]\s*["'\[{(]|\bNone\b|\bTrue\b|\bFalse\b""")
 """The beginning of a record or list as JSON or Python write it, and Python's words."""
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 @cache

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.checkpoint_fixtures import local_model, table_of
+from helpers.checkpoints import safetensors
 from helpers.loopback import Hub
 from helpers.models import (
     Config,
@@ -28,8 +31,8 @@ from llmarch.architecture.json_schema import validate
 from llmarch.checkpoint.reading import read_or_infer
 from llmarch.compare.gate import find_differences, judge
 from llmarch.compare.lock import Entry, lock_text, make_entry, parse_lock
+from llmarch.compare.observed import config_keys
 from llmarch.compare.policy import Policy
-from llmarch.sources.raw import RawModel, TensorTable
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -47,19 +50,9 @@ MODELS = (
 MARS = {"model_type": "from_mars"}
 
 
-def entry(config: Config | None, tensors: Tensors | None, reference: str = "m") -> Entry:
-    table = None
-    if tensors is not None:
-        table = TensorTable.from_tensors((name, d, s) for name, (d, s) in tensors.items())
-    raw = RawModel(
-        reference=reference,
-        kind="local",
-        name=reference,
-        config=config,
-        config_file="config.json",
-        tensors=table,
-    )
-    return make_entry(read_or_infer(raw, config_suffices=True))
+def entry(config: Config, tensors: Tensors | None) -> Entry:
+    table = None if tensors is None else table_of(tensors)
+    return make_entry(read_or_infer(local_model(config, table, "m"), config_suffices=True))
 
 
 @cache
@@ -98,10 +91,6 @@ def test_a_family_that_comes_with_an_upgrade_breaks_nobody(name: str) -> None:
     """Locked while no family read it, read by one now: the same config and tensors pass."""
     config, _ = fixture(name)
     read, observed = pair(name)
-    from dataclasses import replace
-
-    from llmarch.compare.observed import config_keys
-
     before = replace(observed, config_keys=config_keys(config))
     verdict = judge(before, read, Policy())
     assert not verdict.partial and not verdict.changes
@@ -254,8 +243,6 @@ def test_a_draft_head_is_gated(hub: Hub, run: Run) -> None:
         "d2t": ("I64", (100,)),
         "lm_head.weight": ("BF16", (100, 64)),
     }
-    from helpers.checkpoints import safetensors
-
     config = {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 64}
 
     def push_draft(revision: str, **keys: Any) -> None:

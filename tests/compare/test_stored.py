@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from helpers.checkpoint_fixtures import table_of
 from helpers.models import Tensors, fixture, with_dtype, with_prefix
 
 from llmarch.compare.stored import StoredRow, stored_differences, stored_rows
-from llmarch.sources.raw import TensorTable
 
 MODELS = ("qwen3-0.6b", "qwen3-30b-a3b-reduced", "deepseek-v2-lite-reduced", "gemma-3-4b")
 
 
 def rows(tensors: Tensors) -> tuple[StoredRow, ...]:
-    table = TensorTable.from_tensors((name, d, s) for name, (d, s) in tensors.items())
-    return stored_rows(table)
+    return stored_rows(table_of(tensors))
 
 
 def with_swapped(t: Tensors) -> Tensors:

@@ -7,18 +7,13 @@ from typing import Any
 
 import pytest
 from helpers.facts import read as read_spec
+from helpers.facts import reading
 from helpers.paths import SPECS
 
-import llmarch
 from llmarch.architecture.schema import Attention
-from llmarch.checkpoint.reading import Reading
 from llmarch.sources.aliases import bundled_models
 
 ALIASES = sorted(bundled_models())
-
-
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 def masks(alias: str) -> dict[str, str | None]:

@@ -17,6 +17,7 @@ from math import prod
 from typing import Any
 
 import pytest
+from helpers.checkpoint_fixtures import local_model
 from helpers.folded import Folded, folded_table
 from helpers.model_types import CANNOT_RUN, DIFFERENT, ENCODER, REFUSED, WITHOUT_FIXTURE
 from helpers.paths import FIXTURES
@@ -25,7 +26,6 @@ from llmarch.analyses.parameters import count_parameters
 from llmarch.checkpoint.reading import read_model
 from llmarch.config.families import MODEL_TYPES
 from llmarch.errors import ConfigError, NotAModel
-from llmarch.sources.raw import RawModel
 
 pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
 
@@ -55,16 +55,9 @@ def wrong(model_type: str, row: dict[str, Any]) -> str | None:
     document = fixture(model_type)
     rows: Tables = document["tables"][row["tensors"]]
     config = {**document["rows"][0]["saved"], **row["saved"], "model_type": model_type}
-    raw = RawModel(
-        reference=model_type,
-        kind="local",
-        name=model_type,
-        config=config,
-        config_file="config.json",
-        tensors=folded_table(folded(rows), "BF16"),
-    )
+    table = folded_table(folded(rows), "BF16")
     try:
-        reading = read_model(raw)
+        reading = read_model(local_model(config, table, model_type))
     except (ConfigError, NotAModel) as error:
         return f"refused: {error}"
     total = sum(prod(shape) * count for _, shape, _, count in rows)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from helpers.checkpoint_fixtures import local_model
 from helpers.paths import SPECS
 
 from llmarch.architecture.schema import Quantization
@@ -60,14 +61,7 @@ DECLARED: list[tuple[str, dict[str, Any], tuple[str, float | None, str | None]]]
 def test_declared(
     key: str, declared: dict[str, Any], expected: tuple[str, float | None, str | None]
 ) -> None:
-    raw = RawModel(
-        reference="x",
-        kind="local",
-        name="x",
-        config={**BASE, key: declared},
-        config_file="config.json",
-    )
-    reading = read_model(raw)
+    reading = read_model(raw_model({key: declared}))
     q = reading.architecture.quantization
     assert q is not None
     assert (q.method, q.bits, q.format) == expected
@@ -135,8 +129,7 @@ def test_an_error_in_a_file_beside_the_config_names_that_file() -> None:
 
 
 def raw_model(keys: dict[str, Any]) -> RawModel:
-    config = {**BASE, **keys}
-    return RawModel(reference="x", kind="local", name="x", config=config, config_file="config.json")
+    return local_model({**BASE, **keys})
 
 
 def declared_in(key: str, declared: dict[str, Any], **keys: Any) -> Quantization:

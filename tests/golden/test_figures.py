@@ -5,16 +5,14 @@ A change that is meant: pytest tests/golden/test_figures.py --snapshot-update
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import pytest
+from helpers.facts import reading
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-import llmarch
 from llmarch.architecture import schema
-from llmarch.checkpoint.reading import Reading
 from llmarch.renderers.svg import svg
 from llmarch.views.figure import figure
 
@@ -72,11 +70,6 @@ class Pictures(SingleFileSnapshotExtension):
 @pytest.fixture
 def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     return snapshot.use_extension(Pictures)
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 def lines(text: str) -> str:

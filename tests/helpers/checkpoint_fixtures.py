@@ -16,7 +16,7 @@ from llmarch.checkpoint.reading import build_with_template, configure, key_varia
 from llmarch.checkpoint.variants import KeyVariants
 from llmarch.checkpoint.verify import Verification, verify
 from llmarch.config.families import family_named
-from llmarch.sources.raw import TensorTable
+from llmarch.sources.raw import RawModel, TensorTable
 from llmarch.tensors.template import TensorRow
 
 NAMES = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "headers").glob("*.json.gz"))
@@ -73,6 +73,21 @@ def verify_config(
 
 def table_of(tensors: Tensors) -> TensorTable:
     return TensorTable.from_tensors((n, dtype, shape) for n, (dtype, shape) in tensors.items())
+
+
+def local_model(
+    config: dict[str, Any], tensors: TensorTable | None = None, name: str = "x", **more: Any
+) -> RawModel:
+    """Return a config beside the headers of a folder, as sources give them."""
+    return RawModel(
+        reference=name,
+        kind="local",
+        name=name,
+        config=config,
+        config_file="config.json",
+        tensors=tensors,
+        **more,
+    )
 
 
 def check(

@@ -6,11 +6,18 @@ import json
 from functools import cache
 from typing import Any
 
+import llmarch
 from helpers.paths import SPECS
 from llmarch.architecture.schema import Architecture, Evidence
-from llmarch.checkpoint.reading import configure
+from llmarch.checkpoint.reading import Reading, configure
 from llmarch.config.vocabulary import build
 from llmarch.tensors.template import TensorRow
+
+
+@cache
+def reading(alias: str) -> Reading:
+    """Return a bundled model as it is loaded."""
+    return llmarch.load(alias)
 
 
 @cache

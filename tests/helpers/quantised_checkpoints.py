@@ -13,10 +13,9 @@ from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
-from helpers.checkpoint_fixtures import Tensors, read, table_of
+from helpers.checkpoint_fixtures import Tensors, local_model, read, table_of
 from helpers.paths import SPECS
 from llmarch.checkpoint.reading import Reading, read_model
-from llmarch.sources.raw import RawModel
 
 Pack = Callable[[str, int, int], Tensors]
 """Return the tensors of a module by its name, outputs and inputs."""
@@ -32,7 +31,7 @@ class QuantisedCheckpoint(NamedTuple):
     tensors: Tensors
 
     def declaring(self, key: str, value: Any) -> QuantisedCheckpoint:
-        """Return it with another value at a dotted key of the declaration; None removes the key."""
+        """Return it with another value at a key of the declaration; `absent` removes it."""
         config = json.loads(json.dumps(self.config))
         declared = config["quantization_config"]
         *parents, name = key.split("/")
@@ -48,16 +47,7 @@ class QuantisedCheckpoint(NamedTuple):
 
     def verified(self) -> Reading:
         """Return its reading, compared with the headers."""
-        return read_model(
-            RawModel(
-                reference="x",
-                kind="local",
-                name="x",
-                config=self.config,
-                config_file="config.json",
-                tensors=table_of(self.tensors),
-            )
-        )
+        return read_model(local_model(self.config, table_of(self.tensors)))
 
 
 @cache

@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from helpers.facts import reading
 from helpers.figures import problems
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import llmarch
 from llmarch.architecture.schema import (
     FFN,
     Architecture,
@@ -22,7 +22,6 @@ from llmarch.architecture.schema import (
     Residual,
     Step,
 )
-from llmarch.checkpoint.reading import Reading
 from llmarch.layout.compose import drawing
 from llmarch.views.figure import figure
 
@@ -45,11 +44,6 @@ SOURCES = (
 )
 """Models whose blocks are wired anew."""
 NORMS = {"rms": Norm(kind="rmsnorm", eps=1e-6), "layer": Norm(kind="layernorm", bias=True)}
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 @cache

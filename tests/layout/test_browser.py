@@ -8,15 +8,13 @@ import random
 import re
 import shutil
 import subprocess
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 from helpers import paths
+from helpers.facts import reading
 
-import llmarch
-from llmarch.checkpoint.reading import Reading
 from llmarch.renderers.svg import svg
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.figure import figure
@@ -25,11 +23,6 @@ BROWSER = shutil.which("chromium")
 ALL = sorted(bundled_models())
 PAIRS = random.Random(7).sample(list(combinations(ALL, 2)), 30)
 CHECK = (paths.ROOT / "tests" / "helpers" / "overlaps.js").read_text(encoding="utf-8")
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 def checked(pictures: list[str], folder: Path) -> dict[str, object]:

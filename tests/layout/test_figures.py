@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import xml.etree.ElementTree as ElementTree
-from functools import cache
 from itertools import combinations
 
 import pytest
+from helpers.facts import reading
 from helpers.figures import problems
 
 import llmarch
-from llmarch.checkpoint.reading import Reading
 from llmarch.layout.compose import drawing
 from llmarch.layout.drawing import SOLID, Label, Rectangle, Wire
 from llmarch.renderers.svg import drawing_svg, svg
@@ -22,11 +21,6 @@ ALL = sorted(bundled_models())
 PAIRS = random.Random(19).sample(list(combinations(ALL, 2)), 300)
 SHARES = 10
 """Parts of the pairs, a test each."""
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 def faults(aliases: tuple[str, ...], narrow: bool) -> list[str]:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
+from helpers.facts import reading
 from helpers.program import Run
 
-import llmarch
-from llmarch.checkpoint.reading import Reading
 from llmarch.renderers.sketch import sketch_lines
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.figure import figure
 
 ALL = sorted(bundled_models())
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 @pytest.mark.parametrize("alias", ALL)

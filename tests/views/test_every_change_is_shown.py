@@ -8,9 +8,9 @@ from functools import cache
 from itertools import combinations
 
 import pytest
+from helpers.facts import reading
 from helpers.mutations import Mutation, changed, mutations, representatives
 
-import llmarch
 from llmarch.architecture.catalogue import CATALOGUE, NAMED, find_fact, iterate_facts
 from llmarch.architecture.catalogue.fact import DETAIL
 from llmarch.architecture.paths import find_value
@@ -44,11 +44,6 @@ SUMS = {key for key in DERIVED if key[0] in ("Size", "Encoders", CACHE)} - {
 """Rows of sizes, which change with many facts and are the row of none."""
 
 
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
-
-
 def with_change(alias: str, mutation: Mutation) -> Reading:
     return replace(reading(alias), architecture=mutation.architecture)
 
@@ -63,6 +58,7 @@ def lost(alias: str, found: list[Mutation]) -> Iterator[str]:
     old = reading(alias)
     same = compare([old, old])
     outputs = printed(same)
+    unchanged = json.comparison([old, old])
     everything = fact_table(old)
     for mutation in found:
         new = with_change(alias, mutation)
@@ -73,7 +69,7 @@ def lost(alias: str, found: list[Mutation]) -> Iterator[str]:
             yield f"{mutation.path}: not in diff"
         if any(a == b for a, b in zip(printed(document), outputs, strict=True)):
             yield f"{mutation.path}: text, Markdown or JSON"
-        if json.comparison([old, new]) == json.comparison([old, old]):
+        if json.comparison([old, new]) == unchanged:
             yield f"{mutation.path}: JSON"
         if fact_table(new) == everything:
             yield f"{mutation.path}: not in show --all"

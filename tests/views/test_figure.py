@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from itertools import combinations
 
 import pytest
+from helpers.facts import reading
 from helpers.mutations import representatives
 
-import llmarch
 from llmarch.architecture.layers import is_whole
 from llmarch.architecture.paths import replace_value
 from llmarch.architecture.schema import Architecture
@@ -23,11 +22,6 @@ from llmarch.views.figure.description import Figure
 
 ALL = sorted(bundled_models())
 PAIRS = random.Random(3).sample(list(combinations(ALL, 2)), 60)
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 SUMS = {"parameters", "active", "cache per token", "cache at 32k"}

@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 
 import pytest
+from helpers.facts import reading
 
-import llmarch
 from llmarch.checkpoint.reading import Reading
 from llmarch.renderers import markdown
 from llmarch.sources.aliases import bundled_models
@@ -32,10 +32,6 @@ SENTENCES = {
     " RMSNorm instead of LayerNorm with bias, RoPE instead of learned positions, 5.33 × the hidden"
     " size, 4.67 × the dense width and 64.5 × the parameters",
 }
-
-
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 @pytest.mark.parametrize("aliases", SENTENCES)

@@ -15,9 +15,9 @@ from dataclasses import replace
 from functools import cache
 
 import pytest
+from helpers.facts import reading
 from helpers.mutations import mutations
 
-import llmarch
 from llmarch.architecture.catalogue import CATALOGUE
 from llmarch.architecture.paths import find_value
 from llmarch.checkpoint.reading import Reading
@@ -39,11 +39,6 @@ MANY_OF_ONE = re.compile(
 )
 LONG_NUMBER = re.compile(r"(?<![\w.,-])\d{4,}(?![\w-])")
 SAME_WORD_TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b", re.IGNORECASE)
-
-
-@cache
-def reading(alias: str) -> Reading:
-    return llmarch.load(alias)
 
 
 @cache

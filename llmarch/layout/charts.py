@@ -7,13 +7,24 @@ from typing import NamedTuple
 
 from ..views.charts import Bar, BarChart, ChartSheet, Segment
 from ..views.memory import Plot, Series
-from .drawing import WEDGE, WIRE, Anchor, Area, Drawing, Group, Point, Rectangle, Wire, finished
+from .drawing import (
+    WEDGE,
+    WIRE,
+    Anchor,
+    Area,
+    Drawing,
+    Group,
+    Point,
+    Rectangle,
+    Wire,
+    finished,
+    palette_class,
+)
 from .metrics import FACT, NAME, SMALL, TITLE, text_width, wrapped_lines
 
 CHART_WIDTH = 560.0
 PLANE_HEIGHT = 220.0
 BAR_HEIGHT = 22.0
-BAR_COLOURS = 6
 CHART_MARGIN = 24.0
 WHOLE_ROOM = 80.0
 """Room for the whole in words, after the longest bar."""
@@ -101,14 +112,8 @@ def bar_labels(chart: BarChart, names: Sequence[str]) -> list[tuple[str, str]]:
     for i, name in enumerate(names):
         size = sizes.get(name, "")
         words = f"{name} {size}".rstrip()
-        labels.append((bar_colour(i), words))
+        labels.append((palette_class(i), words))
     return labels
-
-
-def bar_colour(i: int) -> str:
-    """Return the class of the colour of a segment."""
-    number = i % BAR_COLOURS
-    return f"k{number}"
 
 
 def segment_names(chart: BarChart) -> list[str]:
@@ -134,7 +139,7 @@ def draw_bar_segments(group: Group, bar: Bar, names: Sequence[str], scale: float
     for segment in bar.segments:
         width = segment.size * scale
         area = Area(x, y, max(width - 1, 0.5), BAR_HEIGHT)
-        colour = bar_colour(names.index(segment.name))
+        colour = palette_class(names.index(segment.name))
         group.add(Rectangle(area, colour, 1, WEDGE))
         x += width
     middle = y + BAR_HEIGHT / 2
@@ -195,18 +200,12 @@ def plot_chart(plot: Plot) -> Group:
     plane = plot_plane(plot)
     draw_axes(group, plot, plane)
     for i, series in enumerate(plot.series):
-        draw_series(group, series, plane, line_colour(i))
+        draw_series(group, series, plane, palette_class(i, "line"))
     for mark in plot.marks:
         _, y = mark.points[0]
         draw_level(group, plane, plane.row(y), "limit")
     draw_line_names(group, plot, plane)
     return group
-
-
-def line_colour(i: int) -> str:
-    """Return the class of the colour of a line."""
-    number = i % BAR_COLOURS
-    return f"line{number}"
 
 
 def draw_series(group: Group, series: Series, plane: Plane, css: str) -> None:
@@ -230,7 +229,7 @@ def draw_level(group: Group, plane: Plane, y: float, css: str, level: int = WIRE
 
 def draw_line_names(group: Group, plot: Plot, plane: Plane) -> None:
     """Write below the plane what each line is."""
-    names = [(line_colour(i), series.name) for i, series in enumerate(plot.series)]
+    names = [(palette_class(i, "line"), series.name) for i, series in enumerate(plot.series)]
     names += [("limit", mark.name) for mark in plot.marks]
     left = plane.area.x
     room = CHART_WIDTH - left - 30

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ..views.figure.description import Box, BranchPicture, Column, Pill, StepPicture, Streams
-from .drawing import Anchor, Area, Group, Rectangle, Sign
+from .drawing import Anchor, Area, Group, Rectangle, Sign, palette_class
 from .metrics import COUNT, FACT, SMALL, text_width
 from .parts import box_group, frame, pill_group, small_box
 
@@ -21,7 +21,6 @@ MOST_STREAMS = 4
 """Lines that are drawn of several streams; their number is written beside them."""
 SPACING = 4.0
 """Between the lines of several streams."""
-KIND_COLOURS = 6
 PLUS_RADIUS = 7.0
 """Half the width of an addition: lines end there."""
 BESIDE_PLUS = 12.0
@@ -357,12 +356,9 @@ def draw_blocks(rise: Rise, plan: ColumnPlan, i: int) -> None:
     for name, area in blocks.anchors.items():
         if not name.startswith("inlet:"):
             continue
-        side = area.right
-        if plan.outer > 0:
-            side = area.x
         path = name.removeprefix("inlet:")
         y = area.middle + rise.y
-        plan.inlets.append(Inlet(path, side, y))
+        plan.inlets.append(Inlet(path, inner_side(area, plan), y))
     rise.y += blocks.anchors["out"].y
 
 
@@ -619,7 +615,7 @@ def draw_mixed_step(
     rise.y -= 10
     read = draw_on_bundle(group, bundle, rise.y, "read")
     turn = read.middle - 14
-    group.wire((axis_side(read, plan), read.middle), (0, read.middle), (0, turn))
+    group.wire((inner_side(read, plan), read.middle), (0, read.middle), (0, turn))
     rise.y = turn
     if step.skip_from is not None:
         source = step.skip_from + 1
@@ -633,13 +629,13 @@ def draw_mixed_step(
     rise.pill(step.after_norm)
     rise.up(12)
     mix = draw_on_bundle(group, bundle, rise.y + 8.5, "mix")
-    end = axis_side(mix, plan), mix.middle
+    end = inner_side(mix, plan), mix.middle
     group.wire((0, rise.y), end, arrow=True)
     rise.y = mix.y
 
 
-def axis_side(area: Area, plan: ColumnPlan) -> float:
-    """Return the side of a box of the outer side that is nearer to the axis."""
+def inner_side(area: Area, plan: ColumnPlan) -> float:
+    """Return the side of a box that is towards the panels."""
     if plan.outer > 0:
         return area.x
     return area.right
@@ -731,12 +727,6 @@ def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[str]) -
     for i, (kind, head) in enumerate(zip(column.kinds, heads, strict=True)):
         middle = top + 18 * i + 9
         swatch = Area(area.x + 2, middle - 5, 10, 10)
-        group.add(Rectangle(swatch, kind_colour(kind.number), 2))
+        group.add(Rectangle(swatch, palette_class(kind.number), 2))
         group.text(area.x + 18, middle, head, FACT, bold=True)
     group.bounds.include(Area(area.x, top, 1, 1))
-
-
-def kind_colour(number: int) -> str:
-    """Return the class of the colour of a kind of layers."""
-    colour = number % KIND_COLOURS
-    return f"k{colour}"

@@ -21,6 +21,8 @@ ARROW = 5.0
 """Length of an arrowhead."""
 HALF_ARROW = 3.0
 """Half its width."""
+PALETTE_SIZE = 6
+"""Number of colours, which are taken in turn."""
 
 
 class Area(NamedTuple):
@@ -396,6 +398,12 @@ def finished(group: Group, margin: float, title: str, summary: str) -> Drawing:
         title=title,
         summary=summary,
     )
+
+
+def palette_class(number: int, prefix: str = "k") -> str:
+    """Return the class of a colour of the palette: `k0`, or `line0` for lines."""
+    colour = number % PALETTE_SIZE
+    return f"{prefix}{colour}"
 
 
 def union(areas: Iterable[Area]) -> Area:

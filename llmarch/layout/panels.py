@@ -6,8 +6,18 @@ from collections import Counter
 from collections.abc import Sequence, Sized
 
 from ..views.figure.description import LayerStrip, Mark, Panel, Reuse, Value
-from .columns import kind_colour
-from .drawing import FRAME, WIRE, Anchor, Area, Cells, Group, Rectangle, Sign, Wire
+from .drawing import (
+    FRAME,
+    WIRE,
+    Anchor,
+    Area,
+    Cells,
+    Group,
+    Rectangle,
+    Sign,
+    Wire,
+    palette_class,
+)
 from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
 from .parts import marker
 from .pictures import pictures_group
@@ -88,7 +98,7 @@ def value_line(group: Group, v: Value, y: float, width: float) -> float:
     room = width - 3 * PAD - widest_line(labels)
     lines = wrapped_lines(v.cells[0], FACT, room, bold=True, most=6)
     rows = max(len(labels), len(lines))
-    write_lines(group, labels, PAD, y, rows, "muted", "start", "")
+    write_lines(group, labels, PAD, y, rows, "start", "")
     for line, middle in zip(lines, line_middles(lines, y, rows), strict=True):
         group.text(width - PAD, middle, line, FACT, anchor="end", bold=True)
     return y + LINE_HEIGHT * rows
@@ -119,11 +129,9 @@ def value_pair(group: Group, v: Value, y: float, width: float) -> float:
     bold = bool(v.mark)
     old, new = (wrapped_lines(cell, FACT, room, bold=bold, most=8) for cell in v.cells)
     rows = max(len(labels), len(old), len(new))
-    center = width / 2
-    for line, middle in zip(labels, line_middles(labels, y, rows), strict=True):
-        group.text(center, middle, line, FACT, "muted", anchor="middle")
-    write_lines(group, old, PAD, y, rows, "", "start", v.mark)
-    write_lines(group, new, width - PAD, y, rows, "", "end", v.mark)
+    write_lines(group, labels, width / 2, y, rows, "middle", "")
+    write_lines(group, old, PAD, y, rows, "start", v.mark)
+    write_lines(group, new, width - PAD, y, rows, "end", v.mark)
     return y + LINE_HEIGHT * rows
 
 
@@ -133,7 +141,6 @@ def write_lines(
     x: float,
     y: float,
     rows: int,
-    css: str,
     anchor: Anchor,
     mark: Mark,
 ) -> None:
@@ -144,13 +151,11 @@ def write_lines(
     x: their start or end.
     y: the height above the rows.
     rows: number of rows.
-    css: class of the text; empty for that which its mark asks for.
     anchor: which point of a line `x` is.
     mark: how they differ.
     """
     bold = bool(mark)
-    if not css:
-        css = "ink" if mark else "muted"
+    css = "ink" if mark else "muted"
     for line, middle in zip(lines, line_middles(lines, y, rows), strict=True):
         if mark:
             width = text_width(line, FACT, bold=True)
@@ -270,7 +275,7 @@ def draw_cells(group: Group, strip: LayerStrip, cell: float, y: float) -> None:
         area = Area(i * cell, floor - height, width, height)
         by_kind.setdefault(kind, []).append(area)
     for kind, areas in sorted(by_kind.items()):
-        cells = Cells(tuple(areas), kind_colour(kind))
+        cells = Cells(tuple(areas), palette_class(kind))
         group.add(cells)
 
 
@@ -294,7 +299,7 @@ def draw_legend(group: Group, strip: LayerStrip, y: float, width: float) -> None
     """Write which kind of layer each colour stands for, and what layers reuse."""
     entries: list[tuple[str, str]] = []
     for kind in strip.kinds:
-        entries.append((kind_colour(kind.number), f"{kind.count} × {kind.words}"))
+        entries.append((palette_class(kind.number), f"{kind.count} × {kind.words}"))
     for text in reuse_words(strip.reuses):
         entries.append(("", text))
     x = 0.0

@@ -157,7 +157,7 @@ def check(
     refuse_unknown_ids(done.report, accept or [])
     if not any(path == "-" for _, path in targets):
         targets.insert(0, (format, "-"))
-    for kind, path in sorted(targets, key=lambda target: target[1] == "-"):  # files first
+    for kind, path in files_first(targets):
         write_report(done.report, kind, path)
     code = done.report.exit_code
     if update:
@@ -235,9 +235,14 @@ def write_failure(error: LlmarchError, targets: Sequence[tuple[ReportFormat, str
     from ..errors import ConfigError
 
     report = failed_report(error)
-    for kind, path in sorted(targets, key=lambda target: target[1] == "-"):
+    for kind, path in files_first(targets):
         with suppress(ConfigError):
             write_report(report, kind, path)
+
+
+def files_first(targets: Sequence[tuple[ReportFormat, str]]) -> list[tuple[ReportFormat, str]]:
+    """Return the targets of reports, files before standard output."""
+    return sorted(targets, key=lambda target: target[1] == "-")
 
 
 def parse_target(text: str) -> tuple[ReportFormat, str]:

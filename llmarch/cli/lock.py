@@ -11,10 +11,11 @@ from ..errors import printable
 from ..renderers.output import write_text
 from . import app
 from .check import loader
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect_reference
+from .common import ConfigOnly, Offline, Refresh, complete, examples, fail
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
+    from ..compare.rereading import LoadEntry
 
 WIDEST_REFERENCE = 48
 
@@ -81,15 +82,16 @@ def lock(
         fail(
             "no model is named", "give REF, a file of them with -r, or one to forget with --remove"
         )
+    load = loader(offline, refresh)
     before: dict[str, Entry] = {}
     gone: list[str] = []
     if project.exists(output):
         current = open_lock(output)
         gone = matching_names(remove or [], current.references, output)
-        before = all_entries(current, loader(offline, refresh), leave_out=gone)
+        before = all_entries(current, load, leave_out=gone)
     elif remove:
         fail(f"{output}: no such file, so there is nothing to remove")
-    found = read_entries(named, before, offline=offline, headers=not config_only, refresh=refresh)
+    found = read_entries(named, before, load, headers=not config_only)
     for ref, new in found.items():
         refuse_unsound(ref, new, allow_conflict)
     removed = [name for name in gone if name not in found]
@@ -105,26 +107,14 @@ def lock(
 
 
 def read_entries(
-    refs: Iterable[str],
-    before: Mapping[str, Entry],
-    *,
-    offline: bool,
-    headers: bool,
-    refresh: bool,
+    refs: Iterable[str], before: Mapping[str, Entry], load: LoadEntry, *, headers: bool
 ) -> dict[str, Entry]:
     """Return the models as they are now; what was accepted of them before stays accepted."""
     from dataclasses import replace
 
-    from ..compare.lock import make_entry
-    from ..sources.identity import identify_files
-
     found: dict[str, Entry] = {}
     for ref in dict.fromkeys(refs):
-        reading = inspect_reference(
-            ref, offline=offline, headers=headers, refresh=refresh, config_suffices=True
-        )
-        identify_files(reading.raw)
-        entry = replace(make_entry(reading), reading=None)
+        entry = replace(load(ref, headers), reading=None)
         if ref in before:
             entry = replace(entry, accepted=before[ref].accepted)
         found[ref] = entry

@@ -14,7 +14,7 @@ from typing import Any, cast
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change, Evidence
 from ..config.keys import is_inert
-from .rules import find
+from .rules import is_about_facts
 
 NESTED_CONFIGS = frozenset({"text_config", "vision_config", "audio_config", "llm_config"})
 """Keys whose values are whole configs."""
@@ -77,8 +77,7 @@ def config_value_at(config: Mapping[str, Any], key: str) -> Any:
 
 def _key_of(change: Change, old: Told, new: Told, changed: Sequence[str]) -> str | None:
     """Return the key that made a change, None where it is not known or a finding."""
-    rule = find(change.rule)
-    if rule is None or rule.pattern is None:
+    if not is_about_facts(change.rule):
         return None
     named = [
         *_named_keys(new.evidence, change.new_path or change.path),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..architecture.schema import Change
 from .lock import Entry
-from .rules import CONSEQUENCES, find
+from .rules import CONSEQUENCES, is_about_facts
 
 DOES_NOT_LOAD = "the checkpoint no longer loads"
 
@@ -25,8 +25,7 @@ def consequence(change: Change, old: Entry, new: Entry) -> str:
     A model whose tensors fit its config loads, whatever changed: then what was made for the old one
     does not fit it. Of a finding that breaks nothing there is nothing to say.
     """
-    rule = find(change.rule)
-    is_finding = rule is None or rule.pattern is None
+    is_finding = not is_about_facts(change.rule)
     if is_finding and change.severity == "info" and change.new is not None:
         return ""
     if is_finding and change.severity == "weights":

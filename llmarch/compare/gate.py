@@ -29,8 +29,9 @@ from .observed import (
     tensor_severity,
 )
 from .policy import Policy
-from .report import ComparedSide, Verdict, count_noun, rule_of
+from .report import ComparedSide, Verdict, count_noun
 from .rereading import LoadEntry, read_again
+from .rules import is_about_facts
 from .stored import told_differences, told_dtypes
 
 STORED_TENSORS = "stored-tensors-changed"
@@ -115,7 +116,7 @@ def judge(
     readings = reading_changes(old, expected, new)
     policy = policy.of(new.reference, new.repo)
     judged = policy.judge([*differences, *readings])
-    findings = {(f.rule, f.path): f for f in (*old.findings, *new.findings)}
+    findings = _by_place(old) | _by_place(new)
     told: list[Change] = []
     accepted: list[Change] = []
     for change in group_alike(judged.changes):
@@ -329,8 +330,7 @@ def _finding_changes(old: Entry, new: Entry) -> Iterator[Change]:
 
     With the same tensors, another message only means that another llmarch version wrote it.
     """
-    before = {(finding.rule, finding.path): finding for finding in old.findings}
-    after = {(finding.rule, finding.path): finding for finding in new.findings}
+    before, after = _by_place(old), _by_place(new)
     for key, finding in after.items():
         if key not in before:
             yield finding_change(finding, None, finding.message)
@@ -344,12 +344,17 @@ def _finding_changes(old: Entry, new: Entry) -> Iterator[Change]:
             yield finding_change(finding, before[key].message, finding.message)
 
 
+def _by_place(entry: Entry) -> dict[tuple[str, str], Finding]:
+    """Return the findings of a model by rule and path."""
+    return {(finding.rule, finding.path): finding for finding in entry.findings}
+
+
 def _standing_conflicts(old: Entry, new: Entry) -> Iterator[Change]:
     """Yield the findings that make `new` a conflict and that `old` has with the same message.
 
     No change made them, but a checkpoint that contradicts its config never passes in silence.
     """
-    before = {(finding.rule, finding.path): finding for finding in old.findings}
+    before = _by_place(old)
     changed = _has_other_tensors(old, new)
     for finding in new.conflicts():
         known = before.get((finding.rule, finding.path))
@@ -383,8 +388,7 @@ def explains_stored_tensors(change: Change) -> bool:
     """Return whether a change is reason enough for other tensors to be stored."""
     if change.severity in ("weights", "quantization"):
         return True
-    is_finding = rule_of(change).pattern is None
-    return is_finding and change.rule not in UNRELATED_RULES
+    return not is_about_facts(change.rule) and change.rule not in UNRELATED_RULES
 
 
 def finding_change(finding: Finding, old: str | None, new: str | None) -> Change:

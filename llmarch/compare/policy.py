@@ -130,14 +130,13 @@ class Policy(Frozen):
 
     def _fails(self, change: Change, severity: Severity) -> bool:
         """Return whether a change fails; a finding that is gone fails by its severity only."""
-        is_gone = _is_finding(change) and change.new is None
-        if change.rule in self.fail_rules and not is_gone:
+        if change.rule in self.fail_rules and not _is_gone(change):
             return True
         return SEVERITIES.index(severity) <= SEVERITIES.index(self.level)
 
     def _severity(self, change: Change) -> Severity:
         """Return the configured severity; a finding that is gone keeps its own, `info`."""
-        if _is_finding(change) and change.new is None:
+        if _is_gone(change):
             return change.severity
         return self.severities.get(change.rule, change.severity)
 
@@ -179,10 +178,7 @@ class Policy(Frozen):
                 (name, each._with_added(chosen, added, accept)) for name, each in self.models
             ),
         )
-        if chosen is None:
-            return changed
-        level, fail_rules = chosen
-        return replace(changed, level=level or self.level, fail_rules=fail_rules)
+        return _with_fail_settings(changed, chosen)
 
     def notes(self, used: Iterable[Ignore], *, whole: bool) -> list[str]:
         """Return what a reader should know of the ignores: expired ones, and those without use.
@@ -203,10 +199,9 @@ class Policy(Frozen):
         return notes
 
 
-def _is_finding(change: Change) -> bool:
-    """Return whether a change is about a finding, which has no path in an architecture."""
-    rule = rules.find(change.rule)
-    return rule is not None and rule.pattern is None
+def _is_gone(change: Change) -> bool:
+    """Return whether a change is that a finding is gone."""
+    return change.new is None and not rules.is_about_facts(change.rule)
 
 
 def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
@@ -249,10 +244,17 @@ def _parse_settings(
         severities={**base.severities, **severities},
     )
     chosen = _fail_settings(table.get("fail-on"), f"{where}: fail-on")
+    return _with_fail_settings(policy, chosen)
+
+
+def _with_fail_settings(
+    policy: Policy, chosen: tuple[Severity | None, frozenset[str]] | None
+) -> Policy:
+    """Return the policy with what `_fail_settings` returns in place of what fails."""
     if chosen is None:
         return policy
     level, fail_rules = chosen
-    return replace(policy, level=level or base.level, fail_rules=fail_rules)
+    return replace(policy, level=level or policy.level, fail_rules=fail_rules)
 
 
 def _fail_settings(value: object, where: str) -> tuple[Severity | None, frozenset[str]] | None:

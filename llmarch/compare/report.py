@@ -15,7 +15,7 @@ from ..errors import LlmarchError, printable
 from ..views import numbers
 from .grouping import places_text
 from .policy import Ignore
-from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find
+from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find, is_about_facts
 
 Outcome = Literal["failed", "uncertain", "passed"]
 
@@ -189,7 +189,7 @@ def change_line(change: Change) -> str:
 
 def change_text(change: Change) -> str:
     """Return `1,000,000 → 10,000` for a fact, the message for a finding."""
-    is_finding = rule_of(change).pattern is None and change.rule not in COMPARED
+    is_finding = not is_about_facts(change.rule) and change.rule not in COMPARED
     if is_finding and change.old is None:
         return str(change.new)
     if is_finding and change.new is None:

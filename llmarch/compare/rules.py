@@ -528,6 +528,12 @@ def find(id: str) -> Rule | None:
     return rules_by_id().get(id)
 
 
+def is_about_facts(id: str) -> bool:
+    """Return whether a rule is about facts of an architecture, not about what was found."""
+    rule = find(id)
+    return rule is not None and rule.pattern is not None
+
+
 def nearest(id: str) -> list[str]:
     """Return known ids that look like an unknown one, or contain it."""
     from difflib import get_close_matches

@@ -9,7 +9,7 @@ from ..architecture.catalogue.fact import SECTIONS
 from ..architecture.schema import Change, Finding
 from ..compare.gate import BESIDE_RULES, STORED_TENSORS, told_changes
 from ..compare.lock import Entry
-from ..compare.rules import find
+from ..compare.rules import is_about_facts
 from .compared_rows import ComparedRow
 from .documents import ABSENT
 
@@ -38,13 +38,7 @@ def with_checkpoint_rows(
 
 def changes_beside_facts(old: Entry, new: Entry) -> list[Change]:
     """Return the changes of two models that are not about facts."""
-    return [change for change in told_changes(old, new) if not is_about_fact(change)]
-
-
-def is_about_fact(change: Change) -> bool:
-    """Return whether a change is about a fact of the architecture."""
-    rule = find(change.rule)
-    return rule is not None and rule.pattern is not None
+    return [change for change in told_changes(old, new) if not is_about_facts(change.rule)]
 
 
 def stored_row(changes: Sequence[Sequence[Change]]) -> Iterator[ComparedRow]:

@@ -282,33 +282,6 @@ def _is_open(path: str, side: ObservedFacts) -> bool:
     return False
 
 
-def layer_changes(old: ObservedFacts, new: ObservedFacts, severest: Severity) -> list[Change]:
-    """Return the change of the kinds of layers in order, of two observed models."""
-    if old.layers == new.layers and old.kinds == new.kinds:
-        return []
-    olds, news = _layer_words(old), _layer_words(new)
-    if olds == news:
-        return []
-    return [
-        Change(
-            rule=rule_for("layers").id,
-            path="layers",
-            old=run_lengths(olds),
-            new=run_lengths(news),
-            severity=severest,
-        )
-    ]
-
-
-def _layer_words(side: ObservedFacts) -> list[str]:
-    """Return the blocks of each layer in words."""
-    words = {
-        kind: " + ".join(path.partition(".")[2] for path in paths if not path.startswith("norms."))
-        for kind, paths in side.kinds.items()
-    }
-    return [words[kind] or "unrecognised" for kind in side.layers]
-
-
 def tensor_severity(
     old: StoredTensors | None, new: StoredTensors | None, *, repacked: bool
 ) -> Severity:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..sources.file_names import is_beside_file, is_code_file, is_small_file, is_weight_file
 from ..sources.raw import RawModel
+from .config_keys import config_leaves
 
 TOKEN_KEYS = ("eos_token_id", "bos_token_id", "pad_token_id")
 """Keys of the tokens at which generation ends, and those that begin and fill inputs."""
@@ -51,15 +52,16 @@ def is_beside(key: str) -> bool:
     return last in TOKEN_KEYS or CODE_KEY in (*parents, last)
 
 
-def told_keys(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the keys of a config that are compared here, nested ones too; null is absent."""
-    found: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            found |= told_keys(cast("dict[str, Any]", value), f"{prefix}{key}.")
-        elif value is not None and is_beside(f"{prefix}{key}"):
-            found[f"{prefix}{key}"] = json.dumps(value, sort_keys=True)
-    return found
+def told_keys(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of a config that are compared here, nested ones too.
+
+    Null and an empty object are absent.
+    """
+    return {
+        name: json.dumps(value, sort_keys=True)
+        for name, _, value in config_leaves(config)
+        if value not in (None, {}) and is_beside(name)
+    }
 
 
 class BesideChange(NamedTuple):

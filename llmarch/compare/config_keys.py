@@ -51,18 +51,26 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys that have an effect and other values; none if a config is unknown."""
     if not old or not new:
         return []
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = _effective(old), _effective(new)
     keys = dict.fromkeys([*before, *after])
     return [key for key in keys if before.get(key) != after.get(key)]
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys of a config and their values; nested parts by their own keys."""
+def _effective(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that have an effect by their dotted keys."""
+    return {name: value for name, key, value in config_leaves(config) if not is_inert(key, value)}
+
+
+def config_leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield the dotted key, the last key and the value of all that a config holds, parts by part.
+
+    An empty object is a value. A key may itself have dots.
+    """
     for key, value in config.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(cast("dict[str, Any]", value), f"{prefix}{key}.")
-        elif not is_inert(key, value):
-            yield f"{prefix}{key}", value
+            yield from config_leaves(cast("dict[str, Any]", value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", key, value
 
 
 def config_value_at(config: Mapping[str, Any], key: str) -> Any:

@@ -23,7 +23,7 @@ from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..config.findings import NOT_DESCRIBED
 from ..errors import ConfigError, UnknownFamily, printable
 from .beside import Beside, told_keys, what_is_beside
-from .config_keys import Told
+from .config_keys import Told, config_value_at
 from .lock_versions import (
     LOCK_VERSION,
     UPGRADE,
@@ -222,12 +222,7 @@ def _stored_tensors(table: TensorTable | None) -> StoredTensors | None:
 
 def config_value(config: Mapping[str, Any], key: str) -> str:
     """Return the value at a dotted key of a config as JSON, or its hash if that is long."""
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, dict):
-            value = None
-            break
-        value = cast("dict[str, Any]", value).get(part)
+    value = config_value_at(config, key)
     text = json.dumps(value, sort_keys=True)
     if len(text) > LONGEST_VALUE:
         return digest(value)

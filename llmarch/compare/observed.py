@@ -18,6 +18,7 @@ from ..architecture.layers import norm_places, run_lengths
 from ..architecture.schema import Architecture, Change, Severity
 from ..config.keys import is_inert
 from .beside import is_beside
+from .config_keys import config_leaves
 from .diff import same
 from .rules import rule_for
 from .stored import StoredTensors
@@ -135,17 +136,14 @@ def _flat_facts(value: Any, path: str) -> dict[str, Any]:
 # --- keys of the config -------------------------------------------------------------------------
 
 
-def config_keys(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def config_keys(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the dotted keys of a config with their values as JSON, long ones as their hash."""
     found: dict[str, str] = {}
-    for key, value in config.items():
-        if isinstance(value, dict) and value:
-            found |= config_keys(cast("dict[str, Any]", value), f"{prefix}{key}.")
-            continue
+    for name, _, value in config_leaves(config):
         text = json.dumps(value, sort_keys=True)
         if len(text) > LONGEST_KEY_VALUE:
-            text = digest(cast("Any", value))
-        found[f"{prefix}{key}"] = text
+            text = digest(value)
+        found[name] = text
     return found
 
 

@@ -8,6 +8,7 @@ reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,27 +59,21 @@ def read_again(old: Entry, new: Entry, load: LoadEntry) -> Entry:
     """
     if is_same_model(old, new):
         return replace(new, reference=old.reference, reading=None)
-    tables = _tensors_of(new) if _same_tensors(old, new) else None
+    same_tensors = _same_tensors(old, new)
     by_config = read_config(old.reference, old.told.config, old.files, None)
-    if old.architecture is None and (by_config is None or not _same_tensors(old, new)):
+    if old.architecture is None and (by_config is None or not same_tensors):
         return old
     if by_config is not None:
         old = replace(old, told=Told(old.told.config, by_config.evidence))
-    if by_config is not None and _same_tensors(old, new):
-        known = read_config(old.reference, old.told.config, old.files, tables)
-        if known is not None:
-            return _with_file_findings(_as_entry(known, old), old)
-    if by_config is not None and _settled(by_config.architecture, old) == old.architecture:
-        return old
+        if same_tensors:
+            known = read_config(old.reference, old.told.config, old.files, _tensors_of(new))
+            if known is not None:
+                return _with_file_findings(_as_entry(known, old), old)
+        if _settled(by_config.architecture, old) == old.architecture:
+            return old
     if _other_version(old, new) and old.repo and old.commit:
-        try:
-            return replace(
-                load(f"{old.repo}@{old.commit}", old.tensors is not None),
-                reference=old.reference,
-                reading=None,
-            )
-        except LlmarchError:
-            pass
+        with suppress(LlmarchError):
+            return _read_commit(old, load)
     if by_config is None:
         return old
     return replace(old, architecture=_settled(by_config.architecture, old))
@@ -130,11 +125,9 @@ def renew(left: OutdatedEntry, load: LoadEntry) -> Entry:
 
     Raises LlmarchError if neither the locked commit nor the config in the lock can be read.
     """
-    with_headers = left.tensors is not None
     if left.repo and left.commit:
         try:
-            entry = load(f"{left.repo}@{left.commit}", with_headers)
-            return replace(entry, reference=left.reference, reading=None)
+            return _read_commit(left, load)
         except LlmarchError:
             if not left.config:
                 raise
@@ -149,6 +142,12 @@ def renew(left: OutdatedEntry, load: LoadEntry) -> Entry:
     return replace(
         entry, repo=left.repo, commit=left.commit, tensors=left.tensors, read_by="", reading=None
     )
+
+
+def _read_commit(locked: Entry | OutdatedEntry, load: LoadEntry) -> Entry:
+    """Return the entry of the locked commit. Raises LlmarchError if it cannot be read."""
+    entry = load(f"{locked.repo}@{locked.commit}", locked.tensors is not None)
+    return replace(entry, reference=locked.reference, reading=None)
 
 
 def _as_entry(reading: Reading, old: Entry) -> Entry:

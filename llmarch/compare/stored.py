@@ -70,16 +70,22 @@ def stored_differences(old: Iterable[StoredRow], new: Iterable[StoredRow]) -> li
     `BF16 → F32 in 311 tensors`, `names begin with model.language_model. instead of model. in 290
     tensors`, `3 tensors more: …`. Empty if the rows are equal.
     """
-    gone, added = Counter(_by_row(old)), Counter(_by_row(new))
-    shared = gone & added
-    gone, added = gone - shared, added - shared
+    gone, added = _unshared_rows(old, new)
     phrases: list[str] = []
     for step in (_other_dtypes, _other_shapes, _other_prefix, _other_layout, _left_over):
         phrases += step(gone, added)
     return phrases
 
 
-def _by_row(rows: Iterable[StoredRow]) -> dict[_Key, int]:
+def _unshared_rows(
+    old: Iterable[StoredRow], new: Iterable[StoredRow]
+) -> tuple[Counter[_Key], Counter[_Key]]:
+    """Return the tensors that the old side has more of, and those that the new one has."""
+    gone, added = _by_row(old), _by_row(new)
+    return gone - added, added - gone
+
+
+def _by_row(rows: Iterable[StoredRow]) -> Counter[_Key]:
     """Return the number of tensors by pattern, dtype and shape."""
     counts: Counter[_Key] = Counter()
     for row in rows:
@@ -246,9 +252,7 @@ def told_dtypes(
     """Return the same where only other dtypes are told; None if those of equal names are equal."""
     if old is None or new is None:
         return None
-    gone, added = Counter(_by_row(old.rows)), Counter(_by_row(new.rows))
-    shared = gone & added
-    phrases = _other_dtypes(gone - shared, added - shared)
+    phrases = _other_dtypes(*_unshared_rows(old.rows, new.rows))
     if not phrases:
         return None
     return stored_text(old), f"{stored_text(new)} ({'; '.join(phrases)})"

@@ -103,6 +103,8 @@ def severities(
     changes tensors in which the two differ. If neither can be predicted, its rule says so. If
     tensors differ, at least one difference is `weights`.
     """
+    if not differences:
+        return []
     sides = Side(old), Side(new)
     found: list[Severity] = []
     for difference in differences:

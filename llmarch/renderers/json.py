@@ -302,9 +302,10 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     from ..views.headings import column_names
 
     old, *others = readings
+    old_entry = make_entry(old)
 
     def changes(new: Reading | Observation) -> list[dict[str, Any]]:
-        return [asdict(c) for c in told_changes(make_entry(old), make_entry(new))]
+        return [asdict(c) for c in told_changes(old_entry, make_entry(new))]
 
     def remarks(new: Reading | Observation) -> list[str]:
         if not isinstance(old, Reading) or not isinstance(new, Reading):

@@ -17,7 +17,7 @@ from ..tensors.template import TensorRow
 from .exclusions import Exclusions, expand_modules
 from .indices import Index
 from .logical import LogicalTensor
-from .quantization import LINEAR_MODULES, SUBMODULES, DeclaredModules
+from .quantization import LINEAR_MODULES, SUBMODULES, DeclaredModules, declared_modules
 
 EXPERT_MATRICES = re.compile(r"experts\.(?:gate_up|up|gate|down)_proj$")
 """Names of the matrices of all experts in one tensor."""
@@ -36,7 +36,7 @@ def bits_as_declared(
     if bits is None and not own:
         return None
     plain = float(CONFIG_DTYPE_BITS.get(dtype or "", 16))
-    declared = DeclaredModules(quantization)
+    declared = declared_modules(quantization)
     elements: defaultdict[str, int] = defaultdict(int)
     total: defaultdict[str, float] = defaultdict(float)
     for row in rows:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Finding, Quantization, Severity
@@ -322,11 +323,17 @@ class DeclaredModules:
         return bool(self.group_size) and shape[-1] % (self.group_size or 1) != 0
 
 
+@lru_cache(maxsize=4)
+def declared_modules(declared: Quantization) -> DeclaredModules:
+    """Return the modules of a declaration. Made once for one, which may list 100,000."""
+    return DeclaredModules(declared)
+
+
 def declares_some_module(matches: list[Match], declared: Quantization) -> bool:
     """Return whether a declaration leaves any large linear module to be quantised."""
     if not is_known_method(declared):
         return True
-    modules = DeclaredModules(declared)
+    modules = declared_modules(declared)
     linear = [match for match in matches if modules.quantises(match, is_packed_elsewhere=False)]
     return not linear or any(
         modules.plain_indices(match, tensor) for match in linear for tensor in match.tensors
@@ -337,7 +344,7 @@ def packed_but_not_declared(matches: list[Match], declared: Quantization) -> lis
     """Report modules that are stored quantised although the declaration is not about them."""
     if not is_known_method(declared):
         return []
-    modules = DeclaredModules(declared)
+    modules = declared_modules(declared)
     if modules.listed is not None and not modules.listed.is_complete:
         return []
     findings: list[Finding] = []
@@ -367,7 +374,7 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
     """
     if not is_known_method(declared):
         return []
-    modules = DeclaredModules(declared)
+    modules = declared_modules(declared)
     if not modules.is_known:
         return []
     packed = {m.key for m in matches if any(x.packing for x in m.tensors)}

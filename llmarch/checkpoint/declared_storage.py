@@ -13,7 +13,6 @@ from typing import NamedTuple
 from ..architecture.schema import Finding, Quantization
 from ..config.quantization_words import FP8_FORMATS, STORAGE_DTYPES, WORD_DTYPES
 from .findings import info_finding, weights_finding
-from .indices import folded_names
 from .logical import LogicalTensor, Shape, StoredCompanion
 from .packing.base import EXPONENTS, blocks_of, ceil_div, format_shape
 from .packing.unpacking import alternatives
@@ -54,17 +53,13 @@ def storage_findings(packed: Iterable[LogicalTensor]) -> list[Finding]:
 
 def _finding(tensor: LogicalTensor, problem: Problem, others: int) -> Finding:
     """Return the finding about a tensor, and how many folded names have the same problem."""
-    path = _path(tensor)
+    path = tensor.stored_name
     message = problem.message
     if others:
         message += f"; so are {others} more groups of tensors"
     if not problem.is_obeyed:
         return info_finding("declaration-not-obeyed", path, message)
     return weights_finding("tensor-dtype", path, message, problem.declared, problem.stored)
-
-
-def _path(tensor: LogicalTensor) -> str:
-    return folded_names(tensor.source, tensor.indices)[0]
 
 
 def _problems(tensor: LogicalTensor) -> Problems:
@@ -125,6 +120,13 @@ def _of_dtype(tensor: LogicalTensor, key: str, declared: object, dtypes: Iterabl
         wanted = alternatives(dtypes)
         message = f"stored as {tensor.dtype}, but {_statement(key, declared)} is {wanted}"
         yield Problem(key, declared, tensor.dtype, message)
+
+
+def _without_bits(tensor: LogicalTensor, d: Quantization) -> Problems:
+    """Yield the problem that no bits are declared, without which no loader reads the values."""
+    if d.bits is None:
+        message = f"stored with {tensor.width:g} bits, but the config declares none"
+        yield Problem("bits", None, tensor.width, message)
 
 
 def _covers(
@@ -393,8 +395,7 @@ def _modelopt(tensor: LogicalTensor, d: Quantization) -> Problems:
         return
     if tensor.format == "fp8":
         yield from _scale_names(tensor, algorithm)
-        if tensor.declared is not None:
-            yield from _of_dtype(tensor, "format", algorithm, {"F8_E4M3"})
+        yield from _of_dtype(tensor, "format", algorithm, {"F8_E4M3"})
     scale = companion_scale(tensor)
     if algorithm == "fp8":
         shapes = {"format fp8": tensor_shapes(tensor)}
@@ -427,9 +428,7 @@ def _integers(tensor: LogicalTensor, d: Quantization) -> Problems:
     """
     if tensor.format not in ("gptq", "awq"):
         return
-    if d.bits is None:
-        message = f"stored with {tensor.width:g} bits, but the config declares none"
-        yield Problem("bits", None, tensor.width, message)
+    yield from _without_bits(tensor, d)
     layout = (d.format or "").lower()
     if layout in _REPACKED:
         yield from _of_format(tensor, "format", d.format)
@@ -525,9 +524,7 @@ def _mlx(tensor: LogicalTensor, d: Quantization) -> Problems:
     """Yield what MLX does not store so: affine modes have biases, others have bytes as scales."""
     if tensor.format != "mlx":
         return
-    if d.bits is None:
-        message = f"stored with {tensor.width:g} bits, but the config declares none"
-        yield Problem("bits", None, tensor.width, message)
+    yield from _without_bits(tensor, d)
     mode = (d.format or "affine").lower()
     scale = _scale(tensor, "scales")
     dtypes = {"U8"} if mode in _MLX_BITS else PLAIN_SCALES
@@ -606,7 +603,7 @@ def _mixed(group: list[LogicalTensor], suffix: str) -> list[Finding]:
         dtype = tensor.companions.get(suffix, nothing).dtype
         if dtype in (usual, ""):
             continue
-        path = _path(tensor)
+        path = tensor.stored_name
         message = f"stored with {dtype} *{suffix}, where others like it have {usual}"
         findings.append(weights_finding("tensor-dtype", path, message, usual, dtype))
     return findings[:MAX_MIXED]

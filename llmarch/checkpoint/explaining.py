@@ -551,7 +551,7 @@ def _distance(match: Match, conflict: Conflict) -> tuple[bool, bool]:
 def _name_of_source(match: Match, conflict: Conflict) -> str:
     """Return a tensor with its shape, and how much of it one unit of a number takes."""
     tensor = match.tensors[0]
-    name = folded_names(tensor.source, tensor.indices)[0]
+    name = tensor.stored_name
     if match.stored_shape is None:
         return name
     text = f"{name} {format_shape(match.stored_shape)}"

@@ -230,7 +230,7 @@ def _prefix_finding(a: Architecture, prefix: str, refused: _Refused, total: int)
     if not prefix:
         first = refused.tensors[0]
         begins = first.pattern.partition(".")[0]
-        path = folded_names(first.source, first.indices)[0]
+        path = first.stored_name
     users = [who for part, who in NAME_USERS.items() if f".{part}" in f".{prefix}"]
     whose = ""
     if users:
@@ -378,7 +378,7 @@ def _orientation_finding(a: Architecture, match: Match, *, mixed: bool) -> Findi
         why = "the others of this kind are not, and no loader takes both"
     return weights_finding(
         "layout-not-loaded",
-        folded_names(tensor.source, tensor.indices)[0],
+        tensor.stored_name,
         f"two dimensions are swapped: {why}",
         old=list(match.expected_shape),
         new=list(match.stored_shape or ()),

@@ -8,7 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from ..architecture.schema import Quantization
-from .indices import Index
+from .indices import Index, folded_names
 
 Shape = tuple[int, ...]
 
@@ -53,6 +53,11 @@ class LogicalTensor:
     """What is stored beside packed values, by suffix."""
     declared: Quantization | None = None
     """What the config declares for these tensors' modules; None: nothing."""
+
+    @property
+    def stored_name(self) -> str:
+        """Return the name as stored, numbers folded: the first of several."""
+        return folded_names(self.source, self.indices)[0]
 
     @property
     def has_size(self) -> bool:

@@ -11,7 +11,6 @@ from ..architecture.schema import Architecture, Finding
 from ..tensors.folding import axes_folded
 from ..tensors.template import TensorRow
 from .conflicts import Conflict, conflict_finding
-from .indices import folded_names
 from .logical import LogicalTensor
 
 
@@ -65,7 +64,7 @@ def unannounced_facts(
                 continue
 
             conflict = Conflict(path, old, optional.value)
-            name = folded_names(tensor.source, tensor.indices)[0]
+            name = tensor.stored_name
             found.setdefault(conflict, []).append(name)
 
     return [conflict_finding(conflict, names) for conflict, names in found.items()]

@@ -168,7 +168,7 @@ def unscaled(matches: Iterable[Match]) -> list[Finding]:
             continue
         for tensor in match.tensors:
             if _needs_scales(tensor) and not _is_table(tensor):
-                path = folded_names(tensor.source, tensor.indices)[0]
+                path = tensor.stored_name
                 message = f"stored as {tensor.dtype} without scales, so it cannot be decoded"
                 findings.append(packing_finding(path, message, None, tensor.dtype))
     return findings
@@ -204,7 +204,7 @@ def packed_but_undeclared(packed: list[LogicalTensor]) -> list[Finding]:
     """Report each packing, where the config declares no quantization."""
     findings: list[Finding] = []
     for tensor in _first_of_each_packing(packed):
-        path = folded_names(tensor.source, tensor.indices)[0]
+        path = tensor.stored_name
         message = f"stored as {tensor.packing}, but the config declares no quantisation"
         findings.append(packing_finding(path, message, None, tensor.packing))
     return findings
@@ -223,7 +223,7 @@ def wrong_format(
     for tensor in _first_of_each_packing(packed):
         format = unpacked.formats[tensor.packing]
         if declared.method not in format.methods and not _is_announced(format.name, declared):
-            path = folded_names(tensor.source, tensor.indices)[0]
+            path = tensor.stored_name
             message = f"stored as {tensor.packing}, but the config declares {declared.method}"
             findings.append(packing_finding(path, message, declared.method, tensor.packing))
     return findings
@@ -413,7 +413,7 @@ def undeclared_bits(packed: list[LogicalTensor], declared: Quantization) -> list
         own = tensor.declared or declared
         if not tensor.width or tensor.uncertain or not tensor.dtype or tensor.width == own.bits:
             continue
-        path = folded_names(tensor.source, tensor.indices)[0]
+        path = tensor.stored_name
         message = (
             f"stored with {tensor.width:g} bits, but the config declares {own.bits or 0:g} for it"
         )

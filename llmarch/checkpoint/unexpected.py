@@ -10,7 +10,7 @@ from .conflicts import Conflict, conflict_finding
 from .findings import TIED_HEAD, info_finding, weights_finding
 from .grouping import group_by_module, stored_sets
 from .heads import head_conflicts
-from .indices import braced, folded_names
+from .indices import braced
 from .logical import LogicalTensor
 from .matching import Match, Matching
 from .names import wrapper_prefix
@@ -72,7 +72,7 @@ def _shape_finding(match: Match) -> Finding:
     expected = format_shape(match.expected_shape)
     return weights_finding(
         "tensor-shape",
-        folded_names(tensor.source, tensor.indices)[0],
+        tensor.stored_name,
         f"expected {expected} from the config, stored as {stored}",
         old=list(match.expected_shape),
         new=new,
@@ -203,6 +203,6 @@ def _duplicate_findings(duplicates: list[LogicalTensor]) -> list[Finding]:
     message = "stored a second time under another name"
     findings: list[Finding] = []
     for tensor in duplicates:
-        path = folded_names(tensor.source, tensor.indices)[0]
+        path = tensor.stored_name
         findings.append(weights_finding("tensor-unexpected", path, message))
     return findings

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from ...architecture.schema import Evidence, Finding
 from ..grouping import group_by_module, stored_sets
-from ..indices import folded_names
 from ..logical import LogicalTensor
 from .recognised import Open, Proved, Recognised
 
@@ -48,7 +47,7 @@ class Collector:
 
     def prove_by(self, tensor: LogicalTensor, path: str, value: Any) -> None:
         """Set a fact with one tensor as its evidence."""
-        self.prove(path, value, stored_name(tensor))
+        self.prove(path, value, tensor.stored_name)
 
     def leave_open(self, *paths: str, reason: str) -> None:
         """Set facts to unknown."""
@@ -120,7 +119,7 @@ class Collector:
         }
 
     def _add_proof(self, path: str, fact: Proved, tensors: Mapping[str, LogicalTensor]) -> None:
-        names = [stored_name(tensors[name]) for name in fact.tensors if name in tensors]
+        names = [tensors[name].stored_name for name in fact.tensors if name in tensors]
         ref = ""
         if fact.config_keys:
             ref = f"{fact.config_keys}: {fact.ref}"
@@ -138,8 +137,3 @@ class Collector:
             kind="config" if fact.config_keys else "tensor",
             confirmed_by=dict.fromkeys((*earlier, *names)),
         )
-
-
-def stored_name(tensor: LogicalTensor) -> str:
-    """Return the name of a tensor as stored, numbers folded: the first of several."""
-    return folded_names(tensor.source, tensor.indices)[0]

@@ -8,7 +8,7 @@ from ...architecture.schema import Finding
 from ..findings import TIED_HEAD
 from ..logical import LogicalTensor
 from ..roles import HEAD_NAMES, MTP_NAME, is_buffer
-from .collector import Collector, stored_name
+from .collector import Collector
 from .layer_kinds import NOT_READ, component_by_name
 from .modules import recognise
 from .recognised import ModuleTensors
@@ -268,7 +268,7 @@ class OutsideInference:
             return
 
         number = _longest_stack(tensors)
-        first = stored_name(tensors[0].tensor)
+        first = tensors[0].tensor.stored_name
         if number:
             self.collector.prove(layers, number, first)
         else:

@@ -134,6 +134,20 @@ def pixtral(v: ConfigKeys, **facts: Any) -> Draft:
     return tower.replace(rope=rope(v, dim))
 
 
+def feature_mlp(hidden: Sourced, width: Sourced, layers: Sourced, bias: Any) -> list[Draft]:
+    """Return the MLP of two layers from a tower's features to the decoder's width.
+
+    hidden, width: the widths of tower and decoder.
+    layers: the layers of the tower whose features it reads together; none for the last one.
+    """
+    formula = "vision hidden_size * layers in vision_feature_layer"
+    features = derived(hidden.value * max(1, len(layers.value)), formula)
+    return [
+        draft(s.Linear, inputs=features, outputs=width, bias=bias),
+        draft(s.Linear, inputs=width, outputs=width, bias=bias),
+    ]
+
+
 def feature_layers(c: ConfigKeys, depth: int) -> Sourced:
     """Read which of `depth` layers feed the projector: an empty list for the last one alone.
 

@@ -93,6 +93,21 @@ def patch_embedding(
     return draft(s.Linear, inputs=derived(pixels, formula), outputs=outputs, **facts)
 
 
+def joined_width(hidden: Sourced, merge: Sourced, key: str) -> Sourced:
+    """Return the width of squares of patches that are joined, `merge` to a side.
+
+    hidden: the width of a patch.
+    key: the key of `merge`, for evidence.
+    """
+    return derived(hidden.value * merge.value**2, f"vision hidden_size * {key}^2")
+
+
+def with_rope(v: ConfigKeys, tower: Draft) -> Draft:
+    """Return a tower whose heads are rotated whole."""
+    rope = draft(s.Rope, theta=rope_theta(v), rotary_dim=tower["head_dim"])
+    return tower.replace(rope=rope)
+
+
 def rope_theta(v: ConfigKeys, default: float = 10000.0) -> Sourced:
     """Read the base of an encoder's RoPE, which only files saved by transformers 5 have."""
     keys = v.child("rope_parameters")

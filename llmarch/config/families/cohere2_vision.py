@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
-from ..blocks import towers
+from ..blocks import towers, vision
 from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
@@ -29,20 +29,19 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "vision_config", "siglip_vision_model")
     width = text["hidden_size"]
     merge = c.size("downsample_factor")
-    joined = v.size("hidden_size").value * merge.value**2
-    inputs = derived(joined, "vision hidden_size * downsample_factor^2")
+    joined = vision.joined_width(v.size("hidden_size"), merge, "downsample_factor")
     inner = c.size("alignment_intermediate_size", default=width)
     half = derived(inner.value // 2, "alignment_intermediate_size / 2")
     facts: dict[str, Any] = {
         "merge": merge,
         "projector": [
-            draft(s.Linear, inputs=inputs, outputs=inner, bias=True),
+            draft(s.Linear, inputs=joined, outputs=inner, bias=True),
             draft(s.Linear, inputs=half, outputs=width, bias=True),
         ],
         "projector_activation": "swiglu",
     }
     if c.model_type == "aya_vision":
-        facts["projector_norms"] = same_evidence([joined], inputs)
+        facts["projector_norms"] = same_evidence([joined.value], joined)
         facts["projector_norm_bias"] = True
     return towers.siglip(v, **facts)
 

@@ -89,7 +89,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
         block, joined = block.replace(bias=bias), joined.replace(width=wide)
     else:
         facts["positions"] = vision.grid_positions(v)
-    inputs = derived(hidden.value * merge.value**2, "vision hidden_size * spatial_merge_size^2")
+    inputs = vision.joined_width(hidden, merge, "spatial_merge_size")
     found = vision.transformer(
         v,
         heads=("num_heads",),
@@ -112,8 +112,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
         projector_ffn=joined,
         **facts,
     )
-    rope = draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=found["head_dim"])
-    return found.replace(rope=rope)
+    return vision.with_rope(v, found)
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

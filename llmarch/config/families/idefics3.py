@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
-from ..blocks import towers
-from ..evidence import Draft, derived, draft
+from ..blocks import towers, vision
+from ..evidence import Draft, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
@@ -30,13 +30,12 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "vision_config", kind)
     v.ignore("max_image_size", "size", "tie_word_embeddings", "use_base_siglip")
     merge = c.size("scale_factor")
-    joined = v.size("hidden_size").value * merge.value**2
-    inputs = derived(joined, "vision hidden_size * scale_factor^2")
+    joined = vision.joined_width(v.size("hidden_size"), merge, "scale_factor")
     return towers.siglip(
         v,
         (kind, "idefics3", "idefics3_vision", "siglip_vision_model"),
         merge=merge,
-        projector=[draft(s.Linear, inputs=inputs, outputs=text["hidden_size"])],
+        projector=[draft(s.Linear, inputs=joined, outputs=text["hidden_size"])],
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..blocks import towers
-from ..evidence import Draft, derived, draft, same_evidence
+from ..blocks import towers, vision
+from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
@@ -35,19 +35,18 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and the projector."""
     v = FAMILY.part(c, "vision_config", "siglip2_vision_model")
     merge = c.size("downsample_factor")
-    joined = v.size("hidden_size").value * merge.value**2
-    inputs = derived(joined, "vision hidden_size * downsample_factor^2")
+    joined = vision.joined_width(v.size("hidden_size"), merge, "downsample_factor")
     inner, bias = c.size("projector_hidden_size"), c.flag("projector_bias")
     normed = c.flag("projector_use_layernorm")
     return towers.siglip2(
         v,
         merge=merge,
         projector=[
-            draft(s.Linear, inputs=inputs, outputs=inner, bias=bias),
+            draft(s.Linear, inputs=joined, outputs=inner, bias=bias),
             draft(s.Linear, inputs=inner, outputs=text["hidden_size"], bias=bias),
         ],
         projector_activation=blocks.activation_name(c, "projector_hidden_act"),
-        projector_norms=same_evidence([joined] if normed.value else [], normed),
+        projector_norms=same_evidence([joined.value] if normed.value else [], normed),
         projector_norm_bias=normed,
     )
 

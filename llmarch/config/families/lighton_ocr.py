@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
-from ..blocks import towers
-from ..evidence import Draft, derived, draft, same_evidence
+from ..blocks import towers, vision
+from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
@@ -23,7 +23,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "vision_config", "pixtral")
     hidden, width = v.size("hidden_size"), text["hidden_size"]
     merge = c.size("spatial_merge_size")
-    merged = derived(hidden.value * merge.value**2, "vision hidden_size * spatial_merge_size^2")
+    merged = vision.joined_width(hidden, merge, "spatial_merge_size")
     return towers.pixtral(
         v,
         merge=merge,

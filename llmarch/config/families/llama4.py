@@ -217,7 +217,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         layer=f"{prefix}model.layers.{{}}.",
         norms=tensors.PRE_NORMS,
         attention=tensors.split_attention_parts(),
-        ffn=tensors.dense_parts("mlp", up="fc1", down="fc2"),
+        ffn=tensors.FC_MLP,
     )
     yield from tensors.projector_rows(
         tower,

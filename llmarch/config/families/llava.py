@@ -13,7 +13,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..blocks import towers
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, Sourced, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
@@ -74,12 +74,7 @@ def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -
     bias: Any = True
     if c.model_type != "vipllava":
         bias = c.flag("multimodal_projector_bias")
-    formula = "vision hidden_size * layers in vision_feature_layer"
-    inputs = derived(hidden.value * max(1, len(layers.value)), formula)
-    return [
-        draft(s.Linear, inputs=inputs, outputs=width, bias=bias),
-        draft(s.Linear, inputs=width, outputs=width, bias=bias),
-    ]
+    return towers.feature_mlp(hidden, width, layers, bias)
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

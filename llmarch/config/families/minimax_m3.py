@@ -275,7 +275,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         layer=f"{prefix}encoder.layers.{{}}.",
         norms=("layer_norm1", "layer_norm2"),
         attention=tensors.split_attention_parts(o="out_proj"),
-        ffn=tensors.dense_parts("mlp", up="fc1", down="fc2"),
+        ffn=tensors.FC_MLP,
     )
     yield from tensors.projector_rows(
         tower,

@@ -12,8 +12,8 @@ from typing import Any
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..blocks import towers
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..blocks import towers, vision
+from ..evidence import Draft, Sourced, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import read_text_part
 
@@ -123,20 +123,13 @@ def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -
     layers: the layers of the tower that feed them; none for the last one.
     """
     bias = c.flag("multimodal_projector_bias")
-    formula = "vision hidden_size * layers in vision_feature_layer"
-    features = derived(hidden.value * max(1, len(layers.value)), formula)
-    mlp = [
-        draft(s.Linear, inputs=features, outputs=width, bias=bias),
-        draft(s.Linear, inputs=width, outputs=width, bias=bias),
-    ]
-
+    mlp = towers.feature_mlp(hidden, width, layers, bias)
     kind = c.word("mm_projector_id", default="patch_merge").value
     if kind != "patch_merge":
         return mlp
 
-    side = c.size("spatial_merge_size").value
-    merged = hidden.value * side**2
-    inputs = derived(merged, "vision hidden_size * spatial_merge_size^2")
+    key = "spatial_merge_size"
+    inputs = vision.joined_width(hidden, c.size(key), key)
     merger = draft(s.Linear, inputs=inputs, outputs=hidden)
     return [merger, *mlp]
 
@@ -155,14 +148,7 @@ def mistral3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     )
     count = len(tower.projector)
     yield from tensors.projector_rows(tower, *matrices[-count:])
-
-    for width in tower.projector_norms:
-        yield tensors.TensorRow(
-            pattern=f"{projector}norm.weight",
-            shape=(width,),
-            axes=(),
-            component="vision",
-        )
+    yield from tensors.projector_norm_rows(tower, f"{projector}norm")
 
 
 MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")

@@ -11,7 +11,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..blocks import towers, vision
-from ..evidence import Draft, derived, draft, same_evidence
+from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -52,7 +52,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
     v = FAMILY.part(c, "vision_config", kind)
     v.ignore("pad_token_id", "temporal_patch_size", "tokens_per_second")
     hidden, merge = v.size("hidden_size"), v.size("spatial_merge_size")
-    joined = derived(hidden.value * merge.value**2, "vision hidden_size * spatial_merge_size^2")
+    joined = vision.joined_width(hidden, merge, "spatial_merge_size")
     found = towers.siglip(
         v,
         (kind, "paddleocr_vl"),
@@ -65,8 +65,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
         projector_norms=same_evidence([hidden.value], hidden),
         projector_norm_bias=True,
     )
-    rope = draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=found["head_dim"])
-    return found.replace(rope=rope)
+    return vision.with_rope(v, found)
 
 
 def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:

@@ -93,8 +93,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
         projector_norms=same_evidence([hidden.value], hidden),
         **facts,
     )
-    rope = draft(s.Rope, theta=vision.rope_theta(v), rotary_dim=read_tower["head_dim"])
-    return read_tower.replace(rope=rope)
+    return vision.with_rope(v, read_tower)
 
 
 def tower_of_2(v: ConfigKeys) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its merger."""
     found = a.towers["vision"]
     assert isinstance(found, s.Tower)
-    mlp = tensors.dense_parts("mlp", up="fc1", down="fc2")
+    mlp = tensors.FC_MLP
     if found.ffn.gated:
         mlp = tensors.dense_parts()
     yield from tensors.patch_rows("visual.patch_embed.proj", found, video=True)

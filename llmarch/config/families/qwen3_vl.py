@@ -14,7 +14,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
 from ..blocks import vision
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, Sourced, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from .qwen3 import plain_moe
 
@@ -112,8 +112,7 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
     hidden = keys.size("hidden_size")
     merge = keys.size("spatial_merge_size")
     frames = keys.size("temporal_patch_size")
-    inputs = hidden.value * merge.value**2
-    merged = derived(inputs, "vision hidden_size * spatial_merge_size^2")
+    merged = vision.joined_width(hidden, merge, "spatial_merge_size")
     patches = vision.patch_embedding(keys, hidden, "in_channels", frames, bias=True)
     tower = vision.transformer(
         keys,
@@ -134,9 +133,7 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
         projector_norm_bias=True,
         deepstack=deepstack(keys),
     )
-    theta = vision.rope_theta(keys)
-    rope = draft(s.Rope, theta=theta, rotary_dim=tower["head_dim"])
-    return tower.replace(rope=rope)
+    return vision.with_rope(keys, tower)
 
 
 def deepstack(keys: ConfigKeys) -> Sourced:

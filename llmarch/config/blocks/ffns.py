@@ -53,6 +53,16 @@ def mlp_width(c: ConfigKeys, key: str, *hidden: str) -> Sourced:
     return given
 
 
+def gpt_mlp(c: ConfigKeys, key: str, *hidden: str) -> Draft:
+    """Read an MLP of GPT-2's form: without a gate, with biases.
+
+    key, hidden: as for `mlp_width`.
+    """
+    width = mlp_width(c, key, *hidden)
+    activation = activation_name(c, "activation_function")
+    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
+
+
 def dense(c: ConfigKeys, width: str = "intermediate_size", **facts: Any) -> Draft:
     """Read a gated MLP.
 

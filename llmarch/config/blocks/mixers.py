@@ -54,7 +54,7 @@ def divided_head_dim(c: ConfigKeys, width: tuple[str, ...], heads: tuple[str, ..
 def divided_attention(
     c: ConfigKeys, width: tuple[str, ...], heads: tuple[str, ...], **facts: Any
 ) -> Draft:
-    """Read MHA of a class without `head_dim` and without RoPE.
+    """Read MHA of a class without `head_dim`; without `rope` among the facts there is no RoPE.
 
     width, heads: as for `divided_head_dim`, which raises ConfigError.
     facts: fields of Attention that replace or add to these.

@@ -35,7 +35,7 @@ def read(c: ConfigKeys) -> Draft:
         final_norm=None if first else "layer",
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         mixers={"full": attention(c)},
-        ffns={"dense": first_mlp(c) if first else mlp(c)},
+        ffns={"dense": mlp(c)},
         **blocks.layer_wiring(layers, "dense", step),
     )
 
@@ -60,9 +60,9 @@ def attention(c: ConfigKeys) -> Draft:
 
 def mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
-    width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
-    activation = blocks.activation_name(c, "activation_function")
-    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
+    if c.model_type == "openai-gpt":
+        return first_mlp(c)
+    return blocks.gpt_mlp(c, "n_inner", "n_embd", "hidden_size")
 
 
 def first_mlp(c: ConfigKeys) -> Draft:

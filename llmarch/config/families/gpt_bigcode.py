@@ -5,7 +5,7 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft, same_evidence
+from ..evidence import Draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -24,7 +24,7 @@ def read(c: ConfigKeys) -> Draft:
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         final_norm="layer",
         mixers={"full": attention(c)},
-        ffns={"dense": mlp(c)},
+        ffns={"dense": blocks.gpt_mlp(c, "n_inner", "n_embd", "hidden_size")},
         **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
@@ -43,13 +43,6 @@ def attention(c: ConfigKeys) -> Draft:
         qkv_bias=True,
         output_bias=True,
     )
-
-
-def mlp(c: ConfigKeys) -> Draft:
-    """Read the MLP."""
-    width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
-    activation = blocks.activation_name(c, "activation_function")
-    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
 
 
 FAMILY = Family(

@@ -10,7 +10,7 @@ from typing import Any
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, Sourced, draft, same_evidence
+from ..evidence import Draft, Sourced, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 LAYER_TYPES = {"global": "full", "local": "sliding"}
@@ -23,9 +23,7 @@ def read(c: ConfigKeys) -> Draft:
     full = blocks.divided_attention(
         c, ("hidden_size",), ("num_heads",), output_bias=True, scale=1.0
     )
-    width = blocks.mlp_width(c, "intermediate_size", "hidden_size")
-    activation = blocks.activation_name(c, "activation_function")
-    mlp = draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
+    mlp = blocks.gpt_mlp(c, "intermediate_size", "hidden_size")
     mixers = blocks.windowed(full, c.size("window_size"))
     return blocks.decoder(
         c,

@@ -26,25 +26,18 @@ def read(c: ConfigKeys) -> Draft:
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         final_norm="layer",
         mixers={"full": attention(c)},
-        ffns={"dense": mlp(c)},
+        ffns={"dense": blocks.gpt_mlp(c, "n_inner", "n_embd", "hidden_size")},
         **blocks.parallel_wiring(layers, "dense", "layer"),
     )
 
 
 def attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
-    heads = c.size("n_head", "num_attention_heads")
-    dim = blocks.divided_head_dim(c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads"))
-    rotary = c.size("rotary_dim", most=dim.value)
-    rope = draft(s.Rope, theta=10000.0, rotary_dim=rotary, interleaved=True)
-    return draft(s.Attention, heads=heads, kv_heads=heads, head_dim=dim, v_head_dim=dim, rope=rope)
-
-
-def mlp(c: ConfigKeys) -> Draft:
-    """Read the MLP."""
-    width = blocks.mlp_width(c, "n_inner", "n_embd", "hidden_size")
-    activation = blocks.activation_name(c, "activation_function")
-    return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
+    mixer = blocks.divided_attention(
+        c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads")
+    )
+    rotary = c.size("rotary_dim", most=mixer["head_dim"].value)
+    return mixer.replace(rope=draft(s.Rope, theta=10000.0, rotary_dim=rotary, interleaved=True))
 
 
 def naming(a: s.Architecture) -> tensors.Naming:

@@ -44,7 +44,14 @@ from .mixers import (
     used,
     windowed,
 )
-from .recurrent import expanded_width, mamba, mamba2, short_conv, time_step_rank
+from .recurrent import (
+    expanded_width,
+    mamba,
+    mamba2,
+    mamba_decoder,
+    short_conv,
+    time_step_rank,
+)
 from .rotary import (
     all_of_head,
     proportional_rope,
@@ -121,6 +128,7 @@ __all__ = [
     "listed_layers",
     "mamba",
     "mamba2",
+    "mamba_decoder",
     "mlp_width",
     "moe",
     "moe_after_dense_prefix",

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
 from ...architecture import schema as s
 from ...errors import ConfigError
-from ..evidence import Draft, Sourced, derived, draft
+from ..evidence import Draft, Sourced, derived, draft, unknown
 from ..keys import ConfigKeys
+from .layers import every_layer
+from .wiring import decoder, pre_norm_step, rms_norm
+
+
+def mamba_decoder(c: ConfigKeys, mixer: Callable[[ConfigKeys], Draft]) -> Draft:
+    """Read a decoder whose layers are a norm and a Mamba mixer, and nothing else."""
+    return decoder(
+        c,
+        context_length=unknown("a state has no longest context, and the config names none"),
+        norms={"rms": rms_norm(c, "layer_norm_epsilon")},
+        mixers={"linear": mixer(c)},
+        ffns={},
+        layer_kinds={"linear": draft(s.LayerKind, steps=[pre_norm_step("mixers.linear")])},
+        layers=every_layer(c, "linear"),
+    )
 
 
 def expanded_width(c: ConfigKeys) -> Sourced:

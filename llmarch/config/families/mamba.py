@@ -8,7 +8,7 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, unknown
+from ..evidence import Draft, derived
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -17,16 +17,7 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("time_step_min", "time_step_max", "time_step_floor", "time_step_scale")
     c.ignore("time_step_init_scheme", "residual_in_fp32", "rescale_prenorm_residual")
     c.ignore("use_mambapy", "use_associative_scan", "use_falcon_mambapy", "mixer_rms_eps")
-    kind = draft(s.LayerKind, steps=[blocks.pre_norm_step("mixers.linear")])
-    return blocks.decoder(
-        c,
-        context_length=unknown("a state has no longest context, and the config names none"),
-        norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
-        mixers={"linear": mamba(c)},
-        ffns={},
-        layer_kinds={"linear": kind},
-        layers=blocks.every_layer(c, "linear"),
-    )
+    return blocks.mamba_decoder(c, mamba)
 
 
 def mamba(c: ConfigKeys) -> Draft:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft, unknown
+from ..evidence import Draft, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -14,16 +14,7 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("time_step_rank", "time_step_min", "time_step_max", "time_step_floor")
     c.ignore("time_step_limit", "chunk_size", "expand", "rms_norm", "norm_before_gate")
     c.ignore("residual_in_fp32", "rescale_prenorm_residual")
-    kind = draft(s.LayerKind, steps=[blocks.pre_norm_step("mixers.linear")])
-    return blocks.decoder(
-        c,
-        context_length=unknown("a state has no longest context, and the config names none"),
-        norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
-        mixers={"linear": mamba2(c)},
-        ffns={},
-        layer_kinds={"linear": kind},
-        layers=blocks.every_layer(c, "linear"),
-    )
+    return blocks.mamba_decoder(c, mamba2)
 
 
 def mamba2(c: ConfigKeys) -> Draft:

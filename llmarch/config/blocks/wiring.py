@@ -56,6 +56,19 @@ def sandwich_step(block: str, norm: str = "rms") -> Draft:
     return draft(s.Step, branches=[draft(s.Branch, block=block, pre_norm=norm, post_norm=norm)])
 
 
+def multiplied_step(factor: Sourced, post_norm: str | None = None) -> StepMaker:
+    """Return how a step of norm, block, add is made whose block's output is multiplied.
+
+    post_norm: the norm on that output before the factor, if there is one.
+    """
+
+    def step(block: str) -> Draft:
+        branch = draft(s.Branch, block=block, pre_norm="rms", post_norm=post_norm, scale=factor)
+        return draft(s.Step, branches=[branch])
+
+    return step
+
+
 def parallel_step(mixer: str, ffn: str, norm: str, *, own_norms: bool = False) -> Draft:
     """Return a step in which a mixer and a feed-forward block run side by side.
 
@@ -165,8 +178,10 @@ def mtp(
     )
 
 
-def mtp_of_unknown_layout(modules: Sourced, reason: str) -> Draft:
-    """Return announced MTP modules of which only the number is known."""
+def mtp_of_unknown_layout(modules: Sourced, reason: str) -> Draft | Sourced:
+    """Return announced MTP modules of which only the number is known, None if there are none."""
+    if not modules.value:
+        return same_evidence(None, modules)
     not_known = unknown(reason)
     return draft(
         s.MTP,

@@ -5,21 +5,18 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft
+from ..evidence import Draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    first = c.size("first_k_dense_replace", least=0, default=1).value
-    every = c.size("moe_layer_freq", default=1).value
-    source = derived(None, "first_k_dense_replace, moe_layer_freq")
-    layers = blocks.moe_layers(c, lambda i: i >= first and i % every == 0, source)
+    layers = blocks.moe_after_dense_prefix(c)
 
     def step(block: str) -> Draft:
-        after = "rms" if block == "ffns.moe" else None
-        branch = draft(s.Branch, block=block, pre_norm="rms", post_norm=after)
-        return draft(s.Step, branches=[branch])
+        if block == "ffns.moe":
+            return blocks.sandwich_step(block)
+        return blocks.pre_norm_step(block)
 
     return blocks.decoder(
         c,
@@ -51,6 +48,7 @@ FAMILY = Family(
     defaults={
         "axk1": {
             "attention_bias": False,
+            "first_k_dense_replace": 1,
             "hidden_act": "silu",
             "kv_lora_rank": 512,
             "max_position_embeddings": 32768,

@@ -22,9 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     first = c.size("first_k_dense_replace", least=0)
     ffns = blocks.moe_layers(c, lambda i: i >= first.value, first)
     announced = c.size("num_nextn_predict_layers", "num_mtp_layers", least=0)
-    mtp: Draft | Sourced = same_evidence(None, announced)
-    if announced.value:
-        mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
+    mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
     mixers = blocks.read_used_blocks(c, {"full": latent, "linear": kda}, layers.value)
     return blocks.decoder(
         c,

@@ -12,7 +12,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..blocks import vision
-from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 DECODERS = {
@@ -37,9 +37,7 @@ def read(c: ConfigKeys) -> Draft:
 def decoder(c: ConfigKeys) -> Draft:
     """Read a decoder, dense or with experts."""
     announced = blocks.announced_mtp(c)
-    mtp: Draft | Sourced = same_evidence(None, announced)
-    if announced.value:
-        mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
+    mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
     tied = c.flag("tie_word_embeddings", default=False)
     parts: dict[str, Any] = {"mtp": mtp, "embedding": draft(s.Embedding, tied=tied)}
     if c.model_type == "glm4v_moe_text":

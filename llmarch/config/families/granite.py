@@ -118,18 +118,13 @@ def multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn: 
     (name,) = ffn
     factor = c.number("residual_multiplier")
     divisor = c.number("logits_scaling")
-
-    def step(block: str) -> Draft:
-        branch = draft(s.Branch, block=block, pre_norm="rms", scale=factor)
-        return draft(s.Step, branches=[branch])
-
     return blocks.decoder(
         c,
         mixers=mixers,
         ffns=ffn,
         embedding=blocks.embedding(c, scale=c.number("embedding_multiplier")),
         head=draft(s.Head, scale=derived(1 / divisor.value, f"1 / {divisor.evidence.ref}")),
-        **blocks.layer_wiring(layers, name, step),
+        **blocks.layer_wiring(layers, name, blocks.multiplied_step(factor)),
     )
 
 

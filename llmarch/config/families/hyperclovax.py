@@ -11,13 +11,9 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    blocks_scale = c.number("residual_multiplier")
+    factor = c.number("residual_multiplier")
     after = "rms" if c.flag("use_post_norm").value else None
-
-    def step(block: str) -> Draft:
-        branch = draft(s.Branch, block=block, pre_norm="rms", post_norm=after, scale=blocks_scale)
-        return draft(s.Step, branches=[branch])
-
+    step = blocks.multiplied_step(factor, post_norm=after)
     return blocks.decoder(
         c,
         embedding=blocks.embedding(c, scale=c.number("embedding_multiplier")),

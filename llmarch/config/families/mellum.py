@@ -5,7 +5,7 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, derived, draft, hard_coded, same_evidence
+from ..evidence import Draft, derived, draft, hard_coded
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -17,9 +17,7 @@ def read(c: ConfigKeys) -> Draft:
     ffns = blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, kinds.value)
     modules = c.size("num_nextn_predict_layers", "num_mtp_layers", default=None, least=0)
     c.ignore("mtp_layer_types", "mtp_mlp_layer_types")
-    mtp = same_evidence(None, modules)
-    if modules.value:
-        mtp = blocks.mtp_of_unknown_layout(modules, "the layout of Mellum's MTP was not read")
+    mtp = blocks.mtp_of_unknown_layout(modules, "the layout of Mellum's MTP was not read")
     return blocks.decoder(
         c, mixers=mixers, ffns=ffns, mtp=mtp, **blocks.layer_wiring(layers, kinds)
     )

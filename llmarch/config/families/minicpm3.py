@@ -16,10 +16,7 @@ def read(c: ConfigKeys) -> Draft:
     logits = derived(base / hidden, "dim_model_base / hidden_size")
     depth = c.number("scale_depth").value
     branch = derived(depth / c.layer_count().value ** 0.5, "scale_depth / sqrt(num_hidden_layers)")
-
-    def step(block: str) -> Draft:
-        return draft(s.Step, branches=[draft(s.Branch, block=block, pre_norm="rms", scale=branch)])
-
+    step = blocks.multiplied_step(branch)
     return blocks.decoder(
         c,
         embedding=blocks.embedding(c, scale=c.number("scale_emb")),

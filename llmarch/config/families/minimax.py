@@ -85,7 +85,7 @@ def m2(c: ConfigKeys) -> Draft:
     )
 
 
-def announced_mtp(c: ConfigKeys) -> Draft | None:
+def announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
     """Read MTP modules that M2's configs announce.
 
     The published files have no tensors of them, so their layout is not known.

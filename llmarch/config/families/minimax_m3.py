@@ -57,7 +57,7 @@ def norm_offset(c: ConfigKeys) -> Sourced | int:
     return c.expect("use_gemma_norm", True, 1)
 
 
-def announced_mtp(c: ConfigKeys) -> Draft | None:
+def announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
     """Read MTP modules that the config announces, whose layout is not known."""
     modules = c.size("num_mtp_modules", default=0, least=0)
     if not modules.value:

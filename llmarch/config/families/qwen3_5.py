@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft
+from ..evidence import Draft, Sourced, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import qwen3_next
 from .qwen2 import gated_moe
@@ -65,7 +65,7 @@ def moe(c: ConfigKeys) -> Draft:
     return gated_moe(c, normalized)
 
 
-def mtp(c: ConfigKeys, layers: list[str]) -> Draft | None:
+def mtp(c: ConfigKeys, layers: list[str]) -> Draft | Sourced | None:
     """Read the MTP modules, by keys that the class ignores; vLLM and SGLang read them."""
     modules = c.size("mtp_num_hidden_layers", default=0, least=0)
     own_embedding = c.flag("mtp_use_dedicated_embeddings", default=False)

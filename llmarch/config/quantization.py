@@ -140,17 +140,19 @@ def _compare_declarations(c: ConfigKeys, key: str, other: str) -> None:
         )
     for name in sorted(first.keys() ^ second.keys()):
         value = first.get(name, second.get(name))
-        if _is_override(name, value):
-            add(
-                c,
-                Finding(
-                    rule="config-contradiction",
-                    path=f"{c.key(key if name in first else other)}.{name}",
-                    message=f"only {c.key(key if name in first else other)} has a format for"
-                    f" {name}: transformers and vLLM read {c.key(key)}, mlx-lm {c.key(other)}",
-                    severity="behaviour",
-                ),
-            )
+        if not _is_override(name, value):
+            continue
+        holder = c.key(key if name in first else other)
+        add(
+            c,
+            Finding(
+                rule="config-contradiction",
+                path=f"{holder}.{name}",
+                message=f"only {holder} has a format for {name}: transformers and vLLM read"
+                f" {c.key(key)}, mlx-lm {c.key(other)}",
+                severity="behaviour",
+            ),
+        )
 
 
 def spellings_beside(config: Mapping[str, Any], file: str) -> dict[str, str]:
@@ -490,8 +492,8 @@ def _modelopt(q: ConfigKeys) -> dict[str, Any]:
         size = derived(16, f"quant_algo {name}")
     groups = _groups(q)
     bits = algorithm_bits(name)
-    for group in groups:
-        if not layers:
+    if not layers:
+        for group in groups:
             _hold_to_algorithm(group, name, bits, size.value)
     facts: dict[str, Any] = {
         "bits": derived(bits, f"quant_algo {name}"),
@@ -514,12 +516,12 @@ def _hold_to_algorithm(
     group: _Group, name: str, bits: float | None, group_size: int | None
 ) -> None:
     """Report a group of modules whose weights are others than those of the algorithm."""
-    of_group = (("num_bits", group.bits.value, bits), ("group_size", group.group_size.value, None))
-    if name.startswith("NVFP4"):
-        of_group = (*of_group[:1], ("group_size", group.group_size.value, group_size))
-    for key, stated, implied in of_group:
-        if stated is not None and implied is not None:
-            another_value(group.weights, key, implied, f"quant_algo {name}")
+    source = f"quant_algo {name}"
+    if bits is not None:
+        another_value(group.weights, "num_bits", bits, source)
+    rows_are_whole = None in (group.group_size.value, group_size)
+    if name.startswith("NVFP4") and not rows_are_whole:
+        another_value(group.weights, "group_size", group_size, source)
 
 
 def algorithm_bits(name: str) -> float | None:

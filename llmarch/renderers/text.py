@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from io import StringIO
 from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
-from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
@@ -21,42 +20,39 @@ from ..views.documents import ABSENT, Comparison, Sheet, Strip, Table
 from .cleaning import clean_lines
 
 if TYPE_CHECKING:
-    from rich.table import Table as Grid
-
     from ..architecture.schema import Change
     from ..compare.report import Outcome, Report, Verdict
     from ..views.memory import MemoryView
 
 PIPE_WIDTH = 120
 """Columns of output that does not go to a terminal."""
-NARROW = 18
-"""Columns of a table no wider than this are never broken: numbers, shapes, words."""
-LABEL = 24
-"""The widest first column that is a label and never broken."""
-LABEL_INDENT = 2
-"""Columns that a label stands to the right of its section."""
-SHORTEST = 12
-"""Columns that a text is given at least."""
 WIDEST_NAME = 48
 """Columns of the names of models, unless all are shorter; wider names are not aligned."""
 LEFT_MARGIN = 2
 """Columns before everything that is printed."""
 LABEL_GAP = 3
 """Columns between a label and its lines."""
+LEAST_ROOM = 20
+"""Columns that lines need beside their label; with fewer they stand below it."""
+HANGING = 2
+"""Columns before lines below their label."""
+ROLE_STYLES = {"title": "bold", "section": "cyan", "name": "bold"}
+"""The styles of parts of tables."""
 COLOURS: dict[Outcome, str] = {"failed": "red", "uncertain": "yellow", "passed": "green"}
 
 
 class Out(Console):
     """A console that writes no blanks at the end of lines, unless it is a terminal."""
 
-    def show(self, what: RenderableType, indent: int = LEFT_MARGIN, below: int = 0) -> None:
-        """Print something.
+    def show(self, what: Text, indent: int = LEFT_MARGIN, below: int = 0) -> None:
+        """Print text, broken at words where it is wider than the console.
 
         what: what to print.
         indent: columns before it.
         below: empty lines after it.
         """
-        padded = Padding(what, (0, 0, below, indent), expand=False)
+        broken = broken_text(what, self.width - indent)
+        padded = Padding(broken, (0, 0, below, indent), expand=False)
         if self.is_terminal:
             self.print(padded)
             return
@@ -108,23 +104,17 @@ def text(value: str, style: str = "") -> Text:
     return Text(cleaned, style=style, overflow="fold")
 
 
-def new_grid(gap: int, *, header: bool = False, collapse: bool = True) -> Grid:
-    """Return an empty table of rich without rules.
+def broken_text(value: Text, width: int) -> Text:
+    """Return text with line ends where it has to be broken, in the same styles."""
+    return Text("\n").join(broken_lines(value, width))
 
-    gap: blanks between its columns.
-    header: whether it shows the names of its columns.
-    collapse: whether the blanks of two columns overlap.
-    """
-    from rich.table import Table as Grid
 
-    return Grid(
-        box=None,
-        padding=(0, gap, 0, 0),
-        show_header=header,
-        header_style="bold",
-        collapse_padding=collapse,
-        pad_edge=False,
-    )
+def broken_lines(value: Text, width: int) -> list[Text]:
+    """Return the lines of text, none wider than a width, in the same styles."""
+    from .columns import spans
+
+    lines = value.split("\n", allow_blank=True)
+    return [line[start:end] for line in lines for start, end in spans(line.plain, max(width, 1))]
 
 
 # One model
@@ -177,29 +167,35 @@ def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
 
 
 def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
-    """Print each label with its lines, which are wrapped beside it.
+    """Print each label with its lines, which are broken beside it."""
+    rows = [(text(label, "cyan"), text("\n".join(values))) for label, values in lines]
+    hanging(out, rows, LABEL_GAP)
 
-    Without rich's tables, because every `show` would pay for their import and layout.
+
+def hanging(
+    out: Out, rows: list[tuple[Text, Text]], gap: int, indent: int = LEFT_MARGIN, below: int = 0
+) -> None:
+    """Print texts beside their labels, or below them where there is little room.
+
+    out: the console.
+    rows: each label with its text.
+    gap: columns between labels and texts.
+    indent: columns before everything.
+    below: empty lines after everything.
     """
-    labels = [text(label, "cyan") for label, _ in lines]
-    indent = max(label.cell_len for label in labels) + LABEL_GAP
-    room = max(out.width - LEFT_MARGIN - indent, 1)
-    blank = Text(" " * indent)
-    rows: list[Text] = []
-    for label, (_, label_lines) in zip(labels, lines, strict=True):
-        label.pad_right(indent - label.cell_len)
-        wrapped = text("\n".join(label_lines)).wrap(out, room, overflow="fold")
-        starts = [label] + [blank] * (len(wrapped) - 1)
-        rows += [start + line for start, line in zip(starts, wrapped, strict=True)]
-    out.show(Text("\n").join(rows))
-
-
-def pair(out: Out, label: str, value: str) -> None:
-    """Print one label with its text."""
-    grid = new_grid(LABEL_GAP)
-    name = text(label, "cyan")
-    grid.add_row(name, text(value))
-    out.show(grid)
+    start = max((label.cell_len for label, _ in rows), default=0) + gap
+    room = out.width - indent - start
+    lines: list[Text] = []
+    for label, value in rows:
+        if room < LEAST_ROOM:
+            parts = broken_lines(value, out.width - indent - HANGING)
+            lines += [label, *(Text(" " * HANGING) + part for part in parts)]
+            continue
+        first, *others = broken_lines(value, room)
+        blank = Text(" " * (start - label.cell_len))
+        lines.append(label + blank + first)
+        lines += [Text(" " * start) + part for part in others]
+    out.show(Text("\n").join(lines), indent, below)
 
 
 def print_notes(out: Out, notes: list[str]) -> None:
@@ -212,124 +208,22 @@ def print_notes(out: Out, notes: list[str]) -> None:
 
 
 def table(t: Table, out: Out | None = None) -> None:
-    """Print a table without rules; sections are headings of their own.
+    """Print a table without rules; sections are headings of their own, and nothing is cut off."""
+    from .columns import table_lines
 
-    Where there is little room, wide columns are broken and narrow ones never. Where that is not
-    enough, all columns are broken between words, and at last each cell has a line. Nothing is cut.
-    """
     out = out or console()
-    room = out.width - LEFT_MARGIN
-    natural = [column_width(t, i) for i in range(len(t.columns))]
-    narrowest = [min(width, SHORTEST) if width > NARROW else width for width in natural]
-    if has_labels(t, natural):
-        narrowest[0] = natural[0] + LABEL_INDENT
-    if total_width(narrowest, LABEL_GAP) <= room:
-        out.show(table_grid(t, natural))
-        return
-    narrowest = [unbroken_width(t, i, width) for i, width in enumerate(natural)]
-    natural[0] += LABEL_INDENT
-    for gap in range(LABEL_GAP, 0, -1):
-        if total_width(narrowest, gap) <= room:
-            out.show(broken_grid(t, fitted_widths(natural, narrowest, room, gap), gap))
-            return
-    print_stacked(t, out)
-
-
-def has_labels(t: Table, widths: Sequence[int]) -> bool:
-    """Return whether the first column has labels, which are not broken if there is room."""
-    return bool(t.sections) or widths[0] <= LABEL
-
-
-def total_width(widths: Sequence[int], gap: int) -> int:
-    """Return the width of a table with `gap` blanks behind each column."""
-    return sum(widths) + gap * len(widths)
-
-
-def unbroken_width(t: Table, i: int, natural: int) -> int:
-    """Return the width at which no label, number or short word of a column is broken."""
-    if i == 0:
-        return min(natural, LABEL) + LABEL_INDENT
-    words = t.columns[i].split()
-    for row in t.rows:
-        words += row[i].split()
-    longest = max(map(cell_len, words), default=0)
-    if natural > NARROW:
-        return min(longest, SHORTEST)
-    return longest
-
-
-def fitted_widths(
-    natural: Sequence[int], narrowest: Sequence[int], room: int, gap: int
-) -> list[int]:
-    """Return the widths of columns of a table that fits: the widest are made narrower first."""
-    widths = list(natural)
-    while total_width(widths, gap) > room:
-        spare = [i for i, width in enumerate(widths) if width > narrowest[i]]
-        widest = max(spare, key=lambda i: widths[i])
-        widths[widest] -= 1
-    return widths
-
-
-def table_grid(t: Table, widths: Sequence[int]) -> Grid:
-    """Return a table whose narrow columns, of these natural widths, are never broken."""
-    grid = new_grid(LABEL_GAP, header=any(t.columns), collapse=False)
-    for i, (column, width) in enumerate(zip(t.columns, widths, strict=True)):
-        is_label = i == 0 and has_labels(t, widths)
-        grid.add_column(
-            text(column),
-            no_wrap=is_label or (i > 0 and width <= NARROW),
-            overflow="fold",
-            min_width=min(width, LABEL) + LABEL_INDENT if is_label else None,
-        )
-    add_rows(grid, t)
-    return grid
-
-
-def broken_grid(t: Table, widths: Sequence[int], gap: int) -> Grid:
-    """Return a table with columns of these widths, broken between words."""
-    grid = new_grid(gap, header=any(t.columns), collapse=False)
-    for column, width in zip(t.columns, widths, strict=True):
-        grid.add_column(text(column), overflow="fold", width=width)
-    add_rows(grid, t)
-    return grid
-
-
-def add_rows(grid: Grid, t: Table) -> None:
-    """Add the rows of a table, with its sections as headings."""
-    indent = "  " if t.sections else ""
-    for i, (label, *cells) in enumerate(t.rows):
-        if i in t.sections:
-            grid.add_row(text(t.sections[i], "cyan"))
-        grid.add_row(text(indent + label), *map(table_cell, cells))
-
-
-def print_stacked(t: Table, out: Out) -> None:
-    """Print a table with a line for each cell, behind the name of its column."""
-    for i, (label, *cells) in enumerate(t.rows):
-        if i in t.sections:
-            out.show(text(t.sections[i], "cyan"))
-        out.show(Padding(text(label, "bold"), (0, 0, 0, 2)))
-        for name, cell in zip(t.columns[1:], cells, strict=True):
-            if cell:
-                named = f"{name}: {cell}" if name else cell
-                out.show(Padding(text(named), (0, 0, 0, 4)))
-
-
-def column_width(t: Table, i: int) -> int:
-    """Return the widest line of a column; sections stand in the first, left of the labels."""
-    lines = [t.columns[i]]
-    for row in t.rows:
-        lines += row[i].split("\n")
-    if i == 0:
-        lines += [name[LABEL_INDENT:] for name in t.sections.values()]
-    return max(map(cell_len, lines))
-
-
-def table_cell(value: str) -> Text:
-    """Return a cell; a dash for what a model does not have is dim."""
-    if value == ABSENT:
-        return text(value, "dim")
-    return text(value)
+    cleaned = Table(
+        list(map(clean_lines, t.columns)),
+        [list(map(clean_lines, row)) for row in t.rows],
+        {i: clean_lines(title) for i, title in t.sections.items()},
+    )
+    lines: list[Text] = []
+    for segments in table_lines(cleaned, out.width - LEFT_MARGIN):
+        line = Text()
+        for part, role in segments:
+            line.append(part, "dim" if part == ABSENT else ROLE_STYLES.get(role))
+        lines.append(line)
+    out.show(Text("\n").join(lines))
 
 
 def split(t: Table, width: int) -> Iterable[Table]:
@@ -351,7 +245,7 @@ def split(t: Table, width: int) -> Iterable[Table]:
             cells = row[first : first + each]
             if all(c == ABSENT for c in cells):
                 continue
-            if section not in part.sections.values():
+            if section and section not in part.sections.values():
                 part.sections[len(part.rows)] = section
             part.rows.append([row[0], *cells])
         yield part
@@ -378,7 +272,7 @@ def comparison(c: Comparison, out: Out | None = None) -> None:
             out.print()
     if c.equal:
         more = [f"and {c.hidden} more (--all)"] if c.hidden else []
-        pair(out, "equal", " · ".join([*c.equal, *more]))
+        labelled(out, [("equal", [" · ".join([*c.equal, *more])])])
         out.print()
     strips(out, c.strips, c.legend)
     for note in c.notes:
@@ -391,16 +285,12 @@ def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
     symbols = max(len(s.symbols) for s in items)
     words = [f"{symbol} {word}" for symbol, word in legend]
     key = text("   ".join(words), "dim")
-    grid = new_grid(2)
     if names + symbols + 4 <= out.width:
-        for s in items:
-            grid.add_row(text(s.name), text(s.symbols))
-        grid.add_row(text(""), key)
-    else:
-        for s in items:
-            grid.add_row(text(f"{s.name}\n{s.symbols}"))
-        grid.add_row(key)
-    out.show(grid, below=1)
+        rows = [(text(s.name), text(s.symbols)) for s in items]
+        hanging(out, [*rows, (text(""), key)], 2, below=1)
+        return
+    below = [text(f"{s.name}\n{s.symbols}") for s in items]
+    out.show(Text("\n").join([*below, key]), below=1)
 
 
 # Reports
@@ -460,15 +350,13 @@ def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -
     """
     from ..compare.report import change_meaning, change_text
 
-    grid = new_grid(2)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    rows: list[tuple[Text, Text]] = []
     explained: set[str] = set()
     for c in changes:
         what = change_text(c)
         line = f"{c.rule}   {c.path}   {what}"
         if not r.fails(c):
-            grid.add_row(text(c.severity, "dim"), text(line, "dim"))
+            rows.append((text(c.severity, "dim"), text(line, "dim")))
             continue
         shown = text(line)
         below: list[str] = []
@@ -479,5 +367,5 @@ def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -
         if below:
             shown += text("\n" + " · ".join(below), "dim")
         explained.add(c.rule)
-        grid.add_row(text(c.severity, colour), shown)
-    out.show(grid, indent=4)
+        rows.append((text(c.severity, colour), shown))
+    hanging(out, rows, 2, indent=4)

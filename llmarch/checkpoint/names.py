@@ -245,9 +245,12 @@ def canonicalizer(
 def _canonical_of_row(conversion: Conversion) -> Callable[[str], str]:
     """Return what makes canonical names; a search for a conflict asks for each many times."""
 
+    base = f"{conversion.base}."
+
     @lru_cache(maxsize=MANY_NAMES)
     def canonical_of_row(pattern: str) -> str:
-        return canonical(conversion.renamed(pattern))
+        renamed = conversion.renamed(pattern)
+        return canonical(renamed.removeprefix(base))
 
     return canonical_of_row
 

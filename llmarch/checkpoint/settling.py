@@ -46,9 +46,11 @@ def settled_findings(
 ) -> list[Finding]:
     """Return the findings of a config, of which those that do no harm here become `info`.
 
-    A flag that disagrees with another does none if transformers obeys the one that is right.
+    A flag that disagrees with another does none if transformers obeys the one that is right, or
+    if the model has no head that could be tied.
     """
-    harmless = TIED in unsettled and unsettled[TIED] == architecture.embedding.tied
+    obeyed = TIED in unsettled and unsettled[TIED] == architecture.embedding.tied
+    harmless = obeyed or not architecture.head.predicts_tokens
     settled: list[Finding] = []
     for finding in findings:
         if harmless and finding.path.endswith("tie_word_embeddings"):

@@ -33,6 +33,7 @@ FILE_RULES = frozenset(
         "name-not-exact",
         "other-weights",
         "quantization-beside-config",
+        "quantization-files-differ",
         "repo-moved",
         "shard-missing",
         "shard-unreadable",

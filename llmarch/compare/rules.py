@@ -173,6 +173,14 @@ FINDING_RULES = (
         "packed tensors for a model that is not quantised.",
     ),
     Rule(
+        "quantization-files-differ",
+        None,
+        "behaviour",
+        "two files declare the quantisation differently",
+        "transformers and vLLM read the declaration in config.json, other tools the file beside "
+        "it, so that the same weights are unpacked in different ways.",
+    ),
+    Rule(
         "quantization-word-unknown",
         None,
         "weights",

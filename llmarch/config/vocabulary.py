@@ -53,7 +53,8 @@ def modeling(model: str) -> str:
 
 QUESTION_ANSWERERS = frozenset(
     """
-    arcee exaone4 llama ministral nemotron qwen2 qwen3 qwen3_moe qwen3_next seed_oss smollm3
+    arcee diffllama exaone4 llama ministral nemotron qwen2 qwen3 qwen3_moe qwen3_next seed_oss
+    smollm3
     """.split()
 )
 """Model types whose ForQuestionAnswering has the decoder in `transformer`, the others in `model`

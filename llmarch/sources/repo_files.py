@@ -229,7 +229,7 @@ def _differences(key: str, declared: dict[str, Any], beside: Declaration) -> lis
         path = f"{beside.file}: {other}"
         findings.append(
             Finding(
-                rule="config-contradiction",
+                rule="quantization-files-differ",
                 path=path,
                 message=message,
                 severity="behaviour",

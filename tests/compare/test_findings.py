@@ -191,6 +191,14 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         declared_beside,
     ),
     (
+        "quantization-files-differ",
+        lambda: files("qwen3-0.6b-reduced-gptq"),
+        lambda: {
+            **files("qwen3-0.6b-reduced-gptq"),
+            "quantize_config.json": json.dumps({"bits": 8}).encode(),
+        },
+    ),
+    (
         "quantization-word-unknown",
         lambda: files("qwen3-0.6b-reduced-fp8-block"),
         lambda: files("qwen3-0.6b-reduced-fp8-block", declaring(activation_scheme="lazy")),

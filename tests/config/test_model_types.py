@@ -64,6 +64,9 @@ def wrong(model_type: str, row: dict[str, Any]) -> str | None:
     counted = count_parameters(reading.architecture).total
     if counted != total:
         return f"total {counted:,} instead of {total:,}"
+    broken = [f for f in reading.findings if f.severity == "weights"]
+    if broken and all(f.rule == "config-refused" for f in broken):
+        return f"refused: {broken[0].message}"
     if reading.status != "verified":
         found = "; ".join(f.message for f in reading.findings[:3])
         return f"{reading.status}: {found}"

@@ -169,10 +169,10 @@ def check_latent_heads(c: ConfigKeys, heads: int) -> None:
     """Report a number of KV heads with which MLA's classes fail.
 
     One latent serves all heads, whatever num_key_value_heads says; but the classes repeat the keys
-    of each head `heads // num_key_value_heads` times, which must be once.
+    of each head `heads // num_key_value_heads` times, which must not be several times.
     """
     groups = c.data.get("num_key_value_heads")
-    if isinstance(groups, int) and (groups <= 0 or heads // groups != 1):
+    if isinstance(groups, int) and (groups <= 0 or heads // groups > 1):
         problem = f"is {groups:,} for {heads:,} heads, which each have keys of their own"
         refused_by_transformers(c, "num_key_value_heads", problem, groups)
 

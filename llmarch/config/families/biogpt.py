@@ -81,6 +81,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
         layer=f"{base}.layers.{{}}.",
         final_norm=f"{base}.layer_norm",
         head="lm_head" if a.model_type == "xglm" else "output_projection",
+        score_heads=tensors.CLASSIFIER_HEADS,
         norms=("self_attn_layer_norm", "final_layer_norm"),
         blocks={
             s.Attention: tensors.split_attention_parts(o="out_proj"),

@@ -42,6 +42,7 @@ FAMILY = Family(
         embedding="transformer.w.weight",
         layer="transformer.h.{}.",
         final_norm="transformer.layernorm",
+        score_heads={**tensors.SCORE_HEADS, "sequence_classification": "classifier"},
         norms=("layernorm1", "layernorm2"),
         blocks={
             s.Attention: tensors.split_attention_parts(

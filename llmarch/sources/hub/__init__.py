@@ -40,7 +40,7 @@ Measured on DeepSeek-V3's 161 shards (benchmarks/README.md): 8 take 2.9 s in all
 32 1.4 s, 64 1.2 s. No more than 32, because huggingface_hub's session keeps 20 idle connections:
 beyond that each request would pay for a new one.
 """
-_CONFIG_FINDINGS = ("repo-moved", "quantization-beside-config", "config-contradiction")
+_CONFIG_FINDINGS = ("repo-moved", "quantization-beside-config", "quantization-files-differ")
 """Rules of findings that depend neither on headers nor on the index."""
 
 

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 USUAL_TYPES = {
     "b": """
-    add_cross_attention altup_correct_scale apply_residual_connection_post_layernorm
-    attention_bias attention_k_eq_v attention_out_bias attention_softmax_in_fp32
-    attn_temperature_tuning bias block_auto_adjust_ff_dim conv_bias enable_moe_block
-    enable_moe_fp32_combine is_decoder is_encoder_decoder learned_pos_emb mlp_bias
-    moe_apply_router_weight_on_input moe_shared_expert_overlap multi_query
-    multimodal_projector_bias no_bias norm_topk_prob output_router_logits projector_bias
-    qk_layernorm qkv_bias reorder_and_upcast_attn rescale_prenorm_residual residual_in_fp32
+    add_cross_attention add_out_norm altup_correct_scale
+    apply_residual_connection_post_layernorm attention_bias attention_k_eq_v
+    attention_out_bias attention_softmax_in_fp32 attn_temperature_tuning bias
+    block_auto_adjust_ff_dim conv_bias do_layer_norm_before enable_bias enable_moe_block
+    enable_moe_fp32_combine is_decoder is_encoder_decoder kda_safe_gate
+    layer_norm_elementwise_affine learned_pos_emb linear_allow_neg_eigval lm_head_bias
+    mlp_bias moe_apply_router_weight_on_input moe_shared_expert_overlap multi_query
+    multimodal_projector_bias no_bias norm_reduction_force_float32 norm_topk_prob
+    output_router_logits projector_bias projector_use_layernorm qk_layernorm qkv_bias
+    reorder_and_upcast_attn rescale_prenorm_residual residual_in_fp32 return_last_states
     scale_attention_softmax_in_fp32 scale_attn_by_inverse_layer_idx scale_attn_weights
-    slow_but_exact summary_proj_to_labels summary_use_proj tie_word_embeddings use_bias
-    use_cache use_conv_bias use_double_wide_mlp use_expert_bias use_mamba_kernels
-    use_parallel_residual use_post_norm use_qk_norm use_qkv_bias use_sliding_window
+    scale_embedding slow_but_exact summary_proj_to_labels summary_use_proj tie_word_embeddings
+    use_associative_scan use_attention_gate use_bias use_cache use_conv_bias
+    use_double_wide_mlp use_expert_bias use_mamba_kernels use_mambapy use_parallel_residual
+    use_post_norm use_qk_norm use_qkv_bias use_sandwich_norm use_sliding_window
     """,
     "bdfil": """
     full_attention_interval layernorm_full_attention_beta layernorm_linear_attention_beta
@@ -37,8 +41,9 @@ USUAL_TYPES = {
     num_global_key_value_heads num_hash_layers sliding_window_size
     """,
     "bn": """
-    alibi mamba_conv_bias mamba_proj_bias mup_enabled new_decoder_architecture
-    output_hidden_states parallel_attn return_dict rope_interleave use_bidirectional_attention
+    alibi mamba_conv_bias mamba_norm_before_gate mamba_proj_bias mamba_rms_norm mup_enabled
+    new_decoder_architecture output_hidden_states parallel_attn projectors_bias return_dict
+    rope_interleave use_bidirectional_attention
     """,
     "bs": """
     gating
@@ -48,19 +53,24 @@ USUAL_TYPES = {
     text_config vision_config
     """,
     "f": """
-    altup_coef_clip attn_scale embedding_fraction hc_eps initializer_range layer_norm_eps
-    layer_norm_epsilon logit_scale moe_routed_scaling_factor moe_router_logit_softcapping
-    moe_router_scaling_factor norm_eps norm_epsilon projection_layer_norm_eps rms_norm_eps
-    routed_scaling_factor router_aux_loss_coef router_jitter_noise router_scaling_factor
-    swiglu_alpha swiglu_limit time_step_floor time_step_max time_step_min
+    adapter_layer_norm_eps altup_coef_clip attn_scale downsample_ratio embedding_fraction eps
+    ffn_proj_factor gate_soft_cap hc_eps init_std initializer_range input_jitter_noise
+    kda_lower_bound layer_norm_eps layer_norm_epsilon linear_a_log_max linear_a_log_min
+    linear_dt_init_floor linear_dt_max linear_dt_min logit_scale logits_soft_cap mixer_rms_eps
+    moe_routed_scaling_factor moe_router_logit_softcapping moe_router_scaling_factor norm_eps
+    norm_epsilon output_logit_soft_cap projection_layer_norm_eps projector_layernorm_eps
+    qk_dim_factor rms_norm_eps routed_scaling_factor router_aux_loss_coef router_jitter_noise
+    router_scaling_factor swiglu_alpha swiglu_limit time_step_floor time_step_max
+    time_step_min time_step_scale v_dim_factor w_init_variance_scale
     """,
     "fi": """
-    attention_dropout attn_pdrop block_ffn_dim_multiplier classifier_dropout
-    compress_rope_theta emb_pdrop embd_pdrop embed_dropout embedding_dropout
-    embedding_multiplier full_attn_alpha_factor full_attn_beta_factor hidden_dropout
+    activation_dropout attention_dropout attention_probs_dropout_prob attn_pdrop
+    block_ffn_dim_multiplier classifier_dropout compress_rope_theta dropout emb_pdrop
+    embd_pdrop embed_dropout embedding_dropout embedding_multiplier full_attn_alpha_factor
+    full_attn_beta_factor hidden_dropout hidden_dropout_prob layerdrop
     linear_attn_alpha_factor linear_attn_beta_factor logits_scaling mlp_alpha_factor
-    mlp_beta_factor resid_dropout resid_pdrop residual_dropout residual_multiplier scale_emb
-    summary_first_dropout
+    mlp_beta_factor mtp_loss_scaling_factor resid_dropout resid_pdrop residual_dropout
+    residual_multiplier scale_emb summary_first_dropout
     """,
     "fin": """
     attention_multiplier scale_depth
@@ -69,71 +79,82 @@ USUAL_TYPES = {
     activation_sparsity_pattern
     """,
     "fn": """
-    attention_value_scale attn_logit_softcapping clip_qkv embedding_initializer_range
-    final_logit_softcapping moe_norm_min route_scale z_loss_coefficient
+    attention_in_multiplier attention_out_multiplier attention_value_scale
+    attn_logit_softcapping clip_qkv embedding_initializer_range final_logit_softcapping
+    key_multiplier lambda_std_dev lm_head_multiplier moe_norm_min route_scale
+    ssm_in_multiplier ssm_out_multiplier z_loss_coefficient
     """,
     "i": """
-    altup_active_idx altup_num_inputs attention_chunk_size block_multiple_of block_size
-    boi_token_index chunk_size chunk_size_feed_forward conv_L_cache conv_kernel d_model
-    decoder_sparse_step eoi_token_index expand expansion_ratio expert_ffn_hidden_size
-    ffn_hidden_size first_k_dense_replace floor_scale global_attn_every_n_layers hc_mult
-    hc_sinkhorn_iters head_dim hidden_size hidden_size_per_layer_input image_token_id
-    image_token_index index_block_size index_head_dim index_local_blocks index_n_heads
-    index_topk index_topk_blocks interleave_moe_layer_step intermediate_size
-    intermediate_size_mlp kv_lora_rank laurel_rank linear_conv_kernel_dim linear_head_dim
-    linear_key_head_dim linear_num_heads linear_num_key_heads linear_num_value_heads
-    linear_value_head_dim mamba_d_conv mamba_d_head mamba_d_state mamba_head_dim
-    mamba_n_groups mamba_n_heads mamba_num_heads max_position_embeddings max_seq_len
-    max_window_layers moe_intermediate_size moe_num_experts
+    alignment_intermediate_size altup_active_idx altup_num_inputs attention_chunk_size
+    attention_heads attention_window_size attn_layer_offset attn_layer_period
+    block_multiple_of block_size boi_token_index chunk_size chunk_size_feed_forward
+    context_length conv1d_width conv_L_cache conv_kernel d_model decoder_sparse_step
+    decoder_start_token_id dff downsample_factor eoi_token_index expand expansion_ratio
+    expert_ffn_hidden_size expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
+    ffn_round_up_to_multiple_of first_k_dense_replace floor_scale global_attn_every_n_layers
+    hc_mult hc_sinkhorn_iters head_dim hidden_size hidden_size_per_layer_input
+    image_end_token_id image_seq_length image_start_token_id image_token_id image_token_index
+    index_block_size index_head_dim index_local_blocks index_n_heads index_topk
+    index_topk_blocks interleave_moe_layer_step intermediate_multiple_size intermediate_size
+    intermediate_size_mlp kv_lora_rank laurel_rank layer_group_size linear_conv_kernel_dim
+    linear_head_dim linear_key_head_dim linear_num_heads linear_num_key_heads
+    linear_num_value_heads linear_value_head_dim mamba_d_conv mamba_d_state mamba_head_dim
+    mamba_num_heads max_inference_chunksize max_position_embeddings max_seq_len
+    max_window_layers moe_intermediate_size moe_num_experts moe_num_shared_experts
     moe_shared_expert_intermediate_size moe_top_k moe_topk n_ctx n_embd n_group n_groups
     n_head n_heads n_layer n_layers n_positions n_routed_experts n_shared_experts
     no_rope_layer_interval num_attention_groups num_attention_heads num_dense_layers
-    num_experts num_experts_per_tok num_heads num_hidden_layers num_key_value_heads
-    num_kv_shared_layers num_layers num_local_experts num_logits_to_keep num_mtp_layers
-    num_nextn_predict_layers num_shared_experts o_groups o_lora_rank
-    original_max_position_embeddings projector_hidden_size qk_nope_head_dim qk_rope_head_dim
-    query_pre_attn_scalar rotary_dim share_expert_dim share_expert_dims
-    shared_expert_intermediate_size shared_intermediate_size spatial_merge_size ssm_state_size
-    state_size topk_group v_head_dim video_token_id video_token_index vision_end_token_id
-    vision_start_token_id vocab_size vocab_size_per_layer_input window_size zero_expert_num
+    num_experts num_experts_per_tok num_heads num_hidden_layers num_kv_shared_layers
+    num_layers num_local_experts num_mtp_layers num_nextn_predict_layers num_shared_experts
+    o_groups o_lora_rank original_max_position_embeddings prefix_dense_sliding_window_pattern
+    projection_dim projector_hidden_size qk_nope_head_dim qk_rope_head_dim
+    query_pre_attn_scalar rescale_every rotary_dim scale_factor share_expert_dim
+    share_expert_dims shared_expert_intermediate_size shared_intermediate_size
+    short_conv_kernel_size spatial_merge_size spatial_pool_stride ssm_state_size state_size
+    topk_group v_head_dim video_end_token_id video_seq_length video_start_token_id
+    video_token_id video_token_index vision_end_token_id vision_start_token_id vocab_size
+    vocab_size_per_layer_input window_size zero_expert_num
     """,
     "il": """
-    vision_feature_layer
+    vision_feature_layer vision_feature_layers
     """,
     "iln": """
     eos_token_id
     """,
     "in": """
-    audio_soft_tokens_per_image audio_token_id boa_token_id boi_token_id bos_token_id
-    dim_model_base eoa_token_id eoa_token_index eod_token_id eoi_token_id mamba_chunk_size
-    mamba_expand mm_tokens_per_image moe_k moe_latent_size moe_layer_end_index
-    moe_layer_interval moe_layer_start_index moe_num_shared_experts n_inner num_kv_heads
-    num_ln_in_parallel_attn num_sliding_attention_heads pad_token_id pretraining_tp
-    projection_hidden_size q_lora_rank qk_head_dim sep_token_id sliding_window top_k_experts
-    vision_soft_tokens_per_image
+    attention_hidden_size audio_soft_tokens_per_image audio_token_id boa_token_id boi_token_id
+    bos_token_id dim_model_base embedding_dim eoa_token_id eoa_token_index eod_token_id
+    eoi_token_id lru_width mamba_chunk_size mamba_d_ssm mamba_expand mamba_n_groups
+    mamba_n_heads mm_tokens_per_image moe_k moe_latent_size moe_layer_end_index
+    moe_layer_interval moe_layer_start_index n_inner num_blocks num_key_value_heads
+    num_kv_heads num_ln_in_parallel_attn num_logits_to_keep num_sliding_attention_heads
+    pad_token_id prefix_dense_intermediate_size pretraining_tp projection_hidden_size
+    q_lora_rank qk_head_dim sep_token_id sliding_window top_k_experts
+    vision_soft_tokens_per_image word_embed_proj_dim
     """,
     "ins": """
-    sliding_window_pattern
+    mamba_d_head sliding_window_pattern
     """,
     "is": """
-    time_step_rank
-    """,
-    "l": """
-    time_step_limit
+    mamba_dt_rank time_step_rank
     """,
     "ln": """
-    architectures attention_types attn_layer_indices full_attn_idxs indexer_types
-    layer_rope_theta layer_types layers_block_type mlp_layer_types mlp_only_layers moe_layers
-    mtp_layer_types mtp_layers_block_type mtp_mlp_layer_types no_rope_layers
-    num_attention_heads_per_layer swiglu_limits swiglu_limits_shared
+    architectures attention_types attn_layer_indices block_types full_attn_idxs
+    image_grid_pinpoints indexer_types layer_rope_theta layer_types layers_block_type
+    mlp_layer_types mlp_multipliers mlp_only_layers moe_layers mtp_layer_types
+    mtp_layers_block_type mtp_mlp_layer_types no_rope_layers num_attention_heads_per_layer
+    ssm_multipliers swiglu_limits swiglu_limits_shared time_step_limit
     """,
     "ns": """
     activation position_embedding_type problem_type summary_activation
     """,
     "s": """
-    activation_function hidden_act hidden_activation init_device mamba_hidden_act
-    mamba_ssm_cache_dtype mlp_hidden_act norm_type projector_hidden_act scoring_func
-    summary_type topk_method
+    activation_function afn autocast_kernel_dtype chunkwise_kernel expert_selection_fn
+    hidden_act hidden_activation inference_state_dtype init_device mamba_hidden_act
+    mamba_ssm_cache_dtype mlp_hidden_act mode norm_type projector_hidden_act scoring_func
+    sequence_kernel shared_expert_combination_strategy spatial_pool_mode step_kernel
+    summary_type time_step_init_scheme topk_method vision_aspect_ratio
+    vision_feature_select_strategy weight_mode
     """,
 }
 """Keys by the types that most classes take for them, as letters of JSON types (fields.py)."""
@@ -145,27 +166,87 @@ FIELDS = {
     initializer_range intermediate_size is_encoder_decoder label2id layer_types
     max_position_embeddings moe_intermediate_size mup_enabled num_attention_heads
     num_dense_layers num_experts=in num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads=in num_shared_experts=in output_hidden_states output_router_logits
+    num_key_value_heads num_shared_experts=in output_hidden_states output_router_logits
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
     route_scale sliding_window=i tie_word_embeddings use_cache vocab_size
+    """,
+    "apertus": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
+    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "arcee": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_cache vocab_size
+    """,
+    "aria_text": """
+    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
+    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
+    moe_num_experts moe_num_shared_experts moe_topk num_attention_heads num_hidden_layers
+    num_key_value_heads output_hidden_states pad_token_id pretraining_tp problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
+    vocab_size
+    """,
+    "axk1": """
+    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
+    is_encoder_decoder kv_lora_rank label2id max_position_embeddings mlp_layer_types
+    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_local_experts output_hidden_states output_router_logits pad_token_id pretraining_tp
+    problem_type q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
+    rope_interleave rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
+    topk_group use_cache v_head_dim vocab_size
+    """,
+    "aya_vision": """
+    adapter_layer_norm_eps architectures chunk_size_feed_forward downsample_factor id2label
+    image_token_id image_token_index is_encoder_decoder label2id output_hidden_states
+    problem_type return_dict text_config tie_word_embeddings vision_config
+    vision_feature_layer vision_feature_select_strategy
+    """,
+    "bailing_hybrid": """
+    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
+    eos_token_id first_k_dense_replace head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder kda_lower_bound kda_safe_gate
+    kv_lora_rank label2id layer_group_size layer_types max_position_embeddings mlp_layer_types
+    moe_intermediate_size mtp_loss_scaling_factor n_group n_shared_experts norm_topk_prob
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
+    pretraining_tp problem_type qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
+    rope_parameters rope_scaling rope_theta=fi routed_scaling_factor short_conv_kernel_size
+    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
     """,
     "bamba": """
     architectures attention_bias attention_dropout=fin attn_layer_indices bos_token_id
     chunk_size_feed_forward eos_token_id hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id mamba_chunk_size mamba_conv_bias
-    mamba_d_conv=in mamba_d_head=ins mamba_d_state=in mamba_expand mamba_n_groups=in
-    mamba_n_heads=in mamba_proj_bias max_position_embeddings mlp_bias num_attention_heads
-    num_hidden_layers num_key_value_heads=in num_logits_to_keep=in output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    tie_word_embeddings time_step_limit=ln use_cache vocab_size z_loss_coefficient
+    mamba_d_conv=in mamba_d_head mamba_d_state=in mamba_expand mamba_n_groups mamba_n_heads
+    mamba_proj_bias max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
+    num_key_value_heads num_logits_to_keep output_hidden_states pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings time_step_limit
+    use_cache vocab_size z_loss_coefficient
+    """,
+    "biogpt": """
+    activation_dropout architectures attention_probs_dropout_prob bos_token_id
+    chunk_size_feed_forward eos_token_id hidden_act hidden_dropout_prob hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder label2id layer_norm_eps layerdrop
+    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
+    pad_token_id problem_type return_dict scale_embedding tie_word_embeddings use_cache
+    vocab_size
+    """,
+    "bitnet": """
+    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
+    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "bloom": """
     apply_residual_connection_post_layernorm architectures attention_dropout bos_token_id
@@ -185,7 +266,7 @@ FIELDS = {
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_norm_eps=fn logit_scale=fn max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
     use_cache use_qk_norm=bn vocab_size
     """,
@@ -193,15 +274,38 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_norm_eps layer_types logit_scale max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rope_parameters rope_scaling sliding_window
+    tie_word_embeddings use_cache vocab_size
+    """,
+    "cohere2_moe": """
+    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
+    eos_token_id expert_selection_fn head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder label2id layer_norm_eps layer_types
+    logit_scale max_position_embeddings mlp_layer_types norm_topk_prob num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_shared_experts
+    output_hidden_states output_router_logits pad_token_id prefix_dense_intermediate_size
+    prefix_dense_sliding_window_pattern problem_type return_dict rms_norm_eps=fn rope_scaling
+    rope_theta=fi shared_expert_combination_strategy sliding_window sliding_window_pattern=i
+    tie_word_embeddings use_cache vocab_size
+    """,
+    "cohere2_vision": """
+    alignment_intermediate_size architectures chunk_size_feed_forward downsample_factor
+    id2label image_token_id is_encoder_decoder label2id output_hidden_states problem_type
+    return_dict text_config tie_word_embeddings vision_config
+    """,
+    "ctrl": """
+    architectures bos_token_id chunk_size_feed_forward dff embd_pdrop eos_token_id hidden_size
+    id2label initializer_range is_encoder_decoder label2id layer_norm_epsilon
+    max_position_embeddings n_embd n_head n_layer n_positions num_attention_heads
+    num_hidden_layers output_hidden_states pad_token_id problem_type resid_pdrop return_dict
     tie_word_embeddings use_cache vocab_size
     """,
     "cwm": """
     architectures attention_dropout bos_token_id=i chunk_size_feed_forward eos_token_id
     head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
     pad_token_id pretraining_tp=i problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
@@ -211,7 +315,7 @@ FIELDS = {
     initializer_range intermediate_size is_encoder_decoder kv_lora_rank label2id
     max_position_embeddings mlp_bias moe_intermediate_size n_group=in n_routed_experts
     n_shared_experts norm_topk_prob=bn num_attention_heads num_experts num_experts_per_tok=in
-    num_hidden_layers num_key_value_heads=in output_hidden_states output_router_logits
+    num_hidden_layers num_key_value_heads output_hidden_states output_router_logits
     pad_token_id pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim
     return_dict rms_norm_eps rope_parameters rope_scaling rope_theta routed_scaling_factor
     tie_word_embeddings topk_group=in topk_method use_cache v_head_dim vocab_size
@@ -221,7 +325,7 @@ FIELDS = {
     eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
     moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=in
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
     num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
     pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
     rms_norm_eps rope_interleave rope_parameters rope_scaling rope_theta routed_scaling_factor
@@ -233,7 +337,7 @@ FIELDS = {
     index_n_heads index_topk initializer_range intermediate_size is_encoder_decoder
     kv_lora_rank label2id layer_types max_position_embeddings mlp_bias mlp_layer_types
     moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
     num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
     q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps rope_parameters
     rope_scaling rope_theta routed_scaling_factor tie_word_embeddings topk_group use_cache
@@ -246,12 +350,25 @@ FIELDS = {
     intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias
     mlp_layer_types moe_intermediate_size n_routed_experts n_shared_experts norm_topk_prob
     num_attention_heads num_experts_per_tok num_hash_layers num_hidden_layers
-    num_key_value_heads num_local_experts num_nextn_predict_layers o_groups o_lora_rank
+    num_key_value_heads=i num_local_experts num_nextn_predict_layers o_groups o_lora_rank
     output_hidden_states output_router_logits pad_token_id partial_rotary_factor=fn
     problem_type q_lora_rank=i qk_rope_head_dim=bdfiln return_dict rms_norm_eps
     rope_parameters rope_scaling rope_theta=fi routed_scaling_factor router_aux_loss_coef
     router_jitter_noise scoring_func sliding_window=i swiglu_limit tie_word_embeddings
     use_cache vocab_size
+    """,
+    "deepseek_vl": """
+    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict text_config tie_word_embeddings
+    vision_config
+    """,
+    "diffllama": """
+    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
+    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size is_encoder_decoder label2id lambda_std_dev max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    tie_word_embeddings use_cache vocab_size
     """,
     "dots1": """
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
@@ -259,7 +376,7 @@ FIELDS = {
     intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings
     max_window_layers=in moe_intermediate_size n_group=in n_routed_experts=in
     n_shared_experts=in norm_topk_prob=bn num_attention_heads num_experts_per_tok=in
-    num_hidden_layers num_key_value_heads=in num_local_experts=in output_hidden_states
+    num_hidden_layers num_key_value_heads num_local_experts=in output_hidden_states
     output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling routed_scaling_factor sliding_window tie_word_embeddings topk_group=in
     use_cache vocab_size
@@ -267,7 +384,7 @@ FIELDS = {
     "ernie4_5": """
     architectures bos_token_id chunk_size_feed_forward eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
     output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling tie_word_embeddings use_bias=bn use_cache=bn vocab_size
     """,
@@ -275,17 +392,17 @@ FIELDS = {
     architectures bos_token_id chunk_size_feed_forward eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size is_encoder_decoder label2id
     max_position_embeddings moe_intermediate_size moe_k moe_layer_end_index moe_layer_interval
-    moe_layer_start_index moe_norm_min moe_num_experts=in moe_num_shared_experts
+    moe_layer_start_index moe_norm_min moe_num_experts=in moe_num_shared_experts=in
     num_attention_heads num_experts=in num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads=in output_hidden_states output_router_logits=bn pad_token_id
-    problem_type return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
+    num_key_value_heads output_hidden_states output_router_logits=bn pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
     tie_word_embeddings use_bias=bn use_cache vocab_size
     """,
     "exaone4": """
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
     hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
     label2id layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling sliding_window sliding_window_pattern
     tie_word_embeddings use_cache vocab_size
     """,
@@ -294,7 +411,7 @@ FIELDS = {
     first_k_dense_replace hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings mlp_layer_types
     moe_intermediate_size n_group norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_shared_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_shared_experts
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling routed_scaling_factor sliding_window=i
     sliding_window_pattern tie_word_embeddings topk_group use_cache vocab_size
@@ -308,20 +425,52 @@ FIELDS = {
     parallel_attn problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
     use_cache vocab_size
     """,
+    "falcon_h1": """
+    architectures attention_bias attention_dropout=fin attention_in_multiplier
+    attention_out_multiplier bos_token_id chunk_size_feed_forward embedding_multiplier=fn
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
+    is_encoder_decoder key_multiplier label2id lm_head_multiplier mamba_chunk_size
+    mamba_conv_bias mamba_d_conv=in mamba_d_head mamba_d_ssm mamba_d_state=in mamba_expand
+    mamba_n_groups mamba_n_heads mamba_norm_before_gate mamba_proj_bias mamba_rms_norm
+    max_position_embeddings mlp_bias mlp_multipliers num_attention_heads num_hidden_layers
+    num_key_value_heads num_logits_to_keep output_hidden_states pad_token_id problem_type
+    projectors_bias return_dict rms_norm_eps rope_parameters rope_scaling ssm_in_multiplier
+    ssm_multipliers ssm_out_multiplier tie_word_embeddings time_step_limit use_cache=bn
+    vocab_size
+    """,
+    "falcon_mamba": """
+    architectures bos_token_id chunk_size_feed_forward conv_kernel eos_token_id expand
+    hidden_act hidden_size id2label initializer_range is_encoder_decoder label2id
+    layer_norm_epsilon mixer_rms_eps num_hidden_layers output_hidden_states pad_token_id
+    problem_type rescale_prenorm_residual residual_in_fp32 return_dict state_size
+    tie_word_embeddings time_step_floor time_step_init_scheme time_step_max time_step_min
+    time_step_rank time_step_scale use_associative_scan use_bias use_cache use_conv_bias
+    use_mambapy vocab_size
+    """,
     "flex_olmo": """
     architectures attention_bias attention_dropout=fn bos_token_id chunk_size_feed_forward
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=in num_local_experts
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef tie_word_embeddings
     use_cache vocab_size
+    """,
+    "flint": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    decoder_sparse_step eos_token_id head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder label2id layer_types
+    max_position_embeddings mlp_only_layers moe_intermediate_size norm_topk_prob
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
+    shared_expert_intermediate_size sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
     "gemma": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings
     use_bidirectional_attention use_cache vocab_size
     """,
@@ -330,7 +479,7 @@ FIELDS = {
     chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type query_pre_attn_scalar
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type query_pre_attn_scalar
     return_dict rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window=i
     tie_word_embeddings use_bidirectional_attention use_cache vocab_size
     """,
@@ -345,7 +494,7 @@ FIELDS = {
     chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type query_pre_attn_scalar
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type query_pre_attn_scalar
     return_dict rms_norm_eps rope_local_base_freq rope_parameters rope_scaling rope_theta
     sliding_window=i sliding_window_pattern=bdfil tie_word_embeddings
     use_bidirectional_attention use_cache vocab_size
@@ -363,7 +512,7 @@ FIELDS = {
     chunk_size_feed_forward eos_token_id final_logit_softcapping=f head_dim hidden_activation
     hidden_size hidden_size_per_layer_input id2label initializer_range intermediate_size=il
     is_encoder_decoder label2id laurel_rank layer_types max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads num_kv_shared_layers
+    num_attention_heads num_hidden_layers num_key_value_heads=i num_kv_shared_layers
     output_hidden_states pad_token_id problem_type return_dict rms_norm_eps
     rope_local_base_freq rope_parameters rope_scaling rope_theta sliding_window=i
     tie_word_embeddings use_cache vocab_size vocab_size_per_layer_input
@@ -380,7 +529,7 @@ FIELDS = {
     global_head_dim head_dim hidden_activation hidden_size hidden_size_per_layer_input
     id2label initializer_range intermediate_size is_encoder_decoder label2id layer_types
     max_position_embeddings moe_intermediate_size=in num_attention_heads num_experts=in
-    num_global_key_value_heads num_hidden_layers num_key_value_heads num_kv_shared_layers
+    num_global_key_value_heads num_hidden_layers num_key_value_heads=i num_kv_shared_layers
     output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling sliding_window=i tie_word_embeddings top_k_experts
     use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
@@ -390,7 +539,7 @@ FIELDS = {
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
@@ -398,15 +547,21 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
+    "glm46v": """
+    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
+    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
+    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
+    vision_config
     """,
     "glm4_moe": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id first_k_dense_replace head_dim=bdil hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
     moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
     num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
     partial_rotary_factor problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     rope_theta routed_scaling_factor tie_word_embeddings topk_group use_cache use_qk_norm
@@ -417,11 +572,40 @@ FIELDS = {
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder kv_lora_rank label2id max_position_embeddings mlp_layer_types
     moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
     num_local_experts output_hidden_states output_router_logits pad_token_id pretraining_tp=i
     problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
     rope_interleave=b rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
     topk_group use_cache v_head_dim vocab_size
+    """,
+    "glm4v": """
+    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
+    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
+    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
+    vision_config
+    """,
+    "glm4v_moe": """
+    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
+    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
+    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
+    vision_config
+    """,
+    "glm4v_moe_text": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
+    intermediate_size is_encoder_decoder label2id max_position_embeddings
+    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling routed_scaling_factor
+    router_aux_loss_coef tie_word_embeddings topk_group use_cache vocab_size
+    """,
+    "glm4v_text": """
+    architectures attention_dropout chunk_size_feed_forward hidden_act hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling use_cache
+    vocab_size
     """,
     "glm_moe_dsa": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
@@ -430,10 +614,33 @@ FIELDS = {
     is_encoder_decoder kv_lora_rank label2id layer_types max_position_embeddings mlp_bias
     mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_hidden_states output_router_logits
+    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
     pad_token_id problem_type q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict
     rms_norm_eps rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
     topk_group use_cache v_head_dim vocab_size
+    """,
+    "glm_ocr": """
+    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
+    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
+    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
+    vision_config
+    """,
+    "glm_ocr_text": """
+    architectures attention_dropout chunk_size_feed_forward hidden_act hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling use_cache
+    vocab_size
+    """,
+    "gpt-sw3": """
+    activation_function add_cross_attention architectures attn_pdrop bos_token_id
+    chunk_size_feed_forward embd_pdrop eos_token_id hidden_size id2label initializer_range
+    is_encoder_decoder label2id layer_norm_epsilon max_position_embeddings n_embd n_head
+    n_inner n_layer n_positions num_attention_heads num_hidden_layers output_hidden_states
+    pad_token_id problem_type reorder_and_upcast_attn resid_pdrop return_dict
+    scale_attn_by_inverse_layer_idx scale_attn_weights summary_activation
+    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
+    tie_word_embeddings use_cache vocab_size
     """,
     "gpt2": """
     activation_function add_cross_attention architectures attn_pdrop bos_token_id
@@ -470,11 +677,19 @@ FIELDS = {
     pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
     use_cache use_parallel_residual vocab_size
     """,
+    "gpt_neox_japanese": """
+    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
+    hidden_act hidden_dropout hidden_size id2label initializer_range
+    intermediate_multiple_size is_decoder is_encoder_decoder label2id layer_norm_eps
+    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
+    pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
+    use_cache vocab_size
+    """,
     "gpt_oss": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef sliding_window=i
     swiglu_alpha swiglu_limit tie_word_embeddings use_cache vocab_size
@@ -490,17 +705,17 @@ FIELDS = {
     architectures attention_bias attention_dropout attention_multiplier=fi bos_token_id
     chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id logits_scaling
-    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
-    num_key_value_heads=in output_hidden_states pad_token_id problem_type residual_multiplier
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings
-    use_cache vocab_size
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
+    output_hidden_states pad_token_id problem_type residual_multiplier return_dict
+    rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache
+    vocab_size
     """,
     "granite_swa": """
     architectures attention_bias attention_dropout attention_multiplier=fi bos_token_id
     chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id layer_rope_theta
     layer_types logits_scaling max_position_embeddings mlp_bias num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     residual_multiplier return_dict rms_norm_eps rope_parameters rope_scaling sliding_window
     tie_word_embeddings use_cache vocab_size
     """,
@@ -509,7 +724,7 @@ FIELDS = {
     chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id logits_scaling
     max_position_embeddings num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=in num_local_experts output_hidden_states output_router_logits=bn
+    num_key_value_heads num_local_experts output_hidden_states output_router_logits=bn
     pad_token_id problem_type residual_multiplier return_dict rms_norm_eps rope_parameters
     rope_scaling rope_theta router_aux_loss_coef=fn tie_word_embeddings use_cache vocab_size
     """,
@@ -518,7 +733,7 @@ FIELDS = {
     chunk_size_feed_forward embedding_multiplier=fin eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size is_encoder_decoder label2id layer_rope_theta
     layer_types logits_scaling=fin max_position_embeddings num_attention_heads
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads=in num_local_experts=in
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts=in
     output_hidden_states output_router_logits=bn pad_token_id problem_type
     residual_multiplier=fin return_dict rms_norm_eps rope_parameters rope_scaling
     router_aux_loss_coef=fn shared_intermediate_size sliding_window tie_word_embeddings
@@ -529,19 +744,19 @@ FIELDS = {
     chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id layer_types
     layers_block_type logits_scaling mamba_chunk_size mamba_conv_bias mamba_d_conv
-    mamba_d_head mamba_d_state mamba_expand mamba_n_groups mamba_n_heads mamba_proj_bias
+    mamba_d_head=i mamba_d_state mamba_expand mamba_n_groups=i mamba_n_heads=i mamba_proj_bias
     max_position_embeddings num_attention_heads num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads=in num_local_experts output_hidden_states output_router_logits=bn
+    num_key_value_heads num_local_experts output_hidden_states output_router_logits=bn
     pad_token_id position_embedding_type problem_type residual_multiplier return_dict
     rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn shared_intermediate_size
-    tie_word_embeddings time_step_limit=ln use_cache vocab_size
+    tie_word_embeddings time_step_limit use_cache vocab_size
     """,
     "granitemoeshared": """
     architectures attention_bias attention_dropout=fin attention_multiplier bos_token_id
     chunk_size_feed_forward embedding_multiplier=fin eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size is_encoder_decoder label2id
     logits_scaling=fin max_position_embeddings num_attention_heads num_experts_per_tok=in
-    num_hidden_layers num_key_value_heads=in num_local_experts=in output_hidden_states
+    num_hidden_layers num_key_value_heads num_local_experts=in output_hidden_states
     output_router_logits=bn pad_token_id problem_type residual_multiplier=fin return_dict
     rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn shared_intermediate_size
     tie_word_embeddings use_cache vocab_size
@@ -550,7 +765,7 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings mlp_bias num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
@@ -558,16 +773,16 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eod_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id
-    pretraining_tp=i problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    tie_word_embeddings use_cache vocab_size
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id pretraining_tp=i
+    problem_type return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings
+    use_cache vocab_size
     """,
     "hunyuan_v1_moe": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eod_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings moe_topk=il
     num_attention_heads num_experts num_experts_per_tok=il num_hidden_layers
-    num_key_value_heads=in num_local_experts output_hidden_states output_router_logits
+    num_key_value_heads num_local_experts output_hidden_states output_router_logits
     pad_token_id pretraining_tp=i problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling rope_theta sep_token_id tie_word_embeddings use_cache vocab_size
     """,
@@ -576,7 +791,7 @@ FIELDS = {
     enable_moe_fp32_combine eos_token_id head_dim hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
     mlp_bias mlp_layer_types moe_intermediate_size num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts=in
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts=in
     num_shared_experts output_hidden_states output_router_logits pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling router_scaling_factor
     tie_word_embeddings use_cache vocab_size
@@ -586,23 +801,34 @@ FIELDS = {
     chunk_size_feed_forward embedding_multiplier eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     logits_scaling max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
-    num_key_value_heads=in output_hidden_states pad_token_id problem_type residual_multiplier
+    num_key_value_heads output_hidden_states pad_token_id problem_type residual_multiplier
     return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     use_post_norm vocab_size
+    """,
+    "idefics3": """
+    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict scale_factor text_config tie_word_embeddings
+    use_cache vision_config
     """,
     "internlm3": """
     architectures attention_bias attention_dropout bias bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type qkv_bias return_dict rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_cache vocab_size
+    """,
+    "internvl": """
+    architectures chunk_size_feed_forward downsample_ratio id2label image_seq_length
+    image_token_id is_encoder_decoder label2id output_hidden_states problem_type
+    projector_hidden_act return_dict text_config tie_word_embeddings vision_config
+    vision_feature_layer vision_feature_select_strategy
     """,
     "iquestcoder": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_cache vocab_size
     """,
@@ -610,16 +836,27 @@ FIELDS = {
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id layer_norm_eps max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
     use_cache vocab_size
+    """,
+    "jamba": """
+    architectures attention_dropout attn_layer_offset attn_layer_period bos_token_id
+    chunk_size_feed_forward eos_token_id expert_layer_offset expert_layer_period hidden_act
+    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
+    mamba_conv_bias=b mamba_d_conv mamba_d_state mamba_dt_rank mamba_expand=i
+    mamba_proj_bias=b max_position_embeddings num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    output_hidden_states output_router_logits pad_token_id problem_type return_dict
+    rms_norm_eps router_aux_loss_coef tie_word_embeddings use_associative_scan use_cache
+    use_mamba_kernels use_mambapy vocab_size
     """,
     "kimi_k2": """
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
     moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=in
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
     num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
     pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
     rms_norm_eps rope_interleave rope_parameters rope_scaling rope_theta routed_scaling_factor
@@ -638,7 +875,7 @@ FIELDS = {
     linear_conv_kernel_dim linear_head_dim linear_num_heads max_position_embeddings
     mlp_layer_types moe_intermediate_size n_group n_shared_experts norm_topk_prob
     num_attention_heads num_expert_group num_experts=bdil num_experts_per_tok=in
-    num_experts_per_token num_hidden_layers num_key_value_heads=in num_local_experts
+    num_experts_per_token num_hidden_layers num_key_value_heads num_local_experts
     num_shared_experts=bdil output_hidden_states output_router_logits pad_token_id
     pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
     rms_norm_eps routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
@@ -651,7 +888,7 @@ FIELDS = {
     mlp_layer_types moe_apply_router_weight_on_input moe_intermediate_size
     moe_routed_scaling_factor moe_router_logit_softcapping num_attention_heads
     num_attention_heads_per_layer num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads output_hidden_states output_router_logits pad_token_id problem_type
+    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
     shared_expert_intermediate_size sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
@@ -660,7 +897,7 @@ FIELDS = {
     block_multiple_of bos_token_id chunk_size_feed_forward conv_L_cache conv_bias eos_token_id
     full_attn_idxs head_dim=bdil hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings norm_eps
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
     pad_token_id problem_type return_dict rope_parameters rope_scaling rope_theta
     tie_word_embeddings use_cache vocab_size
     """,
@@ -669,15 +906,35 @@ FIELDS = {
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     layer_types max_position_embeddings moe_intermediate_size norm_eps norm_topk_prob
     num_attention_heads num_dense_layers num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads output_hidden_states output_router_logits pad_token_id problem_type
+    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
     return_dict rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
     use_cache use_expert_bias vocab_size
+    """,
+    "lfm2_vl": """
+    architectures chunk_size_feed_forward downsample_factor id2label image_token_id
+    is_encoder_decoder label2id output_hidden_states problem_type projector_bias
+    projector_hidden_act projector_hidden_size projector_use_layernorm return_dict text_config
+    tie_word_embeddings vision_config
+    """,
+    "lfm3": """
+    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
+    conv_L_cache conv_bias eos_token_id head_dim hidden_size id2label initializer_range
+    intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    sliding_window tie_word_embeddings use_attention_gate use_cache use_sandwich_norm
+    vocab_size
+    """,
+    "lighton_ocr": """
+    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict spatial_merge_size text_config
+    tie_word_embeddings vision_config
     """,
     "llama": """
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id pretraining_tp problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling tie_word_embeddings use_cache vocab_size
     """,
@@ -693,28 +950,63 @@ FIELDS = {
     head_dim hidden_act hidden_size id2label initializer_range interleave_moe_layer_step
     intermediate_size intermediate_size_mlp is_encoder_decoder label2id layer_types
     max_position_embeddings moe_layers no_rope_layer_interval no_rope_layers
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
     num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
     router_jitter_noise tie_word_embeddings use_cache use_qk_norm vocab_size
+    """,
+    "llava": """
+    architectures chunk_size_feed_forward id2label image_seq_length image_token_id
+    image_token_index is_encoder_decoder label2id multimodal_projector_bias
+    output_hidden_states problem_type projector_hidden_act return_dict text_config
+    tie_word_embeddings vision_config vision_feature_layer vision_feature_select_strategy
+    """,
+    "llava_next": """
+    architectures chunk_size_feed_forward id2label image_grid_pinpoints image_seq_length
+    image_token_id image_token_index is_encoder_decoder label2id multimodal_projector_bias
+    output_hidden_states problem_type projector_hidden_act return_dict text_config
+    tie_word_embeddings vision_config vision_feature_layer vision_feature_select_strategy
+    """,
+    "llava_next_video": """
+    architectures chunk_size_feed_forward id2label image_grid_pinpoints image_seq_length
+    image_token_id image_token_index is_encoder_decoder label2id multimodal_projector_bias
+    output_hidden_states problem_type projector_hidden_act return_dict spatial_pool_mode
+    spatial_pool_stride text_config tie_word_embeddings video_seq_length video_token_id
+    video_token_index vision_config vision_feature_layer vision_feature_select_strategy
+    """,
+    "llava_onevision": """
+    architectures chunk_size_feed_forward id2label image_grid_pinpoints image_token_id
+    image_token_index is_encoder_decoder label2id multimodal_projector_bias
+    output_hidden_states problem_type projector_hidden_act return_dict text_config
+    tie_word_embeddings video_token_id video_token_index vision_aspect_ratio vision_config
+    vision_feature_layer vision_feature_select_strategy
     """,
     "longcat_flash": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id expert_ffn_hidden_size ffn_hidden_size head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size is_encoder_decoder kv_lora_rank label2id
     max_position_embeddings moe_intermediate_size moe_topk n_routed_experts
-    num_attention_heads num_experts_per_tok num_key_value_heads=in num_layers
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    q_lora_rank=i qk_head_dim qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
-    rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
-    use_cache v_head_dim vocab_size zero_expert_num
+    num_attention_heads num_experts_per_tok num_key_value_heads num_layers num_local_experts
+    output_hidden_states output_router_logits pad_token_id problem_type q_lora_rank=i
+    qk_head_dim qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps rope_parameters
+    rope_scaling rope_theta routed_scaling_factor tie_word_embeddings use_cache v_head_dim
+    vocab_size zero_expert_num
+    """,
+    "mamba": """
+    architectures bos_token_id chunk_size_feed_forward conv_kernel eos_token_id expand
+    hidden_act hidden_size id2label initializer_range is_encoder_decoder label2id
+    layer_norm_epsilon num_hidden_layers output_hidden_states pad_token_id problem_type
+    rescale_prenorm_residual residual_in_fp32 return_dict state_size tie_word_embeddings
+    time_step_floor time_step_init_scheme time_step_max time_step_min time_step_rank
+    time_step_scale use_associative_scan use_bias use_cache use_conv_bias use_mambapy
+    vocab_size
     """,
     "mamba2": """
     architectures bos_token_id chunk_size chunk_size_feed_forward conv_kernel eos_token_id
     expand head_dim hidden_act hidden_size id2label initializer_range is_encoder_decoder
     label2id layer_norm_epsilon n_groups num_heads num_hidden_layers output_hidden_states
     pad_token_id problem_type rescale_prenorm_residual residual_in_fp32 return_dict state_size
-    tie_word_embeddings time_step_floor time_step_limit time_step_max time_step_min
+    tie_word_embeddings time_step_floor time_step_limit=l time_step_max time_step_min
     time_step_rank use_bias use_cache use_conv_bias vocab_size
     """,
     "mellum": """
@@ -722,10 +1014,10 @@ FIELDS = {
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings mlp_layer_types
     moe_intermediate_size mtp_layer_types mtp_mlp_layer_types norm_topk_prob
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
-    num_mtp_layers=in output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef sliding_window
-    tie_word_embeddings use_cache vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_mtp_layers=in output_hidden_states output_router_logits
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    router_aux_loss_coef sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "mimo_v2_flash": """
     architectures attention_bias attention_dropout attention_value_scale bos_token_id
@@ -733,7 +1025,7 @@ FIELDS = {
     initializer_range intermediate_size is_encoder_decoder label2id layer_types
     max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_routed_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_hidden_states output_router_logits
+    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     routed_scaling_factor=fn sliding_window=i sliding_window_size tie_word_embeddings
     topk_group use_cache v_head_dim vocab_size
@@ -742,7 +1034,7 @@ FIELDS = {
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     dim_model_base eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim
     return_dict rms_norm_eps rope_parameters rope_scaling scale_depth scale_emb
     tie_word_embeddings use_cache v_head_dim=in vocab_size
@@ -753,7 +1045,7 @@ FIELDS = {
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     layer_types linear_attn_alpha_factor linear_attn_beta_factor max_position_embeddings
     mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads num_local_experts output_hidden_states
+    num_hidden_layers num_key_value_heads=i num_local_experts output_hidden_states
     output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings
     use_cache vocab_size
@@ -765,16 +1057,17 @@ FIELDS = {
     is_encoder_decoder label2id layer_types layernorm_full_attention_beta
     layernorm_linear_attention_beta layernorm_mlp_beta linear_attn_alpha_factor
     linear_attn_beta_factor max_position_embeddings mlp_alpha_factor mlp_beta_factor
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
-    router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
+    router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
+    vocab_size
     """,
     "minimax_m2": """
     architectures attention_dropout attn_type_list bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
     output_hidden_states output_router_logits pad_token_id partial_rotary_factor problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling rope_theta rotary_dim=bdfiln
     router_aux_loss_coef router_jitter_noise tie_word_embeddings use_cache vocab_size
@@ -796,7 +1089,7 @@ FIELDS = {
     index_block_size index_head_dim index_local_blocks index_n_heads index_topk_blocks
     initializer_range intermediate_size is_encoder_decoder label2id layer_types
     max_position_embeddings mlp_layer_types num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rotary_dim routed_scaling_factor
     router_aux_loss_coef router_jitter_noise shared_intermediate_size swiglu_alpha
@@ -808,7 +1101,7 @@ FIELDS = {
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     layer_types linear_attn_alpha_factor linear_attn_beta_factor max_position_embeddings
     mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads num_local_experts output_hidden_states
+    num_hidden_layers num_key_value_heads=i num_local_experts output_hidden_states
     output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings
     use_cache vocab_size
@@ -817,22 +1110,23 @@ FIELDS = {
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
     head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings
     use_cache vocab_size
     """,
     "ministral3": """
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id head_dim
     hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
+    label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
+    rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache
+    vocab_size
     """,
     "mistral": """
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
     head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
     use_cache vocab_size
     """,
@@ -847,7 +1141,7 @@ FIELDS = {
     eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
     moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=in
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
     num_local_experts output_hidden_states output_router_logits pad_token_id pretraining_tp
     problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
     rope_interleave rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
@@ -857,7 +1151,7 @@ FIELDS = {
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
     head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
     router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
@@ -874,7 +1168,7 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id final_logit_softcapping hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
@@ -882,7 +1176,7 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias norm_eps
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
     use_cache vocab_size
     """,
@@ -895,25 +1189,25 @@ FIELDS = {
     max_position_embeddings mlp_bias mlp_hidden_act moe_intermediate_size moe_latent_size
     moe_shared_expert_intermediate_size moe_shared_expert_overlap mtp_layers_block_type
     n_group n_groups n_routed_experts n_shared_experts norm_topk_prob num_attention_heads
-    num_experts_per_tok num_key_value_heads num_local_experts num_logits_to_keep
+    num_experts_per_tok num_key_value_heads=i num_local_experts num_logits_to_keep=i
     num_nextn_predict_layers output_hidden_states output_router_logits pad_token_id
     problem_type rescale_prenorm_residual residual_in_fp32 return_dict
     routed_scaling_factor=fi sliding_window ssm_state_size tie_word_embeddings time_step_floor
-    time_step_limit time_step_max time_step_min topk_group use_bias use_cache use_conv_bias
+    time_step_limit=l time_step_max time_step_min topk_group use_bias use_cache use_conv_bias
     use_mamba_kernels vocab_size
     """,
     "olmo": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     clip_qkv eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=in output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "olmo2": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=in output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache
     vocab_size
     """,
@@ -921,18 +1215,61 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window=i
     tie_word_embeddings use_cache vocab_size
+    """,
+    "olmo_hybrid": """
+    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
+    is_encoder_decoder label2id layer_types linear_a_log_max linear_a_log_min
+    linear_allow_neg_eigval linear_conv_kernel_dim linear_dt_init_floor linear_dt_max
+    linear_dt_min linear_key_head_dim=in linear_num_key_heads=in linear_num_value_heads=in
+    linear_value_head_dim=in max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "olmoe": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     clip_qkv eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=in num_local_experts
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
     tie_word_embeddings use_cache vocab_size
+    """,
+    "openai-gpt": """
+    afn architectures attn_pdrop bos_token_id chunk_size_feed_forward embd_pdrop eos_token_id
+    hidden_size id2label initializer_range is_encoder_decoder label2id layer_norm_epsilon
+    max_position_embeddings n_embd n_head n_layer n_positions num_attention_heads
+    num_hidden_layers output_hidden_states pad_token_id problem_type resid_pdrop return_dict
+    summary_activation summary_first_dropout summary_proj_to_labels summary_type
+    summary_use_proj tie_word_embeddings vocab_size
+    """,
+    "opt": """
+    activation_function architectures attention_dropout bos_token_id chunk_size_feed_forward
+    do_layer_norm_before dropout enable_bias eos_token_id ffn_dim hidden_size id2label
+    init_std is_encoder_decoder label2id layer_norm_elementwise_affine layerdrop
+    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
+    pad_token_id problem_type return_dict tie_word_embeddings use_cache vocab_size
+    word_embed_proj_dim
+    """,
+    "paddleocr_vl": """
+    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict text_config tie_word_embeddings
+    video_token_id vision_config vision_end_token_id vision_start_token_id
+    """,
+    "paddleocr_vl_text": """
+    architectures bos_token_id chunk_size_feed_forward eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
+    rope_scaling tie_word_embeddings use_bias=bn use_cache=bn vocab_size
+    """,
+    "paligemma": """
+    architectures chunk_size_feed_forward hidden_size id2label image_token_id
+    image_token_index is_encoder_decoder label2id output_hidden_states problem_type
+    projection_dim return_dict text_config tie_word_embeddings vision_config vocab_size
     """,
     "persimmon": """
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
@@ -945,7 +1282,7 @@ FIELDS = {
     architectures attention_dropout=fin bos_token_id chunk_size_feed_forward embd_pdrop
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_norm_eps max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     qk_layernorm resid_pdrop return_dict rope_parameters rope_scaling tie_word_embeddings
     use_cache vocab_size
     """,
@@ -953,15 +1290,24 @@ FIELDS = {
     architectures attention_dropout bos_token_id chunk_size_feed_forward embd_pdrop
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=in original_max_position_embeddings output_hidden_states pad_token_id
+    num_key_value_heads original_max_position_embeddings output_hidden_states pad_token_id
     problem_type resid_pdrop return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
     sliding_window tie_word_embeddings use_cache vocab_size
+    """,
+    "phimoe": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    eos_token_id hidden_act hidden_size id2label initializer_range input_jitter_noise
+    intermediate_size is_encoder_decoder label2id lm_head_bias max_position_embeddings
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
+    router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "qwen2": """
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
     hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
     label2id layer_types max_position_embeddings max_window_layers num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
     tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
@@ -974,7 +1320,7 @@ FIELDS = {
     architectures attention_dropout=fin bos_token_id chunk_size_feed_forward eos_token_id
     hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
     label2id layer_types max_position_embeddings max_window_layers=in num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
     use_sliding_window=bn vocab_size
     """,
@@ -983,7 +1329,7 @@ FIELDS = {
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings max_window_layers
     mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads output_hidden_states
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_hidden_states
     output_router_logits pad_token_id problem_type qkv_bias return_dict rms_norm_eps
     rope_parameters rope_scaling rope_theta router_aux_loss_coef
     shared_expert_intermediate_size sliding_window tie_word_embeddings use_cache
@@ -998,7 +1344,7 @@ FIELDS = {
     architectures attention_dropout=fin bos_token_id chunk_size_feed_forward eos_token_id
     hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
     label2id layer_types max_position_embeddings max_window_layers=in num_attention_heads
-    num_hidden_layers num_key_value_heads=in output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
     use_sliding_window=bn vocab_size
     """,
@@ -1006,7 +1352,7 @@ FIELDS = {
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings max_window_layers
-    num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
     sliding_window tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
@@ -1025,9 +1371,9 @@ FIELDS = {
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range is_encoder_decoder
     label2id layer_types linear_conv_kernel_dim linear_key_head_dim linear_num_key_heads
     linear_num_value_heads linear_value_head_dim max_position_embeddings moe_intermediate_size
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
     shared_expert_intermediate_size tie_word_embeddings use_cache vocab_size
     """,
     "qwen3_5_text": """
@@ -1035,7 +1381,7 @@ FIELDS = {
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types linear_conv_kernel_dim linear_key_head_dim
     linear_num_key_heads linear_num_value_heads linear_value_head_dim max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
+    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_cache vocab_size
     """,
@@ -1044,7 +1390,7 @@ FIELDS = {
     decoder_sparse_step eos_token_id head_dim=bdil hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
     mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads output_hidden_states
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_hidden_states
     output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling rope_theta router_aux_loss_coef sliding_window tie_word_embeddings use_cache
     use_sliding_window vocab_size
@@ -1056,7 +1402,7 @@ FIELDS = {
     linear_conv_kernel_dim linear_key_head_dim linear_num_key_heads linear_num_value_heads
     linear_value_head_dim max_position_embeddings mlp_only_layers moe_intermediate_size
     norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads output_hidden_states output_router_logits pad_token_id
+    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id
     partial_rotary_factor problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     rope_theta router_aux_loss_coef shared_expert_intermediate_size tie_word_embeddings
     use_cache vocab_size
@@ -1076,22 +1422,36 @@ FIELDS = {
     decoder_sparse_step eos_token_id head_dim=in hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
     mlp_only_layers moe_intermediate_size num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads output_hidden_states output_router_logits
+    num_hidden_layers num_key_value_heads=i output_hidden_states output_router_logits
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
     router_aux_loss_coef tie_word_embeddings use_cache vocab_size
     """,
     "qwen3_vl_text": """
     architectures attention_bias attention_dropout chunk_size_feed_forward head_dim hidden_act
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
     output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling rope_theta use_cache vocab_size
+    """,
+    "recurrent_gemma": """
+    architectures attention_bias attention_dropout attention_window_size block_types
+    bos_token_id chunk_size_feed_forward conv1d_width eos_token_id hidden_activation
+    hidden_size id2label intermediate_size is_encoder_decoder label2id logits_soft_cap
+    lru_width num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
+    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    sliding_window=i tie_word_embeddings use_cache vocab_size w_init_variance_scale
+    """,
+    "rwkv": """
+    architectures attention_hidden_size bos_token_id chunk_size_feed_forward context_length
+    eos_token_id hidden_size id2label intermediate_size=in is_encoder_decoder label2id
+    layer_norm_epsilon max_position_embeddings num_hidden_layers output_hidden_states
+    problem_type rescale_every return_dict tie_word_embeddings use_cache vocab_size
     """,
     "seed_oss": """
     architectures attention_bias attention_dropout attention_out_bias bos_token_id
     chunk_size_feed_forward eos_token_id head_dim=in hidden_act hidden_size id2label
     initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in output_hidden_states
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
     pad_token_id pretraining_tp=i problem_type residual_dropout return_dict rms_norm_eps
     rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
@@ -1100,16 +1460,21 @@ FIELDS = {
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias
     no_rope_layer_interval no_rope_layers num_attention_heads num_hidden_layers
-    num_key_value_heads=in output_hidden_states pad_token_id problem_type return_dict
+    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
     use_cache use_sliding_window vocab_size
+    """,
+    "smolvlm": """
+    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict scale_factor text_config tie_word_embeddings
+    use_cache vision_config
     """,
     "solar_open": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range is_encoder_decoder
     label2id max_position_embeddings moe_intermediate_size n_group n_routed_experts
     n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_hidden_states output_router_logits
+    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
     pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
     routed_scaling_factor tie_word_embeddings topk_group use_cache vocab_size
     """,
@@ -1117,7 +1482,7 @@ FIELDS = {
     architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
     hidden_act hidden_dropout hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id layer_norm_eps max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
     qk_layernorm return_dict rope_parameters rope_scaling tie_word_embeddings use_cache
     use_parallel_residual use_qkv_bias vocab_size
     """,
@@ -1125,7 +1490,7 @@ FIELDS = {
     architectures attention_dropout bos_token_id chunk_size_feed_forward embedding_dropout
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
     is_encoder_decoder label2id max_position_embeddings norm_epsilon num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
+    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
     residual_dropout return_dict rope_parameters rope_scaling sliding_window
     tie_word_embeddings use_bias use_cache vocab_size
     """,
@@ -1135,7 +1500,7 @@ FIELDS = {
     is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias mlp_layer_types
     moe_intermediate_size moe_num_experts moe_router_scaling_factor moe_top_k mtp_layer_types
     mtp_mlp_layer_types n_routed_experts num_attention_groups num_attention_heads
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
     num_nextn_predict_layers=bdil num_sliding_attention_heads output_hidden_states
     output_router_logits pad_token_id=i problem_type query_pre_attn_scalar=fin return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta=bdfils share_expert_dim
@@ -1151,15 +1516,39 @@ FIELDS = {
     chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
     hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
     layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type query_pre_attn_scalar
+    num_key_value_heads=i output_hidden_states pad_token_id problem_type query_pre_attn_scalar
     return_dict rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings
     use_cache vocab_size
+    """,
+    "vipllava": """
+    architectures chunk_size_feed_forward id2label image_seq_length image_token_id
+    image_token_index is_encoder_decoder label2id output_hidden_states problem_type
+    projector_hidden_act projector_layernorm_eps return_dict text_config tie_word_embeddings
+    vision_config vision_feature_layer vision_feature_layers
+    """,
+    "xglm": """
+    activation_dropout activation_function add_cross_attention architectures attention_dropout
+    attention_heads bos_token_id chunk_size_feed_forward d_model decoder_start_token_id
+    dropout eos_token_id ffn_dim hidden_size id2label init_std is_encoder_decoder label2id
+    layerdrop max_position_embeddings num_attention_heads num_hidden_layers num_layers
+    output_hidden_states pad_token_id problem_type return_dict scale_embedding
+    tie_word_embeddings use_cache vocab_size
+    """,
+    "xlstm": """
+    add_out_norm architectures autocast_kernel_dtype bos_token_id chunk_size
+    chunk_size_feed_forward chunkwise_kernel embedding_dim eos_token_id eps ffn_proj_factor
+    ffn_round_up_to_multiple_of gate_soft_cap hidden_size id2label inference_state_dtype
+    is_encoder_decoder label2id max_inference_chunksize mode norm_eps
+    norm_reduction_force_float32 num_blocks num_heads num_hidden_layers output_hidden_states
+    output_logit_soft_cap pad_token_id problem_type qk_dim_factor return_dict
+    return_last_states sequence_kernel step_kernel tie_word_embeddings use_bias use_cache
+    v_dim_factor vocab_size weight_mode
     """,
     "youtu": """
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     embedding_initializer_range eos_token_id hidden_act hidden_size id2label
     initializer_range=fn intermediate_size is_encoder_decoder kv_lora_rank label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=i
     output_hidden_states pad_token_id problem_type q_lora_rank qk_nope_head_dim
     qk_rope_head_dim return_dict rms_norm_eps rope_interleave rope_parameters rope_scaling
     tie_word_embeddings use_cache v_head_dim=in vocab_size

@@ -10,6 +10,7 @@ CANNOT_RUN = (
     "hidden_size is [0-9,]+, but the decoder is",
     "num_key_value_heads is [0-9,]+ for [0-9,]+ heads, which each have keys of their own",
     "topk_group is [0-9,]+, more than the [0-9,]+ groups",
+    "linear_num_value_heads is [0-9,]+, which is not a multiple of the [0-9,]+ key heads",
     "num_experts_per_tok is [0-9,]+, more than the [0-9,]+ experts",
 )
 """Refusals of configurations that the class builds and cannot run."""

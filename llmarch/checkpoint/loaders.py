@@ -83,6 +83,8 @@ class _Loaders:
         patterns = {tensor.pattern for tensor in stored}
         self.native = conversion.native and not MISTRAL_NATIVE.isdisjoint(patterns)
         self.mlx = writer == "mlx" or any(is_mlx(tensor) for tensor in stored)
+        self.packed_modules = {_module(tensor.pattern) for tensor in stored if tensor.packing}
+        """Modules whose weights are packed."""
         self.wrapped = any(
             "language_model." in wrapper_prefix(row.pattern) for m in matches for row in m.rows
         )
@@ -103,7 +105,8 @@ class _Loaders:
         spellings = [stored]
         if self.mlx:
             spellings += self._mlx_spellings(stored, published)
-        if self.mlx or tensor.packing:
+        # Biases of experts stand beside the weights.
+        if self.mlx or _module(stored) in self.packed_modules:
             spellings += [
                 at_experts(spelling, name)
                 for spelling in spellings
@@ -126,6 +129,11 @@ class _Loaders:
             absorbed = _ABSORBED.sub(".kv_b_proj.", rest)
             names.append(wrapper_prefix(name) + absorbed)
         return names
+
+
+def _module(name: str) -> str:
+    """Return the module that a tensor is of."""
+    return name.rpartition(".")[0]
 
 
 def is_mlx(tensor: LogicalTensor) -> bool:

@@ -14,6 +14,7 @@ from ..architecture.schema import Finding, Quantization, Severity
 from ..errors import printable
 from .declared_storage import storage_findings
 from .exclusions import Exclusions, exclusions_of, expand_modules
+from .findings import info_finding
 from .indices import Index, folded_names
 from .logical import LogicalTensor
 from .module_declarations import ModuleDeclarations, is_class_name
@@ -21,6 +22,7 @@ from .packing import FORMATS, Unpacked
 from .packing.base import FLOAT8
 
 if TYPE_CHECKING:
+    from ..tensors.conversion import Conversion
     from .matching import Match
 
 MAX_PATHS = 3
@@ -60,6 +62,15 @@ _OWN_TENSORS = frozenset({"aqlm", "hqq", "spqr", "vptq"})
 """Methods that llmarch does not unpack, and whose tensors have names of their own: `codebooks`,
 `W_q`, `dense_weights`, `centroids`. Their loaders find nothing in the formats unpacked here."""
 
+_LINEAR_ONLY = frozenset(
+    {"bitsandbytes", "gptq", "gptqmodel", "auto_gptq", "awq", "compressed-tensors", "fbgemm_fp8"}
+)
+"""Methods for which transformers replaces linear modules, and leaves parameters that hold all
+experts as they are (transformers 5.23.0 integrations/bitsandbytes.py, awq.py and fbgemm_fp8.py;
+optimum 2.3.0 gptq/quantizer.py convert_model; compressed-tensors 0.20.0 apply_quantization_config).
+Not so FP8 (FP8Experts), auto-round 0.16.1 (a linear module for each expert) and mlx-lm 0.32.2
+(QuantizedSwitchLinear). ModelOpt's checkpoints are for vLLM and SGLang, which quantise experts."""
+
 _WIDTHS_DECLARED = frozenset({"mlx", "gptq", "awq"})
 """Methods whose declaration gives the bits of every module."""
 
@@ -89,7 +100,11 @@ def packing_finding(path: str, message: str, old: Any, new: Any) -> Finding:
 
 
 def quantization_findings(
-    matches: list[Match], unpacked: Unpacked, declared: Quantization | None, uncertain: bool
+    matches: list[Match],
+    unpacked: Unpacked,
+    declared: Quantization | None,
+    conversion: Conversion,
+    uncertain: bool,
 ) -> list[Finding]:
     """Return the findings where declaration and tensors disagree.
 
@@ -97,6 +112,7 @@ def quantization_findings(
         matches: rows and the tensors stored for them
         unpacked: all logical tensors, with the formats they are in
         declared: the quantization that the config declares
+        conversion: how transformers finds the tensors of the model_type
         uncertain: some tensors are in a packing that llmarch does not unpack, perhaps the declared
 
     """
@@ -119,7 +135,7 @@ def quantization_findings(
         findings += wrong_bits(packed, declared)
         findings += excluded_but_packed(packed, declared)
         findings += packed_but_not_declared(matches, declared)
-        findings += declared_but_plain_modules(matches, declared)
+        findings += declared_but_plain_modules(matches, declared, conversion)
         findings += patterns_not_compared(declared)
         reported = {finding.path for finding in unpacked.findings}
         findings += storage_findings([x for x in packed if not unpacked.is_reported(x)])
@@ -366,7 +382,9 @@ def packed_but_not_declared(matches: list[Match], declared: Quantization) -> lis
     return findings
 
 
-def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> list[Finding]:
+def declared_but_plain_modules(
+    matches: list[Match], declared: Quantization, conversion: Conversion
+) -> list[Finding]:
     """Report modules that the config quantises, and that are stored plain, without scales.
 
     Loaders build them quantised, and find no scales. Modules are compared if they are large linear
@@ -378,8 +396,11 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
     if not modules.is_known:
         return []
     packed = {m.key for m in matches if any(x.packing for x in m.tensors)}
-    findings: list[Finding] = []
+    left_plain = experts_left_plain(matches, declared, conversion)
+    findings = [plain_experts(left_plain, declared)] if left_plain else []
     for match in matches:
+        if match in left_plain:
+            continue
         is_meant = modules.quantises(match, match.key in packed)
         is_named = match.rows[0].component in _NAMED_COMPONENTS
         for tensor in match.tensors:
@@ -399,6 +420,37 @@ def declared_but_plain_modules(matches: list[Match], declared: Quantization) -> 
             for path in folded_names(tensor.source, indices)[:MAX_PATHS]:
                 findings.append(packing_finding(path, message, declared.method, tensor.dtype))
     return findings
+
+
+def experts_left_plain(
+    matches: list[Match], declared: Quantization, conversion: Conversion
+) -> list[Match]:
+    """Return the experts that transformers leaves unquantised, and that are stored so.
+
+    Its classes have one parameter for all experts, which is no linear module. Where some experts
+    are packed, all have to be.
+    """
+    if declared.method not in _LINEAR_ONLY or declared.method in conversion.unstacked_by:
+        return []
+    experts = [match for match in matches if match.rows[0].component == "experts"]
+    if any(tensor.packing for match in experts for tensor in match.tensors):
+        return []
+    return [
+        match
+        for match in experts
+        if len(match.expected_shape) > 2 or conversion.stacks(match.rows[0].pattern)
+    ]
+
+
+def plain_experts(experts: list[Match], declared: Quantization) -> Finding:
+    """Return the remark that experts are stored unquantised, as not all engines expect."""
+    tensor = experts[0].tensors[0]
+    message = (
+        f"all experts are stored as {tensor.dtype}: {declared.method} in transformers quantises"
+        " linear modules, and leaves experts that are one parameter as they are; vLLM and SGLang"
+        " look for quantised ones"
+    )
+    return info_finding("experts-unquantised", tensor.stored_name, message)
 
 
 def undeclared_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Finding]:

@@ -132,7 +132,9 @@ def verify(
         *missing_findings(architecture, matching, partial),
         *loader_findings(architecture, matching, conversion, table.writer),
         *orientation_findings(architecture, matching, conversion, table.writer),
-        *quantization_findings(matching.matches, unpacked, declared, classified.uncertain),
+        *quantization_findings(
+            matching.matches, unpacked, declared, conversion, classified.uncertain
+        ),
     ]
     names_only = not table.has_shapes
     uncertain = partial or names_only or classified.uncertain

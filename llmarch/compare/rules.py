@@ -197,6 +197,14 @@ FINDING_RULES = (
         "says of it has no effect.",
     ),
     Rule(
+        "experts-unquantised",
+        None,
+        "info",
+        "experts are stored unquantised, which not all engines load",
+        "transformers leaves experts that are one parameter as they are, where a method quantises "
+        "linear modules. vLLM and SGLang build quantised experts, and find no scales.",
+    ),
+    Rule(
         "not-comparable",
         None,
         "info",

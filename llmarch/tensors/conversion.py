@@ -58,6 +58,9 @@ class Conversion(Frozen):
     """Whether stacked experts load with inputs first and with outputs first."""
     native: bool = False
     """Whether mistral-common and vLLM load Mistral's native names (tensors/mistral_names.py)."""
+    unstacked_by: frozenset[str] = frozenset()
+    """Quantisation methods for which transformers puts modules of their own in place of stacked
+    experts, so that it quantises them (quantizers/base.py, MODULES_TO_PATCH_FOR_QUANTIZATION)."""
 
     def parameters(self, patterns: Iterable[str]) -> frozenset[str]:
         """Return the parameters that published names become."""
@@ -81,6 +84,11 @@ class Conversion(Frozen):
         for rule in rules:
             name = self._replaced(name, rule.scope, rule.pattern, rule.replacement)
         return name
+
+    def stacks(self, pattern: str) -> bool:
+        """Return whether a parameter holds all experts, of which a published name has one."""
+        numbers = pattern.count("{}")
+        return any(name.count("{}") < numbers for name in self._converted(pattern))
 
     def _converted(self, pattern: str) -> tuple[str, ...]:
         """Return what all rules make of a name."""

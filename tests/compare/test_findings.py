@@ -104,6 +104,17 @@ def twice() -> Files:
     }
 
 
+def in_eight_bits(config: dict[str, Any]) -> dict[str, Any]:
+    return config | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+
+
+def attention_in_eight_bits(t: Tensors) -> Tensors:
+    """Attention as bitsandbytes packs it, and experts as they are."""
+    names = [name for name in t if "self_attn" in name]
+    scales = {f"{n.removesuffix('weight')}SCB": ("F32", t[n][1][:1]) for n in names}
+    return t | {n: ("I8", t[n][1]) for n in names} | scales
+
+
 def gptq_without_scales(t: Tensors) -> Tensors:
     return {n: v for n, v in t.items() if not n.endswith("layers.0.mlp.up_proj.scales")}
 
@@ -207,6 +218,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         "declaration-not-obeyed",
         lambda: files("qwen3-0.6b-reduced-bnb-nf4"),
         lambda: files("qwen3-0.6b-reduced-bnb-nf4", declaring(bnb_4bit_quant_type="fp4")),
+    ),
+    (
+        "experts-unquantised",
+        lambda: files("granite-3.1-1b-a400m"),
+        lambda: files("granite-3.1-1b-a400m", in_eight_bits, tensors=attention_in_eight_bits),
     ),
     ("not-comparable", small, lambda: small(tensors=packed)),
     (

@@ -227,12 +227,16 @@ def gptq_without_index(name: str, outputs: int, inputs: int) -> Tensors:
     return tensors
 
 
-def awq(name: str, outputs: int, inputs: int) -> Tensors:
+def awq(name: str, outputs: int, inputs: int, group: int = 128) -> Tensors:
     return {
         f"{name}.qweight": ("I32", (inputs, outputs // 8)),
-        f"{name}.qzeros": ("I32", (inputs // 128, outputs // 8)),
-        f"{name}.scales": ("F16", (inputs // 128, outputs)),
+        f"{name}.qzeros": ("I32", (inputs // group, outputs // 8)),
+        f"{name}.scales": ("F16", (inputs // group, outputs)),
     }
+
+
+def awq_of(group: int) -> Pack:
+    return lambda name, outputs, inputs: awq(name, outputs, inputs, group)
 
 
 def nf4(*, nested: bool, kind: str = "nf4") -> Pack:

@@ -251,7 +251,8 @@ FAMILY = Family(
     naming=naming,
     conversions={
         "llama4": tensors.Conversion(
-            outside=("language_model", "vision_model", "multi_modal_projector")
+            outside=("language_model", "vision_model", "multi_modal_projector"),
+            unstacked_by=frozenset({"bitsandbytes", "compressed-tensors", "fbgemm_fp8"}),
         ),
     },
     defaults={

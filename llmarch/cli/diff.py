@@ -93,7 +93,7 @@ def diff(
         write_picture(figure_drawings(readings, suffix), output)
     if sketch and format is not Format.json:
         print_sketch(readings, fenced=format is Format.markdown)
-    from ..views.observed_comparison import compare_any
+    from ..views.comparison import compare_any
 
     compared = compare_any(readings, everything)
     verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None

@@ -138,7 +138,7 @@ def write_advice(format: Format, reading: Reading, advice: Advice, gpu: GPU) -> 
     """Write the advice in a format."""
     from ..renderers import json
     from ..views.memory import fit_view
-    from ..views.reading_warnings import reading_warnings
+    from ..views.remarks import reading_warnings
 
     write(
         format,

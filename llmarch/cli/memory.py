@@ -331,7 +331,7 @@ def memory(
 
         write_picture([chart_drawing(memory_charts(planned, gpu_name))], output)
     from ..views.memory import memory_view
-    from ..views.reading_warnings import reading_warnings
+    from ..views.remarks import reading_warnings
 
     write(
         Format(format.value),

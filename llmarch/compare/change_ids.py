@@ -8,7 +8,6 @@ another id.
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 
 from ..architecture.fingerprint import digest
 from ..architecture.schema import Change, Finding
@@ -32,5 +31,7 @@ def change_id(reference: str, change: Change, finding: Finding | None) -> str:
         values = [finding.old, finding.new]
     else:  # the numbers of a message stay when its words are improved
         values = NUMBER.findall(finding.message)
+    from hashlib import sha256
+
     text = digest([reference, change.rule, places, values])
     return sha256(text.encode()).hexdigest()[:ID_DIGITS]

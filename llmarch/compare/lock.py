@@ -68,7 +68,6 @@ class Entry(Frozen):
     revision: str | None
     commit: str | None
     status: str
-    fingerprint: str
     parameters: Mapping[str, int]
     tensors: StoredTensors | None
     """None if only the config was read."""
@@ -96,6 +95,17 @@ class Entry(Frozen):
     names, with values or their hashes as JSON; only of an observed model."""
     beside: Beside = Beside()
     """Token ids, own code and small files."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the hash of the facts, whatever their order and names.
+
+        Raises LookupError if the wiring names a block or norm that does not exist.
+        """
+        if self.architecture is not None:
+            return fingerprint(self.architecture)
+        observed = self.observed or ObservedFacts()
+        return observed.fingerprint
 
     def known_keys(self) -> Mapping[str, str]:
         """Return the keys of the config as far as they are known, with values as JSON."""
@@ -162,7 +172,6 @@ def make_entry(reading: Reading | Observation) -> Entry:
         revision=raw.revision,
         commit=raw.commit,
         status=reading.status,
-        fingerprint=fingerprint(architecture),
         parameters=parameters,
         tensors=_stored_tensors(raw.tensors),
         architecture=architecture,
@@ -197,7 +206,6 @@ def observed_entry(o: Observation) -> Entry:
         revision=raw.revision,
         commit=raw.commit,
         status=o.status,
-        fingerprint=facts.fingerprint,
         parameters=parameters,
         tensors=_stored_tensors(raw.tensors),
         architecture=None,
@@ -644,7 +652,6 @@ def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
         revision=model["revision"],
         commit=model["commit"],
         status=model["status"],
-        fingerprint=found,
         parameters=model["parameters"],
         tensors=tensors,
         architecture=architecture,

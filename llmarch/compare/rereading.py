@@ -157,7 +157,6 @@ def _as_entry(reading: Reading, old: Entry) -> Entry:
     return replace(
         old,
         status=entry.status,
-        fingerprint=entry.fingerprint,
         parameters=entry.parameters,
         architecture=entry.architecture,
         observed=entry.observed,

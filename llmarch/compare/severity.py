@@ -68,8 +68,9 @@ class Side:
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.tensors: Tensors | None = None
-        if has_all_tensors(architecture):
-            self.tensors = predict_tensors(architecture)
+        rows = main_rows(architecture)
+        if rows is not None and have_all_parameters(rows, architecture):
+            self.tensors = fold_rows(rows)
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -193,19 +194,6 @@ def _is_used(difference: Difference, sides: tuple[Side, Side]) -> bool:
 # Tensors
 
 
-def has_all_tensors(a: Architecture) -> bool:
-    """Return whether the family predicts as many parameters as the facts of an architecture have.
-
-    A family knows what its models may have, so that it has no tensor for other facts.
-    """
-    try:
-        counts = count_parameters(a).by_component
-    except UNPREDICTABLE:
-        return False
-    rows = main_rows(a)
-    return rows is not None and sum(counts.values()) == sum(row.parameters for row in rows)
-
-
 def main_rows(a: Architecture) -> list[TensorRow] | None:
     """Return the tensor template of the main model; None where there is none."""
     try:
@@ -221,11 +209,32 @@ def predict_tensors(a: Architecture) -> Tensors | None:
     rows = main_rows(a)
     if rows is None:
         return None
+    return fold_rows(rows)
+
+
+def have_all_parameters(rows: Sequence[TensorRow], a: Architecture) -> bool:
+    """Return whether rows have as many parameters as the facts of the architecture.
+
+    A family knows what its models may have, so that it has no tensor for other facts.
+
+    rows: the tensor template of the main model.
+    """
+    try:
+        counts = count_parameters(a).by_component
+    except UNPREDICTABLE:
+        return False
+    predicted = [row.parameters for row in rows]
+    return sum(counts.values()) == sum(predicted)
+
+
+def fold_rows(rows: Iterable[TensorRow]) -> Tensors:
+    """Return the tensors of a template, with the first numbers of their names in one set."""
     tensors: Tensors = {}
     for row in rows:
         first, *others = row.axes or ((0,),)
-        key = row.pattern, row.shape, tuple(tuple(axis) for axis in others)
-        tensors.setdefault(key, set()).update(first)
+        key = row.pattern, row.shape, tuple(map(tuple, others))
+        numbers = tensors.setdefault(key, set())
+        numbers.update(first)
     return tensors
 
 

@@ -296,7 +296,7 @@ def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
 
 def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     """Return two models and their changes; with more, each is compared with the first."""
-    from ..compare.gate import told_changes
+    from ..compare.entry_diff import told_changes
     from ..compare.lock import make_entry
     from ..views.comparison import unsaid_facts
     from ..views.headings import column_names

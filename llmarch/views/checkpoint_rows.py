@@ -7,7 +7,7 @@ from typing import cast
 
 from ..architecture.catalogue.fact import SECTIONS
 from ..architecture.schema import Change, Finding
-from ..compare.gate import BESIDE_RULES, STORED_TENSORS, told_changes
+from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, told_changes
 from ..compare.lock import Entry
 from ..compare.rules import is_about_facts
 from .compared_rows import ComparedRow

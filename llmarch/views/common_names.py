@@ -34,6 +34,8 @@ def with_names_of(first: Architecture, a: Architecture) -> Architecture:
     first: the architecture that has the names.
     a: the architecture to rename blocks of.
     """
+    if first is a:
+        return a
     names: dict[str, str] = {}
     for old, new in align(first, a).pairs.items():
         if old != new and word_of(first, old) == word_of(a, new):

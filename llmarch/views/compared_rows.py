@@ -85,7 +85,7 @@ def compared_model(
     """Return the rows of a model and its changes.
 
     r: the model.
-    first: the architecture that it is compared with.
+    first: the architecture that it is compared with; the model's own has no changes.
     towers: names of the encoders whose details are compared.
     contexts: the lengths at which caches are compared.
     """
@@ -93,6 +93,8 @@ def compared_model(
     rows: dict[Key, Row] = {}
     for row in (*derived_rows(r, contexts), *fact_rows(a, towers)):
         rows[row.key] = row
+    if a is first:
+        return ComparedModel(r, towers, rows, changed={})
     changed = changed_paths(first, a, align_names(first, a))
     by_layers = changed_paths(first, a, align(first, a))
     return ComparedModel(r, towers, rows, changed, frozenset(by_layers))

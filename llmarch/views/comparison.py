@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from unicodedata import east_asian_width
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..architecture.paths import find_value
-from ..architecture.schema import Architecture
-from ..checkpoint.reading import Reading
-from ..compare.diff import OFTEN_UNSAID, differing_facts
+from ..checkpoint.reading import Observation, Reading
+from ..compare.diff import OFTEN_UNSAID
 from ..compare.lock import make_entry
 from . import numbers
 from .checkpoint_rows import with_checkpoint_rows
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .conflict import conflict_lines
-from .documents import ABSENT, Comparison, Strip, Table
+from .documents import ABSENT, Comparison, Table
 from .doubts import marked_rows
 from .headings import column_names, comparison_origin
 from .headline import Headline, headline_of_pair
-from .model import remarks
+from .remarks import remarks
 from .rows import Key
-from .wording import kind_word
-
-LAYER_SYMBOLS = "█▁▄░▒▀▖▚"
-"""Symbols of the most common kinds of layers; further kinds have letters."""
+from .strips import layer_symbols, legend, strip
 
 
-NARROW_WIDTHS = ("Na", "N")
-"""Classes of Unicode characters that take one column of a terminal."""
+def compare_any(readings: Sequence[Reading | Observation], everything: bool = False) -> Comparison:
+    """Return several models side by side, whether or not a family reads them.
+
+    readings: the models; the first is the one that the others are compared with.
+    everything: whether equal facts have rows too, of models that families read.
+    """
+    read = [r for r in readings if isinstance(r, Reading)]
+    if len(read) == len(readings):
+        return compare(read, everything)
+    # Inference from tensors is imported where a model needs it: it is a fifth of the start-up.
+    from .observed_comparison import compare_observed
+
+    return compare_observed(readings)
 
 
 def compare(readings: list[Reading], everything: bool = False) -> Comparison:
@@ -52,7 +56,7 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     headline = Headline()
     if len(readings) == 2:
         headline = headline_of_pair(names, rows)
-    same = are_same([model.architecture for model in models])
+    same = not any(model.changed_by_layers for model in models)
     differing = [row.label for row in rows if row.differs]
     conflicts = conflict_notes(names, readings)
     return Comparison(
@@ -94,12 +98,6 @@ def conflict_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[st
     for name, r in zip(names, readings, strict=True):
         notes += [f"{name}: {line}" for line in conflict_lines(r)]
     return notes
-
-
-def are_same(architectures: Sequence[Architecture]) -> bool:
-    """Return whether nothing differs from the first architecture but names of blocks."""
-    first, *others = architectures
-    return not any(any(differing_facts(first, other)) for other in others)
 
 
 def comparison_table(
@@ -178,45 +176,3 @@ def comparison_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[
     for name, r in zip(names, readings, strict=True):
         notes += [f"{name}: {remark}" for remark in remarks(r)]
     return notes
-
-
-# Layers
-
-
-def layer_words(r: Reading) -> list[str]:
-    """Return the kind of each layer in words."""
-    a = r.architecture
-    words = {kind: kind_word(a, kind) for kind in a.layer_kinds}
-    return [words[kind] for kind in a.layers]
-
-
-def layer_symbols(readings: Iterable[Reading]) -> dict[str, str]:
-    """Return the symbol of each kind of layer. The most common kind has the full block."""
-    counts: Counter[str] = Counter()
-    for r in readings:
-        counts.update(layer_words(r))
-    words = [word for word, _ in counts.most_common()]
-    return dict(zip(words, different_symbols(), strict=False))
-
-
-def different_symbols() -> Iterator[str]:
-    """Yield symbols of one column, no two alike: blocks, then letters of any script."""
-    yield from LAYER_SYMBOLS
-    for code in range(sys.maxunicode):
-        letter = chr(code)
-        if letter.isalpha() and east_asian_width(letter) in NARROW_WIDTHS:
-            yield letter
-
-
-def strip(name: str, r: Reading, symbols: dict[str, str]) -> Strip:
-    """Return the layers of a model as symbols; kinds that models share have the same symbol."""
-    layers = [symbols[word] for word in layer_words(r)]
-    return Strip(name, "".join(layers))
-
-
-def legend(readings: Iterable[Reading], symbols: dict[str, str]) -> list[tuple[str, str]]:
-    """Return the symbols with the kinds of layers that they stand for, in order of first use."""
-    words: dict[str, None] = {}
-    for r in readings:
-        words |= dict.fromkeys(layer_words(r))
-    return [(symbols[word], word) for word in words]

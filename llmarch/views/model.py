@@ -28,9 +28,9 @@ from .conflict import conflict_lines, conflict_words
 from .documents import Sheet
 from .doubts import doubt_lines
 from .feed_forward import dense_lines, moe_lines
-from .findings import finding_line
 from .headings import origin
 from .numbers import number
+from .remarks import remarks
 from .wording import headline, norm_placements, pattern, recipe, state_word, stream_factors
 
 if TYPE_CHECKING:
@@ -368,17 +368,6 @@ STATUS = {
     "partial": "partial: some of the checkpoint could not be read",
     "observed": "observed from tensor names and shapes; no family reads this model_type",
 }
-RECONSTRUCTED = (
-    "the config is reconstructed: no published copy was found; each value's source is in the spec"
-    " (--format json)"
-)
-ANOTHER_NAME = "name-not-exact"
-"""The rule of a name that was taken for another model's."""
-STAND_IN = (
-    "stand-in: the config is that of {}, without its quantisation; the maker's own file was not"
-    " seen"
-)
-INCOMPLETE = "the copy of the config is not complete; absent keys took class defaults"
 
 
 def notes(r: Reading) -> list[str]:
@@ -391,29 +380,3 @@ def notes(r: Reading) -> list[str]:
         file = r.raw.config_file
         status = f"computed from {file}; no tensor headers were read"
     return [status, *remarks(r)]
-
-
-def stand_ins(r: Reading) -> list[str]:
-    """Return what was read in place of what was named: another model, a copy's config."""
-    lines = [finding_line(f) for f in r.findings if f.rule == ANOTHER_NAME]
-    copy = (r.raw.provenance or {}).get("stand_in")
-    if copy:
-        lines.append(STAND_IN.format(copy))
-    return lines
-
-
-def remarks(r: Reading) -> list[str]:
-    """Return what a reader must know: the config's state, findings, and keys without a use."""
-    lines: list[str] = []
-    provenance = r.raw.provenance or {}
-    if provenance.get("state") == "reconstructed":
-        lines.append(RECONSTRUCTED)
-    elif provenance.get("complete") is False:
-        lines.append(INCOMPLETE)
-    lines += stand_ins(r)
-    others = [f for f in r.findings if f.rule != ANOTHER_NAME]
-    lines += map(finding_line, others)
-    if r.unread_keys:
-        keys = ", ".join(r.unread_keys)
-        lines.append(f"keys that llmarch does not read: {keys}")
-    return lines

@@ -6,31 +6,20 @@ from collections.abc import Sequence
 
 from ..architecture.schema import Change
 from ..checkpoint.reading import Observation, Reading
-from ..compare.gate import find_differences, judge
+from ..compare.entry_diff import find_differences
+from ..compare.gate import judge
 from ..compare.lock import Entry, make_entry
 from ..compare.policy import Policy
 from ..compare.report import value_text
-from .comparison import compare, different_symbols, layer_words
 from .conflict import conflict_lines
 from .documents import ABSENT, Comparison, Strip, Table
 from .findings import finding_line
 from .headings import column_names, comparison_origin
 from .inferred import blocks_text
+from .strips import different_symbols, layer_words
 
 UNCHANGED = "="
 """The cell of a model that has the value of the first."""
-
-
-def compare_any(readings: Sequence[Reading | Observation], everything: bool = False) -> Comparison:
-    """Return several models side by side, whether or not a family reads them.
-
-    readings: the models; the first is the one that the others are compared with.
-    everything: whether equal facts have rows too, of models that families read.
-    """
-    read = [r for r in readings if isinstance(r, Reading)]
-    if len(read) == len(readings):
-        return compare(read, everything)
-    return compare_observed(readings)
 
 
 def compare_observed(readings: Sequence[Reading | Observation]) -> Comparison:

@@ -10,7 +10,8 @@ from helpers.facts import reading
 
 from llmarch.architecture.schema import Change
 from llmarch.compare.config_keys import changed_keys, common_part
-from llmarch.compare.gate import judge, told_changes
+from llmarch.compare.entry_diff import told_changes
+from llmarch.compare.gate import judge
 from llmarch.compare.grouping import group_alike
 from llmarch.compare.lock import Entry, make_entry
 from llmarch.compare.policy import Policy

@@ -19,7 +19,7 @@ from helpers.paths import ROOT
 
 import llmarch
 from llmarch.checkpoint.reading import read_model
-from llmarch.compare.gate import find_differences
+from llmarch.compare.entry_diff import find_differences
 from llmarch.compare.lock import Entry, make_entry
 from llmarch.compare.rules import SEVERITIES
 from llmarch.config.families import MODEL_TYPES

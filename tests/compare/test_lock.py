@@ -16,7 +16,7 @@ from llmarch.architecture.fingerprint import canonical_form, fingerprint, withou
 from llmarch.architecture.schema import Architecture
 from llmarch.compare import lock as locks
 from llmarch.compare.diff import diff, same
-from llmarch.compare.gate import find_differences
+from llmarch.compare.entry_diff import find_differences
 from llmarch.compare.lock import Entry, hash_tensors, lock_text, make_entry, parse_lock
 from llmarch.errors import ConfigError
 from llmarch.sources.aliases import bundled_models

@@ -29,7 +29,8 @@ from helpers.program import Run
 import llmarch
 from llmarch.architecture.json_schema import validate
 from llmarch.checkpoint.reading import read_or_infer
-from llmarch.compare.gate import find_differences, judge
+from llmarch.compare.entry_diff import find_differences
+from llmarch.compare.gate import judge
 from llmarch.compare.lock import Entry, lock_text, make_entry, parse_lock
 from llmarch.compare.observed import config_keys
 from llmarch.compare.policy import Policy

@@ -22,9 +22,10 @@ from llmarch.architecture.catalogue import CATALOGUE
 from llmarch.architecture.paths import find_value
 from llmarch.checkpoint.reading import Reading
 from llmarch.sources.aliases import bundled_models
-from llmarch.views.comparison import compare, different_symbols, layer_symbols, strip
+from llmarch.views.comparison import compare
 from llmarch.views.model import model_sheet
 from llmarch.views.numbers import plural
+from llmarch.views.strips import different_symbols, layer_symbols, strip
 from llmarch.views.tables import fact_table
 
 ALL = sorted(bundled_models())

@@ -1,0 +1,58 @@
+"""The layers of models as strips: one symbol a layer, the same one for kinds that models share."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from unicodedata import east_asian_width
+
+from ..checkpoint.reading import Reading
+from .documents import Strip
+from .wording import kind_word
+
+LAYER_SYMBOLS = "█▁▄░▒▀▖▚"
+"""Symbols of the most common kinds of layers; further kinds have letters."""
+
+
+NARROW_WIDTHS = ("Na", "N")
+"""Classes of Unicode characters that take one column of a terminal."""
+
+
+def layer_words(r: Reading) -> list[str]:
+    """Return the kind of each layer in words."""
+    a = r.architecture
+    words = {kind: kind_word(a, kind) for kind in a.layer_kinds}
+    return [words[kind] for kind in a.layers]
+
+
+def layer_symbols(readings: Iterable[Reading]) -> dict[str, str]:
+    """Return the symbol of each kind of layer. The most common kind has the full block."""
+    counts: Counter[str] = Counter()
+    for r in readings:
+        counts.update(layer_words(r))
+    words = [word for word, _ in counts.most_common()]
+    return dict(zip(words, different_symbols(), strict=False))
+
+
+def different_symbols() -> Iterator[str]:
+    """Yield symbols of one column, no two alike: blocks, then letters of any script."""
+    yield from LAYER_SYMBOLS
+    for code in range(sys.maxunicode):
+        letter = chr(code)
+        if letter.isalpha() and east_asian_width(letter) in NARROW_WIDTHS:
+            yield letter
+
+
+def strip(name: str, r: Reading, symbols: dict[str, str]) -> Strip:
+    """Return the layers of a model as symbols; kinds that models share have the same symbol."""
+    layers = [symbols[word] for word in layer_words(r)]
+    return Strip(name, "".join(layers))
+
+
+def legend(readings: Iterable[Reading], symbols: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the symbols with the kinds of layers that they stand for, in order of first use."""
+    words: dict[str, None] = {}
+    for r in readings:
+        words |= dict.fromkeys(layer_words(r))
+    return [(symbols[word], word) for word in words]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
+from ..architecture.schema import Finding
 from ..errors import ConfigError, printable
 from .file_names import is_safe_name
-from .strict_json import parse_object, type_name
+from .strict_json import parse_object, repeated_keys, type_name
 
 MAX_INDEX = 50_000_000
 """Bytes. The largest published index (Kimi K2) has 14 MB, and 25 times as much when parsed."""
@@ -22,6 +23,8 @@ class ShardIndex:
     weight_map: dict[str, str]
     """Tensor name -> file name."""
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    findings: list[Finding] = field(default_factory=list[Finding])
+    """What the file states twice."""
 
     @cached_property
     def shards(self) -> frozenset[str]:
@@ -61,7 +64,8 @@ def parse_index(data: bytes, *, file: str) -> ShardIndex:
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
         metadata = {}
-    index = ShardIndex(file, weight_map, cast(dict[str, Any], metadata))
+    findings = repeated_keys(file, document, is_config=False)
+    index = ShardIndex(file, weight_map, cast(dict[str, Any], metadata), findings)
     for shard in sorted(index.shards):
         if not is_safe_name(shard):
             raise ConfigError(

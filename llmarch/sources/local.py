@@ -27,9 +27,10 @@ from .repo_files import (
     effective_config,
     find_declaration,
     find_other_weights,
+    keys_stated_twice,
 )
 from .safetensors import Header, HeaderBudget, header_length, parse_header
-from .strict_json import MAX_CONFIG, parse_object
+from .strict_json import MAX_CONFIG, JsonObject, parse_object, repeated_keys
 from .weight_sets import decide_sets, merge_sets
 
 MAX_FILES = 20_000
@@ -164,7 +165,9 @@ def _open_config_file(path: Path, text: str) -> RawModel:
     if "dim" in document and "n_layers" in document and "model_type" not in document:
         config_file = PARAMS
     folder = path.resolve().parent
-    return _raw_model(text, folder, document, config_file)
+    model = _raw_model(text, folder, document, config_file)
+    model.findings += repeated_keys(path.name, document, is_config=True)
+    return model
 
 
 def _open_safetensors_file(path: Path, text: str) -> RawModel:
@@ -176,7 +179,7 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
     total = _shard_count(path.name)
     is_only = path.name == SINGLE or weights.shards == (path.name,)
     is_whole = is_only and total == 1 and weights.index_file is None
-    documents: dict[str, dict[str, Any]] = {}
+    documents: dict[str, JsonObject] = {}
     if is_whole and weights.config_file is not None:
         names = documents_to_read(files)
         documents = {name: _read_object(folder / name, name) for name in names}
@@ -227,14 +230,15 @@ def _raw_model(text: str, path: Path, config: dict[str, Any] | None, config_file
 
 
 def _note_declaration(
-    model: RawModel, weights: WeightFiles, documents: Mapping[str, Mapping[str, Any]]
+    model: RawModel, weights: WeightFiles, documents: Mapping[str, JsonObject]
 ) -> None:
-    """Note in the model which file beside the config declares its quantization, if one does."""
+    """Note which file beside the config declares the quantization, and what files contradict."""
     declaration = find_declaration(weights, documents)
     if declaration is not None:
         model.quantization_file = declaration.file
         model.findings.append(declaration.finding)
     model.findings += declarations_that_differ(weights, documents)
+    model.findings += keys_stated_twice(weights, documents)
 
 
 def _resolve_snapshot(path: Path) -> Path:
@@ -259,7 +263,7 @@ def _resolve_snapshot(path: Path) -> Path:
     raise ReadError(message, hint if names else None)
 
 
-def _read_object(path: Path, name: str) -> dict[str, Any]:
+def _read_object(path: Path, name: str) -> JsonObject:
     data = _read_bytes(path, name, MAX_CONFIG)
     return parse_object(data, file=name)
 

@@ -140,7 +140,7 @@ def names_from_index(index: ShardIndex) -> Merged:
         "only the names of the tensors are known"
     )
     finding = Finding(rule="shard-missing", path=file, message=message, severity="weights")
-    return Merged(table, partial=True, findings=[finding])
+    return Merged(table, partial=True, findings=[finding, *index.findings])
 
 
 def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
@@ -267,7 +267,10 @@ def _missing_file_findings(missing: Mapping[str, MissingFile]) -> Iterator[Findi
 
 
 def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> Iterator[Finding]:
-    file = printable(index.file) if index is not None else ""
+    file = ""
+    if index is not None:
+        file = printable(index.file)
+        yield from index.findings
     yield from _tensor_findings(
         "index-tensor-missing",
         "weights",

@@ -25,6 +25,7 @@ from .file_names import (
     SHARD,
     SINGLE,
 )
+from .strict_json import JsonObject, repeated_keys
 
 _PYTORCH = re.compile(r"(?:pytorch_model.*|consolidated.*|model.*)\.(?:bin|pth|pt)")
 _NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|rng_state|tokenizer|scaler).*")
@@ -205,6 +206,17 @@ def declarations_that_differ(
         beside = find_declaration(weights, alone)
         if beside is not None:
             findings += _differences(key, declared, beside)
+    return findings
+
+
+def keys_stated_twice(weights: WeightFiles, documents: Mapping[str, JsonObject]) -> list[Finding]:
+    """Return a finding for each key that a file states twice, with another value.
+
+    documents: the parsed JSON files of `documents_to_read`, by name.
+    """
+    findings: list[Finding] = []
+    for name, document in sorted(documents.items()):
+        findings += repeated_keys(name, document, is_config=name == weights.config_file)
     return findings
 
 

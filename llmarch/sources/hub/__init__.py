@@ -123,8 +123,11 @@ def _drop_headers(model: RawModel) -> None:
     model.tensors = model.rival = None
     model.partial = False
     model.header_bytes = 0
+    weights = choose_weights(model.files)
+    index = f"{weights.index_file}: "
     kept = [f for f in model.findings if f.rule in _CONFIG_FINDINGS]
-    model.findings = [*kept, *choose_weights(model.files).other_weights]
+    kept = [f for f in kept if not f.path.startswith(index)]
+    model.findings = [*kept, *weights.other_weights]
 
 
 def _send_first_requests(reference: Reference, headers: bool, refresh: bool) -> FirstRequests:

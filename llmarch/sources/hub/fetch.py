@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from huggingface_hub import errors
 
@@ -35,9 +34,10 @@ from ..repo_files import (
     effective_config,
     find_declaration,
     find_other_weights,
+    keys_stated_twice,
 )
 from ..safetensors import Header, HeaderBudget, parse_headers_document
-from ..strict_json import MAX_CONFIG, parse_object
+from ..strict_json import MAX_CONFIG, JsonObject, parse_object
 from ..weight_sets import WeightSets, decide_sets, merge_sets
 from .client import Answer, Client, RequestFailed
 from .common import MAX_LOOKUP, FirstRequests, all_headers, lookup_url
@@ -128,7 +128,7 @@ class Download:
         return model
 
     def _model(
-        self, pinned: PinnedRepo, weights: WeightFiles, documents: dict[str, dict[str, Any]]
+        self, pinned: PinnedRepo, weights: WeightFiles, documents: dict[str, JsonObject]
     ) -> RawModel:
         """Return the model without its tensors."""
         declaration = find_declaration(weights, documents)
@@ -136,6 +136,7 @@ class Download:
         if declaration is not None:
             findings.append(declaration.finding)
         findings += declarations_that_differ(weights, documents)
+        findings += keys_stated_twice(weights, documents)
         return RawModel(
             reference=self.resolver.reference.text,
             kind="hub",
@@ -247,7 +248,7 @@ class Download:
             return self.client.get(url, limit=MAX_INDEX, on_size=sizes.estimate_from_size).data
         return None
 
-    def _document(self, pinned: PinnedRepo, file: str) -> dict[str, Any]:
+    def _document(self, pinned: PinnedRepo, file: str) -> JsonObject:
         """Return a JSON document of the repository. Raises ReadError or ConfigError."""
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:

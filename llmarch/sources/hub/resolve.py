@@ -17,7 +17,7 @@ from ...architecture.frozen import Frozen, frozen
 from ...errors import ConfigError, ReadError, printable
 from ..file_names import is_safe_name
 from ..references import Reference
-from ..strict_json import parse_object
+from ..strict_json import JsonObject, parse_object
 from .client import Answer, Client, RequestFailed
 from .common import COMMIT, MAX_LOOKUP, downloaded_snapshot, repo_id_of, with_bundled_hint
 
@@ -92,9 +92,7 @@ class Resolver(Frozen):
                 "is HF_ENDPOINT right? is there a proxy or mirror in between?",
             )
 
-    def required_document(
-        self, request: Callable[[], Answer], name: str, limit: int
-    ) -> dict[str, Any]:
+    def required_document(self, request: Callable[[], Answer], name: str, limit: int) -> JsonObject:
         """Return a JSON document that is required. Raises ReadError with a hint, or ConfigError.
 
         request: returns the answer that contains it, or raises what the client raises.

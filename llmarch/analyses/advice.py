@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import used_mixers
 from ..architecture.schema import Architecture, LatentAttention, MoE
 from ..errors import PlanError
+from .engines import ENGINES
 from .engines.base import Engine
+from .engines.pools import EngineOptions
 from .launch_lines import launch_line
 from .memory import Plan, Planner
 from .planning import (
@@ -36,11 +38,16 @@ GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of GPUs that are tried, where the user names none."""
 NODE_GPUS = 8
 """GPUs of a usual machine: tensor parallelism stays within one."""
-SMALLER_FORMATS = ("fp8", "nvfp4", "int4")
-"""Formats of weights that are tried where the stored one does not fit."""
 PIPELINE_ENGINES = ("vllm", "sglang", "trtllm", "llama.cpp")
 MOST_LAYOUTS = 6
 """Layouts that are shown."""
+
+
+class GPULayers(NamedTuple):
+    """Layers on so many GPUs, as llama.cpp's `-ngl` counts them."""
+
+    layers: int
+    gpus: int
 
 
 @frozen
@@ -54,7 +61,11 @@ class Advice(Frozen):
     formats: tuple[str, ...]
     """Smaller formats of weights that would fit, if this one does not."""
     launch: str
-    """The command that starts the server; empty if the engine has none."""
+    """The command that starts the server, with layers on the CPU if all do not fit; empty if the
+    engine has none."""
+    gpu_layers: GPULayers | None = None
+    """The most layers that fit on GPUs with the others on the CPU; None if all fit, none do, or the
+    engine keeps no layers on the CPU."""
     contradicted: bool = False
     """Whether the checkpoint contradicts the config that the plan is made from."""
 
@@ -76,6 +87,8 @@ class Advice(Frozen):
             "fits": self.fits,
             "launch": self.launch,
             "formats_that_fit": list(self.formats),
+            "gpu_layers_that_fit": self.gpu_layers.layers if self.gpu_layers else None,
+            "gpu_layers_gpus": self.gpu_layers.gpus if self.gpu_layers else None,
             "layouts": [
                 {
                     "parallel": plan.to_dict()["parallel"],
@@ -106,6 +119,7 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
     weights = resolve_requested_weights(reading, options.weights)
     tried = counts or GPU_COUNTS
     best: list[Plan] = []
+    fewest: list[Plan] = []
     for gpus in tried:
         plans: list[Plan] = []
         for parallel in possible_layouts(a, gpus, engine):
@@ -117,6 +131,7 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
             except ValueError as error:
                 raise PlanError(f"{reading.name}: {error}") from error
         best = sorted(plans, key=_preference) or best
+        fewest = fewest or best
         if best and best[0].fits:
             break
     if not best:
@@ -124,20 +139,60 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
     first = best[0]
     formats: list[str] = []
     if not first.fits:
-        for name in SMALLER_FORMATS:
+        for name in engine.smaller_formats:
             smaller = resolve_weights(a, name)
             if planner.plan(first.request, first.convention, smaller).fits:
                 formats.append(name)
+    layers_that_fit = None
+    launch = launch_line(model_name(reading), first, options)
+    if not first.fits and options.engine_options.gpu_layers is None:
+        layers_that_fit = most_gpu_layers(planner, fewest[0])
+    if layers_that_fit is not None:
+        options_on_cpu = replace(
+            options, engine_options=EngineOptions(gpu_layers=layers_that_fit.layers)
+        )
+        launch = launch_line(model_name(reading), fewest[0], options_on_cpu)
     fitting = [plan for plan in best if plan.fits]
-    launch = launch_line(reading.raw.repo_id or str(reading.raw.reference), first, options)
     (planned,) = plan_models([reading], _options_of_layout(options, first.request.parallel))
     return Advice(
         planned,
         tuple(fitting[:MOST_LAYOUTS]),
         tuple(formats),
         launch,
+        gpu_layers=layers_that_fit,
         contradicted=reading.status == "conflict",
     )
+
+
+def model_name(reading: Reading) -> str:
+    """Return what a command line calls a model: its repository, else its reference."""
+    return reading.raw.repo_id or str(reading.raw.reference)
+
+
+def most_gpu_layers(planner: Planner, plan: Plan) -> GPULayers | None:
+    """Return the most layers that fit on the GPUs of a plan, with the others on the CPU.
+
+    Found by halving: more layers take more bytes. None if not even the output fits, or if the
+    engine keeps no layers on the CPU.
+    """
+    if not ENGINES[plan.convention.engine].keeps_layers_on_cpu:
+        return None
+
+    def fits(layers: int) -> bool:
+        options = replace(plan.request.options, gpu_layers=layers)
+        request = replace(plan.request, options=options)
+        return bool(planner.plan(request, plan.convention, plan.weights).fits)
+
+    if not fits(1):
+        return None
+    fitting, too_many = 1, plan.placement.stages[-1].stop + 1
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if fits(middle):
+            fitting = middle
+        else:
+            too_many = middle
+    return GPULayers(fitting, plan.request.parallel.gpus)
 
 
 def _options_of_layout(options: PlanOptions, parallel: Parallel) -> PlanOptions:

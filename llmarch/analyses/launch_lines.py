@@ -30,6 +30,9 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
         data=parallel.replicas,
         expert=parallel.expert,
         decode_context=parallel.decode_context,
+        gpu_layers=options.engine_options.gpu_layers,
+        cpu_expert_layers=options.cpu_expert_layers,
+        weight_format=options.weights or "",
         cache_dtype=dtype,
         utilization=options.utilization,
     )

@@ -20,7 +20,7 @@ from .cache import list_layer_parts
 from .cache_parts import Convention
 from .drafting import Drafter
 from .engines import engine_of
-from .engines.base import Engine
+from .engines.base import Engine, LayerParts
 from .engines.pools import (
     AllowancePart,
     AllowanceRequest,
@@ -35,12 +35,12 @@ from .engines.pools import (
 from .parameters import count_drafter, count_mtp, count_parameters
 from .sharding import (
     Parallel,
+    Placement,
     check_tensor_degrees,
     count_rank_parameters,
     divisibility_errors,
     division_remarks,
     shard_architecture,
-    stage_ranges,
 )
 from .weight_formats import Weights
 
@@ -169,6 +169,12 @@ class Plan(Frozen):
     them; None if their layout is not known."""
     cpu_bytes: int
     """Bytes of weights that stay in the memory of the CPU."""
+    cpu_cache_bytes: int
+    """Bytes of cache and state that stay there: those of the layers that do."""
+    placement: Placement
+    """Which stage holds which layers, the embedding and the head."""
+    layers: int
+    """Decoder layers of the model."""
     degrees: dict[int, list[str]]
     """For each usual degree of tensor parallelism, why it is not possible; empty if it is."""
 
@@ -182,6 +188,16 @@ class Plan(Frozen):
     def beyond_context(self) -> bool:
         """Return whether the context asked for is beyond the model's own."""
         return bool(self.context_limit) and self.request.context > (self.context_limit or 0)
+
+    @property
+    def has_work_on_cpu(self) -> bool:
+        """Return whether the CPU computes layers or experts; embeddings are only looked up there.
+
+        The head counts as a layer.
+        """
+        if self.request.cpu_expert_layers or self.placement.head_stage is None:
+            return True
+        return not all(self.placement.holds(n) for n in range(self.layers))
 
     @property
     def reserved(self) -> int:
@@ -218,6 +234,9 @@ class Plan(Frozen):
             "one_copy": self.one_copy.to_dict(),
             "per_gpu": self.per_gpu.to_dict(),
             "cpu_weights_bytes": self.cpu_bytes,
+            "cpu_cache_bytes": self.cpu_cache_bytes,
+            "gpu_layers": request.options.gpu_layers,
+            "cpu_expert_layers": request.cpu_expert_layers,
             "all_gpus": self.all_gpus.to_dict(),
             "gpu_bytes": request.gpu_bytes,
             "utilization": self.utilization,
@@ -283,7 +302,7 @@ class Division:
         self._architecture = a
         self._parallel = parallel
         self.errors = divisibility_errors(a, parallel)
-        self._rank_parameters: dict[ExpertTile | None, list[dict[str, int]]] = {}
+        self._rank_parameters: dict[object, list[dict[str, int]]] = {}
 
     @cached_property
     def share(self) -> Architecture:
@@ -296,24 +315,26 @@ class Division:
         remarks = division_remarks(self._architecture, self._parallel)
         return tuple(remarks)
 
-    def rank_parameters(self, tile: ExpertTile | None = None) -> list[dict[str, int]]:
+    def rank_parameters(
+        self, placement: Placement, tile: ExpertTile | None = None
+    ) -> list[dict[str, int]]:
         """Return the parameters of a rank of each stage by component.
 
+        placement: which stage holds what.
         tile: what kernels pad experts to; None: no padding.
         """
-        counted = self._rank_parameters.get(tile)
+        key = (placement, tile)
+        counted = self._rank_parameters.get(key)
         if counted is None:
-            counted = self._count_ranks(tile)
-            self._rank_parameters[tile] = counted
+            counted = self._count_ranks(placement, tile)
+            self._rank_parameters[key] = counted
         return counted
 
-    def _count_ranks(self, tile: ExpertTile | None) -> list[dict[str, int]]:
+    def _count_ranks(self, placement: Placement, tile: ExpertTile | None) -> list[dict[str, int]]:
         a, parallel = self._architecture, self._parallel
-        if parallel.pipeline == 1:
-            return [self._padded(count_rank_parameters(a, parallel), a.layers, tile)]
         counted: list[dict[str, int]] = []
-        for stage, layers in enumerate(stage_ranges(len(a.layers), parallel.pipeline)):
-            parameters = count_rank_parameters(a, parallel, stage)
+        for stage, layers in enumerate(placement.stages):
+            parameters = count_rank_parameters(a, parallel, stage, placement)
             names = a.layers[layers.start : layers.stop]
             counted.append(self._padded(parameters, names, tile))
         return counted
@@ -369,6 +390,8 @@ class Planner:
         engine = engine_of(convention.engine)
         if request.cpu_expert_layers and not engine.keeps_experts_on_cpu:
             raise ValueError(f"{engine.name} keeps no experts on the CPU")
+        if request.options.gpu_layers is not None and not engine.keeps_layers_on_cpu:
+            raise ValueError(f"{engine.name} keeps no layers on the CPU")
         ranks = parallel.tensor * parallel.pipeline
         utilization = request.utilization
         if utilization is None:
@@ -378,8 +401,8 @@ class Planner:
             budget = int(request.gpu_bytes * utilization)
         pool = self.pool(request, convention)
         whole = pool
-        if ranks > 1 or parallel.decode_context > 1:
-            whole = self.pool(replace(request, parallel=Parallel()), convention)
+        if ranks > 1 or parallel.decode_context > 1 or request.options.gpu_layers is not None:
+            whole = self._whole_pool(request, convention)
         stages = range(parallel.pipeline)
         stage_weights = [self._stage_weights(engine, request, weights, stage) for stage in stages]
         allowances = [
@@ -419,7 +442,10 @@ class Planner:
             assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
             warnings=tuple(self._warnings(request, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
-            cpu_bytes=self._cpu_bytes(request, weights),
+            cpu_bytes=self._cpu_bytes(engine, request, weights),
+            cpu_cache_bytes=self._cpu_cache_bytes(engine, request, convention),
+            placement=self.placement(engine, request),
+            layers=len(a.layers),
             degrees=self._degrees,
         )
 
@@ -448,13 +474,8 @@ class Planner:
         pool = self._pools.get(key)
         if pool is None:
             share = self.division(parallel).share
-            stages: tuple[range, ...] = ()
-            if parallel.pipeline > 1:
-                stages = tuple(stage_ranges(len(share.layers), parallel.pipeline))
-            layers = list_layer_parts(share, convention, self._drafted_layers(request))
-            if request.drafter is not None:
-                first = len(share.layers) + self._drafted_layers(request)
-                layers += request.drafter.layer_parts(parallel, convention, first)
+            layers = self._layer_parts(request, convention)
+            stages = self._pool_stages(engine, request, layers)
             pool = engine.pool(
                 PoolRequest(
                     architecture=share,
@@ -469,6 +490,44 @@ class Planner:
             )
             self._pools[key] = pool
         return pool
+
+    def _whole_pool(self, request: Request, convention: Convention) -> Pool:
+        """Return the pool of an undivided copy with all of its layers."""
+        options = replace(request.options, gpu_layers=None)
+        return self.pool(replace(request, parallel=Parallel(), options=options), convention)
+
+    def _layer_parts(self, request: Request, convention: Convention) -> tuple[LayerParts, ...]:
+        """Return what the layers of one rank keep, those of a drafter last."""
+        share = self.division(request.parallel).share
+        drafted = self._drafted_layers(request)
+        layers = list_layer_parts(share, convention, drafted)
+        if request.drafter is None:
+            return layers
+        first = len(share.layers) + drafted
+        return layers + request.drafter.layer_parts(request.parallel, convention, first)
+
+    def _pool_stages(
+        self, engine: Engine, request: Request, layers: Sequence[LayerParts]
+    ) -> tuple[range, ...]:
+        """Return the layers whose cache each stage holds; empty if one stage holds all.
+
+        The stage with the head runs the drafter too (vllm: v1/worker/gpu_model_runner.py).
+        """
+        placement = self.placement(engine, request)
+        stages = list(placement.stages)
+        if len(stages) == 1 and stages[0].start == 0:
+            return ()
+        stage = placement.head_stage
+        if stage is not None and layers:
+            last = max(layer.index for layer in layers)
+            stop = max(stages[stage].stop, last + 1)
+            stages[stage] = range(stages[stage].start, stop)
+        return tuple(stages)
+
+    def placement(self, engine: Engine, request: Request) -> Placement:
+        """Return which stage holds which layers, the embedding and the head."""
+        stages = request.parallel.pipeline
+        return engine.placement(self.architecture, stages, request.gpu, request.options)
 
     def division(self, parallel: Parallel) -> Division:
         """Return the model's division over ranks; it is made once."""
@@ -513,12 +572,14 @@ class Planner:
         """Return the bytes of a rank's weights in a pipeline stage."""
         division = self.division(request.parallel)
         tile = engine.expert_tile(weights.experts, request.gpu)
-        parameters = self._loaded(division.rank_parameters(tile)[stage], request)
-        if request.speculative and stage == request.parallel.pipeline - 1:
+        placement = self.placement(engine, request)
+        parameters = self._loaded(division.rank_parameters(placement, tile)[stage], request)
+        if request.speculative and stage == placement.head_stage:
             parameters = add_counts(parameters, count_drafter(division.share))
-        on_cpu = weights.bytes_of({"experts": self._cpu_experts(request, division.share, stage)})
+        layers = placement.stages[stage]
+        on_cpu = weights.bytes_of({"experts": self._cpu_experts(request, division.share, layers)})
         size = weights.bytes_of(parameters) - on_cpu
-        if request.drafter is not None and stage == request.parallel.pipeline - 1:
+        if request.drafter is not None and stage == placement.head_stage:
             size += request.drafter.rank_bytes(request.parallel)
         return size
 
@@ -529,24 +590,59 @@ class Planner:
             size += request.drafter.rank_bytes(Parallel())
         return size
 
-    def _cpu_experts(self, request: Request, share: Architecture, stage: int) -> int:
-        """Return the routed experts' parameters of a rank's stage that stay on the CPU.
+    def _cpu_experts(self, request: Request, share: Architecture, layers: range) -> int:
+        """Return the routed experts' parameters of a rank's layers that stay on the CPU.
 
         llama.cpp: common/arg.cpp, `--n-cpu-moe N`: tensors `ffn_(up|down|gate)_exps` of the first N
         layers.
         """
-        layers = stage_ranges(len(share.layers), request.parallel.pipeline)[stage]
         parameters = 0
-        for index in range(layers.start, min(layers.stop, request.cpu_expert_layers)):
+        stop = min(layers.stop, len(share.layers), request.cpu_expert_layers)
+        for index in range(layers.start, stop):
             for block in share.blocks_of(share.layers[index]):
                 if isinstance(block, MoE):
                     parameters += block.experts * count_expert(block, share.hidden_size)
         return parameters
 
-    def _cpu_bytes(self, request: Request, weights: Weights) -> int:
-        """Return the bytes of an undivided copy that stay on the CPU."""
-        whole = replace(request, parallel=Parallel())
-        return weights.bytes_of({"experts": self._cpu_experts(whole, self.architecture, 0)})
+    def _cpu_bytes(self, engine: Engine, request: Request, weights: Weights) -> int:
+        """Return the bytes of an undivided copy that stay on the CPU.
+
+        They are the embedding, all of the layers that no stage holds, and experts of others.
+        """
+        a = self.architecture
+        whole = replace(request, parallel=Parallel(pipeline=request.parallel.pipeline))
+        placement = self.placement(engine, whole)
+        on_gpus: dict[str, int] = {}
+        for parameters in self.division(whole.parallel).rank_parameters(placement):
+            on_gpus = add_counts(on_gpus, parameters)
+        for layers in placement.stages:
+            experts = self._cpu_experts(whole, a, layers)
+            on_gpus = add_counts(on_gpus, {"experts": -experts})
+        if not placement.embedding_stages:
+            on_gpus["embedding"] = 0
+        everything = self._loaded(self._parameters, request)
+        rest = {name: max(0, n - on_gpus.get(name, 0)) for name, n in everything.items()}
+        return weights.bytes_of(rest)
+
+    def _cpu_cache_bytes(self, engine: Engine, request: Request, convention: Convention) -> int:
+        """Return the bytes of cache and state of the layers that no stage holds."""
+        placement = self.placement(engine, request)
+        rest = [n for n in range(len(self.architecture.layers)) if not placement.holds(n)]
+        if not rest:
+            return 0
+        alone = replace(request, parallel=Parallel())
+        layers = [part for part in self._layer_parts(alone, convention) if part.index in rest]
+        pool = engine.pool(
+            PoolRequest(
+                architecture=self.architecture,
+                convention=convention,
+                layers=tuple(layers),
+                options=request.options,
+                batched_tokens=engine.batched_tokens(request.gpu, request.options),
+                max_sequences=engine.max_sequences(request.gpu, request.options),
+            )
+        )
+        return pool.bytes_at(request.context, request.batch)
 
     def _allowance(
         self, engine: Engine, request: Request, stage: int, weight_bytes: int

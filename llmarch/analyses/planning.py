@@ -224,8 +224,11 @@ class ModelPlanner:
         if longest is not None:
             curve = _cache_curve(self.planner, request, convention, longest)
         speed = None
-        on_gpus = not options.cpu_expert_layers
-        if on_gpus and options.gpu is not None and options.gpu.bandwidth is not None:
+        if (
+            not plan.has_work_on_cpu
+            and options.gpu is not None
+            and options.gpu.bandwidth is not None
+        ):
             bandwidth, peaks = options.gpu.bandwidth, options.gpu.peaks
             speed = self.roofline.bounds(request, convention, weights, bandwidth, peaks)
         return PlannedModel(
@@ -326,6 +329,8 @@ def resolve_cache_dtype(a: Architecture, engine: Engine, name: str) -> str:
         declared = DTYPE_WORDS.get(declared, declared)
         if declared in CACHE_DTYPES:
             return declared
+    if engine.default_cache_dtype:
+        return engine.default_cache_dtype
     if a.dtype == "float16":
         return "fp16"
     return "bf16"

@@ -35,6 +35,8 @@ from .parameters import count_parameters
 
 TENSOR_DEGREES = (1, 2, 4, 8, 16, 32, 64)
 """The degrees of tensor parallelism that are tried."""
+PER_LAYER_COMPONENTS = ("per_layer_embedding", "per_layer_projection")
+"""Components outside the layers that are as wide as all layers, whatever a stage holds."""
 CHANNEL_VARIANTS = ("mamba", "short_conv", "rwkv4")
 """Recurrent variants that are divided by channels, as they have no heads."""
 
@@ -68,6 +70,34 @@ class Parallel(Frozen):
         """
         width = self.tensor // self.expert
         return max(1, width)
+
+
+@frozen
+class Placement(Frozen):
+    """Which GPUs hold the layers of a model, its embedding, head and encoders."""
+
+    stages: tuple[range, ...]
+    """Decoder layers of each pipeline stage; layers in none of them are on the CPU."""
+    embedding_stages: tuple[int, ...]
+    """Stages that hold the embedding; none: it is on the CPU."""
+    head_stage: int | None
+    """The stage that holds the head, and of a tied one the matrix; None: it is on the CPU."""
+    encoder_stages: tuple[int, ...]
+    """Stages that hold the encoders."""
+
+    def holds(self, layer: int) -> bool:
+        """Return whether a GPU holds a decoder layer."""
+        return any(layer in stage for stage in self.stages)
+
+
+def usual_placement(layers: int, stages: int) -> Placement:
+    """Return where the layers lie with all of them on GPUs.
+
+    The first stage has the embedding, the last one the head, encoders are on every stage (vllm:
+    model_executor/models/utils.py make_layers, models/qwen3.py; a tied matrix is on both).
+    """
+    ranges = tuple(stage_ranges(layers, stages))
+    return Placement(ranges, (0,), stages - 1, tuple(range(stages)))
 
 
 # --- what can be divided ------------------------------------------------------------------------
@@ -344,37 +374,56 @@ def shard_tower(tower: Tower, ranks: int) -> Tower:
 
 
 def count_rank_parameters(
-    a: Architecture, parallel: Parallel, stage: int | None = None
+    a: Architecture,
+    parallel: Parallel,
+    stage: int | None = None,
+    placement: Placement | None = None,
 ) -> dict[str, int]:
     """Count the parameters of one rank by component.
 
-    stage: number of a pipeline stage: the first has the embedding, the last the head, with a tied
-        matrix both; encoders are on every stage. None: all layers.
+    stage: number of a pipeline stage; None: all layers.
+    placement: which stage holds what; None: the usual placement.
 
     Routers are whole: they rank all experts, wherever these are.
     """
     part = a
     if stage is not None:
-        layers = stage_ranges(len(a.layers), parallel.pipeline)[stage]
+        placement = placement or usual_placement(len(a.layers), parallel.pipeline)
+        layers = placement.stages[stage]
         part = replace(a, layers=a.layers[layers.start : layers.stop])
     share = count_parameters(shard_architecture(part, parallel)).by_component
     router = count_parameters(part).by_component.get("router")
     if router:
         share = share | {"router": router}
-    if stage is None:
+    if stage is None or placement is None:
         return share
-    return _without_other_stages(a, share, stage, parallel.pipeline - 1)
+    if a.embedding.per_layer:
+        whole = count_parameters(shard_architecture(a, parallel)).by_component
+        for component in PER_LAYER_COMPONENTS:
+            share[component] = whole[component]
+    if placement.head_stage is None:
+        outside = count_parameters(replace(a, layers=())).by_component
+        kept = {name: max(0, n - outside.get(name, 0)) for name, n in share.items()}
+        share = kept | {name: n for name, n in outside.items() if name in a.towers}
+        for component in PER_LAYER_COMPONENTS:
+            share.pop(component, None)
+    return _placed_parameters(a, share, stage, placement)
 
 
-def _without_other_stages(
-    a: Architecture, share: dict[str, int], stage: int, last: int
+def _placed_parameters(
+    a: Architecture, share: dict[str, int], stage: int, placement: Placement
 ) -> dict[str, int]:
-    """Return a stage's parameters without an embedding or head that another stage holds."""
+    """Return a stage's parameters without what another stage or the CPU holds."""
     kept = dict(share)
-    holds_embedding = stage == 0 or (a.embedding.tied and stage == last)
+    holds_embedding = stage in placement.embedding_stages
+    holds_head = stage == placement.head_stage
     if not holds_embedding:
-        for component in ("embedding", "per_layer_embedding"):
-            kept.pop(component, None)
-    if stage != last:
+        kept.pop("per_layer_embedding", None)
+    if not holds_embedding and not (a.embedding.tied and holds_head):
+        kept.pop("embedding", None)
+    if not holds_head:
         kept.pop("head", None)
+    if stage not in placement.encoder_stages:
+        for name in a.towers:
+            kept.pop(name, None)
     return kept

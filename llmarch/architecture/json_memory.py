@@ -204,6 +204,13 @@ class PlanDocument(TypedDict):
     """Bytes of one undivided copy of the model with the whole batch."""
     per_gpu: FootprintDocument
     """Bytes on the fullest GPU."""
+    gpu_layers: int | None
+    """Layers on GPUs as llama.cpp counts them (`-ngl`): the last ones, the output included. Null:
+    all."""
+    cpu_expert_layers: int
+    """Layers, from the first on, whose routed experts stay on the CPU."""
+    cpu_cache_bytes: int
+    """Bytes of cache and state of the layers that stay on the CPU."""
     cpu_weights_bytes: int
     """Bytes of the weights of one copy that stay in the memory of the CPU (`--cpu-moe`)."""
     all_gpus: FootprintDocument
@@ -370,6 +377,11 @@ class FitDocument(TypedDict):
     """The command that starts the server of the best layout. Empty: the engine has none."""
     formats_that_fit: list[str]
     """Smaller formats of weights that would fit, if this one does not."""
+    gpu_layers_that_fit: int | None
+    """Most layers that fit on the GPUs if the others stay on the CPU (`-ngl` of llama.cpp). Null:
+    all fit, not even the output does, or the engine keeps no layers on the CPU."""
+    gpu_layers_gpus: int | None
+    """Number of GPUs of `gpu_layers_that_fit`. Null: it is null."""
     layouts: list[LayoutDocument]
     """Layouts that fit the same number of GPUs, the best first."""
     plan: PlanDocument

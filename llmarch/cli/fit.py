@@ -71,6 +71,18 @@ def fit(
         float | None,
         typer.Option("--utilization", min=0.01, max=1.0, help="Fraction of a GPU to fill."),
     ] = None,
+    gpu_layers: Annotated[
+        int | None,
+        typer.Option(
+            "--gpu-layers",
+            "--n-gpu-layers",
+            "-ngl",
+            min=0,
+            metavar="N",
+            help="Keep the last N layers on GPUs, the others on the CPU (llama.cpp; the output "
+            "counts as one). Default: all.",
+        ),
+    ] = None,
     line: Annotated[
         str | None,
         typer.Option(
@@ -91,6 +103,7 @@ def fit(
 ) -> None:
     """Find the fewest GPUs and the layout in which a model fits, and the command to start it."""
     from ..analyses.advice import advise
+    from ..analyses.engines.pools import EngineOptions
     from ..analyses.launch_lines import read_launch_line
     from ..analyses.planning import PlanOptions
 
@@ -110,6 +123,7 @@ def fit(
             kv_dtype=kv_dtype,
             engine=engine,
             utilization=utilization,
+            engine_options=EngineOptions(gpu_layers=gpu_layers),
         )
     if ref is None:
         fail("no model is named", "name one, or a command line with --from")

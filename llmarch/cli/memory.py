@@ -213,6 +213,18 @@ def memory(
             help="Keep the routed experts of the first N layers on the CPU (llama.cpp).",
         ),
     ] = 0,
+    gpu_layers: Annotated[
+        int | None,
+        typer.Option(
+            "--gpu-layers",
+            "--n-gpu-layers",
+            "-ngl",
+            min=0,
+            metavar="N",
+            help="Keep the last N layers on GPUs, the others on the CPU (llama.cpp; the output "
+            "counts as one). Default: all.",
+        ),
+    ] = None,
     activations: Annotated[
         str | None,
         typer.Option(
@@ -295,6 +307,7 @@ def memory(
             block_size=block_size,
             batches_in_flight=1 + async_scheduling,
             draft_tokens=speculation.tokens,
+            gpu_layers=gpu_layers,
         ),
         reserve=Reserve(
             activations=parse_size("--activations", activations),

@@ -102,6 +102,10 @@ def fit_view(advice: Advice, gpu_name: str, warnings: Sequence[str] = ()) -> Mem
     lines: list[tuple[str, list[str]]] = [("Smallest", [smallest])]
     if formats:
         lines.append(("Instead", [f"with --weights {formats} it would fit"]))
+    if advice.gpu_layers is not None:
+        number_of = f"{advice.gpu_layers.gpus} × {gpu_name}"
+        words = f"-ngl {advice.gpu_layers.layers} keeps as many layers as fit on {number_of}"
+        lines.append(("On the CPU", [f"{words}, the others on the CPU:", advice.launch]))
     others = [
         f"{parallel_words(plan)}: {number(plan.largest_batch or 0)} sequences"
         for plan in advice.layouts
@@ -186,7 +190,8 @@ def single_table(p: Plan) -> Table:
     """Return the bytes of an undivided copy, of one GPU where it holds less, and of all GPUs."""
     gpus = p.request.parallel.gpus
     columns = {"one copy": p.one_copy}
-    if gpus > 1 or p.cpu_bytes:
+    offloads = p.cpu_bytes and (p.has_work_on_cpu or p.budget is not None)
+    if gpus > 1 or offloads:
         columns["one GPU"] = p.per_gpu
     if gpus > 1:
         columns[f"all {gpus} GPUs"] = p.all_gpus
@@ -375,12 +380,31 @@ def loading_lines(p: Plan) -> list[str]:
         drafted = plural(p.request.options.draft_tokens, "token")
         lines.append(f"{drafter.name} ({size} a GPU) drafts {drafted} a step")
     if p.cpu_bytes:
-        size = numbers.size(p.cpu_bytes)
-        number_of = number(p.request.cpu_expert_layers)
-        lines.append(f"experts up to layer {number_of} ({size}) stay in the memory of the CPU")
+        lines.append(cpu_words(p))
     if p.request.text_only:
         lines.append("encoders are not loaded")
     return lines
+
+
+def cpu_words(p: Plan) -> str:
+    """Return what stays in the memory of the CPU, as `embedding, layers 1-12 (8 GiB) stay …`."""
+    words: list[str] = []
+    if not p.placement.embedding_stages:
+        words.append("embedding")
+    on_cpu = [n for n in range(p.layers) if not p.placement.holds(n)]
+    if on_cpu:
+        words.append(f"layers 1-{len(on_cpu)}")
+    experts = min(p.request.cpu_expert_layers, p.layers)
+    if experts > len(on_cpu):
+        words.append(f"experts up to layer {experts}")
+    if p.placement.head_stage is None:
+        words.append("output")
+    size = numbers.size(p.cpu_bytes)
+    sentence = f"{', '.join(words)} ({size}) stay in the memory of the CPU"
+    if p.cpu_cache_bytes:
+        cached = numbers.size(p.cpu_cache_bytes)
+        sentence += f", with {cached} of cache"
+    return sentence
 
 
 CACHE_COMPONENTS = ("attention_scores", "indexer_scores", "recurrence")

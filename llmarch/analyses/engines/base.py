@@ -31,6 +31,7 @@ from ..cache_parts import (
 )
 
 if TYPE_CHECKING:
+    from ..sharding import Placement
     from .pools import (
         AllowancePart,
         AllowanceRequest,
@@ -66,11 +67,17 @@ class Engine:
     """The share of a GPU's memory that is filled, unless the user says another."""
     utilization_meaning: str = "weights and cache"
     """What the share holds."""
+    smaller_formats: tuple[str, ...] = ("fp8", "nvfp4", "int4")
+    """Formats of weights that are tried where the stored one does not fit."""
+    default_cache_dtype: str = ""
+    """The dtype of the cache without an option; empty: what the model's own dtype is."""
     follows_checkpoint: bool = False
     """Whether `auto` takes the dtype of the cache that the checkpoint declares."""
 
     keeps_experts_on_cpu: bool = False
     """Whether routed experts of some layers may stay in the memory of the CPU."""
+    keeps_layers_on_cpu: bool = False
+    """Whether layers may stay in the memory of the CPU."""
 
     # --- the layout of a layer's cache
 
@@ -189,6 +196,14 @@ class Engine:
     def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return the sequences of one batch."""
         return options.max_sequences or 1
+
+    def placement(
+        self, a: Architecture, stages: int, gpu: GPUTraits, options: EngineOptions
+    ) -> Placement:
+        """Return which pipeline stage holds which layers, the embedding, the head and encoders."""
+        from ..sharding import usual_placement
+
+        return usual_placement(len(a.layers), stages)
 
     def expert_tile(self, weight_format: str, gpu: GPUTraits) -> ExpertTile | None:
         """Return what its kernels pad experts to; None if they do not."""

@@ -2,9 +2,15 @@
 
 Read in the llama.cpp that llama-cpp-python 0.3.36 carries: src/llama-kv-cache.cpp,
 src/llama-kv-cache-iswa.cpp, src/llama-memory-recurrent.cpp, src/llama-hparams.cpp,
-src/llama-context.cpp. Each slot has its own stream of cells (`--parallel`), padded to 256. Sliding
-layers have min(context, window + ubatch) cells, padded to 256. Recurrent layers keep columns and
-state in float32, whatever the type of the cache. MLA caches the latent once.
+src/llama-context.cpp, src/llama-model.cpp, src/llama-arch.cpp, common/arg.cpp. Each slot has its
+own stream of cells (`--parallel`), padded to 256. Sliding layers have min(context, window + ubatch)
+cells, padded to 256. Recurrent layers keep columns and state in float32, whatever the type of the
+cache. MLA caches the latent once.
+
+Where layers lie (src/llama-model.cpp load_tensors): the token embedding is always on the CPU (a
+tied head is loaded again as output), and of n layers and the output the last `-ngl` are on GPUs,
+with their cache and state (`model.dev_layer` in the caches). MTP modules that the file holds count
+as layers after the model's own.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ from math import ceil
 
 from ...architecture.schema import Architecture, Attention, LinearAttention, Mixer
 from ..cache_parts import ELEMENT_BYTES, GGML_BLOCK_BYTES, CachePart, Convention
+from ..sharding import Placement, usual_placement
 from .base import Engine
 from .estimates import estimate_activations, runtime_part
 from .pools import (
@@ -30,10 +37,46 @@ CELL_PADDING = 256
 """Cells are a multiple of this (llama-context.cpp, llama-kv-cache-iswa.cpp: GGML_PAD)."""
 UBATCH = 512
 """Tokens of a physical batch by default (common/common.h: n_ubatch)."""
+EVERY_LAYER = 999
+"""More layers than any model has, as users write it for all of them."""
 PLAIN_CACHE_TYPES = ("bf16", "fp16", "fp32")
 FULL_SIZE_TYPES = frozenset(("mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "phi3"))
 """Models whose windows the converter or the loader leaves out: their layers keep every token
 (src/llama-model.cpp: hparams.swa_type stays NONE)."""
+
+
+FILES_WITH_MTP = frozenset(
+    (
+        "cohere2_moe",
+        "deepseek_v32",
+        "exaone_moe",
+        "glm4_moe",
+        "glm4_moe_lite",
+        "glm4v_moe",
+        "glm_moe_dsa",
+        "hy_v3",
+        "mimo_v2_flash",
+        "nemotron_h",
+        "qwen3_5",
+        "qwen3_5_moe",
+        "qwen3_next",
+        "step3p5",
+        "step3p7",
+    )
+)
+"""Models whose MTP modules the converter writes as further layers (conversion/*.py: `block_count`
+grows by them)."""
+_CPU = "CPU"
+"""How the name of a kind begins that is no GPU."""
+
+
+def gguf_name(server: Launch) -> str:
+    """Return the GGUF file of a model, as converters name it: `Qwen3-8B-Q4_K_M.gguf`."""
+    if server.model.endswith(".gguf"):
+        return server.model
+    name = server.model.rstrip("/").rsplit("/", 1)[-1]
+    format = server.weight_format or "BF16"
+    return f"{name}-{format.upper()}.gguf"
 
 
 class CellPool(Pool):
@@ -57,6 +100,14 @@ def pad_cells(tokens: int) -> int:
     return CELL_PADDING * blocks
 
 
+def count_file_layers(a: Architecture) -> int:
+    """Return the layers of a GGUF file (block_count), MTP modules included where it holds them."""
+    layers = len(a.layers)
+    if a.mtp is not None and a.model_type in FILES_WITH_MTP:
+        layers += a.mtp.modules
+    return layers
+
+
 DEVICES = r"\b(?:CUDA|Metal|ROCm|Vulkan|SYCL)\w*"
 """What logs call the device of a buffer that is not on the CPU, as a regular expression."""
 
@@ -66,14 +117,19 @@ class LlamaCpp(Engine):
 
     name = "llama.cpp"
     keeps_experts_on_cpu = True
+    keeps_layers_on_cpu = True
     version = "llama-cpp-python 0.3.36"
     files = (
         "src/llama-kv-cache.cpp",
         "src/llama-kv-cache-iswa.cpp",
         "src/llama-memory-recurrent.cpp",
         "src/llama-hparams.cpp",
+        "src/llama-model.cpp",
+        "common/arg.cpp",
     )
     utilization = 1.0
+    smaller_formats = ("q8_0", "q6_k", "q4_k_m")
+    default_cache_dtype = "fp16"
     utilization_meaning = "weights, cells, the compute buffer and libraries"
 
     log_sign = r"llama_context:|llama_kv_cache|llama_model_loader:|llm_load_"
@@ -110,6 +166,9 @@ class LlamaCpp(Engine):
         "--cache-type-k": "kv_dtype",
         "-ncmoe": "cpu_moe",
         "--n-cpu-moe": "cpu_moe",
+        "-ngl": "gpu_layers",
+        "--gpu-layers": "gpu_layers",
+        "--n-gpu-layers": "gpu_layers",
         "-cmoe": "cpu_moe",
         "--cpu-moe": "cpu_moe",
     }
@@ -120,8 +179,13 @@ class LlamaCpp(Engine):
         The context is that of all slots together.
         """
         cells = str(server.context * server.sequences)
-        words = ["llama-server", "-m", server.model, "-c", cells, "-np", str(server.sequences)]
-        words += ["-ngl", "999"]
+        words = ["llama-server", "-m", gguf_name(server), "-c", cells, "-np", str(server.sequences)]
+        gpu_layers = server.gpu_layers
+        if gpu_layers is None:
+            gpu_layers = EVERY_LAYER
+        words += ["-ngl", str(gpu_layers)]
+        if server.cpu_expert_layers:
+            words += ["--n-cpu-moe", str(server.cpu_expert_layers)]
         if server.cache_dtype:
             names = {"fp16": "f16", "fp32": "f32"}
             name = names.get(server.cache_dtype, server.cache_dtype)
@@ -133,6 +197,29 @@ class LlamaCpp(Engine):
         if dtype not in PLAIN_CACHE_TYPES and dtype not in GGML_BLOCK_BYTES:
             known = ", ".join((*PLAIN_CACHE_TYPES, *GGML_BLOCK_BYTES))
             raise ValueError(f"llama.cpp keeps no cache in {dtype}; it has {known}")
+
+    def placement(
+        self, a: Architecture, stages: int, gpu: GPUTraits, options: EngineOptions
+    ) -> Placement:
+        """Return which GPU holds which layers: the last `-ngl` of the layers and the output.
+
+        GPUs get equal parts of them, as of equal free memory (`--split-mode layer`). On a CPU
+        without GPUs all lie together.
+        """
+        if gpu.name.startswith(_CPU):
+            return usual_placement(len(a.layers), stages)
+        layers = count_file_layers(a)
+        on_gpus = layers + 1
+        if options.gpu_layers is not None:
+            on_gpus = min(options.gpu_layers, on_gpus)
+        start = layers + 1 - on_gpus
+        ends = [start + ceil(stage * on_gpus / stages) for stage in range(stages + 1)]
+        ranges = [range(ends[stage], ends[stage + 1]) for stage in range(stages)]
+        ranges[-1] = range(ends[-2], max(ends[-2], layers))
+        head_stage = None
+        if on_gpus:
+            head_stage = stages - 1
+        return Placement(tuple(ranges), (), head_stage, (0,))
 
     def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return the tokens of a physical batch (`--ubatch-size`)."""
@@ -174,4 +261,10 @@ class LlamaCpp(Engine):
             lines.append("windows hold W and a physical batch, padded")
         if any(isinstance(m, LinearAttention) for m in mixers):
             lines.append("states and convolution columns in float32")
+        layers = count_file_layers(a)
+        own = len(a.layers)
+        count = f"{own} layers"
+        if layers > own:
+            count += f", {layers - own} of MTP"
+        lines.append(f"-ngl counts {layers + 1}: {count} and the output")
         return lines

@@ -41,6 +41,9 @@ class EngineOptions(Frozen):
     """Batches that are scheduled and not yet settled."""
     sliding_share: float | None = None
     """SGLang: tokens of the sliding pool as a share of the full pool's."""
+    gpu_layers: int | None = None
+    """llama.cpp's `-ngl`: layers on GPUs, the last ones, of which the output counts as one. None:
+    all."""
 
 
 @frozen
@@ -84,6 +87,12 @@ class Launch(Frozen):
     data: int = 1
     expert: int = 1
     decode_context: int = 1
+    gpu_layers: int | None = None
+    """Layers on GPUs, where others stay on the CPU; None: all."""
+    cpu_expert_layers: int = 0
+    """Layers, from the first on, whose routed experts stay on the CPU."""
+    weight_format: str = ""
+    """Format of the weights, if one was asked for."""
     cache_dtype: str = ""
     """Dtype of the cache, if it is not the engine's own choice."""
     utilization: float | None = None

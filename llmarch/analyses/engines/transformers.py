@@ -27,6 +27,7 @@ class Transformers(Engine):
     """Hugging Face transformers."""
 
     name = "transformers"
+    smaller_formats = ("int8", "nf4")
     version = "5.23.0"
     files = ("cache_utils.py", "models/*/modeling_*.py")
 

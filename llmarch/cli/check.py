@@ -12,7 +12,16 @@ import typer
 from ..errors import LlmarchError
 from ..renderers.output import Form, write_text
 from . import app
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, inspect_reference
+from .common import (
+    ConfigOnly,
+    Offline,
+    Refresh,
+    complete,
+    examples,
+    fail,
+    inspect_reference,
+    models_bar,
+)
 
 if TYPE_CHECKING:
     from ..compare.check import CheckResult
@@ -146,7 +155,10 @@ def check(
             against = earlier_revision(ref, since, against, update)
         elif against == BASE_MODEL:
             against = base_reference(ref, offline)
-        done = checking.run_check(ref, against, lock, policy, load, headers=not config_only)
+        with models_bar() as progress:
+            done = checking.run_check(
+                ref, against, lock, policy, load, headers=not config_only, progress=progress
+            )
         if since is not None and ref is not None:
             done = with_history(done, ref, since, load, headers=not config_only)
     except LlmarchError as error:

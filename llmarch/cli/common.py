@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..checkpoint.reading import Observation, Reading
     from ..sources.gpus import GPU
+    from ..sources.progress import Progress
 
 PARTIAL = 4
 """The exit code for a checkpoint that was read only in part."""
@@ -108,12 +111,27 @@ def inspect_reference(
         meanwhile=import_renderers,
         config_suffices=config_suffices,
     )
-    if "/" not in ref or not sys.stderr.isatty():
+    is_one_of_several = current_thread() is not main_thread()
+    if "/" not in ref or is_one_of_several or not sys.stderr.isatty():
         return read()
     from ..renderers.progress import bar
 
     with bar() as progress:
         return read(progress=progress)
+
+
+@contextmanager
+def models_bar() -> Generator[Progress]:
+    """Yield what shows how many of several models are read, if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        from ..sources.progress import ignore_progress
+
+        yield ignore_progress
+        return
+    from ..renderers.progress import bar
+
+    with bar(at_once=False) as progress:
+        yield progress
 
 
 def import_renderers() -> None:

@@ -11,7 +11,7 @@ from ..errors import printable
 from ..renderers.output import write_text
 from . import app
 from .check import loader
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail
+from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, models_bar
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
@@ -112,13 +112,17 @@ def read_entries(
     """Return the models as they are now; what was accepted of them before stays accepted."""
     from dataclasses import replace
 
-    found: dict[str, Entry] = {}
-    for ref in dict.fromkeys(refs):
+    from ..compare.at_once import read_at_once
+
+    def read(ref: str) -> Entry:
         entry = replace(load(ref, headers), reading=None)
         if ref in before:
             entry = replace(entry, accepted=before[ref].accepted)
-        found[ref] = entry
-    return found
+        return entry
+
+    names = list(dict.fromkeys(refs))
+    with models_bar() as progress:
+        return dict(zip(names, read_at_once(names, read, progress), strict=True))
 
 
 def listed_models(files: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from ..renderers.output import write_text
 from . import app
 from .check import loader
 from .commits import MOST_COMMITS, listed_commits
-from .common import ConfigOnly, Format, Output, Ref, Refresh, examples, write
+from .common import ConfigOnly, Format, Output, Ref, Refresh, examples, models_bar, write
 
 
 @app.command(
@@ -40,7 +40,9 @@ def log(
     from ..views.history import history_summary, history_table
 
     repo, commits = listed_commits(ref, since, limit)
-    steps = walk(repo, commits, loader(offline=False, refresh=refresh), not config_only)
+    load = loader(offline=False, refresh=refresh)
+    with models_bar() as progress:
+        steps = walk(repo, commits, load, not config_only, progress)
     if since is not None:
         steps = steps[:-1]
 

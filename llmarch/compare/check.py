@@ -14,6 +14,8 @@ from time import monotonic
 from ..architecture.frozen import Frozen, frozen
 from ..errors import ConfigError, LlmarchError, UnknownReference, printable
 from ..sources import project
+from ..sources.progress import Progress, ignore_progress
+from .at_once import read_at_once
 from .gate import judge, judge_reference
 from .lock import Entry, Lock, lock_text, parse_lock
 from .policy import Policy, parse_policy
@@ -144,23 +146,23 @@ def run_check(
     load: LoadEntry,
     *,
     headers: bool = True,
+    progress: Progress = ignore_progress,
 ) -> CheckResult:
-    """Check all models of the lock, or one reference.
+    """Check all models of the lock, or one reference. Several models are read at once.
 
     reference: the model to check; None for all models of the lock.
     against: what to compare the reference with, a lock file or another reference; None for the
         entry in `lock`.
     lock: the path of the lock file.
-    load: reads a reference.
+    load: reads a reference; of several models, in several threads.
     headers: whether tensor headers are read.
+    progress: called while several models are read.
 
     Raises LlmarchError if the check is asked for wrongly. A model that cannot be read is in the
     report.
     """
-    if against is None:
-        return _check_lock(lock, reference, policy, load, headers)
-    if project.is_lock(against):
-        return _check_lock(against, reference, policy, load, headers)
+    if against is None or project.is_lock(against):
+        return _check_lock(against or lock, reference, policy, load, headers, progress)
     if reference is None:
         raise UnknownReference(
             "--against names a model: REF is needed to compare with it",
@@ -170,8 +172,24 @@ def run_check(
     return CheckResult(make_report((verdict,), policy))
 
 
+@frozen
+class _Checked(Frozen):
+    """One model of a lock, checked."""
+
+    verdict: Verdict
+    locked: Entry | None = None
+    """Its entry of the lock; None if it could not be read again."""
+    read: Entry | None = None
+    """The model as it is now; None if it could not be read as a whole."""
+
+
 def _check_lock(
-    path: str, reference: str | None, policy: Policy, load: LoadEntry, headers: bool
+    path: str,
+    reference: str | None,
+    policy: Policy,
+    load: LoadEntry,
+    headers: bool,
+    progress: Progress,
 ) -> CheckResult:
     """Compare one reference, or all models of a lock file, with their entries."""
     lock = open_lock(path)
@@ -187,35 +205,49 @@ def _check_lock(
     def load_with_headers(ref: str, tensors: bool) -> Entry:
         return load(ref, tensors and headers)
 
-    verdicts: list[Verdict] = []
-    read_entries: dict[str, Entry] = {}
-    entries = dict(lock.entries)
-    for name in names:
+    def check_one(name: str) -> _Checked:
         asked = name
         if reference is not None and not is_glob(reference):
             asked = reference
-        start = monotonic()
-        try:
-            locked = locked_entry(lock, name, load_with_headers)
-        except LlmarchError as error:
-            verdicts.append(Verdict(asked, None, None, error=error))
-            continue
-        entries[name] = locked
-        verdict, entry = judge_reference(
-            locked,
-            load_with_headers,
-            policy,
-            reference=asked,
-            model_line=lock.model_lines[name],
-            fact_lines=lock.fact_lines[name],
-        )
-        verdicts.append(replace(verdict, seconds=monotonic() - start))
-        if entry is not None and entry.reference == name:
-            read_entries[name] = entry
+        return _check_entry(lock, name, asked, policy, load_with_headers)
+
+    checked = dict(zip(names, read_at_once(names, check_one, progress), strict=True))
+    entries = dict(lock.entries)
+    read_entries: dict[str, Entry] = {}
+    for name, one in checked.items():
+        if one.locked is not None:
+            entries[name] = one.locked
+        if one.read is not None and one.read.reference == name:
+            read_entries[name] = one.read
     report = make_report(
-        tuple(verdicts), policy, project.relative_path(path), whole=reference is None
+        tuple(one.verdict for one in checked.values()),
+        policy,
+        project.relative_path(path),
+        whole=reference is None,
     )
     return CheckResult(report, path, lock, read_entries, entries)
+
+
+def _check_entry(lock: Lock, name: str, asked: str, policy: Policy, load: LoadEntry) -> _Checked:
+    """Compare a model with its entry in a lock. A model that cannot be read is the verdict's error.
+
+    name: its name in the lock.
+    asked: the reference to read.
+    """
+    start = monotonic()
+    try:
+        locked = locked_entry(lock, name, load)
+    except LlmarchError as error:
+        return _Checked(Verdict(asked, None, None, error=error))
+    verdict, entry = judge_reference(
+        locked,
+        load,
+        policy,
+        reference=asked,
+        model_line=lock.model_lines[name],
+        fact_lines=lock.fact_lines[name],
+    )
+    return _Checked(replace(verdict, seconds=monotonic() - start), locked, entry)
 
 
 def make_report(
@@ -265,7 +297,8 @@ def all_entries(lock: Lock, load: LoadEntry, leave_out: Iterable[str] = ()) -> d
     """
     unneeded = set(leave_out)
     names = [name for name in lock.references if name not in unneeded]
-    return {name: locked_entry(lock, name, load) for name in names}
+    entries = read_at_once(names, lambda name: locked_entry(lock, name, load))
+    return dict(zip(names, entries, strict=True))
 
 
 def find_entry_names(reference: str, lock: Lock, path: str) -> list[str]:

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from ..architecture.frozen import Frozen, frozen
 from ..errors import LlmarchError
+from ..sources.progress import Progress, ignore_progress
+from .at_once import read_at_once
 from .gate import judge
 from .lock import Entry
 from .policy import Policy
@@ -47,23 +49,35 @@ class CommitInfo(Frozen):
 
 
 def walk(
-    repo: str, commits: Sequence[CommitInfo], load: LoadEntry, headers: bool
+    repo: str,
+    commits: Sequence[CommitInfo],
+    load: LoadEntry,
+    headers: bool,
+    progress: Progress = ignore_progress,
 ) -> list[CommitStep]:
-    """Return a step for each commit, newest first.
+    """Return a step for each commit, newest first. Several commits are read at once.
 
     commits: newest first; the last one is only compared with.
     load: reads a reference.
     headers: whether tensor headers are read.
+    progress: called while they are read.
     """
+
+    def read(info: CommitInfo) -> Entry | LlmarchError:
+        try:
+            return replace(load(f"{repo}@{info.commit}", headers), reading=None)
+        except LlmarchError as error:
+            return error
+
     policy = Policy()
     steps: list[CommitStep] = []
     before: Entry | None = None
-    for info in reversed(commits):
+    oldest_first = commits[::-1]
+    found = read_at_once(oldest_first, read, progress)
+    for info, entry in zip(oldest_first, found, strict=True):
         reference = f"{repo}@{info.commit}"
-        try:
-            entry = load(reference, headers)
-        except LlmarchError as error:
-            verdict = Verdict(reference, None, info.commit, error=error)
+        if isinstance(entry, LlmarchError):
+            verdict = Verdict(reference, None, info.commit, error=entry)
             steps.append(CommitStep(info.commit, info.day, info.title, verdict))
             continue
         is_first = before is None
@@ -71,7 +85,7 @@ def walk(
             verdict = Verdict(reference, None, info.commit)
         else:
             verdict = judge(before, entry, policy)
-        before = replace(entry, reading=None)
+        before = entry
         steps.append(CommitStep(info.commit, info.day, info.title, verdict, is_first))
     return steps[::-1]
 

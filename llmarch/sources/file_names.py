@@ -35,6 +35,13 @@ _SMALL_FILE = re.compile(
     re.VERBOSE,
 )
 _WEIGHTS = re.compile(r"[^/]+\.safetensors")
+_ABOUT = re.compile(
+    r"""
+    .+\.(?:md|png|jpe?g|gif|svg|webp|pdf|mp4|wav) | (?:.+/)?\.git(?:attributes|ignore)
+    | (?:.+/)?(?:LICEN[CS]E|NOTICE|USE_POLICY)[^/]*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 MAX_NAME = 1000
 """Characters of a file name with its folders."""
@@ -68,6 +75,16 @@ def is_small_file(name: str) -> bool:
 def is_weight_file(name: str) -> bool:
     """Return whether a file holds weights of the repository itself."""
     return _WEIGHTS.fullmatch(name) is not None
+
+
+def is_unread_file(name: str) -> bool:
+    """Return whether a file is never read, and says nothing by being there.
+
+    That is the model card, pictures and licences, the tokenizer, and code.
+    """
+    if _ABOUT.fullmatch(name) is not None:
+        return True
+    return is_small_file(name) or is_code_file(name)
 
 
 def is_beside_file(name: str) -> bool:

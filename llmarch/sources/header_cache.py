@@ -5,8 +5,9 @@ never stale. Entries are written to a temporary file and renamed, so that concur
 runs leave whole files. An entry counts as absent if it is damaged, of another format, or holds what
 no reading leaves (a wrong type or total, a size that is negative or huge).
 
-Beside the entries is the commit that each branch had last, for offline use. The folder is
-LLMARCH_CACHE, else `llmarch` in the user's cache folder.
+Beside the entries is the commit that each branch had last, for offline use, and by a hash of the
+files that are read a commit that has them: where a commit changed nothing but the model card, none
+of the others is read again. The folder is LLMARCH_CACHE, else `llmarch` in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ LARGEST_SIZE = 2**63
 """Limit of each size in a shape, and of counts of bytes."""
 _BRANCHES = "refs"
 """Folder with the last commit of each branch."""
+_CONTENTS = "contents"
+"""Folder with the last commit of each content (`store_model`)."""
 
 
 @frozen
@@ -110,8 +113,10 @@ def load_model(
     return model
 
 
-def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
+def store_model(endpoint: str, repo_id: str, model: RawModel, content: str = "") -> None:
     """Store a model under the id it was requested with, unless it is partial.
+
+    content: a hash of the names and contents of all files that are read; empty: not known.
 
     A cache that cannot be written is not an error.
     """
@@ -121,15 +126,13 @@ def store_model(endpoint: str, repo_id: str, model: RawModel) -> None:
     path = _path(endpoint, repo_id, _entry_name(model.commit))
     entry = _pack(model, [endpoint, repo_id, model.commit])
     _write(path, entry)
+    if content:
+        _write(_path(endpoint, repo_id, _CONTENTS, content), model.commit.encode())
 
 
 def last_commit(endpoint: str, repo_id: str, revision: str) -> str | None:
     """Return the commit that a branch or tag had when it was looked up last, if it ever was."""
-    try:
-        commit = read_regular(_branch_path(endpoint, repo_id, revision), 100).decode()
-    except (OSError, ValueError):
-        return None
-    return commit if len(commit) == 40 and commit.isalnum() else None
+    return _read_commit(_branch_path(endpoint, repo_id, revision))
 
 
 def remember_commit(endpoint: str, repo_id: str, revision: str, commit: str) -> None:
@@ -138,6 +141,23 @@ def remember_commit(endpoint: str, repo_id: str, revision: str, commit: str) -> 
         return
     path = _branch_path(endpoint, repo_id, revision)
     _write(path, commit.encode())
+
+
+def commit_with_content(endpoint: str, repo_id: str, content: str) -> str | None:
+    """Return a commit that was read and has this content, if there is one.
+
+    content: a hash of the names and contents of all files that are read.
+    """
+    return _read_commit(_path(endpoint, repo_id, _CONTENTS, content))
+
+
+def _read_commit(path: Path) -> str | None:
+    """Return the commit that a file of the cache names; None if there is none, or it is damaged."""
+    try:
+        commit = read_regular(path, 100).decode()
+    except (OSError, ValueError):
+        return None
+    return commit if len(commit) == 40 and commit.isalnum() else None
 
 
 def _branch_path(endpoint: str, repo_id: str, revision: str) -> Path:

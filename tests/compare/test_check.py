@@ -41,6 +41,11 @@ def dropped_shard() -> Files:
     return {n: f for n, f in whole.items() if n != "model-00002-of-00002.safetensors"}
 
 
+def resaved_files() -> Files:
+    """Return the same model with another config.json that means the same."""
+    return files("qwen3-0.6b", having(use_cache=False), shards=2)
+
+
 HISTORY: dict[str, tuple[Callable[[], Files], int, set[str]]] = {
     "readme-only": (
         lambda: files("qwen3-0.6b", shards=2, more={"README.md": b"# Support bot\n"}),
@@ -251,7 +256,7 @@ def test_what_could_not_be_read(locked: Hub, run: Run) -> None:
     )
     push(locked, "first", files("qwen3-0.6b", shards=2))
     locked.gated.add(BOT)
-    push(locked, "gated", files("qwen3-0.6b", shards=2))
+    push(locked, "gated", resaved_files())
     assert "gated" in reports(run, code=3)[0]["error"]["message"]
     out, _ = run("check", code=3)
     assert f"? {BOT}@main" in out and "1 model could not be read" in out and "✓ qwen3-8b" in out
@@ -268,7 +273,7 @@ def test_what_could_not_be_read(locked: Hub, run: Run) -> None:
 
 def test_gated_with_a_token(locked: Hub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     locked.gated.add(BOT)
-    push(locked, "gated", files("qwen3-0.6b", shards=2))
+    push(locked, "gated", resaved_files())
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     reports(run, code=0)
 
@@ -277,6 +282,8 @@ def test_what_could_be_read_in_part(locked: Hub, run: Run) -> None:
     """Exit with 4 for a shard that cannot be fetched, with 1 if something certainly changed."""
     locked.broken["00002-of-00002"] = 503
     push(locked, "readme-only", HISTORY["readme-only"][0]())
+    reports(run, code=0)  # the shard is the one that was read before
+    push(locked, "resaved", resaved_files())
     bot, _ = reports(run, code=4)
     assert (
         bot["partial"]

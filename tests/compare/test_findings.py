@@ -382,7 +382,7 @@ def test_a_shard_or_an_index_that_the_server_does_not_give(hub: Hub) -> None:
         {SECOND: "shard-unreadable", "index.json": "index-unreadable"}.items()
     ):
         hub.add(REPO, small(shards=2), "old")
-        hub.add(REPO, small(shards=2), f"new{number}")
+        hub.add(REPO, small(having(transformers_version=f"4.{number}"), shards=2), f"new{number}")
         rules(f"{REPO}@old", f"{REPO}@old")
         hub.broken[
             f"{commit_of(REPO, f'new{number}')}/{part}" if "safetensors" in part else part

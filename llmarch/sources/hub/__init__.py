@@ -6,15 +6,21 @@ while the first requests are under way.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from hashlib import sha256
+from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from huggingface_hub import constants
 
 from ...errors import ReadError
 from .. import header_cache
+from ..file_names import is_unread_file
 from ..references import Reference
 from ..regular_files import read_regular
 from .common import (
@@ -28,18 +34,13 @@ from .common import (
     repo_id_of,
     with_bundled_hint,
 )
+from .limits import CONNECTIONS
 
 if TYPE_CHECKING:
     from ..progress import Progress
     from ..raw import RawModel
+    from .resolve import PinnedRepo
 
-CONNECTIONS = 32
-"""Shards fetched at once.
-
-Measured on DeepSeek-V3's 161 shards (benchmarks/README.md): 8 take 2.9 s in all, 16 1.8 s,
-32 1.4 s, 64 1.2 s. No more than 32, because huggingface_hub's session keeps 20 idle connections:
-beyond that each request would pay for a new one.
-"""
 _CONFIG_FINDINGS = ("repo-moved", "quantization-beside-config", "quantization-files-differ")
 """Rules of findings that depend neither on headers nor on the index."""
 
@@ -110,9 +111,60 @@ def _read(
             return cached
     from .fetch import Download
 
-    model = Download(resolver, requests, headers, progress).read(pinned)
-    if headers:
-        header_cache.store_model(client.endpoint, repo_id, model)
+    content = "" if refresh else content_digest(pinned)
+    with _turn_of(content):
+        client.note_answer(monotonic())  # the wait for another thread was no silence
+        model = _commit_with_content(reference, client.endpoint, pinned, content)
+        if model is None:
+            model = Download(resolver, requests, headers, progress).read(pinned)
+        if headers:
+            header_cache.store_model(client.endpoint, repo_id, model, content)
+    return model
+
+
+def content_digest(pinned: PinnedRepo) -> str:
+    """Return a hash of all that a commit has to read: names, and what identifies their content.
+
+    Empty if the Hub does not say what identifies it.
+    """
+    read = {
+        name: pinned.file_ids.get(name, "") for name in pinned.files if not is_unread_file(name)
+    }
+    if not all(read.values()):
+        return ""
+    return sha256(json.dumps([pinned.repo_id, read], sort_keys=True).encode()).hexdigest()
+
+
+_turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+"""What holds back who would read the same content at the same time, by its hash."""
+_turns_lock = Lock()
+
+
+def _turn_of(content: str) -> Lock | nullcontext[None]:
+    """Return what is held while a content is read, so that other threads take it from the cache."""
+    if not content:
+        return nullcontext()
+    with _turns_lock:
+        return _turns.setdefault(content, Lock())
+
+
+def _commit_with_content(
+    reference: Reference, endpoint: str, pinned: PinnedRepo, content: str
+) -> RawModel | None:
+    """Return the model of a commit that differs only in files that are not read, from the cache."""
+    repo_id = repo_id_of(reference)
+    if not content:
+        return None
+    commit = header_cache.commit_with_content(endpoint, repo_id, content)
+    if commit is None:
+        return None
+    model = header_cache.load_model(
+        endpoint, repo_id, commit, reference=reference.text, revision=reference.revision
+    )
+    if model is not None:
+        model.commit = pinned.commit
+        model.files = tuple(pinned.files)
+        model.file_ids = pinned.file_ids
     return model
 
 

@@ -18,9 +18,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, TypeVar
@@ -33,6 +33,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session, hf_raise_for_status, parse_ratelimit_headers
 
 from ... import __version__
+from .limits import CONNECTIONS
 
 __all__ = ["Answer", "Cancelled", "Client", "HfHubHTTPError", "RequestFailed", "get_session"]
 
@@ -115,6 +116,40 @@ class _Request(NamedTuple):
     on_size: Callable[[int | None], None] | None
     hops: list[httpx2.Request]
     """The request and those that redirects led to; the last one is sent."""
+
+
+class _Connections:
+    """The connections of this process, which all readings share: no more than CONNECTIONS.
+
+    A lock of 100 models opens no more of them than one model with 100 shards.
+    """
+
+    def __init__(self) -> None:
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self._last_answer = 0.0
+        """When any reading last heard from a server."""
+
+    @contextmanager
+    def one(self, client: Client) -> Generator[None]:
+        """Hold a connection, and wait for a free one before. Raises Cancelled.
+
+        Waiting is no silence of the client's server as long as some reading is answered.
+        """
+        while not self._free.acquire(timeout=1):
+            if client.stop.is_set():
+                raise Cancelled
+            client.note_answer(self._last_answer)
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    def note_answer(self, at: float) -> None:
+        """Note that a server has sent something."""
+        self._last_answer = at
+
+
+CONNECTIONS_IN_USE = _Connections()
 
 
 @dataclass(slots=True)
@@ -210,6 +245,10 @@ class Client:
             self._heard_at = now
             raise RequestFailed("the server keeps the connection open, but does not answer")
 
+    def note_answer(self, at: float) -> None:
+        """Note when a server was heard from."""
+        self._heard_at = max(self._heard_at, at)
+
     def seconds_paused(self) -> float:
         """Return for how many seconds a rate limit still holds all threads back."""
         left = self._resume_at - time.monotonic()
@@ -218,7 +257,8 @@ class Client:
     def _attempt(self, request: _Request) -> Answer | _Fault:
         """Send the request once. Return the answer, or a fault that a retry may overcome."""
         try:
-            answer = self._send(request)
+            with CONNECTIONS_IN_USE.one(self):
+                answer = self._send(request)
         except (
             httpx2.TimeoutException,
             httpx2.NetworkError,
@@ -276,6 +316,7 @@ class Client:
             response = get_session().send(request, stream=True, follow_redirects=False)
             self.reached = True
             self._heard_at = time.monotonic()
+            CONNECTIONS_IN_USE.note_answer(self._heard_at)
             commit = response.headers.get("x-repo-commit")
             path = request.url.path
             if commit and "/resolve/" in path and f"/resolve/{commit}/" not in path:
@@ -327,6 +368,7 @@ class Client:
             with self._lock:
                 self.bytes_read += len(chunk)
                 self._heard_at = time.monotonic()
+            CONNECTIONS_IN_USE.note_answer(self._heard_at)
             data += chunk[skip:]
             skip = max(0, skip - len(chunk))
             if len(data) > limit and not cut:

@@ -30,6 +30,7 @@ FILE_RULES = frozenset(
         "index-total-size",
         "index-unreadable",
         "index-wrong-shard",
+        "key-stated-twice",
         "name-not-exact",
         "other-weights",
         "quantization-beside-config",

@@ -335,6 +335,14 @@ FINDING_RULES = (
         "different things in different engines.",
     ),
     Rule(
+        "key-stated-twice",
+        None,
+        "behaviour",
+        "a file states one key twice, with different values",
+        "Python's parser, and with it transformers and vLLM, reads the last value. Other parsers "
+        "read the first or refuse the file.",
+    ),
+    Rule(
         "newer-spelling",
         None,
         "info",

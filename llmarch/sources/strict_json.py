@@ -127,7 +127,7 @@ def repeated_keys(file: str, document: JsonObject, *, is_config: bool) -> list[F
         )
         findings.append(
             Finding(
-                rule="config-contradiction",
+                rule="key-stated-twice",
                 path=key if is_config else f"{name}: {key}",
                 message=message,
                 severity="behaviour",
@@ -137,8 +137,9 @@ def repeated_keys(file: str, document: JsonObject, *, is_config: bool) -> list[F
         )
     if len(document.repeated) > MAX_REPEATED:
         message = f"{name} states more than {MAX_REPEATED} keys twice, with different values"
-        rule = "config-contradiction"
-        findings.append(Finding(rule=rule, path=name, message=message, severity="behaviour"))
+        findings.append(
+            Finding(rule="key-stated-twice", path=name, message=message, severity="behaviour")
+        )
     return findings
 
 

@@ -72,6 +72,14 @@ def shards(
     )
 
 
+def stated_twice() -> Files:
+    """A config with a second hidden_size, which is the last and so the one that is read."""
+    content = dict(small())
+    data = content["config.json"]
+    assert isinstance(data, bytes)
+    return content | {"config.json": data.replace(b"{", b'{"hidden_size": 64, ', 1)}
+
+
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 
 
@@ -253,6 +261,7 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         lambda: small(having(per_layer_config={"28": {"intermediate_size": 1}})),
     ),
     ("config-contradiction", small, lambda: small(having(dtype="float32"))),
+    ("key-stated-twice", small, stated_twice),
     (
         "value-not-described",
         lambda: files("gpt2-124m"),

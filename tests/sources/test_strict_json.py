@@ -95,7 +95,7 @@ def test_a_key_stated_twice(text: str, path: str, first: Any, last: Any) -> None
     document = parse_object(text.encode(), file="config.json")
     (finding,) = repeated_keys("config.json", document, is_config=True)
     assert (finding.rule, finding.severity, finding.path) == (
-        "config-contradiction",
+        "key-stated-twice",
         "behaviour",
         path,
     )
@@ -142,7 +142,7 @@ def test_every_file_that_is_read(file: str, tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_text('{"model_type": "llama"}')
     (tmp_path / file).write_text("{" + FILES_WITH_KEYS[file] + "}")
     raw = local.open_folder(tmp_path, "x")
-    (finding,) = [f for f in raw.findings if f.rule == "config-contradiction"]
+    (finding,) = [f for f in raw.findings if f.rule == "key-stated-twice"]
     assert "twice" in finding.message
     assert finding.path.startswith(f"{file}: ") == (file != CONFIG)
     assert file in finding.message
@@ -151,4 +151,4 @@ def test_every_file_that_is_read(file: str, tmp_path: Path) -> None:
 def test_a_config_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"model_type": "llama", "a": 1, "a": 2}')
     raw = local.open(Reference(text="x", kind="config", path=tmp_path / "mine.json"))
-    assert [(f.rule, f.path) for f in raw.findings] == [("config-contradiction", "a")]
+    assert [(f.rule, f.path) for f in raw.findings] == [("key-stated-twice", "a")]

@@ -41,7 +41,12 @@ if TYPE_CHECKING:
     from ..raw import RawModel
     from .resolve import PinnedRepo
 
-_CONFIG_FINDINGS = ("repo-moved", "quantization-beside-config", "quantization-files-differ")
+_CONFIG_FINDINGS = (
+    "key-stated-twice",
+    "quantization-beside-config",
+    "quantization-files-differ",
+    "repo-moved",
+)
 """Rules of findings that depend neither on headers nor on the index."""
 
 

@@ -261,6 +261,18 @@ def change_meaning(change: Change) -> str:
     return f"{title}: {consequence}"
 
 
+def change_id_words(change: Change) -> str:
+    """Return `id 1a2b3c4d5e6f`, by which `check --accept` accepts a change; nothing without one."""
+    if change.id is None:
+        return ""
+    return f"id {change.id}"
+
+
+def change_details(change: Change) -> str:
+    """Return what a change breaks, and its id: `title: consequence · id 1a2b3c4d5e6f`."""
+    return " · ".join(filter(None, (change_meaning(change), change_id_words(change))))
+
+
 def value_text(value: Any) -> str:
     """Return the value of a fact in a few words."""
     match value:
@@ -325,6 +337,14 @@ def compared_commits(verdict: Verdict) -> str:
         return " → ".join(filter(None, commits))
     words = (verdict.new, "against", verdict.against, verdict.old)
     return " ".join(filter(None, words))
+
+
+def model_with_commits(verdict: Verdict) -> str:
+    """Return `acme/bot@main (3f1c2e9 → 8d0b7aa)`; the name alone where no commit is known."""
+    commits = compared_commits(verdict)
+    if not commits:
+        return verdict.name
+    return f"{verdict.name} ({commits})"
 
 
 def verdict_state(verdict: Verdict) -> str:

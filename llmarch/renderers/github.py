@@ -12,8 +12,10 @@ from ..architecture.schema import Change
 from ..compare.report import (
     Report,
     Verdict,
+    change_id_words,
     change_meaning,
     change_text,
+    model_with_commits,
     summary_lines,
     verdict_remarks,
 )
@@ -61,16 +63,16 @@ def change_annotations(r: Report) -> Iterator[tuple[Level, str]]:
         for c in v.changes:
             level = change_level(r, c)
             title = f"{c.severity}: {c.rule}"
-            what = change_text(c)
-            message = f"{v.name}: {c.path}: {what}\n{change_meaning(c)}"
-            yield level, command(level, title, message, *place(r, v, c.path))
+            what = f"{model_with_commits(v)}: {c.path}: {change_text(c)}"
+            lines = filter(None, (what, change_meaning(c), change_id_words(c)))
+            yield level, command(level, title, "\n".join(lines), *place(r, v, c.path))
         if v.error:
             message = v.error.message
             if v.error.hint:
                 message += f"\n{v.error.hint}"
             yield "error", command("error", "could not be read", message, *place(r, v))
         if v.partial:
-            lines = [f"{v.name} was read only in part", *v.remarks]
+            lines = [f"{model_with_commits(v)} was read only in part", *v.remarks]
             message = "\n".join(lines)
             yield "error", command("error", "read only in part", message, *place(r, v))
 
@@ -79,7 +81,8 @@ def remark_annotations(r: Report) -> Iterator[tuple[Level, str]]:
     """Yield the level and the line of each remark on a model that was read as a whole."""
     for v in r.verdicts:
         for remark in verdict_remarks(v):
-            yield "notice", command("notice", "remark", f"{v.name}: {remark}", *place(r, v))
+            words = f"{model_with_commits(v)}: {remark}"
+            yield "notice", command("notice", "remark", words, *place(r, v))
 
 
 def change_level(r: Report, c: Change) -> Level:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from ..architecture.schema import Change
-from ..compare.report import Report, Verdict, change_meaning, change_text, compared_commits
+from ..compare.report import Report, Verdict, change_details, change_text, model_with_commits
 from .cleaning import clean
 from .sarif import change_digest
 
@@ -24,7 +24,7 @@ REMARK_CHECK = "llmarch-remark"
 
 
 def report(r: Report) -> list[dict[str, Any]]:
-    """Return the list of entries: changes, models not read as a whole, then remarks."""
+    """Return the list of entries: changes, models not read as a whole, remarks, then settings."""
     entries: list[dict[str, Any]] = []
     for v in r.verdicts:
         entries += [change_entry(r, v, c) for c in v.changes]
@@ -40,14 +40,12 @@ def report(r: Report) -> list[dict[str, Any]]:
                 entries.append(told_entry(r, v, REMARK_CHECK, "info", remark))
         if v.partial and not v.remarks:
             entries.append(told_entry(r, v, UNREAD_CHECK, "critical", "read only in part"))
-    return entries
+    return entries + [policy_entry(r, note) for note in r.notes]
 
 
 def change_entry(r: Report, v: Verdict, c: Change) -> dict[str, Any]:
     """Return the entry of one change."""
-    commits = compared_commits(v)
-    where = f"{v.name} ({commits})" if commits else v.name
-    description = f"{where}: {c.path}: {change_text(c)} ({change_meaning(c)})"
+    description = f"{model_with_commits(v)}: {c.path}: {change_text(c)} ({change_details(c)})"
     return entry(r, v, c.rule, change_severity(r, c), description, change_digest(v, c), c.path)
 
 
@@ -57,7 +55,13 @@ def told_entry(
     """Return the entry of something about a whole model."""
     identity = "\0".join((v.name, name, words))
     fingerprint = sha256(identity.encode(errors="backslashreplace")).hexdigest()
-    return entry(r, v, name, severity, f"{v.name}: {words}", fingerprint)
+    return entry(r, v, name, severity, f"{model_with_commits(v)}: {words}", fingerprint)
+
+
+def policy_entry(r: Report, note: str) -> dict[str, Any]:
+    """Return the entry of something about the settings."""
+    fingerprint = sha256(note.encode(errors="backslashreplace")).hexdigest()
+    return placed_entry(REMARK_CHECK, "info", note, fingerprint, r.file, 1)
 
 
 def entry(
@@ -73,8 +77,20 @@ def entry(
 
     path: the dotted path of the fact; the line of the model for none.
     """
-    file = (r.file or v.name).replace("\\", "/").removeprefix("./")
     line = v.line_of(path) if r.file else 1
+    return placed_entry(name, severity, description, fingerprint, r.file or v.name, line)
+
+
+def placed_entry(
+    name: str,
+    severity: CodeQualitySeverity,
+    description: str,
+    fingerprint: str,
+    path: str,
+    line: int,
+) -> dict[str, Any]:
+    """Return one entry at a line of a file of the project."""
+    file = path.replace("\\", "/").removeprefix("./")
     return {
         "description": clean(description),
         "check_name": name,

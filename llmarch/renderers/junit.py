@@ -12,8 +12,8 @@ from ..architecture.schema import Change
 from ..compare.report import (
     Report,
     Verdict,
+    change_details,
     change_line,
-    change_meaning,
     compared_commits,
     summary_lines,
 )
@@ -63,7 +63,7 @@ def add_case(suite: ET.Element, r: Report, v: Verdict) -> None:
     elif v.partial:
         add_problem(case, "error", "Partial", "read only in part", v.remarks)
     output = [commits for commits in [compared_commits(v)] if commits]
-    output += [change_line(c) for c in v.changes if not r.fails(c)]
+    output += [detailed_line(c) for c in v.changes if not r.fails(c)]
     output += v.remarks
     if output:
         element = ET.SubElement(case, "system-out")
@@ -81,12 +81,14 @@ def time_attribute(seconds: Sequence[float | None]) -> dict[str, str]:
 def add_failure(case: ET.Element, failing: Sequence[Change]) -> None:
     """Add the changes that fail: their rules as the message, and a line for each."""
     rules = dict.fromkeys(c.rule for c in failing)
-    lines: list[str] = []
-    for c in failing:
-        meaning = change_meaning(c)
-        lines.append(f"{change_line(c)} ({meaning})")
+    lines = map(detailed_line, failing)
     worst = failing[0].severity
     add_problem(case, "failure", worst, ", ".join(rules), lines)
+
+
+def detailed_line(c: Change) -> str:
+    """Return a change, what it breaks, and its id."""
+    return f"{change_line(c)} ({change_details(c)})"
 
 
 def add_problem(case: ET.Element, tag: str, kind: str, message: str, lines: Iterable[str]) -> None:

@@ -258,12 +258,19 @@ def changes(found: Sequence[Change], most: int) -> str:
 
     if not most:
         return ""
+    header = ["severity", "rule", "fact", "change"]
+    has_ids = any(c.id for c in found[:most])
+    if has_ids:
+        header.append("id")
     body: list[list[str]] = []
     for c in found[:most]:
         path = printable(c.path, CELL)
         what = printable(change_text(c), CELL)
-        body.append([c.severity, c.rule, path, what])
-    shown = rows(["severity", "rule", "fact", "change"], body)
+        cells = [c.severity, c.rule, path, what]
+        if has_ids:
+            cells.append(c.id or "")
+        body.append(cells)
+    shown = rows(header, body)
     left_out = len(found) - len(body)
     if left_out:
         shown += f"\n\nand {left_out} more"

@@ -19,8 +19,10 @@ from ..compare.report import (
     ComparedSide,
     Report,
     Verdict,
+    change_details,
     change_meaning,
     change_text,
+    model_with_commits,
     rule_of,
     verdict_remarks,
 )
@@ -55,6 +57,7 @@ def report(r: Report) -> dict[str, Any]:
         "executionSuccessful": not errors,
         "exitCode": r.exit_code,
         "toolExecutionNotifications": [*errors, *remarks],
+        "toolConfigurationNotifications": [policy_notification(note) for note in r.notes],
     }
     run = {
         "tool": {"driver": driver},
@@ -100,8 +103,7 @@ def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
     c: the change.
     index: the place of its rule among the rules of the run.
     """
-    what, meaning = change_text(c), change_meaning(c)
-    message = f"{v.name}: {c.path}: {what} ({meaning})"
+    message = f"{model_with_commits(v)}: {c.path}: {change_text(c)} ({change_details(c)})"
     return {
         "ruleId": c.rule,
         "ruleIndex": index,
@@ -112,10 +114,17 @@ def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
         "properties": {
             "severity": c.severity,
             "model": clean(v.name),
+            **change_properties(c),
             "old": side_properties(v.old_side),
             "new": side_properties(v.new_side),
         },
     }
+
+
+def change_properties(c: Change) -> dict[str, str]:
+    """Return what a change means, its config key and its id, without what is not known."""
+    values = {"meaning": change_meaning(c), "key": c.key, "id": c.id}
+    return {name: clean(value) for name, value in values.items() if value}
 
 
 def run_id(r: Report) -> str:
@@ -206,10 +215,15 @@ def remark_notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
     return [notification(r, v, "note", remark) for remark in verdict_remarks(v)]
 
 
+def policy_notification(note: str) -> dict[str, Any]:
+    """Return what a reader should know of the settings."""
+    return {"level": "note", "message": {"text": clean(note)}}
+
+
 def notification(r: Report, v: Verdict, level: str, words: str) -> dict[str, Any]:
     """Return a notification about a model."""
     return {
         "level": level,
-        "message": {"text": clean(f"{v.name}: {words}")},
+        "message": {"text": clean(f"{model_with_commits(v)}: {words}")},
         "locations": [physical_location(r, v)],
     }

@@ -313,7 +313,10 @@ def report(r: Report, out: Out | None = None) -> None:
         out.show(text(line, style), indent=0)
     failing = [change for v in r.verdicts for change in r.failing(v)]
     if failing:
-        out.show(text(f"llmarch rules explain {failing[0].rule}", "dim"), indent=0)
+        next_steps = [f"llmarch rules explain {failing[0].rule}"]
+        if failing[0].id:
+            next_steps.append(f"llmarch check --accept {failing[0].id}")
+        out.show(text(" · ".join(next_steps), "dim"), indent=0)
 
 
 def print_verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
@@ -341,31 +344,28 @@ def print_verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
 
 
 def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -> None:
-    """Print the changes of a model; what the first of each failing rule means stands below it.
+    """Print the changes of a model, each with its id; what it means stands below the first alike.
 
     out: the console.
     r: the report.
     changes: what changed.
     colour: that of changes that fail.
     """
-    from ..compare.report import change_meaning, change_text
+    from ..compare.report import change_details, change_id_words, change_meaning, change_text
 
     rows: list[tuple[Text, Text]] = []
     explained: set[str] = set()
     for c in changes:
-        what = change_text(c)
-        line = f"{c.rule}   {c.path}   {what}"
+        severity_style, line_style = colour, ""
         if not r.fails(c):
-            rows.append((text(c.severity, "dim"), text(line, "dim")))
-            continue
-        shown = text(line)
-        below: list[str] = []
-        if c.rule not in explained:
-            below.append(change_meaning(c))
-        if c.id:
-            below.append(f"id {c.id}")
+            severity_style = line_style = "dim"
+        shown = text(f"{c.rule}   {c.path}   {change_text(c)}", line_style)
+        meaning = change_meaning(c)
+        below = change_details(c)
+        if meaning in explained:
+            below = change_id_words(c)
         if below:
-            shown += text("\n" + " · ".join(below), "dim")
-        explained.add(c.rule)
-        rows.append((text(c.severity, colour), shown))
+            shown += text(f"\n{below}", "dim")
+        explained.add(meaning)
+        rows.append((text(c.severity, severity_style), shown))
     hanging(out, rows, 2, indent=4)

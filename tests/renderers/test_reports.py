@@ -25,7 +25,7 @@ from helpers.program import Run
 from llmarch.architecture.schema import Change
 from llmarch.cli.check import ReportFormat, report_text
 from llmarch.compare.report import ComparedSide, Report, Verdict, failed_report
-from llmarch.compare.rules import SEVERITIES, rules_by_id
+from llmarch.compare.rules import CONSEQUENCES, SEVERITIES, rules_by_id
 from llmarch.errors import ConfigError, ReadError
 from llmarch.renderers import github, gitlab, junit, markdown, sarif, text
 from llmarch.renderers import json as documents
@@ -126,14 +126,28 @@ REMARKED = Verdict(
     seconds=1.25,
 )
 STOLEN = replace(REMARKED, changes=(THETA, CONTEXT, ODD, KEY))
+IDENTIFIED = [
+    replace(change, id=f"{number:x}a2b3c4d5e6f", **more)
+    for number, (change, more) in enumerate(
+        [
+            (SHARD, {}),
+            (THETA, {"key": "rope_theta", "key_old": 1e6, "key_new": 1e4}),
+            (CONTEXT, {"key": "max_position_embeddings", "consequence": "prompts are cut"}),
+            (ODD, {"key": "torch_dtype", "key_old": "a", "key_new": "b"}),
+            (KEY, {}),
+        ]
+    )
+]
+"""A change of each severity as a check tells it: with its id, and its config key if it has one."""
 
 
+NOTE = "pyproject.toml: no change needs the ignore dtype-changed any more"
 REPORTS = {
-    "remark": Report((REMARKED,), "behaviour", "llmarch.lock"),
-    "revisions": Report((STOLEN,), "capacity"),
+    "remark": Report((REMARKED,), "behaviour", "llmarch.lock", notes=(NOTE,)),
+    "revisions": Report((replace(STOLEN, changes=tuple(IDENTIFIED)),), "capacity"),
     **{
         severity: Report((replace(REMARKED, changes=(change,)),), "behaviour", "llmarch.lock")
-        for severity, change in zip(SEVERITIES, (SHARD, THETA, CONTEXT, ODD, KEY), strict=True)
+        for severity, change in zip(SEVERITIES, IDENTIFIED, strict=True)
     },
     "usage": failed_report(ConfigError("llmarch.lock: no such file", "write one")),
     "clean": Report((SAME,), "behaviour", "llmarch.lock"),
@@ -159,18 +173,19 @@ def test_every_format_says_what_could_not_be_read(kind: ReportFormat) -> None:
 @pytest.mark.parametrize("kind", ReportFormat)
 @pytest.mark.parametrize("name", [*SEVERITIES, "remark", "revisions"])
 def test_every_format_has_changes_and_remarks(kind: ReportFormat, name: str) -> None:
-    """Each severity, with what a reader should know besides; both sides with their commits."""
-    content = html.unescape(report_text(REPORTS[name], kind)).replace("\\", "")
-    assert "another llmarch read it" in content
-    for v in REPORTS[name].verdicts:
-        assert all(c.rule in content for c in v.changes)
-    if kind is not ReportFormat.github:
-        plain = content.replace("<!-- -->", "")
-        changed = name != "remark" or kind is not ReportFormat.gitlab
-        wanted = ("3f1c2e9", "8d0b7aa", "acme/bot@v1", "acme/bot@v2") if changed else ()
-        if kind is ReportFormat.sarif and name == "remark":
-            wanted = ("acme/bot@v2",)
-        assert [word for word in wanted if word not in plain] == []
+    """Each severity with title, meaning, config key and id; remarks; both sides with commits."""
+    written = html.unescape(report_text(REPORTS[name], kind)).replace("\\", "")
+    content = " ".join(written.replace("<!-- -->", "").split())
+    wanted = ["another llmarch read it", "3f1c2e9", "8d0b7aa", "acme/bot@v1", "acme/bot@v2"]
+    for c in (c for v in REPORTS[name].verdicts for c in v.changes):
+        rule = rules_by_id()[c.rule]
+        consequence = c.consequence or CONSEQUENCES[c.severity]
+        wanted += [c.rule, rule.title, consequence, str(c.id)]
+        if c.key is not None:
+            wanted.append(c.key)
+    if REPORTS[name].notes:
+        wanted.append(NOTE)
+    assert [word for word in wanted if word not in content] == []
 
 
 @pytest.mark.parametrize("kind", ReportFormat)
@@ -368,14 +383,14 @@ def test_github_annotations() -> None:
     lines = github.report(REPORTS["changed"]).splitlines()
     assert lines[1].startswith(
         "::error file=locks/my models.lock,line=40,"
-        "title=behaviour%3A rope-theta-changed::acme/bot@main: "
+        "title=behaviour%3A rope-theta-changed::acme/bot@main (3f1c2e9 → 8d0b7aa): "
     )
     assert lines[1].endswith(
         "1,000,000 → 10,000%0ARoPE base changed: it loads, and answers differently"
     )
     assert lines[3].startswith(
         "::notice file=locks/my models.lock,line=7,"
-        "title=info%3A unread-key::acme/bot@main: a,b:c: is there"
+        "title=info%3A unread-key::acme/bot@main (3f1c2e9 → 8d0b7aa): a,b:c: is there"
     )
     assert (
         lines[-1]

@@ -47,6 +47,7 @@ COMMANDS = {
     "show": "Show what a model's architecture is.",
     "diff": "Show how two models differ, or compare several.",
     "draw": "Draw a model's architecture, or several side by side with what differs marked.",
+    "report": "Write a page about a model, or several: figure, facts, memory, findings.",
     "memory": "Show the memory that weights, cache and state take on GPUs.",
     "fit": "Find the fewest GPUs and the layout in which a model fits, and the command to "
     "start it.",

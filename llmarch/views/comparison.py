@@ -18,6 +18,7 @@ from .headings import column_names, comparison_origin
 from .headline import Headline, headline_of_pair
 from .remarks import remarks
 from .rows import Key
+from .shown_changes import ComparedModel
 from .strips import layer_symbols, legend, strip
 
 
@@ -43,8 +44,7 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     everything: whether equal facts have rows too, instead of being summed up.
     """
     models = compared_models(readings)
-    entries = list(map(make_entry, readings))
-    rows = with_checkpoint_rows(list(compared_rows(models)), entries)
+    rows = rows_of_models(readings, models)
     equal = [row for row in rows if not row.differs]
     phrases = equal_phrases(equal)
     hidden = len(equal) - len(phrases)
@@ -74,6 +74,17 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
         verdict=verdict_words(same, differing, conflicts),
         conflicts=conflicts,
     )
+
+
+def rows_of_models(
+    readings: Sequence[Reading], models: Sequence[ComparedModel]
+) -> list[ComparedRow]:
+    """Return all rows of models, equal ones too, with those of what is beside the architecture.
+
+    models: what is compared of each model.
+    """
+    entries = list(map(make_entry, readings))
+    return with_checkpoint_rows(list(compared_rows(models)), entries)
 
 
 def verdict_words(same: bool, differing: Sequence[str], conflicts: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""Write reports and the gallery as HTML pages: no external request, readable without scripts."""

@@ -29,13 +29,14 @@ from .planning import (
     shared_context,
 )
 from .sharding import Parallel, divisibility_errors
-from .weight_formats import resolve_weights
+from .weight_formats import Weights, resolve_weights
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
 
-GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64)
-"""Numbers of GPUs that are tried, where the user names none."""
+GPU_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 40, 48, 56, 64)
+"""Numbers of GPUs that are tried, where the user names none: within a machine each, then whole
+machines."""
 NODE_GPUS = 8
 """GPUs of a usual machine: tensor parallelism stays within one."""
 PIPELINE_ENGINES = ("vllm", "sglang", "trtllm", "llama.cpp")
@@ -66,6 +67,13 @@ class Advice(Frozen):
     gpu_layers: GPULayers | None = None
     """The most layers that fit on GPUs with the others on the CPU; None if all fit, none do, or the
     engine keeps no layers on the CPU."""
+    searched: bool = True
+    """Whether the number of GPUs was searched, and is not one that was asked for."""
+    without_stages: Plan | None = None
+    """The plan with the fewest GPUs that has one stage, where the best layout has several; None if
+    there is none with up to twice as many, or a number of GPUs was asked for."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the command line that was read, as sentences."""
     contradicted: bool = False
     """Whether the checkpoint contradicts the config that the plan is made from."""
 
@@ -85,20 +93,66 @@ class Advice(Frozen):
         """Return the advice as JSON, without the plan."""
         return {
             "fits": self.fits,
+            "gpus_searched": self.searched,
             "launch": self.launch,
+            "notes": list(self.notes),
             "formats_that_fit": list(self.formats),
             "gpu_layers_that_fit": self.gpu_layers.layers if self.gpu_layers else None,
             "gpu_layers_gpus": self.gpu_layers.gpus if self.gpu_layers else None,
-            "layouts": [
-                {
-                    "parallel": plan.to_dict()["parallel"],
-                    "largest_batch": plan.largest_batch,
-                    "largest_context": plan.largest_context,
-                    "room_bytes": plan.room,
-                }
-                for plan in self.layouts
-            ],
+            "layouts": [layout_to_dict(plan) for plan in self.layouts],
+            "without_stages": layout_to_dict(self.without_stages) if self.without_stages else None,
         }
+
+
+def layout_to_dict(plan: Plan) -> dict[str, Any]:
+    """Return a layout and what fits in it as JSON."""
+    return {
+        "parallel": plan.to_dict()["parallel"],
+        "largest_batch": plan.largest_batch,
+        "largest_context": plan.largest_context,
+        "room_bytes": plan.room,
+    }
+
+
+class LayoutSearch:
+    """Plan the layouts of one model over numbers of GPUs."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        options: PlanOptions,
+        engine: Engine,
+        planner: Planner,
+        weights: Weights,
+    ) -> None:
+        self._architecture = reading.architecture
+        self._options = options
+        self._engine = engine
+        self._planner = planner
+        self._weights = weights
+        self.reasons: list[str] = []
+        """Why layouts are not possible."""
+
+    def plans(self, gpus: int) -> list[Plan]:
+        """Return the plans of the layouts over a number of GPUs, the best first."""
+        a, options = self._architecture, self._options
+        request, convention = plan_request(a, replace(options, gpus=None))
+        plans: list[Plan] = []
+        for parallel in layouts_to_try(a, gpus, self._engine, options):
+            asked = replace(request, parallel=parallel)
+            try:
+                plans.append(self._planner.plan(asked, convention, self._weights))
+            except ValueError as error:
+                self.reasons.append(str(error))
+        return sorted(plans, key=_preference)
+
+    def fewest_without_stages(self, more_than: int) -> Plan | None:
+        """Return the best plan with one stage that fits on more GPUs, up to twice as many."""
+        for gpus in range(more_than + 1, 2 * more_than + 1):
+            for plan in self.plans(gpus):
+                if plan.fits and plan.request.parallel.pipeline == 1:
+                    return plan
+        return None
 
 
 def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -> Advice:
@@ -118,24 +172,16 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
     planner = Planner(a)
     weights = resolve_requested_weights(reading, options.weights)
     tried = counts or GPU_COUNTS
+    search = LayoutSearch(reading, options, engine, planner, weights)
     best: list[Plan] = []
     fewest: list[Plan] = []
     for gpus in tried:
-        plans: list[Plan] = []
-        for parallel in possible_layouts(a, gpus, engine):
-            if not _is_asked_for(parallel, options):
-                continue
-            request, convention = plan_request(a, replace(options, gpus=None))
-            try:
-                plans.append(planner.plan(replace(request, parallel=parallel), convention, weights))
-            except ValueError as error:
-                raise PlanError(f"{reading.name}: {error}") from error
-        best = sorted(plans, key=_preference) or best
+        best = search.plans(gpus) or best
         fewest = fewest or best
         if best and best[0].fits:
             break
     if not best:
-        raise PlanError(f"{reading.name}: no layout divides it over {tried[-1]} GPUs")
+        raise PlanError(f"{reading.name}: {_no_layout(search.reasons, tried)}")
     first = best[0]
     formats: list[str] = []
     if not first.fits:
@@ -153,6 +199,9 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
         )
         launch = launch_line(model_name(reading), fewest[0], options_on_cpu)
     fitting = [plan for plan in best if plan.fits]
+    without_stages = None
+    if first.fits and first.request.parallel.pipeline > 1 and not counts:
+        without_stages = search.fewest_without_stages(first.request.parallel.gpus)
     (planned,) = plan_models([reading], _options_of_layout(options, first.request.parallel))
     return Advice(
         planned,
@@ -160,6 +209,8 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
         tuple(formats),
         launch,
         gpu_layers=layers_that_fit,
+        searched=not counts,
+        without_stages=without_stages,
         contradicted=reading.status == "conflict",
     )
 
@@ -206,6 +257,30 @@ def _options_of_layout(options: PlanOptions, parallel: Parallel) -> PlanOptions:
         data=parallel.replicas,
         decode_context=parallel.decode_context,
     )
+
+
+def _no_layout(reasons: Sequence[str], tried: Sequence[int]) -> str:
+    """Return why no layout is possible: the reason of the only one, or the most usual."""
+    words = f"no layout divides it over {tried[-1]} GPUs"
+    if not reasons:
+        return words
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    usual = max(dict.fromkeys(reasons), key=list(reasons).count)
+    return f"{words}: {usual}"
+
+
+def layouts_to_try(
+    a: Architecture, gpus: int, engine: Engine, options: PlanOptions
+) -> Iterator[Parallel]:
+    """Yield the layouts over GPUs that have the degrees asked for; the one that has all of them."""
+    if options.tensor is not None and options.expert is not None:
+        pipeline = options.pipeline or gpus // options.tensor
+        yield replace(options, gpus=gpus, pipeline=pipeline).make_parallel()
+        return
+    for parallel in possible_layouts(a, gpus, engine):
+        if _is_asked_for(parallel, options):
+            yield parallel
 
 
 def _is_asked_for(parallel: Parallel, options: PlanOptions) -> bool:
@@ -255,7 +330,14 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
                 contexts.append(tensor)
             for expert in experts:
                 for decode_context in contexts:
-                    parallel = Parallel(tensor, expert, gpus, pipeline, decode_context)
+                    parallel = Parallel(
+                        tensor,
+                        expert,
+                        gpus,
+                        pipeline,
+                        decode_context,
+                        engine.divides_experts_across_groups,
+                    )
                     if not divisibility_errors(a, parallel):
                         yield parallel
 

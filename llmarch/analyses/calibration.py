@@ -16,7 +16,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..errors import PlanError
 from .engines import ENGINES
 from .engines.base import Engine
-from .launch_lines import options_of_flags
+from .launch_options import options_of_flags
 from .memory import Plan
 from .planning import ModelPlanner, PlanOptions, shared_context
 

@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import field
 
+from ..architecture.frozen import Frozen, frozen
 from ..errors import PlanError
 from .engines import ENGINES
 from .engines.base import Engine
-from .engines.pools import EngineOptions, Launch
-from .memory import Plan, Reserve
+from .engines.pools import Launch
+from .launch_options import LineOptions, read_options
+from .memory import Plan
 from .planning import PlanOptions
 
-ALL_LAYERS = 100_000
-"""More layers than any model has: what a flag without a number means."""
+OPERATORS = frozenset(";&|<>()")
+"""Characters of a shell that end a command."""
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+NEGATIVE_NUMBER = re.compile(r"-\d+(\.\d+)?")
+"""A negative number, which is a value and no flag."""
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@frozen
+class LaunchLine(Frozen):
+    """What a command line says of a server."""
+
+    model: str
+    """The model, as the line names it."""
+    options: PlanOptions
+    said: LineOptions
+    """What else the line says."""
+    unread: tuple[str, ...] = field(default=())
+    """Options that may change memory and are not read."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what a reader must know of the line, as sentences."""
+        lines = list(self.said.notes)
+        if self.unread:
+            lines.append(f"not considered: {', '.join(self.unread)}")
+        return lines
 
 
 def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
@@ -39,127 +69,126 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
     return shlex.join(ENGINES[plan.convention.engine].launch(server))
 
 
-def read_launch_line(line: str) -> tuple[str, PlanOptions]:
-    """Return the model and the options that an engine's command line says.
+def read_launch_line(line: str) -> LaunchLine:
+    """Return what an engine's command line says.
 
-    `vllm serve MODEL --tensor-parallel-size 8`, `python -m sglang.launch_server --model-path MODEL`
-    and `llama-server -m FILE`. Flags that do not change memory are passed over.
+    `vllm serve MODEL -tp 8`, `python -m vllm.entrypoints.openai.api_server --model MODEL`,
+    `python -m sglang.launch_server --model-path MODEL`, `llama-server -m FILE`, and the same after
+    variables, other commands, or `docker run … IMAGE`.
 
-    Raises PlanError if no engine or no model can be seen.
+    Raises PlanError if no engine or no model can be seen, or for a value that is not possible.
     """
-    try:
-        words = shlex.split(line.replace("\\\n", " "))
-    except ValueError as error:
-        raise PlanError(f"the command line cannot be read: {error}") from error
-    engine = _engine_of_line(words)
-    values = _read_flags(words, engine)
-    model = values.pop("model", "") or _model_of_line(words)
+    engine, words = _server_words(_split_line(line))
+    values, unread, others = _read_flags(words, engine)
+    model = values.pop("model", "") or values.get("repository", "")
+    model = model or _model_among(others, engine, words)
     if not model:
         raise PlanError("the command line names no model")
-    return model, options_of_flags(engine, values)
+    if "$" in model:
+        raise PlanError(f"the command line names the model by a variable: {model}")
+    options, said = read_options(engine, values, model)
+    if "repository" in values:
+        model = model.partition(":")[0]
+    return LaunchLine(model, options, said, tuple(unread))
 
 
-def _engine_of_line(words: list[str]) -> Engine:
-    names = {word.rsplit("/", 1)[-1] for word in words}
-    for engine in ENGINES.values():
-        if names & set(engine.launch_programs):
-            return engine
+def _split_line(line: str) -> list[str]:
+    """Return the words of a command line, operators of the shell as words of their own."""
+    joined = line.replace("\\\r\n", " ").replace("\\\n", " ")
+    lexer = shlex.shlex(joined, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise PlanError(f"the command line cannot be read: {error}") from error
+
+
+def _server_words(words: Sequence[str]) -> tuple[Engine, list[str]]:
+    """Return the engine that a line starts, and the words after its program or image."""
+    for position, word in enumerate(words):
+        if ASSIGNMENT.fullmatch(word) and not word.startswith("-"):
+            continue
+        for engine in ENGINES.values():
+            if not _is_program(word, engine):
+                continue
+            return engine, _until_operator(words[position + 1 :])
+    for position, word in enumerate(words):
+        for engine in ENGINES.values():
+            if any(image in word for image in engine.launch_images):
+                return engine, _until_operator(words[position + 1 :])
     known = ", ".join(name for e in ENGINES.values() for name in e.launch_programs[:1])
     raise PlanError("no engine is known that starts so", f"Known: {known}.")
 
 
-def _read_flags(words: list[str], engine: Engine) -> dict[str, str]:
-    """Return the values of the flags that matter; `true` for flags without one."""
-    values: dict[str, str] = {}
-    for position, word in enumerate(words):
-        flag, equals, value = word.partition("=")
-        name = engine.launch_flags.get(flag.replace("_", "-") if flag.startswith("--") else flag)
-        if name is None:
-            continue
-        following = words[position + 1 : position + 2]
-        if not equals:
-            value = "true"
-            if following and not following[0].startswith("-"):
-                value = following[0]
-        values[name] = value
-    return values
+def _is_program(word: str, engine: Engine) -> bool:
+    """Return whether a word is a program of an engine: `vllm`, `/usr/bin/vllm`, a module."""
+    name = word.rsplit("/", 1)[-1].removesuffix(".exe").removesuffix(".py")
+    return name in engine.launch_programs
 
 
-def _model_of_line(words: list[str]) -> str:
-    """Return what stands after `serve`."""
-    if "serve" in words:
-        after = words[words.index("serve") + 1 :]
-        if after and not after[0].startswith("-"):
-            return after[0]
-    return ""
+def _until_operator(words: Sequence[str]) -> list[str]:
+    """Return the words up to the first operator of the shell or a comment."""
+    kept: list[str] = []
+    for word in words:
+        if word == "#" or (word and set(word) <= OPERATORS):
+            break
+        kept.append(word)
+    return kept
 
 
-def options_of_flags(engine: Engine, values: dict[str, str]) -> PlanOptions:
-    """Return the options of a plan. Raises PlanError for a value that is no number."""
+def _read_flags(
+    words: Sequence[str], engine: Engine
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """Return the values of flags by option, flags that are not read, and words of no flag.
 
-    def number(name: str) -> int | None:
-        if name not in values:
-            return None
-        return read_tokens(values[name])
-
-    tensor, data, expert = number("tensor") or 1, number("data"), None
-    attention_data = number("attention_data")
-    if attention_data:
-        data, tensor = attention_data, max(1, tensor // attention_data)
-    if "expert" in values:
-        expert = tensor * (data or 1)
-        if values["expert"].isdigit():
-            expert = int(values["expert"])
-    batch, context = number("batch") or 1, number("context")
-    cells = number("cells")
-    if cells is not None:
-        context = cells // batch
-    utilization = None
-    if "utilization" in values:
-        utilization = float(values["utilization"])
-    cpu_expert_layers = 0
-    if "cpu_moe" in values:
-        cpu_expert_layers = ALL_LAYERS
-        if values["cpu_moe"].isdecimal():
-            cpu_expert_layers = int(values["cpu_moe"])
-    reserve = Reserve()
-    if "eager" in values:
-        reserve = Reserve(graphs=0)
-    pipeline = number("pipeline") or 1
-    return PlanOptions(
-        context=context,
-        batch=batch,
-        kv_dtype=values.get("kv_dtype", "auto"),
-        gpus=tensor * pipeline * (data or 1),
-        tensor=tensor,
-        expert=expert,
-        engine=engine.name,
-        utilization=utilization,
-        pipeline=pipeline,
-        data=data,
-        decode_context=number("decode_context"),
-        engine_options=EngineOptions(
-            batched_tokens=number("batched_tokens"),
-            max_sequences=number("max_sequences"),
-            prefix_caching="no_prefix_caching" not in values,
-            block_size=number("block_size"),
-        ),
-        reserve=reserve,
-        cpu_expert_layers=cpu_expert_layers,
-    )
-
-
-def read_tokens(text: str) -> int:
-    """Return a number as engines read it: `32k` is 32,000, `32K` 32,768, `25.6k` 25,600.
-
-    vllm: utils/argparse_utils.py human_readable_int. Raises PlanError for other text.
+    The value of a flag without one is `true`.
     """
-    factors = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
-    factor = factors.get(text[-1:], 1)
-    digits = text
-    if factor > 1:
-        digits = text[:-1]
-    try:
-        return int(float(digits) * factor)
-    except (ValueError, OverflowError) as error:
-        raise PlanError(f"{text!r} is not a number") from error
+    values: dict[str, str] = {}
+    unread: list[str] = []
+    others: list[str] = []
+    owner = ""
+    for word in words:
+        if not word.startswith("-") or NEGATIVE_NUMBER.fullmatch(word):
+            if owner in values:
+                values[owner] = word
+            else:
+                others.append(word)
+            owner = ""
+            continue
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--"):
+            flag = flag.replace("_", "-")
+        option = engine.launch_flags.get(flag)
+        owner = ""
+        if option is None:
+            if not _is_harmless(flag, engine):
+                unread.append(flag)
+            continue
+        values[option] = "true"
+        if equals:
+            values[option] = value
+        elif flag not in engine.launch_switches:
+            owner = option
+    return values, list(dict.fromkeys(unread)), others
+
+
+def _is_harmless(flag: str, engine: Engine) -> bool:
+    """Return whether a flag is known not to change the memory of weights and cache."""
+    name = flag.lstrip("-").removeprefix("no-")
+    return any(re.fullmatch(pattern, name) for pattern in engine.launch_harmless)
+
+
+def _model_among(others: Sequence[str], engine: Engine, words: Sequence[str]) -> str:
+    """Return the model that stands without a flag: after `serve`, or after an image.
+
+    A word after an unknown flag may be its value, so that repositories go before others.
+    """
+    if not engine.launch_positional:
+        return ""
+    candidates = [word for word in others if word != "serve"]
+    first = [word for word in words if word != "serve"][:1]
+    if first and first == candidates[:1]:
+        return first[0]
+    repositories = [word for word in candidates if REPOSITORY.fullmatch(word)]
+    return (repositories or candidates or [""])[-1]

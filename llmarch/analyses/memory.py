@@ -15,6 +15,7 @@ from typing import Any
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import used_mixers
 from ..architecture.schema import Architecture, MoE
+from .block_division import block_errors
 from .block_parameters import count_expert
 from .cache import list_layer_parts
 from .cache_parts import Convention
@@ -388,6 +389,10 @@ class Planner:
         if division.errors:
             raise ValueError("; ".join(division.errors))
         engine = engine_of(convention.engine)
+        if engine.has_block_checks:
+            refused = block_errors(a, parallel, weights)
+            if refused:
+                raise ValueError("; ".join(refused))
         if request.cpu_expert_layers and not engine.keeps_experts_on_cpu:
             raise ValueError(f"{engine.name} keeps no experts on the CPU")
         if request.options.gpu_layers is not None and not engine.keeps_layers_on_cpu:

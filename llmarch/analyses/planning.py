@@ -109,6 +109,7 @@ class PlanOptions(Frozen):
             gpus=gpus,
             pipeline=pipeline,
             decode_context=self.decode_context or 1,
+            experts_across_groups=parse_engine(self.engine).divides_experts_across_groups,
         )
 
 

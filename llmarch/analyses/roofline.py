@@ -168,7 +168,7 @@ class Roofline:
         for component, n in self.weights_read(request.sequences).items():
             if component != "experts":
                 size += n * weights.bits_of(component) / 8 / group
-        sharing = max(parallel.tensor, parallel.expert) * parallel.pipeline
+        sharing = parallel.expert_ranks * parallel.pipeline
         sequences = request.sequences * -(-sharing // group)
         experts = self.weights_read(sequences).get("experts", 0.0)
         return size + experts * weights.bits_of("experts") / 8 / sharing

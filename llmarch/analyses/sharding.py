@@ -55,6 +55,9 @@ class Parallel(Frozen):
     """Stages that divide the layers."""
     decode_context: int = 1
     """Ranks of a tensor-parallel group that divide the tokens of a sequence among them."""
+    experts_across_groups: bool = False
+    """Whether groups with sequences of their own divide the routed experts among them, as vLLM does
+    with and without expert parallelism."""
 
     @property
     def replicas(self) -> int:
@@ -68,8 +71,15 @@ class Parallel(Frozen):
 
         It is what is left of tensor parallelism when the experts themselves are divided.
         """
-        width = self.tensor // self.expert
+        width = self.expert_ranks // self.expert
         return max(1, width)
+
+    @property
+    def expert_ranks(self) -> int:
+        """Return the ranks of a stage over which the routed experts are divided."""
+        if self.experts_across_groups:
+            return self.tensor * self.replicas
+        return max(self.tensor, self.expert)
 
 
 @frozen
@@ -301,7 +311,7 @@ def check_tensor_degrees(a: Architecture) -> dict[int, list[str]]:
 def shard_architecture(a: Architecture, parallel: Parallel) -> Architecture:
     """Return the share of one rank; of ranks with unequal numbers of experts, the fullest."""
     ranks = parallel.tensor
-    if ranks == parallel.expert == 1:
+    if ranks == parallel.expert_ranks == 1:
         return a
     mixers = {name: shard_mixer(mixer, ranks) for name, mixer in a.mixers.items()}
     ffns = {name: shard_ffn(ffn, parallel) for name, ffn in a.ffns.items()}

@@ -373,8 +373,12 @@ class FitDocument(TypedDict):
     """The kind of GPU that was named."""
     fits: bool | None
     """Whether a layout fits. Null: not known, because the checkpoint contradicts its config."""
+    gpus_searched: bool
+    """Whether the number of GPUs was searched: no smaller one that was tried fits."""
     launch: str
     """The command that starts the server of the best layout. Empty: the engine has none."""
+    notes: list[str]
+    """What a reader must know of the command line that was read (`--from`), as sentences."""
     formats_that_fit: list[str]
     """Smaller formats of weights that would fit, if this one does not."""
     gpu_layers_that_fit: int | None
@@ -384,6 +388,9 @@ class FitDocument(TypedDict):
     """Number of GPUs of `gpu_layers_that_fit`. Null: it is null."""
     layouts: list[LayoutDocument]
     """Layouts that fit the same number of GPUs, the best first."""
+    without_stages: LayoutDocument | None
+    """The fewest GPUs with one stage, where the best layout has several. Null: it has one, or none
+    fits on up to twice as many, or a number of GPUs was asked for."""
     plan: PlanDocument
     """The plan of the best layout; if none fits, of the one that comes nearest."""
 

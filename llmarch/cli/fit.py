@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..analyses.advice import Advice
+    from ..analyses.launch_lines import LaunchLine
     from ..analyses.planning import PlanOptions
     from ..checkpoint.reading import Reading
     from ..sources.gpus import GPU
@@ -55,11 +56,15 @@ def fit(
         ),
     ] = None,
     batch: Annotated[
-        int, typer.Option("--batch", "--concurrency", min=1, help="Sequences at a time.")
-    ] = 1,
+        int | None,
+        typer.Option("--batch", "--concurrency", min=1, help="Sequences at a time. Default: 1."),
+    ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="Whose rules and command line.")
-    ] = "vllm",
+        str | None,
+        typer.Option(
+            "--engine", metavar="NAME", help="Whose rules and command line. Default: vllm."
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option("--weights", metavar="FORMAT", help="Format of the weights."),
@@ -102,6 +107,8 @@ def fit(
     refresh: Refresh = False,
 ) -> None:
     """Find the fewest GPUs and the layout in which a model fits, and the command to start it."""
+    from dataclasses import replace
+
     from ..analyses.advice import advise
     from ..analyses.engines.pools import EngineOptions
     from ..analyses.launch_lines import read_launch_line
@@ -111,41 +118,118 @@ def fit(
     if gpu is None:
         fail("no kind of GPU is named", "such as --gpus H100")
     named = gpus.strip()[:1].isdigit() and number is not None
+    counts = (number or 1,) if named else ()
+    options = PlanOptions(
+        context=parse_context(context),
+        batch=batch or 1,
+        kv_dtype=kv_dtype,
+        engine=engine or "vllm",
+        utilization=utilization,
+        weights=weights,
+        engine_options=EngineOptions(gpu_layers=gpu_layers),
+    )
+    read = None
     if line is not None:
-        named_ref, options = read_launch_line(line)
-        ref = ref or named_ref
-        counts = (options.gpus or 1,)
-    else:
-        counts = (number or 1,) if named else ()
-        options = PlanOptions(
-            context=parse_context(context),
-            batch=batch,
-            kv_dtype=kv_dtype,
-            engine=engine,
-            utilization=utilization,
-            engine_options=EngineOptions(gpu_layers=gpu_layers),
-        )
+        read = read_launch_line(line)
+        ref = ref or read.model
+        said = {
+            "context": options.context,
+            "batch": batch,
+            "engine": engine,
+            "utilization": utilization,
+            "weights": weights,
+        }
+        options = options_of_line(read, said, kv_dtype, gpu_layers)
+        counts = gpus_of_line(options, number if named else None)
     if ref is None:
         fail("no model is named", "name one, or a command line with --from")
-    options = finish_options(options, weights, gpu)
+    options = replace(options, gpu=gpu, gpus=None)
     reading = load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
     own = reading.architecture.context_length
+    notes: list[str] = []
+    if read is not None:
+        notes = read.notes
+        options = finish_line(read, options, reading, offline=offline, refresh=refresh)
+        if read.said.fits_context:
+            shortest = advise(reading, replace(options, context=1), counts)
+            options = replace(options, context=shortest.plan.largest_context or own)
+            notes.append("the context is the longest that fits, as the command line asks")
     if own and (options.context or 0) > own and not allow_overflow:
         fail(
             f"{reading.name}: its own context is {own:,}", "--allow-overflow plans it all the same"
         )
     advice = advise(reading, options, counts)
+    if read is not None:
+        advice = replace(advice, launch=(line or "").strip(), notes=tuple(notes))
     write_advice(format, reading, advice, gpu)
     end_if_partial([reading])
     if check and not advice.fits:
         raise typer.Exit(DOES_NOT_FIT)
 
 
-def finish_options(options: PlanOptions, weights: str | None, gpu: GPU) -> PlanOptions:
-    """Return options with the kind of GPU, whose number is searched, and the weights' format."""
+def options_of_line(
+    read: LaunchLine, said: dict[str, Any], kv_dtype: str, gpu_layers: int | None
+) -> PlanOptions:
+    """Return the options of a command line, with what the user says besides in their place.
+
+    Ends the program for another engine.
+    """
     from dataclasses import replace
 
-    return replace(options, weights=weights, gpu=gpu, gpus=None)
+    options = read.options
+    engine = said.pop("engine")
+    if engine is not None and engine_named(engine) != options.engine:
+        fail(f"the command line is of {options.engine}, not of {engine}", "leave --engine out")
+    given = {name: value for name, value in said.items() if value is not None}
+    if kv_dtype != "auto":
+        given["kv_dtype"] = kv_dtype
+    options = replace(options, **given)
+    if gpu_layers is not None:
+        engine_options = replace(options.engine_options, gpu_layers=gpu_layers)
+        options = replace(options, engine_options=engine_options)
+    return options
+
+
+def engine_named(name: str) -> str:
+    """Return an engine's own name. Ends the program with the known ones for another."""
+    from ..analyses.planning import parse_engine
+
+    return parse_engine(name).name
+
+
+def gpus_of_line(options: PlanOptions, number: int | None) -> tuple[int, ...]:
+    """Return the number of GPUs that a command line takes.
+
+    number: GPUs that there are, if the user says so. llama.cpp takes all of them. Ends the program
+    if the line needs more.
+    """
+    needed = options.gpus or 1
+    if options.engine == "llama.cpp":
+        return (number or 1,)
+    if number is not None and needed > number:
+        fail(f"the command line needs {needed} GPUs, --gpus names {number}", "name as many")
+    return (needed,)
+
+
+def finish_line(
+    read: LaunchLine, options: PlanOptions, reading: Reading, *, offline: bool, refresh: bool
+) -> PlanOptions:
+    """Return options with what follows from the model: its context, drafter, and loaded format."""
+    from dataclasses import replace
+
+    from .memory import read_drafter
+
+    a, said = reading.architecture, read.said
+    if options.context is None:
+        options = replace(options, context=a.context_length)
+    if options.weights is None and said.online_format and a.quantization is None:
+        options = replace(options, weights=said.online_format)
+    if said.drafter:
+        drafter = read_drafter(said.drafter, reading, offline=offline, refresh=refresh)
+        options = replace(options, drafter=drafter)
+    if options.engine == "llama.cpp":
+        options = replace(options, pipeline=None, tensor=1)
+    return options
 
 
 def write_advice(format: Format, reading: Reading, advice: Advice, gpu: GPU) -> None:
@@ -157,6 +241,6 @@ def write_advice(format: Format, reading: Reading, advice: Advice, gpu: GPU) -> 
     write(
         format,
         "memory",
-        lambda: fit_view(advice, gpu.name, reading_warnings([reading])),
+        lambda: fit_view(advice, gpu.name, [*reading_warnings([reading]), *advice.notes]),
         lambda: json.fit(reading, advice, gpu),
     )

@@ -93,13 +93,22 @@ def fit_view(advice: Advice, gpu_name: str, warnings: Sequence[str] = ()) -> Mem
     planned = advice.planned
     view = memory_view([planned], gpu_name, warnings)
     gpus = planned.plan.request.parallel.gpus
-    smallest = f"{gpus} × {gpu_name} are the fewest: {parallel_words(planned.plan)}"
+    smallest = f"on {gpus} × {gpu_name}: {parallel_words(planned.plan)}"
+    if advice.searched:
+        smallest = f"{gpus} × {gpu_name} are the fewest: {parallel_words(planned.plan)}"
     if not planned.plan.fits:
         smallest = f"not on {gpus} × {gpu_name}"
     if advice.contradicted:
         smallest = f"not known; by the config alone: {smallest}"
     formats = ", ".join(advice.formats)
-    lines: list[tuple[str, list[str]]] = [("Smallest", [smallest])]
+    label = "Layout"
+    if advice.searched:
+        label = "Smallest"
+    lines: list[tuple[str, list[str]]] = [(label, [smallest])]
+    if advice.without_stages is not None:
+        one_stage = advice.without_stages
+        words = f"{one_stage.request.parallel.gpus} × {gpu_name}: {parallel_words(one_stage)}"
+        lines.append(("One stage", [words]))
     if formats:
         lines.append(("Instead", [f"with --weights {formats} it would fit"]))
     if advice.gpu_layers is not None:

@@ -142,5 +142,5 @@ def test_only_engines_that_can_keep_experts_on_the_cpu() -> None:
     planner = ModelPlanner(llmarch.inspect("gpt-oss-20b", headers=False))
     with pytest.raises(PlanError, match="on the CPU"):
         planner.plan(PlanOptions(context=1024, cpu_expert_layers=1, engine="vllm"))
-    _, options = read_launch_line("llama-server -m gpt-oss-20b -c 8192 --n-cpu-moe 12")
+    options = read_launch_line("llama-server -m gpt-oss-20b -c 8192 --n-cpu-moe 12").options
     assert options.cpu_expert_layers == 12

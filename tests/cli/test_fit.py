@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Callable
 
 import pytest
 from helpers.program import Run
@@ -10,7 +12,9 @@ from helpers.program import Run
 from llmarch import load
 from llmarch.analyses.advice import divisors, possible_layouts
 from llmarch.analyses.engines import ENGINES
-from llmarch.analyses.launch_lines import read_launch_line, read_tokens
+from llmarch.analyses.launch_lines import read_launch_line
+from llmarch.analyses.launch_options import read_tokens
+from llmarch.analyses.planning import PlanOptions
 from llmarch.errors import PlanError
 
 
@@ -23,7 +27,8 @@ def test_the_fewest_gpus(run: Run) -> None:
     """Fewer do not fit, whatever the layout."""
     found = run.document("llama3.1-70b", "--gpus", "H100", "--context", "32k")
     gpus = found["plan"]["parallel"]["gpus"]
-    assert found["fits"] and gpus == 4
+    assert found["fits"] and gpus == found["plan"]["parallel"]["pipeline"] == 3
+    assert found["without_stages"]["parallel"]["gpus"] == 4
     half = run.document("llama3.1-70b", "--gpus", "2xH100", "--context", "32k", "--check", code=5)
     assert not half["fits"] and half["formats_that_fit"] == ["fp8", "nvfp4", "int4"]
     assert half["layouts"] == []
@@ -40,8 +45,11 @@ def test_every_engine(run: Run, engine: str, ref: str) -> None:
     line = found["launch"]
     assert bool(line) == (engine in ("vllm", "sglang", "llama.cpp"))
     if engine in ("vllm", "sglang"):
-        model, options = read_launch_line(line)
-        assert model and options.engine == engine and options.context == 16384
+        read = read_launch_line(line)
+        options = read.options
+        assert (
+            read.model and not read.notes and options.engine == engine and options.context == 16384
+        )
         parallel, wanted = options.make_parallel(), found["plan"]["parallel"]
         assert (parallel.gpus, parallel.tensor) == (wanted["gpus"], wanted["tensor"])
         assert (parallel.pipeline, parallel.replicas) == (wanted["pipeline"], wanted["replicas"])
@@ -64,18 +72,41 @@ LINES = [
         8,
     ),
     ("./llama-server -m x.gguf -c 32768 -np 4 -ctk q8_0", "llama.cpp", 8192, 1),
-    ("VLLM_X=1 python -m vllm.entrypoints.openai.api_server --model a/b -pp 2", None, None, 1),
+    ("VLLM_X=1 python -m vllm.entrypoints.openai.api_server --model a/b -pp 2", "vllm", None, 1),
+    (
+        "cd /srv && nohup vllm serve --enable-expert-parallel a/b -tp 4 > log 2>&1 &",
+        "vllm",
+        None,
+        4,
+    ),
+    ("vllm serve --enforce-eager --port 80 a/b --kv-cache-dtype 'fp8_e4m3'", "vllm", None, 1),
+    ("docker run -p 8000:8000 -v m:/m vllm/vllm-openai:v0.11 --model a/b -tp=2", "vllm", None, 2),
+    (
+        "sudo docker run --gpus all ghcr.io/ggml-org/llama.cpp:server-cuda -m x.gguf -c 4096 -np 1",
+        "llama.cpp",
+        4096,
+        1,
+    ),
+    ("sglang serve --model-path a/b --tp-size 8 --attn-dp-size 4", "sglang", None, 2),
+    (
+        "python -m sglang.launch_server --model a/b --tp 8 --dp 8 --enable-dp-attention",
+        "sglang",
+        None,
+        1,
+    ),
+    ("llama-server -hf org/x-GGUF:Q4_K_M -ngl 99 -c 8192 -np 1 --no-mmap", "llama.cpp", 8192, 1),
 ]
 
 
 @pytest.mark.parametrize(("line", "engine", "context", "tensor"), LINES)
-def test_command_lines(line: str, engine: str | None, context: int | None, tensor: int) -> None:
-    if engine is None:
-        with pytest.raises(PlanError, match="no engine"):
-            read_launch_line(line)
-        return
-    model, options = read_launch_line(line)
-    assert model and (options.engine, options.context, options.tensor) == (engine, context, tensor)
+def test_command_lines(line: str, engine: str, context: int | None, tensor: int) -> None:
+    read = read_launch_line(line)
+    options = read.options
+    assert read.model and (options.engine, options.context, options.tensor) == (
+        engine,
+        context,
+        tensor,
+    )
 
 
 def test_a_command_line_is_judged(run: Run) -> None:
@@ -112,3 +143,98 @@ def test_layouts_divide() -> None:
         assert layout.tensor * layout.pipeline * layout.replicas == 16
     assert read_tokens("25.6k") == 25600 and read_tokens("1M") == 2**20
     assert shlex.split(shlex.join(["a b"])) == ["a b"]
+
+
+UNLIKELY = [
+    ("vllm serve x -tp 0", "--tensor-parallel-size/-tp: 0 is not possible"),
+    ("vllm serve x --max-model-len -5", "--max-model-len: -5"),
+    ("vllm serve x --gpu-memory-utilization 95", "--gpu-memory-utilization"),
+    ("vllm serve x --max-num-seqs 1e400", "--max-num-seqs"),
+    ("vllm serve x -sc nonsense", "--speculative-config/-sc"),
+    ("vllm serve $MODEL", "by a variable: $MODEL"),
+    ("python -m sglang.launch_server --model x --context-length 32k", "--context-length: '32k'"),
+    ("sglang serve --model x --tp 8 --attn-dp-size 3", "3 does not divide"),
+    ("llama-server -m x.gguf -ngl -7", "-ngl/--gpu-layers"),
+    ("llama-server -m x.gguf -np 0", "-np/--parallel: 0"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), UNLIKELY)
+def test_errors_name_the_option(line: str, said: str) -> None:
+    with pytest.raises(PlanError, match=re.escape(said)):
+        read_launch_line(line)
+
+
+MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
+    ("vllm serve x -ep -tp 2 -dp 4", lambda o: (o.expert, o.data, o.gpus) == (8, 4, 8)),
+    ("vllm serve x --enforce-eager", lambda o: o.reserve.graphs == 0),
+    ("vllm serve x --kv-cache-memory-bytes 20G", lambda o: o.pool_bytes == 20 * 2**30),
+    ("vllm serve x --language-model-only", lambda o: o.text_only),
+    ('vllm serve x --limit-mm-per-prompt \'{"image": 0, "video": 0}\'', lambda o: o.text_only),
+    ("vllm serve x --limit-mm-per-prompt '{\"image\": 4}'", lambda o: not o.text_only),
+    (
+        'vllm serve x -sc \'{"method": "mtp", "num_speculative_tokens": 2}\'',
+        lambda o: o.speculative and o.engine_options.draft_tokens == 2,
+    ),
+    ("vllm serve x --dtype float32", lambda o: o.weights == "fp32"),
+    ("vllm serve x --max-num-seqs 1k", lambda o: o.engine_options.max_sequences == 1000),
+    ("sglang serve --model x --tp 4 --dp 2", lambda o: (o.tensor, o.data, o.gpus) == (4, 2, 8)),
+    (
+        "sglang serve --model x --tp 8 --dp 2 --enable-dp-attention",
+        lambda o: (o.tensor, o.data, o.expert, o.gpus) == (4, 2, 8, 8),
+    ),
+    (
+        "llama-server -m a-Q5_K_M.gguf -c 0",
+        lambda o: o.weights == "q5_k_m" and o.context is None and o.text_only,
+    ),
+    (
+        "llama-server -m a.gguf -c 4096 -ngl all",
+        lambda o: o.engine_options.gpu_layers is None and o.engine_options.unified_slots == 4,
+    ),
+    ("llama-server -m a.gguf -np 4 -c 4096 -kvu", lambda o: (o.batch, o.context) == (1, 4096)),
+    ("llama-server -m a.gguf -ot exps=CPU", lambda o: o.cpu_expert_layers > 1000),
+    ("llama-server -m a.gguf --mmproj b.gguf -ncmoe 3", lambda o: o.cpu_expert_layers == 3),
+    ("llama-server -m a.gguf --swa-full", lambda o: o.engine_options.full_windows),
+]
+
+
+@pytest.mark.parametrize(("line", "holds"), MEANINGS, ids=[line for line, _ in MEANINGS])
+def test_what_lines_mean(line: str, holds: Callable[[PlanOptions], object]) -> None:
+    assert holds(read_launch_line(line).options)
+
+
+def test_options_that_are_not_read_are_named(run: Run) -> None:
+    line = "vllm serve qwen3-8b --port 80 --enable-lora --cpu-offload-gb 4 -tp 2"
+    found = run.document("--from", line, "--gpus", "H100")
+    assert found["notes"] == ["not considered: --enable-lora, --cpu-offload-gb"]
+    out, err = run("--from", line, "--gpus", "H100")
+    assert "--cpu-offload-gb" in out + err
+
+
+def test_a_line_is_planned_as_it_stands(run: Run) -> None:
+    """Its own layout, however unusual, and as many GPUs as it takes."""
+    for flags, wanted in (
+        ("-tp 16", {"tensor": 16, "gpus": 16}),
+        ("-tp 8 -dcp 2", {"decode_context": 2}),
+        ("-tp 2 -dp 4", {"replicas": 4, "expert": 1}),
+    ):
+        line = f"vllm serve deepseek-v3 {flags} --max-model-len 8k"
+        parallel = run.document("--from", line, "--gpus", "H200")["plan"]["parallel"]
+        assert {name: parallel[name] for name in wanted} == wanted
+    line = "vllm serve qwen3-8b -tp 4"
+    _, err = run("--from", line, "--gpus", "2xL40S", code=2)
+    assert "needs 4 GPUs, --gpus names 2" in err
+    _, err = run("--from", "vllm serve qwen3-8b -tp 3", "--gpus", "L40S", code=2)
+    assert "32 query heads are not divisible by 3" in err
+    _, err = run("--from", line, "--engine", "sglang", code=2)
+    assert "is of vllm" in err
+    longer = run.document("--from", line, "--gpus", "L40S", "--batch", "8", "--context", "2k")
+    assert (longer["plan"]["batch"], longer["plan"]["context"]) == (8, 2048)
+    auto = run.document("--from", "vllm serve llama3.1-8b --max-model-len auto", "--gpus", "L4")
+    assert auto["fits"] and auto["plan"]["context"] == auto["plan"]["largest_context"] > 1000
+
+
+def test_the_whole_context_without_one(run: Run) -> None:
+    """Engines take the model's own context where the line says none."""
+    found = run.document("--from", "vllm serve qwen3-next", "--gpus", "H200")
+    assert found["plan"]["context"] == found["plan"]["context_limit"] == 262144

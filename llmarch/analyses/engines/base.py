@@ -74,6 +74,10 @@ class Engine:
     follows_checkpoint: bool = False
     """Whether `auto` takes the dtype of the cache that the checkpoint declares."""
 
+    divides_experts_across_groups: bool = False
+    """Whether groups with sequences of their own divide the experts among them."""
+    has_block_checks: bool = False
+    """Whether it refuses ranks that hold no whole blocks of quantised weights."""
     keeps_experts_on_cpu: bool = False
     """Whether routed experts of some layers may stay in the memory of the CPU."""
     keeps_layers_on_cpu: bool = False
@@ -164,7 +168,17 @@ class Engine:
     launch_flags: dict[str, str] = {}
     """Flags of the command line and the option of a plan that each sets."""
     launch_programs: tuple[str, ...] = ()
-    """Words by which the command line is known."""
+    """Programs and modules by which the command line is known."""
+    launch_images: tuple[str, ...] = ()
+    """Parts of names of container images whose entry point is the server."""
+    launch_positional: bool = False
+    """Whether the model may stand without a flag."""
+    launch_suffixes: bool = False
+    """Whether numbers may be written as `32k`."""
+    launch_switches: frozenset[str] = frozenset()
+    """Flags of `launch_flags` that take no value."""
+    launch_harmless: tuple[str, ...] = ()
+    """Regular expressions of flags, without dashes, that change no memory of weights and cache."""
     log_sign: str = ""
     """A regular expression that only this engine's logs match; empty if none can be read."""
     log_patterns: tuple[tuple[str, str], ...] = ()

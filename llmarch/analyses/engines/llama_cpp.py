@@ -85,13 +85,20 @@ class CellPool(Pool):
     def __init__(self, request: PoolRequest) -> None:
         super().__init__(request)
         self._ubatch = request.batched_tokens
+        self._slots = request.options.unified_slots
+        self._full = request.options.full_windows
 
     def part_bytes(self, part: CachePart, tokens: int) -> int:
         """Return the bytes of the cells of one layer's part in a slot of `tokens` tokens."""
         held = pad_cells(tokens)
-        if part.most_tokens is not None:
-            held = pad_cells(min(held, part.most_tokens + self._ubatch))
+        if part.most_tokens is not None and not self._full:
+            reach = self._slots * part.most_tokens
+            held = pad_cells(min(held, reach + self._ubatch))
         return int(held / part.tokens_per_entry) * part.entry_bytes
+
+    def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
+        """Return the bytes of states: a row for each slot."""
+        return super().state_bytes(tokens, sequences * self._slots, stage)
 
 
 def pad_cells(tokens: int) -> int:
@@ -152,9 +159,36 @@ class LlamaCpp(Engine):
         "n_ubatch": "batched_tokens",
         "K": "kv_dtype",
     }
-    launch_programs = ("llama-server", "llama-cli")
+    launch_programs = ("llama-server", "llama-cli", "llama-mtmd-cli", "llama-bench")
+    launch_images = ("llama.cpp:server", "llama.cpp:full", "llama.cpp:light")
+    launch_harmless = (
+        r"(?:api|alias|chat|completion|cont|embd|grammar|host|jinja|keep|log|metrics|no-webui)"
+        r"-?.*|(?:port|prio|reasoning|samplers|seed|slot|slots|ssl|temp|threads|timeout|webui)-?.*",
+        r"(?:min-p|top-k|top-p|repeat|presence|frequency|predict|n-predict|mlock|mmap|perf|verbose)-?.*",
+        r"a|b|n|t|tb|s|to|fa|batch-size|flash-attn|warmup|cache-ram|cram|cache-reuse|context-shift",
+        r"hf-token|hft|spm-infill|numa|no-mmap|cb|nocb|rope-.*|yarn-.*|color|i|cnv|p|f|e|sys|ctx-.*",
+        r"fit.*|poll|cpu-.*-?range|dio|direct-io|main-gpu|mg",
+    )
+    launch_switches = frozenset(
+        ("-kvu", "--kv-unified", "--swa-full", "--no-mmproj", "-cmoe", "--cpu-moe")
+    )
     launch_flags = {
         "-m": "model",
+        "-hf": "repository",
+        "-hfr": "repository",
+        "--hf-repo": "repository",
+        "-kvu": "unified",
+        "--kv-unified": "unified",
+        "--swa-full": "full_windows",
+        "--no-mmproj": "text_only",
+        "-mm": "encoders",
+        "--mmproj": "encoders",
+        "-mmu": "encoders",
+        "--mmproj-url": "encoders",
+        "-ctv": "v_dtype",
+        "--cache-type-v": "v_dtype",
+        "-ot": "override",
+        "--override-tensor": "override",
         "--model": "model",
         "-c": "cells",
         "--ctx-size": "cells",

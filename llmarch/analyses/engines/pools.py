@@ -41,6 +41,10 @@ class EngineOptions(Frozen):
     """Batches that are scheduled and not yet settled."""
     sliding_share: float | None = None
     """SGLang: tokens of the sliding pool as a share of the full pool's."""
+    unified_slots: int = 1
+    """llama.cpp: slots that share one stream of cells (`--kv-unified`)."""
+    full_windows: bool = False
+    """llama.cpp: whether windows keep every token (`--swa-full`)."""
     gpu_layers: int | None = None
     """llama.cpp's `-ngl`: layers on GPUs, the last ones, of which the output counts as one. None:
     all."""

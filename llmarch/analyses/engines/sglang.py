@@ -164,7 +164,17 @@ class SGLang(Engine):
     )
     utilization_meaning = "weights and pools"
     follows_checkpoint = True
-    launch_programs = ("sglang", "sglang.launch_server")
+    has_block_checks = True
+    launch_programs = ("sglang", "sglang.launch_server", "launch_server")
+    launch_harmless = (
+        r"(?:api|chat|completion|crash|dist|enable-metrics|enable-request|host|port|log|nccl|nnodes)"
+        r"-?.*|(?:node|random-seed|reasoning|revision|sampling|served|show|skip|ssl|stream)-?.*",
+        r"(?:tokenizer|tool|trust|watchdog|weight-version|warmups|decode-log|download|load)-?.*",
+        r"schedule-policy|schedule-conservativeness|attention-backend|.*-attention-backend",
+        r"moe-(?:runner|a2a)-backend|disable-custom-all-reduce|enable-mixed-chunk|grammar-backend",
+        r"device|base-gpu-id|gpu-id-step|enable-cache-report|file-storage-path|tp-comm-.*",
+        r"init-expert-location|deepep-mode|load-balance-method|enable-torch-compile|model-impl",
+    )
     log_sign = r"server_args=|max_total_num_tokens=|\bsglang\b"
     log_patterns = (
         ("version", r"\bsglang[ =]v?(\d[\w.]*)"),
@@ -179,6 +189,14 @@ class SGLang(Engine):
         r"'(\w+)': ('[^']*'|-?[\d.]+|True|False)",
     )
     log_options = {"context_len": "context"}
+    launch_switches = frozenset(
+        (
+            "--disable-radix-cache",
+            "--disable-cuda-graph",
+            "--enable-dp-attention",
+            "--language-only",
+        )
+    )
     launch_flags = {
         "--model-path": "model",
         "--model": "model",
@@ -188,6 +206,22 @@ class SGLang(Engine):
         "--pp-size": "pipeline",
         "--pipeline-parallel-size": "pipeline",
         "--ep-size": "expert",
+        "--ep": "expert",
+        "--page-size": "block_size",
+        "--swa-full-tokens-ratio": "sliding_share",
+        "--decode-context-parallel-size": "decode_context",
+        "--attn-dp-size": "attention_data",
+        "--attention-data-parallel-size": "attention_data",
+        "--enable-dp-attention": "attention_data_switch",
+        "--language-only": "text_only",
+        "--speculative-algorithm": "draft_method",
+        "--speculative-draft-model-path": "draft_model",
+        "--speculative-draft-model": "draft_model",
+        "--speculative-num-draft-tokens": "draft_tokens",
+        "--speculative-num-steps": "draft_steps",
+        "--speculative-eagle-topk": "draft_top",
+        "--quantization": "quantization",
+        "--dtype": "dtype",
         "--dcp-size": "decode_context",
         "--expert-parallel-size": "expert",
         "--context-length": "context",
@@ -197,23 +231,28 @@ class SGLang(Engine):
         "--max-running-requests": "max_sequences",
         "--disable-radix-cache": "no_prefix_caching",
         "--disable-cuda-graph": "eager",
-        "--dp-size": "attention_data",
-        "--data-parallel-size": "attention_data",
-        "--dp": "attention_data",
+        "--dp-size": "data",
+        "--data-parallel-size": "data",
+        "--dp": "data",
     }
 
     def launch(self, server: Launch) -> list[str]:
         """Return the words of SGLang's server (sglang: srt/server_args.py).
 
-        Its tensor parallelism counts all ranks of a stage; groups with sequences of their own are
-        attention-DP within it.
+        Groups that share experts are attention-DP, whose ranks its tensor parallelism counts
+        (arg_groups/fields/parallel.py: attn_dp_size); other groups are replicas (dp_size).
         """
         words = ["python", "-m", "sglang.launch_server", "--model-path", server.model]
-        ranks = server.tensor * server.data
+        shares_experts = server.data > 1 and server.expert > 1
+        ranks = server.tensor
+        if shares_experts:
+            ranks *= server.data
         if ranks > 1:
             words += ["--tp-size", str(ranks)]
-        if server.data > 1:
-            words += ["--dp-size", str(server.data), "--enable-dp-attention"]
+        if shares_experts:
+            words += ["--attn-dp-size", str(server.data)]
+        elif server.data > 1:
+            words += ["--dp-size", str(server.data)]
         if server.pipeline > 1:
             words += ["--pp-size", str(server.pipeline)]
         if server.expert > 1:

@@ -346,7 +346,30 @@ class VLLM(Engine):
     utilization = 0.92
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
     follows_checkpoint = True
-    launch_programs = ("vllm",)
+    divides_experts_across_groups = True
+    has_block_checks = True
+    launch_programs = (
+        "vllm",
+        "vllm.entrypoints.openai.api_server",
+        "vllm.entrypoints.api_server",
+        "vllm.entrypoints.cli.main",
+    )
+    launch_images = ("vllm-openai", "vllm/vllm")
+    launch_positional = True
+    launch_suffixes = True
+    launch_harmless = (
+        r"(?:api|allow|allowed|chat|code|collect|disable-log|distributed|enable-log|generation|log)"
+        r"(?:-.*|ing-.*)?|(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)-?.*",
+        r"(?:response|return|root|seed|served|show|ssl|stream|structured|tokenizer|tool|trust)-?.*",
+        r"(?:uvicorn|fail|shutdown|aggregate|hf-token|headless|host|port|n|r|nnodes|node|numa)-?.*",
+        r"download-dir|load-format|revision|enable-auto-tool-choice|enable-prompt-tokens-details",
+        r"enable-chunked-prefill|max-logprobs|scheduling-policy|disable-custom-all-reduce|uds",
+        r"disable-access-log.*|disable-uvicorn.*|guided-decoding-.*|runner|task|convert|config-format",
+        r"data-parallel-(?:address|rpc-port|backend|size-local|start-rank|hybrid-lb|external-lb)",
+        r"dp[alpbhernm]|mm-processor-.*|limit-mm-.*|all2all-backend|moe-backend|attention-backend",
+        r"enable-request-id-headers|enable-server-load-tracking|kv-cache-metrics.*|swap-space",
+        r"safetensors-.*|use-tqdm-on-load|ignore-patterns|device|use-v2-block-manager",
+    )
     log_sign = r"vLLM API server version|Initializing an? (?:V1 )?LLM engine|\bvllm\b"
     log_patterns = (
         ("version", r"vLLM API server version (\S+)"),
@@ -369,6 +392,18 @@ class VLLM(Engine):
         r"\b(\w+)=('[^']*'|-?[\d.]+|True|False|\w+)",
     )
     log_options = {"max_seq_len": "context"}
+    launch_switches = frozenset(
+        (
+            "--enable-expert-parallel",
+            "-ep",
+            "--async-scheduling",
+            "--no-async-scheduling",
+            "--language-model-only",
+            "--enable-prefix-caching",
+            "--no-enable-prefix-caching",
+            "--enforce-eager",
+        )
+    )
     launch_flags = {
         "--model": "model",
         "--tensor-parallel-size": "tensor",
@@ -380,9 +415,26 @@ class VLLM(Engine):
         "--decode-context-parallel-size": "decode_context",
         "-dcp": "decode_context",
         "--enable-expert-parallel": "expert",
+        "-ep": "expert",
+        "--async-scheduling": "async_scheduling",
+        "--no-async-scheduling": "no_async_scheduling",
+        "--language-model-only": "text_only",
+        "--limit-mm-per-prompt": "encoder_limits",
+        "--kv-cache-memory-bytes": "pool_bytes",
+        "--kv-cache-memory": "pool_bytes",
+        "--speculative-config": "speculative",
+        "-sc": "speculative",
+        "--spec-method": "draft_method",
+        "--spec-model": "draft_model",
+        "--spec-tokens": "draft_tokens",
+        "--quantization": "quantization",
+        "-q": "quantization",
+        "--dtype": "dtype",
+        "--enable-prefix-caching": "prefix_caching",
         "--max-model-len": "context",
         "--kv-cache-dtype": "kv_dtype",
         "--gpu-memory-utilization": "utilization",
+        "--device-memory-utilization": "utilization",
         "--max-num-batched-tokens": "batched_tokens",
         "--max-num-seqs": "max_sequences",
         "--block-size": "block_size",

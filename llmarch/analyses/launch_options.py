@@ -1,0 +1,342 @@
+"""What the options of an engine's command line or log mean for a plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from ..architecture.frozen import Frozen, frozen
+from ..errors import PlanError
+from .engines.base import Engine
+from .engines.pools import EngineOptions
+from .memory import Reserve
+from .planning import PlanOptions
+from .weight_formats import WEIGHT_FORMATS, canonical_format
+
+ALL_LAYERS = 100_000
+"""More layers than any model has: what a flag without a number means."""
+OVERRIDE_OF_EXPERTS = re.compile(r"[^=\d]*exps[^=\d]*=CPU")
+"""llama.cpp's `--override-tensor` for the routed experts of all layers."""
+ONLINE_FORMATS = {"fp8": "fp8", "bitsandbytes": "nf4", "mxfp8": "mxfp8"}
+"""Methods of `--quantization` that quantise a model as it is loaded, and the format of each."""
+FORMAT_IN_NAME = re.compile(r"(?:^|[-_.:/])((?:UD-)?I?Q\d_\w+|BF16|F16|F32|MXFP4)", re.IGNORECASE)
+"""The format in the name of a GGUF file, or in the tag of a repository: `Q4_K_M`."""
+
+
+@frozen
+class LineOptions(Frozen):
+    """What a command line says besides the options of a plan."""
+
+    fits_context: bool = False
+    """Whether the server takes the longest context that fits, as the line asks."""
+    drafter: str = ""
+    """The reference of a model or head that drafts tokens; empty: none."""
+    online_format: str = ""
+    """The format that a model is quantised to as it is loaded; empty: none."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know, as sentences."""
+
+
+def options_of_flags(engine: Engine, values: Mapping[str, str]) -> PlanOptions:
+    """Return the options of a plan. Raises PlanError for a value that is not possible."""
+    options, _ = read_options(engine, values)
+    return options
+
+
+class _Values:
+    """Values of options by name, read as numbers where they must be."""
+
+    def __init__(self, engine: Engine, values: Mapping[str, str]) -> None:
+        self._engine = engine
+        self._values = values
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    @property
+    def is_llama_server(self) -> bool:
+        """Return whether the engine's context is that of all slots, with a file for encoders."""
+        return "cells" in self._engine.launch_flags.values()
+
+    @property
+    def fits_context(self) -> bool:
+        """Return whether the server takes the longest context that fits (vLLM: `auto`, -1)."""
+        return self.text("context") in ("auto", "-1")
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a value as it stands."""
+        return self._values.get(name, default)
+
+    def flag(self, name: str) -> str:
+        """Return the flags that set an option, for people."""
+        flags = [flag for flag, option in self._engine.launch_flags.items() if option == name]
+        return "/".join(flags) or name
+
+    def number(self, name: str, least: int = 1) -> int | None:
+        """Return a whole number of at least `least`, or None without the option.
+
+        Raises PlanError for other text or a smaller number.
+        """
+        if name not in self._values:
+            return None
+        text = self._values[name]
+        try:
+            value = self._whole(text)
+        except (PlanError, ValueError, OverflowError) as error:
+            raise PlanError(f"{self.flag(name)}: {text!r} is not a number") from error
+        if value < least:
+            raise PlanError(f"{self.flag(name)}: {value} is not possible, it is at least {least}")
+        return value
+
+    def _whole(self, text: str) -> int:
+        """Return a number as the engine reads it: vLLM knows `32k`, the others digits alone."""
+        if self._engine.launch_suffixes:
+            return read_tokens(text)
+        return int(text)
+
+    def share(self, name: str) -> float | None:
+        """Return a share from 0 to 1. Raises PlanError for other text."""
+        if name not in self._values:
+            return None
+        text = self._values[name]
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise PlanError(f"{self.flag(name)}: {text!r} is not a number") from error
+        if not 0 < value <= 1:
+            raise PlanError(f"{self.flag(name)}: {text} is not a share between 0 and 1")
+        return value
+
+
+def read_options(
+    engine: Engine, values: Mapping[str, str], model: str = ""
+) -> tuple[PlanOptions, LineOptions]:
+    """Return the options of a plan, and what else a command line says.
+
+    model: the model as the line names it; a GGUF file's name tells its format.
+
+    Raises PlanError for a value that is not possible.
+    """
+    read = _Values(engine, values)
+    notes: list[str] = []
+    tensor, data, expert = _degrees(read)
+    pipeline = read.number("pipeline") or 1
+    batch, context, slots = _slots(read)
+    draft = _read_drafting(read)
+    options = PlanOptions(
+        context=context,
+        batch=batch,
+        kv_dtype=_cache_dtype(read, notes),
+        weights=_weights(read, model),
+        gpus=tensor * pipeline * (data or 1),
+        tensor=tensor,
+        expert=expert,
+        engine=engine.name,
+        utilization=read.share("utilization"),
+        pipeline=pipeline,
+        data=data,
+        decode_context=read.number("decode_context"),
+        engine_options=EngineOptions(
+            batched_tokens=read.number("batched_tokens"),
+            max_sequences=read.number("max_sequences"),
+            prefix_caching="no_prefix_caching" not in read,
+            block_size=read.number("block_size"),
+            batches_in_flight=1 + ("async_scheduling" in read),
+            draft_tokens=draft.tokens,
+            sliding_share=read.share("sliding_share"),
+            gpu_layers=_gpu_layers(read, notes),
+            unified_slots=slots,
+            full_windows="full_windows" in read,
+        ),
+        reserve=_reserve(read),
+        pool_bytes=read.number("pool_bytes"),
+        speculative=draft.own_modules,
+        text_only=_text_only(read),
+        cpu_expert_layers=_cpu_expert_layers(read, notes),
+    )
+    said = LineOptions(
+        fits_context=read.fits_context,
+        drafter=draft.model,
+        online_format=ONLINE_FORMATS.get(read.text("quantization"), ""),
+        notes=tuple(notes),
+    )
+    return options, said
+
+
+def _degrees(read: _Values) -> tuple[int, int | None, int | None]:
+    """Return tensor parallelism, groups with sequences of their own, and expert parallelism.
+
+    vLLM's expert parallelism is over all ranks of all groups. SGLang's attention-DP divides the
+    ranks of tensor parallelism; experts are divided over all of them, whole or by their width
+    (which takes the same bytes); its `--dp-size` alone are replicas.
+    """
+    tensor, data = read.number("tensor") or 1, read.number("data")
+    attention_data = read.number("attention_data")
+    if "attention_data_switch" in read and attention_data is None:
+        attention_data, data = data, None
+    ranks = tensor
+    if attention_data and attention_data > 1:
+        if tensor % attention_data:
+            raise PlanError(
+                f"{read.flag('attention_data')}: {attention_data} does not divide "
+                f"{read.flag('tensor')} {tensor}"
+            )
+        tensor, data = tensor // attention_data, attention_data
+        return tensor, data, read.number("expert") or ranks
+    if "expert" not in read:
+        return tensor, data, 1
+    if read.text("expert") == "true":
+        return tensor, data, tensor * (data or 1)
+    return tensor, data, read.number("expert")
+
+
+def _slots(read: _Values) -> tuple[int, int | None, int]:
+    """Return sequences, tokens of each, and slots that share one stream of cells.
+
+    llama.cpp's context is that of all slots together; without `--parallel` a server has four slots
+    that share it (tools/server/server.cpp).
+    """
+    context = None
+    if not read.fits_context:
+        context = read.number("context", least=0) or None
+    cells = read.number("cells", least=0)
+    if not read.is_llama_server:
+        return read.number("batch") or 1, context, 1
+    batch = None
+    if read.text("batch") != "-1":
+        batch = read.number("batch")
+    if batch is None:
+        return 1, cells or None, 4
+    if "unified" in read:
+        return 1, cells or None, batch
+    if not cells:
+        return batch, None, 1
+    return batch, max(1, cells // batch), 1
+
+
+def _reserve(read: _Values) -> Reserve:
+    """Return what the engine keeps: no graphs in eager mode."""
+    if "eager" in read:
+        return Reserve(graphs=0)
+    return Reserve()
+
+
+class Drafting(NamedTuple):
+    """What a command line says of speculative decoding."""
+
+    tokens: int = 0
+    own_modules: bool = False
+    """Whether the model's own MTP modules draft."""
+    model: str = ""
+    """Another model or a head; empty: none."""
+
+
+def _read_drafting(read: _Values) -> Drafting:
+    """Return who drafts, and how many tokens.
+
+    vLLM (vllm/config/speculative.py): `--speculative-config JSON` or `--spec-method`. SGLang
+    (sglang/srt/arg_groups/speculative_hook.py): NEXTN, or EAGLE without a model, is the model's own
+    modules.
+    """
+    config: dict[str, Any] = {}
+    if "speculative" in read:
+        config = _json_object(read, "speculative")
+    method = str(config.get("method") or read.text("draft_method")).lower()
+    model = str(config.get("model") or read.text("draft_model"))
+    if not method and not model:
+        return Drafting()
+    tokens = config.get("num_speculative_tokens")
+    if not isinstance(tokens, int):
+        tokens = read.number("draft_tokens") or 1
+    if method.endswith("mtp") or method in ("nextn", "") or (method == "eagle" and not model):
+        return Drafting(tokens, not model, model)
+    return Drafting(tokens, False, model)
+
+
+def _json_object(read: _Values, name: str) -> dict[str, Any]:
+    """Return a value that is an object of JSON. Raises PlanError for another."""
+    try:
+        value = json.loads(read.text(name))
+    except ValueError as error:
+        raise PlanError(f"{read.flag(name)}: {read.text(name)!r} is no JSON") from error
+    if not isinstance(value, dict):
+        raise PlanError(f"{read.flag(name)}: an object is expected")
+    return cast("dict[str, Any]", value)
+
+
+def _cache_dtype(read: _Values, notes: list[str]) -> str:
+    """Return the dtype of the cache; of unlike ones for keys and values that of keys."""
+    dtype = read.text("kv_dtype", "auto")
+    values = read.text("v_dtype", dtype)
+    if values != dtype:
+        notes.append(f"values in {values} are planned as the keys, in {dtype}")
+    return dtype
+
+
+def _weights(read: _Values, model: str) -> str | None:
+    """Return the format that the name of a GGUF file or a float dtype says; None: as stored."""
+    if read.text("dtype") in ("float32", "float", "fp32"):
+        return "fp32"
+    match = FORMAT_IN_NAME.search(model)
+    if match is None:
+        return None
+    name = canonical_format(match[1].lower().removeprefix("ud-").replace("f16", "fp16"))
+    name = name.replace("bfp16", "bf16")
+    for known in (name, name.removesuffix("_xl") + "_m", name.rsplit("_", 1)[0]):
+        if known in WEIGHT_FORMATS:
+            return known
+    return None
+
+
+def _gpu_layers(read: _Values, notes: list[str]) -> int | None:
+    """Return llama.cpp's layers on GPUs; None: all (common/arg.cpp: `auto`, `all`, a number)."""
+    text = read.text("gpu_layers", "auto")
+    if text in ("all", "-2") or not read.is_llama_server:
+        return None
+    if text in ("auto", "-1"):
+        notes.append(
+            "without -ngl llama-server keeps as many layers on GPUs as fit; all are planned"
+        )
+        return None
+    return read.number("gpu_layers", least=0)
+
+
+def _cpu_expert_layers(read: _Values, notes: list[str]) -> int:
+    """Return the layers whose experts stay on the CPU."""
+    if OVERRIDE_OF_EXPERTS.fullmatch(read.text("override")):
+        return ALL_LAYERS
+    if "override" in read:
+        notes.append(f"not considered: {read.flag('override')} {read.text('override')}")
+    if read.text("cpu_moe") == "true":
+        return ALL_LAYERS
+    return read.number("cpu_moe", least=0) or 0
+
+
+def _text_only(read: _Values) -> bool:
+    """Return whether encoders are left out: asked for, or no file of them is named."""
+    if read.is_llama_server:
+        named = "encoders" in read or "repository" in read
+        return "text_only" in read or not named
+    if "text_only" in read:
+        return True
+    limits = read.text("encoder_limits")
+    numbers = re.findall(r"[=:]\s*(\d+)", limits)
+    return bool(numbers) and not any(int(n) for n in numbers)
+
+
+def read_tokens(text: str) -> int:
+    """Return a number as vLLM reads it: `32k` is 32,000, `32K` 32,768, `25.6k` 25,600.
+
+    vllm: utils/argparse_utils.py human_readable_int. Raises PlanError for other text.
+    """
+    factors = {"k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
+    factor = factors.get(text[-1:], 1)
+    digits = text
+    if factor > 1:
+        digits = text[:-1]
+    try:
+        return int(float(digits) * factor)
+    except (ValueError, OverflowError) as error:
+        raise PlanError(f"{text!r} is not a number") from error

@@ -1,0 +1,78 @@
+"""Ranks hold whole blocks of quantised weights, and groups divide experts, as vLLM does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from llmarch import load
+from llmarch.analyses.block_division import block_errors
+from llmarch.analyses.cache_parts import Convention
+from llmarch.analyses.memory import Planner, Request
+from llmarch.analyses.planning import PlanOptions
+from llmarch.analyses.sharding import Parallel, count_rank_parameters
+from llmarch.analyses.weight_formats import Weights, resolve_weights
+from llmarch.architecture.schema import Architecture, Quantization
+
+BITS = {"attention": 8.0, "mlp": 8.0, "experts": 8.0, "shared_experts": 8.0}
+STORED = Weights("as-stored", BITS, 16, "test")
+
+
+def quantised(name: str, **declared: object) -> Architecture:
+    a = load(name).architecture
+    return replace(a, quantization=Quantization(method="fp8", **declared))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "expert", "refused"),
+    [
+        ("qwen3-235b", 4, 1, ""),
+        ("qwen3-235b", 8, 1, "192 channels of an expert"),
+        ("qwen3-235b", 8, 8, ""),
+        ("qwen3-30b-a3b", 4, 1, "192 channels of an expert"),
+        ("qwen3-30b-a3b", 4, 4, ""),
+        ("glm-4.5-air", 8, 1, "176 channels of an expert"),
+        ("qwen3-32b", 8, 1, ""),
+        ("qwen3-14b", 8, 1, ""),
+        ("deepseek-v3", 8, 1, ""),
+        ("deepseek-v3", 16, 16, ""),
+    ],
+)
+def test_blocks_of_fp8(name: str, tensor: int, expert: int, refused: str) -> None:
+    """vllm: "The output_size of gate's and up's weight = 192 is not divisible by …"."""
+    a = quantised(name, block=(128, 128))
+    parallel = Parallel(tensor, expert, tensor)
+    errors = "; ".join(block_errors(a, parallel, STORED))
+    assert (refused in errors) if refused else not errors
+    request = Request(context=100, parallel=parallel)
+    for engine in ("vllm", "sglang"):
+        if refused:
+            with pytest.raises(ValueError, match="whole blocks"):
+                Planner(a).plan(request, Convention(engine, "bf16"), STORED)
+        else:
+            Planner(a).plan(request, Convention(engine, "bf16"), STORED)
+    Planner(a).plan(request, Convention("ideal", "bf16"), STORED)
+    assert not block_errors(a, parallel, resolve_weights(a, "bf16"))
+
+
+def test_groups_of_awq() -> None:
+    """29,568 channels over 8 ranks are no whole groups of 128 (Qwen2-72B)."""
+    a = load("qwen2-72b").architecture
+    a = replace(a, quantization=Quantization(method="awq", group_size=128))
+    stored = Weights("as-stored", dict.fromkeys(BITS, 4.15), 16, "test")
+    assert block_errors(a, Parallel(8, 1, 8), stored)
+    assert not block_errors(a, Parallel(1, 1, 1), stored)
+
+
+@pytest.mark.parametrize("name", ["qwen3-30b-a3b", "mixtral-8x7b", "deepseek-v3", "gpt-oss-120b"])
+def test_groups_divide_the_experts(name: str) -> None:
+    """A rank of vLLM holds the same share of the experts with and without expert parallelism."""
+    a = load(name).architecture
+    options = PlanOptions(engine="vllm", tensor=2, data=4, gpus=8)
+    alone = options.make_parallel()
+    shared = replace(options, expert=8).make_parallel()
+    experts = [count_rank_parameters(a, p)["experts"] for p in (alone, shared)]
+    assert alone.expert_width == 8 and abs(experts[0] / experts[1] - 1) < 0.001
+    own = replace(options, engine="ideal").make_parallel()
+    assert count_rank_parameters(a, own)["experts"] > 3.9 * experts[0]

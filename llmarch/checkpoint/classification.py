@@ -14,8 +14,9 @@ from .indices import Index, split_by_axes
 from .layouts import fused_place
 from .logical import LogicalTensor
 from .matching import Match, Matching, MissingRow
+from .method_loaders import is_known_method
 from .packing import FORMATS, Unpacked
-from .quantization import FLOATS, holds_integers, is_known_method
+from .quantization import FLOATS, holds_integers
 from .roles import HEAD_NAMES, LAYER_NAME, MTP_NAME, MTP_TENSOR, is_buffer
 
 KEYS_AND_VALUES = re.compile(r"^layers\.\{\}\.self_attn\.(k_proj|v_proj|k_norm)\.")

@@ -14,7 +14,15 @@ from ..architecture.schema import Finding, Quantization
 from ..config.quantization_words import FP8_FORMATS, STORAGE_DTYPES, WORD_DTYPES
 from .findings import info_finding, weights_finding
 from .logical import LogicalTensor, Shape, StoredCompanion
-from .packing.base import EXPONENTS, blocks_of, ceil_div, format_shape
+from .packing.awq import AWQ_METHODS
+from .packing.base import (
+    AUTO_ROUND_METHODS,
+    EXPONENTS,
+    MODELOPT_METHODS,
+    blocks_of,
+    ceil_div,
+    format_shape,
+)
 from .packing.unpacking import alternatives
 
 MAX_MIXED = 3
@@ -294,7 +302,8 @@ def _fp8(tensor: LogicalTensor, d: Quantization) -> Problems:
 
     transformers 5.23.0 FP8Linear has `weight_scale_inv` always (it renames `scale` and
     `qscale_weight`), vLLM's Fp8LinearMethod that name for blocks, and `weight_scale` for tensors.
-    Both have a stored scale of activations where the scheme is static, and there only.
+    Both have a stored scale of activations where the scheme is static, and there only. MXFP8 is
+    `weight_scale_inv` in transformers, and `weight_scale` in vLLM 0.33.0 (ModelOptMxFp8Config).
     """
     if tensor.format != "fp8":
         return  # experts in FP4, and modules with a format of their own
@@ -303,7 +312,7 @@ def _fp8(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _of_dtype(tensor, "format", d.format, {dtype})
     names = _TENSOR_SCALES
     key, declared = "block", "none"
-    if d.block is not None:
+    if d.block is not None and d.method != "mxfp8":
         names, declared = _BLOCK_SCALES, f"{d.block[0]} × {d.block[1]}"
     found = companion(tensor, *_TENSOR_SCALES)
     if found is not None and companion(tensor, *names) is None:
@@ -373,6 +382,13 @@ _ALGORITHMS: dict[str, tuple[str, ...]] = {
     "w4a16_nvfp4": ("nvfp4",),
     "w4a8_nvfp4_fp8": ("nvfp4",),
     "mxfp4": ("mxfp4",),
+    "nvfp4_svd": ("nvfp4",),
+    "fp8_block_scales": ("fp8",),
+    "w4a8_mxfp4_fp8": ("mxfp4",),
+    "w4a16_awq": ("int4",),
+    "w4a8_awq": ("int4",),
+    "int4_awq": ("int4",),
+    "w8a16": ("int8",),
     "int8_sq": ("int8",),
     "w8a8_sq_per_channel": ("int8",),
 }
@@ -382,11 +398,13 @@ _ALGORITHMS: dict[str, tuple[str, ...]] = {
 def _modelopt(tensor: LogicalTensor, d: Quantization) -> Problems:
     """Yield what ModelOpt does not store so.
 
-    ModelOpt's export (torch/export/quant_utils.py) and vLLM's modelopt.py: FP8 has one scale a
-    tensor and one of the activations; NVFP4 has a scale for each 16 values, one a tensor, and one
-    of the activations unless only weights are quantised (W4A16).
+    ModelOpt 0.47.0's export (torch/export/quant_utils.py: to_quantized_weight,
+    process_layer_quant_config) and vLLM 0.33.0's modelopt.py (LINEAR_ALGOS, QuantKeyScheme): FP8
+    has one scale a tensor and one of the activations; NVFP4 has a scale for each 16 values, one a
+    tensor, and one of the activations unless only weights are quantised (W4A16, or groups whose
+    activations are null); FP8_PB_WO one a block of 128 x 128; MXFP8 one for 32 inputs.
     """
-    algorithm = d.format or ""
+    algorithm = d.format or ("nvfp4" if d.method == "petit_nvfp4" else "")
     formats = _ALGORITHMS.get(algorithm)
     if formats is None:
         return
@@ -405,8 +423,152 @@ def _modelopt(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _covers(tensor, scale, {f"format {algorithm}": channel_shapes(tensor)})
     if tensor.format == "nvfp4":
         yield from _needed(tensor, "format", algorithm, "weight_scale_2")
-    if algorithm in ("nvfp4", "nvfp4_awq"):
+    if algorithm in _STATIC_INPUTS and d.activations == "static":
         yield from _needed(tensor, "format", algorithm, "input_scale")
+    if algorithm == "w4a8_awq":
+        yield from _needed(tensor, "format", algorithm, "weight_scale_2")
+    if tensor.format == "int8":
+        yield from _covers(tensor, scale, {f"format {algorithm}": channel_shapes(tensor)})
+    if tensor.format == "int4" and d.group_size is not None and tensor.shape is not None:
+        shapes = {f"group_size {d.group_size}": {group_shape(tensor, d.group_size)}}
+        yield from _covers(tensor, scale, shapes)
+    yield from _smoothing(tensor, algorithm)
+    blocks = _BLOCK_ALGORITHMS.get(algorithm)
+    if blocks is not None:
+        yield from _covers(tensor, scale, _block_shapes(tensor, algorithm, blocks))
+
+
+_STATIC_INPUTS = frozenset(
+    {"nvfp4", "nvfp4_awq", "nvfp4_svd", "w4a8_awq", "int8_sq", "w8a8_sq_per_channel"}
+)
+"""Algorithms whose activations have a stored scale, beside FP8."""
+
+
+def _smoothing(tensor: LogicalTensor, algorithm: str) -> Problems:
+    """Yield the problem of factors of the inputs that are not one for each input.
+
+    Some modules have none: ModelOpt puts theirs into the layer before.
+    """
+    factors = _scale(tensor, "pre_quant_scale")
+    if factors is not None and tensor.shape is not None:
+        yield from _covers(tensor, factors, {f"format {algorithm}": {tensor.shape[-1:]}})
+
+
+_BLOCK_ALGORITHMS = {
+    "fp8_pb_wo": (128, 128),
+    "fp8_pb_real": (128, 128),
+    "fp8_block_scales": (128, 128),
+    "mxfp8": (1, 32),
+}
+"""What one scale covers, by algorithm."""
+
+
+def _block_shapes(
+    tensor: LogicalTensor, algorithm: str, block: tuple[int, int]
+) -> dict[str, set[Shape]]:
+    """Return the shapes of one scale for each block; ModelOpt spreads them over four dimensions."""
+    if tensor.shape is None or len(tensor.shape) < 2:
+        return {}
+    blocks = blocks_of(tensor.shape, block)
+    *lead, rows, columns = blocks
+    return {f"format {algorithm}": {blocks, (*lead, rows, 1, columns, 1)}}
+
+
+_QUARK_FORMATS: dict[str, tuple[str, ...]] = {
+    "fp8_e4m3": ("fp8",),
+    "fp4": ("mxfp4", "nvfp4"),
+    "int8": ("int8",),
+    "uint8": ("int8",),
+    "int4": ("int4",),
+    "uint4": ("int4",),
+}
+"""Packing formats by Quark's dtypes; others are not compared."""
+
+
+def _quark(tensor: LogicalTensor, d: Quantization) -> Problems:
+    """Yield what Quark does not store so (vLLM 0.33.0 quantization/quark/schemes)."""
+    formats = _QUARK_FORMATS.get(d.format or "")
+    if formats is None:
+        return
+    yield from _of_format(tensor, "format", d.format, *formats)
+    if tensor.format not in formats:
+        return
+    if tensor.format == "fp8":
+        yield from _of_dtype(tensor, "format", d.format, {"F8_E4M3"})
+        yield from _scale_names(tensor, d.method)
+        if d.activations == "static":
+            yield from _needed(tensor, "activations", "static", "input_scale")
+    if tensor.format in ("int4", "int8") and d.symmetric is False:
+        yield from _needed(tensor, "symmetric", False, "weight_zero_point")
+    shapes = {"tensor": tensor_shapes, "channel": channel_shapes}.get(d.strategy or "")
+    if shapes is not None:
+        words = f"strategy {d.strategy}"
+        yield from _covers(tensor, companion_scale(tensor), {words: shapes(tensor)})
+
+
+_AUTO_ROUND_FORMATS: dict[tuple[str, int], tuple[str, ...]] = {
+    ("mx_fp", 4): ("mxfp4",),
+    ("mx_fp", 8): ("fp8",),
+    ("nv_fp", 4): ("nvfp4",),
+    ("fp", 8): ("fp8",),
+}
+"""Packing formats by family of `data_type` and bits."""
+
+
+def _auto_round(tensor: LogicalTensor, d: Quantization) -> Problems:
+    """Yield what auto-round 0.16.1 does not store so (export/export_to_autoround).
+
+    Integers are GPTQ's or AWQ's, with zero points in either case. Floats are
+    `weight_packed` or FP8 values with `weight_scale`.
+    """
+    kind = (d.format or "").lower()
+    family = next((name for name in ("mx_fp", "nv_fp", "fp") if kind.startswith(name)), None)
+    if family is None:
+        yield from _of_format(tensor, "number", "int", "gptq", "awq")
+        yield from _integers(tensor, d)
+        return
+    formats = _AUTO_ROUND_FORMATS.get((family, int(d.bits or 0)))
+    if formats is None:
+        return
+    yield from _of_format(tensor, "format", d.format, *formats)
+    if tensor.format not in formats:
+        return
+    scale = companion_scale(tensor)
+    if tensor.format == "fp8":
+        dtype = "F8_E5M2" if "e5m2" in kind else "F8_E4M3"
+        yield from _of_dtype(tensor, "format", d.format, {dtype})
+    if family == "mx_fp":
+        yield from _covers(tensor, scale, _block_shapes(tensor, kind, (1, 32)))
+    elif family == "nv_fp":
+        yield from _needed(tensor, "format", d.format, "weight_global_scale")
+        if d.activations is not None:
+            yield from _needed(tensor, "activations", d.activations, "input_global_scale")
+    else:
+        shapes = tensor_shapes(tensor) | channel_shapes(tensor)
+        if d.block is None:
+            yield from _covers(tensor, scale, {f"format {d.format}": shapes})
+        if d.activations == "static":
+            yield from _needed(tensor, "activations", "static", "input_scale")
+
+
+def _metal(tensor: LogicalTensor, d: Quantization) -> Problems:
+    """Yield what transformers' method metal does not store so (MetalLinear)."""
+    yield from _needed(tensor, "method", d.method, "scales")
+    scale, biases = _scale(tensor, "scales"), _scale(tensor, "qbiases")
+    if scale is not None and biases is not None and scale != biases:
+        message = f"scales are {scale.dtype}, but qbiases are {biases.dtype}"
+        if scale.shape != biases.shape:
+            message = (
+                f"qbiases of shape {format_shape(biases.shape or ())} do not fit scales"
+                f" {format_shape(scale.shape or ())}"
+            )
+        yield Problem("method", d.method, biases.dtype, message)
+
+
+def _w8a8_int8(tensor: LogicalTensor, d: Quantization) -> Problems:
+    """Yield what SGLang's w8a8_int8 does not read so (0.5.23, W8A8Int8LinearMethod)."""
+    shapes = {f"method {d.method}": channel_shapes(tensor)}
+    yield from _covers(tensor, companion_scale(tensor), shapes)
 
 
 _GPTQ_LAYOUTS = frozenset({"gptq", "gptq_v2"})
@@ -416,15 +578,17 @@ _REPACKED = frozenset({"marlin", "bitblas", "marlin-24", "llm-awq"})
 """Layouts in which a kernel has other tensors: llmarch does not unpack them."""
 
 
-_AWQ_LAYOUT_METHODS = frozenset({"awq", "awq_marlin", "gptq", "gptqmodel"})
+_AWQ_LAYOUT_METHODS = AWQ_METHODS | {"gptq", "gptqmodel"}
 """Methods for which a layout of AutoAWQ names AWQ's tensors (AutoRound's are named otherwise)."""
 
 
 def _integers(tensor: LogicalTensor, d: Quantization) -> Problems:
     """Yield what GPTQ and AWQ do not store so.
 
-    vLLM's auto_gptq.py and awq.py, GPTQModel's and AutoAWQ's modules. GPTQ stores zero points
-    whether it is symmetric or not, and an index of groups whether they are consecutive or not.
+    vLLM 0.33.0's auto_gptq.py and auto_awq.py; GPTQModel's modules at f4c327a
+    (nn_modules/qlinear, looper/awq_processor.py); AutoAWQ's at 88e4c76 (modules/linear/gemm.py).
+    Both store zero points whether they are symmetric or not: 8 stands for none in four bits. GPTQ
+    stores an index of groups whether they are consecutive or not.
     """
     if tensor.format not in ("gptq", "awq"):
         return
@@ -446,10 +610,7 @@ def _integers(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _of_dtype(tensor, "packed_dtype", word, {dtype})
     if d.activation_order and tensor.format == "gptq" and d.group_size is not None:
         yield from _needed(tensor, "activation_order", True, "g_idx")
-    if tensor.format == "awq" and d.symmetric:
-        yield from _unwanted(tensor, "symmetric", True, "qzeros")
-    else:
-        yield from _needed(tensor, "method", d.method, "qzeros")
+    yield from _needed(tensor, "method", d.method, "qzeros")
     yield from _integer_groups(tensor, d)
 
 
@@ -550,19 +711,35 @@ _METHODS: dict[str, Callable[[LogicalTensor, Quantization], Problems]] = {
     "fp8": _fp8,
     "fbgemm_fp8": _fbgemm,
     "ptpc_fp8": _fbgemm,
-    "modelopt": _modelopt,
-    "modelopt_fp4": _modelopt,
+    "mxfp8": _fp8,
+    "w8a8_fp8": _fbgemm,
+    "w8a8_int8": _w8a8_int8,
+    "metal": _metal,
+    **dict.fromkeys((*MODELOPT_METHODS, "petit_nvfp4"), _modelopt),
     "gptq": _integers,
     "gptqmodel": _integers,
+    "gptq_marlin": _integers,
     "auto_gptq": _integers,
-    "auto-round": _integers,
-    "intel/auto-round": _integers,
-    "awq": _integers,
-    "awq_marlin": _integers,
+    "moe_wna16": _integers,
+    **dict.fromkeys(AUTO_ROUND_METHODS, _auto_round),
+    **dict.fromkeys(AWQ_METHODS, _integers),
+    "quark": _quark,
     "bitsandbytes": _bitsandbytes,
     "mlx": _mlx,
 }
 """What each method's declaration implies."""
+
+
+def formats_declared(d: Quantization) -> frozenset[str]:
+    """Return the packing formats of a declaration, none where it can mean others than llmarch's."""
+    given = d.format or ""
+    if d.method == "compressed-tensors":
+        return frozenset(_COMPRESSED.get(given, ()))
+    if d.method in MODELOPT_METHODS:
+        return frozenset(_ALGORITHMS.get(given, ()))
+    if d.method == "quark":
+        return frozenset(_QUARK_FORMATS.get(given, ()))
+    return frozenset()
 
 
 # --- one checkpoint, one way ----------------------------------------------------------------------

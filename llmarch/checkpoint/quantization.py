@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Finding, Quantization, Severity
 from ..errors import printable
-from .declared_storage import storage_findings
+from .declared_storage import formats_declared, storage_findings
 from .exclusions import Exclusions, exclusions_of, expand_modules
 from .findings import info_finding
 from .indices import Index, folded_names
 from .logical import LogicalTensor
+from .method_loaders import is_known_method, loads_plain, tensors_looked_for, usual_methods
 from .module_declarations import ModuleDeclarations, is_class_name
-from .packing import FORMATS, Unpacked
+from .packing import Unpacked
 from .packing.base import FLOAT8
+from .packing.unpacking import alternatives
 
 if TYPE_CHECKING:
     from ..tensors.conversion import Conversion
@@ -57,10 +59,6 @@ _HEAD_DECLARED = frozenset(
     {"gptq", "gptqmodel", "auto_gptq", "auto-round", "intel/auto-round", "awq"}
 )
 """Methods that quantise the head only where the declaration names it (`lm_head: true`)."""
-
-_OWN_TENSORS = frozenset({"aqlm", "hqq", "spqr", "vptq"})
-"""Methods that llmarch does not unpack, and whose tensors have names of their own: `codebooks`,
-`W_q`, `dense_weights`, `centroids`. Their loaders find nothing in the formats unpacked here."""
 
 _LINEAR_ONLY = frozenset(
     {"bitsandbytes", "gptq", "gptqmodel", "auto_gptq", "awq", "compressed-tensors", "fbgemm_fp8"}
@@ -123,6 +121,8 @@ def quantization_findings(
     findings: list[Finding] = []
     if declared is None or is_known_method(declared):
         findings += unscaled(matches)
+    if declared is not None:
+        findings += in_no_declared_format(matches, declared)
 
     if not packed:
         plain = [x for x in tensors if x.dtype]
@@ -132,6 +132,7 @@ def quantization_findings(
         findings += packed_but_undeclared(packed)
     else:
         findings += wrong_format(packed, unpacked, declared)
+        findings += not_known(packed, declared)
         findings += wrong_bits(packed, declared)
         findings += excluded_but_packed(packed, declared)
         findings += packed_but_not_declared(matches, declared)
@@ -160,11 +161,6 @@ def patterns_not_compared(declared: Quantization) -> list[Finding]:
         path = f"quantization.{path}"
         findings.append(Finding(rule="pattern-not-compared", path=path, message=message))
     return findings
-
-
-def is_known_method(declared: Quantization) -> bool:
-    """Return whether the declared method is that of some format that llmarch unpacks."""
-    return any(declared.method in format.methods for format in FORMATS)
 
 
 def holds_integers(tensor: LogicalTensor) -> bool:
@@ -229,20 +225,35 @@ def packed_but_undeclared(packed: list[LogicalTensor]) -> list[Finding]:
 def wrong_format(
     packed: list[LogicalTensor], unpacked: Unpacked, declared: Quantization
 ) -> list[Finding]:
-    """Report packings that the declared method cannot produce.
+    """Report packings that the declared method's loaders do not look for.
 
     Nothing is reported for methods whose tensors llmarch does not know.
     """
-    if not is_known_method(declared) and declared.method not in _OWN_TENSORS:
+    wanted = tensors_looked_for(declared.method)
+    if wanted is None:
         return []
     findings: list[Finding] = []
     for tensor in _first_of_each_packing(packed):
         format = unpacked.formats[tensor.packing]
-        if declared.method not in format.methods and not _is_announced(format.name, declared):
-            path = tensor.stored_name
-            message = f"stored as {tensor.packing}, but the config declares {declared.method}"
-            findings.append(packing_finding(path, message, declared.method, tensor.packing))
+        if declared.method in format.methods or _is_announced(format.name, declared):
+            continue
+        path = tensor.stored_name
+        message = (
+            f"stored as {tensor.packing}, but the config declares {declared.method}, whose"
+            f" loaders look for {wanted}; {format.name} tensors are read under"
+            f" {usual_methods(format)}"
+        )
+        findings.append(packing_finding(path, message, declared.method, tensor.packing))
     return findings
+
+
+def not_known(packed: list[LogicalTensor], declared: Quantization) -> list[Finding]:
+    """Say that llmarch does not know what the loaders of a method look for."""
+    if tensors_looked_for(declared.method) is not None:
+        return []
+    tensor = packed[0]
+    message = f"stored as {tensor.packing}; what loaders of {declared.method} look for is not known"
+    return [info_finding("not-comparable", tensor.stored_name, message)]
 
 
 def _is_announced(format: str, declared: Quantization) -> bool:
@@ -346,7 +357,9 @@ def declared_modules(declared: Quantization) -> DeclaredModules:
 
 
 def declares_some_module(matches: list[Match], declared: Quantization) -> bool:
-    """Return whether a declaration leaves any large linear module to be quantised."""
+    """Return whether a declaration leaves any large linear module to be stored quantised."""
+    if loads_plain(declared):
+        return False
     if not is_known_method(declared):
         return True
     modules = declared_modules(declared)
@@ -419,6 +432,30 @@ def declared_but_plain_modules(
             )
             for path in folded_names(tensor.source, indices)[:MAX_PATHS]:
                 findings.append(packing_finding(path, message, declared.method, tensor.dtype))
+    return findings
+
+
+def in_no_declared_format(matches: list[Match], declared: Quantization) -> list[Finding]:
+    """Report integers of quantised modules that are in no format that the config declares.
+
+    Their scales are missing, or have names that no loader looks for.
+    """
+    formats = formats_declared(declared)
+    if not formats:
+        return []
+    modules = declared_modules(declared)
+    findings: list[Finding] = []
+    for match in matches:
+        for tensor in match.tensors:
+            is_meant = modules.quantises(match, is_packed_elsewhere=False)
+            if not holds_integers(tensor) or not is_meant or match.fits:
+                continue
+            message = (
+                f"stored as {tensor.dtype} without the scales of {alternatives(formats)}, which"
+                f" {declared.format} of {declared.method} is"
+            )
+            path = tensor.stored_name
+            findings.append(packing_finding(path, message, declared.format, tensor.dtype))
     return findings
 
 

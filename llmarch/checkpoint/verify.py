@@ -138,6 +138,7 @@ def verify(
     ]
     names_only = not table.has_shapes
     uncertain = partial or names_only or classified.uncertain
+    uncertain |= any(finding.rule == "not-comparable" for finding in findings)
 
     elements, bits = _sizes(matching.matches)
     mtp = elements.pop("mtp", 0) + count_elements(classified.mtp)

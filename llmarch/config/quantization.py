@@ -20,10 +20,23 @@ from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
 from .findings import add, another_value, quoted
 from .keys import ConfigKeys
+from .quantization_methods import METHOD_READERS
+from .quantization_values import (
+    invalid_value,
+    present_key,
+    read_bits,
+    read_block,
+    read_flag,
+    read_group_size,
+    read_names,
+    read_nested_names,
+    read_objects,
+)
 from .quantization_words import (
     ACTIVATION_ORDERS,
     ACTIVATION_SCHEMES,
     ALGORITHMS,
+    AUTO_ROUND_TYPES,
     AWQ_FORMATS,
     COMPRESSED_FORMATS,
     FOUR_BIT_TYPES,
@@ -49,9 +62,6 @@ QUANTIZATION_KEYS = ("quantization_config", "compression_config", "quantization"
 MAX_ENTRY_SHOWN = 100
 """Characters of a folded module name: a longer one, of many runs of numbers, is divided."""
 UNQUANTISED_BITS = 16
-MAX_BITS = 32
-"""Bits of the widest number that a weight is stored in."""
-
 _INERT = frozenset(
     """
     quant_method producer version global_compression_ratio transform_config dequantize meta dataset
@@ -175,91 +185,6 @@ def _method(q: ConfigKeys, key: str) -> Sourced:
     return derived("unknown", "there is no quant_method")
 
 
-# --- values -------------------------------------------------------------------------------------
-
-
-def _invalid(q: ConfigKeys, key: str, need: str) -> ConfigError:
-    """Return the error that a key has a value that no checkpoint can have."""
-    return ConfigError(
-        f"{q.file}: {q.key(key)} is {quoted(q.data[key])}; {need} is needed",
-        "It says how the weights are stored.",
-    )
-
-
-def _present(q: ConfigKeys, keys: Iterable[str]) -> str | None:
-    """Return the first of the keys that has a value."""
-    return next((key for key in keys if q.has(key)), None)
-
-
-def _bits(q: ConfigKeys, *keys: str) -> Sourced:
-    """Return the bits of a value. Raises ConfigError unless they are above 0 and at most 32."""
-    bits = q.number(*keys, default=None)
-    key = _present(q, keys)
-    if key is not None and not 0 < bits.value <= MAX_BITS:
-        raise _invalid(q, key, f"a number of bits from 1 to {MAX_BITS}")
-    return bits
-
-
-def _group_size(q: ConfigKeys, *keys: str) -> Sourced:
-    """Return the values that share a scale, None for whole rows (-1). Raises ConfigError for 0."""
-    key = _present(q, keys)
-    size = q.value(*keys, default=None)
-    if key is None:
-        return size
-    is_number = isinstance(size.value, int) and not isinstance(size.value, bool)
-    if not is_number or size.value < -1 or size.value == 0:
-        raise _invalid(q, key, "a positive number of weights, or -1 for whole rows,")
-    if size.value == -1:
-        return same_evidence(None, size)
-    return size
-
-
-def _block(q: ConfigKeys, key: str) -> Sourced:
-    """Return a block [rows, columns], which some tools write as `128x128`."""
-    block = q.value(key, default=None)
-    if not q.has(key):
-        return block
-    sizes: object = block.value
-    if isinstance(sizes, str) and re.fullmatch(r"\d{1,9}x\d{1,9}", sizes):
-        sizes = [int(size) for size in sizes.split("x")]
-    if not isinstance(sizes, list):
-        raise _invalid(q, key, "a list of two positive sizes")
-    items = cast("list[object]", sizes)
-    if len(items) != 2 or not all(type(size) is int and size > 0 for size in items):
-        raise _invalid(q, key, "a list of two positive sizes")
-    return same_evidence(items, block)
-
-
-def _names(q: ConfigKeys, *keys: str) -> Sourced:
-    """Return a list of names, empty where there is none."""
-    names = q.items(*keys, default=None, entry=str)
-    return same_evidence(names.value or [], names)
-
-
-def _nested_names(q: ConfigKeys, key: str) -> Sourced:
-    """Return the names of a list of lists of names (GPTQ, in the order of its work)."""
-    names = q.items(key, default=None, entry=(str, list))
-    flat: list[str] = []
-    entries: list[str | list[object]] = names.value or []
-    for entry in entries:
-        flat += [entry] if isinstance(entry, str) else [str(name) for name in entry]
-    return same_evidence(flat, names)
-
-
-def _flag(q: ConfigKeys, key: str) -> Sourced:
-    """Return true or false, or None where the config does not say."""
-    flag = q.flag(key, default=None)
-    if not q.has(key):
-        return same_evidence(None, flag)
-    return flag
-
-
-def _objects(q: ConfigKeys, key: str) -> list[ConfigKeys]:
-    """Return the objects under the names of a nested object."""
-    named = q.child(key)
-    return [named.child(name) for name in named.data]
-
-
 # --- formats of single modules ------------------------------------------------------------------
 
 
@@ -333,11 +258,11 @@ def _runs(numbers: list[int]) -> str:
 def _integers(q: ConfigKeys) -> dict[str, Any]:
     """Read the keys of GPTQ and AWQ, and of any method that is not known."""
     method = q.data.get("quant_method")
-    symmetric = _flag(q, "sym")
+    symmetric = read_flag(q, "sym")
     if q.has("zero_point"):
-        zero_point = _flag(q, "zero_point")
+        zero_point = read_flag(q, "zero_point")
         symmetric = same_evidence(not zero_point.value, zero_point)
-    excluded = _names(q, "modules_to_not_convert")
+    excluded = read_names(q, "modules_to_not_convert")
     rules = q.child("dynamic")
     formats: dict[str, str] = {}
     rules_of_modules: list[str] = []
@@ -359,9 +284,9 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
             excluded.value.append(name)
         elif own.bits is not None:
             formats[name] = own.words
-    bits = _bits(q, "bits", "w_bit")
-    group_size = _group_size(q, "group_size", "q_group_size")
-    if _present(q, ("group_size", "q_group_size")) is None and method in LAYOUTS:
+    bits = read_bits(q, "bits", "w_bit")
+    group_size = read_group_size(q, "group_size", "q_group_size")
+    if present_key(q, ("group_size", "q_group_size")) is None and method in LAYOUTS:
         group_size = q.value("group_size", default=DEFAULT_GROUP)
     if q.flag("lm_head", default=False).value:
         formats["lm_head"] = ModuleFormat(bits=bits.value, group_size=group_size.value).words
@@ -371,8 +296,8 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
         "format": _layout(q, LAYOUTS.get(str(method), frozenset())),
         "packed_dtype": checked_word(q, "pack_dtype", WORD_DTYPES, default=None),
         "symmetric": symmetric,
-        "activation_order": _flag(q, "desc_act"),
-        "targets": _nested_names(q, "modules_in_block_to_quantize"),
+        "activation_order": read_flag(q, "desc_act"),
+        "targets": read_nested_names(q, "modules_in_block_to_quantize"),
         "excluded": excluded,
         "modules": [*rules_of_modules, *fold_modules(formats)],
     }
@@ -382,14 +307,38 @@ LAYOUTS = {"gptq": GPTQ_FORMATS | AWQ_FORMATS, "awq": GPTQ_FORMATS | AWQ_FORMATS
 """Words for layouts, by method. GPTQModel writes both methods' under `checkpoint_format`."""
 
 
+def _auto_round(q: ConfigKeys) -> dict[str, Any]:
+    """Read auto-round's keys: those of integers, or of floats (`data_type` mx_fp, nv_fp, fp)."""
+    facts = _integers(q)
+    word = q.word("data_type", default="int")
+    kind = word.value.lower()
+    if not any(kind.startswith(known) for known in AUTO_ROUND_TYPES):
+        report_unknown(q, "data_type", word.value, AUTO_ROUND_TYPES)
+    checked_word(q, "activation_scheme", ACTIVATION_SCHEMES, default=None)
+    q.ignore("act_data_type", "act_group_size", "act_sym", "super_bits", "super_group_size")
+    bits = read_bits(q, "act_bits")
+    dynamic = read_flag(q, "act_dynamic")
+    if bits.value is not None and bits.value < UNQUANTISED_BITS:
+        scheme = "static" if dynamic.value is False else "dynamic"
+        facts["activations"] = same_evidence(scheme, dynamic)
+    form = checked_word(q, "fmt", FP8_FORMATS, default=None)
+    if form.value is not None and "e5m2" in form.value:
+        word = same_evidence(f"{word.value}_e5m2", form)
+    if not kind.startswith("int"):
+        facts["format"] = word
+    is_float = kind.startswith(("mx_fp", "nv_fp", "fp"))
+    facts["number"] = same_evidence("float" if is_float else "int", word)
+    return facts
+
+
 DEFAULT_GROUP = 128
 """Group size of GPTQ and AWQ where a config has none (transformers' GPTQConfig, AwqConfig)."""
 
 
 def _bits_and_group(part: ConfigKeys) -> ModuleFormat:
     """Return the bits and the group size that a module has for itself."""
-    size = _group_size(part, "group_size").value
-    return ModuleFormat(bits=_bits(part, "bits").value, group_size=size)
+    size = read_group_size(part, "group_size").value
+    return ModuleFormat(bits=read_bits(part, "bits").value, group_size=size)
 
 
 def _layout(q: ConfigKeys, words: frozenset[str]) -> Sourced:
@@ -398,7 +347,7 @@ def _layout(q: ConfigKeys, words: frozenset[str]) -> Sourced:
     words: those that the method has; empty where it is not known.
     """
     keys = ("version", "checkpoint_format", "packing_format", "mode", "format")
-    key = _present(q, keys)
+    key = present_key(q, keys)
     for name in keys:
         q.word(name, default=None)
     layout = q.word(key or keys[0], default=None)
@@ -424,8 +373,8 @@ def _mlx(q: ConfigKeys) -> dict[str, Any]:
         own = _bits_and_group(part)
         formats[name] = own._replace(format=None if mode == "affine" else mode).words
     return {
-        "bits": _bits(q, "bits"),
-        "group_size": _group_size(q, "group_size"),
+        "bits": read_bits(q, "bits"),
+        "group_size": read_group_size(q, "group_size"),
         "format": checked_word(q, "mode", MLX_MODES, default=None),
         "excluded": excluded,
         "modules": fold_modules(formats),
@@ -437,10 +386,10 @@ def _fp8(q: ConfigKeys) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "bits": 8.0,
         "format": checked_word(q, "fmt", FP8_FORMATS, default="e4m3"),
-        "block": _block(q, "weight_block_size"),
+        "block": read_block(q, "weight_block_size"),
         "scale_format": checked_word(q, "scale_fmt", SCALE_FORMATS, default=None),
         "activations": checked_word(q, "activation_scheme", ACTIVATION_SCHEMES, default=None),
-        "excluded": _names(q, "modules_to_not_convert", "ignored_layers"),
+        "excluded": read_names(q, "modules_to_not_convert", "ignored_layers"),
         "cache_dtype": _cache_dtype(q),
     }
     if q.has("quantized_layers"):
@@ -452,12 +401,21 @@ def _fp8(q: ConfigKeys) -> dict[str, Any]:
     return facts
 
 
+def _mxfp8(q: ConfigKeys) -> dict[str, Any]:
+    """Read the keys of FP8 weights whose scales are powers of two, one for 32 inputs."""
+    facts = _fp8(q)
+    if facts["block"].value is None:
+        facts["block"] = derived([1, 32], "quant_method mxfp8")
+    facts["scale_format"] = derived("ue8m0", "quant_method mxfp8")
+    return facts
+
+
 def _mxfp4(q: ConfigKeys) -> dict[str, Any]:
     return {
         "bits": 4.0,
         "format": "mxfp4",
         "group_size": 32,
-        "excluded": _names(q, "modules_to_not_convert"),
+        "excluded": read_names(q, "modules_to_not_convert"),
     }
 
 
@@ -476,7 +434,7 @@ def _bitsandbytes(q: ConfigKeys) -> dict[str, Any]:
         "format": number if four.value else "int8",
         "scale_format": scales,
         "packed_dtype": storage if four.value else None,
-        "excluded": _names(q, "llm_int8_skip_modules"),
+        "excluded": read_names(q, "llm_int8_skip_modules"),
     }
 
 
@@ -487,7 +445,7 @@ def _modelopt(q: ConfigKeys) -> dict[str, Any]:
     if algo.value is None:
         report_missing(q, "quant_algo", "modelopt")
     layers = _quantized_layers(q)
-    size = _group_size(q, "group_size")
+    size = read_group_size(q, "group_size")
     if size.value is None and name.startswith("NVFP4"):
         size = derived(16, f"quant_algo {name}")
     groups = _groups(q)
@@ -499,17 +457,36 @@ def _modelopt(q: ConfigKeys) -> dict[str, Any]:
         "bits": derived(bits, f"quant_algo {name}"),
         "format": same_evidence(name.lower() or None, algo),
         "group_size": size,
-        "excluded": _names(q, "ignore", "exclude_modules"),
+        "excluded": read_names(q, "ignore", "exclude_modules"),
         "cache_dtype": _cache_dtype(q),
         "modules": fold_modules(layers),
     }
     q.ignore("exclude_modules")
-    flag = _flag(q, "has_zero_point")
+    scheme = _modelopt_activations(name)
+    if groups and all(not group.inputs.data for group in groups):
+        scheme = None
+    facts["activations"] = derived(scheme, f"quant_algo {name}")
+    flag = read_flag(q, "has_zero_point")
     facts["symmetric"] = flag if flag.value is None else same_evidence(not flag.value, flag)
     q.flag("pre_quant_scale", default=None)
     if not layers:
         facts |= _group_facts(groups, ("targets", "modules"))
     return facts
+
+
+def _modelopt_activations(algorithm: str) -> str | None:
+    """Return how an algorithm of ModelOpt scales activations.
+
+    vLLM 0.33.0 modelopt.py: FP8 and NVFP4 have a stored scale; FP8 by channel or block and MXFP8
+    find theirs for each input; other names are of weights alone.
+    """
+    if algorithm in ("FP8", "W4A8_AWQ", "INT8_SQ", "W8A8_SQ_PER_CHANNEL"):
+        return "static"
+    if algorithm.startswith(("NVFP4", "W4A8_")):
+        return "static"
+    if algorithm in ("FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "FP8_PB_REAL", "MXFP8"):
+        return "dynamic"
+    return None
 
 
 def _hold_to_algorithm(
@@ -541,7 +518,7 @@ def _quantized_layers(q: ConfigKeys) -> dict[str, str]:
     for name in layers.data:
         part = layers.child(name)
         algo = checked_word(part, "quant_algo", ALGORITHMS, default=None).value or "unknown"
-        _group_size(part, "group_size")
+        read_group_size(part, "group_size")
         formats[name] = algo.lower()
     layers.ignore(*layers.data)
     return formats
@@ -557,7 +534,7 @@ def _compressed(q: ConfigKeys) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "format": checked_word(q, "format", COMPRESSED_FORMATS, default=None),
         "sparsity": same_evidence(None, sparsity) if sparsity.value == "dense" else sparsity,
-        "excluded": _names(q, "ignore"),
+        "excluded": read_names(q, "ignore"),
         "cache_dtype": _cache_dtype(q),
     }
     names = (*every, "activation_order", "targets", "modules")
@@ -602,10 +579,10 @@ class _Group(NamedTuple):
 def _groups(q: ConfigKeys) -> list[_Group]:
     """Return the groups that quantise weights."""
     found: list[_Group] = []
-    for group in _objects(q, "config_groups"):
+    for group in read_objects(q, "config_groups"):
         weights, inputs = group.child("weights"), group.child("input_activations")
         group.child("output_activations")
-        targets = _names(group, "targets").value
+        targets = read_names(group, "targets").value
         for part in (weights, inputs):
             part.ignore("observer", "observer_kwargs", "type", "dynamic", "symmetric", "strategy")
             part.ignore("group_size", "num_bits", "block_structure", "scale_dtype", "zp_dtype")
@@ -614,19 +591,19 @@ def _groups(q: ConfigKeys) -> list[_Group]:
         word = checked_word(group, "format", COMPRESSED_FORMATS, default=None).value
         if not weights.data:
             continue
-        _bits(inputs, "num_bits")
+        read_bits(inputs, "num_bits")
         found.append(
             _Group(
                 targets,
                 weights,
                 inputs,
                 word,
-                bits=_bits(weights, "num_bits"),
-                group_size=_group_size(weights, "group_size"),
-                block=_block(weights, "block_structure"),
+                bits=read_bits(weights, "num_bits"),
+                group_size=read_group_size(weights, "group_size"),
+                block=read_block(weights, "block_structure"),
                 number=weights.word("type", default=None),
                 strategy=weights.word("strategy", default=None),
-                symmetric=_flag(weights, "symmetric"),
+                symmetric=read_flag(weights, "symmetric"),
                 order=_activation_order(weights),
             )
         )
@@ -686,11 +663,11 @@ def _cache_dtype(q: ConfigKeys) -> Sourced:
     if isinstance(scheme.value, str):
         return same_evidence(scheme.value.lower(), scheme)
     part = q.child("kv_cache_scheme")
-    bits = _bits(part, "num_bits").value
+    bits = read_bits(part, "num_bits").value
     number = part.word("type", default="float").value
     part.ignore(*part.data)
     if bits is None:
-        raise _invalid(q, "kv_cache_scheme", "an object with num_bits")
+        raise invalid_value(q, "kv_cache_scheme", "an object with num_bits")
     return same_evidence(f"{'fp' if number == 'float' else number}{bits:g}", scheme)
 
 
@@ -725,12 +702,22 @@ def _native(q: ConfigKeys) -> Draft:
 
 
 _READERS: dict[str, Callable[[ConfigKeys], dict[str, Any]]] = {
+    **METHOD_READERS,
+    "auto-round": _auto_round,
+    "inc": _auto_round,
+    "intel/auto-round": _auto_round,
     "bitsandbytes": _bitsandbytes,
     "compressed-tensors": _compressed,
     "modelopt": _modelopt,
+    "modelopt_fp4": _modelopt,
+    "modelopt_fp8": _modelopt,
+    "modelopt_mixed": _modelopt,
+    "modelopt_mxfp8": _modelopt,
+    "petit_nvfp4": _modelopt,
     "mxfp4": _mxfp4,
     "fp8": _fp8,
     "fbgemm_fp8": _fp8,
+    "mxfp8": _mxfp8,
     "mlx": _mlx,
 }
 """The reader of each method's keys; others are read like GPTQ."""

@@ -1,9 +1,10 @@
 """The words that a declaration of quantisation may have, and findings about words that none has.
 
-Sources: the config classes of transformers 5.23.0 (utils/quantization_config.py), of vLLM
-(model_executor/layers/quantization), of compressed-tensors 0.20.0 (quant_args.py,
-CompressionFormat), ModelOpt's names of algorithms (torch/export/quant_utils.py) and GPTQModel's of
-formats (quantization/config.py).
+Sources: the config classes of transformers 5.23.0 (utils/quantization_config.py), of vLLM 0.33.0
+(model_executor/layers/quantization), SGLang 0.5.23 (srt/layers/quantization), of compressed-tensors
+0.20.0 (quant_args.py, CompressionFormat), the names of algorithms of ModelOpt 0.47.0
+(torch/export/quant_utils.py, process_layer_quant_config) and of formats of GPTQModel at f4c327a
+(quantization/config.py).
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ def _words(text: str) -> frozenset[str]:
 
 METHODS = _words(
     """
-    aqlm auto-round auto_gptq awq awq_marlin bitblas bitnet bitsandbytes bitsandbytes_4bit
-    bitsandbytes_8bit compressed-tensors deepgemm_fp8 deepspeedfp eetq experts_int8 fbgemm_fp8
-    fouroversix fp4 fp8 fp_quant gemma gguf gptq gptq_bitblas gptq_marlin gptq_marlin_24 gptqmodel
-    higgs hqq inc intel/auto-round ipex marlin metal mistral mlx modelopt modelopt_fp4
-    modelopt_mixed modelopt_mxfp8 moe_wna16 mxfp4 mxfp8 neuron_quant nvfp4 petit_nvfp4 ptpc_fp8 qqq
-    quanto quark rtn sinq spqr torchao tpu_int8 vptq w4afp8 w8a8_fp8 w8a8_int8
+    aqlm auto-round auto-round-int8 auto_awq auto_gptq awq awq_marlin bitblas bitnet bitsandbytes
+    bitsandbytes_4bit bitsandbytes_8bit blockwise_int8 compressed-tensors deepgemm_fp8
+    deepseek_v4_fp8 deepspeedfp eetq experts_int8 fbgemm_fp8 fouroversix fp4 fp8 fp_quant gemma gguf
+    gpt_oss_mxfp4 gptq gptq_bitblas gptq_marlin gptq_marlin_24 gptqmodel higgs hqq humming inc
+    intel/auto-round ipex marlin metal minimax_m3_nvfp4 mistral mlx modelopt modelopt_fp4
+    modelopt_fp8 modelopt_mixed modelopt_mxfp8 modelslim moe_wna16 mxfp4 mxfp8 mxfp_w4a8
+    neuron_quant nvfp4 petit_nvfp4 ptpc_fp8 qqq quanto quark quark_int4fp8_moe quark_mxfp4 rtn sinq
+    spqr torchao tpu_int8 vptq w4afp8 w8a8_fp8 w8a8_int8
     """
 )
 """Methods that transformers, vLLM or SGLang load, and MLX."""
@@ -68,6 +71,29 @@ STORAGE_DTYPES = {
     "float64": "F64",
 }
 """Values of `bnb_4bit_quant_storage`, with the dtype of the packed words."""
+BITNET_LAYERS = _words("bitlinear autobitlinear")
+BITNET_MODES = _words("online offline")
+FP_QUANT_DTYPES = {"mxfp4": 32, "nvfp4": 16}
+"""Values of `forward_dtype`, with the weights that share a scale."""
+QUANTO_WEIGHTS = {"float8": 8.0, "int8": 8.0, "int4": 4.0, "int2": 2.0}
+"""Values of `weights`, with the bits."""
+QUARK_DTYPES: dict[str, tuple[str, float]] = {
+    "fp8_e4m3": ("float", 8.0),
+    "fp8_e5m2": ("float", 8.0),
+    "fp6_e2m3": ("float", 6.0),
+    "fp6_e3m2": ("float", 6.0),
+    "fp4": ("float", 4.0),
+    "int8": ("int", 8.0),
+    "uint8": ("int", 8.0),
+    "int4": ("int", 4.0),
+    "uint4": ("int", 4.0),
+    "int3": ("int", 3.0),
+    "int2": ("int", 2.0),
+}
+"""Quark's dtypes, with kind of number and bits."""
+QUARK_SCHEMES = _words("per_tensor per_channel per_group")
+AUTO_ROUND_TYPES = _words("int mx_fp nv_fp fp mx_int")
+"""Families of auto-round's `data_type`."""
 FOUR_BIT_TYPES = _words("nf4 fp4")
 MLX_MODES = _words("affine mxfp4 mxfp8 nvfp4")
 ALGORITHMS = _words(
@@ -75,7 +101,8 @@ ALGORITHMS = _words(
     fp8 fp8_per_channel_per_token fp8_pb_wo fp8_pb_real fp8_block_scales
     fp8_2d_blockwise_weight_only int8_sq int8_weight_only w8a8_sq_per_channel
     w8a8_sq_per_tensor_plugin w8a16 w8a16_gptq w4a16 w4a16_awq w4a16_gptq w4a8_awq int4_awq nvfp4
-    nvfp4_awq nvfp4_svdquant w4a16_nvfp4 w4a8_nvfp4_fp8 mxfp4 w4a8_mxfp4_fp8 w4a8_mxfp4_mxfp8 mxfp8
+    nvfp4_awq nvfp4_svd nvfp4_svdquant w4a16_nvfp4 w4a8_nvfp4_fp8 mxfp4 w4a8_mxfp4_fp8
+    w4a8_mxfp4_mxfp8 mxfp8
     mixed_precision
     """
 )

@@ -168,6 +168,7 @@ UNPACKED = (
     "ct-nvfp4",
 )
 NOT_STORED: dict[tuple[str, str], str] = {
+    ("awq", "zero_point"): "zero points are stored either way: 8 where it is symmetric",
     ("gptq", "sym"): "zero points are stored either way",
     ("gptq", "desc_act"): "an index is stored either way; without one, desc_act needs it",
     ("gptq", "checkpoint_format=gptq_v2"): "zero points are one less, in the same tensors",
@@ -306,6 +307,15 @@ CONSECUTIVE = ("gptq", "gptq-v2", "gptq-head", "gptq-rules", "gptq-blocks")
 """Styles whose modules may all lack the index of groups."""
 
 
+OPTIONAL = {
+    "weight_format": "the first versions had none, and loaders do without it",
+    "input_activation_scale": "0, which a module without one has, means not calibrated",
+    "output_activation_scale": "0, which a module without one has, means not calibrated",
+    "pre_quant_scale": "ModelOpt puts it into the layer before, where there is one",
+}
+"""Tensors that all modules may lack, with the reason."""
+
+
 @pytest.mark.parametrize("everywhere", [False, True], ids=["one", "all"])
 @pytest.mark.parametrize(("style", "suffix"), cases(), ids=str)
 def test_a_lost_tensor_is_a_conflict(style: str, suffix: str, everywhere: bool) -> None:
@@ -313,8 +323,8 @@ def test_a_lost_tensor_is_a_conflict(style: str, suffix: str, everywhere: bool) 
     if everywhere and style in CONSECUTIVE and suffix == "g_idx":
         return
     left = {n: t for n, t in tensors.items() if n not in names}
-    if everywhere and suffix == "weight_format":
-        return  # the first versions had none, and loaders do without it
+    if everywhere and suffix in OPTIONAL:
+        return
     assert conflicts(style, left), f"{style} without {names[0]}"
 
 

@@ -15,6 +15,7 @@ from helpers.checkpoint_fixtures import (
     tensors_of,
     verify_headers,
 )
+from helpers.quantised_checkpoints import CLEAN
 
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.packing import FORMATS, unpack
@@ -89,7 +90,13 @@ def test_the_list_has_every_packing() -> None:
         one = Checkpoint(name)
         formats = unpack(table_of(one.tensors), one.facts[0].quantization).formats
         found |= {format.name for format in formats.values()}
-    assert found >= {f.name for f in FORMATS} - {"int8"}
+    for make in CLEAN.values():
+        style = make()
+        architecture, _ = read(style.config)
+        found |= {
+            t.format for t in unpack(table_of(style.tensors), architecture.quantization).logical
+        }
+    assert found >= {f.name for f in FORMATS}
     assert set(QUANTISED) <= set(NAMES)
 
 

@@ -278,6 +278,83 @@ def mlx(bits: int, group: int, *, affine: bool = True) -> Pack:
     return pack
 
 
+def parts(*, own: Callable[[int, int], Tensors]) -> Pack:
+    """Return the packing of modules whose tensors are given by suffix, for outputs and inputs."""
+    return lambda name, outputs, inputs: {
+        f"{name}.{suffix}": tensor for suffix, tensor in own(outputs, inputs).items()
+    }
+
+
+def fp8_by_block(outputs: int, inputs: int) -> Tensors:
+    return {
+        "weight": ("F8_E4M3", (outputs, inputs)),
+        "weight_scale": ("F32", (-(-outputs // 128), 1, -(-inputs // 128), 1)),
+    }
+
+
+def mxfp8(name_of_scale: str, dtype: str = "U8") -> Pack:
+    return parts(
+        own=lambda outputs, inputs: {
+            "weight": ("F8_E4M3", (outputs, inputs)),
+            name_of_scale: (dtype, (outputs, inputs // 32)),
+        }
+    )
+
+
+def mxfp4(outputs: int, inputs: int) -> Tensors:
+    return {
+        "weight": ("U8", (outputs, inputs // 2)),
+        "weight_scale": ("U8", (outputs, inputs // 32)),
+    }
+
+
+def int4_bytes(*, activations: bool) -> Pack:
+    def own(outputs: int, inputs: int) -> Tensors:
+        tensors: Tensors = {
+            "weight": ("U8", (outputs // 2, inputs)),
+            "weight_scale": ("BF16", (outputs, inputs // 128)),
+            "pre_quant_scale": ("BF16", (inputs,)),
+        }
+        if activations:
+            tensors |= {"weight_scale_2": ("F32", ()), "input_scale": ("F32", ())}
+        return tensors
+
+    return parts(own=own)
+
+
+def int4_words(outputs: int, inputs: int) -> Tensors:
+    return {
+        "weight": ("I32", (inputs, outputs // 8)),
+        "weight_scale": ("BF16", (inputs // 128, outputs)),
+        "weight_zero_point": ("I32", (inputs // 128, outputs // 8)),
+    }
+
+
+def gemma(bits: int) -> Pack:
+    return parts(
+        own=lambda outputs, inputs: {
+            "weight": ("I8" if bits == 8 else "U8", (outputs, inputs * bits // 8)),
+            "weight_scale": ("F32", (outputs, 1)),
+            "input_activation_scale": ("F32", ()),
+            "output_activation_scale": ("F32", ()),
+        }
+    )
+
+
+def metal(outputs: int, inputs: int) -> Tensors:
+    return {
+        "weight": ("U32", (outputs, inputs // 8)),
+        "scales": ("BF16", (outputs, inputs // 64)),
+        "qbiases": ("BF16", (outputs, inputs // 64)),
+    }
+
+
+def modelopt_fp4_weights(name: str, outputs: int, inputs: int) -> Tensors:
+    tensors = modelopt_fp4(name, outputs, inputs)
+    del tensors[f"{name}.input_scale"]
+    return tensors
+
+
 MLX_MODULES = r"proj|embed|lm_head"
 STATIC = {"num_bits": 8, "type": "float", "strategy": "tensor", "dynamic": False}
 DYNAMIC = {"num_bits": 8, "type": "float", "strategy": "token", "dynamic": True}
@@ -354,6 +431,50 @@ def mixed_groups() -> dict[str, Any]:
 GROUP = {"strategy": "group", "group_size": 32}
 ROW = {"strategy": "channel"}
 MLX_MODES: dict[str, tuple[int, int]] = {"mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}
+SKIPPED: dict[str, Any] = {"modules_to_not_convert": [HEAD]}
+
+
+def modelopt(algorithm: str, method: str = "modelopt", **keys: Any) -> dict[str, Any]:
+    return {"quant_method": method, "quant_algo": algorithm, "ignore": [HEAD], **keys}
+
+
+def quark(dtype: str, scheme: str, inputs: dict[str, Any] | None = None) -> dict[str, Any]:
+    weight: dict[str, Any] = {"dtype": dtype, "qscheme": scheme, "is_dynamic": False}
+    weight["symmetric"] = not dtype.startswith("u")
+    if scheme == "per_group":
+        weight["group_size"] = 32 if dtype == "fp4" else 128
+    return {
+        "quant_method": "quark",
+        "global_quant_config": {"weight": weight, "input_tensors": inputs},
+        "export": {"kv_cache_group": [], "pack_method": "reorder"},
+        "exclude": [HEAD],
+        "layer_quant_config": {},
+        "quant_mode": "eager_mode",
+    }
+
+
+def auto_round(data_type: str, bits: int, group: int, format: str, **keys: Any) -> dict[str, Any]:
+    return {
+        "quant_method": "auto-round",
+        "data_type": data_type,
+        "bits": bits,
+        "group_size": group,
+        "sym": True,
+        "packing_format": f"auto_round:{format}",
+        "block_name_to_quantize": "model.layers",
+        "autoround_version": "0.16.1",
+        **keys,
+    }
+
+
+EIGHT_BITS = {"act_bits": 8, "act_dynamic": False}
+W4A16 = {
+    "group_0": {
+        "targets": ["Linear"],
+        "weights": {"num_bits": 4, "type": "float", "group_size": 16, "dynamic": False},
+        "input_activations": None,
+    }
+}
 PER_TENSOR = {**FP8_BLOCK, "weight_block_size": None, "activation_scheme": "static"}
 
 CLEAN: dict[str, Callable[[], QuantisedCheckpoint]] = {
@@ -519,6 +640,78 @@ CLEAN: dict[str, Callable[[], QuantisedCheckpoint]] = {
             "modules_to_not_convert": [HEAD, "self_attn"],
         },
         {"mlp": scaled("F8_E4M3", per="channel")},
+    ),
+    "mxfp8": lambda: packed({"quant_method": "mxfp8", **SKIPPED}, mxfp8("weight_scale_inv")),
+    "mxfp8-vllm": lambda: packed(
+        {"quant_method": "mxfp8", "ignored_layers": [HEAD]}, mxfp8("weight_scale")
+    ),
+    "metal": lambda: packed(
+        {"quant_method": "metal", "bits": 4, "group_size": 64, **SKIPPED}, parts(own=metal)
+    ),
+    "gemma-4-bits": lambda: packed(
+        {"quant_method": "gemma", "num_bits": 4, "quantize_embeddings": False, **SKIPPED}, gemma(4)
+    ),
+    "gemma-mixed": lambda: packed(
+        {
+            "quant_method": "gemma",
+            "num_bits": 8,
+            "module_quant_configs": {r"self_attn": {"num_bits": 2}},
+            **SKIPPED,
+        },
+        {"self_attn": gemma(2), "mlp": gemma(8)},
+    ),
+    "quark-fp8": lambda: packed(
+        quark("fp8_e4m3", "per_tensor", {"dtype": "fp8_e4m3", "is_dynamic": False}),
+        scaled("F8_E4M3", per="tensor", inputs_scaled="input_scale"),
+    ),
+    "quark-fp8-channel": lambda: packed(
+        quark("fp8_e4m3", "per_channel", {"dtype": "fp8_e4m3", "is_dynamic": True}),
+        scaled("F8_E4M3", per="channel"),
+    ),
+    "quark-mxfp4": lambda: packed(quark("fp4", "per_group"), parts(own=mxfp4)),
+    "quark-int4": lambda: packed(quark("uint4", "per_group"), parts(own=int4_words)),
+    "quark-int8": lambda: packed(quark("int8", "per_channel"), scaled("I8", per="channel")),
+    "modelopt-int4": lambda: packed(
+        modelopt("W4A16_AWQ", group_size=128), int4_bytes(activations=False)
+    ),
+    "modelopt-int4-fp8": lambda: packed(
+        modelopt("W4A8_AWQ", group_size=128), int4_bytes(activations=True)
+    ),
+    "modelopt-fp8-block": lambda: packed(modelopt("FP8_PB_WO"), parts(own=fp8_by_block)),
+    "modelopt-int8": lambda: packed(
+        modelopt("W8A8_SQ_PER_CHANNEL"), scaled("I8", per="channel", inputs_scaled="input_scale")
+    ),
+    "modelopt-nvfp4-weights": lambda: packed(
+        modelopt("W4A16_NVFP4", group_size=16), modelopt_fp4_weights
+    ),
+    "modelopt-nvfp4-null-inputs": lambda: packed(
+        modelopt("NVFP4", config_groups=W4A16), modelopt_fp4_weights
+    ),
+    "modelopt-mxfp8": lambda: packed(
+        modelopt("MXFP8", "modelopt_mxfp8", group_size=32), mxfp8("weight_scale")
+    ),
+    "modelopt-mxfp4": lambda: packed(modelopt("MXFP4", group_size=32), parts(own=mxfp4)),
+    "auto-round-gptq": lambda: packed(auto_round("int", 4, 128, "auto_gptq"), gptq_without_index),
+    "auto-round-awq": lambda: packed(auto_round("int", 4, 128, "auto_awq"), awq),
+    "auto-round-mxfp4": lambda: packed(
+        auto_round("mx_fp", 4, 32, "llm_compressor", act_bits=4, act_dynamic=True), ct_mxfp4
+    ),
+    "auto-round-mxfp8": lambda: packed(
+        auto_round("mx_fp", 8, 32, "llm_compressor", act_bits=8, act_dynamic=True),
+        mxfp8("weight_scale"),
+    ),
+    "auto-round-nvfp4": lambda: packed(
+        auto_round("nv_fp", 4, 16, "llm_compressor", act_bits=4, act_dynamic=True), ct_fp4
+    ),
+    "auto-round-fp8": lambda: packed(
+        auto_round("fp", 8, -1, "fp8", fmt="e4m3", activation_scheme="static", **EIGHT_BITS),
+        scaled("F8_E4M3", per="channel", inputs_scaled="input_scale"),
+    ),
+    "awq-symmetric": lambda: packed({**AWQ, "zero_point": False}, awq),
+    "w8a8-int8": lambda: packed({"quant_method": "w8a8_int8"}, scaled("I8", per="channel")),
+    "w8a8-fp8": lambda: packed({"quant_method": "w8a8_fp8"}, scaled("F8_E4M3", per="channel")),
+    "bitnet-plain": lambda: packed(
+        {"quant_method": "bitnet", "linear_class": "autobitlinear"}, kept_plain
     ),
 }
 """Clean checkpoints, by style."""

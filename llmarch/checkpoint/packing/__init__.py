@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .base import PackingFormat
 from .formats import FORMATS
 from .unpacking import Unpacked, unpack
 
-__all__ = ["FORMATS", "Unpacked", "unpack"]
+__all__ = ["FORMATS", "PackingFormat", "Unpacked", "unpack"]

@@ -8,7 +8,9 @@ AutoAWQ modules/linear:
 
 from __future__ import annotations
 
+from ...architecture.schema import Quantization
 from .base import (
+    AUTO_ROUND_METHODS,
     FLOATS16,
     INT32,
     Decoded,
@@ -20,8 +22,17 @@ from .base import (
     zeros_problem,
 )
 
-AWQ_METHODS = frozenset({"awq", "awq_marlin"})
+AWQ_METHODS = frozenset({"awq", "auto_awq", "awq_marlin"})
 """Methods that have this format and no other."""
+
+
+def declares_awq(declared: Quantization | None) -> bool:
+    """Return whether a declaration is of AWQ's tensors: auto-round names its packing."""
+    if declared is None:
+        return False
+    if declared.method in AUTO_ROUND_METHODS:
+        return "awq" in (declared.format or "")
+    return declared.method in AWQ_METHODS
 
 
 def _unpack(p: Packed) -> Decoded | None:
@@ -39,7 +50,9 @@ def _unpack(p: Packed) -> Decoded | None:
 def _unpack_misfit(p: Packed, scales: Shape | None) -> Decoded | None:
     """Return the matrix that a GEMM declaration gives, whose scales do not fit or are missing."""
     declared = p.declared
-    if declared is None or p.bits is None or (declared.format or "gemm").lower() != "gemm":
+    if declared is None or p.bits is None or not declares_awq(declared):
+        return None
+    if declared.method in AWQ_METHODS and (declared.format or "gemm").lower() != "gemm":
         return None
     inputs, words = p.shape
     problem = ""
@@ -99,7 +112,7 @@ def _unpack_gemv(p: Packed, scales: Shape) -> Decoded | None:
 FORMATS = (
     PackingFormat(
         name="awq",
-        methods=AWQ_METHODS | {"auto-round", "intel/auto-round", "modelopt"},
+        methods=AWQ_METHODS | AUTO_ROUND_METHODS | {"moe_wna16"},
         endings=(".qweight",),
         suffix=".qweight",
         logical_suffix=".weight",

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .base import (
     INT32,
+    MODELOPT_METHODS,
     REAL_DTYPES,
     Decoded,
     Packed,
@@ -199,13 +200,19 @@ FORMATS = (
     ),
     PackingFormat(
         name="int8",
-        methods=_METHODS | {"modelopt", "quark"},
+        methods=_METHODS | MODELOPT_METHODS | {"quark", "w8a8_int8"},
         endings=(".weight",),
         suffix=".weight",
         logical_suffix=".weight",
         dtypes=frozenset({"I8"}),
         scales=(".weight_scale",),
-        extras=(".weight_zero_point", ".input_scale", ".input_zero_point", ".azp_adj"),
+        extras=(
+            ".weight_zero_point",
+            ".input_scale",
+            ".input_zero_point",
+            ".azp_adj",
+            ".pre_quant_scale",
+        ),
         unpack=_unpack_int8,
         width=8,
         companion_dtypes={
@@ -214,6 +221,7 @@ FORMATS = (
             ".input_scale": REAL_DTYPES,
             ".input_zero_point": frozenset({"I8", "I32"}),
             ".azp_adj": frozenset({"I32"}),
+            ".pre_quant_scale": REAL_DTYPES,
         },
     ),
 )

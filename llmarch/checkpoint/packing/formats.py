@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from . import awq, bitsandbytes, compressed_tensors, fp8, gptq, mlx, mxfp4, nvfp4
+from . import (
+    awq,
+    bitsandbytes,
+    compressed_tensors,
+    fp8,
+    gemma,
+    gptq,
+    mlx,
+    modelopt_int4,
+    mxfp4,
+    nvfp4,
+)
 from .base import PackingFormat
 
 FORMATS: tuple[PackingFormat, ...] = (
     *gptq.FORMATS,
     *awq.FORMATS,
+    *gemma.FORMATS,
+    *modelopt_int4.FORMATS,
     *compressed_tensors.FORMATS,
     *nvfp4.FORMATS,
     *mxfp4.FORMATS,

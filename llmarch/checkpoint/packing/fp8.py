@@ -3,6 +3,8 @@
 - Scales per block of 128 x 128: `weight_scale_inv` [ceil(o / 128), ceil(i / 128)] (DeepSeek V3, its
   README_WEIGHTS.md; transformers integrations/finegrained_fp8.py), `weight_scale` in Mistral Large
   3 and in compressed-tensors' block strategy, `scale` in DeepSeek's inference format.
+- ModelOpt's FP8_PB_WO: `weight_scale` F32 [o / 128, 1, i / 128, 1] (vLLM 0.33.0 modelopt.py,
+  KFp8Block128). MXFP8: [o, i / 32] in U8 (vLLM, KMxfp8Static) or F8_E8M0.
 - Scales per tensor or channel: `weight_scale` [], [1], [o] or [o, 1], and `input_scale` (ModelOpt,
   compressed-tensors float-quantized, FBGEMM); `qscale_weight` and `qscale_act` in Mistral's names.
 - Stacked experts join the suffix with an underscore.
@@ -11,8 +13,10 @@
 from __future__ import annotations
 
 from .base import (
+    AUTO_ROUND_METHODS,
     EXPONENTS,
     FLOAT8,
+    MODELOPT_METHODS,
     REAL_DTYPES,
     STACKED_EXPERTS,
     Decoded,
@@ -30,8 +34,20 @@ _EXPERT_INPUT_SCALES = ("_input_scale", "_activation_scale")
 _BLOCKS = ((128, 128), (64, 64), (32, 32), (1, 128), (1, 64), (1, 32))
 """Blocks to try where the config declares none."""
 
-_METHODS = frozenset(
-    {"fp8", "modelopt", "compressed-tensors", "fbgemm_fp8", "mistral", "ptpc_fp8", "quark"}
+_METHODS = (
+    MODELOPT_METHODS
+    | AUTO_ROUND_METHODS
+    | {
+        "compressed-tensors",
+        "deepseek_v4_fp8",
+        "fbgemm_fp8",
+        "fp8",
+        "mistral",
+        "mxfp8",
+        "ptpc_fp8",
+        "quark",
+        "w8a8_fp8",
+    }
 )
 
 
@@ -72,12 +88,19 @@ def _granularity(p: Packed, scale: Shape) -> str:
         return "per channel"
 
     for rows, columns in _candidate_blocks(p):
-        if scale == blocks_of(p.shape, (rows, columns)):
+        blocks = blocks_of(p.shape, (rows, columns))
+        if scale in (blocks, _spread(blocks)):
             return f"blocks {rows} × {columns}"
 
     if lead and scale[0] == lead[0] and set(scale[1:]) <= {1}:
         return "per expert"
     return ""
+
+
+def _spread(blocks: Shape) -> Shape:
+    """Return the shape of scales with a dimension after each of rows and columns (ModelOpt)."""
+    *lead, rows, columns = blocks
+    return (*lead, rows, 1, columns, 1)
 
 
 def _contradicts_block(p: Packed, scale: Shape) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from math import ceil, floor
 
-from .awq import AWQ_METHODS
+from .awq import declares_awq
 from .base import (
+    AUTO_ROUND_METHODS,
     FLOATS16,
     INT32,
     Decoded,
@@ -33,13 +34,16 @@ def _accept(p: Packed) -> bool:
     """
     if len(p.shape) != 2:
         return False
-    is_awq = p.declared is not None and p.declared.method in AWQ_METHODS
+    is_awq = declares_awq(p.declared)
     scales = p.companions.get(".scales")
     if scales is None:
         return not is_awq
     if len(scales) == 2 and scales[1] == p.shape[1]:
         return True
-    return not is_awq and ".g_idx" in p.companions
+    if is_awq:
+        return False
+    is_auto_round = p.declared is not None and p.declared.method in AUTO_ROUND_METHODS
+    return is_auto_round or ".g_idx" in p.companions
 
 
 def _unpack(p: Packed) -> Decoded | None:
@@ -124,9 +128,8 @@ def _zeros_fit(zeros: Shape, groups: int, words: float) -> bool:
 FORMATS = (
     PackingFormat(
         name="gptq",
-        methods=frozenset(
-            {"gptq", "gptqmodel", "auto-round", "intel/auto-round", "auto_gptq", "marlin"}
-        ),
+        methods=AUTO_ROUND_METHODS
+        | {"gptq", "gptqmodel", "gptq_marlin", "auto_gptq", "marlin", "moe_wna16"},
         endings=(".qweight",),
         suffix=".qweight",
         logical_suffix=".weight",

@@ -4,6 +4,9 @@ mlx nn/layers/quantized.py: `weight` U32 [.., o, i * bits / 32], `scales` and `b
 [.., o, i / group]; embeddings and stacked experts alike. Modes mxfp4, mxfp8 and nvfp4 have U8
 scales and no biases.
 
+transformers' method `metal` (5.23.0 integrations/metal_quantization.py) has the same tensors with
+`qbiases` for `biases`.
+
 Words and scales alone do not give bits and group size (4 bits in groups of 64 look like 8 bits in
 groups of 32): the config's group size decides, and without it all pairs stay possible.
 """
@@ -41,7 +44,7 @@ def _unpack(p: Packed) -> Decoded | None:
     *lead, groups = scales
     shapes: list[Shape] = [(*lead, groups * m.group_size) for m in modes]
     problem = ""
-    biases = p.companions.get(".biases", scales)
+    biases = p.first(".biases", ".qbiases") or scales
     if biases != scales:
         problem = f"biases of shape {format_shape(biases)} do not fit scales {format_shape(scales)}"
 
@@ -109,6 +112,18 @@ def _possible_modes(words: int, groups: int, p: Packed) -> list[_Mode]:
 
 
 FORMATS = (
+    PackingFormat(
+        name="metal",
+        methods=frozenset({"metal"}),
+        endings=(".weight",),
+        suffix=".weight",
+        logical_suffix=".weight",
+        dtypes=frozenset({"U32"}),
+        scales=(".qbiases",),
+        extras=(".scales",),
+        unpack=_unpack,
+        companion_dtypes={".scales": REAL_DTYPES, ".qbiases": REAL_DTYPES},
+    ),
     PackingFormat(
         name="mlx",
         methods=frozenset({"mlx"}),

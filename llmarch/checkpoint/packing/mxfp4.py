@@ -2,13 +2,24 @@
 
 - gpt-oss (transformers integrations/mxfp4.py): stacked experts `gate_up_proj_blocks` U8
   [E, o, i / 32, 16] and `gate_up_proj_scales` U8 [E, o, i / 32].
-- As a matrix: `weight` U8 or I8 [o, i / 2] with `scale` (DeepSeek V4) or `weight_scale` (Quark), or
-  `weight_packed` (compressed-tensors mxfp4-pack-quantized) with `weight_scale`; scales [o, i / 32].
+- As a matrix: `weight` U8 or I8 [o, i / 2] with `scale` (DeepSeek V4) or `weight_scale` (Quark,
+  ModelOpt), or `weight_packed` (compressed-tensors mxfp4-pack-quantized, auto-round) with
+  `weight_scale`; scales [o, i / 32]. Static FP8 activations add `input_scale`.
 """
 
 from __future__ import annotations
 
-from .base import EXPONENTS, UINT8, Decoded, Packed, PackingFormat, scale_problem
+from .base import (
+    AUTO_ROUND_METHODS,
+    EXPONENTS,
+    MODELOPT_METHODS,
+    REAL_DTYPES,
+    UINT8,
+    Decoded,
+    Packed,
+    PackingFormat,
+    scale_problem,
+)
 
 _GROUP_SIZE = 32
 _GROUP_BYTES = 16
@@ -49,7 +60,7 @@ def _unpack_matrix(p: Packed) -> Decoded:
 FORMATS = (
     PackingFormat(
         name="mxfp4",
-        methods=frozenset({"mxfp4"}),
+        methods=frozenset({"mxfp4", "gpt_oss_mxfp4"}),
         endings=("_blocks",),
         suffix="_blocks",
         logical_suffix="",
@@ -62,20 +73,25 @@ FORMATS = (
     ),
     PackingFormat(
         name="mxfp4",
-        methods=frozenset({"mxfp4", "quark", "fp8", "fp4"}),
+        methods=MODELOPT_METHODS | {"mxfp4", "quark", "fp8", "fp4", "deepseek_v4_fp8"},
         endings=(".weight",),
         suffix=".weight",
         logical_suffix=".weight",
         dtypes=frozenset({"U8", "I8"}),
         scales=(".scale", ".weight_scale"),
+        extras=(".input_scale",),
         unpack=_unpack_matrix,
         accept=_accept_matrix,
         width=4,
-        companion_dtypes={".scale": EXPONENTS, ".weight_scale": EXPONENTS},
+        companion_dtypes={
+            ".scale": EXPONENTS,
+            ".weight_scale": EXPONENTS,
+            ".input_scale": REAL_DTYPES,
+        },
     ),
     PackingFormat(
         name="mxfp4",
-        methods=frozenset({"compressed-tensors"}),
+        methods=AUTO_ROUND_METHODS | {"compressed-tensors"},
         endings=(".weight_packed",),
         suffix=".weight_packed",
         logical_suffix=".weight",

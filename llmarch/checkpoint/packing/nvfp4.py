@@ -2,6 +2,7 @@
 
 - ModelOpt (its unified HF export): `weight` U8 [o, i / 2], `weight_scale` F8_E4M3 [o, i / 16],
   `weight_scale_2` F32 [], `input_scale` F32 []. Stacked experts keep these names with underscores.
+- Quark: the same with `input_scale_2` (vLLM 0.33.0 quark_nvfp4.py).
 - compressed-tensors (compressors/nvfp4_quantized): `weight_packed` U8 [o, i / 2], `weight_scale`
   F8_E4M3 [o, i / 16], `weight_global_scale` and `input_global_scale` F32 [1].
 """
@@ -9,7 +10,9 @@
 from __future__ import annotations
 
 from .base import (
+    AUTO_ROUND_METHODS,
     FLOAT32,
+    MODELOPT_METHODS,
     REAL_DTYPES,
     STACKED_EXPERTS,
     Decoded,
@@ -20,7 +23,9 @@ from .base import (
 )
 
 _BYTES = frozenset({"U8"})
-_MODELOPT = frozenset({"modelopt", "modelopt_fp4", "nvfp4"})
+_MODELOPT = MODELOPT_METHODS | {"petit_nvfp4", "quark"}
+_LOW_RANK = (".svdquant_lora_a", ".svdquant_lora_b")
+"""What SVDQuant keeps of each matrix beside it (ModelOpt 0.47.0 export)."""
 _SCALES = frozenset({"F8_E4M3"})
 _GROUP_BYTES = 8
 """Bytes of the 16 values that share a scale."""
@@ -64,7 +69,13 @@ FORMATS = (
         logical_suffix=".weight",
         dtypes=_BYTES,
         scales=(".weight_scale",),
-        extras=(".weight_scale_2", ".input_scale", ".pre_quant_scale"),
+        extras=(
+            ".weight_scale_2",
+            ".input_scale",
+            ".input_scale_2",
+            ".pre_quant_scale",
+            *_LOW_RANK,
+        ),
         marks=(".weight_scale_2",),
         unpack=_unpack,
         accept=_accept,
@@ -73,6 +84,7 @@ FORMATS = (
             ".weight_scale": _SCALES,
             ".weight_scale_2": FLOAT32,
             ".input_scale": FLOAT32,
+            ".input_scale_2": FLOAT32,
             ".pre_quant_scale": REAL_DTYPES,
         },
     ),
@@ -96,7 +108,7 @@ FORMATS = (
     ),
     PackingFormat(
         name="nvfp4",
-        methods=frozenset({"compressed-tensors", "mistral"}),
+        methods=AUTO_ROUND_METHODS | {"compressed-tensors", "mistral"},
         endings=(".weight_packed",),
         suffix=".weight_packed",
         logical_suffix=".weight",

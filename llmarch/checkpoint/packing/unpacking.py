@@ -39,6 +39,8 @@ _SINGLE = frozenset(
         ".weight_global_scale",
         ".input_global_scale",
         ".weight_format",
+        ".input_activation_scale",
+        ".output_activation_scale",
     }
 )
 """Companions that are one number for a matrix."""

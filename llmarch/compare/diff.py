@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
-from math import isclose
 from typing import Any, NamedTuple, cast
 
 from ..architecture.fingerprint import NAMED_GROUPS
+from ..architecture.implied import have_same_effect, same
 from ..architecture.layers import norm_places, run_lengths
 from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Change, LayerKind
@@ -29,10 +29,6 @@ from .severity import Difference, Edit, severities
 
 OFTEN_UNSAID = frozenset({"dtype"})
 """Facts that a config may leave to the checkpoint: one that says nothing says nothing else."""
-
-PRECISION = 1e-7
-"""Relative difference up to which floats are equal: that of 32-bit floats, in which some configs
-were written (9.999999974752427e-07 for 1e-06)."""
 
 
 def diff(old: Architecture, new: Architecture) -> list[Change]:
@@ -66,17 +62,6 @@ def worst_first(changes: Iterable[Change]) -> list[Change]:
 def norms_of(kind: LayerKind) -> int:
     """Return how many norms a kind of layer has."""
     return sum(place is not None for place in norm_places(kind))
-
-
-def same(a: Any, b: Any) -> bool:
-    """Return whether two values are equal, floats to PRECISION."""
-    if isinstance(a, float) and isinstance(b, float):
-        return isclose(a, b, rel_tol=PRECISION)
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        olds, news = cast("tuple[Any, ...]", a), cast("tuple[Any, ...]", b)
-        if olds and isinstance(olds[0], float):
-            return len(olds) == len(news) and all(map(same, olds, news))
-    return a == b
 
 
 def differing_facts(
@@ -251,7 +236,7 @@ def _differing_paths(old: Any, new: Any, path: str) -> Iterator[str]:
         return
     if have_one_form(old, new):
         for f in fields(old):
-            if f.compare:
+            if f.compare and not have_same_effect(old, new, f.name):
                 yield from _differing_paths(
                     getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}"
                 )
@@ -265,6 +250,33 @@ def _differing_paths(old: Any, new: Any, path: str) -> Iterator[str]:
             yield from _differing_paths(a, b, f"{path}.{i}")
     else:
         yield path
+
+
+def facts_written_differently(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of facts that say the same in two parts and have other values.
+
+    One of them leaves out what the other writes out (architecture/implied.py). Blocks are compared
+    by name.
+
+    old, new: the parts.
+    path: where both are.
+    """
+    if old is new or old == new:
+        return
+    if have_one_form(old, new):
+        for f in fields(old):
+            values = getattr(old, f.name), getattr(new, f.name)
+            below = f"{path}.{f.name}".removeprefix(".")
+            if same(*values) or not have_same_effect(old, new, f.name):
+                yield from facts_written_differently(*values, below)
+            elif f.compare:
+                yield below
+    elif isinstance(old, dict) and isinstance(new, dict):
+        blocks = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+        for name in blocks[0]:
+            if name in blocks[1]:
+                below = f"{path}.{name}"
+                yield from facts_written_differently(blocks[0][name], blocks[1][name], below)
 
 
 def _are_records(old: Any, new: Any) -> bool:

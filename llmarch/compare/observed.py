@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..architecture.fingerprint import digest
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.implied import same
 from ..architecture.layers import norm_places, run_lengths
 from ..architecture.schema import Architecture, Change, Severity
 from ..config.keys import is_inert
 from .beside import is_beside
 from .config_keys import config_leaves
-from .diff import same
 from .rules import rule_for
 from .stored import StoredTensors
 

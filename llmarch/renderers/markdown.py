@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..views.memory import MemoryView, Plot
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
+_PATH_FIRST = re.compile(r"[a-z][a-z0-9_.]*[a-z0-9](?=, )")
+"""A path of a fact at the beginning of a remark. Its underscores are within words: no markup."""
 _LIVE = re.compile(
     r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE
 )
@@ -47,6 +49,14 @@ def escape(value: str) -> str:
     lines = clean_lines(value).split("\n")
     escaped = map(_escape, lines)
     return "<br>".join(escaped)
+
+
+def escape_remark(value: str) -> str:
+    """Return text as `escape` does, with the path that it begins with as it is."""
+    path = _PATH_FIRST.match(value)
+    if path is None:
+        return escape(value)
+    return path[0] + escape(value[path.end() :])
 
 
 def _escape(line: str) -> str:
@@ -365,5 +375,5 @@ def comparison(c: Comparison) -> str:
     legend = [f"{'':24} {symbol} {word}" for symbol, word in c.legend]
     parts.append("\n".join(["```text", *layers, *legend, "```"]))
     if c.notes:
-        parts.append("\n".join(f"- {escape(n)}" for n in c.notes))
+        parts.append("\n".join(f"- {escape_remark(n)}" for n in c.notes))
     return page(parts)

@@ -11,19 +11,26 @@ from dataclasses import field, replace
 from functools import cache
 
 from ..analyses.cache import CONTEXTS
-from ..architecture.catalogue import CATALOGUE, find_fact
+from ..architecture.catalogue import CATALOGUE, find_fact, iterate_facts
 from ..architecture.catalogue.fact import DETAIL, SECTIONS, Fact
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.paths import find_value
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from ..compare.alignment import Alignment, align, align_names
-from ..compare.diff import OFTEN_UNSAID, differing_facts
+from ..compare.diff import OFTEN_UNSAID, differing_facts, facts_written_differently
 from .common_names import with_names_of
 from .derived_rows import derived_rows
 from .exact_values import exact_cells
 from .fact_rows import fact_rows
 from .rows import Key, Row, key_of
-from .shown_changes import ComparedModel, hidden_paths, holders_differ, row_text
+from .shown_changes import (
+    ComparedModel,
+    hidden_paths,
+    holders_differ,
+    row_text,
+    words_differ,
+)
 
 Place = tuple[int, int, int]
 """What sorts rows: section, rank, order."""
@@ -97,7 +104,20 @@ def compared_model(
         return ComparedModel(r, towers, rows, changed={})
     changed = changed_paths(first, a, align_names(first, a))
     by_layers = changed_paths(first, a, align(first, a))
-    return ComparedModel(r, towers, rows, changed, frozenset(by_layers))
+    written = frozenset(rows_written_differently(first, a))
+    return ComparedModel(r, towers, rows, changed, frozenset(by_layers), written)
+
+
+def rows_written_differently(first: Architecture, a: Architecture) -> Iterator[Key]:
+    """Yield the rows of facts that one of two architectures leaves out and the other writes out.
+
+    Only those that say the same are meant; of a part that has no effect all of its facts.
+    """
+    for path in facts_written_differently(first, a):
+        yield key_of(path, find_fact(path, first, a))
+        for part in (find_value(first, path), find_value(a, path)):
+            for below, _ in iterate_facts(part, path):
+                yield key_of(below, find_fact(below, first, a))
 
 
 def changed_paths(
@@ -179,12 +199,27 @@ def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | Non
     changed = any(key in model.changed or key in model.changed_by_layers for model in models)
     if present[0].rank == DETAIL and not changed and len(present) < len(rows):
         return None
-    if not changed and len({row.text for row in present}) > 1 and key in unsaid_keys():
-        return None  # a remark says which model does not say it
     full = holders_differ(rows)
+    if not changed and says_the_same(models, key, full):
+        return None
     cells = told_apart([row_text(row, full) for row in rows], rows)
     numbers = [row.number if row else None for row in rows]
     return ComparedRow(*key, cells, numbers, present[0].equal, present[0].rank)
+
+
+def says_the_same(models: Sequence[ComparedModel], key: Key, full: bool) -> bool:
+    """Return whether an unchanged row has words that differ where the models do not.
+
+    One model leaves out what another writes out, or does not say it: a remark tells that.
+
+    models: the models.
+    key: the key of the row.
+    full: see `row_text`.
+    """
+    first = models[0]
+    others = [m for m in models if words_differ(first, m, key, full)]
+    unsaid = key in unsaid_keys()
+    return bool(others) and all(unsaid or key in m.written_differently for m in others)
 
 
 @cache

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..architecture.implied import UNSET
 from ..architecture.paths import find_value
 from ..checkpoint.reading import Observation, Reading
-from ..compare.diff import OFTEN_UNSAID
+from ..compare.diff import OFTEN_UNSAID, facts_written_differently
 from ..compare.lock import make_entry
 from . import numbers
 from .checkpoint_rows import with_checkpoint_rows
@@ -14,6 +15,7 @@ from .compared_rows import ComparedRow, compared_models, compared_rows
 from .conflict import conflict_lines
 from .documents import ABSENT, Comparison, Table
 from .doubts import marked_rows
+from .exact_values import exact_text
 from .headings import column_names, comparison_origin
 from .headline import Headline, headline_of_pair
 from .remarks import remarks
@@ -170,7 +172,7 @@ def unsaid_facts(names: Sequence[str], readings: Sequence[Reading]) -> list[str]
     names: the name of each model.
     readings: the models.
     """
-    lines: list[str] = []
+    lines = facts_left_out(names, readings)
     for path in sorted(OFTEN_UNSAID):
         values = [find_value(r.architecture, path) for r in readings]
         said: list[str] = []
@@ -178,6 +180,27 @@ def unsaid_facts(names: Sequence[str], readings: Sequence[Reading]) -> list[str]
             said.append(f"{name} {value if value is not None else 'does not say it'}")
         if None in values and any(value is not None for value in values):
             lines.append(f"{path}, no change: {', '.join(said)}")
+    return lines
+
+
+def facts_left_out(names: Sequence[str], readings: Sequence[Reading]) -> list[str]:
+    """Return the facts that some models write out and others leave out, and that say the same.
+
+    names: the name of each model.
+    readings: the models.
+    """
+    architectures = [r.architecture for r in readings]
+    paths: dict[str, None] = {}
+    for a in architectures[1:]:
+        paths |= dict.fromkeys(facts_written_differently(architectures[0], a))
+    lines: list[str] = []
+    for path in paths:
+        said: list[str] = []
+        for name, a in zip(names, architectures, strict=True):
+            value = find_value(a, path)
+            words = "leaves it out" if value in UNSET else exact_text(value)
+            said.append(f"{name} {words}")
+        lines.append(f"{path}, no change: {', '.join(said)}")
     return lines
 
 

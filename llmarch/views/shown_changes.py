@@ -39,6 +39,8 @@ class ComparedModel(Frozen):
     """Paths of the changes, by the row that their facts belong to; blocks of one name compared."""
     changed_by_layers: frozenset[Key] = frozenset()
     """Rows of the changes where blocks are compared that the same layers use, as rules do."""
+    written_differently: frozenset[Key] = frozenset()
+    """Rows of facts that say the same in the first model, with other words."""
 
     @property
     def architecture(self) -> Architecture:

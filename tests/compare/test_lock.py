@@ -13,9 +13,10 @@ from helpers.paths import FIXTURES
 
 import llmarch
 from llmarch.architecture.fingerprint import canonical_form, fingerprint, without_defaults
+from llmarch.architecture.implied import same
 from llmarch.architecture.schema import Architecture
 from llmarch.compare import lock as locks
-from llmarch.compare.diff import diff, same
+from llmarch.compare.diff import diff
 from llmarch.compare.entry_diff import find_differences
 from llmarch.compare.lock import Entry, hash_tensors, lock_text, make_entry, parse_lock
 from llmarch.errors import ConfigError

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 import llmarch
 from llmarch.architecture import schema
+from llmarch.architecture.implied import have_same_effect
 from llmarch.architecture.schema import Architecture
 from llmarch.sources.aliases import bundled_models
 
@@ -97,7 +98,16 @@ def changes(node: Any, hint: Any, path: str, a: Architecture) -> Iterator[tuple[
             continue
         value, hint = getattr(node, f.name), hints(type(node))[f.name]
         owner = (type(node).__name__, f.name)
-        yield from changes_of_value(value, hint, f"{prefix}{f.name}", owner, a)
+        for change in changes_of_value(value, hint, f"{prefix}{f.name}", owner, a):
+            if not is_same_effect(node, f.name, change):
+                yield change
+
+
+def is_same_effect(node: Any, name: str, change: tuple[str, Any, Any]) -> bool:
+    """Whether a change only writes out what the fact stands for where it is not written."""
+    path, _, value = change
+    is_whole = path.endswith(f".{name}") or path == name
+    return is_whole and have_same_effect(node, replace(node, **{name: value}), name)
 
 
 def changes_of_value(

@@ -148,7 +148,8 @@ def count_latent_attention(mixer: LatentAttention, hidden_size: int) -> int:
 def _count_latent_queries(mixer: LatentAttention, hidden_size: int) -> int:
     """Count one projection of queries, or two with a norm between them."""
     rank = mixer.q_lora_rank
-    queries = mixer.heads * (mixer.qk_nope_head_dim + mixer.qk_rope_head_dim)
+    head_dim = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim
+    queries = mixer.heads * head_dim
     if rank is None:
         return count_projection(hidden_size, queries)
     down = count_projection(hidden_size, rank, mixer.bias)
@@ -433,7 +434,8 @@ def count_dense(ffn: Dense, hidden_size: int) -> int:
     if ffn.inner_norm:
         total += ffn.width
     if ffn.channel_mix:  # the gate of the output, and two mixes with the token before
-        total += count_projection(hidden_size, hidden_size) + 2 * hidden_size
+        total += count_projection(hidden_size, hidden_size)
+        total += 2 * hidden_size
     return total + ffn.activation_numbers
 
 
@@ -442,7 +444,8 @@ def count_expert(moe: MoE, hidden_size: int) -> int:
     expert = Dense(
         width=moe.expert_width, activation=moe.activation, gated=moe.gated, bias=moe.bias
     )
-    return count_dense(expert, moe.latent_width or hidden_size)
+    width = moe.latent_width or hidden_size
+    return count_dense(expert, width)
 
 
 def count_router(moe: MoE, hidden_size: int) -> int:

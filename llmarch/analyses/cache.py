@@ -144,7 +144,8 @@ class Cache(Frozen):
         for group in self.groups:
             entries = group.parts_with("kv", "index")
             growing = [part for part in entries if part.grows]
-            total += group.layers * _bytes_per_token(growing)
+            of_layer = _bytes_per_token(growing)
+            total += group.layers * of_layer
         return total
 
     @property

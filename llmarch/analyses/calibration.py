@@ -130,12 +130,11 @@ def _figure(match: re.Match[str]) -> float:
 
 def _keep(figures: dict[str, float], name: str, value: float) -> None:
     """Keep a figure of several ranks: of the rank that decides."""
-    if name not in figures:
-        figures[name] = value
-    elif name in LEAST_OF_RANKS:
-        figures[name] = min(figures[name], value)
+    known = figures.get(name, value)
+    if name in LEAST_OF_RANKS:
+        figures[name] = min(known, value)
     else:
-        figures[name] = max(figures[name], value)
+        figures[name] = max(known, value)
 
 
 def _read_settings(engine: Engine, lines: Sequence[str]) -> dict[str, str]:
@@ -270,11 +269,12 @@ def _planned_figures(plan: Plan) -> dict[str, float]:
         figures |= {part.name: part.size for part in plan.allowance}
     if plan.room is not None:
         figures["room"] = plan.room
-    if plan.capacity is not None:
-        figures["tokens"] = plan.capacity.tokens
-        figures["concurrency"] = plan.capacity.concurrency
-        if plan.capacity.blocks is not None:
-            figures["blocks"] = plan.capacity.blocks
+    capacity = plan.capacity
+    if capacity is not None:
+        figures["tokens"] = capacity.tokens
+        figures["concurrency"] = capacity.concurrency
+        if capacity.blocks is not None:
+            figures["blocks"] = capacity.blocks
     return figures
 
 

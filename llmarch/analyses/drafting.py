@@ -113,6 +113,8 @@ def draft_head(head: Observation, target: Architecture) -> Drafter:
 def _number(config: Mapping[str, Any], key: str) -> int | None:
     """Return a positive whole number of a config, or None."""
     value = config.get(key)
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if value <= 0:
+        return None
+    return value

@@ -111,7 +111,8 @@ def _count_projectors(tower: Tower) -> int:
         norms *= 2
     total = projector + norms
     if tower.projector_ffn:
-        total += count_dense(tower.projector_ffn, tower.projector[-1].outputs)
+        width = tower.projector[-1].outputs
+        total += count_dense(tower.projector_ffn, width)
     if tower.deepstack:
         layer_norm = 2 * tower.projector[0].inputs
         total += len(tower.deepstack) * (projector + layer_norm)

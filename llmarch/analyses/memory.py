@@ -571,7 +571,11 @@ class Planner:
         if not request.text_only:
             return parameters
         towers = self.architecture.towers
-        return {name: n for name, n in parameters.items() if name not in towers}
+        loaded: dict[str, int] = {}
+        for component, n in parameters.items():
+            if component not in towers:
+                loaded[component] = n
+        return loaded
 
     def _stage_weights(self, engine: Engine, request: Request, weights: Weights, stage: int) -> int:
         """Return the bytes of a rank's weights in a pipeline stage."""
@@ -590,7 +594,8 @@ class Planner:
 
     def _whole_bytes(self, request: Request, weights: Weights) -> int:
         """Return the bytes of an undivided copy, with the drafter."""
-        size = weights.bytes_of(self._all_parameters(request))
+        parameters = self._all_parameters(request)
+        size = weights.bytes_of(parameters)
         if request.drafter is not None:
             size += request.drafter.rank_bytes(Parallel())
         return size

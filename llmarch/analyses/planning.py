@@ -175,7 +175,8 @@ def check_words(options: PlanOptions) -> None:
     parse_engine(options.engine)
     parse_cache_dtype(options.kv_dtype)
     if options.weights is not None:
-        parse_choice("weight format", canonical_format(options.weights), WEIGHT_FORMATS)
+        name = canonical_format(options.weights)
+        parse_choice("weight format", name, WEIGHT_FORMATS)
 
 
 def shared_context(limits: list[int | None]) -> int:
@@ -379,4 +380,5 @@ def parse_choice(noun: str, value: str, known: tuple[_Name, ...]) -> _Name:
     for name in known:
         if name == value:
             return name
-    raise PlanError(f"no {noun} is called {value!r}", f"Known: {', '.join(known)}.")
+    names = ", ".join(known)
+    raise PlanError(f"no {noun} is called {value!r}", f"Known: {names}.")

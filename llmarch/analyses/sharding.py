@@ -242,7 +242,8 @@ def _ffn_dimensions(ffn: FFN, parallel: Parallel) -> Iterator[DividedDimension]:
         case MoE(expert_width=width, shared_width=shared):
             label = f"{width:,} channels of an expert"
             yield DividedDimension(label, width, parallel.expert_width)
-            yield DividedDimension(f"{shared:,} channels of shared experts", shared, ranks)
+            label = f"{shared:,} channels of shared experts"
+            yield DividedDimension(label, shared, ranks)
 
 
 def division_remarks(a: Architecture, parallel: Parallel) -> list[str]:

@@ -126,7 +126,8 @@ def parameter_bytes(parameters: Mapping[str, int], weights: Weights) -> int:
     """Return the bytes of parameters by component in a format."""
     bits = 0.0
     for component, n in parameters.items():
-        bits += n * weights.bits_of(component)
+        of_weight = weights.bits_of(component)
+        bits += n * of_weight
     return round(bits / 8)
 
 

@@ -153,13 +153,14 @@ class _Classifier:
 
     def _classify_matches(self) -> None:
         """Classify matches that could not be compared, or do not fit."""
+        result = self.result
         for match in self.matching.matches:
             tensor = _not_comparable(match, self.declared)
             if tensor is not None:
-                self.result.not_comparable.append(tensor)
+                result.not_comparable.append(tensor)
                 self.not_unpacked.add(match.key)
             elif not match.fits:
-                self.result.wrong_shapes.append(match)
+                result.wrong_shapes.append(match)
 
     def _classify_extra(self) -> None:
         """Classify tensors without a row; those that reach beyond the last layer are divided."""
@@ -297,7 +298,8 @@ def _is_unused(key: str, tensor: LogicalTensor, kv_sharing: set[int]) -> bool:
     """Return whether tensors are keys and values that no layer uses."""
     if not KEYS_AND_VALUES.match(key):
         return False
-    return kv_sharing.issuperset(index[0] for index in tensor.indices)
+    layers = {index[0] for index in tensor.indices}
+    return layers <= kv_sharing
 
 
 def mtp_layers(matching: Matching) -> set[int]:

@@ -88,8 +88,11 @@ def _confirmed_rows(
     by_shape: list[TensorRow] = []
     by_size: list[TensorRow] = []
     for row in matching_rows(matching):
-        if stored[row] >= row.count:
-            (by_size if row in sizes_only else by_shape).append(row)
+        is_whole = stored[row] >= row.count
+        if is_whole and row in sizes_only:
+            by_size.append(row)
+        elif is_whole:
+            by_shape.append(row)
         elif row.component != "mtp":
             # Re-quantised copies leave MTP modules out, which says nothing of other layers.
             refuted.update(row.proves)

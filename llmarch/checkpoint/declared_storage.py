@@ -363,11 +363,11 @@ def companion_scale(tensor: LogicalTensor) -> StoredCompanion | None:
 def _scale_names(tensor: LogicalTensor, declared: str) -> Problems:
     """Yield the problem that FP8 scales have another name than `weight_scale`."""
     found = companion(tensor, *_TENSOR_SCALES)
-    if found is not None and companion(tensor, "weight_scale") is None:
-        message = (
-            f"scales are named *{found[0]}, but with {declared} loaders look for *.weight_scale"
-        )
-        yield Problem("method", declared, found[0], message)
+    if found is None or companion(tensor, "weight_scale") is not None:
+        return
+    name, _ = found
+    message = f"scales are named *{name}, but with {declared} loaders look for *.weight_scale"
+    yield Problem("method", declared, name, message)
 
 
 _ALGORITHMS: dict[str, tuple[str, ...]] = {

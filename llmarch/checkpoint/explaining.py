@@ -225,7 +225,8 @@ class _Search:
         """Return the keys of the config."""
         if self.keys is None:
             return []
-        return [_Knob(is_key=True, name=key) for key in self.keys.values]
+        names = self.keys.values
+        return [_Knob(is_key=True, name=name) for name in names]
 
     def facts(self, current: _Outcome, sizes: Sequence[_Size]) -> list[_Knob]:
         """Return the facts of the blocks whose tensors differ."""
@@ -501,9 +502,11 @@ def _unusual_heads(a: Architecture) -> int:
 def _distinct(hypotheses: Iterable[_Hypothesis]) -> list[_Hypothesis]:
     """Return the first hypothesis of each architecture."""
     distinct: list[_Hypothesis] = []
+    known: list[Architecture] = []
     for hypothesis in hypotheses:
         a = hypothesis.outcome.variant.architecture
-        if all(a != known.outcome.variant.architecture for known in distinct):
+        if a not in known:
+            known.append(a)
             distinct.append(hypothesis)
     return distinct
 

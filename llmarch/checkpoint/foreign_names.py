@@ -101,5 +101,5 @@ def _is_free(
             _, outside = split_by_axes(outside, row.axes)
     if outside:
         return False
-    taken = {index for other in stored for index in other.indices}
-    return taken.isdisjoint(tensor.indices)
+    wanted = set(tensor.indices)
+    return all(wanted.isdisjoint(other.indices) for other in stored)

@@ -200,7 +200,8 @@ class _Fusing:
 
     def _remove_matched_rows(self) -> None:
         """Leave of the missing rows what no fused tensor has."""
-        for key, rows in self.matching.missing.items():
+        all_missing = self.matching.missing
+        for key, rows in all_missing.items():
             still_missing: list[MissingRow] = []
             for missing in rows:
                 found = self.matched_rows.get(missing.row)
@@ -209,7 +210,7 @@ class _Fusing:
                     left = missing.without(found)
                 if left is not None:
                     still_missing.append(left)
-            self.matching.missing[key] = still_missing
+            all_missing[key] = still_missing
 
     def _remove_matched_tensors(self) -> None:
         """Leave of the extra tensors what is part of no fused tensor."""
@@ -263,7 +264,8 @@ def _add_tensor(parts: _TensorParts, place: FusedPlace, tensor: LogicalTensor) -
     """Add stored tensors without expert numbers."""
     part = _stored_part(place, tensor)
     for index in tensor.indices:
-        parts.setdefault(index, []).append(part)
+        of_index = parts.setdefault(index, [])
+        of_index.append(part)
 
 
 def _stored_part(place: FusedPlace, tensor: LogicalTensor) -> _TensorPart:

@@ -36,7 +36,8 @@ class TensorSet(Frozen):
         """Return the names in short for these numbers in another pattern."""
         if isinstance(self.indices, list):
             return folded_names(pattern, self.indices)
-        return [axes_folded(pattern, self.indices)]
+        name = axes_folded(pattern, self.indices)
+        return [name]
 
     def indices_key(self) -> object:
         """Return a hashable value, equal for sets that have the same numbers."""

@@ -80,7 +80,8 @@ def _recognise(module: str, shapes: _Shapes, hidden_size: int) -> Head | None:
     width, last = hidden_size, ""
     if "0.weight" in shapes:
         first = shapes["0.weight"]
-        if len(first) != 2 or first[1] != hidden_size or shapes.get("0.bias") != first[:1]:
+        is_matrix = len(first) == 2 and first[1] == hidden_size
+        if not is_matrix or shapes.get("0.bias") != first[:1]:
             return None
         kind, last = "reward", "2."
         inner_width = width = first[0]

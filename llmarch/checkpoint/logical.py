@@ -70,7 +70,8 @@ class LogicalTensor:
         one = self.elements or 0
         if self.shape is not None:
             one = prod(self.shape)
-        return one * len(self.indices)
+        count = len(self.indices)
+        return one * count
 
     def fits(self, shape: Shape) -> bool:
         """Return whether the stored tensor can have this shape; True if its size is unknown."""

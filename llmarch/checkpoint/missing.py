@@ -85,9 +85,10 @@ def _unread_findings(missing: list[MissingRow]) -> list[Finding]:
     """Report what is missing as `info`: with unread headers, absence proves nothing."""
     if not missing:
         return []
-    path = group_by_module(missing_sets(missing))[0].path
-    message = f"{_count(missing):,} tensors are not among the headers that could be read"
-    return [info_finding("tensor-missing", path, message)]
+    first, *_ = group_by_module(missing_sets(missing))
+    count = _count(missing)
+    message = f"{count:,} tensors are not among the headers that could be read"
+    return [info_finding("tensor-missing", first.path, message)]
 
 
 def _mtp_findings(matching: Matching, missing: list[MissingRow]) -> list[Finding]:
@@ -214,7 +215,8 @@ def _is_head(missing: MissingRow) -> bool:
 def _head_finding(missing: MissingRow) -> Finding:
     row = missing.row
     message = "the config does not tie the head to the token embedding, but no head is stored"
-    return weights_finding("untied-head-missing", row.pattern, message, old=list(row.shape))
+    shape = list(row.shape)
+    return weights_finding("untied-head-missing", row.pattern, message, old=shape)
 
 
 def _expert_findings(matching: Matching) -> list[Finding]:

@@ -207,7 +207,8 @@ def wrapper_prefix(pattern: str) -> str:
 @lru_cache(maxsize=MANY_NAMES)
 def canonical(pattern: str) -> str:
     """Return the name without wrappers, equal for all accepted spellings of a tensor."""
-    name = pattern[len(wrapper_prefix(pattern)) :]
+    prefix = wrapper_prefix(pattern)
+    name = pattern.removeprefix(prefix)
     for rule in CANONICAL_RULES:
         name = rule.pattern.sub(rule.replacement, name)
     return name

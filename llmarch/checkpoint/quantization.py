@@ -194,7 +194,9 @@ def _needs_scales(tensor: LogicalTensor) -> bool:
 def _is_table(tensor: LogicalTensor) -> bool:
     if tensor.pattern.endswith(".weight"):
         return False
-    return tensor.shape is None or len(tensor.shape) == 2
+    if tensor.shape is None:
+        return True
+    return len(tensor.shape) == 2
 
 
 def declared_but_plain(plain: list[LogicalTensor], declared: Quantization) -> list[Finding]:
@@ -218,7 +220,8 @@ def packed_but_undeclared(packed: list[LogicalTensor]) -> list[Finding]:
     for tensor in _first_of_each_packing(packed):
         path = tensor.stored_name
         message = f"stored as {tensor.packing}, but the config declares no quantisation"
-        findings.append(packing_finding(path, message, None, tensor.packing))
+        finding = packing_finding(path, message, None, tensor.packing)
+        findings.append(finding)
     return findings
 
 
@@ -330,8 +333,11 @@ class DeclaredModules:
             return self.method == "compressed-tensors" and self.has_all_linear
         if component not in _COMPONENTS:
             return False
-        is_linear = LINEAR_MODULES.search(match.key) and not SUBMODULES.search(match.key)
-        return bool(is_linear) or is_packed_elsewhere
+        if is_packed_elsewhere:
+            return True
+        if SUBMODULES.search(match.key):
+            return False
+        return LINEAR_MODULES.search(match.key) is not None
 
     def plain_indices(self, match: Match, tensor: LogicalTensor) -> list[Index]:
         """Return the indices of a plain tensor whose modules should be quantised."""

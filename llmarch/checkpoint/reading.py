@@ -67,8 +67,9 @@ class Reading(Frozen):
             return self.config_evidence
         found = dict(self.config_evidence)
         for path, tensors in self.check.confirmed.items():
-            if path in found:
-                found[path] = replace(found[path], confirmed_by=tensors)
+            evidence = found.get(path)
+            if evidence is not None:
+                found[path] = replace(evidence, confirmed_by=tensors)
         return found
 
     def declared_bits(self) -> dict[str, float] | None:

@@ -88,7 +88,8 @@ def _not_comparable_findings(tensors: list[LogicalTensor]) -> list[Finding]:
             shape = format_shape(tensor.shape or ())
             why = f"{tensor.dtype} {shape}, in a packing that llmarch does not unpack"
         message = f"{group} not compared: {why}"
-        findings.append(info_finding("not-comparable", group.path, message))
+        finding = info_finding("not-comparable", group.path, message)
+        findings.append(finding)
 
     return findings
 
@@ -111,7 +112,8 @@ def _buffer_findings(
     findings: list[Finding] = []
     for group in group_by_module(stored_sets(tensors)):
         message = f"{group}: {why}"
-        findings.append(info_finding("buffers-stored", group.path, message))
+        finding = info_finding("buffers-stored", group.path, message)
+        findings.append(finding)
     return findings
 
 

@@ -118,6 +118,8 @@ def integer_facts(a: Architecture, path: str) -> Iterator[str]:
 
 
 def _fields(record: Any) -> Iterator[tuple[str, Any]]:
-    if is_dataclass(record):
-        for field in fields(record):
-            yield field.name, getattr(record, field.name)
+    if not is_dataclass(record):
+        return
+    for field in fields(record):
+        value = getattr(record, field.name)
+        yield field.name, value

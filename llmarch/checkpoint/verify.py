@@ -207,7 +207,8 @@ def _notes(matches: Iterable[Match]) -> tuple[str, ...]:
         templates = [row.pattern for row in match.rows]
         for tensor in match.tensors:
             if tensor.packing:
-                components_of.setdefault(tensor.packing, {})[component] = None
+                packed = components_of.setdefault(tensor.packing, {})
+                packed[component] = None
             names = naming_notes(match.key, templates, tensor.pattern)
             notes.update(dict.fromkeys(names))
         if not is_transposed(match):

@@ -223,7 +223,8 @@ def with_history(
     steps = walk(repo, commits, load, headers)[:-1]
     remarks = [commit_remark(step) for step in steps if step.verdict.changes]
     told = replace(verdict, remarks=(*verdict.remarks, *remarks))
-    return replace(done, report=replace(done.report, verdicts=(told,)))
+    report = replace(done.report, verdicts=(told,))
+    return replace(done, report=report)
 
 
 def refuse_unknown_ids(report: Report, ids: Sequence[str]) -> None:

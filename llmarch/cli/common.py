@@ -186,7 +186,8 @@ def fail(message: str, hint: str | None = None, code: int = 2) -> NoReturn:
     lines = [printable(line) for line in message.split("\n")]
     if hint:
         lines += [f"  {printable(line)}" for line in hint.split("\n")]
-    write_text("error: " + "\n".join(lines), error=True)
+    text = "\n".join(lines)
+    write_text(f"error: {text}", error=True)
     raise SystemExit(code)
 
 

@@ -149,7 +149,8 @@ def matching_names(patterns: Iterable[str], names: list[str], file: str) -> list
     for pattern in patterns:
         matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
         if not matched:
-            fail(f"{file} does not have {pattern}", f"It has {', '.join(names)}.")
+            known = ", ".join(names)
+            fail(f"{file} does not have {pattern}", f"It has {known}.")
         found |= dict.fromkeys(matched)
     return list(found)
 
@@ -179,6 +180,7 @@ def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
     old: the entry that the lock had, if any.
     new: the entry that is written.
     """
+    from ..sources.raw import abbreviate_commit
     from ..views import numbers
     from ..views.findings import finding_line
 
@@ -187,7 +189,9 @@ def print_entry(ref: str, old: Entry | None, new: Entry) -> None:
         mark = "+"
     elif old == new:
         mark = "="
-    commit = [new.commit[:7]] if new.commit else []
+    commit: list[str] = []
+    if new.commit:
+        commit = [abbreviate_commit(new.commit)]
     total = new.parameters.get("total")
     size = "total unknown" if total is None else numbers.count(total)
     words = [f"{mark} {ref}", *commit, size, new.status]

@@ -191,7 +191,9 @@ def have_one_form(old: Any, new: Any) -> bool:
         return False
     if isinstance(old, Head):
         return True  # each kind has the same facts
-    return getattr(old, "kind", None) == getattr(new, "kind", None)
+    old_kind = getattr(old, "kind", None)
+    new_kind = getattr(new, "kind", None)
+    return old_kind == new_kind
 
 
 def _best_pairs(candidates: Iterable[_Candidate]) -> dict[str, str]:
@@ -275,6 +277,8 @@ def all_members(a: Architecture) -> dict[str, Any]:
     """Return the blocks, norms and kinds of layers of an architecture by path."""
     members: dict[str, Any] = {}
     for group in NAMED_GROUPS:
-        for name, member in getattr(a, group).items():
-            members[f"{group}.{name}"] = member
+        of_group = getattr(a, group)
+        for name, member in of_group.items():
+            path = f"{group}.{name}"
+            members[path] = member
     return members

@@ -166,4 +166,6 @@ def _short_id(text: str | None) -> str | None:
     """Return the first hash of a file, shortened; None for a file that is not there."""
     if text is None:
         return None
-    return next(iter(_hashes(text).values()), "")[:SHORT_ID]
+    hashes = _hashes(text).values()
+    first = next(iter(hashes), "")
+    return first[:SHORT_ID]

@@ -34,4 +34,5 @@ def change_id(reference: str, change: Change, finding: Finding | None) -> str:
     from hashlib import sha256
 
     text = digest([reference, change.rule, places, values])
-    return sha256(text.encode()).hexdigest()[:ID_DIGITS]
+    digits = sha256(text.encode()).hexdigest()
+    return digits[:ID_DIGITS]

@@ -44,8 +44,10 @@ class CheckResult(Frozen):
         entries = dict(self.locked)
         refused = self.refused_updates()
         for name, entry in self.read_entries.items():
-            if name not in refused:
-                entries[name] = replace(entry, accepted=self._accepted(name, standing=True))
+            if name in refused:
+                continue
+            accepted = self._accepted(name, standing=True)
+            entries[name] = replace(entry, accepted=accepted)
         return entries
 
     def refused_updates(self) -> list[str]:
@@ -274,10 +276,13 @@ def check_pair(
     """Compare one model with another. A model that cannot be read is the verdict's error."""
     start = monotonic()
     try:
-        verdict = judge(load(against, headers), load(reference, headers), policy)
+        old = load(against, headers)
+        new = load(reference, headers)
+        verdict = judge(old, new, policy)
     except LlmarchError as error:
         verdict = Verdict(reference, None, None, error=error, against=against)
-    return replace(verdict, seconds=monotonic() - start)
+    seconds = monotonic() - start
+    return replace(verdict, seconds=seconds)
 
 
 def locked_entry(lock: Lock, name: str, load: LoadEntry) -> Entry:
@@ -285,8 +290,9 @@ def locked_entry(lock: Lock, name: str, load: LoadEntry) -> Entry:
 
     load: reads a reference.
     """
-    if name in lock.outdated:
-        return renew(lock.outdated[name], load)
+    outdated = lock.outdated.get(name)
+    if outdated is not None:
+        return renew(outdated, load)
     return lock.entries[name]
 
 

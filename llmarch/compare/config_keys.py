@@ -87,17 +87,17 @@ def _key_of(change: Change, old: Told, new: Told, changed: Sequence[str]) -> str
     """Return the key that made a change, None where it is not known or a finding."""
     if not is_about_facts(change.rule):
         return None
-    named = [
-        *_named_keys(new.evidence, change.new_path or change.path),
-        *_named_keys(old.evidence, change.old_path or change.path),
-    ]
+    old_path = change.old_path or change.path
+    new_path = change.new_path or change.path
+    named = [*_named_keys(new.evidence, new_path), *_named_keys(old.evidence, old_path)]
     for key in changed:
-        if key in named or key.rpartition(".")[2] in named:
+        _, _, last = key.rpartition(".")
+        if key in named or last in named:
             return key
-    if changed and common_part(changed):
-        return common_part(changed)
-    if not changed and not (old.config and new.config):
-        return _only_key(new.evidence, change.new_path or change.path)
+    if changed:
+        return common_part(changed) or None
+    if not old.config or not new.config:
+        return _only_key(new.evidence, new_path)
     return None
 
 
@@ -128,6 +128,7 @@ def _named_keys(evidence: Mapping[str, Evidence], path: str) -> list[str]:
 
 def _only_key(evidence: Mapping[str, Evidence], path: str) -> str | None:
     """Return the key that a fact was read from as it is."""
-    if path in evidence and evidence[path].kind == "config":
-        return evidence[path].ref
-    return None
+    found = evidence.get(path)
+    if found is None or found.kind != "config":
+        return None
+    return found.ref

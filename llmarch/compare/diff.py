@@ -195,16 +195,19 @@ class _Aligned:
 
     def _difference(self, block: _Block) -> Difference:
         """Return the difference at the paths of a fact."""
-        name = block.path.rpartition(".")[2]
-        old, new = find_value(self.old, block.old_path), find_value(self.new, block.new_path)
+        _, _, name = block.path.rpartition(".")
+        old = find_value(self.old, block.old_path)
+        new = find_value(self.new, block.new_path)
+        made = rename_references(new, self.old_names, name)
+        undone = rename_references(old, self.new_names, name)
         return Difference(
             block.path,
             _plain(old),
             _plain(new),
             block.old_path,
             block.new_path,
-            make=Edit(block.old_path, rename_references(new, self.old_names, name)),
-            undo=Edit(block.new_path, rename_references(old, self.new_names, name)),
+            make=Edit(block.old_path, made),
+            undo=Edit(block.new_path, undone),
         )
 
 

@@ -74,9 +74,11 @@ def observed_changes(old: Entry, new: Entry) -> list[Change]:
 
 def _model_type_key(entry: Entry) -> dict[str, str]:
     """Return the one key that is known of every model, whether or not its config is."""
+    keys = entry.known_keys()
+    value = keys.get("model_type", "null")
     if entry.architecture is not None:
-        return {"model_type": json.dumps(entry.architecture.model_type)}
-    return {"model_type": entry.known_keys().get("model_type", "null")}
+        value = json.dumps(entry.architecture.model_type)
+    return {"model_type": value}
 
 
 def compare_known(old: Entry, new: Entry) -> FactComparison:
@@ -235,7 +237,9 @@ def explains_stored_tensors(change: Change) -> bool:
     """Return whether a change is reason enough for other tensors to be stored."""
     if change.severity in ("weights", "quantization"):
         return True
-    return not is_about_facts(change.rule) and change.rule not in UNRELATED_RULES
+    if is_about_facts(change.rule):
+        return False
+    return change.rule not in UNRELATED_RULES
 
 
 def finding_change(finding: Finding, old: str | None, new: str | None) -> Change:

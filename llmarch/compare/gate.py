@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..architecture.schema import Change
 from ..errors import LlmarchError
+from ..sources.raw import abbreviate_commit
 from .change_ids import change_id
 from .consequences import with_consequence
 from .diff import worst_first
@@ -139,7 +140,7 @@ def short_commit(entry: Entry) -> str | None:
     """Return the first seven digits of the commit, if there is one."""
     if not entry.commit:
         return None
-    return entry.commit[:7]
+    return abbreviate_commit(entry.commit)
 
 
 def reading_changes(old: Entry, expected: Entry, new: Entry) -> Iterator[Change]:
@@ -215,10 +216,12 @@ def _observed_remarks(old: Entry, new: Entry) -> Iterator[str]:
 
 def _same_config_keys(old: Entry, new: Entry) -> bool:
     """Return whether both configs are known and have the same keys with the same values."""
-    before, after = old.known_keys(), new.known_keys()
+    before = old.known_keys()
+    after = new.known_keys()
     if not before or not after:
         return False
-    return not [*key_changes(before, after)]
+    changes = list(key_changes(before, after))
+    return not changes
 
 
 def _unread_reason(entry: Entry) -> str:

@@ -46,5 +46,7 @@ def places_text(change: Change) -> str:
     """Return `in 3 mixers` for a change of several blocks, nothing for one."""
     if len(change.paths) < 2:
         return ""
+    count = len(change.paths)
     group, _ = split_path(change.path)
-    return f"in {len(change.paths)} {GROUP_WORDS[group]}"
+    members = GROUP_WORDS[group]
+    return f"in {count} {members}"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..architecture.frozen import Frozen, frozen
 from ..errors import LlmarchError
 from ..sources.progress import Progress, ignore_progress
+from ..sources.raw import abbreviate_commit
 from .at_once import read_at_once
 from .gate import judge
 from .lock import Entry
@@ -36,7 +37,9 @@ class CommitStep(Frozen):
     def is_told(self) -> bool:
         """Return whether there is something to say: a change, or that it could not be read."""
         verdict = self.verdict
-        return bool(verdict.changes or verdict.error or verdict.partial or self.is_first)
+        if verdict.error is not None or verdict.partial:
+            return True
+        return self.is_first or bool(verdict.changes)
 
 
 @frozen
@@ -106,5 +109,8 @@ def commit_lines(step: CommitStep) -> list[str]:
 def commit_remark(step: CommitStep) -> str:
     """Return `8d0b7aa 2026-01-31 (Fix theta): rope-theta-changed`."""
     rules = ", ".join(dict.fromkeys(change.rule for change in step.verdict.changes))
-    words = [step.commit[:7], step.day, f"({step.title})" * bool(step.title)]
+    title = ""
+    if step.title:
+        title = f"({step.title})"
+    words = [abbreviate_commit(step.commit), step.day, title]
     return f"{' '.join(filter(None, words))}: {rules}"

@@ -224,8 +224,10 @@ def _stored_tensors(table: TensorTable | None) -> StoredTensors | None:
     """Return the tensors of a checkpoint in short; None without headers."""
     if table is None:
         return None
-    size = sum(group.bits for group in table) // 8
-    return StoredTensors(len(table), size, hash_tensors(table), stored_rows(table))
+    bits = sum(group.bits for group in table)
+    rows = stored_rows(table)
+    digest_of_all = hash_tensors(table)
+    return StoredTensors(len(table), bits // 8, digest_of_all, rows)
 
 
 def config_value(config: Mapping[str, Any], key: str) -> str:
@@ -443,8 +445,9 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 def _paths_below(value: Any, path: FactPath) -> Iterator[FactPath]:
     for key, item in _items(value):
-        yield (*path, key)
-        yield from _paths_below(item, (*path, key))
+        below = (*path, key)
+        yield below
+        yield from _paths_below(item, below)
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -516,10 +519,12 @@ def _check_repeated_keys(content: str, name: str) -> None:
 
 def _find_model_line(content: str, reference: str) -> int:
     """Return the line where a model begins, in a file that another program formatted."""
-    position = content.find(json.dumps(reference) + ":")
+    key = json.dumps(reference) + ":"
+    position = content.find(key)
     if position < 0:
         return 1
-    return content.count("\n", 0, position) + 1
+    lines_before = content.count("\n", 0, position)
+    return lines_before + 1
 
 
 def _read_entries(

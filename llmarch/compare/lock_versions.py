@@ -42,7 +42,8 @@ def version_numbers(text: object) -> tuple[int, ...]:
     found = re.fullmatch(r"(?:llmarch )?(\d+(?:\.\d+)*).*", str(text))
     if found is None:
         return ()
-    return tuple(map(int, found[1].split(".")))
+    numbers = found[1].split(".")
+    return tuple(map(int, numbers))
 
 
 def written_by_older(document: Mapping[str, Any]) -> bool:

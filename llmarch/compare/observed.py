@@ -165,13 +165,15 @@ def key_changes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Chan
 def _key_severity(key: str, *values: str) -> Severity:
     """Return what another value of a key may break: behaviour, unless its effect is known."""
     parts = key.split(".")
+    last = parts[-1]
     if any(part in STORAGE_KEYS for part in parts):
         return "quantization"
-    if parts[-1] in IDENTIFYING_KEYS:
+    if last in IDENTIFYING_KEYS:
         return "behaviour"
-    if all(is_inert(parts[-1], json.loads(value)) for value in values if _is_json(value)):
-        return "info"
-    return "behaviour"
+    for value in filter(_is_json, values):
+        if not is_inert(last, json.loads(value)):
+            return "behaviour"
+    return "info"
 
 
 def _is_json(value: str) -> bool:

@@ -316,11 +316,12 @@ def _parse_ignores(value: Any, where: str) -> list[Ignore]:
 
 def _parse_ignore_table(table: Mapping[str, Any], where: str) -> Ignore:
     """Return the ignore of a table with rule, path, reason and until. Raises ConfigError."""
+    known = ", ".join(IGNORE_KEYS)
     for key in table:
         if key not in IGNORE_KEYS:
             raise ConfigError(
                 f"{where}: no setting is called {printable(repr(key))}",
-                f"An ignore has {', '.join(IGNORE_KEYS)}.",
+                f"An ignore has {known}.",
             )
     for key in ("rule", "path", "reason"):
         if not isinstance(table.get(key, ""), str):
@@ -368,7 +369,9 @@ def parse_ignore(text: str, where: str) -> Ignore:
             f"{where}: {printable(repr(text))} has no path after its colon",
             "such as window-changed:mixers.sliding.window",
         )
-    return Ignore(parse_rule(rule.strip(), where), path.strip() or None, where=where)
+    rule = parse_rule(rule.strip(), where)
+    path = path.strip()
+    return Ignore(rule, path or None, where=where)
 
 
 def parse_change_id(text: str, where: str) -> str:

@@ -121,7 +121,8 @@ class Report(Frozen):
         if change.fails is not None:
             return change.fails
         rank = SEVERITIES.index(change.severity)
-        return rank <= SEVERITIES.index(self.level)
+        level = SEVERITIES.index(self.level)
+        return rank <= level
 
     def outcome(self, verdict: Verdict) -> Outcome:
         """Return how a comparison ended: failing changes outrank an incomplete comparison."""
@@ -139,12 +140,13 @@ class Report(Frozen):
         only in part. 0: none of these. A definite change outranks uncertainty, and an uncertain
         result never exits 0.
         """
-        if any(self.failing(verdict) for verdict in self.verdicts):
+        verdicts = self.verdicts
+        if any(map(self.failing, verdicts)):
             return 1
-        errors = [verdict.error for verdict in self.verdicts if verdict.error]
+        errors = [verdict.error for verdict in verdicts if verdict.error]
         if errors:
             return max(error.exit_code for error in errors)
-        if any(verdict.partial for verdict in self.verdicts):
+        if any(verdict.partial for verdict in verdicts):
             return 4
         return 0
 
@@ -245,9 +247,11 @@ def key_text(change: Change) -> str:
 
 def is_short(value: Any) -> bool:
     """Return whether a value of a config stands in a line beside its key."""
+    if value is None:
+        return True
     if isinstance(value, str):
         return len(value) <= LONGEST_WORD
-    return value is None or isinstance(value, (bool, int, float))
+    return isinstance(value, (bool, int, float))
 
 
 def change_meaning(change: Change) -> str:

@@ -181,12 +181,14 @@ def _severity_without_tensors(difference: Difference, sides: tuple[Side, Side]) 
 
 def _is_used(difference: Difference, sides: tuple[Side, Side]) -> bool:
     """Return whether the decoder of a side uses the block of a difference; MTP is apart."""
-    for side, path in zip(sides, (difference.old_path, difference.new_path), strict=True):
+    paths = difference.old_path, difference.new_path
+    for side, path in zip(sides, paths, strict=True):
         group, _, rest = path.partition(".")
         if group not in NAMED_GROUPS:
             return True
         name, _, _ = rest.partition(".")
-        if f"{group}.{name}" in side.used:
+        block = f"{group}.{name}"
+        if block in side.used:
             return True
     return False
 

@@ -61,7 +61,9 @@ def stored_text(tensors: StoredTensors | None) -> str | None:
     """Return `311 tensors, 1.11 GiB`; None where no headers were read."""
     if tensors is None:
         return None
-    return f"{numbers.plural(tensors.count, 'tensor')}, {numbers.size(tensors.bytes)}"
+    count = numbers.plural(tensors.count, "tensor")
+    size = numbers.size(tensors.bytes)
+    return f"{count}, {size}"
 
 
 def stored_differences(old: Iterable[StoredRow], new: Iterable[StoredRow]) -> list[str]:
@@ -89,7 +91,8 @@ def _by_row(rows: Iterable[StoredRow]) -> Counter[_Key]:
     """Return the number of tensors by pattern, dtype and shape."""
     counts: Counter[_Key] = Counter()
     for row in rows:
-        counts[row.pattern, row.dtype, row.shape] += row.tensors
+        key = row.pattern, row.dtype, row.shape
+        counts[key] += row.tensors
     return counts
 
 
@@ -196,11 +199,11 @@ def _other_layout(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
     """Take all that is left, if it has as many elements on both sides: fused, split or stacked."""
     if not gone or not added or _elements(gone) != _elements(added):
         return []
-    olds, news = _names(gone), _names(added)
-    phrase = (
-        f"{numbers.plural(gone.total(), 'tensor')} are {added.total():,}, with as many elements:"
-        f" {_first_names(olds)} → {_first_names(news)}"
-    )
+    olds = _first_names(_names(gone))
+    news = _first_names(_names(added))
+    before = numbers.plural(gone.total(), "tensor")
+    after = added.total()
+    phrase = f"{before} are {after:,}, with as many elements: {olds} → {news}"
     gone.clear()
     added.clear()
     return [phrase]
@@ -252,7 +255,8 @@ def told_dtypes(
     """Return the same where only other dtypes are told; None if those of equal names are equal."""
     if old is None or new is None:
         return None
-    phrases = _other_dtypes(*_unshared_rows(old.rows, new.rows))
+    gone, added = _unshared_rows(old.rows, new.rows)
+    phrases = "; ".join(_other_dtypes(gone, added))
     if not phrases:
         return None
-    return stored_text(old), f"{stored_text(new)} ({'; '.join(phrases)})"
+    return stored_text(old), f"{stored_text(new)} ({phrases})"

@@ -29,9 +29,11 @@ def certainty_by_key(provenance: Mapping[str, Any] | None) -> dict[str, str]:
     A text for people may follow a key. ANY_KEY stands for all keys that no group names.
     """
     certainty: dict[str, str] = {}
-    for group in (provenance or {}).get("reconstruction") or ():
+    stated = provenance or {}
+    groups = stated.get("reconstruction") or ()
+    for group in groups:
         for text in group["keys"]:
-            key = re.split(r"[ :]", text)[0]
+            key, *_ = re.split(r"[ :]", text)
             if text.startswith(OTHERS):
                 key = ANY_KEY
             certainty[key] = group["certainty"]

@@ -113,9 +113,8 @@ def _latent(path: str, m: s.LatentAttention) -> Iterator[ImpossibleFact]:
         yield from _rope(f"{path}.rope", m.rope, m.qk_rope_head_dim)
     index = m.indexer
     if index is not None and index.rope_dim > index.head_dim:
-        yield ImpossibleFact(
-            f"{path}.indexer.rope_dim", f"but its heads have {index.head_dim} dims"
-        )
+        reason = f"but its heads have {index.head_dim} dims"
+        yield ImpossibleFact(f"{path}.indexer.rope_dim", reason)
 
 
 def _compressed(path: str, m: s.CompressedAttention) -> Iterator[ImpossibleFact]:

@@ -360,12 +360,14 @@ def _add_rope(text: _Config, model_type: str) -> None:
 def _add_query_scaling(text: _Config) -> None:
     """Add the scaling of queries by position, with YaRN's original context if both have one."""
     native = text.native
-    beta = "llama_4_scaling.beta"
-    text.put("rope_parameters.llama_4_scaling_beta", native.get(beta), beta)
+    key = "llama_4_scaling.beta"
+    beta = native.get(key)
+    text.put("rope_parameters.llama_4_scaling_beta", beta, key)
     key = "llama_4_scaling.original_max_position_embeddings"
     of_yarn = native.values.get("yarn.original_max_position_embeddings")
     if of_yarn is None:
-        text.put("rope_parameters.original_max_position_embeddings", native.get(key), key)
+        context = native.get(key)
+        text.put("rope_parameters.original_max_position_embeddings", context, key)
     elif of_yarn == native.values.get(key):
         native.read_keys.add(key)
 

@@ -164,11 +164,10 @@ def _check_shared_facts(c: ConfigKeys, read: Draft, source: Source) -> None:
     """Raise ConfigError if a variant changes a fact that is not about single layers."""
     mine = _without_layers(read)
     theirs = _without_layers(source.read)
+    path = c.prefix + source.variant.path
     for name, value in theirs.items():
         if value != mine.get(name):
-            raise ConfigError(
-                f"{c.file}: {c.prefix}{source.variant.path} changes {name}, which all layers share"
-            )
+            raise ConfigError(f"{c.file}: {path} changes {name}, which all layers share")
 
 
 def _without_layers(read: Draft) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def quantization(c: ConfigKeys) -> Draft | None:
         return _native(q)
     method = _method(q, key)
     report_method(q, method, c.key(key))
-    facts = _READERS.get(method.value, _integers)(q)
+    read = _READERS.get(method.value, _integers)
+    facts = read(q)
     experts = _experts(c, q)
     if experts is not None:
         facts["experts"] = experts

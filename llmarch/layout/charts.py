@@ -58,10 +58,10 @@ def bars_chart(chart: BarChart) -> Group:
     room = CHART_WIDTH - WHOLE_ROOM
     scale = room / longest_bar(chart)
     names = segment_names(chart)
-    is_named = len(chart.bars) > 1
+    bar_count = len(chart.bars)
     y = 24.0
     for bar in chart.bars:
-        if is_named:
+        if bar_count > 1:
             group.text(0, y + 6, bar.name, FACT, room=CHART_WIDTH)
             y += 16
         draw_bar_segments(group, bar, names, scale, y)

@@ -264,7 +264,8 @@ def named_inlets(step: StepPicture) -> StepPicture:
         box = branch.box
         if box.inlet:
             words = inlet_words(box)
-            box = replace(box, lines=(*box.lines, words), inlet="")
+            lines = (*box.lines, words)
+            box = replace(box, lines=lines, inlet="")
             branch = replace(branch, box=box)
         branches.append(branch)
     return replace(step, branches=tuple(branches))
@@ -646,7 +647,9 @@ def draw_exits(rise: Rise, plan: ColumnPlan, length: float) -> None:
     bottom = rise.y
     top = bottom - length
     for x in plan.exits:
-        rise.group.wire((x, bottom), (x, top))
+        start = x, bottom
+        end = x, top
+        rise.group.wire(start, end)
     rise.y = top
 
 
@@ -682,9 +685,10 @@ def framed(rise: Rise, plan: ColumnPlan, alone: bool) -> Group:
     group = Group()
     frame(group, area, "block", 12)
     group.place(rise.group, 0, 0)
-    group.anchors["frame"] = area
-    group.anchors["in"] = Area(0, 0, 0, 0)
-    group.anchors["out"] = Area(0, rise.y, 0, 0)
+    anchors = group.anchors
+    anchors["frame"] = area
+    anchors["in"] = Area(0, 0, 0, 0)
+    anchors["out"] = Area(0, rise.y, 0, 0)
     if alone:
         draw_count(group, plan, area, heads[0])
     else:

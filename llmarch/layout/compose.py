@@ -173,10 +173,11 @@ def place_heading(group: Group, model: ModelPicture, width: float) -> float:
     """Place the name and the call-outs of a model; return the height below them."""
     title = title_group(model, width)
     group.place(title, 0, 0)
-    y = group.bounds.bottom + 22
+    below_title = group.bounds.bottom
     calls = call_outs(model.facts, width)
-    group.place(calls, 0, y)
-    return group.bounds.bottom + 28
+    group.place(calls, 0, below_title + 22)
+    below_calls = group.bounds.bottom
+    return below_calls + 28
 
 
 def single_columns(figure: Figure, stack: Group) -> list[list[tuple[Panel, Group]]]:
@@ -199,7 +200,9 @@ def right_above(stack: Group, y: float) -> float:
     right = stack.anchors["layers"].right
     for shape in stack.shapes:
         area = getattr(shape, "area", None)
-        if isinstance(area, Area) and area.y < y:
+        if not isinstance(area, Area):
+            continue
+        if area.y < y:
             right = max(right, area.right)
     return right
 
@@ -299,9 +302,10 @@ def place_pair_titles(group: Group, figure: Figure, width: float, each: float) -
     """
     old, new = figure.models
     left = title_group(old, each)
-    right = title_group(new, each, "end")
     group.place(left, 0, 0)
-    group.place(right, width - each, 0)
+    right = title_group(new, each, "end")
+    x = width - each
+    group.place(right, x, 0)
 
 
 def place_key(group: Group, width: float, y: float) -> None:
@@ -500,7 +504,8 @@ def narrow_stacks(figure: Figure) -> list[Group]:
     """Return the stacks of one or two models for a narrow figure, the second one mirrored."""
     stacks: list[Group] = []
     for side, model in enumerate(figure.models):
-        style = StackStyle(tight=True, room=NARROW_WIDTH, mirrored=side == 1)
+        is_second = side == 1
+        style = StackStyle(tight=True, room=NARROW_WIDTH, mirrored=is_second)
         stack = stack_group(model.stack, style)
         stacks.append(stack)
     return stacks

@@ -71,11 +71,15 @@ def wrapped_lines(
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
-        longer = f"{line} {word}" if line else word
-        if line and text_width(longer, size, bold) > room and len(lines) < most - 1:
-            lines.append(line)
-            line = word
-        else:
+        longer = word
+        if line:
+            longer = f"{line} {word}"
+        has_room = text_width(longer, size, bold) <= room
+        is_last = len(lines) >= most - 1
+        if has_room or is_last or not line:
             line = longer
+            continue
+        lines.append(line)
+        line = word
     lines.append(line)
     return [cut_text(text_line, size, room, bold) for text_line in lines]

@@ -62,7 +62,8 @@ def panel_notes(group: Group, panel: Panel, y: float, width: float) -> float:
     text = f"differs too: {names}"
     room = width - 2 * PAD
     lines = wrapped_lines(text, SMALL, room, most=99)
-    below = group.paragraph(PAD, y + 8, lines, SMALL, step=13)
+    first = y + 8
+    below = group.paragraph(PAD, first, lines, SMALL, step=13)
     return below - 8
 
 

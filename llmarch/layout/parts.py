@@ -110,9 +110,12 @@ def small_box(text: str, css: str = "io") -> Group:
     """Return a small box with a word, its upper left corner at the origin."""
     width = text_width(text, SMALL) + 12
     area = Area(0, 0, width, 17)
+    box = Rectangle(area, css, 4)
     group = Group()
-    group.add(Rectangle(area, css, 4))
-    group.text(area.center, area.middle, text, SMALL, anchor="middle")
+    group.add(box)
+    x = area.center
+    y = area.middle
+    group.text(x, y, text, SMALL, anchor="middle")
     return group
 
 

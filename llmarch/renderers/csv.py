@@ -13,12 +13,15 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows of one shape as CSV: true and false as words, nothing for None."""
+    if not rows:
+        return ""
     out = io.StringIO()
-    if rows:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(rows[0])
-        for row in rows:
-            writer.writerow([cell_text(value) for value in row.values()])
+    writer = csv.writer(out, lineterminator="\n")
+    names = rows[0].keys()
+    writer.writerow(names)
+    for row in rows:
+        cells = map(cell_text, row.values())
+        writer.writerow(cells)
     return out.getvalue().removesuffix("\n")
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,10 +45,12 @@ def json_text(document: Any) -> str:
 
     JSON has no NaN and no infinite numbers: they are null.
     """
+    dump = partial(json.dumps, indent=2, ensure_ascii=False, allow_nan=False)
     try:
-        content = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        content = dump(document)
     except ValueError:
-        content = json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False)
+        finite = _finite(document)
+        content = dump(finite)
     return _COMMANDS.sub(_escaped, content)
 
 

@@ -207,7 +207,11 @@ def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:
         reasons = [v.error.message]
     elif v.partial:
         reasons = list(v.remarks)
-    return [notification(r, v, "error", reason) for reason in reasons]
+    found: list[dict[str, Any]] = []
+    for reason in reasons:
+        told = notification(r, v, "error", reason)
+        found.append(told)
+    return found
 
 
 def remark_notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:

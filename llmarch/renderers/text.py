@@ -51,7 +51,8 @@ class Out(Console):
         indent: columns before it.
         below: empty lines after it.
         """
-        broken = broken_text(what, self.width - indent)
+        room = self.width - indent
+        broken = broken_text(what, room)
         padded = Padding(broken, (0, 0, below, indent), expand=False)
         if self.is_terminal:
             self.print(padded)
@@ -72,7 +73,9 @@ def console() -> Out:
     if stdout.isatty():
         return new_console()
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdecimal() else 0
+    width = 0
+    if columns.isdecimal():
+        width = int(columns)
     return new_console(width=width or PIPE_WIDTH)
 
 

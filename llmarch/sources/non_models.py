@@ -82,8 +82,10 @@ def non_model_error(
 
 
 def _adapter_error(document: Mapping[str, Any], name: str) -> NotAModel:
+    kind = "a PEFT adapter"
     peft_type = document.get("peft_type")
-    kind = f"a {printable(peft_type)} adapter" if isinstance(peft_type, str) else "a PEFT adapter"
+    if isinstance(peft_type, str):
+        kind = f"a {printable(peft_type)} adapter"
     base = document.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         hint = "look at its base model instead; the adapter does not name it"

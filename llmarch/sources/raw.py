@@ -28,6 +28,9 @@ DtypeShape = tuple[str, tuple[int, ...] | None]
 _GroupKey = tuple[str, str, tuple[int, ...] | None, int]
 """Pattern, dtype, shape and count of numbers; the count because a name may contain `{}` itself."""
 
+SHORT_COMMIT = 7
+"""Digits of a commit that are shown."""
+
 DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8,
     "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -37,6 +40,11 @@ DTYPE_BITS = {
     "C64": 64, "F64": 64, "I64": 64, "U64": 64,
 }  # fmt: skip
 """Bits of one element of each safetensors dtype (safetensors 0.8, Dtype::bitsize)."""
+
+
+def abbreviate_commit(commit: str) -> str:
+    """Return the first digits of a commit, as git and the Hub show it."""
+    return commit[:SHORT_COMMIT]
 
 
 def fold(name: str) -> tuple[str, tuple[int, ...]]:

@@ -473,6 +473,7 @@ def _shared_parts(moe: MoE, hidden: int, mlp: BlockTensors, gate: str) -> Iterat
 def per_layer_input_parts(block: Dense, hidden: int) -> Iterator[BlockTensor]:
     """Yield the block that adds per-layer embeddings (Gemma 3n and 4): a gate and a projection."""
     module = Module("", "mlp")
+    linear = module.linear
     width = block.width
-    yield from module.linear("per_layer_input_gate", width, hidden, "width")
-    yield from module.linear("per_layer_projection", hidden, width)
+    yield from linear("per_layer_input_gate", width, hidden, "width")
+    yield from linear("per_layer_projection", hidden, width)

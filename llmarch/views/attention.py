@@ -104,7 +104,8 @@ def group_by_heading(uses: Iterable[MixerUse]) -> dict[str, list[MixerUse]]:
     groups: dict[str, list[MixerUse]] = {}
     for use in uses:
         heading = mixer_heading(use.mixer)
-        groups.setdefault(heading, []).append(use)
+        group = groups.setdefault(heading, [])
+        group.append(use)
     return groups
 
 
@@ -163,7 +164,8 @@ def group_lines(a: Architecture, group: list[MixerUse], counted: bool) -> list[s
             words.insert(0, reach)
         if len(words) > 1:
             lines += packed(plain)
-            lines.append(" · ".join(words))
+            line = " · ".join(words)
+            lines.append(line)
             plain = []
         else:
             plain += words
@@ -559,7 +561,8 @@ def scaling_details(s: RopeScaling) -> str:
         if name == "attention_factor" and has_usual_factor(s):
             continue
         if value is not None and value != usual:
-            words.append(f"{word} {number(value)}")
+            text = number(value)
+            words.append(f"{word} {text}")
     if s.mscale != s.mscale_all_dim:  # equal ones cancel out
         words.append(f"mscale {s.mscale}, mscale_all_dim {s.mscale_all_dim}")
     if s.truncate is False:

@@ -95,7 +95,10 @@ def memory_bars(planned: Sequence[PlannedModel]) -> BarChart:
         text = numbers.size(first.budget)
         name = f"may be used: {text}"
         limit = Segment(name, first.budget, text)
-    bars = [memory_bar(p.name, p.plan) for p in planned]
+    bars: list[Bar] = []
+    for p in planned:
+        bar = memory_bar(p.name, p.plan)
+        bars.append(bar)
     return BarChart(title, tuple(bars), limit)
 
 

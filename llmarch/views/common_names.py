@@ -51,9 +51,9 @@ def word_of(a: Architecture, path: str) -> str:
     group, _, name = path.partition(".")
     if group == "layer_kinds":
         return kind_word(a, name)
-    members = getattr(a, group)
+    member = getattr(a, group)[name]
     wording = WORDS[group]
-    return wording(members[name])
+    return wording(member)
 
 
 def without_clashes(names: Mapping[str, str], a: Architecture) -> dict[str, str]:

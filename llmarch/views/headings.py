@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..checkpoint.reading import Observation, Reading
-from ..sources.raw import RawModel
+from ..sources.raw import RawModel, abbreviate_commit
 
 SOURCE_WORDS = {"spec": "bundled spec", "local": "local", "hub": "Hub"}
 """Words for the kinds of source."""
@@ -50,19 +50,23 @@ def longer_where_alike(names: Sequence[str], longer: Sequence[str]) -> list[str]
 
 def with_revision(raw: RawModel) -> str:
     """Return `Qwen3-8B@v1`; the short commit where no revision was asked for."""
-    revision = raw.revision or (raw.commit or "")[:7]
-    if not revision:
-        return raw.name
-    return f"{raw.name}@{revision}"
+    return name_at_revision(raw.name, raw)
 
 
 def with_repository(raw: RawModel) -> str:
     """Return `Qwen/Qwen3-8B@v1`."""
     repository = raw.repo_id or raw.name
-    revision = raw.revision or (raw.commit or "")[:7]
+    return name_at_revision(repository, raw)
+
+
+def name_at_revision(name: str, raw: RawModel) -> str:
+    """Return a name with the revision that was asked for, else with the short commit."""
+    revision = raw.revision
+    if not revision and raw.commit:
+        revision = abbreviate_commit(raw.commit)
     if not revision:
-        return repository
-    return f"{repository}@{revision}"
+        return name
+    return f"{name}@{revision}"
 
 
 def with_reference(raw: RawModel) -> str:
@@ -79,7 +83,7 @@ def origin(raw: RawModel, model_type: str) -> str:
         repository += f"@{raw.revision}"
     source = SOURCE_WORDS[raw.kind]
     if raw.commit:
-        short = raw.commit[:7]
+        short = abbreviate_commit(raw.commit)
         source += f" {short}"
     return f"{repository} · {model_type} · {source}"
 
@@ -88,8 +92,11 @@ def model_type_words(r: Reading | Observation) -> str:
     """Return the model_type of a model, as its config says it where no family reads it."""
     if isinstance(r, Reading):
         return r.architecture.model_type
-    model_type = (r.raw.config or {}).get("model_type")
-    return model_type if isinstance(model_type, str) else "no model_type"
+    config = r.raw.config or {}
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str):
+        return "no model_type"
+    return model_type
 
 
 def comparison_origin(r: Reading | Observation) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..compare.history import CommitStep, commit_lines
 from ..errors import printable
+from ..sources.raw import abbreviate_commit
 from .documents import Table
 from .numbers import plural
 
@@ -19,7 +20,8 @@ def history_table(steps: Sequence[CommitStep]) -> Table:
         if step.is_told:
             lines = [step.title, *commit_lines(step)]
             cell = "\n".join(printable(line, LONGEST_CHANGE) for line in lines if line)
-            rows.append([step.commit[:7], printable(step.day), cell])
+            commit = abbreviate_commit(step.commit)
+            rows.append([commit, printable(step.day), cell])
     return Table(["commit", "day", "what changed"], rows)
 
 

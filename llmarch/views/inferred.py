@@ -32,7 +32,9 @@ def inferred_sheet(o: Observation) -> Sheet:
         ("Layers", kind_lines(seen)),
     ]
     for path in block_paths(seen):
-        lines.append((block_label(path), fact_lines(seen, path)))
+        label = block_label(path)
+        text = fact_lines(seen, path)
+        lines.append((label, text))
     lines += [
         ("Vocabulary", vocabulary_words(seen)),
         ("Weights", tensor_lines(o)),

@@ -256,17 +256,18 @@ def speed_rows(planned: Sequence[PlannedModel]) -> list[list[str]]:
 
 def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
     """Return the labelled lines of one plan; labels without lines are left out."""
+    plan = p.plan
     lines = [
-        ("Fits", fit_lines(p.plan)),
-        ("Engine", allowance_lines(p.plan)),
-        ("Pool", pool_lines(p.plan)),
-        ("Largest", largest_lines(p.plan)),
-        ("Divided", list(p.plan.remarks)),
-        ("TP degrees", degree_lines(p.plan)),
+        ("Fits", fit_lines(plan)),
+        ("Engine", allowance_lines(plan)),
+        ("Pool", pool_lines(plan)),
+        ("Largest", largest_lines(plan)),
+        ("Divided", list(plan.remarks)),
+        ("TP degrees", degree_lines(plan)),
         ("A token", token_lines(p)),
         ("Speed", speed_lines(p)),
-        ("Weights", loading_lines(p.plan)),
-        ("Cache", list(p.plan.assumptions)),
+        ("Weights", loading_lines(plan)),
+        ("Cache", list(plan.assumptions)),
     ]
     return [(label, text) for label, text in lines if text]
 
@@ -334,7 +335,8 @@ def largest_lines(p: Plan) -> list[str]:
     if p.largest_context is None or p.largest_batch is None:
         return []
     if p.largest_batch == 0 and p.largest_context == 0:
-        if p.room is not None and p.room <= 0 and not p.reserved:
+        has_no_room = p.room is not None and p.room <= 0
+        if has_no_room and not p.reserved:
             return ["nothing: the weights alone are too large"]
         return ["no context at this batch"]
     batch = number(p.request.batch)
@@ -557,7 +559,8 @@ def x_ticks(most: int) -> list[tuple[int, str]]:
     ticks = {0: "0"}
     for quarter in range(1, 5):
         tokens = most * quarter // 4
-        ticks.setdefault(tokens, numbers.context(tokens))
+        if tokens not in ticks:
+            ticks[tokens] = numbers.context(tokens)
     return list(ticks.items())
 
 

@@ -283,7 +283,8 @@ def cache_lines(a: Architecture) -> list[str]:
         size = numbers.size(c.bytes_at(tokens))
         totals.append(f"{context} {size}")
     if totals:
-        lines.append(" · ".join(totals))
+        line = " · ".join(totals)
+        lines.append(line)
     return lines
 
 

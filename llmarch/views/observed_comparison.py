@@ -86,7 +86,11 @@ def _layer_words(r: Reading | Observation) -> list[str]:
     if isinstance(r, Reading):
         return layer_words(r)
     seen = r.observed
-    return [blocks_text(seen, kind) or "unrecognised" for kind in seen.layers]
+    words: list[str] = []
+    for kind in seen.layers:
+        text = blocks_text(seen, kind)
+        words.append(text or "unrecognised")
+    return words
 
 
 def _notes(

@@ -165,7 +165,8 @@ def row_without(model: ComparedModel, without: Architecture, key: Key, path: str
     path: the changed path.
     """
     if key in DERIVED:
-        return find_derived_row(replace(model.reading, architecture=without), key)
+        reading = replace(model.reading, architecture=without)
+        return find_derived_row(reading, key)
     fact = find_fact(path, without, model.architecture)
     if fact is None:
         return None

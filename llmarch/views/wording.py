@@ -92,7 +92,8 @@ def positions(a: Architecture) -> str | None:
         return table or None
     (first, layers), *others = counts.most_common()
     words = [first]
-    if others or (table and layers < len(a.layers)):
+    are_all = layers == len(a.layers)
+    if others or (table and not are_all):
         words = [f"{plural(layers, 'layer')} {first}"]
     words += [f"{count} {kind}" for kind, count in others]
     if table:

@@ -207,7 +207,8 @@ class Pool:
         if ratios:
             concurrency = min(ratios)
         smallest = max(0, min(rooms))
-        return Capacity(smallest, int(concurrency * tokens), concurrency)
+        held = int(concurrency * tokens)
+        return Capacity(smallest, held, concurrency)
 
     def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
         """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""

@@ -132,7 +132,8 @@ class SharedBlocks(Pool):
         state, entry = self._largest_state, self._largest_entry
         if not state or not entry:
             return block
-        return max(block, step * ceil(state / (step * entry)))
+        steps = ceil(state / (step * entry))
+        return max(block, step * steps)
 
     @cached_property
     def _largest_state(self) -> int:

@@ -168,7 +168,8 @@ def iterate_parts(node: Any) -> Iterator[tuple[str, Any]]:
     """Yield name and value of what a node holds; nothing for a fact."""
     if isinstance(node, Frozen):
         for name in compared_names(type(node)):
-            yield name, getattr(node, name)
+            value = getattr(node, name)
+            yield name, value
     elif isinstance(node, dict):
         yield from cast("dict[str, Any]", node).items()
     elif holds_records(node):

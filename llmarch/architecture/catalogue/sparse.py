@@ -52,7 +52,8 @@ def _block_index(index: BlockIndex | None) -> str | None:
     if index is None:
         return None
     words = [heads_word(index)]
-    words.append(f"best {plural(index.top_blocks, 'block')} of {number(index.block)}")
+    best = plural(index.top_blocks, "block")
+    words.append(f"best {best} of {number(index.block)}")
     if index.local_blocks:
         words.append(f"the last {index.local_blocks} among them")
     if index.norm_offset:

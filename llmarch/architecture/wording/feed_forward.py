@@ -95,11 +95,12 @@ def shared_experts_word(f: MoE) -> str:
     """
     if not f.shared_width:
         return "none"
+    count = number(f.shared_experts)
     width, rest = divmod(f.shared_width, max(f.shared_experts, 1))
     if rest or not f.shared_experts:
-        words = f"{number(f.shared_experts)}, together of width {number(f.shared_width)}"
+        words = f"{count}, together of width {number(f.shared_width)}"
     else:
-        words = f"{number(f.shared_experts)} of width {number(width)}"
+        words = f"{count} of width {number(width)}"
     if f.shared_gate:
         return f"{words}, sigmoid gate"
     return words

@@ -183,9 +183,10 @@ def values_word(m: Attention) -> str | None:
 def values_scale_word(m: Attention | LatentAttention) -> str | None:
     """Return fixed factors on values (MiMo), or on MLA's queries and latent (LongCat)."""
     if isinstance(m, Attention):
-        if m.value_scale in (None, 1):
+        scale = m.value_scale
+        if scale in (None, 1):
             return None
-        return f"values × {m.value_scale:g}"
+        return f"values × {scale:g}"
     words: list[str] = []
     if m.q_scale is not None:
         words.append(f"q × {m.q_scale:.4g}")

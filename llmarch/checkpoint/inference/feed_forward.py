@@ -140,8 +140,9 @@ def _expert_biases(tensors: ModuleTensors) -> list[str]:
     """Return the names that the biases of the stored matrices have, one by one and stacked."""
     biases: list[str] = []
     for part in ("gate_proj", "up_proj", "gate_up_proj", "down_proj"):
-        if tensors.has(f"experts.{{}}.{part}.weight"):
-            biases.append(f"experts.{{}}.{part}.bias")
+        one = f"experts.{{}}.{part}"
+        if tensors.has(f"{one}.weight"):
+            biases.append(f"{one}.bias")
         if tensors.has(f"experts.{part}"):
             biases.append(f"experts.{part}_bias")
     return biases

@@ -118,7 +118,8 @@ class _ModelInference:
         self.table = table
         self.config = config
         self.partial = partial
-        self.unpacked = unpack(table, find_declared_quantization(config))
+        declared = find_declared_quantization(config)
+        self.unpacked = unpack(table, declared)
         self.tensors = self._canonical_tensors()
         self.collector = Collector(self.unpacked.findings)
 
@@ -195,7 +196,8 @@ class _ModelInference:
         """Return the prefix of another stack that is too large to be something else, or ""."""
         parameters = self.collector.parameters
         total = parameters.total() - parameters["mtp"]
-        for prefix, elements in stack_sizes(stack.outside).items():
+        sizes = stack_sizes(stack.outside)
+        for prefix, elements in sizes.items():
             if elements * _RIVAL_FACTOR > total:
                 return prefix
         return ""
@@ -262,4 +264,5 @@ def _is_not_comparable(named: NamedTensor) -> bool:
     name, tensor = named
     if tensor.not_comparable:
         return True
-    return holds_integers(tensor) and tensor.dtype != "I64" and not is_buffer(name, tensor)
+    is_packed = holds_integers(tensor) and tensor.dtype != "I64"
+    return is_packed and not is_buffer(name, tensor)

@@ -136,15 +136,17 @@ class OutsideInference:
     # --- embedding and head ---
 
     def _infer_positions(self, positions: list[NamedTensor]) -> None:
+        collector = self.collector
         for _, tensor in positions:
-            self.collector.count("embedding", tensor)
+            collector.count("embedding", tensor)
             if tensor.shape:
-                self.collector.prove_by(tensor, "embedding.positions", tensor.shape[0])
+                collector.prove_by(tensor, "embedding.positions", tensor.shape[0])
 
     def _infer_head_bias(self, biases: list[NamedTensor]) -> None:
+        collector = self.collector
         for _, tensor in biases:
-            self.collector.count("head", tensor)
-            self.collector.prove_by(tensor, "head.bias", True)
+            collector.count("head", tensor)
+            collector.prove_by(tensor, "head.bias", True)
 
     def _infer_tie(
         self,
@@ -218,9 +220,11 @@ class OutsideInference:
 
         rows = embedding.shape[0]
         for head in heads:
-            if not head.shape or head.uncertain or head.shape[0] == rows:
+            if not head.shape or head.uncertain:
                 continue
             head_rows = head.shape[0]
+            if head_rows == rows:
+                continue
             reason = f"the embedding has {rows:,} rows, but {head.source} has {head_rows:,}"
             self.collector.leave_open("vocab_size", reason=reason)
 

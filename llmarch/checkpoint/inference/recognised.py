@@ -174,4 +174,5 @@ class ModuleTensors:
         shape = self.shapes.get(name)
         if shape is None or len(shape) != 2:
             return None
-        return shape[0], shape[1]
+        outputs, inputs = shape
+        return outputs, inputs

@@ -202,7 +202,8 @@ def _prove_kernel(tensors: ModuleTensors, found: Recognised, conv: str) -> None:
     shape = tensors.shapes.get(conv)
     if shape is None or len(shape) < 2:
         return
-    width = max(shape[1:])
+    _, *sizes = shape
+    width = max(sizes)
     found.prove("conv_kernel", width, conv)
 
 

@@ -283,7 +283,8 @@ def _head_dim_by_norm(
 def _has_several_heads(config: ConfigHeads | None, width: int) -> bool:
     if config is None or config.heads <= 1:
         return False
-    return config.heads * config.head_dim == width
+    width_of_heads = config.heads * config.head_dim
+    return width_of_heads == width
 
 
 def _prove_heads_by_norm(tensors: ModuleTensors, found: Recognised, output: str) -> None:

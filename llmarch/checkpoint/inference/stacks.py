@@ -100,8 +100,11 @@ def separate_experts(tensors: list[NamedTensor]) -> list[NamedTensor]:
     for name, tensor in tensors:
         if not tensor.indices[0] or ".mlp." not in name:
             continue
-        layers = layers_of_experts if _EXPERTS_MODULE in tensor.pattern else layers_of_mlp
-        layers.update(index[0] for index in tensor.indices)
+        numbers = {index[0] for index in tensor.indices}
+        if _EXPERTS_MODULE in tensor.pattern:
+            layers_of_experts |= numbers
+        else:
+            layers_of_mlp |= numbers
     if layers_of_experts.isdisjoint(layers_of_mlp):
         return tensors
 

@@ -40,11 +40,10 @@ def _unpack(p: Packed) -> Decoded | None:
     scales = p.companions.get(".scales")
     if len(p.shape) != 2:
         return None
-    if scales is None:
-        return _unpack_misfit(p, scales)
-    if len(scales) != 2:
-        return _unpack_misfit(p, scales)
-    return _unpack_gemm(p, scales) or _unpack_gemv(p, scales) or _unpack_misfit(p, scales)
+    decoded: Decoded | None = None
+    if scales is not None and len(scales) == 2:
+        decoded = _unpack_gemm(p, scales) or _unpack_gemv(p, scales)
+    return decoded or _unpack_misfit(p, scales)
 
 
 def _unpack_misfit(p: Packed, scales: Shape | None) -> Decoded | None:

@@ -181,7 +181,9 @@ def scale_problem(stored: Shape | None, needed: Shape) -> str:
     """Return what is wrong with scales that need another shape, or "" for nothing."""
     if stored is None or stored == needed:
         return ""
-    return f"scales have shape {format_shape(stored)}, expected {format_shape(needed)}"
+    found = format_shape(stored)
+    expected = format_shape(needed)
+    return f"scales have shape {found}, expected {expected}"
 
 
 def zeros_problem(zeros: Shape, scales: Shape) -> str:

@@ -78,9 +78,11 @@ def _unpack(p: Packed) -> Decoded | None:
 def _group_count(p: Packed) -> int:
     """Return how many scales a row of values has."""
     scale = p.companions.get(".weight_scale")
-    if scale and len(scale) == len(p.shape):
-        return scale[-1]
-    return 1
+    if not scale:
+        return 1
+    if len(scale) != len(p.shape):
+        return 1
+    return scale[-1]
 
 
 def _scale_problem(p: Packed) -> str:

@@ -202,8 +202,9 @@ class _Unpacker:
     ) -> dict[str, TensorGroup]:
         """Return the groups that hold the companions of the group's first tensor."""
         found: dict[str, TensorGroup] = {}
+        first = group.indices[0]
         for suffix in f.companions:
-            companion = self._group_with(stem + suffix, group.indices[0])
+            companion = self._group_with(stem + suffix, first)
             if companion is not None:
                 found[suffix] = companion
         return found
@@ -225,14 +226,17 @@ class _Unpacker:
 
     def _split_by_declaration(self, group: TensorGroup) -> list[TensorGroup]:
         """Split a group so that the config declares one format for all modules of a part."""
-        if self._declarations is None or not self._declarations.has_own_formats:
+        declarations = self._declarations
+        if declarations is None or not declarations.has_own_formats:
             return [group]
-        parts = self._declarations.parts(_as_stored(group))
+        parts = declarations.parts(_as_stored(group))
         if len(parts) == 1:
             return [group]
-        return [
-            TensorGroup(group.pattern, group.dtype, group.shape, indices) for _, indices in parts
-        ]
+        groups: list[TensorGroup] = []
+        for _, indices in parts:
+            part = TensorGroup(group.pattern, group.dtype, group.shape, indices)
+            groups.append(part)
+        return groups
 
     # --- which companions ---
 
@@ -259,11 +263,12 @@ class _Unpacker:
         """Return the companions that are not stored in one group for exactly these tensors."""
         varying: _Varying = {}
         for suffix in candidate.format.companions:
-            groups = self.groups.get(candidate.stem + suffix)
+            name = candidate.stem + suffix
+            groups = self.groups.get(name)
             if not groups:
                 continue
             if len(groups) > 1 or groups[0].indices != group.indices:
-                varying[suffix] = self._positions_of(candidate.stem + suffix)
+                varying[suffix] = self._positions_of(name)
 
         return varying
 

@@ -78,7 +78,8 @@ def optionally_sliding_layers(
     listed = sliding_layers(c, lambda i: False, disabled)
     if "sliding" in listed.value:
         sliding_without_window(c)
-    return same_evidence(["full"] * len(listed.value), listed)
+    count = len(listed.value)
+    return same_evidence(["full"] * count, listed)
 
 
 def rope_layers(c: ConfigKeys, *, empty_is_absent: bool = False) -> Sourced:

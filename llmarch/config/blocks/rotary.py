@@ -96,7 +96,8 @@ def rope_keys(c: ConfigKeys) -> ConfigKeys:
     for key in ("rope_parameters", "rope_scaling"):
         if not c.data.get(key):
             c.ignore(key)
-    if c.data.get("rope_scaling"):
+    scaling = c.data.get("rope_scaling")
+    if scaling:
         return c.child("rope_scaling")
     if c.has("rope_parameters") or "rope_parameters" not in c.defaults:
         return c.child("rope_parameters")
@@ -317,7 +318,10 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
 def proportional_rope(entry: ConfigKeys, dim: Sourced) -> Draft:
     """Read RoPE that rotates the first share of a head's pairs, from the keys of a layer type."""
     key = "partial_rotary_factor"
-    share = entry.number(key) if entry.is_known(key) else entry.number(key, default=1.0)
+    if entry.is_known(key):
+        share = entry.number(key)
+    else:
+        share = entry.number(key, default=1.0)
     rotary = 2 * int(share.value * dim.value // 2)
     return draft(
         s.Rope,

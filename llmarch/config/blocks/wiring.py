@@ -87,10 +87,10 @@ def parallel_wiring(mixers: Sourced, ffn: str, norm: str, *, own_norms: bool = F
 
     mixers: the name of each layer's mixer.
     """
-    kinds = {
-        mixer: draft(s.LayerKind, steps=[parallel_step(mixer, ffn, norm, own_norms=own_norms)])
-        for mixer in dict.fromkeys(mixers.value)
-    }
+    kinds: dict[str, Draft] = {}
+    for mixer in dict.fromkeys(mixers.value):
+        step = parallel_step(mixer, ffn, norm, own_norms=own_norms)
+        kinds[mixer] = draft(s.LayerKind, steps=[step])
     return {"layer_kinds": kinds, "layers": mixers}
 
 

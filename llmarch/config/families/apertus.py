@@ -13,7 +13,9 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     norm = draft(s.QKNorm, scope="head")
     activation = blocks.activation_name(c)
-    numbers = 4 if activation.value == "xielu" else 0
+    numbers = 0
+    if activation.value == "xielu":
+        numbers = 4
     mlp = blocks.dense(c, gated=False, activation=activation, activation_numbers=numbers)
     c.expect("qk_norm", True)
     c.expect("post_norm", False)

@@ -311,7 +311,8 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     if isinstance(audio, s.Conformer):
         yield from audio_rows(audio, "model.audio_tower.")
         projection = "model.embed_audio.embedding_projection"
-        yield from tensors.matrix_rows(projection, audio.projector[0], component="audio")
+        matrix = audio.projector[0]
+        yield from tensors.matrix_rows(projection, matrix, component="audio")
 
 
 VISION_ATTENTION = tensors.split_attention_parts(

@@ -17,7 +17,8 @@ def read(c: ConfigKeys) -> Draft:
     ffns = every_nth(c, "expert_layer", "moe", "dense")
     if c.size("num_experts").value == 1:
         ffns = blocks.every_layer(c, "dense")
-    mixers = blocks.read_used_blocks(c, {"full": attention, "linear": mamba}, layers.value)
+    readers = {"full": attention, "linear": mamba}
+    mixers = blocks.read_used_blocks(c, readers, layers.value)
     return blocks.decoder(
         c,
         mixers=mixers,

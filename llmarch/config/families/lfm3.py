@@ -17,8 +17,9 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     layers = attention_layers(c)
     readers = {"full": full, "sliding": sliding, "linear": blocks.short_conv}
-    sandwich = c.flag("use_sandwich_norm").value
-    step = blocks.sandwich_step if sandwich else blocks.pre_norm_step
+    step = blocks.pre_norm_step
+    if c.flag("use_sandwich_norm").value:
+        step = blocks.sandwich_step
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, readers, layers.value),

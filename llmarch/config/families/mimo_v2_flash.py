@@ -136,7 +136,8 @@ def window(c: ConfigKeys) -> Sourced:
         return c.size("sliding_window")
     c.ignore("sliding_window")  # published files repeat the other key
     key = c.key("sliding_window_size")
-    return derived(published.value + 1, f"{key} + 1, the token itself")
+    width = published.value + 1
+    return derived(width, f"{key} + 1, the token itself")
 
 
 FAMILY = Family(

@@ -84,12 +84,14 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     It ignores rotary_dim, which the published files state too and other engines read; that the
     class writes its default of it out contradicts nothing.
     """
-    published = c.size("rotary_dim")
+    key = "rotary_dim"
+    published = c.size(key)
     rotary = blocks.rotary_dim(c, dim)
     if published.value == rotary.value:
         return published
-    if published.value != c.defaults.get("rotary_dim"):
-        another_value(c, "rotary_dim", rotary.value, rotary.evidence.ref)
+    default = c.defaults.get(key)
+    if published.value != default:
+        another_value(c, key, rotary.value, rotary.evidence.ref)
     return rotary
 
 

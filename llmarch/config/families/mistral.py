@@ -124,8 +124,8 @@ def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -
     """
     bias = c.flag("multimodal_projector_bias")
     mlp = towers.feature_mlp(hidden, width, layers, bias)
-    kind = c.word("mm_projector_id", default="patch_merge").value
-    if kind != "patch_merge":
+    kind = c.word("mm_projector_id", default="patch_merge")
+    if kind.value != "patch_merge":
         return mlp
 
     key = "spatial_merge_size"

@@ -13,7 +13,9 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     bias = c.flag("use_bias")
     window = c.optional(c.size, "sliding_window")
-    name = "full" if window.value is None else "sliding"
+    name = "sliding"
+    if window.value is None:
+        name = "full"
     mixer = blocks.attention(c, qkv_bias=bias, output_bias=bias, window=window)
     return blocks.decoder(
         c,

@@ -126,7 +126,8 @@ def header_error(file: str, problem: str, tensor: str | None = None) -> HeaderEr
     """Return the error that names file, tensor and problem."""
     where = printable(file)
     if tensor is not None:
-        where += f": tensor {printable(tensor)}"
+        name = printable(tensor)
+        where += f": tensor {name}"
     return HeaderError(f"{where}: {problem}")
 
 

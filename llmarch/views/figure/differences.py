@@ -110,7 +110,8 @@ def edited(a: Architecture, edit: Edit | None) -> Architecture | None:
 def named_norms(a: Architecture) -> set[str]:
     """Return the names of all norms that a model places."""
     names = [a.final_norm, a.embedding.norm]
-    for kind in a.layer_kinds.values():
+    kinds = a.layer_kinds.values()
+    for kind in kinds:
         names += norm_places(kind)
     named = filter(None, names)
     return set(named)

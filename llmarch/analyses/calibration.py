@@ -339,10 +339,12 @@ def _count_reasons(count: FigureDifference, log: EngineLog) -> list[str]:
     if abs(off) > AIMS[count.name]:
         read = ENGINES[log.engine].version
         logged = log.version or "not logged"
-        return [
+        versions = f"version read: {read}; logged: {logged}"
+        reason = (
             f"{count.name}: {off:+.1f} % even with the logged room: the rule of the pool is "
-            f"another (version read: {read}; logged: {logged}), or a flag is not in the log"
-        ]
+            f"another ({versions}), or a flag is not in the log"
+        )
+        return [reason]
     if not count.is_within:
         return [f"{count.name}: follows from the room; with the logged room it is {off:+.2f} % off"]
     return []

@@ -1,4 +1,4 @@
-"""Look up and replace what is at a dotted path of an architecture: `mixers.full.head_dim`.
+"""Look up, replace and take apart dotted paths of an architecture: `mixers.full.head_dim`.
 
 The names of fields, of named blocks and the numbers of entries are the parts of a path. Pure.
 """
@@ -7,6 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, cast
+
+
+def last_part(path: str) -> str:
+    """Return what follows the last dot of a path, key or name; all of it without a dot."""
+    _, _, last = path.rpartition(".")
+    return last
+
+
+def parent_path(path: str) -> str:
+    """Return what precedes the last dot of a path, key or name; nothing without a dot."""
+    parent, _, _ = path.rpartition(".")
+    return parent
 
 
 def find_value(node: Any, path: str) -> Any:

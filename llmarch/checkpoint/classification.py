@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ..architecture.paths import parent_path
 from ..architecture.schema import Architecture, Attention, Quantization
 from .indices import Index, split_by_axes
 from .layouts import fused_place
@@ -66,12 +67,10 @@ def classify(
     Rows that a classified tensor explains are missing from the matching no longer: those of a head
     that holds the embedding, and those of matrices in an unknown packing.
 
-    Args:
-        a: the architecture by the config
-        matching: rows and tensors, matched as far as names and numbers allow
-        unpacked: all logical tensors, with the formats they are in
-        declared: the quantization that the config declares
-
+    a: the architecture by the config.
+    matching: rows and tensors, matched as far as names and numbers allow.
+    unpacked: all logical tensors, with the formats they are in.
+    declared: the quantization that the config declares.
     """
     return _Classifier(a, matching, unpacked, declared).run()
 
@@ -232,7 +231,7 @@ class _Classifier:
         # The parts of a packed matrix are named after it (`q_proj.codes`), some of them deeper.
         stem = tensor.source
         while "." in stem:
-            stem, _, _ = stem.rpartition(".")
+            stem = parent_path(stem)
             key = self.matching.canonical_name(f"{stem}.weight")
             width = stem.count("{}")
             indices = {index[:width] for index in tensor.indices}
@@ -285,13 +284,17 @@ class _Classifier:
 
 def kv_sharing_layers(a: Architecture) -> set[int]:
     """Return the layers that use the keys and values of another layer."""
-    kinds: set[str] = set()
+    sharing: set[str] = set()
     for kind in a.layer_kinds:
         for block in a.blocks_of(kind):
             if isinstance(block, Attention) and block.kv_from:
-                kinds.add(kind)
+                sharing.add(kind)
 
-    return {number for number, kind in enumerate(a.layers) if kind in kinds}
+    numbers: set[int] = set()
+    for number, kind in enumerate(a.layers):
+        if kind in sharing:
+            numbers.add(number)
+    return numbers
 
 
 def _is_unused(key: str, tensor: LogicalTensor, kv_sharing: set[int]) -> bool:

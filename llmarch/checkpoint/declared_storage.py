@@ -267,7 +267,8 @@ def _compressed_inputs(tensor: LogicalTensor, d: Quantization) -> Problems:
 
 def _compressed_shapes(tensor: LogicalTensor, d: Quantization) -> dict[str, set[Shape]]:
     """Return the shapes that weight scales may have, by the declaration that gives them."""
-    if tensor.shape is None or len(tensor.shape) < 2 or tensor.uncertain:
+    shape = tensor.shape
+    if shape is None or len(shape) < 2 or tensor.uncertain:
         return {}
     strategy = d.strategy
     if strategy is None and d.block is not None:
@@ -276,10 +277,12 @@ def _compressed_shapes(tensor: LogicalTensor, d: Quantization) -> dict[str, set[
         strategy = "group"
     if strategy in ("group", "tensor_group") and d.group_size is not None:
         words = f"group_size {d.group_size}"
-        return {words: {group_shape(tensor, d.group_size)}}
+        needed = group_shape(tensor, d.group_size)
+        return {words: {needed}}
     if strategy == "block" and d.block is not None:
-        block = (d.block[0], d.block[1])
-        return {f"block {block[0]} × {block[1]}": {blocks_of(tensor.shape, block)}}
+        rows, columns = d.block[0], d.block[1]
+        needed = blocks_of(shape, (rows, columns))
+        return {f"block {rows} × {columns}": {needed}}
     if strategy == "channel":
         return {"strategy channel": channel_shapes(tensor)}
     if strategy == "tensor":

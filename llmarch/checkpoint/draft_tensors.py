@@ -46,6 +46,8 @@ def _layer_numbers(table: TensorTable, name: re.Pattern[str]) -> set[int]:
     numbers: set[int] = set()
     for group in table:
         key = canonical(group.pattern)
-        if LAYER_NAME.match(key) and name.search(key):
-            numbers.update(index[0] for index in group.indices)
+        if not LAYER_NAME.match(key) or not name.search(key):
+            continue
+        for index in group.indices:
+            numbers.add(index[0])
     return numbers

@@ -87,7 +87,7 @@ class Exclusions:
         pattern = self._patterns.get(folded)
         if pattern is None:
             is_rewritten = len(self._patterns) < MAX_PATTERNS
-            pattern = _module(folded).removesuffix(".") if is_rewritten else folded[:-1]
+            pattern = canonical(folded).removesuffix(".") if is_rewritten else folded[:-1]
             self._patterns[folded] = pattern
         is_glob = any(mark in pattern for mark in "*?")
         if not is_glob:
@@ -103,14 +103,12 @@ class Exclusions:
     def excluded_indices(self, tensor: LogicalTensor, key: str = "") -> list[Index]:
         """Return the indices of a tensor whose modules are in the list.
 
-        Args:
-            tensor: the tensor, as it is stored
-            key: its canonical name, if that is known better than from the tensor's own
-
+        tensor: the tensor, as it is stored.
+        key: its canonical name, if that is known better than from the tensor's own.
         """
-        own = _module(tensor.pattern).removesuffix(".weight")
+        own = canonical(tensor.pattern).removesuffix(".weight")
         excluded = self._excluded(tensor, own)
-        known = _module(key).removesuffix(".weight")
+        known = canonical(key).removesuffix(".weight")
         if known not in ("", own) and known.count("{}") == own.count("{}"):
             excluded |= self._excluded(tensor, known)
         return [index for index in tensor.indices if index in excluded]
@@ -131,11 +129,6 @@ class Exclusions:
         for regex in self.regexes:
             excluded |= _matching(regex, tensor, module)
         return excluded
-
-
-def _module(name: str) -> str:
-    """Return a module's name without wrappers, and with the parts that all spellings share."""
-    return canonical(name)
 
 
 def _parts(module: str) -> list[tuple[str, int]]:

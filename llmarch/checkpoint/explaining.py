@@ -18,7 +18,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import Any, NamedTuple
 
-from ..architecture.paths import find_value, replace_value
+from ..architecture.paths import find_value, last_part, replace_value
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
@@ -119,15 +119,13 @@ def explained_by_facts(
 ) -> list[Finding]:
     """Return a finding for each fact whose other value explains what is stored.
 
-    Args:
-        a: the architecture by the config
-        rows: its template
-        tensors: what is stored
-        template_of: gives the template of another architecture
-        conversion: how transformers finds the tensors of the model_type
-        keys: the config, to be read again; None if there is none
-        partial: some headers could not be read, so that an absence proves nothing
-
+    a: the architecture by the config.
+    rows: its template.
+    tensors: what is stored.
+    template_of: gives the template of another architecture.
+    conversion: how transformers finds the tensors of the model_type.
+    keys: the config, to be read again; None if there is none.
+    partial: some headers could not be read, so that an absence proves nothing.
     """
     search = _Search(_Variant(a, rows, {}, {}), tensors, template_of, conversion, keys, partial)
     return search.run()
@@ -286,7 +284,11 @@ class _Search:
         """
         a = self.architecture
         evidence: Mapping[str, Evidence] = {}
-        of_keys = {knob.name: value for knob, value in changes.items() if knob.is_key}
+        of_keys: dict[str, Any] = {}
+        of_facts: dict[str, Any] = {}
+        for knob, value in changes.items():
+            of_kind = of_keys if knob.is_key else of_facts
+            of_kind[knob.name] = value
         if of_keys:
             assert self.keys is not None
             read = self.keys.read(of_keys)
@@ -294,9 +296,8 @@ class _Search:
                 return None
             a, evidence = read
         try:
-            for knob, value in changes.items():
-                if not knob.is_key:
-                    a = replace_value(a, knob.name, value)
+            for path, value in of_facts.items():
+                a = replace_value(a, path, value)
             rows = self.template_of(a)
         except INVALID:
             return None
@@ -558,7 +559,7 @@ def _name_of_source(match: Match, conflict: Conflict) -> str:
     if match.stored_shape is None:
         return name
     text = f"{name} {format_shape(match.stored_shape)}"
-    _, _, field_name = conflict.path.rpartition(".")
+    field_name = last_part(conflict.path)
     if field_name in COUNTS:
         for expected, stored in zip(match.expected_shape, match.stored_shape, strict=False):
             each, rest = divmod(stored, conflict.new)

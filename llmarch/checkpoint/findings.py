@@ -27,17 +27,16 @@ def limit_findings(findings: list[Finding]) -> list[Finding]:
     """
     if len(findings) > MAX_FINDINGS:
         findings = _cut(findings)
-    return [escape_finding(f) for f in findings]
+    return list(map(escape_finding, findings))
 
 
 def _cut(findings: list[Finding]) -> list[Finding]:
     ordered = sorted(findings, key=_is_info)
-    kept = ordered[:MAX_FINDINGS]
     left_out = len(ordered) - MAX_FINDINGS
-    last = kept.pop()
+    *kept, last = ordered[:MAX_FINDINGS]
     message = f"{last.message}; and {left_out:,} more findings"
-    kept.append(replace(last, message=message))
-    return kept
+    last = replace(last, message=message)
+    return [*kept, last]
 
 
 def _is_info(finding: Finding) -> bool:

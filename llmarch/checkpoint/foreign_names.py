@@ -94,10 +94,13 @@ def _is_free(
     tensor: LogicalTensor, rows: Sequence[TensorRow], stored: Sequence[LogicalTensor]
 ) -> bool:
     """Return whether rows have the numbers of a tensor, and no tensor is stored for them."""
-    width = len(tensor.indices[0])
+    first = tensor.indices[0]
+    width = len(first)
     outside = tensor.indices
     for row in rows:
-        if outside and len(row.axes) == width:
+        if not outside:
+            break
+        if len(row.axes) == width:
             _, outside = split_by_axes(outside, row.axes)
     if outside:
         return False

@@ -106,12 +106,14 @@ class _Fusing:
 
     def _collect_rows(self, stored_keys: set[str]) -> None:
         """Collect missing rows that belong to a fused tensor of which something is stored."""
-        places = _fused_places(self.matching.missing)
+        all_missing = self.matching.missing
+        places = _fused_places(all_missing)
         for key, place in places.items():
-            if place.key not in stored_keys:
+            fused_key = place.key
+            if fused_key not in stored_keys:
                 continue
-            parts = self.expected.setdefault(place.key, {})
-            for missing in self.matching.missing[key]:
+            parts = self.expected.setdefault(fused_key, {})
+            for missing in all_missing[key]:
                 _add_row(parts, place, missing)
 
     def _collect_tensors(self, places: dict[str, FusedPlace]) -> None:
@@ -282,9 +284,9 @@ def _stacked_part(place: FusedPlace, tensor: LogicalTensor, experts: int) -> _Te
     """Return the part that `experts` tensors make, stacked."""
     one = _stored_part(place, tensor)
     shapes = tuple((experts, *shape) for shape in one.shapes)
-    elements = None
-    if one.elements is not None:
-        elements = one.elements * experts
+    elements = one.elements
+    if elements is not None:
+        elements *= experts
 
     return _TensorPart(place, shapes, elements, experts, tensor)
 

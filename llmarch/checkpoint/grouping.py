@@ -89,15 +89,18 @@ def group_by_module(sets: Iterable[TensorSet], minimum: int = MIN_GROUPED) -> li
     for tensors in sets:
         module = _module_of(tensors.pattern)
         key = (module, tensors.indices_key())
-        by_module.setdefault(key, []).append(tensors)
+        members = by_module.setdefault(key, [])
+        members.append(tensors)
 
     groups: list[ModuleGroup] = []
     for (module, _), members in by_module.items():
         if module and len(members) >= minimum:
-            groups.append(_group(module + "*", members))
+            together = _group(module + "*", members)
+            groups.append(together)
             continue
         for member in members:
-            groups.append(_group(member.pattern, [member]))
+            alone = _group(member.pattern, [member])
+            groups.append(alone)
 
     return groups
 
@@ -132,6 +135,7 @@ def missing_sets(missing: Iterable[MissingRow]) -> list[TensorSet]:
         if matched:
             indices = missing_indices(matched, row.axes)
         count = row.count - len(matched)
-        sets.append(TensorSet(row.pattern, indices, count, position))
+        lacking = TensorSet(row.pattern, indices, count, position)
+        sets.append(lacking)
 
     return sets

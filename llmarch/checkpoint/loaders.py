@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..architecture.paths import parent_path
 from ..architecture.schema import Architecture, Finding
 from ..config.vocabulary import TRANSFORMERS
 from ..tensors.conversion import Conversion
@@ -83,7 +84,7 @@ class _Loaders:
         patterns = {tensor.pattern for tensor in stored}
         self.native = conversion.native and not MISTRAL_NATIVE.isdisjoint(patterns)
         self.mlx = writer == "mlx" or any(is_mlx(tensor) for tensor in stored)
-        self.packed_modules = {_module(tensor.pattern) for tensor in stored if tensor.packing}
+        self.packed_modules = {parent_path(tensor.pattern) for tensor in stored if tensor.packing}
         """Modules whose weights are packed."""
         self.wrapped = any(
             "language_model." in wrapper_prefix(row.pattern) for m in matches for row in m.rows
@@ -106,7 +107,7 @@ class _Loaders:
         if self.mlx:
             spellings += self._mlx_spellings(stored, published)
         # Biases of experts stand beside the weights.
-        if self.mlx or _module(stored) in self.packed_modules:
+        if self.mlx or parent_path(stored) in self.packed_modules:
             spellings += [
                 at_experts(spelling, name)
                 for spelling in spellings
@@ -129,11 +130,6 @@ class _Loaders:
             absorbed = _ABSORBED.sub(".kv_b_proj.", rest)
             names.append(wrapper_prefix(name) + absorbed)
         return names
-
-
-def _module(name: str) -> str:
-    """Return the module that a tensor is of."""
-    return name.rpartition(".")[0]
 
 
 def is_mlx(tensor: LogicalTensor) -> bool:
@@ -162,12 +158,10 @@ def loader_findings(
 ) -> list[Finding]:
     """Return findings for names and layouts that no loader finds, and for mixed spellings.
 
-    Args:
-        a: the architecture by the config
-        matching: all matches of the template with the stored tensors
-        conversion: how transformers finds the tensors of the model_type
-        writer: the library that wrote the files, as their headers say
-
+    a: the architecture by the config.
+    matching: all matches of the template with the stored tensors.
+    conversion: how transformers finds the tensors of the model_type.
+    writer: the library that wrote the files, as their headers say.
     """
     loaders = _Loaders(conversion, matching.matches, writer)
     by_prefix: dict[str, _Refused] = {}

@@ -36,11 +36,9 @@ class _Layers(NamedTuple):
 def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list[Finding]:
     """Return findings for rows that still miss tensors.
 
-    Args:
-        a: the architecture by the config
-        matching: what is matched, after unexpected tensors have been classified
-        partial: some headers could not be read
-
+    a: the architecture by the config.
+    matching: what is matched, after unexpected tensors have been classified.
+    partial: some headers could not be read.
     """
     missing = [m for rows in matching.missing.values() for m in rows]
     if partial:
@@ -232,12 +230,14 @@ def _expert_findings(matching: Matching) -> list[Finding]:
 def _tensor_findings(missing: list[MissingRow]) -> list[Finding]:
     findings: list[Finding] = []
     for group in group_by_module(missing_sets(missing)):
-        first = missing[group.sets[0].position]
+        first, *others = group.sets
         shape = None
-        if len(group.sets) == 1:
-            shape = list(first.row.shape)
+        if not others:
+            row, _ = missing[first.position]
+            shape = list(row.shape)
         them = "it" if group.count == 1 else "them"
         message = f"{group}: the config asks for {them}, the checkpoint has none"
-        findings.append(weights_finding("tensor-missing", group.path, message, old=shape))
+        finding = weights_finding("tensor-missing", group.path, message, old=shape)
+        findings.append(finding)
 
     return findings

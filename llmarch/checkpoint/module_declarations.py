@@ -27,9 +27,10 @@ class ModuleDeclarations:
             modules = {}
         for words, names in modules.items():
             own = apply_format(declared, parse_module_format(words))
-            if any(is_class_name(name) for name in names):
+            if any(map(is_class_name, names)):
                 self.declared = own
-            self._own.append((own, Exclusions(tuple(names))))
+            of_names = Exclusions(tuple(names))
+            self._own.append((own, of_names))
 
     @property
     def is_complete(self) -> bool:

@@ -265,11 +265,9 @@ _NATIVE_PARTS = (".attention.w", ".feed_forward.w", "attention_norm", "ffn_norm"
 def naming_notes(key: str, templates: Sequence[str], stored: str) -> list[str]:
     """Return notes for people on how the checkpoint names a tensor.
 
-    Args:
-        key: its canonical name, of the fused tensor where one side is fused
-        templates: the names that the template has for it, several where the stored one is fused
-        stored: the stored name
-
+    key: its canonical name, of the fused tensor where one side is fused.
+    templates: the names that the template has for it, several where the stored one is fused.
+    stored: the stored name.
     """
     if stored in templates:
         return []

@@ -43,11 +43,9 @@ def unannounced_facts(
 ) -> list[Finding]:
     """Return findings for facts whose tensors are stored and that the config denies.
 
-    Args:
-        a: the architecture by the config
-        rows: the template by canonical name
-        extra: stored tensors without a row, with their canonical names
-
+    a: the architecture by the config.
+    rows: the template by canonical name.
+    extra: stored tensors without a row, with their canonical names.
     """
     found: dict[Conflict, list[str]] = {}
     for key, tensor in extra:
@@ -77,11 +75,9 @@ def absent_facts(
 ) -> list[Finding]:
     """Return findings for facts that the config has and whose tensors are not stored.
 
-    Args:
-        a: the architecture by the config
-        rows: the template by canonical name
-        missing: rows of which nothing is stored
-
+    a: the architecture by the config.
+    rows: the template by canonical name.
+    missing: rows of which nothing is stored.
     """
     key_of = {row.pattern: key for key, of_name in rows.items() for row in of_name}
     found: dict[Conflict, list[str]] = {}

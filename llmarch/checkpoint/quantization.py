@@ -80,12 +80,10 @@ that the config declares, and then find no scales, or tensors of another dtype a
 def packing_finding(path: str, message: str, old: Any, new: Any) -> Finding:
     """Return the finding that a tensor is not stored as declared.
 
-    Args:
-        path: the tensor, or the fact of the declaration
-        message: what disagrees
-        old: the declaration
-        new: what is stored
-
+    path: the tensor, or the fact of the declaration.
+    message: what disagrees.
+    old: the declaration.
+    new: what is stored.
     """
     return Finding(
         rule="tensor-dtype",
@@ -106,13 +104,11 @@ def quantization_findings(
 ) -> list[Finding]:
     """Return the findings where declaration and tensors disagree.
 
-    Args:
-        matches: rows and the tensors stored for them
-        unpacked: all logical tensors, with the formats they are in
-        declared: the quantization that the config declares
-        conversion: how transformers finds the tensors of the model_type
-        uncertain: some tensors are in a packing that llmarch does not unpack, perhaps the declared
-
+    matches: rows and the tensors stored for them.
+    unpacked: all logical tensors, with the formats they are in.
+    declared: the quantization that the config declares.
+    conversion: how transformers finds the tensors of the model_type.
+    uncertain: some tensors are in a packing that llmarch does not unpack, perhaps the declared.
     """
     tensors = [tensor for match in matches for tensor in match.tensors]
     packed = [x for x in tensors if x.packing]
@@ -268,7 +264,8 @@ def _is_announced(format: str, declared: Quantization) -> bool:
 def _first_of_each_packing(packed: list[LogicalTensor]) -> list[LogicalTensor]:
     first: dict[str, LogicalTensor] = {}
     for tensor in packed:
-        first.setdefault(tensor.packing, tensor)
+        if tensor.packing not in first:
+            first[tensor.packing] = tensor
     return list(first.values())
 
 
@@ -370,9 +367,12 @@ def declares_some_module(matches: list[Match], declared: Quantization) -> bool:
         return True
     modules = declared_modules(declared)
     linear = [match for match in matches if modules.quantises(match, is_packed_elsewhere=False)]
-    return not linear or any(
-        modules.plain_indices(match, tensor) for match in linear for tensor in match.tensors
-    )
+    if not linear:
+        return True
+    for match in linear:
+        if any(modules.plain_indices(match, tensor) for tensor in match.tensors):
+            return True
+    return False
 
 
 def packed_but_not_declared(matches: list[Match], declared: Quantization) -> list[Finding]:

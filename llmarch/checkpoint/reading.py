@@ -303,9 +303,8 @@ def check_counts(parameters: Parameters, rows: list[TensorRow], file: str) -> No
 def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
     """Return the family of a config, and the config for that family to read.
 
-    Args:
-        data: the parsed config
-        file: its name; `params.json` has Mistral's native keys
+    data: the parsed config.
+    file: its name; `params.json` has Mistral's native keys.
 
     Raises ConfigError without a usable model_type, and UnknownFamily for one without a family.
 

@@ -26,12 +26,10 @@ def unexpected_findings(
 ) -> list[Finding]:
     """Return the findings for all classes of stored tensors, and the facts that these contradict.
 
-    Args:
-        a: the architecture by the config
-        matching: rows and the tensors stored for them
-        classified: the tensors that are not as the template says
-        contradicted: the facts that sizes contradict
-
+    a: the architecture by the config.
+    matching: rows and the tensors stored for them.
+    classified: the tensors that are not as the template says.
+    contradicted: the facts that sizes contradict.
     """
     return [
         *_copy_findings(classified.copies),
@@ -82,7 +80,8 @@ def _shape_finding(match: Match) -> Finding:
 def _not_comparable_findings(tensors: list[LogicalTensor]) -> list[Finding]:
     findings: list[Finding] = []
     for group in group_by_module(stored_sets(tensors)):
-        tensor = tensors[group.sets[0].position]
+        first = group.sets[0]
+        tensor = tensors[first.position]
         why = tensor.not_comparable
         if not why:
             shape = format_shape(tensor.shape or ())
@@ -110,7 +109,8 @@ def _buffer_findings(
     tensors: list[LogicalTensor], why: str = "computed, not learned; not counted"
 ) -> list[Finding]:
     findings: list[Finding] = []
-    for group in group_by_module(stored_sets(tensors)):
+    groups = group_by_module(stored_sets(tensors))
+    for group in groups:
         message = f"{group}: {why}"
         finding = info_finding("buffers-stored", group.path, message)
         findings.append(finding)

@@ -98,15 +98,13 @@ def verify(
 ) -> Verification:
     """Return what the headers of a checkpoint say of a template.
 
-    Args:
-        architecture: the architecture by the config
-        rows: the tensor template of that architecture
-        table: the headers
-        conversion: how transformers finds the tensors of the model_type
-        quantization: what the config declares, if not the architecture's own
-        keys: the config, to be read again with the values that tensors suggest
-        partial: some headers could not be read, so that an absence proves nothing
-
+    architecture: the architecture by the config.
+    rows: the tensor template of that architecture.
+    table: the headers.
+    conversion: how transformers finds the tensors of the model_type.
+    quantization: what the config declares, if not the architecture's own.
+    keys: the config, to be read again with the values that tensors suggest.
+    partial: some headers could not be read, so that an absence proves nothing.
     """
     declared = quantization or architecture.quantization
     unpacked = unpack(table, declared)

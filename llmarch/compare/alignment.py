@@ -89,8 +89,10 @@ def align(old: Architecture, new: Architecture) -> Alignment:
     weights = shared_layers(old, new)
     pairs: dict[str, str] = {}
     for group in ("norms", "mixers", "ffns", "layer_kinds"):
-        names = names_on_other_side(reversed_pairs(pairs), new, old)
-        candidates = sorted(_candidates(group, old, new, weights, names), reverse=True)
+        old_paths = reversed_pairs(pairs)
+        names = names_on_other_side(old_paths, new, old)
+        candidates = list(_candidates(group, old, new, weights, names))
+        candidates.sort(reverse=True)
         pairs |= _best_pairs(candidates)
     return _with_leftovers(old, new, pairs, weights)
 
@@ -126,9 +128,13 @@ def _shared_kinds(old: Architecture, new: Architecture) -> dict[Pair, float]:
     """Return how many layers are of one kind in the old and of another in the new model."""
     kinds: dict[Pair, float] = {}
     for pair in zip(old.layers, new.layers, strict=False):
-        kinds[pair] = kinds.get(pair, 0) + 1
-    if old.mtp and new.mtp and old.mtp.layer_kind and new.mtp.layer_kind:
-        kinds.setdefault((old.mtp.layer_kind, new.mtp.layer_kind), BESIDE_LAYERS)
+        known = kinds.get(pair, 0)
+        kinds[pair] = known + 1
+    if old.mtp is None or new.mtp is None:
+        return kinds
+    if old.mtp.layer_kind and new.mtp.layer_kind:
+        pair = old.mtp.layer_kind, new.mtp.layer_kind
+        kinds.setdefault(pair, BESIDE_LAYERS)
     return kinds
 
 

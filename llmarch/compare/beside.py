@@ -80,8 +80,10 @@ def key_differences(old: Beside, new: Beside, *, code: bool) -> Iterator[BesideC
     if old.keys is None or new.keys is None:
         return
     for key in dict.fromkeys([*old.keys, *new.keys]):
-        before, after = old.keys.get(key), new.keys.get(key)
-        if before == after or (CODE_KEY in key.split(".")) != code:
+        before = old.keys.get(key)
+        after = new.keys.get(key)
+        names_code = CODE_KEY in key.split(".")
+        if before == after or names_code != code:
             continue
         if code and after is None:
             after = REMOVED
@@ -92,10 +94,13 @@ def code_differences(old: Beside, new: Beside) -> Iterator[BesideChange]:
     """Yield the files of code that have another content, are new or are gone."""
     if not old.files or not new.files:
         return
-    for name in sorted({*old.files, *new.files}):
-        if is_code_file(name) and _differ(old, new, name):
-            before, after = old.files.get(name), new.files.get(name)
-            yield BesideChange(name, _short_id(before), _short_id(after) or REMOVED)
+    names = {*old.files, *new.files}
+    for name in sorted(names):
+        if not is_code_file(name) or not _differ(old, new, name):
+            continue
+        before = _short_id(old.files.get(name))
+        after = _short_id(new.files.get(name))
+        yield BesideChange(name, before, after or REMOVED)
 
 
 def file_differences(old: Beside, new: Beside, *, weights: bool) -> str:
@@ -132,13 +137,16 @@ def _file_phrases(old: Beside, new: Beside) -> Iterator[str]:
 
 def _weight_phrases(old: Beside, new: Beside) -> list[str]:
     """Return which weight files of one name have other bytes; none if they were split anew."""
-    names = [name for name in sorted({*old.files} & {*new.files}) if is_weight_file(name)]
-    other = [name for name in names if _differ(old, new, name)]
+    names = old.files.keys() & new.files.keys()
+    weights = sorted(filter(is_weight_file, names))
+    other = [name for name in weights if _differ(old, new, name)]
     if not other:
         return []
-    if len(other) == 1:
-        return [f"weights: {other[0]} has other bytes"]
-    return [f"weights: {len(other)} of {len(names)} files have other bytes, {other[0]} first"]
+    first = other[0]
+    count = len(other)
+    if count == 1:
+        return [f"weights: {first} has other bytes"]
+    return [f"weights: {count} of {len(weights)} files have other bytes, {first} first"]
 
 
 def _differ(old: Beside, new: Beside, name: str) -> bool:
@@ -147,10 +155,12 @@ def _differ(old: Beside, new: Beside, name: str) -> bool:
     A file has one hash or several, each with its kind. Those of a kind that both sides have decide;
     without one, nothing is known.
     """
-    before, after = old.files.get(name), new.files.get(name)
+    before = old.files.get(name)
+    after = new.files.get(name)
     if before is None or after is None:
         return before is not after
-    olds, news = _hashes(before), _hashes(after)
+    olds = _hashes(before)
+    news = _hashes(after)
     for kind in ("sha256", "git", "size"):
         if kind in olds and kind in news:
             return olds[kind] != news[kind]

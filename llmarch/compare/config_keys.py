@@ -12,6 +12,7 @@ from dataclasses import field, replace
 from typing import Any, cast
 
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.paths import last_part, parent_path
 from ..architecture.schema import Change, Evidence
 from ..config.keys import is_inert
 from .rules import is_about_facts
@@ -51,9 +52,15 @@ def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys that have an effect and other values; none if a config is unknown."""
     if not old or not new:
         return []
-    before, after = _effective(old), _effective(new)
-    keys = dict.fromkeys([*before, *after])
-    return [key for key in keys if before.get(key) != after.get(key)]
+    before = _effective(old)
+    after = _effective(new)
+    changed: list[str] = []
+    for key in dict.fromkeys([*before, *after]):
+        old_value = before.get(key)
+        new_value = after.get(key)
+        if old_value != new_value:
+            changed.append(key)
+    return changed
 
 
 def _effective(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,8 +98,7 @@ def _key_of(change: Change, old: Told, new: Told, changed: Sequence[str]) -> str
     new_path = change.new_path or change.path
     named = [*_named_keys(new.evidence, new_path), *_named_keys(old.evidence, old_path)]
     for key in changed:
-        _, _, last = key.rpartition(".")
-        if key in named or last in named:
+        if key in named or last_part(key) in named:
             return key
     if changed:
         return common_part(changed) or None
@@ -122,7 +128,7 @@ def _named_keys(evidence: Mapping[str, Evidence], path: str) -> list[str]:
     while path:
         if path in evidence:
             return KEY.findall(evidence[path].ref)
-        path = path.rpartition(".")[0]
+        path = parent_path(path)
     return []
 
 

@@ -12,9 +12,10 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any, NamedTuple, cast
 
 from ..architecture.fingerprint import NAMED_GROUPS
+from ..architecture.frozen import Frozen, compared_names
 from ..architecture.implied import have_same_effect, same
 from ..architecture.layers import norm_places, run_lengths
-from ..architecture.paths import find_value
+from ..architecture.paths import find_value, last_part
 from ..architecture.schema import Architecture, Change, LayerKind
 from .alignment import (
     Alignment,
@@ -183,19 +184,19 @@ class _Aligned:
 
     def _below(self, block: _Block) -> Iterator[Difference]:
         """Yield the differences below the paths of a block."""
-        old, new = find_value(self.old, block.old_path), find_value(self.new, block.new_path)
-        name = block.path.rpartition(".")[2]
+        old = find_value(self.old, block.old_path)
+        new = find_value(self.new, block.new_path)
+        name = last_part(block.path)
         as_old = rename_references(old, self.joined_names, name)
         as_new = rename_references(new, self.old_names, name)
-        for below in _differing_paths(as_old, as_new, block.path):
-            rest = below.removeprefix(block.path)
-            yield self._difference(
-                _Block(below, f"{block.old_path}{rest}", f"{block.new_path}{rest}")
-            )
+        for path in _differing_paths(as_old, as_new, block.path):
+            below = path.removeprefix(block.path)
+            part = _Block(path, block.old_path + below, block.new_path + below)
+            yield self._difference(part)
 
     def _difference(self, block: _Block) -> Difference:
         """Return the difference at the paths of a fact."""
-        _, _, name = block.path.rpartition(".")
+        name = last_part(block.path)
         old = find_value(self.old, block.old_path)
         new = find_value(self.new, block.new_path)
         made = rename_references(new, self.old_names, name)
@@ -238,19 +239,26 @@ def _differing_paths(old: Any, new: Any, path: str) -> Iterator[str]:
     if same(old, new) or (path in OFTEN_UNSAID and None in (old, new)):
         return
     if have_one_form(old, new):
-        for f in fields(old):
-            if f.compare and not have_same_effect(old, new, f.name):
-                yield from _differing_paths(
-                    getattr(old, f.name), getattr(new, f.name), f"{path}.{f.name}"
-                )
+        cls = cast("type[Frozen]", type(old))
+        for name in compared_names(cls):
+            if have_same_effect(old, new, name):
+                continue
+            before = getattr(old, name)
+            after = getattr(new, name)
+            yield from _differing_paths(before, after, f"{path}.{name}")
     elif isinstance(old, dict) and isinstance(new, dict):
-        blocks = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
-        for name in dict.fromkeys([*blocks[0], *blocks[1]]):
-            yield from _differing_paths(blocks[0].get(name), blocks[1].get(name), f"{path}.{name}")
+        olds = cast("dict[str, Any]", old)
+        news = cast("dict[str, Any]", new)
+        for name in dict.fromkeys([*olds, *news]):
+            before = olds.get(name)
+            after = news.get(name)
+            yield from _differing_paths(before, after, f"{path}.{name}")
     elif _are_records(old, new):
-        pairs = zip(cast("tuple[Any, ...]", old), cast("tuple[Any, ...]", new), strict=True)
-        for i, (a, b) in enumerate(pairs):
-            yield from _differing_paths(a, b, f"{path}.{i}")
+        old_records = cast("tuple[Any, ...]", old)
+        new_records = cast("tuple[Any, ...]", new)
+        pairs = zip(old_records, new_records, strict=True)
+        for i, (before, after) in enumerate(pairs):
+            yield from _differing_paths(before, after, f"{path}.{i}")
     else:
         yield path
 
@@ -295,5 +303,6 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in cast("tuple[Any, ...]", value)]
+        items = cast("tuple[Any, ...]", value)
+        return list(map(_plain, items))
     return value

@@ -50,11 +50,14 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
     if old.architecture is None or new.architecture is None:
         changes = observed_changes(old, new)
     else:
-        changes = with_keys(diff(old.architecture, new.architecture), old.told, new.told)
+        of_facts = diff(old.architecture, new.architecture)
+        changes = with_keys(of_facts, old.told, new.told)
         changes += _finding_changes(old, new)
         changes += _unread_key_changes(old, new)
     changes += _stored_changes(old, new, changes)
-    return [*changes, *_standing_conflicts(old, new), *_beside_changes(old, new)]
+    changes += _standing_conflicts(old, new)
+    changes += _beside_changes(old, new)
+    return changes
 
 
 def observed_changes(old: Entry, new: Entry) -> list[Change]:
@@ -63,9 +66,11 @@ def observed_changes(old: Entry, new: Entry) -> list[Change]:
     Findings of one observed and one read model are not compared: they come from different checks.
     """
     facts = compare_known(old, new)
-    before, after = old.known_keys(), new.known_keys()
+    before = old.known_keys()
+    after = new.known_keys()
     if not before or not after:
-        before, after = _model_type_key(old), _model_type_key(new)
+        before = _model_type_key(old)
+        after = _model_type_key(new)
     changes = merge_keys(facts.changes, key_changes(before, after))
     if old.observed is not None and new.observed is not None:
         changes += _finding_changes(old, new)
@@ -97,8 +102,11 @@ def _stored_severity(old: Entry, new: Entry) -> Severity:
     """Return what other stored tensors break: with a family, its findings tell the rest."""
     if old.architecture is not None and new.architecture is not None:
         return "quantization"
-    before, after = old.observed or ObservedFacts(), new.observed or ObservedFacts()
-    repacked = before.packings != after.packings and before.components == after.components
+    before = old.observed or ObservedFacts()
+    after = new.observed or ObservedFacts()
+    repacked = False
+    if before.components == after.components:
+        repacked = before.packings != after.packings
     return tensor_severity(old.tensors, new.tensors, repacked=repacked)
 
 
@@ -248,10 +256,12 @@ def finding_change(finding: Finding, old: str | None, new: str | None) -> Change
     old: the message before; None if the finding is new.
     new: the message now; None if the finding is gone, which breaks nothing.
     """
+    rule = finding.rule
+    path = finding.path
     severity = finding.severity
     if new is None:
         severity = "info"
-    return Change(rule=finding.rule, path=finding.path, old=old, new=new, severity=severity)
+    return Change(rule=rule, path=path, old=old, new=new, severity=severity)
 
 
 def have_same_tensors(old: Entry, new: Entry) -> bool:

@@ -20,8 +20,9 @@ def group_alike(changes: Iterable[Change]) -> list[Change]:
         if group in NAMED_GROUPS and below:
             values = repr((change.old, change.new))
             alike = change.rule, group, below, values, change.key
-        groups.setdefault(alike, []).append(change)
-    return [_as_one(members) for members in groups.values()]
+        members = groups.setdefault(alike, [])
+        members.append(change)
+    return list(map(_as_one, groups.values()))
 
 
 def split_path(path: str) -> tuple[str, str]:

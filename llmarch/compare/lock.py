@@ -225,9 +225,10 @@ def _stored_tensors(table: TensorTable | None) -> StoredTensors | None:
     if table is None:
         return None
     bits = sum(group.bits for group in table)
+    size = bits // 8
     rows = stored_rows(table)
     digest_of_all = hash_tensors(table)
-    return StoredTensors(len(table), bits // 8, digest_of_all, rows)
+    return StoredTensors(len(table), size, digest_of_all, rows)
 
 
 def config_value(config: Mapping[str, Any], key: str) -> str:
@@ -416,12 +417,18 @@ def _write_lines(
 def _filled_lines(items: list[str], indent: str) -> Iterator[_Line]:
     """Yield lines with as many items as fit on each."""
     line = ""
-    for number, item in enumerate(items, 1):
-        word = item + "," * (number < len(items))
-        if line and len(indent) + len(line) + len(word) >= LINE_WIDTH:
+    *others, last = items
+    words = [*(f"{item}," for item in others), last]
+    room = LINE_WIDTH - len(indent)
+    for word in words:
+        longer = f"{line} {word}"
+        if not line:
+            line = word
+        elif len(longer) <= room:
+            line = longer
+        else:
             yield _Line(indent + line, [])
-            line = ""
-        line = f"{line} {word}" if line else word
+            line = word
     yield _Line(indent + line, [])
 
 

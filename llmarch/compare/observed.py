@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from ..architecture.fingerprint import digest
+from ..architecture.fingerprint import NAMED_GROUPS, digest
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.implied import same
 from ..architecture.layers import norm_places, run_lengths
+from ..architecture.paths import last_part, parent_path
 from ..architecture.schema import Architecture, Change, Severity
 from ..config.keys import is_inert
 from .beside import is_beside
@@ -111,7 +112,8 @@ def facts_of_architecture(a: Architecture) -> ObservedFacts:
     kinds: dict[str, tuple[str, ...]] = {}
     for name, kind in a.layer_kinds.items():
         blocks = [branch.block for step in kind.steps for branch in step.branches]
-        norms = [f"norms.{norm}" for norm in norm_places(kind) if norm is not None]
+        named = filter(None, norm_places(kind))
+        norms = [f"norms.{norm}" for norm in named]
         kinds[name] = (*blocks, *norms)
     facts["layers"] = len(a.layers)
     return ObservedFacts(facts=facts, kinds=kinds, layers=a.layers, by_family=True)
@@ -139,7 +141,8 @@ def _flat_facts(value: Any, path: str) -> dict[str, Any]:
 def config_keys(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the dotted keys of a config with their values as JSON, long ones as their hash."""
     found: dict[str, str] = {}
-    for name, _, value in config_leaves(config):
+    leaves = config_leaves(config)
+    for name, _, value in leaves:
         text = json.dumps(value, sort_keys=True)
         if len(text) > LONGEST_KEY_VALUE:
             text = digest(value)
@@ -186,16 +189,24 @@ def merge_keys(facts: Iterable[Change], keys: Iterable[Change]) -> list[Change]:
     left = {change.path: change for change in keys}
     told: list[Change] = []
     for change in facts:
-        for path, key in left.items():
-            values = json.dumps(change.old), json.dumps(change.new)
-            if (key.old, key.new) == values and change.path.rpartition(".")[2] in path:
-                old, new = change.old, change.new
-                told.append(replace(change, key=path, key_old=old, key_new=new))
-                del left[path]
-                break
-        else:
+        key = _key_of_fact(change, left.values())
+        if key is None:
             told.append(change)
+            continue
+        del left[key]
+        told.append(replace(change, key=key, key_old=change.old, key_new=change.new))
     return [*told, *left.values()]
+
+
+def _key_of_fact(change: Change, keys: Iterable[Change]) -> str | None:
+    """Return the first key that has the values of a fact, and its name in its own."""
+    name = last_part(change.path)
+    before = json.dumps(change.old)
+    after = json.dumps(change.new)
+    for key in keys:
+        if name in key.path and (key.old, key.new) == (before, after):
+            return key.path
+    return None
 
 
 # --- facts --------------------------------------------------------------------------------------
@@ -246,11 +257,13 @@ def compare_facts(old: ObservedFacts, new: ObservedFacts, severest: Severity) ->
 def _compared_paths(old: ObservedFacts, new: ObservedFacts) -> Iterator[tuple[str, str]]:
     """Yield the paths of facts that stand for one another: of blocks, those of the same layers."""
     for old_block, new_block in _paired_blocks(old, new):
-        below = dict.fromkeys([*_below(old.facts, old_block), *_below(new.facts, new_block)])
-        for rest in below:
-            yield f"{old_block}{rest}", f"{new_block}{rest}"
+        olds = _below(old.facts, old_block)
+        news = _below(new.facts, new_block)
+        for below in dict.fromkeys([*olds, *news]):
+            yield old_block + below, new_block + below
     for path in dict.fromkeys([*old.facts, *new.facts]):
-        if not path.startswith(tuple(f"{group}." for group in (*BLOCK_GROUPS, "layer_kinds"))):
+        group, _, _ = path.partition(".")
+        if group not in NAMED_GROUPS or group == path:
             yield path, path
 
 
@@ -262,12 +275,14 @@ def _below(facts: Iterable[str], block: str) -> list[str]:
 def _paired_blocks(old: ObservedFacts, new: ObservedFacts) -> list[tuple[str, str]]:
     """Return the blocks that stand at the same place of the same layer."""
     pairs: dict[tuple[str, str], None] = {}
-    for layer in range(min(len(old.layers), len(new.layers))):
+    shared = min(len(old.layers), len(new.layers))
+    for layer in range(shared):
         for group in BLOCK_GROUPS:
-            olds, news = old.blocks(layer, group), new.blocks(layer, group)
-            if len(olds) != len(news):
-                continue
-            pairs |= dict.fromkeys(zip(olds, news, strict=True))
+            olds = old.blocks(layer, group)
+            news = new.blocks(layer, group)
+            if len(olds) == len(news):
+                alike = zip(olds, news, strict=True)
+                pairs |= dict.fromkeys(alike)
     return list(pairs)
 
 
@@ -278,7 +293,7 @@ def _is_open(path: str, side: ObservedFacts) -> bool:
     while path:
         if path in side.unknown:
             return True
-        path = path.rpartition(".")[0]
+        path = parent_path(path)
     return False
 
 

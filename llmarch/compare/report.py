@@ -10,6 +10,7 @@ from dataclasses import field
 from typing import Any, Literal, cast
 
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.paths import parent_path
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError, printable
 from ..views import numbers
@@ -95,7 +96,7 @@ class Verdict(Frozen):
         while path:
             if path in self.fact_lines:
                 return self.fact_lines[path]
-            path = path.rpartition(".")[0]
+            path = parent_path(path)
         return self.model_line
 
 
@@ -208,16 +209,21 @@ def change_text(change: Change) -> str:
 
 def differing_items(old: Any, new: Any) -> tuple[Any, Any]:
     """Return two values of a fact; of long lists of names those that not both have, first."""
-    lists = [cast("list[Any]", value) for value in (old, new) if isinstance(value, list)]
-    if len(lists) < 2 or max(map(len, lists)) <= LONG_LIST:
+    if not isinstance(old, list) or not isinstance(new, list):
         return first_names(old), first_names(new)
-    shown_lists: list[Any] = []
-    for items, others in (lists, reversed(lists)):
-        own = [item for item in items if item not in others]
-        shared = [item for item in items if item in others]
-        shown = own or shared
-        shown_lists.append(first_names([*own, *shared], len(shown)))
-    return shown_lists[0], shown_lists[1]
+    olds = cast("list[Any]", old)
+    news = cast("list[Any]", new)
+    if max(len(olds), len(news)) <= LONG_LIST:
+        return first_names(olds), first_names(news)
+    return own_names_first(olds, news), own_names_first(news, olds)
+
+
+def own_names_first(items: list[Any], others: list[Any]) -> Any:
+    """Return a long list as `first_names` does, those that only this one has before the rest."""
+    own = [item for item in items if item not in others]
+    shared = [item for item in items if item in others]
+    shown = own or shared
+    return first_names([*own, *shared], len(shown))
 
 
 def first_names(value: Any, most: int = LONG_LIST) -> Any:
@@ -225,10 +231,13 @@ def first_names(value: Any, most: int = LONG_LIST) -> Any:
     if not isinstance(value, list):
         return value
     items = cast("list[Any]", value)
-    most = min(most, MOST_NAMES)
-    if len(items) <= LONG_LIST or not all(isinstance(item, str) for item in items):
+    count = len(items)
+    are_names = all(isinstance(item, str) for item in items)
+    if count <= LONG_LIST or not are_names:
         return items
-    return [*items[:most], f"and {len(items) - most} more"]
+    most = min(most, MOST_NAMES)
+    others = count - most
+    return [*items[:most], f"and {others} more"]
 
 
 def key_text(change: Change) -> str:

@@ -86,11 +86,16 @@ def is_same_model(old: Entry, new: Entry) -> bool:
 
     A bundled model is part of llmarch, so that every change of it is llmarch's own.
     """
-    if new.partial or (old.tensors is None) != (new.tensors is None):
+    if new.partial:
         return False
-    if new.reading is not None and new.reading.raw.kind == "spec":
+    if (old.tensors is None) != (new.tensors is None):
+        return False
+    is_spec = new.reading is not None and new.reading.raw.kind == "spec"
+    if is_spec:
         return old.reference == new.reference
-    return old.commit is not None and old.commit == new.commit
+    if old.commit is None:
+        return False
+    return old.commit == new.commit
 
 
 def read_config(

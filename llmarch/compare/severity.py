@@ -130,9 +130,18 @@ def _changing_tensors(
 
     changed: the names of the tensors in which the sides differ.
     """
-    relevant = [n for n, difference in enumerate(differences) if _is_used(difference, sides)]
-    by_rule = [n for n in relevant if rule_for(differences[n].path).severity == "weights"]
-    others = [differences[n] for n in relevant if n not in by_rule]
+    relevant: list[int] = []
+    by_rule: list[int] = []
+    others: list[Difference] = []
+    for n, difference in enumerate(differences):
+        if not _is_used(difference, sides):
+            continue
+        relevant.append(n)
+        rule = rule_for(difference.path)
+        if rule.severity == "weights":
+            by_rule.append(n)
+        else:
+            others.append(difference)
     suspected = relevant
     if _together_change_nothing(others, sides, changed):
         suspected = by_rule

@@ -42,16 +42,30 @@ class StoredTensors(Frozen):
     """Their names, dtypes and shapes; empty where they are too many, or the lock is an old one."""
 
 
-_Key = tuple[str, str, tuple[int, ...]]
-"""Pattern, dtype and shape of a row."""
+class _Form(NamedTuple):
+    """What a row's tensors have in common."""
+
+    pattern: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Return `BF16 [4096, 1024]`."""
+        shape = list(self.shape)
+        return f"{self.dtype} {shape}"
+
+
+_Forms = Counter[_Form]
+"""How many tensors of each form one side has more of than the other."""
 
 
 def stored_rows(table: TensorTable) -> tuple[StoredRow, ...]:
     """Return the rows of a checkpoint, sorted; none if they are too many for a lock."""
-    rows = [
-        StoredRow(group.pattern, group.dtype, tuple(group.shape or ()), len(group.indices))
-        for group in table
-    ]
+    rows: list[StoredRow] = []
+    for group in table:
+        shape = tuple(group.shape or ())
+        count = len(group.indices)
+        rows.append(StoredRow(group.pattern, group.dtype, shape, count))
     if len(rows) > MOST_STORED_ROWS:
         return ()
     return tuple(sorted(rows))
@@ -79,47 +93,51 @@ def stored_differences(old: Iterable[StoredRow], new: Iterable[StoredRow]) -> li
     return phrases
 
 
-def _unshared_rows(
-    old: Iterable[StoredRow], new: Iterable[StoredRow]
-) -> tuple[Counter[_Key], Counter[_Key]]:
+def _unshared_rows(old: Iterable[StoredRow], new: Iterable[StoredRow]) -> tuple[_Forms, _Forms]:
     """Return the tensors that the old side has more of, and those that the new one has."""
-    gone, added = _by_row(old), _by_row(new)
-    return gone - added, added - gone
+    before = _by_form(old)
+    after = _by_form(new)
+    gone = before - after
+    added = after - before
+    return gone, added
 
 
-def _by_row(rows: Iterable[StoredRow]) -> Counter[_Key]:
+def _by_form(rows: Iterable[StoredRow]) -> _Forms:
     """Return the number of tensors by pattern, dtype and shape."""
-    counts: Counter[_Key] = Counter()
+    counts: _Forms = Counter()
     for row in rows:
-        key = row.pattern, row.dtype, row.shape
-        counts[key] += row.tensors
+        form = _Form(row.pattern, row.dtype, row.shape)
+        counts[form] += row.tensors
     return counts
 
 
-def _take(gone: Counter[_Key], added: Counter[_Key], before: _Key, after: _Key) -> int:
-    """Remove as many tensors as both rows have from both sides. Return how many."""
+def _take(gone: _Forms, added: _Forms, before: _Form, after: _Form) -> int:
+    """Remove as many tensors as both forms have from both sides. Return how many."""
     n = min(gone[before], added[after])
-    for side, key in ((gone, before), (added, after)):
-        side[key] -= n
-        if not side[key]:
-            del side[key]
+    for side, form in ((gone, before), (added, after)):
+        side[form] -= n
+        if not side[form]:
+            del side[form]
     return n
 
 
-def _other_dtypes(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
+def _other_dtypes(gone: _Forms, added: _Forms) -> list[str]:
     """Take the tensors that differ in their dtype alone: `BF16 → F32 in 311 tensors`."""
     changed: Counter[tuple[str, str]] = Counter()
     for before, after in _same_names(gone, added):
-        if before[2] == after[2]:
-            changed[before[1], after[1]] += _take(gone, added, before, after)
-    return [
-        f"{old} → {new} in {numbers.plural(n, 'tensor')}"
-        for (old, new), n in changed.most_common()
-        if n
-    ]
+        if before.shape != after.shape:
+            continue
+        dtypes = before.dtype, after.dtype
+        changed[dtypes] += _take(gone, added, before, after)
+    phrases: list[str] = []
+    for (old, new), n in changed.most_common():
+        if n:
+            tensors = numbers.plural(n, "tensor")
+            phrases.append(f"{old} → {new} in {tensors}")
+    return phrases
 
 
-def _other_shapes(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
+def _other_shapes(gone: _Forms, added: _Forms) -> list[str]:
     """Take the tensors of the same name that have another shape, or swapped dimensions."""
     found: list[str] = []
     swapped = 0
@@ -127,62 +145,91 @@ def _other_shapes(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
         n = _take(gone, added, before, after)
         if not n:
             continue
-        if before[1] == after[1] and sorted(before[2]) == sorted(after[2]):
+        if _have_swapped_dimensions(before, after):
             swapped += n
             continue
-        old, new = _kind_text(before), _kind_text(after)
-        found.append(f"{before[0]} {old} → {new} ({n:,})")
+        found.append(f"{before.pattern} {before} → {after} ({n:,})")
     phrases: list[str] = []
     if swapped:
-        phrases.append(f"dimensions swapped in {numbers.plural(swapped, 'tensor')}")
+        tensors = numbers.plural(swapped, "tensor")
+        phrases.append(f"dimensions swapped in {tensors}")
     if found:
-        phrases.append(f"other shapes: {_first_names(found)}")
+        shapes = _first_names(found)
+        phrases.append(f"other shapes: {shapes}")
     return phrases
 
 
-def _same_names(gone: Counter[_Key], added: Counter[_Key]) -> list[tuple[_Key, _Key]]:
-    """Return the pairs of rows that have one name."""
-    by_name: dict[str, list[_Key]] = {}
+def _have_swapped_dimensions(before: _Form, after: _Form) -> bool:
+    """Return whether two forms have one dtype and the same sizes, in whatever order."""
+    if before.dtype != after.dtype:
+        return False
+    old_sizes = sorted(before.shape)
+    new_sizes = sorted(after.shape)
+    return old_sizes == new_sizes
+
+
+def _same_names(gone: _Forms, added: _Forms) -> list[tuple[_Form, _Form]]:
+    """Return the pairs of forms that have one name."""
+    by_name: dict[str, list[_Form]] = {}
     for after in added:
-        by_name.setdefault(after[0], []).append(after)
-    return [(before, after) for before in gone for after in by_name.get(before[0], ())]
+        of_name = by_name.setdefault(after.pattern, [])
+        of_name.append(after)
+    pairs: list[tuple[_Form, _Form]] = []
+    for before in gone:
+        for after in by_name.get(before.pattern, ()):
+            pairs.append((before, after))
+    return pairs
 
 
-def _kind_text(row: _Key) -> str:
-    """Return `BF16 [4096, 1024]`."""
-    _, dtype, shape = row
-    return f"{dtype} {list(shape)}"
-
-
-def _other_prefix(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
+def _other_prefix(gone: _Forms, added: _Forms) -> list[str]:
     """Take the tensors whose names differ in how they begin, where that is the same for most."""
-    prefixes: Counter[tuple[str, str]] = Counter()
-    by_shape: dict[tuple[str, tuple[int, ...]], list[_Key]] = {}
-    for after in added:
-        by_shape.setdefault(after[1:], []).append(after)
-    for before, n in gone.items():
-        for after in by_shape.get(before[1:], []):
-            pair = _prefixes(before[0], after[0])
-            if pair is not None and added[after] == n:
-                prefixes[pair] += n
     phrases: list[str] = []
-    for (old, new), _ in prefixes.most_common(NAMED_TENSORS):
-        renamed = 0
-        for before in list(gone):
-            after = (new + before[0].removeprefix(old), before[1], before[2])
-            if before[0].startswith(old) and after in added:
-                renamed += _take(gone, added, before, after)
-        if renamed:
-            tensors = numbers.plural(renamed, "tensor")
-            phrases.append(
-                f"names begin with {new or 'nothing'} instead of {old or 'nothing'} in {tensors}"
-            )
+    for old, new in _common_prefixes(gone, added):
+        renamed = _take_renamed(gone, added, old, new)
+        if not renamed:
+            continue
+        tensors = numbers.plural(renamed, "tensor")
+        before = old or "nothing"
+        after = new or "nothing"
+        phrases.append(f"names begin with {after} instead of {before} in {tensors}")
     return phrases
+
+
+def _common_prefixes(gone: _Forms, added: _Forms) -> list[tuple[str, str]]:
+    """Return how names begin before and after, of as many tensors of one dtype and shape.
+
+    The pairs of beginnings of most tensors come first, NAMED_TENSORS of them at most.
+    """
+    by_kind: dict[tuple[str, tuple[int, ...]], list[_Form]] = {}
+    for after in added:
+        of_kind = by_kind.setdefault((after.dtype, after.shape), [])
+        of_kind.append(after)
+    tensors: Counter[tuple[str, str]] = Counter()
+    for before, n in gone.items():
+        for after in by_kind.get((before.dtype, before.shape), ()):
+            pair = _prefixes(before.pattern, after.pattern)
+            if pair is not None and added[after] == n:
+                tensors[pair] += n
+    return [pair for pair, _ in tensors.most_common(NAMED_TENSORS)]
+
+
+def _take_renamed(gone: _Forms, added: _Forms, old: str, new: str) -> int:
+    """Remove the tensors whose names begin with `new` instead of `old`. Return how many."""
+    renamed = 0
+    for before in list(gone):
+        if not before.pattern.startswith(old):
+            continue
+        rest = before.pattern.removeprefix(old)
+        after = before._replace(pattern=new + rest)
+        if after in added:
+            renamed += _take(gone, added, before, after)
+    return renamed
 
 
 def _prefixes(old: str, new: str) -> tuple[str, str] | None:
     """Return how two names begin that end in the same parts; None if they share none."""
-    olds, news = old.split("."), new.split(".")
+    olds = old.split(".")
+    news = new.split(".")
     shared = 0
     for a, b in zip(reversed(olds), reversed(news), strict=False):
         if a != b:
@@ -190,12 +237,17 @@ def _prefixes(old: str, new: str) -> tuple[str, str] | None:
         shared += 1
     if not shared:
         return None
-    starts = [".".join(parts[: len(parts) - shared]) for parts in (olds, news)]
-    before, after = (f"{start}." if start else "" for start in starts)
+    before = _joined(olds[:-shared])
+    after = _joined(news[:-shared])
     return before, after
 
 
-def _other_layout(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
+def _joined(parts: Sequence[str]) -> str:
+    """Return `model.layers.` of the first parts of a name; nothing for none."""
+    return "".join(f"{part}." for part in parts)
+
+
+def _other_layout(gone: _Forms, added: _Forms) -> list[str]:
     """Take all that is left, if it has as many elements on both sides: fused, split or stacked."""
     if not gone or not added or _elements(gone) != _elements(added):
         return []
@@ -209,24 +261,27 @@ def _other_layout(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
     return [phrase]
 
 
-def _left_over(gone: Counter[_Key], added: Counter[_Key]) -> list[str]:
+def _left_over(gone: _Forms, added: _Forms) -> list[str]:
     """Return what one side alone has."""
     phrases: list[str] = []
     for side, word in ((added, "more"), (gone, "fewer")):
         if side:
             tensors = numbers.plural(side.total(), "tensor")
-            phrases.append(f"{tensors} {word}: {_first_names(_names(side))}")
+            names = _first_names(_names(side))
+            phrases.append(f"{tensors} {word}: {names}")
     return phrases
 
 
-def _elements(side: Mapping[_Key, int]) -> int:
+def _elements(side: Mapping[_Form, int]) -> int:
     """Return the elements of all tensors of one side."""
-    return sum(prod(shape) * n for (_, _, shape), n in side.items())
+    elements = [prod(form.shape) * n for form, n in side.items()]
+    return sum(elements)
 
 
-def _names(side: Mapping[_Key, int]) -> list[str]:
+def _names(side: Mapping[_Form, int]) -> list[str]:
     """Return the patterns of names of one side, each once."""
-    return list(dict.fromkeys(pattern for pattern, _, _ in side))
+    patterns = [form.pattern for form in side]
+    return list(dict.fromkeys(patterns))
 
 
 def _first_names(names: Sequence[str]) -> str:
@@ -242,11 +297,15 @@ def told_differences(
     old: StoredTensors | None, new: StoredTensors | None
 ) -> tuple[str | None, str | None]:
     """Return the stored tensors of both sides in words; the new one with how it differs."""
-    before, after = stored_text(old), stored_text(new)
-    if old is None or new is None or not old.rows or not new.rows:
+    before = stored_text(old)
+    after = stored_text(new)
+    if old is None or new is None:
         return before, after
-    phrases = stored_differences(old.rows, new.rows) or ["other numbers in their names"]
-    return before, f"{after} ({'; '.join(phrases)})"
+    if not old.rows or not new.rows:
+        return before, after
+    phrases = stored_differences(old.rows, new.rows)
+    words = "; ".join(phrases) or "other numbers in their names"
+    return before, f"{after} ({words})"
 
 
 def told_dtypes(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..architecture.paths import parent_path
 from ..architecture.schema import Evidence
 
 UNCERTAIN, DERIVED = "uncertain", "derived"
@@ -59,7 +60,7 @@ def _certainty_of(key: str, by_key: Mapping[str, str]) -> str:
     while key:
         if key in by_key:
             return by_key[key]
-        key = key.rpartition(".")[0]
+        key = parent_path(key)
     return by_key.get(ANY_KEY, "")
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from ..architecture.paths import last_part
 from ..architecture.schema import Finding, Severity
 from .families import MODEL_TYPES, family_named
 from .findings import add, shown
@@ -81,7 +82,7 @@ def _classes_of_repository(c: ConfigKeys) -> set[str]:
     if not isinstance(named, dict):
         return set()
     paths = cast("dict[str, Any]", named).values()
-    return {path.rpartition(".")[2] for path in paths if isinstance(path, str)}
+    return {last_part(path) for path in paths if isinstance(path, str)}
 
 
 def _class_finding(c: ConfigKeys, named: str, owner: str | None) -> Finding:

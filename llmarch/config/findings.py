@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import isclose, isfinite
 from typing import TYPE_CHECKING, Any, cast
 
+from ..architecture.paths import parent_path
 from ..architecture.schema import Finding, Severity
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def remote_code(c: ConfigKeys) -> None:
         return
     classes = cast("dict[str, Any]", named)
     models = [v for k, v in classes.items() if k.startswith("AutoModel") and isinstance(v, str)]
-    for module in dict.fromkeys(name.rpartition(".")[0] for name in models):
+    for module in dict.fromkeys(map(parent_path, models)):
         add(
             c,
             Finding(

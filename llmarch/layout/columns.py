@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from ..architecture.paths import last_part
 from ..views.figure.description import Box, BranchPicture, Column, Pill, StepPicture, Streams
 from .drawing import Anchor, Area, Group, Rectangle, Sign, palette_class
 from .metrics import COUNT, FACT, SMALL, text_width
@@ -273,7 +274,7 @@ def named_inlets(step: StepPicture) -> StepPicture:
 
 def inlet_words(box: Box) -> str:
     """Return what a box reads from outside in words."""
-    _, _, name = box.inlet.rpartition(".")
+    name = last_part(box.inlet)
     if box.inlet.startswith("towers."):
         return f"reads {name} encoder"
     return "× per-layer embedding"

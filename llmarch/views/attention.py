@@ -156,7 +156,8 @@ def group_lines(a: Architecture, group: list[MixerUse], counted: bool) -> list[s
         return lines
     plain: list[str] = []
     for use in group:
-        words = use.without(common).details
+        own = use.without(common)
+        words = own.details
         if not isinstance(use.mixer, LinearAttention):
             reach = reach_phrase(a, use.mixer)
             if several or not counted:

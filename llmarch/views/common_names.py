@@ -51,7 +51,8 @@ def word_of(a: Architecture, path: str) -> str:
     group, _, name = path.partition(".")
     if group == "layer_kinds":
         return kind_word(a, name)
-    member = getattr(a, group)[name]
+    members = getattr(a, group)
+    member = members[name]
     wording = WORDS[group]
     return wording(member)
 

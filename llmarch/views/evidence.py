@@ -11,6 +11,7 @@ from typing import Any, cast
 from ..architecture.catalogue import facts_at
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
+from ..architecture.paths import last_part
 from ..architecture.schema import Evidence
 from ..checkpoint.reading import Observation, Reading
 from ..errors import UnknownReference, printable
@@ -109,17 +110,14 @@ def value_in(values: dict[str, Any], path: str) -> Any:
         return values[path]
     value: Any = values
     for part in path.split("."):
-        value = value[part] if hasattr(value, "keys") else value[int(part)]
+        key = part
+        if not hasattr(value, "keys"):
+            key = int(part)
+        value = value[key]
     return value
 
 
 # Finding paths
-
-
-def last_part(path: str) -> str:
-    """Return what stands after the last dot."""
-    _, _, name = path.rpartition(".")
-    return name
 
 
 def is_within(path: str, prefix: str) -> bool:

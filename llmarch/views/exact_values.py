@@ -10,7 +10,7 @@ from typing import Any, cast
 from ..architecture.catalogue import NAMED, expand_path, holds_records
 from ..architecture.catalogue.fact import Fact
 from ..architecture.fingerprint import default_of, is_reference
-from ..architecture.paths import find_value
+from ..architecture.paths import find_value, last_part
 from ..architecture.schema import (
     Architecture,
     Attention,
@@ -214,7 +214,7 @@ def texts_at(architectures: Sequence[Architecture], path: str) -> list[str]:
     if group == "layer_kinds" and field in ("", "norms"):
         return [layer_kind_text(a, name, field) for a in architectures]
     texts = differing_texts([find_value(a, path) for a in architectures])
-    _, _, last = path.rpartition(".")
+    last = last_part(path)
     if is_reference(last) or group in ("layers", "layer_kinds"):
         return [reference_title(text) for text in texts]
     return texts
@@ -281,5 +281,5 @@ def is_only_field(fact: Fact, path: str) -> bool:
     has_words = (fact.section, fact.label) in row_sources()
     if has_words and fact.words is None:
         return False
-    endings = {ending.rpartition(".")[2] for ending in expand_path(fact.path)}
-    return endings == {path.rpartition(".")[2]}
+    endings = set(map(last_part, expand_path(fact.path)))
+    return endings == {last_part(path)}

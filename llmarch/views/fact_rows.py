@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..architecture.catalogue import CATALOGUE, expand_path, named_blocks
 from ..architecture.catalogue.fact import Fact
-from ..architecture.paths import find_value
+from ..architecture.paths import find_value, parent_path
 from ..architecture.schema import Architecture
 from ..architecture.wording.names import name_title
 from .rows import Key, Row
@@ -141,7 +141,7 @@ def words_of_blocks(facts: Sequence[Fact], blocks: dict[str, Any]) -> dict[str, 
 def words_of_block(fact: Fact, block: Any) -> BlockWords | None:
     """Return a block's fact in words; None where the part that would have it is not there."""
     path = path_in_block(fact, block)
-    owner_path, _, _ = path.rpartition(".")
+    owner_path = parent_path(path)
     owner = find_value(block, owner_path)
     if fact.words is None or owner is None:
         return None

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from ..architecture.paths import last_part
 from ..checkpoint.inference.model import InferredModel
 from ..checkpoint.reading import Observation
 from ..tensors.folding import axes_folded
@@ -108,7 +109,7 @@ def block_paths(seen: InferredModel) -> list[str]:
 
 def block_label(path: str) -> str:
     """Return the last part of a path in words: `mixers.full_attention` as `full attention`."""
-    _, _, name = path.rpartition(".")
+    name = last_part(path)
     return name.replace("_", " ")
 
 

@@ -72,11 +72,11 @@ class Collector:
     def finish(self) -> None:
         """Add the findings of unrecognised tensors, those of all layers together."""
         for where, tensors in self._unrecognised.items():
-            for group in group_by_module(stored_sets(tensors.values())):
+            groups = group_by_module(stored_sets(tensors.values()))
+            for group in groups:
                 message = f"{group}{where}: counted, but not recognised"
-                self.findings.append(
-                    Finding(rule="tensor-unrecognised", path=group.path, message=message)
-                )
+                finding = Finding(rule="tensor-unrecognised", path=group.path, message=message)
+                self.findings.append(finding)
 
     # --- modules ---
 

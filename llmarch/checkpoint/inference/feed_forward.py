@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...architecture.paths import parent_path
 from .recognised import ModuleTensors, Recognised
 
 _UP = (
@@ -143,8 +144,9 @@ def _expert_biases(tensors: ModuleTensors) -> list[str]:
         one = f"experts.{{}}.{part}"
         if tensors.has(f"{one}.weight"):
             biases.append(f"{one}.bias")
-        if tensors.has(f"experts.{part}"):
-            biases.append(f"experts.{part}_bias")
+        stacked = f"experts.{part}"
+        if tensors.has(stacked):
+            biases.append(f"{stacked}_bias")
     return biases
 
 
@@ -310,5 +312,5 @@ def _prove_bias(tensors: ModuleTensors, found: Recognised, biases: list[str], ma
     elif len(stored) == len(names):
         found.prove("bias", True, *stored)
     else:
-        part = stored[0].rpartition(".")[0] or stored[0]
+        part = parent_path(stored[0]) or stored[0]
         found.leave_open("bias", reason=f"of the matrices only {part} has a bias")

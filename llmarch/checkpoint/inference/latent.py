@@ -213,12 +213,17 @@ def _prove_compressor(tensors: ModuleTensors, found: Recognised, head_dim: int |
     table = tensors.first("compressor.ape", "compressor.position_bias")
     ratio = tensors.size(table, 0)
     width = tensors.size(table, 1)
-    if ratio is None or width is None or not head_dim or width % head_dim:
-        found.leave_open("ratio", reason="no compressor of keys and values is stored")
+    reason = "no compressor of keys and values is stored"
+    if ratio is None or width is None or not head_dim:
+        found.leave_open("ratio", reason=reason)
+        return
+    series, rest = divmod(width, head_dim)
+    if rest:
+        found.leave_open("ratio", reason=reason)
         return
 
     found.prove("ratio", ratio, table)
-    found.prove("series", width // head_dim, table)
+    found.prove("series", series, table)
 
 
 def _prove_compressed_indexer(tensors: ModuleTensors, found: Recognised) -> None:

@@ -187,13 +187,10 @@ class LayerInference:
         tensors = ModuleTensors.from_logical(name, _by_name(parts), self.hidden, self.heads)
         found = recognise(tensors)
         if found is None and depth < _MAX_DEPTH:
-            inner = [
-                module
-                for inner_name, inner_parts in split_modules(parts).items()
-                for module in self._recognise_modules(
-                    f"{name}_{inner_name}", inner_parts, depth + 1
-                )
-            ]
+            inner: list[_LayerModule] = []
+            for inner_name, inner_parts in split_modules(parts).items():
+                below = f"{name}_{inner_name}"
+                inner += self._recognise_modules(below, inner_parts, depth + 1)
             if any(m.found is not None and m.found.group != "norms" for m in inner):
                 return inner
 

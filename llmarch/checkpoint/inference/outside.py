@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ...architecture.paths import last_part, parent_path
 from ...architecture.schema import Finding
 from ..findings import TIED_HEAD
 from ..logical import LogicalTensor
@@ -247,7 +248,7 @@ class OutsideInference:
         for _, tensor in norms:
             self.collector.count("norms", tensor)
 
-        parts = {name.rpartition(".")[2]: tensor for name, tensor in norms}
+        parts = {last_part(name): tensor for name, tensor in norms}
         if not parts:
             return
 
@@ -315,7 +316,7 @@ def _final_norm_of(norms: list[NamedTensor]) -> list[NamedTensor]:
 
     A projector or pooler may have a module called `norm` of its own.
     """
-    modules = [named.name.rpartition(".")[0] for named in norms]
+    modules = [parent_path(named.name) for named in norms]
     if not modules:
         return []
     outermost = min(modules, key=lambda module: module.count("."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ...architecture.paths import parent_path
 from .recognised import ModuleTensors, Recognised
 
 _LINEAR_HEADS = ("key_heads", "value_heads", "key_head_dim", "value_head_dim")
@@ -171,7 +172,7 @@ def recognise_short_conv(tensors: ModuleTensors) -> Recognised | None:
     if not conv or not tensors.has("in_proj.weight", "out_proj.weight"):
         return None
 
-    modules = {name.rpartition(".")[0] for name in tensors.shapes}
+    modules = set(map(parent_path, tensors.shapes))
     if not modules <= {"in_proj", "out_proj", conv.removesuffix(".weight")}:
         return None
 
@@ -202,8 +203,8 @@ def _prove_kernel(tensors: ModuleTensors, found: Recognised, conv: str) -> None:
     shape = tensors.shapes.get(conv)
     if shape is None or len(shape) < 2:
         return
-    _, *sizes = shape
-    width = max(sizes)
+    _channels, *others = shape
+    width = max(others)
     found.prove("conv_kernel", width, conv)
 
 

@@ -76,9 +76,12 @@ def separate_blocks(tensors: list[NamedTensor]) -> list[NamedTensor]:
     Canonical names have `layers` for both, but such a checkpoint has two stacks.
     """
     prefix = "layers.{}."
-    in_layers = [named for named in tensors if named.name.startswith(prefix)]
-    blocks = {t.pattern for _, t in in_layers if _BLOCKS.search(t.pattern)}
-    if all(t.pattern in blocks for _, t in in_layers):
+    in_layers: set[str] = set()
+    for name, tensor in tensors:
+        if name.startswith(prefix):
+            in_layers.add(tensor.pattern)
+    blocks = set(filter(_BLOCKS.search, in_layers))
+    if blocks == in_layers:
         return tensors
 
     separated: list[NamedTensor] = []

@@ -80,12 +80,15 @@ class Packed(Frozen):
     @property
     def block(self) -> tuple[int, int] | None:
         """Return the declared block [rows, columns] that shares a scale, or None."""
-        if self.declared is None or self.declared.block is None:
+        if self.declared is None:
             return None
         block = self.declared.block
-        if len(block) != 2 or min(block) <= 0:
+        if block is None or len(block) != 2:
             return None
-        return block[0], block[1]
+        rows, columns = block
+        if rows <= 0 or columns <= 0:
+            return None
+        return rows, columns
 
     def first(self, *suffixes: str) -> Shape | None:
         """Return the shape of the first of these companions that is stored, or None."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...architecture.catalogue import find_fact
 from ...architecture.layers import is_whole, norm_places
-from ...architecture.paths import find_value, replace_value
+from ...architecture.paths import find_value, parent_path, replace_value
 from ...architecture.schema import Architecture
 from ...compare.diff import differing_facts
 from ...compare.severity import Difference, Edit
@@ -96,7 +96,7 @@ def edited(a: Architecture, edit: Edit | None) -> Architecture | None:
     """Return an architecture with one value changed, None where no single value does it."""
     if edit is None:
         return None
-    owner, _, _ = edit.path.rpartition(".")
+    owner = parent_path(edit.path)
     if owner and find_value(a, owner) is None:
         return None
     changed = replace_value(a, edit.path, edit.value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from ...architecture.paths import last_part
 from ...architecture.wording.names import name_title
 from ...checkpoint.inference.model import InferredModel
 from ...checkpoint.reading import Observation
@@ -83,8 +84,7 @@ def observed_kinds(seen: InferredModel) -> list[KindLabel]:
 
 def block_words(path: str) -> str:
     """Return the name of a block as people write it: `latent attention`, `MoE`."""
-    _, _, name = path.rpartition(".")
-    return name_title(name)
+    return name_title(last_part(path))
 
 
 def observed_column(seen: InferredModel, label: KindLabel) -> Column:

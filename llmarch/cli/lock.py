@@ -116,8 +116,9 @@ def read_entries(
 
     def read(ref: str) -> Entry:
         entry = replace(load(ref, headers), reading=None)
-        if ref in before:
-            entry = replace(entry, accepted=before[ref].accepted)
+        known = before.get(ref)
+        if known is not None:
+            entry = replace(entry, accepted=known.accepted)
         return entry
 
     names = list(dict.fromkeys(refs))

@@ -25,9 +25,11 @@ def picture_format(output: str | None) -> str:
 
     Ends the program for a suffix that names none.
     """
-    suffix = Path(output or "-.svg").suffix.lower()
+    name = output or "-.svg"
+    suffix = Path(name).suffix.lower()
     if suffix not in FORMATS:
-        fail(f"--output {output} is no format to draw in", "the formats are " + ", ".join(FORMATS))
+        formats = ", ".join(FORMATS)
+        fail(f"--output {output} is no format to draw in", f"the formats are {formats}")
     return suffix
 
 

@@ -65,8 +65,10 @@ def explain(
 
     rule = find(id)
     if rule is None:
-        near = nearest(id)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`llmarch rules` lists them"
+        hint = "`llmarch rules` lists them"
+        near = " or ".join(nearest(id))
+        if near:
+            hint = f"did you mean {near}?"
         fail(f"there is no rule {id!r}", hint)
     lines: list[tuple[str, list[str]]] = []
     if rule.pattern is not None:

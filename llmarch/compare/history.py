@@ -81,7 +81,8 @@ def walk(
         reference = f"{repo}@{info.commit}"
         if isinstance(entry, LlmarchError):
             verdict = Verdict(reference, None, info.commit, error=entry)
-            steps.append(CommitStep(info.commit, info.day, info.title, verdict))
+            step = CommitStep(info.commit, info.day, info.title, verdict)
+            steps.append(step)
             continue
         is_first = before is None
         if before is None:
@@ -89,7 +90,8 @@ def walk(
         else:
             verdict = judge(before, entry, policy)
         before = entry
-        steps.append(CommitStep(info.commit, info.day, info.title, verdict, is_first))
+        step = CommitStep(info.commit, info.day, info.title, verdict, is_first)
+        steps.append(step)
     return steps[::-1]
 
 

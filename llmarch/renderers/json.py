@@ -314,7 +314,8 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
         if not isinstance(old, Reading) or not isinstance(new, Reading):
             return []
         pair = [old, new]
-        return unsaid_facts(column_names(pair), pair)
+        names = column_names(pair)
+        return unsaid_facts(names, pair)
 
     if len(others) == 1:
         return {

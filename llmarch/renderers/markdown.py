@@ -73,7 +73,8 @@ def _escape(line: str) -> str:
 def rows(columns: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """Return a table of escaped cells."""
     header = table_row(columns)
-    rule = "|" + " --- |" * len(columns)
+    count = len(columns)
+    rule = "|" + " --- |" * count
     lines = [header, rule]
     lines += map(table_row, body)
     return "\n".join(lines)

@@ -184,9 +184,8 @@ def paint_context(paint: Paint, factor: float) -> dict[str, Any]:
     if paint.stroke_opacity != 1:
         found["stroke_opacity"] = paint.stroke_opacity
     if paint.dash:
-        dash, gap = paint.dash
-        pattern = {"dash": dash * factor, "gap": gap * factor}
-        found["dash_pattern"] = pattern
+        dash, gap = (length * factor for length in paint.dash)
+        found["dash_pattern"] = {"dash": dash, "gap": gap}
     return found
 
 

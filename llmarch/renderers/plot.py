@@ -72,9 +72,11 @@ def value_between(series: Series, x: float) -> float | None:
     for before, after in pairwise(series.points):
         x0, y0 = before
         x1, y1 = after
-        if x0 <= x <= x1:
-            rise = (y1 - y0) * (x - x0)
-            return y0 + rise / (x1 - x0)
+        if not x0 <= x <= x1:
+            continue
+        rise = (y1 - y0) * (x - x0)
+        run = x1 - x0
+        return y0 + rise / run
     return None
 
 

@@ -121,7 +121,9 @@ def rules(classes: Iterable[str], scope: str, palette: Palette) -> str:
     text = ""
     for css in classes:
         paint = known.get(css) or paint_of(css, palette)
-        text += f"#{scope} .{class_name(css)}{{{declarations(paint)}}}"
+        selector = f"#{scope} .{class_name(css)}"
+        block = declarations(paint)
+        text += f"{selector}{{{block}}}"
     return text
 
 

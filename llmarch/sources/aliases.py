@@ -54,7 +54,8 @@ def alias_of(repo_id: str) -> str | None:
     for alias, model in bundled_models().items():
         others = model.get("also") or ()
         repo_ids = (model.get("repo_id"), *others)
-        if any(str(own).lower() == wanted for own in repo_ids):
+        lower_case = [str(repo_id).lower() for repo_id in repo_ids]
+        if wanted in lower_case:
             return alias
     return None
 

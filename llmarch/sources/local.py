@@ -48,12 +48,14 @@ def open(
     headers: False reads the config alone, if the folder has one.
     progress: called while headers are read.
     """
-    assert reference.path is not None
+    path = reference.path
+    name = reference.text
+    assert path is not None
     if reference.kind == "folder":
-        return open_folder(reference.path, reference.text, headers=headers, progress=progress)
+        return open_folder(path, name, headers=headers, progress=progress)
     if reference.kind == "config":
-        return _open_config_file(reference.path, reference.text)
-    return _open_safetensors_file(reference.path, reference.text)
+        return _open_config_file(path, name)
+    return _open_safetensors_file(path, name)
 
 
 def open_folder(
@@ -279,7 +281,12 @@ def _read_bytes(path: Path, name: str, limit: int) -> bytes:
 def _visible_files(path: str) -> list[str]:
     """Return the names of the first MAX_FILES entries of a folder that are files and not hidden."""
     try:
-        entries = list(os.scandir(path))[:MAX_FILES]
+        entries = list(os.scandir(path))
     except OSError:
         return []
-    return [entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+    names: list[str] = []
+    for entry in entries[:MAX_FILES]:
+        is_hidden = entry.name.startswith(".")
+        if entry.is_file() and not is_hidden:
+            names.append(entry.name)
+    return names

@@ -135,8 +135,9 @@ def names_from_index(index: ShardIndex) -> Merged:
     named = [(name, "", None) for name in index.weight_map]
     table = TensorTable.from_tensors(named)
     file = printable(index.file)
+    count = len(index.shards)
     message = (
-        f"{file} lists {len(index.shards)} files, but none of them exists: "
+        f"{file} lists {count} files, but none of them exists: "
         "only the names of the tensors are known"
     )
     finding = Finding(rule="shard-missing", path=file, message=message, severity="weights")

@@ -119,7 +119,9 @@ def _other_kind(config: Mapping[str, Any], names: set[str]) -> str | None:
     shown = _shown(classes[0] if classes else model_type)
     decodes = config.get("is_decoder") is True or any(map(_DECODER_CLASS.search, classes))
     if model_type in _ENCODERS and not decodes:
-        kind = "a sentence encoder" if "modules.json" in names else "a text encoder"
+        kind = "a text encoder"
+        if "modules.json" in names:
+            kind = "a sentence encoder"
         return kind + shown
     for kind, model_types in _OTHER_KINDS.items():
         if model_type in model_types:

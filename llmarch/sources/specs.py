@@ -31,9 +31,10 @@ def open(reference: Reference) -> RawModel:
 def another_name(raw: RawModel) -> Finding:
     """Return the finding that a name was taken for that of another model."""
     wanted = raw.reference
-    own = raw.repo_id or raw.name
+    name = raw.name
+    own = raw.repo_id or name
     message = f"there is no spec of {wanted}; this is {own}"
-    return Finding(rule="name-not-exact", path=raw.name, message=message)
+    return Finding(rule="name-not-exact", path=name, message=message)
 
 
 def read_spec(alias: str) -> bytes:

@@ -130,9 +130,10 @@ def _missing_files(
     for file in chosen.files:
         if file not in headers:
             missing[file] = unreadable.get(file, _ABSENT)
-    for file, implied in missing_shards(chosen.files).items():
-        if file not in stored:
-            missing.setdefault(file, implied)
+    implied = missing_shards(chosen.files)
+    for file, reason in implied.items():
+        if file not in stored and file not in missing:
+            missing[file] = reason
     return missing
 
 

@@ -243,9 +243,10 @@ def hf_cached_commit(reference: Reference) -> str:
     revision = reference.revision or "main"
     commit = revision
     if not COMMIT.fullmatch(commit):
+        folder = hf_cache_folder(repo_id_of(reference))
         with suppress(OSError):
-            reference_file = hf_cache_folder(repo_id_of(reference)) / "refs" / revision
-            commit = read_regular(reference_file, 100).decode(errors="replace").strip()
+            content = read_regular(folder / "refs" / revision, 100)
+            commit = content.decode(errors="replace").strip()
     return commit
 
 

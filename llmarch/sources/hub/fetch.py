@@ -252,7 +252,8 @@ class Download:
         """Return a JSON document of the repository. Raises ReadError or ConfigError."""
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
-            return parse_object(read_regular(downloaded, MAX_CONFIG), file=file)
+            content = read_regular(downloaded, MAX_CONFIG)
+            return parse_object(content, file=file)
         url = self.client.file_url(pinned.repo_id, pinned.commit, file)
         return self.resolver.required_document(
             lambda: self.client.get(url, limit=MAX_CONFIG), file, MAX_CONFIG

@@ -157,9 +157,12 @@ def _integers(value: Any) -> list[int] | None:
     if type(value) is not list:
         return None
     items = cast(list[Any], value)
-    if all(type(item) is int and -MAX_OFFSET <= item <= MAX_OFFSET for item in items):
-        return items
-    return None
+    for item in items:
+        if type(item) is not int:
+            return None
+        if not -MAX_OFFSET <= item <= MAX_OFFSET:
+            return None
+    return items
 
 
 def _parse_metadata(entry: Any, before: dict[str, str], file: str) -> dict[str, str]:

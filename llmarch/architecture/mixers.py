@@ -314,9 +314,9 @@ class LinearAttention(Strict):
     """Whether the projections have a bias: in and out, but out where `output_bias` says."""
     output_bias: bool | None = None
     """Whether the projection out has a bias, where it is not as `bias` (Falcon-H1). None: it is."""
-    gate: Literal["sigmoid", "silu", "gelu_tanh"] | None = None
-    """Activation of the gate on the output, before the output projection: `sigmoid`, `silu` or
-    `gelu_tanh`. None: no such gate."""
+    gate: str | None = None
+    """Activation of the gate on the output, before the output projection: `sigmoid`, `silu`,
+    `gelu_tanh` or what the config names. None: no such gate."""
     gate_first: bool = False
     """Whether the gate is applied before the output's norm (Mamba-2) instead of after it."""
     norm_groups: int = 1

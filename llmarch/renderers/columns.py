@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -55,14 +56,17 @@ def text_lines(value: str, width: int) -> list[str]:
     return [line[start:end] for line in value.split("\n") for start, end in spans(line, width)]
 
 
-def spans(line: str, width: int) -> list[tuple[int, int]]:
+@cache
+def spans(line: str, width: int) -> tuple[tuple[int, int], ...]:
     """Return where each part of a broken line begins and ends; blanks at a break are left out.
+
+    The cells of a table are much alike, and are broken once for each layout that is tried.
 
     line: text without line ends.
     width: the widest part, at least 1.
     """
     if cell_len(line) <= width:
-        return [(0, len(line))]
+        return ((0, len(line)),)
     found: list[tuple[int, int]] = []
     start = end = 0
     for first, last in _units(line, width):
@@ -73,7 +77,7 @@ def spans(line: str, width: int) -> list[tuple[int, int]]:
             start = last - len(unit.lstrip())
         end = last
     found.append((start, end))
-    return found
+    return tuple(found)
 
 
 def _units(line: str, width: int) -> Iterator[tuple[int, int]]:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..views.documents import ABSENT, Comparison, Sheet, Strip, Table
 from .cleaning import clean_lines
+from .columns import spans, table_lines, text_lines
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
@@ -52,15 +53,22 @@ class Out(Console):
         below: empty lines after it.
         """
         room = self.width - indent
-        broken = broken_text(what, room)
-        padded = Padding(broken, (0, 0, below, indent), expand=False)
         if self.is_terminal:
-            self.print(padded)
+            broken = broken_text(what, room)
+            self.print(Padding(broken, (0, 0, below, indent), expand=False))
             return
-        with self.capture() as capture:
-            self.print(padded)
-        for line in capture.get().splitlines():
-            trimmed = line.rstrip()
+        self.write_lines(text_lines(what.plain, max(room, 1)), indent)
+        self.file.write("\n" * below)
+
+    def write_lines(self, lines: Iterable[str], indent: int = LEFT_MARGIN) -> None:
+        """Write lines as they are, without styles: what is no terminal gets none.
+
+        lines: none wider than the console.
+        indent: columns before each.
+        """
+        margin = " " * indent
+        for line in lines:
+            trimmed = f"{margin}{line}".rstrip()
             self.file.write(f"{trimmed}\n")
 
 
@@ -114,8 +122,6 @@ def broken_text(value: Text, width: int) -> Text:
 
 def broken_lines(value: Text, width: int) -> list[Text]:
     """Return the lines of text, none wider than a width, in the same styles."""
-    from .columns import spans
-
     lines = value.split("\n", allow_blank=True)
     return [line[start:end] for line in lines for start, end in spans(line.plain, max(width, 1))]
 
@@ -212,16 +218,18 @@ def print_notes(out: Out, notes: list[str]) -> None:
 
 def table(t: Table, out: Out | None = None) -> None:
     """Print a table without rules; sections are headings of their own, and nothing is cut off."""
-    from .columns import table_lines
-
     out = out or console()
     cleaned = Table(
         list(map(clean_lines, t.columns)),
         [list(map(clean_lines, row)) for row in t.rows],
         {i: clean_lines(title) for i, title in t.sections.items()},
     )
+    laid_out = table_lines(cleaned, out.width - LEFT_MARGIN)
+    if not out.is_terminal:
+        out.write_lines("".join(part.text for part in line) for line in laid_out)
+        return
     lines: list[Text] = []
-    for segments in table_lines(cleaned, out.width - LEFT_MARGIN):
+    for segments in laid_out:
         line = Text()
         for part, role in segments:
             line.append(part, "dim" if part == ABSENT else ROLE_STYLES.get(role))

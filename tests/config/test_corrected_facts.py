@@ -11,6 +11,7 @@ from helpers.facts import reading
 from helpers.paths import SPECS
 
 from llmarch.architecture.schema import Attention
+from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.sources.aliases import bundled_models
 
 ALIASES = sorted(bundled_models())
@@ -76,3 +77,44 @@ def test_evidence_of_mtp_names_code_of_mtp(alias: str) -> None:
     for path, evidence in reading(alias).evidence.items():
         if path.startswith("mtp.") and evidence.kind == "family":
             assert evidence.ref.startswith(MTP_CODE), (path, evidence.ref)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_every_key_of_a_bundled_config_is_read(alias: str) -> None:
+    assert reading(alias).unread_keys == ()
+
+
+@pytest.mark.parametrize(("model_type", "share"), [("gpt_neox", 0.25), ("gpt_neox_japanese", 1.0)])
+@pytest.mark.parametrize(
+    ("keys", "theta", "rotated", "unread"),
+    [
+        ({}, 10000, None, []),
+        ({"rotary_emb_base": 500}, 500, None, []),
+        ({"rotary_pct": 0.5}, 10000, 8, []),
+        ({"rope_theta": 500}, 10000, None, ["rope_theta"]),
+        ({"rotary_emb_base": 500, "rope_theta": 700}, 500, None, ["rope_theta"]),
+        ({"rope_parameters": {"rope_theta": 300}, "rotary_emb_base": 500}, 300, None, []),
+        ({"rope_scaling": {"type": "linear", "factor": 2}, "rotary_emb_base": 500}, 500, None, []),
+    ],
+)
+def test_rope_of_gpt_neox(
+    model_type: str,
+    share: float,
+    keys: dict[str, Any],
+    theta: float,
+    rotated: int | None,
+    unread: list[str],
+) -> None:
+    """Its published configs say the base as `rotary_emb_base`; the class overlooks `rope_theta`.
+
+    transformers 5.23.0 models/gpt_neox/configuration_gpt_neox.py convert_rope_params_to_dict
+    """
+    width = {} if model_type == "gpt_neox_japanese" else {"intermediate_size": 256}
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100}
+    config = {"model_type": model_type, **sizes, **width, **keys}
+    family, c = configure(config, "config.json")
+    architecture, _ = build_with_template(family, c, {})
+    mixer: Any = architecture.mixers["full"]
+    assert mixer.rope.theta == theta
+    assert mixer.rope.rotary_dim == (rotated or 16 * share)
+    assert c.unread() == unread

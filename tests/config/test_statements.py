@@ -58,7 +58,9 @@ OTHERWISE = {"nemotron_h", "kimi_linear", "granitemoehybrid", "deepseek_v4", "mi
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_published_configs_do_not_contradict_themselves(alias: str) -> None:
-    assert [row for row in rules(spec(alias)) if row[0] != "remote-code"] == []
+    """That a config has the spelling of transformers 5 is no contradiction."""
+    others = ("remote-code", "newer-spelling")
+    assert [row for row in rules(spec(alias)) if row[0] not in others] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

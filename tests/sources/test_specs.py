@@ -35,6 +35,16 @@ def test_a_spec_is_whole(path: Path) -> None:
     assert all(isinstance(f["value"], int) and f["source"] for f in spec["published"])
 
 
+def test_a_maker_has_one_name() -> None:
+    """Repositories of one owner have one organization, but for those that someone else made."""
+    names: dict[str, set[str]] = {}
+    for path in SPECS:
+        spec = json.loads(path.read_text(encoding="utf-8"))
+        names.setdefault(spec["repo_id"].split("/")[0], set()).add(spec["organization"])
+    assert {owner: found for owner, found in names.items() if len(found) > 1} == {}
+    assert len(SPECS) >= 170
+
+
 def test_the_index_is_up_to_date() -> None:
     script = importlib.util.spec_from_file_location(
         "index_specs", ROOT / "scripts" / "index_specs.py"

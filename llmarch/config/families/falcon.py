@@ -37,6 +37,7 @@ def read(c: ConfigKeys) -> Draft:
 
 def falcon_wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
     """Read whether attention and MLP are parallel, and whether each has its own norm."""
+    c.expect("apply_residual_connection_post_layernorm", False)
     new = c.flag("new_decoder_architecture").value
     parallel = c.flag("parallel_attn").value
     norms = c.optional(c.size, "num_ln_in_parallel_attn").value
@@ -80,7 +81,7 @@ def attention(c: ConfigKeys, bias: Sourced) -> Draft:
 
 def naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, whose norms depend on the wiring."""
-    (kind,) = a.layer_kinds.values()
+    kind = a.layer_kinds[a.layers[0]]
     norms = ("input_layernorm", "post_attention_layernorm")
     if len(kind.steps) == 1:
         norms = ("ln_attn", "ln_mlp") if kind.steps[0].pre_norm is None else norms[:1]

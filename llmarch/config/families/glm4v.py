@@ -56,6 +56,8 @@ def attention(c: ConfigKeys) -> Draft:
     bias: Any = c.model_type == "glm4v_text"
     if c.model_type == "glm4v_moe_text":
         bias = c.flag("attention_bias")
+    else:
+        bias = c.expect("attention_bias", bias)
     heads = c.size("num_attention_heads").value
     formula = "hidden_size / num_attention_heads, rounded down"
     dim = c.size("head_dim", default=derived(c.size("hidden_size").value // heads, formula))

@@ -16,6 +16,7 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "inference_runner")
     c.ignore("max_batch_size", "max_sequence_length", "pad_key_length", "pre_allocate_kv_cache")
     c.ignore("validate_runner_input", "n_ctx", "num_key_value_heads")
+    c.ignore("runner_max_sequence_length")
     return blocks.decoder(
         c,
         hidden_size=c.size("n_embd", "hidden_size"),

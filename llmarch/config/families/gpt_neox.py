@@ -30,7 +30,7 @@ def read(c: ConfigKeys) -> Draft:
         c,
         norms={"layer": blocks.layer_norm(c, "layer_norm_eps")},
         final_norm="layer",
-        mixers={"full": blocks.attention(c, rope=blocks.rope(c, rotated_dims(c)), **biases)},
+        mixers={"full": blocks.attention(c, rope=rope(c, blocks.read_head_dim(c)), **biases)},
         ffns={"dense": blocks.dense(c, gated=False, bias=True)},
         **wiring,
     )
@@ -40,7 +40,7 @@ def japanese(c: ConfigKeys) -> Draft:
     """Read GPT-NeoX Japanese, whose last attention has a bias on its output."""
     dim = blocks.divided_head_dim(c, ("hidden_size",), ("num_attention_heads",))
     heads = c.size("num_attention_heads")
-    full = blocks.attention(c, head_dim=dim, kv_heads=heads)
+    full = blocks.attention(c, head_dim=dim, kv_heads=heads, rope=rope(c, dim, share=1.0))
     depth = c.layer_count()
     names = ["full"] * (depth.value - 1) + ["full_last"]
     layers = same_evidence(names, depth)
@@ -69,13 +69,27 @@ def japanese_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]
         yield module.vector("dense_bias", hidden, "output_bias")
 
 
-def rotated_dims(c: ConfigKeys) -> Sourced:
-    """Read how many dims of a head are rotated; published configs say it as `rotary_pct`."""
-    dim = blocks.read_head_dim(c)
-    if blocks.rope_keys(c).has("partial_rotary_factor"):
+def rope(c: ConfigKeys, dim: Sourced, share: float = 0.25) -> Draft:
+    """Read RoPE, whose base and share published configs say as `rotary_emb_base`, `rotary_pct`.
+
+    The nested keys have precedence over these. The class does not look for a flat `rope_theta`.
+
+    dim: the dims of a head.
+    share: how much of a head is rotated if the config does not say.
+    """
+    keys = blocks.rope_keys(c)
+    if keys.has("partial_rotary_factor"):
         c.ignore("rotary_pct")
-        return blocks.rotary_dim(c, dim)
-    return blocks.share_of_head(dim, c.number("rotary_pct", default=0.25))
+        rotary = blocks.rotary_dim(c, dim)
+    else:
+        rotary = blocks.share_of_head(dim, c.number("rotary_pct", default=share))
+    theta = None
+    if keys.has("rope_theta"):
+        c.ignore("rotary_emb_base")
+    else:
+        theta = c.number("rotary_emb_base", default=10000.0)
+        c.expect("rope_theta", theta.value)
+    return blocks.rope(c, rotary, theta=theta)
 
 
 NEOX = tensors.Naming(
@@ -132,7 +146,7 @@ FAMILY = Family(
             "intermediate_multiple_size": 4,
             "layer_norm_eps": 1e-5,
             "max_position_embeddings": 2048,
-            "rope_theta": 10000.0,
+            "rope_parameters": {"partial_rotary_factor": 1.0, "rope_theta": 10000.0},
             "tie_word_embeddings": True,
         },
     },

@@ -32,7 +32,7 @@ def attention(c: ConfigKeys) -> Draft:
 
 def naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names; the norms after blocks are stored if the model has them."""
-    (kind,) = a.layer_kinds.values()
+    kind = a.layer_kinds[a.layers[0]]
     if kind.steps[0].branches[0].post_norm is None:
         return tensors.Naming()
     norms = ("input_layernorm", "post_norm1", "post_attention_layernorm", "post_norm2")

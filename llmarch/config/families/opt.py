@@ -34,7 +34,7 @@ def read(c: ConfigKeys) -> Draft:
     )
     before = c.flag("do_layer_norm_before")
     step = blocks.layer_norm_step if before.value else blocks.layer_norm_after
-    c.ignore("layerdrop", "init_std", "activation_dropout")
+    c.ignore("layerdrop", "init_std", "activation_dropout", "output_projection")
     return blocks.decoder(
         c,
         embedding=embedding(c),

@@ -16,6 +16,7 @@ LAYER_TYPES = {"recurrent": "linear", "attention": "sliding"}
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("w_init_variance_scale", "final_w_init_variance_scale", "attention_dropout")
+    c.expect("embeddings_scale_by_sqrt_dim", True)
     layers = repeated_types(c)
     mixers = blocks.read_used_blocks(c, {"linear": rg_lru, "sliding": attention}, layers.value)
     half = derived(c.size("intermediate_size").value // 2, "intermediate_size / 2")

@@ -48,7 +48,7 @@ def attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor
 
 def naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
-    (kind,) = a.layer_kinds.values()
+    kind = a.layer_kinds[a.layers[0]]
     norms = tensors.PRE_NORMS[: len(kind.steps)]
     return tensors.Naming(norms=norms, blocks={s.Attention: attention_parts})
 

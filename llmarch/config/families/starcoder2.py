@@ -8,9 +8,21 @@ from .. import blocks
 from ..evidence import Draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
+NOT_IN_CLASS = (
+    "activation_function",
+    "attention_softmax_in_fp32",
+    "layer_norm_epsilon",
+    "scale_attention_softmax_in_fp32",
+    "scale_attn_weights",
+)
+"""Keys of published configs of StarCoder, which StarCoder 2's class does not look for."""
+
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
+    c.ignore(*NOT_IN_CLASS)
+    c.expect("mlp_type", "default")
+    c.expect("norm_type", "layer_norm")
     bias = c.flag("use_bias")
     window = c.optional(c.size, "sliding_window")
     name = "sliding"

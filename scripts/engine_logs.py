@@ -7,7 +7,7 @@ one of these:
 
 - tokens, concurrency: what the engine printed for a pool of the memory that it printed
 - room: memory for the cache, by GPU, share and flags
-- weights: memory of a GPU after loading
+- weights: memory of a GPU after loading, with the tables of RoPE
 - block: tokens of a block
 - cache, state: bytes of a pool, in MiB or GiB
 
@@ -126,7 +126,8 @@ def figure_of(plan: Plan, pool: Any, row: dict[str, Any]) -> float:
             assert plan.room is not None
             return round(plan.room / unit, 4)
         case "weights":
-            return round(plan.per_gpu.weights / unit, 4)
+            tables = sum(part.size for part in plan.allowance if part.name == "tables")
+            return round((plan.per_gpu.weights + tables) / unit, 4)
         case "stored":
             return round((plan.one_copy.weights + (plan.drafter_bytes or 0)) / unit, 4)
         case "block":

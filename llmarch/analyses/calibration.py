@@ -264,6 +264,7 @@ def _planned_figures(plan: Plan) -> dict[str, float]:
         "cache": plan.per_gpu.cache,
         "state": plan.per_gpu.state,
     }
+    figures["weights"] += sum(part.size for part in plan.allowance if part.name == "tables")
     if plan.request.gpu_bytes is not None:
         figures["gpu"] = plan.request.gpu_bytes
         figures |= {part.name: part.size for part in plan.allowance}

@@ -7,14 +7,14 @@ rules of `engines/`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import used_mixers
-from ..architecture.schema import Architecture, MoE
+from ..architecture.schema import Architecture, Dense, MoE
 from .block_division import block_errors
 from .block_parameters import count_expert
 from .cache import list_layer_parts
@@ -198,7 +198,7 @@ class Plan(Frozen):
         """
         if self.request.cpu_expert_layers or self.placement.head_stage is None:
             return True
-        return not all(self.placement.holds(n) for n in range(self.layers))
+        return self.placement.stages[0].start > 0
 
     @property
     def reserved(self) -> int:
@@ -369,6 +369,10 @@ def padding_of_experts(moe: MoE, hidden_size: int, tile: ExpertTile) -> int:
     return moe.experts * (grown - expert)
 
 
+WeightCount = Callable[[Engine, Request, Weights], int]
+"""A count of bytes of weights under a request."""
+
+
 class Planner:
     """Make the plans of one model; what scenarios share is computed once."""
 
@@ -376,6 +380,8 @@ class Planner:
         self.architecture = a
         self._divisions: dict[Parallel, Division] = {}
         self._pools: dict[object, Pool] = {}
+        self._placements: dict[object, Placement] = {}
+        self._on_cpu: dict[object, tuple[Weights, int]] = {}
         self._cache_assumptions: dict[Convention, tuple[str, ...]] = {}
 
     def plan(self, request: Request, convention: Convention, weights: Weights) -> Plan:
@@ -410,8 +416,10 @@ class Planner:
             whole = self._whole_pool(request, convention)
         stages = range(parallel.pipeline)
         stage_weights = [self._stage_weights(engine, request, weights, stage) for stage in stages]
+        matrix = self._remember("largest", engine, request, weights, self._cpu_matrix_bytes)
         allowances = [
-            self._allowance(engine, request, stage, stage_weights[stage]) for stage in stages
+            self._allowance(engine, request, stage, stage_weights[stage], matrix)
+            for stage in stages
         ]
         fullest = self._fullest_stage(pool, request, stage_weights, allowances)
         rooms = self._rooms(request, budget, stage_weights, allowances)
@@ -447,7 +455,7 @@ class Planner:
             assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
             warnings=tuple(self._warnings(request, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
-            cpu_bytes=self._cpu_bytes(engine, request, weights),
+            cpu_bytes=self._remember("all", engine, request, weights, self._cpu_bytes),
             cpu_cache_bytes=self._cpu_cache_bytes(engine, request, convention),
             placement=self.placement(engine, request),
             layers=len(a.layers),
@@ -532,7 +540,12 @@ class Planner:
     def placement(self, engine: Engine, request: Request) -> Placement:
         """Return which stage holds which layers, the embedding and the head."""
         stages = request.parallel.pipeline
-        return engine.placement(self.architecture, stages, request.gpu, request.options)
+        key = (engine.name, stages, request.gpu_name, request.options.gpu_layers)
+        placement = self._placements.get(key)
+        if placement is None:
+            placement = engine.placement(self.architecture, stages, request.gpu, request.options)
+            self._placements[key] = placement
+        return placement
 
     def division(self, parallel: Parallel) -> Division:
         """Return the model's division over ranks; it is made once."""
@@ -614,6 +627,18 @@ class Planner:
                     parameters += block.experts * count_expert(block, share.hidden_size)
         return parameters
 
+    def _remember(
+        self, name: str, engine: Engine, request: Request, weights: Weights, count: WeightCount
+    ) -> int:
+        """Return a count of bytes of weights; requests that place them alike share it."""
+        placement = self.placement(engine, request)
+        key = (name, placement, request.cpu_expert_layers, request.text_only, id(weights))
+        found = self._on_cpu.get(key)
+        if found is None:
+            found = (weights, count(engine, request, weights))
+            self._on_cpu[key] = found
+        return found[1]
+
     def _cpu_bytes(self, engine: Engine, request: Request, weights: Weights) -> int:
         """Return the bytes of an undivided copy that stay on the CPU.
 
@@ -634,10 +659,30 @@ class Planner:
         rest = {name: max(0, n - on_gpus.get(name, 0)) for name, n in everything.items()}
         return weights.bytes_of(rest)
 
+    def _cpu_matrix_bytes(self, engine: Engine, request: Request, weights: Weights) -> int:
+        """Return the bytes of the largest matrix of a layer that is computed with on the CPU."""
+        a = self.architecture
+        placement = self.placement(engine, request)
+        largest = 0
+        for index, kind in enumerate(a.layers):
+            on_cpu = not placement.holds(index)
+            for block in a.blocks_of(kind):
+                match block:
+                    case MoE() if on_cpu or index < request.cpu_expert_layers:
+                        stream = block.latent_width or a.hidden_size
+                        size = block.experts * block.expert_width * stream
+                        largest = max(largest, weights.bytes_of({"experts": size}))
+                    case Dense() if on_cpu:
+                        size = block.width * a.hidden_size
+                        largest = max(largest, weights.bytes_of({"mlp": size}))
+                    case _:
+                        pass
+        return largest
+
     def _cpu_cache_bytes(self, engine: Engine, request: Request, convention: Convention) -> int:
         """Return the bytes of cache and state of the layers that no stage holds."""
         placement = self.placement(engine, request)
-        rest = [n for n in range(len(self.architecture.layers)) if not placement.holds(n)]
+        rest = range(min(placement.stages[0].start, len(self.architecture.layers)))
         if not rest:
             return 0
         alone = replace(request, parallel=Parallel())
@@ -655,9 +700,12 @@ class Planner:
         return pool.bytes_at(request.context, request.batch)
 
     def _allowance(
-        self, engine: Engine, request: Request, stage: int, weight_bytes: int
+        self, engine: Engine, request: Request, stage: int, weight_bytes: int, matrix: int
     ) -> list[AllowancePart]:
-        """Return what the engine keeps on a rank of a stage, with the user's figures."""
+        """Return what the engine keeps on a rank of a stage, with the user's figures.
+
+        matrix: bytes of the largest matrix that stays on the CPU.
+        """
         reserve = request.reserve
         if reserve.whole is not None:
             return [AllowancePart("reserve", reserve.whole, "as given", given=True)]
@@ -671,6 +719,10 @@ class Planner:
                 batched_tokens=engine.batched_tokens(request.gpu, request.options),
                 max_sequences=engine.max_sequences(request.gpu, request.options),
                 last_stage=stage == request.parallel.pipeline - 1,
+                context=request.context,
+                sequences=request.sequences,
+                stages=request.parallel.pipeline,
+                cpu_matrix_bytes=matrix,
             )
         )
         given = {"activations": reserve.activations, "graphs": reserve.graphs}

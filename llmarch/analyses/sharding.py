@@ -87,7 +87,8 @@ class Placement(Frozen):
     """Which GPUs hold the layers of a model, its embedding, head and encoders."""
 
     stages: tuple[range, ...]
-    """Decoder layers of each pipeline stage; layers in none of them are on the CPU."""
+    """Decoder layers of each pipeline stage, one after the other; those before the first stage are
+    on the CPU."""
     embedding_stages: tuple[int, ...]
     """Stages that hold the embedding; none: it is on the CPU."""
     head_stage: int | None

@@ -77,7 +77,8 @@ class AllowancePartDocument(TypedDict):
     """One thing that an engine keeps on a GPU beside weights and cache."""
 
     name: str
-    """`activations`, `graphs`, `runtime` or `reserve`."""
+    """`activations`, `graphs`, `runtime`, `tables` (of RoPE, loaded with the weights) or
+    `reserve`."""
     bytes: int
     """Bytes on the fullest GPU."""
     source: str

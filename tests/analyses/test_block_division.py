@@ -76,3 +76,38 @@ def test_groups_divide_the_experts(name: str) -> None:
     assert alone.expert_width == 8 and abs(experts[0] / experts[1] - 1) < 0.001
     own = replace(options, engine="ideal").make_parallel()
     assert count_rank_parameters(a, own)["experts"] > 3.9 * experts[0]
+
+
+# model, MiB of the tables: positions x rotary dims x 2 bytes
+TABLES = [
+    ("llama3.1-8b", 131072 * 128 * 2),
+    ("gemma3-27b", 8 * 131072 * 128 * 2 + 131072 * 128 * 2),
+    ("gpt-oss-20b", 131072 * 64 * 2),
+    ("qwen3.5-35b-a3b", 4 * 262144 * 64 * 2),
+    ("gpt2", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "size"), TABLES)
+def test_tables_of_rope(name: str, size: int) -> None:
+    """vLLM keeps cosines and sines for every position, a table for each different RoPE."""
+    a = load(name).architecture
+    weights = resolve_weights(a, "bf16")
+    plan = Planner(a).plan(Request(context=100), Convention("vllm", "bf16"), weights)
+    assert sum(part.size for part in plan.allowance if part.name == "tables") == size
+
+
+def test_the_compute_buffer_of_llama_cpp() -> None:
+    """It grows with the context by the mask, and with a matrix that is copied from the CPU."""
+    a = load("qwen3-30b-a3b").architecture
+    planner, weights = Planner(a), resolve_weights(a, "bf16")
+
+    def buffer(context: int, cpu_experts: int = 0, gpus: int = 1) -> int:
+        parallel = Parallel(pipeline=gpus, gpus=gpus)
+        request = Request(context, parallel=parallel, cpu_expert_layers=cpu_experts)
+        return planner.plan(request, Convention("llama.cpp", "fp16"), weights).allowance[0].size
+
+    mask = 2 * 512 * 32768
+    assert buffer(65536) - buffer(32768) == mask
+    assert buffer(65536, gpus=2) - buffer(32768, gpus=2) == 4 * mask
+    assert buffer(4096, 48) - buffer(4096) == 2 * 128 * 2048 * 768

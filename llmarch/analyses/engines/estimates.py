@@ -18,6 +18,7 @@ from ...architecture.schema import (
     LinearAttention,
     Mixer,
     MoE,
+    Rope,
 )
 from .pools import GIB, AllowancePart, AllowanceRequest
 
@@ -37,6 +38,9 @@ AMD_RUNTIME = GIB
 """What ROCm's libraries keep in addition."""
 GRAPH_BYTES_PER_LAYER = 6 * 2**20
 """Bytes of captured graphs per layer of the model, over all captured batch sizes."""
+AXES_POSITIONS = 4
+"""Positions of a table as a multiple of the context, where positions have several axes (vllm:
+mrope.py cache_max_position_num)."""
 AMD_NAMES = ("MI", "RX", "Radeon")
 
 
@@ -88,6 +92,46 @@ def _mixer_elements(mixer: Mixer) -> int:
             return 3 * heads * dim
         case LinearAttention(key_heads=keys, value_heads=values):
             return 2 * (2 * keys * mixer.key_head_dim + 2 * values * mixer.value_head_dim)
+
+
+def tables_part(request: AllowanceRequest) -> AllowancePart | None:
+    """Return the tables of cosines and sines, one for each different RoPE; None without any.
+
+    They are loaded with the weights, whole on every rank (vllm: model_executor/layers/
+    rotary_embedding: base.py, linear_scaling_rope.py, yarn_scaling_rope.py, mrope.py).
+    """
+    sizes: dict[Rope, int] = {}
+    for mixer in used_mixers(request.architecture).values():
+        rope = getattr(mixer, "rope", None)
+        if isinstance(rope, Rope):
+            positions = table_positions(rope, request.architecture.context_length or 0)
+            sizes[rope] = positions * rope.rotary_dim * ELEMENT
+    total = sum(sizes.values())
+    if not total:
+        return None
+    return AllowancePart("tables", total, "cosines and sines of all positions")
+
+
+def table_positions(rope: Rope, context: int) -> int:
+    """Return the positions in the table of a RoPE, for the model's own context.
+
+    With a position of several axes four times as many: videos have more positions than tokens.
+    """
+    scaling = rope.scaling
+    factor, original = 1.0, context
+    if scaling is not None:
+        factor, original = scaling.factor or 1.0, scaling.original_context or context
+    match scaling and scaling.kind:
+        case "linear":
+            return round(context * factor)
+        case "yarn":
+            return round(original * factor)
+        case "longrope":
+            return original + context
+        case _ if rope.sections is not None:
+            return AXES_POSITIONS * context
+        case _:
+            return context
 
 
 def graphs_part(request: AllowanceRequest) -> AllowancePart:

@@ -22,7 +22,7 @@ from ...architecture.schema import Architecture, Attention, LinearAttention, Mix
 from ..cache_parts import ELEMENT_BYTES, GGML_BLOCK_BYTES, CachePart, Convention
 from ..sharding import Placement, usual_placement
 from .base import Engine
-from .estimates import estimate_activations, runtime_part
+from .estimates import runtime_part, token_activation_bytes
 from .pools import (
     AllowancePart,
     AllowanceRequest,
@@ -37,6 +37,12 @@ CELL_PADDING = 256
 """Cells are a multiple of this (llama-context.cpp, llama-kv-cache-iswa.cpp: GGML_PAD)."""
 UBATCH = 512
 """Tokens of a physical batch by default (common/common.h: n_ubatch)."""
+MASK_BYTES = 2
+"""Bytes of a cell of the attention mask."""
+FLOAT_ACTIVATIONS = 2
+"""Bytes of float32 activations as a multiple of those in 16 bits."""
+PIPELINE_COPIES = 4
+"""Copies of a graph's inputs where GPUs work as a pipeline."""
 EVERY_LAYER = 999
 """More layers than any model has, as users write it for all of them."""
 PLAIN_CACHE_TYPES = ("bf16", "fp16", "fp32")
@@ -77,6 +83,31 @@ def gguf_name(server: Launch) -> str:
     name = server.model.rstrip("/").rsplit("/", 1)[-1]
     format = server.weight_format or "BF16"
     return f"{name}-{format.upper()}.gguf"
+
+
+def compute_buffer(request: AllowanceRequest) -> AllowancePart:
+    """Return the largest of what a graph needs at once: a layer, or the logits.
+
+    Activations are float32 (ggml.c: ggml_mul_mat). A layer has the mask of all cells in 16 bits
+    (src/llama-graph.cpp build_attn_inp_kq_mask, with flash attention), of which pipelined GPUs
+    hold four copies (ggml-backend.cpp GGML_SCHED_MAX_COPIES); a server takes the logits of one
+    token a slot (tools/server/server-context.cpp server_output_limits). A matrix on the CPU is
+    copied for large batches (`--op-offload`).
+    """
+    tokens = request.batched_tokens
+    copies = 1
+    if request.stages > 1:
+        copies = PIPELINE_COPIES
+    mask = copies * tokens * pad_cells(request.context) * MASK_BYTES
+    layer = FLOAT_ACTIVATIONS * tokens * token_activation_bytes(request.share)
+    size = layer + mask + request.cpu_matrix_bytes
+    if request.last_stage:
+        logits = 4 * request.sequences * request.architecture.vocab_size
+        size = max(size, logits)
+    words = f"estimate: {tokens:,} tokens through a layer, in float32, and their mask"
+    if request.cpu_matrix_bytes:
+        words += ", a matrix copied from the CPU"
+    return AllowancePart("activations", size, words)
 
 
 class CellPool(Pool):
@@ -281,8 +312,7 @@ class LlamaCpp(Engine):
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache: the compute buffer, and the runtime."""
-        activations = estimate_activations(request)
-        return [activations, runtime_part(request)]
+        return [compute_buffer(request), runtime_part(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the cells of a device."""

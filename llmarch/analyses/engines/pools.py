@@ -258,6 +258,14 @@ class AllowanceRequest(Frozen):
     max_sequences: int
     last_stage: bool = True
     """Whether the rank holds the head."""
+    context: int = 0
+    """Tokens of a sequence."""
+    sequences: int = 1
+    """Sequences that the ranks serve at a time."""
+    stages: int = 1
+    """Pipeline stages."""
+    cpu_matrix_bytes: int = 0
+    """Bytes of the largest matrix that stays on the CPU and is computed with."""
 
 
 @frozen

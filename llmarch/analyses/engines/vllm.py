@@ -21,7 +21,7 @@ from ...architecture.schema import (
 )
 from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
 from .base import Engine, LayerParts, configured_state_dtype, has_latents, has_states, has_windows
-from .estimates import AMD_NAMES, estimate_activations, graphs_part, runtime_part
+from .estimates import AMD_NAMES, estimate_activations, graphs_part, runtime_part, tables_part
 from .pools import (
     GIB,
     REMEMBERED,
@@ -536,7 +536,11 @@ class VLLM(Engine):
         """Return activations, graphs and libraries, which gpu_memory_utilization includes."""
         activations = estimate_activations(request)
         graphs = graphs_part(request)
-        return [activations, graphs, runtime_part(request)]
+        parts = [activations, graphs, runtime_part(request)]
+        tables = tables_part(request)
+        if tables is not None:
+            parts.append(tables)
+        return parts
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pool of a rank's cache."""

@@ -16,10 +16,11 @@ from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.certainty import add_certainty
 from ..config.class_names import check_class
+from ..config.evidence import Draft
 from ..config.findings import NOT_DESCRIBED
 from ..config.head import add_head, model_class
 from ..config.impossible import check_facts
-from ..config.quantization import quantization, spellings_beside
+from ..config.quantization_keys import find_quantization_keys
 from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
 from ..sources.raw import RawModel, TensorTable
@@ -151,6 +152,8 @@ def read_model(raw: RawModel) -> Reading:
         raise draft_head
     family, config = configure(raw.config, raw.config_file)
     if raw.quantization_file:
+        from ..config.quantization import spellings_beside
+
         config.native_keys = {
             **config.native_keys,
             **spellings_beside(raw.config, raw.quantization_file),
@@ -273,10 +276,23 @@ def build_architecture(
         others = family.other_classes.get(config.model_type, ())
         check_class(config, named, family.config_class, others)
     if "quantization" not in draft.fields:
-        draft = draft.replace(quantization=quantization(config))
+        draft = draft.replace(quantization=read_quantization(config))
     architecture: Architecture = build(draft, family.ref, evidence)
     check_facts(config, architecture, evidence)
     return architecture
+
+
+def read_quantization(config: ConfigKeys) -> Draft | None:
+    """Return the quantization that a config declares, None where it declares none.
+
+    What reads declarations is imported only where there is one.
+    """
+    declaration = find_quantization_keys(config)
+    if declaration is None:
+        return None
+    from ..config.quantization import read_declaration
+
+    return read_declaration(declaration)
 
 
 def check_counts(parameters: Parameters, rows: list[TensorRow], file: str) -> None:

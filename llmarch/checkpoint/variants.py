@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from ..architecture.frozen import Frozen
 from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Evidence
-from ..config.quantization import QUANTIZATION_KEYS
+from ..config.quantization_keys import QUANTIZATION_KEYS
 from ..config.vocabulary import INVALID_TOGETHER
 from ..errors import LlmarchError
 from ..tensors.template import TensorRow

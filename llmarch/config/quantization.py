@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.quantization import ModuleFormat
 from ..architecture.schema import Finding, Quantization
-from ..errors import ConfigError
 from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
 from .findings import add, another_value, quoted
 from .keys import ConfigKeys
+from .quantization_keys import QuantizationKeys, find_quantization_keys
 from .quantization_methods import METHOD_READERS
 from .quantization_values import (
     invalid_value,
@@ -56,9 +56,6 @@ from .quantization_words import (
     report_unknown,
 )
 
-QUANTIZATION_KEYS = ("quantization_config", "compression_config", "quantization")
-"""Keys of a config that declare a quantization, in the order in which vLLM asks for them."""
-
 MAX_ENTRY_SHOWN = 100
 """Characters of a folded module name: a longer one, of many runs of numbers, is divided."""
 UNQUANTISED_BITS = 16
@@ -79,15 +76,18 @@ _INERT = frozenset(
 
 
 def quantization(c: ConfigKeys) -> Draft | None:
-    """Return the Quantization that a config declares, None where it declares none.
-
-    The text part of a wrapper may declare it (Kimi K2.6).
-    """
-    key = declaring_key(c)
-    if key is None:
-        if isinstance(c.data.get("text_config"), dict):
-            return quantization(c.child("text_config"))
+    """Return the Quantization that a config declares, None where it declares none."""
+    declaration = find_quantization_keys(c)
+    if declaration is None:
         return None
+    return read_declaration(declaration)
+
+
+def read_declaration(declaration: QuantizationKeys) -> Draft:
+    """Return the Quantization that a declaration says. Raises ConfigError for what it cannot be."""
+    c, (key, *others) = declaration
+    for other in others:
+        _compare_declarations(c, key, other)
     q = c.child(key)
     beside = c.native_keys.get(c.prefix + key)
     if isinstance(beside, str):
@@ -105,28 +105,11 @@ def quantization(c: ConfigKeys) -> Draft | None:
     return draft(Quantization, method=method, **facts)
 
 
-def declaring_key(c: ConfigKeys) -> str | None:
-    """Return the key under which a config declares a quantization, None where it declares none.
-
-    An object without keys declares none. Raises ConfigError for a value that is no object.
-    """
-    found: list[str] = []
-    for key in QUANTIZATION_KEYS:
-        value = c.data.get(key)
-        if value is None:
-            continue
-        if not isinstance(value, dict):
-            raise ConfigError(
-                f"{c.file}: {c.key(key)} is {quoted(value)}; an object is needed",
-                "It says how the weights are stored.",
-            )
-        if value:
-            found.append(key)
-        else:
-            c.ignore(key)
-    for other in found[1:]:
-        _compare_declarations(c, found[0], other)
-    return found[0] if found else None
+def spellings_beside(config: Mapping[str, Any], file: str) -> dict[str, str]:
+    """Return how keys of `quantization_config` are spelt where another file declares them."""
+    declared = cast("dict[str, Any]", config["quantization_config"])
+    names = {f"quantization_config.{key}": key for key in declared}
+    return {"quantization_config": file, **names}
 
 
 def _compare_declarations(c: ConfigKeys, key: str, other: str) -> None:
@@ -164,13 +147,6 @@ def _compare_declarations(c: ConfigKeys, key: str, other: str) -> None:
                 severity="behaviour",
             ),
         )
-
-
-def spellings_beside(config: Mapping[str, Any], file: str) -> dict[str, str]:
-    """Return how keys of `quantization_config` are spelt where another file declares them."""
-    declared = cast("dict[str, Any]", config["quantization_config"])
-    names = {f"quantization_config.{key}": key for key in declared}
-    return {"quantization_config": file, **names}
 
 
 def _method(q: ConfigKeys, key: str) -> Sourced:

@@ -23,30 +23,25 @@ MAX_CARD = 5_000_000
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
 
-_CODE = re.compile(r".+\.py")
-_SMALL_FILE = re.compile(
-    r"""
+# Texts of patterns, which `re` compiles at their first use: at start-up nothing needs them.
+_CODE = r".+\.py"
+_SMALL_FILE = r"""(?x)
     generation_config\.json
     | (?:(?:additional_)?chat_templates/)?[^/]+\.jinja | chat_template\.json
     | tokenizer[^/]*\.(?:json|model) | (?:added_tokens|special_tokens_map|vocab|tekken)\.json
     | (?:vocab|merges)\.txt | [^/]+\.tiktoken | [^/]*(?:spiece|sentencepiece|bpe)[^/]*\.model
     | (?:[a-z_]+_)?(?:pre)?processor_config\.json | feature_extractor[^/]*\.json
-    """,
-    re.VERBOSE,
-)
-_WEIGHTS = re.compile(r"[^/]+\.safetensors")
-_ABOUT = re.compile(
-    r"""
+    """
+_WEIGHTS = r"[^/]+\.safetensors"
+_ABOUT = r"""(?xi)
     .+\.(?:md|png|jpe?g|gif|svg|webp|pdf|mp4|wav) | (?:.+/)?\.git(?:attributes|ignore)
     | (?:.+/)?(?:LICEN[CS]E|NOTICE|USE_POLICY)[^/]*
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
+    """
 
 MAX_NAME = 1000
 """Characters of a file name with its folders."""
 
-_UNSAFE = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|[\x00-\x1f\x7f\\]")
+_UNSAFE = r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:|[\x00-\x1f\x7f\\]"
 
 
 def is_safe_name(name: str) -> bool:
@@ -56,12 +51,12 @@ def is_safe_name(name: str) -> bool:
     """
     if not 0 < len(name) <= MAX_NAME:
         return False
-    return _UNSAFE.search(name) is None
+    return re.search(_UNSAFE, name) is None
 
 
 def is_code_file(name: str) -> bool:
     """Return whether a file holds code that loaders may run."""
-    return _CODE.fullmatch(name) is not None
+    return re.fullmatch(_CODE, name) is not None
 
 
 def is_small_file(name: str) -> bool:
@@ -69,12 +64,12 @@ def is_small_file(name: str) -> bool:
 
     That is generation, the chat template, the tokenizer and the processors.
     """
-    return _SMALL_FILE.fullmatch(name) is not None
+    return re.fullmatch(_SMALL_FILE, name) is not None
 
 
 def is_weight_file(name: str) -> bool:
     """Return whether a file holds weights of the repository itself."""
-    return _WEIGHTS.fullmatch(name) is not None
+    return re.fullmatch(_WEIGHTS, name) is not None
 
 
 def is_unread_file(name: str) -> bool:
@@ -82,7 +77,7 @@ def is_unread_file(name: str) -> bool:
 
     That is the model card, pictures and licences, the tokenizer, and code.
     """
-    if _ABOUT.fullmatch(name) is not None:
+    if re.fullmatch(_ABOUT, name) is not None:
         return True
     return is_small_file(name) or is_code_file(name)
 

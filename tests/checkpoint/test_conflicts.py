@@ -142,6 +142,8 @@ def test_a_shape_that_is_no_multiple_contradicts_no_fact() -> None:
 ONE_OF_EACH_TYPE = {
     load(name)["config"].get("model_type", "native"): name for name in reversed(NAMES)
 }
+MANY_KEYS = 24
+"""Numbers of a config beyond which two of four are changed: each search takes longer too."""
 LEFT_OUT = {
     "num_experts_per_tok": "the width of a table of token ids, which are no weights",
     "num_nextn_predict_layers": "copies leave MTP modules out, which contradicts nothing",
@@ -178,7 +180,10 @@ def test_a_number_that_is_wrong_in_the_config_is_named(name: str) -> None:
     true, true_rows, variants, _ = facts_of(fixture["config"])
     table = table_of(tensors_of(fixture))
     tried = 0
+    has_many = len(variants.values) > MANY_KEYS
     for position, (key, value) in enumerate(variants.values.items()):
+        if has_many and position % 4 > 1:
+            continue
         other = value // 2 if position % 2 and value > 1 else value * 2
         if key.rpartition(".")[2] in LEFT_OUT:
             continue

@@ -171,9 +171,21 @@ def tensor_shapes(tensor: LogicalTensor) -> set[Shape]:
 
 
 def channel_shapes(tensor: LogicalTensor) -> set[Shape]:
-    """Return the shapes of one scale for each output."""
+    """Return the shapes of one scale for each output, a vector or a column.
+
+    vLLM 0.33.0 has vectors for ModelOpt (KFp8StaticChannel) and Quark, and columns for others.
+    """
     outputs = (tensor.shape or ())[:-1]
     return {outputs, (*outputs, 1)}
+
+
+def column_shapes(tensor: LogicalTensor) -> set[Shape]:
+    """Return the shape of one scale for each output, as a column.
+
+    That is how compressed-tensors 0.20.0, FBGEMM and SGLang's w8a8 write and read them.
+    """
+    outputs = (tensor.shape or ())[:-1]
+    return {(*outputs, 1)}
 
 
 def group_shape(tensor: LogicalTensor, size: int) -> Shape:
@@ -219,6 +231,9 @@ def _compressed(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _of_format(tensor, "number", "float", "fp8", "nvfp4", "mxfp4")
     if tensor.format == "fp8":
         yield from _of_dtype(tensor, "number", d.number, {"F8_E4M3"})
+        yield from _scale_names(tensor, d.method)
+        if format != "mxfp8-quantized":
+            yield from _real_scales(tensor, "format", format)
     if d.sparsity is not None:
         message = f"zeros are stored, but {_statement('sparsity', d.sparsity)} leaves them out"
         yield Problem("sparsity", d.sparsity, None, message)
@@ -283,14 +298,17 @@ def _compressed_shapes(tensor: LogicalTensor, d: Quantization) -> dict[str, set[
         rows, columns = d.block[0], d.block[1]
         needed = blocks_of(shape, (rows, columns))
         return {f"block {rows} × {columns}": {needed}}
+    channel = column_shapes
+    if d.method in AUTO_ROUND_METHODS:
+        channel = channel_shapes
     if strategy == "channel":
-        return {"strategy channel": channel_shapes(tensor)}
+        return {"strategy channel": channel(tensor)}
     if strategy == "tensor":
         return {"strategy tensor": tensor_shapes(tensor)}
     if strategy is None:
         return {
             "strategy tensor": tensor_shapes(tensor),
-            "strategy channel": channel_shapes(tensor),
+            "strategy channel": channel(tensor),
         }
     return {}
 
@@ -330,6 +348,8 @@ def _fp8(tensor: LogicalTensor, d: Quantization) -> Problems:
             scale,
             {"a declaration without block": tensor_shapes(tensor)},
         )
+    if d.method == "mxfp8":
+        yield from _covers(tensor, scale, _block_shapes(tensor, "mxfp8", (1, 32)))
     yield from _exponents(scale, d)
     if d.activations == "static":
         yield from _needed(tensor, "activations", "static", *_STATIC_SCALES)
@@ -349,12 +369,32 @@ def _exponents(scale: StoredCompanion | None, d: Quantization) -> Problems:
     yield Problem("scale_format", declared, scale.dtype, message)
 
 
+def _real_scales(tensor: LogicalTensor, key: str, declared: object) -> Problems:
+    """Yield the problem of scales that are powers of two by their dtype, read as numbers."""
+    scale = companion_scale(tensor)
+    if scale is not None and scale.dtype in EXPONENTS:
+        message = f"scales are {scale.dtype}, but {_statement(key, declared)} has real numbers"
+        yield Problem(key, declared, scale.dtype, message)
+
+
+def _exponent_scales(tensor: LogicalTensor, key: str, declared: object) -> Problems:
+    """Yield the problem of scales that are no powers of two by their dtype."""
+    scale = companion_scale(tensor)
+    if scale is not None and scale.dtype not in ("", *EXPONENTS):
+        message = (
+            f"scales are {scale.dtype}, but {_statement(key, declared)} has"
+            f" {alternatives(EXPONENTS)}"
+        )
+        yield Problem(key, declared, scale.dtype, message)
+
+
 def _fbgemm(tensor: LogicalTensor, d: Quantization) -> Problems:
     """Yield what FBGEMM's FP8 does not store so (transformers' FbgemmFp8Linear, vLLM's config)."""
     yield from _of_format(tensor, "method", d.method, "fp8")
     yield from _of_dtype(tensor, "method", d.method, {"F8_E4M3"})
     yield from _scale_names(tensor, d.method)
-    shapes = {f"method {d.method}": channel_shapes(tensor)}
+    yield from _real_scales(tensor, "method", d.method)
+    shapes = {f"method {d.method}": column_shapes(tensor)}
     yield from _covers(tensor, companion_scale(tensor), shapes)
 
 
@@ -417,6 +457,8 @@ def _modelopt(tensor: LogicalTensor, d: Quantization) -> Problems:
     if tensor.format == "fp8":
         yield from _scale_names(tensor, algorithm)
         yield from _of_dtype(tensor, "format", algorithm, {"F8_E4M3"})
+        check = _exponent_scales if algorithm == "mxfp8" else _real_scales
+        yield from check(tensor, "format", algorithm)
     scale = companion_scale(tensor)
     if algorithm == "fp8":
         shapes = {"format fp8": tensor_shapes(tensor)}
@@ -469,12 +511,20 @@ _BLOCK_ALGORITHMS = {
 def _block_shapes(
     tensor: LogicalTensor, algorithm: str, block: tuple[int, int]
 ) -> dict[str, set[Shape]]:
-    """Return the shapes of one scale for each block; ModelOpt spreads them over four dimensions."""
+    """Return the shapes of one scale for each block; FP8_PB_WO spreads them over four dimensions.
+
+    vLLM 0.33.0 modelopt.py, KFp8Block128: it takes no others.
+    """
     if tensor.shape is None or len(tensor.shape) < 2:
         return {}
     blocks = blocks_of(tensor.shape, block)
     *lead, rows, columns = blocks
-    return {f"format {algorithm}": {blocks, (*lead, rows, 1, columns, 1)}}
+    shapes: set[Shape] = set()
+    if block[0] == 1 or algorithm == "fp8_pb_real":
+        shapes.add(blocks)
+    if block[0] > 1:
+        shapes.add((*lead, rows, 1, columns, 1))
+    return {f"format {algorithm}": shapes}
 
 
 _QUARK_FORMATS: dict[str, tuple[str, ...]] = {
@@ -499,6 +549,7 @@ def _quark(tensor: LogicalTensor, d: Quantization) -> Problems:
     if tensor.format == "fp8":
         yield from _of_dtype(tensor, "format", d.format, {"F8_E4M3"})
         yield from _scale_names(tensor, d.method)
+        yield from _real_scales(tensor, "format", d.format)
         if d.activations == "static":
             yield from _needed(tensor, "activations", "static", "input_scale")
     if tensor.format in ("int4", "int8") and d.symmetric is False:
@@ -527,8 +578,7 @@ def _auto_round(tensor: LogicalTensor, d: Quantization) -> Problems:
     kind = (d.format or "").lower()
     family = next((name for name in ("mx_fp", "nv_fp", "fp") if kind.startswith(name)), None)
     if family is None:
-        yield from _of_format(tensor, "number", "int", "gptq", "awq")
-        yield from _integers(tensor, d)
+        yield from _auto_round_integers(tensor, d)
         return
     formats = _AUTO_ROUND_FORMATS.get((family, int(d.bits or 0)))
     if formats is None:
@@ -542,16 +592,34 @@ def _auto_round(tensor: LogicalTensor, d: Quantization) -> Problems:
         yield from _of_dtype(tensor, "format", d.format, {dtype})
     if family == "mx_fp":
         yield from _covers(tensor, scale, _block_shapes(tensor, kind, (1, 32)))
+        yield from _exponent_scales(tensor, "format", d.format)
     elif family == "nv_fp":
         yield from _needed(tensor, "format", d.format, "weight_global_scale")
         if d.activations is not None:
             yield from _needed(tensor, "activations", d.activations, "input_global_scale")
     else:
-        shapes = tensor_shapes(tensor) | channel_shapes(tensor)
-        if d.block is None:
-            yield from _covers(tensor, scale, {f"format {d.format}": shapes})
+        yield from _covers(tensor, scale, _compressed_shapes(tensor, d))
+        yield from _real_scales(tensor, "format", d.format)
+        yield from _needed(
+            tensor, "format", d.format, "weight_scale_inv" if d.block else "weight_scale"
+        )
         if d.activations == "static":
             yield from _needed(tensor, "activations", "static", "input_scale")
+
+
+def _auto_round_integers(tensor: LogicalTensor, d: Quantization) -> Problems:
+    """Yield what auto-round's integers are not: GPTQ's, or AWQ's for GEMM, as it names them."""
+    layout = d.format or ""
+    if "awq" in layout:
+        yield from _of_format(tensor, "format", layout, "awq")
+        if tensor.packing.endswith("GEMV"):
+            message = f"stored as {tensor.packing}, but {_statement('format', layout)} is GEMM"
+            yield Problem("format", layout, tensor.packing, message)
+    elif "gptq" in layout:
+        yield from _of_format(tensor, "format", layout, "gptq")
+    else:
+        yield from _of_format(tensor, "number", "int", "gptq", "awq")
+    yield from _integers(tensor, d)
 
 
 def _metal(tensor: LogicalTensor, d: Quantization) -> Problems:
@@ -570,7 +638,7 @@ def _metal(tensor: LogicalTensor, d: Quantization) -> Problems:
 
 def _w8a8_int8(tensor: LogicalTensor, d: Quantization) -> Problems:
     """Yield what SGLang's w8a8_int8 does not read so (0.5.23, W8A8Int8LinearMethod)."""
-    shapes = {f"method {d.method}": channel_shapes(tensor)}
+    shapes = {f"method {d.method}": column_shapes(tensor)}
     yield from _covers(tensor, companion_scale(tensor), shapes)
 
 
@@ -752,7 +820,7 @@ _SOMETIMES = frozenset({".pre_quant_scale", "_pre_quant_scale"})
 
 
 def mixed_companions(tensors: list[LogicalTensor]) -> list[Finding]:
-    """Report companions that few tensors lack, or have in another dtype than those alike.
+    """Report companions that few tensors lack, or have in another dtype or form than those alike.
 
     Tensors are alike if they are in one format for one declaration. A tool writes them all in one
     way, so another one was lost or converted afterwards.
@@ -772,18 +840,51 @@ def mixed_companions(tensors: list[LogicalTensor]) -> list[Finding]:
 
 
 def _mixed(group: list[LogicalTensor], suffix: str) -> list[Finding]:
-    """Report the tensors whose companion has another dtype than that of most of a group."""
-    counts: Counter[str] = Counter()
-    nothing = StoredCompanion("no", None)
-    for tensor in group:
-        counts[tensor.companions.get(suffix, nothing).dtype] += len(tensor.indices)
-    usual = counts.most_common(1)[0][0]
+    """Report the tensors whose companion has another dtype or form than that of most of a group."""
+    dtypes = _counted(group, suffix, _dtype_of)
+    forms = _counted(group, suffix, _form_of)
+    usual_dtype = dtypes.most_common(1)[0][0]
+    usual_form = forms.most_common(1)[0][0] if forms.keys() >= {_VECTOR, _COLUMN} else ""
     findings: list[Finding] = []
     for tensor in group:
-        dtype = tensor.companions.get(suffix, nothing).dtype
-        if dtype in (usual, ""):
+        kind, usual = _dtype_of(tensor, suffix), usual_dtype
+        if kind in (usual, "") and usual_form and _form_of(tensor, suffix):
+            kind, usual = _form_of(tensor, suffix), usual_form
+        if kind in (usual, ""):
             continue
         path = tensor.stored_name
-        message = f"stored with {dtype} *{suffix}, where others like it have {usual}"
-        findings.append(weights_finding("tensor-dtype", path, message, usual, dtype))
+        message = f"stored with {kind} *{suffix}, where others like it have {usual}"
+        findings.append(weights_finding("tensor-dtype", path, message, usual, kind))
     return findings[:MAX_MIXED]
+
+
+def _counted(
+    group: list[LogicalTensor], suffix: str, kind_of: Callable[[LogicalTensor, str], str]
+) -> Counter[str]:
+    """Return how many tensors have a companion of each kind."""
+    counts: Counter[str] = Counter()
+    for tensor in group:
+        counts[kind_of(tensor, suffix)] += len(tensor.indices)
+    return counts
+
+
+def _dtype_of(tensor: LogicalTensor, suffix: str) -> str:
+    """Return the dtype of a companion, `no` without one."""
+    companion = tensor.companions.get(suffix)
+    return "no" if companion is None else companion.dtype
+
+
+_VECTOR, _COLUMN = "a vector as", "a column as"
+
+
+def _form_of(tensor: LogicalTensor, suffix: str) -> str:
+    """Return in which of two forms a matrix has a number for each output; "" for others."""
+    companion = tensor.companions.get(suffix)
+    if companion is None or tensor.shape is None or len(tensor.shape) != 2:
+        return ""
+    outputs = tensor.shape[0]
+    if companion.shape == (outputs,):
+        return _VECTOR
+    if companion.shape == (outputs, 1):
+        return _COLUMN
+    return ""

@@ -8,6 +8,7 @@ Sources: transformers 5.23.0 (quantizers/auto.py, integrations/), vLLM 0.33.0
 from __future__ import annotations
 
 from ..architecture.schema import Quantization
+from .logical import LogicalTensor
 from .packing import FORMATS, PackingFormat
 from .packing.unpacking import alternatives
 
@@ -74,6 +75,15 @@ def tensors_looked_for(method: str) -> str | None:
     if not names:
         return None
     return f"{alternatives(names)} tensors"
+
+
+def formats_of(tensor: LogicalTensor) -> list[PackingFormat]:
+    """Return the formats of a packed tensor's name: some have several spellings of it."""
+    return [
+        format
+        for format in FORMATS
+        if format.name == tensor.format and tensor.source.endswith(format.endings)
+    ]
 
 
 def usual_methods(format: PackingFormat) -> str:

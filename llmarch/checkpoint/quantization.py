@@ -17,10 +17,17 @@ from .exclusions import Exclusions, exclusions_of, expand_modules
 from .findings import info_finding
 from .indices import Index, folded_names
 from .logical import LogicalTensor
-from .method_loaders import is_known_method, loads_plain, tensors_looked_for, usual_methods
+from .method_loaders import (
+    formats_of,
+    is_known_method,
+    loads_plain,
+    tensors_looked_for,
+    usual_methods,
+)
 from .module_declarations import ModuleDeclarations, is_class_name
 from .packing import Unpacked
-from .packing.base import FLOAT8
+from .packing.awq import AWQ_METHODS
+from .packing.base import AUTO_ROUND_METHODS, FLOAT8
 from .packing.unpacking import alternatives
 
 if TYPE_CHECKING:
@@ -69,7 +76,11 @@ optimum 2.3.0 gptq/quantizer.py convert_model; compressed-tensors 0.20.0 apply_q
 Not so FP8 (FP8Experts), auto-round 0.16.1 (a linear module for each expert) and mlx-lm 0.32.2
 (QuantizedSwitchLinear). ModelOpt's checkpoints are for vLLM and SGLang, which quantise experts."""
 
-_WIDTHS_DECLARED = frozenset({"mlx", "gptq", "awq"})
+_WIDTHS_DECLARED = (
+    AWQ_METHODS
+    | AUTO_ROUND_METHODS
+    | {"mlx", "metal", "gemma", "gptq", "gptqmodel", "gptq_marlin", "auto_gptq", "moe_wna16"}
+)
 """Methods whose declaration gives the bits of every module."""
 
 PACKING_SEVERITY: Severity = "weights"
@@ -233,8 +244,10 @@ def wrong_format(
         return []
     findings: list[Finding] = []
     for tensor in _first_of_each_packing(packed):
-        format = unpacked.formats[tensor.packing]
-        if declared.method in format.methods or _is_announced(format.name, declared):
+        formats = formats_of(tensor) or [unpacked.formats[tensor.packing]]
+        is_read = any(declared.method in format.methods for format in formats)
+        format = formats[0]
+        if is_read or _is_announced(format.name, declared):
             continue
         path = tensor.stored_name
         message = (
@@ -262,10 +275,13 @@ def _is_announced(format: str, declared: Quantization) -> bool:
 
 
 def _first_of_each_packing(packed: list[LogicalTensor]) -> list[LogicalTensor]:
-    first: dict[str, LogicalTensor] = {}
+    """Return a tensor of each packing and each ending of names."""
+    first: dict[tuple[str, str], LogicalTensor] = {}
     for tensor in packed:
-        if tensor.packing not in first:
-            first[tensor.packing] = tensor
+        ending = tensor.source.rpartition(".")[2]
+        key = (tensor.packing, ending)
+        if key not in first:
+            first[key] = tensor
     return list(first.values())
 
 

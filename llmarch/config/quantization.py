@@ -257,12 +257,16 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
         part = extra.child(name)
         part.ignore(*part.data)
         own = _bits_and_group(part)
+        is_regex = any(mark in name for mark in REGEX_MARKS)
+        pattern = f"re:.*(?:{name})" if is_regex else name
         if own.bits is not None and own.bits >= UNQUANTISED_BITS:
-            excluded.value.append(name)
+            excluded.value.append(pattern)
+        elif own.bits is not None and is_regex:
+            rules_of_modules.append(f"{pattern}: {own.words}")
         elif own.bits is not None:
             formats[name] = own.words
     bits = read_bits(q, "bits", "w_bit")
-    group_size = read_group_size(q, "group_size", "q_group_size")
+    group_size = _shared_size(q)
     if present_key(q, ("group_size", "q_group_size")) is None and method in LAYOUTS:
         group_size = q.value("group_size", default=DEFAULT_GROUP)
     if q.flag("lm_head", default=False).value:
@@ -278,6 +282,38 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
         "excluded": excluded,
         "modules": [*rules_of_modules, *fold_modules(formats)],
     }
+
+
+REGEX_MARKS = "*+?^$()[]{}|\\"
+"""Characters by which readers of auto-round's `extra_config` know a regular expression (vLLM 0.33.0
+inc/config_parser.py)."""
+
+
+def _is_float_scheme(q: ConfigKeys) -> bool:
+    """Return whether auto-round declares FP8, whose `group_size` may be 0 or a block."""
+    return str(q.data.get("data_type", "")).startswith("fp")
+
+
+def _shared_size(q: ConfigKeys) -> Sourced:
+    """Return the values of a row that share a scale, None where rows are whole or in blocks."""
+    size: object = q.data.get("group_size")
+    if _is_float_scheme(q) and (size == 0 or isinstance(size, list)):
+        return same_evidence(None, q.value("group_size"))
+    return read_group_size(q, "group_size", "q_group_size")
+
+
+def _float_sizes(q: ConfigKeys) -> dict[str, Any]:
+    """Return what one scale of FP8 values is for (auto-round 0.16.1, QuantizationScheme).
+
+    A block, a tensor (0) or a channel (-1).
+    """
+    size = q.value("group_size", default=None)
+    if isinstance(size.value, list):
+        return {"block": read_block(q, "group_size")}
+    strategy = {0: "tensor", -1: "channel"}.get(size.value or 0)
+    if size.value is None:
+        return {}
+    return {"strategy": same_evidence(strategy, size)}
 
 
 LAYOUTS = {"gptq": GPTQ_FORMATS | AWQ_FORMATS, "awq": GPTQ_FORMATS | AWQ_FORMATS}
@@ -303,6 +339,8 @@ def _auto_round(q: ConfigKeys) -> dict[str, Any]:
         word = same_evidence(f"{word.value}_e5m2", form)
     if not kind.startswith("int"):
         facts["format"] = word
+    if _is_float_scheme(q):
+        facts |= _float_sizes(q)
     is_float = kind.startswith(("mx_fp", "nv_fp", "fp"))
     facts["number"] = same_evidence("float" if is_float else "int", word)
     return facts

@@ -267,7 +267,7 @@ ONE = ("model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj")
 """Modules whose tensors are changed: the first that is packed."""
 
 ANY_LENGTH = ("quant_state.bitsandbytes__nf4", "quant_state.bitsandbytes__fp4")
-"""Tensors whose shape says nothing: serialised text."""
+"""Tensors of serialised text, which may be longer or shorter."""
 
 OTHER_DTYPES = ("I64", "F64", "BF16", "F8_E5M2", "U8", "I8")
 
@@ -303,7 +303,14 @@ def conflicts(style: str, tensors: Tensors) -> bool:
     return clean(style).with_tensors(tensors).verified().status == "conflict"
 
 
-CONSECUTIVE = ("gptq", "gptq-v2", "gptq-head", "gptq-rules", "gptq-blocks")
+CONSECUTIVE = (
+    "gptq",
+    "gptq-v2",
+    "gptq-head",
+    "gptq-rules",
+    "gptq-blocks",
+    "auto-round-excluded",
+)
 """Styles whose modules may all lack the index of groups."""
 
 
@@ -340,8 +347,6 @@ def test_a_renamed_tensor_is_a_conflict(style: str, suffix: str, everywhere: boo
 
 @pytest.mark.parametrize(("style", "suffix"), cases(), ids=str)
 def test_a_reshaped_tensor_is_a_conflict(style: str, suffix: str) -> None:
-    if suffix.removeprefix("weight.") in ANY_LENGTH:
-        return
     if style == "bnb-fp4" and suffix == "weight.absmax":
         return  # another number of blocks is legal: the state says how large they are
     tensors, names = changed_tensors(style, suffix, everywhere=False)
@@ -349,6 +354,10 @@ def test_a_reshaped_tensor_is_a_conflict(style: str, suffix: str) -> None:
     assert shape is not None
     others: list[tuple[int, ...]] = [(7,), (3, 5)]
     if shape:
+        others += [(*shape, 1), (1, *shape)]
+    if shape and shape != (1,):
+        others.append(())  # loaders read one number of either shape
+    if shape and suffix.removeprefix("weight.") not in ANY_LENGTH:
         others += [(*shape[:-1], shape[-1] * 2), (*shape[:-1], shape[-1] + 1)]
     for other in others:
         stored = {**tensors, names[0]: (dtype, other)}

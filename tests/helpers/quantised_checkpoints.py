@@ -151,13 +151,14 @@ def scaled(
 ) -> Pack:
     """Return the packing of 8-bit values of their logical shape.
 
-    per: what one scale is for: `tensor`, `channel` or `block`.
+    per: what one scale is for: `tensor`, `channel` (as a column), `vector` (the same), or `block`.
     """
 
     def pack(name: str, outputs: int, inputs: int) -> Tensors:
         shapes: dict[str, tuple[int, ...]] = {
             "tensor": (),
             "channel": (outputs, 1),
+            "vector": (outputs,),
             "block": (-(-outputs // 128), -(-inputs // 128)),
         }
         tensors: Tensors = {
@@ -453,7 +454,9 @@ def quark(dtype: str, scheme: str, inputs: dict[str, Any] | None = None) -> dict
     }
 
 
-def auto_round(data_type: str, bits: int, group: int, format: str, **keys: Any) -> dict[str, Any]:
+def auto_round(
+    data_type: str, bits: int, group: int | list[int], format: str, **keys: Any
+) -> dict[str, Any]:
     return {
         "quant_method": "auto-round",
         "data_type": data_type,
@@ -543,7 +546,7 @@ CLEAN: dict[str, Callable[[], QuantisedCheckpoint]] = {
     ),
     "modelopt-fp8-channel": lambda: packed(
         {**MODELOPT_FP8, "quant_algo": "FP8_PER_CHANNEL_PER_TOKEN"},
-        scaled("F8_E4M3", per="channel"),
+        scaled("F8_E4M3", per="vector"),
     ),
     "modelopt-mixed": lambda: packed(
         {
@@ -666,7 +669,7 @@ CLEAN: dict[str, Callable[[], QuantisedCheckpoint]] = {
     ),
     "quark-fp8-channel": lambda: packed(
         quark("fp8_e4m3", "per_channel", {"dtype": "fp8_e4m3", "is_dynamic": True}),
-        scaled("F8_E4M3", per="channel"),
+        scaled("F8_E4M3", per="vector"),
     ),
     "quark-mxfp4": lambda: packed(quark("fp4", "per_group"), parts(own=mxfp4)),
     "quark-int4": lambda: packed(quark("uint4", "per_group"), parts(own=int4_words)),
@@ -706,6 +709,27 @@ CLEAN: dict[str, Callable[[], QuantisedCheckpoint]] = {
     "auto-round-fp8": lambda: packed(
         auto_round("fp", 8, -1, "fp8", fmt="e4m3", activation_scheme="static", **EIGHT_BITS),
         scaled("F8_E4M3", per="channel", inputs_scaled="input_scale"),
+    ),
+    "auto-round-fp8-tensor": lambda: packed(
+        auto_round("fp", 8, 0, "fp8", fmt="e4m3", activation_scheme="static", **EIGHT_BITS),
+        scaled("F8_E4M3", per="tensor", inputs_scaled="input_scale"),
+    ),
+    "auto-round-fp8-block": lambda: packed(
+        auto_round("fp", 8, [128, 128], "fp8", fmt="e4m3", act_bits=8, act_dynamic=True),
+        scaled("F8_E4M3", per="block", name_of_scale="weight_scale_inv"),
+    ),
+    "auto-round-excluded": lambda: packed(
+        auto_round(
+            "int",
+            4,
+            128,
+            "auto_gptq",
+            extra_config={
+                r".*o_proj.*": {"bits": 16, "data_type": "float"},
+                "model.layers.0.mlp.up_proj": {"bits": 8, "group_size": 64},
+            },
+        ),
+        {"o_proj": kept_plain, r"0\.mlp\.up_proj": gptq_of(8, 64), LAYERS: gptq},
     ),
     "awq-symmetric": lambda: packed({**AWQ, "zero_point": False}, awq),
     "w8a8-int8": lambda: packed({"quant_method": "w8a8_int8"}, scaled("I8", per="channel")),

@@ -39,6 +39,9 @@ _QUANT_STATE = (
     ".quant_state.bitsandbytes__fp4",
 )
 _STATE_NAMES = _QUANT_STATE[-2:]
+_STATE_BYTES = (60, 4096)
+"""Bytes of the text of a state, at least and at most: type, block size, dtype and shape are some
+80, and a few more where scales are quantised."""
 _STATE_DTYPES = {
     ".absmax": UINT8 | FLOAT32,
     ".quant_map": FLOAT32,
@@ -55,19 +58,43 @@ def _unpack_4bit(p: Packed) -> Decoded:
     if any(suffix.endswith("fp4") for suffix in p.companions):
         detail = "fp4"
 
-    problem = ""
-    scales = p.first(".absmax", "_absmax")
-    if scales is not None and not _covers(scales, elements):
-        problem = f"scales of shape {format_shape(scales)} do not cover {elements:,} elements"
-    elif scales is not None:
-        problem = _nested_problem(p, scales)
-
     return Decoded(
         width=4,
         elements=elements,
         detail=detail,
-        problem=problem,
+        problem=_column_problem(p) or _scale_problem(p, elements),
     )
+
+
+def _is_text(state: Shape) -> bool:
+    """Return whether a tensor of bytes can be the text of a state."""
+    least, most = _STATE_BYTES
+    return len(state) == 1 and least <= state[0] <= most
+
+
+def _scale_problem(p: Packed, elements: int) -> str:
+    """Return what is wrong with the scales of values, and with what belongs to them, or ""."""
+    scales = p.first(".absmax", "_absmax")
+    if scales is None:
+        return ""
+    if not _covers(scales, elements):
+        return f"scales of shape {format_shape(scales)} do not cover {elements:,} elements"
+    return _nested_problem(p, scales)
+
+
+def _column_problem(p: Packed) -> str:
+    """Return what is wrong with the shape of values or of the state that describes them, or "".
+
+    bitsandbytes 0.50.2 functional.py: quantize_4bit makes a column, and dequantize_4bit transposes
+    what it makes of a row; QuantState.as_dict packs a dict as the bytes of its JSON text.
+    """
+    if len(p.shape) != 2 or p.shape[1] != 1:
+        return f"values of shape {format_shape(p.shape)} are no column [.., 1]"
+    for suffix in _STATE_NAMES:
+        state = p.companions.get(suffix)
+        if state is not None and not _is_text(state):
+            return f"*{suffix} has shape {format_shape(state)}, expected the bytes of a short text"
+    return ""
 
 
 def _nested_problem(p: Packed, scales: Shape) -> str:
@@ -93,8 +120,7 @@ def _covers(scales: Shape, elements: int) -> bool:
 def _unpack_8bit(p: Packed) -> Decoded:
     problem = ""
     scales = p.companions.get(".SCB")
-    outputs = p.shape[:1]
-    if scales is not None and scales not in (outputs, (*outputs, 1)):
+    if scales is not None and scales != p.shape[:1]:
         problem = f"scales of shape {format_shape(scales)} do not cover {format_shape(p.shape)}"
 
     return Decoded(

@@ -44,8 +44,8 @@ def _unpack(p: Packed) -> Decoded | None:
     *lead, groups = scales
     shapes: list[Shape] = [(*lead, groups * m.group_size) for m in modes]
     problem = ""
-    biases = p.first(".biases", ".qbiases") or scales
-    if biases != scales:
+    biases = p.first(".biases", ".qbiases")
+    if biases is not None and biases != scales:
         problem = f"biases of shape {format_shape(biases)} do not fit scales {format_shape(scales)}"
 
     if len(modes) > 1 and p.bits is not None and p.group_size is not None:

@@ -421,7 +421,7 @@ def _companion_problem(group: TensorGroup, candidate: _Candidate) -> str:
     is_matrix = group.shape is not None and len(group.shape) == 2
     for suffix, companion in candidate.companions.items():
         is_single = suffix in _SINGLE and is_matrix and companion.shape is not None
-        if is_single and not set(companion.shape or ()) <= {1}:
+        if is_single and companion.shape not in ((), (1,)):
             return f"*{suffix} has shape {format_shape(companion.shape or ())}, expected one number"
 
     for suffix, dtypes in candidate.format.companion_dtypes.items():

@@ -48,6 +48,7 @@ COMMANDS = {
     "diff": "Show how two models differ, or compare several.",
     "draw": "Draw a model's architecture, or several side by side with what differs marked.",
     "report": "Write a page about a model, or several: figure, facts, memory, findings.",
+    "gallery": "Write a static site of models: cards, filters, comparisons, a timeline.",
     "memory": "Show the memory that weights, cache and state take on GPUs.",
     "fit": "Find the fewest GPUs and the layout in which a model fits, and the command to "
     "start it.",

@@ -65,6 +65,14 @@ def drawing(
     return finished(group, margin, figure.title, figure.summary)
 
 
+def stack_drawing(figure: Figure) -> Drawing:
+    """Return the stack of a figure's first model alone, for pictures that are small."""
+    model = figure.models[0]
+    style = StackStyle(tight=len(model.stack.columns) > 2)
+    group = stack_group(model.stack, style)
+    return finished(group, NARROW_MARGIN, figure.title, figure.title)
+
+
 def without_layers(figure: Figure, strips: bool) -> Group:
     """Return the panels of a figure side by side, or the matrix, and its strips if asked for."""
     each = SINGLE_PANEL if len(figure.models) == 1 else PAIR_PANEL

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started
 from helpers.facts import reading
 
 from llmarch.analyses.planning import ModelPlanner, PlanOptions
@@ -20,57 +20,17 @@ from llmarch.views import numbers
 from llmarch.views.memory_terms import OWN_FORMAT
 from llmarch.views.page import ReportPage, reported_model
 
-BROWSER = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BROWSER is None, reason="needs chromium, which .ci/run installs"),
 ]
 ALL = sorted(bundled_models())
-WIDTHS = (360, 1440)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium, that of the system."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-def opened(browser: Any, file: Path, width: int = 1440, fragment: str = "", **context: Any) -> Any:
-    """A page of a file; everything that goes wrong, and every request, is in its `told`."""
-    page = browser.new_context(viewport={"width": width, "height": 900}, **context).new_page()
-    page.told = []
-    page.on("console", lambda message: page.told.append(message.text))
-    page.on("pageerror", lambda error: page.told.append(str(error)))
-    page.on("request", lambda request: note_request(page.told, request.url))
-    page.goto(file.as_uri() + fragment)
-    return page
-
-
-def note_request(told: list[str], url: str) -> None:
-    """Note a request that leaves the folder."""
-    if not url.startswith(("file:", "data:")):
-        told.append(f"request: {url}")
-
-
-def is_seen(page: Any, selector: str) -> bool:
-    return page.locator(selector).is_visible()
-
-
-def serious_faults(page: Any) -> list[str]:
-    """What axe-core finds that is serious or worse."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html'][:200]}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
+    with started() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

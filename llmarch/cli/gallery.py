@@ -1,0 +1,178 @@
+"""The command `llmarch gallery`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import app
+from .common import (
+    ConfigOnly,
+    Offline,
+    Refresh,
+    complete,
+    end_if_partial,
+    examples,
+    fail,
+    load_reference,
+)
+from .report import report_charts, report_figures
+
+if TYPE_CHECKING:
+    from ..checkpoint.reading import Reading
+
+FEW_MODELS = 16
+"""Models up to which pairs are compared in this process."""
+Files = Iterator[tuple[str, str]]
+"""Names of files within the site, and what they hold."""
+
+
+@app.command(
+    epilog=examples(
+        "llmarch gallery -o site/",
+        "llmarch gallery qwen3-8b qwen3-next ./checkpoint -o site/",
+        "python -m http.server --directory site/",
+    )
+)
+def gallery(
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder of the site. It is made; files in it are replaced, others stay.",
+        ),
+    ],
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[REF...]",
+            help="The models. Default: all bundled ones.",
+            autocompletion=complete,
+        ),
+    ] = None,
+    config_only: ConfigOnly = False,
+    offline: Offline = False,
+    refresh: Refresh = False,
+) -> None:
+    """Write a static site of models: cards, filters, comparisons, a timeline."""
+    from ..sources.aliases import bundled_models
+    from ..views.gallery import by_release
+
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        fail(f"--output {output} is a file", "name a folder")
+    readings = [
+        load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+        for ref in refs or bundled_models()
+    ]
+    write_site(folder, by_release(readings))
+    end_if_partial(readings)
+
+
+def write_site(folder: Path, readings: list[Reading]) -> None:
+    """Write the site of models, which are in the order of their release."""
+    from ..views.gallery import gallery_cards
+
+    ids = [card.id for card in gallery_cards(readings)]
+    number_of_files = 4 * len(ids) + 3
+    with shown_progress() as report:
+        for done, (name, text) in enumerate(site_files(readings, ids), 1):
+            write_site_file(folder / name, text)
+            report(done, number_of_files, name)
+
+
+def write_site_file(path: Path, text: str) -> None:
+    """Write a file of the site, with its folder."""
+    from ..sources.atomic import replace_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, text.encode(), mode=0o644)
+
+
+def site_files(readings: list[Reading], ids: list[str]) -> Files:
+    """Yield the files of the site.
+
+    readings: the models, the oldest first.
+    ids: the name of each model's files.
+    """
+    from ..layout.compose import stack_drawing
+    from ..renderers.svg import drawing_svg
+    from ..renderers.web import gallery_html
+    from ..renderers.web.report_html import report_html
+    from ..views.features import feature_table
+    from ..views.figure import figure
+    from ..views.gallery import gallery_cards
+    from ..views.page import report_page
+
+    cards = gallery_cards(readings)
+    yield "index.html", gallery_html.index_page(cards)
+    yield "compare.html", gallery_html.compare_page(cards)
+    yield "timeline.html", gallery_html.timeline_page(cards, feature_table(readings))
+    for id, r in zip(ids, readings, strict=True):
+        figures = report_figures([r])
+        charts = report_charts([r])
+        links = gallery_html.site_links("", "../", id)
+        yield f"thumbnails/{id}.svg", drawing_svg(stack_drawing(figure([r])))
+        yield f"figures/{id}.svg", drawing_svg(figures[0][0])
+        yield f"models/{id}.html", report_html(report_page([r]), figures, charts, before=[links])
+    for id, text in zip(ids, pair_scripts(readings, ids), strict=True):
+        yield f"pairs/{id}.js", text
+
+
+def shown_progress() -> AbstractContextManager[Callable[[int, int, str], None]]:
+    """Return what shows progress if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda done, total, label: None)
+    from ..renderers.progress import bar
+
+    return bar()
+
+
+# Pairs
+
+
+_compared: list[Reading] = []
+"""The models of a worker process, which compares the pairs of some of them."""
+
+
+def pair_scripts(readings: list[Reading], ids: list[str]) -> Iterator[str]:
+    """Yield for each model the script of its pairs with later ones, in several processes."""
+    if len(readings) <= FEW_MODELS:
+        keep_models(readings)
+        for i in range(len(readings)):
+            yield pair_script(i, ids)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, initializer=keep_models, initargs=(readings,)) as pool:
+        yield from pool.map(partial(pair_script, ids=ids), range(len(readings)))
+
+
+def keep_models(readings: list[Reading]) -> None:
+    """Keep the models of which this process compares pairs."""
+    _compared[:] = readings
+
+
+def pair_script(i: int, ids: list[str]) -> str:
+    """Return the script of a model's pairs with those after it.
+
+    i: its number.
+    ids: the name of each model's files.
+    """
+    from ..renderers.web.gallery_html import pairs_script
+    from ..views.gallery import pair_of_models, pairs_document
+
+    first = _compared[i]
+    others = zip(ids[i + 1 :], _compared[i + 1 :], strict=True)
+    pairs = {id: pair_of_models(first, other) for id, other in others}
+    return pairs_script(pairs_document(ids[i], pairs))

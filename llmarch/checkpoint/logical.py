@@ -76,7 +76,8 @@ class LogicalTensor:
     def fits(self, shape: Shape) -> bool:
         """Return whether the stored tensor can have this shape; True if its size is unknown."""
         if self.shape is not None:
-            return shape == self.shape or shape in self.other_shapes
+            possible = (self.shape, *self.other_shapes)
+            return shape in possible
         if self.elements is not None:
             return self.elements == prod(shape)
         return True

@@ -162,8 +162,10 @@ def _differ(old: Beside, new: Beside, name: str) -> bool:
     olds = _hashes(before)
     news = _hashes(after)
     for kind in ("sha256", "git", "size"):
-        if kind in olds and kind in news:
-            return olds[kind] != news[kind]
+        old_hash = olds.get(kind)
+        new_hash = news.get(kind)
+        if old_hash is not None and new_hash is not None:
+            return old_hash != new_hash
     return False
 
 

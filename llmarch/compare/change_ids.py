@@ -34,5 +34,6 @@ def change_id(reference: str, change: Change, finding: Finding | None) -> str:
     from hashlib import sha256
 
     text = digest([reference, change.rule, places, values])
-    digits = sha256(text.encode()).hexdigest()
+    data = text.encode()
+    digits = sha256(data).hexdigest()
     return digits[:ID_DIGITS]

@@ -104,9 +104,9 @@ def _stored_severity(old: Entry, new: Entry) -> Severity:
         return "quantization"
     before = old.observed or ObservedFacts()
     after = new.observed or ObservedFacts()
-    repacked = False
-    if before.components == after.components:
-        repacked = before.packings != after.packings
+    same_sizes = before.components == after.components
+    same_packings = before.packings == after.packings
+    repacked = same_sizes and not same_packings
     return tensor_severity(old.tensors, new.tensors, repacked=repacked)
 
 

@@ -511,7 +511,8 @@ def _check_repeated_keys(content: str, name: str) -> None:
     repeated: list[str] = []
 
     def find_repeated(pairs: list[tuple[str, Any]]) -> None:
-        counts = Counter(key for key, _ in pairs)
+        keys = [key for key, _ in pairs]
+        counts = Counter(keys)
         for key, n in counts.items():
             if n > 1:
                 repeated.append(key)

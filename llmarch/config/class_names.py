@@ -39,8 +39,10 @@ def check_class(
     and those that end as no class of a library does (head.py tells them).
     """
     stem = TASK.sub("", named)
+    if stem in others:
+        return
     related = related_types(c.model_type)
-    if stem in others or any(_has_classes(t, stem, config_classes) for t in related):
+    if any(_has_classes(t, stem, config_classes) for t in related):
         return
     if named in _classes_of_repository(c):
         return

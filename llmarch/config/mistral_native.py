@@ -200,7 +200,9 @@ class _Config:
         section = self.config
         *parents, last = path.split(".")
         for parent in parents:
-            section = section.setdefault(parent, {})
+            if parent not in section:
+                section[parent] = {}
+            section = section[parent]
         section[last] = value
 
     def imply(self, path: str, value: Any, source: Evidence) -> None:

@@ -319,7 +319,8 @@ def place_pair_titles(group: Group, figure: Figure, width: float, each: float) -
 def place_key(group: Group, width: float, y: float) -> None:
     """Place what the marks of a pair mean in the middle of a figure."""
     key = key_group()
-    left = width / 2 - key.width / 2
+    room = width - key.width
+    left = room / 2
     group.place(key, left, y)
 
 

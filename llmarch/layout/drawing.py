@@ -318,7 +318,8 @@ class Group:
                 kept.append(point)
         if len(kept) > 1:
             corners = tuple(kept)
-            self.add(Wire(corners, arrow, css))
+            line = Wire(corners, arrow, css)
+            self.add(line)
 
     def place(self, group: Group, x: float, y: float, prefix: str = "") -> None:
         """Add the shapes and anchors of a group whose origin comes to a place.

@@ -366,10 +366,11 @@ def reuse_tracks(reuses: Sequence[Reuse]) -> list[int]:
     ends: list[int] = []
     tracks: list[int] = []
     for reuse in reuses:
+        count = len(ends)
         free = (i for i, end in enumerate(ends) if end < reuse.source)
-        track = next(free, len(ends))
+        track = next(free, count)
         last = max(reuse.layers)
-        if track == len(ends):
+        if track == count:
             ends.append(last)
         ends[track] = last
         tracks.append(track)

@@ -187,7 +187,8 @@ def draw_experts(group: Group, picture: ExpertsPicture, grid: ExpertGrid) -> Non
     full: list[Area] = []
     light: list[Area] = []
     hollow: list[Area] = []
-    total = max(picture.experts + picture.zero_experts, 1)
+    stored = picture.experts + picture.zero_experts
+    total = max(stored, 1)
     for i in range(total):
         cell = grid.cell(i)
         if i in chosen:

@@ -161,7 +161,9 @@ def _squash(text: str) -> str:
 
 def _without_suffixes(text: str) -> str:
     words = _words(text)
-    while len(words) > 1 and words[-1] in _SUFFIXES:
+    while len(words) > 1:
+        if words[-1] not in _SUFFIXES:
+            break
         words.pop()
     return "-".join(words)
 

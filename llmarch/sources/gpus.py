@@ -210,7 +210,8 @@ def _suggestion(name: str) -> str:
 
 def _normalize(name: str) -> str:
     """Return the name in lower case without vendor, spaces, hyphens and underscores."""
-    name = re.sub(r"[\s_-]+", " ", name.lower())
+    lower = name.lower()
+    name = re.sub(r"[\s_-]+", " ", lower)
     for vendor in _VENDORS:
         name = name.removeprefix(vendor)
     return name.replace(" ", "")

@@ -44,7 +44,10 @@ def read_regular(path: Path, limit: int) -> bytes:
     parts: list[bytes] = []
     left = limit + 1
     with open_regular(path) as file:
-        while left > 0 and (part := file.read(left)):
+        while left > 0:
+            part = file.read(left)
+            if not part:
+                break
             parts.append(part)
             left -= len(part)
     return b"".join(parts)
@@ -54,6 +57,10 @@ def _check_kind(mode: int) -> None:
     """Raise NotRegularError unless this is the mode of a regular file."""
     if stat.S_ISREG(mode):
         return
-    kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "something else")
+    kind = "something else"
+    for is_kind, words in _KINDS:
+        if is_kind(mode):
+            kind = words
+            break
     message = f"is {kind}, not a file"
     raise NotRegularError(0, message)

@@ -486,9 +486,10 @@ def scale_word(scale: float) -> str:
     if abs(nearest / scale - 1) > 1e-6:
         return shown
     root = isqrt(square)
+    divisor = f"√{number(square)}"
     if root * root == square:
-        return f"{shown} (1/{number(root)})"
-    return f"{shown} (1/√{number(square)})"
+        divisor = number(root)
+    return f"{shown} (1/{divisor})"
 
 
 # Positions

@@ -63,13 +63,16 @@ def key_rows(entries: Sequence[Entry], changes: Sequence[Sequence[Change]]) -> l
 
     changes: those of each model but the first.
     """
-    keys = dict.fromkeys(
-        change.path for of_model in changes for change in of_model if change.rule == "unread-key"
-    )
+    keys: dict[str, None] = {}
+    for of_model in changes:
+        for change in of_model:
+            if change.rule == "unread-key":
+                keys[change.path] = None
     rows: list[ComparedRow] = []
     for key in keys:
         cells = [entry.unread_keys.get(key, ABSENT) for entry in entries]
-        rows.append(ComparedRow(UNREAD_KEYS, key, cells))
+        row = ComparedRow(UNREAD_KEYS, key, cells)
+        rows.append(row)
     return rows
 
 

@@ -37,8 +37,11 @@ def with_names_of(first: Architecture, a: Architecture) -> Architecture:
     if first is a:
         return a
     names: dict[str, str] = {}
-    for old, new in align(first, a).pairs.items():
-        if old != new and word_of(first, old) == word_of(a, new):
+    pairs = align(first, a).pairs
+    for old, new in pairs.items():
+        if old == new:
+            continue
+        if word_of(first, old) == word_of(a, new):
             names[new] = old
     names = without_clashes(names, a)
     if not names:

@@ -160,9 +160,12 @@ def equal_phrases(rows: Iterable[ComparedRow]) -> list[str]:
     """Return the equal facts that have a phrase; the others are only counted."""
     phrases: list[str] = []
     for row in rows:
-        text = row.cells[0].replace("\n", ", ")
-        if row.equal and text not in ("none", "0"):
-            phrases.append(row.equal.format(text))
+        first = row.cells[0]
+        text = first.replace("\n", ", ")
+        if not row.equal or text in ("none", "0"):
+            continue
+        phrase = row.equal.format(text)
+        phrases.append(phrase)
     return phrases
 
 

@@ -270,8 +270,10 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
     """Return value, evidence and meaning of each fact by its path, as JSON."""
     document: dict[str, Any] = {}
     for fact in explanation.facts:
-        entry: dict[str, Any] = {"value": fact.value}
-        entry |= asdict(fact.evidence)
-        entry["meaning"] = fact.meaning
-        document[fact.path] = entry
+        evidence = asdict(fact.evidence)
+        document[fact.path] = {
+            "value": fact.value,
+            **evidence,
+            "meaning": fact.meaning,
+        }
     return document

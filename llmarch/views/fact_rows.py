@@ -148,10 +148,11 @@ def words_of_block(fact: Fact, block: Any) -> BlockWords | None:
     value = find_value(block, path)
     taken = {"value": value, "owner": owner, "block": block}
     text = fact.words(taken[fact.takes])
+    number = number_of(fact, block, value)
     implied = "none"
     if fact.implied is not None:
         implied = fact.implied(block)
-    return BlockWords(text, implied, number_of(fact, block, value))
+    return BlockWords(text, implied, number)
 
 
 def path_in_block(fact: Fact, block: Any) -> str:

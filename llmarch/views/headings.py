@@ -79,8 +79,9 @@ def with_reference(raw: RawModel) -> str:
 def origin(raw: RawModel, model_type: str) -> str:
     """Return where a model was read: `Qwen/Qwen3-8B@v1 · qwen3 · Hub 1a2b3c4`."""
     repository = raw.repo_id or raw.reference
-    if raw.revision and raw.revision != "main":
-        repository += f"@{raw.revision}"
+    revision = raw.revision or "main"
+    if revision != "main":
+        repository += f"@{revision}"
     source = SOURCE_WORDS[raw.kind]
     if raw.commit:
         short = abbreviate_commit(raw.commit)

@@ -146,7 +146,10 @@ def is_other_form(row: ComparedRow) -> bool:
     """Return whether the cells of a row differ in more than their numbers."""
     if row.section == "Feed-forward" and ABSENT in row.cells:
         return False
-    forms = {NUMBERS_AND_PLURALS.sub("", cell) for cell in row.cells}
+    forms: set[str] = set()
+    for cell in row.cells:
+        form = NUMBERS_AND_PLURALS.sub("", cell)
+        forms.add(form)
     return len(forms) > 1
 
 

@@ -159,6 +159,7 @@ def memory_at_contexts(r: Reading) -> MemoryAtContexts:
     planner = ModelPlanner(r)
     footprints: dict[int, Footprint] = {}
     for tokens in shown_contexts(r.architecture):
-        plan = planner.plan(PlanOptions(context=tokens)).plan
-        footprints[tokens] = plan.one_copy
+        options = PlanOptions(context=tokens)
+        planned = planner.plan(options)
+        footprints[tokens] = planned.plan.one_copy
     return MemoryAtContexts(footprints)

@@ -119,7 +119,9 @@ def active_lines(p: Parameters, tied: bool) -> list[str]:
 
 def layer_lines(a: Architecture) -> list[str]:
     """Return how many layers of each kind there are, their pattern, and the hidden size."""
-    lines = [f"{n} × {word}" for n, word in recipe(a)]
+    lines: list[str] = []
+    for n, word in recipe(a):
+        lines.append(f"{n} × {word}")
     columns = sum(map(len, lines))
     if columns < SHORT:
         line = ", ".join(lines)
@@ -170,7 +172,8 @@ def norm_with_epsilon(n: Norm) -> str:
 
 def vocabulary_lines(a: Architecture) -> list[str]:
     """Return the vocabulary, factors on embedding and logits, and a per-layer embedding."""
-    embedding, head = a.embedding, a.head
+    embedding = a.embedding
+    head = a.head
     words = [number(a.vocab_size)]
     if embedding.scale:
         scale = round(embedding.scale, 4)

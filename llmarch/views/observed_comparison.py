@@ -77,8 +77,10 @@ def _symbols(readings: Sequence[Reading | Observation]) -> dict[str, str]:
     """Return a symbol for each kind of layer, by its words."""
     words: dict[str, None] = {}
     for r in readings:
-        words |= dict.fromkeys(_layer_words(r))
-    return dict(zip(words, different_symbols(), strict=False))
+        of_model = _layer_words(r)
+        words |= dict.fromkeys(of_model)
+    symbols = different_symbols()
+    return dict(zip(words, symbols, strict=False))
 
 
 def _layer_words(r: Reading | Observation) -> list[str]:

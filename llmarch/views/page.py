@@ -185,7 +185,8 @@ def legend_words(readings: Sequence[Reading | Observation]) -> tuple[str, ...]:
     """Return the kinds of layers of models in words, in order of first use."""
     words: dict[str, None] = {}
     for r in readings:
-        words |= dict.fromkeys(words_of_layers(r))
+        of_model = words_of_layers(r)
+        words |= dict.fromkeys(of_model)
     return tuple(words)
 
 
@@ -258,9 +259,11 @@ def paths_by_key(r: Reading) -> dict[Key, list[str]]:
     found: dict[Key, list[str]] = {}
     for path in r.evidence:
         fact = find_fact(path, r.architecture)
-        if fact is not None:
-            paths = found.setdefault(key_of(path, fact), [])
-            paths.append(path)
+        if fact is None:
+            continue
+        key = key_of(path, fact)
+        paths = found.setdefault(key, [])
+        paths.append(path)
     return found
 
 

@@ -144,19 +144,20 @@ class _ModelInference:
 
     def _infer_layers(self, stack: Stack, hidden: int | None) -> _Layers:
         """Infer the kinds of layers; count buffers and MTP modules among them."""
+        collector = self.collector
         tensors: list[NamedTensor] = []
         for named in stack.inside:
             if is_buffer(*named):
-                self.collector.buffers += named.tensor.total_elements
+                collector.buffers += named.tensor.total_elements
             else:
                 tensors.append(named)
 
         split = split_mtp(tensors)
         heads = find_declared_heads(self.config, hidden)
-        inference = LayerInference(self.collector, hidden, heads, self.partial)
+        inference = LayerInference(collector, hidden, heads, self.partial)
         inferred = inference.run(split.layers)
         for _, tensor in split.mtp:
-            self.collector.count("mtp", tensor)
+            collector.count("mtp", tensor)
 
         numbers = {index[0] for _, tensor in split.layers for index in tensor.indices}
         return _Layers(inferred, numbers)

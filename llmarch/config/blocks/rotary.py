@@ -156,10 +156,12 @@ def dynamic_ntk(c: ConfigKeys, keys: ConfigKeys) -> Facts:
     """
     if keys.has("alpha"):
         keys.ignore(ORIGINAL_CONTEXT)
-        return {"alpha": keys.number("alpha")}
+        alpha = keys.number("alpha")
+        return {"alpha": alpha}
     context = c.size(CONTEXT)
     keys.expect(ORIGINAL_CONTEXT, context.value)
-    return {"factor": keys.number("factor"), "original_context": context}
+    factor = keys.number("factor")
+    return {"factor": factor, "original_context": context}
 
 
 def llama3(c: ConfigKeys, keys: ConfigKeys) -> Facts:

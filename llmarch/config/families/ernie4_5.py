@@ -67,7 +67,8 @@ def moe(c: ConfigKeys) -> Draft:
 def moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the MoE; the bias for the choice is stored as [1, experts]."""
     bias = "moe_statics.e_score_correction_bias"
-    for tensor in tensors.moe_parts(selection_bias=bias)(block, hidden):
+    parts = tensors.moe_parts(selection_bias=bias)
+    for tensor in parts(block, hidden):
         if tensor.name.endswith(bias):
             tensor = replace(tensor, shape=(1, *tensor.shape))
         yield tensor

@@ -306,7 +306,8 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     t = a.towers.get("vision")
     if isinstance(t, s.Tower):
         yield from vision_rows(t, "model.vision_tower.")
-        yield from tensors.projector_rows(t, "model.embed_vision.embedding_projection")
+        projection = "model.embed_vision.embedding_projection"
+        yield from tensors.projector_rows(t, projection)
     audio = a.towers.get("audio")
     if isinstance(audio, s.Conformer):
         yield from audio_rows(audio, "model.audio_tower.")

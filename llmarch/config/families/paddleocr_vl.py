@@ -74,7 +74,8 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     assert isinstance(found, s.Tower)
     yield from tensors.clip_rows(found, "visual.vision_model.")
     yield from tensors.projector_norm_rows(found, "mlp_AR.pre_norm")
-    yield from tensors.projector_rows(found, "mlp_AR.linear_1", "mlp_AR.linear_2")
+    matrices = ("mlp_AR.linear_1", "mlp_AR.linear_2")
+    yield from tensors.projector_rows(found, *matrices)
 
 
 FAMILY = Family(

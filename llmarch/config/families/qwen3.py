@@ -46,7 +46,8 @@ def moe_decoder(c: ConfigKeys) -> Draft:
     c.ignore("max_window_layers")  # in the published files
     layers = blocks.optionally_sliding_layers(c, window, lambda i: True, "every layer slides")
     ffns = blocks.moe_on_every_step(c)
-    mixers = blocks.windowed(attention(c), window)
+    full = attention(c)
+    mixers = blocks.windowed(full, window)
     readers = {"moe": moe, "dense": blocks.dense}
     return blocks.decoder(
         c,

@@ -121,10 +121,11 @@ def delta_net_state_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors
 def mtp_layouts(a: s.Architecture) -> Iterator[s.MTP]:
     """Yield one full-attention layer under mtp., which shares embedding and head."""
     full_kinds = [kind for kind in a.layers if kind.startswith("full")]
-    if full_kinds:
-        last = full_kinds[-1]
-        layouts = blocks.stored_mtp(last)
-        yield from layouts(a)
+    if not full_kinds:
+        return
+    last = full_kinds[-1]
+    layouts = blocks.stored_mtp(last)
+    yield from layouts(a)
 
 
 def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:

@@ -308,14 +308,15 @@ def mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
     own: Any = c.data.get("mtp_layer_types")
     listed: Any = c.data.get("layer_types") or []
     depth = len(layers.value)
+    last = layers.value[-1]
     words = own or listed[depth:]
     if not words:
-        return layers.value[-1]
+        return last
 
     first = words[0]
     if first in blocks.SLIDING:
         return blocks.SLIDING[first]
-    return layers.value[-1]
+    return last
 
 
 mtp_rows = partial(

@@ -157,7 +157,9 @@ def _described_files(siblings: Any) -> dict[str, str]:
             continue
         described = cast(dict[str, Any], sibling)
         name: Any = described.get("rfilename")
-        if isinstance(name, str) and is_safe_name(name):
+        if not isinstance(name, str):
+            continue
+        if is_safe_name(name):
             found[name] = _file_id(described)
     return found
 

@@ -100,9 +100,12 @@ def edited(a: Architecture, edit: Edit | None) -> Architecture | None:
     if owner and find_value(a, owner) is None:
         return None
     changed = replace_value(a, edit.path, edit.value)
-    if not is_whole(changed) or not named_norms(changed) <= changed.norms.keys():
+    if not is_whole(changed):
         return None
-    if changed.mtp is not None and changed.mtp.layer_kind not in (None, *changed.layer_kinds):
+    if not named_norms(changed) <= changed.norms.keys():
+        return None
+    mtp = changed.mtp
+    if mtp is not None and mtp.layer_kind not in (None, *changed.layer_kinds):
         return None
     return changed
 

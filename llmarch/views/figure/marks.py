@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from ..documents import ABSENT
 from .blocks import mark_of, without_numbers
@@ -161,9 +162,9 @@ def marked_box(box: Box, other: Box | None) -> Box:
 def line_marks(lines: Sequence[str], others: Sequence[str]) -> tuple[Mark, ...]:
     """Return the mark of each line: `size` where the other model has other numbers."""
     marks: list[Mark] = []
-    for i, line in enumerate(lines):
+    for line, other in zip_longest(lines, others[: len(lines)]):
         mark: Mark = ""
-        if i < len(others) and mark_of(line, others[i]) == "size":
+        if other is not None and mark_of(line, other) == "size":
             mark = "size"
         marks.append(mark)
     return tuple(marks)

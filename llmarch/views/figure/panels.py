@@ -202,7 +202,8 @@ def belongs(source: RowSource, sides: Sequence[Blocks]) -> bool:
     for blocks in sides:
         for path, block in blocks.items():
             group, _, _ = path.partition(".")
-            if any(f.group == group and f.belongs_to(block) for f in source.facts):
+            facts = [fact for fact in source.facts if fact.group == group]
+            if any(fact.belongs_to(block) for fact in facts):
                 return True
     return False
 

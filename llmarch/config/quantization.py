@@ -39,9 +39,11 @@ from .quantization_words import (
     AUTO_ROUND_TYPES,
     AWQ_FORMATS,
     COMPRESSED_FORMATS,
+    EXPERT_DTYPES,
     FOUR_BIT_TYPES,
     FP8_FORMATS,
     GPTQ_FORMATS,
+    METHODS,
     MLX_MODES,
     NUMBER_KINDS,
     SCALE_FORMATS,
@@ -50,6 +52,7 @@ from .quantization_words import (
     STORAGE_DTYPES,
     STRATEGIES,
     WORD_DTYPES,
+    add_word_finding,
     checked_word,
     report_method,
     report_missing,
@@ -68,8 +71,7 @@ _INERT = frozenset(
     max_input_length use_cuda_fp16 use_exllama exllama_config disable_exllama backend do_fuse
     modules_to_fuse fuse_max_seq_len is_marlin_format iters low_gpu_mem_usage lr
     minmax_lr nsamples seqlen autoround_version enable_quanted_input enable_minmax_tuning
-    gradient_accumulate_steps amp scale_dtype to_quant_block_names llm_int8_threshold
-    llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight bnb_4bit_compute_dtype
+    gradient_accumulate_steps amp scale_dtype to_quant_block_names
     """.split()
 )
 """Keys about how a tool quantised, or how it computes: none says what is stored."""
@@ -265,7 +267,8 @@ def _integers(q: ConfigKeys) -> dict[str, Any]:
             rules_of_modules.append(f"{pattern}: {own.words}")
         elif own.bits is not None:
             formats[name] = own.words
-    bits = read_bits(q, "bits", "w_bit")
+    # Methods that are not known may have mean bits (exl2: 4.25).
+    bits = read_bits(q, "bits", "w_bit", is_whole=method in METHODS)
     group_size = _shared_size(q)
     if present_key(q, ("group_size", "q_group_size")) is None and method in LAYOUTS:
         group_size = q.value("group_size", default=DEFAULT_GROUP)
@@ -436,9 +439,17 @@ def _mxfp4(q: ConfigKeys) -> dict[str, Any]:
 
 def _bitsandbytes(q: ConfigKeys) -> dict[str, Any]:
     four = q.flag("load_in_4bit", "_load_in_4bit", default=False)
-    q.flag("load_in_8bit", "_load_in_8bit", default=False)
+    eight = q.flag("load_in_8bit", "_load_in_8bit", default=False)
+    if four.value and eight.value:
+        path = q.key("load_in_8bit")
+        message = f"{path} and load_in_4bit are both true, which transformers refuses"
+        add_word_finding(q, path, message, None)
     q.ignore("_load_in_4bit", "_load_in_8bit")
-    number = checked_word(q, "bnb_4bit_quant_type", FOUR_BIT_TYPES, default="nf4")
+    for key in ("llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight"):
+        read_flag(q, key)
+    q.number("llm_int8_threshold", default=6.0)
+    q.word("bnb_4bit_compute_dtype", default=None)
+    number = checked_word(q, "bnb_4bit_quant_type", FOUR_BIT_TYPES, default="fp4")
     storage = checked_word(q, "bnb_4bit_quant_storage", STORAGE_DTYPES, default=None)
     double = q.flag("bnb_4bit_use_double_quant", default=False)
     scales = None
@@ -689,9 +700,12 @@ def _cache_dtype(q: ConfigKeys) -> Sourced:
 def _experts(c: ConfigKeys, q: ConfigKeys) -> Sourced | None:
     """Return the format of the routed experts, where it is another than that of other modules.
 
-    DeepSeek V4 says it outside of its quantization_config (`expert_dtype`), NVIDIA's copies of it
-    inside (`moe_quant_algo`).
+    DeepSeek V4 says it outside of its quantization_config (`expert_dtype`), transformers 5.23.0
+    (FineGrainedFP8Config) and NVIDIA's copies of it inside (`moe_quant_algo`).
     """
+    inside = checked_word(q, "expert_dtype", EXPERT_DTYPES, default=None)
+    if inside.value == "fp4":
+        return inside
     if q.has("moe_quant_algo"):
         algo = q.word("moe_quant_algo")
         return same_evidence(algo.value.lower(), algo)

@@ -21,6 +21,7 @@ from .quantization_words import (
     QUANTO_WEIGHTS,
     QUARK_DTYPES,
     QUARK_SCHEMES,
+    SINQ_METHODS,
     checked_word,
     report_missing,
 )
@@ -43,7 +44,7 @@ def _sinq(q: ConfigKeys) -> Declared:
     return {
         "bits": read_bits(q, "nbits", default=4.0),
         "group_size": read_group_size(q, "group_size", default=64),
-        "format": q.word("method", default="sinq"),
+        "format": checked_word(q, "method", SINQ_METHODS, default="sinq"),
         "excluded": read_names(q, _SKIPPED),
     }
 

@@ -31,12 +31,23 @@ def present_key(q: ConfigKeys, keys: Iterable[str]) -> str | None:
     return next((key for key in keys if q.has(key)), None)
 
 
-def read_bits(q: ConfigKeys, *keys: str, default: float | None = None) -> Sourced:
-    """Return the bits of a value. Raises ConfigError unless they are above 0 and at most 32."""
+def read_bits(
+    q: ConfigKeys, *keys: str, default: float | None = None, is_whole: bool = True
+) -> Sourced:
+    """Return the bits of a value. Raises ConfigError unless they are above 0 and at most 32.
+
+    is_whole: whether the method has whole numbers alone.
+    """
     bits = q.number(*keys, default=default)
     key = present_key(q, keys)
-    if key is not None and not 0 < bits.value <= MAX_BITS:
-        raise invalid_value(q, key, f"a number of bits from 1 to {MAX_BITS}")
+    if key is None:
+        return bits
+    is_possible = 0 < bits.value <= MAX_BITS
+    if is_whole and bits.value != int(bits.value):
+        is_possible = False
+    if not is_possible:
+        kind = "whole number" if is_whole else "number"
+        raise invalid_value(q, key, f"a {kind} of bits from 1 to {MAX_BITS}")
     return bits
 
 

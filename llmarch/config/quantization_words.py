@@ -71,6 +71,8 @@ STORAGE_DTYPES = {
     "float64": "F64",
 }
 """Values of `bnb_4bit_quant_storage`, with the dtype of the packed words."""
+EXPERT_DTYPES = _words("fp8 fp4")
+SINQ_METHODS = _words("sinq asinq")
 BITNET_LAYERS = _words("bitlinear autobitlinear")
 BITNET_MODES = _words("online offline")
 FP_QUANT_DTYPES = {"mxfp4": 32, "nvfp4": 16}

@@ -177,7 +177,7 @@ def feature_table(readings: Sequence[Reading]) -> FeatureTable:
         having = [i for i, r in enumerate(readings) if feature.is_in(r.architecture)]
         if having:
             found.append(dated_feature(feature.title, having, dates, years))
-    found.sort(key=lambda feature: release_order(feature.date))
+    found.sort(key=lambda feature: feature.date or UNKNOWN_DATE)
     totals = [sum(date[:4] == year for date in dates) for year in years]
     return FeatureTable(tuple(years), tuple(totals), tuple(found))
 

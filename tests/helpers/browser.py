@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 BROWSER = shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
+"""As root in a container, whose shared memory is small."""
 WIDTHS = (360, 1440)
 
 
@@ -18,7 +20,7 @@ def started() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
         yield browser
         browser.close()
 

@@ -45,7 +45,7 @@
     for (const numbers of pair.rows) {
       const [part, label, first, second, ratio] = numbers.map(text);
       if (part !== section) {
-        rows.push(made("tr", made("th", part, { colspan: 4, scope: "colgroup" }), { class: "part" }));
+        rows.push(made("tr", made("th", part, { colspan: 3, scope: "colgroup" }), { class: "part" }));
         section = part;
       }
       const cells = [made("td", first), made("td", second), made("td", ratio, { class: "ratio" })];
@@ -58,7 +58,7 @@
     const pair = found.pairs[later.id];
     const text = (i) => found.texts[i];
     const equal = pair.equal.map(text);
-    if (pair.hidden) equal.push(`and ${pair.hidden} more (--all)`);
+    if (pair.hidden) equal.push(`and ${pair.hidden} more`);
     const parts = [
       made("h2", `${old.name} and ${later.name}`),
       made("p", text(pair.headline), { id: "pair-headline" }),

@@ -401,13 +401,22 @@ def about_fact(page: ReportPage, fact: ReportedFact, id: str) -> Iterator[Markup
     yield element("button", fact.label, type="button", popovertarget=about, class_="about-button")
     content = [element("b", f"{fact.section} · {fact.label}")]
     if fact.meaning:
-        content.append(element("p", fact.meaning))
+        content.append(element("p", *prose_elements(fact.meaning)))
     for model, lines in zip(page.models, fact.sources, strict=False):
         if len(page.models) > 1:
             content.append(element("p", model.name, class_="of-model"))
         content.append(element("ul", *[element("li", line) for line in lines]))
     content.append(element("a", "link to this fact", href=f"#{id}"))
     yield element("div", *content, id=about, popover="auto", class_="about")
+
+
+def prose_elements(text: str) -> Iterator[str | Markup]:
+    """Yield the parts of a text, those between backticks as code."""
+    for i, part in enumerate(text.split("`")):
+        if i % 2:
+            yield element("code", part)
+        else:
+            yield part
 
 
 # Notes

@@ -68,12 +68,15 @@ class Router(Strict):
     logits → scoring → choice of the best → weights: normalised or not, times `scale`.
     """
 
-    scoring: Literal["softmax", "softmax_chosen", "sigmoid", "sqrt_softplus", "sparsemixer"]
+    scoring: Literal[
+        "softmax", "softmax_chosen", "sigmoid", "sigmoid_chosen", "sqrt_softplus", "sparsemixer"
+    ]
     """How logits become scores:
 
     - `softmax`: over all experts
     - `softmax_chosen`: over the chosen experts only
     - `sigmoid`: each expert by itself
+    - `sigmoid_chosen`: each chosen expert by itself; the choice is by logits (Kolibri)
     - `sqrt_softplus`: each expert by itself, sqrt(ln(1 + e^logit))
     - `sparsemixer`: two times the best of those left, by a softmax over the logits near it (Phi
       3.5 MoE)
@@ -86,7 +89,8 @@ class Router(Strict):
     """Soft cap of the logits before scoring: c · tanh(logit / c). None: no cap."""
     selection_bias: bool = False
     """Whether a stored number for each expert [experts] is added to the scores for the choice only,
-    not to the weights. It balances the load without a loss term."""
+    not to the weights; to the logits if the choice is by these. It balances the load without a
+    loss term."""
     bias: bool = False
     """Whether the router's matrix has a bias [experts], which the weights depend on too."""
     token_table: int | None = None

@@ -535,6 +535,15 @@ FIELDS = {
     use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
     vocab_size_per_layer_input
     """,
+    "gemma4_unified_text": """
+    architectures attention_bias attention_dropout=fin attention_k_eq_v bos_token_id
+    chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
+    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
+    layer_types max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads=i num_kv_shared_layers output_hidden_states pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling sliding_window=i tie_word_embeddings
+    use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
+    """,
     "glm": """
     architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
@@ -880,6 +889,15 @@ FIELDS = {
     pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
     rms_norm_eps routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
     vocab_size
+    """,
+    "kolibri1": """
+    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id head_dim
+    hidden_act hidden_size id2label initializer_range is_encoder_decoder label2id layer_types
+    max_position_embeddings moe_intermediate_size norm_topk_prob num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    output_hidden_states output_router_logits pad_token_id problem_type return_dict
+    rms_norm_eps rope_parameters rope_scaling shared_expert_intermediate_size sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
     "laguna": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward

@@ -32,6 +32,7 @@ from ..architecture.wording.mixers import (
     WITHOUT_HEADS,
     Softmax,
     compression_word,
+    gate_word,
     head_sharing,
     heads_word,
     linear_dims,
@@ -392,10 +393,6 @@ def score_details(m: Attention | LatentAttention) -> Iterator[str]:
         yield f"queries × ({growth})"
 
 
-GATE_WORDS = {"gelu_tanh": "GELU (tanh)"}
-"""Words for activations of output gates whose names are not words."""
-
-
 def linear_details(a: Architecture, m: LinearAttention) -> Iterator[str]:
     """Yield decay, short convolution, output gate, biases, norm groups, and the state's dtype."""
     if m.variant in DECAY:
@@ -406,7 +403,7 @@ def linear_details(a: Architecture, m: LinearAttention) -> Iterator[str]:
         yield "bias on the convolution"
     if m.gate:
         order = " before the norm" if m.gate_first else ""
-        yield f"{GATE_WORDS.get(m.gate, m.gate)} output gate{order}"
+        yield f"{gate_word(m.gate)} output gate{order}"
     if m.bias:
         yield "bias on the projections"
     if m.norm_groups > 1 and m.output_norm:

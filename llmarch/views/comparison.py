@@ -165,6 +165,8 @@ def equal_phrases(rows: Iterable[ComparedRow]) -> list[str]:
         if not row.equal or text in ("none", "0"):
             continue
         phrase = row.equal.format(text)
+        if text == "1":
+            phrase = phrase.removesuffix("s")
         phrases.append(phrase)
     return phrases
 

@@ -98,10 +98,10 @@ def routing_words(f: MoE) -> list[str]:
 
 
 def scoring_word(r: Router) -> str:
-    """Return `sigmoid router with selection bias`."""
+    """Return `sigmoid router with selection bias`, or `router with softmax over the chosen`."""
     word = f"{SCORING[r.scoring]} router"
-    if r.scoring == "softmax_chosen":
-        word = "router with softmax over the chosen"
+    if r.scoring.endswith("_chosen"):
+        word = f"router with {SCORING[r.scoring]}"
     if r.softcap:
         word += f" softcapped at {r.softcap:g}"
     if r.selection_bias:

@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from ...views.numbers import number
 from ..schema import LinearAttention
-from ..wording.mixers import WITHOUT_HEADS, linear_dims, linear_heads, mixer_word
+from ..wording.mixers import WITHOUT_HEADS, gate_word, linear_dims, linear_heads, mixer_word
 from .attention import ATTENTION_BIAS, HEAD_DIM, MIXER, OUTPUT_GATE
 from .fact import BLOCK_FACTOR, DETAIL, INNER_NORM, LEAD, ChangeRule, Fact, not_in_panel
 
@@ -51,8 +51,8 @@ def _linear_gate(m: LinearAttention) -> str | None:
     if not m.gate:
         return None
     if m.gate_first:
-        return f"{m.gate}, before the norm"
-    return m.gate
+        return f"{gate_word(m.gate)}, before the norm"
+    return gate_word(m.gate)
 
 
 def _inner_norms(m: LinearAttention) -> str | None:

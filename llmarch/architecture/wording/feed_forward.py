@@ -27,6 +27,7 @@ SCORING = {
     "softmax": "softmax",
     "softmax_chosen": "softmax over the chosen",
     "sigmoid": "sigmoid",
+    "sigmoid_chosen": "sigmoid of the chosen",
     "sqrt_softplus": "√softplus",
     "sparsemixer": "SparseMixer",
 }

@@ -87,6 +87,11 @@ def mixer_word(m: Mixer) -> str:
             return "HCA"
 
 
+def gate_word(activation: str) -> str:
+    """Return the activation of an output gate in words: `silu`, `GELU (tanh)`."""
+    return "GELU (tanh)" if activation == "gelu_tanh" else activation
+
+
 def attention_word(m: Attention) -> str:
     """Return `sliding gated GQA`, `block-sparse GQA`, `GQA with shared KV`."""
     words: list[str] = []

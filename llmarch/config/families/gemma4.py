@@ -65,7 +65,8 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
     kind, _, shared = name.partition("_")
     facts: dict[str, Any] = blocks.attention_biases(c)
     facts |= sliding_facts(c) if kind == "sliding" else full_facts(c)
-    sees_ahead = c.word("use_bidirectional_attention", default=None)
+    usual = c.defaults.get("use_bidirectional_attention")
+    sees_ahead = c.word("use_bidirectional_attention", default=usual)
     if sees_ahead.value not in (None, "vision"):
         key = c.key("use_bidirectional_attention")
         raise NotAModel(f"{c.file}: {key} is {sees_ahead.value!r}: an encoder, not a decoder")
@@ -150,6 +151,8 @@ def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:
         formula = f"2 * {c.key('intermediate_size')}, by use_double_wide_mlp"
         twice = derived(2 * width.value, formula)
         ffns["dense_wide"] = draft(s.Dense, width=twice, activation=geglu)
+    if c.model_type == "gemma4_unified_text":  # its class has neither
+        return ffns
     if c.flag("enable_moe_block").value:
         ffns["moe"] = moe(c, geglu)
     c.ignore("num_experts", "top_k_experts", "moe_intermediate_size")
@@ -408,10 +411,22 @@ def naming(a: s.Architecture) -> tensors.Naming:
     )
 
 
+ROPE = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+    "full_attention": {
+        "rope_type": "proportional",
+        "partial_rotary_factor": 0.25,
+        "rope_theta": 1000000.0,
+    },
+}
+"""The class default of `rope_parameters`."""
+
+
 FAMILY = Family(
     name="gemma4",
     title="Gemma 4",
     ref=modeling("gemma4"),
+    refs={"gemma4_unified_text": modeling("gemma4_unified")},
     read=read,
     naming=naming,
     defaults={
@@ -435,14 +450,25 @@ FAMILY = Family(
             "num_kv_shared_layers": 0,
             "enable_moe_block": False,
             "use_double_wide_mlp": False,
-            "rope_parameters": {
-                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
-                "full_attention": {
-                    "rope_type": "proportional",
-                    "partial_rotary_factor": 0.25,
-                    "rope_theta": 1000000.0,
-                },
-            },
+            "rope_parameters": ROPE,
+        },
+        "gemma4_unified_text": {
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 256,
+            "global_head_dim": 512,
+            "hidden_activation": "gelu_pytorch_tanh",
+            "max_position_embeddings": 262144,
+            "rms_norm_eps": 1e-6,
+            "tie_word_embeddings": True,
+            "attention_bias": False,
+            "sliding_window": 1024,
+            "final_logit_softcapping": None,
+            "use_bidirectional_attention": "vision",
+            "attention_k_eq_v": False,
+            "num_kv_shared_layers": 0,
+            "use_double_wide_mlp": False,
+            "rope_parameters": ROPE,
         },
         "gemma4_vision": {
             "hidden_size": 768,
@@ -479,6 +505,7 @@ FAMILY = Family(
     config_class={
         "gemma4": "Gemma4Config",
         "gemma4_text": "Gemma4TextConfig",
+        "gemma4_unified_text": "Gemma4UnifiedTextConfig",
         "gemma4_vision": "Gemma4VisionConfig",
         "gemma4_audio": "Gemma4AudioConfig",
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..architecture.schema import Change, Finding, Severity
 from .beside import code_differences, file_differences, key_differences
@@ -134,9 +134,34 @@ def told_changes(old: Entry, new: Entry) -> list[Change]:
     A conflict that both have is none: it is among the findings of each. Token ids, code and small
     files are those of every other model: they are told of two states of one repository or folder.
     """
+    return told_of(old, new, find_differences(old, new))
+
+
+def told_beside_facts(old: Entry, new: Entry) -> list[Change]:
+    """Return the changes of `told_changes` that are not about facts.
+
+    Facts are only compared where they may explain other stored tensors: what each of their changes
+    breaks takes most of the time of a comparison.
+    """
+    if _only_facts_are_left_out(old, new):
+        beside = [*_finding_changes(old, new), *_unread_key_changes(old, new)]
+        changes = told_of(old, new, [*beside, *_beside_changes(old, new)])
+    else:
+        changes = told_changes(old, new)
+    return [change for change in changes if not is_about_facts(change.rule)]
+
+
+def _only_facts_are_left_out(old: Entry, new: Entry) -> bool:
+    """Return whether no change beside the facts depends on changes of facts."""
+    both_read = old.architecture is not None and new.architecture is not None
+    return both_read and not _has_other_tensors(old, new)
+
+
+def told_of(old: Entry, new: Entry, changes: Iterable[Change]) -> list[Change]:
+    """Return those of some changes that are told of two models, worst first."""
     states_of_one = are_states_of_one(old, new)
     told: list[Change] = []
-    for change in find_differences(old, new):
+    for change in changes:
         if change.rule in BESIDE_RULES and not states_of_one:
             continue
         if change.old != change.new:

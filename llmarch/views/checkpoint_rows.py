@@ -7,9 +7,8 @@ from typing import cast
 
 from ..architecture.catalogue.fact import SECTIONS
 from ..architecture.schema import Change, Finding
-from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, told_changes
+from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, told_beside_facts
 from ..compare.lock import Entry
-from ..compare.rules import is_about_facts
 from .compared_rows import ComparedRow
 from .documents import ABSENT
 
@@ -29,16 +28,11 @@ def with_checkpoint_rows(
     rows: the rows of the facts of some models.
     entries: the models; the first is the one that the others are compared with.
     """
-    changes = [changes_beside_facts(entries[0], other) for other in entries[1:]]
+    changes = [told_beside_facts(entries[0], other) for other in entries[1:]]
     found = [*rows, *stored_row(changes), *key_rows(entries, changes)]
     found += finding_rows(entries, changes)
     found += beside_rows(changes)
     return sorted(found, key=lambda row: ORDER.index(row.section))
-
-
-def changes_beside_facts(old: Entry, new: Entry) -> list[Change]:
-    """Return the changes of two models that are not about facts."""
-    return [change for change in told_changes(old, new) if not is_about_facts(change.rule)]
 
 
 def stored_row(changes: Sequence[Sequence[Change]]) -> Iterator[ComparedRow]:

@@ -96,6 +96,7 @@ MODEL_TYPES: dict[str, str] = {
     "hy_v3": "hy_v3",
     "hyperclovax": "hyperclovax",
     "idefics3": "idefics3",
+    "internlm2": "internlm2",
     "internlm3": "llama",
     "internvl": "internvl",
     "iquestcoder": "llama",

@@ -17,6 +17,7 @@ from ..config import families
 from ..config.certainty import add_certainty
 from ..config.class_names import check_class
 from ..config.evidence import Draft
+from ..config.expert_statements import check_expert_keys
 from ..config.findings import NOT_DESCRIBED
 from ..config.head import add_head, model_class
 from ..config.impossible import check_facts
@@ -178,7 +179,7 @@ def read_model(raw: RawModel) -> Reading:
 
     # not imported for bundled specs, which have no headers
     from .heads import settle_head
-    from .settling import TIED, settle_tie, settled_findings
+    from .settling import TIED, denied_tensors, settle_tie, settled_findings
     from .verify import verify
 
     keys = key_variants(raw.config, config)
@@ -200,6 +201,8 @@ def read_model(raw: RawModel) -> Reading:
         stated = settled_findings(stated, config.unsettled, architecture)
     else:
         check = compare(architecture)
+
+    stated = denied_tensors(stated)
 
     # A finding of the source (an index that names another shape) is not seen by the check.
     status: Status = check.status
@@ -279,6 +282,7 @@ def build_architecture(
         draft = draft.replace(quantization=read_quantization(config))
     architecture: Architecture = build(draft, family.ref, evidence)
     check_facts(config, architecture, evidence)
+    check_expert_keys(config, architecture)
     return architecture
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..architecture.schema import Architecture, Evidence, Finding
+from ..config.findings import KEYS_OF_TENSORS
 from .verify import Verification
 
 TIED = "embedding.tied"
@@ -55,5 +56,20 @@ def settled_findings(
     for finding in findings:
         if harmless and finding.path.endswith("tie_word_embeddings"):
             finding = replace(finding, severity="info")
+        settled.append(finding)
+    return settled
+
+
+def denied_tensors(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings of a config whose tensors are stored, where engines may find no place.
+
+    A key that only some engines obey contradicts what is stored (`KEYS_OF_TENSORS`): these do not
+    build the modules, and fail to load.
+    """
+    settled: list[Finding] = []
+    for finding in findings:
+        key = finding.path.rpartition(".")[2]
+        if finding.rule == "config-contradiction" and key in KEYS_OF_TENSORS:
+            finding = replace(finding, severity="behaviour")
         settled.append(finding)
     return settled

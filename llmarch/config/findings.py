@@ -23,6 +23,12 @@ themselves if any do."""
 MAX_SHOWN = 60
 """How many characters of a value a message shows."""
 
+KEYS_OF_TENSORS = frozenset(
+    "topk_method first_k_dense_replace moe_layer_freq mlp_only_layers".split()
+)
+"""Keys that say which tensors a model has to engines that obey them, where transformers does not
+(vLLM's deepseek_v2.py)."""
+
 FAILS = "transformers 5.23.0 refuses the config or fails in the model"
 """What becomes of a config that it cannot read or run."""
 
@@ -173,6 +179,55 @@ def another_value(c: ConfigKeys, key: str, value: Any, source: str) -> None:
             severity="behaviour",
             old=given,
             new=value,
+        ),
+    )
+
+
+def value_not_obeyed(c: ConfigKeys, key: str, value: Any) -> None:
+    """Report another value of a key than the one that the model's code has, which ignores the key.
+
+    value: what the code has.
+    """
+    path = c.key(key)
+    given = c.data.get(key)
+    if same_statement(given, value) or _has_another_length(key, given, value):
+        return
+    add(
+        c,
+        Finding(
+            rule="config-contradiction",
+            path=path,
+            message=f"{path} is {shown(given)}, but the model's code has {shown(value)} and ignores"
+            " the key: engines that obey it compute something else, or fail to load",
+            severity="info",
+            old=given,
+            new=value,
+        ),
+    )
+
+
+def _has_another_length(key: str, given: Any, value: Any) -> bool:
+    """Return whether `check_layer_types` reports a key."""
+    is_list = key == "layer_types" and isinstance(given, list)
+    return is_list and len(cast("list[Any]", given)) != len(value)
+
+
+def stated_otherwise(c: ConfigKeys, key: str, problem: str) -> None:
+    """Report a key that says otherwise than the keys that the model's code reads.
+
+    problem: what it says and what the model has, after the name and value of the key.
+    """
+    path = c.key(key)
+    given = c.data.get(key)
+    add(
+        c,
+        Finding(
+            rule="config-contradiction",
+            path=path,
+            message=f"{path} is {shown(given)}, which {problem}: engines that obey the key build"
+            " another model than transformers",
+            severity="info",
+            old=given,
         ),
     )
 

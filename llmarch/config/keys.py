@@ -17,6 +17,7 @@ from .findings import (
     layer_number_too_high,
     quoted,
     value_not_described,
+    value_not_obeyed,
 )
 
 MAX_LAYERS = 10_000
@@ -323,9 +324,15 @@ class ConfigKeys:
     def expect(self, key: str, value: Any, meaning: Any = MISSING) -> Any:
         """Return `value`, or what it means: the code does it whatever the config says.
 
-        A key that agrees becomes its evidence. One that disagrees counts as unread, so that people
-        see it, even if something else reads it.
+        A key that agrees becomes its evidence. One that disagrees is a finding, and counts as
+        unread even if something else reads it.
         """
+        if self.data.get(key) not in (None, value):
+            value_not_obeyed(self, key, value)
+        return self._only(key, value, meaning)
+
+    def _only(self, key: str, value: Any, meaning: Any = MISSING) -> Any:
+        """Return `value`, or what it means, as the fact of a key that may say otherwise."""
         if self.data.get(key) in (None, value):
             self.ignore(key)
         else:
@@ -343,7 +350,7 @@ class ConfigKeys:
         """
         if self.data.get(key) not in (None, value):
             value_not_described(self, key, value, breaks)
-        return self.expect(key, value)
+        return self._only(key, value)
 
     def size(
         self, *keys: str, default: Any = MISSING, least: int = 1, most: int | None = None

@@ -8,6 +8,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, derived_from, draft
+from ..findings import quoted, refused_by_transformers
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -100,6 +101,9 @@ def dense(c: ConfigKeys) -> Draft:
 def moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose shared experts are as wide as routed ones."""
     choice = c.word("expert_selection_fn").value
+    if choice not in ("sigmoid", "softmax"):
+        problem = f"is {quoted(choice)}; sigmoid or softmax is needed"
+        refused_by_transformers(c, "expert_selection_fn", problem, choice)
     if choice == "sigmoid":
         router = draft(s.Router, scoring="sigmoid", normalized=c.flag("norm_topk_prob"))
     else:

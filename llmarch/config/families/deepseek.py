@@ -12,6 +12,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, draft, same_evidence
+from ..findings import quoted, refused_by_transformers
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -50,6 +51,10 @@ def attention(c: ConfigKeys) -> Draft:
     return latent.replace(indexer=indexer)
 
 
+V2_METHODS = ("greedy", "group_limited_greedy")
+"""How V2's class chooses experts."""
+
+
 def v2_router(c: ConfigKeys) -> Draft:
     """Read V2's router.
 
@@ -60,6 +65,9 @@ def v2_router(c: ConfigKeys) -> Draft:
     groups = c.size("n_group", default=1)
     active_groups = c.size("topk_group", default=1)
     group_score = same_evidence("max", method)
+    if method.value not in V2_METHODS:
+        problem = f"is {quoted(method.value)}; greedy or group_limited_greedy is needed"
+        refused_by_transformers(c, "topk_method", problem, method.value)
     if method.value != "group_limited_greedy":
         groups = active_groups = same_evidence(1, method)
         group_score = None

@@ -401,6 +401,10 @@ class Planner:
                 raise ValueError("; ".join(refused))
         if request.cpu_expert_layers and not engine.keeps_experts_on_cpu:
             raise ValueError(f"{engine.name} keeps no experts on the CPU")
+        if request.speculative and not self._drafted_layers(request):
+            raise ValueError(self._no_mtp_words())
+        if request.cpu_expert_layers and not self._has_experts:
+            raise ValueError("it has no experts that could stay on the CPU")
         if request.options.gpu_layers is not None and not engine.keeps_layers_on_cpu:
             raise ValueError(f"{engine.name} keeps no layers on the CPU")
         ranks = parallel.tensor * parallel.pipeline
@@ -466,6 +470,16 @@ class Planner:
     def _parameters(self) -> dict[str, int]:
         counted = count_parameters(self.architecture)
         return counted.by_component
+
+    @cached_property
+    def _has_experts(self) -> bool:
+        return any(isinstance(ffn, MoE) for ffn in self.architecture.ffns.values())
+
+    def _no_mtp_words(self) -> str:
+        """Return why the model's own MTP modules cannot run."""
+        if self.architecture.mtp is None:
+            return "it has no MTP modules of its own"
+        return "the layout of its MTP modules is not known"
 
     @cached_property
     def _degrees(self) -> dict[int, list[str]]:

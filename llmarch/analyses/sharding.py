@@ -250,6 +250,8 @@ def _ffn_dimensions(ffn: FFN, parallel: Parallel) -> Iterator[DividedDimension]:
 def division_remarks(a: Architecture, parallel: Parallel) -> list[str]:
     """Return what a possible division leaves undivided, in words."""
     remarks: list[str] = []
+    if parallel.expert > 1 and not any(isinstance(ffn, MoE) for ffn in a.ffns.values()):
+        remarks.append(f"EP {parallel.expert} divides nothing: there are no experts")
     if parallel.tensor > 1:
         for mixer in used_mixers(a).values():
             remarks += _undivided_of_mixer(mixer, parallel.tensor)

@@ -453,11 +453,11 @@ def parse_speculation(text: str | None) -> Speculation:
     method, _, rest = text.partition(":")
     method = method.lower()
     ref, _, digits = rest.rpartition(":")
-    if method == "mtp" and (rest or "1").isdecimal():
+    if method == "mtp" and (rest or "1").isdecimal() and int(rest or 1):
         return Speculation(mtp=True, tokens=int(rest or 1))
     if not digits.isdecimal():
         ref, digits = rest, "1"
-    if method not in DRAFT_METHODS or not ref:
+    if method not in DRAFT_METHODS or not ref or not int(digits):
         fail(
             f"--speculative {text} is not known",
             "such as mtp:3, eagle:ORG/HEAD:3, or draft:qwen3-0.6b:5 for five tokens a step",

@@ -124,6 +124,8 @@ def _parse_kind(text: str) -> tuple[int, GPU]:
     size = _SIZE.fullmatch(name)
     if size is not None:
         unit, factor = _UNITS[size[2].lower()]
+        if not float(size[1]):
+            raise UnknownReference(f"{printable(name)}: a GPU has memory", "such as 2x24GB")
         return count, GPU(f"{size[1]} {unit}", int(float(size[1]) * factor), "as given")
     gpu = gpu_table().get(_normalize(name)) or _find_shared_memory(name)
     if gpu is not None:

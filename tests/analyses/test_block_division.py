@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -111,3 +112,27 @@ def test_the_compute_buffer_of_llama_cpp() -> None:
     assert buffer(65536) - buffer(32768) == mask
     assert buffer(65536, gpus=2) - buffer(32768, gpus=2) == 4 * mask
     assert buffer(4096, 48) - buffer(4096) == 2 * 128 * 2048 * 768
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "said"),
+    [
+        ("qwen3-8b", {"speculative": True}, "no MTP modules"),
+        ("minimax-m2", {"speculative": True}, "layout of its MTP modules is not known"),
+        ("qwen3-8b", {"cpu_expert_layers": 3}, "no experts that could stay"),
+    ],
+)
+def test_what_a_model_does_not_have_is_refused(
+    name: str, wanted: dict[str, Any], said: str
+) -> None:
+    a = load(name).architecture
+    with pytest.raises(ValueError, match=said):
+        request = replace(Request(context=100), **wanted)
+        Planner(a).plan(request, Convention("llama.cpp", "fp16"), resolve_weights(a, "bf16"))
+
+
+def test_ep_without_experts_is_said() -> None:
+    a = load("qwen3-8b").architecture
+    request = Request(context=100, parallel=Parallel(4, 4, 4))
+    plan = Planner(a).plan(request, Convention("vllm", "bf16"), resolve_weights(a, "bf16"))
+    assert any("there are no experts" in remark for remark in plan.remarks)

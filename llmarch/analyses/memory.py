@@ -149,7 +149,7 @@ class Plan(Frozen):
     allowance: tuple[AllowancePart, ...]
     """What the engine keeps on the fullest GPU beside weights and cache."""
     room: int | None
-    """Bytes that are left for the cache on the GPU with least; None without a GPU."""
+    """Bytes that are left for the cache on the fullest GPU; None without a GPU."""
     capacity: Capacity | None
     """What the engine makes of the room; None without a GPU or a pool that was asked for."""
     groups: tuple[PoolGroup, ...]
@@ -429,7 +429,7 @@ class Planner:
         rooms = self._rooms(request, budget, stage_weights, allowances)
         room = capacity = fits = largest_context = largest_batch = None
         if rooms is not None:
-            room = min(rooms)
+            room = rooms[fullest]
             capacity = pool.capacity(rooms, request.context)
             fits = min(rooms) >= 0 and pool.fits(rooms, request.context, request.sequences)
             limit = a.context_length or LONGEST_CONTEXT

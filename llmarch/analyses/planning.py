@@ -90,9 +90,12 @@ class PlanOptions(Frozen):
 
         Raises PlanError if the degrees make another number of GPUs than was asked for.
         """
+        engine = parse_engine(self.engine)
         pipeline = self.pipeline or 1
         groups = self.data or 1
         tensor = self.tensor
+        if engine.divides_by_layers and tensor is None and self.pipeline is None:
+            tensor, pipeline = 1, max(1, (self.gpus or 1) // groups)
         if tensor is None:
             tensor = max(1, (self.gpus or 1) // (pipeline * groups))
         expert = self.expert or 1
@@ -109,7 +112,7 @@ class PlanOptions(Frozen):
             gpus=gpus,
             pipeline=pipeline,
             decode_context=self.decode_context or 1,
-            experts_across_groups=parse_engine(self.engine).divides_experts_across_groups,
+            experts_across_groups=engine.divides_experts_across_groups,
         )
 
 

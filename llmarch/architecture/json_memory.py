@@ -227,7 +227,7 @@ class PlanDocument(TypedDict):
     allowance_bytes: int
     """Bytes of the parts of the allowance that are taken from the budget."""
     room_bytes: int | None
-    """Bytes that are left for the cache on the GPU with least: budget, less weights and allowance,
+    """Bytes that are left for the cache on the fullest GPU: budget, less weights and allowance,
     or the pool that was asked for. Negative: the weights do not fit. Null: no GPU was named."""
     pool: PoolDocument | None
     """What the engine makes of that room. Null: no GPU was named."""
@@ -317,7 +317,7 @@ class ScenarioDocument(TypedDict):
     budget_bytes_per_gpu: int | None
     """Bytes of a GPU that may be filled."""
     room_bytes_per_gpu: int | None
-    """Bytes that are left for the cache on the GPU with least."""
+    """Bytes that are left for the cache on the fullest GPU."""
     fits: bool | None
     """Whether the batch fits."""
     largest_context_tokens: int | None
@@ -362,7 +362,7 @@ class LayoutDocument(TypedDict):
     largest_context: int | None
     """Longest context in tokens that fits at the batch that was asked for."""
     room_bytes: int | None
-    """Bytes that are left for the cache on the GPU with least."""
+    """Bytes that are left for the cache on the fullest GPU."""
 
 
 class FitDocument(TypedDict):

@@ -76,6 +76,8 @@ class Engine:
 
     divides_experts_across_groups: bool = False
     """Whether groups with sequences of their own divide the experts among them."""
+    divides_by_layers: bool = False
+    """Whether several GPUs get layers each, unless the user says otherwise."""
     has_block_checks: bool = False
     """Whether it refuses ranks that hold no whole blocks of quantised weights."""
     keeps_experts_on_cpu: bool = False

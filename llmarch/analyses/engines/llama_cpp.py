@@ -156,6 +156,7 @@ class LlamaCpp(Engine):
     name = "llama.cpp"
     keeps_experts_on_cpu = True
     keeps_layers_on_cpu = True
+    divides_by_layers = True
     version = "llama-cpp-python 0.3.36"
     files = (
         "src/llama-kv-cache.cpp",

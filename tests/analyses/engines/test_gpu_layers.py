@@ -16,6 +16,7 @@ from llmarch.analyses.engines.llama_cpp import LlamaCpp, count_file_layers
 from llmarch.analyses.engines.pools import EngineOptions, GPUTraits
 from llmarch.analyses.memory import Plan, Planner, Request
 from llmarch.analyses.parameters import count_parameters
+from llmarch.analyses.planning import PlanOptions
 from llmarch.analyses.sharding import Parallel
 from llmarch.analyses.weight_formats import resolve_weights
 from llmarch.architecture.schema import Architecture
@@ -127,3 +128,15 @@ def test_stages_hold_the_drafters_layers(engine: str) -> None:
     for stage, more in ((0, False), (1, True)):
         assert (drafted.bytes_at(8192, 1, stage) > alone.bytes_at(8192, 1, stage)) == more
     assert planner.plan(request, convention, weights).fits is not None
+
+
+def test_gpus_are_a_pipeline_unless_asked_otherwise() -> None:
+    """llama.cpp splits a model by layers; other engines by heads and widths."""
+    for options, wanted in (
+        (PlanOptions(engine="llama.cpp", gpus=4), (1, 4)),
+        (PlanOptions(engine="llama.cpp", gpus=4, tensor=4), (4, 1)),
+        (PlanOptions(engine="llama.cpp", gpus=4, pipeline=2), (2, 2)),
+        (PlanOptions(engine="vllm", gpus=4), (4, 1)),
+    ):
+        parallel = options.make_parallel()
+        assert (parallel.tensor, parallel.pipeline) == wanted

@@ -108,6 +108,10 @@ class Exclusions:
         """
         own = canonical(tensor.pattern).removesuffix(".weight")
         excluded = self._excluded(tensor, own)
+        # Some names are canonical only with their ending, which entries of lists do not have.
+        written = canonical(f"{tensor.pattern.removesuffix('.weight')}.").removesuffix(".")
+        if written != own:
+            excluded |= self._excluded(tensor, written)
         known = canonical(key).removesuffix(".weight")
         if known not in ("", own) and known.count("{}") == own.count("{}"):
             excluded |= self._excluded(tensor, known)

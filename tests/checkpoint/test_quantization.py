@@ -60,6 +60,24 @@ EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = 
         [(1,), (10,), (19,)],
     ),
     (
+        "transformer.h.0.attn.c_attn",
+        "transformer.h.{}.attn.c_attn.weight",
+        [(0,), (1,)],
+        [(0,)],
+    ),
+    (
+        "gpt_neox.layers.1.attention.query_key_value",
+        "gpt_neox.layers.{}.attention.query_key_value.weight",
+        [(0,), (1,)],
+        [(1,)],
+    ),
+    (
+        "model.layers.1.block_sparse_moe.input_linear",
+        "model.layers.{}.block_sparse_moe.input_linear.weight",
+        [(0,), (1,)],
+        [(1,)],
+    ),
+    (
         r"re:.*layers\.(0|2)\..*",
         "model.layers.{}.mlp.up_proj.weight",
         [(0,), (1,), (2,), (3,)],

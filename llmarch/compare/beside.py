@@ -43,7 +43,7 @@ def what_is_beside(raw: RawModel) -> Beside:
     """Return what is beside the architecture of a model that was read."""
     names = [name for name in sorted(raw.file_ids) if is_beside_file(name)]
     files = {name: raw.file_ids[name] for name in names[:MOST_FILES]}
-    return Beside(told_keys(raw.config or {}), files)
+    return Beside(keys_beside_facts(raw.config or {}), files)
 
 
 def is_beside(key: str) -> bool:
@@ -52,7 +52,7 @@ def is_beside(key: str) -> bool:
     return last in TOKEN_KEYS or CODE_KEY in (*parents, last)
 
 
-def told_keys(config: Mapping[str, Any]) -> dict[str, str]:
+def keys_beside_facts(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the keys of a config that are compared here, nested ones too.
 
     Null and an empty object are absent.

@@ -25,8 +25,8 @@ KEY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 
 @frozen
-class Told(Frozen):
-    """What one side tells of its facts: its config, and where each fact comes from."""
+class ConfigSource(Frozen):
+    """The config of one side of a comparison, and where each fact comes from."""
 
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The config as parsed; empty where it is not known, as in a lock without it."""
@@ -34,18 +34,18 @@ class Told(Frozen):
     """By dotted path of the fact."""
 
 
-def with_keys(changes: Iterable[Change], old: Told, new: Told) -> list[Change]:
+def with_keys(changes: Iterable[Change], old: ConfigSource, new: ConfigSource) -> list[Change]:
     """Return the changes of facts with the config key that made each, where one is known."""
     changed = changed_keys(old.config, new.config)
-    told: list[Change] = []
+    reported: list[Change] = []
     for change in changes:
         key = _key_of(change, old, new, changed)
         if key is None:
-            told.append(change)
+            reported.append(change)
             continue
         old_value, new_value = config_value_at(old.config, key), config_value_at(new.config, key)
-        told.append(replace(change, key=key, key_old=old_value, key_new=new_value))
-    return told
+        reported.append(replace(change, key=key, key_old=old_value, key_new=new_value))
+    return reported
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -90,7 +90,9 @@ def config_value_at(config: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _key_of(change: Change, old: Told, new: Told, changed: Sequence[str]) -> str | None:
+def _key_of(
+    change: Change, old: ConfigSource, new: ConfigSource, changed: Sequence[str]
+) -> str | None:
     """Return the key that made a change, None where it is not known or a finding."""
     if not is_about_facts(change.rule):
         return None

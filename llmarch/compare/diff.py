@@ -86,7 +86,7 @@ class _Block(NamedTuple):
     """A block of the old and one of the new architecture that are compared."""
 
     path: str
-    """The path that its differences are told by."""
+    """The path that its differences are reported by."""
     old_path: str
     new_path: str
 

@@ -20,7 +20,7 @@ from .observed import (
     tensor_severity,
 )
 from .rules import is_about_facts
-from .stored import told_differences, told_dtypes
+from .stored import describe_differences, describe_other_dtypes
 
 STORED_TENSORS = "stored-tensors-changed"
 BESIDE_RULES = ("token-ids-changed", "remote-code-changed", "files-changed")
@@ -51,7 +51,7 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
         changes = observed_changes(old, new)
     else:
         of_facts = diff(old.architecture, new.architecture)
-        changes = with_keys(of_facts, old.told, new.told)
+        changes = with_keys(of_facts, old.config_source, new.config_source)
         changes += _finding_changes(old, new)
         changes += _unread_key_changes(old, new)
     changes += _stored_changes(old, new, changes)
@@ -113,7 +113,8 @@ def _stored_severity(old: Entry, new: Entry) -> Severity:
 def _beside_changes(old: Entry, new: Entry) -> Iterator[Change]:
     """Yield what changed beside the architecture: token ids, own code, and small files.
 
-    Other bytes of the weights are told where the tensors are the same, of one model at two times.
+    Other bytes of the weights are reported where the tensors are the same, of one model at two
+    times.
     """
     sides = old.beside, new.beside
     for found in key_differences(*sides, code=False):
@@ -128,26 +129,27 @@ def _beside_changes(old: Entry, new: Entry) -> Iterator[Change]:
         yield Change(rule="files-changed", path="files", old=None, new=phrases, severity="info")
 
 
-def told_changes(old: Entry, new: Entry) -> list[Change]:
+def reported_changes(old: Entry, new: Entry) -> list[Change]:
     """Return all changes between two models, worst first.
 
     A conflict that both have is none: it is among the findings of each. Token ids, code and small
-    files are those of every other model: they are told of two states of one repository or folder.
+    files are those of every other model: they are reported of two states of one repository or
+    folder.
     """
-    return told_of(old, new, find_differences(old, new))
+    return select_reported(old, new, find_differences(old, new))
 
 
-def told_beside_facts(old: Entry, new: Entry) -> list[Change]:
-    """Return the changes of `told_changes` that are not about facts.
+def reported_beside_facts(old: Entry, new: Entry) -> list[Change]:
+    """Return the changes of `reported_changes` that are not about facts.
 
     Facts are only compared where they may explain other stored tensors: what each of their changes
     breaks takes most of the time of a comparison.
     """
     if _only_facts_are_left_out(old, new):
         beside = [*_finding_changes(old, new), *_unread_key_changes(old, new)]
-        changes = told_of(old, new, [*beside, *_beside_changes(old, new)])
+        changes = select_reported(old, new, [*beside, *_beside_changes(old, new)])
     else:
-        changes = told_changes(old, new)
+        changes = reported_changes(old, new)
     return [change for change in changes if not is_about_facts(change.rule)]
 
 
@@ -157,16 +159,16 @@ def _only_facts_are_left_out(old: Entry, new: Entry) -> bool:
     return both_read and not _has_other_tensors(old, new)
 
 
-def told_of(old: Entry, new: Entry, changes: Iterable[Change]) -> list[Change]:
-    """Return those of some changes that are told of two models, worst first."""
+def select_reported(old: Entry, new: Entry, changes: Iterable[Change]) -> list[Change]:
+    """Return those of some changes that are reported of two models, worst first."""
     states_of_one = are_states_of_one(old, new)
-    told: list[Change] = []
+    reported: list[Change] = []
     for change in changes:
         if change.rule in BESIDE_RULES and not states_of_one:
             continue
         if change.old != change.new:
-            told.append(change)
-    return worst_first(told)
+            reported.append(change)
+    return worst_first(reported)
 
 
 def are_states_of_one(old: Entry, new: Entry) -> bool:
@@ -192,9 +194,9 @@ def _stored_changes(old: Entry, new: Entry, changes: Sequence[Change]) -> Iterat
         explaining = list(filter(explains_stored_tensors, changes))
     if any(change.severity == "quantization" for change in explaining):
         return
-    words = told_differences(old.tensors, new.tensors)
+    words = describe_differences(old.tensors, new.tensors)
     if explaining:
-        words = told_dtypes(old.tensors, new.tensors)
+        words = describe_other_dtypes(old.tensors, new.tensors)
     if words is None:
         return
     before, after = words

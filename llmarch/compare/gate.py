@@ -93,7 +93,7 @@ def judge(
     policy = policy.of(new.reference, new.repo)
     judged = policy.judge([*differences, *readings])
     findings = findings_by_place(old) | findings_by_place(new)
-    told: list[Change] = []
+    reported: list[Change] = []
     accepted: list[Change] = []
     for change in group_alike(judged.changes):
         found = findings.get((change.rule, change.path))
@@ -101,10 +101,10 @@ def judge(
         if named.id in policy.accept or named.id in old.accepted:
             accepted.append(named)
         else:
-            told.append(with_consequence(named, old, new))
+            reported.append(with_consequence(named, old, new))
     doubts = [*reasons_for_doubt(old, new), *_observed_doubts(expected, new)]
     remarks = [*doubts, *_observed_remarks(old, new)]
-    if any(change.rule == READING_CHANGED for change in told):
+    if any(change.rule == READING_CHANGED for change in reported):
         remarks.append(
             "another llmarch version wrote the lock and reads the same files differently:"
             " `llmarch check --update` adopts it"
@@ -117,7 +117,7 @@ def judge(
         against=against,
         old=short_commit(old),
         new=short_commit(new),
-        changes=tuple(worst_first(told)),
+        changes=tuple(worst_first(reported)),
         ignored=judged.ignored,
         accepted=tuple(accepted),
         used_ignores=judged.used,
@@ -148,7 +148,7 @@ def reading_changes(old: Entry, expected: Entry, new: Entry) -> Iterator[Change]
 
     old: the entry of the lock.
     expected: the same model as this llmarch reads it.
-    new: the model as it is now. What contradicts its config is told as that.
+    new: the model as it is now. What contradicts its config is reported as that.
     """
     if expected is old:
         return

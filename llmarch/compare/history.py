@@ -34,7 +34,7 @@ class CommitStep(Frozen):
     """Whether there is none before it, so that nothing was compared."""
 
     @property
-    def is_told(self) -> bool:
+    def is_reported(self) -> bool:
         """Return whether there is something to say: a change, or that it could not be read."""
         verdict = self.verdict
         if verdict.error is not None or verdict.partial:

@@ -22,8 +22,8 @@ from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
 from ..config.findings import NOT_DESCRIBED
 from ..errors import ConfigError, UnknownFamily, printable
-from .beside import Beside, told_keys, what_is_beside
-from .config_keys import Told, config_value_at
+from .beside import Beside, keys_beside_facts, what_is_beside
+from .config_keys import ConfigSource, config_value_at
 from .lock_versions import (
     LOCK_VERSION,
     UPGRADE,
@@ -80,7 +80,7 @@ class Entry(Frozen):
     """Changes that somebody accepted, in words by their id."""
     partial: bool = False
     """Whether some of it could not be read; never so in a lock."""
-    told: Told = field(default=Told(), compare=False)
+    config_source: ConfigSource = field(default=ConfigSource(), compare=False)
     """The config, and the evidence of facts where the model was read now."""
     files: ConfigFiles = field(default=ConfigFiles(), compare=False)
     """Where the config comes from."""
@@ -109,7 +109,7 @@ class Entry(Frozen):
 
     def known_keys(self) -> Mapping[str, str]:
         """Return the keys of the config as far as they are known, with values as JSON."""
-        return self.config_keys or config_keys(self.told.config)
+        return self.config_keys or config_keys(self.config_source.config)
 
     def conflicts(self) -> list[Finding]:
         """Return the findings by which the checkpoint contradicts its config; none if it does not.
@@ -178,7 +178,7 @@ def make_entry(reading: Reading | Observation) -> Entry:
         findings=reading.findings,
         unread_keys={key: config_value(raw.config or {}, key) for key in reading.unread_keys},
         partial=reading.status == "partial" or raw.partial,
-        told=Told(raw.config or {}, reading.config_evidence),
+        config_source=ConfigSource(raw.config or {}, reading.config_evidence),
         files=ConfigFiles(raw.config_file, raw.quantization_file),
         read_by=f"llmarch {__version__}",
         reading=reading,
@@ -211,7 +211,7 @@ def observed_entry(o: Observation) -> Entry:
         architecture=None,
         findings=o.findings,
         partial=o.status == "partial",
-        told=Told(raw.config or {}, seen.evidence),
+        config_source=ConfigSource(raw.config or {}, seen.evidence),
         files=ConfigFiles(raw.config_file, raw.quantization_file),
         read_by=f"llmarch {__version__}",
         reading=o,
@@ -331,7 +331,7 @@ def _accepted_document(entry: Entry) -> dict[str, Any]:
 
 def _config_document(entry: Entry) -> dict[str, Any]:
     """Return the config of an entry, and who read it, as JSON; a long config is left out."""
-    config = entry.told.config
+    config = entry.config_source.config
     if not config or len(json.dumps(config)) > LONGEST_CONFIG:
         return {"read_by": entry.read_by}
     return {
@@ -671,7 +671,7 @@ def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
         findings=tuple(model["findings"]),
         unread_keys=model["unread_keys"],
         accepted=model.get("accepted") or {},
-        told=Told(_with_numbers(model.get("config") or {})),
+        config_source=ConfigSource(_with_numbers(model.get("config") or {})),
         files=_config_files(model),
         read_by=model.get("read_by") or "",
         observed=observed,
@@ -685,7 +685,7 @@ def _parse_beside(model: Mapping[str, Any]) -> Beside:
     if "beside" in model:
         return Beside(**model["beside"])
     if model.get("config"):
-        return Beside(told_keys(model["config"]))
+        return Beside(keys_beside_facts(model["config"]))
     return Beside()
 
 

@@ -187,15 +187,15 @@ def _is_json(value: str) -> bool:
 def merge_keys(facts: Iterable[Change], keys: Iterable[Change]) -> list[Change]:
     """Return the changes of facts and keys, a key with the fact that it gives the same values."""
     left = {change.path: change for change in keys}
-    told: list[Change] = []
+    reported: list[Change] = []
     for change in facts:
         key = _key_of_fact(change, left.values())
         if key is None:
-            told.append(change)
+            reported.append(change)
             continue
         del left[key]
-        told.append(replace(change, key=key, key_old=change.old, key_new=change.new))
-    return [*told, *left.values()]
+        reported.append(replace(change, key=key, key_old=change.old, key_new=change.new))
+    return [*reported, *left.values()]
 
 
 def _key_of_fact(change: Change, keys: Iterable[Change]) -> str | None:

@@ -1,8 +1,8 @@
 """Read the model of a lock again with this version of llmarch, from what the lock holds of it.
 
-So a change of the model is told from a change of how llmarch reads it. The lock holds the config
-and a hash of the tensors, and names the commit, which never changes. Pure, but for what `load`
-reads.
+So a change of the model is kept apart from a change of how llmarch reads it. The lock holds the
+config and a hash of the tensors, and names the commit, which never changes. Pure, but for what
+`load` reads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..architecture.schema import Architecture, Finding
 from ..errors import ConfigError, LlmarchError, printable
 from ..sources.raw import RawModel, TensorTable
-from .config_keys import Told
+from .config_keys import ConfigSource
 from .lock import ConfigFiles, Entry, OutdatedEntry, make_entry
 from .stored import StoredTensors
 
@@ -62,13 +62,14 @@ def read_again(old: Entry, new: Entry, load: LoadEntry) -> Entry:
     if is_same_model(old, new):
         return replace(new, reference=old.reference, reading=None)
     same_tensors = _same_tensors(old, new)
-    by_config = read_config(old.reference, old.told.config, old.files, None)
+    config = old.config_source.config
+    by_config = read_config(old.reference, config, old.files, None)
     if old.architecture is None and (by_config is None or not same_tensors):
         return old
     if by_config is not None:
-        old = replace(old, told=Told(old.told.config, by_config.evidence))
+        old = replace(old, config_source=ConfigSource(config, by_config.evidence))
         if same_tensors:
-            known = read_config(old.reference, old.told.config, old.files, _tensors_of(new))
+            known = read_config(old.reference, config, old.files, _tensors_of(new))
             if known is not None:
                 return _with_file_findings(_as_entry(known, old), old)
         if _settled(by_config.architecture, old) == old.architecture:
@@ -168,7 +169,7 @@ def _as_entry(reading: Reading, old: Entry) -> Entry:
         observed=entry.observed,
         findings=entry.findings,
         unread_keys=entry.unread_keys,
-        told=entry.told,
+        config_source=entry.config_source,
     )
 
 

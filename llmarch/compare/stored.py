@@ -293,7 +293,7 @@ def _first_names(names: Sequence[str]) -> str:
     return shown
 
 
-def told_differences(
+def describe_differences(
     old: StoredTensors | None, new: StoredTensors | None
 ) -> tuple[str | None, str | None]:
     """Return the stored tensors of both sides in words; the new one with how it differs."""
@@ -308,10 +308,10 @@ def told_differences(
     return before, f"{after} ({words})"
 
 
-def told_dtypes(
+def describe_other_dtypes(
     old: StoredTensors | None, new: StoredTensors | None
 ) -> tuple[str | None, str | None] | None:
-    """Return the same where only other dtypes are told; None if those of equal names are equal."""
+    """Return both sides in words with other dtypes alone, None if tensors of one name have one."""
     if old is None or new is None:
         return None
     gone, added = _unshared_rows(old.rows, new.rows)

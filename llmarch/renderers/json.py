@@ -299,7 +299,7 @@ def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
 
 def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     """Return two models and their changes; with more, each is compared with the first."""
-    from ..compare.entry_diff import told_changes
+    from ..compare.entry_diff import reported_changes
     from ..compare.lock import make_entry
     from ..views.comparison import unsaid_facts
     from ..views.headings import column_names
@@ -308,7 +308,7 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     old_entry = make_entry(old)
 
     def changes(new: Reading | Observation) -> list[dict[str, Any]]:
-        return [asdict(c) for c in told_changes(old_entry, make_entry(new))]
+        return [asdict(c) for c in reported_changes(old_entry, make_entry(new))]
 
     def remarks(new: Reading | Observation) -> list[str]:
         if not isinstance(old, Reading) or not isinstance(new, Reading):

@@ -7,7 +7,7 @@ from typing import cast
 
 from ..architecture.catalogue.fact import SECTIONS
 from ..architecture.schema import Change, Finding
-from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, told_beside_facts
+from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, reported_beside_facts
 from ..compare.lock import Entry
 from .compared_rows import ComparedRow
 from .documents import ABSENT
@@ -28,7 +28,7 @@ def with_checkpoint_rows(
     rows: the rows of the facts of some models.
     entries: the models; the first is the one that the others are compared with.
     """
-    changes = [told_beside_facts(entries[0], other) for other in entries[1:]]
+    changes = [reported_beside_facts(entries[0], other) for other in entries[1:]]
     found = [*rows, *stored_row(changes), *key_rows(entries, changes)]
     found += finding_rows(entries, changes)
     found += beside_rows(changes)

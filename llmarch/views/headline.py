@@ -105,13 +105,13 @@ def count_untold(differing: Sequence[ComparedRow], told: Sequence[ComparedRow]) 
 
     Sums over facts and what repeats other rows are not counted, nor what is beside the design.
     """
-    told_keys = {(row.section, row.label) for row in told}
+    keys_beside_facts = {(row.section, row.label) for row in told}
     untold = 0
     for row in differing:
         key = row.section, row.label
         if row.section in BESIDE or key in REPEATED or is_sum(key):
             continue
-        if key not in told_keys:
+        if key not in keys_beside_facts:
             untold += 1
     return untold
 

@@ -17,7 +17,7 @@ def history_table(steps: Sequence[CommitStep]) -> Table:
     """Return a row for each commit that has something to say, newest first."""
     rows: list[list[str]] = []
     for step in steps:
-        if step.is_told:
+        if step.is_reported:
             lines = [step.title, *commit_lines(step)]
             cell = "\n".join(printable(line, LONGEST_CHANGE) for line in lines if line)
             commit = abbreviate_commit(step.commit)

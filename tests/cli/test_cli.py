@@ -314,12 +314,39 @@ def test_a_full_disk_is_one_message(command: str) -> None:
     assert shell("llmarch show nix 2>/dev/full").returncode == 2
 
 
-def test_start_up_imports_nothing_heavy() -> None:
-    """show of a published config needs no pydantic, no HTTP client and no catalogue of facts."""
-    ours = ("llmarch.architecture.catalogue", "llmarch.compare", "llmarch.checkpoint.variants")
-    heavy = ("pydantic", "huggingface_hub", "httpx", "asyncio", "numpy", "hashlib", *ours)
+HEAVY = ("pydantic", "huggingface_hub", "httpx", "asyncio", "numpy", "hashlib")
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        (
+            ["show", "qwen3-235b"],
+            [
+                "llmarch.architecture.catalogue",
+                "llmarch.compare",
+                "llmarch.checkpoint.variants",
+                "llmarch.config.quantization",
+            ],
+        ),
+        (
+            ["diff", "deepseek-v3", "kimi-k2"],
+            [
+                "llmarch.checkpoint.inference",
+                "llmarch.checkpoint.names",
+                "llmarch.checkpoint.packing",
+                "llmarch.compare.gate",
+                "llmarch.compare.policy",
+            ],
+        ),
+    ],
+    ids=["show", "diff"],
+)
+def test_start_up_imports_nothing_heavy(command: list[str], ours: list[str]) -> None:
+    """Published configs need no pydantic, no HTTP client, and nothing that reads tensors."""
+    heavy = (*HEAVY, *ours)
     lines = (
-        "import sys; from llmarch.cli import main; sys.argv = ['llmarch', 'show', 'qwen3-235b']",
+        f"import sys; from llmarch.cli import main; sys.argv = ['llmarch', *{command}]",
         "try: main()",
         "except SystemExit: pass",
         f"print([m for m in {heavy} if m in sys.modules])",

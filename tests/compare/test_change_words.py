@@ -10,7 +10,7 @@ from helpers.facts import reading
 
 from llmarch.architecture.schema import Change
 from llmarch.compare.config_keys import changed_keys, common_part
-from llmarch.compare.entry_diff import told_changes
+from llmarch.compare.entry_diff import reported_changes
 from llmarch.compare.gate import judge
 from llmarch.compare.grouping import group_alike
 from llmarch.compare.lock import Entry, make_entry
@@ -33,7 +33,7 @@ def entry(alias: str) -> Entry:
 def test_values_are_in_words(old: str) -> None:
     start = ALL.index(old)
     for new in ALL[start + 1 : start + 90 : 11]:
-        for change in group_alike(told_changes(entry(old), entry(new))):
+        for change in group_alike(reported_changes(entry(old), entry(new))):
             assert not RECORD.search(change_text(change)), change
 
 

@@ -147,8 +147,8 @@ def test_every_bundled_model_comes_back(entries: dict[str, Entry]) -> None:
     assert all(find_differences(lock.entries[alias], entries[alias]) == [] for alias in ALL)
     assert lock_text(lock.entries, "llmarch 0.1.0") == content
     json.loads(content, parse_constant=pytest.fail)
-    configs = {alias: entry.told.config for alias, entry in lock.entries.items()}
-    assert configs == {alias: entry.told.config for alias, entry in entries.items()}
+    configs = {alias: entry.config_source.config for alias, entry in lock.entries.items()}
+    assert configs == {alias: entry.config_source.config for alias, entry in entries.items()}
     assert any("Infinity" in json.dumps(config) for config in configs.values())
     assert content == lock_text(dict(reversed(entries.items())), "llmarch 0.1.0"), (
         "sorted, whatever the order"

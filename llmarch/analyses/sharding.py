@@ -305,7 +305,8 @@ def check_tensor_degrees(a: Architecture) -> dict[int, list[str]]:
     degrees: dict[int, list[str]] = {}
     for degree in TENSOR_DEGREES:
         parallel = Parallel(tensor=degree, gpus=degree)
-        degrees[degree] = divisibility_errors(a, parallel)
+        errors = divisibility_errors(a, parallel)
+        degrees[degree] = errors
     return degrees
 
 

@@ -379,9 +379,11 @@ def update_lock(done: CheckResult) -> int:
 
 def write_accepted(done: CheckResult) -> None:
     """Write the changes that were accepted into the lock."""
-    changed = write_entries(done, done.accepting_entries())
+    entries = done.accepting_entries()
+    changed = write_entries(done, entries)
     if changed:
-        write_text(f"{done.path}: accepted changes of {', '.join(changed)}", error=True)
+        names = ", ".join(changed)
+        write_text(f"{done.path}: accepted changes of {names}", error=True)
 
 
 def write_entries(done: CheckResult, entries: Mapping[str, Entry]) -> list[str]:

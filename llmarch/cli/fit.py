@@ -180,7 +180,10 @@ def options_of_line(
     engine = said.pop("engine")
     if engine is not None and engine_named(engine) != options.engine:
         fail(f"the command line is of {options.engine}, not of {engine}", "leave --engine out")
-    given = {name: value for name, value in said.items() if value is not None}
+    given: dict[str, Any] = {}
+    for name, value in said.items():
+        if value is not None:
+            given[name] = value
     if kv_dtype != "auto":
         given["kv_dtype"] = kv_dtype
     options = replace(options, **given)

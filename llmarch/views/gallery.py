@@ -152,11 +152,13 @@ def size_class(total: int) -> str:
 def pair_of_models(first: Reading, second: Reading) -> ComparedPair:
     """Return the differences of two models: those of `diff`."""
     compared = compare([first, second])
+    table = compared.table
     rows: list[tuple[str, ...]] = []
     section = ""
-    for i, cells in enumerate(compared.table.rows):
-        section = compared.table.sections.get(i, section)
-        rows.append((section, *cells))
+    for i, cells in enumerate(table.rows):
+        section = table.sections.get(i, section)
+        row = (section, *cells)
+        rows.append(row)
     return ComparedPair(
         headline=compared.summary or compared.verdict,
         rows=tuple(rows),

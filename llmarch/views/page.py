@@ -106,8 +106,12 @@ def report_page(readings: Sequence[Reading | Observation]) -> ReportPage:
     known = [r for r in readings if isinstance(r, Reading)]
     names = column_names(readings)
     legend = legend_words(readings)
-    models = [reported_model(name, r, legend) for name, r in zip(names, readings, strict=True)]
-    headline, notes = models[0].headline, list[str]()
+    models: list[ReportedModel] = []
+    for name, r in zip(names, readings, strict=True):
+        model = reported_model(name, r, legend)
+        models.append(model)
+    headline = models[0].headline
+    notes: list[str] = []
     if len(known) < len(readings):
         facts = facts_of_observed(readings)
         if len(readings) > 1:
@@ -116,8 +120,8 @@ def report_page(readings: Sequence[Reading | Observation]) -> ReportPage:
         facts = known_facts(known)
         if len(known) > 1:
             compared = compare(known)
-            headline, notes = compared.summary, [*compared.conflicts, *compared.notes]
-            headline = headline or compared.verdict
+            headline = compared.summary or compared.verdict
+            notes = [*compared.conflicts, *compared.notes]
         else:
             notes = conflict_notes(names, known)
     return ReportPage(
@@ -194,7 +198,10 @@ def words_of_layers(r: Reading | Observation) -> list[str]:
     """Return the kind of each layer in words."""
     if isinstance(r, Reading):
         return layer_words(r)
-    return [row[1] or "unrecognised" for row in observed_layers(r).rows]
+    words: list[str] = []
+    for row in observed_layers(r).rows:
+        words.append(row[1] or "unrecognised")
+    return words
 
 
 def known_strip(r: Reading, legend: Sequence[str]) -> tuple[ReportedLayer, ...]:

@@ -9,14 +9,14 @@ from helpers.facts import reading
 
 from llmarch.architecture.schema import Finding
 from llmarch.checkpoint.reading import Reading
-from llmarch.compare.entry_diff import told_beside_facts, told_changes
+from llmarch.compare.entry_diff import reported_beside_facts, reported_changes
 from llmarch.compare.lock import Entry, make_entry
 from llmarch.compare.rules import is_about_facts
 from llmarch.sources.aliases import bundled_models
 
 
 def by_all_changes(old: Entry, new: Entry) -> list[object]:
-    return [change for change in told_changes(old, new) if not is_about_facts(change.rule)]
+    return [change for change in reported_changes(old, new) if not is_about_facts(change.rule)]
 
 
 def with_finding(r: Reading, message: str) -> Reading:
@@ -32,6 +32,6 @@ def test_changes_beside_facts_are_those_of_all_changes() -> None:
     for old in entries[::3]:
         for new in entries[1::3]:
             expected = by_all_changes(old, new)
-            assert told_beside_facts(old, new) == expected
+            assert reported_beside_facts(old, new) == expected
             told += len(expected)
     assert told > 10

@@ -141,7 +141,9 @@ def pad_cells(tokens: int) -> int:
 def count_file_layers(a: Architecture) -> int:
     """Return the layers of a GGUF file (block_count), MTP modules included where it holds them."""
     layers = len(a.layers)
-    if a.mtp is not None and a.model_type in FILES_WITH_MTP:
+    if a.mtp is None:
+        return layers
+    if a.model_type in FILES_WITH_MTP:
         layers += a.mtp.modules
     return layers
 

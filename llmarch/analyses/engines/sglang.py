@@ -76,7 +76,8 @@ class TokenPool(Pool):
         if part.most_tokens is None:
             return part.bytes_at(tokens)
         share = self.sliding_share
-        return tokens * share.numerator // share.denominator * part.entry_bytes
+        held = tokens * share.numerator // share.denominator
+        return held * part.entry_bytes
 
     def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes of the slots of sequences, and of the spare slot."""

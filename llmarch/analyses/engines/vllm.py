@@ -143,10 +143,12 @@ class SharedBlocks(Pool):
     @cached_property
     def _largest_entry(self) -> int:
         """Return the bytes of a token in the attention layer that needs most; 0 without any."""
-        sizes = [0]
+        largest = 0
         for layer in self.request.layers:
-            sizes += [p.entry_bytes for p in layer.parts if p.kind in ("full", "latent", "sliding")]
-        return max(sizes)
+            for part in layer.parts:
+                if part.kind in ("full", "latent", "sliding"):
+                    largest = max(largest, part.entry_bytes)
+        return largest
 
     def _state_content(self, layer: LayerParts) -> int:
         """Return the bytes of a layer's columns and state, with a column for each drafted token."""

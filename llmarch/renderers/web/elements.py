@@ -48,10 +48,12 @@ def element(name: str, /, *content: Content, **attributes: Attribute) -> Markup:
     content: texts, which are escaped, and elements.
     attributes: by name; `class_` is `class`, `data_kind` is `data-kind`.
     """
-    opened = f"<{name}{attribute_text(attributes)}>"
+    shown = attribute_text(attributes)
+    opened = f"<{name}{shown}>"
     if name in VOID_ELEMENTS:
         return Markup(opened)
-    return Markup(f"{opened}{content_text(content)}</{name}>")
+    inner = content_text(content)
+    return Markup(f"{opened}{inner}</{name}>")
 
 
 def content_text(content: Iterable[Content]) -> Markup:
@@ -110,7 +112,9 @@ def safe_json(text: str) -> str:
 def inline_file(name: str) -> Markup:
     """Return a style sheet or a script of this folder as an inline element."""
     text = file_text(name)
-    kind = "style" if name.endswith(".css") else "script"
+    kind = "script"
+    if name.endswith(".css"):
+        kind = "style"
     return Markup(f"<{kind}>{text}</{kind}>")
 
 

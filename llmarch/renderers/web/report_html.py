@@ -316,8 +316,10 @@ def memory_data(page: ReportPage) -> list[dict[str, object]]:
     """Return the terms of all models, as the script takes them."""
     found: list[dict[str, object]] = []
     for model in page.models:
-        if model.terms is not None:
-            found.append({"name": model.name, **model.terms.to_dict()})
+        if model.terms is None:
+            continue
+        terms = model.terms.to_dict()
+        found.append({"name": model.name, **terms})
     return found
 
 

@@ -329,7 +329,8 @@ def mtp_chains(a: Architecture) -> tuple[ChainPicture, ...]:
     """Return the parts of a module in order; nothing without modules."""
     if a.mtp is None or a.mtp.layer_kind is None:
         return ()
-    parts = ("hidden, next embedding", "norms", "projection", "layer", "head")
+    entering = ("hidden, next embedding", "norms", "projection")
+    parts = (*entering, "layer", "head")
     chain = ChainPicture(parts=parts, role="io")
     return (chain,)
 

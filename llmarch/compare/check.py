@@ -261,12 +261,15 @@ def make_report(
     whole: whether all its models were checked.
     """
     used = {ignore for verdict in verdicts for ignore in verdict.used_ignores}
+    names = {verdict.name for verdict in verdicts}
+    for verdict in verdicts:
+        names |= {side.repo for side in (verdict.old_side, verdict.new_side) if side and side.repo}
     return Report(
         verdicts,
         policy.level,
         file,
         fail_rules=policy.fail_rules,
-        notes=tuple(policy.notes(used, whole=whole)),
+        notes=tuple(policy.notes(used, whole=whole, names=names)),
     )
 
 

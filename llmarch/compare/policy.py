@@ -6,8 +6,9 @@ It comes from the settings file and from options. Settings of one model add to t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import field, replace
-from datetime import date
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple, cast
 
@@ -96,6 +97,8 @@ class Policy(Frozen):
     models: tuple[tuple[str, Policy], ...] = ()
     """Settings of models, by reference or repository; `*` matches anything. They are whole: what
     a model does not set is that of all."""
+    where: str = ""
+    """The file that it comes from."""
     today: date = field(default_factory=date.today)
 
     def of(self, *names: str | None) -> Policy:
@@ -104,9 +107,8 @@ class Policy(Frozen):
         names: what it is called: its reference, and its repository.
         """
         for pattern, policy in self.models:
-            for name in names:
-                if name and (name == pattern or fnmatchcase(name, pattern)):
-                    return policy
+            if any(name and _matches(name, pattern) for name in names):
+                return policy
         return self
 
     def judge(self, changes: Iterable[Change]) -> Judged:
@@ -180,11 +182,14 @@ class Policy(Frozen):
         )
         return _with_fail_settings(changed, chosen)
 
-    def notes(self, used: Iterable[Ignore], *, whole: bool) -> list[str]:
-        """Return what a reader should know of the ignores: expired ones, and those without use.
+    def notes(self, used: Iterable[Ignore], *, whole: bool, names: Iterable[str] = ()) -> list[str]:
+        """Return what a reader should know of the settings.
+
+        That is ignores that expired or that nothing needs, and models that are none of the lock.
 
         used: the ignores that covered a change.
         whole: whether all models were checked, so that an ignore of the settings had its chance.
+        names: what the models that were checked are called.
         """
         seen = set(used)
         every = dict.fromkeys(self.ignore)
@@ -196,7 +201,17 @@ class Policy(Frozen):
                 notes.append(f"{ignore.where}: {ignore} expired on {ignore.until}")
             elif ignore not in seen and (whole or "--ignore" in ignore.where):
                 notes.append(f"{ignore.where}: {ignore} matched no change")
+        if whole:
+            known = list(names)
+            for pattern, _ in self.models:
+                if not any(_matches(name, pattern) for name in known):
+                    notes.append(f"{self.where}: model.{pattern} is no model of the lock")
         return notes
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Return whether a pattern of the settings stands for a model of this name."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def _is_gone(change: Change) -> bool:
@@ -209,7 +224,7 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
 
     Raises ConfigError for unknown keys, rules and severities.
     """
-    policy = _parse_settings(table, where, Policy(), SETTINGS_KEYS)
+    policy = _parse_settings(table, where, Policy(where=where), SETTINGS_KEYS)
     models = table.get("model", {})
     if not isinstance(models, dict):
         raise ConfigError(
@@ -338,14 +353,20 @@ def _parse_ignore_table(table: Mapping[str, Any], where: str) -> Ignore:
 
 def _parse_day(value: object, where: str) -> date | None:
     """Return a day, written as a date of TOML or as a text. Raises ConfigError."""
-    if value is None:
-        return None
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        raise ConfigError(
-            f"{where} is {printable(repr(value))}, which is no day", "such as 2027-01-31"
-        ) from None
+    match value:
+        case None:
+            return None
+        case datetime():
+            return value.date()
+        case date():
+            return value
+        case str():
+            with suppress(ValueError):
+                return date.fromisoformat(value)
+        case _:
+            pass
+    shown = printable(repr(value))
+    raise ConfigError(f"{where} is {shown}, which is no day", "such as 2027-01-31")
 
 
 def _parse_severities(value: Any, where: str) -> dict[str, Severity]:

@@ -137,8 +137,8 @@ def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:
         if own.is_file():
             return _read_toml(own), OWN
         if shared.is_file():
-            tools = _subtable(_read_toml(shared), "tool")
-            table = _subtable(tools, "llmarch")
+            tools = _subtable(_read_toml(shared), "tool", SHARED)
+            table = _subtable(tools, "llmarch", f"{SHARED}: tool")
             if table is not None:
                 return table, f"{SHARED} [tool.llmarch]"
         if (folder / ".git").exists():
@@ -146,13 +146,16 @@ def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:
     return {}, ""
 
 
-def _subtable(table: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
-    """Return the table under a key; None if there is none or it is something else."""
-    if table is None:
+def _subtable(table: dict[str, Any] | None, key: str, where: str) -> dict[str, Any] | None:
+    """Return the table under a key; None if there is none.
+
+    where: names the table in errors. Raises ConfigError if something else is there.
+    """
+    if table is None or key not in table:
         return None
-    inner = table.get(key)
+    inner = table[key]
     if not isinstance(inner, dict):
-        return None
+        raise ConfigError(f"{where}: {key} is no table", "such as [tool.llmarch]")
     return cast(dict[str, Any], inner)
 
 
@@ -167,7 +170,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     shown = printable(str(path))
     try:
         data = read_regular(path, MAX_SETTINGS)
-        return tomllib.loads(data.decode())
+        return tomllib.loads(data.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         reason = printable(str(error))
         raise ConfigError(f"{shown}: not valid TOML: {reason}") from None

@@ -38,6 +38,7 @@ CONTRADICTION = "transformers obeys one of two values, other engines the other: 
 NOT_RUN = "the oracle runs no images and no sounds"
 NOT_REACHED = "at the sizes and values of the oracle it makes no difference that counts"
 VLLM = "the published code and vLLM obey it, transformers does not"
+ROUNDING = "the same sums in another order: what differs is their rounding"
 BY_HEADERS = "the tie flags of wrapper and part disagree; the stored head decides"
 
 DIFFERENCES: dict[tuple[str, str], str] = {
@@ -59,19 +60,53 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("mistral4", "rope_parameters.beta_slow"): NOT_REACHED,
     ("helium", "rms_norm_eps"): NOT_REACHED,
     ("minimax_m2", "use_routing_bias"): VLLM,
+    ("biogpt", "layer_norm_eps"): NOT_REACHED,
+    ("ctrl", "layer_norm_epsilon"): NOT_REACHED,
+    ("cohere2_moe", "rope_theta"): CONTRADICTION,
+    ("cohere2_moe", "rope_scaling"): CONTRADICTION,
+    ("ministral3", "rope_parameters.type"): CONTRADICTION,
+    ("ministral3", "rope_parameters.beta_fast"): NOT_REACHED,
+    ("ministral3", "rope_parameters.beta_slow"): NOT_REACHED,
+    ("mpt", "attn_config.alibi_bias_max"): VLLM,
+    ("aya_vision", "text_config.logit_scale"): VLLM,
+    ("cohere2_vision", "text_config.logit_scale"): VLLM,
+    **{
+        (wrapper, "text_config.tie_word_embeddings"): BY_HEADERS
+        for wrapper in (
+            *("aya_vision", "cohere2_vision", "deepseek_vl", "idefics3", "internvl"),
+            *("lfm2_vl", "lighton_ocr", "llava_next", "paligemma", "smolvlm"),
+        )
+    },
 }
 """Where llmarch says more than the oracle on purpose, by model_type and key."""
 
+NOT_TOLD: dict[tuple[str, str], str] = {
+    ("bamba", "mamba_chunk_size"): ROUNDING,
+    ("mamba2", "chunk_size"): ROUNDING,
+    ("rwkv", "rescale_every"): ROUNDING,
+    ("minimax", "block_size"): "it shapes tables of constants that no published file holds",
+    ("internvl", "tie_word_embeddings"): BY_HEADERS,
+    ("lighton_ocr", "tie_word_embeddings"): BY_HEADERS,
+    ("deepseek_vl", "tie_word_embeddings"): BY_HEADERS,
+}
+"""Where llmarch says less than the oracle on purpose, by model_type and key."""
 
-WITH_TOWERS = ("minimax_m3_vl", "step3p7")
+WITH_TOWERS = {
+    *("aya_vision", "cohere2_vision", "deepseek_vl", "glm4v", "idefics3", "internvl", "lfm2_vl"),
+    *("lighton_ocr", "llava", "llava_next", "minimax_m3_vl", "paligemma", "qwen2_5_vl"),
+    *("qwen2_vl", "smolvlm", "step3p7"),
+}
 """Wrappers whose tower reads its own keys; what they change shows only with images."""
 
 INCOMPLETE = {
     "attention_multiplier",  # missing
     "attn_type_list",
+    "dff",  # missing
     "head_dim",
+    "hidden_activation",  # one that no gate has here
     "hidden_size",  # that of the tower's output, or of the heads together, is another
     "hybrid_override_pattern",
+    "image_size",  # not square, as patch_size
     "intermediate_size",
     "mamba_hidden_act",
     "moe_intermediate_size",
@@ -80,11 +115,14 @@ INCOMPLETE = {
     "num_experts_per_tok",
     "num_key_value_heads",
     "num_shared_expert",
+    "out_hidden_size",  # not the decoder's width
+    "patch_size",
     "projection_dim",
     "projector_hidden_size",
     "rope_theta",
     "text_config",
     "use_bidirectional_attention",  # an encoder
+    "vision_feature_layer",  # of a layer that is not there
 }
 """Keys whose change leaves a config that no family reads. A build stops with exit code 2."""
 
@@ -146,10 +184,12 @@ def severity(old: Entry, config: Config) -> str:
 
 
 def known(result: Result) -> bool:
-    """Whether llmarch is to say more; towers are compared, but the oracle runs none."""
-    if result.key.startswith("vision_config.") and result.model_type in WITH_TOWERS:
+    """Whether llmarch is to say more, or less; towers are compared, but the oracle runs none."""
+    in_tower = result.key.startswith("vision_config.") and result.model_type in WITH_TOWERS
+    if in_tower and result.oracle == "none" and result.found in BREAKING:
         return True
-    return (result.model_type, result.key) in DIFFERENCES
+    place = (result.model_type, result.key)
+    return place in DIFFERENCES or place in NOT_TOLD
 
 
 def breaking(severity: str) -> str:
@@ -158,7 +198,8 @@ def breaking(severity: str) -> str:
 
 def test_no_real_change_is_missed() -> None:
     missed = [r for r in results() if r.oracle in BREAKING and breaking(r.found) == "none"]
-    assert [r for r in missed if r.found != REFUSED] == []
+    told = [r for r in missed if (r.model_type, r.key) not in NOT_TOLD]
+    assert [r for r in told if r.found != REFUSED] == []
 
 
 def test_nothing_harmless_stops_a_build() -> None:
@@ -176,7 +217,7 @@ def test_severities_are_those_of_the_oracle() -> None:
 
 def test_every_exception_is_needed() -> None:
     needed = {(r.model_type, r.key) for r in results() if breaking(r.found) != r.oracle}
-    assert DIFFERENCES.keys() <= needed
+    assert {*DIFFERENCES, *NOT_TOLD} <= needed
 
 
 def test_what_cannot_be_read_lacks_a_key_or_contradicts_itself() -> None:
@@ -190,12 +231,18 @@ def test_families_with_bundled_models_are_there() -> None:
     families = {MODEL_TYPES[base["model_type"]] for base in fixture()["bases"].values()}
     bundled = {llmarch.load(alias).architecture.family for alias in bundled_models()}
     assert bundled - families <= WITHOUT_ORACLE
-    assert len(families) > 50
+    assert len(families) > 90
+    assert set(MODEL_TYPES.values()) - families <= WITHOUT_ORACLE
 
 
 WITHOUT_ORACLE = {
     "kimi_k25",  # DeepSeek V3's decoder; its tower takes the oracle too long
     "mimo_v2_flash",  # published in the keys of its own code, which transformers does not read
+    "axk1",  # its class, as those below, does not run at the small sizes of the oracle
+    "bailing_hybrid",
+    "paddleocr_vl",
+    "xlstm",
+    "youtu",
 }
 """Families whose models the oracle cannot build at small sizes, or reads by other keys."""
 

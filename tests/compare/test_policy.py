@@ -103,6 +103,9 @@ def test_settings_of_one_model(changed: Hub, run: Run, name: str) -> None:
         ('ignore = [{rule = "window-changed", ends = 2027-01-01}]', "'ends'"),
         ('ignore = [{reason = "x"}]', "an ignore has no rule"),
         ('ignore = [{rule = "window-changed", until = "soon"}]', "'soon', which is no day"),
+        ('ignore = [{rule = "window-changed", until = "2027-01-31 or so"}]', "which is no day"),
+        ('ignore = [{rule = "window-changed", until = 20270131}]', "20270131, which is no day"),
+        ('ignore = [{rule = "window-changed", until = 12:00:00}]', "which is no day"),
         ('ignore = [{rule = "window-changed", reason = 3}]', "reason is 3"),
         ('ignore = [{rule = "window-change"}]', "did you mean window-changed"),
         ("model = 3", "model must be a table"),
@@ -115,6 +118,27 @@ def test_wrong_settings(text: str, message: str, run: Run) -> None:
     settings(text)
     run("lock", "gpt2")
     assert message in run("check", code=2)[1]
+
+
+@pytest.mark.parametrize("text", ["[tool]\nllmarch = 5", "tool = 5", "[tool]\nllmarch = []"])
+def test_settings_that_are_no_table(text: str, run: Run) -> None:
+    """They would be lost in silence."""
+    run("lock", "gpt2")
+    Path("pyproject.toml").write_text(text)
+    assert "is no table" in run("check", code=2)[1]
+
+
+def test_settings_with_a_byte_order_mark(changed: Hub, run: Run) -> None:
+    Path("llmarch.toml").write_bytes(b"\xef\xbb\xbf" + f'ignore = ["{THETA}"]'.encode())
+    run("check")
+
+
+def test_settings_of_a_model_that_the_lock_does_not_have(changed: Hub, run: Run) -> None:
+    """A name with a fault in it would leave a model without its settings, in silence."""
+    settings(f'ignore = ["{THETA}"]\n[model."acme/bott"]\n[model."acme/*"]\n[model."{TWIN}"]\n')
+    (note,) = checked(run, code=0)["notes"]
+    assert note == "llmarch.toml: model.acme/bott is no model of the lock"
+    assert checked(run, BOT, code=0)["notes"] == []
 
 
 def test_fail_on_takes_rules(changed: Hub, run: Run) -> None:

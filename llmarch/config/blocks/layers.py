@@ -173,10 +173,12 @@ def moe_on_every_step(c: ConfigKeys) -> Sourced:
     """Read MoE layers from Qwen's keys.
 
     A layer is MoE if its number, from 1, is a multiple of `decoder_sparse_step` and its index is
-    not in `mlp_only_layers`.
+    not in `mlp_only_layers`, which is empty unless the config or the class says otherwise.
     """
     layers = c.layer_count().value
-    dense = set(c.layer_numbers("mlp_only_layers", layers=layers, default=[]).value)
+    key = "mlp_only_layers"
+    listed = c.layer_numbers(key, layers=layers, default=c.defaults.get(key, []))
+    dense = set(listed.value)
     step = c.size("decoder_sparse_step").value
     source = derived(None, "decoder_sparse_step, mlp_only_layers")
     return moe_layers(c, lambda i: i not in dense and (i + 1) % step == 0, source, types="")

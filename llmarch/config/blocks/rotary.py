@@ -317,8 +317,25 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     return share_of_head(dim, share)
 
 
-def proportional_rope(entry: ConfigKeys, dim: Sourced) -> Draft:
-    """Read RoPE that rotates the first share of a head's pairs, from the keys of a layer type."""
+def proportional_rope(c: ConfigKeys, dim: Sourced, layer_type: str) -> Draft:
+    """Read RoPE of a layer type that may be `proportional`.
+
+    Then frequencies and pairs are laid out as for the whole head, of which the first share is
+    rotated. The defaults of the class hold only where the config has no RoPE keys at all: what it
+    leaves out beside others is neither proportional nor a share.
+
+    dim: the dims of a head.
+    """
+    keys = rope_keys(c)
+    if keys.data:
+        entry = keys.child(layer_type, defaults_ref=c.defaults_ref)
+        if entry.word("rope_type", default="default").value != "proportional":
+            return rope(c, all_of_head(dim), layer_type=layer_type)
+    else:
+        defaults: Any = keys.defaults.get(layer_type)
+        entry = keys.child(layer_type, defaults=defaults, defaults_ref=c.defaults_ref)
+        if entry.word("rope_type").value != "proportional":
+            return draft(s.Rope, theta=entry.number("rope_theta"), rotary_dim=dim)
     key = "partial_rotary_factor"
     if entry.is_known(key):
         share = entry.number(key)

@@ -94,7 +94,7 @@ def siglip(v: ConfigKeys, kinds: tuple[str, ...] = ("siglip_vision_model",), **f
     v.ignore("projection_dim", "vocab_size")
     usual: dict[str, Any] = {
         "image_size": v.size("image_size", default=None),
-        "pooling_head": v.flag("vision_use_head", default=False),
+        "pooling_head": v.flag("vision_use_head", default=v.defaults.get("vision_use_head", False)),
     }
     if "positions" not in facts:
         usual["positions"] = vision.grid_positions(v)

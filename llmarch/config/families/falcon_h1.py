@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
@@ -61,13 +63,17 @@ def attention(c: ConfigKeys) -> Draft:
 
 
 def mamba2(c: ConfigKeys) -> Draft:
-    """Read Mamba-2, whose gate multiplies the output after its norm, if it has one."""
+    """Read Mamba-2, whose gate multiplies the output before or after its norm, if it has one."""
     width = c.size("mamba_d_ssm", default=None)
     if width.value is None:
         width = blocks.expanded_width(c)
     c.ignore("mamba_expand")
     normed = c.flag("mamba_rms_norm")
-    order = c.flag("mamba_norm_before_gate")
+    gate_first: Any = False
+    if normed.value:
+        order = c.flag("mamba_norm_before_gate")
+        gate_first = same_evidence(not order.value, order)
+    c.ignore("mamba_norm_before_gate")
     scales = factors(c, "ssm_multipliers", 5)
     numbers = [scale.value for scale in scales]
     plain = all(number == 1 for number in numbers)
@@ -76,7 +82,7 @@ def mamba2(c: ConfigKeys) -> Draft:
         width,
         output_norm=normed,
         output_bias=c.flag("projectors_bias"),
-        gate_first=same_evidence(not order.value, order),
+        gate_first=gate_first,
         input_scales=same_evidence(None if plain else numbers, scales[0]),
     )
 

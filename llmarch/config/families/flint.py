@@ -76,6 +76,7 @@ FAMILY = Family(
             "head_dim": 128,
             "hidden_act": "silu",
             "max_position_embeddings": 262144,
+            "mlp_only_layers": [0, 1],
             "moe_intermediate_size": 512,
             "norm_topk_prob": True,
             "num_experts": 256,

@@ -82,7 +82,7 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
         value_norm=True,
         scale=1.0,
         sees_ahead=sees_ahead,
-        rope=rope(c, f"{kind}_attention", facts["head_dim"]),
+        rope=blocks.proportional_rope(c, facts["head_dim"], f"{kind}_attention"),
         **facts,
     )
 
@@ -114,26 +114,6 @@ def full_facts(c: ConfigKeys) -> dict[str, Any]:
         "head_dim": c.size("global_head_dim"),
         "kv_heads": few if values_from_keys.value and few.value else kv_heads,
     }
-
-
-def rope(c: ConfigKeys, layer_type: str, dim: Sourced) -> Draft:
-    """Read RoPE of a layer type.
-
-    `proportional`: frequencies and pairs are laid out as for the whole head, of which the first
-    share is rotated.
-    """
-    keys = blocks.rope_keys(c)
-    if keys.data:
-        entry = keys.child(layer_type, defaults_ref=c.defaults_ref)
-        kind = entry.word("rope_type", default="default")
-        if kind.value != "proportional":
-            return blocks.rope(c, blocks.all_of_head(dim), layer_type=layer_type)
-    else:
-        defaults: Any = keys.defaults.get(layer_type)
-        entry = keys.child(layer_type, defaults=defaults, defaults_ref=c.defaults_ref)
-        if entry.word("rope_type").value != "proportional":
-            return draft(s.Rope, theta=entry.number("rope_theta"), rotary_dim=dim)
-    return blocks.proportional_rope(entry, dim)
 
 
 def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:

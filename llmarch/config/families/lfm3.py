@@ -46,18 +46,13 @@ def attention_layers(c: ConfigKeys) -> Sourced:
 def full(c: ConfigKeys) -> Draft:
     """Read attention over everything, which rotates the first share of the pairs of a head."""
     dim = blocks.read_head_dim(c)
-    kind = "full_attention"
-    entry = blocks.rope_keys(c).child(kind, defaults=c.defaults["rope_parameters"][kind])
-    rope = blocks.proportional_rope(entry, dim)
-    if entry.word("rope_type").value != "proportional":
-        rope = blocks.rope(c, blocks.all_of_head(dim), layer_type=kind)
-    return attention(c, rope=rope)
+    return attention(c, rope=blocks.proportional_rope(c, dim, "full_attention"))
 
 
 def sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
     dim = blocks.read_head_dim(c)
-    rope = blocks.rope(c, blocks.all_of_head(dim), layer_type="sliding_attention")
+    rope = blocks.proportional_rope(c, dim, "sliding_attention")
     return attention(c, rope=rope, window=c.size("sliding_window"))
 
 

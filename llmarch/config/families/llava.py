@@ -38,13 +38,19 @@ PREFIXES = {
 """What reads a tower, what yields its tensors, and what their names begin with."""
 
 
+TIED_BY_EITHER = ("llava", "llava_next_video", "llava_onevision")
+"""Types whose class takes the text part's flag where its own is off."""
+
+
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     c.ignore("image_seq_length", "image_grid_pinpoints", "vision_aspect_ratio", "vocab_size")
     c.ignore("use_image_newline_parameter", "video_seq_length", "hidden_size")
     c.ignore("spatial_pool_mode", "spatial_pool_stride")
-    tied_by = "either" if c.model_type == "llava_onevision" else "wrapper"
     default = DECODERS.get(c.model_type, "llama")
+    tied_by = "wrapper"
+    if c.model_type in TIED_BY_EITHER:
+        tied_by = "either"
     return read_wrapper(c, default, vision_tower, tied_by=tied_by)
 
 

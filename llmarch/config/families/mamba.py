@@ -16,16 +16,19 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("time_step_min", "time_step_max", "time_step_floor", "time_step_scale")
     c.ignore("time_step_init_scheme", "residual_in_fp32", "rescale_prenorm_residual")
-    c.ignore("use_mambapy", "use_associative_scan", "use_falcon_mambapy", "mixer_rms_eps")
+    c.ignore("use_mambapy", "use_associative_scan", "use_falcon_mambapy")
     return blocks.mamba_decoder(c, mamba)
 
 
 def mamba(c: ConfigKeys) -> Draft:
     """Read the mixer."""
-    c.expect("hidden_act", "silu")
+    c.describe_only("hidden_act", "silu", breaks="behaviour")
     hidden = c.size("hidden_size").value
     expanded = derived(int(c.number("expand").value * hidden), "expand * hidden_size")
-    inner_norm = "weightless" if c.model_type == "falcon_mamba" else None
+    inner_norm = None
+    if c.model_type == "falcon_mamba":
+        inner_norm = "weightless"
+        c.describe_only("mixer_rms_eps", 1e-6, breaks="behaviour")
     return blocks.mamba(
         c.size("intermediate_size", default=expanded),
         state=c.size("state_size"),

@@ -19,7 +19,7 @@ def read(c: ConfigKeys) -> Draft:
 
 def mamba2(c: ConfigKeys) -> Draft:
     """Read the mixer, whose output is multiplied by the gate, then normed in groups."""
-    c.expect("hidden_act", "silu")
+    c.describe_only("hidden_act", "silu", breaks="behaviour")
     groups = c.size("n_groups")
     return draft(
         s.LinearAttention,

@@ -17,6 +17,7 @@ def read(c: ConfigKeys) -> Draft:
     mixer = blocks.attention(c, window=window, **blocks.attention_biases(c))
     router = draft(s.Router, scoring="sparsemixer", normalized=False)
     two = c.expect("num_experts_per_tok", 2)  # the class chooses two, whatever the config says
+    c.describe_only("router_jitter_noise", 0.01, "behaviour")  # the margin of the masks, always
     experts = ("num_local_experts",)
     moe = blocks.moe(c, router, experts=experts, width="intermediate_size").replace(active=two)
     return blocks.decoder(

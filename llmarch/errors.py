@@ -70,6 +70,10 @@ class ReadError(LlmarchError):
     exit_code = 3
 
 
+class NotCached(ReadError):
+    """A model that was never read on this machine, while the network is not to be used."""
+
+
 class PlanError(LlmarchError):
     """A deployment that is not possible.
 

@@ -142,14 +142,23 @@ def check(
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
+    if_cached: Annotated[
+        bool,
+        typer.Option(
+            "--if-cached", help="Offline, and skip models that were never read on this machine."
+        ),
+    ] = False,
 ) -> None:
     """Check models against their lock entries or another model."""
+    from dataclasses import replace
+
     from ..compare import check as checking
 
     targets = [parse_target(text) for text in output or ()]
     refuse_shared_output([kind for kind, path in targets if path == "-"])
     try:
         policy = checking.project_policy().with_options(fail_on, ignore or (), accept=accept or ())
+        offline = offline or if_cached
         load = loader(offline, refresh)
         if since is not None:
             against = earlier_revision(ref, since, against, update)
@@ -164,6 +173,8 @@ def check(
     except LlmarchError as error:
         write_failure(error, targets)
         raise
+    if if_cached:
+        done = replace(done, report=checking.without_uncached(done.report))
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
     refuse_unknown_ids(done.report, accept or [])

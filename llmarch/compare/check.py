@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from time import monotonic
 
 from ..architecture.frozen import Frozen, frozen
-from ..errors import ConfigError, LlmarchError, UnknownReference, printable
+from ..errors import ConfigError, LlmarchError, NotCached, UnknownReference, printable
 from ..sources import project
 from ..sources.progress import Progress, ignore_progress
 from .at_once import read_at_once
@@ -271,6 +271,21 @@ def make_report(
         fail_rules=policy.fail_rules,
         notes=tuple(policy.notes(used, whole=whole, names=names)),
     )
+
+
+def without_uncached(report: Report) -> Report:
+    """Return a report in which models that were never read on this machine are skipped.
+
+    Each has a remark that says so. What is known of the others stands.
+    """
+    verdicts: list[Verdict] = []
+    for verdict in report.verdicts:
+        reason = verdict.error
+        if isinstance(reason, NotCached):
+            remarks = (*verdict.remarks, f"not checked: {reason.message}")
+            verdict = replace(verdict, error=None, is_skipped=True, remarks=remarks)
+        verdicts.append(verdict)
+    return replace(report, verdicts=tuple(verdicts))
 
 
 def check_pair(

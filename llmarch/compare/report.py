@@ -88,6 +88,8 @@ class Verdict(Frozen):
     """Where the expected model was read."""
     new_side: ComparedSide | None = None
     """Where the model was read; None if it could not be."""
+    is_skipped: bool = False
+    """Whether nothing was compared, because the model was never read on this machine."""
     seconds: float | None = None
     """How long it took to read and compare the model; None: not measured."""
 
@@ -367,6 +369,8 @@ def verdict_state(verdict: Verdict) -> str:
         words.append("could not be read")
     elif verdict.partial:
         words.append("read only in part")
+    elif verdict.is_skipped:
+        words.append("not checked")
     elif not verdict.changes:
         words.append("same architecture")
     if verdict.ignored:

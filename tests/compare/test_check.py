@@ -271,6 +271,24 @@ def test_what_could_not_be_read(locked: Hub, run: Run) -> None:
     run("show", "acme/never-read", "--offline", code=3)
 
 
+def test_what_was_never_read_here_is_skipped_if_asked(
+    locked: Hub, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a hook blocks no commit for it; what is known is still checked."""
+    run("check", "--if-cached")
+    monkeypatch.setenv("LLMARCH_CACHE", str(tmp_path / "empty"))
+    locked.reset()
+    assert "is not cached" in run("check", "--offline", code=3)[0]
+    out, _ = run("check", "--if-cached")
+    assert f"✓ {BOT}@main" in out and "not checked: offline, and" in out
+    for kind in ("json", "sarif", "gitlab", "junit", "markdown", "github"):
+        assert "not checked" in run("check", "--if-cached", "-f", kind)[0]
+    text = Path("llmarch.lock").read_text()
+    run("check", "--if-cached", "--update")
+    assert Path("llmarch.lock").read_text() == text
+    assert locked.requests == []
+
+
 def test_gated_with_a_token(locked: Hub, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     locked.gated.add(BOT)
     push(locked, "gated", resaved_files())

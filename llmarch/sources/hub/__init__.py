@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from huggingface_hub import constants
 
-from ...errors import ReadError
+from ...errors import NotCached, ReadError
 from .. import header_cache
 from ..file_names import is_unread_file
 from ..references import Reference
@@ -251,7 +251,7 @@ def hf_cached_commit(reference: Reference) -> str:
 
 
 def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
-    """Read what huggingface_hub has downloaded. Raises ReadError if that is nothing."""
+    """Read what huggingface_hub has downloaded. Raises NotCached if that is nothing."""
     from ...architecture.schema import Finding
     from .. import local
 
@@ -261,7 +261,7 @@ def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
     if folder is None:
         shown = f"{repo_id}@{reference.revision}" if reference.revision else repo_id
         hint = "run it once without --offline and HF_HUB_OFFLINE"
-        raise ReadError(f"offline, and {shown} is not cached", with_bundled_hint(hint, repo_id))
+        raise NotCached(f"offline, and {shown} is not cached", with_bundled_hint(hint, repo_id))
     model = local.open_folder(folder, reference.text, headers=headers)
     model.kind = "hub"
     model.name = repo_id.rpartition("/")[2]

@@ -62,6 +62,8 @@ class Scenario(Frozen):
     """The model."""
     options: PlanOptions
     planned: PlannedModel | None
+    number: int
+    """Which of the models that were named it is, counted from 0."""
     reason: str = ""
     """Why it cannot be planned; empty if it is."""
 
@@ -159,7 +161,7 @@ def plan_scenarios(
     resolved = [replace(options, context=options.context or usual) for options in requests]
     for options in resolved:
         check_words(options)
-    for reading in readings:
+    for number, reading in enumerate(readings):
         planner = ModelPlanner(reading)
         for options in resolved:
             try:
@@ -169,6 +171,6 @@ def plan_scenarios(
                 planned = planner.plan(options, longest)
             except PlanError as error:
                 reason = str(error).removeprefix(f"{reading.name}: ")
-                yield Scenario(reading.name, options, None, reason)
+                yield Scenario(reading.name, options, None, number, reason)
                 continue
-            yield Scenario(reading.name, options, planned)
+            yield Scenario(reading.name, options, planned, number)

@@ -323,6 +323,9 @@ def memory(
         load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         for ref in refs
     ]
+    from ..views.headings import with_different_names
+
+    readings = with_different_names(readings)
     if speculation.drafter:
         drafter = read_drafter(speculation.drafter, readings[0], offline=offline, refresh=refresh)
         options = replace(options, drafter=drafter)

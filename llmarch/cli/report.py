@@ -97,13 +97,13 @@ def report_charts(readings: Sequence[Reading | Observation]) -> list[Drawing]:
     from ..checkpoint.reading import Reading
     from ..layout.charts import chart_drawing
     from ..views.charts import ChartSheet, memory_charts, parameter_charts
-    from ..views.headings import column_names
+    from ..views.headings import with_different_names
 
     known = [r for r in readings if isinstance(r, Reading)]
     if len(known) < len(readings):
         return []
-    names = column_names(known)
-    architectures = {name: r.architecture for name, r in zip(names, known, strict=True)}
+    known = with_different_names(known)
+    architectures = {r.name: r.architecture for r in known}
     memory = memory_charts(plan_models(known, PlanOptions()))
     sheets = [
         parameter_charts(architectures),

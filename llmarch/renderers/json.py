@@ -244,13 +244,12 @@ def scenarios(readings: list[Reading], planned: Iterable[Scenario]) -> dict[str,
     readings: the models.
     planned: each model under each request, model by model.
     """
-    reading_by_name = {reading.name: reading for reading in readings}
     plans: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for scenario in planned:
         rows.append(scenario.to_row())
         if scenario.planned is not None:
-            plans.append(planned_model(reading_by_name[scenario.name], scenario.planned))
+            plans.append(planned_model(readings[scenario.number], scenario.planned))
     return {"schema_version": SCHEMA_VERSION, "gpu": None, "models": plans, "scenarios": rows}
 
 

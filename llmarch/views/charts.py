@@ -76,7 +76,7 @@ def memory_charts(planned: Sequence[PlannedModel], gpu_name: str | None = None) 
     planned: plans under the same request.
     gpu_name: the GPU that was asked for, if any.
     """
-    architectures = {p.name: p.architecture for p in planned}
+    architectures = [(p.name, p.architecture) for p in planned]
     return ChartSheet(
         title=" · ".join(p.name for p in planned),
         subtitle=request_words(planned, gpu_name),
@@ -116,22 +116,25 @@ def memory_bar(name: str, plan: Plan) -> Bar:
 def parameter_charts(architectures: Mapping[str, Architecture]) -> ChartSheet:
     """Return the parameters of models by component."""
     title = " · ".join(architectures)
-    bars = parameter_bars(architectures)
+    bars = parameter_bars(list(architectures.items()))
     return ChartSheet(title, "", (bars,))
 
 
-def parameter_bars(architectures: Mapping[str, Architecture]) -> BarChart:
-    """Return the parameters of models by component, the same components in the same order."""
-    counts = {name: count_parameters(a).by_component for name, a in architectures.items()}
+def parameter_bars(architectures: Sequence[tuple[str, Architecture]]) -> BarChart:
+    """Return the parameters of models by component, the same components in the same order.
+
+    architectures: the name of each model and its architecture; names may be alike.
+    """
+    counts = [(name, count_parameters(a).by_component) for name, a in architectures]
     sums: dict[str, int] = {}
-    for components in counts.values():
+    for _, components in counts:
         for component, n in components.items():
             sums[component] = sums.get(component, 0) + n
     ordered = sorted(sums, key=lambda component: -sums[component])
     named = ordered
     if len(ordered) > MOST_SEGMENTS:
         named = ordered[: MOST_SEGMENTS - 1]
-    bars = [parameter_bar(name, components, named) for name, components in counts.items()]
+    bars = [parameter_bar(name, components, named) for name, components in counts]
     return BarChart("parameters by component", tuple(bars))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ..checkpoint.reading import Observation, Reading
 from ..sources.raw import RawModel, abbreviate_commit
@@ -31,6 +32,14 @@ def column_names(readings: Sequence[Reading | Observation]) -> list[str]:
         number = seen[name]
         numbered.append(f"{name} ({number})" if number > 1 else name)
     return numbered
+
+
+def with_different_names(readings: Sequence[Reading]) -> list[Reading]:
+    """Return models of which no two have one name, for outputs that tell models by their names."""
+    named: list[Reading] = []
+    for r, name in zip(readings, column_names(readings), strict=True):
+        named.append(r if name == r.name else replace(r, raw=replace(r.raw, name=name)))
+    return named
 
 
 def longer_where_alike(names: Sequence[str], longer: Sequence[str]) -> list[str]:

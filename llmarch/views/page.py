@@ -207,7 +207,7 @@ def words_of_layers(r: Reading | Observation) -> list[str]:
 def known_strip(r: Reading, legend: Sequence[str]) -> tuple[ReportedLayer, ...]:
     """Return the layers of a model, each with what it sees and its positions."""
     layers: list[ReportedLayer] = []
-    for _, blocks, reach, position, _ in layer_table(r).rows:
+    for _, blocks, reach, position in layer_table(r).rows:
         details = [word for word in (reach, position) if word not in ("", "-")]
         words = " · ".join([blocks, *details])
         layers.append(ReportedLayer(legend.index(blocks), words))

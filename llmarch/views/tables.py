@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..architecture.catalogue import CATALOGUE, block_name, find_fact, iterate_facts
+from ..architecture.catalogue import block_name, find_fact, iterate_facts
 from ..architecture.catalogue.fact import Fact
 from ..architecture.layers import mixer_names
 from ..architecture.schema import Architecture, Attention, LinearAttention, Mixer
+from ..architecture.wording.names import fields_title, name_title
 from ..architecture.wording.positions import absolute_kind
 from ..checkpoint.reading import Reading
 from ..tensors.folding import axes_folded
@@ -18,20 +19,23 @@ from .attention import reach_word
 from .documents import Table
 from .exact_values import exact_text
 from .numbers import number
-from .wording import kind_word
+from .strips import distinct_kind_words
+
+BLOCK_KINDS = {"norms": "norm", "layer_kinds": "layers"}
+"""What a name in a group is the name of, where the name does not say it."""
 
 
 def layer_table(r: Reading) -> Table:
     """Return a row for each layer: its number, its blocks, what it sees, its positions."""
     a = r.architecture
+    words = distinct_kind_words(a)
     rows: list[list[str]] = []
     for i, kind in enumerate(a.layers):
-        blocks = kind_word(a, kind)
         mixers = [a.mixers[name] for name in mixer_names(a, kind)]
         reach = joined(map(reach_word, mixers))
         position = joined(position_word(a, m) for m in mixers)
-        rows.append([str(i), blocks, reach, position, kind])
-    columns = ["layer", "blocks", "sees", "positions", "kind"]
+        rows.append([str(i), words[kind], reach, position])
+    columns = ["layer", "blocks", "sees", "positions"]
     return Table(columns, rows, title="Layers")
 
 
@@ -75,43 +79,81 @@ def shape_text(sizes: Iterable[int]) -> str:
 
 
 def fact_table(r: Reading) -> Table:
-    """Return every fact of the architecture: its path, as --explain takes it, label and value."""
+    """Return every fact of the architecture: its path, as --explain takes it, label and value.
+
+    No two facts have one label.
+    """
     a = r.architecture
+    values = dict(iterate_facts(a))
+    facts = {path: find_fact(path, a) for path in values}
+    labels = different_labels(facts)
     rows: list[list[str]] = []
-    for path, value in iterate_facts(a):
-        fact = find_fact(path, a)
-        if fact is None:
-            rows.append([path, "", exact_text(value)])
-        else:
-            rows.append([path, full_label(fact, path), fact_text(fact, value)])
+    for path, value in values.items():
+        fact = facts[path]
+        text = exact_text(value) if fact is None else fact_text(fact, value)
+        rows.append([path, labels[path], text])
     return Table(["fact", "label", "value"], rows, title="Facts")
 
 
-def full_label(fact: Fact, path: str) -> str:
-    """Return the label of a fact, with its section where another section has the same label.
+def different_labels(facts: Mapping[str, Fact | None]) -> dict[str, str]:
+    """Return a label for each path, no two alike.
 
-    Those of encoders have their name, as in `diff`: `vision heads`.
+    It names the block and the row of `diff`; where a row is about several facts the field too, and
+    where that does not tell them apart the fields on the way to it.
+
+    facts: the entry of each path.
+    """
+    labels = {path: row_label(fact, path) for path, fact in facts.items()}
+    for words_of in (last_field, all_fields):
+        counts = Counter(labels.values())
+        for path, label in labels.items():
+            if counts[label] > 1:
+                labels[path] = with_words(row_label(facts[path], path), words_of(path))
+    return labels
+
+
+def last_field(path: str) -> str:
+    """Return the field at a path in words: `v head dims`."""
+    _, _, field = path.rpartition(".")
+    return fields_title(field)
+
+
+def all_fields(path: str) -> str:
+    """Return the fields of a path below its block in words: `1st step 2nd branch pre norm`."""
+    _, _, below = path.partition(".")
+    name = block_name(path)
+    if name:
+        below = below.removeprefix(f"{name}.")
+    return fields_title(below or path)
+
+
+def with_words(label: str, words: str) -> str:
+    """Return a label with what it is about there; itself where its last words say so already."""
+    if label.removesuffix("s").endswith(words.removesuffix("s")):
+        return label
+    return f"{label}: {words}"
+
+
+def row_label(fact: Fact | None, path: str) -> str:
+    """Return what a fact is about and the label of its row: `MoE · router`, `rms norm · ε`.
+
+    Those of encoders are as in `diff`: `vision heads`. What has no name has its label alone.
 
     fact: the entry of the fact.
     path: its path.
     """
+    if fact is None:
+        return path
+    name = block_name(path)
+    if not name:
+        return fact.label
     if fact.group == "towers":
-        name = block_name(path)
         return f"{name} {fact.label}"
-    if len(sections_by_label()[fact.label]) > 1:
-        return f"{fact.label} ({fact.section})"
-    return fact.label
-
-
-@cache
-def sections_by_label() -> dict[str, set[str]]:
-    """Return the sections that have a row with each label; encoders' have their name besides."""
-    sections: dict[str, set[str]] = {}
-    for fact in CATALOGUE:
-        if fact.group == "towers":
-            continue
-        sections.setdefault(fact.label, set()).add(fact.section)
-    return sections
+    title = name_title(name)
+    kind = BLOCK_KINDS.get(fact.group)
+    if kind is not None:
+        title = f"{title} {kind}"
+    return f"{title} · {fact.label}"
 
 
 def fact_text(fact: Fact, value: Any) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 from helpers.program import Run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +93,31 @@ def test_json_keeps_the_contract(run: Run) -> None:
             m["weight_bytes_read_per_token"]["batch"] < m["weight_bytes_read_per_token"]["batch_1"]
         )
     assert v32["curve"] == []
+
+
+def test_two_models_of_one_name_have_figures_of_their_own(run: Run, tmp_path: Path) -> None:
+    """Models are told apart by their order and a name that only one has, in every format."""
+    config = json.loads((ROOT / "specs/qwen3-0.6b.json").read_text())["config"]
+    refs: list[str] = []
+    for folder, layers in (("one", 28), ("two", 14)):
+        path = tmp_path / folder / "bot"
+        path.mkdir(parents=True)
+        (path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers}))
+        refs.append(str(path))
+    several = ("--batch", "1,2")
+    document = json.loads(run(*refs, *several, "--format", "json")[0])
+    names = [row["model"] for row in document["scenarios"]]
+    assert len(set(names)) == 2 and names[0] == names[1] and names[2] == names[3]
+    assert [m["name"] for m in document["models"]] == names
+    flops = [m["flops_per_token"]["total"] for m in document["models"]]
+    assert flops[0] == flops[1] > flops[2] == flops[3]
+    sources = [m["source"]["reference"] for m in document["models"]]
+    assert sources == [refs[0], refs[0], refs[1], refs[1]]
+    plain = json.loads(run(*refs, "--format", "json")[0])["models"]
+    assert [m["name"] for m in plain] == [names[0], names[2]]
+    table = "".join(run(*refs, *several)[0].split())
+    assert all("".join(name.split()) in table for name in names)
+    assert all(name in run(*refs, *several, "--format", "csv")[0] for name in names)
 
 
 def test_without_gpus_nothing_is_said_of_fitting(run: Run) -> None:

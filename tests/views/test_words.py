@@ -18,15 +18,20 @@ import pytest
 from helpers.facts import reading
 from helpers.mutations import mutations
 
-from llmarch.architecture.catalogue import CATALOGUE
 from llmarch.architecture.paths import find_value
+from llmarch.architecture.wording.names import name_title
 from llmarch.checkpoint.reading import Reading
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.comparison import compare
 from llmarch.views.model import model_sheet
 from llmarch.views.numbers import plural
-from llmarch.views.strips import different_symbols, layer_symbols, strip
-from llmarch.views.tables import fact_table
+from llmarch.views.strips import (
+    different_symbols,
+    distinct_kind_words,
+    layer_symbols,
+    strip,
+)
+from llmarch.views.tables import fact_table, layer_table
 
 ALL = sorted(bundled_models())
 PAIRS = 300
@@ -141,15 +146,39 @@ def test_values_in_full_have_words_of_people(alias: str) -> None:
     assert found == []
 
 
-def test_facts_have_labels_that_tell_them_apart() -> None:
-    """Facts of several sections with one label have the section beside it in `show --all`."""
-    labels: dict[str, set[str]] = {}
-    for alias in ("deepseek-v3", "qwen3-next", "gpt2"):
-        for path, label, _ in fact_table(reading(alias)).rows:
-            group = path.partition(".")[0]
-            labels.setdefault(label, set()).add(group)
-    assert all(len(groups) == 1 for label, groups in labels.items() if label.startswith("kind"))
-    assert {fact.section for fact in CATALOGUE if fact.label == "kind"} > {"Attention", "Norms"}
+@pytest.mark.parametrize("alias", ALL)
+def test_facts_have_labels_that_tell_them_apart(alias: str) -> None:
+    """No two facts have one label in `show --all`, and those of norms say which norm."""
+    rows = fact_table(reading(alias)).rows
+    labels = [label for _, label, _ in rows]
+    assert len(set(labels)) == len(labels)
+    for path, label, _ in rows:
+        if path.startswith("norms."):
+            assert label.startswith(f"{name_title(path.split('.')[1])} norm · "), label
+
+
+@pytest.mark.parametrize("alias", ALL)
+def test_each_kind_of_layer_has_a_sign_and_words_of_its_own(alias: str) -> None:
+    r = reading(alias)
+    kinds = r.architecture.layers
+    by_word = layer_symbols([r])
+    signs = strip(r.name, r, by_word).symbols
+    assert len(set(zip(kinds, signs, strict=True))) == len(set(kinds)) == len(set(signs))
+    table = layer_table(r)
+    assert table.columns == ["layer", "blocks", "sees", "positions"]
+    words = [row[1] for row in table.rows]
+    assert [by_word[word] for word in words] == list(signs)
+    assert not any("_" in cell for row in table.rows for cell in row)
+
+
+def test_kinds_of_one_recipe_say_what_differs() -> None:
+    words = distinct_kind_words(reading("step-3.5-flash").architecture)
+    assert words["full_moe"] == "gated GQA + MoE"
+    assert words["full_moe_clamped"] == "gated GQA + MoE (activation clamp)"
+    a = reading("qwen3-8b").architecture
+    kinds = {**a.layer_kinds, "other_kind": a.layer_kinds["full"]}
+    twins = distinct_kind_words(replace(a, layer_kinds=kinds, layers=(*a.layers, "other_kind")))
+    assert twins == {"full": "GQA + dense (full)", "other_kind": "GQA + dense (other kind)"}
 
 
 def test_layer_symbols_are_different_for_any_number_of_kinds() -> None:

@@ -6,14 +6,14 @@ layers that use a block tell which one of the other architecture it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, is_dataclass, replace
 from typing import Any, NamedTuple, cast
 
 from ..architecture.fingerprint import NAMED_GROUPS, is_reference, number_names, referenced_path
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import norm_places
-from ..architecture.schema import Architecture, Head, LayerKind
+from ..architecture.schema import Architecture, Dense, Head, LayerKind
 
 BESIDE_LAYERS = 0.5
 """The weight of two blocks in one place outside of the layers: norms at the ends, MTP modules."""
@@ -116,12 +116,44 @@ def shared_layers(old: Architecture, new: Architecture) -> dict[Pair, float]:
     for (one, other), layers in _shared_kinds(old, new).items():
         count(f"layer_kinds.{one}", f"layer_kinds.{other}", layers)
         kinds = old.layer_kinds[one], new.layer_kinds[other]
-        for places in (_mixers, _ffns, _norms):
-            for first, second in zip(places(kinds[0]), places(kinds[1]), strict=False):
+        for blocks in (_mixers, _ffns):
+            for first, second in _by_role(members, blocks(kinds[0]), blocks(kinds[1])):
                 count(first, second, layers)
+        for first, second in zip(_norms(kinds[0]), _norms(kinds[1]), strict=False):
+            count(first, second, layers)
     count(_norm_path(old.final_norm), _norm_path(new.final_norm), BESIDE_LAYERS)
     count(_norm_path(old.embedding.norm), _norm_path(new.embedding.norm), BESIDE_LAYERS)
     return weights
+
+
+def _by_role(
+    members: tuple[Mapping[str, Any], Mapping[str, Any]], olds: Sequence[str], news: Sequence[str]
+) -> Iterator[Pair]:
+    """Yield which blocks of two kinds of layers are in one place: those of one role, in order.
+
+    Blocks whose role the other kind does not have are in one place with what is left, in order.
+
+    members: the blocks of both architectures by path.
+    olds, news: the paths of the blocks of each kind, in order.
+    """
+    left = list(news)
+    without_role: list[str] = []
+    for old in olds:
+        role = _role(members[0].get(old))
+        same_role = [new for new in left if _role(members[1].get(new)) == role]
+        if same_role:
+            left.remove(same_role[0])
+            yield old, same_role[0]
+        else:
+            without_role.append(old)
+    yield from zip(without_role, left, strict=False)
+
+
+def _role(block: object) -> tuple[object, ...]:
+    """Return what a block is for within a layer: its class, and what makes an MLP a special one."""
+    if isinstance(block, Dense):
+        return Dense, block.per_layer, block.own_skip
+    return (type(block),)
 
 
 def _shared_kinds(old: Architecture, new: Architecture) -> dict[Pair, float]:
@@ -138,12 +170,12 @@ def _shared_kinds(old: Architecture, new: Architecture) -> dict[Pair, float]:
     return kinds
 
 
-def _mixers(kind: LayerKind) -> list[str | None]:
+def _mixers(kind: LayerKind) -> list[str]:
     """Return the paths of the mixers of a kind of layer in order."""
     return [path for path in _blocks(kind) if path.startswith("mixers.")]
 
 
-def _ffns(kind: LayerKind) -> list[str | None]:
+def _ffns(kind: LayerKind) -> list[str]:
     """Return the paths of the feed-forward blocks of a kind of layer in order."""
     return [path for path in _blocks(kind) if path.startswith("ffns.")]
 

@@ -6,6 +6,7 @@ Their rules are in test_rules.py.
 from __future__ import annotations
 
 from functools import cache
+from itertools import combinations
 
 import pytest
 
@@ -64,3 +65,34 @@ def mirrored(d: Difference) -> tuple[str, ...]:
 def severities_by_path(changes: list[Change], side: str) -> list[tuple[str, str, str]]:
     """Path in the model of one side, rule and severity of each change."""
     return sorted((getattr(c, side) or c.path, c.rule, c.severity) for c in changes)
+
+
+def test_blocks_of_one_role_are_compared() -> None:
+    """An MLP is compared with an MLP, and a per-layer input with that of another model."""
+    models = {alias: llmarch.load(alias).architecture for alias in bundled_models()}
+    special = [a for a in models.values() if a.embedding.per_layer]
+    assert len(special) > 3
+    for a, b in combinations(special, 2):
+        changes = diff(a, b)
+        paths = [c.path for c in changes]
+        assert not any(
+            p.startswith("ffns.") and p.endswith((".per_layer", ".own_skip")) for p in paths
+        )
+        changed = a.embedding.per_layer != b.embedding.per_layer
+        assert ("per-layer-embedding-changed" in [c.rule for c in changes]) == changed
+    for a in special:
+        for b in (models["qwen3-8b"], models["gpt-j-6b"], models["gemma3-4b"]):
+            for old, new in ((a, b), (b, a)):
+                changes = diff(old, new)
+                per_layer = [c for c in changes if c.rule == "per-layer-embedding-changed"]
+                assert [c.path for c in per_layer] == ["embedding.per_layer"]
+                whole = [c.path for c in changes if c.path == "ffns.per_layer"]
+                assert whole, "the block comes or goes as a whole"
+
+
+def test_gemma_3n_and_4() -> None:
+    """What was told: a per-layer embedding that changed, as the MLP was compared with its block."""
+    a, b = (llmarch.load(alias).architecture for alias in ("gemma3n-e2b", "gemma4-e2b"))
+    told = {(c.rule, c.path) for c in diff(a, b)}
+    assert ("ffn-changed", "ffns.laurel") in told
+    assert not {path for _, path in told if path.startswith("ffns.laurel.")}

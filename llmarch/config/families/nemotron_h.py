@@ -164,7 +164,7 @@ def mamba2(c: ConfigKeys) -> Draft:
         conv_kernel=c.size("conv_kernel", "mamba_d_conv"),
         conv_bias=c.flag("use_conv_bias", "mamba_conv_bias"),
         bias=c.flag("use_bias"),
-        gate=c.word("mamba_hidden_act"),
+        gate=blocks.activation_name(c, "mamba_hidden_act"),
         gate_first=True,
         norm_groups=c.size("n_groups", "mamba_n_groups"),
         state_dtype=c.word("mamba_ssm_cache_dtype"),

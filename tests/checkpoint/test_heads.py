@@ -149,7 +149,7 @@ ROWS: list[tuple[str | None, Tensors, str, str, int]] = [
     ("Qwen2ForRewardModel", TWO_LAYERS | LM_HEAD, "verified", "reward", 64 * 65 + 65),
     ("Qwen2ForRewardModel", LM_HEAD, "conflict", "reward", 64 * 65 + 65),
     ("Qwen2ForRewardModel", SCORE, "conflict", "reward", 64 * 65 + 65),
-    ("InternLM2ForRewardModel", {"v_head.weight": (1, 64)}, "verified", "reward", 64),
+    ("OwnForRewardModel", {"v_head.weight": (1, 64)}, "verified", "reward", 64),
     ("EurusRewardModel", {"regression_head.weight": (1, 64)}, "verified", "reward", 64),
     ("EurusRewardModel", {}, "conflict", "reward", 64),
     ("Qwen2VLRewardModelBT", {"rm_head.weight": (3, 64)} | LM_HEAD, "verified", "reward", 8384),

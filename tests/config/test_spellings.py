@@ -57,6 +57,7 @@ ROWS: list[tuple[str, str, set[str]]] = [
         "kimi-k2.5-nvfp4",
         {
             FORMAT,
+            "quantization-activations-changed",
             "quantization-excluded-changed",
             "quantization-scheme-changed",
             "quantization-cache-changed",

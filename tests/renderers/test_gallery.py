@@ -236,6 +236,7 @@ def test_the_first_view_is_small(browser: Any, site: Path, tmp_path: Path) -> No
     for card in cards:
         shutil.copy(site / "thumbnails" / "deepseek-v3.svg", tmp_path / f"thumbnails/{card.id}.svg")
     page = opened(browser, tmp_path / "index.html")
+    page.wait_for_function("[...document.images].filter((i) => i.naturalWidth).length > 8")
     page.wait_for_load_state("networkidle")
     read = [Path(url.removeprefix("file://").partition("#")[0]) for url in page.files]
     assert len(read) > 8

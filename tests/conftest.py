@@ -5,6 +5,7 @@ those that ask for one.
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,21 @@ settings.register_profile(
     "fuzz", deadline=None, max_examples=100_000
 )  # pytest --hypothesis-profile=fuzz
 settings.load_profile("tests")
+
+
+COVERED = 8
+"""So many runs of a test with parameters are under coverage, and of more one in so many: it takes
+2.5 times as long, and the others run the same lines."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave most of the runs of tests with many parameters out of the measurement."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if seen[name] >= COVERED and seen[name] % COVERED:
+            item.add_marker(pytest.mark.no_cover)
+        seen[name] += 1
 
 
 @pytest.fixture(scope="session")

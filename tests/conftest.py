@@ -53,9 +53,9 @@ settings.register_profile(
 settings.load_profile("tests")
 
 
-COVERED = 8
-"""So many runs of a test with parameters are under coverage, and of more one in so many: it takes
-2.5 times as long, and the others run the same lines."""
+COVERED, COVERED_OF_SWEEPS = 8, 40
+"""One in so many runs of a test with parameters is under coverage, the first ones all: it takes 2.5
+times as long, and the others run the same lines."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,7 +63,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen: Counter[str] = Counter()
     for item in items:
         name = item.nodeid.partition("[")[0]
-        if seen[name] >= COVERED and seen[name] % COVERED:
+        is_sweep = item.get_closest_marker("sweep") is not None
+        share, first = (COVERED_OF_SWEEPS, 1) if is_sweep else (COVERED, COVERED)
+        if seen[name] >= first and seen[name] % share:
             item.add_marker(pytest.mark.no_cover)
         seen[name] += 1
 

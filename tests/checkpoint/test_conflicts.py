@@ -172,7 +172,7 @@ def with_key(config: dict[str, Any], key: str, value: int) -> dict[str, Any]:
     return changed
 
 
-@pytest.mark.no_cover  # a sweep: other tests run the same lines
+@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("name", sorted(ONE_OF_EACH_TYPE.values()))
 def test_a_number_that_is_wrong_in_the_config_is_named(name: str) -> None:
     """In the path of the finding, or in its message where another fact explains as much."""
@@ -217,7 +217,7 @@ def test_a_product_is_not_its_factors() -> None:
     assert {"mixers.full.heads", "mixers.full.qk_nope_head_dim"} <= latent.keys()
 
 
-@pytest.mark.no_cover  # a sweep: other tests run the same lines
+@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("name", sorted(ONE_OF_EACH_TYPE.values()))
 def test_no_other_value_of_a_proved_number_gives_the_same_shapes(name: str) -> None:
     """Nor with one other number changed with it."""

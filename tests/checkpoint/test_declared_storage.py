@@ -26,7 +26,7 @@ import llmarch
 from llmarch.checkpoint.reading import Reading
 from llmarch.errors import ConfigError
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 
 @cache

@@ -22,7 +22,7 @@ from llmarch.architecture.schema import Finding
 from llmarch.checkpoint.foreign_names import WRITERS
 from llmarch.checkpoint.reading import Reading, read_model
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 MODELS = ("qwen3-8b", "qwen3-30b-a3b-reduced", "gpt2-124m", "gemma-3-4b", "llama-3.2-1b-tied-copy")
 UNKNOWN = ("llm.", "policy.actor.")

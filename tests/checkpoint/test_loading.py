@@ -19,7 +19,7 @@ from helpers.paths import FIXTURES
 
 from llmarch.checkpoint.reading import Reading, read_model
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 MODELS: dict[str, Any] = json.loads(gzip.decompress((FIXTURES / "loading.json.gz").read_bytes()))[
     "models"

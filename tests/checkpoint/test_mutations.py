@@ -17,7 +17,7 @@ from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.verify import Verification
 from llmarch.tensors.template import TensorRow
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 CHECKPOINTS = (
     "deepseek-v3-reduced",

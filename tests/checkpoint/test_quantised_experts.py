@@ -47,7 +47,7 @@ from llmarch.checkpoint.reading import Reading, read_model
 from llmarch.sources.raw import TensorGroup, TensorTable
 from llmarch.tensors.template import TensorRow
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 COMPONENTS = {"attention", "mlp", "shared_experts", "latent_projections"}
 

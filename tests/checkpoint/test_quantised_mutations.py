@@ -22,7 +22,7 @@ from llmarch.checkpoint.packing import FORMATS, unpack
 from llmarch.checkpoint.verify import Verification
 from llmarch.tensors.template import TensorRow
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 QUANTISED = (
     "deepseek-v4-flash-reduced-mtp-fp4",

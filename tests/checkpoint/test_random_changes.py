@@ -16,7 +16,7 @@ from helpers.quantised_checkpoints import CLEAN, QuantisedCheckpoint, plain
 
 from llmarch.errors import ConfigError
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 SEED = os.environ.get("LLMARCH_SEED", "16")
 """Set it to look elsewhere."""

@@ -27,7 +27,7 @@ from llmarch.errors import LlmarchError
 from llmarch.sources.aliases import bundled_models
 from llmarch.sources.raw import RawModel
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 Config = dict[str, Any]
 FIXTURE = ROOT / "tests/fixtures/gate_pairs.json.gz"

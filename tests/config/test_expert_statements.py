@@ -31,7 +31,7 @@ from llmarch.config.keys import ConfigKeys
 from llmarch.errors import LlmarchError
 from llmarch.sources.aliases import bundled_models
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 Config = dict[str, Any]
 FOLDER = FIXTURES / "model_types"

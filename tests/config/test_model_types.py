@@ -27,7 +27,7 @@ from llmarch.checkpoint.reading import read_model
 from llmarch.config.families import MODEL_TYPES
 from llmarch.errors import ConfigError, NotAModel
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 FOLDER = FIXTURES / "model_types"
 TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))

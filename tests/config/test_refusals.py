@@ -22,7 +22,7 @@ from llmarch.config.fields import field_letters
 from llmarch.config.vocabulary import INVALID_TOGETHER
 from llmarch.errors import LlmarchError
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 Config = dict[str, Any]
 Row = list[Any]

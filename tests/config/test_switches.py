@@ -19,7 +19,7 @@ from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.compare.diff import diff
 from llmarch.errors import LlmarchError
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 Config = dict[str, Any]
 

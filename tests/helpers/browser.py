@@ -12,6 +12,8 @@ BROWSER = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 """As root in a container, whose shared memory is small."""
 WIDTHS = (360, 1440)
+WAITS = 300
+"""Tenths of a second."""
 
 
 @contextmanager
@@ -46,6 +48,18 @@ def note_request(page: Any, url: str) -> None:
         page.files.append(url)
     elif not url.startswith("data:"):
         page.told.append(f"request: {url}")
+
+
+def wait_until(page: Any, expression: str) -> None:
+    """Wait for an expression to be true.
+
+    The page's own waiting evaluates strings in the page, which our policy forbids.
+    """
+    for _ in range(WAITS):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"never true: {expression}")
 
 
 def is_seen(page: Any, selector: str) -> bool:

@@ -25,7 +25,7 @@ from llmarch.architecture.schema import (
 from llmarch.layout.compose import drawing
 from llmarch.views.figure import figure
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 SOURCES = (
     "gpt2",

@@ -36,7 +36,7 @@ def test_no_part_of_a_figure_is_over_another(alias: str, narrow: bool) -> None:
     assert faults((alias,), narrow) == []
 
 
-@pytest.mark.no_cover  # a sweep: other tests run the same lines
+@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("share", range(SHARES))
 def test_no_part_of_a_pair_is_over_another(share: int) -> None:
     found = [

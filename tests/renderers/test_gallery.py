@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started
+from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started, wait_until
 from helpers.facts import reading
 from helpers.pages import Page, faults
 from helpers.program import Run
@@ -184,7 +184,7 @@ def test_filters_search_and_order(browser: Any, site: Path) -> None:
     page.reload()
     assert names(page) == ["Kimi-K2-Instruct"]
     page.click("#clear")
-    page.wait_for_function("document.getElementById('count').textContent === '9 models'")
+    wait_until(page, "document.getElementById('count').textContent === '9 models'")
     page.fill("#search", "deltanet 2025")
     assert names(page) == ["Qwen3-Next-80B-A3B-Instruct"]
     page.fill("#search", "<nothing>")
@@ -218,10 +218,10 @@ def test_any_two_models_are_compared_by_keyboard(browser: Any, site: Path) -> No
     assert cells == compared.table.rows
     assert page.text_content("#pair-headline") == compared.summary
     page.select_option("#second", "gpt2")
-    page.wait_for_function("document.querySelector('#result h2').textContent.startsWith('gpt2 ')")
+    wait_until(page, "document.querySelector('#result h2').textContent.startsWith('gpt2 ')")
     assert "second=gpt2" in page.url
     page.select_option("#second", "kimi-k2")
-    page.wait_for_function("!document.querySelector('#result table')")
+    wait_until(page, "!document.querySelector('#result table')")
     assert page.text_content("#result") == "Choose two different models."
     assert page.told == []
 
@@ -236,7 +236,7 @@ def test_the_first_view_is_small(browser: Any, site: Path, tmp_path: Path) -> No
     for card in cards:
         shutil.copy(site / "thumbnails" / "deepseek-v3.svg", tmp_path / f"thumbnails/{card.id}.svg")
     page = opened(browser, tmp_path / "index.html")
-    page.wait_for_function("[...document.images].filter((i) => i.naturalWidth).length > 8")
+    wait_until(page, "[...document.images].filter((i) => i.naturalWidth).length > 8")
     page.wait_for_load_state("networkidle")
     read = [Path(url.removeprefix("file://").partition("#")[0]) for url in page.files]
     assert len(read) > 8

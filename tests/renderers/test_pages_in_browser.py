@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started
+from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started, wait_until
 from helpers.facts import reading
 
 from llmarch.analyses.planning import ModelPlanner, PlanOptions
@@ -114,9 +114,7 @@ def test_a_page_computes_what_memory_computes(browser: Any, tmp_path: Path) -> N
     for context, batch, cache, weights in SCENARIOS:
         fragment = f"context={context}&batch={batch}&cache={cache}&weights={weights}"
         shown.evaluate("fragment => { location.hash = fragment }", fragment)
-        shown.wait_for_function(
-            "value => document.getElementById('context').value === value", arg=str(context)
-        )
+        wait_until(shown, f"document.getElementById('context').value === '{context}'")
         for alias, cells in zip(ALL, computed_cells(shown), strict=True):
             asked = None if weights == OWN_FORMAT else weights
             options = PlanOptions(context=context, batch=batch, kv_dtype=cache, weights=asked)

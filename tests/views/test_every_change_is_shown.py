@@ -35,7 +35,7 @@ from llmarch.views.exact_values import exact_text
 from llmarch.views.rows import key_of
 from llmarch.views.tables import fact_table
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 ALL = sorted(bundled_models())
 

@@ -70,7 +70,7 @@ def has_prediction_layer(a: Architecture) -> bool:
     return a.mtp is None or a.mtp.layer_kind in (None, *a.layer_kinds)
 
 
-@pytest.mark.no_cover  # a sweep: other tests run the same lines
+@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("alias", sorted(representatives()))
 def test_a_change_is_drawn_or_named(alias: str) -> None:
     old = reading(alias)
@@ -91,7 +91,7 @@ def test_every_change_of_a_pair_is_drawn_or_named(pair: tuple[str, str]) -> None
     assert list(unseen(old, new)) == []
 
 
-@pytest.mark.no_cover  # a sweep: other tests run the same lines
+@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("pair", PAIRS[:12], ids=" ".join)
 def test_what_is_said_to_be_drawn_is_drawn(pair: tuple[str, str]) -> None:
     """Each change that counts as drawn is taken back on its own: the figure is another one then."""

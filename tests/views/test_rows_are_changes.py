@@ -18,7 +18,7 @@ from llmarch.renderers import json, markdown, text
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.comparison import compare
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 SAME = "architectures are the same"
 

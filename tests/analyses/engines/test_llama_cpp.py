@@ -16,7 +16,7 @@ from llmarch.analyses.engines import engine_of
 from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, Pool, PoolRequest
 from llmarch.architecture.schema import Architecture, Mixer
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 FIXTURE = SPECS.parent / "tests" / "fixtures" / "llama_cpp_cache.json.gz"
 MODELS: list[dict[str, Any]] = json.loads(gzip.decompress(FIXTURE.read_bytes()))["models"]

@@ -25,7 +25,7 @@ from llmarch.analyses.memory import Planner, Request
 from llmarch.analyses.sharding import Parallel
 from llmarch.analyses.weight_formats import resolve_weights
 
-pytestmark = pytest.mark.no_cover  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 FIXTURE = SPECS.parent / "tests" / "fixtures" / "vllm_pools.json.gz"
 ROWS: list[dict[str, Any]] = json.loads(gzip.decompress(FIXTURE.read_bytes()))["rows"]

@@ -14,12 +14,12 @@ from .common import (
     Offline,
     Output,
     Refresh,
-    complete,
     end_if_partial,
     examples,
     fail,
     find_gpu,
     load_reference,
+    models_argument,
     write,
 )
 
@@ -41,11 +41,7 @@ def calibrate(
     ],
     ref: Annotated[
         str | None,
-        typer.Argument(
-            metavar="REF",
-            help="The model. Default: the one that the log names.",
-            autocompletion=complete,
-        ),
+        models_argument("The model. Default: the one that the log names.", "REF"),
     ] = None,
     gpus: Annotated[
         str | None,

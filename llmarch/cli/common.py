@@ -45,18 +45,36 @@ def complete(incomplete: str) -> list[str]:
     return [alias for alias in bundled_models() if alias.startswith(incomplete.lower())]
 
 
+def models_argument(help: str, metavar: str = "REF...") -> Any:
+    """Return the argument that names models, which the shell completes."""
+    return typer.Argument(metavar=metavar, help=help, autocompletion=complete)
+
+
+def file_option(help: str) -> Any:
+    """Return the option that names the file to write."""
+    return typer.Option("--output", "-o", metavar="FILE", help=help)
+
+
 Ref = Annotated[
     str,
-    typer.Argument(
-        metavar="REF",
-        help="A bundled alias, org/name[@revision], a Hub URL, a folder or a file.",
-        autocompletion=complete,
-    ),
+    models_argument("A bundled alias, org/name[@revision], a Hub URL, a folder or a file.", "REF"),
 ]
 Output = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 ConfigOnly = Annotated[
     bool, typer.Option("--config-only", help="Read only the config, no tensor headers.")
+]
+GpuLayers = Annotated[
+    int | None,
+    typer.Option(
+        "--gpu-layers",
+        "--n-gpu-layers",
+        "-ngl",
+        min=0,
+        metavar="N",
+        help="Keep the last N layers on GPUs, the others on the CPU (llama.cpp; the output "
+        "counts as one). Default: all.",
+    ),
 ]
 Refresh = Annotated[
     bool, typer.Option("--refresh", help="Read tensor headers again instead of from the cache.")
@@ -122,7 +140,7 @@ def inspect_reference(
 
 @contextmanager
 def models_bar() -> Generator[Progress]:
-    """Yield what shows how many of several models are read, if stderr is a terminal."""
+    """Yield what shows how many of several models or files are done, if stderr is a terminal."""
     if not sys.stderr.isatty():
         from ..sources.progress import ignore_progress
 

@@ -15,11 +15,12 @@ from .common import (
     Offline,
     Output,
     Refresh,
-    complete,
     end_if_partial,
     examples,
     fail,
+    file_option,
     inspect_reference,
+    models_argument,
     write,
 )
 from .pictures import figure_drawings, picture_format, print_sketch, write_picture
@@ -42,23 +43,14 @@ if TYPE_CHECKING:
 def diff(
     refs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="REF REF...",
-            help="Two models, or more for a comparison matrix.",
-            autocompletion=complete,
-        ),
+        models_argument("Two models, or more for a comparison matrix.", "REF REF..."),
     ],
     sketch: Annotated[
         bool, typer.Option("--sketch", help="Print sketches of the blocks first.")
     ] = False,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write the figure into a file too: .svg, .png, .pdf or .html.",
-        ),
+        file_option("Write the figure into a file too: .svg, .png, .pdf or .html."),
     ] = None,
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Show equal facts too.")] = False,

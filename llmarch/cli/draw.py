@@ -12,11 +12,12 @@ from .common import (
     ConfigOnly,
     Offline,
     Refresh,
-    complete,
     end_if_partial,
     examples,
+    file_option,
     inspect_reference,
     load_reference,
+    models_argument,
 )
 from .pictures import figure_drawings, picture_format, write_picture
 
@@ -53,20 +54,11 @@ class PartName(StrEnum):
 def draw(
     refs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="REF...",
-            help="One model, two side by side, or more in a row over a matrix.",
-            autocompletion=complete,
-        ),
+        models_argument("One model, two side by side, or more in a row over a matrix."),
     ],
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write: .svg, .png, .pdf or .html. Default: SVG on standard output.",
-        ),
+        file_option("File to write: .svg, .png, .pdf or .html. Default: SVG on standard output."),
     ] = None,
     theme: Annotated[
         ThemeName,

@@ -10,15 +10,16 @@ from . import app
 from .common import (
     ConfigOnly,
     Format,
+    GpuLayers,
     Offline,
     Output,
     Refresh,
-    complete,
     end_if_partial,
     examples,
     fail,
     find_gpu,
     load_reference,
+    models_argument,
     parse_context,
     write,
 )
@@ -44,7 +45,7 @@ DOES_NOT_FIT = 5
 def fit(
     ref: Annotated[
         str | None,
-        typer.Argument(metavar="REF", help="The model.", autocompletion=complete),
+        models_argument("The model.", "REF"),
     ] = None,
     gpus: Annotated[
         str, typer.Option("--gpus", metavar="[Nx]NAME", help="Kind of GPU: H100; or 8xH100 of it.")
@@ -76,18 +77,7 @@ def fit(
         float | None,
         typer.Option("--utilization", min=0.01, max=1.0, help="Fraction of a GPU to fill."),
     ] = None,
-    gpu_layers: Annotated[
-        int | None,
-        typer.Option(
-            "--gpu-layers",
-            "--n-gpu-layers",
-            "-ngl",
-            min=0,
-            metavar="N",
-            help="Keep the last N layers on GPUs, the others on the CPU (llama.cpp; the output "
-            "counts as one). Default: all.",
-        ),
-    ] = None,
+    gpu_layers: GpuLayers = None,
     line: Annotated[
         str | None,
         typer.Option(

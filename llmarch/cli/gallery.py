@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +14,12 @@ from .common import (
     ConfigOnly,
     Offline,
     Refresh,
-    complete,
     end_if_partial,
     examples,
     fail,
     load_reference,
+    models_argument,
+    models_bar,
 )
 from .report import report_charts, report_figures
 
@@ -52,11 +51,7 @@ def gallery(
     ],
     refs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[REF...]",
-            help="The models. Default: all bundled ones.",
-            autocompletion=complete,
-        ),
+        models_argument("The models. Default: all bundled ones.", "[REF...]"),
     ] = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,
@@ -79,12 +74,9 @@ def gallery(
 
 def write_site(folder: Path, readings: list[Reading]) -> None:
     """Write the site of models, which are in the order of their release."""
-    from ..views.gallery import gallery_cards
-
-    ids = [card.id for card in gallery_cards(readings)]
-    number_of_files = 4 * len(ids) + 3
-    with shown_progress() as report:
-        for done, (name, text) in enumerate(site_files(readings, ids), 1):
+    number_of_files = 4 * len(readings) + 3
+    with models_bar() as report:
+        for done, (name, text) in enumerate(site_files(readings), 1):
             write_site_file(folder / name, text)
             report(done, number_of_files, name)
 
@@ -97,11 +89,10 @@ def write_site_file(path: Path, text: str) -> None:
     replace_file(path, text.encode(), mode=0o644)
 
 
-def site_files(readings: list[Reading], ids: list[str]) -> Files:
+def site_files(readings: list[Reading]) -> Files:
     """Yield the files of the site.
 
     readings: the models, the oldest first.
-    ids: the name of each model's files.
     """
     from ..layout.compose import stack_drawing
     from ..renderers.svg import drawing_svg
@@ -113,6 +104,7 @@ def site_files(readings: list[Reading], ids: list[str]) -> Files:
     from ..views.page import report_page
 
     cards = gallery_cards(readings)
+    ids = [card.id for card in cards]
     yield "index.html", gallery_html.index_page(cards)
     yield "compare.html", gallery_html.compare_page(cards)
     yield "timeline.html", gallery_html.timeline_page(cards, feature_table(readings))
@@ -125,15 +117,6 @@ def site_files(readings: list[Reading], ids: list[str]) -> Files:
         yield f"models/{id}.html", report_html(report_page([r]), figures, charts, before=[links])
     for id, text in zip(ids, pair_scripts(readings, ids), strict=True):
         yield f"pairs/{id}.js", text
-
-
-def shown_progress() -> AbstractContextManager[Callable[[int, int, str], None]]:
-    """Return what shows progress if stderr is a terminal."""
-    if not sys.stderr.isatty():
-        return nullcontext(lambda done, total, label: None)
-    from ..renderers.progress import bar
-
-    return bar()
 
 
 # Pairs

@@ -11,7 +11,16 @@ from ..errors import printable
 from ..renderers.output import write_text
 from . import app
 from .check import loader
-from .common import ConfigOnly, Offline, Refresh, complete, examples, fail, models_bar
+from .common import (
+    ConfigOnly,
+    Offline,
+    Refresh,
+    examples,
+    fail,
+    file_option,
+    models_argument,
+    models_bar,
+)
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
@@ -31,18 +40,11 @@ WIDEST_REFERENCE = 48
 def lock(
     refs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[REF...]", help="Models to pin, as `show` takes them.", autocompletion=complete
-        ),
+        models_argument("Models to pin, as `show` takes them.", "[REF...]"),
     ] = None,
     output: Annotated[
         str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The lock file. Its other models are kept.",
-        ),
+        file_option("The lock file. Its other models are kept."),
     ] = "llmarch.lock",
     requirements: Annotated[
         list[str] | None,

@@ -13,15 +13,17 @@ from . import app
 from .common import (
     ConfigOnly,
     Format,
+    GpuLayers,
     Offline,
     Refresh,
-    complete,
     end_if_partial,
     examples,
     fail,
+    file_option,
     find_gpu,
     inspect_reference,
     load_reference,
+    models_argument,
     parse_context,
     write,
 )
@@ -61,11 +63,7 @@ class MemoryFormat(StrEnum):
 def memory(
     refs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="REF...",
-            help="One model, or several to compare.",
-            autocompletion=complete,
-        ),
+        models_argument("One model, or several to compare."),
     ],
     context: Annotated[
         str | None,
@@ -213,18 +211,7 @@ def memory(
             help="Keep the routed experts of the first N layers on the CPU (llama.cpp).",
         ),
     ] = 0,
-    gpu_layers: Annotated[
-        int | None,
-        typer.Option(
-            "--gpu-layers",
-            "--n-gpu-layers",
-            "-ngl",
-            min=0,
-            metavar="N",
-            help="Keep the last N layers on GPUs, the others on the CPU (llama.cpp; the output "
-            "counts as one). Default: all.",
-        ),
-    ] = None,
+    gpu_layers: GpuLayers = None,
     activations: Annotated[
         str | None,
         typer.Option(
@@ -258,12 +245,7 @@ def memory(
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write charts into a file too: .svg, .png, .pdf or .html.",
-        ),
+        file_option("Write charts into a file too: .svg, .png, .pdf or .html."),
     ] = None,
     curve: Annotated[
         bool,

@@ -12,10 +12,11 @@ from .common import (
     ConfigOnly,
     Offline,
     Refresh,
-    complete,
     end_if_partial,
     examples,
+    file_option,
     inspect_reference,
+    models_argument,
 )
 from .pictures import figure_drawings
 
@@ -37,20 +38,11 @@ if TYPE_CHECKING:
 def report_models(
     refs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="REF...",
-            help="One model, or several side by side.",
-            autocompletion=complete,
-        ),
+        models_argument("One model, or several side by side."),
     ],
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write. Default: the page on standard output.",
-        ),
+        file_option("File to write. Default: the page on standard output."),
     ] = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,

@@ -125,11 +125,11 @@ def fit(
         said = {
             "context": options.context,
             "batch": batch,
-            "engine": engine,
             "utilization": utilization,
             "weights": weights,
+            "kv_dtype": None if kv_dtype == "auto" else kv_dtype,
         }
-        options = options_of_line(read, said, kv_dtype, gpu_layers)
+        options = options_of_line(read, said, engine, gpu_layers)
         counts = gpus_of_line(options, number if named else None)
     if ref is None:
         fail("no model is named", "name one, or a command line with --from")
@@ -158,24 +158,20 @@ def fit(
 
 
 def options_of_line(
-    read: LaunchLine, said: dict[str, Any], kv_dtype: str, gpu_layers: int | None
+    read: LaunchLine, said: dict[str, Any], engine: str | None, gpu_layers: int | None
 ) -> PlanOptions:
     """Return the options of a command line, with what the user says besides in their place.
+
+    said: by name; None is not said.
 
     Ends the program for another engine.
     """
     from dataclasses import replace
 
     options = read.options
-    engine = said.pop("engine")
     if engine is not None and engine_named(engine) != options.engine:
         fail(f"the command line is of {options.engine}, not of {engine}", "leave --engine out")
-    given: dict[str, Any] = {}
-    for name, value in said.items():
-        if value is not None:
-            given[name] = value
-    if kv_dtype != "auto":
-        given["kv_dtype"] = kv_dtype
+    given = {name: value for name, value in said.items() if value is not None}
     options = replace(options, **given)
     if gpu_layers is not None:
         engine_options = replace(options.engine_options, gpu_layers=gpu_layers)

@@ -54,8 +54,8 @@ settings.load_profile("tests")
 
 
 COVERED, COVERED_OF_SWEEPS = 8, 40
-"""One in so many runs of a test with parameters is under coverage, the first ones all: it takes 2.5
-times as long, and the others run the same lines."""
+"""One in so many runs of a test with parameters is under coverage, the first ones all: the others
+run the same lines, in two thirds of the time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,8 +8,10 @@ import gc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers.browser import started
 from helpers.loopback import Hub, serve
 from helpers.program import Run
 from huggingface_hub import constants
@@ -68,6 +70,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if seen[name] >= first and seen[name] % share:
             item.add_marker(pytest.mark.no_cover)
         seen[name] += 1
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A browser for the tests of a module, which are marked `in_browser`."""
+    with started() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

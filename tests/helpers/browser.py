@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 BROWSER = shutil.which("chromium")
+in_browser = pytest.mark.skipif(BROWSER is None, reason="needs chromium, which .ci/run installs")
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 """As root in a container, whose shared memory is small."""
 WIDTHS = (360, 1440)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started, wait_until
+from helpers.browser import WIDTHS, in_browser, is_seen, opened, serious_faults, wait_until
 from helpers.facts import reading
 from helpers.pages import Page, faults
 from helpers.program import Run
@@ -138,15 +137,6 @@ def test_a_file_is_no_folder(run: Run, tmp_path: Path) -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started() as found:
-        yield found
-
-
-in_browser = pytest.mark.skipif(BROWSER is None, reason="needs chromium, which .ci/run installs")
 
 
 def names(page: Any) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser import BROWSER, WIDTHS, is_seen, opened, serious_faults, started, wait_until
+from helpers.browser import WIDTHS, in_browser, is_seen, opened, serious_faults, wait_until
 from helpers.facts import reading
 
 from llmarch.analyses.planning import ModelPlanner, PlanOptions
@@ -22,15 +21,9 @@ from llmarch.views.page import ReportPage, reported_model
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="needs chromium, which .ci/run installs"),
+    in_browser,
 ]
 ALL = sorted(bundled_models())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

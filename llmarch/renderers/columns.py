@@ -131,21 +131,18 @@ def _word_pieces(text: str) -> list[str]:
     return [text[i:j].strip() for start, end in words for i, j in _pieces(text, start, end)]
 
 
-def widest_kept(m: Measure) -> int:
-    """Return the least width of a column that has room: narrow ones are not broken."""
-    return min(m.line, max(NARROW, m.piece))
+def _least_widths(measures: Iterable[Measure], kept: int) -> list[int]:
+    """Return the least widths of columns of which words are kept, and lines that are no wider.
 
+    Of a column with a word wider than NARROW, the pieces of words are kept.
 
-def figures_kept(m: Measure) -> int:
-    """Return the least width of a column of which words are kept, and figures with their unit."""
-    words = m.word if m.word <= NARROW else m.piece
-    return min(m.line, max(FIGURE, words))
-
-
-def words_kept(m: Measure) -> int:
-    """Return the least width of a column of which only words are kept."""
-    words = m.word if m.word <= NARROW else m.piece
-    return min(m.line, max(SHORTEST, words))
+    kept: NARROW, FIGURE or SHORTEST: the widest lines that are kept.
+    """
+    widths: list[int] = []
+    for m in measures:
+        words = m.word if m.word <= NARROW else m.piece
+        widths.append(min(m.line, max(kept, words)))
+    return widths
 
 
 def table_lines(t: Table, width: int) -> list[Line]:
@@ -160,16 +157,16 @@ def table_lines(t: Table, width: int) -> list[Line]:
     label, *others = measures
     beside = room - CELL_GAP * len(others)
     first = min(label.line, max(LABEL, beside // 2, label.piece))
-    widths = shared_widths(measures, [first, *map(widest_kept, others)], beside)
+    widths = shared_widths(measures, [first, *_least_widths(others, NARROW)], beside)
     if widths:
         return _laid_out(t, _Beside(indent, widths), width)
     layouts: list[_Layout] = [_Named(indent, room, t.columns)]
     below = room - INDENT - GAP_BELOW * (len(others) - 1)
-    for floor in (words_kept, figures_kept, widest_kept):
-        widths = shared_widths(others, list(map(floor, others)), below)
+    for kept in (SHORTEST, FIGURE, NARROW):
+        widths = shared_widths(others, _least_widths(others, kept), below)
         if widths:
             layouts.append(_Below(indent, room, widths))
-    widths = shared_widths(measures, [first, *map(figures_kept, others)], beside)
+    widths = shared_widths(measures, [first, *_least_widths(others, FIGURE)], beside)
     if widths:
         layouts.append(_Beside(indent, widths))
     laid_out = [_laid_out(t, layout, width) for layout in reversed(layouts)]

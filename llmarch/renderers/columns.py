@@ -63,8 +63,9 @@ def spans(line: str, width: int) -> tuple[tuple[int, int], ...]:
     The cells of a table are much alike, and are broken once for each layout that is tried.
 
     line: text without line ends.
-    width: the widest part, at least 1.
+    width: the widest part; below 1 it is one character each.
     """
+    width = max(width, 1)
     if cell_len(line) <= width:
         return ((0, len(line)),)
     found: list[tuple[int, int]] = []
@@ -258,7 +259,7 @@ class _Named(NamedTuple):
             if not cell:
                 continue
             value = f"{name}: {cell}" if name else cell
-            first, *others = text_lines(value, max(self.room - 2 * INDENT, 1))
+            first, *others = text_lines(value, self.room - 2 * INDENT)
             lines += _indented([first], "cell", self.indent + INDENT)
             lines += _indented(others, "cell", self.indent + 2 * INDENT)
         return lines
@@ -271,7 +272,7 @@ def _alone(value: str, role: str, room: int, indent: int) -> list[Line]:
     """Return the lines of a text that has them for itself; none for an empty one."""
     if not value:
         return []
-    return _indented(text_lines(value, max(room, 1)), role, indent)
+    return _indented(text_lines(value, room), role, indent)
 
 
 def _indented(parts: list[str], role: str, indent: int) -> list[Line]:
@@ -296,7 +297,7 @@ def side_by_side(
     indent: blanks before them.
     bottom: whether their last lines are level, as names above columns are, not their first.
     """
-    parts = [text_lines(cell, max(width, 1)) for cell, width in zip(cells, widths, strict=True)]
+    parts = [text_lines(cell, width) for cell, width in zip(cells, widths, strict=True)]
     if bottom:
         tallest = max(map(len, parts), default=0)
         parts = [[""] * (tallest - len(lines)) + lines for lines in parts]

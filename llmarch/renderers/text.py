@@ -57,7 +57,7 @@ class Out(Console):
             broken = broken_text(what, room)
             self.print(Padding(broken, (0, 0, below, indent), expand=False))
             return
-        self.write_lines(text_lines(what.plain, max(room, 1)), indent)
+        self.write_lines(text_lines(what.plain, room), indent)
         self.file.write("\n" * below)
 
     def write_lines(self, lines: Iterable[str], indent: int = LEFT_MARGIN) -> None:
@@ -123,7 +123,7 @@ def broken_text(value: Text, width: int) -> Text:
 def broken_lines(value: Text, width: int) -> list[Text]:
     """Return the lines of text, none wider than a width, in the same styles."""
     lines = value.split("\n", allow_blank=True)
-    return [line[start:end] for line in lines for start, end in spans(line.plain, max(width, 1))]
+    return [line[start:end] for line in lines for start, end in spans(line.plain, width)]
 
 
 # One model

@@ -286,8 +286,7 @@ def comparison(c: Comparison, out: Out | None = None) -> None:
         labelled(out, [("equal", [" · ".join([*c.equal, *more])])])
         out.print()
     strips(out, c.strips, c.legend)
-    for note in c.notes:
-        out.show(text(note, "dim"))
+    print_notes(out, c.notes)
 
 
 def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:

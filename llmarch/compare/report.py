@@ -362,6 +362,11 @@ def model_with_commits(verdict: Verdict) -> str:
     return f"{verdict.name} ({commits})"
 
 
+def change_of_model(verdict: Verdict, change: Change) -> str:
+    """Return `acme/bot@main (3f1c2e9 → 8d0b7aa): mixers.full.rope.theta: 1,000,000 → 10,000`."""
+    return f"{model_with_commits(verdict)}: {change.path}: {change_text(change)}"
+
+
 def verdict_state(verdict: Verdict) -> str:
     """Return how a comparison ended, apart from its changes: `same architecture, 2 ignored`."""
     words: list[str] = []

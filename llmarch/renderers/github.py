@@ -14,7 +14,7 @@ from ..compare.report import (
     Verdict,
     change_id_words,
     change_meaning,
-    change_text,
+    change_of_model,
     model_with_commits,
     summary_lines,
     verdict_remarks,
@@ -63,8 +63,8 @@ def change_annotations(r: Report) -> Iterator[tuple[Level, str]]:
         for c in v.changes:
             level = change_level(r, c)
             title = f"{c.severity}: {c.rule}"
-            what = f"{model_with_commits(v)}: {c.path}: {change_text(c)}"
-            lines = filter(None, (what, change_meaning(c), change_id_words(c)))
+            parts = (change_of_model(v, c), change_meaning(c), change_id_words(c))
+            lines = filter(None, parts)
             yield level, command(level, title, "\n".join(lines), *place(r, v, c.path))
         if v.error:
             message = v.error.message

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from ..architecture.schema import Change
-from ..compare.report import Report, Verdict, change_details, change_text, model_with_commits
+from ..compare.report import Report, Verdict, change_details, change_of_model, model_with_commits
 from .cleaning import clean
 from .sarif import change_digest
 
@@ -45,7 +45,7 @@ def report(r: Report) -> list[dict[str, Any]]:
 
 def change_entry(r: Report, v: Verdict, c: Change) -> dict[str, Any]:
     """Return the entry of one change."""
-    description = f"{model_with_commits(v)}: {c.path}: {change_text(c)} ({change_details(c)})"
+    description = f"{change_of_model(v, c)} ({change_details(c)})"
     return entry(r, v, c.rule, change_severity(r, c), description, change_digest(v, c), c.path)
 
 

@@ -21,7 +21,7 @@ from ..compare.report import (
     Verdict,
     change_details,
     change_meaning,
-    change_text,
+    change_of_model,
     model_with_commits,
     rule_of,
     verdict_remarks,
@@ -103,7 +103,7 @@ def result(r: Report, v: Verdict, c: Change, index: int) -> dict[str, Any]:
     c: the change.
     index: the place of its rule among the rules of the run.
     """
-    message = f"{model_with_commits(v)}: {c.path}: {change_text(c)} ({change_details(c)})"
+    message = f"{change_of_model(v, c)} ({change_details(c)})"
     return {
         "ruleId": c.rule,
         "ruleIndex": index,

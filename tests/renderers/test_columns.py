@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from helpers.checkpoint_fixtures import load as load_headers
+from helpers.program import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
 from llmarch.architecture.schema import Finding
-from llmarch.cli import main
 from llmarch.compare.gate import judge
 from llmarch.compare.lock import make_entry
 from llmarch.compare.policy import Policy
@@ -141,18 +141,10 @@ def fits(output: str, width: int) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_cell_of_a_command_is_printed(
-    command: str, tables: list[Table], printed: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def show() -> None:
-        monkeypatch.setattr("sys.argv", ["llmarch", *command.split()])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert not stop.value.code
-
+def test_every_cell_of_a_command_is_printed(command: str, tables: list[Table], run: Run) -> None:
     for width in WIDTHS:
         tables.clear()
-        output = printed(show, width)
+        output, _ = run(*command.split(), columns=width)
         fits(output, width)
         assert tables
         assert missing(output, {cell for t in tables for cell in cells_of(t)}) == [], width

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import models
-from helpers.checkpoints import Sparse
+from helpers.checkpoints import write
 from helpers.facts import reading
 from helpers.pages import Page, faults
 from helpers.program import Run
@@ -93,12 +93,7 @@ def test_an_address_that_is_none_is_no_link() -> None:
 
 def test_a_model_that_no_family_reads_has_a_report(tmp_path: Path) -> None:
     repository = models.files("gpt2-124m", config=lambda c: {**c, "model_type": "unheard_of"})
-    for file, data in repository.items():
-        with (tmp_path / file).open("wb") as stored:
-            stored.write(data.head if isinstance(data, Sparse) else data)
-            if isinstance(data, Sparse):
-                stored.truncate(data.size)
-    seen = llmarch.inspect(str(tmp_path))
+    seen = llmarch.inspect(str(write(tmp_path, repository)))
     assert isinstance(seen, Observation)
     for shown in ([seen], [seen, reading("gpt2-124m")]):
         page = Page(report_text(shown))

@@ -7,13 +7,12 @@ is incomplete is an entry too: an empty list would pass for a clean one.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any, Literal
 
 from ..architecture.schema import Change
 from ..compare.report import Report, Verdict, change_details, change_of_model, model_with_commits
 from .cleaning import clean
-from .sarif import change_digest
+from .sarif import change_digest, digest_of
 
 CodeQualitySeverity = Literal["info", "minor", "major", "critical", "blocker"]
 
@@ -53,15 +52,13 @@ def told_entry(
     r: Report, v: Verdict, name: str, severity: CodeQualitySeverity, words: str
 ) -> dict[str, Any]:
     """Return the entry of something about a whole model."""
-    identity = "\0".join((v.name, name, words))
-    fingerprint = sha256(identity.encode(errors="backslashreplace")).hexdigest()
+    fingerprint = digest_of(v.name, name, words)
     return entry(r, v, name, severity, f"{model_with_commits(v)}: {words}", fingerprint)
 
 
 def policy_entry(r: Report, note: str) -> dict[str, Any]:
     """Return the entry of something about the settings."""
-    fingerprint = sha256(note.encode(errors="backslashreplace")).hexdigest()
-    return placed_entry(REMARK_CHECK, "info", note, fingerprint, r.file, 1)
+    return placed_entry(REMARK_CHECK, "info", note, digest_of(note), r.file, 1)
 
 
 def entry(

@@ -161,7 +161,11 @@ def result_level(r: Report, c: Change) -> str:
 
 def change_digest(v: Verdict, c: Change) -> str:
     """Return what identifies a change from run to run, whatever the old value was."""
-    parts = (v.name, c.rule, c.path, repr(c.new))
+    return digest_of(v.name, c.rule, c.path, repr(c.new))
+
+
+def digest_of(*parts: str) -> str:
+    """Return a hash of texts, whatever characters are in them."""
     identity = "\0".join(parts)
     digest = sha256(identity.encode(errors="backslashreplace"))
     return digest.hexdigest()

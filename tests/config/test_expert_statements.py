@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import gzip
-import itertools
 import json
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, cast
 
 import pytest
 from helpers.checkpoint_fixtures import local_model
-from helpers.folded import Folded, folded_table
-from helpers.paths import FIXTURES, SPECS
+from helpers.folded import folded_table
+from helpers.paths import SPECS
+from helpers.type_fixtures import TYPES, folded, read_fixture
 
 from llmarch.architecture import schema as s
 from llmarch.checkpoint.reading import build_with_template, configure, read_model
@@ -34,23 +32,14 @@ from llmarch.sources.aliases import bundled_models
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 Config = dict[str, Any]
-FOLDER = FIXTURES / "model_types"
-TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))
 READ = [name for name in TYPES if name in MODEL_TYPES and name != "mimo_v2_flash"]
 
 
 @cache
 def defaults_of(model_type: str) -> Config:
     """Return the config that transformers saves of a class at its defaults."""
-    document = json.loads(gzip.decompress((FOLDER / f"{model_type}.json.gz").read_bytes()))
+    document = read_fixture(model_type)
     return {**document["rows"][0]["saved"], "model_type": model_type}
-
-
-def folded(rows: list[tuple[str, list[int], list[list[list[int]]], int]]) -> Iterator[Folded]:
-    """Yield the tensors of a table of the fixture."""
-    for pattern, shape, columns, _ in rows:
-        numbers = [[n for a, b in column for n in range(a, b + 1)] for column in columns]
-        yield pattern, tuple(shape), itertools.product(*numbers)
 
 
 @cache
@@ -207,7 +196,7 @@ def test_a_choice_that_no_code_has(model_type: str, key: str) -> None:
 )
 def test_a_key_by_which_some_engines_load(key: str, value: str, status: str) -> None:
     """vLLM makes no place for the stored bias unless the key is noaux_tc, and cannot load it."""
-    document = json.loads(gzip.decompress((FOLDER / "deepseek_v3.json.gz").read_bytes()))
+    document = read_fixture("deepseek_v3")
     table = folded_table(folded(document["tables"][document["rows"][0]["tensors"]]), "BF16")
     config = defaults_of("deepseek_v3") | {key: value}
     reading = read_model(local_model(config, table, "deepseek_v3"))

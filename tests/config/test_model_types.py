@@ -7,20 +7,16 @@ refusals are listed in helpers/model_types.py with the reason.
 
 from __future__ import annotations
 
-import gzip
-import itertools
-import json
 import re
-from collections.abc import Iterator
 from functools import cache
 from math import prod
 from typing import Any
 
 import pytest
 from helpers.checkpoint_fixtures import local_model
-from helpers.folded import Folded, folded_table
+from helpers.folded import folded_table
 from helpers.model_types import CANNOT_RUN, DIFFERENT, ENCODER, REFUSED, WITHOUT_FIXTURE
-from helpers.paths import FIXTURES
+from helpers.type_fixtures import TYPES, Tables, folded, read_fixture
 
 from llmarch.analyses.parameters import count_parameters
 from llmarch.checkpoint.reading import read_model
@@ -29,25 +25,12 @@ from llmarch.errors import ConfigError, NotAModel
 
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
-FOLDER = FIXTURES / "model_types"
-TYPES = sorted(path.name.removesuffix(".json.gz") for path in FOLDER.glob("*.json.gz"))
 READ = [name for name in TYPES if name in MODEL_TYPES]
-Tables = list[tuple[str, list[int], list[list[list[int]]], int]]
 
 LARGE = {"kimi_k25"}
 """Types of which every third setting is read: one takes more than a second."""
 
-
-@cache
-def fixture(model_type: str) -> dict[str, Any]:
-    return json.loads(gzip.decompress((FOLDER / f"{model_type}.json.gz").read_bytes()))
-
-
-def folded(rows: Tables) -> Iterator[Folded]:
-    """Yield the tensors of a table of the fixture."""
-    for pattern, shape, columns, _ in rows:
-        numbers = [[n for a, b in column for n in range(a, b + 1)] for column in columns]
-        yield pattern, tuple(shape), itertools.product(*numbers)
+fixture = cache(read_fixture)
 
 
 def wrong(model_type: str, row: dict[str, Any]) -> str | None:

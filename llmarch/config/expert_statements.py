@@ -88,7 +88,8 @@ def _check_layers(c: ConfigKeys, a: s.Architecture) -> None:
     DeepSeek's `first_k_dense_replace` and `moe_layer_freq`, and Qwen's `mlp_only_layers` and
     `decoder_sparse_step`: a list with a word for each layer stands in their place.
     """
-    blocks = [_feed_forward_blocks(a, kind) for kind in a.layers]
+    ffns = {kind: _feed_forward_blocks(a, kind) for kind in a.layer_kinds}
+    blocks = [ffns[kind] for kind in a.layers]
     if not all(blocks):
         return  # layers of one block each
     sparse = [any(isinstance(ffn, s.MoE) for ffn in layer) for layer in blocks]
@@ -120,6 +121,4 @@ def _compare(c: ConfigKeys, key: str, by_keys: list[bool], sparse: list[bool]) -
 
 def _feed_forward_blocks(a: s.Architecture, layer_kind: str) -> list[s.Dense | s.MoE]:
     """Return the feed-forward blocks in a kind of layer."""
-    steps = a.layer_kinds[layer_kind].steps
-    paths = [branch.block for step in steps for branch in step.branches]
-    return [a.ffns[path.removeprefix("ffns.")] for path in paths if path.startswith("ffns.")]
+    return [block for block in a.blocks_of(layer_kind) if isinstance(block, (s.Dense, s.MoE))]

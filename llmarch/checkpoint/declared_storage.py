@@ -19,6 +19,8 @@ from .packing.base import (
     AUTO_ROUND_METHODS,
     EXPONENTS,
     MODELOPT_METHODS,
+    REAL_DTYPES,
+    UINT8,
     blocks_of,
     ceil_div,
     format_shape,
@@ -27,8 +29,6 @@ from .packing.unpacking import alternatives
 
 MAX_MIXED = 3
 """Tensors that are named for one companion that few have."""
-
-PLAIN_SCALES = frozenset({"F16", "BF16", "F32"})
 
 
 class Problem(NamedTuple):
@@ -707,7 +707,7 @@ def _bitsandbytes(tensor: LogicalTensor, d: Quantization) -> Problems:
     Loaders read kind and nesting from the stored state (QuantState.from_dict), and do not look at
     the config for them.
     """
-    is_int8 = "SCB" in {suffix[1:] for suffix in tensor.companions}
+    is_int8 = companion(tensor, "SCB") is not None
     if is_int8 == (d.bits == 4):
         yield from _of_format(tensor, "bits", f"{d.bits:g}" if d.bits else None)
         return
@@ -759,7 +759,7 @@ def _mlx(tensor: LogicalTensor, d: Quantization) -> Problems:
     yield from _without_bits(tensor, d)
     mode = (d.format or "affine").lower()
     scale = _scale(tensor, "scales")
-    dtypes = {"U8"} if mode in _MLX_BITS else PLAIN_SCALES
+    dtypes = UINT8 if mode in _MLX_BITS else REAL_DTYPES
     if scale is not None and scale.dtype not in ("", *dtypes):
         message = f"scales are {scale.dtype}, but mode {mode} has {alternatives(dtypes)}"
         yield Problem("format", mode, scale.dtype, message)

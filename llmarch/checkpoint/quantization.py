@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ..architecture.paths import last_part
 from ..architecture.schema import Finding, Quantization, Severity
 from ..errors import printable
 from .declared_storage import formats_declared, storage_findings
@@ -278,10 +279,7 @@ def _first_of_each_packing(packed: list[LogicalTensor]) -> list[LogicalTensor]:
     """Return a tensor of each packing and each ending of names."""
     first: dict[tuple[str, str], LogicalTensor] = {}
     for tensor in packed:
-        ending = tensor.source.rpartition(".")[2]
-        key = (tensor.packing, ending)
-        if key not in first:
-            first[key] = tensor
+        first.setdefault((tensor.packing, last_part(tensor.source)), tensor)
     return list(first.values())
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..architecture.paths import last_part
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config.findings import KEYS_OF_TENSORS
 from .verify import Verification
@@ -68,7 +69,7 @@ def denied_tensors(findings: Iterable[Finding]) -> list[Finding]:
     """
     settled: list[Finding] = []
     for finding in findings:
-        key = finding.path.rpartition(".")[2]
+        key = last_part(finding.path)
         if finding.rule == "config-contradiction" and key in KEYS_OF_TENSORS:
             finding = replace(finding, severity="behaviour")
         settled.append(finding)

@@ -18,6 +18,7 @@ from .base import (
     Decoded,
     Packed,
     PackingFormat,
+    ceil_div,
     zeros_problem,
 )
 
@@ -50,7 +51,7 @@ def _accept_words(p: Packed) -> bool:
     if scale is None or len(p.shape) != 2 or len(scale) != 2 or not scale[0]:
         return False
     inputs, words = p.shape
-    return -(-scale[1] // _WORD) == words and inputs % scale[0] == 0
+    return ceil_div(scale[1], _WORD) == words and inputs % scale[0] == 0
 
 
 def _unpack_words(p: Packed) -> Decoded:

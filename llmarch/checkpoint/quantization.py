@@ -466,9 +466,10 @@ def in_no_declared_format(matches: list[Match], declared: Quantization) -> list[
     modules = declared_modules(declared)
     findings: list[Finding] = []
     for match in matches:
+        if match.fits or not modules.quantises(match, is_packed_elsewhere=False):
+            continue
         for tensor in match.tensors:
-            is_meant = modules.quantises(match, is_packed_elsewhere=False)
-            if not holds_integers(tensor) or not is_meant or match.fits:
+            if not holds_integers(tensor):
                 continue
             message = (
                 f"stored as {tensor.dtype} without the scales of {alternatives(formats)}, which"

@@ -19,7 +19,7 @@ from ..sources.raw import fold
 from .evidence import Draft, Sourced, derived, draft, same_evidence
 from .findings import add, another_value, quoted
 from .keys import ConfigKeys
-from .quantization_keys import QuantizationKeys, find_quantization_keys
+from .quantization_keys import QuantizationKeys
 from .quantization_methods import METHOD_READERS
 from .quantization_values import (
     invalid_value,
@@ -75,14 +75,6 @@ _INERT = frozenset(
     """.split()
 )
 """Keys about how a tool quantised, or how it computes: none says what is stored."""
-
-
-def quantization(c: ConfigKeys) -> Draft | None:
-    """Return the Quantization that a config declares, None where it declares none."""
-    declaration = find_quantization_keys(c)
-    if declaration is None:
-        return None
-    return read_declaration(declaration)
 
 
 def read_declaration(declaration: QuantizationKeys) -> Draft:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ...architecture.schema import Quantization
-from ...config.quantization import quantization
+from ...config.quantization import read_declaration
+from ...config.quantization_keys import find_quantization_keys
 from ...config.vocabulary import ConfigKeys, build
 from ...errors import ConfigError
 from .recognised import ConfigHeads
@@ -33,11 +34,13 @@ def find_declared_quantization(config: Mapping[str, Any]) -> Quantization | None
     for part in (config, text_config(config)):
         keys = ConfigKeys(part, file="config.json", family="no family", ref="")
         try:
-            draft = quantization(keys)
+            declaration = find_quantization_keys(keys)
+            if declaration is None:
+                continue
+            draft = read_declaration(declaration)
         except ConfigError:
             continue
-        if draft is not None:
-            return build(draft, "", {})
+        return build(draft, "", {})
 
     return None
 

@@ -168,19 +168,8 @@ def another_value(c: ConfigKeys, key: str, value: Any, source: str) -> None:
     given = c.data.get(key)
     if given is None or same_statement(given, value):
         return
-    path = c.key(key)
-    add(
-        c,
-        Finding(
-            rule="config-contradiction",
-            path=path,
-            message=f"{path} is {shown(given)}, but {source} gives {shown(value)}: transformers"
-            " reads the latter",
-            severity="behaviour",
-            old=given,
-            new=value,
-        ),
-    )
+    problem = f"but {source} gives {shown(value)}: transformers reads the latter"
+    _contradicted(c, key, problem, "behaviour", value)
 
 
 def value_not_obeyed(c: ConfigKeys, key: str, value: Any) -> None:
@@ -188,22 +177,14 @@ def value_not_obeyed(c: ConfigKeys, key: str, value: Any) -> None:
 
     value: what the code has.
     """
-    path = c.key(key)
     given = c.data.get(key)
     if same_statement(given, value) or _has_another_length(key, given, value):
         return
-    add(
-        c,
-        Finding(
-            rule="config-contradiction",
-            path=path,
-            message=f"{path} is {shown(given)}, but the model's code has {shown(value)} and ignores"
-            " the key: engines that obey it compute something else, or fail to load",
-            severity="info",
-            old=given,
-            new=value,
-        ),
+    problem = (
+        f"but the model's code has {shown(value)} and ignores the key: engines that obey it"
+        " compute something else, or fail to load"
     )
+    _contradicted(c, key, problem, "info", value)
 
 
 def _has_another_length(key: str, given: Any, value: Any) -> bool:
@@ -217,6 +198,18 @@ def stated_otherwise(c: ConfigKeys, key: str, problem: str) -> None:
 
     problem: what it says and what the model has, after the name and value of the key.
     """
+    reason = f"which {problem}: engines that obey the key build another model than transformers"
+    _contradicted(c, key, reason, "info")
+
+
+def _contradicted(
+    c: ConfigKeys, key: str, problem: str, severity: Severity, value: Any = None
+) -> None:
+    """Report a key whose value is not what the model is built with.
+
+    problem: what it is built with, after the name and value of the key.
+    value: that as a value, None where it has no single one.
+    """
     path = c.key(key)
     given = c.data.get(key)
     add(
@@ -224,10 +217,10 @@ def stated_otherwise(c: ConfigKeys, key: str, problem: str) -> None:
         Finding(
             rule="config-contradiction",
             path=path,
-            message=f"{path} is {shown(given)}, which {problem}: engines that obey the key build"
-            " another model than transformers",
-            severity="info",
+            message=f"{path} is {shown(given)}, {problem}",
+            severity=severity,
             old=given,
+            new=value,
         ),
     )
 

@@ -16,9 +16,8 @@ from ..architecture.schema import Architecture, LatentAttention, MoE
 from ..errors import PlanError
 from .engines import ENGINES
 from .engines.base import Engine
-from .engines.pools import EngineOptions
 from .launch_lines import launch_line
-from .memory import Plan, Planner
+from .memory import Plan, Planner, find_most
 from .planning import (
     PlannedModel,
     PlanOptions,
@@ -29,7 +28,7 @@ from .planning import (
     shared_context,
 )
 from .sharding import Parallel, divisibility_errors
-from .weight_formats import Weights, resolve_weights
+from .weight_formats import resolve_weights
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -117,31 +116,38 @@ def layout_to_dict(plan: Plan) -> dict[str, Any]:
 class LayoutSearch:
     """Plan the layouts of one model over numbers of GPUs."""
 
-    def __init__(
-        self,
-        reading: Reading,
-        options: PlanOptions,
-        engine: Engine,
-        planner: Planner,
-        weights: Weights,
-    ) -> None:
-        self._architecture = reading.architecture
+    def __init__(self, reading: Reading, options: PlanOptions) -> None:
+        a = reading.architecture
         self._options = options
-        self._engine = engine
-        self._planner = planner
-        self._weights = weights
+        self._engine = parse_engine(options.engine)
+        self.planner = Planner(a)
+        self._weights = resolve_requested_weights(reading, options.weights)
+        self._request, self._convention = plan_request(a, replace(options, gpus=None))
         self.reasons: list[str] = []
         """Why layouts are not possible."""
 
+    def plans_over(self, counts: Sequence[int]) -> tuple[list[Plan], list[Plan]]:
+        """Return the plans over the fewest GPUs that divide the model, and those of the best count.
+
+        That is the first count over which a layout fits; if none does, the last that divides.
+        """
+        fewest: list[Plan] = []
+        best: list[Plan] = []
+        for gpus in counts:
+            best = self.plans(gpus) or best
+            fewest = fewest or best
+            if best and best[0].fits:
+                break
+        return fewest, best
+
     def plans(self, gpus: int) -> list[Plan]:
         """Return the plans of the layouts over a number of GPUs, the best first."""
-        a, options = self._architecture, self._options
-        request, convention = plan_request(a, replace(options, gpus=None))
+        a = self.planner.architecture
         plans: list[Plan] = []
-        for parallel in layouts_to_try(a, gpus, self._engine, options):
-            asked = replace(request, parallel=parallel)
+        for parallel in layouts_to_try(a, gpus, self._engine, self._options):
+            asked = replace(self._request, parallel=parallel)
             try:
-                plans.append(self._planner.plan(asked, convention, self._weights))
+                plans.append(self.planner.plan(asked, self._convention, self._weights))
             except ValueError as error:
                 self.reasons.append(str(error))
         return sorted(plans, key=_preference)
@@ -154,6 +160,15 @@ class LayoutSearch:
                     return plan
         return None
 
+    def smaller_formats(self, plan: Plan) -> list[str]:
+        """Return the formats of weights in which a plan that does not fit would."""
+        formats: list[str] = []
+        for name in self._engine.smaller_formats:
+            smaller = resolve_weights(self.planner.architecture, name)
+            if self.planner.plan(plan.request, plan.convention, smaller).fits:
+                formats.append(name)
+        return formats
+
 
 def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -> Advice:
     """Return the layout with the fewest GPUs in which a model fits.
@@ -165,43 +180,28 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
     """
     if options.gpu is None:
         raise PlanError("no kind of GPU is named", "Name one: --gpus H100, or 8xH100.")
-    engine = parse_engine(options.engine)
-    a = reading.architecture
     if not options.context:
-        options = replace(options, context=shared_context([a.context_length]))
-    planner = Planner(a)
-    weights = resolve_requested_weights(reading, options.weights)
+        options = replace(options, context=shared_context([reading.architecture.context_length]))
+    search = LayoutSearch(reading, options)
     tried = counts or GPU_COUNTS
-    search = LayoutSearch(reading, options, engine, planner, weights)
-    best: list[Plan] = []
-    fewest: list[Plan] = []
-    for gpus in tried:
-        best = search.plans(gpus) or best
-        fewest = fewest or best
-        if best and best[0].fits:
-            break
+    fewest, best = search.plans_over(tried)
     if not best:
         raise PlanError(f"{reading.name}: {_no_layout(search.reasons, tried)}")
     first = best[0]
+    model = model_name(reading)
+    launch = launch_line(model, first, options)
     formats: list[str] = []
+    layers_that_fit = without_stages = None
     if not first.fits:
-        for name in engine.smaller_formats:
-            smaller = resolve_weights(a, name)
-            if planner.plan(first.request, first.convention, smaller).fits:
-                formats.append(name)
-    layers_that_fit = None
-    launch = launch_line(model_name(reading), first, options)
-    if not first.fits and options.engine_options.gpu_layers is None:
-        layers_that_fit = most_gpu_layers(planner, fewest[0])
-    if layers_that_fit is not None:
-        options_on_cpu = replace(
-            options, engine_options=EngineOptions(gpu_layers=layers_that_fit.layers)
-        )
-        launch = launch_line(model_name(reading), fewest[0], options_on_cpu)
-    fitting = [plan for plan in best if plan.fits]
-    without_stages = None
-    if first.fits and first.request.parallel.pipeline > 1 and not counts:
+        formats = search.smaller_formats(first)
+        if options.engine_options.gpu_layers is None:
+            layers_that_fit = most_gpu_layers(search.planner, fewest[0])
+    elif first.request.parallel.pipeline > 1 and not counts:
         without_stages = search.fewest_without_stages(first.request.parallel.gpus)
+    if layers_that_fit is not None:
+        on_cpu = replace(options.engine_options, gpu_layers=layers_that_fit.layers)
+        launch = launch_line(model, fewest[0], replace(options, engine_options=on_cpu))
+    fitting = [plan for plan in best if plan.fits]
     (planned,) = plan_models([reading], _options_of_layout(options, first.request.parallel))
     return Advice(
         planned,
@@ -223,7 +223,7 @@ def model_name(reading: Reading) -> str:
 def most_gpu_layers(planner: Planner, plan: Plan) -> GPULayers | None:
     """Return the most layers that fit on the GPUs of a plan, with the others on the CPU.
 
-    Found by halving: more layers take more bytes. None if not even the output fits, or if the
+    More layers take more bytes. None if not even the output fits, or if the
     engine keeps no layers on the CPU.
     """
     if not ENGINES[plan.convention.engine].keeps_layers_on_cpu:
@@ -236,13 +236,7 @@ def most_gpu_layers(planner: Planner, plan: Plan) -> GPULayers | None:
 
     if not fits(1):
         return None
-    fitting, too_many = 1, plan.placement.stages[-1].stop + 1
-    while too_many - fitting > 1:
-        middle = (fitting + too_many) // 2
-        if fits(middle):
-            fitting = middle
-        else:
-            too_many = middle
+    fitting = find_most(fits, 1, plan.placement.stages[-1].stop + 1)
     return GPULayers(fitting, plan.request.parallel.gpus)
 
 

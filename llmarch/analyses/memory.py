@@ -836,15 +836,24 @@ def make_plan(a: Architecture, request: Request, convention: Convention, weights
 def find_largest_context(pool: Pool, rooms: Sequence[int], batch: int, limit: int) -> int:
     """Return the most tokens of each of `batch` sequences that fit into the rooms of the stages.
 
-    It is at most `limit`, and found by halving, as bytes never fall with tokens.
+    It is at most `limit`: bytes never fall with tokens.
     """
     if pool.fits(rooms, limit, batch):
         return limit
-    fits, too_long = 0, limit
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if pool.fits(rooms, middle, batch):
-            fits = middle
+    return find_most(lambda tokens: pool.fits(rooms, tokens, batch), 0, limit)
+
+
+def find_most(fits: Callable[[int], bool], fitting: int, too_many: int) -> int:
+    """Return the largest number that fits, found by halving.
+
+    fits: tells whether a number fits; of those that do, all smaller ones do too.
+    fitting: a number that fits.
+    too_many: a larger one that does not.
+    """
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if fits(middle):
+            fitting = middle
         else:
-            too_long = middle
-    return fits
+            too_many = middle
+    return fitting

@@ -250,9 +250,8 @@ def _read_drafting(read: _Values) -> Drafting:
     tokens = config.get("num_speculative_tokens")
     if not isinstance(tokens, int):
         tokens = read.number("draft_tokens") or 1
-    if method.endswith("mtp") or method in ("nextn", "") or (method == "eagle" and not model):
-        return Drafting(tokens, not model, model)
-    return Drafting(tokens, False, model)
+    names_own = method.endswith("mtp") or method in ("nextn", "eagle")
+    return Drafting(tokens, own_modules=names_own and not model, model=model)
 
 
 def _json_object(read: _Values, name: str) -> dict[str, Any]:

@@ -47,6 +47,20 @@ def compare(readings: list[Reading], everything: bool = False) -> Comparison:
     """
     models = compared_models(readings)
     rows = rows_of_models(readings, models)
+    return comparison_of_rows(readings, models, rows, everything)
+
+
+def comparison_of_rows(
+    readings: Sequence[Reading],
+    models: Sequence[ComparedModel],
+    rows: Sequence[ComparedRow],
+    everything: bool = False,
+) -> Comparison:
+    """Return several models side by side, as `compare` does, by rows that are made already.
+
+    models: what is compared of each model.
+    rows: all rows of the models.
+    """
     equal = [row for row in rows if not row.differs]
     phrases = equal_phrases(equal)
     hidden = len(equal) - len(phrases)

@@ -12,7 +12,7 @@ from ..checkpoint.reading import Observation, Reading
 from ..sources.raw import RawModel
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .comparison import (
-    compare,
+    comparison_of_rows,
     conflict_notes,
     marked_cells,
     ratio_text,
@@ -21,7 +21,7 @@ from .comparison import (
 from .doubts import marked_rows
 from .evidence import evidence_lines
 from .findings import finding_line
-from .headings import HUB, column_names, origin
+from .headings import HUB, column_names
 from .inferred import inferred_fact_table, inferred_sheet
 from .inferred import inferred_layer_table as observed_layers
 from .memory_terms import MemoryAtContexts, MemoryTerms, memory_at_contexts, memory_terms
@@ -117,13 +117,16 @@ def report_page(readings: Sequence[Reading | Observation]) -> ReportPage:
         if len(readings) > 1:
             notes = list(compare_observed(readings).notes)
     else:
-        facts = known_facts(known)
+        compared = compared_models(known)
         if len(known) > 1:
-            compared = compare(known)
-            headline = compared.summary or compared.verdict
-            notes = [*compared.conflicts, *compared.notes]
+            rows = rows_of_models(known, compared)
+            comparison = comparison_of_rows(known, compared, rows)
+            headline = comparison.summary or comparison.verdict
+            notes = [*comparison.conflicts, *comparison.notes]
         else:
+            rows = list(compared_rows(compared))
             notes = conflict_notes(names, known)
+        facts = known_facts(known, rows)
     return ReportPage(
         title=" · ".join(names),
         headline=headline,
@@ -152,13 +155,14 @@ def reported_model(name: str, r: Reading | Observation, legend: Sequence[str]) -
             notes=tuple(sheet.notes),
             findings=findings,
         )
+    sheet = model_sheet(r)
     return ReportedModel(
         name=name,
-        origin=origin(r.raw, r.architecture.model_type),
-        headline=model_sheet(r).headline,
+        origin=sheet.origin,
+        headline=sheet.headline,
         layers=known_strip(r, legend),
         links=tuple(model_links(r.raw)),
-        notes=tuple(model_sheet(r).notes),
+        notes=tuple(sheet.notes),
         findings=findings,
         terms=memory_terms(r),
         memory=memory_at_contexts(r),
@@ -223,13 +227,13 @@ def observed_strip(o: Observation, legend: Sequence[str]) -> tuple[ReportedLayer
 # Facts
 
 
-def known_facts(readings: Sequence[Reading]) -> list[ReportedFact]:
-    """Return the facts of models, those that are equal too, as `diff --all` has them."""
-    models = compared_models(readings)
-    rows = list(compared_rows(models))
+def known_facts(readings: Sequence[Reading], rows: Sequence[ComparedRow]) -> list[ReportedFact]:
+    """Return the facts of models, those that are equal too, as `diff --all` has them.
+
+    readings: the models.
+    rows: all rows of the models.
+    """
     is_pair = len(readings) == 2
-    if len(readings) > 1:
-        rows = rows_of_models(readings, models)
     marks = list(map(marked_rows, readings))
     paths = [paths_by_key(r) for r in readings]
     meanings = [PathMeanings(r.evidence) for r in readings]

@@ -31,7 +31,7 @@ def compare_observed(readings: Sequence[Reading | Observation]) -> Comparison:
     first, *others = entries
     changes = [find_differences(first, other) for other in others]
     names = column_names(readings)
-    symbols = _symbols(readings)
+    symbols = dict(zip(legend_words(readings), different_symbols(), strict=False))
     same = not any(changes)
     return Comparison(
         headline="",
@@ -40,7 +40,7 @@ def compare_observed(readings: Sequence[Reading | Observation]) -> Comparison:
         equal=[],
         hidden=0,
         strips=[
-            Strip(name, "".join(symbols[word] for word in _layer_words(r)))
+            Strip(name, "".join(symbols[word] for word in words_of_layers(r)))
             for name, r in zip(names, readings, strict=True)
         ],
         legend=[(symbol, word) for word, symbol in symbols.items()],
@@ -73,18 +73,17 @@ def _cell(value: object) -> str:
     return ABSENT if value is None else value_text(value)
 
 
-def _symbols(readings: Sequence[Reading | Observation]) -> dict[str, str]:
-    """Return a symbol for each kind of layer, by its words."""
+def legend_words(readings: Sequence[Reading | Observation]) -> tuple[str, ...]:
+    """Return the kinds of layers of models in words, in order of first use."""
     words: dict[str, None] = {}
     for r in readings:
-        of_model = _layer_words(r)
+        of_model = words_of_layers(r)
         words |= dict.fromkeys(of_model)
-    symbols = different_symbols()
-    return dict(zip(words, symbols, strict=False))
+    return tuple(words)
 
 
-def _layer_words(r: Reading | Observation) -> list[str]:
-    """Return the kind of each layer in words."""
+def words_of_layers(r: Reading | Observation) -> list[str]:
+    """Return the kind of each layer in words, those of an observed model from its tensors."""
     if isinstance(r, Reading):
         return layer_words(r)
     seen = r.observed

@@ -9,7 +9,7 @@ from ..architecture.catalogue.fact import DETAIL
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
 from ..checkpoint.reading import Observation, Reading
-from ..sources.raw import RawModel
+from ..sources.raw import RawModel, abbreviate_commit
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .comparison import (
     comparison_of_rows,
@@ -23,12 +23,10 @@ from .evidence import evidence_lines
 from .findings import finding_line
 from .headings import HUB, column_names
 from .inferred import inferred_fact_table, inferred_sheet
-from .inferred import inferred_layer_table as observed_layers
 from .memory_terms import MemoryAtContexts, MemoryTerms, memory_at_contexts, memory_terms
 from .model import model_sheet
-from .observed_comparison import compare_observed
+from .observed_comparison import compare_observed, legend_words, words_of_layers
 from .rows import Key, key_of
-from .strips import layer_words
 from .tables import layer_table
 
 MOST_SOURCES = 6
@@ -175,7 +173,8 @@ def model_links(raw: RawModel) -> list[tuple[str, str]]:
     if raw.repo_id and raw.kind != "local":
         found.append((f"{raw.repo_id} on the Hub", f"{HUB}/{raw.repo_id}"))
         if raw.commit:
-            found.append((f"commit {raw.commit[:7]}", f"{HUB}/{raw.repo_id}/commit/{raw.commit}"))
+            short = abbreviate_commit(raw.commit)
+            found.append((f"commit {short}", f"{HUB}/{raw.repo_id}/commit/{raw.commit}"))
     copied = (raw.provenance or {}).get("source") or ""
     commit = (raw.provenance or {}).get("commit")
     path = (raw.provenance or {}).get("path")
@@ -187,25 +186,6 @@ def model_links(raw: RawModel) -> list[tuple[str, str]]:
 
 
 # Layers
-
-
-def legend_words(readings: Sequence[Reading | Observation]) -> tuple[str, ...]:
-    """Return the kinds of layers of models in words, in order of first use."""
-    words: dict[str, None] = {}
-    for r in readings:
-        of_model = words_of_layers(r)
-        words |= dict.fromkeys(of_model)
-    return tuple(words)
-
-
-def words_of_layers(r: Reading | Observation) -> list[str]:
-    """Return the kind of each layer in words."""
-    if isinstance(r, Reading):
-        return layer_words(r)
-    words: list[str] = []
-    for row in observed_layers(r).rows:
-        words.append(row[1] or "unrecognised")
-    return words
 
 
 def known_strip(r: Reading, legend: Sequence[str]) -> tuple[ReportedLayer, ...]:

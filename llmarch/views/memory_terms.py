@@ -6,6 +6,7 @@ A page computes with them what `memory` shows for one copy under the rules of `i
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from ..analyses.cache import shown_contexts
 from ..analyses.cache_parts import CACHE_DTYPES, FIXED_ROLES, CachePart, Convention
@@ -113,20 +114,7 @@ def terms_of_pool(pool: Pool) -> tuple[CacheTerm, ...]:
     layers_of: Counter[CacheTerm] = Counter()
     for part, layers in pool.stages[0].items():
         layers_of[term_of_part(part)] += layers
-    terms: list[CacheTerm] = []
-    for term, layers in layers_of.items():
-        terms.append(
-            CacheTerm(
-                layers=layers,
-                entry_bytes=term.entry_bytes,
-                numerator=term.numerator,
-                denominator=term.denominator,
-                most_tokens=term.most_tokens,
-                law=term.law,
-                is_state=term.is_state,
-            )
-        )
-    return tuple(terms)
+    return tuple(replace(term, layers=layers) for term, layers in layers_of.items())
 
 
 def term_of_part(part: CachePart) -> CacheTerm:

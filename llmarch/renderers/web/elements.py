@@ -22,13 +22,15 @@ _INLINE = {
     "script": re.compile(r"<script>(.*?)</script>", re.DOTALL),
 }
 """Inline styles and scripts, which are only ours: those of texts are escaped."""
-_JSON_ESCAPES = {
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "&": "\\u0026",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
-}
+_JSON_ESCAPES = str.maketrans(
+    {
+        "<": "\\u003c",
+        ">": "\\u003e",
+        "&": "\\u0026",
+        "\u2028": "\\u2028",
+        "\u2029": "\\u2029",
+    }
+)
 
 
 class Markup(str):
@@ -100,13 +102,13 @@ def outside_link(words: str, address: str) -> Markup:
 
 def embedded_json(id: str, data: object) -> Markup:
     """Return data for a script of the page; no text in it can end the element."""
+    return Markup(f'<script type="application/json" id="{id}">{safe_json(data)}</script>')
+
+
+def safe_json(data: object) -> str:
+    """Return data as JSON in which no character means anything to HTML or JavaScript."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Markup(f'<script type="application/json" id="{id}">{safe_json(text)}</script>')
-
-
-def safe_json(text: str) -> str:
-    """Return JSON in which no character means anything to HTML or JavaScript."""
-    return "".join(_JSON_ESCAPES.get(character, character) for character in text)
+    return text.translate(_JSON_ESCAPES)
 
 
 def inline_file(name: str) -> Markup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -234,8 +233,7 @@ def compare_page(cards: Sequence[GalleryCard]) -> str:
 
 def pairs_script(document: dict[str, Any]) -> str:
     """Return the pairs of a model as a script: a page that is opened from a folder can read it."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return f"llmarchPairs({safe_json(text)});\n"
+    return f"llmarchPairs({safe_json(document)});\n"
 
 
 # Timeline

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from ... import __version__
-from ...layout.drawing import Drawing
+from ...layout.drawing import Drawing, palette_class
 from ...views import numbers
 from ...views.memory_terms import OWN_FORMAT
 from ...views.page import ReportedFact, ReportedModel, ReportPage
@@ -22,8 +22,6 @@ from .elements import (
     outside_link,
 )
 
-KIND_COLOURS = 6
-"""Colours of kinds of layers; further kinds begin again."""
 MEMORY_PARTS = ("weights", "cache", "state", "total")
 NOT_IN_SLUGS = re.compile(r"[^a-z0-9]+")
 
@@ -154,8 +152,7 @@ def strip_elements(page: ReportPage) -> list[Markup]:
         cells: list[Markup] = []
         for i, layer in enumerate(model.layers):
             words = f"layer {i} · {layer.words}"
-            kind = layer.kind % KIND_COLOURS
-            cells.append(element("i", class_=f"k{kind}", title=words))
+            cells.append(element("i", class_=palette_class(layer.kind), title=words))
         name = f"{model.name}: {numbers.plural(len(model.layers), 'layer')}"
         label = f"{name}. Arrow keys go through them."
         found.append(
@@ -175,7 +172,7 @@ def strip_elements(page: ReportPage) -> list[Markup]:
             )
         )
     colours = [
-        element("li", element("i", class_=f"k{i % KIND_COLOURS}"), words)
+        element("li", element("i", class_=palette_class(i)), words)
         for i, words in enumerate(page.legend)
     ]
     found.append(element("ul", *colours, class_="legend"))
@@ -267,9 +264,8 @@ def computed_elements(page: ReportPage) -> list[Markup]:
     rows: list[Markup] = []
     for i, model in enumerate(page.models):
         cells = [element("td", data_part=part) for part in MEMORY_PARTS]
-        name = element(
-            "th", element("i", class_=f"key s{i % KIND_COLOURS}"), model.name, scope="row"
-        )
+        colour = palette_class(i, "s")
+        name = element("th", element("i", class_=f"key {colour}"), model.name, scope="row")
         rows.append(element("tr", name, cells, data_model=i))
     head = [element("th", words, scope="col", class_=f"of-{words}") for words in MEMORY_PARTS]
     return [

@@ -93,6 +93,11 @@ def attribute_text(attributes: dict[str, Attribute]) -> str:
     return found
 
 
+def scrolling(table: Markup, label: str) -> Markup:
+    """Return a table in a region that scrolls by itself where the screen is too small."""
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
+
+
 def outside_link(words: str, address: str) -> Markup:
     """Return a link to another site; words alone if the address is no https address."""
     if not address.startswith("https://"):

@@ -17,6 +17,7 @@ from .elements import (
     html_document,
     inline_file,
     safe_json,
+    scrolling,
 )
 
 PAGES = {"index.html": "Models", "compare.html": "Compare", "timeline.html": "Timeline"}
@@ -253,16 +254,14 @@ def timeline_page(cards: Sequence[GalleryCard], table: FeatureTable) -> str:
         element("tbody", *rows),
         class_="timeline",
     )
-    label = "Features by year"
     note = (
         "Of the models of this gallery alone. Where only the year of a release is known, or models "
         "came in one month, each of them may be the first. A cell is the share of a year's models "
         "that have the feature."
     )
     content = [
-        element("section", element("div", shown, class_="scroll", tabindex=0, role="region",
-                                   aria_label=label), element("p", note, class_="note")),
-    ]  # fmt: skip
+        element("section", scrolling(shown, "Features by year"), element("p", note, class_="note")),
+    ]
     return site_page(
         "timeline.html",
         "Timeline",

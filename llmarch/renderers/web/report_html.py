@@ -20,6 +20,7 @@ from .elements import (
     html_document,
     inline_file,
     outside_link,
+    scrolling,
 )
 
 MEMORY_PARTS = ("weights", "cache", "state", "total")
@@ -282,8 +283,7 @@ def computed_elements(page: ReportPage) -> list[Markup]:
 
 def scrolling_table(id: str, content: Sequence[Markup], label: str) -> Markup:
     """Return a table that scrolls by itself where the screen is too small."""
-    table = element("table", element("caption", label), content, id=id)
-    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
+    return scrolling(element("table", element("caption", label), content, id=id), label)
 
 
 def memory_table(page: ReportPage) -> Markup:
@@ -390,7 +390,7 @@ def facts_element(
         element("thead", element("tr", *head)),
         element("tbody", *rows),
     )
-    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=label)
+    return scrolling(table, label)
 
 
 def about_fact(page: ReportPage, fact: ReportedFact, id: str) -> Iterator[Markup]:

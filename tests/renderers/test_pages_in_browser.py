@@ -127,7 +127,7 @@ def test_a_page_computes_what_memory_computes(browser: Any, tmp_path: Path) -> N
 
 def words_of(alias: str) -> list[str]:
     """The kinds of layers of a model."""
-    from llmarch.views.page import legend_words
+    from llmarch.views.observed_comparison import legend_words
 
     return list(legend_words([reading(alias)]))
 

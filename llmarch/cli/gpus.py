@@ -61,8 +61,6 @@ def gpu_rows_table(rows: Rows, shared: Rows, instances: Rows) -> Table:
     cells: list[list[str]] = []
     for row in rows:
         memory = numbers.size(row["memory_bytes"])
-        if not row["seen_by"]:
-            memory = f"{row['vendor_gb']} GB"
         speeds = [tera_text(row["dense_tflops"].get(kind)) for kind in SHOWN_PEAKS]
         what = row["what"]
         if row["name"] in what and len(what) < len(row["name"]) + 10:

@@ -46,7 +46,7 @@ class GPU(Frozen):
 
     name: str
     memory_bytes: int
-    """What its driver shows, or the vendor's figure."""
+    """What its driver shows, or the size that was given."""
     source: str
     """The document that states the memory."""
     bandwidth: float | None = None

@@ -137,7 +137,7 @@ def check(
     Raises:
         LlmarchError: an argument, the lock or the settings are wrong.
     """
-    from .compare.check import project_policy, run_check
+    from .compare.check import CheckOptions, project_policy, run_check
     from .compare.lock import make_entry
     from .sources.identity import identify_files
 
@@ -149,7 +149,8 @@ def check(
         return make_entry(reading)
 
     policy = project_policy().with_options(fail_on, ignore, "llmarch.check", accept=accept)
-    return run_check(reference, against, lock, policy, read, headers=headers).report
+    references = [] if reference is None else [reference]
+    return run_check(references, against, lock, CheckOptions(policy, headers), read).report
 
 
 def _read_raw(

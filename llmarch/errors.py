@@ -74,6 +74,10 @@ class NotCached(ReadError):
     """A model that was never read on this machine, while the network is not to be used."""
 
 
+class NotPulled(ConfigError, HeaderError):
+    """A Git LFS pointer in the place of the file that it stands for."""
+
+
 class PlanError(LlmarchError):
     """A deployment that is not possible.
 

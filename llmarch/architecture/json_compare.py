@@ -244,6 +244,8 @@ class LockedFilesDocument(TypedDict):
     files: dict[str, str]
     """What identifies the content of code, of small files and of weights, by name: `git:`,
     `sha256:`, `size:`. Empty: not known."""
+    is_partial: NotRequired[bool]
+    """True: the model was read in the Hub's cache, where the repository's other files are not."""
 
 
 class ObservedFactsDocument(TypedDict):

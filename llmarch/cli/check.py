@@ -16,18 +16,19 @@ from .common import (
     ConfigOnly,
     Offline,
     Refresh,
-    complete,
     examples,
     fail,
     inspect_reference,
+    models_argument,
     models_bar,
 )
 
 if TYPE_CHECKING:
-    from ..compare.check import CheckResult
+    from ..compare.check import CheckOptions, CheckResult
     from ..compare.lock import Entry, Lock
     from ..compare.report import Report
     from ..compare.rereading import LoadEntry
+    from ..sources.progress import Progress
 
 
 class ReportFormat(StrEnum):
@@ -87,12 +88,10 @@ Ignored = Annotated[
     )
 )
 def check(
-    ref: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[REF]",
-            help="One model, or a pattern such as 'acme/*'. Default: all of the lock.",
-            autocompletion=complete,
+    refs: Annotated[
+        list[str] | None,
+        models_argument(
+            "Models, or patterns such as 'acme/*'. Default: all of the lock.", "[REF...]"
         ),
     ] = None,
     against: Annotated[
@@ -145,13 +144,18 @@ def check(
     if_cached: Annotated[
         bool,
         typer.Option(
-            "--if-cached", help="Offline, and skip models that were never read on this machine."
+            "--if-cached", help="Offline, and leave out what was never read on this machine."
+        ),
+    ] = False,
+    changed: Annotated[
+        bool,
+        typer.Option(
+            "--changed",
+            help="REF are files that changed: check the models that they are about. For hooks.",
         ),
     ] = False,
 ) -> None:
     """Check models against their lock entries or another model."""
-    from dataclasses import replace
-
     from ..compare import check as checking
 
     targets = [parse_target(text) for text in output or ()]
@@ -160,21 +164,23 @@ def check(
         policy = checking.project_policy().with_options(fail_on, ignore or (), accept=accept or ())
         offline = offline or if_cached
         load = loader(offline, refresh)
+        options = checking.CheckOptions(policy, not config_only, if_cached)
+        references = refs or []
         if since is not None:
-            against = earlier_revision(ref, since, against, update)
+            against = earlier_revision(references, since, against, update)
         elif against == BASE_MODEL:
-            against = base_reference(ref, offline)
+            against = base_reference(references, offline)
         with models_bar() as progress:
-            done = checking.run_check(
-                ref, against, lock, policy, load, headers=not config_only, progress=progress
-            )
-        if since is not None and ref is not None:
-            done = with_history(done, ref, since, load, headers=not config_only)
+            if changed:
+                refuse_another_side(against)
+                done = check_changed(references, lock, options, load, progress)
+            else:
+                done = checking.run_check(references, against, lock, options, load, progress)
+        if since is not None:
+            done = with_history(done, references[0], since, load, headers=not config_only)
     except LlmarchError as error:
         write_failure(error, targets)
         raise
-    if if_cached:
-        done = replace(done, report=checking.without_uncached(done.report))
     if update and done.lock is None:
         fail("--update writes the lock; --against names a model")
     refuse_unknown_ids(done.report, accept or [])
@@ -194,28 +200,58 @@ BASE_MODEL = "base_model"
 """What `--against` takes for the model that the card names."""
 
 
-def base_reference(ref: str | None, offline: bool) -> str:
-    """Return the base model that the card of a model names. Ends the program without a model."""
-    if ref is None:
-        fail("--against base_model: REF is needed, whose card names it")
+def base_reference(refs: Sequence[str], offline: bool) -> str:
+    """Return the base model that the card of a model names. Ends the program for wrong usage."""
+    if len(refs) != 1:
+        fail("--against base_model: one REF is needed, whose card names it")
     from ..sources.cards import base_model_of
     from ..sources.references import parse_reference
 
-    return base_model_of(parse_reference(ref), offline=offline)
+    return base_model_of(parse_reference(refs[0]), offline=offline)
 
 
-def earlier_revision(ref: str | None, since: str, against: str | None, update: bool) -> str:
+def earlier_revision(refs: Sequence[str], since: str, against: str | None, update: bool) -> str:
     """Return the reference of a model at an earlier revision. Ends the program for wrong usage."""
     from ..sources.references import parse_reference
 
-    if ref is None:
-        fail("--since: REF is needed, a repository on the Hub")
+    if len(refs) != 1:
+        fail("--since: one REF is needed, a repository on the Hub")
     if against is not None or update:
         fail("--since compares a repository with itself: neither --against nor --update")
+    (ref,) = refs
     reference = parse_reference(ref)
     if reference.kind != "hub":
         fail(f"--since: {ref} is no repository on the Hub")
     return f"{reference.repo_id}@{since}"
+
+
+def refuse_another_side(against: str | None) -> None:
+    """End the program if changed files are to be compared with something else than the lock."""
+    if against is not None:
+        fail("--changed: files are those of models in the lock; neither --against nor --since")
+
+
+def check_changed(
+    files: Sequence[str], path: str, options: CheckOptions, load: LoadEntry, progress: Progress
+) -> CheckResult:
+    """Check the models of a lock that changed files are about. Raises LlmarchError.
+
+    A project that has no lock yet, or an empty one, has nothing to check.
+    """
+    from ..compare.changed_files import models_of_files
+    from ..compare.check import CheckResult, check_entries, make_report, open_lock
+    from ..sources import project
+
+    if not project.exists(path):
+        note = f"{path}: no such file, so nothing was checked"
+        return CheckResult(make_report((), options.policy, notes=(note,)))
+    lock = open_lock(path)
+    names = models_of_files(files, lock.references, path)
+    notes: list[str] = []
+    if not names:
+        notes.append("no changed file is one of a model in the lock")
+    asked = {name: name for name in names}
+    return check_entries(asked, lock, path, options, load, notes=notes, progress=progress)
 
 
 def with_history(

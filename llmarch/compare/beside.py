@@ -37,13 +37,15 @@ class Beside(Frozen):
     where the config is not known."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """What identifies the content of files, by name (`RawModel.file_ids`); empty: not known."""
+    is_partial: bool = False
+    """Whether there may be other files, of which nothing is known."""
 
 
 def what_is_beside(raw: RawModel) -> Beside:
     """Return what is beside the architecture of a model that was read."""
     names = [name for name in sorted(raw.file_ids) if is_beside_file(name)]
     files = {name: raw.file_ids[name] for name in names[:MOST_FILES]}
-    return Beside(keys_beside_facts(raw.config or {}), files)
+    return Beside(keys_beside_facts(raw.config or {}), files, is_partial=raw.is_download)
 
 
 def is_beside(key: str) -> bool:
@@ -157,8 +159,10 @@ def _differ(old: Beside, new: Beside, name: str) -> bool:
     """
     before = old.files.get(name)
     after = new.files.get(name)
-    if before is None or after is None:
-        return before is not after
+    if before is None:
+        return not old.is_partial
+    if after is None:
+        return not new.is_partial
     olds = _hashes(before)
     news = _hashes(after)
     for kind in ("sha256", "git", "size"):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from ..errors import ConfigError, LlmarchError, NotCached, UnknownReference, pri
 from ..sources import project
 from ..sources.progress import Progress, ignore_progress
 from .at_once import read_at_once
+from .cached import judge_cached, skipped
 from .gate import judge, judge_reference
 from .lock import Entry, Lock, lock_text, parse_lock
 from .policy import Policy, parse_policy
@@ -140,38 +141,72 @@ def merge_lock(
     return entries
 
 
+@frozen
+class CheckOptions(Frozen):
+    """How models are checked."""
+
+    policy: Policy
+    headers: bool = True
+    """Whether tensor headers are read, of models that were locked with them."""
+    if_cached: bool = False
+    """Whether what is not on this machine is left out."""
+
+
 def run_check(
-    reference: str | None,
+    references: Sequence[str],
     against: str | None,
     lock: str,
-    policy: Policy,
+    options: CheckOptions,
     load: LoadEntry,
-    *,
-    headers: bool = True,
     progress: Progress = ignore_progress,
 ) -> CheckResult:
-    """Check all models of the lock, or one reference. Several models are read at once.
+    """Check all models of the lock, or some references. Several models are read at once.
 
-    reference: the model to check; None for all models of the lock.
-    against: what to compare the reference with, a lock file or another reference; None for the
-        entry in `lock`.
+    references: the models to check, and patterns of names in the lock; none for all of it.
+    against: what to compare with, a lock file or another reference; None for the entries in `lock`.
     lock: the path of the lock file.
     load: reads a reference; of several models, in several threads.
-    headers: whether tensor headers are read.
     progress: called while several models are read.
 
     Raises LlmarchError if the check is asked for wrongly. A model that cannot be read is in the
     report.
     """
     if against is None or project.is_lock(against):
-        return _check_lock(against or lock, reference, policy, load, headers, progress)
-    if reference is None:
+        path = against or lock
+        locked = open_lock(path)
+        if not locked.references:
+            raise ConfigError(
+                f"{printable(path)} has no models, so there is nothing to check",
+                f"`llmarch lock REF... -o {printable(path)}` adds one",
+            )
+        asked = {name: name for name in locked.references}
+        if references:
+            asked = find_entries(references, locked, path)
+        whole = not references
+        return check_entries(asked, locked, path, options, load, whole=whole, progress=progress)
+    if not references:
         raise UnknownReference(
             "--against names a model: REF is needed to compare with it",
             f"llmarch check REF --against {against}",
         )
-    verdict = check_pair(reference, against, policy, load, headers)
-    return CheckResult(make_report((verdict,), policy))
+    pairs = [(reference, against) for reference in references]
+    return check_pairs(pairs, options, load, progress=progress)
+
+
+def check_pairs(
+    pairs: Sequence[tuple[str, str]],
+    options: CheckOptions,
+    load: LoadEntry,
+    *,
+    progress: Progress = ignore_progress,
+) -> CheckResult:
+    """Compare models with others: the first of each pair with the second."""
+
+    def check_one(pair: tuple[str, str]) -> Verdict:
+        return check_pair(*pair, options, load)
+
+    verdicts = read_at_once(pairs, check_one, progress)
+    return CheckResult(make_report(tuple(verdicts), options.policy))
 
 
 @frozen
@@ -185,35 +220,32 @@ class _Checked(Frozen):
     """The model as it is now; None if it could not be read as a whole."""
 
 
-def _check_lock(
+def check_entries(
+    asked: Mapping[str, str],
+    lock: Lock,
     path: str,
-    reference: str | None,
-    policy: Policy,
+    options: CheckOptions,
     load: LoadEntry,
-    headers: bool,
-    progress: Progress,
+    *,
+    whole: bool = False,
+    notes: Sequence[str] = (),
+    progress: Progress = ignore_progress,
 ) -> CheckResult:
-    """Compare one reference, or all models of a lock file, with their entries."""
-    lock = open_lock(path)
-    if not lock.references:
-        raise ConfigError(
-            f"{printable(path)} has no models, so there is nothing to check",
-            f"`llmarch lock REF... -o {printable(path)}` adds one",
-        )
-    names = lock.references
-    if reference is not None:
-        names = find_entry_names(reference, lock, path)
+    """Compare models with their entries in a lock.
+
+    asked: the reference to read for each name in the lock.
+    path: of the lock file.
+    whole: whether these are all models of the lock.
+    notes: what a reader should know of the choice of models.
+    """
 
     def load_with_headers(ref: str, tensors: bool) -> Entry:
-        return load(ref, tensors and headers)
+        return load(ref, tensors and options.headers)
 
     def check_one(name: str) -> _Checked:
-        asked = name
-        if reference is not None and not is_glob(reference):
-            asked = reference
-        return _check_entry(lock, name, asked, policy, load_with_headers)
+        return _check_entry(lock, name, asked[name], options, load_with_headers)
 
-    checked = dict(zip(names, read_at_once(names, check_one, progress), strict=True))
+    checked = dict(zip(asked, read_at_once([*asked], check_one, progress), strict=True))
     entries = dict(lock.entries)
     read_entries: dict[str, Entry] = {}
     for name, one in checked.items():
@@ -223,14 +255,17 @@ def _check_lock(
             read_entries[name] = one.read
     report = make_report(
         tuple(one.verdict for one in checked.values()),
-        policy,
+        options.policy,
         project.relative_path(path),
-        whole=reference is None,
+        whole=whole,
+        notes=notes,
     )
     return CheckResult(report, path, lock, read_entries, entries)
 
 
-def _check_entry(lock: Lock, name: str, asked: str, policy: Policy, load: LoadEntry) -> _Checked:
+def _check_entry(
+    lock: Lock, name: str, asked: str, options: CheckOptions, load: LoadEntry
+) -> _Checked:
     """Compare a model with its entry in a lock. A model that cannot be read is the verdict's error.
 
     name: its name in the lock.
@@ -240,11 +275,15 @@ def _check_entry(lock: Lock, name: str, asked: str, policy: Policy, load: LoadEn
     try:
         locked = locked_entry(lock, name, load)
     except LlmarchError as error:
+        is_skipped = options.if_cached and isinstance(error, NotCached)
+        if is_skipped:
+            return _Checked(skipped(name, f"not checked: {error.message}"))
         return _Checked(Verdict(asked, None, None, error=error))
-    verdict, entry = judge_reference(
+    compare = judge_cached if options.if_cached else judge_reference
+    verdict, entry = compare(
         locked,
         load,
-        policy,
+        options.policy,
         reference=asked,
         model_line=lock.model_lines[name],
         fact_lines=lock.fact_lines[name],
@@ -253,13 +292,20 @@ def _check_entry(lock: Lock, name: str, asked: str, policy: Policy, load: LoadEn
 
 
 def make_report(
-    verdicts: tuple[Verdict, ...], policy: Policy, file: str = "", *, whole: bool = False
+    verdicts: tuple[Verdict, ...],
+    policy: Policy,
+    file: str = "",
+    *,
+    whole: bool = False,
+    notes: Sequence[str] = (),
 ) -> Report:
     """Return the report of verdicts under a policy.
 
     file: the path of the lock.
-    whole: whether all its models were checked.
+    whole: whether all its models were asked for; those that were not compared need no ignore.
+    notes: what a reader should know besides.
     """
+    whole = whole and all(v.error is None and not v.is_skipped for v in verdicts)
     used = {ignore for verdict in verdicts for ignore in verdict.used_ignores}
     names = {verdict.name for verdict in verdicts}
     for verdict in verdicts:
@@ -269,35 +315,20 @@ def make_report(
         policy.level,
         file,
         fail_rules=policy.fail_rules,
-        notes=tuple(policy.notes(used, whole=whole, names=names)),
+        notes=(*notes, *policy.notes(used, whole=whole, names=names)),
     )
 
 
-def without_uncached(report: Report) -> Report:
-    """Return a report in which models that were never read on this machine are skipped.
-
-    Each has a remark that says so. What is known of the others stands.
-    """
-    verdicts: list[Verdict] = []
-    for verdict in report.verdicts:
-        reason = verdict.error
-        if isinstance(reason, NotCached):
-            remarks = (*verdict.remarks, f"not checked: {reason.message}")
-            verdict = replace(verdict, error=None, is_skipped=True, remarks=remarks)
-        verdicts.append(verdict)
-    return replace(report, verdicts=tuple(verdicts))
-
-
-def check_pair(
-    reference: str, against: str, policy: Policy, load: LoadEntry, headers: bool
-) -> Verdict:
+def check_pair(reference: str, against: str, options: CheckOptions, load: LoadEntry) -> Verdict:
     """Compare one model with another. A model that cannot be read is the verdict's error."""
     start = monotonic()
     try:
-        old = load(against, headers)
-        new = load(reference, headers)
-        verdict = judge(old, new, policy)
+        old = load(against, options.headers)
+        new = load(reference, options.headers)
+        verdict = judge(old, new, options.policy)
     except LlmarchError as error:
+        if options.if_cached and isinstance(error, NotCached):
+            return skipped(reference, f"not checked: {error.message}")
         verdict = Verdict(reference, None, None, error=error, against=against)
     seconds = monotonic() - start
     return replace(verdict, seconds=seconds)
@@ -325,26 +356,32 @@ def all_entries(lock: Lock, load: LoadEntry, leave_out: Iterable[str] = ()) -> d
     return dict(zip(names, entries, strict=True))
 
 
-def find_entry_names(reference: str, lock: Lock, path: str) -> list[str]:
-    """Return the names of the lock entries to compare a reference with.
+def find_entries(references: Iterable[str], lock: Lock, path: str) -> dict[str, str]:
+    """Return the reference to read for each name in a lock that some references stand for.
 
-    reference: a name; or a pattern with `*` or `?`, which stands for all names that match it.
+    references: names; patterns with `*` or `?`, which stand for all names that match; or, where
+        the lock has one model, what is compared with it.
 
-    Returns its own entry, or the only one. Raises UnknownReference if there are several entries and
-    none is its own.
+    The names have the order of the references. Raises UnknownReference for a reference that is none
+    of these.
     """
     names = lock.references
-    if reference in names:
-        return [reference]
     hint = f"It has {', '.join(names)}."
-    if is_glob(reference):
-        found = [name for name in names if fnmatchcase(name, reference)]
-        if not found:
-            raise UnknownReference(f"{path} has no model {printable(reference)}", hint)
-        return found
-    if len(names) == 1:
-        return names
-    raise UnknownReference(f"{path} does not have {reference}", hint)
+    found: dict[str, str] = {}
+    for reference in references:
+        if reference in names:
+            found[reference] = reference
+        elif is_glob(reference):
+            matched = [name for name in names if fnmatchcase(name, reference)]
+            if not matched:
+                raise UnknownReference(f"{path} has no model {printable(reference)}", hint)
+            for name in matched:
+                found.setdefault(name, name)
+        elif len(names) == 1:
+            found[names[0]] = reference
+        else:
+            raise UnknownReference(f"{path} does not have {reference}", hint)
+    return found
 
 
 def is_glob(reference: str) -> bool:

@@ -312,13 +312,21 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         ],
         "unread_keys": dict(entry.unread_keys),
         **_accepted_document(entry),
-        "beside": {"keys": dict(entry.beside.keys or {}), "files": dict(entry.beside.files)},
+        "beside": _beside_document(entry.beside),
         **_config_document(entry),
     }
     if entry.observed is not None:
         document["observed"] = entry.observed.document()
         if "config" not in document:
             document["config_keys"] = dict(entry.known_keys())
+    return document
+
+
+def _beside_document(beside: Beside) -> dict[str, Any]:
+    """Return what is beside the architecture as JSON."""
+    document: dict[str, Any] = {"keys": dict(beside.keys or {}), "files": dict(beside.files)}
+    if beside.is_partial:
+        document["is_partial"] = True
     return document
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..architecture.schema import Architecture, Finding
+from ..architecture.schema import Architecture
 from ..errors import ConfigError, LlmarchError, printable
 from ..sources.raw import RawModel, TensorTable
 from .config_keys import ConfigSource
@@ -20,7 +20,7 @@ from .lock import ConfigFiles, Entry, OutdatedEntry, make_entry
 from .stored import StoredTensors
 
 if TYPE_CHECKING:
-    from ..checkpoint.reading import Reading
+    from ..checkpoint.reading import Observation, Reading
 
 FILE_RULES = frozenset(
     {
@@ -113,7 +113,17 @@ def read_config(
 
     if not config:
         return None
-    raw = RawModel(
+    try:
+        return read_model(_raw_config(reference, config, files, tensors))
+    except LlmarchError:
+        return None
+
+
+def _raw_config(
+    reference: str, config: Mapping[str, Any], files: ConfigFiles, tensors: TensorTable | None
+) -> RawModel:
+    """Return a config that a lock holds as raw evidence."""
+    return RawModel(
         reference=reference,
         kind="local",
         name=reference,
@@ -122,10 +132,30 @@ def read_config(
         quantization_file=files.quantization,
         tensors=tensors,
     )
+
+
+def config_alone(old: Entry) -> Entry | None:
+    """Return an entry of a lock as this llmarch reads its config without the tensors.
+
+    None if the lock does not hold the config, or it cannot be read.
+    """
+    from ..checkpoint.reading import read_or_infer
+
+    config = old.config_source.config
+    if not config:
+        return None
+    raw = _raw_config(old.reference, config, old.files, None)
     try:
-        return read_model(raw)
+        reading = read_or_infer(raw, config_suffices=True)
     except LlmarchError:
         return None
+    return without_files(replace(_as_entry(reading, old), tensors=None))
+
+
+def without_files(entry: Entry) -> Entry:
+    """Return an entry without the findings about files."""
+    findings = tuple(f for f in entry.findings if f.rule not in FILE_RULES)
+    return replace(entry, findings=findings)
 
 
 def renew(left: OutdatedEntry, load: LoadEntry) -> Entry:
@@ -158,7 +188,7 @@ def _read_commit(locked: Entry | OutdatedEntry, load: LoadEntry) -> Entry:
     return replace(entry, reference=locked.reference, reading=None)
 
 
-def _as_entry(reading: Reading, old: Entry) -> Entry:
+def _as_entry(reading: Reading | Observation, old: Entry) -> Entry:
     """Return the entry of a reading of the locked config, with where the model was locked."""
     entry = make_entry(reading)
     return replace(
@@ -175,9 +205,8 @@ def _as_entry(reading: Reading, old: Entry) -> Entry:
 
 def _with_file_findings(entry: Entry, old: Entry) -> Entry:
     """Return an entry with the findings about files that the lock has."""
-    findings: list[Finding] = [f for f in entry.findings if f.rule not in FILE_RULES]
-    findings += [f for f in old.findings if f.rule in FILE_RULES]
-    return replace(entry, findings=tuple(findings))
+    about_files = [f for f in old.findings if f.rule in FILE_RULES]
+    return replace(entry, findings=(*without_files(entry).findings, *about_files))
 
 
 def _settled(architecture: Architecture, old: Entry) -> Architecture:

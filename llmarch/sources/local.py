@@ -92,9 +92,20 @@ def open_folder(
     if sets.files:
         found = _read_headers(path, sets.files, progress or ignore_progress)
         stored = {*files, *found}
-        merge_sets(weights, sets, found, stored, index=index).add_to(model)
+        merged = merge_sets(weights, sets, found, stored, index=index)
+        if model.is_download:
+            merged.findings = [_as_not_downloaded(finding) for finding in merged.findings]
+        merged.add_to(model)
     model.findings += find_other_weights(files, sets.files, index_file)
     return model
+
+
+def _as_not_downloaded(finding: Finding) -> Finding:
+    """Return what a missing shard is in the Hub's cache: one that nobody has downloaded yet."""
+    if finding.rule != "shard-missing":
+        return finding
+    message = f"not downloaded: {finding.message}"
+    return Finding(rule="headers-not-cached", path=finding.path, message=message)
 
 
 def list_files(path: Path) -> list[str]:
@@ -227,6 +238,7 @@ def _raw_model(text: str, path: Path, config: dict[str, Any] | None, config_file
         if repo is not None:
             model.repo_id = f"{repo['org']}/{repo['name']}"
             model.commit = path.name
+            model.is_download = True
             model.name = repo["name"]
     return model
 

@@ -146,6 +146,33 @@ def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:
     return {}, ""
 
 
+def settings_table(file: str, data: bytes | None) -> object:
+    """Return the settings of llmarch in a settings file; the data if they cannot be read.
+
+    file: its name; one for all tools has them in a table of their own.
+    data: its content; None if there is no such file.
+    """
+    try:
+        table: Any = tomllib.loads((data or b"").decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return data
+    if file == OWN:
+        return table
+    match table:
+        case {"tool": {"llmarch": found}}:
+            return found
+        case _:
+            return {}
+
+
+def read_or_none(path: Path) -> bytes | None:
+    """Return the content of a file of the project, None if it is gone or cannot be read."""
+    try:
+        return read_regular(path, MAX_LOCK)
+    except OSError:
+        return None
+
+
 def _subtable(table: dict[str, Any] | None, key: str, where: str) -> dict[str, Any] | None:
     """Return the table under a key; None if there is none.
 

@@ -278,6 +278,8 @@ class RawModel:
     the blob, `sha256:` and the hash of the content, `size:` and the bytes, separated by blanks."""
     folder: str = ""
     """Of a local model: the path of its folder, as far as it has one."""
+    is_download: bool = False
+    """Whether it was read in the Hub's cache: the repository may have files that are not there."""
     header_bytes: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
     provenance: dict[str, Any] | None = None

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Finding
-from ..errors import ConfigError, printable
+from ..errors import ConfigError, NotPulled, printable
 
 MAX_CONFIG = 20_000_000
 """Bytes of a JSON file, except of an index (see `index`)."""
@@ -76,7 +76,7 @@ def parse_object(
             f"{name}: too large for a configuration file: {len(data):,} bytes, limit {limit:,}"
         )
     if data.startswith(b"version https://git-lfs"):
-        raise ConfigError(
+        raise NotPulled(
             f"{name}: is a Git LFS pointer, not the file", "run `git lfs pull` in the repository"
         )
     values = sum(map(data.count, (b",", b"[", b"{")))

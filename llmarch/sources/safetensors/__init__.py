@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ...errors import HeaderError, printable
+from ...errors import HeaderError, NotPulled, printable
 from .budget import HeaderBudget
 from .header import Header, padded_size
 from .irregular import parse_irregular, parse_irregular_headers
@@ -50,7 +50,7 @@ def header_length(data: bytes, *, file: str, file_size: int | None = None) -> in
         problem = f"it claims a header of {length:,} bytes, the format allows {MAX_HEADER:,}"
         if data[:1] in (b"{", b"<", b"v"):
             problem += "; it looks like a text file"
-        raise HeaderError(f"{shown}: {problem}", _explain_first_bytes(data))
+        raise _not_a_header(f"{shown}: {problem}", data)
     if file_size is not None and 8 + length > file_size:
         problem = f"it claims a header of {length:,} bytes in a file of {file_size:,}"
         raise HeaderError(f"{shown}: truncated, {problem}")
@@ -130,13 +130,13 @@ def _decode(data: bytes, file: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         message = f"{printable(file)}: the header is not UTF-8 text"
-        raise HeaderError(message, _explain_first_bytes(data)) from None
+        raise _not_a_header(message, data) from None
 
 
-def _explain_first_bytes(data: bytes) -> str | None:
-    """Return the hint for a file of another format, recognised by its first bytes."""
+def _not_a_header(message: str, data: bytes) -> HeaderError:
+    """Return the error for a file of another format, which its first bytes may tell."""
     if data.startswith(b"version "):
-        return "it is a Git LFS pointer, not the file: run `git lfs pull`"
+        return NotPulled(message, "it is a Git LFS pointer, not the file: run `git lfs pull`")
     if data.startswith((b"<!", b"<h", b"<H", b"<?")):
-        return "it is a web page, not the file: download it again"
-    return None
+        return HeaderError(message, "it is a web page, not the file: download it again")
+    return HeaderError(message)

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from llmarch import load  # noqa: E402
+from llmarch.analyses.engines import engine_of  # noqa: E402
 from llmarch.analyses.engines.pools import EngineOptions  # noqa: E402
 from llmarch.analyses.engines.vllm import SharedBlocks  # noqa: E402
 from llmarch.analyses.memory import Plan, Planner, Reserve  # noqa: E402
@@ -103,11 +104,15 @@ def compare(row: dict[str, Any]) -> Compared:
         reserve=reserve,
         pool_bytes=int(pool_gib * GIB) if pool_gib else None,
         batch=flags.pop("batch", 1),
-        engine_options=EngineOptions(**flags),
+        engine_options=EngineOptions(version=row.get("version", ""), **flags),
     )
     planner = Planner(reading.architecture)
     request, convention = plan_request(reading.architecture, options)
-    plan = planner.plan(request, convention, resolve_requested_weights(reading, options.weights))
+    plan = planner.plan(
+        request,
+        convention,
+        resolve_requested_weights(reading, options.weights, engine_of(row["engine"])),
+    )
     pool = planner.pool(request, convention)
     return Compared(row, figure_of(plan, pool, row))
 

@@ -121,7 +121,7 @@ class LayoutSearch:
         self._options = options
         self._engine = parse_engine(options.engine)
         self.planner = Planner(a)
-        self._weights = resolve_requested_weights(reading, options.weights)
+        self._weights = resolve_requested_weights(reading, options.weights, self._engine)
         self._request, self._convention = plan_request(a, replace(options, gpus=None))
         self.reasons: list[str] = []
         """Why layouts are not possible."""

@@ -8,6 +8,7 @@ the logged room says whether the rule of the pool is.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,12 +31,14 @@ SIZES = ("gpu", "weights", "activations", "graphs", "runtime", "room", "cache", 
 """Figures in bytes, in the order in which they are shown."""
 ROOM_COUNTS = ("tokens", "blocks", "concurrency")
 """Figures that follow from the room."""
-GPU_PARTS = ("weights", "activations", "graphs", "runtime")
+GPU_PARTS = ("gpu", "weights", "activations", "graphs", "runtime")
 """What is taken from a GPU before the room is left."""
 LEAST_OF_RANKS = ("room", "tokens", "blocks")
 """Figures of which the rank with least counts; of the others the rank with most."""
 AIMS = {"tokens": 1, "blocks": 1, "concurrency": 1, "weights": 2, "cache": 1, "state": 1, "room": 5}
 """How many percent a figure may be off before a reason is looked for; others: 25."""
+LOGGED = "the log"
+"""The source of a GPU whose memory the log says."""
 MOST_LINES = 1_000_000
 """Lines of a log that are read."""
 MOST_CHARACTERS = 20_000
@@ -90,11 +93,16 @@ def parse_log(text: str) -> EngineLog:
         )
     settings = _read_settings(engine, lines)
     model = settings.pop("model", "")
+    options = options_of_flags(engine, settings)
+    version = words.get("version", "")
+    if engine.has_version_rules:
+        engine_options = replace(options.engine_options, version=version)
+        options = replace(options, engine_options=engine_options)
     return EngineLog(
         engine=engine.name,
-        version=words.get("version", ""),
+        version=version,
         model=model,
-        options=options_of_flags(engine, settings),
+        options=options,
         figures=figures,
         request_tokens=request_tokens,
     )
@@ -147,9 +155,11 @@ def _read_settings(engine: Engine, lines: Sequence[str]) -> dict[str, str]:
         pattern = re.compile(expression)
         for line in lines:
             for name, value in pattern.findall(line):
-                flag = engine.launch_flags.get(f"--{name.replace('_', '-')}")
-                option = engine.log_options.get(name) or flag
                 cleaned = value.strip().strip("'\"")
+                flag = name.replace("_", "-")
+                if cleaned == "False" and f"--no-{flag}" in engine.launch_flags:
+                    settings.setdefault(engine.launch_flags[f"--no-{flag}"], "true")
+                option = engine.log_options.get(name) or engine.launch_flags.get(f"--{flag}")
                 if option is not None and cleaned not in ("None", "False", "auto", ""):
                     settings.setdefault(option, cleaned.replace("True", "true"))
     return settings
@@ -189,6 +199,8 @@ class Calibration(Frozen):
     """Where plan and log differ, and why, as sentences."""
     switches: str
     """Options of `memory` with which a plan has what was logged."""
+    command: str
+    """The command of a plan that has what was logged."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON."""
@@ -211,6 +223,7 @@ class Calibration(Frozen):
             ],
             "reasons": list(self.reasons),
             "switches": self.switches,
+            "command": self.command,
         }
 
 
@@ -254,6 +267,7 @@ def calibrate(reading: Reading, log: EngineLog, options: PlanOptions) -> Calibra
         differences=tuple(differences),
         reasons=tuple(_reasons(differences, log, plan, bool(reading.architecture.towers))),
         switches=_switches(log),
+        command=_command(reading, options, log),
     )
 
 
@@ -266,8 +280,9 @@ def _planned_figures(plan: Plan) -> dict[str, float]:
     }
     figures["weights"] += sum(part.size for part in plan.allowance if part.name == "tables")
     if plan.request.gpu_bytes is not None:
-        figures["gpu"] = plan.request.gpu_bytes
-        figures |= {part.name: part.size for part in plan.allowance}
+        parts = {part.name: part.size for part in plan.allowance}
+        figures |= parts
+        figures["gpu"] = plan.request.gpu_bytes - parts.get("driver", 0)
     if plan.room is not None:
         figures["room"] = plan.room
     capacity = plan.capacity
@@ -290,7 +305,7 @@ def _reasons(
         lines.append(_weights_reason(weights, plan, has_encoders))
     room = by_name.get("room")
     if room is not None and not room.is_within and room.planned is not None:
-        lines += _room_reasons(room, by_name)
+        lines += _room_reasons(room, by_name, plan)
     for name in ROOM_COUNTS:
         count = by_name.get(name)
         if count is not None:
@@ -312,7 +327,9 @@ def _weights_reason(weights: FigureDifference, plan: Plan, has_encoders: bool) -
     return f"{reason}, or encoders that are not loaded (--text-only)"
 
 
-def _room_reasons(room: FigureDifference, by_name: dict[str, FigureDifference]) -> list[str]:
+def _room_reasons(
+    room: FigureDifference, by_name: dict[str, FigureDifference], plan: Plan
+) -> list[str]:
     """Return which part of a GPU accounts for another room."""
     missing = (room.planned or 0) - room.logged
     told = 0.0
@@ -320,7 +337,7 @@ def _room_reasons(room: FigureDifference, by_name: dict[str, FigureDifference]) 
     for name in GPU_PARTS:
         part = by_name.get(name)
         if part is not None and part.planned is not None:
-            more = part.logged - part.planned
+            more = _lost_room(part, plan)
             told += more
             parts.append(f"{name} {_signed(more)}")
     line = f"room: the plan has {_signed(missing)} of the log's"
@@ -330,6 +347,17 @@ def _room_reasons(room: FigureDifference, by_name: dict[str, FigureDifference]) 
     if abs(rest) > abs(missing) / 10:
         line += f"; not told by the log: {_signed(rest)} (other memory on the GPU, its real size)"
     return [line]
+
+
+def _lost_room(part: FigureDifference, plan: Plan) -> float:
+    """Return the bytes of room that the logged figure of a part takes beyond the planned one."""
+    outside = {each.name for each in plan.allowance if not each.inside}
+    if part.name in outside:
+        return 0.0
+    if part.name == "gpu":
+        usable = sum(each.size for each in plan.allowance if each.name == "driver")
+        return (plan.budget or 0) - usable - plan.utilization * part.logged
+    return part.logged - (part.planned or 0)
 
 
 def _count_reasons(count: FigureDifference, log: EngineLog) -> list[str]:
@@ -365,3 +393,49 @@ def _switches(log: EngineLog) -> str:
     if "room" in gib:
         words = ["--kv-cache-memory", f"{gib['room']:.2f}GiB"]
     return " ".join(words)
+
+
+def _command(reading: Reading, options: PlanOptions, log: EngineLog) -> str:
+    """Return the command of a plan that has what was logged."""
+    engine = log.engine
+    engine_options = options.engine_options
+    if engine_options.version:
+        engine += f"@{engine_options.version}"
+    words = ["llmarch", "memory", str(reading.raw.reference), "--engine", engine]
+    if options.gpu is not None:
+        words += ["--gpus", _gpus_words(options)]
+    for flag, value in (
+        ("--context", options.context),
+        ("--batch", options.batch if options.batch > 1 else None),
+        ("--tp", options.tensor if (options.gpus or 1) > 1 else None),
+        ("--pp", options.pipeline if (options.pipeline or 1) > 1 else None),
+        ("--dp", options.data if (options.data or 1) > 1 else None),
+        ("--ep", options.expert if (options.expert or 1) > 1 else None),
+        ("--dcp", options.decode_context if (options.decode_context or 1) > 1 else None),
+        ("--utilization", options.utilization),
+        ("--weights", options.weights),
+        ("--kv-dtype", options.kv_dtype if options.kv_dtype != "auto" else None),
+        ("--max-num-batched-tokens", engine_options.batched_tokens),
+        ("--max-num-seqs", engine_options.max_sequences),
+        ("--block-size", engine_options.block_size),
+    ):
+        if value is not None:
+            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    if not engine_options.prefix_caching:
+        words.append("--no-prefix-caching")
+    if options.text_only:
+        words.append("--text-only")
+    return f"{shlex.join(words)} {_switches(log)}".rstrip()
+
+
+def _gpus_words(options: PlanOptions) -> str:
+    """Return GPUs as the command line takes them."""
+    gpu, count = options.gpu, options.gpus or 1
+    name = ""
+    if gpu is not None:
+        name = gpu.name
+        if gpu.source == LOGGED:
+            name = f"{gpu.memory_bytes / 2**30:.2f}GiB"
+    if count == 1:
+        return name
+    return f"{count}x{name}"

@@ -186,6 +186,11 @@ class Plan(Frozen):
         return self.per_gpu.times(gpus)
 
     @property
+    def engine_version(self) -> str:
+        """Return the version of the engine that was asked for, or that was read."""
+        return self.request.options.version or engine_of(self.convention.engine).version
+
+    @property
     def beyond_context(self) -> bool:
         """Return whether the context asked for is beyond the model's own."""
         return bool(self.context_limit) and self.request.context > (self.context_limit or 0)
@@ -212,7 +217,7 @@ class Plan(Frozen):
             "context": request.context,
             "batch": request.batch,
             "engine": self.convention.engine,
-            "engine_version": engine_of(self.convention.engine).version,
+            "engine_version": self.engine_version,
             "cache_dtype": self.convention.dtype,
             "weights": {
                 "format": weights.name,
@@ -456,7 +461,11 @@ class Planner:
             largest_batch=largest_batch,
             context_limit=a.context_length,
             remarks=division.remarks,
-            assumptions=(*pool.assumptions, *self._layout_assumptions(convention)),
+            assumptions=(
+                *pool.assumptions,
+                *self._layout_assumptions(convention),
+                *_version_assumptions(engine, request),
+            ),
             warnings=tuple(self._warnings(request, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
             cpu_bytes=self._remember("all", engine, request, weights, self._cpu_bytes),
@@ -736,6 +745,8 @@ class Planner:
                 context=request.context,
                 sequences=request.sequences,
                 stages=request.parallel.pipeline,
+                options=request.options,
+                text_only=request.text_only,
                 cpu_matrix_bytes=matrix,
             )
         )
@@ -812,6 +823,14 @@ class Planner:
             others = "activations, graphs and communication buffers"
             lines.append(f"{others} must fit into the rest of each GPU")
         return lines
+
+
+def _version_assumptions(engine: Engine, request: Request) -> list[str]:
+    """Return what rests on another version than the one that was asked for."""
+    asked = request.options.version
+    if not asked or asked == engine.version:
+        return []
+    return [f"activations and graphs as of {asked}, all else as of {engine.version}"]
 
 
 def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ A plan has what its compute costs, and how its bytes grow with the context.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -27,6 +28,7 @@ from .weight_formats import (
     WEIGHT_FORMATS,
     Weights,
     canonical_format,
+    cast_float32,
     resolve_weights,
 )
 
@@ -40,6 +42,8 @@ USUAL_CONTEXT = 131072
 SHORT_CONTEXT = 4096
 """The context that is taken if no model has a limit."""
 CURVE_POINTS = 96
+VERSION = re.compile(r"\d+\.\d+")
+"""How the version of an engine begins."""
 BITS_BY_HEADERS = "bits a weight by the headers, parameters by the config"
 HEADER_WORDS = {
     "verified": "as the headers say",
@@ -66,6 +70,7 @@ class PlanOptions(Frozen):
     """None: all GPUs in one tensor-parallel group."""
     expert: int | None = None
     engine: str = "ideal"
+    """The engine's name, with `@` and a version if that is not the one that was read."""
     utilization: float | None = None
     """The share of a GPU that may be filled; None: the engine's own default."""
     pipeline: int | None = None
@@ -208,7 +213,7 @@ class ModelPlanner:
         self.planner = Planner(reading.architecture)
         self.roofline = Roofline(self.planner)
         self.weights = cache(partial(resolve_requested_weights, reading))
-        """The weights in a format, by its name; None: as stored."""
+        """The weights in a format, by its name (None: as stored), as an engine loads them."""
 
     def plan(self, options: PlanOptions, longest: int | None = None) -> PlannedModel:
         """Return the plan of the model.
@@ -221,7 +226,7 @@ class ModelPlanner:
         a, name = self.reading.architecture, self.reading.name
         request, convention = plan_request(a, options)
         try:
-            weights = self.weights(options.weights)
+            weights = self.weights(options.weights, parse_engine(options.engine))
             plan = self.planner.plan(request, convention, weights)
         except ValueError as error:
             raise PlanError(f"{name}: {error}") from error
@@ -263,6 +268,10 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
     Raises PlanError if an option is not known.
     """
     engine = parse_engine(options.engine)
+    _, _, version = options.engine.partition("@")
+    engine_options = options.engine_options
+    if version:
+        engine_options = replace(engine_options, version=version)
     gpu_bytes = None
     if options.gpu:
         gpu_bytes = options.gpu.memory_bytes
@@ -276,7 +285,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
         gpu_bytes=gpu_bytes,
         utilization=options.utilization,
         gpu_name=gpu_name,
-        options=options.engine_options,
+        options=engine_options,
         reserve=options.reserve,
         pool_bytes=options.pool_bytes,
         speculative=options.speculative,
@@ -284,7 +293,8 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
         cpu_expert_layers=options.cpu_expert_layers,
         drafter=options.drafter,
     )
-    convention = Convention(engine.name, resolve_cache_dtype(a, engine, options.kv_dtype))
+    dtype = resolve_cache_dtype(a, engine, options.kv_dtype, options.weights)
+    convention = Convention(engine.name, dtype)
     return request, convention
 
 
@@ -303,11 +313,19 @@ def _cache_curve(
     return curve
 
 
-def parse_engine(name: str) -> Engine:
-    """Return the engine of a name in any case. Raises PlanError that lists them."""
+def parse_engine(text: str) -> Engine:
+    """Return the engine of a name in any case, without a version after `@`.
+
+    Raises PlanError for an unknown name or a version that is not possible.
+    """
+    name, at, version = text.partition("@")
     engine = find_engine(name)
     if engine is None:
         raise PlanError(f"no engine is called {name!r}", f"Known: {', '.join(ENGINES)}.")
+    if at and not engine.has_version_rules:
+        raise PlanError(f"the rules of {engine.name} are known of {engine.version} alone")
+    if at and not VERSION.match(version):
+        raise PlanError(f"{version!r} is no version", f"Such as {engine.name}@{engine.version}.")
     return engine
 
 
@@ -320,11 +338,13 @@ def parse_cache_dtype(name: str) -> str:
     return parse_choice("cache dtype", known, ("auto", *CACHE_DTYPES))
 
 
-def resolve_cache_dtype(a: Architecture, engine: Engine, name: str) -> str:
+def resolve_cache_dtype(
+    a: Architecture, engine: Engine, name: str, weights: str | None = None
+) -> str:
     """Return the dtype of a model's cache.
 
-    `auto` is what the checkpoint declares where the engine follows it, else the model's own 16
-    bits.
+    `auto` is what the checkpoint declares where the engine follows it, else the dtype that the
+    model runs in: 32 bits if its weights are asked for in 32, else its own 16.
     """
     known = parse_cache_dtype(name)
     if known != "auto":
@@ -336,15 +356,21 @@ def resolve_cache_dtype(a: Architecture, engine: Engine, name: str) -> str:
             return declared
     if engine.default_cache_dtype:
         return engine.default_cache_dtype
+    if weights is not None and canonical_format(weights) == "fp32":
+        return "fp32"
     if a.dtype == "float16":
         return "fp16"
     return "bf16"
 
 
-def resolve_requested_weights(reading: Reading, name: str | None) -> Weights:
+def resolve_requested_weights(
+    reading: Reading, name: str | None, engine: Engine | None = None
+) -> Weights:
     """Return the weight format asked for.
 
     By default weights are as stored, or 16 bits if the config does not say how.
+
+    engine: the engine that loads them, which may cast 32 bits to 16.
     """
     a = reading.architecture
     stored_bits, words = stored_format(reading)
@@ -352,7 +378,10 @@ def resolve_requested_weights(reading: Reading, name: str | None) -> Weights:
         known = parse_choice("weight format", canonical_format(name), WEIGHT_FORMATS)
         return resolve_weights(a, known, stored_bits, words)
     try:
-        return resolve_weights(a, "as-stored", stored_bits, words)
+        stored = resolve_weights(a, "as-stored", stored_bits, words)
+        if engine is not None and engine.casts_float32:
+            return cast_float32(stored)
+        return stored
     except ValueError as error:
         weights = resolve_weights(a, "bf16")
         return replace(weights, source=f"{weights.source}, for {error}")

@@ -7,6 +7,7 @@ mixes is in llama.cpp's src/llama-quant.cpp.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
@@ -120,6 +121,16 @@ class Weights(Frozen):
     def bytes_of(self, parameters: Mapping[str, int]) -> int:
         """Return the bytes of parameters by component."""
         return parameter_bytes(parameters, self)
+
+
+def cast_float32(weights: Weights) -> Weights:
+    """Return weights with those in 32 bits loaded in 16."""
+    widest = max(weights.other_bits, *weights.bits.values(), 0)
+    if widest <= 16:
+        return weights
+    bits = {component: min(16, n) for component, n in weights.bits.items()}
+    source = f"{weights.source}, 32 bits loaded as 16"
+    return replace(weights, bits=bits, other_bits=min(16, weights.other_bits), source=source)
 
 
 def parameter_bytes(parameters: Mapping[str, int], weights: Weights) -> int:

@@ -58,6 +58,7 @@ def calibrate(
 ) -> None:
     """Compare what an engine logged when it started with what llmarch plans for it."""
     from ..analyses import calibration
+    from ..analyses.engines.estimates import shown_memory
     from ..sources.gpus import GPU
     from ..sources.log_files import read_log
 
@@ -68,7 +69,7 @@ def calibrate(
     number, gpu = find_gpu(gpus)
     logged_bytes = parsed.figures.get("gpu")
     if gpu is None and logged_bytes is not None:
-        gpu = GPU("as logged", int(logged_bytes), "the log")
+        gpu = GPU("as logged", shown_memory(int(logged_bytes)), calibration.LOGGED)
     options = replace(parsed.options, gpu=gpu)
     if number is not None and number > 1:
         options = replace(options, gpus=number)

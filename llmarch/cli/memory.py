@@ -115,7 +115,7 @@ def memory(
             "--engine",
             metavar="NAME",
             help="Whose rules: ideal, transformers, vllm, sglang, llama.cpp, trtllm, mlx "
-            "(docs/cache.md).",
+            "(docs/cache.md); vllm@0.12 for what another version keeps.",
         ),
     ] = "ideal",
     utilization: Annotated[

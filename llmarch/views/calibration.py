@@ -32,8 +32,7 @@ def calibration_view(name: str, calibration: Calibration) -> Sheet:
         lines.append(("Differs", list(calibration.reasons)))
     else:
         lines.append(("Differs", ["nothing beyond what a plan aims at"]))
-    if calibration.switches:
-        lines.append(("Repeat", [f"llmarch memory … --engine {log.engine} {calibration.switches}"]))
+    lines.append(("Repeat", [calibration.command]))
     context = numbers.context(plan.request.context)
     gpus = plural(plan.request.parallel.gpus, "GPU")
     return Sheet(

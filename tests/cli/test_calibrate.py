@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,3 +139,47 @@ def test_the_command(tmp_path: Path, run: Run) -> None:
 @pytest.mark.parametrize("name", ["missing.log", "."])
 def test_a_log_that_cannot_be_read(name: str, run: Run) -> None:
     assert "cannot be read" in run("calibrate", name, "qwen3-8b", code=2)[1]
+
+
+VLLM_PARTS = """\
+(EngineCore pid=1) INFO [core.py:105] Initializing a V1 LLM engine (v0.19.0) with config: \
+model='google/gemma-3-27b-it', max_seq_len=8192, tensor_parallel_size=1, kv_cache_dtype=auto
+(APIServer pid=1) INFO [utils.py:233] non-default args: {'model': 'google/gemma-3-27b-it', \
+'max_model_len': 8192, 'gpu_memory_utilization': 0.95, 'enable_prefix_caching': False}
+(EngineCore pid=1) DEBUG [gpu_worker.py:284] worker init memory snapshot: torch_peak=0.0GiB, \
+free_memory=78.68GiB, total_memory=79.19GiB, cuda_memory=0.51GiB
+(EngineCore pid=1) INFO [gpu_model_runner.py:5955] Estimated CUDA graph memory: 1.05 GiB total
+(EngineCore pid=1) DEBUG [gpu_worker.py:435] Memory profiling takes 35.21 seconds. Total non KV \
+cache memory: 55.7GiB; torch peak memory increase: 3.99GiB; non-torch forward increase memory: \
+0.26GiB; weights memory: 51.45GiB.
+(EngineCore pid=1) INFO [gpu_worker.py:436] Available KV cache memory: 19.53 GiB
+"""
+
+
+def test_every_part_that_vllm_logs_is_read() -> None:
+    log = parse_log(VLLM_PARTS)
+    assert {name: round(size / GIB, 2) for name, size in log.figures.items()} == {
+        "weights": 51.45,
+        "activations": 3.99,
+        "runtime": 0.26,
+        "graphs": 1.05,
+        "gpu": 79.19,
+        "room": 19.53,
+    }
+    assert log.options.engine_options.version == "0.19.0"
+    assert not log.options.engine_options.prefix_caching
+
+
+def test_the_command_to_repeat_can_be_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It plans the same start, and has the logged room."""
+    log = tmp_path / "vllm.log"
+    log.write_text(VLLM_PARTS)
+    document = Run(capsys, "calibrate").document(str(log), "gemma3-27b", "--gpus", "H100")
+    program, command, *arguments = shlex.split(document["command"])
+    assert (program, command) == ("llmarch", "memory")
+    (plan,) = Run(capsys, "memory").document(*arguments)["models"]
+    assert plan["engine_version"] == "0.19.0"
+    assert plan["pool"]["memory_bytes"] == pytest.approx(19.53 * GIB, rel=1e-3)
+    assert plan["context"] == 8192 and plan["utilization"] == 0.95

@@ -74,6 +74,10 @@ class Engine:
     follows_checkpoint: bool = False
     """Whether `auto` takes the dtype of the cache that the checkpoint declares."""
 
+    has_version_rules: bool = False
+    """Whether what it keeps beside weights and cache is known of other versions as well."""
+    casts_float32: bool = False
+    """Whether weights in 32 bits are loaded in 16, unless 32 are asked for."""
     divides_experts_across_groups: bool = False
     """Whether groups with sequences of their own divide the experts among them."""
     divides_by_layers: bool = False

@@ -7,6 +7,8 @@ is fitted to a model. Sizes are bytes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ...architecture.layers import used_mixers
 from ...architecture.schema import (
     FFN,
@@ -19,53 +21,158 @@ from ...architecture.schema import (
     Mixer,
     MoE,
     Rope,
+    Tower,
 )
 from .pools import GIB, AllowancePart, AllowanceRequest
 
 ELEMENT = 2
 """Bytes of an activation."""
-LOGIT_BYTES = 38
-"""Bytes of a logit while a batch is sampled with top-k and top-p: the logit in 16 and in 32 bits,
-the sorted copy with 64-bit indices, and the sort's own buffers (vllm: v1/sample/ops/
-topk_topp_sampler.py apply_top_k_top_p; logs give 35 to 40)."""
+LOGIT_BYTES = 14
+"""Bytes of a logit while a batch is sampled: the logit in 16 and in 32 bits, its probability and a
+random number in 32 bits (vllm: v1/sample/sampler.py, v1/sample/ops/topk_topp_sampler.py
+forward_native and random_sample; 52 logs of vLLM 0.19 give 14 to 15 in all)."""
+SORTED_LOGIT_BYTES = 38
+"""The same where logits are sorted for top-k and top-p, as vLLM did up to 0.16: with a sorted copy,
+64-bit indices and the sort's own buffers (logs give 35 to 40)."""
 RESIDUALS = 3
-"""Tensors as wide as the stream that are alive beside the largest pair."""
-RUNTIME = GIB // 5
-"""Code modules, cuBLAS workspaces and metadata of one process."""
+"""Tensors as wide as the stream that are alive beside the largest pair, or while sampling."""
+RUNTIME = GIB // 4
+"""Code modules, cuBLAS workspaces and metadata of one process (logs of vLLM from 0.18 on: 0.24 to
+0.27 GiB)."""
 COMMUNICATION = 2 * GIB // 5
-"""Buffers of collectives between ranks."""
+"""Buffers of collectives between ranks that are joined by PCIe."""
+NVLINK_COMMUNICATION = 37 * GIB // 20
+"""Buffers of collectives between ranks that are joined by NVLink switches (logs of vLLM 0.19 on
+H100: 1.82 GiB with 2 ranks to 1.96 with 4, whatever the model)."""
 AMD_RUNTIME = GIB
 """What ROCm's libraries keep in addition."""
-GRAPH_BYTES_PER_LAYER = 6 * 2**20
-"""Bytes of captured graphs per layer of the model, over all captured batch sizes."""
+GRAPH_BYTES_PER_LAYER = 3 * 2**20 // 8
+"""Bytes of a layer's captured graphs for each captured batch size, of both kinds (50 logs of vLLM
+0.19: 0.2 MiB of piecewise graphs, 0.17 of full ones)."""
+FIRST_GRAPH_BYTES = 2**27
+"""Bytes of the first captured graph (logs: 84 to 224 MiB)."""
+SPLITS = 32
+"""Parts into which attention divides a sequence in captured graphs, with a float32 result each
+(logs: 32 * batch * heads * dim * 4 bytes to the MiB; vllm: v1/attention/backends/flash_attn.py
+max_num_splits)."""
 AXES_POSITIONS = 4
 """Positions of a table as a multiple of the context, where positions have several axes (vllm:
 mrope.py cache_max_position_num)."""
+MOST_IMAGE_TOKENS = 16384
+"""Tokens of the largest image where any size is taken: max_pixels of Qwen's processors
+(transformers: models/qwen2_vl/image_processing_qwen2_vl.py: 28 * 28 * 1280 by default, 12,845,056
+pixels in the published files)."""
 AMD_NAMES = ("MI", "RX", "Radeon")
+NVLINK_NAMES = ("A100", "A800", "H100", "H200", "H20", "H800", "GH200", "B200", "B300", "GB")
+"""How the names of GPUs begin whose ranks are joined by NVLink, unless they say PCIe."""
 
 
-def estimate_activations(request: AllowanceRequest) -> AllowancePart:
-    """Return the largest activations of one batch: a layer's, or those of sampling."""
-    forward = request.batched_tokens * token_activation_bytes(request.share)
+def estimate_activations(
+    request: AllowanceRequest, logit_bytes: int = LOGIT_BYTES, keeps_workspace: bool = True
+) -> AllowancePart:
+    """Return the largest activations of one batch: a layer's, or those of sampling.
+
+    logit_bytes: bytes of a logit while a batch is sampled.
+    keeps_workspace: whether the buffers of routed experts stay allocated while a batch is sampled.
+    """
+    share, batched = request.share, request.batched_tokens
+    workspace = 0
+    if keeps_workspace:
+        workspace = batched * ELEMENT * workspace_elements(share)
+    forward = batched * token_activation_bytes(share, with_experts=not keeps_workspace)
     sampling = 0
+    sequences = min(request.max_sequences, batched)
     if request.last_stage:
-        sequences = min(request.max_sequences, request.batched_tokens)
-        sampling = sequences * request.architecture.vocab_size * LOGIT_BYTES
-    tokens = f"{request.batched_tokens:,} tokens through a layer"
+        sampling = sequences * request.architecture.vocab_size * logit_bytes
+        if keeps_workspace:
+            sampling += batched * ELEMENT * RESIDUALS * share.hidden_size
+    words = f"{batched:,} tokens through a layer"
     if sampling > forward:
-        sequences = min(request.max_sequences, request.batched_tokens)
-        tokens = f"sampling {sequences:,} sequences over the vocabulary"
-    return AllowancePart("activations", max(forward, sampling), f"estimate: {tokens}")
+        words = f"sampling {sequences:,} sequences over the vocabulary"
+    if workspace:
+        words += f", buffers of experts for {batched:,} tokens"
+    size = max(forward, sampling) + workspace
+    encoded = encoder_pass(request)
+    size += encoded.features
+    if encoded.activations > size:
+        size = encoded.activations
+        words = f"{encoded.patches:,} patches through a layer of the encoder"
+    return AllowancePart("activations", size, f"estimate: {words}")
 
 
-def token_activation_bytes(share: Architecture) -> int:
+class EncoderPass(NamedTuple):
+    """What the largest batch of images takes."""
+
+    patches: int = 0
+    activations: int = 0
+    """Bytes of the activations in a layer of the encoder."""
+    features: int = 0
+    """Bytes of the encoded tokens, which are kept while the decoder runs."""
+
+
+def encoder_pass(request: AllowanceRequest) -> EncoderPass:
+    """Return what the largest batch of images takes; nothing without an encoder that runs.
+
+    As many images of the largest size as a batch of tokens has room for, at least one (vllm:
+    v1/worker/gpu_model_runner.py profile_run, v1/core/encoder_cache_manager.py
+    compute_mm_encoder_budget).
+    """
+    found = EncoderPass()
+    if request.text_only:
+        return found
+    for tower in request.architecture.towers.values():
+        if isinstance(tower, Tower):
+            one = image_patches(tower)
+            images = max(1, request.batched_tokens // max(1, one // tower.merge**2))
+            patches = images * one
+            width = 2 * tower.ffn.width + RESIDUALS * tower.hidden_size
+            tokens = patches // tower.merge**2
+            features = tokens * request.share.hidden_size * ELEMENT
+            if patches * width * ELEMENT > found.activations:
+                found = EncoderPass(patches, patches * width * ELEMENT, features)
+    return found
+
+
+def image_patches(tower: Tower) -> int:
+    """Return the patches of the largest image: of its own size, else of 16,384 tokens."""
+    if tower.image_size is None:
+        return MOST_IMAGE_TOKENS * tower.merge**2
+    side = tower.image_size // tower.patch_size
+    return side * side
+
+
+def workspace_elements(share: Architecture) -> int:
+    """Return the elements of a token in the buffers that routed experts keep allocated.
+
+    For each chosen expert its activation or its output, and its gate and up or its output, in two
+    buffers (vllm: model_executor/layers/fused_moe/experts/triton_moe.py workspace_shapes; 8 logs of
+    vLLM 0.19 agree within 4 %).
+    """
+    most = 0
+    for ffn in share.ffns.values():
+        if isinstance(ffn, MoE):
+            stream = ffn.latent_width or share.hidden_size
+            entry = ffn.expert_width
+            if ffn.gated:
+                entry *= 2
+            buffers = max(ffn.expert_width, stream) + max(entry, stream)
+            most = max(most, ffn.active * buffers)
+    return most
+
+
+def token_activation_bytes(share: Architecture, with_experts: bool = True) -> int:
     """Return the bytes of the activations of a token at their peak, on a rank.
 
     A layer's widest block (an MLP's gate, up and product; the same for each chosen expert, or its
     output), and the streams.
+
+    with_experts: whether routed experts count.
     """
     widest = 0
     for ffn in share.ffns.values():
+        if isinstance(ffn, MoE) and not with_experts:
+            widest = max(widest, 3 * ffn.shared_width)
+            continue
         widest = max(widest, _ffn_elements(ffn, share.hidden_size))
     for mixer in used_mixers(share).values():
         widest = max(widest, _mixer_elements(mixer))
@@ -134,29 +241,78 @@ def table_positions(rope: Rope, context: int) -> int:
             return context
 
 
-def graphs_part(request: AllowanceRequest) -> AllowancePart:
-    """Return the memory of captured graphs."""
+def graphs_part(request: AllowanceRequest, largest: int) -> AllowancePart:
+    """Return the memory of captured graphs.
+
+    largest: the largest batch that is captured.
+    """
     layers = len(request.architecture.layers)
-    size = layers * GRAPH_BYTES_PER_LAYER
-    words = f"estimate: captured graphs of {layers} layers"
+    sizes = count_captured_sizes(largest)
+    first = max(FIRST_GRAPH_BYTES, split_bytes(request.share, min(largest, request.max_sequences)))
+    size = layers * GRAPH_BYTES_PER_LAYER * sizes + first
+    words = f"estimate: graphs of {layers} layers for {sizes} batches up to {largest:,}"
     return AllowancePart("graphs", size, words)
 
 
-def runtime_part(request: AllowanceRequest) -> AllowancePart:
-    """Return what the driver, the libraries and collectives keep.
+def count_captured_sizes(largest: int) -> int:
+    """Return how many batch sizes are captured up to the largest.
 
-    The driver keeps some of what nvidia-smi shows: torch sees 0.3 to 0.9 GiB less (23.7 of 24 GiB,
-    44.4 of 45, 79.2 of 79.7, 139.8 of 140.4).
+    1, 2, 4, then every 8th below 256 and every 16th from there on (vllm/config/vllm.py
+    _set_cudagraph_sizes).
     """
+    small = sum(size <= largest for size in (1, 2, 4))
+    eights = len(range(8, min(largest + 1, 256), 8))
+    sixteens = len(range(256, largest + 1, 16))
+    return small + eights + sixteens
+
+
+def split_bytes(share: Architecture, sequences: int) -> int:
+    """Return the bytes of the partial results of attention that is divided into splits."""
+    widest = 0
+    for mixer in used_mixers(share).values():
+        match mixer:
+            case (
+                Attention(heads=heads, v_head_dim=dim)
+                | LatentAttention(heads=heads, kv_lora_rank=dim)
+            ):
+                widest = max(widest, heads * dim)
+            case _:
+                pass
+    return SPLITS * sequences * widest * 4
+
+
+def runtime_part(request: AllowanceRequest) -> AllowancePart:
+    """Return what libraries and collectives keep."""
     size = RUNTIME
     words = ["libraries"]
-    memory = request.gpu.memory_bytes
-    if memory is not None:
-        size += 3 * GIB // 10 + memory // 400
-        words.append("the driver's share")
+    name = request.gpu.name
     if request.ranks > 1:
         size += COMMUNICATION
+        if name.startswith(NVLINK_NAMES) and "PCIe" not in name:
+            size += NVLINK_COMMUNICATION - COMMUNICATION
         words.append("collectives")
-    if request.gpu.name.startswith(AMD_NAMES):
+    if name.startswith(AMD_NAMES):
         size += AMD_RUNTIME
     return AllowancePart("runtime", size, f"estimate: {', '.join(words)}")
+
+
+def driver_parts(request: AllowanceRequest) -> list[AllowancePart]:
+    """Return what the driver keeps of the memory that it shows; nothing without a GPU.
+
+    torch sees 0.3 to 0.9 GiB less (23.7 of 24 GiB, 44.4 of 45, 79.2 of 79.7, 139.8 of 140.4).
+    """
+    memory = request.gpu.memory_bytes
+    if memory is None:
+        return []
+    words = "estimate: the driver's share of the memory that it shows"
+    return [AllowancePart("driver", memory - usable_memory(memory), words)]
+
+
+def usable_memory(shown: int) -> int:
+    """Return the bytes that programs see of what the driver shows."""
+    return shown - 3 * GIB // 10 - shown // 400
+
+
+def shown_memory(usable: int) -> int:
+    """Return the bytes that the driver shows where programs see so many."""
+    return (usable + 3 * GIB // 10) * 400 // 399

@@ -22,7 +22,7 @@ from ...architecture.schema import Architecture, Attention, LinearAttention, Mix
 from ..cache_parts import ELEMENT_BYTES, GGML_BLOCK_BYTES, CachePart, Convention
 from ..sharding import Placement, usual_placement
 from .base import Engine
-from .estimates import runtime_part, token_activation_bytes
+from .estimates import driver_parts, runtime_part, token_activation_bytes
 from .pools import (
     AllowancePart,
     AllowanceRequest,
@@ -315,7 +315,7 @@ class LlamaCpp(Engine):
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache: the compute buffer, and the runtime."""
-        return [compute_buffer(request), runtime_part(request)]
+        return [compute_buffer(request), runtime_part(request), *driver_parts(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the cells of a device."""

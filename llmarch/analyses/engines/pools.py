@@ -45,6 +45,9 @@ class EngineOptions(Frozen):
     """llama.cpp: slots that share one stream of cells (`--kv-unified`)."""
     full_windows: bool = False
     """llama.cpp: whether windows keep every token (`--swa-full`)."""
+    version: str = ""
+    """The engine's version, whose estimates of activations and graphs differ; empty: the one that
+    was read."""
     gpu_layers: int | None = None
     """llama.cpp's `-ngl`: layers on GPUs, the last ones, of which the output counts as one. None:
     all."""
@@ -231,7 +234,7 @@ class AllowancePart(Frozen):
     """One thing that an engine keeps on a GPU beside weights and cache."""
 
     name: str
-    """`activations`, `graphs`, `runtime`, or `reserve`."""
+    """`activations`, `graphs`, `runtime`, `driver`, `tables`, or `reserve`."""
     size: int
     """Bytes."""
     source: str
@@ -264,6 +267,9 @@ class AllowanceRequest(Frozen):
     """Sequences that the ranks serve at a time."""
     stages: int = 1
     """Pipeline stages."""
+    options: EngineOptions = EngineOptions()
+    text_only: bool = False
+    """Whether encoders are left out."""
     cpu_matrix_bytes: int = 0
     """Bytes of the largest matrix that stays on the CPU and is computed with."""
 

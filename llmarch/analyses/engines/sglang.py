@@ -21,7 +21,7 @@ from ...architecture.schema import (
 )
 from ..cache_parts import FIXED_ROLES, CachePart, Convention
 from .base import Engine, configured_state_dtype, has_windows
-from .estimates import estimate_activations, graphs_part, runtime_part
+from .estimates import driver_parts, estimate_activations, graphs_part, runtime_part
 from .pools import (
     GIB,
     AllowancePart,
@@ -164,6 +164,7 @@ class SGLang(Engine):
         "srt/arg_groups/memory_hook.py",
     )
     utilization_meaning = "weights and pools"
+    casts_float32 = True
     follows_checkpoint = True
     has_block_checks = True
     launch_programs = ("sglang", "sglang.launch_server", "launch_server")
@@ -335,8 +336,12 @@ class SGLang(Engine):
 
         Of the share, only what the driver and libraries keep before the weights is lost.
         """
-        outside = [estimate_activations(request), graphs_part(request)]
-        return [*(replace(part, inside=False) for part in outside), runtime_part(request)]
+        outside = [estimate_activations(request), graphs_part(request, request.max_sequences)]
+        return [
+            *(replace(part, inside=False) for part in outside),
+            runtime_part(request),
+            *driver_parts(request),
+        ]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pools of a rank's cache."""

@@ -14,7 +14,7 @@ from ...architecture.schema import Architecture, LinearAttention, Mixer
 from ..cache_parts import Convention
 from .base import Engine, configured_state_dtype
 from .blocks import WindowPools
-from .estimates import estimate_activations, runtime_part
+from .estimates import driver_parts, estimate_activations, runtime_part
 from .pools import AllowancePart, AllowanceRequest, EngineOptions, GPUTraits, Pool, PoolRequest
 
 BLOCK_TOKENS = 32
@@ -61,7 +61,7 @@ class TensorRTLLM(Engine):
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache; it comes before the fraction."""
         activations = estimate_activations(request)
-        return [activations, runtime_part(request)]
+        return [activations, runtime_part(request), *driver_parts(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pools of blocks."""

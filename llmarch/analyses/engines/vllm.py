@@ -8,7 +8,9 @@ share of a GPU for weights, peak activations, captured graphs and libraries; the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import ceil
 
@@ -21,7 +23,15 @@ from ...architecture.schema import (
 )
 from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
 from .base import Engine, LayerParts, configured_state_dtype, has_latents, has_states, has_windows
-from .estimates import AMD_NAMES, estimate_activations, graphs_part, runtime_part, tables_part
+from .estimates import (
+    AMD_NAMES,
+    SORTED_LOGIT_BYTES,
+    driver_parts,
+    estimate_activations,
+    graphs_part,
+    runtime_part,
+    tables_part,
+)
 from .pools import (
     GIB,
     REMEMBERED,
@@ -69,6 +79,12 @@ VLLM_CACHE_WORDS = {
     "int4_per_token_head": "int4_per_token_head",
 }
 """What --kv-cache-dtype calls the dtypes (vllm/config/cache.py CacheDType)."""
+UNSORTED_VERSION = (0, 17)
+"""Since when sampling does not sort the logits, by logs of 0.16.0 and 0.17.0."""
+GRAPHS_VERSION = (0, 21)
+"""Since when captured graphs are taken from the share (v1/worker/gpu_worker.py: "default since
+v0.21.0")."""
+BLACKWELL_NAMES = ("B200", "B300", "GB200", "GB300")
 LARGE_GPU = 160 * GIB
 MEDIUM_GPU = 70 * GIB
 NO_COLUMNS = ("mamba", "short_conv", "rwkv4", "rwkv7")
@@ -348,6 +364,8 @@ class VLLM(Engine):
     )
     utilization = 0.92
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
+    casts_float32 = True
+    has_version_rules = True
     follows_checkpoint = True
     divides_experts_across_groups = True
     has_block_checks = True
@@ -380,10 +398,15 @@ class VLLM(Engine):
         ("weights", r"[Mm]odel loading took ([\d.]+) (Gi?B)"),
         ("weights", r"[Ll]oading model weights took ([\d.]+) (Gi?B)"),
         ("weights", r"model weights take ([\d.]+)(GiB)"),
+        ("weights", r"weights memory: ([\d.]+)(GiB)"),
         ("activations", r"PyTorch activation peak memory takes ([\d.]+)(GiB)"),
+        ("activations", r"torch peak memory increase: ([\d.]+)(GiB)"),
         ("runtime", r"non_torch_memory takes ([\d.]+)(GiB)"),
+        ("runtime", r"non-torch forward increase memory: ([\d.]+)(GiB)"),
         ("graphs", r"Graph capturing finished in .*? took ([\d.]+) (GiB)"),
+        ("graphs", r"Estimated CUDA graph memory: ([\d.]+) (GiB)"),
         ("gpu", r"total_gpu_memory \(([\d.]+)(GiB)\)"),
+        ("gpu", r"\btotal_memory=([\d.]+)(GiB)"),
         ("room", r"Available KV cache memory: (-?[\d.]+) (GiB)"),
         ("room", r"memory reserved for KV Cache is ([\d.]+)(GiB)"),
         ("tokens", r"GPU KV cache size: ([\d,]+) tokens"),
@@ -535,10 +558,20 @@ class VLLM(Engine):
         return None
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
-        """Return activations, graphs and libraries, which gpu_memory_utilization includes."""
-        activations = estimate_activations(request)
-        graphs = graphs_part(request)
-        parts = [activations, graphs, runtime_part(request)]
+        """Return activations, graphs and libraries, which gpu_memory_utilization includes.
+
+        Up to 0.16 logits were sorted and experts' buffers freed; up to 0.20 graphs came on top of
+        the share (v1/worker/gpu_worker.py determine_available_memory says since when not).
+        """
+        version = read_version(request.options.version)
+        if version < UNSORTED_VERSION:
+            activations = estimate_activations(request, SORTED_LOGIT_BYTES, keeps_workspace=False)
+        else:
+            activations = estimate_activations(request)
+        graphs = graphs_part(request, largest_captured_batch(request))
+        if version < GRAPHS_VERSION:
+            graphs = replace(graphs, inside=False)
+        parts = [activations, graphs, runtime_part(request), *driver_parts(request)]
         tables = tables_part(request)
         if tables is not None:
             parts.append(tables)
@@ -554,6 +587,26 @@ class VLLM(Engine):
         if sparse:
             return ["an fp8 cache of sparse attention as fp8_ds_mla"]
         return []
+
+
+def read_version(text: str) -> tuple[int, ...]:
+    """Return the numbers of a version, `0.19.1rc1` as (0, 19, 1); the one read for other text."""
+    numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text or VLLM.version)
+    if numbers is None:
+        return read_version(VLLM.version)
+    return tuple(int(number or 0) for number in numbers.groups())
+
+
+def largest_captured_batch(request: AllowanceRequest) -> int:
+    """Return the tokens of the largest captured graph (vllm/config/vllm.py _set_cudagraph_sizes).
+
+    Twice the tokens of a decoding step, at most 512, on a B200 and its kin 1,024.
+    """
+    most = 512
+    if request.gpu.name.startswith(BLACKWELL_NAMES):
+        most = 1024
+    step = request.max_sequences * (1 + request.options.draft_tokens)
+    return min(2 * step, most, request.batched_tokens)
 
 
 def _is_small_tier(gpu: GPUTraits) -> bool:

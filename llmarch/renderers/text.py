@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from io import StringIO
+from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from ..views.documents import ABSENT, Comparison, Sheet, Strip, Table
+from ..views.documents import ABSENT, Command, Comparison, Sheet, Strip, Table
 from .cleaning import clean_lines
 from .columns import spans, table_lines, text_lines
 
@@ -60,10 +61,25 @@ class Out(Console):
         self.write_lines(text_lines(what.plain, room), indent)
         self.file.write("\n" * below)
 
+    def show_lines(self, lines: Iterable[Text], indent: int = LEFT_MARGIN, below: int = 0) -> None:
+        """Print lines, none of which is broken.
+
+        lines: what to print.
+        indent: columns before each.
+        below: empty lines after them.
+        """
+        if self.is_terminal:
+            margin = Text(" " * indent)
+            for line in lines:
+                self.print(margin + line, soft_wrap=True)
+        else:
+            self.write_lines((line.plain for line in lines), indent)
+        self.file.write("\n" * below)
+
     def write_lines(self, lines: Iterable[str], indent: int = LEFT_MARGIN) -> None:
         """Write lines as they are, without styles: what is no terminal gets none.
 
-        lines: none wider than the console.
+        lines: what to write.
         indent: columns before each.
         """
         margin = " " * indent
@@ -121,8 +137,10 @@ def broken_text(value: Text, width: int) -> Text:
 
 
 def broken_lines(value: Text, width: int) -> list[Text]:
-    """Return the lines of text, none wider than a width, in the same styles."""
+    """Return the lines of text in the same styles, none wider than a width but of a command."""
     lines = value.split("\n", allow_blank=True)
+    if value.no_wrap:
+        return list(lines)
     return [line[start:end] for line in lines for start, end in spans(line.plain, width)]
 
 
@@ -176,8 +194,15 @@ def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
 
 
 def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
-    """Print each label with its lines, which are broken beside it."""
-    rows = [(text(label, "cyan"), text("\n".join(values))) for label, values in lines]
+    """Print each label with its lines, which are broken beside it; commands stay in one line."""
+    rows: list[tuple[Text, Text]] = []
+    for label, values in lines:
+        shown = text(label, "cyan")
+        for is_command, some in groupby(values, lambda value: isinstance(value, Command)):
+            joined = text("\n".join(some))
+            joined.no_wrap = is_command
+            rows.append((shown, joined))
+            shown = text("")
     hanging(out, rows, LABEL_GAP)
 
 
@@ -198,13 +223,15 @@ def hanging(
     for label, value in rows:
         if room < LEAST_ROOM:
             parts = broken_lines(value, out.width - indent - HANGING)
-            lines += [label, *(Text(" " * HANGING) + part for part in parts)]
+            if label.plain:
+                lines.append(label)
+            lines += [Text(" " * HANGING) + part for part in parts]
             continue
         first, *others = broken_lines(value, room)
         blank = Text(" " * (start - label.cell_len))
-        lines.append(label + blank + first)
+        lines.append(Text.assemble(label, blank, first))
         lines += [Text(" " * start) + part for part in others]
-    out.show(Text("\n").join(lines), indent, below)
+    out.show_lines(lines, indent, below)
 
 
 def print_notes(out: Out, notes: list[str]) -> None:

@@ -11,6 +11,12 @@ ABSENT = "–"
 """The cell of a table for what a model does not have."""
 
 
+class Command(str):
+    """A command for a shell, which is one line however long: nothing breaks it."""
+
+    __slots__ = ()
+
+
 @frozen
 class Sheet(Frozen):
     """One model: a title with its origin, a headline, labelled lines, and notes below."""

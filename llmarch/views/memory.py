@@ -10,7 +10,7 @@ from ..analyses.memory import Footprint, Plan
 from ..analyses.planning import PlannedModel
 from ..architecture.frozen import Frozen, frozen
 from . import numbers
-from .documents import Table
+from .documents import Command, Table
 from .numbers import number, plural
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def fit_view(advice: Advice, gpu_name: str, warnings: Sequence[str] = ()) -> Mem
     if advice.gpu_layers is not None:
         number_of = f"{advice.gpu_layers.gpus} × {gpu_name}"
         words = f"-ngl {advice.gpu_layers.layers} keeps as many layers as fit on {number_of}"
-        lines.append(("On the CPU", [f"{words}, the others on the CPU:", advice.launch]))
+        lines.append(("On the CPU", [f"{words}, the others on the CPU:", Command(advice.launch)]))
     others = [
         f"{parallel_words(plan)}: {number(plan.largest_batch or 0)} sequences"
         for plan in advice.layouts
@@ -122,7 +122,7 @@ def fit_view(advice: Advice, gpu_name: str, warnings: Sequence[str] = ()) -> Mem
     if len(others) > 1:
         lines.append(("Layouts", others))
     if advice.launch and advice.fits:
-        lines.append(("Launch", [advice.launch]))
+        lines.append(("Launch", [Command(advice.launch)]))
     shown = [(label, text) for label, text in view.lines if label in FIT_LABELS]
     if advice.contradicted:
         shown = [(CONFIG_FITS if label == "Fits" else label, text) for label, text in shown]

@@ -62,6 +62,22 @@ def test_text(run: Run) -> None:
         assert text in out
 
 
+@pytest.mark.parametrize("columns", [20, 60, 80, 200])
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "llama.cpp"])
+def test_commands_are_not_broken(
+    engine: str, columns: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command is one line at any width, so that it can be copied; also with layers on the CPU."""
+    for gpus in ("2xH200", "RTX 4090", "8xH200"):
+        args = ("qwen3-235b", "--gpus", gpus, "--context", "8k", "--engine", engine)
+        launch = run.document(*args)["launch"]
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out, _ = run(*args, columns=columns)
+        shown = [line for line in out.splitlines() if launch in line]
+        says_launch = "Launch" in out or "others on the CPU" in " ".join(out.split())
+        assert bool(shown) == says_launch
+
+
 LINES = [
     ("vllm serve Qwen/Qwen3-8B -tp 2 --max-model-len 32k", "vllm", 32000, 2),
     ("vllm serve Qwen/Qwen3-8B --tensor_parallel_size=4 --max-model-len=32K", "vllm", 32768, 4),

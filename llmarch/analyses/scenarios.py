@@ -66,6 +66,8 @@ class Scenario(Frozen):
     """Which of the models that were named it is, counted from 0."""
     reason: str = ""
     """Why it cannot be planned; empty if it is."""
+    status: str = "unverified"
+    """How far the model's config is checked against its checkpoint."""
 
     def to_row(self) -> dict[str, Any]:
         """Return the scenario as one flat row, with the unit in every name."""
@@ -84,11 +86,12 @@ class Scenario(Frozen):
             "cache_dtype": options.kv_dtype,
             "not_possible": self.reason or None,
         }
+        status = {"status": self.status}
         if planned is None:
-            return row | dict.fromkeys(PLANNED_COLUMNS)
+            return row | dict.fromkeys(PLANNED_COLUMNS) | status
         row["weights_format"] = planned.plan.weights.name
         row["cache_dtype"] = planned.plan.convention.dtype
-        return row | planned_columns(planned)
+        return row | planned_columns(planned) | status
 
 
 PLANNED_COLUMNS = (
@@ -109,8 +112,14 @@ PLANNED_COLUMNS = (
     "decode_tokens_per_second_at_most",
     "decode_tokens_per_second_all_at_most",
     "prefill_seconds_at_least",
+    "context_limit_tokens",
+    "context_overflow",
+    "warnings",
+    "remarks",
 )
 """Columns of a row that a plan fills, in their order."""
+SENTENCES = "; "
+"""What stands between the warnings of a row."""
 
 
 def planned_columns(planned: PlannedModel) -> dict[str, Any]:
@@ -141,7 +150,13 @@ def planned_columns(planned: PlannedModel) -> dict[str, Any]:
             speed.decode_tokens_per_second_all,
             speed.prefill_seconds,
         ]
-    return dict(zip(PLANNED_COLUMNS, [*figures, *times], strict=True))
+    sentences: list[Any] = [
+        plan.context_limit,
+        plan.beyond_context,
+        SENTENCES.join(plan.warnings),
+        SENTENCES.join(plan.remarks),
+    ]
+    return dict(zip(PLANNED_COLUMNS, [*figures, *times, *sentences], strict=True))
 
 
 def plan_scenarios(
@@ -171,6 +186,6 @@ def plan_scenarios(
                 planned = planner.plan(options, longest)
             except PlanError as error:
                 reason = str(error).removeprefix(f"{reading.name}: ")
-                yield Scenario(reading.name, options, None, number, reason)
+                yield Scenario(reading.name, options, None, number, reason, reading.status)
                 continue
-            yield Scenario(reading.name, options, planned, number)
+            yield Scenario(reading.name, options, planned, number, status=reading.status)

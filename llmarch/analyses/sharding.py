@@ -254,7 +254,7 @@ def division_remarks(a: Architecture, parallel: Parallel) -> list[str]:
         remarks.append(f"EP {parallel.expert} divides nothing: there are no experts")
     if parallel.tensor > 1:
         for mixer in used_mixers(a).values():
-            remarks += _undivided_of_mixer(mixer, parallel.tensor)
+            remarks += _undivided_of_mixer(mixer, parallel)
     for ffn in a.ffns.values():
         if isinstance(ffn, MoE) and ffn.experts % parallel.expert:
             most = -(-ffn.experts // parallel.expert)
@@ -269,15 +269,21 @@ def division_remarks(a: Architecture, parallel: Parallel) -> list[str]:
     return list(dict.fromkeys(remarks))
 
 
-def _undivided_of_mixer(mixer: Mixer, ranks: int) -> Iterator[str]:
+def _undivided_of_mixer(mixer: Mixer, parallel: Parallel) -> Iterator[str]:
     """Yield what several ranks hold of a mixer."""
+    ranks = parallel.tensor
     match mixer:
         case Attention():
-            yield from _undivided_of_attention(mixer, ranks)
-        case LatentAttention(indexer=None):
-            yield "MLA latent on every rank"
-        case LatentAttention():
-            yield "MLA latent and indexer keys on every rank"
+            yield from _undivided_of_attention(mixer, parallel)
+        case LatentAttention(indexer=indexer):
+            what = "MLA latent"
+            if indexer is not None:
+                what = "MLA latent and indexer keys"
+            copies = ranks // parallel.decode_context
+            if parallel.decode_context == 1:
+                yield f"{what} on every rank"
+            elif copies > 1:
+                yield f"{what}: each token on {copies} ranks"
         case CompressedAttention():
             yield "the single latent head, indexer keys and compressor states on every rank"
         case LinearAttention(variant="mamba2", key_heads=groups):
@@ -289,13 +295,17 @@ def _undivided_of_mixer(mixer: Mixer, ranks: int) -> Iterator[str]:
             pass
 
 
-def _undivided_of_attention(mixer: Attention, ranks: int) -> Iterator[str]:
+def _undivided_of_attention(mixer: Attention, parallel: Parallel) -> Iterator[str]:
     heads = mixer.kv_heads
-    if mixer.kv_from is None and heads < ranks:
+    copies = parallel.tensor // heads // parallel.decode_context
+    if mixer.kv_from is None and copies > 1:
         plural = "s"
         if heads == 1:
             plural = ""
-        yield f"{heads} KV head{plural}: each on {ranks // heads} ranks"
+        each = "each"
+        if parallel.decode_context > 1:
+            each = "each token"
+        yield f"{heads} KV head{plural}: {each} on {copies} ranks"
     if mixer.block_index:
         yield "block index keys on every rank"
 

@@ -336,6 +336,16 @@ class ScenarioDocument(TypedDict):
     """Most tokens a second of all sequences."""
     prefill_seconds_at_least: float | None
     """Least seconds for a prompt of the whole context."""
+    context_limit_tokens: int | None
+    """Context length of the model."""
+    context_overflow: bool | None
+    """Whether the context that was asked for is beyond the model's own."""
+    warnings: str | None
+    """What a reader must know, sentences with `; ` between them. Empty: nothing."""
+    remarks: str | None
+    """What the division leaves on several GPUs at once, sentences with `; ` between them."""
+    status: str
+    """How far the config is checked, as `parameters.status` of `show`."""
 
 
 class MemoryDocument(TypedDict):
@@ -350,6 +360,20 @@ class MemoryDocument(TypedDict):
     scenarios: list[ScenarioDocument]
     """With several contexts, batches, dtypes, formats or kinds of GPUs, a row for each model and
     combination; else empty."""
+
+
+class RefusalDocument(TypedDict):
+    """What `memory`, `fit` and `calibrate` write for a request that is not possible (exit code 2).
+
+    With several scenarios `memory` writes a row for each, also for one that is not possible.
+    """
+
+    schema_version: int
+    """Version of this document."""
+    not_possible: str
+    """What is wrong, and where."""
+    hint: str
+    """What to do about it. Empty: no advice."""
 
 
 class LayoutDocument(TypedDict):

@@ -16,7 +16,7 @@ from .json_compare import (
     LockDocument,
     LogDocument,
 )
-from .json_memory import CalibrationDocument, FitDocument, MemoryDocument
+from .json_memory import CalibrationDocument, FitDocument, MemoryDocument, RefusalDocument
 from .json_show import ShowDocument
 from .meanings import ClassMeaning, class_meanings
 from .schema import SCHEMA_VERSION, Architecture
@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, type[Any]] = {
     "reasons": CalibrationDocument,
     "verdicts": CheckDocument,
     "commits": LogDocument,
+    "not_possible": RefusalDocument,
 }
 """Each document that `--format json` writes, by a key that only it has."""
 
@@ -40,7 +41,7 @@ def json_schema() -> dict[str, Any]:
     parts: dict[str, dict[str, Any]] = {}
     for kind in DOCUMENTS.values():
         schema = TypeAdapter[Any](kind).json_schema()
-        parts |= schema.pop("$defs")
+        parts |= schema.pop("$defs", {})
         documents[kind.__name__] = schema
     definitions = documents | dict(sorted(parts.items()))
     meanings = class_meanings()

@@ -20,6 +20,7 @@ from .common import (
     find_gpu,
     load_reference,
     models_argument,
+    with_json_refusals,
     write,
 )
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         "docker logs vllm 2>&1 | llmarch calibrate - --gpus H100",
     )
 )
+@with_json_refusals
 def calibrate(
     log: Annotated[
         str, typer.Argument(metavar="LOG", help="A start-up log: a file, or - for standard input.")

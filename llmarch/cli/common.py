@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
+from functools import partial, wraps
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -106,6 +106,28 @@ def write(
         from ..renderers import text
 
         getattr(text, kind)(view())
+
+
+def with_json_refusals(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that writes a request that is not possible as JSON, if asked for JSON.
+
+    The error goes on, so that stderr and the exit code are those of every error.
+    """
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        from ..errors import PlanError
+
+        try:
+            command(*args, **options)
+        except PlanError as error:
+            if options.get("format") == Format.json.value:
+                from ..renderers import json
+
+                write_text(json.json_text(json.refusal(error)), "json")
+            raise
+
+    return run
 
 
 def end_if_partial(readings: Iterable[Reading | Observation]) -> None:

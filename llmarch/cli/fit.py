@@ -21,6 +21,7 @@ from .common import (
     load_reference,
     models_argument,
     parse_context,
+    with_json_refusals,
     write,
 )
 
@@ -42,6 +43,7 @@ DOES_NOT_FIT = 5
         "llmarch fit --from 'vllm serve Qwen/Qwen3-8B -tp 2 --max-model-len 32k' --gpus L40S",
     )
 )
+@with_json_refusals
 def fit(
     ref: Annotated[
         str | None,
@@ -103,6 +105,7 @@ def fit(
     from ..analyses.engines.pools import EngineOptions
     from ..analyses.launch_lines import read_launch_line
     from ..analyses.planning import PlanOptions
+    from ..errors import PlanError
 
     number, gpu = find_gpu(gpus)
     if gpu is None:
@@ -145,7 +148,7 @@ def fit(
             options = replace(options, context=shortest.plan.largest_context or own)
             notes.append("the context is the longest that fits, as the command line asks")
     if own and (options.context or 0) > own and not allow_overflow:
-        fail(
+        raise PlanError(
             f"{reading.name}: its own context is {own:,}", "--allow-overflow plans it all the same"
         )
     advice = advise(reading, options, counts)
@@ -164,13 +167,17 @@ def options_of_line(
 
     said: by name; None is not said.
 
-    Ends the program for another engine.
+    Raises PlanError for another engine.
     """
     from dataclasses import replace
 
+    from ..errors import PlanError
+
     options = read.options
     if engine is not None and engine_named(engine) != options.engine:
-        fail(f"the command line is of {options.engine}, not of {engine}", "leave --engine out")
+        raise PlanError(
+            f"the command line is of {options.engine}, not of {engine}", "leave --engine out"
+        )
     given = {name: value for name, value in said.items() if value is not None}
     options = replace(options, **given)
     if gpu_layers is not None:
@@ -189,14 +196,19 @@ def engine_named(name: str) -> str:
 def gpus_of_line(options: PlanOptions, number: int | None) -> tuple[int, ...]:
     """Return the number of GPUs that a command line takes.
 
-    number: GPUs that there are, if the user says so. llama.cpp takes all of them. Ends the program
-    if the line needs more.
+    number: GPUs that there are, if the user says so. llama.cpp takes all of them.
+
+    Raises PlanError if the line needs more.
     """
+    from ..errors import PlanError
+
     needed = options.gpus or 1
     if options.engine == "llama.cpp":
         return (number or 1,)
     if number is not None and needed > number:
-        fail(f"the command line needs {needed} GPUs, --gpus names {number}", "name as many")
+        raise PlanError(
+            f"the command line needs {needed} GPUs, --gpus names {number}", "name as many"
+        )
     return (needed,)
 
 

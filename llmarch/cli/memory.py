@@ -25,6 +25,7 @@ from .common import (
     load_reference,
     models_argument,
     parse_context,
+    with_json_refusals,
     write,
 )
 from .pictures import picture_format, write_picture
@@ -60,6 +61,7 @@ class MemoryFormat(StrEnum):
         "llmarch memory qwen3-32b --context 8k,32k,128k --batch 1,16 --gpus 2xH100,4xL40S -f csv",
     )
 )
+@with_json_refusals
 def memory(
     refs: Annotated[
         list[str],

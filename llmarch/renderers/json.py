@@ -19,6 +19,7 @@ from ..architecture.schema import SCHEMA_VERSION, Architecture
 from ..checkpoint.reading import Observation, Reading
 from ..compare.report import change_meaning, change_text, rule_of
 from ..config.certainty import marked_facts
+from ..errors import LlmarchError
 from ..views.conflict import conflict_lines
 from ..views.wording import block_word
 
@@ -251,6 +252,15 @@ def scenarios(readings: list[Reading], planned: Iterable[Scenario]) -> dict[str,
         if scenario.planned is not None:
             plans.append(planned_model(readings[scenario.number], scenario.planned))
     return {"schema_version": SCHEMA_VERSION, "gpu": None, "models": plans, "scenarios": rows}
+
+
+def refusal(error: LlmarchError) -> dict[str, Any]:
+    """Return the document of a request that is not possible."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "not_possible": error.message,
+        "hint": error.hint or "",
+    }
 
 
 def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:

@@ -48,10 +48,17 @@ def figure_words(scenario: Scenario, figure: Callable[[PlannedModel], str]) -> s
 
 
 def outcome_words(scenario: Scenario) -> str:
-    """Return whether a scenario fits, or why it is not possible; nothing without GPUs."""
+    """Return whether a scenario fits, or why it is not possible; nothing without GPUs.
+
+    A context beyond the model's own is said with it.
+    """
     if scenario.planned is None:
         return f"not possible: {scenario.reason}"
-    return fit_words(scenario.planned.plan)
+    plan = scenario.planned.plan
+    words = [fit_words(plan)]
+    if plan.beyond_context:
+        words.append(f"beyond its own context of {numbers.context(plan.context_limit or 0)}")
+    return ", ".join(filter(None, words))
 
 
 def weights_words(scenario: Scenario) -> str:

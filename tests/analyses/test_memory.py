@@ -147,6 +147,27 @@ def test_what_is_not_divided_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["deepseek-v3", "deepseek-v3.2", "kimi-k2", "mistral-large-3"])
+@pytest.mark.parametrize("degree", [1, 2, 4, 8])
+def test_remarks_say_on_how_many_ranks_a_latent_is(name: str, degree: int) -> None:
+    """The bytes of a rank, times the ranks, are as many copies as the remark says."""
+    a = model(name)
+    convention, weights = Convention("ideal", "bf16"), resolve_weights(a, "bf16")
+    for tensor in (degree, 2 * degree):
+        parallel = Parallel(tensor, 1, tensor, decode_context=degree)
+        if divisibility_errors(a, parallel):
+            continue
+        plan = make_plan(a, Request(4096, parallel=parallel), convention, weights)
+        copies = plan.per_gpu.cache * tensor // plan.one_copy.cache
+        said = [remark for remark in plan.remarks if remark.startswith("MLA latent")]
+        if copies == 1:
+            assert not said
+        elif degree == 1:
+            assert [remark.endswith("on every rank") for remark in said] == [True]
+        else:
+            assert [remark.endswith(f"each token on {copies} ranks") for remark in said] == [True]
+
+
 def test_what_tensor_parallelism_divides_of_the_weights() -> None:
     """DeepSeek-V3 over 8: everything but down-projections, norms and routers by 8."""
     a, p = model("deepseek-v3"), Parallel(8, 1, 8)

@@ -88,6 +88,7 @@ def test_csv_holds_every_figure_with_its_unit(planned: list[Scenario]) -> None:
             else:
                 assert line[name] == str(value)
     counts = ("model", "engine", "gpu", "gpus", "not_possible", "fits", "tensor_parallel")
+    counts += ("context_overflow", "warnings", "remarks", "status")
     units = "tokens|sequences|bytes_per_gpu|format|dtype|flops_per_token|at_most|at_least"
     for name in rows[0]:
         assert name in counts or re.search(units, name), name

@@ -151,6 +151,8 @@ def test_errors(run: Run, args: list[str], said: str | None) -> None:
         return
     out, err = run(*args, code=2)
     assert said in err and not out
+    if "names" not in said and "is named" not in said:
+        assert said in run.document(*args, code=2)["not_possible"]
 
 
 def test_layouts_divide() -> None:

@@ -223,6 +223,37 @@ def test_errors_are_one_message(run: Run, args: list[str], said: str) -> None:
     assert out == "" and said in err
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["deepseek-v3", "--gpus", "8xH100", "--tp", "3"],
+        ["qwen3-8b", "--gpus", "4xH100", "--tp", "8", "--dcp", "2"],
+        ["qwen3-8b", "--engine", "llama.cpp", "--kv-dtype", "fp8"],
+        ["qwen3-8b", "--engine", "vllm", "--speculative", "mtp"],
+        ["qwen3-8b", "--engine", "vlm"],
+        ["qwen3-8b", "--weights", "int3.5"],
+        ["qwen3-8b", "--dp", "3", "--gpus", "8xH100"],
+    ],
+)
+def test_a_refusal_is_in_the_json(args: list[str], run: Run) -> None:
+    document = run.document(*args, code=2)
+    _, err = run(*args, code=2)
+    assert set(document) == {"schema_version", "not_possible", "hint"}
+    assert document["not_possible"][:60] in err and document["hint"][:60] in err
+
+
+def test_a_context_beyond_the_models_own_is_in_every_row(run: Run) -> None:
+    args = ("qwen3-8b", "qwen3-235b", "--engine", "vllm", "--context", "8k,1M", "--gpus", "8xH200")
+    document = run.document(*args)
+    for row in document["scenarios"]:
+        beyond = row["context_tokens"] > row["context_limit_tokens"]
+        assert row["context_overflow"] is beyond and bool(row["warnings"]) is beyond
+        assert ("KV heads: each on 2 ranks" in row["remarks"]) == (row["model"] != "Qwen3-8B")
+    lines = run(*args, "-f", "csv")[0].splitlines()
+    assert sum("true,the context" in line or 'true,"the context' in line for line in lines) == 2
+    assert " ".join(run(*args)[0].split()).count("beyond its own") == 2
+
+
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_every_engine(run: Run, engine: str) -> None:
     """Every engine plans every kind of model, and says what it keeps and what its pool holds."""

@@ -158,6 +158,10 @@ class Plan(Frozen):
     largest_context: int | None
     """The longest context that fits at the batch asked for, at most `context_limit`; 0 if not even
     one token fits, None without a GPU."""
+    any_context_fits: bool
+    """Whether the model has no limit, and a context of any length fits at the batch asked for: what
+    is kept of a sequence does not grow from some length on. `largest_context` is then the longest
+    that was tried."""
     largest_batch: int | None
     """The largest batch that fits at the context asked for; None without a GPU."""
     context_limit: int | None
@@ -253,6 +257,7 @@ class Plan(Frozen):
             "pool": self._pool_to_dict(),
             "fits": self.fits,
             "largest_context": self.largest_context,
+            "any_context_fits": self.any_context_fits,
             "largest_batch": self.largest_batch,
             "context_limit": self.context_limit,
             "remarks": list(self.remarks),
@@ -433,12 +438,15 @@ class Planner:
         fullest = self._fullest_stage(pool, request, stage_weights, allowances)
         rooms = self._rooms(request, budget, stage_weights, allowances)
         room = capacity = fits = largest_context = largest_batch = None
+        any_context_fits = False
         if rooms is not None:
             room = rooms[fullest]
             capacity = pool.capacity(rooms, request.context)
             fits = min(rooms) >= 0 and pool.fits(rooms, request.context, request.sequences)
             limit = a.context_length or LONGEST_CONTEXT
             largest_context = find_largest_context(pool, rooms, request.sequences, limit)
+            if not a.context_length and largest_context == LONGEST_CONTEXT:
+                any_context_fits = not pool.grows_at(LONGEST_CONTEXT)
             largest_batch = pool.largest_batch(rooms, request.context) * parallel.replicas
         return Plan(
             request=request,
@@ -458,6 +466,7 @@ class Planner:
             groups=pool.groups,
             fits=fits,
             largest_context=largest_context,
+            any_context_fits=any_context_fits,
             largest_batch=largest_batch,
             context_limit=a.context_length,
             remarks=division.remarks,

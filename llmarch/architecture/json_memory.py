@@ -237,6 +237,9 @@ class PlanDocument(TypedDict):
     largest_context: int | None
     """Largest context in tokens that fits at this batch; 0 if not even one token does. Null: no GPU
     was named."""
+    any_context_fits: bool
+    """Whether the model has no limit and a context of any length fits, since cache and state do not
+    grow from some length on; `largest_context` is then the longest that was tried."""
     largest_batch: int | None
     """Largest batch that fits at this context; 0 if not even one sequence does. Null: no GPU was
     named."""

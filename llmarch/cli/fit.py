@@ -145,8 +145,11 @@ def fit(
         options = finish_line(read, options, reading, offline=offline, refresh=refresh)
         if read.said.fits_context:
             shortest = advise(reading, replace(options, context=1), counts)
-            options = replace(options, context=shortest.plan.largest_context or own)
-            notes.append("the context is the longest that fits, as the command line asks")
+            if shortest.plan.any_context_fits:
+                notes.append("the command line asks for the longest context that fits: any does")
+            else:
+                options = replace(options, context=shortest.plan.largest_context or own)
+                notes.append("the context is the longest that fits, as the command line asks")
     if own and (options.context or 0) > own and not allow_overflow:
         raise PlanError(
             f"{reading.name}: its own context is {own:,}", "--allow-overflow plans it all the same"

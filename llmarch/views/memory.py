@@ -321,7 +321,10 @@ def pool_lines(p: Plan) -> list[str]:
         return ["no memory is left for the cache"]
     size = numbers.size(p.room)
     tokens, context = number(p.capacity.tokens), number(p.request.context)
-    concurrency = f"{p.capacity.concurrency:.2f}"
+    if p.any_context_fits and not p.capacity.blocks:
+        sequences = plural(int(p.capacity.concurrency), "sequence")
+        return [f"KV cache memory {size}: {sequences} of {context} tokens"]
+    concurrency = f"{p.capacity.concurrency:,.2f}"
     lines = [f"KV cache memory {size}: {tokens} tokens"]
     lines.append(f"maximum concurrency for {context} tokens per request: {concurrency}x")
     if p.capacity.blocks is not None and p.capacity.block_bytes is not None:
@@ -341,16 +344,17 @@ def largest_lines(p: Plan) -> list[str]:
         return ["no context at this batch"]
     batch = number(p.request.batch)
     context = numbers.context(p.request.context)
-    largest_context = largest_context_words(p)
     largest_batch = number(p.largest_batch)
-    return [
-        f"context {largest_context} at batch {batch}",
-        f"batch {largest_batch} at context {context}",
-    ]
+    longest = f"context {largest_context_words(p)} at batch {batch}"
+    if p.any_context_fits:
+        longest = f"any context at batch {batch}: the cache stops growing"
+    return [longest, f"batch {largest_batch} at context {context}"]
 
 
 def largest_context_words(p: Plan) -> str:
     """Return the largest context that fits, and whether it is all that the model has."""
+    if p.any_context_fits:
+        return "any"
     tokens = p.largest_context or 0
     if tokens and tokens == p.context_limit:
         context = numbers.context(tokens)

@@ -271,6 +271,21 @@ def test_every_engine(run: Run, engine: str) -> None:
 # GPUs
 
 
+@pytest.mark.parametrize("engine", ("ideal", "vllm", "sglang", "llama.cpp"))
+def test_a_cache_that_stops_growing_has_no_longest_context(run: Run, engine: str) -> None:
+    """The config states no limit; the longest context that was tried is no figure of the model."""
+    args = ("recurrentgemma-2b", "--gpus", "H100", "--engine", engine)
+    out, _ = run(*args)
+    assert "2,147,483,648" not in out
+    model = run.document(*args)["models"][0]
+    assert ("any context at batch 1" in out) == model["any_context_fits"]
+    assert model["any_context_fits"] == (engine != "sglang"), "SGLang keeps one slot a token"
+    row, _ = run(*args, "--batch", "1,2")
+    assert "2,147,483,648" not in row
+    model = run.document("trinity-large", "--gpus", "16xB300", "--batch", "1")["models"][0]
+    assert model["context_limit"] is None and not model["any_context_fits"]
+
+
 def test_the_gpu_table_names_its_sources() -> None:
     rows = json.loads(TABLE.read_text())["gpus"]
     assert len({r["name"] for r in rows}) == len(rows) >= 25

@@ -198,6 +198,13 @@ class Pool:
                 return False
         return True
 
+    def grows_at(self, tokens: int) -> bool:
+        """Return whether a sequence of `tokens` tokens takes more than one of half as many."""
+        for stage in range(len(self.stages)):
+            if self.bytes_at(tokens, 1, stage) > self.bytes_at(tokens // 2, 1, stage):
+                return True
+        return False
+
     def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
         """Return what the rooms of the stages hold, for sequences of `tokens` tokens."""
         concurrency = 0.0

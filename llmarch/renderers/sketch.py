@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 from ..architecture.frozen import Frozen, frozen
 from ..views.figure.description import (
+    Box,
     BranchPicture,
     Column,
     Figure,
     Mark,
     ModelPicture,
     ModelStack,
+    Pill,
     StepPicture,
 )
 from .cleaning import clean
@@ -113,21 +115,33 @@ def model_block(model: ModelPicture, pen: Pen, width: int) -> list[str]:
 
 def above_lines(stack: ModelStack) -> list[str]:
     """Return what follows the layers, from the head down."""
-    head = stack.head
-    text = f"{head.title} ({', '.join(head.lines)}){MARKS[head.mark]}"
+    text = box_text(stack.head)
     if stack.mtp is not None:
-        text += f" · {stack.mtp.title} ({', '.join(stack.mtp.lines)}){MARKS[stack.mtp.mark]}"
-    return [text, *(f"{pill.text}{MARKS[pill.mark]}" for pill in reversed(stack.exit))]
+        text += f" · {box_text(stack.mtp)}"
+    return [text, *map(pill_text, reversed(stack.exit))]
 
 
 def below_lines(stack: ModelStack) -> list[str]:
     """Return what comes before the layers, from the top down."""
-    lines = [f"{pill.text}{MARKS[pill.mark]}" for pill in reversed(stack.entry)]
-    for box in (stack.embedding, *stack.sources):
-        marks = box.line_marks or ("",)
-        mark = box.mark or max(marks)
-        lines.append(f"{box.title} ({', '.join(box.lines)}){MARKS[mark]}")
-    return lines
+    entry = map(pill_text, reversed(stack.entry))
+    return [*entry, *map(box_text, (stack.embedding, *stack.sources))]
+
+
+def pill_text(pill: Pill) -> str:
+    """Return a small operation and how it differs."""
+    return f"{pill.text}{MARKS[pill.mark]}"
+
+
+def box_text(box: Box) -> str:
+    """Return a box on one line, with the mark of the box or of the line that differs most."""
+    text = box.title
+    if box.lines:
+        text += f" ({', '.join(box.lines)})"
+    differing = [mark for mark in (box.mark, *box.line_marks) if mark]
+    mark: Mark = ""
+    if differing:
+        mark = "form" if "form" in differing else "size"
+    return text + MARKS[mark]
 
 
 # Columns
@@ -137,9 +151,10 @@ def column_block(column: Column, stack: ModelStack, pen: Pen) -> list[str]:
     """Return the kinds of layers of one wiring in a frame, the last step on top."""
     body: list[tuple[str, str]] = []
     for pill in column.closing:
-        body.append((pill.text, ""))
+        body.append((pill_text(pill), ""))
     for box in column.added:
-        body.append((f"{pen.plus}{pen.back} {box.inlet.rpartition('.')[2]}, {box.title}", ""))
+        source = box.inlet.rpartition(".")[2]
+        body.append((f"{pen.plus}{pen.back} {source}, {box_text(box)}", ""))
     for number, step in reversed(list(enumerate(column.steps))):
         body += step_lines(step, number, pen)
     if stack.streams is not None:
@@ -162,20 +177,20 @@ def step_lines(step: StepPicture, number: int, pen: Pen) -> list[tuple[str, str]
     _, upper_right, _, lower_right = pen.corners
     lines: list[tuple[str, str]] = []
     if step.after_norm is not None:
-        lines.append((f"{step.after_norm.text}{MARKS[step.after_norm.mark]}", ""))
+        lines.append((pill_text(step.after_norm), ""))
     factor = f" {step.factor}" if step.factor else ""
     skip = f"{pen.across}{step.stream_factor}" if step.stream_factor else ""
     lines.append((f"{pen.plus}{factor}{pen.back}{skip}", upper_right))
     inner: list[str] = []
     if step.join_norm is not None:
-        inner.append(f"{step.join_norm.text}{MARKS[step.join_norm.mark]}")
+        inner.append(pill_text(step.join_norm))
     for i, branch in enumerate(step.branches):
         if i:
             inner.append("  beside")
         inner += branch_lines(branch, pen)
     norm: list[str] = []
     if step.pre_norm is not None:
-        norm.append(f"{step.pre_norm.text}{MARKS[step.pre_norm.mark]}")
+        norm.append(pill_text(step.pre_norm))
     if step.skip_from is not None:
         norm.append(f"reads what step {step.skip_from + 1} reads")
     fork = (pen.fork, lower_right)
@@ -191,13 +206,15 @@ def step_lines(step: StepPicture, number: int, pen: Pen) -> list[tuple[str, str]
 def branch_lines(branch: BranchPicture, pen: Pen) -> list[str]:
     """Return one block with its norms, from above."""
     lines: list[str] = []
+    if branch.factor:
+        lines.append(branch.factor)
     if branch.post_norm is not None:
-        lines.append(f"{branch.post_norm.text}{MARKS[branch.post_norm.mark]}")
+        lines.append(pill_text(branch.post_norm))
     box = branch.box
     lines.append(f"{pen.bar} {box.title}{MARKS[box.mark]}")
     marks = box.line_marks or ("",) * len(box.lines)
     for text, mark in zip(box.lines, marks, strict=True):
         lines.append(f"{pen.bar} {text}{MARKS[mark]}")
     if branch.pre_norm is not None:
-        lines.append(f"{branch.pre_norm.text}{MARKS[branch.pre_norm.mark]}")
+        lines.append(pill_text(branch.pre_norm))
     return lines

@@ -31,7 +31,8 @@ from .feed_forward import dense_lines, moe_lines
 from .headings import origin
 from .numbers import number
 from .remarks import remarks
-from .wording import headline, norm_placements, pattern, recipe, state_word, stream_factors
+from .strips import layer_words
+from .wording import headline, layer_runs, norm_placements, pattern, state_word, stream_factors
 
 if TYPE_CHECKING:
     from ..checkpoint.verify import Verification
@@ -120,7 +121,7 @@ def active_lines(p: Parameters, tied: bool) -> list[str]:
 def layer_lines(a: Architecture) -> list[str]:
     """Return how many layers of each kind there are, their pattern, and the hidden size."""
     lines: list[str] = []
-    for n, word in recipe(a):
+    for n, word in layer_runs(layer_words(a)):
         lines.append(f"{n} × {word}")
     columns = sum(map(len, lines))
     if columns < SHORT:

@@ -85,7 +85,7 @@ def legend_words(readings: Sequence[Reading | Observation]) -> tuple[str, ...]:
 def words_of_layers(r: Reading | Observation) -> list[str]:
     """Return the kind of each layer in words, those of an observed model from its tensors."""
     if isinstance(r, Reading):
-        return layer_words(r)
+        return layer_words(r.architecture)
     seen = r.observed
     words: list[str] = []
     for kind in seen.layers:

@@ -24,9 +24,8 @@ NARROW_WIDTHS = ("Na", "N")
 """Classes of Unicode characters that take one column of a terminal."""
 
 
-def layer_words(r: Reading) -> list[str]:
+def layer_words(a: Architecture) -> list[str]:
     """Return the kind of each layer in words."""
-    a = r.architecture
     words = distinct_kind_words(a)
     return [words[kind] for kind in a.layers]
 
@@ -96,7 +95,7 @@ def layer_symbols(readings: Iterable[Reading]) -> dict[str, str]:
     """Return the symbol of each kind of layer. The most common kind has the full block."""
     counts: Counter[str] = Counter()
     for r in readings:
-        counts.update(layer_words(r))
+        counts.update(layer_words(r.architecture))
     words = [word for word, _ in counts.most_common()]
     return dict(zip(words, different_symbols(), strict=False))
 
@@ -112,7 +111,7 @@ def different_symbols() -> Iterator[str]:
 
 def strip(name: str, r: Reading, symbols: dict[str, str]) -> Strip:
     """Return the layers of a model as symbols; kinds that models share have the same symbol."""
-    layers = [symbols[word] for word in layer_words(r)]
+    layers = [symbols[word] for word in layer_words(r.architecture)]
     return Strip(name, "".join(layers))
 
 
@@ -120,5 +119,5 @@ def legend(readings: Iterable[Reading], symbols: dict[str, str]) -> list[tuple[s
     """Return the symbols with the kinds of layers that they stand for, in order of first use."""
     words: dict[str, None] = {}
     for r in readings:
-        words |= dict.fromkeys(layer_words(r))
+        words |= dict.fromkeys(layer_words(r.architecture))
     return [(symbols[word], word) for word in words]

@@ -161,9 +161,16 @@ def kinds_with(a: Architecture, block: str) -> list[str]:
 
 
 def recipe(a: Architecture) -> list[tuple[int, str]]:
-    """Return the runs of equal layers in order, or how many there are of each kind."""
+    """Return the runs of layers of one recipe in order, or how many layers each recipe has."""
     by_kind = {kind: kind_word(a, kind) for kind in dict.fromkeys(a.layers)}
-    words = [by_kind[kind] for kind in a.layers]
+    return layer_runs([by_kind[kind] for kind in a.layers])
+
+
+def layer_runs(words: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the runs of equal layers in order, or how many there are of each kind.
+
+    words: the kind of each layer in words.
+    """
     runs: list[tuple[int, str]] = []
     for word, group in groupby(words):
         length = len(list(group))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
+from helpers.facts import reading
+from helpers.mutations import representatives
 
 import llmarch
+from llmarch.analyses.cache import compute_cache
 from llmarch.analyses.launch_lines import read_launch_line
 from llmarch.analyses.parameters import count_parameters
 from llmarch.analyses.planning import ModelPlanner, PlanOptions, plan_models
 from llmarch.analyses.scenarios import Choices, Scenario, plan_scenarios
-from llmarch.architecture.schema import MoE
+from llmarch.architecture.schema import Architecture, MoE
 from llmarch.checkpoint.reading import Reading
 from llmarch.errors import PlanError
 from llmarch.renderers.csv import rows_text
@@ -52,6 +56,30 @@ def test_every_combination_is_planned_once(planned: list[Scenario]) -> None:
     assert len(planned) == len(REFS) * CHOICES.count == 3 * 72
     rows = [tuple(scenario.to_row().items()) for scenario in planned]
     assert len(set(rows)) == len(rows)
+
+
+def test_a_change_of_size_is_in_the_csv() -> None:
+    """Every kind of fact changed once: where bytes or operations change, the row changes."""
+    (number, gpu) = parse_gpus("2xH200")
+    options = PlanOptions(engine="ideal", context=4096, gpus=number, gpu=gpu)
+    told = 0
+    for alias in ("aya-23-8b", "deepseek-r1", "gemma3n-e2b", "granite-4.0-h-350m"):
+        old = reading(alias)
+        before = sizes(old.architecture)
+        row = rows_text([s.to_row() for s in plan_scenarios([old], [options])])
+        for mutation in representatives()[alias]:
+            new = replace(old, architecture=mutation.architecture)
+            if sizes(new.architecture) == before:
+                continue
+            changed = rows_text([s.to_row() for s in plan_scenarios([new], [options])])
+            assert changed != row, mutation.path
+            told += 1
+    assert told > 30
+
+
+def sizes(a: Architecture) -> tuple[int, int]:
+    """Parameters of the main model, and bytes of a sequence's cache and state."""
+    return count_parameters(a).total, compute_cache(a).bytes_at(4096)
 
 
 def test_a_scenario_is_the_plan_alone(readings: list[Reading], planned: list[Scenario]) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
 import pytest
 from helpers.facts import reading
+from helpers.mutations import representatives
 from helpers.program import Run
 
 from llmarch.renderers.sketch import sketch_lines
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.figure import figure
+from llmarch.views.figure.description import Figure
 
 ALL = sorted(bundled_models())
 
@@ -25,6 +30,40 @@ def test_every_block_is_sketched(alias: str) -> None:
                 assert all(line in text for line in branch.box.lines)
     ascii_text = "\n".join(sketch_lines(described, 100, ascii_only=True))
     assert ascii_text.isascii() and "?" not in ascii_text
+
+
+NOT_WRITTEN = {"path", "panel", "role", "number", "name", "joined", "inlet"}
+"""Fields of a description that say where a thing belongs, and its colour."""
+
+
+def words_of(node: Any) -> Any:
+    """What a description says, without what only a drawing shows."""
+    if is_dataclass(node):
+        shown = [f.name for f in fields(node) if f.name not in NOT_WRITTEN]
+        return [words_of(getattr(node, name)) for name in shown]
+    if isinstance(node, tuple):
+        return [words_of(item) for item in node]
+    return node
+
+
+def stacks(described: Figure) -> list[Any]:
+    return [words_of(model.stack) for model in described.models]
+
+
+@pytest.mark.sweep  # a sweep: other tests run the same lines
+@pytest.mark.parametrize("alias", sorted(representatives()))
+def test_a_change_of_the_stack_is_sketched(alias: str) -> None:
+    """Every fact changed once: what changes in the stack or its marks changes in the sketch."""
+    old = reading(alias)
+    alone, same = figure([old]), figure([old, old])
+    lost: list[str] = []
+    for mutation in representatives()[alias]:
+        new = replace(old, architecture=mutation.architecture)
+        for before, after in ((alone, figure([new])), (same, figure([old, new]))):
+            differ = stacks(before) != stacks(after)
+            if differ and sketch_lines(before) == sketch_lines(after):
+                lost.append(mutation.path)
+    assert lost == []
 
 
 def test_frames_are_closed() -> None:

@@ -90,6 +90,21 @@ def test_a_change_is_shown(alias: str) -> None:
     assert list(lost(alias, representatives()[alias])) == []
 
 
+@pytest.mark.parametrize("alias", sorted(representatives()))
+def test_a_change_is_in_the_matrix(alias: str) -> None:
+    """Three changed models beside the old one: each has a row in which it differs."""
+    old = reading(alias)
+    found = representatives()[alias]
+    for start in range(0, len(found), 3):
+        some = found[start : start + 3]
+        document = compare([old, *(with_change(alias, mutation) for mutation in some)])
+        written = printed(document)
+        for column, mutation in enumerate(some, start=2):
+            rows = [row for row in document.table.rows if row[1] != row[column]]
+            assert rows, mutation.path
+            assert all(rows[0][0] in text for text in written), mutation.path
+
+
 @cache
 def divided_mutations() -> dict[str, list[Mutation]]:
     """Every fact of every model: those with the same facts share them, as their sizes alone differ.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
+from xml.sax.saxutils import escape
 
 import pytest
 from helpers.facts import reading
@@ -16,9 +18,11 @@ from llmarch.architecture.paths import replace_value
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import Reading
 from llmarch.compare.diff import diff, differing_facts
+from llmarch.renderers.svg import svg
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.figure import figure
 from llmarch.views.figure.description import Figure
+from llmarch.views.model import layer_lines
 
 ALL = sorted(bundled_models())
 PAIRS = random.Random(3).sample(list(combinations(ALL, 2)), 60)
@@ -83,6 +87,34 @@ def test_a_change_is_drawn_or_named(alias: str) -> None:
         if f.drawn and pictures(f) == same:
             found.append(f"{mutation.path}: not drawn")
     assert found == []
+
+
+@cache
+def svg_of_equal(alias: str) -> str:
+    return svg(figure([reading(alias), reading(alias)]))
+
+
+@pytest.mark.sweep  # a sweep: other tests run the same lines
+def test_a_change_is_in_the_svg() -> None:
+    """A sample of the changes as they are drawn: with marks, or with the names of what differs."""
+    everything = [(alias, m) for alias, found in representatives().items() for m in found]
+    for alias, mutation in random.Random(15).sample(everything, 50):
+        old = reading(alias)
+        f = figure([old, replace(old, architecture=mutation.architecture)])
+        drawn = svg(f)
+        assert drawn != svg_of_equal(alias), (alias, mutation.path)
+        notes = {note for panel in f.panels for note in panel.notes}
+        words = {escape(word) for note in notes for word in note.split()}
+        assert [word for word in words if word not in drawn] == [], (alias, mutation.path)
+
+
+@pytest.mark.parametrize("alias", ALL)
+def test_kinds_of_layers_have_words_of_their_own(alias: str) -> None:
+    """In the heads of columns and the legend, and so many runs or counts as there are kinds."""
+    kinds = figure([reading(alias)]).models[0].strip.kinds
+    assert len({kind.words for kind in kinds}) == len(kinds)
+    lines = "\n".join(layer_lines(reading(alias).architecture))
+    assert all(kind.words.replace("||", "∥") in lines for kind in kinds)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" ".join)

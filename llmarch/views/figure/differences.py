@@ -20,7 +20,7 @@ from ..documents import ABSENT
 from ..fact_rows import row_sources
 from ..rows import Key, key_of
 from ..shown_changes import ComparedModel, block_name, row_text, row_without
-from ..wording import kind_word
+from ..strips import distinct_kind_words
 from .description import Panel
 from .panels import MTP_LABELS, Blocks, blocks_by_class, cell, label_of, mtp_facts
 from .stacks import (
@@ -219,9 +219,8 @@ class Words(NamedTuple):
 
 def layers_text(a: Architecture) -> object:
     """Return what strip and columns say of the layers: kinds in order, and the wiring of each."""
-    kinds = dict.fromkeys(a.layers)
-    words = {kind: kind_word(a, kind) for kind in kinds}
-    wirings = {words[kind]: wiring(a, kind) for kind in kinds}
+    words = distinct_kind_words(a)
+    wirings = {words[kind]: wiring(a, kind) for kind in dict.fromkeys(a.layers)}
     return [words[kind] for kind in a.layers], wirings
 
 

@@ -22,7 +22,7 @@ from ...architecture.schema import (
 )
 from ...architecture.wording.model import NORMS, residual_word
 from ..numbers import number, plural
-from ..wording import kind_word
+from ..strips import distinct_kind_words
 from .blocks import Block, block_class, block_role, box_line, title_of
 from .description import (
     Box,
@@ -76,13 +76,10 @@ def kind_labels(a: Architecture, colours: KindColours) -> list[KindLabel]:
     colours: numbers of the kinds of models before; gets those of new kinds.
     """
     labels: list[KindLabel] = []
-    taken: set[int] = set()
+    words_by_kind = distinct_kind_words(a)
     for kind, count in Counter(a.layers).items():
-        words = plain_words(kind_word(a, kind))
+        words = plain_words(words_by_kind[kind])
         number = colours.setdefault(words, len(colours))
-        if number in taken:  # two kinds with the same words
-            number = colours.setdefault(f"{words}, {kind}", len(colours))
-        taken.add(number)
         labels.append(KindLabel(name=kind, count=count, words=words, number=number))
     return labels
 

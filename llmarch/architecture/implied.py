@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isclose, sqrt
+from struct import pack
 from typing import Any, cast
 
 from .encoders import Tower
@@ -15,9 +16,10 @@ from .mixers import Attention, LatentAttention, LinearAttention, QueryScaling
 from .primitives import Rope, RopeScaling
 from .schema import Embedding, Head, PerLayerEmbedding
 
-PRECISION = 1e-7
-"""Relative difference up to which floats are equal: that of 32-bit floats, in which some configs
-were written (9.999999974752427e-07 for 1e-06)."""
+PRECISION = 1e-12
+"""Relative difference up to which floats are equal: roundings of one formula in another order."""
+SINGLE_PRECISION = 1e-6
+"""A bound of the relative difference of floats that are one 32-bit float."""
 
 SIGMOID_ACTIVATIONS = ("silu", "swish")
 """Activations x · sigmoid(alpha · x) with an alpha of 1."""
@@ -121,11 +123,25 @@ def is_without_effect(value: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Return whether two values are equal, floats to PRECISION."""
+    """Return whether two values are equal; of floats see `same_floats`."""
     if isinstance(a, float) and isinstance(b, float):
-        return isclose(a, b, rel_tol=PRECISION)
+        return same_floats(a, b)
     if isinstance(a, tuple) and isinstance(b, tuple):
         olds, news = cast("tuple[Any, ...]", a), cast("tuple[Any, ...]", b)
         if olds and isinstance(olds[0], float):
             return len(olds) == len(news) and all(map(same, olds, news))
     return a == b
+
+
+def same_floats(a: float, b: float) -> bool:
+    """Return whether two floats are equal, or were written from one 32-bit float.
+
+    Some configs were written from 32-bit floats: 9.999999974752427e-07 for 1e-06. Whole numbers are
+    written exactly: bases of 10,000,000 and 10,000,001 are two.
+    """
+    if isclose(a, b, rel_tol=PRECISION):
+        return True
+    are_whole = a.is_integer() and b.is_integer()
+    if are_whole or not isclose(a, b, rel_tol=SINGLE_PRECISION):
+        return False
+    return pack("f", a) == pack("f", b)

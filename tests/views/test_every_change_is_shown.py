@@ -14,6 +14,7 @@ from helpers.mutations import Mutation, changed, mutations, representatives
 
 from llmarch.architecture.catalogue import CATALOGUE, NAMED, find_fact, iterate_facts
 from llmarch.architecture.catalogue.fact import DETAIL
+from llmarch.architecture.implied import same_floats
 from llmarch.architecture.paths import find_value
 from llmarch.architecture.schema import Architecture, MoE
 from llmarch.checkpoint.reading import Reading
@@ -163,6 +164,24 @@ def test_every_change_of_every_fact_is_shown(alias: str) -> None:
             changed = [path for path in facts if facts[path] != paths[path]]
             texts = [(exact_text(facts[path]), exact_text(paths[path])) for path in changed]
             assert texts and all(text != other for text, other in texts), mutation.path
+
+
+def test_a_whole_number_that_is_larger_by_one_is_another() -> None:
+    """However large it is; only fractions are compared as the 32-bit floats they were written in."""
+    tried = 0
+    for i, alias in enumerate(ALL):
+        old = reading(alias)
+        a = old.architecture
+        thetas = [path for path, _ in iterate_facts(a) if path.endswith("rope.theta")][:1]
+        for path in thetas:
+            value = find_value(a, path)
+            new = replace(old, architecture=changed(a, path.split("."), value + 1))
+            assert diff(a, new.architecture), (alias, path)
+            if i % 20 == 0:
+                assert any(row[1] != row[2] for row in compare([old, new]).table.rows)
+            tried += 1
+    assert tried > 100
+    assert same_floats(1e-6, 9.999999974752427e-07) and not same_floats(1e-6, 1.0000001e-6)
 
 
 @cache

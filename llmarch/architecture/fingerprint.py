@@ -133,7 +133,7 @@ def referenced_path(field: str, value: str) -> str:
 
 
 def replace_names(node: Any, numbers: dict[str, str], field: str = "") -> Any:
-    """Return a JSON tree with numbers instead of names, and numbers rounded to seven digits.
+    """Return a JSON tree with numbers instead of names, and fractions rounded to seven digits.
 
     field: the key that the tree stands under.
     """
@@ -146,8 +146,9 @@ def replace_names(node: Any, numbers: dict[str, str], field: str = "") -> Any:
         path = referenced_path(field, node)
         return numbers[path]
     if isinstance(node, float):
-        rounded = float(f"{node:.7g}")
-        return without_point(rounded)
+        if node.is_integer():
+            return without_point(node)
+        return without_point(float(f"{node:.7g}"))
     return node
 
 

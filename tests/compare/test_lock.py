@@ -14,7 +14,7 @@ from helpers.paths import FIXTURES
 import llmarch
 from llmarch.architecture.fingerprint import canonical_form, fingerprint, without_defaults
 from llmarch.architecture.implied import same
-from llmarch.architecture.schema import Architecture
+from llmarch.architecture.schema import Architecture, Attention
 from llmarch.compare import lock as locks
 from llmarch.compare.diff import diff
 from llmarch.compare.entry_diff import find_differences
@@ -91,11 +91,19 @@ def test_equal_fingerprints_are_equal_models() -> None:
     assert len(found) > 100
 
 
-def test_numbers_to_seven_digits() -> None:
+def test_fractions_to_seven_digits() -> None:
     """Configs that went through 32-bit floats hold 9.999999974752427e-07 for 1e-06."""
     a = architecture("qwen3-8b")
     drifted = replace(a, norms={"rms": replace(a.norms["rms"], eps=9.999999974752427e-07)})
     assert diff(a, drifted) == [] and fingerprint(a) == fingerprint(drifted)
+    mixer = a.mixers["full"]
+    assert isinstance(mixer, Attention) and mixer.rope is not None
+    larger = (
+        replace(mixer, rope=replace(mixer.rope, theta=1e9)),
+        replace(mixer, rope=replace(mixer.rope, theta=1e9 + 1)),
+    )
+    one, other = (replace(a, mixers={"full": m}) for m in larger)
+    assert diff(one, other) and fingerprint(one) != fingerprint(other)
     assert (
         same((1.0, 2.0), (1.0, 2.0 + 1e-9))
         and not same((1.0,), (1.0, 2.0))

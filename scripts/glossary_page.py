@@ -68,7 +68,7 @@ def find_places() -> dict[str, list[Place]]:
         owner = waiting.pop(0)
         here = places[owner][0]
         for name, field in class_meanings()[owner].fields.items():
-            path = f"{here.path}.{name}".removeprefix(".") + ".*" * field.is_container
+            path = f"{here.path}.{name}".removeprefix(".") + ".*" * field.containers
             for below in field.classes:
                 block = below if owner == ROOT else here.block
                 if below not in places:

@@ -7,11 +7,11 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from .json_show import SourceDocument
-from .schema import Architecture, Change, Finding, Severity
+from .schema import Architecture, Finding, Severity
 
 
-class CheckedChangeDocument(TypedDict):
-    """A change as `check` judges it: with the severity that the project has set."""
+class ReportedChangeDocument(TypedDict):
+    """A difference between two models, of facts or of findings."""
 
     rule: str
     """Stable id of the rule, such as `kv-heads-changed` (docs/rules.md)."""
@@ -36,9 +36,25 @@ class CheckedChangeDocument(TypedDict):
     key_new: Any
     """Value of the key in the new config. Null: null or absent."""
     consequence: str | None
-    """What the change means here, in a few words. Empty: nothing, as far as is known."""
+    """What the change means here, in a few words. Empty: nothing, as far as is known. Null: nobody
+    judged it."""
     id: str | None
-    """Short stable id of the change, for `check --accept`."""
+    """Short stable id of the change, for `check --accept`. Null: nobody judged it."""
+    finding: Finding | None
+    """The finding that the change is about, with the tensor or fact as its path, and where it has
+    them the value by the config as `old` and the stored one as `new`. Null: it is about a fact."""
+
+
+class DiffChangeDocument(ReportedChangeDocument):
+    """A change as `diff` and `log` report it."""
+
+    fails: bool | None
+    """Whether the change fails a check. Null: nobody judged it."""
+
+
+class CheckedChangeDocument(ReportedChangeDocument):
+    """A change as `check` judges it: with the severity that the project has set."""
+
     title: NotRequired[str]
     """What changed, in a few words: the title of the rule."""
     meaning: NotRequired[str]
@@ -49,9 +65,6 @@ class CheckedChangeDocument(TypedDict):
     """Whether the change is at or above `fail_on`, or one of `fail_rules`."""
     line: int | None
     """Line of the fact in the lock file. Null: no lock file was used."""
-    finding: Finding | None
-    """The finding that the change is about, with the tensor or fact as its path, and where it has
-    them the value by the config as `old` and the stored one as `new`. Null: it is about a fact."""
 
 
 class CheckErrorDocument(TypedDict):
@@ -159,7 +172,7 @@ class CommitDocument(TypedDict):
     """Day of the commit, such as 2026-01-31. Empty: not known."""
     title: str
     """First line of its message."""
-    changes: list[Change]
+    changes: list[DiffChangeDocument]
     """What it changed, worst first. Empty for the oldest one."""
     partial: bool
     """Whether it was read only in part, so that more may have changed."""
@@ -189,7 +202,7 @@ class DiffDocument(TypedDict):
     """Where the old model was read."""
     new: SourceDocument
     """Where the new model was read."""
-    changes: list[Change]
+    changes: list[DiffChangeDocument]
     """All differences, worst first: of the architectures, and as `check` tells them of findings,
     of config keys that nothing reads, and of stored tensors."""
     remarks: NotRequired[list[str]]
@@ -203,7 +216,7 @@ class ComparedModelDocument(TypedDict):
 
     new: SourceDocument
     """Where the model was read."""
-    changes: list[Change]
+    changes: list[DiffChangeDocument]
     """All differences from the first model, worst first, as in `DiffDocument`."""
     remarks: NotRequired[list[str]]
     """Facts that only one of the two configs says, which is no change."""

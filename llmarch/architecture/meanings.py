@@ -41,8 +41,8 @@ class FieldMeaning(Frozen):
     """The docstring under the field; empty without one."""
     classes: tuple[str, ...]
     """Names of the documented classes that the field's type mentions."""
-    is_container: bool
-    """Whether the next part of a path is a name or a number within the value."""
+    containers: int
+    """How many parts of a path follow that are names or numbers within the value."""
 
 
 @frozen
@@ -65,7 +65,24 @@ def class_meanings() -> dict[str, ClassMeaning]:
             classes[statement.name] = statement
         elif isinstance(statement, ast.Assign):
             unions |= read_union(statement)
-    return {name: read_class(node, classes, unions) for name, node in classes.items()}
+    found: dict[str, ClassMeaning] = {}
+    for name, node in classes.items():
+        found[name] = with_fields_of_bases(read_class(node, classes, unions), node, found)
+    return found
+
+
+def with_fields_of_bases(
+    meaning: ClassMeaning, node: ast.ClassDef, before: dict[str, ClassMeaning]
+) -> ClassMeaning:
+    """Return a class with the fields of its documented bases in front of its own.
+
+    before: the classes that stand before it in the source, as its bases do.
+    """
+    inherited: dict[str, FieldMeaning] = {}
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in before:
+            inherited |= before[base.id].fields
+    return replace(meaning, fields=inherited | meaning.fields)
 
 
 def read_statements() -> Iterator[ast.stmt]:
@@ -125,7 +142,7 @@ def read_field(
     return FieldMeaning(
         text="",
         classes=tuple(name for name in members if name in classes),
-        is_container=not CONTAINERS.isdisjoint(names),
+        containers=len([name for name in names if name in CONTAINERS]),
     )
 
 
@@ -194,7 +211,7 @@ class PathMeanings:
         if not field:
             return classes[owner].text
         found = classes[owner].fields[field]
-        is_block = path not in self.known and not found.is_container
+        is_block = path not in self.known and not found.containers
         block = self.block_class(path, found) if is_block else ""
         return classes[block].text if block else found.text
 
@@ -207,14 +224,16 @@ class PathMeanings:
         classes = class_meanings()
         owner, field = "Architecture", ""
         parts = path.split(".")
+        within = 0  # names and numbers that lead into the containers of the field
         for i, part in enumerate(parts):
             if field:
                 found = classes[owner].fields[field]
-                end = i + found.is_container
-                block = ".".join(parts[:end])
+                within = found.containers
+                block = ".".join(parts[: i + within])
                 owner, field = self.block_class(block, found), ""
-                if found.is_container:
-                    continue
+            if within:
+                within -= 1
+                continue
             if owner not in classes or part not in classes[owner].fields:
                 return "", ""
             field = part

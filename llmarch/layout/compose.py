@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ..views.figure.description import Figure, ModelPicture, Panel
 from .drawing import Anchor, Area, Drawing, Group, Point, Polygon, Sign, finished
 from .matrix import LABELS, matrix_group
-from .metrics import COUNT, FACT, NAME, TITLE, text_width, wrapped_lines
+from .metrics import COUNT, FACT, LINE_HEIGHT, NAME, SMALL, TITLE, text_width, wrapped_lines
 from .panels import call_outs, panel_group, strip_group
 from .parts import marker
 from .stacks import StackStyle, stack_group
@@ -62,7 +62,27 @@ def drawing(
     if "layers" in parts and "strip" in parts:
         width = group.width
         group = with_strips(group, figure, group.bounds.bottom + 24, width)
+    group = with_remarks(group, figure)
     return finished(group, margin, figure.title, figure.summary)
+
+
+def with_remarks(group: Group, figure: Figure) -> Group:
+    """Return a group with the warnings of a figure above it and its notes below."""
+    room = max(group.width, NARROW_WIDTH)
+    whole = Group()
+    y = 0.0
+    for text in figure.warnings:
+        lines = wrapped_lines(text, FACT, room, bold=True, most=9)
+        y = whole.paragraph(0, y + 8, lines, FACT, step=LINE_HEIGHT, bold=True) - 4
+    if figure.warnings:
+        y += 16
+    whole.place_corner(group, 0, y)
+    if figure.notes:
+        y = whole.bounds.bottom + 20
+    for text in figure.notes:
+        lines = wrapped_lines(text, SMALL, room, most=9)
+        y = whole.paragraph(0, y, lines, SMALL, "muted", step=13) + 3
+    return whole
 
 
 def stack_drawing(figure: Figure) -> Drawing:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 
 from .advances import REGULAR, SEMIBOLD
@@ -11,6 +13,8 @@ NAME, COUNT, TITLE, FACT, SMALL = 20, 16, 13, 11, 10
 """Sizes of text: the model's name, the number of layers, titles, facts, norms and marks."""
 LINE_HEIGHT = 14
 """Height of a line of facts."""
+_BREAK = re.compile(r"(?<=\w[./_\-])(?=[\w{])")
+"""A place inside a word where it may be broken: after a separator."""
 OTHER = 1000
 """Width of a character that is not in the table, in thousandths of the size."""
 
@@ -60,7 +64,7 @@ def cut_text(text: str, size: float, room: float, bold: bool = False) -> str:
 def wrapped_lines(
     text: str, size: float, room: float, *, bold: bool = False, most: int = 3
 ) -> list[str]:
-    """Return a text on several lines, broken at spaces.
+    """Return a text on several lines, broken at spaces, and at dots where a word is too wide.
 
     text: the text.
     size: its size.
@@ -70,10 +74,10 @@ def wrapped_lines(
     """
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
+    for blank, word in _pieces(text, size, room, bold):
         longer = word
         if line:
-            longer = f"{line} {word}"
+            longer = f"{line}{blank}{word}"
         has_room = text_width(longer, size, bold) <= room
         is_last = len(lines) >= most - 1
         if has_room or is_last or not line:
@@ -83,3 +87,15 @@ def wrapped_lines(
         line = word
     lines.append(line)
     return [cut_text(text_line, size, room, bold) for text_line in lines]
+
+
+def _pieces(text: str, size: float, room: float, bold: bool) -> Iterator[tuple[str, str]]:
+    """Yield words with the blank before each; of those that are too wide their pieces."""
+    for word in text.split(" "):
+        if text_width(word, size, bold) <= room:
+            yield " ", word
+            continue
+        blank = " "
+        for piece in _BREAK.split(word):
+            yield blank, piece
+            blank = ""

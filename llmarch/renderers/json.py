@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from math import isfinite
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..analyses.cache import compute_cache, shown_contexts
 from ..analyses.parameters import count_parameters
-from ..architecture.schema import SCHEMA_VERSION, Architecture
+from ..architecture.schema import SCHEMA_VERSION, Architecture, Change, Finding
 from ..checkpoint.reading import Observation, Reading
 from ..compare.report import change_meaning, change_text, rule_of
 from ..config.certainty import marked_facts
@@ -308,7 +308,7 @@ def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
 
 def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     """Return two models and their changes; with more, each is compared with the first."""
-    from ..compare.entry_diff import reported_changes
+    from ..compare.entry_diff import findings_by_place, reported_changes
     from ..compare.lock import make_entry
     from ..views.comparison import unsaid_facts
     from ..views.headings import column_names
@@ -317,7 +317,9 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     old_entry = make_entry(old)
 
     def changes(new: Reading | Observation) -> list[dict[str, Any]]:
-        return [asdict(c) for c in reported_changes(old_entry, make_entry(new))]
+        new_entry = make_entry(new)
+        findings = findings_by_place(old_entry) | findings_by_place(new_entry)
+        return [change_document(c, findings) for c in reported_changes(old_entry, new_entry)]
 
     def remarks(new: Reading | Observation) -> list[str]:
         if not isinstance(old, Reading) or not isinstance(new, Reading):
@@ -342,6 +344,16 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
             for n in others
         ],
     }
+
+
+def change_document(c: Change, findings: Mapping[tuple[str, str], Finding]) -> dict[str, Any]:
+    """Return a change with the finding that it is about.
+
+    findings: those of both models, by rule and path.
+    """
+    finding = findings.get((c.rule, c.path))
+    about = asdict(finding) if finding is not None else None
+    return asdict(c) | {"finding": about}
 
 
 def compared_source(r: Reading | Observation) -> dict[str, Any]:
@@ -390,7 +402,9 @@ def history(repo: str, steps: Sequence[CommitStep]) -> dict[str, Any]:
                 "commit": step.commit,
                 "day": step.day,
                 "title": step.title,
-                "changes": [asdict(change) for change in step.verdict.changes],
+                "changes": [
+                    change_document(c, step.verdict.findings) for c in step.verdict.changes
+                ],
                 "partial": step.verdict.partial,
                 "error": error,
                 "remarks": list(step.verdict.remarks),
@@ -404,11 +418,9 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
     changes: list[dict[str, Any]] = []
     for c in v.changes:
         line = v.line_of(c.path) if r.file else None
-        finding = v.findings.get((c.rule, c.path))
-        about = asdict(finding) if finding is not None else None
         told = {"title": rule_of(c).title, "meaning": change_meaning(c), "text": change_text(c)}
-        judged = {"fails": r.fails(c), "line": line, "finding": about}
-        changes.append(asdict(c) | judged | told)
+        judged = {"fails": r.fails(c), "line": line}
+        changes.append(change_document(c, v.findings) | judged | told)
     error: dict[str, Any] | None = None
     if v.error:
         error = {

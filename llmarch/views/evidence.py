@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Any, cast
 
-from ..architecture.catalogue import facts_at
+from ..architecture.catalogue import facts_at, iterate_facts
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
-from ..architecture.paths import last_part
-from ..architecture.schema import Evidence
+from ..architecture.paths import last_part, parent_path
+from ..architecture.schema import Evidence, Finding
 from ..checkpoint.reading import Observation, Reading
 from ..errors import UnknownReference, printable
 from . import numbers
 from .documents import Table
+from .findings import finding_line
 
 SOURCES = {
     "config": "config key {}",
@@ -46,6 +47,8 @@ class ExplainedFact(Frozen):
     value: Any
     meaning: str
     evidence: Evidence
+    findings: tuple[Finding, ...] = ()
+    """What contradicts the fact, or else is to be known of it."""
 
 
 @frozen
@@ -66,6 +69,10 @@ def explain(reading: Reading | Observation, path: str) -> Explanation:
     evidence = evidence_of(reading)
     meanings = PathMeanings(evidence)
     prefixes = find_prefixes(path, evidence)
+    if not prefixes and isinstance(reading, Reading):
+        evidence = evidence_of_all_facts(reading)
+        meanings = PathMeanings(evidence)
+        prefixes = [path] if any(is_within(known, path) for known in evidence) else []
     if not prefixes:
         message = f"{reading.name} has no fact at {printable(path)}"
         raise UnknownReference(message, nearest_hint(path, meanings))
@@ -75,7 +82,8 @@ def explain(reading: Reading | Observation, path: str) -> Explanation:
         if is_below_any(fact_path, prefixes):
             value = value_in(values, fact_path)
             meaning = fact_meaning(meanings, fact_path)
-            facts.append(ExplainedFact(fact_path, value, meaning, fact_evidence))
+            findings = findings_about(reading.findings, fact_path, fact_evidence)
+            facts.append(ExplainedFact(fact_path, value, meaning, fact_evidence, findings))
     blocks = [prefix for prefix in prefixes if prefix not in evidence]
     return Explanation({block: meanings.meaning(block) for block in blocks}, facts)
 
@@ -85,6 +93,46 @@ def evidence_of(reading: Reading | Observation) -> dict[str, Evidence]:
     if isinstance(reading, Observation):
         return reading.observed.evidence
     return reading.evidence
+
+
+def evidence_of_all_facts(reading: Reading) -> dict[str, Evidence]:
+    """Return the evidence of every path that `show --all` lists, and of groups without blocks.
+
+    What has none of its own has that of the fact that it is a part of; the kind of a block, or a
+    group that is empty, follows from the modelling code, as the facts beside it do.
+    """
+    found: dict[str, Evidence] = {}
+    for path, _ in iterate_facts(reading.architecture):
+        found[path] = evidence_around(path, reading.evidence)
+    for f in fields(reading.architecture):
+        if getattr(reading.architecture, f.name) == {}:
+            found[f.name] = evidence_around(f.name, reading.evidence)
+    return found
+
+
+def evidence_around(path: str, evidence: Mapping[str, Evidence]) -> Evidence:
+    """Return the evidence of a path: its own, that of what it is in, or of code beside it."""
+    above = path
+    while above:
+        if above in evidence:
+            return evidence[above]
+        beside = [e for p, e in evidence.items() if is_within(p, above) and e.kind == "family"]
+        if beside:
+            return beside[0]
+        above = parent_path(above)
+    return next(e for e in evidence.values() if e.kind == "family")
+
+
+def findings_about(
+    findings: Iterable[Finding], path: str, evidence: Evidence
+) -> tuple[Finding, ...]:
+    """Return the findings about a fact: of its path, of a part of it, or of its config key."""
+    about: list[Finding] = []
+    for finding in findings:
+        is_of_path = is_within(finding.path, path) or is_within(path, finding.path)
+        if is_of_path or (evidence.kind == "config" and finding.path == evidence.ref):
+            about.append(finding)
+    return tuple(about)
 
 
 def values_of(reading: Reading | Observation) -> dict[str, Any]:
@@ -220,7 +268,7 @@ def explanation_table(explanation: Explanation) -> Table:
         is_absent = fact.value is None and fact.evidence.kind == "family"
         if is_absent and not is_alone:
             continue
-        lines = list(evidence_lines(fact.evidence))
+        lines = [*evidence_lines(fact.evidence), *map(finding_line, fact.findings)]
         if fact.meaning not in shown:
             lines.insert(0, without_blank_lines(fact.meaning))
             shown.add(fact.meaning)
@@ -247,6 +295,8 @@ def explained_value(value: Any) -> str:
     """Return a value as people read it; of long lists the first items."""
     if isinstance(value, (list, tuple)):
         return list_text(cast("list[Any]", value))
+    if isinstance(value, dict):
+        return record_text(cast("dict[str, Any]", value))
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -256,14 +306,29 @@ def explained_value(value: Any) -> str:
     return str(value)
 
 
+def record_text(record: Mapping[str, Any]) -> str:
+    """Return the facts of a part that are set: `kind edge, inputs 64, outputs 128`; or `none`."""
+    words: list[str] = []
+    for name, value in record.items():
+        if value not in (None, ()):
+            words.append(f"{name} {explained_value(value)}")
+    return ", ".join(words) or "none"
+
+
 def list_text(values: Sequence[Any]) -> str:
-    """Return `1, 2, 3, ... (62)`: the first items, and how many there are if not all are shown."""
+    """Return `1, 2, 3, ... (62)`: the first items, and how many there are if not all are shown.
+
+    Parts, and lists of them, have a line each.
+    """
     items = [explained_value(value) for value in values]
+    between = ", "
+    if any(isinstance(value, (dict, list, tuple)) for value in values):
+        between = "\n"
     count = len(items)
     if count <= MAX_ITEMS:
-        return ", ".join(items)
-    first = ", ".join(items[:MAX_ITEMS])
-    return f"{first}, ... ({count})"
+        return between.join(items)
+    first = between.join(items[:MAX_ITEMS])
+    return f"{first}{between}... ({count})"
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:
@@ -275,5 +340,6 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             "value": fact.value,
             **evidence,
             "meaning": fact.meaning,
+            "findings": [asdict(finding) for finding in fact.findings],
         }
     return document

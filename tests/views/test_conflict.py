@@ -8,8 +8,15 @@ from typing import NamedTuple
 
 import pytest
 from helpers.checkpoints import write
+from helpers.figures import problems
 from helpers.models import Config, Tensors, files, fixture, having, layers, resized, without
 from helpers.program import Run
+
+import llmarch
+from llmarch.checkpoint.reading import Reading
+from llmarch.layout.compose import drawing
+from llmarch.layout.drawing import Label
+from llmarch.views.figure import figure
 
 WORDS = "the checkpoint contradicts its config"
 
@@ -26,6 +33,12 @@ CHANGES = {
     "the config has other heads": Change(config=having(num_attention_heads=16)),
 }
 FIXTURE = "llama-3-8b"
+
+
+def inspect(path: str) -> Reading:
+    found = llmarch.inspect(path)
+    assert isinstance(found, Reading)
+    return found
 
 
 def folder(tmp_path: Path, change: str = "") -> str:
@@ -78,3 +91,58 @@ def test_a_sound_checkpoint_has_no_conflict(run: Run, tmp_path: Path, form: str)
 def test_a_sound_checkpoint_stores_what_the_config_says(run: Run, tmp_path: Path) -> None:
     show = run.json("show", folder(tmp_path))
     assert show["checkpoint"]["weights"] == show["parameters"]["total"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_figure_says_so_first_and_names_the_findings(
+    run: Run, tmp_path: Path, change: str
+) -> None:
+    """In the picture and in its description, of one model and beside the untouched one."""
+    broken = inspect(folder(tmp_path, change))
+    whole = inspect(folder(tmp_path / "whole"))
+    for readings in ([broken], [whole, broken], [whole, broken, whole]):
+        f = figure(readings)
+        assert WORDS in f.warnings[0] and WORDS in f.summary
+        said = " ".join((*f.notes, f.summary, *(cell for _, v in f.matrix for cell in v.cells)))
+        assert all(finding.path in said for finding in broken.findings)
+        for narrow in (False, True):
+            drawn = drawing(f, narrow=narrow)
+            assert problems(drawn) == []
+            labels = " ".join(shape.text for shape in drawn.shapes if isinstance(shape, Label))
+            assert WORDS in labels
+    assert not figure([whole, whole]).warnings
+
+
+def test_what_differs_beside_the_architecture_is_in_the_figure(run: Run, tmp_path: Path) -> None:
+    """Token ids and unread keys, as `diff` has rows of them."""
+    a = inspect(folder(tmp_path / "a"))
+    CHANGES["token"] = Change(config=having(bos_token_id=7, some_new_key=3))
+    b = inspect(folder(tmp_path / "b", "token"))
+    del CHANGES["token"]
+    notes = "\n".join(figure([a, b]).notes)
+    assert "bos_token_id: " in notes and "some_new_key: " in notes
+    assert "0 differences" not in figure([a, b]).summary
+    assert {v.label for _, v in figure([a, b, a]).matrix} >= {"bos_token_id", "some_new_key"}
+
+
+def test_an_explained_fact_names_what_contradicts_it(run: Run, tmp_path: Path) -> None:
+    path = folder(tmp_path, "the config has other heads")
+    findings = [f for f in run.document("show", path)["findings"] if f["path"].startswith("mixers")]
+    assert findings
+    for finding in findings:
+        for form in ("text", "markdown"):
+            out, _ = run("show", path, "--explain", finding["path"], "-f", form, columns=4000)
+            assert finding["rule"] in out
+        fact = run.json("show", path, "--explain", finding["path"])[finding["path"]]
+        assert finding in fact["findings"]
+
+
+def test_changes_of_diff_have_the_finding_with_its_values(run: Run, tmp_path: Path) -> None:
+    old, new = folder(tmp_path / "old"), folder(tmp_path / "new", "the vocabulary has grown")
+    document = run.document("diff", old, new)
+    judged = run.document("check", new, "--against", old, code=1)
+    changes = document["changes"]
+    found = {(c["rule"], c["path"]): c["finding"] for c in changes if c["finding"]}
+    assert found and all(finding["new"] is not None for finding in found.values())
+    verdict = judged["verdicts"][0]["changes"]
+    assert found == {(c["rule"], c["path"]): c["finding"] for c in verdict if c["finding"]}

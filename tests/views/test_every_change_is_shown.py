@@ -167,7 +167,7 @@ def test_every_change_of_every_fact_is_shown(alias: str) -> None:
 
 
 def test_a_whole_number_that_is_larger_by_one_is_another() -> None:
-    """However large it is; only fractions are compared as the 32-bit floats they were written in."""
+    """However large it is; only fractions are compared as 32-bit floats."""
     tried = 0
     for i, alias in enumerate(ALL):
         old = reading(alias)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from helpers.checkpoint_fixtures import load as fixture
 from helpers.checkpoint_fixtures import table_of, tensors_of
+from helpers.facts import reading
 
 import llmarch
+from llmarch.architecture.catalogue import iterate_facts
 from llmarch.architecture.meanings import class_meanings
 from llmarch.checkpoint.reading import Observation, read_or_infer
 from llmarch.errors import UnknownReference
+from llmarch.sources.aliases import bundled_models
 from llmarch.sources.raw import RawModel
 from llmarch.views.evidence import (
     explain,
@@ -127,3 +132,24 @@ def test_observed_models_have_meanings() -> None:
 )
 def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
     assert explained_value(value) == text
+
+
+def test_every_path_of_show_all_is_explained() -> None:
+    """Of each path the first model that has it; parts of lists, and groups without blocks too."""
+    seen: set[str] = set()
+    for alias in sorted(bundled_models()):
+        found = reading(alias)
+        for path, value in iterate_facts(found.architecture):
+            kind = re.sub(r"\d+", "N", path)
+            if kind in seen:
+                continue
+            seen.add(kind)
+            if path not in found.evidence:
+                facts = explain(found, path).facts
+                assert facts and all(fact.meaning for fact in facts), (alias, path)
+            assert "{" not in explained_value(value), (alias, path)
+    assert len(seen) > 1000
+    towers = explanation_table(explain(QWEN, "towers")).rows
+    assert towers[0][:2] == ["towers", "none"]
+    stages = explanation_table(explain(reading("gemma3n-e2b"), "towers.vision.stages")).rows
+    assert "kind edge, inputs 64" in stages[0][1] and "{" not in stages[0][1]

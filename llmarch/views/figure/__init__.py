@@ -10,11 +10,17 @@ from dataclasses import replace
 
 from ...architecture.catalogue.fact import DETAIL
 from ...checkpoint.reading import Reading
-from ..compared_rows import ComparedModel, compared_models, compared_rows
+from ...compare.lock import make_entry
+from ..checkpoint_rows import with_checkpoint_rows
+from ..compared_rows import ComparedModel, ComparedRow, compared_models, compared_rows
+from ..comparison import comparison_notes, conflict_notes, rows_of_models
+from ..conflict import conflict_lines
 from ..derived_rows import CACHE, DERIVED
 from ..documents import ABSENT
 from ..fact_rows import row_sources
+from ..headings import column_names
 from ..numbers import plural
+from ..remarks import remarks
 from ..rows import Key
 from ..wording import headline
 from .description import Figure, Mark, ModelPicture, ModelStack, Panel, Value
@@ -45,30 +51,68 @@ ELSEWHERE = ("recipe", "pattern", "decay", "embedding", "routed by token id", "e
 
 
 def figure(readings: Sequence[Reading]) -> Figure:
-    """Return the figure of one model, of a pair, or of three and more models over a matrix."""
+    """Return the figure of one model, of a pair, or of three and more models over a matrix.
+
+    It says what contradicts a config, what differs beside the architecture, and all remarks.
+    """
+    found = figure_of_architectures(readings)
+    names = column_names(readings)
+    warnings = conflict_notes(names, readings)
+    notes = comparison_notes(names, readings)
+    if len(readings) == 1:
+        warnings = conflict_lines(readings[0])
+        notes = remarks(readings[0])
+    elif len(readings) == 2:
+        notes = [*beside_words(readings), *notes]
+    warnings, notes = list(map(plain_words, warnings)), list(map(plain_words, notes))
+    summary = ". ".join([found.summary.removesuffix("."), *warnings, *notes])
+    return replace(found, summary=f"{summary}.", warnings=tuple(warnings), notes=tuple(notes))
+
+
+def figure_of_architectures(readings: Sequence[Reading]) -> Figure:
+    """Return the figure without what is said beside the architectures."""
     models = compared_models(readings)
     colours: KindColours = {}
     pictures: list[ModelPicture] = []
-    for r, m in zip(readings, models, strict=True):
-        picture = model_picture(r, m, colours)
+    for name, r, m in zip(column_names(readings), readings, models, strict=True):
+        picture = model_picture(name, r, m, colours)
         pictures.append(picture)
     if len(readings) == 1:
         return single_figure(readings[0], pictures[0])
     if len(readings) == 2:
         return pair_figure(readings, models, pictures)
-    return row_figure(models, pictures)
+    return row_figure(readings, models, pictures)
 
 
-def model_picture(r: Reading, m: ComparedModel, colours: KindColours) -> ModelPicture:
-    """Return one model with its stack and strip, without marks."""
+def beside_words(readings: Sequence[Reading]) -> list[str]:
+    """Return what differs beside the architectures, a row of `diff` a line."""
+    entries = list(map(make_entry, readings))
+    lines: list[str] = []
+    for row in with_checkpoint_rows([], entries):
+        if row.differs:
+            lines.append(f"differs too: {row_words(row)}")
+    return lines
+
+
+def row_words(row: ComparedRow) -> str:
+    """Return a row on one line: `Findings tensor-missing: – / model.norm.weight`."""
+    cells = " / ".join(map(on_one_line, row.cells))
+    return f"{row.section} {row.label}: {cells}"
+
+
+def model_picture(name: str, r: Reading, m: ComparedModel, colours: KindColours) -> ModelPicture:
+    """Return one model with its stack and strip, without marks.
+
+    name: its name, which no other model beside it has.
+    """
     a = r.architecture
     origin = " · ".join(filter(None, (r.raw.repo_id, a.model_type)))
     return ModelPicture(
-        name=r.name,
+        name=name,
         origin=origin,
         headline=headline(a),
         stack=model_stack(a, colours),
-        strip=layer_strip(r.name, a, colours),
+        strip=layer_strip(name, a, colours),
         facts=tuple(whole_facts(m)),
     )
 
@@ -207,23 +251,23 @@ def pair_summary(models: Sequence[ComparedModel], pictures: Sequence[ModelPictur
     """Return how two models differ, then what each is."""
     rows = [row for row in compared_rows(models) if row.differs]
     names = " and ".join(picture.name for picture in pictures)
-    count = plural(len(rows), "difference")
-    words: list[str] = []
-    for row in rows:
-        cells = " / ".join(map(on_one_line, row.cells))
-        words.append(f"{row.section} {row.label}: {cells}")
-    listed = "; ".join(words)
+    count = "the same architecture by the configs"
+    if rows:
+        listed = "; ".join(map(row_words, rows))
+        count = f"{plural(len(rows), 'difference')}. {listed}"
     each = " ".join(map(model_summary, pictures))
-    return plain_words(f"{names}: {count}. {listed}. {each}")
+    return plain_words(f"{names}: {count}. {each}")
 
 
 # Three and more models
 
 
-def row_figure(models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]) -> Figure:
+def row_figure(
+    readings: Sequence[Reading], models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]
+) -> Figure:
     """Return the figure of three and more models: a row of stacks over the matrix of `diff`."""
     matrix: list[tuple[str, Value]] = []
-    for row in compared_rows(models):
+    for row in rows_of_models(readings, models):
         if row.differs:
             cells = [plain_words(cell) for cell in row.cells]
             shown = value(row.label, cells)

@@ -258,3 +258,7 @@ class Figure(Frozen):
     """Paths of the differences that the figure shows."""
     named: frozenset[str] = field(default_factory=frozenset[str])
     """Paths of the differences that it names only."""
+    warnings: tuple[str, ...] = ()
+    """What contradicts a config: to be read before the figure."""
+    notes: tuple[str, ...] = ()
+    """What differs beside the architecture, and what else a reader must know of the models."""

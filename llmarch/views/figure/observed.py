@@ -14,7 +14,7 @@ from ...architecture.wording.names import name_title
 from ...checkpoint.inference.model import InferredModel
 from ...checkpoint.reading import Observation
 from .. import numbers
-from ..inferred import block_paths, value_word
+from ..inferred import block_paths, reasons, value_word
 from .description import (
     Box,
     BranchPicture,
@@ -30,6 +30,7 @@ from .description import (
     StepPicture,
     Value,
 )
+from .stacks import plain_words
 
 UNKNOWN_VALUE = "?"
 """What stands for a fact that tensors do not prove."""
@@ -69,6 +70,7 @@ def observed_figure(o: Observation) -> Figure:
         panels=tuple(observed_panel(seen, path) for path in block_paths(seen)),
         title=f"Architecture of {o.name}, as far as its tensors show it",
         summary=f"{o.name}: {headline}. {o.why}",
+        notes=tuple(map(plain_words, reasons(o))),
     )
 
 

@@ -29,9 +29,9 @@ from .documents import Sheet
 from .doubts import doubt_lines
 from .feed_forward import dense_lines, moe_lines
 from .headings import origin
+from .layer_kinds import layer_words
 from .numbers import number
 from .remarks import remarks
-from .strips import layer_words
 from .wording import headline, layer_runs, norm_placements, pattern, state_word, stream_factors
 
 if TYPE_CHECKING:

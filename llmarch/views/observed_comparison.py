@@ -16,7 +16,8 @@ from .documents import ABSENT, Comparison, Strip, Table
 from .findings import finding_line
 from .headings import column_names, comparison_origin
 from .inferred import blocks_text
-from .strips import different_symbols, layer_words
+from .layer_kinds import layer_words
+from .strips import different_symbols
 
 UNCHANGED = "="
 """The cell of a model that has the value of the first."""

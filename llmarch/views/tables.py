@@ -18,8 +18,8 @@ from . import numbers
 from .attention import reach_word
 from .documents import Table
 from .exact_values import exact_text
+from .layer_kinds import distinct_kind_words
 from .numbers import number
-from .strips import distinct_kind_words
 
 BLOCK_KINDS = {"norms": "norm", "layer_kinds": "layers"}
 """What a name in a group is the name of, where the name does not say it."""

@@ -143,6 +143,7 @@ def test_explain(run: Run) -> None:
         "ref": "rms_norm_eps",
         "confirmed_by": [],
         "certainty": "",
+        "findings": [],
     }
     _, err = run("show", "qwen3-235b", "--explain", "mixers.full.kvheads", code=2)
     assert "mixers.full.kv_heads" in err

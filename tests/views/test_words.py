@@ -23,11 +23,11 @@ from llmarch.architecture.wording.names import name_title
 from llmarch.checkpoint.reading import Reading
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.comparison import compare
+from llmarch.views.layer_kinds import distinct_kind_words
 from llmarch.views.model import model_sheet
 from llmarch.views.numbers import plural
 from llmarch.views.strips import (
     different_symbols,
-    distinct_kind_words,
     layer_symbols,
     strip,
 )

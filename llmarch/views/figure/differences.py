@@ -18,9 +18,9 @@ from ...compare.diff import differing_facts
 from ...compare.severity import Difference, Edit
 from ..documents import ABSENT
 from ..fact_rows import row_sources
+from ..layer_kinds import distinct_kind_words
 from ..rows import Key, key_of
 from ..shown_changes import ComparedModel, block_name, row_text, row_without
-from ..strips import distinct_kind_words
 from .description import Panel
 from .panels import MTP_LABELS, Blocks, blocks_by_class, cell, label_of, mtp_facts
 from .stacks import (

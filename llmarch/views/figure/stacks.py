@@ -21,8 +21,8 @@ from ...architecture.schema import (
     Tower,
 )
 from ...architecture.wording.model import NORMS, residual_word
+from ..layer_kinds import distinct_kind_words
 from ..numbers import number, plural
-from ..strips import distinct_kind_words
 from .blocks import Block, block_class, block_role, box_line, title_of
 from .description import (
     Box,

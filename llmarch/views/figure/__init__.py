@@ -63,7 +63,7 @@ def figure(readings: Sequence[Reading]) -> Figure:
         warnings = conflict_lines(readings[0])
         notes = remarks(readings[0])
     elif len(readings) == 2:
-        notes = [*beside_words(readings), *notes]
+        notes = [*differences_beside(readings), *notes]
     warnings, notes = list(map(plain_words, warnings)), list(map(plain_words, notes))
     summary = ". ".join([found.summary.removesuffix("."), *warnings, *notes])
     return replace(found, summary=f"{summary}.", warnings=tuple(warnings), notes=tuple(notes))
@@ -84,7 +84,7 @@ def figure_of_architectures(readings: Sequence[Reading]) -> Figure:
     return row_figure(readings, models, pictures)
 
 
-def beside_words(readings: Sequence[Reading]) -> list[str]:
+def differences_beside(readings: Sequence[Reading]) -> list[str]:
     """Return what differs beside the architectures, a row of `diff` a line."""
     entries = list(map(make_entry, readings))
     lines: list[str] = []

@@ -11,9 +11,9 @@ from ..architecture.frozen import Frozen, frozen
 from ..errors import PlanError
 from .engines.base import Engine
 from .engines.pools import EngineOptions
+from .gguf_names import format_of_file_type, format_of_name
 from .memory import Reserve
 from .planning import PlanOptions
-from .weight_formats import WEIGHT_FORMATS, canonical_format
 
 ALL_LAYERS = 100_000
 """More layers than any model has: what a flag without a number means."""
@@ -21,8 +21,6 @@ OVERRIDE_OF_EXPERTS = re.compile(r"[^=\d]*exps[^=\d]*=CPU")
 """llama.cpp's `--override-tensor` for the routed experts of all layers."""
 ONLINE_FORMATS = {"fp8": "fp8", "bitsandbytes": "nf4", "mxfp8": "mxfp8"}
 """Methods of `--quantization` that quantise a model as it is loaded, and the format of each."""
-FORMAT_IN_NAME = re.compile(r"(?:^|[-_.:/])((?:UD-)?I?Q\d_\w+|BF16|F16|F32|MXFP4)", re.IGNORECASE)
-"""The format in the name of a GGUF file, or in the tag of a repository: `Q4_K_M`."""
 
 
 @frozen
@@ -129,7 +127,7 @@ def read_options(
         context=context,
         batch=batch,
         kv_dtype=_cache_dtype(read, notes),
-        weights=_weights(read, model),
+        weights=_weights(read, model, notes),
         gpus=tensor * pipeline * (data or 1),
         tensor=tensor,
         expert=expert,
@@ -274,19 +272,16 @@ def _cache_dtype(read: _Values, notes: list[str]) -> str:
     return dtype
 
 
-def _weights(read: _Values, model: str) -> str | None:
-    """Return the format that the name of a GGUF file or a float dtype says; None: as stored."""
+def _weights(read: _Values, model: str, notes: list[str]) -> str | None:
+    """Return the format that a GGUF file, its name or a float dtype says; None: as stored."""
     if read.text("dtype") in ("float32", "float", "fp32"):
         return "fp32"
-    match = FORMAT_IN_NAME.search(model)
-    if match is None:
-        return None
-    name = canonical_format(match[1].lower().removeprefix("ud-").replace("f16", "fp16"))
-    name = name.replace("bfp16", "bf16")
-    for known in (name, name.removesuffix("_xl") + "_m", name.rsplit("_", 1)[0]):
-        if known in WEIGHT_FORMATS:
-            return known
-    return None
+    if "file_type" in read:
+        return format_of_file_type(read.text("file_type"))
+    named = format_of_name(model)
+    if named.note:
+        notes.append(named.note)
+    return named.format
 
 
 def _gpu_layers(read: _Values, notes: list[str]) -> int | None:

@@ -1,7 +1,6 @@
 """How many bits a weight takes: as stored, or in a format that is asked for.
 
-Sizes of ggml's types are those of ggml/src/ggml-common.h in llama.cpp; which types a file type
-mixes is in llama.cpp's src/llama-quant.cpp.
+Which types a GGUF file mixes is in `ggml_files.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from math import prod
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Quantization
+from .ggml_files import GGML_BITS, GGML_FILES, component_bits
 
 QUANTISED_COMPONENTS = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
 """Components that quantised checkpoints quantise; embedding, head, norms, routers and encoders
@@ -39,43 +39,12 @@ awq, gptq: the same, and a zero point of 4 bits.
 nf4: a float32 scale per 64 (bitsandbytes).
 nvfp4: an 8-bit scale per 16.
 """
-GGML_BITS: dict[str, float] = {
-    "q8_0": 8.5,
-    "q6_k": 6.5625,
-    "q5_k": 5.5,
-    "q5_1": 6.0,
-    "q5_0": 5.5,
-    "q4_k": 4.5,
-    "q4_1": 5.0,
-    "q4_0": 4.5,
-    "q3_k": 3.4375,
-    "q2_k": 2.625,
-    "iq4_nl": 4.5,
-    "iq4_xs": 4.25,
-    "iq3_s": 3.4375,
-    "iq3_xxs": 3.0625,
-    "iq2_s": 2.5625,
-    "iq2_xs": 2.3125,
-    "iq2_xxs": 2.0625,
-    "iq1_m": 1.75,
-    "iq1_s": 1.5625,
-    "tq2_0": 2.0625,
-    "tq1_0": 1.6875,
-}
-"""Bits a weight in ggml's types: all matrices, embedding and head as well."""
-GGML_HEAD = "q6_k"
-"""The least type of the head (and of a tied embedding) in files of a smaller type."""
-GGML_MIXES: dict[str, tuple[str, str]] = {
-    "q3_k_m": ("q3_k", "q4_k"),
-    "q4_k_m": ("q4_k", "q6_k"),
-    "q4_k_s": ("q4_k", "q5_k"),
-    "q5_k_m": ("q5_k", "q6_k"),
-    "q5_k_s": ("q5_k", "q5_k"),
-}
-"""File types that mix: the type of most matrices, and that of half of the layers' values and
-down-projections."""
+GGML_MIXES = tuple(name for name in GGML_FILES if name not in GGML_BITS)
+"""File types that are no type of a matrix."""
 SIXTEEN_BITS = ("bf16", "fp16")
-WEIGHT_FORMATS = (*SIXTEEN_BITS, "fp32", *FORMAT_BITS, *GGML_BITS, *GGML_MIXES, "as-stored")
+WEIGHT_FORMATS = tuple(
+    dict.fromkeys((*SIXTEEN_BITS, "fp32", *FORMAT_BITS, *GGML_BITS, *GGML_MIXES, "as-stored"))
+)
 """The names of all formats."""
 FORMAT_WORDS = {
     "bfloat16": "bf16",
@@ -171,11 +140,8 @@ def resolve_weights(
         source = f"{bits:.3f} bits in layers' matrices, 16 elsewhere"
         padded = name if name in PADDED_FORMATS else ""
         return Weights(name, dict.fromkeys(QUANTISED_COMPONENTS, bits), 16, source, padded)
-    if name in GGML_BITS:
-        return _ggml_weights(a, name, GGML_BITS[name], GGML_BITS[name])
-    if name in GGML_MIXES:
-        most, more = GGML_MIXES[name]
-        return _ggml_weights(a, name, GGML_BITS[most], GGML_BITS[more])
+    if name in GGML_BITS or name in GGML_FILES:
+        return _ggml_weights(a, name)
     other_bits = CONFIG_DTYPE_BITS.get(a.dtype or "", 16)
     if stored_bits:
         experts = stored_experts(a, stored_bits)
@@ -200,18 +166,15 @@ def stored_experts(a: Architecture, stored_bits: Mapping[str, float]) -> str:
     return ""
 
 
-def _ggml_weights(a: Architecture, name: str, bits: float, more: float) -> Weights:
-    """Return a ggml file type: half of the down-projections may have more bits."""
-    by_component = dict.fromkeys(QUANTISED_COMPONENTS, bits)
-    for component in ("mlp", "experts", "shared_experts"):
-        by_component[component] = bits + (more - bits) / 6
-    head = max(bits, GGML_BITS[GGML_HEAD])
-    embedding = head if a.embedding.tied else bits
-    by_component |= {"embedding": embedding, "head": head, "per_layer_embedding": bits}
-    source = f"{bits:g} bits in matrices, {head:g} in the head, 16 in encoders"
-    if more > bits:
-        source = f"{source}, {more:g} in half of the down-projections"
-    return Weights(name, by_component, 16, source)
+def _ggml_weights(a: Architecture, name: str) -> Weights:
+    """Return the weights of a GGUF file: of a file type, or of one type in all matrices."""
+    bits = component_bits(a, name) | {"router": 32.0, "norms": 32.0}
+    most = GGML_BITS[GGML_FILES.get(name, name)]
+    others = sorted({round(n, 2) for n in bits.values() if n < 16 and abs(n - most) > 0.01})
+    source = f"{most:g} bits in most matrices, 16 in encoders"
+    if others:
+        source = f"{most:g} bits in most matrices, up to {others[-1]:g} in others, 16 in encoders"
+    return Weights(name, bits, 16, source)
 
 
 def declared_bits(quantization: Quantization) -> float | None:

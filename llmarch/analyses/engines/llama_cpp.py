@@ -39,6 +39,8 @@ UBATCH = 512
 """Tokens of a physical batch by default (common/common.h: n_ubatch)."""
 MASK_BYTES = 2
 """Bytes of a cell of the attention mask."""
+FLOAT_BYTES = 4
+"""Bytes of an activation or a logit."""
 FLOAT_ACTIVATIONS = 2
 """Bytes of float32 activations as a multiple of those in 16 bits."""
 PIPELINE_COPIES = 4
@@ -90,23 +92,28 @@ def compute_buffer(request: AllowanceRequest) -> AllowancePart:
 
     Activations are float32 (ggml.c: ggml_mul_mat). A layer has the mask of all cells in 16 bits
     (src/llama-graph.cpp build_attn_inp_kq_mask, with flash attention), of which pipelined GPUs
-    hold four copies (ggml-backend.cpp GGML_SCHED_MAX_COPIES); a server takes the logits of one
-    token a slot (tools/server/server-context.cpp server_output_limits). A matrix on the CPU is
-    copied for large batches (`--op-offload`).
+    hold four copies (ggml-backend.cpp GGML_SCHED_MAX_COPIES). Logits are reserved for every token
+    of a physical batch, beside the stream that they are made of (src/llama-context.cpp
+    sched_reserve: n_outputs_max is n_batch; in logs 300 to 305 MiB for Qwen3 8B). The llama-server
+    that was read limits them to a token a slot (tools/server/server-context.cpp
+    server_output_limits), servers before and the library do not, so that they are counted. A matrix
+    on the CPU is copied for large batches (`--op-offload`).
     """
-    tokens = request.batched_tokens
+    a, tokens = request.architecture, request.batched_tokens
     copies = 1
     if request.stages > 1:
         copies = PIPELINE_COPIES
     mask = copies * tokens * pad_cells(request.context) * MASK_BYTES
     layer = FLOAT_ACTIVATIONS * tokens * token_activation_bytes(request.share)
     size = layer + mask + request.cpu_matrix_bytes
-    if request.last_stage:
-        logits = 4 * request.sequences * request.architecture.vocab_size
-        size = max(size, logits)
     words = f"estimate: {tokens:,} tokens through a layer, in float32, and their mask"
     if request.cpu_matrix_bytes:
         words += ", a matrix copied from the CPU"
+    if request.last_stage:
+        logits = FLOAT_BYTES * tokens * (a.vocab_size + a.hidden_size)
+        if logits > size:
+            size = logits
+            words = f"estimate: the logits of {tokens:,} tokens in float32"
     return AllowancePart("activations", size, words)
 
 
@@ -183,11 +190,13 @@ class LlamaCpp(Engine):
     )
     log_settings = (
         r"general\.(name) +str += +(.+)",
+        r"\b(file type) += (.+)",
         r"\b(n_ctx|n_seq_max|n_ubatch) += (\d+)",
         r"\b(K) \((\w+)\):",
     )
     log_options = {
         "name": "model",
+        "file type": "file_type",
         "n_ctx": "cells",
         "n_seq_max": "batch",
         "n_ubatch": "batched_tokens",

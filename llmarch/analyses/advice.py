@@ -14,6 +14,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import used_mixers
 from ..architecture.schema import Architecture, LatentAttention, MoE
 from ..errors import PlanError
+from .cache_parts import SHORT_DTYPES
 from .engines import ENGINES
 from .engines.base import Engine
 from .launch_lines import launch_line
@@ -28,7 +29,7 @@ from .planning import (
     shared_context,
 )
 from .sharding import Parallel, divisibility_errors
-from .weight_formats import resolve_weights
+from .weight_formats import QUANTISED_COMPONENTS, canonical_format, resolve_weights
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -38,7 +39,6 @@ GPU_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 40, 48, 56, 64)
 machines."""
 NODE_GPUS = 8
 """GPUs of a usual machine: tensor parallelism stays within one."""
-PIPELINE_ENGINES = ("vllm", "sglang", "trtllm", "llama.cpp")
 MOST_LAYOUTS = 6
 """Layouts that are shown."""
 
@@ -121,6 +121,8 @@ class LayoutSearch:
         self._options = options
         self._engine = parse_engine(options.engine)
         self.planner = Planner(a)
+        self.weight_format = options.weights
+        """The format of the weights that was asked for."""
         self._weights = resolve_requested_weights(reading, options.weights, self._engine)
         self._request, self._convention = plan_request(a, replace(options, gpus=None))
         self.reasons: list[str] = []
@@ -188,7 +190,9 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
     if not best:
         raise PlanError(f"{reading.name}: {_no_layout(search.reasons, tried)}")
     first = best[0]
-    model = model_name(reading)
+    loaded = checkpoint_to_load(reading, options)
+    model = loaded.name
+    options = replace(options, weights=loaded.weight_format or None)
     launch = launch_line(model, first, options)
     formats: list[str] = []
     layers_that_fit = without_stages = None
@@ -202,7 +206,8 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
         on_cpu = replace(options.engine_options, gpu_layers=layers_that_fit.layers)
         launch = launch_line(model, fewest[0], replace(options, engine_options=on_cpu))
     fitting = [plan for plan in best if plan.fits]
-    (planned,) = plan_models([reading], _options_of_layout(options, first.request.parallel))
+    asked = replace(options, weights=search.weight_format)
+    (planned,) = plan_models([reading], _options_of_layout(asked, first.request.parallel))
     return Advice(
         planned,
         tuple(fitting[:MOST_LAYOUTS]),
@@ -211,8 +216,51 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
         gpu_layers=layers_that_fit,
         searched=not counts,
         without_stages=without_stages,
+        notes=loaded.notes,
         contradicted=reading.status == "conflict",
     )
+
+
+class LoadedCheckpoint(NamedTuple):
+    """The checkpoint that a server loads for a format of weights."""
+
+    name: str
+    weight_format: str = ""
+    """The format that its command line asks for; empty: what the checkpoint has."""
+    notes: tuple[str, ...] = ()
+
+
+def checkpoint_to_load(reading: Reading, options: PlanOptions) -> LoadedCheckpoint:
+    """Return the checkpoint whose weights have the format asked for.
+
+    The model's own if it is stored so or if the engine makes the format as it loads; else a
+    placeholder, with a note.
+    """
+    name, engine = model_name(reading), parse_engine(options.engine)
+    format = canonical_format(options.weights or "as-stored")
+    if format == "as-stored" or engine.weight_formats:
+        return LoadedCheckpoint(name, format.replace("as-stored", ""))
+    if is_stored_as(reading, format):
+        return LoadedCheckpoint(name)
+    if format in engine.online_formats and reading.architecture.quantization is None:
+        return LoadedCheckpoint(name, format)
+    placeholder = f"{name.rstrip('/').rsplit('/', 1)[-1]}-{format.upper()}"
+    note = (
+        f"{engine.name} does not make {format} of this checkpoint as it loads it: {placeholder} "
+        "stands for a checkpoint in that format"
+    )
+    return LoadedCheckpoint(placeholder, notes=(note,))
+
+
+def is_stored_as(reading: Reading, format: str) -> bool:
+    """Return whether a checkpoint stores its weights in a format, by the bits of a weight."""
+    a = reading.architecture
+    stored = resolve_requested_weights(reading, None)
+    asked = resolve_weights(a, format)
+    if format in ("bf16", "fp16") and a.quantization is None:
+        return SHORT_DTYPES.get(a.dtype or "") == format
+    components = [*QUANTISED_COMPONENTS, "embedding"]
+    return all(abs(stored.bits_of(c) - asked.bits_of(c)) < 0.1 for c in components)
 
 
 def model_name(reading: Reading) -> str:
@@ -311,16 +359,18 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
     has_experts = any(isinstance(ffn, MoE) for ffn in a.ffns.values())
     has_latents = any(isinstance(m, LatentAttention) for m in used_mixers(a).values())
     for pipeline in divisors(gpus):
-        if pipeline > 1 and engine.name not in PIPELINE_ENGINES:
+        if pipeline > 1 and not engine.has_stages:
+            continue
+        if not engine.has_ranks and pipeline != gpus:
             continue
         for tensor in divisors(gpus // pipeline):
-            if tensor > NODE_GPUS or (engine.name == "llama.cpp" and tensor > 1):
+            if tensor > NODE_GPUS:
                 continue
             experts = [1]
             if has_experts and gpus > pipeline:
                 experts.append(gpus // pipeline)
             contexts = [1]
-            if has_latents and tensor > 1 and engine.name in ("vllm", "sglang", "ideal"):
+            if has_latents and tensor > 1 and engine.has_decode_context:
                 contexts.append(tensor)
             for expert in experts:
                 for decode_context in contexts:

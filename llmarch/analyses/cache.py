@@ -195,7 +195,7 @@ class Cache(Frozen):
         """
         return {
             "engine": self.convention.engine,
-            "dtype": self.convention.dtype,
+            "dtype": self.convention.words,
             "state_dtype": self.state_dtype,
             "growing_bytes_per_token": ceil(self.growing_bytes_per_token),
             "all_layers_bytes_per_token": ceil(self.all_layers_bytes_per_token),
@@ -216,6 +216,7 @@ def compute_cache(a: Architecture, convention: Convention | None = None) -> Cach
     convention = convention or Convention()
     engine = engine_of(convention.engine)
     engine.check_dtype(convention.dtype)
+    engine.check_dtype(convention.values_dtype)
     layers = layers_by_mixer(a)
     groups: list[CacheGroup] = []
     for name in a.mixers:
@@ -236,7 +237,9 @@ def list_layer_parts(
 
     Raises ValueError if a mixer cannot be stored in the dtype.
     """
-    engine_of(convention.engine).check_dtype(convention.dtype)
+    engine = engine_of(convention.engine)
+    engine.check_dtype(convention.dtype)
+    engine.check_dtype(convention.values_dtype)
     parts_of: dict[str, tuple[CachePart, ...]] = {}
     kinds = list(a.layers)
     if drafted_layers and a.mtp is not None and a.mtp.layer_kind is not None:

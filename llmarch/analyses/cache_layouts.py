@@ -20,12 +20,13 @@ from ..architecture.schema import (
     Mixer,
 )
 from .cache_parts import (
-    ELEMENT_BYTES,
+    SPARSE_LAYOUTS,
     CachePart,
     Convention,
     compressed_entry_bytes,
     kv_entry_bytes,
     latent_entry_bytes,
+    row_bytes,
 )
 from .cache_states import recurrent_parts
 from .engines import engine_of
@@ -67,7 +68,8 @@ def attention_cache_parts(
     engine = engine_of(convention.engine)
     dtype = convention.dtype
     kv_heads = engine.kv_heads(a, mixer)
-    entry = kv_entry_bytes(kv_heads, mixer.head_dim, mixer.v_head_dim, dtype)
+    values = convention.values_dtype
+    entry = kv_entry_bytes(kv_heads, mixer.head_dim, mixer.v_head_dim, dtype, values)
     form = (kv_heads, mixer.head_dim, mixer.v_head_dim)
     if mixer.cross_tokens is not None:
         yield CachePart("cross", dtype, entry * mixer.cross_tokens, law="fixed", form=form)
@@ -82,7 +84,7 @@ def attention_cache_parts(
     if mixer.block_index:
         # One key, not one for each of its heads (vllm, sglang: MiniMax M3).
         index_dtype = engine.block_index_dtype(convention)
-        key_bytes = mixer.block_index.head_dim * ELEMENT_BYTES[index_dtype]
+        key_bytes = engine.block_index_bytes(mixer, convention)
         yield CachePart("index", index_dtype, key_bytes, kind="latent")
 
 
@@ -94,8 +96,11 @@ def latent_attention_parts(mixer: LatentAttention, convention: Convention) -> It
     """
     dtype = convention.dtype
     leads = int(mixer.indexer is not None)
+    engine = engine_of(convention.engine)
     if mixer.indexer or mixer.index_from:
-        dtype = engine_of(convention.engine).sparse_dtype(dtype)
+        dtype = engine.sparse_dtype(dtype)
+    elif dtype in SPARSE_LAYOUTS and engine.has_sparse_layouts:
+        raise ValueError(f"{engine.name} has {dtype} for sparse attention alone")
     entry = latent_entry_bytes(mixer.kv_lora_rank, mixer.qk_rope_head_dim, dtype)
     yield CachePart("kv", dtype, entry, kind="latent", form=(leads,))
     if mixer.indexer:
@@ -111,7 +116,7 @@ def indexer_part(indexer: Indexer, convention: Convention, every: int = 1) -> Ca
     """
     head_dim = indexer.head_dim
     dtype = engine_of(convention.engine).indexer_dtype(convention)
-    entry = head_dim * ELEMENT_BYTES[dtype]
+    entry = row_bytes(head_dim, dtype) or 0
     if dtype == "fp8":
         entry += 4 * ceil(head_dim / 128)
     return CachePart("index", dtype, entry, Fraction(every), kind="latent")

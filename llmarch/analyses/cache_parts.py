@@ -27,6 +27,9 @@ PACKED_LAYOUTS = {
     "DeepSeek V4: fp8 with a byte of scale per 64, bf16 rotary dims",
     "nvfp4_ds_mla": "MLA: fp4 latent, fp8 scale per 16, fp8 rotary key",
 }
+SPARSE_LAYOUTS = ("fp8_ds_mla", "nvfp4_ds_mla")
+"""Layouts of MLA that the kernels of sparse attention have (vllm: v1/attention/backends/mla/
+flashmla_sparse.py)."""
 CACHE_DTYPES = (*ELEMENT_BYTES, *PER_HEAD_BITS, *PACKED_LAYOUTS, *GGML_BLOCK_BYTES)
 SHORT_DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 """The short names of the dtypes that configs name."""
@@ -59,6 +62,20 @@ class Convention(Frozen):
     """Name of the engine, one of `engines.ENGINES`."""
     dtype: str = "bf16"
     """The dtype of keys and values, one of CACHE_DTYPES."""
+    other_values: str = ""
+    """The dtype of values where it is not that of keys; empty: it is."""
+
+    @property
+    def values_dtype(self) -> str:
+        """Return the dtype of values."""
+        return self.other_values or self.dtype
+
+    @property
+    def words(self) -> str:
+        """Return the dtypes of keys and values: `q8_0`, `q8_0/fp16`."""
+        if self.values_dtype == self.dtype:
+            return self.dtype
+        return f"{self.dtype}/{self.values_dtype}"
 
     @property
     def unquantised_dtype(self) -> str:
@@ -168,11 +185,16 @@ def row_bytes(elements: int, dtype: str) -> int | None:
     return None
 
 
-def kv_entry_bytes(kv_heads: int, key_dim: int, value_dim: int, dtype: str) -> int:
-    """Return the bytes of one token's keys and values. Raises ValueError for layouts of MLA."""
+def kv_entry_bytes(
+    kv_heads: int, key_dim: int, value_dim: int, dtype: str, values_dtype: str = ""
+) -> int:
+    """Return the bytes of one token's keys and values. Raises ValueError for layouts of MLA.
+
+    values_dtype: dtype of the values; empty: that of the keys.
+    """
     elements = key_dim + value_dim
     keys = row_bytes(kv_heads * key_dim, dtype)
-    values = row_bytes(kv_heads * value_dim, dtype)
+    values = row_bytes(kv_heads * value_dim, values_dtype or dtype)
     if keys is not None and values is not None:
         return keys + values
     if dtype in PER_HEAD_BITS:

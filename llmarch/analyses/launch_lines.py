@@ -50,7 +50,8 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
     parallel = plan.request.parallel
     dtype = ""
     if options.kv_dtype.lower() != "auto":
-        dtype = plan.convention.dtype
+        dtype = plan.convention.words
+    engine = ENGINES[plan.convention.engine]
     server = Launch(
         model=model,
         context=plan.request.context,
@@ -63,10 +64,14 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
         gpu_layers=options.engine_options.gpu_layers,
         cpu_expert_layers=options.cpu_expert_layers,
         weight_format=options.weights or "",
+        offload_gib=plan.request.options.offload_bytes / 2**30,
+        cache_on_cpu=plan.request.options.cache_on_cpu,
+        split=plan.request.options.split,
+        on_cpu=plan.request.gpu_name.startswith("CPU"),
         cache_dtype=dtype,
         utilization=options.utilization,
     )
-    return shlex.join(ENGINES[plan.convention.engine].launch(server))
+    return shlex.join(engine.launch(server))
 
 
 def read_launch_line(line: str) -> LaunchLine:

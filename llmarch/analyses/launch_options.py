@@ -15,6 +15,8 @@ from .gguf_names import format_of_file_type, format_of_name
 from .memory import Reserve
 from .planning import PlanOptions
 
+SPLIT_MODES = ("layer", "none", "row", "tensor")
+"""How llama.cpp divides a model over GPUs (common/arg.cpp)."""
 ALL_LAYERS = 100_000
 """More layers than any model has: what a flag without a number means."""
 OVERRIDE_OF_EXPERTS = re.compile(r"[^=\d]*exps[^=\d]*=CPU")
@@ -54,9 +56,9 @@ class _Values:
         return name in self._values
 
     @property
-    def is_llama_server(self) -> bool:
-        """Return whether the engine's context is that of all slots, with a file for encoders."""
-        return "cells" in self._engine.launch_flags.values()
+    def engine(self) -> Engine:
+        """Return the engine whose options these are."""
+        return self._engine
 
     @property
     def fits_context(self) -> bool:
@@ -94,6 +96,17 @@ class _Values:
             return read_tokens(text)
         return int(text)
 
+    def amount(self, name: str) -> float:
+        """Return a number that is not negative; 0 without the option. Raises PlanError."""
+        text = self._values.get(name, "0")
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise PlanError(f"{self.flag(name)}: {text!r} is not a number") from error
+        if not 0 <= value < 2**40:
+            raise PlanError(f"{self.flag(name)}: {text} is not possible")
+        return value
+
     def share(self, name: str) -> float | None:
         """Return a share from 0 to 1. Raises PlanError for other text."""
         if name not in self._values:
@@ -126,7 +139,7 @@ def read_options(
     options = PlanOptions(
         context=context,
         batch=batch,
-        kv_dtype=_cache_dtype(read, notes),
+        kv_dtype=_cache_dtype(read),
         weights=_weights(read, model, notes),
         gpus=tensor * pipeline * (data or 1),
         tensor=tensor,
@@ -145,6 +158,10 @@ def read_options(
             draft_tokens=draft.tokens,
             sliding_share=read.share("sliding_share"),
             gpu_layers=_gpu_layers(read, notes),
+            blocks=read.number("blocks"),
+            offload_bytes=int(read.amount("cpu_offload_gib") * 2**30),
+            cache_on_cpu="cache_on_cpu" in read,
+            split=_split(read, notes),
             unified_slots=slots,
             full_windows="full_windows" in read,
         ),
@@ -200,7 +217,7 @@ def _slots(read: _Values) -> tuple[int, int | None, int]:
     if not read.fits_context:
         context = read.number("context", least=0) or None
     cells = read.number("cells", least=0)
-    if not read.is_llama_server:
+    if not read.engine.has_slots:
         return read.number("batch") or 1, context, 1
     batch = None
     if read.text("batch") != "-1":
@@ -263,12 +280,16 @@ def _json_object(read: _Values, name: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _cache_dtype(read: _Values, notes: list[str]) -> str:
-    """Return the dtype of the cache; of unlike ones for keys and values that of keys."""
+def _cache_dtype(read: _Values) -> str:
+    """Return the dtype of the cache, or `keys/values`: what is not said is the engine's default.
+
+    `auto` is the dtype that the model runs in, which `--dtype float32` says.
+    """
     dtype = read.text("kv_dtype", "auto")
-    values = read.text("v_dtype", dtype)
-    if values != dtype:
-        notes.append(f"values in {values} are planned as the keys, in {dtype}")
+    if read.engine.splits_cache_dtype:
+        values = read.text("v_dtype", "auto")
+        if values != dtype:
+            return f"{dtype}/{values}"
     return dtype
 
 
@@ -287,7 +308,7 @@ def _weights(read: _Values, model: str, notes: list[str]) -> str | None:
 def _gpu_layers(read: _Values, notes: list[str]) -> int | None:
     """Return llama.cpp's layers on GPUs; None: all (common/arg.cpp: `auto`, `all`, a number)."""
     text = read.text("gpu_layers", "auto")
-    if text in ("all", "-2") or not read.is_llama_server:
+    if text in ("all", "-2") or not read.engine.keeps_layers_on_cpu:
         return None
     if text in ("auto", "-1"):
         notes.append(
@@ -295,6 +316,42 @@ def _gpu_layers(read: _Values, notes: list[str]) -> int | None:
         )
         return None
     return read.number("gpu_layers", least=0)
+
+
+def _split(read: _Values, notes: list[str]) -> tuple[float, ...]:
+    """Return the part of the layers that each GPU gets; empty for equal ones.
+
+    llama.cpp: common/arg.cpp, `--tensor-split` with commas or slashes; `--split-mode none` takes
+    the first GPU alone. By rows or tensors the parts are of each layer, and are planned as of
+    layers.
+    """
+    mode = read.text("split_mode", "layer")
+    if mode not in SPLIT_MODES:
+        known = ", ".join(SPLIT_MODES)
+        raise PlanError(f"{read.flag('split_mode')}: {mode!r} is none of {known}")
+    if mode == "none":
+        return (1.0,)
+    if mode != "layer":
+        notes.append(f"{read.flag('split_mode')} {mode} is planned as parts of the layers")
+    return parse_split(read.text("split"))
+
+
+def parse_split(text: str | None) -> tuple[float, ...]:
+    """Return the parts of a text as `3,1` or `3/1`; empty without one.
+
+    Raises PlanError for other text.
+    """
+    parts: list[float] = []
+    for part in re.split(r"[,/]+", text or ""):
+        if not part:
+            continue
+        try:
+            parts.append(float(part))
+        except ValueError as error:
+            raise PlanError(f"--tensor-split: {part!r} is not a number") from error
+    if any(not 0 <= part < 2**40 for part in parts) or (parts and not sum(parts)):
+        raise PlanError(f"--tensor-split: {text} are no parts of the layers")
+    return tuple(parts)
 
 
 def _cpu_expert_layers(read: _Values, notes: list[str]) -> int:
@@ -310,7 +367,7 @@ def _cpu_expert_layers(read: _Values, notes: list[str]) -> int:
 
 def _text_only(read: _Values) -> bool:
     """Return whether encoders are left out: asked for, or no file of them is named."""
-    if read.is_llama_server:
+    if read.engine.has_slots:
         named = "encoders" in read or "repository" in read
         return "text_only" in read or not named
     if "text_only" in read:

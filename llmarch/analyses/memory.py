@@ -207,6 +207,8 @@ class Plan(Frozen):
         """
         if self.request.cpu_expert_layers or self.placement.head_stage is None:
             return True
+        if self.request.options.cache_on_cpu or self.request.options.offload_bytes:
+            return True
         return self.placement.stages[0].start > 0
 
     @property
@@ -222,7 +224,7 @@ class Plan(Frozen):
             "batch": request.batch,
             "engine": self.convention.engine,
             "engine_version": self.engine_version,
-            "cache_dtype": self.convention.dtype,
+            "cache_dtype": self.convention.words,
             "weights": {
                 "format": weights.name,
                 "source": weights.source,
@@ -247,6 +249,9 @@ class Plan(Frozen):
             "cpu_cache_bytes": self.cpu_cache_bytes,
             "gpu_layers": request.options.gpu_layers,
             "cpu_expert_layers": request.cpu_expert_layers,
+            "offload_bytes_per_gpu": request.options.offload_bytes,
+            "cache_on_cpu": request.options.cache_on_cpu,
+            "layer_split": list(request.options.split),
             "all_gpus": self.all_gpus.to_dict(),
             "gpu_bytes": request.gpu_bytes,
             "utilization": self.utilization,
@@ -409,14 +414,11 @@ class Planner:
             refused = block_errors(a, parallel, weights)
             if refused:
                 raise ValueError("; ".join(refused))
-        if request.cpu_expert_layers and not engine.keeps_experts_on_cpu:
-            raise ValueError(f"{engine.name} keeps no experts on the CPU")
         if request.speculative and not self._drafted_layers(request):
             raise ValueError(self._no_mtp_words())
         if request.cpu_expert_layers and not self._has_experts:
             raise ValueError("it has no experts that could stay on the CPU")
-        if request.options.gpu_layers is not None and not engine.keeps_layers_on_cpu:
-            raise ValueError(f"{engine.name} keeps no layers on the CPU")
+        check_options(engine, request)
         ranks = parallel.tensor * parallel.pipeline
         utilization = request.utilization
         if utilization is None:
@@ -426,7 +428,7 @@ class Planner:
             budget = int(request.gpu_bytes * utilization)
         pool = self.pool(request, convention)
         whole = pool
-        if ranks > 1 or parallel.decode_context > 1 or request.options.gpu_layers is not None:
+        if ranks > 1 or parallel.decode_context > 1 or self._has_layers_on_cpu(request):
             whole = self._whole_pool(request, convention)
         stages = range(parallel.pipeline)
         stage_weights = [self._stage_weights(engine, request, weights, stage) for stage in stages]
@@ -448,6 +450,8 @@ class Planner:
             if not a.context_length and largest_context == LONGEST_CONTEXT:
                 any_context_fits = not pool.grows_at(LONGEST_CONTEXT)
             largest_batch = pool.largest_batch(rooms, request.context) * parallel.replicas
+            if request.options.cache_on_cpu:
+                capacity = largest_batch = None
         return Plan(
             request=request,
             convention=convention,
@@ -503,6 +507,11 @@ class Planner:
     def _degrees(self) -> dict[int, list[str]]:
         return check_tensor_degrees(self.architecture)
 
+    @staticmethod
+    def _has_layers_on_cpu(request: Request) -> bool:
+        options = request.options
+        return options.gpu_layers is not None or options.cache_on_cpu
+
     # --- the parts of a plan
 
     def pool(self, request: Request, convention: Convention) -> Pool:
@@ -520,6 +529,8 @@ class Planner:
         if pool is None:
             share = self.division(parallel).share
             layers = self._layer_parts(request, convention)
+            if options.cache_on_cpu:
+                layers = ()
             stages = self._pool_stages(engine, request, layers)
             pool = engine.pool(
                 PoolRequest(
@@ -538,7 +549,7 @@ class Planner:
 
     def _whole_pool(self, request: Request, convention: Convention) -> Pool:
         """Return the pool of an undivided copy with all of its layers."""
-        options = replace(request.options, gpu_layers=None)
+        options = replace(request.options, gpu_layers=None, cache_on_cpu=False, split=())
         return self.pool(replace(request, parallel=Parallel(), options=options), convention)
 
     def _layer_parts(self, request: Request, convention: Convention) -> tuple[LayerParts, ...]:
@@ -572,7 +583,8 @@ class Planner:
     def placement(self, engine: Engine, request: Request) -> Placement:
         """Return which stage holds which layers, the embedding and the head."""
         stages = request.parallel.pipeline
-        key = (engine.name, stages, request.gpu_name, request.options.gpu_layers)
+        options = request.options
+        key = (engine.name, stages, request.gpu_name, options.gpu_layers, options.split)
         placement = self._placements.get(key)
         if placement is None:
             placement = engine.placement(self.architecture, stages, request.gpu, request.options)
@@ -633,9 +645,22 @@ class Planner:
         layers = placement.stages[stage]
         on_cpu = weights.bytes_of({"experts": self._cpu_experts(request, division.share, layers)})
         size = weights.bytes_of(parameters) - on_cpu
+        size -= self._offloaded(request, parameters, weights)
         if request.drafter is not None and stage == placement.head_stage:
             size += request.drafter.rank_bytes(request.parallel)
         return size
+
+    @staticmethod
+    def _offloaded(request: Request, parameters: Mapping[str, int], weights: Weights) -> int:
+        """Return the bytes of a rank's layers that stay on the CPU.
+
+        Parameters of decoder layers, in turn, until as many bytes were moved as asked for (vllm:
+        model_executor/offloader/uva.py; sglang: srt/utils/offloader.py OffloaderV1).
+        """
+        if not request.options.offload_bytes:
+            return 0
+        layers = {name: n for name, n in parameters.items() if name not in OUTSIDE_LAYERS}
+        return min(request.options.offload_bytes, weights.bytes_of(layers))
 
     def _whole_bytes(self, request: Request, weights: Weights) -> int:
         """Return the bytes of an undivided copy, with the drafter."""
@@ -664,7 +689,8 @@ class Planner:
     ) -> int:
         """Return a count of bytes of weights; requests that place them alike share it."""
         placement = self.placement(engine, request)
-        key = (name, placement, request.cpu_expert_layers, request.text_only, id(weights))
+        offload = (request.parallel, request.options.offload_bytes)
+        key = (name, placement, request.cpu_expert_layers, request.text_only, id(weights), offload)
         found = self._on_cpu.get(key)
         if found is None:
             found = (weights, count(engine, request, weights))
@@ -689,7 +715,16 @@ class Planner:
             on_gpus["embedding"] = 0
         everything = self._loaded(self._parameters, request)
         rest = {name: max(0, n - on_gpus.get(name, 0)) for name, n in everything.items()}
-        return weights.bytes_of(rest)
+        return weights.bytes_of(rest) + self._all_offloaded(engine, request, weights)
+
+    def _all_offloaded(self, engine: Engine, request: Request, weights: Weights) -> int:
+        """Return the bytes of all ranks' layers that stay on the CPU, of one group of ranks."""
+        if not request.options.offload_bytes:
+            return 0
+        division, tensor = self.division(request.parallel), request.parallel.tensor
+        placement = self.placement(engine, request)
+        stages = division.rank_parameters(placement)
+        return sum(tensor * self._offloaded(request, stage, weights) for stage in stages)
 
     def _cpu_matrix_bytes(self, engine: Engine, request: Request, weights: Weights) -> int:
         """Return the bytes of the largest matrix of a layer that is computed with on the CPU."""
@@ -715,6 +750,8 @@ class Planner:
         """Return the bytes of cache and state of the layers that no stage holds."""
         placement = self.placement(engine, request)
         rest = range(min(placement.stages[0].start, len(self.architecture.layers)))
+        if request.options.cache_on_cpu:
+            rest = range(len(self.architecture.layers) + self._drafted_layers(request))
         if not rest:
             return 0
         alone = replace(request, parallel=Parallel())
@@ -832,6 +869,28 @@ class Planner:
             others = "activations, graphs and communication buffers"
             lines.append(f"{others} must fit into the rest of each GPU")
         return lines
+
+
+OUTSIDE_LAYERS = ("embedding", "head", "final_norm", "per_layer_embedding", "positions")
+"""Components that are not of the decoder's layers."""
+
+
+def check_options(engine: Engine, request: Request) -> None:
+    """Raise ValueError for an option that the engine does not have."""
+    options = request.options
+    refused = {
+        "experts on the CPU": request.cpu_expert_layers and not engine.keeps_experts_on_cpu,
+        "layers on the CPU": options.gpu_layers is not None and not engine.keeps_layers_on_cpu,
+        "cache on the CPU": options.cache_on_cpu and not engine.keeps_layers_on_cpu,
+        "weights of layers on the CPU": options.offload_bytes and not engine.offloads_weights,
+    }
+    for what, is_refused in refused.items():
+        if is_refused:
+            raise ValueError(f"{engine.name} keeps no {what}")
+    if options.split and not engine.divides_by_layers:
+        raise ValueError(f"{engine.name} does not split its layers unequally")
+    if request.parallel.expert > 1 and not engine.has_ranks:
+        raise ValueError(f"{engine.name} divides no experts over ranks")
 
 
 def _version_assumptions(engine: Engine, request: Request) -> list[str]:

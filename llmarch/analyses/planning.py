@@ -18,7 +18,7 @@ from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
 from .drafting import Drafter
 from .engines import ENGINES, find_engine
 from .engines.base import Engine
-from .engines.pools import EngineOptions
+from .engines.pools import EngineOptions, GPUTraits
 from .flops import Flops
 from .memory import Plan, Planner, Request, Reserve
 from .roofline import Roofline, SpeedBounds
@@ -61,7 +61,7 @@ class PlanOptions(Frozen):
     """None: the longest that all models have."""
     batch: int = 1
     kv_dtype: str = "auto"
-    """The dtype of keys and values; `auto` is the engine's own choice."""
+    """The dtype of keys and values, or `keys/values`; `auto` is the engine's own choice."""
     weights: str | None = None
     """The weight format; None: as stored."""
     gpus: int | None = None
@@ -181,7 +181,8 @@ def plan_models(
 def check_words(options: PlanOptions) -> None:
     """Raise PlanError for a name of an engine, cache dtype or weight format that is not known."""
     parse_engine(options.engine)
-    parse_cache_dtype(options.kv_dtype)
+    for name in options.kv_dtype.split("/", 1):
+        parse_cache_dtype(name)
     if options.weights is not None:
         name = canonical_format(options.weights)
         parse_choice("weight format", name, WEIGHT_FORMATS)
@@ -268,6 +269,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
     Raises PlanError if an option is not known.
     """
     engine = parse_engine(options.engine)
+    check_weight_format(engine, options.weights)
     _, _, version = options.engine.partition("@")
     engine_options = options.engine_options
     if version:
@@ -293,8 +295,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
         cpu_expert_layers=options.cpu_expert_layers,
         drafter=options.drafter,
     )
-    dtype = resolve_cache_dtype(a, engine, options.kv_dtype, options.weights)
-    convention = Convention(engine.name, dtype)
+    convention = resolve_convention(a, engine, request.gpu, options)
     return request, convention
 
 
@@ -336,6 +337,39 @@ def parse_cache_dtype(name: str) -> str:
     if known == "auto":
         return known
     return parse_choice("cache dtype", known, ("auto", *CACHE_DTYPES))
+
+
+def check_weight_format(engine: Engine, name: str | None) -> None:
+    """Raise PlanError for a format of weights that the engine does not load."""
+    if name is None or not engine.weight_formats:
+        return
+    known = canonical_format(name)
+    if known in WEIGHT_FORMATS and known not in engine.weight_formats:
+        formats = ", ".join(engine.weight_formats)
+        raise PlanError(f"{engine.name} loads no weights in {known}", f"It has {formats}.")
+
+
+def resolve_convention(
+    a: Architecture, engine: Engine, gpu: GPUTraits, options: PlanOptions
+) -> Convention:
+    """Return by whose rules, and in which dtypes, a cache is counted.
+
+    Raises PlanError for a dtype that is not known, and for values in another dtype than keys where
+    the engine has one for both.
+    """
+    keys, slash, values = options.kv_dtype.partition("/")
+    if slash and not engine.splits_cache_dtype:
+        raise PlanError(f"{engine.name} keeps keys and values in one dtype")
+    dtype = ""
+    if keys.lower() == "auto":
+        dtype = engine.auto_cache_dtype(a, gpu)
+    dtype = dtype or resolve_cache_dtype(a, engine, keys, options.weights)
+    other = ""
+    if slash:
+        other = resolve_cache_dtype(a, engine, values, options.weights)
+    if other == dtype:
+        other = ""
+    return Convention(engine.name, dtype, other)
 
 
 def resolve_cache_dtype(

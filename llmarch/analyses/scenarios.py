@@ -90,7 +90,7 @@ class Scenario(Frozen):
         if planned is None:
             return row | dict.fromkeys(PLANNED_COLUMNS) | status
         row["weights_format"] = planned.plan.weights.name
-        row["cache_dtype"] = planned.plan.convention.dtype
+        row["cache_dtype"] = planned.plan.convention.words
         return row | planned_columns(planned) | status
 
 

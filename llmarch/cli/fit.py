@@ -199,15 +199,16 @@ def engine_named(name: str) -> str:
 def gpus_of_line(options: PlanOptions, number: int | None) -> tuple[int, ...]:
     """Return the number of GPUs that a command line takes.
 
-    number: GPUs that there are, if the user says so. llama.cpp takes all of them.
+    number: GPUs that there are, if the user says so. Some engines take all of them.
 
     Raises PlanError if the line needs more.
     """
+    from ..analyses.planning import parse_engine
     from ..errors import PlanError
 
     needed = options.gpus or 1
-    if options.engine == "llama.cpp":
-        return (number or 1,)
+    if parse_engine(options.engine).takes_all_gpus:
+        return (number or max(1, len(options.engine_options.split)),)
     if number is not None and needed > number:
         raise PlanError(
             f"the command line needs {needed} GPUs, --gpus names {number}", "name as many"
@@ -221,6 +222,7 @@ def finish_line(
     """Return options with what follows from the model: its context, drafter, and loaded format."""
     from dataclasses import replace
 
+    from ..analyses.planning import parse_engine
     from .memory import read_drafter
 
     a, said = reading.architecture, read.said
@@ -231,7 +233,7 @@ def finish_line(
     if said.drafter:
         drafter = read_drafter(said.drafter, reading, offline=offline, refresh=refresh)
         options = replace(options, drafter=drafter)
-    if options.engine == "llama.cpp":
+    if parse_engine(options.engine).takes_all_gpus:
         options = replace(options, pipeline=None, tensor=1)
     return options
 

@@ -82,7 +82,8 @@ def memory(
         typer.Option(
             "--kv-dtype",
             metavar="DTYPE",
-            help="Dtype of keys and values: auto (the engine's own choice), bf16, fp8, q8_0, ... "
+            help="Dtype of keys and values: auto (the engine's own choice), bf16, fp8, q8_0, "
+            "q8_0/f16 for unlike ones (llama.cpp), ... "
             "(docs/cache.md).",
         ),
     ] = "auto",
@@ -214,6 +215,27 @@ def memory(
         ),
     ] = 0,
     gpu_layers: GpuLayers = None,
+    cpu_offload_gb: Annotated[
+        float,
+        typer.Option(
+            "--cpu-offload-gb",
+            min=0,
+            metavar="GIB",
+            help="GiB of each GPU's layers that stay on the CPU (vLLM, SGLang).",
+        ),
+    ] = 0,
+    tensor_split: Annotated[
+        str | None,
+        typer.Option(
+            "--tensor-split",
+            metavar="N0,N1,...",
+            help="Part of the layers of each GPU: 3,1 (llama.cpp). Default: equal parts.",
+        ),
+    ] = None,
+    no_kv_offload: Annotated[
+        bool,
+        typer.Option("--no-kv-offload", help="Keep the cache on the CPU (llama.cpp)."),
+    ] = False,
     activations: Annotated[
         str | None,
         typer.Option(
@@ -262,6 +284,7 @@ def memory(
 ) -> None:
     """Show the memory that weights, cache and state take on GPUs."""
     from ..analyses.engines.pools import EngineOptions
+    from ..analyses.launch_options import parse_split
     from ..analyses.memory import Reserve
     from ..analyses.planning import PlanOptions, plan_models
     from ..analyses.scenarios import Choices, plan_scenarios
@@ -292,6 +315,9 @@ def memory(
             batches_in_flight=1 + async_scheduling,
             draft_tokens=speculation.tokens,
             gpu_layers=gpu_layers,
+            offload_bytes=int(cpu_offload_gb * 2**30),
+            cache_on_cpu=no_kv_offload,
+            split=parse_split(tensor_split),
         ),
         reserve=Reserve(
             activations=parse_size("--activations", activations),

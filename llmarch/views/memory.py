@@ -147,7 +147,7 @@ def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:
         f"context {context}",
         f"batch {batch}",
         f"weights {formats}",
-        f"cache {convention.dtype}, {convention.engine}",
+        f"cache {convention.words}, {convention.engine}",
     ]
     if gpu_name:
         words.append(f"{gpus} × {gpu_name}")
@@ -404,6 +404,9 @@ def loading_lines(p: Plan) -> list[str]:
 def cpu_words(p: Plan) -> str:
     """Return what stays in the memory of the CPU, as `embedding, layers 1-12 (8 GiB) stay …`."""
     words: list[str] = []
+    if p.request.options.offload_bytes:
+        offloaded = numbers.size(p.request.options.offload_bytes)
+        words.append(f"up to {offloaded} of the layers of each GPU")
     if not p.placement.embedding_stages:
         words.append("embedding")
     on_cpu = [n for n in range(p.layers) if not p.placement.holds(n)]

@@ -294,7 +294,7 @@ def cache_lines(a: Architecture) -> list[str]:
 
 def growth_line(c: Cache) -> str:
     """Return `188 KiB per token (bf16)`, of which indexer keys, and before windows are full."""
-    dtype = c.convention.dtype
+    dtype = c.convention.words
     if not c.growing_bytes_per_token:
         if c.window_bytes:
             return f"no growth beyond the windows ({dtype})"

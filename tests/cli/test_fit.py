@@ -11,10 +11,12 @@ from helpers.program import Run
 
 from llmarch import load
 from llmarch.analyses.advice import divisors, possible_layouts
+from llmarch.analyses.cache_parts import CACHE_DTYPES
 from llmarch.analyses.engines import ENGINES
-from llmarch.analyses.launch_lines import read_launch_line
+from llmarch.analyses.launch_lines import _is_harmless, read_launch_line
 from llmarch.analyses.launch_options import read_tokens
 from llmarch.analyses.planning import PlanOptions
+from llmarch.analyses.weight_formats import WEIGHT_FORMATS
 from llmarch.errors import PlanError
 
 
@@ -213,6 +215,16 @@ MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
     ("llama-server -m a.gguf -ot exps=CPU", lambda o: o.cpu_expert_layers > 1000),
     ("llama-server -m a.gguf --mmproj b.gguf -ncmoe 3", lambda o: o.cpu_expert_layers == 3),
     ("llama-server -m a.gguf --swa-full", lambda o: o.engine_options.full_windows),
+    ("llama-server -m a.gguf -ts 3,1", lambda o: o.engine_options.split == (3, 1)),
+    ("llama-server -m a.gguf -ts 3/1/0.5", lambda o: o.engine_options.split == (3, 1, 0.5)),
+    ("llama-server -m a.gguf -sm none", lambda o: o.engine_options.split == (1,)),
+    ("llama-server -m a.gguf -nkvo -c 9", lambda o: o.engine_options.cache_on_cpu),
+    ("llama-server -m a.gguf -ctk q8_0", lambda o: o.kv_dtype == "q8_0/auto"),
+    ("llama-server -m a.gguf -ctv q8_0", lambda o: o.kv_dtype == "auto/q8_0"),
+    ("llama-server -m a.gguf -ctk q8_0 -ctv q8_0", lambda o: o.kv_dtype == "q8_0"),
+    ("vllm serve a/b --cpu-offload-gb 1.5", lambda o: o.engine_options.offload_bytes == 3 * 2**29),
+    ("vllm serve a/b --num-gpu-blocks-override 512", lambda o: o.engine_options.blocks == 512),
+    ("vllm serve a/b --dtype float32", lambda o: o.weights == "fp32"),
 ]
 
 
@@ -224,9 +236,98 @@ def test_what_lines_mean(line: str, holds: Callable[[PlanOptions], object]) -> N
 def test_options_that_are_not_read_are_named(run: Run) -> None:
     line = "vllm serve qwen3-8b --port 80 --enable-lora --cpu-offload-gb 4 -tp 2"
     found = run.document("--from", line, "--gpus", "H100")
-    assert found["notes"] == ["not considered: --enable-lora, --cpu-offload-gb"]
+    assert found["notes"] == ["not considered: --enable-lora"]
+    assert found["plan"]["offload_bytes_per_gpu"] == 4 * 2**30
     out, err = run("--from", line, "--gpus", "H100")
-    assert "--cpu-offload-gb" in out + err
+    assert "--enable-lora" in out + err
+
+
+MEMORY_FLAGS = {
+    "vllm": (
+        "num-gpu-blocks-override cpu-offload-gb enable-lora max-loras kv-cache-dtype-skip-layers "
+        "mamba-cache-dtype mamba-block-size compilation-config cudagraph-capture-sizes "
+        "quantization hf-overrides kv-offloading-size prefill-context-parallel-size "
+        "disable-sliding-window max-num-seqs rope-parameters ubatch-size offload-group-size "
+        "mm-encoder-tp-mode"
+    ),
+    "sglang": (
+        "max-total-tokens mamba-full-memory-ratio max-mamba-cache-size cpu-offload-gb "
+        "moe-dense-tp-size enable-hierarchical-cache cuda-graph-max-bs-decode "
+        "disable-hybrid-swa-memory lora-paths"
+    ),
+    "llama.cpp": "split-mode tensor-split no-kv-offload n-cpu-moe model-draft lora rpc device",
+}
+"""Flags that change memory: names by engine."""
+
+
+@pytest.mark.parametrize("name", list(MEMORY_FLAGS))
+def test_no_flag_that_changes_memory_is_dropped(name: str) -> None:
+    """It is read, or named as not considered."""
+    engine = ENGINES[name]
+    dropped = [
+        flag
+        for flag in MEMORY_FLAGS[name].split()
+        if f"--{flag}" not in engine.launch_flags and _is_harmless(f"--{flag}", engine)
+    ]
+    assert not dropped
+
+
+LOADED_FORMATS = [
+    (engine, format)
+    for engine in ("vllm", "sglang", "llama.cpp")
+    for format in WEIGHT_FORMATS
+    if not ENGINES[engine].weight_formats or format in ENGINES[engine].weight_formats
+]
+
+
+@pytest.mark.parametrize(("engine", "format"), LOADED_FORMATS)
+def test_a_launch_line_loads_what_was_planned(run: Run, engine: str, format: str) -> None:
+    """Read back it has the same weights, or it names a stand-in and says so."""
+    wanted = ("qwen3-8b", "--gpus", "1xH100", "--context", "4k")
+    found = run.document(*wanted, "--engine", engine, "--weights", format)
+    launch = found["launch"]
+    if any("stands for" in note for note in found["notes"]):
+        assert f"Qwen3-8B-{format.upper()}" in launch
+        return
+    again = run.document(*wanted, "--from", launch)
+    assert again["plan"]["per_gpu"]["weights"] == found["plan"]["per_gpu"]["weights"]
+    assert again["plan"]["cache_dtype"] == found["plan"]["cache_dtype"]
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_a_cache_dtype_is_refused_or_stands_in_the_line(run: Run, engine: str) -> None:
+    for ref in ("qwen3-8b", "deepseek-v3.2"):
+        for dtype in CACHE_DTYPES:
+            args = (ref, "--gpus", "8xB300", "--context", "4k", "--kv-dtype", dtype)
+            known = ENGINES[engine].cache_dtypes
+            if known and dtype not in known:
+                _, err = run(*args, "--engine", engine, code=2)
+                assert f"{engine} keeps no cache in {dtype}" in err
+                continue
+            if f" {dtype} " in LATENT_LAYOUTS.get(ref, ""):
+                continue
+            document = run.document(*args, "--engine", engine)
+            own = dtype in ("fp16", "fp32")  # no words for these: with the dtype of the model
+            assert "dtype auto" not in document["launch"] or own, document["launch"]
+
+
+LATENT_LAYOUTS = {
+    "qwen3-8b": " fp8_ds_mla nvfp4_ds_mla ",
+    "deepseek-v3.2": " nvfp4 fp8_per_token_head int8_per_token_head int4_per_token_head ",
+}
+"""Layouts that the attention of a model does not have."""
+
+
+def test_llama_cpp_has_one_pipeline_over_all_gpus(run: Run) -> None:
+    for ref in ("qwen3-235b", "qwen3-8b"):
+        for gpus in ("2xH100", "6xH100"):
+            found = run.document(ref, "--gpus", gpus, "--engine", "llama.cpp", "--weights", "q8_0")
+            for layout in found["layouts"]:
+                parallel = layout["parallel"]
+                assert parallel["pipeline"] == parallel["gpus"] == int(gpus[0])
+                assert parallel["expert"] == parallel["replicas"] == 1
+    found = run.document("qwen3-0.6b", "--gpus", "CPU 64GB", "--engine", "llama.cpp")
+    assert "-ngl 0" in found["launch"]
 
 
 def test_a_line_is_planned_as_it_stands(run: Run) -> None:

@@ -212,7 +212,7 @@ def test_unsaid_dtypes_are_held_at_16_bits(run: Run) -> None:
         (["qwen3-235b", "--engine", "llama.cpp", "--kv-dtype", "fp8"], "llama.cpp keeps no cache"),
         (["gemma3-27b", "--tp", "8", "--dcp", "2"], "DCP 2 does not divide windows"),
         (["llama3.1-8b", "--tp", "2", "--pp", "2", "--dp", "4", "--gpus", "8xH100"], "16 GPUs"),
-        (["qwen3-235b", "--engine", "transformers", "--kv-dtype", "fp8"], "model's dtype"),
+        (["qwen3-235b", "--engine", "transformers", "--kv-dtype", "fp8"], "keeps no cache in fp8"),
         (["gpt2-xl", "--weights", "as-stored"], "does not say"),
         (["deepseek-v3", "--gpus", "8xH200", "--tp", "3"], "not a multiple"),
         (["no-such-model"], "no-such-model"),

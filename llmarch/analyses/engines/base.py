@@ -69,6 +69,17 @@ class Engine:
     """What the share holds."""
     smaller_formats: tuple[str, ...] = ("fp8", "nvfp4", "int4")
     """Formats of weights that are tried where the stored one does not fit."""
+    weight_formats: tuple[str, ...] = ()
+    """Formats of weights that it loads; empty: any."""
+    online_formats: dict[str, tuple[str, ...]] = {}
+    """Formats that it makes of a checkpoint in 16 bits as it loads it, and the words of its command
+    line for each."""
+    cache_dtypes: tuple[str, ...] = ()
+    """Dtypes in which it keeps a cache; empty: any."""
+    has_sparse_layouts: bool = False
+    """Whether packed layouts of MLA are those of sparse attention alone."""
+    splits_cache_dtype: bool = False
+    """Whether keys and values may have dtypes of their own."""
     default_cache_dtype: str = ""
     """The dtype of the cache without an option; empty: what the model's own dtype is."""
     follows_checkpoint: bool = False
@@ -82,10 +93,23 @@ class Engine:
     """Whether groups with sequences of their own divide the experts among them."""
     divides_by_layers: bool = False
     """Whether several GPUs get layers each, unless the user says otherwise."""
+    has_stages: bool = False
+    """Whether a server can divide layers into pipeline stages."""
+    has_ranks: bool = True
+    """Whether a server can divide layers over ranks, experts among them, and serve groups."""
+    has_decode_context: bool = False
+    """Whether ranks can divide the tokens of a sequence (decode context parallelism)."""
+    takes_all_gpus: bool = False
+    """Whether a server takes every GPU that there is, whatever its command line says."""
+    has_slots: bool = False
+    """Whether the context of its command line is that of all slots together, and encoders are a
+    file of their own."""
     has_block_checks: bool = False
     """Whether it refuses ranks that hold no whole blocks of quantised weights."""
     keeps_experts_on_cpu: bool = False
     """Whether routed experts of some layers may stay in the memory of the CPU."""
+    offloads_weights: bool = False
+    """Whether weights of each GPU's layers may stay in the memory of the CPU."""
     keeps_layers_on_cpu: bool = False
     """Whether layers may stay in the memory of the CPU."""
 
@@ -93,10 +117,25 @@ class Engine:
 
     def check_dtype(self, dtype: str) -> None:
         """Raise ValueError if the engine does not keep a cache in the dtype."""
+        if self.cache_dtypes and dtype not in self.cache_dtypes:
+            known = ", ".join(self.cache_dtypes)
+            raise ValueError(f"{self.name} keeps no cache in {dtype}; it has {known}")
+
+    def auto_cache_dtype(self, a: Architecture, gpu: GPUTraits) -> str:
+        """Return the dtype of the cache that the engine chooses for a model and kind of GPU.
+
+        Empty: by the rules of all models.
+        """
+        return ""
 
     def kv_heads(self, a: Architecture, mixer: Attention) -> int:
         """Return how many KV heads are cached."""
         return mixer.kv_heads
+
+    def block_index_bytes(self, mixer: Attention, convention: Convention) -> int:
+        """Return the bytes of a token in a block index: one key, not one for each head."""
+        width = mixer.block_index.head_dim if mixer.block_index else 0
+        return width * ELEMENT_BYTES[self.block_index_dtype(convention)]
 
     def block_index_dtype(self, convention: Convention) -> str:
         """Return the dtype of a block index's keys."""

@@ -15,6 +15,7 @@ class Ideal(Engine):
     """No engine: the bytes that are read again."""
 
     name = "ideal"
+    has_decode_context = True
     keeps_experts_on_cpu = True
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:

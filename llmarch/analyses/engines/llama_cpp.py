@@ -16,11 +16,13 @@ as layers after the model's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from math import ceil
 
 from ...architecture.schema import Architecture, Attention, LinearAttention, Mixer
-from ..cache_parts import ELEMENT_BYTES, GGML_BLOCK_BYTES, CachePart, Convention
+from ..cache_parts import GGML_BLOCK_BYTES, CachePart, Convention, kv_entry_bytes
 from ..sharding import Placement, usual_placement
+from ..weight_formats import GGML_BITS, GGML_MIXES, SIXTEEN_BITS
 from .base import Engine
 from .estimates import driver_parts, runtime_part, token_activation_bytes
 from .pools import (
@@ -78,13 +80,17 @@ _CPU = "CPU"
 """How the name of a kind begins that is no GPU."""
 
 
+GGUF_WORDS = {"fp16": "f16", "fp32": "f32"}
+"""What the names of files call formats."""
+
+
 def gguf_name(server: Launch) -> str:
     """Return the GGUF file of a model, as converters name it: `Qwen3-8B-Q4_K_M.gguf`."""
     if server.model.endswith(".gguf"):
         return server.model
     name = server.model.rstrip("/").rsplit("/", 1)[-1]
     format = server.weight_format or "BF16"
-    return f"{name}-{format.upper()}.gguf"
+    return f"{name}-{GGUF_WORDS.get(format, format).upper()}.gguf"
 
 
 def compute_buffer(request: AllowanceRequest) -> AllowancePart:
@@ -132,11 +138,30 @@ class CellPool(Pool):
         if part.most_tokens is not None and not self._full:
             reach = self._slots * part.most_tokens
             held = pad_cells(min(held, reach + self._ubatch))
-        return int(held / part.tokens_per_entry) * part.entry_bytes
+        if part.tokens_per_entry > 1:
+            held = pad_cells(ceil(held / part.tokens_per_entry))
+        return held * part.entry_bytes
 
     def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
         """Return the bytes of states: a row for each slot."""
         return super().state_bytes(tokens, sequences * self._slots, stage)
+
+
+def split_ends(split: Sequence[float], gpus: int) -> list[Fraction]:
+    """Return where the part of each GPU ends, from 0 to 1.
+
+    split: parts of the layers; GPUs beyond them get none (src/llama-model.cpp load_tensors).
+
+    Raises ValueError for more parts than GPUs, or without any part.
+    """
+    parts = [Fraction(str(part)) for part in split] or [Fraction(1)] * gpus
+    if len(parts) > gpus:
+        raise ValueError(f"the layers are split over {len(parts)} GPUs, and there are {gpus}")
+    total = sum(parts)
+    if total <= 0:
+        raise ValueError("no GPU gets a part of the layers")
+    parts += [Fraction(0)] * (gpus - len(parts))
+    return [sum(parts[:count], Fraction(0)) / total for count in range(gpus + 1)]
 
 
 def pad_cells(tokens: int) -> int:
@@ -166,6 +191,13 @@ class LlamaCpp(Engine):
     keeps_experts_on_cpu = True
     keeps_layers_on_cpu = True
     divides_by_layers = True
+    has_stages = True
+    has_ranks = False
+    takes_all_gpus = True
+    has_slots = True
+    splits_cache_dtype = True
+    weight_formats = (*SIXTEEN_BITS, "fp32", *GGML_BITS, *GGML_MIXES, "nvfp4", "as-stored")
+    cache_dtypes = (*PLAIN_CACHE_TYPES, *GGML_BLOCK_BYTES)
     version = "llama-cpp-python 0.3.36"
     files = (
         "src/llama-kv-cache.cpp",
@@ -192,7 +224,7 @@ class LlamaCpp(Engine):
         r"general\.(name) +str += +(.+)",
         r"\b(file type) += (.+)",
         r"\b(n_ctx|n_seq_max|n_ubatch) += (\d+)",
-        r"\b(K) \((\w+)\):",
+        r"\b([KV]) \((\w+)\):",
     )
     log_options = {
         "name": "model",
@@ -201,19 +233,29 @@ class LlamaCpp(Engine):
         "n_seq_max": "batch",
         "n_ubatch": "batched_tokens",
         "K": "kv_dtype",
+        "V": "v_dtype",
     }
     launch_programs = ("llama-server", "llama-cli", "llama-mtmd-cli", "llama-bench")
     launch_images = ("llama.cpp:server", "llama.cpp:full", "llama.cpp:light")
     launch_harmless = (
         r"(?:api|alias|chat|completion|cont|embd|grammar|host|jinja|keep|log|metrics|no-webui)"
-        r"-?.*|(?:port|prio|reasoning|samplers|seed|slot|slots|ssl|temp|threads|timeout|webui)-?.*",
-        r"(?:min-p|top-k|top-p|repeat|presence|frequency|predict|n-predict|mlock|mmap|perf|verbose)-?.*",
+        r"(?:-.*)?|(?:port|prio|reasoning|samplers|seed|slot|slots|ssl|temp|threads|timeout|webui)(?:-.*)?",
+        r"(?:min-p|top-k|top-p|repeat|presence|frequency|predict|n-predict|mlock|mmap|perf|verbose)(?:-.*)?|kvo|kv-offload",
         r"a|b|n|t|tb|s|to|fa|batch-size|flash-attn|warmup|cache-ram|cram|cache-reuse|context-shift",
         r"hf-token|hft|spm-infill|numa|no-mmap|cb|nocb|rope-.*|yarn-.*|color|i|cnv|p|f|e|sys|ctx-.*",
         r"fit.*|poll|cpu-.*-?range|dio|direct-io|main-gpu|mg",
     )
     launch_switches = frozenset(
-        ("-kvu", "--kv-unified", "--swa-full", "--no-mmproj", "-cmoe", "--cpu-moe")
+        (
+            "-kvu",
+            "--kv-unified",
+            "--swa-full",
+            "--no-mmproj",
+            "-cmoe",
+            "--cpu-moe",
+            "-nkvo",
+            "--no-kv-offload",
+        )
     )
     launch_flags = {
         "-m": "model",
@@ -248,6 +290,12 @@ class LlamaCpp(Engine):
         "--n-gpu-layers": "gpu_layers",
         "-cmoe": "cpu_moe",
         "--cpu-moe": "cpu_moe",
+        "-nkvo": "cache_on_cpu",
+        "--no-kv-offload": "cache_on_cpu",
+        "-ts": "split",
+        "--tensor-split": "split",
+        "-sm": "split_mode",
+        "--split-mode": "split_mode",
     }
 
     def launch(self, server: Launch) -> list[str]:
@@ -260,28 +308,29 @@ class LlamaCpp(Engine):
         gpu_layers = server.gpu_layers
         if gpu_layers is None:
             gpu_layers = EVERY_LAYER
+        if server.on_cpu:
+            gpu_layers = 0
         words += ["-ngl", str(gpu_layers)]
         if server.cpu_expert_layers:
             words += ["--n-cpu-moe", str(server.cpu_expert_layers)]
+        if server.split:
+            words += ["-ts", ",".join(f"{part:g}" for part in server.split)]
+        if server.cache_on_cpu:
+            words.append("-nkvo")
         if server.cache_dtype:
+            keys, _, values = server.cache_dtype.partition("/")
             names = {"fp16": "f16", "fp32": "f32"}
-            name = names.get(server.cache_dtype, server.cache_dtype)
-            words += ["-ctk", name, "-ctv", name]
+            words += ["-ctk", names.get(keys, keys)]
+            words += ["-ctv", names.get(values or keys, values or keys)]
         return words
-
-    def check_dtype(self, dtype: str) -> None:
-        """Raise ValueError if the cache is not kept in the dtype."""
-        if dtype not in PLAIN_CACHE_TYPES and dtype not in GGML_BLOCK_BYTES:
-            known = ", ".join((*PLAIN_CACHE_TYPES, *GGML_BLOCK_BYTES))
-            raise ValueError(f"llama.cpp keeps no cache in {dtype}; it has {known}")
 
     def placement(
         self, a: Architecture, stages: int, gpu: GPUTraits, options: EngineOptions
     ) -> Placement:
         """Return which GPU holds which layers: the last `-ngl` of the layers and the output.
 
-        GPUs get equal parts of them, as of equal free memory (`--split-mode layer`). On a CPU
-        without GPUs all lie together.
+        GPUs get the parts of `-ts`, else equal ones, as of equal free memory (`--split-mode
+        layer`). On a CPU without GPUs all lie together.
         """
         if gpu.name.startswith(_CPU):
             return usual_placement(len(a.layers), stages)
@@ -290,7 +339,7 @@ class LlamaCpp(Engine):
         if options.gpu_layers is not None:
             on_gpus = min(options.gpu_layers, on_gpus)
         start = layers + 1 - on_gpus
-        ends = [start + ceil(stage * on_gpus / stages) for stage in range(stages + 1)]
+        ends = [start + ceil(on_gpus * share) for share in split_ends(options.split, stages)]
         ranges = [range(ends[stage], ends[stage + 1]) for stage in range(stages)]
         ranges[-1] = range(ends[-2], max(ends[-2], layers))
         head_stage = None
@@ -318,9 +367,19 @@ class LlamaCpp(Engine):
 
     def indexer_dtype(self, convention: Convention) -> str:
         """Return the dtype of a sparse indexer's keys: that of the cache's keys."""
-        if convention.dtype in ELEMENT_BYTES:
-            return convention.dtype
-        return "fp16"
+        return convention.dtype
+
+    def block_index_dtype(self, convention: Convention) -> str:
+        """Return the dtype of a block index's keys: that of the cache's keys."""
+        return convention.dtype
+
+    def block_index_bytes(self, mixer: Attention, convention: Convention) -> int:
+        """Return the bytes of a token in a block index: a key, and as wide a value as any head's.
+
+        src/llama-kv-cache-msa.cpp: the cache of the index is one of keys and values.
+        """
+        width = mixer.block_index.head_dim if mixer.block_index else 0
+        return kv_entry_bytes(1, width, mixer.v_head_dim, convention.dtype, convention.values_dtype)
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache: the compute buffer, and the runtime."""

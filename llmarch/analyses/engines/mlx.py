@@ -32,6 +32,7 @@ class MLX(Engine):
     """Apple's mlx-lm."""
 
     name = "mlx"
+    cache_dtypes = ("bf16", "fp16", "fp32")
     smaller_formats = ("int8", "int4")
     version = "0.32.2"
     files = ("mlx_lm/models/cache.py",)

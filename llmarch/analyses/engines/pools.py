@@ -48,6 +48,14 @@ class EngineOptions(Frozen):
     version: str = ""
     """The engine's version, whose estimates of activations and graphs differ; empty: the one that
     was read."""
+    blocks: int | None = None
+    """vLLM's `--num-gpu-blocks-override`: blocks of the pool, whatever the room."""
+    offload_bytes: int = 0
+    """Bytes of a GPU's layers that stay in the memory of the CPU (`--cpu-offload-gb`)."""
+    cache_on_cpu: bool = False
+    """llama.cpp's `-nkvo`: whether cache and states stay in the memory of the CPU."""
+    split: tuple[float, ...] = ()
+    """llama.cpp's `-ts`: the share of the layers that each GPU gets; empty: equal ones."""
     gpu_layers: int | None = None
     """llama.cpp's `-ngl`: layers on GPUs, the last ones, of which the output counts as one. None:
     all."""
@@ -100,6 +108,14 @@ class Launch(Frozen):
     """Layers, from the first on, whose routed experts stay on the CPU."""
     weight_format: str = ""
     """Format of the weights, if one was asked for."""
+    offload_gib: float = 0
+    """GiB of a GPU's layers that stay on the CPU."""
+    cache_on_cpu: bool = False
+    """Whether cache and states stay on the CPU."""
+    split: tuple[float, ...] = ()
+    """The share of the layers that each GPU gets; empty: equal ones."""
+    on_cpu: bool = False
+    """Whether there is no GPU."""
     cache_dtype: str = ""
     """Dtype of the cache, if it is not the engine's own choice."""
     utilization: float | None = None

@@ -165,13 +165,25 @@ class SGLang(Engine):
     )
     utilization_meaning = "weights and pools"
     casts_float32 = True
+    has_stages = True
+    offloads_weights = True
+    has_sparse_layouts = True
+    has_decode_context = True
+    cache_dtypes = ("bf16", "fp16", "fp32", "fp8", "fp8_ds_mla")
+    online_formats = {
+        "bf16": ("--dtype", "bfloat16"),
+        "fp16": ("--dtype", "float16"),
+        "fp32": ("--dtype", "float32"),
+        "fp8": ("--quantization", "fp8"),
+        "nf4": ("--quantization", "bitsandbytes"),
+    }
     follows_checkpoint = True
     has_block_checks = True
     launch_programs = ("sglang", "sglang.launch_server", "launch_server")
     launch_harmless = (
         r"(?:api|chat|completion|crash|dist|enable-metrics|enable-request|host|port|log|nccl|nnodes)"
-        r"-?.*|(?:node|random-seed|reasoning|revision|sampling|served|show|skip|ssl|stream)-?.*",
-        r"(?:tokenizer|tool|trust|watchdog|weight-version|warmups|decode-log|download|load)-?.*",
+        r"(?:-.*)?|(?:node|random-seed|reasoning|revision|sampling|served|show|skip|ssl|stream)(?:-.*)?",
+        r"(?:tokenizer|tool|trust|watchdog|weight-version|warmups|decode-log|download|load)(?:-.*)?",
         r"schedule-policy|schedule-conservativeness|attention-backend|.*-attention-backend",
         r"moe-(?:runner|a2a)-backend|disable-custom-all-reduce|enable-mixed-chunk|grammar-backend",
         r"device|base-gpu-id|gpu-id-step|enable-cache-report|file-storage-path|tp-comm-.*",
@@ -236,6 +248,7 @@ class SGLang(Engine):
         "--dp-size": "data",
         "--data-parallel-size": "data",
         "--dp": "data",
+        "--cpu-offload-gb": "cpu_offload_gib",
     }
 
     def launch(self, server: Launch) -> list[str]:
@@ -262,8 +275,11 @@ class SGLang(Engine):
         if server.decode_context > 1:
             words += ["--dcp-size", str(server.decode_context)]
         words += ["--context-length", str(server.context)]
+        words += self.online_formats.get(server.weight_format, ())
+        if server.offload_gib:
+            words += ["--cpu-offload-gb", f"{server.offload_gib:g}"]
         if server.cache_dtype:
-            names = {"fp8": "fp8_e4m3", "bf16": "bfloat16"}
+            names = {"fp8": "fp8_e4m3", "bf16": "bfloat16", "fp8_ds_mla": "fp8_e4m3"}
             words += ["--kv-cache-dtype", names.get(server.cache_dtype, "auto")]
         if server.utilization is not None:
             words += ["--mem-fraction-static", f"{server.utilization:g}"]

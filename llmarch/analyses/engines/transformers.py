@@ -20,8 +20,6 @@ from ...architecture.schema import (
 from ..cache_parts import ELEMENT_BYTES, CachePart, Convention, compressed_entry_bytes
 from .base import Engine, computed_state_dtype, has_states, has_windows
 
-MODEL_DTYPES = ("bf16", "fp16", "fp32")
-
 
 class Transformers(Engine):
     """Hugging Face transformers."""
@@ -29,15 +27,8 @@ class Transformers(Engine):
     name = "transformers"
     smaller_formats = ("int8", "nf4")
     version = "5.23.0"
+    cache_dtypes = ("bf16", "fp16", "fp32")
     files = ("cache_utils.py", "models/*/modeling_*.py")
-
-    def check_dtype(self, dtype: str) -> None:
-        """Raise ValueError if the cache is not kept in the dtype."""
-        if dtype not in MODEL_DTYPES:
-            raise ValueError(
-                "transformers keeps its cache in the model's dtype (bf16, fp16 or fp32), "
-                f"not in {dtype}"
-            )
 
     def kv_heads(self, a: Architecture, mixer: Attention) -> int:
         """Return how many KV heads are cached.

@@ -44,6 +44,8 @@ class TensorRTLLM(Engine):
     utilization = 0.9
     utilization_meaning = "the cache, of what weights and activations leave free"
     follows_checkpoint = True
+    has_stages = True
+    cache_dtypes = ("bf16", "fp16", "fp32", "fp8", "int8", "nvfp4")
 
     def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return the tokens of one batch: max_num_tokens, 8,192 by default."""

@@ -267,7 +267,12 @@ class SharedBlocks(Pool):
         return sum(table.blocks(1, self.settings) for table in self._state_tables)
 
     def block_count(self, rooms: Sequence[int]) -> int:
-        """Return the blocks of the pool: as many as the stage with least has."""
+        """Return the blocks of the pool: as many as the stage with least has, or as asked for.
+
+        v1/core/kv_cache_utils.py may_override_num_blocks.
+        """
+        if self.request.options.blocks is not None:
+            return self.request.options.blocks
         counts = [
             max(0, room) // size
             for room, size in zip(rooms, self._stage_blocks, strict=True)
@@ -365,6 +370,19 @@ class VLLM(Engine):
     utilization = 0.92
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
     casts_float32 = True
+    has_stages = True
+    offloads_weights = True
+    has_sparse_layouts = True
+    has_decode_context = True
+    cache_dtypes = (*VLLM_CACHE_WORDS, "fp32")
+    online_formats = {
+        "bf16": ("--dtype", "bfloat16"),
+        "fp16": ("--dtype", "float16"),
+        "fp32": ("--dtype", "float32"),
+        "fp8": ("--quantization", "fp8"),
+        "mxfp8": ("--quantization", "mxfp8"),
+        "nf4": ("--quantization", "bitsandbytes"),
+    }
     has_version_rules = True
     follows_checkpoint = True
     divides_experts_across_groups = True
@@ -380,9 +398,9 @@ class VLLM(Engine):
     launch_suffixes = True
     launch_harmless = (
         r"(?:api|allow|allowed|chat|code|collect|disable-log|distributed|enable-log|generation|log)"
-        r"(?:-.*|ing-.*)?|(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)-?.*",
-        r"(?:response|return|root|seed|served|show|ssl|stream|structured|tokenizer|tool|trust)-?.*",
-        r"(?:uvicorn|fail|shutdown|aggregate|hf-token|headless|host|port|n|r|nnodes|node|numa)-?.*",
+        r"(?:-.*|ing-.*)?|(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)(?:-.*)?",
+        r"(?:response|return|root|seed|served|show|ssl|stream|structured|tokenizer|tool|trust)(?:-.*)?",
+        r"(?:uvicorn|fail|shutdown|aggregate|hf-token|headless|host|port|nnodes|node|numa)(?:-.*)?|n|r",
         r"download-dir|load-format|revision|enable-auto-tool-choice|enable-prompt-tokens-details",
         r"enable-chunked-prefill|max-logprobs|scheduling-policy|disable-custom-all-reduce|uds",
         r"disable-access-log.*|disable-uvicorn.*|guided-decoding-.*|runner|task|convert|config-format",
@@ -464,6 +482,8 @@ class VLLM(Engine):
         "--max-num-batched-tokens": "batched_tokens",
         "--max-num-seqs": "max_sequences",
         "--block-size": "block_size",
+        "--num-gpu-blocks-override": "blocks",
+        "--cpu-offload-gb": "cpu_offload_gib",
         "--no-enable-prefix-caching": "no_prefix_caching",
         "--enforce-eager": "eager",
     }
@@ -482,6 +502,9 @@ class VLLM(Engine):
         if server.expert > 1:
             words.append("--enable-expert-parallel")
         words += ["--max-model-len", str(server.context)]
+        words += self.online_formats.get(server.weight_format, ())
+        if server.offload_gib:
+            words += ["--cpu-offload-gb", f"{server.offload_gib:g}"]
         if server.cache_dtype:
             words += ["--kv-cache-dtype", VLLM_CACHE_WORDS.get(server.cache_dtype, "auto")]
         if server.utilization is not None:
@@ -491,6 +514,16 @@ class VLLM(Engine):
     def block_index_dtype(self, convention: Convention) -> str:
         """Return the dtype of a block index's keys: they are not quantised."""
         return convention.unquantised_dtype
+
+    def auto_cache_dtype(self, a: Architecture, gpu: GPUTraits) -> str:
+        """Return FP8 for GLM with sparse attention on a B200 and its kin.
+
+        model_executor/models/config.py GlmMoeDsaForCausalLM, Glm5NextModelConfig.
+        """
+        is_sparse = any(isinstance(m, LatentAttention) and m.indexer for m in a.mixers.values())
+        if is_sparse and a.model_type.startswith("glm") and gpu.name.startswith(BLACKWELL_NAMES):
+            return "fp8"
+        return ""
 
     def sparse_dtype(self, dtype: str) -> str:
         """Return the dtype in which sparse attention keeps its cache.

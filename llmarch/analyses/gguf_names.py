@@ -60,7 +60,7 @@ def format_of_file_type(words: str) -> str | None:
     lowered = words.lower().removeprefix("(guessed) ").strip()
     name, _, rest = lowered.partition(" - ")
     known = LOGGED_TYPES.get(name, canonical_format(name))
-    sized = f"{known}_{rest[:1]}"
+    sized = f"{name}_{rest[:1]}"
     if rest in ("small", "medium", "large") and sized in WEIGHT_FORMATS:
         return sized
     if known in WEIGHT_FORMATS:

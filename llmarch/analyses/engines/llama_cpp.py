@@ -21,8 +21,9 @@ from math import ceil
 
 from ...architecture.schema import Architecture, Attention, LinearAttention, Mixer
 from ..cache_parts import GGML_BLOCK_BYTES, CachePart, Convention, kv_entry_bytes
+from ..ggml_files import GGML_FILES
 from ..sharding import Placement, usual_placement
-from ..weight_formats import GGML_BITS, GGML_MIXES, SIXTEEN_BITS
+from ..weight_formats import SIXTEEN_BITS
 from .base import Engine
 from .estimates import driver_parts, runtime_part, token_activation_bytes
 from .pools import (
@@ -196,7 +197,16 @@ class LlamaCpp(Engine):
     takes_all_gpus = True
     has_slots = True
     splits_cache_dtype = True
-    weight_formats = (*SIXTEEN_BITS, "fp32", *GGML_BITS, *GGML_MIXES, "nvfp4", "as-stored")
+    weight_formats = (
+        *SIXTEEN_BITS,
+        "fp32",
+        *GGML_FILES,
+        "q3_k",
+        "q4_k",
+        "q5_k",
+        "nvfp4",
+        "as-stored",
+    )
     cache_dtypes = (*PLAIN_CACHE_TYPES, *GGML_BLOCK_BYTES)
     version = "llama-cpp-python 0.3.36"
     files = (

@@ -11,12 +11,11 @@ from dataclasses import field
 from typing import Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
+from ..config.keys import is_token_key
 from ..sources.file_names import is_beside_file, is_code_file, is_small_file, is_weight_file
 from ..sources.raw import RawModel
 from .config_keys import config_leaves
 
-TOKEN_KEYS = ("eos_token_id", "bos_token_id", "pad_token_id")
-"""Keys of the tokens at which generation ends, and those that begin and fill inputs."""
 CODE_KEY = "auto_map"
 """The key that names classes of the repository's own code."""
 
@@ -51,7 +50,7 @@ def what_is_beside(raw: RawModel) -> Beside:
 def is_beside(key: str) -> bool:
     """Return whether a dotted key of a config is one that is compared here."""
     *parents, last = key.split(".")
-    return last in TOKEN_KEYS or CODE_KEY in (*parents, last)
+    return is_token_key(last) or CODE_KEY in (*parents, last)
 
 
 def keys_beside_facts(config: Mapping[str, Any]) -> dict[str, str]:

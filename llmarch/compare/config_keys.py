@@ -7,7 +7,7 @@ differs between the configs, it made all changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.paths import last_part, parent_path
 from ..architecture.schema import Change, Evidence
 from ..config.keys import is_inert
+from .key_trials import KeyTrials
 from .rules import is_about_facts
 
 NESTED_CONFIGS = frozenset({"text_config", "vision_config", "audio_config", "llm_config"})
@@ -34,12 +35,19 @@ class ConfigSource(Frozen):
     """By dotted path of the fact."""
 
 
-def with_keys(changes: Iterable[Change], old: ConfigSource, new: ConfigSource) -> list[Change]:
-    """Return the changes of facts with the config key that made each, where one is known."""
-    changed = changed_keys(old.config, new.config)
+def with_keys(
+    changes: Iterable[Change], old: ConfigSource, new: ConfigSource, file: str = "config.json"
+) -> list[Change]:
+    """Return the changes of facts with the config key that made each, where one is known.
+
+    file: the name of the file that the configs come from.
+    """
+    named = _names_in_evidence(old, new)
+    changed = changed_keys(old.config, new.config, named)
+    trials = KeyTrials(old.config, new.config, file)
     reported: list[Change] = []
     for change in changes:
-        key = _key_of(change, old, new, changed)
+        key = _key_of(change, old, new, changed, trials)
         if key is None:
             reported.append(change)
             continue
@@ -48,24 +56,55 @@ def with_keys(changes: Iterable[Change], old: ConfigSource, new: ConfigSource) -
     return reported
 
 
-def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys that have an effect and other values; none if a config is unknown."""
+def _names_in_evidence(old: ConfigSource, new: ConfigSource) -> frozenset[str]:
+    """Return the keys that any fact of two models was read from, as the configs spell them."""
+    named: set[str] = set()
+    for source in (old, new):
+        for found in source.evidence.values():
+            if found.kind == "config":
+                named.update(KEY.findall(found.ref))
+    return frozenset(named)
+
+
+def changed_keys(
+    old: Mapping[str, Any], new: Mapping[str, Any], named: Collection[str] = ()
+) -> list[str]:
+    """Return the dotted keys that may have an effect and have other values.
+
+    Of a part that one side lacks, its own key stands for all within. There are none if a config is
+    unknown.
+
+    named: keys from which facts are read, whatever effect they usually have.
+    """
     if not old or not new:
         return []
-    before = _effective(old)
-    after = _effective(new)
-    changed: list[str] = []
+    before = _effective(old, named)
+    after = _effective(new, named)
+    changed: dict[str, None] = {}
     for key in dict.fromkeys([*before, *after]):
-        old_value = before.get(key)
-        new_value = after.get(key)
-        if old_value != new_value:
-            changed.append(key)
-    return changed
+        if before.get(key) != after.get(key):
+            changed[_part_of_one_side(key, old, new)] = None
+    return [*changed]
 
 
-def _effective(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that have an effect by their dotted keys."""
-    return {name: value for name, key, value in config_leaves(config) if not is_inert(key, value)}
+def _part_of_one_side(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the shortest part of a dotted key that is an object on one side only, or the key."""
+    parts = key.split(".")
+    for count in range(1, len(parts)):
+        part = ".".join(parts[:count])
+        sides = [isinstance(config_value_at(config, part), Mapping) for config in (old, new)]
+        if sides[0] != sides[1]:
+            return part
+    return key
+
+
+def _effective(config: Mapping[str, Any], named: Collection[str]) -> dict[str, Any]:
+    """Return the values that have an effect, or from which facts are read, by their dotted keys."""
+    return {
+        name: value
+        for name, key, value in config_leaves(config)
+        if name in named or key in named or not is_inert(key, value)
+    }
 
 
 def config_leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -91,22 +130,51 @@ def config_value_at(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _key_of(
-    change: Change, old: ConfigSource, new: ConfigSource, changed: Sequence[str]
+    change: Change,
+    old: ConfigSource,
+    new: ConfigSource,
+    changed: Sequence[str],
+    trials: KeyTrials,
 ) -> str | None:
-    """Return the key that made a change, None where it is not known or a finding."""
+    """Return the key that made a change, None where it is not known or a finding.
+
+    A key from which the fact itself was read made it. Other keys are tried, one at a time, where
+    few have changed; where many have, those that the evidence names are taken at their word.
+    """
     if not is_about_facts(change.rule):
         return None
     old_path = change.old_path or change.path
     new_path = change.new_path or change.path
-    named = [*_named_keys(new.evidence, new_path), *_named_keys(old.evidence, old_path)]
-    for key in changed:
-        if key in named or last_part(key) in named:
-            return key
-    if changed:
-        return common_part(changed) or None
     if not old.config or not new.config:
         return _only_key(new.evidence, new_path)
-    return None
+    if len(changed) == 1:
+        return changed[0]
+    sides = ((new.evidence, new_path), (old.evidence, old_path))
+    read_from = {_only_key(evidence, path) for evidence, path in sides}
+    named = [name for evidence, path in sides for name in _named_keys(evidence, path)]
+    candidates = [key for key in changed if key in named or last_part(key) in named]
+    for key in candidates:
+        if key in read_from:
+            return key
+    if len(changed) > MOST_TRIED:
+        return next((key for key in candidates if not _says_nothing(key, old, new)), None)
+    tried = {key: trials.makes(key, change) for key in dict.fromkeys([*candidates, *changed])}
+    made = [key for key, makes in tried.items() if makes]
+    if made:
+        return made[0]
+    unknown = [key for key in candidates if tried[key] is None]
+    if unknown:
+        return unknown[0]
+    return common_part(changed) or None
+
+
+MOST_TRIED = 8
+"""Changed keys up to which each is tried by itself."""
+
+
+def _says_nothing(key: str, old: ConfigSource, new: ConfigSource) -> bool:
+    """Return whether a key is off on both sides: false, 0, null or not there."""
+    return not config_value_at(old.config, key) and not config_value_at(new.config, key)
 
 
 def common_part(keys: Sequence[str]) -> str:

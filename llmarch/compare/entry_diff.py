@@ -51,7 +51,7 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
         changes = observed_changes(old, new)
     else:
         of_facts = diff(old.architecture, new.architecture)
-        changes = with_keys(of_facts, old.config_source, new.config_source)
+        changes = with_keys(of_facts, old.config_source, new.config_source, new.files.config)
         changes += _finding_changes(old, new)
         changes += _unread_key_changes(old, new)
     changes += _stored_changes(old, new, changes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -689,12 +689,14 @@ def _parse_entry(reference: str, model: Any, *, older: bool) -> Entry:
 
 
 def _parse_beside(model: Mapping[str, Any]) -> Beside:
-    """Return what is beside the architecture; locks of older versions have the config at most."""
-    if "beside" in model:
-        return Beside(**model["beside"])
+    """Return what is beside the architecture; locks of older versions have the config at most.
+
+    Which keys of the config these are is what this version compares.
+    """
+    beside = Beside(**model.get("beside", {}))
     if model.get("config"):
-        return Beside(keys_beside_facts(model["config"]))
-    return Beside()
+        return replace(beside, keys=keys_beside_facts(model["config"]))
+    return beside
 
 
 def _fingerprint_of(facts: Architecture | ObservedFacts | None) -> str:

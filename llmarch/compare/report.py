@@ -5,8 +5,9 @@ An uncertain result never passes: it has an exit code of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
 from typing import Any, Literal, cast
 
 from ..architecture.frozen import Frozen, frozen
@@ -22,6 +23,9 @@ Outcome = Literal["failed", "uncertain", "passed"]
 
 COMPARED = ("reading-changed", "token-ids-changed", "remote-code-changed")
 """Rules of no path of their own that have a value on both sides, as facts have."""
+
+OF_CONFIG_KEYS = ("unread-key", "token-ids-changed", "remote-code-changed")
+"""Rules whose values are those of config keys, as JSON."""
 
 ABSENT_KEY = "absent"
 """What is shown for a key that a config does not have, or has with null."""
@@ -195,6 +199,8 @@ def change_line(change: Change) -> str:
 def change_text(change: Change) -> str:
     """Return `1,000,000 → 10,000` for a fact, the message for a finding."""
     is_finding = not is_about_facts(change.rule) and change.rule not in COMPARED
+    if change.rule in OF_CONFIG_KEYS:
+        change = replace(change, old=config_words(change.old), new=config_words(change.new))
     if is_finding and change.old is None:
         return str(change.new)
     if is_finding and change.new is None:
@@ -207,6 +213,37 @@ def change_text(change: Change) -> str:
     if key:
         words.append(f"({key})")
     return " ".join(filter(None, words))
+
+
+def config_words(text: str | None) -> str | None:
+    """Return the value of a config key, which locks hold as JSON, in words.
+
+    Numbers and words stay as they are; so does what is no JSON, such as a hash.
+    """
+    if text is None or not text.startswith(("{", "[", '"')):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return _config_value_words(value, within=False)
+
+
+def _config_value_words(value: Any, *, within: bool) -> str:
+    """Return a value of a config: `factor 2.0, rope_type linear`; in parentheses within another."""
+    match value:
+        case str():
+            return value
+        case list():
+            items = cast("list[Any]", value)
+            words = [_config_value_words(item, within=True) for item in items]
+        case dict():
+            parts = cast("dict[str, Any]", value)
+            words = [f"{k} {_config_value_words(v, within=True)}" for k, v in parts.items()]
+        case _:
+            return json.dumps(value)
+    joined = ", ".join(words) or "empty"
+    return f"({joined})" if within else joined
 
 
 def differing_items(old: Any, new: Any) -> tuple[Any, Any]:
@@ -302,8 +339,7 @@ def value_text(value: Any) -> str:
         case str():
             return value
         case [[int(), str()], *_]:
-            runs = cast("list[tuple[int, str]]", value)
-            return ", ".join(f"{n} × {kind}" for n, kind in runs)
+            return runs_text(cast("list[tuple[int, str]]", value))
         case list() | tuple():
             return ", ".join(map(value_text, cast("list[Any]", value))) or "none"
         case {"kind": str(kind)} | {"method": str(kind)}:
@@ -318,6 +354,22 @@ def value_text(value: Any) -> str:
             return described_part(cast("dict[str, Any]", value))
         case _:
             return str(value)
+
+
+def runs_text(runs: Sequence[tuple[int, str]]) -> str:
+    """Return `2 × dense, 26 × moe`; runs that repeat once: `21 × (1 × sliding, 1 × full)`."""
+    for length in range(2, len(runs) // 2 + 1):
+        times = 1
+        first = list(runs[:length])
+        while list(runs[times * length : (times + 1) * length]) == first:
+            times += 1
+        if times > 2:
+            words = [f"{times} × ({runs_text(first)})"]
+            rest = runs[times * length :]
+            if rest:
+                words.append(runs_text(rest))
+            return ", ".join(words)
+    return ", ".join(f"{n} × {kind}" for n, kind in runs)
 
 
 def described_part(part: Mapping[str, Any]) -> str:

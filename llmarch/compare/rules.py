@@ -371,8 +371,8 @@ FINDING_RULES = (
         None,
         "info",
         "token ids of the config changed",
-        "Engines end generation at other tokens, or begin and fill inputs with others. What the "
-        "model computes is the same.",
+        "Engines end generation at other tokens, begin and fill inputs with others, or put images "
+        "in other places. What the model computes is the same.",
     ),
     Rule(
         "remote-code-changed",

@@ -29,32 +29,28 @@ TOKEN_WORDS = ("position", "context", "window", "seq", "length", "vocab", "chunk
 
 INERT_KEYS = frozenset(
     """
-    _attn_implementation _attn_implementation_autoset _name_or_path architectures attention_dropout
-    attention_probs_dropout_prob attn_pdrop audio_token_id auto_map aux_loss_alpha bad_words_ids
-    begin_suppress_tokens boa_token_id boi_token_id boi_token_index bos_token_id
-    cache_implementation chunk_size_feed_forward classifier_dropout decoder_start_token_id
-    diversity_penalty do_sample dropout dtype early_stopping emb_pdrop embd_pdrop embedding_dropout
-    encoder_no_repeat_ngram_size eoa_token_id eoa_token_index eod_token_id eoi_token_id
-    eoi_token_index eos_token_id ep_size experts_implementation exponential_decay_length_penalty
-    finetuning_task for_llm_compressor forced_bos_token_id forced_eos_token_id
-    gradient_checkpointing head_pdrop hidden_dropout hidden_dropout_prob hidden_dropout_rate
-    id2label ignore_index image_break_token_id image_end_token_id image_start_token_id
-    image_token_id image_token_index initializer_factor initializer_range is_decoder is_llama_config
-    label2id length_penalty max_length min_length mlp_dropout model_type no_repeat_ngram_size
-    num_beam_groups num_beams num_return_sequences output_attentions output_hidden_states
-    output_router_logits output_scores pad_token_id prefix pretraining_tp problem_type quantization
-    quantization_config remove_invalid_values reorder_and_upcast_attn repetition_penalty resid_pdrop
-    residual_dropout return_dict return_dict_in_generate rope_ratio_deprecated router_aux_loss_coef
-    router_jitter_noise router_z_loss_coef sep_token_id sep_token_ids seq_aux seq_length
-    summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
-    suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class tokenizer_name
-    top_k top_p torch_dtype transformers.js_config transformers_version typical_p unk_token_id
-    unsloth_fixed unsloth_version use_bfloat16 use_cache use_cpu_initialization video_end_token_id
-    video_start_token_id video_token_id video_token_index vision_end_token_id vision_start_token_id
-    vision_token_id
+    _attn_implementation _attn_implementation_autoset _name_or_path architectures
+    attention_dropout attention_probs_dropout_prob attn_pdrop auto_map aux_loss_alpha
+    bad_words_ids begin_suppress_tokens cache_implementation chunk_size_feed_forward
+    classifier_dropout diversity_penalty do_sample dropout dtype early_stopping emb_pdrop
+    embd_pdrop embedding_dropout encoder_no_repeat_ngram_size ep_size experts_implementation
+    exponential_decay_length_penalty finetuning_task for_llm_compressor gradient_checkpointing
+    head_pdrop hidden_dropout hidden_dropout_prob hidden_dropout_rate id2label ignore_index
+    initializer_factor initializer_range is_decoder is_llama_config label2id length_penalty
+    max_length min_length mlp_dropout model_type no_repeat_ngram_size num_beam_groups num_beams
+    num_return_sequences output_attentions output_hidden_states output_router_logits
+    output_scores prefix pretraining_tp problem_type quantization quantization_config
+    remove_invalid_values reorder_and_upcast_attn repetition_penalty resid_pdrop
+    residual_dropout return_dict return_dict_in_generate rope_ratio_deprecated
+    router_aux_loss_coef router_jitter_noise router_z_loss_coef seq_aux seq_length
+    summary_activation summary_first_dropout summary_proj_to_labels summary_type
+    summary_use_proj suppress_tokens task_specific_params temperature tf_legacy_loss
+    tokenizer_class tokenizer_name top_k top_p torch_dtype transformers.js_config
+    transformers_version typical_p unsloth_fixed unsloth_version use_bfloat16 use_cache
+    use_cpu_initialization
     """.split()
 )
-"""Keys without effect on the architecture: token ids, training, generation, bookkeeping; `auto_map`
+"""Keys without effect on the architecture: training, generation, bookkeeping; `auto_map`
 only where it is nested (`findings.remote_code`)."""
 
 INERT_WHEN_OFF = frozenset(
@@ -446,9 +442,18 @@ class ConfigKeys:
         return numbers
 
 
+def is_token_key(key: str) -> bool:
+    """Return whether a key holds ids of tokens.
+
+    That is those at which generation ends, that begin and fill inputs, and in whose place images
+    and sounds are put.
+    """
+    return key.endswith(("token_id", "token_ids", "token_index"))
+
+
 def is_inert(key: str, value: Any) -> bool:
     """Return whether a key has no effect on the architecture, or none with this value."""
-    if key in INERT_KEYS or key.startswith("_"):
+    if key in INERT_KEYS or key.startswith("_") or is_token_key(key):
         return True
     return key in INERT_WHEN_OFF and not value
 

@@ -9,6 +9,7 @@ from ..architecture.catalogue.fact import SECTIONS
 from ..architecture.schema import Change, Finding
 from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, reported_beside_facts
 from ..compare.lock import Entry
+from ..compare.report import config_words
 from .compared_rows import ComparedRow
 from .documents import ABSENT
 
@@ -64,7 +65,7 @@ def key_rows(entries: Sequence[Entry], changes: Sequence[Sequence[Change]]) -> l
                 keys[change.path] = None
     rows: list[ComparedRow] = []
     for key in keys:
-        cells = [entry.unread_keys.get(key, ABSENT) for entry in entries]
+        cells = [config_words(entry.unread_keys.get(key)) or ABSENT for entry in entries]
         row = ComparedRow(UNREAD_KEYS, key, cells)
         rows.append(row)
     return rows

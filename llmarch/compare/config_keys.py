@@ -6,6 +6,7 @@ differs between the configs, it made all changes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
@@ -127,6 +128,37 @@ def config_value_at(config: Mapping[str, Any], key: str) -> Any:
             return None
         value = cast("Mapping[str, Any]", value).get(part)
     return value
+
+
+def config_words(text: str | None) -> str | None:
+    """Return the value of a config key, which locks hold as JSON, in words.
+
+    Numbers and words stay as they are; so does what is no JSON, such as a hash.
+    """
+    if text is None or not text.startswith(("{", "[", '"')):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return _config_value_words(value, within=False)
+
+
+def _config_value_words(value: Any, *, within: bool) -> str:
+    """Return a value of a config: `factor 2.0, rope_type linear`; in parentheses within another."""
+    match value:
+        case str():
+            return value
+        case list():
+            items = cast("list[Any]", value)
+            words = [_config_value_words(item, within=True) for item in items]
+        case dict():
+            parts = cast("dict[str, Any]", value)
+            words = [f"{k} {_config_value_words(v, within=True)}" for k, v in parts.items()]
+        case _:
+            return json.dumps(value)
+    joined = ", ".join(words) or "empty"
+    return f"({joined})" if within else joined
 
 
 def _key_of(

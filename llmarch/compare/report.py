@@ -5,7 +5,6 @@ An uncertain result never passes: it has an exit code of its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Literal, cast
@@ -15,6 +14,7 @@ from ..architecture.paths import parent_path
 from ..architecture.schema import Change, Finding
 from ..errors import LlmarchError, printable
 from ..views import numbers
+from .config_keys import config_words
 from .grouping import places_text
 from .policy import Ignore
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find, is_about_facts
@@ -213,37 +213,6 @@ def change_text(change: Change) -> str:
     if key:
         words.append(f"({key})")
     return " ".join(filter(None, words))
-
-
-def config_words(text: str | None) -> str | None:
-    """Return the value of a config key, which locks hold as JSON, in words.
-
-    Numbers and words stay as they are; so does what is no JSON, such as a hash.
-    """
-    if text is None or not text.startswith(("{", "[", '"')):
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return _config_value_words(value, within=False)
-
-
-def _config_value_words(value: Any, *, within: bool) -> str:
-    """Return a value of a config: `factor 2.0, rope_type linear`; in parentheses within another."""
-    match value:
-        case str():
-            return value
-        case list():
-            items = cast("list[Any]", value)
-            words = [_config_value_words(item, within=True) for item in items]
-        case dict():
-            parts = cast("dict[str, Any]", value)
-            words = [f"{k} {_config_value_words(v, within=True)}" for k, v in parts.items()]
-        case _:
-            return json.dumps(value)
-    joined = ", ".join(words) or "empty"
-    return f"({joined})" if within else joined
 
 
 def differing_items(old: Any, new: Any) -> tuple[Any, Any]:

@@ -7,9 +7,9 @@ from typing import cast
 
 from ..architecture.catalogue.fact import SECTIONS
 from ..architecture.schema import Change, Finding
+from ..compare.config_keys import config_words
 from ..compare.entry_diff import BESIDE_RULES, STORED_TENSORS, reported_beside_facts
 from ..compare.lock import Entry
-from ..compare.report import config_words
 from .compared_rows import ComparedRow
 from .documents import ABSENT
 

@@ -15,9 +15,10 @@ from helpers.paths import FIXTURES
 
 from llmarch.architecture.schema import Change
 from llmarch.checkpoint.reading import read_model
+from llmarch.compare.config_keys import config_words
 from llmarch.compare.entry_diff import find_differences
 from llmarch.compare.lock import Entry, make_entry
-from llmarch.compare.report import change_text, config_words, value_text
+from llmarch.compare.report import change_text, value_text
 from llmarch.compare.rules import is_about_facts
 from llmarch.errors import LlmarchError
 from llmarch.sources.aliases import bundled_models

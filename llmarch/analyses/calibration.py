@@ -61,6 +61,16 @@ class EngineLog(Frozen):
     """Sizes in bytes, counts, and the concurrency by name."""
     request_tokens: int | None
     """Tokens of a request for the concurrency."""
+    failure: str = ""
+    """What the log says of a start that failed for want of memory; empty if it did not."""
+
+    @property
+    def room(self) -> float | None:
+        """Return the bytes of the cache's room; None if none were logged, or none were left."""
+        room = self.figures.get("room", 0)
+        if room <= 0:
+            return None
+        return room
 
 
 def parse_log(text: str) -> EngineLog:
@@ -105,7 +115,19 @@ def parse_log(text: str) -> EngineLog:
         options=options,
         figures=figures,
         request_tokens=request_tokens,
+        failure=_read_failure(engine, lines),
     )
+
+
+def _read_failure(engine: Engine, lines: Sequence[str]) -> str:
+    """Return what a log says of a start that failed for want of memory; empty if it did not."""
+    for expression in engine.log_failures:
+        pattern = re.compile(expression)
+        for line in lines:
+            match = pattern.search(line)
+            if match is not None:
+                return match[0].strip()
+    return ""
 
 
 def _engine_of_log(lines: Sequence[str]) -> Engine:
@@ -178,13 +200,15 @@ class FigureDifference(NamedTuple):
     @property
     def percent(self) -> float | None:
         """Return by how many percent the plan is off; None without a figure, or of nothing."""
-        if self.planned is None or not self.logged:
+        if self.planned is None or self.logged <= 0:
             return None
         return 100 * (self.planned - self.logged) / self.logged
 
     @property
     def is_within(self) -> bool:
         """Return whether the plan is as near as it aims to be."""
+        if self.name == "room" and self.planned is not None and self.logged <= 0:
+            return self.planned <= 0
         return self.percent is None or abs(self.percent) <= AIMS.get(self.name, 25)
 
 
@@ -222,6 +246,7 @@ class Calibration(Frozen):
                 for d in self.differences
             ],
             "reasons": list(self.reasons),
+            "failure": self.log.failure,
             "switches": self.switches,
             "command": self.command,
         }
@@ -248,7 +273,7 @@ def calibrate(reading: Reading, log: EngineLog, options: PlanOptions) -> Calibra
     options = replace(options, context=context)
     planner = ModelPlanner(reading)
     plan = planner.plan(options).plan
-    logged_room = log.figures.get("room")
+    logged_room = log.room
     given = None
     if logged_room is not None:
         given = planner.plan(replace(options, pool_bytes=int(logged_room))).plan
@@ -300,6 +325,10 @@ def _reasons(
     """Return where plan and log differ and why, as sentences."""
     by_name = {d.name: d for d in differences}
     lines: list[str] = []
+    if log.failure:
+        lines.append(f"the engine did not start: {log.failure}")
+    elif log.room is None and "room" in log.figures:
+        lines.append("the engine did not start: no memory was left for the cache")
     weights = by_name.get("weights")
     if weights is not None and not weights.is_within:
         lines.append(_weights_reason(weights, plan, has_encoders))
@@ -390,7 +419,7 @@ def _switches(log: EngineLog) -> str:
     for name in ("activations", "graphs"):
         if name in gib:
             words += [f"--{name}", f"{gib[name]:.2f}GiB"]
-    if "room" in gib:
+    if log.room is not None:
         words = ["--kv-cache-memory", f"{gib['room']:.2f}GiB"]
     return " ".join(words)
 

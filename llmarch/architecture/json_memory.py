@@ -465,5 +465,9 @@ class CalibrationDocument(TypedDict):
     """The figures that the log has."""
     reasons: list[str]
     """Where plan and log differ and why, as sentences."""
+    failure: str
+    """What the log says of a start that failed for want of memory. Empty: it did not."""
     switches: str
     """Options of `llmarch memory` with which a plan has what was logged."""
+    command: str
+    """The whole command."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..analyses.calibration import SIZES, Calibration, FigureDifference
 from ..analyses.engines import engine_of
 from . import numbers
-from .documents import ABSENT, Sheet, Table
+from .documents import ABSENT, Command, Sheet, Table
 from .numbers import plural
 
 FIGURE_LABELS = {
@@ -32,7 +32,7 @@ def calibration_view(name: str, calibration: Calibration) -> Sheet:
         lines.append(("Differs", list(calibration.reasons)))
     else:
         lines.append(("Differs", ["nothing beyond what a plan aims at"]))
-    lines.append(("Repeat", [calibration.command]))
+    lines.append(("Repeat", [Command(calibration.command)]))
     context = numbers.context(plan.request.context)
     gpus = plural(plan.request.parallel.gpus, "GPU")
     return Sheet(
@@ -67,7 +67,8 @@ def logged_words(name: str, figure: float | None) -> str:
     if figure is None:
         return ABSENT
     if name in SIZES:
-        return numbers.size(figure)
+        sign = "-" if figure < 0 else ""
+        return f"{sign}{numbers.size(abs(figure))}"
     if name == "concurrency":
         return f"{figure:.2f}x"
     return numbers.number(figure)

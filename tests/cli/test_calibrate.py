@@ -136,6 +136,48 @@ def test_the_command(tmp_path: Path, run: Run) -> None:
         assert "389,888" in out and "0.19.0" in out and "with the logged room" in out
 
 
+FAILED_STARTS = {
+    "vllm": (
+        "Available KV cache memory: -2.35 GiB\n"
+        "ValueError: No available memory for the cache blocks. Try"
+    ),
+    "vllm, no message": "INFO vllm Available KV cache memory: -2.35 GiB",
+    "vllm, one request": (
+        "Available KV cache memory: 2.35 GiB\nValueError: To serve at least one request with the "
+        "model's max seq len (40960), (5.63 GiB KV cache is needed, which is larger than the "
+        "available KV cache memory (2.35 GiB). Try increasing it"
+    ),
+    "sglang": "sglang 0.5\nLoad weight end. mem usage=15.3 GB\nNot enough memory. Please try",
+    "llama.cpp": (
+        "llama_context: n_ctx = 8192\nload_tensors: CUDA0 model buffer size = 4455.34 MiB\n"
+        "llama_kv_cache: failed to allocate buffer for kv cache"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILED_STARTS)
+def test_a_start_that_failed(name: str, tmp_path: Path, run: Run) -> None:
+    """It is said first, a negative size is one, and no option repeats it."""
+    file = tmp_path / "failed.log"
+    file.write_text(FAILED_STARTS[name])
+    command = ("calibrate", str(file), "qwen3-8b", "--gpus", "RTX4090")
+    document = run.document(*command)
+    assert document["reasons"][0].startswith("the engine did not start: ")
+    assert bool(document["failure"]) == (name != "vllm, no message")
+    assert "-2.35" not in document["command"] + document["switches"]
+    out, _ = run(*command)
+    assert "e+09" not in out and "the engine did not start" in out
+    for figure in document["figures"]:
+        assert figure["percent"] is None or figure["logged"] > 0
+        if figure["logged"] < 0:
+            assert "-2.35 GiB" in out
+
+
+def test_a_start_that_worked_has_no_failure() -> None:
+    for text in (VLLM, VLLM_OLD, SGLANG, LLAMA_CPP, TENSORRT):
+        assert parse_log(text).failure == ""
+
+
 @pytest.mark.parametrize("name", ["missing.log", "."])
 def test_a_log_that_cannot_be_read(name: str, run: Run) -> None:
     assert "cannot be read" in run("calibrate", name, "qwen3-8b", code=2)[1]

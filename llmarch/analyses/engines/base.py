@@ -233,6 +233,8 @@ class Engine:
     unit, further pairs are added; of `concurrency` the first group is the tokens of a request, the
     second the number.
     """
+    log_failures: tuple[str, ...] = ()
+    """Regular expressions of what a log says of a start that failed for want of memory."""
     log_settings: tuple[str, ...] = ()
     """Regular expressions of what a start-up log repeats of the command line: (name, value)."""
     log_options: dict[str, str] = {}

@@ -230,6 +230,11 @@ class LlamaCpp(Engine):
         ("cache", r"llama_kv_cache\w*: size = +([\d.]+) (MiB)"),
         ("state", r"llama_memory_recurrent: size = +([\d.]+) (MiB)"),
     )
+    log_failures = (
+        r"failed to allocate (?:buffer|compute)[\w ]*",
+        r"unable to allocate \w+ buffer",
+        r"cudaMalloc failed: out of memory",
+    )
     log_settings = (
         r"general\.(name) +str += +(.+)",
         r"\b(file type) += (.+)",

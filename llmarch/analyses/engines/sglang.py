@@ -198,6 +198,7 @@ class SGLang(Engine):
         ("room", r"KV Cache is allocated\..*? K size: ([\d.]+) (GB), V size: ([\d.]+) (GB)"),
         ("tokens", r"max_total_num_tokens=(\d+)"),
     )
+    log_failures = (r"Not enough memory", r"CUDA out of memory")
     log_settings = (
         r"\b(\w+)=('[^']*'|-?[\d.]+|True|False)",
         r"'(\w+)': ('[^']*'|-?[\d.]+|True|False)",

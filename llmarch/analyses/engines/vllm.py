@@ -431,6 +431,12 @@ class VLLM(Engine):
         ("blocks", r"# (?:GPU|cuda) blocks: (\d+)"),
         ("concurrency", r"Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x"),
     )
+    log_failures = (
+        r"No available memory for the cache blocks",
+        r"To serve at least one request with the model.*?(?= Try |$)",
+        r"Free memory on device .*? is less than desired GPU memory utilization",
+        r"CUDA out of memory",
+    )
     log_settings = (
         r"'(\w+)': ('[^']*'|-?[\d.]+|True|False)",
         r"\b(\w+)=('[^']*'|-?[\d.]+|True|False|\w+)",

@@ -25,6 +25,7 @@ from .planning import (
     parse_engine,
     plan_models,
     plan_request,
+    planned_architecture,
     resolve_requested_weights,
     shared_context,
 )
@@ -117,7 +118,7 @@ class LayoutSearch:
     """Plan the layouts of one model over numbers of GPUs."""
 
     def __init__(self, reading: Reading, options: PlanOptions) -> None:
-        a = reading.architecture
+        a = planned_architecture(reading, options)
         self._options = options
         self._engine = parse_engine(options.engine)
         self.planner = Planner(a)

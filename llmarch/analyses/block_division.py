@@ -8,7 +8,7 @@ sglang 0.5.23: srt/layers/quantization/fp8.py has the same checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ..architecture.layers import used_mixers
@@ -18,6 +18,8 @@ from .weight_formats import Weights
 
 FULL_BITS = 16
 """Bits of a weight that is not quantised."""
+BLOCKS_OF_FORMATS = {"fp8": 128, "int4": 128, "awq": 128, "gptq": 128, "mxfp8": 32, "mxfp4": 32}
+"""Weights of a scale in formats that may be asked for, as `weight_formats.FORMAT_BITS` counts."""
 
 
 class RankSize(NamedTuple):
@@ -41,12 +43,33 @@ def block_errors(a: Architecture, parallel: Parallel, weights: Weights) -> list[
         sizes = list(_row_sizes(a, parallel))
     else:
         return []
+    if declared.experts is not None:
+        sizes = [size for size in sizes if size.component != "experts"]
+    return _broken_blocks(sizes, block, weights)
+
+
+def block_warnings(a: Architecture, parallel: Parallel, weights: Weights) -> list[str]:
+    """Return why a format that is asked for has no scales in its usual blocks, as sentences.
+
+    Such a checkpoint may be had with smaller blocks, or scales a channel: it is no error.
+    """
+    block = BLOCKS_OF_FORMATS.get(weights.name)
+    if block is None:
+        return []
+    sizes = list(_row_sizes(a, parallel))
+    if weights.name == "fp8":
+        sizes += _column_sizes(a, parallel)
+    broken = _broken_blocks(sizes, block, weights)
+    if not broken:
+        return []
+    return [f"{weights.name} is refused with scales of {block}: {'; '.join(broken)}"]
+
+
+def _broken_blocks(sizes: Iterable[RankSize], block: int, weights: Weights) -> list[str]:
+    """Return which sizes of quantised matrices are no whole blocks, in words."""
     errors: list[str] = []
     for component, label, size in sizes:
-        is_quantised = weights.bits_of(component) < FULL_BITS
-        if component == "experts" and declared.experts is not None:
-            is_quantised = False
-        if is_quantised and size % block:
+        if weights.bits_of(component) < FULL_BITS and size % block:
             errors.append(f"{size:,} {label} a rank are no whole blocks of {block}")
     return list(dict.fromkeys(errors))
 

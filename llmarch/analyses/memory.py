@@ -15,7 +15,7 @@ from typing import Any
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import used_mixers
 from ..architecture.schema import Architecture, Dense, MoE
-from .block_division import block_errors
+from .block_division import block_errors, block_warnings
 from .block_parameters import count_expert
 from .cache import list_layer_parts
 from .cache_parts import Convention
@@ -479,7 +479,7 @@ class Planner:
                 *self._layout_assumptions(convention),
                 *_version_assumptions(engine, request),
             ),
-            warnings=tuple(self._warnings(request, allowances[fullest])),
+            warnings=tuple(self._warnings(engine, request, weights, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
             cpu_bytes=self._remember("all", engine, request, weights, self._cpu_bytes),
             cpu_cache_bytes=self._cpu_cache_bytes(engine, request, convention),
@@ -859,9 +859,17 @@ class Planner:
             self._cache_assumptions[convention] = tuple(lines)
         return self._cache_assumptions[convention]
 
-    def _warnings(self, request: Request, allowance: Sequence[AllowancePart]) -> list[str]:
+    def _warnings(
+        self,
+        engine: Engine,
+        request: Request,
+        weights: Weights,
+        allowance: Sequence[AllowancePart],
+    ) -> list[str]:
         """Return what a reader must know about the request, as sentences."""
         lines: list[str] = []
+        if engine.has_block_checks:
+            lines += block_warnings(self.architecture, request.parallel, weights)
         limit = self.architecture.context_length
         if limit and request.context > limit:
             lines.append(f"the context asked for is beyond the model's own of {limit:,}")

@@ -42,6 +42,10 @@ USUAL_CONTEXT = 131072
 SHORT_CONTEXT = 4096
 """The context that is taken if no model has a limit."""
 CURVE_POINTS = 96
+SUPPOSED_MTP = (
+    "the config does not tell of MTP modules: planned with those of published checkpoints"
+)
+"""What a reader must know of a plan with MTP modules that nothing but tensors can show."""
 VERSION = re.compile(r"\d+\.\d+")
 """How the version of an engine begins."""
 BITS_BY_HEADERS = "bits a weight by the headers, parameters by the config"
@@ -213,6 +217,8 @@ class ModelPlanner:
         self.reading = reading
         self.planner = Planner(reading.architecture)
         self.roofline = Roofline(self.planner)
+        self._drafting: tuple[Planner, Roofline] | None = None
+        """Those of the model with MTP modules that its config does not tell of."""
         self.weights = cache(partial(resolve_requested_weights, reading))
         """The weights in a format, by its name (None: as stored), as an engine loads them."""
 
@@ -225,15 +231,18 @@ class ModelPlanner:
         asked.
         """
         a, name = self.reading.architecture, self.reading.name
+        planner, roofline = self._planners(options)
         request, convention = plan_request(a, options)
         try:
             weights = self.weights(options.weights, parse_engine(options.engine))
-            plan = self.planner.plan(request, convention, weights)
+            plan = planner.plan(request, convention, weights)
         except ValueError as error:
             raise PlanError(f"{name}: {error}") from error
+        if planner is not self.planner:
+            plan = replace(plan, warnings=(*plan.warnings, SUPPOSED_MTP))
         curve: list[tuple[int, int]] = []
         if longest is not None:
-            curve = _cache_curve(self.planner, request, convention, longest)
+            curve = _cache_curve(planner, request, convention, longest)
         speed = None
         if (
             not plan.has_work_on_cpu
@@ -241,7 +250,7 @@ class ModelPlanner:
             and options.gpu.bandwidth is not None
         ):
             bandwidth, peaks = options.gpu.bandwidth, options.gpu.peaks
-            speed = self.roofline.bounds(request, convention, weights, bandwidth, peaks)
+            speed = roofline.bounds(request, convention, weights, bandwidth, peaks)
         return PlannedModel(
             name=name,
             architecture=a,
@@ -255,12 +264,44 @@ class ModelPlanner:
             speed=speed,
         )
 
+    def _planners(self, options: PlanOptions) -> tuple[Planner, Roofline]:
+        """Return what plans a request: with MTP modules, if they run and the config is silent.
+
+        Raises PlanError if their layout is not known.
+        """
+        a = planned_architecture(self.reading, options)
+        if a is self.reading.architecture:
+            return self.planner, self.roofline
+        if self._drafting is None:
+            planner = Planner(a)
+            self._drafting = planner, Roofline(planner)
+        return self._drafting
+
     def weight_bytes_per_token(self, weights: Weights, batch: int) -> int:
         """Return the weight bytes that a decoding step reads, one sequence's share."""
         size = 0.0
         for component, n in self.roofline.weights_read(batch).items():
             size += n * weights.bits_of(component) / 8
         return round(size / batch)
+
+
+def planned_architecture(reading: Reading, options: PlanOptions) -> Architecture:
+    """Return the architecture that a request is planned for.
+
+    With MTP modules as checkpoints of its family are published with, if they shall run and the
+    config does not tell whether they are stored (Qwen3-Next).
+
+    Raises PlanError if that is so and their layout is not known.
+    """
+    if not options.speculative or reading.tells_of_mtp:
+        return reading.architecture
+    a = reading.with_published_mtp()
+    if a is None:
+        raise PlanError(
+            f"{reading.name}: its config does not tell of MTP modules; their layout is not known",
+            "Name a repository or a folder whose tensor headers can be read.",
+        )
+    return a
 
 
 def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Convention]:

@@ -74,6 +74,24 @@ class Reading(Frozen):
                 found[path] = replace(evidence, confirmed_by=tensors)
         return found
 
+    @property
+    def tells_of_mtp(self) -> bool:
+        """Return whether it is known if there are MTP modules: by the config or by headers."""
+        if self.check is not None or self.architecture.mtp is not None:
+            return True
+        evidence = self.config_evidence.get("mtp")
+        return evidence is None or evidence.kind != "unknown"
+
+    def with_published_mtp(self) -> Architecture | None:
+        """Return the architecture with the MTP modules that checkpoints are published with.
+
+        It is for a config that does not tell whether they are stored. None if no layout is known.
+        """
+        a = self.architecture
+        for candidate in families.family_named(a.family).mtp_candidates(a):
+            return replace(a, mtp=candidate.mtp)
+        return None
+
     def declared_bits(self) -> dict[str, float] | None:
         """Return the mean bits of a weight by component as the config declares them.
 

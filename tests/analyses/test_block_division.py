@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from llmarch import load
-from llmarch.analyses.block_division import block_errors
+from llmarch.analyses.block_division import BLOCKS_OF_FORMATS, block_errors
 from llmarch.analyses.cache_parts import Convention
 from llmarch.analyses.memory import Planner, Request
 from llmarch.analyses.planning import PlanOptions
-from llmarch.analyses.sharding import Parallel, count_rank_parameters
+from llmarch.analyses.sharding import Parallel, count_rank_parameters, divisibility_errors
 from llmarch.analyses.weight_formats import Weights, resolve_weights
 from llmarch.architecture.schema import Architecture, Quantization
 
@@ -55,6 +55,28 @@ def test_blocks_of_fp8(name: str, tensor: int, expert: int, refused: str) -> Non
             Planner(a).plan(request, Convention(engine, "bf16"), STORED)
     Planner(a).plan(request, Convention("ideal", "bf16"), STORED)
     assert not block_errors(a, parallel, resolve_weights(a, "bf16"))
+
+
+@pytest.mark.parametrize("name", ["qwen3-235b", "glm-4.5-air", "qwen2.5-7b", "qwen3-32b"])
+@pytest.mark.parametrize("format", ["fp8", "awq", "int4", "gptq", "mxfp4", "bf16", "q4_k_m"])
+def test_a_format_that_is_asked_for_is_held_to_its_blocks(name: str, format: str) -> None:
+    """What a checkpoint in the format is refused for is a warning of the plan."""
+    a = load(name).architecture
+    weights = resolve_weights(a, format)
+    for tensor in (1, 2, 4, 8):
+        parallel = Parallel(tensor, 1, tensor)
+        if divisibility_errors(a, parallel):
+            continue
+        checkpoint = quantised(name, block=(128, 128))
+        if format != "fp8":
+            declared = Quantization(method="awq", group_size=BLOCKS_OF_FORMATS.get(format, 1))
+            checkpoint = replace(a, quantization=declared)
+        refused = block_errors(checkpoint, parallel, STORED)
+        request = Request(context=100, parallel=parallel)
+        for engine in ("vllm", "sglang", "ideal"):
+            plan = Planner(a).plan(request, Convention(engine, "bf16"), weights)
+            said = [line for line in plan.warnings if "whole blocks" in line]
+            assert bool(said) == (bool(refused) and engine != "ideal")
 
 
 def test_groups_of_awq() -> None:

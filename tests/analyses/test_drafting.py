@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 from helpers.checkpoints import safetensors, write
+from helpers.paths import SPECS
 from helpers.program import Run
 
 import llmarch
 from llmarch.analyses.drafting import Drafter
 from llmarch.analyses.engines.pools import EngineOptions
+from llmarch.analyses.parameters import count_drafter
 from llmarch.analyses.planning import ModelPlanner, PlanOptions, resolve_requested_weights
+from llmarch.checkpoint.reading import Reading
 from llmarch.errors import PlanError
 
 GIB = 2**30
@@ -132,3 +135,36 @@ def test_a_context_beyond_the_models_own_is_data(run: Run) -> None:
     for context, beyond in (("32768", False), ("65536", True)):
         model = memory(run, "qwen3-8b", "--context", context)
         assert model["context_overflow"] is beyond
+
+
+SPEC_FILES = {path.stem: path for path in SPECS.glob("*.json") if path.stem != "index"}
+SILENT_TYPES = ("qwen3_next", "longcat_flash", "mimo_v2_flash")
+SILENT = sorted(
+    alias
+    for alias, file in SPEC_FILES.items()
+    if json.loads(file.read_text(encoding="utf-8"))["config"].get("model_type") in SILENT_TYPES
+)
+"""Bundled models whose config does not tell whether MTP modules are stored."""
+
+
+@pytest.mark.parametrize("alias", SILENT)
+def test_modules_that_only_tensors_tell_of(alias: str, run: Run) -> None:
+    """They are planned as published checkpoints hold them, and that is said; nothing is denied."""
+    reading = llmarch.inspect(alias, headers=False)
+    assert isinstance(reading, Reading) and not reading.tells_of_mtp
+    words = ("memory", alias, "--context", "4096", "--speculative", "mtp:2")
+    supposed = reading.with_published_mtp()
+    if supposed is None:
+        _, err = run(*words, code=2)
+        assert "does not tell of MTP modules" in err
+        return
+    drafted, plain = memory(run, *words[1:]), memory(run, *words[1:4])
+    added = weights_of(count_drafter(supposed))
+    assert drafted["one_copy"]["weights"] - plain["one_copy"]["weights"] == added > 0
+    assert drafted["one_copy"]["cache"] > plain["one_copy"]["cache"]
+    assert any("does not tell of MTP modules" in line for line in drafted["warnings"])
+    assert not any("MTP" in line for line in plain["warnings"])
+
+
+def weights_of(parameters: dict[str, int]) -> int:
+    return 2 * sum(parameters.values())

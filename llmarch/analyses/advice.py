@@ -368,7 +368,7 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
             if tensor > NODE_GPUS:
                 continue
             experts = [1]
-            if has_experts and gpus > pipeline:
+            if has_experts and gpus > pipeline and divides_experts(a, gpus // pipeline):
                 experts.append(gpus // pipeline)
             contexts = [1]
             if has_latents and tensor > 1 and engine.has_decode_context:
@@ -385,6 +385,11 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
                     )
                     if not divisibility_errors(a, parallel):
                         yield parallel
+
+
+def divides_experts(a: Architecture, ranks: int) -> bool:
+    """Return whether ranks hold equal numbers of routed experts."""
+    return not any(isinstance(ffn, MoE) and ffn.experts % ranks for ffn in a.ffns.values())
 
 
 def divisors(n: int) -> list[int]:

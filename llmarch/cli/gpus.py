@@ -65,18 +65,25 @@ def gpu_rows_table(rows: Rows, shared: Rows, instances: Rows) -> Table:
         what = row["what"]
         if row["name"] in what and len(what) < len(row["name"]) + 10:
             what = ""
-        cells.append([row["name"], memory, f"{row['bandwidth_gb_s']:,}", *speeds, what])
+        bandwidth = f"{row['bandwidth_gb_s']:,}"
+        cells.append([row["name"], memory, bandwidth, *speeds, sourced(what, row)])
     macs = len(cells)
     for row in shared:
         sizes = " ".join(str(size) for size in row["sizes_gb"])
         bandwidth = f"{row['bandwidth_gb_s']:,}"
-        cells.append([row["name"], "", bandwidth, "", "", "", f"{sizes} GB: name it with one"])
+        named = sourced(f"{sizes} GB: name it with one", row)
+        cells.append([row["name"], "", bandwidth, "", "", "", named])
     clouds = len(cells)
     for row in instances:
         cells.append([row["name"], "", "", "", "", "", f"{row['gpus']} × {row['gpu']}"])
     titles = {0: "GPUs", macs: "Macs", clouds: "Cloud instances"}
     peaks = [f"{kind} TF/s" for kind in SHOWN_PEAKS]
-    return Table(["", "memory", "GB/s", *peaks, ""], cells, titles)
+    return Table(["", "memory", "GB/s", *peaks, "source"], cells, titles)
+
+
+def sourced(what: str, row: dict[str, Any]) -> str:
+    """Return what a row is of, and the document that states its memory."""
+    return "; ".join(filter(None, (what, row["source"])))
 
 
 SHOWN_PEAKS = ("bf16", "fp8", "fp4")

@@ -25,9 +25,9 @@ from ..errors import UnknownReference, printable
 TABLE = Path(__file__).parent.parent / "data" / "gpus.json"
 MAX_GPUS = 100_000
 _COUNT_AND_NAME = re.compile(r"(?:(\d{1,20})\s*[x×*]\s*)?(.+)", re.IGNORECASE)
-_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(gb|gib)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(gb|gib|mib)", re.IGNORECASE)
 _NAME_AND_SIZE = re.compile(r"(.+?)[\s_-]*(\d{1,20})\s*(?:gb|gib)", re.IGNORECASE)
-_UNITS = {"gb": ("GB", 10**9), "gib": ("GiB", 2**30)}
+_UNITS = {"gb": ("GB", 10**9), "gib": ("GiB", 2**30), "mib": ("MiB", 2**20)}
 _VENDORS = ("nvidia ", "amd ", "instinct ", "geforce ", "tesla ", "apple ")
 CPU = "CPU"
 SMALL_MAC_GIB = 32

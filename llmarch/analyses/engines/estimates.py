@@ -288,10 +288,10 @@ def runtime_part(request: AllowanceRequest) -> AllowancePart:
     name = request.gpu.name
     if request.ranks > 1:
         size += COMMUNICATION
-        if name.startswith(NVLINK_NAMES) and "PCIe" not in name:
+        if request.gpu.is_any_of(NVLINK_NAMES) and "PCIe" not in name:
             size += NVLINK_COMMUNICATION - COMMUNICATION
         words.append("collectives")
-    if name.startswith(AMD_NAMES):
+    if request.gpu.is_any_of(AMD_NAMES):
         size += AMD_RUNTIME
     return AllowancePart("runtime", size, f"estimate: {', '.join(words)}")
 

@@ -86,7 +86,17 @@ class GPUTraits(Frozen):
     """What an engine's defaults depend on."""
 
     name: str = ""
+    """The kind; several in brackets: `(H100 + A100)`."""
     memory_bytes: int | None = None
+
+    def is_any_of(self, names: tuple[str, ...]) -> bool:
+        """Return whether the name of one of the kinds begins so."""
+        return any(kind.startswith(names) for kind in self.kinds)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Return the names of the kinds."""
+        return self.name.strip("()").split(" + ")
 
 
 @frozen

@@ -104,7 +104,7 @@ class SharedBlocks(Pool):
         if options.prefix_caching:
             states = 2
         self.settings = PoolSettings(
-            in_flight=request.batched_tokens * options.batches_in_flight,
+            in_flight=request.batched_tokens * concurrent_batches(request),
             states=states,
             decode_context=request.decode_context,
             packed=packed,
@@ -325,7 +325,11 @@ class SharedBlocks(Pool):
             lines = ["pages of 256 tokens, 64 of a window, 4 or 8 of a compressor"]
         if has_windows(mixers):
             tokens = self.settings.in_flight
-            lines.append(f"windows reserved for {tokens:,} tokens in flight")
+            batches = concurrent_batches(self.request)
+            line = f"windows reserved for {tokens:,} tokens in flight"
+            if batches == 1:
+                line += " (a batch; two with --async-scheduling, which 0.33 does by default)"
+            lines.append(line)
         if has_states(mixers):
             lines.append(self._state_words())
         sizes = {len(group.layers) for group in self.spec_groups}
@@ -337,6 +341,15 @@ class SharedBlocks(Pool):
         if self.settings.states == 2:
             return "two states a sequence (prefix caching on)"
         return "one state a sequence (prefix caching off)"
+
+
+def concurrent_batches(request: PoolRequest) -> int:
+    """Return the batches that are scheduled and not yet settled.
+
+    As many as there are pipeline stages, two of one stage if batches overlap (vllm/config/vllm.py
+    max_concurrent_batches).
+    """
+    return max(request.options.batches_in_flight, len(request.stages))
 
 
 def group_words(group: SpecGroup) -> PoolGroup:
@@ -527,7 +540,7 @@ class VLLM(Engine):
         model_executor/models/config.py GlmMoeDsaForCausalLM, Glm5NextModelConfig.
         """
         is_sparse = any(isinstance(m, LatentAttention) and m.indexer for m in a.mixers.values())
-        if is_sparse and a.model_type.startswith("glm") and gpu.name.startswith(BLACKWELL_NAMES):
+        if is_sparse and a.model_type.startswith("glm") and gpu.is_any_of(BLACKWELL_NAMES):
             return "fp8"
         return ""
 
@@ -589,7 +602,7 @@ class VLLM(Engine):
         gate (vllm: quantization/utils/flashinfer_fp4_moe.py).
         """
         if weight_format == "mxfp4":
-            if gpu.name.startswith(AMD_NAMES):
+            if gpu.is_any_of(AMD_NAMES):
                 return ExpertTile(256, 256, 256)
             return ExpertTile(256, 128, 128)
         if weight_format == "nvfp4":
@@ -642,13 +655,15 @@ def largest_captured_batch(request: AllowanceRequest) -> int:
     Twice the tokens of a decoding step, at most 512, on a B200 and its kin 1,024.
     """
     most = 512
-    if request.gpu.name.startswith(BLACKWELL_NAMES):
+    if request.gpu.is_any_of(BLACKWELL_NAMES):
         most = 1024
     step = request.max_sequences * (1 + request.options.draft_tokens)
     return min(2 * step, most, request.batched_tokens)
 
 
 def _is_small_tier(gpu: GPUTraits) -> bool:
-    """Return whether vLLM keeps a GPU of much memory at the small defaults."""
-    name = gpu.name.lower()
-    return "a100" in name or "gb10" in name or "spark" in name
+    """Return whether vLLM keeps GPUs of much memory at the small defaults: all of the kinds.
+
+    Its defaults are those of the first GPU, which may be of any of them.
+    """
+    return all(re.search("a100|gb10|spark", kind.lower()) for kind in gpu.kinds)

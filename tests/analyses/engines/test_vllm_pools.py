@@ -164,10 +164,12 @@ def test_the_group_size_with_least_padding() -> None:
 def test_pipeline_stages_hold_their_layers_of_each_group() -> None:
     """Stages share the number of blocks: that of the stage with least."""
     made = planner("gemma3-27b")
-    request = Request(131072, parallel=Parallel(1, 1, 4, 4), pool_bytes=10 * GIB)
+    options = EngineOptions(batched_tokens=256)
+    request = Request(131072, parallel=Parallel(1, 1, 4, 4), pool_bytes=10 * GIB, options=options)
     pool = made.pool(request, Convention("vllm"))
     assert isinstance(pool, SharedBlocks)
-    whole = made.pool(Request(131072, pool_bytes=10 * GIB), Convention("vllm"))
+    assert pool.settings.in_flight == 4 * 256  # a batch in each stage
+    whole = made.pool(Request(131072, pool_bytes=10 * GIB, options=options), Convention("vllm"))
     rooms = [10 * GIB] * 4
     assert (
         pool.capacity(rooms, 131072).concurrency > 3 * whole.capacity(rooms[:1], 131072).concurrency

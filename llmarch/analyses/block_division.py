@@ -3,7 +3,9 @@
 Scales of FP8 are for blocks of rows and columns, those of AWQ for groups of a row: a rank's part of
 a matrix must be whole blocks. From vllm 0.33.0: model_executor/layers/quantization/utils/
 fp8_utils.py validate_fp8_block_shape and validate_fp8_block_shape_moe, auto_awq.py create_weights;
-sglang 0.5.23: srt/layers/quantization/fp8.py has the same checks.
+sglang 0.5.23: srt/layers/quantization/fp8.py. SGLang checks queries, keys and values as well; vLLM
+lets matrices of several parts end within a block (model_executor/layers/linear.py
+_maybe_allow_fp8_block_shape_mismatch).
 """
 
 from __future__ import annotations
@@ -30,14 +32,21 @@ class RankSize(NamedTuple):
     size: int
 
 
-def block_errors(a: Architecture, parallel: Parallel, weights: Weights) -> list[str]:
-    """Return why a rank's matrices are no whole blocks, in words; empty if they are."""
+def block_errors(
+    a: Architecture, parallel: Parallel, weights: Weights, with_columns: bool = False
+) -> list[str]:
+    """Return why a rank's matrices are no whole blocks, in words; empty if they are.
+
+    with_columns: whether queries, keys and values must be whole blocks each.
+    """
     declared = a.quantization
     if declared is None or weights.name != "as-stored":
         return []
     if declared.block is not None:
         block = max(declared.block[-2:])
-        sizes = [*_column_sizes(a, parallel), *_row_sizes(a, parallel)]
+        sizes = list(_row_sizes(a, parallel))
+        if with_columns:
+            sizes = [*_column_sizes(a, parallel), *sizes]
     elif declared.method == "awq" and declared.group_size and declared.group_size > 0:
         block = declared.group_size
         sizes = list(_row_sizes(a, parallel))
@@ -48,7 +57,9 @@ def block_errors(a: Architecture, parallel: Parallel, weights: Weights) -> list[
     return _broken_blocks(sizes, block, weights)
 
 
-def block_warnings(a: Architecture, parallel: Parallel, weights: Weights) -> list[str]:
+def block_warnings(
+    a: Architecture, parallel: Parallel, weights: Weights, with_columns: bool = False
+) -> list[str]:
     """Return why a format that is asked for has no scales in its usual blocks, as sentences.
 
     Such a checkpoint may be had with smaller blocks, or scales a channel: it is no error.
@@ -57,7 +68,7 @@ def block_warnings(a: Architecture, parallel: Parallel, weights: Weights) -> lis
     if block is None:
         return []
     sizes = list(_row_sizes(a, parallel))
-    if weights.name == "fp8":
+    if with_columns and weights.name == "fp8":
         sizes += _column_sizes(a, parallel)
     broken = _broken_blocks(sizes, block, weights)
     if not broken:

@@ -411,7 +411,7 @@ class Planner:
             raise ValueError("; ".join(division.errors))
         engine = engine_of(convention.engine)
         if engine.has_block_checks:
-            refused = block_errors(a, parallel, weights)
+            refused = block_errors(a, parallel, weights, engine.checks_columns(a))
             if refused:
                 raise ValueError("; ".join(refused))
         if request.speculative and not self._drafted_layers(request):
@@ -869,7 +869,8 @@ class Planner:
         """Return what a reader must know about the request, as sentences."""
         lines: list[str] = []
         if engine.has_block_checks:
-            lines += block_warnings(self.architecture, request.parallel, weights)
+            a = self.architecture
+            lines += block_warnings(a, request.parallel, weights, engine.checks_columns(a))
         limit = self.architecture.context_length
         if limit and request.context > limit:
             lines.append(f"the context asked for is beyond the model's own of {limit:,}")

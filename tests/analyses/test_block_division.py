@@ -10,11 +10,12 @@ import pytest
 from llmarch import load
 from llmarch.analyses.block_division import BLOCKS_OF_FORMATS, block_errors
 from llmarch.analyses.cache_parts import Convention
+from llmarch.analyses.engines import ENGINES
 from llmarch.analyses.memory import Planner, Request
 from llmarch.analyses.planning import PlanOptions
 from llmarch.analyses.sharding import Parallel, count_rank_parameters, divisibility_errors
 from llmarch.analyses.weight_formats import Weights, resolve_weights
-from llmarch.architecture.schema import Architecture, Quantization
+from llmarch.architecture.schema import Architecture, Attention, Quantization
 
 BITS = {"attention": 8.0, "mlp": 8.0, "experts": 8.0, "shared_experts": 8.0}
 STORED = Weights("as-stored", BITS, 16, "test")
@@ -71,12 +72,39 @@ def test_a_format_that_is_asked_for_is_held_to_its_blocks(name: str, format: str
         if format != "fp8":
             declared = Quantization(method="awq", group_size=BLOCKS_OF_FORMATS.get(format, 1))
             checkpoint = replace(a, quantization=declared)
-        refused = block_errors(checkpoint, parallel, STORED)
         request = Request(context=100, parallel=parallel)
         for engine in ("vllm", "sglang", "ideal"):
+            with_columns = ENGINES[engine].checks_columns(a)
+            refused = block_errors(checkpoint, parallel, STORED, with_columns)
             plan = Planner(a).plan(request, Convention(engine, "bf16"), weights)
             said = [line for line in plan.warnings if "whole blocks" in line]
             assert bool(said) == (bool(refused) and engine != "ideal")
+
+
+@pytest.mark.parametrize("tensor", [1, 2, 4, 8])
+def test_mimo_runs_in_its_own_layouts(tensor: int) -> None:
+    """Its keys of 192 are no whole blocks; its recipes and logs have TP 4 and 8.
+
+    Other models' keys are checked by SGLang alone.
+    """
+    parallel = Parallel(tensor, 1, tensor)
+    request = Request(context=100, parallel=parallel)
+    mimo = load("mimo-v2-flash").architecture
+    for engine in ("vllm", "sglang"):
+        Planner(mimo).plan(request, Convention(engine, "bf16"), STORED)
+    narrow = replace(quantised("qwen3-8b", block=(128, 128)), model_type="other")
+    mixers = {
+        name: replace(mixer, kv_heads=8, head_dim=192) for name, mixer in attention_mixers(narrow)
+    }
+    narrow = replace(narrow, mixers=mixers)
+    Planner(narrow).plan(request, Convention("vllm", "bf16"), STORED)
+    if tensor == 8:
+        with pytest.raises(ValueError, match="channels of keys"):
+            Planner(narrow).plan(request, Convention("sglang", "bf16"), STORED)
+
+
+def attention_mixers(a: Architecture) -> list[tuple[str, Attention]]:
+    return [(name, mixer) for name, mixer in a.mixers.items() if isinstance(mixer, Attention)]
 
 
 def test_groups_of_awq() -> None:

@@ -246,6 +246,10 @@ class Engine:
 
     # --- the memory of a GPU
 
+    def checks_columns(self, a: Architecture) -> bool:
+        """Return whether queries, keys and values of a rank must be whole blocks each."""
+        return False
+
     def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
         """Return the share of a GPU that is filled, unless the user says another."""
         return self.utilization

@@ -53,6 +53,8 @@ SLOTS_PER_REQUEST = 3
 (sglang: kv_cache_configurator.py MAMBA_CACHE_SIZE_MAX_RUNNING_REQUESTS_RATIO)."""
 SPARE_SLOTS = 1
 """Slots beside those that max_mamba_cache_size names (srt/mem_cache/memory_pool.py)."""
+UNCHECKED_COLUMNS = ("mimo_v2_flash", "mimo_v2")
+"""Models whose queries, keys and values may end within a block of FP8."""
 MIB = 2**20
 
 
@@ -305,6 +307,14 @@ class SGLang(Engine):
         srt/configs/mamba_utils.py mamba2_state_dtype.
         """
         return configured_state_dtype(mixer) or "fp32"
+
+    def checks_columns(self, a: Architecture) -> bool:
+        """Return whether queries, keys and values of a rank must be whole blocks each.
+
+        srt/layers/quantization/fp8.py validate_block_quant_shapes; MiMo's model skips the check
+        (srt/models/mimo_v2.py: skip_block_quant_check).
+        """
+        return a.model_type not in UNCHECKED_COLUMNS
 
     def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
         """Return mem_fraction_static as SGLang chooses it (sglang: memory_hook.py).

@@ -7,7 +7,7 @@ rules of `engines/`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
@@ -214,7 +214,12 @@ class Plan(Frozen):
     @property
     def reserved(self) -> int:
         """Return the bytes that the engine keeps within its share beside weights and cache."""
-        return sum(part.size for part in self.allowance if part.inside)
+        return reserved_bytes(self.allowance)
+
+    @property
+    def shares_the_rest(self) -> bool:
+        """Return whether the share is of what weights and all else leave free."""
+        return engine_of(self.convention.engine).shares_the_rest
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON, bytes as whole numbers."""
@@ -298,6 +303,11 @@ class Plan(Frozen):
                 for g in self.groups
             ],
         }
+
+
+def reserved_bytes(parts: Iterable[AllowancePart]) -> int:
+    """Return the bytes of the parts of an allowance that are within the engine's share."""
+    return sum(part.size for part in parts if part.inside)
 
 
 def allowance_to_dict(part: AllowancePart) -> dict[str, Any]:
@@ -438,11 +448,13 @@ class Planner:
             for stage in stages
         ]
         fullest = self._fullest_stage(pool, request, stage_weights, allowances)
-        rooms = self._rooms(request, budget, stage_weights, allowances)
+        rooms = self._rooms(engine, request, utilization, stage_weights, allowances)
         room = capacity = fits = largest_context = largest_batch = None
         any_context_fits = False
         if rooms is not None:
             room = rooms[fullest]
+            if engine.shares_the_rest and request.gpu_bytes is not None:
+                budget = stage_weights[fullest] + reserved_bytes(allowances[fullest]) + room
             capacity = pool.capacity(rooms, request.context)
             fits = min(rooms) >= 0 and pool.fits(rooms, request.context, request.sequences)
             limit = a.context_length or LONGEST_CONTEXT
@@ -810,20 +822,25 @@ class Planner:
 
     def _rooms(
         self,
+        engine: Engine,
         request: Request,
-        budget: int | None,
+        utilization: float,
         stage_weights: list[int],
         allowances: list[list[AllowancePart]],
     ) -> list[int] | None:
         """Return the bytes for the cache in each stage; None without a GPU or a given pool."""
         if request.pool_bytes is not None:
             return [request.pool_bytes] * len(stage_weights)
-        if budget is None:
+        memory = request.gpu_bytes
+        if memory is None:
             return None
         rooms: list[int] = []
         for weight_bytes, parts in zip(stage_weights, allowances, strict=True):
-            kept = sum(part.size for part in parts if part.inside)
-            rooms.append(budget - weight_bytes - kept)
+            taken = weight_bytes + reserved_bytes(parts)
+            room = int(memory * utilization) - taken
+            if engine.shares_the_rest:
+                room = int((memory - taken) * utilization)
+            rooms.append(room)
         return rooms
 
     def _fullest_stage(
@@ -836,7 +853,7 @@ class Planner:
         """Return the number of the stage whose ranks take most."""
         totals: list[int] = []
         for stage, weight_bytes in enumerate(stage_weights):
-            kept = sum(part.size for part in allowances[stage] if part.inside)
+            kept = reserved_bytes(allowances[stage])
             held = pool.bytes_at(request.context, request.sequences, stage)
             totals.append(weight_bytes + kept + held)
         return totals.index(max(totals))

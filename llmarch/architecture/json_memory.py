@@ -221,7 +221,8 @@ class PlanDocument(TypedDict):
     utilization: float
     """Share of a GPU's memory that may be filled, as the engine means it."""
     budget_bytes: int | None
-    """Bytes of one GPU that may be filled: gpu_bytes · utilization. Null: no GPU was named."""
+    """Bytes of one GPU that may be filled: gpu_bytes · utilization; of TensorRT-LLM, whose share is
+    of what is left, weights, allowance and room. Null: no GPU was named."""
     allowance: list[AllowancePartDocument]
     """What the engine keeps on the fullest GPU beside weights and cache, part by part."""
     allowance_bytes: int

@@ -297,7 +297,10 @@ def fit_lines(p: Plan) -> list[str]:
     budget = numbers.size(p.budget)
     percent = 100 * p.utilization
     whole = numbers.size(p.request.gpu_bytes)
-    return [f"{verdict}: {used} of the {budget} that may be used ({percent:g} % of {whole})"]
+    share = f"{percent:g} % of {whole}"
+    if p.shares_the_rest:
+        share = f"for the cache {percent:g} % of what is left of {whole}"
+    return [f"{verdict}: {used} of the {budget} that may be used ({share})"]
 
 
 def allowance_lines(p: Plan) -> list[str]:

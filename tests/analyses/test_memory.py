@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import llmarch
 from llmarch.analyses.cache import compute_cache
 from llmarch.analyses.cache_parts import Convention
+from llmarch.analyses.engines import ENGINES
 from llmarch.analyses.memory import Plan, Request, make_plan
 from llmarch.analyses.parameters import count_parameters
 from llmarch.analyses.planning import resolve_requested_weights
@@ -134,6 +135,22 @@ def test_degrees_that_do_not_divide_are_named(a: Architecture, n: int, why: str)
         make_plan(
             a, Request(100, parallel=Parallel(n, 1, n)), Convention(), resolve_weights(a, "bf16")
         )
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.9, 1.0])
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_the_room_is_the_share_that_the_engine_means(engine: str, share: float) -> None:
+    """Of a GPU without weights and allowance, for TensorRT-LLM of what these leave free."""
+    a, weights = model("qwen3-8b"), resolve_weights(model("qwen3-8b"), "bf16")
+    request = Request(8192, gpu_bytes=80 * 2**30, gpu_name="H100", utilization=share)
+    plan = make_plan(a, request, Convention(engine), weights)
+    assert plan.room is not None and plan.budget is not None
+    taken = plan.per_gpu.weights + plan.reserved
+    if engine == "trtllm":
+        assert plan.room == int(share * (80 * 2**30 - taken)) > 0
+    else:
+        assert plan.room == int(share * 80 * 2**30) - taken
+    assert plan.room == plan.budget - taken
 
 
 def test_what_is_not_divided_is_named() -> None:

@@ -67,6 +67,8 @@ class Engine:
     """The share of a GPU's memory that is filled, unless the user says another."""
     utilization_meaning: str = "weights and cache"
     """What the share holds."""
+    shares_the_rest: bool = False
+    """Whether the share is of what weights and all else leave free, and is of the cache alone."""
     smaller_formats: tuple[str, ...] = ("fp8", "nvfp4", "int4")
     """Formats of weights that are tried where the stored one does not fit."""
     weight_formats: tuple[str, ...] = ()

@@ -1,14 +1,17 @@
 """NVIDIA TensorRT-LLM's PyTorch backend: blocks of one pool for each size of window.
 
-The package was not opened: what is here is its documented behaviour (docs: KV cache system,
-`free_gpu_memory_fraction`, `tokens_per_block`) and one log. Blocks have 32 tokens; layers with the
-same window share a pool; the fraction is of the memory that is free once weights and activations
-are in place.
+Read in its repository at 0004396 (2026): tensorrt_llm/_torch/pyexecutor/_util.py KvCacheCreator
+(configure_kv_cache_capacity, _cal_max_memory, _create_dummy_context_requests). It runs prompts of
+max_num_tokens in all; the pool gets free_gpu_memory_fraction of what the device then has beyond the
+peak: weights, activations and what is outside of torch. Blocks have 32 tokens; layers with the same
+window share a pool, as its documentation says (features/kvcache.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
 
 from ...architecture.schema import Architecture, LinearAttention, Mixer
 from ..cache_parts import Convention
@@ -25,7 +28,7 @@ class TensorRTLLM(Engine):
     """NVIDIA TensorRT-LLM."""
 
     name = "trtllm"
-    version = "1.x (documentation)"
+    version = "0004396 (2026)"
     log_sign = r"\[TensorRT-LLM\]|\[TRT-LLM\]"
     log_patterns = (
         ("version", r"TensorRT-LLM version: (\S+)"),
@@ -40,9 +43,10 @@ class TensorRTLLM(Engine):
         "pipeline_parallel_size": "pipeline",
         "max_seq_len": "context",
     }
-    files = ("docs: features/kvcache.md",)
+    files = ("tensorrt_llm/_torch/pyexecutor/_util.py", "docs: features/kvcache.md")
     utilization = 0.9
     utilization_meaning = "the cache, of what weights and activations leave free"
+    shares_the_rest = True
     follows_checkpoint = True
     has_stages = True
     cache_dtypes = ("bf16", "fp16", "fp32", "fp8", "int8", "nvfp4")
@@ -61,8 +65,12 @@ class TensorRTLLM(Engine):
         return configured or convention.unquantised_dtype
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
-        """Return what is kept beside weights and cache; it comes before the fraction."""
-        activations = estimate_activations(request)
+        """Return what is kept beside weights and cache; it comes before the fraction.
+
+        Prompts as long as the context fill a batch, and each gets one token sampled.
+        """
+        prompts = ceil(request.batched_tokens / max(1, request.context - 1))
+        activations = estimate_activations(replace(request, max_sequences=prompts))
         return [activations, runtime_part(request), *driver_parts(request)]
 
     def pool(self, request: PoolRequest) -> Pool:

@@ -113,6 +113,22 @@ def test_families_and_commands_take_no_name_of_another_room() -> None:
     assert {n: files for n, files in twice.items() if n not in commands} == {}
 
 
+# Words
+
+NOT_PLAIN = re.compile(
+    r"(?<!here )\b(?:is|was|are|were) no (?!(?:longer|wider|taller|faster|less|larger|more)\b)"
+    r"[a-z`]|\bis of no \w|\bare others\b|\bsays otherwise than\b"
+)
+"""Forms of which the usual one is `is not a …`, `differs`, `disagrees with`."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_sentences_have_the_usual_form(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if NOT_PLAIN.search(line)] == []
+    assert [line for line in lines if len(line) > 100] == []
+
+
 # Paths that prose names
 
 CITED = re.compile(r"(?<![\w./-])((?:[\w-]+/)*[\w-]+\.(?:py|md)|(?:[\w-]+/)+)(?![\w/-])")

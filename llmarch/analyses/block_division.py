@@ -35,7 +35,7 @@ class RankSize(NamedTuple):
 def block_errors(
     a: Architecture, parallel: Parallel, weights: Weights, with_columns: bool = False
 ) -> list[str]:
-    """Return why a rank's matrices are no whole blocks, in words; empty if they are.
+    """Return why a rank's matrices are not whole blocks, in words; empty if they are.
 
     with_columns: whether queries, keys and values must be whole blocks each.
     """
@@ -62,7 +62,7 @@ def block_warnings(
 ) -> list[str]:
     """Return why a format that is asked for has no scales in its usual blocks, as sentences.
 
-    Such a checkpoint may be had with smaller blocks, or scales a channel: it is no error.
+    Such a checkpoint may be had with smaller blocks, or scales a channel: it is not an error.
     """
     block = BLOCKS_OF_FORMATS.get(weights.name)
     if block is None:
@@ -77,11 +77,11 @@ def block_warnings(
 
 
 def _broken_blocks(sizes: Iterable[RankSize], block: int, weights: Weights) -> list[str]:
-    """Return which sizes of quantised matrices are no whole blocks, in words."""
+    """Return which sizes of quantised matrices are not whole blocks, in words."""
     errors: list[str] = []
     for component, label, size in sizes:
         if weights.bits_of(component) < FULL_BITS and size % block:
-            errors.append(f"{size:,} {label} a rank are no whole blocks of {block}")
+            errors.append(f"{size:,} {label} a rank are not whole blocks of {block}")
     return list(dict.fromkeys(errors))
 
 

@@ -145,7 +145,7 @@ def _engine_of_log(lines: Sequence[str]) -> Engine:
             most, found = seen, engine
     if found is None:
         known = ", ".join(engine.name for engine in ENGINES.values() if engine.log_sign)
-        raise PlanError("the log is of no engine that is known", f"Known: {known}.")
+        raise PlanError("the log is not from a supported engine", f"Known: {known}.")
     return found
 
 

@@ -274,7 +274,7 @@ def _json_object(read: _Values, name: str) -> dict[str, Any]:
     try:
         value = json.loads(read.text(name))
     except ValueError as error:
-        raise PlanError(f"{read.flag(name)}: {read.text(name)!r} is no JSON") from error
+        raise PlanError(f"{read.flag(name)}: {read.text(name)!r} is not JSON") from error
     if not isinstance(value, dict):
         raise PlanError(f"{read.flag(name)}: an object is expected")
     return cast("dict[str, Any]", value)

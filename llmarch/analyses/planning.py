@@ -367,7 +367,7 @@ def parse_engine(text: str) -> Engine:
     if at and not engine.has_version_rules:
         raise PlanError(f"the rules of {engine.name} are known of {engine.version} alone")
     if at and not VERSION.match(version):
-        raise PlanError(f"{version!r} is no version", f"Such as {engine.name}@{engine.version}.")
+        raise PlanError(f"{version!r} is not a version", f"Such as {engine.name}@{engine.version}.")
     return engine
 
 

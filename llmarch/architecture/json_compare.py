@@ -206,7 +206,7 @@ class DiffDocument(TypedDict):
     """All differences, worst first: of the architectures, and as `check` tells them of findings,
     of config keys that nothing reads, and of stored tensors."""
     remarks: NotRequired[list[str]]
-    """Facts that only one of the two configs says, which is no change."""
+    """Facts that only one of the two configs says, which is not a change."""
     check: NotRequired[CheckDocument]
     """The differences as `check` judges them. Only with --fail-on or --ignore."""
 
@@ -219,7 +219,7 @@ class ComparedModelDocument(TypedDict):
     changes: list[DiffChangeDocument]
     """All differences from the first model, worst first, as in `DiffDocument`."""
     remarks: NotRequired[list[str]]
-    """Facts that only one of the two configs says, which is no change."""
+    """Facts that only one of the two configs says, which is not a change."""
 
 
 class ComparisonDocument(TypedDict):

@@ -169,7 +169,7 @@ class Attention(Strict):
     values are computed once. None: self-attention."""
     values_from_keys: bool = False
     """Whether values are the output of the key projection, before QK-norm and RoPE, so that there
-    is no value matrix. Keys and values are cached separately all the same."""
+    is not a value matrix. Keys and values are cached separately all the same."""
     value_norm: bool = False
     """Whether an RMSNorm without weight is applied to each value head."""
     value_scale: float | None = None

@@ -378,7 +378,7 @@ def _real_scales(tensor: LogicalTensor, key: str, declared: object) -> Problems:
 
 
 def _exponent_scales(tensor: LogicalTensor, key: str, declared: object) -> Problems:
-    """Yield the problem of scales that are no powers of two by their dtype."""
+    """Yield the problem of scales that are not powers of two by their dtype."""
     scale = companion_scale(tensor)
     if scale is not None and scale.dtype not in ("", *EXPONENTS):
         message = (

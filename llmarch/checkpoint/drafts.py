@@ -1,4 +1,4 @@
-"""Recognise draft heads, which predict tokens for another model and are no model by themselves.
+"""Recognise draft heads, which predict tokens for another model and are not models by themselves.
 
 Their configs are often the target's, number of layers included. By its config or by the names of
 its tensors:

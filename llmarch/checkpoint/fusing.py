@@ -254,7 +254,7 @@ def _add_row(parts: _RowParts, place: FusedPlace, missing: MissingRow) -> None:
         shape = (experts, *row.shape)
     part = _RowPart(place, (shape,), prod(shape), experts, row)
 
-    # What is matched by name is no part; of a stack that is partly matched, nothing is.
+    # What is matched by name is not included; of a stack that is partly matched, nothing is.
     width = len(axes)
     matched = {index[:width] for index in missing.matched}
     for index in product(*axes):

@@ -363,7 +363,7 @@ class DeclaredModules:
         return [index for index in indices if index not in excluded]
 
     def _is_undivided(self, shape: tuple[int, ...]) -> bool:
-        """Return whether MLX cannot quantise a matrix: its inputs are no whole number of groups."""
+        """Return whether MLX cannot quantise a matrix, whose inputs do not make whole groups."""
         return bool(self.group_size) and shape[-1] % (self.group_size or 1) != 0
 
 
@@ -485,7 +485,7 @@ def experts_left_plain(
 ) -> list[Match]:
     """Return the experts that transformers leaves unquantised, and that are stored so.
 
-    Its classes have one parameter for all experts, which is no linear module. Where some experts
+    Its classes have one parameter for all experts, which is not a linear module. Where some experts
     are packed, all have to be.
     """
     if declared.method not in _LINEAR_ONLY or declared.method in conversion.unstacked_by:

@@ -221,7 +221,7 @@ def earlier_revision(refs: Sequence[str], since: str, against: str | None, updat
     (ref,) = refs
     reference = parse_reference(ref)
     if reference.kind != "hub":
-        fail(f"--since: {ref} is no repository on the Hub")
+        fail(f"--since: {ref} is not a repository on the Hub")
     return f"{reference.repo_id}@{since}"
 
 

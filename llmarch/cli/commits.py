@@ -19,7 +19,7 @@ def listed_commits(ref: str, since: str | None, limit: int) -> tuple[str, list[C
     since: the revision that the list ends with; None ends it with the first commit.
     limit: how many commits at most, apart from that of `since`.
 
-    Ends the program for a reference that is no repository, or a revision that does not lead there.
+    Ends the program for a reference that is not a repository, or a revision that is not found.
     """
     from dataclasses import replace
 
@@ -28,7 +28,8 @@ def listed_commits(ref: str, since: str | None, limit: int) -> tuple[str, list[C
 
     reference = parse_reference(ref)
     if reference.kind != "hub" or reference.repo_id is None:
-        fail(f"{ref} is no repository on the Hub, so it has no commits", "such as org/name")
+        problem = "is not a repository on the Hub, so its commits cannot be listed"
+        fail(f"{ref} {problem}", "name one as org/name")
     from ..sources.hub.history import find_commit, list_commits
 
     until = None

@@ -203,7 +203,7 @@ def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:
 
 
 def parse_context(context: str | None) -> int | None:
-    """Return the tokens that `--context` means. Ends the program for text that is no number."""
+    """Return the tokens that `--context` means. Ends the program for text that is not a number."""
     if context is None:
         return None
     from ..views import numbers

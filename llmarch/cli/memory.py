@@ -384,7 +384,7 @@ def split_contexts(text: str | None) -> list[str | None]:
 
 
 def parse_batch(text: str | None) -> int:
-    """Return the sequences that `--batch` means. Ends the program for text that is no number."""
+    """Return the sequences that `--batch` means. Ends the program for text that is not a number."""
     if text is None or not text.isdecimal() or not 0 < int(text[:20]) < 10**12:
         fail(f"--batch {text} is not a number of sequences", "such as 1, 64, or 1,8,64 for several")
     return int(text)
@@ -434,7 +434,7 @@ def memory_document(
 
 
 def parse_size(option: str, text: str | None) -> int | None:
-    """Return the bytes that an option means. Ends the program for text that is no size."""
+    """Return the bytes that an option means. Ends the program for text that is not a size."""
     if text is None:
         return None
     from ..views import numbers

@@ -29,7 +29,7 @@ def picture_format(output: str | None) -> str:
     suffix = Path(name).suffix.lower()
     if suffix not in FORMATS:
         formats = ", ".join(FORMATS)
-        fail(f"--output {output} is no format to draw in", f"the formats are {formats}")
+        fail(f"--output {output} is not a supported picture format", f"the formats are {formats}")
     return suffix
 
 

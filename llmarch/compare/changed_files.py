@@ -36,7 +36,7 @@ def models_of_files(files: Iterable[str], names: Iterable[str], lock: str) -> li
 
 
 def _are_other_settings(path: Path, revision: str) -> bool:
-    """Return whether a file holds settings of llmarch that are others than at a revision."""
+    """Return whether a file holds settings of llmarch that differ from those at a revision."""
     if path.name not in (project.OWN, project.SHARED):
         return False
     before = git.read_committed(path, revision)

@@ -29,7 +29,7 @@ from .rules import SEVERITIES, rule_for
 from .severity import Difference, Edit, severities
 
 OFTEN_UNSAID = frozenset({"dtype"})
-"""Facts that a config may leave to the checkpoint: one that says nothing says nothing else."""
+"""Facts that a config may leave to the checkpoint: leaving one out is not a change."""
 
 
 def diff(old: Architecture, new: Architecture) -> list[Change]:

@@ -189,7 +189,7 @@ def make_entry(reading: Reading | Observation) -> Entry:
 def observed_entry(o: Observation) -> Entry:
     """Return what a lock keeps of a model that no family reads.
 
-    Raises UnknownFamily for a part of a checkpoint without its config: it is no model.
+    Raises UnknownFamily for a part of a checkpoint without its config: it is not a model.
     """
     raw, seen = o.raw, o.observed
     if raw.config is None and raw.partial:

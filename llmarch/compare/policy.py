@@ -185,7 +185,7 @@ class Policy(Frozen):
     def notes(self, used: Iterable[Ignore], *, whole: bool, names: Iterable[str] = ()) -> list[str]:
         """Return what a reader should know of the settings.
 
-        That is ignores that expired or that nothing needs, and models that are none of the lock.
+        That is ignores that expired or that nothing needs, and models that the lock does not have.
 
         used: the ignores that covered a change.
         whole: whether all models were checked, so that an ignore of the settings had its chance.
@@ -205,7 +205,7 @@ class Policy(Frozen):
             known = list(names)
             for pattern, _ in self.models:
                 if not any(_matches(name, pattern) for name in known):
-                    notes.append(f"{self.where}: model.{pattern} is no model of the lock")
+                    notes.append(f"{self.where}: model.{pattern} is not a model of the lock")
         return notes
 
 
@@ -340,7 +340,7 @@ def _parse_ignore_table(table: Mapping[str, Any], where: str) -> Ignore:
             )
     for key in ("rule", "path", "reason"):
         if not isinstance(table.get(key, ""), str):
-            raise ConfigError(f"{where}: {key} is {printable(repr(table[key]))}, which is no text")
+            raise ConfigError(f"{where}: {key} is {printable(repr(table[key]))}, which is not text")
     if not table.get("rule"):
         raise ConfigError(f"{where}: an ignore has no rule", "`llmarch rules` lists them")
     ignore = parse_ignore(table["rule"], where)
@@ -366,7 +366,7 @@ def _parse_day(value: object, where: str) -> date | None:
         case _:
             pass
     shown = printable(repr(value))
-    raise ConfigError(f"{where} is {shown}, which is no day", "such as 2027-01-31")
+    raise ConfigError(f"{where} is {shown}, which is not a day", "such as 2027-01-31")
 
 
 def _parse_severities(value: Any, where: str) -> dict[str, Severity]:

@@ -185,8 +185,8 @@ FINDING_RULES = (
         None,
         "weights",
         "the declared quantisation has a word that loaders do not know",
-        "The method, or a word of one of its keys, is none that loaders have. They refuse the "
-        "checkpoint, or load it in another way than was meant.",
+        "Loaders do not know the method, or a word of one of its keys. They refuse the checkpoint, "
+        "or load it in a way that was not meant.",
     ),
     Rule(
         "declaration-not-obeyed",
@@ -215,7 +215,7 @@ FINDING_RULES = (
         "reading-changed",
         None,
         "info",
-        "another llmarch reads the same files differently",
+        "this version of llmarch reads the same files differently",
         "The model did not change: another version of llmarch reads another fact from the same "
         "config and tensors. `llmarch check --update` adopts it.",
     ),
@@ -354,7 +354,7 @@ FINDING_RULES = (
         "layer-list-length",
         None,
         "weights",
-        "a list for the layers has another length than the model has layers",
+        "a list with an entry for each layer has the wrong length",
         "The model was cut, or a part of its config is another model's. transformers refuses most "
         "such lists, and which entries the layers should have is not known.",
     ),
@@ -388,7 +388,7 @@ FINDING_RULES = (
         "info",
         "other files of the repository changed",
         "Generation settings, the chat template, the tokenizer, the processor or the values of the "
-        "weights are others. llmarch compares their hashes and reads none of them.",
+        "weights changed. llmarch compares their hashes and reads none of them.",
     ),
     Rule(
         "value-not-described",
@@ -450,7 +450,7 @@ FINDING_RULES = (
         "head-from-tensors",
         None,
         "info",
-        "the checkpoint shows another head than the class has",
+        "the stored head differs from that of the class",
         "A value head beside a language model, or an embedding model without a head. Loaders that "
         "know neither leave out what they do not know, or stop.",
     ),

@@ -88,7 +88,7 @@ def _classes_of_repository(c: ConfigKeys) -> set[str]:
 
 
 def _class_finding(c: ConfigKeys, named: str, owner: str | None) -> Finding:
-    """Return the finding for a class that is none of the config's model_type.
+    """Return the finding for a class that does not belong to the config's model_type.
 
     owner: the model_type that has it.
     """

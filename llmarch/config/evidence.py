@@ -140,7 +140,7 @@ def _fields_of(cls: type) -> dict[str, Field[Any]]:
 
 
 def _is_choice(field: Field[Any]) -> bool:
-    """Return whether a Literal field has several words, so that it is no name of its class."""
+    """Return whether a Literal field has several words, so that it is not a name of its class."""
     return len(_allowed_words(str(field.type))) > 1
 
 

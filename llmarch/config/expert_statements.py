@@ -1,7 +1,7 @@
 """Compare keys about experts that the model's code does not read with what that code does.
 
 Makers took over each other's keys, and engines read more of them than one class does. A key that
-says otherwise than the class is a contradiction, whether or not the family knows the key.
+disagrees with the class is a contradiction, whether or not the family knows the key.
 """
 
 from __future__ import annotations

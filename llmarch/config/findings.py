@@ -110,7 +110,7 @@ def check_layer_types(c: ConfigKeys, depth: int) -> None:
     layer_list_length(c, "layer_types", len(words), depth)
     unknown = [word for word in words if not isinstance(word, str) or word not in LAYER_TYPES]
     if unknown:
-        problem = f"holds {quoted(unknown[0])}, which is no type of layer"
+        problem = f"holds {quoted(unknown[0])}, which is not a type of layer"
         refused_by_transformers(c, "layer_types", problem, unknown[0])
 
 
@@ -194,7 +194,7 @@ def _has_another_length(key: str, given: Any, value: Any) -> bool:
 
 
 def stated_otherwise(c: ConfigKeys, key: str, problem: str) -> None:
-    """Report a key that says otherwise than the keys that the model's code reads.
+    """Report a key that disagrees with the keys that the model's code reads.
 
     problem: what it says and what the model has, after the name and value of the key.
     """
@@ -277,8 +277,8 @@ def unknown_word(c: ConfigKeys, path: str, word: str, kind: str, breaks: Severit
         Finding(
             rule="value-not-described",
             path=path,
-            message=f"{path} is {shown(word)}, which is no {kind} that transformers knows; what the"
-            " model computes with is not known",
+            message=f"{path} is {shown(word)}: transformers knows no such {kind}; what the model"
+            " computes with is unknown",
             severity=breaks,
             new=word,
         ),

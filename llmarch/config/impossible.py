@@ -25,8 +25,8 @@ DIVIDED_WIDTH = frozenset(
     iquestcoder jais2 llama minicpm3 vaultgemma
     """.split()
 )
-"""model_types whose classes refuse a width that is no multiple of the heads, whatever head_dim says
-(validate_architecture of their configuration classes)."""
+"""model_types whose classes refuse a width that is not a multiple of the heads, even with
+a head_dim (validate_architecture of their configuration classes)."""
 
 
 ONLY_SCALING = {"phi3": "longrope"}
@@ -57,7 +57,7 @@ def check_facts(c: ConfigKeys, a: s.Architecture, evidence: Mapping[str, Evidenc
         value = find_value(a, problem.path)
         fails = FAILS
         if problem.severity == "behaviour":
-            fails = "what the model computes is no number"
+            fails = "what the model computes is not a number"
         add(
             c,
             Finding(
@@ -119,7 +119,8 @@ def _latent(path: str, m: s.LatentAttention) -> Iterator[ImpossibleFact]:
 
 def _compressed(path: str, m: s.CompressedAttention) -> Iterator[ImpossibleFact]:
     if m.heads % m.o_groups:
-        yield ImpossibleFact(f"{path}.o_groups", f"of which {m.heads} heads are no multiple")
+        reason = f"which does not divide the {m.heads} heads"
+        yield ImpossibleFact(f"{path}.o_groups", reason)
     if m.rope is not None:
         yield from _rope(f"{path}.rope", m.rope, m.head_dim)
 
@@ -174,9 +175,8 @@ def _experts(path: str, m: s.MoE) -> Iterator[ImpossibleFact]:
     if m.active > choices:
         yield ImpossibleFact(f"{path}.active", f"more than the {choices} experts")
     if router.groups < 1 or m.experts % router.groups:
-        yield ImpossibleFact(
-            f"{path}.router.groups", f"of which {m.experts} experts are no multiple"
-        )
+        reason = f"which does not divide the {m.experts} experts"
+        yield ImpossibleFact(f"{path}.router.groups", reason)
         return
     each = m.experts // router.groups
     if router.active_groups > router.groups:

@@ -129,7 +129,7 @@ def translate(params: Mapping[str, Any]) -> Translation:
         if isinstance(params.get(key), dict):
             whole.config[key] = params[key]
     for key in native.unread():
-        name = f"params.json {key}"  # with dots of its own, so it is no path
+        name = f"params.json {key}"  # with dots of its own, so it is not a path
         whole.config[name] = native.get(key)
         whole.native_keys[name] = key
     return Translation(whole.config, whole.native_keys)

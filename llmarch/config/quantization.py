@@ -510,7 +510,7 @@ def _modelopt_activations(algorithm: str) -> str | None:
 def _hold_to_algorithm(
     group: _Group, name: str, bits: float | None, group_size: int | None
 ) -> None:
-    """Report a group of modules whose weights are others than those of the algorithm."""
+    """Report a group of modules whose weights differ from those of the algorithm."""
     source = f"quant_algo {name}"
     if bits is not None:
         another_value(group.weights, "num_bits", bits, source)

@@ -27,7 +27,7 @@ class QuantizationKeys(NamedTuple):
 def find_quantization_keys(c: ConfigKeys) -> QuantizationKeys | None:
     """Return where a config declares a quantization, None where it declares none.
 
-    An object without keys declares none. Raises ConfigError for a value that is no object.
+    An object without keys declares none. Raises ConfigError for a value that is not an object.
     """
     keys: list[str] = []
     for key in QUANTIZATION_KEYS:

@@ -114,7 +114,7 @@ ALGORITHMS = _words(
 def checked_word(
     q: ConfigKeys, key: str, words: Collection[str], *, default: str | None
 ) -> Sourced:
-    """Look up a word, and report one that is none of `words` (in small letters)."""
+    """Look up a word, and report one that is not in `words` (in small letters)."""
     word = q.word(key, default=default)
     if q.has(key):
         report_unknown(q, key, word.value, words)

@@ -209,7 +209,7 @@ def plot_chart(plot: Plot) -> Group:
 
 
 def draw_series(group: Group, series: Series, plane: Plane, css: str) -> None:
-    """Draw a line through the points of a series; one point alone is no line."""
+    """Draw a line through the points of a series; one point alone is not a line."""
     points: list[Point] = []
     for x, y in series.points:
         point = plane.column(x), plane.row(y)

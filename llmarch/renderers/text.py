@@ -77,7 +77,7 @@ class Out(Console):
         self.file.write("\n" * below)
 
     def write_lines(self, lines: Iterable[str], indent: int = LEFT_MARGIN) -> None:
-        """Write lines as they are, without styles: what is no terminal gets none.
+        """Write lines as they are, without styles: what is not a terminal gets none.
 
         lines: what to write.
         indent: columns before each.

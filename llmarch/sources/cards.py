@@ -50,7 +50,7 @@ def base_model_of(reference: Reference, *, offline: bool) -> str:
     (name,) = named
     if not NAME.fullmatch(name):  # a card must not lead to files of this machine
         raise UnknownReference(
-            f"{shown}: the base_model of {CARD} is no repository on the Hub: {printable(name)}",
+            f"{shown}: the base_model of {CARD} is not a repository on the Hub: {printable(name)}",
             NAME_ONE,
         )
     return name
@@ -59,7 +59,7 @@ def base_model_of(reference: Reference, *, offline: bool) -> str:
 def base_models(card: str, where: str) -> list[str]:
     """Return the base models that the front matter of a card names, each once.
 
-    where: names the card in errors. Raises ConfigError for a front matter that is no YAML.
+    where: names the card in errors. Raises ConfigError for a front matter that is not YAML.
     """
     import yaml
 

@@ -1,6 +1,6 @@
 """Identify the content of the small files of a local model, as the Hub identifies that of its own.
 
-Only a gate needs it, so it is no part of reading a model.
+Only a gate needs it, so it is not part of reading a model.
 """
 
 from __future__ import annotations

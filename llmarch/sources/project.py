@@ -182,7 +182,7 @@ def _subtable(table: dict[str, Any] | None, key: str, where: str) -> dict[str, A
         return None
     inner = table[key]
     if not isinstance(inner, dict):
-        raise ConfigError(f"{where}: {key} is no table", "such as [tool.llmarch]")
+        raise ConfigError(f"{where}: {key} is not a table", "such as [tool.llmarch]")
     return cast(dict[str, Any], inner)
 
 

@@ -93,7 +93,7 @@ def model_row(m: Mapping[str, Any]) -> list[str]:
 
 
 CONFIG_WORDS = {"reconstructed": "reconstructed", "stand-in": "stand-in"}
-"""Words for the states of configs that are no copies of the published ones."""
+"""Words for the states of configs that are not copies of the published ones."""
 
 
 def config_state(provenance: Mapping[str, Any]) -> str:

@@ -224,7 +224,7 @@ def says_the_same(models: Sequence[ComparedModel], key: Key, full: bool) -> bool
 
 @cache
 def unsaid_keys() -> frozenset[Key]:
-    """Return the rows of facts of which a config that does not say them is no other one."""
+    """Return the rows of facts that configs often leave out, which is not a difference."""
     facts = [find_fact(path) for path in OFTEN_UNSAID]
     return frozenset(key_of(fact.path, fact) for fact in facts if fact is not None)
 

@@ -1,6 +1,6 @@
 """`ideal`: exactly what will be read again, in the layout of the paper, and nothing else.
 
-Nothing is paged, padded, replicated or reserved. It is no engine's figure but the bound of all.
+Nothing is paged, padded, replicated or reserved. It is not an engine's figure but the bound of all.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ FILES_WITH_MTP = frozenset(
 """Models whose MTP modules the converter writes as further layers (conversion/*.py: `block_count`
 grows by them)."""
 _CPU = "CPU"
-"""How the name of a kind begins that is no GPU."""
+"""How the name of a kind begins that is not a GPU."""
 
 
 GGUF_WORDS = {"fp16": "f16", "fp32": "f32"}
@@ -254,10 +254,13 @@ class LlamaCpp(Engine):
     launch_images = ("llama.cpp:server", "llama.cpp:full", "llama.cpp:light")
     launch_harmless = (
         r"(?:api|alias|chat|completion|cont|embd|grammar|host|jinja|keep|log|metrics|no-webui)"
-        r"(?:-.*)?|(?:port|prio|reasoning|samplers|seed|slot|slots|ssl|temp|threads|timeout|webui)(?:-.*)?",
-        r"(?:min-p|top-k|top-p|repeat|presence|frequency|predict|n-predict|mlock|mmap|perf|verbose)(?:-.*)?|kvo|kv-offload",
+        r"(?:-.*)?",
+        r"(?:port|prio|reasoning|samplers|seed|slot|slots|ssl|temp|threads|timeout|webui)(?:-.*)?",
+        r"(?:min-p|top-k|top-p|repeat|presence|frequency|predict|n-predict|mlock|mmap)(?:-.*)?",
+        r"(?:perf|verbose)(?:-.*)?|kvo|kv-offload",
         r"a|b|n|t|tb|s|to|fa|batch-size|flash-attn|warmup|cache-ram|cram|cache-reuse|context-shift",
-        r"hf-token|hft|spm-infill|numa|no-mmap|cb|nocb|rope-.*|yarn-.*|color|i|cnv|p|f|e|sys|ctx-.*",
+        r"hf-token|hft|spm-infill|numa|no-mmap|cb|nocb|rope-.*|yarn-.*|color|i|cnv|p|f|e|sys",
+        r"ctx-.*",
         r"fit.*|poll|cpu-.*-?range|dio|direct-io|main-gpu|mg",
     )
     launch_switches = frozenset(

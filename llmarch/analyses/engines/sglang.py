@@ -184,7 +184,8 @@ class SGLang(Engine):
     launch_programs = ("sglang", "sglang.launch_server", "launch_server")
     launch_harmless = (
         r"(?:api|chat|completion|crash|dist|enable-metrics|enable-request|host|port|log|nccl|nnodes)"
-        r"(?:-.*)?|(?:node|random-seed|reasoning|revision|sampling|served|show|skip|ssl|stream)(?:-.*)?",
+        r"(?:-.*)?",
+        r"(?:node|random-seed|reasoning|revision|sampling|served|show|skip|ssl|stream)(?:-.*)?",
         r"(?:tokenizer|tool|trust|watchdog|weight-version|warmups|decode-log|download|load)(?:-.*)?",
         r"schedule-policy|schedule-conservativeness|attention-backend|.*-attention-backend",
         r"moe-(?:runner|a2a)-backend|disable-custom-all-reduce|enable-mixed-chunk|grammar-backend",

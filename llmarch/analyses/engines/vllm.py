@@ -411,12 +411,14 @@ class VLLM(Engine):
     launch_suffixes = True
     launch_harmless = (
         r"(?:api|allow|allowed|chat|code|collect|disable-log|distributed|enable-log|generation|log)"
-        r"(?:-.*|ing-.*)?|(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)(?:-.*)?",
+        r"(?:-.*|ing-.*)?",
+        r"(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)(?:-.*)?",
         r"(?:response|return|root|seed|served|show|ssl|stream|structured|tokenizer|tool|trust)(?:-.*)?",
         r"(?:uvicorn|fail|shutdown|aggregate|hf-token|headless|host|port|nnodes|node|numa)(?:-.*)?|n|r",
         r"download-dir|load-format|revision|enable-auto-tool-choice|enable-prompt-tokens-details",
         r"enable-chunked-prefill|max-logprobs|scheduling-policy|disable-custom-all-reduce|uds",
-        r"disable-access-log.*|disable-uvicorn.*|guided-decoding-.*|runner|task|convert|config-format",
+        r"disable-access-log.*|disable-uvicorn.*|guided-decoding-.*|runner|task|convert",
+        r"config-format",
         r"data-parallel-(?:address|rpc-port|backend|size-local|start-rank|hybrid-lb|external-lb)",
         r"dp[alpbhernm]|mm-processor-.*|limit-mm-.*|all2all-backend|moe-backend|attention-backend",
         r"enable-request-id-headers|enable-server-load-tracking|kv-cache-metrics.*|swap-space",

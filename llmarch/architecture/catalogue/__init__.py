@@ -126,7 +126,7 @@ def find_fact(path: str, *architectures: Architecture) -> Fact | None:
 def named_blocks(a: Architecture, group: str) -> dict[str, Any]:
     """Return the blocks of a group by name.
 
-    A part that is no dict has one block, without a name; a leaf of the architecture belongs to
+    A part that is not a dict has one block, without a name; a leaf of the architecture belongs to
     the architecture itself.
     """
     part = getattr(a, group)

@@ -92,7 +92,7 @@ def clamp_word(f: FFN) -> str | None:
 def shared_experts_word(f: MoE) -> str:
     """Return the shared experts: `1 of width 2,048, sigmoid gate`, or `none`.
 
-    The width of several is that of all together where it is no multiple of their number.
+    The width of several is that of all together where it is not a multiple of their number.
     """
     if not f.shared_width:
         return "none"

@@ -30,7 +30,7 @@ class Collector:
         self.copies = 0
         """Elements of heads that are stored although they are tied."""
         self.buffers = 0
-        """Elements of tables that are no parameters."""
+        """Elements of tables that are not parameters."""
 
     def prove(
         self,

@@ -18,7 +18,7 @@ from .recognised import ConfigHeads
 
 _TEXT_KEYS = ("text_config", "llm_config", "language_config")
 _MAX_SIZE = 10**7
-"""A larger number of heads or dimensions is no size."""
+"""A larger number of heads or dimensions is not a size."""
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -55,7 +55,7 @@ def find_declared_tie(config: Mapping[str, Any]) -> bool | None:
 
 
 def find_declared_heads(config: Mapping[str, Any], hidden: int | None) -> ConfigHeads | None:
-    """Return the heads that a config declares, or None where a value is no plain positive number.
+    """Return the heads that a config declares; None where a value is not a positive whole number.
 
     hidden: the hidden size, which gives the head dim where the config does not.
     """

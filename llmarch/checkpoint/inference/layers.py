@@ -116,7 +116,7 @@ def _join_experts(modules: Modules) -> None:
 
 
 def _join_single_matrices(modules: Modules) -> None:
-    """Put fc1 and fc2 that are no part of a module into one."""
+    """Put fc1 and fc2 that do not belong to a module into one."""
     if "fc1" in modules and "fc2" in modules:
         modules["ffn"] = [
             *_within("fc1", modules.pop("fc1")),

@@ -89,7 +89,7 @@ def _column_problem(p: Packed) -> str:
     what it makes of a row; QuantState.as_dict packs a dict as the bytes of its JSON text.
     """
     if len(p.shape) != 2 or p.shape[1] != 1:
-        return f"values of shape {format_shape(p.shape)} are no column [.., 1]"
+        return f"values of shape {format_shape(p.shape)} are not a column [.., 1]"
     for suffix in _STATE_NAMES:
         state = p.companions.get(suffix)
         if state is not None and not _is_text(state):

@@ -330,7 +330,7 @@ class _Unpacker:
             declared=self._declared_of(group),
         )
         if decoded is None and group.shape is not None and len(group.shape) != 2:
-            message = f"{f.name} values of shape {format_shape(group.shape)} are no matrix"
+            message = f"{f.name} values of shape {format_shape(group.shape)} are not a matrix"
             self._report_misfit(group, message)
         if decoded is None:
             tensor.not_comparable = f"{f.name} values in a layout that llmarch does not unpack"

@@ -99,7 +99,7 @@ def scrolling(table: Markup, label: str) -> Markup:
 
 
 def outside_link(words: str, address: str) -> Markup:
-    """Return a link to another site; words alone if the address is no https address."""
+    """Return a link to another site; words alone if the address is not an https address."""
     if not address.startswith("https://"):
         return content_text([words])
     return element("a", words, href=address, rel="noreferrer noopener")

@@ -118,7 +118,7 @@ def _read(
 
     content = "" if refresh else content_digest(pinned)
     with _turn_of(content):
-        client.note_answer(monotonic())  # the wait for another thread was no silence
+        client.note_answer(monotonic())  # waiting for another thread does not count as silence
         model = _commit_with_content(reference, client.endpoint, pinned, content)
         if model is None:
             model = Download(resolver, requests, headers, progress).read(pinned)

@@ -64,7 +64,7 @@ SILENCE = 60.0
 """Seconds beyond the read timeout in which no thread hears from the server. Then the headers of its
 answers never end, and httpx waits for them without a timeout."""
 MAX_SIZE_DIGITS = 18
-"""Digits of a number of bytes in a header; more are no file."""
+"""Digits of a number of bytes in a header; more are not a file."""
 MAX_REDIRECTS = 20
 MAX_ERROR_BODY = 64_000
 """Bytes that are read of the body of an error or a redirect."""
@@ -133,7 +133,7 @@ class _Connections:
     def one(self, client: Client) -> Generator[None]:
         """Hold a connection, and wait for a free one before. Raises Cancelled.
 
-        Waiting is no silence of the client's server as long as some reading is answered.
+        Waiting does not count as silence of the client's server while some read is answered.
         """
         while not self._free.acquire(timeout=1):
             if client.stop.is_set():

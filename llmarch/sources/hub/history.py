@@ -120,7 +120,7 @@ def _get(resolver: Resolver, url: str, name: str, limit: int, *, missing: bool =
 
 
 def _parse_page(data: bytes) -> list[Commit]:
-    """Return the commits of one page; what is no commit is left out. Raises ReadError."""
+    """Return the commits of one page; what is not a commit is left out. Raises ReadError."""
     try:
         page = json.loads(data)
     except (ValueError, RecursionError):

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import used_mixers
-from ..architecture.schema import Architecture, LatentAttention, MoE
+from ..architecture.layers import has_experts, used_mixers
+from ..architecture.schema import Architecture, LatentAttention
 from ..errors import PlanError
 from .cache_parts import SHORT_DTYPES
 from .engines import ENGINES
@@ -357,7 +357,7 @@ def _preference(plan: Plan) -> tuple[bool, bool, int, int, int, int]:
 
 def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Parallel]:
     """Yield the layouts that divide a model over GPUs."""
-    has_experts = any(isinstance(ffn, MoE) for ffn in a.ffns.values())
+    is_sparse = has_experts(a)
     has_latents = any(isinstance(m, LatentAttention) for m in used_mixers(a).values())
     for pipeline in divisors(gpus):
         if pipeline > 1 and not engine.has_stages:
@@ -368,7 +368,7 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
             if tensor > NODE_GPUS:
                 continue
             experts = [1]
-            if has_experts and gpus > pipeline and divides_experts(a, gpus // pipeline):
+            if is_sparse and gpus > pipeline and divides_experts(a, gpus // pipeline):
                 experts.append(gpus // pipeline)
             contexts = [1]
             if has_latents and tensor > 1 and engine.has_decode_context:

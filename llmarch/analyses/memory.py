@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import used_mixers
+from ..architecture.layers import has_experts, used_mixers
 from ..architecture.schema import Architecture, Dense, MoE
 from .block_division import block_errors, block_warnings
 from .block_parameters import count_expert
@@ -426,7 +426,7 @@ class Planner:
                 raise ValueError("; ".join(refused))
         if request.speculative and not self._drafted_layers(request):
             raise ValueError(self._no_mtp_words())
-        if request.cpu_expert_layers and not self._has_experts:
+        if request.cpu_expert_layers and not has_experts(a):
             raise ValueError("it has no experts that could stay on the CPU")
         check_options(engine, request)
         ranks = parallel.tensor * parallel.pipeline
@@ -504,10 +504,6 @@ class Planner:
     def _parameters(self) -> dict[str, int]:
         counted = count_parameters(self.architecture)
         return counted.by_component
-
-    @cached_property
-    def _has_experts(self) -> bool:
-        return any(isinstance(ffn, MoE) for ffn in self.architecture.ffns.values())
 
     def _no_mtp_words(self) -> str:
         """Return why the model's own MTP modules cannot run."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import used_mixers
+from ..architecture.layers import has_experts, used_mixers
 from ..architecture.schema import (
     FFN,
     Architecture,
@@ -250,7 +250,7 @@ def _ffn_dimensions(ffn: FFN, parallel: Parallel) -> Iterator[DividedDimension]:
 def division_remarks(a: Architecture, parallel: Parallel) -> list[str]:
     """Return what a possible division leaves undivided, in words."""
     remarks: list[str] = []
-    if parallel.expert > 1 and not any(isinstance(ffn, MoE) for ffn in a.ffns.values()):
+    if parallel.expert > 1 and not has_experts(a):
         remarks.append(f"EP {parallel.expert} divides nothing: there are no experts")
     if parallel.tensor > 1:
         for mixer in used_mixers(a).values():

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from .schema import Architecture, LayerKind, Mixer
+from .schema import Architecture, LayerKind, Mixer, MoE
 
 
 def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
@@ -17,6 +17,11 @@ def run_lengths(layers: Iterable[str]) -> list[list[Any]]:
         count = len(list(group))
         runs.append([count, kind])
     return runs
+
+
+def has_experts(a: Architecture) -> bool:
+    """Return whether a feed-forward block is a mixture of experts."""
+    return any(isinstance(block, MoE) for block in a.ffns.values())
 
 
 def mixer_names(a: Architecture, kind: str) -> list[str]:

@@ -398,7 +398,7 @@ def _sizes_of_shape(match: Match) -> Iterator[_Size]:
 def _sizes_of_numbers(matching: Matching, key: str) -> Iterator[_Size]:
     """Yield which numbers of a name are more or fewer than expected, both counted from 0.
 
-    A gap is no other number of experts or layers, but something missing.
+    A gap is not another number of experts or layers, but something missing.
     """
     expected = _numbers_of_rows(matching.rows[key])
     stored = _numbers_of_tensors(matching.stored.get(key, ()), len(expected))

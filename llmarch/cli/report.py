@@ -75,11 +75,19 @@ def report_text(readings: Sequence[Reading | Observation]) -> str:
 
 
 def report_figures(readings: Sequence[Reading | Observation]) -> list[list[Drawing]]:
-    """Return the figure of models in its forms: one of all, or one of each if one is observed."""
+    """Return the figure of models in its forms: one of all, or one of each if one is observed.
+
+    Models that look the same are drawn once.
+    """
     from ..checkpoint.reading import Observation
 
     if any(isinstance(r, Observation) for r in readings):
-        return [figure_drawings([r], ".html") for r in readings]
+        figures: list[list[Drawing]] = []
+        for r in readings:
+            drawings = figure_drawings([r], ".html")
+            if drawings not in figures:
+                figures.append(drawings)
+        return figures
     return [figure_drawings(readings, ".html")]
 
 

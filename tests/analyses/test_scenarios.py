@@ -17,7 +17,8 @@ from llmarch.analyses.launch_lines import read_launch_line
 from llmarch.analyses.parameters import count_parameters
 from llmarch.analyses.planning import ModelPlanner, PlanOptions, plan_models
 from llmarch.analyses.scenarios import Choices, Scenario, plan_scenarios
-from llmarch.architecture.schema import Architecture, MoE
+from llmarch.architecture.layers import has_experts
+from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import Reading
 from llmarch.errors import PlanError
 from llmarch.renderers.csv import rows_text
@@ -26,11 +27,6 @@ from llmarch.sources.gpus import parse_gpus
 from llmarch.views.scenarios import scenarios_table
 
 REFS = ("qwen3-8b", "gemma3-27b", "deepseek-v3.2")
-
-
-def has_experts(ref: str) -> bool:
-    a = llmarch.inspect(ref, headers=False).architecture
-    return any(isinstance(ffn, MoE) for ffn in a.ffns.values())
 
 
 CHOICES = Choices(
@@ -146,7 +142,7 @@ def test_unknown_words_are_errors_not_rows() -> None:
             list(plan_scenarios([reading], [PlanOptions(**wrong)]))  # type: ignore[arg-type]
 
 
-MOE_REFS = sorted(ref for ref in bundled_models() if has_experts(ref))
+MOE_REFS = sorted(ref for ref in bundled_models() if has_experts(reading(ref).architecture))
 
 
 @pytest.mark.parametrize("ref", MOE_REFS)

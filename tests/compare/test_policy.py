@@ -121,11 +121,11 @@ def test_wrong_settings(text: str, message: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("text", ["[tool]\nllmarch = 5", "tool = 5", "[tool]\nllmarch = []"])
-def test_settings_that_are_no_table(text: str, run: Run) -> None:
+def test_settings_that_are_not_tables(text: str, run: Run) -> None:
     """They would be lost in silence."""
     run("lock", "gpt2")
     Path("pyproject.toml").write_text(text)
-    assert "is no table" in run("check", code=2)[1]
+    assert "is not a table" in run("check", code=2)[1]
 
 
 def test_settings_with_a_byte_order_mark(changed: Hub, run: Run) -> None:
@@ -137,7 +137,7 @@ def test_settings_of_a_model_that_the_lock_does_not_have(changed: Hub, run: Run)
     """A name with a fault in it would leave a model without its settings, in silence."""
     settings(f'ignore = ["{THETA}"]\n[model."acme/bott"]\n[model."acme/*"]\n[model."{TWIN}"]\n')
     (note,) = checked(run, code=0)["notes"]
-    assert note == "llmarch.toml: model.acme/bott is no model of the lock"
+    assert note == "llmarch.toml: model.acme/bott is not a model of the lock"
     assert checked(run, BOT, code=0)["notes"] == []
 
 

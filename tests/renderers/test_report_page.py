@@ -95,7 +95,7 @@ def test_a_model_that_no_family_reads_has_a_report(tmp_path: Path) -> None:
     repository = models.files("gpt2-124m", config=lambda c: {**c, "model_type": "unheard_of"})
     seen = llmarch.inspect(str(write(tmp_path, repository)))
     assert isinstance(seen, Observation)
-    for shown in ([seen], [seen, reading("gpt2-124m")]):
+    for shown in ([seen], [seen, seen], [seen, reading("gpt2-124m")]):
         page = Page(report_text(shown))
         assert faults(page) == []
         assert any("unheard_of" in text for text in page.texts)

@@ -183,10 +183,11 @@ class SGLang(Engine):
     has_block_checks = True
     launch_programs = ("sglang", "sglang.launch_server", "launch_server")
     launch_harmless = (
-        r"(?:api|chat|completion|crash|dist|enable-metrics|enable-request|host|port|log|nccl|nnodes)"
-        r"(?:-.*)?",
+        r"(?:api|chat|completion|crash|dist|enable-metrics|enable-request|host|port|log|nccl)"
+        r"(?:-.*)?|nnodes(?:-.*)?",
         r"(?:node|random-seed|reasoning|revision|sampling|served|show|skip|ssl|stream)(?:-.*)?",
-        r"(?:tokenizer|tool|trust|watchdog|weight-version|warmups|decode-log|download|load)(?:-.*)?",
+        r"(?:tokenizer|tool|trust|watchdog|weight-version|warmups|decode-log|download)(?:-.*)?",
+        r"load(?:-.*)?",
         r"schedule-policy|schedule-conservativeness|attention-backend|.*-attention-backend",
         r"moe-(?:runner|a2a)-backend|disable-custom-all-reduce|enable-mixed-chunk|grammar-backend",
         r"device|base-gpu-id|gpu-id-step|enable-cache-report|file-storage-path|tp-comm-.*",

@@ -413,8 +413,10 @@ class VLLM(Engine):
         r"(?:api|allow|allowed|chat|code|collect|disable-log|distributed|enable-log|generation|log)"
         r"(?:-.*|ing-.*)?",
         r"(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)(?:-.*)?",
-        r"(?:response|return|root|seed|served|show|ssl|stream|structured|tokenizer|tool|trust)(?:-.*)?",
-        r"(?:uvicorn|fail|shutdown|aggregate|hf-token|headless|host|port|nnodes|node|numa)(?:-.*)?|n|r",
+        r"(?:response|return|root|seed|served|show|ssl|stream|structured|tokenizer|tool)(?:-.*)?",
+        r"trust(?:-.*)?",
+        r"(?:uvicorn|fail|shutdown|aggregate|hf-token|headless|host|port|nnodes|node|numa)(?:-.*)?",
+        r"n|r",
         r"download-dir|load-format|revision|enable-auto-tool-choice|enable-prompt-tokens-details",
         r"enable-chunked-prefill|max-logprobs|scheduling-policy|disable-custom-all-reduce|uds",
         r"disable-access-log.*|disable-uvicorn.*|guided-decoding-.*|runner|task|convert",

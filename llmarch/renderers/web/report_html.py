@@ -24,6 +24,8 @@ from .elements import (
 )
 
 MEMORY_PARTS = ("weights", "cache", "state", "total")
+PageSection = tuple[str, str, list[Markup]]
+"""Id, title and content of a section."""
 NOT_IN_SLUGS = re.compile(r"[^a-z0-9]+")
 
 
@@ -56,18 +58,19 @@ def report_html(
     charts: charts of parameters, then of memory if that is known.
     before: what stands above the title, such as links of a site.
     """
+    candidates: list[PageSection] = [
+        ("figure", "Figure", figure_elements(figures)),
+        ("layers", "Layers", strip_elements(page)),
+        ("memory", "Memory", memory_elements(page, charts[1:])),
+        ("parameters", "Parameters", [chart_figure(d) for d in charts[:1]]),
+        ("facts", facts_title(page), fact_elements(page)),
+        ("notes", "Findings and notes", note_elements(page)),
+    ]
+    sections = [section for section in candidates if section[2]]
     body = [
         *before,
-        element("header", *page_head(page), class_="head"),
-        element(
-            "main",
-            section_element("Figure", figure_elements(figures), "figure"),
-            section_element("Layers", strip_elements(page), "layers"),
-            section_element("Memory", memory_elements(page, charts[1:]), "memory"),
-            section_element("Parameters", [chart_figure(d) for d in charts[:1]], "parameters"),
-            section_element(facts_title(page), fact_elements(page), "facts"),
-            section_element("Findings and notes", note_elements(page), "notes"),
-        ),
+        element("header", *page_head(page, sections), class_="head"),
+        element("main", *map(section_element, sections)),
         element("footer", *page_foot(page)),
     ]
     if page.has_memory:
@@ -81,10 +84,9 @@ def report_html(
     )
 
 
-def section_element(title: str, content: Sequence[Markup], id: str) -> Markup:
-    """Return a section with its title and a link to itself; nothing without content."""
-    if not content:
-        return Markup("")
+def section_element(section: PageSection) -> Markup:
+    """Return a section with its title and a link to itself."""
+    id, title, content = section
     heading = element("h2", element("a", title, href=f"#{id}"), id=f"{id}-title")
     return element("section", heading, content, id=id, aria_labelledby=f"{id}-title")
 
@@ -92,8 +94,8 @@ def section_element(title: str, content: Sequence[Markup], id: str) -> Markup:
 # Head and foot
 
 
-def page_head(page: ReportPage) -> Iterator[Markup]:
-    """Yield names, headline, origins and links."""
+def page_head(page: ReportPage, sections: Sequence[PageSection]) -> Iterator[Markup]:
+    """Yield names, headline, origins, and links to other sites and to the sections."""
     yield element("h1", page.title)
     yield element("p", page.headline, class_="headline")
     for model in page.models:
@@ -102,17 +104,7 @@ def page_head(page: ReportPage) -> Iterator[Markup]:
         if len(page.models) > 1:
             parts.insert(0, element("b", model.name))
         yield element("p", separated([*parts, *links]), class_="origin")
-    names = {
-        "figure": "Figure",
-        "layers": "Layers",
-        "memory": "Memory",
-        "parameters": "Parameters",
-        "facts": facts_title(page),
-        "notes": "Findings and notes",
-    }
-    if not page.has_memory:
-        del names["parameters"]
-    links = [element("a", words, href=f"#{id}") for id, words in names.items()]
+    links = [element("a", title, href=f"#{id}") for id, title, _ in sections]
     yield element("nav", *links, class_="contents", aria_label="Sections")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import has_experts, used_mixers
-from ..architecture.schema import Architecture, LatentAttention
+from ..architecture.schema import Architecture, LatentAttention, MoE
 from ..errors import PlanError
 from .cache_parts import SHORT_DTYPES
 from .engines import ENGINES

@@ -269,7 +269,7 @@ class TypeChooser:
             self._is_70b = False
 
     def type_of(self, matrix: FileMatrix) -> str:
-        """Return the type of a matrix, before rows that are no whole blocks change it."""
+        """Return the type of a matrix, before rows that are not whole blocks change it."""
         role = matrix.role
         if role == "head" or (role == "embedding" and self._tied):
             return self._head_type(matrix)

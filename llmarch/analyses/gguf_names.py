@@ -52,7 +52,7 @@ def format_of_name(name: str) -> NamedFormat:
         if is_exact:
             return NamedFormat(known)
         return NamedFormat(known, f"{match[1]} is planned as {known}: its own mix is another")
-    return NamedFormat(None, f"{match[1]} is no format that is known: planned as stored")
+    return NamedFormat(None, f"{match[1]} is not a known format: planned as stored")
 
 
 def format_of_file_type(words: str) -> str | None:

@@ -350,7 +350,7 @@ def parse_split(text: str | None) -> tuple[float, ...]:
         except ValueError as error:
             raise PlanError(f"--tensor-split: {part!r} is not a number") from error
     if any(not 0 <= part < 2**40 for part in parts) or (parts and not sum(parts)):
-        raise PlanError(f"--tensor-split: {text} are no parts of the layers")
+        raise PlanError(f"--tensor-split: {text} are not parts of the layers")
     return tuple(parts)
 
 

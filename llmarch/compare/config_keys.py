@@ -133,7 +133,7 @@ def config_value_at(config: Mapping[str, Any], key: str) -> Any:
 def config_words(text: str | None) -> str | None:
     """Return the value of a config key, which locks hold as JSON, in words.
 
-    Numbers and words stay as they are; so does what is no JSON, such as a hash.
+    Numbers and words stay as they are; so does what is not JSON, such as a hash.
     """
     if text is None or not text.startswith(("{", "[", '"')):
         return text

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from .weight_formats import WEIGHT_FORMATS, canonical_format
 
 FORMAT_IN_NAME = re.compile(
-    r"(?:^|[-_.:/])((?:UD-)?(?:(?:I?Q|TQ)\d_\w+|BF16|F16|F32|FP16|FP32|MXFP4(?:_MOE)?|NVFP4))(?![^\W_])",
+    r"(?:^|[-_.:/])((?:UD-)?(?:(?:I?Q|TQ)\d_\w+|BF16|F16|F32|FP16|FP32|MXFP4(?:_MOE)?|NVFP4))"
+    r"(?![^\W_])",
     re.IGNORECASE,
 )
 """The format in the name of a GGUF file, or in the tag of a repository: `Q4_K_M`."""

@@ -52,6 +52,9 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
     if options.kv_dtype.lower() != "auto":
         dtype = plan.convention.words
     engine = ENGINES[plan.convention.engine]
+    stored = ""
+    if engine.weight_formats:
+        stored = plan.weights.experts
     server = Launch(
         model=model,
         context=plan.request.context,
@@ -63,7 +66,7 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
         decode_context=parallel.decode_context,
         gpu_layers=options.engine_options.gpu_layers,
         cpu_expert_layers=options.cpu_expert_layers,
-        weight_format=options.weights or "",
+        weight_format=options.weights or stored,
         offload_gib=plan.request.options.offload_bytes / 2**30,
         cache_on_cpu=plan.request.options.cache_on_cpu,
         split=plan.request.options.split,

@@ -21,7 +21,15 @@ ALL_LAYERS = 100_000
 """More layers than any model has: what a flag without a number means."""
 OVERRIDE_OF_EXPERTS = re.compile(r"[^=\d]*exps[^=\d]*=CPU")
 """llama.cpp's `--override-tensor` for the routed experts of all layers."""
-ONLINE_FORMATS = {"fp8": "fp8", "bitsandbytes": "nf4", "mxfp8": "mxfp8"}
+ONLINE_FORMATS = {
+    "fp8": "fp8",
+    "fp8_per_tensor": "fp8",
+    "fp8_per_channel": "fp8",
+    "fp8_per_block": "fp8",
+    "bitsandbytes": "nf4",
+    "mxfp8": "mxfp8",
+    "mxfp4": "mxfp4",
+}
 """Methods of `--quantization` that quantise a model as it is loaded, and the format of each."""
 
 

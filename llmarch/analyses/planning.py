@@ -452,6 +452,12 @@ def resolve_requested_weights(
     if name is not None:
         known = parse_choice("weight format", canonical_format(name), WEIGHT_FORMATS)
         return resolve_weights(a, known, stored_bits, words)
+    quantization = a.quantization
+    if engine is not None and quantization is not None:
+        method = quantization.method
+        if method in engine.dequantised_methods and "fp4" not in (quantization.format or ""):
+            weights = resolve_weights(a, "bf16")
+            return replace(weights, source=f"{weights.source}: {engine.name} has no {method}")
     try:
         stored = resolve_weights(a, "as-stored", stored_bits, words)
         if engine is not None and engine.casts_float32:

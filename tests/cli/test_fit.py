@@ -357,3 +357,13 @@ def test_the_whole_context_without_one(run: Run) -> None:
     """Engines take the model's own context where the line says none."""
     found = run.document("--from", "vllm serve qwen3-next", "--gpus", "H200")
     assert found["plan"]["context"] == found["plan"]["context_limit"] == 262144
+
+
+def test_what_a_converter_makes_of_a_quantised_checkpoint(run: Run) -> None:
+    """llama.cpp has FP8 and packed integers in 16 bits, MXFP4 as it is."""
+    found = run.document("deepseek-v3", "--gpus", "6xB300", "--engine", "llama.cpp")
+    assert found["plan"]["one_copy"]["weights"] > 2 * 671e9 * 0.99
+    assert "DeepSeek-V3-BF16.gguf" in found["launch"]
+    found = run.document("gpt-oss-20b", "--gpus", "1xL40S", "--engine", "llama.cpp")
+    assert found["plan"]["one_copy"]["weights"] < 15e9
+    assert "gpt-oss-20b-MXFP4.gguf" in found["launch"]

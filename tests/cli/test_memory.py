@@ -258,7 +258,10 @@ def test_a_context_beyond_the_models_own_is_in_every_row(run: Run) -> None:
 def test_every_engine(run: Run, engine: str) -> None:
     """Every engine plans every kind of model, and says what it keeps and what its pool holds."""
     for ref in ("gemma3-27b", "qwen3-next", "deepseek-v3.2", "llama3.1-8b"):
-        document = run.document(ref, "--engine", engine.upper(), "--gpus", "8xH200")
+        options = ["--engine", engine.upper(), "--gpus", "8xH200"]
+        if engine == "llama.cpp":
+            options += ["--weights", "q8_0"]
+        document = run.document(ref, *options)
         m = document["models"][0]
         assert m["engine"] == engine
         assert m["allowance_bytes"] == sum(p["bytes"] for p in m["allowance"] if p["inside_share"])

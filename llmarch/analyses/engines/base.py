@@ -71,6 +71,8 @@ class Engine:
     """Whether the share is of what weights and all else leave free, and is of the cache alone."""
     smaller_formats: tuple[str, ...] = ("fp8", "nvfp4", "int4")
     """Formats of weights that are tried where the stored one does not fit."""
+    dequantised_methods: tuple[str, ...] = ()
+    """Methods of checkpoints whose weights it has in 16 bits."""
     weight_formats: tuple[str, ...] = ()
     """Formats of weights that it loads; empty: any."""
     online_formats: dict[str, tuple[str, ...]] = {}

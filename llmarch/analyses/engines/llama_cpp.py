@@ -196,6 +196,8 @@ class LlamaCpp(Engine):
     has_ranks = False
     takes_all_gpus = True
     has_slots = True
+    dequantised_methods = ("bitnet", "compressed-tensors", "fp8", "gptq")
+    """conversion/base.py dequant_model; MXFP4 and NVFP4 are kept."""
     splits_cache_dtype = True
     weight_formats = (
         *SIXTEEN_BITS,

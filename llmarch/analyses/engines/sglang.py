@@ -177,7 +177,8 @@ class SGLang(Engine):
         "fp16": ("--dtype", "float16"),
         "fp32": ("--dtype", "float32"),
         "fp8": ("--quantization", "fp8"),
-        "nf4": ("--quantization", "bitsandbytes"),
+        "mxfp8": ("--quantization", "mxfp8"),
+        "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
     }
     follows_checkpoint = True
     has_block_checks = True

@@ -392,10 +392,11 @@ class VLLM(Engine):
         "bf16": ("--dtype", "bfloat16"),
         "fp16": ("--dtype", "float16"),
         "fp32": ("--dtype", "float32"),
-        "fp8": ("--quantization", "fp8"),
+        "fp8": ("--quantization", "fp8_per_block"),
         "mxfp8": ("--quantization", "mxfp8"),
-        "nf4": ("--quantization", "bitsandbytes"),
+        "mxfp4": ("--quantization", "mxfp4"),
     }
+    """vllm/config/quantization.py _ONLINE_SHORTHANDS; `fp8` and `bitsandbytes` are of older ones."""
     has_version_rules = True
     follows_checkpoint = True
     divides_experts_across_groups = True

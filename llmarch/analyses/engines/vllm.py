@@ -396,7 +396,7 @@ class VLLM(Engine):
         "mxfp8": ("--quantization", "mxfp8"),
         "mxfp4": ("--quantization", "mxfp4"),
     }
-    """vllm/config/quantization.py _ONLINE_SHORTHANDS; `fp8` and `bitsandbytes` are of older ones."""
+    """Of older versions are `fp8` and `bitsandbytes` (vllm/config/quantization.py)."""
     has_version_rules = True
     follows_checkpoint = True
     divides_experts_across_groups = True

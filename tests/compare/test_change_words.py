@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 import pytest
-from helpers.facts import reading
+from helpers.facts import one_of_each_kind, reading
 
 from llmarch.architecture.schema import Change
 from llmarch.compare.config_keys import changed_keys, common_part
@@ -17,9 +17,8 @@ from llmarch.compare.lock import Entry, make_entry
 from llmarch.compare.policy import Policy
 from llmarch.compare.report import Report, change_text
 from llmarch.renderers import github, junit, markdown, sarif, text
-from llmarch.sources.aliases import bundled_models
 
-ALL = sorted(bundled_models())
+KINDS = one_of_each_kind()
 RECORD = re.compile(r"""[\[{(]\s*["'\[{(]|\bNone\b|\bTrue\b|\bFalse\b""")
 """The beginning of a record or list as JSON or Python write it, and Python's words."""
 
@@ -29,10 +28,10 @@ def entry(alias: str) -> Entry:
     return make_entry(reading(alias))
 
 
-@pytest.mark.parametrize("old", ALL)
+@pytest.mark.parametrize("old", KINDS)
 def test_values_are_in_words(old: str) -> None:
-    start = ALL.index(old)
-    for new in ALL[start + 1 : start + 90 : 11]:
+    start = KINDS.index(old)
+    for new in KINDS[start + 1 : start + 90 : 11]:
         for change in group_alike(reported_changes(entry(old), entry(new))):
             assert not RECORD.search(change_text(change)), change
 

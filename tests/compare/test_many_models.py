@@ -32,6 +32,7 @@ def many(hub: Hub, run: Run) -> Hub:
     return hub
 
 
+@pytest.mark.sweep  # other tests run the same lines
 def test_a_lock_of_100_models_in_one_pass(many: Hub, run: Run) -> None:
     other = files("qwen3-0.6b", having(rope_theta=10_000), shards=5)
     for name in (MODELS[3], MODELS[96]):
@@ -65,6 +66,7 @@ def test_connections_are_bounded_whatever_many_models_have(
     assert list(json.loads(Path("llmarch.lock").read_text())["models"]) == names
 
 
+@pytest.mark.sweep  # other tests run the same lines
 def test_two_locks_of_many_models_are_the_same_bytes(many: Hub, run: Run) -> None:
     before = Path("llmarch.lock").read_bytes()
     run("lock", *reversed(MODELS))

@@ -321,6 +321,7 @@ def test_a_lock_with_the_marks_of_a_merge(changed: Hub, run: Run) -> None:
     run("lock", "gpt2", code=2)
 
 
+@pytest.mark.sweep  # other tests run the same lines
 def test_a_hundred_models_in_one_pass(hub: Hub, run: Run) -> None:
     """With few connections at a time, and in the order of the lock."""
     content = files("gpt2-124m")

@@ -34,6 +34,7 @@ def rope_changes(a: Architecture, b: Architecture) -> list[str]:
     return [c.path for c in diff(a, b) if c.path.startswith("mixers.full.rope")]
 
 
+@pytest.mark.sweep  # other tests run the same lines
 @pytest.mark.parametrize("base", BASES)
 def test_the_facts_differ_where_the_frequencies_differ(base: str) -> None:
     rows = [row for row in ROWS if row["base"] == base]

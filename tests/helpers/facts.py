@@ -8,9 +8,11 @@ from typing import Any
 
 import llmarch
 from helpers.paths import SPECS
+from llmarch.architecture.catalogue import iterate_facts
 from llmarch.architecture.schema import Architecture, Evidence
 from llmarch.checkpoint.reading import Reading, configure
 from llmarch.config.vocabulary import build
+from llmarch.sources.aliases import bundled_models
 from llmarch.tensors.template import TensorRow
 
 
@@ -18,6 +20,27 @@ from llmarch.tensors.template import TensorRow
 def reading(alias: str) -> Reading:
     """Return a bundled model as it is loaded."""
     return llmarch.load(alias)
+
+
+@cache
+def alike_models() -> list[list[str]]:
+    """Return the aliases of bundled models in groups: those of a group have the same facts, with
+    other values of the same types.
+
+    What a sweep shows of one of them it shows of all, as long as it is not about values.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for alias in sorted(bundled_models()):
+        facts = iterate_facts(reading(alias).architecture)
+        kinds = tuple((path, type(value).__name__) for path, value in facts)
+        groups.setdefault(kinds, []).append(alias)
+    return list(groups.values())
+
+
+@cache
+def one_of_each_kind() -> list[str]:
+    """Return the first alias of each group of models with the same facts."""
+    return [group[0] for group in alike_models()]
 
 
 @cache

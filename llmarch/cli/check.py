@@ -168,12 +168,12 @@ def check(
         references = refs or []
         if since is not None:
             against = earlier_revision(references, since, against, update)
-        elif against == BASE_MODEL:
-            against = base_reference(references, offline)
         with models_bar() as progress:
             if changed:
                 refuse_another_side(against)
                 done = check_changed(references, lock, options, load, progress)
+            elif against == BASE_MODEL:
+                done = check_base_models(references, options, load, offline=offline)
             else:
                 done = checking.run_check(references, against, lock, options, load, progress)
         if since is not None:
@@ -200,14 +200,25 @@ BASE_MODEL = "base_model"
 """What `--against` takes for the model that the card names."""
 
 
-def base_reference(refs: Sequence[str], offline: bool) -> str:
-    """Return the base model that the card of a model names. Ends the program for wrong usage."""
+def check_base_models(
+    refs: Sequence[str], options: CheckOptions, load: LoadEntry, *, offline: bool
+) -> CheckResult:
+    """Compare a model with those that its card names. Ends the program for wrong usage.
+
+    A merge is compared with each. That a quantised copy is stored in another way is meant.
+    """
     if len(refs) != 1:
         fail("--against base_model: one REF is needed, whose card names it")
-    from ..sources.cards import base_model_of
+    from ..compare.check import as_quantized_copies, check_pairs
+    from ..sources.cards import base_models_of
     from ..sources.references import parse_reference
 
-    return base_model_of(parse_reference(refs[0]), offline=offline)
+    (ref,) = refs
+    bases = base_models_of(parse_reference(ref), offline=offline)
+    done = check_pairs([(ref, name) for name in bases.names], options, load)
+    if bases.relation == "quantized":
+        done = as_quantized_copies(done)
+    return done
 
 
 def earlier_revision(refs: Sequence[str], since: str, against: str | None, update: bool) -> str:
@@ -268,7 +279,7 @@ def with_history(
         return done
     repo, commits = listed_commits(ref, since, MOST_COMMITS)
     steps = walk(repo, commits, load, headers)[:-1]
-    remarks = [commit_remark(step) for step in steps if step.verdict.changes]
+    remarks = [commit_remark(step) for step in steps if step.verdict.changes or step.verdict.error]
     told = replace(verdict, remarks=(*verdict.remarks, *remarks))
     report = replace(done.report, verdicts=(told,))
     return replace(done, report=report)

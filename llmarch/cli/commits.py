@@ -17,7 +17,7 @@ def listed_commits(ref: str, since: str | None, limit: int) -> tuple[str, list[C
     """Return the repository of a reference and its commits, newest first.
 
     since: the revision that the list ends with; None ends it with the first commit.
-    limit: how many commits at most, apart from that of `since`.
+    limit: how many commits at most, apart from the one that the oldest of them is compared with.
 
     Ends the program for a reference that is not a repository, or a revision that is not found.
     """
@@ -33,10 +33,9 @@ def listed_commits(ref: str, since: str | None, limit: int) -> tuple[str, list[C
     from ..sources.hub.history import find_commit, list_commits
 
     until = None
-    most = limit
+    most = limit + 1  # the last one is compared with, where there is one
     if since is not None:
         until = find_commit(replace(reference, revision=since))
-        most = limit + 1
     found = list_commits(reference, most, until)
     if until is not None and (not found or found[-1].id != until):
         if len(found) < most:

@@ -10,7 +10,7 @@ from ..renderers.output import write_text
 from . import app
 from .check import loader
 from .commits import MOST_COMMITS, listed_commits
-from .common import ConfigOnly, Format, Output, Ref, Refresh, examples, models_bar, write
+from .common import PARTIAL, ConfigOnly, Format, Output, Ref, Refresh, examples, models_bar, write
 
 
 @app.command(
@@ -36,14 +36,14 @@ def log(
     refresh: Refresh = False,
 ) -> None:
     """List the commits of a repository that changed the architecture, and what each changed."""
-    from ..compare.history import walk
+    from ..compare.history import is_uncertain, walk
     from ..views.history import history_summary, history_table
 
     repo, commits = listed_commits(ref, since, limit)
     load = loader(offline=False, refresh=refresh)
     with models_bar() as progress:
         steps = walk(repo, commits, load, not config_only, progress)
-    if since is not None:
+    if since is not None or len(steps) > limit:
         steps = steps[:-1]
 
     def document() -> object:
@@ -54,3 +54,5 @@ def log(
     write(format, "table", lambda: history_table(steps), document)
     if format is not Format.json:
         write_text(history_summary(repo, steps))
+    if any(map(is_uncertain, steps)):
+        raise typer.Exit(PARTIAL)

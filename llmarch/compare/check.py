@@ -334,6 +334,28 @@ def check_pair(reference: str, against: str, options: CheckOptions, load: LoadEn
     return replace(verdict, seconds=seconds)
 
 
+def as_quantized_copies(done: CheckResult) -> CheckResult:
+    """Return a check of a quantised copy, in which how it is stored fails nothing.
+
+    A copy that is stored as its base is has a remark.
+    """
+    verdicts: list[Verdict] = []
+    for verdict in done.report.verdicts:
+        stored = [change for change in verdict.changes if change.severity == "quantization"]
+        remark = (
+            "its card says that it is quantized: stored in another way is what it is meant to be"
+        )
+        if not stored:
+            remark = "its card says that it is quantized, but it is stored as its base is"
+        changes = tuple(
+            replace(change, fails=False) if change in stored else change
+            for change in verdict.changes
+        )
+        remarks = verdict.remarks if verdict.error else (*verdict.remarks, remark)
+        verdicts.append(replace(verdict, changes=changes, remarks=remarks))
+    return replace(done, report=replace(done.report, verdicts=tuple(verdicts)))
+
+
 def locked_entry(lock: Lock, name: str, load: LoadEntry) -> Entry:
     """Return an entry of the lock; what an older llmarch wrote is read again. Raises LlmarchError.
 

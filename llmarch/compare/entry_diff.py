@@ -38,6 +38,9 @@ UNREAD_RULES = frozenset(
 )
 """Findings that say why a model was read only in part."""
 
+OF_ADDED_TENSORS = frozenset({"buffers-stored"})
+"""Findings of tensors that are stored besides: the others may have changed in any way."""
+
 UNRELATED_RULES = frozenset({"other-weights", "repo-moved", "unread-key", "index-total-size"})
 """Findings that are not about the tensors that were read."""
 
@@ -272,9 +275,9 @@ def explains_stored_tensors(change: Change) -> bool:
     """Return whether a change is reason enough for other tensors to be stored."""
     if change.severity in ("weights", "quantization"):
         return True
-    if is_about_facts(change.rule):
+    if is_about_facts(change.rule) or change.rule in BESIDE_RULES:
         return False
-    return change.rule not in UNRELATED_RULES
+    return change.rule not in UNRELATED_RULES and change.rule not in OF_ADDED_TENSORS
 
 
 def finding_change(finding: Finding, old: str | None, new: str | None) -> Change:

@@ -6,7 +6,7 @@ read only in part, or has no tensor headers although its lock entry has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ..architecture.schema import Change
@@ -28,6 +28,7 @@ from .observed import key_changes
 from .policy import Policy
 from .report import ComparedSide, Verdict, count_noun
 from .rereading import LoadEntry, read_again
+from .rules import is_about_facts
 
 READING_CHANGED = "reading-changed"
 
@@ -109,6 +110,11 @@ def judge(
             "another llmarch version wrote the lock and reads the same files differently:"
             " `llmarch check --update` adopts it"
         )
+    if _may_be_read_differently(old, expected, new, reported):
+        remarks.append(
+            "another llmarch version wrote the lock, without the config, and the locked commit"
+            " cannot be read again: part of this may be how it is read"
+        )
     against = None
     if old.reference != new.reference:
         against = old.reference
@@ -129,6 +135,16 @@ def judge(
         old_side=compared_side(old),
         new_side=compared_side(new),
     )
+
+
+def _may_be_read_differently(
+    old: Entry, expected: Entry, new: Entry, changes: Iterable[Change]
+) -> bool:
+    """Return whether changes of facts may come from another reading, which nothing can tell."""
+    if expected is not old or old.reading is not None or old.config_source.config:
+        return False
+    is_other_version = old.read_by != new.read_by
+    return is_other_version and any(is_about_facts(change.rule) for change in changes)
 
 
 def compared_side(entry: Entry) -> ComparedSide:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..architecture.frozen import Frozen, frozen
-from ..errors import LlmarchError
+from ..errors import LlmarchError, NotAModel
 from ..sources.progress import Progress, ignore_progress
 from ..sources.raw import abbreviate_commit
 from .at_once import read_at_once
@@ -95,6 +95,17 @@ def walk(
     return steps[::-1]
 
 
+def is_uncertain(step: CommitStep) -> bool:
+    """Return whether a commit may have changed more than was found.
+
+    A commit without a model, such as the first one of most repositories, has nothing to compare.
+    """
+    verdict = step.verdict
+    if verdict.error is not None:
+        return not isinstance(verdict.error, NotAModel)
+    return verdict.partial
+
+
 def commit_lines(step: CommitStep) -> list[str]:
     """Return what a commit changed, a line for each change."""
     verdict = step.verdict
@@ -111,6 +122,8 @@ def commit_lines(step: CommitStep) -> list[str]:
 def commit_remark(step: CommitStep) -> str:
     """Return `8d0b7aa 2026-01-31 (Fix theta): rope-theta-changed`."""
     rules = ", ".join(dict.fromkeys(change.rule for change in step.verdict.changes))
+    if step.verdict.error is not None:
+        rules = "could not be read"
     title = ""
     if step.title:
         title = f"({step.title})"

@@ -271,9 +271,18 @@ def is_short(value: Any) -> bool:
     return isinstance(value, (bool, int, float))
 
 
+def is_gone(change: Change) -> bool:
+    """Return whether a change is that something is no longer found."""
+    if is_about_facts(change.rule) or change.rule in COMPARED:
+        return False
+    return change.new is None and change.old is not None
+
+
 def change_meaning(change: Change) -> str:
     """Return the title of the rule, and what the change breaks here."""
     title = rule_of(change).title
+    if is_gone(change):
+        return f"{title}: no longer so"
     consequence = change.consequence
     if consequence is None:
         consequence = CONSEQUENCES[change.severity]

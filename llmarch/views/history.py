@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..compare.history import CommitStep, commit_lines
+from ..compare.history import CommitStep, commit_lines, is_uncertain
 from ..errors import printable
 from ..sources.raw import abbreviate_commit
 from .documents import Table
@@ -28,4 +28,8 @@ def history_table(steps: Sequence[CommitStep]) -> Table:
 def history_summary(repo: str, steps: Sequence[CommitStep]) -> str:
     """Return `acme/support-bot: 5 commits, 2 of them changed something`."""
     changed = sum(bool(step.verdict.changes) for step in steps)
-    return f"{repo}: {plural(len(steps), 'commit')}, {changed or 'none'} of them changed something"
+    unread = sum(is_uncertain(step) for step in steps)
+    words = f"{repo}: {plural(len(steps), 'commit')}, {changed or 'none'} of them changed something"
+    if unread:
+        words += f", {unread} could not be read as a whole: more may have changed"
+    return words

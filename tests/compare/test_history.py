@@ -66,6 +66,49 @@ def test_a_card_without_one_base_model(
     assert message in err and "--against org/name" in err
 
 
+def test_a_card_that_names_the_model_itself(hub: Hub, run: Run) -> None:
+    hub.add(BOT, {**files("qwen3-0.6b"), **card(f"base_model: {BOT}")})
+    assert "names the model itself" in run("check", BOT, "--against", "base_model", code=2)[1]
+
+
+def test_an_address_is_a_base_model_too(tuned: Hub, run: Run) -> None:
+    tuned.add(BOT, {**files("qwen3-0.6b"), **card(f"base_model: https://huggingface.co/{BASE}")})
+    assert f"against {BASE}" in run("check", BOT, "--against", "base_model")[0]
+
+
+def test_a_merge_is_compared_with_each_of_its_bases(tuned: Hub, run: Run) -> None:
+    tuned.add("acme/other", files("qwen3-0.6b", having(rope_theta=10_000)))
+    merged = card(f"base_model: [{BASE}, acme/other]\nbase_model_relation: merge")
+    tuned.add(BOT, {**files("qwen3-0.6b"), **merged})
+    first, second = run.json("check", BOT, "--against", "base_model", code=1)["verdicts"]
+    assert first["changes"] == []
+    assert THETA in [change["rule"] for change in second["changes"]]
+
+
+def test_an_adapter_has_nothing_to_compare(tuned: Hub, run: Run) -> None:
+    adapter = card(f"base_model: {BASE}\nbase_model_relation: adapter")
+    tuned.add(BOT, {"adapter_config.json": b"{}", **adapter})
+    _, err = run("check", BOT, "--against", "base_model", code=2)
+    assert "is an adapter" in err and f"llmarch check {BASE}" in err
+
+
+@pytest.mark.parametrize("relation", ["quantized", "finetune"])
+def test_that_a_quantised_copy_is_stored_in_another_way_is_meant(
+    tuned: Hub, run: Run, relation: str
+) -> None:
+    """Only if its card says that it is one; what it computes is compared all the same."""
+    told = card(f"base_model: {BASE}\nbase_model_relation: {relation}")
+    in_float32 = lambda t: {n: ("F32", s) for n, (_, s) in t.items()}  # noqa: E731
+    tuned.add(BOT, {**files("qwen3-0.6b", tensors=in_float32), **told})
+    args = ("check", BOT, "--against", "base_model", "--fail-on", "quantization")
+    out, _ = run(*args, code=int(relation == "finetune"))
+    assert ("meant to be" in out) == (relation == "quantized")
+    tuned.push(BOT, {**files("qwen3-0.6b", having(rope_theta=10_000)), **told}, "theta")
+    out, _ = run(*args, code=1)
+    assert THETA in out
+    assert ("stored as its base is" in out) == (relation == "quantized")
+
+
 def test_who_has_no_card(tuned: Hub, run: Run) -> None:
     assert "has no model card" in run("check", "gpt2", "--against", "base_model", code=2)[1]
     assert "REF is needed" in run("check", "--against", "base_model", code=2)[1]
@@ -178,3 +221,18 @@ def test_a_check_since_a_revision_says_when(pushed: Hub, run: Run) -> None:
     assert "REF is needed" in run("check", "--since", "card", code=2)[1]
     assert "neither" in run("check", BOT, "--since", "card", "--against", BASE, code=2)[1]
     assert "no repository" in run("check", "gpt2", "--since", "card", code=2)[1]
+
+
+def test_the_oldest_of_a_limit_is_compared_with_the_one_before(pushed: Hub, run: Run) -> None:
+    assert history(run, BOT, "--limit", "1") == {"Upload context": ["context-changed"]}
+    assert len(history(run, BOT, "--limit", "50")) == 8
+
+
+def test_a_commit_that_cannot_be_read_is_uncertain(pushed: Hub, run: Run) -> None:
+    """But one without a model, as the first of most repositories is, has nothing to compare."""
+    run("log", BOT)
+    pushed.push(BOT, {**files("qwen3-0.6b"), "config.json": b"{broken"}, "broken")
+    out, _ = run("log", BOT, code=4)
+    assert "1 could not be read as a whole" in out
+    pushed.push(BOT, files("qwen3-0.6b"), "again")
+    assert "(Upload broken): could not be read" in run("check", BOT, "--since", "theta", code=1)[0]

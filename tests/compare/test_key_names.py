@@ -18,7 +18,7 @@ from llmarch.checkpoint.reading import read_model
 from llmarch.compare.config_keys import config_words
 from llmarch.compare.entry_diff import find_differences
 from llmarch.compare.lock import Entry, make_entry
-from llmarch.compare.report import change_text, value_text
+from llmarch.compare.report import change_meaning, change_text, value_text
 from llmarch.compare.rules import is_about_facts
 from llmarch.errors import LlmarchError
 from llmarch.sources.aliases import bundled_models
@@ -184,6 +184,13 @@ def test_values_of_keys_are_in_words(value: Any, words: str) -> None:
 def test_what_is_no_json_stays() -> None:
     for text in ("sha256:12ab", "removed", "12e45678", "{broken"):
         assert config_words(text) == text
+
+
+def test_what_is_no_longer_found_breaks_nothing() -> None:
+    gone = Change(
+        rule="tensor-missing", path="score.weight", old="1 tensor", new=None, severity="info"
+    )
+    assert change_meaning(gone) == "tensors are missing: no longer so"
 
 
 def test_runs_that_repeat_are_told_once() -> None:

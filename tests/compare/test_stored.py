@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.checkpoint_fixtures import table_of
-from helpers.models import Tensors, fixture, with_dtype, with_prefix
+from helpers.checkpoints import write
+from helpers.models import Tensors, files, fixture, with_dtype, with_prefix
+from helpers.program import Run
 
 from llmarch.compare.stored import StoredRow, stored_differences, stored_rows
 
@@ -76,3 +80,20 @@ def test_several_differences_are_several_phrases() -> None:
     shapes = {name: (d, (*s, 1)) for name, (d, s) in tensors.items()}
     (said,) = stored_differences(rows(tensors), rows(shapes))
     assert said.startswith("other shapes: ") and said.endswith(" more")
+
+
+def test_a_buffer_that_was_added_hides_no_other_prefix(run: Run, tmp_path: Path) -> None:
+    """Findings of tensors that are stored besides explain nothing of the others."""
+    folder = tmp_path / "model"
+    write(folder, files("qwen3-0.6b"))
+    lock = str(tmp_path / "llmarch.lock")
+    run("lock", str(folder), "-o", lock)
+
+    def renamed(tensors: dict[str, Any]) -> dict[str, Any]:
+        found = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
+        return found | {"layers.0.self_attn.rotary_emb.inv_freq": ("F32", (64,))}
+
+    write(folder, files("qwen3-0.6b", tensors=renamed))
+    document = run.json("check", "--lock", lock)
+    rules = [change["rule"] for change in document["verdicts"][0]["changes"]]
+    assert {"buffers-stored", "stored-tensors-changed"} <= {*rules}

@@ -145,16 +145,26 @@ def test_settings_of_the_docs(models: Hub) -> None:
     shell(f"llmarch lock {BOT}@main && llmarch check")
 
 
-def test_gitlab_of_the_docs(models: Hub) -> None:
-    """Its script, but for the installation, which is that of the shelf."""
-    job = yaml.safe_load(blocks("docs/ci.md", "GitLab CI", "yaml")[0])["llmarch"]
+def test_the_template_for_gitlab(models: Hub) -> None:
+    """Its script, but for the installation, as a runner has it; the docs include it."""
+    document = yaml.safe_load((ROOT / "templates" / "llmarch.yml").read_text())
+    job, variables = document["llmarch"], document["variables"]
+    included = yaml.safe_load(blocks("docs/ci.md", "GitLab CI", "yaml")[0])
+    assert included["include"][0]["remote"].endswith("/templates/llmarch.yml")
+    assert set(included["llmarch"]["variables"]) <= set(variables)
     install, check = job["script"]
-    assert install == "pip install llmarch"
-    shell(f"llmarch lock {BOT}@main && {check}")
+    assert install == 'pip install --quiet "$LLMARCH_INSTALL"'
+    cache = str(Path(".llmarch-cache").absolute())
+    env = {"LLMARCH_LOCK": variables["LLMARCH_LOCK"], "LLMARCH_CACHE": cache}
+    assert variables["LLMARCH_CACHE"].endswith(f"/{Path(cache).name}")
+    shell(f"llmarch lock {BOT}@main && {check}", **env)
     push_theta(models)
-    shell(check, code=1)
-    report = job["artifacts"]["reports"]["junit"]
-    assert job["artifacts"]["when"] == "always" and "rope-theta-changed" in Path(report).read_text()
+    shell(check, code=1, **env)
+    reports = job["artifacts"]["reports"]
+    assert job["artifacts"]["when"] == job["cache"]["when"] == "always"
+    assert job["cache"]["paths"] == [f"{Path(cache).name}/"] and Path(cache).is_dir()
+    assert "rope-theta-changed" in Path(reports["junit"]).read_text()
+    assert json.loads(Path(reports["codequality"]).read_text())
 
 
 def test_workflow_of_the_docs() -> None:

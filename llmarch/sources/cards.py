@@ -60,10 +60,8 @@ def base_models_of(reference: Reference, *, offline: bool) -> BaseModels:
         raise UnknownReference(f"{where} names several base models: {names}", NAME_ONE)
     for name in named:
         if not NAME.fullmatch(name):  # a card must not lead to files of this machine
-            raise UnknownReference(
-                f"{shown}: the base_model of {CARD} is not a repository on the Hub: {printable(name)}",
-                NAME_ONE,
-            )
+            problem = f"is not a repository on the Hub: {printable(name)}"
+            raise UnknownReference(f"{shown}: the base_model of {CARD} {problem}", NAME_ONE)
         if name.lower() == (reference.repo_id or "").lower():
             raise UnknownReference(f"{where} names the model itself as its base_model", NAME_ONE)
     return BaseModels(tuple(named), relation)

@@ -53,9 +53,9 @@ def test_a_fine_tune_against_the_base_model_of_its_card(tuned: Hub, run: Run) ->
         (card("license: mit"), "names no base_model"),
         (card("base_model: [a/b, c/d]"), "several base models: a/b, c/d"),
         (card("base_model: [a/b"), "is not valid YAML"),
-        (card("base_model: /etc/passwd"), "no repository on the Hub: /etc/passwd"),
-        (card("base_model: ../other"), "no repository on the Hub: ../other"),
-        (card("base_model: ./config.json"), "no repository on the Hub"),
+        (card("base_model: /etc/passwd"), "not a repository on the Hub: /etc/passwd"),
+        (card("base_model: ../other"), "not a repository on the Hub: ../other"),
+        (card("base_model: ./config.json"), "not a repository on the Hub"),
     ],
 )
 def test_a_card_without_one_base_model(
@@ -206,7 +206,7 @@ def test_since_a_revision(pushed: Hub, run: Run) -> None:
     assert "--limit reads more" in run("log", BOT, "--since", "upload", "--limit", "2", code=2)[1]
     assert "is not among" in run("log", f"{BOT}@card", "--since", "theta", code=2)[1]
     assert "no revision x" in run("log", BOT, "--since", "x", code=3)[1]
-    assert "no repository" in run("log", "gpt2", code=2)[1]
+    assert "not a repository" in run("log", "gpt2", code=2)[1]
     assert "no repository" in run("log", "acme/none", code=3)[1]
 
 
@@ -220,7 +220,7 @@ def test_a_check_since_a_revision_says_when(pushed: Hub, run: Run) -> None:
     run("check", BOT, "--since", "mended", "--fail-on", "capacity", code=1)
     assert "REF is needed" in run("check", "--since", "card", code=2)[1]
     assert "neither" in run("check", BOT, "--since", "card", "--against", BASE, code=2)[1]
-    assert "no repository" in run("check", "gpt2", "--since", "card", code=2)[1]
+    assert "not a repository" in run("check", "gpt2", "--since", "card", code=2)[1]
 
 
 def test_the_oldest_of_a_limit_is_compared_with_the_one_before(pushed: Hub, run: Run) -> None:

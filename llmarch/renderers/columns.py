@@ -33,6 +33,9 @@ INDENT = 2
 """Blanks before rows of a section, and before what stands below a label."""
 
 _WORD = re.compile(r"\s*\S+")
+_UNITS = r"[KMGT]i?B(?:/s)?|[BM]|[KMGTP]?FLOPS?(?:/s)?|%|ms|tokens?(?:/s)?|layers?|heads?|dims"
+_TOGETHER = re.compile(rf"\s*(?:\d[\d.,]* (?:{_UNITS})(?![\w/])\S*|(?:\d\S* )?[×÷] \d\S*|\S+)")
+"""A number with its unit, a sign with its number, or one word: kept on one line."""
 _BREAK = re.compile(r"(?<=[^\s./_\-][./_\-])(?=[\w{])(?:(?<!\d.)|(?!\d))(?<!\de-)")
 """A place inside a word where it may be broken: after a separator that is not in a number."""
 
@@ -82,16 +85,25 @@ def spans(line: str, width: int) -> tuple[tuple[int, int], ...]:
 
 
 def _units(line: str, width: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts that are kept whole: words, their pieces where they are too wide."""
-    for word in _WORD.finditer(line):
-        if cell_len(word.group().lstrip()) <= width:
-            yield word.span()
+    """Yield the parts that are kept whole: numbers with units, words, pieces of wide ones."""
+    for together in _TOGETHER.finditer(line):
+        if cell_len(together.group().lstrip()) <= width:
+            yield together.span()
             continue
-        for first, last in _pieces(line, *word.span()):
-            if cell_len(line[first:last].lstrip()) <= width:
-                yield first, last
-            else:
-                yield from ((i, i + 1) for i in range(first, last))
+        for word in _WORD.finditer(line, *together.span()):
+            yield from _parts_of_word(line, *word.span(), width)
+
+
+def _parts_of_word(line: str, start: int, end: int, width: int) -> Iterator[tuple[int, int]]:
+    """Yield a word, its pieces where it is too wide, or the characters of these."""
+    if cell_len(line[start:end].lstrip()) <= width:
+        yield start, end
+        return
+    for first, last in _pieces(line, start, end):
+        if cell_len(line[first:last].lstrip()) <= width:
+            yield first, last
+        else:
+            yield from ((i, i + 1) for i in range(first, last))
 
 
 def _pieces(line: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -174,15 +174,18 @@ def memory(v: MemoryView) -> None:
     out.show(text(v.asked, "dim"), below=1)
     if v.warnings:
         out.show(text("\n".join(v.warnings), "yellow"), below=1)
-    for part in split(v.table, out.width):
+    for i, part in enumerate(split(v.table, out.width)):
+        if i:
+            out.print()
         table(part, out)
-        out.print()
     if v.lines:
-        labelled(out, v.lines)
         out.print()
+        labelled(out, v.lines)
     if v.plot:
+        out.print()
         out.show(text("\n".join(plot.plot_lines(v.plot, out.width - 2))))
-    out.print()
+    if v.notes:
+        out.print()
     print_notes(out, v.notes)
 
 

@@ -252,3 +252,13 @@ def test_a_section_spans_its_row() -> None:
     short = Table(["", "fits"], [["a", "yes"]], {0: "A"})
     wide = replace(short, sections={0: "A title that is wider than the first column"})
     assert table_lines(short, 40)[2:] == table_lines(wide, 40)[3:]
+
+
+@pytest.mark.parametrize("width", range(11, 61))
+def test_a_number_stays_with_its_unit(width: int) -> None:
+    """Where the two have room; nothing is lost, whatever the width."""
+    line = "4k 274 MiB · 40k (max) 5.62 GiB at 3,350 GB/s, blocks 128 × 128, YaRN × 40, 36 layers"
+    lines = text_lines(line, width)
+    assert " ".join(lines).split() == line.split()
+    for pair in ("274 MiB", "5.62 GiB", "128 × 128", "× 40", "36 layers"):
+        assert any(pair in part for part in lines), (width, lines)

@@ -66,7 +66,7 @@ Next:
    tests/helpers/model_types.py, leave `defaults` and `config_class` empty, and add a checkpoint to
    tests/fixtures/headers/.
 3. A spec with the published config (specs/README.md), then `make docs`.
-   A norm that is no RMSNorm, an MLP without a gate, a block with biases: blocks.layer_norm and
+   A norm that is not an RMSNorm, an MLP without a gate, a block with biases: blocks.layer_norm and
    families/gpt2.py show these; with other names of norms give final_norm and the step too.
 4. Facts that no count would catch (scales, windows, norms, RoPE) in tests/config/families/.
 5. `make fast`, then `make test check`.

@@ -120,7 +120,10 @@ def _server_words(words: Sequence[str]) -> tuple[Engine, list[str]]:
         for engine in ENGINES.values():
             if not _is_program(word, engine):
                 continue
-            return engine, _until_operator(words[position + 1 :])
+            said = _until_operator(words[position + 1 :])
+            if said[:1] and said[0] in engine.launch_others:
+                raise PlanError(f"{word} {said[0]} starts no server")
+            return engine, said
     for position, word in enumerate(words):
         for engine in ENGINES.values():
             if any(image in word for image in engine.launch_images):

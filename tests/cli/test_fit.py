@@ -225,6 +225,11 @@ MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
     ("vllm serve a/b --cpu-offload-gb 1.5", lambda o: o.engine_options.offload_bytes == 3 * 2**29),
     ("vllm serve a/b --num-gpu-blocks-override 512", lambda o: o.engine_options.blocks == 512),
     ("vllm serve a/b --dtype float32", lambda o: o.weights == "fp32"),
+    (
+        "vllm serve a/b --speculative-config.method mtp "
+        "--speculative-config.num_speculative_tokens 3",
+        lambda o: o.speculative and o.engine_options.draft_tokens == 3,
+    ),
 ]
 
 
@@ -367,3 +372,9 @@ def test_what_a_converter_makes_of_a_quantised_checkpoint(run: Run) -> None:
     found = run.document("gpt-oss-20b", "--gpus", "1xL40S", "--engine", "llama.cpp")
     assert found["plan"]["one_copy"]["weights"] < 15e9
     assert "gpt-oss-20b-MXFP4.gguf" in found["launch"]
+
+
+def test_what_starts_no_server_is_told(run: Run) -> None:
+    for command in ("bench serve", "chat", "collect-env"):
+        _, err = run("--from", f"vllm {command} --model qwen3-8b", "--gpus", "H100", code=2)
+        assert "starts no server" in err

@@ -218,6 +218,8 @@ class Engine:
     """Flags of the command line and the option of a plan that each sets."""
     launch_programs: tuple[str, ...] = ()
     """Programs and modules by which the command line is known."""
+    launch_others: tuple[str, ...] = ()
+    """Commands of the programs that start no server."""
     launch_images: tuple[str, ...] = ()
     """Parts of names of container images whose entry point is the server."""
     launch_positional: bool = False

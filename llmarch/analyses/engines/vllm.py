@@ -407,6 +407,7 @@ class VLLM(Engine):
         "vllm.entrypoints.api_server",
         "vllm.entrypoints.cli.main",
     )
+    launch_others = ("bench", "chat", "complete", "run-batch", "collect-env", "launch")
     launch_images = ("vllm-openai", "vllm/vllm")
     launch_positional = True
     launch_suffixes = True
@@ -492,6 +493,9 @@ class VLLM(Engine):
         "--kv-cache-memory": "pool_bytes",
         "--speculative-config": "speculative",
         "-sc": "speculative",
+        "--speculative-config.method": "draft_method",
+        "--speculative-config.model": "draft_model",
+        "--speculative-config.num-speculative-tokens": "draft_tokens",
         "--spec-method": "draft_method",
         "--spec-model": "draft_model",
         "--spec-tokens": "draft_tokens",

@@ -503,8 +503,10 @@ def position_lines(a: Architecture) -> list[str]:
     mixers = softmax_mixers(a)
     if not mixers:
         return [context]
-    if any(isinstance(m, Attention) and m.alibi is not None for m in mixers.values()):
-        return [f"ALiBi · {context}"]
+    slopes = {m.alibi for m in mixers.values() if isinstance(m, Attention)} - {None}
+    if slopes:
+        smallest = ", ".join(f"2^−{slope:g}" for slope in slopes if slope is not None)
+        return [f"ALiBi, slopes to {smallest} · {context}"]
     if not has_rotary(a):
         return [f"NoPE: no positional encoding in attention · {context}"]
     return [*rotary_lines(a), context]
@@ -541,7 +543,10 @@ def rope_word(rope: Rope, m: Softmax) -> str:
         words.append(name + details)
     if rope.sections:
         axes = len(rope.sections)
-        words.append(f"{axes} axes")
+        pairs = ", ".join(map(str, rope.sections))
+        words.append(f"{axes} axes of {pairs} pairs")
+    if rope.span is not None and rope.span != rope.rotary_dim:
+        words.append(f"frequencies laid out over {rope.span} dims")
     return ", ".join(words)
 
 

@@ -7,14 +7,17 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from helpers.facts import reading
 
 import llmarch
 from llmarch.architecture.layers import mixer_names
+from llmarch.architecture.paths import replace_value
 from llmarch.architecture.schema import RopeScaling
 from llmarch.sources.aliases import bundled_models
 from llmarch.views import attention, feed_forward, model, tables
 from llmarch.views.evidence import value_in
 from llmarch.views.exact_values import exact_text
+from llmarch.views.model import model_sheet
 from llmarch.views.wording import pattern
 
 SPECS = sorted(bundled_models())
@@ -254,3 +257,17 @@ def test_a_pattern_says_how_its_last_group_differs(names: str, expected: str | N
         kinds[name] = replace(kind, steps=(replace(first, branches=(branch,)), *rest))
     a = replace(a, mixers=mixers, layer_kinds=kinds, layers=tuple(names))
     assert pattern(a) == expected
+
+
+@pytest.mark.parametrize(
+    ("alias", "path", "value"),
+    [
+        ("mpt-7b", "mixers.full.alibi", 9.0),
+        ("gemma4-26b", "mixers.full.rope.span", 256),
+        ("qwen3-vl-8b", "mixers.full.rope.sections", (20, 20, 24)),
+    ],
+)
+def test_plain_show_has_details_of_positions(alias: str, path: str, value: object) -> None:
+    old = reading(alias)
+    new = replace(old, architecture=replace_value(old.architecture, path, value))
+    assert model_sheet(new) != model_sheet(old)

@@ -40,6 +40,8 @@ GPU_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 40, 48, 56, 64)
 machines."""
 NODE_GPUS = 8
 """GPUs of a usual machine: tensor parallelism stays within one."""
+GGUF_EXPERTS = {"mxfp4": "mxfp4", "fp4": "mxfp4", "nvfp4": "nvfp4"}
+"""The formats of experts that GGUF files keep, by those of checkpoints."""
 MOST_LAYOUTS = 6
 """Layouts that are shown."""
 
@@ -239,6 +241,8 @@ def checkpoint_to_load(reading: Reading, options: PlanOptions) -> LoadedCheckpoi
     """
     name, engine = model_name(reading), parse_engine(options.engine)
     format = canonical_format(options.weights or "as-stored")
+    if format == "as-stored" and engine.weight_formats:
+        return LoadedCheckpoint(name, file_format(reading, engine))
     if format == "as-stored" or engine.weight_formats:
         return LoadedCheckpoint(name, format.replace("as-stored", ""))
     if is_stored_as(reading, format):
@@ -250,7 +254,20 @@ def checkpoint_to_load(reading: Reading, options: PlanOptions) -> LoadedCheckpoi
         f"{engine.name} does not make {format} of this checkpoint as it loads it: {placeholder} "
         "stands for a checkpoint in that format"
     )
+    if format in engine.formats_not_loaded:
+        note = f"{engine.name} {engine.version} loads no {format}: {placeholder} stands for nothing"
     return LoadedCheckpoint(placeholder, notes=(note,))
+
+
+def file_format(reading: Reading, engine: Engine) -> str:
+    """Return the format of the file of its own that an engine loads a model from."""
+    weights = resolve_requested_weights(reading, None, engine)
+    stored = SHORT_DTYPES.get(reading.architecture.dtype or "", "")
+    if weights.experts:
+        return GGUF_EXPERTS[weights.experts]
+    if weights.name == "as-stored":
+        return stored
+    return weights.name
 
 
 def is_stored_as(reading: Reading, format: str) -> bool:

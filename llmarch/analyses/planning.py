@@ -238,8 +238,11 @@ class ModelPlanner:
             plan = planner.plan(request, convention, weights)
         except ValueError as error:
             raise PlanError(f"{name}: {error}") from error
+        warnings = list(plan.warnings)
         if planner is not self.planner:
-            plan = replace(plan, warnings=(*plan.warnings, SUPPOSED_MTP))
+            warnings.append(SUPPOSED_MTP)
+        warnings += conversion_warnings(a, options)
+        plan = replace(plan, warnings=tuple(warnings))
         curve: list[tuple[int, int]] = []
         if longest is not None:
             curve = _cache_curve(planner, request, convention, longest)
@@ -436,6 +439,19 @@ def resolve_cache_dtype(
     if a.dtype == "float16":
         return "fp16"
     return "bf16"
+
+
+def conversion_warnings(a: Architecture, options: PlanOptions) -> list[str]:
+    """Return that an engine has no weights in the stored format, as a sentence; empty if it has."""
+    engine, declared = parse_engine(options.engine), a.quantization
+    asked = canonical_format(options.weights or "as-stored")
+    if declared is None or asked != "as-stored" or engine.keeps_quantised(declared):
+        return []
+    smaller = ", ".join(engine.smaller_formats)
+    return [
+        f"{engine.name} loads no {declared.method}, which its converter writes in bf16: planned as "
+        f"stored, --weights names a format that it has ({smaller})"
+    ]
 
 
 def resolve_requested_weights(

@@ -41,6 +41,8 @@ nvfp4: an 8-bit scale per 16.
 """
 GGML_MIXES = tuple(name for name in GGML_FILES if name not in GGML_BITS)
 """File types that are not types of a matrix."""
+GGML_FORMATS = (*GGML_BITS, *GGML_MIXES)
+"""Types and file types of GGUF files."""
 SIXTEEN_BITS = ("bf16", "fp16")
 WEIGHT_FORMATS = tuple(
     dict.fromkeys((*SIXTEEN_BITS, "fp32", *FORMAT_BITS, *GGML_BITS, *GGML_MIXES, "as-stored"))

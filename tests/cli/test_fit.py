@@ -58,6 +58,41 @@ def test_every_engine(run: Run, engine: str, ref: str) -> None:
         assert parallel.decode_context == wanted["decode_context"]
 
 
+@pytest.mark.parametrize(
+    ("ref", "weights", "file", "warned"),
+    [
+        ("deepseek-v3", None, "DeepSeek-V3-BF16.gguf", True),
+        ("deepseek-v3", "q8_0", "DeepSeek-V3-Q8_0.gguf", False),
+        ("gpt-oss-20b", None, "gpt-oss-20b-MXFP4.gguf", False),
+        ("qwen3-8b", None, "Qwen3-8B-BF16.gguf", False),
+        ("phi-2", None, "phi-2-F32.gguf", False),
+    ],
+)
+def test_a_gguf_file_of_a_model_as_stored(
+    run: Run, ref: str, weights: str | None, file: str, warned: bool
+) -> None:
+    """Its name says what it holds, and a stored format that no file has is warned of."""
+    args = [ref, "--gpus", "H200", "--engine", "llama.cpp", "--context", "2k"]
+    if weights:
+        args += ["--weights", weights]
+    found = run.document(*args)
+    assert f" {file} " in found["launch"]
+    said = [line for line in found["plan"]["warnings"] if "its converter writes in bf16" in line]
+    assert bool(said) == warned
+
+
+@pytest.mark.parametrize("method", ["fp8_per_tensor", "fp8_per_block", "fp8_per_channel"])
+def test_online_methods_of_vllm(run: Run, method: str) -> None:
+    """vLLM 0.33.0 refuses plain `fp8` of 16 bits; fit asks for what it has."""
+    line = f"vllm serve qwen3-8b --quantization {method} --max-model-len 8192"
+    read = run.document("--from", line, "--gpus", "H100")["plan"]
+    assert read["weights"]["format"] == "fp8"
+    asked = run.document("qwen3-8b", "--weights", "fp8", "--gpus", "H100")
+    assert "--quantization fp8_per_block" in asked["launch"]
+    none = run.document("qwen3-8b", "--weights", "nf4", "--gpus", "H100")["notes"]
+    assert any("0.33.0 loads no nf4" in note for note in none)
+
+
 def test_text(run: Run) -> None:
     out, _ = run("qwen3-8b", "--gpus", "L40S")
     for text in ("1 × L40S are the fewest", "vllm serve Qwen/Qwen3-8B", "KV cache memory"):

@@ -20,6 +20,7 @@ from ...architecture.schema import (
     LatentAttention,
     LinearAttention,
     Mixer,
+    Quantization,
 )
 from ..cache_parts import (
     ELEMENT_BYTES,
@@ -78,6 +79,8 @@ class Engine:
     online_formats: dict[str, tuple[str, ...]] = {}
     """Formats that it makes of a checkpoint in 16 bits as it loads it, and the words of its command
     line for each."""
+    formats_not_loaded: tuple[str, ...] = ()
+    """Formats of weights that other versions may load, the one that was read does not."""
     cache_dtypes: tuple[str, ...] = ()
     """Dtypes in which it keeps a cache; empty: any."""
     has_sparse_layouts: bool = False
@@ -251,6 +254,10 @@ class Engine:
         return []
 
     # --- the memory of a GPU
+
+    def keeps_quantised(self, quantization: Quantization) -> bool:
+        """Return whether it loads weights that are stored so, and not in 16 bits instead."""
+        return True
 
     def checks_columns(self, a: Architecture) -> bool:
         """Return whether queries, keys and values of a rank must be whole blocks each."""

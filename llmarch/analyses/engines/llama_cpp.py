@@ -19,7 +19,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
-from ...architecture.schema import Architecture, Attention, LinearAttention, Mixer
+from ...architecture.schema import (
+    Architecture,
+    Attention,
+    LinearAttention,
+    Mixer,
+    Quantization,
+)
 from ..cache_parts import GGML_BLOCK_BYTES, CachePart, Convention, kv_entry_bytes
 from ..ggml_files import GGML_FILES
 from ..sharding import Placement, usual_placement
@@ -343,6 +349,15 @@ class LlamaCpp(Engine):
             words += ["-ctk", names.get(keys, keys)]
             words += ["-ctv", names.get(values or keys, values or keys)]
         return words
+
+    def keeps_quantised(self, quantization: Quantization) -> bool:
+        """Return whether a GGUF file has weights as they are stored: of 4-bit floats alone.
+
+        Others are written in 16 bits (conversion/base.py dequant_model), unless llama-quantize
+        makes another file type of them.
+        """
+        words = f"{quantization.method} {quantization.format} {quantization.experts}"
+        return "fp4" in words or "gguf" in words
 
     def placement(
         self, a: Architecture, stages: int, gpu: GPUTraits, options: EngineOptions

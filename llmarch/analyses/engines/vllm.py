@@ -22,6 +22,7 @@ from ...architecture.schema import (
     Mixer,
 )
 from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
+from ..weight_formats import FORMAT_BITS, GGML_FORMATS
 from .base import Engine, LayerParts, configured_state_dtype, has_latents, has_states, has_windows
 from .estimates import (
     AMD_NAMES,
@@ -79,6 +80,9 @@ VLLM_CACHE_WORDS = {
     "int4_per_token_head": "int4_per_token_head",
 }
 """What --kv-cache-dtype calls the dtypes (vllm/config/cache.py CacheDType)."""
+NOT_LOADED = ("nf4", *(name for name in GGML_FORMATS if name not in FORMAT_BITS))
+"""Formats of weights that it has no loader for: there is neither bitsandbytes nor GGUF in
+model_executor/layers/quantization/__init__.py QuantizationMethods."""
 UNSORTED_VERSION = (0, 17)
 """Since when sampling does not sort the logits, by logs of 0.16.0 and 0.17.0."""
 GRAPHS_VERSION = (0, 21)
@@ -397,6 +401,7 @@ class VLLM(Engine):
         "mxfp4": ("--quantization", "mxfp4"),
     }
     """Of older versions are `fp8` and `bitsandbytes` (vllm/config/quantization.py)."""
+    formats_not_loaded = NOT_LOADED
     has_version_rules = True
     follows_checkpoint = True
     divides_experts_across_groups = True

@@ -18,6 +18,8 @@ class Conflict(NamedTuple):
     path: str
     old: Any
     new: Any
+    absent_key: str | None = None
+    """The key of the config that would say so, if the config does not have it."""
 
 
 def conflict_finding(
@@ -30,7 +32,10 @@ def conflict_finding(
     """
     old = format_value(conflict.old)
     new = format_value(conflict.new)
-    message = f"{old} in the config, {new} according to {names[0]}"
+    source = "in the config"
+    if conflict.absent_key is not None:
+        source = f"as the config has no {conflict.absent_key}"
+    message = f"{old} {source}, {new} according to {names[0]}"
     if len(names) > 1:
         message += f" and {len(names) - 1} more"
     if other_explanations:

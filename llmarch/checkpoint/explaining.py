@@ -18,6 +18,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import Any, NamedTuple
 
+from ..architecture.frozen import Frozen
 from ..architecture.paths import find_value, last_part, replace_value
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..tensors.conversion import Conversion
@@ -172,7 +173,7 @@ class _Search:
         Facts by themselves are tried where no key of the config explains all.
         """
         sizes = self.sizes(current)
-        if not sizes and not current.misfits:
+        if not current.problems:
             return []
         found = self.explanations(self.keys_of_config(), current, sizes)
         if not any(self.explains_all(h.outcome) for h in found):
@@ -249,15 +250,17 @@ class _Search:
                 return [choice for choice in choices if choice != now]
 
         value = self.value(knob, variant)
-        if value <= 0:
-            return []
+        if not value or value < 0:
+            return self.values_instead_of_none(knob, current)
         values: Counter[int] = Counter()
-        for other in (2 * value, value // 2 or value + 1, value + 1):
+        rewires = False
+        for other in (value // 2 or value + 1, 2 * value, value + 1):
             tried = self.variant({**variant.changes, knob: other})
             if tried is None:
                 continue
             if tried.rows == variant.rows:
                 return []
+            rewires = tried.architecture.layers != variant.architecture.layers
             outcome = self.outcome(tried, sizes)
             for size in sizes:
                 values.update(_solutions(size, value, other, _size_in(outcome, size)))
@@ -266,10 +269,32 @@ class _Search:
         del values[value]
         # A fact is no larger than the sizes that it is a factor of.
         largest = max((size.stored for size in sizes), default=0)
-        return [v for v, _ in values.most_common() if v <= largest][:MAX_TRIALS]
+        likely = [v for v, _ in values.most_common() if v <= largest][:MAX_TRIALS]
+        if rewires and not likely:
+            likely = [v for v in range(1, MAX_TRIALS + 1) if v != value]
+        if any(kind == "missing" for kind, _ in current.problems):
+            likely.append(0)
+        return likely
 
-    def value(self, knob: _Knob, variant: _Variant) -> int:
-        """Return the present value of a key or fact."""
+    def values_instead_of_none(self, knob: _Knob, current: _Outcome) -> list[int]:
+        """Return the values of a count that is 0 or absent, if tensors have no place without it.
+
+        They are 1, and what the sizes that 1 gives have to be multiplied by.
+        """
+        if not current.matching.extra:
+            return []
+        tried = self.variant({**current.variant.changes, knob: 1})
+        if tried is None or tried.rows == current.variant.rows:
+            return []
+        factors: Counter[int] = Counter()
+        for size in self.sizes(self.outcome(tried)):
+            factor, rest = divmod(size.stored, size.expected)
+            if not rest:
+                factors[factor] += 1
+        return [1, *(factor for factor, _ in factors.most_common(MAX_TRIALS))]
+
+    def value(self, knob: _Knob, variant: _Variant) -> int | None:
+        """Return the present value of a key or fact, None for none."""
         if not knob.is_key:
             return find_value(variant.architecture, knob.name)
         assert self.keys is not None
@@ -368,7 +393,15 @@ class _Search:
             old = f"{knob.name} {self.keys.values[knob.name]}"
             return Conflict(path, old, f"{knob.name} {variant.changes[knob]}")
         old = find_value(self.architecture, path)
-        return Conflict(path, old, find_value(variant.architecture, path))
+        new = find_value(variant.architecture, path)
+        if isinstance(old, Frozen) or isinstance(new, Frozen):  # something that is there or not
+            old, new = old is not None, new is not None
+        return Conflict(path, old, new, self.absent_key(knob))
+
+    def absent_key(self, knob: _Knob) -> str | None:
+        """Return the name of a key that the config does not have, None for any other knob."""
+        is_absent = self.keys is not None and knob.is_key and knob.name in self.keys.assumed
+        return knob.name if is_absent else None
 
     def new_facts(self, before: _Outcome, hypothesis: _Hypothesis) -> list[str]:
         """Return the facts that a hypothesis adds to those that have other values already."""

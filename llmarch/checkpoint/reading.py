@@ -269,8 +269,12 @@ def key_variants(data: dict[str, Any], config: ConfigKeys) -> KeyVariants:
         return KeyVariant(build_architecture(family, keys, evidence), evidence)
 
     if config.file == "params.json":  # its keys have other names
-        return KeyVariants(data, None, read)
-    return KeyVariants(data, config.read_keys, read)
+        from ..config.mistral_native import native_name
+
+        named = {native_name(key): value for key, value in config.assumed.items()}
+        assumed = {key: value for key, value in named.items() if key is not None}
+        return KeyVariants(data, None, read, assumed)
+    return KeyVariants(data, config.read_keys, read, config.assumed)
 
 
 def build_with_template(

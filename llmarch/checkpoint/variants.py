@@ -40,20 +40,36 @@ Read = Callable[[dict[str, Any]], KeyVariant]
 class KeyVariants:
     """A config, read again with other values of single keys."""
 
-    def __init__(self, data: Mapping[str, Any], read_keys: set[str] | None, read: Read) -> None:
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        read_keys: set[str] | None,
+        read: Read,
+        assumed: Mapping[str, int | None] | None = None,
+    ) -> None:
         """Take what a config says.
 
         read_keys: the dotted keys that the family asked for; None if the file has other names.
         read: reads a config like this one. What it raises means that the values make no model.
+        assumed: the counts that the family takes for keys that the file does not have, by dotted
+        key; None for no count.
         """
         self._data = data
         self._read = read
         self._layers_left = MAX_LAYERS_READ
         self._paths = dict(_integer_paths(data, ()))
-        self.values = {key: _value_at(data, path) for key, path in self._paths.items()}
-        """The integers of the config that have to do with the architecture, by dotted key."""
+        self.values: dict[str, int | None] = {
+            key: _value_at(data, path) for key, path in self._paths.items()
+        }
+        """The counts of the config that have to do with the architecture, by dotted key: those
+        that the file has, then those that the family takes for others; None for no count."""
         if read_keys is not None:
             self.values = {key: v for key, v in self.values.items() if key in read_keys}
+        self.assumed = {k: v for k, v in (assumed or {}).items() if k not in self.values}
+        """Those that the file does not have, or has as null."""
+        self.values.update(self.assumed)
+        for key in self.assumed:
+            self._paths[key] = tuple(key.split("."))
 
     def read(self, changes: Mapping[str, int]) -> KeyVariant | None:
         """Return the architecture with other values of keys; None if they make no model."""
@@ -97,6 +113,7 @@ def _value_at(data: Mapping[str, Any], path: tuple[str, ...]) -> int:
 def _set_value(data: dict[str, Any], path: tuple[str, ...], value: int) -> None:
     *parents, name = path
     for parent in parents:
+        data[parent] = data.get(parent) or {}
         data = data[parent]
     data[name] = value
 

@@ -103,6 +103,7 @@ class ConfigKeys:
         native_keys: Mapping[str, str | Evidence] | None = None,
         findings: list[Finding] | None = None,
         unsettled: dict[str, Any] | None = None,
+        assumed: dict[str, int | None] | None = None,
         overrides: frozenset[str] | None = None,
     ) -> None:
         """Wrap the keys of a config.
@@ -120,6 +121,8 @@ class ConfigKeys:
         by nested configs.
         unsettled: facts that the config leaves open, by path, with the value that transformers
         takes; a checkpoint decides. Shared by nested configs.
+        assumed: counts that were taken for keys that the file does not have, or has as null, by
+        dotted key; None where no count was. Shared by nested configs.
         overrides: the keys whose values single layers have for themselves, in the config of these
         layers (per_layer.py); None in a config that may have such layers.
         """
@@ -136,6 +139,7 @@ class ConfigKeys:
         self.refuted_keys: set[str] = set() if refuted_keys is None else refuted_keys
         self.findings: list[Finding] = [] if findings is None else findings
         self.unsettled: dict[str, Any] = {} if unsettled is None else unsettled
+        self.assumed: dict[str, int | None] = {} if assumed is None else assumed
         self.overrides = overrides
 
     def child(
@@ -169,6 +173,7 @@ class ConfigKeys:
             native_keys=self.native_keys,
             findings=self.findings,
             unsettled=self.unsettled,
+            assumed=self.assumed,
         )
 
     def with_context(self, **context: Any) -> ConfigKeys:
@@ -182,6 +187,7 @@ class ConfigKeys:
             native_keys=self.native_keys,
             findings=self.findings,
             unsettled=self.unsettled,
+            assumed=self.assumed,
             overrides=self.overrides,
             **context,
         )
@@ -356,6 +362,8 @@ class ConfigKeys:
         least, most: its limits, by default those of real models. Lengths in tokens may be longer.
         """
         key, value, evidence = self._find(keys, default)
+        if not self.has(key) and (value is None or isinstance(value, int)):
+            self.assumed[self.prefix + key] = value
         if value is None:
             return Sourced(None, evidence)
         if isinstance(value, float) and value.is_integer():

@@ -99,6 +99,9 @@ _INERT_SECTIONS = ("lora", "quantization", "quantization_config")
 _WINDOW_KEYS = ("sliding_window", "_sliding_window")
 
 
+_NATIVE_NAMES = _TEXT | _LATENT | _MIXTRAL | _EXPERTS | _YARN | _VISION
+
+
 class Translation(NamedTuple):
     """A config in the keys that families read, and the native name of each key."""
 
@@ -133,6 +136,11 @@ def translate(params: Mapping[str, Any]) -> Translation:
         whole.config[name] = native.get(key)
         whole.native_keys[name] = key
     return Translation(whole.config, whole.native_keys)
+
+
+def native_name(key: str) -> str | None:
+    """Return the native name of a dotted key that families read, None if it has none."""
+    return _NATIVE_NAMES.get(key.removeprefix("text_config."))
 
 
 class _Native:

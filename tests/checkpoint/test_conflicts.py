@@ -162,13 +162,23 @@ def facts_of(
     return architecture, rows, key_variants(config, keys), KeyVariant(architecture, evidence)
 
 
-def with_key(config: dict[str, Any], key: str, value: int) -> dict[str, Any]:
+def with_key(config: dict[str, Any], key: str, value: int | None) -> dict[str, Any]:
     changed = copy.deepcopy(config)
     *parents, name = key.split(".")
     part = changed
     for parent in parents:
         part = part[parent]
     part[name] = value
+    return changed
+
+
+def without_key(config: dict[str, Any], key: str) -> dict[str, Any]:
+    changed = with_key(config, key, None)
+    *parents, name = key.split(".")
+    part = changed
+    for parent in parents:
+        part = part[parent]
+    del part[name]
     return changed
 
 
@@ -180,8 +190,9 @@ def test_a_number_that_is_wrong_in_the_config_is_named(name: str) -> None:
     true, true_rows, variants, _ = facts_of(fixture["config"])
     table = table_of(tensors_of(fixture))
     tried = 0
-    has_many = len(variants.values) > MANY_KEYS
-    for position, (key, value) in enumerate(variants.values.items()):
+    stated = {k: v for k, v in variants.values.items() if v and k not in variants.assumed}
+    has_many = len(stated) > MANY_KEYS
+    for position, (key, value) in enumerate(stated.items()):
         if has_many and position % 4 > 1:
             continue
         other = value // 2 if position % 2 and value > 1 else value * 2
@@ -206,6 +217,55 @@ def test_a_number_that_is_wrong_in_the_config_is_named(name: str) -> None:
                 if finding.path != "layers":
                     assert finding.new == find_value(true, finding.path)
     assert tried > 2
+
+
+def shapes_of(rows: list[TensorRow]) -> set[object]:
+    return {(row.pattern, row.axes, row.shape) for row in rows}
+
+
+LARGE = {"deepseek-v3-fp8-mtp", "kimi-linear-48b", "llama-4-maverick", "qwen3-30b-a3b"}
+"""Whose search takes seconds, and whose keys others have too."""
+COMPUTED_BY_TRANSLATION = {"vision_encoder.spatial_merge_size"}
+"""Native keys for which the translation itself has a value, not the family."""
+
+
+@pytest.mark.sweep  # a sweep: other tests run the same lines
+@pytest.mark.parametrize("name", sorted({*ONE_OF_EACH_TYPE.values()} - LARGE))
+def test_a_number_that_the_config_lacks_is_named(name: str) -> None:
+    """Absent or null in turns: what the class takes instead is contradicted."""
+    fixture = load(name)
+    true, true_rows, variants, _ = facts_of(fixture["config"])
+    table = table_of(tensors_of(fixture))
+    left_out = COMPUTED_BY_TRANSLATION | LEFT_OUT.keys()
+    for position, key in enumerate(variants.values):
+        if key in variants.assumed or key in left_out or key.rpartition(".")[2] in left_out:
+            continue
+        config = without_key(fixture["config"], key)
+        if position % 2:
+            config = with_key(fixture["config"], key, None)
+        try:
+            a, rows, keys, (_, evidence) = facts_of(config)
+        except (*INVALID_TOGETHER, LlmarchError):
+            continue
+        if shapes_of(rows) == shapes_of(true_rows):
+            continue
+        check = verify_headers(a, rows, table, keys=keys)
+        found = [f for f in check.findings if f.rule == "fact-contradicted"]
+        differing = [p for p in evidence if find_value(a, p) != find_value(true, p)]
+        differing += {p.rpartition(".")[0] for p in differing}  # a record that is there or not
+        if a.layers != true.layers:
+            differing.append("layers")
+        said = " ".join(f"{f.path} {f.message}" for f in found)
+        assert any(path in said for path in differing), (key, said)
+        if "would give" not in said:
+            assert {f.path for f in found} <= set(differing), (key, said)
+
+
+def test_a_key_that_the_config_lacks_is_said_to_be_absent() -> None:
+    without = check("mistral-nemo-12b", config=lambda c: c.pop("head_dim")).findings
+    (fact,) = [f for f in without if f.rule == "fact-contradicted"]
+    assert (fact.path, fact.old, fact.new) == ("mixers.full.head_dim", 160, 128)
+    assert fact.message.startswith("160 as the config has no head_dim, 128 according to ")
 
 
 def test_a_product_is_not_its_factors() -> None:

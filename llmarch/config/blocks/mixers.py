@@ -25,7 +25,6 @@ def read_head_dim(c: ConfigKeys) -> Sourced:
     absent = "head_dim" not in c.data
     if c.has("head_dim") or (absent and c.defaults.get("head_dim") is not None):
         return c.size("head_dim")
-    c.value("head_dim", default=None)
     hidden = c.size("hidden_size").value
     heads = c.size("num_attention_heads").value
     names = (c.key("hidden_size"), c.key("num_attention_heads"))
@@ -34,7 +33,7 @@ def read_head_dim(c: ConfigKeys) -> Sourced:
             f"{c.file}: {names[0]} {hidden:,} is not a multiple of {names[1]} {heads:,},"
             " and there is no head_dim"
         )
-    return derived(hidden // heads, " / ".join(names))
+    return c.size("head_dim", default=derived(hidden // heads, " / ".join(names)))
 
 
 def divided_head_dim(c: ConfigKeys, width: tuple[str, ...], heads: tuple[str, ...]) -> Sourced:
@@ -73,8 +72,7 @@ def kv_heads(c: ConfigKeys) -> Sourced:
     heads = c.size("num_attention_heads").value
     heads_key = c.key("num_attention_heads")
     if not c.has(key) and (key in c.data or c.defaults.get(key) is None):
-        c.value(key, default=None)
-        return derived(heads, f"{heads_key}, as {c.key(key)} is absent")
+        return c.size(key, default=derived(heads, f"{heads_key}, as {c.key(key)} is absent"))
     groups = c.size(key)
     if heads % groups.value:
         raise ConfigError(

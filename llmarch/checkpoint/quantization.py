@@ -28,11 +28,12 @@ from .method_loaders import (
 from .module_declarations import ModuleDeclarations, is_class_name
 from .packing import Unpacked
 from .packing.awq import AWQ_METHODS
-from .packing.base import AUTO_ROUND_METHODS, FLOAT8
+from .packing.base import AUTO_ROUND_METHODS, FLOAT8, MODELOPT_METHODS
 from .packing.unpacking import alternatives
 
 if TYPE_CHECKING:
     from ..tensors.conversion import Conversion
+    from ..tensors.template import TensorRow
     from .matching import Match
 
 MAX_PATHS = 3
@@ -83,6 +84,23 @@ _WIDTHS_DECLARED = (
     | {"mlx", "metal", "gemma", "gptq", "gptqmodel", "gptq_marlin", "auto_gptq", "moe_wna16"}
 )
 """Methods whose declaration gives the bits of every module."""
+
+_TABLES = frozenset({"embedding", "per_layer_embedding"})
+"""Components whose matrices are tables of vectors, which no linear module holds."""
+
+_OTHER_MODULES = {**dict.fromkeys(_TABLES, ("mlx", "gemma")), "router": ("mlx",)}
+"""Formats that have tensors for modules of a component although these are not linear: mlx-lm 0.32.2
+(QuantizedEmbedding, and routers are linear there) and transformers 5.23.0
+(integrations/gemma_quant.py). What transformers has for bitsandbytes, GPTQ, AWQ, FP8, FBGEMM and
+metal replaces linear modules; vLLM 0.33.0 has UnquantizedEmbeddingMethod with them, ModelOpt, Quark
+and auto-round."""
+_TABLE_ENDINGS = {"gemma": ".embedding_quantized"}
+"""How the values of a table are named in a format, where no other module's are so."""
+
+_NAMED_TABLES = {"compressed-tensors": ("compressed-tensors",), "modelopt": ("nvfp4",)}
+"""Formats of tables that a declaration names, by method (compressed-tensors 0.20.0 initialize.py;
+vLLM 0.33.0 compressed_tensors.py: integers of groups or channels, and no others; SGLang 0.5.23
+modelopt_quant.py: ModelOptNvFp4EmbeddingMethod)."""
 
 PACKING_SEVERITY: Severity = "weights"
 """The severity of every disagreement between declaration and packings: loaders build the modules
@@ -143,6 +161,7 @@ def quantization_findings(
         findings += not_known(packed, declared)
         findings += wrong_bits(packed, declared)
         findings += excluded_but_packed(packed, declared)
+        findings += packed_but_not_linear(matches, declared, conversion)
         findings += packed_but_not_declared(matches, declared)
         findings += declared_but_plain_modules(matches, declared, conversion)
         findings += patterns_not_compared(declared)
@@ -318,7 +337,8 @@ class DeclaredModules:
         self.listed: Exclusions | None = None
         """The only modules that are quantised. None: those that the method quantises by itself."""
         modules = [name for group in expand_modules(declared.modules).values() for name in group]
-        names = [*declared.targets, *modules]
+        self.names = names = [*declared.targets, *modules]
+        """What the declaration names: modules, or classes of them."""
         is_listing = bool(declared.targets) or (declared.method in _LISTING and bool(names))
         is_listing |= declared.method == "compressed-tensors"
         self.has_all_linear = any(is_class_name(name) and "Linear" in name for name in names)
@@ -327,21 +347,22 @@ class DeclaredModules:
             self.listed = Exclusions(tuple(name for name in names if not is_class_name(name)))
         self.named = Exclusions(tuple(name for name in modules if not is_class_name(name)))
         """Modules that have a format of their own."""
-        # ModelOpt always writes what it left out: a config without a list is not complete.
-        lists_nothing = declared.method == "modelopt" and not declared.excluded and not names
-        self.is_known = self.exclusions.is_complete and not lists_nothing
+        self.is_known = self.exclusions.is_complete
 
     def quantises(self, match: Match, is_packed_elsewhere: bool) -> bool:
         """Return whether the declaration can be about a row's tensors.
 
-        They are the matrices of layers, and the head where its class is a target.
+        They are the matrices of layers, and the head where its class is a target or the method
+        leaves it out only where it is excluded: vLLM 0.33.0 and SGLang 0.5.23 build it quantised
+        for ModelOpt.
         is_packed_elsewhere: tensors of the same name are packed.
         """
         component = match.rows[0].component
         if len(match.expected_shape) < 2:
             return False
         if component == "head":
-            return self.method == "compressed-tensors" and self.has_all_linear
+            by_class = self.method == "compressed-tensors" and self.has_all_linear
+            return by_class or self.method in MODELOPT_METHODS
         if component not in _COMPONENTS:
             return False
         if is_packed_elsewhere:
@@ -413,6 +434,60 @@ def packed_but_not_declared(matches: list[Match], declared: Quantization) -> lis
             path = folded_names(tensor.source, others)[0]
             findings.append(packing_finding(path, message, None, tensor.packing))
     return findings
+
+
+def packed_but_not_linear(
+    matches: list[Match], declared: Quantization, conversion: Conversion
+) -> list[Finding]:
+    """Report packed tensors of modules that no loader of the method builds quantised.
+
+    Loaders replace linear modules, so that tables (embeddings), convolutions, most routers and
+    parameters that stand alone are looked for as they are in a plain checkpoint.
+    """
+    if not is_known_method(declared):
+        return []
+    findings: list[Finding] = []
+    for match in matches:
+        what = _what_is_not_linear(match.rows[0], match.expected_shape, conversion)
+        if what is None:
+            continue
+        for tensor in match.tensors:
+            if not tensor.packing or _takes_module(tensor, match, declared):
+                continue
+            message = (
+                f"stored as {tensor.packing}, but it is {what}: loaders of {declared.method} look"
+                " for a plain tensor"
+            )
+            path = tensor.stored_name
+            findings.append(packing_finding(path, message, None, tensor.packing))
+    return findings
+
+
+def _what_is_not_linear(
+    row: TensorRow, shape: tuple[int, ...], conversion: Conversion
+) -> str | None:
+    """Return what a row's module is in words; None for linear modules and experts."""
+    if row.component in _TABLES:
+        return "an embedding"
+    if row.component == "router" and not conversion.linear_router:
+        return "a router, which is no linear module that they replace"
+    if row.component == "experts" or ".experts." in row.pattern:
+        return None
+    if len(shape) != 2 or not row.pattern.endswith(".weight"):
+        return "no matrix of a linear module"
+    return None
+
+
+def _takes_module(tensor: LogicalTensor, match: Match, declared: Quantization) -> bool:
+    """Return whether loaders of the declaration take a module that is not linear in its format."""
+    component = match.rows[0].component
+    if tensor.format in _OTHER_MODULES.get(component, ()):
+        return tensor.source.endswith(_TABLE_ENDINGS.get(tensor.format, ""))
+    if component not in _TABLES or tensor.format not in _NAMED_TABLES.get(declared.method, ()):
+        return False
+    names = declared_modules(declared).names
+    named = exclusions_of(tuple(name for name in names if not is_class_name(name)))
+    return "Embedding" in names or bool(named.excluded_indices(tensor, match.key))
 
 
 def declared_but_plain_modules(

@@ -158,6 +158,8 @@ class Family(Frozen):
     def conversion(self, a: Architecture) -> Conversion:
         """Return how transformers finds the stored tensors of an architecture."""
         conversion = self.conversions.get(a.model_type, Conversion())
+        if self.names(a).linear_router:
+            conversion = replace(conversion, linear_router=True)
         if answers_under_transformer(a):
             conversion = replace(conversion, base="transformer")
         if a.head.outputs is None:

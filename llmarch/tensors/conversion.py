@@ -61,6 +61,8 @@ class Conversion(Frozen):
     unstacked_by: frozenset[str] = frozenset()
     """Quantisation methods for which transformers puts modules of their own in place of stacked
     experts, so that it quantises them (quantizers/base.py, MODULES_TO_PATCH_FOR_QUANTIZATION)."""
+    linear_router: bool = False
+    """Whether some loader quantises routers, as they are linear modules (`Naming`)."""
 
     def parameters(self, patterns: Iterable[str]) -> frozenset[str]:
         """Return the parameters that published names become."""

@@ -87,6 +87,9 @@ class Naming(Frozen):
     """A layer's learned number."""
     per_layer: tuple[str, str, str] = ("", "", "")
     """The table, projection and norm of per-layer embeddings."""
+    linear_router: bool = False
+    """Whether routers are linear modules that quantisers replace. In most classes of transformers
+    5.23.0 they are a parameter, and in vLLM 0.33.0 a GateLinear without a quant_config."""
     mtp: Callable[[Architecture, Naming], Iterable[TensorRow]] | None = None
     """The rows of MTP modules."""
     tower: Callable[[Architecture], Iterable[TensorRow]] | None = None

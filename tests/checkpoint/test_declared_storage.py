@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from helpers.checkpoint_fixtures import Tensors
+from helpers.checkpoint_fixtures import Tensors, check
 from helpers.quantised_checkpoints import (
     CLEAN,
     GPTQ,
@@ -398,6 +398,76 @@ def test_changes_that_a_fuzzer_found(style: str, old: str, new: str, tensor: Any
     left = {n: t for n, t in clean(style).tensors.items() if n != f"{ONE[0]}.{old}"}
     assert len(left) == len(clean(style).tensors) - 1
     assert conflicts(style, {**left, f"{ONE[0]}.{new}": tensor})
+
+
+# --- modules that are not linear ------------------------------------------------------------------
+
+UP = "model.layers.0.mlp.up_proj."
+"""A module of the shape of the embedding and the head."""
+EMBEDDING = "model.embed_tokens."
+WITH_PACKED_UP = [s for s in CLEAN if sum(n.startswith(UP) for n in clean(s).tensors) > 1]
+
+
+def stored_as_up(style: str, module: str) -> QuantisedCheckpoint:
+    """Return the checkpoint of a style with another module stored as `UP` is."""
+    tensors = clean(style).tensors
+    left = {n: t for n, t in tensors.items() if not n.startswith(module)}
+    moved = {n.replace(UP, module): t for n, t in tensors.items() if n.startswith(UP)}
+    return clean(style).with_tensors({**left, **moved})
+
+
+@pytest.mark.parametrize("style", WITH_PACKED_UP)
+def test_a_packed_embedding_is_a_conflict(style: str) -> None:
+    """But with MLX, whose loader alone replaces embeddings too."""
+    result = stored_as_up(style, EMBEDDING).verified()
+    assert (result.status == "verified") is style.startswith("mlx")
+    if result.status == "conflict":
+        assert any(f.path.startswith(EMBEDDING) for f in result.findings)
+
+
+@pytest.mark.parametrize("target", ["Embedding", "re:.*embed_tokens"])
+def test_a_packed_embedding_that_is_a_target(target: str) -> None:
+    declared = {"config_groups/group_0/targets": ["Linear", target]}
+    checkpoint = stored_as_up("ct-int4", EMBEDDING)
+    for key, value in declared.items():
+        checkpoint = checkpoint.declaring(key, value)
+    assert checkpoint.verified().status == "verified"
+
+
+@pytest.mark.parametrize("style", [s for s in WITH_PACKED_UP if s.startswith("modelopt")])
+@pytest.mark.parametrize("excluded", [["model.embed_tokens"], "absent"])
+def test_a_plain_head_that_modelopt_does_not_exclude(style: str, excluded: Any) -> None:
+    """vLLM and SGLang build it quantised, unless single modules are listed."""
+    checkpoint = clean(style)
+    if "ignore" in checkpoint.config["quantization_config"]:
+        checkpoint = checkpoint.declaring("ignore", excluded)
+    result = checkpoint.verified()
+    assert (result.status == "verified") is (style == "modelopt-mixed")
+
+
+@pytest.mark.parametrize(
+    "name", ["minimax-m2-reduced-fp8-block", "mimo-v2-flash-reduced-fp8-block"]
+)
+def test_a_packed_router_is_a_conflict(name: str) -> None:
+    def pack(tensors: Tensors) -> Tensors:
+        packed = dict(tensors)
+        for router in [n for n in tensors if n.endswith(".gate.weight")]:
+            _, shape = tensors[router]
+            assert shape is not None
+            blocks = tuple(-(-size // 128) for size in shape)
+            packed[router] = ("F8_E4M3", shape)
+            packed[f"{router}_scale_inv"] = ("F32", blocks)
+        return packed
+
+    def include(config: dict[str, Any]) -> None:
+        names = config["quantization_config"].get("modules_to_not_convert", [])
+        names[:] = [name for name in names if "gate" not in name]
+
+    result = check(name, pack, include)
+    assert result.status == "conflict"
+    assert {f.path.rpartition(".")[2] for f in result.findings if "router" in f.message} == {
+        "weight"
+    }
 
 
 # --- two declarations -----------------------------------------------------------------------------

@@ -82,6 +82,7 @@ FAMILY = Family(
     ref=modeling("afmoe"),
     read=read,
     naming=tensors.Naming(
+        linear_router=True,
         norms=(
             "input_layernorm",
             "post_attention_layernorm",

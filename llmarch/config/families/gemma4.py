@@ -377,6 +377,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     wrapper = bool(a.towers) or a.model_type == "gemma4"
     prefix = "model.language_model." if wrapper else "model."
     return tensors.Naming(
+        linear_router=True,
         embedding=f"{prefix}embed_tokens.weight",
         layer=f"{prefix}layers.{{}}.",
         final_norm=f"{prefix}norm",

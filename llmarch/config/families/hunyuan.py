@@ -107,6 +107,7 @@ FAMILY = Family(
     ref=modeling("hunyuan_v1_moe"),
     read=read,
     naming=tensors.Naming(
+        linear_router=True,
         blocks={
             s.Attention: tensors.split_attention_parts(
                 q_norm="query_layernorm", k_norm="key_layernorm"

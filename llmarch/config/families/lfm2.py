@@ -132,6 +132,7 @@ FAMILY = Family(
     read=read,
     conversions={"lfm2_moe": tensors.Conversion(merges=MERGED)},
     naming=tensors.Naming(
+        linear_router=True,
         final_norm="model.embedding_norm",
         norms=("operator_norm", "ffn_norm"),
         blocks={

@@ -233,6 +233,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     if a.towers or a.model_type == "llama4":
         prefix = "language_model."
     return tensors.Naming(
+        linear_router=True,
         prefix=prefix,
         blocks={
             s.Attention: tensors.split_attention_parts(),

@@ -148,6 +148,7 @@ FAMILY = Family(
     ref=modeling("longcat_flash"),
     read=read,
     naming=tensors.Naming(
+        linear_router=True,
         norms=(
             "input_layernorm.0",
             "post_attention_layernorm.0",

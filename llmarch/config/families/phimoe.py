@@ -37,7 +37,8 @@ FAMILY = Family(
     ref=modeling("phimoe"),
     read=read,
     naming=tensors.Naming(
-        blocks={s.MoE: tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")}
+        linear_router=True,
+        blocks={s.MoE: tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")},
     ),
     conversions={
         "phimoe": tensors.Conversion(

@@ -92,7 +92,7 @@ FAMILY = Family(
     ref=modeling("qwen3"),
     refs={"qwen3_moe": modeling("qwen3_moe")},
     read=read,
-    naming=tensors.Naming(),
+    naming=tensors.Naming(linear_router=True),
     conversions={"qwen3_moe": tensors.EXPERT_CONVERSION},
     defaults={
         "qwen3": {

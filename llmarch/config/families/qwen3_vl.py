@@ -230,6 +230,7 @@ FAMILY = Family(
     },
     read=read,
     naming=tensors.Naming(
+        linear_router=True,
         embedding="model.language_model.embed_tokens.weight",
         layer="model.language_model.layers.{}.",
         final_norm="model.language_model.norm",

@@ -38,6 +38,7 @@ from .quantization_words import (
     ALGORITHMS,
     AUTO_ROUND_TYPES,
     AWQ_FORMATS,
+    CACHE_ALGORITHMS,
     COMPRESSED_FORMATS,
     EXPERT_DTYPES,
     FOUR_BIT_TYPES,
@@ -51,9 +52,11 @@ from .quantization_words import (
     STATUSES,
     STORAGE_DTYPES,
     STRATEGIES,
+    TORCH_DTYPES,
     WORD_DTYPES,
     add_word_finding,
     checked_word,
+    report_bits,
     report_method,
     report_missing,
     report_unknown,
@@ -93,6 +96,8 @@ def read_declaration(declaration: QuantizationKeys) -> Draft:
     report_method(q, method, c.key(key))
     read = _READERS.get(method.value, _integers)
     facts = read(q)
+    if q.has("bits"):
+        report_bits(q, method.value, read_bits(q, "bits", is_whole=False).value)
     experts = _experts(c, q)
     if experts is not None:
         facts["experts"] = experts
@@ -381,6 +386,7 @@ def _mlx(q: ConfigKeys) -> dict[str, Any]:
         part = q.child(name)
         mode = checked_word(part, "mode", MLX_MODES, default=None).value
         own = _bits_and_group(part)
+        report_bits(part, "mlx", own.bits)
         formats[name] = own._replace(format=None if mode == "affine" else mode).words
     return {
         "bits": read_bits(q, "bits"),
@@ -440,7 +446,7 @@ def _bitsandbytes(q: ConfigKeys) -> dict[str, Any]:
     for key in ("llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight"):
         read_flag(q, key)
     q.number("llm_int8_threshold", default=6.0)
-    q.word("bnb_4bit_compute_dtype", default=None)
+    checked_word(q, "bnb_4bit_compute_dtype", TORCH_DTYPES, default=None)
     number = checked_word(q, "bnb_4bit_quant_type", FOUR_BIT_TYPES, default="fp4")
     storage = checked_word(q, "bnb_4bit_quant_storage", STORAGE_DTYPES, default=None)
     double = q.flag("bnb_4bit_use_double_quant", default=False)
@@ -674,7 +680,7 @@ def _activations(inputs: ConfigKeys) -> Sourced:
 
 def _cache_dtype(q: ConfigKeys) -> Sourced:
     """Return the dtype that the KV cache is declared to be kept in: `fp8`, `int8`, `nvfp4`."""
-    algo = q.word("kv_cache_quant_algo", default=None)
+    algo = checked_word(q, "kv_cache_quant_algo", CACHE_ALGORITHMS, default=None)
     scheme = q.value("kv_cache_scheme", default=None)
     if algo.value is not None or scheme.value is None:
         return same_evidence(algo.value.lower() if algo.value else None, algo)
@@ -702,7 +708,7 @@ def _experts(c: ConfigKeys, q: ConfigKeys) -> Sourced | None:
         algo = q.word("moe_quant_algo")
         return same_evidence(algo.value.lower(), algo)
     if c.has("expert_dtype"):
-        return c.word("expert_dtype")
+        return checked_word(c, "expert_dtype", EXPERT_DTYPES, default=None)
     return None
 
 

@@ -71,6 +71,13 @@ STORAGE_DTYPES = {
     "float64": "F64",
 }
 """Values of `bnb_4bit_quant_storage`, with the dtype of the packed words."""
+TORCH_DTYPES = _words(
+    "bfloat16 float16 float32 float64 half float double int8 int16 int32 int64 uint8 float8_e4m3fn"
+    " float8_e5m2"
+)
+"""Values of `bnb_4bit_compute_dtype`: transformers takes any dtype of torch."""
+CACHE_ALGORITHMS = _words("fp8 int8 nvfp4 nvfp4_affine")
+"""Values of ModelOpt's `kv_cache_quant_algo`, in small letters."""
 EXPERT_DTYPES = _words("fp8 fp4")
 SINQ_METHODS = _words("sinq asinq")
 BITNET_LAYERS = _words("bitlinear autobitlinear")
@@ -96,6 +103,15 @@ QUARK_DTYPES: dict[str, tuple[str, float]] = {
 QUARK_SCHEMES = _words("per_tensor per_channel per_group")
 AUTO_ROUND_TYPES = _words("int mx_fp nv_fp fp mx_int")
 """Families of auto-round's `data_type`."""
+METHOD_BITS = {
+    "mlx": (2, 3, 4, 5, 6, 8),
+    "metal": (2, 4, 8),
+    "higgs": (2, 3, 4),
+    "spqr": (3,),
+    **dict.fromkeys(("gptq", "gptqmodel", "auto_gptq", "awq"), (2, 3, 4, 5, 6, 7, 8)),
+}
+"""Bits that a method has: mlx.core.quantize, and the config classes of transformers 5.23.0, of
+which vLLM 0.33.0 takes fewer for GPTQ and AWQ."""
 FOUR_BIT_TYPES = _words("nf4 fp4")
 MLX_MODES = _words("affine mxfp4 mxfp8 nvfp4")
 ALGORITHMS = _words(
@@ -153,6 +169,20 @@ def report_method(q: ConfigKeys, method: Sourced, key: str) -> None:
         add_word_finding(q, path, message, method.value)
         return
     report_unknown(q, "quant_method", method.value, METHODS)
+
+
+def report_bits(q: ConfigKeys, method: str, bits: float | None) -> None:
+    """Report bits that a method does not have.
+
+    bits: what `bits` says, None for nothing.
+    """
+    possible = METHOD_BITS.get(method)
+    if possible is None or bits is None or bits in possible:
+        return
+    path = q.key("bits")
+    words = ", ".join(map(str, possible))
+    message = f"{path} is {bits:g}, which no loader of {method} reads: it has {words}"
+    add_word_finding(q, path, message, f"{bits:g}")
 
 
 def report_missing(q: ConfigKeys, key: str, method: str) -> None:

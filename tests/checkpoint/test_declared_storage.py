@@ -400,6 +400,22 @@ def test_changes_that_a_fuzzer_found(style: str, old: str, new: str, tensor: Any
     assert conflicts(style, {**left, f"{ONE[0]}.{new}": tensor})
 
 
+@pytest.mark.parametrize(
+    ("style", "key", "value"),
+    [
+        ("mlx", "bits", 7),
+        ("gptq", "bits", 16),
+        ("bnb-nf4", "bnb_4bit_compute_dtype", "bfloat16x"),
+        ("modelopt-fp8", "kv_cache_quant_algo", "FP9"),
+        ("fp8-block", "expert_dtype", "fp5"),
+    ],
+)
+def test_a_value_that_no_loader_knows_is_named(style: str, key: str, value: Any) -> None:
+    result = clean(style).declaring(key, value).verified()
+    found = [f.path for f in result.findings if f.rule == "quantization-word-unknown"]
+    assert (result.status, found) == ("conflict", [f"quantization_config.{key}"])
+
+
 # --- modules that are not linear ------------------------------------------------------------------
 
 UP = "model.layers.0.mlp.up_proj."

@@ -29,6 +29,7 @@ from .indices import Index, folded_names
 from .logical import LogicalTensor
 from .matching import Match, Matching
 from .packing.base import format_shape
+from .roles import LAYER_NAME
 from .variants import INVALID, KeyVariants, TemplateOf, integer_facts
 
 MAX_CAUSES = 4
@@ -150,12 +151,14 @@ class _Search:
         self.conversion = conversion
         self.keys = keys
         self.partial = partial
+        self.depth = len(config.architecture.layers)
+        """How many layers an explanation has: another number is reported elsewhere."""
         self.config = self.outcome(config)
 
     def run(self) -> list[Finding]:
         """Return the findings of all causes."""
         findings: list[Finding] = []
-        current = self.config
+        current = self.with_stored_layers()
         for _ in range(MAX_CAUSES):
             hypotheses = self.hypotheses(current)
             if not hypotheses:
@@ -164,6 +167,26 @@ class _Search:
             findings += self.findings(current, best, others)
             current = best.outcome
         return findings
+
+    def with_stored_layers(self) -> _Outcome:
+        """Return the config with as many layers as are stored, if that explains more.
+
+        Which kind a layer is may depend on their number: Gemma 4's last one is always full.
+        """
+        stored = _stored_layers(self.config.matching)
+        expected = self.depth
+        if self.keys is None or stored in (0, expected):
+            return self.config
+        self.depth = stored
+        for name in [name for name, value in self.keys.values.items() if value == expected]:
+            variant = self.variant({_Knob(is_key=True, name=name): stored})
+            if variant is None:
+                continue
+            outcome = self.outcome(variant)
+            if _explained(self.config, outcome):
+                return outcome
+        self.depth = expected
+        return self.config
 
     # --- hypotheses ---
 
@@ -303,10 +326,7 @@ class _Search:
     # --- outcomes ---
 
     def variant(self, changes: _Changes) -> _Variant | None:
-        """Return the architecture with other values; None where they make no model.
-
-        Another number of layers is reported elsewhere, and no explanation here.
-        """
+        """Return the architecture with other values; None where they make no model of `depth`."""
         a = self.architecture
         evidence: Mapping[str, Evidence] = {}
         of_keys: dict[str, Any] = {}
@@ -317,7 +337,7 @@ class _Search:
         if of_keys:
             assert self.keys is not None
             read = self.keys.read(of_keys)
-            if read is None or len(read.architecture.layers) != len(a.layers):
+            if read is None or len(read.architecture.layers) != self.depth:
                 return None
             a, evidence = read
         try:
@@ -440,12 +460,25 @@ def _sizes_of_numbers(matching: Matching, key: str) -> Iterator[_Size]:
             yield _Size(key, None, position, *counts)
 
 
+def _stored_layers(matching: Matching) -> int:
+    """Return how many layers are stored, those of MTP modules among them; 0 for none."""
+    numbers = {
+        index[0]
+        for key, tensors in matching.stored.items()
+        if LAYER_NAME.match(key)
+        for tensor in tensors
+        for index in tensor.indices
+    }
+    return _count_without_gaps(max(numbers, default=-1) + 1, len(numbers))
+
+
 def _numbers_of_rows(rows: Sequence[TensorRow]) -> list[int]:
     """Return how many numbers each `{}` of the rows' name may be; 0 where they have gaps."""
     counts: list[int] = []
     for position in range(len(rows[0].axes)):
         axes = {row.axes[position] for row in rows if position < len(row.axes)}
-        counts.append(_count_without_gaps(max(map(max, axes)) + 1, sum(map(len, axes))))
+        numbers = [max(axis) for axis in axes if axis]
+        counts.append(_count_without_gaps(max(numbers, default=-1) + 1, sum(map(len, axes))))
     return counts
 
 

@@ -61,12 +61,15 @@ def layer_list_length(c: ConfigKeys, key: str, entries: int, depth: int) -> None
     if entries == depth or entries - depth in modules or one_for_all:
         return
     path = c.key(key)
+    message = f"{path} has {entries} entries for {depth} layers"
+    if entries < depth:
+        message += "; the last one is taken for the layers that have none"
     add(
         c,
         Finding(
             rule="layer-list-length",
             path=path,
-            message=f"{path} has {entries} entries for {depth} layers",
+            message=message,
             severity="weights",
             old=depth,
             new=entries,

@@ -416,8 +416,8 @@ class ConfigKeys:
     ) -> Sourced:
         """Look up a list.
 
-        length: how many entries it needs at least. Further ones are cut; they are a finding,
-        unless they are those of MTP layers.
+        length: how many entries it needs. Another number is a finding, unless it is that with MTP
+        layers: further entries are cut, and the last one is taken for layers that have none.
         entry: the type of its entries.
         """
         key, value, evidence = self._find(keys, default)
@@ -430,11 +430,13 @@ class ConfigKeys:
         wrong = [e for e in entries if not isinstance(e, entry)]
         if wrong:
             raise ConfigError(f"{name} holds {quoted(wrong[0])}, which has a wrong type")
-        if length is not None and len(entries) < length:
-            raise ConfigError(f"{name} has {len(entries)} entries for {length} layers")
-        if length is not None:
-            layer_list_length(self, key, len(entries), length)
-        return Sourced(entries[:length], evidence)
+        if length is None:
+            return Sourced(entries, evidence)
+        if length and not entries:
+            raise ConfigError(f"{name} has 0 entries for {length} layers")
+        layer_list_length(self, key, len(entries), length)
+        missing = length - len(entries)
+        return Sourced([*entries[:length], *entries[-1:] * missing], evidence)
 
     def layer_numbers(
         self, *keys: str, layers: int, default: Any = MISSING, first: int = 0

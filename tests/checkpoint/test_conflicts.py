@@ -261,6 +261,16 @@ def test_a_number_that_the_config_lacks_is_named(name: str) -> None:
             assert {f.path for f in found} <= set(differing), (key, said)
 
 
+def test_layers_that_another_depth_makes_full_contradict_nothing_else() -> None:
+    """Gemma 4's last layer is full: with 3 of 7 layers a sliding one would be."""
+
+    def shorten(config: dict[str, Any]) -> None:
+        config["text_config"]["num_hidden_layers"] = 3
+
+    found = check("gemma-4-26b-a4b-reduced", config=shorten).findings
+    assert {f.path for f in found if f.rule == "fact-contradicted"} == {"layers"}
+
+
 def test_a_key_that_the_config_lacks_is_said_to_be_absent() -> None:
     without = check("mistral-nemo-12b", config=lambda c: c.pop("head_dim")).findings
     (fact,) = [f for f in without if f.rule == "fact-contradicted"]

@@ -80,6 +80,22 @@ def test_a_list_of_a_deeper_model(alias: str, key: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("alias", "key"), ROWS)
+def test_a_list_of_a_shallower_model(alias: str, key: str) -> None:
+    """The last entry is taken for the others, so that there is a reading to show."""
+    config = spec(alias)
+    text = text_of(config)
+    try:
+        found = findings(with_text(config, {**text, key: text[key][:-5]}))
+    except ConfigError as error:
+        assert "entries for" not in error.message
+        return
+    same = [f for f in found if f.path.endswith(key)]
+    assert [(f.rule, f.severity) for f in same] == [("layer-list-length", "weights")] or (
+        key in NOT_READ
+    )
+
+
 NOT_READ = {"gating_types", "layer_list"}
 
 

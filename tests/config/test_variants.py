@@ -268,8 +268,8 @@ def test_a_key_that_says_otherwise_is_shown() -> None:
         ),
         (
             "gemma3-1b",
-            having(layer_types=["full_attention"] * 3),
-            "layer_types has 3 entries for 26 layers",
+            having(layer_types=[]),
+            "layer_types has 0 entries for 26 layers",
         ),
         ("gemma3-1b", having(layer_types=["odd"] * 26), 'layer_types holds "odd"'),
         ("smollm3-3b", having(no_rope_layers=[]), "no_rope_layers has 0 entries for 36 layers"),

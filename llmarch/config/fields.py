@@ -34,10 +34,33 @@ TYPE_WORDS = {
 }
 
 
+COMPUTED_BY_ALL = frozenset({"is_heterogeneous", "per_layer_attributes", "sub_configs"})
+COMPUTED = {
+    "bamba": "layers_block_type",
+    "falcon": "head_dim rotary",
+    "falcon_h1": "layers_block_type",
+    "falcon_mamba": "layer_types",
+    "gemma3n_text": "kv_sharing_modes",
+    "gemma4_text": "kv_sharing_modes",
+    "gemma4_unified_text": "kv_sharing_modes",
+    "jamba": "layer_types layers_block_type layers_num_experts",
+    "mamba": "layer_types",
+    "mamba2": "layer_types",
+    "minicpm3": "logits_scaling",
+    "recurrent_gemma": "layers_block_type",
+    "xlstm": "qk_dim qk_head_dim v_dim v_head_dim",
+}
+"""Keys of a model_type that transformers 5.23.0 computes: properties of the class without a setter,
+so that a config with one fails (tried with `from_dict`)."""
+
+
 def check_field_types(c: ConfigKeys) -> None:
-    """Report values of a type that transformers' class for the model_type refuses."""
+    """Report keys and values of a type that transformers' class for the model_type refuses."""
     declared = field_letters(c.model_type)
+    computed = COMPUTED.get(c.model_type, "").split()
     for key, value in c.data.items():
+        if declared and (key in computed or key in COMPUTED_BY_ALL):
+            refused_by_transformers(c, key, "is a key that the class computes", value)
         letters = declared.get(key)
         if letters is not None and letter_of(value) not in letters:
             _report(c, key, value, letters)

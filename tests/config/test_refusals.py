@@ -202,3 +202,15 @@ def test_fields_are_of_model_types() -> None:
     assert len(FIELDS) > 0.95 * len(MODEL_TYPES)
     assert field_letters("qwen3")["num_key_value_heads"] == "in"
     assert field_letters("qwen3")["hidden_size"] == "i"
+
+
+@pytest.mark.parametrize(
+    ("alias", "key"), [("falcon-7b", "head_dim"), ("llama3-8b", "is_heterogeneous")]
+)
+def test_a_key_that_the_class_computes(alias: str, key: str) -> None:
+    """transformers fails: `property 'head_dim' of 'FalconConfig' object has no setter`."""
+    config = json.loads((SPECS / f"{alias}.json").read_text())["config"]
+    for changed, expected in ((config, False), ({**config, key: 32}, True)):
+        error, paths = answer(changed)
+        assert error == ""
+        assert (key in paths) is expected

@@ -150,6 +150,32 @@ def test_bases_of_types_of_layers() -> None:
     assert rules(config) == [(CONTRADICTION, "rope_local_base_freq", "behaviour")]
 
 
+@pytest.mark.parametrize(
+    ("beside", "contradicted"),
+    [({}, []), ({"rope_local_base_freq": 1e4}, ["rope_local_base_freq"])],
+)
+def test_scaling_beside_bases_of_types_of_layers(beside: Config, contradicted: list[str]) -> None:
+    """transformers updates the entry of full attention with rope_scaling, and keeps the others."""
+    config = json.loads((SPECS / "gemma3-4b.json").read_text())["config"]
+    linear = {"rope_type": "linear", "factor": 8.0}
+    config["text_config"] |= {
+        "rope_scaling": linear,
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 2e4},
+            "full_attention": {**linear, "rope_theta": 1e6},
+        },
+        **beside,
+    }
+    config["text_config"] = {k: v for k, v in config["text_config"].items() if v is not None}
+    architecture, found = read(config)
+    mixers = [architecture.mixers[name] for name in ("sliding", "full")]
+    ropes = [m.rope for m in mixers if isinstance(m, Attention) and m.rope]
+    assert [rope.theta for rope in ropes] == [2e4, 1e6]
+    assert [rope.scaling and rope.scaling.factor for rope in ropes] == [None, 8]
+    names = [f.path.rpartition(".")[2] for f in found if f.rule == CONTRADICTION]
+    assert names == contradicted
+
+
 @pytest.mark.parametrize("alias", FLAT)
 def test_a_new_spelling_alone_is_told(alias: str) -> None:
     name = f"specs/{alias}"

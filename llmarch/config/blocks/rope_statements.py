@@ -50,6 +50,8 @@ def check_statements(c: ConfigKeys) -> None:
     read = dicts[0]
     if len(dicts) > 1:
         compare_dicts(*dicts)
+        if has_entries(dicts[1]):
+            read = dicts[1]
     main = main_entry(read)
     contradiction(main, "rope_theta", c, "rope_theta", FLAT_READERS)
     contradiction(main, "partial_rotary_factor", c, "partial_rotary_factor", FLAT_READERS)
@@ -93,6 +95,11 @@ def main_entry(keys: ConfigKeys) -> ConfigKeys:
         if _is_filled(keys.data.get(name)):
             return part(keys, name)
     return keys
+
+
+def has_entries(keys: ConfigKeys) -> bool:
+    """Return whether each type of layers has keys of its own."""
+    return any(_is_filled(value) for value in keys.data.values())
 
 
 def entries(keys: ConfigKeys) -> Iterator[ConfigKeys]:

@@ -14,7 +14,7 @@ from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..findings import quoted, refused_by_transformers
 from ..keys import ConfigKeys
 from ..vocabulary import TRANSFORMERS
-from .rope_statements import check_statements
+from .rope_statements import check_statements, has_entries, main_entry
 
 PLAIN_TYPES = ("default", "mrope", "axial", None)
 """RoPE types that change no frequency. The last two are default frequencies over several axes."""
@@ -90,19 +90,43 @@ def rope_keys(c: ConfigKeys) -> ConfigKeys:
     """Return the nested keys of RoPE.
 
     These are `rope_scaling`, which transformers prefers if a config has both, `rope_parameters`,
-    or the class default of the latter.
+    or the class default of the latter. Of a config with both, the types of layers have their
+    entries, and the scaling is for one of them.
     """
     check_statements(c)
     for key in ("rope_parameters", "rope_scaling"):
         if not c.data.get(key):
             c.ignore(key)
-    scaling = c.data.get("rope_scaling")
-    if scaling:
-        return c.child("rope_scaling")
+    if c.data.get("rope_scaling"):
+        scaling, parameters = c.child("rope_scaling"), c.child("rope_parameters")
+        return scaled_entries(scaling, parameters) if has_entries(parameters) else scaling
     if c.has("rope_parameters") or "rope_parameters" not in c.defaults:
         return c.child("rope_parameters")
     defaults = c.defaults["rope_parameters"]
     return c.child("rope_parameters", defaults=defaults, defaults_ref=c.defaults_ref)
+
+
+def scaled_entries(scaling: ConfigKeys, parameters: ConfigKeys) -> ConfigKeys:
+    """Return the entries for types of layers, that of full attention with the keys of rope_scaling.
+
+    transformers 5.23.0 (Gemma3TextConfig.convert_rope_params_to_dict) updates it so.
+    """
+    main = main_entry(parameters)
+    name = main.prefix.removeprefix(parameters.prefix).removesuffix(".")
+    if not name:
+        return scaling
+    given = {f"{main.prefix}{key}": scaling.key(key) for key in scaling.data}
+    scaling.ignore(*scaling.data)
+    return ConfigKeys(
+        {**parameters.data, name: {**main.data, **scaling.data}},
+        file=parameters.file,
+        family=parameters.family,
+        ref=parameters.ref,
+        prefix=parameters.prefix,
+        read_keys=parameters.read_keys,
+        native_keys={**parameters.native_keys, **given},
+        findings=parameters.findings,
+    )
 
 
 def rope_scaling(

@@ -13,23 +13,39 @@ from itertools import product
 from ..analyses.weight_formats import FORMAT_BITS, QUANTISED_COMPONENTS, declared_bits
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.schema import Quantization
+from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
 from .exclusions import Exclusions, expand_modules
 from .indices import Index
 from .logical import LogicalTensor
-from .quantization import LINEAR_MODULES, SUBMODULES, DeclaredModules, declared_modules
+from .quantization import (
+    LINEAR_MODULES,
+    SUBMODULES,
+    DeclaredModules,
+    declared_modules,
+    is_left_plain,
+)
 
 EXPERT_MATRICES = re.compile(r"experts\.(?:gate_up|up|gate|down)_proj$")
 """Names of the matrices of all experts in one tensor."""
 
 
+WRITTEN_BY_TRANSFORMERS = frozenset({"bitsandbytes"})
+"""Methods whose checkpoints transformers itself writes, with experts as its classes have them."""
+
+
 def bits_as_declared(
-    rows: list[TensorRow], quantization: Quantization, dtype: str | None
+    rows: list[TensorRow],
+    quantization: Quantization,
+    dtype: str | None,
+    conversion: Conversion | None = None,
 ) -> dict[str, float] | None:
     """Return the mean bits of a weight of each component; None if the config has no bits.
 
     rows: the tensor template.
     dtype: dtype of the unquantised weights.
+    conversion: how transformers 5 finds the tensors; None: another version wrote the config, whose
+    classes have a linear module for each expert.
     """
     own = _formats_of_modules(quantization)
     bits = declared_bits(quantization)
@@ -43,10 +59,24 @@ def bits_as_declared(
         if row.component == "mtp" or not row.count:
             continue
         elements[row.component] += row.parameters
+        if _is_plain_expert(row, quantization, conversion):
+            total[row.component] += row.parameters * plain
+            continue
         total[row.component] += row.parameters * _row_bits(
             row, quantization, declared, own, bits, plain
         )
     return {component: total[component] / n for component, n in elements.items() if n}
+
+
+def _is_plain_expert(
+    row: TensorRow, quantization: Quantization, conversion: Conversion | None
+) -> bool:
+    """Return whether a row's experts are one parameter, which the method leaves as it is."""
+    if row.component != "experts" or quantization.method not in WRITTEN_BY_TRANSFORMERS:
+        return False
+    if conversion is None:
+        return False
+    return is_left_plain(row, row.shape, quantization.method, conversion)
 
 
 def _row_bits(

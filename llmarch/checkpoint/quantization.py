@@ -563,16 +563,20 @@ def experts_left_plain(
     Its classes have one parameter for all experts, which is not a linear module. Where some experts
     are packed, all have to be.
     """
-    if declared.method not in _LINEAR_ONLY or declared.method in conversion.unstacked_by:
-        return []
     experts = [match for match in matches if match.rows[0].component == "experts"]
     if any(tensor.packing for match in experts for tensor in match.tensors):
         return []
-    return [
-        match
-        for match in experts
-        if len(match.expected_shape) > 2 or conversion.stacks(match.rows[0].pattern)
-    ]
+    method = declared.method
+    return [m for m in experts if is_left_plain(m.rows[0], m.expected_shape, method, conversion)]
+
+
+def is_left_plain(
+    row: TensorRow, shape: tuple[int, ...], method: str, conversion: Conversion
+) -> bool:
+    """Return whether transformers leaves the experts of a row as they are under a method."""
+    if method not in _LINEAR_ONLY or method in conversion.unstacked_by:
+        return False
+    return len(shape) > 2 or conversion.stacks(row.pattern)
 
 
 def plain_experts(experts: list[Match], declared: Quantization) -> Finding:

@@ -102,7 +102,12 @@ class Reading(Frozen):
             return None
         from .declared_bits import bits_as_declared
 
-        return bits_as_declared(self.rows, quantization, self.architecture.dtype)
+        conversion = None
+        if not str((self.raw.config or {}).get("transformers_version", "")).startswith("4."):
+            conversion = families.family_named(self.architecture.family).conversion(
+                self.architecture
+            )
+        return bits_as_declared(self.rows, quantization, self.architecture.dtype, conversion)
 
 
 @frozen

@@ -5,8 +5,10 @@ RANKS were worked out from the engines' code, never from llmarch's own output.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache as memo
+from pathlib import Path
 
 import pytest
 from helpers.architectures import FLAGSHIPS, architecture, gqa, mamba2, mla, recurrent
@@ -300,6 +302,19 @@ def test_exclusions() -> None:
     hostile = Quantization(method="x", bits=4.0, excluded=("re:(a+)+$", "re:(", "re:.*.*.*.*.*x"))
     bits = bits_as_declared(reading.rows, hostile, "bfloat16")
     assert bits is not None and bits["mlp"] == 4.0 and bits["attention"] < 4.01
+
+
+@pytest.mark.parametrize(("version", "bits"), [("5.23.0", 16.0), ("4.51.0", 4.5)])
+def test_experts_that_bitsandbytes_leaves_plain(tmp_path: Path, version: str, bits: float) -> None:
+    """transformers 5 has one parameter for all experts, transformers 4 linear modules."""
+    config = json.loads((SPECS / "qwen3-30b-a3b.json").read_text())["config"]
+    declared = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    changed = {**config, "transformers_version": version, "quantization_config": declared}
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(changed))
+    found = llmarch.inspect(str(file)).declared_bits()
+    assert found is not None and found["experts"] == bits
+    assert found["attention"] == pytest.approx(4.5, abs=0.001)
 
 
 def test_modules_with_a_format_of_their_own() -> None:

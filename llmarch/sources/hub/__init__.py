@@ -181,9 +181,8 @@ def _drop_headers(model: RawModel) -> None:
     model.partial = False
     model.header_bytes = 0
     weights = choose_weights(model.files)
-    index = f"{weights.index_file}: "
     kept = [f for f in model.findings if f.rule in _CONFIG_FINDINGS]
-    kept = [f for f in kept if not f.path.startswith(index)]
+    kept = [f for f in kept if f.path.partition(": ")[0] != weights.index_file]
     model.findings = [*kept, *weights.other_weights]
 
 

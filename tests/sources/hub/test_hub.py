@@ -168,6 +168,19 @@ def test_config_only_from_a_full_entry_of_the_cache(hub: Hub) -> None:
     assert (found.tensors, found.partial, found.findings) == (None, False, [])
 
 
+def test_config_only_without_what_is_said_of_the_whole_index(hub: Hub) -> None:
+    """A finding about many keys has the bare name of the file as its path."""
+    weights = index({"a": "model-00001-of-00003.safetensors"})
+    twice = ", ".join(f'"k{i}": 1, "k{i}": 2' for i in range(25))
+    hub.add(
+        REPO,
+        model(3) | {"model.safetensors.index.json": b"{" + twice.encode() + b", " + weights[1:]},
+    )
+    found = read()
+    assert "model.safetensors.index.json" in {f.path for f in found.findings}
+    assert read(headers=False).findings == []
+
+
 def test_progress(hub: Hub) -> None:
     hub.add(REPO, model(4))
     heard: list[tuple[int, int, str]] = []

@@ -470,11 +470,11 @@ def _what_is_not_linear(
     if row.component in _TABLES:
         return "an embedding"
     if row.component == "router" and not conversion.linear_router:
-        return "a router, which is no linear module that they replace"
+        return "a router, which is not a linear module"
     if row.component == "experts" or ".experts." in row.pattern:
         return None
     if len(shape) != 2 or not row.pattern.endswith(".weight"):
-        return "no matrix of a linear module"
+        return "not a matrix of a linear module"
     return None
 
 

@@ -32,7 +32,7 @@ CONFIG_KEYS = {
 }
 """Config keys that only draft heads have."""
 
-MODEL_TYPES = {
+DRAFT_MODEL_TYPES = {
     "eagle": "an EAGLE draft head",
     "eagle3": "an EAGLE-3 draft head",
     "medusa": "Medusa heads",
@@ -92,8 +92,8 @@ def config_sign(config: Mapping[str, Any]) -> tuple[str, str] | None:
         if config.get(key) is not None:
             return kind, key
     model_type = config.get("model_type")
-    if isinstance(model_type, str) and model_type in MODEL_TYPES:
-        return MODEL_TYPES[model_type], f"model_type {model_type}"
+    if isinstance(model_type, str) and model_type in DRAFT_MODEL_TYPES:
+        return DRAFT_MODEL_TYPES[model_type], f"model_type {model_type}"
     named = config.get("architectures")
     if not isinstance(named, list):
         return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..renderers.themes import Theme
     from ..views.figure.description import Figure
 
-FORMATS = (".svg", ".png", ".pdf", ".html")
+PICTURE_FORMATS = (".svg", ".png", ".pdf", ".html")
 
 
 def picture_format(output: str | None) -> str:
@@ -27,8 +27,8 @@ def picture_format(output: str | None) -> str:
     """
     name = output or "-.svg"
     suffix = Path(name).suffix.lower()
-    if suffix not in FORMATS:
-        formats = ", ".join(FORMATS)
+    if suffix not in PICTURE_FORMATS:
+        formats = ", ".join(PICTURE_FORMATS)
         fail(f"--output {output} is not a supported picture format", f"the formats are {formats}")
     return suffix
 

@@ -55,7 +55,7 @@ def report_models(
         )
         for ref in refs
     ]
-    page = report_text(readings)
+    page = report_page_text(readings)
     if output is None:
         typer.echo(page, nl=False)
     else:
@@ -65,7 +65,7 @@ def report_models(
     end_if_partial(readings)
 
 
-def report_text(readings: Sequence[Reading | Observation]) -> str:
+def report_page_text(readings: Sequence[Reading | Observation]) -> str:
     """Return the page about models."""
     from ..renderers.web.report_html import report_html
     from ..views.page import report_page

@@ -43,7 +43,7 @@ def stored_row(changes: Sequence[Sequence[Change]]) -> Iterator[ComparedRow]:
 
     changes: those of each model but the first.
     """
-    found = [[change for change in of if change.rule == STORED_TENSORS] for of in changes]
+    found = [[c for c in of_model if c.rule == STORED_TENSORS] for of_model in changes]
     first = next((change.old for of_model in found for change in of_model), None)
     if first is None:
         return

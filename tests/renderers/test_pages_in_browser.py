@@ -11,7 +11,7 @@ from helpers.browser import WIDTHS, in_browser, is_seen, opened, serious_faults,
 from helpers.facts import reading
 
 from llmarch.analyses.planning import ModelPlanner, PlanOptions
-from llmarch.cli.report import report_text
+from llmarch.cli.report import report_page_text
 from llmarch.errors import PlanError
 from llmarch.renderers.web.report_html import report_html
 from llmarch.sources.aliases import bundled_models
@@ -29,7 +29,9 @@ ALL = sorted(bundled_models())
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("report") / "pair.html"
-    file.write_text(report_text([reading("gemma3-27b"), reading("qwen3-next")]), encoding="utf-8")
+    file.write_text(
+        report_page_text([reading("gemma3-27b"), reading("qwen3-next")]), encoding="utf-8"
+    )
     return file
 
 
@@ -146,7 +148,7 @@ def test_sizes_round_as_in_python(browser: Any, tmp_path: Path) -> None:
     chosen = random.Random(3)
     ties = [2048 * chosen.randrange(1, 2**12) for _ in range(20)]
     file = tmp_path / "llama.html"
-    file.write_text(report_text([reading("llama3-8b")]), encoding="utf-8")
+    file.write_text(report_page_text([reading("llama3-8b")]), encoding="utf-8")
     page = opened(browser, file)
     for context in (*ties, *(chosen.randrange(1, 2**20) for _ in range(20))):
         page.fill("#context", str(context))

@@ -15,7 +15,7 @@ from helpers.program import Run
 import llmarch
 from llmarch.architecture.schema import Finding
 from llmarch.checkpoint.reading import Observation, Reading
-from llmarch.cli.report import report_text
+from llmarch.cli.report import report_page_text
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.comparison import compare
 from llmarch.views.memory_terms import memory_terms
@@ -32,7 +32,7 @@ EVIL = "<script>alert(1)</script>\"' onload=x ]]>--> </title>\x1b[31m"
 
 @pytest.mark.parametrize("aliases", SHOWN, ids="-".join)
 def test_a_report_is_one_strict_page(aliases: list[str]) -> None:
-    page = Page(report_text([reading(alias) for alias in aliases]))
+    page = Page(report_page_text([reading(alias) for alias in aliases]))
     assert faults(page) == []
     assert not [a for a in page.all("script") if "src" in a] and page.all("link") != []
 
@@ -74,8 +74,8 @@ def hostile() -> Reading:
 
 @pytest.mark.parametrize("others", [[], ["llama3-8b"]], ids=["alone", "beside another"])
 def test_strings_of_repositories_are_no_markup(others: list[str]) -> None:
-    harmless = Page(report_text([reading(alias) for alias in ["qwen3-8b", *others]]))
-    html = report_text([hostile(), *map(reading, others)])
+    harmless = Page(report_page_text([reading(alias) for alias in ["qwen3-8b", *others]]))
+    html = report_page_text([hostile(), *map(reading, others)])
     page = Page(html)
     assert faults(page) == []
     assert len(page.all("script")) == len(harmless.all("script"))
@@ -96,7 +96,7 @@ def test_a_model_that_no_family_reads_has_a_report(tmp_path: Path) -> None:
     seen = llmarch.inspect(str(write(tmp_path, repository)))
     assert isinstance(seen, Observation)
     for shown in ([seen], [seen, seen], [seen, reading("gpt2-124m")]):
-        page = Page(report_text(shown))
+        page = Page(report_page_text(shown))
         assert faults(page) == []
         assert any("unheard_of" in text for text in page.texts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -118,11 +119,10 @@ def bar_labels(chart: BarChart, names: Sequence[str]) -> list[tuple[str, str]]:
 
 def segment_names(chart: BarChart) -> list[str]:
     """Return the names of all segments, the largest over all bars first."""
-    sums: dict[str, float] = {}
+    sums: dict[str, float] = defaultdict(float)
     for bar in chart.bars:
         for segment in bar.segments:
-            before = sums.get(segment.name, 0)
-            sums[segment.name] = before + segment.size
+            sums[segment.name] += segment.size
     return sorted(sums, key=sums.__getitem__, reverse=True)
 
 
@@ -211,12 +211,14 @@ def plot_chart(plot: Plot) -> Group:
 def draw_series(group: Group, series: Series, plane: Plane, css: str) -> None:
     """Draw a line through the points of a series; one point alone is not a line."""
     points: list[Point] = []
-    for x, y in series.points:
-        point = plane.column(x), plane.row(y)
-        points.append(point)
-    if len(points) > 1:
-        line = Wire(tuple(points), css=css)
-        group.add(line)
+    for context, size in series.points:
+        x = plane.column(context)
+        y = plane.row(size)
+        points.append((x, y))
+    if len(points) < 2:
+        return
+    line = Wire(tuple(points), css=css)
+    group.add(line)
 
 
 def draw_level(group: Group, plane: Plane, y: float, css: str, level: int = WIRE) -> None:

@@ -107,8 +107,11 @@ def value_line(group: Group, v: Value, y: float, width: float) -> float:
 
 def widest_line(lines: Sequence[str]) -> float:
     """Return the width of the widest of some lines."""
-    widths = [text_width(line, FACT) for line in lines]
-    return max(widths)
+    widest = 0.0
+    for line in lines:
+        width = text_width(line, FACT)
+        widest = max(widest, width)
+    return widest
 
 
 def line_middles(lines: Sized, y: float, rows: int) -> list[float]:
@@ -118,9 +121,14 @@ def line_middles(lines: Sized, y: float, rows: int) -> list[float]:
     y: the height above the rows.
     rows: number of rows.
     """
-    above = (rows - len(lines)) / 2
-    half = LINE_HEIGHT / 2
-    return [y + LINE_HEIGHT * (i + above) + half for i in range(len(lines))]
+    count = len(lines)
+    free = LINE_HEIGHT * (rows - count)
+    middle = y + free / 2 + LINE_HEIGHT / 2
+    middles: list[float] = []
+    for _ in range(count):
+        middles.append(middle)
+        middle += LINE_HEIGHT
+    return middles
 
 
 def value_pair(group: Group, v: Value, y: float, width: float) -> float:
@@ -230,9 +238,9 @@ def widest_call_out(rows: Sequence[Sequence[tuple[str, str]]], j: int) -> float:
 def call_out_width(fact: tuple[str, str]) -> float:
     """Return the width of a call-out: label over words."""
     label, words = fact
-    upper = text_width(label, SMALL)
-    lower = text_width(words, TITLE, bold=True)
-    return max(upper, lower)
+    label_width = text_width(label, SMALL)
+    words_width = text_width(words, TITLE, bold=True)
+    return max(label_width, words_width)
 
 
 # The strip
@@ -336,7 +344,10 @@ def reuse_words(reuses: Sequence[Reuse]) -> list[str]:
     counts: Counter[str] = Counter()
     for reuse in reuses:
         counts[reuse.what] += len(reuse.layers)
-    return [f"{count} layers reuse the {what} of an earlier one" for what, count in counts.items()]
+    words: list[str] = []
+    for what, count in counts.items():
+        words.append(f"{count} layers reuse the {what} of an earlier one")
+    return words
 
 
 def draw_reuses(group: Group, strip: LayerStrip, cell: float, y: float) -> float:

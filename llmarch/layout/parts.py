@@ -63,8 +63,10 @@ def box_width(titles: Sequence[str], lines: Sequence[tuple[str, Mark]], least: f
 def box_lines(box: Box, room: float) -> list[tuple[str, Mark]]:
     """Return the lines under a box's title with their marks, broken where they are long."""
     lines: list[tuple[str, Mark]] = []
-    marks = box.line_marks or ("",) * len(box.lines)
-    for line, mark in zip(box.lines, marks, strict=True):
+    for i, line in enumerate(box.lines):
+        mark: Mark = ""
+        if box.line_marks:
+            mark = box.line_marks[i]
         for part in wrapped_lines(line, FACT, room):
             lines.append((part, mark))
     return lines

@@ -117,31 +117,48 @@ def above_lines(stack: ModelStack) -> list[str]:
     """Return what follows the layers, from the head down."""
     text = box_text(stack.head)
     if stack.mtp is not None:
-        text += f" · {box_text(stack.mtp)}"
-    return [text, *map(pill_text, reversed(stack.exit))]
+        prediction = box_text(stack.mtp)
+        text = f"{text} · {prediction}"
+    lines = [text]
+    for pill in reversed(stack.exit):
+        lines.append(pill_text(pill))
+    return lines
 
 
 def below_lines(stack: ModelStack) -> list[str]:
     """Return what comes before the layers, from the top down."""
-    entry = map(pill_text, reversed(stack.entry))
-    return [*entry, *map(box_text, (stack.embedding, *stack.sources))]
+    lines: list[str] = []
+    for pill in reversed(stack.entry):
+        lines.append(pill_text(pill))
+    lines.append(box_text(stack.embedding))
+    for box in stack.sources:
+        lines.append(box_text(box))
+    return lines
 
 
 def pill_text(pill: Pill) -> str:
     """Return a small operation and how it differs."""
-    return f"{pill.text}{MARKS[pill.mark]}"
+    mark = MARKS[pill.mark]
+    return f"{pill.text}{mark}"
 
 
 def box_text(box: Box) -> str:
     """Return a box on one line, with the mark of the box or of the line that differs most."""
-    text = box.title
-    if box.lines:
-        text += f" ({', '.join(box.lines)})"
-    differing = [mark for mark in (box.mark, *box.line_marks) if mark]
-    mark: Mark = ""
-    if differing:
-        mark = "form" if "form" in differing else "size"
-    return text + MARKS[mark]
+    mark = MARKS[strongest_mark(box)]
+    if not box.lines:
+        return f"{box.title}{mark}"
+    lines = ", ".join(box.lines)
+    return f"{box.title} ({lines}){mark}"
+
+
+def strongest_mark(box: Box) -> Mark:
+    """Return the mark of the box or of the line that differs most."""
+    marks = {box.mark, *box.line_marks}
+    if "form" in marks:
+        return "form"
+    if "size" in marks:
+        return "size"
+    return ""
 
 
 # Columns

@@ -102,11 +102,14 @@ def evidence_of_all_facts(reading: Reading) -> dict[str, Evidence]:
     group that is empty, follows from the modelling code, as the facts beside it do.
     """
     found: dict[str, Evidence] = {}
-    for path, _ in iterate_facts(reading.architecture):
+    a = reading.architecture
+    paths = [path for path, _ in iterate_facts(a)]
+    for f in fields(a):
+        group = getattr(a, f.name)
+        if group == {}:
+            paths.append(f.name)
+    for path in paths:
         found[path] = evidence_around(path, reading.evidence)
-    for f in fields(reading.architecture):
-        if getattr(reading.architecture, f.name) == {}:
-            found[f.name] = evidence_around(f.name, reading.evidence)
     return found
 
 
@@ -129,10 +132,18 @@ def findings_about(
     """Return the findings about a fact: of its path, of a part of it, or of its config key."""
     about: list[Finding] = []
     for finding in findings:
-        is_of_path = is_within(finding.path, path) or is_within(path, finding.path)
-        if is_of_path or (evidence.kind == "config" and finding.path == evidence.ref):
+        if is_about(finding, path, evidence):
             about.append(finding)
     return tuple(about)
+
+
+def is_about(finding: Finding, path: str, evidence: Evidence) -> bool:
+    """Return whether a finding is about a fact, a part of it, or the config key that gives it."""
+    if evidence.kind == "config" and finding.path == evidence.ref:
+        return True
+    if is_within(finding.path, path):
+        return True
+    return is_within(path, finding.path)
 
 
 def values_of(reading: Reading | Observation) -> dict[str, Any]:
@@ -310,8 +321,10 @@ def record_text(record: Mapping[str, Any]) -> str:
     """Return the facts of a part that are set: `kind edge, inputs 64, outputs 128`; or `none`."""
     words: list[str] = []
     for name, value in record.items():
-        if value not in (None, ()):
-            words.append(f"{name} {explained_value(value)}")
+        if value in (None, ()):
+            continue
+        text = explained_value(value)
+        words.append(f"{name} {text}")
     return ", ".join(words) or "none"
 
 

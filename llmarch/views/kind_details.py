@@ -39,7 +39,11 @@ def words_told_apart(a: Architecture, kinds: Sequence[str]) -> dict[str, str]:
 
 def paths_of_blocks(a: Architecture, kind: str) -> list[str]:
     """Return the paths of the blocks of a kind of layer in order."""
-    return [branch.block for step in a.layer_kinds[kind].steps for branch in step.branches]
+    paths: list[str] = []
+    for step in a.layer_kinds[kind].steps:
+        for branch in step.branches:
+            paths.append(branch.block)
+    return paths
 
 
 def differing_facts_of(a: Architecture, paths: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -9,7 +9,10 @@ from .wording import kind_word
 def layer_words(a: Architecture) -> list[str]:
     """Return the kind of each layer in words."""
     words = distinct_kind_words(a)
-    return [words[kind] for kind in a.layers]
+    of_layers: list[str] = []
+    for kind in a.layers:
+        of_layers.append(words[kind])
+    return of_layers
 
 
 def distinct_kind_words(a: Architecture) -> dict[str, str]:

@@ -96,8 +96,11 @@ def differences_beside(readings: Sequence[Reading]) -> list[str]:
 
 def row_words(row: ComparedRow) -> str:
     """Return a row on one line: `Findings tensor-missing: – / model.norm.weight`."""
-    cells = " / ".join(map(on_one_line, row.cells))
-    return f"{row.section} {row.label}: {cells}"
+    cells: list[str] = []
+    for cell in row.cells:
+        cells.append(on_one_line(cell))
+    values = " / ".join(cells)
+    return f"{row.section} {row.label}: {values}"
 
 
 def model_picture(name: str, r: Reading, m: ComparedModel, colours: KindColours) -> ModelPicture:
@@ -242,9 +245,11 @@ def with_notes(panel: Panel, found: Sequence[PlacedChange]) -> Panel:
     """Return a panel that names the differences that the figure does not draw."""
     labels: dict[str, None] = {}
     for change in found:
-        if change.panel == panel.key and not change.drawn:
-            labels[change.label] = None
-    return replace(panel, notes=tuple(labels))
+        if change.drawn or change.panel != panel.key:
+            continue
+        labels[change.label] = None
+    notes = tuple(labels)
+    return replace(panel, notes=notes)
 
 
 def pair_summary(models: Sequence[ComparedModel], pictures: Sequence[ModelPicture]) -> str:

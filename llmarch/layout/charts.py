@@ -171,13 +171,16 @@ class Plane(NamedTuple):
 
     def column(self, x: float) -> float:
         """Return where a value of the horizontal axis is."""
-        shift = self.area.width * x / self.longest
+        share = x / self.longest
+        shift = self.area.width * share
         return self.area.x + shift
 
     def row(self, y: float) -> float:
         """Return where a value of the vertical axis is; higher ones are at the upper edge."""
-        shown = min(y / self.highest, 1.0)
-        return self.area.bottom - self.area.height * shown
+        share = y / self.highest
+        shown = min(share, 1.0)
+        height = self.area.height * shown
+        return self.area.bottom - height
 
 
 def plot_plane(plot: Plot) -> Plane:

@@ -562,10 +562,13 @@ class StreamTurn:
     def draw_outwards(self, rise: Rise) -> None:
         """Draw the streams from the axis to their lanes."""
         bottom = rise.y
-        lowest = bottom - max(self.heights)
-        for entry, x, height in zip(self.entries, self.lanes, self.heights, strict=True):
+        tallest = max(self.heights)
+        lowest = bottom - tallest
+        for i, height in enumerate(self.heights):
+            entry = self.entries[i]
+            lane = self.lanes[i]
             y = bottom - height
-            rise.group.wire((entry, bottom), (entry, y), (x, y), (x, lowest))
+            rise.group.wire((entry, bottom), (entry, y), (lane, y), (lane, lowest))
         rise.y = lowest
 
     def draw_inwards(self, rise: Rise, bundle: Bundle) -> None:
@@ -699,9 +702,13 @@ def framed(rise: Rise, plan: ColumnPlan, alone: bool) -> Group:
 
 def column_heads(column: Column, alone: bool) -> list[str]:
     """Return what stands above a column for each kind of layers: how many they are, and which."""
-    if alone:
-        return [f"{kind.count} ×" for kind in column.kinds]
-    return [f"{kind.count} × {kind.words}" for kind in column.kinds]
+    heads: list[str] = []
+    for kind in column.kinds:
+        head = f"{kind.count} ×"
+        if not alone:
+            head = f"{head} {kind.words}"
+        heads.append(head)
+    return heads
 
 
 def column_frame(rise: Rise, heads: Sequence[str]) -> Area:
@@ -728,10 +735,15 @@ def draw_count(group: Group, plan: ColumnPlan, area: Area, head: str) -> None:
 
 def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[str]) -> None:
     """Write above a frame which kinds of layers it stands for, with their colours in the strip."""
-    top = area.y - 6 - 18 * len(heads)
-    for i, (kind, head) in enumerate(zip(column.kinds, heads, strict=True)):
-        middle = top + 18 * i + 9
+    step = 18
+    top = area.y - 6 - step * len(heads)
+    middle = top + step / 2
+    for kind, head in zip(column.kinds, heads, strict=True):
+        colour = palette_class(kind.number)
         swatch = Area(area.x + 2, middle - 5, 10, 10)
-        group.add(Rectangle(swatch, palette_class(kind.number), 2))
+        swatch_box = Rectangle(swatch, colour, 2)
+        group.add(swatch_box)
         group.text(area.x + 18, middle, head, FACT, bold=True)
-    group.bounds.include(Area(area.x, top, 1, 1))
+        middle += step
+    corner = Area(area.x, top, 1, 1)
+    group.bounds.include(corner)

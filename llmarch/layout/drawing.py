@@ -110,8 +110,10 @@ class Label(NamedTuple):
     def area(self) -> Area:
         """Return what the text covers."""
         width = text_width(self.text, self.size, self.bold)
-        left = self.x - anchor_shift(self.anchor, width)
-        top = self.y - self.size / 2
+        shift = anchor_shift(self.anchor, width)
+        left = self.x - shift
+        half = self.size / 2
+        top = self.y - half
         return Area(left, top, width, self.size)
 
     def moved(self, dx: float, dy: float) -> Label:

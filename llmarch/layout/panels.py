@@ -238,9 +238,11 @@ def widest_call_out(rows: Sequence[Sequence[tuple[str, str]]], j: int) -> float:
 def call_out_width(fact: tuple[str, str]) -> float:
     """Return the width of a call-out: label over words."""
     label, words = fact
-    label_width = text_width(label, SMALL)
-    words_width = text_width(words, TITLE, bold=True)
-    return max(label_width, words_width)
+    width = text_width(label, SMALL)
+    lower = text_width(words, TITLE, bold=True)
+    if lower > width:
+        return lower
+    return width
 
 
 # The strip

@@ -89,9 +89,12 @@ def marker(group: Group, x: float, y: float, width: float, anchor: Anchor) -> No
     width: the width of the text.
     anchor: which point of the text `x` is.
     """
-    left = x - anchor_shift(anchor, width)
-    area = Area(left - 4, y - 7, width + 8, LINE_HEIGHT)
-    group.add(Rectangle(area, "marker", 3, MARKER))
+    shift = anchor_shift(anchor, width)
+    left = x - shift - 4
+    top = y - 7
+    area = Area(left, top, width + 8, LINE_HEIGHT)
+    rectangle = Rectangle(area, "marker", 3, MARKER)
+    group.add(rectangle)
 
 
 def pill_group(pill: Pill) -> Group:

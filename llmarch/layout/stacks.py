@@ -37,12 +37,16 @@ class StackStyle:
     @property
     def least(self) -> float:
         """Return the least width of a box."""
-        return TIGHT if self.tight else WIDE
+        if self.tight:
+            return TIGHT
+        return WIDE
 
     @property
     def inner(self) -> int:
         """Return the direction of the inner side."""
-        return -1 if self.mirrored else 1
+        if self.mirrored:
+            return -1
+        return 1
 
 
 def stack_group(stack: ModelStack, style: StackStyle) -> Group:

@@ -164,7 +164,10 @@ def marked_cells(row: ComparedRow, marks: Sequence[Mapping[Key, str]]) -> list[s
 
 def ratio_text(row: ComparedRow) -> str:
     """Return how the second number of a row compares with the first; nothing without numbers."""
-    known = [number for number in row.numbers if number is not None]
+    known: list[float] = []
+    for number in row.numbers:
+        if number is not None:
+            known.append(number)
     if len(known) < 2:
         return ""
     return numbers.ratio(*known)

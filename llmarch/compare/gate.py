@@ -64,10 +64,17 @@ def judge_reference(
         )
         return verdict, None
     expected = old
-    if find_differences(old, new):
+    differences = find_differences(old, new)
+    if differences:
         expected = read_again(old, new, load)
     verdict = judge(
-        old, new, policy, expected=expected, model_line=model_line, fact_lines=fact_lines
+        old,
+        new,
+        policy,
+        expected=expected,
+        differences=differences if expected is old else None,
+        model_line=model_line,
+        fact_lines=fact_lines,
     )
     if new.partial:
         return verdict, None
@@ -80,16 +87,19 @@ def judge(
     policy: Policy,
     *,
     expected: Entry | None = None,
+    differences: list[Change] | None = None,
     model_line: int = 1,
     fact_lines: Mapping[str, int] | None = None,
 ) -> Verdict:
     """Compare `new` with `old` and return the verdict. Lines are as in `judge_reference`.
 
     expected: `old` as this llmarch reads the same model; None: as it is.
+    differences: of these two, where they are known.
     """
     if expected is None:
         expected = old
-    differences = find_differences(expected, new)
+    if differences is None:
+        differences = find_differences(expected, new)
     readings = reading_changes(old, expected, new)
     policy = policy.of(new.reference, new.repo)
     judged = policy.judge([*differences, *readings])

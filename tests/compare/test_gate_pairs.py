@@ -239,12 +239,9 @@ def test_families_with_bundled_models_are_there() -> None:
 WITHOUT_ORACLE = {
     "kimi_k25",  # DeepSeek V3's decoder; its tower takes the oracle too long
     "mimo_v2_flash",  # published in the keys of its own code, which transformers does not read
-    "axk1",  # its class, as those below, does not run at the small sizes of the oracle
-    "bailing_hybrid",
     "internlm2",  # transformers has no class of it
-    "paddleocr_vl",
-    "xlstm",
-    "youtu",
+    "paddleocr_vl",  # sections of its positions do not fit the small heads of the oracle
+    "xlstm",  # its class takes the width from two keys, of which the oracle shrinks one
 }
 """Families whose models the oracle cannot build at small sizes, or reads by other keys."""
 

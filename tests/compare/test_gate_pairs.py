@@ -55,6 +55,8 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("qwen3_vl", "text_config.tie_word_embeddings"): BY_HEADERS,
     ("minimax_m3_vl", "text_config.rotary_dim"): CONTRADICTION,
     ("minimax_m3_vl", "text_config.use_routing_bias"): VLLM,
+    ("hunyuan_v1_moe", "moe_intermediate_size"): VLLM,
+    ("hunyuan_v1_moe", "num_shared_expert"): VLLM,
     ("mistral4", "rope_parameters.type"): CONTRADICTION,
     ("mistral4", "rope_parameters.beta_fast"): NOT_REACHED,
     ("mistral4", "rope_parameters.beta_slow"): NOT_REACHED,

@@ -68,6 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_sweep = item.get_closest_marker("sweep") is not None
         share, first = (COVERED_OF_SWEEPS, 1) if is_sweep else (COVERED, COVERED)
         in_sample = seen[name] < first or seen[name] % share == 0
+        in_sample |= item.get_closest_marker("covered") is not None
         if not in_sample or (is_sweep and not parameters):
             item.add_marker(pytest.mark.no_cover)
         seen[name] += 1

@@ -59,7 +59,6 @@ def style_of_each_format() -> dict[str, str]:
     return found
 
 
-@pytest.mark.sweep  # other tests run the same lines
 def test_a_method_is_verified_over_its_own_formats_alone() -> None:
     styles = style_of_each_format()
     assert styles.keys() >= {format.name for format in FORMATS} - {"mlx"}

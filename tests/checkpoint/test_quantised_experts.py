@@ -47,6 +47,8 @@ from llmarch.checkpoint.reading import Reading, read_model
 from llmarch.sources.raw import TensorGroup, TensorTable
 from llmarch.tensors.template import TensorRow
 
+pytestmark = pytest.mark.covered
+
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 COMPONENTS = {"attention", "mlp", "shared_experts", "latent_projections"}

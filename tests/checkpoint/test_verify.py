@@ -540,7 +540,6 @@ def test_bits_per_weight() -> None:
     assert check("qwen3-0.6b").bits_per_weight == 16
 
 
-@pytest.mark.sweep  # other tests run the same lines
 @pytest.mark.parametrize("name", ["qwen3-30b-a3b-reduced", "qwen3-30b-a3b-reduced-fused"])
 def test_a_huge_config_against_a_small_file(name: str) -> None:
     """10,000 layers of 100,000 experts are 3 * 10^9 tensors, which must not be listed."""

@@ -12,6 +12,8 @@ import pytest
 from llmarch.errors import NotAModel, UnknownReference
 from llmarch.sources.references import Reference, parse_reference
 
+pytestmark = pytest.mark.covered
+
 COMMIT = "0123456789" * 4
 
 

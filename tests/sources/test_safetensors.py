@@ -29,6 +29,8 @@ from llmarch.sources.safetensors import (
     regular,
 )
 
+pytestmark = pytest.mark.covered
+
 ENTRY = '"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}'
 
 

@@ -40,7 +40,6 @@ def test_a_sentence_says_how_the_second_model_differs(aliases: str) -> None:
     assert document.headline == SENTENCES[aliases]
 
 
-@pytest.mark.sweep  # other tests run the same lines
 def test_every_pair_that_differs_has_a_sentence() -> None:
     choose = random.Random(21)
     aliases = sorted(bundled_models())

@@ -119,7 +119,6 @@ def test_show_has_words_of_people(alias: str) -> None:
     assert found == []
 
 
-@pytest.mark.sweep  # other tests run the same lines
 @pytest.mark.sweep  # a sweep: other tests run the same lines
 def test_diff_has_words_of_people() -> None:
     """Of random pairs, and of pairs whose second model has one other fact."""
@@ -132,7 +131,6 @@ def test_diff_has_words_of_people() -> None:
     assert found == []
 
 
-@pytest.mark.sweep  # other tests run the same lines
 @pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("alias", ["deepseek-v3.2", "gemma4-e2b", "longcat-flash", "qwen3-next"])
 def test_values_in_full_have_words_of_people(alias: str) -> None:

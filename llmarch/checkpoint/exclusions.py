@@ -89,12 +89,12 @@ class Exclusions:
             is_rewritten = len(self._patterns) < MAX_PATTERNS
             pattern = canonical(folded).removesuffix(".") if is_rewritten else folded[:-1]
             self._patterns[folded] = pattern
-        is_glob = any(mark in pattern for mark in "*?")
+        is_glob = any(mark in pattern for mark in "*?[")
         if not is_glob:
             self.modules.setdefault(pattern, set()).add(index)
         elif len(self.globs) + len(self._partial) >= MAX_GLOBS:
             self.is_complete = False
-        elif re.search(r"\d\*|\?|\*\d", pattern):
+        elif re.search(r"\d\*|\?|\*\d|\[", pattern):
             glob = unfold(pattern, index)
             self._partial += [glob, f"{glob}.*"]
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING
 from difflib import get_close_matches
 from math import isfinite
@@ -237,15 +237,22 @@ class ConfigKeys:
 
     def unread(self) -> list[str]:
         """Return the dotted keys that nothing asked for and that may have an effect, sorted."""
-        unread = self._unread(self.data, self.prefix)
+        parents = {key[:end] for key in self.read_keys for end in _dots(key)}
+        unread = self._unread(self.data, self.prefix, parents)
         names = [self.native_keys.get(name, name) for name in unread]
         return sorted(name for name in names if isinstance(name, str))
 
-    def _unread(self, data: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    def _unread(
+        self, data: Mapping[str, Any], prefix: str, parents: Collection[str]
+    ) -> Iterator[str]:
+        """Yield the unread keys of a part.
+
+        parents: the keys under which a key was read; a part that is none of them is unread whole.
+        """
         for key, value in data.items():
             name = prefix + key
-            if isinstance(value, dict) and any(k.startswith(name + ".") for k in self.read_keys):
-                yield from self._unread(cast("dict[str, Any]", value), name + ".")
+            if isinstance(value, dict) and name in parents:
+                yield from self._unread(cast("dict[str, Any]", value), name + ".", parents)
             elif (name not in self.read_keys or name in self.refuted_keys) and not is_inert(
                 key, value
             ):
@@ -450,6 +457,11 @@ class ConfigKeys:
             highest = max(numbers.value) - first
             layer_number_too_high(self, numbers.evidence.ref, highest, layers)
         return numbers
+
+
+def _dots(key: str) -> Iterator[int]:
+    """Return the places of the dots of a key; keys with names of modules have many."""
+    return (place for place, character in enumerate(key) if character == ".")
 
 
 def is_token_key(key: str) -> bool:

@@ -76,6 +76,9 @@ NEXTN: Tensors = {
     **layer("model.layers.0"),
 }
 
+DTYPES = {"d2t": "I64", "t2d": "BOOL"}
+"""Dtypes of the tables between the vocabularies of target and draft, as heads are published."""
+
 DRAFTS: list[tuple[dict[str, Any], Tensors, str]] = [
     # the target's config, recognised by names alone
     (TARGET, EAGLE, "an EAGLE draft head"),
@@ -113,7 +116,8 @@ def raw(config: dict[str, Any], tensors: Tensors | None) -> RawModel:
     """Return a config beside headers."""
     table = None
     if tensors is not None:
-        table = TensorTable.from_tensors([(n, "BF16", shape) for n, shape in tensors.items()])
+        stored = [(name, DTYPES.get(name, "BF16"), shape) for name, shape in tensors.items()]
+        table = TensorTable.from_tensors(stored)
     return local_model(config, table, "draft")
 
 
@@ -125,6 +129,7 @@ def test_a_draft_head_is_observed(config: dict[str, Any], tensors: Tensors, kind
     assert found.raw.tensors is not None
     assert found.observed.stored == found.raw.tensors.elements
     assert found.observed.facts.get("layers") != 40
+    assert found.observed.total is not None
 
 
 @pytest.mark.parametrize("config", [c for c, _, _ in DRAFTS if c is not TARGET])

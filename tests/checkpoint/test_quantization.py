@@ -166,6 +166,9 @@ def test_a_long_list_costs_little(kind: str) -> None:
         ("model.layers.[12]?.mlp", 12, True),
         ("model.layers.[!1]?.mlp", 12, False),
         ("model.layers.1*.attn", 12, False),
+        ("model.layers.[2].mlp*", 2, True),
+        ("model.layers.[2].mlp*", 12, False),
+        ("model.layers.[12].mlp.up_proj", 1, True),
     ],
 )
 def test_globs_of_parts_of_numbers(glob: str, number: int, expected: bool) -> None:

@@ -260,10 +260,10 @@ class _ModelInference:
 def _is_not_comparable(named: NamedTensor) -> bool:
     """Return whether a tensor is in a packing that llmarch does not unpack.
 
-    Integers are, except buffers and 64-bit integers, which are tables.
+    Integers are, except buffers, 64-bit integers, which are tables, and booleans, which are masks.
     """
     name, tensor = named
     if tensor.not_comparable:
         return True
-    is_packed = holds_integers(tensor) and tensor.dtype != "I64"
+    is_packed = holds_integers(tensor) and tensor.dtype not in ("I64", "BOOL")
     return is_packed and not is_buffer(name, tensor)

@@ -49,8 +49,6 @@ from llmarch.tensors.template import TensorRow
 
 pytestmark = pytest.mark.covered
 
-pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
-
 COMPONENTS = {"attention", "mlp", "shared_experts", "latent_projections"}
 
 

@@ -15,7 +15,8 @@ from helpers.quantised_checkpoints import CLEAN, packed, parts
 from llmarch.checkpoint.method_loaders import OWN_TENSORS
 from llmarch.checkpoint.packing import FORMATS, unpack
 
-pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
+pytestmark = pytest.mark.covered
+
 
 TRANSFORMERS = """
 awq bitsandbytes_4bit bitsandbytes_8bit gptq aqlm quanto quark fouroversix fp_quant eetq higgs hqq

@@ -99,7 +99,6 @@ def test_text(run: Run) -> None:
         assert text in out
 
 
-@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("columns", [20, 60, 80, 200])
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "llama.cpp"])
 def test_commands_are_not_broken(
@@ -335,7 +334,6 @@ def test_a_launch_line_loads_what_was_planned(run: Run, engine: str, format: str
     assert again["plan"]["cache_dtype"] == found["plan"]["cache_dtype"]
 
 
-@pytest.mark.sweep  # a sweep: other tests run the same lines
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_a_cache_dtype_is_refused_or_stands_in_the_line(run: Run, engine: str) -> None:
     for ref in ("qwen3-8b", "deepseek-v3.2"):

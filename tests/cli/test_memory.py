@@ -18,6 +18,8 @@ from llmarch.sources.gpus import TABLE, gpu_table, list_gpus, mac_working_set, p
 from llmarch.views import numbers
 from llmarch.views.memory import Plot, Series, y_ticks
 
+pytestmark = pytest.mark.covered
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:

@@ -16,6 +16,8 @@ from helpers.loopback import Files, Hub, serve
 import llmarch
 from llmarch.checkpoint.reading import Reading
 
+pytestmark = pytest.mark.covered
+
 ORACLE: dict[str, Any] = json.loads(
     gzip.decompress((paths.FIXTURES / "weight_files.json.gz").read_bytes())
 )

@@ -38,7 +38,7 @@ def judge_cached(
     try:
         new = _load_what_is_here(load, reference, headers)
     except (NotCached, NotPulled) as error:
-        return skipped(reference, f"not checked: {error.message}", old, model_line), None
+        return not_here(reference, error, old, model_line), None
     except LlmarchError:
         new = None
     if new is None or not headers or new.tensors is not None:
@@ -85,6 +85,13 @@ def _has_headers(entry: Entry) -> bool:
     if any(finding.rule == "headers-not-cached" for finding in entry.findings):
         return False
     return entry.reading is None or entry.reading.raw.header_bytes > 0
+
+
+def not_here(
+    reference: str, error: LlmarchError, old: Entry | None = None, line: int = 1
+) -> Verdict:
+    """Return the verdict about a model that is not on this machine; `old` and `line` as below."""
+    return skipped(reference, f"not checked: {error.message}", old, line)
 
 
 def skipped(reference: str, reason: str, old: Entry | None = None, line: int = 1) -> Verdict:

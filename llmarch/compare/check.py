@@ -16,7 +16,7 @@ from ..errors import ConfigError, LlmarchError, NotCached, UnknownReference, pri
 from ..sources import project
 from ..sources.progress import Progress, ignore_progress
 from .at_once import read_at_once
-from .cached import judge_cached, skipped
+from .cached import judge_cached, not_here
 from .gate import judge, judge_reference
 from .lock import Entry, Lock, lock_text, parse_lock
 from .policy import Policy, parse_policy
@@ -275,9 +275,8 @@ def _check_entry(
     try:
         locked = locked_entry(lock, name, load)
     except LlmarchError as error:
-        is_skipped = options.if_cached and isinstance(error, NotCached)
-        if is_skipped:
-            return _Checked(skipped(name, f"not checked: {error.message}"))
+        if options.if_cached and isinstance(error, NotCached):
+            return _Checked(not_here(name, error))
         return _Checked(Verdict(asked, None, None, error=error))
     compare = judge_cached if options.if_cached else judge_reference
     verdict, entry = compare(
@@ -328,7 +327,7 @@ def check_pair(reference: str, against: str, options: CheckOptions, load: LoadEn
         verdict = judge(old, new, options.policy)
     except LlmarchError as error:
         if options.if_cached and isinstance(error, NotCached):
-            return skipped(reference, f"not checked: {error.message}")
+            return not_here(reference, error)
         verdict = Verdict(reference, None, None, error=error, against=against)
     seconds = monotonic() - start
     return replace(verdict, seconds=seconds)

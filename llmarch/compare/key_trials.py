@@ -24,6 +24,8 @@ class KeyTrials:
     def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any], file: str) -> None:
         """Take the two configs; `file` is the name of the file that both come from."""
         self.old, self.new, self.file = old, new, file
+        self._unchanged: dict[bool, Architecture | None] = {}
+        """The two configs as they are, each read once: whether it is the old one."""
         self._tried: dict[tuple[str, bool], Places] = {}
 
     def makes(self, key: str, change: Change) -> bool | None:
@@ -49,8 +51,10 @@ class KeyTrials:
         found = (key, forward)
         if found not in self._tried:
             base, other = (self.old, self.new) if forward else (self.new, self.old)
-            config = with_value_of(base, other, key.split("."))
-            self._tried[found] = _changed_places(base, config, self.file)
+            if forward not in self._unchanged:
+                self._unchanged[forward] = _read(base, self.file)
+            changed = _read(with_value_of(base, other, key.split(".")), self.file)
+            self._tried[found] = _changed_places(self._unchanged[forward], changed)
         return self._tried[found]
 
 
@@ -83,10 +87,8 @@ def _part(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return {}
 
 
-def _changed_places(base: Mapping[str, Any], config: Mapping[str, Any], file: str) -> Places:
-    """Return the paths of facts that a change of the config changes."""
-    before = _read(base, file)
-    after = _read(config, file)
+def _changed_places(before: Architecture | None, after: Architecture | None) -> Places:
+    """Return the paths of facts in which two readings differ; None without one of them."""
     if before is None or after is None:
         return None
     paths: set[str] = set()

@@ -159,38 +159,20 @@ class ConfigKeys:
             data = {}
         if not isinstance(data, dict):
             raise self._wrong_type(key, data, "an object")
-        return ConfigKeys(
+        return self.with_data(
             cast("dict[str, Any]", data),
-            file=self.file,
             family=family or self.family,
             ref=ref or self.ref,
             defaults=defaults,
             defaults_ref=defaults_ref,
             model_type=model_type,
             prefix=f"{self.prefix}{key}.",
-            read_keys=self.read_keys,
-            refuted_keys=self.refuted_keys,
-            native_keys=self.native_keys,
-            findings=self.findings,
-            unsettled=self.unsettled,
-            assumed=self.assumed,
+            overrides=None,
         )
 
     def with_context(self, **context: Any) -> ConfigKeys:
         """Return the same keys for another family or model_type."""
-        return ConfigKeys(
-            self.data,
-            file=self.file,
-            prefix=self.prefix,
-            read_keys=self.read_keys,
-            refuted_keys=self.refuted_keys,
-            native_keys=self.native_keys,
-            findings=self.findings,
-            unsettled=self.unsettled,
-            assumed=self.assumed,
-            overrides=self.overrides,
-            **context,
-        )
+        return self.with_data(self.data, **context)
 
     def at_layers(self, values: Mapping[str, Any], path: str) -> ConfigKeys:
         """Return the config as it is for layers that have own `values` for some keys.
@@ -199,21 +181,36 @@ class ConfigKeys:
         path: where the file has the values, dotted, relative to this config.
         """
         own_names = dict(_names_at(values, self.prefix, f"{self.prefix}{path}."))
-        return ConfigKeys(
+        return self.with_data(
             {**self.data, **values},
-            file=self.file,
-            family=self.family,
-            ref=self.ref,
-            defaults=self.defaults,
-            defaults_ref=self.defaults_ref,
-            model_type=self.model_type,
-            prefix=self.prefix,
             native_keys={**self.native_keys, **own_names},
-            refuted_keys=self.refuted_keys,
-            findings=self.findings,
-            unsettled=self.unsettled,
+            read_keys=None,
+            assumed=None,
             overrides=frozenset(values),
         )
+
+    def with_data(self, data: Mapping[str, Any], **changes: Any) -> ConfigKeys:
+        """Return other keys in the place of these; both note what is asked for in one place.
+
+        changes: parameters of the class with another value than here.
+        """
+        same: dict[str, Any] = {
+            "file": self.file,
+            "family": self.family,
+            "ref": self.ref,
+            "defaults": self.defaults,
+            "defaults_ref": self.defaults_ref,
+            "model_type": self.model_type,
+            "prefix": self.prefix,
+            "read_keys": self.read_keys,
+            "refuted_keys": self.refuted_keys,
+            "native_keys": self.native_keys,
+            "findings": self.findings,
+            "unsettled": self.unsettled,
+            "assumed": self.assumed,
+            "overrides": self.overrides,
+        }
+        return ConfigKeys(data, **(same | changes))
 
     def has(self, key: str) -> bool:
         """Return whether the file has the key with a value other than null."""

@@ -117,15 +117,9 @@ def scaled_entries(scaling: ConfigKeys, parameters: ConfigKeys) -> ConfigKeys:
         return scaling
     given = {f"{main.prefix}{key}": scaling.key(key) for key in scaling.data}
     scaling.ignore(*scaling.data)
-    return ConfigKeys(
+    return parameters.with_data(
         {**parameters.data, name: {**main.data, **scaling.data}},
-        file=parameters.file,
-        family=parameters.family,
-        ref=parameters.ref,
-        prefix=parameters.prefix,
-        read_keys=parameters.read_keys,
         native_keys={**parameters.native_keys, **given},
-        findings=parameters.findings,
     )
 
 

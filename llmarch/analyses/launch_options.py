@@ -57,16 +57,11 @@ class _Values:
     """Values of options by name, read as numbers where they must be."""
 
     def __init__(self, engine: Engine, values: Mapping[str, str]) -> None:
-        self._engine = engine
+        self.engine = engine
         self._values = values
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
-
-    @property
-    def engine(self) -> Engine:
-        """Return the engine whose options these are."""
-        return self._engine
 
     @property
     def fits_context(self) -> bool:
@@ -79,7 +74,7 @@ class _Values:
 
     def flag(self, name: str) -> str:
         """Return the flags that set an option, for people."""
-        flags = [flag for flag, option in self._engine.launch_flags.items() if option == name]
+        flags = [flag for flag, option in self.engine.launch_flags.items() if option == name]
         return "/".join(flags) or name
 
     def number(self, name: str, least: int = 1) -> int | None:
@@ -100,7 +95,7 @@ class _Values:
 
     def _whole(self, text: str) -> int:
         """Return a number as the engine reads it: vLLM knows `32k`, the others digits alone."""
-        if self._engine.launch_suffixes:
+        if self.engine.launch_suffixes:
             return read_tokens(text)
         return int(text)
 

@@ -107,11 +107,8 @@ def value_line(group: Group, v: Value, y: float, width: float) -> float:
 
 def widest_line(lines: Sequence[str]) -> float:
     """Return the width of the widest of some lines."""
-    widest = 0.0
-    for line in lines:
-        width = text_width(line, FACT)
-        widest = max(widest, width)
-    return widest
+    widths = [text_width(line, FACT) for line in lines]
+    return max(widths, default=0.0)
 
 
 def line_middles(lines: Sized, y: float, rows: int) -> list[float]:
@@ -238,11 +235,9 @@ def widest_call_out(rows: Sequence[Sequence[tuple[str, str]]], j: int) -> float:
 def call_out_width(fact: tuple[str, str]) -> float:
     """Return the width of a call-out: label over words."""
     label, words = fact
-    width = text_width(label, SMALL)
+    upper = text_width(label, SMALL)
     lower = text_width(words, TITLE, bold=True)
-    if lower > width:
-        return lower
-    return width
+    return max(upper, lower)
 
 
 # The strip

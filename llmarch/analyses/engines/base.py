@@ -56,6 +56,14 @@ class LayerParts(Frozen):
     parts: tuple[CachePart, ...]
 
 
+FLOAT_FORMATS = {
+    "bf16": ("--dtype", "bfloat16"),
+    "fp16": ("--dtype", "float16"),
+    "fp32": ("--dtype", "float32"),
+}
+"""Words of a command line for the formats that are a dtype of torch."""
+
+
 class Engine:
     """An inference engine: how it stores a cache, and what it keeps of a GPU."""
 

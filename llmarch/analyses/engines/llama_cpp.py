@@ -31,7 +31,7 @@ from ..ggml_files import GGML_FILES
 from ..sharding import Placement, usual_placement
 from ..weight_formats import SIXTEEN_BITS
 from .base import Engine
-from .estimates import driver_parts, runtime_part, token_activation_bytes
+from .estimates import process_parts, token_activation_bytes
 from .pools import (
     AllowancePart,
     AllowanceRequest,
@@ -418,7 +418,7 @@ class LlamaCpp(Engine):
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache: the compute buffer, and the runtime."""
-        return [compute_buffer(request), runtime_part(request), *driver_parts(request)]
+        return [compute_buffer(request), *process_parts(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the cells of a device."""

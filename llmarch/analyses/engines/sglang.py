@@ -20,8 +20,8 @@ from ...architecture.schema import (
     Mixer,
 )
 from ..cache_parts import FIXED_ROLES, CachePart, Convention
-from .base import Engine, configured_state_dtype, has_windows
-from .estimates import driver_parts, estimate_activations, graphs_part, runtime_part
+from .base import FLOAT_FORMATS, Engine, configured_state_dtype, has_windows
+from .estimates import estimate_activations, graphs_part, process_parts
 from .pools import (
     GIB,
     AllowancePart,
@@ -173,9 +173,7 @@ class SGLang(Engine):
     has_decode_context = True
     cache_dtypes = ("bf16", "fp16", "fp32", "fp8", "fp8_ds_mla")
     online_formats = {
-        "bf16": ("--dtype", "bfloat16"),
-        "fp16": ("--dtype", "float16"),
-        "fp32": ("--dtype", "float32"),
+        **FLOAT_FORMATS,
         "fp8": ("--quantization", "fp8"),
         "mxfp8": ("--quantization", "mxfp8"),
         "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
@@ -369,8 +367,7 @@ class SGLang(Engine):
         outside = [estimate_activations(request), graphs_part(request, request.max_sequences)]
         return [
             *(replace(part, inside=False) for part in outside),
-            runtime_part(request),
-            *driver_parts(request),
+            *process_parts(request),
         ]
 
     def pool(self, request: PoolRequest) -> Pool:

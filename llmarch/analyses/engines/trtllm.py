@@ -17,7 +17,7 @@ from ...architecture.schema import Architecture, LinearAttention, Mixer
 from ..cache_parts import Convention
 from .base import Engine, configured_state_dtype
 from .blocks import WindowPools
-from .estimates import driver_parts, estimate_activations, runtime_part
+from .estimates import estimate_activations, process_parts
 from .pools import AllowancePart, AllowanceRequest, EngineOptions, GPUTraits, Pool, PoolRequest
 
 BLOCK_TOKENS = 32
@@ -71,7 +71,7 @@ class TensorRTLLM(Engine):
         """
         prompts = ceil(request.batched_tokens / max(1, request.context - 1))
         activations = estimate_activations(replace(request, max_sequences=prompts))
-        return [activations, runtime_part(request), *driver_parts(request)]
+        return [activations, *process_parts(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pools of blocks."""

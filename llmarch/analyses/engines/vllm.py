@@ -23,14 +23,21 @@ from ...architecture.schema import (
 )
 from ..cache_parts import ELEMENT_BYTES, MODEL_DTYPE_VARIANTS, CachePart, Convention
 from ..weight_formats import FORMAT_BITS, GGML_FORMATS
-from .base import Engine, LayerParts, configured_state_dtype, has_latents, has_states, has_windows
+from .base import (
+    FLOAT_FORMATS,
+    Engine,
+    LayerParts,
+    configured_state_dtype,
+    has_latents,
+    has_states,
+    has_windows,
+)
 from .estimates import (
     AMD_NAMES,
     SORTED_LOGIT_BYTES,
-    driver_parts,
     estimate_activations,
     graphs_part,
-    runtime_part,
+    process_parts,
     tables_part,
 )
 from .pools import (
@@ -393,9 +400,7 @@ class VLLM(Engine):
     has_decode_context = True
     cache_dtypes = (*VLLM_CACHE_WORDS, "fp32")
     online_formats = {
-        "bf16": ("--dtype", "bfloat16"),
-        "fp16": ("--dtype", "float16"),
-        "fp32": ("--dtype", "float32"),
+        **FLOAT_FORMATS,
         "fp8": ("--quantization", "fp8_per_block"),
         "mxfp8": ("--quantization", "mxfp8"),
         "mxfp4": ("--quantization", "mxfp4"),
@@ -637,7 +642,7 @@ class VLLM(Engine):
         graphs = graphs_part(request, largest_captured_batch(request))
         if version < GRAPHS_VERSION:
             graphs = replace(graphs, inside=False)
-        parts = [activations, graphs, runtime_part(request), *driver_parts(request)]
+        parts = [activations, graphs, *process_parts(request)]
         tables = tables_part(request)
         if tables is not None:
             parts.append(tables)

@@ -88,33 +88,11 @@ COMMANDS = {"calibrate", "diff", "draw", "explain", "fit", "memory", "table"}
 def test_no_two_things_have_one_public_name() -> None:
     defined: dict[str, list[str]] = defaultdict(list)
     for path in FILES:
-        file = str(path.relative_to(PACKAGE))
-        is_family = file.startswith("config/families/") and path.name != "__init__.py"
-        if not is_family and path.parent != PACKAGE:
+        if path.parent != PACKAGE:
             for name in sorted(set(public_names(path)) - COMMANDS):
-                defined[name].append(file)
+                defined[name].append(str(path.relative_to(PACKAGE)))
     twice = {n: f for n, f in defined.items() if len(f) > 1 and not is_plug(n, f)}
     assert twice == {}
-
-
-FAMILY_KIN = ("config/", "tensors/")
-"""Rooms whose readers and builders families specialise under the same names."""
-
-
-def test_families_and_commands_take_no_name_of_another_room() -> None:
-    """A function of a family or a command is not called like an unrelated one elsewhere."""
-    here: dict[str, list[str]] = defaultdict(list)
-    elsewhere: dict[str, str] = {}
-    for path in FILES:
-        file = str(path.relative_to(PACKAGE))
-        names = [n for n in public_names(path) if n.islower()]
-        if file.startswith(("config/families/", "cli/")):
-            for name in names:
-                here[name].append(file)
-        elif path.parent != PACKAGE and not file.startswith(FAMILY_KIN):
-            elsewhere |= dict.fromkeys(names, file)
-    twice = {n: [*here[n], elsewhere[n]] for n in here.keys() & elsewhere.keys()}
-    assert {n: files for n, files in twice.items() if n not in COMMANDS} == {}
 
 
 # Words

@@ -25,31 +25,31 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("use_grouped_mm", "load_balance_coeff")  # kernels; training
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value),
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, ffns.value),
-        embedding=blocks.embedding(c, scale=embedding_scale(c)),
+        mixers=blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value),
+        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": _moe}, ffns.value),
+        embedding=blocks.embedding(c, scale=_embedding_scale(c)),
         **blocks.layer_wiring(layers, ffns, blocks.sandwich_step),
     )
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read the attention of full layers, which have no positions."""
-    return gated_attention(c, rope=None)
+    return _gated_attention(c, rope=None)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read the attention of sliding layers."""
-    return gated_attention(c, window=c.size("sliding_window"))
+    return _gated_attention(c, window=c.size("sliding_window"))
 
 
-def gated_attention(c: ConfigKeys, **facts: Any) -> Draft:
+def _gated_attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read GQA with QK-norm and a gate on the output."""
     norm = draft(s.QKNorm, scope="head")
     biases = blocks.biases_beside_a_gate(c)
     return blocks.attention(c, qk_norm=norm, gate="elementwise", **biases, **facts)
 
 
-def embedding_scale(c: ConfigKeys) -> Sourced:
+def _embedding_scale(c: ConfigKeys) -> Sourced:
     """Return the factor on embeddings: sqrt(hidden_size) with muP, none without."""
     enabled = c.flag("mup_enabled")
     if not enabled.value:
@@ -58,7 +58,7 @@ def embedding_scale(c: ConfigKeys) -> Sourced:
     return derived(root, f"sqrt(hidden_size), as {enabled.evidence.ref} says")
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE.
 
     The published configs name groups of experts, with one group that holds all. The class has no

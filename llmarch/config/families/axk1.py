@@ -26,7 +26,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names; layers with a MoE have a third norm."""
     third = (*tensors.PRE_NORMS, "post_mlp_layernorm")
     sparse = {kind for kind in a.layers if any(isinstance(b, s.MoE) for b in a.blocks_of(kind))}
@@ -38,7 +38,7 @@ FAMILY = Family(
     title="A.X K1",
     ref=modeling("axk1"),
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "axk1": tensors.Conversion(
             renames=(tensors.Rename(r"post_mlp_layernorm", "mlp.post_mlp_layernorm"),),

@@ -18,12 +18,12 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("pretraining_tp", "mtp_loss_scaling_factor")
-    layers = attention_layers(c)
+    layers = _attention_layers(c)
     first = c.size("first_k_dense_replace", least=0)
     ffns = blocks.moe_layers(c, lambda i: i >= first.value, first)
     announced = c.size("num_nextn_predict_layers", "num_mtp_layers", least=0)
     mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
-    mixers = blocks.read_used_blocks(c, {"full": latent, "linear": kda}, layers.value)
+    mixers = blocks.read_used_blocks(c, {"full": _latent, "linear": _kda}, layers.value)
     return blocks.decoder(
         c,
         context_length=c.size("max_position_embeddings", "model_max_length"),
@@ -35,7 +35,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers have MLA: the last of each group."""
     listed = blocks.listed_layers(c, blocks.HYBRID)
     group = c.size("layer_group_size")
@@ -45,13 +45,13 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, lambda i: "linear" if (i + 1) % group.value else "full", rule)
 
 
-def latent(c: ConfigKeys) -> Draft:
+def _latent(c: ConfigKeys) -> Draft:
     """Read MLA, whose queries have no latent."""
     c.ignore("q_lora_rank", "linear_head_dim")
     return blocks.latent_attention(c, q_lora_rank=None, gate="head")
 
 
-def kda(c: ConfigKeys) -> Draft:
+def _kda(c: ConfigKeys) -> Draft:
     """Read Kimi Delta Attention. Saved files name its sizes apart from those of MLA."""
     heads = c.size("linear_num_heads", default=c.size("num_attention_heads"))
     dim = c.size("linear_head_dim", default=c.size("head_dim"))
@@ -72,7 +72,7 @@ def kda(c: ConfigKeys) -> Draft:
     )
 
 
-def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of KDA."""
     module = tensors.Module("attention", "attention")
     rows = a.value_heads * a.value_head_dim
@@ -97,7 +97,7 @@ FAMILY = Family(
         embedding="model.word_embeddings.weight",
         blocks={
             s.LatentAttention: tensors.latent_parts("attention", o="dense"),
-            s.LinearAttention: kda_parts,
+            s.LinearAttention: _kda_parts,
             s.MoE: tensors.moe_parts(selection_bias="gate.expert_bias"),
         },
     ),

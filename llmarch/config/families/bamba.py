@@ -12,8 +12,8 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("num_logits_to_keep", "z_loss_coefficient")
-    layers = attention_layers(c)
-    mixers = blocks.read_used_blocks(c, {"full": attention, "linear": mamba2}, layers.value)
+    layers = _attention_layers(c)
+    mixers = blocks.read_used_blocks(c, {"full": _attention, "linear": _mamba2}, layers.value)
     return blocks.decoder(
         c,
         mixers=mixers,
@@ -22,7 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers have attention, by their numbers."""
     depth = c.layer_count().value
     numbers = c.layer_numbers("attn_layer_indices", layers=depth, default=None)
@@ -32,7 +32,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, lambda i: names.get(i, "linear"), numbers)
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA; the class rotates half of each head, whatever the config says."""
     c.ignore("attn_rotary_emb", "partial_rotary_factor")
     dim = blocks.read_head_dim(c)
@@ -40,7 +40,7 @@ def attention(c: ConfigKeys) -> Draft:
     return blocks.attention(c, rope=blocks.rope(c, half), **blocks.attention_biases(c))
 
 
-def mamba2(c: ConfigKeys) -> Draft:
+def _mamba2(c: ConfigKeys) -> Draft:
     """Read Mamba-2."""
     return blocks.mamba2(c, blocks.expanded_width(c))
 

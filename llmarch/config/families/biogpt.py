@@ -13,7 +13,7 @@ from .. import blocks
 from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-OFFSET = 2
+_OFFSET = 2
 """Rows of the table of positions before that of the first token."""
 
 
@@ -21,13 +21,13 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("layerdrop", "activation_dropout", "init_std", "decoder_start_token_id")
     if c.model_type == "xglm":
-        return xglm(c)
+        return _xglm(c)
     context = c.size("max_position_embeddings")
-    rows = derived(context.value + OFFSET, f"{context.evidence.ref} + {OFFSET}")
+    rows = derived(context.value + _OFFSET, f"{context.evidence.ref} + {_OFFSET}")
     mixer = blocks.divided_attention(
         c, ("hidden_size",), ("num_attention_heads",), qkv_bias=True, output_bias=True
     )
-    return decoder(
+    return _decoder(
         c,
         "hidden_size",
         {"positions": rows},
@@ -38,7 +38,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def xglm(c: ConfigKeys) -> Draft:
+def _xglm(c: ConfigKeys) -> Draft:
     """Read XGLM, whose eps is torch's own."""
     c.describe_only("add_cross_attention", False, "weights")
     mixer = blocks.divided_attention(
@@ -47,7 +47,7 @@ def xglm(c: ConfigKeys) -> Draft:
     activation = blocks.activation_name(c, "activation_function")
     mlp = blocks.dense(c, "ffn_dim", activation=activation, gated=False, bias=True)
     layers = blocks.every_layer(c, "full", "num_layers")
-    return decoder(
+    return _decoder(
         c,
         "d_model",
         {"sinusoidal": True},
@@ -59,7 +59,7 @@ def xglm(c: ConfigKeys) -> Draft:
     )
 
 
-def decoder(c: ConfigKeys, width: str, positions: dict[str, Any], **parts: Any) -> Draft:
+def _decoder(c: ConfigKeys, width: str, positions: dict[str, Any], **parts: Any) -> Draft:
     """Read what both share: the factor of the embedding, and the row of the first position.
 
     width: the key of the width of the stream.
@@ -68,11 +68,11 @@ def decoder(c: ConfigKeys, width: str, positions: dict[str, Any], **parts: Any) 
     scaled = c.flag("scale_embedding")
     root = derived(c.size(width).value ** 0.5, f"sqrt({width})")
     scale = root if scaled.value else same_evidence(None, scaled)
-    embedding = blocks.embedding(c, scale=scale, position_offset=OFFSET, **positions)
+    embedding = blocks.embedding(c, scale=scale, position_offset=_OFFSET, **positions)
     return blocks.decoder(c, embedding=embedding, final_norm="layer", **parts)
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     base = "model" if a.model_type == "xglm" else "biogpt"
     return tensors.Naming(
@@ -96,7 +96,7 @@ FAMILY = Family(
     ref=modeling("biogpt"),
     refs={"xglm": modeling("xglm")},
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={"biogpt": tensors.Conversion(base="biogpt", outside=("output_projection",))},
     defaults={
         "biogpt": {

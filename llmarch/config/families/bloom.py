@@ -30,13 +30,13 @@ def read(c: ConfigKeys) -> Draft:
         embedding=blocks.embedding(c, norm="layer"),
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         final_norm="layer",
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns={"dense": mlp},
         **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MHA with ALiBi. Raises ConfigError if the heads do not divide the width."""
     return blocks.divided_attention(
         c,

@@ -17,8 +17,8 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     layers = blocks.every_layer(c, "full")
     if c.model_type == "cohere2":
-        layers = sliding_layers(c)
-    mixers = blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value)
+        layers = _sliding_layers(c)
+    mixers = blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value)
     return blocks.decoder(
         c,
         head=draft(s.Head, scale=c.number("logit_scale")),
@@ -30,14 +30,14 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def sliding_layers(c: ConfigKeys) -> Sourced:
+def _sliding_layers(c: ConfigKeys) -> Sourced:
     """Read which layers slide: all but each `sliding_window_pattern`-th."""
     every = c.size("sliding_window_pattern", default=4).value
     reason = f"every {every}th layer is full, the others slide"
     return blocks.sliding_layers(c, lambda i: (i + 1) % every != 0, reason)
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention without a window, which has no RoPE in Cohere 2."""
     biases = blocks.attention_biases(c)
     if c.model_type == "cohere2":
@@ -48,14 +48,14 @@ def full(c: ConfigKeys) -> Draft:
     return blocks.attention(c, interleaved=True, qk_norm=norm, **biases)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read Cohere 2's attention with a window."""
     window = c.optional(c.size, "sliding_window")
     biases = blocks.attention_biases(c)
     return blocks.attention(c, interleaved=True, window=window, **biases)
 
 
-DEFAULTS = {
+_DEFAULTS = {
     "hidden_act": "silu",
     "layer_norm_eps": 1e-5,
     "logit_scale": 0.0625,
@@ -71,8 +71,8 @@ FAMILY = Family(
     read=read,
     naming=tensors.Naming(norms=("input_layernorm",)),
     defaults={
-        "cohere": {**DEFAULTS, "rope_theta": 500000.0, "use_qk_norm": False},
-        "cohere2": {**DEFAULTS, "rope_theta": 10000.0, "sliding_window": 4096},
+        "cohere": {**_DEFAULTS, "rope_theta": 500000.0, "use_qk_norm": False},
+        "cohere2": {**_DEFAULTS, "rope_theta": 10000.0, "sliding_window": 4096},
     },
     config_class={"cohere": "CohereConfig", "cohere2": "Cohere2Config"},
 )

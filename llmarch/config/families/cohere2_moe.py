@@ -14,33 +14,33 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    ffns = ffn_layers(c)
-    layers = attention_layers(c, ffns)
-    readers = {"full": full, "full_rope": rotated, "sliding": sliding}
+    ffns = _ffn_layers(c)
+    layers = _attention_layers(c, ffns)
+    readers = {"full": _full, "full_rope": _rotated, "sliding": _sliding}
     norm = blocks.layer_norm(c, "layer_norm_eps", bias=False)
     if c.number("rms_norm_eps", default=None).value is not None:
         norm = blocks.rms_norm(c)
     pairs = list(zip(layers.value, ffns.value, strict=True))
-    kinds = {f"{m}_{f}": parallel(c, m, f) for m, f in dict.fromkeys(pairs)}
+    kinds = {f"{m}_{f}": _parallel(c, m, f) for m, f in dict.fromkeys(pairs)}
     return blocks.decoder(
         c,
         head=draft(s.Head, scale=c.number("logit_scale")),
         norms={"norm": norm},
         final_norm="norm",
         mixers=blocks.read_used_blocks(c, readers, layers.value),
-        ffns=blocks.read_used_blocks(c, {"dense": dense, "moe": moe}, ffns.value),
+        ffns=blocks.read_used_blocks(c, {"dense": _dense, "moe": _moe}, ffns.value),
         layer_kinds=kinds,
         layers=derived_from([f"{m}_{f}" for m, f in pairs], layers, ffns),
     )
 
 
-def ffn_layers(c: ConfigKeys) -> Sourced:
+def _ffn_layers(c: ConfigKeys) -> Sourced:
     """Read which layers have a MoE."""
     first = c.size("first_k_dense_replace", least=0, default=0)
     return blocks.moe_layers(c, lambda i: i >= first.value, first)
 
 
-def attention_layers(c: ConfigKeys, ffns: Sourced) -> Sourced:
+def _attention_layers(c: ConfigKeys, ffns: Sourced) -> Sourced:
     """Read which layers slide. Full ones of the dense prefix may have RoPE, the others have none.
 
     ffns: the name of each layer's feed-forward block.
@@ -62,7 +62,7 @@ def attention_layers(c: ConfigKeys, ffns: Sourced) -> Sourced:
     return derived_from(names, layers, ffns)
 
 
-def parallel(c: ConfigKeys, mixer: str, ffn: str) -> Draft:
+def _parallel(c: ConfigKeys, mixer: str, ffn: str) -> Draft:
     """Return a kind of layer; with shared experts the mean of both outputs is added."""
     halved = ffn == "moe" and c.size("num_shared_experts", least=0).value > 0
     strategy = c.word("shared_expert_combination_strategy").value
@@ -76,29 +76,29 @@ def parallel(c: ConfigKeys, mixer: str, ffn: str) -> Draft:
     return draft(s.LayerKind, steps=[draft(s.Step, branches=branches, pre_norm="norm")])
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention over everything, without RoPE."""
     return blocks.attention(c, rope=None, **blocks.attention_biases(c))
 
 
-def rotated(c: ConfigKeys) -> Draft:
+def _rotated(c: ConfigKeys) -> Draft:
     """Read attention over everything, with RoPE."""
     return blocks.attention(c, interleaved=True, **blocks.attention_biases(c))
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
-    return rotated(c).replace(window=c.optional(c.size, "sliding_window"))
+    return _rotated(c).replace(window=c.optional(c.size, "sliding_window"))
 
 
-def dense(c: ConfigKeys) -> Draft:
+def _dense(c: ConfigKeys) -> Draft:
     """Read the MLP of the first layers."""
     return blocks.dense(c).replace(
         width=c.size("prefix_dense_intermediate_size", default=c.size("intermediate_size"))
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose shared experts are as wide as routed ones."""
     choice = c.word("expert_selection_fn").value
     if choice not in ("sigmoid", "softmax"):

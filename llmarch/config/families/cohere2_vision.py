@@ -21,10 +21,10 @@ def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     c.ignore("vision_feature_select_strategy", "adapter_layer_norm_eps")
     c.expect("vision_feature_layer", -1)
-    return read_wrapper(c, "cohere2", vision_tower)
+    return read_wrapper(c, "cohere2", _vision_tower)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and the projector, whose first matrix gives gate and value together."""
     v = FAMILY.part(c, "vision_config", "siglip_vision_model")
     width = text["hidden_size"]
@@ -46,7 +46,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     return towers.siglip(v, **facts)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -57,9 +57,9 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    names = replace(naming_of_decoder(a), tower=tower_rows)
+    names = replace(naming_of_decoder(a), tower=_tower_rows)
     if a.model_type == "cohere2_vision":
         return tensors.in_base(names, "model.language_model")
     return replace(names, prefix="language_model.")
@@ -71,7 +71,7 @@ FAMILY = Family(
     ref=modeling("cohere2_vision"),
     refs={"aya_vision": modeling("aya_vision"), **towers.REFS},
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "aya_vision": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME)),
         "cohere2_vision": tensors.Conversion(renames=(tensors.CLIP_RENAME,)),

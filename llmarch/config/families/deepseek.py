@@ -22,26 +22,26 @@ def read(c: ConfigKeys) -> Draft:
     if version_2:
         c.describe_only("mlp_bias", False, "weights")
     layers = blocks.moe_after_dense_prefix(c)
-    router = v2_router if version_2 else blocks.sigmoid_router
+    router = _v2_router if version_2 else blocks.sigmoid_router
     wiring = blocks.layer_wiring("full", layers)
     last = blocks.last_kind(wiring)
     c.expect("use_mla", True)
     return blocks.decoder(
         c,
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns=blocks.deepseek_ffns(c, layers, router),
-        mtp=None if version_2 else mtp(c, last),
+        mtp=None if version_2 else _mtp(c, last),
         **wiring,
     )
 
 
-def mtp(c: ConfigKeys, kind: str) -> Draft | Sourced:
+def _mtp(c: ConfigKeys, kind: str) -> Draft | Sourced:
     """Read the MTP modules, which are published with copies of embedding and head."""
     code = blocks.mtp_code("deepseek")
     return blocks.mtp(c, kind, code, own_embedding=True, own_head=True)
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MLA, with V3.2's indexer on every layer."""
     latent = blocks.latent_attention(c)
     if c.model_type != "deepseek_v32":
@@ -51,11 +51,11 @@ def attention(c: ConfigKeys) -> Draft:
     return latent.replace(indexer=indexer)
 
 
-V2_METHODS = ("greedy", "group_limited_greedy")
+_V2_METHODS = ("greedy", "group_limited_greedy")
 """How V2's class chooses experts."""
 
 
-def v2_router(c: ConfigKeys) -> Draft:
+def _v2_router(c: ConfigKeys) -> Draft:
     """Read V2's router.
 
     With group_limited_greedy only the groups with the best single scores stay. The class never
@@ -65,7 +65,7 @@ def v2_router(c: ConfigKeys) -> Draft:
     groups = c.size("n_group", default=1)
     active_groups = c.size("topk_group", default=1)
     group_score = same_evidence("max", method)
-    if method.value not in V2_METHODS:
+    if method.value not in _V2_METHODS:
         problem = f"is {quoted(method.value)}; greedy or group_limited_greedy is needed"
         refused_by_transformers(c, "topk_method", problem, method.value)
     if method.value != "group_limited_greedy":
@@ -84,12 +84,12 @@ def v2_router(c: ConfigKeys) -> Draft:
     )
 
 
-def mtp_layouts(a: s.Architecture) -> Iterable[s.MTP]:
+def _mtp_layouts(a: s.Architecture) -> Iterable[s.MTP]:
     """Return the MTP layouts that checkpoints are published with; V2 has none."""
     return () if a.model_type == "deepseek_v2" else blocks.mtp_with_or_without_copies(a)
 
 
-V3 = {
+_V3 = {
     "rms_norm_eps": 1e-6,
     "rope_theta": 10000.0,
     "hidden_act": "silu",
@@ -109,13 +109,13 @@ V3 = {
     "norm_topk_prob": True,
     "routed_scaling_factor": 2.5,
 }
-V32 = {k: v for k, v in V3.items() if k != "rope_interleave"} | {
+_V32 = {k: v for k, v in _V3.items() if k != "rope_interleave"} | {
     "max_position_embeddings": 163840,
     "index_n_heads": 64,
     "index_head_dim": 128,
     "index_topk": 2048,
 }
-V2 = {
+_V2 = {
     "rms_norm_eps": 1e-6,
     "rope_theta": 10000.0,
     "hidden_act": "silu",
@@ -143,12 +143,12 @@ FAMILY = Family(
     conversions=dict.fromkeys(
         ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"), tensors.EXPERT_CONVERSION
     ),
-    defaults={"deepseek_v2": V2, "deepseek_v3": V3, "deepseek_v32": V32, "kimi_k2": V3},
+    defaults={"deepseek_v2": _V2, "deepseek_v3": _V3, "deepseek_v32": _V32, "kimi_k2": _V3},
     config_class={
         "deepseek_v2": "DeepseekV2Config",
         "deepseek_v3": "DeepseekV3Config",
         "deepseek_v32": "DeepseekV32Config",
         "kimi_k2": "DeepseekV3Config",
     },
-    mtp_layouts=mtp_layouts,
+    mtp_layouts=_mtp_layouts,
 )

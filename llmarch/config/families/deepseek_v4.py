@@ -19,20 +19,20 @@ from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..findings import layer_list_length
 from ..vocabulary import ConfigKeys, Family, modeling
 
-RATIOS = {0: "sliding", 4: "csa", 128: "hca"}
+_RATIOS = {0: "sliding", 4: "csa", 128: "hca"}
 """How many tokens make one compressed entry, and the name of the mixer that has them."""
-TYPES = {
+_TYPES = {
     "sliding_attention": 0,
     "compressed_sparse_attention": 4,
     "heavily_compressed_attention": 128,
 }
-RATES = {"compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
+_RATES = {"compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    attention = attention_layers(c)
-    ffns = ffn_layers(c)
+    attention = _attention_layers(c)
+    ffns = _ffn_layers(c)
     wiring = blocks.layer_wiring(attention.layers, ffns)
     mixers = {*attention.layers.value}
     mtp = None
@@ -47,22 +47,22 @@ def read(c: ConfigKeys) -> Draft:
     c.describe_only("mlp_bias", False, "weights")
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, MIXERS, mixers),
-        ffns=blocks.read_used_blocks(c, FFNS, {"moe", *ffns.value}),
-        residual=hyper_connections(c),
+        mixers=blocks.read_used_blocks(c, _MIXERS, mixers),
+        ffns=blocks.read_used_blocks(c, _FFNS, {"moe", *ffns.value}),
+        residual=_hyper_connections(c),
         mtp=mtp if mtp is not None else same_evidence(None, modules),
         **wiring,
     )
 
 
-class AttentionLayers(NamedTuple):
+class _AttentionLayers(NamedTuple):
     """The mixer of each layer, and that of the MTP module."""
 
     layers: Sourced
     mtp: str
 
 
-def attention_layers(c: ConfigKeys) -> AttentionLayers:
+def _attention_layers(c: ConfigKeys) -> _AttentionLayers:
     """Read the mixers from layer_types, or from the published compress_ratios.
 
     The latter have an entry for the MTP module at their end. Raises ConfigError for a ratio that
@@ -72,7 +72,7 @@ def attention_layers(c: ConfigKeys) -> AttentionLayers:
     types = c.items("layer_types", default=None, entry=str)
     ratios = c.items("compress_ratios", default=None, entry=int)
     rates: Any = c.value("compress_rates", default=None).value
-    if isinstance(rates, dict) and rates != RATES:
+    if isinstance(rates, dict) and rates != _RATES:
         raise ConfigError(
             f"{c.file}: {c.key('compress_rates')} is {rates}; llmarch supports 4 for CSA and 128"
             " for HCA"
@@ -80,25 +80,25 @@ def attention_layers(c: ConfigKeys) -> AttentionLayers:
     source = ratios
     if types.value is not None:
         words: list[str] = types.value
-        source = same_evidence([TYPES.get(word) for word in words], types)
+        source = same_evidence([_TYPES.get(word) for word in words], types)
     if source.value is None:
         names = ["hca" if i < 2 or i % 2 == 0 else "csa" for i in range(layers)]
         reason = "no compress_ratios: HCA on layers 0 and 1, then HCA and CSA in turns"
-        return AttentionLayers(derived(names, reason), "sliding")
+        return _AttentionLayers(derived(names, reason), "sliding")
     given: list[int] = source.value
-    if len(given) < layers or any(ratio not in RATIOS for ratio in given):
+    if len(given) < layers or any(ratio not in _RATIOS for ratio in given):
         raise ConfigError(
             f"{c.file}: {source.evidence.ref} does not give each of {layers} layers a ratio of 0,"
             " 4 or 128"
         )
     key = "compress_ratios" if types.value is None else "layer_types"
     layer_list_length(c, key, len(given), layers)
-    names = [RATIOS[ratio] for ratio in given]
+    names = [_RATIOS[ratio] for ratio in given]
     mtp = names[layers] if len(names) > layers else "sliding"
-    return AttentionLayers(same_evidence(names[:layers], source), mtp)
+    return _AttentionLayers(same_evidence(names[:layers], source), mtp)
 
 
-def ffn_layers(c: ConfigKeys) -> Sourced:
+def _ffn_layers(c: ConfigKeys) -> Sourced:
     """Read which layers route by token id: `moe_hash`, or `moe`."""
     first = c.size("num_hash_layers", default=3, least=0)
     words = c.items("mlp_layer_types", default=None, length=c.layer_count().value, entry=str)
@@ -108,7 +108,7 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, lambda i: "moe_hash" if i < first.value else "moe", first)
 
 
-def hyper_connections(c: ConfigKeys) -> Draft:
+def _hyper_connections(c: ConfigKeys) -> Draft:
     """Read how the residual streams are mixed."""
     return draft(
         s.Residual,
@@ -119,13 +119,13 @@ def hyper_connections(c: ConfigKeys) -> Draft:
     )
 
 
-def mixer(c: ConfigKeys, ratio: int) -> Draft:
+def _mixer(c: ConfigKeys, ratio: int) -> Draft:
     """Read attention over a window, and with a `ratio` over compressed entries.
 
     Values are rotated as the keys they are, and the output is rotated back. Entries have YaRN,
     the window has not; YaRN's factor on scores is not applied.
     """
-    rope_dim = rotary_dim(c)
+    rope_dim = _rotary_dim(c)
     indexer = blocks.lightning_indexer(c, rope_dim, interleaved=True) if ratio == 4 else None
     return draft(
         s.CompressedAttention,
@@ -141,11 +141,11 @@ def mixer(c: ConfigKeys, ratio: int) -> Draft:
         sinks=True,
         norm_eps=c.number("rms_norm_eps"),
         indexer=indexer,
-        rope=compressed_rope(c, rope_dim) if ratio else window_rope(c, rope_dim),
+        rope=_compressed_rope(c, rope_dim) if ratio else _window_rope(c, rope_dim),
     )
 
 
-def rotary_dim(c: ConfigKeys) -> Sourced:
+def _rotary_dim(c: ConfigKeys) -> Sourced:
     """Read how many dims of a head are rotated."""
     if c.has("qk_rope_head_dim") and not c.has("partial_rotary_factor"):
         return c.size("qk_rope_head_dim")
@@ -154,17 +154,17 @@ def rotary_dim(c: ConfigKeys) -> Sourced:
     return blocks.share_of_head(c.size("head_dim"), share)
 
 
-def window_rope(c: ConfigKeys, dim: Sourced) -> Draft:
+def _window_rope(c: ConfigKeys, dim: Sourced) -> Draft:
     """Read RoPE within the window: `rope_theta` without scaling."""
-    return rope(c, dim, "main", c.number("rope_theta"), scaled=False)
+    return _rope(c, dim, "main", c.number("rope_theta"), scaled=False)
 
 
-def compressed_rope(c: ConfigKeys, dim: Sourced) -> Draft:
+def _compressed_rope(c: ConfigKeys, dim: Sourced) -> Draft:
     """Read RoPE of compressed entries: `compress_rope_theta` with `rope_scaling`."""
-    return rope(c, dim, "compress", c.number("compress_rope_theta"), scaled=True)
+    return _rope(c, dim, "compress", c.number("compress_rope_theta"), scaled=True)
 
 
-def rope(c: ConfigKeys, dim: Sourced, entry: str, theta: Sourced, *, scaled: bool) -> Draft:
+def _rope(c: ConfigKeys, dim: Sourced, entry: str, theta: Sourced, *, scaled: bool) -> Draft:
     """Read RoPE from the `entry` that transformers saves, or from the published keys."""
     keys = blocks.rope_keys(c)
     if keys.has("main") and keys.has("compress"):
@@ -175,17 +175,17 @@ def rope(c: ConfigKeys, dim: Sourced, entry: str, theta: Sourced, *, scaled: boo
     return blocks.rope(c, dim, interleaved=True, theta=theta, scaled=scaled, attention_factor=1.0)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE of most layers."""
-    return experts(c, selection_bias=True)
+    return _experts(c, selection_bias=True)
 
 
-def hash_moe(c: ConfigKeys) -> Draft:
+def _hash_moe(c: ConfigKeys) -> Draft:
     """Read the MoE that looks the experts of a token id up, and weights them by their scores."""
-    return experts(c, selection_bias=False, token_table=c.size("vocab_size"))
+    return _experts(c, selection_bias=False, token_table=c.size("vocab_size"))
 
 
-def experts(c: ConfigKeys, **choice: Any) -> Draft:
+def _experts(c: ConfigKeys, **choice: Any) -> Draft:
     """Read a MoE. `choice`: the fields of Router that say how experts are chosen."""
     scoring = c.word("scoring_func")
     c.expect("topk_method", "noaux_tc")
@@ -209,11 +209,11 @@ def experts(c: ConfigKeys, **choice: Any) -> Draft:
     )
 
 
-MIXERS = {name: partial(mixer, ratio=ratio) for ratio, name in RATIOS.items()}
-FFNS = {"moe": moe, "moe_hash": hash_moe}
+_MIXERS = {name: partial(_mixer, ratio=ratio) for ratio, name in _RATIOS.items()}
+_FFNS = {"moe": _moe, "moe_hash": _hash_moe}
 
 
-def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
+def _mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """Yield the MTP modules: a layer, norms, a projection each of embedding and hidden state."""
     m = a.mtp
     assert m and m.layer_kind
@@ -229,7 +229,7 @@ def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.Tens
     yield from tensors.hyper_rows(head, a.residual.streams, 1, a, (numbers,), "mtp")
 
 
-def attention_parts(a: s.CompressedAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _attention_parts(a: s.CompressedAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of attention: low-rank queries and output, one latent, and compressors."""
     m = tensors.Module("attn", "attention")
     inner = a.heads * a.head_dim
@@ -244,12 +244,12 @@ def attention_parts(a: s.CompressedAttention, hidden: int) -> Iterator[tensors.B
     if a.sinks:
         yield m.vector("attn_sink", a.heads, "sinks")
     if a.ratio:
-        yield from compressor_parts("attn.compressor", a, a.head_dim, hidden)
+        yield from _compressor_parts("attn.compressor", a, a.head_dim, hidden)
     if a.indexer:
-        yield from indexer_parts(a, a.indexer, hidden)
+        yield from _indexer_parts(a, a.indexer, hidden)
 
 
-def indexer_parts(
+def _indexer_parts(
     a: s.CompressedAttention, indexer: s.Indexer, hidden: int
 ) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the indexer, which has a compressor of its own."""
@@ -257,10 +257,10 @@ def indexer_parts(
     queries = indexer.heads * indexer.head_dim
     yield from m.linear("wq_b", queries, a.q_lora_rank, "indexer.head_dim")
     yield from m.linear("weights_proj", indexer.heads, hidden, "indexer.heads")
-    yield from compressor_parts(f"{m.prefix}.compressor", a, indexer.head_dim, hidden)
+    yield from _compressor_parts(f"{m.prefix}.compressor", a, indexer.head_dim, hidden)
 
 
-def compressor_parts(
+def _compressor_parts(
     prefix: str, a: s.CompressedAttention, width: int, hidden: int
 ) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors that compress `ratio` tokens to an entry, in one or two series."""
@@ -272,7 +272,7 @@ def compressor_parts(
     yield m.tensor("ape", (a.ratio, columns), "ratio", "series")
 
 
-DEEPSEEK_V4_CONVERSION = tensors.Conversion(
+_DEEPSEEK_V4_CONVERSION = tensors.Conversion(
     renames=(
         tensors.Rename(r"\.attn\.", ".self_attn."),
         tensors.Rename(r"\.ffn\.", ".mlp."),
@@ -317,14 +317,14 @@ FAMILY = Family(
         norms=("attn_norm", "ffn_norm"),
         hyper=("hc_attn_", "hc_ffn_", "hc_head_"),
         blocks={
-            s.CompressedAttention: attention_parts,
+            s.CompressedAttention: _attention_parts,
             s.MoE: tensors.moe_parts(
                 "ffn", selection_bias="gate.bias", gate="w1", up="w3", down="w2"
             ),
         },
-        mtp=mtp_rows,
+        mtp=_mtp_rows,
     ),
-    conversions={"deepseek_v4": DEEPSEEK_V4_CONVERSION},
+    conversions={"deepseek_v4": _DEEPSEEK_V4_CONVERSION},
     defaults={
         "deepseek_v4": {
             "rms_norm_eps": 1e-6,

@@ -15,10 +15,10 @@ from . import naming_of_decoder, read_wrapper
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
-    return read_wrapper(c, "llama", vision_tower)
+    return read_wrapper(c, "llama", _vision_tower)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and the projector."""
     v = FAMILY.part(c, "vision_config", "siglip_vision_model")
     width = text["hidden_size"]
@@ -32,7 +32,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -40,9 +40,9 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, "model.aligner.linear1", "model.aligner.linear2")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    return replace(tensors.in_base(naming_of_decoder(a), "model.language_model"), tower=tower_rows)
+    return replace(tensors.in_base(naming_of_decoder(a), "model.language_model"), tower=_tower_rows)
 
 
 FAMILY = Family(
@@ -51,7 +51,7 @@ FAMILY = Family(
     ref=modeling("deepseek_vl"),
     refs=towers.REFS,
     read=read,
-    naming=naming,
+    naming=_naming,
     defaults={
         "deepseek_vl": {"tie_word_embeddings": True},
         "siglip_vision_model": towers.SIGLIP,

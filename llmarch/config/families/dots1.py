@@ -11,14 +11,14 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = window_layers(c)
-    mixers = blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value)
+    layers = _window_layers(c)
+    mixers = blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value)
     kinds = blocks.moe_after_dense_prefix(c)
     ffns = blocks.deepseek_ffns(c, kinds, blocks.sigmoid_router)
     return blocks.decoder(c, mixers=mixers, ffns=ffns, **blocks.layer_wiring(layers, kinds))
 
 
-def window_layers(c: ConfigKeys) -> Sourced:
+def _window_layers(c: ConfigKeys) -> Sourced:
     """Read which layers slide: those from `max_window_layers` on, if there is a window."""
     window = c.optional(c.size, "sliding_window").value
     first = c.size("max_window_layers", least=0).value
@@ -26,15 +26,15 @@ def window_layers(c: ConfigKeys) -> Sourced:
     return blocks.sliding_layers(c, lambda i: window is not None and i >= first, reason)
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention without a window."""
     norm = draft(s.QKNorm, scope="head")
     return blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c))
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
-    return full(c).replace(window=c.optional(c.size, "sliding_window"))
+    return _full(c).replace(window=c.optional(c.size, "sliding_window"))
 
 
 FAMILY = Family(

@@ -23,18 +23,18 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type == "ernie4_5":
         ffns = {"dense": blocks.dense(c, bias=bias)}
         return blocks.decoder(c, mixers=mixers, ffns=ffns, **blocks.layer_wiring(layers, "dense"))
-    kinds = moe_layers(c)
+    kinds = _moe_layers(c)
 
     def dense(c: ConfigKeys) -> Draft:
         return blocks.dense(c, bias=bias)
 
-    ffns = blocks.read_used_blocks(c, {"dense": dense, "moe": moe}, kinds.value)
+    ffns = blocks.read_used_blocks(c, {"dense": dense, "moe": _moe}, kinds.value)
     head = draft(s.Head, bias=bias)
     wiring = blocks.layer_wiring("full", kinds)
     return blocks.decoder(c, head=head, mixers=mixers, ffns=ffns, **wiring)
 
 
-def moe_layers(c: ConfigKeys) -> Sourced:
+def _moe_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are MoE: those of an interval between a first and a last one.
 
     A last layer of -1 is the model's last. Layers are numbered from 1 for the interval.
@@ -50,7 +50,7 @@ def moe_layers(c: ConfigKeys) -> Sourced:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     c.ignore("moe_norm_min")  # a bound against division by zero
     router = draft(s.Router, scoring="softmax", selection_bias=True, normalized=True)
@@ -64,7 +64,7 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-def moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the MoE; the bias for the choice is stored as [1, experts]."""
     bias = "moe_statics.e_score_correction_bias"
     parts = tensors.moe_parts(selection_bias=bias)
@@ -74,7 +74,7 @@ def moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
         yield tensor
 
 
-DEFAULTS = {
+_DEFAULTS = {
     "hidden_act": "silu",
     "max_position_embeddings": 131072,
     "rms_norm_eps": 1e-5,
@@ -88,7 +88,7 @@ FAMILY = Family(
     ref=modeling("ernie4_5"),
     refs={"ernie4_5_moe": modeling("ernie4_5_moe")},
     read=read,
-    naming=tensors.Naming(blocks={s.MoE: moe_parts}),
+    naming=tensors.Naming(blocks={s.MoE: _moe_parts}),
     conversions={
         "ernie4_5_moe": tensors.Conversion(
             renames=(tensors.Rename(r"mlp\.(moe_statics\.)", r"mlp.gate.\1"),),
@@ -96,9 +96,9 @@ FAMILY = Family(
         )
     },
     defaults={
-        "ernie4_5": {**DEFAULTS, "num_key_value_heads": 2, "head_dim": 128},
+        "ernie4_5": {**_DEFAULTS, "num_key_value_heads": 2, "head_dim": 128},
         "ernie4_5_moe": {
-            **DEFAULTS,
+            **_DEFAULTS,
             "num_key_value_heads": 4,
             "moe_intermediate_size": 1536,
             "moe_k": 6,

@@ -14,17 +14,17 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = window_layers(c)
-    mixers = blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value)
+    layers = _window_layers(c)
+    mixers = blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value)
     if c.model_type == "exaone4":
         wiring = blocks.layer_wiring(layers, "dense", blocks.post_norm_step)
         return blocks.decoder(c, mixers=mixers, ffns={"dense": blocks.dense(c)}, **wiring)
     kinds = blocks.moe_after_dense_prefix(c)
-    ffns = blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, kinds.value)
+    ffns = blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": _moe}, kinds.value)
     return blocks.decoder(c, mixers=mixers, ffns=ffns, **blocks.layer_wiring(layers, kinds))
 
 
-def window_layers(c: ConfigKeys) -> Sourced:
+def _window_layers(c: ConfigKeys) -> Sourced:
     """Read which layers slide: all but each `sliding_window_pattern`-th, or none without a window.
 
     The pattern may also be a word of L (sliding) and G (full), repeated over the layers.
@@ -43,7 +43,7 @@ def window_layers(c: ConfigKeys) -> Sourced:
     return blocks.sliding_layers(c, lambda i: (i + 1) % every != 0, reason)
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention without a window, which has RoPE only in models without windows."""
     norm = draft(s.QKNorm, scope="head")
     if c.optional(c.size, "sliding_window").value is None:
@@ -51,18 +51,18 @@ def full(c: ConfigKeys) -> Draft:
     return blocks.attention(c, qk_norm=norm, rope=None)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
     norm = draft(s.QKNorm, scope="head")
     return blocks.attention(c, qk_norm=norm, window=c.optional(c.size, "sliding_window"))
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose router is DeepSeek V3's."""
     return blocks.moe(c, blocks.sigmoid_router(c), **blocks.shared_experts(c, "num_shared_experts"))
 
 
-DEFAULTS = {
+_DEFAULTS = {
     "hidden_act": "silu",
     "max_position_embeddings": 2048,
     "num_key_value_heads": 32,
@@ -74,7 +74,7 @@ DEFAULTS = {
 }
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     if a.model_type == "exaone4":
         return tensors.Naming(norms=tensors.POST_NORMS)
@@ -88,7 +88,7 @@ FAMILY = Family(
     ref=modeling("exaone4"),
     refs={"exaone_moe": modeling("exaone_moe")},
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "exaone_moe": tensors.Conversion(
             renames=(tensors.Rename(r"mlp\.(e_score_correction_bias)", r"mlp.gate.\1"),),
@@ -96,9 +96,9 @@ FAMILY = Family(
         )
     },
     defaults={
-        "exaone4": DEFAULTS,
+        "exaone4": _DEFAULTS,
         "exaone_moe": {
-            **DEFAULTS,
+            **_DEFAULTS,
             "first_k_dense_replace": 1,
             "moe_intermediate_size": 1024,
             "num_experts": 64,

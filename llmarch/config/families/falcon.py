@@ -14,7 +14,7 @@ from .. import blocks
 from ..evidence import Draft, Sourced, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-HEADS = ("num_attention_heads", "n_head")
+_HEADS = ("num_attention_heads", "n_head")
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -29,13 +29,13 @@ def read(c: ConfigKeys) -> Draft:
         hidden_size=hidden,
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         final_norm="layer",
-        mixers={"full": attention(c, bias)},
+        mixers={"full": _attention(c, bias)},
         ffns={"dense": draft(s.Dense, width=width, activation=activation, gated=False, bias=bias)},
-        **falcon_wiring(c, layers),
+        **_falcon_wiring(c, layers),
     )
 
 
-def falcon_wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
+def _falcon_wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
     """Read whether attention and MLP are parallel, and whether each has its own norm."""
     c.expect("apply_residual_connection_post_layernorm", False)
     new = c.flag("new_decoder_architecture").value
@@ -52,10 +52,10 @@ def falcon_wiring(c: ConfigKeys, layers: Sourced) -> blocks.Wiring:
     return blocks.parallel_wiring(layers, "dense", "layer", own_norms=own_norms)
 
 
-def attention(c: ConfigKeys, bias: Sourced) -> Draft:
+def _attention(c: ConfigKeys, bias: Sourced) -> Draft:
     """Read attention, with one key/value head if it is multi_query."""
-    heads = c.size(*HEADS)
-    dim = blocks.divided_head_dim(c, ("hidden_size", "n_embed"), HEADS)
+    heads = c.size(*_HEADS)
+    dim = blocks.divided_head_dim(c, ("hidden_size", "n_embed"), _HEADS)
     groups = heads
     shared = c.flag("multi_query")
     if c.flag("new_decoder_architecture").value:
@@ -79,7 +79,7 @@ def attention(c: ConfigKeys, bias: Sourced) -> Draft:
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, whose norms depend on the wiring."""
     kind = a.layer_kinds[a.layers[0]]
     norms = ("input_layernorm", "post_attention_layernorm")
@@ -105,7 +105,7 @@ FAMILY = Family(
     title="Falcon",
     ref=modeling("falcon"),
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={"falcon": tensors.Conversion(base="transformer")},
     defaults={
         "falcon": {

@@ -15,7 +15,7 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("num_logits_to_keep", "attn_layer_indices", "mamba_use_mlp", "layer_types")
     c.ignore("mlp_expansion_factor", "rescale_prenorm_residual", "attention_dropout")
-    gate, down = factors(c, "mlp_multipliers", 2)
+    gate, down = _factors(c, "mlp_multipliers", 2)
     mlp = blocks.dense(c, bias=c.flag("mlp_bias"), gate_scale=gate)
     linear = draft(
         s.Branch,
@@ -38,14 +38,14 @@ def read(c: ConfigKeys) -> Draft:
         c,
         embedding=blocks.embedding(c, scale=c.number("embedding_multiplier")),
         head=draft(s.Head, scale=c.number("lm_head_multiplier")),
-        mixers={"linear": mamba2(c), "full": attention(c)},
+        mixers={"linear": _mamba2(c), "full": _attention(c)},
         ffns={"dense": mlp},
         layer_kinds={"parallel": draft(s.LayerKind, steps=steps)},
         layers=blocks.every_layer(c, "parallel"),
     )
 
 
-def factors(c: ConfigKeys, key: str, count: int) -> list[Sourced]:
+def _factors(c: ConfigKeys, key: str, count: int) -> list[Sourced]:
     """Read a list of constant factors; without one they are 1."""
     given = c.items(key, default=None, entry=(int, float))
     values = given.value or [1.0] * count
@@ -54,7 +54,7 @@ def factors(c: ConfigKeys, key: str, count: int) -> list[Sourced]:
     return [same_evidence(float(value), given) for value in values]
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA; the factor of the keys is one of the scores."""
     dim = blocks.read_head_dim(c)
     key = c.number("key_multiplier").value
@@ -62,7 +62,7 @@ def attention(c: ConfigKeys) -> Draft:
     return blocks.attention(c, scale=scale, **blocks.attention_biases(c))
 
 
-def mamba2(c: ConfigKeys) -> Draft:
+def _mamba2(c: ConfigKeys) -> Draft:
     """Read Mamba-2, whose gate multiplies the output before or after its norm, if it has one."""
     width = c.size("mamba_d_ssm", default=None)
     if width.value is None:
@@ -74,7 +74,7 @@ def mamba2(c: ConfigKeys) -> Draft:
         order = c.flag("mamba_norm_before_gate")
         gate_first = same_evidence(not order.value, order)
     c.ignore("mamba_norm_before_gate")
-    scales = factors(c, "ssm_multipliers", 5)
+    scales = _factors(c, "ssm_multipliers", 5)
     numbers = [scale.value for scale in scales]
     plain = all(number == 1 for number in numbers)
     return blocks.mamba2(

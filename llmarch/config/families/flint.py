@@ -20,32 +20,32 @@ def read(c: ConfigKeys) -> Draft:
         "full on the first two layers, every fourth and the last",
     )
     ffns = blocks.moe_on_every_step(c)
-    mixers = blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value)
+    mixers = blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value)
     return blocks.decoder(
         c,
         mixers=mixers,
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, ffns.value),
+        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": _moe}, ffns.value),
         **blocks.layer_wiring(layers, ffns),
     )
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention over everything, which has no RoPE."""
-    return attention(c, rope=None)
+    return _attention(c, rope=None)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
-    return attention(c, window=c.size("sliding_window"))
+    return _attention(c, window=c.size("sliding_window"))
 
 
-def attention(c: ConfigKeys, **facts: Any) -> Draft:
+def _attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read what both share."""
     norm = draft(s.QKNorm, scope="head")
     return blocks.attention(c, qk_norm=norm, sinks=True, **blocks.attention_biases(c), **facts)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE and its shared expert."""
     router = draft(s.Router, scoring="sigmoid", normalized=c.flag("norm_topk_prob"))
     width = c.size("shared_expert_intermediate_size")

@@ -22,22 +22,22 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one. Raises NotAModel for an encoder."""
     if c.model_type == "gemma3" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma3_text")
-        text = seeing_images(FAMILY.read_layers(part))
+        text = _seeing_images(FAMILY.read_layers(part))
         if c.model_type == "gemma3":
             no_cap = part.expect("final_logit_softcapping", None)  # the wrapper has no softcap
             text = text.replace(head=draft(s.Head, softcap=no_cap))
         c.ignore("mm_tokens_per_image")  # read with the tower, if there is one
-        return blocks.wrapped(c, part, text, vision=siglip)
+        return blocks.wrapped(c, part, text, vision=_siglip)
     if c.flag("use_bidirectional_attention", default=False).value:
         raise NotAModel(
             f"{c.file}: {c.prefix}use_bidirectional_attention is true: an encoder"
             " (as EmbeddingGemma), not a decoder"
         )
-    readers = {"gemma": gemma, "gemma2": gemma2, "vaultgemma": gemma2}
-    return readers.get(c.model_type, gemma3)(c)
+    readers = {"gemma": _gemma, "gemma2": _gemma2, "vaultgemma": _gemma2}
+    return readers.get(c.model_type, _gemma3)(c)
 
 
-def seeing_images(text: Draft) -> Draft:
+def _seeing_images(text: Draft) -> Draft:
     """Return a decoder in whose layers, all of them, tokens of one image see each other.
 
     transformers' Gemma3Model makes its masks so.
@@ -47,7 +47,7 @@ def seeing_images(text: Draft) -> Draft:
     return text.replace(mixers=mixers)
 
 
-def gemma(c: ConfigKeys) -> Draft:
+def _gemma(c: ConfigKeys) -> Draft:
     """Read Gemma 1."""
     mixers = {"full": blocks.attention(c, **blocks.attention_biases(c))}
     keys = ["hidden_activation", "hidden_act"]
@@ -57,21 +57,21 @@ def gemma(c: ConfigKeys) -> Draft:
     if activation.value == "gelu":
         activation = derived("gelu_tanh", "the first files say gelu and mean its tanh form")
     wiring = blocks.layer_wiring(blocks.every_layer(c, "full"), "dense")
-    return decoder(c, mixers, activation, **wiring)
+    return _decoder(c, mixers, activation, **wiring)
 
 
-def gemma2(c: ConfigKeys) -> Draft:
+def _gemma2(c: ConfigKeys) -> Draft:
     """Read Gemma 2 or VaultGemma, with softcaps on scores and logits."""
     reason = "even layers slide, odd ones are full"
     layers = blocks.sliding_layers(c, lambda i: i % 2 == 0, reason)
     softcap = c.optional(c.number, "attn_logit_softcapping")
-    full = blocks.attention(c, scale=scale(c), softcap=softcap, **blocks.attention_biases(c))
+    full = blocks.attention(c, scale=_scale(c), softcap=softcap, **blocks.attention_biases(c))
     sliding = full.replace(window=c.optional(c.size, "sliding_window"))
     c.ignore("sliding_window_size")  # the first files repeat the window here
-    return sandwiched(c, {"sliding": sliding, "full": full}, layers)
+    return _sandwiched(c, {"sliding": sliding, "full": full}, layers)
 
 
-def gemma3(c: ConfigKeys) -> Draft:
+def _gemma3(c: ConfigKeys) -> Draft:
     """Read Gemma 3, with QK-norm and a RoPE base for each kind of layer."""
     every = c.size("sliding_window_pattern", "_sliding_window_pattern").value
     reason = f"full on every {every}th layer, the others slide"
@@ -83,7 +83,7 @@ def gemma3(c: ConfigKeys) -> Draft:
     common: dict[str, Any] = {
         "head_dim": dim,
         "qk_norm": draft(s.QKNorm, scope="head", offset=1),
-        "scale": scale(c),
+        "scale": _scale(c),
         **blocks.attention_biases(c),
     }
     sliding = blocks.attention(
@@ -93,16 +93,16 @@ def gemma3(c: ConfigKeys) -> Draft:
         **common,
     )
     full = blocks.attention(c, rope=blocks.rope(c, rotary, layer_type="full_attention"), **common)
-    return sandwiched(c, {"sliding": sliding, "full": full}, layers)
+    return _sandwiched(c, {"sliding": sliding, "full": full}, layers)
 
 
-def scale(c: ConfigKeys) -> Sourced:
+def _scale(c: ConfigKeys) -> Sourced:
     """Return the factor on scores: 1 / sqrt(query_pre_attn_scalar)."""
     scalar = c.number("query_pre_attn_scalar")
     return derived(round(scalar.value**-0.5, 9), f"1 / sqrt({scalar.evidence.ref})")
 
 
-def sandwiched(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced) -> Draft:
+def _sandwiched(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced) -> Draft:
     """Read what Gemma 2 and 3 share: norms around each block, and a softcap on logits.
 
     VaultGemma has the norms before the blocks only.
@@ -111,7 +111,7 @@ def sandwiched(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced) -> Draf
     step = blocks.sandwich_step
     if c.model_type == "vaultgemma":
         step = blocks.pre_norm_step
-    return decoder(
+    return _decoder(
         c,
         blocks.used(mixers, layers),
         blocks.activation_name(c, "hidden_activation"),
@@ -120,7 +120,7 @@ def sandwiched(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced) -> Draf
     )
 
 
-def decoder(c: ConfigKeys, mixers: dict[str, Draft], activation: Sourced, **parts: Any) -> Draft:
+def _decoder(c: ConfigKeys, mixers: dict[str, Draft], activation: Sourced, **parts: Any) -> Draft:
     """Read what all Gemmas share."""
     root = derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)")
     return blocks.decoder(
@@ -133,7 +133,7 @@ def decoder(c: ConfigKeys, mixers: dict[str, Draft], activation: Sourced, **part
     )
 
 
-def siglip(c: ConfigKeys, text: Draft) -> Draft:
+def _siglip(c: ConfigKeys, text: Draft) -> Draft:
     """Read the SigLIP tower, and Gemma 3's projector: patches averaged, a norm, one matrix."""
     v = FAMILY.part(c, "vision_config", "siglip_vision_model")
     hidden = v.size("hidden_size")
@@ -147,7 +147,7 @@ def siglip(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def gemma3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _gemma3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the SigLIP tower and the projector, whose matrix is stored as [inputs, outputs]."""
     t = a.towers["vision"]
     assert isinstance(t, s.Tower)
@@ -158,24 +158,24 @@ def gemma3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield tensors.TensorRow(norm, (t.projector_norms[0],), (), "vision")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, with a prefix inside a wrapper."""
     wrapper = bool(a.towers) or a.model_type == "gemma3"
     return tensors.Naming(
         prefix="language_model." if wrapper else "",
-        norms=NORMS.get(a.model_type, tensors.SANDWICH_NORMS),
-        tower=gemma3_tower_rows,
+        norms=_NORMS.get(a.model_type, tensors.SANDWICH_NORMS),
+        tower=_gemma3_tower_rows,
     )
 
 
-NORMS = {
+_NORMS = {
     "gemma": tensors.PRE_NORMS,
     "vaultgemma": ("input_layernorm", "pre_feedforward_layernorm"),
 }
 """The norms of a layer, of model types whose blocks have none on their outputs."""
 
 
-GEMMA2 = {
+_GEMMA2 = {
     "num_key_value_heads": 4,
     "head_dim": 256,
     "hidden_activation": "gelu_pytorch_tanh",
@@ -202,7 +202,7 @@ FAMILY = Family(
         "siglip_vision_model": modeling("siglip"),
     },
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "gemma3": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
     },
@@ -217,8 +217,8 @@ FAMILY = Family(
             "tie_word_embeddings": True,
             "attention_bias": False,
         },
-        "gemma2": GEMMA2,
-        "vaultgemma": GEMMA2,
+        "gemma2": _GEMMA2,
+        "vaultgemma": _GEMMA2,
         "gemma3_text": {
             "vocab_size": 262208,
             "num_attention_heads": 8,

@@ -28,37 +28,37 @@ def read(c: ConfigKeys) -> Draft:
         text = FAMILY.read_layers(part)
         for modality in ("audio", "vision"):
             c.ignore(f"{modality}_config", f"{modality}_soft_tokens_per_image")
-        return blocks.wrapped(c, part, text, vision=vision_tower, audio=audio_tower)
+        return blocks.wrapped(c, part, text, vision=_vision_tower, audio=_audio_tower)
     reason = "full on every 5th layer, the others slide"
     layers = blocks.sliding_layers(c, lambda i: (i + 1) % 5 != 0, reason)
     mixers = blocks.shared_kv_layers(c, layers)
-    shares = sparsity(c)
+    shares = _sparsity(c)
     mlps = ["dense_sparse" if share else "dense" for share in shares.value]
     c.expect("query_pre_attn_scalar", 256)  # in the published files; the class does not scale
     c.ignore("altup_lr_multiplier")
     pairs = list(zip(mixers.value, mlps, strict=True))
-    names = {pair: kind_name(*pair) for pair in dict.fromkeys(pairs)}
+    names = {pair: _kind_name(*pair) for pair in dict.fromkeys(pairs)}
     pattern = f"{mixers.evidence.ref}; {shares.evidence.ref}"
     return blocks.decoder(
         c,
-        mixers={name: mixer(c, name) for name in dict.fromkeys(mixers.value)},
-        ffns=feed_forward(c, max(shares.value), {*mlps}),
-        embedding=embedding(c),
+        mixers={name: _mixer(c, name) for name in dict.fromkeys(mixers.value)},
+        ffns=_feed_forward(c, max(shares.value), {*mlps}),
+        embedding=_embedding(c),
         head=draft(s.Head, softcap=c.optional(c.number, "final_logit_softcapping")),
-        residual=alternating_updates(c),
+        residual=_alternating_updates(c),
         layer_kinds={
-            name: draft(s.LayerKind, steps=steps(c, *pair)) for pair, name in names.items()
+            name: draft(s.LayerKind, steps=_steps(c, *pair)) for pair, name in names.items()
         },
         layers=derived([names[pair] for pair in pairs], pattern),
     )
 
 
-def kind_name(mixer: str, mlp: str) -> str:
+def _kind_name(mixer: str, mlp: str) -> str:
     """Return the name of the layer kind of a mixer and an MLP."""
     return f"{mixer}_sparse" if mlp == "dense_sparse" else mixer
 
 
-def alternating_updates(c: ConfigKeys) -> Draft:
+def _alternating_updates(c: ConfigKeys) -> Draft:
     """Read AltUp: several streams, of which each layer computes one and predicts the others."""
     return draft(
         s.Residual,
@@ -69,7 +69,7 @@ def alternating_updates(c: ConfigKeys) -> Draft:
     )
 
 
-def sparsity(c: ConfigKeys) -> Sourced:
+def _sparsity(c: ConfigKeys) -> Sourced:
     """Read the share of activations that is set to 0 on each layer.
 
     By default it is 0.95 on the first ten layers. Raises ConfigError for several shares beside 0.
@@ -91,7 +91,7 @@ def sparsity(c: ConfigKeys) -> Sourced:
     return same_evidence(shares, given)
 
 
-def mixer(c: ConfigKeys, name: str) -> Draft:
+def _mixer(c: ConfigKeys, name: str) -> Draft:
     """Read attention: QK-norm and a norm on values per head, scores without a scale."""
     kind, _, shared = name.partition("_")
     dim = c.size("head_dim")
@@ -122,10 +122,10 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
     )
 
 
-def feed_forward(c: ConfigKeys, share: float, mlps: set[str]) -> dict[str, Draft]:
+def _feed_forward(c: ConfigKeys, share: float, mlps: set[str]) -> dict[str, Draft]:
     """Read the MLPs that layers use, Laurel, and the block that adds per-layer embeddings."""
     geglu = blocks.activation_name(c, "hidden_activation")
-    dense = draft(s.Dense, width=mlp_width(c), activation=geglu)
+    dense = draft(s.Dense, width=_mlp_width(c), activation=geglu)
     sparse = dense.replace(sparsity=derived(share, "activation_sparsity_pattern"))
     ffns = {"dense": dense, "dense_sparse": sparse}
     ffns = {name: ffn for name, ffn in ffns.items() if name in mlps}
@@ -138,7 +138,7 @@ def feed_forward(c: ConfigKeys, share: float, mlps: set[str]) -> dict[str, Draft
     return ffns
 
 
-def mlp_width(c: ConfigKeys) -> Sourced:
+def _mlp_width(c: ConfigKeys) -> Sourced:
     """Read the width of the MLPs: a number, or a list with the same number for each layer."""
     key = "intermediate_size"
     given = c.value(key)
@@ -152,7 +152,7 @@ def mlp_width(c: ConfigKeys) -> Sourced:
     return same_evidence(widths.pop(), given)
 
 
-def embedding(c: ConfigKeys) -> Draft:
+def _embedding(c: ConfigKeys) -> Draft:
     """Read the embedding, and the smaller one that each layer has of its own."""
     width = c.size("hidden_size_per_layer_input")
     per_layer = draft(
@@ -165,7 +165,7 @@ def embedding(c: ConfigKeys) -> Draft:
     return blocks.embedding(c, scale=root, per_layer=per_layer)
 
 
-def steps(c: ConfigKeys, mixer: str, mlp: str) -> list[Draft]:
+def _steps(c: ConfigKeys, mixer: str, mlp: str) -> list[Draft]:
     """Return the steps of a layer.
 
     Attention and Laurel read the same norm; the sum of stream, attention and Laurel is divided by
@@ -186,17 +186,17 @@ def steps(c: ConfigKeys, mixer: str, mlp: str) -> list[Draft]:
 
 # --- encoders -----------------------------------------------------------------------------------
 
-TIMM = "timm 1.0.31 models/mobilenetv5.py mobilenetv5_300m_enc"
+_TIMM = "timm 1.0.31 models/mobilenetv5.py mobilenetv5_300m_enc"
 
 
-def inverted(inputs: int, outputs: int, width: int, kernel: int = 0, mid: int = 0) -> s.ConvBlock:
+def _inverted(inputs: int, outputs: int, width: int, kernel: int = 0, mid: int = 0) -> s.ConvBlock:
     """Return an inverted residual block."""
     return s.ConvBlock(
         kind="inverted", inputs=inputs, outputs=outputs, width=width, kernel=kernel, mid_kernel=mid
     )
 
 
-def attention_and_mlp(
+def _attention_and_mlp(
     channels: int, queries: int, keys: int, kernel: int, width: int
 ) -> tuple[s.ConvBlock, ...]:
     """Return a block of attention, and an MLP of 1 x 1 convolutions."""
@@ -208,27 +208,27 @@ def attention_and_mlp(
         kernel=kernel,
         key_width=keys,
     )
-    return attention, inverted(channels, channels, width)
+    return attention, _inverted(channels, channels, width)
 
 
-def mobilenet_v5() -> tuple[tuple[s.ConvBlock, ...], ...]:
+def _mobilenet_v5() -> tuple[tuple[s.ConvBlock, ...], ...]:
     """Return the four stages of MobileNetV5-300M, as timm has them."""
     first = s.ConvBlock(kind="edge", inputs=64, outputs=128, width=256, kernel=3)
     edge = replace(first, inputs=128, width=512)
     return (
         (first, edge, edge),
-        (inverted(128, 256, 768, 3, 5), *(inverted(256, 256, 1024, k) for k in (5, 3, 5, 3))),
+        (_inverted(128, 256, 768, 3, 5), *(_inverted(256, 256, 1024, k) for k in (5, 3, 5, 3))),
         (
-            inverted(256, 640, 1536, 5, 5),
-            *[inverted(640, 640, 2560, 5)] * 7,
-            inverted(640, 640, 640),
-            *attention_and_mlp(640, 768, 64, 3, 1280) * 14,
+            _inverted(256, 640, 1536, 5, 5),
+            *[_inverted(640, 640, 2560, 5)] * 7,
+            _inverted(640, 640, 640),
+            *_attention_and_mlp(640, 768, 64, 3, 1280) * 14,
         ),
-        (inverted(640, 1280, 3840, 5, 5), *attention_and_mlp(1280, 1536, 96, 0, 2560) * 19),
+        (_inverted(640, 1280, 3840, 5, 5), *_attention_and_mlp(1280, 1536, 96, 0, 2560) * 19),
     )
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the MobileNetV5, whose shape the code fixes. Raises ConfigError for another encoder."""
     v = FAMILY.part(c, "vision_config", "gemma3n_vision")
     name = v.word("architecture")
@@ -242,10 +242,10 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     hidden = v.size("hidden_size")
     return draft(
         s.ConvTower,
-        TIMM,
+        _TIMM,
         kind=name,
         stem=64,
-        stages=hard_coded(mobilenet_v5(), TIMM),
+        stages=hard_coded(_mobilenet_v5(), _TIMM),
         fusion_width=3840,
         outputs=hidden,
         tokens=c.size("vision_soft_tokens_per_image", default=256),
@@ -254,7 +254,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the Conformer."""
     v = FAMILY.part(c, "audio_config", "gemma3n_audio")
     v.ignore("gradient_clipping", "vocab_offset", "sscp_conv_group_norm_eps", "sscp_conv_eps")
@@ -293,20 +293,20 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
 # --- names --------------------------------------------------------------------------------------
 
 
-def laurel_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _laurel_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the two matrices of Laurel."""
     m = tensors.Module("laurel", "mlp")
     yield from m.linear("linear_left", f.width, hidden, "width")
     yield from m.linear("linear_right", hidden, f.width)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the encoders, and for each the embedding of its own tokens and its projector."""
     for component, t in a.towers.items():
         if isinstance(t, s.ConvTower):
-            yield from convolution_rows(t, "model.vision_tower.timm_model.")
+            yield from _convolution_rows(t, "model.vision_tower.timm_model.")
         elif isinstance(t, s.Conformer):
-            yield from conformer.conformer_rows(t, "model.audio_tower.", AUDIO_NAMES)
+            yield from conformer.conformer_rows(t, "model.audio_tower.", _AUDIO_NAMES)
         else:
             continue
         prefix = f"model.embed_{component}."
@@ -321,7 +321,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         yield from tensors.matrix_rows(projection, t.projector[0], component=component)
 
 
-def convolution_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
+def _convolution_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
     """Yield the tensors of the MobileNetV5; blocks of a stage that are alike share their rows."""
     part = "vision"
     stem = f"{prefix}conv_stem."
@@ -330,11 +330,11 @@ def convolution_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]
     yield tensors.TensorRow(f"{stem}conv.bias", (t.stem,), (), part)
     yield tensors.TensorRow(f"{stem}bn.weight", (t.stem,), (), part)
     for i, stage in enumerate(t.stages):
-        yield from stage_rows(stage, i, prefix)
-    yield from fusion_rows(t, f"{prefix}msfa.")
+        yield from _stage_rows(stage, i, prefix)
+    yield from _fusion_rows(t, f"{prefix}msfa.")
 
 
-def stage_rows(
+def _stage_rows(
     stage: tuple[s.ConvBlock, ...], number: int, prefix: str
 ) -> Iterator[tensors.TensorRow]:
     """Yield the blocks of a stage."""
@@ -344,12 +344,12 @@ def stage_rows(
     facts = ("towers.vision.stages",)
     for block, indices in numbers.items():
         axes = ((number,), tuple(indices))
-        for name, shape in block_shapes(block):
+        for name, shape in _block_shapes(block):
             pattern = f"{prefix}blocks.{{}}.{{}}.{name}"
             yield tensors.TensorRow(pattern, shape, axes, "vision", facts)
 
 
-def fusion_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
+def _fusion_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
     """Yield the block that joins the features of the last two stages."""
     inputs = sum(stage[-1].outputs for stage in t.stages[-2:])
     shapes = {
@@ -363,11 +363,11 @@ def fusion_rows(t: s.ConvTower, prefix: str) -> Iterator[tensors.TensorRow]:
     yield tensors.TensorRow(f"{prefix}norm.weight", (t.outputs,), (), "vision")
 
 
-Shapes = Iterator[tuple[str, tuple[int, ...]]]
+_Shapes = Iterator[tuple[str, tuple[int, ...]]]
 """Names and shapes of the tensors of a block."""
 
 
-def block_shapes(b: s.ConvBlock) -> Shapes:
+def _block_shapes(b: s.ConvBlock) -> _Shapes:
     """Yield the tensors of a block of the MobileNetV5."""
     if b.kind == "edge":
         yield "conv_exp.weight", (b.width, b.inputs, b.kernel, b.kernel)
@@ -376,13 +376,13 @@ def block_shapes(b: s.ConvBlock) -> Shapes:
         yield "bn2.weight", (b.outputs,)
         return
     if b.kind == "inverted":
-        yield from inverted_shapes(b)
+        yield from _inverted_shapes(b)
     else:
-        yield from attention_shapes(b)
+        yield from _attention_shapes(b)
     yield "layer_scale.gamma", (b.outputs,)
 
 
-def inverted_shapes(b: s.ConvBlock) -> Shapes:
+def _inverted_shapes(b: s.ConvBlock) -> _Shapes:
     """Yield the tensors of an inverted residual block."""
     if b.kernel:
         yield "dw_start.conv.weight", (b.inputs, 1, b.kernel, b.kernel)
@@ -396,7 +396,7 @@ def inverted_shapes(b: s.ConvBlock) -> Shapes:
     yield "pw_proj.bn.weight", (b.outputs,)
 
 
-def attention_shapes(b: s.ConvBlock) -> Shapes:
+def _attention_shapes(b: s.ConvBlock) -> _Shapes:
     """Yield the tensors of attention with one head of keys, which a kernel may downsample."""
     yield "norm.weight", (b.inputs,)
     yield "attn.query.proj.weight", (b.width, b.inputs, 1, 1)
@@ -408,7 +408,7 @@ def attention_shapes(b: s.ConvBlock) -> Shapes:
     yield "attn.output.proj.weight", (b.outputs, b.width, 1, 1)
 
 
-AUDIO_NAMES = conformer.ConformerNames(
+_AUDIO_NAMES = conformer.ConformerNames(
     convolution="conv_{}",
     layer="conformer.{}.",
     halves=("ffw_layer_start", "ffw_layer_end"),
@@ -425,7 +425,7 @@ AUDIO_NAMES = conformer.ConformerNames(
     matrix="weight",
 )
 
-NORMS = (
+_NORMS = (
     "input_layernorm",
     "post_attention_layernorm",
     "laurel.post_laurel_norm",
@@ -435,7 +435,7 @@ NORMS = (
 )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, which have another prefix inside a wrapper."""
     wrapper = bool(a.towers) or a.model_type == "gemma3n"
     prefix = "model.language_model." if wrapper else "model."
@@ -443,19 +443,19 @@ def naming(a: s.Architecture) -> tensors.Naming:
         embedding=f"{prefix}embed_tokens.weight",
         layer=f"{prefix}layers.{{}}.",
         final_norm=f"{prefix}norm",
-        norms=NORMS,
-        blocks={"ffns.laurel": laurel_parts, "ffns.per_layer": tensors.per_layer_input_parts},
+        norms=_NORMS,
+        blocks={"ffns.laurel": _laurel_parts, "ffns.per_layer": tensors.per_layer_input_parts},
         altup=(f"{prefix}altup_projections", f"{prefix}altup_unembed_projections"),
         per_layer=(
             f"{prefix}embed_tokens_per_layer.weight",
             f"{prefix}per_layer_model_projection.weight",
             f"{prefix}per_layer_projection_norm.weight",
         ),
-        tower=tower_rows,
+        tower=_tower_rows,
     )
 
 
-AUDIO: dict[str, Any] = {
+_AUDIO: dict[str, Any] = {
     "vocab_size": 128,
     "input_feat_size": 128,
     "hidden_size": 1536,
@@ -476,7 +476,7 @@ FAMILY = Family(
     title="Gemma 3n",
     ref=modeling("gemma3n"),
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={"gemma3n_text": tensors.UNWRAPPED_CONVERSION},
     defaults={
         "gemma3n": {"tie_word_embeddings": True},
@@ -511,7 +511,7 @@ FAMILY = Family(
             "hidden_size": 2048,
             "vocab_size": 128,
         },
-        "gemma3n_audio": AUDIO,
+        "gemma3n_audio": _AUDIO,
     },
     config_class={
         "gemma3n": "Gemma3nConfig",

@@ -28,28 +28,28 @@ def read(c: ConfigKeys) -> Draft:
         text = FAMILY.read_layers(part)
         c.ignore("audio_config", "vision_config")
         c.ignore("vision_soft_tokens_per_image")  # vision_config repeats it
-        return blocks.wrapped(c, part, text, vision=vision_tower, audio=audio_tower)
-    layers = attention_layers(c)
-    mixers = {name: mixer(c, name) for name in dict.fromkeys(layers.value)}
+        return blocks.wrapped(c, part, text, vision=_vision_tower, audio=_audio_tower)
+    layers = _attention_layers(c)
+    mixers = {name: _mixer(c, name) for name in dict.fromkeys(layers.value)}
     shared = [name.endswith("_shared") for name in layers.value]
     wide = c.flag("use_double_wide_mlp").value and any(shared)
-    ffns = feed_forward(c, dense=not (wide and all(shared)), wide=wide)
+    ffns = _feed_forward(c, dense=not (wide and all(shared)), wide=wide)
     kinds: dict[str, Draft] = {}
     for name in mixers:
         mlp = "dense_wide" if wide and name.endswith("_shared") else "dense"
-        kinds[name] = draft(s.LayerKind, steps=steps(name, mlp, ffns), learned_scale=True)
+        kinds[name] = draft(s.LayerKind, steps=_steps(name, mlp, ffns), learned_scale=True)
     return blocks.decoder(
         c,
         mixers=mixers,
         ffns=ffns,
-        embedding=embedding(c, ffns),
+        embedding=_embedding(c, ffns),
         head=draft(s.Head, softcap=c.optional(c.number, "final_logit_softcapping")),
         layer_kinds=kinds,
         layers=layers,
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read each layer's mixer; the class makes the last layer a full one."""
     reason = "full on every 6th layer, the others slide"
     layers = blocks.sliding_layers(c, lambda i: (i + 1) % 6 != 0, reason)
@@ -57,14 +57,14 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.shared_kv_layers(c, layers)
 
 
-def mixer(c: ConfigKeys, name: str) -> Draft:
+def _mixer(c: ConfigKeys, name: str) -> Draft:
     """Read attention: QK-norm and a norm on values per head, scores without a scale.
 
     Raises NotAModel for a model whose text tokens see later ones.
     """
     kind, _, shared = name.partition("_")
     facts: dict[str, Any] = blocks.attention_biases(c)
-    facts |= sliding_facts(c) if kind == "sliding" else full_facts(c)
+    facts |= _sliding_facts(c) if kind == "sliding" else _full_facts(c)
     usual = c.defaults.get("use_bidirectional_attention")
     sees_ahead = c.word("use_bidirectional_attention", default=usual)
     if sees_ahead.value not in (None, "vision"):
@@ -87,7 +87,7 @@ def mixer(c: ConfigKeys, name: str) -> Draft:
     )
 
 
-def sliding_facts(c: ConfigKeys) -> dict[str, Any]:
+def _sliding_facts(c: ConfigKeys) -> dict[str, Any]:
     """Read what only sliding layers have."""
     return {
         "window": c.size("sliding_window"),
@@ -96,7 +96,7 @@ def sliding_facts(c: ConfigKeys) -> dict[str, Any]:
     }
 
 
-def full_facts(c: ConfigKeys) -> dict[str, Any]:
+def _full_facts(c: ConfigKeys) -> dict[str, Any]:
     """Read what only full layers have: wider heads, and with attention_k_eq_v fewer KV heads."""
     values_from_keys = c.flag("attention_k_eq_v")
     if "per_layer_config" in c.data:  # transformers writes it in place of the two keys for all
@@ -116,7 +116,7 @@ def full_facts(c: ConfigKeys) -> dict[str, Any]:
     }
 
 
-def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:
+def _feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:
     """Read the MLPs, the MoE, and the block that adds per-layer embeddings.
 
     dense: whether layers have an MLP of the usual width.
@@ -134,7 +134,7 @@ def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:
     if c.model_type == "gemma4_unified_text":  # its class has neither
         return ffns
     if c.flag("enable_moe_block").value:
-        ffns["moe"] = moe(c, geglu)
+        ffns["moe"] = _moe(c, geglu)
     c.ignore("num_experts", "top_k_experts", "moe_intermediate_size")
     c.expect("expert_intermediate_size", None)
     slice_width = c.size("hidden_size_per_layer_input", least=0)
@@ -146,7 +146,7 @@ def feed_forward(c: ConfigKeys, *, dense: bool, wide: bool) -> dict[str, Draft]:
     return ffns
 
 
-def moe(c: ConfigKeys, activation: Sourced) -> Draft:
+def _moe(c: ConfigKeys, activation: Sourced) -> Draft:
     """Read the MoE, whose router has a norm and scales of its own."""
     router = draft(
         s.Router,
@@ -161,7 +161,7 @@ def moe(c: ConfigKeys, activation: Sourced) -> Draft:
     return blocks.moe(c, router, experts=experts, active=active, activation=activation)
 
 
-def embedding(c: ConfigKeys, ffns: dict[str, Draft]) -> Draft:
+def _embedding(c: ConfigKeys, ffns: dict[str, Draft]) -> Draft:
     """Read the embedding, and the smaller one that each layer may have of its own."""
     root = derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)")
     own = blocks.embedding(c, scale=root)
@@ -177,7 +177,7 @@ def embedding(c: ConfigKeys, ffns: dict[str, Draft]) -> Draft:
     return own.replace(per_layer=per_layer)
 
 
-def steps(mixer: str, mlp: str, ffns: dict[str, Draft]) -> list[Draft]:
+def _steps(mixer: str, mlp: str, ffns: dict[str, Draft]) -> list[Draft]:
     """Return the steps of a layer: attention, MLP (beside MoE), per-layer embedding."""
     attention = blocks.sandwich_step(f"mixers.{mixer}")
     feed_forward = blocks.sandwich_step(f"ffns.{mlp}")
@@ -192,7 +192,7 @@ def steps(mixer: str, mlp: str, ffns: dict[str, Draft]) -> list[Draft]:
     return [attention, feed_forward]
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the vision tower: a ViT of the decoder's own kind of layers.
 
     Positions are learned for rows and columns; features are averaged over squares of patches.
@@ -226,7 +226,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the audio tower, a Conformer."""
     v = FAMILY.part(c, "audio_config", "gemma4_audio")
     v.ignore("gradient_clipping", "attention_invalid_logits_value")
@@ -261,7 +261,7 @@ def audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the router with its scales, and the stacked experts."""
     router = tensors.Module("router", "router")
     experts = tensors.Module("experts", "experts")
@@ -273,7 +273,7 @@ def moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     yield experts.tensor("down_proj", (f.experts, hidden, f.expert_width), *facts)
 
 
-def bound_rows(
+def _bound_rows(
     layer: str, names: tuple[str, ...], layers: int, component: str
 ) -> Iterator[tensors.TensorRow]:
     """Yield the four scalars of each matrix that clamp its inputs and outputs."""
@@ -284,26 +284,26 @@ def bound_rows(
             yield tensors.TensorRow(f"{layer}{name}.{bound}", (), axes, component, facts)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the encoders and their projectors."""
     t = a.towers.get("vision")
     if isinstance(t, s.Tower):
-        yield from vision_rows(t, "model.vision_tower.")
+        yield from _vision_rows(t, "model.vision_tower.")
         projection = "model.embed_vision.embedding_projection"
         yield from tensors.projector_rows(t, projection)
     audio = a.towers.get("audio")
     if isinstance(audio, s.Conformer):
-        yield from audio_rows(audio, "model.audio_tower.")
+        yield from _audio_rows(audio, "model.audio_tower.")
         projection = "model.embed_audio.embedding_projection"
         matrix = audio.projector[0]
         yield from tensors.matrix_rows(projection, matrix, component="audio")
 
 
-VISION_ATTENTION = tensors.split_attention_parts(
+_VISION_ATTENTION = tensors.split_attention_parts(
     q="q_proj.linear", k="k_proj.linear", v="v_proj.linear", o="o_proj.linear"
 )
-VISION_MLP = tensors.dense_parts("mlp", "gate_proj.linear", "up_proj.linear", "down_proj.linear")
-CLIPPED = (
+_VISION_MLP = tensors.dense_parts("mlp", "gate_proj.linear", "up_proj.linear", "down_proj.linear")
+_CLIPPED = (
     "self_attn.q_proj",
     "self_attn.k_proj",
     "self_attn.v_proj",
@@ -314,7 +314,7 @@ CLIPPED = (
 )
 
 
-def vision_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
+def _vision_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
     """Yield the vision tower."""
     part = "vision"
     layer = f"{prefix}encoder.layers.{{}}."
@@ -325,26 +325,26 @@ def vision_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
     facts = ("towers.vision.patch_size",)
     yield from tensors.matrix_rows(patches, t.patch_embedding, proves=facts)
     norms = tensors.SANDWICH_NORMS
-    yield from tensors.encoder_layer_rows(t, layer, norms, VISION_ATTENTION, VISION_MLP)
+    yield from tensors.encoder_layer_rows(t, layer, norms, _VISION_ATTENTION, _VISION_MLP)
     if t.clipped:
-        yield from bound_rows(layer, CLIPPED, t.layers, part)
+        yield from _bound_rows(layer, _CLIPPED, t.layers, part)
     if t.standardized:
         facts = ("towers.vision.standardized",)
         for name in ("std_bias", "std_scale"):
             yield tensors.TensorRow(prefix + name, (t.hidden_size,), (), part, facts)
 
 
-def audio_rows(t: s.Conformer, prefix: str) -> Iterator[tensors.TensorRow]:
+def _audio_rows(t: s.Conformer, prefix: str) -> Iterator[tensors.TensorRow]:
     """Yield the audio tower."""
-    yield from conformer.conformer_rows(t, prefix, AUDIO_NAMES)
+    yield from conformer.conformer_rows(t, prefix, _AUDIO_NAMES)
     if t.clipped:
-        names = tuple(AUDIO_NAMES.matrices(t.width, t.hidden_size))
-        yield from bound_rows(f"{prefix}layers.{{}}.", names, t.layers, "audio")
+        names = tuple(_AUDIO_NAMES.matrices(t.width, t.hidden_size))
+        yield from _bound_rows(f"{prefix}layers.{{}}.", names, t.layers, "audio")
     if t.output:
         yield from tensors.matrix_rows(f"{prefix}output_proj", t.output, component="audio")
 
 
-AUDIO_NAMES = conformer.ConformerNames(
+_AUDIO_NAMES = conformer.ConformerNames(
     convolution="layer{}",
     layer="layers.{}.",
     halves=("feed_forward1", "feed_forward2"),
@@ -360,7 +360,7 @@ AUDIO_NAMES = conformer.ConformerNames(
     ),
     matrix="linear.weight",
 )
-MOE_NORMS = (
+_MOE_NORMS = (
     *tensors.SANDWICH_NORMS[:3],
     "post_feedforward_layernorm_1",
     "pre_feedforward_layernorm_2",
@@ -369,9 +369,9 @@ MOE_NORMS = (
 )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, which depend on the blocks and on whether there is a wrapper."""
-    norms: tuple[str, ...] = MOE_NORMS if "moe" in a.ffns else tensors.SANDWICH_NORMS
+    norms: tuple[str, ...] = _MOE_NORMS if "moe" in a.ffns else tensors.SANDWICH_NORMS
     if a.embedding.per_layer:
         norms = (*norms, "post_per_layer_input_norm")
     wrapper = bool(a.towers) or a.model_type == "gemma4"
@@ -382,17 +382,17 @@ def naming(a: s.Architecture) -> tensors.Naming:
         layer=f"{prefix}layers.{{}}.",
         final_norm=f"{prefix}norm",
         norms=norms,
-        blocks={s.MoE: moe_parts, "ffns.per_layer": tensors.per_layer_input_parts},
+        blocks={s.MoE: _moe_parts, "ffns.per_layer": tensors.per_layer_input_parts},
         per_layer=(
             f"{prefix}embed_tokens_per_layer.weight",
             f"{prefix}per_layer_model_projection.weight",
             f"{prefix}per_layer_projection_norm.weight",
         ),
-        tower=tower_rows,
+        tower=_tower_rows,
     )
 
 
-ROPE = {
+_ROPE = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
     "full_attention": {
         "rope_type": "proportional",
@@ -409,7 +409,7 @@ FAMILY = Family(
     ref=modeling("gemma4"),
     refs={"gemma4_unified_text": modeling("gemma4_unified")},
     read=read,
-    naming=naming,
+    naming=_naming,
     defaults={
         "gemma4": {"tie_word_embeddings": True},
         "gemma4_text": {
@@ -431,7 +431,7 @@ FAMILY = Family(
             "num_kv_shared_layers": 0,
             "enable_moe_block": False,
             "use_double_wide_mlp": False,
-            "rope_parameters": ROPE,
+            "rope_parameters": _ROPE,
         },
         "gemma4_unified_text": {
             "num_attention_heads": 8,
@@ -449,7 +449,7 @@ FAMILY = Family(
             "attention_k_eq_v": False,
             "num_kv_shared_layers": 0,
             "use_double_wide_mlp": False,
-            "rope_parameters": ROPE,
+            "rope_parameters": _ROPE,
         },
         "gemma4_vision": {
             "hidden_size": 768,

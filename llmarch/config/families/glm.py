@@ -27,7 +27,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names; the norms after blocks are those of the 0414 models."""
     norms = tensors.PRE_NORMS
     if a.model_type == "glm4":
@@ -40,7 +40,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     return tensors.Naming(norms=norms, blocks={s.Dense: tensors.fused_dense_parts()})
 
 
-DEFAULTS = {
+_DEFAULTS = {
     "attention_bias": True,
     "head_dim": 128,
     "hidden_act": "silu",
@@ -57,7 +57,7 @@ FAMILY = Family(
     ref=modeling("glm"),
     refs={"glm4": modeling("glm4")},
     read=read,
-    naming=naming,
-    defaults={"glm": DEFAULTS, "glm4": DEFAULTS},
+    naming=_naming,
+    defaults={"glm": _DEFAULTS, "glm4": _DEFAULTS},
     config_class={"glm": "GlmConfig", "glm4": "Glm4Config"},
 )

@@ -15,7 +15,7 @@ from ..blocks import vision
 from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-DECODERS = {
+_DECODERS = {
     "glm4v": "glm4v_text",
     "glm46v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
@@ -26,15 +26,15 @@ DECODERS = {
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
-    if c.model_type not in DECODERS:
-        return decoder(c)
-    usual = DECODERS[c.model_type]
+    if c.model_type not in _DECODERS:
+        return _decoder(c)
+    usual = _DECODERS[c.model_type]
     kind = c.child("text_config").word("model_type", default=usual).value
     part = FAMILY.part(c, "text_config", kind if kind in FAMILY.defaults else usual)
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_tower)
 
 
-def decoder(c: ConfigKeys) -> Draft:
+def _decoder(c: ConfigKeys) -> Draft:
     """Read a decoder, dense or with experts."""
     announced = blocks.announced_mtp(c)
     mtp = blocks.mtp_of_unknown_layout(announced, "its code leaves these modules out")
@@ -48,10 +48,10 @@ def decoder(c: ConfigKeys) -> Draft:
         ffns = {"dense": blocks.dense(c)}
         every = blocks.every_layer(c, "full")
         parts |= blocks.layer_wiring(every, "dense", blocks.sandwich_step)
-    return blocks.decoder(c, mixers={"full": attention(c)}, ffns=ffns, **parts)
+    return blocks.decoder(c, mixers={"full": _attention(c)}, ffns=ffns, **parts)
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA with rotary pairs by axis; the dense decoders pair neighbouring dims."""
     bias: Any = c.model_type == "glm4v_text"
     if c.model_type == "glm4v_moe_text":
@@ -69,7 +69,7 @@ def attention(c: ConfigKeys) -> Draft:
     )
 
 
-def tower(c: ConfigKeys, text: Draft) -> Draft:
+def _tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and its merger."""
     ocr = c.model_type == "glm_ocr"
     usual = "glm4v_vision" if c.model_type == "glm46v" else f"{c.model_type}_vision"
@@ -115,7 +115,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
     return vision.with_rope(v, found)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its merger."""
     t = a.towers["vision"]
     assert isinstance(t, s.Tower)
@@ -145,12 +145,12 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         yield tensors.TensorRow(merger + tensor.name, tensor.shape, (), "vision", facts)
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
-    names = tensors.Naming(tower=tower_rows)
+    names = tensors.Naming(tower=_tower_rows)
     if not any(isinstance(ffn, s.MoE) for ffn in a.ffns.values()):
         names = tensors.Naming(
-            tower=tower_rows,
+            tower=_tower_rows,
             norms=(
                 "input_layernorm",
                 "post_self_attn_layernorm",
@@ -159,19 +159,19 @@ def naming(a: s.Architecture) -> tensors.Naming:
             ),
             blocks={s.Dense: tensors.fused_dense_parts()},
         )
-    if a.model_type in DECODERS:
+    if a.model_type in _DECODERS:
         return tensors.in_base(names, "model.language_model")
     return names
 
 
-TEXT: dict[str, Any] = {
+_TEXT: dict[str, Any] = {
     "hidden_act": "silu",
     "max_position_embeddings": 32768,
     "num_key_value_heads": 2,
     "rms_norm_eps": 1e-5,
     "rope_theta": 10000.0,
 }
-VISION: dict[str, Any] = {
+_VISION: dict[str, Any] = {
     "attention_bias": False,
     "depth": 24,
     "hidden_act": "silu",
@@ -186,8 +186,8 @@ VISION: dict[str, Any] = {
     "spatial_merge_size": 2,
     "temporal_patch_size": 2,
 }
-UNTIED = {"tie_word_embeddings": False}
-CONVERSION = tensors.Conversion(merges=tensors.MERGED_TEXT_EXPERTS)
+_UNTIED = {"tie_word_embeddings": False}
+_CONVERSION = tensors.Conversion(merges=tensors.MERGED_TEXT_EXPERTS)
 FAMILY = Family(
     name="glm4v",
     title="GLM-4V",
@@ -198,11 +198,11 @@ FAMILY = Family(
         **dict.fromkeys(("glm_ocr", "glm_ocr_text", "glm_ocr_vision"), modeling("glm_ocr")),
     },
     read=read,
-    naming=naming,
-    conversions={"glm4v_moe": CONVERSION, "glm46v": CONVERSION},
+    naming=_naming,
+    conversions={"glm4v_moe": _CONVERSION, "glm46v": _CONVERSION},
     defaults={
-        **dict.fromkeys(DECODERS, UNTIED),
-        "glm4v_text": TEXT,
+        **dict.fromkeys(_DECODERS, _UNTIED),
+        "glm4v_text": _TEXT,
         "glm4v_moe_text": {
             "attention_bias": True,
             "first_k_dense_replace": 1,
@@ -221,10 +221,10 @@ FAMILY = Family(
             "routed_scaling_factor": 1.0,
             "topk_group": 1,
         },
-        "glm_ocr_text": TEXT | {"max_position_embeddings": 131072, "num_key_value_heads": 8},
-        "glm4v_vision": VISION,
-        "glm4v_moe_vision": VISION,
-        "glm_ocr_vision": VISION
+        "glm_ocr_text": _TEXT | {"max_position_embeddings": 131072, "num_key_value_heads": 8},
+        "glm4v_vision": _VISION,
+        "glm4v_moe_vision": _VISION,
+        "glm_ocr_vision": _VISION
         | {
             "attention_bias": True,
             "hidden_size": 1024,

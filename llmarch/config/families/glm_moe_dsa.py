@@ -17,7 +17,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    attention = attention_layers(c)
+    attention = _attention_layers(c)
     ffns = blocks.moe_after_dense_prefix(c)
     wiring = blocks.layer_wiring(attention, ffns)
     latent = blocks.latent_attention(c)
@@ -35,12 +35,12 @@ def read(c: ConfigKeys) -> Draft:
         c,
         mixers=mixers,
         ffns=blocks.deepseek_ffns(c, ffns, blocks.sigmoid_router),
-        mtp=mtp(c, wiring, ffns.value[-1]),
+        mtp=_mtp(c, wiring, ffns.value[-1]),
         **wiring,
     )
 
 
-def mtp(c: ConfigKeys, wiring: blocks.Wiring, ffn: str) -> Draft | Sourced:
+def _mtp(c: ConfigKeys, wiring: blocks.Wiring, ffn: str) -> Draft | Sourced:
     """Read the MTP module, whose layer always has an indexer. Add its layer kind to `wiring`."""
     modules = blocks.announced_mtp(c)
     if not modules.value:
@@ -49,7 +49,7 @@ def mtp(c: ConfigKeys, wiring: blocks.Wiring, ffn: str) -> Draft | Sourced:
     return blocks.mtp(c, kind, blocks.mtp_code("deepseek"))
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are `full_shared`, with an earlier layer's index, and which are `full`.
 
     This is given by indexer_types, by a pattern of F and S, or by a frequency with an offset.

@@ -34,13 +34,13 @@ def read(c: ConfigKeys) -> Draft:
         embedding=blocks.embedding(c, positions=positions),
         final_norm=None if first else "layer",
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
-        mixers={"full": attention(c)},
-        ffns={"dense": mlp(c)},
+        mixers={"full": _attention(c)},
+        ffns={"dense": _mlp(c)},
         **blocks.layer_wiring(layers, "dense", step),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
     mixer = blocks.divided_attention(
         c,
@@ -58,14 +58,14 @@ def attention(c: ConfigKeys) -> Draft:
     )
 
 
-def mlp(c: ConfigKeys) -> Draft:
+def _mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
     if c.model_type == "openai-gpt":
-        return first_mlp(c)
+        return _first_mlp(c)
     return blocks.gpt_mlp(c, "n_inner", "n_embd", "hidden_size")
 
 
-def first_mlp(c: ConfigKeys) -> Draft:
+def _first_mlp(c: ConfigKeys) -> Draft:
     """Read the MLP of the first GPT, whose `gelu` is the tanh form."""
     width = derived(4 * c.size("n_embd").value, "4 * n_embd")
     activation = blocks.activation_name(c, "afn")
@@ -74,7 +74,7 @@ def first_mlp(c: ConfigKeys) -> Draft:
     return draft(s.Dense, width=width, activation=activation, gated=False, bias=True)
 
 
-def conv1d(
+def _conv1d(
     m: tensors.Module, name: str, inputs: int, outputs: int, *proves: str
 ) -> Iterator[tensors.BlockTensor]:
     """Yield a matrix stored as [inputs, outputs], and its bias."""
@@ -82,46 +82,46 @@ def conv1d(
     yield m.vector(f"{name}.bias", outputs)
 
 
-def attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of attention."""
     m = tensors.Module("attn", "attention")
     inner = a.heads * a.head_dim
-    yield from conv1d(m, "c_attn", hidden, 3 * inner, "heads", "kv_heads", "head_dim")
-    yield from conv1d(m, "c_proj", inner, hidden, "v_head_dim")
+    yield from _conv1d(m, "c_attn", hidden, 3 * inner, "heads", "kv_heads", "head_dim")
+    yield from _conv1d(m, "c_proj", inner, hidden, "v_head_dim")
 
 
-def dense_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _dense_parts(f: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the MLP."""
     m = tensors.Module("mlp", "mlp")
-    yield from conv1d(m, "c_fc", hidden, f.width, "width")
-    yield from conv1d(m, "c_proj", f.width, hidden, "width")
+    yield from _conv1d(m, "c_fc", hidden, f.width, "width")
+    yield from _conv1d(m, "c_proj", f.width, hidden, "width")
 
 
-BLOCKS = {s.Attention: attention_parts, s.Dense: dense_parts}
-GPT2 = tensors.Naming(
+_BLOCKS = {s.Attention: _attention_parts, s.Dense: _dense_parts}
+_GPT2 = tensors.Naming(
     embedding="wte.weight",
     positions="wpe.weight",
     layer="h.{}.",
     final_norm="ln_f",
     score_heads=tensors.CLASSIFIER_HEADS,
     norms=("ln_1", "ln_2"),
-    blocks=BLOCKS,
+    blocks=_BLOCKS,
 )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     if a.model_type != "openai-gpt":
-        return GPT2
+        return _GPT2
     return replace(
-        GPT2,
+        _GPT2,
         embedding="transformer.tokens_embed.weight",
         positions="transformer.positions_embed.weight",
         layer="transformer.h.{}.",
     )
 
 
-CLASS_DEFAULTS = {
+_CLASS_DEFAULTS = {
     "n_positions": 1024,
     "activation_function": "gelu_new",
     "layer_norm_epsilon": 1e-5,
@@ -134,14 +134,14 @@ FAMILY = Family(
     title="GPT-2",
     ref=modeling("gpt2"),
     read=read,
-    naming=naming,
+    naming=_naming,
     refs={"openai-gpt": modeling("openai")},
     conversions=dict.fromkeys(
         ("gpt2", "gpt-sw3", "openai-gpt"), tensors.Conversion(base="transformer")
     ),
     defaults={
-        "gpt2": CLASS_DEFAULTS,
-        "gpt-sw3": CLASS_DEFAULTS,
+        "gpt2": _CLASS_DEFAULTS,
+        "gpt-sw3": _CLASS_DEFAULTS,
         "openai-gpt": {
             "afn": "gelu",
             "layer_norm_epsilon": 1e-5,

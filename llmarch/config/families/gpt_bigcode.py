@@ -24,13 +24,13 @@ def read(c: ConfigKeys) -> Draft:
         embedding=blocks.embedding(c, positions=positions),
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         final_norm="layer",
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns={"dense": blocks.gpt_mlp(c, "n_inner", "n_embd", "hidden_size")},
         **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MQA, or MHA without multi_query."""
     shared = c.flag("multi_query")
     scaled = c.flag("scale_attn_weights")

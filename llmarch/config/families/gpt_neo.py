@@ -13,13 +13,13 @@ from .. import blocks
 from ..evidence import Draft, Sourced, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {"global": "full", "local": "sliding"}
+_LAYER_TYPES = {"global": "full", "local": "sliding"}
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     positions = c.size("max_position_embeddings")
-    layers = attention_layers(c)
+    layers = _attention_layers(c)
     full = blocks.divided_attention(
         c, ("hidden_size",), ("num_heads",), output_bias=True, scale=1.0
     )
@@ -36,23 +36,23 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers slide, from a list of them or from repeated patterns.
 
     The first token of a pattern is a list of types, the second how often they follow each other.
     """
     repeated = c.items("attention_types", default=[])
     if c.has("attention_layers"):
-        return mixers_of_words(
+        return _mixers_of_words(
             c, c.items("attention_layers", length=c.layer_count("num_layers").value)
         )
     words: list[Any] = [word for types, times in repeated.value for word in types * times]
-    return mixers_of_words(c, same_evidence(words, repeated))
+    return _mixers_of_words(c, same_evidence(words, repeated))
 
 
-def mixers_of_words(c: ConfigKeys, words: Sourced) -> Sourced:
+def _mixers_of_words(c: ConfigKeys, words: Sourced) -> Sourced:
     """Return the names of the layers' mixers for words, one for each layer."""
-    names = [LAYER_TYPES[word] for word in words.value]
+    names = [_LAYER_TYPES[word] for word in words.value]
     depth = c.layer_count("num_layers").value
     if len(names) != depth:
         raise ValueError(f"attention_types has {len(names)} layers of {depth}")

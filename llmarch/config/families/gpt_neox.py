@@ -19,7 +19,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     if c.model_type == "gpt_neox_japanese":
-        return japanese(c)
+        return _japanese(c)
     layers = blocks.every_layer(c, "full")
     biases = blocks.attention_biases(c)
     if c.flag("use_parallel_residual").value:
@@ -30,17 +30,17 @@ def read(c: ConfigKeys) -> Draft:
         c,
         norms={"layer": blocks.layer_norm(c, "layer_norm_eps")},
         final_norm="layer",
-        mixers={"full": blocks.attention(c, rope=rope(c, blocks.read_head_dim(c)), **biases)},
+        mixers={"full": blocks.attention(c, rope=_rope(c, blocks.read_head_dim(c)), **biases)},
         ffns={"dense": blocks.dense(c, gated=False, bias=True)},
         **wiring,
     )
 
 
-def japanese(c: ConfigKeys) -> Draft:
+def _japanese(c: ConfigKeys) -> Draft:
     """Read GPT-NeoX Japanese, whose last attention has a bias on its output."""
     dim = blocks.divided_head_dim(c, ("hidden_size",), ("num_attention_heads",))
     heads = c.size("num_attention_heads")
-    full = blocks.attention(c, head_dim=dim, kv_heads=heads, rope=rope(c, dim, share=1.0))
+    full = blocks.attention(c, head_dim=dim, kv_heads=heads, rope=_rope(c, dim, share=1.0))
     depth = c.layer_count()
     names = ["full"] * (depth.value - 1) + ["full_last"]
     layers = same_evidence(names, depth)
@@ -59,7 +59,7 @@ def japanese(c: ConfigKeys) -> Draft:
     )
 
 
-def japanese_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _japanese_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of GPT-NeoX Japanese's attention."""
     module = tensors.Module("attention", "attention")
     inner = a.heads * a.head_dim
@@ -69,7 +69,7 @@ def japanese_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]
         yield module.vector("dense_bias", hidden, "output_bias")
 
 
-def rope(c: ConfigKeys, dim: Sourced, share: float = 0.25) -> Draft:
+def _rope(c: ConfigKeys, dim: Sourced, share: float = 0.25) -> Draft:
     """Read RoPE, whose base and share published configs say as `rotary_emb_base`, `rotary_pct`.
 
     The nested keys have precedence over these. The class does not look for a flat `rope_theta`.
@@ -92,7 +92,7 @@ def rope(c: ConfigKeys, dim: Sourced, share: float = 0.25) -> Draft:
     return blocks.rope(c, rotary, theta=theta)
 
 
-NEOX = tensors.Naming(
+_NEOX = tensors.Naming(
     embedding="gpt_neox.embed_in.weight",
     layer="gpt_neox.layers.{}.",
     final_norm="gpt_neox.final_layer_norm",
@@ -105,16 +105,16 @@ NEOX = tensors.Naming(
 )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     if a.model_type == "gpt_neox":
-        return NEOX
+        return _NEOX
     return replace(
-        NEOX,
+        _NEOX,
         embedding="gpt_neox_japanese.embed_in.weight",
         layer="gpt_neox_japanese.layers.{}.",
         final_norm="gpt_neox_japanese.final_layer_norm",
-        blocks={**NEOX.blocks, s.Attention: japanese_parts},
+        blocks={**_NEOX.blocks, s.Attention: _japanese_parts},
     )
 
 
@@ -124,7 +124,7 @@ FAMILY = Family(
     ref=modeling("gpt_neox"),
     read=read,
     refs={"gpt_neox_japanese": modeling("gpt_neox_japanese")},
-    naming=naming,
+    naming=_naming,
     conversions={
         "gpt_neox": tensors.Conversion(
             base="gpt_neox", renames=(tensors.Rename(r"^embed_out\.", "lm_head."),)

@@ -21,23 +21,23 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("initial_context_length")  # repeats the scaling's original context
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value),
-        ffns={"moe": moe(c)},
+        mixers=blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value),
+        ffns={"moe": _moe(c)},
         **blocks.layer_wiring(layers, "moe"),
     )
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read the attention of full layers."""
     return blocks.attention(c, sinks=True, **blocks.attention_biases(c))
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read the attention of sliding layers."""
-    return full(c).replace(window=c.size("sliding_window"))
+    return _full(c).replace(window=c.size("sliding_window"))
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE.
 
     The gate is clamped from above, up on both sides; the output is
@@ -57,7 +57,7 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-DEFAULTS: dict[str, Any] = {
+_DEFAULTS: dict[str, Any] = {
     "rms_norm_eps": 1e-5,
     "rope_theta": 150000.0,
     "tie_word_embeddings": False,
@@ -84,6 +84,6 @@ FAMILY = Family(
     ref=modeling("gpt_oss"),
     read=read,
     naming=tensors.Naming(blocks={s.MoE: tensors.fused_moe_parts()}),
-    defaults={"gpt_oss": DEFAULTS},
+    defaults={"gpt_oss": _DEFAULTS},
     config_class={"gpt_oss": "GptOssConfig"},
 )

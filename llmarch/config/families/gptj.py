@@ -25,13 +25,13 @@ def read(c: ConfigKeys) -> Draft:
         head=draft(s.Head, bias=True),
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon")},
         final_norm="layer",
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns={"dense": blocks.gpt_mlp(c, "n_inner", "n_embd", "hidden_size")},
         **blocks.parallel_wiring(layers, "dense", "layer"),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MHA. Raises ConfigError if the heads do not divide the width."""
     mixer = blocks.divided_attention(
         c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads")
@@ -40,7 +40,7 @@ def attention(c: ConfigKeys) -> Draft:
     return mixer.replace(rope=draft(s.Rope, theta=10000.0, rotary_dim=rotary, interleaved=True))
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     attention = tensors.split_attention_parts("attn", o="out_proj")
     if a.model_type == "codegen":
@@ -57,7 +57,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     )
 
 
-DEFAULTS = {
+_DEFAULTS = {
     "activation_function": "gelu_new",
     "layer_norm_epsilon": 1e-5,
     "n_positions": 2048,
@@ -70,8 +70,8 @@ FAMILY = Family(
     ref=modeling("gptj"),
     refs={"codegen": modeling("codegen")},
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions=dict.fromkeys(("gptj", "codegen"), tensors.Conversion(base="transformer")),
-    defaults={"gptj": DEFAULTS, "codegen": DEFAULTS},
+    defaults={"gptj": _DEFAULTS, "codegen": _DEFAULTS},
     config_class={"gptj": "GPTJConfig", "codegen": "CodeGenConfig"},
 )

@@ -17,7 +17,7 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {
+_LAYER_TYPES = {
     "mamba": "linear",
     "linear_attention": "linear",
     "attention": "full",
@@ -28,19 +28,19 @@ LAYER_TYPES = {
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     if c.model_type == "granitemoehybrid":
-        return hybrid(c)
-    mixers = {"full": attention(c)}
+        return _hybrid(c)
+    mixers = {"full": _attention(c)}
     layers = blocks.every_layer(c, "full")
     if c.model_type.endswith("_swa"):
-        mixers, layers = sliding_mixers(c)
+        mixers, layers = _sliding_mixers(c)
     if c.model_type == "granitemoe":
-        return multiplied(c, mixers, layers, moe=moe(c))
+        return _multiplied(c, mixers, layers, moe=_moe(c))
     if c.model_type.startswith("granitemoe"):
-        return multiplied(c, mixers, layers, moe=moe(c, **shared_mlp(c)))
-    return multiplied(c, mixers, layers, dense=blocks.dense(c, bias=c.flag("mlp_bias")))
+        return _multiplied(c, mixers, layers, moe=_moe(c, **_shared_mlp(c)))
+    return _multiplied(c, mixers, layers, dense=blocks.dense(c, bias=c.flag("mlp_bias")))
 
 
-def sliding_mixers(c: ConfigKeys) -> tuple[dict[str, Draft], Sourced]:
+def _sliding_mixers(c: ConfigKeys) -> tuple[dict[str, Draft], Sourced]:
     """Read the mixers of a model with sliding layers and a RoPE base for each layer.
 
     Return them by name, and the name of each layer's. A base of 0 stands for no RoPE.
@@ -51,7 +51,7 @@ def sliding_mixers(c: ConfigKeys) -> tuple[dict[str, Draft], Sourced]:
     bases = c.items("layer_rope_theta", default=None, length=depth, entry=(int, float))
     thetas: list[float] = [float(base) for base in bases.value or [usual.value] * depth]
     evidence = bases if bases.value else usual
-    full = attention(c).replace(sinks=True)
+    full = _attention(c).replace(sinks=True)
     variants = blocks.windowed(full, c.optional(c.size, "sliding_window"))
     mixers: dict[str, Draft] = {}
     names: dict[tuple[str, float], str] = {}
@@ -67,53 +67,53 @@ def sliding_mixers(c: ConfigKeys) -> tuple[dict[str, Draft], Sourced]:
     return mixers, same_evidence(pattern, layers)
 
 
-def shared_mlp(c: ConfigKeys) -> dict[str, Any]:
+def _shared_mlp(c: ConfigKeys) -> dict[str, Any]:
     """Read the shared MLP beside the experts, which a width of 0 leaves out."""
     width = c.size("shared_intermediate_size", least=0)
     return {"shared_experts": same_evidence(int(width.value > 0), width), "shared_width": width}
 
 
-def hybrid(c: ConfigKeys) -> Draft:
+def _hybrid(c: ConfigKeys) -> Draft:
     """Read Granite 4."""
     c.expect("normalization_function", "rmsnorm")
     c.ignore("init_method")
-    layers = blocks.listed_layers(c, LAYER_TYPES, "layer_types", "layers_block_type")
+    layers = blocks.listed_layers(c, _LAYER_TYPES, "layer_types", "layers_block_type")
     if layers.value is None:
         reason = "no layer_types: every layer is Mamba-2"
         layers = derived(["linear"] * c.layer_count().value, reason)
-    readers = {"full": attention_without_positions, "linear": mamba2}
+    readers = {"full": _attention_without_positions, "linear": _mamba2}
     mixers = blocks.read_used_blocks(c, readers, layers.value)
     if c.size("num_local_experts", least=0).value:
-        return multiplied(c, mixers, layers, moe=moe(c, **shared_mlp(c)))
+        return _multiplied(c, mixers, layers, moe=_moe(c, **_shared_mlp(c)))
     c.ignore("intermediate_size", "num_experts_per_tok")
-    return multiplied(c, mixers, layers, dense=blocks.dense(c, "shared_intermediate_size"))
+    return _multiplied(c, mixers, layers, dense=blocks.dense(c, "shared_intermediate_size"))
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA, with a factor on scores of its own."""
     factor = c.number("attention_multiplier")
     return blocks.attention(c, scale=factor, **blocks.attention_biases(c))
 
 
-def attention_without_positions(c: ConfigKeys) -> Draft:
+def _attention_without_positions(c: ConfigKeys) -> Draft:
     """Read Granite 4's attention, which has RoPE only if position_embedding_type says so."""
     positions = c.word("position_embedding_type", default=None)
-    full = attention(c)
+    full = _attention(c)
     return full if positions.value == "rope" else full.replace(rope=same_evidence(None, positions))
 
 
-def mamba2(c: ConfigKeys) -> Draft:
+def _mamba2(c: ConfigKeys) -> Draft:
     """Read Mamba-2."""
     return blocks.mamba2(c, blocks.expanded_width(c))
 
 
-def moe(c: ConfigKeys, **facts: Any) -> Draft:
+def _moe(c: ConfigKeys, **facts: Any) -> Draft:
     """Read the MoE. `facts`: its shared MLP, if it has one."""
     router = draft(s.Router, scoring="softmax_chosen", normalized=True)
     return blocks.moe(c, router, experts=("num_local_experts",), width="intermediate_size", **facts)
 
 
-def multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn: Draft) -> Draft:
+def _multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn: Draft) -> Draft:
     """Read what all Granites share: the multipliers. `ffn`: the one feed-forward block, by name."""
     (name,) = ffn
     factor = c.number("residual_multiplier")
@@ -128,7 +128,7 @@ def multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn: 
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, which are Llama's without experts and Mamba-2."""
     shared = tensors.fused_dense_parts("shared_mlp", "input_linear", "output_linear")
     router, gate_up, down = "router.layer", "input_linear.weight", "output_linear.weight"
@@ -143,7 +143,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
     return tensors.Naming(blocks=blocks)
 
 
-MULTIPLIED: dict[str, Any] = {
+_MULTIPLIED: dict[str, Any] = {
     "hidden_act": "silu",
     "max_position_embeddings": 2048,
     "rms_norm_eps": 1e-6,
@@ -155,9 +155,9 @@ MULTIPLIED: dict[str, Any] = {
     "residual_multiplier": 1.0,
     "attention_multiplier": 1.0,
 }
-SPARSE = {"num_local_experts": 8, "num_experts_per_tok": 2}
+_SPARSE = {"num_local_experts": 8, "num_experts_per_tok": 2}
 
-GRANITE_MOE_CONVERSION = tensors.Conversion(
+_GRANITE_MOE_CONVERSION = tensors.Conversion(
     renames=(
         tensors.Rename(r"(moe)\.input_linear\.weight(?!\w)", r"\1.experts.gate_up_proj"),
         tensors.Rename(r"(moe)\.output_linear\.weight(?!\w)", r"\1.experts.down_proj"),
@@ -167,7 +167,7 @@ GRANITE_MOE_CONVERSION = tensors.Conversion(
 """`granitemoe`: how transformers 5 renames stacked experts and the router."""
 
 
-KINDS = {
+_KINDS = {
     "granite_swa": "GraniteSWAConfig",
     "granitemoe": "GraniteMoeConfig",
     "granitemoe_swa": "GraniteMoeSWAConfig",
@@ -180,20 +180,20 @@ FAMILY = Family(
     name="granite",
     title="Granite",
     ref=modeling("granite"),
-    refs={name: modeling(name) for name in KINDS},
+    refs={name: modeling(name) for name in _KINDS},
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions=dict.fromkeys(
-        ("granitemoe", "granitemoehybrid", "granitemoeshared"), GRANITE_MOE_CONVERSION
+        ("granitemoe", "granitemoehybrid", "granitemoeshared"), _GRANITE_MOE_CONVERSION
     ),
     defaults={
-        "granite": MULTIPLIED | {"mlp_bias": False},
-        "granitemoe": MULTIPLIED | SPARSE,
-        "granitemoeshared": MULTIPLIED | SPARSE | {"shared_intermediate_size": 0},
-        "granitemoe_swa": MULTIPLIED
-        | SPARSE
+        "granite": _MULTIPLIED | {"mlp_bias": False},
+        "granitemoe": _MULTIPLIED | _SPARSE,
+        "granitemoeshared": _MULTIPLIED | _SPARSE | {"shared_intermediate_size": 0},
+        "granitemoe_swa": _MULTIPLIED
+        | _SPARSE
         | {"shared_intermediate_size": 0, "sliding_window": 128},
-        "granite_swa": MULTIPLIED
+        "granite_swa": _MULTIPLIED
         | {
             "max_position_embeddings": 8192,
             "mlp_bias": False,
@@ -202,8 +202,8 @@ FAMILY = Family(
             "sliding_window": 128,
             "tie_word_embeddings": True,
         },
-        "granitemoehybrid": MULTIPLIED
-        | SPARSE
+        "granitemoehybrid": _MULTIPLIED
+        | _SPARSE
         | {
             "shared_intermediate_size": 1024,
             "mamba_n_heads": 128,
@@ -216,5 +216,5 @@ FAMILY = Family(
             "mamba_proj_bias": False,
         },
     },
-    config_class={"granite": "GraniteConfig", **KINDS},
+    config_class={"granite": "GraniteConfig", **_KINDS},
 )

@@ -11,7 +11,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    check_heads(c)
+    _check_heads(c)
     biases = {"qkv_bias": c.flag("attention_bias")}
     return blocks.decoder(
         c,
@@ -21,7 +21,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def check_heads(c: ConfigKeys) -> None:
+def _check_heads(c: ConfigKeys) -> None:
     """Raise ConfigError if the heads together are not as wide as the stream.
 
     The output projection of the class is [hidden, hidden].

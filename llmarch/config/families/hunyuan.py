@@ -15,7 +15,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     if c.model_type == "hunyuan_v1_dense":
-        return dense_decoder(c)
+        return _dense_decoder(c)
     c.expect("use_cla", False)
     c.ignore("cla_share_factor")  # of use_cla
     for key in ("use_qk_norm", "use_mixed_mlp_moe"):
@@ -26,12 +26,12 @@ def read(c: ConfigKeys) -> Draft:
     return blocks.decoder(
         c,
         mixers={"full": full},
-        ffns={"moe": moe(c)},
+        ffns={"moe": _moe(c)},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "moe"),
     )
 
 
-def dense_decoder(c: ConfigKeys) -> Draft:
+def _dense_decoder(c: ConfigKeys) -> Draft:
     """Read a dense model."""
     for key in ("use_qk_norm", "use_rotary_pos_emb"):
         c.expect(key, True)
@@ -55,19 +55,19 @@ def dense_decoder(c: ConfigKeys) -> Draft:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE. Raises ConfigError if experts or the shared MLP have widths of their own."""
     c.expect("mlp_bias", False)
     width = c.size("intermediate_size")
     for key, value in (("moe_intermediate_size", width.value), ("num_shared_expert", 1)):
-        if same_on_every_layer(c, key, value).value != value:
+        if _same_on_every_layer(c, key, value).value != value:
             raise ConfigError(
                 f"{c.file}: {c.key(key)} is not {value:,} on every layer, as the class has it"
             )
     return draft(
         s.MoE,
         experts=c.size("num_experts"),
-        active=same_on_every_layer(c, "moe_topk"),
+        active=_same_on_every_layer(c, "moe_topk"),
         expert_width=width,
         activation=blocks.activation_name(c),
         shared_experts=1,
@@ -76,7 +76,7 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-def same_on_every_layer(c: ConfigKeys, key: str, default: int | None = None) -> Sourced:
+def _same_on_every_layer(c: ConfigKeys, key: str, default: int | None = None) -> Sourced:
     """Read a number, or a list with the same number for every layer.
 
     Raises ConfigError if the layers differ.

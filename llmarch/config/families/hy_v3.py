@@ -13,7 +13,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = ffn_layers(c)
+    layers = _ffn_layers(c)
     wiring = blocks.layer_wiring("full", layers)
     c.expect("qk_norm", True)
     norm = draft(s.QKNorm, scope="head")
@@ -24,7 +24,7 @@ def read(c: ConfigKeys) -> Draft:
     # in which precision and by which kernels
     c.ignore("enable_lm_head_fp32", "enable_attention_fp32_softmax", "enable_moe_fp32_combine")
     c.ignore("use_grouped_mm", "eod_token_id")
-    readers = {"dense": blocks.dense, "moe": moe}
+    readers = {"dense": blocks.dense, "moe": _moe}
     return blocks.decoder(
         c,
         mixers={"full": full},
@@ -34,7 +34,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def ffn_layers(c: ConfigKeys) -> Sourced:
+def _ffn_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are MoE: by mlp_layer_types, or all but the first.
 
     The published first_k_dense_replace is 1, which is what the class does without a list.
@@ -46,7 +46,7 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
     return blocks.moe_layers(c, lambda i: i > 0, first)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     c.expect("expert_hidden_dim", c.data.get("moe_intermediate_size"))
     c.expect("moe_router_use_sigmoid", True)
@@ -61,7 +61,7 @@ def moe(c: ConfigKeys) -> Draft:
     return blocks.moe(c, router, **blocks.shared_experts(c, "num_shared_experts"))
 
 
-MTP_NORMS = ("enorm", "hnorm", "final_layernorm")
+_MTP_NORMS = ("enorm", "hnorm", "final_layernorm")
 
 
 FAMILY = Family(
@@ -75,7 +75,7 @@ FAMILY = Family(
                 router="router.gate", selection_bias="expert_bias", shared="shared_mlp"
             )
         },
-        mtp=partial(tensors.mtp_as_layers, norms=MTP_NORMS),
+        mtp=partial(tensors.mtp_as_layers, norms=_MTP_NORMS),
     ),
     conversions={
         "hy_v3": tensors.Conversion(

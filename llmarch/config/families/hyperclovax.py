@@ -18,19 +18,19 @@ def read(c: ConfigKeys) -> Draft:
         c,
         embedding=blocks.embedding(c, scale=c.number("embedding_multiplier")),
         head=draft(s.Head, scale=c.number("logits_scaling")),
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns={"dense": blocks.dense(c, bias=c.flag("mlp_bias"))},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense", step),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read attention; without a multiplier its scale is the usual one."""
     scale = c.optional(c.number, "attention_multiplier")
     return blocks.attention(c, scale=scale, **blocks.attention_biases(c))
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names; the norms after blocks are stored if the model has them."""
     kind = a.layer_kinds[a.layers[0]]
     if kind.steps[0].branches[0].post_norm is None:
@@ -44,7 +44,7 @@ FAMILY = Family(
     title="HyperCLOVA X",
     ref=modeling("hyperclovax"),
     read=read,
-    naming=naming,
+    naming=_naming,
     defaults={
         "hyperclovax": {
             "attention_bias": False,

@@ -15,18 +15,18 @@ from ..evidence import Draft, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
-TOWERS = {"idefics3": "idefics3_vision", "smolvlm": "smolvlm_vision"}
+_TOWERS = {"idefics3": "idefics3_vision", "smolvlm": "smolvlm_vision"}
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     c.ignore("vocab_size", "image_seq_len")
-    return read_wrapper(c, "llama", vision_tower)
+    return read_wrapper(c, "llama", _vision_tower)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower, and the matrix from joined patches to the decoder's width."""
-    kind = TOWERS[c.model_type]
+    kind = _TOWERS[c.model_type]
     v = FAMILY.part(c, "vision_config", kind)
     v.ignore("max_image_size", "size", "tie_word_embeddings", "use_base_siglip")
     merge = c.size("scale_factor")
@@ -39,7 +39,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -47,14 +47,14 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, "model.connector.modality_projection.proj")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
     return replace(
-        tensors.in_base(naming_of_decoder(a), "model.text_model"), prefix="", tower=tower_rows
+        tensors.in_base(naming_of_decoder(a), "model.text_model"), prefix="", tower=_tower_rows
     )
 
 
-VISION = {
+_VISION = {
     "hidden_size": 1152,
     "intermediate_size": 3072,
     "num_hidden_layers": 12,
@@ -65,19 +65,19 @@ VISION = {
     "hidden_act": "gelu_pytorch_tanh",
     "layer_norm_eps": 1e-6,
 }
-WRAPPER = {"scale_factor": 2, "tie_word_embeddings": False}
+_WRAPPER = {"scale_factor": 2, "tie_word_embeddings": False}
 FAMILY = Family(
     name="idefics3",
     title="Idefics 3 and SmolVLM",
     ref=modeling("idefics3"),
     refs={"smolvlm": modeling("smolvlm"), "smolvlm_vision": modeling("smolvlm")},
     read=read,
-    naming=naming,
+    naming=_naming,
     defaults={
-        "idefics3": WRAPPER,
-        "smolvlm": WRAPPER,
-        "idefics3_vision": VISION,
-        "smolvlm_vision": VISION,
+        "idefics3": _WRAPPER,
+        "smolvlm": _WRAPPER,
+        "idefics3_vision": _VISION,
+        "smolvlm_vision": _VISION,
     },
     config_class={
         "idefics3": "Idefics3Config",

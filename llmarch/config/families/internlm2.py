@@ -11,7 +11,7 @@ from .. import blocks
 from ..evidence import Draft
 from ..vocabulary import ConfigKeys, Family
 
-PUBLISHED = "internlm/internlm2-7b/modeling_internlm2.py"
+_PUBLISHED = "internlm/internlm2-7b/modeling_internlm2.py"
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -29,7 +29,7 @@ def read(c: ConfigKeys) -> Draft:
 FAMILY = Family(
     name="internlm2",
     title="InternLM 2",
-    ref=PUBLISHED,
+    ref=_PUBLISHED,
     read=read,
     naming=tensors.Naming(
         embedding="model.tok_embeddings.weight",

@@ -22,10 +22,10 @@ def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     c.ignore("image_seq_length", "vision_feature_select_strategy")
     c.expect("vision_feature_layer", -1)
-    return read_wrapper(c, "qwen2", intern_vit)
+    return read_wrapper(c, "qwen2", _intern_vit)
 
 
-def intern_vit(c: ConfigKeys, text: Draft) -> Draft:
+def _intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     """Read InternViT and the projector."""
     v = FAMILY.part(c, "vision_config", "internvl_vision")
     kind = vision.encoder_kind(v, "internvl_vision")
@@ -38,7 +38,7 @@ def intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     norm_kind = {"layer_norm": "layernorm", "rms_norm": "rmsnorm"}[v.word("norm_type").value]
     norm = draft(s.Norm, kind=norm_kind, eps=v.number("layer_norm_eps"))
     pooled = v.flag("use_mean_pooling")
-    image, patch = side(v, "image_size"), side(v, "patch_size")
+    image, patch = _side(v, "image_size"), _side(v, "patch_size")
     table = v.flag("use_absolute_position_embeddings")
     rows = (image.value // patch.value) ** 2 + 1 if table.value else 0
     pixels = v.size("num_channels").value * patch.value**2
@@ -78,7 +78,7 @@ def intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def side(v: ConfigKeys, key: str) -> Sourced:
+def _side(v: ConfigKeys, key: str) -> Sourced:
     """Read the side of a square, which may be given as height and width.
 
     Raises ValueError if these differ.
@@ -92,7 +92,7 @@ def side(v: ConfigKeys, key: str) -> Sourced:
     return same_evidence(sides.value[0], sides)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -125,9 +125,9 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=tower_rows)
+    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
 
 
 FAMILY = Family(
@@ -135,7 +135,7 @@ FAMILY = Family(
     title="InternVL",
     ref=modeling("internvl"),
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={"internvl": tensors.Conversion(renames=tensors.LLAVA_RENAMES)},
     defaults={
         "internvl": {

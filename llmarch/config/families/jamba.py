@@ -13,21 +13,21 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("use_mamba_kernels", "use_mambapy", "use_associative_scan", "num_logits_to_keep")
     c.ignore("mamba_inner_layernorms")  # the class has them, whatever the config says
-    layers = every_nth(c, "attn_layer", "full", "linear")
-    ffns = every_nth(c, "expert_layer", "moe", "dense")
+    layers = _every_nth(c, "attn_layer", "full", "linear")
+    ffns = _every_nth(c, "expert_layer", "moe", "dense")
     if c.size("num_experts").value == 1:
         ffns = blocks.every_layer(c, "dense")
-    readers = {"full": attention, "linear": mamba}
+    readers = {"full": _attention, "linear": _mamba}
     mixers = blocks.read_used_blocks(c, readers, layers.value)
     return blocks.decoder(
         c,
         mixers=mixers,
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, ffns.value),
+        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": _moe}, ffns.value),
         **blocks.layer_wiring(layers, ffns),
     )
 
 
-def every_nth(c: ConfigKeys, key: str, name: str, other: str) -> Sourced:
+def _every_nth(c: ConfigKeys, key: str, name: str, other: str) -> Sourced:
     """Return `name` for the layers that a period and an offset give, `other` for the rest."""
     period = c.size(f"{key}_period").value
     offset = c.size(f"{key}_offset", least=0).value
@@ -35,12 +35,12 @@ def every_nth(c: ConfigKeys, key: str, name: str, other: str) -> Sourced:
     return blocks.pattern_of(c, lambda i: name if i % period == offset else other, rule)
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA without positions."""
     return blocks.attention(c, rope=None)
 
 
-def mamba(c: ConfigKeys) -> Draft:
+def _mamba(c: ConfigKeys) -> Draft:
     """Read Mamba-1 with norms on time steps, B and C."""
     return blocks.mamba(
         blocks.expanded_width(c),
@@ -53,7 +53,7 @@ def mamba(c: ConfigKeys) -> Draft:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose weights are not normalised."""
     router = draft(s.Router, scoring="softmax", normalized=False)
     return blocks.moe(c, router, experts=("num_experts",), width="intermediate_size")

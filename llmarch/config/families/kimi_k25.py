@@ -14,7 +14,7 @@ from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import read_text_part
 
-FIXED = {
+_FIXED = {
     "merge_type": "sd2_tpool",
     "mm_projector_type": "patchmerger",
     "pos_emb_type": "divided_fixed",
@@ -30,17 +30,17 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("media_placeholder_token_id", "video_placeholder", "use_unified_vision_chunk")
     # read with the tower, if there is one
     c.ignore("projection_hidden_size", "projection_layer_norm_eps")
-    return blocks.wrapped(c, part, text, vision=moonvit)
+    return blocks.wrapped(c, part, text, vision=_moonvit)
 
 
-def moonvit(c: ConfigKeys, text: Draft) -> Draft:
+def _moonvit(c: ConfigKeys, text: Draft) -> Draft:
     """Read a ViT with a learned grid of positions and rotary ones of two axes.
 
     Frames are averaged; merged patches pass an MLP of two layers. The published files have keys of
     the makers' code (vt_*), files saved by transformers those of its class.
     """
     keys = FAMILY.part(c, "vision_config", "kimi_k25_vision")
-    for key, value in FIXED.items():
+    for key, value in _FIXED.items():
         keys.expect(key, value)
     keys.ignore(
         "model_type", "init_pos_emb_time", "pos_emb_time"
@@ -53,8 +53,8 @@ def moonvit(c: ConfigKeys, text: Draft) -> Draft:
     heads = ("vt_num_attention_heads", "num_attention_heads")
     dim = derived(hidden.value // keys.size(*heads).value, "vision hidden size / heads")
     width = text["hidden_size"]
-    check_projector(keys, hidden, width)
-    merge = merged_patches(keys)
+    _check_projector(keys, hidden, width)
+    merge = _merged_patches(keys)
     merged = derived(hidden.value * merge.value**2, "vision hidden size * merge^2")
     return vision.transformer(
         keys,
@@ -81,7 +81,7 @@ def moonvit(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def merged_patches(keys: ConfigKeys) -> Sourced:
+def _merged_patches(keys: ConfigKeys) -> Sourced:
     """Read the side of the square of patches that makes a token."""
     key = "merge_kernel_size"
     kernel = keys.items(key, entry=int)
@@ -94,7 +94,7 @@ def merged_patches(keys: ConfigKeys) -> Sourced:
     return same_evidence(side, kernel)
 
 
-def check_projector(keys: ConfigKeys, hidden: Sourced, width: Sourced) -> None:
+def _check_projector(keys: ConfigKeys, hidden: Sourced, width: Sourced) -> None:
     """Raise ConfigError if the projector's widths are not those of tower and decoder."""
     inputs = keys.size("mm_hidden_size", default=hidden)
     outputs = keys.size("text_hidden_size", default=width)
@@ -105,7 +105,7 @@ def check_projector(keys: ConfigKeys, hidden: Sourced, width: Sourced) -> None:
         )
 
 
-def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -113,7 +113,7 @@ def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     encoder = "vision_tower.encoder."
     yield from tensors.patch_rows(f"{patches}proj", tower)
 
-    grid = position_grid(tower)
+    grid = _position_grid(tower)
     yield from tensors.position_rows(f"{patches}pos_emb.weight", tower, grid)
 
     yield from tensors.encoder_layer_rows(
@@ -138,7 +138,7 @@ def moonvit_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     )
 
 
-def position_grid(tower: s.Tower) -> tuple[int, int, int]:
+def _position_grid(tower: s.Tower) -> tuple[int, int, int]:
     """Return the shape of the table of positions, [rows, columns, width].
 
     The facts tell the number of positions only; the grid is taken to be as near to a square as
@@ -152,7 +152,7 @@ def position_grid(tower: s.Tower) -> tuple[int, int, int]:
     return (rows, columns, tower.hidden_size)
 
 
-KIMI_K25_CONVERSION = tensors.Conversion(
+_KIMI_K25_CONVERSION = tensors.Conversion(
     renames=(
         tensors.Rename(r"language_model.model(?!\w)", "model.language_model"),
         tensors.Rename(r"language_model.lm_head(?!\w)", "lm_head"),
@@ -181,8 +181,8 @@ FAMILY = Family(
     title="Kimi K2.5",
     ref=modeling("kimi_k25"),
     read=read,
-    naming=tensors.Naming(prefix="language_model.", mtp=tensors.mtp_as_layers, tower=moonvit_rows),
-    conversions={"kimi_k25": KIMI_K25_CONVERSION},
+    naming=tensors.Naming(prefix="language_model.", mtp=tensors.mtp_as_layers, tower=_moonvit_rows),
+    conversions={"kimi_k25": _KIMI_K25_CONVERSION},
     defaults={
         "kimi_k25": {"tie_word_embeddings": True},
         "kimi_k25_vision": {

@@ -18,14 +18,14 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = attention_layers(c)
+    layers = _attention_layers(c)
     ffns = blocks.moe_after_dense_prefix(c)
     wiring = blocks.layer_wiring(layers, ffns)
     last = blocks.last_kind(wiring)
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": nope_mla, "linear": kda}, layers.value),
-        ffns=blocks.deepseek_ffns(c, ffns, router),
+        mixers=blocks.read_used_blocks(c, {"full": _nope_mla, "linear": _kda}, layers.value),
+        ffns=blocks.deepseek_ffns(c, ffns, _router),
         context_length=c.size("model_max_length", "max_position_embeddings"),
         embedding=blocks.untied_embedding(c),
         mtp=blocks.mtp(c, last, blocks.MTP_OF_TRANSFORMERS, own_embedding=True, own_head=True),
@@ -33,14 +33,14 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def router(c: ConfigKeys) -> Draft:
+def _router(c: ConfigKeys) -> Draft:
     """Read DeepSeek V3's router under Kimi's keys."""
     c.expect("use_grouped_topk", True)
     scoring = c.expect("moe_router_activation_func", "sigmoid")
     return blocks.sigmoid_router(c).replace(scoring=scoring)
 
 
-def nope_mla(c: ConfigKeys) -> Draft:
+def _nope_mla(c: ConfigKeys) -> Draft:
     """Read MLA whose rope dims are not rotated.
 
     The class has no rotary call, and the published code asserts mla_use_nope.
@@ -50,7 +50,7 @@ def nope_mla(c: ConfigKeys) -> Draft:
     return blocks.latent_attention(c, rope=None)
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer.
 
     It is given by layer_types, or by the lists in linear_attn_config, which count layers from 1, or
@@ -66,7 +66,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
 
     if full.value is None or linear.value is None:
         reason = derived(None, "no layer lists: every 4th layer is full, from 4 on")
-        return blocks.pattern_of(c, layer_of_class, reason)
+        return blocks.pattern_of(c, _layer_of_class, reason)
 
     full_names = dict.fromkeys(full.value, "full")
     linear_names = dict.fromkeys(linear.value, "linear")
@@ -82,7 +82,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return derived_from(mixers, full, linear)
 
 
-def layer_of_class(i: int) -> str:
+def _layer_of_class(i: int) -> str:
     """Return the mixer of a layer by the class's own pattern, which counts from 0."""
     if i == 0:
         return "linear"
@@ -91,7 +91,7 @@ def layer_of_class(i: int) -> str:
     return "linear"
 
 
-def kda(c: ConfigKeys) -> Draft:
+def _kda(c: ConfigKeys) -> Draft:
     """Read Kimi Delta Attention: as many key as value heads, and a sigmoid gate after the norm."""
     nested = c.child("linear_attn_config")
 
@@ -117,7 +117,7 @@ def kda(c: ConfigKeys) -> Draft:
     )
 
 
-def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of KDA.
 
     q, k and v have a convolution each; decay (f) and output gate (g) are computed in two steps
@@ -157,7 +157,7 @@ def kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor
     yield from module.linear("o_proj", hidden, value_rows)
 
 
-MOE: Any = tensors.moe_parts(
+_MOE: Any = tensors.moe_parts(
     "block_sparse_moe",
     gate="w1",
     up="w3",
@@ -171,7 +171,7 @@ FAMILY = Family(
     ref=modeling("kimi_linear"),
     read=read,
     naming=tensors.Naming(
-        blocks={s.LinearAttention: kda_parts, s.MoE: MOE}, mtp=tensors.mtp_as_layers
+        blocks={s.LinearAttention: _kda_parts, s.MoE: _MOE}, mtp=tensors.mtp_as_layers
     ),
     conversions={
         "kimi_linear": tensors.Conversion(

@@ -19,33 +19,33 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     layers = blocks.sliding_layers(c, lambda i: (i + 1) % 5 != 0, "full on every 5th layer")
-    mixers = blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value)
+    mixers = blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value)
     return blocks.decoder(
         c,
         mixers=mixers,
-        ffns={"moe": moe(c)},
+        ffns={"moe": _moe(c)},
         **blocks.layer_wiring(layers, "moe", blocks.sandwich_step),
     )
 
 
-def attention(c: ConfigKeys, **facts: Any) -> Draft:
+def _attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read what both kinds of attention share."""
     return blocks.attention(c, qk_norm=draft(s.QKNorm, scope="head"), **facts)
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention over everything; without a window in the config it has RoPE too."""
     if c.optional(c.size, "sliding_window").value is None:
-        return attention(c)
-    return attention(c, rope=None)
+        return _attention(c)
+    return _attention(c, rope=None)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
-    return attention(c, window=c.size("sliding_window"))
+    return _attention(c, window=c.size("sliding_window"))
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE and its shared expert."""
     normalized = c.flag("norm_topk_prob")
     router = draft(s.Router, scoring="sigmoid_chosen", selection_bias=True, normalized=normalized)
@@ -53,7 +53,7 @@ def moe(c: ConfigKeys) -> Draft:
     return blocks.moe(c, router, shared_experts=1, shared_width=width)
 
 
-def moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the MoE, whose selection bias is in a module of its own."""
     bias = "moe.router.expert_bias"
     for part in tensors.moe_parts(selection_bias=bias)(f, hidden):
@@ -70,7 +70,7 @@ FAMILY = Family(
     read=read,
     naming=tensors.Naming(
         norms=("input_layernorm", "post_attn_norm", "post_attention_layernorm", "post_ffn_norm"),
-        blocks={s.MoE: moe_parts},
+        blocks={s.MoE: _moe_parts},
     ),
     conversions={
         "kolibri1": tensors.Conversion(

@@ -20,24 +20,24 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     reason = "no layer_types: every layer is full"
     layer_types = blocks.sliding_layers(c, lambda i: False, reason)
-    attention = mixers_by_heads(c, layer_types)
-    ffns = ffn_layers(c)
+    attention = _mixers_by_heads(c, layer_types)
+    ffns = _ffn_layers(c)
     return blocks.decoder(
         c,
         mixers=attention.mixers,
-        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, ffns.value),
+        ffns=blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": _moe}, ffns.value),
         **blocks.layer_wiring(attention.layers, ffns),
     )
 
 
-class AttentionKinds(NamedTuple):
+class _AttentionKinds(NamedTuple):
     """The mixers by name, and the name of each layer's."""
 
     mixers: dict[str, Draft]
     layers: Sourced
 
 
-def mixers_by_heads(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
+def _mixers_by_heads(c: ConfigKeys, layer_types: Sourced) -> _AttentionKinds:
     """Read a mixer for each type of layer, or for each number of query heads that a type has."""
     types: list[str] = layer_types.value
     layers = len(types)
@@ -52,21 +52,21 @@ def mixers_by_heads(c: ConfigKeys, layer_types: Sourced) -> AttentionKinds:
         pattern = derived_from(None, layer_types, per_layer)
 
     kinds = list(zip(types, counts, strict=True))
-    names = names_by_heads(kinds)
+    names = _names_by_heads(kinds)
     mixers: dict[str, Draft] = {}
     for kind, name in names.items():
         layer_type, count = kind
         kind_heads = heads
         if per_layer.value is not None:
             kind_heads = same_evidence(count, per_layer)
-        mixers[name] = mixer(c, layer_type, kind_heads)
+        mixers[name] = _mixer(c, layer_type, kind_heads)
 
     c.ignore("sliding_window")
     layer_names = [names[kind] for kind in kinds]
-    return AttentionKinds(mixers, same_evidence(layer_names, pattern))
+    return _AttentionKinds(mixers, same_evidence(layer_names, pattern))
 
 
-def names_by_heads(kinds: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
+def _names_by_heads(kinds: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
     """Return the name of the mixer of each pair of a layer type and its query heads.
 
     It is the type, with the heads if the type has several numbers of them.
@@ -84,12 +84,12 @@ def names_by_heads(kinds: list[tuple[str, int]]) -> dict[tuple[str, int], str]:
     return names
 
 
-GATES = {True: "head", "per-head": "head", "per-element": "elementwise"}
-DEFAULT_ROPE = {"sliding": (10000.0, 1.0), "full": (500000.0, 0.5)}
+_GATES = {True: "head", "per-head": "head", "per-element": "elementwise"}
+_DEFAULT_ROPE = {"sliding": (10000.0, 1.0), "full": (500000.0, 0.5)}
 """The base and the rotated share of a head, by the class's own rope_parameters."""
 
 
-def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
+def _mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
     """Read the attention of a kind of layers with so many query heads."""
     gating = c.value("gating")
     if gating.value not in (True, "per-head", "per-element"):
@@ -103,7 +103,7 @@ def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
         biases = blocks.biases_beside_a_gate(c)
     c.expect("qkv_bias", biases["qkv_bias"].value)
     dim = blocks.read_head_dim(c)
-    base, share = DEFAULT_ROPE[kind]
+    base, share = _DEFAULT_ROPE[kind]
     reason = f"{c.ref}, as rope_parameters is absent"
     rope = blocks.rope_of_type(
         c, dim, f"{kind}_attention", theta=derived(base, reason), share=derived(share, reason)
@@ -113,7 +113,7 @@ def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
         heads=heads,
         head_dim=dim,
         qk_norm=draft(s.QKNorm, scope="head"),
-        gate=same_evidence(GATES[gating.value], gating),
+        gate=same_evidence(_GATES[gating.value], gating),
         gate_activation="softplus",
         rope=rope,
         **biases,
@@ -123,7 +123,7 @@ def mixer(c: ConfigKeys, kind: str, heads: Sourced) -> Draft:
     return attention
 
 
-def ffn_layers(c: ConfigKeys) -> Sourced:
+def _ffn_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are MoE: by mlp_layer_types.
 
     mlp_only_layers and decoder_sparse_step, which the class does not read, say the same.
@@ -134,7 +134,7 @@ def ffn_layers(c: ConfigKeys) -> Sourced:
     return blocks.moe_layers(c, lambda i: i not in dense.value, dense)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     c.expect("moe_apply_router_weight_on_input", False)
     c.expect("moe_router_use_sigmoid", True)

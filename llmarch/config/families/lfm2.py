@@ -11,8 +11,8 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {"conv": "linear", "full_attention": "full"}
-REPEATED = {
+_LAYER_TYPES = {"conv": "linear", "full_attention": "full"}
+_REPEATED = {
     "block_dim": "hidden_size",
     "conv_dim": "hidden_size",
     "conv_dim_out": "hidden_size",
@@ -24,7 +24,7 @@ REPEATED = {
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    for key, original in REPEATED.items():
+    for key, original in _REPEATED.items():
         value = c.number(original).value
         c.expect(key, value)
 
@@ -33,10 +33,10 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("block_mlp_init_scale", "block_out_init_scale", "theta")
     c.ignore("block_use_xavier_init", "conv_use_xavier_init")
 
-    layers = attention_layers(c)
-    readers = {"full": attention, "linear": blocks.short_conv}
+    layers = _attention_layers(c)
+    readers = {"full": _attention, "linear": blocks.short_conv}
     mixers = blocks.read_used_blocks(c, readers, layers.value)
-    ffns, wiring = feed_forward(c, layers)
+    ffns, wiring = _feed_forward(c, layers)
     tied = c.flag("tie_embedding", "tie_word_embeddings")
     return blocks.decoder(
         c,
@@ -48,24 +48,24 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def feed_forward(c: ConfigKeys, layers: Sourced) -> tuple[dict[str, Draft], blocks.Wiring]:
+def _feed_forward(c: ConfigKeys, layers: Sourced) -> tuple[dict[str, Draft], blocks.Wiring]:
     """Read the feed-forward blocks by name, and the wiring of layers with these mixers."""
     if c.model_type == "lfm2":
-        mlp = draft(s.Dense, width=mlp_width(c), activation="silu")
+        mlp = draft(s.Dense, width=_mlp_width(c), activation="silu")
         return {"dense": mlp}, blocks.layer_wiring(layers, "dense")
     first = c.size("num_dense_layers", least=0)
     ffns = blocks.moe_layers(c, lambda i: i >= first.value, first, types="")
-    readers = {"dense": plain_mlp, "moe": moe}
+    readers = {"dense": _plain_mlp, "moe": _moe}
     read_blocks = blocks.read_used_blocks(c, readers, ffns.value)
     return read_blocks, blocks.layer_wiring(layers, ffns)
 
 
-def plain_mlp(c: ConfigKeys) -> Draft:
+def _plain_mlp(c: ConfigKeys) -> Draft:
     """Read the MLP of LFM2 MoE's first layers."""
     return blocks.dense(c, activation="silu")
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose experts are chosen by sigmoid and a bias."""
     router = draft(
         s.Router,
@@ -77,9 +77,9 @@ def moe(c: ConfigKeys) -> Draft:
     return blocks.moe(c, router, activation="silu")
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer, from layer_types or from the list of full layers."""
-    listed = blocks.listed_layers(c, LAYER_TYPES)
+    listed = blocks.listed_layers(c, _LAYER_TYPES)
     layers = c.layer_count().value
     full = c.layer_numbers("full_attn_idxs", layers=layers, default=None)
     if listed.value is not None:
@@ -93,13 +93,13 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, lambda i: names.get(i, "linear"), full)
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm."""
     norm = draft(s.QKNorm, scope="head")
     return blocks.attention(c, qk_norm=norm)
 
 
-def mlp_width(c: ConfigKeys) -> Sourced:
+def _mlp_width(c: ConfigKeys) -> Sourced:
     """Read the width of the MLPs.
 
     It is block_ff_dim, or intermediate_size; unless block_auto_adjust_ff_dim is false, two thirds
@@ -122,7 +122,7 @@ def mlp_width(c: ConfigKeys) -> Sourced:
     return derived(rounded, f"2/3 of {whole.evidence.ref}, rounded up to block_multiple_of")
 
 
-MERGED = tensors.merged_experts("feed_forward", parts=("w1", "w3", "w2"))
+_MERGED = tensors.merged_experts("feed_forward", parts=("w1", "w3", "w2"))
 
 FAMILY = Family(
     name="lfm2",
@@ -130,7 +130,7 @@ FAMILY = Family(
     ref=modeling("lfm2"),
     refs={"lfm2_moe": modeling("lfm2_moe")},
     read=read,
-    conversions={"lfm2_moe": tensors.Conversion(merges=MERGED)},
+    conversions={"lfm2_moe": tensors.Conversion(merges=_MERGED)},
     naming=tensors.Naming(
         linear_router=True,
         final_norm="model.embedding_norm",

@@ -16,7 +16,7 @@ from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
-IMAGE_KEYS = (
+_IMAGE_KEYS = (
     "do_image_splitting downsample_image encoder_patch_size max_image_tokens max_num_patches"
     " max_pixels_tolerance max_tiles min_image_tokens min_tiles tile_size use_image_special_tokens"
     " use_thumbnail"
@@ -26,12 +26,12 @@ IMAGE_KEYS = (
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
-    c.ignore(*IMAGE_KEYS)
+    c.ignore(*_IMAGE_KEYS)
     c.expect("vision_feature_layer", -1)
-    return read_wrapper(c, "lfm2", vision_tower)
+    return read_wrapper(c, "lfm2", _vision_tower)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and the projector."""
     v = FAMILY.part(c, "vision_config", "siglip2_vision_model")
     merge = c.size("downsample_factor")
@@ -51,7 +51,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -61,9 +61,9 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    return replace(tensors.in_base(naming_of_decoder(a), "model.language_model"), tower=tower_rows)
+    return replace(tensors.in_base(naming_of_decoder(a), "model.language_model"), tower=_tower_rows)
 
 
 FAMILY = Family(
@@ -72,7 +72,7 @@ FAMILY = Family(
     ref=modeling("lfm2_vl"),
     refs=towers.REFS,
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={"lfm2_vl": tensors.Conversion(renames=(tensors.CLIP_RENAME,))},
     defaults={
         "lfm2_vl": {

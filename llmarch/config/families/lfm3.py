@@ -10,13 +10,13 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {**blocks.SLIDING, "conv": "linear"}
+_LAYER_TYPES = {**blocks.SLIDING, "conv": "linear"}
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = attention_layers(c)
-    readers = {"full": full, "sliding": sliding, "linear": blocks.short_conv}
+    layers = _attention_layers(c)
+    readers = {"full": _full, "sliding": _sliding, "linear": blocks.short_conv}
     step = blocks.pre_norm_step
     if c.flag("use_sandwich_norm").value:
         step = blocks.sandwich_step
@@ -29,9 +29,9 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer; without a list, of four layers one is full and one slides."""
-    listed = blocks.listed_layers(c, LAYER_TYPES)
+    listed = blocks.listed_layers(c, _LAYER_TYPES)
     if listed.value is not None:
         return listed
 
@@ -43,20 +43,20 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, mixer, derived(None, "full on layers 2, 6, ..., sliding on 4, 8"))
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention over everything, which rotates the first share of the pairs of a head."""
     dim = blocks.read_head_dim(c)
-    return attention(c, rope=blocks.proportional_rope(c, dim, "full_attention"))
+    return _attention(c, rope=blocks.proportional_rope(c, dim, "full_attention"))
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
     dim = blocks.read_head_dim(c)
     rope = blocks.proportional_rope(c, dim, "sliding_attention")
-    return attention(c, rope=rope, window=c.size("sliding_window"))
+    return _attention(c, rope=rope, window=c.size("sliding_window"))
 
 
-def attention(c: ConfigKeys, **facts: Any) -> Draft:
+def _attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read what both share."""
     gated = c.flag("use_attention_gate")
     gate = same_evidence("head" if gated.value else None, gated)
@@ -64,7 +64,7 @@ def attention(c: ConfigKeys, **facts: Any) -> Draft:
     return blocks.attention(c, qk_norm=norm, gate=gate, **blocks.attention_biases(c), **facts)
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     norms: tuple[str, ...] = ("operator_norm", "ffn_norm")
     steps = a.layer_kinds[a.layers[0]].steps
@@ -86,7 +86,7 @@ FAMILY = Family(
     title="LFM3",
     ref=modeling("lfm3"),
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "lfm3": tensors.Conversion(
             renames=(tensors.Rename(r"\.self_attn\.gate_proj\.", ".self_attn.g_proj."),)

@@ -15,10 +15,10 @@ from . import naming_of_decoder, read_wrapper
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
-    return read_wrapper(c, "qwen3", vision_tower)
+    return read_wrapper(c, "qwen3", _vision_tower)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and the projector: a matrix that merges patches, then two more."""
     v = FAMILY.part(c, "vision_config", "pixtral")
     hidden, width = v.size("hidden_size"), text["hidden_size"]
@@ -37,7 +37,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -48,9 +48,9 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, *(module + name for name in names))
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    return replace(tensors.in_base(naming_of_decoder(a), "model.language_model"), tower=tower_rows)
+    return replace(tensors.in_base(naming_of_decoder(a), "model.language_model"), tower=_tower_rows)
 
 
 FAMILY = Family(
@@ -59,7 +59,7 @@ FAMILY = Family(
     ref=modeling("lighton_ocr"),
     refs=towers.REFS,
     read=read,
-    naming=naming,
+    naming=_naming,
     defaults={
         "lighton_ocr": {"spatial_merge_size": 2, "tie_word_embeddings": True},
         "pixtral": towers.PIXTRAL,

@@ -15,7 +15,7 @@ from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {"chunked_attention": "chunked", "full_attention": "full"}
+_LAYER_TYPES = {"chunked_attention": "chunked", "full_attention": "full"}
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -23,21 +23,21 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type == "llama4" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "llama4_text")
         text = FAMILY.read_layers(part)
-        return blocks.wrapped(c, part, text, tied_by="part", vision=vision_tower)
+        return blocks.wrapped(c, part, text, tied_by="part", vision=_vision_tower)
     rotates = blocks.rope_layers(c, empty_is_absent=True)
-    masks = masked_layers(c, rotates)
+    masks = _masked_layers(c, rotates)
     kinds = list(zip(masks.value, rotates.value, strict=True))
-    names = mixers_by_mask(kinds)
+    names = _mixers_by_mask(kinds)
     layer_names = [names[kind] for kind in kinds]
     layers = same_evidence(layer_names, masks)
-    ffns = moe_layers(c)
+    ffns = _moe_layers(c)
 
     mixers: dict[str, Draft] = {}
     for kind in dict.fromkeys(kinds):
         name = names[kind]
-        mixers[name] = mixer(c, *kind)
+        mixers[name] = _mixer(c, *kind)
 
-    readers = {"moe": moe, "dense": mlp}
+    readers = {"moe": _moe, "dense": _mlp}
     return blocks.decoder(
         c,
         mixers=mixers,
@@ -46,9 +46,9 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def masked_layers(c: ConfigKeys, rotates: Sourced) -> Sourced:
+def _masked_layers(c: ConfigKeys, rotates: Sourced) -> Sourced:
     """Read which layers are chunked: by layer_types, or those that have RoPE."""
-    listed = blocks.listed_layers(c, LAYER_TYPES)
+    listed = blocks.listed_layers(c, _LAYER_TYPES)
     if listed.value is not None:
         return listed
 
@@ -57,7 +57,7 @@ def masked_layers(c: ConfigKeys, rotates: Sourced) -> Sourced:
     return same_evidence(layers, rotates)
 
 
-def mixers_by_mask(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
+def _mixers_by_mask(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]:
     """Return the name of the mixer of each mask with and without RoPE.
 
     A full layer without RoPE is called `full`, unless other full layers have RoPE.
@@ -73,7 +73,7 @@ def mixers_by_mask(kinds: list[tuple[str, bool]]) -> dict[tuple[str, bool], str]
     }
 
 
-def mixer(c: ConfigKeys, mask: str, rotates: bool) -> Draft:
+def _mixer(c: ConfigKeys, mask: str, rotates: bool) -> Draft:
     """Read attention with a mask.
 
     Layers with RoPE may norm q and k after it, without weights; layers without RoPE scale their
@@ -120,7 +120,7 @@ def mixer(c: ConfigKeys, mask: str, rotates: bool) -> Draft:
     )
 
 
-def moe_layers(c: ConfigKeys) -> Sourced:
+def _moe_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are MoE: a list, or each `interleave_moe_layer_step`-th."""
     step = c.size("interleave_moe_layer_step").value
     source = derived(None, f"interleave_moe_layer_step {step}")
@@ -133,12 +133,12 @@ def moe_layers(c: ConfigKeys) -> Sourced:
     )
 
 
-def mlp(c: ConfigKeys) -> Draft:
+def _mlp(c: ConfigKeys) -> Draft:
     """Read the MLP of layers without experts."""
     return blocks.dense(c, "intermediate_size_mlp")
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE.
 
     The chosen expert's input is weighted by the sigmoid of its logit; the shared expert is as wide
@@ -154,7 +154,7 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read a ViT with a class token and 2-D RoPE.
 
     Pixel shuffle, an adapter of two layers, and one matrix to the decoder's width follow.
@@ -193,7 +193,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     return tower.replace(rope=blocks.rope(keys, dim, interleaved=True))
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower, the adapter and the projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -227,7 +227,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, with a prefix inside a wrapper."""
     prefix = ""
     if a.towers or a.model_type == "llama4":
@@ -240,7 +240,7 @@ def naming(a: s.Architecture) -> tensors.Naming:
             s.Dense: tensors.dense_parts("feed_forward"),
             s.MoE: tensors.fused_moe_parts("feed_forward"),
         },
-        tower=tower_rows,
+        tower=_tower_rows,
     )
 
 
@@ -249,7 +249,7 @@ FAMILY = Family(
     title="Llama 4",
     ref=modeling("llama4"),
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "llama4": tensors.Conversion(
             outside=("language_model", "vision_model", "multi_modal_projector"),

@@ -17,20 +17,20 @@ from ..evidence import Draft, Sourced, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
-DECODERS = {"llava_onevision": "qwen2"}
+_DECODERS = {"llava_onevision": "qwen2"}
 """The decoder of a wrapper whose config does not say, where it is not Llama."""
 
-READERS = {
+_READERS = {
     "clip_vision_model": towers.clip,
     "siglip_vision_model": towers.siglip,
     "pixtral": towers.pixtral,
 }
-ROWS = {
+_ROWS = {
     "clip": tensors.clip_rows,
     "siglip": tensors.clip_rows,
     "pixtral": tensors.pixtral_rows,
 }
-PREFIXES = {
+_PREFIXES = {
     "clip": "vision_tower.vision_model.",
     "siglip": "vision_tower.vision_model.",
     "pixtral": "vision_tower.",
@@ -38,7 +38,7 @@ PREFIXES = {
 """What reads a tower, what yields its tensors, and what their names begin with."""
 
 
-TIED_BY_EITHER = ("llava", "llava_next_video", "llava_onevision")
+_TIED_BY_EITHER = ("llava", "llava_next_video", "llava_onevision")
 """Types whose class takes the text part's flag where its own is off."""
 
 
@@ -47,14 +47,14 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("image_seq_length", "image_grid_pinpoints", "vision_aspect_ratio", "vocab_size")
     c.ignore("use_image_newline_parameter", "video_seq_length", "hidden_size")
     c.ignore("spatial_pool_mode", "spatial_pool_stride")
-    default = DECODERS.get(c.model_type, "llama")
+    default = _DECODERS.get(c.model_type, "llama")
     tied_by = "wrapper"
-    if c.model_type in TIED_BY_EITHER:
+    if c.model_type in _TIED_BY_EITHER:
         tied_by = "either"
-    return read_wrapper(c, default, vision_tower, tied_by=tied_by)
+    return read_wrapper(c, default, _vision_tower, tied_by=tied_by)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and its projector."""
     usual = "siglip_vision_model" if c.model_type == "llava_onevision" else "clip_vision_model"
     kind = c.child("vision_config").word("model_type", default=usual).value
@@ -62,7 +62,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     layers = towers.feature_layers(c, v.layer_count().value)
     facts: dict[str, Any] = {
         "features": layers,
-        "projector": projector(c, v.size("hidden_size"), text["hidden_size"], layers),
+        "projector": _projector(c, v.size("hidden_size"), text["hidden_size"], layers),
         "projector_activation": blocks.activation_name(c, "projector_hidden_act"),
         "newline": c.model_type in ("llava_next", "llava_next_video", "llava_onevision"),
     }
@@ -72,10 +72,10 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         facts["projector_norms"] = same_evidence([width.value], width)
         facts["projector_norm_bias"] = True
     c.ignore("vision_feature_select_strategy")
-    return READERS.get(kind, towers.clip)(v, **facts)
+    return _READERS.get(kind, towers.clip)(v, **facts)
 
 
-def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
+def _projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
     """Read the MLP from the tower's width, times the layers that feed it, to the decoder's."""
     bias: Any = True
     if c.model_type != "vipllava":
@@ -83,11 +83,11 @@ def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -
     return towers.feature_mlp(hidden, width, layers, bias)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower, its projector, and the vector that ends a row of features."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
-    yield from ROWS[tower.kind](tower, PREFIXES[tower.kind])
+    yield from _ROWS[tower.kind](tower, _PREFIXES[tower.kind])
     module = "multi_modal_projector."
     yield from tensors.projector_norm_rows(tower, f"{module}projector_layernorm")
     yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
@@ -97,15 +97,15 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         yield tensors.TensorRow("image_newline", (width,), (), "vision", facts)
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=tower_rows)
+    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
 
 
-NEXT = ("llava_next", "llava_next_video", "llava_onevision")
-CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
-NEXT_CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_NEXT_RENAMES, tensors.CLIP_RENAME))
-LLAVA = {
+_NEXT = ("llava_next", "llava_next_video", "llava_onevision")
+_CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
+_NEXT_CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_NEXT_RENAMES, tensors.CLIP_RENAME))
+_LLAVA = {
     "multimodal_projector_bias": True,
     "projector_hidden_act": "gelu",
     "tie_word_embeddings": False,
@@ -124,17 +124,17 @@ FAMILY = Family(
         **towers.REFS,
     },
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
-        "llava": CONVERSION,
-        "vipllava": CONVERSION,
-        **dict.fromkeys(NEXT, NEXT_CONVERSION),
+        "llava": _CONVERSION,
+        "vipllava": _CONVERSION,
+        **dict.fromkeys(_NEXT, _NEXT_CONVERSION),
     },
     defaults={
-        "llava": LLAVA,
-        "llava_next": LLAVA,
-        "llava_next_video": LLAVA,
-        "llava_onevision": {**LLAVA, "vision_feature_layer": -1},
+        "llava": _LLAVA,
+        "llava_next": _LLAVA,
+        "llava_next_video": _LLAVA,
+        "llava_onevision": {**_LLAVA, "vision_feature_layer": -1},
         "vipllava": {
             "projector_hidden_act": "gelu",
             "tie_word_embeddings": False,

@@ -25,10 +25,10 @@ def read(c: ConfigKeys) -> Draft:
     c.expect("attention_method", "MLA")
     return blocks.decoder(
         c,
-        mixers={"full": attention(c)},
-        ffns={"dense": blocks.dense(c, "ffn_hidden_size"), "moe": moe(c)},
+        mixers={"full": _attention(c)},
+        ffns={"dense": blocks.dense(c, "ffn_hidden_size"), "moe": _moe(c)},
         layer_kinds={
-            "double": draft(s.LayerKind, steps=steps()),
+            "double": draft(s.LayerKind, steps=_steps()),
             "single": blocks.layer_kind("full", "dense"),
         },
         layers=same_evidence(["double"] * layers.value, layers),
@@ -36,7 +36,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def steps() -> list[Draft]:
+def _steps() -> list[Draft]:
     """Return the steps of a layer.
 
     The MoE reads what the first MLP reads: the attention's output, normed once for both.
@@ -52,7 +52,7 @@ def steps() -> list[Draft]:
     ]
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MLA with factors on its latents."""
     c.expect("mla_scale_q_lora", True)
     c.expect("mla_scale_kv_lora", True)
@@ -61,12 +61,12 @@ def attention(c: ConfigKeys) -> Draft:
     q_rank = latent["q_lora_rank"]
     kv_rank = latent["kv_lora_rank"]
     return latent.replace(
-        q_scale=latent_scale(c, q_rank),
-        kv_scale=latent_scale(c, kv_rank),
+        q_scale=_latent_scale(c, q_rank),
+        kv_scale=_latent_scale(c, kv_rank),
     )
 
 
-def latent_scale(c: ConfigKeys, rank: Sourced) -> Sourced:
+def _latent_scale(c: ConfigKeys, rank: Sourced) -> Sourced:
     """Return the factor on a latent: sqrt(hidden_size / rank)."""
     hidden = c.size("hidden_size")
     ratio = hidden.value / rank.value
@@ -75,7 +75,7 @@ def latent_scale(c: ConfigKeys, rank: Sourced) -> Sourced:
     return derived(root, formula)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE with its zero experts."""
     c.expect("zero_expert_type", "identity")
     c.expect("router_dtype", "float32")
@@ -97,19 +97,19 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-MTP_BLOCKS = {
+_MTP_BLOCKS = {
     s.LatentAttention: tensors.latent_parts(),
     s.Dense: tensors.dense_parts("transformer_layer.mlp"),
 }
 
 
-def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
+def _mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """Yield the MTP module, whose blocks have names of their own."""
     assert a.mtp and a.mtp.layer_kind
     width = a.hidden_size
     modules = tuple(range(a.mtp.modules))
     layer = "model.mtp.layers.{}."
-    own_naming = replace(naming, norms=tensors.PRE_NORMS, blocks=MTP_BLOCKS)
+    own_naming = replace(naming, norms=tensors.PRE_NORMS, blocks=_MTP_BLOCKS)
     yield from tensors.rows_of_layers(a, a.mtp.layer_kind, modules, layer, own_naming, "mtp")
 
     for norm in ("enorm.m", "hnorm.m"):
@@ -162,7 +162,7 @@ FAMILY = Family(
                 router="router.classifier", selection_bias="router.e_score_correction_bias"
             ),
         },
-        mtp=mtp_rows,
+        mtp=_mtp_rows,
     ),
     conversions={"longcat_flash": tensors.EXPERT_CONVERSION},
     defaults={

@@ -17,10 +17,10 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("time_step_min", "time_step_max", "time_step_floor", "time_step_scale")
     c.ignore("time_step_init_scheme", "residual_in_fp32", "rescale_prenorm_residual")
     c.ignore("use_mambapy", "use_associative_scan", "use_falcon_mambapy")
-    return blocks.mamba_decoder(c, mamba)
+    return blocks.mamba_decoder(c, _mamba)
 
 
-def mamba(c: ConfigKeys) -> Draft:
+def _mamba(c: ConfigKeys) -> Draft:
     """Read the mixer."""
     c.describe_only("hidden_act", "silu", breaks="behaviour")
     hidden = c.size("hidden_size").value
@@ -40,7 +40,7 @@ def mamba(c: ConfigKeys) -> Draft:
     )
 
 
-DEFAULTS = {
+_DEFAULTS = {
     "conv_kernel": 4,
     "expand": 2,
     "layer_norm_epsilon": 1e-5,
@@ -64,6 +64,6 @@ FAMILY = Family(
         blocks={s.LinearAttention: tensors.mamba_parts("mixer")},
     ),
     conversions=dict.fromkeys(("mamba", "falcon_mamba"), tensors.Conversion(base="backbone")),
-    defaults={"mamba": DEFAULTS, "falcon_mamba": DEFAULTS},
+    defaults={"mamba": _DEFAULTS, "falcon_mamba": _DEFAULTS},
     config_class={"mamba": "MambaConfig", "falcon_mamba": "FalconMambaConfig"},
 )

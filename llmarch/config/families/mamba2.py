@@ -14,10 +14,10 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("time_step_rank", "time_step_min", "time_step_max", "time_step_floor")
     c.ignore("time_step_limit", "chunk_size", "expand", "rms_norm", "norm_before_gate")
     c.ignore("residual_in_fp32", "rescale_prenorm_residual")
-    return blocks.mamba_decoder(c, mamba2)
+    return blocks.mamba_decoder(c, _mamba2)
 
 
-def mamba2(c: ConfigKeys) -> Draft:
+def _mamba2(c: ConfigKeys) -> Draft:
     """Read the mixer, whose output is multiplied by the gate, then normed in groups."""
     c.describe_only("hidden_act", "silu", breaks="behaviour")
     groups = c.size("n_groups")

@@ -12,9 +12,9 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     layers = blocks.sliding_layers(c, lambda i: False, "no layer_types: every layer is full")
-    mixers = blocks.read_used_blocks(c, {"full": full, "sliding": sliding}, layers.value)
+    mixers = blocks.read_used_blocks(c, {"full": _full, "sliding": _sliding}, layers.value)
     kinds = blocks.moe_layers(c, lambda i: True, derived(None, "every layer is MoE"))
-    ffns = blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": moe}, kinds.value)
+    ffns = blocks.read_used_blocks(c, {"dense": blocks.dense, "moe": _moe}, kinds.value)
     modules = c.size("num_nextn_predict_layers", "num_mtp_layers", default=None, least=0)
     c.ignore("mtp_layer_types", "mtp_mlp_layer_types")
     mtp = blocks.mtp_of_unknown_layout(modules, "the layout of Mellum's MTP was not read")
@@ -23,7 +23,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention(c: ConfigKeys, layer_type: str, theta: float) -> Draft:
+def _attention(c: ConfigKeys, layer_type: str, theta: float) -> Draft:
     """Read attention; each type of layer has a base of its own."""
     dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
@@ -33,18 +33,18 @@ def attention(c: ConfigKeys, layer_type: str, theta: float) -> Draft:
     return blocks.attention(c, qk_norm=norm, rope=rope, **blocks.attention_biases(c))
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention without a window."""
-    return attention(c, "full_attention", 500000.0)
+    return _attention(c, "full_attention", 500000.0)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read attention with a window."""
     window = c.optional(c.size, "sliding_window")
-    return attention(c, "sliding_attention", 10000.0).replace(window=window)
+    return _attention(c, "sliding_attention", 10000.0).replace(window=window)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     router = draft(s.Router, scoring="softmax", normalized=c.flag("norm_topk_prob"))
     return blocks.moe(c, router, experts=("num_local_experts", "num_experts"))

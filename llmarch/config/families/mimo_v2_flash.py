@@ -18,10 +18,10 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = attention_layers(c)
+    layers = _attention_layers(c)
     all_but_first = derived(None, "every layer but the first is MoE")
     ffns = blocks.moe_layers(c, lambda i: i > 0, all_but_first, flags="moe_layer_freq")
-    readers = {"full": full, "sliding": sliding}
+    readers = {"full": _full, "sliding": _sliding}
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, readers, layers.value),
@@ -32,7 +32,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers slide.
 
     The published hybrid_layer_pattern has 0 for full and 1 for sliding layers; transformers' class
@@ -53,12 +53,12 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     )
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read the attention of full layers."""
     theta = c.number("rope_theta", default=5000000.0)
     sinks = c.expect("add_full_attention_sink_bias", False)
     kv_heads = c.size("num_key_value_heads")
-    return mixer(
+    return _mixer(
         c,
         prefix="",
         kv_heads=kv_heads,
@@ -67,7 +67,7 @@ def full(c: ConfigKeys) -> Draft:
     )
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read the attention of sliding layers.
 
     Raises ConfigError unless they have twice the KV heads of full ones, as the class has it.
@@ -84,17 +84,17 @@ def sliding(c: ConfigKeys) -> Draft:
     c.ignore("attention_chunk_size")  # repeats the window
     theta = c.number("swa_rope_theta", default=10000.0)
     sinks = c.expect("add_swa_attention_sink_bias", True)
-    attention = mixer(
+    attention = _mixer(
         c,
         prefix="swa_",
         kv_heads=kv_heads,
         sinks=sinks,
         theta=theta,
     )
-    return attention.replace(window=window(c))
+    return attention.replace(window=_window(c))
 
 
-def mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft:
+def _mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft:
     """Read attention.
 
     prefix: what keys of sliding layers begin with; without such a key they have the full layers'.
@@ -126,7 +126,7 @@ def mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft:
     )
 
 
-def window(c: ConfigKeys) -> Sourced:
+def _window(c: ConfigKeys) -> Sourced:
     """Read the window: earlier tokens and the token itself.
 
     Published files count the earlier tokens; the class adds one, and transformers saves that.

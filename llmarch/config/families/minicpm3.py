@@ -21,13 +21,13 @@ def read(c: ConfigKeys) -> Draft:
         c,
         embedding=blocks.embedding(c, scale=c.number("scale_emb")),
         head=draft(s.Head, scale=logits),
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns={"dense": blocks.dense(c, bias=c.flag("mlp_bias"))},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense", step),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MLA, whose rotated dims are paired half by half."""
     dim = c.size("v_head_dim", default=None)
     if dim.value is None:

@@ -17,15 +17,15 @@ from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
-FACTOR_KEYS = {
+_FACTOR_KEYS = {
     "mixers.full": ("layernorm_full_attention_{}", "full_attn_{}_factor"),
     "mixers.linear": ("layernorm_linear_attention_{}", "linear_attn_{}_factor"),
     "ffns.moe": ("layernorm_mlp_{}", "mlp_{}_factor"),
 }
 """Keys of a block's `alpha` and `beta`: the published configs', and transformers' class's."""
-ALL_FACTOR_KEYS = [
+_ALL_FACTOR_KEYS = [
     key.format(factor)
-    for keys in FACTOR_KEYS.values()
+    for keys in _FACTOR_KEYS.values()
     for key in keys
     for factor in ("alpha", "beta")
 ]
@@ -39,26 +39,26 @@ def read(c: ConfigKeys) -> Draft:
 
     if c.model_type == "minimax_m2":
         c.expect("sliding_window", None)
-        return m2(c)
+        return _m2(c)
     c.describe_only("sliding_window", None, "behaviour")
-    return hybrid(c)
+    return _hybrid(c)
 
 
-def hybrid(c: ConfigKeys) -> Draft:
+def _hybrid(c: ConfigKeys) -> Draft:
     """Read Text-01 or M1."""
-    layers = attention_layers(c)
+    layers = _attention_layers(c)
     router = draft(s.Router, scoring="softmax", normalized=True)
     c.ignore("block_size")  # how many tokens the lightning kernel takes at once
-    readers = {"full": partly_rotated, "linear": lightning}
+    readers = {"full": _partly_rotated, "linear": _lightning}
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, readers, layers.value),
-        ffns={"moe": moe(c, router)},
-        **blocks.layer_wiring(layers, "moe", scaled_step(c)),
+        ffns={"moe": _moe(c, router)},
+        **blocks.layer_wiring(layers, "moe", _scaled_step(c)),
     )
 
 
-def m2(c: ConfigKeys) -> Draft:
+def _m2(c: ConfigKeys) -> Draft:
     """Read M2. Raises ConfigError for lightning layers."""
     depth = c.layer_count().value
     if {*c.items("attn_type_list", default=[1] * depth, length=depth, entry=int).value} != {1}:
@@ -74,18 +74,18 @@ def m2(c: ConfigKeys) -> Draft:
         normalized=True,
     )
     c.ignore("mlp_intermediate_size")  # in M2's config; every layer is MoE, and no code reads it
-    for key in ALL_FACTOR_KEYS:
+    for key in _ALL_FACTOR_KEYS:
         c.expect(key, 1.0)  # M2's residual is plain
     return blocks.decoder(
         c,
-        mixers={"full": partly_rotated(c).replace(qk_norm=norm)},
-        ffns={"moe": moe(c, router)},
-        mtp=announced_mtp(c),
+        mixers={"full": _partly_rotated(c).replace(qk_norm=norm)},
+        ffns={"moe": _moe(c, router)},
+        mtp=_announced_mtp(c),
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "moe"),
     )
 
 
-def announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
+def _announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
     """Read MTP modules that M2's configs announce.
 
     The published files have no tensors of them, so their layout is not known.
@@ -100,7 +100,7 @@ def announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
     return blocks.mtp_of_unknown_layout(modules, reason)
 
 
-def moe(c: ConfigKeys, router: Draft) -> Draft:
+def _moe(c: ConfigKeys, router: Draft) -> Draft:
     """Read the MoE."""
     experts = ("num_local_experts", "num_experts")
     return blocks.moe(
@@ -111,14 +111,14 @@ def moe(c: ConfigKeys, router: Draft) -> Draft:
     )
 
 
-def partly_rotated(c: ConfigKeys) -> Draft:
+def _partly_rotated(c: ConfigKeys) -> Draft:
     """Read GQA that rotates a part of each head."""
-    dim = rotary_dim(c)
+    dim = _rotary_dim(c)
     rope = blocks.rope(c, dim)
     return blocks.attention(c, rope=rope)
 
 
-def rotary_dim(c: ConfigKeys) -> Sourced:
+def _rotary_dim(c: ConfigKeys) -> Sourced:
     """Read rotary_dim, or a share of the head.
 
     transformers' class for Text-01 ignores rotary_dim and rotates all dims; vLLM reads it.
@@ -138,7 +138,7 @@ def rotary_dim(c: ConfigKeys) -> Sourced:
     return published
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer.
 
     attn_type_list has 1 for softmax and 0 for lightning layers; transformers' class has
@@ -166,13 +166,13 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, lambda i: turns[i % 2], reason)
 
 
-def scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
+def _scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
     """Return how Text-01 and M1 add a block: the residual times alpha, the branch times beta."""
-    c.ignore(*ALL_FACTOR_KEYS)
+    c.ignore(*_ALL_FACTOR_KEYS)
 
     def factor(block: str, name: str) -> Sourced:
         """Read `alpha` or `beta` of a block, 1 without a key."""
-        keys = [key.format(name) for key in FACTOR_KEYS[block]]
+        keys = [key.format(name) for key in _FACTOR_KEYS[block]]
         return c.number(*keys, default=1.0)
 
     def step(block: str) -> Draft:
@@ -181,14 +181,14 @@ def scaled_step(c: ConfigKeys) -> Callable[[str], Draft]:
         return draft(
             s.Step,
             branches=[branch],
-            residual=residual_kind(c),
+            residual=_residual_kind(c),
             skip_scale=factor(block, "alpha"),
         )
 
     return step
 
 
-def residual_kind(c: ConfigKeys) -> Sourced | str:
+def _residual_kind(c: ConfigKeys) -> Sourced | str:
     """Read whether the residual is taken after the norm: the class always does, others may."""
     if c.model_type != "minimax":
         after = c.flag("postnorm", default=False)
@@ -203,7 +203,7 @@ def residual_kind(c: ConfigKeys) -> Sourced | str:
     return "after_norm"
 
 
-def lightning(c: ConfigKeys) -> Draft:
+def _lightning(c: ConfigKeys) -> Draft:
     """Read lightning attention.
 
     Decay is fixed per head. SiLU on q, k, v, an RMSNorm over the whole width, then a sigmoid gate.
@@ -222,7 +222,7 @@ def lightning(c: ConfigKeys) -> Draft:
     )
 
 
-def lightning_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _lightning_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of lightning attention."""
     module = tensors.Module("self_attn", "attention")
     key_rows = a.key_heads * a.key_head_dim
@@ -237,11 +237,11 @@ def lightning_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.Block
     yield from module.linear("out_proj", hidden, value_rows)
 
 
-MOE = tensors.moe_parts(
+_MOE = tensors.moe_parts(
     "block_sparse_moe", selection_bias="e_score_correction_bias", gate="w1", up="w3", down="w2"
 )
-VLLM = "vLLM model_executor/models/minimax_text_01.py"
-TEXT_01 = {
+_VLLM = "vLLM model_executor/models/minimax_text_01.py"
+_TEXT_01 = {
     "rms_norm_eps": 1e-5,
     "rope_theta": 1000000.0,
     "hidden_act": "silu",
@@ -254,16 +254,16 @@ FAMILY = Family(
     name="minimax",
     title="MiniMax",
     ref=modeling("minimax"),
-    refs={"minimax_m1": VLLM, "minimax_text_01": VLLM, "minimax_m2": modeling("minimax_m2")},
+    refs={"minimax_m1": _VLLM, "minimax_text_01": _VLLM, "minimax_m2": modeling("minimax_m2")},
     read=read,
-    naming=tensors.Naming(blocks={s.LinearAttention: lightning_parts, s.MoE: MOE}),
+    naming=tensors.Naming(blocks={s.LinearAttention: _lightning_parts, s.MoE: _MOE}),
     conversions=dict.fromkeys(
         ("minimax", "minimax_m1", "minimax_m2", "minimax_text_01"), tensors.MIXTRAL_CONVERSION
     ),
     defaults={
-        "minimax": TEXT_01,
-        "minimax_text_01": TEXT_01,
-        "minimax_m1": TEXT_01,
+        "minimax": _TEXT_01,
+        "minimax_text_01": _TEXT_01,
+        "minimax_m1": _TEXT_01,
         "minimax_m2": {
             "rms_norm_eps": 1e-6,
             "rope_theta": 5000000.0,

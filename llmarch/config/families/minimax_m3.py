@@ -18,30 +18,30 @@ from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {"minimax_m3_sparse": "sparse", "full_attention": "full"}
+_LAYER_TYPES = {"minimax_m3_sparse": "sparse", "full_attention": "full"}
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "minimax_m3_vl":
-        return wrapper(c)
-    layers = attention_layers(c)
-    ffns = moe_layers(c)
-    offset = norm_offset(c)
+        return _wrapper(c)
+    layers = _attention_layers(c)
+    ffns = _moe_layers(c)
+    offset = _norm_offset(c)
     c.expect("attention_output_gate", False)
     # copies of the text config repeat num_mtp_modules and intermediate_size under these
     c.ignore("num_nextn_predict_layers", "moe_intermediate_size")
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": full, "sparse": block_sparse}, layers.value),
-        ffns=blocks.read_used_blocks(c, {"dense": dense, "moe": moe}, ffns.value),
+        mixers=blocks.read_used_blocks(c, {"full": _full, "sparse": _block_sparse}, layers.value),
+        ffns=blocks.read_used_blocks(c, {"dense": _dense, "moe": _moe}, ffns.value),
         norms={"rms": blocks.rms_norm(c).replace(offset=offset)},
-        mtp=announced_mtp(c),
+        mtp=_announced_mtp(c),
         **blocks.layer_wiring(layers, ffns),
     )
 
 
-def wrapper(c: ConfigKeys) -> Draft:
+def _wrapper(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     part = FAMILY.part(c, "text_config", "minimax_m3_vl_text")
     # how images are cut; training
@@ -49,15 +49,15 @@ def wrapper(c: ConfigKeys) -> Draft:
     # read with the tower
     c.ignore("img_token_compression_config", "multimodal_projector_bias")
     c.ignore("projector_hidden_size", "projector_hidden_act")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), tied_by="either", vision=vision_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), tied_by="either", vision=_vision_tower)
 
 
-def norm_offset(c: ConfigKeys) -> Sourced | int:
+def _norm_offset(c: ConfigKeys) -> Sourced | int:
     """Return what is added to the weights of norms."""
     return c.expect("use_gemma_norm", True, 1)
 
 
-def announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
+def _announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
     """Read MTP modules that the config announces, whose layout is not known."""
     modules = c.size("num_mtp_modules", default=0, least=0)
     if not modules.value:
@@ -65,7 +65,7 @@ def announced_mtp(c: ConfigKeys) -> Draft | Sourced | None:
     return blocks.mtp_of_unknown_layout(modules, "the published files hold no MTP tensors")
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm that rotates a part of each head."""
     c.expect("use_qk_norm", True)
     scope = c.expect("qk_norm_type", "per_head", "head")
@@ -73,12 +73,12 @@ def full(c: ConfigKeys) -> Draft:
     return blocks.attention(
         c,
         head_dim=dim,
-        qk_norm=draft(s.QKNorm, scope=scope, offset=norm_offset(c)),
-        rope=blocks.rope(c, rotary_dim(c, dim)),
+        qk_norm=draft(s.QKNorm, scope=scope, offset=_norm_offset(c)),
+        rope=blocks.rope(c, _rotary_dim(c, dim)),
     )
 
 
-def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
+def _rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     """Read how many dims of a head are rotated, from the share that transformers reads.
 
     It ignores rotary_dim, which the published files state too and other engines read; that the
@@ -95,14 +95,14 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
     return rotary
 
 
-def block_sparse(c: ConfigKeys) -> Draft:
+def _block_sparse(c: ConfigKeys) -> Draft:
     """Read attention that reads some blocks of tokens, which an index chooses."""
-    attention = full(c)
-    index = block_index(c)
+    attention = _full(c)
+    index = _block_index(c)
     return attention.replace(block_index=index)
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are sparse.
 
     They are given by layer_types, or by the published sparse_attention_config's
@@ -112,7 +112,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     key = "sparse_attention_freq"
     layers = c.layer_count().value
     flags = nested.items(key, default=None, length=layers, entry=int)
-    listed = blocks.listed_layers(c, LAYER_TYPES)
+    listed = blocks.listed_layers(c, _LAYER_TYPES)
     if listed.value is not None:
         return listed
     if flags.value is None:
@@ -124,7 +124,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return same_evidence(mixers, flags)
 
 
-def moe_layers(c: ConfigKeys) -> Sourced:
+def _moe_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are MoE: by mlp_layer_types, or the published moe_layer_freq; or all."""
     c.ignore("first_k_dense_replace")  # repeats moe_layer_freq in copies of the text config
     types = c.key("mlp_layer_types")
@@ -138,7 +138,7 @@ def moe_layers(c: ConfigKeys) -> Sourced:
     )
 
 
-def block_index(c: ConfigKeys) -> Draft:
+def _block_index(c: ConfigKeys) -> Draft:
     """Read the index, from the published sparse_attention_config or from the class's own keys."""
     nested = c.child("sparse_attention_config")
     nested.expect("use_sparse_attention", True)
@@ -160,11 +160,11 @@ def block_index(c: ConfigKeys) -> Draft:
         block=size("sparse_block_size", "index_block_size"),
         top_blocks=size("sparse_topk_blocks", "index_topk_blocks"),
         local_blocks=size("sparse_local_block", "index_local_blocks", 0),
-        norm_offset=norm_offset(c),
+        norm_offset=_norm_offset(c),
     )
 
 
-def swiglu(c: ConfigKeys) -> dict[str, Any]:
+def _swiglu(c: ConfigKeys) -> dict[str, Any]:
     """Read gpt-oss's SwiGLU.
 
     The gate is clamped from above, up on both sides; the output is
@@ -179,13 +179,13 @@ def swiglu(c: ConfigKeys) -> dict[str, Any]:
     }
 
 
-def dense(c: ConfigKeys) -> Draft:
+def _dense(c: ConfigKeys) -> Draft:
     """Read the MLP."""
-    activation = swiglu(c)
+    activation = _swiglu(c)
     return blocks.dense(c, "dense_intermediate_size", **activation)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     c.expect("norm_topk_prob", True)
     router = draft(
@@ -203,11 +203,11 @@ def moe(c: ConfigKeys) -> Draft:
         shared_experts=c.expect("n_shared_experts", 1),
         shared_width=c.size("shared_intermediate_size"),
         shared_clamp=c.number("swiglu_limit"),
-        **swiglu(c),
+        **_swiglu(c),
     )
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read a ViT with rotary positions of three axes.
 
     Each patch passes an MLP of two layers, then merged patches another. Raises ConfigError if the
@@ -263,7 +263,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     return tower.replace(rope=draft(s.Rope, theta=theta, rotary_dim=dims))
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its two projectors."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -288,7 +288,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, with a prefix inside a wrapper."""
     moe = "block_sparse_moe"
     experts = tensors.moe_parts(
@@ -305,11 +305,11 @@ def naming(a: s.Architecture) -> tensors.Naming:
     return tensors.Naming(
         prefix=prefix,
         blocks={s.MoE: experts},
-        tower=tower_rows,
+        tower=_tower_rows,
     )
 
 
-MINIMAX_M3_CONVERSION = tensors.Conversion(
+_MINIMAX_M3_CONVERSION = tensors.Conversion(
     renames=(
         tensors.Rename(r"^language_model\.lm_head(?!\w)", "lm_head"),
         tensors.Rename(r"^language_model\.model\.", "model.language_model."),
@@ -347,8 +347,8 @@ FAMILY = Family(
     title="MiniMax-M3",
     ref=modeling("minimax_m3_vl"),
     read=read,
-    naming=naming,
-    conversions=dict.fromkeys(("minimax_m3_vl", "minimax_m3_vl_text"), MINIMAX_M3_CONVERSION),
+    naming=_naming,
+    conversions=dict.fromkeys(("minimax_m3_vl", "minimax_m3_vl_text"), _MINIMAX_M3_CONVERSION),
     defaults={
         "minimax_m3_vl": {"tie_word_embeddings": False, "projector_hidden_size": 6144},
         "minimax_m3_vl_text": {

@@ -21,10 +21,10 @@ from . import read_text_part
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "mistral3" or c.has("text_config"):
-        return wrapper(c)
+        return _wrapper(c)
 
     window = c.optional(c.size, "sliding_window")
-    layers = attention_layers(c, window)
+    layers = _attention_layers(c, window)
     c.expect("layer_types", [f"{name}_attention" for name in layers.value])
     bias = c.expect("attention_bias", False)
     full = blocks.attention(c, qkv_bias=bias, output_bias=bias)
@@ -35,7 +35,7 @@ def read(c: ConfigKeys) -> Draft:
 
     if c.model_type == "mixtral":
         ffn = "moe"
-        block = moe(c)
+        block = _moe(c)
     else:
         ffn = "dense"
         mlp_bias = c.expect("mlp_bias", False)
@@ -50,7 +50,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
+def _attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
     """Read which layers slide.
 
     Ministral 8B (2410) has a mask for each layer; the other classes have one for all.
@@ -69,7 +69,7 @@ def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read Mixtral's MoE."""
     router = draft(s.Router, scoring="softmax", normalized=True)
     experts = ("num_local_experts", "num_experts")
@@ -81,7 +81,7 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-def wrapper(c: ConfigKeys) -> Draft:
+def _wrapper(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     part, text = read_text_part(c, "mistral")
     # read with the tower, if there is one
@@ -91,10 +91,10 @@ def wrapper(c: ConfigKeys) -> Draft:
         "multimodal_projector_bias",
         "spatial_merge_size",
     )
-    return blocks.wrapped(c, part, text, vision=pixtral)
+    return blocks.wrapped(c, part, text, vision=_pixtral)
 
 
-def pixtral(c: ConfigKeys, text: Draft) -> Draft:
+def _pixtral(c: ConfigKeys, text: Draft) -> Draft:
     """Read the Pixtral tower, and Mistral 3's projector.
 
     The projector is a norm, a matrix that merges patches, and an MLP of two layers. Pixtral 12B's
@@ -111,13 +111,13 @@ def pixtral(c: ConfigKeys, text: Draft) -> Draft:
         keys,
         merge=c.size("spatial_merge_size"),
         features=layers,
-        projector=projector(c, hidden, text["hidden_size"], layers),
+        projector=_projector(c, hidden, text["hidden_size"], layers),
         projector_activation=blocks.activation_name(c, "projector_hidden_act"),
         projector_norms=same_evidence(norm_widths, hidden),
     )
 
 
-def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
+def _projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -> list[Draft]:
     """Read the matrices from the tower's width to the decoder's.
 
     layers: the layers of the tower that feed them; none for the last one.
@@ -134,7 +134,7 @@ def projector(c: ConfigKeys, hidden: Sourced, width: Sourced, layers: Sourced) -
     return [merger, *mlp]
 
 
-def mistral3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _mistral3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -151,28 +151,28 @@ def mistral3_tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_norm_rows(tower, f"{projector}norm")
 
 
-MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")
-MISTRAL4_MOE = tensors.fused_moe_parts(router="gate", shared="shared_experts", outputs_first=True)
+_MIXTRAL_MOE = tensors.moe_parts("block_sparse_moe", gate="w1", up="w3", down="w2")
+_MISTRAL4_MOE = tensors.fused_moe_parts(router="gate", shared="shared_experts", outputs_first=True)
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names, with a prefix inside a wrapper."""
     prefix = ""
     if a.towers or a.model_type == "mistral3":
         prefix = "language_model."
 
-    builders: dict[Any, tensors.BlockTensors] = {s.MoE: MISTRAL4_MOE}
+    builders: dict[Any, tensors.BlockTensors] = {s.MoE: _MISTRAL4_MOE}
     if a.model_type == "mixtral":
-        builders[s.MoE] = MIXTRAL_MOE
+        builders[s.MoE] = _MIXTRAL_MOE
 
     return tensors.Naming(
         prefix=prefix,
         blocks=builders,
-        tower=mistral3_tower_rows,
+        tower=_mistral3_tower_rows,
     )
 
 
-MISTRAL = {
+_MISTRAL = {
     "num_key_value_heads": 8,
     "hidden_act": "silu",
     "max_position_embeddings": 131072,
@@ -191,7 +191,7 @@ FAMILY = Family(
         for model in ("mixtral", "ministral", "ministral3", "mistral3", "pixtral")
     },
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "mistral": tensors.Conversion(native=True),
         "ministral": tensors.Conversion(native=True),
@@ -204,8 +204,8 @@ FAMILY = Family(
         "mistral3": tensors.Conversion(renames=tensors.LLAVA_RENAMES, native=True),
     },
     defaults={
-        "mistral": MISTRAL,
-        "ministral": MISTRAL,
+        "mistral": _MISTRAL,
+        "ministral": _MISTRAL,
         "mixtral": {
             "num_key_value_heads": 8,
             "hidden_act": "silu",

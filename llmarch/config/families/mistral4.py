@@ -22,12 +22,12 @@ def read(c: ConfigKeys) -> Draft:
     return blocks.decoder(
         c,
         mixers={"full": latent},
-        ffns=blocks.deepseek_ffns(c, layers, router),
+        ffns=blocks.deepseek_ffns(c, layers, _router),
         **blocks.layer_wiring("full", layers),
     )
 
 
-def router(c: ConfigKeys) -> Draft:
+def _router(c: ConfigKeys) -> Draft:
     """Read a softmax router without a bias for the choice; groups are ranked as in DeepSeek V3."""
     groups = c.size("n_group")
     return draft(
@@ -42,7 +42,7 @@ def router(c: ConfigKeys) -> Draft:
     )
 
 
-DEFAULTS: dict[str, Any] = {
+_DEFAULTS: dict[str, Any] = {
     "rms_norm_eps": 1e-6,
     "hidden_act": "silu",
     "tie_word_embeddings": False,
@@ -87,6 +87,6 @@ FAMILY = Family(
         }
     ),
     conversions={"mistral4": tensors.Conversion(native=True)},
-    defaults={"mistral4": DEFAULTS},
+    defaults={"mistral4": _DEFAULTS},
     config_class={"mistral4": "Mistral4Config"},
 )

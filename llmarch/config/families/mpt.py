@@ -23,15 +23,15 @@ def read(c: ConfigKeys) -> Draft:
         context_length=c.size("max_seq_len"),
         norms={"layer": blocks.layer_norm(c, "layer_norm_epsilon", bias=False)},
         final_norm="layer",
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns={"dense": draft(s.Dense, width=four, activation="gelu", gated=False)},
         **blocks.layer_wiring(layers, "dense", blocks.layer_norm_step),
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read MHA with ALiBi, whose settings are nested."""
-    keys = c.child("attn_config", defaults=ATTENTION, defaults_ref=c.defaults_ref)
+    keys = c.child("attn_config", defaults=_ATTENTION, defaults_ref=c.defaults_ref)
     keys.expect("attn_type", "multihead_attention")
     keys.expect("alibi", True)
     for key in ("prefix_lm", "qk_ln", "attn_uses_sequence_id"):
@@ -49,7 +49,7 @@ def attention(c: ConfigKeys) -> Draft:
     )
 
 
-ATTENTION = {
+_ATTENTION = {
     "alibi": True,
     "alibi_bias_max": 8,
     "attn_type": "multihead_attention",

@@ -19,8 +19,8 @@ from ..evidence import Draft, Sourced, draft, same_evidence
 from ..findings import another_value
 from ..vocabulary import ConfigKeys, Family, modeling
 
-BLOCKS = {"M": "mixers.linear", "*": "mixers.full", "E": "ffns.moe", "-": "ffns.dense"}
-LETTERS = {
+_BLOCKS = {"M": "mixers.linear", "*": "mixers.full", "E": "ffns.moe", "-": "ffns.dense"}
+_LETTERS = {
     "mamba": "M",
     "linear_attention": "M",
     "attention": "*",
@@ -32,22 +32,22 @@ LETTERS = {
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = layer_blocks(c, "layers_block_type", "hybrid_override_pattern")
+    layers = _layer_blocks(c, "layers_block_type", "hybrid_override_pattern")
     c.ignore("num_hidden_layers")
     count_source = f"the length of {layers.evidence.ref}"
     another_value(c, "num_hidden_layers", len(layers.value), count_source)
-    mtp = mtp_module(c)
+    mtp = _mtp_module(c)
     used = [*layers.value]
     kinds: dict[str, Draft] = {}
     for block in dict.fromkeys(layers.value):
-        kinds[name_of(block)] = layer_of_blocks(block)
+        kinds[_name_of(block)] = _layer_of_blocks(block)
 
     if mtp is not None:
-        mtp_layers = layer_blocks(c, *MTP_KEYS).value
+        mtp_layers = _layer_blocks(c, *_MTP_KEYS).value
         used += mtp_layers
-        kinds["mtp"] = layer_of_blocks(*mtp_layers)
+        kinds["mtp"] = _layer_of_blocks(*mtp_layers)
 
-    names = {name_of(block) for block in used}
+    names = {_name_of(block) for block in used}
     # keys of a rotary helper that nothing calls; numerics, initialisation and kernels
     c.ignore("rope_theta", "partial_rotary_factor", "residual_in_fp32", "rescale_prenorm_residual")
     c.ignore("num_logits_to_keep", "use_mamba_kernels", "moe_shared_expert_overlap")
@@ -57,27 +57,27 @@ def read(c: ConfigKeys) -> Draft:
     return blocks.decoder(
         c,
         embedding=blocks.untied_embedding(c),
-        mixers=blocks.read_used_blocks(c, {"full": attention, "linear": mamba2}, names),
-        ffns=blocks.read_used_blocks(c, {"dense": mlp, "moe": moe}, names),
+        mixers=blocks.read_used_blocks(c, {"full": _attention, "linear": _mamba2}, names),
+        ffns=blocks.read_used_blocks(c, {"dense": _mlp, "moe": _moe}, names),
         norms={"rms": blocks.rms_norm(c, "layer_norm_epsilon")},
         mtp=mtp,
         layer_kinds=kinds,
-        layers=same_evidence([name_of(block) for block in layers.value], layers),
+        layers=same_evidence([_name_of(block) for block in layers.value], layers),
     )
 
 
-def layer_of_blocks(*paths: str) -> Draft:
+def _layer_of_blocks(*paths: str) -> Draft:
     """Return a layer with these blocks, each with a norm before it."""
     steps = [blocks.pre_norm_step(path) for path in paths]
     return draft(s.LayerKind, steps=steps)
 
 
-MTP_KEYS = ("mtp_layers_block_type", "mtp_hybrid_override_pattern")
+_MTP_KEYS = ("mtp_layers_block_type", "mtp_hybrid_override_pattern")
 
 
-def mtp_module(c: ConfigKeys) -> Draft | None:
+def _mtp_module(c: ConfigKeys) -> Draft | None:
     """Read the MTP modules, whose layers have a list of their own."""
-    layers = layer_blocks(c, *MTP_KEYS)
+    layers = _layer_blocks(c, *_MTP_KEYS)
     modules = c.size("num_nextn_predict_layers", least=0)
     if not modules.value:
         return None
@@ -91,12 +91,12 @@ def mtp_module(c: ConfigKeys) -> Draft | None:
     )
 
 
-def name_of(block: str) -> str:
+def _name_of(block: str) -> str:
     """Return the name of a block without `mixers.` or `ffns.`."""
     return block.partition(".")[2]
 
 
-def layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
+def _layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
     """Read the block of each layer, from a list of words or a pattern of letters.
 
     Raises ConfigError for an unknown word or letter.
@@ -104,13 +104,13 @@ def layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
     words = c.items(words_key, default=None, entry=str)
     letters = c.word(letters_key, default=None)
     if words.value is not None:
-        check_known(c, words_key, words.value, LETTERS)
-        layers = [BLOCKS[LETTERS[word]] for word in words.value]
+        _check_known(c, words_key, words.value, _LETTERS)
+        layers = [_BLOCKS[_LETTERS[word]] for word in words.value]
         return same_evidence(layers, words)
 
     if letters.value is not None:
-        check_known(c, letters_key, letters.value, BLOCKS)
-        layers = [BLOCKS[letter] for letter in letters.value]
+        _check_known(c, letters_key, letters.value, _BLOCKS)
+        layers = [_BLOCKS[letter] for letter in letters.value]
         return same_evidence(layers, letters)
 
     if words_key.startswith("mtp"):
@@ -120,7 +120,7 @@ def layer_blocks(c: ConfigKeys, words_key: str, letters_key: str) -> Sourced:
     return c.value(words_key)
 
 
-def check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str, str]) -> None:
+def _check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str, str]) -> None:
     """Raise ConfigError if one of the `given` words or letters is not known."""
     for word in given:
         if word in known:
@@ -129,7 +129,7 @@ def check_known(c: ConfigKeys, key: str, given: list[str] | str, known: dict[str
         raise ConfigError(f"{c.file}: {c.key(key)} holds {word!r}; {c.family} supports {supported}")
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA without positions, and without biases whatever attention_bias says.
 
     `attention_head_dim` is the first files' key, which the class does not know.
@@ -145,7 +145,7 @@ def attention(c: ConfigKeys) -> Draft:
     )
 
 
-def mamba2(c: ConfigKeys) -> Draft:
+def _mamba2(c: ConfigKeys) -> Draft:
     """Read Mamba-2.
 
     The output is multiplied by silu(gate), then normed in as many groups as B and C have. The width
@@ -171,7 +171,7 @@ def mamba2(c: ConfigKeys) -> Draft:
     )
 
 
-def mlp(c: ConfigKeys) -> Draft:
+def _mlp(c: ConfigKeys) -> Draft:
     """Read the MLP."""
     return draft(
         s.Dense,
@@ -182,7 +182,7 @@ def mlp(c: ConfigKeys) -> Draft:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     c.describe_only("mlp_bias", False, "weights")
     return blocks.moe(
@@ -197,7 +197,7 @@ def moe(c: ConfigKeys) -> Draft:
     )
 
 
-def mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
+def _mtp_rows(a: s.Architecture, naming: tensors.Naming) -> Iterator[tensors.TensorRow]:
     """Yield an MTP layer for each block of each module.
 
     The first of a module has the projection, the last the final norm (vLLM models/nemotron_h_mtp).
@@ -255,7 +255,7 @@ FAMILY = Family(
             s.Dense: tensors.dense_parts("mixer"),
             s.MoE: tensors.moe_parts("mixer"),
         },
-        mtp=mtp_rows,
+        mtp=_mtp_rows,
     ),
     conversions={
         "nemotron_h": tensors.Conversion(

@@ -18,14 +18,14 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     if c.model_type == "olmo":
-        return olmo_1(c)
+        return _olmo_1(c)
     if c.model_type == "olmo2":
         layers = blocks.every_layer(c, "full")
-        mixers = {"full": attention(c)}
+        mixers = {"full": _attention(c)}
     else:
         reason = "every fourth layer is full, the others slide"
         layers = blocks.sliding_layers(c, lambda i: (i + 1) % 4 != 0, reason)
-        mixers = blocks.used({"full": full(c), "sliding": sliding(c)}, layers)
+        mixers = blocks.used({"full": _full(c), "sliding": _sliding(c)}, layers)
     return blocks.decoder(
         c,
         mixers=mixers,
@@ -34,7 +34,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def olmo_1(c: ConfigKeys) -> Draft:
+def _olmo_1(c: ConfigKeys) -> Draft:
     """Read OLMo 1, whose eps is written in the code."""
     norm = draft(s.Norm, kind="layernorm", eps=1e-5, weight=False)
     clip = c.optional(c.number, "clip_qkv")
@@ -49,7 +49,7 @@ def olmo_1(c: ConfigKeys) -> Draft:
     )
 
 
-def attention(c: ConfigKeys, **facts: Any) -> Draft:
+def _attention(c: ConfigKeys, **facts: Any) -> Draft:
     """Read attention with QK-norm over the whole projections."""
     norm = draft(s.QKNorm, scope="projection")
     biases = blocks.attention_biases(c)
@@ -61,15 +61,15 @@ def attention(c: ConfigKeys, **facts: Any) -> Draft:
     )
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read the attention of OLMo 3's full layers."""
     dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
     rope = blocks.rope(c, rotary, layer_type="full_attention")
-    return attention(c, rope=rope)
+    return _attention(c, rope=rope)
 
 
-def sliding(c: ConfigKeys) -> Draft:
+def _sliding(c: ConfigKeys) -> Draft:
     """Read the attention of OLMo 3's sliding layers, whose RoPE is not scaled."""
     dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
@@ -80,7 +80,7 @@ def sliding(c: ConfigKeys) -> Draft:
         scaled=False,
     )
     window = c.optional(c.size, "sliding_window")
-    return attention(c, window=window, rope=rope)
+    return _attention(c, window=window, rope=rope)
 
 
 FAMILY = Family(

@@ -13,7 +13,7 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-INITIAL = (
+_INITIAL = (
     "linear_a_log_max linear_a_log_min linear_dt_init_floor linear_dt_max linear_dt_min".split()
 )
 """Keys of initial values."""
@@ -21,21 +21,21 @@ INITIAL = (
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    c.ignore(*INITIAL)
-    layers = attention_layers(c)
+    c.ignore(*_INITIAL)
+    layers = _attention_layers(c)
     used = dict.fromkeys(layers.value)
     steps = {"linear": blocks.pre_norm_step, "full": blocks.post_norm_step}
     kinds = {name: blocks.layer_kind(name, "dense", steps[name]) for name in used}
     return blocks.decoder(
         c,
-        mixers=blocks.read_used_blocks(c, {"full": full, "linear": delta_net}, layers.value),
+        mixers=blocks.read_used_blocks(c, {"full": _full, "linear": _delta_net}, layers.value),
         ffns={"dense": blocks.dense(c)},
         layer_kinds=kinds,
         layers=layers,
     )
 
 
-def attention_layers(c: ConfigKeys) -> Sourced:
+def _attention_layers(c: ConfigKeys) -> Sourced:
     """Read which layers are linear; without a list every fourth is full, or the last."""
     listed = blocks.listed_layers(c, blocks.HYBRID)
     if listed.value is not None:
@@ -46,7 +46,7 @@ def attention_layers(c: ConfigKeys) -> Sourced:
     return blocks.pattern_of(c, lambda i: "full" if i % 4 == 3 or i == last else "linear", rule)
 
 
-def full(c: ConfigKeys) -> Draft:
+def _full(c: ConfigKeys) -> Draft:
     """Read attention with QK-norm over the whole projections; a null base stands for no RoPE."""
     norm = draft(s.QKNorm, scope="projection")
     keys = blocks.rope_keys(c)
@@ -57,7 +57,7 @@ def full(c: ConfigKeys) -> Draft:
     return blocks.attention(c, qk_norm=norm, **blocks.attention_biases(c))
 
 
-def delta_net(c: ConfigKeys) -> Draft:
+def _delta_net(c: ConfigKeys) -> Draft:
     """Read Gated DeltaNet, whose sizes follow from the model's unless they are given."""
     heads = c.size("num_attention_heads")
     key_heads = c.size("linear_num_key_heads", default=heads)
@@ -79,7 +79,7 @@ def delta_net(c: ConfigKeys) -> Draft:
     )
 
 
-def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet with a matrix for each of its inputs."""
     module = tensors.Module("linear_attn", "attention")
     keys, values = a.key_heads * a.key_head_dim, a.value_heads * a.value_head_dim
@@ -103,7 +103,7 @@ FAMILY = Family(
     naming=tensors.Naming(
         norms=tensors.POST_NORMS,
         kind_norms={"linear": ("attention_layer_norm", "feedforward_layer_norm")},
-        blocks={s.LinearAttention: delta_net_parts},
+        blocks={s.LinearAttention: _delta_net_parts},
     ),
     conversions={
         "olmo_hybrid": tensors.Conversion(

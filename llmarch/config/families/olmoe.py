@@ -35,7 +35,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     if a.model_type == "flex_olmo":
         return tensors.Naming(norms=tensors.POST_NORMS)
@@ -47,7 +47,7 @@ FAMILY = Family(
     title="OLMoE",
     ref=modeling("olmoe"),
     read=read,
-    naming=naming,
+    naming=_naming,
     refs={"flex_olmo": modeling("flex_olmo")},
     conversions=dict.fromkeys(("olmoe", "flex_olmo"), tensors.EXPERT_CONVERSION),
     defaults={

@@ -13,7 +13,7 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-OFFSET = 2
+_OFFSET = 2
 """Rows of the table of positions before that of the first token."""
 
 
@@ -37,27 +37,27 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("layerdrop", "init_std", "activation_dropout", "output_projection")
     return blocks.decoder(
         c,
-        embedding=embedding(c),
+        embedding=_embedding(c),
         norms={"layer": norm},
-        final_norm=final_norm(c, before),
+        final_norm=_final_norm(c, before),
         mixers={"full": mixer},
         ffns={"dense": mlp},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense", step),
     )
 
 
-def embedding(c: ConfigKeys) -> Draft:
+def _embedding(c: ConfigKeys) -> Draft:
     """Read the embedding and the table of positions."""
     context = c.size("max_position_embeddings")
-    rows = derived(context.value + OFFSET, f"{context.evidence.ref} + {OFFSET}")
-    facts: dict[str, Any] = {"positions": rows, "position_offset": OFFSET}
+    rows = derived(context.value + _OFFSET, f"{context.evidence.ref} + {_OFFSET}")
+    facts: dict[str, Any] = {"positions": rows, "position_offset": _OFFSET}
     width = c.size("word_embed_proj_dim", default=None)
     if width.value not in (None, c.size("hidden_size").value):
         facts["width"] = width
     return blocks.embedding(c, **facts)
 
 
-def final_norm(c: ConfigKeys, before: Sourced) -> Sourced:
+def _final_norm(c: ConfigKeys, before: Sourced) -> Sourced:
     """Return the norm after the layers, which models with norms before their blocks have."""
     removed = c.flag("_remove_final_layer_norm", default=hard_coded(False, c.ref))
     if removed.value:

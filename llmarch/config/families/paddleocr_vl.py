@@ -18,12 +18,12 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "paddleocr_vl_text":
-        return decoder(c)
+        return _decoder(c)
     part = FAMILY.part(c, "text_config", "paddleocr_vl_text")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_tower)
 
 
-def decoder(c: ConfigKeys) -> Draft:
+def _decoder(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("compression_ratio", "use_3d_rope", "rope_is_neox_style", "use_flash_attention")
     c.ignore("sliding_window", "max_sequence_length", "ignored_index", "weight_share_add_bias")
@@ -46,7 +46,7 @@ def decoder(c: ConfigKeys) -> Draft:
     )
 
 
-def tower(c: ConfigKeys, text: Draft) -> Draft:
+def _tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower, which has rotary positions beside the learned ones, and the projector."""
     kind = "paddleocr_vl_vision"
     v = FAMILY.part(c, "vision_config", kind)
@@ -68,7 +68,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
     return vision.with_rope(v, found)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     found = a.towers["vision"]
     assert isinstance(found, s.Tower)
@@ -83,7 +83,7 @@ FAMILY = Family(
     title="PaddleOCR-VL",
     ref=modeling("paddleocr_vl"),
     read=read,
-    naming=tensors.Naming(tower=tower_rows),
+    naming=tensors.Naming(tower=_tower_rows),
     conversions={
         "paddleocr_vl": tensors.Conversion(
             renames=(

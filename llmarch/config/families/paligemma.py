@@ -23,13 +23,13 @@ def read(c: ConfigKeys) -> Draft:
     decoder.ignore("use_bidirectional_attention", "num_image_tokens")
     causal = {k: v for k, v in decoder.data.items() if k != "use_bidirectional_attention"}
     c.data = {**c.data, "text_config": causal}  # of the class, whose mask is that of a prefix
-    whole = read_wrapper(c, "gemma", vision_tower)
+    whole = read_wrapper(c, "gemma", _vision_tower)
     sees = hard_coded("prefix", c.ref)
     mixers = {name: mixer.replace(sees_ahead=sees) for name, mixer in whole["mixers"].items()}
     return whole.replace(mixers=mixers)
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and the projector, as wide as the wrapper's `projection_dim` says."""
     v = FAMILY.part(c, "vision_config", "siglip_vision_model")
     v.ignore("num_image_tokens", "num_positions", "projector_hidden_act")
@@ -38,7 +38,7 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     return towers.siglip(v, projector=[matrix])
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -46,9 +46,9 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, "multi_modal_projector.linear")
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=tower_rows)
+    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
 
 
 FAMILY = Family(
@@ -57,7 +57,7 @@ FAMILY = Family(
     ref=modeling("paligemma"),
     refs=towers.REFS,
     read=read,
-    naming=naming,
+    naming=_naming,
     conversions={
         "paligemma": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
     },

@@ -19,7 +19,7 @@ def read(c: ConfigKeys) -> Draft:
     for key in ("full_attn_mod", "interpolate_factor"):
         c.expect(key, 1)
     c.ignore("original_max_position_embeddings")  # read with the scaling
-    window = effective_window(c)
+    window = _effective_window(c)
     name = "sliding"
     if window.value is None:
         name = "full"
@@ -32,7 +32,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def effective_window(c: ConfigKeys) -> Sourced:
+def _effective_window(c: ConfigKeys) -> Sourced:
     """Read the window, which has no effect if it is no less than the context."""
     window = c.optional(c.size, "sliding_window")
     context = c.size("max_position_embeddings")

@@ -18,11 +18,11 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.expect("use_mrope", False)
     if c.model_type == "qwen2":
-        return dense_decoder(c)
-    return moe_decoder(c)
+        return _dense_decoder(c)
+    return _moe_decoder(c)
 
 
-def dense_decoder(c: ConfigKeys) -> Draft:
+def _dense_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen2`."""
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
@@ -42,7 +42,7 @@ def dense_decoder(c: ConfigKeys) -> Draft:
     )
 
 
-def moe_decoder(c: ConfigKeys) -> Draft:
+def _moe_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen2_moe`."""
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
@@ -56,7 +56,7 @@ def moe_decoder(c: ConfigKeys) -> Draft:
     full = blocks.attention(c, qkv_bias=bias)
     mixers = blocks.windowed(full, window)
     ffns = blocks.moe_on_every_step(c)
-    readers = {"moe": moe, "dense": blocks.dense}
+    readers = {"moe": shared_expert_moe, "dense": blocks.dense}
     return blocks.decoder(
         c,
         mixers=blocks.used(mixers, layers),
@@ -65,7 +65,7 @@ def moe_decoder(c: ConfigKeys) -> Draft:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def shared_expert_moe(c: ConfigKeys) -> Draft:
     """Read the MoE, whose shared expert has a gate."""
     normalized = c.flag("norm_topk_prob")
     return gated_moe(c, normalized)
@@ -86,7 +86,7 @@ def gated_moe(c: ConfigKeys, normalized: Any) -> Draft:
     )
 
 
-DENSE = {
+_DENSE = {
     "num_key_value_heads": 32,
     "hidden_act": "silu",
     "max_position_embeddings": 32768,
@@ -107,8 +107,8 @@ FAMILY = Family(
     naming=tensors.Naming(blocks={s.MoE: tensors.moe_parts(shared="shared_expert")}),
     conversions={"qwen2_moe": tensors.EXPERT_CONVERSION},
     defaults={
-        "qwen2": DENSE,
-        "qwen2_moe": DENSE
+        "qwen2": _DENSE,
+        "qwen2_moe": _DENSE
         | {
             "num_key_value_heads": 16,
             "qkv_bias": True,

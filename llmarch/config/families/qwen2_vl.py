@@ -17,19 +17,19 @@ from ..blocks import vision
 from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-WRAPPERS = ("qwen2_vl", "qwen2_5_vl")
+_WRAPPERS = ("qwen2_vl", "qwen2_5_vl")
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
-    if c.model_type in WRAPPERS:
-        return wrapper(c)
+    if c.model_type in _WRAPPERS:
+        return _wrapper(c)
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
     layers = blocks.optionally_sliding_layers(
         c, window, lambda i: i >= first, "sliding from layer max_window_layers on"
     )
-    mixers = blocks.windowed(attention(c), window)
+    mixers = blocks.windowed(_attention(c), window)
     tied = c.flag("tie_word_embeddings", default=False)  # without the key the wrapper decides
     return blocks.decoder(
         c,
@@ -40,7 +40,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA with biases on q, k and v, and a block of rotary pairs for each axis."""
     dim = blocks.read_head_dim(c)
     rope = blocks.rope(c, blocks.rotary_dim(c, dim))
@@ -48,13 +48,13 @@ def attention(c: ConfigKeys) -> Draft:
     return blocks.attention(c, head_dim=dim, qkv_bias=True, rope=rope.replace(sections=sections))
 
 
-def wrapper(c: ConfigKeys) -> Draft:
+def _wrapper(c: ConfigKeys) -> Draft:
     """Read the wrapper, whose first files have the decoder's keys beside its own."""
     part = FAMILY.part(c, "text_config", f"{c.model_type}_text")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_tower)
 
 
-def tower(c: ConfigKeys, text: Draft) -> Draft:
+def _tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read a ViT with rotary positions of two axes, and its merger.
 
     Raises ConfigError if its output is not as wide as the decoder.
@@ -62,7 +62,7 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
     model_type = f"{c.model_type}_vision"
     v = FAMILY.part(c, "vision_config", model_type)
     kind = vision.encoder_kind(v, model_type, c.model_type)
-    read_settings = tower_of_2 if c.model_type == "qwen2_vl" else tower_of_2_5
+    read_settings = _tower_of_2 if c.model_type == "qwen2_vl" else _tower_of_2_5
     facts = read_settings(v)
     hidden, width = facts.pop("hidden"), facts.pop("output")
     if width.value != text["hidden_size"].value:
@@ -96,14 +96,14 @@ def tower(c: ConfigKeys, text: Draft) -> Draft:
     return vision.with_rope(v, read_tower)
 
 
-def tower_of_2(v: ConfigKeys) -> dict[str, Any]:
+def _tower_of_2(v: ConfigKeys) -> dict[str, Any]:
     """Read what Qwen2-VL's tower has: LayerNorm and an ungated MLP."""
     hidden = v.size("embed_dim")
     width = derived(hidden.value * v.size("mlp_ratio").value, "embed_dim * mlp_ratio")
     return {
         "hidden": hidden,
         "hidden_size": hidden,
-        "head_dim": vision_head_dim(v, "embed_dim"),
+        "head_dim": _vision_head_dim(v, "embed_dim"),
         "output": v.size("hidden_size"),
         "ffn": vision.plain_mlp(v, width=width),
         "norm": draft(s.Norm, kind="layernorm", eps=1e-6, bias=True),
@@ -111,7 +111,7 @@ def tower_of_2(v: ConfigKeys) -> dict[str, Any]:
     }
 
 
-def tower_of_2_5(v: ConfigKeys) -> dict[str, Any]:
+def _tower_of_2_5(v: ConfigKeys) -> dict[str, Any]:
     """Read what Qwen2.5-VL's tower has: RMSNorm, SwiGLU, and windows in most layers."""
     hidden = v.size("hidden_size")
     return {
@@ -124,12 +124,12 @@ def tower_of_2_5(v: ConfigKeys) -> dict[str, Any]:
     }
 
 
-def vision_head_dim(v: ConfigKeys, width: str) -> Any:
+def _vision_head_dim(v: ConfigKeys, width: str) -> Any:
     """Divide the tower's width by its heads."""
     return blocks.divided_head_dim(v, (width,), ("num_heads",))
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its merger."""
     found = a.towers["vision"]
     assert isinstance(found, s.Tower)
@@ -149,13 +149,13 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(found, "visual.merger.mlp.0", "visual.merger.mlp.2")
 
 
-CONVERSION = tensors.Conversion(
+_CONVERSION = tensors.Conversion(
     renames=(
         tensors.Rename(r"^visual", "model.visual"),
         tensors.Rename(r"^model(?!\.(language_model|visual))", "model.language_model"),
     )
 )
-TEXT: dict[str, Any] = {
+_TEXT: dict[str, Any] = {
     "hidden_act": "silu",
     "max_position_embeddings": 32768,
     "max_window_layers": 80,
@@ -165,7 +165,7 @@ TEXT: dict[str, Any] = {
     "sliding_window": 4096,
     "use_sliding_window": False,
 }
-VISION: dict[str, Any] = {
+_VISION: dict[str, Any] = {
     "depth": 32,
     "in_channels": 3,
     "num_heads": 16,
@@ -181,16 +181,16 @@ FAMILY = Family(
         ("qwen2_5_vl", "qwen2_5_vl_text", "qwen2_5_vl_vision"), modeling("qwen2_5_vl")
     ),
     read=read,
-    naming=tensors.Naming(tower=tower_rows),
-    conversions={"qwen2_vl": CONVERSION, "qwen2_5_vl": CONVERSION},
+    naming=tensors.Naming(tower=_tower_rows),
+    conversions={"qwen2_vl": _CONVERSION, "qwen2_5_vl": _CONVERSION},
     defaults={
         "qwen2_vl": {"tie_word_embeddings": False},
         "qwen2_5_vl": {"tie_word_embeddings": False},
-        "qwen2_vl_text": TEXT,
-        "qwen2_5_vl_text": TEXT,
-        "qwen2_vl_vision": VISION
+        "qwen2_vl_text": _TEXT,
+        "qwen2_5_vl_text": _TEXT,
+        "qwen2_vl_vision": _VISION
         | {"embed_dim": 1280, "hidden_act": "quick_gelu", "hidden_size": 3584, "mlp_ratio": 4},
-        "qwen2_5_vl_vision": VISION
+        "qwen2_5_vl_vision": _VISION
         | {
             "fullatt_block_indexes": [7, 15, 23, 31],
             "hidden_act": "silu",

@@ -17,11 +17,11 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     if c.model_type == "qwen3":
-        return dense_decoder(c)
-    return moe_decoder(c)
+        return _dense_decoder(c)
+    return _moe_decoder(c)
 
 
-def dense_decoder(c: ConfigKeys) -> Draft:
+def _dense_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen3`."""
     first = c.size("max_window_layers", least=0).value
     window = c.optional(c.size, "sliding_window", least=0)
@@ -31,7 +31,7 @@ def dense_decoder(c: ConfigKeys) -> Draft:
         lambda i: i >= first,
         "sliding from layer max_window_layers on",
     )
-    mixers = blocks.windowed(attention(c), window)
+    mixers = blocks.windowed(_attention(c), window)
     return blocks.decoder(
         c,
         mixers=blocks.used(mixers, layers),
@@ -40,15 +40,15 @@ def dense_decoder(c: ConfigKeys) -> Draft:
     )
 
 
-def moe_decoder(c: ConfigKeys) -> Draft:
+def _moe_decoder(c: ConfigKeys) -> Draft:
     """Read `qwen3_moe`, whose class has one window for all layers."""
     window = c.optional(c.size, "sliding_window", least=0)
     c.ignore("max_window_layers")  # in the published files
     layers = blocks.optionally_sliding_layers(c, window, lambda i: True, "every layer slides")
     ffns = blocks.moe_on_every_step(c)
-    full = attention(c)
+    full = _attention(c)
     mixers = blocks.windowed(full, window)
-    readers = {"moe": moe, "dense": blocks.dense}
+    readers = {"moe": _moe, "dense": blocks.dense}
     return blocks.decoder(
         c,
         mixers=blocks.used(mixers, layers),
@@ -57,7 +57,7 @@ def moe_decoder(c: ConfigKeys) -> Draft:
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm."""
     c.expect("qkv_bias", False)
     scope = c.expect("use_qk_norm", True, "head")
@@ -66,7 +66,7 @@ def attention(c: ConfigKeys) -> Draft:
     return blocks.attention(c, qk_norm=norm, **biases)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
     normalized = c.flag("norm_topk_prob")
     return plain_moe(c, normalized)

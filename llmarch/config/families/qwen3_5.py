@@ -26,23 +26,23 @@ def read(c: ConfigKeys) -> Draft:
     c.expect("mlp_only_layers", [])  # in the published files; the class has none
     if c.model_type == "qwen3_5_moe_text":
         ffn = "moe"
-        block = moe(c)
+        block = _moe(c)
     else:
         ffn = "dense"
         block = blocks.dense(c)
     wiring = blocks.layer_wiring(layers, ffn)
-    readers = {"full": attention, "linear": linear_attention}
+    readers = {"full": _attention, "linear": _linear_attention}
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, readers, layers.value),
         ffns={ffn: block},
         norms={"rms": blocks.rms_norm(c, offset=1)},
-        mtp=mtp(c, layers.value),
+        mtp=_mtp(c, layers.value),
         **wiring,
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read gated GQA with positions of three axes."""
     full = qwen3_next.gated_attention(c)
     gate = c.expect("attn_output_gate", True, "elementwise")
@@ -51,7 +51,7 @@ def attention(c: ConfigKeys) -> Draft:
     return full.replace(gate=gate, rope=rope)
 
 
-def linear_attention(c: ConfigKeys) -> Draft:
+def _linear_attention(c: ConfigKeys) -> Draft:
     """Read Gated DeltaNet, whose state has a dtype of its own."""
     gate = c.expect("output_gate_type", "swish", "silu")
     state_dtype = c.word("mamba_ssm_dtype", default=None)
@@ -59,13 +59,13 @@ def linear_attention(c: ConfigKeys) -> Draft:
     return delta_net.replace(gate=gate, state_dtype=state_dtype)
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read Qwen2-MoE's MoE; the chosen weights are always normalised."""
     normalized = c.expect("norm_topk_prob", True)
     return gated_moe(c, normalized)
 
 
-def mtp(c: ConfigKeys, layers: list[str]) -> Draft | Sourced | None:
+def _mtp(c: ConfigKeys, layers: list[str]) -> Draft | Sourced | None:
     """Read the MTP modules, by keys that the class ignores; vLLM and SGLang read them."""
     modules = c.size("mtp_num_hidden_layers", default=0, least=0)
     own_embedding = c.flag("mtp_use_dedicated_embeddings", default=False)
@@ -85,7 +85,7 @@ def mtp(c: ConfigKeys, layers: list[str]) -> Draft | Sourced | None:
     )
 
 
-def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet, with four projections."""
     module = qwen3_next.DELTA_NET
     key_rows = a.key_heads * a.key_head_dim
@@ -102,7 +102,7 @@ def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.Block
     yield from qwen3_next.delta_net_state_parts(a, hidden)
 
 
-TEXT = {
+_TEXT = {
     "hidden_act": "silu",
     "max_position_embeddings": 32768,
     "rms_norm_eps": 1e-6,
@@ -133,7 +133,7 @@ FAMILY = Family(
         layer="model.language_model.layers.{}.",
         final_norm="model.language_model.norm",
         blocks={
-            s.LinearAttention: delta_net_parts,
+            s.LinearAttention: _delta_net_parts,
             s.MoE: tensors.fused_moe_parts(router="gate", outputs_first=True),
         },
         mtp=qwen3_next.mtp_rows,
@@ -149,8 +149,8 @@ FAMILY = Family(
     defaults={
         "qwen3_5": {"tie_word_embeddings": False},
         "qwen3_5_moe": {"tie_word_embeddings": False},
-        "qwen3_5_text": TEXT | {"num_key_value_heads": 4},
-        "qwen3_5_moe_text": TEXT
+        "qwen3_5_text": _TEXT | {"num_key_value_heads": 4},
+        "qwen3_5_moe_text": _TEXT
         | {
             "num_key_value_heads": 2,
             "moe_intermediate_size": 512,

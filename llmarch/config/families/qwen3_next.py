@@ -14,7 +14,7 @@ from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
-from .qwen2 import moe
+from .qwen2 import shared_expert_moe
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -23,7 +23,7 @@ def read(c: ConfigKeys) -> Draft:
     ffns = blocks.moe_on_every_step(c)
     c.expect("use_sliding_window", False)
     mixer_readers = {"full": gated_attention, "linear": delta_net}
-    ffn_readers = {"moe": moe, "dense": blocks.dense}
+    ffn_readers = {"moe": shared_expert_moe, "dense": blocks.dense}
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, mixer_readers, layers.value),
@@ -85,7 +85,7 @@ def delta_net(c: ConfigKeys) -> Draft:
 DELTA_NET = tensors.Module("linear_attn", "attention")
 
 
-def delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _delta_net_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of Gated DeltaNet, with two projections."""
     key_rows = a.key_heads * a.key_head_dim
     value_rows = a.value_heads * a.value_head_dim
@@ -165,7 +165,7 @@ FAMILY = Family(
     read=read,
     naming=tensors.Naming(
         blocks={
-            s.LinearAttention: delta_net_parts,
+            s.LinearAttention: _delta_net_parts,
             s.MoE: tensors.moe_parts(shared="shared_expert"),
         },
         mtp=mtp_rows,

@@ -30,7 +30,7 @@ def read(c: ConfigKeys) -> Draft:
         wiring = blocks.layer_wiring(layers, "dense")
     else:
         kinds = blocks.moe_on_every_step(c)
-        readers = {"moe": moe, "dense": blocks.dense}
+        readers = {"moe": _moe, "dense": blocks.dense}
         ffns = blocks.read_used_blocks(c, readers, kinds.value)
         wiring = blocks.layer_wiring(layers, kinds)
 
@@ -38,14 +38,14 @@ def read(c: ConfigKeys) -> Draft:
     tied = c.flag("tie_word_embeddings", default=False)
     return blocks.decoder(
         c,
-        mixers={"full": attention(c)},
+        mixers={"full": _attention(c)},
         ffns=ffns,
         embedding=draft(s.Embedding, tied=tied),
         **wiring,
     )
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read GQA with QK-norm and positions of three axes."""
     dim = blocks.read_head_dim(c)
     rotary_dim = blocks.rotary_dim(c, dim)
@@ -61,7 +61,7 @@ def attention(c: ConfigKeys) -> Draft:
     )
 
 
-def moe(c: ConfigKeys) -> Draft:
+def _moe(c: ConfigKeys) -> Draft:
     """Read Qwen3's MoE; the chosen weights are always normalised."""
     normalized = c.expect("norm_topk_prob", True)
     return plain_moe(c, normalized)
@@ -74,7 +74,7 @@ def wrapper(c: ConfigKeys, family: Family, text_type: str) -> Draft:
 
     def vision(c: ConfigKeys, text: Draft) -> Draft:
         """Read the tower with the classes of `family`."""
-        return vision_tower(c, family, text)
+        return _vision_tower(c, family, text)
 
     return blocks.wrapped(c, part, family.read_layers(part), vision=vision)
 
@@ -94,7 +94,7 @@ def several_axes(c: ConfigKeys, rope: Draft, sections: list[int]) -> Draft:
     )
 
 
-def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
     """Read a ViT with a learned grid of positions and rotary ones, both of two axes.
 
     Merged patches pass an MLP of two layers. Raises ConfigError if its output is not as wide as the
@@ -131,12 +131,12 @@ def vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
         projector_activation="gelu",
         projector_norms=same_evidence([hidden.value], hidden),
         projector_norm_bias=True,
-        deepstack=deepstack(keys),
+        deepstack=_deepstack(keys),
     )
     return vision.with_rope(keys, tower)
 
 
-def deepstack(keys: ConfigKeys) -> Sourced:
+def _deepstack(keys: ConfigKeys) -> Sourced:
     """Read the layers that feed the decoder. Qwen3.5's class has no such key; its files have it."""
     key = "deepstack_visual_indexes"
     if keys.is_known(key):
@@ -161,7 +161,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
 
     merger = f"{prefix}merger."
     norm_width = tower.projector_norms[0]
-    yield from tensors.norm_rows(f"{merger}norm", MERGER_NORM, norm_width, (), "vision")
+    yield from tensors.norm_rows(f"{merger}norm", _MERGER_NORM, norm_width, (), "vision")
     yield from tensors.projector_rows(
         tower,
         f"{merger}linear_fc1",
@@ -169,15 +169,15 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     )
 
     if tower.deepstack:
-        yield from deepstack_rows(tower, f"{prefix}deepstack_merger_list.{{}}.")
+        yield from _deepstack_rows(tower, f"{prefix}deepstack_merger_list.{{}}.")
 
 
-def deepstack_rows(tower: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
+def _deepstack_rows(tower: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
     """Yield the mergers of deepstack, which norm after merging."""
     count = len(tower.deepstack)
     axes = (tuple(range(count)),)
     norm_width = tower.projector[0].inputs
-    yield from tensors.norm_rows(f"{prefix}norm", MERGER_NORM, norm_width, axes, "vision")
+    yield from tensors.norm_rows(f"{prefix}norm", _MERGER_NORM, norm_width, axes, "vision")
 
     names = ("linear_fc1", "linear_fc2")
     for name, matrix in zip(names, tower.projector, strict=True):
@@ -196,7 +196,7 @@ def deepstack_rows(tower: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
         )
 
 
-MERGER_NORM = s.Norm(kind="layernorm", bias=True)
+_MERGER_NORM = s.Norm(kind="layernorm", bias=True)
 
 
 VISION: dict[str, Any] = {
@@ -212,7 +212,7 @@ VISION: dict[str, Any] = {
     "out_hidden_size": 3584,
     "num_position_embeddings": 2304,
 }
-TEXT: dict[str, Any] = {
+_TEXT: dict[str, Any] = {
     "hidden_act": "silu",
     "max_position_embeddings": 128000,
     "rms_norm_eps": 1e-6,
@@ -247,8 +247,8 @@ FAMILY = Family(
     defaults={
         "qwen3_vl": {"tie_word_embeddings": False},
         "qwen3_vl_moe": {"tie_word_embeddings": False},
-        "qwen3_vl_text": TEXT | {"head_dim": 128, "num_key_value_heads": 32},
-        "qwen3_vl_moe_text": TEXT | {"num_key_value_heads": 16, "decoder_sparse_step": 1},
+        "qwen3_vl_text": _TEXT | {"head_dim": 128, "num_key_value_heads": 32},
+        "qwen3_vl_moe_text": _TEXT | {"num_key_value_heads": 16, "decoder_sparse_step": 1},
         "qwen3_vl_vision": VISION | {"deepstack_visual_indexes": [8, 16, 24]},
         "qwen3_vl_moe_vision": VISION | {"deepstack_visual_indexes": [8, 16, 24]},
     },

@@ -10,15 +10,15 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
 
-LAYER_TYPES = {"recurrent": "linear", "attention": "sliding"}
+_LAYER_TYPES = {"recurrent": "linear", "attention": "sliding"}
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("w_init_variance_scale", "final_w_init_variance_scale", "attention_dropout")
     c.expect("embeddings_scale_by_sqrt_dim", True)
-    layers = repeated_types(c)
-    mixers = blocks.read_used_blocks(c, {"linear": rg_lru, "sliding": attention}, layers.value)
+    layers = _repeated_types(c)
+    mixers = blocks.read_used_blocks(c, {"linear": _rg_lru, "sliding": _attention}, layers.value)
     half = derived(c.size("intermediate_size").value // 2, "intermediate_size / 2")
     activation = blocks.activation_name(c, "hidden_activation")
     root = derived(c.size("hidden_size").value ** 0.5, "sqrt(hidden_size)")
@@ -34,20 +34,20 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def repeated_types(c: ConfigKeys) -> Sourced:
+def _repeated_types(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer from a list that is repeated."""
     types = c.items("block_types", "_block_types", entry=str)
-    names = [LAYER_TYPES[word] for word in types.value]
+    names = [_LAYER_TYPES[word] for word in types.value]
     return blocks.pattern_of(c, lambda i: names[i % len(names)], types)
 
 
-def attention(c: ConfigKeys) -> Draft:
+def _attention(c: ConfigKeys) -> Draft:
     """Read attention with a window, which rotates half of each head."""
     window = c.size("attention_window_size", "sliding_window")
     return blocks.attention(c, window=window, qkv_bias=c.flag("attention_bias"), output_bias=True)
 
 
-def rg_lru(c: ConfigKeys) -> Draft:
+def _rg_lru(c: ConfigKeys) -> Draft:
     """Read the recurrent block: conv and RG-LRU on one branch, times gelu of the other."""
     heads = c.size("num_attention_heads")
     width = c.size("lru_width", default=None)
@@ -69,7 +69,7 @@ def rg_lru(c: ConfigKeys) -> Draft:
     )
 
 
-def rg_lru_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _rg_lru_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the recurrent block."""
     module = tensors.Module("temporal_block", "attention")
     heads, dim = a.value_heads, a.value_head_dim
@@ -95,7 +95,7 @@ FAMILY = Family(
         norms=("temporal_pre_norm", "channel_pre_norm"),
         blocks={
             s.Attention: tensors.split_attention_parts("temporal_block"),
-            s.LinearAttention: rg_lru_parts,
+            s.LinearAttention: _rg_lru_parts,
             s.Dense: tensors.dense_parts("mlp_block"),
         },
     ),

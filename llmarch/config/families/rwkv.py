@@ -40,7 +40,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def time_mix_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _time_mix_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the time mix."""
     module = tensors.Module("attention", "attention")
     channels = a.value_heads * a.value_head_dim
@@ -52,7 +52,7 @@ def time_mix_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockT
     yield from module.linear("output", hidden, channels)
 
 
-def channel_mix_parts(mlp: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _channel_mix_parts(mlp: s.Dense, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the channel mix."""
     module = tensors.Module("feed_forward", "mlp")
     for name in ("key", "receptance"):
@@ -74,7 +74,7 @@ FAMILY = Family(
         final_norm="rwkv.ln_out",
         head="head",
         norms=("ln1", "ln2"),
-        blocks={s.LinearAttention: time_mix_parts, s.Dense: channel_mix_parts},
+        blocks={s.LinearAttention: _time_mix_parts, s.Dense: _channel_mix_parts},
     ),
     conversions={"rwkv": tensors.Conversion(base="rwkv", outside=("head",))},
     defaults={

@@ -7,7 +7,7 @@ from .. import blocks
 from ..evidence import Draft, Sourced, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
-NAMES = {
+_NAMES = {
     ("full", True): "full",
     ("full", False): "nope",
     ("sliding", True): "sliding",
@@ -28,7 +28,7 @@ def read(c: ConfigKeys) -> Draft:
         "sliding": full.replace(window=window),
         "sliding_nope": nope.replace(window=window),
     }
-    layers = attention_layers(c, window)
+    layers = _attention_layers(c, window)
     return blocks.decoder(
         c,
         mixers=blocks.used(mixers, layers),
@@ -37,7 +37,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
+def _attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
     """Read the mixer of each layer.
 
     The class asks use_sliding_window again where layer_types says sliding.
@@ -52,11 +52,11 @@ def attention_layers(c: ConfigKeys, window: Sourced) -> Sourced:
     )
 
     if not slides:
-        mixers = [NAMES["full", rotated] for rotated in rotates.value]
+        mixers = [_NAMES["full", rotated] for rotated in rotates.value]
         return same_evidence(mixers, rotates)
 
     pairs = zip(masks.value, rotates.value, strict=True)
-    mixers = [NAMES[pair] for pair in pairs]
+    mixers = [_NAMES[pair] for pair in pairs]
     return same_evidence(mixers, masks)
 
 

@@ -34,7 +34,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of attention; each head has a norm stored by itself."""
     heads = {"q_layernorm.weight": a.heads, "k_layernorm.weight": a.kv_heads}
     parts = tensors.split_attention_parts(q_norm="q_layernorm", k_norm="k_layernorm")
@@ -46,11 +46,11 @@ def attention_parts(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor
         yield tensor
 
 
-def naming(a: s.Architecture) -> tensors.Naming:
+def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     kind = a.layer_kinds[a.layers[0]]
     norms = tensors.PRE_NORMS[: len(kind.steps)]
-    return tensors.Naming(norms=norms, blocks={s.Attention: attention_parts})
+    return tensors.Naming(norms=norms, blocks={s.Attention: _attention_parts})
 
 
 FAMILY = Family(
@@ -58,7 +58,7 @@ FAMILY = Family(
     title="StableLM",
     ref=modeling("stablelm"),
     read=read,
-    naming=naming,
+    naming=_naming,
     defaults={
         "stablelm": {
             "hidden_act": "silu",

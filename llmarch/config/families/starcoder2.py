@@ -8,7 +8,7 @@ from .. import blocks
 from ..evidence import Draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
-NOT_IN_CLASS = (
+_NOT_IN_CLASS = (
     "activation_function",
     "attention_softmax_in_fp32",
     "layer_norm_epsilon",
@@ -20,7 +20,7 @@ NOT_IN_CLASS = (
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    c.ignore(*NOT_IN_CLASS)
+    c.ignore(*_NOT_IN_CLASS)
     c.expect("mlp_type", "default")
     c.expect("norm_type", "layer_norm")
     bias = c.flag("use_bias")

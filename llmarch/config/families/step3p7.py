@@ -22,7 +22,7 @@ from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..findings import layer_list_length
 from ..vocabulary import ConfigKeys, Family, modeling
 
-EXPECTED = {
+_EXPECTED = {
     "use_moe": True,
     "use_head_wise_attn_gate": True,
     "zero_centered": True,
@@ -34,22 +34,22 @@ EXPECTED = {
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type == "step3p7":
-        return wrapper(c)
+        return _wrapper(c)
     layers = blocks.sliding_layers(c, lambda i: False, "no layer_types: every layer is full")
-    feed_forward = read_feed_forward(c)
+    feed_forward = _read_feed_forward(c)
     wiring = blocks.layer_wiring(layers, feed_forward.layers)
-    for key, value in EXPECTED.items():
+    for key, value in _EXPECTED.items():
         c.expect(key, value)
     # repeats the context; precision; not read
     c.ignore("max_seq_len", "need_fp32_gate", "sink", "moe_every_n_layer", "moe_layer_offset")
     readers: dict[str, Callable[[ConfigKeys], Draft]] = {
-        "full": lambda c: mixer(c, layers.value, "full"),
-        "sliding": lambda c: mixer(c, layers.value, "sliding"),
+        "full": lambda c: _mixer(c, layers.value, "full"),
+        "sliding": lambda c: _mixer(c, layers.value, "sliding"),
     }
-    modules = mtp(c, layers, feed_forward, wiring)
+    modules = _mtp(c, layers, feed_forward, wiring)
     used = [*layers.value]
     if isinstance(modules, Draft):
-        used.append(mtp_mixer(c, layers))
+        used.append(_mtp_mixer(c, layers))
     return blocks.decoder(
         c,
         mixers=blocks.read_used_blocks(c, readers, used),
@@ -61,7 +61,7 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
-def wrapper(c: ConfigKeys) -> Draft:
+def _wrapper(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder. Raises ConfigError if it does not nest the decoder's keys."""
     if not c.has("text_config"):
         raise ConfigError(
@@ -71,10 +71,10 @@ def wrapper(c: ConfigKeys) -> Draft:
     part = FAMILY.part(c, "text_config", "step3p5")
     c.ignore("image_token_len", "patch_token_len", "understand_projector_stride")
     c.ignore("projector_bias", "im_start_token", "im_end_token", "im_patch_token")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=vision_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_vision_tower)
 
 
-def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
+def _mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
     """Read the attention of a kind of layers.
 
     rope_theta and partial_rotary_factors may have an entry for each layer, of which those of one
@@ -86,9 +86,9 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
 
     dim = blocks.read_head_dim(c)
     groups = c.size("num_attention_groups", "num_key_value_heads")
-    heads = query_heads(c, kind, groups, dim)
-    theta = entry_of_layer(c, "rope_theta", first, 10000.0)
-    share = entry_of_layer(c, "partial_rotary_factors", first, 1.0)
+    heads = _query_heads(c, kind, groups, dim)
+    theta = _entry_of_layer(c, "rope_theta", first, 10000.0)
+    share = _entry_of_layer(c, "partial_rotary_factors", first, 1.0)
     c.expect("yarn_only_types", ["full_attention"])
     rope = blocks.rope_of_type(
         c,
@@ -111,13 +111,13 @@ def mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
         qk_norm=draft(s.QKNorm, scope="head", offset=1),
         gate="head",
         window=window,
-        scale=softmax_scale(c, dim),
+        scale=_softmax_scale(c, dim),
         rope=rope,
         **blocks.attention_biases(c),
     )
 
 
-def softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
+def _softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
     """Read the factor of scores if it is not the usual 1 / sqrt(head dim)."""
     scalar = c.number("query_pre_attn_scalar", default=dim)
     if scalar.value == dim.value:
@@ -128,7 +128,7 @@ def softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
     return derived(scale, formula)
 
 
-def query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sourced:
+def _query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sourced:
     """Read the query heads of a kind of layers.
 
     Sliding layers have theirs in the published attention_other_setting, or under the class's key.
@@ -146,7 +146,7 @@ def query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sour
     return own
 
 
-def entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sourced:
+def _entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sourced:
     """Read the entry of a list with one for each layer, or the number in the list's place."""
     given = c.value(key, default=default)
     entries: Any = given.value
@@ -168,14 +168,14 @@ def entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sourc
     return same_evidence(number, given)
 
 
-class FeedForward(NamedTuple):
+class _FeedForward(NamedTuple):
     """The feed-forward blocks by name, and the name of each layer's."""
 
     blocks: dict[str, Draft]
     layers: Sourced
 
 
-class ClampedBlock(NamedTuple):
+class _ClampedBlock(NamedTuple):
     """What layers have in common that share a feed-forward block."""
 
     kind: str
@@ -183,28 +183,28 @@ class ClampedBlock(NamedTuple):
     shared_clamp: float | None
 
 
-def read_feed_forward(c: ConfigKeys) -> FeedForward:
+def _read_feed_forward(c: ConfigKeys) -> _FeedForward:
     """Read each layer's block, dense or MoE; layers with other clamps have other blocks."""
     after_three = derived(None, "no moe_layers_enum: layers from 3 on are MoE")
     kinds = blocks.moe_layers(c, lambda i: i >= 3, after_three, indices="moe_layers_enum")
-    routed = clamps(c, "swiglu_limits")
-    shared = clamps(c, "swiglu_limits_shared")
+    routed = _clamps(c, "swiglu_limits")
+    shared = _clamps(c, "swiglu_limits_shared")
 
-    names: dict[ClampedBlock, str] = {}
+    names: dict[_ClampedBlock, str] = {}
     blocks_of_kind: Counter[str] = Counter()
     ffns: dict[str, Draft] = {}
     layers: list[str] = []
     rows = zip(kinds.value, routed.value, shared.value, strict=True)
     for row in rows:
-        block = ClampedBlock(*row)
+        block = _ClampedBlock(*row)
         if block.kind != "moe":
             block = block._replace(routed_clamp=None)  # it has no routed experts
 
         if block not in names:
-            name = numbered_block(block.kind, blocks_of_kind[block.kind])
+            name = _numbered_block(block.kind, blocks_of_kind[block.kind])
             blocks_of_kind[block.kind] += 1
             names[block] = name
-            ffns[name] = READERS[block.kind](
+            ffns[name] = _READERS[block.kind](
                 c,
                 same_evidence(block.routed_clamp, routed),
                 same_evidence(block.shared_clamp, shared),
@@ -215,10 +215,10 @@ def read_feed_forward(c: ConfigKeys) -> FeedForward:
     if "moe" not in kinds.value:
         c.ignore("moe_num_experts", "moe_top_k", "moe_intermediate_size", "share_expert_dim")
 
-    return FeedForward(ffns, same_evidence(layers, kinds))
+    return _FeedForward(ffns, same_evidence(layers, kinds))
 
 
-def numbered_block(kind: str, earlier: int) -> str:
+def _numbered_block(kind: str, earlier: int) -> str:
     """Return the name of a block after so many `earlier` ones of its kind."""
     if earlier == 0:
         return kind
@@ -227,7 +227,7 @@ def numbered_block(kind: str, earlier: int) -> str:
     return f"{kind}_clamped_{earlier}"
 
 
-def clamps(c: ConfigKeys, key: str) -> Sourced:
+def _clamps(c: ConfigKeys, key: str) -> Sourced:
     """Read one clamp for each layer, None where it is 0."""
     layers = c.layer_count().value
     entry = (int, float, type(None))
@@ -240,15 +240,15 @@ def clamps(c: ConfigKeys, key: str) -> Sourced:
     return same_evidence(limits, given)
 
 
-def dense(c: ConfigKeys, _: Sourced, clamp: Sourced) -> Draft:
+def _dense(c: ConfigKeys, _: Sourced, clamp: Sourced) -> Draft:
     """Read an MLP with its clamp."""
     c.describe_only("mlp_bias", False, "weights")
     is_clamped = clamp.value is not None
     clamp_after = same_evidence(is_clamped, clamp)
-    return blocks.dense(c, activation=activation(c), clamp=clamp, clamp_after=clamp_after)
+    return blocks.dense(c, activation=_activation(c), clamp=clamp, clamp_after=clamp_after)
 
 
-def activation(c: ConfigKeys) -> Sourced | str:
+def _activation(c: ConfigKeys) -> Sourced | str:
     """Return silu: the class computes it whatever the config says, also of `swigluoai`."""
     if c.data.get("hidden_act") == "swigluoai":
         c.ignore("hidden_act")
@@ -256,7 +256,7 @@ def activation(c: ConfigKeys) -> Sourced | str:
     return c.expect("hidden_act", "silu")
 
 
-def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
+def _moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
     """Read a MoE with the clamps of its routed and its shared experts."""
     router = draft(
         s.Router,
@@ -270,7 +270,7 @@ def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
         router,
         experts=("moe_num_experts", "n_routed_experts", "num_experts"),
         active=("moe_top_k", "num_experts_per_tok"),
-        activation=activation(c),
+        activation=_activation(c),
         clamp=clamp,
         clamp_after=same_evidence(clamp.value is not None, clamp),
         shared_experts=1,
@@ -279,11 +279,11 @@ def moe(c: ConfigKeys, clamp: Sourced, shared_clamp: Sourced) -> Draft:
     )
 
 
-READERS = {"dense": dense, "moe": moe}
+_READERS = {"dense": _dense, "moe": _moe}
 
 
-def mtp(
-    c: ConfigKeys, layers: Sourced, feed_forward: FeedForward, wiring: blocks.Wiring
+def _mtp(
+    c: ConfigKeys, layers: Sourced, feed_forward: _FeedForward, wiring: blocks.Wiring
 ) -> Draft | Sourced:
     """Read the MTP modules: a layer with a dense MLP and a head of its own in each."""
     c.ignore("mtp_layer_types", "mtp_mlp_layer_types")
@@ -292,14 +292,14 @@ def mtp(
         return same_evidence(None, modules)
     if "dense" not in feed_forward.blocks:
         no_clamp = hard_coded(None, c.ref)
-        feed_forward.blocks["dense"] = dense(c, no_clamp, no_clamp)
+        feed_forward.blocks["dense"] = _dense(c, no_clamp, no_clamp)
 
-    mixer_name = mtp_mixer(c, layers)
+    mixer_name = _mtp_mixer(c, layers)
     kind = blocks.add_layer_kind(wiring, mixer_name, "dense")
     return blocks.mtp(c, kind, blocks.mtp_code("step3p5"), own_head=True)
 
 
-def mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
+def _mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
     """Return the mixer of MTP modules.
 
     It is given by mtp_layer_types in files saved by transformers, and by the entries of layer_types
@@ -319,14 +319,14 @@ def mtp_mixer(c: ConfigKeys, layers: Sourced) -> str:
     return last
 
 
-mtp_rows = partial(
+_mtp_rows = partial(
     tensors.mtp_as_layers,
     norms=("enorm", "hnorm", "transformer.shared_head.norm"),
     head="transformer.shared_head.output",
 )
 
 
-def moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield stacked experts, gate, up and down apart; the shared expert is beside the block."""
     router = tensors.Module("moe", "router")
     experts = tensors.Module("moe", "experts")
@@ -347,7 +347,7 @@ def moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
         yield shared.tensor(name, shared_matrix, "shared_width")
 
 
-def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
+def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the perception encoder.
 
     It is a ViT with learned and rotary positions and a scale on each half of a layer; two strided
@@ -380,14 +380,14 @@ def vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         image_size=keys.size("image_size"),
         positions=vision.grid_positions(keys),
         merge=4,
-        projector=projector(c, hidden.value, text["hidden_size"]),
+        projector=_projector(c, hidden.value, text["hidden_size"]),
     )
     dim = tower["head_dim"]
     rope = draft(s.Rope, theta=vision.rope_theta(keys), rotary_dim=dim, interleaved=True)
     return tower.replace(rope=rope)
 
 
-def projector(c: ConfigKeys, hidden: int, width: Sourced) -> list[Draft]:
+def _projector(c: ConfigKeys, hidden: int, width: Sourced) -> list[Draft]:
     """Read the two convolutions (as matrices over 3 x 3 patches) and the matrix."""
 
     def times(factor: int) -> Sourced:
@@ -403,7 +403,7 @@ def projector(c: ConfigKeys, hidden: int, width: Sourced) -> list[Draft]:
     ]
 
 
-def packed_attention(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _packed_attention(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield attention as torch's MultiheadAttention stores it."""
     module = tensors.Module("attn", "attention")
     width = a.heads * a.head_dim
@@ -414,7 +414,7 @@ def packed_attention(a: s.Attention, hidden: int) -> Iterator[tensors.BlockTenso
     yield from module.linear("out_proj", hidden, width, bias=True)
 
 
-def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the perception encoder and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
@@ -428,7 +428,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         tower,
         layer=layer,
         norms=("ln_1", "ln_2"),
-        attention=packed_attention,
+        attention=_packed_attention,
         ffn=tensors.dense_parts("mlp", up="c_fc", down="c_proj"),
     )
 
@@ -451,7 +451,7 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.matrix_rows("vit_large_projector", last)
 
 
-STEP3P7_CONVERSION = tensors.Conversion(
+_STEP3P7_CONVERSION = tensors.Conversion(
     renames=(
         tensors.Rename(r"^vision_model\.", "model.vision_model."),
         tensors.Rename(r"^vit_large_projector\.", "model.multi_modal_projector."),
@@ -499,11 +499,11 @@ FAMILY = Family(
     ref=modeling("step3p7"),
     read=read,
     naming=tensors.Naming(
-        blocks={s.Attention: tensors.split_attention_parts(gate="g_proj"), s.MoE: moe_parts},
-        mtp=mtp_rows,
-        tower=tower_rows,
+        blocks={s.Attention: tensors.split_attention_parts(gate="g_proj"), s.MoE: _moe_parts},
+        mtp=_mtp_rows,
+        tower=_tower_rows,
     ),
-    conversions={"step3p7": STEP3P7_CONVERSION},
+    conversions={"step3p7": _STEP3P7_CONVERSION},
     defaults={
         "step3p7": {"projector_bias": False},
         "step3p5": {

@@ -11,7 +11,7 @@ from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
 
-KERNELS = (
+_KERNELS = (
     "add_out_norm autocast_kernel_dtype chunk_size chunkwise_kernel max_inference_chunksize mode"
     " norm_reduction_force_float32 return_last_states sequence_kernel step_kernel weight_mode eps"
     " inference_state_dtype"
@@ -21,7 +21,7 @@ KERNELS = (
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder. Raises ConfigError for an embedding of another width than the stream."""
-    c.ignore(*KERNELS, "tie_word_embeddings")
+    c.ignore(*_KERNELS, "tie_word_embeddings")
     hidden = c.size("hidden_size")
     width = c.size("embedding_dim", default=hidden).value
     if width != hidden.value:
@@ -29,7 +29,7 @@ def read(c: ConfigKeys) -> Draft:
     layers = blocks.every_layer(c, "linear", "num_blocks", "num_hidden_layers")
     bias = c.flag("use_bias")
     multiple = c.size("ffn_round_up_to_multiple_of")
-    width = rounded(c, "ffn_proj_factor", multiple.value)
+    width = _rounded(c, "ffn_proj_factor", multiple.value)
     inner = blocks.rms_norm(c, "norm_eps").replace(bias=bias)
     return blocks.decoder(
         c,
@@ -38,24 +38,24 @@ def read(c: ConfigKeys) -> Draft:
         head=draft(s.Head, softcap=c.number("output_logit_soft_cap")),
         norms={"rms": inner, "final": blocks.rms_norm(c, "norm_eps")},
         final_norm="final",
-        mixers={"linear": mlstm(c, bias)},
+        mixers={"linear": _mlstm(c, bias)},
         ffns={"dense": draft(s.Dense, width=width, activation="silu", bias=bias)},
         **blocks.layer_wiring(layers, "dense"),
     )
 
 
-def rounded(c: ConfigKeys, key: str, multiple: int) -> Sourced:
+def _rounded(c: ConfigKeys, key: str, multiple: int) -> Sourced:
     """Return hidden_size times a factor, rounded up to a multiple."""
     size = c.size("hidden_size").value * c.number(key).value
     steps = int((size + multiple - 1) // multiple)
     return derived(steps * multiple, f"hidden_size * {key}, rounded up to {multiple}")
 
 
-def mlstm(c: ConfigKeys, bias: Sourced) -> Draft:
+def _mlstm(c: ConfigKeys, bias: Sourced) -> Draft:
     """Read the mixer."""
     heads = c.size("num_heads")
-    keys = rounded(c, "qk_dim_factor", 64)
-    values = rounded(c, "v_dim_factor", 64)
+    keys = _rounded(c, "qk_dim_factor", 64)
+    values = _rounded(c, "v_dim_factor", 64)
     return draft(
         s.LinearAttention,
         variant="mlstm",
@@ -69,7 +69,7 @@ def mlstm(c: ConfigKeys, bias: Sourced) -> Draft:
     )
 
 
-def mlstm_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+def _mlstm_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the tensors of the mixer."""
     module = tensors.Module("mlstm_layer", "attention")
     keys, values = a.key_heads * a.key_head_dim, a.value_heads * a.value_head_dim
@@ -94,7 +94,7 @@ FAMILY = Family(
         final_norm="backbone.out_norm",
         norms=("norm_mlstm", "norm_ffn"),
         blocks={
-            s.LinearAttention: mlstm_parts,
+            s.LinearAttention: _mlstm_parts,
             s.Dense: tensors.dense_parts("ffn", "proj_up_gate", "proj_up", "proj_down"),
         },
     ),

@@ -104,6 +104,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 KINSHIP = {
+    ("cohere_compass", "qwen3_vl"),
     ("qwen3_next", "qwen2"),
     ("qwen3_vl", "qwen3"),
     ("qwen3_5", "qwen2"),

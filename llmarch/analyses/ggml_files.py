@@ -149,10 +149,10 @@ def fallback_type(name: str, row: int) -> str:
 
 def file_matrices(a: Architecture) -> Iterator[FileMatrix]:
     """Yield the matrices that are quantised, layer by layer; routers and vectors are not."""
-    vocabulary = a.vocab_size * a.embedding_width
-    yield FileMatrix("embedding", "embedding", a.embedding_width, vocabulary)
+    width = a.embedding_width
+    yield FileMatrix("embedding", "embedding", width, a.embedding_rows * width)
     if not a.embedding.tied:
-        yield FileMatrix("head", "head", a.embedding_width, vocabulary)
+        yield FileMatrix("head", "head", width, a.vocab_size * width)
     per_layer = a.embedding.per_layer
     if per_layer:
         row = len(a.layers) * per_layer.width

@@ -55,7 +55,7 @@ def count_parameters(a: Architecture) -> Parameters:
     encoders = {name: count_encoder(tower) for name, tower in a.towers.items()}
     counts.update(encoders)
 
-    embedding = a.vocab_size * a.embedding_width
+    embedding = a.embedding_rows * a.embedding_width
     head = counts["head"]
     active = active_counts.total()
     return Parameters(
@@ -74,7 +74,7 @@ def count_parameters(a: Architecture) -> Parameters:
 
 def _count_vocabulary_and_norms(a: Architecture) -> Counter[str]:
     """Count embedding, head, and the norms outside the layers."""
-    matrix = a.vocab_size * a.embedding_width
+    matrix = a.embedding_rows * a.embedding_width
     positions = (a.embedding.positions or 0) * a.hidden_size
     norms = _count_norms(a, [a.final_norm, a.embedding.norm])
     counts = Counter(

@@ -337,6 +337,7 @@ def shard_architecture(a: Architecture, parallel: Parallel) -> Architecture:
     return replace(
         a,
         vocab_size=-(-a.vocab_size // ranks),
+        embedding=replace(a.embedding, extra_rows=-(-a.embedding.extra_rows // ranks)),
         mixers=mixers,
         ffns=ffns,
         towers=towers,

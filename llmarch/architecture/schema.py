@@ -178,6 +178,9 @@ class Embedding(Strict):
     """Width of the table, where it is not that of the stream (OPT 350M): [vocab_size, width], with
     a matrix [hidden_size, width] after it and one [width, hidden_size] before the head, which is
     [vocab_size, width] too. None: hidden_size, and no such matrices."""
+    extra_rows: int = 0
+    """Rows of the table beyond the vocabulary: tokens that are read and never predicted, for which
+    the head has no rows. 0: none."""
     norm: str | None = None
     """Name in `norms` of a norm right after the embedding. None: none."""
     per_layer: PerLayerEmbedding | None = None
@@ -318,7 +321,7 @@ class Architecture(Strict):
     hidden_size: int
     """Width of the residual stream."""
     vocab_size: int
-    """Rows of the token embedding, padding rows included."""
+    """Rows of the token embedding, padding rows included but not `Embedding.extra_rows`."""
     context_length: int | None
     """Longest sequence in tokens that the config allows. None: the config does not say."""
     dtype: str | None
@@ -355,6 +358,11 @@ class Architecture(Strict):
     def embedding_width(self) -> int:
         """Return the width of the token embedding, in most models that of the stream."""
         return self.embedding.width or self.hidden_size
+
+    @property
+    def embedding_rows(self) -> int:
+        """Return the rows of the token embedding, in most models those of the head."""
+        return self.vocab_size + self.embedding.extra_rows
 
     def block(self, path: str) -> Mixer | FFN:
         """Return the block that a `Branch` names: `mixers.full` or `ffns.moe`."""

@@ -94,11 +94,13 @@ def _embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
     """Yield the embedding, learned positions, and per-layer embeddings."""
     width = a.hidden_size
     facts = ("vocab_size", "hidden_size")
+    if a.embedding.extra_rows:
+        facts = ("hidden_size", "embedding.extra_rows")
     if a.embedding.width:
         facts = ("vocab_size", "embedding.width")
     yield TensorRow(
         pattern=naming.prefix + naming.embedding,
-        shape=(a.vocab_size, a.embedding_width),
+        shape=(a.embedding_rows, a.embedding_width),
         axes=(),
         component="embedding",
         proves=facts,

@@ -176,6 +176,8 @@ def vocabulary_lines(a: Architecture) -> list[str]:
     embedding = a.embedding
     head = a.head
     words = [number(a.vocab_size)]
+    if embedding.extra_rows:
+        words.append(f"embedding of {number(a.embedding_rows)} rows")
     if embedding.scale:
         scale = round(embedding.scale, 4)
         words.append(f"embedding × {number(scale)}")

@@ -42,6 +42,7 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("gpt2", "embedding.position_offset", 2, {"absolute-positions-changed"}),
     ("gpt2", "embedding.sinusoidal", True, {"absolute-positions-changed"}),
     ("gpt2", "embedding.width", 512, {"embedding-width-changed"}),
+    ("qwen3-8b", "embedding.extra_rows", 8, {"extra-rows-changed"}),
     ("qwen3-8b", "embedding.norm", "rms", {"embedding-norm-changed"}),
     ("gemma3n-e2b", "embedding.per_layer.width", 128, {"per-layer-embedding-changed"}),
     ("gemma3n-e2b", "embedding.per_layer", None, {"per-layer-embedding-changed"}),

@@ -34,7 +34,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests/fixtures/model_types"
 DEPTH = 8
 DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth", "encoder_layers", "vt_num_hidden_layers")
-PARTS = ("text_config", "vision_config", "audio_config", "llm_config")
+PARTS = ("text_config", "vision_config", "audio_config", "llm_config", "attn_config", "ffn_config")
 # Keys that name tokens, dropout, training or output; they shape nothing (a row of each would only cost time).
 PASS = re.compile(r"(_token_id|_token_index|_ids?$|dropout|_pdrop|initializer|output_|use_cache|return_dict|chunk_size_feed|id2label|label2id|problem_type|"
                   r"transformers_version|architectures|dtype|_name_or_path|is_encoder_decoder|is_decoder|torchscript|pruned_heads|use_bfloat16|"
@@ -52,6 +52,12 @@ GIVEN = {
     "qwen2_vl": {"vision_config.hidden_size": 8192}, "qwen2_5_vl": {"vision_config.out_hidden_size": 8192},
     "qwen4_exp_text": {"head_dim": 128}, "vipllava": {"vision_config.num_hidden_layers": 12},
     "aya_vision": {"vision_config.num_attention_heads": 16},
+    "dbrx": {"attn_config.rope_theta": 500000.0},
+    "cohere_compass_text": {"num_hidden_layers": 8, "layer_types": ["sliding_attention", "full_attention"] * 4, "rope_parameters.full_attention": None,
+                            "rope_parameters.sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}, "logit_scale": 0.25},
+    "cohere_compass": {"text_config.num_hidden_layers": 8, "text_config.layer_types": ["sliding_attention", "full_attention"] * 4,
+                       "text_config.rope_parameters.full_attention": None, "vision_config.out_hidden_size": 8192,
+                       "text_config.rope_parameters.sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}},
 }
 # Where the reverse conversion is not what the Hub has: (pattern, replacement), as tests/oracle/make_fixtures.py
 PUBLISHED = {"gpt2": [(r"^transformer\.", "")], "bloom": [(r"^transformer\.", "")],

@@ -7,7 +7,7 @@ from ..schema import Conformer, ConvTower, Dense, Linear, Tower
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact, no_number, not_in_panel
+from .fact import DETAIL, LEAD, ChangeRule, Fact, counted, no_number, not_in_panel
 from .feed_forward import sparsity_words
 from .norms import eps
 
@@ -113,13 +113,6 @@ def _stage_sizes(stages: tuple[tuple[object, ...], ...]) -> str:
     if sizes == ["1"]:
         return "1 block"
     return f"{listed} blocks"
-
-
-def _counted(count: int) -> str | None:
-    """Return a number, None for 0."""
-    if count == 0:
-        return None
-    return number(count)
 
 
 def _repeated(count: int) -> str | None:
@@ -249,7 +242,7 @@ FACTS = (
         "outer norms",
         _SHAPE,
         _VIT,
-        words=_counted,
+        words=counted,
         unit="norms",
         panel=not_in_panel,
     ),
@@ -296,7 +289,7 @@ FACTS = (
         "learned positions",
         _SHAPE,
         _VIT,
-        words=_counted,
+        words=counted,
         unit="rows",
     ),
     Fact("towers.*.position_axes", _SECTION, "learned positions", _SHAPE, _VIT, words=None),
@@ -371,7 +364,7 @@ FACTS = (
         "right context",
         _COMPUTATION,
         _AUDIO,
-        words=_counted,
+        words=counted,
         unit="frames",
         panel=not_in_panel,
     ),
@@ -400,7 +393,7 @@ FACTS = (
         "tokens of its own",
         _SHAPE,
         (Conformer, ConvTower),
-        words=_counted,
+        words=counted,
     ),
     Fact("towers.*.stem", _SECTION, "stem channels", _SHAPE, _CONVOLUTIONAL),
     Fact(

@@ -77,6 +77,13 @@ def plain_or_unknown(value: Any) -> str:
     return plain(value) or "unknown"
 
 
+def counted(count: int) -> str | None:
+    """Return a number, None for 0."""
+    if count == 0:
+        return None
+    return number(count)
+
+
 def not_in_panel(value: Any) -> None:
     """Return None for every value: a figure says it in another place than the panel's values."""
 

@@ -6,7 +6,7 @@ from ...views.numbers import number, plural
 from ..schema import MTP, Embedding, Head, Other
 from ..wording.model import head_word
 from ..wording.names import name_title
-from .fact import DETAIL, LEAD, ChangeRule, Fact
+from .fact import DETAIL, LEAD, ChangeRule, Fact, counted, no_number
 
 PER_LAYER_EMBEDDING = ChangeRule(
     "per-layer-embedding-changed",
@@ -171,6 +171,21 @@ FACTS = (
             "stream are missing or left over.",
         ),
         unit="channels",
+        rank=DETAIL,
+    ),
+    Fact(
+        "embedding.extra_rows",
+        "Size",
+        "rows beyond the vocabulary",
+        ChangeRule(
+            "extra-rows-changed",
+            "weights",
+            "rows beyond the vocabulary changed",
+            "The embedding has a different number of rows for tokens that are never predicted.",
+        ),
+        words=counted,
+        number=no_number,
+        unit="rows",
         rank=DETAIL,
     ),
     Fact(

@@ -252,7 +252,7 @@ def cross_paths(a: Architecture) -> list[str]:
 def embedding_box(a: Architecture) -> Box:
     """Return the token embedding with what is added to it."""
     e = a.embedding
-    rows, width = number(a.vocab_size), number(a.hidden_size)
+    rows, width = number(a.embedding_rows), number(a.hidden_size)
     lines = [f"{rows} × {width}"]
     if e.positions:
         positions = number(e.positions)

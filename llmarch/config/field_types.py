@@ -49,8 +49,9 @@ USUAL_TYPES = {
     gating
     """,
     "dn": """
-    attn_config audio_config compress_rates id2label label2id rope_parameters rope_scaling
-    text_config vision_config
+    attn_config audio_config audio_encoder_config compress_rates depth_decoder_config
+    ffn_config id2label label2id rope_parameters rope_scaling text_config vision_config
+    vocabulary_map vq_config
     """,
     "f": """
     adapter_layer_norm_eps altup_coef_clip attn_scale downsample_ratio embedding_fraction eps
@@ -103,17 +104,17 @@ USUAL_TYPES = {
     max_window_layers moe_intermediate_size moe_num_experts moe_num_shared_experts
     moe_shared_expert_intermediate_size moe_top_k moe_topk n_ctx n_embd n_group n_groups
     n_head n_heads n_layer n_layers n_positions n_routed_experts n_shared_experts
-    no_rope_layer_interval num_attention_groups num_attention_heads num_dense_layers
-    num_experts num_experts_per_tok num_heads num_hidden_layers num_kv_shared_layers
-    num_layers num_local_experts num_mtp_layers num_nextn_predict_layers num_shared_experts
-    o_groups o_lora_rank original_max_position_embeddings prefix_dense_sliding_window_pattern
-    projection_dim projector_hidden_size qk_nope_head_dim qk_rope_head_dim
-    query_pre_attn_scalar rescale_every rotary_dim scale_factor share_expert_dim
-    share_expert_dims shared_expert_intermediate_size shared_intermediate_size
-    short_conv_kernel_size spatial_merge_size spatial_pool_stride ssm_state_size state_size
-    topk_group v_head_dim video_end_token_id video_seq_length video_start_token_id
-    video_token_id video_token_index vision_end_token_id vision_start_token_id vocab_size
-    vocab_size_per_layer_input window_size zero_expert_num
+    no_rope_layer_interval num_attention_groups num_attention_heads num_codebooks
+    num_dense_layers num_experts num_experts_per_tok num_heads num_hidden_layers
+    num_kv_shared_layers num_layers num_local_experts num_mtp_layers num_nextn_predict_layers
+    num_shared_experts o_groups o_lora_rank original_max_position_embeddings
+    prefix_dense_sliding_window_pattern projection_dim projector_hidden_size qk_nope_head_dim
+    qk_rope_head_dim query_pre_attn_scalar rescale_every rotary_dim scale_factor
+    share_expert_dim share_expert_dims shared_expert_intermediate_size
+    shared_intermediate_size short_conv_kernel_size spatial_merge_size spatial_pool_stride
+    ssm_state_size state_size topk_group v_head_dim video_end_token_id video_seq_length
+    video_start_token_id video_token_id video_token_index vision_end_token_id
+    vision_start_token_id vocab_size vocab_size_per_layer_input window_size zero_expert_num
     """,
     "il": """
     vision_feature_layer vision_feature_layers
@@ -122,14 +123,14 @@ USUAL_TYPES = {
     eos_token_id
     """,
     "in": """
-    attention_hidden_size audio_soft_tokens_per_image audio_token_id boa_token_id boi_token_id
-    bos_token_id dim_model_base embedding_dim eoa_token_id eoa_token_index eod_token_id
-    eoi_token_id lru_width mamba_chunk_size mamba_d_ssm mamba_expand mamba_n_groups
-    mamba_n_heads mm_tokens_per_image moe_k moe_latent_size moe_layer_end_index
-    moe_layer_interval moe_layer_start_index n_inner num_blocks num_key_value_heads
-    num_kv_heads num_ln_in_parallel_attn num_logits_to_keep num_sliding_attention_heads
-    pad_token_id prefix_dense_intermediate_size pretraining_tp projection_hidden_size
-    q_lora_rank qk_head_dim sep_token_id sliding_window top_k_experts
+    attention_hidden_size audio_soft_tokens_per_image audio_token_id audio_vocab_size
+    boa_token_id boi_token_id bos_token_id dim_model_base embedding_dim eoa_token_id
+    eoa_token_index eod_token_id eoi_token_id lru_width mamba_chunk_size mamba_d_ssm
+    mamba_expand mamba_n_groups mamba_n_heads mm_tokens_per_image moe_k moe_latent_size
+    moe_layer_end_index moe_layer_interval moe_layer_start_index n_inner num_blocks
+    num_key_value_heads num_kv_heads num_ln_in_parallel_attn num_logits_to_keep
+    num_sliding_attention_heads pad_token_id prefix_dense_intermediate_size pretraining_tp
+    projection_hidden_size q_lora_rank qk_head_dim sep_token_id sliding_window top_k_experts
     vision_soft_tokens_per_image word_embed_proj_dim
     """,
     "ins": """
@@ -146,7 +147,7 @@ USUAL_TYPES = {
     ssm_multipliers swiglu_limits swiglu_limits_shared time_step_limit
     """,
     "ns": """
-    activation position_embedding_type problem_type summary_activation
+    activation pooling position_embedding_type problem_type summary_activation
     """,
     "s": """
     activation_function afn autocast_kernel_dtype chunkwise_kernel expert_selection_fn
@@ -294,6 +295,19 @@ FIELDS = {
     id2label image_token_id is_encoder_decoder label2id output_hidden_states problem_type
     return_dict text_config tie_word_embeddings vision_config
     """,
+    "cohere_compass": """
+    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict text_config tie_word_embeddings
+    video_token_id vision_config vision_end_token_id vision_start_token_id
+    """,
+    "cohere_compass_text": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
+    is_encoder_decoder label2id layer_norm_eps layer_types logit_scale=fn
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    output_hidden_states pad_token_id pooling problem_type return_dict rope_parameters
+    rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
+    """,
     "ctrl": """
     architectures bos_token_id chunk_size_feed_forward dff embd_pdrop eos_token_id hidden_size
     id2label initializer_range is_encoder_decoder label2id layer_norm_epsilon
@@ -308,6 +322,14 @@ FIELDS = {
     num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
     pad_token_id pretraining_tp=i problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling sliding_window=i tie_word_embeddings use_cache vocab_size
+    """,
+    "dbrx": """
+    architectures attn_config bos_token_id chunk_size_feed_forward d_model=in emb_pdrop=fn
+    eos_token_id ffn_config hidden_size=in id2label initializer_range is_encoder_decoder
+    label2id max_position_embeddings=in max_seq_len=in n_heads=in n_layers=in
+    num_attention_heads=in num_hidden_layers=in output_hidden_states output_router_logits=bn
+    pad_token_id problem_type resid_pdrop=fn return_dict rope_parameters rope_scaling
+    tie_word_embeddings use_cache vocab_size
     """,
     "deepseek_v2": """
     architectures attention_bias attention_dropout=fn bos_token_id chunk_size_feed_forward
@@ -380,6 +402,18 @@ FIELDS = {
     output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling routed_scaling_factor sliding_window tie_word_embeddings topk_group=in
     use_cache vocab_size
+    """,
+    "emu3": """
+    architectures chunk_size_feed_forward id2label is_encoder_decoder label2id
+    output_hidden_states problem_type return_dict text_config tie_word_embeddings
+    vocabulary_map vq_config
+    """,
+    "emu3_text_model": """
+    architectures attention_dropout bos_token_id=i chunk_size_feed_forward eos_token_id
+    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
+    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    output_hidden_states pad_token_id=i problem_type return_dict rms_norm_eps rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "ernie4_5": """
     architectures bos_token_id chunk_size_feed_forward eos_token_id head_dim=in hidden_act
@@ -1173,6 +1207,14 @@ FIELDS = {
     output_hidden_states output_router_logits pad_token_id problem_type return_dict
     rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
     router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
+    """,
+    "moshi": """
+    architectures attention_dropout audio_encoder_config audio_vocab_size bos_token_id
+    chunk_size_feed_forward depth_decoder_config eos_token_id ffn_dim head_dim=in hidden_act
+    hidden_size id2label initializer_range is_encoder_decoder label2id max_position_embeddings
+    num_attention_heads num_codebooks num_hidden_layers num_key_value_heads
+    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
+    rope_scaling sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
     "mpt": """
     architectures attn_config bos_token_id chunk_size_feed_forward d_model emb_pdrop

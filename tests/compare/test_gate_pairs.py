@@ -39,6 +39,7 @@ NOT_RUN = "the oracle runs no images and no sounds"
 NOT_REACHED = "at the sizes and values of the oracle it makes no difference that counts"
 VLLM = "the published code and vLLM obey it, transformers does not"
 ROUNDING = "the same sums in another order: what differs is their rounding"
+CACHED = "the class obeys it in its cache alone, which the oracle does not fill"
 BY_HEADERS = "the tie flags of wrapper and part disagree; the stored head decides"
 
 DIFFERENCES: dict[tuple[str, str], str] = {
@@ -70,6 +71,11 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("ministral3", "rope_parameters.beta_fast"): NOT_REACHED,
     ("ministral3", "rope_parameters.beta_slow"): NOT_REACHED,
     ("mpt", "attn_config.alibi_bias_max"): VLLM,
+    ("dbrx", "attn_config.rope_theta"): VLLM,
+    ("dbrx", "ffn_config.moe_normalize_expert_weights"): NOT_REACHED,
+    ("emu3", "tie_word_embeddings"): CONTRADICTION,
+    ("moshi", "sliding_window"): CACHED,
+    ("moshi", "rms_norm_eps"): NOT_REACHED,
     ("aya_vision", "text_config.logit_scale"): VLLM,
     ("cohere2_vision", "text_config.logit_scale"): VLLM,
     **{
@@ -87,6 +93,7 @@ NOT_TOLD: dict[tuple[str, str], str] = {
     ("mamba2", "chunk_size"): ROUNDING,
     ("rwkv", "rescale_every"): ROUNDING,
     ("minimax", "block_size"): "it shapes tables of constants that no published file holds",
+    ("dbrx", "rope_parameters.rope_theta"): VLLM,
     ("internvl", "tie_word_embeddings"): BY_HEADERS,
     ("lighton_ocr", "tie_word_embeddings"): BY_HEADERS,
     ("deepseek_vl", "tie_word_embeddings"): BY_HEADERS,

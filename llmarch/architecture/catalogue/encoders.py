@@ -7,7 +7,7 @@ from ..schema import Conformer, ConvTower, Dense, Linear, Tower
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
-from .fact import DETAIL, LEAD, ChangeRule, Fact, counted, no_number, not_in_panel
+from .fact import DETAIL, LEAD, ChangeRule, Fact, count_or_none, no_number, not_in_panel
 from .feed_forward import sparsity_words
 from .norms import eps
 
@@ -242,7 +242,7 @@ FACTS = (
         "outer norms",
         _SHAPE,
         _VIT,
-        words=counted,
+        words=count_or_none,
         unit="norms",
         panel=not_in_panel,
     ),
@@ -289,7 +289,7 @@ FACTS = (
         "learned positions",
         _SHAPE,
         _VIT,
-        words=counted,
+        words=count_or_none,
         unit="rows",
     ),
     Fact("towers.*.position_axes", _SECTION, "learned positions", _SHAPE, _VIT, words=None),
@@ -364,7 +364,7 @@ FACTS = (
         "right context",
         _COMPUTATION,
         _AUDIO,
-        words=counted,
+        words=count_or_none,
         unit="frames",
         panel=not_in_panel,
     ),
@@ -393,7 +393,7 @@ FACTS = (
         "tokens of its own",
         _SHAPE,
         (Conformer, ConvTower),
-        words=counted,
+        words=count_or_none,
     ),
     Fact("towers.*.stem", _SECTION, "stem channels", _SHAPE, _CONVOLUTIONAL),
     Fact(

@@ -77,7 +77,7 @@ def plain_or_unknown(value: Any) -> str:
     return plain(value) or "unknown"
 
 
-def counted(count: int) -> str | None:
+def count_or_none(count: int) -> str | None:
     """Return a number, None for 0."""
     if count == 0:
         return None

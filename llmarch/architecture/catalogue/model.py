@@ -6,7 +6,7 @@ from ...views.numbers import number, plural
 from ..schema import MTP, Embedding, Head, Other
 from ..wording.model import head_word
 from ..wording.names import name_title
-from .fact import DETAIL, LEAD, ChangeRule, Fact, counted, no_number
+from .fact import DETAIL, LEAD, ChangeRule, Fact, count_or_none, no_number
 
 PER_LAYER_EMBEDDING = ChangeRule(
     "per-layer-embedding-changed",
@@ -183,7 +183,7 @@ FACTS = (
             "rows beyond the vocabulary changed",
             "The embedding has a different number of rows for tokens that are never predicted.",
         ),
-        words=counted,
+        words=count_or_none,
         number=no_number,
         unit="rows",
         rank=DETAIL,

@@ -10,7 +10,7 @@ from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, draft
 from ..vocabulary import ConfigKeys, Family, modeling
-from .qwen3_vl import VISION, several_axes, tower_rows, wrapper
+from .qwen3_vl import VISION, tower_rows, wrapper
 
 
 def read(c: ConfigKeys) -> Draft:

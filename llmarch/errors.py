@@ -41,6 +41,10 @@ class UnknownReference(LlmarchError):
     """A reference that names nothing: unknown alias, ambiguous name, no such path."""
 
 
+class ConditionError(LlmarchError):
+    """A condition over facts that cannot be read, or that names what no model has."""
+
+
 class ConfigError(LlmarchError):
     """A config that cannot be read as an architecture: broken JSON, missing key, wrong type."""
 

@@ -12,6 +12,8 @@ from llmarch.checkpoint.reading import read_model
 from llmarch.sources import specs
 from llmarch.views.bundled import index_entry
 
+COMPACT = (",", ":")
+"""Separators without blanks: every start of the program reads the index."""
 FOLDER = Path(__file__).parent.parent / "specs"
 
 
@@ -25,7 +27,7 @@ def index() -> str:
                 spec, read_model(specs.from_document(spec, text=spec["alias"], file=path))
             )
     lines = (
-        f"{json.dumps(alias)}: {json.dumps(model, ensure_ascii=False)}"
+        f"{json.dumps(alias)}:{json.dumps(model, ensure_ascii=False, separators=COMPACT)}"
         for alias, model in models.items()
     )
     return '{"models": {\n' + ",\n".join(lines) + "\n}}\n"

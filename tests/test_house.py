@@ -32,6 +32,7 @@ PLUGS = {
     "comparison": "renderers/",
     "memory": "renderers/",
     "table": "renderers/",
+    "listing": "renderers/",
     "rules": "renderers/",
 }
 """Names that several files of one folder share because they are its interface."""

@@ -83,7 +83,7 @@ Refresh = Annotated[
 
 def write(
     format: Format,
-    kind: Literal["sheet", "comparison", "table", "memory"],
+    kind: Literal["sheet", "comparison", "table", "listing", "memory"],
     view: Callable[[], Any],
     document: Callable[[], Any],
 ) -> None:

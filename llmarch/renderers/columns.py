@@ -186,6 +186,47 @@ def table_lines(t: Table, width: int) -> list[Line]:
     return min(laid_out, key=len)
 
 
+def column_widths(t: Table) -> list[int]:
+    """Return the width of each column's widest cell, its name among them."""
+    return [max(map(cell_len, cells)) for cells in zip(t.columns, *t.rows, strict=True)]
+
+
+def fitting_columns(t: Table, width: int) -> int:
+    """Return how many columns have room beside each other, from the first, which always is shown.
+
+    t: the table, with one line in each cell.
+    width: the columns of the output.
+    """
+    taken = -GAP_BELOW
+    fitting = 0
+    for column in column_widths(t):
+        taken += GAP_BELOW + column
+        if taken > width:
+            break
+        fitting += 1
+    return max(fitting, 1)
+
+
+def listing_lines(t: Table, kept: int) -> list[str]:
+    """Return a line for the names of columns and for each row.
+
+    t: the table, with one line in each cell.
+    kept: how many columns are shown.
+    """
+    widths = column_widths(t)[:kept]
+    lines: list[str] = []
+    for row in (t.columns, *t.rows):
+        padded = map(padded_cell, row, widths)
+        line = (" " * GAP_BELOW).join(padded)
+        lines.append(line.rstrip())
+    return lines
+
+
+def padded_cell(cell: str, width: int) -> str:
+    """Return a cell with blanks behind it, so that it is as wide as its column."""
+    return cell + " " * (width - cell_len(cell))
+
+
 def shared_widths(
     measures: Sequence[Measure], floors: Sequence[int], room: int
 ) -> list[int] | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import printable
-from ..views.documents import Comparison, Sheet, Table
+from ..views.documents import Comparison, Listing, Sheet, Table
 from .cleaning import clean_lines
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ def table(t: Table) -> str:
         section = t.sections.get(i, "")
         body.append([section, *row])
     return rows(["", *t.columns], body)
+
+
+def listing(items: Listing) -> str:
+    """Return a list of models as a table with all its columns."""
+    return table(items.table)
 
 
 def heading(level: int, title: str) -> str:

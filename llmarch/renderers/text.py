@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from ..views.documents import ABSENT, Command, Comparison, Sheet, Strip, Table
-from .cleaning import clean_lines
-from .columns import spans, table_lines, text_lines
+from ..views.documents import ABSENT, Command, Comparison, Listing, Sheet, Strip, Table
+from .cleaning import clean, clean_lines
+from .columns import fitting_columns, listing_lines, spans, table_lines, text_lines
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
@@ -265,6 +265,31 @@ def table(t: Table, out: Out | None = None) -> None:
             line.append(part, "dim" if part == ABSENT else ROLE_STYLES.get(role))
         lines.append(line)
     out.show(Text("\n").join(lines))
+
+
+def listing(items: Listing) -> None:
+    """Print a line for each row. A terminal shows as many columns as fit, and says which do not.
+
+    What is not a terminal gets all columns, unless COLUMNS says how wide it is.
+    """
+    t = items.table
+    cleaned = Table([*map(clean, t.columns)], [[*map(clean, row)] for row in t.rows])
+    out = console()
+    room = out.width - LEFT_MARGIN
+    kept = len(cleaned.columns)
+    if items.may_shorten and (out.is_terminal or os.environ.get("COLUMNS")):
+        kept = fitting_columns(cleaned, room)
+    lines = listing_lines(cleaned, kept)
+    if not out.is_terminal:
+        out.write_lines(lines)
+    else:
+        head, *rows = map(Text, lines)
+        head.stylize("bold")
+        out.show_lines([head, *rows])
+    left_out = cleaned.columns[kept:]
+    if left_out:
+        words = f"too narrow for {', '.join(left_out)}; --columns chooses"
+        out.show(text(words, "dim"))
 
 
 def split(t: Table, width: int) -> Iterable[Table]:

@@ -1,99 +1,15 @@
-"""The bundled models with their main facts, and the entries of specs/index.json."""
+"""The entries of specs/index.json: the main facts of each bundled model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.layers import mixer_names
-from ..errors import UnknownReference
-from . import numbers
-from .documents import Table
 
 if TYPE_CHECKING:
     from ..architecture.schema import Architecture, Mixer
     from ..checkpoint.reading import Reading
-
-SEARCHED = ("alias", "name", "family", "repo_id")
-"""The keys of an index entry that a text filter looks into."""
-
-
-def select_models(
-    catalog: Mapping[str, Mapping[str, Any]],
-    text: str | None = None,
-    attention: str | None = None,
-    moe: bool | None = None,
-) -> list[dict[str, Any]]:
-    """Return the models that pass every filter, by family, model type and size.
-
-    catalog: index entries by alias.
-    text: what an entry's alias, name, family or repository contains; case does not matter.
-    attention: a kind of attention; raises UnknownReference where no model has it.
-    moe: whether the model is a mixture of experts.
-    """
-    models: list[dict[str, Any]] = []
-    for alias, facts in catalog.items():
-        models.append({"alias": alias, **facts})
-    if attention is not None:
-        models = with_attention(models, attention.lower())
-    if moe is not None:
-        models = [m for m in models if m["moe"] is moe]
-    if text is not None:
-        wanted = text.lower()
-        models = [m for m in models if has_text(m, wanted)]
-    return sorted(models, key=itemgetter("family", "model_type", "total"))
-
-
-def with_attention(models: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """Return the models with a kind of attention. Raises UnknownReference where none has it."""
-    found = [m for m in models if kind in m["attention"]]
-    if not found:
-        kinds = sorted({known for m in models for known in m["attention"]})
-        message = f"no bundled model has {kind!r} attention"
-        raise UnknownReference(message, f"Known: {', '.join(kinds)}.")
-    return found
-
-
-def has_text(model: Mapping[str, Any], text: str) -> bool:
-    """Return whether a searched key of an entry contains the text, which is in lower case."""
-    values = [str(model[key]) for key in SEARCHED]
-    return any(text in value.lower() for value in values)
-
-
-def model_table(models: list[dict[str, Any]]) -> Table:
-    """Return the table of `llmarch list`."""
-    columns = ["alias", "family", "year", "parameters", "layers", "context", "config"]
-    rows = [model_row(model) for model in models]
-    return Table(columns, rows)
-
-
-def model_row(m: Mapping[str, Any]) -> list[str]:
-    """Return the cells of one index entry."""
-    released = m["released"] or ""
-    size = numbers.count(m["total"])
-    if m["active"] != m["total"] - m["vision"]:
-        active = numbers.count(m["active"])
-        size += f" · {active} active"
-    context = "?"
-    if m["context"]:
-        context = numbers.context(m["context"])
-        mark = m["uncertain"].get("context_length")
-        if mark:
-            context += f" ({mark})"
-    return [
-        m["alias"],
-        m["family"],
-        released[:4],
-        size,
-        "\n".join(m["recipe"]),
-        context,
-        CONFIG_WORDS.get(m["config"], ""),
-    ]
-
-
-CONFIG_WORDS = {"reconstructed": "reconstructed", "stand-in": "stand-in"}
-"""Words for the states of configs that are not copies of the published ones."""
 
 
 def config_state(provenance: Mapping[str, Any]) -> str:
@@ -119,6 +35,7 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
         "name": spec["name"],
         "repo_id": spec["repo_id"],
         "also": spec["also"],
+        "organization": spec["organization"],
         "released": spec["released"],
         "family": a.family,
         "model_type": a.model_type,
@@ -128,6 +45,7 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
         "active": p.active,
         "vision": p.vision,
         "context": a.context_length,
+        "layers": len(a.layers),
         "config": config_state(spec["provenance"]),
         "uncertain": marked_facts(reading.evidence),
         "recipe": [f"{n} × {word}" for n, word in recipe(a)],

@@ -41,6 +41,16 @@ class Table(Frozen):
 
 
 @frozen
+class Listing(Frozen):
+    """A table with one line for each row, however wide it is; no cell has several lines."""
+
+    table: Table
+    """Columns from the most important one."""
+    may_shorten: bool = False
+    """Whether a terminal that is too narrow may leave out the last columns, and say so."""
+
+
+@frozen
 class Strip(Frozen):
     """The layers of one model, one symbol each."""
 

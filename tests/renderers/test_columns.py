@@ -23,8 +23,6 @@ from llmarch.compare.policy import Policy
 from llmarch.compare.report import Report, change_text
 from llmarch.renderers import text
 from llmarch.renderers.columns import spans, table_lines, text_lines
-from llmarch.sources.aliases import bundled_models
-from llmarch.views import bundled
 from llmarch.views.documents import ABSENT, Table
 
 WIDTHS = (40, 60, 80, 120, 200)
@@ -157,17 +155,6 @@ def test_every_cell_of_a_command_is_printed(command: str, tables: list[Table], r
         fits(output, width, tuple(commands_in(tables)))
         assert tables
         assert missing(output, {cell for t in tables for cell in cells_of(t)}) == [], width
-
-
-def test_every_cell_of_list_is_printed(printed: Any) -> None:
-    """The longest aliases, with all that the list says of them."""
-    models = bundled.select_models(bundled_models(), None, None, None)
-    longest = sorted(models, key=lambda m: -len(m["alias"]))[:10]
-    t = bundled.model_table(longest)
-    for width in WIDTHS:
-        output = printed(lambda: text.table(t), width)
-        fits(output, width)
-        assert missing(output, set(cells_of(t))) == [], width
 
 
 def test_every_tensor_of_a_header_is_printed(printed: Any) -> None:

@@ -10,8 +10,6 @@ import pytest
 
 import llmarch
 from llmarch.renderers import text
-from llmarch.sources.aliases import bundled_models
-from llmarch.views import bundled
 from llmarch.views.comparison import compare
 from llmarch.views.documents import Table
 
@@ -27,7 +25,6 @@ NUMBERS = Table(
 def tables() -> dict[str, Table]:
     found = {
         "numbers": NUMBERS,
-        "list": bundled.model_table(bundled.select_models(bundled_models(), None, None, None)),
     }
     for models in (*PAIRS, MATRIX):
         readings = [llmarch.load(alias) for alias in models.split()]
@@ -45,7 +42,7 @@ def characters(*texts: str) -> Counter[str]:
     return Counter("".join("".join(texts).split()))
 
 
-@pytest.mark.parametrize("name", ["numbers", "list", *PAIRS, MATRIX])
+@pytest.mark.parametrize("name", ["numbers", *PAIRS, MATRIX])
 def test_nothing_is_cut(name: str) -> None:
     t = tables()[name]
     cells = [cell for row in t.rows for cell in row]

@@ -135,8 +135,15 @@ class Observation(Frozen):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings of the source and of the inference."""
-        return (*self.raw.findings, *self.observed.findings)
+        """Return the findings of the source and of the inference.
+
+        A tensor that only the index lists may be one that the model needs: no template tells.
+        """
+        of_source = [
+            replace(f, severity="weights") if f.rule == "index-tensor-missing" else f
+            for f in self.raw.findings
+        ]
+        return (*of_source, *self.observed.findings)
 
 
 def read_or_infer(raw: RawModel, *, config_suffices: bool = False) -> Reading | Observation:

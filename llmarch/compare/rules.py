@@ -262,7 +262,9 @@ FINDING_RULES = (
         None,
         "weights",
         "the index lists tensors that no file holds",
-        "Loaders that follow the index fail.",
+        "Engines read the files that the index names, not the tensors: where the architecture has"
+        " such a tensor it is missing (tensor-missing), else they load without a word. Weights"
+        " where no family tells whether it is needed.",
     ),
     Rule(
         "index-wrong-shard",
@@ -292,7 +294,8 @@ FINDING_RULES = (
         None,
         "weights",
         "a tensor is stored in two files",
-        "Loaders differ in which copy they load. Often a file of an older upload was left behind.",
+        "Loaders differ in which copy they load. Often a file of an older upload was left behind."
+        " Copies in one form load; whether they hold the same values no header tells (info).",
     ),
     Rule(
         "headers-not-cached",

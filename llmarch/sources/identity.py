@@ -61,3 +61,20 @@ def content_id(data: bytes) -> str:
         return f"sha256:{pointer['oid'].decode()} size:{int(pointer['size'])}"
     blob = sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
     return f"git:{blob} sha256:{sha256(data).hexdigest()} size:{len(data)}"
+
+
+def is_content_of(data: bytes, identity: str) -> bool:
+    """Return whether nothing that identifies a file's content denies that it is `data`.
+
+    identity: as in `RawModel.file_ids`; empty if nothing is known.
+    """
+    size, *_ = [word for word in identity.split() if word.startswith("size:")] or [""]
+    if size and size != f"size:{len(data)}":
+        return False
+    blob = sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    own = {"git": blob, "sha256": sha256(data).hexdigest()}
+    for word in identity.split():
+        kind, _, value = word.partition(":")
+        if kind in own and len(value) == len(own[kind]) and value != own[kind]:
+            return False
+    return True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from posixpath import normpath
 from typing import Any, cast
 
+from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding
 from ..errors import ConfigError, printable
 from .file_names import is_safe_name
@@ -13,6 +15,20 @@ from .strict_json import parse_object, repeated_keys, type_name
 
 MAX_INDEX = 50_000_000
 """Bytes. The largest published index (Kimi K2) has 14 MB, and 25 times as much when parsed."""
+
+
+@frozen
+class IndexSummary(Frozen):
+    """What an index says, without the file of each tensor."""
+
+    file: str
+    """The name of the index."""
+    shards: frozenset[str]
+    """The files that it names."""
+    total_size: Any = None
+    """`metadata.total_size` as it stands there: bytes of all tensors, if it is right."""
+    findings: tuple[Finding, ...] = ()
+    """What is said of the file itself."""
 
 
 @dataclass
@@ -24,12 +40,18 @@ class ShardIndex:
     """Tensor name -> file name."""
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     findings: list[Finding] = field(default_factory=list[Finding])
-    """What the file states twice."""
+    """What is said of the file itself: keys that it states twice, paths in unusual spellings."""
 
     @cached_property
     def shards(self) -> frozenset[str]:
         """The files that the index names."""
         return frozenset(self.weight_map.values())
+
+    @property
+    def summary(self) -> IndexSummary:
+        """What the index says, without the file of each tensor."""
+        total_size = self.metadata.get("total_size")
+        return IndexSummary(self.file, self.shards, total_size, tuple(self.findings))
 
     @cached_property
     def tensors_by_file(self) -> dict[str, list[str]]:
@@ -65,8 +87,8 @@ def parse_index(data: bytes, *, file: str) -> ShardIndex:
     if not isinstance(metadata, dict):
         metadata = {}
     findings = repeated_keys(file, document, is_config=False)
-    index = ShardIndex(file, weight_map, cast(dict[str, Any], metadata), findings)
-    for shard in sorted(index.shards):
+    files: dict[str, str] = {}
+    for shard in sorted(set(weight_map.values())):
         if not is_safe_name(shard):
             raise ConfigError(
                 f"{shown}: weight_map names a file outside the repository: {printable(repr(shard))}"
@@ -75,4 +97,23 @@ def parse_index(data: bytes, *, file: str) -> ShardIndex:
             raise ConfigError(
                 f"{shown}: weight_map names {printable(shard)}, which is not a .safetensors file"
             )
-    return index
+        files[shard] = normpath(shard)
+    unusual = [shard for shard, path in files.items() if shard != path]
+    if unusual:
+        weight_map = {name: files[shard] for name, shard in weight_map.items()}
+        findings.append(_spelling_finding(shown, unusual[0], files[unusual[0]]))
+    return ShardIndex(file, weight_map, cast(dict[str, Any], metadata), findings)
+
+
+def is_shard_name(name: str) -> bool:
+    """Return whether a name is the path of a safetensors file within the repository."""
+    return is_safe_name(name) and name.endswith(".safetensors") and normpath(name) == name
+
+
+def _spelling_finding(index: str, shard: str, path: str) -> Finding:
+    """Return the finding about a path in an index that is spelled in an unusual way."""
+    message = (
+        f"{index} names {printable(shard)}: transformers opens {printable(path)}; vLLM compares"
+        " the spelling with the names in the folder, finds none that is equal and loads no weights"
+    )
+    return Finding(rule="weights-by-reader", path=index, message=message)

@@ -88,8 +88,8 @@ def open_folder(
     if index_file is not None:
         data = _read_bytes(path / index_file, index_file, MAX_INDEX)
         index = parse_index(data, file=index_file)
-    sets = decide_sets(weights, index, files)
-    if sets.files:
+    sets = decide_sets(weights, index.summary if index is not None else None, files)
+    if sets.files or index is not None:
         found = _read_headers(path, sets.files, progress or ignore_progress)
         stored = {*files, *found}
         merged = merge_sets(weights, sets, found, stored, index=index)

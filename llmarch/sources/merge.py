@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding, Severity
 from ..errors import printable
 from .file_names import SHARD
-from .index import ShardIndex
-from .raw import RawModel, RivalWeights, TensorTable, fold
-from .safetensors import Header
+from .index import IndexSummary, ShardIndex
+from .raw import DtypeShape, RawModel, RivalWeights, TensorTable, fold
+
+if TYPE_CHECKING:
+    from .safetensors import Header
 
 MAX_SHARDS = 10_000
 """Missing shards that are reported because the numbers of others imply them."""
@@ -27,17 +29,31 @@ class Merged:
     partial: bool = False
     """Whether a file that belongs to the checkpoint was not read."""
     header_bytes: int = 0
+    data_size: int = 0
+    """Bytes of the tensors in all files."""
+    comparison: ShardComparison = field(default_factory=lambda: ShardComparison())
+    """Where the files and the index disagree."""
     findings: list[Finding] = field(default_factory=list[Finding])
-    rival: RivalWeights | None = None
+    words: str = ""
+    """Which files they are, where there is another set."""
+    rival: Merged | None = None
     """A second set, which other engines read."""
 
     def add_to(self, model: RawModel) -> None:
         """Set the tensors of a model, and add the findings."""
         model.tensors = self.table
         model.partial = self.partial
-        model.rival = self.rival
         model.header_bytes = self.header_bytes
         model.findings += self.findings
+        rival = self.rival
+        if rival is not None:
+            model.rival = RivalWeights(rival.words, rival.table, rival.partial, rival.findings)
+
+    def compare(self, index: IndexSummary | None) -> None:
+        """Add the findings about files that were all read: where they and the index disagree."""
+        self.findings += _comparison_findings(self.comparison, index)
+        if index is not None and not self.partial:
+            self.findings += _total_size_findings(self.data_size, index)
 
 
 @frozen
@@ -50,11 +66,11 @@ class MissingFile(Frozen):
     """The rest of the sentence that begins with the file's name."""
 
 
-class _LocatedTensor(NamedTuple):
-    """A tensor and the file or files to name in a message."""
+class LocatedTensor(NamedTuple):
+    """A tensor and the files to name in a message."""
 
     name: str
-    location: str
+    files: tuple[str, ...]
 
 
 class _Mismatches(NamedTuple):
@@ -67,26 +83,46 @@ class _Mismatches(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Comparison:
+class ShardComparison:
     """Where the files and the index disagree."""
 
-    not_stored: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """Listed by the index, but stored in none of the files; located where the index lists them."""
-    misplaced: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """Stored in another file than the index lists."""
-    duplicates: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """Stored in two files."""
-    unlisted: list[_LocatedTensor] = field(default_factory=list[_LocatedTensor])
-    """In a file of the index, which does not list the tensor."""
-    excluded: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
-    """For each file the duplicates that are counted from another file."""
+    not_stored: list[LocatedTensor] = field(default_factory=list[LocatedTensor])
+    """Listed by the index, but stored in none of the files; with the file that the index names."""
+    misplaced: list[LocatedTensor] = field(default_factory=list[LocatedTensor])
+    """Stored in another file than the index names; with the two."""
+    duplicates: list[LocatedTensor] = field(default_factory=list[LocatedTensor])
+    """Stored in two files, with the same dtype and shape; first the file it is counted from."""
+    ambiguous: list[LocatedTensor] = field(default_factory=list[LocatedTensor])
+    """Stored in two files, with another dtype or shape; first the file it is counted from."""
+    unlisted: list[LocatedTensor] = field(default_factory=list[LocatedTensor])
+    """In a file of the index, which does not list the tensor; with that file."""
 
-    def add_duplicate(self, name: str, counted_from: str, file: str) -> None:
+
+class _Copies:
+    """The tensors that are stored in two files."""
+
+    def __init__(self, comparison: ShardComparison, headers: Sequence[Header]) -> None:
+        self._comparison = comparison
+        self._headers = {header.file: header for header in headers}
+        self._kinds: dict[str, dict[str, DtypeShape]] = {}
+        self.excluded: dict[str, set[str]] = {}
+        """For each file the tensors that are counted from another file."""
+
+    def add(self, name: str, counted_from: str, file: str) -> None:
         """Note a tensor that is stored in two files, and exclude the copy in `file`."""
-        duplicate = _LocatedTensor(name, f"{counted_from} and {file}")
-        self.duplicates.append(duplicate)
+        copy = LocatedTensor(name, (counted_from, file))
+        is_same = self._kind(name, counted_from) == self._kind(name, file)
+        found = self._comparison.duplicates if is_same else self._comparison.ambiguous
+        found.append(copy)
         excluded = self.excluded.setdefault(file, set())
         excluded.add(name)
+
+    def _kind(self, name: str, file: str) -> DtypeShape:
+        """Return the dtype and shape of a tensor in a file."""
+        if file not in self._kinds:
+            header = self._headers[file]
+            self._kinds[file] = dict(zip(header.names, header.kinds, strict=True))
+        return self._kinds[file][name]
 
 
 def merge(
@@ -107,9 +143,11 @@ def merge(
     missing = missing or {}
     merged = Merged(TensorTable(), partial=bool(missing))
     merged.header_bytes = sum(header.size for header in headers)
-    comparison = _compare(headers, index, missing)
+    merged.data_size = sum(header.data_size for header in headers)
+    copies = _Copies(merged.comparison, headers)
+    _compare(merged.comparison, copies, headers, index, missing)
     for header in headers:
-        excluded = comparison.excluded.get(header.file)
+        excluded = copies.excluded.get(header.file)
         if excluded is None:
             merged.table.take(header.table)
             continue
@@ -118,9 +156,7 @@ def merge(
                 merged.table.add(name, dtype, shape)
     merged.table.writer = _common_writer(headers)
     merged.findings += _missing_file_findings(missing)
-    merged.findings += _comparison_findings(comparison, index)
-    if index is not None and not merged.partial:
-        merged.findings += _total_size_findings(headers, index)
+    merged.compare(index.summary if index is not None else None)
     return merged
 
 
@@ -131,7 +167,10 @@ def _common_writer(headers: Sequence[Header]) -> str:
 
 
 def names_from_index(index: ShardIndex) -> Merged:
-    """Return the tensor names of an index without its shards; the table has no shapes."""
+    """Return the tensor names of an index without its shards; the table has no shapes.
+
+    An index that lists no tensor is whole: loaders find nothing by it.
+    """
     named = [(name, "", None) for name in index.weight_map]
     table = TensorTable.from_tensors(named)
     file = printable(index.file)
@@ -140,8 +179,13 @@ def names_from_index(index: ShardIndex) -> Merged:
         f"{file} lists {count} files, but none of them exists: "
         "only the names of the tensors are known"
     )
+    if count == 0:
+        message = (
+            f"{file} lists no tensor: transformers raises, and vLLM reads none of the files"
+            " beside it"
+        )
     finding = Finding(rule="shard-missing", path=file, message=message, severity="weights")
-    return Merged(table, partial=True, findings=[finding, *index.findings])
+    return Merged(table, partial=count > 0, findings=[finding, *index.findings])
 
 
 def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
@@ -172,34 +216,37 @@ def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
 
 
 def _compare(
-    headers: Sequence[Header], index: ShardIndex | None, missing: Mapping[str, MissingFile]
-) -> _Comparison:
+    comparison: ShardComparison,
+    copies: _Copies,
+    headers: Sequence[Header],
+    index: ShardIndex | None,
+    missing: Mapping[str, MissingFile],
+) -> None:
     """Compare the tensors that the files store with those that the index lists."""
     if index is None:
-        return _find_duplicates(headers)
-    comparison = _Comparison()
+        _find_duplicates(copies, headers)
+        return
     if _agrees(headers, index):
-        return comparison
+        return
     mismatches = _find_mismatches(headers, index)
     found: dict[str, str] = {}  # unexpected tensor that counts -> its file
     for name, file in mismatches.unexpected:
         listed_file = index.weight_map.get(name)
         if name in found:
-            comparison.add_duplicate(name, found[name], file)
+            copies.add(name, found[name], file)
         elif listed_file is None:
             found[name] = file
-            comparison.unlisted.append(_LocatedTensor(name, file))
+            comparison.unlisted.append(LocatedTensor(name, (file,)))
         elif name in mismatches.absent or listed_file in missing:
             found[name] = file
         else:
-            comparison.add_duplicate(name, listed_file, file)
+            copies.add(name, listed_file, file)
     for name, listed_file in mismatches.absent.items():
         if name in found:
-            location = f"{found[name]} instead of {listed_file}"
-            comparison.misplaced.append(_LocatedTensor(name, location))
+            misplaced = LocatedTensor(name, (found[name], listed_file))
+            comparison.misplaced.append(misplaced)
         else:
-            comparison.not_stored.append(_LocatedTensor(name, listed_file))
-    return comparison
+            comparison.not_stored.append(LocatedTensor(name, (listed_file,)))
 
 
 def _find_mismatches(headers: Sequence[Header], index: ShardIndex) -> _Mismatches:
@@ -232,17 +279,15 @@ def _agrees(headers: Sequence[Header], index: ShardIndex) -> bool:
     return True
 
 
-def _find_duplicates(headers: Sequence[Header]) -> _Comparison:
+def _find_duplicates(copies: _Copies, headers: Sequence[Header]) -> None:
     """Find the tensors that are stored twice: all that can be wrong without an index."""
-    comparison = _Comparison()
     first: dict[str, str] = {}
     for header in headers:
         file = header.file
         for name in header.names:
             counted_from = first.setdefault(name, file)
             if counted_from is not file:
-                comparison.add_duplicate(name, counted_from, file)
-    return comparison
+                copies.add(name, counted_from, file)
 
 
 # Findings
@@ -267,14 +312,16 @@ def _missing_file_findings(missing: Mapping[str, MissingFile]) -> Iterator[Findi
         )
 
 
-def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> Iterator[Finding]:
+def _comparison_findings(
+    comparison: ShardComparison, index: IndexSummary | None
+) -> Iterator[Finding]:
     file = ""
     if index is not None:
         file = printable(index.file)
         yield from index.findings
     yield from _tensor_findings(
         "index-tensor-missing",
-        "weights",
+        "info",
         f"listed by {file}, but stored in none of the files",
         comparison.not_stored,
     )
@@ -283,11 +330,18 @@ def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> I
         "info",
         f"not in the file where {file} lists it",
         comparison.misplaced,
+        between=" instead of ",
     )
     yield from _tensor_findings(
         "tensor-in-two-shards",
         "weights",
-        "stored in two files, counted once",
+        "stored in two files, in two forms, counted once",
+        comparison.ambiguous,
+    )
+    yield from _tensor_findings(
+        "tensor-in-two-shards",
+        "info",
+        "stored in two files, counted once; no header tells whether both hold the same values",
         comparison.duplicates,
     )
     yield from _tensor_findings(
@@ -296,10 +350,19 @@ def _comparison_findings(comparison: _Comparison, index: ShardIndex | None) -> I
 
 
 def _tensor_findings(
-    rule: str, severity: Severity, problem: str, tensors: Sequence[_LocatedTensor]
+    rule: str,
+    severity: Severity,
+    problem: str,
+    tensors: Sequence[LocatedTensor],
+    *,
+    between: str = " and ",
 ) -> Iterator[Finding]:
-    """Return one finding for each name pattern among the tensors."""
-    groups: dict[str, list[_LocatedTensor]] = {}
+    """Return one finding for each name pattern among the tensors.
+
+    problem: what is wrong with them.
+    between: the word between the two files that a tensor is located by.
+    """
+    groups: dict[str, list[LocatedTensor]] = {}
     for tensor in tensors:
         pattern, _ = fold(tensor.name)
         groups.setdefault(pattern, []).append(tensor)
@@ -308,7 +371,7 @@ def _tensor_findings(
         shown = printable(example.name)
         if len(members) > 1:
             shown += f" and {len(members) - 1} more like it"
-        location = printable(example.location)
+        location = printable(between.join(example.files))
         yield Finding(
             rule=rule,
             path=printable(pattern),
@@ -317,10 +380,9 @@ def _tensor_findings(
         )
 
 
-def _total_size_findings(headers: Sequence[Header], index: ShardIndex) -> Iterator[Finding]:
+def _total_size_findings(stored: int, index: IndexSummary) -> Iterator[Finding]:
     """Compare `metadata.total_size` of the index with the bytes of the tensors."""
-    declared: object = index.metadata.get("total_size")
-    stored = sum(header.data_size for header in headers)
+    declared: object = index.total_size
     if declared is None:
         return
     if type(declared) is int and declared == stored:

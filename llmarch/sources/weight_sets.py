@@ -10,16 +10,19 @@ different files, and both sets are compared with the config.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding
 from ..errors import ConfigError, printable
 from .file_names import CONFIG, INDEX, SINGLE
-from .index import ShardIndex
+from .index import IndexSummary, ShardIndex
 from .merge import Merged, MissingFile, merge, missing_shards, names_from_index
-from .raw import RivalWeights, TensorTable
+from .raw import TensorTable
 from .repo_files import WeightFiles
-from .safetensors import Header
+
+if TYPE_CHECKING:
+    from .safetensors import Header
 
 MAX_SHARD_FILES = 10_000
 """Files of one checkpoint; the largest published ones have some 200."""
@@ -34,7 +37,8 @@ class WeightSet(Frozen):
     """Files that are one checkpoint."""
 
     files: tuple[str, ...]
-    index: ShardIndex | None = None
+    is_listed: bool = False
+    """Whether they are those that the index lists."""
     words: str = ""
     """Which files they are, where there is another set."""
 
@@ -58,7 +62,7 @@ class WeightSets(Frozen):
 
 
 def decide_sets(
-    weights: WeightFiles, index: ShardIndex | None, stored: Collection[str]
+    weights: WeightFiles, index: IndexSummary | None, stored: Collection[str]
 ) -> WeightSets:
     """Return the files that count.
 
@@ -73,8 +77,9 @@ def decide_sets(
     if len(index.shards) > MAX_SHARD_FILES:
         file = printable(index.file)
         raise ConfigError(f"{file}: lists {len(index.shards):,} files, limit {MAX_SHARD_FILES:,}")
-    listed = WeightSet(tuple(sorted(index.shards)), index, _listed_words(index))
-    if SINGLE not in weights.shards or index.shards <= {SINGLE}:
+    words = _listed_words(index)
+    listed = WeightSet(tuple(sorted(index.shards)), is_listed=True, words=words)
+    if SINGLE not in weights.shards or {*index.shards} == {SINGLE}:
         return WeightSets(listed)
     single = WeightSet((SINGLE,), words=SINGLE)
     if SINGLE in index.shards:
@@ -101,21 +106,32 @@ def merge_sets(
     """
     unreadable = unreadable or {}
     main, rival = sets.main, sets.rival
-    if main.index is not None and not main.index.shards & {*stored}:
-        return names_from_index(main.index)
+    if main.is_listed and index is not None and not index.shards & {*stored}:
+        return names_from_index(index)
     missing = _missing_files(main, headers, stored, unreadable)
     if weights.index_file is not None and index is None:
         missing[weights.index_file] = _UNREADABLE_INDEX
-    merged = merge(_in_order(main, headers), main.index, missing=missing)
+    merged = _merge_set(main, headers, index, missing)
     if rival is not None:
-        other = merge(
-            _in_order(rival, headers),
-            rival.index,
-            missing=_missing_files(rival, headers, stored, unreadable),
-        )
-        merged.rival = RivalWeights(rival.words, other.table, other.partial, other.findings)
+        missing = _missing_files(rival, headers, stored, unreadable)
+        merged.rival = _merge_set(rival, headers, index, missing)
         merged.header_bytes = sum(header.size for header in headers.values())
-    merged.findings += _reader_findings(weights, sets, merged, index, stored)
+    summary = index.summary if index is not None else None
+    add_reader_findings(merged, weights, sets, summary, stored)
+    return merged
+
+
+def _merge_set(
+    chosen: WeightSet,
+    headers: Mapping[str, Header],
+    index: ShardIndex | None,
+    missing: Mapping[str, MissingFile],
+) -> Merged:
+    """Merge the headers of one set, in the order of the files' names."""
+    in_order = [headers[file] for file in sorted(chosen.files) if file in headers]
+    own_index = index if chosen.is_listed else None
+    merged = merge(in_order, own_index, missing=missing)
+    merged.words = chosen.words
     return merged
 
 
@@ -137,25 +153,36 @@ def _missing_files(
     return missing
 
 
-def _in_order(chosen: WeightSet, headers: Mapping[str, Header]) -> list[Header]:
-    """Return the headers of a set, in the order of the files' names."""
-    return [headers[file] for file in sorted(chosen.files) if file in headers]
-
-
 # Where loaders differ
+
+
+def add_reader_findings(
+    merged: Merged,
+    weights: WeightFiles,
+    sets: WeightSets,
+    index: IndexSummary | None,
+    stored: Collection[str],
+) -> None:
+    """Add at most one finding: that loaders read different files of these.
+
+    merged: the tensors of the main set, and of the other one if there is one.
+    weights, sets, stored: as for `merge_sets`.
+    index: the index, if there is one and it could be read.
+    """
+    merged.findings += _reader_findings(weights, sets, merged, index, stored)
 
 
 def _reader_findings(
     weights: WeightFiles,
     sets: WeightSets,
     merged: Merged,
-    index: ShardIndex | None,
+    index: IndexSummary | None,
     stored: Collection[str],
 ) -> list[Finding]:
     """Return at most one finding: that loaders read different files of these."""
     rival = merged.rival
     if rival is not None and sets.rival is not None:
-        tables = {sets.main.words: merged.table, sets.rival.words: rival.tensors}
+        tables = {sets.main.words: merged.table, sets.rival.words: rival.table}
         single = tables.pop(SINGLE)
         ((words, listed),) = tables.items()
         same = "the same" if _signature(single) == _signature(listed) else "other"
@@ -166,11 +193,12 @@ def _reader_findings(
         )
         return [Finding(rule="weights-by-reader", path=SINGLE, message=message)]
     if index is not None and index.file == INDEX and SINGLE in weights.shards:
-        if index.shards <= {SINGLE}:
+        if {*index.shards} == {SINGLE}:
             return []
+        listed = "files that do not exist" if index.shards else "no file"
         message = (
-            f"transformers reads {SINGLE}; vLLM goes by {INDEX}, which lists files that do not"
-            " exist, and finds no weights"
+            f"transformers reads {SINGLE}; vLLM goes by {INDEX}, which lists {listed},"
+            " and finds no weights"
         )
         return [Finding(rule="weights-by-reader", path=INDEX, message=message)]
     is_found = SINGLE in weights.shards or weights.index_file == INDEX
@@ -191,7 +219,7 @@ def _signature(
     return {(g.pattern, g.dtype, g.shape): {*g.indices} for g in table}
 
 
-def _listed_words(index: ShardIndex) -> str:
+def _listed_words(index: IndexSummary) -> str:
     """Return `the 2 files that model.safetensors.index.json lists`."""
     file = printable(index.file)
     count = len(index.shards)

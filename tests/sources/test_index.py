@@ -67,3 +67,18 @@ def test_any_bytes(data: bytes) -> None:
         parse_index(data, file="f")
     except ConfigError as error:
         assert error.message.isprintable()
+
+
+@pytest.mark.parametrize("spelling", ["./{}", ".//{}", "a/../{}", "././{}", "a/./{}", "a//{}"])
+def test_paths_in_unusual_spellings(spelling: str) -> None:
+    shard = spelling.format("x.safetensors")
+    data = json.dumps({"weight_map": {"a": shard, "b": "y.safetensors"}}).encode()
+    if ".." in shard:
+        with pytest.raises(ConfigError):
+            parse_index(data, file="i")
+        return
+    index = parse_index(data, file="i")
+    assert index.shards == {shard.replace("./", "").replace("//", "/").lstrip("/"), "y.safetensors"}
+    (finding,) = index.findings
+    assert (finding.rule, finding.path) == ("weights-by-reader", "i")
+    assert shard in finding.message

@@ -72,8 +72,7 @@ def test_a_lock_and_the_cache(
     entry = tmp_path / "cache/v1/hub.example/a--b" / f"{'c' * 40}.json.z"
     entry.parent.mkdir(parents=True)
     KINDS[kind](entry)
-    arguments = ("https://hub.example", "a/b", "c" * 40)
-    assert header_cache.load_model(*arguments, reference="a/b", revision=None) is None
+    assert header_cache.load_reading("https://hub.example", "a/b", "c" * 40) is None
 
 
 def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from helpers import models, paths
@@ -25,6 +25,7 @@ ROWS: dict[str, dict[str, Any]] = {row["name"]: row for row in ORACLE["rows"]}
 DTYPES = {"new": "BF16", "old": "F32"}
 """What tells the sets apart here; the oracle tells them apart by their values."""
 REPO = "acme/model"
+INDEX = "model.safetensors.index.json"
 
 
 def files_of(row: dict[str, Any]) -> Files:
@@ -62,7 +63,7 @@ def test_transformers_agrees(tmp_path: Path, name: str) -> None:
     if values(reading) != row["loads"]:
         assert name == "pickle beside shards without index"
         assert "weights-by-reader" in rules(reading)
-    elif name != "a tensor that only the index lists":
+    else:
         assert (reading.status == "verified") == is_whole, reading.findings
     if not is_whole:
         assert reading.status == "conflict"
@@ -89,9 +90,51 @@ def test_both_sets_are_compared_with_the_config(tmp_path: Path) -> None:
     reading = llmarch.load(str(write(tmp_path / "model", files_of(damaged))))
     assert reading.status == "conflict"
     found = [f for f in reading.findings if f.severity != "info"]
-    assert {f.rule for f in found} == {"tensor-missing", "index-tensor-missing"}
+    assert {f.rule for f in found} == {"tensor-missing"}
     for finding in found:
         assert "in the 2 files that model.safetensors.index.json lists" in finding.message
+
+
+def with_index(row: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Files:
+    """Return the files of a row whose index lists other things."""
+    files = files_of(ROWS[row])
+    document = json.loads(cast("bytes", files[INDEX]))
+    document["weight_map"] = change(document["weight_map"])
+    return {**files, INDEX: json.dumps(document).encode()}
+
+
+def test_an_index_that_lists_nothing_finds_no_weights(tmp_path: Path) -> None:
+    shards = with_index("shards", lambda _: {})
+    reading = llmarch.load(str(write(tmp_path / "shards", shards)))
+    assert reading.status == "conflict"
+    assert {"shard-missing", "tensor-missing"} <= rules(reading)
+    beside = with_index("one file beside shards", lambda _: {})
+    reading = llmarch.load(str(write(tmp_path / "beside", beside)))
+    assert reading.status == "verified"
+    (finding,) = [f for f in reading.findings if f.rule == "weights-by-reader"]
+    assert "vLLM goes by model.safetensors.index.json, which lists no file" in finding.message
+
+
+def test_paths_in_an_index_may_begin_with_the_folder(tmp_path: Path) -> None:
+    files = with_index("shards", lambda m: {n: f"./{f}" for n, f in m.items()})
+    reading = llmarch.load(str(write(tmp_path / "model", files)))
+    assert reading.status == "verified"
+    assert rules(reading) - {"newer-spelling"} == {"weights-by-reader"}
+
+
+def test_what_only_the_index_lists_counts_where_it_may_be_needed(tmp_path: Path) -> None:
+    def more(listed: dict[str, Any]) -> dict[str, Any]:
+        return listed | {"model.layers.9.twist": min(listed.values())}
+
+    files = with_index("shards", more)
+    reading = llmarch.load(str(write(tmp_path / "model", files)))
+    assert reading.status == "verified"
+    assert [f.severity for f in reading.findings if f.rule == "index-tensor-missing"] == ["info"]
+    config = json.loads(cast("bytes", files["config.json"])) | {"model_type": "twisted"}
+    files = {**files, "config.json": json.dumps(config).encode()}
+    observed = llmarch.inspect(str(write(tmp_path / "observed", files)))
+    found = [f.severity for f in observed.findings if f.rule == "index-tensor-missing"]
+    assert found == ["weights"]
 
 
 @pytest.fixture

@@ -20,9 +20,11 @@ from huggingface_hub import constants
 
 from ...errors import NotCached, ReadError
 from .. import header_cache
+from ..cache_entries import has_contents
 from ..file_names import is_unread_file
 from ..references import Reference
 from ..regular_files import read_regular
+from ..repo_reading import RepoReading, raw_model
 from .common import (
     COMMIT,
     MAX_LOOKUP,
@@ -106,25 +108,45 @@ def _read(
     revision = reference.revision
     resolver = Resolver(reference, client)
     pinned = resolver.pin(lambda: client.wait_for(requests.lookup))
-    header_cache.remember_commit(client.endpoint, repo_id, revision or "main", pinned.commit)
+    revisions = [revision or "main"]
+    if pinned.repo_id != repo_id:
+        revisions.append(pinned.commit)  # names the repository without a look-up
+    for known in revisions:
+        header_cache.remember_commit(client.endpoint, repo_id, known, pinned.commit, pinned.repo_id)
     if not refresh:
-        cached = header_cache.load_model(
-            client.endpoint, repo_id, pinned.commit, reference=reference.text, revision=revision
-        )
-        if cached is not None:
-            cached.file_ids = pinned.file_ids
-            return cached
+        cached = header_cache.load_reading(client.endpoint, pinned.repo_id, pinned.commit)
+        model = _described(cached, reference, pinned)
+        if model is not None:
+            return model
     from .fetch import Download
 
     content = "" if refresh else content_digest(pinned)
     with _turn_of(content):
         client.note_answer(monotonic())  # waiting for another thread does not count as silence
-        model = _commit_with_content(reference, client.endpoint, pinned, content)
-        if model is None:
-            model = Download(resolver, requests, headers, progress).read(pinned)
+        reading = _commit_with_content(client.endpoint, pinned, content)
+        model = _described(reading, reference, pinned)
+        if reading is None or model is None:
+            reading = Download(resolver, requests, headers, progress).read(pinned)
+            model = raw_model(reading, reference=reference.text, revision=revision)
         if headers:
-            header_cache.store_model(client.endpoint, repo_id, model, content)
+            header_cache.store_reading(client.endpoint, reading, content)
     return model
+
+
+def _described(
+    reading: RepoReading | None, reference: Reference, pinned: PinnedRepo
+) -> RawModel | None:
+    """Return the model of a cached reading, if it is of the repository that the look-up describes.
+
+    Return None if there is none, or its names or documents are not those of the commit.
+    """
+    if reading is None or reading.files != tuple(pinned.files):
+        return None
+    if not has_contents(reading.texts, pinned.file_ids):
+        return None
+    reading.file_ids = pinned.file_ids
+    reading.requested_id = repo_id_of(reference)
+    return raw_model(reading, reference=reference.text, revision=reference.revision)
 
 
 def content_digest(pinned: PinnedRepo) -> str:
@@ -153,24 +175,20 @@ def _turn_of(content: str) -> Lock | nullcontext[None]:
         return _turns.setdefault(content, Lock())
 
 
-def _commit_with_content(
-    reference: Reference, endpoint: str, pinned: PinnedRepo, content: str
-) -> RawModel | None:
-    """Return the model of a commit that differs only in files that are not read, from the cache."""
-    repo_id = repo_id_of(reference)
+def _commit_with_content(endpoint: str, pinned: PinnedRepo, content: str) -> RepoReading | None:
+    """Return what was read of a commit that differs only in files that are not read, if any was."""
+    repo_id = pinned.repo_id
     if not content:
         return None
     commit = header_cache.commit_with_content(endpoint, repo_id, content)
     if commit is None:
         return None
-    model = header_cache.load_model(
-        endpoint, repo_id, commit, reference=reference.text, revision=reference.revision
-    )
-    if model is not None:
-        model.commit = pinned.commit
-        model.files = tuple(pinned.files)
-        model.file_ids = pinned.file_ids
-    return model
+    reading = header_cache.load_reading(endpoint, repo_id, commit)
+    if reading is not None:
+        reading.commit = pinned.commit
+        reading.files = tuple(pinned.files)
+        reading.file_ids = pinned.file_ids
+    return reading
 
 
 def _drop_headers(model: RawModel) -> None:
@@ -222,16 +240,19 @@ def _from_header_cache(reference: Reference, offline: bool) -> RawModel | None:
     """
     repo_id = repo_id_of(reference)
     revision = reference.revision
-    commit = None
-    if revision is not None and COMMIT.fullmatch(revision):
-        commit = revision
-    elif offline:
-        commit = header_cache.last_commit(constants.ENDPOINT, repo_id, revision or "main")
-    if commit is None:
+    pinned = revision if revision is not None and COMMIT.fullmatch(revision) else None
+    if pinned is None and not offline:
         return None
-    return header_cache.load_model(
-        constants.ENDPOINT, repo_id, commit, reference=reference.text, revision=revision
-    )
+    seen = header_cache.last_commit(constants.ENDPOINT, repo_id, revision or "main")
+    if seen is None and pinned is not None:
+        seen = header_cache.SeenCommit(pinned, repo_id)
+    if seen is None or (pinned is not None and seen.commit != pinned):
+        return None
+    reading = header_cache.load_reading(constants.ENDPOINT, seen.repo_id, seen.commit)
+    if reading is None:
+        return None
+    reading.requested_id = repo_id
+    return raw_model(reading, reference=reference.text, revision=revision)
 
 
 def hf_cached_commit(reference: Reference) -> str:

@@ -9,7 +9,6 @@ from its cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,27 +16,16 @@ from functools import cached_property
 
 from huggingface_hub import errors
 
-from ...architecture.schema import Finding
 from ...errors import HeaderError, ReadError
-from ..file_names import CONFIG, INDEX
+from ..file_names import INDEX
 from ..index import MAX_INDEX, ShardIndex, parse_index
 from ..merge import Merged, MissingFile
-from ..non_models import non_model_error
 from ..progress import Progress, ignore_progress
-from ..raw import RawModel
 from ..regular_files import read_regular
-from ..repo_files import (
-    WeightFiles,
-    choose_weights,
-    declarations_that_differ,
-    documents_to_read,
-    effective_config,
-    find_declaration,
-    find_other_weights,
-    keys_stated_twice,
-)
+from ..repo_files import WeightFiles, choose_weights, documents_to_read
+from ..repo_reading import RepoReading, check_documents
 from ..safetensors import Header, HeaderBudget, parse_headers_document
-from ..strict_json import MAX_CONFIG, JsonObject, parse_object
+from ..strict_json import MAX_CONFIG
 from ..weight_sets import WeightSets, decide_sets, merge_sets
 from .client import Answer, Client, RequestFailed
 from .common import MAX_LOOKUP, FirstRequests, all_headers, lookup_url
@@ -76,7 +64,8 @@ class _Checkpoint:
     @cached_property
     def sets(self) -> WeightSets:
         """The files that count. Waits for the index. Raises ConfigError."""
-        return decide_sets(self.weights, self.index, self.pinned.files)
+        summary = self.index.summary if self.index is not None else None
+        return decide_sets(self.weights, summary, self.pinned.files)
 
 
 class Download:
@@ -97,11 +86,11 @@ class Download:
         self.requested_id = resolver.repo_id
         self.revision = resolver.reference.revision or "main"
 
-    def read(self, pinned: PinnedRepo) -> RawModel:
+    def read(self, pinned: PinnedRepo) -> RepoReading:
         """Read config and headers at the pinned commit.
 
         Raises NotAModel, ConfigError, HeaderError or ReadError. A shard that cannot be read makes
-        the result `partial`.
+        the result partial.
         """
         weights = choose_weights(pinned.files)
         submit = self.requests.executor.submit
@@ -112,45 +101,23 @@ class Download:
             checkpoint = self._request_checkpoint(pinned, weights)
         try:
             wait_for = self.client.wait_for
-            documents = {name: wait_for(request) for name, request in requests.items()}
+            texts = {name: wait_for(request) for name, request in requests.items()}
         except RequestFailed as error:
             raise ReadError(f"{self.requested_id}: {error}", "try again later") from None
-        if error := non_model_error(pinned.files, documents, name=self.requested_id):
-            raise error
-        model = self._model(pinned, weights, documents)
-        if checkpoint is None:
-            model.findings += weights.other_weights
-            return model
-        merged = self._read_checkpoint(checkpoint)
-        merged.add_to(model)
-        counted = checkpoint.sets.files
-        model.findings += find_other_weights(pinned.files, counted, weights.index_file)
-        return model
-
-    def _model(
-        self, pinned: PinnedRepo, weights: WeightFiles, documents: dict[str, JsonObject]
-    ) -> RawModel:
-        """Return the model without its tensors."""
-        declaration = find_declaration(weights, documents)
-        findings = list(_rename_finding(self.requested_id, pinned.repo_id))
-        if declaration is not None:
-            findings.append(declaration.finding)
-        findings += declarations_that_differ(weights, documents)
-        findings += keys_stated_twice(weights, documents)
-        return RawModel(
-            reference=self.resolver.reference.text,
-            kind="hub",
-            name=pinned.repo_id.rpartition("/")[2],
-            config=effective_config(weights, documents),
-            config_file=weights.config_file or CONFIG,
-            quantization_file=declaration.file if declaration is not None else "",
+        reading = RepoReading(
+            requested_id=self.requested_id,
             repo_id=pinned.repo_id,
-            revision=self.resolver.reference.revision,
             commit=pinned.commit,
             files=tuple(pinned.files),
             file_ids=pinned.file_ids,
-            findings=findings,
+            texts=texts,
         )
+        check_documents(reading)
+        if checkpoint is not None:
+            reading.merged = self._read_checkpoint(checkpoint)
+            index = checkpoint.index
+            reading.index = index.summary if index is not None else None
+        return reading
 
     # Headers
 
@@ -248,16 +215,13 @@ class Download:
             return self.client.get(url, limit=MAX_INDEX, on_size=sizes.estimate_from_size).data
         return None
 
-    def _document(self, pinned: PinnedRepo, file: str) -> JsonObject:
-        """Return a JSON document of the repository. Raises ReadError or ConfigError."""
+    def _document(self, pinned: PinnedRepo, file: str) -> bytes:
+        """Return the bytes of a JSON document of the repository. Raises ReadError."""
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
-            content = read_regular(downloaded, MAX_CONFIG)
-            return parse_object(content, file=file)
+            return read_regular(downloaded, MAX_CONFIG)
         url = self.client.file_url(pinned.repo_id, pinned.commit, file)
-        return self.resolver.required_document(
-            lambda: self.client.get(url, limit=MAX_CONFIG), file, MAX_CONFIG
-        )
+        return self.resolver.required_data(lambda: self.client.get(url, limit=MAX_CONFIG), file)
 
 
 def _needed(headers: list[Header] | None, checkpoint: _Checkpoint) -> dict[str, Header] | None:
@@ -270,15 +234,3 @@ def _needed(headers: list[Header] | None, checkpoint: _Checkpoint) -> dict[str, 
         return None
     by_file = {header.file: header for header in needed}
     return by_file if len(by_file) == len(expected) else None
-
-
-def _rename_finding(requested_id: str, repo_id: str) -> Iterable[Finding]:
-    if requested_id.lower() != repo_id.lower():
-        message = f"{requested_id} was renamed to {repo_id}; the Hub forwards the old name"
-        yield Finding(
-            rule="repo-moved",
-            path=requested_id,
-            message=message,
-            old=requested_id,
-            new=repo_id,
-        )

@@ -15,6 +15,7 @@ from huggingface_hub import errors
 
 from ...architecture.frozen import Frozen, frozen
 from ...errors import ConfigError, ReadError, printable
+from ..cache_entries import REPO_ID
 from ..file_names import is_safe_name
 from ..references import Reference
 from ..strict_json import JsonObject, parse_object
@@ -22,7 +23,6 @@ from .client import Answer, Client, RequestFailed
 from .common import COMMIT, MAX_LOOKUP, downloaded_snapshot, repo_id_of, with_bundled_hint
 
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_REPO_ID = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Resolver(Frozen):
             raise ReadError(f"{self.repo_id}: the answer of {endpoint} names no commit")
         self._check_pinned(commit)
         repo_id = document.get("id")
-        if not isinstance(repo_id, str) or not _REPO_ID.fullmatch(repo_id) or ".." in repo_id:
+        if not isinstance(repo_id, str) or re.fullmatch(REPO_ID, repo_id) is None:
             repo_id = self.repo_id
         described = _described_files(document.get("siblings"))
         files = sorted(described)
@@ -99,9 +99,16 @@ class Resolver(Frozen):
         name: what it is called in messages.
         limit: its longest size in bytes.
         """
+        return parse_object(self.required_data(request, name), file=name, limit=limit)
+
+    def required_data(self, request: Callable[[], Answer], name: str) -> bytes:
+        """Return the bytes of a file that is required. Raises ReadError with a hint.
+
+        request: returns the answer that contains it, or raises what the client raises.
+        name: what it is called in messages.
+        """
         try:
-            answer = request()
-            return parse_object(answer.data, file=name, limit=limit)
+            return request().data
         except errors.HfHubHTTPError as error:
             raise self.explain_refusal(name, error) from None
         except RequestFailed as error:

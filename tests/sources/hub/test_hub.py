@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -852,6 +853,39 @@ def test_second_run_of_a_branch_is_one_request_and_of_a_commit_none(hub: Hub) ->
     assert hub.requests == []
     assert groups(third) == groups(first)
     assert (third.reference, third.revision) == (f"{REPO}@{commit}", commit)
+
+
+def rewrite_entry(homes: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the one entry of the cache."""
+    (path,) = homes.rglob("*.json.z")
+    line, _, numbers = zlib.decompress(path.read_bytes()).partition(b"\n")
+    head = json.loads(line)
+    change(head)
+    path.write_bytes(zlib.compress(json.dumps(head).encode() + b"\n" + numbers))
+
+
+def test_an_entry_that_denies_what_the_hub_says_is_read_again(hub: Hub, homes: Path) -> None:
+    hub.add(REPO, model(3))
+    first = read()
+
+    def plant(head: dict[str, Any]) -> None:
+        head["documents"]["config.json"] += " "
+        head["file_ids"] = {}
+
+    rewrite_entry(homes, plant)
+    assert read(offline=True).config == first.config  # nothing tells there
+    hub.reset()
+    assert read().config == first.config
+    assert hub.asked("config.json") != []
+    rewrite_entry(homes, lambda head: head["files"].insert(0, "0.txt"))
+    assert read().files == first.files
+
+
+def test_offline_by_an_old_name(hub: Hub) -> None:
+    hub.moved["acme/old"] = REPO
+    hub.add(REPO, model(2))
+    first = read("acme/old")
+    assert read("acme/old", offline=True).findings == first.findings
 
 
 def test_a_branch_that_moved_on_is_read_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ PLUGS = {
     "accept": "checkpoint/packing/",
     "FACTS": "architecture/catalogue/",  # a group of the catalogue
     "SECTION": "architecture/catalogue/",
+    "TERMS": "views/terms/",  # a group of the glossary
     "FORMATS": "checkpoint/packing/",
     "METHODS": "checkpoint/packing/",
     "report": "renderers/",  # a format of reports has `report`, others what they render

@@ -56,6 +56,8 @@ COMMANDS = {
     "lock": "Pin models in a lock file, for `check` to compare with later.",
     "log": "List the commits of a repository that changed the architecture, and what each changed.",
     "list": "List the bundled models with their main facts.",
+    "explain": "Explain a term, fact, rule or line: what it is, why, who has it and who had it "
+    "first.",
     "rules": "List the rules of differences, or explain one.",
     "calibrate": "Compare what an engine logged when it started with what llmarch plans for it.",
     "gpus": "List the GPUs, Macs and cloud instances that --gpus knows.",

@@ -118,7 +118,7 @@ def test_features_know_their_first_models() -> None:
     assert possible_first([0, 1], ["", ""]) == [0, 1]
     readings = by_release([reading(alias) for alias in ALL])
     table = feature_table(readings)
-    assert {f.title for f in table.features} == {f.title for f in FEATURES}
+    assert {f.title for f in table.features} == {term.feature for term in FEATURES}
     assert sum(table.totals) == len(ALL)
     first = {f.title: {readings[i].raw.reference for i in f.first} for f in table.features}
     mla = {"deepseek-v2", "deepseek-v2-lite", "deepseek-v3"}

@@ -38,8 +38,8 @@ def load(
     """Read a model and return its architecture, with evidence and findings.
 
     Args:
-        reference: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file or a
-            safetensors file.
+        reference: a bundled alias, `org/name@revision`, a Hub URL, a folder, a config file, a
+            safetensors file or a GGUF file.
         offline: never use the network.
         headers: False reads the config alone.
         refresh: read headers from the network even if they are cached.

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.paths import replace_value
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.certainty import add_certainty
@@ -24,7 +26,7 @@ from ..config.impossible import check_facts
 from ..config.quantization_keys import find_quantization_keys
 from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
 from ..errors import ConfigError, InternalError, UnknownFamily
-from ..sources.raw import RawModel, TensorTable
+from ..sources.raw import GGUF_WRITER, RawModel, TensorTable, is_gguf_document
 from ..tensors.template import TensorRow
 from .drafts import DraftHead, draft_error
 
@@ -163,7 +165,12 @@ def read_or_infer(raw: RawModel, *, config_suffices: bool = False) -> Reading | 
             table = TensorTable()
         from .inference.model import infer_model
 
-        observed = infer_model(table, raw.config, partial=raw.partial)
+        config = raw.config
+        if table.writer == GGUF_WRITER:
+            from .gguf.unpacking import generic_table
+
+            table, config = generic_table(table), None
+        observed = infer_model(table, config, partial=raw.partial)
         draft = error.kind if isinstance(error, DraftHead) else ""
         return Observation(raw, observed, error.message, draft)
 
@@ -178,7 +185,7 @@ def read_model(raw: RawModel) -> Reading:
             f"{raw.reference}: there is no config.json or params.json",
             "A config is needed to know what the tensors mean.",
         )
-    draft_head = draft_error(raw)
+    draft_head = None if is_gguf_document(raw.config) else draft_error(raw)
     if draft_head is not None:
         raise draft_head
     family, config = configure(raw.config, raw.config_file)
@@ -200,6 +207,9 @@ def read_model(raw: RawModel) -> Reading:
         ) from error
 
     architecture = without_unknown_facts(raw, architecture, evidence)
+    if is_gguf_document(raw.config):
+        architecture = without_unstated_facts(raw.config, architecture, evidence)
+        rows = family.template(architecture)
     add_certainty(evidence, raw.provenance)
     unread = tuple(config.unread())
     stated = config.findings
@@ -266,6 +276,25 @@ def without_unknown_facts(
     for path, reason in reasons.items():
         evidence[path] = Evidence(kind="unknown", ref=reason)
     return replace(architecture, **dict.fromkeys(reasons)) if reasons else architecture
+
+
+def without_unstated_facts(
+    document: Mapping[str, Any], architecture: Architecture, evidence: dict[str, Evidence]
+) -> Architecture:
+    """Return the architecture without the facts that a GGUF file does not state.
+
+    `evidence` gets the reasons.
+    """
+    from ..config.gguf import unstated_facts
+
+    for end, reason in unstated_facts(document).items():
+        paths = [path for path in evidence if path == end or path.endswith(f".{end}")]
+        for path in paths:
+            for below in [known for known in evidence if known.startswith(f"{path}.")]:
+                del evidence[below]
+            evidence[path] = Evidence(kind="unknown", ref=reason)
+            architecture = replace_value(architecture, path, None)
+    return architecture
 
 
 def key_variants(data: dict[str, Any], config: ConfigKeys) -> KeyVariants:
@@ -363,6 +392,14 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
     Raises ConfigError without a usable model_type, and UnknownFamily for one without a family.
 
     """
+    if is_gguf_document(data):
+        from ..config.gguf import translate_gguf
+
+        data, gguf_keys = translate_gguf(data, file)
+        model_type = str(data["model_type"])
+        family = families.find_family(model_type, file)
+        return family, family.config(data, file, model_type, gguf_keys)
+
     if file == "params.json":
         from ..config.mistral_native import translate
 

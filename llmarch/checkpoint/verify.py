@@ -19,7 +19,7 @@ from typing import Literal
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Finding, Quantization
 from ..config.families import family_named
-from ..sources.raw import TensorTable
+from ..sources.raw import GGUF_WRITER, TensorTable
 from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
 from .classification import classify
@@ -107,7 +107,14 @@ def verify(
     partial: some headers could not be read, so that an absence proves nothing.
     """
     declared = quantization or architecture.quantization
-    unpacked = unpack(table, declared)
+    is_gguf = table.writer == GGUF_WRITER
+    if is_gguf:
+        from .gguf.unpacking import rows_of_file, unpack_gguf
+
+        rows = rows_of_file(rows)
+        unpacked = unpack_gguf(table, rows)
+    else:
+        unpacked = unpack(table, declared)
     matching = Matching(rows, unpacked.logical, conversion)
     matching.match_by_name()
     match_fused(matching)
@@ -128,12 +135,15 @@ def verify(
         *unpacked.findings,
         *unexpected_findings(architecture, matching, classified, contradicted),
         *missing_findings(architecture, matching, partial),
-        *loader_findings(architecture, matching, conversion, table.writer),
-        *orientation_findings(architecture, matching, conversion, table.writer),
-        *quantization_findings(
-            matching.matches, unpacked, declared, conversion, classified.uncertain
-        ),
     ]
+    if not is_gguf:  # llama.cpp reads its own names and layouts, and each tensor says its type
+        findings += [
+            *loader_findings(architecture, matching, conversion, table.writer),
+            *orientation_findings(architecture, matching, conversion, table.writer),
+            *quantization_findings(
+                matching.matches, unpacked, declared, conversion, classified.uncertain
+            ),
+        ]
     names_only = not table.has_shapes
     uncertain = partial or names_only or classified.uncertain
     uncertain |= any(finding.rule == "not-comparable" for finding in findings)

@@ -12,6 +12,7 @@ from ..architecture.schema import Finding
 from ..errors import ReadError, printable
 from . import specs
 from .file_names import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, is_safe_name
+from .gguf import GgufHeader, add_headers, read_gguf
 from .index import MAX_INDEX, parse_index
 from .merge import merge
 from .non_models import non_model_error
@@ -55,6 +56,8 @@ def open(
         return open_folder(path, name, headers=headers, progress=progress)
     if reference.kind == "config":
         return _open_config_file(path, name)
+    if reference.kind == "gguf":
+        return _open_gguf_file(path, name)
     return _open_safetensors_file(path, name)
 
 
@@ -210,6 +213,41 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
         message = f"{file} is one of {total} files of a checkpoint; only its own tensors are read"
         model.findings.append(Finding(rule="single-shard", path=file, message=message))
     return model
+
+
+def _open_gguf_file(path: Path, text: str) -> RawModel:
+    """Read one GGUF file, whatever its name."""
+    header = read_gguf_header(path, path.name)
+    model = RawModel(
+        reference=text,
+        kind="local",
+        name=printable(path.name.removesuffix(".gguf")),
+        config=None,
+        config_file=path.name,
+        files=(path.name,),
+        folder=str(path.absolute().parent),
+    )
+    add_headers(model, [header])
+    return model
+
+
+def read_gguf_header(path: Path, name: str) -> GgufHeader:
+    """Read the header of one GGUF file. Raises HeaderError or ReadError.
+
+    path: the file.
+    name: its name, for messages.
+    """
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+
+            def read(start: int, count: int) -> bytes:
+                file.seek(start)
+                return file.read(count)
+
+            return read_gguf(read, file=name, file_size=size)
+    except OSError as error:
+        raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
 
 
 def _shard_count(name: str) -> int:

@@ -8,7 +8,7 @@ pattern `model.layers.{}.mlp.experts.{}.up_proj.weight` at index (3, 7).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, NamedTuple
@@ -42,6 +42,58 @@ DTYPE_BITS = {
 """Bits of one element of each safetensors dtype (safetensors 0.8, Dtype::bitsize)."""
 
 
+class GgmlBlock(NamedTuple):
+    """How a quantised type of ggml stores a row: in blocks, each with its scales."""
+
+    elements: int
+    bytes: int
+
+
+GGML_BLOCKS = {
+    "Q1_0": GgmlBlock(128, 18),
+    "Q2_0": GgmlBlock(64, 18),
+    "Q4_0": GgmlBlock(32, 18),
+    "Q4_1": GgmlBlock(32, 20),
+    "Q5_0": GgmlBlock(32, 22),
+    "Q5_1": GgmlBlock(32, 24),
+    "Q8_0": GgmlBlock(32, 34),
+    "Q8_1": GgmlBlock(32, 40),
+    "Q2_K": GgmlBlock(256, 84),
+    "Q3_K": GgmlBlock(256, 110),
+    "Q4_K": GgmlBlock(256, 144),
+    "Q5_K": GgmlBlock(256, 176),
+    "Q6_K": GgmlBlock(256, 210),
+    "Q8_K": GgmlBlock(256, 292),
+    "IQ1_S": GgmlBlock(256, 50),
+    "IQ1_M": GgmlBlock(256, 56),
+    "IQ2_XXS": GgmlBlock(256, 66),
+    "IQ2_XS": GgmlBlock(256, 74),
+    "IQ2_S": GgmlBlock(256, 82),
+    "IQ3_XXS": GgmlBlock(256, 98),
+    "IQ3_S": GgmlBlock(256, 110),
+    "IQ4_NL": GgmlBlock(32, 18),
+    "IQ4_XS": GgmlBlock(256, 136),
+    "TQ1_0": GgmlBlock(256, 54),
+    "TQ2_0": GgmlBlock(256, 66),
+    "MXFP4": GgmlBlock(32, 17),
+    "NVFP4": GgmlBlock(64, 36),
+}
+"""The quantised types of ggml (ggml/src/ggml-common.h), by their names."""
+GGUF_WRITER = "gguf"
+"""What `TensorTable.writer` is for the tensors of a GGUF file."""
+TENSOR_INFOS = "tensor infos"
+"""Key of a GGUF file's document under which its tensors are, folded: {pattern: [[dtype, shape,
+count], …]}. No GGUF key has a blank."""
+
+
+def stored_bits(elements: int, dtype: str) -> int:
+    """Return the bits that elements of a dtype take in a file; 0 for a dtype that is not known."""
+    block = GGML_BLOCKS.get(dtype)
+    if block is not None:
+        return elements // block.elements * block.bytes * 8
+    return elements * DTYPE_BITS.get(dtype, 0)
+
+
 def abbreviate_commit(commit: str) -> str:
     """Return the first digits of a commit, as git and the Hub show it."""
     return commit[:SHORT_COMMIT]
@@ -68,6 +120,12 @@ def unfold(pattern: str, index: tuple[int, ...]) -> str:
     return "".join([part + number for part, number in zip(parts, numbers, strict=True)])
 
 
+def is_gguf_document(document: Mapping[str, Any]) -> bool:
+    """Return whether a document is the metadata of a GGUF file, not a config."""
+    general = document.get("general")
+    return isinstance(general, dict) and "architecture" in general
+
+
 @dataclass(slots=True)
 class TensorGroup:
     """Tensors with the same pattern, dtype and shape."""
@@ -88,7 +146,7 @@ class TensorGroup:
     @property
     def bits(self) -> int:
         """Stored bits of the whole group."""
-        return self.elements * DTYPE_BITS.get(self.dtype, 0)
+        return stored_bits(self.elements, self.dtype)
 
 
 class _FoldedNames(NamedTuple):
@@ -147,8 +205,9 @@ class TensorTable:
     def __init__(self) -> None:
         self._groups: dict[_GroupKey, TensorGroup] = {}
         self.writer = ""
-        """Library that wrote the files, as `format` in their headers says: `pt`, `mlx`. Empty where
-        they do not say, or differ."""
+        """Library that wrote the files, as `format` in their headers says: `pt`, `mlx`; `gguf` for
+        the tensors of a GGUF file, which have llama.cpp's names. Empty where they do not say, or
+        differ."""
 
     @classmethod
     def from_tensors(

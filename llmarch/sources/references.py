@@ -11,8 +11,10 @@ Standard library only: every start of the program imports this.
     ./folder                       a folder with a config, safetensors files, or both
     ./config.json, ./params.json   a config alone
     ./model.safetensors            one safetensors file
+    ./model.gguf                   one GGUF file; also one of any name that begins as they do
 
-Anything that begins with `./`, `../`, `/` or `~`, or ends in `.json` or `.safetensors`, is a path.
+Anything that begins with `./`, `../`, `/` or `~`, or ends in `.json`, `.safetensors` or `.gguf`, is
+a path.
 Anything else is, in this order: an exact alias; an existing folder that contains model files (so
 `org/name` is the folder if there is one, as in transformers); a repository on the Hub; an alias by
 the forgiving search. `./name` is always the folder, the URL always the Hub.
@@ -28,8 +30,9 @@ from typing import Literal
 from ..architecture.frozen import Frozen, frozen
 from ..errors import NotAModel, UnknownReference, printable
 from .aliases import bundled_models, close_matches, enumerate_names, find_alias
+from .regular_files import open_regular
 
-ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors"]
+ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors", "gguf"]
 
 _REPO = r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"
 _REPO_AND_REVISION = re.compile(rf"(?P<repo>{_REPO})(?:@(?P<revision>\S+))?", re.ASCII)
@@ -40,12 +43,12 @@ _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co", "hub-ci.huggingface.c
 _PAGES = ("tree", "blob", "resolve", "raw", "commit")
 """Pages of the Hub whose address contains a revision."""
 _OTHER_FORMATS = {
-    ".gguf": "a GGUF file",
     ".onnx": "an ONNX file",
     ".bin": "a pickle",
     ".pt": "a pickle",
     ".pth": "a pickle",
 }
+GGUF_MAGIC = b"GGUF"
 _CONFIG_FILES = ("config.json", "params.json", "adapter_config.json")
 _INDEX_SUFFIX = ".safetensors.index.json"
 
@@ -110,7 +113,7 @@ def _is_path(text: str) -> bool:
     if text in (".", "..", "~") or text.startswith(("./", "../", "/", "~", ".\\", "..\\")):
         return True
     suffix = os.path.splitext(text)[1].lower()
-    if suffix in (".json", ".safetensors"):
+    if suffix in (".json", ".safetensors", ".gguf"):
         return True
     return suffix in _OTHER_FORMATS and Path(text).is_file()
 
@@ -132,12 +135,23 @@ def _parse_path(text: str) -> Reference:
         return Reference(text, "safetensors", path=path)
     if suffix == ".json":
         return Reference(text, "config", path=path)
+    if suffix == ".gguf" or _begins_as_gguf(path):
+        return Reference(text, "gguf", path=path)
     if suffix in _OTHER_FORMATS:
         raise NotAModel(
             f"{text} is {_OTHER_FORMATS[suffix]}; llmarch reads config.json and safetensors files",
             "give the folder that contains them",
         )
-    raise UnknownReference(f"{text} is neither a folder nor a .json or .safetensors file")
+    raise UnknownReference(f"{text} is neither a folder nor a .json, .safetensors or .gguf file")
+
+
+def _begins_as_gguf(path: Path) -> bool:
+    """Return whether a file of another name is a GGUF file, as ollama's blobs are."""
+    try:
+        with open_regular(path) as file:
+            return file.read(4) == GGUF_MAGIC
+    except OSError:
+        return False
 
 
 def _has_model_files(folder: Path) -> bool:

@@ -15,6 +15,7 @@ from ..architecture.paths import last_part, parent_path
 from ..architecture.schema import Evidence, Finding
 from ..checkpoint.reading import Observation, Reading
 from ..errors import UnknownReference, printable
+from ..sources.raw import is_gguf_document
 from . import numbers
 from .documents import Table
 from .findings import finding_line
@@ -28,6 +29,12 @@ SOURCES = {
     "unknown": "unknown: {}",
 }
 """Each kind of evidence in words; {} is its `ref`."""
+GGUF_SOURCES = {
+    **SOURCES,
+    "config": "GGUF key {}",
+    "default": "class default, because the file has no {}",
+}
+"""The same for a GGUF file."""
 OBSERVED_MEANINGS = {
     "placement": "Where the layer's norms are: before the blocks, after them, or both.",
     "parameters": "Number of parameters of the encoder, its projector included.",
@@ -59,6 +66,8 @@ class Explanation(Frozen):
     """Path and meaning of each block that was found: `mixers.full`, `norms`."""
     facts: list[ExplainedFact]
     """The facts that were found, in the schema's order."""
+    is_gguf: bool = False
+    """Whether the model was read from a GGUF file, whose keys are not those of a config."""
 
 
 def explain(reading: Reading | Observation, path: str) -> Explanation:
@@ -85,7 +94,8 @@ def explain(reading: Reading | Observation, path: str) -> Explanation:
             findings = findings_about(reading.findings, fact_path, fact_evidence)
             facts.append(ExplainedFact(fact_path, value, meaning, fact_evidence, findings))
     blocks = [prefix for prefix in prefixes if prefix not in evidence]
-    return Explanation({block: meanings.meaning(block) for block in blocks}, facts)
+    meanings_of_blocks = {block: meanings.meaning(block) for block in blocks}
+    return Explanation(meanings_of_blocks, facts, is_gguf_document(reading.raw.config or {}))
 
 
 def evidence_of(reading: Reading | Observation) -> dict[str, Evidence]:
@@ -279,7 +289,10 @@ def explanation_table(explanation: Explanation) -> Table:
         is_absent = fact.value is None and fact.evidence.kind == "family"
         if is_absent and not is_alone:
             continue
-        lines = [*evidence_lines(fact.evidence), *map(finding_line, fact.findings)]
+        lines = [
+            *evidence_lines(fact.evidence, explanation.is_gguf),
+            *map(finding_line, fact.findings),
+        ]
         if fact.meaning not in shown:
             lines.insert(0, without_blank_lines(fact.meaning))
             shown.add(fact.meaning)
@@ -293,9 +306,13 @@ def without_blank_lines(text: str) -> str:
     return text.replace("\n\n", "\n")
 
 
-def evidence_lines(evidence: Evidence) -> Iterator[str]:
-    """Yield the evidence of a fact in words, a line for each source."""
-    yield SOURCES[evidence.kind].format(evidence.ref)
+def evidence_lines(evidence: Evidence, is_gguf: bool = False) -> Iterator[str]:
+    """Yield the evidence of a fact in words, a line for each source.
+
+    is_gguf: whether keys are those of a GGUF file.
+    """
+    words = GGUF_SOURCES if is_gguf else SOURCES
+    yield words[evidence.kind].format(evidence.ref)
     if evidence.certainty:
         yield f"the config is reconstructed; this value is {evidence.certainty}"
     for tensor in evidence.confirmed_by:

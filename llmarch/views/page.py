@@ -9,7 +9,7 @@ from ..architecture.catalogue.fact import DETAIL
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
 from ..checkpoint.reading import Observation, Reading
-from ..sources.raw import RawModel, abbreviate_commit
+from ..sources.raw import RawModel, abbreviate_commit, is_gguf_document
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .comparison import (
     comparison_of_rows,
@@ -277,9 +277,10 @@ def meaning_of_row(
 
 def source_lines(r: Reading, paths: Sequence[str]) -> tuple[str, ...]:
     """Return where facts of a row come from: `mixers.full.heads: config key num_heads`."""
+    is_gguf = is_gguf_document(r.raw.config or {})
     lines: list[str] = []
     for path in paths[:MOST_SOURCES]:
-        source = " · ".join(evidence_lines(r.evidence[path]))
+        source = " · ".join(evidence_lines(r.evidence[path], is_gguf))
         lines.append(f"{path}: {source}")
     more = len(paths) - len(lines)
     if more:

@@ -190,9 +190,9 @@ def test_no_model(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(NotAModel, match="adapter for a/b"):
         read(tmp_path / "adapter_config.json")
-    (tmp_path / "x.gguf").write_bytes(b"GGUF")
-    with pytest.raises(NotAModel, match="a GGUF file"):
-        read(tmp_path / "x.gguf")
+    (tmp_path / "x.bin").write_bytes(b"PK")
+    with pytest.raises(NotAModel, match="a pickle"):
+        read(tmp_path / "x.bin")
 
 
 def test_broken_files_name_themselves(tmp_path: Path) -> None:

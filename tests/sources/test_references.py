@@ -170,8 +170,12 @@ def test_paths(elsewhere: Path) -> None:
         parse_reference("model/confg.json")
     assert error.value.hint == "there is config.json"
     (folder / "x.gguf").write_text("")
-    with pytest.raises(NotAModel, match="a GGUF file"):
-        parse_reference("model/x.gguf")
+    assert parse_reference("model/x.gguf").kind == "gguf"
+    (folder / "sha256-0").write_bytes(b"GGUF....")
+    assert parse_reference("./model/sha256-0").kind == "gguf"
+    (folder / "x.bin").write_text("")
+    with pytest.raises(NotAModel, match="a pickle"):
+        parse_reference("model/x.bin")
 
 
 def test_home(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""GGUF files: llama.cpp's names and shapes of tensors, as the Hub's."""

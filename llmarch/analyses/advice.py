@@ -17,8 +17,9 @@ from ..errors import PlanError
 from .cache_parts import SHORT_DTYPES
 from .engines import ENGINES
 from .engines.base import Engine
+from .engines.pools import find_most
 from .launch_lines import launch_line
-from .memory import Plan, Planner, find_most
+from .memory import Plan, Planner
 from .planning import (
     PlannedModel,
     PlanOptions,

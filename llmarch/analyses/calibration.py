@@ -450,8 +450,11 @@ def _command(reading: Reading, options: PlanOptions, log: EngineLog) -> str:
     ):
         if value is not None:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
-    if not engine_options.prefix_caching:
-        words.append("--no-prefix-caching")
+    if engine_options.prefix_caching is not None:
+        words.append("--prefix-caching" if engine_options.prefix_caching else "--no-prefix-caching")
+    if engine_options.batches_in_flight is not None:
+        overlaps = engine_options.batches_in_flight > 1
+        words.append("--async-scheduling" if overlaps else "--no-async-scheduling")
     if options.text_only:
         words.append("--text-only")
     return f"{shlex.join(words)} {_switches(log)}".rstrip()

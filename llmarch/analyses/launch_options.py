@@ -155,9 +155,9 @@ def read_options(
         engine_options=EngineOptions(
             batched_tokens=read.number("batched_tokens"),
             max_sequences=read.number("max_sequences"),
-            prefix_caching="no_prefix_caching" not in read,
+            prefix_caching=_switch(read, "prefix_caching"),
             block_size=read.number("block_size"),
-            batches_in_flight=1 + ("async_scheduling" in read),
+            batches_in_flight=_batches_in_flight(read),
             draft_tokens=draft.tokens,
             sliding_share=read.share("sliding_share"),
             gpu_layers=_gpu_layers(read, notes),
@@ -181,6 +181,23 @@ def read_options(
         notes=tuple(notes),
     )
     return options, said
+
+
+def _switch(read: _Values, name: str) -> bool | None:
+    """Return whether an option is on or off; None if the line says neither."""
+    if f"no_{name}" in read:
+        return False
+    if name in read:
+        return True
+    return None
+
+
+def _batches_in_flight(read: _Values) -> int | None:
+    """Return the batches in flight: two that overlap, or one; None if the line says neither."""
+    overlap = _switch(read, "async_scheduling")
+    if overlap is None:
+        return None
+    return 1 + overlap
 
 
 def _degrees(read: _Values) -> tuple[int, int | None, int | None]:

@@ -32,6 +32,7 @@ from .engines.pools import (
     Pool,
     PoolGroup,
     PoolRequest,
+    find_most,
 )
 from .parameters import count_drafter, count_mtp, count_parameters
 from .sharding import (
@@ -150,6 +151,9 @@ class Plan(Frozen):
     """What the engine keeps on the fullest GPU beside weights and cache."""
     room: int | None
     """Bytes that are left for the cache on the fullest GPU; None without a GPU."""
+    version_rooms: dict[str, int]
+    """The same of other versions of the engine, by the last that had it; empty where one is named,
+    or no other is known."""
     capacity: Capacity | None
     """What the engine makes of the room; None without a GPU or a pool that was asked for."""
     groups: tuple[PoolGroup, ...]
@@ -264,6 +268,7 @@ class Plan(Frozen):
             "allowance": [allowance_to_dict(part) for part in self.allowance],
             "allowance_bytes": self.reserved,
             "room_bytes": self.room,
+            "room_bytes_up_to_version": self.version_rooms,
             "pool": self._pool_to_dict(),
             "fits": self.fits,
             "largest_context": self.largest_context,
@@ -449,6 +454,7 @@ class Planner:
         ]
         fullest = self._fullest_stage(pool, request, stage_weights, allowances)
         rooms = self._rooms(engine, request, utilization, stage_weights, allowances)
+        versions = self._version_rooms(engine, request, stage_weights, matrix)
         room = capacity = fits = largest_context = largest_batch = None
         any_context_fits = False
         if rooms is not None:
@@ -478,6 +484,7 @@ class Planner:
             budget=budget,
             allowance=tuple(allowances[fullest]),
             room=room,
+            version_rooms={version: each[fullest] for version, each in versions.items()},
             capacity=capacity,
             groups=pool.groups,
             fits=fits,
@@ -839,6 +846,31 @@ class Planner:
             rooms.append(room)
         return rooms
 
+    def _version_rooms(
+        self, engine: Engine, request: Request, stage_weights: list[int], matrix: int
+    ) -> dict[str, list[int]]:
+        """Return the rooms of the stages with other versions of the engine.
+
+        Empty where a version is named, or the room is given.
+        """
+        found: dict[str, list[int]] = {}
+        if request.options.version or request.reserve.whole is not None:
+            return found
+        for version in engine.other_versions:
+            options = replace(request.options, version=version)
+            named = replace(request, options=options)
+            utilization = request.utilization
+            if utilization is None:
+                utilization = engine.share(request.gpu, options, request.parallel.tensor)
+            allowances = [
+                self._allowance(engine, named, stage, size, matrix)
+                for stage, size in enumerate(stage_weights)
+            ]
+            rooms = self._rooms(engine, named, utilization, stage_weights, allowances)
+            if rooms is not None and request.pool_bytes is None:
+                found[version] = rooms
+        return found
+
     def _fullest_stage(
         self,
         pool: Pool,
@@ -920,7 +952,7 @@ def _version_assumptions(engine: Engine, request: Request) -> list[str]:
     asked = request.options.version
     if not asked or asked == engine.version:
         return []
-    return [f"activations and graphs as of {asked}, all else as of {engine.version}"]
+    return [f"rules of memory as of {asked}, weights as of {engine.version}"]
 
 
 def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
@@ -950,19 +982,3 @@ def find_largest_context(pool: Pool, rooms: Sequence[int], batch: int, limit: in
     if pool.fits(rooms, limit, batch):
         return limit
     return find_most(lambda tokens: pool.fits(rooms, tokens, batch), 0, limit)
-
-
-def find_most(fits: Callable[[int], bool], fitting: int, too_many: int) -> int:
-    """Return the largest number that fits, found by halving.
-
-    fits: tells whether a number fits; of those that do, all smaller ones do too.
-    fitting: a number that fits.
-    too_many: a larger one that does not.
-    """
-    while too_many - fitting > 1:
-        middle = (fitting + too_many) // 2
-        if fits(middle):
-            fitting = middle
-        else:
-            too_many = middle
-    return fitting

@@ -318,6 +318,8 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
     engine_options = options.engine_options
     if version:
         engine_options = replace(engine_options, version=version)
+    context = options.context or 1
+    engine_options = engine.resolve_options(a, engine_options, context)
     gpu_bytes = None
     if options.gpu:
         gpu_bytes = options.gpu.memory_bytes
@@ -325,7 +327,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
     if options.gpu:
         gpu_name = options.gpu.name
     request = Request(
-        context=options.context or 1,
+        context=context,
         batch=options.batch,
         parallel=options.make_parallel(),
         gpu_bytes=gpu_bytes,

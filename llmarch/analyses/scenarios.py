@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..architecture.frozen import Frozen, frozen
 from ..errors import PlanError
+from .memory import Plan
 from .planning import ModelPlanner, PlannedModel, PlanOptions, check_words, shared_context
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ PLANNED_COLUMNS = (
     "total_bytes_per_gpu",
     "budget_bytes_per_gpu",
     "room_bytes_per_gpu",
+    "least_room_bytes_per_gpu_of_versions",
     "fits",
     "largest_context_tokens",
     "largest_batch_sequences",
@@ -137,6 +139,7 @@ def planned_columns(planned: PlannedModel) -> dict[str, Any]:
         plan.per_gpu.total + plan.reserved,
         plan.budget,
         plan.room,
+        least_room(plan),
         plan.fits,
         plan.largest_context,
         plan.largest_batch,
@@ -157,6 +160,13 @@ def planned_columns(planned: PlannedModel) -> dict[str, Any]:
         SENTENCES.join(plan.remarks),
     ]
     return dict(zip(PLANNED_COLUMNS, [*figures, *times, *sentences], strict=True))
+
+
+def least_room(plan: Plan) -> int | None:
+    """Return the least room of a plan and of other versions of its engine; None without a GPU."""
+    if plan.room is None:
+        return None
+    return min(plan.room, *plan.version_rooms.values(), plan.room)
 
 
 def plan_scenarios(

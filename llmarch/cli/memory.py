@@ -118,7 +118,7 @@ def memory(
             "--engine",
             metavar="NAME",
             help="Whose rules: ideal, transformers, vllm, sglang, llama.cpp, trtllm, mlx "
-            "(docs/cache.md); vllm@0.12 for what another version keeps.",
+            "(docs/cache.md); vllm@0.12 for the rules of another version.",
         ),
     ] = "ideal",
     utilization: Annotated[
@@ -172,12 +172,12 @@ def memory(
         ),
     ] = None,
     prefix_caching: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--prefix-caching/--no-prefix-caching",
-            help="Whether prefixes are kept for later requests.",
+            help="Whether prefixes are kept for later requests. Default: the engine's own.",
         ),
-    ] = True,
+    ] = None,
     block_size: Annotated[
         int | None,
         typer.Option(
@@ -185,13 +185,13 @@ def memory(
         ),
     ] = None,
     async_scheduling: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--async-scheduling/--no-async-scheduling",
             help="Whether a second batch is scheduled while one runs (vLLM): windows are reserved "
-            "for both.",
+            "for both. Default: yes with a version from 0.26 on, else no.",
         ),
-    ] = False,
+    ] = None,
     speculative: Annotated[
         str | None,
         typer.Option(
@@ -312,7 +312,7 @@ def memory(
             max_sequences=max_num_seqs,
             prefix_caching=prefix_caching,
             block_size=block_size,
-            batches_in_flight=1 + async_scheduling,
+            batches_in_flight=None if async_scheduling is None else 1 + async_scheduling,
             draft_tokens=speculation.tokens,
             gpu_layers=gpu_layers,
             offload_bytes=int(cpu_offload_gb * 2**30),

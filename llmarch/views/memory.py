@@ -321,7 +321,7 @@ def pool_lines(p: Plan) -> list[str]:
     if p.capacity is None or p.room is None:
         return []
     if p.room <= 0:
-        return ["no memory is left for the cache"]
+        return ["no memory is left for the cache", *version_lines(p)]
     size = numbers.size(p.room)
     tokens, context = number(p.capacity.tokens), number(p.request.context)
     if p.any_context_fits and not p.capacity.blocks:
@@ -330,10 +330,24 @@ def pool_lines(p: Plan) -> list[str]:
     concurrency = f"{p.capacity.concurrency:,.2f}"
     lines = [f"KV cache memory {size}: {tokens} tokens"]
     lines.append(f"maximum concurrency for {context} tokens per request: {concurrency}x")
+    lines += version_lines(p)
     if p.capacity.blocks is not None and p.capacity.block_bytes is not None:
         blocks, block = number(p.capacity.blocks), numbers.size(p.capacity.block_bytes)
         lines.append(f"{blocks} blocks of {block}")
     return lines
+
+
+def version_lines(p: Plan) -> list[str]:
+    """Return the memory for the cache that other versions of the engine leave; nothing without."""
+    words: list[str] = []
+    for version, room in p.version_rooms.items():
+        size = "none"
+        if room > 0:
+            size = numbers.size(room)
+        words.append(f"{size} up to {version}")
+    if not words:
+        return []
+    return [f"KV cache memory of other versions: {', '.join(words)}"]
 
 
 def largest_lines(p: Plan) -> list[str]:

@@ -15,6 +15,7 @@ from helpers.mutations import representatives
 
 import llmarch
 from llmarch.analyses.cache import compute_cache
+from llmarch.analyses.engines import ENGINES
 from llmarch.analyses.launch_lines import read_launch_line
 from llmarch.analyses.parameters import count_parameters
 from llmarch.analyses.planning import ModelPlanner, PlanOptions, plan_models
@@ -189,3 +190,27 @@ def test_thousands_of_plans_take_seconds() -> None:
     took = process_time() - start
     assert planned == 2000
     assert took < 1 or sys.gettrace() is not None  # a tracer of coverage takes its time
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_what_fits_agrees_with_the_most_that_fits(engine: str) -> None:
+    """The verdict, the largest batch and context, and the concurrency that is printed."""
+    kinds = ("qwen3.5-27b", "deepseek-v4-flash", "gemma3-27b", "llama3.1-8b", "nemotron-3-nano")
+    for name in kinds:
+        reading = llmarch.load(name)
+        limit = reading.architecture.context_length or 131072
+        choices = Choices(
+            contexts=(2048, limit),
+            batches=(3,),
+            gpus=tuple(parse_gpus(f"{n}xH100") for n in (1, 2, 8)),
+        )
+        asked = PlanOptions(engine=engine)
+        for scenario in plan_scenarios([reading], choices.combine(asked)):
+            if scenario.planned is None:
+                continue
+            plan = scenario.planned.plan
+            assert plan.fits == ((plan.largest_batch or 0) >= 3), (name, scenario.options)
+            assert plan.fits == ((plan.largest_context or 0) >= plan.request.context)
+            assert plan.capacity is not None
+            if plan.fits and engine != "llama.cpp":
+                assert plan.capacity.concurrency >= plan.request.sequences

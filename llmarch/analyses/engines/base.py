@@ -101,7 +101,9 @@ class Engine:
     """Whether `auto` takes the dtype of the cache that the checkpoint declares."""
 
     has_version_rules: bool = False
-    """Whether what it keeps beside weights and cache is known of other versions as well."""
+    """Whether its rules are known of other versions as well."""
+    other_versions: tuple[str, ...] = ()
+    """The last versions that kept other memory beside weights and cache, the oldest first."""
     casts_float32: bool = False
     """Whether weights in 32 bits are loaded in 16, unless 32 are asked for."""
     divides_experts_across_groups: bool = False
@@ -270,6 +272,12 @@ class Engine:
     def checks_columns(self, a: Architecture) -> bool:
         """Return whether queries, keys and values of a rank must be whole blocks each."""
         return False
+
+    def resolve_options(
+        self, a: Architecture, options: EngineOptions, context: int
+    ) -> EngineOptions:
+        """Return options with the defaults that depend on the version, model and context."""
+        return options
 
     def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
         """Return the share of a GPU that is filled, unless the user says another."""

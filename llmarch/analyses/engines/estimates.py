@@ -40,10 +40,11 @@ RUNTIME = GIB // 4
 """Code modules, cuBLAS workspaces and metadata of one process (logs of vLLM from 0.18 on: 0.24 to
 0.27 GiB)."""
 COMMUNICATION = 2 * GIB // 5
-"""Buffers of collectives between ranks that are joined by PCIe."""
-NVLINK_COMMUNICATION = 37 * GIB // 20
-"""Buffers of collectives between ranks that are joined by NVLink switches (logs of vLLM 0.19 on
-H100: 1.82 GiB with 2 ranks to 1.96 with 4, whatever the model)."""
+"""Buffers of collectives between other ranks."""
+SWITCH_COMMUNICATION = 37 * GIB // 20
+"""Buffers of collectives between ranks whose NVLink switches reduce (NCCL's NVLS, from Hopper on;
+logs of vLLM 0.19 on H100: 1.82 GiB with 2 ranks to 1.96 with 4, whatever the model; of 0.10 on
+A100, which has none: 0.1 to 0.3)."""
 AMD_RUNTIME = GIB
 """What ROCm's libraries keep in addition."""
 GRAPH_BYTES_PER_LAYER = 3 * 2**20 // 8
@@ -63,8 +64,8 @@ MOST_IMAGE_TOKENS = 16384
 (transformers: models/qwen2_vl/image_processing_qwen2_vl.py: 28 * 28 * 1280 by default, 12,845,056
 pixels in the published files)."""
 AMD_NAMES = ("MI", "RX", "Radeon")
-NVLINK_NAMES = ("A100", "A800", "H100", "H200", "H20", "H800", "GH200", "B200", "B300", "GB")
-"""How the names of GPUs begin whose ranks are joined by NVLink, unless they say PCIe."""
+SWITCH_NAMES = ("H100", "H200", "H20", "H800", "GH200", "B200", "B300", "GB")
+"""How the names of GPUs begin whose NVLink switches reduce, unless they say PCIe."""
 
 
 def estimate_activations(
@@ -302,8 +303,8 @@ def _runtime_part(request: AllowanceRequest) -> AllowancePart:
     name = request.gpu.name
     if request.ranks > 1:
         size += COMMUNICATION
-        if request.gpu.is_any_of(NVLINK_NAMES) and "PCIe" not in name:
-            size += NVLINK_COMMUNICATION - COMMUNICATION
+        if request.gpu.is_any_of(SWITCH_NAMES) and "PCIe" not in name:
+            size += SWITCH_COMMUNICATION - COMMUNICATION
         words.append("collectives")
     if request.gpu.is_any_of(AMD_NAMES):
         size += AMD_RUNTIME

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
@@ -31,14 +31,14 @@ class EngineOptions(Frozen):
     ubatch of llama.cpp."""
     max_sequences: int | None = None
     """Sequences of one batch: vLLM's max_num_seqs, SGLang's max_running_requests."""
-    prefix_caching: bool = True
+    prefix_caching: bool | None = None
     """Whether prefixes are kept for later requests."""
     block_size: int | None = None
     """Tokens of a block of the cache."""
     draft_tokens: int = 0
     """Tokens that speculative decoding drafts in one step; 0 without it."""
-    batches_in_flight: int = 1
-    """Batches that are scheduled and not yet settled."""
+    batches_in_flight: int | None = None
+    """Batches that are scheduled and not yet settled; None: one, unless a version says more."""
     sliding_share: float | None = None
     """SGLang: tokens of the sliding pool as a share of the full pool's."""
     unified_slots: int = 1
@@ -46,8 +46,7 @@ class EngineOptions(Frozen):
     full_windows: bool = False
     """llama.cpp: whether windows keep every token (`--swa-full`)."""
     version: str = ""
-    """The engine's version, whose estimates of activations and graphs differ; empty: the one that
-    was read."""
+    """The engine's version, whose rules and defaults differ; empty: the one that was read."""
     blocks: int | None = None
     """vLLM's `--num-gpu-blocks-override`: blocks of the pool, whatever the room."""
     offload_bytes: int = 0
@@ -317,3 +316,19 @@ class ExpertTile(Frozen):
     """Of the width of a gated expert."""
     ungated: int
     """Of the width of an expert without a gate."""
+
+
+def find_most(fits: Callable[[int], bool], fitting: int, too_many: int) -> int:
+    """Return the largest number that fits, found by halving.
+
+    fits: tells whether a number fits; of those that do, all smaller ones do too.
+    fitting: a number that fits.
+    too_many: a larger one that does not.
+    """
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        if fits(middle):
+            fitting = middle
+        else:
+            too_many = middle
+    return fitting

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple
 
 from ...architecture.schema import (
     Architecture,
@@ -33,6 +35,7 @@ from .pools import (
     Pool,
     PoolGroup,
     PoolRequest,
+    find_most,
 )
 
 SHARE = Fraction(4, 5)
@@ -51,11 +54,26 @@ arg_groups/fields/schedule.py)."""
 SLOTS_PER_REQUEST = 3
 """Slots of states that a running request takes with the radix cache on
 (sglang: kv_cache_configurator.py MAMBA_CACHE_SIZE_MAX_RUNNING_REQUESTS_RATIO)."""
+LONG_RING = 128
+"""Tokens of a ring of which each request has one of its own."""
+COMPRESSED_PAGE = 256
+"""Tokens of a page of DeepSeek V4's pools (srt/arg_groups/model_overrides/deepseek_v4.py)."""
 SPARE_SLOTS = 1
 """Slots beside those that max_mamba_cache_size names (srt/mem_cache/memory_pool.py)."""
 UNCHECKED_COLUMNS = ("mimo_v2_flash", "mimo_v2")
 """Models whose queries, keys and values may end within a block of FP8."""
 MIB = 2**20
+
+
+class StageMemory(NamedTuple):
+    """What a token and a request take in a pipeline stage, in bytes."""
+
+    cell: Fraction
+    """A token of the full pool, with its share of the sliding one."""
+    state: int
+    """A slot of recurrent states."""
+    ring: int
+    """Rings of a request, which compressors of DeepSeek V4 work on."""
 
 
 class TokenPool(Pool):
@@ -92,40 +110,77 @@ class TokenPool(Pool):
 
         States take their share of the room first.
         """
-        held: list[int] = []
-        slots: list[int] = []
-        for stage, room in enumerate(rooms):
-            state = super().state_bytes(tokens, 1, stage)
-            left = max(0, room)
-            if state:
-                slots.append(int(left * STATE_SHARE) // state - SPARE_SLOTS)
-                left -= (slots[-1] + SPARE_SLOTS) * state
-            cell = self._cell_bytes(stage)
-            if cell:
-                held.append(int(left / cell))
-        most = min(held, default=0)
+        most = min(self._held_tokens(rooms, 1), default=0)
+        slots = self._held_requests(rooms)
         concurrency = most / tokens
-        if slots:
-            concurrency = min(concurrency, min(slots) / self._slots_per_request)
+        if slots is not None:
+            concurrency = min(concurrency, slots)
         return Capacity(max(0, min(rooms)), most, concurrency)
 
-    @property
-    def _slots_per_request(self) -> int:
-        if self.request.options.prefix_caching:
-            return SLOTS_PER_REQUEST
-        return 1
+    def fits(self, rooms: Sequence[int], tokens: int, sequences: int) -> bool:
+        """Return whether the pools hold the tokens and the states of sequences."""
+        if min(rooms) < 0:
+            return False
+        slots = self._held_requests(rooms)
+        if slots is not None and slots < sequences:
+            return False
+        return all(held >= sequences * tokens for held in self._held_tokens(rooms, sequences))
 
-    def _cell_bytes(self, stage: int) -> Fraction:
-        """Return the bytes of one token of the full pool, with its share of the sliding one."""
-        total = Fraction(0)
-        for part, layers in self.stages[stage].items():
-            if part.role in FIXED_ROLES:
-                continue
-            per_token = part.bytes_per_token
-            if part.most_tokens is not None:
-                per_token *= self.sliding_share
-            total += layers * per_token
-        return total
+    def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
+        """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""
+        most = int(self.capacity(rooms, tokens).concurrency)
+        return find_most(lambda n: self.fits(rooms, tokens, n), 0, most + 1)
+
+    def _held_tokens(self, rooms: Sequence[int], sequences: int) -> list[int]:
+        """Return the tokens of the full pool of each stage that has one."""
+        held: list[int] = []
+        for room, memory in zip(rooms, self._stage_memory, strict=True):
+            left = max(0, room)
+            if memory.state:
+                left -= int(left * STATE_SHARE) // memory.state * memory.state
+            left -= memory.ring * (sequences + SPARE_SLOTS)
+            if memory.cell:
+                held.append(max(0, int(left / memory.cell)))
+        return held
+
+    def _held_requests(self, rooms: Sequence[int]) -> float | None:
+        """Return the requests that have slots of states; None without recurrent states."""
+        slots = [
+            int(max(0, room) * STATE_SHARE) // memory.state - SPARE_SLOTS
+            for room, memory in zip(rooms, self._stage_memory, strict=True)
+            if memory.state
+        ]
+        if not slots:
+            return None
+        per_request = SLOTS_PER_REQUEST
+        if self.request.options.prefix_caching is False:
+            per_request = 1
+        return max(0, min(slots)) / per_request
+
+    @cached_property
+    def _stage_memory(self) -> list[StageMemory]:
+        """Return what a token and a request take in each stage.
+
+        A ring of DeepSeek V4's overlapping compressor is one for each page of the sliding pool, of
+        the other one for each request (sglang: srt/model_executor/pool_configurator.py
+        DSV4PoolConfigurator).
+        """
+        found: list[StageMemory] = []
+        for parts in self.stages:
+            cell, state, ring = Fraction(0), 0, 0
+            for part, layers in parts.items():
+                if part.kind == "ring" and part.ring < LONG_RING:
+                    cell += self.sliding_share * layers * part.entry_bytes / COMPRESSED_PAGE
+                elif part.kind == "ring":
+                    ring += layers * part.entry_bytes
+                elif part.role in FIXED_ROLES:
+                    state += layers * part.bytes_at(1)
+                elif part.most_tokens is not None:
+                    cell += self.sliding_share * layers * part.bytes_per_token
+                else:
+                    cell += layers * part.bytes_per_token
+            found.append(StageMemory(cell, state, ring))
+        return found
 
     @property
     def groups(self) -> tuple[PoolGroup, ...]:

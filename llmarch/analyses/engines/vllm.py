@@ -2,8 +2,9 @@
 
 Read in vLLM 0.33.0: v1/worker/gpu_worker.py (determine_available_memory), engine/arg_utils.py
 (get_batch_defaults), platforms/interface.py (_align_hybrid_block_size), models/deepseek_v4/ and
-model_executor/models/config.py; the planner is in `vllm_pools.py`. `gpu_memory_utilization` is the
-share of a GPU for weights, peak activations, captured graphs and libraries; the pool gets the rest.
+model_executor/models/config.py; the planner is in `vllm_pools.py`, what other versions do otherwise
+in `vllm_versions.py`. `gpu_memory_utilization` is the share of a GPU for weights, peak activations,
+captured graphs and libraries; the pool gets the rest.
 """
 
 from __future__ import annotations
@@ -61,15 +62,16 @@ from .vllm_pools import (
     block_bytes,
     block_tables,
     group_layers,
+    keep_windows_whole,
+    padded_block_bytes,
     stage_groups,
 )
+from .vllm_versions import UNCHUNKED_CONTEXT, VERSION_READ, VersionRules, version_rules
 
 BLOCK = 16
 """Tokens of a block: CacheConfig.DEFAULT_BLOCK_SIZE (vllm/config/cache.py)."""
 LATENT_BLOCK = 64
 """Tokens of a block that FlashMLA asks for (v1/attention/backends/mla/flashmla.py)."""
-LATENT_STEP = 128
-"""Step of the blocks of hybrids with MLA (platforms/interface.py _align_hybrid_block_size)."""
 COMPRESSED_BLOCK = 256
 COMPRESSED_WINDOW_BLOCK = 64
 RING_BLOCKS = {4: 4, 128: 8}
@@ -90,11 +92,6 @@ VLLM_CACHE_WORDS = {
 NOT_LOADED = ("nf4", *(name for name in GGML_FORMATS if name not in FORMAT_BITS))
 """Formats of weights that it has no loader for: there is neither bitsandbytes nor GGUF in
 model_executor/layers/quantization/__init__.py QuantizationMethods."""
-UNSORTED_VERSION = (0, 17)
-"""Since when sampling does not sort the logits, by logs of 0.16.0 and 0.17.0."""
-GRAPHS_VERSION = (0, 21)
-"""Since when captured graphs are taken from the share (v1/worker/gpu_worker.py: "default since
-v0.21.0")."""
 BLACKWELL_NAMES = ("B200", "B300", "GB200", "GB300")
 LARGE_GPU = 160 * GIB
 MEDIUM_GPU = 70 * GIB
@@ -109,13 +106,14 @@ class SharedBlocks(Pool):
     def __init__(self, request: PoolRequest) -> None:
         super().__init__(request)
         options = request.options
+        self.rules = version_rules(options.version)
         mixers = list(request.architecture.mixers.values())
         packed = any(isinstance(mixer, CompressedAttention) for mixer in mixers)
-        states = 1
-        if options.prefix_caching:
-            states = 2
+        states = 2
+        if options.prefix_caching is False:
+            states = 1
         self.settings = PoolSettings(
-            in_flight=request.batched_tokens * concurrent_batches(request),
+            in_flight=request.batched_tokens * concurrent_batches(request, self.rules),
             states=states,
             decode_context=request.decode_context,
             packed=packed,
@@ -126,16 +124,18 @@ class SharedBlocks(Pool):
             found = self._layer_specs(layer)
             specs += found
             indices += [layer.index] * len(found)
-        self.spec_groups = group_layers(specs, packed)
+        if not self.rules.groups_windows:
+            specs = keep_windows_whole(specs)
+        self.spec_groups = group_layers(specs, packed, self.rules.group_ratio)
         self._sequence_blocks = lru_cache(REMEMBERED)(self._add_tables)
         tables = block_tables(self.spec_groups)
         self._tables = [table for table in tables if table.specs[0].kind != "state"]
         self._state_tables = [table for table in tables if table.specs[0].kind == "state"]
-        self._stage_blocks = [block_bytes(self.spec_groups)]
+        self._stage_blocks = [self._block_bytes(self.spec_groups)]
         if request.stages:
             numbers = [range_of(indices, stage) for stage in request.stages]
             shares = [stage_groups(self.spec_groups, layers) for layers in numbers]
-            self._stage_blocks = [block_bytes(share) for share in shares]
+            self._stage_blocks = [self._block_bytes(share) for share in shares]
 
     # --- the layers' specs
 
@@ -144,7 +144,7 @@ class SharedBlocks(Pool):
         """Return the tokens of an attention block.
 
         With recurrent layers it grows until it covers the whole state of a layer, by the block
-        that was asked for, by 128 with MLA.
+        that was asked for, by 128 with MLA (platforms/interface.py _align_hybrid_block_size).
         """
         mixers = list(self.request.architecture.mixers.values())
         if self.settings.packed:
@@ -155,7 +155,7 @@ class SharedBlocks(Pool):
         block = self.request.options.block_size or block
         step = block
         if has_latents(mixers):
-            step = max(block, LATENT_STEP)
+            step = max(block, self.rules.latent_step)
         state, entry = self._largest_state, self._largest_entry
         if not state or not entry:
             return block
@@ -256,6 +256,12 @@ class SharedBlocks(Pool):
 
     # --- the pool
 
+    def _block_bytes(self, groups: Sequence[SpecGroup]) -> int:
+        """Return the bytes of a block over the layers of a stage."""
+        if self.settings.packed and not self.rules.has_dense_blocks:
+            return padded_block_bytes(groups, self.rules.has_slot_blocks)
+        return block_bytes(groups)
+
     def blocks_for(self, tokens: int) -> int:
         """Return the blocks that a sequence of `tokens` tokens takes."""
         return self._sequence_blocks(tokens)
@@ -305,14 +311,26 @@ class SharedBlocks(Pool):
         concurrency = 0.0
         if one:
             concurrency = blocks / one
+        held = int(concurrency * tokens)
+        if not self.rules.prints_capacity:
+            held = self._tokens_of_a_group(blocks)
         return Capacity(
             memory_bytes=max(0, min(rooms)),
-            tokens=int(concurrency * tokens),
+            tokens=held,
             concurrency=concurrency,
             blocks=blocks,
             block_bytes=max(self._stage_blocks),
             blocks_per_sequence=one,
         )
+
+    def _tokens_of_a_group(self, blocks: int) -> int:
+        """Return the tokens of the blocks that one of the groups has, as versions before printed.
+
+        v1/core/kv_cache_utils.py _report_kv_cache_config.
+        """
+        shortest = min((group.specs[0].block for group in self.spec_groups), default=0)
+        groups = max(1, len(self.spec_groups))
+        return blocks // groups * shortest * self.settings.decode_context
 
     def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
         """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""
@@ -336,10 +354,9 @@ class SharedBlocks(Pool):
             lines = ["pages of 256 tokens, 64 of a window, 4 or 8 of a compressor"]
         if has_windows(mixers):
             tokens = self.settings.in_flight
-            batches = concurrent_batches(self.request)
             line = f"windows reserved for {tokens:,} tokens in flight"
-            if batches == 1:
-                line += " (a batch; two with --async-scheduling, which 0.33 does by default)"
+            if concurrent_batches(self.request, self.rules) == 1 and self.rules.counts_batches:
+                line += " (a batch; two with --async-scheduling, the default from 0.26 on)"
             lines.append(line)
         if has_states(mixers):
             lines.append(self._state_words())
@@ -354,13 +371,15 @@ class SharedBlocks(Pool):
         return "one state a sequence (prefix caching off)"
 
 
-def concurrent_batches(request: PoolRequest) -> int:
+def concurrent_batches(request: PoolRequest, rules: VersionRules) -> int:
     """Return the batches that are scheduled and not yet settled.
 
     As many as there are pipeline stages, two of one stage if batches overlap (vllm/config/vllm.py
-    max_concurrent_batches).
+    max_concurrent_batches); one up to 0.25.
     """
-    return max(request.options.batches_in_flight, len(request.stages))
+    if not rules.counts_batches:
+        return 1
+    return max(request.options.batches_in_flight or 1, len(request.stages))
 
 
 def group_words(group: SpecGroup) -> PoolGroup:
@@ -382,7 +401,7 @@ class VLLM(Engine):
     """vLLM."""
 
     name = "vllm"
-    version = "0.33.0"
+    version = VERSION_READ
     files = (
         "v1/core/kv_cache_planning.py",
         "v1/core/kv_cache_utils.py",
@@ -391,7 +410,7 @@ class VLLM(Engine):
         "platforms/interface.py",
         "engine/arg_utils.py",
     )
-    utilization = 0.92
+    utilization = VersionRules().utilization
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
     casts_float32 = True
     has_stages = True
@@ -408,6 +427,7 @@ class VLLM(Engine):
     """Of older versions are `fp8` and `bitsandbytes` (vllm/config/quantization.py)."""
     formats_not_loaded = NOT_LOADED
     has_version_rules = True
+    other_versions = ("0.16", "0.19")
     follows_checkpoint = True
     divides_experts_across_groups = True
     has_block_checks = True
@@ -589,6 +609,32 @@ class VLLM(Engine):
             return "fp32"
         return convention.unquantised_dtype
 
+    def resolve_options(
+        self, a: Architecture, options: EngineOptions, context: int
+    ) -> EngineOptions:
+        """Return options with the defaults of the version that is named.
+
+        Prefixes of recurrent layers are kept by default from 0.28 on, two batches are in flight
+        from 0.26 on, and up to 0.7 a prompt of at most 32,768 tokens is one batch. Without a
+        version one batch is in flight, as vLLM's planner is asked for (docs/cache.md).
+        """
+        if not options.version:
+            return options
+        rules = version_rules(options.version)
+        if options.prefix_caching is None and not rules.caches_states:
+            has_no_states = not has_states(list(a.mixers.values()))
+            options = replace(options, prefix_caching=has_no_states)
+        if options.batches_in_flight is None and rules.counts_batches:
+            options = replace(options, batches_in_flight=2)
+        is_one_batch = not rules.has_new_engine and context <= UNCHUNKED_CONTEXT
+        if options.batched_tokens is None and is_one_batch:
+            options = replace(options, batched_tokens=max(context, 2048))
+        return options
+
+    def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
+        """Return gpu_memory_utilization: 0.92, up to 0.19 0.9."""
+        return version_rules(options.version).utilization
+
     def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return max_num_batched_tokens of a server, by the GPU's memory.
 
@@ -596,19 +642,19 @@ class VLLM(Engine):
         """
         if options.batched_tokens:
             return options.batched_tokens
-        memory = gpu.memory_bytes
-        if memory is None or (memory >= MEDIUM_GPU and not _is_small_tier(gpu)):
-            if memory is not None and memory >= LARGE_GPU:
-                return 16384
-            return 8192
-        return 2048
+        rules = version_rules(options.version)
+        if not _is_large_tier(gpu, rules):
+            return 2048
+        is_largest = gpu.memory_bytes is not None and gpu.memory_bytes >= LARGE_GPU
+        if is_largest and rules.has_large_batches:
+            return 16384
+        return 8192
 
     def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return max_num_seqs of a server: 1,024 where batches are large, else 256."""
         if options.max_sequences:
             return options.max_sequences
-        memory = gpu.memory_bytes
-        if memory is None or (memory >= MEDIUM_GPU and not _is_small_tier(gpu)):
+        if _is_large_tier(gpu, version_rules(options.version)):
             return 1024
         return 256
 
@@ -631,16 +677,16 @@ class VLLM(Engine):
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return activations, graphs and libraries, which gpu_memory_utilization includes.
 
-        Up to 0.16 logits were sorted and experts' buffers freed; up to 0.20 graphs came on top of
-        the share (v1/worker/gpu_worker.py determine_available_memory says since when not).
+        Up to 0.16 logits were sorted and experts' buffers freed; up to 0.19 graphs came on top of
+        the share.
         """
-        version = read_version(request.options.version)
-        if version < UNSORTED_VERSION:
+        rules = version_rules(request.options.version)
+        if rules.sorts_logits:
             activations = estimate_activations(request, SORTED_LOGIT_BYTES, keeps_workspace=False)
         else:
             activations = estimate_activations(request)
-        graphs = graphs_part(request, largest_captured_batch(request))
-        if version < GRAPHS_VERSION:
+        graphs = graphs_part(request, largest_captured_batch(request, rules))
+        if not rules.has_graphs_inside:
             graphs = replace(graphs, inside=False)
         parts = [activations, graphs, *process_parts(request)]
         tables = tables_part(request)
@@ -660,29 +706,28 @@ class VLLM(Engine):
         return []
 
 
-def read_version(text: str) -> tuple[int, ...]:
-    """Return the numbers of a version, `0.19.1rc1` as (0, 19, 1); the one read for other text."""
-    numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", text or VLLM.version)
-    if numbers is None:
-        return read_version(VLLM.version)
-    return tuple(int(number or 0) for number in numbers.groups())
-
-
-def largest_captured_batch(request: AllowanceRequest) -> int:
+def largest_captured_batch(request: AllowanceRequest, rules: VersionRules) -> int:
     """Return the tokens of the largest captured graph (vllm/config/vllm.py _set_cudagraph_sizes).
 
     Twice the tokens of a decoding step, at most 512, on a B200 and its kin 1,024.
     """
     most = 512
-    if request.gpu.is_any_of(BLACKWELL_NAMES):
+    if rules.has_large_batches and request.gpu.is_any_of(BLACKWELL_NAMES):
         most = 1024
     step = request.max_sequences * (1 + request.options.draft_tokens)
     return min(2 * step, most, request.batched_tokens)
 
 
-def _is_small_tier(gpu: GPUTraits) -> bool:
-    """Return whether vLLM keeps GPUs of much memory at the small defaults: all of the kinds.
+def _is_large_tier(gpu: GPUTraits, rules: VersionRules) -> bool:
+    """Return whether a GPU has vLLM's defaults of large ones: from 70 GiB on, or not known.
 
-    Its defaults are those of the first GPU, which may be of any of them.
+    A100 and GB10 have the small ones. Its defaults are those of the first GPU, which may be of any
+    of the kinds.
     """
-    return all(re.search("a100|gb10|spark", kind.lower()) for kind in gpu.kinds)
+    if gpu.memory_bytes is None:
+        return True
+    small = "a100"
+    if rules.has_small_spark:
+        small = "a100|gb10|spark"
+    is_small = all(re.search(small, kind.lower()) for kind in gpu.kinds)
+    return gpu.memory_bytes >= MEDIUM_GPU and not is_small

@@ -13,6 +13,7 @@ each group.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
@@ -26,7 +27,7 @@ TOKEN_KINDS = ("full", "mla")
 WINDOW_KINDS = ("sliding", "sliding_mla")
 GROUP_RATIO = 1.5
 """Up to this ratio of the largest kind's layers to the smallest's, groups are as large as the
-largest kind."""
+largest kind (vllm_versions.py has those of other versions)."""
 
 
 @frozen
@@ -136,8 +137,28 @@ def block_tables(groups: Sequence[SpecGroup]) -> list[BlockTable]:
 # --- groups -------------------------------------------------------------------------------------
 
 
-def group_layers(specs: Sequence[LayerSpec], packed: bool = False) -> list[SpecGroup]:
+def keep_windows_whole(specs: Sequence[LayerSpec]) -> list[LayerSpec]:
+    """Return layers whose windows keep every token beside layers that do.
+
+    v1/core/kv_cache_utils.py unify_hybrid_kv_cache_specs, of versions that had one kind of block.
+    """
+    if not any(spec.kind in TOKEN_KINDS for spec in specs):
+        return list(specs)
+    whole: list[LayerSpec] = []
+    for spec in specs:
+        if spec.kind in ("sliding", "chunked"):
+            spec = replace(spec, kind="full", reach=0)
+        whole.append(spec)
+    return whole
+
+
+def group_layers(
+    specs: Sequence[LayerSpec], packed: bool = False, ratio: float = GROUP_RATIO
+) -> list[SpecGroup]:
     """Return the groups of a model's layers (get_kv_cache_groups).
+
+    ratio: of the largest kind's layers to the smallest's, up to which groups are as large as the
+    largest kind.
 
     Raises ValueError if blocks of equal bytes are not possible.
     """
@@ -155,7 +176,7 @@ def group_layers(specs: Sequence[LayerSpec], packed: bool = False) -> list[SpecG
         if promoted is None:
             raise
         return [SpecGroup(everything, promoted)]
-    return _equal_groups(unified)
+    return _equal_groups(unified, ratio)
 
 
 def is_uniform_type(specs: Sequence[LayerSpec]) -> bool:
@@ -228,14 +249,14 @@ def promote_windows(specs: Sequence[LayerSpec]) -> tuple[LayerSpec, ...] | None:
     return tuple(promoted)
 
 
-def _equal_groups(specs: Sequence[LayerSpec]) -> list[SpecGroup]:
+def _equal_groups(specs: Sequence[LayerSpec], ratio: float) -> list[SpecGroup]:
     """Return groups of equal size (_get_kv_cache_groups_uniform_page_size)."""
     buckets: dict[LayerSpec, list[int]] = {}
     for number, spec in enumerate(specs):
         buckets.setdefault(spec, []).append(number)
     sizes = [len(layers) for layers in buckets.values()]
     size = min(sizes)
-    if max(sizes) < GROUP_RATIO * size:
+    if max(sizes) < ratio * size:
         size = max(sizes)
     groups: list[SpecGroup] = []
     for spec, layers in buckets.items():
@@ -361,6 +382,31 @@ def block_bytes(groups: Sequence[SpecGroup]) -> int:
     """Return the bytes of a block over all layers of a rank: those of the widest group."""
     pages = [group.page for group in groups]
     return max(pages, default=0)
+
+
+def padded_block_bytes(groups: Sequence[SpecGroup], has_slots: bool) -> int:
+    """Return the bytes of a block of DeepSeek V4 in versions that padded pages to those of latents.
+
+    has_slots: whether a block has as many pages of each size as some group needs
+    (_get_kv_cache_config_packed); before, as many as any group needs of any size
+    (_get_kv_cache_config_deepseek_v4).
+    """
+    latents = {spec.page for group in groups for spec in group.specs if spec.kind == "mla"}
+    if not latents:
+        return block_bytes(groups)
+    slots = dict.fromkeys(sorted(latents), 0)
+    for group in groups:
+        padded = Counter(_padded_page(spec.page, list(slots)) for spec in group.specs)
+        for page, layers in padded.items():
+            slots[page] = max(slots[page], layers)
+    if has_slots:
+        return sum(page * layers for page, layers in slots.items())
+    return sum(slots) * max(slots.values())
+
+
+def _padded_page(page: int, sizes: Sequence[int]) -> int:
+    """Return the smallest of some sizes that holds a page, else the largest."""
+    return min((size for size in sizes if size >= page), default=sizes[-1])
 
 
 def stage_groups(groups: Sequence[SpecGroup], layers: range) -> list[SpecGroup]:

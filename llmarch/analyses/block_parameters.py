@@ -81,6 +81,8 @@ def count_attention(mixer: Attention, hidden_size: int) -> int:
     total = count_projection(hidden_size, inputs, mixer.qkv_bias)
     if mixer.gate == "head":  # a matrix without a bias (transformers Step3p7Attention, Laguna)
         total += count_projection(hidden_size, mixer.heads, False)
+    if mixer.gate_bias:
+        total += mixer.heads
     total += count_projection(outputs, hidden_size, mixer.output_bias)
     total += _count_qk_norm(mixer, queries, keys)
     if mixer.sinks:
@@ -137,8 +139,12 @@ def count_latent_attention(mixer: LatentAttention, hidden_size: int) -> int:
             count_projection(outputs, hidden_size, mixer.bias),  # o
         ]
     )
-    if mixer.gate:
+    if mixer.gate == "head":
         total += count_projection(hidden_size, mixer.heads)
+    if mixer.gate == "elementwise":
+        total += count_projection(hidden_size, outputs)
+    if mixer.sinks:
+        total += mixer.heads
     if mixer.indexer:
         query_inputs = mixer.q_lora_rank or hidden_size
         total += _count_indexer(mixer.indexer, query_inputs, hidden_size)
@@ -155,6 +161,8 @@ def _count_latent_queries(mixer: LatentAttention, hidden_size: int) -> int:
     down = count_projection(hidden_size, rank, mixer.bias)
     norm = rank
     up = count_projection(rank, queries)
+    if mixer.gate == "from_queries":
+        up = count_projection(2 * rank, queries + mixer.heads * mixer.v_head_dim)
     return down + norm + up
 
 

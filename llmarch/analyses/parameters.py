@@ -77,8 +77,12 @@ def _count_vocabulary_and_norms(a: Architecture) -> Counter[str]:
     matrix = a.embedding_rows * a.embedding_width
     positions = (a.embedding.positions or 0) * a.hidden_size
     norms = _count_norms(a, [a.final_norm, a.embedding.norm])
+    gates = _count_norm_gates(a, [a.final_norm, a.embedding.norm])
     counts = Counter(
-        embedding=matrix + positions, head=count_head(a, a.embedding.tied), norms=norms
+        embedding=matrix + positions,
+        head=count_head(a, a.embedding.tied),
+        norms=norms,
+        norm_gates=gates,
     )
     if a.embedding.width:  # into the stream, and from it to the head
         counts["embedding_projections"] = 2 * count_projection(a.embedding.width, a.hidden_size)
@@ -110,6 +114,12 @@ def _count_norms(a: Architecture, names: list[str | None]) -> int:
         if name:
             total += count_norm(a.norms[name], a.hidden_size)
     return total
+
+
+def _count_norm_gates(a: Architecture, names: list[str | None]) -> int:
+    """Count the gates of norms over the hidden size, two matrices each (modeling_axk2)."""
+    ranks = [a.norms[name].gate_rank or 0 for name in names if name]
+    return 2 * a.hidden_size * sum(ranks)
 
 
 def _count_outside_layers(a: Architecture) -> Counter[str]:
@@ -145,6 +155,7 @@ def count_layer(a: Architecture, kind: str) -> Counter[str]:
             norms += [branch.pre_norm, branch.post_norm]
             counts.update(count_block(a.block(branch.block), a.hidden_size))
         counts["norms"] += _count_norms(a, norms)
+        counts["norm_gates"] += _count_norm_gates(a, norms)
         counts["residual"] += count_hyper_connection(a.residual, a.hidden_size)
     counts["residual"] += count_altup_layer(a.residual, a.hidden_size)
     counts["layer_scales"] += a.layer_kinds[kind].learned_scale
@@ -155,12 +166,16 @@ def count_layer(a: Architecture, kind: str) -> Counter[str]:
 
 
 def count_hyper_connection(residual: Residual, hidden_size: int) -> int:
-    """Count the hyper-connection of one step (modeling_deepseek_v4): a matrix, three scales."""
+    """Count the hyper-connection of one step: a matrix, and a scale for each of its parts.
+
+    Three parts where streams are mixed (modeling_deepseek_v4), two else (modeling_hy_v4).
+    """
     if residual.kind != "hyper":
         return 0
     streams = residual.streams
-    weights = (2 + streams) * streams
-    scales = 3
+    weights, scales = 2 * streams, 2
+    if residual.mixing:
+        weights, scales = weights + streams**2, 3
     mixing = count_projection(streams * hidden_size, weights, bias=True)
     return mixing + scales
 

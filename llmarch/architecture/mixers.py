@@ -48,6 +48,9 @@ class QueryScaling(Strict):
     """Tokens of one step: below it, the factor is 1."""
     shift: int = 0
     """Number added to the position, which counts from 0: Llama 4 adds 1, Ministral 3 nothing."""
+    power: bool = False
+    """Whether the factor is a power instead: (1 + (position + shift) / original_context)^beta
+    (Beam)."""
 
 
 @frozen(kw_only=True)
@@ -149,6 +152,9 @@ class Attention(Strict):
     The matrix may be stored within the query projection. None: no gate."""
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     """Activation of the gate. Without effect where `gate` is None."""
+    gate_bias: bool = False
+    """Whether a learned number for each query head [heads] is added to the gate before its
+    activation (Beam)."""
     output_norm: bool = False
     """Whether an RMSNorm with weights [heads · v_head_dim] is on the input of the output projection
     (BitNet)."""
@@ -238,9 +244,19 @@ class LatentAttention(Strict):
     index_from: str | None = None
     """Name of the mixer whose choice of tokens this one reuses: that of its last layer before.
     None: its own choice, or every token."""
-    gate: Literal["head"] | None = None
-    """Gate on the attention's output, as in `Attention.gate`: `head`, one sigmoid for each head
-    from a matrix [heads, hidden] (Ling 2.6). None: no gate."""
+    gate: Literal["elementwise", "head", "from_queries"] | None = None
+    """Gate on the attention's output, before the output projection; its activation is a sigmoid:
+
+    - `head`: one factor for each head, from a matrix [heads, hidden] (Ling 2.6)
+    - `elementwise`: one factor for each dim, from a matrix [heads · v_head_dim, hidden] (Hy4)
+    - `from_queries`: one factor for each dim, from the matrix of the queries, which reads their
+      latent after and before its norm [heads · (nope + rope + v_head_dim), 2 · q_lora_rank] (A.X
+      K2)
+
+    None: no gate."""
+    sinks: bool = False
+    """Whether each head has a learned logit [heads] that joins the softmax and has no value
+    (attention sink), as in `Attention.sinks`."""
     q_scale: float | None = None
     """Constant factor of the queries (LongCat). None: 1."""
     kv_scale: float | None = None

@@ -27,6 +27,9 @@ class Norm(Strict):
     weight: bool = True
     """Whether there is a learned weight, as wide as the vector. False: normalises only, and stores
     no tensor."""
+    gate_rank: int | None = None
+    """Rank of a gate on the norm's output y (A.X K2): y · sigmoid(up(silu(down(y)))), with matrices
+    [gate_rank, width] and [width, gate_rank]. None: no gate."""
 
 
 @frozen(kw_only=True)

@@ -305,6 +305,14 @@ class Residual(Strict):
     stochastic."""
     eps: float | None = None
     """`hyper` only: ε of Sinkhorn's method, against division by zero."""
+    mixing: bool = True
+    """`hyper` only: whether a step mixes the streams with each other. False: each is kept as it is
+    (Hy4), so that the matrix is [2n, n · hidden] with two scales, and there are no iterations."""
+    write_scale: float = 2.0
+    """`hyper` only: factor of the sigmoids with which a step's output is added to each stream."""
+    depth_scaled: bool = False
+    """Whether additions are weighed by their number i in the model, counted from 2: the branch by
+    1 / sqrt(i), what it is added to by sqrt((i − 1) / i) (Beam)."""
 
 
 @frozen(kw_only=True)

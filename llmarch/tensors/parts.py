@@ -87,6 +87,7 @@ def split_attention_parts(
     k_norm: str = "k_norm",
     sinks: str = "sinks",
     gate: str = "",
+    gate_bias: str = "gate_bias",
     output_norm: str = "attn_sub_norm",
 ) -> BlockTensors:
     """Return the names of attention with one matrix each for q, k, v and o.
@@ -109,6 +110,9 @@ def split_attention_parts(
 
         if gate and gate_rows:
             yield from module.linear(gate, gate_rows, hidden, "gate")
+
+        if a.gate_bias:
+            yield module.vector(gate_bias, a.heads, "gate_bias")
 
         if has_keys:
             key_rows = a.kv_heads * a.head_dim
@@ -211,7 +215,7 @@ def fused_attention_parts(
 
 
 def latent_parts(
-    prefix: str = "self_attn", o: str = "o_proj", gate: str = "g_proj"
+    prefix: str = "self_attn", o: str = "o_proj", gate: str = "g_proj", sinks: str = "sinks"
 ) -> BlockTensors:
     """Return the names of MLA as DeepSeek has them, with the indexer if there is one."""
     module = Module(prefix, "attention")
@@ -232,8 +236,13 @@ def latent_parts(
         output_inputs = a.heads * a.v_head_dim
         yield from module.linear(o, hidden, output_inputs, "v_head_dim", bias=a.bias)
 
-        if a.gate:
+        if a.gate == "head":
             yield from module.linear(gate, a.heads, hidden, "gate")
+        if a.gate == "elementwise":
+            yield from module.linear(gate, output_inputs, hidden, "gate")
+
+        if a.sinks:
+            yield module.vector(sinks, a.heads, "sinks")
 
         if a.indexer:
             query_inputs = a.q_lora_rank or hidden
@@ -254,7 +263,12 @@ def _latent_query_parts(module: Module, a: LatentAttention, hidden: int) -> Iter
 
     yield from module.linear("q_a_proj", rank, hidden, "q_lora_rank", bias=a.bias)
     yield module.vector("q_a_layernorm.weight", rank)
-    yield from module.linear("q_b_proj", query_rows, rank, *facts)
+    query_inputs = rank
+    if a.gate == "from_queries":
+        facts = (*facts, "gate")
+        query_rows += a.heads * a.v_head_dim
+        query_inputs = 2 * rank
+    yield from module.linear("q_b_proj", query_rows, query_inputs, *facts)
 
 
 def _indexer_parts(
@@ -385,6 +399,7 @@ def moe_parts(
 def fused_moe_parts(
     prefix: str = "mlp",
     router: str = "router",
+    selection_bias: str = "gate.e_score_correction_bias",
     shared: str | BlockTensors = "shared_expert",
     shared_gate: str = "shared_expert_gate",
     gate_up: str = "experts.gate_up_proj",
@@ -420,6 +435,9 @@ def fused_moe_parts(
         width = moe.expert_width
         bias = moe.router.bias
         yield from scores.linear(router, moe.experts, hidden, "experts", bias=bias)
+
+        if moe.router.selection_bias:
+            yield scores.vector(selection_bias, moe.experts, "router.selection_bias")
 
         yield from experts(moe, gate_up, inputs=hidden, outputs=2 * width)
         yield from experts(moe, down, inputs=width, outputs=hidden)

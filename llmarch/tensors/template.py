@@ -259,8 +259,17 @@ def layer_norms(steps: Iterable[Step]) -> Iterator[str]:
 def norm_rows(
     name: str, norm: Norm, width: int, axes: Axes, component: str = "norms"
 ) -> Iterator[TensorRow]:
-    """Yield the weight and the bias of a norm, as far as it has them."""
+    """Yield the weight, the bias and the gate of a norm, as far as it has them."""
     shape = (width,)
+    if norm.gate_rank:
+        rank = norm.gate_rank
+        gate = component
+        if component == "norms":
+            gate = "norm_gates"
+        yield TensorRow(f"{name}.W_down.weight", (rank, width), axes, gate)
+        yield TensorRow(f"{name}.W_up.weight", (width, rank), axes, gate)
+        name = f"{name}.norm"
+
     if norm.weight:
         yield TensorRow(f"{name}.weight", shape, axes, component)
 
@@ -312,9 +321,11 @@ def _layer_stream_rows(
     """Yield what joins and updates several residual streams in a layer."""
     streams = a.residual.streams
     if a.residual.kind == "hyper":
-        outputs = (2 + streams) * streams
+        outputs, scales = 2 * streams, 2
+        if a.residual.mixing:
+            outputs, scales = (2 + streams) * streams, 3
         for name in naming.hyper[:-1]:
-            yield from hyper_rows(prefix + name, outputs, 3, a, axes, component)
+            yield from hyper_rows(prefix + name, outputs, scales, a, axes, component)
 
     if a.residual.kind == "altup":
         yield from _altup_rows(prefix, a, axes, component)

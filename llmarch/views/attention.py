@@ -312,6 +312,14 @@ def mixer_details(a: Architecture, m: Mixer) -> list[str]:
     return list(details)
 
 
+LATENT_GATES = {
+    "head": "per head",
+    "elementwise": "per dim",
+    "from_queries": "per dim, from the queries' matrix",
+}
+"""Words for the kinds of MLA's output gate."""
+
+
 def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
     """Yield the dims of MLA's heads, its indexer, factors, and a bias."""
     dims = f"{number(m.qk_nope_head_dim)} + {number(m.qk_rope_head_dim)}"
@@ -323,7 +331,9 @@ def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
     if m.bias:
         yield "bias on q, kv, o"
     if m.gate:
-        yield "sigmoid output gate per head"
+        yield f"sigmoid output gate {LATENT_GATES[m.gate]}"
+    if m.sinks:
+        yield "one attention sink per head"
     other_eps = {n.eps for n in a.norms.values()}
     if m.norm_eps is not None and m.norm_eps not in other_eps:
         epsilon = numbers.epsilon(m.norm_eps)
@@ -355,7 +365,8 @@ def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
     if m.output_norm:
         yield "RMSNorm before the output projection"
     if m.gate:
-        yield f"{m.gate} output gate ({m.gate_activation})"
+        bias = " with a bias per head" if m.gate_bias else ""
+        yield f"{m.gate} output gate ({m.gate_activation}){bias}"
     if m.block_index:
         yield block_index_detail(m.block_index)
     if m.sinks:

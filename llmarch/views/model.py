@@ -144,6 +144,8 @@ def residual_lines(a: Architecture) -> list[str]:
     if r.kind == "altup":
         return [f"{streams}; layers work on stream {r.active} and correct the others"]
     epsilon = numbers.epsilon(r.eps or 0)
+    if not r.mixing:
+        return [streams, f"outputs × {r.write_scale:g}, ε {epsilon}"]
     steps = f"{r.iterations} Sinkhorn iterations, ε {epsilon}"
     mixing = f"mixing made doubly stochastic by {steps}"
     return [streams, mixing]

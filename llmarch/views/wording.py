@@ -348,6 +348,8 @@ def stream_factors(a: Architecture) -> list[str]:
         layers = f"{sum(scaled)} of {len(scaled)} layers"
     if any(scaled):
         words.append(f"{layers} × one learned number")
+    if a.residual.depth_scaled:
+        words.append("blocks and stream by depth")
     return words
 
 

@@ -39,6 +39,8 @@ NOT_RUN = "the oracle runs no images and no sounds"
 NOT_REACHED = "at the sizes and values of the oracle it makes no difference that counts"
 VLLM = "the published code and vLLM obey it, transformers does not"
 ROUNDING = "the same sums in another order: what differs is their rounding"
+NORMED = "the norm behind the experts divides by the factor, but for its epsilon"
+OUTSIDE = "more experts than the chosen groups have: the class takes some of other groups"
 CACHED = "the class obeys it in its cache alone, which the oracle does not fill"
 BY_HEADERS = "the tie flags of wrapper and part disagree; the stored head decides"
 
@@ -71,6 +73,11 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("ministral3", "rope_parameters.beta_fast"): NOT_REACHED,
     ("ministral3", "rope_parameters.beta_slow"): NOT_REACHED,
     ("mpt", "attn_config.alibi_bias_max"): VLLM,
+    ("beam", "norm_topk_prob"): NORMED,
+    ("beam", "routed_scaling_factor"): NORMED,
+    ("beam", "num_experts_per_tok"): OUTSIDE,
+    ("hy_v4", "num_experts_per_tok"): OUTSIDE,
+    ("hy_v4", "swiglu_limit"): NOT_REACHED,
     ("dbrx", "attn_config.rope_theta"): VLLM,
     ("dbrx", "ffn_config.moe_normalize_expert_weights"): NOT_REACHED,
     ("emu3", "tie_word_embeddings"): CONTRADICTION,

@@ -55,6 +55,15 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("gemma2-9b", "head.softcap", None, {"logit-softcap-changed"}),
     ("qwen3-8b", "head.scale", 0.5, {"logit-scale-changed"}),
     ("qwen3-8b", "final_norm", None, {"final-norm-changed"}),
+    # Facts of Beam, A.X K2 and Hy4
+    ("qwen3-8b", "mixers.full.gate_bias", True, {"output-gate-changed"}),
+    ("deepseek-v3", "mixers.full.sinks", True, {"sinks-changed"}),
+    ("deepseek-v3", "mixers.full.gate", "from_queries", {"output-gate-changed"}),
+    ("deepseek-v4-flash", "residual.mixing", False, {"residual-changed"}),
+    ("deepseek-v4-flash", "residual.write_scale", 1.0, {"residual-mixing-changed"}),
+    ("qwen3-8b", "residual.depth_scaled", True, {"residual-scale-changed"}),
+    ("qwen3-8b", "norms.rms.gate_rank", 16, {"norm-changed"}),
+    ("llama4-scout", "mixers.full.query_scaling.power", True, {"query-scaling-changed"}),
     # Layers and wiring
     ("qwen3-8b", "layers", ("full",) * 35, {"layers-changed"}),
     ("gemma4-26b", "layer_kinds.full.learned_scale", False, {"layer-scale-changed"}),

@@ -17,6 +17,7 @@ CANNOT_RUN = (
 
 REFUSED: dict[str, dict[str, str]] = {
     "afmoe": {"attention_bias=True": "the gate is a matrix without a bias (biases_beside_a_gate)"},
+    "beam": {"attention_bias=True": "the gate is a matrix without a bias (biases_beside_a_gate)"},
     "helium": {
         "hidden_size|num_attention_heads|head_dim": "the class needs heads as wide as hidden"
     },

@@ -170,8 +170,16 @@ def _gate(m: Attention | LatentAttention) -> str | None:
     if m.gate is None:
         return None
     if isinstance(m, LatentAttention):
-        return f"sigmoid, {m.gate}"
+        kind = m.gate.replace("_", " ")
+        return f"sigmoid, {kind}"
     return f"{m.gate_activation}, {m.gate}"
+
+
+def _gate_bias(has_bias: bool) -> str | None:
+    """Return how many numbers the bias of the gate has."""
+    if not has_bias:
+        return None
+    return "one per query head"
 
 
 def _alibi(largest: float | None) -> str | None:
@@ -484,6 +492,15 @@ FACTS = (
         words=None,
     ),
     Fact(
+        "mixers.*.gate_bias",
+        "Attention",
+        "bias of the output gate",
+        OUTPUT_GATE,
+        (Attention,),
+        words=_gate_bias,
+        rank=DETAIL,
+    ),
+    Fact(
         "mixers.*.alibi",
         "Attention",
         "ALiBi",
@@ -522,7 +539,7 @@ FACTS = (
             "One of the two models has a learned logit for each head. Engines need kernels that "
             "support sinks.",
         ),
-        (Attention, CompressedAttention),
+        SOFTMAX,
         words=_sinks,
     ),
     Fact(
@@ -587,7 +604,7 @@ FACTS = (
         words=None,
     ),
     Fact(
-        "mixers.*.query_scaling{,.beta,.original_context,.shift}",
+        "mixers.*.query_scaling{,.beta,.original_context,.shift,.power}",
         "Attention",
         "query scaling",
         ChangeRule(

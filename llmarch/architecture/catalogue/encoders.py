@@ -208,7 +208,7 @@ FACTS = (
         panel=not_in_panel,
     ),
     Fact(
-        "towers.*.norm{,.kind,.bias,.weight}",
+        "towers.*.norm{,.kind,.bias,.weight,.gate_rank}",
         _SECTION,
         "norm",
         _SHAPE,

@@ -8,6 +8,8 @@ from ..wording.model import residual_word
 from .fact import BLOCK_FACTOR, DETAIL, LEAD, ChangeRule, Fact
 
 _STEP = "layer_kinds.*.steps.*"
+USUAL_WRITE_SCALE = 2.0
+"""Factor of the weights of outputs under hyper-connections in DeepSeek V4's code."""
 
 _WIRING = ChangeRule(
     "wiring-changed",
@@ -41,6 +43,8 @@ def _mixing(r: Residual) -> str | None:
         words.append(f"{r.iterations} Sinkhorn iterations")
     if r.eps is not None:
         words.append(f"ε {epsilon(r.eps)}")
+    if r.kind == "hyper" and r.write_scale != USUAL_WRITE_SCALE:
+        words.append(f"outputs × {r.write_scale:g}")
     return ", ".join(words) or None
 
 
@@ -84,7 +88,7 @@ FACTS = (
     Fact(f"{_STEP}.branches.*.block", "Layers", "wiring", _WIRING, words=None),
     Fact(f"{_STEP}.skip_from", "Layers", "shortcut", _WIRING, words=None),
     Fact(
-        "residual{,.kind,.streams}",
+        "residual{,.kind,.streams,.mixing}",
         "Layers",
         "residual",
         ChangeRule(
@@ -98,7 +102,7 @@ FACTS = (
         takes="block",
     ),
     Fact(
-        "residual.{active,iterations,eps}",
+        "residual.{active,iterations,eps,write_scale}",
         "Layers",
         "stream mixing",
         ChangeRule(
@@ -110,6 +114,13 @@ FACTS = (
         ),
         words=_mixing,
         takes="block",
+        rank=DETAIL,
+    ),
+    Fact(
+        "residual.depth_scaled",
+        "Norms",
+        "scaling by depth",
+        _RESIDUAL_SCALE,
         rank=DETAIL,
     ),
     Fact(

@@ -31,7 +31,7 @@ def eps(value: float | None) -> str | None:
 
 FACTS = (
     Fact(
-        "norms.*{,.kind,.bias,.weight}",
+        "norms.*{,.kind,.bias,.weight,.gate_rank}",
         "Norms",
         "kind",
         ChangeRule(

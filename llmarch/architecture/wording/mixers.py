@@ -208,6 +208,8 @@ def query_scaling_word(q: QueryScaling | None) -> str | None:
     if q.shift:
         position = f"(pos + {number(q.shift)})"
     length = number(q.original_context)
+    if q.power:
+        return f"(1 + {position} / {length})^{q.beta:g}"
     return f"1 + {q.beta:g} ln(1 + ⌊{position} / {length}⌋)"
 
 

@@ -38,6 +38,8 @@ def norm_word(n: Norm) -> str:
         text += f", weight + {n.offset}"
     if not n.weight:
         text += " without weight"
+    if n.gate_rank:
+        text += f", gate of rank {n.gate_rank}"
     return text
 
 
@@ -47,6 +49,8 @@ def residual_word(r: Residual) -> str:
         return "one stream"
     mixing = STREAMS[r.kind]
     streams = plural(r.streams, "stream")
+    if not r.mixing:
+        mixing = f"{mixing} without mixing"
     return f"{streams} {mixing}"
 
 

@@ -132,9 +132,10 @@ def used(blocks: Mapping[str, Draft], layers: Sourced) -> dict[str, Draft]:
     return {name: block for name, block in blocks.items() if name in layers.value}
 
 
-def latent_attention(c: ConfigKeys, **facts: Any) -> Draft:
+def latent_attention(c: ConfigKeys, *, obeys_kv_heads: bool = True, **facts: Any) -> Draft:
     """Read MLA from DeepSeek's keys, as transformers' deepseek_v3 and the classes after it do.
 
+    obeys_kv_heads: whether the class fails with fewer KV heads, instead of setting their number.
     facts: fields of LatentAttention that replace or add to these; `rope=None` means no RoPE.
     """
     rope_dim = c.size("qk_rope_head_dim")
@@ -158,7 +159,8 @@ def latent_attention(c: ConfigKeys, **facts: Any) -> Draft:
     latent = Draft(s.LatentAttention, usual | facts)
     # The class computes both dims.
     c.ignore("num_key_value_heads", "head_dim")
-    check_latent_heads(c, usual["heads"].value)
+    if obeys_kv_heads:
+        check_latent_heads(c, usual["heads"].value)
     c.expect("qk_head_dim", usual["qk_nope_head_dim"].value + rope_dim.value)
     return latent.replace(scale=_yarn_softmax_scale(latent))
 

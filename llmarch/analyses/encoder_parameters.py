@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..architecture.schema import Conformer, ConvBlock, ConvTower, Linear, Tower
+from ..architecture.schema import (
+    Conformer,
+    ConvBlock,
+    ConvTower,
+    Encoder,
+    FeatureEmbedding,
+    Linear,
+    SpeechTower,
+    Tower,
+)
 from .block_parameters import count_dense, count_norm, count_projection
 
 TAPS = 3 * 3
@@ -16,7 +25,7 @@ BOUNDS = 4
 """Stored bounds of a clipped linear: the least and the most of its inputs and of its outputs."""
 
 
-def count_encoder(encoder: Tower | Conformer | ConvTower) -> int:
+def count_encoder(encoder: Encoder) -> int:
     """Count an encoder and its projector."""
     match encoder:
         case Tower():
@@ -25,6 +34,10 @@ def count_encoder(encoder: Tower | Conformer | ConvTower) -> int:
             return count_conformer(encoder)
         case ConvTower():
             return count_conv_tower(encoder)
+        case FeatureEmbedding():
+            return count_feature_embedding(encoder)
+        case SpeechTower():
+            return count_speech_tower(encoder)
 
 
 def count_linears(linears: Iterable[Linear]) -> int:
@@ -33,6 +46,12 @@ def count_linears(linears: Iterable[Linear]) -> int:
     for linear in linears:
         total += count_projection(linear.inputs, linear.outputs, linear.bias)
     return total
+
+
+def count_feature_embedding(embedding: FeatureEmbedding) -> int:
+    """Count what stands in the place of an encoder: matrices, LayerNorms, positions."""
+    positions = embedding.positions * embedding.position_axes * embedding.projector[0].outputs
+    return count_linears(embedding.projector) + 2 * sum(embedding.norms) + positions
 
 
 # --- Vision Transformers ------------------------------------------------------------------------
@@ -169,6 +188,31 @@ def count_vocabulary(encoder: Conformer | ConvTower) -> int:
         return 0
     width = encoder.projector[0].inputs
     return encoder.vocabulary * width + 2 * width
+
+
+def count_speech_tower(tower: SpeechTower) -> int:
+    """Count an audio encoder as Whisper's, and its projector (modeling_whisper)."""
+    width = tower.hidden_size
+    square = count_projection(width, width)
+    layer = sum(
+        [
+            4 * square + 3 * width,  # q, k, v, o; keys have no bias
+            count_dense(tower.ffn, width),
+            2 * count_norm(tower.norm, width),
+        ]
+    )
+    kernel = 3
+    return sum(
+        [
+            kernel * count_projection(tower.mel_bins, width) + width,
+            kernel * square + width,
+            tower.positions * width,
+            tower.layers * layer,
+            count_norm(tower.norm, width),
+            count_linears(tower.projector),
+            2 * sum(tower.projector_norms),
+        ]
+    )
 
 
 # --- convolutional image encoders ---------------------------------------------------------------

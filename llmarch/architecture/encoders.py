@@ -232,4 +232,59 @@ class ConvTower(Strict):
     """Matrices from the encoder's features to the decoder's width, in order."""
 
 
-Encoder = Union[Tower, Conformer, ConvTower]
+@frozen(kw_only=True)
+class FeatureEmbedding(Strict):
+    """Matrices from pixels or samples to the decoder's width, in the place of an encoder (Fuyu)."""
+
+    kind: str
+    """Name of the embedding: the config's model_type."""
+    patch_size: int | None = None
+    """Side in pixels of the patches that become a token each. None: sounds."""
+    positions: int = 0
+    """Rows of the learned position table, for each axis, as wide as the first matrix's output. 0:
+    no table."""
+    position_axes: int = 1
+    """Number of position tables, one for each axis: 2 for rows and columns."""
+    norms: tuple[int, ...] = ()
+    """Widths of its LayerNorms, each with weight and bias. Empty: none."""
+    projector: tuple[Linear, ...]
+    """Matrices from the features to the decoder's width, in order."""
+
+
+@frozen(kw_only=True)
+class SpeechTower(Strict):
+    """An audio encoder of Transformer layers as Whisper's, and the projector to the decoder.
+
+    - two convolutions over time of width 3, the second with stride 2, both with bias:
+      [hidden, mel_bins, 3] and [hidden, hidden, 3]
+    - layers: attention (keys without a bias), a feed-forward block, a LayerNorm before each
+    - a LayerNorm after the layers
+    """
+
+    kind: str
+    """Name of the encoder: `whisper`, or the config's model_type."""
+    layers: int
+    """Number of layers."""
+    hidden_size: int
+    """Width of the encoder's residual stream."""
+    heads: int
+    """Number of attention heads, each of hidden_size / heads dims."""
+    ffn: Dense
+    """Feed-forward block of each layer."""
+    norm: Norm
+    """Kind of the encoder's norms."""
+    mel_bins: int
+    """Frequencies of the input: channels of the first convolution."""
+    positions: int = 0
+    """Rows of the stored table of positions. 0: positions are computed."""
+    merge: int = 1
+    """How many frames are joined to one token. 1: each frame is a token."""
+    projector: tuple[Linear, ...] = ()
+    """Matrices from the encoder's features to the decoder's width, in order."""
+    projector_activation: str | None = None
+    """Activation between the projector's matrices. None: none, or a single matrix."""
+    projector_norms: tuple[int, ...] = ()
+    """Widths of the projector's LayerNorms, each with weight and bias. Empty: none."""
+
+
+Encoder = Union[Tower, Conformer, ConvTower, FeatureEmbedding, SpeechTower]

@@ -20,7 +20,16 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Literal
 
-from .encoders import Conformer, ConvBlock, ConvTower, Encoder, Linear, Tower
+from .encoders import (
+    Conformer,
+    ConvBlock,
+    ConvTower,
+    Encoder,
+    FeatureEmbedding,
+    Linear,
+    SpeechTower,
+    Tower,
+)
 from .feed_forward import FFN, Dense, MoE, Router
 from .frozen import Strict, frozen
 from .mixers import (
@@ -54,6 +63,7 @@ __all__ = [
     "Embedding",
     "Encoder",
     "Evidence",
+    "FeatureEmbedding",
     "Finding",
     "Head",
     "Indexer",
@@ -74,6 +84,7 @@ __all__ = [
     "RopeScaling",
     "Router",
     "Severity",
+    "SpeechTower",
     "Step",
     "Tower",
 ]

@@ -29,6 +29,7 @@ from .encoders import (
     position_rows,
     projector_norm_rows,
     projector_rows,
+    whisper_rows,
 )
 from .naming import (
     CLASSIFIER_HEADS,
@@ -111,4 +112,5 @@ __all__ = [
     "rows_of_layers",
     "short_conv_parts",
     "split_attention_parts",
+    "whisper_rows",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..architecture.schema import Attention, Linear, QKNorm, Tower
+from ..architecture.schema import Attention, Linear, QKNorm, SpeechTower, Tower
 from .parts import BlockTensors, dense_parts, split_attention_parts
 from .template import TensorRow, norm_rows
 
@@ -198,3 +198,31 @@ def projector_norm_rows(tower: Tower, name: str) -> Iterator[TensorRow]:
         yield TensorRow(f"{name}.weight", (width,), (), _VISION)
         if tower.projector_norm_bias:
             yield TensorRow(f"{name}.bias", (width,), (), _VISION)
+
+
+def whisper_rows(tower: SpeechTower, prefix: str) -> Iterator[TensorRow]:
+    """Yield an audio encoder in Whisper's names."""
+    part = "audio"
+    width, taps = tower.hidden_size, 3
+    inputs = {"conv1": tower.mel_bins, "conv2": width}
+    for name, channels in inputs.items():
+        facts = ("towers.audio.hidden_size", "towers.audio.mel_bins")
+        yield TensorRow(f"{prefix}{name}.weight", (width, channels, taps), (), part, facts)
+        yield TensorRow(f"{prefix}{name}.bias", (width,), (), part)
+    if tower.positions:
+        facts = ("towers.audio.positions",)
+        shape = (tower.positions, width)
+        yield TensorRow(f"{prefix}embed_positions.weight", shape, (), part, facts)
+
+    axes = (tuple(range(tower.layers)),)
+    layer = f"{prefix}layers.{{}}."
+    for name in ("self_attn_layer_norm", "final_layer_norm"):
+        yield from norm_rows(layer + name, tower.norm, width, axes, part)
+    for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        yield TensorRow(f"{layer}self_attn.{name}.weight", (width, width), axes, part)
+        if name != "k_proj":
+            yield TensorRow(f"{layer}self_attn.{name}.bias", (width,), axes, part)
+    for tensor in dense_parts("", up="fc1", down="fc2")(tower.ffn, width):
+        facts = tuple(f"towers.audio.ffn.{name}" for name in tensor.proves)
+        yield TensorRow(layer + tensor.name, tensor.shape, axes, part, facts)
+    yield from norm_rows(f"{prefix}layer_norm", tower.norm, width, (), part)

@@ -18,11 +18,13 @@ from ..architecture.schema import (
     Conformer,
     ConvTower,
     Dense,
+    FeatureEmbedding,
     LatentAttention,
     LayerKind,
     LinearAttention,
     MoE,
     Norm,
+    SpeechTower,
     Tower,
 )
 from ..architecture.wording.feed_forward import ffn_word
@@ -96,7 +98,7 @@ def part_text(part: Any) -> str:
             return ffn_word(part)
         case Norm():
             return norm_word(part)
-        case Tower() | Conformer() | ConvTower():
+        case Tower() | Conformer() | ConvTower() | FeatureEmbedding() | SpeechTower():
             return tower_word(part)
         case _:
             return fields_text(part)

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 from ..analyses.cache import Cache, compute_cache, shown_contexts
 from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
-from ..architecture.schema import Architecture, Conformer, ConvTower, Norm, Tower
+from ..architecture.schema import (
+    Architecture,
+    Conformer,
+    ConvTower,
+    Encoder,
+    FeatureEmbedding,
+    Norm,
+    SpeechTower,
+    Tower,
+)
 from ..architecture.wording.model import (
     head_word,
     norm_word,
@@ -235,7 +244,7 @@ def mtp_lines(r: Reading) -> list[str]:
     return [f"{modules} announced by the config; layout unknown, not counted"]
 
 
-def tower_lines(t: Tower | Conformer | ConvTower) -> list[str]:
+def tower_lines(t: Encoder) -> list[str]:
     """Return an encoder's size and what it reads."""
     words = [tower_word(t)]
     lines: list[str] = []
@@ -244,6 +253,14 @@ def tower_lines(t: Tower | Conformer | ConvTower) -> list[str]:
             if t.tokens:
                 tokens = numbers.plural(t.tokens, "token")
                 words.append(f"{tokens} an image")
+        case FeatureEmbedding():
+            if t.patch_size:
+                words.append(f"patches of {number(t.patch_size)}")
+        case SpeechTower():
+            words.append(numbers.plural(t.heads, "head"))
+            words.append(f"{number(t.mel_bins)} mel bins")
+            if t.merge > 1:
+                words.append(f"{number(t.merge)} frames a token")
         case Conformer():
             words.append(numbers.plural(t.heads, "head"))
             words.append(f"convolutions of {number(t.conv_kernel)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...views.numbers import number
-from ..schema import Conformer, ConvTower, Dense, Linear, Tower
+from ..schema import Conformer, ConvTower, Dense, FeatureEmbedding, Linear, SpeechTower, Tower
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
@@ -12,7 +12,11 @@ from .feed_forward import sparsity_words
 from .norms import eps
 
 _SECTION = "Encoders"
-_ANY = (Tower, Conformer, ConvTower)
+_ANY = (Tower, Conformer, ConvTower, FeatureEmbedding, SpeechTower)
+_WITH_LAYERS = (Tower, Conformer, SpeechTower)
+_PLAIN = (Tower, SpeechTower)
+_PATCHED = (Tower, FeatureEmbedding)
+_PLACED = (Tower, FeatureEmbedding, SpeechTower)
 _VIT = (Tower,)
 _AUDIO = (Conformer,)
 _CONVOLUTIONAL = (ConvTower,)
@@ -143,7 +147,7 @@ FACTS = (
         _SECTION,
         "layers",
         _SHAPE,
-        (Tower, Conformer),
+        _WITH_LAYERS,
         unit="layers",
         panel=not_in_panel,
     ),
@@ -152,10 +156,10 @@ FACTS = (
         _SECTION,
         "hidden size",
         _SHAPE,
-        (Tower, Conformer),
+        _WITH_LAYERS,
         panel=not_in_panel,
     ),
-    Fact("towers.*.heads", _SECTION, "heads", _SHAPE, (Tower, Conformer), unit="heads"),
+    Fact("towers.*.heads", _SECTION, "heads", _SHAPE, _WITH_LAYERS, unit="heads"),
     Fact("towers.*.kv_heads", _SECTION, "KV heads", _SHAPE, _VIT, unit="heads"),
     Fact("towers.*.head_dim", _SECTION, "head dim", _SHAPE, _VIT, unit="dims"),
     Fact("towers.*.attention_bias", _SECTION, "attention bias", _SHAPE, _VIT),
@@ -168,10 +172,10 @@ FACTS = (
         _SECTION,
         "feed-forward width",
         _SHAPE,
-        _VIT,
+        _PLAIN,
         words=_feed_forward,
     ),
-    Fact("towers.*.ffn.channel_mix", _SECTION, "channel mix", _SHAPE, _VIT),
+    Fact("towers.*.ffn.channel_mix", _SECTION, "channel mix", _SHAPE, _PLAIN),
     Fact(
         "towers.*.projector_ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm}",
         _SECTION,
@@ -202,7 +206,7 @@ FACTS = (
         _SECTION,
         "activation",
         _COMPUTATION,
-        _VIT,
+        _PLAIN,
         words=_activation,
         takes="owner",
         panel=not_in_panel,
@@ -212,17 +216,17 @@ FACTS = (
         _SECTION,
         "norm",
         _SHAPE,
-        (Tower, Conformer),
+        _WITH_LAYERS,
         words=norm_word,
         panel=not_in_panel,
     ),
-    Fact("towers.*.norm.offset", _SECTION, "norm", _COMPUTATION, (Tower, Conformer), words=None),
+    Fact("towers.*.norm.offset", _SECTION, "norm", _COMPUTATION, _WITH_LAYERS, words=None),
     Fact(
         "towers.*.norm.eps",
         _SECTION,
         "norm ε",
         _COMPUTATION,
-        (Tower, Conformer),
+        _WITH_LAYERS,
         words=eps,
         number=no_number,
         panel=not_in_panel,
@@ -261,7 +265,7 @@ FACTS = (
         _SECTION,
         "patch size",
         _SHAPE,
-        _VIT,
+        _PATCHED,
         unit="pixels",
         panel=not_in_panel,
     ),
@@ -288,11 +292,11 @@ FACTS = (
         _SECTION,
         "learned positions",
         _SHAPE,
-        _VIT,
+        _PLACED,
         words=count_or_none,
         unit="rows",
     ),
-    Fact("towers.*.position_axes", _SECTION, "learned positions", _SHAPE, _VIT, words=None),
+    Fact("towers.*.position_axes", _SECTION, "learned positions", _SHAPE, _PATCHED, words=None),
     Fact("towers.*.class_token", _SECTION, "class token", _SHAPE, _VIT),
     Fact("towers.*.pooling_head", _SECTION, "pooling head", _SHAPE, _VIT),
     Fact("towers.*.rope", _SECTION, "RoPE", _COMPUTATION, _VIT, words=None),
@@ -314,7 +318,7 @@ FACTS = (
         words=rope_scaling_word,
         rank=DETAIL,
     ),
-    Fact("towers.*.merge", _SECTION, "patches merged", _COMPUTATION, _VIT, words=_repeated),
+    Fact("towers.*.merge", _SECTION, "patches merged", _COMPUTATION, _PLAIN, words=_repeated),
     Fact(
         "towers.*.projector{,.*,.*.inputs,.*.outputs,.*.bias}",
         _SECTION,
@@ -329,16 +333,13 @@ FACTS = (
         _SECTION,
         "projector activation",
         _COMPUTATION,
-        _VIT,
+        _PLAIN,
         panel=not_in_panel,
     ),
-    Fact(
-        "towers.*.{projector_norms,projector_norm_bias}",
-        _SECTION,
-        "projector norms",
-        _PROJECTOR,
-        _VIT,
-    ),
+    Fact("towers.*.projector_norms", _SECTION, "projector norms", _PROJECTOR, _PLAIN),
+    Fact("towers.*.projector_norm_bias", _SECTION, "projector norm biases", _PROJECTOR, _VIT),
+    Fact("towers.*.norms", _SECTION, "norms of the embedding", _PROJECTOR, (FeatureEmbedding,)),
+    Fact("towers.*.mel_bins", _SECTION, "mel bins", _SHAPE, (SpeechTower,), unit="bins"),
     Fact("towers.*.features", _SECTION, "layers that feed the projector", _COMPUTATION, _VIT),
     Fact("towers.*.window", _SECTION, "attention window", _COMPUTATION, _VIT, unit="pixels"),
     Fact("towers.*.full_layers", _SECTION, "layers without a window", _COMPUTATION, _VIT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...views.numbers import number, plural
-from ..schema import Conformer, ConvTower, Norm, Quantization, Residual, Tower
+from ..schema import ConvTower, Encoder, FeatureEmbedding, Norm, Quantization, Residual
 
 NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
 """Names of the kinds of norm."""
@@ -54,8 +54,11 @@ def residual_word(r: Residual) -> str:
     return f"{streams} {mixing}"
 
 
-def tower_word(t: Tower | Conformer | ConvTower) -> str:
+def tower_word(t: Encoder) -> str:
     """Return `siglip, 27 layers × 1,152`."""
+    if isinstance(t, FeatureEmbedding):
+        first, last = t.projector[0], t.projector[-1]
+        return f"{t.kind}, matrices from {number(first.inputs)} to {number(last.outputs)}"
     if not isinstance(t, ConvTower):
         width = number(t.hidden_size)
         layers = plural(t.layers, "layer")

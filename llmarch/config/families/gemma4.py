@@ -23,6 +23,11 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
+    if c.model_type == "gemma4_unified":
+        part = FAMILY.part(c, "text_config", "gemma4_unified_text")
+        text = FAMILY.read_layers(part)
+        c.ignore("audio_config", "vision_config")
+        return blocks.wrapped(c, part, text, vision=_patch_embedding, audio=_sound_embedding)
     if c.model_type == "gemma4" or c.has("text_config"):
         part = FAMILY.part(c, "text_config", "gemma4_text")
         text = FAMILY.read_layers(part)
@@ -261,6 +266,45 @@ def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
+def _patch_embedding(c: ConfigKeys, text: Draft) -> Draft:
+    """Read what gemma4_unified has in the place of a vision tower: two matrices and three norms.
+
+    Squares of patches are joined first; positions are learned for rows and columns.
+    """
+    v = FAMILY.part(c, "vision_config", "gemma4_unified_vision")
+    kind = vision.encoder_kind(v, "gemma4_unified_vision")
+    v.ignore("model_patch_size", "chunk_size_feed_forward", "is_encoder_decoder", "num_soft_tokens")
+    v.describe_only("rms_norm_eps", 1e-6, "behaviour")
+    side = v.size("patch_size").value * v.size("pooling_kernel_size").value
+    pixels = derived(3 * side**2, "3 * (patch_size * pooling_kernel_size)^2")
+    hidden, features = v.size("mm_embed_dim"), v.size("output_proj_dims")
+    return draft(
+        s.FeatureEmbedding,
+        v.ref,
+        kind=kind,
+        patch_size=derived(side, "patch_size * pooling_kernel_size"),
+        positions=v.size("mm_posemb_size"),
+        position_axes=2,
+        norms=derived([pixels.value, hidden.value, hidden.value], "mm_embed_dim"),
+        projector=[
+            draft(s.Linear, inputs=pixels, outputs=hidden, bias=True),
+            draft(s.Linear, inputs=features, outputs=text["hidden_size"]),
+        ],
+    )
+
+
+def _sound_embedding(c: ConfigKeys, text: Draft) -> Draft:
+    """Read what gemma4_unified has in the place of an audio tower: one matrix of raw samples."""
+    v = FAMILY.part(c, "audio_config", "gemma4_unified_audio")
+    kind = vision.encoder_kind(v, "gemma4_unified_audio")
+    v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
+    v.describe_only("rms_norm_eps", 1e-6, "behaviour")
+    keys = ("audio_embed_dim", "hidden_size", "output_proj_dims", "audio_samples_per_token")
+    samples = v.size(*keys)
+    matrix = draft(s.Linear, inputs=samples, outputs=text["hidden_size"])
+    return draft(s.FeatureEmbedding, v.ref, kind=kind, projector=[matrix])
+
+
 def _moe_parts(f: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:
     """Yield the router with its scales, and the stacked experts."""
     router = tensors.Module("router", "router")
@@ -286,6 +330,9 @@ def _bound_rows(
 
 def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the encoders and their projectors."""
+    if a.model_type == "gemma4_unified":
+        yield from _feature_rows(a)
+        return
     t = a.towers.get("vision")
     if isinstance(t, s.Tower):
         yield from _vision_rows(t, "model.vision_tower.")
@@ -297,6 +344,28 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         projection = "model.embed_audio.embedding_projection"
         matrix = audio.projector[0]
         yield from tensors.matrix_rows(projection, matrix, component="audio")
+
+
+def _feature_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+    """Yield what stands in the place of the encoders of gemma4_unified."""
+    patches = a.towers.get("vision")
+    if isinstance(patches, s.FeatureEmbedding):
+        module = "model.vision_embedder."
+        first, second = patches.projector
+        norm = s.Norm(kind="layernorm", bias=True)
+        for name, width in zip(("patch_ln1", "patch_ln2", "pos_norm"), patches.norms, strict=True):
+            yield from tensors.norm_rows(module + name, norm, width, (), "vision")
+        facts = ("towers.vision.patch_size",)
+        yield from tensors.matrix_rows(f"{module}patch_dense", first, proves=facts)
+        shape = (patches.positions, patches.position_axes, first.outputs)
+        facts = ("towers.vision.positions",)
+        yield tensors.TensorRow(f"{module}pos_embedding", shape, (), "vision", facts)
+        yield from tensors.matrix_rows("model.embed_vision.embedding_projection", second)
+    sounds = a.towers.get("audio")
+    if isinstance(sounds, s.FeatureEmbedding):
+        (matrix,) = sounds.projector
+        name = "model.embed_audio.embedding_projection"
+        yield from tensors.matrix_rows(name, matrix, component="audio")
 
 
 _VISION_ATTENTION = tensors.split_attention_parts(
@@ -374,7 +443,7 @@ def _naming(a: s.Architecture) -> tensors.Naming:
     norms: tuple[str, ...] = _MOE_NORMS if "moe" in a.ffns else tensors.SANDWICH_NORMS
     if a.embedding.per_layer:
         norms = (*norms, "post_per_layer_input_norm")
-    wrapper = bool(a.towers) or a.model_type == "gemma4"
+    wrapper = bool(a.towers) or a.model_type in ("gemma4", "gemma4_unified")
     prefix = "model.language_model." if wrapper else "model."
     return tensors.Naming(
         linear_router=True,
@@ -407,11 +476,39 @@ FAMILY = Family(
     name="gemma4",
     title="Gemma 4",
     ref=modeling("gemma4"),
-    refs={"gemma4_unified_text": modeling("gemma4_unified")},
+    refs={
+        model_type: modeling("gemma4_unified")
+        for model_type in (
+            "gemma4_unified",
+            "gemma4_unified_audio",
+            "gemma4_unified_text",
+            "gemma4_unified_vision",
+        )
+    },
     read=read,
     naming=_naming,
+    conversions={
+        "gemma4_unified": tensors.Conversion(
+            renames=(
+                tensors.Rename(r"vision_embedder\.", "embed_vision."),
+                tensors.Rename(
+                    r"embed_vision\.embedding_projection",
+                    "embed_vision.multimodal_embedder.embedding_projection",
+                ),
+            )
+        )
+    },
     defaults={
         "gemma4": {"tie_word_embeddings": True},
+        "gemma4_unified": {"tie_word_embeddings": True},
+        "gemma4_unified_vision": {
+            "mm_embed_dim": 3840,
+            "mm_posemb_size": 1120,
+            "output_proj_dims": 3840,
+            "patch_size": 16,
+            "pooling_kernel_size": 3,
+        },
+        "gemma4_unified_audio": {"audio_embed_dim": 640},
         "gemma4_text": {
             "vocab_size": 262144,
             "num_attention_heads": 8,
@@ -486,7 +583,10 @@ FAMILY = Family(
     config_class={
         "gemma4": "Gemma4Config",
         "gemma4_text": "Gemma4TextConfig",
+        "gemma4_unified": "Gemma4UnifiedConfig",
+        "gemma4_unified_audio": "Gemma4UnifiedAudioConfig",
         "gemma4_unified_text": "Gemma4UnifiedTextConfig",
+        "gemma4_unified_vision": "Gemma4UnifiedVisionConfig",
         "gemma4_vision": "Gemma4VisionConfig",
         "gemma4_audio": "Gemma4AudioConfig",
     },

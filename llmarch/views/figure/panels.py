@@ -17,7 +17,9 @@ from ...architecture.schema import (
     Conformer,
     ConvTower,
     Encoder,
+    FeatureEmbedding,
     LinearAttention,
+    SpeechTower,
     Tower,
 )
 from ...architecture.wording.mixers import DECAY
@@ -291,8 +293,13 @@ def tower_chain(tower: Encoder) -> ChainPicture:
             parts = [f"patches {tower.patch_size} px", f"{tower.layers} × ViT layer"]
             if tower.merge > 1:
                 parts.append(f"merge {tower.merge} × {tower.merge}")
+        case SpeechTower():
+            parts = ["2 convolutions", f"{tower.layers} × Whisper layer"]
         case Conformer():
             parts = ["2 convolutions", f"{tower.layers} × Conformer"]
+        case FeatureEmbedding():
+            source = f"patches {tower.patch_size} px" if tower.patch_size else "samples"
+            parts = [source]
         case ConvTower():
             blocks = sum(map(len, tower.stages))
             parts = ["stem", f"{blocks} blocks", "fusion"]

@@ -15,8 +15,10 @@ from ...architecture.schema import (
     ConvTower,
     Dense,
     Encoder,
+    FeatureEmbedding,
     LatentAttention,
     LayerKind,
+    SpeechTower,
     Step,
     Tower,
 )
@@ -342,7 +344,9 @@ def tower_box(name: str, tower: Encoder) -> Box:
         case ConvTower():
             blocks = sum(map(len, tower.stages))
             lines.append(f"{blocks} convolutional blocks")
-        case Tower() | Conformer():
+        case FeatureEmbedding():
+            lines.append("no layers")
+        case Tower() | Conformer() | SpeechTower():
             width = number(tower.hidden_size)
             lines.append(f"{tower.layers} layers, width {width}")
     if tower.projector:

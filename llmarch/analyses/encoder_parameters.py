@@ -64,13 +64,16 @@ def count_tower(tower: Tower) -> int:
         [
             count_linears([tower.patch_embedding]),
             tower.positions * tower.position_axes * width,
-            tower.layers * _count_tower_layer(tower),
+            (tower.layers + tower.global_layers) * _count_tower_layer(tower),
+            2 * tower.global_layers,  # gates
             tower.outer_norms * count_norm(tower.norm, width),
             _count_projectors(tower),
         ]
     )
     if tower.class_token:
         total += width
+    if tower.tile_layouts:
+        total += _count_tiles(tower)
     if tower.pooling_head:
         total += _count_pooling_head(tower)
     if tower.standardized:
@@ -107,6 +110,12 @@ def _count_tower_layer(tower: Tower) -> int:
 
 def _has_output_bias(tower: Tower) -> bool:
     return tower.attention_bias if tower.output_bias is None else tower.output_bias
+
+
+def _count_tiles(tower: Tower) -> int:
+    """Count the tables of tiles (modeling_mllama): positions, vectors before and after, gates."""
+    layout = tower.tiles * tower.hidden_size
+    return (tower.tile_layouts + 1) * layout * (tower.positions + 2) + 3
 
 
 def _count_pooling_head(tower: Tower) -> int:

@@ -154,6 +154,7 @@ def count_layer(a: Architecture, kind: str) -> Counter[str]:
         for branch in step.branches:
             norms += [branch.pre_norm, branch.post_norm]
             counts.update(count_block(a.block(branch.block), a.hidden_size))
+            counts["layer_scales"] += branch.learned_gate
         counts["norms"] += _count_norms(a, norms)
         counts["norm_gates"] += _count_norm_gates(a, norms)
         counts["residual"] += count_hyper_connection(a.residual, a.hidden_size)

@@ -117,6 +117,17 @@ class Tower(Strict):
     """Whether features are standardised with a stored mean [hidden] and scale [hidden]."""
     tokens: int | None = None
     """How many tokens an image becomes, at most. None: it follows from the size of the image."""
+    global_layers: int = 0
+    """Further layers of the same form, after the others and the norm behind them, each with two
+    learned numbers whose tanh multiplies the outputs of attention and feed-forward block (Llama 3.2
+    Vision). `features` counts them on."""
+    tiles: int = 1
+    """Most tiles that an image is cut into, each of `image_size`, which attend to each other. With
+    more than one there are, for each of `tile_layouts` + 1 layouts, positions of its own
+    [tiles · positions · hidden] and two vectors a tile [tiles · hidden] each, and a learned number
+    for each of the three tables. 1: images are not cut."""
+    tile_layouts: int = 0
+    """Number of layouts of tiles: rows and columns. 0: images are not cut."""
     layer_scales: bool = False
     """Whether the output of attention and that of the feed-forward block are each multiplied by a
     learned vector [hidden]."""

@@ -110,6 +110,9 @@ class Branch(Strict):
     """Constant factor of the block's output, after its norm."""
     input_scale: float = 1.0
     """Constant factor of the block's input, after its norm."""
+    learned_gate: bool = False
+    """Whether the block's output is multiplied by the tanh of one learned number (Llama 3.2
+    Vision)."""
 
 
 @frozen(kw_only=True)

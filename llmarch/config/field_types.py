@@ -55,12 +55,13 @@ USUAL_TYPES = {
     """,
     "f": """
     adapter_layer_norm_eps altup_coef_clip attn_scale downsample_ratio embedding_fraction eps
-    ffn_proj_factor gate_soft_cap hc_eps init_std initializer_range input_jitter_noise
-    kda_lower_bound layer_norm_eps layer_norm_epsilon linear_a_log_max linear_a_log_min
-    linear_dt_init_floor linear_dt_max linear_dt_min logit_scale logits_soft_cap mixer_rms_eps
-    moe_routed_scaling_factor moe_router_logit_softcapping moe_router_scaling_factor norm_eps
-    norm_epsilon output_logit_soft_cap projection_layer_norm_eps projector_layernorm_eps
-    qk_dim_factor rms_norm_eps routed_scaling_factor router_aux_loss_coef router_jitter_noise
+    ffn_proj_factor gate_soft_cap hc_eps hc_magnitude init_std initializer_range
+    input_jitter_noise kda_lower_bound layer_norm_eps layer_norm_epsilon learnable_sink_init
+    linear_a_log_max linear_a_log_min linear_dt_init_floor linear_dt_max linear_dt_min
+    logit_scale logits_soft_cap mixer_rms_eps moe_routed_scaling_factor
+    moe_router_logit_softcapping moe_router_scaling_factor norm_eps norm_epsilon
+    output_logit_soft_cap projection_layer_norm_eps projector_layernorm_eps qk_dim_factor
+    rms_norm_eps routed_scaling_factor router_aux_loss_coef router_jitter_noise
     router_scaling_factor swiglu_alpha swiglu_limit time_step_floor time_step_max
     time_step_min time_step_scale v_dim_factor w_init_variance_scale
     """,
@@ -87,34 +88,35 @@ USUAL_TYPES = {
     """,
     "i": """
     alignment_intermediate_size altup_active_idx altup_num_inputs attention_chunk_size
-    attention_heads attention_window_size attn_layer_offset attn_layer_period
-    block_multiple_of block_size boi_token_index chunk_size chunk_size_feed_forward
-    context_length conv1d_width conv_L_cache conv_kernel d_model decoder_sparse_step
-    decoder_start_token_id dff downsample_factor eoi_token_index expand expansion_ratio
-    expert_ffn_hidden_size expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
-    ffn_round_up_to_multiple_of first_k_dense_replace floor_scale global_attn_every_n_layers
-    hc_mult hc_sinkhorn_iters head_dim hidden_size hidden_size_per_layer_input
-    image_end_token_id image_seq_length image_start_token_id image_token_id image_token_index
-    index_block_size index_head_dim index_local_blocks index_n_heads index_topk
-    index_topk_blocks interleave_moe_layer_step intermediate_multiple_size intermediate_size
-    intermediate_size_mlp kv_lora_rank laurel_rank layer_group_size linear_conv_kernel_dim
-    linear_head_dim linear_key_head_dim linear_num_heads linear_num_key_heads
-    linear_num_value_heads linear_value_head_dim mamba_d_conv mamba_d_state mamba_head_dim
-    mamba_num_heads max_inference_chunksize max_position_embeddings max_seq_len
-    max_window_layers moe_intermediate_size moe_num_experts moe_num_shared_experts
-    moe_shared_expert_intermediate_size moe_top_k moe_topk n_ctx n_embd n_group n_groups
-    n_head n_heads n_layer n_layers n_positions n_routed_experts n_shared_experts
-    no_rope_layer_interval num_attention_groups num_attention_heads num_codebooks
-    num_dense_layers num_experts num_experts_per_tok num_heads num_hidden_layers
-    num_kv_shared_layers num_layers num_local_experts num_mtp_layers num_nextn_predict_layers
-    num_shared_experts o_groups o_lora_rank original_max_position_embeddings
-    prefix_dense_sliding_window_pattern projection_dim projector_hidden_size qk_nope_head_dim
-    qk_rope_head_dim query_pre_attn_scalar rescale_every rotary_dim scale_factor
-    share_expert_dim share_expert_dims shared_expert_intermediate_size
-    shared_intermediate_size short_conv_kernel_size spatial_merge_size spatial_pool_stride
-    ssm_state_size state_size topk_group v_head_dim video_end_token_id video_seq_length
-    video_start_token_id video_token_id video_token_index vision_end_token_id
-    vision_start_token_id vocab_size vocab_size_per_layer_input window_size zero_expert_num
+    attention_heads attention_window_size attn_layer_offset attn_layer_period audio_chunk_size
+    audio_merge_size block_multiple_of block_size boi_token_index chunk_size
+    chunk_size_feed_forward context_length conv1d_width conv_L_cache conv_kernel d_model
+    decoder_sparse_step decoder_start_token_id dff downsample_factor eoi_token_index expand
+    expansion_ratio expert_ffn_hidden_size expert_layer_offset expert_layer_period ffn_dim
+    ffn_hidden_size ffn_round_up_to_multiple_of first_k_dense_replace floor_scale
+    gated_norm_rank global_attn_every_n_layers hc_mult hc_sinkhorn_iters head_dim hidden_size
+    hidden_size_per_layer_input image_end_token_id image_seq_length image_start_token_id
+    image_token_id image_token_index index_block_size index_head_dim index_local_blocks
+    index_n_heads index_topk index_topk_blocks interleave_moe_layer_step
+    intermediate_multiple_size intermediate_size intermediate_size_mlp kv_lora_rank
+    laurel_rank layer_group_size linear_conv_kernel_dim linear_head_dim linear_key_head_dim
+    linear_num_heads linear_num_key_heads linear_num_value_heads linear_value_head_dim
+    mamba_d_conv mamba_d_state mamba_head_dim mamba_num_heads max_inference_chunksize
+    max_position_embeddings max_seq_len max_window_layers moe_intermediate_size
+    moe_num_experts moe_num_shared_experts moe_shared_expert_intermediate_size moe_top_k
+    moe_topk n_ctx n_embd n_group n_groups n_head n_heads n_layer n_layers n_positions
+    n_routed_experts n_shared_experts no_rope_layer_interval num_attention_groups
+    num_attention_heads num_codebooks num_dense_layers num_experts num_experts_per_tok
+    num_heads num_hidden_layers num_kv_shared_layers num_layers num_local_experts
+    num_mtp_layers num_nextn_predict_layers num_shared_experts o_groups o_lora_rank
+    original_max_position_embeddings prefix_dense_sliding_window_pattern projection_dim
+    projector_hidden_size qk_nope_head_dim qk_rope_head_dim query_pre_attn_scalar
+    rescale_every rotary_dim scale_factor share_expert_dim share_expert_dims
+    shared_expert_intermediate_size shared_intermediate_size short_conv_kernel_size
+    spatial_merge_size spatial_pool_stride ssm_state_size state_size topk_group v_head_dim
+    video_end_token_id video_seq_length video_start_token_id video_token_id video_token_index
+    vision_end_token_id vision_start_token_id vocab_size vocab_size_per_layer_input
+    window_size zero_expert_num
     """,
     "il": """
     vision_feature_layer vision_feature_layers
@@ -125,13 +127,14 @@ USUAL_TYPES = {
     "in": """
     attention_hidden_size audio_soft_tokens_per_image audio_token_id audio_vocab_size
     boa_token_id boi_token_id bos_token_id dim_model_base embedding_dim eoa_token_id
-    eoa_token_index eod_token_id eoi_token_id lru_width mamba_chunk_size mamba_d_ssm
-    mamba_expand mamba_n_groups mamba_n_heads mm_tokens_per_image moe_k moe_latent_size
-    moe_layer_end_index moe_layer_interval moe_layer_start_index n_inner num_blocks
-    num_key_value_heads num_kv_heads num_ln_in_parallel_attn num_logits_to_keep
-    num_sliding_attention_heads pad_token_id prefix_dense_intermediate_size pretraining_tp
-    projection_hidden_size q_lora_rank qk_head_dim sep_token_id sliding_window top_k_experts
-    vision_soft_tokens_per_image word_embed_proj_dim
+    eoa_token_index eod_token_id eoi_token_id image_size lru_width mamba_chunk_size
+    mamba_d_ssm mamba_expand mamba_n_groups mamba_n_heads mm_tokens_per_image moe_k
+    moe_latent_size moe_layer_end_index moe_layer_interval moe_layer_start_index n_inner
+    num_blocks num_channels num_key_value_heads num_kv_heads num_ln_in_parallel_attn
+    num_logits_to_keep num_sliding_attention_heads pad_token_id patch_size
+    prefix_dense_intermediate_size pretraining_tp projection_hidden_size q_lora_rank
+    qk_head_dim sep_token_id sliding_window top_k_experts vision_soft_tokens_per_image
+    word_embed_proj_dim
     """,
     "ins": """
     mamba_d_head sliding_window_pattern
@@ -206,6 +209,18 @@ FIELDS = {
     rope_interleave rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
     topk_group use_cache v_head_dim vocab_size
     """,
+    "axk2": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    eos_token_id gated_norm_rank head_dim hidden_act hidden_size id2label index_head_dim
+    index_n_heads index_topk initializer_range intermediate_size is_encoder_decoder
+    kv_lora_rank label2id layer_types max_position_embeddings mlp_layer_types
+    moe_intermediate_size n_group=in n_routed_experts n_shared_experts norm_topk_prob
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
+    q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps rope_parameters
+    rope_scaling routed_scaling_factor tie_word_embeddings topk_group=in use_cache v_head_dim
+    vocab_size
+    """,
     "aya_vision": """
     adapter_layer_norm_eps architectures chunk_size_feed_forward downsample_factor id2label
     image_token_id image_token_index is_encoder_decoder label2id output_hidden_states
@@ -233,6 +248,16 @@ FIELDS = {
     num_key_value_heads num_logits_to_keep output_hidden_states pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings time_step_limit
     use_cache vocab_size z_loss_coefficient
+    """,
+    "beam": """
+    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
+    eos_token_id final_logit_softcapping=fin head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size is_encoder_decoder label2id layer_types
+    max_position_embeddings mlp_layer_types moe_intermediate_size n_group=in norm_topk_prob
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
+    return_dict rms_norm_eps rope_parameters rope_scaling routed_scaling_factor=fi
+    sliding_window tie_word_embeddings topk_group=in use_cache vocab_size
     """,
     "biogpt": """
     activation_dropout architectures attention_probs_dropout_prob bos_token_id
@@ -500,6 +525,11 @@ FIELDS = {
     return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
     shared_expert_intermediate_size sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
+    "fuyu": """
+    architectures chunk_size_feed_forward id2label image_size image_token_id=in
+    initializer_range is_encoder_decoder label2id num_channels output_hidden_states patch_size
+    problem_type return_dict text_config tie_word_embeddings
+    """,
     "gemma": """
     architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
     eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
@@ -568,6 +598,12 @@ FIELDS = {
     rope_scaling sliding_window=i tie_word_embeddings top_k_experts
     use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
     vocab_size_per_layer_input
+    """,
+    "gemma4_unified": """
+    architectures audio_config audio_token_id boa_token_id boi_token_id
+    chunk_size_feed_forward eoa_token_index eoi_token_id id2label image_token_id=in
+    initializer_range=fn is_encoder_decoder label2id output_hidden_states problem_type
+    return_dict text_config tie_word_embeddings video_token_id=in vision_config
     """,
     "gemma4_unified_text": """
     architectures attention_bias attention_dropout=fin attention_k_eq_v bos_token_id
@@ -838,6 +874,18 @@ FIELDS = {
     num_shared_experts output_hidden_states output_router_logits pad_token_id problem_type
     return_dict rms_norm_eps rope_parameters rope_scaling router_scaling_factor
     tie_word_embeddings use_cache vocab_size
+    """,
+    "hy_v4": """
+    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
+    eos_token_id hc_eps hc_magnitude hc_mult head_dim hidden_act hidden_size id2label
+    index_head_dim index_n_heads index_topk indexer_types initializer_range intermediate_size
+    is_encoder_decoder kv_lora_rank label2id layer_types learnable_sink_init
+    max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_routed_experts
+    n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
+    pad_token_id problem_type q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict
+    rms_norm_eps rope_parameters rope_scaling routed_scaling_factor swiglu_limit
+    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
     """,
     "hyperclovax": """
     architectures attention_bias attention_dropout attention_multiplier=fn bos_token_id
@@ -1208,6 +1256,11 @@ FIELDS = {
     rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
     router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
     """,
+    "mllama": """
+    architectures chunk_size_feed_forward id2label image_token_id image_token_index
+    is_encoder_decoder label2id output_hidden_states problem_type return_dict text_config
+    vision_config
+    """,
     "moshi": """
     architectures attention_dropout audio_encoder_config audio_vocab_size bos_token_id
     chunk_size_feed_forward depth_decoder_config eos_token_id ffn_dim head_dim=in hidden_act
@@ -1215,6 +1268,12 @@ FIELDS = {
     num_attention_heads num_codebooks num_hidden_layers num_key_value_heads
     output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
     rope_scaling sliding_window=i tie_word_embeddings use_cache vocab_size
+    """,
+    "moss_transcribe_diarize": """
+    architectures audio_chunk_size audio_config audio_merge_size audio_token_id=i
+    chunk_size_feed_forward id2label is_encoder_decoder label2id output_hidden_states
+    problem_type projector_bias projector_hidden_act return_dict text_config
+    tie_word_embeddings
     """,
     "mpt": """
     architectures attn_config bos_token_id chunk_size_feed_forward d_model emb_pdrop

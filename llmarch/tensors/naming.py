@@ -83,6 +83,8 @@ class Naming(Frozen):
     blocks: Mapping[Any, BlockTensors] = field(default_factory=dict[Any, BlockTensors])
     """The tensors of a block by its path (`mixers.linear`) or its class. In their names `#` is the
     number of the block among the layer's blocks of that path."""
+    branch_gates: tuple[str, ...] = ()
+    """The learned numbers of a layer's branches, in the order of its wiring."""
     layer_scale: str = "layer_scalar"
     """A layer's learned number."""
     per_layer: tuple[str, str, str] = ("", "", "")

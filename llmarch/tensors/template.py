@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Architecture, Norm, PerLayerEmbedding, Step
+from ..architecture.schema import Architecture, Branch, Norm, PerLayerEmbedding, Step
 
 if TYPE_CHECKING:
     from .naming import Naming
@@ -305,6 +305,16 @@ def rows_of_layers(
     yield from _layer_stream_rows(a, prefix, axes, naming, component or "residual")
     yield from _block_rows(a, steps, prefix, axes, naming, component)
 
+    gates = [f"{i}" for i, b in enumerate(_branches(steps)) if b.learned_gate]
+    for name, number in zip(naming.branch_gates, gates, strict=False):
+        yield TensorRow(
+            pattern=prefix + name,
+            shape=(1,),
+            axes=axes,
+            component=component or "layer_scales",
+            proves=(f"layer_kinds.{kind}.steps.{number}.branches.0.learned_gate",),
+        )
+
     if layer_kind.learned_scale:
         yield TensorRow(
             pattern=prefix + naming.layer_scale,
@@ -331,6 +341,11 @@ def _layer_stream_rows(
         yield from _altup_rows(prefix, a, axes, component)
 
 
+def _branches(steps: Iterable[Step]) -> list[Branch]:
+    """Return the branches of a layer in the order of its wiring."""
+    return [branch for step in steps for branch in step.branches]
+
+
 def _block_rows(
     a: Architecture,
     steps: Iterable[Step],
@@ -341,8 +356,7 @@ def _block_rows(
 ) -> Iterator[TensorRow]:
     """Yield the tensors of the blocks of a layer."""
     earlier: Counter[str] = Counter()
-    branches = [branch for step in steps for branch in step.branches]
-    for branch in branches:
+    for branch in _branches(steps):
         path = branch.block
         block = a.block(path)
         number = str(earlier[path])

@@ -194,6 +194,8 @@ def reach_word(m: Mixer) -> str:
             if m.index_from:
                 return "an earlier layer's index"
         case Attention():
+            if m.cross_tokens:
+                return "cross attention"
             if m.window:
                 return f"sliding window {number(m.window)}"
             if m.chunk:

@@ -271,6 +271,10 @@ def tower_lines(t: Encoder) -> list[str]:
             words.append(f"patches of {number(t.patch_size)}")
             if t.image_size:
                 words.append(f"images {number(t.image_size)} px")
+            if t.tiles > 1:
+                words.append(f"up to {number(t.tiles)} tiles")
+            if t.global_layers:
+                lines.append(f"{numbers.plural(t.global_layers, 'gated layer')} after the others")
             if t.features:
                 layers = ", ".join(map(str, t.features))
                 lines.append(f"features of layers {layers} feed the projector")
@@ -295,7 +299,8 @@ def cache_lines(a: Architecture) -> list[str]:
         fixed.append(f"full windows {size}")
     if c.state_bytes:
         size = numbers.size(c.state_bytes)
-        fixed.append(f"{state_word(a)} {size} ({c.state_dtype})")
+        dtype = c.state_dtype or c.convention.dtype
+        fixed.append(f"{state_word(a)} {size} ({dtype})")
     lines = [growth_line(c)]
     if fixed:
         terms = " + ".join(fixed)

@@ -359,6 +359,8 @@ def step_factors(s: Step) -> str:
     blocks = " / ".join(scales)
     stream = f"{s.skip_scale:g}"
     inputs = " / ".join(dict.fromkeys(f"{branch.input_scale:g}" for branch in s.branches))
+    if any(branch.learned_gate for branch in s.branches):
+        return "blocks × tanh of a learned number"
     if blocks == stream == inputs == "1":
         return ""
     if blocks == stream and inputs == "1":

@@ -90,6 +90,7 @@ DIFFERENCES: dict[tuple[str, str], str] = {
         for wrapper in (
             *("aya_vision", "cohere2_vision", "deepseek_vl", "idefics3", "internvl"),
             *("lfm2_vl", "lighton_ocr", "llava_next", "paligemma", "smolvlm"),
+            *("fuyu", "moss_transcribe_diarize"),
         )
     },
 }
@@ -103,18 +104,21 @@ NOT_TOLD: dict[tuple[str, str], str] = {
     ("dbrx", "rope_parameters.rope_theta"): VLLM,
     ("internvl", "tie_word_embeddings"): BY_HEADERS,
     ("lighton_ocr", "tie_word_embeddings"): BY_HEADERS,
+    ("moss_transcribe_diarize", "tie_word_embeddings"): BY_HEADERS,
     ("deepseek_vl", "tie_word_embeddings"): BY_HEADERS,
 }
 """Where llmarch says less than the oracle on purpose, by model_type and key."""
 
 WITH_TOWERS = {
     *("aya_vision", "cohere2_vision", "deepseek_vl", "glm4v", "idefics3", "internvl", "lfm2_vl"),
+    *("mllama", "moss_transcribe_diarize"),
     *("lighton_ocr", "llava", "llava_next", "minimax_m3_vl", "paligemma", "qwen2_5_vl"),
     *("qwen2_vl", "smolvlm", "step3p7"),
 }
 """Wrappers whose tower reads its own keys; what they change shows only with images."""
 
 INCOMPLETE = {
+    "attention_bias",  # beside a gate that has none
     "attention_multiplier",  # missing
     "attn_type_list",
     "dff",  # missing
@@ -201,7 +205,10 @@ def severity(old: Entry, config: Config) -> str:
 
 def known(result: Result) -> bool:
     """Whether llmarch is to say more, or less; towers are compared, but the oracle runs none."""
-    in_tower = result.key.startswith("vision_config.") and result.model_type in WITH_TOWERS
+    in_tower = (
+        result.key.startswith(("vision_config.", "audio_config."))
+        and result.model_type in WITH_TOWERS
+    )
     if in_tower and result.oracle == "none" and result.found in BREAKING:
         return True
     place = (result.model_type, result.key)

@@ -55,6 +55,15 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("gemma2-9b", "head.softcap", None, {"logit-softcap-changed"}),
     ("qwen3-8b", "head.scale", 0.5, {"logit-scale-changed"}),
     ("qwen3-8b", "final_norm", None, {"final-norm-changed"}),
+    (
+        "qwen3-8b",
+        "layer_kinds.full.steps.0.branches.0.learned_gate",
+        True,
+        {"branch-gate-changed"},
+    ),
+    ("gemma3-27b", "towers.vision.global_layers", 8, {"tower-shape-changed"}),
+    ("gemma3-27b", "towers.vision.tiles", 4, {"tower-shape-changed"}),
+    ("gemma3-27b", "towers.vision.tile_layouts", 8, {"tower-shape-changed"}),
     # Facts of Beam, A.X K2 and Hy4
     ("qwen3-8b", "mixers.full.gate_bias", True, {"output-gate-changed"}),
     ("deepseek-v3", "mixers.full.sinks", True, {"sinks-changed"}),
@@ -246,6 +255,7 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]
 LOADS = {
+    "towers.vision.tiles": "behaviour",  # without layouts there are no tables
     "mixers.linear.dt_rank": "behaviour",
     "mixers.linear.inner_norm": "behaviour",
     "head.lm_head": "behaviour",

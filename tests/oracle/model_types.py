@@ -53,6 +53,7 @@ GIVEN = {
     "qwen4_exp_text": {"head_dim": 128}, "vipllava": {"vision_config.num_hidden_layers": 12},
     "aya_vision": {"vision_config.num_attention_heads": 16},
     "gemma4_unified": {"vision_config.patch_size": 16, "audio_config.audio_embed_dim": 640},
+    "mllama": {"text_config.num_hidden_layers": 8, "text_config.cross_attention_layers": [3, 6]},
     "dbrx": {"attn_config.rope_theta": 500000.0},
     "cohere_compass_text": {"num_hidden_layers": 8, "layer_types": ["sliding_attention", "full_attention"] * 4, "rope_parameters.full_attention": None,
                             "rope_parameters.sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}, "logit_scale": 0.25},

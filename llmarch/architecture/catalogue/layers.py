@@ -187,6 +187,19 @@ FACTS = (
         words=None,
     ),
     Fact(
+        f"{_STEP}.branches.*.learned_gate",
+        "Norms",
+        "learned gates of blocks",
+        ChangeRule(
+            "branch-gate-changed",
+            "weights",
+            "learned gate of a block changed",
+            "The learned number whose tanh multiplies a block's output was added or removed.",
+        ),
+        words=None,
+        rank=DETAIL,
+    ),
+    Fact(
         "layer_kinds.*.learned_scale",
         "Norms",
         "scaling of the stream",

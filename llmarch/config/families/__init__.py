@@ -147,6 +147,7 @@ MODEL_TYPES: dict[str, str] = {
     "mistral3": "mistral",
     "mistral4": "mistral4",
     "mixtral": "mistral",
+    "mllama": "mllama",
     "moshi": "moshi",
     "moss_transcribe_diarize": "moss_transcribe_diarize",
     "mpt": "mpt",

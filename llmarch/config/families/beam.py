@@ -56,9 +56,7 @@ def _gated_attention(c: ConfigKeys, layer_type: str, **facts: Any) -> Draft:
             s.QueryScaling, beta=0.1, original_context=2048, shift=1, power=True
         )
     norm = draft(s.QKNorm, scope="head")
-    return blocks.attention(
-        c, qk_norm=norm, gate="elementwise", gate_bias=True, rope=rope, **facts
-    )
+    return blocks.attention(c, qk_norm=norm, gate="elementwise", gate_bias=True, rope=rope, **facts)
 
 
 def _rope(c: ConfigKeys, layer_type: str) -> Draft | None:

@@ -56,6 +56,7 @@ COMMANDS = {
     "lock": "Pin models in a lock file, for `check` to compare with later.",
     "log": "List the commits of a repository that changed the architecture, and what each changed.",
     "list": "List the bundled models with their main facts.",
+    "like": "Show the bundled models whose design is nearest to a model's, and how they differ.",
     "explain": "Explain a term, fact, rule or line: what it is, why, who has it and who had it "
     "first.",
     "rules": "List the rules of differences, or explain one.",

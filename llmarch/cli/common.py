@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -191,6 +191,15 @@ def load_reference(ref: str, *, offline: bool, headers: bool, refresh: bool) -> 
     if isinstance(reading, Observation):
         fail(reading.why, f"llmarch show {ref} shows what its tensors prove")
     return reading
+
+
+@cache
+def bundled_readings() -> list[Reading]:
+    """Return all bundled models, which takes half a second."""
+    from .. import load
+    from ..sources.aliases import bundled_models
+
+    return [load(alias) for alias in bundled_models()]
 
 
 def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:

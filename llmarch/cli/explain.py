@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import app
-from .common import Format, Output, examples, write
-
-if TYPE_CHECKING:
-    from ..checkpoint.reading import Reading
+from .common import Format, Output, bundled_readings, examples, write
 
 
 def complete_word(incomplete: str) -> list[str]:
@@ -19,15 +15,6 @@ def complete_word(incomplete: str) -> list[str]:
     from ..views.explained import explained_names
 
     return [name for name in explained_names() if name.startswith(incomplete.lower())]
-
-
-@cache
-def all_models() -> list[Reading]:
-    """Return all bundled models."""
-    from .. import load
-    from ..sources.aliases import bundled_models
-
-    return [load(alias) for alias in bundled_models()]
 
 
 @app.command(
@@ -60,7 +47,7 @@ def explain(
         names = explained.explained_names
         write(format, "table", explained.terms_table, names)
         return
-    found = explained.explain_words(" ".join(words), all_models)
+    found = explained.explain_words(" ".join(words), bundled_readings)
     if format is Format.json:
         write(format, "sheet", lambda: None, lambda: explained.explanations_document(found))
         return

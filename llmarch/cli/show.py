@@ -14,8 +14,10 @@ from .common import (
     Output,
     Ref,
     Refresh,
+    bundled_readings,
     end_if_partial,
     examples,
+    fail,
     inspect_reference,
     write,
 )
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..checkpoint.reading import Observation, Reading
     from ..views.documents import Sheet
+    from ..views.likeness import Likeness
 
 
 @app.command(
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
         "llmarch show Qwen/Qwen3-8B@main --format json",
         "llmarch show ./checkpoint --tensors",
         "llmarch show gemma3-27b --explain mixers.sliding.window",
+        "llmarch show kimi-linear --new",
     )
 )
 def show(
@@ -57,6 +61,10 @@ def show(
             help="Show what a fact means and where it comes from: mixers.full.rope, kv_heads.",
         ),
     ] = None,
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Add what no older bundled model has, and the nearest of them."),
+    ] = False,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -80,19 +88,45 @@ def show(
             print_sketch([reading], fenced=format is Format.markdown)
         asked = {"layers": layers, "tensors": tensors, "facts": everything}
         names = [name for name, wanted in asked.items() if wanted]
-        write(format, "sheet", lambda: pages(reading, names), lambda: show_document(reading))
+        place = place_among_bundled(reading) if new else None
+        write(
+            format,
+            "sheet",
+            lambda: pages(reading, names, place),
+            lambda: show_document(reading, place),
+        )
     end_if_partial([reading])
 
 
-def show_document(reading: Reading | Observation) -> object:
-    """Return the JSON document of a model."""
+def place_among_bundled(reading: Reading | Observation) -> Likeness:
+    """Return where a model stands among the bundled ones. Ends the program for an observed one."""
+    from ..checkpoint.reading import Observation
+    from ..views.likeness import likeness
+
+    if isinstance(reading, Observation):
+        fail(f"--new needs all facts of a model: {reading.why}")
+    return likeness(reading, bundled_readings())
+
+
+def show_document(reading: Reading | Observation, place: Likeness | None = None) -> object:
+    """Return the JSON document of a model, with what is new in it if that was asked for."""
     from ..renderers import json
 
-    return json.model_document(reading)
+    document = json.model_document(reading)
+    if place is None:
+        return document
+    from ..views.likeness import news_record
+
+    return {**document, "news": news_record(place)}
 
 
-def pages(reading: Reading | Observation, tables: Sequence[str]) -> Sheet:
-    """Return the first screen of a model, with the tables of these names below it."""
+def pages(
+    reading: Reading | Observation, tables: Sequence[str], place: Likeness | None = None
+) -> Sheet:
+    """Return the first screen of a model, with the tables of these names below it.
+
+    place: where it stands among the bundled ones, to say what is new in it; None: do not.
+    """
     from ..checkpoint.reading import Observation
 
     if isinstance(reading, Observation):
@@ -104,6 +138,10 @@ def pages(reading: Reading | Observation, tables: Sequence[str]) -> Sheet:
     from ..views import model
 
     sheet = model.model_sheet(reading)
+    if place is not None:
+        from ..views.likeness import news_lines
+
+        sheet.lines.extend(news_lines(place))
     if tables:
         from ..views.tables import MODEL_TABLES
 

@@ -121,7 +121,7 @@ def test_features_know_their_first_models() -> None:
     assert {f.title for f in table.features} == {term.feature for term in FEATURES}
     assert sum(table.totals) == len(ALL)
     first = {f.title: {readings[i].raw.reference for i in f.first} for f in table.features}
-    mla = {"deepseek-v2", "deepseek-v2-lite", "deepseek-v3"}
+    mla = {"deepseek-v2", "deepseek-v2-lite"}
     assert first["multi-head latent attention (MLA)"] == mla
     assert "kimi-linear" in first["Kimi Delta Attention"]
     for feature in table.features:

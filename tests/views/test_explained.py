@@ -147,7 +147,7 @@ def test_the_command(run: Run) -> None:
     out, _ = run("explain", "weight", "+", "1", columns=80)
     assert "x / rms(x) · (1 + weight)" in out and "models" in out and "arXiv:2403.08295" in out
     document = run.json("explain", "mla")
-    assert document["explanations"][0]["first_released"] == "2024"
+    assert document["explanations"][0]["first_released"] == "2024-05"
     assert run("explain", "laurel", "--format", "markdown")[0].startswith("## Laurel")
     assert "selection bias" in run("explain")[0]
     assert "did you mean" in run("explain", "laurelx", code=2)[1]

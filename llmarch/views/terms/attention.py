@@ -5,6 +5,9 @@ from __future__ import annotations
 from ...architecture.schema import Architecture, Attention, LinearAttention
 from .term import Term, has_attention, has_field, has_kind, has_mixer, is_hybrid
 
+DELTA_RULE = ("gated_deltanet", "kda")
+"""Variants of linear attention that write by the delta rule."""
+
 
 def has_softcap(a: Architecture) -> bool:
     """Return whether scores or logits are squeezed into a range."""
@@ -68,6 +71,16 @@ TERMS = (
         ("mixers.*.kv_lora_rank", "mixers.*.qk_rope_head_dim"),
         has_kind("mla"),
         "multi-head latent attention (MLA)",
+    ),
+    Term(
+        "query latent",
+        "In MLA queries too are projected from a small latent.",
+        ("q_lora_rank", "compressed queries", "latent ranks"),
+        "q = W_up norm(W_down x)",
+        "It saves parameters and activations in training; the cache is the same.",
+        "DeepSeek-V2, arXiv:2405.04434",
+        ("mixers.*.q_lora_rank",),
+        has_field("q_lora_rank"),
     ),
     Term(
         "sliding window",
@@ -287,13 +300,24 @@ TERMS = (
         "Gated DeltaNet",
         "Linear attention that first takes out of the state what it returns for a key, then writes "
         "the new value; one learned decay for each head.",
-        ("gated_deltanet", "DeltaNet", "GDN", "delta rule"),
+        ("gated_deltanet", "DeltaNet", "GDN"),
         "S ← α S (I − β k kᵀ) + β v kᵀ; output = S q",
         "The delta rule overwrites instead of adding up, the gate forgets: both help recall.",
         "Gated Delta Networks, arXiv:2412.06464",
         ("mixers.*.variant",),
         has_kind("gated_deltanet"),
         "gated DeltaNet",
+    ),
+    Term(
+        "delta rule",
+        "What linear attention writes is the difference between the new value and what its state "
+        "returns for the key already.",
+        (),
+        "S ← S (I − β k kᵀ) + β v kᵀ",
+        "It replaces what is stored under a key, where plain linear attention adds to it.",
+        "Linear Transformers Are Secretly Fast Weight Programmers, arXiv:2102.11174",
+        ("mixers.*.variant",),
+        has_mixer(lambda m: isinstance(m, LinearAttention) and m.variant in DELTA_RULE),
     ),
     Term(
         "Kimi Delta Attention (KDA)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...architecture.schema import Dense
-from .term import Term, has_dense_prefix, has_ffn, has_moe
+from .term import Term, has_dense_prefix, has_ffn, has_interleaved_experts, has_moe
 
 MANY_EXPERTS = 128
 """Routed experts from which they are many."""
@@ -236,6 +236,15 @@ TERMS = (
         described="DeepSeekMoE, arXiv:2401.06066",
         facts=("layers",),
         is_in=has_dense_prefix,
+    ),
+    Term(
+        "interleaved experts",
+        "Layers with experts and layers with one dense block take turns.",
+        ("alternating MoE and dense", "interleave_moe_layer_step"),
+        why="Half of the layers need no routing, at a larger width of the experts.",
+        described="GLaM, arXiv:2112.06905; Llama 4 (Meta AI, 2025)",
+        facts=("layers",),
+        is_in=has_interleaved_experts,
     ),
     Term(
         "active parameters",

@@ -8,6 +8,7 @@ from .term import (
     has_branch_scale,
     has_norm_kind,
     has_norms,
+    has_one_block,
     has_parallel_step,
 )
 
@@ -90,6 +91,16 @@ TERMS = (
         "GPT-J (2021); PaLM, arXiv:2204.02311",
         ("layer_kinds.*.steps",),
         has_parallel_step,
+    ),
+    Term(
+        "one block a layer",
+        "A layer is a mixer or a feed-forward block alone, with its norm.",
+        ("single-block layers",),
+        "x + block(norm(x))",
+        "The numbers of mixers and of feed-forward blocks can be chosen freely.",
+        "Nemotron-H, arXiv:2504.03624",
+        ("layer_kinds.*.steps",),
+        has_one_block,
     ),
     Term(
         "residual stream",

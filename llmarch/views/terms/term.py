@@ -128,9 +128,30 @@ def is_hybrid(a: Architecture) -> bool:
     return len(linear) > 1
 
 
-def has_dense_prefix(a: Architecture) -> bool:
-    """Return whether the first layers are dense and later ones have experts."""
-    has_experts: list[bool] = []
+def has_one_block(a: Architecture) -> bool:
+    """Return whether every layer is one block."""
+    return all(len(a.blocks_of(kind)) == 1 for kind in dict.fromkeys(a.layers))
+
+
+def layers_with_experts(a: Architecture) -> list[bool]:
+    """Return of each layer with a feed-forward block whether it has experts."""
+    found: list[bool] = []
     for kind in a.layers:
-        has_experts.append(any(isinstance(block, MoE) for block in a.blocks_of(kind)))
-    return any(has_experts) and not has_experts[0]
+        ffns = [block for block in a.blocks_of(kind) if isinstance(block, (Dense, MoE))]
+        if ffns:
+            found.append(any(isinstance(ffn, MoE) for ffn in ffns))
+    return found
+
+
+def has_dense_prefix(a: Architecture) -> bool:
+    """Return whether the first layers are dense and all later ones have experts."""
+    experts = layers_with_experts(a)
+    first = experts.index(True) if True in experts else 0
+    return first > 0 and all(experts[first:])
+
+
+def has_interleaved_experts(a: Architecture) -> bool:
+    """Return whether dense layers follow layers with experts."""
+    experts = layers_with_experts(a)
+    first = experts.index(True) if True in experts else 0
+    return True in experts and not all(experts[first:])

@@ -12,7 +12,17 @@ from ..architecture.schema import Finding
 from ..errors import ReadError, printable
 from . import specs
 from .file_names import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, is_safe_name
-from .gguf import GgufHeader, add_headers, read_gguf
+from .gguf import (
+    GgufHeader,
+    GgufSet,
+    add_headers,
+    missing_parts,
+    only_set,
+    read_gguf,
+    set_of,
+    tagged_set,
+)
+from .gguf.choice import SPLIT as SPLIT_GGUF
 from .index import MAX_INDEX, parse_index
 from .merge import merge
 from .non_models import non_model_error
@@ -28,6 +38,7 @@ from .repo_files import (
     effective_config,
     find_declaration,
     find_other_weights,
+    is_gguf_alone,
     keys_stated_twice,
 )
 from .safetensors import Header, HeaderBudget, header_length, parse_header
@@ -53,7 +64,7 @@ def open(
     name = reference.text
     assert path is not None
     if reference.kind == "folder":
-        return open_folder(path, name, headers=headers, progress=progress)
+        return open_folder(path, name, headers=headers, progress=progress, tag=reference.tag)
     if reference.kind == "config":
         return _open_config_file(path, name)
     if reference.kind == "gguf":
@@ -62,7 +73,12 @@ def open(
 
 
 def open_folder(
-    path: Path, text: str, *, headers: bool = True, progress: Progress | None = None
+    path: Path,
+    text: str,
+    *,
+    headers: bool = True,
+    progress: Progress | None = None,
+    tag: str | None = None,
 ) -> RawModel:
     """Read a folder with a config, safetensors files or both.
 
@@ -71,13 +87,22 @@ def open_folder(
     path: the folder.
     text: the reference as the user wrote it.
     headers, progress: as for `open`.
+    tag: which of the folder's GGUF models to read; None reads one only if there is nothing else.
     """
     path = _resolve_snapshot(path)
     files = list_files(path)
+    shown = printable(text)
+    if tag is not None:
+        without = printable(text.removesuffix(f":{tag}"))
+        return _open_gguf_set(path, tagged_set(files, tag, without), text)
+    if is_gguf_alone(files):
+        only = only_set(files, shown)
+        if only is not None:
+            return _open_gguf_set(path, only, text)
     weights = choose_weights(files)
     names = documents_to_read(files)
     documents = {name: _read_object(path / name, name) for name in names}
-    if error := non_model_error(files, documents, name=printable(text)):
+    if error := non_model_error(files, documents, name=shown):
         raise error
     config = effective_config(weights, documents)
     model = _raw_model(text, path, config, weights.config_file or CONFIG)
@@ -216,18 +241,22 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
 
 
 def _open_gguf_file(path: Path, text: str) -> RawModel:
-    """Read one GGUF file, whatever its name."""
-    header = read_gguf_header(path, path.name)
-    model = RawModel(
-        reference=text,
-        kind="local",
-        name=printable(path.name.removesuffix(".gguf")),
-        config=None,
-        config_file=path.name,
-        files=(path.name,),
-        folder=str(path.absolute().parent),
-    )
-    add_headers(model, [header])
+    """Read one GGUF file, whatever its name, with the others into which its model is split."""
+    chosen = GgufSet((path.name,), 1)
+    if SPLIT_GGUF.fullmatch(path.name):
+        chosen = set_of(path.name, list_files(path.parent))
+    return _open_gguf_set(path.parent, chosen, text)
+
+
+def _open_gguf_set(folder: Path, chosen: GgufSet, text: str) -> RawModel:
+    """Read the GGUF files of one model in a folder."""
+    headers = [read_gguf_header(folder / name, name) for name in chosen.files]
+    model = _raw_model(text, folder, None, chosen.files[0])
+    model.name = printable(chosen.name)
+    model.files = chosen.files
+    model.folder = str(folder.absolute())
+    add_headers(model, headers)
+    missing_parts(model, chosen)
     return model
 
 

@@ -133,16 +133,15 @@ def _other_kind(config: Mapping[str, Any], names: set[str]) -> str | None:
 
 def _no_model_files_error(names: set[str], name: str) -> NotAModel:
     """Return the error for a repository without config and safetensors files at its root."""
-    for suffix, weight_format in ((".gguf", "GGUF"), (".onnx", "ONNX")):
-        converted = [n for n in names if PurePosixPath(n).suffix == suffix]
-        if converted:
-            example = printable(min(converted))
-            return NotAModel(
-                f"{name} contains only {weight_format} files ({example}), "
-                "no config.json and no safetensors files",
-                "look at the repository it was converted from, "
-                "which has config.json and safetensors files",
-            )
+    converted = [n for n in names if PurePosixPath(n).suffix in (".onnx", ".gguf")]
+    if converted:
+        example = printable(min(converted))
+        return NotAModel(
+            f"{name} contains only files of other formats ({example}), "
+            "no config.json and no safetensors files",
+            "look at the repository it was converted from, "
+            "which has config.json and safetensors files",
+        )
     if "modules.json" in names:
         return NotAModel(
             f"{name} is a sentence-transformers model without a config.json of its own",

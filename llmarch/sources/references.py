@@ -8,6 +8,7 @@ Standard library only: every start of the program imports this.
     Qwen/Qwen3-8B@main             the same at a branch, tag or commit
     https://huggingface.co/Qwen/Qwen3-8B/tree/main
                                    the same; also hf://Qwen/Qwen3-8B@main; the host of HF_ENDPOINT
+    Qwen/Qwen3-8B-GGUF:Q4_K_M      one of the GGUF models of a repository; ./folder:Q4_K_M too
     ./folder                       a folder with a config, safetensors files, or both
     ./config.json, ./params.json   a config alone
     ./model.safetensors            one safetensors file
@@ -36,6 +37,8 @@ ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors", "gguf"
 
 _REPO = r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"
 _REPO_AND_REVISION = re.compile(rf"(?P<repo>{_REPO})(?:@(?P<revision>\S+))?", re.ASCII)
+_TAGGED = re.compile(r"(?P<base>[^:]+):(?P<tag>[\w.][\w.+/-]*)", re.ASCII)
+"""A folder or repository, and which of its GGUF models is meant."""
 _REVISION = re.compile(r"\w[\w./+-]*", re.ASCII)
 _BAD_REPO = re.compile(r"--|\.\.|(?:\.git|\.|-)\Z")
 _BAD_PATH = re.compile(r"\.\.|//|/\Z")
@@ -68,6 +71,8 @@ class Reference(Frozen):
     """On the Hub; None is the main branch."""
     path: Path | None = None
     """Of a folder or file."""
+    tag: str | None = None
+    """Which GGUF model of a folder or repository: `Q4_K_M`."""
 
 
 def parse_reference(text: str) -> Reference:
@@ -82,6 +87,9 @@ def parse_reference(text: str) -> Reference:
     hosts = tuple(f"{host}/" for host in _hub_hosts())
     if text.startswith(("https://", "http://", "hf://", *hosts)):
         return _parse_url(text)
+    tagged = _parse_tagged(text)
+    if tagged is not None:
+        return tagged
     if _is_path(text):
         return _parse_path(text)
     if text.lower() in bundled_models():
@@ -104,6 +112,30 @@ def parse_reference(text: str) -> Reference:
         hint = f"write {repo_id}@{revision} to read the Hub"
         raise UnknownReference(f"{name} is a bundled model, which has no revisions", hint)
     return Reference(text, "spec", alias=alias)
+
+
+def _parse_tagged(text: str) -> Reference | None:
+    """Return the reference of one GGUF model of several: `org/name:Q4_K_M`, `./folder:Q8_0`.
+
+    None for a reference without a tag, and for a path that has a colon itself.
+    """
+    match = _TAGGED.fullmatch(text)
+    if match is None or os.path.lexists(text):
+        return None
+    base, tag = match["base"], match["tag"]
+    folder = Path(base)
+    if _is_path(base):
+        reference = _parse_path(base)
+        if reference.kind != "folder":
+            return None
+        return Reference(text, "folder", path=reference.path, tag=tag)
+    if folder.is_dir() and _has_model_files(folder):
+        return Reference(text, "folder", path=folder, tag=tag)
+    named = _REPO_AND_REVISION.fullmatch(base)
+    if named is None:
+        return None
+    hub = _hub_reference(text, named["repo"], named["revision"])
+    return Reference(text, "hub", repo_id=hub.repo_id, revision=hub.revision, tag=tag)
 
 
 # Paths
@@ -155,7 +187,7 @@ def _begins_as_gguf(path: Path) -> bool:
 
 
 def _has_model_files(folder: Path) -> bool:
-    """Return whether a folder contains a config or safetensors files.
+    """Return whether a folder contains a config, safetensors files or GGUF files.
 
     Only then a name without `./` means the folder.
     """
@@ -163,7 +195,7 @@ def _has_model_files(folder: Path) -> bool:
         names = os.listdir(folder)
     except OSError:
         return False
-    suffixes = (".safetensors", _INDEX_SUFFIX)
+    suffixes = (".safetensors", ".gguf", _INDEX_SUFFIX)
     return any(name in _CONFIG_FILES or name.endswith(suffixes) for name in names)
 
 
@@ -176,7 +208,7 @@ def _suggest_sibling(path: Path) -> str | None:
     possible = [
         name
         for name in names
-        if name.endswith((".json", ".safetensors")) or (path.parent / name).is_dir()
+        if name.endswith((".json", ".safetensors", ".gguf")) or (path.parent / name).is_dir()
     ]
     near = close_matches(path.name, possible)
     return f"there is {enumerate_names(near)}" if near else None

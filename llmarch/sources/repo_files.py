@@ -89,6 +89,15 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
     return WeightFiles(config, index, tuple(shards), is_one_set, tuple(others))
 
 
+def is_gguf_alone(files: Iterable[str]) -> bool:
+    """Return whether files hold no other model than GGUF ones: no config and no safetensors."""
+    names = set(files)
+    if not names.isdisjoint((CONFIG, PARAMS, ADAPTER, PIPELINE)):
+        return False
+    weights = choose_weights(names)
+    return weights.index_file is None and not weights.shards
+
+
 def documents_to_read(files: Iterable[str]) -> list[str]:
     """Return the JSON files that `non_model_error` and the reader need, in reading order."""
     names = set(files)

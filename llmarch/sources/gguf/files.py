@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import HeaderError, printable
+from ...architecture.schema import Finding
+from ...errors import HeaderError, NotAModel, printable
 from ..raw import GGUF_WRITER, TENSOR_INFOS, RawModel, TensorTable
+from .choice import GgufSet
 from .header import GgufHeader, nested
+
+_KINDS = {
+    "adapter": "a LoRA adapter",
+    "mmproj": "a projector of images or sounds (mmproj)",
+    "imatrix": "an importance matrix",
+    "vocab": "a vocabulary without weights",
+}
+"""What files are that are not models, by `general.type`."""
+_ENCODER = "a text encoder"
+_ARCHITECTURES = {
+    "clip": _KINDS["mmproj"],
+    **dict.fromkeys(("bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe"), _ENCODER),
+    **dict.fromkeys(("jina-bert-v2", "jina-bert-v3", "eurobert", "gemma-embedding"), _ENCODER),
+    "t5": "an encoder-decoder",
+    "t5encoder": _ENCODER,
+    "wavtokenizer-dec": "a decoder of sounds",
+}
+"""The same by `general.architecture`."""
 
 
 def add_headers(model: RawModel, headers: Sequence[GgufHeader]) -> None:
     """Add the headers of a model's files to what was read of it.
 
     The metadata of the first file becomes the config, with the tensors of all. Raises HeaderError
-    for a tensor that two files have.
+    for a tensor that two files have, and NotAModel for a file that holds no decoder.
     """
+    error = other_kind_error(headers[0])
+    if error is not None:
+        raise error
     table = TensorTable()
     for header in headers:
         table.extend(header.names, header.kinds)
@@ -32,6 +55,29 @@ def add_headers(model: RawModel, headers: Sequence[GgufHeader]) -> None:
     model.config = config
     model.tensors = table
     model.header_bytes = sum(header.size for header in headers)
+
+
+def missing_parts(model: RawModel, chosen: GgufSet) -> None:
+    """Note the files of a model that are not there: it is read in part."""
+    missing = chosen.missing
+    if not missing:
+        return
+    model.partial = True
+    first = printable(missing[0])
+    message = f"{first}: not there; {len(missing)} of {chosen.total} files are missing"
+    model.findings.append(Finding(rule="shard-missing", path=first, message=message))
+
+
+def other_kind_error(header: GgufHeader) -> NotAModel | None:
+    """Return the error for a file that holds something else than a decoder, None for a decoder."""
+    name = printable(header.file)
+    architecture = header.metadata.get("general.architecture")
+    kind = _KINDS.get(str(header.metadata.get("general.type")))
+    if kind is None and isinstance(architecture, str):
+        kind = _ARCHITECTURES.get(architecture)
+    if kind is None:
+        return None
+    return NotAModel(f"{name} is {kind}, not a decoder language model", "give the model's file")
 
 
 def tensor_infos(table: TensorTable) -> dict[str, list[list[Any]]]:

@@ -36,7 +36,8 @@ _LONGEST_ARRAY = 16_384
 """Numbers of an array that is kept; of longer ones, and those of the tokenizer, the length is."""
 _FEW_STRINGS = 256
 """Strings of an array that is kept."""
-FIRST_READ = 1 << 20
+FIRST_READ = 1 << 21
+"""Bytes of the first read; each further one is as long as all before it."""
 _LARGEST_READ = 1 << 24
 _ALIGNMENT_KEY = "general.alignment"
 _DEFAULT_ALIGNMENT = 32

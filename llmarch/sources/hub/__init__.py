@@ -39,6 +39,7 @@ from .common import (
 from .limits import CONNECTIONS
 
 if TYPE_CHECKING:
+    from ..gguf import GgufSet
     from ..progress import Progress
     from ..raw import RawModel
     from .resolve import PinnedRepo
@@ -113,6 +114,11 @@ def _read(
         revisions.append(pinned.commit)  # names the repository without a look-up
     for known in revisions:
         header_cache.remember_commit(client.endpoint, repo_id, known, pinned.commit, pinned.repo_id)
+    chosen = _chosen_gguf(reference, pinned)
+    if chosen is not None:
+        from .gguf_files import read_gguf_files
+
+        return read_gguf_files(resolver, pinned, chosen, requests.executor)
     if not refresh:
         cached = header_cache.load_reading(client.endpoint, pinned.repo_id, pinned.commit)
         model = _described(cached, reference, pinned)
@@ -131,6 +137,22 @@ def _read(
         if headers:
             header_cache.store_reading(client.endpoint, reading, content)
     return model
+
+
+def _chosen_gguf(reference: Reference, pinned: PinnedRepo) -> GgufSet | None:
+    """Return the GGUF model that is meant, None where the repository has another.
+
+    Raises UnknownReference for a tag that picks none, and NotAModel with the list of several.
+    """
+    from ..gguf import only_set, tagged_set
+    from ..repo_files import is_gguf_alone
+
+    name = repo_id_of(reference)
+    if reference.tag is not None:
+        return tagged_set(pinned.files, reference.tag, name)
+    if is_gguf_alone(pinned.files):
+        return only_set(pinned.files, name)
+    return None
 
 
 def _described(
@@ -238,6 +260,8 @@ def _from_header_cache(reference: Reference, offline: bool) -> RawModel | None:
 
     It is known if the revision is a full hash, or offline as the commit of the last look-up.
     """
+    if reference.tag is not None:  # not cached by llmarch
+        return None
     repo_id = repo_id_of(reference)
     revision = reference.revision
     pinned = revision if revision is not None and COMMIT.fullmatch(revision) else None
@@ -282,7 +306,7 @@ def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
         shown = f"{repo_id}@{reference.revision}" if reference.revision else repo_id
         hint = "run it once without --offline and HF_HUB_OFFLINE"
         raise NotCached(f"offline, and {shown} is not cached", with_bundled_hint(hint, repo_id))
-    model = local.open_folder(folder, reference.text, headers=headers)
+    model = local.open_folder(folder, reference.text, headers=headers, tag=reference.tag)
     model.kind = "hub"
     model.name = repo_id.rpartition("/")[2]
     model.repo_id = repo_id

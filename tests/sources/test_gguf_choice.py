@@ -73,7 +73,7 @@ def test_a_tag_that_picks_none_lists_them(tag: str) -> None:
 
 
 def test_several_models_are_listed() -> None:
-    with pytest.raises(NotAModel, match="7 GGUF models: BF16, IQ4_XS, .*UD-Q4_K_XL") as error:
+    with pytest.raises(NotAModel, match=r"7 GGUF models: BF16, IQ4_XS, .*UD-Q4_K_XL") as error:
         only_set(MANY, "org/x")
     assert error.value.hint == "name one: llmarch show org/x:BF16"
     assert only_set(["a.txt"], "x") is None

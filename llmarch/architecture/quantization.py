@@ -1,9 +1,8 @@
-"""How a checkpoint stores its weights, and the exclusion patterns that quantisation tools write."""
+"""How a checkpoint stores its weights."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from .frozen import Strict, frozen
 
@@ -141,52 +140,3 @@ def parse_module_format(words: str) -> ModuleFormat:
         elif word:
             found["format"] = word
     return ModuleFormat(**found)
-
-
-MAX_PATTERN_LENGTH = 1000
-"""Longest regular expression that is compiled, and longest name that it is matched with."""
-MAX_PATTERN_MEMORY = 8_000_000
-"""Bytes that one compiled expression may take while it is matched."""
-
-
-class LinearPattern(Protocol):
-    """A compiled regular expression whose matching takes time linear in the text."""
-
-    @property
-    def pattern(self) -> str:
-        """The expression."""
-        ...
-
-    def match(self, text: str, /) -> object | None:
-        """Return a match at the beginning of a text, or None."""
-        ...
-
-
-def compile_pattern(expression: str) -> LinearPattern | None:
-    """Compile a regular expression of an exclusion list, or return None if that is not possible.
-
-    The expression comes from a repository, so it is not trusted: RE2 matches it, in linear time.
-    RE2 has no look-around and no back-references; an expression with these, or one that is very
-    long or large, is not compiled.
-    """
-    if len(expression) > MAX_PATTERN_LENGTH:
-        return None
-    return compile_linear(expression)
-
-
-def compile_linear(expression: str) -> LinearPattern | None:
-    """Compile a regular expression with RE2, or return None if RE2 refuses it or is not installed.
-
-    RE2 is imported here, because few checkpoints need it and it takes 8 ms.
-    """
-    try:
-        re2: Any = import_module("re2")
-    except ImportError:
-        return None
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = MAX_PATTERN_MEMORY
-    try:
-        return re2.compile(expression, options)
-    except re2.error:
-        return None

@@ -15,14 +15,15 @@ from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.schema import Quantization
 from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
-from .exclusions import Exclusions, expand_modules
+from .exclusions import ModuleList, expand_modules, module_names
 from .indices import Index
+from .list_readers import format_readers_of
 from .logical import LogicalTensor
+from .patterns import PatternBudget
 from .quantization import (
     LINEAR_MODULES,
     SUBMODULES,
     DeclaredModules,
-    declared_modules,
     is_left_plain,
 )
 
@@ -52,7 +53,7 @@ def bits_as_declared(
     if bits is None and not own:
         return None
     plain = float(CONFIG_DTYPE_BITS.get(dtype or "", 16))
-    declared = declared_modules(quantization)
+    declared = DeclaredModules(quantization, conversion or Conversion())
     elements: defaultdict[str, int] = defaultdict(int)
     total: defaultdict[str, float] = defaultdict(float)
     for row in rows:
@@ -83,23 +84,24 @@ def _row_bits(
     row: TensorRow,
     quantization: Quantization,
     declared: DeclaredModules,
-    own: list[tuple[float, Exclusions]],
+    own: list[tuple[float, ModuleList]],
     bits: float | None,
     plain: float,
 ) -> float:
     """Return the mean bits of a weight of a row's tensors."""
     tensor = _as_tensor(row)
+    spellings = module_names(tensor, [row], declared.conversion)
     left = set(tensor.indices)
     total = 0.0
     for own_bits, names in own:
-        listed = left & set(names.excluded_indices(tensor))
+        listed = left & names.matched_by_some(tensor, spellings)
         total += own_bits * len(listed)
         left -= listed
     quantised: set[Index] = set()
     if bits is not None and _is_quantised(row, quantization):
-        quantised = left - set(declared.exclusions.excluded_indices(tensor))
+        quantised = left - declared.exclusions.matched_by_some(tensor, spellings)
         if declared.listed is not None:
-            quantised &= set(declared.listed.excluded_indices(tensor))
+            quantised &= declared.listed.matched_by_some(tensor, spellings)
         experts = FORMAT_BITS.get(quantization.experts or "")
         if experts is not None and row.component == "experts":
             bits = experts
@@ -130,13 +132,14 @@ def _as_tensor(row: TensorRow) -> LogicalTensor:
     return LogicalTensor(row.pattern, "", row.shape, indices, row.pattern)
 
 
-def _formats_of_modules(quantization: Quantization) -> list[tuple[float, Exclusions]]:
+def _formats_of_modules(quantization: Quantization) -> list[tuple[float, ModuleList]]:
     """Return the bits of modules that have a format of their own, with their names."""
-    found: list[tuple[float, Exclusions]] = []
+    found: list[tuple[float, ModuleList]] = []
+    readers, budget = format_readers_of(quantization.method), PatternBudget()
     for words, names in expand_modules(quantization.modules).items():
         bits = format_bits(words, quantization)
         if bits is not None:
-            found.append((bits, Exclusions(tuple(names))))
+            found.append((bits, ModuleList(names, readers, budget)))
     return found
 
 

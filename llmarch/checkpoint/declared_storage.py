@@ -14,11 +14,10 @@ from ..architecture.schema import Finding, Quantization
 from ..config.quantization_words import FP8_FORMATS, STORAGE_DTYPES, WORD_DTYPES
 from .findings import info_finding, weights_finding
 from .logical import LogicalTensor, Shape, StoredCompanion
+from .method_names import AUTO_ROUND_METHODS, MODELOPT_METHODS
 from .packing.awq import AWQ_METHODS
 from .packing.base import (
-    AUTO_ROUND_METHODS,
     EXPONENTS,
-    MODELOPT_METHODS,
     REAL_DTYPES,
     UINT8,
     blocks_of,

@@ -1,147 +1,408 @@
-"""Match tensors with lists of module names, in the ways that quantization tools write them.
+"""Match tensors with lists of module names, in the ways that engines match them.
 
-A name is one of these:
-
-- a module, or any run of parts of its path: `lm_head`, `mlp.gate`, `model.layers.3` (transformers'
-  modules_to_not_convert, vLLM's is_layer_skipped)
-- a glob (ModelOpt's ignore): `model.layers.0*`
-- `re:` and a regular expression (compressed-tensors' ignore), matched by RE2 in linear time
-
-Wrappers do not matter: engines rename `model.language_model.`, `language_model.model.` and
-`backbone.` before they compare.
+An entry of a list is the name of a module or a part of it, a glob (ModelOpt's ignore:
+`model.layers.0*`), or `re:` and a regular expression (compressed-tensors' ignore). What it matches
+depends on the engine (list_readers.py). A module has several names: as it is published, as the
+class of transformers names it, and, in a wrapper, as engines rename it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..architecture.quantization import (
-    MAX_PATTERN_LENGTH,
-    LinearPattern,
-    compile_linear,
-    compile_pattern,
-)
 from ..sources.raw import fold, unfold
+from ..tensors.conversion import Conversion
+from ..tensors.template import TensorRow
 from .indices import Index
+from .list_readers import LOOSE_WAYS, ListReader, MatchingWay
 from .logical import LogicalTensor
-from .names import canonical
+from .names import wrapper_prefix
+from .patterns import (
+    ModulePattern,
+    PatternBudget,
+    PatternNotComparedError,
+    PatternRefusedError,
+    compile_own_pattern,
+    compile_pattern,
+    join_patterns,
+)
 
-MAX_REGEXES = 100
+MAX_REGEXES = 2000
+"""Regular expressions of one list that are compared."""
 MAX_PATTERNS = 2000
-"""Folded names whose other spellings are known; further ones are compared as they are written."""
+"""Folded names of which parts are compared; of further ones whole parts alone."""
 MAX_GLOBS = 2000
 """Globs of one list that are compared; those that differ only in numbers count once."""
 MAX_BRACED = 100_000
 """Modules that one folded name may stand for."""
 
-_WRAPPERS = ("", "model.", "language_model.model.", "model.language_model.", "backbone.")
-"""Beginnings of the module names that regular expressions are written for."""
+_WRAPPERS = ("model.", "language_model.model.", "model.language_model.")
+"""Beginnings under which engines know the modules of a wrapped language model."""
+_WRAPPED = ("language_model.", "text_model.")
+_FUSED = {
+    **dict.fromkeys(("q_proj", "k_proj", "v_proj"), "qkv_proj"),
+    **dict.fromkeys(("gate_proj", "up_proj"), "gate_up_proj"),
+}
+"""The modules that vLLM and SGLang fuse others into."""
+_EXPERTS = re.compile(r"^.*\.experts(?=\.|$)")
 _BRACES = re.compile(r"\{([\d,-]+)\}")
+_EXPRESSION_MARKS = re.compile(r"[\\*+?^$()\[\]{}|]")
+_FINAL_DOT = re.compile(r"(?:\\?\.)?$")
+_GLOB_MARKS = re.compile(r"[*?\[]")
+_PARTIAL_NUMBER = re.compile(r"\d\*|\?|\*\d|\[|\*.*\{\}")
+"""A glob that is compared with each name: of a part of a number, or of a number after any text."""
 
 
-class Exclusions:
-    """A list of module names, as an exclusion list has them."""
+def module_names(
+    tensor: LogicalTensor, rows: Iterable[TensorRow], conversion: Conversion
+) -> tuple[str, ...]:
+    """Return the names under which engines know the modules of a tensor, numbers folded.
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.regexes: list[LinearPattern] = []
+    tensor: the tensor, as it is stored.
+    rows: the rows of the template that it is matched with.
+    conversion: how transformers finds the tensors of the model_type.
+    """
+    width = tensor.pattern.count("{}")
+    found: dict[str, None] = {}
+    for name in (tensor.pattern, *(row.pattern for row in rows)):
+        if name.count("{}") != width:
+            continue
+        own = conversion.spellings(name)
+        found |= dict.fromkeys(own)
+        prefix = wrapper_prefix(name)
+        rest = name.removeprefix(prefix)
+        is_wrapped = any(part in wrapper_prefix(spelling) for spelling in own for part in _WRAPPED)
+        if is_wrapped or prefix == "backbone.":
+            found |= {f"{wrapper}{rest}": None for wrapper in (*_WRAPPERS, "")}
+        else:
+            others = (f"{wrapper}{rest}" for wrapper in _WRAPPERS)
+            found |= {other: None for other in others if conversion.renamed(other) in own}
+    return tuple(dict.fromkeys(name.removesuffix(".weight") for name in found))
+
+
+def any_names(tensor: LogicalTensor) -> tuple[str, ...]:
+    """Return the names of a tensor's modules in any wrapper, where the family is not known."""
+    name = tensor.pattern.removesuffix(".weight")
+    rest = name.removeprefix(wrapper_prefix(name))
+    names = (name, *(f"{wrapper}{rest}" for wrapper in (*_WRAPPERS, "backbone.", "")))
+    return tuple(dict.fromkeys(names))
+
+
+class _Run(NamedTuple):
+    """A run of parts of a module's name."""
+
+    text: str
+    numbers_before: int
+    is_first: bool
+    """Whether the name begins with it."""
+    is_last: bool
+    """Whether the name ends with it."""
+
+
+class ModuleList:
+    """A list of module names, as a declaration has them, and what its readers make of it."""
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        readers: tuple[ListReader, ...],
+        budget: PatternBudget | None = None,
+    ) -> None:
+        """Parse a list.
+
+        names: its entries.
+        readers: the engines that read it.
+        budget: the time for regular expressions, shared with other lists of the declaration.
+        """
+        self.readers = readers
         self.modules: dict[str, set[Index]] = {}
         """The numbers of each folded module name."""
         self.globs: dict[str, set[Index]] = {}
         """The numbers of each folded glob."""
-        self.is_complete = True
-        """Whether every name can be compared: not every regular expression can."""
-        self.unread: list[str] = []
-        """The regular expressions that cannot be compared, as they are written."""
-        self._patterns: dict[str, str] = {}
-        """Module names as they are compared, by name as it is written, both folded."""
-        self._partial: list[str] = []
-        """Globs of a part of a number: `layers.0*`."""
+        self.unread: dict[str, None] = {}
+        """The entries that cannot be compared, as they are written, each once."""
+        self.refused: dict[str, None] = {}
+        """The regular expressions that no engine compiles, as they are written, each once."""
+        self.refused_names: dict[str, None] = {}
+        """The names that transformers takes for regular expressions, and cannot compile."""
+        self._budget = budget or PatternBudget()
+        self._ways = frozenset[MatchingWay]().union(*(reader.ways for reader in readers))
+        self._marked: list[ModulePattern] = []
+        self._boundary: list[ModulePattern] = []
+        self._search: list[ModulePattern] = []
+        self._partial_globs: dict[bool, list[str]] = {False: [], True: []}
+        """Globs of a part of a number (`layers.0*`), and those for what is in such modules."""
         for name in names:
-            if name.startswith("re:"):
-                self._add_regex(name.removeprefix("re:"))
-            else:
-                self._add_module(name)
-        self.regexes = _joined(self.regexes)
-        self._partial_regex: LinearPattern | None = None
-        if self._partial:
-            self._partial_regex = compile_linear("|".join(map(_glob_expression, self._partial)))
-            self.is_complete &= self._partial_regex is not None
+            self._add(name)
+        self._marked = self._joined(self._marked)
+        self._boundary = self._joined(self._boundary)
+        self._partial = {
+            parent: self._glob_pattern(globs) for parent, globs in self._partial_globs.items()
+        }
 
-    def _add_regex(self, text: str) -> None:
-        """Add a regular expression, if RE2 takes it."""
-        regex = None
-        if len(self.regexes) < MAX_REGEXES:
-            regex = compile_pattern(text)
-        if regex is None:
-            self.is_complete = False
-            self.unread.append(text)
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every entry could be compared so far."""
+        return not self.unread and not self.refused
+
+    # --- entries ---
+
+    def _add(self, name: str) -> None:
+        if name.startswith("re:") and "marked" in self._ways:
+            self._add_expression(name.removeprefix("re:"), self._marked)
             return
-        self.regexes.append(regex)
-
-    def _add_module(self, name: str) -> None:
+        if self._ways & {"run", "parent"}:
+            name = name.rstrip(".")
         folded, index = fold(f"{name}.")
-        pattern = self._patterns.get(folded)
-        if pattern is None:
-            is_rewritten = len(self._patterns) < MAX_PATTERNS
-            pattern = canonical(folded).removesuffix(".") if is_rewritten else folded[:-1]
-            self._patterns[folded] = pattern
-        is_glob = any(mark in pattern for mark in "*?[")
-        if not is_glob:
-            self.modules.setdefault(pattern, set()).add(index)
-        elif len(self.globs) + len(self._partial) >= MAX_GLOBS:
-            self.is_complete = False
-        elif re.search(r"\d\*|\?|\*\d|\[", pattern):
-            glob = unfold(pattern, index)
-            self._partial += [glob, f"{glob}.*"]
+        folded = folded[:-1]
+        if not _GLOB_MARKS.search(name) or not self._ways & {"glob", "glob-parent"}:
+            self.modules.setdefault(folded, set()).add(index)
         else:
-            self.globs.setdefault(pattern, set()).add(index)
+            self._add_glob(name, folded, index)
+        if _EXPRESSION_MARKS.search(name):
+            self._add_unmarked(name)
 
-    def excluded_indices(self, tensor: LogicalTensor, key: str = "") -> list[Index]:
-        """Return the indices of a tensor whose modules are in the list.
+    def _add_unmarked(self, name: str) -> None:
+        """Add a name that some readers take for a regular expression."""
+        if "search" in self._ways:
+            self._add_expression(f".*(?:{name})", self._search, name)
+        if "boundary" not in self._ways:
+            return
+        # transformers asks for the end of a part after it by a look-behind and a look-ahead, of
+        # which RE2 has none: a dot at the end of the expression is left to what follows.
+        end = _FINAL_DOT.sub("", name)
+        self._add_expression(f"(?:{end})(?:\\.|$)", self._boundary, name)
 
-        tensor: the tensor, as it is stored.
-        key: its canonical name, if that is known better than from the tensor's own.
+    def _add_expression(
+        self, expression: str, patterns: list[ModulePattern], written: str = ""
+    ) -> None:
+        """Compile a regular expression, or note that it cannot be compared or is none.
+
+        written: the entry, where readers that differ take it for a name or for an expression.
         """
-        own = canonical(tensor.pattern).removesuffix(".weight")
-        excluded = self._excluded(tensor, own)
-        # Some names are canonical only with their ending, which entries of lists do not have.
-        written = canonical(f"{tensor.pattern.removesuffix('.weight')}.").removesuffix(".")
-        if written != own:
-            excluded |= self._excluded(tensor, written)
-        known = canonical(key).removesuffix(".weight")
-        if known not in ("", own) and known.count("{}") == own.count("{}"):
-            excluded |= self._excluded(tensor, known)
-        return [index for index in tensor.indices if index in excluded]
+        try:
+            if len(self._marked) + len(self._boundary) + len(self._search) >= MAX_REGEXES:
+                raise PatternNotComparedError(expression)
+            patterns.append(compile_pattern(expression, self._budget))
+        except PatternRefusedError:
+            is_name_elsewhere = bool(written) and len(self.readers) > 1
+            refused = self.refused_names if is_name_elsewhere else self.refused
+            refused[written or expression] = None
+        except PatternNotComparedError:
+            self.unread[written or expression] = None
 
-    def _excluded(self, tensor: LogicalTensor, module: str) -> set[Index]:
-        """Return the indices that are excluded under this name of the module."""
-        excluded: set[Index] = set()
-        for pattern, first in _parts(module):
-            numbers = self.modules.get(pattern)
+    def _add_glob(self, name: str, folded: str, index: Index) -> None:
+        count = len(self.globs) + len(self._partial_globs[False])
+        if folded in self.globs:
+            self.globs[folded].add(index)
+        elif count >= MAX_GLOBS:
+            self.unread[name] = None
+        elif _PARTIAL_NUMBER.search(folded):
+            self._partial_globs[False].append(name)
+            self._partial_globs[True].append(f"{name}.*")
+        else:
+            self.globs[folded] = {index}
+
+    def _glob_pattern(self, globs: list[str]) -> ModulePattern | None:
+        if not globs:
+            return None
+        expressions = "|".join(map(_glob_expression, globs))
+        pattern = compile_own_pattern(expressions, self._budget)
+        if pattern is None:
+            self.unread |= dict.fromkeys(globs)
+        return pattern
+
+    def _joined(self, patterns: list[ModulePattern]) -> list[ModulePattern]:
+        """Return expressions that match what these match: one for those with digits, one more.
+
+        A name is then compared once or twice, however long the list is.
+        """
+        groups: dict[bool, list[ModulePattern]] = {}
+        joined: list[ModulePattern] = []
+        for pattern in patterns:
+            if pattern.is_linear:
+                groups.setdefault(has_digits(pattern.expression), []).append(pattern)
+            else:
+                joined.append(pattern)
+        for group in groups.values():
+            joined += join_patterns(group, self._budget)
+        return joined
+
+    # --- matching ---
+
+    def matched_by_some(self, tensor: LogicalTensor, names: Iterable[str]) -> set[Index]:
+        """Return the indices of a tensor whose modules are in the list as some engine reads it.
+
+        names: the names of its modules, numbers folded.
+        """
+        return set[Index]().union(*(found for _, found in self._by_reader(tensor, names)))
+
+    def plainly_matched(self, tensor: LogicalTensor, names: Iterable[str]) -> set[Index]:
+        """Return the indices whose modules the list names, as some engine reads it.
+
+        Those that an engine takes with them because characters agree are not among them.
+        """
+        found: set[Index] = set()
+        for reader in self.readers:
+            for module in names:
+                found |= self._matched(module, tensor, reader.ways - LOOSE_WAYS)
+        return found
+
+    def matched_by_all(self, tensor: LogicalTensor, names: Iterable[str]) -> set[Index]:
+        """Return the indices of a tensor whose modules are in the list as every engine reads it.
+
+        names: the names of its modules, numbers folded.
+        """
+        return set(tensor.indices).intersection(
+            *(found for _, found in self._by_reader(tensor, names))
+        )
+
+    def matched_by(
+        self, reader: ListReader, tensor: LogicalTensor, names: Iterable[str]
+    ) -> set[Index]:
+        """Return the indices of a tensor whose modules are in the list as one engine reads it."""
+        found: set[Index] = set()
+        for module in names:
+            found |= self._matched(module, tensor, reader.ways)
+        return found
+
+    def _by_reader(
+        self, tensor: LogicalTensor, names: Iterable[str]
+    ) -> Iterator[tuple[ListReader, set[Index]]]:
+        names = tuple(names)
+        for reader in self.readers:
+            yield reader, self.matched_by(reader, tensor, names)
+
+    def _matched(
+        self, module: str, tensor: LogicalTensor, ways: frozenset[MatchingWay]
+    ) -> set[Index]:
+        """Return the indices that are in the list under one name of the module."""
+        found = self._runs_matched(module, tensor, ways)
+        if "class" in ways and "Linear" in self.modules:
+            found |= set(tensor.indices)
+        if ways & {"tail", "substring"} and len(self.modules) <= MAX_PATTERNS:
+            found |= self._characters_matched(module, tensor, "substring" in ways)
+        if "fused" in ways:
+            parent, _, last = module.rpartition(".")
+            numbers = self.modules.get(f"{parent}.{_FUSED.get(last, '')}")
             if numbers is not None:
-                excluded |= _having(tensor.indices, numbers, first)
-        for pattern, numbers in self.globs.items():
-            if fnmatchcase(module, pattern) or fnmatchcase(module, f"{pattern}.*"):
-                excluded |= _having(tensor.indices, numbers, 0)
-        if self._partial_regex is not None:
-            matches = self._partial_regex.match
-            excluded.update(i for i in tensor.indices if matches(unfold(module, i)))
-        for regex in self.regexes:
-            excluded |= _matching(regex, tensor, module)
-        return excluded
+                found |= _having(tensor.indices, numbers, 0)
+        if "experts" in ways:
+            found |= self._experts_matched(module, tensor)
+        if "glob" in ways:
+            found |= self._globs_matched(module, tensor, is_parent=False)
+        if "glob-parent" in ways:
+            found |= self._globs_matched(module, tensor, is_parent=True)
+        for way, patterns in self._expressions():
+            if way in ways:
+                for pattern in patterns:
+                    found |= self._pattern_matched(pattern, tensor, module)
+        return found
+
+    def _expressions(self) -> list[tuple[MatchingWay, list[ModulePattern]]]:
+        return [
+            ("marked", self._marked),
+            ("boundary", self._boundary),
+            ("search", self._search),
+        ]
+
+    def _runs_matched(
+        self, module: str, tensor: LogicalTensor, ways: frozenset[MatchingWay]
+    ) -> set[Index]:
+        found: set[Index] = set()
+        if not self.modules:
+            return found
+        for run in _runs(module):
+            numbers = self.modules.get(run.text)
+            if numbers is not None and _is_matched(run, ways):
+                found |= _having(tensor.indices, numbers, run.numbers_before)
+        return found
+
+    def _characters_matched(self, module: str, tensor: LogicalTensor, anywhere: bool) -> set[Index]:
+        """Return the indices of names that end with an entry, or have it anywhere."""
+        found: set[Index] = set()
+        for entry, numbers in self.modules.items():
+            place = module.find(entry) if anywhere else len(module) - len(entry)
+            if place >= 0 and module.startswith(entry, place):
+                found |= _having(tensor.indices, numbers, module.count("{}", 0, place))
+        return found
+
+    def _experts_matched(self, module: str, tensor: LogicalTensor) -> set[Index]:
+        """Return the indices of experts of which anything is in the list."""
+        experts = _EXPERTS.match(module)
+        if experts is None:
+            return set()
+        inside = experts[0]
+        width = inside.count("{}")
+        listed: set[Index] = set()
+        for entry, numbers in self.modules.items():
+            if entry.startswith(inside):
+                listed |= {index[:width] for index in numbers}
+        return {index for index in tensor.indices if index[:width] in listed}
+
+    def _globs_matched(self, module: str, tensor: LogicalTensor, is_parent: bool) -> set[Index]:
+        found: set[Index] = set()
+        end = ".*" if is_parent else ""
+        for glob, numbers in self.globs.items():
+            if fnmatchcase(module, f"{glob}{end}"):
+                found |= _having(tensor.indices, numbers, 0)
+        partial = self._partial[is_parent]
+        if partial is not None:
+            found |= self._pattern_matched(partial, tensor, module)
+        return found
+
+    def _pattern_matched(
+        self, pattern: ModulePattern, tensor: LogicalTensor, module: str
+    ) -> set[Index]:
+        """Return the indices whose names a regular expression matches.
+
+        Where the expression has no digits, only how many digits a number of a name has makes a
+        difference, and one name stands for all that are alike in it.
+        """
+        if pattern.expression in self.unread:
+            return set()
+        verdicts: dict[tuple[int, ...], bool] = {}
+        is_each = has_digits(pattern.expression)
+        found: set[Index] = set()
+        for index in tensor.indices:
+            alike = index if is_each else tuple(len(str(number)) for number in index)
+            verdict = verdicts.get(alike)
+            if verdict is None:
+                try:
+                    verdict = pattern.matches(unfold(module, index))
+                except PatternNotComparedError:
+                    self.unread[pattern.expression] = None
+                    return found
+                verdicts[alike] = verdict
+            if verdict:
+                found.add(index)
+        return found
 
 
-def _parts(module: str) -> list[tuple[str, int]]:
-    """Return every run of parts of a path, with how many numbers stand before it."""
+def _is_matched(run: _Run, ways: frozenset[MatchingWay]) -> bool:
+    """Return whether a run of parts that is an entry matches in one of these ways."""
+    if "run" in ways or (run.is_first and run.is_last):
+        return True
+    if run.is_first and "parent" in ways:
+        return True
+    if run.is_last and "end" in ways:
+        return True
+    return "part" in ways and "." not in run.text
+
+
+def _runs(module: str) -> list[_Run]:
+    """Return every run of parts of a path."""
     parts = module.split(".")
-    runs: list[tuple[str, int]] = []
+    runs: list[_Run] = []
     numbers = 0
     for start, part in enumerate(parts):
-        runs += [(".".join(parts[start:end]), numbers) for end in range(start + 1, len(parts) + 1)]
+        for end in range(start + 1, len(parts) + 1):
+            text = ".".join(parts[start:end])
+            runs.append(_Run(text, numbers, start == 0, end == len(parts)))
         numbers += part == "{}"
     return runs
 
@@ -154,30 +415,11 @@ def _having(indices: list[Index], numbers: set[Index], first: int) -> set[Index]
     return {index for index in indices if index[first : first + width] in numbers}
 
 
-@lru_cache(maxsize=4)
-def exclusions_of(names: tuple[str, ...]) -> Exclusions:
-    """Return the list of these names. Made once for a list, which may have 100,000."""
-    return Exclusions(names)
-
-
-def _joined(regexes: list[LinearPattern]) -> list[LinearPattern]:
-    """Return regular expressions that match what these match: one for those with digits, one more.
-
-    A name is then compared once or twice, however long the list is.
-    """
-    groups: dict[bool, list[LinearPattern]] = {}
-    for regex in regexes:
-        groups.setdefault(has_digits(regex.pattern), []).append(regex)
-    joined: list[LinearPattern] = []
-    for group in groups.values():
-        one = compile_linear("|".join(f"(?:{regex.pattern})" for regex in group))
-        joined += group if one is None or len(group) == 1 else [one]
-    return joined
-
-
 def has_digits(expression: str) -> bool:
-    """Return whether the numbers of a name can make a difference to an expression."""
-    return any(character.isdigit() for character in expression)
+    """Return whether the values of numbers can make a difference to an expression."""
+    if any(character.isdigit() for character in expression):
+        return True
+    return "(?P=" in expression or "\\N" in expression
 
 
 def _glob_expression(glob: str) -> str:
@@ -195,32 +437,9 @@ def _glob_expression(glob: str) -> str:
         elif character in "*?":
             parts.append(".*" if character == "*" else ".")
         else:
-            parts.append(f"\\x{{{ord(character):x}}}")
+            parts.append(re.escape(character))
         position += 1
     return f"(?s:{''.join(parts)})$"
-
-
-def _matching(regex: LinearPattern, tensor: LogicalTensor, module: str) -> set[Index]:
-    """Return the indices whose names a regular expression matches, in any of their spellings.
-
-    Where the expression has no digits, the numbers of a name make no difference, and one name
-    stands for all.
-    """
-    stored = tensor.source.removesuffix(".weight")
-    spellings = [stored, *(wrapper + module for wrapper in _WRAPPERS)]
-    if not has_digits(regex.pattern):
-        name = tensor.indices[0]
-        is_match = any(_matches(regex, unfold(spelling, name)) for spelling in spellings)
-        return set(tensor.indices) if is_match else set()
-    return {
-        index
-        for index in tensor.indices
-        if any(_matches(regex, unfold(spelling, index)) for spelling in spellings)
-    }
-
-
-def _matches(regex: LinearPattern, name: str) -> bool:
-    return len(name) <= MAX_PATTERN_LENGTH and regex.match(name) is not None
 
 
 def expand_modules(entries: tuple[str, ...]) -> dict[str, list[str]]:

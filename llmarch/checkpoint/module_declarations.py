@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from ..architecture.quantization import ModuleFormat, Quantization, parse_module_format
 from ..config.quantization import algorithm_bits
-from .exclusions import Exclusions, expand_modules
+from .exclusions import ModuleList, any_names, expand_modules
 from .indices import Index
+from .list_readers import format_readers_of
 from .logical import LogicalTensor
+from .patterns import PatternBudget
 
 WHOLE_FORMATS = frozenset({"compressed-tensors"})
 """Methods that give the whole format of a module, so that nothing of another group holds for it."""
@@ -19,17 +21,18 @@ class ModuleDeclarations:
 
     def __init__(self, declared: Quantization) -> None:
         self.declared = declared
-        self._own: list[tuple[Quantization, Exclusions]] = []
+        self._own: list[tuple[Quantization, ModuleList]] = []
         """Declarations of single modules, with the names of these. The first counts."""
         try:
             modules = expand_modules(declared.modules)
         except ValueError:  # reported where the list itself is checked
             modules = {}
+        readers, budget = format_readers_of(declared.method), PatternBudget()
         for words, names in modules.items():
             own = apply_format(declared, parse_module_format(words))
             if any(map(is_class_name, names)):
                 self.declared = own
-            of_names = Exclusions(tuple(names))
+            of_names = ModuleList(names, readers, budget)
             self._own.append((own, of_names))
 
     @property
@@ -46,8 +49,9 @@ class ModuleDeclarations:
         """Return the indices of a tensor by what is declared for their modules."""
         rest = tensor.indices
         parts: list[tuple[Quantization, list[Index]]] = []
+        spellings = any_names(tensor)
         for own, names in self._own:
-            listed = set(names.excluded_indices(tensor))
+            listed = names.matched_by_some(tensor, spellings)
             mine = [index for index in rest if index in listed]
             if mine:
                 parts.append((own, mine))

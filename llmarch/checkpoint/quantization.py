@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.paths import last_part
 from ..architecture.schema import Finding, Quantization, Severity
 from ..errors import printable
 from .declared_storage import formats_declared, storage_findings
-from .exclusions import Exclusions, exclusions_of, expand_modules
+from .exclusions import ModuleList, expand_modules, module_names
 from .findings import info_finding
 from .indices import Index, folded_names
+from .list_readers import format_readers_of, readers_of
 from .logical import LogicalTensor
 from .method_loaders import (
     formats_of,
@@ -25,11 +25,13 @@ from .method_loaders import (
     tensors_looked_for,
     usual_methods,
 )
+from .method_names import AUTO_ROUND_METHODS, MODELOPT_METHODS
 from .module_declarations import ModuleDeclarations, is_class_name
 from .packing import Unpacked
 from .packing.awq import AWQ_METHODS
-from .packing.base import AUTO_ROUND_METHODS, FLOAT8, MODELOPT_METHODS
+from .packing.base import FLOAT8
 from .packing.unpacking import alternatives
+from .patterns import PatternBudget
 
 if TYPE_CHECKING:
     from ..tensors.conversion import Conversion
@@ -147,47 +149,66 @@ def quantization_findings(
     findings: list[Finding] = []
     if declared is None or is_known_method(declared):
         findings += unscaled(matches)
-    if declared is not None:
-        findings += in_no_declared_format(matches, declared)
+    if declared is None:
+        return findings + packed_but_undeclared(packed)
 
+    modules = DeclaredModules(declared, conversion)
+    findings += in_no_declared_format(matches, modules)
     if not packed:
         plain = [x for x in tensors if x.dtype]
-        if declared is not None and not uncertain and declares_some_module(matches, declared):
+        if not uncertain and declares_some_module(matches, modules):
             findings += declared_but_plain(plain, declared)
-    elif declared is None:
-        findings += packed_but_undeclared(packed)
     else:
         findings += wrong_format(packed, unpacked, declared)
         findings += not_known(packed, declared)
         findings += wrong_bits(packed, declared)
-        findings += excluded_but_packed(packed, declared)
-        findings += packed_but_not_linear(matches, declared, conversion)
-        findings += packed_but_not_declared(matches, declared)
-        findings += declared_but_plain_modules(matches, declared, conversion)
-        findings += patterns_not_compared(declared)
+        findings += excluded_but_packed(matches, modules)
+        findings += packed_but_not_linear(matches, modules)
+        findings += packed_but_not_declared(matches, modules)
+        findings += declared_but_plain_modules(matches, modules)
+        findings += read_differently(matches, modules, is_told=bool(findings))
         reported = {finding.path for finding in unpacked.findings}
         findings += storage_findings([x for x in packed if not unpacked.is_reported(x)])
         reported |= {finding.path for finding in findings}
         findings += [f for f in undeclared_bits(packed, declared) if f.path not in reported]
-    return findings
+    return findings + list_findings(modules)
 
 
-def patterns_not_compared(declared: Quantization) -> list[Finding]:
-    """Report the regular expressions of a declaration that no module was compared with."""
+def list_findings(modules: DeclaredModules) -> list[Finding]:
+    """Report the entries of lists that no engine compiles, and those that were not compared."""
     findings: list[Finding] = []
-    for path, names in (("excluded", declared.excluded), ("targets", declared.targets)):
-        unread = exclusions_of(names).unread
-        if not unread:
-            continue
-        some = ", ".join(printable(text, 60) for text in unread[:MAX_PATHS])
-        more = f" and {len(unread) - MAX_PATHS} more" if len(unread) > MAX_PATHS else ""
-        message = (
-            f"{some}{more}: regular expressions are matched in linear time (RE2), without"
-            " look-around and back-references; what these mean was not compared"
-        )
-        path = f"quantization.{path}"
-        findings.append(Finding(rule="pattern-not-compared", path=path, message=message))
+    for name, entries in modules.lists.items():
+        path = f"quantization.{name}"
+        if entries.refused:
+            message = (
+                f"{_first_of(entries.refused)}: not a regular expression that Python compiles, so"
+                " that loaders fail on it"
+            )
+            finding = Finding(
+                rule="pattern-refused", path=path, message=message, severity=PACKING_SEVERITY
+            )
+            findings.append(finding)
+        if entries.refused_names:
+            message = (
+                f"{_first_of(entries.refused_names)}: transformers takes it for a regular"
+                " expression and fails on it; vLLM and SGLang take it for a name"
+            )
+            findings.append(info_finding("list-by-reader", path, message))
+        if entries.unread:
+            message = (
+                f"{_first_of(entries.unread)}: too many, too long or too costly to be matched, so"
+                " that what they name was not compared"
+            )
+            findings.append(info_finding("pattern-not-compared", path, message))
     return findings
+
+
+def _first_of(entries: Iterable[str]) -> str:
+    """Return the first entries of a list, and how many there are more."""
+    entries = list(entries)
+    some = ", ".join(printable(text, 60) for text in entries[:MAX_PATHS])
+    more = len(entries) - MAX_PATHS
+    return f"{some} and {more:,} more" if more > 0 else some
 
 
 def holds_integers(tensor: LogicalTensor) -> bool:
@@ -312,29 +333,40 @@ def wrong_bits(packed: list[LogicalTensor], declared: Quantization) -> list[Find
     return [packing_finding("quantization.bits", message, declared.bits, widths[0])]
 
 
-def excluded_but_packed(packed: list[LogicalTensor], declared: Quantization) -> list[Finding]:
+def excluded_but_packed(matches: list[Match], modules: DeclaredModules) -> list[Finding]:
     """Report modules that are stored quantised although the config excludes them."""
-    if not declared.excluded:
+    if not modules.declared.excluded:
         return []
-    exclusions = exclusions_of(declared.excluded)
     findings: list[Finding] = []
-    for tensor in packed:
-        excluded = exclusions.excluded_indices(tensor)
-        if excluded:
-            path = folded_names(tensor.source, excluded)[0]
-            message = f"stored as {tensor.packing}, but the config excludes it from quantisation"
-            findings.append(packing_finding(path, message, "excluded", tensor.packing))
+    for match in matches:
+        for tensor in match.tensors:
+            if not tensor.packing:
+                continue
+            excluded = modules.exclusions.plainly_matched(tensor, modules.names_of(match, tensor))
+            if excluded:
+                path = folded_names(tensor.source, sorted(excluded))[0]
+                message = (
+                    f"stored as {tensor.packing}, but the config excludes it from quantisation"
+                )
+                findings.append(packing_finding(path, message, "excluded", tensor.packing))
     return findings
 
 
 class DeclaredModules:
     """The modules that a declaration quantises."""
 
-    def __init__(self, declared: Quantization) -> None:
+    def __init__(self, declared: Quantization, conversion: Conversion) -> None:
+        """Read the lists of a declaration.
+
+        conversion: how transformers finds the tensors of the model_type.
+        """
+        self.declared = declared
+        self.conversion = conversion
         self.method = declared.method
         self.group_size = declared.group_size
-        self.exclusions = exclusions_of(declared.excluded)
-        self.listed: Exclusions | None = None
+        budget = PatternBudget()
+        self.exclusions = ModuleList(declared.excluded, readers_of(self.method), budget)
+        self.listed: ModuleList | None = None
         """The only modules that are quantised. None: those that the method quantises by itself."""
         modules = [name for group in expand_modules(declared.modules).values() for name in group]
         self.names = names = [*declared.targets, *modules]
@@ -343,11 +375,25 @@ class DeclaredModules:
         is_listing |= declared.method == "compressed-tensors"
         self.has_all_linear = any(is_class_name(name) and "Linear" in name for name in names)
         """Whether a target is the class of linear modules, which the head is of too."""
-        if is_listing and not self.has_all_linear:
-            self.listed = Exclusions(tuple(name for name in names if not is_class_name(name)))
-        self.named = Exclusions(tuple(name for name in modules if not is_class_name(name)))
+        readers = format_readers_of(self.method)
+        targets = ModuleList(_modules_in(declared.targets), readers, budget)
+        self.named = ModuleList(_modules_in(modules), readers, budget)
         """Modules that have a format of their own."""
-        self.is_known = self.exclusions.is_complete
+        self.all_named = ModuleList(_modules_in(names), readers, budget)
+        """These and the targets."""
+        if is_listing and not self.has_all_linear:
+            self.listed = self.all_named
+        self.lists = {"excluded": self.exclusions, "targets": targets, "modules": self.named}
+        """The lists by the field that they are in."""
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether all that is left out could be compared so far."""
+        return self.exclusions.is_complete
+
+    def names_of(self, match: Match, tensor: LogicalTensor) -> tuple[str, ...]:
+        """Return the names of the modules of a matched tensor, numbers folded."""
+        return module_names(tensor, match.rows, self.conversion)
 
     def quantises(self, match: Match, is_packed_elsewhere: bool) -> bool:
         """Return whether the declaration can be about a row's tensors.
@@ -373,34 +419,36 @@ class DeclaredModules:
 
     def plain_indices(self, match: Match, tensor: LogicalTensor) -> list[Index]:
         """Return the indices of a plain tensor whose modules should be quantised."""
+        excluded = self.exclusions.matched_by_some(tensor, self.names_of(match, tensor))
+        return [index for index in self.declared_indices(match, tensor) if index not in excluded]
+
+    def declared_indices(self, match: Match, tensor: LogicalTensor) -> list[Index]:
+        """Return the indices of a tensor whose modules are among those that may be quantised."""
         if self.method == "mxfp4" and match.rows[0].component != "experts":
             return []
         if self.method == "mlx" and self._is_undivided(match.expected_shape):
             return []
-        excluded = set(self.exclusions.excluded_indices(tensor, match.key))
-        indices = tensor.indices
-        if self.listed is not None:
-            indices = self.listed.excluded_indices(tensor, match.key)
-        return [index for index in indices if index not in excluded]
+        if self.listed is None:
+            return tensor.indices
+        listed = self.listed.matched_by_all(tensor, self.names_of(match, tensor))
+        return [index for index in tensor.indices if index in listed]
 
     def _is_undivided(self, shape: tuple[int, ...]) -> bool:
         """Return whether MLX cannot quantise a matrix, whose inputs do not make whole groups."""
         return bool(self.group_size) and shape[-1] % (self.group_size or 1) != 0
 
 
-@lru_cache(maxsize=4)
-def declared_modules(declared: Quantization) -> DeclaredModules:
-    """Return the modules of a declaration. Made once for one, which may list 100,000."""
-    return DeclaredModules(declared)
+def _modules_in(names: Iterable[str]) -> list[str]:
+    """Return the names of modules without those of classes."""
+    return [name for name in names if not is_class_name(name)]
 
 
-def declares_some_module(matches: list[Match], declared: Quantization) -> bool:
+def declares_some_module(matches: list[Match], modules: DeclaredModules) -> bool:
     """Return whether a declaration leaves any large linear module to be stored quantised."""
-    if loads_plain(declared):
+    if loads_plain(modules.declared):
         return False
-    if not is_known_method(declared):
+    if not is_known_method(modules.declared):
         return True
-    modules = declared_modules(declared)
     linear = [match for match in matches if modules.quantises(match, is_packed_elsewhere=False)]
     if not linear:
         return True
@@ -410,23 +458,22 @@ def declares_some_module(matches: list[Match], declared: Quantization) -> bool:
     return False
 
 
-def packed_but_not_declared(matches: list[Match], declared: Quantization) -> list[Finding]:
+def packed_but_not_declared(matches: list[Match], modules: DeclaredModules) -> list[Finding]:
     """Report modules that are stored quantised although the declaration is not about them."""
-    if not is_known_method(declared):
+    if not is_known_method(modules.declared):
         return []
-    modules = declared_modules(declared)
     if modules.listed is not None and not modules.listed.is_complete:
         return []
     findings: list[Finding] = []
     for match in matches:
-        is_head = match.rows[0].component == "head" and declared.method in _HEAD_DECLARED
+        is_head = match.rows[0].component == "head" and modules.method in _HEAD_DECLARED
         names = modules.named if is_head else modules.listed
         if names is None:
             continue
         for tensor in match.tensors:
             if not tensor.packing:
                 continue
-            listed = set(names.excluded_indices(tensor, match.key))
+            listed = names.matched_by_some(tensor, modules.names_of(match, tensor))
             others = [index for index in tensor.indices if index not in listed]
             if not others:
                 continue
@@ -436,23 +483,22 @@ def packed_but_not_declared(matches: list[Match], declared: Quantization) -> lis
     return findings
 
 
-def packed_but_not_linear(
-    matches: list[Match], declared: Quantization, conversion: Conversion
-) -> list[Finding]:
+def packed_but_not_linear(matches: list[Match], modules: DeclaredModules) -> list[Finding]:
     """Report packed tensors of modules that no loader of the method builds quantised.
 
     Loaders replace linear modules, so that tables (embeddings), convolutions, most routers and
     parameters that stand alone are looked for as they are in a plain checkpoint.
     """
+    declared = modules.declared
     if not is_known_method(declared):
         return []
     findings: list[Finding] = []
     for match in matches:
-        what = _what_is_not_linear(match.rows[0], match.expected_shape, conversion)
+        what = _what_is_not_linear(match.rows[0], match.expected_shape, modules.conversion)
         if what is None:
             continue
         for tensor in match.tensors:
-            if not tensor.packing or _takes_module(tensor, match, declared):
+            if not tensor.packing or _takes_module(tensor, match, modules):
                 continue
             message = (
                 f"stored as {tensor.packing}, but it is {what}: loaders of {declared.method} look"
@@ -478,33 +524,29 @@ def _what_is_not_linear(
     return None
 
 
-def _takes_module(tensor: LogicalTensor, match: Match, declared: Quantization) -> bool:
+def _takes_module(tensor: LogicalTensor, match: Match, modules: DeclaredModules) -> bool:
     """Return whether loaders of the declaration take a module that is not linear in its format."""
     component = match.rows[0].component
     if tensor.format in _OTHER_MODULES.get(component, ()):
         return tensor.source.endswith(_TABLE_ENDINGS.get(tensor.format, ""))
-    if component not in _TABLES or tensor.format not in _NAMED_TABLES.get(declared.method, ()):
+    if component not in _TABLES or tensor.format not in _NAMED_TABLES.get(modules.method, ()):
         return False
-    names = declared_modules(declared).names
-    named = exclusions_of(tuple(name for name in names if not is_class_name(name)))
-    return "Embedding" in names or bool(named.excluded_indices(tensor, match.key))
+    if "Embedding" in modules.names:
+        return True
+    return bool(modules.all_named.matched_by_some(tensor, modules.names_of(match, tensor)))
 
 
-def declared_but_plain_modules(
-    matches: list[Match], declared: Quantization, conversion: Conversion
-) -> list[Finding]:
+def declared_but_plain_modules(matches: list[Match], modules: DeclaredModules) -> list[Finding]:
     """Report modules that the config quantises, and that are stored plain, without scales.
 
     Loaders build them quantised, and find no scales. Modules are compared if they are large linear
     ones (`LINEAR_MODULES`), or if others of the same name are packed.
     """
-    if not is_known_method(declared):
-        return []
-    modules = declared_modules(declared)
-    if not modules.is_known:
+    declared = modules.declared
+    if not is_known_method(declared) or not modules.is_known:
         return []
     packed = {m.key for m in matches if any(x.packing for x in m.tensors)}
-    left_plain = experts_left_plain(matches, declared, conversion)
+    left_plain = experts_left_plain(matches, declared, modules.conversion)
     findings = [plain_experts(left_plain, declared)] if left_plain else []
     for match in matches:
         if match in left_plain:
@@ -518,7 +560,8 @@ def declared_but_plain_modules(
             if is_meant:
                 indices = modules.plain_indices(match, tensor)
             elif is_named and len(match.expected_shape) > 1:
-                indices = modules.named.excluded_indices(tensor, match.key)
+                named = modules.named.matched_by_all(tensor, modules.names_of(match, tensor))
+                indices = sorted(named)
             if not indices:
                 continue
             message = (
@@ -530,15 +573,82 @@ def declared_but_plain_modules(
     return findings
 
 
-def in_no_declared_format(matches: list[Match], declared: Quantization) -> list[Finding]:
+def read_differently(
+    matches: list[Match], modules: DeclaredModules, is_told: bool
+) -> list[Finding]:
+    """Report modules of which engines read otherwise whether the config leaves them out.
+
+    Where some engine loads all as they are stored, it is a remark, else a conflict.
+    is_told: something that no engine loads is reported already.
+    """
+    exclusions = modules.exclusions
+    if not is_known_method(modules.declared) or not modules.declared.excluded:
+        return []
+    differing: dict[tuple[str, ...], list[str]] = {}
+    """Tensors by the readers that do not load them as they are stored."""
+    for match in matches:
+        is_head = match.rows[0].component == "head"
+        if not is_head and not modules.quantises(match, is_packed_elsewhere=False):
+            continue
+        for tensor in match.tensors:
+            others = _readers_against(match, tensor, modules)
+            if others and (is_head or len(others) < len(exclusions.readers)):
+                indices = sorted(set[Index]().union(*others.values()))
+                paths = differing.setdefault(tuple(others), [])
+                paths.append(folded_names(tensor.source, indices)[0])
+    against = {name for names in differing for name in names}
+    findings: list[Finding] = []
+    for names, paths in differing.items():
+        fitting = [reader.name for reader in exclusions.readers if reader.name not in names]
+        more = f", and {len(paths) - 1} more like it" if len(paths) > 1 else ""
+        message = (
+            f"stored as the list of unquantised modules says to {_and(fitting) or 'none'}, but not"
+            f" as it says to {_and(names)}{more}"
+        )
+        if is_told or len(against) < len(exclusions.readers):
+            findings.append(info_finding("list-by-reader", paths[0], message))
+        else:
+            message += "; none of them loads all modules as they are stored"
+            findings.append(packing_finding(paths[0], message, None, None))
+    return findings[:MAX_PATHS]
+
+
+def _and(names: Iterable[str]) -> str:
+    return " and ".join(names)
+
+
+def _readers_against(
+    match: Match, tensor: LogicalTensor, modules: DeclaredModules
+) -> dict[str, set[Index]]:
+    """Return the modules of a tensor that readers of a list do not load as stored, by reader."""
+    if not tensor.packing and tensor.dtype not in PLAIN:
+        return {}
+    names = modules.names_of(match, tensor)
+    meant = set(modules.declared_indices(match, tensor))
+    is_head = match.rows[0].component == "head"
+    against: dict[str, set[Index]] = {}
+    for reader in modules.exclusions.readers:
+        listed = meant & modules.exclusions.matched_by(reader, tensor, names)
+        if tensor.packing:
+            wrong = listed
+        elif is_head and not reader.quantises_head:
+            continue
+        else:
+            wrong = meant - listed
+        if wrong:
+            against[reader.name] = wrong
+    return against
+
+
+def in_no_declared_format(matches: list[Match], modules: DeclaredModules) -> list[Finding]:
     """Report integers of quantised modules that are in no format that the config declares.
 
     Their scales are missing, or have names that no loader looks for.
     """
+    declared = modules.declared
     formats = formats_declared(declared)
     if not formats:
         return []
-    modules = declared_modules(declared)
     findings: list[Finding] = []
     for match in matches:
         if match.fits or not modules.quantises(match, is_packed_elsewhere=False):

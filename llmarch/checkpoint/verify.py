@@ -39,6 +39,9 @@ from .variants import KeyVariants
 TRANSPOSED_EXPERTS = "experts stored with inputs and outputs transposed"
 CHANNELS_LAST = "convolutions stored with channels last"
 
+NOT_COMPARED = frozenset({"not-comparable", "pattern-not-compared"})
+"""Rules of findings after which something is not known to load."""
+
 VerificationStatus = Literal["verified", "conflict", "partial"]
 
 
@@ -146,7 +149,7 @@ def verify(
         ]
     names_only = not table.has_shapes
     uncertain = partial or names_only or classified.uncertain
-    uncertain |= any(finding.rule == "not-comparable" for finding in findings)
+    uncertain |= any(finding.rule in NOT_COMPARED for finding in findings)
 
     elements, bits = _sizes(matching.matches)
     mtp = elements.pop("mtp", 0) + count_elements(classified.mtp)

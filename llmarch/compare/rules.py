@@ -316,9 +316,9 @@ FINDING_RULES = (
         "pattern-not-compared",
         None,
         "info",
-        "a regular expression of the quantization could not be compared",
+        "an entry of the quantization could not be compared",
         "The modules that it names were not compared with the declaration: whether they are stored "
-        "as declared is not known.",
+        "as declared is not known, so that the checkpoint is verified in part.",
     ),
     Rule(
         "other-weights",
@@ -484,6 +484,21 @@ FINDING_RULES = (
         "experts a token than there are, factors for another number of frequencies. transformers "
         "builds no model, or fails in the first forward pass; other engines may read the value "
         "differently.",
+    ),
+    Rule(
+        "list-by-reader",
+        None,
+        "info",
+        "engines read a list of modules differently",
+        "transformers, vLLM and SGLang match the list of unquantised modules in ways of their own: "
+        "some load the checkpoint, others look for scales that are not there. Write whole names.",
+    ),
+    Rule(
+        "pattern-refused",
+        None,
+        "weights",
+        "an entry of the quantization is not a regular expression",
+        "Loaders compile the entries of these lists, and fail on one that Python does not compile.",
     ),
 )
 

@@ -87,6 +87,11 @@ class Conversion(Frozen):
             name = self._replaced(name, rule.scope, rule.pattern, rule.replacement)
         return name
 
+    def spellings(self, pattern: str) -> tuple[str, ...]:
+        """Return a published name, and what it is called in the class."""
+        renamed = self.renamed(pattern)
+        return (pattern, renamed, self._parameter(renamed))
+
     def stacks(self, pattern: str) -> bool:
         """Return whether a parameter holds all experts, of which a published name has one."""
         numbers = pattern.count("{}")

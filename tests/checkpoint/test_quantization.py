@@ -1,192 +1,120 @@
-"""What an exclusion list of a quantization means."""
+"""What is bounded when lists of modules come from a repository."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+from helpers.quantised_checkpoints import CLEAN
 
-from llmarch.architecture.quantization import compile_pattern
-from llmarch.checkpoint.exclusions import expand_modules
+from llmarch.checkpoint.exclusions import MAX_GLOBS, MAX_REGEXES, ModuleList, expand_modules
+from llmarch.checkpoint.list_readers import readers_of
 from llmarch.checkpoint.logical import LogicalTensor
-from llmarch.checkpoint.quantization import Exclusions
+from llmarch.checkpoint.patterns import (
+    MAX_PATTERN_LENGTH,
+    PatternBudget,
+)
 
-EXCLUDED: list[tuple[str, str, list[tuple[int, ...]], list[tuple[int, ...]]]] = [
-    ("lm_head", "lm_head.weight", [()], [()]),
-    ("gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(0,), (1,)]),
-    ("gate", "model.layers.{}.mlp.gate_proj.weight", [(0,)], []),
-    ("model.layers.1.mlp.gate", "model.layers.{}.mlp.gate.weight", [(0,), (1,)], [(1,)]),
-    ("model.layers.1.self_attn", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(1,)]),
-    (
-        "model.layers.1.mlp",
-        "model.layers.{}.mlp.experts.{}.up_proj.weight",
-        [(0, 3), (1, 3)],
-        [(1, 3)],
-    ),
-    (
-        "language_model.model.layers.1.self_attn*",
-        "model.layers.{}.self_attn.q_proj.weight",
-        [(0,), (1,)],
-        [(1,)],
-    ),
-    ("*.mlp.shared_expert.*", "model.layers.{}.mlp.shared_expert.up_proj.weight", [(0,)], [(0,)]),
-    (
-        "model.vision_tower",
-        "vision_tower.transformer.layers.{}.attention.q_proj.weight",
-        [(0,)],
-        [(0,)],
-    ),
-    # An engine's names: wrappers do not matter, on either side.
-    (
-        "model.language_model.layers.1.self_attn",
-        "language_model.model.layers.{}.self_attn.q_proj.weight",
-        [(0,), (1,)],
-        [(1,)],
-    ),
-    ("backbone.layers.1.mixer", "backbone.layers.{}.mixer.in_proj.weight", [(0,), (1,)], [(1,)]),
-    ("model.layers.1.mixer", "backbone.layers.{}.mixer.in_proj.weight", [(0,), (1,)], [(1,)]),
-    ("self_attn", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
-    (
-        "layers.1.block_sparse_moe.experts.3.w1",
-        "model.layers.{}.mlp.experts.{}.gate_proj.weight",
-        [(1, 2), (1, 3), (3, 3)],
-        [(1, 3)],
-    ),
-    # A glob of a part of a number.
-    (
-        "model.layers.1*",
-        "model.layers.{}.mlp.up_proj.weight",
-        [(0,), (1,), (2,), (10,), (19,), (21,)],
-        [(1,), (10,), (19,)],
-    ),
-    (
-        "transformer.h.0.attn.c_attn",
-        "transformer.h.{}.attn.c_attn.weight",
-        [(0,), (1,)],
-        [(0,)],
-    ),
-    (
-        "gpt_neox.layers.1.attention.query_key_value",
-        "gpt_neox.layers.{}.attention.query_key_value.weight",
-        [(0,), (1,)],
-        [(1,)],
-    ),
-    (
-        "model.layers.1.block_sparse_moe.input_linear",
-        "model.layers.{}.block_sparse_moe.input_linear.weight",
-        [(0,), (1,)],
-        [(1,)],
-    ),
-    (
-        r"re:.*layers\.(0|2)\..*",
-        "model.layers.{}.mlp.up_proj.weight",
-        [(0,), (1,), (2,), (3,)],
-        [(0,), (2,)],
-    ),
-    (
-        r"re:model\.layers\.1\..*",
-        "language_model.model.layers.{}.mlp.up_proj.weight",
-        [(0,), (1,)],
-        [(1,)],
-    ),
-    ("re:.*self_attn.*", "model.layers.{}.self_attn.q_proj.weight", [(0,), (1,)], [(0,), (1,)]),
-    (
-        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
-        "model.layers.{}.mlp.experts.{}.up_proj.weight",
-        [(1, 0)],
-        [],
-    ),
-    (
-        r"re:.*mlp\.(gate|up|gate_up|down)_proj.*",
-        "model.layers.{}.mlp.up_proj.weight",
-        [(0,)],
-        [(0,)],
-    ),
-]
+SLOW = "(?=[am])((.{1,1000}){1,1000}){1,1000}[!?]"
+"""An expression with look-ahead that matches nothing here, after trying for ages."""
 
 
-@pytest.mark.parametrize(("name", "pattern", "indices", "expected"), EXCLUDED)
-def test_what_exclusions_mean(
-    name: str, pattern: str, indices: list[tuple[int, ...]], expected: list[tuple[int, ...]]
-) -> None:
-    assert (
-        Exclusions((name,)).excluded_indices(
-            LogicalTensor(pattern, "U8", (1,), indices, pattern, "x")
-        )
-        == expected
-    )
+def named(names: tuple[str, ...], method: str = "compressed-tensors") -> ModuleList:
+    return ModuleList(names, readers_of(method))
 
 
-@pytest.mark.parametrize("regex", [r"(a)\1", "(?=a)", "[", "a" * 2000])
-def test_regular_expressions_that_cannot_be_compared_are_told(regex: str) -> None:
-    assert compile_pattern(regex) is None
-    exclusions = Exclusions((f"re:{regex}",))
-    assert exclusions.unread == [regex] and not exclusions.is_complete
-    tensor = LogicalTensor("a" * 40, "U8", (1,), [()], "a" * 40 + "!", "x")
-    assert exclusions.excluded_indices(tensor) == []
+def tensor_named(module: str, count: int = 1) -> LogicalTensor:
+    indices = [(i,) for i in range(count)] if "{}" in module else [()]
+    return LogicalTensor(f"{module}.weight", "U8", (1,), indices, f"{module}.weight", "x")
+
+
+def test_time_is_bounded_where_matching_backtracks() -> None:
+    """The first expression that takes too long ends the comparison, and is told."""
+    names = tuple(f"re:{SLOW}{i}" for i in range(200))
+    entries = ModuleList(names, readers_of("compressed-tensors"), PatternBudget(0.5))
+    started = time.process_time()
+    entries.matched_by_some(tensor_named("a" * 60 + ".{}", 2000), ["a" * 60 + ".{}"])
+    assert time.process_time() - started < 2
+    assert len(entries.unread) == 200 and not entries.is_complete
 
 
 @pytest.mark.parametrize("regex", ["(a+)+$", "(a|aa)*!", ".*.*.*.*x", ".?" * 60 + "!"])
 def test_regular_expressions_that_backtrack_elsewhere(regex: str) -> None:
-    names = tuple(f"re:{regex}{i or ''}" for i in range(90))
-    tensor = LogicalTensor(
-        "a" * 60 + ".{}", "U8", (1,), [(i,) for i in range(2000)], "a" * 60 + ".{}", "x"
-    )
+    entries = named(tuple(f"re:{regex}{i or ''}" for i in range(90)))
     started = time.process_time()
-    assert Exclusions(names).excluded_indices(tensor) == []
+    name = "a" * 60 + ".{}"
+    assert entries.matched_by_some(tensor_named(name, 2000), [name]) == set()
     assert time.process_time() - started < 5
+    assert entries.is_complete
 
 
 LISTS = {
-    "names": tuple(f"model.layers.{i}.mlp.up_proj{i}" for i in range(100_000)),
-    "numbers": tuple(f"model.layers.{i}.mlp.up_proj" for i in range(100_000)),
-    "globs": tuple(f"model.layers.{i}.mlp*x{i}" for i in range(100_000)),
-    "parts of numbers": tuple(f"model.layers.{i}*" for i in range(100_000)),
-    "expressions": tuple(f"re:.*layers\\.{i}\\..*" for i in range(100_000)),
+    "names": ("fp8", tuple(f"model.layers.{i}.mlp.up_proj{i}" for i in range(100_000))),
+    "numbers": ("fp8", tuple(f"model.layers.{i}.mlp.up_proj" for i in range(100_000))),
+    "parts": ("awq", tuple(f"up_proj{i}" for i in range(100_000))),
+    "globs": ("modelopt", tuple(f"model.layers.{i}.mlp*x{i}" for i in range(100_000))),
+    "parts of numbers": ("modelopt", tuple(f"model.layers.{i}*" for i in range(100_000))),
+    "marked": ("compressed-tensors", tuple(f"re:.*layers\\.{i}\\..*" for i in range(100_000))),
+    "look-ahead": ("compressed-tensors", tuple(f"re:(?!x{i})y" for i in range(10_000))),
+    "unmarked": ("fp8", tuple(f".*layers\\.{i}\\..*" for i in range(100_000))),
+    "refused": ("fp8", tuple(f"*.{i}.(" for i in range(20_000))),
 }
 
 
 @pytest.mark.parametrize("kind", LISTS)
 def test_a_long_list_costs_little(kind: str) -> None:
+    method, names = LISTS[kind]
     started = time.process_time()
-    exclusions = Exclusions(LISTS[kind])
-    name = "model.layers.{}.mlp.up_proj.weight"
-    tensor = LogicalTensor(name, "U8", (1,), [(i,) for i in range(100)], name, "x")
-    exclusions.excluded_indices(tensor)
-    assert time.process_time() - started < 5, "some 0.3 s"
-
-
-@pytest.mark.parametrize(
-    ("glob", "number", "expected"),
-    [
-        ("model.layers.0*", 0, True),
-        ("model.layers.1*", 12, True),
-        ("model.layers.1?.mlp", 12, True),
-        ("model.layers.1?.mlp", 1, False),
-        ("model.layers.[12]?.mlp", 12, True),
-        ("model.layers.[!1]?.mlp", 12, False),
-        ("model.layers.1*.attn", 12, False),
-        ("model.layers.[2].mlp*", 2, True),
-        ("model.layers.[2].mlp*", 12, False),
-        ("model.layers.[12].mlp.up_proj", 1, True),
-    ],
-)
-def test_globs_of_parts_of_numbers(glob: str, number: int, expected: bool) -> None:
-    name = "model.layers.{}.mlp.up_proj.weight"
-    tensor = LogicalTensor(name, "U8", (1,), [(number,)], name, "x")
-    assert bool(Exclusions((glob,)).excluded_indices(tensor)) == expected
+    entries = ModuleList(names, readers_of(method), PatternBudget(0.5))
+    module = "model.layers.{}.mlp.up_proj"
+    entries.matched_by_some(tensor_named(module, 100), [module])
+    assert time.process_time() - started < 5, "some 0.3 to 1.5 s"
 
 
 def test_long_lists_take_no_time() -> None:
     names = tuple(f"model.part_{i}.layers.{i}.mlp.x{i}_proj" for i in range(100_000))
     indices = [(i, j) for i in range(60) for j in range(100)]
     started = time.process_time()
-    exclusions = Exclusions(names)
+    entries = named(names, "fp8")
     for matrix in ("gate_proj", "up_proj", "down_proj"):
-        pattern = f"model.layers.{{}}.mlp.experts.{{}}.{matrix}.weight"
-        tensor = LogicalTensor(pattern, "U8", (1,), indices, pattern, "x")
-        assert exclusions.excluded_indices(tensor) == []
+        module = f"model.layers.{{}}.mlp.experts.{{}}.{matrix}"
+        tensor = LogicalTensor(f"{module}.weight", "U8", (1,), indices, module, "x")
+        assert entries.matched_by_some(tensor, [module]) == set()
     assert time.process_time() - started < 3
+
+
+TOO_MUCH: dict[str, tuple[str, list[str]]] = {
+    "too many expressions": ("ct-fp8-dynamic", [f"re:x{i}y" for i in range(MAX_REGEXES + 1)]),
+    "too many globs": ("modelopt-nvfp4", [f"x{i}y*" for i in range(MAX_GLOBS + 1)]),
+    "too costly": ("ct-fp8-dynamic", [f"re:{SLOW}"]),
+    "too long": ("ct-fp8-dynamic", ["re:" + "x" * (MAX_PATTERN_LENGTH + 1)]),
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+def test_what_is_not_compared_is_not_verified(what: str) -> None:
+    """Neither a sound checkpoint nor one with a plain module is verified, so that none passes."""
+    style, entries = TOO_MUCH[what]
+    sound = CLEAN[style]().declaring("ignore", [*entries, "lm_head"])
+    name = "model.layers.0.mlp.up_proj"
+    kept = {n: t for n, t in sound.tensors.items() if not n.startswith(f"{name}.")}
+    plain = CLEAN["bitnet-plain"]().tensors[f"{name}.weight"]
+    for checkpoint in (sound, sound.with_tensors({**kept, f"{name}.weight": plain})):
+        result = checkpoint.verified()
+        assert result.status == "partial"
+        assert any(f.rule == "pattern-not-compared" for f in result.findings)
+
+
+@pytest.mark.parametrize("expression", ["re:(?!x)nothing", "re:*(", "re:["])
+def test_an_expression_hides_no_plain_module(expression: str) -> None:
+    """Look-around is matched; what no engine compiles is a conflict by itself."""
+    sound = CLEAN["ct-fp8-dynamic"]().declaring("ignore", [expression, "lm_head"])
+    name = "model.layers.0.mlp.up_proj.weight"
+    kept = {n: t for n, t in sound.tensors.items() if n != f"{name}_scale"}
+    damaged = sound.with_tensors({**kept, name: ("BF16", kept[name][1])})
+    assert damaged.verified().status == "conflict"
+    is_expression = expression == "re:(?!x)nothing"
+    assert sound.verified().status == ("verified" if is_expression else "conflict")
 
 
 def test_modules_are_unfolded() -> None:

@@ -252,7 +252,17 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
     (
         "pattern-not-compared",
         lambda: files("qwen3-0.6b-reduced-fp8-block"),
-        lambda: files("qwen3-0.6b-reduced-fp8-block", excluding("re:(?=lm)lm_head")),
+        lambda: files("qwen3-0.6b-reduced-fp8-block", excluding("a*" * 5001)),
+    ),
+    (
+        "pattern-refused",
+        lambda: files("qwen2.5-7b-reduced-gptq"),
+        lambda: files("qwen2.5-7b-reduced-gptq", declaring(dynamic={"-:*(": {}})),
+    ),
+    (
+        "list-by-reader",
+        lambda: files("qwen3-0.6b-reduced-fp8-block"),
+        lambda: files("qwen3-0.6b-reduced-fp8-block", excluding("*.none.(")),
     ),
     ("other-weights", small, lambda: small(more={"pytorch_model.bin": b""})),
     (

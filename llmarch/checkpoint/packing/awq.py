@@ -9,8 +9,8 @@ AutoAWQ modules/linear:
 from __future__ import annotations
 
 from ...architecture.schema import Quantization
+from ..method_names import AUTO_ROUND_METHODS
 from .base import (
-    AUTO_ROUND_METHODS,
     FLOATS16,
     INT32,
     Decoded,

@@ -24,14 +24,6 @@ EXPONENTS = frozenset({"U8", "F8_E8M0"})
 FLOAT8 = frozenset({"F8_E4M3", "F8_E5M2"})
 """Dtypes of FP8 weights."""
 
-MODELOPT_METHODS = frozenset(
-    {"modelopt", "modelopt_fp4", "modelopt_fp8", "modelopt_mixed", "modelopt_mxfp8"}
-)
-"""Methods under which vLLM and SGLang read ModelOpt's checkpoints."""
-
-AUTO_ROUND_METHODS = frozenset({"auto-round", "intel/auto-round", "inc"})
-"""Methods under which auto-round's checkpoints are read; vLLM names its reader INC."""
-
 INT32 = frozenset({"I32", "U32"})
 """Dtypes of the 32-bit words into which integers are packed."""
 

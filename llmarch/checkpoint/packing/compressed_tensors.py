@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..method_names import MODELOPT_METHODS
 from .base import (
     INT32,
-    MODELOPT_METHODS,
     REAL_DTYPES,
     Decoded,
     Packed,

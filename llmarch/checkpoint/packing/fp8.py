@@ -12,11 +12,10 @@
 
 from __future__ import annotations
 
+from ..method_names import AUTO_ROUND_METHODS, MODELOPT_METHODS
 from .base import (
-    AUTO_ROUND_METHODS,
     EXPONENTS,
     FLOAT8,
-    MODELOPT_METHODS,
     REAL_DTYPES,
     STACKED_EXPERTS,
     Decoded,

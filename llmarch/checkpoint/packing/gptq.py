@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from math import ceil, floor
 
+from ..method_names import AUTO_ROUND_METHODS
 from .awq import declares_awq
 from .base import (
-    AUTO_ROUND_METHODS,
     FLOATS16,
     INT32,
     Decoded,

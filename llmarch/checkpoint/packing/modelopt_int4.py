@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
+from ..method_names import MODELOPT_METHODS
 from .base import (
     FLOAT32,
     INT32,
-    MODELOPT_METHODS,
     REAL_DTYPES,
     UINT8,
     Decoded,

@@ -9,10 +9,9 @@
 
 from __future__ import annotations
 
+from ..method_names import AUTO_ROUND_METHODS, MODELOPT_METHODS
 from .base import (
-    AUTO_ROUND_METHODS,
     EXPONENTS,
-    MODELOPT_METHODS,
     REAL_DTYPES,
     UINT8,
     Decoded,

@@ -21,10 +21,10 @@ FONTS = ROOT / "llmarch" / "renderers" / "fonts"
 LICENCE = Path("/usr/share/doc/fonts-inter/copyright")
 WEIGHTS = {
     "regular": ("Inter:regular", "DejaVu Sans:style=Book"),
-    "semibold": ("Inter:semibold", "DejaVu Sans Condensed:style=Condensed Bold"),
+    "semibold": ("Inter:semibold", "DejaVu Sans:style=Bold"),
 }
-"""By weight Inter, and the font whose widths must fit as well. DejaVu has no semibold,
-and the bold of its full width is far wider than any other font of the stack."""
+"""By weight Inter, and the font whose widths must fit as well: all that a plain Debian has.
+DejaVu has no semibold; browsers take its bold."""
 CHARACTERS = sorted(
     {chr(code) for code in (*range(0x20, 0x7F), *range(0xA1, 0x180))}
     | set("αβγδεθλμπσωΔΣΩ–—‘’“”†•…‰‹›€→←↑↓−√∞≈≠≤≥")

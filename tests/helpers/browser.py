@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +21,14 @@ WAITS = 300
 
 
 @contextmanager
-def started() -> Iterator[Any]:
-    """A browser, for as long as it is needed."""
+def started(**environment: str) -> Iterator[Any]:
+    """A browser, for as long as it is needed, with these variables of its environment changed."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=ARGUMENTS, env={**os.environ, **environment}
+        )
         yield browser
         browser.close()
 

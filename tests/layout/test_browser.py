@@ -1,16 +1,21 @@
-"""Figures in headless Chromium, with the fonts of this machine: no text is over another."""
+"""Figures in headless Chromium: no text is over another, with Inter and with its widest fallback.
+
+Inter is the one that llmarch ships; a plain Debian has no other font than DejaVu Sans.
+"""
 
 from __future__ import annotations
 
 import json
 import random
+import shutil
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import paths
-from helpers.browser import in_browser, opened
+from helpers.browser import in_browser, opened, started
 from helpers.facts import reading
 
 from llmarch.renderers.svg import svg
@@ -20,6 +25,30 @@ from llmarch.views.figure import figure
 ALL = sorted(bundled_models())
 PAIRS = random.Random(7).sample(list(combinations(ALL, 2)), 30)
 CHECK = (paths.ROOT / "tests" / "helpers" / "overlaps.js").read_text(encoding="utf-8")
+
+
+FONTS = {
+    "Inter": (paths.ROOT / "llmarch" / "renderers" / "fonts", ("Inter-Regular.ttf", "Inter-SemiBold.ttf")),
+    "DejaVu Sans": (Path("/usr/share/fonts/truetype/dejavu"), ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")),
+}
+"""By name the files of a font. No condensed faces: a plain Debian has none."""
+FONTCONFIG = """<?xml version="1.0"?>
+<fontconfig><dir>{folder}/fonts</dir><cachedir>{folder}/cache</cachedir></fontconfig>
+"""
+
+
+@pytest.fixture(scope="module", params=FONTS)
+def browser(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Any]:
+    """A browser that has one font, in two weights."""
+    source, names = FONTS[request.param]
+    folder = tmp_path_factory.mktemp("fonts")
+    (folder / "fonts").mkdir()
+    for name in names:
+        shutil.copy(source / name, folder / "fonts")
+    config = folder / "fonts.conf"
+    config.write_text(FONTCONFIG.format(folder=folder), encoding="utf-8")
+    with started(FONTCONFIG_FILE=str(config)) as found:
+        yield found
 
 
 def checked(browser: Any, pictures: list[str], folder: Path) -> dict[str, object]:

@@ -14,7 +14,7 @@ from ..architecture.paths import last_part
 from ..views.figure.description import Box, BranchPicture, Column, Pill, StepPicture, Streams
 from .drawing import Anchor, Area, Group, Rectangle, Sign, palette_class
 from .metrics import COUNT, FACT, SMALL, text_width
-from .parts import box_group, frame, pill_group, small_box
+from .parts import box_group, frame, marker, pill_group, small_box
 
 GAP = 12.0
 """Between parallel boxes, and between a box and a lane."""
@@ -743,6 +743,8 @@ def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[str]) -
         swatch = Area(area.x + 2, middle - 5, 10, 10)
         swatch_box = Rectangle(swatch, colour, 2)
         group.add(swatch_box)
+        width = text_width(head, FACT, bold=True)
+        marker(group, area.x + 18, middle, width, "start", kind.mark)
         group.text(area.x + 18, middle, head, FACT, bold=True)
         middle += step
     corner = Area(area.x, top, 1, 1)

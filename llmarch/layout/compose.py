@@ -154,7 +154,8 @@ def key_group() -> Group:
     group.text(4, 7, "size differs")
     flag = Sign("flag", width + 32, 7)
     group.add(flag)
-    group.text(width + 46, 7, "form differs")
+    marker(group, width + 50, 7, text_width("form differs", FACT), "start", "form")
+    group.text(width + 50, 7, "form differs")
     return group
 
 

@@ -18,7 +18,7 @@ from .drawing import (
     Wire,
     palette_class,
 )
-from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
+from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, cut_text, text_width, wrapped_lines
 from .parts import marker
 from .pictures import pictures_group
 
@@ -162,10 +162,10 @@ def write_lines(
     """
     bold = bool(mark)
     css = "ink" if mark else "muted"
-    for line, middle in zip(lines, line_middles(lines, y, rows), strict=True):
-        if mark:
-            width = text_width(line, FACT, bold=True)
-            marker(group, x, middle, width, anchor)
+    middles = line_middles(lines, y, rows)
+    widest = max(text_width(line, FACT, bold) for line in lines)
+    marker(group, x, middles[0], widest, anchor, mark, len(lines))
+    for line, middle in zip(lines, middles, strict=True):
         group.text(x, middle, line, FACT, css, anchor=anchor, bold=bold)
 
 
@@ -254,6 +254,8 @@ def strip_group(strip: LayerStrip, cell: float, width: float, named: bool) -> Gr
     group = Group()
     y = 0.0
     if named:
+        name = cut_text(strip.name, FACT, width, bold=True)
+        marker(group, 0, 7, text_width(name, FACT, bold=True), "start", strip.mark)
         group.text(0, 7, strip.name, FACT, bold=True, room=width)
         y = 18
     y = draw_reuses(group, strip, cell, y)
@@ -286,7 +288,7 @@ def draw_cells(group: Group, strip: LayerStrip, cell: float, y: float) -> None:
 
 
 def draw_first_and_last(group: Group, strip: LayerStrip, cell: float, y: float) -> None:
-    """Write the numbers of the first and the last layer below their cells.
+    """Write the numbers of the first and the last layer, counted from 0, below their cells.
 
     They are in the middle of their cells, or at the ends of the strip where cells are narrow.
     """
@@ -296,25 +298,28 @@ def draw_first_and_last(group: Group, strip: LayerStrip, cell: float, y: float) 
     if cell < 14:
         anchors = "start", "end"
         first, last = 0.0, count * cell
-    group.text(first, y, "1", SMALL, "muted", anchor=anchors[0])
+    group.text(first, y, "0", SMALL, "muted", anchor=anchors[0])
     if count > 1:
-        group.text(last, y, str(count), SMALL, "muted", anchor=anchors[1])
+        group.text(last, y, str(count - 1), SMALL, "muted", anchor=anchors[1])
 
 
 def draw_legend(group: Group, strip: LayerStrip, y: float, width: float) -> None:
     """Write which kind of layer each colour stands for, and what layers reuse."""
-    entries: list[tuple[str, str]] = []
+    entries: list[tuple[str, str, Mark]] = []
     for kind in strip.kinds:
-        entries.append((palette_class(kind.number), f"{kind.count} × {kind.words}"))
+        text = f"{kind.count} × {kind.words}"
+        entries.append((palette_class(kind.number), text, kind.mark))
     for text in reuse_words(strip.reuses):
-        entries.append(("", text))
+        entries.append(("", text, ""))
     x = 0.0
-    for css, text in entries:
+    for css, text, mark in entries:
         needed = text_width(text, FACT) + 30
         if x and x + needed > width:
             x = 0.0
             y += 16
         draw_sample(group, x, y, css)
+        shown = cut_text(text, FACT, width - 15)
+        marker(group, x + 15, y, text_width(shown, FACT), "start", mark)
         group.text(x + 15, y, text, FACT, room=width - 15)
         x += needed
 

@@ -11,6 +11,8 @@ from .metrics import FACT, LINE_HEIGHT, SMALL, TITLE, text_width, wrapped_lines
 WIDE, TIGHT = 150.0, 118.0
 """Least width of a box, and of one in a figure with many columns."""
 WIDEST_TITLE = 220.0
+MARKERS: dict[Mark, str] = {"size": "marker", "form": "marker differs"}
+"""Classes of markers."""
 
 
 def box_group(box: Box, least: float = WIDE) -> Group:
@@ -81,19 +83,31 @@ def fact_line(group: Group, x: float, y: float, text: str, mark: Mark) -> None:
     group.text(x, y, text, FACT, css, anchor="middle")
 
 
-def marker(group: Group, x: float, y: float, width: float, anchor: Anchor) -> None:
-    """Add a marker behind a text.
+def marker(
+    group: Group,
+    x: float,
+    y: float,
+    width: float,
+    anchor: Anchor,
+    mark: Mark = "size",
+    lines: int = 1,
+) -> None:
+    """Add a marker behind a text, with an outline where it differs in form.
 
     group: where it is added.
-    x, y: the place of the text.
+    x, y: the place of the text; of several lines that of the first.
     width: the width of the text.
     anchor: which point of the text `x` is.
+    mark: how the text differs; nothing is added where it does not.
+    lines: number of lines.
     """
+    if not mark:
+        return
     shift = anchor_shift(anchor, width)
     left = x - shift - 4
     top = y - 7
-    area = Area(left, top, width + 8, LINE_HEIGHT)
-    rectangle = Rectangle(area, "marker", 3, MARKER)
+    area = Area(left, top, width + 8, LINE_HEIGHT * lines)
+    rectangle = Rectangle(area, MARKERS[mark], 3, MARKER)
     group.add(rectangle)
 
 

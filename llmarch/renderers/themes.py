@@ -116,6 +116,8 @@ def paint_of(css: str, palette: Palette) -> Paint:
             stroke_opacity=0.35,
             dash=(3, 3),
         )
+    if first == "marker":
+        return Paint(fill=known[first].fill, stroke=palette.muted, width=0.8)
     if second == "differs":
         return Paint(fill=known[first].fill, stroke=palette.ink, width=2.6)
     return known[first]

@@ -28,8 +28,14 @@ CHECK = (paths.ROOT / "tests" / "helpers" / "overlaps.js").read_text(encoding="u
 
 
 FONTS = {
-    "Inter": (paths.ROOT / "llmarch" / "renderers" / "fonts", ("Inter-Regular.ttf", "Inter-SemiBold.ttf")),
-    "DejaVu Sans": (Path("/usr/share/fonts/truetype/dejavu"), ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")),
+    "Inter": (
+        paths.ROOT / "llmarch" / "renderers" / "fonts",
+        ("Inter-Regular.ttf", "Inter-SemiBold.ttf"),
+    ),
+    "DejaVu Sans": (
+        Path("/usr/share/fonts/truetype/dejavu"),
+        ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
+    ),
 }
 """By name the files of a font. No condensed faces: a plain Debian has none."""
 FONTCONFIG = """<?xml version="1.0"?>

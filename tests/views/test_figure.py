@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -32,6 +33,11 @@ SUMS = {"parameters", "active", "cache per token", "cache at 32k"}
 """Facts that are sums over others: they change with nearly every fact, and show none."""
 
 
+IN_THE_KEY = 2
+"""Markers that explain themselves."""
+MARK = re.compile(r"mark='(form|size)'|line_marks=\([^)]*'size'")
+
+
 def pictures(f: Figure) -> tuple[object, ...]:
     """What a figure shows of facts, without what it names, and without sums over them."""
     panels = [
@@ -50,6 +56,12 @@ def unseen(old: Reading, new: Reading) -> Iterator[str]:
     named = [note for panel in f.panels for note in panel.notes]
     if bool(f.named) != bool(named):
         yield f"not named: {sorted(f.named)}"
+
+
+def is_marked(f: Figure) -> bool:
+    """Whether a figure has a mark, or names a difference; marks of sums do not count."""
+    shown = repr(pictures(f))
+    return bool(MARK.search(shown)) or any(panel.notes for panel in f.panels)
 
 
 def looks_the_same_without(path: str, old: Reading, new: Reading) -> bool:
@@ -86,7 +98,24 @@ def test_a_change_is_drawn_or_named(alias: str) -> None:
         f = figure([old, new])
         if f.drawn and pictures(f) == same:
             found.append(f"{mutation.path}: not drawn")
+        if f.drawn and not is_marked(f):
+            found.append(f"{mutation.path}: not marked")
     assert found == []
+
+
+@pytest.mark.parametrize("alias", ["deepseek-v3", "gemma3-27b", "deepseek-v4-flash", "olmo3-7b"])
+def test_other_numbers_and_orders_of_layers_are_marked(alias: str) -> None:
+    """One more of a kind and one less of another; the same layers the other way round."""
+    old = reading(alias)
+    layers = old.architecture.layers
+    moved = tuple(reversed(layers))
+    other = next(kind for kind in moved if kind != layers[-1])
+    for changed in ((*layers[:-1], other), (other, *layers[1:]), moved):
+        if changed == layers:
+            continue
+        f = figure([old, replace(old, architecture=replace(old.architecture, layers=changed))])
+        assert f.drawn and is_marked(f), changed
+        assert svg(f).count('class="marker') > IN_THE_KEY, changed
 
 
 @cache

@@ -25,7 +25,7 @@ from ..rows import Key
 from ..wording import headline
 from .description import Figure, Mark, ModelPicture, ModelStack, Panel, Value
 from .differences import MODELS, PlacedChange, placed_changes
-from .marks import marked_stacks
+from .marks import marked_layers, marked_stacks
 from .panels import block_panels, label_of, mtp_panels, tower_panels, value
 from .stacks import KindColours, layer_strip, model_stack, plain_words
 
@@ -172,7 +172,7 @@ def pair_figure(
     shown = {key for key, v in whole.items() if v.mark}
     found = list(placed_changes(models[0], models[1], panels, shown))
     norms = [v for (section, _), v in whole.items() if section == "Norms"]
-    old, new = pictures
+    old, new = marked_layers((pictures[0], pictures[1]))
     stacks = marked_stacks((old.stack, new.stack), panels, strongest(norms))
     overview = Panel(key=MODELS, role="io", title="The models", values=tuple(whole.values()))
     noted = [with_notes(panel, found) for panel in (overview, *panels)]
@@ -203,16 +203,18 @@ def strongest(values: Iterable[Value]) -> Mark:
 def whole_values(models: Sequence[ComparedModel]) -> dict[Key, Value]:
     """Return the facts about the models as a whole, and further ones that differ."""
     values: dict[Key, Value] = {}
+    differing = {(row.section, row.label): row for row in compared_rows(models) if row.differs}
     for key, label in WHOLE.items():
         rows = [m.rows.get(key) for m in models]
         cells = [ABSENT if row is None else row.text for row in rows]
+        if key in differing:
+            cells = list(differing[key].cells)
         is_said = not USUAL.issuperset(cells)
         if is_said:
             values[key] = value(label, cells)
-    for row in compared_rows(models):
-        key = row.section, row.label
+    for key, row in differing.items():
         is_shown = key in WHOLE or not is_about_whole(key)
-        if row.differs and not is_shown:
+        if not is_shown:
             cells = [plain_words(on_one_line(cell)) for cell in row.cells]
             label = label_of(key)
             values.setdefault(key, value(label, cells))

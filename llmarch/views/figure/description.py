@@ -86,6 +86,8 @@ class KindLabel(Frozen):
     words: str
     number: int
     """Number of its colour: the order of first use."""
+    mark: Mark = ""
+    """`size` if the other model has another number of such layers, `form` if it has none."""
 
 
 @frozen(kw_only=True)
@@ -158,6 +160,8 @@ class LayerStrip(Frozen):
     """Number of the kind of each layer."""
     kinds: tuple[KindLabel, ...]
     reuses: tuple[Reuse, ...] = ()
+    mark: Mark = ""
+    """`form` if the other model has the same layers in another order."""
 
 
 @frozen(kw_only=True)

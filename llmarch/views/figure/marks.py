@@ -12,7 +12,9 @@ from .description import (
     Box,
     BranchPicture,
     Column,
+    KindLabel,
     Mark,
+    ModelPicture,
     ModelStack,
     Panel,
     Pill,
@@ -23,6 +25,8 @@ from .differences import class_at
 
 PanelMarks = dict[str, Mark]
 """Mark of the boxes of a class of blocks."""
+Forms = dict[str, object]
+"""How layers are wired, by the words of their kinds."""
 
 
 def marked_stacks(
@@ -84,6 +88,64 @@ def block_lines(stack: ModelStack) -> dict[str, tuple[str, ...]]:
             box = branch.box
             lines.setdefault(box.panel, box.lines)
     return lines
+
+
+def marked_layers(pictures: tuple[ModelPicture, ModelPicture]) -> list[ModelPicture]:
+    """Return two models with marks on their kinds of layers, and on the order of these."""
+    forms = [forms_by_words(picture.stack) for picture in pictures]
+    found: list[ModelPicture] = []
+    for i, picture in enumerate(pictures):
+        other = pictures[1 - i]
+        marks = {k.words: kind_mark(k, other, forms[i], forms[1 - i]) for k in picture.strip.kinds}
+        strip = replace(picture.strip, kinds=marked_kinds(picture.strip.kinds, marks))
+        if not any(marks.values()) and words_in_order(picture) != words_in_order(other):
+            strip = replace(strip, mark="form")
+        columns = [replace(c, kinds=marked_kinds(c.kinds, marks)) for c in picture.stack.columns]
+        stack = replace(picture.stack, columns=tuple(columns))
+        found.append(replace(picture, stack=stack, strip=strip))
+    return found
+
+
+def marked_kinds(kinds: Sequence[KindLabel], marks: dict[str, Mark]) -> tuple[KindLabel, ...]:
+    """Return kinds of layers with their marks, which are given by their words."""
+    return tuple(replace(kind, mark=marks[kind.words]) for kind in kinds)
+
+
+def kind_mark(kind: KindLabel, other: ModelPicture, own_forms: Forms, other_forms: Forms) -> Mark:
+    """Return how a kind of layers differs from that of another model.
+
+    kind: the kind.
+    other: the other model.
+    own_forms, other_forms: how layers are wired, by the words of their kinds.
+    """
+    if own_forms[kind.words] == other_forms.get(kind.words):
+        counts = {k.words: k.count for k in other.strip.kinds}
+        return "" if counts[kind.words] == kind.count else "size"
+    pairs = ((without_numbers(words), form) for words, form in other_forms.items())
+    if (without_numbers(kind.words), own_forms[kind.words]) in pairs:
+        return "size"
+    return "form"
+
+
+def forms_by_words(stack: ModelStack) -> Forms:
+    """Return how layers are wired: their steps without what the blocks say, by kind in words."""
+    forms: Forms = {}
+    for column in stack.columns:
+        form = tuple(map(step_form, column.steps)), column.closing, len(column.added)
+        forms |= dict.fromkeys((kind.words for kind in column.kinds), form)
+    return forms
+
+
+def step_form(step: StepPicture) -> object:
+    """Return a step without what its blocks say."""
+    branches = [(b.pre_norm, b.post_norm, b.factor, b.box.inlet) for b in step.branches]
+    return replace(step, branches=()), tuple(branches)
+
+
+def words_in_order(picture: ModelPicture) -> list[str]:
+    """Return the kinds of the layers of a model in words, the first layer first."""
+    words = {kind.number: kind.words for kind in picture.strip.kinds}
+    return [words[number] for number in picture.strip.layers]
 
 
 def marked_column(

@@ -208,7 +208,7 @@ def whole_values(models: Sequence[ComparedModel]) -> dict[Key, Value]:
         rows = [m.rows.get(key) for m in models]
         cells = [ABSENT if row is None else row.text for row in rows]
         if key in differing:
-            cells = list(differing[key].cells)
+            cells = [plain_words(on_one_line(cell)) for cell in differing[key].cells]
         is_said = not USUAL.issuperset(cells)
         if is_said:
             values[key] = value(label, cells)

@@ -96,7 +96,9 @@ def marked_layers(pictures: tuple[ModelPicture, ModelPicture]) -> list[ModelPict
     found: list[ModelPicture] = []
     for i, picture in enumerate(pictures):
         other = pictures[1 - i]
-        marks = {k.words: kind_mark(k, other, forms[i], forms[1 - i]) for k in picture.strip.kinds}
+        marks: dict[str, Mark] = {}
+        for kind in picture.strip.kinds:
+            marks[kind.words] = kind_mark(kind, other, forms[i], forms[1 - i])
         strip = replace(picture.strip, kinds=marked_kinds(picture.strip.kinds, marks))
         if not any(marks.values()) and words_in_order(picture) != words_in_order(other):
             strip = replace(strip, mark="form")

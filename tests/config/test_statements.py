@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from helpers.checkpoint_fixtures import NAMES, load
 from helpers.paths import FIXTURES, SPECS
+from helpers.type_fixtures import read_fixture
 
 from llmarch.architecture.schema import Architecture, Attention, Finding
-from llmarch.checkpoint.reading import build_with_template, configure
+from llmarch.checkpoint.reading import build_with_template, configure, read_model
 from llmarch.compare.diff import diff
+from llmarch.compare.entry_diff import find_differences
+from llmarch.compare.lock import Entry, make_entry
+from llmarch.compare.stored import StoredTensors
+from llmarch.compare.tie_flags import tie_changes, tied_by_class
 from llmarch.config.blocks.rope_statements import TYPES_OF_TRANSFORMERS_4
+from llmarch.config.families import MODEL_TYPES
 from llmarch.config.findings import same_statement
 from llmarch.sources.aliases import bundled_models
+from llmarch.sources.raw import RawModel
 
 Config = dict[str, Any]
 CONTRADICTION = "config-contradiction"
@@ -241,48 +249,81 @@ def test_values_that_mean_the_same(a: Any, b: Any, same: bool) -> None:
 
 # --- tie flags ----------------------------------------------------------------------------------
 
-FLAGS: list[tuple[str, str, bool | None, bool | None, bool]] = [
-    tuple(row) for row in json.loads((FIXTURES / "tied_flags.json").read_text())["rows"]
-]
-WRAPPED = {
-    "gemma3": "gemma3-4b",
-    "gemma4": "gemma4-26b",
-    "llama4": "llama4-scout",
-    "mistral3": "mistral-small-3.1",
-    "qwen3_vl_moe": "qwen3-vl-30b-a3b",
-    "qwen3_5": "qwen3.5-0.8b",
-    "qwen3_5_moe": "qwen3.5-35b-a3b",
-    "kimi_k25": "kimi-k2.5",
-    "minimax_m3_vl": "minimax-m3",
-}
+FLAGS: dict[str, list[tuple[bool | None, bool | None, bool]]] = {}
+for wrapper, _, top, nested, tied in json.loads((FIXTURES / "tied_flags.json").read_text())["rows"]:
+    FLAGS.setdefault(wrapper, []).append((top, nested, tied))
+READ = sorted(FLAGS.keys() & MODEL_TYPES.keys())
+TIE = "tie_word_embeddings"
+UNTIED_PARTS = {"step3p7"}
+"""Wrappers of decoders whose class has no tie: their flag is told, whatever the other says."""
 
 
-def with_flags(alias: str, top: bool | None, nested: bool | None) -> Config:
-    key = "tie_word_embeddings"
-    config = spec(alias)
-    text = {k: v for k, v in config["text_config"].items() if k != key}
+def with_flags(config: Config, top: bool | None, nested: bool | None) -> Config:
+    text = {k: v for k, v in config["text_config"].items() if k != TIE}
     if nested is not None:
-        text[key] = nested
-    whole = {k: v for k, v in config.items() if k != key} | {"text_config": text}
-    return whole if top is None else whole | {key: top}
+        text[TIE] = nested
+    whole = {k: v for k, v in config.items() if k != TIE} | {"text_config": text}
+    return whole if top is None else whole | {TIE: top}
 
 
-AS_PUBLISHED = {("mistral3", True, False), ("kimi_k25", True, False)}
-"""Both flags are class defaults: what transformers writes for a model that was published untied,
-without flags."""
+@pytest.mark.parametrize("model_type", READ)
+def test_flags_of_a_wrapper_and_its_text_part(model_type: str) -> None:
+    """What transformers makes of them is known, and is the fact but for published defaults."""
+    saved = read_fixture(model_type)["rows"][0]["saved"]
+    for top, nested, tied in FLAGS[model_type]:
+        config = with_flags(saved, top, nested)
+        architecture, found = read(config)
+        assert tied_by_class(config, "config.json") is tied, (top, nested)
+        told = [(f.rule, f.severity) for f in found if f.path.endswith(TIE)]
+        contradicts = None not in (top, nested) and top != nested
+        if contradicts:
+            assert [rule for rule, _ in told] == [CONTRADICTION], (top, nested)
+        if model_type not in UNTIED_PARTS:
+            assert ["behaviour"] * contradicts == [severity for _, severity in told], (top, nested)
+        as_published = (top, nested) == (True, False)
+        if contradicts and not as_published:
+            assert architecture.embedding.tied is tied, (top, nested)
 
 
-@pytest.mark.parametrize("row", FLAGS, ids=lambda row: f"{row[0]}-{row[2]}-{row[3]}")
-def test_flags_of_a_wrapper_and_its_text_part(
-    row: tuple[str, str, bool | None, bool | None, bool],
+def changes_of_flags(
+    alias: str, before: tuple[bool | None, bool | None], after: tuple[bool | None, bool | None]
+) -> list[tuple[str, str]]:
+    old, new = (entry_of(with_flags(spec(alias), *flags)) for flags in (before, after))
+    return [(c.rule, c.severity) for c in find_differences(old, new)]
+
+
+def entry_of(config: Config) -> Entry:
+    return make_entry(read_model(RawModel("model", "local", "model", config, "config.json")))
+
+
+def test_a_tie_that_only_transformers_makes_is_weights() -> None:
+    """Without the wrapper's flag transformers takes its class default, whatever the part says."""
+    told = [(CONTRADICTION, "weights")]
+    assert changes_of_flags("qwen3.5-0.8b", (True, True), (None, True)) == told
+    assert changes_of_flags("mistral-small-3.1", (None, None), (False, None)) == told
+    assert changes_of_flags("mistral-small-3.1", (None, None), (True, None)) == []
+    assert changes_of_flags("qwen3.5-27b", (False, None), (None, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("alias", "before", "after", "told"),
+    [
+        ("qwen3.5-0.8b", (True, True), (None, True), [(CONTRADICTION, "weights")]),
+        ("qwen3.5-0.8b", (None, True), (True, True), []),
+        ("mistral-small-3.1", (None, None), (False, None), []),
+        ("mistral-small-3.1", (False, None), (None, None), []),
+    ],
+)
+def test_with_tensors_only_a_head_that_is_missing_counts(
+    alias: str,
+    before: tuple[bool | None, bool | None],
+    after: tuple[bool | None, bool | None],
+    told: list[tuple[str, str]],
 ) -> None:
-    model_type, _, top, nested, tied = row
-    architecture, found = read(with_flags(WRAPPED[model_type], top, nested))
-    contradictions = [f for f in found if f.path.endswith("tie_word_embeddings")]
-    both = top is not None and nested is not None
-    if both and (model_type, top, nested) not in AS_PUBLISHED:
-        assert architecture.embedding.tied is tied
-    if both and top != nested:
-        assert [(f.rule, f.severity) for f in contradictions] == [(CONTRADICTION, "behaviour")]
-    else:
-        assert contradictions == []
+    """A head that is stored is loaded, whether or not the flags tie it."""
+    tensors = StoredTensors(2, 8, "digest")
+    old, new = (
+        replace(entry_of(with_flags(spec(alias), *flags)), tensors=tensors)
+        for flags in (before, after)
+    )
+    assert [(c.rule, c.severity) for c in tie_changes(old, new)] == told

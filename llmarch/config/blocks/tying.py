@@ -1,8 +1,9 @@
 """Read whether the head of a wrapped decoder is tied, which wrapper and text part may both state.
 
 transformers 5.23.0 obeys the wrapper (its class default where it has no flag), but for Llama 4,
-where the text part's model ties itself, and MiniMax-M3, where either flag ties
-(tests/fixtures/tied_flags.json). Readers that build the text part by itself obey the part.
+where the text part's model ties itself, and for classes that take the text part's flag where their
+own is off (tests/fixtures/tied_flags.json has all). Readers that build the text part by itself obey
+the part.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ FACT = "embedding.tied"
 TiedBy = Literal["wrapper", "part", "either"]
 """Whose flag the class obeys."""
 
-BY_WRAPPER = (
-    "transformers 5 obeys the former, readers that build the text part by itself the latter"
-)
-BY_PART = "transformers obeys the former"
-BY_EITHER = "transformers ties the head if either of them says so"
+OBEYED: dict[TiedBy, str] = {
+    "wrapper": (
+        "transformers 5 obeys the former, readers that build the text part by itself the latter"
+    ),
+    "part": "transformers obeys the former",
+    "either": "transformers ties the head if either of them says so",
+}
+"""Who obeys which of two flags that disagree."""
 
 
 def tied_head(c: ConfigKeys, part: ConfigKeys, text: Draft, tied_by: TiedBy) -> Sourced:
@@ -31,38 +35,29 @@ def tied_head(c: ConfigKeys, part: ConfigKeys, text: Draft, tied_by: TiedBy) -> 
 
     part, text: the wrapper's keys of the decoder, and what was read from them.
     Flags that disagree are a finding. What the class does then, and where the defaults of wrapper
-    and part disagree, is noted in `c.unsettled` for the checkpoint to decide. If both flags are
-    their class defaults, written out by transformers, the one of the part counts, as it does if
-    there is none; that is how such models were published (Mistral Small 3.1).
+    and part disagree, is noted in `c.unsettled` for the checkpoint to decide. Where the wrapper has
+    no flag, that of the part counts, as it does if both are their class defaults, written out by
+    transformers: that is how such models were published (Mistral Small 3.1).
     """
-    outer = c.flag(TIE_KEY, default=None)
+    outer = c.flag(TIE_KEY, default=c.defaults.get(TIE_KEY, False))
     inner: Sourced = text["embedding"]["tied"]
-    if not c.has(TIE_KEY):
-        default = c.defaults.get(TIE_KEY, inner.value)
-        if tied_by == "wrapper" and default != inner.value:
-            c.unsettled[FACT] = default
-        return inner
-    if not part.has(TIE_KEY):
-        if tied_by == "part":
-            return inner
-        return outer
     if outer.value == inner.value:
-        return outer
-    if tied_by == "part":
-        contradiction(part, TIE_KEY, c, TIE_KEY, BY_PART)
-        c.unsettled[FACT] = inner.value
+        return outer if c.has(TIE_KEY) else inner
+    if c.has(TIE_KEY) and part.has(TIE_KEY):
+        flags = (part, c) if tied_by == "part" else (c, part)
+        contradiction(flags[0], TIE_KEY, flags[1], TIE_KEY, OBEYED[tied_by])
+    tied_by_class = _tied_by_class(outer, inner, tied_by)
+    c.unsettled[FACT] = tied_by_class.value
+    if tied_by != "wrapper":
+        return tied_by_class
+    both_defaults = c.defaults.get(TIE_KEY) and part.defaults.get(TIE_KEY) == inner.value
+    if not c.has(TIE_KEY) or (both_defaults and outer.value):
         return inner
-    if tied_by == "either":
-        contradiction(c, TIE_KEY, part, TIE_KEY, BY_EITHER)
-        c.unsettled[FACT] = True
-        if outer.value:
-            return outer
-        return inner
-    contradiction(c, TIE_KEY, part, TIE_KEY, BY_WRAPPER)
-    c.unsettled[FACT] = outer.value
-    both_defaults = (
-        c.defaults.get(TIE_KEY) == outer.value and part.defaults.get(TIE_KEY) == inner.value
-    )
-    if both_defaults and outer.value:
+    return outer
+
+
+def _tied_by_class(outer: Sourced, inner: Sourced, tied_by: TiedBy) -> Sourced:
+    """Return the flag of the wrapper or of the part that transformers obeys."""
+    if tied_by == "part" or (tied_by == "either" and inner.value):
         return inner
     return outer

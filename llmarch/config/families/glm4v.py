@@ -23,6 +23,9 @@ _DECODERS = {
 }
 """The decoder of each wrapper, unless its config says another one."""
 
+_TIED_BY_EITHER = ("glm4v", "glm4v_moe", "glm_ocr")
+"""Types whose class takes the text part's tie flag where its own is off."""
+
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
@@ -31,7 +34,8 @@ def read(c: ConfigKeys) -> Draft:
     usual = _DECODERS[c.model_type]
     kind = c.child("text_config").word("model_type", default=usual).value
     part = FAMILY.part(c, "text_config", kind if kind in FAMILY.defaults else usual)
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_tower)
+    tied_by = "either" if c.model_type in _TIED_BY_EITHER else "wrapper"
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), tied_by=tied_by, vision=_tower)
 
 
 def _decoder(c: ConfigKeys) -> Draft:

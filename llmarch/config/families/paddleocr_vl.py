@@ -20,7 +20,7 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type == "paddleocr_vl_text":
         return _decoder(c)
     part = FAMILY.part(c, "text_config", "paddleocr_vl_text")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), tied_by="either", vision=_tower)
 
 
 def _decoder(c: ConfigKeys) -> Draft:

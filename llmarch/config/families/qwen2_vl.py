@@ -51,7 +51,7 @@ def _attention(c: ConfigKeys) -> Draft:
 def _wrapper(c: ConfigKeys) -> Draft:
     """Read the wrapper, whose first files have the decoder's keys beside its own."""
     part = FAMILY.part(c, "text_config", f"{c.model_type}_text")
-    return blocks.wrapped(c, part, FAMILY.read_layers(part), vision=_tower)
+    return blocks.wrapped(c, part, FAMILY.read_layers(part), tied_by="either", vision=_tower)
 
 
 def _tower(c: ConfigKeys, text: Draft) -> Draft:

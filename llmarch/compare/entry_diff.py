@@ -21,7 +21,7 @@ from .observed import (
 )
 from .rules import is_about_facts
 from .stored import describe_differences, describe_other_dtypes
-from .tie_flags import tie_changes
+from .tie_flags import with_ties_of_class
 
 STORED_TENSORS = "stored-tensors-changed"
 BESIDE_RULES = ("token-ids-changed", "remote-code-changed", "files-changed")
@@ -56,7 +56,7 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
     else:
         of_facts = diff(old.architecture, new.architecture)
         changes = with_keys(of_facts, old.config_source, new.config_source, new.files.config)
-        changes += tie_changes(old, new)
+        changes = with_ties_of_class(changes, old, new)
         changes += _finding_changes(old, new)
         changes += _unread_key_changes(old, new)
     changes += _stored_changes(old, new, changes)

@@ -6,7 +6,7 @@ flags or defaults of wrapper and text part disagree, transformers may make somet
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Change
@@ -20,26 +20,37 @@ WRAPPER_KEYS = ("text_config", "llm_config")
 """Keys under which wrappers have the config of their decoder."""
 
 
-def tie_changes(old: Entry, new: Entry) -> Iterator[Change]:
-    """Yield the change of whether transformers ties the head, where the fact does not tell it.
+def with_ties_of_class(changes: Iterable[Change], old: Entry, new: Entry) -> list[Change]:
+    """Return the changes of facts with what transformers makes of the tie flags of wrappers.
 
-    Without tensors, every change counts. With them, a head that is stored is loaded whatever the
-    flags say; one that is not stored is missing if the class no longer ties it.
+    Without tensors, every change of that counts, and the fact alone, where no reader obeys what
+    changed, does not. With them, a head that is stored is loaded whatever the flags say; one that
+    is not stored is missing if the class no longer ties it.
     """
+    changes = list(changes)
     a, b = old.architecture, new.architecture
-    if a is None or b is None or a.embedding.tied != b.embedding.tied:
-        return
     configs = (old.config_source.config, new.config_source.config)
-    if not b.head.predicts_tokens or _flags(configs[0]) == _flags(configs[1]):
-        return
+    flags = [_flags(config) for config in configs]
+    if a is None or b is None or not b.head.predicts_tokens or flags[0] == flags[1]:
+        return changes
     was_tied = tied_by_class(configs[0], old.files.config)
     is_tied = tied_by_class(configs[1], new.files.config)
-    if None in (was_tied, is_tied) or was_tied == is_tied:
-        return
     proved = old.tensors is not None or new.tensors is not None
-    if proved and (is_tied or not b.embedding.tied):
-        return
-    yield Change(
+    if was_tied is None or is_tied is None:
+        return changes
+    if a.embedding.tied != b.embedding.tied:
+        if not proved and was_tied == is_tied and flags[0][1:] == flags[1][1:]:
+            return [change for change in changes if change.path != FACT]
+        return changes
+    is_missing = not is_tied and b.embedding.tied
+    if was_tied != is_tied and (not proved or is_missing):
+        changes.append(_change(configs, was_tied, is_tied))
+    return changes
+
+
+def _change(configs: Sequence[Mapping[str, Any]], was_tied: bool, is_tied: bool) -> Change:
+    """Return the change of whether transformers ties the head."""
+    return Change(
         rule="config-contradiction",
         path=TIE_KEY,
         old=_words(was_tied),
@@ -73,7 +84,7 @@ def tied_by_class(config: Mapping[str, Any], file: str) -> bool | None:
     return keys.unsettled.get(FACT, architecture.embedding.tied)
 
 
-def _words(tied: bool | None) -> str:
+def _words(tied: bool) -> str:
     if tied:
         return "transformers 5 ties the head"
     return "transformers 5 does not tie the head"

@@ -11,9 +11,9 @@ USUAL_TYPES = {
     apply_residual_connection_post_layernorm attention_bias attention_k_eq_v
     attention_out_bias attention_softmax_in_fp32 attn_temperature_tuning bias
     block_auto_adjust_ff_dim conv_bias do_layer_norm_before enable_bias enable_moe_block
-    enable_moe_fp32_combine is_decoder is_encoder_decoder kda_safe_gate
-    layer_norm_elementwise_affine learned_pos_emb linear_allow_neg_eigval lm_head_bias
-    mlp_bias moe_apply_router_weight_on_input moe_shared_expert_overlap multi_query
+    enable_moe_fp32_combine is_decoder kda_safe_gate layer_norm_elementwise_affine
+    learned_pos_emb linear_allow_neg_eigval lm_head_bias mlp_bias
+    moe_apply_router_weight_on_input moe_shared_expert_overlap multi_query
     multimodal_projector_bias no_bias norm_reduction_force_float32 norm_topk_prob
     output_router_logits projector_bias projector_use_layernorm qk_layernorm qkv_bias
     reorder_and_upcast_attn rescale_prenorm_residual residual_in_fp32 return_last_states
@@ -42,8 +42,8 @@ USUAL_TYPES = {
     """,
     "bn": """
     alibi mamba_conv_bias mamba_norm_before_gate mamba_proj_bias mamba_rms_norm mup_enabled
-    new_decoder_architecture output_hidden_states parallel_attn projectors_bias return_dict
-    rope_interleave use_bidirectional_attention
+    new_decoder_architecture parallel_attn projectors_bias rope_interleave
+    use_bidirectional_attention
     """,
     "bs": """
     gating
@@ -89,12 +89,12 @@ USUAL_TYPES = {
     "i": """
     alignment_intermediate_size altup_active_idx altup_num_inputs attention_chunk_size
     attention_heads attention_window_size attn_layer_offset attn_layer_period audio_chunk_size
-    audio_merge_size block_multiple_of block_size boi_token_index chunk_size
-    chunk_size_feed_forward context_length conv1d_width conv_L_cache conv_kernel d_model
-    decoder_sparse_step decoder_start_token_id dff downsample_factor eoi_token_index expand
-    expansion_ratio expert_ffn_hidden_size expert_layer_offset expert_layer_period ffn_dim
-    ffn_hidden_size ffn_round_up_to_multiple_of first_k_dense_replace floor_scale
-    gated_norm_rank global_attn_every_n_layers hc_mult hc_sinkhorn_iters head_dim hidden_size
+    audio_merge_size block_multiple_of block_size boi_token_index chunk_size context_length
+    conv1d_width conv_L_cache conv_kernel d_model decoder_sparse_step decoder_start_token_id
+    dff downsample_factor eoi_token_index expand expansion_ratio expert_ffn_hidden_size
+    expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
+    ffn_round_up_to_multiple_of first_k_dense_replace floor_scale gated_norm_rank
+    global_attn_every_n_layers hc_mult hc_sinkhorn_iters head_dim hidden_size
     hidden_size_per_layer_input image_end_token_id image_seq_length image_start_token_id
     image_token_id image_token_index index_block_size index_head_dim index_local_blocks
     index_n_heads index_topk index_topk_blocks interleave_moe_layer_step
@@ -143,14 +143,14 @@ USUAL_TYPES = {
     mamba_dt_rank time_step_rank
     """,
     "ln": """
-    architectures attention_types attn_layer_indices block_types full_attn_idxs
-    image_grid_pinpoints indexer_types layer_rope_theta layer_types layers_block_type
-    mlp_layer_types mlp_multipliers mlp_only_layers moe_layers mtp_layer_types
-    mtp_layers_block_type mtp_mlp_layer_types no_rope_layers num_attention_heads_per_layer
-    ssm_multipliers swiglu_limits swiglu_limits_shared time_step_limit
+    attention_types attn_layer_indices block_types full_attn_idxs image_grid_pinpoints
+    indexer_types layer_rope_theta layer_types layers_block_type mlp_layer_types
+    mlp_multipliers mlp_only_layers moe_layers mtp_layer_types mtp_layers_block_type
+    mtp_mlp_layer_types no_rope_layers num_attention_heads_per_layer ssm_multipliers
+    swiglu_limits swiglu_limits_shared time_step_limit
     """,
     "ns": """
-    activation pooling position_embedding_type problem_type summary_activation
+    activation pooling position_embedding_type summary_activation
     """,
     "s": """
     activation_function afn autocast_kernel_dtype chunkwise_kernel expert_selection_fn
@@ -165,1513 +165,1448 @@ USUAL_TYPES = {
 
 FIELDS = {
     "afmoe": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id global_attn_every_n_layers head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    max_position_embeddings moe_intermediate_size mup_enabled num_attention_heads
+    attention_bias attention_dropout=fin bos_token_id eos_token_id global_attn_every_n_layers
+    head_dim hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    layer_types max_position_embeddings moe_intermediate_size mup_enabled num_attention_heads
     num_dense_layers num_experts=in num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads num_shared_experts=in output_hidden_states output_router_logits
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
-    route_scale sliding_window=i tie_word_embeddings use_cache vocab_size
+    num_key_value_heads num_shared_experts=in output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta route_scale sliding_window=i tie_word_embeddings
+    use_cache vocab_size
     """,
     "apertus": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "arcee": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    tie_word_embeddings use_cache vocab_size
-    """,
-    "aria_text": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    moe_num_experts moe_num_shared_experts moe_topk num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id pretraining_tp problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
-    vocab_size
-    """,
-    "axk1": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder kv_lora_rank label2id max_position_embeddings mlp_layer_types
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id pretraining_tp
-    problem_type q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
-    rope_interleave rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
-    topk_group use_cache v_head_dim vocab_size
-    """,
-    "axk2": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id gated_norm_rank head_dim hidden_act hidden_size id2label index_head_dim
-    index_n_heads index_topk initializer_range intermediate_size is_encoder_decoder
-    kv_lora_rank label2id layer_types max_position_embeddings mlp_layer_types
-    moe_intermediate_size n_group=in n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps rope_parameters
-    rope_scaling routed_scaling_factor tie_word_embeddings topk_group=in use_cache v_head_dim
-    vocab_size
-    """,
-    "aya_vision": """
-    adapter_layer_norm_eps architectures chunk_size_feed_forward downsample_factor id2label
-    image_token_id image_token_index is_encoder_decoder label2id output_hidden_states
-    problem_type return_dict text_config tie_word_embeddings vision_config
-    vision_feature_layer vision_feature_select_strategy
-    """,
-    "bailing_hybrid": """
-    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder kda_lower_bound kda_safe_gate
-    kv_lora_rank label2id layer_group_size layer_types max_position_embeddings mlp_layer_types
-    moe_intermediate_size mtp_loss_scaling_factor n_group n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
-    num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
-    pretraining_tp problem_type qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
-    rope_parameters rope_scaling rope_theta=fi routed_scaling_factor short_conv_kernel_size
-    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
-    """,
-    "bamba": """
-    architectures attention_bias attention_dropout=fin attn_layer_indices bos_token_id
-    chunk_size_feed_forward eos_token_id hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id mamba_chunk_size mamba_conv_bias
-    mamba_d_conv=in mamba_d_head mamba_d_state=in mamba_expand mamba_n_groups mamba_n_heads
-    mamba_proj_bias max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
-    num_key_value_heads num_logits_to_keep output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings time_step_limit
-    use_cache vocab_size z_loss_coefficient
-    """,
-    "beam": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id final_logit_softcapping=fin head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    max_position_embeddings mlp_layer_types moe_intermediate_size n_group=in norm_topk_prob
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling routed_scaling_factor=fi
-    sliding_window tie_word_embeddings topk_group=in use_cache vocab_size
-    """,
-    "biogpt": """
-    activation_dropout architectures attention_probs_dropout_prob bos_token_id
-    chunk_size_feed_forward eos_token_id hidden_act hidden_dropout_prob hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_norm_eps layerdrop
-    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type return_dict scale_embedding tie_word_embeddings use_cache
-    vocab_size
-    """,
-    "bitnet": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
     rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
+    "aria_text": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    mlp_bias moe_num_experts moe_num_shared_experts moe_topk num_attention_heads
+    num_hidden_layers num_key_value_heads pad_token_id pretraining_tp rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
+    "axk1": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size kv_lora_rank label2id max_position_embeddings
+    mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id pretraining_tp
+    q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
+    rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings topk_group
+    use_cache v_head_dim vocab_size
+    """,
+    "axk2": """
+    attention_bias attention_dropout bos_token_id eos_token_id gated_norm_rank head_dim
+    hidden_act hidden_size id2label index_head_dim index_n_heads index_topk initializer_range
+    intermediate_size kv_lora_rank label2id layer_types max_position_embeddings
+    mlp_layer_types moe_intermediate_size n_group=in n_routed_experts n_shared_experts
+    norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id q_lora_rank=i
+    qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling
+    routed_scaling_factor tie_word_embeddings topk_group=in use_cache v_head_dim vocab_size
+    """,
+    "aya_vision": """
+    adapter_layer_norm_eps downsample_factor id2label image_token_id image_token_index
+    label2id text_config tie_word_embeddings vision_config vision_feature_layer
+    vision_feature_select_strategy
+    """,
+    "bailing_hybrid": """
+    attention_bias attention_dropout=f bos_token_id eos_token_id first_k_dense_replace
+    head_dim hidden_act hidden_size id2label initializer_range intermediate_size
+    kda_lower_bound kda_safe_gate kv_lora_rank label2id layer_group_size layer_types
+    max_position_embeddings mlp_layer_types moe_intermediate_size mtp_loss_scaling_factor
+    n_group n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
+    num_hidden_layers num_key_value_heads num_local_experts num_mtp_layers
+    output_router_logits pad_token_id pretraining_tp qk_nope_head_dim qk_rope_head_dim
+    rms_norm_eps rope_parameters rope_scaling rope_theta=fi routed_scaling_factor
+    short_conv_kernel_size tie_word_embeddings topk_group use_cache v_head_dim vocab_size
+    """,
+    "bamba": """
+    attention_bias attention_dropout=fin attn_layer_indices bos_token_id eos_token_id
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    mamba_chunk_size mamba_conv_bias mamba_d_conv=in mamba_d_head mamba_d_state=in
+    mamba_expand mamba_n_groups mamba_n_heads mamba_proj_bias max_position_embeddings mlp_bias
+    num_attention_heads num_hidden_layers num_key_value_heads num_logits_to_keep pad_token_id
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings time_step_limit use_cache
+    vocab_size z_loss_coefficient
+    """,
+    "beam": """
+    attention_bias attention_dropout bos_token_id eos_token_id final_logit_softcapping=fin
+    head_dim hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    layer_types max_position_embeddings mlp_layer_types moe_intermediate_size n_group=in
+    norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling routed_scaling_factor=fi sliding_window tie_word_embeddings topk_group=in
+    use_cache vocab_size
+    """,
+    "biogpt": """
+    activation_dropout attention_probs_dropout_prob bos_token_id eos_token_id hidden_act
+    hidden_dropout_prob hidden_size id2label initializer_range intermediate_size label2id
+    layer_norm_eps layerdrop max_position_embeddings num_attention_heads num_hidden_layers
+    pad_token_id scale_embedding tie_word_embeddings use_cache vocab_size
+    """,
+    "bitnet": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
     "bloom": """
-    apply_residual_connection_post_layernorm architectures attention_dropout bos_token_id
-    chunk_size_feed_forward eos_token_id hidden_dropout hidden_size id2label initializer_range
-    is_encoder_decoder label2id layer_norm_epsilon n_head n_layer num_attention_heads
-    num_hidden_layers output_hidden_states pad_token_id pretraining_tp=i problem_type
-    return_dict slow_but_exact tie_word_embeddings use_cache vocab_size
+    apply_residual_connection_post_layernorm attention_dropout bos_token_id eos_token_id
+    hidden_dropout hidden_size id2label initializer_range label2id layer_norm_epsilon n_head
+    n_layer num_attention_heads num_hidden_layers pad_token_id pretraining_tp=i slow_but_exact
+    tie_word_embeddings use_cache vocab_size
     """,
     "codegen": """
-    activation_function architectures attn_pdrop bos_token_id chunk_size_feed_forward
-    embd_pdrop eos_token_id hidden_size id2label initializer_range is_encoder_decoder label2id
-    layer_norm_epsilon max_position_embeddings n_ctx n_embd n_head n_inner n_layer n_positions
-    num_attention_heads num_hidden_layers output_hidden_states problem_type resid_pdrop
-    return_dict rotary_dim tie_word_embeddings use_cache vocab_size
+    activation_function attn_pdrop bos_token_id embd_pdrop eos_token_id hidden_size id2label
+    initializer_range label2id layer_norm_epsilon max_position_embeddings n_ctx n_embd n_head
+    n_inner n_layer n_positions num_attention_heads num_hidden_layers resid_pdrop rotary_dim
+    tie_word_embeddings use_cache vocab_size
     """,
     "cohere": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_eps=fn logit_scale=fn max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache use_qk_norm=bn vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_norm_eps=fn logit_scale=fn
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rope_parameters rope_scaling tie_word_embeddings use_cache use_qk_norm=bn
+    vocab_size
     """,
     "cohere2": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_eps layer_types logit_scale max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling sliding_window
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_norm_eps layer_types logit_scale
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache
+    vocab_size
     """,
     "cohere2_moe": """
-    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
-    eos_token_id expert_selection_fn head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_norm_eps layer_types
-    logit_scale max_position_embeddings mlp_layer_types norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_shared_experts
-    output_hidden_states output_router_logits pad_token_id prefix_dense_intermediate_size
-    prefix_dense_sliding_window_pattern problem_type return_dict rms_norm_eps=fn rope_scaling
-    rope_theta=fi shared_expert_combination_strategy sliding_window sliding_window_pattern=i
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout=f bos_token_id eos_token_id expert_selection_fn head_dim
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    layer_norm_eps layer_types logit_scale max_position_embeddings mlp_layer_types
+    norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads num_shared_experts output_router_logits pad_token_id
+    prefix_dense_intermediate_size prefix_dense_sliding_window_pattern rms_norm_eps=fn
+    rope_scaling rope_theta=fi shared_expert_combination_strategy sliding_window
+    sliding_window_pattern=i tie_word_embeddings use_cache vocab_size
     """,
     "cohere2_vision": """
-    alignment_intermediate_size architectures chunk_size_feed_forward downsample_factor
-    id2label image_token_id is_encoder_decoder label2id output_hidden_states problem_type
-    return_dict text_config tie_word_embeddings vision_config
+    alignment_intermediate_size downsample_factor id2label image_token_id label2id text_config
+    tie_word_embeddings vision_config
     """,
     "cohere_compass": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "cohere_compass_text": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_eps layer_types logit_scale=fn
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_norm_eps layer_types logit_scale=fn
     max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id pooling problem_type return_dict rope_parameters
-    rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
+    pad_token_id pooling rope_parameters rope_scaling sliding_window tie_word_embeddings
+    use_cache vocab_size
     """,
     "ctrl": """
-    architectures bos_token_id chunk_size_feed_forward dff embd_pdrop eos_token_id hidden_size
-    id2label initializer_range is_encoder_decoder label2id layer_norm_epsilon
-    max_position_embeddings n_embd n_head n_layer n_positions num_attention_heads
-    num_hidden_layers output_hidden_states pad_token_id problem_type resid_pdrop return_dict
-    tie_word_embeddings use_cache vocab_size
+    bos_token_id dff embd_pdrop eos_token_id hidden_size id2label initializer_range label2id
+    layer_norm_epsilon max_position_embeddings n_embd n_head n_layer n_positions
+    num_attention_heads num_hidden_layers pad_token_id resid_pdrop tie_word_embeddings
+    use_cache vocab_size
     """,
     "cwm": """
-    architectures attention_dropout bos_token_id=i chunk_size_feed_forward eos_token_id
-    head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
-    pad_token_id pretraining_tp=i problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling sliding_window=i tie_word_embeddings use_cache vocab_size
+    attention_dropout bos_token_id=i eos_token_id head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings mlp_bias
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id pretraining_tp=i
+    rms_norm_eps rope_parameters rope_scaling sliding_window=i tie_word_embeddings use_cache
+    vocab_size
     """,
     "dbrx": """
-    architectures attn_config bos_token_id chunk_size_feed_forward d_model=in emb_pdrop=fn
-    eos_token_id ffn_config hidden_size=in id2label initializer_range is_encoder_decoder
-    label2id max_position_embeddings=in max_seq_len=in n_heads=in n_layers=in
-    num_attention_heads=in num_hidden_layers=in output_hidden_states output_router_logits=bn
-    pad_token_id problem_type resid_pdrop=fn return_dict rope_parameters rope_scaling
-    tie_word_embeddings use_cache vocab_size
+    attn_config bos_token_id d_model=in emb_pdrop=fn eos_token_id ffn_config hidden_size=in
+    id2label initializer_range label2id max_position_embeddings=in max_seq_len=in n_heads=in
+    n_layers=in num_attention_heads=in num_hidden_layers=in output_router_logits=bn
+    pad_token_id resid_pdrop=fn rope_parameters rope_scaling tie_word_embeddings use_cache
+    vocab_size
     """,
     "deepseek_v2": """
-    architectures attention_bias attention_dropout=fn bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace head_dim=in hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder kv_lora_rank label2id
-    max_position_embeddings mlp_bias moe_intermediate_size n_group=in n_routed_experts
-    n_shared_experts norm_topk_prob=bn num_attention_heads num_experts num_experts_per_tok=in
-    num_hidden_layers num_key_value_heads output_hidden_states output_router_logits
-    pad_token_id pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta routed_scaling_factor
-    tie_word_embeddings topk_group=in topk_method use_cache v_head_dim vocab_size
+    attention_bias attention_dropout=fn bos_token_id eos_token_id first_k_dense_replace
+    head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
+    kv_lora_rank label2id max_position_embeddings mlp_bias moe_intermediate_size n_group=in
+    n_routed_experts n_shared_experts norm_topk_prob=bn num_attention_heads num_experts
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads output_router_logits
+    pad_token_id pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps
+    rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
+    topk_group=in topk_method use_cache v_head_dim vocab_size
     """,
     "deepseek_v3": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
-    num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
-    pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
-    rms_norm_eps rope_interleave rope_parameters rope_scaling rope_theta routed_scaling_factor
-    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace
+    hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
+    max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads num_local_experts num_mtp_layers output_router_logits pad_token_id
+    pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
+    rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
+    topk_group use_cache v_head_dim vocab_size
     """,
     "deepseek_v32": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace head_dim hidden_act hidden_size id2label index_head_dim
-    index_n_heads index_topk initializer_range intermediate_size is_encoder_decoder
-    kv_lora_rank label2id layer_types max_position_embeddings mlp_bias mlp_layer_types
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps rope_parameters
-    rope_scaling rope_theta routed_scaling_factor tie_word_embeddings topk_group use_cache
-    v_head_dim vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id first_k_dense_replace head_dim
+    hidden_act hidden_size id2label index_head_dim index_n_heads index_topk initializer_range
+    intermediate_size kv_lora_rank label2id layer_types max_position_embeddings mlp_bias
+    mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id q_lora_rank=i
+    qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling rope_theta
+    routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim vocab_size
     """,
     "deepseek_v4": """
-    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
-    compress_rates compress_rope_theta eos_token_id hc_eps hc_mult hc_sinkhorn_iters head_dim
-    hidden_act hidden_size id2label index_head_dim index_n_heads index_topk initializer_range
-    intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias
-    mlp_layer_types moe_intermediate_size n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hash_layers num_hidden_layers
-    num_key_value_heads=i num_local_experts num_nextn_predict_layers o_groups o_lora_rank
-    output_hidden_states output_router_logits pad_token_id partial_rotary_factor=fn
-    problem_type q_lora_rank=i qk_rope_head_dim=bdfiln return_dict rms_norm_eps
+    attention_bias attention_dropout=f bos_token_id compress_rates compress_rope_theta
+    eos_token_id hc_eps hc_mult hc_sinkhorn_iters head_dim hidden_act hidden_size id2label
+    index_head_dim index_n_heads index_topk initializer_range intermediate_size label2id
+    layer_types max_position_embeddings mlp_bias mlp_layer_types moe_intermediate_size
+    n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
+    num_hash_layers num_hidden_layers num_key_value_heads=i num_local_experts
+    num_nextn_predict_layers o_groups o_lora_rank output_router_logits pad_token_id
+    partial_rotary_factor=fn q_lora_rank=i qk_rope_head_dim=bdfiln rms_norm_eps
     rope_parameters rope_scaling rope_theta=fi routed_scaling_factor router_aux_loss_coef
     router_jitter_noise scoring_func sliding_window=i swiglu_limit tie_word_embeddings
     use_cache vocab_size
     """,
     "deepseek_vl": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    vision_config
+    id2label image_token_id label2id text_config tie_word_embeddings vision_config
     """,
     "diffllama": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id lambda_std_dev max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id lambda_std_dev
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
+    vocab_size
     """,
     "dots1": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings
-    max_window_layers=in moe_intermediate_size n_group=in n_routed_experts=in
-    n_shared_experts=in norm_topk_prob=bn num_attention_heads num_experts_per_tok=in
-    num_hidden_layers num_key_value_heads num_local_experts=in output_hidden_states
-    output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling routed_scaling_factor sliding_window tie_word_embeddings topk_group=in
-    use_cache vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace=in
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id layer_types
+    max_position_embeddings max_window_layers=in moe_intermediate_size n_group=in
+    n_routed_experts=in n_shared_experts=in norm_topk_prob=bn num_attention_heads
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts=in
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
+    routed_scaling_factor sliding_window tie_word_embeddings topk_group=in use_cache
+    vocab_size
     """,
     "emu3": """
-    architectures chunk_size_feed_forward id2label is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    vocabulary_map vq_config
+    id2label label2id text_config tie_word_embeddings vocabulary_map vq_config
     """,
     "emu3_text_model": """
-    architectures attention_dropout bos_token_id=i chunk_size_feed_forward eos_token_id
-    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id=i problem_type return_dict rms_norm_eps rope_parameters
+    attention_dropout bos_token_id=i eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads pad_token_id=i rms_norm_eps rope_parameters
     rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "ernie4_5": """
-    architectures bos_token_id chunk_size_feed_forward eos_token_id head_dim=in hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling tie_word_embeddings use_bias=bn use_cache=bn vocab_size
+    bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    tie_word_embeddings use_bias=bn use_cache=bn vocab_size
     """,
     "ernie4_5_moe": """
-    architectures bos_token_id chunk_size_feed_forward eos_token_id hidden_act hidden_size
-    id2label initializer_range intermediate_size is_encoder_decoder label2id
-    max_position_embeddings moe_intermediate_size moe_k moe_layer_end_index moe_layer_interval
-    moe_layer_start_index moe_norm_min moe_num_experts=in moe_num_shared_experts=in
-    num_attention_heads num_experts=in num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads output_hidden_states output_router_logits=bn pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
+    bos_token_id eos_token_id hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id max_position_embeddings moe_intermediate_size moe_k
+    moe_layer_end_index moe_layer_interval moe_layer_start_index moe_norm_min
+    moe_num_experts=in moe_num_shared_experts=in num_attention_heads num_experts=in
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads output_router_logits=bn
+    pad_token_id rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
     tie_word_embeddings use_bias=bn use_cache vocab_size
     """,
     "exaone4": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling sliding_window sliding_window_pattern
-    tie_word_embeddings use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    rope_parameters rope_scaling sliding_window sliding_window_pattern tie_word_embeddings
+    use_cache vocab_size
     """,
     "exaone_moe": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    first_k_dense_replace hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings mlp_layer_types
-    moe_intermediate_size n_group norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_shared_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling routed_scaling_factor sliding_window=i
-    sliding_window_pattern tie_word_embeddings topk_group use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id first_k_dense_replace hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    mlp_layer_types moe_intermediate_size n_group norm_topk_prob num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i num_shared_experts
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
+    routed_scaling_factor sliding_window=i sliding_window_pattern tie_word_embeddings
+    topk_group use_cache vocab_size
     """,
     "falcon": """
-    activation alibi architectures attention_dropout=fin bias=bn bos_token_id
-    chunk_size_feed_forward eos_token_id ffn_hidden_size=in hidden_dropout=fin hidden_size
-    id2label initializer_range is_encoder_decoder label2id layer_norm_epsilon=fn
-    max_position_embeddings multi_query=bn new_decoder_architecture num_attention_heads
-    num_hidden_layers num_kv_heads num_ln_in_parallel_attn output_hidden_states pad_token_id
-    parallel_attn problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache vocab_size
+    activation alibi attention_dropout=fin bias=bn bos_token_id eos_token_id
+    ffn_hidden_size=in hidden_dropout=fin hidden_size id2label initializer_range label2id
+    layer_norm_epsilon=fn max_position_embeddings multi_query=bn new_decoder_architecture
+    num_attention_heads num_hidden_layers num_kv_heads num_ln_in_parallel_attn pad_token_id
+    parallel_attn rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "falcon_h1": """
-    architectures attention_bias attention_dropout=fin attention_in_multiplier
-    attention_out_multiplier bos_token_id chunk_size_feed_forward embedding_multiplier=fn
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder key_multiplier label2id lm_head_multiplier mamba_chunk_size
-    mamba_conv_bias mamba_d_conv=in mamba_d_head mamba_d_ssm mamba_d_state=in mamba_expand
-    mamba_n_groups mamba_n_heads mamba_norm_before_gate mamba_proj_bias mamba_rms_norm
-    max_position_embeddings mlp_bias mlp_multipliers num_attention_heads num_hidden_layers
-    num_key_value_heads num_logits_to_keep output_hidden_states pad_token_id problem_type
-    projectors_bias return_dict rms_norm_eps rope_parameters rope_scaling ssm_in_multiplier
-    ssm_multipliers ssm_out_multiplier tie_word_embeddings time_step_limit use_cache=bn
-    vocab_size
+    attention_bias attention_dropout=fin attention_in_multiplier attention_out_multiplier
+    bos_token_id embedding_multiplier=fn eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size key_multiplier label2id lm_head_multiplier
+    mamba_chunk_size mamba_conv_bias mamba_d_conv=in mamba_d_head mamba_d_ssm mamba_d_state=in
+    mamba_expand mamba_n_groups mamba_n_heads mamba_norm_before_gate mamba_proj_bias
+    mamba_rms_norm max_position_embeddings mlp_bias mlp_multipliers num_attention_heads
+    num_hidden_layers num_key_value_heads num_logits_to_keep pad_token_id projectors_bias
+    rms_norm_eps rope_parameters rope_scaling ssm_in_multiplier ssm_multipliers
+    ssm_out_multiplier tie_word_embeddings time_step_limit use_cache=bn vocab_size
     """,
     "falcon_mamba": """
-    architectures bos_token_id chunk_size_feed_forward conv_kernel eos_token_id expand
-    hidden_act hidden_size id2label initializer_range is_encoder_decoder label2id
-    layer_norm_epsilon mixer_rms_eps num_hidden_layers output_hidden_states pad_token_id
-    problem_type rescale_prenorm_residual residual_in_fp32 return_dict state_size
-    tie_word_embeddings time_step_floor time_step_init_scheme time_step_max time_step_min
-    time_step_rank time_step_scale use_associative_scan use_bias use_cache use_conv_bias
-    use_mambapy vocab_size
+    bos_token_id conv_kernel eos_token_id expand hidden_act hidden_size id2label
+    initializer_range label2id layer_norm_epsilon mixer_rms_eps num_hidden_layers pad_token_id
+    rescale_prenorm_residual residual_in_fp32 state_size tie_word_embeddings time_step_floor
+    time_step_init_scheme time_step_max time_step_min time_step_rank time_step_scale
+    use_associative_scan use_bias use_cache use_conv_bias use_mambapy vocab_size
     """,
     "flex_olmo": """
-    architectures attention_bias attention_dropout=fn bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout=fn bos_token_id eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling router_aux_loss_coef tie_word_embeddings use_cache vocab_size
     """,
     "flint": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    decoder_sparse_step eos_token_id head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_types
+    attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id head_dim
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id layer_types
     max_position_embeddings mlp_only_layers moe_intermediate_size norm_topk_prob
     num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
-    shared_expert_intermediate_size sliding_window=i tie_word_embeddings use_cache vocab_size
+    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling router_aux_loss_coef shared_expert_intermediate_size sliding_window=i
+    tie_word_embeddings use_cache vocab_size
     """,
     "fuyu": """
-    architectures chunk_size_feed_forward id2label image_size image_token_id=in
-    initializer_range is_encoder_decoder label2id num_channels output_hidden_states patch_size
-    problem_type return_dict text_config tie_word_embeddings
+    id2label image_size image_token_id=in initializer_range label2id num_channels patch_size
+    text_config tie_word_embeddings
     """,
     "gemma": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings
-    use_bidirectional_attention use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta tie_word_embeddings use_bidirectional_attention
+    use_cache vocab_size
     """,
     "gemma2": """
-    architectures attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id
-    chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type query_pre_attn_scalar
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window=i
-    tie_word_embeddings use_bidirectional_attention use_cache vocab_size
-    """,
-    "gemma3": """
-    architectures boi_token_id boi_token_index=in chunk_size_feed_forward eoi_token_id
-    eoi_token_index=in id2label image_token_id=in image_token_index=in initializer_range=fn
-    is_encoder_decoder label2id mm_tokens_per_image output_hidden_states problem_type
-    return_dict text_config tie_word_embeddings=bn vision_config
-    """,
-    "gemma3_text": """
-    architectures attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id
-    chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type query_pre_attn_scalar
-    return_dict rms_norm_eps rope_local_base_freq rope_parameters rope_scaling rope_theta
-    sliding_window=i sliding_window_pattern=bdfil tie_word_embeddings
+    attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id eos_token_id
+    final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
+    intermediate_size label2id layer_types max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads=i pad_token_id query_pre_attn_scalar rms_norm_eps
+    rope_parameters rope_scaling rope_theta sliding_window=i tie_word_embeddings
     use_bidirectional_attention use_cache vocab_size
     """,
+    "gemma3": """
+    boi_token_id boi_token_index=in eoi_token_id eoi_token_index=in id2label image_token_id=in
+    image_token_index=in initializer_range=fn label2id mm_tokens_per_image text_config
+    tie_word_embeddings=bn vision_config
+    """,
+    "gemma3_text": """
+    attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id eos_token_id
+    final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
+    intermediate_size label2id layer_types max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads=i pad_token_id query_pre_attn_scalar rms_norm_eps
+    rope_local_base_freq rope_parameters rope_scaling rope_theta sliding_window=i
+    sliding_window_pattern=bdfil tie_word_embeddings use_bidirectional_attention use_cache
+    vocab_size
+    """,
     "gemma3n": """
-    architectures audio_config audio_soft_tokens_per_image audio_token_id boa_token_id
-    boi_token_id chunk_size_feed_forward eoa_token_id eoi_token_id id2label image_token_id=in
-    initializer_range=fn is_encoder_decoder label2id output_hidden_states problem_type
-    return_dict text_config tie_word_embeddings=bn use_cache vision_config
-    vision_soft_tokens_per_image
+    audio_config audio_soft_tokens_per_image audio_token_id boa_token_id boi_token_id
+    eoa_token_id eoi_token_id id2label image_token_id=in initializer_range=fn label2id
+    text_config tie_word_embeddings=bn use_cache vision_config vision_soft_tokens_per_image
     """,
     "gemma3n_text": """
     activation_sparsity_pattern altup_active_idx altup_coef_clip altup_correct_scale
-    altup_num_inputs architectures attention_bias attention_dropout=fin bos_token_id
-    chunk_size_feed_forward eos_token_id final_logit_softcapping=f head_dim hidden_activation
-    hidden_size hidden_size_per_layer_input id2label initializer_range intermediate_size=il
-    is_encoder_decoder label2id laurel_rank layer_types max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i num_kv_shared_layers
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps
-    rope_local_base_freq rope_parameters rope_scaling rope_theta sliding_window=i
-    tie_word_embeddings use_cache vocab_size vocab_size_per_layer_input
+    altup_num_inputs attention_bias attention_dropout=fin bos_token_id eos_token_id
+    final_logit_softcapping=f head_dim hidden_activation hidden_size
+    hidden_size_per_layer_input id2label initializer_range intermediate_size=il label2id
+    laurel_rank layer_types max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads=i num_kv_shared_layers pad_token_id rms_norm_eps rope_local_base_freq
+    rope_parameters rope_scaling rope_theta sliding_window=i tie_word_embeddings use_cache
+    vocab_size vocab_size_per_layer_input
     """,
     "gemma4": """
-    architectures audio_config audio_token_id boa_token_id boi_token_id
-    chunk_size_feed_forward eoa_token_index eoi_token_id id2label image_token_id=in
-    initializer_range=fn is_encoder_decoder label2id output_hidden_states problem_type
-    return_dict text_config tie_word_embeddings video_token_id=in vision_config
+    audio_config audio_token_id boa_token_id boi_token_id eoa_token_index eoi_token_id
+    id2label image_token_id=in initializer_range=fn label2id text_config tie_word_embeddings
+    video_token_id=in vision_config
     """,
     "gemma4_text": """
-    architectures attention_bias attention_dropout=fin attention_k_eq_v bos_token_id
-    chunk_size_feed_forward enable_moe_block eos_token_id final_logit_softcapping
-    global_head_dim head_dim hidden_activation hidden_size hidden_size_per_layer_input
-    id2label initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    max_position_embeddings moe_intermediate_size=in num_attention_heads num_experts=in
-    num_global_key_value_heads num_hidden_layers num_key_value_heads=i num_kv_shared_layers
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling sliding_window=i tie_word_embeddings top_k_experts
-    use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
-    vocab_size_per_layer_input
+    attention_bias attention_dropout=fin attention_k_eq_v bos_token_id enable_moe_block
+    eos_token_id final_logit_softcapping global_head_dim head_dim hidden_activation
+    hidden_size hidden_size_per_layer_input id2label initializer_range intermediate_size
+    label2id layer_types max_position_embeddings moe_intermediate_size=in num_attention_heads
+    num_experts=in num_global_key_value_heads num_hidden_layers num_key_value_heads=i
+    num_kv_shared_layers pad_token_id rms_norm_eps rope_parameters rope_scaling
+    sliding_window=i tie_word_embeddings top_k_experts use_bidirectional_attention=ns
+    use_cache use_double_wide_mlp vocab_size vocab_size_per_layer_input
     """,
     "gemma4_unified": """
-    architectures audio_config audio_token_id boa_token_id boi_token_id
-    chunk_size_feed_forward eoa_token_index eoi_token_id id2label image_token_id=in
-    initializer_range=fn is_encoder_decoder label2id output_hidden_states problem_type
-    return_dict text_config tie_word_embeddings video_token_id=in vision_config
+    audio_config audio_token_id boa_token_id boi_token_id eoa_token_index eoi_token_id
+    id2label image_token_id=in initializer_range=fn label2id text_config tie_word_embeddings
+    video_token_id=in vision_config
     """,
     "gemma4_unified_text": """
-    architectures attention_bias attention_dropout=fin attention_k_eq_v bos_token_id
-    chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i num_kv_shared_layers output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling sliding_window=i tie_word_embeddings
+    attention_bias attention_dropout=fin attention_k_eq_v bos_token_id eos_token_id
+    final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
+    intermediate_size label2id layer_types max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads=i num_kv_shared_layers pad_token_id rms_norm_eps
+    rope_parameters rope_scaling sliding_window=i tie_word_embeddings
     use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
     """,
     "glm": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
-    vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "glm4": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "glm46v": """
-    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
-    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
-    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
-    vision_config
+    id2label image_end_token_id image_start_token_id image_token_id label2id text_config
+    tie_word_embeddings video_end_token_id video_start_token_id video_token_id vision_config
     """,
     "glm4_moe": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace head_dim=bdil hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
-    partial_rotary_factor problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    rope_theta routed_scaling_factor tie_word_embeddings topk_group use_cache use_qk_norm
-    vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id first_k_dense_replace
+    head_dim=bdil hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts num_mtp_layers output_router_logits pad_token_id
+    partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
+    routed_scaling_factor tie_word_embeddings topk_group use_cache use_qk_norm vocab_size
     """,
     "glm4_moe_lite": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder kv_lora_rank label2id max_position_embeddings mlp_layer_types
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id pretraining_tp=i
-    problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
-    rope_interleave=b rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
-    topk_group use_cache v_head_dim vocab_size
-    """,
-    "glm4v": """
-    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
-    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
-    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
-    vision_config
-    """,
-    "glm4v_moe": """
-    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
-    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
-    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
-    vision_config
-    """,
-    "glm4v_moe_text": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling routed_scaling_factor
-    router_aux_loss_coef tie_word_embeddings topk_group use_cache vocab_size
-    """,
-    "glm4v_text": """
-    architectures attention_dropout chunk_size_feed_forward hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling use_cache
-    vocab_size
-    """,
-    "glm_moe_dsa": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace head_dim hidden_act hidden_size id2label index_head_dim
-    index_n_heads index_topk indexer_types initializer_range intermediate_size
-    is_encoder_decoder kv_lora_rank label2id layer_types max_position_embeddings mlp_bias
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size kv_lora_rank label2id max_position_embeddings
     mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
-    pad_token_id problem_type q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict
-    rms_norm_eps rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
-    topk_group use_cache v_head_dim vocab_size
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id pretraining_tp=i
+    q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave=b
+    rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings topk_group
+    use_cache v_head_dim vocab_size
+    """,
+    "glm4v": """
+    id2label image_end_token_id image_start_token_id image_token_id label2id text_config
+    tie_word_embeddings video_end_token_id video_start_token_id video_token_id vision_config
+    """,
+    "glm4v_moe": """
+    id2label image_end_token_id image_start_token_id image_token_id label2id text_config
+    tie_word_embeddings video_end_token_id video_start_token_id video_token_id vision_config
+    """,
+    "glm4v_moe_text": """
+    attention_bias attention_dropout bos_token_id eos_token_id first_k_dense_replace
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling routed_scaling_factor router_aux_loss_coef
+    tie_word_embeddings topk_group use_cache vocab_size
+    """,
+    "glm4v_text": """
+    attention_dropout hidden_act hidden_size id2label initializer_range intermediate_size
+    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache vocab_size
+    """,
+    "glm_moe_dsa": """
+    attention_bias attention_dropout bos_token_id eos_token_id first_k_dense_replace head_dim
+    hidden_act hidden_size id2label index_head_dim index_n_heads index_topk indexer_types
+    initializer_range intermediate_size kv_lora_rank label2id layer_types
+    max_position_embeddings mlp_bias mlp_layer_types moe_intermediate_size n_group
+    n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
+    num_hidden_layers num_key_value_heads=i num_local_experts output_router_logits
+    pad_token_id q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters
+    rope_scaling routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
+    vocab_size
     """,
     "glm_ocr": """
-    architectures chunk_size_feed_forward id2label image_end_token_id image_start_token_id
-    image_token_id is_encoder_decoder label2id output_hidden_states problem_type return_dict
-    text_config tie_word_embeddings video_end_token_id video_start_token_id video_token_id
-    vision_config
+    id2label image_end_token_id image_start_token_id image_token_id label2id text_config
+    tie_word_embeddings video_end_token_id video_start_token_id video_token_id vision_config
     """,
     "glm_ocr_text": """
-    architectures attention_dropout chunk_size_feed_forward hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling use_cache
+    attention_dropout hidden_act hidden_size id2label initializer_range intermediate_size
+    label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache
     vocab_size
     """,
     "gpt-sw3": """
-    activation_function add_cross_attention architectures attn_pdrop bos_token_id
-    chunk_size_feed_forward embd_pdrop eos_token_id hidden_size id2label initializer_range
-    is_encoder_decoder label2id layer_norm_epsilon max_position_embeddings n_embd n_head
-    n_inner n_layer n_positions num_attention_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type reorder_and_upcast_attn resid_pdrop return_dict
-    scale_attn_by_inverse_layer_idx scale_attn_weights summary_activation
-    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
-    tie_word_embeddings use_cache vocab_size
+    activation_function add_cross_attention attn_pdrop bos_token_id embd_pdrop eos_token_id
+    hidden_size id2label initializer_range label2id layer_norm_epsilon max_position_embeddings
+    n_embd n_head n_inner n_layer n_positions num_attention_heads num_hidden_layers
+    pad_token_id reorder_and_upcast_attn resid_pdrop scale_attn_by_inverse_layer_idx
+    scale_attn_weights summary_activation summary_first_dropout summary_proj_to_labels
+    summary_type summary_use_proj tie_word_embeddings use_cache vocab_size
     """,
     "gpt2": """
-    activation_function add_cross_attention architectures attn_pdrop bos_token_id
-    chunk_size_feed_forward embd_pdrop eos_token_id hidden_size id2label initializer_range
-    is_encoder_decoder label2id layer_norm_epsilon max_position_embeddings n_embd n_head
-    n_inner n_layer n_positions num_attention_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type reorder_and_upcast_attn resid_pdrop return_dict
-    scale_attn_by_inverse_layer_idx scale_attn_weights summary_activation
-    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
-    tie_word_embeddings use_cache vocab_size
+    activation_function add_cross_attention attn_pdrop bos_token_id embd_pdrop eos_token_id
+    hidden_size id2label initializer_range label2id layer_norm_epsilon max_position_embeddings
+    n_embd n_head n_inner n_layer n_positions num_attention_heads num_hidden_layers
+    pad_token_id reorder_and_upcast_attn resid_pdrop scale_attn_by_inverse_layer_idx
+    scale_attn_weights summary_activation summary_first_dropout summary_proj_to_labels
+    summary_type summary_use_proj tie_word_embeddings use_cache vocab_size
     """,
     "gpt_bigcode": """
-    activation_function add_cross_attention architectures attention_softmax_in_fp32 attn_pdrop
-    bos_token_id chunk_size_feed_forward embd_pdrop eos_token_id hidden_size id2label
-    initializer_range is_encoder_decoder label2id layer_norm_epsilon max_position_embeddings
-    multi_query n_embd n_head n_inner n_layer n_positions num_attention_heads
-    num_hidden_layers output_hidden_states pad_token_id problem_type resid_pdrop return_dict
+    activation_function add_cross_attention attention_softmax_in_fp32 attn_pdrop bos_token_id
+    embd_pdrop eos_token_id hidden_size id2label initializer_range label2id layer_norm_epsilon
+    max_position_embeddings multi_query n_embd n_head n_inner n_layer n_positions
+    num_attention_heads num_hidden_layers pad_token_id resid_pdrop
     scale_attention_softmax_in_fp32 scale_attn_weights tie_word_embeddings use_cache
     vocab_size
     """,
     "gpt_neo": """
-    activation_function architectures attention_dropout attention_types bos_token_id
-    chunk_size_feed_forward classifier_dropout embed_dropout eos_token_id hidden_size id2label
-    initializer_range intermediate_size=in is_encoder_decoder label2id layer_norm_epsilon
-    max_position_embeddings num_attention_heads num_heads num_hidden_layers num_layers
-    output_hidden_states pad_token_id problem_type resid_dropout return_dict
-    tie_word_embeddings use_cache vocab_size window_size
+    activation_function attention_dropout attention_types bos_token_id classifier_dropout
+    embed_dropout eos_token_id hidden_size id2label initializer_range intermediate_size=in
+    label2id layer_norm_epsilon max_position_embeddings num_attention_heads num_heads
+    num_hidden_layers num_layers pad_token_id resid_dropout tie_word_embeddings use_cache
+    vocab_size window_size
     """,
     "gpt_neox": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    classifier_dropout eos_token_id hidden_act hidden_dropout hidden_size id2label
-    initializer_range intermediate_size is_decoder is_encoder_decoder label2id layer_norm_eps
-    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache use_parallel_residual vocab_size
+    attention_bias attention_dropout bos_token_id classifier_dropout eos_token_id hidden_act
+    hidden_dropout hidden_size id2label initializer_range intermediate_size is_decoder
+    label2id layer_norm_eps max_position_embeddings num_attention_heads num_hidden_layers
+    pad_token_id rope_parameters rope_scaling tie_word_embeddings use_cache
+    use_parallel_residual vocab_size
     """,
     "gpt_neox_japanese": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_dropout hidden_size id2label initializer_range
-    intermediate_multiple_size is_decoder is_encoder_decoder label2id layer_norm_eps
-    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id hidden_act hidden_dropout hidden_size id2label
+    initializer_range intermediate_multiple_size is_decoder label2id layer_norm_eps
+    max_position_embeddings num_attention_heads num_hidden_layers pad_token_id rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "gpt_oss": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef sliding_window=i
-    swiglu_alpha swiglu_limit tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta router_aux_loss_coef sliding_window=i swiglu_alpha
+    swiglu_limit tie_word_embeddings use_cache vocab_size
     """,
     "gptj": """
-    activation_function architectures attn_pdrop bos_token_id chunk_size_feed_forward
-    embd_pdrop eos_token_id hidden_size id2label initializer_range is_encoder_decoder label2id
-    layer_norm_epsilon max_position_embeddings n_embd n_head n_inner n_layer n_positions
-    num_attention_heads num_hidden_layers output_hidden_states pad_token_id problem_type
-    resid_pdrop return_dict rotary_dim tie_word_embeddings use_cache vocab_size
+    activation_function attn_pdrop bos_token_id embd_pdrop eos_token_id hidden_size id2label
+    initializer_range label2id layer_norm_epsilon max_position_embeddings n_embd n_head
+    n_inner n_layer n_positions num_attention_heads num_hidden_layers pad_token_id resid_pdrop
+    rotary_dim tie_word_embeddings use_cache vocab_size
     """,
     "granite": """
-    architectures attention_bias attention_dropout attention_multiplier=fi bos_token_id
-    chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id logits_scaling
-    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id problem_type residual_multiplier return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache
-    vocab_size
+    attention_bias attention_dropout attention_multiplier=fi bos_token_id embedding_multiplier
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    logits_scaling max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
+    num_key_value_heads pad_token_id residual_multiplier rms_norm_eps rope_parameters
+    rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "granite_swa": """
-    architectures attention_bias attention_dropout attention_multiplier=fi bos_token_id
-    chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_rope_theta
-    layer_types logits_scaling max_position_embeddings mlp_bias num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    residual_multiplier return_dict rms_norm_eps rope_parameters rope_scaling sliding_window
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout attention_multiplier=fi bos_token_id embedding_multiplier
+    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    layer_rope_theta layer_types logits_scaling max_position_embeddings mlp_bias
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id residual_multiplier
+    rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache
+    vocab_size
     """,
     "granitemoe": """
-    architectures attention_bias attention_dropout=fin attention_multiplier bos_token_id
-    chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id logits_scaling
-    max_position_embeddings num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_hidden_states output_router_logits=bn
-    pad_token_id problem_type residual_multiplier return_dict rms_norm_eps rope_parameters
+    attention_bias attention_dropout=fin attention_multiplier bos_token_id
+    embedding_multiplier eos_token_id hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id logits_scaling max_position_embeddings num_attention_heads
+    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    output_router_logits=bn pad_token_id residual_multiplier rms_norm_eps rope_parameters
     rope_scaling rope_theta router_aux_loss_coef=fn tie_word_embeddings use_cache vocab_size
     """,
     "granitemoe_swa": """
-    architectures attention_bias attention_dropout=fin attention_multiplier bos_token_id
-    chunk_size_feed_forward embedding_multiplier=fin eos_token_id hidden_act hidden_size
-    id2label initializer_range intermediate_size is_encoder_decoder label2id layer_rope_theta
-    layer_types logits_scaling=fin max_position_embeddings num_attention_heads
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts=in
-    output_hidden_states output_router_logits=bn pad_token_id problem_type
-    residual_multiplier=fin return_dict rms_norm_eps rope_parameters rope_scaling
-    router_aux_loss_coef=fn shared_intermediate_size sliding_window tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout=fin attention_multiplier bos_token_id
+    embedding_multiplier=fin eos_token_id hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id layer_rope_theta layer_types logits_scaling=fin
+    max_position_embeddings num_attention_heads num_experts_per_tok=in num_hidden_layers
+    num_key_value_heads num_local_experts=in output_router_logits=bn pad_token_id
+    residual_multiplier=fin rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
+    shared_intermediate_size sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "granitemoehybrid": """
-    architectures attention_bias attention_dropout=fin attention_multiplier bos_token_id
-    chunk_size_feed_forward embedding_multiplier eos_token_id hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    layers_block_type logits_scaling mamba_chunk_size mamba_conv_bias mamba_d_conv
-    mamba_d_head=i mamba_d_state mamba_expand mamba_n_groups=i mamba_n_heads=i mamba_proj_bias
-    max_position_embeddings num_attention_heads num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads num_local_experts output_hidden_states output_router_logits=bn
-    pad_token_id position_embedding_type problem_type residual_multiplier return_dict
+    attention_bias attention_dropout=fin attention_multiplier bos_token_id
+    embedding_multiplier eos_token_id hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id layer_types layers_block_type logits_scaling mamba_chunk_size
+    mamba_conv_bias mamba_d_conv mamba_d_head=i mamba_d_state mamba_expand mamba_n_groups=i
+    mamba_n_heads=i mamba_proj_bias max_position_embeddings num_attention_heads
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts
+    output_router_logits=bn pad_token_id position_embedding_type residual_multiplier
     rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn shared_intermediate_size
     tie_word_embeddings time_step_limit use_cache vocab_size
     """,
     "granitemoeshared": """
-    architectures attention_bias attention_dropout=fin attention_multiplier bos_token_id
-    chunk_size_feed_forward embedding_multiplier=fin eos_token_id hidden_act hidden_size
-    id2label initializer_range intermediate_size is_encoder_decoder label2id
-    logits_scaling=fin max_position_embeddings num_attention_heads num_experts_per_tok=in
-    num_hidden_layers num_key_value_heads num_local_experts=in output_hidden_states
-    output_router_logits=bn pad_token_id problem_type residual_multiplier=fin return_dict
-    rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn shared_intermediate_size
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout=fin attention_multiplier bos_token_id
+    embedding_multiplier=fin eos_token_id hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id logits_scaling=fin max_position_embeddings num_attention_heads
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts=in
+    output_router_logits=bn pad_token_id residual_multiplier=fin rms_norm_eps rope_parameters
+    rope_scaling router_aux_loss_coef=fn shared_intermediate_size tie_word_embeddings
+    use_cache vocab_size
     """,
     "helium": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings mlp_bias num_attention_heads
-    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
-    vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings mlp_bias
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "hunyuan_v1_dense": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eod_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id pretraining_tp=i
-    problem_type return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eod_token_id eos_token_id head_dim=in
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id pretraining_tp=i rms_norm_eps rope_parameters rope_scaling
+    tie_word_embeddings use_cache vocab_size
     """,
     "hunyuan_v1_moe": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eod_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings moe_topk=il
-    num_attention_heads num_experts num_experts_per_tok=il num_hidden_layers
-    num_key_value_heads num_local_experts output_hidden_states output_router_logits
-    pad_token_id pretraining_tp=i problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling rope_theta sep_token_id tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eod_token_id eos_token_id head_dim=in
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings moe_topk=il num_attention_heads num_experts num_experts_per_tok=il
+    num_hidden_layers num_key_value_heads num_local_experts output_router_logits pad_token_id
+    pretraining_tp=i rms_norm_eps rope_parameters rope_scaling rope_theta sep_token_id
+    tie_word_embeddings use_cache vocab_size
     """,
     "hy_v3": """
-    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
-    enable_moe_fp32_combine eos_token_id head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    mlp_bias mlp_layer_types moe_intermediate_size num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts=in
-    num_shared_experts output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_scaling_factor
-    tie_word_embeddings use_cache vocab_size
-    """,
-    "hy_v4": """
-    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
-    eos_token_id hc_eps hc_magnitude hc_mult head_dim hidden_act hidden_size id2label
-    index_head_dim index_n_heads index_topk indexer_types initializer_range intermediate_size
-    is_encoder_decoder kv_lora_rank label2id layer_types learnable_sink_init
-    max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_routed_experts
-    n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
-    pad_token_id problem_type q_lora_rank=i qk_nope_head_dim qk_rope_head_dim return_dict
-    rms_norm_eps rope_parameters rope_scaling routed_scaling_factor swiglu_limit
-    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
-    """,
-    "hyperclovax": """
-    architectures attention_bias attention_dropout attention_multiplier=fn bos_token_id
-    chunk_size_feed_forward embedding_multiplier eos_token_id head_dim=in hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    logits_scaling max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type residual_multiplier
-    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
-    use_post_norm vocab_size
-    """,
-    "idefics3": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict scale_factor text_config tie_word_embeddings
-    use_cache vision_config
-    """,
-    "internlm3": """
-    architectures attention_bias attention_dropout bias bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type qkv_bias return_dict rms_norm_eps rope_parameters rope_scaling
-    tie_word_embeddings use_cache vocab_size
-    """,
-    "internvl": """
-    architectures chunk_size_feed_forward downsample_ratio id2label image_seq_length
-    image_token_id is_encoder_decoder label2id output_hidden_states problem_type
-    projector_hidden_act return_dict text_config tie_word_embeddings vision_config
-    vision_feature_layer vision_feature_select_strategy
-    """,
-    "iquestcoder": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    tie_word_embeddings use_cache vocab_size
-    """,
-    "jais2": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id layer_norm_eps max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache vocab_size
-    """,
-    "jamba": """
-    architectures attention_dropout attn_layer_offset attn_layer_period bos_token_id
-    chunk_size_feed_forward eos_token_id expert_layer_offset expert_layer_period hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    mamba_conv_bias=b mamba_d_conv mamba_d_state mamba_dt_rank mamba_expand=i
-    mamba_proj_bias=b max_position_embeddings num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps router_aux_loss_coef tie_word_embeddings use_associative_scan use_cache
-    use_mamba_kernels use_mambapy vocab_size
-    """,
-    "kimi_k2": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
-    num_local_experts num_mtp_layers output_hidden_states output_router_logits pad_token_id
-    pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
-    rms_norm_eps rope_interleave rope_parameters rope_scaling rope_theta routed_scaling_factor
-    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
-    """,
-    "kimi_k25": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type projection_hidden_size projection_layer_norm_eps
-    return_dict text_config tie_word_embeddings video_token_id vision_config
-    vision_end_token_id vision_start_token_id
-    """,
-    "kimi_linear": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace=bdfil hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder kv_lora_rank label2id layer_types linear_attn_config
-    linear_conv_kernel_dim linear_head_dim linear_num_heads max_position_embeddings
-    mlp_layer_types moe_intermediate_size n_group n_shared_experts norm_topk_prob
-    num_attention_heads num_expert_group num_experts=bdil num_experts_per_tok=in
-    num_experts_per_token num_hidden_layers num_key_value_heads num_local_experts
-    num_shared_experts=bdil output_hidden_states output_router_logits pad_token_id
-    pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict
-    rms_norm_eps routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
+    attention_bias attention_dropout=f bos_token_id enable_moe_fp32_combine eos_token_id
+    head_dim hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings mlp_bias mlp_layer_types moe_intermediate_size num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_local_experts=in num_shared_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling router_scaling_factor tie_word_embeddings use_cache
     vocab_size
     """,
+    "hy_v4": """
+    attention_bias attention_dropout=f bos_token_id eos_token_id hc_eps hc_magnitude hc_mult
+    head_dim hidden_act hidden_size id2label index_head_dim index_n_heads index_topk
+    indexer_types initializer_range intermediate_size kv_lora_rank label2id layer_types
+    learnable_sink_init max_position_embeddings mlp_layer_types moe_intermediate_size n_group
+    n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
+    num_hidden_layers num_key_value_heads=i num_local_experts output_router_logits
+    pad_token_id q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters
+    rope_scaling routed_scaling_factor swiglu_limit tie_word_embeddings topk_group use_cache
+    v_head_dim vocab_size
+    """,
+    "hyperclovax": """
+    attention_bias attention_dropout attention_multiplier=fn bos_token_id embedding_multiplier
+    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id logits_scaling max_position_embeddings mlp_bias
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id residual_multiplier
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache use_post_norm
+    vocab_size
+    """,
+    "idefics3": """
+    id2label image_token_id label2id scale_factor text_config tie_word_embeddings use_cache
+    vision_config
+    """,
+    "internlm3": """
+    attention_bias attention_dropout bias bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id qkv_bias
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
+    "internvl": """
+    downsample_ratio id2label image_seq_length image_token_id label2id projector_hidden_act
+    text_config tie_word_embeddings vision_config vision_feature_layer
+    vision_feature_select_strategy
+    """,
+    "iquestcoder": """
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
+    "jais2": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id layer_norm_eps
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
+    "jamba": """
+    attention_dropout attn_layer_offset attn_layer_period bos_token_id eos_token_id
+    expert_layer_offset expert_layer_period hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id mamba_conv_bias=b mamba_d_conv mamba_d_state mamba_dt_rank
+    mamba_expand=i mamba_proj_bias=b max_position_embeddings num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    output_router_logits pad_token_id rms_norm_eps router_aux_loss_coef tie_word_embeddings
+    use_associative_scan use_cache use_mamba_kernels use_mambapy vocab_size
+    """,
+    "kimi_k2": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace
+    hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
+    max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads num_local_experts num_mtp_layers output_router_logits pad_token_id
+    pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
+    rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
+    topk_group use_cache v_head_dim vocab_size
+    """,
+    "kimi_k25": """
+    id2label image_token_id label2id projection_hidden_size projection_layer_norm_eps
+    text_config tie_word_embeddings video_token_id vision_config vision_end_token_id
+    vision_start_token_id
+    """,
+    "kimi_linear": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace=bdfil
+    hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
+    layer_types linear_attn_config linear_conv_kernel_dim linear_head_dim linear_num_heads
+    max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_shared_experts
+    norm_topk_prob num_attention_heads num_expert_group num_experts=bdil
+    num_experts_per_tok=in num_experts_per_token num_hidden_layers num_key_value_heads
+    num_local_experts num_shared_experts=bdil output_router_logits pad_token_id pretraining_tp
+    q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps routed_scaling_factor
+    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
+    """,
     "kolibri1": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id head_dim
-    hidden_act hidden_size id2label initializer_range is_encoder_decoder label2id layer_types
-    max_position_embeddings moe_intermediate_size norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling shared_expert_intermediate_size sliding_window
-    tie_word_embeddings use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size id2label
+    initializer_range label2id layer_types max_position_embeddings moe_intermediate_size
+    norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling shared_expert_intermediate_size sliding_window tie_word_embeddings use_cache
+    vocab_size
     """,
     "laguna": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id gating head_dim hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings
-    mlp_layer_types moe_apply_router_weight_on_input moe_intermediate_size
-    moe_routed_scaling_factor moe_router_logit_softcapping num_attention_heads
-    num_attention_heads_per_layer num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
-    shared_expert_intermediate_size sliding_window=i tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id gating head_dim hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id layer_types
+    max_position_embeddings mlp_layer_types moe_apply_router_weight_on_input
+    moe_intermediate_size moe_routed_scaling_factor moe_router_logit_softcapping
+    num_attention_heads num_attention_heads_per_layer num_experts num_experts_per_tok
+    num_hidden_layers num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling router_aux_loss_coef shared_expert_intermediate_size
+    sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
     "lfm2": """
-    architectures block_auto_adjust_ff_dim block_ff_dim block_ffn_dim_multiplier
-    block_multiple_of bos_token_id chunk_size_feed_forward conv_L_cache conv_bias eos_token_id
-    full_attn_idxs head_dim=bdil hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings norm_eps
-    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling rope_theta
-    tie_word_embeddings use_cache vocab_size
+    block_auto_adjust_ff_dim block_ff_dim block_ffn_dim_multiplier block_multiple_of
+    bos_token_id conv_L_cache conv_bias eos_token_id full_attn_idxs head_dim=bdil hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    norm_eps num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id
+    rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "lfm2_moe": """
-    architectures bos_token_id chunk_size_feed_forward conv_L_cache conv_bias eos_token_id
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types max_position_embeddings moe_intermediate_size norm_eps norm_topk_prob
-    num_attention_heads num_dense_layers num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
+    bos_token_id conv_L_cache conv_bias eos_token_id hidden_size id2label initializer_range
+    intermediate_size label2id layer_types max_position_embeddings moe_intermediate_size
+    norm_eps norm_topk_prob num_attention_heads num_dense_layers num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_router_logits
+    pad_token_id rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
     use_cache use_expert_bias vocab_size
     """,
     "lfm2_vl": """
-    architectures chunk_size_feed_forward downsample_factor id2label image_token_id
-    is_encoder_decoder label2id output_hidden_states problem_type projector_bias
-    projector_hidden_act projector_hidden_size projector_use_layernorm return_dict text_config
-    tie_word_embeddings vision_config
+    downsample_factor id2label image_token_id label2id projector_bias projector_hidden_act
+    projector_hidden_size projector_use_layernorm text_config tie_word_embeddings
+    vision_config
     """,
     "lfm3": """
-    architectures attention_bias attention_dropout=f bos_token_id chunk_size_feed_forward
-    conv_L_cache conv_bias eos_token_id head_dim hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id layer_types max_position_embeddings norm_eps
-    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    attention_bias attention_dropout=f bos_token_id conv_L_cache conv_bias eos_token_id
+    head_dim hidden_size id2label initializer_range intermediate_size label2id layer_types
+    max_position_embeddings norm_eps num_attention_heads num_hidden_layers
+    num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters rope_scaling
     sliding_window tie_word_embeddings use_attention_gate use_cache use_sandwich_norm
     vocab_size
     """,
     "lighton_ocr": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict spatial_merge_size text_config
-    tie_word_embeddings vision_config
-    """,
-    "llama": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id pretraining_tp problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling tie_word_embeddings use_cache vocab_size
-    """,
-    "llama4": """
-    architectures boi_token_id=i boi_token_index chunk_size_feed_forward eoi_token_id=i
-    eoi_token_index id2label image_token_id image_token_index is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
+    id2label image_token_id label2id spatial_merge_size text_config tie_word_embeddings
     vision_config
     """,
-    "llama4_text": """
-    architectures attention_bias attention_chunk_size attention_dropout attn_scale
-    attn_temperature_tuning bos_token_id chunk_size_feed_forward eos_token_id floor_scale
-    head_dim hidden_act hidden_size id2label initializer_range interleave_moe_layer_step
-    intermediate_size intermediate_size_mlp is_encoder_decoder label2id layer_types
-    max_position_embeddings moe_layers no_rope_layer_interval no_rope_layers
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
-    router_jitter_noise tie_word_embeddings use_cache use_qk_norm vocab_size
-    """,
-    "llava": """
-    architectures chunk_size_feed_forward id2label image_seq_length image_token_id
-    image_token_index is_encoder_decoder label2id multimodal_projector_bias
-    output_hidden_states problem_type projector_hidden_act return_dict text_config
-    tie_word_embeddings vision_config vision_feature_layer vision_feature_select_strategy
-    """,
-    "llava_next": """
-    architectures chunk_size_feed_forward id2label image_grid_pinpoints image_seq_length
-    image_token_id image_token_index is_encoder_decoder label2id multimodal_projector_bias
-    output_hidden_states problem_type projector_hidden_act return_dict text_config
-    tie_word_embeddings vision_config vision_feature_layer vision_feature_select_strategy
-    """,
-    "llava_next_video": """
-    architectures chunk_size_feed_forward id2label image_grid_pinpoints image_seq_length
-    image_token_id image_token_index is_encoder_decoder label2id multimodal_projector_bias
-    output_hidden_states problem_type projector_hidden_act return_dict spatial_pool_mode
-    spatial_pool_stride text_config tie_word_embeddings video_seq_length video_token_id
-    video_token_index vision_config vision_feature_layer vision_feature_select_strategy
-    """,
-    "llava_onevision": """
-    architectures chunk_size_feed_forward id2label image_grid_pinpoints image_token_id
-    image_token_index is_encoder_decoder label2id multimodal_projector_bias
-    output_hidden_states problem_type projector_hidden_act return_dict text_config
-    tie_word_embeddings video_token_id video_token_index vision_aspect_ratio vision_config
-    vision_feature_layer vision_feature_select_strategy
-    """,
-    "longcat_flash": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id expert_ffn_hidden_size ffn_hidden_size head_dim hidden_act hidden_size
-    id2label initializer_range intermediate_size is_encoder_decoder kv_lora_rank label2id
-    max_position_embeddings moe_intermediate_size moe_topk n_routed_experts
-    num_attention_heads num_experts_per_tok num_key_value_heads num_layers num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type q_lora_rank=i
-    qk_head_dim qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps rope_parameters
-    rope_scaling rope_theta routed_scaling_factor tie_word_embeddings use_cache v_head_dim
-    vocab_size zero_expert_num
-    """,
-    "mamba": """
-    architectures bos_token_id chunk_size_feed_forward conv_kernel eos_token_id expand
-    hidden_act hidden_size id2label initializer_range is_encoder_decoder label2id
-    layer_norm_epsilon num_hidden_layers output_hidden_states pad_token_id problem_type
-    rescale_prenorm_residual residual_in_fp32 return_dict state_size tie_word_embeddings
-    time_step_floor time_step_init_scheme time_step_max time_step_min time_step_rank
-    time_step_scale use_associative_scan use_bias use_cache use_conv_bias use_mambapy
+    "llama": """
+    attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    pretraining_tp rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
+    "llama4": """
+    boi_token_id=i boi_token_index eoi_token_id=i eoi_token_index id2label image_token_id
+    image_token_index label2id text_config tie_word_embeddings vision_config
+    """,
+    "llama4_text": """
+    attention_bias attention_chunk_size attention_dropout attn_scale attn_temperature_tuning
+    bos_token_id eos_token_id floor_scale head_dim hidden_act hidden_size id2label
+    initializer_range interleave_moe_layer_step intermediate_size intermediate_size_mlp
+    label2id layer_types max_position_embeddings moe_layers no_rope_layer_interval
+    no_rope_layers num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta router_aux_loss_coef router_jitter_noise
+    tie_word_embeddings use_cache use_qk_norm vocab_size
+    """,
+    "llava": """
+    id2label image_seq_length image_token_id image_token_index label2id
+    multimodal_projector_bias projector_hidden_act text_config tie_word_embeddings
+    vision_config vision_feature_layer vision_feature_select_strategy
+    """,
+    "llava_next": """
+    id2label image_grid_pinpoints image_seq_length image_token_id image_token_index label2id
+    multimodal_projector_bias projector_hidden_act text_config tie_word_embeddings
+    vision_config vision_feature_layer vision_feature_select_strategy
+    """,
+    "llava_next_video": """
+    id2label image_grid_pinpoints image_seq_length image_token_id image_token_index label2id
+    multimodal_projector_bias projector_hidden_act spatial_pool_mode spatial_pool_stride
+    text_config tie_word_embeddings video_seq_length video_token_id video_token_index
+    vision_config vision_feature_layer vision_feature_select_strategy
+    """,
+    "llava_onevision": """
+    id2label image_grid_pinpoints image_token_id image_token_index label2id
+    multimodal_projector_bias projector_hidden_act text_config tie_word_embeddings
+    video_token_id video_token_index vision_aspect_ratio vision_config vision_feature_layer
+    vision_feature_select_strategy
+    """,
+    "longcat_flash": """
+    attention_bias attention_dropout bos_token_id eos_token_id expert_ffn_hidden_size
+    ffn_hidden_size head_dim hidden_act hidden_size id2label initializer_range
+    intermediate_size kv_lora_rank label2id max_position_embeddings moe_intermediate_size
+    moe_topk n_routed_experts num_attention_heads num_experts_per_tok num_key_value_heads
+    num_layers num_local_experts output_router_logits pad_token_id q_lora_rank=i qk_head_dim
+    qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling rope_theta
+    routed_scaling_factor tie_word_embeddings use_cache v_head_dim vocab_size zero_expert_num
+    """,
+    "mamba": """
+    bos_token_id conv_kernel eos_token_id expand hidden_act hidden_size id2label
+    initializer_range label2id layer_norm_epsilon num_hidden_layers pad_token_id
+    rescale_prenorm_residual residual_in_fp32 state_size tie_word_embeddings time_step_floor
+    time_step_init_scheme time_step_max time_step_min time_step_rank time_step_scale
+    use_associative_scan use_bias use_cache use_conv_bias use_mambapy vocab_size
+    """,
     "mamba2": """
-    architectures bos_token_id chunk_size chunk_size_feed_forward conv_kernel eos_token_id
-    expand head_dim hidden_act hidden_size id2label initializer_range is_encoder_decoder
-    label2id layer_norm_epsilon n_groups num_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type rescale_prenorm_residual residual_in_fp32 return_dict state_size
+    bos_token_id chunk_size conv_kernel eos_token_id expand head_dim hidden_act hidden_size
+    id2label initializer_range label2id layer_norm_epsilon n_groups num_heads
+    num_hidden_layers pad_token_id rescale_prenorm_residual residual_in_fp32 state_size
     tie_word_embeddings time_step_floor time_step_limit=l time_step_max time_step_min
     time_step_rank use_bias use_cache use_conv_bias vocab_size
     """,
     "mellum": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings mlp_layer_types
-    moe_intermediate_size mtp_layer_types mtp_mlp_layer_types norm_topk_prob
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    mlp_layer_types moe_intermediate_size mtp_layer_types mtp_mlp_layer_types norm_topk_prob
     num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_mtp_layers=in output_hidden_states output_router_logits
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    router_aux_loss_coef sliding_window tie_word_embeddings use_cache vocab_size
-    """,
-    "mimo_v2_flash": """
-    architectures attention_bias attention_dropout attention_value_scale bos_token_id
-    chunk_size_feed_forward eos_token_id head_dim hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_routed_experts
-    norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    routed_scaling_factor=fn sliding_window=i sliding_window_size tie_word_embeddings
-    topk_group use_cache v_head_dim vocab_size
-    """,
-    "minicpm3": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    dim_model_base eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id pretraining_tp problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim
-    return_dict rms_norm_eps rope_parameters rope_scaling scale_depth scale_emb
-    tie_word_embeddings use_cache v_head_dim=in vocab_size
-    """,
-    "minimax": """
-    architectures attention_dropout block_size bos_token_id chunk_size_feed_forward
-    eos_token_id full_attn_alpha_factor full_attn_beta_factor head_dim=in hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types linear_attn_alpha_factor linear_attn_beta_factor max_position_embeddings
-    mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i num_local_experts output_hidden_states
-    output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings
+    num_key_value_heads=i num_mtp_layers=in output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling router_aux_loss_coef sliding_window tie_word_embeddings
     use_cache vocab_size
     """,
-    "minimax_m1": """
-    architectures attention_dropout attn_type_list block_size bos_token_id
-    chunk_size_feed_forward eos_token_id full_attn_alpha_factor full_attn_beta_factor
-    head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types layernorm_full_attention_beta
-    layernorm_linear_attention_beta layernorm_mlp_beta linear_attn_alpha_factor
-    linear_attn_beta_factor max_position_embeddings mlp_alpha_factor mlp_beta_factor
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
+    "mimo_v2_flash": """
+    attention_bias attention_dropout attention_value_scale bos_token_id eos_token_id head_dim
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id layer_types
+    max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_routed_experts
+    norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling routed_scaling_factor=fn sliding_window=i sliding_window_size
+    tie_word_embeddings topk_group use_cache v_head_dim vocab_size
+    """,
+    "minicpm3": """
+    attention_bias attention_dropout=fin bos_token_id dim_model_base eos_token_id head_dim=in
+    hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps
+    rope_parameters rope_scaling scale_depth scale_emb tie_word_embeddings use_cache
+    v_head_dim=in vocab_size
+    """,
+    "minimax": """
+    attention_dropout block_size bos_token_id eos_token_id full_attn_alpha_factor
+    full_attn_beta_factor head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id layer_types linear_attn_alpha_factor linear_attn_beta_factor
+    max_position_embeddings mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
     router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
     vocab_size
     """,
+    "minimax_m1": """
+    attention_dropout attn_type_list block_size bos_token_id eos_token_id
+    full_attn_alpha_factor full_attn_beta_factor head_dim=in hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types layernorm_full_attention_beta
+    layernorm_linear_attention_beta layernorm_mlp_beta linear_attn_alpha_factor
+    linear_attn_beta_factor max_position_embeddings mlp_alpha_factor mlp_beta_factor
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta router_aux_loss_coef router_jitter_noise
+    sliding_window tie_word_embeddings use_cache vocab_size
+    """,
     "minimax_m2": """
-    architectures attention_dropout attn_type_list bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
-    output_hidden_states output_router_logits pad_token_id partial_rotary_factor problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta rotary_dim=bdfiln
-    router_aux_loss_coef router_jitter_noise tie_word_embeddings use_cache vocab_size
-    """,
-    "minimax_m3_vl": """
-    architectures chunk_size_feed_forward dense_intermediate_size head_dim=bdil
-    hidden_act=bdfils hidden_size=bdil id2label image_token_id image_token_index
-    intermediate_size=bdil is_encoder_decoder label2id max_position_embeddings=bdil
-    num_attention_heads=bdil num_experts_per_tok=bdil num_hidden_layers=bdil
-    num_key_value_heads=bdil num_local_experts=bdil output_hidden_states partial_rotary_factor
-    problem_type projector_hidden_size return_dict rms_norm_eps=bdfil rope_theta
-    rotary_dim=bdil routed_scaling_factor=bdfil shared_intermediate_size=bdil
-    swiglu_limit=bdfil text_config tie_word_embeddings video_token_id video_token_index
-    vision_config vocab_size=bdil
-    """,
-    "minimax_m3_vl_text": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward
-    dense_intermediate_size=i eos_token_id head_dim hidden_act hidden_size id2label
-    index_block_size index_head_dim index_local_blocks index_n_heads index_topk_blocks
-    initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    max_position_embeddings mlp_layer_types num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rotary_dim routed_scaling_factor
-    router_aux_loss_coef router_jitter_noise shared_intermediate_size swiglu_alpha
-    swiglu_limit tie_word_embeddings use_cache vocab_size
-    """,
-    "minimax_text_01": """
-    architectures attention_dropout block_size bos_token_id chunk_size_feed_forward
-    eos_token_id full_attn_alpha_factor full_attn_beta_factor head_dim=in hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types linear_attn_alpha_factor linear_attn_beta_factor max_position_embeddings
-    mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i num_local_experts output_hidden_states
-    output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings
-    use_cache vocab_size
-    """,
-    "ministral": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings
-    use_cache vocab_size
-    """,
-    "ministral3": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id head_dim
-    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache
+    attention_dropout attn_type_list bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id
+    partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
+    rotary_dim=bdfiln router_aux_loss_coef router_jitter_noise tie_word_embeddings use_cache
     vocab_size
     """,
+    "minimax_m3_vl": """
+    dense_intermediate_size head_dim=bdil hidden_act=bdfils hidden_size=bdil id2label
+    image_token_id image_token_index intermediate_size=bdil label2id
+    max_position_embeddings=bdil num_attention_heads=bdil num_experts_per_tok=bdil
+    num_hidden_layers=bdil num_key_value_heads=bdil num_local_experts=bdil
+    partial_rotary_factor projector_hidden_size rms_norm_eps=bdfil rope_theta rotary_dim=bdil
+    routed_scaling_factor=bdfil shared_intermediate_size=bdil swiglu_limit=bdfil text_config
+    tie_word_embeddings video_token_id video_token_index vision_config vocab_size=bdil
+    """,
+    "minimax_m3_vl_text": """
+    attention_dropout bos_token_id dense_intermediate_size=i eos_token_id head_dim hidden_act
+    hidden_size id2label index_block_size index_head_dim index_local_blocks index_n_heads
+    index_topk_blocks initializer_range intermediate_size label2id layer_types
+    max_position_embeddings mlp_layer_types num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rotary_dim
+    routed_scaling_factor router_aux_loss_coef router_jitter_noise shared_intermediate_size
+    swiglu_alpha swiglu_limit tie_word_embeddings use_cache vocab_size
+    """,
+    "minimax_text_01": """
+    attention_dropout block_size bos_token_id eos_token_id full_attn_alpha_factor
+    full_attn_beta_factor head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id layer_types linear_attn_alpha_factor linear_attn_beta_factor
+    max_position_embeddings mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
+    router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
+    vocab_size
+    """,
+    "ministral": """
+    attention_dropout bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
+    """,
+    "ministral3": """
+    attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters
+    rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
+    """,
     "mistral": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
-    use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters
+    rope_scaling rope_theta sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "mistral3": """
-    architectures chunk_size_feed_forward id2label image_token_id image_token_index
-    is_encoder_decoder label2id multimodal_projector_bias output_hidden_states problem_type
-    projector_hidden_act return_dict spatial_merge_size text_config tie_word_embeddings
-    vision_config vision_feature_layer
+    id2label image_token_id image_token_index label2id multimodal_projector_bias
+    projector_hidden_act spatial_merge_size text_config tie_word_embeddings vision_config
+    vision_feature_layer
     """,
     "mistral4": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id first_k_dense_replace hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder kv_lora_rank label2id max_position_embeddings
-    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob=bn
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
-    num_local_experts output_hidden_states output_router_logits pad_token_id pretraining_tp
-    problem_type q_lora_rank qk_nope_head_dim qk_rope_head_dim return_dict rms_norm_eps
-    rope_interleave rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
-    topk_group use_cache v_head_dim vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace
+    hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
+    max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
+    norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads num_local_experts output_router_logits pad_token_id pretraining_tp
+    q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave rope_parameters
+    rope_scaling routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
+    vocab_size
     """,
     "mixtral": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
-    router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
+    router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
+    vocab_size
     """,
     "mllama": """
-    architectures chunk_size_feed_forward id2label image_token_id image_token_index
-    is_encoder_decoder label2id output_hidden_states problem_type return_dict text_config
-    vision_config
+    id2label image_token_id image_token_index label2id text_config vision_config
     """,
     "moshi": """
-    architectures attention_dropout audio_encoder_config audio_vocab_size bos_token_id
-    chunk_size_feed_forward depth_decoder_config eos_token_id ffn_dim head_dim=in hidden_act
-    hidden_size id2label initializer_range is_encoder_decoder label2id max_position_embeddings
-    num_attention_heads num_codebooks num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling sliding_window=i tie_word_embeddings use_cache vocab_size
+    attention_dropout audio_encoder_config audio_vocab_size bos_token_id depth_decoder_config
+    eos_token_id ffn_dim head_dim=in hidden_act hidden_size id2label initializer_range
+    label2id max_position_embeddings num_attention_heads num_codebooks num_hidden_layers
+    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
     "moss_transcribe_diarize": """
-    architectures audio_chunk_size audio_config audio_merge_size audio_token_id=i
-    chunk_size_feed_forward id2label is_encoder_decoder label2id output_hidden_states
-    problem_type projector_bias projector_hidden_act return_dict text_config
-    tie_word_embeddings
+    audio_chunk_size audio_config audio_merge_size audio_token_id=i id2label label2id
+    projector_bias projector_hidden_act text_config tie_word_embeddings
     """,
     "mpt": """
-    architectures attn_config bos_token_id chunk_size_feed_forward d_model emb_pdrop
-    embedding_fraction eos_token_id expansion_ratio hidden_size id2label init_device
-    initializer_range is_encoder_decoder label2id layer_norm_epsilon learned_pos_emb
-    logit_scale=fns max_seq_len n_heads n_layers no_bias norm_type num_attention_heads
-    num_hidden_layers output_hidden_states pad_token_id problem_type resid_pdrop return_dict
-    tie_word_embeddings use_cache vocab_size
+    attn_config bos_token_id d_model emb_pdrop embedding_fraction eos_token_id expansion_ratio
+    hidden_size id2label init_device initializer_range label2id layer_norm_epsilon
+    learned_pos_emb logit_scale=fns max_seq_len n_heads n_layers no_bias norm_type
+    num_attention_heads num_hidden_layers pad_token_id resid_pdrop tie_word_embeddings
+    use_cache vocab_size
     """,
     "nanochat": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id final_logit_softcapping hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
+    attention_bias attention_dropout bos_token_id eos_token_id final_logit_softcapping
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
     "nemotron": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
-    intermediate_size is_encoder_decoder label2id max_position_embeddings mlp_bias norm_eps
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim=in hidden_act
+    hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
+    mlp_bias norm_eps num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "nemotron_h": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size
-    chunk_size_feed_forward conv_kernel eos_token_id expand head_dim hidden_dropout
-    hidden_size hybrid_override_pattern id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_epsilon layer_types layers_block_type
-    mamba_head_dim mamba_hidden_act mamba_num_heads mamba_proj_bias=b mamba_ssm_cache_dtype
+    attention_bias attention_dropout bos_token_id chunk_size conv_kernel eos_token_id expand
+    head_dim hidden_dropout hidden_size hybrid_override_pattern id2label initializer_range
+    intermediate_size label2id layer_norm_epsilon layer_types layers_block_type mamba_head_dim
+    mamba_hidden_act mamba_num_heads mamba_proj_bias=b mamba_ssm_cache_dtype
     max_position_embeddings mlp_bias mlp_hidden_act moe_intermediate_size moe_latent_size
     moe_shared_expert_intermediate_size moe_shared_expert_overlap mtp_layers_block_type
     n_group n_groups n_routed_experts n_shared_experts norm_topk_prob num_attention_heads
     num_experts_per_tok num_key_value_heads=i num_local_experts num_logits_to_keep=i
-    num_nextn_predict_layers output_hidden_states output_router_logits pad_token_id
-    problem_type rescale_prenorm_residual residual_in_fp32 return_dict
-    routed_scaling_factor=fi sliding_window ssm_state_size tie_word_embeddings time_step_floor
-    time_step_limit=l time_step_max time_step_min topk_group use_bias use_cache use_conv_bias
-    use_mamba_kernels vocab_size
+    num_nextn_predict_layers output_router_logits pad_token_id rescale_prenorm_residual
+    residual_in_fp32 routed_scaling_factor=fi sliding_window ssm_state_size
+    tie_word_embeddings time_step_floor time_step_limit=l time_step_max time_step_min
+    topk_group use_bias use_cache use_conv_bias use_mamba_kernels vocab_size
     """,
     "olmo": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    clip_qkv eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
-    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id clip_qkv eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "olmo2": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache
-    vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
+    rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "olmo3": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window=i
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta sliding_window=i tie_word_embeddings use_cache
+    vocab_size
     """,
     "olmo_hybrid": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types linear_a_log_max linear_a_log_min
-    linear_allow_neg_eigval linear_conv_kernel_dim linear_dt_init_floor linear_dt_max
-    linear_dt_min linear_key_head_dim=in linear_num_key_heads=in linear_num_value_heads=in
-    linear_value_head_dim=in max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types linear_a_log_max
+    linear_a_log_min linear_allow_neg_eigval linear_conv_kernel_dim linear_dt_init_floor
+    linear_dt_max linear_dt_min linear_key_head_dim=in linear_num_key_heads=in
+    linear_num_value_heads=in linear_value_head_dim=in max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "olmoe": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    clip_qkv eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
-    output_hidden_states output_router_logits pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
-    tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id clip_qkv eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling rope_theta router_aux_loss_coef tie_word_embeddings use_cache
+    vocab_size
     """,
     "openai-gpt": """
-    afn architectures attn_pdrop bos_token_id chunk_size_feed_forward embd_pdrop eos_token_id
-    hidden_size id2label initializer_range is_encoder_decoder label2id layer_norm_epsilon
-    max_position_embeddings n_embd n_head n_layer n_positions num_attention_heads
-    num_hidden_layers output_hidden_states pad_token_id problem_type resid_pdrop return_dict
-    summary_activation summary_first_dropout summary_proj_to_labels summary_type
-    summary_use_proj tie_word_embeddings vocab_size
+    afn attn_pdrop bos_token_id embd_pdrop eos_token_id hidden_size id2label initializer_range
+    label2id layer_norm_epsilon max_position_embeddings n_embd n_head n_layer n_positions
+    num_attention_heads num_hidden_layers pad_token_id resid_pdrop summary_activation
+    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
+    tie_word_embeddings vocab_size
     """,
     "opt": """
-    activation_function architectures attention_dropout bos_token_id chunk_size_feed_forward
-    do_layer_norm_before dropout enable_bias eos_token_id ffn_dim hidden_size id2label
-    init_std is_encoder_decoder label2id layer_norm_elementwise_affine layerdrop
-    max_position_embeddings num_attention_heads num_hidden_layers output_hidden_states
-    pad_token_id problem_type return_dict tie_word_embeddings use_cache vocab_size
+    activation_function attention_dropout bos_token_id do_layer_norm_before dropout
+    enable_bias eos_token_id ffn_dim hidden_size id2label init_std label2id
+    layer_norm_elementwise_affine layerdrop max_position_embeddings num_attention_heads
+    num_hidden_layers pad_token_id tie_word_embeddings use_cache vocab_size
     word_embed_proj_dim
     """,
     "paddleocr_vl": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "paddleocr_vl_text": """
-    architectures bos_token_id chunk_size_feed_forward eos_token_id head_dim=in hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
-    rope_scaling tie_word_embeddings use_bias=bn use_cache=bn vocab_size
+    bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    tie_word_embeddings use_bias=bn use_cache=bn vocab_size
     """,
     "paligemma": """
-    architectures chunk_size_feed_forward hidden_size id2label image_token_id
-    image_token_index is_encoder_decoder label2id output_hidden_states problem_type
-    projection_dim return_dict text_config tie_word_embeddings vision_config vocab_size
+    hidden_size id2label image_token_id image_token_index label2id projection_dim text_config
+    tie_word_embeddings vision_config vocab_size
     """,
     "persimmon": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_dropout hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_eps max_position_embeddings num_attention_heads
-    num_hidden_layers output_hidden_states pad_token_id problem_type qk_layernorm return_dict
-    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    attention_dropout bos_token_id eos_token_id hidden_act hidden_dropout hidden_size id2label
+    initializer_range intermediate_size label2id layer_norm_eps max_position_embeddings
+    num_attention_heads num_hidden_layers pad_token_id qk_layernorm rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "phi": """
-    architectures attention_dropout=fin bos_token_id chunk_size_feed_forward embd_pdrop
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_eps max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    qk_layernorm resid_pdrop return_dict rope_parameters rope_scaling tie_word_embeddings
-    use_cache vocab_size
+    attention_dropout=fin bos_token_id embd_pdrop eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_norm_eps max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id qk_layernorm
+    resid_pdrop rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "phi3": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward embd_pdrop
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads original_max_position_embeddings output_hidden_states pad_token_id
-    problem_type resid_pdrop return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
-    sliding_window tie_word_embeddings use_cache vocab_size
+    attention_dropout bos_token_id embd_pdrop eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads original_max_position_embeddings pad_token_id
+    resid_pdrop rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
     "phimoe": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range input_jitter_noise
-    intermediate_size is_encoder_decoder label2id lm_head_bias max_position_embeddings
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
-    router_jitter_noise sliding_window tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range input_jitter_noise intermediate_size label2id lm_head_bias
+    max_position_embeddings num_attention_heads num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling router_aux_loss_coef router_jitter_noise sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
     "qwen2": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id layer_types max_position_embeddings max_window_layers num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
-    tie_word_embeddings use_cache use_sliding_window vocab_size
+    attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings
+    max_window_layers num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
+    use_cache use_sliding_window vocab_size
     """,
     "qwen2_5_vl": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "qwen2_5_vl_text": """
-    architectures attention_dropout=fin bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id layer_types max_position_embeddings max_window_layers=in num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
+    attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings
+    max_window_layers=in num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
     use_sliding_window=bn vocab_size
     """,
     "qwen2_moe": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward decoder_sparse_step
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings max_window_layers
-    mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_hidden_states
-    output_router_logits pad_token_id problem_type qkv_bias return_dict rms_norm_eps
-    rope_parameters rope_scaling rope_theta router_aux_loss_coef
-    shared_expert_intermediate_size sliding_window tie_word_embeddings use_cache
-    use_sliding_window vocab_size
+    attention_dropout bos_token_id decoder_sparse_step eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    max_window_layers mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    output_router_logits pad_token_id qkv_bias rms_norm_eps rope_parameters rope_scaling
+    rope_theta router_aux_loss_coef shared_expert_intermediate_size sliding_window
+    tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
     "qwen2_vl": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "qwen2_vl_text": """
-    architectures attention_dropout=fin bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_size id2label initializer_range intermediate_size is_encoder_decoder
-    label2id layer_types max_position_embeddings max_window_layers=in num_attention_heads
-    num_hidden_layers num_key_value_heads output_hidden_states pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
+    attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings
+    max_window_layers=in num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
     use_sliding_window=bn vocab_size
     """,
     "qwen3": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings max_window_layers
-    num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
-    sliding_window tie_word_embeddings use_cache use_sliding_window vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    max_window_layers num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
+    use_cache use_sliding_window vocab_size
     """,
     "qwen3_5": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "qwen3_5_moe": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "qwen3_5_moe_text": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range is_encoder_decoder
-    label2id layer_types linear_conv_kernel_dim linear_key_head_dim linear_num_key_heads
-    linear_num_value_heads linear_value_head_dim max_position_embeddings moe_intermediate_size
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id problem_type
-    return_dict rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef
-    shared_expert_intermediate_size tie_word_embeddings use_cache vocab_size
-    """,
-    "qwen3_5_text": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types linear_conv_kernel_dim linear_key_head_dim
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range label2id layer_types linear_conv_kernel_dim linear_key_head_dim
     linear_num_key_heads linear_num_value_heads linear_value_head_dim max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    moe_intermediate_size num_attention_heads num_experts num_experts_per_tok
+    num_hidden_layers num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps
+    rope_parameters rope_scaling router_aux_loss_coef shared_expert_intermediate_size
     tie_word_embeddings use_cache vocab_size
     """,
+    "qwen3_5_text": """
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types linear_conv_kernel_dim
+    linear_key_head_dim linear_num_key_heads linear_num_value_heads linear_value_head_dim
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=i
+    pad_token_id rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
+    vocab_size
+    """,
     "qwen3_moe": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    decoder_sparse_step eos_token_id head_dim=bdil hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_hidden_states
-    output_router_logits pad_token_id problem_type return_dict rms_norm_eps rope_parameters
+    attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id
+    head_dim=bdil hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings mlp_only_layers moe_intermediate_size norm_topk_prob
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
+    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
     rope_scaling rope_theta router_aux_loss_coef sliding_window tie_word_embeddings use_cache
     use_sliding_window vocab_size
     """,
     "qwen3_next": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    decoder_sparse_step eos_token_id full_attention_interval head_dim hidden_act hidden_size
-    id2label initializer_range intermediate_size is_encoder_decoder label2id layer_types
-    linear_conv_kernel_dim linear_key_head_dim linear_num_key_heads linear_num_value_heads
-    linear_value_head_dim max_position_embeddings mlp_only_layers moe_intermediate_size
-    norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_hidden_states output_router_logits pad_token_id
-    partial_rotary_factor problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    rope_theta router_aux_loss_coef shared_expert_intermediate_size tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id
+    full_attention_interval head_dim hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id layer_types linear_conv_kernel_dim linear_key_head_dim
+    linear_num_key_heads linear_num_value_heads linear_value_head_dim max_position_embeddings
+    mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_router_logits
+    pad_token_id partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
+    router_aux_loss_coef shared_expert_intermediate_size tie_word_embeddings use_cache
+    vocab_size
     """,
     "qwen3_vl": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "qwen3_vl_moe": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict text_config tie_word_embeddings
-    video_token_id vision_config vision_end_token_id vision_start_token_id
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config vision_end_token_id vision_start_token_id
     """,
     "qwen3_vl_moe_text": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    decoder_sparse_step eos_token_id head_dim=in hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    mlp_only_layers moe_intermediate_size num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i output_hidden_states output_router_logits
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling rope_theta
+    attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id head_dim=in
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings mlp_only_layers moe_intermediate_size num_attention_heads
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
     router_aux_loss_coef tie_word_embeddings use_cache vocab_size
     """,
     "qwen3_vl_text": """
-    architectures attention_bias attention_dropout chunk_size_feed_forward head_dim hidden_act
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    output_hidden_states pad_token_id problem_type return_dict rms_norm_eps rope_parameters
+    attention_bias attention_dropout head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
     rope_scaling rope_theta use_cache vocab_size
     """,
     "recurrent_gemma": """
-    architectures attention_bias attention_dropout attention_window_size block_types
-    bos_token_id chunk_size_feed_forward conv1d_width eos_token_id hidden_activation
-    hidden_size id2label intermediate_size is_encoder_decoder label2id logits_soft_cap
-    lru_width num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
+    attention_bias attention_dropout attention_window_size block_types bos_token_id
+    conv1d_width eos_token_id hidden_activation hidden_size id2label intermediate_size
+    label2id logits_soft_cap lru_width num_attention_heads num_hidden_layers
+    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
     sliding_window=i tie_word_embeddings use_cache vocab_size w_init_variance_scale
     """,
     "rwkv": """
-    architectures attention_hidden_size bos_token_id chunk_size_feed_forward context_length
-    eos_token_id hidden_size id2label intermediate_size=in is_encoder_decoder label2id
-    layer_norm_epsilon max_position_embeddings num_hidden_layers output_hidden_states
-    problem_type rescale_every return_dict tie_word_embeddings use_cache vocab_size
+    attention_hidden_size bos_token_id context_length eos_token_id hidden_size id2label
+    intermediate_size=in label2id layer_norm_epsilon max_position_embeddings num_hidden_layers
+    rescale_every tie_word_embeddings use_cache vocab_size
     """,
     "seed_oss": """
-    architectures attention_bias attention_dropout attention_out_bias bos_token_id
-    chunk_size_feed_forward eos_token_id head_dim=in hidden_act hidden_size id2label
-    initializer_range intermediate_size is_encoder_decoder label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads output_hidden_states
-    pad_token_id pretraining_tp=i problem_type residual_dropout return_dict rms_norm_eps
-    rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
+    attention_bias attention_dropout attention_out_bias bos_token_id eos_token_id head_dim=in
+    hidden_act hidden_size id2label initializer_range intermediate_size label2id
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id pretraining_tp=i residual_dropout rms_norm_eps rope_parameters rope_scaling
+    rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "smollm3": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias
+    attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types max_position_embeddings mlp_bias
     no_rope_layer_interval no_rope_layers num_attention_heads num_hidden_layers
-    num_key_value_heads output_hidden_states pad_token_id problem_type return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
-    use_cache use_sliding_window vocab_size
+    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
+    sliding_window tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
     "smolvlm": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type return_dict scale_factor text_config tie_word_embeddings
-    use_cache vision_config
+    id2label image_token_id label2id scale_factor text_config tie_word_embeddings use_cache
+    vision_config
     """,
     "solar_open": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range is_encoder_decoder
-    label2id max_position_embeddings moe_intermediate_size n_group n_routed_experts
-    n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_hidden_states output_router_logits
-    pad_token_id problem_type return_dict rms_norm_eps rope_parameters rope_scaling
-    routed_scaling_factor tie_word_embeddings topk_group use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range label2id max_position_embeddings moe_intermediate_size n_group
+    n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
+    num_hidden_layers num_key_value_heads=i num_local_experts output_router_logits
+    pad_token_id rms_norm_eps rope_parameters rope_scaling routed_scaling_factor
+    tie_word_embeddings topk_group use_cache vocab_size
     """,
     "stablelm": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward eos_token_id
-    hidden_act hidden_dropout hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_norm_eps max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
-    qk_layernorm return_dict rope_parameters rope_scaling tie_word_embeddings use_cache
-    use_parallel_residual use_qkv_bias vocab_size
+    attention_dropout bos_token_id eos_token_id hidden_act hidden_dropout hidden_size id2label
+    initializer_range intermediate_size label2id layer_norm_eps max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id qk_layernorm
+    rope_parameters rope_scaling tie_word_embeddings use_cache use_parallel_residual
+    use_qkv_bias vocab_size
     """,
     "starcoder2": """
-    architectures attention_dropout bos_token_id chunk_size_feed_forward embedding_dropout
-    eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id max_position_embeddings norm_epsilon num_attention_heads
-    num_hidden_layers num_key_value_heads=i output_hidden_states pad_token_id problem_type
-    residual_dropout return_dict rope_parameters rope_scaling sliding_window
-    tie_word_embeddings use_bias use_cache vocab_size
+    attention_dropout bos_token_id embedding_dropout eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings norm_epsilon
+    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id residual_dropout
+    rope_parameters rope_scaling sliding_window tie_word_embeddings use_bias use_cache
+    vocab_size
     """,
     "step3p5": """
-    architectures attention_bias attention_dropout bos_token_id chunk_size_feed_forward
-    eos_token_id head_dim hidden_act hidden_size id2label initializer_range intermediate_size
-    is_encoder_decoder label2id layer_types max_position_embeddings mlp_bias mlp_layer_types
-    moe_intermediate_size moe_num_experts moe_router_scaling_factor moe_top_k mtp_layer_types
-    mtp_mlp_layer_types n_routed_experts num_attention_groups num_attention_heads
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
-    num_nextn_predict_layers=bdil num_sliding_attention_heads output_hidden_states
-    output_router_logits pad_token_id=i problem_type query_pre_attn_scalar=fin return_dict
-    rms_norm_eps rope_parameters rope_scaling rope_theta=bdfils share_expert_dim
-    share_expert_dims sliding_window swiglu_limits swiglu_limits_shared tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
+    mlp_bias mlp_layer_types moe_intermediate_size moe_num_experts moe_router_scaling_factor
+    moe_top_k mtp_layer_types mtp_mlp_layer_types n_routed_experts num_attention_groups
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_local_experts num_nextn_predict_layers=bdil num_sliding_attention_heads
+    output_router_logits pad_token_id=i query_pre_attn_scalar=fin rms_norm_eps rope_parameters
+    rope_scaling rope_theta=bdfils share_expert_dim share_expert_dims sliding_window
+    swiglu_limits swiglu_limits_shared tie_word_embeddings use_cache vocab_size
     """,
     "step3p7": """
-    architectures chunk_size_feed_forward id2label image_token_id is_encoder_decoder label2id
-    output_hidden_states problem_type projector_bias return_dict text_config vision_config
+    id2label image_token_id label2id projector_bias text_config vision_config
     """,
     "vaultgemma": """
-    architectures attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id
-    chunk_size_feed_forward eos_token_id final_logit_softcapping head_dim hidden_activation
-    hidden_size id2label initializer_range intermediate_size is_encoder_decoder label2id
-    layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i output_hidden_states pad_token_id problem_type query_pre_attn_scalar
-    return_dict rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings
-    use_cache vocab_size
+    attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id eos_token_id
+    final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
+    intermediate_size label2id layer_types max_position_embeddings num_attention_heads
+    num_hidden_layers num_key_value_heads=i pad_token_id query_pre_attn_scalar rms_norm_eps
+    rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "vipllava": """
-    architectures chunk_size_feed_forward id2label image_seq_length image_token_id
-    image_token_index is_encoder_decoder label2id output_hidden_states problem_type
-    projector_hidden_act projector_layernorm_eps return_dict text_config tie_word_embeddings
-    vision_config vision_feature_layer vision_feature_layers
+    id2label image_seq_length image_token_id image_token_index label2id projector_hidden_act
+    projector_layernorm_eps text_config tie_word_embeddings vision_config vision_feature_layer
+    vision_feature_layers
     """,
     "xglm": """
-    activation_dropout activation_function add_cross_attention architectures attention_dropout
-    attention_heads bos_token_id chunk_size_feed_forward d_model decoder_start_token_id
-    dropout eos_token_id ffn_dim hidden_size id2label init_std is_encoder_decoder label2id
-    layerdrop max_position_embeddings num_attention_heads num_hidden_layers num_layers
-    output_hidden_states pad_token_id problem_type return_dict scale_embedding
+    activation_dropout activation_function add_cross_attention attention_dropout
+    attention_heads bos_token_id d_model decoder_start_token_id dropout eos_token_id ffn_dim
+    hidden_size id2label init_std label2id layerdrop max_position_embeddings
+    num_attention_heads num_hidden_layers num_layers pad_token_id scale_embedding
     tie_word_embeddings use_cache vocab_size
     """,
     "xlstm": """
-    add_out_norm architectures autocast_kernel_dtype bos_token_id chunk_size
-    chunk_size_feed_forward chunkwise_kernel embedding_dim eos_token_id eps ffn_proj_factor
-    ffn_round_up_to_multiple_of gate_soft_cap hidden_size id2label inference_state_dtype
-    is_encoder_decoder label2id max_inference_chunksize mode norm_eps
-    norm_reduction_force_float32 num_blocks num_heads num_hidden_layers output_hidden_states
-    output_logit_soft_cap pad_token_id problem_type qk_dim_factor return_dict
-    return_last_states sequence_kernel step_kernel tie_word_embeddings use_bias use_cache
-    v_dim_factor vocab_size weight_mode
+    add_out_norm autocast_kernel_dtype bos_token_id chunk_size chunkwise_kernel embedding_dim
+    eos_token_id eps ffn_proj_factor ffn_round_up_to_multiple_of gate_soft_cap hidden_size
+    id2label inference_state_dtype label2id max_inference_chunksize mode norm_eps
+    norm_reduction_force_float32 num_blocks num_heads num_hidden_layers output_logit_soft_cap
+    pad_token_id qk_dim_factor return_last_states sequence_kernel step_kernel
+    tie_word_embeddings use_bias use_cache v_dim_factor vocab_size weight_mode
     """,
     "youtu": """
-    architectures attention_bias attention_dropout=fin bos_token_id chunk_size_feed_forward
-    embedding_initializer_range eos_token_id hidden_act hidden_size id2label
-    initializer_range=fn intermediate_size is_encoder_decoder kv_lora_rank label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=i
-    output_hidden_states pad_token_id problem_type q_lora_rank qk_nope_head_dim
-    qk_rope_head_dim return_dict rms_norm_eps rope_interleave rope_parameters rope_scaling
-    tie_word_embeddings use_cache v_head_dim=in vocab_size
+    attention_bias attention_dropout=fin bos_token_id embedding_initializer_range eos_token_id
+    hidden_act hidden_size id2label initializer_range=fn intermediate_size kv_lora_rank
+    label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads=i pad_token_id q_lora_rank qk_nope_head_dim qk_rope_head_dim
+    rms_norm_eps rope_interleave rope_parameters rope_scaling tie_word_embeddings use_cache
+    v_head_dim=in vocab_size
     """,
 }
 """The keys that the class of a model_type declares, with their types where those are not the
 usual ones."""
+
+SECOND_NAMES = {
+    """
+    axk1 axk2 deepseek_v32 dots1 glm4v_moe_text glm_moe_dsa hy_v4 mimo_v2_flash mistral4
+    solar_open
+    """: """
+    num_local_experts=n_routed_experts
+    """,
+    """
+    aya_vision llava llava_next mistral3 mllama paligemma
+    """: """
+    image_token_id=image_token_index
+    """,
+    """
+    bailing_hybrid
+    """: """
+    model_max_length=max_position_embeddings moe_renormalize=norm_topk_prob
+    num_expert_group=n_group num_experts=num_local_experts
+    num_experts_per_token=num_experts_per_tok num_nextn_predict_layers=num_mtp_layers
+    num_shared_experts=n_shared_experts
+    """,
+    """
+    bloom
+    """: """
+    num_attention_heads=n_head num_hidden_layers=n_layer
+    """,
+    """
+    codegen ctrl gpt-sw3 gpt2 gpt_bigcode gptj openai-gpt
+    """: """
+    hidden_size=n_embd max_position_embeddings=n_positions num_attention_heads=n_head
+    num_hidden_layers=n_layer
+    """,
+    """
+    dbrx
+    """: """
+    hidden_size=d_model max_position_embeddings=max_seq_len num_attention_heads=n_heads
+    num_hidden_layers=n_layers
+    """,
+    """
+    deepseek_v2
+    """: """
+    num_experts=n_routed_experts
+    """,
+    """
+    deepseek_v3 glm4_moe kimi_k2
+    """: """
+    num_local_experts=n_routed_experts num_nextn_predict_layers=num_mtp_layers
+    """,
+    """
+    deepseek_v4
+    """: """
+    intermediate_size=moe_intermediate_size num_local_experts=n_routed_experts
+    """,
+    """
+    ernie4_5_moe
+    """: """
+    num_experts=moe_num_experts num_experts_per_tok=moe_k
+    """,
+    """
+    flex_olmo hy_v3 jamba kolibri1 olmoe qwen3_moe qwen3_vl_moe_text
+    """: """
+    num_local_experts=num_experts
+    """,
+    """
+    gemma3 llama4
+    """: """
+    boi_token_id=boi_token_index eoi_token_id=eoi_token_index image_token_id=image_token_index
+    """,
+    """
+    glm4_moe_lite
+    """: """
+    head_dim=qk_rope_head_dim num_local_experts=n_routed_experts
+    """,
+    """
+    gpt_neo
+    """: """
+    num_attention_heads=num_heads num_hidden_layers=num_layers
+    """,
+    """
+    gpt_oss minimax minimax_m1 minimax_m2 minimax_m3_vl_text minimax_text_01 mixtral
+    """: """
+    num_experts=num_local_experts
+    """,
+    """
+    granitemoehybrid
+    """: """
+    layers_block_type=layer_types
+    """,
+    """
+    hunyuan_v1_moe
+    """: """
+    num_experts_per_tok=moe_topk num_local_experts=num_experts
+    """,
+    """
+    internlm3
+    """: """
+    bias=mlp_bias qkv_bias=attention_bias
+    """,
+    """
+    kimi_linear
+    """: """
+    model_max_length=max_position_embeddings moe_renormalize=norm_topk_prob
+    num_expert_group=n_group num_experts=num_local_experts
+    num_experts_per_token=num_experts_per_tok num_shared_experts=n_shared_experts
+    """,
+    """
+    lfm3
+    """: """
+    rms_norm_eps=norm_eps
+    """,
+    """
+    llava_next_video llava_onevision minimax_m3_vl
+    """: """
+    image_token_id=image_token_index video_token_id=video_token_index
+    """,
+    """
+    longcat_flash
+    """: """
+    intermediate_size=ffn_hidden_size moe_intermediate_size=expert_ffn_hidden_size
+    num_experts_per_tok=moe_topk num_local_experts=n_routed_experts
+    """,
+    """
+    mellum
+    """: """
+    num_local_experts=num_experts num_nextn_predict_layers=num_mtp_layers
+    """,
+    """
+    mpt
+    """: """
+    hidden_size=d_model num_attention_heads=n_heads num_hidden_layers=n_layers
+    """,
+    """
+    nemotron_h
+    """: """
+    layer_types=layers_block_type num_local_experts=n_routed_experts
+    """,
+    """
+    recurrent_gemma
+    """: """
+    sliding_window=attention_window_size
+    """,
+    """
+    rwkv
+    """: """
+    max_position_embeddings=context_length
+    """,
+    """
+    step3p5
+    """: """
+    moe_num_experts=n_routed_experts moe_top_k=num_experts_per_tok
+    num_attention_groups=num_key_value_heads share_expert_dims=share_expert_dim
+    """,
+    """
+    vipllava
+    """: """
+    image_token_id=image_token_index vision_feature_layers=vision_feature_layer
+    """,
+    """
+    xglm
+    """: """
+    hidden_size=d_model num_attention_heads=attention_heads num_hidden_layers=num_layers
+    """,
+}
+"""Second names of fields, by the model types whose class has them (`attribute_map`): where a config
+has both, the class sets the field first and then the second name, whose value stays."""

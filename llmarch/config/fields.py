@@ -6,10 +6,9 @@ where a number is needed, 4.0 for 4, 0 for 0.0 (huggingface_hub's `strict` datac
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from .field_types import FIELDS, USUAL_TYPES
+from .declared_fields import field_letters
 from .findings import refused_by_transformers, shown
 from .keys import ConfigKeys
 
@@ -69,21 +68,6 @@ def check_field_types(c: ConfigKeys) -> None:
 def letter_of(value: object) -> str:
     """Return the letter of the type of a value of JSON."""
     return LETTERS.get(value.__class__.__name__, "")
-
-
-@cache
-def field_letters(model_type: str) -> dict[str, str]:
-    """Return the letters of the types that each key of a model_type takes."""
-    found: dict[str, str] = {}
-    for word in FIELDS.get(model_type, "").split():
-        key, stated, letters = word.partition("=")
-        found[key] = letters if stated else _usual()[key]
-    return found
-
-
-@cache
-def _usual() -> dict[str, str]:
-    return {key: letters for letters, keys in USUAL_TYPES.items() for key in keys.split()}
 
 
 def _report(c: ConfigKeys, key: str, value: Any, letters: str) -> None:

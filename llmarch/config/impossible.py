@@ -105,7 +105,7 @@ def _attention(path: str, m: s.Attention) -> Iterator[ImpossibleFact]:
     if m.window == 0:
         yield ImpossibleFact(f"{path}.window", "so that no token is read")
     if m.rope is not None:
-        yield from _rope(f"{path}.rope", m.rope, m.head_dim)
+        yield from _rope(f"{path}.rope", m.rope, m.head_dim, in_part=True)
 
 
 def _latent(path: str, m: s.LatentAttention) -> Iterator[ImpossibleFact]:
@@ -125,12 +125,17 @@ def _compressed(path: str, m: s.CompressedAttention) -> Iterator[ImpossibleFact]
         yield from _rope(f"{path}.rope", m.rope, m.head_dim)
 
 
-def _rope(path: str, rope: s.Rope, head_dim: int) -> Iterator[ImpossibleFact]:
-    """Yield what is wrong with rotary positions in heads of `head_dim` dims."""
+def _rope(
+    path: str, rope: s.Rope, head_dim: int, *, in_part: bool = False
+) -> Iterator[ImpossibleFact]:
+    """Yield what is wrong with rotary positions in heads of `head_dim` dims.
+
+    in_part: whether the code rotates as many dims as there are frequencies, even none.
+    """
     dims = rope.rotary_dim
     if dims > head_dim:
         yield ImpossibleFact(f"{path}.rotary_dim", f"more than the {head_dim} dims of a head")
-    elif dims <= 0:
+    elif dims < 0 or (dims == 0 and not in_part):
         yield ImpossibleFact(f"{path}.rotary_dim", "so that no dim is rotated")
     elif dims % 2 and dims == head_dim and head_dim > SMALLEST_ODD_HEAD:
         yield ImpossibleFact(f"{path}.rotary_dim", "but rotation needs pairs of dims")
@@ -183,9 +188,6 @@ def _experts(path: str, m: s.MoE) -> Iterator[ImpossibleFact]:
         yield ImpossibleFact(
             f"{path}.router.active_groups", f"more than the {router.groups} groups"
         )
-    elif router.groups > 1 and m.active > router.active_groups * each:
-        reason = f"more than {router.active_groups} of the groups have, {each} experts each"
-        yield ImpossibleFact(f"{path}.active", reason)
     if router.group_score == "top2_sum" and each < 2:
         yield ImpossibleFact(
             f"{path}.router.groups", "but a group is judged by its best two experts"

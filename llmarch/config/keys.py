@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Evidence, Finding, Severity
 from ..errors import ConfigError
+from .declared_fields import field_letters
 from .evidence import Sourced
 from .findings import (
     contradiction,
@@ -398,8 +399,12 @@ class ConfigKeys:
         return Sourced(float(value), evidence)
 
     def flag(self, *keys: str, default: Any = MISSING) -> Sourced:
-        """Look up a boolean; null is false."""
+        """Look up a boolean; null is false, where the class takes it."""
         key, value, evidence = self._find(keys, default)
+        null = next((name for name in keys if name in self.data and not self.has(name)), key)
+        is_default = evidence.kind == "default" and not self.has(key) and null in self.data
+        if is_default and "n" in field_letters(self.model_type).get(null, ""):
+            return Sourced(False, Evidence(kind="config", ref=f"{self.key(null)} (null)"))
         if value is not None and not isinstance(value, bool):
             raise self._wrong_type(key, value, "true or false")
         return Sourced(bool(value), evidence)

@@ -16,6 +16,7 @@ from ..architecture.schema import MTP, Architecture, Evidence
 from ..tensors.conversion import Conversion
 from ..tensors.naming import Naming, in_base
 from ..tensors.template import TensorRow, fold_numbers, template
+from .aliases import with_aliases
 from .evidence import Draft, build
 from .fields import check_field_types
 from .findings import check_layer_types, remote_code
@@ -112,7 +113,7 @@ class Family(Frozen):
         c = ConfigKeys(data, file=file, native_keys=native_keys, **self._context(model_type))
         remote_code(c)
         check_field_types(c)
-        return c
+        return with_aliases(c)
 
     def part(self, c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
         """Return the config nested under `key` of a wrapper, to be read as `model_type`.
@@ -123,7 +124,7 @@ class Family(Frozen):
         if c.has(key):
             part = c.child(key, **context)
             check_field_types(part)
-            return part
+            return with_aliases(part)
         c.ignore(key)
         return c.with_context(**context)
 

@@ -102,10 +102,6 @@ NOT_TOLD: dict[tuple[str, str], str] = {
     ("rwkv", "rescale_every"): ROUNDING,
     ("minimax", "block_size"): "it shapes tables of constants that no published file holds",
     ("dbrx", "rope_parameters.rope_theta"): VLLM,
-    ("internvl", "tie_word_embeddings"): BY_HEADERS,
-    ("lighton_ocr", "tie_word_embeddings"): BY_HEADERS,
-    ("moss_transcribe_diarize", "tie_word_embeddings"): BY_HEADERS,
-    ("deepseek_vl", "tie_word_embeddings"): BY_HEADERS,
 }
 """Where llmarch says less than the oracle on purpose, by model_type and key."""
 

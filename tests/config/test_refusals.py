@@ -16,9 +16,9 @@ import pytest
 from helpers.paths import FIXTURES, SPECS
 
 from llmarch.checkpoint.reading import build_with_template, configure
+from llmarch.config.declared_fields import field_letters
 from llmarch.config.families import MODEL_TYPES
 from llmarch.config.field_types import FIELDS
-from llmarch.config.fields import field_letters
 from llmarch.config.vocabulary import INVALID_TOGETHER
 from llmarch.errors import LlmarchError
 

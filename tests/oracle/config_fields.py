@@ -50,12 +50,40 @@ def letters(hint):
     return "d"
 
 
+def redeclared(cls):
+    """Fields that a class declares itself: those that only PreTrainedConfig has are not checked."""
+    found = {"id2label", "label2id"}
+    for each in cls.__mro__:
+        if each is transformers.PreTrainedConfig:
+            return found
+        found |= set(vars(each).get("__annotations__", ()))
+    return found
+
+
+def aliases(model_type):
+    """{key: key}: of two names of one attribute the one that is set last, and the one it overwrites.
+
+    Fields are set first, then what else the config has.
+    """
+    cls = CONFIG_MAPPING[CLASS.get(model_type, model_type)]
+    fields = {field.name for field in dataclasses.fields(cls)}
+    found = {}
+    for alias, name in cls.attribute_map.items():
+        if (alias in fields) != (name in fields):
+            last, first = (name, alias) if alias in fields else (alias, name)
+            found[last] = first
+    return found
+
+
 def declared(model_type):
     """{key: letters} of a configuration class."""
     cls = CONFIG_MAPPING[CLASS.get(model_type, model_type)]
+    own = redeclared(cls)
     names = {**vars(typing), **vars(sys.modules[cls.__module__]), "torch": torch, "RopeParameters": dict, "PreTrainedConfig": dict}
     found = {}
     for field in dataclasses.fields(cls):
+        if field.name not in own:
+            continue
         hint = eval(field.type, names) if isinstance(field.type, str) else field.type
         if field.name not in LEFT_OUT and not field.name.startswith("_"):
             found[field.name] = letters(hint)
@@ -128,7 +156,15 @@ def main(refusals, model_types):
     for model_type, fields in table.items():
         words = [key if usual[key] == t else f"{key}={t}" for key, t in sorted(fields.items())]
         lines.append(f'    "{model_type}": {block(words)},')
+    by_aliases = collections.defaultdict(list)
+    for model_type in table:
+        by_aliases[" ".join(f"{key}={name}" for key, name in sorted(aliases(model_type).items()))].append(model_type)
     lines += ["}", '"""The keys that the class of a model_type declares, with their types where those are not the', 'usual ones."""', ""]
+    lines += ["SECOND_NAMES = {"]
+    for words, owners in sorted(by_aliases.items(), key=lambda item: item[1]):
+        if words:
+            lines.append(f'    {block(owners)}: {block(words.split())},')
+    lines += ["}", '"""Second names of fields, by the model types whose class has them (`attribute_map`): where a config', 'has both, the class sets the field first and then the second name, whose value stays."""', ""]
     OUT.write_text("\n".join(lines))
     print(len(table), "model types", OUT.stat().st_size, "bytes")
 

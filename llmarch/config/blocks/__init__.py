@@ -45,6 +45,7 @@ from .mixers import (
     windowed,
 )
 from .recurrent import (
+    check_time_step_limit,
     expanded_width,
     mamba,
     mamba2,
@@ -106,6 +107,7 @@ __all__ = [
     "attention_biases",
     "best_two",
     "biases_beside_a_gate",
+    "check_time_step_limit",
     "decoder",
     "deepseek_ffns",
     "deepseek_moe",

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...architecture import schema as s
 from ...errors import ConfigError
+from ..declared_fields import field_letters
 from ..evidence import Draft, Sourced, derived, draft
 from ..findings import refused_by_transformers
 from ..keys import ConfigKeys
@@ -161,7 +162,11 @@ def latent_attention(c: ConfigKeys, *, obeys_kv_heads: bool = True, **facts: Any
     c.ignore("num_key_value_heads", "head_dim")
     if obeys_kv_heads:
         check_latent_heads(c, usual["heads"].value)
-    c.expect("qk_head_dim", usual["qk_nope_head_dim"].value + rope_dim.value)
+    width = usual["qk_nope_head_dim"].value + rope_dim.value
+    if "qk_head_dim" in field_letters(c.model_type):
+        c.describe_only("qk_head_dim", width, "weights")
+    else:
+        c.expect("qk_head_dim", width)
     return latent.replace(scale=_yarn_softmax_scale(latent))
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from ...architecture import schema as s
 from ...errors import ConfigError
 from ..evidence import Draft, Sourced, derived, draft, unknown
+from ..findings import value_not_described
 from ..keys import ConfigKeys
 from .layers import every_layer
 from .wiring import decoder, pre_norm_step, rms_norm
+
+HIGHEST_TIME_STEP = 1e6
+"""A bound of time steps that none reaches: they are a softplus of sums near 0."""
 
 
 def mamba_decoder(c: ConfigKeys, mixer: Callable[[ConfigKeys], Draft]) -> Draft:
@@ -53,7 +57,8 @@ def mamba2(c: ConfigKeys, width: Sourced, **facts: Any) -> Draft:
             f"{c.file}: {c.key('mamba_n_heads')} * mamba_d_head is {total:,}, but"
             f" {width.evidence.ref} is {width.value:,}"
         )
-    c.ignore("mamba_chunk_size", "time_step_limit")
+    c.ignore("mamba_chunk_size")
+    check_time_step_limit(c)
     usual: dict[str, Any] = {
         "variant": "mamba2",
         "gate": "silu",
@@ -68,6 +73,24 @@ def mamba2(c: ConfigKeys, width: Sourced, **facts: Any) -> Draft:
         "norm_groups": c.size("mamba_n_groups"),
     }
     return Draft(s.LinearAttention, usual | facts)
+
+
+def check_time_step_limit(c: ConfigKeys) -> None:
+    """Report bounds of Mamba-2's time steps, which no fact has: those of published models are none.
+
+    An upper bound of 1e308 is none either; transformers 5 writes `{"__float__": "Infinity"}`.
+    """
+    key = "time_step_limit"
+    c.ignore(key)
+    limits = c.items(key, default=None).value
+    if limits is None:
+        return
+    unbounded = (inf, "Infinity", "inf", {"__float__": "Infinity"})
+    least, most = limits[0], limits[-1]
+    is_number = isinstance(most, (int, float))
+    if least == 0 and (most in unbounded or (is_number and most >= HIGHEST_TIME_STEP)):
+        return
+    value_not_described(c, key, [0.0, inf], "behaviour")
 
 
 def time_step_rank(c: ConfigKeys, key: str) -> Sourced:

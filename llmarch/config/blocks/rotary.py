@@ -196,9 +196,6 @@ def yarn(c: ConfigKeys, keys: ConfigKeys) -> Facts:
     """Read YaRN."""
     original = original_context(c, keys)
     factor = extension(c, keys, original)
-    if not keys.is_known("factor"):
-        problem = "is missing; YaRN needs it"
-        refused_by_transformers(keys, "factor", problem, None)
     facts: Facts = {}
     computed = derived(yarn_factor(factor.value), "0.1 * ln(factor) + 1")
     mscale = optional_number(keys, "mscale")
@@ -207,6 +204,10 @@ def yarn(c: ConfigKeys, keys: ConfigKeys) -> Facts:
         facts = {"mscale": mscale, "mscale_all_dim": mscale_all_dim}
         both = yarn_factor(factor.value, mscale.value, mscale_all_dim.value)
         computed = derived(both, "factor, mscale, mscale_all_dim")
+    if "factor" not in keys.data and not keys.is_known("factor"):
+        refused_by_transformers(keys, "factor", "is missing; YaRN needs it", None)
+    elif c.is_known("kv_lora_rank") and mscale_all_dim is not None and mscale_all_dim.value:
+        refuse_null(keys, "factor")  # latent attention computes its scale from it
     stated = optional_number(keys, "attention_factor")
     if stated is not None:
         computed = stated
@@ -328,6 +329,8 @@ def rotary_dim(c: ConfigKeys, dim: Sourced) -> Sourced:
         share = keys.number(key)
         if keys is not c:
             c.expect(key, share.value)  # files saved by transformers 5 may give it twice
+    elif key in c.data:
+        share = c.number(key, default=1.0)  # null: the whole head, whatever the class default
     else:
         share = c.number(key, default=c.defaults.get(key, 1.0))
     if share.value == 1.0 and share.evidence.kind != "config":

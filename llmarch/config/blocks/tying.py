@@ -50,8 +50,10 @@ def tied_head(c: ConfigKeys, part: ConfigKeys, text: Draft, tied_by: TiedBy) -> 
     c.unsettled[FACT] = tied_by_class.value
     if tied_by != "wrapper":
         return tied_by_class
-    both_defaults = c.defaults.get(TIE_KEY) and part.defaults.get(TIE_KEY) == inner.value
-    if not c.has(TIE_KEY) or (both_defaults and outer.value):
+    if not c.has(TIE_KEY):
+        return inner
+    is_default = outer.value and c.defaults.get(TIE_KEY)
+    if is_default and part.has(TIE_KEY) and part.defaults.get(TIE_KEY) == inner.value:
         return inner
     return outer
 

@@ -12,6 +12,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft
+from ..findings import value_not_described
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -52,7 +53,7 @@ def _moe_layers(c: ConfigKeys) -> Sourced:
 
 def _moe(c: ConfigKeys) -> Draft:
     """Read the MoE."""
-    c.ignore("moe_norm_min")  # a bound against division by zero
+    _check_least_sum(c)
     router = draft(s.Router, scoring="softmax", selection_bias=True, normalized=True)
     return blocks.moe(
         c,
@@ -62,6 +63,20 @@ def _moe(c: ConfigKeys) -> Draft:
         shared_bias=c.flag("use_bias"),
         **blocks.shared_experts(c, "moe_num_shared_experts"),
     )
+
+
+def _check_least_sum(c: ConfigKeys) -> None:
+    """Report a least sum of the weights of chosen experts that such sums fall below.
+
+    It is a bound against division by zero. The highest of n weights are together at least their
+    share of n.
+    """
+    key = "moe_norm_min"
+    least = c.number(key, default=1e-12).value
+    share = c.size("moe_k", "num_experts_per_tok").value
+    share /= c.size("moe_num_experts", "num_experts").value
+    if least > share:
+        value_not_described(c, key, 1e-12, "behaviour")
 
 
 def _moe_parts(block: s.MoE, hidden: int) -> Iterator[tensors.BlockTensor]:

@@ -12,7 +12,8 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("time_step_rank", "time_step_min", "time_step_max", "time_step_floor")
-    c.ignore("time_step_limit", "chunk_size", "expand", "rms_norm", "norm_before_gate")
+    blocks.check_time_step_limit(c)
+    c.ignore("chunk_size", "expand", "rms_norm", "norm_before_gate")
     c.ignore("residual_in_fp32", "rescale_prenorm_residual")
     return blocks.mamba_decoder(c, _mamba2)
 

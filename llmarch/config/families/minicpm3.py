@@ -12,10 +12,13 @@ from ..vocabulary import ConfigKeys, Family, modeling
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     hidden = c.size("hidden_size").value
-    base = c.size("dim_model_base").value
+    base = c.optional(c.size, "dim_model_base").value or hidden
     logits = derived(base / hidden, "dim_model_base / hidden_size")
-    depth = c.number("scale_depth").value
-    branch = derived(depth / c.layer_count().value ** 0.5, "scale_depth / sqrt(num_hidden_layers)")
+    depth_root = c.layer_count().value ** 0.5
+    depth = c.optional(c.number, "scale_depth").value
+    if depth is None:
+        depth = depth_root
+    branch = derived(depth / depth_root, "scale_depth / sqrt(num_hidden_layers)")
     step = blocks.multiplied_step(branch)
     return blocks.decoder(
         c,

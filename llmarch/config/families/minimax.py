@@ -126,7 +126,7 @@ def _rotary_dim(c: ConfigKeys) -> Sourced:
     dim = blocks.read_head_dim(c)
     published = c.size("rotary_dim", default=None)
     share = "partial_rotary_factor"
-    has_share = c.has(share)
+    has_share = share in c.data
     params = c.data.get("rope_parameters")
     if isinstance(params, dict) and share in params:
         has_share = True

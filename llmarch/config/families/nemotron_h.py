@@ -152,8 +152,8 @@ def _mamba2(c: ConfigKeys) -> Draft:
     is heads * head dim, whatever `expand` says.
     """
     c.ignore("expand", "chunk_size", "mamba_proj_bias")
-    c.ignore("time_step_min", "time_step_max", "time_step_floor")
-    c.ignore("time_step_limit", "time_step_rank")
+    c.describe_only("time_step_min", 0.001, "behaviour")  # the least step, whatever the limit
+    c.ignore("time_step_max", "time_step_floor", "time_step_limit", "time_step_rank")
     return draft(
         s.LinearAttention,
         variant="mamba2",

@@ -8,6 +8,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
+from ..findings import refused_by_transformers
 from ..vocabulary import ConfigKeys, Family, modeling
 
 _LAYER_TYPES = {"recurrent": "linear", "attention": "sliding"}
@@ -53,6 +54,9 @@ def _rg_lru(c: ConfigKeys) -> Draft:
     width = c.size("lru_width", default=None)
     if width.value is None:
         width = same_evidence(c.size("hidden_size").value, width)
+    if width.value % heads.value:
+        problem = f"is {width.value:,}, which is not a multiple of the {heads.value} heads"
+        refused_by_transformers(c, "lru_width", problem, width.value)
     formula = f"{width.evidence.ref} / num_attention_heads"
     gate = blocks.activation_name(c, "hidden_activation")
     return draft(

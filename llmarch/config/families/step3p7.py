@@ -131,16 +131,17 @@ def _softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
 def _query_heads(c: ConfigKeys, kind: str, groups: Sourced, dim: Sourced) -> Sourced:
     """Read the query heads of a kind of layers.
 
-    Sliding layers have theirs in the published attention_other_setting, or under the class's key.
+    Sliding layers have theirs under the class's key, or in the published attention_other_setting.
     """
     heads = c.size("num_attention_heads")
     other = c.child("attention_other_setting")
     other.expect("attention_type", "sliding_attention")
     other.expect("num_attention_groups", groups.value)
     other.expect("head_dim", dim.value)
-    own = c.size("num_sliding_attention_heads", default=heads)
+    own = heads
     if other.has("num_attention_heads"):
         own = other.size("num_attention_heads")
+    own = c.size("num_sliding_attention_heads", default=own)
     if kind == "full" or "per_layer_config" in c.data:  # it has the heads of sliding layers
         return heads
     return own

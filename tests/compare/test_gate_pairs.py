@@ -75,8 +75,6 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("mpt", "attn_config.alibi_bias_max"): VLLM,
     ("beam", "norm_topk_prob"): NORMED,
     ("beam", "routed_scaling_factor"): NORMED,
-    ("beam", "num_experts_per_tok"): OUTSIDE,
-    ("hy_v4", "num_experts_per_tok"): OUTSIDE,
     ("hy_v4", "swiglu_limit"): NOT_REACHED,
     ("dbrx", "attn_config.rope_theta"): VLLM,
     ("dbrx", "ffn_config.moe_normalize_expert_weights"): NOT_REACHED,

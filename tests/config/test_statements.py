@@ -254,7 +254,7 @@ for wrapper, _, top, nested, tied in json.loads((FIXTURES / "tied_flags.json").r
     FLAGS.setdefault(wrapper, []).append((top, nested, tied))
 READ = sorted(FLAGS.keys() & MODEL_TYPES.keys())
 TIE = "tie_word_embeddings"
-UNTIED_PARTS = {"step3p7"}
+UNTIED_PARTS = {"mllama", "step3p7"}
 """Wrappers of decoders whose class has no tie: their flag is told, whatever the other says."""
 
 

@@ -48,6 +48,8 @@ SUPPOSED_MTP = (
 """What a reader must know of a plan with MTP modules that nothing but tensors can show."""
 VERSION = re.compile(r"\d+\.\d+")
 """How the version of an engine begins."""
+ONE_OF_EACH: dict[str, int] = dict.fromkeys((*QUANTISED_COMPONENTS, "embedding", "head"), 10**6)
+"""Parameters by which the bits of two formats are compared."""
 BITS_BY_HEADERS = "bits a weight by the headers, parameters by the config"
 HEADER_WORDS = {
     "verified": "as the headers say",
@@ -241,7 +243,9 @@ class ModelPlanner:
         warnings = list(plan.warnings)
         if planner is not self.planner:
             warnings.append(SUPPOSED_MTP)
-        warnings += conversion_warnings(a, options)
+        if options.weights is None or canonical_format(options.weights) == "as-stored":
+            stored = self.weights(None, None)
+            warnings += conversion_warnings(parse_engine(options.engine), stored, weights)
         plan = replace(plan, warnings=tuple(warnings))
         curve: list[tuple[int, int]] = []
         if longest is not None:
@@ -443,17 +447,12 @@ def resolve_cache_dtype(
     return "bf16"
 
 
-def conversion_warnings(a: Architecture, options: PlanOptions) -> list[str]:
-    """Return that an engine has no weights in the stored format, as a sentence; empty if it has."""
-    engine, declared = parse_engine(options.engine), a.quantization
-    asked = canonical_format(options.weights or "as-stored")
-    if declared is None or asked != "as-stored" or engine.keeps_quantised(declared):
+def conversion_warnings(engine: Engine, stored: Weights, loaded: Weights) -> list[str]:
+    """Return that an engine has stored weights in more bits, as a sentence; empty if it has not."""
+    if loaded == stored or loaded.bytes_of(ONE_OF_EACH) <= stored.bytes_of(ONE_OF_EACH):
         return []
     smaller = ", ".join(engine.smaller_formats)
-    return [
-        f"{engine.name} loads no {declared.method}, which its converter writes in bf16: planned as "
-        f"stored, --weights names a format that it has ({smaller})"
-    ]
+    return [f"{loaded.source}: --weights names a smaller format that it has ({smaller})"]
 
 
 def resolve_requested_weights(
@@ -463,27 +462,35 @@ def resolve_requested_weights(
 
     By default weights are as stored, or 16 bits if the config does not say how.
 
-    engine: the engine that loads them, which may cast 32 bits to 16.
+    engine: the engine that loads them, which may cast 32 bits to 16, or write them anew.
+
+    Raises PlanError for an unknown format, or a checkpoint that the engine does not read.
     """
     a = reading.architecture
     stored_bits, words = stored_format(reading)
+    known = "as-stored"
     if name is not None:
         known = parse_choice("weight format", canonical_format(name), WEIGHT_FORMATS)
+    if known != "as-stored":
         return resolve_weights(a, known, stored_bits, words)
-    quantization = a.quantization
-    if engine is not None and quantization is not None:
-        method = quantization.method
-        if method in engine.dequantised_methods and "fp4" not in (quantization.format or ""):
-            weights = resolve_weights(a, "bf16")
-            return replace(weights, source=f"{weights.source}: {engine.name} has no {method}")
     try:
-        stored = resolve_weights(a, "as-stored", stored_bits, words)
-        if engine is not None and engine.casts_float32:
-            return cast_float32(stored)
-        return stored
+        weights = resolve_weights(a, known, stored_bits, words)
     except ValueError as error:
+        if name is not None:
+            raise
         weights = resolve_weights(a, "bf16")
-        return replace(weights, source=f"{weights.source}, for {error}")
+        weights = replace(weights, source=f"{weights.source}, for {error}")
+    if engine is None:
+        return weights
+    if engine.casts_float32:
+        weights = cast_float32(weights)
+    if a.quantization is None:
+        return weights
+    try:
+        return engine.convert_weights(a.quantization, weights)
+    except ValueError as error:
+        hint = f"--weights plans a file in a format that it has: {engine.smaller_formats[-1]}"
+        raise PlanError(f"{reading.name}: {error}", hint) from error
 
 
 def stored_format(reading: Reading) -> tuple[dict[str, float] | None, str]:

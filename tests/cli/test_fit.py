@@ -77,7 +77,7 @@ def test_a_gguf_file_of_a_model_as_stored(
         args += ["--weights", weights]
     found = run.document(*args)
     assert f" {file} " in found["launch"]
-    said = [line for line in found["plan"]["warnings"] if "its converter writes in bf16" in line]
+    said = [line for line in found["plan"]["warnings"] if "converter writes it" in line]
     assert bool(said) == warned
 
 

@@ -33,6 +33,7 @@ from ..cache_parts import (
 
 if TYPE_CHECKING:
     from ..sharding import Placement
+    from ..weight_formats import Weights
     from .pools import (
         AllowancePart,
         AllowanceRequest,
@@ -80,8 +81,6 @@ class Engine:
     """Whether the share is of what weights and all else leave free, and is of the cache alone."""
     smaller_formats: tuple[str, ...] = ("fp8", "nvfp4", "int4")
     """Formats of weights that are tried where the stored one does not fit."""
-    dequantised_methods: tuple[str, ...] = ()
-    """Methods of checkpoints whose weights it has in 16 bits."""
     weight_formats: tuple[str, ...] = ()
     """Formats of weights that it loads; empty: any."""
     online_formats: dict[str, tuple[str, ...]] = {}
@@ -265,9 +264,12 @@ class Engine:
 
     # --- the memory of a GPU
 
-    def keeps_quantised(self, quantization: Quantization) -> bool:
-        """Return whether it loads weights that are stored so, and not in 16 bits instead."""
-        return True
+    def convert_weights(self, quantization: Quantization, weights: Weights) -> Weights:
+        """Return what it makes of a checkpoint's quantised weights as it loads them.
+
+        Raises ValueError if it reads no such checkpoint.
+        """
+        return weights
 
     def checks_columns(self, a: Architecture) -> bool:
         """Return whether queries, keys and values of a rank must be whole blocks each."""

@@ -16,6 +16,7 @@ as layers after the model's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
@@ -29,7 +30,7 @@ from ...architecture.schema import (
 from ..cache_parts import GGML_BLOCK_BYTES, CachePart, Convention, kv_entry_bytes
 from ..ggml_files import GGML_FILES
 from ..sharding import Placement, usual_placement
-from ..weight_formats import SIXTEEN_BITS
+from ..weight_formats import SIXTEEN_BITS, Weights
 from .base import Engine
 from .estimates import process_parts, token_activation_bytes
 from .pools import (
@@ -56,6 +57,12 @@ PIPELINE_COPIES = 4
 """Copies of a graph's inputs where GPUs work as a pipeline."""
 EVERY_LAYER = 999
 """More layers than any model has, as users write it for all of them."""
+KEPT_METHODS = ("gguf", "mxfp4")
+"""Methods of checkpoints whose weights are kept."""
+DEQUANTISED_METHODS = ("bitnet", "compressed-tensors", "fp8", "gptq", "modelopt")
+"""Methods whose weights the converter writes in 16 bits, but for 4-bit floats."""
+FLOAT4_BITS = 5
+"""More bits a weight than 4-bit floats take with their scales."""
 PLAIN_CACHE_TYPES = ("bf16", "fp16", "fp32")
 FULL_SIZE_TYPES = frozenset(("mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "phi3"))
 """Models whose windows the converter or the loader leaves out: their layers keep every token
@@ -202,8 +209,6 @@ class LlamaCpp(Engine):
     has_ranks = False
     takes_all_gpus = True
     has_slots = True
-    dequantised_methods = ("bitnet", "compressed-tensors", "fp8", "gptq")
-    """conversion/base.py dequant_model; MXFP4 and NVFP4 are kept."""
     splits_cache_dtype = True
     weight_formats = (
         *SIXTEEN_BITS,
@@ -350,14 +355,34 @@ class LlamaCpp(Engine):
             words += ["-ctv", names.get(values or keys, values or keys)]
         return words
 
-    def keeps_quantised(self, quantization: Quantization) -> bool:
-        """Return whether a GGUF file has weights as they are stored: of 4-bit floats alone.
+    def convert_weights(self, quantization: Quantization, weights: Weights) -> Weights:
+        """Return what the converter writes: 4-bit floats as they are, all else in 16 bits.
 
-        Others are written in 16 bits (conversion/base.py dequant_model), unless llama-quantize
-        makes another file type of them.
+        conversion/base.py (dequant_model, _generate_nvfp4_tensors, prepare_tensors) and
+        conversion/deepseek.py (experts of DeepSeek V4).
+
+        Raises ValueError for methods that it does not read.
         """
-        words = f"{quantization.method} {quantization.format} {quantization.experts}"
-        return "fp4" in words or "gguf" in words
+        method = quantization.method
+        words = f"{method} {quantization.format} {quantization.experts}"
+        if method in KEPT_METHODS:
+            return weights
+        if method not in DEQUANTISED_METHODS:
+            raise ValueError(f"{self.name}'s converter reads no checkpoints of {method}")
+        if method != "fp8" and "fp4" in words:
+            return weights
+        keeps_floats = "fp4" in words or quantization.format == "mixed_precision"
+        bits: dict[str, float] = {}
+        for component, stored in weights.bits.items():
+            is_kept = stored >= 16 or (keeps_floats and stored < FLOAT4_BITS)
+            bits[component] = stored if is_kept else 16.0
+        if bits == weights.bits:
+            return weights
+        source = f"{method} in 16 bits, as {self.name}'s converter writes it"
+        if all(n == 16 for n in bits.values()):
+            return Weights("bf16", {}, 16, source)
+        kept = ", ".join(name.replace("_", " ") for name, n in bits.items() if n < 16)
+        return replace(weights, bits=bits, source=f"{source}; as stored: {kept}")
 
     def placement(
         self, a: Architecture, stages: int, gpu: GPUTraits, options: EngineOptions

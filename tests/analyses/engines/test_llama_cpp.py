@@ -20,9 +20,10 @@ from helpers.paths import SPECS
 
 from llmarch.analyses.cache import list_layer_parts
 from llmarch.analyses.cache_parts import Convention
-from llmarch.analyses.engines import engine_of
+from llmarch.analyses.engines import ENGINES, engine_of
 from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, Pool, PoolRequest
-from llmarch.architecture.schema import Architecture, BlockIndex, Mixer
+from llmarch.analyses.weight_formats import Weights
+from llmarch.architecture.schema import Architecture, BlockIndex, Mixer, Quantization
 
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
@@ -126,3 +127,36 @@ def test_equal_to_what_llama_cpp_allocates(model: dict[str, Any]) -> None:
         ), row
         cells = max((cache["cells"] for cache in row["kv"]), default=0)
         assert cells == 0 or cells == 256 * -(-row["ctx"] // 256), row
+
+
+@pytest.mark.parametrize(
+    ("quantization", "converted"),
+    [
+        (Quantization(method="fp8", format="e4m3"), 16),
+        (Quantization(method="gptq", bits=4), 16),
+        (Quantization(method="bitnet"), 16),
+        (Quantization(method="compressed-tensors", format="pack-quantized"), 16),
+        (Quantization(method="modelopt", format="fp8"), 16),
+        (Quantization(method="modelopt", format="nvfp4"), 4.5),
+        (Quantization(method="modelopt", format="mixed_precision"), 4.5),
+        (Quantization(method="compressed-tensors", format="nvfp4-pack-quantized"), 4.5),
+        (Quantization(method="fp8", format="e4m3", experts="fp4"), 4.5),
+        (Quantization(method="mxfp4", format="mxfp4"), 4.5),
+        (Quantization(method="gguf"), 4.5),
+    ],
+)
+def test_what_the_converter_makes_of_a_checkpoint(
+    quantization: Quantization, converted: float
+) -> None:
+    """Weights of 4-bit floats are kept, all others written in 16 bits."""
+    stored = Weights("as-stored", {"experts": 4.5, "router": 16}, 16, "as the headers say")
+    loaded = ENGINES["llama.cpp"].convert_weights(quantization, stored)
+    assert loaded.bits_of("experts") == converted and loaded.bits_of("router") == 16
+    assert ("converter writes it" in loaded.source) == (loaded != stored)
+
+
+@pytest.mark.parametrize("method", ["awq", "bitsandbytes", "mlx", "hqq", "quanto", "aqlm"])
+def test_checkpoints_that_the_converter_does_not_read_are_refused(method: str) -> None:
+    stored = Weights("as-stored", {"mlp": 4.5}, 16, "as the headers say")
+    with pytest.raises(ValueError, match=f"reads no checkpoints of {method}"):
+        ENGINES["llama.cpp"].convert_weights(Quantization(method=method), stored)

@@ -3,6 +3,7 @@
 8xH100, H100, 4 x rtx 4090    GPUs of the table
 2xH100+2xA100                 GPUs of several kinds
 p5.48xlarge, a3-highgpu-8g    instance types of clouds
+H100 MIG 1g.10gb              an instance of a GPU that is divided (MIG)
 M4 Max 128GB                  Macs, whose GPU shares the memory
 2x24GB, 8 x 141 GiB           GPUs of any size
 CPU 64GB                      memory of a CPU
@@ -29,6 +30,20 @@ _SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(gb|gib|mib)", re.IGNORECASE)
 _NAME_AND_SIZE = re.compile(r"(.+?)[\s_-]*(\d{1,20})\s*(?:gb|gib)", re.IGNORECASE)
 _UNITS = {"gb": ("GB", 10**9), "gib": ("GiB", 2**30), "mib": ("MiB", 2**20)}
 _VENDORS = ("nvidia ", "amd ", "instinct ", "geforce ", "tesla ", "apple ")
+_INSTANCE = re.compile(
+    r"(.*?)[\s_-]*\bMIG[\s_-]+(?:\d+c\.)?(\d)g\.(\d{1,3})gb(?:\+me|\+gfx|-me)*", re.IGNORECASE
+)
+"""How nvidia-smi and torch name an instance: `NVIDIA H100 80GB HBM3 MIG 1g.10gb`."""
+_BETWEEN_KINDS = re.compile(r"\+(?!(?:me|gfx)\b)", re.IGNORECASE)
+"""What stands between kinds of GPUs; `1g.10gb+me` is one."""
+MEMORY_SLICES = 8
+"""Slices of memory that a GPU is divided into for its instances."""
+COMPUTE_SLICES = {"A30": 4, "RTX PRO 6000": 4, "RTX PRO 5000": 4}
+"""Slices of the multiprocessors; 7 of others."""
+INSTANCE_NOTE = (
+    "an instance has its slices of the GPU's memory less some 0.5 GiB, as nvidia-smi mig -lgip "
+    "shows; ranks on several instances cannot reach each other's memory"
+)
 CPU = "CPU"
 SMALL_MAC_GIB = 32
 """The largest memory in GiB of a Mac whose GPU may take two thirds of it; of a larger one it may
@@ -96,7 +111,7 @@ def parse_gpus(text: str) -> tuple[int, GPU]:
 
     Raises UnknownReference, with the nearest names for an unknown one.
     """
-    parts = [_parse_kind(part) for part in text.split("+")]
+    parts = [_parse_kind(part) for part in _BETWEEN_KINDS.split(text)]
     total = sum(count for count, _ in parts)
     _check_count(text, total)
     kinds = list(dict.fromkeys(gpu.name for _, gpu in parts))
@@ -127,7 +142,7 @@ def _parse_kind(text: str) -> tuple[int, GPU]:
         if not float(size[1]):
             raise UnknownReference(f"{printable(name)}: a GPU has memory", "such as 2x24GB")
         return count, GPU(f"{size[1]} {unit}", int(float(size[1]) * factor), "as given")
-    gpu = gpu_table().get(_normalize(name)) or _find_shared_memory(name)
+    gpu = gpu_table().get(_normalize(name)) or _find_instance(name) or _find_shared_memory(name)
     if gpu is not None:
         return count, gpu
     for instance in read_table()["instances"]:
@@ -150,6 +165,53 @@ def _slowest(gpus: Sequence[GPU], name: str) -> GPU:
             peaks[kind] = min(gpu.peaks[kind] for gpu in gpus)
     note = f"each GPU is planned as the least of them: the memory of {least.name}, the lowest speed"
     return GPU(name, least.memory_bytes, least.source, bandwidth, peaks, note)
+
+
+def _find_instance(name: str) -> GPU | None:
+    """Return an instance of a GPU that is divided (MIG), or None for another name.
+
+    Its slices are those that the GB of its profile stand for. nvidia-smi shows 9.5 GiB of 1g.10gb,
+    19.5 of 2g.20gb, 39.25 of 3g.40gb and 79 of 7g.80gb on an A100, 9.75 to 79.25 on an H100.
+
+    Raises UnknownReference for an instance of no known GPU, or one that the GPU cannot have.
+    """
+    match = _INSTANCE.fullmatch(name)
+    if match is None:
+        return None
+    kind, compute, gb = match[1], int(match[2]), int(match[3])
+    row = _row_named(kind)
+    if row is None:
+        raise UnknownReference(
+            f"{printable(name)}: the GPU that the instance is of is not known",
+            "name it too: 'H100 MIG 1g.10gb', or give the size: 9.75GiB",
+        )
+    slices = round(MEMORY_SLICES * gb / row["vendor_gb"])
+    parts = COMPUTE_SLICES.get(row["name"], 7)
+    if not 0 < slices <= MEMORY_SLICES or not 0 < compute <= parts:
+        raise UnknownReference(
+            f"{printable(name)}: {row['name']} has no instance of that size",
+            f"it has {parts} slices, and {MEMORY_SLICES} of its {row['vendor_gb']} GB",
+        )
+    share = slices / MEMORY_SLICES
+    lost = (MEMORY_SLICES + slices) * 2**30 // (2 * MEMORY_SLICES)
+    peaks = {kind: tera * 1e12 * compute / parts for kind, tera in row["dense_tflops"].items()}
+    return GPU(
+        f"{row['name']} MIG {compute}g.{gb}gb",
+        int(row["memory_bytes"] * share) - lost,
+        row["source"],
+        bandwidth=row["bandwidth_gb_s"] * 1e9 * share,
+        peaks=peaks,
+        note=INSTANCE_NOTE,
+    )
+
+
+def _row_named(name: str) -> dict[str, Any] | None:
+    """Return the row of the table that a name is of, or None."""
+    gpu = gpu_table().get(_normalize(name))
+    for row in list_gpus():
+        if gpu is not None and row["name"] == gpu.name:
+            return row
+    return None
 
 
 def _find_shared_memory(name: str) -> GPU | None:

@@ -18,7 +18,7 @@ from .cache_parts import SHORT_DTYPES
 from .engines import ENGINES
 from .engines.base import Engine
 from .engines.pools import find_most
-from .launch_lines import launch_line
+from .launch_lines import MACHINE_GPUS, launch_line, machine_notes
 from .memory import Plan, Planner
 from .planning import (
     PlannedModel,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 GPU_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 16, 24, 32, 40, 48, 56, 64)
 """Numbers of GPUs that are tried, where the user names none: within a machine each, then whole
 machines."""
-NODE_GPUS = 8
-"""GPUs of a usual machine: tensor parallelism stays within one."""
 GGUF_EXPERTS = {"mxfp4": "mxfp4", "fp4": "mxfp4", "nvfp4": "nvfp4"}
 """The formats of experts that GGUF files keep, by those of checkpoints."""
 MOST_LAYOUTS = 6
@@ -220,7 +218,7 @@ def advise(reading: Reading, options: PlanOptions, counts: Sequence[int] = ()) -
         gpu_layers=layers_that_fit,
         searched=not counts,
         without_stages=without_stages,
-        notes=loaded.notes,
+        notes=(*loaded.notes, *machine_notes(first)),
         contradicted=reading.status == "conflict",
     )
 
@@ -383,7 +381,7 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
         if not engine.has_ranks and pipeline != gpus:
             continue
         for tensor in divisors(gpus // pipeline):
-            if tensor > NODE_GPUS:
+            if tensor > MACHINE_GPUS:
                 continue
             experts = [1]
             if is_sparse and gpus > pipeline and divides_experts(a, gpus // pipeline):

@@ -16,6 +16,8 @@ from .launch_options import LineOptions, read_options
 from .memory import Plan
 from .planning import PlanOptions
 
+MACHINE_GPUS = 8
+"""GPUs of a usual machine: tensor parallelism stays within one."""
 OPERATORS = frozenset(";&|<>()")
 """Characters of a shell that end a command."""
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
@@ -45,8 +47,30 @@ class LaunchLine(Frozen):
         return lines
 
 
+def machines_of(plan: Plan) -> int:
+    """Return over how many usual machines the GPUs of a plan are."""
+    return -(-plan.request.parallel.gpus // MACHINE_GPUS)
+
+
+def machine_notes(plan: Plan) -> list[str]:
+    """Return how the command is run on several machines, as a sentence; empty for one."""
+    machines = machines_of(plan)
+    engine = ENGINES[plan.convention.engine]
+    if machines == 1 or not engine.machine_words(Launch(model="", context=1, sequences=1)):
+        return []
+    last = machines - 1
+    return [
+        f"for {machines} machines of up to {MACHINE_GPUS} GPUs: run the command on each, with "
+        f"NODE_RANK 0 to {last} and MASTER_ADDR the address of the first"
+        f"{engine.machine_note}"
+    ]
+
+
 def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
-    """Return the command that starts a server for a plan; empty if the engine has none."""
+    """Return the command that starts a server for a plan; empty if the engine has none.
+
+    On several machines it has variables for what differs between them.
+    """
     parallel = plan.request.parallel
     dtype = ""
     if options.kv_dtype.lower() != "auto":
@@ -73,8 +97,12 @@ def launch_line(model: str, plan: Plan, options: PlanOptions) -> str:
         on_cpu=plan.request.gpu_name.startswith("CPU"),
         cache_dtype=dtype,
         utilization=options.utilization,
+        machines=machines_of(plan),
     )
-    return shlex.join(engine.launch(server))
+    command = shlex.join(engine.launch(server))
+    if server.machines == 1 or not command:
+        return command
+    return f"{command} {engine.machine_words(server)}".rstrip()
 
 
 def read_launch_line(line: str) -> LaunchLine:

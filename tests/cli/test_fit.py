@@ -58,6 +58,21 @@ def test_every_engine(run: Run, engine: str, ref: str) -> None:
         assert parallel.decode_context == wanted["decode_context"]
 
 
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "llama.cpp"])
+@pytest.mark.parametrize(("gpus", "machines"), [(8, 1), (16, 2), (32, 4)])
+def test_several_machines_are_in_the_line(run: Run, engine: str, gpus: int, machines: int) -> None:
+    """Each machine starts the same command, with variables; what starts is the layout found."""
+    found = run.document("qwen3-235b", "--gpus", f"{gpus}xH200", "--engine", engine)
+    line, notes = found["launch"], " ".join(found["notes"])
+    several = machines > 1 and engine != "llama.cpp"
+    assert (f"--nnodes {machines} --node-rank $NODE_RANK" in line) == several
+    assert ("$MASTER_ADDR" in line) == several == (f"for {machines} machines" in notes)
+    read = read_launch_line(line)
+    assert not read.unread
+    if engine != "llama.cpp":
+        assert read.options.make_parallel().gpus == gpus
+
+
 @pytest.mark.parametrize(
     ("ref", "weights", "file", "warned"),
     [

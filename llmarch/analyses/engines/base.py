@@ -240,6 +240,8 @@ class Engine:
     """Whether numbers may be written as `32k`."""
     launch_switches: frozenset[str] = frozenset()
     """Flags of `launch_flags` that take no value."""
+    machine_note: str = ""
+    """What else the command on several machines needs, as the end of a sentence."""
     launch_harmless: tuple[str, ...] = ()
     """Regular expressions of flags, without dashes, that change no memory of weights and cache."""
     log_sign: str = ""
@@ -261,6 +263,13 @@ class Engine:
     def launch(self, server: Launch) -> list[str]:
         """Return the words of the command that starts a server; empty if there is none."""
         return []
+
+    def machine_words(self, server: Launch) -> str:
+        """Return what the command on each of several machines says besides; empty without such.
+
+        Variables of the shell stand for what differs: NODE_RANK from 0 on, and MASTER_ADDR.
+        """
+        return ""
 
     # --- the memory of a GPU
 

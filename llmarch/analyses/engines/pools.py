@@ -129,6 +129,8 @@ class Launch(Frozen):
     """Dtype of the cache, if it is not the engine's own choice."""
     utilization: float | None = None
     """Share of a GPU, if it is not the engine's own default."""
+    machines: int = 1
+    """Machines over which the GPUs are."""
 
 
 @frozen

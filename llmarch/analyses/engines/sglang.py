@@ -344,6 +344,12 @@ class SGLang(Engine):
             words += ["--mem-fraction-static", f"{server.utilization:g}"]
         return words
 
+    def machine_words(self, server: Launch) -> str:
+        """Return the words of one of several machines (sglang: srt/server_args.py)."""
+        return (
+            f"--nnodes {server.machines} --node-rank $NODE_RANK --dist-init-addr $MASTER_ADDR:20000"
+        )
+
     def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
         """Return the part of a window; in models without a sliding pool, of every token."""
         if a.model_type.removesuffix("_text") not in POOLS:

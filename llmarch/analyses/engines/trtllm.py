@@ -80,4 +80,7 @@ class TensorRTLLM(Engine):
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
         """Return what the layout rests on besides the architecture, for a model's mixers."""
-        return [f"blocks of {BLOCK_TOKENS} tokens"]
+        return [
+            f"blocks of {BLOCK_TOKENS} tokens",
+            "captured graphs in what the fraction leaves free, their size is not estimated",
+        ]

@@ -441,6 +441,7 @@ class VLLM(Engine):
     launch_images = ("vllm-openai", "vllm/vllm")
     launch_positional = True
     launch_suffixes = True
+    machine_note = ", and --headless on the others"
     launch_harmless = (
         r"(?:api|allow|allowed|chat|code|collect|disable-log|distributed|enable-log|generation|log)"
         r"(?:-.*|ing-.*)?",
@@ -567,6 +568,17 @@ class VLLM(Engine):
             words += ["--kv-cache-dtype", VLLM_CACHE_WORDS.get(server.cache_dtype, "auto")]
         if server.utilization is not None:
             words += ["--gpu-memory-utilization", f"{server.utilization:g}"]
+        return words
+
+    def machine_words(self, server: Launch) -> str:
+        """Return the words of one of several machines (vllm: engine/arg_utils.py, parallel.py).
+
+        Those after the first are started with --headless. Groups of ranks within a machine are
+        numbered by its rank.
+        """
+        words = f"--nnodes {server.machines} --node-rank $NODE_RANK --master-addr $MASTER_ADDR"
+        if server.data > 1 and server.data % server.machines == 0:
+            words += f" --data-parallel-size-local {server.data // server.machines}"
         return words
 
     def block_index_dtype(self, convention: Convention) -> str:

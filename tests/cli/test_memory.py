@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,19 @@ def test_the_gpu_table_names_its_sources() -> None:
         assert set(peaks) <= {"bf16", "fp8", "int8", "fp4"}, r
         rising = [peaks[kind] for kind in ("bf16", "fp8", "fp4") if kind in peaks]
         assert rising == sorted(rising), r
+
+
+def test_peaks_are_half_of_what_is_quoted_with_sparsity() -> None:
+    """Where a datasheet's figure is quoted, it is of the smallest float type."""
+    quoted = 0
+    for row in list_gpus():
+        figure = re.search(r"NVIDIA's ([\d.]+) (?:TFLOPS|AI TOPS)", row["speed_source"])
+        if figure is not None:
+            peaks = row["dense_tflops"]
+            smallest = peaks.get("fp4") or peaks.get("fp8") or peaks["bf16"]
+            assert 2 * smallest == pytest.approx(float(figure[1]), rel=2e-3), row["name"]
+            quoted += 1
+    assert quoted >= 17
 
 
 def test_every_instance_and_mac_is_a_gpu() -> None:

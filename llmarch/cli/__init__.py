@@ -17,7 +17,8 @@ import typer
 def make_app() -> typer.Typer:
     """Return the program without its commands."""
     made = typer.Typer(
-        help="Show what an LLM's architecture is, exactly, and what changed between two of them.",
+        help="Show what an LLM's architecture is, exactly, and what changed between two of them. "
+        "`llmarch REF` is `llmarch show REF`.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -28,7 +29,9 @@ def make_app() -> typer.Typer:
 
 
 def top(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Handle the options that stand before a command."""
     if version:
@@ -69,6 +72,8 @@ COMMANDS = {
 
 The list of commands is printed from here, so that `--help` need not import them all.
 """
+WITHOUT_FORMAT = ("draw", "report", "gallery", "lock", "schema")
+"""Commands that have no --format."""
 FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models"}
 """The file of each command."""
 
@@ -79,8 +84,11 @@ def main() -> None:
     from .common import fail, fail_internally
 
     try:
-        program = app_for(sys.argv[1:])
-        program(prog_name="llmarch")
+        arguments = sys.argv[1:]
+        if COMPLETION not in os.environ:
+            arguments = full_arguments(arguments)
+        program = app_for(arguments)
+        program(arguments, prog_name="llmarch")
     except LlmarchError as error:
         fail(error.message, error.hint, error.exit_code)
     except OSError as error:  # such as a disk that is full
@@ -89,6 +97,46 @@ def main() -> None:
         fail("not enough memory")
     except Exception as error:  # a fault of llmarch, which must not read as "changes"
         fail_internally(error)
+
+
+def full_arguments(arguments: list[str]) -> list[str]:
+    """Return the words of the command line without abbreviations.
+
+    `llmarch REF` is `llmarch show REF`, and --json is --format json. Raises UnknownReference for a
+    word that is more like a command than a model.
+    """
+    first = arguments[0] if arguments else ""
+    if not first or (first.startswith("-") and first != "-"):
+        return arguments
+    if first not in COMMANDS:
+        check_not_misspelled(first)
+        arguments = ["show", *arguments]
+    if arguments[0] in WITHOUT_FORMAT:
+        return arguments
+    found: list[str] = []
+    for i, word in enumerate(arguments):
+        if word == "--":
+            return found + arguments[i:]
+        found.append("--format=json" if word == "--json" else word)
+    return found
+
+
+def check_not_misspelled(word: str) -> None:
+    """Raise UnknownReference for a word that names no model and looks like a command."""
+    from ..errors import UnknownReference
+    from ..sources.aliases import close_matches
+    from ..sources.references import parse_reference
+
+    near = close_matches(word.lower(), COMMANDS)
+    if not near:
+        return
+    try:
+        parse_reference(word)
+    except UnknownReference as error:
+        commands = " or ".join(f"llmarch {name}" for name in near)
+        raise UnknownReference(
+            f"there is no command {word}", f"did you mean {commands}?"
+        ) from error
 
 
 def app_for(arguments: list[str]) -> typer.Typer:

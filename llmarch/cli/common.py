@@ -57,9 +57,15 @@ def file_option(help: str) -> Any:
 
 Ref = Annotated[
     str,
-    models_argument("A bundled alias, org/name[@revision], a Hub URL, a folder or a file.", "REF"),
+    models_argument(
+        "A bundled alias, org/name[@revision], a Hub URL, a folder, a file, or - for a config from "
+        "standard input.",
+        "REF",
+    ),
 ]
-Output = Annotated[Format, typer.Option("--format", "-f", help="Output format.")]
+Output = Annotated[
+    Format, typer.Option("--format", "-f", help="Output format; --json is --format json.")
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 ConfigOnly = Annotated[
     bool, typer.Option("--config-only", help="Read only the config, no tensor headers.")

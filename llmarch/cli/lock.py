@@ -84,6 +84,8 @@ def lock(
         fail(
             "no model is named", "give REF, a file of them with -r, or one to forget with --remove"
         )
+    if "-" in named:
+        fail("standard input cannot be locked: it cannot be read again", "lock a file or folder")
     load = loader(offline, refresh)
     before: dict[str, Entry] = {}
     gone: list[str] = []

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..renderers.output import write_text
 from . import app
 from .common import (
     ConfigOnly,
     Format,
     Offline,
     Output,
-    Ref,
     Refresh,
     bundled_readings,
     end_if_partial,
     examples,
     fail,
     inspect_reference,
+    models_argument,
     write,
 )
 
@@ -35,12 +36,20 @@ if TYPE_CHECKING:
         "llmarch show qwen3-235b",
         "llmarch show Qwen/Qwen3-8B@main --format json",
         "llmarch show ./checkpoint --tensors",
+        "llmarch show qwen3-8b llama3.1-8b",
+        "jq .text_config config.json | llmarch show -",
         "llmarch show gemma3-27b --explain mixers.sliding.window",
         "llmarch show kimi-linear --new",
     )
 )
 def show(
-    ref: Ref,
+    refs: Annotated[
+        list[str],
+        models_argument(
+            "Models: bundled aliases, org/name[@revision], Hub URLs, folders, files, or - for a "
+            "config from standard input."
+        ),
+    ],
     format: Output = Format.text,
     layers: Annotated[bool, typer.Option("--layers", help="Add a table of every layer.")] = False,
     tensors: Annotated[
@@ -70,32 +79,53 @@ def show(
     refresh: Refresh = False,
 ) -> None:
     """Show what a model's architecture is."""
-    reading = inspect_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+    readings = [
+        inspect_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+        for ref in refs
+    ]
     if explain is not None:
-        from ..views import evidence
-
-        explained = evidence.explain(reading, explain)
-        write(
-            format,
-            "table",
-            lambda: evidence.explanation_table(explained),
-            lambda: evidence.explanation_document(explained),
-        )
+        write_explanations(readings, explain, format)
     else:
         if sketch and format is not Format.json:
             from .pictures import print_sketch
 
-            print_sketch([reading], fenced=format is Format.markdown)
+            print_sketch(readings, fenced=format is Format.markdown)
         asked = {"layers": layers, "tensors": tensors, "facts": everything}
         names = [name for name, wanted in asked.items() if wanted]
-        place = place_among_bundled(reading) if new else None
-        write(
-            format,
-            "sheet",
-            lambda: pages(reading, names, place),
-            lambda: show_document(reading, place),
-        )
-    end_if_partial([reading])
+        places = {id(r): place_among_bundled(r) for r in readings if new}
+        if format is Format.json:
+            documents = [show_document(r, places.get(id(r))) for r in readings]
+            write_documents(documents)
+        else:
+            for r in readings:
+                sheet = pages(r, names, places.get(id(r)))
+                write(format, "sheet", lambda sheet=sheet: sheet, lambda: None)
+    end_if_partial(readings)
+
+
+def write_explanations(
+    readings: Sequence[Reading | Observation], path: str, format: Format
+) -> None:
+    """Write the facts of each model at a path, with what they mean and their evidence."""
+    from ..views import evidence
+
+    explained = [evidence.explain(r, path) for r in readings]
+    if format is Format.json:
+        write_documents([evidence.explanation_document(one) for one in explained])
+        return
+    for r, one in zip(readings, explained, strict=True):
+        if len(readings) > 1:
+            write_text(f"\n## {r.name}\n" if format is Format.markdown else f"\n  {r.name}")
+        table = evidence.explanation_table(one)
+        write(format, "table", lambda table=table: table, lambda: None)
+
+
+def write_documents(documents: Sequence[object]) -> None:
+    """Write the JSON document of one model, or a list of those of several."""
+    from ..renderers import json
+
+    document = documents[0] if len(documents) == 1 else documents
+    write_text(json.json_text(document), "json")
 
 
 def place_among_bundled(reading: Reading | Observation) -> Likeness:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..architecture.schema import Finding
-from ..errors import ReadError, printable
+from ..errors import ConfigError, ReadError, printable
 from . import specs
 from .file_names import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, is_safe_name
 from .gguf import (
@@ -62,7 +63,8 @@ def open(
     """
     path = reference.path
     name = reference.text
-    assert path is not None
+    if path is None:
+        return _open_standard_input(name)
     if reference.kind == "folder":
         return open_folder(path, name, headers=headers, progress=progress, tag=reference.tag)
     if reference.kind == "config":
@@ -192,9 +194,33 @@ def _read_headers(folder: Path, shards: Collection[str], progress: Progress) -> 
     return headers
 
 
+def _open_standard_input(text: str) -> RawModel:
+    """Read a config alone, or a spec, from standard input. Raises ConfigError for other text."""
+    data = sys.stdin.buffer.read(MAX_CONFIG + 1)
+    if not data.strip():
+        raise ConfigError("standard input is empty", "`llmarch show -` reads a config.json from it")
+    document = parse_object(data, file="standard input")
+    model = _open_config(Path(CONFIG), document, text, "standard input")
+    if model.kind == "local":  # not a snapshot, though the current folder may be one
+        model.name = "standard input"
+        model.repo_id = model.commit = None
+        model.is_download = False
+    return model
+
+
 def _open_config_file(path: Path, text: str) -> RawModel:
     """Read a config alone, or a spec file."""
-    document = _read_object(path, path.name)
+    return _open_config(path, _read_object(path, path.name), text, path.name)
+
+
+def _open_config(path: Path, document: JsonObject, text: str, file: str) -> RawModel:
+    """Return the model of a config alone, or of a spec.
+
+    path: the file, by whose name the kind of config is known.
+    document: its content.
+    text: the reference as the user wrote it.
+    file: what messages call the file.
+    """
     if specs.is_spec(document):
         return specs.from_document(document, text=text, file=path)
     name = CONFIG
@@ -207,7 +233,7 @@ def _open_config_file(path: Path, text: str) -> RawModel:
         config_file = PARAMS
     folder = path.resolve().parent
     model = _raw_model(text, folder, document, config_file)
-    model.findings += repeated_keys(path.name, document, is_config=True)
+    model.findings += repeated_keys(file, document, is_config=True)
     return model
 
 

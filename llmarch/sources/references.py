@@ -12,6 +12,7 @@ Standard library only: every start of the program imports this.
     ./folder                       a folder with a config, safetensors files, or both
     ./config.json, ./params.json   a config alone
     ./model.safetensors            one safetensors file
+    -                              a config alone, from standard input
     ./model.gguf                   one GGUF file; also one of any name that begins as they do
 
 Anything that begins with `./`, `../`, `/` or `~`, or ends in `.json`, `.safetensors` or `.gguf`, is
@@ -52,6 +53,8 @@ _OTHER_FORMATS = {
     ".pth": "a pickle",
 }
 GGUF_MAGIC = b"GGUF"
+STANDARD_INPUT = "-"
+"""The reference of a config from standard input."""
 _CONFIG_FILES = ("config.json", "params.json", "adapter_config.json")
 _INDEX_SUFFIX = ".safetensors.index.json"
 
@@ -70,7 +73,7 @@ class Reference(Frozen):
     revision: str | None = None
     """On the Hub; None is the main branch."""
     path: Path | None = None
-    """Of a folder or file."""
+    """Of a folder or file; None for standard input."""
     tag: str | None = None
     """Which GGUF model of a folder or repository: `Q4_K_M`."""
 
@@ -84,6 +87,8 @@ def parse_reference(text: str) -> Reference:
     if not text or not text.isprintable():
         hint = "try `llmarch list`, org/name or ./folder"
         raise UnknownReference(f"{printable(text)!r} does not name a model", hint)
+    if text == STANDARD_INPUT:
+        return Reference(text, "config")
     hosts = tuple(f"{host}/" for host in _hub_hosts())
     if text.startswith(("https://", "http://", "hf://", *hosts)):
         return _parse_url(text)

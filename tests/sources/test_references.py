@@ -78,7 +78,7 @@ def test_aliases(text: str, alias: str) -> None:
         ("a\x1b[31m", "does not name a model", "llmarch list"),
         ("qwen3-8b@main", "qwen3-8b is a bundled model, which has no revisions",
          "Qwen/Qwen3-8B@main"),
-        ("-", "not a bundled model", ""),
+        ("=", "not a bundled model", ""),
         ("it", "not a bundled model", ""),
         ("a/b/c", "neither an existing path", "org/name"),
         ("a/b@", "neither an existing path", "org/name"),

@@ -100,9 +100,15 @@ def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -
     Raises:
         LlmarchError: as for `load`, if a reference is given.
     """
+    from .checkpoint.reading import Reading
     from .compare.diff import diff as compare
+    from .compare.unstated import with_unstated_facts
 
-    return compare(_architecture_of(old), _architecture_of(new))
+    sides = [load(side) if isinstance(side, str) else side for side in (old, new)]
+    read = [side for side in sides if isinstance(side, Reading)]
+    if len(read) == len(sides):
+        sides = with_unstated_facts(read)
+    return compare(*map(_architecture_of, sides))
 
 
 def check(
@@ -181,12 +187,10 @@ def _read_raw(
     )
 
 
-def _architecture_of(side: Reading | Architecture | str) -> Architecture:
-    """Return the architecture of one side of a `diff`; a reference is loaded."""
+def _architecture_of(side: Any) -> Architecture:
+    """Return the architecture of one side of a `diff`."""
     from .architecture.schema import Architecture
 
-    if isinstance(side, str):
-        side = load(side)
     return side if isinstance(side, Architecture) else side.architecture
 
 

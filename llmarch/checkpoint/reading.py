@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..analyses.parameters import Parameters, count_parameters
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.paths import replace_value
+from ..architecture.paths import find_value, replace_value
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..config import families
 from ..config.certainty import add_certainty
@@ -293,7 +293,8 @@ def without_unstated_facts(
             for below in [known for known in evidence if known.startswith(f"{path}.")]:
                 del evidence[below]
             evidence[path] = Evidence(kind="unknown", ref=reason)
-            architecture = replace_value(architecture, path, None)
+            if not isinstance(find_value(architecture, path), bool):
+                architecture = replace_value(architecture, path, None)
     return architecture
 
 

@@ -81,6 +81,9 @@ def diff(
         )
         for ref in refs
     ]
+    from ..compare.unstated import with_unstated_facts
+
+    readings = with_unstated_facts(readings)
     if output is not None:
         write_picture(figure_drawings(readings, suffix), output)
     if sketch and format is not Format.json:

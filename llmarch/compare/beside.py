@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..architecture.frozen import Frozen, frozen
 from ..config.keys import is_token_key
 from ..sources.file_names import is_beside_file, is_code_file, is_small_file, is_weight_file
-from ..sources.raw import RawModel
+from ..sources.raw import RawModel, is_gguf_document
 from .config_keys import config_leaves
 
 CODE_KEY = "auto_map"
@@ -33,7 +33,7 @@ class Beside(Frozen):
 
     keys: Mapping[str, str] | None = None
     """Token ids and classes of own code: dotted keys of the config with their values as JSON; None
-    where the config is not known."""
+    where the config is not known, and for a GGUF file, whose keys have other names."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """What identifies the content of files, by name (`RawModel.file_ids`); empty: not known."""
     is_partial: bool = False
@@ -44,7 +44,9 @@ def what_is_beside(raw: RawModel) -> Beside:
     """Return what is beside the architecture of a model that was read."""
     names = [name for name in sorted(raw.file_ids) if is_beside_file(name)]
     files = {name: raw.file_ids[name] for name in names[:MOST_FILES]}
-    return Beside(keys_beside_facts(raw.config or {}), files, is_partial=raw.is_download)
+    config = raw.config or {}
+    keys = None if is_gguf_document(config) else keys_beside_facts(config)
+    return Beside(keys, files, is_partial=raw.is_download)
 
 
 def is_beside(key: str) -> bool:

@@ -16,6 +16,7 @@ from ..architecture.frozen import Frozen, frozen
 from ..architecture.paths import last_part, parent_path
 from ..architecture.schema import Change, Evidence
 from ..config.keys import is_inert
+from ..sources.raw import is_gguf_document
 from .key_trials import KeyTrials
 from .rules import is_about_facts
 
@@ -42,7 +43,11 @@ def with_keys(
     """Return the changes of facts with the config key that made each, where one is known.
 
     file: the name of the file that the configs come from.
+
+    Of a config and a GGUF file, whose keys have other names, no key made a change.
     """
+    if is_gguf_document(old.config) is not is_gguf_document(new.config):
+        return [*changes]
     named = _names_in_evidence(old, new)
     changed = changed_keys(old.config, new.config, named)
     trials = KeyTrials(old.config, new.config, file)

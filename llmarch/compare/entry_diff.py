@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..architecture.schema import Change, Finding, Severity
+from ..architecture.schema import Architecture, Change, Finding, Severity
 from .beside import code_differences, file_differences, key_differences
 from .config_keys import with_keys
 from .diff import diff, worst_first
@@ -22,6 +22,7 @@ from .observed import (
 from .rules import is_about_facts
 from .stored import describe_differences, describe_other_dtypes
 from .tie_flags import with_ties_of_class
+from .unstated import Stated, completed
 
 STORED_TENSORS = "stored-tensors-changed"
 BESIDE_RULES = ("token-ids-changed", "remote-code-changed", "files-changed")
@@ -54,7 +55,8 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
     if old.architecture is None or new.architecture is None:
         changes = observed_changes(old, new)
     else:
-        of_facts = diff(old.architecture, new.architecture)
+        sides = [_stated(entry.architecture, entry) for entry in (old, new) if entry.architecture]
+        of_facts = diff(*completed(sides))
         changes = with_keys(of_facts, old.config_source, new.config_source, new.files.config)
         changes = with_ties_of_class(changes, old, new)
         changes += _finding_changes(old, new)
@@ -63,6 +65,11 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
     changes += _standing_conflicts(old, new)
     changes += _beside_changes(old, new)
     return changes
+
+
+def _stated(architecture: Architecture, entry: Entry) -> Stated:
+    source = entry.config_source
+    return Stated(architecture, source.config, source.evidence)
 
 
 def observed_changes(old: Entry, new: Entry) -> list[Change]:

@@ -232,12 +232,18 @@ def _quark_activations(inputs: object) -> str | None:
     return "dynamic" if spec.get("is_dynamic") else "static"
 
 
+def _gguf(q: ConfigKeys) -> Declared:
+    """Read llama.cpp's file type; the type of each tensor is in its info."""
+    return {"format": q.word("format", default=None)}
+
+
 METHOD_READERS: dict[str, Callable[[ConfigKeys], Declared]] = {
     "aqlm": _aqlm,
     "bitnet": _bitnet,
     "eetq": _eetq,
     "fp_quant": _fp_quant,
     "gemma": _gemma,
+    "gguf": _gguf,
     "higgs": _bits_and_groups,
     "hqq": _hqq,
     "metal": _metal,

@@ -9,6 +9,7 @@ from ..architecture.paths import find_value
 from ..checkpoint.reading import Observation, Reading
 from ..compare.diff import OFTEN_UNSAID, facts_written_differently
 from ..compare.lock import make_entry
+from ..compare.unstated import unstated_paths
 from . import numbers
 from .checkpoint_rows import with_checkpoint_rows
 from .compared_rows import ComparedRow, compared_models, compared_rows
@@ -202,6 +203,18 @@ def unsaid_facts(names: Sequence[str], readings: Sequence[Reading]) -> list[str]
             said.append(f"{name} {value if value is not None else 'does not say it'}")
         if None in values and any(value is not None for value in values):
             lines.append(f"{path}, no change: {', '.join(said)}")
+    for name, reading in zip(names, readings, strict=True):
+        lines += unstated_lines(name, reading)
+    return lines
+
+
+def unstated_lines(name: str, reading: Reading) -> list[str]:
+    """Return the facts that a GGUF file does not state, with the reasons."""
+    lines: list[str] = []
+    for path in unstated_paths(reading):
+        if path not in OFTEN_UNSAID:
+            reason = reading.config_evidence[path].ref
+            lines.append(f"{path}, no change: {name} does not state it: {reason}")
     return lines
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ import llmarch
 from llmarch.analyses.parameters import count_parameters
 from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import Reading, read_or_infer
+from llmarch.compare.unstated import unstated_paths
 from llmarch.config.gguf.architectures import ARCHITECTURES
 from llmarch.errors import UnknownFamily
 from llmarch.sources.raw import RawModel
@@ -32,15 +33,19 @@ from llmarch.sources.raw import RawModel
 NAMES = sorted(read_fixture()["types"])
 FILE_TYPES = {member.value: member.name for member in gguf.LlamaFileType}
 
-NOT_IN_A_DECODER = ("towers", "mtp", "family", "model_type", "decoder_type", "dtype")
+NOT_IN_A_DECODER = (
+    "towers",
+    "mtp",
+    "layer_kinds.mtp",
+    "family",
+    "model_type",
+    "decoder_type",
+    "dtype",
+)
 """What a decoder's file does not hold: towers are in a file of their own (mmproj), and modules of
 multi-token prediction are left out by most converters."""
-DROPPED = {
-    "rope.scaling": "factors that are weights: rope_freqs, rope_factors_long",
-    "rope.scaling.truncate": "llama.cpp rounds YaRN's range, and no key says otherwise",
-    "sees_ahead": "which tokens images let see ahead is with the vision tower",
-}
-"""Ends of paths of facts that no GGUF file has, and why."""
+DROPPED = {"sees_ahead": "which tokens images let see ahead is with the vision tower"}
+"""Ends of paths of facts that no file of a decoder has, and why."""
 OTHERWISE: dict[str, dict[str, str]] = {
     "afmoe": {"embedding.scale": "llama.cpp scales always, the class's default is not to"},
     "gemma3n_text": {"embedding.per_layer.vocab_size": "filled up to the vocabulary"},
@@ -48,9 +53,6 @@ OTHERWISE: dict[str, dict[str, str]] = {
         "context_length": "the converter writes the width for it",
         "norms.rms.eps": "the converter looks for the key of another model",
     },
-    "granitemoehybrid": {"context_length": "2^20 for every recurrent model"},
-    "headers/granite-4.0-h-small-reduced": {"context_length": "2^20 for every recurrent model"},
-    "headers/granite-4.0-h-350m": {"context_length": "2^20 for every recurrent model"},
     "laguna": {
         "layers": "llama.cpp has a window on three of four layers where there is one",
         "mixers.sliding": "the same",
@@ -129,8 +131,8 @@ def is_same(a: Any, b: Any) -> bool:
     return a == b
 
 
-def is_expected(name: str, path: str) -> bool:
-    if path.startswith(NOT_IN_A_DECODER):
+def is_expected(name: str, path: str, unstated: Iterable[str] = ()) -> bool:
+    if path.startswith((*NOT_IN_A_DECODER, *unstated)):
         return True
     parts = f".{path}."
     if any(f".{end}." in parts for end in DROPPED):
@@ -141,7 +143,7 @@ def is_expected(name: str, path: str) -> bool:
 def test_many_architectures_are_covered() -> None:
     covered = {files(name)[0].keys["general.architecture"][2] for name in NAMES}
     assert covered <= {*ARCHITECTURES}
-    assert len(covered) >= 36
+    assert len(covered) >= 45
 
 
 @pytest.mark.sweep
@@ -152,10 +154,12 @@ def test_facts_are_those_of_the_config(name: str, tmp_path: Path) -> None:
         reading = llmarch.load(str(path))
         expected = read_config(config_of(header)).architecture
         ours, theirs = facts(reading.architecture), facts(expected)
+        unstated = unstated_paths(reading)
         different = {
             fact: (theirs.get(fact), ours.get(fact))
             for fact in {**ours, **theirs}
-            if not is_same(theirs.get(fact), ours.get(fact)) and not is_expected(name, fact)
+            if not is_same(theirs.get(fact), ours.get(fact))
+            and not is_expected(name, fact, unstated)
         }
         assert not different, header.changed
         assert reading.status == "verified", [f.message for f in reading.findings]
@@ -252,3 +256,43 @@ def test_a_file_of_any_name_is_recognised(tmp_path: Path) -> None:
     header = files("llama")[0]
     path = write_header(tmp_path / "sha256-0123", header.keys, header.tensors, file_type=32)
     assert llmarch.load(str(path)).status == "verified"
+
+
+PAIRS = [name for name in NAMES if name.startswith("headers/")]
+
+
+def written(name: str, folder: Path) -> tuple[str, str]:
+    """Write a published config and the GGUF file that is made of it; return both references."""
+    header = files(name)[0]
+    config = folder / "config.json"
+    config.write_text(json.dumps(config_of(header)))
+    path = write_header(folder / "x-Q4_K_M.gguf", header.keys, quantised(header), file_type=15)
+    return str(config), str(path)
+
+
+CHANGED_BY_CONVERSION = ("mtp", "towers", "layer_kinds.mtp", "model_type", "family", "decoder_type")
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_difference_is_of_quantisation_alone(name: str, tmp_path: Path) -> None:
+    """What a conversion drops is told, and is no change of the model."""
+    config, path = written(name, tmp_path)
+    changes = llmarch.diff(config, path)
+    told = [
+        (change.path, change.old, change.new)
+        for change in changes
+        if change.severity not in ("quantization", "info")
+        and not change.path.startswith(CHANGED_BY_CONVERSION)
+        and not is_expected(name, change.path)
+    ]
+    assert told == []
+
+
+def test_check_fails_for_no_fact_that_a_file_does_not_state(tmp_path: Path) -> None:
+    config, path = written("headers/llama-3.2-1b", tmp_path)
+    report = llmarch.check(path, against=config)
+    assert report.exit_code == 0, report
+    reading = llmarch.load(path)
+    assert reading.evidence["mixers.full.rope.scaling"].kind == "unknown"
+    assert "rope_freqs.weight" in reading.evidence["mixers.full.rope.scaling"].ref

@@ -12,7 +12,7 @@ Each model type has rows, one a config that makes another header: `set` (the key
 `keys` (of the file; after the first row those that differ, null for those that it lacks) and `tensors` [[folded name, shape, type, [[first, last], ...]], ...]
 (after the first row null if they are the same).
 """
-import collections, gzip, itertools, json, logging, os, pathlib, re, signal, sys, tempfile
+import collections, copy, gzip, itertools, json, logging, os, pathlib, re, signal, sys, tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 LLAMA = pathlib.Path(sys.argv[1]).resolve()
@@ -30,20 +30,23 @@ ALSO = {
     "deepseek_v2": {"scoring_func": "softmax"}, "gpt2": {"n_ctx": 1024}, "cohere2": {"rotary_pct": 1.0}, "falcon": {"num_kv_heads": 1},
     "falcon_h1": {"head_dim": 128}, "bamba": {"attn_layer_indices": [9, 18, 27]}, "gpt_neox": {"rotary_pct": 0.25}, "glm4_moe_lite": {"first_k_dense_replace": 1},
     "gemma4_text": {"global_head_dim": 512}, "qwen3_next": NO_MTP, "qwen3_5_text": NO_MTP, "qwen3_5_moe_text": NO_MTP,
-    "minimax_m2": {"rotary_dim": 64}, "gpt-sw3": {"n_ctx": 1024},
+    "minimax_m2": {"rotary_dim": 64}, "hunyuan_v1_moe": {"moe_intermediate_size": [11008] * 32}, "gpt-sw3": {"n_ctx": 1024},
 }
 BASE = {"bitnet": "tie_word_embeddings"}  # the row of this key comes first: published models have it
 PUBLISHED = [f"headers/{name}" for name in """
     qwen3-8b qwen2.5-7b qwen3-30b-a3b qwen3-next-reduced-mtp qwen3.5-0.8b-reduced-mtp qwen3.5-35b-a3b-reduced-mtp qwen3-vl-8b gemma-2b gemma-2-9b gemma-3-1b gemma-3-27b
-    gemma-3n-e4b-reduced gemma-4-31b gemma-4-26b-a4b-reduced gemma-4-e2b-reduced deepseek-v2-lite deepseek-v3-reduced deepseek-v3.2-reduced-mtp deepseek-v4-flash-reduced-mtp
+    gemma-3n-e4b-reduced gemma-4-31b gemma-4-26b-a4b-reduced gemma-4-e2b-reduced deepseek-v2-lite deepseek-v3-reduced deepseek-v3.2-reduced-mtp
     glm-4.5-air-reduced-mtp glm-5-reduced-mtp gpt-oss-20b gpt2-124m granite-3.1-1b-a400m granite-3b-code granite-4.0-h-350m granite-4.0-h-small-reduced granite-4.1-8b
-    hunyuan-a13b-reduced hy3-reduced-mtp kimi-k2-reduced kimi-linear-48b laguna-xs.2-reduced lfm2-1.2b llama-3-8b llama-3.2-1b llama-4-scout-reduced
-    mimo-v2-flash-reduced minimax-m2-reduced minimax-m3-reduced ministral-3-8b mistral-7b-v0.1 mistral-nemo-12b mistral-small-3.1-24b mistral-small-4-reduced mixtral-8x7b
+    hy3-reduced-mtp kimi-k2-reduced kimi-linear-48b laguna-xs.2-reduced lfm2-1.2b llama-3-8b llama-3.2-1b llama-4-scout-reduced
+    minimax-m2-reduced ministral-3-8b mistral-7b-v0.1 mistral-nemo-12b mistral-small-3.1-24b mistral-small-4-reduced mixtral-8x7b
     nemotron-3-nano-30b-reduced nemotron-3-super-120b-reduced-mtp nemotron-h-56b-reduced olmo-2-7b olmo-3-7b olmoe-1b-7b-reduced phi-3.5-mini phi-4-mini phi-4
-    seed-oss-36b smollm3-3b step-3.7-flash-reduced-mtp trinity-mini-reduced""".split()]
-SECONDS = 100  # for one type
+    seed-oss-36b smollm3-3b trinity-mini-reduced""".split()]
+# Wrappers whose class defaults make no file that llama.cpp loads, and one that llmarch does not read
+LEFT_OUT = ("glm4v", "glm4v_moe", "glm_ocr", "janus", "paddleocr_vl", "minicpmv4_6")
+SECONDS = 60  # for one type
 
 
+LOAD = ModelBase.load_hparams
 CLASSES = {"granitemoehybrid": ["GraniteMoeHybridForCausalLM"], "seed_oss": ["SeedOssForCausalLM"]}
 
 
@@ -68,8 +71,8 @@ def header(config, table, is_published=False):
         folder = pathlib.Path(folder)
         (folder / "config.json").write_text(json.dumps(config))
         (folder / "tokenizer.json").write_text(json.dumps({"model": {"vocab": [0] * (config.get("vocab_size") or config.get("text_config", {}).get("vocab_size", 0))}, "added_tokens": []}))
-        hparams = ModelBase.load_hparams(folder, False)
-        hparams = with_keys(config, hparams, is_published)  # published keys that this version of transformers does not keep
+        hparams = LOAD(folder, False)
+        hparams = with_keys(config, config if is_published == "alone" else hparams, is_published)  # published keys that this version of transformers does not keep
         arch = base.get_model_architecture(hparams, ModelType.TEXT)
         cls = conversion.get_model_class(arch)
 
@@ -83,6 +86,7 @@ def header(config, table, is_published=False):
             return found
 
         ModelBase.index_tensors = index
+        ModelBase.load_hparams = staticmethod(lambda *_, **__: copy.deepcopy(hparams))
         cls.set_vocab = lambda self: None
         model = cls(folder, gguf.LlamaFileType.MOSTLY_BF16, folder / "out.gguf", dry_run=True, hparams=hparams)
         with torch.inference_mode():
@@ -121,7 +125,8 @@ def published(name):
     """The row of a fixture of published names."""
     fixture = json.loads(gzip.decompress((FIXTURES / "headers" / f"{name}.json.gz").read_bytes()))
     table = [[n, shape, [], 1] for n, (_, shape) in fixture["tensors"].items()]
-    keys, tensors = header(fixture["config"], table, is_published=True)
+    try: keys, tensors = header(fixture["config"], table, is_published="alone")
+    except Exception: keys, tensors = header(fixture["config"], table, is_published=True)
     return [{"set": {}, "keys": keys, "tensors": tensors}]
 
 
@@ -160,7 +165,7 @@ def main():
     target = FIXTURES / "gguf_headers.json.gz"
     done, out = {}, {"about": {"by": "tests/oracle/gguf_headers.py", "llama.cpp": os.environ.get("LLAMA_COMMIT", "")}, "types": {}, "refused": {}}
     every = sorted(p.name.removesuffix(".json.gz") for p in (FIXTURES / "model_types").glob("*.json.gz"))
-    for t in sys.argv[2:] or [*every, *PUBLISHED]:
+    for t in sys.argv[2:] or [*[t for t in every if t not in LEFT_OUT], *PUBLISHED]:
         fixture = {} if "/" in t else json.loads(gzip.decompress((FIXTURES / "model_types" / f"{t}.json.gz").read_bytes()))
         signal.alarm(SECONDS)
         try: out["types"][t] = rows_of(fixture) if fixture else published(t.rpartition("/")[2])

@@ -168,8 +168,11 @@ MODULES_INSIDE: dict[str, tuple[str, ...]] = {
     "ffn_down": (*_joined(_ROOTS, _DOWN), "fc2", "shared_mlp.output_linear"),
     "ffn_gate_inp": (
         *_joined(_ROOTS, ("gate", "router", "gate.wg", "router.gate", "router.layer")),
-        *_joined(_ROOTS, ("router.classifier", "router.proj")),
+        *_joined(_ROOTS, ("router.classifier",)),
+        "router.proj",
     ),
+    "ffn_gate_inp.scale": ("router.scale",),
+    "ffn_down_exps.scale": ("router.per_expert_scale",),
     "ffn_gate_inp_shexp": ("shared_expert_gate",),
     "exp_probs_b": (
         "gate.e_score_correction_bias",
@@ -245,4 +248,16 @@ FUSED_INTO: dict[str, tuple[str, ...]] = {
     "experts.up_proj": ("experts.gate_up_proj", "input_linear"),
     "gate_proj": ("gate_up_proj",),
     "qkv_proj": ("q_proj",),
+    "in_proj_qkv": ("in_proj_qkvz",),
+    "in_proj_z": ("in_proj_qkvz",),
 }
+
+FURTHER_LAYERS: dict[str, str] = {
+    "nextn.eh_proj": "mtp.fc",
+    "nextn.enorm": "mtp.pre_fc_norm_embedding",
+    "nextn.hnorm": "mtp.pre_fc_norm_hidden",
+    "nextn.shared_head_norm": "mtp.norm",
+}
+"""Modules of multi-token prediction that the Hub has apart from the layers (Qwen3-Next, Qwen 3.5),
+and llama.cpp in a further layer."""
+MTP_LAYER = "mtp.layers.{}."

@@ -20,18 +20,16 @@ from ...tensors.template import TensorRow
 from ..indices import Index
 from ..logical import LogicalTensor, Shape
 from ..packing.unpacking import Unpacked
-from .names import FUSED_INTO, MODULES_INSIDE, MODULES_OUTSIDE
+from .names import FURTHER_LAYERS, FUSED_INTO, MODULES_INSIDE, MODULES_OUTSIDE, MTP_LAYER
 
 _BLOCK = "blk.{}."
 _LEAVES = (".weight", ".bias")
 _EXPERTS = re.compile(r"\.experts\.\{\}\.(\w+)\.(weight|bias)$")
-_ROPE_TABLES = {
-    "rope_freqs.weight": "rotary_emb.inv_freq",
-    "rope_factors_long.weight": "rope_long.inv_freq",
-    "rope_factors_short.weight": "rope_short.inv_freq",
-}
-"""Factors of RoPE frequencies that a config has as numbers, and the buffers that stand for them."""
+_ROPE_TABLES = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+"""Factors of RoPE's frequencies, which a config has as numbers: no weights of the model."""
 _GENERIC_LAYER = "model.layers.{}."
+_LAST_LAYERS = 8
+"""Layers among which one is of the kind of MTP modules."""
 _MAX_STACK = 64
 """Matrices of a stack outside of the layers (AltUp has 3)."""
 _HALVES = "shared_mlp.input_linear.weight"
@@ -70,6 +68,8 @@ def unpack_gguf(table: TensorTable, rows: Iterable[TensorRow]) -> Unpacked:
     namer = _Namer(rows)
     result = Unpacked()
     for group in table:
+        if group.pattern in _ROPE_TABLES:
+            continue
         for place, indices in namer.places(group).items():
             result.logical.append(_logical(group, place, indices))
     result.logical = _joined_halves(result.logical)
@@ -173,8 +173,6 @@ class _Namer:
     def places(self, group: TensorGroup) -> dict[_Place, list[Index]]:
         """Return under which names a template has the tensors of a group."""
         pattern = group.pattern
-        if pattern in _ROPE_TABLES:
-            return {_Place(_ROPE_TABLES[pattern], None): group.indices}
         if not pattern.startswith(_BLOCK):
             return {self._outside(pattern, group): group.indices}
         module, leaf = _split_leaf(pattern.removeprefix(_BLOCK))
@@ -184,6 +182,8 @@ class _Namer:
         for index in group.indices:
             layer = self.layers.get(index[0]) if index else None
             place = _Place(pattern, None)
+            if layer is None and index and self.layers:
+                place, index = self._further(module, leaf, pattern, index[0])
             if layer is not None:
                 at = id(layer.rows)
                 if at not in known:
@@ -191,6 +191,22 @@ class _Namer:
                 place = known[at]
             places.setdefault(place, []).append(index)
         return places
+
+    def _further(self, module: str, leaf: str, pattern: str, number: int) -> tuple[_Place, Index]:
+        """Return the place and the index of a tensor in a layer beyond those of the template.
+
+        That is a module of multi-token prediction, whose layer is like one of the model's last.
+        """
+        last = max(self.layers)
+        outside = FURTHER_LAYERS.get(module)
+        if outside is not None:
+            return _Place(outside + leaf, None), ()
+        for layer in sorted(self.layers, reverse=True)[:_LAST_LAYERS]:
+            found = _find(self.layers[layer], MODULES_INSIDE.get(module, ()), leaf, pattern)
+            if found.pattern != pattern:
+                name = MTP_LAYER + found.pattern.removeprefix(self._prefix)
+                return _Place(name, None), (number - last - 1,)
+        return _Place(pattern, None), (number,)
 
     def _outside(self, pattern: str, group: TensorGroup) -> _Place:
         module, leaf = _split_leaf(pattern)
@@ -251,36 +267,46 @@ def _logical(group: TensorGroup, place: _Place, indices: list[Index]) -> Logical
     """Return the logical tensor of stored ones."""
     shape = group.shape
     row = place.row
-    if shape is not None and row is not None and not indices[0] and len(row.axes) == 1:
-        return _unstacked(group, row, shape)
+    source = group.pattern
+    if indices is not group.indices and not {*indices} <= {*group.indices}:
+        source = place.pattern  # stored under another number
     if shape is not None and row is not None:
+        if not indices[0] and len(row.axes) == 1:
+            return _unstacked(group, row, shape)
         shape = _template_shape(group.pattern, shape, row)
-    packing = group.dtype if group.dtype in GGML_BLOCKS else ""
-    elements = prod(group.shape or ())
-    bits = stored_bits(elements, group.dtype)
-    return LogicalTensor(
-        pattern=place.pattern,
-        dtype=group.dtype,
-        shape=shape,
-        indices=indices,
-        source=group.pattern,
-        packing=packing,
-        width=bits / elements if elements else 0,
-        bits=bits,
-    )
+    return _of_type(group.dtype, prod(group.shape or ()), place.pattern, shape, indices, source)
 
 
 def _unstacked(group: TensorGroup, row: TensorRow, shape: Shape) -> LogicalTensor:
     """Return the tensors that a stack of them stands for."""
     count, *rest = shape
-    elements = prod(rest)
-    bits = stored_bits(elements, group.dtype)
+    one = (*rest,)
+    indices = [(number,) for number in range(min(count, _MAX_STACK))]
+    return _of_type(group.dtype, prod(one), row.pattern, one, indices, f"{group.pattern}[{{}}]")
+
+
+def _of_type(
+    dtype: str,
+    elements: int,
+    pattern: str,
+    shape: Shape | None,
+    indices: list[Index],
+    source: str,
+) -> LogicalTensor:
+    """Return logical tensors of one of ggml's types.
+
+    elements: of one tensor.
+    pattern, shape, indices: under which a template has them.
+    source: the name under which they are stored.
+    """
+    bits = stored_bits(elements, dtype)
     return LogicalTensor(
-        pattern=row.pattern,
-        dtype=group.dtype,
-        shape=(*rest,),
-        indices=[(number,) for number in range(min(count, _MAX_STACK))],
-        source=group.pattern,
+        pattern=pattern,
+        dtype=dtype,
+        shape=shape,
+        indices=indices,
+        source=source,
+        packing=dtype if dtype in GGML_BLOCKS else "",
         width=bits / elements if elements else 0,
         bits=bits,
     )

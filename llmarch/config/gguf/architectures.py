@@ -84,6 +84,32 @@ _MAMBA = {
     "mamba_n_groups": "ssm.group_count",
 }
 
+_NEMOTRON_H: dict[str, Any] = {
+    "names": {
+        **_HEAD_DIM,
+        "num_key_value_heads": "",
+        "intermediate_size": "",
+        "rms_norm_eps": "",
+        "rope_theta": "",
+        "layer_norm_epsilon": "attention.layer_norm_rms_epsilon",
+        "n_groups": "ssm.group_count",
+        "ssm_state_size": "ssm.state_size",
+        "conv_kernel": "ssm.conv_kernel",
+        "n_routed_experts": "expert_count",
+        "num_experts_per_tok": "expert_used_count",
+        "moe_intermediate_size": "expert_feed_forward_length",
+        "moe_shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+        "n_shared_experts": "expert_shared_count",
+        "routed_scaling_factor": "expert_weights_scale",
+        "norm_topk_prob": "expert_weights_norm",
+        "n_group": "expert_group_count",
+        "topk_group": "expert_group_used_count",
+        "moe_latent_size": "moe_latent_size",
+    },
+    "extra": p.nemotron_h,
+    "inert": ("rope.freq_base", "attention.layer_norm_epsilon"),
+}
+
 ARCHITECTURES: dict[str, GgufArchitecture] = {
     "afmoe": GgufArchitecture(
         "afmoe",
@@ -237,6 +263,24 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
         },
         extra=p.gemma3n,
     ),
+    "gemma4": GgufArchitecture(
+        "gemma4_text",
+        names={
+            **_WINDOW,
+            "rope_theta": "",
+            "num_key_value_heads": "",
+            "intermediate_size": "",
+            "global_head_dim": "attention.key_length",
+            "head_dim": "attention.key_length_swa",
+            "final_logit_softcapping": "final_logit_softcapping",
+            "hidden_size_per_layer_input": "embedding_length_per_layer_input",
+            "num_kv_shared_layers": "attention.shared_kv_layers",
+            "num_experts": "expert_count",
+            "top_k_experts": "expert_used_count",
+            "moe_intermediate_size": "expert_feed_forward_length",
+        },
+        extra=p.gemma4,
+    ),
     "glm4": GgufArchitecture(
         "glm4", names=_HEAD_DIM, extra=p.partial_rotary, inert=("rope.dimension_sections",)
     ),
@@ -259,6 +303,15 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
             "attention.value_length",
             "attention.indexer.types",
         ),
+    ),
+    "gptneox": GgufArchitecture(
+        "gpt_neox",
+        names={
+            **_LAYER_NORM,
+            "num_key_value_heads": "",
+            "use_parallel_residual": "use_parallel_residual",
+        },
+        extra=p.gpt_neox,
     ),
     "gpt2": GgufArchitecture(
         "gpt2",
@@ -336,6 +389,25 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
             "rope_theta": "",
         },
         extra=p.jamba,
+    ),
+    "kimi-linear": GgufArchitecture(
+        "kimi_linear",
+        names={
+            **_LATENT,
+            "max_position_embeddings": "",
+            "model_max_length": "context_length",
+            "num_experts": "expert_count",
+            "num_experts_per_token": "expert_used_count",
+            "moe_intermediate_size": "expert_feed_forward_length",
+            "num_shared_experts": "expert_shared_count",
+            "first_k_dense_replace": "leading_dense_block_count",
+            "routed_scaling_factor": "expert_weights_scale",
+            "num_expert_group": "expert_group_count",
+            "topk_group": "expert_group_used_count",
+        },
+        implied={"moe_renormalize": True},
+        extra=p.kimi_linear,
+        inert=("attention.key_length", "attention.value_length"),
     ),
     "laguna": GgufArchitecture(
         "laguna",
@@ -433,12 +505,32 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
     "minicpm3": GgufArchitecture(
         "minicpm3", names=_LATENT, extra=p.minicpm3, inert=("attention.head_count_kv",)
     ),
+    "minimax-m2": GgufArchitecture(
+        "minimax_m2",
+        names={
+            **_HEAD_DIM,
+            **_LOCAL_EXPERTS,
+            "intermediate_size": "expert_feed_forward_length",
+        },
+        implied={"use_qk_norm": True, "use_mtp": False},
+        extra=p.minimax_m2,
+        inert=("feed_forward_length",),
+    ),
+    "mistral3": GgufArchitecture(p.mistral3_type, names=_HEAD_DIM, extra=p.ministral3),
+    "mistral4": GgufArchitecture(
+        "mistral4",
+        names={**_LATENT, **_ROUTED_EXPERTS},
+        extra=p.mistral4,
+        inert=("attention.head_count_kv", "attention.key_length", "attention.value_length"),
+    ),
     "nemotron": GgufArchitecture(
         "nemotron",
         names={**_HEAD_DIM, "rms_norm_eps": "", "norm_eps": "attention.layer_norm_epsilon"},
         extra=p.partial_rotary,
         inert=("attention.layer_norm_rms_epsilon",),
     ),
+    "nemotron_h": GgufArchitecture("nemotron_h", **_NEMOTRON_H),
+    "nemotron_h_moe": GgufArchitecture("nemotron_h", **_NEMOTRON_H),
     "olmo": GgufArchitecture(
         "olmo",
         names={"rms_norm_eps": "", "clip_qkv": "attention.clamp_kqv"},
@@ -469,6 +561,34 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
         names={**_HEAD_DIM, **_EXPERTS},
         implied={"norm_topk_prob": True},
         extra=p.bias_flags,
+    ),
+    "qwen3next": GgufArchitecture(
+        "qwen3_next",
+        names={
+            **_HEAD_DIM,
+            **_EXPERTS,
+            "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+            "full_attention_interval": "full_attention_interval",
+        },
+        implied={"norm_topk_prob": True},
+        extra=p.delta_net,
+    ),
+    "qwen35": GgufArchitecture(
+        "qwen3_5_text",
+        names={**_HEAD_DIM, "full_attention_interval": "full_attention_interval"},
+        implied={"mamba_ssm_dtype": "float32"},
+        extra=p.delta_net,
+    ),
+    "qwen35moe": GgufArchitecture(
+        "qwen3_5_moe_text",
+        names={
+            **_HEAD_DIM,
+            **_EXPERTS,
+            "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+            "full_attention_interval": "full_attention_interval",
+        },
+        implied={"mamba_ssm_dtype": "float32"},
+        extra=p.delta_net,
     ),
     "qwen3vl": GgufArchitecture(
         "qwen3_vl_text", names=_HEAD_DIM, extra=p.sections, inert=("n_deepstack_layers",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
+from ...architecture.schema import Evidence
 from .document import GgufConfig, GgufDocument
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -314,6 +315,81 @@ def mamba2_heads(c: GgufConfig) -> None:
     mamba_biases(c)
 
 
+def delta_net(c: GgufConfig) -> None:
+    """Add the heads of Gated DeltaNet, and the rotated share of attention's heads."""
+    document = c.document
+    values = "ssm.time_step_rank"
+    c.copy("linear_num_key_heads", "ssm.group_count")
+    c.copy("linear_num_value_heads", values)
+    c.copy("linear_key_head_dim", "ssm.state_size")
+    c.copy("linear_conv_kernel_dim", "ssm.conv_kernel")
+    heads = document.count(values)
+    if heads:
+        dim = document.count("ssm.inner_size") // heads
+        c.derive("linear_value_head_dim", dim, "ssm.inner_size", values)
+    sections(c)
+    partial_rotary(c)
+    if "rope_scaling" in c.config:
+        _nest_rope(c)
+    further = document.count("nextn_predict_layers")
+    if c.config["model_type"] != "qwen3_next":
+        c.put("mtp_num_hidden_layers", further, document.name("nextn_predict_layers"))
+    c.config.pop("num_nextn_predict_layers", None)
+
+
+def _nest_rope(c: GgufConfig) -> None:
+    """Move what is known of RoPE into the one object of transformers 5."""
+    for path, value in c.config.pop("rope_scaling").items():
+        source = c.native_keys.pop(f"rope_scaling.{path}")
+        c.put(f"rope_parameters.{path}", value, source)
+    for path in ("rope_theta", "partial_rotary_factor"):
+        if path in c.config:
+            c.put(f"rope_parameters.{path}", c.config.pop(path), c.native_keys.pop(path))
+
+
+def nemotron_h(c: GgufConfig) -> None:
+    """Add the kinds of the layers, each with one block, and Mamba-2's heads."""
+    document = c.document
+    widths = document.by_layer("feed_forward_length", 0)
+    wide_letter = "E" if document.has("expert_count") else "-"
+    letters = ["M"] * document.layers
+    for i, (has, width) in enumerate(zip(_attention_layers(c), widths, strict=True)):
+        if has:
+            letters[i] = "*"
+        elif width:
+            letters[i] = wide_letter
+    keys = ("attention.head_count_kv", "feed_forward_length")
+    c.derive("hybrid_override_pattern", "".join(letters), *keys)
+    _attention_heads(c)
+    wide = [width for width in widths if width]
+    if wide:
+        c.put("intermediate_size", wide[0], document.name("feed_forward_length"))
+    c.copy("mamba_num_heads", "ssm.time_step_rank")
+    heads = document.count("ssm.time_step_rank")
+    if heads:
+        dim = document.count("ssm.inner_size") // heads
+        c.derive("mamba_head_dim", dim, "ssm.inner_size", "ssm.time_step_rank")
+    _flag(c, "use_conv_bias", "blk.{}.ssm_conv1d.bias")
+    _flag(c, "use_bias", "blk.{}.ssm_in.bias")
+    _flag(c, "mlp_bias", _UP_BIAS)
+    _flag(c, "attention_bias", _Q_BIAS)
+
+
+def kimi_linear(c: GgufConfig) -> None:
+    """Add which layers have Kimi Delta Attention, its heads, and those of latent attention."""
+    latent_heads(c)
+    document = c.document
+    key = document.name("attention.head_count_kv")
+    has = _attention_layers(c)
+    lists = {"full_attn_layers": True, "kda_layers": False}
+    for path, wanted in lists.items():
+        numbers = [i + 1 for i, full in enumerate(has) if full is wanted]
+        c.put(f"linear_attn_config.{path}", numbers, key)
+    c.copy("linear_attn_config.head_dim", "kda.head_dim")
+    c.copy("linear_attn_config.num_heads", "attention.head_count")
+    c.copy("linear_attn_config.short_conv_kernel_size", "ssm.conv_kernel")
+
+
 # --- single models ------------------------------------------------------------------------------
 
 
@@ -331,6 +407,82 @@ def falcon(c: GgufConfig) -> None:
         c.observe("num_ln_in_parallel_attn", norms, "blk.{}.attn_norm_2.weight")
     c.imply("alibi", False, "its falcon has RoPE")
     c.imply("parallel_attn", True, "its falcon adds attention and MLP")
+
+
+def gemma4(c: GgufConfig) -> None:
+    """Add what full and sliding layers have for themselves: heads, their dims, and RoPE."""
+    window_pattern(c)
+    document = c.document
+    key = "attention.head_count_kv"
+    slides = document.by_layer("attention.sliding_window_pattern", False)
+    heads = document.by_layer(key, 1)
+    name = document.name(key)
+    sliding = [n for n, window in zip(heads, slides, strict=True) if window]
+    full = [n for n, window in zip(heads, slides, strict=True) if not window]
+    c.put("num_key_value_heads", (sliding or full)[0], name)
+    if full and sliding and full[0] != sliding[0]:
+        c.put("num_global_key_value_heads", full[0], name)
+    keys, values = "blk.{}.attn_k.weight", "blk.{}.attn_v.weight"
+    fewer = document.layers_with(values) < document.layers_with(keys)
+    c.observe("attention_k_eq_v", fewer, values)
+    widths = document.by_layer("feed_forward_length", 0)
+    width = document.name("feed_forward_length")
+    c.put("intermediate_size", min(widths), width)
+    c.put("use_double_wide_mlp", min(widths) < max(widths), width)
+    c.derive("enable_moe_block", document.has("expert_count"), "expert_count")
+    table = "per_layer_token_embd.weight"
+    rows = document.shape(table)
+    if rows:
+        c.observe("vocab_size_per_layer_input", rows[0], table)
+    rope_by_type(c)
+    path = f"rope_parameters.{FULL}"
+    c.put(f"{path}.rope_type", "proportional", c.native_keys[f"{path}.rope_theta"])
+    default = Evidence(kind="default", ref="partial_rotary_factor, Gemma4TextConfig")
+    c.put(f"{path}.partial_rotary_factor", 0.25, default)
+    document.read_keys.update(("rope.dimension_count_swa", "attention.value_length_swa"))
+
+
+def ministral3(c: GgufConfig) -> None:
+    """Add YaRN and the scaling of queries by position, if the file has them."""
+    document = c.document
+    if c.config["model_type"] != "ministral3":
+        c.imply("sliding_window", None, "its mistral3 has no window")
+        return
+    _nest_rope(c)
+    multiplier = "rope.scaling.yarn_log_multiplier"  # here the factor itself
+    for path in ("mscale", "mscale_all_dim"):
+        c.config["rope_parameters"].pop(path, None)
+        c.native_keys.pop(f"rope_parameters.{path}", None)
+    c.copy("rope_parameters.mscale_all_dim", multiplier)
+    c.derive("rope_parameters.mscale", document.get(multiplier), multiplier)
+    c.copy("rope_parameters.llama_4_scaling_beta", "attention.temperature_scale")
+
+
+def mistral4(c: GgufConfig) -> None:
+    """Add the dims of latent heads, and RoPE in one object."""
+    latent_heads(c)
+    if "rope_scaling" in c.config:
+        _nest_rope(c)
+
+
+def mistral3_type(document: GgufDocument) -> str:
+    """Return `ministral3` for files that scale queries by position, else `mistral`."""
+    if document.has("attention.temperature_scale"):
+        return "ministral3"
+    return "mistral"
+
+
+def minimax_m2(c: GgufConfig) -> None:
+    """Add how many dims RoPE turns."""
+    c.copy("rotary_dim", "rope.dimension_count")
+
+
+def gpt_neox(c: GgufConfig) -> None:
+    """Add the share of a head that RoPE turns."""
+    partial_rotary(c)
+    source = c.native_keys.pop("partial_rotary_factor", None)
+    if source is not None:
+        c.put("rotary_pct", c.config.pop("partial_rotary_factor"), source)
 
 
 def gemma3n(c: GgufConfig) -> None:

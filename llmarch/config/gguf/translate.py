@@ -33,8 +33,13 @@ _EMBEDDING = "token_embd.weight"
 _HEAD = "output.weight"
 _ROPE_TABLES = ("rope_freqs.weight", "rope_factors_long.weight")
 """Tensors of factors on RoPE's frequencies (Llama 3's scaling, LongRoPE)."""
+_UNSTATED = {
+    "rope.scaling.truncate": ("gpt-oss", "there is no key for it; llama.cpp rounds YaRN's range"),
+    "query_scaling": ("mistral4", "llama.cpp's converter writes no key for it"),
+}
+"""Ends of the paths of facts that files of one architecture lack."""
 _ANY_CONTEXT = 1 << 20
-_RECURRENT = ("granitehybrid", "mamba", "mamba2")
+_RECURRENT = ("granitehybrid", "mamba", "mamba2", "nemotron_h", "nemotron_h_moe")
 """Architectures whose files say _ANY_CONTEXT, whatever the config says."""
 _FILE_TYPES = {
     0: "F32",
@@ -119,9 +124,12 @@ def unstated_facts(data: Mapping[str, Any]) -> dict[str, str]:
     document = GgufDocument(data)
     reasons: dict[str, str] = {}
     for pattern in _ROPE_TABLES:
-        if document.has_tensor(pattern):
+        if document.has_tensor(pattern) and document.architecture != "gemma4":
             reason = f"its factors are the values of {pattern}, and a header has none"
             reasons["rope.scaling"] = reason
+    for end, (architecture, reason) in _UNSTATED.items():
+        if document.architecture == architecture:
+            reasons[end] = reason
     if document.get("context_length") == _ANY_CONTEXT and document.architecture in _RECURRENT:
         name = document.name("context_length")
         reason = f"llama.cpp's converter writes {name} {_ANY_CONTEXT:,} for every such model"

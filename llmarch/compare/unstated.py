@@ -1,8 +1,8 @@
 """Facts that a GGUF file does not state, compared with a model that states them. Pure.
 
 The factors of some RoPE scalings are weights in a GGUF file, and its converter writes one context
-for all recurrent models. That is no change of the model: the fact is taken from the other side, and
-its evidence still says that the file does not have it.
+for all recurrent models. That is not a change of the model: the fact is taken from the other side,
+and its evidence still says that the file does not have it.
 """
 
 from __future__ import annotations

@@ -571,13 +571,13 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
             "full_attention_interval": "full_attention_interval",
         },
         implied={"norm_topk_prob": True},
-        extra=p.delta_net,
+        extra=p.delta_net_heads,
     ),
     "qwen35": GgufArchitecture(
         "qwen3_5_text",
         names={**_HEAD_DIM, "full_attention_interval": "full_attention_interval"},
         implied={"mamba_ssm_dtype": "float32"},
-        extra=p.delta_net,
+        extra=p.delta_net_heads,
     ),
     "qwen35moe": GgufArchitecture(
         "qwen3_5_moe_text",
@@ -588,7 +588,7 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
             "full_attention_interval": "full_attention_interval",
         },
         implied={"mamba_ssm_dtype": "float32"},
-        extra=p.delta_net,
+        extra=p.delta_net_heads,
     ),
     "qwen3vl": GgufArchitecture(
         "qwen3_vl_text", names=_HEAD_DIM, extra=p.sections, inert=("n_deepstack_layers",)

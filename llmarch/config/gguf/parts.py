@@ -315,7 +315,7 @@ def mamba2_heads(c: GgufConfig) -> None:
     mamba_biases(c)
 
 
-def delta_net(c: GgufConfig) -> None:
+def delta_net_heads(c: GgufConfig) -> None:
     """Add the heads of Gated DeltaNet, and the rotated share of attention's heads."""
     document = c.document
     values = "ssm.time_step_rank"

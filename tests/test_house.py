@@ -97,6 +97,32 @@ def test_no_two_things_have_one_public_name() -> None:
     assert twice == {}
 
 
+PREPOSITIONS = frozenset(
+    "about above across again along among at behind below beneath beside between beyond by for"
+    " from here in into like of onto over through to toward under upon via where while with within"
+    " without".split()
+)
+"""Words that say where a thing is, not what it is."""
+
+JSON_NAMES = {"at", "beside"}
+"""Fields of documents, which keep the names that they were published with."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_variable_is_a_preposition(path: Path) -> None:
+    found: list[str] = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        else:
+            continue
+        if name in PREPOSITIONS - JSON_NAMES:
+            found.append(f"{place(path, node)} {name}")
+    assert found == []
+
+
 # Words
 
 NOT_PLAIN = re.compile(

@@ -369,13 +369,13 @@ def parse_engine(text: str) -> Engine:
 
     Raises PlanError for an unknown name or a version that is not possible.
     """
-    name, at, version = text.partition("@")
+    name, separator, version = text.partition("@")
     engine = find_engine(name)
     if engine is None:
         raise PlanError(f"no engine is called {name!r}", f"Known: {', '.join(ENGINES)}.")
-    if at and not engine.has_version_rules:
+    if separator and not engine.has_version_rules:
         raise PlanError(f"the rules of {engine.name} are known of {engine.version} alone")
-    if at and not VERSION.match(version):
+    if separator and not VERSION.match(version):
         raise PlanError(f"{version!r} is not a version", f"Such as {engine.name}@{engine.version}.")
     return engine
 

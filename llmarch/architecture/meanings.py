@@ -189,10 +189,10 @@ class PathMeanings:
         self.known = dict.fromkeys(known)
         self.fields_below: dict[str, set[str]] = {}
         for path in self.known:
-            above, _, field = path.rpartition(".")
-            while above:
-                self.fields_below.setdefault(above, set()).add(field)
-                above, _, field = above.rpartition(".")
+            parent, _, field = path.rpartition(".")
+            while parent:
+                self.fields_below.setdefault(parent, set()).add(field)
+                parent, _, field = parent.rpartition(".")
 
     def blocks(self) -> list[str]:
         """Return the paths of all blocks, such as `mixers.full` and `mixers.full.rope`."""
@@ -224,15 +224,15 @@ class PathMeanings:
         classes = class_meanings()
         owner, field = "Architecture", ""
         parts = path.split(".")
-        within = 0  # names and numbers that lead into the containers of the field
+        depth = 0  # names and numbers that lead into the containers of the field
         for i, part in enumerate(parts):
             if field:
                 found = classes[owner].fields[field]
-                within = found.containers
-                block = ".".join(parts[: i + within])
+                depth = found.containers
+                block = ".".join(parts[: i + depth])
                 owner, field = self.block_class(block, found), ""
-            if within:
-                within -= 1
+            if depth:
+                depth -= 1
                 continue
             if owner not in classes or part not in classes[owner].fields:
                 return "", ""

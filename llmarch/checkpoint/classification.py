@@ -168,17 +168,17 @@ class _Classifier:
             extra += [(key, tensor) for tensor in tensors]
 
         layers = len(self.architecture.layers)
-        beyond: set[LogicalTensor] = set()
+        surplus: set[LogicalTensor] = set()
         for key, tensor in extra:
             if LAYER_NAME.match(key) and _last_layer(tensor) >= layers:
-                beyond.add(tensor)
+                surplus.add(tensor)
         modules = mtp_layers(self.matching)
 
         # What a layer beyond the last has of a tensor is apart from what the others have.
         kv_sharing = kv_sharing_layers(self.architecture)
         for key, tensor in extra:
             own = tensor
-            if tensor in beyond:
+            if tensor in surplus:
                 after_last = [index for index in tensor.indices if index[0] >= layers]
                 before = [index for index in tensor.indices if index[0] < layers]
                 _add_part(self.result.mtp, tensor, [i for i in after_last if i[0] in modules])

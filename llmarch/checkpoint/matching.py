@@ -173,10 +173,10 @@ class Matching:
         seen: set[Index] = set()
         unique: list[LogicalTensor] = []
         for tensor in tensors:
-            again = [index for index in tensor.indices if index in seen]
+            repeated = [index for index in tensor.indices if index in seen]
             first = tensor
-            if again:
-                self.duplicates.append(tensor.subset(again))
+            if repeated:
+                self.duplicates.append(tensor.subset(repeated))
                 new = [index for index in tensor.indices if index not in seen]
                 first = tensor.subset(new)
             seen.update(first.indices)

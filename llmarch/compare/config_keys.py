@@ -146,24 +146,24 @@ def config_words(text: str | None) -> str | None:
         value = json.loads(text)
     except ValueError:
         return text
-    return _config_value_words(value, within=False)
+    return _config_value_words(value, nested=False)
 
 
-def _config_value_words(value: Any, *, within: bool) -> str:
+def _config_value_words(value: Any, *, nested: bool) -> str:
     """Return a value of a config: `factor 2.0, rope_type linear`; in parentheses within another."""
     match value:
         case str():
             return value
         case list():
             items = cast("list[Any]", value)
-            words = [_config_value_words(item, within=True) for item in items]
+            words = [_config_value_words(item, nested=True) for item in items]
         case dict():
             parts = cast("dict[str, Any]", value)
-            words = [f"{k} {_config_value_words(v, within=True)}" for k, v in parts.items()]
+            words = [f"{k} {_config_value_words(v, nested=True)}" for k, v in parts.items()]
         case _:
             return json.dumps(value)
     joined = ", ".join(words) or "empty"
-    return f"({joined})" if within else joined
+    return f"({joined})" if nested else joined
 
 
 def _key_of(

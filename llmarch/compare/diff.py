@@ -190,8 +190,8 @@ class _Aligned:
         as_old = rename_references(old, self.joined_names, name)
         as_new = rename_references(new, self.old_names, name)
         for path in _differing_paths(as_old, as_new, block.path):
-            below = path.removeprefix(block.path)
-            part = _Block(path, block.old_path + below, block.new_path + below)
+            inner_path = path.removeprefix(block.path)
+            part = _Block(path, block.old_path + inner_path, block.new_path + inner_path)
             yield self._difference(part)
 
     def _difference(self, block: _Block) -> Difference:
@@ -277,17 +277,17 @@ def facts_written_differently(old: Any, new: Any, path: str = "") -> Iterator[st
     if have_one_form(old, new):
         for f in fields(old):
             values = getattr(old, f.name), getattr(new, f.name)
-            below = f"{path}.{f.name}".removeprefix(".")
+            inner_path = f"{path}.{f.name}".removeprefix(".")
             if same(*values) or not have_same_effect(old, new, f.name):
-                yield from facts_written_differently(*values, below)
+                yield from facts_written_differently(*values, inner_path)
             elif f.compare:
-                yield below
+                yield inner_path
     elif isinstance(old, dict) and isinstance(new, dict):
         blocks = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
         for name in blocks[0]:
             if name in blocks[1]:
-                below = f"{path}.{name}"
-                yield from facts_written_differently(blocks[0][name], blocks[1][name], below)
+                inner_path = f"{path}.{name}"
+                yield from facts_written_differently(blocks[0][name], blocks[1][name], inner_path)
 
 
 def _are_records(old: Any, new: Any) -> bool:

@@ -158,8 +158,8 @@ def reported_beside_facts(old: Entry, new: Entry) -> list[Change]:
     breaks takes most of the time of a comparison.
     """
     if _only_facts_are_left_out(old, new):
-        beside = [*_finding_changes(old, new), *_unread_key_changes(old, new)]
-        changes = select_reported(old, new, [*beside, *_beside_changes(old, new)])
+        other_changes = [*_finding_changes(old, new), *_unread_key_changes(old, new)]
+        changes = select_reported(old, new, [*other_changes, *_beside_changes(old, new)])
     else:
         changes = reported_changes(old, new)
     return [change for change in changes if not is_about_facts(change.rule)]

@@ -15,11 +15,11 @@ def group_alike(changes: Iterable[Change]) -> list[Change]:
     """Return the changes with those as one that say the same of several blocks, at its worst."""
     groups: dict[object, list[Change]] = {}
     for number, change in enumerate(changes):
-        group, below = split_path(change.path)
+        group, inner_path = split_path(change.path)
         alike: object = number
-        if group in NAMED_GROUPS and below:
+        if group in NAMED_GROUPS and inner_path:
             values = repr((change.old, change.new))
-            alike = change.rule, group, below, values, change.key
+            alike = change.rule, group, inner_path, values, change.key
         members = groups.setdefault(alike, [])
         members.append(change)
     return list(map(_as_one, groups.values()))
@@ -31,8 +31,8 @@ def split_path(path: str) -> tuple[str, str]:
     `mixers.full.rope.theta` gives `mixers` and `rope.theta`.
     """
     group, _, rest = path.partition(".")
-    _, _, below = rest.partition(".")
-    return group, below
+    _, _, inner_path = rest.partition(".")
+    return group, inner_path
 
 
 def _as_one(changes: list[Change]) -> Change:

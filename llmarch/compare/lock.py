@@ -460,9 +460,9 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 def _paths_below(value: Any, path: FactPath) -> Iterator[FactPath]:
     for key, item in _items(value):
-        below = (*path, key)
-        yield below
-        yield from _paths_below(item, below)
+        inner_path = (*path, key)
+        yield inner_path
+        yield from _paths_below(item, inner_path)
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -624,8 +624,8 @@ def _validate_models(document: dict[str, Any]) -> dict[str, Any]:
         return locked_models(document | {"models": models})
     except ValidationError as error:
         first = error.errors()[0]
-        where = printable(".".join(str(part) for part in first["loc"]))
-        message = f"{where}: {first['msg']}"
+        location = printable(".".join(str(part) for part in first["loc"]))
+        message = f"{location}: {first['msg']}"
         raise InvalidModel(message, "write it again with `llmarch lock`") from None
 
 

@@ -259,8 +259,8 @@ def _compared_paths(old: ObservedFacts, new: ObservedFacts) -> Iterator[tuple[st
     for old_block, new_block in _paired_blocks(old, new):
         olds = _below(old.facts, old_block)
         news = _below(new.facts, new_block)
-        for below in dict.fromkeys([*olds, *news]):
-            yield old_block + below, new_block + below
+        for inner_path in dict.fromkeys([*olds, *news]):
+            yield old_block + inner_path, new_block + inner_path
     for path in dict.fromkeys([*old.facts, *new.facts]):
         group, _, _ = path.partition(".")
         if group not in NAMED_GROUPS or group == path:

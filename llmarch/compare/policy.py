@@ -43,7 +43,7 @@ class Ignore(NamedTuple):
     """Why it is ignored, as the settings say."""
     until: date | None = None
     """The last day on which it is ignored. None: no end."""
-    where: str = ""
+    location: str = ""
     """The setting or option that it comes from."""
 
     def covers(self, change: Change) -> bool:
@@ -97,7 +97,7 @@ class Policy(Frozen):
     models: tuple[tuple[str, Policy], ...] = ()
     """Settings of models, by reference or repository; `*` matches anything. They are whole: what
     a model does not set is that of all."""
-    where: str = ""
+    location: str = ""
     """The file that it comes from."""
     today: date = field(default_factory=date.today)
 
@@ -146,7 +146,7 @@ class Policy(Frozen):
         self,
         level: str | Iterable[str] | None,
         ignore: Iterable[str],
-        where: str = "the command line",
+        location: str = "the command line",
         *,
         accept: Iterable[str] = (),
     ) -> Policy:
@@ -160,9 +160,9 @@ class Policy(Frozen):
 
         Raises ConfigError as `parse_policy` does.
         """
-        chosen = _fail_settings(level, f"{where}: --fail-on")
-        added = tuple(parse_ignore(text, f"{where}: --ignore") for text in ignore)
-        ids = frozenset(parse_change_id(text, f"{where}: --accept") for text in accept)
+        chosen = _fail_settings(level, f"{location}: --fail-on")
+        added = tuple(parse_ignore(text, f"{location}: --ignore") for text in ignore)
+        ids = frozenset(parse_change_id(text, f"{location}: --accept") for text in accept)
         return self._with_added(chosen, added, ids)
 
     def _with_added(
@@ -198,14 +198,14 @@ class Policy(Frozen):
         notes: list[str] = []
         for ignore in every:
             if ignore.is_expired(self.today):
-                notes.append(f"{ignore.where}: {ignore} expired on {ignore.until}")
-            elif ignore not in seen and (whole or "--ignore" in ignore.where):
-                notes.append(f"{ignore.where}: {ignore} matched no change")
+                notes.append(f"{ignore.location}: {ignore} expired on {ignore.until}")
+            elif ignore not in seen and (whole or "--ignore" in ignore.location):
+                notes.append(f"{ignore.location}: {ignore} matched no change")
         if whole:
             known = list(names)
             for pattern, _ in self.models:
                 if not any(_matches(name, pattern) for name in known):
-                    notes.append(f"{self.where}: model.{pattern} is not a model of the lock")
+                    notes.append(f"{self.location}: model.{pattern} is not a model of the lock")
         return notes
 
 
@@ -219,21 +219,21 @@ def _is_gone(change: Change) -> bool:
     return change.new is None and not rules.is_about_facts(change.rule)
 
 
-def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
+def parse_policy(table: Mapping[str, Any], location: str) -> Policy:
     """Return the policy of a settings table; `where` names the file in errors.
 
     Raises ConfigError for unknown keys, rules and severities.
     """
-    policy = _parse_settings(table, where, Policy(where=where), SETTINGS_KEYS)
+    policy = _parse_settings(table, location, Policy(location=location), SETTINGS_KEYS)
     models = table.get("model", {})
     if not isinstance(models, dict):
         raise ConfigError(
-            f"{where}: model must be a table of models",
+            f"{location}: model must be a table of models",
             'such as [tool.llmarch.model."org/name"]',
         )
     own: list[tuple[str, Policy]] = []
     for name, settings in cast("dict[str, Any]", models).items():
-        place = f"{where}: model.{printable(name)}"
+        place = f"{location}: model.{printable(name)}"
         if not isinstance(settings, dict):
             raise ConfigError(f"{place} must be a table of settings")
         known = cast("dict[str, Any]", settings)
@@ -242,23 +242,23 @@ def parse_policy(table: Mapping[str, Any], where: str) -> Policy:
 
 
 def _parse_settings(
-    table: Mapping[str, Any], where: str, base: Policy, keys: tuple[str, ...]
+    table: Mapping[str, Any], location: str, base: Policy, keys: tuple[str, ...]
 ) -> Policy:
     """Return the policy of a table; what it does not set is that of `base`."""
     for key in table:
         if key not in keys:
             raise ConfigError(
-                f"{where}: no setting is called {printable(repr(key))}",
+                f"{location}: no setting is called {printable(repr(key))}",
                 f"The settings are {', '.join(keys)}.",
             )
-    ignores = _parse_ignores(table.get("ignore", []), where)
-    severities = _parse_severities(table.get("severity", {}), where)
+    ignores = _parse_ignores(table.get("ignore", []), location)
+    severities = _parse_severities(table.get("severity", {}), location)
     policy = replace(
         base,
         ignore=(*base.ignore, *ignores),
         severities={**base.severities, **severities},
     )
-    chosen = _fail_settings(table.get("fail-on"), f"{where}: fail-on")
+    chosen = _fail_settings(table.get("fail-on"), f"{location}: fail-on")
     return _with_fail_settings(policy, chosen)
 
 
@@ -272,7 +272,7 @@ def _with_fail_settings(
     return replace(policy, level=level or policy.level, fail_rules=fail_rules)
 
 
-def _fail_settings(value: object, where: str) -> tuple[Severity | None, frozenset[str]] | None:
+def _fail_settings(value: object, location: str) -> tuple[Severity | None, frozenset[str]] | None:
     """Return the severity and the rules of `fail-on`; None where it is not set.
 
     value: a severity or the id of a rule, several separated by commas, or a list of those.
@@ -283,21 +283,21 @@ def _fail_settings(value: object, where: str) -> tuple[Severity | None, frozense
         return None
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, (list, tuple)):
-        parse_severity(value, where)
+        parse_severity(value, location)
         return None
     words: list[str] = []
     for text in cast("list[object]", texts):
         if not isinstance(text, str):
-            parse_severity(text, where)
+            parse_severity(text, location)
         words += [word.strip() for word in str(text).split(",")]
     if not words:
         return None
     levels: list[Severity] = [
-        parse_severity(word, where) for word in words if not _looks_like_rule(word)
+        parse_severity(word, location) for word in words if not _looks_like_rule(word)
     ]
     if len(set(levels)) > 1:
-        raise ConfigError(f"{where} names two severities: {', '.join(levels)}", "name one")
-    named = frozenset(parse_rule(word, where) for word in words if _looks_like_rule(word))
+        raise ConfigError(f"{location} names two severities: {', '.join(levels)}", "name one")
+    named = frozenset(parse_rule(word, location) for word in words if _looks_like_rule(word))
     level: Severity | None = None
     if levels:
         level = levels[0]
@@ -309,17 +309,17 @@ def _looks_like_rule(word: str) -> bool:
     return "-" in word
 
 
-def _parse_ignores(value: Any, where: str) -> list[Ignore]:
+def _parse_ignores(value: Any, location: str) -> list[Ignore]:
     """Return the ignores of a settings table, each a text or a table."""
     if not isinstance(value, list) or not all(
         isinstance(item, (str, dict)) for item in cast("list[Any]", value)
     ):
         raise ConfigError(
-            f"{where}: ignore must be a list of rules",
+            f"{location}: ignore must be a list of rules",
             'such as ["vocabulary-changed", {rule = "window-changed", reason = "#12", until = '
             "2027-01-31}]",
         )
-    place = f"{where}: ignore"
+    place = f"{location}: ignore"
     ignores: list[Ignore] = []
     for item in cast("list[Any]", value):
         if isinstance(item, str):
@@ -329,29 +329,31 @@ def _parse_ignores(value: Any, where: str) -> list[Ignore]:
     return ignores
 
 
-def _parse_ignore_table(table: Mapping[str, Any], where: str) -> Ignore:
+def _parse_ignore_table(table: Mapping[str, Any], location: str) -> Ignore:
     """Return the ignore of a table with rule, path, reason and until. Raises ConfigError."""
     known = ", ".join(IGNORE_KEYS)
     for key in table:
         if key not in IGNORE_KEYS:
             raise ConfigError(
-                f"{where}: no setting is called {printable(repr(key))}",
+                f"{location}: no setting is called {printable(repr(key))}",
                 f"An ignore has {known}.",
             )
     for key in ("rule", "path", "reason"):
         if not isinstance(table.get(key, ""), str):
-            raise ConfigError(f"{where}: {key} is {printable(repr(table[key]))}, which is not text")
+            raise ConfigError(
+                f"{location}: {key} is {printable(repr(table[key]))}, which is not text"
+            )
     if not table.get("rule"):
-        raise ConfigError(f"{where}: an ignore has no rule", "`llmarch rules` lists them")
-    ignore = parse_ignore(table["rule"], where)
+        raise ConfigError(f"{location}: an ignore has no rule", "`llmarch rules` lists them")
+    ignore = parse_ignore(table["rule"], location)
     return ignore._replace(
         path=table.get("path") or ignore.path,
         reason=table.get("reason", ""),
-        until=_parse_day(table.get("until"), f"{where}: until"),
+        until=_parse_day(table.get("until"), f"{location}: until"),
     )
 
 
-def _parse_day(value: object, where: str) -> date | None:
+def _parse_day(value: object, location: str) -> date | None:
     """Return a day, written as a date of TOML or as a text. Raises ConfigError."""
     match value:
         case None:
@@ -366,46 +368,46 @@ def _parse_day(value: object, where: str) -> date | None:
         case _:
             pass
     shown = printable(repr(value))
-    raise ConfigError(f"{where} is {shown}, which is not a day", "such as 2027-01-31")
+    raise ConfigError(f"{location} is {shown}, which is not a day", "such as 2027-01-31")
 
 
-def _parse_severities(value: Any, where: str) -> dict[str, Severity]:
+def _parse_severities(value: Any, location: str) -> dict[str, Severity]:
     if not isinstance(value, dict):
         raise ConfigError(
-            f"{where}: severity must be a table of rules",
+            f"{location}: severity must be a table of rules",
             'such as {"context-changed" = "info"}',
         )
     severities: dict[str, Severity] = {}
     for rule, level in cast("dict[str, Any]", value).items():
-        known = parse_rule(rule, f"{where}: severity")
-        severities[known] = parse_severity(level, f"{where}: severity.{rule}")
+        known = parse_rule(rule, f"{location}: severity")
+        severities[known] = parse_severity(level, f"{location}: severity.{rule}")
     return severities
 
 
-def parse_ignore(text: str, where: str) -> Ignore:
+def parse_ignore(text: str, location: str) -> Ignore:
     """Parse `RULE` or `RULE:path`. Raises ConfigError."""
     rule, colon, path = text.partition(":")
     if colon and not path.strip():
         raise ConfigError(
-            f"{where}: {printable(repr(text))} has no path after its colon",
+            f"{location}: {printable(repr(text))} has no path after its colon",
             "such as window-changed:mixers.sliding.window",
         )
-    rule = parse_rule(rule.strip(), where)
+    rule = parse_rule(rule.strip(), location)
     path = path.strip()
-    return Ignore(rule, path or None, where=where)
+    return Ignore(rule, path or None, location=location)
 
 
-def parse_change_id(text: str, where: str) -> str:
+def parse_change_id(text: str, location: str) -> str:
     """Return the id of a change. Raises ConfigError for other text."""
     if not ID.fullmatch(text):
         raise ConfigError(
-            f"{where}: {printable(repr(text))} is not the id of a change",
+            f"{location}: {printable(repr(text))} is not the id of a change",
             "`llmarch check` shows one beside each change that fails, such as 1a2b3c4d5e6f",
         )
     return text
 
 
-def parse_rule(rule: str, where: str) -> str:
+def parse_rule(rule: str, location: str) -> str:
     """Return the id if there is such a rule. Raises ConfigError with ids that look like it."""
     if rules.find(rule) is not None:
         return rule
@@ -413,16 +415,16 @@ def parse_rule(rule: str, where: str) -> str:
     near = rules.nearest(rule)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
-    raise ConfigError(f"{where}: there is no rule {printable(repr(rule))}", hint)
+    raise ConfigError(f"{location}: there is no rule {printable(repr(rule))}", hint)
 
 
-def parse_severity(value: object, where: str) -> Severity:
+def parse_severity(value: object, location: str) -> Severity:
     """Return the value if it is a severity, in either spelling. Raises ConfigError."""
     if isinstance(value, str):
         value = SPELLINGS.get(value, value)
     if value not in SEVERITIES:
         raise ConfigError(
-            f"{where} is {printable(repr(value))}, which is not a severity",
+            f"{location} is {printable(repr(value))}, which is not a severity",
             f"The severities are {', '.join(SEVERITIES)}.",
         )
     return value

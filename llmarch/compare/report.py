@@ -192,8 +192,8 @@ def rule_of(change: Change) -> Rule:
 
 def change_line(change: Change) -> str:
     """Return `behaviour: rope-theta-changed: mixers.full.rope.theta: 1,000,000 → 10,000`."""
-    where = f"{change.severity}: {change.rule}: {change.path}"
-    return f"{where}: {change_text(change)}"
+    location = f"{change.severity}: {change.rule}: {change.path}"
+    return f"{location}: {change_text(change)}"
 
 
 def change_text(change: Change) -> str:
@@ -442,14 +442,14 @@ def summary_lines(report: Report) -> list[str]:
     """Return the lines that sum up a report: changes first, then models not read as a whole."""
     verdicts = report.verdicts
     failing = sum(len(report.failing(verdict)) for verdict in verdicts)
-    below = sum(len(verdict.changes) for verdict in verdicts) - failing
+    lesser = sum(len(verdict.changes) for verdict in verdicts) - failing
     ignored = sum(verdict.ignored for verdict in verdicts)
     accepted = sum(len(verdict.accepted) for verdict in verdicts)
     unread = sum(verdict.error is not None for verdict in verdicts)
     partial = sum(verdict.partial for verdict in verdicts)
     counts = [f"{count_noun(failing, 'change')} at or above '{report.level}'"]
-    if below:
-        counts.append(f"{below} below")
+    if lesser:
+        counts.append(f"{lesser} below")
     if ignored:
         counts.append(f"{ignored} ignored")
     if accepted:

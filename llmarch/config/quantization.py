@@ -86,9 +86,9 @@ def read_declaration(declaration: QuantizationKeys) -> Draft:
     for other in others:
         _compare_declarations(c, key, other)
     q = c.child(key)
-    beside = c.native_keys.get(c.prefix + key)
-    if isinstance(beside, str):
-        q.file = beside
+    native = c.native_keys.get(c.prefix + key)
+    if isinstance(native, str):
+        q.file = native
     q.ignore(*_INERT)
     if q.has("qformat_weight"):
         return _native(q)
@@ -639,11 +639,11 @@ def _group_facts(groups: list[_Group], names: Iterable[str]) -> dict[str, Any]:
     if not groups:
         return {}
     group = groups[0]
-    where = "config_groups.*.weights"
+    location = "config_groups.*.weights"
     facts: dict[str, Any] = {
-        "bits": derived(group.bits.value, f"{where}.num_bits"),
-        "block": derived(group.block.value, f"{where}.block_structure"),
-        "group_size": derived(group.group_size.value, f"{where}.group_size"),
+        "bits": derived(group.bits.value, f"{location}.num_bits"),
+        "block": derived(group.block.value, f"{location}.block_structure"),
+        "group_size": derived(group.group_size.value, f"{location}.group_size"),
         "activations": _activations(group.inputs),
         "strategy": group.strategy,
         "symmetric": group.symmetric,

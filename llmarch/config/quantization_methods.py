@@ -76,10 +76,10 @@ def _hqq(q: ConfigKeys) -> Declared:
             modules.append(f"{tag}: {words}")
         return {"excluded": read_names(q, "skip_modules"), "modules": modules}
     own = _hqq_format(config)
-    where = "quant_config.weight_quant_params"
+    location = "quant_config.weight_quant_params"
     return {
-        "bits": derived(own.bits, f"{where}.nbits"),
-        "group_size": derived(own.group_size, f"{where}.group_size"),
+        "bits": derived(own.bits, f"{location}.nbits"),
+        "group_size": derived(own.group_size, f"{location}.group_size"),
         "excluded": read_names(q, "skip_modules"),
     }
 
@@ -190,14 +190,14 @@ def _quark(q: ConfigKeys) -> Declared:
         if own != ModuleFormat():
             formats.append(f"{name}: {own.words}")
     every = _quark_format(q.child("global_quant_config"))
-    where = "global_quant_config.weight"
+    location = "global_quant_config.weight"
     return {
-        "bits": derived(every.bits, f"{where}.dtype"),
-        "number": derived(every.number, f"{where}.dtype"),
-        "format": derived(every.format, f"{where}.dtype"),
-        "group_size": derived(every.group_size, f"{where}.group_size"),
-        "symmetric": derived(every.symmetric, f"{where}.symmetric"),
-        "strategy": derived(every.strategy, f"{where}.qscheme"),
+        "bits": derived(every.bits, f"{location}.dtype"),
+        "number": derived(every.number, f"{location}.dtype"),
+        "format": derived(every.format, f"{location}.dtype"),
+        "group_size": derived(every.group_size, f"{location}.group_size"),
+        "symmetric": derived(every.symmetric, f"{location}.symmetric"),
+        "strategy": derived(every.strategy, f"{location}.qscheme"),
         "activations": derived(every.activations, "global_quant_config.input_tensors"),
         "excluded": read_names(q, "exclude"),
         "modules": formats,

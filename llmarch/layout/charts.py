@@ -255,5 +255,5 @@ def draw_axes(group: Group, plot: Plot, plane: Plane) -> None:
         group.text(area.x - 6, y, label, SMALL, "muted", anchor="end")
     for tokens, label in plot.x_ticks:
         x = plane.column(tokens)
-        below = area.bottom + 11
-        group.text(x, below, label, SMALL, "muted", anchor="middle")
+        label_top = area.bottom + 11
+        group.text(x, label_top, label, SMALL, "muted", anchor="middle")

@@ -388,8 +388,8 @@ def draw_factors(group: Group, plan: ColumnPlan, step: StepPicture, center: floa
         group.text(x, center - 1, step.factor, SMALL, "muted", anchor=anchor)
     if step.stream_factor:
         middle = (plan.edge + plan.end) / 2
-        above = center - 8
-        group.text(middle, above, step.stream_factor, SMALL, "muted", anchor="middle")
+        top_edge = center - 8
+        group.text(middle, top_edge, step.stream_factor, SMALL, "muted", anchor="middle")
 
 
 def lane_bottom(start: float, end: float, height: float, taps: Sequence[float]) -> float:

@@ -96,8 +96,8 @@ def stack_drawing(figure: Figure) -> Drawing:
 def without_layers(figure: Figure, strips: bool) -> Group:
     """Return the panels of a figure side by side, or the matrix, and its strips if asked for."""
     each = SINGLE_PANEL if len(figure.models) == 1 else PAIR_PANEL
-    across = min(len(figure.panels), 3)
-    width = max(each, across * (each + PANEL_GAP) - PANEL_GAP)
+    per_row = min(len(figure.panels), 3)
+    width = max(each, per_row * (each + PANEL_GAP) - PANEL_GAP)
     group = Group()
     y = 0.0
     if figure.matrix:
@@ -171,12 +171,12 @@ def single_group(figure: Figure) -> Group:
     heights = [column_height(column) for column in columns]
     tallest = max(heights, default=0.0)
     layers = stack.anchors["layers"]
-    below = stack.bounds.bottom - layers.bottom
+    overhang = stack.bounds.bottom - layers.bottom
     edge = stack.bounds.right
     room = stack.height
-    if tallest <= stack.height - below:
+    if tallest <= stack.height - overhang:
         edge = right_above(stack, layers.bottom + 8)
-        room = stack.height - below
+        room = stack.height - overhang
     left = -stack.bounds.left
     panels_width = 0.0
     if columns:
@@ -388,9 +388,9 @@ def place_further(
     if not panels:
         return y
     step = each + PANEL_GAP
-    across = max(1, int((width + PANEL_GAP) // step))
-    left = (width - across * step + PANEL_GAP) / 2
-    bottoms = [y] * across
+    per_row = max(1, int((width + PANEL_GAP) // step))
+    left = (width - per_row * step + PANEL_GAP) / 2
+    bottoms = [y] * per_row
     for drawn in panels:
         highest = min(bottoms)
         i = bottoms.index(highest)

@@ -63,8 +63,8 @@ def panel_notes(group: Group, panel: Panel, y: float, width: float) -> float:
     room = width - 2 * PAD
     lines = wrapped_lines(text, SMALL, room, most=99)
     first = y + 8
-    below = group.paragraph(PAD, first, lines, SMALL, step=13)
-    return below - 8
+    next_y = group.paragraph(PAD, first, lines, SMALL, step=13)
+    return next_y - 8
 
 
 def panel_pictures(group: Group, panel: Panel, y: float, width: float) -> float:
@@ -186,8 +186,8 @@ def call_outs(facts: Sequence[tuple[str, str]], width: float) -> Group:
     for label, words in long:
         lines = wrapped_lines(words, TITLE, width, bold=True)
         group.text(0, y + 5, label, SMALL, "muted")
-        below = group.paragraph(0, y + 20, lines, TITLE, step=16, bold=True)
-        y = below + 2
+        next_y = group.paragraph(0, y + 20, lines, TITLE, step=16, bold=True)
+        y = next_y + 2
     return group
 
 

@@ -168,18 +168,18 @@ def table_lines(t: Table, width: int) -> list[Line]:
     indent = INDENT if t.sections else 0
     room = width - indent
     label, *others = measures
-    beside = room - CELL_GAP * len(others)
-    first = min(label.line, max(LABEL, beside // 2, label.piece))
-    widths = shared_widths(measures, [first, *_least_widths(others, NARROW)], beside)
+    width_in_line = room - CELL_GAP * len(others)
+    first = min(label.line, max(LABEL, width_in_line // 2, label.piece))
+    widths = shared_widths(measures, [first, *_least_widths(others, NARROW)], width_in_line)
     if widths:
         return _laid_out(t, _Beside(indent, widths), width)
     layouts: list[_Layout] = [_Named(indent, room, t.columns)]
-    below = room - INDENT - GAP_BELOW * (len(others) - 1)
+    width_in_row = room - INDENT - GAP_BELOW * (len(others) - 1)
     for kept in (SHORTEST, FIGURE, NARROW):
-        widths = shared_widths(others, _least_widths(others, kept), below)
+        widths = shared_widths(others, _least_widths(others, kept), width_in_row)
         if widths:
             layouts.append(_Below(indent, room, widths))
-    widths = shared_widths(measures, [first, *_least_widths(others, FIGURE)], beside)
+    widths = shared_widths(measures, [first, *_least_widths(others, FIGURE)], width_in_line)
     if widths:
         layouts.append(_Beside(indent, widths))
     laid_out = [_laid_out(t, layout, width) for layout in reversed(layouts)]
@@ -242,8 +242,8 @@ def shared_widths(
         return None
     widths = [max(min(m.line, room), floor) for m, floor in zip(measures, floors, strict=True)]
     while sum(widths) > room:
-        above = [i for i, floor in enumerate(floors) if widths[i] > floor]
-        widest = max(above, key=lambda i: widths[i])
+        shrinkable = [i for i, floor in enumerate(floors) if widths[i] > floor]
+        widest = max(shrinkable, key=lambda i: widths[i])
         widths[widest] -= 1
     return widths
 

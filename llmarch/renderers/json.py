@@ -268,10 +268,10 @@ def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:
     checkpoint: dict[str, Any] | None = None
     if r.check is not None:
         checkpoint = checkpoint_figures(r.check, r.raw)
-    where = {"source": model_source(r), "status": r.status, "checkpoint": checkpoint}
+    location = {"source": model_source(r), "status": r.status, "checkpoint": checkpoint}
     document = plan.to_dict()
     warnings = [*conflict_lines(r), *document["warnings"]]
-    return where | document | {"warnings": warnings}
+    return location | document | {"warnings": warnings}
 
 
 def gpu_to_dict(gpu: GPU) -> dict[str, Any]:
@@ -352,8 +352,8 @@ def change_document(c: Change, findings: Mapping[tuple[str, str], Finding]) -> d
     findings: those of both models, by rule and path.
     """
     finding = findings.get((c.rule, c.path))
-    about = asdict(finding) if finding is not None else None
-    return asdict(c) | {"finding": about}
+    fields = asdict(finding) if finding is not None else None
+    return asdict(c) | {"finding": fields}
 
 
 def compared_source(r: Reading | Observation) -> dict[str, Any]:

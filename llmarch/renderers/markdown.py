@@ -138,10 +138,10 @@ def page(parts: Iterable[str]) -> str:
 
 def sheet(s: Sheet) -> str:
     """Return a model: title and origin, labelled lines, tables, notes."""
-    where = escape(s.origin)
+    location = escape(s.origin)
     what = escape(s.headline)
     facts = rows(["fact", "value"], line_rows(s.lines))
-    parts = [heading(2, s.title), f"{where}  \n{what}", facts]
+    parts = [heading(2, s.title), f"{location}  \n{what}", facts]
     for t in s.tables:
         parts.append(heading(3, t.title))
         parts.append(table(t))

@@ -118,8 +118,8 @@ class Page:
 
     def circle(self, x: float, y: float, radius: float, css: str) -> None:
         """Draw a circle around a point."""
-        at = x * self.factor, y * self.factor, radius * self.factor
-        self.paint(css, lambda style: self.document.circle(*at, style=style))
+        center = x * self.factor, y * self.factor, radius * self.factor
+        self.paint(css, lambda style: self.document.circle(*center, style=style))
 
     def sign(self, sign: Sign) -> None:
         """Draw a sign."""

@@ -32,7 +32,7 @@ MARKS: dict[Mark, str] = {"": "", "size": " ~", "form": " ≠"}
 class Pen(Frozen):
     """The characters that a sketch is made of."""
 
-    across: str
+    horizontal: str
     down: str
     corners: str
     """Upper left, upper right, lower left, lower right."""
@@ -180,12 +180,12 @@ def column_block(column: Column, stack: ModelStack, pen: Pen) -> list[str]:
     inner = max([len(text) + 2 for text, _ in body] + [len(head) + 2 for head in heads])
     upper_left, upper_right, lower_left, lower_right = pen.corners
     lines = [f" {head}" for head in heads]
-    lines.append(f"{upper_left}{pen.across * (inner + 2)}{upper_right}")
+    lines.append(f"{upper_left}{pen.horizontal * (inner + 2)}{upper_right}")
     for text, end in body:
-        filler = pen.across if end and end != pen.down else " "
+        filler = pen.horizontal if end and end != pen.down else " "
         middle = f"{text}{filler * (inner - len(text) - len(end))}{end}"
         lines.append(f"{pen.down} {middle} {pen.down}")
-    lines.append(f"{lower_left}{pen.across * (inner + 2)}{lower_right}")
+    lines.append(f"{lower_left}{pen.horizontal * (inner + 2)}{lower_right}")
     return lines
 
 
@@ -196,7 +196,7 @@ def step_lines(step: StepPicture, number: int, pen: Pen) -> list[tuple[str, str]
     if step.after_norm is not None:
         lines.append((pill_text(step.after_norm), ""))
     factor = f" {step.factor}" if step.factor else ""
-    skip = f"{pen.across}{step.stream_factor}" if step.stream_factor else ""
+    skip = f"{pen.horizontal}{step.stream_factor}" if step.stream_factor else ""
     lines.append((f"{pen.plus}{factor}{pen.back}{skip}", upper_right))
     inner: list[str] = []
     if step.join_norm is not None:

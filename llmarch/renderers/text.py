@@ -46,7 +46,7 @@ COLOURS: dict[Outcome, str] = {"failed": "red", "uncertain": "yellow", "passed":
 class Out(Console):
     """A console that writes no blanks at the end of lines, unless it is a terminal."""
 
-    def show(self, what: Text, indent: int = LEFT_MARGIN, below: int = 0) -> None:
+    def show(self, what: Text, indent: int = LEFT_MARGIN, blank_lines: int = 0) -> None:
         """Print text, broken at words where it is wider than the console.
 
         what: what to print.
@@ -56,12 +56,14 @@ class Out(Console):
         room = self.width - indent
         if self.is_terminal:
             broken = broken_text(what, room)
-            self.print(Padding(broken, (0, 0, below, indent), expand=False))
+            self.print(Padding(broken, (0, 0, blank_lines, indent), expand=False))
             return
         self.write_lines(text_lines(what.plain, room), indent)
-        self.file.write("\n" * below)
+        self.file.write("\n" * blank_lines)
 
-    def show_lines(self, lines: Iterable[Text], indent: int = LEFT_MARGIN, below: int = 0) -> None:
+    def show_lines(
+        self, lines: Iterable[Text], indent: int = LEFT_MARGIN, blank_lines: int = 0
+    ) -> None:
         """Print lines, none of which is broken.
 
         lines: what to print.
@@ -74,7 +76,7 @@ class Out(Console):
                 self.print(margin + line, soft_wrap=True)
         else:
             self.write_lines((line.plain for line in lines), indent)
-        self.file.write("\n" * below)
+        self.file.write("\n" * blank_lines)
 
     def write_lines(self, lines: Iterable[str], indent: int = LEFT_MARGIN) -> None:
         """Write lines as they are, without styles: what is not a terminal gets none.
@@ -155,7 +157,7 @@ def sheet(s: Sheet) -> None:
     width = len(s.title) + len(s.origin) + 6
     gap = "    " if width <= out.width else "\n"
     out.show(title + text(gap + s.origin, "dim"))
-    out.show(text(s.headline), below=1)
+    out.show(text(s.headline), blank_lines=1)
     labelled(out, s.lines)
     for t in s.tables:
         out.print()
@@ -171,9 +173,9 @@ def memory(v: MemoryView) -> None:
     out = console()
     out.print()
     out.show(text(v.title, "bold"))
-    out.show(text(v.asked, "dim"), below=1)
+    out.show(text(v.asked, "dim"), blank_lines=1)
     if v.warnings:
-        out.show(text("\n".join(v.warnings), "yellow"), below=1)
+        out.show(text("\n".join(v.warnings), "yellow"), blank_lines=1)
     for i, part in enumerate(split(v.table, out.width)):
         if i:
             out.print()
@@ -192,7 +194,7 @@ def memory(v: MemoryView) -> None:
 def explanation(title: str, lines: list[tuple[str, list[str]]]) -> None:
     """Print a title and labelled lines."""
     out = console()
-    out.show(text(title, "bold"), below=1)
+    out.show(text(title, "bold"), blank_lines=1)
     labelled(out, lines)
 
 
@@ -210,7 +212,11 @@ def labelled(out: Out, lines: list[tuple[str, list[str]]]) -> None:
 
 
 def hanging(
-    out: Out, rows: list[tuple[Text, Text]], gap: int, indent: int = LEFT_MARGIN, below: int = 0
+    out: Out,
+    rows: list[tuple[Text, Text]],
+    gap: int,
+    indent: int = LEFT_MARGIN,
+    blank_lines: int = 0,
 ) -> None:
     """Print texts beside their labels, or below them where there is little room.
 
@@ -234,7 +240,7 @@ def hanging(
         blank = Text(" " * (start - label.cell_len))
         lines.append(Text.assemble(label, blank, first))
         lines += [Text(" " * start) + part for part in others]
-    out.show_lines(lines, indent, below)
+    out.show_lines(lines, indent, blank_lines)
 
 
 def print_notes(out: Out, notes: list[str]) -> None:
@@ -331,7 +337,9 @@ def comparison(c: Comparison, out: Out | None = None) -> None:
     out.print()
     said = [c.verdict] if c.verdict else []
     if said or c.conflicts:
-        out.show(text("\n".join([*said, *c.conflicts]), "yellow" if c.conflicts else ""), below=1)
+        out.show(
+            text("\n".join([*said, *c.conflicts]), "yellow" if c.conflicts else ""), blank_lines=1
+        )
     if c.table.rows:
         for part in split(c.table, out.width):
             table(part, out)
@@ -352,10 +360,10 @@ def strips(out: Out, items: list[Strip], legend: list[tuple[str, str]]) -> None:
     key = text("   ".join(words), "dim")
     if names + symbols + 4 <= out.width:
         rows = [(text(s.name), text(s.symbols)) for s in items]
-        hanging(out, [*rows, (text(""), key)], 2, below=1)
+        hanging(out, [*rows, (text(""), key)], 2, blank_lines=1)
         return
-    below = [text(f"{s.name}\n{s.symbols}") for s in items]
-    out.show(Text("\n").join([*below, key]), below=1)
+    blank_lines = [text(f"{s.name}\n{s.symbols}") for s in items]
+    out.show(Text("\n").join([*blank_lines, key]), blank_lines=1)
 
 
 # Reports
@@ -368,7 +376,7 @@ def report(r: Report, out: Out | None = None) -> None:
     out = out or console()
     if r.file:
         models = count_noun(len(r.verdicts), "model")
-        out.show(text(f"{r.file}: {models}"), indent=0, below=1)
+        out.show(text(f"{r.file}: {models}"), indent=0, blank_lines=1)
     widest = max((len(v.name) for v in r.verdicts), default=0)
     for v in r.verdicts:
         print_verdict(out, r, v, min(WIDEST_NAME, widest))
@@ -426,11 +434,11 @@ def print_changes(out: Out, r: Report, changes: Iterable[Change], colour: str) -
             severity_style = line_style = "dim"
         shown = text(f"{c.rule}   {c.path}   {change_text(c)}", line_style)
         meaning = change_meaning(c)
-        below = change_details(c)
+        blank_lines = change_details(c)
         if meaning in explained:
-            below = change_id_words(c)
-        if below:
-            shown += text(f"\n{below}", "dim")
+            blank_lines = change_id_words(c)
+        if blank_lines:
+            shown += text(f"\n{blank_lines}", "dim")
         explained.add(meaning)
         rows.append((text(c.severity, severity_style), shown))
     hanging(out, rows, 2, indent=4)

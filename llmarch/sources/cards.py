@@ -45,11 +45,11 @@ def base_models_of(reference: Reference, *, offline: bool) -> BaseModels:
     text = _card_text(reference, offline)
     if not text:
         raise UnknownReference(f"{shown} has no {CARD}, so no base model is known", NAME_ONE)
-    where = f"{shown}: {CARD}"
-    relation = base_relation(text, where)
-    named = [name.removeprefix(HUB_PAGES) for name in base_models(text, where)]
+    location = f"{shown}: {CARD}"
+    relation = base_relation(text, location)
+    named = [name.removeprefix(HUB_PAGES) for name in base_models(text, location)]
     if not named:
-        raise UnknownReference(f"{where} names no base_model", NAME_ONE)
+        raise UnknownReference(f"{location} names no base_model", NAME_ONE)
     if relation == "adapter":
         raise UnknownReference(
             f"{shown} is an adapter ({RELATION} of {CARD}): it has no architecture of its own",
@@ -57,13 +57,13 @@ def base_models_of(reference: Reference, *, offline: bool) -> BaseModels:
         )
     if len(named) > 1 and relation != "merge":
         names = printable(", ".join(named))
-        raise UnknownReference(f"{where} names several base models: {names}", NAME_ONE)
+        raise UnknownReference(f"{location} names several base models: {names}", NAME_ONE)
     for name in named:
         if not NAME.fullmatch(name):  # a card must not lead to files of this machine
             problem = f"is not a repository on the Hub: {printable(name)}"
             raise UnknownReference(f"{shown}: the base_model of {CARD} {problem}", NAME_ONE)
         if name.lower() == (reference.repo_id or "").lower():
-            raise UnknownReference(f"{where} names the model itself as its base_model", NAME_ONE)
+            raise UnknownReference(f"{location} names the model itself as its base_model", NAME_ONE)
     return BaseModels(tuple(named), relation)
 
 
@@ -81,27 +81,27 @@ def _card_text(reference: Reference, offline: bool) -> str:
         return ""
 
 
-def base_relation(card: str, where: str) -> str:
+def base_relation(card: str, location: str) -> str:
     """Return how a model was made from its base, as the front matter of a card says.
 
     where: names the card in errors. Raises ConfigError for a front matter that is not YAML.
     """
-    value = _front_matter(card, where).get(RELATION)
+    value = _front_matter(card, location).get(RELATION)
     return value.strip().lower() if isinstance(value, str) else ""
 
 
-def base_models(card: str, where: str) -> list[str]:
+def base_models(card: str, location: str) -> list[str]:
     """Return the base models that the front matter of a card names, each once.
 
     where: names the card in errors. Raises ConfigError for a front matter that is not YAML.
     """
-    value = _front_matter(card, where).get("base_model")
+    value = _front_matter(card, location).get("base_model")
     values = cast("list[Any]", value) if isinstance(value, list) else [value]
     names = [item.strip() for item in values if isinstance(item, str)]
     return list(dict.fromkeys(name for name in names if name))
 
 
-def _front_matter(card: str, where: str) -> dict[Any, Any]:
+def _front_matter(card: str, location: str) -> dict[Any, Any]:
     """Return the front matter of a card; nothing without one. Raises ConfigError."""
     import yaml
 
@@ -111,7 +111,7 @@ def _front_matter(card: str, where: str) -> dict[Any, Any]:
     try:
         front: Any = yaml.safe_load(found[1])
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise ConfigError(f"{where}: its front matter is not valid YAML", NAME_ONE) from None
+        raise ConfigError(f"{location}: its front matter is not valid YAML", NAME_ONE) from None
     if not isinstance(front, dict):
         return {}
     return cast("dict[Any, Any]", front)

@@ -130,8 +130,8 @@ def read_settings(start: Path | None = None) -> tuple[dict[str, Any], str]:
 
     start: the folder; None is the current one.
     """
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
+    start_folder = (start or Path.cwd()).resolve()
+    for folder in (start_folder, *start_folder.parents):
         own = folder / OWN
         shared = folder / SHARED
         if own.is_file():
@@ -173,7 +173,7 @@ def read_or_none(path: Path) -> bytes | None:
         return None
 
 
-def _subtable(table: dict[str, Any] | None, key: str, where: str) -> dict[str, Any] | None:
+def _subtable(table: dict[str, Any] | None, key: str, location: str) -> dict[str, Any] | None:
     """Return the table under a key; None if there is none.
 
     where: names the table in errors. Raises ConfigError if something else is there.
@@ -182,7 +182,7 @@ def _subtable(table: dict[str, Any] | None, key: str, where: str) -> dict[str, A
         return None
     inner = table[key]
     if not isinstance(inner, dict):
-        raise ConfigError(f"{where}: {key} is not a table", "such as [tool.llmarch]")
+        raise ConfigError(f"{location}: {key} is not a table", "such as [tool.llmarch]")
     return cast(dict[str, Any], inner)
 
 

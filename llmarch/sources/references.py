@@ -110,9 +110,9 @@ def parse_reference(text: str) -> Reference:
             f"{text} is neither an existing path nor org/name of a repository",
             "./folder and ./file are paths, org/name is on the Hub",
         )
-    name, at, revision = text.partition("@")
+    name, separator, revision = text.partition("@")
     alias = find_alias(name)
-    if at:
+    if separator:
         repo_id = bundled_models()[alias]["repo_id"]
         hint = f"write {repo_id}@{revision} to read the Hub"
         raise UnknownReference(f"{name} is a bundled model, which has no revisions", hint)

@@ -209,12 +209,12 @@ def declarations_that_differ(
         return []
     declared = cast("dict[str, Any]", config[key])
     findings: list[Finding] = []
-    without = {name: document for name, document in documents.items() if name != CONFIG}
+    weights_only = {name: document for name, document in documents.items() if name != CONFIG}
     for name in (QUANTIZATION, *QUANTIZE):
-        alone = {CONFIG: cast("Mapping[str, Any]", {}), name: without.get(name, {})}
-        beside = find_declaration(weights, alone)
-        if beside is not None:
-            findings += _differences(key, declared, beside)
+        alone = {CONFIG: cast("Mapping[str, Any]", {}), name: weights_only.get(name, {})}
+        standalone = find_declaration(weights, alone)
+        if standalone is not None:
+            findings += _differences(key, declared, standalone)
     return findings
 
 
@@ -229,25 +229,25 @@ def keys_stated_twice(weights: WeightFiles, documents: Mapping[str, JsonObject])
     return findings
 
 
-def _differences(key: str, declared: dict[str, Any], beside: Declaration) -> list[Finding]:
+def _differences(key: str, declared: dict[str, Any], standalone: Declaration) -> list[Finding]:
     """Return the findings about what a file declares in another way than the config."""
     findings: list[Finding] = []
     for names in _ONE_THING:
         mine = next((n for n in names if declared.get(n) is not None), None)
-        other = next((n for n in names if beside.quantization.get(n) is not None), None)
+        other = next((n for n in names if standalone.quantization.get(n) is not None), None)
         if mine is None or other is None:
             continue
         if names == ("quant_method",) and "quant_algo" in declared:
             continue  # ModelOpt's keys under another method (DeepSeek V4)
-        first, second = declared[mine], beside.quantization[other]
+        first, second = declared[mine], standalone.quantization[other]
         if str(first).lower() == str(second).lower():
             continue
-        words = f"{key}.{mine} is {printable(str(first))}, but {beside.file} says"
+        words = f"{key}.{mine} is {printable(str(first))}, but {standalone.file} says"
         message = (
             f"{words} {printable(str(second))}: transformers and vLLM read the former,"
-            f" {READERS_BESIDE[beside.file]}"
+            f" {READERS_BESIDE[standalone.file]}"
         )
-        path = f"{beside.file}: {other}"
+        path = f"{standalone.file}: {other}"
         findings.append(
             Finding(
                 rule="quantization-files-differ",

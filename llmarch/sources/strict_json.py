@@ -240,5 +240,5 @@ def _syntax_error(data: bytes, name: str, error: json.JSONDecodeError) -> Config
         return ConfigError(
             f"{name}: line {line} is a merge conflict marker", "resolve the conflict first"
         )
-    where = f"line {error.lineno}, column {error.colno}"
-    return ConfigError(f"{name}: not valid JSON at {where}: {error.msg}")
+    location = f"line {error.lineno}, column {error.colno}"
+    return ConfigError(f"{name}: not valid JSON at {location}: {error.msg}")

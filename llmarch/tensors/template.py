@@ -130,8 +130,8 @@ def _narrow_embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRo
     width = a.embedding.width
     if not width:
         return
-    into, out = naming.embedding_projections
-    shapes = {into: (a.hidden_size, width), out: (width, a.hidden_size)}
+    inward, out = naming.embedding_projections
+    shapes = {inward: (a.hidden_size, width), out: (width, a.hidden_size)}
     for name, shape in shapes.items():
         yield TensorRow(
             pattern=f"{naming.prefix}{name}.weight",

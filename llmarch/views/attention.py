@@ -184,9 +184,9 @@ def reach_word(m: Mixer) -> str:
             return "state"
         case CompressedAttention():
             window = f"window {number(m.window)}"
-            beyond = compression_word(m)
-            if beyond:
-                return f"{window} + {beyond}"
+            compression = compression_word(m)
+            if compression:
+                return f"{window} + {compression}"
             return window
         case LatentAttention():
             if m.indexer:
@@ -538,9 +538,9 @@ def rotary_lines(a: Architecture) -> list[str]:
         scope = ""
         names = map(" and ".join, names_by_rope.values())
         lines = [f"{group}: {rope}" for group, rope in zip(names, names_by_rope, strict=True)]
-    without = nope_layers(a)
-    if without:
-        scope = f" · NoPE on {without} layers"
+    unrotated = nope_layers(a)
+    if unrotated:
+        scope = f" · NoPE on {unrotated} layers"
     lines[-1] += scope
     return lines
 

@@ -116,8 +116,8 @@ def rows_written_differently(first: Architecture, a: Architecture) -> Iterator[K
     for path in facts_written_differently(first, a):
         yield key_of(path, find_fact(path, first, a))
         for part in (find_value(first, path), find_value(a, path)):
-            for below, _ in iterate_facts(part, path):
-                yield key_of(below, find_fact(below, first, a))
+            for inner_path, _ in iterate_facts(part, path):
+                yield key_of(inner_path, find_fact(inner_path, first, a))
 
 
 def changed_paths(

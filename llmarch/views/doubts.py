@@ -42,12 +42,12 @@ def doubt_lines(r: Reading) -> dict[str, list[str]]:
     """Return the lines of `show` that name marked facts, by label: `uncertain: logit scale`."""
     facts: dict[str, dict[str, list[str]]] = {}
     for (section, label), mark in marked_rows(r).items():
-        where, name = SHOW_LABELS.get(section, section), label
+        location, name = SHOW_LABELS.get(section, section), label
         if section == "Encoders":
             tower, _, name = label.partition(" ")
-            where = tower.capitalize()
-        facts.setdefault(where, {}).setdefault(mark, []).append(name)
-    return {where: _lines(by_mark) for where, by_mark in facts.items()}
+            location = tower.capitalize()
+        facts.setdefault(location, {}).setdefault(mark, []).append(name)
+    return {location: _lines(by_mark) for location, by_mark in facts.items()}
 
 
 def _lines(by_mark: Mapping[str, list[str]]) -> list[str]:

@@ -125,14 +125,14 @@ def evidence_of_all_facts(reading: Reading) -> dict[str, Evidence]:
 
 def evidence_around(path: str, evidence: Mapping[str, Evidence]) -> Evidence:
     """Return the evidence of a path: its own, that of what it is in, or of code beside it."""
-    above = path
-    while above:
-        if above in evidence:
-            return evidence[above]
-        beside = [e for p, e in evidence.items() if is_within(p, above) and e.kind == "family"]
-        if beside:
-            return beside[0]
-        above = parent_path(above)
+    parent = path
+    while parent:
+        if parent in evidence:
+            return evidence[parent]
+        siblings = [e for p, e in evidence.items() if is_within(p, parent) and e.kind == "family"]
+        if siblings:
+            return siblings[0]
+        parent = parent_path(parent)
     return next(e for e in evidence.values() if e.kind == "family")
 
 
@@ -140,11 +140,11 @@ def findings_about(
     findings: Iterable[Finding], path: str, evidence: Evidence
 ) -> tuple[Finding, ...]:
     """Return the findings about a fact: of its path, of a part of it, or of its config key."""
-    about: list[Finding] = []
+    concerned: list[Finding] = []
     for finding in findings:
         if is_about(finding, path, evidence):
-            about.append(finding)
-    return tuple(about)
+            concerned.append(finding)
+    return tuple(concerned)
 
 
 def is_about(finding: Finding, path: str, evidence: Evidence) -> bool:
@@ -351,14 +351,14 @@ def list_text(values: Sequence[Any]) -> str:
     Parts, and lists of them, have a line each.
     """
     items = [explained_value(value) for value in values]
-    between = ", "
+    separator = ", "
     if any(isinstance(value, (dict, list, tuple)) for value in values):
-        between = "\n"
+        separator = "\n"
     count = len(items)
     if count <= MAX_ITEMS:
-        return between.join(items)
-    first = between.join(items[:MAX_ITEMS])
-    return f"{first}{between}... ({count})"
+        return separator.join(items)
+    first = separator.join(items[:MAX_ITEMS])
+    return f"{first}{separator}... ({count})"
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:

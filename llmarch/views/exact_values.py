@@ -267,12 +267,12 @@ def name_and_field(path: str) -> tuple[str, str]:
     """Return the block of a path and what is below it in words: `MoE`, `router groups`."""
     group, _, rest = path.partition(".")
     if group in NAMED:
-        name, _, below = rest.partition(".")
+        name, _, inner_path = rest.partition(".")
     else:
-        name, below = "", rest
-    if group == "layer_kinds" and below == "norms":
-        below = ""
-    return name_title(name), fields_title(below or ("" if name else group))
+        name, inner_path = "", rest
+    if group == "layer_kinds" and inner_path == "norms":
+        inner_path = ""
+    return name_title(name), fields_title(inner_path or ("" if name else group))
 
 
 def is_only_field(fact: Fact, path: str) -> bool:

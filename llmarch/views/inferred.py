@@ -42,12 +42,12 @@ def inferred_sheet(o: Observation) -> Sheet:
         ("Unknown", unknown_lines(seen)),
     ]
     shown = [(label, text) for label, text in lines if text]
-    where = origin(o.raw, model_type_words(o))
+    location = origin(o.raw, model_type_words(o))
     headline = "Inferred from tensor names and shapes"
     if o.draft:
         headline = f"{o.draft} for another model, by tensor names and shapes".removeprefix("an ")
         headline = headline[0].upper() + headline[1:]
-    return Sheet(o.name, where, headline, shown, reasons(o))
+    return Sheet(o.name, location, headline, shown, reasons(o))
 
 
 def component_lines(seen: InferredModel) -> list[str]:

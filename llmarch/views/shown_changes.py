@@ -127,10 +127,10 @@ def tells(model: ComparedModel, other: ComparedModel, key: Key, path: str, full:
     full: see `row_text`.
     """
     value = find_value(other.architecture, path)
-    without = replace_value(model.architecture, path, value)
-    if not is_whole(without):
+    reverted = replace_value(model.architecture, path, value)
+    if not is_whole(reverted):
         return path == "layers"  # kinds of layers that the other model does not have
-    row = row_without(model, without, key, path)
+    row = row_without(model, reverted, key, path)
     return row_text(row, full) != row_text(model.rows.get(key), full)
 
 
@@ -156,7 +156,7 @@ def is_default(a: Architecture, path: str) -> bool:
     return value in defaults
 
 
-def row_without(model: ComparedModel, without: Architecture, key: Key, path: str) -> Row | None:
+def row_without(model: ComparedModel, reverted: Architecture, key: Key, path: str) -> Row | None:
     """Return the row of words that a model has without a change.
 
     model: the model with the change.
@@ -165,12 +165,12 @@ def row_without(model: ComparedModel, without: Architecture, key: Key, path: str
     path: the changed path.
     """
     if key in DERIVED:
-        reading = replace(model.reading, architecture=without)
+        reading = replace(model.reading, architecture=reverted)
         return find_derived_row(reading, key)
-    fact = find_fact(path, without, model.architecture)
+    fact = find_fact(path, reverted, model.architecture)
     if fact is None:
         return None
-    return find_fact_row(without, fact, key, model.towers)
+    return find_fact_row(reverted, fact, key, model.towers)
 
 
 # The recipe of layers
@@ -181,9 +181,9 @@ def recipe_shows(first: ComparedModel, model: ComparedModel, path: str) -> bool:
     if not words_differ(first, model, RECIPE, full=False):
         return False
     group, _, rest = path.partition(".")
-    name, _, below = rest.partition(".")
-    is_wiring = group == "layer_kinds" and (not below or below.startswith("steps"))
-    is_block = group in ("mixers", "ffns") and not below
+    name, _, inner_path = rest.partition(".")
+    is_wiring = group == "layer_kinds" and (not inner_path or inner_path.startswith("steps"))
+    is_block = group in ("mixers", "ffns") and not inner_path
     if not is_wiring and not is_block:
         return False
     a, b = first.architecture, model.architecture

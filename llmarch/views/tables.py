@@ -120,11 +120,11 @@ def last_field(path: str) -> str:
 
 def all_fields(path: str) -> str:
     """Return the fields of a path below its block in words: `1st step 2nd branch pre norm`."""
-    _, _, below = path.partition(".")
+    _, _, inner_path = path.partition(".")
     name = block_name(path)
     if name:
-        below = below.removeprefix(f"{name}.")
-    return fields_title(below or path)
+        inner_path = inner_path.removeprefix(f"{name}.")
+    return fields_title(inner_path or path)
 
 
 def with_words(label: str, words: str) -> str:

@@ -157,11 +157,12 @@ def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if not parts and path and not isinstance(node, dict):
         yield path, node
     for name, part in parts:
-        below = f"{path}.{name}".removeprefix(".")
+        inner_path = f"{path}.{name}".removeprefix(".")
         if isinstance(part, PLAIN_VALUES):
-            yield below, part  # most facts: what follows says the same of them, and takes longer
+            # Most facts end here: iterating over a value that has no parts would take longer.
+            yield inner_path, part
         else:
-            yield from iterate_facts(part, below)
+            yield from iterate_facts(part, inner_path)
 
 
 def iterate_parts(node: Any) -> Iterator[tuple[str, Any]]:

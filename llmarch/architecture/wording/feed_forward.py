@@ -120,8 +120,8 @@ def router_words(f: MoE) -> list[str]:
     if r.input_scale:
         inputs.append("a learned scale")
     if inputs:
-        between = " and ".join(inputs)
-        words.append(f"reads the stream through {between}")
+        product = " and ".join(inputs)
+        words.append(f"reads the stream through {product}")
     if r.expert_scale:
         words.append("a learned scale per expert")
     return words

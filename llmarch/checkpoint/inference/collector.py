@@ -60,9 +60,9 @@ class Collector:
         self.parameters[component] += tensor.total_elements
         self.bits[component] += tensor.bits * len(tensor.indices)
 
-    def report_unrecognised(self, tensors: Iterable[LogicalTensor], where: str = "") -> None:
+    def report_unrecognised(self, tensors: Iterable[LogicalTensor], location: str = "") -> None:
         """Report tensors that are counted, but that nothing is known of."""
-        known = self._unrecognised.setdefault(where, {})
+        known = self._unrecognised.setdefault(location, {})
         for tensor in tensors:
             alike = known.get(tensor.source)
             # Layers of different widths have the same names: one finding for all.
@@ -71,10 +71,10 @@ class Collector:
 
     def finish(self) -> None:
         """Add the findings of unrecognised tensors, those of all layers together."""
-        for where, tensors in self._unrecognised.items():
+        for location, tensors in self._unrecognised.items():
             groups = group_by_module(stored_sets(tensors.values()))
             for group in groups:
-                message = f"{group}{where}: counted, but not recognised"
+                message = f"{group}{location}: counted, but not recognised"
                 finding = Finding(rule="tensor-unrecognised", path=group.path, message=message)
                 self.findings.append(finding)
 

@@ -189,8 +189,8 @@ class LayerInference:
         if found is None and depth < _MAX_DEPTH:
             inner: list[_LayerModule] = []
             for inner_name, inner_parts in split_modules(parts).items():
-                below = f"{name}_{inner_name}"
-                inner += self._recognise_modules(below, inner_parts, depth + 1)
+                inner_path = f"{name}_{inner_name}"
+                inner += self._recognise_modules(inner_path, inner_parts, depth + 1)
             if any(m.found is not None and m.found.group != "norms" for m in inner):
                 return inner
 

@@ -40,7 +40,7 @@ def recognise_norm(tensors: ModuleTensors) -> Recognised | None:
         return None
 
     found = Recognised("norms", tensors.name, "norms")
-    found.prove_presence(tensors, "bias", "bias", beside="weight")
+    found.prove_presence(tensors, "bias", "bias", neighbour="weight")
     if tensors.has("bias"):
         found.prove("kind", "layernorm", "bias")
     else:

@@ -51,10 +51,12 @@ class Recognised:
         """Set a fact, with the tensors (names within the module) that prove it."""
         self.facts[path] = Proved(value, tensors, ref, config_keys)
 
-    def prove_presence(self, tensors: ModuleTensors, path: str, name: str, *, beside: str) -> None:
+    def prove_presence(
+        self, tensors: ModuleTensors, path: str, name: str, *, neighbour: str
+    ) -> None:
         """Prove whether a tensor is stored: by itself, or by the one that it would be beside."""
         is_stored = tensors.has(name)
-        self.prove(path, is_stored, name if is_stored else beside)
+        self.prove(path, is_stored, name if is_stored else neighbour)
 
     def leave_open(self, *paths: str, reason: str) -> None:
         """Mark facts as unknown, except those that are proved already."""

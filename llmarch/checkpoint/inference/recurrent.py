@@ -124,7 +124,7 @@ def recognise_mamba(tensors: ModuleTensors) -> Recognised | None:
     found = Recognised("mixers", variant, "attention")
     found.prove("variant", variant, "A_log", "D", "conv1d.weight")
     _prove_kernel(tensors, found, "conv1d.weight")
-    found.prove_presence(tensors, "conv_bias", "conv1d.bias", beside="conv1d.weight")
+    found.prove_presence(tensors, "conv_bias", "conv1d.bias", neighbour="conv1d.weight")
     heads = tensors.elements("A_log")
     if variant == "mamba2" and heads is not None:
         found.prove("value_heads", heads, "A_log")
@@ -193,8 +193,8 @@ def recognise_short_conv(tensors: ModuleTensors) -> Recognised | None:
     )
     _prove_kernel(tensors, found, conv)
     conv_bias = conv.removesuffix("weight") + "bias"
-    found.prove_presence(tensors, "conv_bias", conv_bias, beside=conv)
-    found.prove_presence(tensors, "bias", "in_proj.bias", beside="in_proj.weight")
+    found.prove_presence(tensors, "conv_bias", conv_bias, neighbour=conv)
+    found.prove_presence(tensors, "bias", "in_proj.bias", neighbour="in_proj.weight")
     return found
 
 

@@ -159,8 +159,8 @@ def _prove_fused_bias(tensors: ModuleTensors, found: Recognised) -> None:
 
 def _prove_output_bias_and_sinks(tensors: ModuleTensors, found: Recognised, output: str) -> None:
     bias = output.removesuffix("weight") + "bias"
-    found.prove_presence(tensors, "output_bias", bias, beside=output)
-    found.prove_presence(tensors, "sinks", "sinks", beside=output)
+    found.prove_presence(tensors, "output_bias", bias, neighbour=output)
+    found.prove_presence(tensors, "sinks", "sinks", neighbour=output)
 
 
 # --- heads ---
@@ -178,15 +178,15 @@ def _prove_heads(tensors: ModuleTensors, found: Recognised, output: str, widths:
         found.leave_open(*_HEAD_FACTS, reason=_open_reason(widths, head_dim))
         return
 
-    size, by, ref, config_keys = head_dim
+    size, source, ref, config_keys = head_dim
     prove = partial(found.prove, config_keys=config_keys)
     key_matrix = tensors.first("k_proj.weight", "qkv_proj.weight")
-    prove("heads", o // size, output, *by, ref=ref)
-    prove("kv_heads", k // size, key_matrix, *by, ref=ref)
-    dim_tensors = by or (output,)
+    prove("heads", o // size, output, *source, ref=ref)
+    prove("kv_heads", k // size, key_matrix, *source, ref=ref)
+    dim_tensors = source or (output,)
     prove("head_dim", size, *dim_tensors, ref=ref)
     prove("v_head_dim", size, *dim_tensors, ref="k and v are equally wide")
-    if widths.q == 2 * o and "q_norm.weight" in by:
+    if widths.q == 2 * o and "q_norm.weight" in source:
         found.prove(
             "gate",
             "elementwise",

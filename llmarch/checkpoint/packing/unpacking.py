@@ -364,16 +364,16 @@ class _Unpacker:
         f = candidate.format
         scales = [varying[suffix] for suffix in f.scales if suffix in varying]
         if scales and not f.certain:
-            without = [i for i in group.indices if not any(i in positions for positions in scales)]
+            unscaled = [i for i in group.indices if not any(i in positions for positions in scales)]
             message = f"{f.name} values without scales, which others have"
-            self._report_without(group, without, message)
+            self._report_without(group, unscaled, message)
         for suffix, positions in varying.items():
             if suffix in f.scales:
                 continue
-            without = [index for index in group.indices if index not in positions]
-            if 0 < len(without) < len(group.indices):
+            unscaled = [index for index in group.indices if index not in positions]
+            if 0 < len(unscaled) < len(group.indices):
                 message = f"{f.name} values without *{suffix}, which others have"
-                self._report_without(group, without, message)
+                self._report_without(group, unscaled, message)
 
     def _report_missing_scales(self, group: TensorGroup, candidate: _Candidate) -> None:
         """Report values whose scales are not stored."""
@@ -383,16 +383,16 @@ class _Unpacker:
             if companion is not None and companion.indices == group.indices:
                 return
 
-        without = group.indices
+        unscaled = group.indices
         for suffix in f.scales:
             positions = self._positions_of(candidate.stem + suffix)
-            without = [index for index in without if index not in positions]
+            unscaled = [index for index in unscaled if index not in positions]
 
-        if without:
+        if unscaled:
             stored = [s for s in f.scales if candidate.stem + s in self.groups]
             suffix = stored[0] if stored else f.scales[0]
             message = f"{f.name} values without scales (*{suffix})"
-            self._report_without(group, without, message)
+            self._report_without(group, unscaled, message)
 
     def _report_without(self, group: TensorGroup, indices: list[Index], message: str) -> None:
         if not indices:

@@ -35,7 +35,7 @@ SHADES = 10
 """Shades of a share of models, from none to all."""
 
 
-def site_links(here: str, root: str = "", model: str = "") -> Markup:
+def site_links(page: str, root: str = "", model: str = "") -> Markup:
     """Return the links to the pages of the site.
 
     here: the page that they stand on.
@@ -44,7 +44,7 @@ def site_links(here: str, root: str = "", model: str = "") -> Markup:
     """
     links = [element("b", "llmarch gallery")]
     for file, words in PAGES.items():
-        current = "page" if file == here else None
+        current = "page" if file == page else None
         address = f"{root}{file}"
         if model and file == "compare.html":
             address = f"{address}#first={model}"

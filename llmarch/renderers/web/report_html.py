@@ -387,8 +387,10 @@ def facts_element(
 
 def about_fact(page: ReportPage, fact: ReportedFact, id: str) -> Iterator[Markup]:
     """Yield the name of a fact as a button, and what it opens: meaning, sources, a link."""
-    about = f"about-{id}"
-    yield element("button", fact.label, type="button", popovertarget=about, class_="about-button")
+    description = f"about-{id}"
+    yield element(
+        "button", fact.label, type="button", popovertarget=description, class_="about-button"
+    )
     content = [element("b", f"{fact.section} · {fact.label}")]
     if fact.meaning:
         content.append(element("p", *prose_elements(fact.meaning)))
@@ -397,7 +399,7 @@ def about_fact(page: ReportPage, fact: ReportedFact, id: str) -> Iterator[Markup
             content.append(element("p", model.name, class_="of-model"))
         content.append(element("ul", *[element("li", line) for line in lines]))
     content.append(element("a", "link to this fact", href=f"#{id}"))
-    yield element("div", *content, id=about, popover="auto", class_="about")
+    yield element("div", *content, id=description, popover="auto", class_="about")
 
 
 def prose_elements(text: str) -> Iterator[str | Markup]:

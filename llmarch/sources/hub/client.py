@@ -144,9 +144,9 @@ class _Connections:
         finally:
             self._free.release()
 
-    def note_answer(self, at: float) -> None:
+    def note_answer(self, when: float) -> None:
         """Note that a server has sent something."""
-        self._last_answer = at
+        self._last_answer = when
 
 
 CONNECTIONS_IN_USE = _Connections()
@@ -245,9 +245,9 @@ class Client:
             self._heard_at = now
             raise RequestFailed("the server keeps the connection open, but does not answer")
 
-    def note_answer(self, at: float) -> None:
+    def note_answer(self, when: float) -> None:
         """Note when a server was heard from."""
-        self._heard_at = max(self._heard_at, at)
+        self._heard_at = max(self._heard_at, when)
 
     def seconds_paused(self) -> float:
         """Return for how many seconds a rate limit still holds all threads back."""

@@ -124,11 +124,11 @@ def padded_size(json_size: int) -> int:
 
 def header_error(file: str, problem: str, tensor: str | None = None) -> HeaderError:
     """Return the error that names file, tensor and problem."""
-    where = printable(file)
+    location = printable(file)
     if tensor is not None:
         name = printable(tensor)
-        where += f": tensor {name}"
-    return HeaderError(f"{where}: {problem}")
+        location += f": tensor {name}"
+    return HeaderError(f"{location}: {problem}")
 
 
 def _size_error(

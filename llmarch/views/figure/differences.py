@@ -138,11 +138,11 @@ class Words(NamedTuple):
     def show_change(self, old: ComparedModel, new: ComparedModel) -> bool:
         """Return whether the figure is another one without the difference."""
         for model, edit in ((new, self.difference.undo), (old, self.difference.make)):
-            without = edited(model.architecture, edit)
-            if without is None:
+            reverted = edited(model.architecture, edit)
+            if reverted is None:
                 continue
             said = zip(
-                self.texts(model, model.architecture), self.texts(model, without), strict=True
+                self.texts(model, model.architecture), self.texts(model, reverted), strict=True
             )
             if any(text != other for text, other in said):
                 return True

@@ -57,7 +57,7 @@ def list_models(
             metavar="[TEXT]", help="Only models with this text in alias, name or family."
         ),
     ] = None,
-    where: Annotated[
+    condition: Annotated[
         str | None,
         typer.Option(
             "--where",
@@ -109,7 +109,7 @@ def list_models(
     from ..views import model_list
 
     models = model_list.BundledModels(bundled_models(), lambda alias: load(alias).architecture)
-    chosen = model_list.select_models(models, name, attention, moe, where)
+    chosen = model_list.select_models(models, name, attention, moe, condition)
     if sort is not None:
         chosen = model_list.sort_models(models, chosen, sort)
     shown = None if columns is None else model_list.split_names(columns)

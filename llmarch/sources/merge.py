@@ -330,7 +330,7 @@ def _comparison_findings(
         "info",
         f"not in the file where {file} lists it",
         comparison.misplaced,
-        between=" instead of ",
+        joiner=" instead of ",
     )
     yield from _tensor_findings(
         "tensor-in-two-shards",
@@ -355,12 +355,12 @@ def _tensor_findings(
     problem: str,
     tensors: Sequence[LocatedTensor],
     *,
-    between: str = " and ",
+    joiner: str = " and ",
 ) -> Iterator[Finding]:
     """Return one finding for each name pattern among the tensors.
 
     problem: what is wrong with them.
-    between: the word between the two files that a tensor is located by.
+    joiner: the word between the two files that a tensor is located by.
     """
     groups: dict[str, list[LocatedTensor]] = {}
     for tensor in tensors:
@@ -371,7 +371,7 @@ def _tensor_findings(
         shown = printable(example.name)
         if len(members) > 1:
             shown += f" and {len(members) - 1} more like it"
-        location = printable(between.join(example.files))
+        location = printable(joiner.join(example.files))
         yield Finding(
             rule=rule,
             path=printable(pattern),

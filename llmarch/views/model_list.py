@@ -215,7 +215,7 @@ def select_models(
     text: str | None = None,
     attention: str | None = None,
     moe: bool | None = None,
-    where: str | None = None,
+    condition: str | None = None,
 ) -> list[ListedModel]:
     """Return the models that pass every filter, by their aliases.
 
@@ -223,7 +223,7 @@ def select_models(
     text: what an entry's alias, name, family or repository contains; case does not matter.
     attention: a kind of attention; raises UnknownReference where no model has it.
     moe: whether the model is a mixture of experts.
-    where: a condition over facts; raises ConditionError for one that cannot be read.
+    condition: a condition over facts; raises ConditionError for one that cannot be read.
     """
     chosen = models.entries
     if attention is not None:
@@ -233,13 +233,13 @@ def select_models(
     if text is not None:
         wanted = text.lower()
         chosen = [entry for entry in chosen if has_text(entry, wanted)]
-    if where is not None:
-        condition = parse_condition(where)
-        check_condition(where, condition, models.all_values, models.names)
+    if condition is not None:
+        parsed = parse_condition(condition)
+        check_condition(condition, parsed, models.all_values, models.names)
         chosen = [
             entry
             for entry in chosen
-            if condition.holds(lambda name, entry=entry: models.values(entry, name))
+            if parsed.holds(lambda name, entry=entry: models.values(entry, name))
         ]
     return sorted(chosen, key=lambda entry: natural_key(entry["alias"]))
 

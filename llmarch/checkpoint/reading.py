@@ -290,8 +290,8 @@ def without_unstated_facts(
     for end, reason in unstated_facts(document).items():
         paths = [path for path in evidence if path == end or path.endswith(f".{end}")]
         for path in paths:
-            for below in [known for known in evidence if known.startswith(f"{path}.")]:
-                del evidence[below]
+            for inner_path in [known for known in evidence if known.startswith(f"{path}.")]:
+                del evidence[inner_path]
             evidence[path] = Evidence(kind="unknown", ref=reason)
             if not isinstance(find_value(architecture, path), bool):
                 architecture = replace_value(architecture, path, None)

@@ -95,8 +95,8 @@ def open_folder(
     files = list_files(path)
     shown = printable(text)
     if tag is not None:
-        without = printable(text.removesuffix(f":{tag}"))
-        return _open_gguf_set(path, tagged_set(files, tag, without), text)
+        untagged = printable(text.removesuffix(f":{tag}"))
+        return _open_gguf_set(path, tagged_set(files, tag, untagged), text)
     if is_gguf_alone(files):
         only = only_set(files, shown)
         if only is not None:

@@ -139,9 +139,9 @@ class LikeModel(Frozen):
     released: str
     """Empty if it is not known."""
     distance: float
-    without: tuple[str, ...]
+    lacks: tuple[str, ...]
     """Terms that the asked model has and this one has not."""
-    with_: tuple[str, ...]
+    adds: tuple[str, ...]
     """Terms that this one has and the asked one has not."""
     size: float
     """Its parameters by those of the asked one."""
@@ -149,7 +149,7 @@ class LikeModel(Frozen):
     @property
     def differences(self) -> int:
         """Return how many terms differ."""
-        return len(self.without) + len(self.with_)
+        return len(self.lacks) + len(self.adds)
 
 
 @frozen
@@ -177,11 +177,11 @@ def design_of(a: Architecture) -> Design:
     for path, value in iterate_facts(a):
         if path.startswith(_NOT_DESIGN) or value in (None, False, ()):
             continue
-        where = without_names(path)
+        place = without_names(path)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            numbers.add((where, value))
+            numbers.add((place, value))
         elif not isinstance(value, tuple) and not is_reference(last_part(path)):
-            words.add((where, value))
+            words.add((place, value))
     numbers.add(("layers", len(a.layers)))
     return Design(terms, frozenset(words), frozenset(numbers))
 
@@ -231,13 +231,13 @@ def likeness(reading: Reading, others: Sequence[Reading]) -> Likeness:
     }
     known = [r for r in others if r.raw.reference in designs]
     nearest = [like_model(own, total, r, designs[r.raw.reference]) for r in known]
-    nearest.sort(key=lambda like: (round(like.distance, 6), like.released or "9999", like.name))
+    nearest.sort(key=lambda near: (round(near.distance, 6), near.released or "9999", near.name))
     earlier = known
     ancestor = None
     if released:
         earlier = [r for r in known if is_before(r.raw.released or "", released)]
         names = {r.raw.reference for r in earlier}
-        ancestor = next((like for like in nearest if like.name in names), None)
+        ancestor = next((near for near in nearest if near.name in names), None)
     elif nearest:
         ancestor = nearest[0]
     before = [designs[r.raw.reference] for r in earlier]
@@ -271,8 +271,8 @@ def like_model(own: Design, total: int, r: Reading, design: Design) -> LikeModel
         name=r.raw.reference,
         released=r.raw.released or "",
         distance=design_distance(own, design),
-        without=in_order(own.terms - design.terms),
-        with_=in_order(design.terms - own.terms),
+        lacks=in_order(own.terms - design.terms),
+        adds=in_order(design.terms - own.terms),
         size=count_parameters(r.architecture).total / total,
     )
 
@@ -317,16 +317,16 @@ def new_fact_words(
 # Words
 
 
-def difference_words(like: LikeModel) -> str:
+def difference_words(near: LikeModel) -> str:
     """Return how a model differs, in words: `with group limit, without NoPE`."""
     parts: list[str] = []
-    if like.with_:
-        parts.append(f"with {', '.join(like.with_)}")
-    if like.without:
-        parts.append(f"without {', '.join(like.without)}")
+    if near.adds:
+        parts.append(f"with {', '.join(near.adds)}")
+    if near.lacks:
+        parts.append(f"without {', '.join(near.lacks)}")
     if not parts:
         return "the same design"
-    count = "1 difference" if like.differences == 1 else f"{like.differences} differences"
+    count = "1 difference" if near.differences == 1 else f"{near.differences} differences"
     return f"{count}: {'; '.join(parts)}"
 
 
@@ -345,17 +345,17 @@ def like_words(*alike: LikeModel) -> str:
     return f"{names}: {difference_words(alike[0])}"
 
 
-def dated_name(like: LikeModel) -> str:
+def dated_name(near: LikeModel) -> str:
     """Return the name of a model with its date and size: `kimi-k2 (2025-07, size × 1.53)`."""
-    told = ", ".join(filter(None, (like.released, size_beside(like.size))))
-    return f"{like.name} ({told})"
+    told = ", ".join(filter(None, (near.released, size_beside(near.size))))
+    return f"{near.name} ({told})"
 
 
 def by_differences(models: Sequence[LikeModel]) -> list[list[LikeModel]]:
     """Return models in groups that differ in the same way, in the order of the first of each."""
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[LikeModel]] = {}
-    for like in models:
-        groups.setdefault((like.with_, like.without), []).append(like)
+    for near in models:
+        groups.setdefault((near.adds, near.lacks), []).append(near)
     return list(groups.values())
 
 
@@ -368,17 +368,17 @@ def likeness_sheet(found: Likeness, organizations: Mapping[str, str], maker: str
     n: how many lines there are for models of other designs.
     """
     lines: list[tuple[str, list[str]]] = []
-    same = [like for like in found.nearest if not like.differences]
+    same = [near for near in found.nearest if not near.differences]
     if same:
         lines.append(("same design", [", ".join(map(dated_name, same))]))
     if found.ancestor is not None:
         lines.append(("ancestor", [like_words(found.ancestor)]))
     if maker:
-        others = (like for like in found.nearest if organizations[like.name] != maker)
+        others = (near for near in found.nearest if organizations[near.name] != maker)
         foreign = next(others, None)
         if foreign is not None and foreign != found.ancestor:
             lines.append(("another maker", [like_words(foreign)]))
-    different = [like for like in found.nearest if like.differences]
+    different = [near for near in found.nearest if near.differences]
     for i, alike in enumerate(by_differences(different)[:n], 1):
         lines.append((number(i), [like_words(*alike)]))
     headline = "The nearest bundled models by design, whatever their size"
@@ -404,8 +404,8 @@ def likeness_document(found: Likeness) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "model": found.name,
-        "same_design": [like.name for like in found.nearest if not like.differences],
-        "nearest": [like_record(like) for like in found.nearest],
+        "same_design": [near.name for near in found.nearest if not near.differences],
+        "nearest": [like_record(near) for near in found.nearest],
         **news_record(found),
     }
 
@@ -419,14 +419,14 @@ def news_record(found: Likeness) -> dict[str, Any]:
     }
 
 
-def like_record(like: LikeModel) -> dict[str, Any]:
+def like_record(near: LikeModel) -> dict[str, Any]:
     """Return one model as JSON has it."""
     return {
-        "alias": like.name,
-        "released": like.released or None,
-        "distance": round(like.distance, 3),
-        "differences": like.differences,
-        "with": list(like.with_),
-        "without": list(like.without),
-        "size_ratio": round(like.size, 4),
+        "alias": near.name,
+        "released": near.released or None,
+        "distance": round(near.distance, 3),
+        "differences": near.differences,
+        "with": list(near.adds),
+        "without": list(near.lacks),
+        "size_ratio": round(near.size, 4),
     }

@@ -135,7 +135,12 @@ def _naming(a: s.Architecture) -> tensors.Naming:
     if a.model_type == "granitemoe_swa":
         router, gate_up, down = "router", "experts.gate_up_proj", "experts.down_proj"
     experts = tensors.fused_moe_parts(
-        "block_sparse_moe", router, shared, gate_up=gate_up, down=down, outputs_first=True
+        "block_sparse_moe",
+        router,
+        shared=shared,
+        gate_up=gate_up,
+        down=down,
+        outputs_first=True,
     )
     blocks: dict[Any, Any] = {s.MoE: experts, s.LinearAttention: tensors.mamba2_parts("mamba")}
     if a.model_type == "granitemoehybrid":

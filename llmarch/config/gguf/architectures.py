@@ -30,7 +30,7 @@ class GgufArchitecture(Frozen):
     """Keys that files of the architecture lack, with what llama.cpp computes."""
     renamed: Mapping[str, str] = field(default_factory=dict[str, str])
     """Common keys that the family has another name for."""
-    without: tuple[str, ...] = ()
+    absent_keys: tuple[str, ...] = ()
     """Common keys that the family does not read."""
     extra: Callable[[GgufConfig], None] | None = None
     """Adds what is more than a key."""
@@ -141,7 +141,7 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
             "intermediate_size": "",
             "max_position_embeddings": "",
         },
-        without=("num_hidden_layers",),
+        absent_keys=("num_hidden_layers",),
         inert=("attention.head_count_kv", "feed_forward_length", "context_length"),
     ),
     "chatglm": GgufArchitecture("glm", extra=p.partial_rotary),

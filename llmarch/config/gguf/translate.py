@@ -155,7 +155,7 @@ def _translate(document: GgufDocument, architecture: GgufArchitecture) -> GgufCo
         config.imply(path, value, f"src/models of {document.architecture}")
     for path, key in architecture.renamed.items():
         _rename(config, path, key)
-    for path in architecture.without:
+    for path in architecture.absent_keys:
         config.config.pop(path, None)
     document.read_keys.update(_NEVER_FACTS)
     document.read_keys.update(architecture.inert)

@@ -45,9 +45,9 @@ def add_headers(model: RawModel, headers: Sequence[GgufHeader]) -> None:
     table.writer = GGUF_WRITER
     seen: set[str] = set()
     for header in headers:
-        again = seen.intersection(header.names)
-        if again:
-            name = printable(min(again))
+        repeated = seen.intersection(header.names)
+        if repeated:
+            name = printable(min(repeated))
             raise HeaderError(f"{printable(header.file)}: {name}: another file has it too")
         seen.update(header.names)
     config: dict[str, Any] = nested(headers[0].metadata)

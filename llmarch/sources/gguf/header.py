@@ -266,23 +266,23 @@ class _Reader:
 
     # --- bytes ---
 
-    def _string(self, most: int, where: str) -> str:
-        length = self._length(where)
+    def _string(self, most: int, place: str) -> str:
+        length = self._length(place)
         if length > most:
-            raise self._error(f"a string of {length:,} bytes; at most {most:,} are read", where)
-        return self._text(length, where)
+            raise self._error(f"a string of {length:,} bytes; at most {most:,} are read", place)
+        return self._text(length, place)
 
-    def _length(self, where: str) -> int:
+    def _length(self, place: str) -> int:
         """Return the length of the string that follows, after a check that the file can hold it."""
         (length,) = self._unpack("Q")
-        self._check_count(length, 1, _MAX_HEADER, "bytes", where)
+        self._check_count(length, 1, _MAX_HEADER, "bytes", place)
         return length
 
-    def _text(self, length: int, where: str) -> str:
+    def _text(self, length: int, place: str) -> str:
         try:
             return self._bytes(length).decode()
         except UnicodeDecodeError:
-            raise self._error("a string that is not UTF-8", where) from None
+            raise self._error("a string that is not UTF-8", place) from None
 
     def _skip_strings(self, count: int, key: str) -> None:
         """Skip strings, of which a vocabulary has hundreds of thousands."""
@@ -326,19 +326,19 @@ class _Reader:
                 raise self._error(f"truncated, the header goes on after byte {have:,}")
             self.data += part
 
-    def _check_count(self, count: int, least: int, most: int, what: str, where: str = "") -> None:
+    def _check_count(self, count: int, least: int, most: int, what: str, place: str = "") -> None:
         """Check a count that the file states before anything is done so many times.
 
         least: the bytes that each takes at least.
         """
         if count > most:
-            raise self._error(f"it claims {count:,} {what}; at most {most:,} are read", where)
+            raise self._error(f"it claims {count:,} {what}; at most {most:,} are read", place)
         if self.file_size is not None and count * least > self.file_size - self.position:
-            raise self._error(f"truncated, it claims {count:,} {what}", where)
+            raise self._error(f"truncated, it claims {count:,} {what}", place)
 
-    def _error(self, problem: str, where: str = "") -> HeaderError:
+    def _error(self, problem: str, place: str = "") -> HeaderError:
         """Return the error with the file and, where one is at fault, the key or tensor."""
-        named = f"{printable(where)}: " if where else ""
+        named = f"{printable(place)}: " if place else ""
         return HeaderError(f"{printable(self.file)}: {named}{problem}")
 
 

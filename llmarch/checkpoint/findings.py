@@ -11,6 +11,13 @@ MAX_FINDINGS = 200
 MAX_TEXT = 400
 """Characters of a path or message."""
 
+TIED_HEAD_ALONE = (
+    "the config ties the head to the embedding, and only the head is stored: transformers 5 takes"
+    " it for both; vLLM, SGLang and mlx-lm leave a tied head out, and find no embedding"
+)
+"""Loaders: transformers 5.23.0 modeling_utils.py (tie_weights); vLLM 0.33.0 and SGLang 0.5.23
+(load_weights skips `lm_head.` where the config ties); mlx-lm 0.32.2 (`sanitize` drops it)."""
+
 TIED_HEAD = (
     "of the shape of the token embedding, which the config ties the head to; not counted. Headers"
     " do not tell whether it is a copy: if it differs, transformers 5 loads it, while vLLM and"

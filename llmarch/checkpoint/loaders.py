@@ -20,7 +20,7 @@ from ..architecture.schema import Architecture, Finding
 from ..config.vocabulary import TRANSFORMERS
 from ..tensors.conversion import Conversion
 from ..tensors.mistral_names import hub_name
-from .findings import info_finding, weights_finding
+from .findings import TIED_HEAD_ALONE, info_finding, weights_finding
 from .foreign_names import WRITERS, unwrapped, wrappers_in
 from .grouping import group_by_module, stored_sets
 from .indices import folded_names
@@ -94,8 +94,7 @@ class _Loaders:
         """Return whether some loader finds a stored tensor as what the match says it is."""
         published = [row.pattern for row in match.rows]
         stored = tensor.pattern
-        if match.rows[0].component == "embedding" and canonical(stored) in HEAD_NAMES:
-            # A tied embedding that is stored under the head's name.
+        if _is_tied_head(match, tensor):
             published.append("lm_head.weight")
         if stored in published:
             return True
@@ -182,8 +181,24 @@ def loader_findings(
     for prefix, refused in by_prefix.items():
         findings.append(_prefix_finding(a, prefix, refused, total))
     findings += _name_findings(a, others)
+    findings += _tied_head_findings(matching.matches)
     findings += _mixed_findings(matching)
     return findings
+
+
+def _is_tied_head(match: Match, tensor: LogicalTensor) -> bool:
+    """Return whether a tied embedding is stored under the head's name."""
+    return match.rows[0].component == "embedding" and canonical(tensor.pattern) in HEAD_NAMES
+
+
+def _tied_head_findings(matches: list[Match]) -> list[Finding]:
+    """Say that loaders differ on a tied embedding that is stored as the head alone."""
+    return [
+        info_finding("tied-head-alone", tensor.source, TIED_HEAD_ALONE)
+        for match in matches
+        for tensor in match.tensors
+        if _is_tied_head(match, tensor)
+    ]
 
 
 def _wrong_prefix(

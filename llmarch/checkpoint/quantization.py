@@ -584,33 +584,41 @@ def read_differently(
     exclusions = modules.exclusions
     if not is_known_method(modules.declared) or not modules.declared.excluded:
         return []
-    differing: dict[tuple[str, ...], list[str]] = {}
-    """Tensors by the readers that do not load them as they are stored."""
+    differing: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+    """Tensors, of the head or others, by the readers that do not load them as they are stored."""
     for match in matches:
         is_head = match.rows[0].component == "head"
         if not is_head and not modules.quantises(match, is_packed_elsewhere=False):
             continue
         for tensor in match.tensors:
-            others = _readers_against(match, tensor, modules)
-            if others and (is_head or len(others) < len(exclusions.readers)):
-                indices = sorted(set[Index]().union(*others.values()))
-                paths = differing.setdefault(tuple(others), [])
-                paths.append(folded_names(tensor.source, indices)[0])
-    against = {name for names in differing for name in names}
+            for names, indices in _readers_against(match, tensor, modules).items():
+                if is_head or len(names) < len(exclusions.readers):
+                    paths = differing.setdefault((is_head, names), [])
+                    paths.append(folded_names(tensor.source, indices)[0])
+    against = {name for _, names in differing for name in names}
     findings: list[Finding] = []
-    for names, paths in differing.items():
+    for (is_head, names), paths in differing.items():
         fitting = [reader.name for reader in exclusions.readers if reader.name not in names]
         more = f", and {len(paths) - 1} more like it" if len(paths) > 1 else ""
         message = (
-            f"stored as the list of unquantised modules says to {_and(fitting) or 'none'}, but not"
+            f"stored as the list of unquantised modules says to {_and(fitting)}, but not"
             f" as it says to {_and(names)}{more}"
         )
+        if is_head:
+            message = (
+                f"stored plain, and not in the list of unquantised modules: {_and(names)} quantises"
+                f" a head that a list does not name{_unlike(fitting)}"
+            )
         if is_told or len(against) < len(exclusions.readers):
             findings.append(info_finding("list-by-reader", paths[0], message))
         else:
-            message += "; none of them loads all modules as they are stored"
+            message += "; no engine loads all modules as they are stored"
             findings.append(packing_finding(paths[0], message, None, None))
     return findings[:MAX_PATHS]
+
+
+def _unlike(names: list[str]) -> str:
+    return f", unlike {_and(names)}" if names else ""
 
 
 def _and(names: Iterable[str]) -> str:
@@ -619,25 +627,27 @@ def _and(names: Iterable[str]) -> str:
 
 def _readers_against(
     match: Match, tensor: LogicalTensor, modules: DeclaredModules
-) -> dict[str, set[Index]]:
-    """Return the modules of a tensor that readers of a list do not load as stored, by reader."""
+) -> dict[tuple[str, ...], list[Index]]:
+    """Return the modules of a tensor that readers of a list do not load as stored, by readers."""
     if not tensor.packing and tensor.dtype not in PLAIN:
         return {}
     names = modules.names_of(match, tensor)
-    meant = set(modules.declared_indices(match, tensor))
     is_head = match.rows[0].component == "head"
-    against: dict[str, set[Index]] = {}
+    against: dict[Index, tuple[str, ...]] = dict.fromkeys(
+        modules.declared_indices(match, tensor), ()
+    )
     for reader in modules.exclusions.readers:
-        listed = meant & modules.exclusions.matched_by(reader, tensor, names)
-        if tensor.packing:
-            wrong = listed
-        elif is_head and not reader.quantises_head:
+        if is_head and not tensor.packing and not reader.quantises_head:
             continue
-        else:
-            wrong = meant - listed
-        if wrong:
-            against[reader.name] = wrong
-    return against
+        listed = modules.exclusions.matched_by(reader, tensor, names)
+        for index, readers in against.items():
+            if (index in listed) == bool(tensor.packing):
+                against[index] = (*readers, reader.name)
+    by_readers: dict[tuple[str, ...], list[Index]] = {}
+    for index, readers in against.items():
+        if readers:
+            by_readers.setdefault(readers, []).append(index)
+    return by_readers
 
 
 def in_no_declared_format(matches: list[Match], modules: DeclaredModules) -> list[Finding]:

@@ -500,6 +500,14 @@ FINDING_RULES = (
         "an entry of the quantization is not a regular expression",
         "Loaders compile the entries of these lists, and fail on one that Python does not compile.",
     ),
+    Rule(
+        "tied-head-alone",
+        None,
+        "info",
+        "a tied embedding is stored as the head alone",
+        "transformers 5 ties the embedding to the stored head. vLLM, SGLang and mlx-lm leave out a "
+        "tied head that is stored, and find no embedding. Store the embedding instead.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

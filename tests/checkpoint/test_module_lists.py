@@ -240,6 +240,32 @@ def test_every_list_that_is_read_is_tried() -> None:
     assert methods.isdisjoint(OWN_TENSORS)
 
 
+FULL_HEAD_LISTS = ("fp8-block", "fp8-static", "mxfp8", "bnb-nf4", "bnb-int8")
+
+
+@pytest.mark.parametrize("style", [*FULL_HEAD_LISTS, "metal", "gemma-4-bits"])
+def test_a_plain_head_that_a_list_does_not_name(style: str) -> None:
+    """transformers quantises it, unless there is no list; it is the only loader of some methods."""
+    key = LISTS[style][0]
+    checkpoint = stored_plain(CLEAN[style](), LISTED)
+    result = checkpoint.declaring(key, LISTED).verified()
+    assert result.status == ("verified" if style in FULL_HEAD_LISTS else "conflict")
+    (finding,) = result.findings
+    assert finding.path == f"{HEAD}.weight" and "transformers quantises" in finding.message
+    assert not checkpoint.declaring(key, [*LISTED, HEAD]).verified().findings
+    assert CLEAN[style]().declaring(key, None).verified().status == "verified"
+
+
+def test_lists_that_no_engine_loads_whole() -> None:
+    """One name that transformers alone matches, and one that SGLang alone does."""
+    entries = [r"model\.layers\.1\.self_attn", "layers.0.self_attn", HEAD]
+    checkpoint = CLEAN["fp8-block"]().declaring("modules_to_not_convert", entries)
+    attention = [name.replace(".1.", ".0.") for name in LISTED]
+    result = stored_plain(checkpoint, [*LISTED, *attention]).verified()
+    assert result.status == "conflict"
+    assert any("no engine loads all" in finding.message for finding in result.findings)
+
+
 WRAPPED_MODELS = ("gemma3-27b", "qwen3.5-27b", "mistral-small-3.1", "kimi-k2.5", "llama4-scout")
 UNWRAPPED_MODELS = ("qwen3-8b", "gpt2", "mixtral-8x7b", "deepseek-v3", "falcon-7b", "phi-4")
 

@@ -213,7 +213,7 @@ WRONG: list[tuple[str, str, Change | None, Any, str, set[tuple[str, str]]]] = [
         rename(r"model\.embed_tokens", "lm_head"),
         None,
         "verified",
-        set(),
+        {("tied-head-alone", "lm_head.weight")},
     ),
     (
         "biases not announced",

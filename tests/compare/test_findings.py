@@ -123,6 +123,11 @@ def attention_in_eight_bits(t: Tensors) -> Tensors:
     return t | {n: ("I8", t[n][1]) for n in names} | scales
 
 
+def head_alone(t: Tensors) -> Tensors:
+    """The tied embedding under the head's name."""
+    return {n.replace("model.embed_tokens", "lm_head"): v for n, v in t.items()}
+
+
 def gptq_without_scales(t: Tensors) -> Tensors:
     return {n: v for n, v in t.items() if not n.endswith("layers.0.mlp.up_proj.scales")}
 
@@ -253,6 +258,11 @@ ROWS: list[tuple[str, Callable[[], Files], Callable[[], Files]]] = [
         "pattern-not-compared",
         lambda: files("qwen3-0.6b-reduced-fp8-block"),
         lambda: files("qwen3-0.6b-reduced-fp8-block", excluding("a*" * 5001)),
+    ),
+    (
+        "tied-head-alone",
+        lambda: files("llama-3.2-1b"),
+        lambda: files("llama-3.2-1b", tensors=head_alone),
     ),
     (
         "pattern-refused",

@@ -37,6 +37,8 @@ def diff(old: Architecture, new: Architecture) -> list[Change]:
 
     A block that was added, removed or replaced by another kind is one change.
     """
+    if old == new:
+        return []
     differences = list(differing_facts(old, new))
     changes: list[Change] = []
     for difference, severity in zip(differences, severities(old, new, differences), strict=True):

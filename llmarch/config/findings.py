@@ -205,6 +205,17 @@ def stated_otherwise(c: ConfigKeys, key: str, problem: str) -> None:
     _contradicted(c, key, reason, "info")
 
 
+def read_by_some_engines(c: ConfigKeys, key: str, readers: str) -> None:
+    """Report a key that llmarch reads and that not all engines obey.
+
+    readers: who reads it, and what the others do.
+    """
+    path = c.key(key)
+    given = c.data.get(key)
+    message = f"{path} is {shown(given)}: {readers}"
+    add(c, Finding(rule="config-contradiction", path=path, message=message, severity="info"))
+
+
 def _contradicted(
     c: ConfigKeys, key: str, problem: str, severity: Severity, value: Any = None
 ) -> None:

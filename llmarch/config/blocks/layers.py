@@ -11,8 +11,16 @@ from typing import Any
 
 from ...errors import ConfigError
 from ..evidence import Sourced, derived, derived_from, same_evidence, unknown
-from ..findings import layer_number_too_high, quoted, sliding_without_window
+from ..findings import (
+    layer_number_too_high,
+    quoted,
+    read_by_some_engines,
+    sliding_without_window,
+)
 from ..keys import ConfigKeys
+
+OBEY_FREQUENCY = frozenset({"axk1", "axk2", "dots3_note"})
+"""model_types whose classes in transformers 5.23.0 obey `moe_layer_freq`."""
 
 SLIDING = {"sliding_attention": "sliding", "full_attention": "full"}
 HYBRID = {"linear_attention": "linear", "full_attention": "full"}
@@ -165,6 +173,13 @@ def moe_after_dense_prefix(c: ConfigKeys) -> Sourced:
     """
     first = c.size("first_k_dense_replace", least=0).value
     every = c.size("moe_layer_freq", default=1).value
+    if every > 1 and c.model_type not in OBEY_FREQUENCY:
+        read_by_some_engines(
+            c,
+            "moe_layer_freq",
+            "the published code, vLLM and SGLang obey it, transformers gives experts to all layers"
+            " from first_k_dense_replace on",
+        )
     source = derived(None, f"{c.key('first_k_dense_replace')}, {c.key('moe_layer_freq')}")
     return moe_layers(c, lambda i: i >= first and i % every == 0, source)
 

@@ -216,7 +216,7 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         kv_heads=v.size("num_key_value_heads"),
         head_dim=dim,
         qk_norm=True,
-        attention_bias=v.flag("attention_bias"),
+        attention_bias=v.expect("attention_bias", False),
         ffn=mlp,
         norm=blocks.rms_norm(v),
         layer_norms=4,

@@ -53,8 +53,14 @@ class UnknownFamily(ConfigError):
     """A model_type that no family file reads."""
 
 
+class FactError(LlmarchError):
+    """Values that make no architecture: each is valid by itself, but not together."""
+
+
 class InternalError(ConfigError):
     """A fault of llmarch that a config brought to light. People are asked to report it."""
+
+    exit_code = INTERNAL
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "This is a fault of llmarch. Please report it with the config.")
@@ -88,6 +94,10 @@ class PlanError(LlmarchError):
     Degrees that do not divide the model, a cache layout that it does not have, weights of unknown
     size.
     """
+
+
+class ImpossiblePlan(PlanError):
+    """A deployment that is not possible, told without the name of the model."""
 
 
 class MissingExtra(LlmarchError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import has_experts, used_mixers
 from ..architecture.schema import Architecture, LatentAttention, MoE
-from ..errors import PlanError
+from ..errors import ImpossiblePlan, PlanError
 from .cache_parts import SHORT_DTYPES
 from .engines import ENGINES
 from .engines.base import Engine
@@ -152,7 +152,7 @@ class LayoutSearch:
             asked = replace(self._request, parallel=parallel)
             try:
                 plans.append(self.planner.plan(asked, self._convention, self._weights))
-            except ValueError as error:
+            except ImpossiblePlan as error:
                 self.reasons.append(str(error))
         return sorted(plans, key=_preference)
 

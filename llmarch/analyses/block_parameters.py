@@ -22,6 +22,7 @@ from ..architecture.schema import (
     MoE,
     Norm,
 )
+from ..errors import FactError
 
 
 def count_block(block: Mixer | FFN, hidden_size: int) -> dict[str, int]:
@@ -241,10 +242,10 @@ def count_compressor(mixer: CompressedAttention, width: int, hidden_size: int) -
 
 
 def count_linear_attention(mixer: LinearAttention, hidden_size: int) -> int:
-    """Count a recurrent mixer. Raises ValueError for a variant that no family has."""
+    """Count a recurrent mixer. Raises FactError for a variant that no family has."""
     count_variant = VARIANTS.get(mixer.variant)
     if count_variant is None:
-        raise ValueError(f"the parameters of {mixer.variant} layers are not known")
+        raise FactError(f"the parameters of {mixer.variant} layers are not known")
     return count_variant(mixer, hidden_size)
 
 

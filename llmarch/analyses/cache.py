@@ -211,7 +211,7 @@ class Cache(Frozen):
 def compute_cache(a: Architecture, convention: Convention | None = None) -> Cache:
     """Return the cache of an architecture, by default under the `ideal` convention.
 
-    Raises ValueError if a mixer cannot be stored in the dtype or the engine does not have it.
+    Raises ImpossiblePlan if a mixer cannot be stored in the dtype or the engine does not have it.
     """
     convention = convention or Convention()
     engine = engine_of(convention.engine)
@@ -235,7 +235,7 @@ def list_layer_parts(
 
     drafted_layers: layers of the model's own MTP modules that run as well, at the end.
 
-    Raises ValueError if a mixer cannot be stored in the dtype.
+    Raises ImpossiblePlan if a mixer cannot be stored in the dtype.
     """
     engine = engine_of(convention.engine)
     engine.check_dtype(convention.dtype)

@@ -19,6 +19,7 @@ from ..architecture.schema import (
     LinearAttention,
     Mixer,
 )
+from ..errors import ImpossiblePlan
 from .cache_parts import (
     SPARSE_LAYOUTS,
     CachePart,
@@ -35,14 +36,14 @@ from .engines import engine_of
 def cache_parts(a: Architecture, name: str, convention: Convention) -> list[CachePart]:
     """Return what one layer of the mixer `name` keeps.
 
-    Raises ValueError for a dtype that the mixer cannot be stored in.
+    Raises ImpossiblePlan for a dtype that the mixer cannot be stored in.
     """
     mixer = a.mixers[name]
     return mixer_cache_parts(a, mixer, convention)
 
 
 def mixer_cache_parts(a: Architecture, mixer: Mixer, convention: Convention) -> list[CachePart]:
-    """Return what one layer of a mixer keeps. Raises ValueError as `cache_parts` does."""
+    """Return what one layer of a mixer keeps. Raises ImpossiblePlan as `cache_parts` does."""
     match mixer:
         case Attention():
             return list(attention_cache_parts(a, mixer, convention))
@@ -100,7 +101,7 @@ def latent_attention_parts(mixer: LatentAttention, convention: Convention) -> It
     if mixer.indexer or mixer.index_from:
         dtype = engine.sparse_dtype(dtype)
     elif dtype in SPARSE_LAYOUTS and engine.has_sparse_layouts:
-        raise ValueError(f"{engine.name} has {dtype} for sparse attention alone")
+        raise ImpossiblePlan(f"{engine.name} has {dtype} for sparse attention alone")
     entry = latent_entry_bytes(mixer.kv_lora_rank, mixer.qk_rope_head_dim, dtype)
     yield CachePart("kv", dtype, entry, kind="latent", form=(leads,))
     if mixer.indexer:

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Literal
 
 from ..architecture.frozen import Frozen, frozen
+from ..errors import ImpossiblePlan
 
 ELEMENT_BYTES = {"bf16": 2, "fp16": 2, "fp32": 4, "fp8": 1, "int8": 1}
 """Bytes of one element, where a cache is a plain array of them."""
@@ -188,7 +189,7 @@ def row_bytes(elements: int, dtype: str) -> int | None:
 def kv_entry_bytes(
     kv_heads: int, key_dim: int, value_dim: int, dtype: str, values_dtype: str = ""
 ) -> int:
-    """Return the bytes of one token's keys and values. Raises ValueError for layouts of MLA.
+    """Return the bytes of one token's keys and values. Raises ImpossiblePlan for layouts of MLA.
 
     values_dtype: dtype of the values; empty: that of the keys.
     """
@@ -205,7 +206,7 @@ def kv_entry_bytes(
         scales = key_dim // 16 + value_dim // 16
         numbers = elements // 2
         return kv_heads * (numbers + scales)
-    raise ValueError(
+    raise ImpossiblePlan(
         f"{dtype} is a layout of MLA and of DeepSeek V4's attention, "
         "not of separate keys and values"
     )
@@ -214,7 +215,7 @@ def kv_entry_bytes(
 def latent_entry_bytes(rank: int, rope_dim: int, dtype: str) -> int:
     """Return the bytes of one token's latent and rotary key.
 
-    For 512 + 64: 1,152 in bf16, 656 as fp8_ds_mla, 352 as nvfp4_ds_mla. Raises ValueError for
+    For 512 + 64: 1,152 in bf16, 656 as fp8_ds_mla, 352 as nvfp4_ds_mla. Raises ImpossiblePlan for
     layouts of separate keys and values.
     """
     plain = row_bytes(rank + rope_dim, dtype)
@@ -226,11 +227,13 @@ def latent_entry_bytes(rank: int, rope_dim: int, dtype: str) -> int:
     if dtype == "nvfp4_ds_mla":
         scales = rank // 16
         return rank // 2 + scales + rope_dim
-    raise ValueError(f"{dtype} is a layout of separate keys and values, not of MLA's latent")
+    raise ImpossiblePlan(f"{dtype} is a layout of separate keys and values, not of MLA's latent")
 
 
 def compressed_entry_bytes(head_dim: int, rope_dim: int, dtype: str) -> int:
-    """Return the bytes of one entry of DeepSeek V4. Raises ValueError for layouts of other mixers.
+    """Return the bytes of one entry of DeepSeek V4.
+
+    Raises ImpossiblePlan for layouts of other mixers.
 
     For 512: 1,024 in bf16; as fp8_ds_mla 448 in fp8, 64 rotary dims in bf16 and 7 scales of a byte,
     padded to 584.
@@ -243,4 +246,4 @@ def compressed_entry_bytes(head_dim: int, rope_dim: int, dtype: str) -> int:
         scales = ceil(plain_dim / 64)
         used = plain_dim + 2 * rope_dim + scales
         return 8 * ceil(used / 8)
-    raise ValueError(f"{dtype} is not a layout of DeepSeek V4's attention")
+    raise ImpossiblePlan(f"{dtype} is not a layout of DeepSeek V4's attention")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Attention
-from ..errors import PlanError
+from ..errors import ImpossiblePlan, PlanError
 from .cache import list_layer_parts
 from .cache_layouts import mixer_cache_parts
 from .cache_parts import Convention
@@ -43,14 +43,14 @@ class Drafter(Frozen):
     def rank_bytes(self, parallel: Parallel) -> int:
         """Return the bytes of weights on one rank.
 
-        Raises ValueError if a draft model is not divisible by the ranks.
+        Raises ImpossiblePlan if a draft model is not divisible by the ranks.
         """
         if self.weights is None:
             return ceil(self.head_bytes / parallel.tensor)
         ranks = Parallel(tensor=parallel.tensor, gpus=parallel.tensor)
         errors = divisibility_errors(self.architecture, ranks)
         if errors:
-            raise ValueError(f"the drafter {self.name}: {'; '.join(errors)}")
+            raise ImpossiblePlan(f"the drafter {self.name}: {'; '.join(errors)}")
         return self.weights.bytes_of(count_rank_parameters(self.architecture, ranks))
 
     def layer_parts(

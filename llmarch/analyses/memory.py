@@ -15,6 +15,7 @@ from typing import Any
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import has_experts, used_mixers
 from ..architecture.schema import Architecture, Dense, MoE
+from ..errors import ImpossiblePlan
 from .block_division import block_errors, block_warnings
 from .block_parameters import count_expert
 from .cache import list_layer_parts
@@ -417,22 +418,22 @@ class Planner:
     def plan(self, request: Request, convention: Convention, weights: Weights) -> Plan:
         """Return the plan of a request.
 
-        Raises ValueError if the parallel degrees do not divide the architecture, or if the cache
-        cannot be kept in the convention's dtype.
+        Raises ImpossiblePlan if the parallel degrees do not divide the architecture, or if the
+        cache cannot be kept in the convention's dtype.
         """
         a, parallel = self.architecture, request.parallel
         division = self.division(parallel)
         if division.errors:
-            raise ValueError("; ".join(division.errors))
+            raise ImpossiblePlan("; ".join(division.errors))
         engine = engine_of(convention.engine)
         if engine.has_block_checks:
             refused = block_errors(a, parallel, weights, engine.checks_columns(a))
             if refused:
-                raise ValueError("; ".join(refused))
+                raise ImpossiblePlan("; ".join(refused))
         if request.speculative and not self._drafted_layers(request):
-            raise ValueError(self._no_mtp_words())
+            raise ImpossiblePlan(self._no_mtp_words())
         if request.cpu_expert_layers and not has_experts(a):
-            raise ValueError("it has no experts that could stay on the CPU")
+            raise ImpossiblePlan("it has no experts that could stay on the CPU")
         check_options(engine, request)
         ranks = parallel.tensor * parallel.pipeline
         utilization = request.utilization
@@ -930,7 +931,7 @@ OUTSIDE_LAYERS = ("embedding", "head", "final_norm", "per_layer_embedding", "pos
 
 
 def check_options(engine: Engine, request: Request) -> None:
-    """Raise ValueError for an option that the engine does not have."""
+    """Raise ImpossiblePlan for an option that the engine does not have."""
     options = request.options
     refused = {
         "experts on the CPU": request.cpu_expert_layers and not engine.keeps_experts_on_cpu,
@@ -940,11 +941,11 @@ def check_options(engine: Engine, request: Request) -> None:
     }
     for what, is_refused in refused.items():
         if is_refused:
-            raise ValueError(f"{engine.name} keeps no {what}")
+            raise ImpossiblePlan(f"{engine.name} keeps no {what}")
     if options.split and not engine.divides_by_layers:
-        raise ValueError(f"{engine.name} does not split its layers unequally")
+        raise ImpossiblePlan(f"{engine.name} does not split its layers unequally")
     if request.parallel.expert > 1 and not engine.has_ranks:
-        raise ValueError(f"{engine.name} divides no experts over ranks")
+        raise ImpossiblePlan(f"{engine.name} divides no experts over ranks")
 
 
 def _version_assumptions(engine: Engine, request: Request) -> list[str]:
@@ -967,8 +968,8 @@ def add_counts(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, in
 def make_plan(a: Architecture, request: Request, convention: Convention, weights: Weights) -> Plan:
     """Return the plan of a model.
 
-    Raises ValueError if the parallel degrees do not divide the architecture, or if the cache cannot
-    be kept in the convention's dtype.
+    Raises ImpossiblePlan if the parallel degrees do not divide the architecture, or if the cache
+    cannot be kept in the convention's dtype.
     """
     planner = Planner(a)
     return planner.plan(request, convention, weights)

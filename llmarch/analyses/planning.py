@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
-from ..errors import PlanError
+from ..errors import ImpossiblePlan, PlanError
 from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
 from .drafting import Drafter
 from .engines import ENGINES, find_engine
@@ -238,7 +238,7 @@ class ModelPlanner:
         try:
             weights = self.weights(options.weights, parse_engine(options.engine))
             plan = planner.plan(request, convention, weights)
-        except ValueError as error:
+        except ImpossiblePlan as error:
             raise PlanError(f"{name}: {error}") from error
         warnings = list(plan.warnings)
         if planner is not self.planner:
@@ -475,7 +475,7 @@ def resolve_requested_weights(
         return resolve_weights(a, known, stored_bits, words)
     try:
         weights = resolve_weights(a, known, stored_bits, words)
-    except ValueError as error:
+    except ImpossiblePlan as error:
         if name is not None:
             raise
         weights = resolve_weights(a, "bf16")
@@ -488,7 +488,7 @@ def resolve_requested_weights(
         return weights
     try:
         return engine.convert_weights(a.quantization, weights)
-    except ValueError as error:
+    except ImpossiblePlan as error:
         hint = f"--weights plans a file in a format that it has: {engine.smaller_formats[-1]}"
         raise PlanError(f"{reading.name}: {error}", hint) from error
 

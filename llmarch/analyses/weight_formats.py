@@ -12,6 +12,7 @@ from math import prod
 from ..architecture.dtypes import CONFIG_DTYPE_BITS
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Quantization
+from ..errors import ImpossiblePlan
 from .ggml_files import GGML_BITS, GGML_FILES, component_bits
 
 QUANTISED_COMPONENTS = ("attention", "mlp", "experts", "shared_experts", "latent_projections")
@@ -134,7 +135,7 @@ def resolve_weights(
         them, if that is known.
     stored_words: who says so.
 
-    Raises ValueError if the config does not say how the weights are stored.
+    Raises ImpossiblePlan if the config does not say how the weights are stored.
     """
     if name in SIXTEEN_BITS:
         return Weights(name, {}, 16, "16 bits a weight")
@@ -152,9 +153,9 @@ def resolve_weights(
         experts = stored_experts(a, stored_bits)
         return Weights(name, dict(stored_bits), other_bits, stored_words, experts)
     if a.quantization is not None:
-        raise ValueError(f"how many bits {a.quantization.method} takes is not in the config")
+        raise ImpossiblePlan(f"how many bits {a.quantization.method} takes is not in the config")
     if a.dtype not in CONFIG_DTYPE_BITS:
-        raise ValueError("the config does not say how its weights are stored")
+        raise ImpossiblePlan("the config does not say how its weights are stored")
     return Weights(name, {}, other_bits, f"{a.dtype}, as the config says")
 
 

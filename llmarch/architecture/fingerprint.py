@@ -77,10 +77,15 @@ def canonical_form(a: Architecture) -> dict[str, Any]:
     return form
 
 
+class DanglingReference(LookupError):
+    """The wiring names a block, norm or kind of layer that the architecture does not have."""
+
+
 def number_names(a: Architecture) -> dict[str, str]:
     """Give everything with a name a number, in the order in which layers use it.
 
     Returns paths by path: `mixers.full` -> `mixers.0`, `layer_kinds.full` -> `layer_kinds.0`.
+    Raises DanglingReference.
     """
     numbers: dict[str, str] = {}
     counts: dict[str, int] = dict.fromkeys(NAMED_GROUPS, 0)
@@ -89,9 +94,12 @@ def number_names(a: Architecture) -> dict[str, str]:
         if path in numbers:
             return
         group, _, name = path.partition(".")
+        members = getattr(a, group)
+        if name not in members:
+            raise DanglingReference(path)
         numbers[path] = f"{group}.{counts[group]}"
         counts[group] += 1
-        for reference in find_references(getattr(a, group)[name]):
+        for reference in find_references(members[name]):
             visit(reference)
 
     for kind in a.layers:

@@ -44,6 +44,6 @@ def longrope_factor(factor: float, original_context: int) -> float:
 
     factor: the ratio of the extended context to the original one.
     """
-    if factor <= 1:
+    if factor <= 1 or original_context <= 1:
         return 1.0
     return sqrt(1 + log(factor) / log(original_context))

@@ -15,9 +15,9 @@ from math import prod
 from ..architecture.paths import find_value, replace_value
 from ..architecture.schema import Architecture
 from ..tensors.folding import axes_folded
-from ..tensors.template import TensorRow
+from ..tensors.template import UNPREDICTABLE, TensorRow
 from .matching import Matching
-from .variants import INVALID, TemplateOf, integer_facts
+from .variants import TemplateOf, integer_facts
 
 _Name = tuple[str, tuple[int, ...]]
 """The pattern of a row, and the first number of each axis."""
@@ -46,7 +46,7 @@ def confirmed_facts(
     for path in _integers_of(a, tensors):
         try:
             after = numbers.of(template_of(replace_value(a, path, find_value(a, path) + 1)))
-        except INVALID:
+        except UNPREDICTABLE:
             unknown.add(path)
             continue
         for equation, old, new in zip(equations, before, after, strict=True):

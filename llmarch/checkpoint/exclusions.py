@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any, NamedTuple
 
+from ..errors import FactError
 from ..sources.raw import fold, unfold
 from ..tensors.conversion import Conversion
 from ..tensors.template import TensorRow
@@ -445,7 +446,7 @@ def _glob_expression(glob: str) -> str:
 def expand_modules(entries: tuple[str, ...]) -> dict[str, list[str]]:
     """Return the names of a quantization's `modules` by format, numbers unfolded.
 
-    Raises ValueError for an entry that stands for too many.
+    Raises FactError for an entry that stands for too many.
     """
     names: dict[str, list[str]] = {}
     for entry in entries:
@@ -459,7 +460,7 @@ def expand_modules(entries: tuple[str, ...]) -> dict[str, list[str]]:
         for axis in axes:
             size *= len(axis)
         if size > MAX_BRACED:
-            raise ValueError(f"{entry} stands for {size:,} modules")
+            raise FactError(f"{entry} stands for {size:,} modules")
         for numbers in product(*axes):
             parts: list[Any] = [*pieces]
             parts[1::2] = numbers

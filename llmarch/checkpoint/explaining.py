@@ -22,7 +22,7 @@ from ..architecture.frozen import Frozen
 from ..architecture.paths import find_value, last_part, replace_value
 from ..architecture.schema import Architecture, Evidence, Finding
 from ..tensors.conversion import Conversion
-from ..tensors.template import TensorRow
+from ..tensors.template import UNPREDICTABLE, TensorRow
 from .conflicts import Conflict, conflict_finding, format_value
 from .fusing import match_fused
 from .indices import Index, folded_names
@@ -30,7 +30,7 @@ from .logical import LogicalTensor
 from .matching import Match, Matching
 from .packing.base import format_shape
 from .roles import LAYER_NAME
-from .variants import INVALID, KeyVariants, TemplateOf, integer_facts
+from .variants import KeyVariants, TemplateOf, integer_facts
 
 MAX_CAUSES = 4
 """How many facts are blamed one after the other."""
@@ -344,7 +344,7 @@ class _Search:
             for path, value in of_facts.items():
                 a = replace_value(a, path, value)
             rows = self.template_of(a)
-        except INVALID:
+        except UNPREDICTABLE:
             return None
         return _Variant(a, rows, changes, evidence)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..architecture.quantization import ModuleFormat, Quantization, parse_module_format
 from ..config.quantization import algorithm_bits
+from ..errors import FactError
 from .exclusions import ModuleList, any_names, expand_modules
 from .indices import Index
 from .list_readers import format_readers_of
@@ -25,7 +26,7 @@ class ModuleDeclarations:
         """Declarations of single modules, with the names of these. The first counts."""
         try:
             modules = expand_modules(declared.modules)
-        except ValueError:  # reported where the list itself is checked
+        except FactError:  # reported where the list itself is checked
             modules = {}
         readers, budget = format_readers_of(declared.method), PatternBudget()
         for words, names in modules.items():

@@ -24,8 +24,8 @@ from ..config.findings import NOT_DESCRIBED
 from ..config.head import add_head, model_class
 from ..config.impossible import check_facts
 from ..config.quantization_keys import find_quantization_keys
-from ..config.vocabulary import INVALID_TOGETHER, ConfigKeys, Family, build
-from ..errors import ConfigError, InternalError, UnknownFamily
+from ..config.vocabulary import ConfigKeys, Family, build
+from ..errors import ConfigError, FactError, InternalError, UnknownFamily
 from ..sources.raw import GGUF_WRITER, RawModel, TensorTable, is_gguf_document
 from ..tensors.template import TensorRow
 from .drafts import DraftHead, draft_error
@@ -199,10 +199,9 @@ def read_model(raw: RawModel) -> Reading:
     evidence: dict[str, Evidence] = {}
     try:
         architecture, rows = build_with_template(family, config, evidence)
-    except INVALID_TOGETHER as error:
-        what = f"{type(error).__name__}: {error}"
+    except FactError as error:
         raise ConfigError(
-            f"{raw.config_file}: its values do not make a {family.name} model ({what})",
+            f"{raw.config_file}: its values do not make a {family.name} model ({error})",
             "Compare it with a published one.",
         ) from error
 
@@ -324,8 +323,8 @@ def build_with_template(
 ) -> tuple[Architecture, list[TensorRow]]:
     """Return the architecture of a config and its tensor template.
 
-    `evidence` is filled with the evidence of each fact. Raises one of INVALID_TOGETHER for values
-    that make no model.
+    `evidence` is filled with the evidence of each fact. Raises ConfigError or
+    FactError for values that make no model.
     """
     architecture = build_architecture(family, config, evidence)
     rows = family.template(architecture)

@@ -11,16 +11,11 @@ from ..architecture.frozen import Frozen
 from ..architecture.paths import find_value
 from ..architecture.schema import Architecture, Evidence
 from ..config.quantization_keys import QUANTIZATION_KEYS
-from ..config.vocabulary import INVALID_TOGETHER
 from ..errors import LlmarchError
 from ..tensors.template import TensorRow
 
 MAX_LAYERS_READ = 20_000
 """Layers that `KeyVariants.read` reads in all, so that a config cannot make it slow."""
-
-INVALID = (*INVALID_TOGETHER, LlmarchError)
-"""What is raised for values that make no model."""
-
 
 TemplateOf = Callable[[Architecture], list[TensorRow]]
 """Gives the template of an architecture."""
@@ -80,7 +75,7 @@ class KeyVariants:
             _set_value(data, self._paths[key], value)
         try:
             variant = self._read(data)
-        except INVALID:
+        except LlmarchError:
             self._layers_left -= 10
             return None
         self._layers_left -= 10 + len(variant.architecture.layers)

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, is_dataclass, replace
 from typing import Any, NamedTuple, cast
 
-from ..architecture.fingerprint import NAMED_GROUPS, is_reference, number_names, referenced_path
+from ..architecture.fingerprint import (
+    NAMED_GROUPS,
+    DanglingReference,
+    is_reference,
+    number_names,
+    referenced_path,
+)
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import norm_places
 from ..architecture.schema import Architecture, Dense, Head, LayerKind
@@ -307,7 +313,7 @@ def used_by_layers(a: Architecture) -> frozenset[str]:
     """
     try:
         return frozenset(number_names(replace(a, mtp=None)))
-    except LookupError:
+    except DanglingReference:
         return frozenset(all_members(a))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from ..architecture.schema import Architecture, Change, Finding, Severity
 from .beside import code_differences, file_differences, key_differences
@@ -21,7 +22,7 @@ from .observed import (
 )
 from .rules import is_about_facts
 from .stored import describe_differences, describe_other_dtypes
-from .tie_flags import with_ties_of_class
+from .tie_flags import TIE_KEY, states_the_same_flags, with_ties_of_class
 from .unstated import Stated, completed
 
 STORED_TENSORS = "stored-tensors-changed"
@@ -229,6 +230,8 @@ def _finding_changes(old: Entry, new: Entry) -> Iterator[Change]:
     before, after = findings_by_place(old), findings_by_place(new)
     for key, finding in after.items():
         if key not in before:
+            if finding.path.endswith(TIE_KEY) and states_the_same_flags(old, new):
+                finding = replace(finding, severity="info")
             yield finding_change(finding, None, finding.message)
     for key, finding in before.items():
         if key not in after:

@@ -16,7 +16,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .. import __version__
-from ..architecture.fingerprint import digest, fingerprint, without_defaults
+from ..architecture.fingerprint import DanglingReference, digest, fingerprint, without_defaults
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.layers import run_lengths
 from ..architecture.schema import SCHEMA_VERSION, Architecture, Finding
@@ -705,7 +705,7 @@ def _fingerprint_of(facts: Architecture | ObservedFacts | None) -> str:
         return facts.fingerprint
     try:
         return "" if facts is None else fingerprint(facts)
-    except LookupError:  # the wiring names a block or norm that does not exist
+    except DanglingReference:
         return ""
 
 

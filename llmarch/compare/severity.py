@@ -15,17 +15,12 @@ from ..architecture.fingerprint import NAMED_GROUPS
 from ..architecture.paths import replace_value
 from ..architecture.schema import Architecture, Severity
 from ..config.families import family_named
-from ..config.vocabulary import INVALID_TOGETHER
-from ..tensors.template import TensorRow, template
+from ..tensors.template import UNPREDICTABLE, TensorRow, template
 from .alignment import used_by_layers
 from .rules import rule_for
 
 MTP_COMPONENT = "mtp"
 """The component of MTP modules. The main model is whole without them."""
-
-UNPREDICTABLE = (*INVALID_TOGETHER, AssertionError, ImportError)
-"""What is raised where an architecture has no template: its facts do not go together, or a family
-is not known to this version."""
 
 COUNTED_ELSEWHERE = ".shared_experts"
 """End of the path of a number by itself without effect: shared experts are one MLP, and how wide it

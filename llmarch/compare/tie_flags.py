@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Change
 from ..config.blocks.tying import FACT, TIE_KEY
+from ..errors import LlmarchError
 from .config_keys import config_value_at
 
 if TYPE_CHECKING:
@@ -74,12 +75,11 @@ def _flags(config: Mapping[str, Any]) -> list[Any]:
 def tied_by_class(config: Mapping[str, Any], file: str) -> bool | None:
     """Return whether transformers ties the head of a wrapper; None if the config cannot be read."""
     from ..checkpoint.reading import build_architecture, configure
-    from ..checkpoint.variants import INVALID
 
     try:
         family, keys = configure(dict(config), file)
         architecture = build_architecture(family, keys, {})
-    except INVALID:
+    except LlmarchError:
         return None
     return keys.unsettled.get(FACT, architecture.embedding.tied)
 
@@ -88,3 +88,31 @@ def _words(tied: bool) -> str:
     if tied:
         return "transformers 5 ties the head"
     return "transformers 5 does not tie the head"
+
+
+def states_the_same_flags(old: Entry, new: Entry) -> bool:
+    """Return whether two wrappers have equal tie flags, absent ones being their class defaults.
+
+    That is a copy in which transformers wrote the defaults out.
+    """
+    before, after = old.config_source.config, new.config_source.config
+    key = next((key for key in WRAPPER_KEYS if isinstance(after.get(key), Mapping)), None)
+    if key is None or not isinstance(before.get(key), Mapping):
+        return False
+    model_type, part_type = after.get("model_type"), config_value_at(after, f"{key}.model_type")
+    paths = ((TIE_KEY, model_type), (f"{key}.{TIE_KEY}", part_type))
+    return all(
+        _flag_or_default(before, path, of_type) == _flag_or_default(after, path, of_type)
+        for path, of_type in paths
+    )
+
+
+def _flag_or_default(config: Mapping[str, Any], path: str, model_type: Any) -> Any:
+    """Return a flag of a config, or the default that the class of a model_type has for it."""
+    from ..config.families import MODEL_TYPES, family_named
+
+    stated = config_value_at(config, path)
+    if stated is not None or model_type not in MODEL_TYPES:
+        return stated
+    family = family_named(MODEL_TYPES[model_type])
+    return family.defaults.get(model_type, {}).get(TIE_KEY)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Evidence
-from ..errors import InternalError
+from ..errors import FactError, InternalError
 
 
 @frozen
@@ -80,7 +80,7 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
 
     ref: the modelling code that plain values rest on, unless their draft has one of its own.
     evidence: gets the evidence of each leaf under its dotted path.
-    Raises ValueError for a word that its field does not allow or a number that is not finite, and
+    Raises FactError for a word that its field does not allow or a number that is not finite, and
     InternalError for a field that the class does not have.
     """
     if isinstance(tree, Sourced):
@@ -102,11 +102,11 @@ def build(tree: Any, ref: str, evidence: dict[str, Evidence], path: str = "") ->
 
 
 def _check_finite(value: Any, name: str) -> None:
-    """Raise ValueError for a number, or a list with one, that is infinite or NaN."""
+    """Raise FactError for a number, or a list with one, that is infinite or NaN."""
     items = cast("list[Any]", value) if isinstance(value, (list, tuple)) else [value]
     for item in items:
         if isinstance(item, float) and not isfinite(item):
-            raise ValueError(f"{name} is {item}, which is not a finite number")
+            raise FactError(f"{name} is {item}, which is not a finite number")
 
 
 def _frozen_list(value: Any) -> Any:
@@ -152,11 +152,11 @@ def _check_kind(tree: Draft, kind: str, path: str) -> None:
 
 
 def _check_word(value: Any, field: Field[Any], evidence: Mapping[str, Evidence], path: str) -> None:
-    """Raise ValueError if a Literal field does not allow a word."""
+    """Raise FactError if a Literal field does not allow a word."""
     words = _allowed_words(str(field.type))
     if words and value is not None and value not in words:
         ref = evidence[path].ref
-        raise ValueError(f"{ref} is {value!r}; supported: {', '.join(words)}")
+        raise FactError(f"{ref} is {value!r}; supported: {', '.join(words)}")
 
 
 @cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING
 from difflib import get_close_matches
-from math import isfinite
 from typing import Any, NamedTuple, cast
 
 from ..architecture.schema import Evidence, Finding, Severity
@@ -25,6 +24,10 @@ MAX_LAYERS = 10_000
 MAX_SIZE = 10**6
 MAX_TOKENS = 10**10
 """What a config may ask for: beyond these it is a mistake, or made to exhaust memory."""
+LARGEST_NUMBER = 3.5e38
+"""The largest number in a config: that of float32, rounded up."""
+SMALLEST_DIVISOR = 1e-12
+"""What a divisor in a config may be at least; the largest is its inverse."""
 TOKEN_WORDS = ("position", "context", "window", "seq", "length", "vocab", "chunk", "floor")
 """Words in the names of keys that count tokens."""
 
@@ -389,14 +392,25 @@ class ConfigKeys:
         return self.size(*(keys or ("num_hidden_layers",)), default=default, most=MAX_LAYERS)
 
     def number(self, *keys: str, default: Any = MISSING) -> Sourced:
-        """Look up a finite number, as a float."""
+        """Look up a finite number in the range of float32, as a float."""
         key, value, evidence = self._find(keys, default)
         if value is None:
             return Sourced(None, evidence)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not isfinite(value):
-            raise self._wrong_type(key, value, "a number")
+        if not is_number or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+            raise self._wrong_type(key, value, "a number that float32 holds")
         return Sourced(float(value), evidence)
+
+    def positive(self, *keys: str, default: Any = MISSING) -> Sourced:
+        """Look up a number that something is divided by, or that a root is taken of."""
+        found = self.number(*keys, default=default)
+        if found.value is not None and not SMALLEST_DIVISOR <= found.value <= 1 / SMALLEST_DIVISOR:
+            key = next((key for key in keys if self.has(key)), keys[0])
+            raise ConfigError(
+                f"{self.file}: {self.key(key)} is {found.value:g}; llmarch accepts"
+                f" {SMALLEST_DIVISOR:g} to {1 / SMALLEST_DIVISOR:g}"
+            )
+        return found
 
     def flag(self, *keys: str, default: Any = MISSING) -> Sourced:
         """Look up a boolean; null is false, where the class takes it."""

@@ -17,9 +17,10 @@ from itertools import count
 from typing import Any, NamedTuple, cast
 
 from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Finding
 from ..errors import ConfigError
 from .evidence import Draft, Sourced, build, derived, same_evidence
-from .findings import layer_number_too_high, quoted
+from .findings import add, layer_number_too_high, quoted
 from .keys import ConfigKeys
 
 PER_LAYER_KEY = "per_layer_config"
@@ -100,16 +101,11 @@ def _variants(c: ConfigKeys, entries: ConfigKeys, depth: int) -> list[Variant]:
     """Return the different sets of values. Entries for layers after the last are a finding."""
     variants: dict[str, Variant] = {}
     surplus: list[int] = []
-    for key, values in entries.data.items():
-        if not key.strip().isdecimal():
-            raise ConfigError(f"{entries.file}: {entries.key(key)} is not the number of a layer")
-        if not isinstance(values, dict):
-            raise ConfigError(f"{entries.file}: {entries.key(key)} is not an object")
-        layer = int(key)
+    for layer, key in _keys_of_layers(c, entries).items():
         if layer >= depth:
             surplus.append(layer)
             continue
-        own = _own_values(entries, key, cast("dict[str, Any]", values))
+        own = _own_values(entries, key, entries.data[key])
         if own:
             text = json.dumps(own, sort_keys=True)
             variant = variants.setdefault(text, Variant(own, f"{PER_LAYER_KEY}.{key}"))
@@ -122,6 +118,37 @@ def _variants(c: ConfigKeys, entries: ConfigKeys, depth: int) -> list[Variant]:
             f" at most {MAX_VARIANTS} are supported"
         )
     return list(variants.values())
+
+
+def _keys_of_layers(c: ConfigKeys, entries: ConfigKeys) -> dict[int, str]:
+    """Return the key of each layer's entry.
+
+    Of two keys for one layer (`3` and `03`) transformers takes the last; entries that differ are a
+    finding. Raises ConfigError for a key that is not a number, or an entry that is not an object.
+    """
+    keys: dict[int, str] = {}
+    for key, values in entries.data.items():
+        if not key.strip().isdecimal():
+            raise ConfigError(f"{entries.file}: {entries.key(key)} is not the number of a layer")
+        if not isinstance(values, dict):
+            raise ConfigError(f"{entries.file}: {entries.key(key)} is not an object")
+        layer = int(key)
+        earlier = keys.get(layer)
+        if earlier is not None:
+            entries.ignore(earlier)
+            if entries.data[earlier] != values:
+                _report_two_entries(c, entries, earlier, key)
+        keys[layer] = key
+    return keys
+
+
+def _report_two_entries(c: ConfigKeys, entries: ConfigKeys, earlier: str, later: str) -> None:
+    first, second = entries.key(earlier), entries.key(later)
+    message = f"{first} and {second} are of one layer and differ: transformers takes the latter"
+    finding = Finding(
+        rule="config-contradiction", path=second, message=message, severity="behaviour"
+    )
+    add(c, finding)
 
 
 def _own_values(entries: ConfigKeys, key: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -702,11 +702,11 @@ def _experts(c: ConfigKeys, q: ConfigKeys) -> Sourced | None:
     (FineGrainedFP8Config) and NVIDIA's copies of it inside (`moe_quant_algo`).
     """
     inside = checked_word(q, "expert_dtype", EXPERT_DTYPES, default=None)
-    if inside.value == "fp4":
-        return inside
-    if q.has("moe_quant_algo"):
+    if q.has("moe_quant_algo"):  # beside it transformers writes the outer expert_dtype inside
         algo = q.word("moe_quant_algo")
         return same_evidence(algo.value.lower(), algo)
+    if inside.value == "fp4":
+        return inside
     if c.has("expert_dtype"):
         return checked_word(c, "expert_dtype", EXPERT_DTYPES, default=None)
     return None

@@ -23,7 +23,6 @@ from .findings import check_layer_types, remote_code
 from .keys import ConfigKeys
 
 __all__ = [
-    "INVALID_TOGETHER",
     "TRANSFORMERS",
     "ConfigKeys",
     "Family",
@@ -31,17 +30,6 @@ __all__ = [
     "build",
     "modeling",
 ]
-
-INVALID_TOGETHER = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    StopIteration,
-    TypeError,
-    ValueError,
-)
-"""What family code raises for keys that are each valid by themselves while their combination is
-not: a factor of 0, a list that names no known layer."""
 
 TRANSFORMERS = "transformers 5.23.0"
 """The version that modelling code and class defaults were read from."""

@@ -25,7 +25,7 @@ _MAX_SHOWN = 60
 """How many characters of a value a message shows."""
 
 # Not compiled here, because most files need neither, and every start imports this module.
-_CONFLICT_MARKER = rb"^(?:<{7}|>{7})(?: |$)"
+_CONFLICT_MARKER = r"^(?:<{7}|>{7})(?: |$)"
 _SURROGATE = rb"\\u[dD][89a-fA-F]"
 _TYPE_NAMES: dict[type, str] = {
     dict: "an object",
@@ -82,32 +82,50 @@ def parse_object(
     values = sum(map(data.count, (b",", b"[", b"{")))
     if values > MAX_VALUES:
         raise ConfigError(f"{name}: contains some {values:,} values, limit {MAX_VALUES:,}")
-    found = _Repetitions()
     try:
-        refuse = _refuse_constant if is_own else None
         text = data.decode("utf-8-sig")
-        value: Any = json.loads(text, parse_constant=refuse, object_pairs_hook=found.as_dict)
-        repeated = found.under(value)
-        if b"\\" in data and re.search(_SURROGATE, data):
-            json.dumps(value, ensure_ascii=False).encode()  # fails for an unpaired surrogate
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: not UTF-8 text (byte {error.start})") from None
-    except UnicodeEncodeError:
-        raise ConfigError(f"{name}: contains an unpaired surrogate (invalid Unicode)") from None
-    except json.JSONDecodeError as error:
-        raise _syntax_error(data, name, error) from None
-    except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply") from None
-    except ValueError as error:
-        problem = str(error)
-        if "int_max_str_digits" in problem:
-            problem = f"contains a number of more than {sys.get_int_max_str_digits():,} digits"
-        raise ConfigError(f"{name}: {problem}") from None
+    found = _Repetitions()
+    value = _parse(text, name, found, is_own)
+    repeated = found.under(value)
+    if b"\\" in data and re.search(_SURROGATE, data):
+        _refuse_surrogates(value, name)
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: contains {type_name(value)}, not a JSON object")
     document = JsonObject(cast(dict[str, Any], value))
     document.repeated = repeated
     return document
+
+
+def _parse(text: str, name: str, found: _Repetitions, is_own: bool) -> Any:
+    """Return the value of a JSON text. Raises ConfigError."""
+    refuse = _refuse_constant if is_own else None
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=found.as_dict)
+    except json.JSONDecodeError as error:
+        raise _syntax_error(text, name, error) from None
+    except _NotNumber as error:
+        raise ConfigError(f"{name}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        if "int_max_str_digits" not in str(error):
+            raise
+        digits = f"{sys.get_int_max_str_digits():,}"
+        raise ConfigError(f"{name}: contains a number of more than {digits} digits") from None
+
+
+def _refuse_surrogates(value: Any, name: str) -> None:
+    """Raise ConfigError for a text with an unpaired surrogate, which no UTF-8 has."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name}: contains an unpaired surrogate (invalid Unicode)") from None
 
 
 def repeated_keys(file: str, document: JsonObject, *, is_config: bool) -> list[Finding]:
@@ -222,8 +240,12 @@ def _shown(value: Any) -> str:
     return printable(json.dumps(value), _MAX_SHOWN)
 
 
+class _NotNumber(ValueError):
+    """A word that Python takes for a number: NaN, Infinity."""
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _NotNumber(f"{name} is not a JSON number")
 
 
 def type_name(value: object) -> str:
@@ -232,11 +254,11 @@ def type_name(value: object) -> str:
     return _TYPE_NAMES[cls]
 
 
-def _syntax_error(data: bytes, name: str, error: json.JSONDecodeError) -> ConfigError:
+def _syntax_error(text: str, name: str, error: json.JSONDecodeError) -> ConfigError:
     """Return the error to raise: a merge conflict in the file explains a syntax error better."""
-    conflict = re.search(_CONFLICT_MARKER, data, re.MULTILINE)
+    conflict = re.search(_CONFLICT_MARKER, text, re.MULTILINE)
     if conflict is not None:
-        line = data.count(b"\n", 0, conflict.start()) + 1
+        line = text.count("\n", 0, conflict.start()) + 1
         return ConfigError(
             f"{name}: line {line} is a merge conflict marker", "resolve the conflict first"
         )

@@ -14,12 +14,26 @@ from typing import TYPE_CHECKING
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture, Branch, Norm, PerLayerEmbedding, Step
+from ..errors import LlmarchError
 
 if TYPE_CHECKING:
     from .naming import Naming
 
 Axes = tuple[tuple[int, ...] | range, ...]
 """The numbers that each `{}` of a pattern may be."""
+UNPREDICTABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LlmarchError,
+    LookupError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
+"""What is raised where facts that were put together have no template: a trial of other values, or
+a lock of another version. Facts that were read from a config always have one."""
 STREAM_FACTS = ("residual.streams",)
 
 

@@ -15,6 +15,7 @@ from ..analyses.memory import Footprint, Request
 from ..analyses.planning import ModelPlanner, PlanOptions, plan_request
 from ..architecture.frozen import Frozen, frozen
 from ..checkpoint.reading import Reading
+from ..errors import ImpossiblePlan
 
 OWN_FORMAT = "as-stored"
 PAGE_FORMATS = (
@@ -104,7 +105,7 @@ def cache_terms(
     """Return the terms of a cache, None if the model's cannot be kept in the dtype."""
     try:
         pool = planner.planner.pool(request, convention)
-    except ValueError:
+    except ImpossiblePlan:
         return None
     return terms_of_pool(pool)
 

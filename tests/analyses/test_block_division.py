@@ -16,6 +16,7 @@ from llmarch.analyses.planning import PlanOptions
 from llmarch.analyses.sharding import Parallel, count_rank_parameters, divisibility_errors
 from llmarch.analyses.weight_formats import Weights, resolve_weights
 from llmarch.architecture.schema import Architecture, Attention, Quantization
+from llmarch.errors import ImpossiblePlan
 
 BITS = {"attention": 8.0, "mlp": 8.0, "experts": 8.0, "shared_experts": 8.0}
 STORED = Weights("as-stored", BITS, 16, "test")
@@ -50,7 +51,7 @@ def test_blocks_of_fp8(name: str, tensor: int, expert: int, refused: str) -> Non
     request = Request(context=100, parallel=parallel)
     for engine in ("vllm", "sglang"):
         if refused:
-            with pytest.raises(ValueError, match="whole blocks"):
+            with pytest.raises(ImpossiblePlan, match="whole blocks"):
                 Planner(a).plan(request, Convention(engine, "bf16"), STORED)
         else:
             Planner(a).plan(request, Convention(engine, "bf16"), STORED)
@@ -99,7 +100,7 @@ def test_mimo_runs_in_its_own_layouts(tensor: int) -> None:
     narrow = replace(narrow, mixers=mixers)
     Planner(narrow).plan(request, Convention("vllm", "bf16"), STORED)
     if tensor == 8:
-        with pytest.raises(ValueError, match="channels of keys"):
+        with pytest.raises(ImpossiblePlan, match="channels of keys"):
             Planner(narrow).plan(request, Convention("sglang", "bf16"), STORED)
 
 
@@ -180,7 +181,7 @@ def test_what_a_model_does_not_have_is_refused(
     name: str, wanted: dict[str, Any], said: str
 ) -> None:
     a = load(name).architecture
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ImpossiblePlan, match=said):
         request = replace(Request(context=100), **wanted)
         Planner(a).plan(request, Convention("llama.cpp", "fp16"), resolve_weights(a, "bf16"))
 

@@ -32,6 +32,7 @@ from llmarch.analyses.cache_parts import CACHE_DTYPES, Convention
 from llmarch.analyses.engines import ENGINES
 from llmarch.architecture.layers import mixer_names
 from llmarch.architecture.schema import Architecture, Attention, LinearAttention
+from llmarch.errors import ImpossiblePlan
 
 SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
 
@@ -201,9 +202,9 @@ def test_packed_layouts() -> None:
         (model("deepseek-v3"), "nvfp4"),
         (model("deepseek-v4-flash"), "nvfp4_ds_mla"),
     ):
-        with pytest.raises(ValueError, match=dtype):
+        with pytest.raises(ImpossiblePlan, match=dtype):
             compute_cache(a, engine("ideal", dtype))
-    with pytest.raises(ValueError, match="keeps no cache in fp8"):
+    with pytest.raises(ImpossiblePlan, match="keeps no cache in fp8"):
         compute_cache(one, engine("transformers", "fp8"))
 
 

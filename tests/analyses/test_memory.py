@@ -41,6 +41,7 @@ from llmarch.analyses.weight_formats import (
 )
 from llmarch.architecture.schema import Architecture, Quantization
 from llmarch.checkpoint.declared_bits import bits_as_declared
+from llmarch.errors import ImpossiblePlan
 
 SPEC_FILES = {p.stem: p for p in SPECS.glob("*.json")}
 GIB = 2**30
@@ -133,7 +134,7 @@ def test_token_shifts_are_on_every_rank() -> None:
 def test_degrees_that_do_not_divide_are_named(a: Architecture, n: int, why: str) -> None:
     assert any(why in reason for reason in divisibility_errors(a, Parallel(n, 1, n)))
     assert check_tensor_degrees(a)[1] == [] and check_tensor_degrees(a)[n]
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ImpossiblePlan, match=why):
         make_plan(
             a, Request(100, parallel=Parallel(n, 1, n)), Convention(), resolve_weights(a, "bf16")
         )
@@ -398,9 +399,9 @@ def test_declared_bits(q: Quantization, bits: float | None) -> None:
 
 
 def test_what_cannot_be_known_is_an_error() -> None:
-    with pytest.raises(ValueError, match="does not say"):
+    with pytest.raises(ImpossiblePlan, match="does not say"):
         resolve_weights(replace(model("qwen3-8b"), dtype=None), "as-stored")
-    with pytest.raises(ValueError, match="quanto"):
+    with pytest.raises(ImpossiblePlan, match="quanto"):
         resolve_weights(
             replace(model("qwen3-8b"), quantization=Quantization(method="quanto")), "as-stored"
         )

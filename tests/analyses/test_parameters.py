@@ -7,6 +7,7 @@ from helpers.architectures import architecture, gqa, recurrent
 
 from llmarch.analyses.block_parameters import VARIANTS, count_block, count_linear_attention
 from llmarch.analyses.parameters import count_parameters
+from llmarch.errors import FactError
 
 HIDDEN = 64
 
@@ -34,7 +35,7 @@ def test_linear_attention(variant: str, kernel: int | None, expected: int) -> No
 def test_a_variant_without_a_formula_is_refused() -> None:
     mixer = recurrent("rwkv7", (2, 16), (2, 16), None)
     assert mixer.variant not in VARIANTS
-    with pytest.raises(ValueError, match="rwkv7"):
+    with pytest.raises(FactError, match="rwkv7"):
         count_linear_attention(mixer, HIDDEN)
 
 

@@ -14,6 +14,7 @@ from llmarch.checkpoint.patterns import (
     MAX_PATTERN_LENGTH,
     PatternBudget,
 )
+from llmarch.errors import FactError
 
 SLOW = "(?=[am])((.{1,1000}){1,1000}){1,1000}[!?]"
 """An expression with look-ahead that matches nothing here, after trying for ages."""
@@ -122,5 +123,5 @@ def test_modules_are_unfolded() -> None:
     names = expand_modules(entries)
     assert names["fp8"] == ["lm_head"]
     assert len(names["8 bits"]) == 8 and names["8 bits"][-1] == "a.5.b.1.c"
-    with pytest.raises(ValueError, match="stands for"):
+    with pytest.raises(FactError, match="stands for"):
         expand_modules(("a.{0-999999}.b: 8 bits",))

@@ -8,7 +8,7 @@ import pytest
 
 from llmarch.architecture.schema import Attention, Dense, Evidence, Norm, Router
 from llmarch.config.evidence import build, derived, derived_from, draft, hard_coded
-from llmarch.errors import InternalError
+from llmarch.errors import FactError, InternalError
 
 
 def test_each_leaf_has_evidence() -> None:
@@ -60,7 +60,7 @@ def test_the_kind_of_a_class_may_be_repeated() -> None:
 
 def test_a_word_that_the_field_does_not_allow() -> None:
     router = draft(Router, scoring=derived("hardmax", "scoring_func"), normalized=True)
-    with pytest.raises(ValueError, match="scoring_func is 'hardmax'; supported: softmax, "):
+    with pytest.raises(FactError, match="scoring_func is 'hardmax'; supported: softmax, "):
         build(router, "code", {}, "router")
 
 

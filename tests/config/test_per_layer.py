@@ -202,6 +202,21 @@ def test_entries_beyond_the_last_layer_are_a_finding() -> None:
     )
 
 
+@pytest.mark.parametrize("keys", [("3", "03"), ("03", "3"), ("3", " 3")])
+def test_of_two_entries_for_one_layer_the_last_counts(keys: tuple[str, str]) -> None:
+    """transformers makes a dict of `int(layer_idx)` (integrations/heterogeneity)."""
+    first, last = keys
+    entries = {first: {"num_key_value_heads": 4}, last: {"num_key_value_heads": 2}}
+    read = Read(spec("qwen3-0.6b") | {"per_layer_config": entries})
+    alone = Read(spec("qwen3-0.6b") | {"per_layer_config": {last: entries[last]}})
+    assert read.architecture == alone.architecture
+    (finding,) = read.findings
+    assert (finding.rule, finding.severity) == ("config-contradiction", "behaviour")
+    assert "transformers takes the latter" in finding.message
+    same = {first: entries[last], last: entries[last]}
+    assert Read(spec("qwen3-0.6b") | {"per_layer_config": same}).findings == []
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [

@@ -19,7 +19,6 @@ from llmarch.checkpoint.reading import build_with_template, configure
 from llmarch.config.declared_fields import field_letters
 from llmarch.config.families import MODEL_TYPES
 from llmarch.config.field_types import FIELDS
-from llmarch.config.vocabulary import INVALID_TOGETHER
 from llmarch.errors import LlmarchError
 
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
@@ -112,7 +111,6 @@ REFUSED_BY_DESIGN = re.compile(
 that the key never has, what llmarch says it does not describe."""
 
 
-NO_MODEL = "not supported together: division by a value of 0"
 """What read_model says of values that fail together: an eps or a scale of 0."""
 
 
@@ -142,8 +140,6 @@ def answer(config: Config) -> tuple[str, set[str]]:
         build_with_template(family, keys, {})
     except LlmarchError as error:
         return error.message, set()
-    except INVALID_TOGETHER:
-        return NO_MODEL, set()
     return "", {f.path for f in keys.findings if f.severity != "info"}
 
 

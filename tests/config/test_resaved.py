@@ -15,9 +15,12 @@ from helpers.paths import FIXTURES, ROOT
 
 from llmarch.architecture.fingerprint import fingerprint
 from llmarch.architecture.schema import Architecture, Finding
-from llmarch.checkpoint.reading import build_with_template, configure
+from llmarch.checkpoint.reading import build_with_template, configure, read_model
 from llmarch.compare.diff import diff
+from llmarch.compare.entry_diff import find_differences
+from llmarch.compare.lock import make_entry
 from llmarch.config.families import MODEL_TYPES
+from llmarch.sources.raw import RawModel
 
 Config = dict[str, Any]
 
@@ -77,7 +80,29 @@ def test_the_architecture_is_the_same(name: str) -> None:
     assert wrong == known
 
 
+@pytest.mark.parametrize("name", sorted(FLAGS_DISAGREE))
+def test_a_check_passes(name: str) -> None:
+    """Flags that transformers writes out are told, but they change nothing."""
+    old, new = (
+        make_entry(read_model(RawModel("model", "local", "model", config, "config.json")))
+        for config in (given(name), CONFIGS[name]["saved"])
+    )
+    assert {c.severity for c in find_differences(old, new)} <= {"info"}
+
+
 def test_most_published_configs_are_tried() -> None:
     assert len(readable()) > 160
     heterogeneous = [n for n in readable() if "per_layer_config" in json.dumps(CONFIGS[n])]
     assert len(heterogeneous) >= 7
+
+
+def test_the_format_of_experts_that_transformers_copies_inside() -> None:
+    """DeepseekV4Config of transformers writes `expert_dtype` into the quantization_config."""
+    config = json.loads((ROOT / "specs" / "deepseek-v4-flash.json").read_text())["config"]
+    inner = config["quantization_config"] | {"moe_quant_algo": "NVFP4"}
+    given = config | {"expert_dtype": "fp4", "quantization_config": inner}
+    saved = given | {"quantization_config": inner | {"expert_dtype": "fp4"}}
+    before, unread_before, _ = read(given)
+    after, unread_after, _ = read(saved)
+    assert before.quantization is not None and before.quantization.experts == "nvfp4"
+    assert (before, unread_before) == (after, unread_after)

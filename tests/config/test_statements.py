@@ -21,6 +21,7 @@ from llmarch.checkpoint.reading import build_with_template, configure, read_mode
 from llmarch.compare.diff import diff
 from llmarch.compare.entry_diff import find_differences
 from llmarch.compare.lock import Entry, make_entry
+from llmarch.compare.rules import SEVERITIES
 from llmarch.compare.stored import StoredTensors
 from llmarch.compare.tie_flags import tied_by_class, with_ties_of_class
 from llmarch.config.blocks.rope_statements import TYPES_OF_TRANSFORMERS_4
@@ -327,3 +328,24 @@ def test_with_tensors_only_a_head_that_is_missing_counts(
         for flags in (before, after)
     )
     assert [(c.rule, c.severity) for c in with_ties_of_class([], old, new)] == told
+
+
+@pytest.mark.parametrize(
+    ("alias", "before", "after", "severity"),
+    [
+        ("mistral-small-3.1", (None, None), (True, False), "info"),
+        ("mistral-small-3.1", (None, False), (True, False), "info"),
+        ("mistral-small-3.1", (False, False), (True, False), "weights"),
+        ("qwen3-vl-30b-a3b", (False, None), (False, True), "info"),
+        ("qwen3-vl-30b-a3b", (False, False), (False, True), "behaviour"),
+    ],
+)
+def test_class_defaults_that_are_written_out(
+    alias: str,
+    before: tuple[bool | None, bool | None],
+    after: tuple[bool | None, bool | None],
+    severity: str,
+) -> None:
+    """transformers saves both flags; the model is the same, and so are the readers of each."""
+    found = [told for _, told in changes_of_flags(alias, before, after)]
+    assert max(found, key=list(reversed(SEVERITIES)).index) == severity, found

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 
+from ...errors import ImpossiblePlan
 from .base import Engine
 
 ENGINE_CLASSES = {
@@ -70,9 +71,9 @@ def find_engine(name: str) -> Engine | None:
 
 
 def engine_of(name: str) -> Engine:
-    """Return the engine of a name. Raises ValueError for an unknown one."""
+    """Return the engine of a name. Raises ImpossiblePlan for an unknown one."""
     engine = find_engine(name)
     if engine is None:
         known = ", ".join(ENGINES)
-        raise ValueError(f"no engine is called {name!r}; known are {known}")
+        raise ImpossiblePlan(f"no engine is called {name!r}; known are {known}")
     return engine

@@ -22,6 +22,7 @@ from ...architecture.schema import (
     Mixer,
     Quantization,
 )
+from ...errors import ImpossiblePlan
 from ..cache_parts import (
     ELEMENT_BYTES,
     MODEL_DTYPE_VARIANTS,
@@ -132,10 +133,10 @@ class Engine:
     # --- the layout of a layer's cache
 
     def check_dtype(self, dtype: str) -> None:
-        """Raise ValueError if the engine does not keep a cache in the dtype."""
+        """Raise ImpossiblePlan if the engine does not keep a cache in the dtype."""
         if self.cache_dtypes and dtype not in self.cache_dtypes:
             known = ", ".join(self.cache_dtypes)
-            raise ValueError(f"{self.name} keeps no cache in {dtype}; it has {known}")
+            raise ImpossiblePlan(f"{self.name} keeps no cache in {dtype}; it has {known}")
 
     def auto_cache_dtype(self, a: Architecture, gpu: GPUTraits) -> str:
         """Return the dtype of the cache that the engine chooses for a model and kind of GPU.
@@ -276,7 +277,7 @@ class Engine:
     def convert_weights(self, quantization: Quantization, weights: Weights) -> Weights:
         """Return what it makes of a checkpoint's quantised weights as it loads them.
 
-        Raises ValueError if it reads no such checkpoint.
+        Raises ImpossiblePlan if it reads no such checkpoint.
         """
         return weights
 

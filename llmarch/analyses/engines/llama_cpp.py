@@ -27,6 +27,7 @@ from ...architecture.schema import (
     Mixer,
     Quantization,
 )
+from ...errors import ImpossiblePlan
 from ..cache_parts import GGML_BLOCK_BYTES, CachePart, Convention, kv_entry_bytes
 from ..ggml_files import GGML_FILES
 from ..sharding import Placement, usual_placement
@@ -166,14 +167,14 @@ def split_ends(split: Sequence[float], gpus: int) -> list[Fraction]:
 
     split: parts of the layers; GPUs beyond them get none (src/llama-model.cpp load_tensors).
 
-    Raises ValueError for more parts than GPUs, or without any part.
+    Raises ImpossiblePlan for more parts than GPUs, or without any part.
     """
     parts = [Fraction(str(part)) for part in split] or [Fraction(1)] * gpus
     if len(parts) > gpus:
-        raise ValueError(f"the layers are split over {len(parts)} GPUs, and there are {gpus}")
+        raise ImpossiblePlan(f"the layers are split over {len(parts)} GPUs, and there are {gpus}")
     total = sum(parts)
     if total <= 0:
-        raise ValueError("no GPU gets a part of the layers")
+        raise ImpossiblePlan("no GPU gets a part of the layers")
     parts += [Fraction(0)] * (gpus - len(parts))
     return [sum(parts[:count], Fraction(0)) / total for count in range(gpus + 1)]
 
@@ -361,14 +362,14 @@ class LlamaCpp(Engine):
         conversion/base.py (dequant_model, _generate_nvfp4_tensors, prepare_tensors) and
         conversion/deepseek.py (experts of DeepSeek V4).
 
-        Raises ValueError for methods that it does not read.
+        Raises ImpossiblePlan for methods that it does not read.
         """
         method = quantization.method
         words = f"{method} {quantization.format} {quantization.experts}"
         if method in KEPT_METHODS:
             return weights
         if method not in DEQUANTISED_METHODS:
-            raise ValueError(f"{self.name}'s converter reads no checkpoints of {method}")
+            raise ImpossiblePlan(f"{self.name}'s converter reads no checkpoints of {method}")
         if method != "fp8" and "fp4" in words:
             return weights
         keeps_floats = "fp4" in words or quantization.format == "mixed_precision"

@@ -20,6 +20,7 @@ from math import ceil
 from typing import Literal, NamedTuple
 
 from ...architecture.frozen import Frozen, frozen
+from ...errors import ImpossiblePlan
 
 SpecKind = Literal["full", "mla", "sliding", "sliding_mla", "chunked", "state", "cross"]
 TOKEN_KINDS = ("full", "mla")
@@ -90,7 +91,7 @@ class SpecGroup(NamedTuple):
 def blocks_of_layer(spec: LayerSpec, tokens: int, settings: PoolSettings) -> int:
     """Return the blocks that a sequence of `tokens` tokens takes in a layer.
 
-    Raises ValueError for windows under decode context parallelism, which vLLM refuses.
+    Raises ImpossiblePlan for windows under decode context parallelism, which vLLM refuses.
     """
     match spec.kind:
         case "full" | "mla":
@@ -98,7 +99,7 @@ def blocks_of_layer(spec: LayerSpec, tokens: int, settings: PoolSettings) -> int
             return ceil(held / spec.block)
         case "sliding" | "sliding_mla":
             if settings.decode_context > 1:
-                raise ValueError("vLLM has no decode context parallelism for sliding windows")
+                raise ImpossiblePlan("vLLM has no decode context parallelism for sliding windows")
             reach = spec.reach - 1 + settings.retained + settings.in_flight
             return ceil(min(reach, tokens) / spec.block) + 1
         case "chunked":
@@ -160,7 +161,7 @@ def group_layers(
     ratio: of the largest kind's layers to the smallest's, up to which groups are as large as the
     largest kind.
 
-    Raises ValueError if blocks of equal bytes are not possible.
+    Raises ImpossiblePlan if blocks of equal bytes are not possible.
     """
     if not specs:
         return []
@@ -171,7 +172,7 @@ def group_layers(
         return pack_groups(specs)
     try:
         unified = unify_pages(specs)
-    except ValueError:
+    except ImpossiblePlan:
         promoted = promote_windows(specs)
         if promoted is None:
             raise
@@ -206,7 +207,7 @@ def unify_pages(specs: Sequence[LayerSpec]) -> list[LayerSpec]:
     """Return the layers with blocks of equal bytes (unify_kv_cache_spec_page_size).
 
     A smaller block takes more tokens if that divides, else it is padded; a state is always padded.
-    Raises ValueError for latents that do not divide.
+    Raises ImpossiblePlan for latents that do not divide.
     """
     largest = max(spec.page for spec in specs)
     return [_unified(spec, largest) for spec in specs]
@@ -222,7 +223,7 @@ def _unified(spec: LayerSpec, largest: int) -> LayerSpec:
         block = spec.block * ratio
         return replace(spec, block=block, content=spec.content * ratio)
     if spec.kind == "mla":
-        raise ValueError("a latent's block divides no block of the other layers")
+        raise ImpossiblePlan("a latent's block divides no block of the other layers")
     return replace(spec, padded=largest)
 
 

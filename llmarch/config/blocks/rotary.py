@@ -9,7 +9,7 @@ from typing import Any
 from ...architecture import schema as s
 from ...architecture.scaling_factors import longrope_factor, yarn_factor
 from ...architecture.schema import Evidence
-from ...errors import ConfigError
+from ...errors import ConfigError, FactError
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence
 from ..findings import quoted, refused_by_transformers
 from ..keys import ConfigKeys
@@ -226,6 +226,8 @@ def longrope(c: ConfigKeys, keys: ConfigKeys) -> Facts:
     original = original_context(c, keys)
     facts: Facts = {"attention_factor": optional_number(keys, "attention_factor")}
     if facts["attention_factor"] is None:
+        if original.value < 2:
+            raise FactError(f"{original.evidence.ref} is {original.value}: its logarithm divides")
         factor = extension(c, keys, original)
         computed = longrope_factor(factor.value, original.value)
         formula = "sqrt(1 + ln(factor) / ln(original context))"

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from ...errors import UnknownFamily
+from ...errors import FactError, UnknownFamily
 
 if TYPE_CHECKING:
     from ...architecture.schema import Architecture
@@ -229,12 +229,12 @@ def family_named(name: str) -> Family:
 def naming_of_decoder(a: Architecture) -> Naming:
     """Return the published names of the decoder in a wrapper that may hold another family's.
 
-    Raises ValueError for an architecture that does not say which decoder it holds: `diff` tries
+    Raises FactError for an architecture that does not say which decoder it holds: `diff` tries
     each fact of another architecture by itself.
     """
     model_type = a.decoder_type
     if model_type is None:
-        raise ValueError(f"the decoder of {a.model_type} is not known")
+        raise FactError(f"the decoder of {a.model_type} is not known")
     family = family_named(MODEL_TYPES[model_type])
     decoder = replace(a, family=family.name, model_type=model_type, decoder_type=None, towers={})
     return family.names(decoder)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import FactError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
@@ -50,7 +51,7 @@ def _factors(c: ConfigKeys, key: str, count: int) -> list[Sourced]:
     given = c.items(key, default=None, entry=(int, float))
     values = given.value or [1.0] * count
     if len(values) != count:
-        raise ValueError(f"{key} has {len(values)} numbers of {count}")
+        raise FactError(f"{key} has {len(values)} numbers of {count}")
     return [same_evidence(float(value), given) for value in values]
 
 

@@ -98,7 +98,7 @@ def _gemma3(c: ConfigKeys) -> Draft:
 
 def _scale(c: ConfigKeys) -> Sourced:
     """Return the factor on scores: 1 / sqrt(query_pre_attn_scalar)."""
-    scalar = c.number("query_pre_attn_scalar")
+    scalar = c.positive("query_pre_attn_scalar")
     return derived(round(scalar.value**-0.5, 9), f"1 / sqrt({scalar.evidence.ref})")
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import FactError
 from .. import blocks
 from ..evidence import Draft, Sourced, same_evidence
+from ..keys import MAX_LAYERS
 from ..vocabulary import ConfigKeys, Family, modeling
 
 _LAYER_TYPES = {"global": "full", "local": "sliding"}
@@ -46,16 +48,30 @@ def _attention_layers(c: ConfigKeys) -> Sourced:
         return _mixers_of_words(
             c, c.items("attention_layers", length=c.layer_count("num_layers").value)
         )
+    if not all(map(_is_pattern, repeated.value)):
+        raise FactError(f"{repeated.evidence.ref} are not types with a count")
     words: list[Any] = [word for types, times in repeated.value for word in types * times]
     return _mixers_of_words(c, same_evidence(words, repeated))
 
 
+def _is_pattern(entry: Any) -> bool:
+    """Return whether an entry is a list of types and how often they follow each other."""
+    match entry:
+        case [[*types], int(times)]:
+            return 0 <= times <= MAX_LAYERS and all(isinstance(word, str) for word in types)
+        case _:
+            return False
+
+
 def _mixers_of_words(c: ConfigKeys, words: Sourced) -> Sourced:
     """Return the names of the layers' mixers for words, one for each layer."""
+    unknown = {*map(str, words.value)} - {*_LAYER_TYPES}
+    if unknown:
+        raise FactError(f"{words.evidence.ref} has {sorted(unknown)}; known are {[*_LAYER_TYPES]}")
     names = [_LAYER_TYPES[word] for word in words.value]
     depth = c.layer_count("num_layers").value
     if len(names) != depth:
-        raise ValueError(f"attention_types has {len(names)} layers of {depth}")
+        raise FactError(f"attention_types has {len(names)} layers of {depth}")
     return same_evidence(names, words)
 
 

@@ -117,7 +117,7 @@ def _multiplied(c: ConfigKeys, mixers: dict[str, Draft], layers: Sourced, **ffn:
     """Read what all Granites share: the multipliers. `ffn`: the one feed-forward block, by name."""
     (name,) = ffn
     factor = c.number("residual_multiplier")
-    divisor = c.number("logits_scaling")
+    divisor = c.positive("logits_scaling")
     return blocks.decoder(
         c,
         mixers=mixers,

@@ -11,6 +11,7 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import FactError
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
@@ -33,7 +34,7 @@ def _intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     v.describe_only("use_mask_token", False, "weights")
     hidden = v.size("hidden_size")
     width = text["hidden_size"]
-    merge = derived(int(1 / c.number("downsample_ratio").value), "1 / downsample_ratio")
+    merge = derived(int(1 / c.positive("downsample_ratio").value), "1 / downsample_ratio")
     joined = derived(hidden.value * merge.value**2, "vision hidden_size / downsample_ratio^2")
     norm_kind = {"layer_norm": "layernorm", "rms_norm": "rmsnorm"}[v.word("norm_type").value]
     norm = draft(s.Norm, kind=norm_kind, eps=v.number("layer_norm_eps"))
@@ -88,7 +89,7 @@ def _side(v: ConfigKeys, key: str) -> Sourced:
         return v.size(key)
     sides = v.items(key, entry=int)
     if len(set(sides.value)) != 1:
-        raise ValueError(f"{key} is not a square")
+        raise FactError(f"{v.key(key)} is not a square")
     return same_evidence(sides.value[0], sides)
 
 

@@ -179,7 +179,7 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         positions=derived(patches + 1, "(image_size / patch_size)^2 + 1 for the class token"),
         class_token=True,
         merge=derived(
-            round(1 / keys.number("pixel_shuffle_ratio").value), "1 / pixel_shuffle_ratio"
+            round(1 / keys.positive("pixel_shuffle_ratio").value), "1 / pixel_shuffle_ratio"
         ),
         projector=[
             draft(s.Linear, inputs=width, outputs=keys.size("projector_input_dim")),

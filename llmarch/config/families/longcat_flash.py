@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import FactError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
 from ..vocabulary import ConfigKeys, Family, modeling
@@ -69,6 +70,8 @@ def _attention(c: ConfigKeys) -> Draft:
 def _latent_scale(c: ConfigKeys, rank: Sourced) -> Sourced:
     """Return the factor on a latent: sqrt(hidden_size / rank)."""
     hidden = c.size("hidden_size")
+    if rank.value is None:
+        raise FactError(f"{rank.evidence.ref} is null, but the code divides by it")
     ratio = hidden.value / rank.value
     root = ratio**0.5
     formula = f"sqrt({hidden.evidence.ref} / {rank.evidence.ref})"

@@ -13,6 +13,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
+from ..findings import contradiction
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -126,6 +127,9 @@ def _mixer(c: ConfigKeys, prefix: str, *, theta: Sourced, **facts: Any) -> Draft
     )
 
 
+_WINDOW_READERS = "transformers, vLLM and MLX read the former"
+
+
 def _window(c: ConfigKeys) -> Sourced:
     """Read the window: earlier tokens and the token itself.
 
@@ -134,9 +138,11 @@ def _window(c: ConfigKeys) -> Sourced:
     published = c.size("sliding_window_size", default=None)
     if published.value is None:
         return c.size("sliding_window")
-    c.ignore("sliding_window")  # published files repeat the other key
-    key = c.key("sliding_window_size")
     width = published.value + 1
+    other = c.size("sliding_window", default=None).value
+    if other not in (None, published.value, width):  # published files repeat the other key
+        contradiction(c, "sliding_window_size", c, "sliding_window", _WINDOW_READERS)
+    key = c.key("sliding_window_size")
     return derived(width, f"{key} + 1, the token itself")
 
 

@@ -74,12 +74,13 @@ def _mtp(c: ConfigKeys, layers: list[str]) -> Draft | Sourced | None:
     if modules.value > 1:  # they share one projection, which the facts cannot tell
         return blocks.mtp_of_unknown_layout(modules, "llmarch knows the layout of one module")
 
-    kind = next(name for name in reversed(layers) if name == "full")
+    if "full" not in layers:
+        return blocks.mtp_of_unknown_layout(modules, "no layer has the full attention of its own")
     return draft(
         s.MTP,
         blocks.mtp_code("qwen3_5"),
         modules=modules,
-        layer_kind=kind,
+        layer_kind="full",
         norms=3,
         own_embedding=own_embedding,
     )

@@ -248,7 +248,8 @@ FAMILY = Family(
         "qwen3_vl": {"tie_word_embeddings": False},
         "qwen3_vl_moe": {"tie_word_embeddings": False},
         "qwen3_vl_text": _TEXT | {"head_dim": 128, "num_key_value_heads": 32},
-        "qwen3_vl_moe_text": _TEXT | {"num_key_value_heads": 16, "decoder_sparse_step": 1},
+        "qwen3_vl_moe_text": _TEXT
+        | {"num_key_value_heads": 16, "decoder_sparse_step": 1, "tie_word_embeddings": True},
         "qwen3_vl_vision": VISION | {"deepstack_visual_indexes": [8, 16, 24]},
         "qwen3_vl_moe_vision": VISION | {"deepstack_visual_indexes": [8, 16, 24]},
     },

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import FactError
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence, unknown
 from ..findings import refused_by_transformers
@@ -38,6 +39,9 @@ def read(c: ConfigKeys) -> Draft:
 def _repeated_types(c: ConfigKeys) -> Sourced:
     """Read the mixer of each layer from a list that is repeated."""
     types = c.items("block_types", "_block_types", entry=str)
+    unknown = {*types.value} - {*_LAYER_TYPES}
+    if unknown or not types.value:
+        raise FactError(f"{types.evidence.ref} is {types.value}; its words are {[*_LAYER_TYPES]}")
     names = [_LAYER_TYPES[word] for word in types.value]
     return blocks.pattern_of(c, lambda i: names[i % len(names)], types)
 

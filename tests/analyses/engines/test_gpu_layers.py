@@ -20,6 +20,7 @@ from llmarch.analyses.planning import PlanOptions
 from llmarch.analyses.sharding import Parallel
 from llmarch.analyses.weight_formats import resolve_weights
 from llmarch.architecture.schema import Architecture
+from llmarch.errors import ImpossiblePlan
 
 SPEC_FILES = {path.stem: path for path in SPECS.glob("*.json") if path.stem != "index"}
 LLAMA_CPP = Convention("llama.cpp", "fp16")
@@ -103,7 +104,7 @@ def test_the_most_layers_that_fit() -> None:
 def test_other_engines_keep_all_layers_on_gpus(engine: str) -> None:
     planner = Planner(load("qwen3-0.6b").architecture)
     request = Request(context=100, options=EngineOptions(gpu_layers=3))
-    with pytest.raises(ValueError, match="keeps no layers on the CPU"):
+    with pytest.raises(ImpossiblePlan, match="keeps no layers on the CPU"):
         planner.plan(
             request, Convention(engine, "bf16"), resolve_weights(planner.architecture, "bf16")
         )

@@ -24,6 +24,7 @@ from llmarch.analyses.engines import ENGINES, engine_of
 from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, Pool, PoolRequest
 from llmarch.analyses.weight_formats import Weights
 from llmarch.architecture.schema import Architecture, BlockIndex, Mixer, Quantization
+from llmarch.errors import ImpossiblePlan
 
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
@@ -158,5 +159,5 @@ def test_what_the_converter_makes_of_a_checkpoint(
 @pytest.mark.parametrize("method", ["awq", "bitsandbytes", "mlx", "hqq", "quanto", "aqlm"])
 def test_checkpoints_that_the_converter_does_not_read_are_refused(method: str) -> None:
     stored = Weights("as-stored", {"mlp": 4.5}, 16, "as the headers say")
-    with pytest.raises(ValueError, match=f"reads no checkpoints of {method}"):
+    with pytest.raises(ImpossiblePlan, match=f"reads no checkpoints of {method}"):
         ENGINES["llama.cpp"].convert_weights(Quantization(method=method), stored)

@@ -25,6 +25,7 @@ from llmarch.analyses.memory import Planner, Request
 from llmarch.analyses.sharding import Parallel
 from llmarch.analyses.weight_formats import resolve_weights
 from llmarch.architecture.layers import used_mixers
+from llmarch.errors import ImpossiblePlan
 
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
@@ -151,7 +152,7 @@ def test_pages_are_made_equal() -> None:
     assert group_layers([FULL, odd])[1].specs[0].page == 65536
     latent = LayerSpec("mla", 64, 64 * 1152)
     state = LayerSpec("state", 64, 10**6)
-    with pytest.raises(ValueError, match="divides no block"):
+    with pytest.raises(ImpossiblePlan, match="divides no block"):
         group_layers([latent, state])
 
 
@@ -163,7 +164,7 @@ def test_latents_beside_windows_are_stored_in_full() -> None:
 
 
 def test_windows_are_refused_under_decode_context_parallelism() -> None:
-    with pytest.raises(ValueError, match="sliding"):
+    with pytest.raises(ImpossiblePlan, match="sliding"):
         blocks_of_layer(SLIDING, 1000, PoolSettings(in_flight=8192, decode_context=2))
 
 

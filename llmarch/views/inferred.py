@@ -5,6 +5,7 @@ The unknown facts have a reason each. Pure, like all views.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,9 @@ from .model import origin
 from .numbers import number
 from .tables import shape_text
 
+MOST_VARIANTS = 4
+"""How many blocks of one name have a line each; more of them share one."""
+_NUMBER_AT_END = re.compile(r"_\d+$")
 MOST_NAMED = 3
 """How many unknown facts are named for one reason; the rest is counted."""
 
@@ -32,10 +36,8 @@ def inferred_sheet(o: Observation) -> Sheet:
         ("Parameters", component_lines(seen)),
         ("Layers", kind_lines(seen)),
     ]
-    for path in block_paths(seen):
-        label = block_label(path)
-        text = fact_lines(seen, path)
-        lines.append((label, text))
+    for label, paths in alike_blocks(seen).items():
+        lines.append((label, alike_fact_lines(seen, paths)))
     lines += [
         ("Vocabulary", vocabulary_words(seen)),
         ("Weights", tensor_lines(o)),
@@ -69,9 +71,12 @@ def component_lines(seen: InferredModel) -> list[str]:
 def kind_lines(seen: InferredModel) -> list[str]:
     """Return how many layers of each kind there are, norm placement, and the hidden size."""
     lines: list[str] = []
-    for kind, times in Counter(seen.layers).items():
-        blocks = blocks_text(seen, kind) or "unrecognised"
-        lines.append(f"{times} × {blocks}")
+    labels = {path: label for label, paths in alike_blocks(seen).items() for path in paths}
+    counts: Counter[str] = Counter()
+    for kind in seen.layers:
+        words = [labels.get(path, block_label(path)) for path in seen.kinds[kind].blocks]
+        counts[" + ".join(words) or "unrecognised"] += 1
+    lines += [f"{times} × {blocks}" for blocks, times in counts.items()]
     found = {kind.placement for kind in seen.kinds.values() if kind.placement}
     placements = ", ".join(sorted(found))
     if placements:
@@ -105,6 +110,49 @@ def block_paths(seen: InferredModel) -> list[str]:
         if group in ("mixers", "ffns", "towers"):
             paths[f"{group}.{names[0]}"] = None
     return list(paths)
+
+
+def alike_blocks(seen: InferredModel) -> dict[str, list[str]]:
+    """Return the paths of blocks and towers by label; one label for many blocks that are alike.
+
+    These have the same name but for a number, and differ only in their facts (OpenELM's widths).
+    """
+    families: dict[str, list[str]] = {}
+    for path in block_paths(seen):
+        families.setdefault(_NUMBER_AT_END.sub("", path), []).append(path)
+    alike: dict[str, list[str]] = {}
+    for family, paths in families.items():
+        if len(paths) > MOST_VARIANTS:
+            alike[block_label(family)] = paths
+        else:
+            alike |= {block_label(path): [path] for path in paths}
+    return alike
+
+
+def alike_fact_lines(seen: InferredModel, paths: list[str]) -> list[str]:
+    """Return what is known of blocks that are alike: `gated, width 96 to 400 (20 sizes)`."""
+    if len(paths) == 1:
+        return fact_lines(seen, paths[0])
+    values: dict[str, list[Any]] = {}
+    for path in paths:
+        for name, value in seen.facts.items():
+            if value not in (None, False) and name.startswith(f"{path}."):
+                values.setdefault(name.removeprefix(f"{path}."), []).append(value)
+    words: list[str] = []
+    for fact, found in values.items():
+        known = "" if len(found) == len(paths) else " where known"
+        words.append(f"{_alike_words(fact, found)}{known}")
+    return [", ".join([*words, f"in {len(paths)} variants"])]
+
+
+def _alike_words(fact: str, values: list[Any]) -> str:
+    """Return a fact of blocks that are alike, with its values or the range of its numbers."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) == 1:
+        return fact_words(fact, distinct[0])
+    if all(type(value) is int for value in distinct):
+        return f"{fact_words(fact, min(distinct))} to {value_word(max(distinct))}"
+    return fact_words(fact, ", ".join(map(value_word, distinct)))
 
 
 def block_label(path: str) -> str:

@@ -12,6 +12,7 @@ _UP = (
     "dense_h_to_4h.weight",
     "linear_fc1.weight",
     "fc_in.weight",
+    "proj_1.weight",
 )
 _DOWN = (
     "down_proj.weight",
@@ -20,6 +21,7 @@ _DOWN = (
     "dense_4h_to_h.weight",
     "linear_fc2.weight",
     "fc_out.weight",
+    "proj_2.weight",
 )
 _NO_ACTIVATION_TENSORS = "an activation has no tensors"
 

@@ -22,7 +22,7 @@ _MAX_DEPTH = 2
 
 _UNDERSTOOD = re.compile(
     r"(?:q|k|v|qkv|o|out|c|gate|up|down|gate_up|c_fc|dense|wo|w[123])(?:_proj)?\.(?:weight|bias)"
-    r"|(?:c_fc|c_proj|proj|fc[12]|fc_in|fc_out)\.(?:weight|bias)"
+    r"|(?:c_fc|c_proj|proj|proj_[12]|fc[12]|fc_in|fc_out)\.(?:weight|bias)"
     r"|(?:dense_h_to_4h|dense_4h_to_h|router|router\.weight)\.(?:weight|bias)"
     r"|[qk]_(?:layer)?norm\.(?:weight|bias)"
     r"|sinks"

@@ -21,6 +21,7 @@ def test_each_leaf_has_evidence() -> None:
         "n.offset": Evidence(kind="family", ref="code"),
         "n.bias": Evidence(kind="family", ref="code"),
         "n.weight": Evidence(kind="family", ref="code"),
+        "n.gate_rank": Evidence(kind="family", ref="code"),
     }
 
 

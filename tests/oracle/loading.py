@@ -4,7 +4,7 @@
 
 ORACLE is a scratch environment with torch 2.13.0, transformers 5.23.0 and accelerate; never a dependency of llmarch. For each model_type
 among the bundled specs a tiny model is built from the published config (shrink.py), saved, and its checkpoint is renamed, fused, split,
-turned or damaged in the ways of SPELLINGS; then `from_pretrained(..., output_loading_info=True)` says what it finds. Each row: the config,
+turned or damaged in the ways of SPELLINGS; then `from_pretrained(..., output_loading_info=True)` says what it finds. The model types without a spec follow, with the small config of their fixture in model_types. Each row: the config,
 the stored tensors folded ({pattern: [[shape], [indices]]}), and the folded names that transformers reports as missing, unexpected and of
 another shape (`error`: it raises instead). Nothing of llmarch is imported.
 """
@@ -86,6 +86,11 @@ def turned_one(t):
 
 
 def turned_all(t): return {n: x.transpose(1, 2).contiguous() if x.ndim == 3 and "experts" in n else x for n, x in t.items()}
+def turned_convolutions(t):
+    """All convolutions with their channels last, as MLX stores them."""
+    return {n: x.movedim(1, -1).contiguous() if x.ndim >= 3 and "expert" not in n and min(x.shape[1:]) != max(x.shape[1:]) else x for n, x in t.items()}
+
+
 def without(pattern): return lambda t: {n: x for n, x in t.items() if not re.search(pattern, n)}
 
 
@@ -129,6 +134,7 @@ SPELLINGS = {
     "experts one by one": split_experts,
     "all experts turned": turned_all,
     "one layer's experts turned": turned_one,
+    "convolutions, channels last": turned_convolutions,
     "block_sparse_moe for mlp": renamed(r"\.mlp\.(gate|experts|e_score)", r".block_sparse_moe.\1"),
     "mlp for block_sparse_moe": renamed(r"\.block_sparse_moe\.", ".mlp."),
     "w1, w2, w3 for gate, down, up": lambda t: {re.sub(r"(experts\.\d+)\.(gate|down|up)_proj", lambda m: f"{m[1]}.{dict(gate='w1', down='w2', up='w3')[m[2]]}", n): x for n, x in t.items()},
@@ -200,21 +206,28 @@ def loaded(cls, config, tensors):
                 "mismatched": names(k[0] if isinstance(k, tuple) else k for k in info["mismatched_keys"])}
 
 
+def configs():
+    """Yield the name and a small config of each spec and then of each model type with a fixture."""
+    for path in sorted((ROOT / "specs").glob("*.json")):
+        spec = json.loads(path.read_text()) if path.name != "index.json" else {}
+        if spec.get("config_file") == "config.json": yield path.stem, spec.get("config") or {}
+    for path in sorted((ROOT / "tests/fixtures/model_types").glob("*.json.gz")):
+        yield path.name.partition(".")[0], json.loads(gzip.decompress(path.read_bytes()))["rows"][0]["saved"]
+
+
 def main():
     out = pathlib.Path(next((a for a in sys.argv[1:] if a.endswith(".gz")), ROOT / "tests/fixtures/loading.json.gz"))
     only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
     models, seen = {}, set()
-    for path in sorted((ROOT / "specs").glob("*.json")):
-        spec = json.loads(path.read_text()) if path.name != "index.json" else {}
-        raw = spec.get("config") or {}
+    for stem, raw in configs():
         key = (raw.get("model_type"), (raw.get("text_config") or {}).get("model_type"))
-        if spec.get("config_file") != "config.json" or key in seen or key[0] in LEFT_OUT or not re.search(only, path.stem): continue
+        if key in seen or key[0] in LEFT_OUT or not re.search(only, stem): continue
         try:
             config = config_of(shrink(raw))
             if key[0] == "step3p5": continue  # a text part that no auto class builds
             model = built(config)
         except Exception as error:
-            print("left out", path.stem, type(error).__name__, str(error).strip().splitlines()[0][:120], file=sys.stderr); continue
+            print("left out", stem, type(error).__name__, str(error).strip().splitlines()[0][:120], file=sys.stderr); continue
         seen.add(key)
         with tempfile.TemporaryDirectory() as at:
             model.save_pretrained(at)
@@ -229,8 +242,8 @@ def main():
         for spelling, change in OWN_NAMES.items():
             tensors = change(own_names(model), saved, model.base_model_prefix)
             if tensors.keys() != saved.keys(): rows[spelling] = {"tensors": folded(tensors), **loaded(type(model), model.config, tensors)}
-        models[path.stem] = {"class": type(model).__name__, "config": written, "rows": rows}
-        print(path.stem, len(rows), file=sys.stderr, flush=True)
+        models[stem] = {"class": type(model).__name__, "config": written, "rows": rows}
+        print(stem, len(rows), file=sys.stderr, flush=True)
     about = {"by": "tests/oracle/loading.py", "transformers": transformers.__version__, "left_out": LEFT_OUT}
     text = json.dumps({"about": about, "models": models}, separators=(",", ":"))
     out.write_bytes(gzip.compress(text.encode(), mtime=0))

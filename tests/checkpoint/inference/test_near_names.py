@@ -82,14 +82,14 @@ def test_the_final_norm_is_that_of_the_decoder() -> None:
 
 
 def test_layers_of_many_widths_are_one_finding() -> None:
-    """OpenELM's layers all have other widths, and names that are not known."""
+    """Layers that all have other widths, as in OpenELM, and names that are not known."""
     shapes = dict(OUTSIDE)
     for i in range(28):
         layer = f"model.layers.{i}"
         shapes |= attention(layer, heads=4 + i // 4)
-        shapes[f"{layer}.ffn.proj_1.weight"] = (512 + 64 * i, WIDTH)
-        shapes[f"{layer}.ffn.proj_2.weight"] = (WIDTH, 256 + 32 * i)
+        shapes[f"{layer}.ffn.lift_1.weight"] = (512 + 64 * i, WIDTH)
+        shapes[f"{layer}.ffn.lift_2.weight"] = (WIDTH, 256 + 32 * i)
     found = infer(shapes)
-    paths = [f"model.layers.{{0-27}}.ffn.proj_{n}.weight" for n in (1, 2)]
+    paths = [f"model.layers.{{0-27}}.ffn.lift_{n}.weight" for n in (1, 2)]
     assert [f.path for f in found.findings] == paths
     assert all(f.message.startswith("28 tensors") for f in found.findings)

@@ -953,6 +953,8 @@ def _version_assumptions(engine: Engine, request: Request) -> list[str]:
     asked = request.options.version
     if not asked or asked == engine.version:
         return []
+    if engine.is_newer(asked):
+        return [f"rules of {engine.version}, the newest version that was read; {asked} may differ"]
     return [f"rules of memory as of {asked}, weights as of {engine.version}"]
 
 

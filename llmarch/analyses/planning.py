@@ -46,7 +46,7 @@ SUPPOSED_MTP = (
     "the config does not tell of MTP modules: planned with those of published checkpoints"
 )
 """What a reader must know of a plan with MTP modules that nothing but tensors can show."""
-VERSION = re.compile(r"\d+\.\d+")
+VERSION = re.compile(r"v?\d+\.\d+")
 """How the version of an engine begins."""
 ONE_OF_EACH: dict[str, int] = dict.fromkeys((*QUANTISED_COMPONENTS, "embedding", "head"), 10**6)
 """Parameters by which the bits of two formats are compared."""
@@ -321,7 +321,7 @@ def plan_request(a: Architecture, options: PlanOptions) -> tuple[Request, Conven
     _, _, version = options.engine.partition("@")
     engine_options = options.engine_options
     if version:
-        engine_options = replace(engine_options, version=version)
+        engine_options = replace(engine_options, version=version.removeprefix("v"))
     context = options.context or 1
     engine_options = engine.resolve_options(a, engine_options, context)
     gpu_bytes = None

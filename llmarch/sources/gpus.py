@@ -44,6 +44,8 @@ INSTANCE_NOTE = (
     "an instance has its slices of the GPU's memory less some 0.5 GiB, as nvidia-smi mig -lgip "
     "shows; ranks on several instances cannot reach each other's memory"
 )
+SAGEMAKER = "ml."
+"""How instance types of EC2 begin in Amazon SageMaker."""
 CPU = "CPU"
 SMALL_MAC_GIB = 32
 """The largest memory in GiB of a Mac whose GPU may take two thirds of it; of a larger one it may
@@ -145,8 +147,9 @@ def _parse_kind(text: str) -> tuple[int, GPU]:
     gpu = gpu_table().get(_normalize(name)) or _find_instance(name) or _find_shared_memory(name)
     if gpu is not None:
         return count, gpu
+    wanted = _normalize(name.removeprefix(SAGEMAKER))
     for instance in read_table()["instances"]:
-        if _normalize(instance["name"]) == _normalize(name):
+        if _normalize(instance["name"]) == wanted:
             number = count * instance["gpus"]
             return number, gpu_table()[_normalize(instance["gpu"])]
     raise UnknownReference(f"no GPU is called {printable(name)!r}", _suggestion(name))

@@ -285,6 +285,10 @@ class Engine:
         """Return whether queries, keys and values of a rank must be whole blocks each."""
         return False
 
+    def is_newer(self, version: str) -> bool:
+        """Return whether a version is newer than the one that was read."""
+        return False
+
     def resolve_options(
         self, a: Architecture, options: EngineOptions, context: int
     ) -> EngineOptions:

@@ -66,7 +66,13 @@ from .vllm_pools import (
     padded_block_bytes,
     stage_groups,
 )
-from .vllm_versions import UNCHUNKED_CONTEXT, VERSION_READ, VersionRules, version_rules
+from .vllm_versions import (
+    UNCHUNKED_CONTEXT,
+    VERSION_READ,
+    VersionRules,
+    read_version,
+    version_rules,
+)
 
 BLOCK = 16
 """Tokens of a block: CacheConfig.DEFAULT_BLOCK_SIZE (vllm/config/cache.py)."""
@@ -620,6 +626,10 @@ class VLLM(Engine):
         if mixer.variant in ("kda", "rwkv4", "rwkv7") or a.model_type == "nemotron_h":
             return "fp32"
         return convention.unquantised_dtype
+
+    def is_newer(self, version: str) -> bool:
+        """Return whether a version is newer than the one that was read."""
+        return read_version(version) > read_version(self.version)
 
     def resolve_options(
         self, a: Architecture, options: EngineOptions, context: int

@@ -152,3 +152,11 @@ def test_rooms_of_other_versions_are_those_that_they_plan(name: str) -> None:
         assert named.room == room and not named.version_rooms
     given = make_plan(name, gpus="4xH100", context=8192, pool_bytes=GIB)
     assert not given.version_rooms
+
+
+def test_what_a_version_rests_on_is_said() -> None:
+    newer = make_plan("qwen3-8b", "99.1", context=8192).assumptions
+    assert any("the newest version that was read" in line for line in newer)
+    older = make_plan("qwen3-8b", "v0.19.1", context=8192)
+    assert any("rules of memory as of 0.19.1" in line for line in older.assumptions)
+    assert older.engine_version == "0.19.1"

@@ -148,6 +148,15 @@ class PlannedModel(Frozen):
     """(context, bytes) of one GPU's cache and state; empty unless asked for."""
     speed: SpeedBounds | None = None
     """Bounds of time; None without a GPU whose bandwidth is known."""
+    contradicted: bool = False
+    """Whether the checkpoint contradicts the config that the plan is made from."""
+
+    @property
+    def fits(self) -> bool | None:
+        """Return whether the batch fits; None without a GPU, or beside a contradiction."""
+        if self.contradicted:
+            return None
+        return self.plan.fits
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
@@ -161,6 +170,7 @@ class PlannedModel(Frozen):
             },
             "curve": curve,
             "speed": self.speed.to_dict() if self.speed is not None else None,
+            "fits": self.fits,
         }
 
 
@@ -269,6 +279,7 @@ class ModelPlanner:
             ),
             curve=curve,
             speed=speed,
+            contradicted=self.reading.status == "conflict",
         )
 
     def _planners(self, options: PlanOptions) -> tuple[Planner, Roofline]:

@@ -140,7 +140,7 @@ def planned_columns(planned: PlannedModel) -> dict[str, Any]:
         plan.budget,
         plan.room,
         least_room(plan),
-        plan.fits,
+        planned.fits,
         plan.largest_context,
         plan.largest_batch,
         *pool,

@@ -124,15 +124,23 @@ def fit_view(advice: Advice, gpu_name: str, warnings: Sequence[str] = ()) -> Mem
     if advice.launch and advice.fits:
         lines.append(("Launch", [Command(advice.launch)]))
     shown = [(label, text) for label, text in view.lines if label in FIT_LABELS]
-    if advice.contradicted:
-        shown = [(CONFIG_FITS if label == "Fits" else label, text) for label, text in shown]
     return replace(view, lines=[*lines, *shown], plot=None)
 
 
-FIT_LABELS = ("Fits", "Engine", "Pool", "Largest", "Divided", "Speed", "Weights", "Cache")
-"""Labelled lines of a plan that `fit` shows as well."""
 CONFIG_FITS = "By the config"
 """The label of whether a model fits, where its checkpoint contradicts the config."""
+FIT_LABELS = (
+    "Fits",
+    CONFIG_FITS,
+    "Engine",
+    "Pool",
+    "Largest",
+    "Divided",
+    "Speed",
+    "Weights",
+    "Cache",
+)
+"""Labelled lines of a plan that `fit` shows as well."""
 
 
 def request_words(planned: Sequence[PlannedModel], gpu_name: str | None) -> str:
@@ -218,7 +226,7 @@ def models_table(planned: Sequence[PlannedModel]) -> Table:
     if first.budget is not None:
         batches = [p.largest_batch or 0 for p in plans]
         parts["What fits"] = [
-            ["this", *map(fit_words, plans)],
+            ["this", *map(verdict_words, planned)],
             ["largest context", *map(largest_context_words, plans)],
             ["largest batch", *map(number, batches)],
         ]
@@ -257,8 +265,11 @@ def speed_rows(planned: Sequence[PlannedModel]) -> list[list[str]]:
 def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
     """Return the labelled lines of one plan; labels without lines are left out."""
     plan = p.plan
+    verdict = "Fits"
+    if p.contradicted:
+        verdict = CONFIG_FITS
     lines = [
-        ("Fits", fit_lines(plan)),
+        (verdict, fit_lines(plan)),
         ("Engine", allowance_lines(plan)),
         ("Pool", pool_lines(plan)),
         ("Largest", largest_lines(plan)),
@@ -270,6 +281,14 @@ def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
         ("Cache", list(plan.assumptions)),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+def verdict_words(p: PlannedModel) -> str:
+    """Return whether a plan fits, by the config alone where its checkpoint contradicts it."""
+    words = fit_words(p.plan)
+    if p.contradicted and words:
+        return f"{CONFIG_FITS.lower()}: {words}"
+    return words
 
 
 def fit_words(p: Plan) -> str:

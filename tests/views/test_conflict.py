@@ -74,6 +74,23 @@ def test_json_has_both_figures(run: Run, tmp_path: Path, change: str) -> None:
     assert show["checkpoint"]["tensors"] == len(changed)
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_whether_it_fits_is_not_known(run: Run, tmp_path: Path, change: str) -> None:
+    """In every format, as in `fit`: a plan by the config is no answer for the checkpoint."""
+    path = folder(tmp_path, change)
+    options = ("--gpus", "H100", "--engine", "vllm", "--context", "512")
+    assert run.document("memory", path, *options)["models"][0]["fits"] is None
+    several = run.document("memory", path, *options, "--batch", "1,2")
+    assert [row["fits"] for row in several["scenarios"]] == [None, None]
+    rows = run("memory", path, *options, "-f", "csv")[0].splitlines()
+    column = rows[0].split(",").index("fits")
+    assert rows[1].split(",")[column] == ""
+    for form in ("text", "markdown"):
+        assert "by the config" in run("memory", path, *options, "-f", form)[0].lower()
+    found = run.document("fit", path, *options)
+    assert found["fits"] is None is found["plan"]["fits"]
+
+
 def two_sizes(tensor: tuple[str, tuple[int, ...]]) -> tuple[int, int]:
     _, shape = tensor
     first, *others = shape

@@ -226,7 +226,7 @@ def models_table(planned: Sequence[PlannedModel]) -> Table:
     if first.budget is not None:
         batches = [p.largest_batch or 0 for p in plans]
         parts["What fits"] = [
-            ["this", *map(verdict_words, planned)],
+            ["this", *map(planned_fit_words, planned)],
             ["largest context", *map(largest_context_words, plans)],
             ["largest batch", *map(number, batches)],
         ]
@@ -283,7 +283,7 @@ def plan_lines(p: PlannedModel) -> list[tuple[str, list[str]]]:
     return [(label, text) for label, text in lines if text]
 
 
-def verdict_words(p: PlannedModel) -> str:
+def planned_fit_words(p: PlannedModel) -> str:
     """Return whether a plan fits, by the config alone where its checkpoint contradicts it."""
     words = fit_words(p.plan)
     if p.contradicted and words:

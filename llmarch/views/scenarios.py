@@ -9,7 +9,7 @@ from ..analyses.planning import PlannedModel
 from ..analyses.scenarios import Scenario
 from . import numbers
 from .documents import ABSENT, Table
-from .memory import largest_context_words, verdict_words
+from .memory import largest_context_words, planned_fit_words
 from .numbers import number
 
 
@@ -55,7 +55,7 @@ def outcome_words(scenario: Scenario) -> str:
     if scenario.planned is None:
         return f"not possible: {scenario.reason}"
     plan = scenario.planned.plan
-    words = [verdict_words(scenario.planned)]
+    words = [planned_fit_words(scenario.planned)]
     if plan.beyond_context:
         words.append(f"beyond its own context of {numbers.context(plan.context_limit or 0)}")
     return ", ".join(filter(None, words))

@@ -24,33 +24,18 @@ from ..architecture.schema import (
     Mixer,
     MoE,
 )
+from ..sources.raw import GGML_BLOCKS
 from .block_parameters import count_block
 
+_PLANNED_TYPES = """
+    q8_0 q6_k q5_k q5_1 q5_0 q4_k q4_1 q4_0 q3_k q2_k iq4_nl iq4_xs iq3_s iq3_xxs iq2_s
+    iq2_xs iq2_xxs iq1_m iq1_s tq2_0 tq1_0 mxfp4
+    """.split()
 GGML_BITS: dict[str, float] = {
-    "q8_0": 8.5,
-    "q6_k": 6.5625,
-    "q5_k": 5.5,
-    "q5_1": 6.0,
-    "q5_0": 5.5,
-    "q4_k": 4.5,
-    "q4_1": 5.0,
-    "q4_0": 4.5,
-    "q3_k": 3.4375,
-    "q2_k": 2.625,
-    "iq4_nl": 4.5,
-    "iq4_xs": 4.25,
-    "iq3_s": 3.4375,
-    "iq3_xxs": 3.0625,
-    "iq2_s": 2.5625,
-    "iq2_xs": 2.3125,
-    "iq2_xxs": 2.0625,
-    "iq1_m": 1.75,
-    "iq1_s": 1.5625,
-    "tq2_0": 2.0625,
-    "tq1_0": 1.6875,
-    "mxfp4": 4.25,
+    name: 8 * GGML_BLOCKS[name.upper()].bytes / GGML_BLOCKS[name.upper()].elements
+    for name in _PLANNED_TYPES
 }
-"""Bits a weight in ggml's types (ggml/src/ggml-common.h)."""
+"""Bits a weight in ggml's types that files are planned in."""
 GGML_FILES: dict[str, str] = {
     "q2_k": "q2_k",
     "q2_k_s": "q2_k",

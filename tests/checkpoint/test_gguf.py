@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
@@ -27,8 +28,10 @@ from llmarch.architecture.schema import Architecture
 from llmarch.checkpoint.reading import Reading, read_or_infer
 from llmarch.compare.unstated import unstated_paths
 from llmarch.config.gguf.architectures import ARCHITECTURES
-from llmarch.errors import UnknownFamily
-from llmarch.sources.raw import RawModel
+from llmarch.errors import InternalError, LlmarchError, UnknownFamily
+from llmarch.sources.gguf.files import tensor_infos
+from llmarch.sources.gguf.header import nested
+from llmarch.sources.raw import GGUF_WRITER, TENSOR_INFOS, RawModel, TensorTable
 
 NAMES = sorted(read_fixture()["types"])
 FILE_TYPES = {member.value: member.name for member in gguf.LlamaFileType}
@@ -296,3 +299,33 @@ def test_check_fails_for_no_fact_that_a_file_does_not_state(tmp_path: Path) -> N
     reading = llmarch.load(path)
     assert reading.evidence["mixers.full.rope.scaling"].kind == "unknown"
     assert "rope_freqs.weight" in reading.evidence["mixers.full.rope.scaling"].ref
+
+
+JUNK = (0, -1, 3, 2**63, 1e38, float("inf"), float("nan"), "x", "", True, None, [], [0], ["a"])
+
+
+def test_hostile_metadata_is_read_or_refused() -> None:
+    """Values of other types and sizes, lists of other lengths, keys that are not there."""
+    chance = random.Random(22)
+    for name in chance.sample(NAMES, 40):
+        header = files(name)[0]
+        table = TensorTable.from_tensors((n, kind, shape) for n, shape, kind in header.tensors)
+        table.writer = GGUF_WRITER
+        for _ in range(4):
+            keys = {key: value for key, (_, _, value) in header.keys.items()}
+            for key in chance.sample([*keys], 2):
+                keys[key] = chance.choice(JUNK)
+            raw = RawModel(
+                reference="x.gguf",
+                kind="local",
+                name="x",
+                config={**nested(keys), TENSOR_INFOS: tensor_infos(table)},
+                config_file="x.gguf",
+                tensors=table,
+            )
+            try:
+                read_or_infer(raw)
+            except InternalError:
+                raise
+            except LlmarchError as error:
+                assert error.message.isprintable()

@@ -12,6 +12,7 @@ from ..keys import MAX_LAYERS
 
 LLAMA_CPP = "llama.cpp"
 _GENERAL = "general"
+_LARGEST_COUNT = 1 << 40
 GgufKeys = dict[str, str | Evidence]
 """For each dotted key of the translation the key of the file, or the evidence of a value that no
 key of it states."""
@@ -60,7 +61,7 @@ class GgufDocument:
     def count(self, key: str, default: int = 0) -> int:
         """Return a number that is a count. Raises ConfigError for anything else."""
         value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
+        if not _is_count(value):
             raise ConfigError(f"{self.name(key)} is {_shown(value)}; a count is needed")
         return value
 
@@ -85,6 +86,16 @@ class GgufDocument:
         if len(items) < layers:
             raise ConfigError(f"{self.name(key)} has {len(items):,} entries for {layers:,} layers")
         return items[:layers]
+
+    def counts_by_layer(self, key: str, default: int = 0) -> list[int]:
+        """Return a count for each layer. Raises ConfigError for anything else."""
+        values = self.by_layer(key, default)
+        for value in values:
+            if not _is_count(value):
+                raise ConfigError(
+                    f"{self.name(key)} has {_shown(value)} for a layer; a count is needed"
+                )
+        return values
 
     def has_tensor(self, *patterns: str) -> bool:
         """Return whether the file has tensors of one of these folded names."""
@@ -183,6 +194,12 @@ def _length_at(document: Mapping[str, Any], *path: str) -> int | None:
         if isinstance(length, int):
             return length
     return None
+
+
+def _is_count(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return 0 <= value < _LARGEST_COUNT
 
 
 def _shown(value: Any) -> str:

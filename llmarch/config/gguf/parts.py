@@ -194,14 +194,14 @@ def minicpm3(c: GgufConfig) -> None:
 
 def _attention_layers(c: GgufConfig) -> list[bool]:
     """Return which layers have attention: those with key and value heads."""
-    heads = c.document.by_layer("attention.head_count_kv", 0)
-    return [isinstance(count, int) and count > 0 for count in heads]
+    heads = c.document.counts_by_layer("attention.head_count_kv")
+    return [count > 0 for count in heads]
 
 
 def _attention_heads(c: GgufConfig) -> None:
     """Add the key and value heads of the layers that have attention; those of all, if none has."""
     document = c.document
-    counts = [n for n in document.by_layer("attention.head_count_kv", 0) if n]
+    counts = [n for n in document.counts_by_layer("attention.head_count_kv") if n]
     if counts:
         key = document.name("attention.head_count_kv")
         c.put("num_key_value_heads", counts[0], key)
@@ -339,18 +339,19 @@ def delta_net_heads(c: GgufConfig) -> None:
 
 def _nest_rope(c: GgufConfig) -> None:
     """Move what is known of RoPE into the one object of transformers 5."""
-    for path, value in c.config.pop("rope_scaling").items():
-        source = c.native_keys.pop(f"rope_scaling.{path}")
+    for path, value in c.config.pop("rope_scaling", {}).items():
+        source = c.native_keys.pop(f"rope_scaling.{path}", path)
         c.put(f"rope_parameters.{path}", value, source)
     for path in ("rope_theta", "partial_rotary_factor"):
         if path in c.config:
-            c.put(f"rope_parameters.{path}", c.config.pop(path), c.native_keys.pop(path))
+            source = c.native_keys.pop(path, path)
+            c.put(f"rope_parameters.{path}", c.config.pop(path), source)
 
 
 def nemotron_h(c: GgufConfig) -> None:
     """Add the kinds of the layers, each with one block, and Mamba-2's heads."""
     document = c.document
-    widths = document.by_layer("feed_forward_length", 0)
+    widths = document.counts_by_layer("feed_forward_length")
     wide_letter = "E" if document.has("expert_count") else "-"
     letters = ["M"] * document.layers
     for i, (has, width) in enumerate(zip(_attention_layers(c), widths, strict=True)):
@@ -415,7 +416,7 @@ def gemma4(c: GgufConfig) -> None:
     document = c.document
     key = "attention.head_count_kv"
     slides = document.by_layer("attention.sliding_window_pattern", False)
-    heads = document.by_layer(key, 1)
+    heads = document.counts_by_layer(key, 1)
     name = document.name(key)
     sliding = [n for n, window in zip(heads, slides, strict=True) if window]
     full = [n for n, window in zip(heads, slides, strict=True) if not window]
@@ -425,7 +426,7 @@ def gemma4(c: GgufConfig) -> None:
     keys, values = "blk.{}.attn_k.weight", "blk.{}.attn_v.weight"
     fewer = document.layers_with(values) < document.layers_with(keys)
     c.observe("attention_k_eq_v", fewer, values)
-    widths = document.by_layer("feed_forward_length", 0)
+    widths = document.counts_by_layer("feed_forward_length")
     width = document.name("feed_forward_length")
     c.put("intermediate_size", min(widths), width)
     c.put("use_double_wide_mlp", min(widths) < max(widths), width)
@@ -436,7 +437,7 @@ def gemma4(c: GgufConfig) -> None:
         c.observe("vocab_size_per_layer_input", rows[0], table)
     rope_by_type(c)
     path = f"rope_parameters.{FULL}"
-    c.put(f"{path}.rope_type", "proportional", c.native_keys[f"{path}.rope_theta"])
+    c.put(f"{path}.rope_type", "proportional", document.name("rope.freq_base"))
     default = Evidence(kind="default", ref="partial_rotary_factor, Gemma4TextConfig")
     c.put(f"{path}.partial_rotary_factor", 0.25, default)
     document.read_keys.update(("rope.dimension_count_swa", "attention.value_length_swa"))
@@ -451,7 +452,7 @@ def ministral3(c: GgufConfig) -> None:
     _nest_rope(c)
     multiplier = "rope.scaling.yarn_log_multiplier"  # here the factor itself
     for path in ("mscale", "mscale_all_dim"):
-        c.config["rope_parameters"].pop(path, None)
+        c.config.get("rope_parameters", {}).pop(path, None)
         c.native_keys.pop(f"rope_parameters.{path}", None)
     c.copy("rope_parameters.mscale_all_dim", multiplier)
     c.derive("rope_parameters.mscale", document.get(multiplier), multiplier)
@@ -522,7 +523,7 @@ def laguna(c: GgufConfig) -> None:
     """Add the heads of each layer, the kinds of layers, and RoPE by kind."""
     document = c.document
     key = "attention.head_count"
-    heads = document.by_layer(key)
+    heads = document.counts_by_layer(key)
     c.put("num_attention_heads", heads[0], document.name(key))
     c.put("num_attention_heads_per_layer", heads, document.name(key))
     dense = document.count("leading_dense_block_count")

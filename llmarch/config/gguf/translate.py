@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from ...architecture.schema import Evidence
 from ...errors import ConfigError, UnknownFamily, printable
-from ..vocabulary import INVALID_TOGETHER
 from .architectures import ARCHITECTURES, GgufArchitecture
 from .document import GgufConfig, GgufDocument, GgufKeys
 
@@ -113,12 +112,6 @@ def translate_gguf(data: Mapping[str, Any], file: str) -> GgufTranslation:
         raise UnknownFamily(f"{printable(file)}: {error.message}", error.hint) from None
     except ConfigError as error:
         raise ConfigError(f"{printable(file)}: {error.message}", error.hint) from None
-    except INVALID_TOGETHER as error:
-        what = f"{type(error).__name__}: {error}"
-        raise ConfigError(
-            f"{printable(file)}: its keys do not make a model ({printable(what)})",
-            "Compare it with a file of the same architecture.",
-        ) from error
     return GgufTranslation(config.config, config.native_keys)
 
 

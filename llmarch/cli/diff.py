@@ -54,6 +54,10 @@ def diff(
     ] = None,
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Show equal facts too.")] = False,
+    rules: Annotated[
+        bool,
+        typer.Option("--rules", help="Add what each difference breaks, and the rule that says so."),
+    ] = False,
     exit_code: Annotated[
         bool,
         typer.Option(
@@ -90,7 +94,7 @@ def diff(
         print_sketch(readings, fenced=format is Format.markdown)
     from ..views.comparison import compare_any
 
-    compared = compare_any(readings, everything)
+    compared = compare_any(readings, everything, rules)
     verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None
     write(format, "comparison", lambda: compared, lambda: document(readings, verdict))
     if verdict is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import printable
-from ..views.documents import Comparison, Listing, Sheet, Table
+from ..views.documents import Comparison, Listing, Sheet, Table, marked_row
 from .cleaning import clean_lines
 
 if TYPE_CHECKING:
@@ -90,10 +90,11 @@ def table_row(cells: Sequence[str]) -> str:
 
 def table(t: Table) -> str:
     """Return a table; sections are a column of their own, named in their first row."""
+    shown = [marked_row(t, row) for row in t.rows]
     if not t.sections:
-        return rows(t.columns, t.rows)
+        return rows(t.columns, shown)
     body: list[list[str]] = []
-    for i, row in enumerate(t.rows):
+    for i, row in enumerate(shown):
         section = t.sections.get(i, "")
         body.append([section, *row])
     return rows(["", *t.columns], body)

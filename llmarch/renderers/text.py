@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from io import StringIO
 from itertools import groupby
 from math import ceil
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from ..views.documents import ABSENT, Command, Comparison, Listing, Sheet, Strip, Table
+from ..views.documents import ABSENT, Command, Comparison, Listing, Sheet, Strip, Table, marked_row
 from .cleaning import clean, clean_lines
 from .columns import fitting_columns, listing_lines, spans, table_lines, text_lines
 
@@ -257,7 +258,7 @@ def table(t: Table, out: Out | None = None) -> None:
     out = out or console()
     cleaned = Table(
         list(map(clean_lines, t.columns)),
-        [list(map(clean_lines, row)) for row in t.rows],
+        [list(map(clean_lines, marked_row(t, row))) for row in t.rows],
         {i: clean_lines(title) for i, title in t.sections.items()},
     )
     laid_out = table_lines(cleaned, out.width - LEFT_MARGIN)
@@ -299,23 +300,30 @@ def listing(items: Listing) -> None:
 
 
 def split(t: Table, width: int) -> Iterable[Table]:
-    """Yield a matrix of many models as tables that fit, each with the labels again.
+    """Yield a table of many models as tables that fit, each with the labels again.
 
-    A row stands only in the tables of models that have something there.
+    Those of a matrix have the same rows, and the first model again; else a row stands only in the
+    tables of models that have something there.
     """
-    models = len(t.columns) - 1
+    models = len(t.columns) - 1 - t.columns_beside
     if models <= 3:
         yield t
         return
     most = max(2, (width - 22) // 20)
-    each = ceil(models / ceil(models / most))
-    for first in range(1, models + 1, each):
-        part = Table(["", *t.columns[first : first + each]], [], {})
+    repeated = [1] if t.is_matrix else []
+    beside = list(range(models + 1, len(t.columns)))
+    start = 1 + len(repeated)
+    most -= len(repeated)
+    others = models - len(repeated)
+    each = ceil(others / ceil(others / most))
+    for first in range(start, models + 1, each):
+        shown = [*repeated, *range(first, min(first + each, models + 1)), *beside]
+        part = replace(t, columns=["", *(t.columns[i] for i in shown)], rows=[], sections={})
         section = ""
         for i, row in enumerate(t.rows):
             section = t.sections.get(i, section)
-            cells = row[first : first + each]
-            if all(c == ABSENT for c in cells):
+            cells = [row[i] for i in shown]
+            if not t.is_matrix and all(c == ABSENT for c in cells):
                 continue
             if section and section not in part.sections.values():
                 part.sections[len(part.rows)] = section

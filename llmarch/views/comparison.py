@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 
+from ..architecture.catalogue import CATALOGUE, find_fact
 from ..architecture.implied import UNSET
 from ..architecture.paths import find_value
 from ..checkpoint.reading import Observation, Reading
-from ..compare.diff import OFTEN_UNSAID, facts_written_differently
+from ..compare.diff import OFTEN_UNSAID, diff, facts_written_differently
 from ..compare.lock import make_entry
+from ..compare.rules import SEVERITIES
 from ..compare.unstated import unstated_paths
 from . import numbers
 from .checkpoint_rows import with_checkpoint_rows
 from .compared_rows import ComparedRow, compared_models, compared_rows
 from .conflict import conflict_lines
+from .derived_rows import CACHE, DERIVED
 from .documents import ABSENT, Comparison, Table
 from .doubts import marked_rows
 from .exact_values import exact_text
 from .headings import column_names, comparison_origin
 from .headline import Headline, headline_of_pair
 from .remarks import remarks
-from .rows import Key
+from .rows import Key, key_of
 from .shown_changes import ComparedModel
 from .strips import layer_symbols, legend, strip
 
 
-def compare_any(readings: Sequence[Reading | Observation], everything: bool = False) -> Comparison:
+def compare_any(
+    readings: Sequence[Reading | Observation], everything: bool = False, rules: bool = False
+) -> Comparison:
     """Return several models side by side, whether or not a family reads them.
 
     readings: the models; the first is the one that the others are compared with.
     everything: whether equal facts have rows too, of models that families read.
+    rules: whether each row has the rule of its change, of models that families read.
     """
     read = [r for r in readings if isinstance(r, Reading)]
     if len(read) == len(readings):
-        return compare(read, everything)
+        compared = compare(read, everything)
+        return with_rules(compared, read) if rules else compared
     # Inference from tensors is imported where a model needs it: it is a fifth of the start-up.
     from .observed_comparison import compare_observed
 
@@ -93,6 +102,63 @@ def comparison_of_rows(
     )
 
 
+def by_consequence(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
+    """Return rows so that what can break most comes first, within a section and a rank."""
+    sections = list(dict.fromkeys(row.section for row in rows))
+
+    def place(row: ComparedRow) -> tuple[int, int, int]:
+        key = row.section, row.label
+        return sections.index(row.section), row.rank, consequence_of(key)
+
+    return sorted(rows, key=place)
+
+
+def consequence_of(key: Key) -> int:
+    """Return what sorts a row by what its change breaks; sums over facts keep their place."""
+    if key in DERIVED:
+        return 0
+    section, label = key
+    _, _, without_name = label.partition(" ")
+    worst = worst_consequences()
+    return worst.get(key, worst.get((section, without_name), 0))
+
+
+@cache
+def worst_consequences() -> dict[Key, int]:
+    """Return the place in SEVERITIES of the worst that a change in each row can break."""
+    found: dict[Key, int] = {}
+    for fact in CATALOGUE:
+        key = fact.section, fact.label
+        severity = SEVERITIES.index(fact.rule.severity)
+        found[key] = min(severity, found.get(key, severity))
+    return found
+
+
+def with_rules(compared: Comparison, readings: Sequence[Reading]) -> Comparison:
+    """Return a comparison with a column of what the change in each row breaks, and its rule."""
+    t = compared.table
+    rules = rules_of_rows(readings)
+    section = ""
+    rows: list[list[str]] = []
+    for i, row in enumerate(t.rows):
+        section = t.sections.get(i, section)
+        rows.append([*row, rules.get((section, row[0]), "")])
+    table = replace(t, columns=[*t.columns, "breaks, and rule"], rows=rows, columns_beside=1)
+    return replace(compared, table=table)
+
+
+def rules_of_rows(readings: Sequence[Reading]) -> dict[Key, str]:
+    """Return severity and rule of the worst change in each row: `weights heads-changed`."""
+    first, *others = (r.architecture for r in readings)
+    worst: dict[Key, tuple[int, str]] = {}
+    for other in others:
+        for change in diff(first, other):
+            key = key_of(change.path, find_fact(change.path, first, other))
+            found = (SEVERITIES.index(change.severity), f"{change.severity} {change.rule}")
+            worst[key] = min(found, worst.get(key, found))
+    return {key: words for key, (_, words) in worst.items()}
+
+
 def rows_of_models(
     readings: Sequence[Reading], models: Sequence[ComparedModel]
 ) -> list[ComparedRow]:
@@ -101,7 +167,7 @@ def rows_of_models(
     models: what is compared of each model.
     """
     entries = list(map(make_entry, readings))
-    return with_checkpoint_rows(list(compared_rows(models)), entries)
+    return with_checkpoint_rows(by_consequence(list(compared_rows(models))), entries)
 
 
 def verdict_words(same: bool, differing: Sequence[str], conflicts: Sequence[str]) -> str:
@@ -133,6 +199,8 @@ def comparison_table(
 ) -> Table:
     """Return the rows as a table, with the ratio of the two where there are two models.
 
+    A ratio of caches that holds for several lengths stands at the first of them.
+
     marks: of each model, the marks of its rows.
     """
     is_pair = len(names) == 2
@@ -141,14 +209,18 @@ def comparison_table(
         columns.append("")
     body: list[list[str]] = []
     sections: dict[int, str] = {}
+    last_ratio = ""
     for row in rows:
         if row.section not in sections.values():
             sections[len(body)] = row.section
         cells = [row.label, *marked_cells(row, marks)]
         if is_pair:
-            cells.append(ratio_text(row))
+            ratio = ratio_text(row)
+            is_repeated = row.section == CACHE and ratio == last_ratio
+            cells.append("" if is_repeated else ratio)
+            last_ratio = ratio if row.section == CACHE else ""
         body.append(cells)
-    return Table(columns, body, sections)
+    return Table(columns, body, sections, is_matrix=not is_pair)
 
 
 def marked_cells(row: ComparedRow, marks: Sequence[Mapping[Key, str]]) -> list[str]:

@@ -11,6 +11,10 @@ ABSENT = "–"
 """The cell of a table for what a model does not have."""
 
 
+DIFFERS = "≠ "
+"""What stands in a matrix before a cell that is not that of the first model."""
+
+
 class Command(str):
     """A command for a shell, which is one line however long: nothing breaks it."""
 
@@ -38,6 +42,20 @@ class Table(Frozen):
     sections: dict[int, str] = field(default_factory=dict[int, str])
     """Names of sections, by the number of the row that starts each."""
     title: str = ""
+    is_matrix: bool = False
+    """Whether three columns or more are compared with the first: cells that differ are marked."""
+    columns_beside: int = 0
+    """How many of the last columns of a matrix are not of a model."""
+
+
+def marked_row(t: Table, row: list[str]) -> list[str]:
+    """Return a row of a matrix with a mark before each cell that differs from the first model's."""
+    if not t.is_matrix:
+        return row
+    end = len(row) - t.columns_beside
+    label, first, *others = row[:end]
+    marked = [cell if cell == first else f"{DIFFERS}{cell}" for cell in others]
+    return [label, first, *marked, *row[end:]]
 
 
 @frozen

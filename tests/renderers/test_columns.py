@@ -23,7 +23,7 @@ from llmarch.compare.policy import Policy
 from llmarch.compare.report import Report, change_text
 from llmarch.renderers import text
 from llmarch.renderers.columns import spans, table_lines, text_lines
-from llmarch.views.documents import ABSENT, Table
+from llmarch.views.documents import ABSENT, Table, marked_row
 
 WIDTHS = (40, 60, 80, 120, 200)
 SCENARIOS = "--context 8k,32k --batch 1,16 --gpus 2xH100,3xA100 --engine vllm"
@@ -87,7 +87,8 @@ class Screen:
 
 def cells_of(t: Table) -> Iterator[str]:
     """Yield each line of each cell, and the names of columns and sections."""
-    for row in [t.columns, list(t.sections.values()), *t.rows]:
+    rows = [marked_row(t, row) for row in t.rows]
+    for row in [t.columns, list(t.sections.values()), *rows]:
         for cell in row:
             yield from cell.split("\n")
 

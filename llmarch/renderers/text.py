@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import replace
 from io import StringIO
 from itertools import groupby
@@ -21,6 +22,7 @@ from rich.text import Text
 from ..views.documents import ABSENT, Command, Comparison, Listing, Sheet, Strip, Table, marked_row
 from .cleaning import clean, clean_lines
 from .columns import fitting_columns, listing_lines, spans, table_lines, text_lines
+from .output import encodable
 
 if TYPE_CHECKING:
     from ..architecture.schema import Change
@@ -121,17 +123,41 @@ def new_console(file: TextIO | None = None, width: int | None = None) -> Out:
     )
 
 
+_WHOLE_UNICODE = ("utf-8", "UTF-8", "utf8")
+"""Encodings that have every character."""
+_encoding: ContextVar[str | None] = ContextVar("_encoding", default=None)
+"""The encoding of what is written; None is that of standard output."""
+
+
+def spelled(value: str) -> str:
+    """Return a string, cleaned, with signs for what the output lacks.
+
+    It is laid out so: a sign may be wider than the character that it stands for.
+    """
+    encoding = _encoding.get() or sys.stdout.encoding or "utf-8"
+    cleaned = clean_lines(value)
+    if encoding in _WHOLE_UNICODE:
+        return cleaned
+    return encodable(cleaned, "text", encoding)
+
+
+def _one_line(value: str) -> str:
+    """Return a string as `spelled` does, on one line."""
+    return spelled(clean(value))
+
+
 def captured(write: Callable[[Out], None]) -> str:
     """Return what a function writes to a console, as a file holds it."""
     file = StringIO()
+    before = _encoding.set("utf-8")
     write(new_console(file, PIPE_WIDTH))
+    _encoding.reset(before)
     return file.getvalue()
 
 
 def text(value: str, style: str = "") -> Text:
     """Return a string, cleaned, in a style; it may have several lines."""
-    cleaned = clean_lines(value)
-    return Text(cleaned, style=style, overflow="fold")
+    return Text(spelled(value), style=style, overflow="fold")
 
 
 def broken_text(value: Text, width: int) -> Text:
@@ -257,9 +283,9 @@ def table(t: Table, out: Out | None = None) -> None:
     """Print a table without rules; sections are headings of their own, and nothing is cut off."""
     out = out or console()
     cleaned = Table(
-        list(map(clean_lines, t.columns)),
-        [list(map(clean_lines, marked_row(t, row))) for row in t.rows],
-        {i: clean_lines(title) for i, title in t.sections.items()},
+        list(map(spelled, t.columns)),
+        [list(map(spelled, marked_row(t, row))) for row in t.rows],
+        {i: spelled(title) for i, title in t.sections.items()},
     )
     laid_out = table_lines(cleaned, out.width - LEFT_MARGIN)
     if not out.is_terminal:
@@ -280,7 +306,7 @@ def listing(items: Listing) -> None:
     What is not a terminal gets all columns, unless COLUMNS says how wide it is.
     """
     t = items.table
-    cleaned = Table([*map(clean, t.columns)], [[*map(clean, row)] for row in t.rows])
+    cleaned = Table([*map(_one_line, t.columns)], [[*map(_one_line, row)] for row in t.rows])
     out = console()
     room = out.width - LEFT_MARGIN
     kept = len(cleaned.columns)
@@ -400,6 +426,14 @@ def report(r: Report, out: Out | None = None) -> None:
         out.show(text(" · ".join(next_steps), "dim"), indent=0)
 
 
+def outcome_mark(mark: str) -> str:
+    """Return the mark of an outcome; where there are only signs, as wide as the widest of them."""
+    if spelled("✓") == "✓":
+        return mark
+    sign = "??" if mark == "?" else spelled(mark)
+    return sign.ljust(len(spelled("✗")))
+
+
 def print_verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
     """Print a model of a report, its changes, and why it was not read as a whole.
 
@@ -411,7 +445,7 @@ def print_verdict(out: Out, r: Report, v: Verdict, width: int) -> None:
     from ..compare.report import OUTCOMES, compared_commits, verdict_reasons, verdict_state
 
     outcome = r.outcome(v)
-    mark, colour = OUTCOMES[outcome], COLOURS[outcome]
+    mark, colour = outcome_mark(OUTCOMES[outcome]), COLOURS[outcome]
     title = text(f"{mark} ", colour) + text(v.name.ljust(width), "bold")
     words = (compared_commits(v), verdict_state(v))
     for word in words:

@@ -121,7 +121,7 @@ def explained_term(term: Term, readings: Sequence[Reading]) -> ExplainedWord:
     """Return the explanation of a term, with the models that have it."""
     lines: list[tuple[str, tuple[str, ...]]] = []
     for label, text in (
-        ("formula", term.formula),
+        ("formula", term.formula.replace("·", "⋅")),
         ("why", term.why),
         ("described in", term.described),
         ("facts", ", ".join(term.facts)),

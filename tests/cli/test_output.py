@@ -11,10 +11,15 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from helpers.facts import one_of_each_kind, reading
 from helpers.program import Run
 
 from llmarch.cli import common, main
-from llmarch.renderers import output
+from llmarch.compare.report import OUTCOMES
+from llmarch.renderers import output, text
+from llmarch.views.documents import Table
+from llmarch.views.model import model_sheet
+from llmarch.views.terms import ALL_TERMS
 
 COMMANDS = [
     "show minimax-m1",
@@ -33,6 +38,13 @@ COMMANDS = [
     "list",
     "list -f markdown",
     "list -f json",
+    "list -f csv",
+    "like kimi-k2",
+    "explain mla",
+    "explain mla -f json",
+    "explain",
+    "show kimi-linear --new",
+    "diff qwen3-8b llama3-8b --rules",
     "rules",
     "rules -f markdown",
     "rules -f json",
@@ -71,18 +83,60 @@ def test_any_stream_takes_every_output(
     fails = command.startswith("check") and "llama3" in command
     expected = 2 if "nothing" in command else int(fails)
     assert (stop.value.code or 0) == expected, errors.getvalue()
-    text = written.getvalue().decode(encoding)
+    printed = written.getvalue().decode(encoding)
     if command.endswith(("json", "sarif")) or command == "schema":
-        json.loads(text)
+        json.loads(printed)
     if command.endswith("junit"):
-        ElementTree.fromstring(text.removeprefix('<?xml version="1.0" encoding="utf-8"?>'))
+        ElementTree.fromstring(printed.removeprefix('<?xml version="1.0" encoding="utf-8"?>'))
     if expected != 2 and "lock" not in command:
-        assert text.strip()
+        assert printed.strip()
 
 
 def test_marks_stay_apart_in_ascii() -> None:
     marks = ["✓", "✗", "?"]
     assert len({output.encodable(mark, "text", "ascii") for mark in marks}) == len(marks)
+
+
+def test_marks_of_a_check_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They keep their meaning, apart from `x` for times and `?` for a character without a sign."""
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert [text.outcome_mark(mark) for mark in OUTCOMES.values()] == ["FAIL", "??  ", "ok  "]
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
+    assert [text.outcome_mark(mark) for mark in OUTCOMES.values()] == list(OUTCOMES.values())
+
+
+def test_every_symbol_has_a_sign() -> None:
+    """What `show` and `explain` say of all kinds of models loses nothing in ASCII."""
+    said = [
+        part for term in ALL_TERMS for part in (term.name, term.meaning, term.formula, term.why)
+    ]
+    for alias in one_of_each_kind():
+        sheet = model_sheet(reading(alias))
+        said += [
+            sheet.headline,
+            *sheet.notes,
+            *(line for _, lines in sheet.lines for line in lines),
+        ]
+    lost = {
+        one for one in said if output.encodable(one, "text", "ascii").count("?") > one.count("?")
+    }
+    assert lost == set()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_columns_are_straight_on_any_stream(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sign may be wider than what it stands for; it is measured, too."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    monkeypatch.setenv("COLUMNS", "100")
+    rows = [["RoPE θ", "1e6 √2"], ["ε", "1 × 2"], ["plain", "≠ 3"]]
+    text.table(Table(["", "value"], rows))
+    sys.stdout.flush()
+    lines = written.getvalue().decode(encoding).splitlines()
+    starts = {
+        line.index(word) for line, word in zip(lines, ["value", "1e6", "1 ", "!="], strict=True)
+    }
+    assert len(starts) == 1
 
 
 def test_json_keeps_every_character() -> None:

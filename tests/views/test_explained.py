@@ -145,7 +145,7 @@ def test_models_without_a_date_come_last() -> None:
 
 def test_the_command(run: Run) -> None:
     out, _ = run("explain", "weight", "+", "1", columns=80)
-    assert "x / rms(x) · (1 + weight)" in out and "models" in out and "arXiv:2403.08295" in out
+    assert "x / rms(x) ⋅ (1 + weight)" in out and "models" in out and "arXiv:2403.08295" in out
     document = run.json("explain", "mla")
     assert document["explanations"][0]["first_released"] == "2024-05"
     assert run("explain", "laurel", "--format", "markdown")[0].startswith("## Laurel")

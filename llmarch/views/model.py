@@ -6,8 +6,9 @@ tables that are shown on request in tables.py.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..analyses.cache import Cache, compute_cache, shown_contexts
 from ..analyses.parameters import Parameters, count_parameters
@@ -58,7 +59,7 @@ def model_sheet(r: Reading) -> Sheet:
     a = r.architecture
     lines = [
         ("Conflict", conflict_lines(r)),
-        ("Parameters", parameter_lines(a)),
+        ("Parameters", parameter_lines(r)),
         ("Layers", layer_lines(a)),
         ("Residual", residual_lines(a)),
         ("Attention", attention_lines(a)),
@@ -87,14 +88,15 @@ def marked_lines(r: Reading, lines: Lines) -> Lines:
 # Sizes
 
 
-def parameter_lines(a: Architecture) -> list[str]:
-    """Return total and active parameters, then embedding, head and encoders."""
+def parameter_lines(r: Reading) -> list[str]:
+    """Return total and active parameters, what the maker says, embedding, head and encoders."""
+    a = r.architecture
     p = count_parameters(a)
     tied = a.embedding.tied and a.head.predicts_tokens
     total = numbers.count(p.total)
     lines = [f"{total} total"]
     if p.active != p.total - p.vision:
-        lines = active_lines(p, tied)
+        lines = [*active_lines(p, tied), *stated_active_lines(p, r.raw.published)]
     embedding = numbers.count(p.embedding)
     head = numbers.count(p.head)
     parts = f"embedding {embedding}, head {head}, untied"
@@ -125,6 +127,45 @@ def active_lines(p: Parameters, tied: bool) -> list[str]:
         without_head = numbers.count(p.active_without_embedding_and_head)
         rest += f", {without_head} without the head too"
     return [f"{total} total · {share}, embedding and head counted", rest]
+
+
+def stated_active_lines(p: Parameters, published: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the active parameters that others state, and which of our counts they are.
+
+    p: our counts.
+    published: the figures of the spec, each with its source.
+    """
+    lines: list[str] = []
+    for stated in published:
+        if stated["figure"] != "card_active":
+            continue
+        who = "the maker says" if "maker" in stated["source"] else "others say"
+        shown = f"{stated['value'] / 10**9:g}"
+        lines.append(f"{who} {shown} B active: {convention_words(p, shown)}")
+    return lines
+
+
+def convention_words(p: Parameters, shown: str) -> str:
+    """Return which counts of active parameters a rounded figure is, or which is the nearest.
+
+    p: our counts.
+    shown: the figure in billions, as it is stated: `37`, `5.1`.
+    """
+    counts = {
+        "with embedding and head": p.active,
+        "without the input embedding": p.active_without_embedding,
+        "without embedding and head": p.active_without_embedding_and_head,
+    }
+    _, _, decimals = shown.partition(".")
+    digits = len(decimals)
+    fitting = [words for words, n in counts.items() if f"{n / 10**9:.{digits}f}" == shown]
+    if len(fitting) == len(counts):
+        return "the same by each count"
+    if fitting:
+        return " or ".join(fitting)
+    stated = float(shown) * 10**9
+    nearest = min(counts, key=lambda words: abs(counts[words] - stated))
+    return f"nearest is {numbers.count(counts[nearest])} {nearest}"
 
 
 def layer_lines(a: Architecture) -> list[str]:

@@ -271,3 +271,28 @@ def test_plain_show_has_details_of_positions(alias: str, path: str, value: objec
     old = reading(alias)
     new = replace(old, architecture=replace_value(old.architecture, path, value))
     assert model_sheet(new) != model_sheet(old)
+
+
+@pytest.mark.parametrize(
+    ("alias", "line"),
+    [
+        ("deepseek-v3", "the maker says 37 B active: without the input embedding"),
+        ("gpt-oss-120b", "the maker says 5.1 B active: without the input embedding"),
+        (
+            "minimax-m2",
+            "the maker says 10 B active: without the input embedding or without embedding and head",
+        ),
+        ("llama4-scout", "the maker says 17 B active: with embedding and head"),
+        (
+            "longcat-flash",
+            "the maker says 27 B active: nearest is 30.57 B without embedding and head",
+        ),
+    ],
+)
+def test_what_the_maker_says_is_one_of_our_counts(alias: str, line: str) -> None:
+    assert line in lines(alias)["Parameters"]
+
+
+def test_a_figure_that_nobody_states_is_not_told() -> None:
+    for alias in ("qwen3-8b", "olmoe-1b-7b"):
+        assert not any(" say" in line for line in lines(alias)["Parameters"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -530,4 +531,8 @@ def parse_choice(noun: str, value: str, known: tuple[_Name, ...]) -> _Name:
         if name == value:
             return name
     names = ", ".join(known)
-    raise PlanError(f"no {noun} is called {value!r}", f"Known: {names}.")
+    near = get_close_matches(value.lower(), known, 2, 0.6)
+    hint = f"Known: {names}."
+    if near:
+        hint = f"did you mean {' or '.join(near)}? {hint}"
+    raise PlanError(f"no {noun} is called {value!r}", hint)

@@ -23,6 +23,7 @@ from .common import (
     with_json_refusals,
     write,
 )
+from .completion import complete_gpus
 
 if TYPE_CHECKING:
     from ..analyses.calibration import Calibration
@@ -51,6 +52,7 @@ def calibrate(
             "--gpus",
             metavar="[Nx]NAME",
             help="Kind of GPU. Without it, only what does not depend on one is compared.",
+            autocompletion=complete_gpus,
         ),
     ] = None,
     format: Output = Format.text,

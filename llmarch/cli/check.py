@@ -22,6 +22,7 @@ from .common import (
     models_argument,
     models_bar,
 )
+from .completion import complete_levels, complete_locked, complete_rules
 
 if TYPE_CHECKING:
     from ..compare.check import CheckOptions, CheckResult
@@ -66,6 +67,7 @@ FailOn = Annotated[
         metavar="LEVEL|RULE",
         help="Exit with 1 for changes at this level or above: weights, behaviour, capacity,"
         " quantization, info; or of this rule, beside the level. Several by commas.",
+        autocompletion=complete_levels,
     ),
 ]
 Ignored = Annotated[
@@ -74,6 +76,7 @@ Ignored = Annotated[
         "--ignore",
         metavar="RULE[:PATH]",
         help="Ignore changes of a rule, such as vocabulary-changed. Repeatable.",
+        autocompletion=complete_rules,
     ),
 ]
 
@@ -91,7 +94,9 @@ def check(
     refs: Annotated[
         list[str] | None,
         models_argument(
-            "Models, or patterns such as 'acme/*'. Default: all of the lock.", "[REF...]"
+            "Models, or patterns such as 'acme/*'. Default: all of the lock.",
+            "[REF...]",
+            complete_locked,
         ),
     ] = None,
     against: Annotated[

@@ -45,9 +45,11 @@ def complete(incomplete: str) -> list[str]:
     return [alias for alias in bundled_models() if alias.startswith(incomplete.lower())]
 
 
-def models_argument(help: str, metavar: str = "REF...") -> Any:
+def models_argument(
+    help: str, metavar: str = "REF...", completed: Callable[[str], list[str]] = complete
+) -> Any:
     """Return the argument that names models, which the shell completes."""
-    return typer.Argument(metavar=metavar, help=help, autocompletion=complete)
+    return typer.Argument(metavar=metavar, help=help, autocompletion=completed)
 
 
 def file_option(help: str) -> Any:

@@ -24,6 +24,7 @@ from .common import (
     with_json_refusals,
     write,
 )
+from .completion import complete_cache_dtypes, complete_engines, complete_gpus, complete_weights
 
 if TYPE_CHECKING:
     from ..analyses.advice import Advice
@@ -50,7 +51,13 @@ def fit(
         models_argument("The model.", "REF"),
     ] = None,
     gpus: Annotated[
-        str, typer.Option("--gpus", metavar="[Nx]NAME", help="Kind of GPU: H100; or 8xH100 of it.")
+        str,
+        typer.Option(
+            "--gpus",
+            metavar="[Nx]NAME",
+            help="Kind of GPU: H100; or 8xH100 of it.",
+            autocompletion=complete_gpus,
+        ),
     ] = "H100",
     context: Annotated[
         str | None,
@@ -65,15 +72,29 @@ def fit(
     engine: Annotated[
         str | None,
         typer.Option(
-            "--engine", metavar="NAME", help="Whose rules and command line. Default: vllm."
+            "--engine",
+            metavar="NAME",
+            help="Whose rules and command line. Default: vllm.",
+            autocompletion=complete_engines,
         ),
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", metavar="FORMAT", help="Format of the weights."),
+        typer.Option(
+            "--weights",
+            metavar="FORMAT",
+            help="Format of the weights.",
+            autocompletion=complete_weights,
+        ),
     ] = None,
     kv_dtype: Annotated[
-        str, typer.Option("--kv-dtype", metavar="DTYPE", help="Dtype of keys and values.")
+        str,
+        typer.Option(
+            "--kv-dtype",
+            metavar="DTYPE",
+            help="Dtype of keys and values.",
+            autocompletion=complete_cache_dtypes,
+        ),
     ] = "auto",
     utilization: Annotated[
         float | None,

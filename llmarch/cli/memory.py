@@ -28,6 +28,7 @@ from .common import (
     with_json_refusals,
     write,
 )
+from .completion import complete_cache_dtypes, complete_engines, complete_gpus, complete_weights
 from .pictures import picture_format, write_picture
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def memory(
             help="Dtype of keys and values: auto (the engine's own choice), bf16, fp8, q8_0, "
             "q8_0/f16 for unlike ones (llama.cpp), ... "
             "(docs/cache.md).",
+            autocompletion=complete_cache_dtypes,
         ),
     ] = "auto",
     weights: Annotated[
@@ -94,11 +96,17 @@ def memory(
             metavar="FORMAT",
             help="Format of the weights: as-stored (default), bf16, fp8, int4, mxfp4, nvfp4, nf4, "
             "q4_k_m, ... (docs/cache.md).",
+            autocompletion=complete_weights,
         ),
     ] = None,
     gpus: Annotated[
         str | None,
-        typer.Option("--gpus", metavar="NxNAME", help="Number and kind: 8xH100, RTX4090, 2x24GB."),
+        typer.Option(
+            "--gpus",
+            metavar="NxNAME",
+            help="Number and kind: 8xH100, RTX4090, 2x24GB.",
+            autocompletion=complete_gpus,
+        ),
     ] = None,
     tp: Annotated[
         int | None,
@@ -119,6 +127,7 @@ def memory(
             metavar="NAME",
             help="Whose rules: ideal, transformers, vllm, sglang, llama.cpp, trtllm, mlx "
             "(docs/cache.md); vllm@0.12 for the rules of another version.",
+            autocompletion=complete_engines,
         ),
     ] = "ideal",
     utilization: Annotated[

@@ -9,6 +9,7 @@ import typer
 from ..renderers.output import write_text
 from . import app
 from .common import Format, Output, examples, fail
+from .completion import complete_rules
 
 table = typer.Typer(
     help="List the rules of differences, or explain one.",
@@ -46,17 +47,10 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
         text.table(Table(["rule", "severity", ""], rows))
 
 
-def complete_rule(incomplete: str) -> list[str]:
-    """Return the ids that begin with what was typed."""
-    from ..compare.rules import RULES
-
-    return [rule.id for rule in RULES if rule.id.startswith(incomplete)]
-
-
 @table.command()
 def explain(
     id: Annotated[
-        str, typer.Argument(metavar="RULE", help="A rule's id.", autocompletion=complete_rule)
+        str, typer.Argument(metavar="RULE", help="A rule's id.", autocompletion=complete_rules)
     ],
 ) -> None:
     """Explain a rule: what it covers, what breaks and for whom."""

@@ -22,6 +22,7 @@ from .common import (
     models_argument,
     write,
 )
+from .completion import complete_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +69,7 @@ def show(
             "--explain",
             metavar="PATH",
             help="Show what a fact means and where it comes from: mixers.full.rope, kv_heads.",
+            autocompletion=complete_paths,
         ),
     ] = None,
     new: Annotated[

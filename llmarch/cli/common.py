@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -217,6 +218,16 @@ def find_gpu(gpus: str | None) -> tuple[int | None, GPU | None]:
     from ..sources.gpus import parse_gpus
 
     return parse_gpus(gpus)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a number of the command line; not a number lies within every limit.
+
+    Raises typer.BadParameter for nan and infinities.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
 
 
 def parse_context(context: str | None) -> int | None:

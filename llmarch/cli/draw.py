@@ -15,6 +15,7 @@ from .common import (
     end_if_partial,
     examples,
     file_option,
+    finite,
     inspect_reference,
     load_reference,
     models_argument,
@@ -68,7 +69,10 @@ def draw(
         bool, typer.Option("--narrow", help="Draw for a phone or a column of print.")
     ] = False,
     scale: Annotated[
-        float, typer.Option("--scale", min=0.1, max=8.0, help="Factor of width and height.")
+        float,
+        typer.Option(
+            "--scale", min=0.1, max=8.0, callback=finite, help="Factor of width and height."
+        ),
     ] = 1.0,
     only: Annotated[
         list[PartName] | None,

@@ -18,6 +18,7 @@ from .common import (
     examples,
     fail,
     find_gpu,
+    finite,
     load_reference,
     models_argument,
     parse_context,
@@ -98,7 +99,13 @@ def fit(
     ] = "auto",
     utilization: Annotated[
         float | None,
-        typer.Option("--utilization", min=0.01, max=1.0, help="Fraction of a GPU to fill."),
+        typer.Option(
+            "--utilization",
+            min=0.01,
+            max=1.0,
+            callback=finite,
+            help="Fraction of a GPU to fill.",
+        ),
     ] = None,
     gpu_layers: GpuLayers = None,
     line: Annotated[

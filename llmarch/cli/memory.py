@@ -21,6 +21,7 @@ from .common import (
     fail,
     file_option,
     find_gpu,
+    finite,
     inspect_reference,
     load_reference,
     models_argument,
@@ -138,6 +139,7 @@ def memory(
             "--mem-fraction-static",
             min=0.01,
             max=1.0,
+            callback=finite,
             help="Fraction of a GPU's memory that may be filled. Default: the engine's own, "
             "or 0.9.",
         ),
@@ -229,6 +231,7 @@ def memory(
         typer.Option(
             "--cpu-offload-gb",
             min=0,
+            callback=finite,
             metavar="GIB",
             help="GiB of each GPU's layers that stay on the CPU (vLLM, SGLang).",
         ),

@@ -65,10 +65,10 @@ def bars_chart(chart: BarChart) -> Group:
         if bar_count > 1:
             group.text(0, y + 6, bar.name, FACT, room=CHART_WIDTH)
             y += 16
-        draw_bar_segments(group, bar, names, scale, y)
+        draw_bar_segments(group, chart, bar, scale, y)
         y += BAR_HEIGHT + 8
     if chart.limit is not None:
-        draw_limit(group, chart.limit, scale, y)
+        draw_limit_name(group, chart.limit, scale, y)
         y += 16
     labels = bar_labels(chart, names)
     draw_names(group, labels, y + 4)
@@ -86,17 +86,15 @@ def longest_bar(chart: BarChart) -> float:
     return max(sizes)
 
 
-def draw_limit(group: Group, limit: Segment, scale: float, y: float) -> None:
-    """Draw the limit as a line over all bars, and its name below it.
+def draw_limit_name(group: Group, limit: Segment, scale: float, y: float) -> None:
+    """Write what the line over each bar is below the last one.
 
-    group: where it is drawn.
+    group: where it is written.
     limit: the limit.
     scale: pixels of a unit.
     y: the lower edge of the bars.
     """
     x = limit.size * scale
-    line = Wire(((x, 22), (x, y - 2)), css="limit")
-    group.add(line)
     anchor: Anchor = "start"
     if x > CHART_WIDTH / 2:
         anchor = "end"
@@ -126,15 +124,18 @@ def segment_names(chart: BarChart) -> list[str]:
     return sorted(sums, key=sums.__getitem__, reverse=True)
 
 
-def draw_bar_segments(group: Group, bar: Bar, names: Sequence[str], scale: float, y: float) -> None:
+def draw_bar_segments(group: Group, chart: BarChart, bar: Bar, scale: float, y: float) -> None:
     """Draw the segments of a bar, and the whole in words after them.
 
+    A limit is a line over the bar; the words are beside it where it would run through them.
+
     group: where they are drawn.
+    chart: the chart of the bar.
     bar: the bar.
-    names: names of all segments, by which they have their colours.
     scale: pixels of a unit.
     y: the upper edge.
     """
+    names = segment_names(chart)
     x = 0.0
     for segment in bar.segments:
         width = segment.size * scale
@@ -142,6 +143,11 @@ def draw_bar_segments(group: Group, bar: Bar, names: Sequence[str], scale: float
         colour = palette_class(names.index(segment.name))
         group.add(Rectangle(area, colour, 1, WEDGE))
         x += width
+    if chart.limit is not None:
+        limit = chart.limit.size * scale
+        group.add(Wire(((limit, y - 3), (limit, y + BAR_HEIGHT + 3)), css="limit"))
+        if x - 6 < limit < x + 12 + text_width(bar.text, FACT, bold=True):
+            x = limit
     middle = y + BAR_HEIGHT / 2
     group.text(x + 6, middle, bar.text, FACT, bold=True)
 

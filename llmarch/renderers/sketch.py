@@ -172,8 +172,11 @@ def column_block(column: Column, stack: ModelStack, pen: Pen) -> list[str]:
     for box in column.added:
         source = box.inlet.rpartition(".")[2]
         body.append((f"{pen.plus}{pen.back} {source}, {box_text(box)}", ""))
-    for number, step in reversed(list(enumerate(column.steps))):
-        body += step_lines(step, number, pen)
+    for step in reversed(column.steps):
+        if stack.streams is not None and stack.streams.kind == "hyper":
+            body += mixed_step_lines(step, stack.streams.count, pen)
+        else:
+            body += step_lines(step, pen)
     if stack.streams is not None:
         body.append((stack.streams.words + MARKS[stack.streams.mark], ""))
     heads = [f"{kind.count} × {kind.words}" for kind in column.kinds]
@@ -189,15 +192,46 @@ def column_block(column: Column, stack: ModelStack, pen: Pen) -> list[str]:
     return lines
 
 
-def step_lines(step: StepPicture, number: int, pen: Pen) -> list[tuple[str, str]]:
-    """Return the lines of a step from the addition down, each with the end of its residual line."""
+def mixed_step_lines(step: StepPicture, streams: int, pen: Pen) -> list[tuple[str, str]]:
+    """Return the lines of a step that reads a sum of all streams and mixes its output into them."""
+    lines = inner_lines(step, pen)
+    if step.after_norm is not None:
+        lines.insert(0, pill_text(step.after_norm))
+    factors = [step.factor, f"streams {step.stream_factor}" if step.stream_factor else ""]
+    mixed = [f"mix into {streams} streams", *filter(None, factors)]
+    read = f"read of {streams} streams"
+    return [(text, "") for text in (", ".join(mixed), *lines, read)]
+
+
+def step_lines(step: StepPicture, pen: Pen) -> list[tuple[str, str]]:
+    """Return the lines of a step from the addition down, each with the end of its residual line.
+
+    A step that reads what an earlier one reads has no residual line of its own.
+    """
     _, upper_right, _, lower_right = pen.corners
     lines: list[tuple[str, str]] = []
     if step.after_norm is not None:
         lines.append((pill_text(step.after_norm), ""))
     factor = f" {step.factor}" if step.factor else ""
     skip = f"{pen.horizontal}{step.stream_factor}" if step.stream_factor else ""
+    inner = inner_lines(step, pen)
+    if not step.wiring_known:
+        return [(text, "") for text in inner]
+    if step.skip_from is not None:
+        lines.append((f"{pen.plus}{factor}{pen.back}{pen.horizontal} shortcut{skip}", ""))
+        return [*lines, *((text, "") for text in inner)]
     lines.append((f"{pen.plus}{factor}{pen.back}{skip}", upper_right))
+    fork = (pen.fork, lower_right)
+    if step.stream_from_norm:
+        blocks = inner[:-1] if step.pre_norm is not None else inner
+        lines += [(text, pen.down) for text in blocks]
+        return [*lines, fork, *((text, "") for text in inner[len(blocks) :])]
+    lines += [(text, pen.down) for text in inner]
+    return [*lines, fork]
+
+
+def inner_lines(step: StepPicture, pen: Pen) -> list[str]:
+    """Return the blocks of a step with the norms around them, from above."""
     inner: list[str] = []
     if step.join_norm is not None:
         inner.append(pill_text(step.join_norm))
@@ -205,19 +239,11 @@ def step_lines(step: StepPicture, number: int, pen: Pen) -> list[tuple[str, str]
         if i:
             inner.append("  beside")
         inner += branch_lines(branch, pen)
-    norm: list[str] = []
     if step.pre_norm is not None:
-        norm.append(pill_text(step.pre_norm))
+        inner.append(pill_text(step.pre_norm))
     if step.skip_from is not None:
-        norm.append(f"reads what step {step.skip_from + 1} reads")
-    fork = (pen.fork, lower_right)
-    if step.stream_from_norm:
-        lines += [(text, pen.down) for text in inner]
-        return [*lines, fork, *((text, "") for text in norm)]
-    if not step.wiring_known:
-        return [(text, "") for text in (*inner, *norm)]
-    lines += [(text, pen.down) for text in (*inner, *norm)]
-    return [*lines, fork]
+        inner.append(f"reads what step {step.skip_from + 1} reads")
+    return inner
 
 
 def branch_lines(branch: BranchPicture, pen: Pen) -> list[str]:

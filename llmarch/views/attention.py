@@ -43,7 +43,7 @@ from ..architecture.wording.names import name_title
 from ..architecture.wording.positions import absolute_positions, rope_scaling_word, rotary_word
 from . import numbers
 from .numbers import number, plural
-from .wording import nope_layers, softmax_mixers
+from .wording import NOPE, nope_layers, position_kind, softmax_mixers
 
 LINE = 64
 """Columns that short details may fill together; with the labels this fits into 80."""
@@ -228,11 +228,7 @@ def is_partial_reach(m: Mixer) -> bool:
 
 def is_nope_among_rotary(a: Architecture, m: Mixer) -> bool:
     """Return whether a softmax mixer has no positions although others have rotary ones."""
-    if isinstance(m, LinearAttention):
-        return False
-    if m.rope or absolute_positions(a.embedding):
-        return False
-    return has_rotary(a)
+    return position_kind(a, m) == NOPE and has_rotary(a)
 
 
 def has_rotary(a: Architecture) -> bool:

@@ -58,17 +58,15 @@ def attention_kinds(a: Architecture) -> set[str]:
     These are mha, gqa, mqa, mla, sliding, chunked, sparse, compressed, nope, and linear with the
     name of its variant.
     """
-    from ..architecture.schema import LinearAttention
-    from ..architecture.wording.positions import absolute_kind
+    from .wording import NOPE, position_kind
 
     kinds: set[str] = set()
     for kind in dict.fromkeys(a.layers):
         for name in mixer_names(a, kind):
             m = a.mixers[name]
             kinds |= mixer_kinds(m)
-            if isinstance(m, LinearAttention) or m.rope or absolute_kind(a.embedding):
-                continue
-            kinds.add("nope")
+            if position_kind(a, m) == NOPE:
+                kinds.add("nope")
     return kinds
 
 

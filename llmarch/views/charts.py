@@ -18,6 +18,8 @@ from .memory import Plot, context_plot, request_words
 MOST_SEGMENTS = 6
 """Segments of a bar that are named; the smallest are counted as other."""
 OTHER_COMPONENTS = "other"
+COMPONENT_WORDS = {"mlp": "dense"}
+"""Components that the layers call otherwise."""
 
 
 @frozen
@@ -134,24 +136,34 @@ def parameter_bars(architectures: Sequence[tuple[str, Architecture]]) -> BarChar
     named = ordered
     if len(ordered) > MOST_SEGMENTS:
         named = ordered[: MOST_SEGMENTS - 1]
-    bars = [parameter_bar(name, components, named) for name, components in counts]
+    rest = ", ".join(map(component_words, ordered[len(named) :]))
+    other = f"{OTHER_COMPONENTS} ({rest})"
+    bars = [parameter_bar(name, components, named, other) for name, components in counts]
     return BarChart("parameters by component", tuple(bars))
 
 
-def parameter_bar(name: str, components: Mapping[str, int], named: Sequence[str]) -> Bar:
+def component_words(component: str) -> str:
+    """Return the name of a component of a count in the words of the layers."""
+    return COMPONENT_WORDS.get(component, component.replace("_", " "))
+
+
+def parameter_bar(
+    name: str, components: Mapping[str, int], named: Sequence[str], other: str
+) -> Bar:
     """Return the parameters of one model.
 
     name: the model.
     components: its parameters by component.
     named: the components with a segment of their own.
+    other: the name of the segment of all others.
     """
     segments: list[Segment] = []
     for component in named:
         n = components.get(component, 0)
         if n:
-            segments.append(Segment(component.replace("_", " "), n, numbers.count(n)))
+            segments.append(Segment(component_words(component), n, numbers.count(n)))
     rest = sum(n for component, n in components.items() if component not in named)
     if rest:
-        segments.append(Segment(OTHER_COMPONENTS, rest, numbers.count(rest)))
+        segments.append(Segment(other, rest, numbers.count(rest)))
     whole = sum(components.values())
     return Bar(name, tuple(segments), numbers.count(whole))

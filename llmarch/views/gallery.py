@@ -13,6 +13,7 @@ from ..checkpoint.reading import Reading
 from . import numbers
 from .bundled import attention_kinds
 from .comparison import compare
+from .conflict import conflict_lines
 from .features import release_order
 from .headings import column_names
 from .wording import PLACEMENTS, first_moe, headline, norm_placements, recipe
@@ -50,6 +51,8 @@ class GalleryCard(Frozen):
     """`MoE` or `dense`."""
     norms: tuple[str, ...]
     size_class: str
+    contradicted: bool = False
+    """Whether the checkpoint contradicts the config."""
 
     @property
     def year(self) -> str:
@@ -124,6 +127,7 @@ def card_of(r: Reading, name: str, id: str) -> GalleryCard:
         experts="MoE" if is_moe else "dense",
         norms=norm_classes(norm_placements(a)),
         size_class=size_class(parameters.total),
+        contradicted=bool(conflict_lines(r)),
     )
 
 

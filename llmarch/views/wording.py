@@ -30,6 +30,8 @@ from .numbers import plural
 
 T = TypeVar("T", bound=Hashable)
 
+NOPE = "NoPE"
+"""Positions of softmax attention that has none."""
 MOST_RUNS = 4
 """Runs of equal layers that the recipe names in order; of more runs it counts the kinds."""
 
@@ -73,7 +75,7 @@ def position_kind(a: Architecture, m: Mixer) -> str:
         return "RoPE"
     if isinstance(m, Attention) and m.alibi is not None:
         return "ALiBi"
-    return absolute_kind(a.embedding) or "NoPE"
+    return absolute_kind(a.embedding) or NOPE
 
 
 def positions(a: Architecture) -> str | None:
@@ -98,7 +100,7 @@ def positions(a: Architecture) -> str | None:
     words += [f"{count} {kind}" for kind, count in others]
     if table:
         words.insert(0, table)
-    elif words == ["NoPE"]:
+    elif words == [NOPE]:
         return "none (NoPE)"
     return ", ".join(words)
 
@@ -117,9 +119,9 @@ def layers_by_position(a: Architecture) -> Counter[str]:
 def nope_layers(a: Architecture) -> str | None:
     """Return `9 of 36`, where only some attention layers have no rotary positions."""
     counts = layers_by_position(a)
-    if not counts["NoPE"]:
+    if not counts[NOPE]:
         return None
-    return f"{counts['NoPE']} of {len(a.layers)}"
+    return f"{counts[NOPE]} of {len(a.layers)}"
 
 
 # Layers
@@ -131,7 +133,7 @@ def block_word(a: Architecture, block: Mixer | FFN) -> str:
         return ffn_word(block)
     word = mixer_word(block)
     others = [m for m in a.mixers.values() if not isinstance(m, LinearAttention)]
-    if position_kind(a, block) == "NoPE" and any(m.rope for m in others):
+    if position_kind(a, block) == NOPE and any(m.rope for m in others):
         return f"{word} (NoPE)"
     return word
 

@@ -51,6 +51,16 @@ def test_parts_and_scale(run: Run) -> None:
     assert float(sizes[1]) == pytest.approx(2 * float(sizes[0]), abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("draw", "--scale"), ("memory", "--utilization"), ("memory", "--cpu-offload-gb")],
+)
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_are_finite(run: Run, command: str, option: str, value: str) -> None:
+    _, error = run(command, "llama3-8b", option, value, code=2)
+    assert option in error
+
+
 def test_diff_and_memory_write_pictures_too(run: Run, tmp_path: Path) -> None:
     for command in (["diff", "llama3-8b", "olmo2-7b"], ["memory", "llama3-8b"]):
         file = tmp_path / f"{command[0]}.svg"

@@ -5,22 +5,23 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from helpers.figures import off_the_page, texts_over_texts, unknown_glyphs
+from helpers.figures import lines_through, off_the_page, texts_over_texts, unknown_glyphs
 
 import llmarch
 from llmarch.analyses.parameters import count_parameters
 from llmarch.analyses.planning import PlanOptions, plan_models
 from llmarch.layout.charts import CHART_WIDTH, WHOLE_ROOM, chart_drawing
-from llmarch.layout.drawing import Drawing, Rectangle
+from llmarch.layout.drawing import Drawing, Rectangle, Wire
 from llmarch.renderers.svg import drawing_svg
 from llmarch.sources.gpus import parse_gpus
-from llmarch.views.charts import ChartSheet, memory_charts, parameter_charts
+from llmarch.views.charts import Bar, BarChart, ChartSheet, Segment, memory_charts, parameter_charts
 
 CASES = [
     (("deepseek-v3",), "8xH200"),
     (("qwen3-next",), None),
     (("llama3.1-8b", "gemma3-27b", "qwen3-next"), None),
     (("gpt2", "llama3-8b"), "2xRTX4090"),
+    (("qwen3-235b",), "8xH100"),
 ]
 
 
@@ -32,7 +33,21 @@ def sheet(aliases: tuple[str, ...], gpus: str | None) -> ChartSheet:
 
 
 def faults(drawing: Drawing) -> list[str]:
-    return [*unknown_glyphs(drawing), *off_the_page(drawing), *texts_over_texts(drawing)]
+    found = [*unknown_glyphs(drawing), *off_the_page(drawing), *texts_over_texts(drawing)]
+    lines = [s for s in drawing.shapes if not isinstance(s, Wire) or s.css == "limit"]
+    return [*found, *lines_through(drawing._replace(shapes=tuple(lines)))]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.84, 0.9, 0.95, 0.999, 1.0, 1.05, 1.2, 3.0])
+def test_no_line_is_over_the_size_of_a_bar(share: float) -> None:
+    """Whatever a bar takes of what may be used."""
+    bars = (bar("model", share), bar("another with a long name " * 3, share / 2))
+    chart = BarChart("memory", bars, Segment("may be used: 71.7 GiB", 1.0, "71.7 GiB"))
+    assert faults(chart_drawing(ChartSheet("title", "", (chart,)))) == []
+
+
+def bar(name: str, size: float) -> Bar:
+    return Bar(name, (Segment("weights", size, f"{size:.1f} GiB"),), f"{100 * size:.1f} GiB")
 
 
 @pytest.mark.parametrize(("aliases", "gpus"), CASES)

@@ -46,6 +46,16 @@ def test_a_report_has_every_row_of_diff(aliases: list[str]) -> None:
     assert [[f.label, *f.cells] for f in facts if not f.folded] == rows(readings, everything=False)
 
 
+@pytest.mark.parametrize(
+    "aliases", [["deepseek-v3", "llama4-maverick"], ["minimax-m3", "gpt2", "kimi-k2"], ["gpt2"]]
+)
+def test_a_note_is_said_once(aliases: list[str]) -> None:
+    html = report_page_text([reading(alias) for alias in aliases])
+    notes = html.partition('id="notes"')[2].partition("</section>")[0]
+    items = [text.partition(">")[2] for text in notes.split("<li")[1:]]
+    assert sorted(set(items)) == sorted(items)
+
+
 def rows(readings: list[Reading], everything: bool) -> list[list[str]]:
     count = len(readings) + 1
     return [row[:count] for row in compare(readings, everything).table.rows]

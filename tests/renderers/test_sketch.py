@@ -32,6 +32,14 @@ def test_every_block_is_sketched(alias: str) -> None:
     assert ascii_text.isascii() and "?" not in ascii_text
 
 
+def test_only_residual_lines_are_drawn() -> None:
+    """Steps that mix several streams, or read what an earlier step reads, have no line back."""
+    for alias, loops in (("deepseek-v4-flash", 0), ("longcat-flash", 4), ("llama3-8b", 2)):
+        text = "\n".join(sketch_lines(figure([reading(alias)]), 100))
+        assert text.count("╮ │") == loops, alias
+    assert "mix into 4 streams" in "\n".join(sketch_lines(figure([reading("deepseek-v4-flash")])))
+
+
 NOT_WRITTEN = {"path", "panel", "role", "number", "name", "joined", "inlet"}
 """Fields of a description that say where a thing belongs, and its colour."""
 

@@ -22,6 +22,7 @@ from llmarch.architecture.paths import find_value
 from llmarch.architecture.wording.names import name_title
 from llmarch.checkpoint.reading import Reading
 from llmarch.sources.aliases import bundled_models
+from llmarch.views.bundled import attention_kinds
 from llmarch.views.comparison import compare
 from llmarch.views.layer_kinds import distinct_kind_words
 from llmarch.views.model import model_sheet
@@ -32,6 +33,7 @@ from llmarch.views.strips import (
     strip,
 )
 from llmarch.views.tables import fact_table, layer_table
+from llmarch.views.wording import positions
 
 ALL = sorted(bundled_models())
 PAIRS = 300
@@ -196,3 +198,10 @@ def test_layer_symbols_are_different_for_any_number_of_kinds() -> None:
 @pytest.mark.parametrize(("n", "words"), [(0, "0 heads"), (1, "1 head"), (1024, "1,024 heads")])
 def test_plural(n: int, words: str) -> None:
     assert plural(n, "head") == words
+
+
+@pytest.mark.parametrize("alias", sorted(bundled_models()))
+def test_layers_without_positions_are_those_that_show_says(alias: str) -> None:
+    """`list --attention nope` and the timeline by the same rule: ALiBi and tables are positions."""
+    a = reading(alias).architecture
+    assert ("nope" in attention_kinds(a)) == ("NoPE" in (positions(a) or ""))

@@ -70,6 +70,14 @@ def _router(f: MoE) -> str:
     return ", ".join(words)
 
 
+def _chosen_of_all(f: MoE) -> str:
+    """Return how many experts a router chooses of how many: `8 of 256`, `12 of 768, 256 zero`."""
+    words = f"{f.active} of {number(f.experts + f.zero_experts)}"
+    if f.zero_experts:
+        words += f", {number(f.zero_experts)} zero"
+    return words
+
+
 def _shared_count(f: MoE) -> str | None:
     """Return the number of shared experts: `1 shared`."""
     if not f.shared_width:
@@ -124,7 +132,7 @@ FACTS = (
         unit="experts",
         rank=LEAD,
         equal="{} active",
-        box="{active} of {experts:,}",
+        box=_chosen_of_all,
     ),
     Fact(
         "ffns.*.router.token_table",

@@ -29,6 +29,7 @@ SORTS = {
     "context": "longest context",
     "cache": "smallest cache at 32k",
 }
+CONTRADICTED = "the checkpoint contradicts the config"
 MOST_FIRST = 3
 """Models that may be the first with a feature and are named."""
 SHADES = 10
@@ -114,6 +115,9 @@ def card_element(card: GalleryCard) -> Markup:
         *(card.year, card.maker, card.released),
         *(card.total, card.active, card.context, card.cache),
     )
+    warned: list[Markup] = []
+    if card.contradicted:
+        warned.append(element("p", CONTRADICTED, class_="contradicted"))
     choose = element("input", type="checkbox", value=card.id, aria_label=f"Compare {card.name}")
     return element(
         "li",
@@ -121,6 +125,7 @@ def card_element(card: GalleryCard) -> Markup:
         element("h2", element("a", card.name, href=f"models/{card.id}.html")),
         element("p", made),
         element("p", element("b", card.size)),
+        *warned,
         element("p", "\n".join(card.recipe)),
         element("label", choose, "compare"),
         data_k="|".join(map(str, keys)),
@@ -201,10 +206,11 @@ def chosen_bar() -> Markup:
 def compare_page(cards: Sequence[GalleryCard]) -> str:
     """Return the page that shows any two models side by side."""
     by_maker = sorted(cards, key=lambda card: (card.maker.lower(), card.name.lower()))
-    options = [
-        element("option", f"{card.maker} · {card.name}".removeprefix(" · "), value=card.id)
-        for card in by_maker
-    ]
+    options: list[Markup] = []
+    for card in by_maker:
+        parts = [card.maker, card.name, CONTRADICTED if card.contradicted else ""]
+        words = " · ".join(filter(None, parts))
+        options.append(element("option", words, value=card.id))
     content = [
         element(
             "form",

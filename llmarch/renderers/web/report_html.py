@@ -415,13 +415,14 @@ def prose_elements(text: str) -> Iterator[str | Markup]:
 
 
 def note_elements(page: ReportPage) -> list[Markup]:
-    """Return what is found, and what a reader must know."""
-    items = [element("li", note) for note in page.notes]
+    """Return what is found, and what a reader must know, each line once."""
+    classes: dict[str, str | None] = dict.fromkeys(page.notes)
     for model in page.models:
         name = f"{model.name}: " if len(page.models) > 1 else ""
-        items += [element("li", f"{name}{line}", class_="finding") for line in model.findings]
-        others = [line for line in model.notes if line not in model.findings]
-        items += [element("li", f"{name}{line}") for line in others]
+        classes |= {f"{name}{line}": "finding" for line in model.findings}
+        for line in model.notes:
+            classes.setdefault(f"{name}{line}", None)
+    items = [element("li", line, class_=css) for line, css in classes.items()]
     if not items:
         return [element("p", "none")]
     return [element("ul", *items, class_="notes")]

@@ -317,11 +317,11 @@ def head_box(a: Architecture) -> Box:
 
 def mtp_box(a: Architecture, mtp: MTP) -> Box:
     """Return the modules of multi-token prediction."""
-    panel = ""
-    if mtp.layer_kind is not None:
-        panel = "mtp"
     modules = plural(mtp.modules, "module")
-    return Box(path="mtp", role="io", title="MTP", lines=(modules,), panel=panel)
+    if mtp.layer_kind is None:
+        lines = (modules, "layout unknown")
+        return Box(path="mtp", role="io", title="MTP", lines=lines)
+    return Box(path="mtp", role="io", title="MTP", lines=(modules,), panel="mtp")
 
 
 def source_boxes(a: Architecture) -> list[Box]:
